@@ -1,1 +1,50 @@
-//! Skeleton.
+//! Learning-rate and batch-size schedules, warm-up and scaling rules: pure functions of the step, without Burn.
+//!
+//! A [`ScheduleConfig`] says what a user wrote; [`ScheduleConfig::resolve`] turns it, for a peak rate and a length of training, into a
+//! [`Schedule`], whose [`lr`](Schedule::lr) gives the rate of every step.
+//!
+//! ```
+//! use largebatch_schedule::{ScheduleConfig, Scaling};
+//!
+//! let config: ScheduleConfig = toml::from_str("name = 'cosine'\nwarmup.epochs = 5").unwrap();
+//! let peak = Scaling::Linear.peak(0.1, 1024, 256);         // 0.1 at batch 256 is 0.4 at batch 1024
+//! let schedule = config.resolve(peak, 9_000, 100.0).unwrap();   // 90 epochs of 100 steps
+//! assert_eq!(schedule.lr(0), 0.0);                         // the warm-up starts at zero
+//! assert_eq!(schedule.lr(250), 0.2);                       // half of it
+//! assert_eq!(schedule.lr(500), 0.4);                       // the peak
+//! assert!(schedule.lr(8_999) < 1e-6);                      // cosine ends at the floor
+//! ```
+//!
+//! **Clock.** Steps count from 0; `lr(0)` is the rate of the first update. A curve of length T reaches its end at step T, the one after the last
+//! of 0..T: this is PyTorch's `CosineAnnealingLR(T_max = T)` and optax's `cosine_decay_schedule`, not PyTorch's `OneCycleLR`, which
+//! arrives one step earlier.
+//!
+//! **Lengths** are a [`Span`]: a fraction of training, epochs, or steps. Fractions and epochs make batch sizes comparable: ten times the batch is a tenth of the
+//! steps, and the curve shrinks with it.
+//!
+//! **Warm-up** ([`Warmup`]) comes before the curve, and most curves start where it ends; a fraction in them is a fraction of the steps that are left.
+//! `step` and `multi-step` alone count from the start of training, because the papers give their milestones that way (Goyal et al. 2017: epochs 30, 60 and 80,
+//! the first five being warm-up).
+//!
+//! **Floor** is the lowest rate after the warm-up, as a fraction of the peak. Curves that fall to zero (polynomial, linear, cosine, cosine-restarts)
+//! are drawn between peak and floor, as PyTorch's `eta_min` and optax's `alpha` do; the others are cut off at it.
+#![warn(missing_docs)]
+
+mod batch;
+mod config;
+mod error;
+mod facts;
+mod read;
+mod resolved;
+mod scaling;
+mod span;
+mod warmup;
+
+pub use batch::{BatchConfig, BatchSchedule, LastBatch, Planned};
+pub use config::{Anneal, CycleMode, ScheduleConfig, Shape};
+pub use error::ConfigError;
+pub use facts::{Facts, Parameter, batch_facts, common_parameters, facts};
+pub use resolved::Schedule;
+pub use scaling::Scaling;
+pub use span::{Marks, Span};
+pub use warmup::{Warmup, WarmupKind};

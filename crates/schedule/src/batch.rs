@@ -1,0 +1,194 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ConfigError, require};
+use crate::facts::batch_facts;
+use crate::span::{Marks, Span};
+
+/// How the batch size changes during training.
+///
+/// Time is counted in examples seen, never in steps: the number of steps depends on the batch sizes, so milestones in steps would be circular, and are refused.
+/// ```toml
+/// batch_schedule = { name = "multi-step", factor = 5, at = { epochs = [60, 120, 160] }, max = 5120 }
+/// ```
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", try_from = "RawBatch")]
+pub enum BatchConfig {
+    /// The same size throughout.
+    #[default]
+    Constant,
+    /// size · factor^k, k being the number of milestones at or before the examples seen, at most `max`.
+    ///
+    /// Smith et al. 2018 (arXiv 1711.00489): grow the batch where one would have dropped the rate by the same factor, for the same ratio of rate to batch, until
+    /// the batch is as large as it can be; from there on the rate falls instead ([`BatchSchedule::rate_factor`]).
+    MultiStep {
+        /// By how much each milestone multiplies the size, at least 1; sizes are rounded to whole numbers.
+        factor: f64,
+        /// The milestones, as fractions of training or in epochs.
+        at: Marks,
+        /// The largest size; without it, the training set's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max: Option<usize>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a batch schedule such as { name = \"multi-step\", factor = 5, at = { epochs = [60, 120, 160] } }"
+)]
+struct RawBatch {
+    name: Option<String>,
+    factor: Option<f64>,
+    at: Option<Marks>,
+    max: Option<usize>,
+}
+
+impl TryFrom<RawBatch> for BatchConfig {
+    type Error = ConfigError;
+    fn try_from(raw: RawBatch) -> Result<Self, ConfigError> {
+        match (BatchConfig::named(raw.name.as_deref().unwrap_or("constant"))?, raw) {
+            (BatchConfig::MultiStep { factor, at, max }, raw) => {
+                Ok(BatchConfig::MultiStep { factor: raw.factor.unwrap_or(factor), at: raw.at.unwrap_or(at), max: raw.max.or(max) })
+            }
+            (BatchConfig::Constant, RawBatch { factor: None, at: None, max: None, .. }) => Ok(BatchConfig::Constant),
+            (BatchConfig::Constant, raw) => {
+                let key = if raw.factor.is_some() {
+                    "factor"
+                } else if raw.at.is_some() {
+                    "at"
+                } else {
+                    "max"
+                };
+                Err(ConfigError::UnknownKey { what: "batch schedule", name: "constant", key, known: vec!["name"] })
+            }
+        }
+    }
+}
+
+/// What happens to the last batch of an epoch when the examples do not fill it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LastBatch {
+    /// It is trained on, smaller than the others.
+    #[default]
+    Keep,
+    /// It is left out; its examples come in another epoch's order.
+    Drop,
+}
+
+/// One batch of a training's plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// The place in the epoch's order at which the batch starts.
+    pub start: usize,
+    /// Its number of examples.
+    pub size: usize,
+}
+
+/// The batch sizes of one training.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BatchSchedule {
+    size: usize,
+    factor: f64,
+    /// Milestones, in examples seen.
+    at: Vec<f64>,
+    max: usize,
+    examples: usize,
+}
+
+impl BatchConfig {
+    /// The batch schedule of that name with all its defaults, which [`batch_facts`] lists.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownName`] with the names that there are.
+    pub fn named(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "constant" => Ok(BatchConfig::Constant),
+            "multi-step" => Ok(BatchConfig::MultiStep { factor: 2.0, at: Marks::Fraction(vec![0.5, 0.75]), max: None }),
+            _ => {
+                let known = batch_facts().iter().map(|f| f.name).collect();
+                Err(ConfigError::UnknownName { what: "batch schedule", name: name.into(), known })
+            }
+        }
+    }
+
+    /// The sizes of a training over a set of `examples`, starting with batches of `size`.
+    ///
+    /// `epochs` is the length of training, which fractions refer to; `None` where the budget is in steps, and then milestones are in epochs.
+    ///
+    /// # Errors
+    /// A size of 0 or above the set's; a factor below 1; a `max` below the size; milestones in steps, or in fractions where `epochs` is `None`.
+    pub fn resolve(&self, size: usize, examples: usize, epochs: Option<f64>) -> Result<BatchSchedule, ConfigError> {
+        require(size > 0, "batch_size", size, "a batch has at least one example")?;
+        require(size <= examples, "batch_size", size, "a batch is at most as large as the training set: lower it, or take the full batch")?;
+        let constant = BatchSchedule { size, factor: 1.0, at: Vec::new(), max: size, examples };
+        let BatchConfig::MultiStep { factor, at, max } = self else {
+            return Ok(constant);
+        };
+        require(*factor >= 1.0 && factor.is_finite(), "batch_schedule.factor", factor, "the batch grows, so it is at least 1")?;
+        if let Some(max) = max {
+            require(*max >= size, "batch_schedule.max", max, "the largest batch is at least the first one, batch_size")?;
+        }
+        let mark = |mark: Span| {
+            let wanted = "milestones in steps would depend on the sizes themselves: give them in epochs or as a fraction";
+            require(!matches!(mark, Span::Steps(_)), "batch_schedule.at", mark, wanted)?;
+            let wanted = "a training limited by steps has no known number of epochs: give the milestones in epochs";
+            require(epochs.is_some() || matches!(mark, Span::Epochs(_)), "batch_schedule.at", mark, wanted)?;
+            mark.check("batch_schedule.at", true)?;
+            Ok(mark.steps(epochs.unwrap_or(0.0) * examples as f64, examples as f64))
+        };
+        let at = at.spans().into_iter().map(mark).collect::<Result<_, _>>()?;
+        Ok(BatchSchedule { factor: *factor, at, max: max.unwrap_or(examples).min(examples), ..constant })
+    }
+}
+
+impl BatchSchedule {
+    /// The size of the batch that begins after `seen` examples, counted from the start of training; examples of a dropped last batch count as seen.
+    pub fn size(&self, seen: u64) -> usize {
+        // At most `max`, so the cast is exact.
+        self.planned(seen).round().min(self.max as f64) as usize
+    }
+
+    /// By what the rate is multiplied after `seen` examples because the batch could not grow as far as planned: 1 while it could, then `max` / planned size.
+    pub fn rate_factor(&self, seen: u64) -> f64 {
+        (self.max as f64 / self.planned(seen)).min(1.0)
+    }
+
+    /// The batches of `epochs` epochs, in order; `usize::MAX` for as many as are taken. Milestones act at the first batch that begins at or after them.
+    pub fn plan(&self, epochs: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
+        let (mut epoch, mut start) = (0, 0);
+        std::iter::from_fn(move || {
+            while epoch < epochs {
+                let size = self.size(epoch as u64 * self.examples as u64 + start as u64);
+                let left = self.examples - start;
+                if size <= left || (left > 0 && last == LastBatch::Keep) {
+                    let planned = Planned { epoch, start, size: size.min(left) };
+                    start += planned.size;
+                    return Some(planned);
+                }
+                (epoch, start) = (epoch + 1, 0);
+            }
+            None
+        })
+    }
+
+    /// The steps of a training of `epochs` epochs: the length of its plan.
+    pub fn total_steps(&self, epochs: usize, last: LastBatch) -> usize {
+        if self.at.is_empty() {
+            let per_epoch = match last {
+                LastBatch::Keep => self.examples.div_ceil(self.size),
+                LastBatch::Drop => self.examples / self.size,
+            };
+            return epochs.saturating_mul(per_epoch);
+        }
+        self.plan(epochs, last).count()
+    }
+
+    /// The size without its bound, not yet rounded; infinity where it overflows.
+    fn planned(&self, seen: u64) -> f64 {
+        let grown = self.at.iter().filter(|at| **at <= seen as f64).count();
+        self.size as f64 * self.factor.powi(grown as i32)
+    }
+}

@@ -1,0 +1,283 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ConfigError, require};
+use crate::facts::{self, Facts};
+use crate::span::{Marks, Span};
+use crate::warmup::Warmup;
+
+/// A learning-rate schedule as written by a user: a curve, a floor and a warm-up.
+///
+/// In TOML they stand side by side; every key has a default, and a key that the curve does not have is an error:
+/// ```toml
+/// schedule = { name = "cosine", floor = 0.01, warmup = { epochs = 5 } }
+/// ```
+/// The default is a constant rate. The peak rate is no part of it: see [`ScheduleConfig::resolve`].
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "crate::read::Flat")]
+pub struct ScheduleConfig {
+    /// The curve after the warm-up.
+    #[serde(flatten)]
+    pub shape: Shape,
+    /// The lowest rate after the warm-up, as a fraction of the peak, in [0, 1].
+    pub floor: f64,
+    /// What comes before the curve.
+    pub warmup: Warmup,
+}
+
+/// The curve of a schedule: the rate as a fraction of the peak, at `t` steps after the warm-up (for `step` and `multi-step`: since the start of training).
+///
+/// Below, f is the floor, T the length in steps, and a [`Span`] stands for its number of steps.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(Deserialize))] // only to list the variants in a test; the reader is `read::Flat`
+#[serde(tag = "name", rename_all = "kebab-case")]
+pub enum Shape {
+    /// 1.
+    #[default]
+    Constant,
+    /// max(f, τ^−a) with τ = 1 + t / `every`: the lecture's η_t = η_0 · t^−a, where t counts steps from 1.
+    ///
+    /// Robbins and Monro 1951: SGD converges for 1/2 < a ≤ 1. `every` is the unit in which τ counts, one step by default; `{ epochs = 1 }` makes the decay
+    /// independent of the batch size (τ grows smoothly within an epoch). PyTorch has no such scheduler (a `LambdaLR`); scikit-learn's `invscaling` is this.
+    PowerLaw {
+        /// a, at least 0.
+        exponent: f64,
+        /// The unit of τ.
+        every: Span,
+    },
+    /// f + (1 − f) · (1 − min(t, T) / T)^p.
+    ///
+    /// LARS (You et al. 2017, arXiv 1708.03888) takes p = 2. PyTorch's `PolynomialLR` has p = 1 by default and f = 0; optax's `polynomial_schedule` has f as
+    /// `end_value` (a rate, not a fraction).
+    Polynomial {
+        /// p, above 0.
+        power: f64,
+        /// T; the rate stays at the floor afterwards.
+        length: Span,
+    },
+    /// max(f, γ^⌊t / every⌋), t since the start of training, the warm-up included.
+    ///
+    /// He et al. 2015 (arXiv 1512.03385). PyTorch's `StepLR(step_size, gamma)`; in a `SequentialLR` its count begins after the warm-up, unlike here.
+    Step {
+        /// γ, in (0, 1].
+        factor: f64,
+        /// Between two drops; longer than the warm-up.
+        every: Span,
+    },
+    /// max(f, γ^k), k being the number of milestones at or before t, t since the start of training, the warm-up included.
+    ///
+    /// Goyal et al. 2017 (arXiv 1706.02677): 0.1 at epochs 30, 60, 80 with five epochs of warm-up. PyTorch's `MultiStepLR`; optax's
+    /// `piecewise_constant_schedule` drops one step later (it asks for t > milestone).
+    MultiStep {
+        /// γ, in (0, 1].
+        factor: f64,
+        /// The milestones, after the warm-up; a milestone beyond the end never comes.
+        at: Marks,
+    },
+    /// max(f, γ^(t / every)).
+    ///
+    /// PyTorch's `ExponentialLR(gamma)` with `every` = one call of its `step()`; optax's `exponential_decay` with `transition_steps` = `every`.
+    Exponential {
+        /// γ, in (0, 1].
+        factor: f64,
+        /// The length over which the rate falls by γ.
+        every: Span,
+    },
+    /// f + (1 − f) · (1 + cos(π · min(t, T) / T)) / 2.
+    ///
+    /// Loshchilov and Hutter 2017 (arXiv 1608.03983), without restarts. The floor is reached at t = T, one step behind the last of 0..T, as in PyTorch's
+    /// `CosineAnnealingLR(T_max = T)` and optax's `cosine_decay_schedule`; but PyTorch's rises again after T, while this one and optax's stay down.
+    Cosine {
+        /// T.
+        length: Span,
+    },
+    /// f + (1 − f) · (1 + cos(π · u / T_i)) / 2, u being the steps since the last restart and T_i = `first` · growth^i the length of cycle i.
+    ///
+    /// SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983). PyTorch's `CosineAnnealingWarmRestarts(T_0, T_mult)`, which wants whole numbers; optax's
+    /// `sgdr_schedule` joins any list of cycles. The default, a seventh growing by 2, is three cycles that end with training.
+    CosineRestarts {
+        /// T_0.
+        first: Span,
+        /// T_mult, at least 1.
+        growth: f64,
+    },
+    /// max(f, low + (1 − low) · tri(t) · s): up from `low` to the peak over `rise`, down again over `fall`, and so on.
+    ///
+    /// Smith 2017 (arXiv 1506.01186), who advises 2 to 10 epochs for `rise`. PyTorch's `CyclicLR` with `base_lr` = low · peak and `max_lr` = peak; it also cycles
+    /// momentum unless `cycle_momentum = False`, and it sets the rate, ignoring the optimizer's.
+    Cyclic {
+        /// `triangular`: s = 1; `triangular2`: s = 2^−c in cycle c (from 0).
+        mode: CycleMode,
+        /// From `low` to the peak.
+        rise: Span,
+        /// From the peak to `low`; as long as `rise` if absent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fall: Option<Span>,
+        /// The lowest rate, as a fraction of the peak, in [0, 1].
+        low: f64,
+    },
+    /// Up from `start` to 1 over `rise`, then down to `end` at the end of training; never below f.
+    ///
+    /// Smith and Topin 2018 (arXiv 1708.07120), in the two-phase form of fast.ai. PyTorch's `OneCycleLR` with `start` = 1 / `div_factor` and `end` = `start` /
+    /// `final_div_factor`, except that it is at the top at pct_start · T − 1 and at the end at T − 1, not at pct_start · T and T; it also cycles momentum.
+    /// optax's `cosine_onecycle_schedule` has this clock.
+    OneCycle {
+        /// Up to the peak; shorter than training.
+        rise: Span,
+        /// The first rate, as a fraction of the peak, in [0, 1].
+        start: f64,
+        /// The last rate, as a fraction of the peak, in [0, 1].
+        end: f64,
+        /// The form of both phases.
+        anneal: Anneal,
+    },
+    /// f + (1 − f) · (1 − min(t, T) / T).
+    ///
+    /// BERT's and LAMB's decay (You et al. 2020, arXiv 1904.00962). PyTorch's `LinearLR(start_factor = 1, end_factor = f, total_iters = T)`, whose own defaults rise from 1/3 to 1.
+    Linear {
+        /// T; the rate stays at the floor afterwards.
+        length: Span,
+    },
+}
+
+/// What a cyclic schedule does to its amplitude.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CycleMode {
+    /// Every cycle reaches the peak.
+    Triangular,
+    /// Every cycle is half as high over `low` as the one before.
+    Triangular2,
+}
+
+/// How a phase of one-cycle goes from a to b, u in [0, 1] being the part that is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Anneal {
+    /// b + (a − b) · (1 + cos(π u)) / 2.
+    Cosine,
+    /// a + (b − a) · u.
+    Linear,
+}
+
+impl From<Shape> for ScheduleConfig {
+    /// The curve without floor and warm-up.
+    fn from(shape: Shape) -> Self {
+        ScheduleConfig { shape, ..Default::default() }
+    }
+}
+
+impl ScheduleConfig {
+    /// The schedule of that name with all its defaults, which [`facts`](crate::facts) lists.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownName`] with the names that there are.
+    pub fn named(name: &str) -> Result<Self, ConfigError> {
+        Shape::named(name).map(Into::into)
+    }
+
+    /// This schedule with a floor, a fraction of the peak.
+    pub fn with_floor(self, floor: f64) -> Self {
+        ScheduleConfig { floor, ..self }
+    }
+
+    /// This schedule after a warm-up.
+    pub fn with_warmup(self, warmup: Warmup) -> Self {
+        ScheduleConfig { warmup, ..self }
+    }
+
+    /// Every value is in its range; what depends on the length of training is checked by [`ScheduleConfig::resolve`].
+    ///
+    /// # Errors
+    /// [`ConfigError::Range`] for the first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        require((0.0..=1.0).contains(&self.floor), "schedule.floor", self.floor, "a fraction of the peak rate, between 0 and 1")?;
+        self.warmup.check()?;
+        self.shape.check()
+    }
+}
+
+impl Shape {
+    /// The curve of that name with all its defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownName`] with the names that there are.
+    pub fn named(name: &str) -> Result<Self, ConfigError> {
+        let third = Span::Fraction(1.0 / 3.0);
+        let all = Span::Fraction(1.0);
+        Ok(match name {
+            "constant" => Shape::Constant,
+            "power-law" => Shape::PowerLaw { exponent: 0.5, every: Span::Steps(1) },
+            "polynomial" => Shape::Polynomial { power: 2.0, length: all },
+            "step" => Shape::Step { factor: 0.1, every: third },
+            "multi-step" => Shape::MultiStep { factor: 0.1, at: Marks::Fraction(vec![0.5, 0.75]) },
+            "exponential" => Shape::Exponential { factor: 0.01, every: all },
+            "cosine" => Shape::Cosine { length: all },
+            "cosine-restarts" => Shape::CosineRestarts { first: Span::Fraction(1.0 / 7.0), growth: 2.0 },
+            "cyclic" => Shape::Cyclic { mode: CycleMode::Triangular, rise: Span::Fraction(0.125), fall: None, low: 0.25 },
+            "one-cycle" => Shape::OneCycle { rise: Span::Fraction(0.3), start: 0.04, end: 4e-6, anneal: Anneal::Cosine },
+            "linear" => Shape::Linear { length: all },
+            _ => {
+                let known = facts::facts().iter().map(|f| f.name).collect();
+                return Err(ConfigError::UnknownName { what: "schedule", name: name.into(), known });
+            }
+        })
+    }
+
+    /// Name, formula, paper and parameters of this curve.
+    pub fn facts(&self) -> &'static Facts {
+        match self {
+            Shape::Constant => &facts::CONSTANT,
+            Shape::PowerLaw { .. } => &facts::POWER_LAW,
+            Shape::Polynomial { .. } => &facts::POLYNOMIAL,
+            Shape::Step { .. } => &facts::STEP,
+            Shape::MultiStep { .. } => &facts::MULTI_STEP,
+            Shape::Exponential { .. } => &facts::EXPONENTIAL,
+            Shape::Cosine { .. } => &facts::COSINE,
+            Shape::CosineRestarts { .. } => &facts::COSINE_RESTARTS,
+            Shape::Cyclic { .. } => &facts::CYCLIC,
+            Shape::OneCycle { .. } => &facts::ONE_CYCLE,
+            Shape::Linear { .. } => &facts::LINEAR,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let factor = |x: f64| {
+            require(x > 0.0 && x <= 1.0, "schedule.factor", x, "the rate is multiplied by it, so it lies above 0 and at most at 1")
+        };
+        let part = |key, x: f64| require((0.0..=1.0).contains(&x), key, x, "a fraction of the peak rate, between 0 and 1");
+        match self {
+            Shape::Constant => Ok(()),
+            Shape::PowerLaw { exponent, every } => {
+                require(*exponent >= 0.0 && exponent.is_finite(), "schedule.exponent", exponent, "a number of at least 0, such as 0.5")?;
+                every.check("schedule.every", true)
+            }
+            Shape::Polynomial { power, length } => {
+                require(*power > 0.0 && power.is_finite(), "schedule.power", power, "a number above 0, such as 2")?;
+                length.check("schedule.length", true)
+            }
+            Shape::Step { factor: x, every } | Shape::Exponential { factor: x, every } => {
+                factor(*x)?;
+                every.check("schedule.every", true)
+            }
+            Shape::MultiStep { factor: x, at } => {
+                factor(*x)?;
+                at.spans().into_iter().try_for_each(|mark| mark.check("schedule.at", true))
+            }
+            Shape::Cosine { length } | Shape::Linear { length } => length.check("schedule.length", true),
+            Shape::CosineRestarts { first, growth } => {
+                require(*growth >= 1.0 && growth.is_finite(), "schedule.growth", growth, "cycles do not shrink, so it is at least 1")?;
+                first.check("schedule.first", true)
+            }
+            Shape::Cyclic { rise, fall, low, mode: _ } => {
+                part("schedule.low", *low)?;
+                rise.check("schedule.rise", true)?;
+                fall.map_or(Ok(()), |fall| fall.check("schedule.fall", true))
+            }
+            Shape::OneCycle { rise, start, end, anneal: _ } => {
+                part("schedule.start", *start)?;
+                part("schedule.end", *end)?;
+                rise.check("schedule.rise", true)
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+
+/// How the peak rate follows the batch size: peak = base · f(batch / base_batch).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaling {
+    /// f(k) = 1: the same rate for every batch size.
+    #[default]
+    None,
+    /// f(k) = √k, which keeps the variance of the update (Krizhevsky 2014, arXiv 1404.5997; Hoffer et al. 2017, arXiv 1705.08741); the rule for LAMB.
+    Sqrt,
+    /// f(k) = k, which keeps the sum of k small steps (Goyal et al. 2017, arXiv 1706.02677).
+    Linear,
+}
+
+impl Scaling {
+    /// Every rule.
+    pub const ALL: [Scaling; 3] = [Scaling::None, Scaling::Sqrt, Scaling::Linear];
+
+    /// The name in configurations and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scaling::None => "none",
+            Scaling::Sqrt => "sqrt",
+            Scaling::Linear => "linear",
+        }
+    }
+
+    /// The rule of that name.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownName`] with the names that there are.
+    pub fn named(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| ConfigError::UnknownName {
+            what: "scaling",
+            name: name.into(),
+            known: Self::ALL.map(Scaling::name).to_vec(),
+        })
+    }
+
+    /// f(batch / base_batch). Sizes of 0 have no meaning: `base_batch` = 0 gives infinity or NaN, which [`resolve`](crate::ScheduleConfig::resolve) refuses.
+    pub fn factor(self, batch: usize, base_batch: usize) -> f64 {
+        let k = batch as f64 / base_batch as f64;
+        match self {
+            Scaling::None => 1.0,
+            Scaling::Sqrt => k.sqrt(),
+            Scaling::Linear => k,
+        }
+    }
+
+    /// The peak rate for `batch`, where `base` is the rate that suits `base_batch`.
+    pub fn peak(self, base: f64, batch: usize, base_batch: usize) -> f64 {
+        base * self.factor(batch, base_batch)
+    }
+}

@@ -1,0 +1,135 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ConfigError, require};
+
+/// A length of training, in the unit that was written: `{ fraction = 0.1 }`, `{ epochs = 5 }` or `{ steps = 500 }`.
+///
+/// A plain number is refused: 1 might be an epoch, a step, or all of training. Fractional epochs are fine. Lengths stay real numbers when they are resolved:
+/// an epoch of 93.75 steps is not rounded, so that milestones do not drift.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "Units<f64, u64>")]
+pub enum Span {
+    /// A fraction of training, in [0, 1]; of what is left after the warm-up for a curve that starts there.
+    Fraction(f64),
+    /// Steps, that is updates of the weights.
+    Steps(u64),
+    /// Epochs, that is passes over the training set.
+    Epochs(f64),
+}
+
+/// Places in training, all in one unit: `{ epochs = [30, 60, 80] }`; see [`Span`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "Units<Vec<f64>, Vec<u64>>")]
+pub enum Marks {
+    /// Fractions of training, each in [0, 1].
+    Fraction(Vec<f64>),
+    /// Steps from the start of training.
+    Steps(Vec<u64>),
+    /// Epochs from the start of training.
+    Epochs(Vec<f64>),
+}
+
+/// What a length may be written with; exactly one of the three is given.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a length with its unit: { fraction = 0.1 }, { epochs = 5 } or { steps = 500 } (lists for milestones)"
+)]
+pub(crate) struct Units<R, N> {
+    fraction: Option<R>,
+    epochs: Option<R>,
+    steps: Option<N>,
+}
+
+impl<R, N> Units<R, N> {
+    pub(crate) fn new(fraction: Option<R>, epochs: Option<R>, steps: Option<N>) -> Self {
+        Units { fraction, epochs, steps }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fraction.is_none() && self.epochs.is_none() && self.steps.is_none()
+    }
+
+    fn one<T>(self, fraction: fn(R) -> T, epochs: fn(R) -> T, steps: fn(N) -> T) -> Result<T, ConfigError> {
+        match (self.fraction, self.epochs, self.steps) {
+            (Some(x), None, None) => Ok(fraction(x)),
+            (None, Some(x), None) => Ok(epochs(x)),
+            (None, None, Some(x)) => Ok(steps(x)),
+            (f, e, s) => {
+                let given: Vec<_> = [("fraction", f.is_some()), ("epochs", e.is_some()), ("steps", s.is_some())]
+                    .into_iter()
+                    .filter_map(|(name, given)| given.then_some(name))
+                    .collect();
+                let found = if given.is_empty() { "has none".to_string() } else { format!("has {}", given.join(" and ")) };
+                Err(ConfigError::Unit { found })
+            }
+        }
+    }
+}
+
+impl TryFrom<Units<f64, u64>> for Span {
+    type Error = ConfigError;
+    fn try_from(units: Units<f64, u64>) -> Result<Self, ConfigError> {
+        units.one(Span::Fraction, Span::Epochs, Span::Steps)
+    }
+}
+
+impl TryFrom<Units<Vec<f64>, Vec<u64>>> for Marks {
+    type Error = ConfigError;
+    fn try_from(units: Units<Vec<f64>, Vec<u64>>) -> Result<Self, ConfigError> {
+        units.one(Marks::Fraction, Marks::Epochs, Marks::Steps)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Span::Fraction(x) => write!(f, "{{ fraction = {x} }}"),
+            Span::Steps(n) => write!(f, "{{ steps = {n} }}"),
+            Span::Epochs(x) => write!(f, "{{ epochs = {x} }}"),
+        }
+    }
+}
+
+impl Span {
+    /// The length in steps, where a fraction is one of `whole` steps and an epoch has `steps_per_epoch`.
+    ///
+    /// A result within rounding of a whole number is that number (0.07 · 100 is 7, not 7.000000000000001), else a milestone would come a step late.
+    pub fn steps(self, whole: f64, steps_per_epoch: f64) -> f64 {
+        let steps = match self {
+            Span::Fraction(x) => x * whole,
+            Span::Steps(n) => n as f64,
+            Span::Epochs(x) => x * steps_per_epoch,
+        };
+        if (steps - steps.round()).abs() <= 1e-9 * steps.max(1.0) { steps.round() } else { steps }
+    }
+
+    /// `Ok` if the length is a number at or above zero, and above zero if it is to be `positive`; a fraction at most 1.
+    pub(crate) fn check(self, key: &str, positive: bool) -> Result<(), ConfigError> {
+        let (x, most) = match self {
+            Span::Fraction(x) => (x, 1.0),
+            Span::Steps(n) => (n as f64, f64::MAX),
+            Span::Epochs(x) => (x, f64::MAX),
+        };
+        let wanted = match (self, positive) {
+            (Span::Fraction(_), true) => "a fraction of training lies above 0 and at most at 1",
+            (Span::Fraction(_), false) => "a fraction of training lies between 0 and 1",
+            (_, true) => "a length is above 0",
+            (_, false) => "a length is at least 0",
+        };
+        require(x >= 0.0 && x <= most && (x > 0.0 || !positive), key, self, wanted)
+    }
+}
+
+impl Marks {
+    /// Each place as a [`Span`].
+    pub fn spans(&self) -> Vec<Span> {
+        match self {
+            Marks::Fraction(x) => x.iter().copied().map(Span::Fraction).collect(),
+            Marks::Steps(n) => n.iter().copied().map(Span::Steps).collect(),
+            Marks::Epochs(x) => x.iter().copied().map(Span::Epochs).collect(),
+        }
+    }
+}
