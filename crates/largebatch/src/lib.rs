@@ -1,1 +1,21 @@
-//! Skeleton.
+//! A laboratory for large-batch training on the [Burn](https://burn.dev) framework.
+//!
+//! With the feature `cli` (default) this crate is the command line and everything under it: data sets, models, training, studies. Without default
+//! features it is the optimizers and the schedules alone, for a Burn project of your own.
+//!
+//! An optimizer of your own joins the command line by one line in your own `main`:
+//! ```no_run
+//! # #[cfg(feature = "cli")] {
+//! let registry = largebatch::optim::Registry::standard(); // .with::<MyConfig>()
+//! largebatch::cli::main_with(registry);
+//! # }
+//! ```
+
+pub use largebatch_optim as optim;
+pub use largebatch_schedule as schedule;
+
+#[cfg(feature = "cli")]
+pub use {largebatch_data as data, largebatch_models as models, largebatch_train as train};
+
+#[cfg(feature = "cli")]
+pub mod cli;

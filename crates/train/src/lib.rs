@@ -1,1 +1,41 @@
-//! Skeleton.
+//! Training: the configuration of a run, the loop, observers, checkpoints and the run's folder.
+//!
+//! ```
+//! use largebatch_optim::Registry;
+//! use largebatch_train::{Choice, Controls, Experiment, RunConfig, train};
+//!
+//! let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), epochs: Some(1), ..RunConfig::default() };
+//! let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
+//! let (outcome, _network) = train(&experiment, Controls::default())?;
+//! assert!(outcome.validation_accuracy.unwrap() > 0.8);
+//! # Ok::<(), largebatch_train::TrainError>(())
+//! ```
+
+mod checkpoint;
+mod choice;
+mod config;
+mod cross_validation;
+pub mod defaults;
+mod device;
+mod error;
+mod experiment;
+mod folder;
+mod gradients;
+mod metrics;
+mod observer;
+mod run;
+mod weights;
+
+pub use checkpoint::{Checkpoint, SCHEMA, write_whole};
+pub use choice::Choice;
+pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig};
+pub use cross_validation::{CrossValidation, cross_validate};
+pub use device::{BACKENDS, Backend, adapters, device};
+pub use error::{TrainError, nearest};
+pub use experiment::{Experiment, Which, open};
+pub use folder::{Provenance, RunFile, RunFolder};
+pub use gradients::{BatchGradient, StepKeys};
+pub use metrics::Metrics;
+pub use observer::{Evaluation, Observer, Start, Step};
+pub use run::{Controls, Outcome, Progress, Stop, load_network, train};
+pub use weights::{from_safetensors, to_safetensors};

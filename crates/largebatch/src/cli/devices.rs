@@ -1,0 +1,42 @@
+//! `largebatch devices`.
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_train::{BACKENDS, adapters};
+use serde_json::json;
+
+use super::{Done, print_json};
+
+/// List the devices that this program can compute on, and what this machine offers
+#[derive(Args)]
+pub(super) struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: DevicesArgs) -> Result<Done> {
+    let mut rows = Vec::new();
+    for backend in &BACKENDS {
+        let found: Vec<String> = adapters(backend).iter().map(|device| format!("{device:?}")).collect();
+        rows.push((backend, found));
+    }
+    if args.json {
+        let devices: Vec<_> = rows
+            .iter()
+            .map(|(b, found)| json!({"name": b.name, "compiled": b.compiled, "adapters": found, "default": b.name == BACKENDS[0].name}))
+            .collect();
+        print_json(&json!({ "threads": largebatch_train::threads(), "devices": devices }))?;
+        return Ok(Done::Ok);
+    }
+    for (backend, found) in rows {
+        let state = match (backend.compiled, found.len()) {
+            (false, _) => format!("not compiled in; build with --features {}", backend.feature),
+            (true, 0) => "compiled in, but this machine offers no adapter".into(),
+            (true, _) if matches!(backend.name, "flex" | "ndarray") => format!("{} threads", largebatch_train::threads()),
+            (true, _) => found.join(", "),
+        };
+        println!("{:<9}{}\n         {state}", backend.name, backend.summary);
+    }
+    Ok(Done::Ok)
+}

@@ -1,0 +1,167 @@
+//! The command line: one file a subcommand.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use largebatch_data::Search;
+use largebatch_optim::Registry;
+use largebatch_train::{BACKENDS, TrainError};
+
+mod data;
+mod devices;
+mod evaluate;
+mod facts;
+mod progress;
+mod replay;
+mod shell;
+mod train;
+
+/// Set by Ctrl-C and by SIGTERM.
+static INTERRUPT: AtomicBool = AtomicBool::new(false);
+
+const ABOUT: &str = "A laboratory for large-batch training: train, study and question optimizers on Burn.";
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch train --dataset digits --model mlp
+      Train a multilayer perceptron on the handwritten digits that ship inside.
+
+  largebatch train --dataset digits --model mlp --optimizer lars --batch-size 512
+      The same with LARS and a large batch.
+
+  largebatch data fetch mnist && largebatch train --dataset mnist --model lenet5
+      Download MNIST, and train LeNet-5 on it.
+
+  largebatch optimizers lamb
+      LAMB's formula, parameters, presets and paper.
+
+Exit codes: 0 done, 1 failed, 2 bad arguments, 3 training diverged, 130 interrupted.";
+
+#[derive(Parser)]
+#[command(name = "largebatch", about = ABOUT, after_help = EXAMPLES, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Args, Clone)]
+struct Global {
+    /// Print less: no progress, no summary.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print more: a line for every evaluation and checkpoint, and the causes of errors.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+/// Where data sets are looked for.
+#[derive(Args, Clone)]
+struct DataDir {
+    /// Folder that holds data sets already, plain or .gz, in itself or in a subfolder of the set's name
+    /// [default: $LARGEBATCH_DATA_DIR, else the cache folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    fn search(&self) -> Search {
+        Search { data_dir: self.data_dir.clone(), ..Search::default() }
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(Box<train::TrainArgs>),
+    Evaluate(evaluate::EvaluateArgs),
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    Devices(devices::DevicesArgs),
+    Models(facts::FactsArgs),
+    Optimizers(facts::FactsArgs),
+    Schedules(facts::FactsArgs),
+    Replay(replay::ReplayArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
+}
+
+/// What a subcommand ends with, when nothing failed.
+enum Done {
+    Ok,
+    Diverged,
+    Interrupted,
+}
+
+/// The whole command line, with the optimizers of `registry`: your own among them.
+///
+/// Reads the arguments of the process, and returns its exit code: 0 done, 1 failed, 2 bad arguments, 3 diverged, 130 interrupted.
+pub fn main_with(registry: Registry) -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let done = match cli.command {
+        Command::Train(args) => train::run(*args, &cli.global, &registry),
+        Command::Evaluate(args) => evaluate::run(args, &registry),
+        Command::Data(command) => data::run(command, &cli.global),
+        Command::Devices(args) => devices::run(args),
+        Command::Models(args) => facts::models(args),
+        Command::Optimizers(args) => facts::optimizers(args, &registry),
+        Command::Schedules(args) => facts::schedules(args),
+        Command::Replay(args) => replay::run(args, &registry),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
+    };
+    match done {
+        Ok(Done::Ok) => ExitCode::SUCCESS,
+        Ok(Done::Diverged) => ExitCode::from(3),
+        Ok(Done::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            // A pipe that was closed, as by `| head`, is no failure.
+            let closed = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+            if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(closed)) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage);
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn command() -> clap::Command {
+    Cli::command().version(version())
+}
+
+fn version() -> String {
+    let compiled: Vec<&str> = BACKENDS.iter().filter(|b| b.compiled).map(|b| b.name).collect();
+    format!("{} (devices: {})", env!("CARGO_PKG_VERSION"), compiled.join(", "))
+}
+
+/// Ctrl-C asks politely once, and ends the process the second time.
+fn watch_interrupts() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPT.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(())
+}
+
+/// Prints a value as one line of JSON.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(value)?)?;
+    Ok(())
+}

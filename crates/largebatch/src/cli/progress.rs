@@ -1,0 +1,95 @@
+//! A bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use largebatch_train::{Evaluation, Observer, Outcome, Start, Step};
+
+use super::Global;
+
+/// Watches a training on standard error.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    lines: bool,
+    started: Instant,
+    first_examples: Option<u64>,
+    epochs: Option<u64>,
+    loss: Option<f64>,
+}
+
+/// A bar of `length`, hidden where standard error is no terminal or `show` is false.
+pub(super) fn bar(show: bool, length: u64, unit: &str) -> ProgressBar {
+    let target = if show && std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit} · {{elapsed}} · ETA {{eta}} {{msg}}");
+    bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+impl Progress {
+    pub(super) fn new(global: &Global) -> Self {
+        Progress {
+            bar: ProgressBar::hidden(),
+            lines: global.verbose || !std::io::stderr().is_terminal(),
+            started: Instant::now(),
+            first_examples: None,
+            epochs: None,
+            loss: None,
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn on_start(&mut self, start: &Start<'_>) {
+        let config = &start.experiment.config;
+        self.epochs = config.epochs;
+        self.started = Instant::now();
+        self.bar = bar(true, start.experiment.total_steps, "steps");
+        self.bar.set_position(start.step);
+        let resumed = if start.step > 0 { format!(", going on from step {}", start.step) } else { String::new() };
+        let text = format!(
+            "{} on {}: {} parameters, {} training examples, {} steps of {}{resumed}",
+            config.model.name,
+            config.dataset.name,
+            start.parameters,
+            start.experiment.split.train.len(),
+            start.experiment.total_steps,
+            config.batch_size.unwrap_or_default(),
+        );
+        if self.lines { eprintln!("{text}") } else { self.bar.println(text) }
+    }
+
+    fn on_step(&mut self, step: &Step<'_>) {
+        let before = *self.first_examples.get_or_insert(step.examples - step.batch as u64);
+        self.bar.set_position(step.step);
+        if let Some(loss) = step.loss {
+            self.loss = Some(self.loss.map_or(loss, |old| 0.9 * old + 0.1 * loss));
+        }
+        if self.bar.is_hidden() {
+            return;
+        }
+        let rate = (step.examples - before) as f64 / self.started.elapsed().as_secs_f64();
+        let of = self.epochs.map_or(String::new(), |n| format!("/{n}"));
+        let loss = self.loss.map_or(String::new(), |loss| format!(" · loss {loss:.4}"));
+        self.bar.set_message(format!("· epoch {}{of}{loss} · lr {:.3e} · {rate:.0} examples/s", step.epoch + 1, step.lr));
+    }
+
+    fn on_evaluation(&mut self, e: &Evaluation) {
+        let train = e.train_accuracy.map_or(String::new(), |a| format!(" ({:.2} %)", 100.0 * a));
+        let validation = e.validation.map_or(String::new(), |m| format!(" · validation {} (loss {:.4})", m.headline(), m.loss));
+        let text = format!("epoch {:>3} · step {:>6} · train loss {:.4}{train}{validation}", e.epoch, e.step, e.train_loss);
+        if self.lines { eprintln!("{text}") } else { self.bar.println(text) }
+    }
+
+    fn on_checkpoint(&mut self, step: u64, place: &std::path::Path) {
+        if self.lines {
+            eprintln!("checkpoint at step {step}: {}", place.display());
+        }
+    }
+
+    fn on_end(&mut self, _outcome: &Outcome) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,40 @@
+//! `largebatch completions` and `largebatch man`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use clap_complete::Shell;
+
+use super::{Done, command};
+
+/// Print the completion script of a shell
+#[derive(Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Print the manual page, or write the pages of all subcommands into a folder
+#[derive(Args)]
+pub(super) struct ManArgs {
+    /// Folder for the pages of all subcommands
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn completions(args: CompletionsArgs) -> Result<Done> {
+    clap_complete::generate(args.shell, &mut command(), "largebatch", &mut std::io::stdout());
+    Ok(Done::Ok)
+}
+
+pub(super) fn man(args: ManArgs) -> Result<Done> {
+    match args.out {
+        None => clap_mangen::Man::new(command()).render(&mut std::io::stdout())?,
+        Some(dir) => {
+            std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot make the folder", dir.display()))?;
+            clap_mangen::generate_to(command(), &dir).with_context(|| format!("{}: cannot write the pages", dir.display()))?;
+        }
+    }
+    Ok(Done::Ok)
+}

@@ -1,0 +1,375 @@
+//! `largebatch train`.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_train::{
+    Controls, CrossValidation, Experiment, Observer, Outcome, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError,
+    cross_validate, train,
+};
+use toml::Value;
+
+use super::progress::Progress;
+use super::{DataDir, Done, Global, INTERRUPT, print_json, watch_interrupts};
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch train --dataset digits --model mlp
+  largebatch train --dataset mnist --model lenet5 --optimizer lamb --batch-size 1024 --schedule cosine
+  largebatch train examples/train/mnist-mlp.toml --seed 1 --set optimizer.momentum=0.95
+  largebatch train --resume runs/mnist-lenet5-lamb
+  largebatch train --dataset breast-cancer --model logistic --cross-validate 5x10
+
+The configuration is the TOML file, then --set over it, then the plain flags over both. What is left out has a default.
+A run's folder holds run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
+
+/// Train a model: on the data that ships inside, on known data sets, or on your own files
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TrainArgs {
+    /// Configuration in TOML
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Data set; `largebatch data list` shows them
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    dataset: Option<String>,
+    /// Model; `largebatch models` shows them
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    model: Option<String>,
+    /// Optimizer; `largebatch optimizers` shows them [default: sgd]
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    optimizer: Option<String>,
+    /// Variant of the optimizer, such as `timm` of lars; `largebatch optimizers NAME` shows them
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    preset: Option<String>,
+
+    /// Examples a step, or `full` for gradient descent [default: 64]
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    batch_size: Option<String>,
+    /// Learning rate at the base batch [default: measured for optimizer and model]
+    #[arg(long, value_name = "RATE", help_heading = "How to train", allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Passes over the training part [default: by data set]
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    epochs: Option<u64>,
+    /// Optimizer steps, instead of --epochs
+    #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs")]
+    steps: Option<u64>,
+    /// Schedule of the learning rate; `largebatch schedules` shows them [default: constant]
+    #[arg(long, value_name = "NAME", help_heading = "How to train")]
+    schedule: Option<String>,
+    /// How the rate grows with the batch: none, sqrt or linear, from base_batch [default: none]
+    #[arg(long, value_name = "RULE", help_heading = "How to train")]
+    scaling: Option<String>,
+    /// Seed of weights, order, augmentation and dropout [default: 0]
+    #[arg(long, value_name = "N", help_heading = "How to train")]
+    seed: Option<u64>,
+    /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
+    set: Vec<String>,
+
+    /// Where to compute: flex, ndarray, wgpu, cuda; `largebatch devices` shows them [default: flex]
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    device: Option<String>,
+    /// CPU threads [default: all]
+    #[arg(long, value_name = "N", help_heading = "Where")]
+    threads: Option<usize>,
+    /// Replicas that take equal parts of every batch side by side [default: 1]
+    #[arg(long, value_name = "K", help_heading = "Where")]
+    workers: Option<usize>,
+    #[command(flatten)]
+    data_dir: DataDir,
+
+    /// Folder of the run [default: runs/DATASET-MODEL-OPTIMIZER, numbered if it exists]
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    out: Option<PathBuf>,
+    /// Go on with the run in DIR (or in --out) from its newest checkpoint, to the same bits as without the break
+    #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Results")]
+    resume: Option<Option<PathBuf>>,
+    /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or `layers:every=50`
+    #[arg(long, value_name = "WHAT", help_heading = "Results")]
+    trace: Option<String>,
+    /// Repeated k-fold cross-validation on all examples instead of one run: REPEATSxFOLDS
+    #[arg(long, value_name = "RxK", num_args = 0..=1, default_missing_value = "5x10", conflicts_with_all = ["resume", "out"], help_heading = "Results")]
+    cross_validate: Option<String>,
+    /// Print one JSON object instead of a summary
+    #[arg(long, help_heading = "Results")]
+    json: bool,
+}
+
+pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    watch_interrupts()?;
+    if let Some(folder) = resumed_folder(&args)? {
+        return resume(&args, &folder, global, registry);
+    }
+    let config = configuration(&args)?;
+    set_threads(config.threads);
+    if let Some(shape) = &args.cross_validate {
+        return validate_across(&args, &config, shape, global, registry);
+    }
+    let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
+    warn_of_unknown_sources(&experiment, global);
+    let path = args.out.clone().unwrap_or_else(|| fresh_folder(&experiment.config));
+    let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
+    drive(&args, &experiment, &folder, global)
+}
+
+/// The configuration of file, --set and flags.
+fn configuration(args: &TrainArgs) -> Result<RunConfig, TrainError> {
+    let text = match &args.file {
+        Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
+        None => None,
+    };
+    let mut over = args.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<Vec<_>, _>>()?;
+    let mut flag = |key: &str, value: Option<Value>| over.extend(value.map(|v| (key.to_owned(), v)));
+    let word = |text: &Option<String>| text.clone().map(Value::String);
+    flag("dataset", word(&args.dataset));
+    flag("model", word(&args.model));
+    flag("optimizer", word(&args.optimizer));
+    flag("optimizer.preset", word(&args.preset));
+    match args.batch_size.as_deref() {
+        None => {}
+        Some("full") => flag("data.sampling", Some("full".into())),
+        Some(text) => match text.parse::<i64>() {
+            Ok(n) if n > 0 => flag("batch_size", Some(n.into())),
+            _ => {
+                return Err(TrainError::Value {
+                    key: "batch_size".into(),
+                    value: text.into(),
+                    why: "a number of examples of at least 1, or `full`".into(),
+                });
+            }
+        },
+    }
+    flag("lr", args.lr.map(Value::Float));
+    flag("epochs", args.epochs.map(|n| Value::Integer(n as i64)));
+    flag("steps", args.steps.map(|n| Value::Integer(n as i64)));
+    flag("schedule", word(&args.schedule));
+    flag("scaling", word(&args.scaling));
+    flag("seed", args.seed.map(|n| Value::Integer(n as i64)));
+    flag("device", word(&args.device));
+    flag("threads", args.threads.map(|n| Value::Integer(n as i64)));
+    flag("workers", args.workers.map(|n| Value::Integer(n as i64)));
+    flag("log.layers_every_steps", traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)));
+    let mut config = RunConfig::layered(args.file.as_deref().zip(text.as_deref()), &over)?;
+    // A budget given on the command line replaces the file's.
+    if args.steps.is_some() {
+        config.epochs = None;
+    } else if args.epochs.is_some() {
+        config.steps = None;
+    }
+    Ok(config)
+}
+
+/// `layers` or `layers:every=50`.
+fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
+    let Some(text) = text else { return Ok(None) };
+    let every = match text {
+        "layers" => Some(1),
+        _ => text.strip_prefix("layers:every=").and_then(|n| n.parse().ok()).filter(|&n| n > 0),
+    };
+    match every {
+        Some(every) => Ok(Some(every)),
+        None => Err(TrainError::Value { key: "trace".into(), value: text.into(), why: "write layers or layers:every=50".into() }),
+    }
+}
+
+/// The folder that --resume names, if there is a run in it.
+fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
+    match (&args.resume, &args.out) {
+        (None, _) => Ok(None),
+        (Some(Some(dir)), out) if out.as_ref().is_none_or(|out| out == dir) => Ok(Some(dir.clone())),
+        (Some(None), Some(out)) => Ok(out.join("run.toml").exists().then(|| out.clone())),
+        (Some(Some(dir)), Some(out)) => Err(TrainError::Value {
+            key: "resume".into(),
+            value: dir.display().to_string(),
+            why: format!("--out {} names another folder; give one of them", out.display()),
+        }),
+        (Some(None), None) => Err(TrainError::Value {
+            key: "resume".into(),
+            value: "(none)".into(),
+            why: "name the run's folder, as in --resume runs/digits-mlp-sgd".into(),
+        }),
+    }
+}
+
+fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -> Result<Done> {
+    let (folder, file) = RunFolder::open(path)?;
+    if args.file.is_some() || args.dataset.is_some() || args.model.is_some() || !args.set.is_empty() {
+        let asked = Experiment::open(configuration(args)?, registry, &args.data_dir.search())?.config;
+        if asked != file.config {
+            let message = format!("holds another run than the one asked for; they differ in: {}", differences(&file.config, &asked));
+            return Err(TrainError::Folder { path: path.into(), message }.into());
+        }
+    }
+    if let Some(outcome) = folder.outcome()? {
+        if args.json {
+            print_json(&outcome)?;
+        } else if !global.quiet {
+            println!("{} has ended already; nothing to do.\n{}", path.display(), summary(&outcome));
+        }
+        return Ok(done(&outcome));
+    }
+    set_threads(file.config.threads);
+    let mut search = args.data_dir.search();
+    search.data_dir = search.data_dir.or(file.provenance.data_dir.clone());
+    let experiment = Experiment::open(file.config.clone(), registry, &search)?;
+    if let Some((old, new)) = file.sources.iter().zip(&experiment.dataset.sources).find(|(a, b)| a.sha256 != b.sha256) {
+        let message = format!("was trained on other data: {} had SHA-256 {} and {} has {}", old.file, old.sha256, new.file, new.sha256);
+        return Err(TrainError::Folder { path: path.into(), message }.into());
+    }
+    drive(args, &experiment, &folder, global)
+}
+
+/// The keys whose values differ.
+fn differences(old: &RunConfig, new: &RunConfig) -> String {
+    let table = |config: &RunConfig| toml::Table::try_from(config).unwrap_or_default();
+    let (old, new) = (table(old), table(new));
+    let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let show = |v: Option<&Value>| v.map_or("(none)".to_owned(), Value::to_string);
+    let changed: Vec<String> = keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| format!("{key} ({} there, {} here)", show(old.get(key)), show(new.get(key))))
+        .collect();
+    changed.join(", ")
+}
+
+fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: &Global) -> Result<Done> {
+    let mut progress = Progress::new(global);
+    let observers: Vec<&mut dyn Observer> = if global.quiet { Vec::new() } else { vec![&mut progress] };
+    let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT })?;
+    if args.json {
+        print_json(&outcome)?;
+    } else if !global.quiet {
+        writeln!(std::io::stdout(), "{}", summary(&outcome))?;
+    }
+    if outcome.stop == Stop::Interrupted {
+        eprintln!("interrupted; go on with: largebatch train --resume {}", folder.path().display());
+    }
+    Ok(done(&outcome))
+}
+
+fn done(outcome: &Outcome) -> Done {
+    match outcome.stop {
+        Stop::Finished | Stop::TargetReached | Stop::NoImprovement => Done::Ok,
+        Stop::Diverged => Done::Diverged,
+        Stop::Interrupted => Done::Interrupted,
+    }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let why = match outcome.stop {
+        Stop::Finished => "finished",
+        Stop::TargetReached => "reached its target",
+        Stop::NoImprovement => "stopped improving",
+        Stop::Diverged => "DIVERGED: the loss left all bounds; try a smaller --lr or a warm-up",
+        Stop::Interrupted => "was interrupted",
+    };
+    let o = outcome;
+    let mut text = format!(
+        "{} · {} · {}, batch {}, lr {}, seed {}, {}\n{why} after {} epochs ({} steps) in {:.1} s, {:.0} examples/s\n",
+        o.dataset, o.model, o.optimizer, o.batch_size, o.lr, o.seed, o.device, o.epochs, o.steps, o.seconds, o.examples_per_second
+    );
+    let mut part = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "  {name:<12}{value}");
+        }
+    };
+    part("train loss", o.train_loss.map(|loss| format!("{loss:.4}")));
+    part("validation", o.validation.map(|m| format!("{} of {}", m.headline(), m.n)));
+    part("test", o.test.map(|m| format!("{} of {}", m.headline(), m.n)));
+    part("saved in", o.out.clone());
+    text.trim_end().to_owned()
+}
+
+fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &Global, registry: &Registry) -> Result<Done> {
+    let parsed = shape.split_once('x').and_then(|(r, k)| Some((r.parse::<u64>().ok()?, k.parse::<usize>().ok()?)));
+    let Some((repeats, folds)) = parsed.filter(|&(r, k)| r > 0 && k > 1) else {
+        let why = "write REPEATSxFOLDS, such as 5x10".into();
+        return Err(TrainError::Value { key: "cross-validate".into(), value: shape.into(), why }.into());
+    };
+    let bar = super::progress::bar(!global.quiet, repeats * folds as u64, "trainings");
+    let mut each = |done: u64, _all: u64| bar.set_position(done);
+    let result = cross_validate(config, (repeats, folds), registry, &args.data_dir.search(), &INTERRUPT, &mut each)?;
+    bar.finish_and_clear();
+    let Some(result) = result else { return Ok(Done::Interrupted) };
+    if args.json {
+        let mut object = serde_json::to_value(&result)?;
+        for (key, name) in [("dataset", &config.dataset.name), ("model", &config.model.name), ("optimizer", &config.optimizer.name)] {
+            object[key] = name.clone().into();
+        }
+        print_json(&object)?;
+    } else if !global.quiet {
+        writeln!(std::io::stdout(), "{}", cross_summary(config, &result))?;
+    }
+    Ok(Done::Ok)
+}
+
+fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
+    let (r, k) = (result.repeats, result.folds);
+    let mut text = format!("{} · {} · {}, {r} × {k}-fold cross-validation\n", config.dataset.name, config.model.name, config.optimizer.name);
+    for (i, metrics) in result.per_repeat.iter().enumerate() {
+        let _ = writeln!(text, "  repeat {}    {} of {}", i + 1, metrics.headline(), metrics.n);
+    }
+    if let Some(accuracy) = result.accuracy {
+        let spread = result.accuracy_std.map_or(String::new(), |std| format!(" ± {:.2} (standard deviation over repeats)", 100.0 * std));
+        let _ = writeln!(text, "  accuracy    {:.2} %{spread}", 100.0 * accuracy);
+    }
+    if let Some(rmse) = result.rmse {
+        let _ = writeln!(text, "  RMSE        {rmse:.4}");
+    }
+    if result.diverged > 0 {
+        let _ = writeln!(text, "  {} trainings diverged and count as fully wrong", result.diverged);
+    }
+    text.trim_end().to_owned()
+}
+
+fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
+    let unknown: Vec<&str> = experiment.dataset.sources.iter().filter(|s| !s.known).map(|s| s.file.as_str()).collect();
+    if let ([first, rest @ ..], false) = (unknown.as_slice(), global.quiet) {
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        eprintln!(
+            "warning: {first}{more}: not the published content of {}; results do not compare digit by digit with others' (run.toml holds the hashes)",
+            experiment.dataset.name
+        );
+    }
+}
+
+/// A folder under `runs/` that does not exist yet.
+fn fresh_folder(config: &RunConfig) -> PathBuf {
+    let name = format!("{}-{}-{}", config.dataset.name, config.model.name, config.optimizer.name);
+    let first = Path::new("runs").join(&name);
+    if !first.exists() {
+        return first;
+    }
+    (2..).map(|i| Path::new("runs").join(format!("{name}-{i}"))).find(|path| !path.exists()).unwrap_or(first)
+}
+
+fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> RunFile {
+    RunFile {
+        schema: SCHEMA,
+        id: experiment.config.id(),
+        provenance: Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            device: format!("{:?}", experiment.device.clone().inner()),
+            threads: largebatch_train::threads(),
+            platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+            data_dir,
+        },
+        config: experiment.config.clone(),
+        sources: experiment.dataset.sources.clone(),
+    }
+}
+
+fn set_threads(threads: Option<usize>) {
+    if let Some(threads) = threads.filter(|&n| n > 0) {
+        largebatch_train::set_threads(threads);
+    }
+}

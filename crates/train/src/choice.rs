@@ -1,0 +1,51 @@
+//! A named thing with options, as it stands in a configuration.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Table;
+
+/// A name and its options: in TOML `"sgd"`, or `{ name = "sgd", momentum = 0.9 }` where options are given.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Choice {
+    /// The word that stands in the table of optimizers, models, data sets or schedules.
+    pub name: String,
+    /// Everything but the name.
+    pub options: Table,
+}
+
+impl Choice {
+    /// The choice without options.
+    pub fn plain(name: impl Into<String>) -> Self {
+        Choice { name: name.into(), options: Table::new() }
+    }
+
+    /// The options with the name among them, under `name`.
+    pub fn table(&self) -> Table {
+        let mut table = Table::from_iter([("name".to_owned(), self.name.clone().into())]);
+        table.extend(self.options.clone());
+        table
+    }
+}
+
+impl Serialize for Choice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.options.is_empty() { self.name.serialize(serializer) } else { self.table().serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Choice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a name such as \"sgd\", or a table such as { name = \"sgd\", momentum = 0.9 }")]
+        enum Form {
+            Name(String),
+            Table(Table),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Name(name) => Ok(Choice::plain(name)),
+            Form::Table(mut options) => match options.remove("name") {
+                Some(toml::Value::String(name)) => Ok(Choice { name, options }),
+                _ => Err(serde::de::Error::custom("this table needs a name, such as { name = \"sgd\", momentum = 0.9 }")),
+            },
+        }
+    }
+}

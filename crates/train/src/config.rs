@@ -1,0 +1,352 @@
+//! The configuration of a run: what stands in a TOML file, under `--set`, and in `run.toml`.
+
+use std::path::Path;
+
+use largebatch_data::{Preprocess, Sampling};
+use largebatch_schedule::Scaling;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{Choice, TrainError, defaults, error::nearest};
+
+/// Everything that determines a run. What is absent has a default; [`RunConfig::resolve`] fills in those that depend on other keys.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// The data set: a name of the catalogue, or a table that describes files.
+    pub dataset: Choice,
+    /// The model and its options.
+    pub model: Choice,
+    /// The optimizer, its `preset` and its options.
+    pub optimizer: Choice,
+    /// Examples a step; `data.sampling` = `"full"` or `"one"` sets it to all or to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// The base learning rate, before scaling by the batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Passes over the training part. Excludes `steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Optimizer steps. Excludes `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// The learning rate's schedule.
+    pub schedule: Choice,
+    /// How the rate grows with the batch: the peak is lr · f(batch_size / base_batch).
+    pub scaling: Scaling,
+    /// The batch size at which the peak rate is `lr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_batch: Option<usize>,
+    /// How the batch grows during training (Smith et al. 2018) instead of the rate's decay.
+    pub batch_schedule: Choice,
+    /// Initial weights, batch order, augmentation and dropout.
+    pub seed: u64,
+    /// The validation split; separate, so that seeds compare on one split.
+    pub split_seed: u64,
+    /// Where to compute: `flex`, `ndarray`, `wgpu`, `wgpu:cpu`, `cuda`, `cuda:1`.
+    pub device: String,
+    /// CPU threads; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Micro-batches that one step accumulates one after another.
+    pub accumulate: usize,
+    /// Replicas that take equal parts of every batch side by side.
+    pub workers: usize,
+    /// Bound on the gradient's global l2 norm: g ← g · min(1, clip_norm / (‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Bound on each component of the gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_value: Option<f64>,
+    /// Weight of the uniform distribution in the targets of a classifier, in [0, 1).
+    pub label_smoothing: f64,
+    /// Examples of batch-normalisation statistics (ghost batch norm, Hoffer et al. 2017); absent: the whole micro-batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ghost_batch: Option<usize>,
+    /// Data: split, order and preprocessing.
+    pub data: DataConfig,
+    /// When to stop before the budget is spent.
+    pub stop: StopConfig,
+    /// Checkpoints.
+    pub checkpoint: CheckpointConfig,
+    /// What is measured and written on the way.
+    pub log: LogConfig,
+}
+
+/// Split, order and preprocessing.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Examples held out of the training part for validation; absent: the data set's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<usize>,
+    /// How batches are drawn.
+    pub sampling: Sampling,
+    /// Whether an epoch's last batch is left out when it is smaller than the others.
+    pub drop_last: bool,
+    /// Normalisation and augmentation; absent: the data set's default normalisation alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
+}
+
+/// When to stop before the budget is spent.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StopConfig {
+    /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the validation loss falls to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
+    /// Diverged: a step's loss above this many times the first step's. NaN and infinity always count.
+    pub divergence: f64,
+    /// Evaluations without a better validation loss after which training stops; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+}
+
+/// Checkpoints.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between checkpoints; absent: none by steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_steps: Option<u64>,
+    /// Minutes between checkpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_minutes: Option<f64>,
+    /// How many of the newest are kept.
+    pub keep: usize,
+}
+
+/// What is measured and written on the way.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Steps between lines of `events.jsonl`.
+    pub every_steps: u64,
+    /// Steps between evaluations on the validation part; absent: at each epoch's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluate_every_steps: Option<u64>,
+    /// Steps between rows of `layers.csv`: per parameter ‖w‖, ‖g‖, ‖Δw‖, trust ratio, effective rate; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers_every_steps: Option<u64>,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        RunConfig {
+            dataset: Choice::default(),
+            model: Choice::default(),
+            optimizer: Choice::plain("sgd"),
+            batch_size: None,
+            lr: None,
+            epochs: None,
+            steps: None,
+            schedule: Choice::plain("constant"),
+            scaling: Scaling::None,
+            base_batch: None,
+            batch_schedule: Choice::plain("constant"),
+            seed: 0,
+            split_seed: 0,
+            device: "flex".into(),
+            threads: None,
+            accumulate: 1,
+            workers: 1,
+            clip_norm: None,
+            clip_value: None,
+            label_smoothing: 0.0,
+            ghost_batch: None,
+            data: DataConfig::default(),
+            stop: StopConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        DataConfig { validation: None, sampling: Sampling::default(), drop_last: false, preprocess: None }
+    }
+}
+
+impl Default for StopConfig {
+    fn default() -> Self {
+        StopConfig { target: None, divergence: 1000.0, patience: None }
+    }
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        CheckpointConfig { every_steps: None, every_minutes: Some(10.0), keep: 2 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { every_steps: 10, evaluate_every_steps: None, layers_every_steps: None }
+    }
+}
+
+/// The keys whose value is a [`Choice`]: a new name discards the options of the old one.
+const CHOICES: [&str; 5] = ["dataset", "model", "optimizer", "schedule", "batch_schedule"];
+
+impl RunConfig {
+    /// Reads a TOML text and lays `key = value` pairs over it, later ones over earlier ones.
+    ///
+    /// # Errors
+    /// Text that is not TOML, unknown keys (with the line and the nearest known key), values of the wrong type.
+    pub fn layered(file: Option<(&Path, &str)>, over: &[(String, Value)]) -> Result<Self, TrainError> {
+        let mut table = Table::new();
+        if let Some((path, text)) = file {
+            let explain = |e: toml::de::Error| TrainError::Config { place: path.display().to_string(), message: explain(&e) };
+            toml::from_str::<RunConfig>(text).map_err(explain)?;
+            table = toml::from_str(text).map_err(explain)?;
+        }
+        for (key, value) in over {
+            set(&mut table, key, value.clone())?;
+        }
+        Value::Table(table)
+            .try_into()
+            .map_err(|e: toml::de::Error| TrainError::Config { place: "command line".into(), message: explain(&e) })
+    }
+
+    /// Reads `key=value`; the value is TOML, or else a plain word.
+    ///
+    /// # Errors
+    /// Text without `=`, or with an empty key.
+    pub fn assignment(text: &str) -> Result<(String, Value), TrainError> {
+        let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| TrainError::Config {
+            place: format!("--set {text}"),
+            message: "write key=value, such as optimizer.momentum=0.9".into(),
+        })?;
+        let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+        Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| Value::String(value.trim().to_owned()))))
+    }
+
+    /// The text of the configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration has only TOML's types")
+    }
+
+    /// A hash of all that determines the result: not of the device's or the program's version.
+    pub fn id(&self) -> String {
+        let canonical = Value::try_from(self).expect("a configuration has only TOML's types").to_string();
+        blake3::hash(canonical.as_bytes()).to_hex()[..16].to_owned()
+    }
+
+    /// Fills in the defaults that depend on other keys, and checks ranges.
+    ///
+    /// `examples` is the size of the training part after the split.
+    ///
+    /// # Errors
+    /// The first value out of range, or contradiction.
+    pub fn resolve(mut self, examples: usize) -> Result<Self, TrainError> {
+        let bad = |key: &str, value: &dyn std::fmt::Display, why: &str| Err(TrainError::value(key, value, why));
+        let default = defaults::of(&self.dataset.name, &self.model.name, &self.optimizer);
+        let size = match self.data.sampling {
+            Sampling::Full => examples,
+            Sampling::One => 1,
+            _ => self.batch_size.unwrap_or(default.batch_size.min(examples)),
+        };
+        match self.batch_size.replace(size) {
+            Some(0) => return bad("batch_size", &0, "must be at least 1"),
+            Some(b) if b != size => return bad("batch_size", &b, &format!("data.sampling makes it {size}; leave one of them out")),
+            _ if size > examples => {
+                let why = format!("larger than the {examples} training examples; for all of them set data.sampling = \"full\"");
+                return bad("batch_size", &size, &why);
+            }
+            _ => {}
+        }
+        let lr = *self.lr.get_or_insert(default.lr);
+        if !(lr.is_finite() && lr >= 0.0) {
+            return bad("lr", &lr, "the learning rate must be a finite number of at least 0");
+        }
+        match (self.epochs, self.steps) {
+            (Some(_), Some(steps)) => return bad("steps", &steps, "epochs is given too; give one of them"),
+            (None, None) => self.epochs = Some(default.epochs),
+            (Some(0), _) => return bad("epochs", &0, "must be at least 1"),
+            (_, Some(0)) => return bad("steps", &0, "must be at least 1"),
+            _ => {}
+        }
+        self.base_batch.get_or_insert(default.batch_size);
+        for (key, parts) in [("accumulate", self.accumulate), ("workers", self.workers)] {
+            if parts == 0 || parts > size {
+                return bad(key, &parts, &format!("must lie between 1 and the batch size, {size}"));
+            }
+        }
+        if self.accumulate * self.workers > size {
+            return bad("workers", &self.workers, &format!("accumulate × workers exceeds the batch size, {size}"));
+        }
+        for (key, bound) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
+            if let Some(bound) = bound.filter(|b| !(b.is_finite() && *b > 0.0)) {
+                return bad(key, &bound, "must be a positive number");
+            }
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return bad("label_smoothing", &self.label_smoothing, "must lie in [0, 1)");
+        }
+        for (key, n) in [
+            ("threads", self.threads.map(|n| n as u64)),
+            ("base_batch", self.base_batch.map(|n| n as u64)),
+            ("ghost_batch", self.ghost_batch.map(|n| n as u64)),
+            ("checkpoint.every_steps", self.checkpoint.every_steps),
+            ("checkpoint.keep", Some(self.checkpoint.keep as u64)),
+            ("log.every_steps", Some(self.log.every_steps)),
+            ("log.evaluate_every_steps", self.log.evaluate_every_steps),
+            ("log.layers_every_steps", self.log.layers_every_steps),
+            ("stop.patience", self.stop.patience),
+        ] {
+            if n == Some(0) {
+                return bad(key, &0, "must be at least 1");
+            }
+        }
+        if let Some(minutes) = self.checkpoint.every_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
+            return bad("checkpoint.every_minutes", &minutes, "must be positive");
+        }
+        if self.stop.divergence.is_nan() || self.stop.divergence <= 1.0 {
+            return bad("stop.divergence", &self.stop.divergence, "must be above 1: it multiplies the first step's loss");
+        }
+        Ok(self)
+    }
+}
+
+/// Sets a dotted key, turning a choice's plain name into a table where an option is set.
+fn set(table: &mut Table, key: &str, value: Value) -> Result<(), TrainError> {
+    let place = || format!("--set {key}");
+    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    let Some(rest) = rest else {
+        let same = |old: &Value| old.get("name").is_some_and(|name| *name == value);
+        if !(CHOICES.contains(&first) && table.get(first).is_some_and(same)) {
+            table.insert(first.to_owned(), value);
+        }
+        return Ok(());
+    };
+    let entry = table.entry(first.to_owned()).or_insert_with(|| {
+        let defaults = Value::try_from(RunConfig::default()).ok();
+        let name = defaults.and_then(|d| d.get(first).cloned()).filter(|_| CHOICES.contains(&first));
+        name.unwrap_or_else(|| Value::Table(Table::new()))
+    });
+    if let (true, Value::String(name)) = (CHOICES.contains(&first), &entry) {
+        *entry = Value::Table(Table::from_iter([("name".to_owned(), Value::String(name.clone()))]));
+    }
+    match entry {
+        Value::Table(inner) => set(inner, rest, value),
+        other => Err(TrainError::Config { place: place(), message: format!("{first} is {other}, which has no key {rest}") }),
+    }
+}
+
+/// The parser's message, with the nearest known key where one was mistyped.
+pub(crate) fn explain(error: &toml::de::Error) -> String {
+    let message = error.to_string();
+    let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((name, known)) if error.message().starts_with("unknown") => match nearest(name, known.iter().copied()) {
+            Some(near) => format!("{}\ndid you mean '{near}'?", message.trim_end()),
+            None => message,
+        },
+        _ => message,
+    }
+    .trim_end()
+    .to_owned()
+}

@@ -1,0 +1,54 @@
+//! Defaults that were measured: batch size, epochs and rate for what the user leaves out.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use crate::Choice;
+
+/// What a run takes where the configuration is silent.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Default {
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Passes over the training part.
+    pub epochs: u64,
+    /// The base learning rate.
+    pub lr: f64,
+}
+
+/// The file that `examples/tune-defaults` writes: see its header.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    batch_size: usize,
+    /// By data set; `""` for others.
+    epochs: BTreeMap<String, u64>,
+    /// By optimizer, then by model; `""` for others.
+    lr: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+static TABLE: LazyLock<Table> =
+    LazyLock::new(|| toml::from_str(include_str!("defaults.toml")).expect("defaults.toml is tested to have this form"));
+
+/// The defaults for a data set, a model and an optimizer, at batch size 64.
+pub fn of(dataset: &str, model: &str, optimizer: &Choice) -> Default {
+    let other = |map: &BTreeMap<String, f64>| map.get(model).or_else(|| map.get("")).copied();
+    let lr = TABLE.lr.get(optimizer.name.as_str()).or_else(|| TABLE.lr.get("")).and_then(other);
+    let epochs = TABLE.epochs.get(dataset).or_else(|| TABLE.epochs.get("")).copied();
+    Default { batch_size: TABLE.batch_size, epochs: epochs.unwrap_or(1), lr: lr.unwrap_or(0.01) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_reads_and_covers_everything() {
+        assert!(TABLE.epochs.contains_key("") && TABLE.lr.values().all(|models| models.contains_key("")));
+        for entry in largebatch_optim::Registry::standard().iter() {
+            assert!(TABLE.lr.contains_key(entry.facts().name), "no default rate for {}", entry.facts().name);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Devices by name.
+
+use burn::tensor::Device;
+
+use crate::TrainError;
+
+/// A backend that a device name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Backend {
+    /// The word for `--device`.
+    pub name: &'static str,
+    /// One line about it.
+    pub summary: &'static str,
+    /// Whether this build holds it.
+    pub compiled: bool,
+    /// The cargo feature that adds it.
+    pub feature: &'static str,
+}
+
+/// The backends that largebatch knows, the default first.
+pub const BACKENDS: [Backend; 4] = [
+    Backend { name: "flex", summary: "CPU, Burn's fast pure-Rust backend (default)", compiled: true, feature: "" },
+    Backend { name: "ndarray", summary: "CPU, on the ndarray crate; slow convolutions", compiled: true, feature: "" },
+    Backend { name: "wgpu", summary: "GPU through Vulkan, Metal or DirectX", compiled: cfg!(feature = "wgpu"), feature: "wgpu" },
+    Backend { name: "cuda", summary: "NVIDIA GPU", compiled: cfg!(feature = "cuda"), feature: "cuda" },
+];
+
+/// The adapters that the machine offers to a backend, as Burn names them; for the CPU backends always one.
+pub fn adapters(backend: &Backend) -> Vec<Device> {
+    match backend.name {
+        "flex" => vec![Device::flex()],
+        "ndarray" => vec![ndarray()],
+        #[cfg(feature = "wgpu")]
+        "wgpu" => quietly(|| Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect()),
+        #[cfg(feature = "cuda")]
+        "cuda" => quietly(|| Device::enumerate(burn::tensor::DeviceType::Cuda).into_iter().collect()),
+        _ => Vec::new(),
+    }
+}
+
+/// The device of a name: `flex`, `ndarray`, `wgpu`, `wgpu:cpu` (the software adapter), `cuda`, `cuda:1`.
+///
+/// # Errors
+/// An unknown name, a backend that this build lacks, or one for which the machine has no adapter: each says what to add.
+pub fn device(name: &str) -> Result<Device, TrainError> {
+    let (backend, which) = name.split_once(':').map_or((name, None), |(backend, which)| (backend, Some(which)));
+    let Some(known) = BACKENDS.iter().find(|b| b.name == backend) else {
+        return Err(TrainError::unknown("device", backend, BACKENDS.iter().map(|b| b.name)));
+    };
+    if !known.compiled {
+        return Err(TrainError::NotCompiled { device: known.name, feature: known.feature });
+    }
+    if adapters(known).is_empty() {
+        return Err(TrainError::NoAdapter {
+            device: known.name,
+            remedy: if known.name == "cuda" {
+                "install NVIDIA's driver and CUDA toolkit"
+            } else {
+                "install a Vulkan driver (for a software adapter on Debian or Ubuntu: mesa-vulkan-drivers and libvulkan1)"
+            },
+        });
+    }
+    match (known.name, which) {
+        ("flex", None) => Ok(Device::flex()),
+        ("ndarray", None) => Ok(ndarray()),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", None) => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", Some("cpu")) => Ok(Device::wgpu(burn::tensor::DeviceKind::Cpu)),
+        #[cfg(feature = "cuda")]
+        ("cuda", index) if index.is_none_or(|i| i.parse::<usize>().is_ok()) => {
+            Ok(Device::cuda(index.and_then(|i| i.parse::<usize>().ok()).unwrap_or(0)))
+        }
+        _ => Err(TrainError::Value {
+            key: "device".into(),
+            value: name.into(),
+            why: "after the colon only wgpu:cpu and cuda:0, cuda:1, … are known".into(),
+        }),
+    }
+}
+
+/// Whether reading a number from the device waits for nothing: true on the CPU backends.
+pub(crate) fn reads_are_free(name: &str) -> bool {
+    matches!(name, "flex" | "ndarray")
+}
+
+#[allow(deprecated, reason = "Burn 0.22 still ships ndarray, and the project offers it for comparison")]
+fn ndarray() -> Device {
+    Device::ndarray()
+}
+
+/// A driver that is missing makes some graphics libraries panic while they look for adapters: that is no adapter.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn quietly(list: impl FnOnce() -> Vec<Device> + std::panic::UnwindSafe) -> Vec<Device> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let found = std::panic::catch_unwind(list).unwrap_or_default();
+    std::panic::set_hook(hook);
+    found
+}

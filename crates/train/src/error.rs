@@ -1,0 +1,120 @@
+//! What can go wrong.
+
+use std::path::{Path, PathBuf};
+
+use largebatch_data::DataError;
+use largebatch_optim::OptimError;
+
+/// An error of training. Each names the value, its place and the remedy. Divergence is not among them: it is an [`Outcome`](crate::Outcome).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A configuration that does not parse.
+    #[error("{place}: {message}")]
+    Config {
+        /// The file, or the command line.
+        place: String,
+        /// What is wrong, with line and remedy.
+        message: String,
+    },
+    /// A value out of range, or one that contradicts another.
+    #[error("{key} = {value}: {why}")]
+    Value {
+        /// The dotted key.
+        key: String,
+        /// The value given.
+        value: String,
+        /// Why it cannot be, and what can.
+        why: String,
+    },
+    /// A name that no table holds.
+    #[error("unknown {kind} '{name}'{hint}; known: {known}")]
+    Unknown {
+        /// What the name was for.
+        kind: &'static str,
+        /// The name given.
+        name: String,
+        /// The nearest name, as a question, or nothing.
+        hint: String,
+        /// All names.
+        known: String,
+    },
+    /// A backend that this build lacks.
+    #[error("device '{device}' is not compiled into this program: build it with `--features {feature}`")]
+    NotCompiled {
+        /// The device asked for.
+        device: &'static str,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
+    /// A backend without hardware or driver.
+    #[error("device '{device}': this machine offers no adapter for it; {remedy}, or take --device flex")]
+    NoAdapter {
+        /// The device asked for.
+        device: &'static str,
+        /// What to install.
+        remedy: &'static str,
+    },
+    /// A data set that cannot be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A model that cannot be built or filled.
+    #[error("model: {0}")]
+    Model(#[from] largebatch_models::ConfigError),
+    /// An optimizer that cannot be built, or whose state does not fit.
+    #[error("optimizer: {0}")]
+    Optim(#[from] OptimError),
+    /// A schedule that cannot be.
+    #[error("schedule: {0}")]
+    Schedule(#[from] largebatch_schedule::ConfigError),
+    /// The file system says no.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A run's folder that is not one, or not this run's.
+    #[error("{}: {message}", path.display())]
+    Folder {
+        /// The folder or the file in it.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        message: String,
+    },
+}
+
+impl TrainError {
+    /// An unknown name, with the nearest known one.
+    pub fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.collect();
+        let hint = nearest(name, known.iter().copied()).map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
+        TrainError::Unknown { kind, name: name.into(), hint, known: known.join(", ") }
+    }
+
+    /// A refusal of the file system.
+    pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| TrainError::Io { path, action, source }
+    }
+
+    pub(crate) fn folder(path: &Path, message: impl Into<String>) -> Self {
+        TrainError::Folder { path: path.to_owned(), message: message.into() }
+    }
+
+    pub(crate) fn value(key: impl Into<String>, value: impl ToString, why: impl Into<String>) -> Self {
+        TrainError::Value { key: key.into(), value: value.to_string(), why: why.into() }
+    }
+}
+
+/// The known name that a mistyped one most likely meant, if any is near.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|k| (strsim::damerau_levenshtein(&name.to_lowercase(), k), k))
+        .filter(|(distance, k)| *distance <= 2.max(k.len() / 3))
+        .min()
+        .map(|(_, k)| k)
+}

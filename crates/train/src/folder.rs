@@ -1,0 +1,166 @@
+//! A run's folder on disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use largebatch_data::Source;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{SCHEMA, write_whole};
+use crate::{Checkpoint, Outcome, RunConfig, TrainError};
+
+/// `run.toml`: everything that the run was made from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFile {
+    /// The version of the folder's layout.
+    pub schema: u32,
+    /// The hash of `config`.
+    pub id: String,
+    /// What may differ between two runs of one configuration.
+    pub provenance: Provenance,
+    /// The resolved configuration.
+    pub config: RunConfig,
+    /// The files that the data came from.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+/// What may differ between two runs of one configuration.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The version of largebatch.
+    pub version: String,
+    /// The device as Burn names it.
+    pub device: String,
+    /// CPU threads.
+    pub threads: usize,
+    /// Operating system and processor architecture.
+    pub platform: String,
+    /// The folder that `--data-dir` named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// A run's folder: `run.toml`, `events.jsonl`, `layers.csv`, `checkpoints/`, and at the end `model.safetensors` and `result.json`.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run.
+    ///
+    /// # Errors
+    /// A folder that holds something already, or that cannot be made.
+    pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            let message = if path.join("run.toml").exists() {
+                "holds a run already: go on with it by --resume, or give another --out"
+            } else {
+                "is not empty: give another --out"
+            };
+            return Err(TrainError::folder(path, message));
+        }
+        fs::create_dir_all(path).map_err(TrainError::io(path, "make the folder"))?;
+        let text = toml::to_string(run).map_err(|e| TrainError::folder(path, e.to_string()))?;
+        write_whole(&path.join("run.toml"), text.as_bytes())?;
+        Ok(RunFolder { path: path.to_owned() })
+    }
+
+    /// Opens the folder of a run.
+    ///
+    /// # Errors
+    /// A folder that is none, or of another version of the program.
+    pub fn open(path: &Path) -> Result<(Self, RunFile), TrainError> {
+        let file = path.join("run.toml");
+        if !file.exists() {
+            return Err(TrainError::folder(path, "is not a run's folder: it holds no run.toml"));
+        }
+        let text = fs::read_to_string(&file).map_err(TrainError::io(&file, "read"))?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| TrainError::folder(&file, e.to_string()))?;
+        let schema = table.get("schema").and_then(toml::Value::as_integer).unwrap_or(0);
+        if schema != i64::from(SCHEMA) {
+            return Err(TrainError::folder(&file, format!("schema {schema}; this version reads {SCHEMA}")));
+        }
+        let run: RunFile = toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
+        Ok((RunFolder { path: path.to_owned() }, run))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of the checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The result, once the run has ended for good.
+    ///
+    /// # Errors
+    /// A file that is not a result.
+    pub fn outcome(&self) -> Result<Option<Outcome>, TrainError> {
+        let path = self.path.join("result.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path).map_err(TrainError::io(&path, "read"))?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| TrainError::folder(&path, format!("not a result ({e})")))
+    }
+
+    /// Writes the result and the weights: the run has ended for good.
+    pub(crate) fn finish(&self, outcome: &Outcome, model: &[u8]) -> Result<(), TrainError> {
+        write_whole(&self.path.join("model.safetensors"), model)?;
+        let json = serde_json::to_vec_pretty(outcome).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
+        write_whole(&self.path.join("result.json"), &json)
+    }
+
+    /// The weights: of the finished run, or else of its newest checkpoint.
+    ///
+    /// # Errors
+    /// A run that has left neither yet.
+    pub fn weights(&self) -> Result<Vec<u8>, TrainError> {
+        let path = self.path.join("model.safetensors");
+        if path.exists() {
+            return fs::read(&path).map_err(TrainError::io(&path, "read"));
+        }
+        match Checkpoint::newest(&self.checkpoints())? {
+            Some(checkpoint) => Ok(checkpoint.model),
+            None => Err(TrainError::folder(&self.path, "has no weights yet: it has neither ended nor written a checkpoint")),
+        }
+    }
+
+    /// Opens a log for lines to be added after its first `length` bytes; what stands behind them, from a run that was killed, is cut off.
+    pub(crate) fn log(&self, name: &str, length: u64) -> Result<Log, TrainError> {
+        let path = self.path.join(name);
+        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| {
+            file.set_len(length)?;
+            Ok(file)
+        });
+        Ok(Log { file: BufWriter::new(opened.map_err(TrainError::io(&path, "open"))?), length, path })
+    }
+}
+
+/// A file of lines that grows.
+pub(crate) struct Log {
+    path: PathBuf,
+    file: BufWriter<File>,
+    length: u64,
+}
+
+impl Log {
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), TrainError> {
+        self.length += text.len() as u64 + 1;
+        writeln!(self.file, "{text}").map_err(TrainError::io(&self.path, "write"))
+    }
+
+    /// Hands all lines to the system, and returns the length of the file.
+    pub(crate) fn flush(&mut self) -> Result<u64, TrainError> {
+        self.file.flush().map_err(TrainError::io(&self.path, "write"))?;
+        Ok(self.length)
+    }
+}

@@ -1,0 +1,114 @@
+//! The gradient of one batch: in one piece, accumulated over micro-batches, or by replicas side by side.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use largebatch_models::{Network, Pass, Statistic};
+use largebatch_random::Key;
+
+use crate::{Experiment, TrainError};
+
+/// The gradient of the mean loss over a batch, and what else its passes saw.
+pub struct BatchGradient {
+    /// ∇ (1/n) Σ loss, by parameter.
+    pub gradients: GradientsParams,
+    /// Σ loss over the batch, one term a micro-batch, still on the device.
+    pub loss: Vec<Tensor<1>>,
+    /// The number of examples classified correctly, one term a micro-batch; empty for real targets.
+    pub correct: Vec<Tensor<1>>,
+    /// What batch norm saw, for [`Network::absorb`].
+    pub statistics: Vec<Statistic>,
+}
+
+/// The keys of a step's randomness.
+#[derive(Clone, Copy)]
+pub struct StepKeys {
+    /// Of augmentation.
+    pub augment: Key,
+    /// Of dropout masks.
+    pub dropout: Key,
+}
+
+impl Experiment {
+    /// The gradient of the mean loss over the training examples `indices`.
+    ///
+    /// The batch is cut into `accumulate` × `workers` consecutive parts whose sizes differ by at most one. Each part's gradient is that of its summed
+    /// loss divided by the size of the WHOLE batch, and the parts are added in their order; so the sum is the large batch's gradient up to rounding, and
+    /// K workers give the same bits as K accumulated micro-batches. With batch norm each part has its own statistics (ghost batch norm, Hoffer et al.
+    /// 2017, arXiv 1705.08741). PyTorch's usual accumulation loop divides each micro-batch's mean by their number, which is wrong for a smaller last one.
+    ///
+    /// # Errors
+    /// Labels that the model's loss cannot take.
+    pub fn gradient(&self, network: &Network, indices: &[u32], keys: StepKeys) -> Result<BatchGradient, TrainError> {
+        let n = indices.len();
+        let workers = self.config.workers.min(n);
+        let parts = (self.config.accumulate * workers).min(n);
+        let cut = |part: usize| &indices[part * n / parts..(part + 1) * n / parts];
+        let mut sum: Option<BatchGradient> = None;
+        let mut add = |part: BatchGradient| {
+            sum = Some(match sum.take() {
+                None => part,
+                Some(sum) => sum.plus(part, network),
+            });
+        };
+        for first in (0..parts).step_by(workers) {
+            let group = first..(first + workers).min(parts);
+            if group.len() == 1 {
+                add(self.part_gradient(network, cut(first), n, keys)?);
+                continue;
+            }
+            // Each replica has leaves of its own, so that the graphs share nothing; the weights' storage is shared, and only read.
+            let replicas: Vec<Network> = group.clone().map(|_| network.clone().fork(&self.device)).collect();
+            let gradients: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = group
+                    .zip(&replicas)
+                    .map(|(part, replica)| scope.spawn(move || self.part_gradient(replica, cut(part), n, keys)))
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            });
+            for gradient in gradients {
+                add(gradient?);
+            }
+        }
+        sum.ok_or_else(|| TrainError::value("batch", 0, "a gradient needs at least one example"))
+    }
+
+    fn part_gradient(&self, network: &Network, indices: &[u32], whole: usize, keys: StepKeys) -> Result<BatchGradient, TrainError> {
+        let (inputs, targets) = self.batch(&self.dataset.train, indices, Some(keys.augment))?;
+        let examples: Vec<u64> = indices.iter().map(|&i| u64::from(i)).collect();
+        let mut pass = Pass::train(keys.dropout, &examples, self.config.ghost_batch);
+        let outputs = network.forward(inputs, &mut pass);
+        let correct = self.loss.correct(&outputs, &targets).into_iter().collect();
+        let sum = self.loss.sum(outputs, &targets, self.config.label_smoothing);
+        let loss = vec![sum.clone().inner()];
+        let gradients = GradientsParams::from_grads((sum / whole as f64).backward(), network);
+        Ok(BatchGradient { gradients, loss, correct, statistics: pass.into_statistics() })
+    }
+}
+
+impl BatchGradient {
+    fn plus(mut self, mut other: BatchGradient, network: &Network) -> Self {
+        network.visit(&mut Add { sum: &mut self.gradients, term: &mut other.gradients });
+        self.loss.append(&mut other.loss);
+        self.correct.append(&mut other.correct);
+        self.statistics.append(&mut other.statistics);
+        self
+    }
+}
+
+struct Add<'a> {
+    sum: &'a mut GradientsParams,
+    term: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for Add<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(term) = self.term.remove::<D>(param.id) {
+            let sum = match self.sum.remove::<D>(param.id) {
+                Some(sum) => sum + term,
+                None => term,
+            };
+            self.sum.register(param.id, sum);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What may watch a run: progress bars, logs, probes.
+
+use std::path::Path;
+
+use largebatch_models::Network;
+use serde::{Deserialize, Serialize};
+
+use crate::{Experiment, Metrics, Outcome};
+
+/// Watches a run; every method may be left out.
+pub trait Observer {
+    /// Before the first step.
+    fn on_start(&mut self, _start: &Start<'_>) {}
+    /// After each step.
+    fn on_step(&mut self, _step: &Step<'_>) {}
+    /// After each evaluation on the validation part, and at each epoch's end.
+    fn on_evaluation(&mut self, _evaluation: &Evaluation) {}
+    /// After a checkpoint stands on the disk.
+    fn on_checkpoint(&mut self, _step: u64, _place: &Path) {}
+    /// After the last step, or at divergence or interruption.
+    fn on_end(&mut self, _outcome: &Outcome) {}
+}
+
+/// What is known before the first step.
+pub struct Start<'a> {
+    /// The run's data, model and settings.
+    pub experiment: &'a Experiment,
+    /// The step to start from: above 0 for a resumed run.
+    pub step: u64,
+    /// The number of trained parameters.
+    pub parameters: usize,
+}
+
+/// One optimizer step.
+pub struct Step<'a> {
+    /// Steps so far, this one included.
+    pub step: u64,
+    /// The epoch that it belongs to, from 0.
+    pub epoch: u64,
+    /// Examples seen so far.
+    pub examples: u64,
+    /// Examples of this step.
+    pub batch: usize,
+    /// The learning rate of this step.
+    pub lr: f64,
+    /// The mean loss over the batch, before the step; absent where reading it would have to wait for the device.
+    pub loss: Option<f64>,
+    /// The model after the step.
+    pub network: &'a Network,
+}
+
+/// Training so far, and the validation part.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Steps so far.
+    pub step: u64,
+    /// Whole epochs so far.
+    pub epoch: u64,
+    /// Examples seen so far.
+    pub examples: u64,
+    /// Mean loss over this epoch's steps so far, each taken before its step.
+    pub train_loss: f64,
+    /// The share of this epoch's examples that were classified correctly before their step; absent for real targets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_accuracy: Option<f64>,
+    /// The validation part; absent where nothing is held out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Metrics>,
+}
