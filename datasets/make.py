@@ -24,7 +24,7 @@ def main():
     # digits.bin: 1797 records of 65 bytes: the label, then 8 x 8 values 0..16, row by row.
     records = numpy.concatenate([digits.target[:, None], digits.data], axis=1).astype(numpy.uint8)
     (HERE / "digits.bin").write_bytes(records.tobytes())
-    table("breast-cancer.csv", cancer, [cancer.target_names[t] for t in cancer.target], "class")
+    table("breast-cancer.csv", cancer, [str(t) for t in cancer.target], "class")
     table("diabetes.csv", diabetes, [repr(float(t)) for t in diabetes.target], "progression")
 
     edges = numpy.quantile(diabetes.target, numpy.arange(1, 10) / 10)

@@ -16,13 +16,9 @@
 //! ```
 
 mod cache;
-mod catalogued;
-mod cifar;
 mod csv_file;
 mod embedded;
 mod error;
-mod idx;
-mod libsvm;
 mod open;
 mod order;
 mod pipeline;
@@ -30,12 +26,13 @@ mod search;
 mod set;
 mod spec;
 mod split;
+mod table;
 
 pub use error::DataError;
 pub use open::{names, open, open_spec};
 pub use order::{Order, Position, Sampling};
 pub use pipeline::{Normalise, Pipeline, Preprocess};
-pub use search::{Search, CACHE_DIR, DATA_DIR};
+pub use search::{CACHE_DIR, DATA_DIR, Search};
 pub use set::{Dataset, Labels, Part, Source, Statistics, Task};
 pub use spec::{Column, CsvSpec, DataSpec, IdxSpec, LabelKind, LibsvmSpec};
-pub use split::{folds, split, Split};
+pub use split::{Split, folds, split};

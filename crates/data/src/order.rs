@@ -1,7 +1,7 @@
 //! In which order the training examples come.
 
 use crate::DataError;
-use largebatch_random::{below, Key};
+use largebatch_random::{Key, below};
 use serde::{Deserialize, Serialize};
 
 /// How a batch is drawn.

@@ -2,7 +2,7 @@
 
 use crate::set::{Features, Statistics};
 use crate::{DataError, Part};
-use largebatch_random::{below, Key};
+use largebatch_random::{Key, below};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,11 @@ impl Pipeline {
             ("translate", translate, shape.last().map_or(0, |&w| (w.min(shape[shape.len() - 2.min(shape.len())])).saturating_sub(1))),
         ] {
             if value > 0 && !pixels {
-                return Err(DataError::setting(key, value, format!("augmentation needs images, but an example here has the shape {shape:?}; leave it out")));
+                return Err(DataError::setting(
+                    key,
+                    value,
+                    format!("augmentation needs images, but an example here has the shape {shape:?}; leave it out"),
+                ));
             }
             if value > limit {
                 return Err(DataError::setting(key, value, format!("it must be at most {limit} for examples of the shape {shape:?}")));
@@ -87,7 +91,11 @@ impl Pipeline {
         let map = match (normalise, &part.features) {
             (Normalise::Unit | Normalise::Channel, Features::Table(_)) => {
                 let value = if normalise == Normalise::Unit { "unit" } else { "channel" };
-                return Err(DataError::setting("normalise", value, "it needs images of bytes; for a table of numbers use \"feature\" or \"none\""));
+                return Err(DataError::setting(
+                    "normalise",
+                    value,
+                    "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"",
+                ));
             }
             (Normalise::None, Features::Table(_)) => Map::Same,
             (Normalise::Feature, _) => feature(part, indices),
@@ -149,7 +157,10 @@ impl Pipeline {
                             }
                             Map::Feature { mean, scale } => {
                                 let (mean, scale) = (&mean[c * plane..], &scale[c * plane..]);
-                                out.iter_mut().zip(pixels).zip(mean.iter().zip(scale)).for_each(|((o, &p), (m, s))| *o = (f32::from(p) - m) * s);
+                                out.iter_mut()
+                                    .zip(pixels)
+                                    .zip(mean.iter().zip(scale))
+                                    .for_each(|((o, &p), (m, s))| *o = (f32::from(p) - m) * s);
                             }
                             Map::Same => out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = f32::from(p)),
                         }

@@ -105,7 +105,11 @@ impl Part {
     pub fn from_table(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
         let size: usize = shape.iter().product();
         if values.len() != size * labels.len() {
-            return Err(DataError::setting("table", values.len(), format!("{} labels of {size} values need {}", labels.len(), size * labels.len())));
+            return Err(DataError::setting(
+                "table",
+                values.len(),
+                format!("{} labels of {size} values need {}", labels.len(), size * labels.len()),
+            ));
         }
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
             return Err(DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size)));
@@ -120,7 +124,11 @@ impl Part {
     pub fn from_images(pixels: Vec<u8>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
         let size: usize = shape.iter().product();
         if pixels.len() != size * labels.len() {
-            return Err(DataError::setting("images", pixels.len(), format!("{} labels of {size} pixels need {}", labels.len(), size * labels.len())));
+            return Err(DataError::setting(
+                "images",
+                pixels.len(),
+                format!("{} labels of {size} pixels need {}", labels.len(), size * labels.len()),
+            ));
         }
         let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: labels.len() };
         Ok(Part::from_blocks(vec![block], 255, shape, labels))
@@ -128,10 +136,15 @@ impl Part {
 
     /// The caller has checked that the blocks hold as many records as there are labels.
     pub(crate) fn from_blocks(blocks: Vec<Block>, white: u8, shape: Vec<usize>, labels: Labels) -> Part {
-        let ends = blocks.iter().scan(0, |end, b| Some({
-            *end += b.count;
-            *end
-        })).collect();
+        let ends = blocks
+            .iter()
+            .scan(0, |end, b| {
+                Some({
+                    *end += b.count;
+                    *end
+                })
+            })
+            .collect();
         Part { features: Features::Bytes { blocks, ends, white }, shape, labels, statistics: None }
     }
 
