@@ -7,7 +7,7 @@ fn grow(factor: f64, at: Marks, max: Option<usize>) -> BatchConfig {
     BatchConfig::MultiStep { factor, at, max }
 }
 
-/// Smith et al. 2018, CIFAR-10: 128, then ×5 at epochs 60, 120, 160 of 200, at most 5120: 128, 640, 3200, 5120.
+/// Smith et al. 2018 on CIFAR-10 multiply 128 by 5 at epochs 60, 120, 160 of 200; here with an upper bound, 5120, that binds in the last stage.
 #[test]
 fn the_recipe_of_smith_et_al() {
     let n = 50_000;
