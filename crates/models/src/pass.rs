@@ -78,7 +78,8 @@ struct Absorb(Vec<Statistic>);
 
 impl ModuleMapper for Absorb {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let mut seen = self.0.iter().filter(|s| s.running == param.id).peekable();
+        let id = param.id;
+        let mut seen = self.0.iter().filter(|s| s.running == id).peekable();
         if seen.peek().is_none() {
             return param;
         }

@@ -38,11 +38,11 @@ pub fn load_state_dict(network: Network, state: BTreeMap<String, TensorData>) ->
     }
     for (path, expected) in &known {
         let found = &state[*path];
-        if found.shape.as_slice() != expected.as_slice() {
-            return Err(StateError::Shape { path: path.to_string(), expected: expected.to_vec(), found: found.shape.to_vec() });
+        if found.shape().as_slice() != expected.as_slice() {
+            return Err(StateError::Shape { path: path.to_string(), expected: expected.to_vec(), found: found.shape().to_vec() });
         }
-        if !found.dtype.is_float() {
-            return Err(StateError::Type { path: path.to_string(), found: format!("{:?}", found.dtype) });
+        if !found.dtype().is_float() {
+            return Err(StateError::Type { path: path.to_string(), found: format!("{:?}", found.dtype()) });
         }
     }
     Ok(network.map(&mut Writer { path: Vec::new(), state }))
