@@ -1,1 +1,38 @@
-//! Skeleton.
+//! Data for `largebatch`: sets that ship inside the binary, files, downloads, splits, batch order, augmentation.
+//!
+//! ```
+//! use largebatch_data::{open, split, Order, Pipeline, Sampling, Search};
+//! use largebatch_random::Key;
+//!
+//! let digits = open("digits", &Search::default())?;
+//! let parts = split(digits.train.labels(), digits.default_validation(), 0)?;
+//! let pipeline = Pipeline::fit(digits.preprocess, &digits.train, &parts.train)?;
+//! let mut order = Order::new(parts.train, Sampling::Shuffled, false, Key::new(0).word("order"))?;
+//! let (_epoch, batch) = order.next(32);
+//! let mut values = Vec::new();
+//! pipeline.gather(&digits.train, &batch, None, &mut values);
+//! assert_eq!(values.len(), 32 * 64);
+//! # Ok::<(), largebatch_data::DataError>(())
+//! ```
+
+mod cache;
+mod csv_file;
+mod embedded;
+mod error;
+mod open;
+mod order;
+mod pipeline;
+mod search;
+mod set;
+mod spec;
+mod split;
+mod table;
+
+pub use error::DataError;
+pub use open::{names, open, open_spec};
+pub use order::{Order, Position, Sampling};
+pub use pipeline::{Normalise, Pipeline, Preprocess};
+pub use search::{CACHE_DIR, DATA_DIR, Search};
+pub use set::{Dataset, Labels, Part, Source, Statistics, Task};
+pub use spec::{Column, CsvSpec, DataSpec, IdxSpec, LabelKind, LibsvmSpec};
+pub use split::{Split, folds, split};

@@ -65,8 +65,8 @@ pub enum Shape {
     },
     /// max(f, γ^k), k being the number of milestones at or before t, t since the start of training, the warm-up included.
     ///
-    /// Goyal et al. 2017 (arXiv 1706.02677): 0.1 at epochs 30, 60, 80 with five epochs of warm-up. PyTorch's `MultiStepLR`; optax's
-    /// `piecewise_constant_schedule` drops one step later (it asks for t > milestone).
+    /// Goyal et al. 2017 (arXiv 1706.02677): 0.1 at epochs 30, 60, 80 with five epochs of warm-up. PyTorch's `MultiStepLR` and optax's
+    /// `piecewise_constant_schedule` drop at the same step; in a `SequentialLR` the milestones count from the warm-up's end, unlike here.
     MultiStep {
         /// γ, in (0, 1].
         factor: f64,
@@ -278,6 +278,48 @@ impl Shape {
                 part("schedule.end", *end)?;
                 rise.check("schedule.rise", true)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{common_parameters, facts};
+
+    /// serde's own list of the enum's variants is the table's list of names, and each name builds the variant of that name.
+    #[test]
+    fn the_table_holds_every_variant() {
+        let error = serde_json::from_str::<Shape>(r#"{ "name": "?" }"#).unwrap_err().to_string();
+        let mut variants: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        let mut names: Vec<&str> = facts().iter().map(|f| f.name).collect();
+        variants.sort();
+        names.sort();
+        assert_eq!(variants, names, "{error}");
+        for facts in facts() {
+            let shape = Shape::named(facts.name).unwrap();
+            assert_eq!(shape.facts(), facts);
+            assert_eq!(serde_json::to_value(&shape).unwrap()["name"], facts.name);
+        }
+    }
+
+    /// The table's parameters and defaults are those of the code: as many keys, the same names, the same values.
+    #[test]
+    fn the_table_states_the_defaults() {
+        for facts in facts() {
+            let config = ScheduleConfig::named(facts.name).unwrap();
+            let serde_json::Value::Object(mut written) = serde_json::to_value(&config).unwrap() else { panic!() };
+            assert_eq!(written.remove("name").unwrap(), facts.name);
+            for p in facts.parameters.iter().chain(common_parameters()) {
+                assert!(!p.purpose.is_empty() && !p.range.is_empty());
+                let value = written.remove(p.name);
+                assert_eq!(value.is_none(), p.default.is_empty(), "{}.{}", facts.name, p.name);
+                if value.is_some() {
+                    let text = format!("name = '{}'\n{} = {}", facts.name, p.name, p.default);
+                    assert_eq!(toml::from_str::<ScheduleConfig>(&text).unwrap(), config, "{}.{}", facts.name, p.name);
+                }
+            }
+            assert!(written.is_empty(), "{}: {written:?} is not in the table", facts.name);
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{ConfigError, require};
 
@@ -32,15 +34,43 @@ pub enum Marks {
 }
 
 /// What a length may be written with; exactly one of the three is given.
-#[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a length with its unit: { fraction = 0.1 }, { epochs = 5 } or { steps = 500 } (lists for milestones)"
-)]
 pub(crate) struct Units<R, N> {
     fraction: Option<R>,
     epochs: Option<R>,
     steps: Option<N>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Unit {
+    Fraction,
+    Epochs,
+    Steps,
+}
+
+/// By hand, because serde's derived structs also take a list for their fields in order, and `at = [30, 60]` would get a message about that.
+impl<'de, R: Deserialize<'de>, N: Deserialize<'de>> Deserialize<'de> for Units<R, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table<R, N>(PhantomData<(R, N)>);
+        impl<'de, R: Deserialize<'de>, N: Deserialize<'de>> Visitor<'de> for Table<R, N> {
+            type Value = Units<R, N>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a length with its unit: { fraction = 0.1 }, { epochs = 5 } or { steps = 500 } (with lists for milestones)")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut units = Units::new(None, None, None);
+                while let Some(unit) = map.next_key()? {
+                    match unit {
+                        Unit::Fraction => units.fraction = Some(map.next_value()?),
+                        Unit::Epochs => units.epochs = Some(map.next_value()?),
+                        Unit::Steps => units.steps = Some(map.next_value()?),
+                    }
+                }
+                Ok(units)
+            }
+        }
+        deserializer.deserialize_map(Table(PhantomData))
+    }
 }
 
 impl<R, N> Units<R, N> {

@@ -1,0 +1,44 @@
+//! The sets that ship inside the binary.
+
+use crate::set::{Block, Bytes};
+use crate::spec::{Column, LabelKind};
+use crate::table::Encoding;
+use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, Task, cache, csv_file};
+use largebatch_datasets::{BuiltIn, Format};
+use std::sync::Arc;
+
+/// Reads a built-in set and divides it by its committed test indices.
+pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
+    let file = format!("built in: {}", set.name);
+    let path = std::path::Path::new(&file);
+    let (all, task, normalise) = match set.format {
+        Format::Records { shape, white } => {
+            let size: usize = shape.iter().product();
+            let stride = size + 1;
+            let labels = set.data.iter().step_by(stride).map(|&l| u32::from(l)).collect::<Vec<_>>();
+            let block = Block { bytes: Bytes::Owned(Arc::new(set.data.to_vec())), start: 1, stride, count: labels.len() };
+            let part = Part::from_blocks(vec![block], white, shape.to_vec(), Labels::Classes(labels));
+            (part, Task::Classes(set.class_names.len()), Normalise::Unit)
+        }
+        Format::Csv { label, real } => {
+            let rows = csv_file::read(path, set.data, &Column::Name(label.into()), Some(true))?;
+            let encoding = Encoding::learn(&rows, if real { LabelKind::Real } else { LabelKind::Classes })?;
+            let labels = encoding.apply(&rows)?;
+            (Part::from_table(rows.values, vec![rows.size], labels)?, encoding.task(), Normalise::Feature)
+        }
+    };
+    let test: Vec<u32> = set.test.lines().filter_map(|l| l.parse().ok()).collect();
+    let mut held = vec![false; all.len()];
+    test.iter().for_each(|&i| held[i as usize] = true);
+    let train: Vec<u32> = (0..all.len() as u32).filter(|&i| !held[i as usize]).collect();
+    Ok(Dataset {
+        name: set.name.into(),
+        task,
+        shape: all.shape().to_vec(),
+        train: all.select(&train),
+        test: all.select(&test),
+        sources: vec![Source { file, sha256: cache::sha256(set.data), known: true }],
+        class_names: set.class_names.iter().map(|n| n.to_string()).collect(),
+        preprocess: Preprocess { normalise, ..Preprocess::default() },
+    })
+}

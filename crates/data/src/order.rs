@@ -1,0 +1,143 @@
+//! In which order the training examples come.
+
+use crate::DataError;
+use largebatch_random::{Key, below};
+use serde::{Deserialize, Serialize};
+
+/// How a batch is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Without replacement: each epoch is a new permutation of the examples (PyTorch's `shuffle=True`).
+    #[default]
+    Shuffled,
+    /// With replacement: each example of a batch is drawn uniformly from all. An epoch is as many draws as there are examples
+    /// (PyTorch's `RandomSampler(replacement=True)`).
+    Replacement,
+    /// One example a step, drawn uniformly with replacement, whatever the batch size: SGD in the narrow sense.
+    One,
+    /// All examples a step, in their own order, whatever the batch size: gradient descent.
+    Full,
+}
+
+/// A place in an [`Order`]: so many whole epochs, and so many examples of the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The number of examples of this epoch that were handed out.
+    pub offset: u64,
+}
+
+/// A cursor over the training examples. The order of an epoch depends on the key and the epoch's number alone: whoever seeks to a
+/// position gets the same batches as one who came there step by step. Batch sizes may change between calls; a batch never crosses the end
+/// of an epoch.
+#[derive(Clone, Debug)]
+pub struct Order {
+    indices: Vec<u32>,
+    sampling: Sampling,
+    drop_last: bool,
+    key: Key,
+    position: Position,
+    /// The order of one epoch: that number and the indices in that order.
+    current: Option<(u64, Vec<u32>)>,
+}
+
+impl Order {
+    /// A cursor at the beginning of epoch 0. With `drop_last`, an epoch ends before a batch that could not be filled.
+    ///
+    /// # Errors
+    /// If there is no index.
+    pub fn new(indices: Vec<u32>, sampling: Sampling, drop_last: bool, key: Key) -> Result<Order, DataError> {
+        if indices.is_empty() {
+            return Err(DataError::setting("training examples", 0, "there is nothing to train on; make the validation split smaller"));
+        }
+        Ok(Order { indices, sampling, drop_last, key, position: Position::default(), current: None })
+    }
+
+    /// The number of examples of an epoch.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Never: [`Order::new`] refuses no examples.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The batch size that a step really takes: 1 with [`Sampling::One`], all with [`Sampling::Full`], else `batch`.
+    ///
+    /// # Errors
+    /// If `batch` is 0 or larger than the number of examples.
+    pub fn check(&self, batch: usize) -> Result<usize, DataError> {
+        match self.sampling {
+            Sampling::One => Ok(1),
+            Sampling::Full => Ok(self.len()),
+            _ if batch == 0 => Err(DataError::setting("batch size", batch, "it must be at least 1")),
+            _ if batch > self.len() => {
+                Err(DataError::setting("batch size", batch, format!("it must be at most {}, the number of training examples", self.len())))
+            }
+            _ => Ok(batch),
+        }
+    }
+
+    /// The number of steps of an epoch whose batches all have this size.
+    pub fn steps_per_epoch(&self, batch: usize) -> usize {
+        let batch = self.clamp(batch);
+        if self.drop_last { self.len() / batch } else { self.len().div_ceil(batch) }
+    }
+
+    fn clamp(&self, batch: usize) -> usize {
+        match self.sampling {
+            Sampling::One => 1,
+            Sampling::Full => self.len(),
+            _ => batch.clamp(1, self.len()),
+        }
+    }
+
+    /// The next batch: its epoch, and at most `batch` indices (at least 1). Sizes that [`Order::check`] refuses are taken as the nearest
+    /// that it allows.
+    pub fn next(&mut self, batch: usize) -> (u64, Vec<u32>) {
+        let batch = self.clamp(batch) as u64;
+        let n = self.len() as u64;
+        let left = n.saturating_sub(self.position.offset);
+        if left == 0 || (self.drop_last && left < batch) {
+            self.position = Position { epoch: self.position.epoch + 1, offset: 0 };
+        }
+        let Position { epoch, offset } = self.position;
+        let end = (offset + batch).min(n);
+        let indices = self.epoch(epoch)[offset as usize..end as usize].to_vec();
+        self.position.offset = end;
+        (epoch, indices)
+    }
+
+    fn epoch(&mut self, epoch: u64) -> &[u32] {
+        if self.sampling == Sampling::Full {
+            return &self.indices;
+        }
+        if self.current.as_ref().is_none_or(|(e, _)| *e != epoch) {
+            let (key, n) = (self.key.number(epoch), self.indices.len());
+            let order = if self.sampling == Sampling::Shuffled {
+                key.permutation(n).into_iter().map(|i| self.indices[i as usize]).collect()
+            } else {
+                let mut rng = key.rng();
+                (0..n).map(|_| self.indices[below(&mut rng, n as u32) as usize]).collect()
+            };
+            self.current = Some((epoch, order));
+        }
+        match &self.current {
+            Some((_, order)) => order,
+            None => &[], // set just above
+        }
+    }
+
+    /// Where the next batch begins.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Continues from a position that [`Order::position`] gave.
+    pub fn seek(&mut self, position: Position) {
+        self.position = position;
+    }
+}

@@ -1,0 +1,246 @@
+//! A data set in memory: examples and labels, split into a training and a test part.
+
+use crate::{DataError, Preprocess};
+use memmap2::Mmap;
+use std::sync::Arc;
+
+/// What the labels are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// One of so many classes, 0 to n − 1. A model with labels ±1 takes class 1 as +1 and class 0 as −1.
+    Classes(usize),
+    /// A real number.
+    Real,
+}
+
+/// The labels of a part, one an example.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Labels {
+    /// Classes, from 0.
+    Classes(Vec<u32>),
+    /// Real targets.
+    Targets(Vec<f32>),
+}
+
+impl Labels {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::Classes(l) => l.len(),
+            Labels::Targets(l) => l.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn select(&self, indices: &[u32]) -> Labels {
+        match self {
+            Labels::Classes(l) => Labels::Classes(indices.iter().map(|&i| l[i as usize]).collect()),
+            Labels::Targets(l) => Labels::Targets(indices.iter().map(|&i| l[i as usize]).collect()),
+        }
+    }
+}
+
+/// Bytes that may lie in a mapped file, shared by all processes that map it.
+#[derive(Clone)]
+pub(crate) enum Bytes {
+    Owned(Arc<Vec<u8>>),
+    Mapped(Arc<Mmap>),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Owned(b) => b,
+            Bytes::Mapped(m) => m,
+        }
+    }
+}
+
+/// Equally long records of one file: record `i` begins at `start + i · stride`.
+#[derive(Clone)]
+pub(crate) struct Block {
+    pub bytes: Bytes,
+    pub start: usize,
+    pub stride: usize,
+    pub count: usize,
+}
+
+#[derive(Clone)]
+pub(crate) enum Features {
+    /// Pixels 0 to `white`, in blocks; `ends[b]` is the number of examples up to and including block `b`.
+    Bytes { blocks: Vec<Block>, ends: Vec<usize>, white: u8 },
+    /// A table of numbers, row by row.
+    Table(Arc<Vec<f32>>),
+}
+
+/// Examples with their labels: images as bytes (mapped from a file where there is one), or a table of numbers.
+#[derive(Clone)]
+pub struct Part {
+    pub(crate) features: Features,
+    shape: Vec<usize>,
+    labels: Labels,
+    /// Per-channel mean and standard deviation of the values in 0 to 1, where the catalogue knows them.
+    pub(crate) statistics: Option<Statistics>,
+}
+
+/// Per-channel mean and population standard deviation of pixels scaled to 0 to 1.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Statistics {
+    /// One mean a channel.
+    pub mean: Vec<f64>,
+    /// One standard deviation a channel.
+    pub std: Vec<f64>,
+}
+
+impl Part {
+    /// A part from a table, row by row; `shape` is that of one example: `[features]` or `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// If the table's length is not examples × values, or a value is not finite.
+    pub fn from_table(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+        let size: usize = shape.iter().product();
+        if values.len() != size * labels.len() {
+            return Err(DataError::setting(
+                "table",
+                values.len(),
+                format!("{} labels of {size} values need {}", labels.len(), size * labels.len()),
+            ));
+        }
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size)));
+        }
+        Ok(Part { features: Features::Table(Arc::new(values)), shape, labels, statistics: None })
+    }
+
+    /// A part from images of bytes 0 to 255, one after the other; `shape` is `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// If the length is not examples × values.
+    pub fn from_images(pixels: Vec<u8>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+        let size: usize = shape.iter().product();
+        if pixels.len() != size * labels.len() {
+            return Err(DataError::setting(
+                "images",
+                pixels.len(),
+                format!("{} labels of {size} pixels need {}", labels.len(), size * labels.len()),
+            ));
+        }
+        let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: labels.len() };
+        Ok(Part::from_blocks(vec![block], 255, shape, labels))
+    }
+
+    /// The caller has checked that the blocks hold as many records as there are labels.
+    pub(crate) fn from_blocks(blocks: Vec<Block>, white: u8, shape: Vec<usize>, labels: Labels) -> Part {
+        let ends = blocks
+            .iter()
+            .scan(0, |end, b| {
+                Some({
+                    *end += b.count;
+                    *end
+                })
+            })
+            .collect();
+        Part { features: Features::Bytes { blocks, ends, white }, shape, labels, statistics: None }
+    }
+
+    /// How many examples there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The shape of one example: `[features]` or `[channels, height, width]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of values of one example.
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The labels, one an example.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// A copy of some of the examples, in the order of `indices`.
+    ///
+    /// # Panics
+    /// If an index is not below [`Part::len`].
+    pub fn select(&self, indices: &[u32]) -> Part {
+        let size = self.size();
+        let labels = self.labels.select(indices);
+        let mut part = match &self.features {
+            Features::Table(table) => {
+                let values = indices.iter().flat_map(|&i| &table[i as usize * size..][..size]).copied().collect();
+                Part { features: Features::Table(Arc::new(values)), shape: self.shape.clone(), labels, statistics: None }
+            }
+            Features::Bytes { white, .. } => {
+                let pixels = indices.iter().flat_map(|&i| self.pixels(i)).copied().collect();
+                let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: indices.len() };
+                Part::from_blocks(vec![block], *white, self.shape.clone(), labels)
+            }
+        };
+        part.statistics = self.statistics.clone();
+        part
+    }
+
+    /// The bytes of one image; empty for a table.
+    pub(crate) fn pixels(&self, index: u32) -> &[u8] {
+        let Features::Bytes { blocks, ends, .. } = &self.features else { return &[] };
+        let index = index as usize;
+        let b = ends.partition_point(|&end| end <= index);
+        let block = &blocks[b];
+        let within = index - (ends[b] - block.count);
+        &block.bytes[block.start + within * block.stride..][..self.size()]
+    }
+}
+
+/// A file that a data set was read from.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Source {
+    /// Its path, or `built in: NAME`.
+    pub file: String,
+    /// The SHA-256 of its uncompressed content.
+    pub sha256: String,
+    /// Whether this is the hash that the catalogue gives; if not, warn: results are not comparable digit by digit.
+    pub known: bool,
+}
+
+/// A data set: what to learn from, and what to test on once, at the end.
+#[derive(Clone)]
+pub struct Dataset {
+    /// The catalogue's name, or the one of a [`crate::DataSpec`].
+    pub name: String,
+    /// What the labels are.
+    pub task: Task,
+    /// The shape of one example: `[features]` or `[channels, height, width]`.
+    pub shape: Vec<usize>,
+    /// The part to train on; a validation split is taken from it.
+    pub train: Part,
+    /// The part that only the final evaluation reads.
+    pub test: Part,
+    /// The files it was read from.
+    pub sources: Vec<Source>,
+    /// One name a class; may be empty.
+    pub class_names: Vec<String>,
+    /// The normalisation that suits this set, without augmentation.
+    pub preprocess: Preprocess,
+}
+
+impl Dataset {
+    /// The size of the validation split if none is given: a fifth of the training part, and at most 5,000.
+    pub fn default_validation(&self) -> usize {
+        (self.train.len() / 5).min(5000)
+    }
+}

@@ -1,0 +1,31 @@
+//! Activations.
+
+use burn::tensor::{Tensor, activation};
+use serde::{Deserialize, Serialize};
+
+/// An element-wise activation function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(0, x).
+    #[default]
+    Relu,
+    /// tanh x.
+    Tanh,
+    /// x Φ(x), Φ the normal distribution function (the exact form, PyTorch's default).
+    Gelu,
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid,
+}
+
+impl Activation {
+    /// Apply to every element.
+    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Activation::Relu => activation::relu(x),
+            Activation::Tanh => activation::tanh(x),
+            Activation::Gelu => activation::gelu(x),
+            Activation::Sigmoid => activation::sigmoid(x),
+        }
+    }
+}

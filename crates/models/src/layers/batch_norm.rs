@@ -1,0 +1,103 @@
+//! Batch normalisation with explicit running statistics.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, module};
+
+use crate::{Builder, Pass};
+
+/// Added to the variance, as PyTorch.
+const EPSILON: f64 = 1e-5;
+
+/// y = γ (x − μ) / √(σ² + 1e-5) + β for every channel (Ioffe and Szegedy 2015, arXiv 1502.03167), x `[batch, channels, ..]`.
+///
+/// In training μ and σ² (biased) are the batch's, or those of each ghost batch (Hoffer et al. 2017, arXiv 1705.08741): chunks of the
+/// pass's size in order. In evaluation they are the running ones.
+///
+/// A forward pass never changes the running statistics; it leaves what it saw in the [`Pass`], and [`crate::Network::absorb`] updates
+/// them: running ← 0.9 running + 0.1 seen, with the unbiased variance, as PyTorch. One update a chunk, in order: ghost batch norm and
+/// accumulated micro-batches of the same size give the same bits. This differs from Burn's own layer, whose running statistics are shared
+/// by clones and updated late.
+///
+/// A chunk with a single value a channel has no variance (PyTorch raises an error): a single last example joins the chunk before it, and
+/// where there is none the output is β and nothing is absorbed.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// γ, `[channels]`, 1 at the start.
+    pub weight: Param<Tensor<1>>,
+    /// β, `[channels]`, 0 at the start.
+    pub bias: Param<Tensor<1>>,
+    /// The running mean, `[channels]`; no gradient.
+    pub running_mean: Param<Tensor<1>>,
+    /// The running variance, `[channels]`; no gradient.
+    pub running_var: Param<Tensor<1>>,
+}
+
+impl BatchNorm {
+    /// A layer for `channels` channels.
+    pub fn new(b: &mut Builder, channels: usize) -> Self {
+        BatchNorm {
+            weight: b.constant("weight", [channels], 1.0),
+            bias: b.constant("bias", [channels], 0.0),
+            running_mean: b.buffer("running_mean", [channels], 0.0),
+            running_var: b.buffer("running_var", [channels], 1.0),
+        }
+    }
+
+    /// Normalise x, `[batch, channels, ..]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        if !pass.is_training() {
+            return module::batch_norm(x, weight, bias, self.running_mean.val(), self.running_var.val(), EPSILON);
+        }
+        let batch = x.dims()[0];
+        let chunks = chunks(batch, pass.ghost_batch());
+        if chunks.len() == 1 {
+            return self.normalise(x, weight, bias, pass);
+        }
+        let parts = chunks
+            .into_iter()
+            .map(|(start, size)| self.normalise(x.clone().narrow(0, start, size), weight.clone(), bias.clone(), pass))
+            .collect();
+        Tensor::cat(parts, 0)
+    }
+
+    fn normalise<const D: usize>(&self, x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, pass: &mut Pass) -> Tensor<D> {
+        let dims = x.dims();
+        let values = dims.iter().product::<usize>() / dims[1];
+        let seen = module::batch_norm_train(x, weight, bias, EPSILON);
+        if values > 1 {
+            let unbiased = values as f64 / (values - 1) as f64;
+            pass.saw(self.running_mean.id, seen.mean.inner());
+            pass.saw(self.running_var.id, seen.variance.inner() * unbiased);
+        }
+        seen.output
+    }
+}
+
+/// Start and size of the ghost batches.
+fn chunks(batch: usize, size: Option<usize>) -> Vec<(usize, usize)> {
+    let size = size.unwrap_or(batch).max(1);
+    let mut chunks: Vec<_> = (0..batch).step_by(size).map(|start| (start, size.min(batch - start))).collect();
+    if size > 1 && chunks.len() > 1 && chunks.last().is_some_and(|(_, n)| *n == 1) {
+        chunks.pop();
+        if let Some((_, last)) = chunks.last_mut() {
+            *last += 1;
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chunks;
+
+    #[test]
+    fn chunks_cover_the_batch() {
+        assert_eq!(chunks(5, None), [(0, 5)]);
+        assert_eq!(chunks(6, Some(4)), [(0, 4), (4, 2)]);
+        assert_eq!(chunks(5, Some(4)), [(0, 5)]);
+        assert_eq!(chunks(9, Some(4)), [(0, 4), (4, 5)]);
+        assert_eq!(chunks(1, Some(4)), [(0, 1)]);
+        assert_eq!(chunks(3, Some(1)), [(0, 1), (1, 1), (2, 1)]);
+    }
+}

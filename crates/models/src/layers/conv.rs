@@ -1,0 +1,44 @@
+//! The two-dimensional convolution.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, module, ops::ConvOptions};
+
+use crate::Builder;
+
+/// Cross-correlation with square kernels, as every framework's "convolution": x `[batch, in, h, w]`.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    stride: usize,
+    #[module(skip)]
+    padding: usize,
+}
+
+impl Conv2d {
+    /// A convolution from `inputs` to `outputs` channels with stride 1, padded so that the size stays ("same"), with a bias.
+    pub fn same(b: &mut Builder, inputs: usize, outputs: usize, kernel: usize) -> Self {
+        Self::new(b, inputs, outputs, kernel, 1, kernel / 2, true)
+    }
+
+    /// A convolution with all its options.
+    pub fn new(b: &mut Builder, inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> Self {
+        let area = kernel * kernel;
+        let fan_in = inputs.saturating_mul(area);
+        Conv2d {
+            weight: b.weight("weight", [outputs, inputs, kernel, kernel], (fan_in, outputs.saturating_mul(area))),
+            bias: bias.then(|| b.bias("bias", outputs, fan_in)),
+            stride,
+            padding,
+        }
+    }
+
+    /// `[batch, in, h, w]` to `[batch, out, h', w']`, h' = ⌊(h + 2 padding − kernel) / stride⌋ + 1.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
+        module::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+    }
+}

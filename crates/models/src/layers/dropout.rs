@@ -1,0 +1,38 @@
+//! Dropout whose mask belongs to the example.
+
+use burn::tensor::{Tensor, TensorData};
+use largebatch_random::unit;
+
+use crate::{Builder, Pass};
+
+/// In training, sets each unit to 0 with probability p and scales the others by 1 / (1 − p).
+///
+/// Srivastava et al. 2014, in the "inverted" form of PyTorch. The mask is drawn on the host from (the pass's key, the layer's path, the
+/// example's number): it depends neither on the rest of the batch, nor on the backend, nor on the worker that computes it.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    path: String,
+    probability: f64,
+}
+
+impl Dropout {
+    /// Dropout of units with `probability` in [0, 1).
+    pub fn new(b: &Builder, name: &str, probability: f64) -> Self {
+        Dropout { path: b.path(name), probability }
+    }
+
+    /// Mask x, `[batch, units]`.
+    pub fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+        let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else { return x };
+        let [batch, units] = x.dims();
+        assert_eq!(examples.len(), batch, "a pass knows the number of every example of its batch");
+        let (key, scale) = (key.word(&self.path), (1.0 / (1.0 - self.probability)) as f32);
+        let mut mask = Vec::with_capacity(batch * units);
+        for example in examples {
+            let mut rng = key.stream(*example);
+            mask.extend((0..units).map(|_| if unit(&mut rng) < self.probability { 0.0 } else { scale }));
+        }
+        let device = x.device().inner();
+        x * Tensor::from_data(TensorData::new(mask, [batch, units]), &device)
+    }
+}

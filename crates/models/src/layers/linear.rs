@@ -1,0 +1,30 @@
+//! The fully connected layer, which is also the network of every linear model.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, module};
+
+use crate::{Builder, Forward, Pass};
+
+/// y = x W + b, x `[batch, in]`, y `[batch, out]`.
+///
+/// W is stored `[in, out]`, PyTorch's transposed; [`crate::state_dict`] writes PyTorch's layout.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// W, `[in, out]`.
+    pub weight: Param<Tensor<2>>,
+    /// b, `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// A layer from `inputs` to `outputs` numbers.
+    pub fn new(b: &mut Builder, inputs: usize, outputs: usize, bias: bool) -> Self {
+        Linear { weight: b.weight("weight", [inputs, outputs], (inputs, outputs)), bias: bias.then(|| b.bias("bias", outputs, inputs)) }
+    }
+}
+
+impl Forward for Linear {
+    fn forward(&self, x: Tensor<2>, _: &mut Pass) -> Tensor<2> {
+        module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}

@@ -1,0 +1,149 @@
+//! Losses, and the targets they compare with.
+
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+
+use crate::ConfigError;
+
+/// A loss f(output, target) of one example.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// (o − y)², y real, one output.
+    Squared,
+    /// log(1 + e^(−y o)), y = ±1, one output.
+    Logistic,
+    /// −log softmax(o)_y, one output a class. With label smoothing s the target is (1 − s) e_y + s/C, as PyTorch.
+    CrossEntropy,
+    /// max(0, −y o), y = ±1, one output. The gradient is −y x where y o < 0, and 0 elsewhere; `update_on_tie` makes it −y x at y o = 0 too.
+    Perceptron {
+        /// Does an example exactly on the boundary count as wrong?
+        update_on_tie: bool,
+    },
+}
+
+/// The labels of a batch, on the host.
+#[derive(Clone, Copy, Debug)]
+pub enum Labels<'a> {
+    /// Class numbers from 0. Losses of ±1 labels take class 1 as +1 and class 0 as −1.
+    Classes(&'a [u32]),
+    /// Real targets.
+    Real(&'a [f32]),
+}
+
+/// The targets of a batch, on the device, in the form that a loss needs.
+#[derive(Clone, Debug)]
+pub enum Targets {
+    /// Class numbers and their one-hot rows.
+    Classes {
+        /// `[batch]`.
+        index: Tensor<1, Int>,
+        /// `[batch, classes]`: the loss is then a product and a sum, without gather and scatter, whose order varies on a GPU.
+        one_hot: Tensor<2>,
+    },
+    /// ±1, `[batch]`.
+    Signs(Tensor<1>),
+    /// Real targets, `[batch]`.
+    Real(Tensor<1>),
+}
+
+impl Loss {
+    /// Bring labels to the device in the form that this loss needs. `classes` is [`crate::Io::classes`].
+    ///
+    /// # Errors
+    /// A class number beyond `classes`, class labels for a loss of real targets, or the other way round.
+    pub fn targets(self, labels: Labels<'_>, classes: Option<usize>, device: &Device) -> Result<Targets, ConfigError> {
+        let device = &device.clone().inner();
+        let bad = |position: usize, label: String, reason: String| ConfigError::Label { label, position, reason };
+        match (self, labels) {
+            (Loss::Squared, Labels::Real(values)) => {
+                Ok(Targets::Real(Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)))
+            }
+            (Loss::Squared, Labels::Classes(values)) => {
+                let label = values.first().map(|v| format!("class {v}")).unwrap_or_default();
+                Err(bad(0, label, "this model needs real targets; use a classifier such as `softmax`".into()))
+            }
+            (_, Labels::Real(values)) => {
+                let label = values.first().map(f32::to_string).unwrap_or_default();
+                Err(bad(0, label, "this model needs class labels; use model `linear` for real targets".into()))
+            }
+            (Loss::CrossEntropy, Labels::Classes(values)) => {
+                let classes = classes.unwrap_or(0);
+                let mut one_hot = vec![0f32; values.len() * classes];
+                for (position, class) in values.iter().enumerate() {
+                    if *class as usize >= classes {
+                        return Err(bad(position, class.to_string(), format!("the data set has {classes} classes, numbered from 0")));
+                    }
+                    one_hot[position * classes + *class as usize] = 1.0;
+                }
+                let index: Vec<i32> = values.iter().map(|class| *class as i32).collect();
+                Ok(Targets::Classes {
+                    index: Tensor::from_data(TensorData::new(index, [values.len()]), device),
+                    one_hot: Tensor::from_data(TensorData::new(one_hot, [values.len(), classes]), device),
+                })
+            }
+            (Loss::Logistic | Loss::Perceptron { .. }, Labels::Classes(values)) => {
+                if let Some(position) = values.iter().position(|class| *class > 1) {
+                    return Err(bad(position, values[position].to_string(), "this model separates class 0 (−1) from class 1 (+1)".into()));
+                }
+                let signs: Vec<f32> = values.iter().map(|class| if *class == 1 { 1.0 } else { -1.0 }).collect();
+                Ok(Targets::Signs(Tensor::from_data(TensorData::new(signs, [values.len()]), device)))
+            }
+        }
+    }
+
+    /// Is label smoothing defined for this loss?
+    pub fn takes_label_smoothing(self) -> bool {
+        self == Loss::CrossEntropy
+    }
+
+    /// The SUM of the loss over the batch's examples, `[1]`; divide by the size of the whole batch for the mean, so that accumulated
+    /// micro-batches equal the large batch. `outputs` is `[batch, classes]` or `[batch, 1]`. For [`Loss::Squared`] it is the sum of squared errors.
+    ///
+    /// # Panics
+    /// If the targets were made for another loss.
+    pub fn sum(self, outputs: Tensor<2>, targets: &Targets, label_smoothing: f64) -> Tensor<1> {
+        match (self, targets) {
+            (Loss::CrossEntropy, Targets::Classes { one_hot, .. }) => {
+                let classes = one_hot.dims()[1] as f64;
+                let target = one_hot.clone();
+                let target = if label_smoothing == 0.0 { target } else { target * (1.0 - label_smoothing) + label_smoothing / classes };
+                // Row sums first: flex adds more than 4 Mi numbers at once in an order that varies.
+                (activation::log_softmax(outputs, 1) * target).sum_dim(1).sum().neg()
+            }
+            (Loss::Squared, Targets::Real(y)) => {
+                let error = column(outputs) - y.clone();
+                (error.clone() * error).sum()
+            }
+            // log_sigmoid is exact for large margins of both signs, and has the right gradient at 0.
+            (Loss::Logistic, Targets::Signs(y)) => activation::log_sigmoid(column(outputs) * y.clone()).sum().neg(),
+            (Loss::Perceptron { update_on_tie }, Targets::Signs(y)) => {
+                let margin = column(outputs) * y.clone();
+                let fixed = margin.clone().inner();
+                // A mask, not relu: it says what the gradient at 0 is.
+                let wrong = if update_on_tie { fixed.lower_equal_elem(0.0) } else { fixed.lower_elem(0.0) };
+                (margin * wrong.float()).sum().neg()
+            }
+            _ => panic!("targets made for another loss than {self:?}"),
+        }
+    }
+
+    /// How many examples are classified correctly, `[1]` on the device; `None` for real targets.
+    ///
+    /// A class is predicted by the largest output, +1 by a positive output.
+    pub fn correct(self, outputs: &Tensor<2>, targets: &Targets) -> Option<Tensor<1>> {
+        let outputs = outputs.clone().inner();
+        match targets {
+            Targets::Classes { index, .. } => Some(outputs.argmax(1).reshape([-1]).equal(index.clone()).float().sum()),
+            Targets::Signs(y) => {
+                let positive = column(outputs).greater_elem(0.0);
+                Some(positive.equal(y.clone().greater_elem(0.0)).float().sum())
+            }
+            Targets::Real(_) => None,
+        }
+    }
+}
+
+/// `[batch, 1]` as `[batch]`.
+fn column(outputs: Tensor<2>) -> Tensor<1> {
+    let [batch, _] = outputs.dims();
+    outputs.reshape([batch])
+}

@@ -1,0 +1,105 @@
+//! Keskar's C1.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::mlp::Dense;
+use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width};
+use crate::layers::{Activation, BatchNorm, Conv2d, Linear, max_pool_same};
+use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
+
+/// C1 of Keskar et al., a small AlexNet: twice conv 64 5×5, batch norm, ReLU, 3×3 max pooling with stride 2; then 384 and 192 units with
+/// batch norm, ReLU and dropout 0.5; then the classes. Convolutions and pooling are padded "same".
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct C1Config {
+    /// Filters of each convolution.
+    pub filters: usize,
+    /// Units of the two hidden layers.
+    pub widths: [usize; 2],
+    /// Probability that a unit of a hidden layer is dropped.
+    pub dropout: f64,
+    /// How weights are drawn.
+    pub init: Init,
+}
+
+impl Default for C1Config {
+    fn default() -> Self {
+        C1Config { filters: 64, widths: [384, 192], dropout: 0.5, init: Init::default() }
+    }
+}
+
+impl Recipe for C1Config {
+    type Net = C1;
+    const FACTS: Facts = Facts {
+        name: "c1",
+        summary: "Keskar's C1: two 5×5 convolutions and two hidden layers with batch norm and dropout",
+        input: "images (CIFAR-10 in the paper); 2 or more classes",
+        parameters: &[
+            Parameter::new("filters", "filters of each convolution", "1 to 65536"),
+            Parameter::new("widths", "units of the two hidden layers", "two numbers of 1 to 65536"),
+            Parameter::new("dropout", "probability that a unit of a hidden layer is dropped", "0 <= p < 1"),
+            INIT_HIDDEN,
+        ],
+        paper: "Keskar et al. 2017, arXiv 1609.04836, B.3",
+    };
+
+    fn check(&self, io: &Io) -> Result<(), ConfigError> {
+        let model = Self::FACTS.name;
+        io.classes(model)?;
+        io.image(model, 1)?;
+        check_width(model, "filters", self.filters)?;
+        self.widths.iter().try_for_each(|width| check_width(model, "widths", *width))?;
+        check_dropout(model, self.dropout)?;
+        check_hidden_init(model, self.init)
+    }
+
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn build(&self, io: &Io, b: &mut Builder) -> C1 {
+        let ([channels, h, w], [first, second]) = (io.sides(), self.widths);
+        let left = |side: usize| side.div_ceil(2).div_ceil(2);
+        let dense = |b: &mut Builder, inputs, width| Dense::new(b, inputs, width, true, Activation::Relu, self.dropout);
+        C1 {
+            conv1: b.part("conv1", |b| Conv2d::same(b, channels, self.filters, 5)),
+            norm1: b.part("norm1", |b| BatchNorm::new(b, self.filters)),
+            conv2: b.part("conv2", |b| Conv2d::same(b, self.filters, self.filters, 5)),
+            norm2: b.part("norm2", |b| BatchNorm::new(b, self.filters)),
+            fc1: b.part("fc1", |b| dense(b, self.filters * left(h) * left(w), first)),
+            fc2: b.part("fc2", |b| dense(b, first, second)),
+            output: b.part("output", |b| Linear::new(b, second, io.classes.unwrap_or(1), true)),
+            shape: [channels, h, w],
+        }
+    }
+}
+
+/// The network of [`C1Config`].
+#[derive(Module, Debug)]
+pub struct C1 {
+    conv1: Conv2d,
+    norm1: BatchNorm,
+    conv2: Conv2d,
+    norm2: BatchNorm,
+    fc1: Dense,
+    fc2: Dense,
+    output: Linear,
+    #[module(skip)]
+    shape: [usize; 3],
+}
+
+impl Forward for C1 {
+    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let (batch, [c, h, w]) = (x.dims()[0], self.shape);
+        // ReLU and maximum commute; on the pooled image ReLU has a quarter of the work.
+        let x = self.norm1.forward(self.conv1.forward(x.reshape([batch, c, h, w])), pass);
+        let x = Activation::Relu.forward(max_pool_same(x));
+        let x = self.norm2.forward(self.conv2.forward(x), pass);
+        let x = Activation::Relu.forward(max_pool_same(x));
+        let x = self.fc1.forward(x.flatten(1, 3), pass);
+        let x = self.fc2.forward(x, pass);
+        self.output.forward(x, pass)
+    }
+}

@@ -1,0 +1,122 @@
+//! The multi-layer perceptron.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width, range};
+use crate::layers::{Activation, BatchNorm, Dropout, Linear};
+use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
+
+/// A multi-layer perceptron: hidden layers of linear, batch norm (optional), activation, dropout (optional), then a linear layer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Units of each hidden layer.
+    pub widths: Vec<usize>,
+    /// The activation after each hidden layer.
+    pub activation: Activation,
+    /// Normalise each hidden layer before the activation?
+    pub batch_norm: bool,
+    /// Probability that a hidden unit is dropped.
+    pub dropout: f64,
+    /// How weights are drawn.
+    pub init: Init,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        MlpConfig { widths: vec![512, 512], activation: Activation::Relu, batch_norm: false, dropout: 0.0, init: Init::default() }
+    }
+}
+
+impl Recipe for MlpConfig {
+    type Net = Mlp;
+    const FACTS: Facts = Facts {
+        name: "mlp",
+        summary: "multi-layer perceptron",
+        input: "any shape; 2 or more classes",
+        parameters: &[
+            Parameter::new("widths", "units of each hidden layer", "1 to 64 numbers of 1 to 65536"),
+            Parameter::new("activation", "after each hidden layer", "relu, tanh, gelu or sigmoid"),
+            Parameter::new("batch_norm", "normalise before the activation", "true or false"),
+            Parameter::new("dropout", "probability that a hidden unit is dropped", "0 <= p < 1"),
+            INIT_HIDDEN,
+        ],
+        paper: "Rumelhart, Hinton and Williams 1986, Nature 323",
+    };
+
+    fn check(&self, io: &Io) -> Result<(), ConfigError> {
+        let model = Self::FACTS.name;
+        io.classes(model)?;
+        if self.widths.is_empty() || self.widths.len() > 64 {
+            return Err(range(model, "widths", format!("{} layers", self.widths.len()), "1 to 64 layers; model `softmax` has none"));
+        }
+        self.widths.iter().try_for_each(|width| check_width(model, "widths", *width))?;
+        check_dropout(model, self.dropout)?;
+        check_hidden_init(model, self.init)
+    }
+
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn build(&self, io: &Io, b: &mut Builder) -> Mlp {
+        let mut inputs = io.features();
+        let mut hidden = Vec::with_capacity(self.widths.len());
+        b.part("hidden", |b| {
+            for (i, width) in self.widths.iter().enumerate() {
+                hidden.push(b.part(i, |b| Dense::new(b, inputs, *width, self.batch_norm, self.activation, self.dropout)));
+                inputs = *width;
+            }
+        });
+        Mlp { hidden, output: b.part("output", |b| Linear::new(b, inputs, io.classes.unwrap_or(1), true)) }
+    }
+}
+
+/// The network of [`MlpConfig`].
+#[derive(Module, Debug)]
+pub struct Mlp {
+    hidden: Vec<Dense>,
+    output: Linear,
+}
+
+impl Forward for Mlp {
+    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let x = self.hidden.iter().fold(x, |x, layer| layer.forward(x, pass));
+        self.output.forward(x, pass)
+    }
+}
+
+/// Linear, batch norm, activation, dropout.
+#[derive(Module, Debug)]
+pub struct Dense {
+    linear: Linear,
+    norm: Option<BatchNorm>,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    dropout: Dropout,
+}
+
+impl Dense {
+    /// A layer from `inputs` to `width` units.
+    pub fn new(b: &mut Builder, inputs: usize, width: usize, batch_norm: bool, activation: Activation, dropout: f64) -> Self {
+        Dense {
+            linear: b.part("linear", |b| Linear::new(b, inputs, width, true)),
+            norm: batch_norm.then(|| b.part("norm", |b| BatchNorm::new(b, width))),
+            activation,
+            dropout: Dropout::new(b, "dropout", dropout),
+        }
+    }
+
+    /// `[batch, inputs]` to `[batch, width]`.
+    pub fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let x = self.linear.forward(x, pass);
+        let x = match &self.norm {
+            Some(norm) => norm.forward(x, pass),
+            None => x,
+        };
+        self.dropout.forward(self.activation.forward(x), pass)
+    }
+}

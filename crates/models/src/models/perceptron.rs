@@ -1,0 +1,62 @@
+//! Rosenblatt's perceptron.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BIAS, INIT_LINEAR, range};
+use crate::layers::Linear;
+use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Parameter, Recipe};
+
+/// The perceptron: o = w·x + b, loss max(0, −y o), labels ±1.
+///
+/// A step of plain SGD on one example IS the perceptron rule: w ← w + η y x if y o < 0, else w stays. At zero weights every o is 0, the rule
+/// never moves, and so a zero start is refused unless `update_on_tie` makes an example with o = 0 wrong (Rosenblatt's and scikit-learn's rule).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PerceptronConfig {
+    /// Add a bias b?
+    pub bias: bool,
+    /// How w and b are drawn.
+    pub init: Init,
+    /// Is an example with w·x + b = 0 wrong, so that it moves the weights?
+    pub update_on_tie: bool,
+}
+
+impl Default for PerceptronConfig {
+    fn default() -> Self {
+        PerceptronConfig { bias: true, init: Init::default(), update_on_tie: false }
+    }
+}
+
+impl Recipe for PerceptronConfig {
+    type Net = Linear;
+    const FACTS: Facts = Facts {
+        name: "perceptron",
+        summary: "perceptron: loss max(0, -y w.x); its SGD step with batch 1 is the perceptron rule",
+        input: "any shape; 2 classes",
+        parameters: &[BIAS, INIT_LINEAR, Parameter::new("update_on_tie", "an example with w.x = 0 counts as wrong", "true or false")],
+        paper: "Rosenblatt 1958, Psychological Review 65",
+    };
+
+    fn check(&self, io: &Io) -> Result<(), ConfigError> {
+        let model = Self::FACTS.name;
+        io.two_classes(model)?;
+        if self.init == Init::Zero && !self.update_on_tie {
+            let why = "at zero weights w·x = 0 for every example, which the rule takes as right, so it can never move; start at random \
+                       (kaiming-uniform) or set update_on_tie = true";
+            return Err(range(model, "init", "zero", why));
+        }
+        Ok(())
+    }
+
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn build(&self, io: &Io, b: &mut Builder) -> Linear {
+        Linear::new(b, io.features(), 1, self.bias)
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::Perceptron { update_on_tie: self.update_on_tie }
+    }
+}

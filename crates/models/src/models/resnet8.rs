@@ -1,0 +1,53 @@
+//! ResNet-8 for CIFAR.
+
+use serde::{Deserialize, Serialize};
+
+use super::resnet::{PARAMETERS, ResNet, Shortcut, Size};
+use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
+
+/// ResNet-8 of Shallue et al.: He's CIFAR network (6n + 2 layers) with n = 1, one block a stage. 75,290 parameters on CIFAR-10.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResNet8Config {
+    /// Channels of the first stage; the next two have twice and four times as many.
+    pub width: usize,
+    /// How shortcuts pass a change of size.
+    pub shortcut: Shortcut,
+    /// How weights are drawn; He's rule by default, as in the paper.
+    pub init: Init,
+}
+
+impl Default for ResNet8Config {
+    fn default() -> Self {
+        ResNet8Config { width: 16, shortcut: Shortcut::default(), init: Init::KaimingNormal }
+    }
+}
+
+impl ResNet8Config {
+    fn size<'a>(&self, io: &'a Io) -> Size<'a> {
+        Size { model: Self::FACTS.name, blocks: 1, width: self.width, shortcut: self.shortcut, init: self.init, io }
+    }
+}
+
+impl Recipe for ResNet8Config {
+    type Net = ResNet;
+    const FACTS: Facts = Facts {
+        name: "resnet8",
+        summary: "residual network of 8 layers: one block in each of three stages",
+        input: "images (CIFAR in the paper); 2 or more classes",
+        parameters: PARAMETERS,
+        paper: "Shallue et al. 2019, arXiv 1811.03600; He et al. 2016, arXiv 1512.03385",
+    };
+
+    fn check(&self, io: &Io) -> Result<(), ConfigError> {
+        self.size(io).check()
+    }
+
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn build(&self, io: &Io, b: &mut Builder) -> ResNet {
+        self.size(io).build(b)
+    }
+}

@@ -1,0 +1,46 @@
+//! Softmax regression.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BIAS, INIT_LINEAR};
+use crate::layers::Linear;
+use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
+
+/// Softmax (multinomial logistic) regression: o = x W + b, loss −log softmax(o)_y.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoftmaxConfig {
+    /// Add a bias b?
+    pub bias: bool,
+    /// How W and b are drawn.
+    pub init: Init,
+}
+
+impl Default for SoftmaxConfig {
+    fn default() -> Self {
+        SoftmaxConfig { bias: true, init: Init::default() }
+    }
+}
+
+impl Recipe for SoftmaxConfig {
+    type Net = Linear;
+    const FACTS: Facts = Facts {
+        name: "softmax",
+        summary: "softmax regression: one linear layer, cross-entropy",
+        input: "any shape; 2 or more classes",
+        parameters: &[BIAS, INIT_LINEAR],
+        paper: "Bishop 2006, Pattern Recognition and Machine Learning, 4.3.4",
+    };
+
+    fn check(&self, io: &Io) -> Result<(), ConfigError> {
+        io.classes(Self::FACTS.name).map(drop)
+    }
+
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn build(&self, io: &Io, b: &mut Builder) -> Linear {
+        Linear::new(b, io.features(), io.classes.unwrap_or(1), self.bias)
+    }
+}

@@ -1,0 +1,92 @@
+//! One forward pass: training or evaluation, and what it leaves behind.
+
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::tensor::Tensor;
+use largebatch_random::Key;
+
+use crate::Network;
+
+/// The share of a batch's statistics in the running ones, as PyTorch.
+const MOMENTUM: f64 = 0.1;
+
+/// What a forward pass is told beside its input, and what batch norm saw in it.
+pub struct Pass<'a> {
+    training: Option<Training<'a>>,
+    statistics: Vec<Statistic>,
+}
+
+struct Training<'a> {
+    dropout: Key,
+    examples: &'a [u64],
+    ghost_batch: Option<usize>,
+}
+
+/// A mean or a variance that one batch norm layer saw in one chunk; see [`Network::absorb`].
+#[derive(Clone, Debug)]
+pub struct Statistic {
+    running: ParamId,
+    seen: Tensor<1>,
+}
+
+impl Pass<'static> {
+    /// Evaluation: no dropout, batch norm by its running statistics.
+    pub fn eval() -> Self {
+        Pass { training: None, statistics: Vec::new() }
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// Training. `dropout` is the key of this epoch's or step's masks; `examples` are the numbers of the batch's examples, one a row
+    /// (an example's mask depends on its number, not on its place); `ghost_batch` is the size of batch norm's chunks, by default the batch.
+    pub fn train(dropout: Key, examples: &'a [u64], ghost_batch: Option<usize>) -> Self {
+        Pass { training: Some(Training { dropout, examples, ghost_batch }), statistics: Vec::new() }
+    }
+
+    /// Is this a training pass?
+    pub fn is_training(&self) -> bool {
+        self.training.is_some()
+    }
+
+    /// What batch norm saw, in order, for [`Network::absorb`]. Plain tensors on the device, without a graph.
+    pub fn into_statistics(self) -> Vec<Statistic> {
+        self.statistics
+    }
+
+    pub(crate) fn dropout(&self) -> Option<(Key, &'a [u64])> {
+        self.training.as_ref().map(|t| (t.dropout, t.examples))
+    }
+
+    pub(crate) fn ghost_batch(&self) -> Option<usize> {
+        self.training.as_ref().and_then(|t| t.ghost_batch)
+    }
+
+    pub(crate) fn saw(&mut self, running: ParamId, seen: Tensor<1>) {
+        self.statistics.push(Statistic { running, seen });
+    }
+}
+
+impl Network {
+    /// Update batch norm's running statistics by what passes saw: running ← 0.9 running + 0.1 seen, once for each, in order.
+    ///
+    /// Give the statistics of a step's micro-batches or workers one after the other in a fixed order. The device is not waited for.
+    pub fn absorb(self, statistics: Vec<Statistic>) -> Self {
+        if statistics.is_empty() { self } else { self.map(&mut Absorb(statistics)) }
+    }
+}
+
+struct Absorb(Vec<Statistic>);
+
+impl ModuleMapper for Absorb {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let id = param.id;
+        let mut seen = self.0.iter().filter(|s| s.running == id).peekable();
+        if seen.peek().is_none() {
+            return param;
+        }
+        param.map(|running| {
+            let (tracked, dims) = (running.is_autodiff(), running.dims());
+            let running = seen.fold(running.inner(), |running, s| running * (1.0 - MOMENTUM) + s.seen.clone().reshape(dims) * MOMENTUM);
+            if tracked { Tensor::from_inner(running) } else { running }
+        })
+    }
+}
