@@ -56,7 +56,8 @@ pub enum Shape {
     },
     /// max(f, γ^⌊t / every⌋), t since the start of training, the warm-up included.
     ///
-    /// He et al. 2015 (arXiv 1512.03385). PyTorch's `StepLR(step_size, gamma)`; in a `SequentialLR` its count begins after the warm-up, unlike here.
+    /// He et al. 2015 (arXiv 1512.03385). PyTorch's `StepLR(step_size, gamma)`, chained with the warm-up (`ChainedScheduler`); in a `SequentialLR` its count
+    /// begins after the warm-up, unlike here.
     Step {
         /// γ, in (0, 1].
         factor: f64,

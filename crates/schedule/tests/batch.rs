@@ -82,6 +82,8 @@ fn scaling_rules() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     /// The plan covers every epoch from its start without gaps, its sizes never shrink but for the last of an epoch, and its length is the number of steps.
     #[test]
     fn plans_cover_the_epochs(

@@ -186,6 +186,6 @@ fn milestones_do_not_slip() {
     assert_eq!([29, 30, 59].map(|step| schedule.lr(step)), [1.0, 0.1, 0.1]);
     let schedule = ScheduleConfig::from(Shape::Step { factor: 0.5, every: Span::Epochs(0.1) }).resolve(1.0, 1000, 100.0 / 3.0).unwrap();
     let drops: Vec<usize> = (1..100).filter(|&step| schedule.lr(step) < schedule.lr(step - 1)).collect();
-    let wanted: Vec<usize> = (1..30).map(|k| (10 * k).div_ceil(3)).collect();
+    let wanted: Vec<usize> = (1..30usize).map(|k| (10 * k).div_ceil(3)).collect();
     assert_eq!(drops, wanted);
 }
