@@ -244,3 +244,31 @@ impl Dataset {
         (self.train.len() / 5).min(5000)
     }
 }
+
+impl Part {
+    /// The examples of one part and then those of another, as a cross-validation needs them.
+    ///
+    /// # Errors
+    /// If the parts differ in shape, or in the kind of features or labels.
+    pub fn concat(first: &Part, second: &Part) -> Result<Part, DataError> {
+        let labels = match (&first.labels, &second.labels) {
+            (Labels::Classes(a), Labels::Classes(b)) => Labels::Classes([a.as_slice(), b].concat()),
+            (Labels::Targets(a), Labels::Targets(b)) => Labels::Targets([a.as_slice(), b].concat()),
+            _ => return Err(DataError::setting("parts", "labels", "one part holds classes and the other real targets")),
+        };
+        if first.shape != second.shape {
+            return Err(DataError::setting("parts", format!("{:?} and {:?}", first.shape, second.shape), "the shapes must be equal")); 
+        }
+        let mut part = match (&first.features, &second.features) {
+            (Features::Table(a), Features::Table(b)) => {
+                Part { features: Features::Table(Arc::new([a.as_slice(), b].concat())), shape: first.shape.clone(), labels, statistics: None }
+            }
+            (Features::Bytes { blocks: a, white, .. }, Features::Bytes { blocks: b, .. }) => {
+                Part::from_blocks([a.as_slice(), b].concat(), *white, first.shape.clone(), labels)
+            }
+            _ => return Err(DataError::setting("parts", "features", "one part holds images and the other a table")),
+        };
+        part.statistics = first.statistics.clone();
+        Ok(part)
+    }
+}

@@ -98,3 +98,13 @@ fn quietly(list: impl FnOnce() -> Vec<Device> + std::panic::UnwindSafe) -> Vec<D
     std::panic::set_hook(hook);
     found
 }
+
+/// The number of CPU threads that computing uses.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Sets the number of CPU threads; the first call in a process decides.
+pub fn set_threads(threads: usize) {
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}

@@ -95,6 +95,16 @@ impl TrainError {
         TrainError::Unknown { kind, name: name.into(), hint, known: known.join(", ") }
     }
 
+    /// Whether the arguments were at fault, rather than the machine or the data.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            TrainError::Data(error) => error.is_usage(),
+            TrainError::Optim(error) => matches!(error, OptimError::Config(_)),
+            TrainError::Io { .. } | TrainError::Folder { .. } | TrainError::NoAdapter { .. } => false,
+            _ => true,
+        }
+    }
+
     /// A refusal of the file system.
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Search, Split, Task};
-use largebatch_models::{Io, Loss, Model, Network, Pass, Targets};
+use largebatch_models::{Blueprint, Forward, Io, Loss, Model, Network, Pass, Targets};
 use largebatch_optim::{DynRecipe, Registry};
 use largebatch_random::Key;
 use largebatch_schedule::{BatchConfig, BatchSchedule, LastBatch, Schedule, ScheduleConfig};
@@ -45,7 +45,7 @@ pub struct Experiment {
     /// The optimizer.
     pub optimizer: Box<dyn DynRecipe>,
     pipeline: Pipeline,
-    model: Box<dyn largebatch_models::DynRecipe>,
+    model: Box<dyn Blueprint>,
     io: Io,
     all_train: Vec<u32>,
     all_test: Vec<u32>,
@@ -88,7 +88,7 @@ impl Experiment {
     pub fn with(mut config: RunConfig, dataset: Dataset, split: Split, registry: &Registry) -> Result<Self, TrainError> {
         config.data.validation = Some(split.validation.len());
         let preprocess = *config.data.preprocess.get_or_insert(dataset.preprocess);
-        let config = config.resolve(split.train.len())?;
+        let mut config = config.resolve(split.train.len())?;
         let device = device(&config.device)?.autodiff();
         let classes = match dataset.task {
             Task::Classes(n) => Some(n),
@@ -112,6 +112,10 @@ impl Experiment {
             Some(other) => return Err(TrainError::value("optimizer.preset", other, "a preset is a word")),
         };
         let optimizer = registry.named(&config.optimizer.name)?.configure(preset.as_deref(), options)?;
+        // The resolved configuration holds every option, so that a later change of a default does not change a recorded run.
+        config.model.options = model.parameters();
+        config.optimizer.options = optimizer.table();
+        config.optimizer.options.extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
         let pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
 
         let choice = |what: &'static str, choice: &Choice| (what, toml::Value::Table(choice.table()));

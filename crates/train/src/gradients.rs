@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use largebatch_models::{Network, Pass, Statistic};
+use largebatch_models::{Forward, Network, Pass, Statistic};
 use largebatch_random::Key;
 
 use crate::{Experiment, TrainError};

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use largebatch_data::Position;
 use largebatch_models::Network;
-use largebatch_optim::{Driver, GlobalClip, LayerTrace, clip_by_global_norm, clip_by_value};
+use largebatch_optim::{ClipForm, Driver, GlobalClip, LayerTrace, clip_by_global_norm, clip_by_value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -201,7 +201,7 @@ impl<'a> Training<'a> {
             last_checkpoint: Instant::now(),
             network: None,
         };
-        let start = Start { experiment, step: training.progress.step, parameters: largebatch_models::trainable(&network) };
+        let start = Start { experiment, step: training.progress.step, parameters: network.parameter_count() };
         training.controls.observers.iter_mut().for_each(|o| o.on_start(&start));
         training.network = Some(network);
         Ok(training)
@@ -247,7 +247,7 @@ impl<'a> Training<'a> {
         if let Some(bound) = config.clip_value {
             gradients = clip_by_value(gradients, &network, bound);
         }
-        for clip in config.clip_norm.map(GlobalClip::torch).into_iter().chain(self.driver.global_clip()) {
+        for clip in config.clip_norm.map(|max_norm| GlobalClip { max_norm, form: ClipForm::Torch }).into_iter().chain(self.driver.global_clip()) {
             gradients = clip_by_global_norm(gradients, &network, clip).0;
         }
         let step = self.progress.step + 1;

@@ -36,7 +36,7 @@ pub fn to_safetensors(network: &Network) -> Result<Vec<u8>, TrainError> {
 /// Bytes that are not safetensors; parameters that are missing, unknown, or of another shape.
 pub fn from_safetensors(network: Network, bytes: &[u8], place: &Path) -> Result<Network, TrainError> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
-    let mut state = HashMap::new();
+    let mut state = BTreeMap::new();
     for (path, view) in file.tensors() {
         let dtype = match view.dtype() {
             Dtype::F32 => DType::F32,

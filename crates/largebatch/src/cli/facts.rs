@@ -1,0 +1,163 @@
+//! `largebatch models`, `optimizers` and `schedules`: the tables, and one entry in full.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_train::TrainError;
+use serde_json::{Value, json};
+
+use super::{Done, print_json};
+
+/// List what there is, or show one in full: formula, parameters, presets, paper
+#[derive(Args)]
+pub(super) struct FactsArgs {
+    /// The one to show in full
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One row of any of the tables.
+struct Row {
+    name: &'static str,
+    summary: &'static str,
+    /// Labelled texts, such as the formula and the paper.
+    texts: Vec<(&'static str, String)>,
+    /// Name, default, purpose, range.
+    parameters: Vec<[String; 4]>,
+    /// Name and summary.
+    presets: Vec<(&'static str, &'static str)>,
+}
+
+pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
+    let mut rows = Vec::new();
+    for entry in registry.iter() {
+        let (facts, defaults) = (entry.facts(), entry.defaults(None).map_err(largebatch_optim::OptimError::from).map_err(TrainError::from)?);
+        rows.push(Row {
+            name: facts.name,
+            summary: facts.summary,
+            texts: vec![("Formula", facts.formula.into()), ("Paper", facts.paper.into())],
+            parameters: facts.parameters.iter().map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)).collect(),
+            presets: facts.presets.iter().map(|p| (p.name, p.summary)).collect(),
+        });
+    }
+    show(args, "optimizer", rows)
+}
+
+pub(super) fn models(args: FactsArgs) -> Result<Done> {
+    let mut rows = Vec::new();
+    for entry in largebatch_models::all() {
+        let facts = entry.facts;
+        let defaults = entry.configure(toml::Table::new()).map_err(TrainError::from)?.parameters();
+        rows.push(Row {
+            name: facts.name,
+            summary: facts.summary,
+            texts: vec![("Input", facts.input.into()), ("Paper", facts.paper.into())],
+            parameters: facts.parameters.iter().map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)).collect(),
+            presets: Vec::new(),
+        });
+    }
+    show(args, "model", rows)
+}
+
+pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
+    let row = |facts: &'static largebatch_schedule::Facts| Row {
+        name: facts.name,
+        summary: facts.summary,
+        texts: vec![("Formula", facts.formula.into()), ("Paper", facts.paper.into())],
+        parameters: facts
+            .parameters
+            .iter()
+            .chain(largebatch_schedule::common_parameters())
+            .map(|p| [p.name, p.default, p.purpose, p.range].map(str::to_owned))
+            .collect(),
+        presets: Vec::new(),
+    };
+    show(args, "schedule", largebatch_schedule::facts().iter().map(row).collect())
+}
+
+/// The default of an option, as TOML writes it.
+fn default(table: &toml::Table, name: &str) -> String {
+    table.get(name).map_or("none".into(), toml::Value::to_string)
+}
+
+fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
+    let rows = match &args.name {
+        None => rows,
+        Some(name) => {
+            let found: Vec<Row> = {
+                let known: Vec<&str> = rows.iter().map(|r| r.name).collect();
+                if !known.contains(&name.as_str()) {
+                    return Err(TrainError::unknown(kind, name, known.into_iter()).into());
+                }
+                rows.into_iter().filter(|r| r.name == name).collect()
+            };
+            found
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let objects: Vec<Value> = rows.iter().map(Row::json).collect();
+        return print_json(&objects).map(|()| Done::Ok);
+    }
+    if args.name.is_some() {
+        for row in &rows {
+            write!(out, "{}", row.page())?;
+        }
+    } else {
+        let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
+        for row in &rows {
+            writeln!(out, "{:<width$}  {}", row.name, row.summary)?;
+        }
+        writeln!(out, "\nOne in full: largebatch {kind}s NAME")?;
+    }
+    Ok(Done::Ok)
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let mut object = json!({ "name": self.name, "summary": self.summary });
+        for (label, text) in &self.texts {
+            object[label.to_lowercase()] = text.clone().into();
+        }
+        let parameters: Vec<Value> =
+            self.parameters.iter().map(|[name, default, purpose, range]| json!({"name": name, "default": default, "purpose": purpose, "range": range})).collect();
+        object["parameters"] = parameters.into();
+        if !self.presets.is_empty() {
+            object["presets"] = self.presets.iter().map(|(name, summary)| json!({"name": name, "summary": summary})).collect();
+        }
+        object
+    }
+
+    fn page(&self) -> String {
+        let mut page = format!("{}: {}\n", self.name, self.summary);
+        for (label, text) in self.texts.iter().filter(|(_, text)| !text.is_empty()) {
+            let _ = writeln!(page, "\n{label}\n{}", indented(text, 2));
+        }
+        if !self.parameters.is_empty() {
+            page.push_str("\nParameters\n");
+            let width = self.parameters.iter().map(|[name, default, ..]| name.len() + default.len() + 3).max().unwrap_or(0);
+            for [name, default, purpose, range] in &self.parameters {
+                let _ = writeln!(page, "  {:<width$}  {purpose} [{range}]", format!("{name} = {default}"));
+            }
+        }
+        if !self.presets.is_empty() {
+            page.push_str("\nPresets\n");
+            let width = self.presets.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+            for (i, (name, summary)) in self.presets.iter().enumerate() {
+                let default = if i == 0 { " (default)" } else { "" };
+                let _ = writeln!(page, "  {name:<width$}  {summary}{default}");
+            }
+        }
+        page
+    }
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{:by$}{}", "", line.trim_end())).collect::<Vec<_>>().join("\n")
+}
