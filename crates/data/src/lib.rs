@@ -15,10 +15,14 @@
 //! # Ok::<(), largebatch_data::DataError>(())
 //! ```
 
+mod archive;
 mod cache;
+mod catalogued;
+mod cifar;
 mod csv_file;
 mod embedded;
 mod error;
+mod idx;
 mod open;
 mod order;
 mod pipeline;

@@ -1,10 +1,11 @@
 //! Opening a data set by name or by description.
 
-use crate::{DataError, DataSpec, Dataset, Search, embedded};
+use crate::{DataError, DataSpec, Dataset, Search, catalogued, embedded};
+use largebatch_datasets::{BUILT_IN, catalogue};
 
 /// The names of all sets, the built-in ones first.
 pub fn names() -> Vec<String> {
-    largebatch_datasets::BUILT_IN.iter().map(|s| s.name.to_string()).collect()
+    BUILT_IN.iter().map(|s| s.name.to_string()).chain(catalogue().iter().map(|e| e.name.clone())).collect()
 }
 
 /// Opens a data set of the catalogue, such as `digits` (built in) or `mnist` (from files).
@@ -12,10 +13,12 @@ pub fn names() -> Vec<String> {
 /// # Errors
 /// If there is no set of this name, its files are in none of the places, or they are damaged.
 pub fn open(name: &str, search: &Search) -> Result<Dataset, DataError> {
-    if let Some(set) = largebatch_datasets::BUILT_IN.iter().find(|s| s.name == name) {
+    if let Some(set) = BUILT_IN.iter().find(|s| s.name == name) {
         return embedded::open(set);
     }
-    let _ = search;
+    if let Some(entry) = catalogue().iter().find(|e| e.name == name) {
+        return catalogued::open(entry, search);
+    }
     let known = names();
     let nearest = known.iter().map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(s, _)| *s > 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
     Err(DataError::UnknownSet { name: name.into(), nearest: nearest.map(|(_, k)| k.clone()), known })
