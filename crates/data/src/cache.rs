@@ -36,7 +36,7 @@ pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
     {
         return Ok(content(map(&expanded)?, sha256));
     }
-    let (length, sha256) = if compressed { expand(path, &expanded)? } else { hash_file(path)? };
+    let (length, sha256) = if compressed { expand(path, &expanded, None)? } else { hash_file(path)? };
     if length == 0 {
         return Err(DataError::Empty { path: path.to_path_buf() });
     }
@@ -71,18 +71,37 @@ fn read_note(note: &Path) -> Option<(u64, String)> {
     (sha256.len() == 64).then_some((length.parse().ok()?, sha256.into()))
 }
 
-/// Decompresses `from` into `to`, written beside and renamed; length and SHA-256 of the content.
-pub(crate) fn expand(from: &Path, to: &Path) -> Result<(u64, String), DataError> {
-    let file = File::open(from).map_err(DataError::read(from))?;
-    let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file));
+/// Writes the content of `from`, plain or gzip, to `to`, beside it first and then renamed; length and SHA-256 of the content. With `expected`,
+/// content of another hash is refused before it takes the name.
+pub(crate) fn expand(from: &Path, to: &Path, expected: Option<&str>) -> Result<(u64, String), DataError> {
+    let file = BufReader::with_capacity(1 << 16, File::open(from).map_err(DataError::read(from))?);
     let damaged = |source| DataError::Compressed { path: from.to_path_buf(), source };
-    beside(to, |out| copy(&mut decoder, out, damaged, DataError::write(to)))
+    let mut reader: Box<dyn Read> = if is_gzip(from)? { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    beside(to, |out| {
+        let (length, sha256) = copy(&mut reader, out, damaged, DataError::write(to))?;
+        match expected {
+            Some(expected) if expected != sha256 => {
+                Err(DataError::Checksum { path: from.to_path_buf(), found: sha256, expected: expected.into() })
+            }
+            _ => Ok((length, sha256)),
+        }
+    })
 }
 
 /// Length and SHA-256 of a file.
 pub(crate) fn hash_file(path: &Path) -> Result<(u64, String), DataError> {
     let mut file = File::open(path).map_err(DataError::read(path))?;
     copy(&mut file, &mut io::sink(), DataError::read(path), DataError::write(path))
+}
+
+/// The SHA-256 of a file's uncompressed content, read anew.
+pub(crate) fn hash_content(path: &Path) -> Result<String, DataError> {
+    if !is_gzip(path)? {
+        return Ok(hash_file(path)?.1);
+    }
+    let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::read(path))?);
+    let damaged = |source| DataError::Compressed { path: path.to_path_buf(), source };
+    Ok(copy(&mut MultiGzDecoder::new(file), &mut io::sink(), damaged, DataError::write(path))?.1)
 }
 
 /// Copies all of `from`, hashing it.

@@ -2,7 +2,7 @@
 
 use crate::cache::{self, Content};
 use crate::{DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Statistics, Task, archive, cifar, idx};
-use largebatch_datasets::{Entry, FileFormat, Role, catalogue};
+use largebatch_datasets::{Entry, File, FileFormat, Role, catalogue};
 use std::path::{Path, PathBuf};
 
 /// Finds and reads the files of a set.
@@ -22,7 +22,7 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
                 expected: format!("{}'s; put each set into a subfolder of its name", entry.name),
             });
         }
-        known.push(file.sha256.as_ref() == Some(&content.sha256) || archive::vouches(entry, &found.folder, &file.name, &content.sha256));
+        known.push(is_known(entry, file, &found.folder, &content.sha256));
         if file.role == Role::Train { train.push(content) } else { test.push(content) }
     }
     let classes = entry.classes.len();
@@ -61,32 +61,39 @@ pub(crate) struct Found {
     pub files: Vec<PathBuf>,
 }
 
-/// The first folder that holds all files, plain or .gz, or the archive (which is then expanded into the cache).
-pub(crate) fn find(entry: &Entry, search: &Search) -> Result<Found, DataError> {
-    let cache = search.cache_dir();
-    let roots: Vec<PathBuf> = search.data_dir().into_iter().chain([cache.join("data")]).collect();
-    for root in &roots {
-        for folder in folders(entry, root) {
-            if let Some(files) = all_files(entry, &folder) {
-                return Ok(Found { folder, files });
-            }
-            if let Some(archive) = entry.archive.as_ref().map(|a| folder.join(&a.name)).filter(|a| a.is_file()) {
-                let folder = cache.join("expanded").join(cache::stamp(&archive)?);
-                if !folder.is_dir() {
-                    archive::expand(entry, &archive, &folder)?;
-                }
-                let files = all_files(entry, &folder).ok_or_else(|| missing(entry, vec![folder.clone()]))?;
-                return Ok(Found { folder, files });
-            }
-        }
-    }
-    Err(missing(entry, roots))
+/// Whether the catalogue, or the whole archive that the file came out of, says that this is its hash.
+pub(crate) fn is_known(entry: &Entry, file: &File, folder: &Path, sha256: &str) -> bool {
+    file.sha256.as_deref() == Some(sha256) || archive::vouches(entry, folder, &file.name, sha256)
 }
 
-fn missing(entry: &Entry, searched: Vec<PathBuf>) -> DataError {
-    let files = entry.file.iter().map(|f| f.name.clone());
-    let archive = entry.archive.as_ref().map(|a| a.name.clone());
-    DataError::Missing { name: entry.name.clone(), searched, files: archive.map_or_else(|| files.collect(), |a| vec![a]) }
+/// The files of a set. An archive is expanded into the cache.
+pub(crate) fn find(entry: &Entry, search: &Search) -> Result<Found, DataError> {
+    let place = locate(entry, search).ok_or_else(|| missing(entry, search))?;
+    let folder = if place.is_dir() { place.clone() } else { search.cache_dir().join("expanded").join(cache::stamp(&place)?) };
+    if !folder.is_dir() {
+        archive::expand(entry, &place, &folder)?;
+    }
+    let files = all_files(entry, &folder).ok_or_else(|| missing(entry, search))?;
+    Ok(Found { folder, files })
+}
+
+/// The first folder that holds all files, plain or .gz, or the first archive that should.
+pub(crate) fn locate(entry: &Entry, search: &Search) -> Option<PathBuf> {
+    let archive = |folder: &Path| entry.archive.as_ref().map(|a| folder.join(&a.name)).filter(|a| a.is_file());
+    let mut folders = roots(search).into_iter().flat_map(|root| folders(entry, &root));
+    folders.find_map(|folder| if all_files(entry, &folder).is_some() { Some(folder) } else { archive(&folder) })
+}
+
+fn roots(search: &Search) -> Vec<PathBuf> {
+    search.data_dir().into_iter().chain([search.cache_dir().join("data")]).collect()
+}
+
+pub(crate) fn missing(entry: &Entry, search: &Search) -> DataError {
+    let files = match &entry.archive {
+        Some(archive) => vec![archive.name.clone()],
+        None => entry.file.iter().map(|f| f.name.clone()).collect(),
+    };
+    DataError::Missing { name: entry.name.clone(), searched: roots(search), files }
 }
 
 /// A root's folders that may hold the set: that of the set's name before the root itself, since sets share file names.
