@@ -45,7 +45,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result
     if size == 0 && !labels.is_empty() {
         return Err(line(path, labels[0].0, None, "no line has a feature; write index:value".into()));
     }
-    let mut rows = Rows { path: path.to_path_buf(), values: vec![0.0; values], size, labels };
+    let mut rows = Rows { path: path.to_path_buf(), values: vec![0.0; values], size, names: Vec::new(), labels };
     entries.into_iter().for_each(|(row, column, x)| rows.values[row * size + column] = x);
     some(rows)
 }

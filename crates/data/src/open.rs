@@ -59,6 +59,12 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
                     expected: format!("{}, as in {}", rows.size, rows.path.display()),
                 });
             }
+            // Columns in another order would be learned as one thing and tested as another.
+            if let Some(tests) = tests.as_ref().filter(|t| t.names != rows.names) {
+                let differ = tests.names.iter().zip(&rows.names).find(|(a, b)| a != b);
+                let (found, expected) = differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (a.clone(), b.clone()));
+                return Err(DataError::Format { path: tests.path.clone(), what: "the name of a column".into(), found, expected });
+            }
             table(rows, tests, csv.labels, [Some(train), test])
         }
         DataSpec::Libsvm(svm) => {
@@ -137,6 +143,9 @@ fn finish<const N: usize>(
             (part.select(&held.train), part.select(&held.validation))
         }
     };
-    let name = sources.first().map(|s| s.file.clone()).unwrap_or_default();
+    let file =
+        sources.first().map(|s| Path::new(&s.file).file_name().unwrap_or_default().to_string_lossy().into_owned()).unwrap_or_default();
+    // "iris.csv.gz" is the set "iris".
+    let name = file.split('.').next().unwrap_or_default().to_string();
     Ok(Dataset { name, task, shape: train.shape().to_vec(), train, test, sources, class_names, preprocess })
 }
