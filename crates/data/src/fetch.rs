@@ -2,7 +2,7 @@
 
 use crate::cache;
 use crate::{DataError, archive};
-use largebatch_datasets::{Entry, Mirror};
+use largebatch_datasets::{Archive, Entry, Mirror};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -31,8 +31,15 @@ struct Item<'a> {
     remote: String,
     part: PathBuf,
     mirrors: &'a [Mirror],
-    /// Verifies the download and puts the content in place.
-    finish: Box<dyn Fn(&Path) -> Result<(), DataError> + 'a>,
+    what: What<'a>,
+    /// The file or folder that appears at the end.
+    to: PathBuf,
+}
+
+enum What<'a> {
+    Archive(&'a Entry, &'a Archive),
+    /// A gzip file, and the SHA-256 of its content.
+    Content(&'a str),
 }
 
 /// How often a download that is cut off is resumed from the same mirror.
@@ -50,15 +57,15 @@ impl Fetcher {
         Fetcher { agent: config.new_agent() }
     }
 
-    /// Fetches what of the set is not yet in `folder`.
+    /// Fetches what of the set is not in `folder`, or is damaged there.
     pub(crate) fn fetch(&self, entry: &Entry, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         // One process at a time; the others find the files when it is done. The system frees the lock whatever happens.
         let lock_path = folder.join(".lock");
         let lock = File::create(&lock_path).map_err(DataError::write(&lock_path))?;
         lock.lock().map_err(DataError::write(&lock_path))?;
-        for item in items(entry, folder) {
-            self.item(entry, folder, &item, progress)?;
+        for item in items(entry, folder).iter().filter(|item| !item.is_here()) {
+            self.item(entry, folder, item, progress)?;
         }
         Ok(())
     }
@@ -74,7 +81,7 @@ impl Fetcher {
             while tries.next().is_some() {
                 let before = size(&item.part);
                 match self.download(&address, item, progress) {
-                    Ok(()) => match (item.finish)(&item.part) {
+                    Ok(()) => match item.finish() {
                         Ok(()) => return fs::remove_file(&item.part).map_err(DataError::write(&item.part)),
                         Err(error @ (DataError::Write { .. } | DataError::Read { .. })) => return Err(error),
                         Err(error) => {
@@ -161,28 +168,53 @@ fn size(path: &Path) -> u64 {
     path.metadata().map_or(0, |m| m.len())
 }
 
-/// What of the set is not yet here.
-fn items<'a>(entry: &'a Entry, folder: &'a Path) -> Vec<Item<'a>> {
-    let item = |remote: String, finish| Item { part: folder.join(format!("{remote}.part")), remote, mirrors: &entry.mirrors, finish };
-    if let Some(archive) = &entry.archive {
-        let to = folder.join(&archive.folder);
-        if to.is_dir() {
-            return Vec::new();
+impl Item<'_> {
+    /// Whether it is here, and is what it should be.
+    fn is_here(&self) -> bool {
+        match self.what {
+            What::Content(sha256) => cache::hash_file(&self.to).is_ok_and(|(_, found)| found == sha256),
+            What::Archive(entry, _) => entry.file.iter().all(|file| {
+                let hash = cache::hash_file(&self.to.join(&file.name));
+                hash.is_ok_and(|(_, sha256)| archive::vouches(entry, &self.to, &file.name, &sha256))
+            }),
         }
-        let finish = move |part: &Path| {
-            let found = cache::hash_file(part)?.1;
-            if found != archive.sha256 {
-                return Err(DataError::Checksum { path: part.to_path_buf(), found, expected: archive.sha256.clone() });
-            }
-            archive::expand(entry, part, &to)
-        };
-        return vec![item(archive.name.clone(), Box::new(finish))];
     }
-    let files = entry.file.iter().filter_map(|file| file.sha256.as_ref().map(|sha256| (folder.join(&file.name), &file.name, sha256)));
-    let absent = files.filter(|(to, ..)| !to.is_file());
-    absent
-        .map(|(to, name, sha256)| item(format!("{name}.gz"), Box::new(move |part| cache::expand(part, &to, Some(sha256)).map(drop))))
-        .collect()
+
+    /// Verifies the download and puts its content in place.
+    fn finish(&self) -> Result<(), DataError> {
+        match self.what {
+            What::Content(sha256) => cache::expand(&self.part, &self.to, Some(sha256)).map(drop),
+            What::Archive(entry, archive) => {
+                let found = cache::hash_file(&self.part)?.1;
+                if found != archive.sha256 {
+                    return Err(DataError::Checksum { path: self.part.clone(), found, expected: archive.sha256.clone() });
+                }
+                if self.to.is_dir() {
+                    // Damaged, or `is_here` would have said so.
+                    fs::remove_dir_all(&self.to).map_err(DataError::write(&self.to))?;
+                }
+                archive::expand(entry, &self.part, &self.to)
+            }
+        }
+    }
+}
+
+/// What a set consists of.
+fn items<'a>(entry: &'a Entry, folder: &Path) -> Vec<Item<'a>> {
+    let item = |remote: String, to: &str, what| Item {
+        part: folder.join(format!("{remote}.part")),
+        remote,
+        mirrors: &entry.mirrors,
+        what,
+        to: folder.join(to),
+    };
+    if let Some(archive) = &entry.archive {
+        return vec![item(archive.name.clone(), &archive.folder, What::Archive(entry, archive))];
+    }
+    let file = |file: &'a largebatch_datasets::File| {
+        file.sha256.as_ref().map(|hash| item(format!("{}.gz", file.name), &file.name, What::Content(hash)))
+    };
+    entry.file.iter().filter_map(file).collect()
 }
 
 #[cfg(test)]

@@ -225,6 +225,12 @@ fn an_archive_is_expanded_and_vouches_for_its_files() {
     fs::write(folder.join("toy/a.bin"), [1; 3073]).unwrap();
     let known: Vec<bool> = crate::catalogued::open(&entry, &search).unwrap().sources.iter().map(|s| s.known).collect();
     assert_eq!(known, [false, true]);
+    // Fetching again mends it, and once more has nothing to do.
+    Fetcher::new(Duration::from_secs(1)).fetch(&entry, &folder, &mut |_| ()).unwrap();
+    assert!(crate::catalogued::open(&entry, &search).unwrap().sources.iter().all(|s| s.known));
+    let asked = s.ranges.lock().unwrap().len();
+    Fetcher::new(Duration::from_secs(1)).fetch(&entry, &folder, &mut |_| ()).unwrap();
+    assert_eq!((asked, s.ranges.lock().unwrap().len()), (3, 3));
 
     // The same archive, put into the data folder by hand.
     let by_hand = cache.path().join("by hand");

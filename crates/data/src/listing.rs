@@ -17,6 +17,8 @@ pub struct Listing {
     pub summary: String,
     /// Source and licence.
     pub licence: String,
+    /// The size in bytes of what is fetched (of the uncompressed files where each is fetched by itself), or of what is built in.
+    pub bytes: u64,
     /// Where it is; nothing if it would have to be fetched.
     pub place: Option<String>,
 }
@@ -27,12 +29,14 @@ pub fn list(search: &Search) -> Vec<Listing> {
         name: s.name.into(),
         summary: s.summary.into(),
         licence: s.origin.into(),
+        bytes: s.data.len() as u64,
         place: Some("built in".into()),
     });
     let others = catalogue().iter().map(|e| Listing {
         name: e.name.clone(),
         summary: e.summary.clone(),
         licence: format!("{}; licence: {}", e.citation, e.licence),
+        bytes: e.archive.as_ref().map_or_else(|| e.file.iter().map(|f| f.size).sum(), |a| a.size),
         place: catalogued::locate(e, search).map(|p| p.display().to_string()),
     });
     built_in.chain(others).collect()

@@ -207,6 +207,24 @@ fn a_cache_that_cannot_be_written() {
     assert_eq!(spec(CSV).map(|s| s.train.len()).ok(), Some(4));
 }
 
+/// A disk without room, as a limit on the size of files: this test runs itself again under `ulimit -f`, with the signal ignored, so that
+/// writing fails with an error.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk() {
+    const WITHIN: &str = "LARGEBATCH_TEST_FULL_DISK";
+    if std::env::var_os(WITHIN).is_none() {
+        let program = std::env::current_exe().unwrap();
+        let script = format!("trap '' XFSZ; ulimit -f 8; exec '{}' --exact a_full_disk", program.display());
+        let output = std::process::Command::new("sh").args(["-c", &script]).env(WITHIN, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let folder = Folder::new().with("i", gzip(&idx(&[1000, 10, 10], &[1; 100_000]))).with("l", idx(&[1000], &[0; 1000]));
+    says(folder.spec(IDX), &["cannot write", "expanded", "File too large", "free some space"]);
+    assert_eq!(std::fs::read_dir(folder.0.path().join("cache/expanded")).unwrap().count(), 0);
+}
+
 /// What a failed expansion wrote is gone.
 #[test]
 fn no_partial_output_stays() {

@@ -138,3 +138,19 @@ fn the_cache_follows_the_file() {
     assert_ne!(first, hash());
     assert!(Path::new(&open_spec(&spec, &search).unwrap().sources[0].file).ends_with("t.gz"));
 }
+
+/// Several that open the same compressed file at once all get it whole.
+#[test]
+fn many_open_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let search = Search { data_dir: Some(folder.path().into()), cache_dir: Some(folder.path().join("cache")) };
+    let lines: String = (0..20_000).map(|i| format!("{i},{}\n", i % 2)).collect();
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(lines.as_bytes()).unwrap();
+    std::fs::write(folder.path().join("t.gz"), gz.finish().unwrap()).unwrap();
+    let spec: DataSpec = toml::from_str("format = \"csv\"\ntrain = \"t.gz\"\nlabel = 1").unwrap();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| open_spec(&spec, &search).unwrap())).collect();
+        all.into_iter().for_each(|t| assert_eq!(t.join().unwrap().train.len(), 16_000));
+    });
+}
