@@ -238,6 +238,9 @@ fn an_archive_is_expanded_and_vouches_for_its_files() {
     fs::write(by_hand.join("toy.tar.gz"), &body).unwrap();
     let search = crate::Search { data_dir: Some(by_hand.clone()), cache_dir: Some(cache.path().into()) };
     assert!(crate::catalogued::open(&entry, &search).unwrap().sources.iter().all(|s| s.known));
+    // Another archive of the same files: readable, but nobody vouches for it.
+    fs::write(by_hand.join("toy.tar.gz"), [body.clone(), gzip(&[0; 512])].concat()).unwrap();
+    assert!(crate::catalogued::open(&entry, &search).unwrap().sources.iter().all(|s| !s.known));
     fs::write(by_hand.join("toy.tar.gz"), &body[..body.len() - 20]).unwrap();
     let error = crate::catalogued::open(&entry, &search).err().unwrap();
     assert!(matches!(error, DataError::Compressed { .. }), "{error}");

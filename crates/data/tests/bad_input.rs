@@ -104,6 +104,8 @@ fn a_label_out_of_range() {
     );
     let folder = Folder::new().with("t.csv", "x,y\n1,0\n2,1\n").with("u.csv", "x,y\n1,0\n2,7\n");
     says(folder.spec(&format!("{CSV}test = \"u.csv\"")), &["u.csv: the label of example 1", "is 7, but the classes are 0, 1"]);
+    let folder = folder.with("v.csv", "x,y\n1,0\n2,0.7\n");
+    says(folder.spec(&format!("{CSV}test = \"v.csv\"")), &["v.csv: the label of example 1", "is 0.7, but the classes are 0, 1"]);
     let mut record = vec![0; 3073];
     record[0] = 10;
     let mut folder = Folder::new();

@@ -101,6 +101,15 @@ fn bits_depend_on_the_index_alone() {
     assert_ne!(whole, gather(config, &part, &all, None));
 }
 
+/// Equal images at different indices are augmented differently: about half of them are flipped.
+#[test]
+fn examples_draw_for_themselves() {
+    let part = Part::from_images([1, 2].repeat(1000), vec![1, 1, 2], Labels::Classes(vec![0; 1000])).unwrap();
+    let out = gather(Preprocess { flip: true, ..Default::default() }, &part, &(0..1000).collect::<Vec<_>>(), Some(Key::new(0)));
+    let flipped = out.chunks(2).filter(|x| x[0] == 2.0).count();
+    assert!((450..550).contains(&flipped), "{flipped}"); // 500 ± 3.2 deviations of 15.8
+}
+
 /// (x / 255 − mean) / std by channel, with the moments taken in the plain way.
 #[test]
 fn channels_are_normalised() {
