@@ -6,7 +6,7 @@ use largebatch_data::{DATA_DIR, DataError, Dataset, Labels, Normalise, Part, Pip
 
 /// Past the capture of a passing test's output, so that it is seen.
 fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED, NOTHING CHECKED: {why}");
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED, NOTHING CHECKED: {why}");
 }
 
 fn set(name: &str) -> Option<Dataset> {
