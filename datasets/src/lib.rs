@@ -2,6 +2,10 @@
 //!
 //! `make.py` made the files of `data/` from scikit-learn's; README.md says where they come from and under which licence.
 
+mod catalogue;
+
+pub use catalogue::{Archive, Entry, File, FileFormat, Mirror, Role, catalogue, parse};
+
 /// A data set inside the binary.
 pub struct BuiltIn {
     /// Its name on the command line.

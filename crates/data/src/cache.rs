@@ -1,12 +1,161 @@
-//! Hashes.
+//! Files as bytes that processes share: plain files are mapped where they lie, compressed ones are expanded once into the cache folder and
+//! mapped there. What was hashed once is not hashed again while path, size and time of change are the same.
 
+use crate::DataError;
+use crate::set::Bytes;
+use flate2::read::MultiGzDecoder;
+use memmap2::Mmap;
 use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+/// A file's uncompressed content.
+pub(crate) struct Content {
+    /// The file as the user knows it.
+    pub path: PathBuf,
+    pub bytes: Bytes,
+    /// Of the uncompressed content.
+    pub sha256: String,
+}
+
+/// The content of a file, plain or gzip.
+///
+/// # Errors
+/// If it cannot be read, is empty or damaged, or the cache cannot be written.
+pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
+    let content = |bytes, sha256| Content { path: path.to_path_buf(), bytes, sha256 };
+    let (stamp, compressed) = (stamp(path)?, is_gzip(path)?);
+    let expanded = if compressed { cache.join("expanded").join(&stamp) } else { path.to_path_buf() };
+    let note = cache.join("hashes").join(&stamp);
+    // The note says the expanded length too, so that a file cut off by a crash is not taken for whole.
+    if let (Some((length, sha256)), Ok(found)) = (read_note(&note), expanded.metadata())
+        && found.len() == length
+    {
+        return Ok(content(map(&expanded)?, sha256));
+    }
+    let (length, sha256) = if compressed { expand(path, &expanded, None)? } else { hash_file(path)? };
+    if length == 0 {
+        return Err(DataError::Empty { path: path.to_path_buf() });
+    }
+    // Without the note the next start hashes again: slower, not wrong. So a cache that cannot be written is no error here.
+    let _ = write_whole(&note, format!("{length} {sha256}\n").as_bytes());
+    Ok(content(map(&expanded)?, sha256))
+}
+
+/// A name for the present state of a file.
+pub(crate) fn stamp(path: &Path) -> Result<String, DataError> {
+    let meta = fs::metadata(path).map_err(DataError::read(path))?;
+    if !meta.is_file() {
+        return Err(DataError::Read { path: path.to_path_buf(), source: io::Error::other("it is not a file") });
+    }
+    if meta.len() == 0 {
+        return Err(DataError::Empty { path: path.to_path_buf() });
+    }
+    let full = fs::canonicalize(path).map_err(DataError::read(path))?;
+    let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
+    Ok(sha256(format!("{}\n{}\n{changed}", full.display(), meta.len()).as_bytes())[..32].into())
+}
+
+fn is_gzip(path: &Path) -> Result<bool, DataError> {
+    let mut magic = [0; 2];
+    let mut file = File::open(path).map_err(DataError::read(path))?;
+    Ok(file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b])
+}
+
+fn read_note(note: &Path) -> Option<(u64, String)> {
+    let text = fs::read_to_string(note).ok()?;
+    let (length, sha256) = text.trim_end().split_once(' ')?;
+    (sha256.len() == 64).then_some((length.parse().ok()?, sha256.into()))
+}
+
+/// Writes the content of `from`, plain or gzip, to `to`, beside it first and then renamed; length and SHA-256 of the content. With `expected`,
+/// content of another hash is refused before it takes the name.
+pub(crate) fn expand(from: &Path, to: &Path, expected: Option<&str>) -> Result<(u64, String), DataError> {
+    let file = BufReader::with_capacity(1 << 16, File::open(from).map_err(DataError::read(from))?);
+    let damaged = |source| DataError::Compressed { path: from.to_path_buf(), source };
+    let mut reader: Box<dyn Read> = if is_gzip(from)? { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    beside(to, |out| {
+        let (length, sha256) = copy(&mut reader, out, damaged, DataError::write(to))?;
+        match expected {
+            Some(expected) if expected != sha256 => {
+                Err(DataError::Checksum { path: from.to_path_buf(), found: sha256, expected: expected.into() })
+            }
+            _ => Ok((length, sha256)),
+        }
+    })
+}
+
+/// Length and SHA-256 of a file.
+pub(crate) fn hash_file(path: &Path) -> Result<(u64, String), DataError> {
+    let mut file = File::open(path).map_err(DataError::read(path))?;
+    copy(&mut file, &mut io::sink(), DataError::read(path), DataError::write(path))
+}
+
+/// The SHA-256 of a file's uncompressed content, read anew.
+pub(crate) fn hash_content(path: &Path) -> Result<String, DataError> {
+    if !is_gzip(path)? {
+        return Ok(hash_file(path)?.1);
+    }
+    let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::read(path))?);
+    let damaged = |source| DataError::Compressed { path: path.to_path_buf(), source };
+    Ok(copy(&mut MultiGzDecoder::new(file), &mut io::sink(), damaged, DataError::write(path))?.1)
+}
+
+/// Copies all of `from`, hashing it.
+pub(crate) fn copy(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    cannot_read: impl FnOnce(io::Error) -> DataError,
+    cannot_write: impl FnOnce(io::Error) -> DataError,
+) -> Result<(u64, String), DataError> {
+    let (mut buffer, mut hash, mut length) = (vec![0; 1 << 17], Sha256::new(), 0);
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                length += n as u64;
+                if let Err(e) = to.write_all(&buffer[..n]) {
+                    return Err(cannot_write(e));
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(cannot_read(e)),
+        }
+    }
+    Ok((length, hex(&hash.finalize())))
+}
+
+/// Lets `write` fill a file that takes the name `to` at the end, or vanishes if it fails.
+pub(crate) fn beside<T>(to: &Path, write: impl FnOnce(&mut File) -> Result<T, DataError>) -> Result<T, DataError> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(DataError::write(folder))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(DataError::write(folder))?;
+    let result = write(file.as_file_mut())?;
+    file.persist(to).map_err(|e| DataError::Write { path: to.to_path_buf(), source: e.error })?;
+    Ok(result)
+}
+
+pub(crate) fn write_whole(to: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    beside(to, |file| file.write_all(bytes).map_err(DataError::write(to)))
+}
+
+fn map(path: &Path) -> Result<Bytes, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    // SAFETY: the mapping is only ever read. Files of the cache are replaced by renaming, never changed in place, so their pages stay; a
+    // user who cuts a data file short while it trains is told by the system (SIGBUS), as with every program that maps files.
+    let map = unsafe { Mmap::map(&file) }.map_err(DataError::read(path))?;
+    Ok(Bytes::Mapped(Arc::new(map)))
+}
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -48,8 +48,14 @@ pub(crate) fn read(path: &Path, bytes: &[u8], label: &Column, header: Option<boo
             expected: "features and a label, with commas between".into(),
         });
     }
-    let mut rows =
-        Rows { path: path.to_path_buf(), values: Vec::with_capacity(records.len() * (width - 1)), size: width - 1, labels: Vec::new() };
+    let others = |names: &[String]| names.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, n)| n.clone()).collect();
+    let mut rows = Rows {
+        path: path.to_path_buf(),
+        values: Vec::with_capacity(records.len() * (width - 1)),
+        size: width - 1,
+        names: if header { others(&names) } else { Vec::new() },
+        labels: Vec::new(),
+    };
     for record in &records[header as usize..] {
         let here = record.position().map_or(0, |p| p.line());
         if record.len() != width {

@@ -15,10 +15,17 @@
 //! # Ok::<(), largebatch_data::DataError>(())
 //! ```
 
+mod archive;
 mod cache;
+mod catalogued;
+mod cifar;
 mod csv_file;
 mod embedded;
 mod error;
+mod fetch;
+mod idx;
+mod libsvm;
+mod listing;
 mod open;
 mod order;
 mod pipeline;
@@ -29,6 +36,8 @@ mod split;
 mod table;
 
 pub use error::DataError;
+pub use fetch::Progress;
+pub use listing::{Listing, fetch, list, path, verify};
 pub use open::{names, open, open_spec};
 pub use order::{Order, Position, Sampling};
 pub use pipeline::{Normalise, Pipeline, Preprocess};

@@ -1,10 +1,17 @@
 //! Opening a data set by name or by description.
 
-use crate::{DataError, DataSpec, Dataset, Search, embedded};
+use crate::cache::{self, Content};
+use crate::spec::LabelKind;
+use crate::table::{Encoding, Rows};
+use crate::{
+    DataError, DataSpec, Dataset, Normalise, Part, Preprocess, Search, Source, Task, catalogued, csv_file, embedded, idx, libsvm, split,
+};
+use largebatch_datasets::{BUILT_IN, catalogue};
+use std::path::{Path, PathBuf};
 
 /// The names of all sets, the built-in ones first.
 pub fn names() -> Vec<String> {
-    largebatch_datasets::BUILT_IN.iter().map(|s| s.name.to_string()).collect()
+    BUILT_IN.iter().map(|s| s.name.to_string()).chain(catalogue().iter().map(|e| e.name.clone())).collect()
 }
 
 /// Opens a data set of the catalogue, such as `digits` (built in) or `mnist` (from files).
@@ -12,20 +19,133 @@ pub fn names() -> Vec<String> {
 /// # Errors
 /// If there is no set of this name, its files are in none of the places, or they are damaged.
 pub fn open(name: &str, search: &Search) -> Result<Dataset, DataError> {
-    if let Some(set) = largebatch_datasets::BUILT_IN.iter().find(|s| s.name == name) {
+    if let Some(set) = BUILT_IN.iter().find(|s| s.name == name) {
         return embedded::open(set);
     }
-    let _ = search;
-    let known = names();
-    let nearest = known.iter().map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(s, _)| *s > 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
-    Err(DataError::UnknownSet { name: name.into(), nearest: nearest.map(|(_, k)| k.clone()), known })
+    if let Some(entry) = catalogue().iter().find(|e| e.name == name) {
+        return catalogued::open(entry, search);
+    }
+    Err(unknown(name))
 }
 
-/// Opens files of one's own.
+/// There is no set of this name.
+pub(crate) fn unknown(name: &str) -> DataError {
+    let known = names();
+    let nearest = known.iter().map(|k| (strsim::jaro_winkler(k, name), k)).filter(|(s, _)| *s > 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
+    DataError::UnknownSet { name: name.into(), nearest: nearest.map(|(_, k)| k.clone()), known }
+}
+
+/// Opens files of one's own. Relative paths are looked for in the data folder first (if one is named), then from where the program runs.
 ///
 /// # Errors
 /// If a file cannot be read, or its content is at fault: the error names the line or the example.
 pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError> {
-    let _ = (spec, search);
-    Err(DataError::setting("format", "?", "not yet"))
+    let content = |path: &Path| {
+        let within = search.data_dir().map(|d| d.join(path)).filter(|p| p.is_file());
+        cache::content(&within.unwrap_or_else(|| path.to_path_buf()), &search.cache_dir())
+    };
+    let optional = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
+    match spec {
+        DataSpec::Csv(csv) => {
+            let (train, test) = (content(&csv.train)?, optional(&csv.test)?);
+            let header = csv.header;
+            let rows = csv_file::read(&train.path, &train.bytes, &csv.label, header)?;
+            let tests = test.as_ref().map(|t| csv_file::read(&t.path, &t.bytes, &csv.label, header)).transpose()?;
+            if let Some(tests) = tests.as_ref().filter(|t| t.size != rows.size) {
+                return Err(DataError::Format {
+                    path: tests.path.clone(),
+                    what: "the number of features".into(),
+                    found: tests.size.to_string(),
+                    expected: format!("{}, as in {}", rows.size, rows.path.display()),
+                });
+            }
+            // Columns in another order would be learned as one thing and tested as another.
+            if let Some(tests) = tests.as_ref().filter(|t| t.names != rows.names) {
+                let differ = tests.names.iter().zip(&rows.names).find(|(a, b)| a != b);
+                let (found, expected) = differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (a.clone(), b.clone()));
+                return Err(DataError::Format { path: tests.path.clone(), what: "the name of a column".into(), found, expected });
+            }
+            table(rows, tests, csv.labels, [Some(train), test])
+        }
+        DataSpec::Libsvm(svm) => {
+            let (train, test) = (content(&svm.train)?, optional(&svm.test)?);
+            let mut rows = libsvm::read(&train.path, &train.bytes, svm.features)?;
+            let mut tests = test.as_ref().map(|t| libsvm::read(&t.path, &t.bytes, svm.features)).transpose()?;
+            let size = tests.as_ref().map_or(rows.size, |t| t.size.max(rows.size));
+            rows.widen(size);
+            tests.iter_mut().for_each(|t| t.widen(size));
+            table(rows, tests, svm.labels, [Some(train), test])
+        }
+        DataSpec::Idx(idx) => {
+            let (images, labels) = (content(&idx.train_images)?, content(&idx.train_labels)?);
+            let tests = match (&idx.test_images, &idx.test_labels) {
+                (Some(images), Some(labels)) => Some((content(images)?, content(labels)?)),
+                (None, None) => None,
+                (Some(path), None) => {
+                    return Err(DataError::setting("test_images", path.display(), "test_labels is missing; give both or none"));
+                }
+                (None, Some(path)) => {
+                    return Err(DataError::setting("test_labels", path.display(), "test_images is missing; give both or none"));
+                }
+            };
+            let (part, classes) = idx::pair(&images, &labels, idx.classes)?;
+            let test = tests.as_ref().map(|(i, l)| Ok(idx::pair(i, l, Some(classes))?.0)).transpose()?;
+            if let Some(test) = test.as_ref().filter(|t| t.shape() != part.shape()) {
+                let path = idx.test_images.clone().unwrap_or_default();
+                let (found, expected) = (format!("{:?}", test.shape()), format!("{:?}, as in the training file", part.shape()));
+                return Err(DataError::Format { path, what: "the shape of an example".into(), found, expected });
+            }
+            let preprocess = Preprocess { normalise: Normalise::Channel, ..Preprocess::default() };
+            let (test_images, test_labels) = tests.unzip();
+            let files = [Some(images), Some(labels), test_images, test_labels];
+            finish(part, test, Task::Classes(classes), (0..classes).map(|c| c.to_string()).collect(), preprocess, files)
+        }
+    }
+}
+
+fn table<const N: usize>(rows: Rows, tests: Option<Rows>, kind: LabelKind, files: [Option<Content>; N]) -> Result<Dataset, DataError> {
+    let encoding = Encoding::learn(&rows, kind)?;
+    let part = |rows: Rows| {
+        let labels = encoding.apply(&rows)?;
+        Part::from_table(rows.values, vec![rows.size], labels)
+    };
+    let (train, test) = (part(rows)?, tests.map(part).transpose()?);
+    let preprocess = Preprocess { normalise: Normalise::Feature, ..Preprocess::default() };
+    finish(train, test, encoding.task(), encoding.names(), preprocess, files)
+}
+
+/// Without a test file, a stratified fifth is held out, the same for every seed.
+fn finish<const N: usize>(
+    part: Part,
+    test: Option<Part>,
+    task: Task,
+    class_names: Vec<String>,
+    preprocess: Preprocess,
+    files: [Option<Content>; N],
+) -> Result<Dataset, DataError> {
+    let sources: Vec<Source> = files
+        .into_iter()
+        .flatten()
+        // Nobody says what these files should be: what is read is what was meant.
+        .map(|c| Source { file: c.path.display().to_string(), sha256: c.sha256, known: true })
+        .collect();
+    let (train, test) = match test {
+        Some(test) => (part, test),
+        None if part.len() < 5 => {
+            return Err(DataError::setting(
+                "train",
+                part.len(),
+                "fewer than 5 examples leave none to test on; give a test file or more examples",
+            ));
+        }
+        None => {
+            let held = split(part.labels(), part.len() / 5, 0)?;
+            (part.select(&held.train), part.select(&held.validation))
+        }
+    };
+    let file =
+        sources.first().map(|s| Path::new(&s.file).file_name().unwrap_or_default().to_string_lossy().into_owned()).unwrap_or_default();
+    // "iris.csv.gz" is the set "iris".
+    let name = file.split('.').next().unwrap_or_default().to_string();
+    Ok(Dataset { name, task, shape: train.shape().to_vec(), train, test, sources, class_names, preprocess })
 }

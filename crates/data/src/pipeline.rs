@@ -148,7 +148,7 @@ impl Pipeline {
                 if let Some(key) = augment {
                     self.augmented(pixels, key.stream(u64::from(index)), out);
                 } else {
-                    let plane = out.len() / self.shape[0];
+                    let plane = out.len() / channels(&self.shape);
                     for (c, (out, pixels)) in out.chunks_exact_mut(plane).zip(pixels.chunks_exact(plane)).enumerate() {
                         match map {
                             Map::Channel(rows) => {
@@ -197,6 +197,11 @@ impl Pipeline {
     }
 }
 
+/// Bytes without the shape of an image count as one channel.
+fn channels(shape: &[usize]) -> usize {
+    if shape.len() == 3 { shape[0] } else { 1 }
+}
+
 /// Where the pixel at `at` of a line of `n` comes from after a shift: reflected at the border (its own pixel not repeated), or nowhere.
 fn from(at: usize, shift: isize, n: usize, mirror: bool) -> Option<usize> {
     let (source, last) = (at as isize + shift, n as isize - 1);
@@ -235,7 +240,7 @@ fn feature(part: &Part, indices: &[u32]) -> Map {
 /// Mean and population standard deviation of each channel's pixels in 0 to 1, from counts, so exact whatever the number of threads.
 pub(crate) fn statistics(part: &Part, indices: &[u32]) -> Statistics {
     let Features::Bytes { white, .. } = part.features else { return Statistics { mean: vec![0.0], std: vec![1.0] } };
-    let channels = part.shape()[0];
+    let channels = channels(part.shape());
     let plane = part.size() / channels;
     let counts = indices
         .par_chunks(1024)

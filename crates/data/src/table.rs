@@ -11,6 +11,8 @@ pub(crate) struct Rows {
     pub values: Vec<f32>,
     /// Values a row.
     pub size: usize,
+    /// The features' names; empty if the file gives none.
+    pub names: Vec<String>,
     /// Each row's line, from 1, and its label as it stands there.
     pub labels: Vec<(u64, String)>,
 }
@@ -77,7 +79,7 @@ impl Encoding {
             }
             Encoding::Classes(classes) => {
                 let class = |(index, (_, word)): (usize, &(u64, String))| {
-                    let number = classes[0].0.and(word.parse::<f64>().ok()).map(|x| x as i64);
+                    let number = classes[0].0.and(word.parse::<f64>().ok()).filter(|x| x.fract() == 0.0).map(|x| x as i64);
                     let found = match number {
                         Some(x) => classes.binary_search_by_key(&Some(x), |c| c.0),
                         None => classes.binary_search_by(|c| c.1.as_str().cmp(word)),

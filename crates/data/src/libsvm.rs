@@ -1,0 +1,62 @@
+//! LIBSVM's text: `label index:value index:value ...`, indices from 1 and rising, what is left out is 0.
+
+use crate::DataError;
+use crate::table::{Rows, line, number, some, text};
+use std::path::Path;
+
+/// Reads a LIBSVM file as a dense table of at least `features` columns.
+pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result<Rows, DataError> {
+    let text = text(path, bytes)?;
+    let mut labels = Vec::new();
+    let mut entries = Vec::new();
+    let mut size = 0;
+    for (at, content) in (1..).zip(text.lines()) {
+        let mut words = content.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        let Some(label) = words.next() else { continue };
+        if label.contains(':') {
+            return Err(line(path, at, None, format!("it begins with `{label}`, not with a label; put the label first")));
+        }
+        let mut last = 0;
+        for word in words {
+            let bad = |why: &str| Err(line(path, at, None, format!("`{word}` {why}; write index:value with rising indices from 1")));
+            let Some((index, value)) = word.split_once(':') else { return bad("has no colon") };
+            let Ok(index) = index.parse::<usize>() else { return bad("has no whole number before the colon") };
+            if index == 0 {
+                return bad("has index 0");
+            }
+            if index <= last {
+                return bad(&format!("comes after index {last}"));
+            }
+            if let Some(limit) = features.filter(|&limit| index > limit) {
+                return bad(&format!("is beyond the {limit} features asked for"));
+            }
+            last = index;
+            entries.push((labels.len(), index - 1, number(path, at, &index.to_string(), value)?));
+        }
+        size = size.max(last);
+        labels.push((at, label.to_string()));
+    }
+    let size = features.unwrap_or(size);
+    let values = size.checked_mul(labels.len()).filter(|&n| n <= 1 << 31);
+    let Some(values) = values else {
+        let found = format!("{} rows of {size} features", labels.len());
+        return Err(DataError::Format { path: path.into(), what: "the dense table".into(), found, expected: "at most 2^31 values".into() });
+    };
+    if size == 0 && !labels.is_empty() {
+        return Err(line(path, labels[0].0, None, "no line has a feature; write index:value".into()));
+    }
+    let mut rows = Rows { path: path.to_path_buf(), values: vec![0.0; values], size, names: Vec::new(), labels };
+    entries.into_iter().for_each(|(row, column, x)| rows.values[row * size + column] = x);
+    some(rows)
+}
+
+impl Rows {
+    /// Adds columns of zeros: a test file may lack the last features of its training file, or the other way round.
+    pub(crate) fn widen(&mut self, size: usize) {
+        if size > self.size {
+            let rows = self.values.chunks_exact(self.size);
+            self.values = rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, size - row.len()))).collect();
+            self.size = size;
+        }
+    }
+}

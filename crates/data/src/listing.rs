@@ -1,0 +1,89 @@
+//! What there is, where it lies, whether it is whole, and fetching it: the library's side of `largebatch data`.
+
+use crate::catalogued::{self, Found};
+use crate::fetch::{Fetcher, Progress};
+use crate::open::unknown;
+use crate::{DataError, Search, Source, cache};
+use largebatch_datasets::{BUILT_IN, Entry, catalogue};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A data set in the list of all.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Listing {
+    /// Its name.
+    pub name: String,
+    /// One line about it.
+    pub summary: String,
+    /// Source and licence.
+    pub licence: String,
+    /// The size in bytes of what is fetched (of the uncompressed files where each is fetched by itself), or of what is built in.
+    pub bytes: u64,
+    /// Where it is; nothing if it would have to be fetched.
+    pub place: Option<String>,
+}
+
+/// All data sets, the built-in ones first.
+pub fn list(search: &Search) -> Vec<Listing> {
+    let built_in = BUILT_IN.iter().map(|s| Listing {
+        name: s.name.into(),
+        summary: s.summary.into(),
+        licence: s.origin.into(),
+        bytes: s.data.len() as u64,
+        place: Some("built in".into()),
+    });
+    let others = catalogue().iter().map(|e| Listing {
+        name: e.name.clone(),
+        summary: e.summary.clone(),
+        licence: format!("{}; licence: {}", e.citation, e.licence),
+        bytes: e.archive.as_ref().map_or_else(|| e.file.iter().map(|f| f.size).sum(), |a| a.size),
+        place: catalogued::locate(e, search).map(|p| p.display().to_string()),
+    });
+    built_in.chain(others).collect()
+}
+
+/// The folder (or archive) that a run would read the set from; none for a built-in set.
+///
+/// # Errors
+/// If there is no such set, or its files are in none of the places.
+pub fn path(name: &str, search: &Search) -> Result<Option<PathBuf>, DataError> {
+    match entry(name)? {
+        None => Ok(None),
+        Some(entry) => catalogued::locate(entry, search).map(Some).ok_or_else(|| catalogued::missing(entry, search)),
+    }
+}
+
+/// Hashes the files of a set anew, whatever was hashed before.
+///
+/// # Errors
+/// If there is no such set, its files are in none of the places, or one cannot be read. A hash that is not the catalogue's is no error here:
+/// it is a [`Source`] that is not known.
+pub fn verify(name: &str, search: &Search) -> Result<Vec<Source>, DataError> {
+    let Some(entry) = entry(name)? else { return crate::open(name, search).map(|set| set.sources) };
+    let Found { folder, files } = catalogued::find(entry, search)?;
+    let check = |(file, path): (&largebatch_datasets::File, &PathBuf)| {
+        let sha256 = cache::hash_content(path)?;
+        let known = catalogued::is_known(entry, file, &folder, &sha256);
+        Ok(Source { file: path.display().to_string(), sha256, known })
+    };
+    entry.file.iter().zip(&files).map(check).collect()
+}
+
+/// Fetches a set into the cache folder, if it is not there, and says where it lies. `progress` is called for every piece that comes.
+///
+/// # Errors
+/// If there is no such set, no mirror gives it, or the cache cannot be written. What was downloaded stays, and the next call continues it.
+pub fn fetch(name: &str, search: &Search, progress: &mut dyn FnMut(Progress)) -> Result<Option<PathBuf>, DataError> {
+    let Some(entry) = entry(name)? else { return Ok(None) };
+    let folder = search.cache_dir().join("data").join(&entry.name);
+    Fetcher::new(Duration::from_secs(30)).fetch(entry, &folder, progress)?;
+    Ok(Some(folder))
+}
+
+/// The catalogue's entry; none for a built-in set.
+fn entry(name: &str) -> Result<Option<&'static Entry>, DataError> {
+    if BUILT_IN.iter().any(|s| s.name == name) {
+        return Ok(None);
+    }
+    catalogue().iter().find(|e| e.name == name).map(Some).ok_or_else(|| unknown(name))
+}

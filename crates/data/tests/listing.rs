@@ -1,0 +1,45 @@
+//! The library's side of `largebatch data`, on an empty cache and without a network.
+
+use largebatch_data::{DataError, Search, fetch, list, names, open, path, verify};
+
+fn search(folder: &tempfile::TempDir) -> Search {
+    Search { data_dir: Some(folder.path().join("data")), cache_dir: Some(folder.path().join("cache")) }
+}
+
+#[test]
+fn the_list_says_what_is_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = list(&search(&folder));
+    assert_eq!(all.iter().map(|l| l.name.clone()).collect::<Vec<_>>(), names());
+    assert!(all.iter().all(|l| (l.place.is_some()) == ["digits", "breast-cancer", "diabetes"].contains(&l.name.as_str())));
+    assert!(all.iter().all(|l| l.bytes > 0 && !l.summary.is_empty() && !l.licence.is_empty()));
+}
+
+#[test]
+fn built_in_sets_need_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let search = search(&folder);
+    assert_eq!(path("digits", &search).unwrap(), None);
+    assert!(verify("digits", &search).unwrap().iter().all(|s| s.known));
+    assert_eq!(fetch("digits", &search, &mut |_| panic!("nothing is fetched")).unwrap(), None);
+}
+
+/// Files that are not the original: found, and said to be unknown, by `open` as by `verify`.
+#[test]
+fn files_of_another_hash_are_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let search = search(&folder);
+    assert!(matches!(path("mnist", &search), Err(DataError::Missing { .. })));
+    assert!(matches!(path("mnits", &search), Err(DataError::UnknownSet { nearest: Some(n), .. }) if n == "mnist"));
+    let here = folder.path().join("data/mnist");
+    std::fs::create_dir_all(&here).unwrap();
+    for part in ["train", "t10k"] {
+        let head = [[0, 0, 8, 3], [0, 0, 0, 2], [0, 0, 0, 28], [0, 0, 0, 28]].concat();
+        std::fs::write(here.join(format!("{part}-images-idx3-ubyte")), [head, vec![9; 2 * 784]].concat()).unwrap();
+        std::fs::write(here.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 2, 3, 9]).unwrap();
+    }
+    assert_eq!(path("mnist", &search).unwrap(), Some(here));
+    let sources = verify("mnist", &search).unwrap();
+    assert!(sources.len() == 4 && sources.iter().all(|s| !s.known));
+    assert_eq!(open("mnist", &search).unwrap().sources, sources);
+}
