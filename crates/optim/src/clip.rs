@@ -28,6 +28,11 @@ pub enum ClipForm {
 }
 
 impl GlobalClip {
+    /// Clipping as PyTorch's `clip_grad_norm_` does it.
+    pub fn torch(max_norm: f64) -> Self {
+        GlobalClip { max_norm, form: ClipForm::Torch }
+    }
+
     /// The factor for gradients of global norm `n`.
     pub fn factor(&self, n: f64) -> f64 {
         match self.form {
