@@ -1,1 +1,53 @@
-//! Skeleton.
+//! Large-batch optimizers for [Burn](https://burn.dev): LARS and LAMB in every published variant, the SGD family, Adagrad, Adam and AdamW.
+//!
+//! Each optimizer is one file with one configuration, and a place in the [`Registry`], which is open: an optimizer of your own joins it with
+//! [`Registry::with`] and gets the command line, the studies and the [`conformance`] suite.
+//!
+//! In an ordinary Burn project a rule is a [`burn::optim::Optimizer`]:
+//!
+//! ```
+//! use burn::optim::ModuleOptimizer;
+//! use largebatch_optim::{LarsConfig, Recipe};
+//!
+//! let optimizer = ModuleOptimizer::from(LarsConfig { weight_decay: 1e-4, ..Default::default() }.rule());
+//! ```
+//!
+//! The [`Driver`] is used instead of Burn's `ModuleOptimizer` where parameters are left out of decay or adaptation, where the state must be the
+//! same bytes on every machine, where the trust ratios are looked at, or where a rule wants its gradient at shifted weights.
+
+pub mod clip;
+mod decay;
+mod driver;
+mod error;
+mod exclude;
+mod facts;
+mod norm;
+mod recipe;
+mod registry;
+mod rules;
+mod saved;
+mod state;
+mod trajectory;
+
+#[doc(hidden)]
+pub use burn;
+
+pub use clip::{ClipForm, GlobalClip, clip_by_global_norm, clip_by_value};
+pub use decay::{Decay, WeightDecay};
+pub use driver::{Driver, LayerTrace};
+pub use error::{ConfigError, OptimError, within};
+pub use exclude::{Exclude, Exclusions};
+pub use facts::{Facts, Parameter, Preset};
+pub use norm::{finite_ratio, norm};
+pub use recipe::{DynRecipe, DynRule, Part, Recipe, Rule};
+pub use registry::{Entry, Registry};
+pub use rules::adagrad::{Adagrad, AdagradConfig, AdagradState, EpsPlace};
+pub use rules::adam::{Adam, AdamConfig, AdamState};
+pub use rules::adamw::AdamWConfig;
+pub use rules::lamb::{BiasCorrection, Lamb, LambConfig, LambDecay, LambState};
+pub use rules::lars::{Denominator, Lars, LarsConfig, LarsState, RatePlace, ZeroNorm};
+pub use rules::momentum::{Momentum, MomentumConfig, MomentumForm, MomentumState};
+pub use rules::nesterov::{Nesterov, NesterovConfig, NesterovForm};
+pub use rules::sgd::{Sgd, SgdConfig};
+pub use state::Field;
+pub use trajectory::{Named, Trajectory};

@@ -1,0 +1,250 @@
+use crate::{DynRecipe, DynRule, Exclusions, GlobalClip, OptimError, Part, norm};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::{DynState, GradientsParams};
+use burn::tensor::{DType, Device, Tensor};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Steps a whole module by an optimizer, as Burn's `ModuleOptimizer` does; and beyond it
+///
+/// - a parameter is known by its path, not by an id that is random in each process, so the state is the same bytes everywhere
+///   ([`Driver::save`], [`Driver::load`]),
+/// - parameters can be left out of decay and adaptation by path, rank or layer type,
+/// - norms and trust ratios can be looked at ([`Driver::step_traced`]),
+/// - a rule can have its gradient at shifted weights ([`Driver::ahead`]).
+///
+/// Clipping by the global norm ([`Driver::global_clip`]) is applied by whoever owns the gradients, before the step.
+pub struct Driver {
+    pub(crate) recipe: Box<dyn DynRecipe>,
+    exclusions: Exclusions,
+    rules: BTreeMap<Part, Arc<dyn DynRule>>,
+    pub(crate) slots: BTreeMap<String, Slot>,
+}
+
+/// What the driver knows of one parameter.
+pub(crate) struct Slot {
+    pub rule: Arc<dyn DynRule>,
+    pub shape: Vec<usize>,
+    pub device: Device,
+    pub state: Option<DynState>,
+}
+
+/// One layer at one step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerTrace {
+    /// The parameter's path.
+    pub path: String,
+    /// ‖w‖₂ before the step.
+    pub w: f64,
+    /// ‖g‖₂, as the rule was given it (so after clipping).
+    pub g: f64,
+    /// ‖Δw‖₂ of the step.
+    pub delta: f64,
+    /// The layer's ratio, of rules that have one and parameters that are not left out.
+    pub trust_ratio: Option<f64>,
+    /// The effective rate: the learning rate times the trust ratio.
+    pub rate: f64,
+}
+
+impl Driver {
+    /// An optimizer for this module. The recipe is checked; its exclusions are resolved on the module's paths, ranks and layer types.
+    pub fn new<M: Module>(recipe: &dyn DynRecipe, module: &M) -> Result<Driver, OptimError> {
+        let mut driver = Driver::empty(recipe)?;
+        module.visit(&mut Enroll { driver: &mut driver, place: Place::default() });
+        Ok(driver)
+    }
+
+    /// An optimizer that meets its parameters in [`Driver::enroll`].
+    pub(crate) fn empty(recipe: &dyn DynRecipe) -> Result<Driver, OptimError> {
+        recipe.check()?;
+        Ok(Driver { recipe: recipe.boxed(), exclusions: recipe.exclusions(), rules: BTreeMap::new(), slots: BTreeMap::new() })
+    }
+
+    pub(crate) fn enroll(&mut self, path: String, layers: &[String], shape: Vec<usize>, device: Device) {
+        let part = Part {
+            decay: !self.exclusions.weight_decay.matches(&path, shape.len(), layers),
+            adapt: !self.exclusions.layer_adaptation.matches(&path, shape.len(), layers),
+        };
+        let rule = self.rules.entry(part).or_insert_with(|| self.recipe.dyn_rule(part)).clone();
+        self.slots.insert(path, Slot { rule, shape, device, state: None });
+    }
+
+    /// The optimizer's name.
+    pub fn name(&self) -> &'static str {
+        self.recipe.facts().name
+    }
+
+    /// The clipping that belongs to the optimizer; apply it with [`clip_by_global_norm`](crate::clip_by_global_norm) before the step.
+    pub fn global_clip(&self) -> Option<GlobalClip> {
+        self.recipe.global_clip()
+    }
+
+    /// One step with learning rate `lr`. Parameters without a gradient stay as they are. Move the module in: where nothing else holds its
+    /// tensors they are updated in place.
+    pub fn step<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
+        module.map(&mut Stepper { driver: self, grads, lr, place: Place::default(), trace: None })
+    }
+
+    /// [`Driver::step`], with what it did to each layer. Reads the norms, so it waits for the device.
+    pub fn step_traced<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> (M, Vec<LayerTrace>) {
+        let mut trace = Vec::new();
+        let module = module.map(&mut Stepper { driver: self, grads, lr, place: Place::default(), trace: Some(&mut trace) });
+        (module, trace)
+    }
+
+    /// The module at the weights where the rule wants its next gradient, such as w − βv for Nesterov's look-ahead; keep the original for
+    /// [`Driver::step`]. `None` if the rule wants it at the present weights, or before the first step (where both are the same).
+    ///
+    /// Batch norm's running statistics are shared with the original, as Burn's clones share them: the forward pass at the shifted weights updates
+    /// both.
+    pub fn ahead<M: Module>(&self, module: &M) -> Option<M> {
+        let wanted = self.slots.values().any(|slot| slot.state.is_some() && slot.rule.dyn_looks_ahead());
+        wanted.then(|| module.clone().map(&mut Ahead { driver: self, place: Place::default() }))
+    }
+
+    /// One step of one parameter on plain (not tracked) tensors.
+    pub(crate) fn advance<const D: usize>(
+        slot: &mut Slot,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        trace: Option<(&mut Vec<LayerTrace>, &str)>,
+    ) -> Tensor<D> {
+        let before = trace.is_some().then(|| (w.clone(), norm(&g)));
+        let dtype = w.dtype();
+        // Half precision holds neither an eps of 1e-8 nor a sum of squares: the step is done in f32.
+        let (w, g) = if matches!(dtype, DType::F16 | DType::BF16) { (w.cast(DType::F32), g.cast(DType::F32)) } else { (w, g) };
+        let device = g.device();
+        let state = slot.state.take().map(|s| if slot.device == device { s } else { slot.rule.to_device_dyn(s, &device) });
+        slot.device = device;
+        let (w, state) = slot.rule.step_dyn(D, lr, w.into_bridge(), g.into_bridge(), state);
+        slot.state = state;
+        let w = Tensor::<D>::from_bridge(w);
+        let w = if w.dtype() == dtype { w } else { w.cast(dtype) };
+        if let (Some((layers, path)), Some((old, g))) = (trace, before) {
+            let ratio = slot.state.as_ref().and_then(|s| slot.rule.dyn_trust_ratio(s)).map(read);
+            layers.push(LayerTrace {
+                path: path.into(),
+                w: read(norm(&old)),
+                g: read(g),
+                delta: read(norm(&(w.clone() - old))),
+                trust_ratio: ratio,
+                rate: lr * ratio.unwrap_or(1.0),
+            });
+        }
+        w
+    }
+}
+
+/// The number on the host; NaN if the device failed.
+pub(crate) fn read(x: Tensor<1>) -> f64 {
+    x.try_into_scalar::<f64>().unwrap_or(f64::NAN)
+}
+
+/// Where a visit of a module is: names and types of the modules around.
+#[derive(Default)]
+struct Place {
+    names: Vec<String>,
+    layers: Vec<String>,
+}
+
+impl Place {
+    fn enter(&mut self, name: &str, layer: &str) {
+        self.names.push(name.into());
+        self.layers.push(layer.into());
+    }
+    fn exit(&mut self) {
+        self.names.pop();
+        self.layers.pop();
+    }
+    fn path(&self) -> String {
+        self.names.join(".")
+    }
+}
+
+struct Enroll<'a> {
+    driver: &'a mut Driver,
+    place: Place,
+}
+
+impl ModuleVisitor for Enroll<'_> {
+    fn enter_module(&mut self, name: &str, layer: &str) {
+        self.place.enter(name, layer);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.lazy_shape().to_vec();
+        self.driver.enroll(self.place.path(), &self.place.layers, shape, param.lazy_device().inner());
+    }
+}
+
+struct Stepper<'a> {
+    driver: &'a mut Driver,
+    grads: GradientsParams,
+    lr: f64,
+    place: Place,
+    trace: Option<&'a mut Vec<LayerTrace>>,
+}
+
+impl ModuleMapper for Stepper<'_> {
+    fn enter_module(&mut self, name: &str, layer: &str) {
+        self.place.enter(name, layer);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(g) = self.grads.remove::<D>(param.id) else { return param };
+        let path = self.place.path();
+        let (id, w, mapper) = param.consume();
+        if !self.driver.slots.contains_key(&path) {
+            // A layer that the module got after the driver was made.
+            self.driver.enroll(path.clone(), &self.place.layers, w.dims().to_vec(), g.device());
+        }
+        let Some(slot) = self.driver.slots.get_mut(&path) else { return Param::from_mapped_value(id, w, mapper) };
+        let (tracked, checkpointing) = (w.is_require_grad(), w.gradient_checkpointing_strategy());
+        let w = if w.device() == g.device() { w } else { w.to_device(&g.device()) };
+        let trace = self.trace.as_mut().map(|layers| (&mut **layers, path.as_str()));
+        let mut w = Driver::advance(slot, self.lr, w.inner(), g.inner(), trace);
+        if let Some(strategy) = checkpointing {
+            w = Tensor::from_inner(w).with_gradient_checkpointing_strategy(strategy);
+        }
+        if tracked {
+            w = w.require_grad();
+        }
+        Param::from_mapped_value(id, w, mapper)
+    }
+}
+
+struct Ahead<'a> {
+    driver: &'a Driver,
+    place: Place,
+}
+
+impl ModuleMapper for Ahead<'_> {
+    fn enter_module(&mut self, name: &str, layer: &str) {
+        self.place.enter(name, layer);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.place.exit();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(slot) = self.driver.slots.get(&self.place.path()) else { return param };
+        let Some(state) = &slot.state else { return param };
+        let (id, w, mapper) = param.consume();
+        let (dtype, tracked, checkpointing) = (w.dtype(), w.is_require_grad(), w.gradient_checkpointing_strategy());
+        let w = slot.rule.dyn_ahead(w.inner().into_bridge(), state);
+        let w = Tensor::<D>::from_bridge(w);
+        let mut w = if w.dtype() == dtype { w } else { w.cast(dtype) };
+        if let Some(strategy) = checkpointing {
+            w = Tensor::from_inner(w).with_gradient_checkpointing_strategy(strategy);
+        }
+        if tracked {
+            w = w.require_grad();
+        }
+        Param::from_mapped_value(id, w, mapper)
+    }
+}

@@ -1,0 +1,115 @@
+use crate::ConfigError;
+use regex::Regex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::str::FromStr;
+
+/// Which parameters are left out of weight decay or of layer adaptation.
+///
+/// In TOML and on the command line: `"none"`, one pattern, or a list of patterns. A pattern is `vectors` (rank 0 or 1: biases, the scales and
+/// shifts of normalisations), `layer:NAME` (everything in a layer of that type, such as `layer:BatchNorm`), or a regular expression that is
+/// searched in the parameter's path, such as `bias$`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exclude(Vec<Pattern>);
+
+#[derive(Clone, Debug)]
+enum Pattern {
+    Vectors,
+    Layer(String),
+    Path(Regex),
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Pattern {
+    fn text(&self) -> String {
+        match self {
+            Pattern::Vectors => "vectors".into(),
+            Pattern::Layer(name) => format!("layer:{name}"),
+            Pattern::Path(regex) => regex.as_str().into(),
+        }
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        if text == "vectors" {
+            return Ok(Pattern::Vectors);
+        }
+        if let Some(name) = text.strip_prefix("layer:") {
+            return Ok(Pattern::Layer(name.into()));
+        }
+        let message = match Regex::new(text) {
+            Ok(regex) if !text.is_empty() && text != "none" => return Ok(Pattern::Path(regex)),
+            Ok(_) => "it would stand for every or for no parameter".into(),
+            Err(e) => e.to_string().lines().last().unwrap_or_default().trim().to_string(),
+        };
+        Err(ConfigError::Pattern { pattern: text.into(), message })
+    }
+}
+
+impl Exclude {
+    /// Nothing is left out.
+    pub fn none() -> Self {
+        Exclude::default()
+    }
+
+    /// Parameters of rank 0 and 1.
+    pub fn vectors() -> Self {
+        Exclude(vec![Pattern::Vectors])
+    }
+
+    /// What any of these patterns matches (see the type's own documentation).
+    pub fn patterns<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
+        Ok(Exclude(patterns.into_iter().map(|p| p.as_ref().parse()).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether a parameter is left out. `layers` are the types of the modules around it, as Burn names them (`Struct:BatchNorm` or `BatchNorm`).
+    pub fn matches(&self, path: &str, rank: usize, layers: &[String]) -> bool {
+        self.0.iter().any(|pattern| match pattern {
+            Pattern::Vectors => rank <= 1,
+            Pattern::Layer(name) => layers.iter().any(|l| l.split_once(':').map_or(l.as_str(), |(_, n)| n) == name),
+            Pattern::Path(regex) => regex.is_match(path),
+        })
+    }
+}
+
+impl Serialize for Exclude {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [] => serializer.serialize_str("none"),
+            [one] => serializer.serialize_str(&one.text()),
+            many => many.iter().map(Pattern::text).collect::<Vec<_>>().serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Exclude {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected `none`, `vectors`, `layer:NAME`, a regular expression, or a list of these")]
+        enum Text {
+            One(String),
+            Many(Vec<String>),
+        }
+        match Text::deserialize(deserializer)? {
+            Text::One(text) if text == "none" => Ok(Exclude::none()),
+            Text::One(text) => Exclude::patterns([text]),
+            Text::Many(texts) => Exclude::patterns(texts),
+        }
+        .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Both exclusions of an optimizer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exclusions {
+    /// Who is left out of weight decay.
+    pub weight_decay: Exclude,
+    /// Who is left out of layer adaptation and moves as the base optimizer.
+    pub layer_adaptation: Exclude,
+}

@@ -1,0 +1,164 @@
+use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
+use crate::norm::root_plus_eps;
+use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Adagrad: G ← G + g²; w ← w − η g / (√G + ε) (`outside`, PyTorch) or w ← w − η g / √(G + ε) (`inside`, the lecture).
+///
+/// | option | default | purpose |
+/// | --- | --- | --- |
+/// | `eps` | 1e-10 | ε (the preset `lecture`: 1e-8) |
+/// | `eps_place` | `outside` | of the root |
+/// | `initial_accumulator` | 0 | G at the start |
+/// | `lr_decay` | 0 | PyTorch's: the rate at step t = 1, 2, … is η / (1 + (t − 1)·lr_decay) |
+/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
+///
+/// Optax's `adagrad` starts at 0.1, with ε = 1e-7 inside. Duchi et al. 2011, JMLR 12.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdagradConfig {
+    /// ε.
+    pub eps: f64,
+    /// Where ε stands.
+    pub eps_place: EpsPlace,
+    /// G at the start.
+    pub initial_accumulator: f64,
+    /// PyTorch's decay of the rate.
+    pub lr_decay: f64,
+    /// λ.
+    pub weight_decay: f64,
+    /// How λ enters.
+    pub decay: Decay,
+    /// Who is left out of the decay.
+    pub exclude_from_weight_decay: Exclude,
+}
+
+/// Where ε stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpsPlace {
+    /// √G + ε.
+    #[default]
+    Outside,
+    /// √(G + ε).
+    Inside,
+}
+
+impl Default for AdagradConfig {
+    fn default() -> Self {
+        AdagradConfig {
+            eps: 1e-10,
+            eps_place: EpsPlace::Outside,
+            initial_accumulator: 0.0,
+            lr_decay: 0.0,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            exclude_from_weight_decay: Exclude::none(),
+        }
+    }
+}
+
+impl Recipe for AdagradConfig {
+    type Rule = Adagrad;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "adagrad",
+        summary: "each weight's rate falls with the squared gradients it has seen",
+        formula: "G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)",
+        paper: "Duchi et al. 2011, JMLR 12",
+        parameters: &[
+            Parameter { name: "eps", purpose: "keeps the divisor away from 0", range: "0 or more" },
+            Parameter { name: "eps_place", purpose: "inside or outside the root", range: "\"inside\", \"outside\"" },
+            Parameter { name: "initial_accumulator", purpose: "G at the start", range: "0 or more" },
+            Parameter { name: "lr_decay", purpose: "the rate at step t is η / (1 + (t − 1) lr_decay)", range: "0 or more" },
+            WEIGHT_DECAY,
+            DECAY,
+            EXCLUDE_DECAY,
+        ],
+        presets: &[
+            Preset { name: "torch", summary: "PyTorch's Adagrad: eps 1e-10 outside the root" },
+            Preset { name: "lecture", summary: "the lecture's: eps (here 1e-8) inside the root" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        match name {
+            "torch" => Some(Self::default()),
+            "lecture" => Some(AdagradConfig { eps: 1e-8, eps_place: EpsPlace::Inside, ..Self::default() }),
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_eps(self.eps)?;
+        within("initial_accumulator", self.initial_accumulator, 0.0..f64::INFINITY, "it is a sum of squares")?;
+        within("lr_decay", self.lr_decay, 0.0..f64::INFINITY, "a negative one would let the rate grow without bound")?;
+        check_decay(self.weight_decay)
+    }
+
+    fn rule_for(&self, part: Part) -> Adagrad {
+        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
+        Adagrad {
+            eps: self.eps,
+            eps_place: self.eps_place,
+            initial: self.initial_accumulator,
+            lr_decay: self.lr_decay,
+            weight_decay,
+        }
+    }
+
+    fn exclusions(&self) -> Exclusions {
+        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+    }
+}
+
+crate::state! {
+    /// The state of [`Adagrad`].
+    pub struct AdagradState<const D: usize> {
+        /// G, of the parameter's shape.
+        pub accumulator: Tensor<D>,
+        /// Steps done.
+        pub time: u64,
+    }
+}
+
+/// The rule of [`AdagradConfig`].
+#[derive(Clone, Debug)]
+pub struct Adagrad {
+    eps: f64,
+    eps_place: EpsPlace,
+    initial: f64,
+    lr_decay: f64,
+    weight_decay: WeightDecay,
+}
+
+impl Rule for Adagrad {}
+
+impl Optimizer for Adagrad {
+    type State<const D: usize> = AdagradState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<AdagradState<D>>,
+    ) -> (Tensor<D>, Option<AdagradState<D>>) {
+        let (w, g) = self.weight_decay.apply(lr, w, g);
+        let AdagradState { accumulator, time } =
+            state.unwrap_or_else(|| AdagradState { accumulator: w.full_like(self.initial), time: 0 });
+        let accumulator = accumulator + g.clone().square();
+        let divisor = match self.eps_place {
+            EpsPlace::Outside => root_plus_eps(accumulator.clone(), self.eps),
+            EpsPlace::Inside => root_plus_eps(accumulator.clone().add_scalar(self.eps), 0.0),
+        };
+        let rate = lr / (1.0 + time as f64 * self.lr_decay);
+        (w - (g / divisor).mul_scalar(rate), Some(AdagradState { accumulator, time: time + 1 }))
+    }
+
+    fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {
+        state.to_device(device)
+    }
+}

@@ -1,0 +1,160 @@
+use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use crate::norm::root_plus_eps;
+use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Adam: m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; m̂ = m/(1 − β₁ᵗ); v̂ = v/(1 − β₂ᵗ); w ← w − η m̂ / (√v̂ + ε).
+///
+/// With `amsgrad` the largest v so far stands for v (Reddi et al. 2018), as in PyTorch before the correction (optax: after it).
+///
+/// | option | default | purpose |
+/// | --- | --- | --- |
+/// | `beta1`, `beta2` | 0.9, 0.999 | β₁, β₂ |
+/// | `eps` | 1e-8 | ε, as in PyTorch and optax (Burn: 1e-5) |
+/// | `amsgrad` | false | see above |
+/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | `decoupled` is AdamW |
+///
+/// Kingma and Ba 2015, arXiv 1412.6980.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamConfig {
+    /// β₁.
+    pub beta1: f64,
+    /// β₂.
+    pub beta2: f64,
+    /// ε.
+    pub eps: f64,
+    /// Whether the largest v is used.
+    pub amsgrad: bool,
+    /// λ.
+    pub weight_decay: f64,
+    /// How λ enters.
+    pub decay: Decay,
+    /// Who is left out of the decay.
+    pub exclude_from_weight_decay: Exclude,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        AdamConfig {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            amsgrad: false,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            exclude_from_weight_decay: Exclude::none(),
+        }
+    }
+}
+
+pub(super) const BETA1: Parameter = Parameter { name: "beta1", purpose: "weight of the past in the mean of gradients", range: "0 ≤ β₁ < 1" };
+pub(super) const BETA2: Parameter = Parameter { name: "beta2", purpose: "weight of the past in the mean of squares", range: "0 ≤ β₂ < 1" };
+pub(super) const EPS: Parameter = Parameter { name: "eps", purpose: "added to the root, so that it divides", range: "0 or more" };
+pub(super) const AMSGRAD: Parameter =
+    Parameter { name: "amsgrad", purpose: "divide by the largest mean of squares so far", range: "true, false" };
+
+impl Recipe for AdamConfig {
+    type Rule = Adam;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "adam",
+        summary: "momentum, divided by the root of the mean of squared gradients",
+        formula: "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
+                  w ← w − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
+        paper: "Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237",
+        parameters: &[BETA1, BETA2, EPS, AMSGRAD, WEIGHT_DECAY, DECAY, EXCLUDE_DECAY],
+        presets: &[
+            Preset { name: "torch", summary: "PyTorch's Adam" },
+            Preset { name: "lecture", summary: "the same" },
+            Preset { name: "amsgrad", summary: "PyTorch's Adam(amsgrad=True)" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        match name {
+            "torch" | "lecture" => Some(Self::default()),
+            "amsgrad" => Some(AdamConfig { amsgrad: true, ..Self::default() }),
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_beta("beta1", self.beta1)?;
+        check_beta("beta2", self.beta2)?;
+        check_eps(self.eps)?;
+        check_decay(self.weight_decay)
+    }
+
+    fn rule_for(&self, part: Part) -> Adam {
+        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
+        Adam { beta1: self.beta1, beta2: self.beta2, eps: self.eps, amsgrad: self.amsgrad, weight_decay }
+    }
+
+    fn exclusions(&self) -> Exclusions {
+        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+    }
+}
+
+crate::state! {
+    /// The state of [`Adam`].
+    pub struct AdamState<const D: usize> {
+        /// m, of the parameter's shape.
+        pub mean: Tensor<D>,
+        /// v, of the parameter's shape.
+        pub square: Tensor<D>,
+        /// The largest v so far, with `amsgrad`.
+        pub largest: Option<Tensor<D>>,
+        /// Steps done.
+        pub time: u64,
+    }
+}
+
+/// The rule of [`AdamConfig`] and of [`AdamWConfig`](crate::AdamWConfig).
+#[derive(Clone, Debug)]
+pub struct Adam {
+    pub(super) beta1: f64,
+    pub(super) beta2: f64,
+    pub(super) eps: f64,
+    pub(super) amsgrad: bool,
+    pub(super) weight_decay: WeightDecay,
+}
+
+impl Rule for Adam {}
+
+impl Optimizer for Adam {
+    type State<const D: usize> = AdamState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<AdamState<D>>,
+    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        let (w, g) = self.weight_decay.apply(lr, w, g);
+        let state = state.unwrap_or_else(|| AdamState { mean: w.zeros_like(), square: w.zeros_like(), largest: None, time: 0 });
+        let mean = state.mean.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
+        let square = state.square.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
+        let largest = self.amsgrad.then(|| match state.largest {
+            Some(largest) => largest.max_pair(square.clone()),
+            None => square.clone(),
+        });
+        let time = state.time + 1;
+        let (correction1, correction2) = (correction(self.beta1, time), correction(self.beta2, time));
+        let corrected = largest.as_ref().unwrap_or(&square).clone().div_scalar(correction2);
+        let update = mean.clone() / root_plus_eps(corrected, self.eps);
+        (w - update.mul_scalar(lr / correction1), Some(AdamState { mean, square, largest, time }))
+    }
+
+    fn to_device<const D: usize>(state: AdamState<D>, device: &Device) -> AdamState<D> {
+        state.to_device(device)
+    }
+}
+
+/// 1 − βᵗ: what a moving average that started at 0 is short of.
+pub(super) fn correction(beta: f64, time: u64) -> f64 {
+    1.0 - beta.powf(time as f64)
+}

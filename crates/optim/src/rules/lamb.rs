@@ -1,0 +1,301 @@
+use super::adam::{BETA1, BETA2, EPS, correction};
+use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use crate::norm::{root_plus_eps, scaled};
+use crate::{ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within};
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// LAMB, layer-wise adaptive moments: Adam whose step is scaled in each layer by a trust ratio
+///
+/// u = m̂ / (√v̂ + ε) + λw; w ← w − η r u with r = φ(‖w‖) / ‖u‖, and r = 1 where one of them is 0.
+///
+/// What differs between its implementations is an option each:
+///
+/// | option | default (`paper`) | purpose |
+/// | --- | --- | --- |
+/// | `beta1`, `beta2`, `eps` | 0.9, 0.999, 1e-6 | as Adam |
+/// | `bias_correction` | `moments` | m̂ = m/(1 − β₁ᵗ) and v̂ likewise; `step-size`: neither, but η ← η √(1 − β₂ᵗ)/(1 − β₁ᵗ), after the norm; `none` |
+/// | `grad_averaging` | true | g enters m with weight 1 − β₁, or with weight 1 (apex, timm) |
+/// | `weight_decay` | 0.01 | λ |
+/// | `decay` | `update` | in u, as above; `l2`: in the gradient; `decoupled`: w ← w − ηλw before the norms (timm) |
+/// | `norm_min`, `norm_max` | 0, inf | φ(z) = min(max(z, `norm_min`), `norm_max`) |
+/// | `ratio_min`, `ratio_max` | 0, inf | bounds of r; `ratio_max = 1` is timm's `trust_clip` |
+/// | `always_adapt` | true | also where there is no decay (apex and timm: false; apex's `use_nvlamb`: true) |
+/// | `max_grad_norm` | inf | all gradients are clipped to this global norm first: g / max(1, n/`max_grad_norm`) |
+/// | `pre_normalize` | false | instead they are divided by their global norm |
+/// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`] |
+///
+/// Both norms of the gradients are [`Recipe::global_clip`]: whoever drives the rule applies it. Burn's own `Lamb` has no exclusions, clamps or
+/// clips, and f32 options. You et al. 2020, arXiv 1904.00962.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LambConfig {
+    /// β₁.
+    pub beta1: f64,
+    /// β₂.
+    pub beta2: f64,
+    /// ε.
+    pub eps: f64,
+    /// Where the averages' start at 0 is corrected.
+    pub bias_correction: BiasCorrection,
+    /// Whether g enters m with weight 1 − β₁.
+    pub grad_averaging: bool,
+    /// λ.
+    pub weight_decay: f64,
+    /// How λ enters.
+    pub decay: LambDecay,
+    /// Lower bound of φ.
+    pub norm_min: f64,
+    /// Upper bound of φ.
+    pub norm_max: f64,
+    /// Lower bound of the ratio.
+    pub ratio_min: f64,
+    /// Upper bound of the ratio.
+    pub ratio_max: f64,
+    /// Whether parameters without decay are adapted.
+    pub always_adapt: bool,
+    /// Bound on the global norm of all gradients.
+    pub max_grad_norm: f64,
+    /// Whether all gradients are divided by their global norm.
+    pub pre_normalize: bool,
+    /// Who is left out of the decay.
+    pub exclude_from_weight_decay: Exclude,
+    /// Who is left out of the adaptation.
+    pub exclude_from_layer_adaptation: Exclude,
+}
+
+/// Where it is corrected that m and v start at 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BiasCorrection {
+    /// m / (1 − β₁ᵗ), v / (1 − β₂ᵗ).
+    #[default]
+    Moments,
+    /// η √(1 − β₂ᵗ) / (1 − β₁ᵗ), outside the ratio.
+    StepSize,
+    /// Nowhere.
+    None,
+}
+
+/// How weight decay enters LAMB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LambDecay {
+    /// u ← u + λw, so that it is in the ratio.
+    #[default]
+    Update,
+    /// g ← g + λw (after clipping).
+    L2,
+    /// w ← w − ηλw before the norms.
+    Decoupled,
+}
+
+impl Default for LambConfig {
+    fn default() -> Self {
+        LambConfig {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-6,
+            bias_correction: BiasCorrection::Moments,
+            grad_averaging: true,
+            weight_decay: 0.01,
+            decay: LambDecay::Update,
+            norm_min: 0.0,
+            norm_max: f64::INFINITY,
+            ratio_min: 0.0,
+            ratio_max: f64::INFINITY,
+            always_adapt: true,
+            max_grad_norm: f64::INFINITY,
+            pre_normalize: false,
+            exclude_from_weight_decay: Exclude::none(),
+            exclude_from_layer_adaptation: Exclude::none(),
+        }
+    }
+}
+
+impl Recipe for LambConfig {
+    type Rule = Lamb;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "lamb",
+        summary: "Adam whose step is scaled in each layer by ‖w‖ / ‖step‖",
+        formula: "u = m̂ / (√v̂ + ε) + λ w; w ← w − η φ(‖w‖) / ‖u‖ u",
+        paper: "You et al. 2020, arXiv 1904.00962",
+        parameters: &[
+            BETA1,
+            BETA2,
+            EPS,
+            Parameter {
+                name: "bias_correction",
+                purpose: "of the averages' start at 0: in the moments, in the step size after the norm, or none",
+                range: "\"moments\", \"step-size\", \"none\"",
+            },
+            Parameter { name: "grad_averaging", purpose: "the gradient enters m with weight 1 − β₁, else with 1", range: "true, false" },
+            WEIGHT_DECAY,
+            Parameter {
+                name: "decay",
+                purpose: "how the decay enters: in the update and so in the ratio, in the gradient, or apart from both",
+                range: "\"update\", \"l2\", \"decoupled\"",
+            },
+            Parameter { name: "norm_min", purpose: "‖w‖ in the ratio is at least this", range: "0 ≤ norm_min ≤ norm_max" },
+            Parameter { name: "norm_max", purpose: "‖w‖ in the ratio is at most this", range: "above 0, inf for no bound" },
+            Parameter { name: "ratio_min", purpose: "the ratio is at least this", range: "0 ≤ ratio_min ≤ ratio_max" },
+            Parameter { name: "ratio_max", purpose: "the ratio is at most this", range: "above 0, inf for no bound" },
+            Parameter { name: "always_adapt", purpose: "adapt also where there is no decay", range: "true, false" },
+            Parameter {
+                name: "max_grad_norm",
+                purpose: "all gradients are clipped to this global norm first",
+                range: "above 0, inf for no clipping",
+            },
+            Parameter { name: "pre_normalize", purpose: "divide all gradients by their global norm first", range: "true, false" },
+            EXCLUDE_DECAY,
+            EXCLUDE_ADAPTATION,
+        ],
+        presets: &[
+            Preset { name: "paper", summary: "Algorithm 2 of the paper, bias-corrected, decay 0.01" },
+            Preset { name: "paper-v3", summary: "the paper's third version and pytorch-lamb: no correction, ‖w‖ at most 10" },
+            Preset { name: "optax", summary: "optax.lamb: no decay unless asked for" },
+            Preset { name: "timm", summary: "timm.optim.Lamb: global clip at 1, no adaptation where there is no decay" },
+            Preset { name: "apex", summary: "apex.optimizers.FusedLAMB: the same" },
+            Preset { name: "nvlamb", summary: "FusedLAMB(use_nvlamb=True): every layer is adapted" },
+            Preset {
+                name: "deepspeed",
+                summary: "DeepSpeed's FusedLamb: ratio within 0.01 and 10, correction in the step size (its newest source: in the moments)",
+            },
+            Preset { name: "lecture", summary: "the lecture's: w ← w − η ‖w‖/‖u‖ u with Adam's update u" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        let paper = Self::default();
+        let no_decay = LambConfig { weight_decay: 0.0, ..paper.clone() };
+        Some(match name {
+            "paper" => paper,
+            "paper-v3" => LambConfig { bias_correction: BiasCorrection::None, norm_max: 10.0, ..paper },
+            "optax" => no_decay,
+            "timm" | "apex" => LambConfig { always_adapt: false, max_grad_norm: 1.0, ..paper },
+            "nvlamb" => LambConfig { max_grad_norm: 1.0, ..paper },
+            "deepspeed" => LambConfig {
+                eps: 1e-8,
+                bias_correction: BiasCorrection::StepSize,
+                ratio_min: 0.01,
+                ratio_max: 10.0,
+                ..no_decay
+            },
+            "lecture" => LambConfig { eps: 1e-8, ..no_decay },
+            _ => return None,
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_beta("beta1", self.beta1)?;
+        check_beta("beta2", self.beta2)?;
+        check_eps(self.eps)?;
+        check_decay(self.weight_decay)?;
+        let positive = f64::MIN_POSITIVE..=f64::INFINITY;
+        within("norm_max", self.norm_max, positive.clone(), "at 0 no layer would move")?;
+        within("norm_min", self.norm_min, 0.0..=self.norm_max.min(f64::MAX), "it is the lower of two bounds of a norm")?;
+        within("ratio_max", self.ratio_max, positive.clone(), "at 0 no layer would move")?;
+        within("ratio_min", self.ratio_min, 0.0..=self.ratio_max.min(f64::MAX), "it is the lower of two bounds of a ratio")?;
+        within("max_grad_norm", self.max_grad_norm, positive, "at 0 no gradient would be left; inf is no clipping")
+    }
+
+    fn rule_for(&self, part: Part) -> Lamb {
+        let weight_decay = if part.decay { self.weight_decay } else { 0.0 };
+        Lamb { weight_decay, adapt: part.adapt && (self.always_adapt || weight_decay != 0.0), options: self.clone() }
+    }
+
+    fn exclusions(&self) -> Exclusions {
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: self.exclude_from_layer_adaptation.clone(),
+        }
+    }
+
+    fn global_clip(&self) -> Option<GlobalClip> {
+        if self.pre_normalize {
+            return Some(GlobalClip { max_norm: 1.0, form: ClipForm::Normalize });
+        }
+        self.max_grad_norm.is_finite().then_some(GlobalClip { max_norm: self.max_grad_norm, form: ClipForm::Exact })
+    }
+}
+
+crate::state! {
+    /// The state of [`Lamb`].
+    pub struct LambState<const D: usize> {
+        /// m, of the parameter's shape.
+        pub mean: Tensor<D>,
+        /// v, of the parameter's shape.
+        pub square: Tensor<D>,
+        /// The last trust ratio, of shape \[1\]; none where the layer is not adapted.
+        pub trust_ratio: Option<Tensor<1>>,
+        /// Steps done.
+        pub time: u64,
+    }
+}
+
+/// The rule of [`LambConfig`].
+#[derive(Clone, Debug)]
+pub struct Lamb {
+    options: LambConfig,
+    weight_decay: f64,
+    adapt: bool,
+}
+
+impl Rule for Lamb {
+    fn trust_ratio<const D: usize>(state: &LambState<D>) -> Option<Tensor<1>> {
+        state.trust_ratio.clone()
+    }
+}
+
+impl Optimizer for Lamb {
+    type State<const D: usize> = LambState<D>;
+
+    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LambState<D>>) -> (Tensor<D>, Option<LambState<D>>) {
+        let (o, decay) = (&self.options, self.weight_decay);
+        let decays = |how| decay != 0.0 && o.decay == how;
+        let g = if decays(LambDecay::L2) { g + w.clone().mul_scalar(decay) } else { g };
+        let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - lr * decay) } else { w };
+
+        let (mean, square, time) = match state {
+            Some(s) => (s.mean, s.square, s.time + 1),
+            None => (w.zeros_like(), w.zeros_like(), 1),
+        };
+        let entering = if o.grad_averaging { g.clone().mul_scalar(1.0 - o.beta1) } else { g.clone() };
+        let mean = mean.mul_scalar(o.beta1) + entering;
+        let square = square.mul_scalar(o.beta2) + g.square().mul_scalar(1.0 - o.beta2);
+
+        let (correction1, correction2) = (correction(o.beta1, time), correction(o.beta2, time));
+        let (update, rate) = match o.bias_correction {
+            BiasCorrection::Moments => {
+                let divisor = root_plus_eps(square.clone().div_scalar(correction2), o.eps);
+                (mean.clone().div_scalar(correction1) / divisor, lr)
+            }
+            BiasCorrection::StepSize => {
+                (mean.clone() / root_plus_eps(square.clone(), o.eps), lr * correction2.sqrt() / correction1)
+            }
+            BiasCorrection::None => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr),
+        };
+        let update = if decays(LambDecay::Update) { update + w.clone().mul_scalar(decay) } else { update };
+
+        if !self.adapt {
+            return (w - update.mul_scalar(rate), Some(LambState { mean, square, trust_ratio: None, time }));
+        }
+        let mut phi = norm(&w);
+        if o.norm_min > 0.0 || o.norm_max < f64::INFINITY {
+            phi = phi.clamp(o.norm_min, o.norm_max);
+        }
+        let un = norm(&update);
+        let mut ratio = finite_ratio(phi.clone(), un.clone(), [phi, un]);
+        if o.ratio_min > 0.0 || o.ratio_max < f64::INFINITY {
+            ratio = ratio.clamp(o.ratio_min, o.ratio_max);
+        }
+        let delta = scaled(update, ratio.clone().mul_scalar(rate));
+        (w - delta, Some(LambState { mean, square, trust_ratio: Some(ratio), time }))
+    }
+
+    fn to_device<const D: usize>(state: LambState<D>, device: &Device) -> LambState<D> {
+        state.to_device(device)
+    }
+}

@@ -1,0 +1,347 @@
+use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use crate::norm::scaled;
+use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within};
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose rate γ is scaled in each layer by a trust ratio
+///
+/// λ = c ‖w‖ / (‖g‖ + β‖w‖ + ε), and λ = 1 where ‖w‖ or ‖g‖ is 0 (β is `weight_decay`, c is `trust_coefficient`).
+///
+/// What differs between its implementations is an option each:
+///
+/// | option | default (`paper`) | purpose |
+/// | --- | --- | --- |
+/// | `momentum` | 0.9 | μ |
+/// | `dampening` | 0 | timm's: the gradient enters the velocity with weight 1 − d, after the first step (`rate = "outside"`) |
+/// | `nesterov` | false | step along μv + g instead of v |
+/// | `weight_decay` | 5e-4 | β |
+/// | `decay` | `l2` | β w in the gradient, or decoupled |
+/// | `trust_coefficient` | 0.001 | c |
+/// | `eps` | 0 | ε |
+/// | `denominator` | `sum` | ‖g‖ + β‖w‖, or `combined`: ‖g + βw‖ |
+/// | `rate` | `inside` | v ← μv + γλ(g + βw), w ← w − v; `outside`: v ← μv + λ(g + βw), w ← w − γv; `velocity`: v ← μv + g + βw, w ← w − γλv, the ratio taken from ‖v‖ |
+/// | `trust_clip` | false | λ ← min(λ/γ, 1): LARC, the rate is never above γ |
+/// | `always_adapt` | true | also where there is no decay (timm: false) |
+/// | `zero_norm` | `plain` | where a norm is 0 the layer moves as SGD; `bare`: and without decay (apex) |
+/// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`]; two lists that are separate |
+///
+/// The presets are these options' values in each origin; the guide of this crate has the table. You, Gitman and Ginsburg 2017, arXiv 1708.03888.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LarsConfig {
+    /// μ.
+    pub momentum: f64,
+    /// d.
+    pub dampening: f64,
+    /// Nesterov's step, in PyTorch's form.
+    pub nesterov: bool,
+    /// β.
+    pub weight_decay: f64,
+    /// How β enters.
+    pub decay: Decay,
+    /// c.
+    pub trust_coefficient: f64,
+    /// ε.
+    pub eps: f64,
+    /// What ‖w‖ is divided by.
+    pub denominator: Denominator,
+    /// Where rate and ratio enter.
+    pub rate: RatePlace,
+    /// LARC's clip.
+    pub trust_clip: bool,
+    /// Whether parameters without decay are adapted.
+    pub always_adapt: bool,
+    /// What happens where a norm is 0.
+    pub zero_norm: ZeroNorm,
+    /// Who is left out of the decay.
+    pub exclude_from_weight_decay: Exclude,
+    /// Who is left out of the adaptation.
+    pub exclude_from_layer_adaptation: Exclude,
+}
+
+/// What ‖w‖ is divided by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Denominator {
+    /// ‖g‖ + β‖w‖ + ε.
+    #[default]
+    Sum,
+    /// ‖g + βw‖ + ε.
+    Combined,
+}
+
+/// Where rate γ and ratio λ enter, with u = g + βw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RatePlace {
+    /// v ← μv + γλu; w ← w − v.
+    #[default]
+    Inside,
+    /// v ← μv + λu; w ← w − γv.
+    Outside,
+    /// v ← μv + u; w ← w − γλv with λ = c‖w‖/(‖v‖ + ε).
+    Velocity,
+}
+
+/// What happens to a layer whose weights or gradients are all 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ZeroNorm {
+    /// The ratio is 1.
+    #[default]
+    Plain,
+    /// The ratio is 1 and there is no decay either, and no clip.
+    Bare,
+}
+
+impl Default for LarsConfig {
+    fn default() -> Self {
+        LarsConfig {
+            momentum: 0.9,
+            dampening: 0.0,
+            nesterov: false,
+            weight_decay: 5e-4,
+            decay: Decay::L2,
+            trust_coefficient: 0.001,
+            eps: 0.0,
+            denominator: Denominator::Sum,
+            rate: RatePlace::Inside,
+            trust_clip: false,
+            always_adapt: true,
+            zero_norm: ZeroNorm::Plain,
+            exclude_from_weight_decay: Exclude::none(),
+            exclude_from_layer_adaptation: Exclude::none(),
+        }
+    }
+}
+
+impl Recipe for LarsConfig {
+    type Rule = Lars;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "lars",
+        summary: "momentum whose rate is scaled in each layer by ‖w‖ / ‖g‖",
+        formula: "λ = c ‖w‖ / (‖g‖ + β ‖w‖ + ε); v ← μ v + η λ (g + β w); w ← w − v",
+        paper: "You, Gitman and Ginsburg 2017, arXiv 1708.03888",
+        parameters: &[
+            Parameter { name: "momentum", purpose: "the weight μ of the past", range: "0 ≤ μ < 1" },
+            Parameter {
+                name: "dampening",
+                purpose: "the gradient enters the velocity with weight 1 − d after the first step (rate outside)",
+                range: "0 ≤ d ≤ 1",
+            },
+            NESTEROV,
+            WEIGHT_DECAY,
+            DECAY,
+            Parameter { name: "trust_coefficient", purpose: "c: how far a layer moves, as a part of its norm", range: "above 0" },
+            Parameter { name: "eps", purpose: "added to the denominator of the ratio", range: "0 or more" },
+            Parameter {
+                name: "denominator",
+                purpose: "‖g‖ + β‖w‖, or ‖g + βw‖, with β the weight decay",
+                range: "\"sum\", \"combined\"",
+            },
+            Parameter {
+                name: "rate",
+                purpose: "inside: v ← μv + ηλu, w ← w − v; outside: v ← μv + λu, w ← w − ηv; velocity: v ← μv + u, w ← w − ηλv, λ from ‖v‖",
+                range: "\"inside\", \"outside\", \"velocity\"",
+            },
+            Parameter { name: "trust_clip", purpose: "LARC: the ratio becomes min(λ/η, 1)", range: "true, false" },
+            Parameter { name: "always_adapt", purpose: "adapt also where there is no decay", range: "true, false" },
+            Parameter {
+                name: "zero_norm",
+                purpose: "a layer with ‖w‖ or ‖g‖ = 0 moves as SGD, or bare: also without decay",
+                range: "\"plain\", \"bare\"",
+            },
+            EXCLUDE_DECAY,
+            EXCLUDE_ADAPTATION,
+        ],
+        presets: &[
+            Preset { name: "paper", summary: "Algorithm 1 of the paper" },
+            Preset { name: "mlperf", summary: "MLPerf's ResNet reference: decay 1e-4; biases and batch norm are left out of both" },
+            Preset { name: "tf-models", summary: "tensorflow/models (classic momentum): ‖g + βw‖, no decay unless asked for" },
+            Preset { name: "optax", summary: "optax.lars: ‖g + βw‖, no decay unless asked for" },
+            Preset { name: "timm", summary: "timm.optim.Lars: rate outside, momentum 0, no adaptation where there is no decay" },
+            Preset { name: "apex-larc", summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped, c = 0.02" },
+            Preset { name: "lecture", summary: "the lecture's: w ← w − η ‖w‖/‖g‖ g" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        let paper = Self::default();
+        let no_decay = LarsConfig { weight_decay: 0.0, ..paper.clone() };
+        Some(match name {
+            "paper" => paper,
+            "mlperf" => {
+                let skipped = Exclude::patterns(["batch_normalization", "bias", "layer:BatchNorm"]).ok()?;
+                LarsConfig {
+                    weight_decay: 1e-4,
+                    exclude_from_weight_decay: skipped.clone(),
+                    exclude_from_layer_adaptation: skipped,
+                    ..paper
+                }
+            }
+            "tf-models" | "optax" => LarsConfig { denominator: Denominator::Combined, ..no_decay },
+            "timm" => LarsConfig { momentum: 0.0, eps: 1e-8, rate: RatePlace::Outside, always_adapt: false, ..no_decay },
+            "apex-larc" => LarsConfig {
+                trust_coefficient: 0.02,
+                eps: 1e-8,
+                rate: RatePlace::Outside,
+                trust_clip: true,
+                zero_norm: ZeroNorm::Bare,
+                ..no_decay
+            },
+            "lecture" => LarsConfig { momentum: 0.0, trust_coefficient: 1.0, ..no_decay },
+            _ => return None,
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_beta("momentum", self.momentum)?;
+        within("dampening", self.dampening, 0.0..=1.0, "it is the part of the gradient that is held back")?;
+        check_decay(self.weight_decay)?;
+        within("trust_coefficient", self.trust_coefficient, f64::MIN_POSITIVE..f64::INFINITY, "at 0 no layer would move")?;
+        check_eps(self.eps)?;
+        if self.dampening != 0.0 && self.rate != RatePlace::Outside {
+            let why = "only timm's form, with the rate outside, has it";
+            return Err(ConfigError::Contradiction { option: "dampening", with: "rate `inside` or `velocity`", why });
+        }
+        if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
+            let why = "Nesterov's step needs momentum, undamped";
+            return Err(ConfigError::Contradiction { option: "nesterov", with: "momentum 0 or dampening", why });
+        }
+        Ok(())
+    }
+
+    fn rule_for(&self, part: Part) -> Lars {
+        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
+        Lars { adapt: part.adapt && (self.always_adapt || weight_decay.rate != 0.0), weight_decay, options: self.clone() }
+    }
+
+    fn exclusions(&self) -> Exclusions {
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: self.exclude_from_layer_adaptation.clone(),
+        }
+    }
+}
+
+crate::state! {
+    /// The state of [`Lars`].
+    pub struct LarsState<const D: usize> {
+        /// v, of the parameter's shape; none without momentum.
+        pub velocity: Option<Tensor<D>>,
+        /// The last trust ratio, of shape \[1\]; none where the layer is not adapted.
+        pub trust_ratio: Option<Tensor<1>>,
+    }
+}
+
+/// The rule of [`LarsConfig`].
+#[derive(Clone, Debug)]
+pub struct Lars {
+    options: LarsConfig,
+    weight_decay: WeightDecay,
+    adapt: bool,
+}
+
+impl Rule for Lars {
+    fn trust_ratio<const D: usize>(state: &LarsState<D>) -> Option<Tensor<1>> {
+        state.trust_ratio.clone()
+    }
+}
+
+impl Lars {
+    /// λ for a denominator ‖x‖ + extra; `guards` are the norms that must not be 0.
+    fn ratio(&self, lr: f64, w: &Tensor<1>, denominator: Tensor<1>, guards: [Tensor<1>; 2]) -> Tensor<1> {
+        let o = &self.options;
+        let fit = (o.zero_norm == ZeroNorm::Bare && o.trust_clip)
+            .then(|| guards[0].clone().greater_scalar(0.0).bool_and(guards[1].clone().greater_scalar(0.0)));
+        let ratio = finite_ratio(w.clone().mul_scalar(o.trust_coefficient), denominator, guards);
+        if !o.trust_clip {
+            return ratio;
+        }
+        // At rate 0 (the start of a warm-up) the quotient is infinite and the clip makes it 1.
+        let clipped = ratio.div_scalar(lr).clamp_max(1.0);
+        match fit {
+            Some(fit) => clipped.mask_fill(fit.bool_not(), 1.0),
+            None => clipped,
+        }
+    }
+
+    /// The gradient with its decay, and the trust ratio, if it does not come from the velocity.
+    fn gradient<const D: usize>(&self, lr: f64, w: &Tensor<D>, g: Tensor<D>) -> (Tensor<D>, Option<Tensor<1>>) {
+        let (o, beta) = (&self.options, self.weight_decay.l2());
+        let bare = o.zero_norm == ZeroNorm::Bare && self.adapt;
+        let norms = (bare || (self.adapt && o.rate != RatePlace::Velocity)).then(|| (norm(w), norm(&g)));
+        let u = match &norms {
+            _ if beta == 0.0 => g,
+            Some((wn, gn)) if bare => {
+                let unfit = wn.clone().greater_scalar(0.0).bool_and(gn.clone().greater_scalar(0.0)).bool_not();
+                g + scaled(w.clone(), gn.full_like(beta).mask_fill(unfit, 0.0))
+            }
+            _ => g + w.clone().mul_scalar(beta),
+        };
+        let ratio = match norms {
+            Some((wn, gn)) if self.adapt && o.rate != RatePlace::Velocity => Some(match o.denominator {
+                Denominator::Sum => {
+                    let denominator = gn.clone() + wn.clone().mul_scalar(beta).add_scalar(o.eps);
+                    self.ratio(lr, &wn.clone(), denominator, [wn, gn])
+                }
+                Denominator::Combined => {
+                    let un = if beta == 0.0 { gn } else { norm(&u) };
+                    self.ratio(lr, &wn.clone(), un.clone().add_scalar(o.eps), [wn, un])
+                }
+            }),
+            _ => None,
+        };
+        (u, ratio)
+    }
+}
+
+impl Optimizer for Lars {
+    type State<const D: usize> = LarsState<D>;
+
+    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LarsState<D>>) -> (Tensor<D>, Option<LarsState<D>>) {
+        let o = &self.options;
+        let w = match self.weight_decay.decay {
+            Decay::Decoupled if self.weight_decay.rate != 0.0 => w.mul_scalar(1.0 - lr * self.weight_decay.rate),
+            _ => w,
+        };
+        let (u, mut trust_ratio) = self.gradient(lr, &w, g);
+        // What enters the velocity.
+        let entering = match (o.rate, &trust_ratio) {
+            (RatePlace::Inside, Some(ratio)) => scaled(u, ratio.clone().mul_scalar(lr)),
+            (RatePlace::Inside, None) => u.mul_scalar(lr),
+            (_, Some(ratio)) => scaled(u, ratio.clone()),
+            (_, None) => u,
+        };
+        let (direction, velocity) = if o.momentum == 0.0 {
+            (entering, None)
+        } else {
+            let velocity = match state.and_then(|s| s.velocity) {
+                None => entering.clone(),
+                Some(v) if o.dampening == 0.0 => v.mul_scalar(o.momentum) + entering.clone(),
+                Some(v) => v.mul_scalar(o.momentum) + entering.clone().mul_scalar(1.0 - o.dampening),
+            };
+            let direction = if o.nesterov { entering + velocity.clone().mul_scalar(o.momentum) } else { velocity.clone() };
+            (direction, Some(velocity))
+        };
+        let delta = match o.rate {
+            RatePlace::Inside => direction,
+            RatePlace::Outside => direction.mul_scalar(lr),
+            RatePlace::Velocity if self.adapt => {
+                let (wn, dn) = (norm(&w), norm(&direction));
+                let ratio = self.ratio(lr, &wn.clone(), dn.clone().add_scalar(o.eps), [wn, dn]);
+                trust_ratio = Some(ratio.clone());
+                scaled(direction, ratio.mul_scalar(lr))
+            }
+            RatePlace::Velocity => direction.mul_scalar(lr),
+        };
+        (w - delta, Some(LarsState { velocity, trust_ratio }))
+    }
+
+    fn to_device<const D: usize>(state: LarsState<D>, device: &Device) -> LarsState<D> {
+        state.to_device(device)
+    }
+}

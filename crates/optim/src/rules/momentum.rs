@@ -1,0 +1,175 @@
+use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
+use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// SGD with momentum β, in three forms (v starts at 0):
+///
+/// - `torch`: v ← βv + (1 − d)g, but v ← g at the first step; w ← w − ηv. PyTorch's `SGD`.
+/// - `ema`: v ← βv + (1 − β)g; w ← w − ηv. The lecture's first form.
+/// - `heavy-ball`: v ← βv + ηg; w ← w − v. The lecture's second form, and Polyak's; at a constant rate it is `torch` with d = 0.
+///
+/// They differ when the rate changes: `heavy-ball` keeps in its velocity the rates at which it was gathered.
+///
+/// | option | default | purpose |
+/// | --- | --- | --- |
+/// | `momentum` | 0.9 | β |
+/// | `form` | `torch` | see above |
+/// | `dampening` | 0 | d, of the form `torch` (Burn's default is 0.1) |
+/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
+///
+/// Polyak 1964, *Some methods of speeding up the convergence of iteration methods*.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MomentumConfig {
+    /// β.
+    pub momentum: f64,
+    /// Which form.
+    pub form: MomentumForm,
+    /// d: the gradient enters with weight 1 − d.
+    pub dampening: f64,
+    /// λ.
+    pub weight_decay: f64,
+    /// How λ enters.
+    pub decay: Decay,
+    /// Who is left out of the decay.
+    pub exclude_from_weight_decay: Exclude,
+}
+
+/// The forms of momentum, see [`MomentumConfig`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MomentumForm {
+    /// v ← βv + (1 − d)g; w ← w − ηv.
+    #[default]
+    Torch,
+    /// v ← βv + (1 − β)g; w ← w − ηv.
+    Ema,
+    /// v ← βv + ηg; w ← w − v.
+    HeavyBall,
+}
+
+impl Default for MomentumConfig {
+    fn default() -> Self {
+        MomentumConfig {
+            momentum: 0.9,
+            form: MomentumForm::Torch,
+            dampening: 0.0,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            exclude_from_weight_decay: Exclude::none(),
+        }
+    }
+}
+
+impl Recipe for MomentumConfig {
+    type Rule = Momentum;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "momentum",
+        summary: "SGD with momentum: PyTorch's form, the moving average, or heavy ball",
+        formula: "torch: v ← β v + (1 − d)(g + λ w), at first v ← g + λ w; w ← w − η v\n\
+                  ema: v ← β v + (1 − β)(g + λ w); w ← w − η v\n\
+                  heavy-ball: v ← β v + η (g + λ w); w ← w − v",
+        paper: "Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)",
+        parameters: &[
+            Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" },
+            Parameter { name: "form", purpose: "which of the forms", range: "\"torch\", \"ema\", \"heavy-ball\"" },
+            Parameter { name: "dampening", purpose: "the gradient enters the velocity with weight 1 − d (form torch)", range: "0 ≤ d ≤ 1" },
+            WEIGHT_DECAY,
+            DECAY,
+            EXCLUDE_DECAY,
+        ],
+        presets: &[
+            Preset { name: "torch", summary: "PyTorch's SGD(momentum=0.9)" },
+            Preset { name: "lecture", summary: "the lecture's form, a moving average of gradients" },
+            Preset { name: "heavy-ball", summary: "the lecture's equivalent form, the rate inside the velocity" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        let form = match name {
+            "torch" => MomentumForm::Torch,
+            "lecture" => MomentumForm::Ema,
+            "heavy-ball" => MomentumForm::HeavyBall,
+            _ => return None,
+        };
+        Some(MomentumConfig { form, ..Self::default() })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_beta("momentum", self.momentum)?;
+        within("dampening", self.dampening, 0.0..=1.0, "it is the part of the gradient that is held back")?;
+        if self.dampening != 0.0 && self.form != MomentumForm::Torch {
+            let why = "only PyTorch's form has it";
+            return Err(ConfigError::Contradiction { option: "dampening", with: "form `ema` or `heavy-ball`", why });
+        }
+        check_decay(self.weight_decay)
+    }
+
+    fn rule_for(&self, part: Part) -> Momentum {
+        Momentum {
+            beta: self.momentum,
+            form: self.form,
+            dampening: self.dampening,
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+        }
+    }
+
+    fn exclusions(&self) -> Exclusions {
+        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+    }
+}
+
+crate::state! {
+    /// The state of [`Momentum`] and of [`Nesterov`](crate::Nesterov).
+    pub struct MomentumState<const D: usize> {
+        /// v, of the parameter's shape.
+        pub velocity: Tensor<D>,
+    }
+}
+
+/// The rule of [`MomentumConfig`].
+#[derive(Clone, Debug)]
+pub struct Momentum {
+    beta: f64,
+    form: MomentumForm,
+    dampening: f64,
+    weight_decay: WeightDecay,
+}
+
+impl Rule for Momentum {}
+
+impl Optimizer for Momentum {
+    type State<const D: usize> = MomentumState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<MomentumState<D>>,
+    ) -> (Tensor<D>, Option<MomentumState<D>>) {
+        let (w, g) = self.weight_decay.apply(lr, w, g);
+        let entering = match self.form {
+            MomentumForm::Torch if state.is_none() => g,
+            MomentumForm::Torch => g.mul_scalar(1.0 - self.dampening),
+            MomentumForm::Ema => g.mul_scalar(1.0 - self.beta),
+            MomentumForm::HeavyBall => g.mul_scalar(lr),
+        };
+        let velocity = match state {
+            Some(state) => state.velocity.mul_scalar(self.beta) + entering,
+            None => entering,
+        };
+        let w = match self.form {
+            MomentumForm::HeavyBall => w - velocity.clone(),
+            _ => w - velocity.clone().mul_scalar(lr),
+        };
+        (w, Some(MomentumState { velocity }))
+    }
+
+    fn to_device<const D: usize>(state: MomentumState<D>, device: &Device) -> MomentumState<D> {
+        state.to_device(device)
+    }
+}

@@ -1,0 +1,167 @@
+use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
+use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Nesterov's accelerated gradient, in two forms (v starts at 0):
+///
+/// - `torch`: v ← βv + g; w ← w − η(g + βv), all gradients at w. PyTorch's `SGD(nesterov=True)`.
+/// - `look-ahead`: v ← βv + ηg(w − βv); w ← w − v: the gradient is taken where the velocity is about to carry w. The lecture's form.
+///
+/// At a constant rate both are the same method: `torch` writes the weights at the shifted point. In the form `look-ahead` the gradient must be
+/// evaluated on [`Driver::ahead`](crate::Driver::ahead) (the training loop does); under Burn's `ModuleOptimizer` it would be plain heavy ball.
+/// The weights that are saved and evaluated are w, not w − βv.
+///
+/// | option | default | purpose |
+/// | --- | --- | --- |
+/// | `momentum` | 0.9 | β |
+/// | `form` | `torch` | see above |
+/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
+///
+/// Nesterov 1983, *A method of solving a convex programming problem with convergence rate O(1/k²)*; the form of Sutskever et al. 2013.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NesterovConfig {
+    /// β.
+    pub momentum: f64,
+    /// Which form.
+    pub form: NesterovForm,
+    /// λ.
+    pub weight_decay: f64,
+    /// How λ enters.
+    pub decay: Decay,
+    /// Who is left out of the decay.
+    pub exclude_from_weight_decay: Exclude,
+}
+
+/// The forms of Nesterov's method, see [`NesterovConfig`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NesterovForm {
+    /// v ← βv + g; w ← w − η(g + βv).
+    #[default]
+    Torch,
+    /// v ← βv + ηg(w − βv); w ← w − v.
+    LookAhead,
+}
+
+impl Default for NesterovConfig {
+    fn default() -> Self {
+        NesterovConfig {
+            momentum: 0.9,
+            form: NesterovForm::Torch,
+            weight_decay: 0.0,
+            decay: Decay::L2,
+            exclude_from_weight_decay: Exclude::none(),
+        }
+    }
+}
+
+impl Recipe for NesterovConfig {
+    type Rule = Nesterov;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "nesterov",
+        summary: "Nesterov's accelerated gradient: PyTorch's form, or with a true look-ahead",
+        formula: "torch: v ← β v + g + λ w; w ← w − η (g + λ w + β v)\n\
+                  look-ahead: v ← β v + η (∇f(w − β v) + λ w); w ← w − v",
+        paper: "Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML",
+        parameters: &[
+            Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" },
+            Parameter {
+                name: "form",
+                purpose: "gradient at w, or at w − βv (two copies of the weights while it is computed)",
+                range: "\"torch\", \"look-ahead\"",
+            },
+            WEIGHT_DECAY,
+            DECAY,
+            EXCLUDE_DECAY,
+        ],
+        presets: &[
+            Preset { name: "torch", summary: "PyTorch's SGD(momentum=0.9, nesterov=True)" },
+            Preset { name: "lecture", summary: "the lecture's look-ahead gradient" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        let form = match name {
+            "torch" => NesterovForm::Torch,
+            "lecture" => NesterovForm::LookAhead,
+            _ => return None,
+        };
+        Some(NesterovConfig { form, ..Self::default() })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_beta("momentum", self.momentum)?;
+        check_decay(self.weight_decay)
+    }
+
+    fn rule_for(&self, part: Part) -> Nesterov {
+        Nesterov {
+            beta: self.momentum,
+            form: self.form,
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+        }
+    }
+
+    fn exclusions(&self) -> Exclusions {
+        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+    }
+}
+
+/// The rule of [`NesterovConfig`].
+#[derive(Clone, Debug)]
+pub struct Nesterov {
+    beta: f64,
+    form: NesterovForm,
+    weight_decay: WeightDecay,
+}
+
+impl Rule for Nesterov {
+    fn looks_ahead(&self) -> bool {
+        self.form == NesterovForm::LookAhead
+    }
+
+    fn ahead<const D: usize>(&self, w: Tensor<D>, state: &MomentumState<D>) -> Tensor<D> {
+        match self.form {
+            NesterovForm::LookAhead => w - state.velocity.clone().mul_scalar(self.beta),
+            NesterovForm::Torch => w,
+        }
+    }
+}
+
+impl Optimizer for Nesterov {
+    type State<const D: usize> = MomentumState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<MomentumState<D>>,
+    ) -> (Tensor<D>, Option<MomentumState<D>>) {
+        let (w, g) = self.weight_decay.apply(lr, w, g);
+        let past = state.map(|s| s.velocity.mul_scalar(self.beta));
+        let add = |past: Option<Tensor<D>>, entering: Tensor<D>| match past {
+            Some(past) => past + entering,
+            None => entering,
+        };
+        match self.form {
+            NesterovForm::Torch => {
+                let velocity = add(past, g.clone());
+                let direction = g + velocity.clone().mul_scalar(self.beta);
+                (w - direction.mul_scalar(lr), Some(MomentumState { velocity }))
+            }
+            NesterovForm::LookAhead => {
+                let velocity = add(past, g.mul_scalar(lr));
+                (w - velocity.clone(), Some(MomentumState { velocity }))
+            }
+        }
+    }
+
+    fn to_device<const D: usize>(state: MomentumState<D>, device: &Device) -> MomentumState<D> {
+        state.to_device(device)
+    }
+}

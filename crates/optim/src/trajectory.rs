@@ -1,0 +1,174 @@
+use crate::clip::global_norm;
+use crate::recipe::with_rank;
+use crate::{Driver, DynRecipe, LayerTrace, OptimError, norm};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use std::collections::BTreeMap;
+
+/// Weights, gradients and rates that come from outside: an optimizer is driven along them without any model.
+///
+/// The gradients are given, whatever the weights become. For a rule that looks ahead they are meant at its shifted weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trajectory {
+    /// The learning rate at each step.
+    pub rates: Vec<f64>,
+    /// The parameters.
+    pub parameters: Vec<Named>,
+}
+
+/// One parameter of a [`Trajectory`]. Numbers are in row-major order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Named {
+    /// Its name, which stands for the path in exclusions.
+    pub name: String,
+    /// Its shape, of rank 0 to 8; rank 0 is computed as rank 1.
+    pub shape: Vec<usize>,
+    /// Its weights before the first step.
+    pub init: Vec<f64>,
+    /// Its gradient at each step.
+    pub grads: Vec<Vec<f64>>,
+}
+
+/// A parameter on its way, its rank hidden.
+trait Walker {
+    fn measure(&mut self, grad: &[f64], norms: &mut Vec<Tensor<1>>);
+    fn step(&mut self, driver: &mut Driver, lr: f64, factor: f64, trace: &mut Vec<LayerTrace>);
+    fn weights(&self) -> Vec<f64>;
+}
+
+struct Walking<const D: usize> {
+    name: String,
+    shape: [usize; D],
+    dtype: DType,
+    device: Device,
+    w: Option<Tensor<D>>,
+    g: Option<Tensor<D>>,
+    traced: bool,
+}
+
+impl<const D: usize> Walking<D> {
+    fn tensor(&self, values: &[f64]) -> Tensor<D> {
+        // Converted on the host: from f64 data a device would make its default float.
+        let data = match self.dtype {
+            DType::F64 => TensorData::new(values.to_vec(), self.shape),
+            _ => TensorData::new(values.iter().map(|x| *x as f32).collect::<Vec<f32>>(), self.shape),
+        };
+        Tensor::from_data(data, (&self.device, self.dtype))
+    }
+}
+
+impl<const D: usize> Walker for Walking<D> {
+    fn measure(&mut self, grad: &[f64], norms: &mut Vec<Tensor<1>>) {
+        let g = self.tensor(grad);
+        norms.push(norm(&g));
+        self.g = Some(g);
+    }
+    fn step(&mut self, driver: &mut Driver, lr: f64, factor: f64, trace: &mut Vec<LayerTrace>) {
+        let (Some(w), Some(g), Some(slot)) = (self.w.take(), self.g.take(), driver.slots.get_mut(&self.name)) else { return };
+        let g = if factor == 1.0 { g } else { g.mul_scalar(factor) };
+        self.w = Some(Driver::advance(slot, lr, w, g, self.traced.then_some((trace, self.name.as_str()))));
+    }
+    fn weights(&self) -> Vec<f64> {
+        // A device that fails gives no numbers, and comparisons with no numbers fail.
+        self.w.as_ref().and_then(|w| w.try_to_data_dtype(DType::F64).ok()).and_then(|d| d.as_slice::<f64>().ok().map(<[f64]>::to_vec)).unwrap_or_default()
+    }
+}
+
+/// An optimizer on its way along a trajectory.
+pub(crate) struct Run {
+    pub driver: Driver,
+    walkers: Vec<Box<dyn Walker>>,
+    traced: bool,
+}
+
+impl Run {
+    pub fn new(recipe: &dyn DynRecipe, path: &Trajectory, dtype: DType, device: &Device, traced: bool) -> Result<Run, OptimError> {
+        let mut driver = Driver::empty(recipe)?;
+        let mut walkers = Vec::new();
+        for p in &path.parameters {
+            let shape = if p.shape.is_empty() { vec![1] } else { p.shape.clone() };
+            walkers.push(walker(p, &shape, dtype, device, traced)?);
+            driver.enroll(p.name.clone(), &[], shape, device.clone());
+        }
+        Ok(Run { driver, walkers, traced })
+    }
+
+    /// One step, the recipe's own global clip included.
+    pub fn step(&mut self, lr: f64, grads: &[&[f64]]) -> Vec<LayerTrace> {
+        let mut norms = Vec::new();
+        for (walker, grad) in self.walkers.iter_mut().zip(grads) {
+            walker.measure(grad, &mut norms);
+        }
+        let factor = self.driver.global_clip().map_or(1.0, |clip| clip.factor(global_norm(norms)));
+        let mut trace = Vec::new();
+        for walker in &mut self.walkers {
+            walker.step(&mut self.driver, lr, factor, &mut trace);
+        }
+        debug_assert!(self.traced || trace.is_empty());
+        trace
+    }
+
+    /// The weights of every parameter.
+    pub fn weights(&self) -> Vec<Vec<f64>> {
+        self.walkers.iter().map(|w| w.weights()).collect()
+    }
+}
+
+fn walker(p: &Named, shape: &[usize], dtype: DType, device: &Device, traced: bool) -> Result<Box<dyn Walker>, OptimError> {
+    with_rank!(shape.len(), D => {
+        let mut walking = Walking::<D> {
+            name: p.name.clone(),
+            shape: std::array::from_fn(|i| shape[i]),
+            dtype,
+            device: device.clone(),
+            w: None,
+            g: None,
+            traced,
+        };
+        walking.w = Some(walking.tensor(&p.init));
+        Ok(Box::new(walking))
+    }, else Err(OptimError::Trajectory {
+        place: p.name.clone(),
+        what: format!("its rank is {}", shape.len()),
+        remedy: "reshape it to a rank of 8 or less".into(),
+    }))
+}
+
+impl Trajectory {
+    /// The weights of every parameter after every step: `[step][parameter][element]`, computed in `dtype` on `device`.
+    pub fn follow(&self, recipe: &dyn DynRecipe, dtype: DType, device: &Device) -> Result<Vec<Vec<Vec<f64>>>, OptimError> {
+        let mut run = Run::new(recipe, self, dtype, device, false)?;
+        Ok((0..self.rates.len())
+            .map(|t| {
+                run.step(self.rates[t], &self.gradients(t));
+                run.weights()
+            })
+            .collect())
+    }
+
+    pub(crate) fn gradients(&self, t: usize) -> Vec<&[f64]> {
+        self.parameters.iter().map(|p| p.grads[t].as_slice()).collect()
+    }
+
+    /// The largest relative deviation ‖a − b‖ / ‖b‖ over all steps, by parameter. Infinite where b is 0 and a is not, or where anything is missing.
+    pub fn deviations(&self, found: &[Vec<Vec<f64>>], expected: &[Vec<Vec<f64>>]) -> BTreeMap<String, f64> {
+        let largest = |i: usize| {
+            (0..expected.len().max(found.len())).map(move |t| match (found.get(t).and_then(|s| s.get(i)), expected.get(t).and_then(|s| s.get(i))) {
+                (Some(a), Some(b)) => deviation(a, b),
+                _ => f64::INFINITY,
+            })
+        };
+        self.parameters.iter().enumerate().map(|(i, p)| (p.name.clone(), largest(i).fold(0.0, f64::max))).collect()
+    }
+}
+
+fn deviation(a: &[f64], b: &[f64]) -> f64 {
+    if a.len() != b.len() {
+        return f64::INFINITY;
+    }
+    // Scaled, so that 1e200 has a norm too.
+    let scale = b.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    let scale = if scale > 0.0 { scale } else { 1.0 };
+    let length = |x: &mut dyn Iterator<Item = f64>| x.map(|v| (v / scale) * (v / scale)).sum::<f64>().sqrt();
+    let (error, size) = (length(&mut a.iter().zip(b).map(|(a, b)| a - b)), length(&mut b.iter().copied()));
+    if error == 0.0 { 0.0 } else if (error / size).is_nan() { f64::INFINITY } else { error / size }
+}
