@@ -8,23 +8,28 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-fn model(name: &str, parameters: &str, io: &Io) -> Model {
-    named(name).unwrap().configure(toml::from_str(parameters).unwrap()).unwrap().build(io, 3, &device()).unwrap()
+fn model_on(device: &Device, name: &str, parameters: &str, io: &Io) -> Model {
+    named(name).unwrap().configure(toml::from_str(parameters).unwrap()).unwrap().build(io, 3, device).unwrap()
 }
 
 /// A linear model without bias and with these weights.
 fn with_weights(name: &str, parameters: &str, weights: &[f32]) -> Model {
+    with_weights_on(&device(), name, parameters, weights)
+}
+
+fn with_weights_on(device: &Device, name: &str, parameters: &str, weights: &[f32]) -> Model {
     let classes = if name == "linear" { None } else { Some(2) };
-    let model = model(name, &format!("bias = false\n{parameters}"), &Io { shape: vec![weights.len()], classes });
+    let model = model_on(device, name, &format!("bias = false\n{parameters}"), &Io { shape: vec![weights.len()], classes });
     let state = [("weight".to_string(), TensorData::new(weights.to_vec(), vec![1, weights.len()]))].into();
     Model { network: load_state_dict(model.network, state).unwrap(), ..model }
 }
 
 /// Loss and gradient by the weights, of one example.
 fn step(model: &Model, x: &[f32], labels: Labels<'_>) -> (f32, Vec<f32>) {
-    let input = Tensor::from_data(TensorData::new(x.to_vec(), [1, x.len()]), &device());
+    let device = model.network.devices()[0].clone();
+    let input = Tensor::from_data(TensorData::new(x.to_vec(), [1, x.len()]), &device);
     let outputs = model.network.forward(input, &mut Pass::eval());
-    let targets = model.loss.targets(labels, Some(2), &device()).unwrap();
+    let targets = model.loss.targets(labels, Some(2), &device).unwrap();
     let loss = model.loss.sum(outputs, &targets, 0.0);
     let gradients = loss.backward();
     let (Network::Linear(net) | Network::Logistic(net) | Network::Perceptron(net)) = &model.network else { panic!("a linear model") };
@@ -40,9 +45,15 @@ fn linear_is_the_squared_error() {
 }
 
 #[test]
+#[allow(deprecated)]
 fn logistic_is_its_formula_at_every_margin() {
+    logistic_on(&device());
+    logistic_on(&Device::ndarray().autodiff());
+}
+
+fn logistic_on(device: &Device) {
     for (w, class) in [(0.0, 1), (0.0, 0), (1.3, 1), (1.3, 0), (-20.0, 1), (60.0, 1), (60.0, 0), (-800.0, 1), (800.0, 1)] {
-        let (loss, gradient) = step(&with_weights("logistic", "", &[w]), &[0.5], Labels::Classes(&[class]));
+        let (loss, gradient) = step(&with_weights_on(device, "logistic", "", &[w]), &[0.5], Labels::Classes(&[class]));
         let (y, x) = (if class == 1 { 1.0f64 } else { -1.0 }, 0.5);
         let margin = y * f64::from(w) * x;
         let truth = if margin > 0.0 { (-margin).exp().ln_1p() } else { margin.exp().ln_1p() - margin };
@@ -93,7 +104,7 @@ fn a_tie_moves_the_perceptron_only_when_asked() {
 #[test]
 fn losses_are_sums_so_that_parts_add_up() {
     let io = Io { shape: vec![4], classes: Some(3) };
-    let model = model("mlp", "widths = [5]", &io);
+    let model = model_on(&device(), "mlp", "widths = [5]", &io);
     let x = Tensor::<2>::from_data(TensorData::new((0..24).map(|v| (v as f32 * 0.7).sin()).collect::<Vec<_>>(), [6, 4]), &device());
     let classes = [0, 2, 1, 1, 0, 2];
     let sum = |from: usize, to: usize| -> f32 {

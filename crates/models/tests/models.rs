@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use largebatch_models::layers::Dropout;
 use largebatch_models::{
-    ConfigError, Forward, Io, Model, Network, Pass, StateError, all, id, is_buffer, load_state_dict, named, state_dict,
+    Builder, ConfigError, Forward, Io, Labels, Model, Network, Pass, StateError, all, id, is_buffer, load_state_dict, named, state_dict,
 };
 use largebatch_random::Key;
 
@@ -175,11 +176,22 @@ fn dropout_belongs_to_the_example() {
     assert_eq!(values(model.forward(x.clone(), &mut Pass::eval())), values(model.valid().forward(x, &mut Pass::eval())));
 }
 
+#[test]
+fn dropout_layers_have_masks_of_their_own() {
+    let mut builder = Builder::new(0, Default::default(), &Device::flex());
+    let mut mask = |name| {
+        let layer = builder.part(name, |b| Dropout::new(b, "dropout", 0.5));
+        values(layer.forward(Tensor::ones([1, 100], &Device::flex()), &Pass::train(Key::new(1), &[7], None)))
+    };
+    assert_ne!(mask("a"), mask("b"));
+    assert_eq!(mask("a"), mask("a"));
+}
+
 /// The mask itself: a quarter of 20,000 units is 0, the others are scaled by 4/3.
 #[test]
 fn dropout_drops_its_share() {
-    let mut builder = largebatch_models::Builder::new(0, Default::default(), &Device::flex());
-    let layer = builder.part("a", |b| largebatch_models::layers::Dropout::new(b, "dropout", 0.25));
+    let mut builder = Builder::new(0, Default::default(), &Device::flex());
+    let layer = builder.part("a", |b| Dropout::new(b, "dropout", 0.25));
     let examples: Vec<u64> = (0..20).collect();
     let masked = values(layer.forward(Tensor::ones([20, 1000], &Device::flex()), &Pass::train(Key::new(1), &examples, None)));
     let dropped = masked.iter().filter(|v| **v == 0.0).count() as f64 / 20_000.0;
@@ -341,4 +353,30 @@ fn clones_do_not_share_running_statistics() {
     assert_eq!(state_dict(&plain), state_dict(&tracked));
     assert_eq!(state_dict(&clone), before);
     assert_ne!(state_dict(&tracked), before);
+}
+
+/// A network cast to f64 runs in f64: probes need it for finite differences.
+#[test]
+fn double_precision_runs_through() {
+    struct Double;
+    impl ModuleMapper for Double {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let tracked = param.is_require_grad();
+            param.map(|t| Tensor::from_inner(t.inner().cast(DType::F64)).set_require_grad(tracked))
+        }
+    }
+    for entry in all() {
+        let (name, io) = (entry.facts.name, fitting(entry.facts.name));
+        let model = build(name, "", &io, 0, &device()).unwrap();
+        let network = model.network.map(&mut Double);
+        let examples = [0, 1];
+        let outputs = network.forward(input(2, 144).cast(DType::F64), &mut Pass::train(Key::new(0), &examples, None));
+        assert_eq!(outputs.dtype(), DType::F64, "{name}");
+        let labels = if io.classes.is_some() { Labels::Classes(&[0, 1]) } else { Labels::Real(&[0.5, 1.5]) };
+        let targets = model.loss.targets(labels, io.classes, &device()).unwrap();
+        assert!(model.loss.correct(&outputs, &targets).is_none_or(|c| c.into_scalar::<f64>() <= 2.0));
+        let loss = model.loss.sum(outputs, &targets, 0.0);
+        assert_eq!(loss.dtype(), DType::F64, "{name}");
+        loss.backward();
+    }
 }
