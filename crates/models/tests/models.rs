@@ -94,6 +94,18 @@ fn the_same_seed_gives_the_same_weights_on_every_backend() {
     }
 }
 
+/// Pinned, as resumed and repeated runs rely on it; and layers of one shape differ.
+#[test]
+fn initial_weights_are_pinned_and_keyed_by_path() {
+    let state: BTreeMap<_, _> =
+        state_dict(&build("f1", "width = 4", &io(&[4], 3), 0, &Device::flex()).unwrap().network).into_iter().collect();
+    let first = |path: &str| state[path].iter::<f32>().take(4).collect::<Vec<_>>();
+    assert_ne!(first("hidden.0.linear.weight"), first("hidden.1.linear.weight"));
+    assert_ne!(first("hidden.0.linear.bias"), first("hidden.1.linear.bias"));
+    assert_eq!(first("hidden.0.linear.weight"), [0.4228747, 0.23762213, 0.14335227, -0.28770724]);
+    assert_eq!(first("hidden.0.linear.bias"), [-0.29628342, -0.050209973, 0.05491254, 0.05061429]);
+}
+
 #[test]
 fn initial_weights_follow_their_rule() {
     let io = io(&[100], 50);
