@@ -101,26 +101,28 @@ impl Loss {
     /// # Panics
     /// If the targets were made for another loss.
     pub fn sum(self, outputs: Tensor<2>, targets: &Targets, label_smoothing: f64) -> Tensor<1> {
+        // Outputs are f64 where a probe runs the network in double precision.
+        let dtype = outputs.dtype();
         match (self, targets) {
             (Loss::CrossEntropy, Targets::Classes { one_hot, .. }) => {
                 let classes = one_hot.dims()[1] as f64;
-                let target = one_hot.clone();
+                let target = one_hot.clone().cast(dtype);
                 let target = if label_smoothing == 0.0 { target } else { target * (1.0 - label_smoothing) + label_smoothing / classes };
                 // Row sums first: flex adds more than 4 Mi numbers at once in an order that varies.
                 (activation::log_softmax(outputs, 1) * target).sum_dim(1).sum().neg()
             }
             (Loss::Squared, Targets::Real(y)) => {
-                let error = column(outputs) - y.clone();
+                let error = column(outputs) - y.clone().cast(dtype);
                 (error.clone() * error).sum()
             }
             // log_sigmoid is exact for large margins of both signs, and has the right gradient at 0.
-            (Loss::Logistic, Targets::Signs(y)) => activation::log_sigmoid(column(outputs) * y.clone()).sum().neg(),
+            (Loss::Logistic, Targets::Signs(y)) => activation::log_sigmoid(column(outputs) * y.clone().cast(dtype)).sum().neg(),
             (Loss::Perceptron { update_on_tie }, Targets::Signs(y)) => {
-                let margin = column(outputs) * y.clone();
+                let margin = column(outputs) * y.clone().cast(dtype);
                 let fixed = margin.clone().inner();
                 // A mask, not relu: it says what the gradient at 0 is.
                 let wrong = if update_on_tie { fixed.lower_equal_elem(0.0) } else { fixed.lower_elem(0.0) };
-                (margin * wrong.float()).sum().neg()
+                (margin * wrong.float().cast(dtype)).sum().neg()
             }
             _ => panic!("targets made for another loss than {self:?}"),
         }

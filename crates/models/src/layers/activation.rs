@@ -1,5 +1,7 @@
 //! Activations.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +26,8 @@ impl Activation {
         match self {
             Activation::Relu => activation::relu(x),
             Activation::Tanh => activation::tanh(x),
-            Activation::Gelu => activation::gelu(x),
+            // Burn's own has an approximate gradient on every backend but flex.
+            Activation::Gelu => x.clone() * ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5,
             Activation::Sigmoid => activation::sigmoid(x),
         }
     }

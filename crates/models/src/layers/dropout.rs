@@ -32,7 +32,7 @@ impl Dropout {
             let mut rng = key.stream(*example);
             mask.extend((0..units).map(|_| if unit(&mut rng) < self.probability { 0.0 } else { scale }));
         }
-        let device = x.device().inner();
-        x * Tensor::from_data(TensorData::new(mask, [batch, units]), &device)
+        let (device, dtype) = (x.device().inner(), x.dtype());
+        x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
     }
 }

@@ -27,13 +27,10 @@ impl Pool {
 
 /// Maximum over 3×3 fields with stride 2 and TensorFlow's padding "same": the sides are halved, rounded up.
 ///
-/// An even side is padded by one at its end, an odd one by one at both ends.
+/// "Same" pads an odd side by one at both ends and an even one by one at its end; ceiling mode does the latter without a copy.
 pub fn max_pool_same(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
-    let pad = |side: usize| if side % 2 == 0 { (0, 1) } else { (1, 1) };
-    let mut options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]);
-    options.padding = [pad(h), pad(w)];
-    module::max_pool2d(x, options)
+    module::max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([h % 2, w % 2]).with_ceil_mode(true))
 }
 
 /// The mean over the image: `[batch, channels, h, w]` to `[batch, channels]`.

@@ -138,6 +138,6 @@ impl Block {
 fn pad(x: Tensor<4>) -> Tensor<4> {
     // A mean over 1×1 fields with stride 2 picks every second pixel.
     let x = module::avg_pool2d(x, AvgPoolOptions::new([1, 1]).with_stride([2, 2]));
-    let zeros = Tensor::zeros(x.dims(), &x.device());
+    let zeros = x.zeros_like();
     Tensor::cat(vec![x, zeros], 1)
 }
