@@ -65,7 +65,7 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
                 let (found, expected) = differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (a.clone(), b.clone()));
                 return Err(DataError::Format { path: tests.path.clone(), what: "the name of a column".into(), found, expected });
             }
-            table(rows, tests, csv.labels, [Some(train), test])
+            table(&csv.name, rows, tests, csv.labels, [Some(train), test])
         }
         DataSpec::Libsvm(svm) => {
             let (train, test) = (content(&svm.train)?, optional(&svm.test)?);
@@ -74,7 +74,7 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
             let size = tests.as_ref().map_or(rows.size, |t| t.size.max(rows.size));
             rows.widen(size);
             tests.iter_mut().for_each(|t| t.widen(size));
-            table(rows, tests, svm.labels, [Some(train), test])
+            table(&svm.name, rows, tests, svm.labels, [Some(train), test])
         }
         DataSpec::Idx(idx) => {
             let (images, labels) = (content(&idx.train_images)?, content(&idx.train_labels)?);
@@ -98,12 +98,18 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
             let preprocess = Preprocess { normalise: Normalise::Channel, ..Preprocess::default() };
             let (test_images, test_labels) = tests.unzip();
             let files = [Some(images), Some(labels), test_images, test_labels];
-            finish(part, test, Task::Classes(classes), (0..classes).map(|c| c.to_string()).collect(), preprocess, files)
+            finish(&idx.name, part, test, Task::Classes(classes), (0..classes).map(|c| c.to_string()).collect(), preprocess, files)
         }
     }
 }
 
-fn table<const N: usize>(rows: Rows, tests: Option<Rows>, kind: LabelKind, files: [Option<Content>; N]) -> Result<Dataset, DataError> {
+fn table<const N: usize>(
+    name: &Option<String>,
+    rows: Rows,
+    tests: Option<Rows>,
+    kind: LabelKind,
+    files: [Option<Content>; N],
+) -> Result<Dataset, DataError> {
     let encoding = Encoding::learn(&rows, kind)?;
     let part = |rows: Rows| {
         let labels = encoding.apply(&rows)?;
@@ -111,11 +117,12 @@ fn table<const N: usize>(rows: Rows, tests: Option<Rows>, kind: LabelKind, files
     };
     let (train, test) = (part(rows)?, tests.map(part).transpose()?);
     let preprocess = Preprocess { normalise: Normalise::Feature, ..Preprocess::default() };
-    finish(train, test, encoding.task(), encoding.names(), preprocess, files)
+    finish(name, train, test, encoding.task(), encoding.names(), preprocess, files)
 }
 
 /// Without a test file, a stratified fifth is held out, the same for every seed.
 fn finish<const N: usize>(
+    name: &Option<String>,
     part: Part,
     test: Option<Part>,
     task: Task,
@@ -146,6 +153,6 @@ fn finish<const N: usize>(
     let file =
         sources.first().map(|s| Path::new(&s.file).file_name().unwrap_or_default().to_string_lossy().into_owned()).unwrap_or_default();
     // "iris.csv.gz" is the set "iris".
-    let name = file.split('.').next().unwrap_or_default().to_string();
+    let name = name.clone().unwrap_or_else(|| file.split('.').next().unwrap_or_default().to_string());
     Ok(Dataset { name, task, shape: train.shape().to_vec(), train, test, sources, class_names, preprocess })
 }

@@ -195,6 +195,35 @@ impl Part {
         part
     }
 
+    /// The examples of one part, then those of another. Images are not copied.
+    ///
+    /// # Errors
+    /// If shapes or kinds differ.
+    pub fn concat(first: &Part, second: &Part) -> Result<Part, DataError> {
+        let differ = || {
+            DataError::setting(
+                "shape",
+                format!("{:?}", second.shape),
+                format!("it, or the kind of values or labels, differs from {:?}", first.shape),
+            )
+        };
+        let labels = match (&first.labels, &second.labels) {
+            (Labels::Classes(a), Labels::Classes(b)) => Labels::Classes([a.as_slice(), b].concat()),
+            (Labels::Targets(a), Labels::Targets(b)) => Labels::Targets([a.as_slice(), b].concat()),
+            _ => return Err(differ()),
+        };
+        if first.shape != second.shape {
+            return Err(differ());
+        }
+        match (&first.features, &second.features) {
+            (Features::Table(a), Features::Table(b)) => Part::from_table([a.as_slice(), b].concat(), first.shape.clone(), labels),
+            (Features::Bytes { blocks: a, white, .. }, Features::Bytes { blocks: b, white: other, .. }) if white == other => {
+                Ok(Part::from_blocks([a.as_slice(), b].concat(), *white, first.shape.clone(), labels))
+            }
+            _ => Err(differ()),
+        }
+    }
+
     /// The bytes of one image; empty for a table.
     pub(crate) fn pixels(&self, index: u32) -> &[u8] {
         let Features::Bytes { blocks, ends, .. } = &self.features else { return &[] };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 /// Files of one's own, as a table of a TOML file:
 ///
 /// ```toml
+/// name = "iris"             # optional
 /// format = "csv"            # or "libsvm", "idx"
 /// train = "iris.csv"        # plain or .gz
 /// label = "species"         # the label's column: its name, or its number from 0
@@ -36,15 +37,18 @@ pub enum LabelKind {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CsvSpec {
+    /// The set's name in reports; by default the training file's, without what follows the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The file to train on.
     pub train: PathBuf,
     /// The file to test on. Without it, a stratified fifth of `train` is held out, the same whatever the run's seed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// The label's column; all others are features.
     pub label: Column,
     /// Whether the first line holds names. By default it does if `label` is a name, or if a feature of that line is not a number.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// What the labels are.
     #[serde(default)]
@@ -65,16 +69,19 @@ pub enum Column {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LibsvmSpec {
+    /// The set's name in reports; by default the training file's, without what follows the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The file to train on.
     pub train: PathBuf,
     /// The file to test on; see [`CsvSpec::test`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// What the labels are.
     #[serde(default)]
     pub labels: LabelKind,
     /// The number of features; by default the largest index of the files.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
 }
 
@@ -82,17 +89,20 @@ pub struct LibsvmSpec {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdxSpec {
+    /// The set's name in reports; by default the training file's, without what follows the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The images to train on.
     pub train_images: PathBuf,
     /// Their labels.
     pub train_labels: PathBuf,
     /// The images to test on; see [`CsvSpec::test`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<PathBuf>,
     /// Their labels.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<PathBuf>,
     /// The number of classes; by default the largest label of the training file and one more.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
 }

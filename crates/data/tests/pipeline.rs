@@ -156,3 +156,25 @@ fn constant_features_become_zero() {
         assert_eq!(gather(Preprocess { normalise, ..Default::default() }, &black, &[0, 1], None), [0.0; 8]);
     }
 }
+
+/// Two parts in one are as the two one after the other.
+#[test]
+fn parts_are_joined() {
+    let (all, pixels) = images(5, [1, 2, 3]);
+    let part = |range: std::ops::Range<usize>| {
+        Part::from_images(
+            pixels[range.start * 6..range.end * 6].to_vec(),
+            vec![1, 2, 3],
+            Labels::Classes(range.map(|i| i as u32).collect()),
+        )
+        .unwrap()
+    };
+    let joined = Part::concat(&part(0..2), &part(2..5)).unwrap();
+    assert_eq!(joined.labels(), &Labels::Classes(vec![0, 1, 2, 3, 4]));
+    let raw = |part, indices: &[u32]| gather(Preprocess::default(), part, indices, None);
+    assert_eq!(raw(&joined, &[4, 0, 1, 2, 3]), raw(&all, &[4, 0, 1, 2, 3]));
+    assert_eq!(raw(&joined.select(&[3, 1]), &[0, 1]), raw(&all, &[3, 1]));
+    let table = |x: f32| Part::from_table(vec![x; 2], vec![2], Labels::Targets(vec![x])).unwrap();
+    assert_eq!(raw(&Part::concat(&table(1.0), &table(2.0)).unwrap(), &[0, 1]), [1.0, 1.0, 2.0, 2.0]);
+    assert!(Part::concat(&all, &table(1.0)).is_err() && all.select(&[]).is_empty());
+}

@@ -35,6 +35,21 @@ fn csv_with_names_and_words() {
     assert_eq!((values(&set.train), values(&set.test)), (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![7.0, 8.0]));
 }
 
+/// A description is written as it is read, into `run.toml`.
+#[test]
+fn descriptions_are_written_and_read() {
+    for text in [
+        "name = \"pets\"\nformat = \"csv\"\ntrain = \"t\"\nlabel = 3",
+        "format = \"libsvm\"\ntrain = \"t\"",
+        "format = \"idx\"\ntrain_images = \"i\"\ntrain_labels = \"l\"",
+    ] {
+        let spec: DataSpec = toml::from_str(text).unwrap();
+        assert_eq!(toml::from_str::<DataSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
+    }
+    let set = opened(&[("t.csv", b"1,0\n2,1\n")], "name = \"pets\"\nformat = \"csv\"\ntrain = \"t.csv\"\ntest = \"t.csv\"\nlabel = 1");
+    assert_eq!(set.name, "pets");
+}
+
 #[test]
 fn csv_without_names() {
     let lines = b"1,2,-1\n3,4,+1\n\n5,6,-1\n";
