@@ -2,7 +2,7 @@
 //! mapped there. What was hashed once is not hashed again while path, size and time of change are the same.
 
 use crate::DataError;
-use crate::set::Bytes;
+use crate::part::Bytes;
 use flate2::read::MultiGzDecoder;
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};

@@ -1,7 +1,8 @@
 //! Opening a set of the catalogue from the files of a folder.
 
 use crate::cache::{self, Content};
-use crate::{DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Statistics, Task, archive, cifar, idx};
+use crate::part::Statistics;
+use crate::{DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Task, archive, cifar, idx};
 use largebatch_datasets::{Entry, File, FileFormat, Role, catalogue};
 use std::path::{Path, PathBuf};
 

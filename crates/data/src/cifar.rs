@@ -1,7 +1,7 @@
 //! CIFAR's binary version: records of one label byte (CIFAR-10) or two (CIFAR-100: coarse, fine), then 3 x 32 x 32 pixels, plane by plane.
 
 use crate::cache::Content;
-use crate::set::Block;
+use crate::part::Block;
 use crate::{DataError, Labels, Part, idx};
 
 /// The examples of several files, in order; the last label byte is the class.

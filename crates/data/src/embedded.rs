@@ -1,6 +1,6 @@
 //! The sets that ship inside the binary.
 
-use crate::set::{Block, Bytes};
+use crate::part::{Block, Bytes};
 use crate::spec::{Column, LabelKind};
 use crate::table::Encoding;
 use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, Task, cache, csv_file};

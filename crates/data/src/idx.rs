@@ -1,7 +1,7 @@
 //! The IDX format of MNIST: two zero bytes, a type, the number of dimensions, each dimension as a big-endian 32-bit number, then the values.
 
 use crate::cache::Content;
-use crate::set::Block;
+use crate::part::Block;
 use crate::{DataError, Labels, Part};
 
 /// Images and their labels. Without `classes`, the largest label and one more.

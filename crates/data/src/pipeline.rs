@@ -1,6 +1,6 @@
 //! From stored examples to the numbers that a model reads: augmentation and normalisation, in one pass.
 
-use crate::set::{Features, Statistics};
+use crate::part::{Features, Statistics};
 use crate::{DataError, Part};
 use largebatch_random::{Key, below};
 use rayon::prelude::*;

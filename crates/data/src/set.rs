@@ -1,8 +1,6 @@
 //! A data set in memory: examples and labels, split into a training and a test part.
 
-use crate::{DataError, Preprocess};
-use memmap2::Mmap;
-use std::sync::Arc;
+use crate::{Part, Preprocess};
 
 /// What the labels are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,202 +34,11 @@ impl Labels {
         self.len() == 0
     }
 
-    fn select(&self, indices: &[u32]) -> Labels {
+    pub(crate) fn select(&self, indices: &[u32]) -> Labels {
         match self {
             Labels::Classes(l) => Labels::Classes(indices.iter().map(|&i| l[i as usize]).collect()),
             Labels::Targets(l) => Labels::Targets(indices.iter().map(|&i| l[i as usize]).collect()),
         }
-    }
-}
-
-/// Bytes that may lie in a mapped file, shared by all processes that map it.
-#[derive(Clone)]
-pub(crate) enum Bytes {
-    Owned(Arc<Vec<u8>>),
-    Mapped(Arc<Mmap>),
-}
-
-impl std::ops::Deref for Bytes {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        match self {
-            Bytes::Owned(b) => b,
-            Bytes::Mapped(m) => m,
-        }
-    }
-}
-
-/// Equally long records of one file: record `i` begins at `start + i · stride`.
-#[derive(Clone)]
-pub(crate) struct Block {
-    pub bytes: Bytes,
-    pub start: usize,
-    pub stride: usize,
-    pub count: usize,
-}
-
-#[derive(Clone)]
-pub(crate) enum Features {
-    /// Pixels 0 to `white`, in blocks; `ends[b]` is the number of examples up to and including block `b`.
-    Bytes { blocks: Vec<Block>, ends: Vec<usize>, white: u8 },
-    /// A table of numbers, row by row.
-    Table(Arc<Vec<f32>>),
-}
-
-/// Examples with their labels: images as bytes (mapped from a file where there is one), or a table of numbers.
-#[derive(Clone)]
-pub struct Part {
-    pub(crate) features: Features,
-    shape: Vec<usize>,
-    labels: Labels,
-    /// Per-channel mean and standard deviation of the values in 0 to 1, where the catalogue knows them.
-    pub(crate) statistics: Option<Statistics>,
-}
-
-/// Per-channel mean and population standard deviation of pixels scaled to 0 to 1.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Statistics {
-    /// One mean a channel.
-    pub mean: Vec<f64>,
-    /// One standard deviation a channel.
-    pub std: Vec<f64>,
-}
-
-impl Part {
-    /// A part from a table, row by row; `shape` is that of one example: `[features]` or `[channels, height, width]`.
-    ///
-    /// # Errors
-    /// If the table's length is not examples × values, or a value is not finite.
-    pub fn from_table(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
-        let size: usize = shape.iter().product();
-        if values.len() != size * labels.len() {
-            return Err(DataError::setting(
-                "table",
-                values.len(),
-                format!("{} labels of {size} values need {}", labels.len(), size * labels.len()),
-            ));
-        }
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size)));
-        }
-        Ok(Part { features: Features::Table(Arc::new(values)), shape, labels, statistics: None })
-    }
-
-    /// A part from images of bytes 0 to 255, one after the other; `shape` is `[channels, height, width]`.
-    ///
-    /// # Errors
-    /// If the length is not examples × values.
-    pub fn from_images(pixels: Vec<u8>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
-        let size: usize = shape.iter().product();
-        if pixels.len() != size * labels.len() {
-            return Err(DataError::setting(
-                "images",
-                pixels.len(),
-                format!("{} labels of {size} pixels need {}", labels.len(), size * labels.len()),
-            ));
-        }
-        let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: labels.len() };
-        Ok(Part::from_blocks(vec![block], 255, shape, labels))
-    }
-
-    /// The caller has checked that the blocks hold as many records as there are labels.
-    pub(crate) fn from_blocks(blocks: Vec<Block>, white: u8, shape: Vec<usize>, labels: Labels) -> Part {
-        let ends = blocks
-            .iter()
-            .scan(0, |end, b| {
-                Some({
-                    *end += b.count;
-                    *end
-                })
-            })
-            .collect();
-        Part { features: Features::Bytes { blocks, ends, white }, shape, labels, statistics: None }
-    }
-
-    /// How many examples there are.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no example.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The shape of one example: `[features]` or `[channels, height, width]`.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// The number of values of one example.
-    pub fn size(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The labels, one an example.
-    pub fn labels(&self) -> &Labels {
-        &self.labels
-    }
-
-    /// A copy of some of the examples, in the order of `indices`.
-    ///
-    /// # Panics
-    /// If an index is not below [`Part::len`].
-    pub fn select(&self, indices: &[u32]) -> Part {
-        let size = self.size();
-        let labels = self.labels.select(indices);
-        let mut part = match &self.features {
-            Features::Table(table) => {
-                let values = indices.iter().flat_map(|&i| &table[i as usize * size..][..size]).copied().collect();
-                Part { features: Features::Table(Arc::new(values)), shape: self.shape.clone(), labels, statistics: None }
-            }
-            Features::Bytes { white, .. } => {
-                let pixels = indices.iter().flat_map(|&i| self.pixels(i)).copied().collect();
-                let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: indices.len() };
-                Part::from_blocks(vec![block], *white, self.shape.clone(), labels)
-            }
-        };
-        part.statistics = self.statistics.clone();
-        part
-    }
-
-    /// The examples of one part, then those of another. Images are not copied.
-    ///
-    /// # Errors
-    /// If shapes or kinds differ.
-    pub fn concat(first: &Part, second: &Part) -> Result<Part, DataError> {
-        let differ = || {
-            DataError::setting(
-                "shape",
-                format!("{:?}", second.shape),
-                format!("it, or the kind of values or labels, differs from {:?}", first.shape),
-            )
-        };
-        let labels = match (&first.labels, &second.labels) {
-            (Labels::Classes(a), Labels::Classes(b)) => Labels::Classes([a.as_slice(), b].concat()),
-            (Labels::Targets(a), Labels::Targets(b)) => Labels::Targets([a.as_slice(), b].concat()),
-            _ => return Err(differ()),
-        };
-        if first.shape != second.shape {
-            return Err(differ());
-        }
-        match (&first.features, &second.features) {
-            (Features::Table(a), Features::Table(b)) => Part::from_table([a.as_slice(), b].concat(), first.shape.clone(), labels),
-            (Features::Bytes { blocks: a, white, .. }, Features::Bytes { blocks: b, white: other, .. }) if white == other => {
-                Ok(Part::from_blocks([a.as_slice(), b].concat(), *white, first.shape.clone(), labels))
-            }
-            _ => Err(differ()),
-        }
-    }
-
-    /// The bytes of one image; empty for a table.
-    pub(crate) fn pixels(&self, index: u32) -> &[u8] {
-        let Features::Bytes { blocks, ends, .. } = &self.features else { return &[] };
-        let index = index as usize;
-        let b = ends.partition_point(|&end| end <= index);
-        let block = &blocks[b];
-        let within = index - (ends[b] - block.count);
-        &block.bytes[block.start + within * block.stride..][..self.size()]
     }
 }
 
@@ -271,33 +78,5 @@ impl Dataset {
     /// The size of the validation split if none is given: a fifth of the training part, and at most 5,000.
     pub fn default_validation(&self) -> usize {
         (self.train.len() / 5).min(5000)
-    }
-}
-
-impl Part {
-    /// The examples of one part and then those of another, as a cross-validation needs them.
-    ///
-    /// # Errors
-    /// If the parts differ in shape, or in the kind of features or labels.
-    pub fn concat(first: &Part, second: &Part) -> Result<Part, DataError> {
-        let labels = match (&first.labels, &second.labels) {
-            (Labels::Classes(a), Labels::Classes(b)) => Labels::Classes([a.as_slice(), b].concat()),
-            (Labels::Targets(a), Labels::Targets(b)) => Labels::Targets([a.as_slice(), b].concat()),
-            _ => return Err(DataError::setting("parts", "labels", "one part holds classes and the other real targets")),
-        };
-        if first.shape != second.shape {
-            return Err(DataError::setting("parts", format!("{:?} and {:?}", first.shape, second.shape), "the shapes must be equal")); 
-        }
-        let mut part = match (&first.features, &second.features) {
-            (Features::Table(a), Features::Table(b)) => {
-                Part { features: Features::Table(Arc::new([a.as_slice(), b].concat())), shape: first.shape.clone(), labels, statistics: None }
-            }
-            (Features::Bytes { blocks: a, white, .. }, Features::Bytes { blocks: b, .. }) => {
-                Part::from_blocks([a.as_slice(), b].concat(), *white, first.shape.clone(), labels)
-            }
-            _ => return Err(DataError::setting("parts", "features", "one part holds images and the other a table")),
-        };
-        part.statistics = first.statistics.clone();
-        Ok(part)
     }
 }

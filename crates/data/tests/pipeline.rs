@@ -171,7 +171,7 @@ fn parts_are_joined() {
     };
     let joined = Part::concat(&part(0..2), &part(2..5)).unwrap();
     assert_eq!(joined.labels(), &Labels::Classes(vec![0, 1, 2, 3, 4]));
-    let raw = |part, indices: &[u32]| gather(Preprocess::default(), part, indices, None);
+    let raw = |part: &Part, indices: &[u32]| gather(Preprocess::default(), part, indices, None);
     assert_eq!(raw(&joined, &[4, 0, 1, 2, 3]), raw(&all, &[4, 0, 1, 2, 3]));
     assert_eq!(raw(&joined.select(&[3, 1]), &[0, 1]), raw(&all, &[3, 1]));
     let table = |x: f32| Part::from_table(vec![x; 2], vec![2], Labels::Targets(vec![x])).unwrap();
