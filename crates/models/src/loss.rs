@@ -31,6 +31,7 @@ pub enum Labels<'a> {
 
 /// The targets of a batch, on the device, in the form that a loss needs.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one a batch
 pub enum Targets {
     /// Class numbers and their one-hot rows.
     Classes {

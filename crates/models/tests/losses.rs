@@ -108,7 +108,7 @@ fn losses_are_sums_so_that_parts_add_up() {
     let x = Tensor::<2>::from_data(TensorData::new((0..24).map(|v| (v as f32 * 0.7).sin()).collect::<Vec<_>>(), [6, 4]), &device());
     let classes = [0, 2, 1, 1, 0, 2];
     let sum = |from: usize, to: usize| -> f32 {
-        let outputs = model.network.valid().forward(x.clone().inner().slice([from..to]), &mut Pass::eval());
+        let outputs = model.network.valid().forward(x.clone().inner().narrow(0, from, to - from), &mut Pass::eval());
         let targets = model.loss.targets(Labels::Classes(&classes[from..to]), Some(3), &device()).unwrap();
         model.loss.sum(outputs, &targets, 0.1).into_scalar()
     };

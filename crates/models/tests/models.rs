@@ -180,7 +180,7 @@ fn dropout_belongs_to_the_example() {
     let run = |x: Tensor<2>, examples: &[u64], key: Key| values(model.forward(x, &mut Pass::train(key, examples, None)));
     let key = Key::new(9).number(2);
     let whole = run(x.clone(), &[10, 11, 12, 13], key);
-    assert_eq!(&whole[3..9], run(x.clone().slice([1..3]), &[11, 12], key), "the batch's other examples matter");
+    assert_eq!(&whole[3..9], run(x.clone().narrow(0, 1, 2), &[11, 12], key), "the batch's other examples matter");
     let turned = run(x.clone().flip([0]), &[13, 12, 11, 10], key);
     assert_eq!(&whole[0..3], &turned[9..12], "the place in the batch matters");
     assert_ne!(whole, run(x.clone(), &[10, 11, 12, 13], key.number(1)));
@@ -226,7 +226,7 @@ fn ghost_batch_norm_is_accumulation() {
         let mut statistics = Vec::new();
         for (from, to) in [(0, 4), (4, 8), (8, 10)] {
             let mut pass = Pass::train(Key::new(0), &examples[from..to], None);
-            parts.extend(values(network.forward(x.clone().slice([from..to]), &mut pass)));
+            parts.extend(values(network.forward(x.clone().narrow(0, from, to - from), &mut pass)));
             statistics.extend(pass.into_statistics());
         }
         updated = updated.absorb(statistics);
