@@ -89,7 +89,8 @@ impl Reference {
 
     /// The largest relative deviation in norm, over parameters and steps, of the optimizer from this reference.
     pub fn deviation<C: Recipe>(&self, dtype: DType, device: &Device) -> Result<f64, OptimError> {
-        let recipe = crate::Registry::default().with::<C>().named(C::FACTS.name)?.configure(self.preset.as_deref(), self.options.clone())?;
+        let recipe =
+            crate::Registry::default().with::<C>().named(C::FACTS.name)?.configure(self.preset.as_deref(), self.options.clone())?;
         let found = self.trajectory.follow(&*recipe, dtype, device)?;
         Ok(self.trajectory.deviations(&found, &self.expected).into_values().fold(0.0, f64::max))
     }

@@ -139,8 +139,10 @@ impl Reader {
         if inits.is_empty() {
             return Err(self.error("PARAM/init", "there is none", "give each parameter's first weights under this name"));
         }
-        let steps = rates.len();
-        if steps == 0 {
+        // As many as any entry speaks of, so that whichever is missing is named.
+        let last = rates.keys().chain(grads.values().flat_map(BTreeMap::keys)).max();
+        let steps = last.map_or(0, |t| t + 1);
+        if rates.is_empty() {
             return Err(self.error("lr/0", "there is none", "give the learning rate of each step, from 0 on"));
         }
         self.contiguous(rates.keys(), steps, "lr/")?;
@@ -176,7 +178,7 @@ impl Reader {
             next += 1;
         }
         if next < steps {
-            let what = format!("it is missing, though there are {steps} learning rates");
+            let what = format!("it is missing, though there are {steps} steps");
             return Err(self.error(&format!("{prefix}{next}"), what, "give every step from 0 on, without a gap"));
         }
         Ok(())

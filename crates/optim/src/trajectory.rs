@@ -169,9 +169,11 @@ impl Trajectory {
     /// The largest relative deviation ‖a − b‖ / ‖b‖ over all steps, by parameter. Infinite where b is 0 and a is not, or where anything is missing.
     pub fn deviations(&self, found: &[Vec<Vec<f64>>], expected: &[Vec<Vec<f64>>]) -> BTreeMap<String, f64> {
         let largest = |i: usize| {
-            (0..expected.len().max(found.len())).map(move |t| match (found.get(t).and_then(|s| s.get(i)), expected.get(t).and_then(|s| s.get(i))) {
-                (Some(a), Some(b)) => deviation(a, b),
-                _ => f64::INFINITY,
+            (0..expected.len().max(found.len())).map(move |t| {
+                match (found.get(t).and_then(|s| s.get(i)), expected.get(t).and_then(|s| s.get(i))) {
+                    (Some(a), Some(b)) => deviation(a, b),
+                    _ => f64::INFINITY,
+                }
             })
         };
         self.parameters.iter().enumerate().map(|(i, p)| (p.name.clone(), largest(i).fold(0.0, f64::max))).collect()
@@ -187,5 +189,11 @@ fn deviation(a: &[f64], b: &[f64]) -> f64 {
     let scale = if scale > 0.0 { scale } else { 1.0 };
     let length = |x: &mut dyn Iterator<Item = f64>| x.map(|v| (v / scale) * (v / scale)).sum::<f64>().sqrt();
     let (error, size) = (length(&mut a.iter().zip(b).map(|(a, b)| a - b)), length(&mut b.iter().copied()));
-    if error == 0.0 { 0.0 } else if (error / size).is_nan() { f64::INFINITY } else { error / size }
+    if error == 0.0 {
+        0.0
+    } else if (error / size).is_nan() {
+        f64::INFINITY
+    } else {
+        error / size
+    }
 }

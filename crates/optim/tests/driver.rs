@@ -282,7 +282,10 @@ fn the_trace_tells_what_the_step_did() {
     let (wn, gn) = (common::norm(&w), common::norm(&g));
     let ratio = 0.02 * wn / (gn + 5e-4 * wn);
     let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-5;
-    assert!(near(layer.w, wn) && near(layer.g, gn) && near(layer.trust_ratio.unwrap(), ratio) && near(layer.rate, 0.5 * ratio), "{layer:?}");
+    assert!(
+        near(layer.w, wn) && near(layer.g, gn) && near(layer.trust_ratio.unwrap(), ratio) && near(layer.rate, 0.5 * ratio),
+        "{layer:?}"
+    );
     let after: Vec<f64> = weights(&traced)["first.weight"].iter().map(|x| f64::from(*x)).collect();
     assert!((layer.delta / common::distance(&w, &after) - 1.0).abs() < 1e-3, "{layer:?}");
     let bias = trace.iter().find(|l| l.path == "first.bias").unwrap();

@@ -49,7 +49,8 @@ fn every_mistake_is_named_with_its_remedy() {
 fn options_stand_over_the_preset() {
     let registry = Registry::standard();
     let entry = registry.named("lars").unwrap();
-    let recipe = entry.configure(Some("timm"), "momentum = 0.5\nexclude_from_weight_decay = [\"vectors\", \"layer:BatchNorm\"]".parse().unwrap());
+    let recipe =
+        entry.configure(Some("timm"), "momentum = 0.5\nexclude_from_weight_decay = [\"vectors\", \"layer:BatchNorm\"]".parse().unwrap());
     let table = recipe.unwrap().table();
     assert_eq!(table["momentum"].as_float(), Some(0.5));
     assert_eq!(table["eps"].as_float(), Some(1e-8));
@@ -181,7 +182,15 @@ fn the_suite_can_fail() {
         }
     }
     let bad = check::<Bad>(&[sign_by_hand(0.0)]).unwrap_err().failures.join("\n");
-    for part in ["summary is empty", "not its first preset", "`rate_of_climb` has no purpose", "deny_unknown_fields", "not finite", "parabola", "Rosenbrock"] {
+    for part in [
+        "summary is empty",
+        "not its first preset",
+        "`rate_of_climb` has no purpose",
+        "deny_unknown_fields",
+        "not finite",
+        "parabola",
+        "Rosenbrock",
+    ] {
         assert!(bad.contains(part), "{bad} lacks {part}");
     }
 }

@@ -12,7 +12,8 @@ fn write(path: &Path, entries: &Entries, dtype: Dtype) {
     let bytes: BTreeMap<&String, (Vec<usize>, Vec<u8>)> = entries
         .iter()
         .map(|(k, (shape, v))| {
-            let bytes = v.iter().flat_map(|x| if dtype == Dtype::F64 { x.to_le_bytes().to_vec() } else { (*x as f32).to_le_bytes().to_vec() });
+            let bytes =
+                v.iter().flat_map(|x| if dtype == Dtype::F64 { x.to_le_bytes().to_vec() } else { (*x as f32).to_le_bytes().to_vec() });
             (k, (shape.clone(), bytes.collect()))
         })
         .collect();
@@ -81,7 +82,9 @@ fn a_bad_file_is_an_error_that_names_the_entry() {
         replay(&input, &SgdConfig::default(), DType::F64, &Device::flex()).unwrap_err().to_string()
     };
     let remove = |name: &'static str| move |all: &mut Entries| drop(all.remove(name));
-    let put = |name: &'static str, shape: Vec<usize>, values: Vec<f64>| move |all: &mut Entries| drop(all.insert(name.into(), (shape.clone(), values.clone())));
+    let put = |name: &'static str, shape: Vec<usize>, values: Vec<f64>| {
+        move |all: &mut Entries| drop(all.insert(name.into(), (shape.clone(), values.clone())))
+    };
     for (message, parts) in [
         (attempt(&put("scale/grad/1", vec![], vec![f64::NAN])), vec!["`scale/grad/1`", "NaN", "finite"]),
         (attempt(&put("lr/1", vec![], vec![f64::INFINITY])), vec!["`lr/1`", "inf"]),

@@ -100,7 +100,9 @@ impl<C: Recipe> Suite<C> {
                         None => rows.push(Row { origin: reference.origin.clone(), variant, f64: in_f64, f32: in_f32 }),
                     }
                 }
-                (Err(e), _) | (_, Err(e)) => self.failures.push(format!("{variant} cannot follow the reference of {}: {e}", reference.origin)),
+                (Err(e), _) | (_, Err(e)) => {
+                    self.failures.push(format!("{variant} cannot follow the reference of {}: {e}", reference.origin))
+                }
             }
         }
         rows
@@ -140,7 +142,9 @@ impl<C: Recipe> Suite<C> {
                 let mut resumed = Run::new(recipe, &middle, dtype, &device, false)?;
                 let saved = whole.driver.save();
                 resumed.driver.load(&saved)?;
-                self.expect(resumed.driver.save() == saved, || format!("preset `{preset}` in {dtype:?}: a loaded state saves as other bytes"));
+                self.expect(resumed.driver.save() == saved, || {
+                    format!("preset `{preset}` in {dtype:?}: a loaded state saves as other bytes")
+                });
                 part = Some(resumed);
             }
         }
@@ -164,7 +168,9 @@ impl<C: Recipe> Suite<C> {
             }
             let Landscape { name, enough, .. } = landscape;
             self.expect(best <= *enough, || {
-                format!("preset `{preset}` reaches {best:.1e} on {name}, not {enough:.0e}, in {LANDSCAPE_STEPS} steps at any rate of {RATES:?}")
+                format!(
+                    "preset `{preset}` reaches {best:.1e} on {name}, not {enough:.0e}, in {LANDSCAPE_STEPS} steps at any rate of {RATES:?}"
+                )
             });
         }
     }
@@ -192,4 +198,3 @@ fn descend<C: Recipe>(recipe: &C, landscape: &Landscape, peak: f64) -> Result<f6
 
     Ok(best)
 }
-
