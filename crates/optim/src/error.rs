@@ -102,7 +102,9 @@ pub enum OptimError {
         known: u64,
     },
     /// The state is of another optimizer.
-    #[error("the state is of optimizer `{found}`, but the run uses `{expected}`: resume with the same optimizer, or start without the state")]
+    #[error(
+        "the state is of optimizer `{found}`, but the run uses `{expected}`: resume with the same optimizer, or start without the state"
+    )]
     OtherOptimizer {
         /// Name in the file.
         found: String,
@@ -153,12 +155,7 @@ pub enum OptimError {
 /// assert!(largebatch_optim::within("momentum", 0.9, 0.0..1.0, "the velocity would grow without bound").is_ok());
 /// assert!(largebatch_optim::within("momentum", f64::NAN, 0.0..1.0, "the velocity would grow without bound").is_err());
 /// ```
-pub fn within(
-    option: &'static str,
-    value: f64,
-    range: impl RangeBounds<f64> + Debug,
-    why: &'static str,
-) -> Result<(), ConfigError> {
+pub fn within(option: &'static str, value: f64, range: impl RangeBounds<f64> + Debug, why: &'static str) -> Result<(), ConfigError> {
     if range.contains(&value) { Ok(()) } else { Err(ConfigError::OutOfRange { option, value, range: format!("{range:?}"), why }) }
 }
 

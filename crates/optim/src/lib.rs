@@ -16,6 +16,7 @@
 //! same bytes on every machine, where the trust ratios are looked at, or where a rule wants its gradient at shifted weights.
 
 pub mod clip;
+pub mod conformance;
 mod decay;
 mod driver;
 mod error;
@@ -24,6 +25,7 @@ mod facts;
 mod norm;
 mod recipe;
 mod registry;
+mod replay;
 mod rules;
 mod saved;
 mod state;
@@ -41,6 +43,7 @@ pub use facts::{Facts, Parameter, Preset};
 pub use norm::{finite_ratio, norm};
 pub use recipe::{DynRecipe, DynRule, Part, Recipe, Rule};
 pub use registry::{Entry, Registry};
+pub use replay::{Replayed, ReplayedStep, replay};
 pub use rules::adagrad::{Adagrad, AdagradConfig, AdagradState, EpsPlace};
 pub use rules::adam::{Adam, AdamConfig, AdamState};
 pub use rules::adamw::AdamWConfig;
@@ -51,3 +54,8 @@ pub use rules::nesterov::{Nesterov, NesterovConfig, NesterovForm};
 pub use rules::sgd::{Sgd, SgdConfig};
 pub use state::Field;
 pub use trajectory::{Named, Trajectory};
+
+/// The guide's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Guide;

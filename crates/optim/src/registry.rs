@@ -3,13 +3,13 @@ use crate::{AdagradConfig, AdamConfig, AdamWConfig, LambConfig, LarsConfig, Mome
 use crate::{ConfigError, DynRecipe, Facts, Recipe};
 
 /// The table of optimizers. It is open: [`Registry::with`] adds one.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     entries: Vec<Entry>,
 }
 
 /// One optimizer of the table.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     facts: &'static Facts,
     configure: fn(Option<&str>, toml::Table) -> Result<Box<dyn DynRecipe>, ConfigError>,
@@ -105,10 +105,8 @@ fn configure<R: Recipe>(preset: Option<&str>, options: toml::Table) -> Result<Bo
         })?;
         table.insert(option, value);
     }
-    let recipe: R = table.try_into().map_err(|e: toml::de::Error| ConfigError::Value {
-        optimizer: R::FACTS.name,
-        message: e.message().to_string(),
-    })?;
+    let recipe: R =
+        table.try_into().map_err(|e: toml::de::Error| ConfigError::Value { optimizer: R::FACTS.name, message: e.message().to_string() })?;
     recipe.check()?;
     Ok(Box::new(recipe))
 }

@@ -33,6 +33,7 @@ trait Walker {
     fn measure(&mut self, grad: &[f64], norms: &mut Vec<Tensor<1>>);
     fn step(&mut self, driver: &mut Driver, lr: f64, factor: f64, trace: &mut Vec<LayerTrace>);
     fn weights(&self) -> Vec<f64>;
+    fn ahead(&self, driver: &Driver) -> Vec<f64>;
 }
 
 struct Walking<const D: usize> {
@@ -68,9 +69,20 @@ impl<const D: usize> Walker for Walking<D> {
         self.w = Some(Driver::advance(slot, lr, w, g, self.traced.then_some((trace, self.name.as_str()))));
     }
     fn weights(&self) -> Vec<f64> {
-        // A device that fails gives no numbers, and comparisons with no numbers fail.
-        self.w.as_ref().and_then(|w| w.try_to_data_dtype(DType::F64).ok()).and_then(|d| d.as_slice::<f64>().ok().map(<[f64]>::to_vec)).unwrap_or_default()
+        self.w.as_ref().map(numbers).unwrap_or_default()
     }
+    fn ahead(&self, driver: &Driver) -> Vec<f64> {
+        let slot = driver.slots.get(&self.name);
+        match (slot.and_then(|s| s.state.as_ref().map(|state| (&s.rule, state))), &self.w) {
+            (Some((rule, state)), Some(w)) => numbers(&Tensor::<D>::from_bridge(rule.dyn_ahead(w.clone().into_bridge(), state))),
+            _ => self.weights(),
+        }
+    }
+}
+
+/// The numbers on the host. A device that fails gives none, and a comparison with none fails.
+fn numbers<const D: usize>(w: &Tensor<D>) -> Vec<f64> {
+    w.try_to_vec_as::<f64>().unwrap_or_default()
 }
 
 /// An optimizer on its way along a trajectory.
@@ -105,6 +117,11 @@ impl Run {
         }
         debug_assert!(self.traced || trace.is_empty());
         trace
+    }
+
+    /// The weights at which the rule wants the next gradients.
+    pub fn ahead(&self) -> Vec<Vec<f64>> {
+        self.walkers.iter().map(|w| w.ahead(&self.driver)).collect()
     }
 
     /// The weights of every parameter.
@@ -152,9 +169,11 @@ impl Trajectory {
     /// The largest relative deviation ‖a − b‖ / ‖b‖ over all steps, by parameter. Infinite where b is 0 and a is not, or where anything is missing.
     pub fn deviations(&self, found: &[Vec<Vec<f64>>], expected: &[Vec<Vec<f64>>]) -> BTreeMap<String, f64> {
         let largest = |i: usize| {
-            (0..expected.len().max(found.len())).map(move |t| match (found.get(t).and_then(|s| s.get(i)), expected.get(t).and_then(|s| s.get(i))) {
-                (Some(a), Some(b)) => deviation(a, b),
-                _ => f64::INFINITY,
+            (0..expected.len().max(found.len())).map(move |t| {
+                match (found.get(t).and_then(|s| s.get(i)), expected.get(t).and_then(|s| s.get(i))) {
+                    (Some(a), Some(b)) => deviation(a, b),
+                    _ => f64::INFINITY,
+                }
             })
         };
         self.parameters.iter().enumerate().map(|(i, p)| (p.name.clone(), largest(i).fold(0.0, f64::max))).collect()
@@ -170,5 +189,11 @@ fn deviation(a: &[f64], b: &[f64]) -> f64 {
     let scale = if scale > 0.0 { scale } else { 1.0 };
     let length = |x: &mut dyn Iterator<Item = f64>| x.map(|v| (v / scale) * (v / scale)).sum::<f64>().sqrt();
     let (error, size) = (length(&mut a.iter().zip(b).map(|(a, b)| a - b)), length(&mut b.iter().copied()));
-    if error == 0.0 { 0.0 } else if (error / size).is_nan() { f64::INFINITY } else { error / size }
+    if error == 0.0 {
+        0.0
+    } else if (error / size).is_nan() {
+        f64::INFINITY
+    } else {
+        error / size
+    }
 }

@@ -100,13 +100,7 @@ impl Recipe for AdagradConfig {
 
     fn rule_for(&self, part: Part) -> Adagrad {
         let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
-        Adagrad {
-            eps: self.eps,
-            eps_place: self.eps_place,
-            initial: self.initial_accumulator,
-            lr_decay: self.lr_decay,
-            weight_decay,
-        }
+        Adagrad { eps: self.eps, eps_place: self.eps_place, initial: self.initial_accumulator, lr_decay: self.lr_decay, weight_decay }
     }
 
     fn exclusions(&self) -> Exclusions {
@@ -147,8 +141,7 @@ impl Optimizer for Adagrad {
         state: Option<AdagradState<D>>,
     ) -> (Tensor<D>, Option<AdagradState<D>>) {
         let (w, g) = self.weight_decay.apply(lr, w, g);
-        let AdagradState { accumulator, time } =
-            state.unwrap_or_else(|| AdagradState { accumulator: w.full_like(self.initial), time: 0 });
+        let AdagradState { accumulator, time } = state.unwrap_or_else(|| AdagradState { accumulator: w.full_like(self.initial), time: 0 });
         let accumulator = accumulator + g.clone().square();
         let divisor = match self.eps_place {
             EpsPlace::Outside => root_plus_eps(accumulator.clone(), self.eps),

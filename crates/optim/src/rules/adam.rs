@@ -50,8 +50,10 @@ impl Default for AdamConfig {
     }
 }
 
-pub(super) const BETA1: Parameter = Parameter { name: "beta1", purpose: "weight of the past in the mean of gradients", range: "0 ≤ β₁ < 1" };
-pub(super) const BETA2: Parameter = Parameter { name: "beta2", purpose: "weight of the past in the mean of squares", range: "0 ≤ β₂ < 1" };
+pub(super) const BETA1: Parameter =
+    Parameter { name: "beta1", purpose: "weight of the past in the mean of gradients", range: "0 ≤ β₁ < 1" };
+pub(super) const BETA2: Parameter =
+    Parameter { name: "beta2", purpose: "weight of the past in the mean of squares", range: "0 ≤ β₂ < 1" };
 pub(super) const EPS: Parameter = Parameter { name: "eps", purpose: "added to the root, so that it divides", range: "0 or more" };
 pub(super) const AMSGRAD: Parameter =
     Parameter { name: "amsgrad", purpose: "divide by the largest mean of squares so far", range: "true, false" };
@@ -127,13 +129,7 @@ impl Rule for Adam {}
 impl Optimizer for Adam {
     type State<const D: usize> = AdamState<D>;
 
-    fn step<const D: usize>(
-        &self,
-        lr: f64,
-        w: Tensor<D>,
-        g: Tensor<D>,
-        state: Option<AdamState<D>>,
-    ) -> (Tensor<D>, Option<AdamState<D>>) {
+    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<AdamState<D>>) -> (Tensor<D>, Option<AdamState<D>>) {
         let (w, g) = self.weight_decay.apply(lr, w, g);
         let state = state.unwrap_or_else(|| AdamState { mean: w.zeros_like(), square: w.zeros_like(), largest: None, time: 0 });
         let mean = state.mean.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);

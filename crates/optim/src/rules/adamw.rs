@@ -31,14 +31,7 @@ pub struct AdamWConfig {
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        AdamWConfig {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            amsgrad: false,
-            weight_decay: 0.01,
-            exclude_from_weight_decay: Exclude::none(),
-        }
+        AdamWConfig { beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: false, weight_decay: 0.01, exclude_from_weight_decay: Exclude::none() }
     }
 }
 

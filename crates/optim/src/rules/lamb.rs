@@ -1,7 +1,9 @@
 use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
 use crate::norm::{root_plus_eps, scaled};
-use crate::{ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within};
+use crate::{
+    ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -131,7 +133,9 @@ impl Recipe for LambConfig {
                 purpose: "of the averages' start at 0: in the moments, in the step size after the norm, or none",
                 range: "\"moments\", \"step-size\", \"none\"",
             },
-            Parameter { name: "grad_averaging", purpose: "the gradient enters m with weight 1 − β₁, else with 1", range: "true, false" },
+            Parameter {
+                name: "grad_averaging", purpose: "the gradient enters m with weight 1 − β₁, else with 1", range: "true, false"
+            },
             WEIGHT_DECAY,
             Parameter {
                 name: "decay",
@@ -176,13 +180,9 @@ impl Recipe for LambConfig {
             "optax" => no_decay,
             "timm" | "apex" => LambConfig { always_adapt: false, max_grad_norm: 1.0, ..paper },
             "nvlamb" => LambConfig { max_grad_norm: 1.0, ..paper },
-            "deepspeed" => LambConfig {
-                eps: 1e-8,
-                bias_correction: BiasCorrection::StepSize,
-                ratio_min: 0.01,
-                ratio_max: 10.0,
-                ..no_decay
-            },
+            "deepspeed" => {
+                LambConfig { eps: 1e-8, bias_correction: BiasCorrection::StepSize, ratio_min: 0.01, ratio_max: 10.0, ..no_decay }
+            }
             "lecture" => LambConfig { eps: 1e-8, ..no_decay },
             _ => return None,
         })
@@ -207,10 +207,7 @@ impl Recipe for LambConfig {
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions {
-            weight_decay: self.exclude_from_weight_decay.clone(),
-            layer_adaptation: self.exclude_from_layer_adaptation.clone(),
-        }
+        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: self.exclude_from_layer_adaptation.clone() }
     }
 
     fn global_clip(&self) -> Option<GlobalClip> {
@@ -272,9 +269,7 @@ impl Optimizer for Lamb {
                 let divisor = root_plus_eps(square.clone().div_scalar(correction2), o.eps);
                 (mean.clone().div_scalar(correction1) / divisor, lr)
             }
-            BiasCorrection::StepSize => {
-                (mean.clone() / root_plus_eps(square.clone(), o.eps), lr * correction2.sqrt() / correction1)
-            }
+            BiasCorrection::StepSize => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr * correction2.sqrt() / correction1),
             BiasCorrection::None => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr),
         };
         let update = if decays(LambDecay::Update) { update + w.clone().mul_scalar(decay) } else { update };

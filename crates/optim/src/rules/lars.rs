@@ -1,6 +1,8 @@
 use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
 use crate::norm::scaled;
-use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -138,9 +140,7 @@ impl Recipe for LarsConfig {
             Parameter { name: "trust_coefficient", purpose: "c: how far a layer moves, as a part of its norm", range: "above 0" },
             Parameter { name: "eps", purpose: "added to the denominator of the ratio", range: "0 or more" },
             Parameter {
-                name: "denominator",
-                purpose: "‖g‖ + β‖w‖, or ‖g + βw‖, with β the weight decay",
-                range: "\"sum\", \"combined\"",
+                name: "denominator", purpose: "‖g‖ + β‖w‖, or ‖g + βw‖, with β the weight decay", range: "\"sum\", \"combined\""
             },
             Parameter {
                 name: "rate",
@@ -220,10 +220,7 @@ impl Recipe for LarsConfig {
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions {
-            weight_decay: self.exclude_from_weight_decay.clone(),
-            layer_adaptation: self.exclude_from_layer_adaptation.clone(),
-        }
+        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: self.exclude_from_layer_adaptation.clone() }
     }
 }
 

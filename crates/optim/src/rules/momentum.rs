@@ -76,7 +76,9 @@ impl Recipe for MomentumConfig {
         parameters: &[
             Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" },
             Parameter { name: "form", purpose: "which of the forms", range: "\"torch\", \"ema\", \"heavy-ball\"" },
-            Parameter { name: "dampening", purpose: "the gradient enters the velocity with weight 1 − d (form torch)", range: "0 ≤ d ≤ 1" },
+            Parameter {
+                name: "dampening", purpose: "the gradient enters the velocity with weight 1 − d (form torch)", range: "0 ≤ d ≤ 1"
+            },
             WEIGHT_DECAY,
             DECAY,
             EXCLUDE_DECAY,

@@ -99,11 +99,7 @@ impl Recipe for NesterovConfig {
     }
 
     fn rule_for(&self, part: Part) -> Nesterov {
-        Nesterov {
-            beta: self.momentum,
-            form: self.form,
-            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
-        }
+        Nesterov { beta: self.momentum, form: self.form, weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay) }
     }
 
     fn exclusions(&self) -> Exclusions {
