@@ -136,6 +136,14 @@ pub enum DataError {
         /// Where to put the file.
         folder: PathBuf,
     },
+    /// A verification found content that the catalogue does not know.
+    #[error("{file} is not the published content of `{name}`: it trains with a warning, and results do not compare digit by digit with others'")]
+    Unpublished {
+        /// The set.
+        name: String,
+        /// The file.
+        file: String,
+    },
     /// Files differ from the catalogue.
     #[error("{}: SHA-256 is {found}, but the catalogue says {expected}; delete the file and fetch it again", path.display())]
     Checksum {
@@ -161,6 +169,11 @@ fn list(attempts: &[String]) -> String {
 }
 
 impl DataError {
+    /// Whether the settings were at fault, rather than the machine or a file.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, DataError::UnknownSet { .. } | DataError::Setting { .. })
+    }
+
     pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> DataError {
         let path = path.to_path_buf();
         move |source| DataError::Read { path, source }

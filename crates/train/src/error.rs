@@ -87,6 +87,12 @@ pub enum TrainError {
     },
 }
 
+impl From<largebatch_optim::ConfigError> for TrainError {
+    fn from(error: largebatch_optim::ConfigError) -> Self {
+        TrainError::Optim(error.into())
+    }
+}
+
 impl TrainError {
     /// An unknown name, with the nearest known one.
     pub fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Self {

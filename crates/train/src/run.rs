@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Tensor;
 use largebatch_data::Position;
 use largebatch_models::Network;
@@ -148,7 +147,7 @@ impl Default for Controls<'_> {
 ///
 /// # Errors
 /// Those of the data, the model and the file system. Divergence is an outcome, not an error.
-pub fn train(experiment: &Experiment, controls: Controls<'_>) -> Result<(Outcome, Network), TrainError> {
+pub fn train<'a>(experiment: &'a Experiment, controls: Controls<'a>) -> Result<(Outcome, Network), TrainError> {
     Training::start(experiment, controls)?.run()
 }
 

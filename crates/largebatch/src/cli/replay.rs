@@ -1,0 +1,77 @@
+//! `largebatch replay`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use burn::tensor::DType;
+use clap::{Args, ValueEnum};
+use largebatch_optim::{Registry, replay};
+use largebatch_train::{RunConfig, TrainError, device};
+
+use super::{Done, print_json};
+
+const FORMAT: &str = "\
+The input is a safetensors file with, for each parameter, PARAM/init and PARAM/grad/0, PARAM/grad/1, …, and lr/0, lr/1, … of one element each.
+The output holds PARAM/0, PARAM/1, …: the weights after each step.
+
+Example:
+  largebatch replay --input steps.safetensors --optimizer lars --preset timm --set weight_decay=1e-4 --output weights.safetensors";
+
+/// Drive an optimizer along given gradients, to compare it with another program's
+#[derive(Args)]
+#[command(after_help = FORMAT)]
+pub(super) struct ReplayArgs {
+    /// Initial weights, gradients and rates
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Optimizer; `largebatch optimizers` shows them
+    #[arg(long, value_name = "NAME")]
+    optimizer: String,
+    /// Variant of the optimizer [default: `torch` where there is one, else `paper`]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// An option of the optimizer, such as momentum=0.9
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where to write the weights after each step
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print norms, trust ratio and effective rate of each layer at each step as JSON
+    #[arg(long)]
+    json: bool,
+    /// Type of the numbers
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Type,
+    /// Where to compute
+    #[arg(long, value_name = "NAME", default_value = "flex")]
+    device: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Type {
+    F32,
+    F64,
+}
+
+pub(super) fn run(args: ReplayArgs, registry: &Registry) -> Result<Done> {
+    let entry = registry.named(&args.optimizer).map_err(TrainError::from)?;
+    let has = |name: &str| entry.facts().presets.iter().any(|p| p.name == name);
+    let usual = ["torch", "paper"].into_iter().find(|name| has(name));
+    let options = args.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<toml::Table, _>>()?;
+    let recipe = entry.configure(args.preset.as_deref().or(usual), options).map_err(TrainError::from)?;
+    let dtype = match args.dtype {
+        Type::F32 => DType::F32,
+        Type::F64 => DType::F64,
+    };
+    let replayed = replay(&args.input, &*recipe, dtype, &device(&args.device)?).map_err(TrainError::from)?;
+    if let Some(output) = &args.output {
+        replayed.save(output).map_err(TrainError::from)?;
+    }
+    if args.json {
+        print_json(&replayed)?;
+    } else {
+        let last = args.output.map_or(String::new(), |path| format!(", weights in {}", path.display()));
+        println!("{} steps of {}{last}", replayed.steps.len(), args.optimizer);
+    }
+    Ok(Done::Ok)
+}
