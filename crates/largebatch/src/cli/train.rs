@@ -184,7 +184,8 @@ fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
 fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
     match (&args.resume, &args.out) {
         (None, _) => Ok(None),
-        (Some(Some(dir)), out) if out.as_ref().is_none_or(|out| out == dir) => Ok(Some(dir.clone())),
+        (Some(Some(dir)), None) => Ok(Some(dir.clone())),
+        (Some(Some(dir)), Some(out)) if out == dir => Ok(Some(dir.clone())),
         (Some(None), Some(out)) => Ok(out.join("run.toml").exists().then(|| out.clone())),
         (Some(Some(dir)), Some(out)) => Err(TrainError::Value {
             key: "resume".into(),
