@@ -1,0 +1,121 @@
+//! Settings under dotted keys: `schedule.warmup.epochs = 5`.
+
+use toml::{Table, Value};
+
+/// The leaves of a table under their dotted keys, in order. Arrays are leaves, and so is an empty table.
+pub(crate) fn flatten(table: &Table) -> Table {
+    fn walk(prefix: &str, table: &Table, out: &mut Table) {
+        for (k, v) in table {
+            let path = if prefix.is_empty() { k.clone() } else { format!("{prefix}.{k}") };
+            match v {
+                Value::Table(t) if !t.is_empty() => walk(&path, t, out),
+                v => {
+                    out.insert(path, v.clone());
+                }
+            }
+        }
+    }
+    let mut out = Table::new();
+    walk("", table, &mut out);
+    out
+}
+
+/// The nested table of dotted keys; the inverse of [`flatten`].
+pub(crate) fn nest(flat: &Table) -> Table {
+    let mut out = Table::new();
+    for (path, value) in flat {
+        insert(&mut out, path, value.clone());
+    }
+    out
+}
+
+/// Sets a dotted key of a nested table; whatever stands in the way of the path is replaced.
+pub(crate) fn insert(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.into(), value);
+        }
+        Some((head, rest)) => {
+            let slot = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            if !slot.is_table() {
+                *slot = Value::Table(Table::new());
+            }
+            if let Value::Table(inner) = slot {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// The value at a dotted key of a nested table.
+pub fn get<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((head, rest)) => get(table.get(head)?.as_table()?, rest),
+    }
+}
+
+/// A number, whole or not.
+pub fn number(value: &Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
+}
+
+/// Lays `new` over `old`, both flat. A later value replaces an earlier one, a table replaces a plain value of its name and the reverse; where a
+/// table's `name` changes (another schedule, another optimizer), the options of the old name go.
+pub(crate) fn overlay(old: &mut Table, new: &Table) {
+    for (path, value) in new {
+        if let Some(parent) = path.strip_suffix(".name")
+            && old.get(path).is_some_and(|v| v != value)
+        {
+            old.retain(|k, _| !is_below(k, parent));
+        }
+        make_room(old, path);
+    }
+    for (path, value) in new {
+        old.insert(path.clone(), value.clone());
+    }
+}
+
+/// Removes what a value at `path` makes meaningless: what lies below it, and plain values above it.
+pub(crate) fn make_room(flat: &mut Table, path: &str) {
+    flat.retain(|k, _| !is_below(k, path) && !is_below(path, k));
+}
+
+/// Whether `key` lies below `parent`: `a.b.c` below `a.b` and `a`.
+pub(crate) fn is_below(key: &str, parent: &str) -> bool {
+    key.strip_prefix(parent).is_some_and(|rest| rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn nesting_inverts_flattening() {
+        let t = table("a = 1\nb.c = [1, 2]\nb.d.e = 'x'");
+        assert_eq!(nest(&flatten(&t)), t);
+        assert_eq!(get(&t, "b.d.e"), Some(&Value::String("x".into())));
+        assert_eq!(get(&t, "a.d"), None);
+    }
+
+    #[test]
+    fn later_settings_win_and_a_new_name_drops_the_old_options() {
+        let lay = |a, b| {
+            let mut old = flatten(&table(a));
+            overlay(&mut old, &flatten(&table(b)));
+            nest(&old)
+        };
+        assert_eq!(lay("a.b = 1\na.c = 2", "a.b = 3"), table("a.b = 3\na.c = 2"));
+        assert_eq!(lay("s = { name = 'step', every = 3 }", "s.name = 'cosine'"), table("s.name = 'cosine'"));
+        assert_eq!(
+            lay("s = { name = 'step', every = 3 }", "s = { name = 'step', factor = 2 }"),
+            table("s = { every = 3, name = 'step', factor = 2 }")
+        );
+        assert_eq!(lay("o = 'sgd'", "o.name = 'lars'"), table("o.name = 'lars'"));
+        assert_eq!(lay("o.name = 'lars'", "o = 'sgd'"), table("o = 'sgd'"));
+    }
+}
