@@ -136,7 +136,7 @@ fn round(x: f64) -> f64 {
     format!("{x:.5e}").parse().expect("Rust reads the numbers that it writes")
 }
 
-/// Axes by dotted key, in the file's order.
+/// Axes by dotted key, in alphabetical order, which is also that of labels.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Axes(pub Vec<(String, Axis)>);
 
@@ -158,6 +158,7 @@ impl<'de> Deserialize<'de> for Axes {
         }
         let mut out = Vec::new();
         walk("", Table::deserialize(deserializer)?, &mut out).map_err(D::Error::custom)?;
+        out.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(Axes(out))
     }
 }
@@ -174,14 +175,14 @@ mod tests {
     fn ranges_and_lists() {
         let a = axes("lr = { log_uniform = [0.001, 1.0], points = 4 }\no.eps = [1e-8, 1e-6]\nw = { integer = [3, 5] }\nm = { uniform = [0.5, 1.0], points = 3 }").unwrap().0;
         let names: Vec<_> = a.iter().map(|a| a.0.as_str()).collect();
-        assert_eq!(names, ["lr", "o.eps", "w", "m"]);
+        assert_eq!(names, ["lr", "m", "o.eps", "w"]);
         let grid: Vec<Vec<f64>> =
             a.iter().map(|a| a.1.grid().unwrap().iter().map(|v| crate::settings::number(v).unwrap()).collect()).collect();
-        assert_eq!(grid, [vec![0.001, 0.01, 0.1, 1.0], vec![1e-8, 1e-6], vec![3.0, 4.0, 5.0], vec![0.5, 0.75, 1.0]]);
-        assert_eq!(a[2].1.at(0.34), Value::Integer(4));
-        assert_eq!(a[2].1.at(0.999), Value::Integer(5));
+        assert_eq!(grid, [vec![0.001, 0.01, 0.1, 1.0], vec![0.5, 0.75, 1.0], vec![1e-8, 1e-6], vec![3.0, 4.0, 5.0]]);
+        assert_eq!(a[3].1.at(0.34), Value::Integer(4));
+        assert_eq!(a[3].1.at(0.999), Value::Integer(5));
         assert_eq!(a[0].1.at(0.5), Value::Float(0.0316228));
-        assert_eq!(a[1].1.at(0.5), Value::Float(1e-6));
+        assert_eq!(a[2].1.at(0.5), Value::Float(1e-6));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub enum Stage {
     Confirm,
 }
 
-/// What distinguishes a group of trials: its arm, if the study has arms, then its value on every axis, in the file's order.
+/// What distinguishes a group of trials: its arm, if the study has arms, then its value on every axis, in alphabetical order.
 pub type Labels = Table;
 
 /// One training run as data.

@@ -101,7 +101,7 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
     let sizes = distinct(points)?;
     // Each split of the sizes into a falling and a flat part has a closed form; a corner that its own split contradicts cannot be the best one of a maximum.
     let mut best: Option<(f64, UsefulBatch)> = None;
-    for k in 0..=sizes.len() {
+    for k in [0, sizes.len()].into_iter().chain(1..sizes.len()) {
         let (falling, flat): (Vec<_>, Vec<_>) = points.iter().partition(|(b, _)| sizes[..k].contains(b));
         let log_a = mean(&falling.iter().map(|(b, s)| (b * s).ln()).collect::<Vec<_>>());
         let log_c = mean(&flat.iter().map(|(_, s)| s.ln()).collect::<Vec<_>>());
@@ -116,7 +116,8 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
             UsefulBatch::At(_) => (log_a - b.ln()).max(log_c),
         };
         let error: f64 = points.iter().map(|(b, s)| (s.ln() - model(*b)).powi(2)).sum();
-        if best.is_none_or(|(e, _)| error < e) {
+        // Perfect data fits in more than one way, up to rounding: then the plainest is first.
+        if best.is_none_or(|(e, _)| error < e - 1e-20) {
             best = Some((error, found));
         }
     }
