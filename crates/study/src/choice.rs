@@ -32,7 +32,7 @@ impl Plan {
 
     /// The choice of one group; see [`Plan::choices`].
     pub fn choice(&self, group: usize, records: &HashMap<RunId, TrialRecord>) -> Option<Choice> {
-        let trials: Option<Vec<&TrialRecord>> = self.tune_trials(group).map(|t| records.get(&t.id)).collect();
+        let trials: Option<Vec<&TrialRecord>> = self.tune_ids(group).iter().map(|id| records.get(id)).collect();
         let (trials, seeds) = (trials?, self.study.tune_seeds().len());
         let mut best: Option<(Rank, Choice)> = None;
         for (point, trials) in trials.chunks(seeds).enumerate() {

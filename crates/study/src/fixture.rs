@@ -3,11 +3,11 @@
 use crate::record::{Curves, StopReason, TrialRecord};
 use crate::rules::StopRules;
 use crate::runner::unstarted;
-use crate::trial::{Stage, Trial};
+use crate::trial::{Stage, Template};
 
 /// A finished record at batch 32 with the points (step, training loss, validation accuracy).
 pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
-    let trial = Trial::new(Stage::Confirm, Default::default(), 1, StopRules::default(), Default::default(), 0);
+    let trial = Template::new(Stage::Confirm, Default::default(), 1, StopRules::default(), Default::default()).trial(0);
     let last = points.last().copied().unwrap_or_default();
     TrialRecord {
         stop: StopReason::Finished,

@@ -10,7 +10,7 @@ use crate::file::{Budget, Part, Rate, Scaling, Study};
 use crate::rules::StopRules;
 use crate::sequence::Method;
 use crate::settings::{flatten, insert, make_room, nest, number, overlay};
-use crate::trial::{Labels, Stage, Trial, describe, key};
+use crate::trial::{Labels, RunId, Stage, Template, Trial, describe, key};
 
 /// What a training run's configuration must satisfy: the train crate's side of a plan.
 pub type Check<'a> = &'a dyn Fn(&Table) -> Result<(), Problem>;
@@ -138,15 +138,24 @@ impl Plan {
     }
 
     /// The tuning trials of a group, point by point, each with every tuning seed.
-    pub fn tune_trials(&self, group: usize) -> impl Iterator<Item = Trial> + '_ {
-        let (group, seeds) = (&self.groups[group], self.study.tune_seeds());
-        group.points.iter().flat_map(move |point| {
-            let config = self.configure(group, point);
-            seeds
-                .clone()
-                .into_iter()
-                .map(move |seed| Trial::new(Stage::Tune, group.labels.clone(), self.study.threads, group.stop, config.clone(), seed))
-        })
+    pub fn tune_trials(&self, group: usize) -> Vec<Trial> {
+        let seeds = self.study.tune_seeds();
+        self.tune_templates(group).flat_map(|t| seeds.iter().map(|&s| t.trial(s)).collect::<Vec<_>>()).collect()
+    }
+
+    /// The identities of [`Plan::tune_trials`].
+    pub fn tune_ids(&self, group: usize) -> Vec<RunId> {
+        let seeds = self.study.tune_seeds();
+        self.tune_templates(group).flat_map(|t| seeds.iter().map(|&s| t.id(s)).collect::<Vec<_>>()).collect()
+    }
+
+    fn tune_templates(&self, group: usize) -> impl Iterator<Item = Template> + '_ {
+        let group = &self.groups[group];
+        group.points.iter().map(|point| self.template(Stage::Tune, group, point))
+    }
+
+    fn template(&self, stage: Stage, group: &Group, point: &Table) -> Template {
+        Template::new(stage, group.labels.clone(), self.study.threads, group.stop, self.configure(group, point))
     }
 
     /// The group whose tuning decides the settings of this one: itself, the one that it derives from, or none.
@@ -155,24 +164,28 @@ impl Plan {
         (!self.groups[decider].points.is_empty()).then_some(decider)
     }
 
+    /// The seeds of stage confirm; none if the study has no such stage.
+    pub fn confirm_seeds(&self) -> Vec<u64> {
+        self.study.confirm.as_ref().map_or(Vec::new(), |c| c.seeds.all(0))
+    }
+
     /// The confirming trials of a group, seed by seed; none while the choice that decides its settings is missing.
     pub fn confirm_trials(&self, group: usize, choices: &[Option<Choice>]) -> Vec<Trial> {
-        let Some(confirm) = &self.study.confirm else { return Vec::new() };
+        self.confirm_template(group, choices).map_or(Vec::new(), |t| self.confirm_seeds().into_iter().map(|s| t.trial(s)).collect())
+    }
+
+    /// The identities of [`Plan::confirm_trials`].
+    pub fn confirm_ids(&self, group: usize, choices: &[Option<Choice>]) -> Vec<RunId> {
+        self.confirm_template(group, choices).map_or(Vec::new(), |t| self.confirm_seeds().into_iter().map(|s| t.id(s)).collect())
+    }
+
+    fn confirm_template(&self, group: usize, choices: &[Option<Choice>]) -> Option<Template> {
         let nothing = Table::new();
         let point = match self.tuned_by(group) {
             None => &nothing,
-            Some(decider) => match &choices[decider] {
-                Some(choice) => &self.groups[decider].points[choice.point],
-                None => return Vec::new(),
-            },
+            Some(decider) => &self.groups[decider].points[choices[decider].as_ref()?.point],
         };
-        let group = &self.groups[group];
-        let config = self.configure(group, point);
-        let seeds = confirm.seeds.all(0);
-        seeds
-            .into_iter()
-            .map(|seed| Trial::new(Stage::Confirm, group.labels.clone(), self.study.threads, group.stop, config.clone(), seed))
-            .collect()
+        Some(self.template(Stage::Confirm, &self.groups[group], point))
     }
 
     /// Number of tuning trials.
@@ -182,7 +195,7 @@ impl Plan {
 
     /// Number of confirming trials.
     pub fn confirm_count(&self) -> usize {
-        self.study.confirm.as_ref().map_or(0, |c| c.seeds.all(0).len()) * self.groups.len()
+        self.confirm_seeds().len() * self.groups.len()
     }
 }
 

@@ -3,10 +3,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use crate::trial::{RunId, Stage};
+use crate::trial::{Labels, RunId, Stage};
 
 /// The version of a record's line that this program writes; it reads this and all earlier ones.
-pub const SCHEMA: u32 = 1;
+///
+/// 2 has `labels`; 1 had none.
+pub const SCHEMA: u32 = 2;
 
 /// Why a trial ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -60,6 +62,9 @@ pub struct TrialRecord {
     pub schema: u32,
     /// The trial's identity.
     pub id: RunId,
+    /// The labels of the first group that has the trial, for readers of the file alone; several groups may share a trial.
+    #[serde(default)]
+    pub labels: Labels,
     /// The trial's stage.
     pub stage: Stage,
     /// The trial's seed.

@@ -118,6 +118,7 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
     TrialRecord {
         schema: SCHEMA,
         id: trial.id.clone(),
+        labels: trial.labels.clone(),
         stage: trial.stage,
         seed: trial.seed,
         stop: StopReason::Failed { message: String::new() },

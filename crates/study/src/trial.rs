@@ -25,7 +25,7 @@ pub mod key {
 
 /// The identity of a trial: 32 hexadecimal digits, the first half of a BLAKE3 hash.
 ///
-/// Hashed is what decides the trial's result: its configuration (seed included), stage, stop rules and threads, as JSON with sorted keys and without
+/// Hashed is what decides the trial's result: its configuration, stage, stop rules, threads and seed, as JSON with sorted keys and without
 /// spaces, whole numbers without a fraction. Labels and the program's version are left out: renaming an arm or upgrading repeats nothing.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct RunId(pub String);
@@ -68,16 +68,38 @@ pub struct Trial {
     pub config: Table,
 }
 
-impl Trial {
-    pub(crate) fn new(stage: Stage, labels: Labels, threads: u32, stop: StopRules, config: Table, seed: u64) -> Self {
-        let mut config = config;
-        // Seeds above i64::MAX are refused when the study is read.
-        config.insert(key::SEED.into(), Value::Integer(seed as i64));
+/// Trials that differ in their seed alone.
+pub(crate) struct Template {
+    stage: Stage,
+    labels: Labels,
+    threads: u32,
+    stop: StopRules,
+    config: Table,
+    hasher: blake3::Hasher,
+}
+
+impl Template {
+    /// `config` has no seed yet.
+    pub(crate) fn new(stage: Stage, labels: Labels, threads: u32, stop: StopRules, config: Table) -> Self {
         let mut text = String::from("{\"config\":");
         canonical_table(&config, &mut text);
-        text += &format!(",\"stage\":\"{stage:?}\",\"stop\":{},\"threads\":{threads}}}", stop.canonical());
-        let id = RunId(blake3::hash(text.as_bytes()).to_hex()[..32].to_string());
-        Trial { id, stage, labels, seed, threads, stop, config }
+        text += &format!(",\"stage\":\"{stage:?}\",\"stop\":{},\"threads\":{threads},\"seed\":", stop.canonical());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(text.as_bytes());
+        Template { stage, labels, threads, stop, config, hasher }
+    }
+
+    pub(crate) fn id(&self, seed: u64) -> RunId {
+        let mut hasher = self.hasher.clone();
+        RunId(hasher.update(format!("{seed}}}").as_bytes()).finalize().to_hex()[..32].to_string())
+    }
+
+    pub(crate) fn trial(&self, seed: u64) -> Trial {
+        let mut config = self.config.clone();
+        // Seeds are u32 in a study file.
+        config.insert(key::SEED.into(), Value::Integer(seed as i64));
+        let Template { stage, threads, stop, .. } = *self;
+        Trial { id: self.id(seed), stage, labels: self.labels.clone(), seed, threads, stop, config }
     }
 }
 
@@ -134,4 +156,38 @@ pub fn describe(labels: &Table) -> String {
         v => v.to_string(),
     };
     labels.iter().map(|(k, v)| format!("{k}={}", text(v))).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> RunId {
+        Template::new(Stage::Tune, Table::new(), 1, StopRules::default(), text.parse().unwrap()).id(7)
+    }
+
+    /// Pinned: a change here would orphan every trial that was ever recorded. The value is that of another BLAKE3 (PyPI's) of the JSON in the comment.
+    #[test]
+    fn identities_are_pinned() {
+        // {"config":{"batch_size":32,"lr":1e-1,"o":{"eps":1e-8,"name":"adam"}},"stage":"Tune","stop":[null,null,null,null,null],"threads":1,"seed":7}
+        assert_eq!(id("lr = 0.1\nbatch_size = 32\no = { name = 'adam', eps = 1e-8 }").0, PINNED);
+    }
+    const PINNED: &str = "f95cdc3c70b23a1f9826fa0f874eefc5";
+
+    #[test]
+    fn identities_follow_the_settings_and_not_their_writing() {
+        let one = id("a = 1\nb.c = [1.0, 'x']");
+        assert_eq!(one, id("b = { c = [1, 'x'] }\na = 1.0"));
+        assert_ne!(one, id("a = 2\nb.c = [1.0, 'x']"));
+        let template =
+            |stage, threads, target| Template::new(stage, Table::new(), threads, StopRules { target, ..Default::default() }, Table::new());
+        let plain = template(Stage::Tune, 1, None);
+        let others = [
+            template(Stage::Confirm, 1, None).id(0),
+            template(Stage::Tune, 2, None).id(0),
+            template(Stage::Tune, 1, Some(0.5)).id(0),
+            plain.id(1),
+        ];
+        assert!(others.iter().all(|o| *o != plain.id(0)));
+    }
 }
