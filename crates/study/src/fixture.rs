@@ -23,6 +23,7 @@ pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
             train_loss: points.iter().map(|p| p.1).collect(),
             validation: points.iter().map(|p| p.2).collect(),
         },
+        provenance: Default::default(),
         ..unstarted(&trial)
     }
 }

@@ -58,16 +58,19 @@ impl Journal {
         Ok(Journal { file, path, length, _lock: lock })
     }
 
-    /// Appends a record; when this returns the line is on disk. On an error (a full disk) the file keeps its earlier lines and nothing else.
-    pub(crate) fn append(&mut self, record: &TrialRecord) -> Result<(), StudyError> {
-        let line = line(record);
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+    /// Appends records; when this returns their lines are on disk. On an error (a full disk) the file keeps its earlier lines and nothing else.
+    pub(crate) fn append<'a>(&mut self, records: impl Iterator<Item = &'a TrialRecord>) -> Result<(), StudyError> {
+        let lines: Vec<u8> = records.flat_map(line).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
         if let Err(e) = written {
             // If this fails too, the next opening cuts off the torn line.
             let _ = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
             return Err(StudyError::io("writing", &self.path)(e));
         }
-        self.length += line.len() as u64;
+        self.length += lines.len() as u64;
         Ok(())
     }
 
@@ -261,7 +264,7 @@ mod tests {
     fn lines_come_back_and_a_torn_one_is_cut() {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(dir.path(), None).unwrap();
-        (0..3).for_each(|i| journal.append(&numbered(i)).unwrap());
+        (0..3).for_each(|i| journal.append([&numbered(i)].into_iter()).unwrap());
         drop(journal);
         let path = dir.path().join("trials.jsonl");
         let whole = std::fs::read(&path).unwrap();
@@ -273,7 +276,7 @@ mod tests {
             std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             assert_eq!(ids(dir.path()), [0, 1], "reading tolerates {cut} missing bytes");
             let mut journal = Journal::open(dir.path(), None).unwrap();
-            journal.append(&numbered(2)).unwrap();
+            journal.append([&numbered(2)].into_iter()).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), whole, "and appending repairs it");
         }
     }
@@ -284,13 +287,13 @@ mod tests {
         let mut first = Journal::open(dir.path(), None).unwrap();
         assert!(matches!(Journal::open(dir.path(), None), Err(StudyError::Locked { .. })));
         let mut second = Journal::open(dir.path(), Some("2/8".parse().unwrap())).unwrap();
-        first.append(&numbered(1)).unwrap();
-        second.append(&numbered(2)).unwrap();
-        second.append(&numbered(1)).unwrap();
+        first.append([&numbered(1)].into_iter()).unwrap();
+        second.append([&numbered(2)].into_iter()).unwrap();
+        second.append([&numbered(1)].into_iter()).unwrap();
         assert!(dir.path().join("trials-2of8.jsonl").exists());
         assert_eq!(ids(dir.path()), [1, 2]);
         assert!(read_folder(dir.path()).unwrap().conflicts.is_empty());
-        second.append(&TrialRecord { steps: 999, ..numbered(1) }).unwrap();
+        second.append([&TrialRecord { steps: 999, ..numbered(1) }].into_iter()).unwrap();
         assert_eq!(read_folder(dir.path()).unwrap().conflicts, [numbered(1).id]);
         for wrong in ["0/8", "9/8", "1", "a/b", "-1/2", "1/0"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
@@ -327,9 +330,9 @@ mod tests {
         let file = |order: &[u64]| {
             let dir = tempfile::tempdir().unwrap();
             let mut journal = Journal::open(dir.path(), None).unwrap();
-            order.iter().for_each(|&i| journal.append(&numbered(i)).unwrap());
+            order.iter().for_each(|&i| journal.append([&numbered(i)].into_iter()).unwrap());
             journal.sort(dir.path(), &place).unwrap();
-            journal.append(&numbered(9)).unwrap();
+            journal.append([&numbered(9)].into_iter()).unwrap();
             std::fs::read(dir.path().join("trials.jsonl")).unwrap()
         };
         let strip = |bytes: Vec<u8>| {

@@ -29,7 +29,7 @@ pub use journal::Shard;
 pub use plan::{Check, Derived, Group, Plan, Problem};
 pub use progress::{Best, Notice, Progress};
 pub use record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
-pub use results::{Results, Row};
+pub use results::{Results, Row, Series};
 pub use rules::{Hopeless, Plateau, StopRules};
 pub use run::{RunOptions, Summary, Workers, run};
 pub use runner::{Event, Outcome, Runner, Started, execute};

@@ -1,5 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
+
+use toml::{Table, Value};
 
 use crate::choice::Choice;
 use crate::error::StudyError;
@@ -7,7 +9,8 @@ use crate::file::Study;
 use crate::journal::{read_folder, replace, sync_folder};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::trial::{RunId, Stage};
+use crate::settings::number;
+use crate::trial::{Labels, RunId, Stage, key};
 
 /// The name of a study's resolved file in its folder.
 const STUDY_FILE: &str = "study.toml";
@@ -15,41 +18,50 @@ const STUDY_FILE: &str = "study.toml";
 /// Begins a study in a folder, or goes on with it: writes the resolved study, or compares with the one there.
 pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     std::fs::create_dir_all(folder).map_err(StudyError::io("creating", folder))?;
-    let (path, here) = (folder.join(STUDY_FILE), study.resolved());
+    let path = folder.join(STUDY_FILE);
     match std::fs::read_to_string(&path) {
-        Ok(there) if there == here => Ok(()),
-        Ok(there) => Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }),
+        Ok(there) => {
+            // A file that is no TOML any more differs in everything.
+            let (there, here) = (lines(&there.parse().unwrap_or_default()), lines(&study.document));
+            if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             // Shards may begin at the same moment; each writes the same bytes under a name of its own, and the last rename wins.
-            replace(&path, &folder.join(format!("{STUDY_FILE}.{}", std::process::id())), here.as_bytes())?;
+            replace(&path, &folder.join(format!("{STUDY_FILE}.{}", std::process::id())), study.resolved().as_bytes())?;
             sync_folder(folder)
         }
         Err(e) => Err(StudyError::io("reading", &path)(e)),
     }
 }
 
-/// The lines that differ, by the longest common subsequence, with `- ` and `+ `.
-fn diff(old: &str, new: &str) -> String {
-    let (a, b): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let mut common = vec![vec![0u32; b.len() + 1]; a.len() + 1];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            common[i][j] = if a[i] == b[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+/// A document as values by path, such as `arm.sqrt.axes.batch_size`.
+fn lines(document: &Table) -> BTreeMap<String, String> {
+    fn walk(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+        let below = |k: &str| if prefix.is_empty() { k.to_string() } else { format!("{prefix}.{k}") };
+        match value {
+            Value::Table(t) => t.iter().for_each(|(k, v)| walk(&below(k), v, out)),
+            Value::Array(items) if items.iter().any(Value::is_table) => {
+                for (i, item) in items.iter().enumerate() {
+                    let name = item.get("name").and_then(Value::as_str).map_or_else(|| (i + 1).to_string(), str::to_string);
+                    walk(&below(&name), item, out);
+                }
+            }
+            value => {
+                out.insert(prefix.into(), value.to_string());
+            }
         }
     }
-    let (mut i, mut j, mut out) = (0, 0, Vec::new());
-    while i < a.len() || j < b.len() {
-        if i < a.len() && j < b.len() && a[i] == b[j] {
-            (i, j) = (i + 1, j + 1);
-        } else if j == b.len() || (i < a.len() && common[i + 1][j] >= common[i][j + 1]) {
-            out.push(format!("- {}", a[i]));
-            i += 1;
-        } else {
-            out.push(format!("+ {}", b[j]));
-            j += 1;
-        }
-    }
-    out.join("\n")
+    let mut out = BTreeMap::new();
+    walk("", &Value::Table(document.clone()), &mut out);
+    out
+}
+
+/// The values that differ, with `- ` and `+ `.
+fn diff(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let line = |sign: char, path: &String, value: Option<&String>| value.map(|v| format!("{sign} {path} = {v}"));
+    let changed = paths.into_iter().filter(|p| old.get(*p) != new.get(*p));
+    changed.flat_map(|p| [line('-', p, old.get(p)), line('+', p, new.get(p))]).flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// A study's folder as read: its plan, its finished trials of all shards, and what tuning chose.
@@ -141,9 +153,48 @@ impl Results {
         ids.iter().filter_map(|id| self.records.get(id)).collect()
     }
 
+    /// Whether all tuning trials of a group have ended.
+    pub fn tuned(&self, group: usize) -> bool {
+        self.plan.tune_ids(group).iter().all(|id| self.records.contains_key(id))
+    }
+
     /// Records in the folder that belong to no trial of this study.
     pub fn strangers(&self) -> usize {
         let planned: HashSet<RunId> = self.rows().into_iter().map(|r| r.id).collect();
         self.records.keys().filter(|id| !planned.contains(id)).count()
     }
+
+    /// Groups that differ in their batch size alone, each series by ascending batch size: a curve of "something against batch size".
+    pub fn series(&self) -> Vec<Series> {
+        let mut series: Vec<Series> = Vec::new();
+        for (index, group) in self.plan.groups.iter().enumerate() {
+            let Some(batch) = group.config.get(key::BATCH).and_then(number) else { continue };
+            let labels: Labels = group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect();
+            match series.iter_mut().find(|s| s.labels == labels) {
+                Some(s) => s.groups.push((batch, index)),
+                None => series.push(Series { labels, groups: vec![(batch, index)] }),
+            }
+        }
+        series.iter_mut().for_each(|s| s.groups.sort_by(|a, b| a.0.total_cmp(&b.0)));
+        series
+    }
+
+    /// The rate that a group's reported trials use: chosen, derived or set.
+    pub fn rate(&self, group: usize) -> Option<f64> {
+        let nothing = Table::new();
+        let point = match self.plan.tuned_by(group) {
+            None => &nothing,
+            Some(decider) => &self.plan.groups[decider].points[self.choices[decider].as_ref()?.point],
+        };
+        self.plan.configure(&self.plan.groups[group], point).get(key::RATE).and_then(number)
+    }
+}
+
+/// See [`Results::series`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Series {
+    /// The labels that the groups share.
+    pub labels: Labels,
+    /// Batch size and index of each group.
+    pub groups: Vec<(f64, usize)>,
 }

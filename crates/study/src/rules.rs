@@ -81,3 +81,55 @@ impl StopRules {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::record;
+
+    const STARTED: fn() -> Started = || Started {
+        train_examples: 320,
+        budget_steps: 100,
+        metric: "validation_accuracy".into(),
+        higher_is_better: true,
+        constant_loss: Some(2.3),
+    };
+
+    /// The step at which rules stop a course of (step, training loss, validation metric); an epoch is 10 steps.
+    fn stop(rules: &str, points: &[(u64, f64, f64)]) -> Option<(u64, StopReason)> {
+        let rules: StopRules = toml::from_str(rules).unwrap();
+        (1..=points.len()).find_map(|n| Some((points[n - 1].0, rules.judge(&STARTED(), &record(&points[..n]).curves)?)))
+    }
+
+    #[test]
+    fn targets_are_reached_from_the_better_side() {
+        let course = [(10, 1.0, 0.3), (20, 1.0, 0.5), (30, 1.0, 0.6)];
+        assert_eq!(stop("target = 0.5", &course), Some((20, StopReason::TargetReached)));
+        assert_eq!(stop("target = 0.7", &course), None);
+        let rules = StopRules { target: Some(0.4), ..Default::default() };
+        let lower = Started { higher_is_better: false, ..STARTED() };
+        assert_eq!(rules.judge(&lower, &record(&course[..1]).curves), Some(StopReason::TargetReached));
+        assert_eq!(rules.judge(&lower, &record(&course[1..]).curves), None);
+        assert_eq!(rules.judge(&lower, &record(&[(1, 1.0, f64::NAN)]).curves), None);
+    }
+
+    #[test]
+    fn the_hopeless_learn_nothing_in_a_fifth_of_the_budget() {
+        let course = |l: f64| [(10, 2.4, 0.1), (19, 2.5, 0.1), (20, l, 0.1), (30, 2.6, 0.1)];
+        assert_eq!(stop("hopeless.after = 0.2", &course(2.35)), Some((20, StopReason::Hopeless)));
+        assert_eq!(stop("hopeless.after = 0.2", &course(2.2)), None);
+        assert_eq!(stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)), Some((20, StopReason::Hopeless)));
+        assert_eq!(stop("hopeless.after = 0.2", &[(30, f64::NAN, 0.1)]), Some((30, StopReason::Hopeless)));
+    }
+
+    /// Keskar et al.'s rule as issue 4 words it: the training loss not down by 1 % in 10 epochs, here in 2.
+    #[test]
+    fn a_plateau_is_a_loss_that_no_longer_falls() {
+        let rules = "plateau = { epochs = 2, improvement = 0.01 }";
+        let course = [(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.805, 0.0), (50, 0.795, 0.0), (60, 0.5, 0.0)];
+        // At step 50 the lowest is 0.795, two epochs before it was 0.8: down by less than 1 %.
+        assert_eq!(stop(rules, &course), Some((50, StopReason::Plateau)));
+        assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.7, 0.0)]), None);
+        assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 1.0, 0.0)]), None, "too early to tell");
+    }
+}

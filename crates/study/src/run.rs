@@ -232,14 +232,16 @@ impl Session<'_> {
                     Err(mpsc::RecvTimeoutError::Timeout) => continue,
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 };
-                let handled = match message {
-                    Message::Failed(error) => Err(error),
-                    message if result.is_ok() => self.handle(message, journal, watch),
-                    _ => Ok(()),
-                };
+                // What came meanwhile shares one wait for the disk.
+                let batch: Vec<Message> = std::iter::once(message).chain(messages.try_iter()).collect();
+                if result.is_err() {
+                    continue;
+                }
+                let ended = batch.iter().filter_map(|m| if let Message::Done(record) = m { Some(&**record) } else { None });
+                let handled = journal.append(ended).and_then(|()| batch.into_iter().try_for_each(|m| self.handle(m, watch)));
                 if let Err(error) = handled {
                     give_up.store(true, Ordering::Relaxed);
-                    result = result.and(Err(error));
+                    result = Err(error);
                 }
             }
             result
@@ -249,7 +251,7 @@ impl Session<'_> {
         result
     }
 
-    fn handle(&mut self, message: Message, journal: &mut Journal, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {
+    fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {
         match message {
             Message::Started(trial) => {
                 self.progress.running += 1;
@@ -257,7 +259,6 @@ impl Session<'_> {
             }
             Message::Event(trial, event) => watch(&self.progress, &Notice::Event(&trial, &event)),
             Message::Done(record) => {
-                journal.append(&record)?;
                 self.progress.running -= 1;
                 self.progress.done(&record);
                 self.summary.ran += 1;

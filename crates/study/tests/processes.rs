@@ -86,7 +86,7 @@ confirm.seeds = 4
 [[arm]]
 name = "small"
 set.batch_size = 4
-search.lr = [0.01, 0.1, 0.5, 3.0]
+search.lr = [0.01, 0.1, 0.5, 30.0]
 [[arm]]
 name = "sqrt"
 axes.batch_size = [16, 64]
@@ -320,7 +320,7 @@ fn a_changed_study_is_refused_with_a_diff() {
     let before = lines(dir.path());
     let error = study(&GAP.replace("[16, 64]", "[16, 32]"), dir.path(), 2).unwrap_err();
     let StudyError::Changed { diff, .. } = &error else { panic!("{error}") };
-    assert_eq!(diff, "- axes = { batch_size = [16, 64] }\n+ axes = { batch_size = [16, 32] }", "{error}");
+    assert_eq!(diff, "- arm.sqrt.axes.batch_size = [16, 64]\n+ arm.sqrt.axes.batch_size = [16, 32]", "{error}");
     assert_eq!(lines(dir.path()), before);
     // Another text of the same study goes on.
     assert_eq!(study(&format!("about = 'other words'\n# and a comment\n{GAP}"), dir.path(), 1).unwrap().ran, 0);
