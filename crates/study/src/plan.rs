@@ -368,12 +368,13 @@ impl Builder<'_> {
             return Ok(());
         }
         let place = arm.map_or(String::new(), |a| format!("arm.{a}"));
-        let error =
-            |path: &str, message: String| self.study.places.error(&format!("{place}{path}"), format!("{message}{}", in_group(&labels)));
+        let error = |path: &str, message: String| {
+            self.study.places.error(format!("{place}{path}").trim_start_matches('.'), format!("{message}{}", in_group(&labels)))
+        };
         self.apply_budget(&mut draft).map_err(|m| error(".budget", m))?;
         draft.set.insert(key::SPLIT_SEED.into(), Value::Integer(self.study.split_seed.into()));
         if self.study.tune.goal == crate::file::Goal::FewestSteps && draft.stop.target.is_none() && !draft.search.is_empty() {
-            return Err(error(".stop", "goal = \"fewest_steps\" needs `stop.target`".into()));
+            return Err(self.study.places.error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
         }
         let points = self.points(&draft.search).map_err(|m| error(".search", m))?;
         let mut config = nest(&draft.set);
@@ -446,7 +447,13 @@ impl Builder<'_> {
                 |other: &Labels| other.iter().all(|(k, v)| k == "arm" || k == key::BATCH || labels.get(k).is_none_or(|mine| mine == v));
             let candidates: Vec<usize> =
                 by_arm.get(&arm).into_iter().flatten().copied().filter(|&j| agrees(&self.groups[j].labels)).collect();
-            let error = |m: String| self.study.places.error("rate", format!("{m}{}", in_group(labels)));
+            let place = self
+                .study
+                .arms
+                .iter()
+                .position(|a| a.name.as_deref() == labels.get("arm").and_then(Value::as_str))
+                .map_or(String::new(), |i| format!("arm.{i}."));
+            let error = |m: String| self.study.places.error(&format!("{place}rate.from"), format!("{m}{}", in_group(labels)));
             let [from] = candidates[..] else {
                 return Err(error(format!(
                     "{} groups of arm \"{arm}\" could give the rate; it takes exactly one with the same values on the shared axes",
