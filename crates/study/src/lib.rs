@@ -4,6 +4,7 @@ mod axis;
 mod check;
 mod choice;
 mod error;
+mod expand;
 mod file;
 #[cfg(test)]
 mod fixture;

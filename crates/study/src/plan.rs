@@ -1,15 +1,13 @@
-use std::collections::{BTreeMap, HashSet};
-
 use toml::{Table, Value};
 
-use crate::axis::Axis;
+use crate::axis::Axes;
 use crate::check::holds;
 use crate::choice::Choice;
 use crate::error::StudyError;
-use crate::file::{Budget, Part, Rate, Scaling, Study};
+use crate::expand::expand;
+use crate::file::{Part, Rate, Study};
 use crate::rules::StopRules;
-use crate::sequence::Method;
-use crate::settings::{flatten, insert, make_room, nest, number, overlay};
+use crate::settings::{get, insert, is_below, number};
 use crate::trial::{Labels, RunId, Stage, Template, Trial, describe, key};
 
 /// What a training run's configuration must satisfy: the train crate's side of a plan.
@@ -46,7 +44,7 @@ pub struct Derived {
     pub from: usize,
     /// The factor on its rate.
     pub factor: f64,
-    rate: Rate,
+    pub(crate) rate: Rate,
 }
 
 /// A study's groups, and their trials as far as the results so far decide them.
@@ -64,35 +62,21 @@ impl Plan {
     /// # Errors
     /// [`StudyError::Invalid`] with the line of the setting at fault.
     pub fn new(study: Study, check: Check) -> Result<Plan, StudyError> {
-        let mut builder = Builder { parts: study.parts(), study: &study, groups: Vec::new(), rates: Vec::new(), seen: HashSet::new() };
-        if study.arms.is_empty() {
-            builder.expand(None, &mut Table::new())?;
-        }
-        for arm in 0..study.arms.len() {
-            builder.expand(Some(arm), &mut Table::new())?;
-        }
-        builder.link()?;
-        let Builder { groups, .. } = builder;
+        let groups = expand(&study)?;
         let plan = Plan { groups, study };
         plan.validate(check)?;
         Ok(plan)
     }
 
     fn validate(&self, check: Check) -> Result<(), StudyError> {
-        let stand_in = Table::from_iter([(key::RATE.to_string(), Value::Float(0.1))]);
+        let nothing = Table::new();
         for group in &self.groups {
-            let none = Table::new();
-            let points: Vec<&Table> = match &group.derived {
-                // What is derived is not known yet; the settings beside it are checked with the other group's first point.
-                Some(d) => vec![self.groups[d.from].points.first().unwrap_or(if self.groups[d.from].config.contains_key(key::RATE) {
-                    &none
-                } else {
-                    &stand_in
-                })],
-                None if group.points.is_empty() => vec![&none],
-                None => group.points.iter().collect(),
+            // What is derived is not known yet; the settings beside it are checked with the other group's first point.
+            let points = match &group.derived {
+                Some(d) => &self.groups[d.from].points[..self.groups[d.from].points.len().min(1)],
+                None => &group.points,
             };
-            for point in points {
+            for point in if points.is_empty() { std::slice::from_ref(&nothing) } else { points } {
                 let config = self.configure(group, point);
                 check(&config).map_err(|p| {
                     let place = p.key.as_deref().map_or(String::new(), |k| self.place(group, k));
@@ -103,23 +87,29 @@ impl Plan {
         Ok(())
     }
 
-    /// Where the file sets a key of a group's configuration.
+    /// Where the file sets a key of a group's configuration, or what lies above it.
     fn place(&self, group: &Group, key: &str) -> String {
-        let parts = self.study.parts();
-        let arm = group.labels.get("arm");
-        let holds = |part: &Part| part.name.is_none() || part.name.as_deref() == arm.and_then(Value::as_str);
-        for (path, part) in parts.iter().rev().filter(|(_, p)| holds(p)) {
-            for (section, has) in [
-                ("set", crate::settings::get(&part.set, key).is_some()),
-                ("axes", has(&part.axes, key)),
-                ("search", has(&part.search, key)),
-            ] {
+        let lookup = |k: &str| group.labels.get(k).or_else(|| get(&group.config, k)).cloned();
+        let applies = |part: &Part| {
+            part.name.as_ref().is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
+                && part.condition.as_ref().is_none_or(|condition| holds(condition, &lookup))
+        };
+        let has = |axes: &Axes| axes.0.iter().any(|(k, _)| k == key || is_below(key, k));
+        for (path, part) in self.study.parts().iter().rev().filter(|(_, p)| applies(p)) {
+            let (length, rate) = (key == key::EPOCHS || key == key::STEPS, key == key::RATE || key.starts_with(key::WARMUP));
+            for (section, has) in [("set", get(&part.set, key).is_some()), ("axes", has(&part.axes)), ("search", has(&part.search))] {
                 if has {
                     return format!("{path}{section}.{key}");
                 }
             }
+            if length && part.budget.is_some() {
+                return format!("{path}budget");
+            }
+            if rate && part.rate.is_some() {
+                return format!("{path}rate");
+            }
         }
-        String::new()
+        key.rsplit_once('.').map_or(String::new(), |(parent, _)| self.place(group, parent))
     }
 
     /// The configuration of a group at a point of a search, its own or that of the group it derives from.
@@ -188,6 +178,22 @@ impl Plan {
         Some(self.template(Stage::Confirm, &self.groups[group], point))
     }
 
+    /// Seconds of computing that the whole study takes, from an estimate for one configuration; `None` where that has none. Divide by the jobs.
+    /// A group whose settings are not chosen yet counts with the first point of its search.
+    pub fn seconds(&self, estimate: &dyn Fn(&Table) -> Option<f64>) -> Option<f64> {
+        let (tune, confirm) = (self.study.tune_seeds().len() as f64, self.confirm_seeds().len() as f64);
+        let nothing = Table::new();
+        let mut sum = 0.0;
+        for group in &self.groups {
+            for point in &group.points {
+                sum += tune * estimate(&self.configure(group, point))?;
+            }
+            let decider = group.derived.as_ref().map_or(group, |d| &self.groups[d.from]);
+            sum += confirm * estimate(&self.configure(group, decider.points.first().unwrap_or(&nothing)))?;
+        }
+        Some(sum)
+    }
+
     /// Number of tuning trials.
     pub fn tune_count(&self) -> usize {
         self.groups.iter().map(|g| g.points.len()).sum::<usize>() * self.study.tune_seeds().len()
@@ -199,15 +205,11 @@ impl Plan {
     }
 }
 
-fn has(axes: &crate::axis::Axes, key: &str) -> bool {
-    axes.0.iter().any(|a| a.0 == key)
-}
-
-fn in_group(labels: &Labels) -> String {
+pub(crate) fn in_group(labels: &Labels) -> String {
     if labels.is_empty() { String::new() } else { format!(" (in the group {})", describe(labels)) }
 }
 
-fn set_rate(config: &mut Table, rate: &Rate, base: f64, factor: f64) {
+pub(crate) fn set_rate(config: &mut Table, rate: &Rate, base: f64, factor: f64) {
     config.insert(key::RATE.into(), Value::Float(base * factor));
     if let Some(warmup) = &rate.warmup {
         let mut warmup = warmup.clone();
@@ -216,273 +218,4 @@ fn set_rate(config: &mut Table, rate: &Rate, base: f64, factor: f64) {
         }
         insert(config, key::WARMUP, Value::Table(warmup));
     }
-}
-
-/// What the parts of a file add up to for one group.
-#[derive(Default)]
-struct Draft {
-    set: Table,
-    axes: Vec<(String, Axis)>,
-    search: Vec<(String, Axis)>,
-    rate: Option<Rate>,
-    budget: Option<Budget>,
-    stop: StopRules,
-}
-
-impl Draft {
-    fn apply(&mut self, part: &Part) {
-        let clear = |list: &mut Vec<(String, Axis)>, path: &str| list.retain(|(k, _)| k != path && !crate::settings::is_below(k, path));
-        let set = flatten(&part.set);
-        for path in set.keys() {
-            clear(&mut self.axes, path);
-            clear(&mut self.search, path);
-        }
-        overlay(&mut self.set, &set);
-        if part.rate.as_ref().is_some_and(|r| r.from.is_some()) {
-            self.search.clear();
-        }
-        for (path, axis) in &part.axes.0 {
-            self.set.remove(path);
-            make_room(&mut self.set, path);
-            clear(&mut self.search, path);
-            replace(&mut self.axes, path, axis);
-        }
-        for (path, axis) in &part.search.0 {
-            self.set.remove(path);
-            make_room(&mut self.set, path);
-            clear(&mut self.axes, path);
-            replace(&mut self.search, path, axis);
-        }
-        let own_rate = set.contains_key(key::RATE) || has(&part.axes, key::RATE) || has(&part.search, key::RATE);
-        if own_rate {
-            self.rate = None;
-        }
-        if let Some(rate) = &part.rate {
-            self.set.remove(key::RATE);
-            clear(&mut self.axes, key::RATE);
-            clear(&mut self.search, key::RATE);
-            self.rate = Some(rate.clone());
-        }
-        if set.contains_key(key::EPOCHS) || set.contains_key(key::STEPS) || has(&part.axes, key::EPOCHS) || has(&part.axes, key::STEPS) {
-            self.budget = None;
-        }
-        if let Some(budget) = &part.budget {
-            for k in [key::EPOCHS, key::STEPS] {
-                self.set.remove(k);
-                clear(&mut self.axes, k);
-            }
-            self.budget = Some(budget.clone());
-        }
-        self.stop.target = part.stop.target.or(self.stop.target);
-        self.stop.plateau = part.stop.plateau.or(self.stop.plateau);
-        self.stop.hopeless = part.stop.hopeless.or(self.stop.hopeless);
-    }
-}
-
-fn replace(list: &mut Vec<(String, Axis)>, path: &str, axis: &Axis) {
-    match list.iter_mut().find(|(k, _)| k == path) {
-        Some(slot) => slot.1 = axis.clone(),
-        None => list.push((path.into(), axis.clone())),
-    }
-}
-
-struct Builder<'a> {
-    study: &'a Study,
-    parts: Vec<(String, Part)>,
-    groups: Vec<Group>,
-    rates: Vec<Option<Rate>>,
-    seen: HashSet<String>,
-}
-
-impl Builder<'_> {
-    /// The parts that hold for an arm and the axes' values assigned so far, added up.
-    fn draft(&self, arm: Option<usize>, assigned: &Table) -> Draft {
-        let mut draft = Draft::default();
-        let arms = self.study.arms.len();
-        let name = arm.and_then(|a| self.study.arms[a].name.clone());
-        for (i, (_, part)) in self.parts.iter().enumerate() {
-            let applies = match i {
-                0 => true,
-                i if i <= arms => arm == Some(i - 1),
-                _ => part.condition.as_ref().is_some_and(|condition| {
-                    holds(condition, &|k| {
-                        if k == "arm" {
-                            return name.clone().map(Value::String);
-                        }
-                        let compared = |k: &str| draft.axes.iter().any(|a| a.0 == k).then(|| assigned.get(k)).flatten();
-                        if let Some(value) = compared(k).or_else(|| draft.set.get(k)) {
-                            return Some(value.clone());
-                        }
-                        // `optimizer.name` of an axis `optimizer` that holds tables; `optimizer` of settings that have `optimizer.name`.
-                        let (parent, child) = k.rsplit_once('.').unwrap_or((k, ""));
-                        compared(parent).and_then(|t| t.get(child)).or_else(|| draft.set.get(&format!("{k}.name"))).cloned()
-                    })
-                }),
-            };
-            if applies {
-                draft.apply(part);
-            }
-        }
-        draft
-    }
-
-    fn expand(&mut self, arm: Option<usize>, assigned: &mut Table) -> Result<(), StudyError> {
-        let draft = self.draft(arm, assigned);
-        // Axes that conditions ask about come first, because the others' values may depend on them.
-        let asked = |path: &str| {
-            self.study
-                .whens
-                .iter()
-                .filter_map(|w| w.condition.as_ref())
-                .any(|c| flatten(c).keys().any(|k| k == path || crate::settings::is_below(k, path)))
-        };
-        let open = || draft.axes.iter().filter(|(k, _)| !assigned.contains_key(k));
-        let Some((path, axis)) = open().find(|(k, _)| asked(k)).or_else(|| open().next()).cloned() else {
-            return self.close(arm, assigned, draft);
-        };
-        let values = axis.grid().map_err(|e| self.study.places.error(&format!("axes.{path}"), format!("{path}: {e}")))?;
-        for value in values {
-            assigned.insert(path.clone(), value);
-            self.expand(arm, assigned)?;
-        }
-        assigned.remove(&path);
-        Ok(())
-    }
-
-    fn close(&mut self, arm: Option<usize>, assigned: &Table, mut draft: Draft) -> Result<(), StudyError> {
-        let mut labels = Labels::new();
-        if let Some(arm) = arm {
-            labels.insert("arm".into(), Value::String(self.study.arms[arm].name.clone().unwrap_or_default()));
-        }
-        for (path, _) in &draft.axes {
-            labels.insert(path.clone(), assigned[path].clone());
-            let values = if let Value::Table(t) = &assigned[path] {
-                flatten(&Table::from_iter([(path.clone(), Value::Table(t.clone()))]))
-            } else {
-                Table::from_iter([(path.clone(), assigned[path].clone())])
-            };
-            overlay(&mut draft.set, &values);
-        }
-        // A condition may fix what is an axis elsewhere; then several values of the axis lead to one group.
-        if !self.seen.insert(Value::Table(labels.clone()).to_string()) {
-            return Ok(());
-        }
-        let place = arm.map_or(String::new(), |a| format!("arm.{a}"));
-        let error = |path: &str, message: String| {
-            self.study.places.error(format!("{place}{path}").trim_start_matches('.'), format!("{message}{}", in_group(&labels)))
-        };
-        self.apply_budget(&mut draft).map_err(|m| error(".budget", m))?;
-        draft.set.insert(key::SPLIT_SEED.into(), Value::Integer(self.study.split_seed.into()));
-        if self.study.tune.goal == crate::file::Goal::FewestSteps && draft.stop.target.is_none() && !draft.search.is_empty() {
-            return Err(self.study.places.error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
-        }
-        let points = self.points(&draft.search).map_err(|m| error(".search", m))?;
-        let mut config = nest(&draft.set);
-        if let Some(rate @ Rate { base_rate: Some(base), base_batch: Some(base_batch), .. }) = &draft.rate {
-            let batch = batch(&draft.set).map_err(|m| error(".rate", m))?;
-            set_rate(&mut config, rate, *base, rate.scaling.factor(batch, *base_batch as f64));
-        }
-        self.rates.push(draft.rate.filter(|r| r.from.is_some()));
-        self.groups.push(Group { labels, config, points, derived: None, stop: draft.stop });
-        Ok(())
-    }
-
-    fn apply_budget(&self, draft: &mut Draft) -> Result<(), String> {
-        let Some(budget) = &draft.budget else { return Ok(()) };
-        let (k, value) = if let Some(epochs) = budget.epochs {
-            let epochs = match budget.at_batch {
-                Some(at) => epochs * batch(&draft.set)? / at as f64,
-                None => epochs,
-            };
-            let whole = epochs == epochs.trunc() && epochs < 1e15;
-            (key::EPOCHS, if whole { Value::Integer(epochs as i64) } else { Value::Float(epochs) })
-        } else if let Some(steps) = budget.steps {
-            (key::STEPS, Value::Integer(steps as i64))
-        } else {
-            let steps = (budget.examples.unwrap_or(0) as f64 / batch(&draft.set)?).ceil();
-            (key::STEPS, Value::Integer(steps as i64))
-        };
-        draft.set.insert(k.into(), value);
-        Ok(())
-    }
-
-    fn points(&self, search: &[(String, Axis)]) -> Result<Vec<Table>, String> {
-        if search.is_empty() {
-            return Ok(Vec::new());
-        }
-        let tune = &self.study.tune;
-        if tune.method != Method::Grid {
-            let cube = tune.method.points(tune.trials.unwrap_or(0), search.len(), tune.search_seed.into());
-            return Ok(cube.iter().map(|u| search.iter().zip(u).map(|((k, axis), &u)| (k.clone(), axis.at(u))).collect()).collect());
-        }
-        let mut points = vec![Table::new()];
-        for (path, axis) in search {
-            let values = axis.grid().map_err(|e| format!("{path}: {e}"))?;
-            points = points
-                .iter()
-                .flat_map(|p| {
-                    values.iter().map(|v| {
-                        let mut p = p.clone();
-                        p.insert(path.clone(), v.clone());
-                        p
-                    })
-                })
-                .collect();
-        }
-        Ok(points)
-    }
-
-    /// Finds the group that each deriving group takes its settings from: that of the named arm with the same values on the axes that both have,
-    /// the batch size apart.
-    fn link(&mut self) -> Result<(), StudyError> {
-        let mut by_arm: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (i, group) in self.groups.iter().enumerate() {
-            by_arm.entry(group.labels.get("arm").and_then(Value::as_str).unwrap_or_default().into()).or_default().push(i);
-        }
-        for i in 0..self.groups.len() {
-            let Some(rate) = self.rates[i].clone() else { continue };
-            let arm = rate.from.clone().unwrap_or_default();
-            let labels = &self.groups[i].labels;
-            let agrees =
-                |other: &Labels| other.iter().all(|(k, v)| k == "arm" || k == key::BATCH || labels.get(k).is_none_or(|mine| mine == v));
-            let candidates: Vec<usize> =
-                by_arm.get(&arm).into_iter().flatten().copied().filter(|&j| agrees(&self.groups[j].labels)).collect();
-            let place = self
-                .study
-                .arms
-                .iter()
-                .position(|a| a.name.as_deref() == labels.get("arm").and_then(Value::as_str))
-                .map_or(String::new(), |i| format!("arm.{i}."));
-            let error = |m: String| self.study.places.error(&format!("{place}rate.from"), format!("{m}{}", in_group(labels)));
-            let [from] = candidates[..] else {
-                return Err(error(format!(
-                    "{} groups of arm \"{arm}\" could give the rate; it takes exactly one with the same values on the shared axes",
-                    candidates.len()
-                )));
-            };
-            if from == i || self.rates[from].is_some() {
-                return Err(error(format!("arm \"{arm}\" cannot take its rate from itself or from an arm that derives its own")));
-            }
-            let base = &self.groups[from];
-            if base
-                .points
-                .first()
-                .map_or(!base.config.contains_key(key::RATE), |p| !p.contains_key(key::RATE) && !base.config.contains_key(key::RATE))
-            {
-                return Err(error(format!("arm \"{arm}\" neither tunes nor sets `{}`", key::RATE)));
-            }
-            let size = |g: &Group| g.config.get(key::BATCH).and_then(number).filter(|b| *b > 0.0);
-            let factor = match (rate.scaling, size(&self.groups[i]), size(base)) {
-                (Scaling::None, ..) => 1.0,
-                (scaling, Some(batch), Some(base)) => scaling.factor(batch, base),
-                _ => return Err(error(format!("scaling needs a fixed `{}` in both arms", key::BATCH))),
-            };
-            self.groups[i].derived = Some(Derived { from, factor, rate });
-        }
-        Ok(())
-    }
-}
-
-fn batch(set: &Table) -> Result<f64, String> {
-    set.get(key::BATCH).and_then(number).filter(|b| *b > 0.0).ok_or_else(|| format!("this needs a fixed `{}` above 0", key::BATCH))
 }
