@@ -213,7 +213,7 @@ pub(crate) fn set_rate(config: &mut Table, rate: &Rate, base: f64, factor: f64) 
     config.insert(key::RATE.into(), Value::Float(base * factor));
     if let Some(warmup) = &rate.warmup {
         let mut warmup = warmup.clone();
-        if !warmup.get("start").is_some_and(|s| number(s).is_some()) {
+        if warmup.get("start").is_none_or(|s| number(s).is_none()) {
             warmup.insert("start".into(), Value::Float((1.0 / factor).min(1.0)));
         }
         insert(config, key::WARMUP, Value::Table(warmup));

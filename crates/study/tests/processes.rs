@@ -67,7 +67,7 @@ impl Runner for Toy {
             metrics.insert("test_accuracy".into(), 0.99 / (1.0 + w * w));
         }
         let provenance = BTreeMap::from([("pid".into(), std::process::id().into())]);
-        Ok(Outcome { diverged: !(w.abs() <= 1e6), metrics, steps: done, examples: done * batch as u64, provenance })
+        Ok(Outcome { diverged: w.is_nan() || w.abs() > 1e6, metrics, steps: done, examples: done * batch as u64, provenance })
     }
 }
 

@@ -118,6 +118,18 @@ fn conditions_change_values_and_fold_axes() {
     assert_eq!(plan(text).unwrap().groups.iter().map(|g| g.config["steps"].as_integer().unwrap()).collect::<Vec<_>>(), [34, 16]);
 }
 
+/// The example of the crate's documentation.
+#[test]
+fn the_documented_study_expands() {
+    let docs: String = include_str!("../src/lib.rs").lines().filter_map(|l| l.strip_prefix("//!")).map(|l| format!("{l}\n")).collect();
+    let text = docs.split("```toml").nth(1).and_then(|t| t.split("```").next()).unwrap();
+    let plan = plan(text).unwrap();
+    let labels: Vec<String> = plan.groups.iter().map(|g| describe(&g.labels)).collect();
+    assert_eq!(labels, ["arm=tuned batch_size=64", "arm=tuned batch_size=256", "arm=tuned batch_size=1024", "arm=linear", "arm=base"]);
+    assert_eq!((plan.tune_count(), plan.confirm_count()), (4 * 7 * 2, 50));
+    assert_eq!(plan.seconds(&|c| get(c, "epochs").and_then(number)), Some(106.0 * 20.0));
+}
+
 /// A study that is right; each line below makes one thing wrong.
 const RIGHT: &str = "name = 'x'\nset.batch_size = 32\nbudget.epochs = 2\nconfirm.seeds = 3\n";
 

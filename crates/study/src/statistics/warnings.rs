@@ -82,6 +82,7 @@ pub enum Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let hundredths = |x: &f64| (x * 100.0).round() / 100.0;
         let group = |labels: &Labels| if labels.is_empty() { "the group".into() } else { describe(labels) };
         match self {
             Warning::GridEdge { labels, key, value, greatest } => {
@@ -107,7 +108,9 @@ impl fmt::Display for Warning {
             Warning::UnequalBudgets { least, greatest } => {
                 write!(
                     f,
-                    "budgets differ, from {least:.4} to {greatest:.4} epochs: compare groups of equal budget, or at equal training loss"
+                    "budgets differ, from {} to {} epochs: compare groups of equal budget, or at equal training loss",
+                    hundredths(least),
+                    hundredths(greatest)
                 )
             }
             Warning::MixedVersions { versions } => write!(f, "trials of different versions are mixed: {}", versions.join(", ")),
