@@ -72,3 +72,45 @@ impl TrialRecord {
         value.filter(|v| v.is_finite())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Study;
+    use crate::fixture::record;
+
+    /// The point chosen for (stop reason, steps, final metric) of two seeds at each point.
+    fn chosen(goal: &str, points: &[[(StopReason, u64, f64); 2]], higher_is_better: bool) -> Option<usize> {
+        let rates: Vec<String> = (1..=points.len()).map(|i| i.to_string()).collect();
+        let text = format!("name='x'\nstop.target=0.9\nsearch.lr=[{}]\ntune={{seeds=2, goal='{goal}'}}", rates.join(","));
+        let plan = Plan::new(Study::parse(&text, "x", &[]).unwrap(), &|_| Ok(())).unwrap();
+        let trials = plan.tune_ids(0).into_iter().zip(points.iter().flatten());
+        let records = trials.map(|(id, (stop, steps, metric))| {
+            let record = TrialRecord { id: id.clone(), stop: stop.clone(), higher_is_better, ..record(&[(*steps, 1.0, *metric)]) };
+            (id, record)
+        });
+        plan.choice(0, &records.collect()).map(|c| c.point)
+    }
+
+    #[test]
+    fn the_best_mean_wins_but_not_over_divergence() {
+        use StopReason::{Diverged, Finished, Hopeless};
+        let fine = |a, b| [(Finished, 10, a), (Finished, 10, b)];
+        assert_eq!(chosen("best_validation", &[fine(0.5, 0.7), fine(0.6, 0.8), fine(0.6, 0.6)], true), Some(1));
+        assert_eq!(chosen("best_validation", &[fine(0.5, 0.7), fine(0.6, 0.8), fine(0.6, 0.5)], false), Some(2));
+        assert_eq!(chosen("best_validation", &[fine(0.5, 0.5), [(Finished, 10, 0.9), (Diverged, 3, 0.99)]], true), Some(0));
+        assert_eq!(chosen("best_validation", &[fine(0.5, 0.5), fine(0.5, 0.5)], true), Some(0), "ties go to the earlier point");
+        assert_eq!(chosen("best_validation", &[[(Hopeless, 1, 0.9), (Diverged, 1, 0.9)]], true), None);
+    }
+
+    #[test]
+    fn the_fewest_steps_win_but_not_over_seeds_that_never_arrive() {
+        use StopReason::{Finished, TargetReached};
+        let slow = [(TargetReached, 90, 0.9), (TargetReached, 80, 0.9)];
+        let rash = [(TargetReached, 10, 0.9), (Finished, 100, 0.8)];
+        let never = [(Finished, 100, 0.89), (Finished, 100, 0.89)];
+        assert_eq!(chosen("fewest_steps", &[never.clone(), rash.clone(), slow], true), Some(2));
+        assert_eq!(chosen("fewest_steps", &[never.clone(), rash], true), Some(1));
+        assert_eq!(chosen("fewest_steps", &[never], true), None);
+    }
+}

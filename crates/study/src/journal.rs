@@ -1,12 +1,15 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+
+use toml::Table;
 
 use crate::error::StudyError;
 use crate::record::{SCHEMA, TrialRecord};
-use crate::trial::RunId;
+use crate::trial::{RunId, without_seed};
 
 /// A part of a study that one machine runs: `2/8` is the second of eight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -219,21 +222,41 @@ fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyE
 }
 
 fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, StudyError> {
-    let mut records = Vec::new();
+    let (mut records, mut configs, mut labels) = (Vec::new(), Recent::default(), Recent::default());
     for (i, line) in block.split_inclusive(|b| *b == b'\n').enumerate() {
         // A line without an end was torn, or is being written.
         let Some(line) = line.strip_suffix(b"\n") else { continue };
         let fail = |message: String| StudyError::Journal { file: path.into(), line: first + i, message };
-        let record: TrialRecord = serde_json::from_slice(line).map_err(|e| match serde_json::from_slice::<Version>(line) {
+        let mut record: TrialRecord = serde_json::from_slice(line).map_err(|e| match serde_json::from_slice::<Version>(line) {
             Ok(Version { schema }) if schema > SCHEMA => fail(newer(schema)),
             _ => fail(format!("no trial record ({e})")),
         })?;
         if record.schema > SCHEMA {
             return Err(fail(newer(record.schema)));
         }
+        if record.schema == 1 {
+            record.config = Arc::new(without_seed(&record.config));
+        }
+        record.config = configs.share(record.config);
+        record.labels = labels.share(record.labels);
         records.push(record);
     }
     Ok(records)
+}
+
+/// The last different tables. Trials that differ in their seed alone stand near each other in a journal, and then share a table in memory.
+#[derive(Default)]
+struct Recent(VecDeque<Arc<Table>>);
+
+impl Recent {
+    fn share(&mut self, table: Arc<Table>) -> Arc<Table> {
+        if let Some(equal) = self.0.iter().find(|t| **t == table) {
+            return Arc::clone(equal);
+        }
+        self.0.truncate(7);
+        self.0.push_front(Arc::clone(&table));
+        table
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -321,6 +344,7 @@ mod tests {
         let records = read_folder(dir.path()).unwrap();
         let record = records.by_id.values().next().unwrap();
         assert_eq!((record.schema, record.steps, record.curves.step.len()), (1, 20, 2));
+        assert_eq!(record.config.to_string(), "batch_size = 32\nlr = 0.1\n");
         assert!(record.labels.is_empty() && record.curves.train_loss[1].is_nan());
     }
 

@@ -65,7 +65,7 @@ impl Progress {
         if let Some(value) = record.validation().filter(|_| record.stop.is_measurement()) {
             let better = |b: &Best| if record.higher_is_better { value > b.value } else { value < b.value };
             if self.best.as_ref().is_none_or(better) {
-                self.best = Some(Best { metric: record.metric.clone(), value, labels: record.labels.clone() });
+                self.best = Some(Best { metric: record.metric.clone(), value, labels: (*record.labels).clone() });
             }
         }
     }

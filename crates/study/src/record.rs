@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
@@ -7,7 +8,7 @@ use crate::trial::{Labels, RunId, Stage};
 
 /// The version of a record's line that this program writes; it reads this and all earlier ones.
 ///
-/// 2 has `labels`; 1 had none.
+/// 2 has `labels`, and `config` is without the seed; 1 had no labels, and the seed in `config` too.
 pub const SCHEMA: u32 = 2;
 
 /// Why a trial ended.
@@ -63,8 +64,8 @@ pub struct TrialRecord {
     /// The trial's identity.
     pub id: RunId,
     /// The labels of the first group that has the trial, for readers of the file alone; several groups may share a trial.
-    #[serde(default)]
-    pub labels: Labels,
+    #[serde(default, with = "shared")]
+    pub labels: Arc<Labels>,
     /// The trial's stage.
     pub stage: Stage,
     /// The trial's seed.
@@ -90,8 +91,9 @@ pub struct TrialRecord {
     pub curves: Curves,
     /// Threads used.
     pub threads: u32,
-    /// The whole configuration.
-    pub config: Table,
+    /// The configuration, all but the seed; trials that differ in the seed alone share it in memory.
+    #[serde(with = "shared")]
+    pub config: Arc<Table>,
     /// Everything that may differ between two runs of this trial.
     pub provenance: Provenance,
 }
@@ -112,6 +114,16 @@ pub struct Provenance {
     /// What the runner adds: host, device name, versions, memory, paths.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,
+}
+
+mod shared {
+    use super::*;
+    pub fn serialize<S: Serializer>(table: &Table, serializer: S) -> Result<S::Ok, S::Error> {
+        table.serialize(serializer)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Table>, D::Error> {
+        Table::deserialize(deserializer).map(Arc::new)
+    }
 }
 
 /// NaN and infinities as `null`, which JSON has in their place.

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
-use crate::trial::Trial;
+use crate::trial::{Trial, without_seed};
 
 /// What a runner tells before the first step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -118,7 +119,7 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
     TrialRecord {
         schema: SCHEMA,
         id: trial.id.clone(),
-        labels: trial.labels.clone(),
+        labels: Arc::new(trial.labels.clone()),
         stage: trial.stage,
         seed: trial.seed,
         stop: StopReason::Failed { message: String::new() },
@@ -131,7 +132,7 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
         metrics: BTreeMap::new(),
         curves: Curves::default(),
         threads: trial.threads,
-        config: trial.config.clone(),
+        config: Arc::new(without_seed(&trial.config)),
         provenance: Provenance {
             started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             ..Provenance::default()

@@ -103,6 +103,10 @@ impl Template {
     }
 }
 
+pub(crate) fn without_seed(config: &Table) -> Table {
+    config.iter().filter(|(k, _)| *k != key::SEED).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
 /// Canonical JSON of a table: keys sorted, no spaces, whole floats below 2⁵³ as integers (1.0 and 1 are the same setting).
 fn canonical_table(table: &Table, out: &mut String) {
     let mut keys: Vec<&String> = table.keys().collect();

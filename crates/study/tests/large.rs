@@ -28,7 +28,7 @@ fn a_study_of_100_000_trials_opens_fast() {
         let record = TrialRecord {
             schema: SCHEMA,
             id: trial.id,
-            labels: trial.labels,
+            labels: trial.labels.into(),
             stage: trial.stage,
             seed: trial.seed,
             stop: StopReason::Finished,
@@ -43,7 +43,7 @@ fn a_study_of_100_000_trials_opens_fast() {
                 .into(),
             curves: Curves { step: (1..=20).collect(), examples: (1..=20).collect(), train_loss: column(2.3), validation: column(0.9) },
             threads: 1,
-            config: trial.config,
+            config: trial.config.into_iter().filter(|(k, _)| k != "seed").collect::<toml::Table>().into(),
             provenance: Provenance {
                 seconds: 1.0 / 7.0,
                 other: BTreeMap::from(["host", "device", "version", "out"].map(|k| (k.to_string(), "some text of usual length".into()))),
@@ -64,22 +64,29 @@ fn a_study_of_100_000_trials_opens_fast() {
     drop(file);
     let bytes = std::fs::metadata(dir.path().join("trials.jsonl")).unwrap().len();
 
-    let begun = Instant::now();
+    // Seconds of computing by this process, in user and system mode, where Linux tells.
+    let computed = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let fields: Vec<f64> = stat.rsplit(") ").next()?.split(' ').skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
+        Some(fields.iter().sum::<f64>() / 100.0)
+    };
+    let (begun, before) = (Instant::now(), computed());
     let results = Results::open(dir.path()).unwrap();
     let opened = begun.elapsed();
     let rows = results.rows();
-    let seconds = begun.elapsed();
+    let (seconds, computing) = (begun.elapsed(), computed().zip(before).map(|(a, b)| a - b));
     assert!(rows.len() == 100_000 && rows.iter().all(|r| r.record.is_some()));
     assert!(rows.iter().any(|r| r.stage == Stage::Confirm));
     let peak = std::fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|s| s.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()));
     println!(
-        "100,000 trials of {} bytes: opened in {opened:.2?}, with all rows {seconds:.2?}, peak memory {} MB",
+        "100,000 trials of {} bytes: opened in {opened:.2?}, with all rows {seconds:.2?}, {:.2} s of computing, peak memory {} MB",
         bytes / 100_000,
+        computing.unwrap_or(f64::NAN),
         peak.unwrap_or(0) / 1000
     );
     assert!(peak.is_none_or(|kb| kb < 1_000_000), "{peak:?} kB");
-    // The aim is 2 s on an idle machine; a loaded one gets twice that.
-    assert!(seconds.as_secs_f64() < 4.0, "{seconds:?}");
+    // Time on the clock says little where others compute too; computing for under 2 s ends in less on an idle machine, with two threads reading.
+    assert!(computing.unwrap_or(seconds.as_secs_f64()) < 2.0, "{seconds:?}, {computing:?} s of computing");
 }

@@ -185,7 +185,7 @@ fn any_number_of_jobs_gives_the_same_bits() {
 }
 
 fn killed_at_twenty_points_it_ends_with_the_same_bits() {
-    let text = GAP.replace("set.steps = 20", "set = { steps = 20, sleep_ms = 1 }");
+    let text = GAP.replace("set.steps = 20", "set = { steps = 20, sleep_ms = 3 }");
     let expected: Vec<String> = {
         let dir = folder();
         study(&text, dir.path(), 1).unwrap();
@@ -199,8 +199,8 @@ fn killed_at_twenty_points_it_ends_with_the_same_bits() {
     loop {
         let mut child = spawn_study(&file, &out, &["2"]);
         if kills < 20 {
-            std::thread::sleep(Duration::from_millis(u64::from(largebatch_random::below(&mut rng, 60))));
-            // A study that has already ended is not killed; the last ones may be.
+            std::thread::sleep(Duration::from_millis(u64::from(largebatch_random::below(&mut rng, 100))));
+            assert!(child.try_wait().unwrap().is_none(), "the study ended before it was killed 20 times: it has to be longer");
             kills += 1;
             child.kill().unwrap();
             let output = child.wait_with_output().unwrap();
