@@ -17,21 +17,21 @@ const STUDY_FILE: &str = "study.toml";
 
 /// Begins a study in a folder, or goes on with it: writes the resolved study, or compares with the one there.
 pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
-    std::fs::create_dir_all(folder).map_err(StudyError::io("creating", folder))?;
     let path = folder.join(STUDY_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(there) => {
-            // A file that is no TOML any more differs in everything.
-            let (there, here) = (lines(&there.parse().unwrap_or_default()), lines(&study.document));
-            if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            // Shards may begin at the same moment; each writes the same bytes under a name of its own, and the last rename wins.
-            replace(&path, &folder.join(format!("{STUDY_FILE}.{}", std::process::id())), study.resolved().as_bytes())?;
-            sync_folder(folder)
-        }
-        Err(e) => Err(StudyError::io("reading", &path)(e)),
+    if !path.exists() {
+        // Shards may begin at the same moment: each writes a file of its own, and the first to link it wins.
+        let beside = folder.join(format!("{STUDY_FILE}.{}", std::process::id()));
+        replace(&beside, &folder.join(format!("{STUDY_FILE}.{}.new", std::process::id())), study.resolved().as_bytes())?;
+        let linked = std::fs::hard_link(&beside, &path);
+        // Some file systems have no links; there a rename does, which does not tell who was first.
+        let placed = if path.exists() { std::fs::remove_file(&beside) } else { linked.or_else(|_| std::fs::rename(&beside, &path)) };
+        placed.map_err(StudyError::io("writing", &path))?;
+        sync_folder(folder)?;
     }
+    let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
+    // A file that is no TOML any more differs in everything.
+    let (there, here) = (lines(&there.parse().unwrap_or_default()), lines(&study.document));
+    if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
 }
 
 /// A document as values by path, such as `arm.sqrt.axes.batch_size`.

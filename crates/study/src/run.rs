@@ -68,8 +68,9 @@ pub fn run(
     options: RunOptions,
     watch: &mut dyn FnMut(&Progress, &Notice),
 ) -> Result<Summary, StudyError> {
-    begin(folder, &plan.study)?;
+    std::fs::create_dir_all(folder).map_err(StudyError::io("creating", folder))?;
     let mut journal = Journal::open(folder, options.shard)?;
+    begin(folder, &plan.study)?;
     let records = read_folder(folder)?;
     let jobs = options.jobs.max(1);
     let mut session = Session {

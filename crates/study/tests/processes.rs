@@ -246,6 +246,10 @@ fn a_dying_worker_is_its_trials_outcome() {
         study("name = \"mixed\"\nset.lr = 0.1\naxes.mode = ['', 'kill', 'panic', 'exit', 'error']\nconfirm.seeds = 2", dir.path(), 2)
             .unwrap();
     assert_eq!((summary.ran, summary.failed), (10, 8));
+    // A program that is not there is the study's error, not the trials'.
+    let start = || Command::new("no-such-program");
+    let result = run(&plan(GAP), folder().path(), Workers::Processes(&start), RunOptions::default(), &mut |_, _| {});
+    assert!(matches!(&result, Err(StudyError::Worker { program, .. }) if program == "no-such-program"), "{result:?}");
 }
 
 fn workers_end_with_their_parent() {

@@ -60,21 +60,24 @@ fn bca(values: &[f64], theta: f64) -> (f64, f64) {
     if values.iter().all(|v| v == &values[0]) {
         return (theta, theta);
     }
+    let deviations: Vec<f64> = values.iter().map(|v| v - theta).collect();
+    let (squares, cubes) = deviations.iter().fold((0.0, 0.0), |(s, c), d| (s + d * d, c + d * d * d));
     let mut rng = Key::new(0).word("bootstrap").rng();
-    let mut means: Vec<f64> =
-        (0..RESAMPLES).map(|_| (0..n).map(|_| values[below(&mut rng, n as u32) as usize]).sum::<f64>() / n as f64).collect();
+    let resample = |_| (0..n).map(|_| deviations[below(&mut rng, n as u32) as usize]).sum::<f64>() / n as f64;
+    let mut means: Vec<f64> = (0..RESAMPLES).map(resample).collect();
     means.sort_by(f64::total_cmp);
-    let (less, upto) = (means.partition_point(|m| *m < theta), means.partition_point(|m| *m <= theta));
-    // A bias of exactly 0 or 1 would be infinite; it cannot come from a mean that lies inside the data, but from rounding it may.
+    // A resampled mean that equals the mean counts half, also if rounding parts them.
+    let tie = 1e-9 * (squares / n as f64).sqrt();
+    let (less, upto) = (means.partition_point(|m| *m < -tie), means.partition_point(|m| *m <= tie));
+    // A share of 0 or 1 would be an infinite bias.
     let share = ((less + upto) as f64 / (2 * RESAMPLES) as f64).clamp(1e-4, 1.0 - 1e-4);
     let normal = Normal::standard();
     let bias = normal.inverse_cdf(share);
-    // Acceleration from the jackknife: for a mean, Σ d³ / (6 (Σ d²)^1.5) with d the deviations.
-    let (squares, cubes) = values.iter().map(|v| v - theta).fold((0.0, 0.0), |(s, c), d| (s + d * d, c + d * d * d));
+    // The jackknife's acceleration; for a mean it is Σ d³ / (6 (Σ d²)^1.5) with d the deviations.
     let acceleration = cubes / (6.0 * squares.powf(1.5));
     let end = |p: f64| {
         let z = bias + normal.inverse_cdf(p);
-        quantile(&means, normal.cdf(bias + z / (1.0 - acceleration * z)))
+        theta + quantile(&means, normal.cdf(bias + z / (1.0 - acceleration * z)))
     };
     (end(0.025), end(0.975))
 }
