@@ -100,7 +100,7 @@ impl Study {
                             "`{k}` is tuned, and a condition on it would change the search that it is part of; conditions see settings, axes and `arm`"
                         ),
                     );
-                } else if !settings.contains(&k.as_str()) {
+                } else if !settings.iter().any(|s| *s == k || k.strip_suffix(".name") == Some(s) || s.strip_suffix(".name") == Some(&k)) {
                     return fail("if", format!("no setting or axis of this file is named `{k}`{}", nearest(&k, &settings)));
                 }
             }

@@ -79,10 +79,10 @@ mod tests {
     use crate::file::Study;
     use crate::fixture::record;
 
-    /// The point chosen for (stop reason, steps, final metric) of two seeds at each point.
-    fn chosen(goal: &str, points: &[[(StopReason, u64, f64); 2]], higher_is_better: bool) -> Option<usize> {
+    /// The point chosen for (stop reason, steps, final metric) of each seed at each point.
+    fn chosen<const SEEDS: usize>(goal: &str, points: &[[(StopReason, u64, f64); SEEDS]], higher_is_better: bool) -> Option<usize> {
         let rates: Vec<String> = (1..=points.len()).map(|i| i.to_string()).collect();
-        let text = format!("name='x'\nstop.target=0.9\nsearch.lr=[{}]\ntune={{seeds=2, goal='{goal}'}}", rates.join(","));
+        let text = format!("name='x'\nstop.target=0.9\nsearch.lr=[{}]\ntune={{seeds={SEEDS}, goal='{goal}'}}", rates.join(","));
         let plan = Plan::new(Study::parse(&text, "x", &[]).unwrap(), &|_| Ok(())).unwrap();
         let trials = plan.tune_ids(0).into_iter().zip(points.iter().flatten());
         let records = trials.map(|(id, (stop, steps, metric))| {
@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn the_fewest_steps_win_but_not_over_seeds_that_never_arrive() {
         use StopReason::{Finished, TargetReached};
-        let slow = [(TargetReached, 90, 0.9), (TargetReached, 80, 0.9)];
-        let rash = [(TargetReached, 10, 0.9), (Finished, 100, 0.8)];
-        let never = [(Finished, 100, 0.89), (Finished, 100, 0.89)];
+        let slow = [(TargetReached, 90, 0.9), (TargetReached, 80, 0.9), (TargetReached, 70, 0.9)];
+        let rash = [(TargetReached, 10, 0.9), (TargetReached, 10, 0.9), (Finished, 100, 0.8)];
+        let never = [(Finished, 100, 0.89), (Finished, 100, 0.89), (Finished, 100, 0.89)];
         assert_eq!(chosen("fewest_steps", &[never.clone(), rash.clone(), slow], true), Some(2));
         assert_eq!(chosen("fewest_steps", &[never.clone(), rash], true), Some(1));
         assert_eq!(chosen("fewest_steps", &[never], true), None);

@@ -128,7 +128,11 @@ impl Builder<'_> {
                         }
                         // `optimizer.name` of an axis `optimizer` that holds tables; `optimizer` of settings that have `optimizer.name`.
                         let (parent, child) = k.rsplit_once('.').unwrap_or((k, ""));
-                        compared(parent).and_then(|t| t.get(child)).or_else(|| draft.set.get(&format!("{k}.name"))).cloned()
+                        let inside = |v: &Value| if child == "name" && v.is_str() { Some(v.clone()) } else { v.get(child).cloned() };
+                        compared(parent)
+                            .or_else(|| draft.set.get(parent))
+                            .and_then(inside)
+                            .or_else(|| draft.set.get(&format!("{k}.name")).cloned())
                     })
                 }),
             };

@@ -29,7 +29,7 @@ pub(crate) fn nest(flat: &Table) -> Table {
     out
 }
 
-/// Sets a dotted key of a nested table; whatever stands in the way of the path is replaced.
+/// Sets a dotted key of a nested table; a text that stands in the way becomes the `name` beside it, anything else is replaced.
 pub(crate) fn insert(table: &mut Table, path: &str, value: Value) {
     match path.split_once('.') {
         None => {
@@ -37,8 +37,10 @@ pub(crate) fn insert(table: &mut Table, path: &str, value: Value) {
         }
         Some((head, rest)) => {
             let slot = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
-            if !slot.is_table() {
-                *slot = Value::Table(Table::new());
+            match slot {
+                Value::Table(_) => {}
+                Value::String(name) => *slot = Value::Table(Table::from_iter([("name".to_string(), Value::String(std::mem::take(name)))])),
+                _ => *slot = Value::Table(Table::new()),
             }
             if let Value::Table(inner) = slot {
                 insert(inner, rest, value);
@@ -60,25 +62,37 @@ pub fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
 }
 
-/// Lays `new` over `old`, both flat. A later value replaces an earlier one, a table replaces a plain value of its name and the reverse; where a
-/// table's `name` changes (another schedule, another optimizer), the options of the old name go.
+/// Lays `new` over `old`, both flat. A later value replaces an earlier one.
+///
+/// A choice such as `optimizer` is a plain name, or a table with `name` and options, and these meet: an option turns a plain name into a table, a name that
+/// changes drops the options of the old one, and a name that is the same or the first one joins the options that are there.
 pub(crate) fn overlay(old: &mut Table, new: &Table) {
+    let mut laid = Vec::new();
     for (path, value) in new {
+        let named = format!("{path}.name");
+        let mut path = path.clone();
         if let Some(parent) = path.strip_suffix(".name")
-            && old.get(path).is_some_and(|v| v != value)
+            && old.get(&path).or_else(|| old.get(parent)).is_some_and(|v| v != value)
         {
-            old.retain(|k, _| !is_below(k, parent));
+            old.retain(|k, _| k != parent && !is_below(k, parent));
+        } else if value.is_str() && old.keys().any(|k| is_below(k, &path)) && old.get(&named).is_none_or(|v| v == value) {
+            path = named;
         }
-        make_room(old, path);
+        make_room(old, &path);
+        laid.push((path, value.clone()));
     }
-    for (path, value) in new {
-        old.insert(path.clone(), value.clone());
-    }
+    old.extend(laid);
 }
 
-/// Removes what a value at `path` makes meaningless: what lies below it, and plain values above it.
+/// Removes what a value at `path` makes meaningless: what lies below it, and plain values above it, of which a text becomes the `name` beside it.
 pub(crate) fn make_room(flat: &mut Table, path: &str) {
-    flat.retain(|k, _| !is_below(k, path) && !is_below(path, k));
+    flat.retain(|k, _| !is_below(k, path));
+    let above: Vec<String> = flat.keys().filter(|k| is_below(path, k)).cloned().collect();
+    for k in above {
+        if let Some(name @ Value::String(_)) = flat.remove(&k) {
+            flat.insert(format!("{k}.name"), name);
+        }
+    }
 }
 
 /// Whether `key` lies below `parent`: `a.b.c` below `a.b` and `a`.
@@ -116,6 +130,14 @@ mod tests {
             table("s = { every = 3, name = 'step', factor = 2 }")
         );
         assert_eq!(lay("o = 'sgd'", "o.name = 'lars'"), table("o.name = 'lars'"));
-        assert_eq!(lay("o.name = 'lars'", "o = 'sgd'"), table("o = 'sgd'"));
+        assert_eq!(lay("o.name = 'lars'\no.eps = 1", "o = 'sgd'"), table("o = 'sgd'"));
+        assert_eq!(lay("o = 'lars'", "o.eps = 1"), table("o = { name = 'lars', eps = 1 }"));
+        assert_eq!(lay("o = 'lars'", "o = { name = 'lamb', eps = 1 }"), table("o = { name = 'lamb', eps = 1 }"));
+        assert_eq!(lay("o.eps = 1", "o = 'lars'"), table("o = { name = 'lars', eps = 1 }"));
+        assert_eq!(lay("o = { name = 'lars', eps = 1 }", "o = 'lars'"), table("o = { name = 'lars', eps = 1 }"));
+        assert_eq!(lay("o = 3", "o.eps = 1"), table("o.eps = 1"));
+        let mut nested = table("o = 'lars'");
+        insert(&mut nested, "o.eps", Value::Integer(1));
+        assert_eq!(nested, table("o = { name = 'lars', eps = 1 }"));
     }
 }

@@ -44,6 +44,7 @@ fn gap_derives_and_tunes() {
     }
     assert_eq!(setting(&c, "arm=lars", "lr"), 0.1);
     assert_eq!(setting(&c, "arm=linear, warm-up", "schedule.warmup.start"), 1.0 / 32.0);
+    assert_eq!(c[4].1["schedule"]["name"].as_str(), Some("constant"), "a warm-up joins the plain name of its schedule");
     assert_eq!((setting(&c, "arm=longer", "epochs"), setting(&c, "arm=linear", "epochs")), (640.0, 20.0));
     let full = configs(&recipe("gap", &["dataset=mnist"]));
     assert_eq!(
@@ -59,12 +60,12 @@ fn the_other_recipes_expand() {
     assert_eq!((keskar.tune_count(), keskar.confirm_count()), (0, 10));
     let c = configs(&keskar);
     assert_eq!((setting(&c, "batch_size=256", "epochs"), setting(&c, "batch_size=6000", "epochs")), (40.0, 150.0));
-    assert_eq!(recipe("keskar-c1", &["train_examples=50000", "confirm.seeds=5"]).groups[1].config["batch_size"].as_integer(), Some(5000));
+    assert_eq!(recipe("keskar-c1", &["data.validation=0", "confirm.seeds=5"]).groups[1].config["batch_size"].as_integer(), Some(5000));
 
     let hoffer = configs(&recipe("hoffer-f1", &[]));
     assert_eq!((setting(&hoffer, "arm=large", "lr"), setting(&hoffer, "arm=+ sqrt rate", "lr")), (0.1, 0.4));
     assert_eq!(
-        (setting(&hoffer, "arm=+ regime adaptation", "epochs"), setting(&hoffer, "arm=+ regime adaptation", "model.ghost_batch")),
+        (setting(&hoffer, "arm=+ regime adaptation", "epochs"), setting(&hoffer, "arm=+ regime adaptation", "ghost_batch")),
         (160.0, 128.0)
     );
 
@@ -113,6 +114,12 @@ fn conditions_change_values_and_fold_axes() {
     assert_eq!(groups.iter().map(|g| describe(&g.labels)).collect::<Vec<_>>(), ["schedule=cosine", "schedule=step"]);
     assert_eq!((groups[0].config["lr"].as_integer(), groups[1].config["lr"].as_integer()), (Some(1), Some(2)));
     assert_eq!(get(&groups[1].config, "schedule.factor").and_then(number), Some(0.1));
+    // Options beside a plain name, wherever the name comes from.
+    let text = "name='x'\nset.lr=1\naxes.optimizer=['sgd','lars']\nconfirm.seeds=1\n[[when]]\nif.optimizer='lars'\nset.optimizer.eps=0.5\nsearch.optimizer.coefficient=[2, 3]\n[[when]]\nif.optimizer.name='sgd'\nset.lr=5";
+    let groups = configs(&plan(text).unwrap());
+    assert_eq!(groups[0].1["optimizer"].as_str(), Some("sgd"));
+    assert_eq!(groups[0].1["lr"].as_integer(), Some(5));
+    assert_eq!(groups[1].1["optimizer"].to_string(), "{ coefficient = 2, eps = 0.5, name = \"lars\" }");
     // Examples become steps, rounded up.
     let text = "name='x'\nset.lr=1\naxes.batch_size=[30, 64]\nbudget.examples=1000\nconfirm.seeds=1";
     assert_eq!(plan(text).unwrap().groups.iter().map(|g| g.config["steps"].as_integer().unwrap()).collect::<Vec<_>>(), [34, 16]);
