@@ -1,10 +1,11 @@
 //! What serde cannot see: contradictions within a study file, each with its line.
 
+use largebatch_schedule::Scaling;
 use toml::{Table, Value};
 
 use crate::axis::Axes;
 use crate::error::StudyError;
-use crate::file::{Budget, Part, Rate, Scaling, Seeds, Study};
+use crate::file::{Budget, Part, Rate, Seeds, Study};
 use crate::rules::StopRules;
 use crate::sequence::{MAX_DIMENSIONS, Method};
 use crate::settings::{flatten, get, is_below};

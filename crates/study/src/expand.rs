@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use largebatch_schedule::Scaling;
 use toml::{Table, Value};
 
 use crate::axis::{Axes, Axis};
 use crate::check::holds;
 use crate::error::StudyError;
-use crate::file::{Budget, Part, Rate, Scaling, Study};
+use crate::file::{Budget, Part, Rate, Study};
 use crate::plan::{Derived, Group, in_group, set_rate};
 use crate::rules::StopRules;
 use crate::sequence::Method;
@@ -193,7 +194,7 @@ impl Builder<'_> {
         let mut config = nest(&draft.set);
         if let Some(rate @ Rate { base_rate: Some(base), base_batch: Some(base_batch), .. }) = &draft.rate {
             let batch = batch(&draft.set).map_err(|m| error(".rate", m))?;
-            set_rate(&mut config, rate, *base, rate.scaling.factor(batch, *base_batch as f64));
+            set_rate(&mut config, rate, *base, rate.scaling.factor(batch as usize, *base_batch as usize));
         }
         self.rates.push(draft.rate.filter(|r| r.from.is_some()));
         self.groups.push(Group { labels, config, points, derived: None, stop: draft.stop });
@@ -287,7 +288,7 @@ impl Builder<'_> {
             let size = |g: &Group| g.config.get(key::BATCH).and_then(number).filter(|b| *b > 0.0);
             let factor = match (rate.scaling, size(&self.groups[i]), size(base)) {
                 (Scaling::None, ..) => 1.0,
-                (scaling, Some(batch), Some(base)) => scaling.factor(batch, base),
+                (scaling, Some(batch), Some(base)) => scaling.factor(batch as usize, base as usize),
                 _ => return Err(error(format!("scaling needs a fixed `{}` in both arms", key::BATCH))),
             };
             self.groups[i].derived = Some(Derived { from, factor, rate });

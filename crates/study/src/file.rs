@@ -1,3 +1,4 @@
+use largebatch_schedule::Scaling;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
@@ -87,30 +88,6 @@ pub struct Part {
     /// As [`Study::stop`], rule by rule.
     #[serde(default)]
     pub stop: StopRules,
-}
-
-/// How the rate follows the batch size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scaling {
-    /// The same rate.
-    #[default]
-    None,
-    /// √(batch / base batch) times the base rate.
-    Sqrt,
-    /// batch / base batch times the base rate.
-    Linear,
-}
-
-impl Scaling {
-    /// The factor on the base rate.
-    pub fn factor(self, batch: f64, base_batch: f64) -> f64 {
-        match self {
-            Scaling::None => 1.0,
-            Scaling::Sqrt => (batch / base_batch).sqrt(),
-            Scaling::Linear => batch / base_batch,
-        }
-    }
 }
 
 /// A rate derived from that of a base batch size, either given here or tuned by another arm.

@@ -122,7 +122,7 @@ mod worker;
 pub use axis::{Axes, Axis, Spread};
 pub use choice::Choice;
 pub use error::StudyError;
-pub use file::{Budget, Confirm, Goal, Part, Rate, Scaling, Seeds, Study, Tune};
+pub use file::{Budget, Confirm, Goal, Part, Rate, Seeds, Study, Tune};
 pub use journal::Shard;
 pub use plan::{Check, Derived, Group, Plan, Problem};
 pub use progress::{Best, Notice, Progress};
