@@ -8,6 +8,7 @@ use crate::error::StudyError;
 use crate::file::Study;
 use crate::journal::{read_folder, replace, sync_folder};
 use crate::plan::Plan;
+use crate::progress::Progress;
 use crate::record::TrialRecord;
 use crate::settings::number;
 use crate::trial::{Labels, RunId, Stage, key};
@@ -139,6 +140,21 @@ impl Results {
             }));
         }
         rows
+    }
+
+    /// How far the study is, with the time to its end for so many jobs. No trial counts as running: the folder does not tell.
+    pub fn progress(&self, jobs: usize) -> Progress {
+        let mut progress = Progress::new(jobs.max(1));
+        progress.total = self.plan.tune_count() + self.plan.confirm_count();
+        let mut seen = HashSet::new();
+        for row in self.rows() {
+            match row.record {
+                _ if !seen.insert(row.id.clone()) => progress.total -= 1,
+                Some(record) => progress.done(record),
+                None => progress.expect(&self.plan.groups[row.group].labels),
+            }
+        }
+        progress
     }
 
     /// The reported records of a group: stage confirm, or the chosen point's tuning trials in a study without that stage.

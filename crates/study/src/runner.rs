@@ -47,13 +47,14 @@ pub enum Event {
 pub struct Outcome {
     /// Whether the loss left the finite numbers or the trainer's bound.
     pub diverged: bool,
-    /// Final figures by name; a name that starts with `test` belongs to stage confirm.
+    /// Final figures by name: `train_loss`, the validation metric under its name, `train_accuracy`, and in stage confirm alone `test_accuracy` and
+    /// `test_examples`, the size of the test part, which its binomial error needs.
     pub metrics: BTreeMap<String, f64>,
     /// Steps done.
     pub steps: u64,
     /// Examples seen.
     pub examples: u64,
-    /// Host, device name, versions, memory, paths.
+    /// Host, device name, versions, memory, paths; `version` is the program's, and the report warns when it varies.
     pub provenance: BTreeMap<String, serde_json::Value>,
 }
 

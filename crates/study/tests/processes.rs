@@ -392,8 +392,13 @@ fn a_reader_sees_the_study_while_it_runs() {
         let results = Results::open(&out).unwrap();
         assert!(results.records.keys().any(|k| k.0 == id));
         seen += 1;
+        let progress = results.progress(2);
+        assert!(progress.total == 34 && progress.done >= seen && progress.eta().is_some(), "{progress:?}");
     }
     assert!(child.wait().unwrap().success() && seen == 34);
+    let progress = Results::open(&out).unwrap().progress(2);
+    assert_eq!((progress.done, progress.diverged, progress.eta()), (34, 2, Some(Duration::ZERO)));
+    assert!(progress.best.unwrap().value > 0.9);
 }
 
 fn main() {
