@@ -8,7 +8,7 @@ use crate::error::StudyError;
 use crate::file::{Budget, Part, Rate, Seeds, Study};
 use crate::rules::StopRules;
 use crate::sequence::{MAX_DIMENSIONS, Method};
-use crate::settings::{flatten, get, is_below};
+use crate::settings::{flatten, get};
 use crate::trial::key;
 
 impl Study {
@@ -164,7 +164,9 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
                 "arm" => return Err((at, "`arm` names the arms and cannot be a setting".into())),
                 _ => {}
             }
-            if let Some((other, _)) = seen.iter().find(|(_, o)| o == k || is_below(k, o) || is_below(o, k)) {
+            // A choice's options may stand beside its name, `optimizer.momentum` beside `optimizer`.
+            let choice = |k: &str| k.strip_suffix(".name").unwrap_or(k).to_string();
+            if let Some((other, _)) = seen.iter().find(|(_, o)| choice(o) == choice(k)) {
                 return Err((at, format!("`{k}` stands under both `{other}` and `{section}`: a setting is fixed, compared or tuned")));
             }
             if *k == key::RATE && part.rate.is_some() {

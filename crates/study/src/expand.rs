@@ -12,7 +12,7 @@ use crate::file::{Budget, Part, Rate, Study};
 use crate::plan::{Derived, Group, in_group, set_rate};
 use crate::rules::StopRules;
 use crate::sequence::Method;
-use crate::settings::{flatten, is_below, make_room, nest, number, overlay};
+use crate::settings::{flatten, is_below, nest, number, overlay};
 use crate::trial::{Labels, key};
 
 /// The groups of a study, in the order of its arms and axes.
@@ -47,26 +47,26 @@ impl Draft {
     fn apply(&mut self, part: &Part) {
         let clear = |list: &mut Vec<(String, Axis)>, path: &str| list.retain(|(k, _)| k != path && !is_below(k, path));
         let set = flatten(&part.set);
+        // First everything that this part replaces goes, then what it brings comes; so its own plain names and options stand beside each other.
         for path in set.keys() {
             clear(&mut self.axes, path);
             clear(&mut self.search, path);
         }
-        overlay(&mut self.set, &set);
         if part.rate.as_ref().is_some_and(|r| r.from.is_some()) {
             self.search.clear();
         }
-        for (path, axis) in &part.axes.0 {
-            self.set.remove(path);
-            make_room(&mut self.set, path);
+        for (path, _) in &part.axes.0 {
+            let choice = path.strip_suffix(".name").unwrap_or(path);
+            self.set.retain(|k, _| k != choice && !is_below(k, choice));
             clear(&mut self.search, path);
-            replace(&mut self.axes, path, axis);
         }
-        for (path, axis) in &part.search.0 {
-            self.set.remove(path);
-            make_room(&mut self.set, path);
+        for (path, _) in &part.search.0 {
+            self.set.retain(|k, _| k != path && !is_below(k, path));
             clear(&mut self.axes, path);
-            replace(&mut self.search, path, axis);
         }
+        part.axes.0.iter().for_each(|(path, axis)| replace(&mut self.axes, path, axis));
+        part.search.0.iter().for_each(|(path, axis)| replace(&mut self.search, path, axis));
+        overlay(&mut self.set, &set);
         let own_rate = set.contains_key(key::RATE) || has(&part.axes, key::RATE) || has(&part.search, key::RATE);
         if own_rate {
             self.rate = None;

@@ -85,7 +85,7 @@ pub(crate) fn overlay(old: &mut Table, new: &Table) {
 }
 
 /// Removes what a value at `path` makes meaningless: what lies below it, and plain values above it, of which a text becomes the `name` beside it.
-pub(crate) fn make_room(flat: &mut Table, path: &str) {
+fn make_room(flat: &mut Table, path: &str) {
     flat.retain(|k, _| !is_below(k, path));
     let above: Vec<String> = flat.keys().filter(|k| is_below(path, k)).cloned().collect();
     for k in above {

@@ -357,6 +357,18 @@ fn shards_are_the_same_study() {
     let mut children: Vec<Child> = ["1/3", "2/3", "3/3"].iter().map(|s| shard(dir.path(), s)).collect();
     assert!(children.iter_mut().all(|c| c.wait().unwrap().success()));
     compare(dir.path());
+    // Without tuning the trials themselves go round: each shard runs its own and no other.
+    let fixed = plan("name = 'fixed'\nset.lr = 0.1\naxes.batch_size = [1, 2]\nconfirm.seeds = 5");
+    let seeds: Vec<Vec<u64>> = ["1/3", "2/3", "3/3"]
+        .iter()
+        .map(|s| {
+            let (dir, options) = (folder(), RunOptions { shard: Some(s.parse().unwrap()), ..Default::default() });
+            run(&fixed, dir.path(), Workers::Threads(&Toy), options, &mut |_, _| {}).unwrap();
+            let results = Results::open(dir.path()).unwrap();
+            results.rows().iter().filter(|r| r.record.is_some()).map(|r| r.seed).collect()
+        })
+        .collect();
+    assert_eq!(seeds, [vec![0, 3, 1, 4], vec![1, 4, 2], vec![2, 0, 3]]);
     // On machines that do not see each other, the files brought together afterwards.
     let dir = folder();
     for s in ["3/3", "1/3", "2/3"] {

@@ -120,9 +120,28 @@ fn conditions_change_values_and_fold_axes() {
     assert_eq!(groups[0].1["optimizer"].as_str(), Some("sgd"));
     assert_eq!(groups[0].1["lr"].as_integer(), Some(5));
     assert_eq!(groups[1].1["optimizer"].to_string(), "{ coefficient = 2, eps = 0.5, name = \"lars\" }");
+    let text =
+        "name='x'\nset={lr=1, optimizer.decay=2}\naxes.optimizer=['sgd','lars']\nconfirm.seeds=1\n[[when]]\nif.optimizer='lars'\nset.lr=3";
+    let groups = configs(&plan(text).unwrap());
+    assert_eq!(
+        groups.iter().map(|g| g.1["optimizer"].to_string()).collect::<Vec<_>>(),
+        ["{ decay = 2, name = \"sgd\" }", "{ decay = 2, name = \"lars\" }"]
+    );
     // Examples become steps, rounded up.
     let text = "name='x'\nset.lr=1\naxes.batch_size=[30, 64]\nbudget.examples=1000\nconfirm.seeds=1";
     assert_eq!(plan(text).unwrap().groups.iter().map(|g| g.config["steps"].as_integer().unwrap()).collect::<Vec<_>>(), [34, 16]);
+}
+
+/// The whole chosen point is taken, and nothing is tuned beside it.
+#[test]
+fn a_derived_arm_takes_every_tuned_setting() {
+    let text = "name='x'\nset.optimizer='momentum'\nsearch={lr=[0.5], optimizer.momentum=[0.8, 0.9]}\nconfirm.seeds=1\n[[arm]]\nname='a'\nset.batch_size=2\n[[arm]]\nname='b'\nset.batch_size=8\nrate={from='a', scaling='linear'}";
+    let plan = plan(text).unwrap();
+    assert_eq!((plan.tune_count(), plan.groups[1].points.len()), (2, 0));
+    let choices = [Some(Choice { point: 1, score: 0.0, seeds: 1 }), None];
+    let config = &plan.confirm_trials(1, &choices)[0].config;
+    assert_eq!(config["lr"].as_float(), Some(2.0));
+    assert_eq!(config["optimizer"].to_string(), "{ momentum = 0.9, name = \"momentum\" }");
 }
 
 /// The example of the crate's documentation.
@@ -150,6 +169,7 @@ fn wrong_files_name_the_line() {
         ("set.lr = [", 5, ""),
         ("set.lr = 1\naxes.lr = [1, 2]", 6, "stands under both `set` and `axes`"),
         ("axes.lr = [1, 2]\nsearch.lr = [1, 2]", 6, "fixed, compared or tuned"),
+        ("set.o.name = 'a'\naxes.o = ['b', 'c']", 6, "both `set` and `axes`"),
         ("set.seed = 1", 5, "confirm.seeds"),
         ("set.split_seed = 1", 5, "top of the file"),
         ("set.lr = nan", 5, "finite"),
