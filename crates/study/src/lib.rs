@@ -1,1 +1,137 @@
-//! Skeleton.
+//! Studies: many training runs as one experiment that is reproducible, resumable and spread over processes and machines.
+//!
+//! This crate sees a trial as data and knows no optimizer. The train crate's side is two functions: a [`Check`] that validates a configuration while a study is
+//! planned, and a [`Runner`] that trains one. The crate makes trials of a study file ([`Study`], [`Plan`]), runs them ([`run`](run()), in worker processes that
+//! [`serve`]), keeps their records ([`TrialRecord`], a line of `trials.jsonl` each), and reads and judges them ([`Results`], [`statistics`]).
+//!
+//! # Study files
+//! ```toml
+//! name = "linear-rule"
+//! about = "What the paper did, what differs here, how long it takes."
+//! threads = 1                       # of each trial, whatever the number of jobs
+//! split_seed = 0                    # which examples are held out; the same for all trials
+//!
+//! [set]                             # settings of every training run, any keys, dotted or nested
+//! dataset = "digits"
+//! optimizer = "momentum"
+//!
+//! [axes]                            # what is compared: each combination is a group
+//! batch_size = [64, 256, 1024]
+//!
+//! [search]                          # what is tuned within each group
+//! lr = { log_uniform = [0.001, 1.0], points = 7 }
+//!
+//! [budget]                          # one of epochs, steps, examples
+//! epochs = 20
+//!
+//! [stop]                            # rules on the trial alone
+//! target = 0.97
+//! plateau = { epochs = 10, improvement = 0.01 }
+//! hopeless = { after = 0.2 }
+//!
+//! [tune]                            # stage tune: on validation, with seeds of its own
+//! seeds = 2
+//! method = "grid"                   # or random, halton, sobol with `trials` and `search_seed`
+//! goal = "best_validation"          # or fewest_steps, to `stop.target`
+//!
+//! [confirm]                         # stage confirm: the chosen settings, fresh seeds, the test part
+//! seeds = 10
+//!
+//! [[arm]]                           # named cases: each may say set, axes, search, rate, budget, stop
+//! name = "tuned"
+//!
+//! [[arm]]
+//! name = "linear"
+//! set.batch_size = 1024
+//! rate = { from = "base", scaling = "linear", warmup = { epochs = 5 } }
+//!
+//! [[arm]]
+//! name = "base"
+//! set.batch_size = 64
+//!
+//! [[when]]                          # conditions: each may say the same as an arm
+//! if = { optimizer = ["lars", "lamb"] }
+//! search.lr = { log_uniform = [0.1, 100.0], points = 7 }
+//! ```
+//! The top level, then the arm, then the conditions that hold, in order: what comes later wins. A setting, an axis, a search and a `rate` of the same key
+//! replace each other, and `rate.from` replaces every search, because the whole chosen point of the other arm is taken. A table whose `name` changes drops the
+//! old name's options. An arm can override an axis by a setting, and then has one group for it.
+//!
+//! `rate` derives the peak rate from a base batch size: `from` another arm, whose chosen rate and own batch size are the base, or from `base_rate` and
+//! `base_batch`. Its `warmup` is written to `schedule.warmup` with `start` = base rate / peak rate, the gradual warm-up of Goyal et al.
+//! `budget.at_batch` gives every batch size as many steps as `epochs` have at that batch size.
+//!
+//! # A study from code
+//! ```
+//! use std::ops::ControlFlow;
+//! use largebatch_study::{Event, Outcome, Plan, Results, RunOptions, Runner, Started, Study, Trial, Workers, get, number, run};
+//!
+//! struct Parabola;
+//! impl Runner for Parabola {
+//!     fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+//!         let lr = get(&trial.config, "lr").and_then(number).ok_or("no lr")?;
+//!         let accuracy = 1.0 - (lr - 0.3).powi(2) + 1e-3 * trial.seed as f64 / 1e6;
+//!         let _ = emit(Event::Started(Started {
+//!             train_examples: 10, budget_steps: 1, metric: "validation_accuracy".into(), higher_is_better: true, constant_loss: None,
+//!         }));
+//!         let _ = emit(Event::Point { step: 1, examples: 10, train_loss: 0.1, validation: Some(accuracy) });
+//!         let metrics = [("validation_accuracy".to_string(), accuracy)].into();
+//!         Ok(Outcome { diverged: false, metrics, steps: 1, examples: 10, provenance: Default::default() })
+//!     }
+//! }
+//!
+//! let text = "name = 'parabola'\nsearch.lr = [0.1, 0.3, 0.9]\nconfirm.seeds = 5";
+//! let plan = Plan::new(Study::parse(text, "parabola.toml", &[])?, &|_| Ok(()))?;
+//! let folder = tempfile::tempdir().unwrap();
+//! let summary = run(&plan, folder.path(), Workers::Threads(&Parabola), RunOptions::default(), &mut |_, _| {})?;
+//! assert_eq!(summary.ran, 3 + 5);
+//! let results = Results::open(folder.path())?;
+//! assert_eq!(results.rate(0), Some(0.3));
+//! assert_eq!(results.reported(0).len(), 5);
+//! # Ok::<(), largebatch_study::StudyError>(())
+//! ```
+//!
+//! # On disk
+//! A study's folder holds `study.toml` (the study with overrides), `trials.jsonl` or a `trials-2of8.jsonl` of each shard, and a lock file beside each. A line of a journal is
+//! one finished trial; it is on disk before it is reported done. A line that was torn by a crash is ignored and cut off at the next run. When a run is complete
+//! its journal is put into the plan's order, so that it does not depend on the number of jobs or on interruptions; what may differ between two runs of a trial
+//! stands in each record's `provenance` alone.
+
+mod axis;
+mod check;
+mod choice;
+mod error;
+mod expand;
+mod file;
+#[cfg(test)]
+mod fixture;
+mod journal;
+mod plan;
+mod progress;
+mod record;
+mod results;
+mod rules;
+mod run;
+mod runner;
+mod sequence;
+mod settings;
+pub mod statistics;
+mod trial;
+mod worker;
+
+pub use axis::{Axes, Axis, Spread};
+pub use choice::Choice;
+pub use error::StudyError;
+pub use file::{Budget, Confirm, Goal, Part, Rate, Seeds, Study, Tune};
+pub use journal::Shard;
+pub use plan::{Check, Derived, Group, Plan, Problem};
+pub use progress::{Best, Notice, Progress};
+pub use record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
+pub use results::{Results, Row, Series};
+pub use rules::{Hopeless, Plateau, StopRules};
+pub use run::{RunOptions, Summary, Workers, run};
+pub use runner::{Event, Outcome, Runner, Started, execute};
+pub use sequence::{MAX_DIMENSIONS, Method};
+pub use settings::{get, number};
+pub use trial::{Labels, RunId, Stage, Trial, describe, key};
+pub use worker::{Start, serve};

@@ -1,0 +1,302 @@
+//! From a study file to its groups: parts are added up, axes multiplied, derived rates linked.
+
+use std::collections::{BTreeMap, HashSet};
+
+use largebatch_schedule::Scaling;
+use toml::{Table, Value};
+
+use crate::axis::{Axes, Axis};
+use crate::check::holds;
+use crate::error::StudyError;
+use crate::file::{Budget, Part, Rate, Study};
+use crate::plan::{Derived, Group, in_group, set_rate};
+use crate::rules::StopRules;
+use crate::sequence::Method;
+use crate::settings::{flatten, is_below, nest, number, overlay};
+use crate::trial::{Labels, key};
+
+/// The groups of a study, in the order of its arms and axes.
+pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {
+    let mut builder = Builder { parts: study.parts(), study, groups: Vec::new(), rates: Vec::new(), seen: HashSet::new() };
+    if study.arms.is_empty() {
+        builder.expand(None, &mut Table::new())?;
+    }
+    for arm in 0..study.arms.len() {
+        builder.expand(Some(arm), &mut Table::new())?;
+    }
+    builder.link()?;
+    Ok(builder.groups)
+}
+
+fn has(axes: &Axes, key: &str) -> bool {
+    axes.0.iter().any(|a| a.0 == key)
+}
+
+/// What the parts of a file add up to for one group.
+#[derive(Default)]
+struct Draft {
+    set: Table,
+    axes: Vec<(String, Axis)>,
+    search: Vec<(String, Axis)>,
+    rate: Option<Rate>,
+    budget: Option<Budget>,
+    stop: StopRules,
+}
+
+impl Draft {
+    fn apply(&mut self, part: &Part) {
+        let clear = |list: &mut Vec<(String, Axis)>, path: &str| list.retain(|(k, _)| k != path && !is_below(k, path));
+        let set = flatten(&part.set);
+        // First everything that this part replaces goes, then what it brings comes; so its own plain names and options stand beside each other.
+        for path in set.keys() {
+            clear(&mut self.axes, path);
+            clear(&mut self.search, path);
+        }
+        if part.rate.as_ref().is_some_and(|r| r.from.is_some()) {
+            self.search.clear();
+        }
+        for (path, _) in &part.axes.0 {
+            let choice = path.strip_suffix(".name").unwrap_or(path);
+            self.set.retain(|k, _| k != choice && !is_below(k, choice));
+            clear(&mut self.search, path);
+        }
+        for (path, _) in &part.search.0 {
+            self.set.retain(|k, _| k != path && !is_below(k, path));
+            clear(&mut self.axes, path);
+        }
+        part.axes.0.iter().for_each(|(path, axis)| replace(&mut self.axes, path, axis));
+        part.search.0.iter().for_each(|(path, axis)| replace(&mut self.search, path, axis));
+        overlay(&mut self.set, &set);
+        let own_rate = set.contains_key(key::RATE) || has(&part.axes, key::RATE) || has(&part.search, key::RATE);
+        if own_rate {
+            self.rate = None;
+        }
+        if let Some(rate) = &part.rate {
+            self.set.remove(key::RATE);
+            clear(&mut self.axes, key::RATE);
+            clear(&mut self.search, key::RATE);
+            self.rate = Some(rate.clone());
+        }
+        if set.contains_key(key::EPOCHS) || set.contains_key(key::STEPS) || has(&part.axes, key::EPOCHS) || has(&part.axes, key::STEPS) {
+            self.budget = None;
+        }
+        if let Some(budget) = &part.budget {
+            for k in [key::EPOCHS, key::STEPS] {
+                self.set.remove(k);
+                clear(&mut self.axes, k);
+            }
+            self.budget = Some(budget.clone());
+        }
+        self.stop.target = part.stop.target.or(self.stop.target);
+        self.stop.plateau = part.stop.plateau.or(self.stop.plateau);
+        self.stop.hopeless = part.stop.hopeless.or(self.stop.hopeless);
+    }
+}
+
+fn replace(list: &mut Vec<(String, Axis)>, path: &str, axis: &Axis) {
+    match list.iter_mut().find(|(k, _)| k == path) {
+        Some(slot) => slot.1 = axis.clone(),
+        None => list.push((path.into(), axis.clone())),
+    }
+}
+
+struct Builder<'a> {
+    study: &'a Study,
+    parts: Vec<(String, Part)>,
+    groups: Vec<Group>,
+    rates: Vec<Option<Rate>>,
+    seen: HashSet<String>,
+}
+
+impl Builder<'_> {
+    /// The parts that hold for an arm and the axes' values assigned so far, added up.
+    fn draft(&self, arm: Option<usize>, assigned: &Table) -> Draft {
+        let mut draft = Draft::default();
+        let arms = self.study.arms.len();
+        let name = arm.and_then(|a| self.study.arms[a].name.clone());
+        for (i, (_, part)) in self.parts.iter().enumerate() {
+            let applies = match i {
+                0 => true,
+                i if i <= arms => arm == Some(i - 1),
+                _ => part.condition.as_ref().is_some_and(|condition| {
+                    holds(condition, &|k| {
+                        if k == "arm" {
+                            return name.clone().map(Value::String);
+                        }
+                        let compared = |k: &str| draft.axes.iter().any(|a| a.0 == k).then(|| assigned.get(k)).flatten();
+                        if let Some(value) = compared(k).or_else(|| draft.set.get(k)) {
+                            return Some(value.clone());
+                        }
+                        // `optimizer.name` of an axis `optimizer` that holds tables; `optimizer` of settings that have `optimizer.name`.
+                        let (parent, child) = k.rsplit_once('.').unwrap_or((k, ""));
+                        let inside = |v: &Value| if child == "name" && v.is_str() { Some(v.clone()) } else { v.get(child).cloned() };
+                        compared(parent)
+                            .or_else(|| draft.set.get(parent))
+                            .and_then(inside)
+                            .or_else(|| draft.set.get(&format!("{k}.name")).cloned())
+                    })
+                }),
+            };
+            if applies {
+                draft.apply(part);
+            }
+        }
+        draft
+    }
+
+    fn expand(&mut self, arm: Option<usize>, assigned: &mut Table) -> Result<(), StudyError> {
+        let draft = self.draft(arm, assigned);
+        // Axes that conditions ask about come first, because the others' values may depend on them.
+        let asked = |path: &str| {
+            self.study.whens.iter().filter_map(|w| w.condition.as_ref()).any(|c| flatten(c).keys().any(|k| k == path || is_below(k, path)))
+        };
+        let open = || draft.axes.iter().filter(|(k, _)| !assigned.contains_key(k));
+        let Some((path, axis)) = open().find(|(k, _)| asked(k)).or_else(|| open().next()).cloned() else {
+            return self.close(arm, assigned, draft);
+        };
+        let values = axis.grid().map_err(|e| self.study.places.error(&format!("axes.{path}"), format!("{path}: {e}")))?;
+        for value in values {
+            assigned.insert(path.clone(), value);
+            self.expand(arm, assigned)?;
+        }
+        assigned.remove(&path);
+        Ok(())
+    }
+
+    fn close(&mut self, arm: Option<usize>, assigned: &Table, mut draft: Draft) -> Result<(), StudyError> {
+        let mut labels = Labels::new();
+        if let Some(arm) = arm {
+            labels.insert("arm".into(), Value::String(self.study.arms[arm].name.clone().unwrap_or_default()));
+        }
+        for (path, _) in &draft.axes {
+            labels.insert(path.clone(), assigned[path].clone());
+            let values = if let Value::Table(t) = &assigned[path] {
+                flatten(&Table::from_iter([(path.clone(), Value::Table(t.clone()))]))
+            } else {
+                Table::from_iter([(path.clone(), assigned[path].clone())])
+            };
+            overlay(&mut draft.set, &values);
+        }
+        // A condition may fix what is an axis elsewhere; then several values of the axis lead to one group.
+        if !self.seen.insert(Value::Table(labels.clone()).to_string()) {
+            return Ok(());
+        }
+        let place = arm.map_or(String::new(), |a| format!("arm.{a}"));
+        let error = |path: &str, message: String| {
+            self.study.places.error(format!("{place}{path}").trim_start_matches('.'), format!("{message}{}", in_group(&labels)))
+        };
+        self.apply_budget(&mut draft).map_err(|m| error(".budget", m))?;
+        draft.set.insert(key::SPLIT_SEED.into(), Value::Integer(self.study.split_seed.into()));
+        if self.study.tune.goal == crate::file::Goal::FewestSteps && draft.stop.target.is_none() && !draft.search.is_empty() {
+            return Err(self.study.places.error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
+        }
+        let points = self.points(&draft.search).map_err(|m| error(".search", m))?;
+        let mut config = nest(&draft.set);
+        if let Some(rate @ Rate { base_rate: Some(base), base_batch: Some(base_batch), .. }) = &draft.rate {
+            let batch = batch(&draft.set).map_err(|m| error(".rate", m))?;
+            set_rate(&mut config, rate, *base, rate.scaling.factor(batch as usize, *base_batch as usize));
+        }
+        self.rates.push(draft.rate.filter(|r| r.from.is_some()));
+        self.groups.push(Group { labels, config, points, derived: None, stop: draft.stop });
+        Ok(())
+    }
+
+    fn apply_budget(&self, draft: &mut Draft) -> Result<(), String> {
+        let Some(budget) = &draft.budget else { return Ok(()) };
+        let (k, value) = if let Some(epochs) = budget.epochs {
+            let epochs = match budget.at_batch {
+                Some(at) => epochs * batch(&draft.set)? / at as f64,
+                None => epochs,
+            };
+            let whole = epochs == epochs.trunc() && epochs < 1e15;
+            (key::EPOCHS, if whole { Value::Integer(epochs as i64) } else { Value::Float(epochs) })
+        } else if let Some(steps) = budget.steps {
+            (key::STEPS, Value::Integer(steps as i64))
+        } else {
+            let steps = (budget.examples.unwrap_or(0) as f64 / batch(&draft.set)?).ceil();
+            (key::STEPS, Value::Integer(steps as i64))
+        };
+        draft.set.insert(k.into(), value);
+        Ok(())
+    }
+
+    fn points(&self, search: &[(String, Axis)]) -> Result<Vec<Table>, String> {
+        if search.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tune = &self.study.tune;
+        if tune.method != Method::Grid {
+            let cube = tune.method.points(tune.trials.unwrap_or(0), search.len(), tune.search_seed.into());
+            return Ok(cube.iter().map(|u| search.iter().zip(u).map(|((k, axis), &u)| (k.clone(), axis.at(u))).collect()).collect());
+        }
+        let mut points = vec![Table::new()];
+        for (path, axis) in search {
+            let values = axis.grid().map_err(|e| format!("{path}: {e}"))?;
+            points = points
+                .iter()
+                .flat_map(|p| {
+                    values.iter().map(|v| {
+                        let mut p = p.clone();
+                        p.insert(path.clone(), v.clone());
+                        p
+                    })
+                })
+                .collect();
+        }
+        Ok(points)
+    }
+
+    /// Finds the group that each deriving group takes its settings from: that of the named arm with the same values on the axes that both have,
+    /// the batch size apart.
+    fn link(&mut self) -> Result<(), StudyError> {
+        let mut by_arm: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (i, group) in self.groups.iter().enumerate() {
+            by_arm.entry(group.labels.get("arm").and_then(Value::as_str).unwrap_or_default().into()).or_default().push(i);
+        }
+        for i in 0..self.groups.len() {
+            let Some(rate) = self.rates[i].clone() else { continue };
+            let arm = rate.from.clone().unwrap_or_default();
+            let labels = &self.groups[i].labels;
+            let agrees =
+                |other: &Labels| other.iter().all(|(k, v)| k == "arm" || k == key::BATCH || labels.get(k).is_none_or(|mine| mine == v));
+            let candidates: Vec<usize> =
+                by_arm.get(&arm).into_iter().flatten().copied().filter(|&j| agrees(&self.groups[j].labels)).collect();
+            let place = self
+                .study
+                .arms
+                .iter()
+                .position(|a| a.name.as_deref() == labels.get("arm").and_then(Value::as_str))
+                .map_or(String::new(), |i| format!("arm.{i}."));
+            let error = |m: String| self.study.places.error(&format!("{place}rate.from"), format!("{m}{}", in_group(labels)));
+            let [from] = candidates[..] else {
+                return Err(error(format!(
+                    "{} groups of arm \"{arm}\" could give the rate; it takes exactly one with the same values on the shared axes",
+                    candidates.len()
+                )));
+            };
+            if from == i || self.rates[from].is_some() {
+                return Err(error(format!("arm \"{arm}\" cannot take its rate from itself or from an arm that derives its own")));
+            }
+            let base = &self.groups[from];
+            if base
+                .points
+                .first()
+                .map_or(!base.config.contains_key(key::RATE), |p| !p.contains_key(key::RATE) && !base.config.contains_key(key::RATE))
+            {
+                return Err(error(format!("arm \"{arm}\" neither tunes nor sets `{}`", key::RATE)));
+            }
+            let size = |g: &Group| g.config.get(key::BATCH).and_then(number).filter(|b| *b > 0.0);
+            let factor = match (rate.scaling, size(&self.groups[i]), size(base)) {
+                (Scaling::None, ..) => 1.0,
+                (scaling, Some(batch), Some(base)) => scaling.factor(batch as usize, base as usize),
+                _ => return Err(error(format!("scaling needs a fixed `{}` in both arms", key::BATCH))),
+            };
+            self.groups[i].derived = Some(Derived { from, factor, rate });
+        }
+        Ok(())
+    }
+}
+
+fn batch(set: &Table) -> Result<f64, String> {
+    set.get(key::BATCH).and_then(number).filter(|b| *b > 0.0).ok_or_else(|| format!("this needs a fixed `{}` above 0", key::BATCH))
+}

@@ -1,0 +1,313 @@
+use largebatch_schedule::Scaling;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::{Table, Value};
+
+use crate::axis::Axes;
+use crate::error::StudyError;
+use crate::rules::StopRules;
+use crate::sequence::Method;
+
+/// A study file. See the crate's documentation for the format with examples.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// The study's name.
+    pub name: String,
+    /// What the paper did, what differs here, how long it takes. Not part of the study's identity.
+    #[serde(default)]
+    pub about: String,
+    /// Threads of each trial, whatever the number of jobs.
+    #[serde(default = "one")]
+    pub threads: u32,
+    /// Drives the validation split of every trial; apart from the seeds, so that all trials hold out the same examples.
+    #[serde(default)]
+    pub split_seed: u32,
+    /// Settings of every trial.
+    #[serde(default)]
+    pub set: Table,
+    /// Settings that are compared: each combination is a group.
+    #[serde(default)]
+    pub axes: Axes,
+    /// Settings that are tuned within each group.
+    #[serde(default)]
+    pub search: Axes,
+    /// The rule that gives the rate.
+    pub rate: Option<Rate>,
+    /// How long trials train.
+    pub budget: Option<Budget>,
+    /// When trials end early.
+    #[serde(default)]
+    pub stop: StopRules,
+    /// How the tuned settings are searched and chosen.
+    #[serde(default)]
+    pub tune: Tune,
+    /// The trials that are reported.
+    pub confirm: Option<Confirm>,
+    /// Named cases, each over all of the above.
+    #[serde(default, rename = "arm")]
+    pub arms: Vec<Part>,
+    /// Conditions, each over all of the above.
+    #[serde(default, rename = "when")]
+    pub whens: Vec<Part>,
+    /// The file with overrides and without `about`, for the study's folder.
+    #[serde(skip)]
+    pub(crate) document: Table,
+    /// Where each key stands in the text.
+    #[serde(skip)]
+    pub(crate) places: Places,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// An arm (with `name`) or a condition (with `if`), and what it changes. What comes later wins: the top level, then the arm, then the conditions in order.
+/// A setting, an axis, a search and a rate of one key replace each other.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The arm's name.
+    pub name: Option<String>,
+    /// The settings, axes' values or arm that the condition asks for; a list means any of these.
+    #[serde(rename = "if")]
+    pub condition: Option<Table>,
+    /// As [`Study::set`].
+    #[serde(default)]
+    pub set: Table,
+    /// As [`Study::axes`].
+    #[serde(default)]
+    pub axes: Axes,
+    /// As [`Study::search`].
+    #[serde(default)]
+    pub search: Axes,
+    /// As [`Study::rate`].
+    pub rate: Option<Rate>,
+    /// As [`Study::budget`], replaced as a whole.
+    pub budget: Option<Budget>,
+    /// As [`Study::stop`], rule by rule.
+    #[serde(default)]
+    pub stop: StopRules,
+}
+
+/// A rate derived from that of a base batch size, either given here or tuned by another arm.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// The rule.
+    #[serde(default)]
+    pub scaling: Scaling,
+    /// The arm whose chosen settings are taken, its rate scaled from its batch size.
+    pub from: Option<String>,
+    /// The rate at the base batch size.
+    pub base_rate: Option<f64>,
+    /// The base batch size.
+    pub base_batch: Option<u64>,
+    /// A warm-up with its length, `{ epochs = 5 }`; it starts at `start` times the peak, by default (and for `start = "base"`) at the base rate.
+    pub warmup: Option<Table>,
+}
+
+/// How long a trial trains: one of epochs, steps and examples.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Passes over the training part.
+    pub epochs: Option<f64>,
+    /// Updates.
+    pub steps: Option<u64>,
+    /// Examples; rounded up to whole steps.
+    pub examples: Option<u64>,
+    /// The epochs are those of this batch size, and other batch sizes train for as many steps ("regime adaptation" of Hoffer et al.): epochs × batch / `at_batch`.
+    pub at_batch: Option<u64>,
+}
+
+/// How settings are searched and chosen.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tune {
+    /// Seeds of the tuning trials. By default one.
+    pub seeds: Option<Seeds>,
+    /// The search.
+    #[serde(default)]
+    pub method: Method,
+    /// Points of a search that is no grid.
+    pub trials: Option<usize>,
+    /// The seed of the search's points.
+    #[serde(default)]
+    pub search_seed: u32,
+    /// What the best point is.
+    #[serde(default)]
+    pub goal: Goal,
+}
+
+/// What makes a point the best.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// The best mean of the final validation metric.
+    #[default]
+    BestValidation,
+    /// The fewest steps to `stop.target`.
+    FewestSteps,
+}
+
+/// The reported trials.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirm {
+    /// Their seeds.
+    pub seeds: Seeds,
+}
+
+/// Seeds: a list, or how many. Counted seeds are 0, 1, … in stage confirm and 1,000,000, 1,000,001, … in stage tune.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seeds {
+    /// So many.
+    Count(u32),
+    /// These.
+    List(Vec<u32>),
+}
+
+impl Seeds {
+    pub(crate) const TUNE: u32 = 1_000_000;
+
+    pub(crate) fn all(&self, first: u32) -> Vec<u64> {
+        match self {
+            Seeds::Count(n) => (0..*n).map(|i| u64::from(first + i)).collect(),
+            Seeds::List(seeds) => seeds.iter().map(|&s| s.into()).collect(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seeds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || D::Error::custom("seeds are a count from 1 to 1,000,000, or a list of different numbers from 0 to 4294967295");
+        match Value::deserialize(deserializer)? {
+            Value::Integer(n) if (1..=1_000_000).contains(&n) => Ok(Seeds::Count(n as u32)),
+            Value::Array(items) if !items.is_empty() => {
+                let seeds: Vec<u32> =
+                    items.iter().map(|v| v.as_integer().and_then(|i| u32::try_from(i).ok()).ok_or_else(wrong)).collect::<Result<_, _>>()?;
+                let mut sorted = seeds.clone();
+                sorted.sort_unstable();
+                sorted.dedup();
+                if sorted.len() == seeds.len() { Ok(Seeds::List(seeds)) } else { Err(wrong()) }
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Study {
+    /// Reads a study file's text. `file` names it in errors. Each override is `key=value`: a key that begins with a section of study files
+    /// (`confirm.seeds=3`, `budget.epochs=2`, `axes.batch_size=[32, 64]`) changes that, any other key is a setting (`dataset=mnist` means `set.dataset`).
+    /// A value is TOML; what is no TOML is a string.
+    ///
+    /// # Errors
+    /// [`StudyError::Invalid`] with the line, [`StudyError::Override`].
+    pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Study, StudyError> {
+        let invalid = |e: toml::de::Error| {
+            let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            StudyError::Invalid { file: file.into(), line, message: suggest(e.message()) }
+        };
+        let mut study: Study = toml::from_str(text).map_err(invalid)?;
+        let mut document: Table = toml::from_str(text).map_err(invalid)?;
+        for text in overrides {
+            let wrong = |message: String| StudyError::Override { text: text.clone(), message };
+            let (key, value) = text.split_once('=').ok_or_else(|| wrong("write key=value".into()))?;
+            let (key, value) = (key.trim(), value.trim());
+            if key.is_empty() || key.split('.').any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
+                return Err(wrong(format!("`{key}` is no dotted key")));
+            }
+            let value =
+                format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v")).unwrap_or_else(|| Value::String(value.into()));
+            let head = key.split('.').next().unwrap_or(key);
+            let path = if SECTIONS.contains(&head) { key.to_string() } else { format!("set.{key}") };
+            if matches!(head, "arm" | "when") {
+                return Err(wrong("arms and conditions are changed in the file".into()));
+            }
+            crate::settings::insert(&mut document, &path, value);
+            study = Study::deserialize(Value::Table(document.clone())).map_err(|e| wrong(suggest(e.message())))?;
+        }
+        document.remove("about");
+        study.document = document;
+        study.places = Places::read(text, file).map_err(invalid)?;
+        study.check()?;
+        Ok(study)
+    }
+
+    /// The study as its folder keeps it: overrides applied, `about` left out.
+    pub fn resolved(&self) -> String {
+        self.document.to_string()
+    }
+}
+
+/// The keys of a study file.
+const SECTIONS: [&str; 14] =
+    ["name", "about", "threads", "split_seed", "set", "axes", "search", "rate", "budget", "stop", "tune", "confirm", "arm", "when"];
+
+/// Adds the nearest known name to serde's message about an unknown one.
+fn suggest(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if !(message.starts_with("unknown field") || message.starts_with("unknown variant")) {
+        return message.to_string();
+    }
+    let wrong = quoted.next().unwrap_or_default();
+    let nearest = quoted.map(|k| (strsim::damerau_levenshtein(wrong, k), k)).min().filter(|(d, k)| *d <= k.len().div_ceil(3));
+    match nearest {
+        Some((_, k)) => format!("{message}; did you mean `{k}`?"),
+        None if message.starts_with("unknown field") => format!("{message}; settings of the training run belong in `set`"),
+        None => message.to_string(),
+    }
+}
+
+/// The lines of a file's keys by path, such as `arm.2.rate.from`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    file: String,
+    lines: std::collections::HashMap<String, usize>,
+}
+
+impl Places {
+    fn read(text: &str, file: &str) -> Result<Self, toml::de::Error> {
+        fn walk(
+            prefix: &str,
+            table: &toml::de::DeTable,
+            line: &dyn Fn(usize) -> usize,
+            lines: &mut std::collections::HashMap<String, usize>,
+        ) {
+            for (k, v) in table {
+                let path = if prefix.is_empty() { k.get_ref().to_string() } else { format!("{prefix}.{}", k.get_ref()) };
+                lines.insert(path.clone(), line(k.span().start));
+                match v.get_ref() {
+                    toml::de::DeValue::Table(t) => walk(&path, t, line, lines),
+                    toml::de::DeValue::Array(items) => {
+                        for (i, item) in items.iter().enumerate() {
+                            lines.insert(format!("{path}.{i}"), line(item.span().start));
+                            if let toml::de::DeValue::Table(t) = item.get_ref() {
+                                walk(&format!("{path}.{i}"), t, line, lines);
+                            }
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
+        let mut lines = std::collections::HashMap::new();
+        walk("", toml::de::DeTable::parse(text)?.get_ref(), &|at| starts.partition_point(|&s| s <= at), &mut lines);
+        Ok(Places { file: file.into(), lines })
+    }
+
+    /// An error at the line of `path`, or of the nearest enclosing key that the file has.
+    pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> StudyError {
+        let (mut path, mut line) = (path, None);
+        while line.is_none() {
+            line = self.lines.get(path).copied();
+            match path.rsplit_once('.') {
+                Some((parent, _)) => path = parent,
+                None => break,
+            }
+        }
+        StudyError::Invalid { file: self.file.clone(), line: line.or_else(|| self.lines.get(path).copied()), message: message.into() }
+    }
+}

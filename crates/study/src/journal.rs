@@ -1,0 +1,367 @@
+use std::collections::{HashMap, VecDeque};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use toml::Table;
+
+use crate::error::StudyError;
+use crate::record::{SCHEMA, TrialRecord};
+use crate::trial::{RunId, without_seed};
+
+/// A part of a study that one machine runs: `2/8` is the second of eight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// From 1.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl FromStr for Shard {
+    type Err = StudyError;
+    fn from_str(text: &str) -> Result<Self, StudyError> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((index, count)) if 1 <= index && index <= count && count <= 10_000 => Ok(Shard { index, count }),
+            _ => Err(StudyError::Argument(format!("shard {text}: write i/n with 1 ≤ i ≤ n ≤ 10000, such as 2/8"))),
+        }
+    }
+}
+
+/// The file of finished trials that one process writes: a line a trial, on disk before it is reported.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    length: u64,
+    /// Held while the journal is open; the system releases it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens the journal of a shard for appending, takes its lock, and cuts off a line that was torn when an earlier process died.
+    pub(crate) fn open(folder: &Path, shard: Option<Shard>) -> Result<Self, StudyError> {
+        let name = shard.map_or("trials".into(), |s| format!("trials-{}of{}", s.index, s.count));
+        let (path, lock_path) = (folder.join(format!("{name}.jsonl")), folder.join(format!("{name}.lock")));
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(StudyError::io("opening", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StudyError::Locked { folder: folder.into(), lock: lock_path }),
+            Err(TryLockError::Error(e)) => return Err(StudyError::io("locking", &lock_path)(e)),
+        }
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(StudyError::io("opening", &path))?;
+        let length = complete_length(&mut file).map_err(StudyError::io("reading", &path))?;
+        file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(StudyError::io("writing", &path))?;
+        sync_folder(folder)?;
+        Ok(Journal { file, path, length, _lock: lock })
+    }
+
+    /// Appends records; when this returns their lines are on disk. On an error (a full disk) the file keeps its earlier lines and nothing else.
+    pub(crate) fn append<'a>(&mut self, records: impl Iterator<Item = &'a TrialRecord>) -> Result<(), StudyError> {
+        let lines: Vec<u8> = records.flat_map(line).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        if let Err(e) = written {
+            // If this fails too, the next opening cuts off the torn line.
+            let _ = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            return Err(StudyError::io("writing", &self.path)(e));
+        }
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the lines into the order of `place`, so that the file does not tell in which order the trials ended: a copy is written beside and renamed.
+    pub(crate) fn sort(&mut self, folder: &Path, place: &dyn Fn(&RunId) -> usize) -> Result<(), StudyError> {
+        let mut records = Vec::new();
+        read_file(&self.path, &mut |record| records.push(record))?;
+        let order = |r: &TrialRecord| (place(&r.id), r.id.clone());
+        if records.is_sorted_by_key(order) {
+            return Ok(());
+        }
+        records.sort_by_cached_key(order);
+        let beside = self.path.with_extension("jsonl.new");
+        let bytes: Vec<u8> = records.iter().flat_map(line).collect();
+        replace(&self.path, &beside, &bytes)?;
+        sync_folder(folder)?;
+        self.file = OpenOptions::new().append(true).open(&self.path).map_err(StudyError::io("opening", &self.path))?;
+        self.length = bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn line(record: &TrialRecord) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).expect("a record has string keys and no number that JSON lacks");
+    line.push(b'\n');
+    line
+}
+
+/// Writes a file beside and renames it, so that it is there as a whole or not at all.
+pub(crate) fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> Result<(), StudyError> {
+    let write = || {
+        let mut file = File::create(beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(beside, path)
+    };
+    write().map_err(|e| {
+        let _ = std::fs::remove_file(beside);
+        StudyError::io("writing", path)(e)
+    })
+}
+
+/// Makes new and renamed files of a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StudyError> {
+    if cfg!(unix) { File::open(folder).and_then(|f| f.sync_all()).map_err(StudyError::io("syncing", folder)) } else { Ok(()) }
+}
+
+/// The length up to and including the last line's end.
+fn complete_length(file: &mut File) -> std::io::Result<u64> {
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut block = [0u8; 1 << 16];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|b| *b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// All finished trials of a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub by_id: HashMap<RunId, TrialRecord>,
+    /// Trials with two records that differ in more than their provenance.
+    pub conflicts: Vec<RunId>,
+}
+
+impl Records {
+    /// Adds a record; of two for one trial the first stays.
+    pub(crate) fn add(&mut self, record: TrialRecord) {
+        match self.by_id.get(&record.id) {
+            None => {
+                self.by_id.insert(record.id.clone(), record);
+            }
+            Some(first) => {
+                let same = |a: &TrialRecord| {
+                    let a = TrialRecord { schema: SCHEMA, labels: Default::default(), provenance: Default::default(), ..a.clone() };
+                    serde_json::to_string(&a).ok()
+                };
+                if same(first) != same(&record) && !self.conflicts.contains(&record.id) {
+                    self.conflicts.push(record.id);
+                }
+            }
+        }
+    }
+}
+
+/// Reads every `trials*.jsonl` of a folder, in the order of their names, also while other processes write them.
+pub(crate) fn read_folder(folder: &Path) -> Result<Records, StudyError> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>())
+        .map_err(StudyError::io("reading", folder))?;
+    files.retain(|p| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("trials") && n.ends_with(".jsonl")));
+    files.sort();
+    let mut records = Records::default();
+    for file in files {
+        read_file(&file, &mut |record| records.add(record))?;
+    }
+    Ok(records)
+}
+
+/// Bytes that one thread parses at a time.
+const BLOCK: usize = 4 << 20;
+
+/// Reads the complete lines of a journal in order; parsing is spread over the processors.
+fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(StudyError::io("reading", path))?);
+    let mut first = 1;
+    loop {
+        let mut blocks: Vec<(usize, Vec<u8>)> = Vec::new();
+        for _ in 0..threads {
+            let mut block = vec![0; BLOCK];
+            let mut filled = 0;
+            while filled < BLOCK {
+                match reader.read(&mut block[filled..]).map_err(StudyError::io("reading", path))? {
+                    0 => break,
+                    n => filled += n,
+                }
+            }
+            block.truncate(filled);
+            reader.read_until(b'\n', &mut block).map_err(StudyError::io("reading", path))?;
+            if block.is_empty() {
+                break;
+            }
+            let lines = block.iter().filter(|b| **b == b'\n').count();
+            blocks.push((first, block));
+            first += lines;
+        }
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let parsed: Vec<_> = std::thread::scope(|scope| {
+            let handles: Vec<_> = blocks.iter().map(|(first, block)| scope.spawn(move || parse(path, *first, block))).collect();
+            handles.into_iter().map(|h| h.join().expect("parsing does not panic")).collect()
+        });
+        for records in parsed {
+            records?.into_iter().for_each(&mut *add);
+        }
+    }
+}
+
+fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, StudyError> {
+    let (mut records, mut configs, mut labels) = (Vec::new(), Recent::default(), Recent::default());
+    for (i, line) in block.split_inclusive(|b| *b == b'\n').enumerate() {
+        // A line without an end was torn, or is being written.
+        let Some(line) = line.strip_suffix(b"\n") else { continue };
+        let fail = |message: String| StudyError::Journal { file: path.into(), line: first + i, message };
+        let mut record: TrialRecord = serde_json::from_slice(line).map_err(|e| match serde_json::from_slice::<Version>(line) {
+            Ok(Version { schema }) if schema > SCHEMA => fail(newer(schema)),
+            _ => fail(format!("no trial record ({e})")),
+        })?;
+        if record.schema > SCHEMA {
+            return Err(fail(newer(record.schema)));
+        }
+        if record.schema == 1 {
+            record.config = Arc::new(without_seed(&record.config));
+        }
+        record.config = configs.share(record.config);
+        record.labels = labels.share(record.labels);
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// The last different tables. Trials that differ in their seed alone stand near each other in a journal, and then share a table in memory.
+#[derive(Default)]
+struct Recent(VecDeque<Arc<Table>>);
+
+impl Recent {
+    fn share(&mut self, table: Arc<Table>) -> Arc<Table> {
+        if let Some(equal) = self.0.iter().find(|t| **t == table) {
+            return Arc::clone(equal);
+        }
+        self.0.truncate(7);
+        self.0.push_front(Arc::clone(&table));
+        table
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+fn newer(schema: u32) -> String {
+    format!("schema version {schema} is newer than {SCHEMA}, the newest that this program reads; use a newer program")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::record;
+
+    fn numbered(i: u64) -> TrialRecord {
+        TrialRecord { id: RunId(format!("{i:032}")), seed: i, ..record(&[(10, 2.0, 0.5), (20, f64::NAN, 0.7)]) }
+    }
+
+    fn ids(folder: &Path) -> Vec<u64> {
+        let mut ids: Vec<u64> = read_folder(folder).unwrap().by_id.into_values().map(|r| r.seed).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn lines_come_back_and_a_torn_one_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(dir.path(), None).unwrap();
+        (0..3).for_each(|i| journal.append([&numbered(i)].into_iter()).unwrap());
+        drop(journal);
+        let path = dir.path().join("trials.jsonl");
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(
+            serde_json::to_string(&read_folder(dir.path()).unwrap().by_id[&numbered(1).id]).unwrap(),
+            serde_json::to_string(&numbered(1)).unwrap()
+        );
+        for cut in [1, 2, 100, whole.len() / 3 - 1] {
+            std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+            assert_eq!(ids(dir.path()), [0, 1], "reading tolerates {cut} missing bytes");
+            let mut journal = Journal::open(dir.path(), None).unwrap();
+            journal.append([&numbered(2)].into_iter()).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), whole, "and appending repairs it");
+        }
+    }
+
+    #[test]
+    fn a_second_writer_is_refused_and_shards_are_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Journal::open(dir.path(), None).unwrap();
+        assert!(matches!(Journal::open(dir.path(), None), Err(StudyError::Locked { .. })));
+        let mut second = Journal::open(dir.path(), Some("2/8".parse().unwrap())).unwrap();
+        first.append([&numbered(1)].into_iter()).unwrap();
+        second.append([&numbered(2)].into_iter()).unwrap();
+        second.append([&numbered(1)].into_iter()).unwrap();
+        assert!(dir.path().join("trials-2of8.jsonl").exists());
+        assert_eq!(ids(dir.path()), [1, 2]);
+        assert!(read_folder(dir.path()).unwrap().conflicts.is_empty());
+        second.append([&TrialRecord { steps: 999, ..numbered(1) }].into_iter()).unwrap();
+        assert_eq!(read_folder(dir.path()).unwrap().conflicts, [numbered(1).id]);
+        for wrong in ["0/8", "9/8", "1", "a/b", "-1/2", "1/0"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn broken_and_newer_lines_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = String::from_utf8(line(&numbered(0))).unwrap();
+        for (bad, part) in
+            [("{}\n", "no trial record"), ("\0\0\n", "no trial record"), ("{\"schema\": 99}\n", "schema version 99 is newer")]
+        {
+            std::fs::write(dir.path().join("trials.jsonl"), format!("{good}{bad}{good}")).unwrap();
+            let error = read_folder(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("line 2") && error.contains("trials.jsonl"), "{error}");
+        }
+    }
+
+    /// A line of schema version 1, as the first commit of this crate wrote it.
+    #[test]
+    fn version_1_still_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("trials.jsonl"), include_bytes!("../tests/schema-1.jsonl")).unwrap();
+        let records = read_folder(dir.path()).unwrap();
+        let record = records.by_id.values().next().unwrap();
+        assert_eq!((record.schema, record.steps, record.curves.step.len()), (1, 20, 2));
+        assert_eq!(record.config.to_string(), "batch_size = 32\nlr = 0.1\n");
+        assert!(record.labels.is_empty() && record.curves.train_loss[1].is_nan());
+    }
+
+    #[test]
+    fn sorting_forgets_the_order_of_completion() {
+        let place = |id: &RunId| id.0.parse::<usize>().unwrap();
+        let file = |order: &[u64]| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut journal = Journal::open(dir.path(), None).unwrap();
+            order.iter().for_each(|&i| journal.append([&numbered(i)].into_iter()).unwrap());
+            journal.sort(dir.path(), &place).unwrap();
+            journal.append([&numbered(9)].into_iter()).unwrap();
+            std::fs::read(dir.path().join("trials.jsonl")).unwrap()
+        };
+        let strip = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap().lines().map(|l| l.split("\"provenance\"").next().unwrap().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(strip(file(&[3, 1, 2])), strip(file(&[1, 2, 3])));
+    }
+}

@@ -1,0 +1,148 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use toml::Table;
+
+use crate::trial::{Labels, RunId, Stage};
+
+/// The version of a record's line that this program writes; it reads this and all earlier ones.
+///
+/// 2 has `labels`, and `config` is without the seed; 1 had no labels, and the seed in `config` too.
+pub const SCHEMA: u32 = 2;
+
+/// Why a trial ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// It used its whole budget.
+    Finished,
+    /// The validation metric reached [`StopRules::target`](crate::StopRules::target).
+    TargetReached,
+    /// The training loss no longer fell ([`Plateau`](crate::Plateau)).
+    Plateau,
+    /// The loss left the finite numbers or the trainer's bound.
+    Diverged,
+    /// It learned nothing ([`Hopeless`](crate::Hopeless)).
+    Hopeless,
+    /// An error or a crash.
+    Failed {
+        /// What happened; the same for every repetition of the trial.
+        message: String,
+    },
+}
+
+impl StopReason {
+    /// Whether the trial is a valid measurement: it ended by its budget, target or plateau.
+    pub fn is_measurement(&self) -> bool {
+        matches!(self, StopReason::Finished | StopReason::TargetReached | StopReason::Plateau)
+    }
+}
+
+/// A trial's course, as columns of equal length; a value that is not finite or was not taken is `null` in JSON and NaN here.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Curves {
+    /// Steps done.
+    pub step: Vec<u64>,
+    /// Examples seen.
+    pub examples: Vec<u64>,
+    /// Mean training loss since the point before.
+    #[serde(with = "nullable")]
+    pub train_loss: Vec<f64>,
+    /// The validation metric.
+    #[serde(with = "nullable")]
+    pub validation: Vec<f64>,
+}
+
+/// One finished trial: a line of `trials.jsonl`.
+///
+/// Two runs of the same trial on the same kind of machine give the same bits in everything but `provenance`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// The line's version, [`SCHEMA`] when written.
+    pub schema: u32,
+    /// The trial's identity.
+    pub id: RunId,
+    /// The labels of the first group that has the trial, for readers of the file alone; several groups may share a trial.
+    #[serde(default, with = "shared")]
+    pub labels: Arc<Labels>,
+    /// The trial's stage.
+    pub stage: Stage,
+    /// The trial's seed.
+    pub seed: u64,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// Steps done.
+    pub steps: u64,
+    /// Examples seen.
+    pub examples: u64,
+    /// Size of the training part, so that an epoch is this many examples; 0 if the trial never began.
+    pub train_examples: u64,
+    /// The budget in steps; 0 if the trial never began.
+    pub budget_steps: u64,
+    /// The validation metric's name.
+    pub metric: String,
+    /// Whether more of the metric is better.
+    pub higher_is_better: bool,
+    /// Final figures by name, such as `train_loss`, `validation_accuracy`, and in stage confirm `test_accuracy`.
+    #[serde(with = "nullable_map")]
+    pub metrics: BTreeMap<String, f64>,
+    /// The course of training.
+    pub curves: Curves,
+    /// Threads used.
+    pub threads: u32,
+    /// The configuration, all but the seed; trials that differ in the seed alone share it in memory.
+    #[serde(with = "shared")]
+    pub config: Arc<Table>,
+    /// Everything that may differ between two runs of this trial.
+    pub provenance: Provenance,
+}
+
+/// What may differ between two runs of one trial.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+    /// Deaths of the worker before this attempt.
+    #[serde(default)]
+    pub retries: u32,
+    /// The last words of a failed worker.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+    /// What the runner adds: host, device name, versions, memory, paths.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, serde_json::Value>,
+}
+
+mod shared {
+    use super::*;
+    pub fn serialize<S: Serializer>(table: &Table, serializer: S) -> Result<S::Ok, S::Error> {
+        table.serialize(serializer)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Table>, D::Error> {
+        Table::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+/// NaN and infinities as `null`, which JSON has in their place.
+mod nullable {
+    use super::*;
+    pub fn serialize<S: Serializer>(column: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(column.iter().map(|x| x.is_finite().then_some(x)))
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<Option<f64>>::deserialize(deserializer)?.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
+    }
+}
+
+mod nullable_map {
+    use super::*;
+    pub fn serialize<S: Serializer>(map: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(map.iter().map(|(k, x)| (k, x.is_finite().then_some(x))))
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+        Ok(BTreeMap::<String, Option<f64>>::deserialize(deserializer)?.into_iter().map(|(k, x)| (k, x.unwrap_or(f64::NAN))).collect())
+    }
+}

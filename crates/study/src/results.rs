@@ -1,0 +1,216 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::choice::Choice;
+use crate::error::StudyError;
+use crate::file::Study;
+use crate::journal::{read_folder, replace, sync_folder};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::record::TrialRecord;
+use crate::settings::number;
+use crate::trial::{Labels, RunId, Stage, key};
+
+/// The name of a study's resolved file in its folder.
+const STUDY_FILE: &str = "study.toml";
+
+/// Begins a study in a folder, or goes on with it: writes the resolved study, or compares with the one there.
+pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
+    let path = folder.join(STUDY_FILE);
+    if !path.exists() {
+        // Shards may begin at the same moment: each writes a file of its own, and the first to link it wins.
+        let beside = folder.join(format!("{STUDY_FILE}.{}", std::process::id()));
+        replace(&beside, &folder.join(format!("{STUDY_FILE}.{}.new", std::process::id())), study.resolved().as_bytes())?;
+        let linked = std::fs::hard_link(&beside, &path);
+        // Some file systems have no links; there a rename does, which does not tell who was first.
+        let placed = if path.exists() { std::fs::remove_file(&beside) } else { linked.or_else(|_| std::fs::rename(&beside, &path)) };
+        placed.map_err(StudyError::io("writing", &path))?;
+        sync_folder(folder)?;
+    }
+    let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
+    // A file that is no TOML any more differs in everything.
+    let (there, here) = (lines(&there.parse().unwrap_or_default()), lines(&study.document));
+    if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
+}
+
+/// A document as values by path, such as `arm.sqrt.axes.batch_size`.
+fn lines(document: &Table) -> BTreeMap<String, String> {
+    fn walk(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+        let below = |k: &str| if prefix.is_empty() { k.to_string() } else { format!("{prefix}.{k}") };
+        match value {
+            Value::Table(t) => t.iter().for_each(|(k, v)| walk(&below(k), v, out)),
+            Value::Array(items) if items.iter().any(Value::is_table) => {
+                for (i, item) in items.iter().enumerate() {
+                    let name = item.get("name").and_then(Value::as_str).map_or_else(|| (i + 1).to_string(), str::to_string);
+                    walk(&below(&name), item, out);
+                }
+            }
+            value => {
+                out.insert(prefix.into(), value.to_string());
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk("", &Value::Table(document.clone()), &mut out);
+    out
+}
+
+/// The values that differ, with `- ` and `+ `.
+fn diff(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let line = |sign: char, path: &String, value: Option<&String>| value.map(|v| format!("{sign} {path} = {v}"));
+    let changed = paths.into_iter().filter(|p| old.get(*p) != new.get(*p));
+    changed.flat_map(|p| [line('-', p, old.get(p)), line('+', p, new.get(p))]).flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// A study's folder as read: its plan, its finished trials of all shards, and what tuning chose.
+#[derive(Debug)]
+pub struct Results {
+    /// The study, expanded.
+    pub plan: Plan,
+    /// What each group's tuning chose; see [`Plan::choices`].
+    pub choices: Vec<Option<Choice>>,
+    /// Records by trial.
+    pub records: HashMap<RunId, TrialRecord>,
+    /// Trials that were run twice with different results: the machines do not compute the same bits.
+    pub conflicts: Vec<RunId>,
+}
+
+/// A planned trial and its record. Groups with the same configuration share the record.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// Index of the group in the plan.
+    pub group: usize,
+    /// The stage.
+    pub stage: Stage,
+    /// Index of the point in the group's search, in stage tune.
+    pub point: Option<usize>,
+    /// The seed.
+    pub seed: u64,
+    /// The trial's identity.
+    pub id: RunId,
+    /// Its record, if it has ended.
+    pub record: Option<&'a TrialRecord>,
+}
+
+impl Results {
+    /// Opens a study's folder, finished or not, also while it is being written.
+    ///
+    /// # Errors
+    /// [`StudyError::NoStudy`], [`StudyError::Journal`], [`StudyError::Io`].
+    pub fn open(folder: &Path) -> Result<Results, StudyError> {
+        let path = folder.join(STUDY_FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(StudyError::NoStudy(folder.into())),
+            Err(e) => return Err(StudyError::io("reading", &path)(e)),
+        };
+        // The settings were checked when the study began.
+        let plan = Plan::new(Study::parse(&text, &path.display().to_string(), &[])?, &|_| Ok(()))?;
+        let records = read_folder(folder)?;
+        let choices = plan.choices(&records.by_id);
+        Ok(Results { plan, choices, records: records.by_id, conflicts: records.conflicts })
+    }
+
+    /// Every planned trial in the plan's order, first stage tune, then stage confirm as far as it is decided.
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        let tune_seeds = self.plan.study.tune_seeds();
+        for group in 0..self.plan.groups.len() {
+            rows.extend(self.plan.tune_ids(group).into_iter().enumerate().map(|(i, id)| Row {
+                group,
+                stage: Stage::Tune,
+                point: Some(i / tune_seeds.len()),
+                seed: tune_seeds[i % tune_seeds.len()],
+                record: self.records.get(&id),
+                id,
+            }));
+        }
+        let seeds = self.plan.confirm_seeds();
+        for group in 0..self.plan.groups.len() {
+            rows.extend(self.plan.confirm_ids(group, &self.choices).into_iter().zip(&seeds).map(|(id, &seed)| Row {
+                group,
+                stage: Stage::Confirm,
+                point: None,
+                seed,
+                record: self.records.get(&id),
+                id,
+            }));
+        }
+        rows
+    }
+
+    /// How far the study is, with the time to its end for so many jobs. No trial counts as running: the folder does not tell.
+    pub fn progress(&self, jobs: usize) -> Progress {
+        let mut progress = Progress::new(jobs.max(1));
+        progress.total = self.plan.tune_count() + self.plan.confirm_count();
+        let mut seen = HashSet::new();
+        for row in self.rows() {
+            match row.record {
+                _ if !seen.insert(row.id.clone()) => progress.total -= 1,
+                Some(record) => progress.done(record),
+                None => progress.expect(&self.plan.groups[row.group].labels),
+            }
+        }
+        progress
+    }
+
+    /// The reported records of a group: stage confirm, or the chosen point's tuning trials in a study without that stage.
+    pub fn reported(&self, group: usize) -> Vec<&TrialRecord> {
+        let ids = if self.plan.study.confirm.is_some() {
+            self.plan.confirm_ids(group, &self.choices)
+        } else {
+            let Some(choice) = &self.choices[group] else { return Vec::new() };
+            let seeds = self.plan.study.tune_seeds().len();
+            self.plan.tune_ids(group).into_iter().skip(choice.point * seeds).take(seeds).collect()
+        };
+        ids.iter().filter_map(|id| self.records.get(id)).collect()
+    }
+
+    /// Whether all tuning trials of a group have ended.
+    pub fn tuned(&self, group: usize) -> bool {
+        self.plan.tune_ids(group).iter().all(|id| self.records.contains_key(id))
+    }
+
+    /// Records in the folder that belong to no trial of this study.
+    pub fn strangers(&self) -> usize {
+        let planned: HashSet<RunId> = self.rows().into_iter().map(|r| r.id).collect();
+        self.records.keys().filter(|id| !planned.contains(id)).count()
+    }
+
+    /// Groups that differ in their batch size alone, each series by ascending batch size: a curve of "something against batch size".
+    pub fn series(&self) -> Vec<Series> {
+        let mut series: Vec<Series> = Vec::new();
+        for (index, group) in self.plan.groups.iter().enumerate() {
+            let Some(batch) = group.config.get(key::BATCH).and_then(number) else { continue };
+            let labels: Labels = group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect();
+            match series.iter_mut().find(|s| s.labels == labels) {
+                Some(s) => s.groups.push((batch, index)),
+                None => series.push(Series { labels, groups: vec![(batch, index)] }),
+            }
+        }
+        series.iter_mut().for_each(|s| s.groups.sort_by(|a, b| a.0.total_cmp(&b.0)));
+        series
+    }
+
+    /// The rate that a group's reported trials use: chosen, derived or set.
+    pub fn rate(&self, group: usize) -> Option<f64> {
+        let nothing = Table::new();
+        let point = match self.plan.tuned_by(group) {
+            None => &nothing,
+            Some(decider) => &self.plan.groups[decider].points[self.choices[decider].as_ref()?.point],
+        };
+        self.plan.configure(&self.plan.groups[group], point).get(key::RATE).and_then(number)
+    }
+}
+
+/// See [`Results::series`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Series {
+    /// The labels that the groups share.
+    pub labels: Labels,
+    /// Batch size and index of each group.
+    pub groups: Vec<(f64, usize)>,
+}

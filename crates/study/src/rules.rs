@@ -1,0 +1,135 @@
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Curves, StopReason};
+use crate::runner::Started;
+use crate::trial::canonical_number;
+
+/// When a trial ends before its budget. Every rule looks at this trial alone, so that the result is the same beside any other trials,
+/// on any shard; a rule is judged at each point of the curves.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopRules {
+    /// Stop once the validation metric is at least this good (for a metric of which less is better: at most this).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
+    /// Stop once the training loss no longer falls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plateau: Option<Plateau>,
+    /// Stop a trial that learns nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hopeless: Option<Hopeless>,
+}
+
+/// The training loss has not improved: its lowest value is not below (1 − `improvement`) × its lowest value of `epochs` epochs ago.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plateau {
+    /// How long to wait, in epochs.
+    pub epochs: f64,
+    /// The least relative improvement in that time, in (0, 1).
+    pub improvement: f64,
+}
+
+/// After the fraction `after` of the budget the lowest training loss so far is still above that of a constant predictor.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hopeless {
+    /// The fraction of the budget, in (0, 1).
+    pub after: f64,
+    /// The loss to be below; by default the constant predictor's, which the runner tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_above: Option<f64>,
+}
+
+impl StopRules {
+    /// The reason to stop at the curves' last point, if there is one.
+    pub fn judge(&self, started: &Started, curves: &Curves) -> Option<StopReason> {
+        let last = curves.step.len().checked_sub(1)?;
+        if let Some(target) = self.target {
+            let value = curves.validation[last];
+            if if started.higher_is_better { value >= target } else { value <= target } {
+                return Some(StopReason::TargetReached);
+            }
+        }
+        let lowest = |upto: usize| curves.train_loss[..=upto].iter().copied().filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
+        if let Some(Hopeless { after, loss_above }) = self.hopeless
+            && curves.step[last] as f64 >= after * started.budget_steps as f64
+            && let Some(bound) = loss_above.or(started.constant_loss)
+            && lowest(last) > bound
+        {
+            return Some(StopReason::Hopeless);
+        }
+        if let Some(Plateau { epochs, improvement }) = self.plateau {
+            let since = curves.examples[last] as f64 - epochs * started.train_examples as f64;
+            let before = curves.examples.iter().rposition(|&e| e as f64 <= since);
+            if before.is_some_and(|before| lowest(last) > (1.0 - improvement) * lowest(before)) {
+                return Some(StopReason::Plateau);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn canonical(&self) -> String {
+        let number = |x: Option<f64>| x.map_or("null".into(), canonical_number);
+        format!(
+            "[{},{},{},{},{}]",
+            number(self.target),
+            number(self.plateau.map(|p| p.epochs)),
+            number(self.plateau.map(|p| p.improvement)),
+            number(self.hopeless.map(|h| h.after)),
+            number(self.hopeless.and_then(|h| h.loss_above))
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::record;
+
+    const STARTED: fn() -> Started = || Started {
+        train_examples: 320,
+        budget_steps: 100,
+        metric: "validation_accuracy".into(),
+        higher_is_better: true,
+        constant_loss: Some(2.3),
+    };
+
+    /// The step at which rules stop a course of (step, training loss, validation metric); an epoch is 10 steps.
+    fn stop(rules: &str, points: &[(u64, f64, f64)]) -> Option<(u64, StopReason)> {
+        let rules: StopRules = toml::from_str(rules).unwrap();
+        (1..=points.len()).find_map(|n| Some((points[n - 1].0, rules.judge(&STARTED(), &record(&points[..n]).curves)?)))
+    }
+
+    #[test]
+    fn targets_are_reached_from_the_better_side() {
+        let course = [(10, 1.0, 0.3), (20, 1.0, 0.5), (30, 1.0, 0.6)];
+        assert_eq!(stop("target = 0.5", &course), Some((20, StopReason::TargetReached)));
+        assert_eq!(stop("target = 0.7", &course), None);
+        let rules = StopRules { target: Some(0.4), ..Default::default() };
+        let lower = Started { higher_is_better: false, ..STARTED() };
+        assert_eq!(rules.judge(&lower, &record(&course[..1]).curves), Some(StopReason::TargetReached));
+        assert_eq!(rules.judge(&lower, &record(&course[1..]).curves), None);
+        assert_eq!(rules.judge(&lower, &record(&[(1, 1.0, f64::NAN)]).curves), None);
+    }
+
+    #[test]
+    fn the_hopeless_learn_nothing_in_a_fifth_of_the_budget() {
+        let course = |l: f64| [(10, 2.4, 0.1), (19, 2.5, 0.1), (20, l, 0.1), (30, 2.6, 0.1)];
+        assert_eq!(stop("hopeless.after = 0.2", &course(2.35)), Some((20, StopReason::Hopeless)));
+        assert_eq!(stop("hopeless.after = 0.2", &course(2.2)), None);
+        assert_eq!(stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)), Some((20, StopReason::Hopeless)));
+        assert_eq!(stop("hopeless.after = 0.2", &[(30, f64::NAN, 0.1)]), Some((30, StopReason::Hopeless)));
+    }
+
+    /// Keskar et al.'s rule as issue 4 words it: the training loss not down by 1 % in 10 epochs, here in 2.
+    #[test]
+    fn a_plateau_is_a_loss_that_no_longer_falls() {
+        let rules = "plateau = { epochs = 2, improvement = 0.01 }";
+        let course = [(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.805, 0.0), (50, 0.795, 0.0), (60, 0.5, 0.0)];
+        // At step 50 the lowest is 0.795, two epochs before it was 0.8: down by less than 1 %.
+        assert_eq!(stop(rules, &course), Some((50, StopReason::Plateau)));
+        assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.7, 0.0)]), None);
+        assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 1.0, 0.0)]), None, "too early to tell");
+    }
+}

@@ -1,0 +1,306 @@
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use crate::error::StudyError;
+use crate::journal::{Journal, Records, Shard, read_folder};
+use crate::plan::Plan;
+use crate::progress::{Notice, Progress};
+use crate::record::TrialRecord;
+use crate::results::begin;
+use crate::runner::{Event, Runner, execute};
+use crate::trial::{RunId, Stage, Trial};
+use crate::worker::{Slot, Start};
+
+/// Who runs the trials.
+#[derive(Clone, Copy)]
+pub enum Workers<'a> {
+    /// Threads of this process: for tests, and for runners that cannot be started again. A panic of the runner ends the study.
+    Threads(&'a (dyn Runner + Sync)),
+    /// Processes of their own, which live on between trials.
+    Processes(Start<'a>),
+}
+
+/// How a study is run.
+#[derive(Clone, Copy, Default)]
+pub struct RunOptions<'a> {
+    /// Trials at a time; 0 counts as 1. It changes no result.
+    pub jobs: usize,
+    /// The part of the study to run.
+    pub shard: Option<Shard>,
+    /// Set to stop: running trials are given up, finished ones are kept.
+    pub interrupt: Option<&'a AtomicBool>,
+}
+
+/// How a run of a study ended.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Summary {
+    /// Trials run now.
+    pub ran: usize,
+    /// Trials that were done before.
+    pub skipped: usize,
+    /// Of all these, the diverged ones.
+    pub diverged: usize,
+    /// Of all these, those that failed.
+    pub failed: usize,
+    /// Groups without a usable tuning trial, which therefore cannot be confirmed.
+    pub untunable: Vec<usize>,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+}
+
+/// Runs what is not yet done of a study, or of a shard of it.
+///
+/// Every finished trial is on disk before `watch` hears of it. After the last one the journal is put into the plan's order; so its lines are the same,
+/// `provenance` apart, however many jobs ran and however often it was interrupted.
+///
+/// A shard runs whole units: a group that tunes, a group that derives its settings from another, or a single trial of any other group. A shard that needs
+/// the tuning of a group of another shard, and does not find it in the folder, repeats it: shards need not wait for each other or see each other's files.
+///
+/// # Errors
+/// [`StudyError::Changed`], [`StudyError::Locked`], [`StudyError::Journal`], [`StudyError::Io`], [`StudyError::Worker`].
+pub fn run(
+    plan: &Plan,
+    folder: &Path,
+    workers: Workers,
+    options: RunOptions,
+    watch: &mut dyn FnMut(&Progress, &Notice),
+) -> Result<Summary, StudyError> {
+    std::fs::create_dir_all(folder).map_err(StudyError::io("creating", folder))?;
+    let mut journal = Journal::open(folder, options.shard)?;
+    begin(folder, &plan.study)?;
+    let records = read_folder(folder)?;
+    let jobs = options.jobs.max(1);
+    let mut session = Session {
+        workers,
+        options,
+        slots: (0..jobs).map(|_| Slot::default()).collect(),
+        progress: Progress::new(jobs),
+        summary: Summary::default(),
+        counted: HashSet::new(),
+        records,
+    };
+    let mine = plan.units(options.shard);
+    session.progress.total =
+        mine.tune.iter().map(|&g| plan.tune_ids(g).len()).sum::<usize>() + mine.confirm.iter().map(|(_, s)| s.len()).sum::<usize>();
+
+    session.batch(mine.tune.iter().flat_map(|&g| plan.tune_trials(g)).collect(), &mut journal, watch)?;
+    // Another shard may have done meanwhile what this one needs.
+    if options.shard.is_some() {
+        session.records = read_folder(folder)?;
+    }
+    let mut needed: Vec<usize> = mine.confirm.iter().filter_map(|(g, _)| plan.tuned_by(*g)).filter(|g| !mine.tune.contains(g)).collect();
+    needed.dedup();
+    let missing =
+        |g: usize, records: &Records| plan.tune_trials(g).into_iter().filter(|t| !records.by_id.contains_key(&t.id)).collect::<Vec<_>>();
+    let extra: Vec<Trial> = needed.iter().flat_map(|&g| missing(g, &session.records)).collect();
+    session.progress.total += extra.len();
+    session.batch(extra, &mut journal, watch)?;
+
+    let choices = plan.choices(&session.records.by_id);
+    let mut trials = Vec::new();
+    for (group, seeds) in &mine.confirm {
+        match plan.tuned_by(*group) {
+            Some(decider) if choices[decider].is_none() => session.summary.untunable.push(*group),
+            _ => trials
+                .extend(plan.confirm_trials(*group, &choices).into_iter().enumerate().filter(|(i, _)| seeds.contains(i)).map(|(_, t)| t)),
+        }
+    }
+    if session.summary.interrupted {
+        session.summary.untunable.clear();
+        return Ok(session.summary);
+    }
+    session.batch(trials, &mut journal, watch)?;
+    if !session.summary.interrupted {
+        let places = plan.places(&choices);
+        journal.sort(folder, &|id| places.get(id).copied().unwrap_or(usize::MAX))?;
+    }
+    Ok(session.summary)
+}
+
+/// What a shard runs.
+pub(crate) struct Units {
+    /// Groups to tune.
+    pub tune: Vec<usize>,
+    /// Groups to confirm, with the indices of their seeds.
+    pub confirm: Vec<(usize, Vec<usize>)>,
+}
+
+impl Plan {
+    /// The units of a shard: the units of the plan, numbered in its order, go round the shards like cards.
+    pub(crate) fn units(&self, shard: Option<Shard>) -> Units {
+        let mut next = 0;
+        let mut mine = || {
+            next += 1;
+            shard.is_none_or(|s| (next - 1) % s.count == s.index - 1)
+        };
+        let (mut units, seeds) = (Units { tune: Vec::new(), confirm: Vec::new() }, self.confirm_seeds().len());
+        for group in 0..self.groups.len() {
+            if let Some(decider) = self.tuned_by(group) {
+                if mine() {
+                    if decider == group {
+                        units.tune.push(group);
+                    }
+                    units.confirm.push((group, (0..seeds).collect()));
+                }
+            } else {
+                let seeds: Vec<usize> = (0..seeds).filter(|_| mine()).collect();
+                if !seeds.is_empty() {
+                    units.confirm.push((group, seeds));
+                }
+            }
+        }
+        units.confirm.retain(|(_, seeds)| !seeds.is_empty());
+        units
+    }
+
+    /// Each trial's place in the plan's order.
+    fn places(&self, choices: &[Option<crate::Choice>]) -> HashMap<RunId, usize> {
+        let groups = 0..self.groups.len();
+        let ids = groups.clone().flat_map(|g| self.tune_ids(g)).chain(groups.flat_map(|g| self.confirm_ids(g, choices)));
+        let mut places = HashMap::new();
+        for (i, id) in ids.enumerate() {
+            places.entry(id).or_insert(i);
+        }
+        places
+    }
+}
+
+struct Session<'a> {
+    workers: Workers<'a>,
+    options: RunOptions<'a>,
+    slots: Vec<Slot>,
+    progress: Progress,
+    summary: Summary,
+    counted: HashSet<RunId>,
+    records: Records,
+}
+
+enum Message {
+    Started(Trial),
+    Event(Trial, Event),
+    Done(Box<TrialRecord>),
+    Failed(StudyError),
+}
+
+impl Session<'_> {
+    fn interrupted(&self) -> bool {
+        self.options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Runs those of the trials that are not done.
+    fn batch(&mut self, trials: Vec<Trial>, journal: &mut Journal, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {
+        let mut queue = VecDeque::new();
+        for trial in trials {
+            if !self.counted.insert(trial.id.clone()) {
+                // Another group has the same trial.
+                self.progress.total -= 1;
+            } else if let Some(record) = self.records.by_id.get(&trial.id) {
+                self.summary.skipped += 1;
+                self.summary.diverged += usize::from(record.stop.is_diverged());
+                self.summary.failed += usize::from(record.stop.is_failed());
+                self.progress.done(record);
+            } else {
+                self.progress.expect(&trial.labels);
+                queue.push_back(trial);
+            }
+        }
+        if self.interrupted() {
+            self.summary.interrupted = true;
+        }
+        if queue.is_empty() || self.summary.interrupted {
+            return Ok(());
+        }
+        let (queue, give_up) = (Mutex::new(queue), AtomicBool::new(false));
+        let (slots, workers, options) = (std::mem::take(&mut self.slots), self.workers, self.options);
+        let cancelled = || give_up.load(Ordering::Relaxed) || options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let result = std::thread::scope(|scope| {
+            let (sender, messages) = mpsc::channel();
+            for slot in &slots {
+                let (sender, queue, cancelled) = (sender.clone(), &queue, &cancelled);
+                scope.spawn(move || work(slot, workers, queue, &sender, cancelled));
+            }
+            drop(sender);
+            let mut result = Ok(());
+            loop {
+                if cancelled() {
+                    slots.iter().for_each(Slot::kill);
+                }
+                let message = match messages.recv_timeout(Duration::from_millis(100)) {
+                    Ok(message) => message,
+                    Err(mpsc::RecvTimeoutError::Timeout) => continue,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                };
+                // What came meanwhile shares one wait for the disk.
+                let batch: Vec<Message> = std::iter::once(message).chain(messages.try_iter()).collect();
+                if result.is_err() {
+                    continue;
+                }
+                let ended = batch.iter().filter_map(|m| if let Message::Done(record) = m { Some(&**record) } else { None });
+                let handled = journal.append(ended).and_then(|()| batch.into_iter().try_for_each(|m| self.handle(m, watch)));
+                if let Err(error) = handled {
+                    give_up.store(true, Ordering::Relaxed);
+                    result = Err(error);
+                }
+            }
+            result
+        });
+        self.slots = slots;
+        self.summary.interrupted = self.interrupted();
+        result
+    }
+
+    fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {
+        match message {
+            Message::Started(trial) => {
+                self.progress.running += 1;
+                watch(&self.progress, &Notice::Started(&trial));
+            }
+            Message::Event(trial, event) => watch(&self.progress, &Notice::Event(&trial, &event)),
+            Message::Done(record) => {
+                self.progress.running -= 1;
+                self.progress.done(&record);
+                self.summary.ran += 1;
+                self.summary.diverged += usize::from(record.stop.is_diverged());
+                self.summary.failed += usize::from(record.stop.is_failed());
+                watch(&self.progress, &Notice::Done(&record));
+                // Only the choice reads records, and it reads tuning trials alone.
+                if record.stage == Stage::Tune {
+                    self.records.add(*record);
+                }
+            }
+            Message::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// One job: takes trials from the queue until it is empty.
+fn work(
+    slot: &Slot,
+    workers: Workers,
+    queue: &Mutex<VecDeque<Trial>>,
+    sender: &mpsc::Sender<Message>,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) {
+    let say = |message| {
+        // The receiver is there until all jobs have ended.
+        let _ = sender.send(message);
+    };
+    while !cancelled() {
+        let Some(trial) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+        say(Message::Started(trial.clone()));
+        let mut watch = |event: Event| say(Message::Event(trial.clone(), event));
+        let record = match workers {
+            Workers::Threads(runner) => Ok(Some(execute(runner, &trial, &mut |event| watch(event.clone())))),
+            Workers::Processes(start) => slot.run(start, &trial, &mut watch, &cancelled),
+        };
+        match record {
+            Ok(Some(record)) => say(Message::Done(Box::new(record))),
+            Ok(None) => return,
+            Err(error) => return say(Message::Failed(error)),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
+use crate::trial::{Trial, without_seed};
+
+/// What a runner tells before the first step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Started {
+    /// Size of the training part: examples an epoch.
+    pub train_examples: u64,
+    /// Steps of the whole budget.
+    pub budget_steps: u64,
+    /// The validation metric's name, such as `validation_accuracy`.
+    pub metric: String,
+    /// Whether more of it is better.
+    pub higher_is_better: bool,
+    /// Training loss of the best constant predictor, for the hopeless rule.
+    pub constant_loss: Option<f64>,
+}
+
+/// What happens in a trial.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Before the first step; once.
+    Started(Started),
+    /// A point of the curves.
+    Point {
+        /// Steps done.
+        step: u64,
+        /// Examples seen.
+        examples: u64,
+        /// Mean training loss since the point before.
+        train_loss: f64,
+        /// The validation metric, where it was taken.
+        validation: Option<f64>,
+    },
+}
+
+/// How a runner's training ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outcome {
+    /// Whether the loss left the finite numbers or the trainer's bound.
+    pub diverged: bool,
+    /// Final figures by name: `train_loss`, the validation metric under its name, `train_accuracy`, and in stage confirm alone `test_accuracy` and
+    /// `test_examples`, the size of the test part, which its binomial error needs.
+    pub metrics: BTreeMap<String, f64>,
+    /// Steps done.
+    pub steps: u64,
+    /// Examples seen.
+    pub examples: u64,
+    /// Host, device name, versions, memory, paths; `version` is the program's, and the report warns when it varies.
+    pub provenance: BTreeMap<String, serde_json::Value>,
+}
+
+/// What trains: the train crate's side of a study.
+///
+/// Emit [`Event::Started`] first, then a [`Event::Point`] at every evaluation. On [`ControlFlow::Break`] end training at once, evaluate, and return as usual.
+/// Only a trial of [`Stage::Confirm`](crate::Stage::Confirm) may read the test part.
+///
+/// # Errors
+/// A message that is the same for every repetition of the trial; it becomes [`StopReason::Failed`].
+pub trait Runner {
+    /// Runs one trial to its end.
+    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String>;
+}
+
+/// Runs a trial in this process: collects its curves, applies its stop rules, and makes its record. `watch` sees every event.
+pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)) -> TrialRecord {
+    let (clock, mut started, mut curves, mut stop) = (Instant::now(), None::<Started>, Curves::default(), None);
+    let outcome = runner.run(trial, &mut |event| {
+        watch(&event);
+        match event {
+            Event::Started(s) => started = Some(s),
+            Event::Point { step, examples, train_loss, validation } => {
+                curves.step.push(step);
+                curves.examples.push(examples);
+                // As the journal keeps them, so that a record is the same before and after the disk.
+                curves.train_loss.push(if train_loss.is_finite() { train_loss } else { f64::NAN });
+                curves.validation.push(validation.filter(|v| v.is_finite()).unwrap_or(f64::NAN));
+                if stop.is_none()
+                    && let Some(started) = &started
+                {
+                    stop = trial.stop.judge(started, &curves);
+                }
+            }
+        }
+        if stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let (stop, outcome) = match outcome {
+        Ok(outcome) if outcome.diverged => (StopReason::Diverged, Some(outcome)),
+        Ok(outcome) => (stop.unwrap_or(StopReason::Finished), Some(outcome)),
+        Err(message) => (StopReason::Failed { message }, None),
+    };
+    let mut record = TrialRecord { curves, stop, ..unstarted(trial) };
+    if let Some(started) = started {
+        record.train_examples = started.train_examples;
+        record.budget_steps = started.budget_steps;
+        record.metric = started.metric;
+        record.higher_is_better = started.higher_is_better;
+    }
+    if let Some(outcome) = outcome {
+        (record.steps, record.examples, record.metrics) = (outcome.steps, outcome.examples, outcome.metrics);
+        record.provenance.other = outcome.provenance;
+    } else {
+        record.steps = record.curves.step.last().copied().unwrap_or(0);
+        record.examples = record.curves.examples.last().copied().unwrap_or(0);
+    }
+    record.provenance.seconds = clock.elapsed().as_secs_f64();
+    record
+}
+
+/// The record of a trial of which nothing is known but that it was begun now.
+pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
+    TrialRecord {
+        schema: SCHEMA,
+        id: trial.id.clone(),
+        labels: Arc::new(trial.labels.clone()),
+        stage: trial.stage,
+        seed: trial.seed,
+        stop: StopReason::Failed { message: String::new() },
+        steps: 0,
+        examples: 0,
+        train_examples: 0,
+        budget_steps: 0,
+        metric: String::new(),
+        higher_is_better: true,
+        metrics: BTreeMap::new(),
+        curves: Curves::default(),
+        threads: trial.threads,
+        config: Arc::new(without_seed(&trial.config)),
+        provenance: Provenance {
+            started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            ..Provenance::default()
+        },
+    }
+}

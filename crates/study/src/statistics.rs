@@ -1,0 +1,18 @@
+//! Statistics over seeds, batch sizes and rates: pure functions of numbers, and of a study's [`Row`](crate::Row)s.
+
+mod fit;
+mod gap;
+mod interval;
+mod steps;
+mod warnings;
+
+pub use fit::{Hyperbola, PowerLaw, UsefulBatch, hyperbola, perfect_scaling, power_law, useful_batch};
+pub use gap::{common_train_loss, finals, gaps};
+pub use interval::{Estimate, Method, Paired, binomial_error, estimate, paired, smallest_difference};
+pub use steps::{Censored, at_train_loss, examples_to_target, steps_to_target};
+pub use warnings::{Warning, warnings};
+
+/// The arithmetic mean.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

@@ -1,0 +1,192 @@
+use largebatch_random::{Key, below};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+use super::mean;
+
+/// How an interval was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// mean ± t · s / √n, for normal data; below 10 values.
+    StudentT,
+    /// Bias-corrected and accelerated bootstrap (Efron 1987) of the mean with 10,000 resamples of a fixed seed; from 10 values.
+    Bootstrap,
+}
+
+/// A mean with its 95 % interval.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation with n − 1; NaN for one value.
+    pub sd: f64,
+    /// The interval's ends; `None` for one value, which has no spread.
+    pub interval: Option<(f64, f64)>,
+    /// How many values.
+    pub n: usize,
+    /// How the interval was made.
+    pub method: Method,
+}
+
+/// The mean of `values` with its 95 % interval: Student's t below 10 values, the bootstrap from 10. `None` without values, or with one that is not finite.
+///
+/// `scipy.stats.t.interval` and `scipy.stats.bootstrap(method="BCa")` give the same, the latter up to its own resampling.
+pub fn estimate(values: &[f64]) -> Option<Estimate> {
+    let n = values.len();
+    if n == 0 || values.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let mean = mean(values);
+    let sd = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0)).sqrt();
+    let (method, interval) = match n {
+        1 => (Method::StudentT, None),
+        2..10 => {
+            let half = t_quantile(0.975, n as f64 - 1.0) * sd / (n as f64).sqrt();
+            (Method::StudentT, Some((mean - half, mean + half)))
+        }
+        _ => (Method::Bootstrap, Some(bca(values, mean))),
+    };
+    Some(Estimate { mean, sd, interval, n, method })
+}
+
+/// The quantile of Student's t with `freedom` degrees of freedom, above 0.
+pub(crate) fn t_quantile(p: f64, freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |t| t.inverse_cdf(p))
+}
+
+const RESAMPLES: usize = 10_000;
+
+fn bca(values: &[f64], theta: f64) -> (f64, f64) {
+    let n = values.len();
+    if values.iter().all(|v| v == &values[0]) {
+        return (theta, theta);
+    }
+    let deviations: Vec<f64> = values.iter().map(|v| v - theta).collect();
+    let (squares, cubes) = deviations.iter().fold((0.0, 0.0), |(s, c), d| (s + d * d, c + d * d * d));
+    let mut rng = Key::new(0).word("bootstrap").rng();
+    let resample = |_| (0..n).map(|_| deviations[below(&mut rng, n as u32) as usize]).sum::<f64>() / n as f64;
+    let mut means: Vec<f64> = (0..RESAMPLES).map(resample).collect();
+    means.sort_by(f64::total_cmp);
+    // A resampled mean that equals the mean counts half, also if rounding parts them.
+    let tie = 1e-9 * (squares / n as f64).sqrt();
+    let (less, upto) = (means.partition_point(|m| *m < -tie), means.partition_point(|m| *m <= tie));
+    // A share of 0 or 1 would be an infinite bias.
+    let share = ((less + upto) as f64 / (2 * RESAMPLES) as f64).clamp(1e-4, 1.0 - 1e-4);
+    let normal = Normal::standard();
+    let bias = normal.inverse_cdf(share);
+    // The jackknife's acceleration; for a mean it is Σ d³ / (6 (Σ d²)^1.5) with d the deviations.
+    let acceleration = cubes / (6.0 * squares.powf(1.5));
+    let end = |p: f64| {
+        let z = bias + normal.inverse_cdf(p);
+        theta + quantile(&means, normal.cdf(bias + z / (1.0 - acceleration * z)))
+    };
+    (end(0.025), end(0.975))
+}
+
+/// The quantile of sorted values, linear between them (NumPy's default).
+pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
+    let at = p * (sorted.len() - 1) as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
+}
+
+/// A mean difference over the seeds that two groups share.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Paired {
+    /// The mean of first − second with its interval.
+    pub difference: Estimate,
+    /// Values of either group without a partner.
+    pub unmatched: usize,
+}
+
+/// first − second, seed by seed: what the groups share (initial weights, order, held-out examples) cancels. `None` without a shared seed.
+pub fn paired(first: &[(u64, f64)], second: &[(u64, f64)]) -> Option<Paired> {
+    let differences: Vec<f64> = first.iter().filter_map(|(seed, a)| Some(a - second.iter().find(|(s, _)| s == seed)?.1)).collect();
+    let unmatched = first.len() + second.len() - 2 * differences.len();
+    Some(Paired { difference: estimate(&differences)?, unmatched })
+}
+
+/// √(p (1 − p) / n): the standard error of an accuracy `p` that comes from a test part of `n` examples, which seeds do not average away.
+/// NaN for a `p` outside [0, 1].
+pub fn binomial_error(p: f64, n: usize) -> f64 {
+    (p * (1.0 - p) / n as f64).sqrt()
+}
+
+/// The smallest difference that a comparison resolves: half the 95 % interval of the mean difference, t · s / √n with s the standard deviation of the
+/// `n` paired differences. A smaller difference cannot be told from none. `None` below two pairs.
+pub fn smallest_difference(paired: &Paired) -> Option<f64> {
+    let Estimate { sd, n, .. } = paired.difference;
+    (n > 1).then(|| t_quantile(0.975, n as f64 - 1.0) * sd / (n as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden() -> serde_json::Value {
+        serde_json::from_str(include_str!("../../tests/golden.json")).unwrap()
+    }
+
+    #[test]
+    fn intervals_are_scipys() {
+        let golden = golden();
+        let data: Vec<f64> = serde_json::from_value(golden["data"].clone()).unwrap();
+        for (n, ends) in golden["t_interval"].as_object().unwrap() {
+            let ours = estimate(&data[..n.parse::<usize>().unwrap()]).unwrap();
+            let (low, high) = ours.interval.unwrap();
+            assert!(
+                (low - ends[0].as_f64().unwrap()).abs() < 1e-10 && (high - ends[1].as_f64().unwrap()).abs() < 1e-10,
+                "n = {n}: {low} {high}"
+            );
+            assert_eq!(ours.method, Method::StudentT);
+        }
+        let ours = estimate(&data).unwrap();
+        let (low, high) = ours.interval.unwrap();
+        // 10,000 resamples place a 2.5 % quantile to about 2 % of the width of the interval.
+        let (a, b) = (golden["bca"][0].as_f64().unwrap(), golden["bca"][1].as_f64().unwrap());
+        assert!((low - a).abs() < 0.03 * (b - a) && (high - b).abs() < 0.03 * (b - a), "{low} {high} against {a} {b}");
+        assert_eq!((ours.method, ours), (Method::Bootstrap, estimate(&data).unwrap()));
+    }
+
+    #[test]
+    fn few_values_and_equal_values() {
+        assert_eq!(estimate(&[]), None);
+        assert_eq!(estimate(&[1.0, f64::NAN]), None);
+        assert_eq!(estimate(&[3.0]).unwrap().interval, None);
+        assert_eq!(estimate(&[2.0; 12]).unwrap().interval, Some((2.0, 2.0)));
+        assert_eq!(estimate(&[2.0; 3]).unwrap().interval, Some((2.0, 2.0)));
+    }
+
+    /// A t interval covers the true mean in 95 % of samples of 5 normal values; the bootstrap of 12 in a little less, as is known of it.
+    #[test]
+    fn intervals_cover() {
+        for (n, least, most) in [(5, 0.935, 0.965), (12, 0.89, 0.96)] {
+            let runs = if n < 10 { 4000 } else { 300 };
+            let covered = (0..runs)
+                .filter(|i| {
+                    let mut rng = Key::new(*i).rng();
+                    let sample: Vec<f64> = (0..n).map(|_| largebatch_random::normal(&mut rng)).collect();
+                    let (low, high) = estimate(&sample).unwrap().interval.unwrap();
+                    low <= 0.0 && 0.0 <= high
+                })
+                .count() as f64
+                / runs as f64;
+            assert!((least..most).contains(&covered), "n = {n}: {covered}");
+        }
+    }
+
+    #[test]
+    fn pairs_cancel_what_they_share() {
+        let noise = [0.3, -0.5, 0.2, 0.9];
+        let a: Vec<(u64, f64)> = noise.iter().enumerate().map(|(i, x)| (i as u64, x + 1.0)).collect();
+        let b: Vec<(u64, f64)> = noise.iter().enumerate().rev().map(|(i, x)| (i as u64, *x)).chain([(9, 5.0)]).collect();
+        let p = paired(&a, &b).unwrap();
+        assert!((p.difference.mean - 1.0).abs() < 1e-15 && p.difference.sd < 1e-15 && p.unmatched == 1);
+        assert!(smallest_difference(&p).unwrap() < 1e-14);
+        assert_eq!(paired(&a, &[(77, 1.0)]), None);
+        // t(0.975, 3) = 3.182446; s = 1 for the differences -1, -1, 1, 1 is √(4/3).
+        let zero: Vec<(u64, f64)> = (0..4).map(|i| (i, 0.0)).collect();
+        let p = paired(&[(0, -1.0), (1, -1.0), (2, 1.0), (3, 1.0)], &zero).unwrap();
+        assert!((smallest_difference(&p).unwrap() - 3.182446305284263 * (4.0f64 / 3.0).sqrt() / 2.0).abs() < 1e-9);
+        assert!((binomial_error(0.98, 10_000) - 0.0014).abs() < 1e-15);
+    }
+}

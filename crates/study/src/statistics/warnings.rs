@@ -1,0 +1,198 @@
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::results::Results;
+use crate::settings::number;
+use crate::trial::{Labels, describe, key};
+
+/// What a reader of a study must know before believing it; each says what to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Warning {
+    /// A tuned setting's best value is the least or the greatest one tried.
+    GridEdge {
+        /// The group.
+        labels: Labels,
+        /// The setting.
+        key: String,
+        /// Its best value.
+        value: f64,
+        /// Whether it is the greatest.
+        greatest: bool,
+    },
+    /// Fewer than three seeds.
+    FewSeeds {
+        /// The group.
+        labels: Labels,
+        /// How many.
+        seeds: usize,
+    },
+    /// Some reported trials diverged; averages are over the others.
+    Diverged {
+        /// The group.
+        labels: Labels,
+        /// How many diverged.
+        diverged: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Some reported trials failed or were stopped as hopeless; averages are over the others.
+    Lost {
+        /// The group.
+        labels: Labels,
+        /// How many.
+        lost: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// No point of a group's search was usable.
+    Untunable {
+        /// The group.
+        labels: Labels,
+    },
+    /// Groups were given different numbers of examples.
+    UnequalBudgets {
+        /// The least number, in epochs.
+        least: f64,
+        /// The greatest number, in epochs.
+        greatest: f64,
+    },
+    /// Trials of different versions of the program.
+    MixedVersions {
+        /// The versions.
+        versions: Vec<String>,
+    },
+    /// Trials that ran twice with different results.
+    NotReproducible {
+        /// How many.
+        trials: usize,
+    },
+    /// The study is not finished.
+    Unfinished {
+        /// Trials without a record.
+        missing: usize,
+        /// Of how many, as far as the plan is decided.
+        of: usize,
+    },
+    /// Records of another study.
+    Strangers {
+        /// How many.
+        records: usize,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let hundredths = |x: &f64| (x * 100.0).round() / 100.0;
+        let group = |labels: &Labels| if labels.is_empty() { "the group".into() } else { describe(labels) };
+        match self {
+            Warning::GridEdge { labels, key, value, greatest } => {
+                let (end, way) = if *greatest { ("greatest", "above") } else { ("least", "below") };
+                write!(
+                    f,
+                    "{}: the best {key} = {value} is the {end} one tried; a better one may lie {way} it: widen the search",
+                    group(labels)
+                )
+            }
+            Warning::FewSeeds { labels, seeds } => {
+                write!(f, "{}: {seeds} seed{} tell little of the spread: use at least 3", group(labels), if *seeds == 1 { "" } else { "s" })
+            }
+            Warning::Diverged { labels, diverged, of } => {
+                write!(f, "{}: {diverged} of {of} trials diverged; figures are of the others", group(labels))
+            }
+            Warning::Lost { labels, lost, of } => {
+                write!(f, "{}: {lost} of {of} trials failed or were hopeless; figures are of the others", group(labels))
+            }
+            Warning::Untunable { labels } => {
+                write!(f, "{}: every tuning trial diverged, failed, was hopeless or missed the target; change the search", group(labels))
+            }
+            Warning::UnequalBudgets { least, greatest } => {
+                write!(
+                    f,
+                    "budgets differ, from {} to {} epochs: compare groups of equal budget, or at equal training loss",
+                    hundredths(least),
+                    hundredths(greatest)
+                )
+            }
+            Warning::MixedVersions { versions } => write!(f, "trials of different versions are mixed: {}", versions.join(", ")),
+            Warning::NotReproducible { trials } => {
+                write!(
+                    f,
+                    "{trials} trials ran twice with different results: the machines do not compute the same bits, and the first result counts"
+                )
+            }
+            Warning::Unfinished { missing, of } => write!(f, "{missing} of {of} trials are not done; run the study again to go on"),
+            Warning::Strangers { records } => {
+                write!(f, "{records} records in the folder belong to no trial of this study and are left out")
+            }
+        }
+    }
+}
+
+/// Every warning about a study's results, the gravest first.
+///
+/// Versions are compared by the provenance key `version` of the runner.
+pub fn warnings(results: &Results) -> Vec<Warning> {
+    let mut out = Vec::new();
+    if !results.conflicts.is_empty() {
+        out.push(Warning::NotReproducible { trials: results.conflicts.len() });
+    }
+    let rows = results.rows();
+    let missing = rows.iter().filter(|r| r.record.is_none()).count();
+    if missing > 0 {
+        out.push(Warning::Unfinished { missing, of: rows.len() });
+    }
+    let mut budgets: Vec<f64> = Vec::new();
+    for (index, group) in results.plan.groups.iter().enumerate() {
+        let labels = || group.labels.clone();
+        if !group.points.is_empty() && results.choices[index].is_none() && results.tuned(index) {
+            out.push(Warning::Untunable { labels: labels() });
+        }
+        let reported = results.reported(index);
+        if reported.is_empty() {
+            continue;
+        }
+        let of = reported.len();
+        let diverged = reported.iter().filter(|r| r.stop.is_diverged()).count();
+        let lost = reported.iter().filter(|r| !r.stop.is_measurement()).count() - diverged;
+        if diverged > 0 {
+            out.push(Warning::Diverged { labels: labels(), diverged, of });
+        }
+        if lost > 0 {
+            out.push(Warning::Lost { labels: labels(), lost, of });
+        }
+        if of < 3 {
+            out.push(Warning::FewSeeds { labels: labels(), seeds: of });
+        }
+        if let Some(choice) = &results.choices[index] {
+            for (k, value) in &group.points[choice.point] {
+                let tried: Option<Vec<f64>> = group.points.iter().map(|p| p.get(k).and_then(number)).collect();
+                let (Some(tried), Some(value)) = (tried, number(value)) else { continue };
+                let (least, greatest) = tried.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
+                if least < greatest && (value == least || value == greatest) {
+                    out.push(Warning::GridEdge { labels: labels(), key: k.clone(), value, greatest: value == greatest });
+                }
+            }
+        }
+        budgets.extend(reported.iter().filter_map(|r| {
+            let setting = |k: &str| r.config.get(k).and_then(number);
+            // Steps × batch counts a last partial batch as a whole one; epochs do not.
+            setting(key::EPOCHS)
+                .or_else(|| Some(r.budget_steps as f64 * setting(key::BATCH)? / r.train_examples as f64))
+                .filter(|e| e.is_finite() && *e > 0.0)
+        }));
+    }
+    let (least, greatest) = budgets.iter().fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
+    if greatest > 1.01 * least {
+        out.push(Warning::UnequalBudgets { least, greatest });
+    }
+    let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
+    let versions: BTreeSet<String> = rows.iter().filter_map(|r| r.record?.provenance.other.get("version").map(text)).collect();
+    if versions.len() > 1 {
+        out.push(Warning::MixedVersions { versions: versions.into_iter().collect() });
+    }
+    let strangers = results.strangers();
+    if strangers > 0 {
+        out.push(Warning::Strangers { records: strangers });
+    }
+    out
+}

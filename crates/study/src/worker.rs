@@ -1,0 +1,252 @@
+//! Worker processes: trials in on the standard input, events and records out on the standard output, a JSON line each.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::StudyError;
+use crate::record::{StopReason, TrialRecord};
+use crate::runner::{Event, Runner, execute, unstarted};
+use crate::trial::Trial;
+
+/// What a worker says. Lines that are none of this (a library printing) are ignored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    StudyEvent(Event),
+    StudyRecord(Box<TrialRecord>),
+}
+
+/// Points of a curve are passed on at most this often; the record has them all.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// The life of a worker process: runs the trials that come in on the standard input until it ends, which is also how a worker learns that its
+/// parent is gone, even in the midst of a trial. Never returns.
+pub fn serve(runner: &dyn Runner) -> ! {
+    let (sender, trials) = mpsc::channel::<Trial>();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            match line.map(|line| serde_json::from_str(&line)) {
+                Ok(Ok(trial)) => {
+                    if sender.send(trial).is_err() {
+                        break;
+                    }
+                }
+                Ok(Err(e)) => {
+                    eprintln!("the worker cannot read its trial: {e}");
+                    std::process::exit(2);
+                }
+                Err(_) => break,
+            }
+        }
+        // The exit handlers of a library (a device's driver) may wait for the trial that is running.
+        std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(2));
+            std::process::abort();
+        });
+        std::process::exit(0);
+    });
+    for trial in trials {
+        let mut last = None::<Instant>;
+        let record = execute(runner, &trial, &mut |event| {
+            if matches!(event, Event::Started(_)) || last.is_none_or(|at| at.elapsed() >= EVERY) {
+                last = Some(Instant::now());
+                say(&Message::StudyEvent(event.clone()));
+            }
+        });
+        say(&Message::StudyRecord(Box::new(record)));
+    }
+    // The thread that reads ends the process; waiting for it here keeps a worker from ending twice.
+    loop {
+        std::thread::park();
+    }
+}
+
+fn say(message: &Message) {
+    let mut line = serde_json::to_vec(message).expect("a message has string keys and no number that JSON lacks");
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+        // The parent is gone.
+        std::process::exit(0);
+    }
+}
+
+/// How a worker process is started, such as this program with the arguments `study worker`.
+pub type Start<'a> = &'a (dyn Fn() -> Command + Sync);
+
+/// A place for one worker process, started when a trial needs it and kept between trials.
+#[derive(Default)]
+pub(crate) struct Slot {
+    process: Mutex<Option<Arc<Mutex<Child>>>>,
+    pipes: Mutex<Option<Pipes>>,
+}
+
+struct Pipes {
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    errors: Arc<Mutex<Vec<u8>>>,
+    reader: std::thread::JoinHandle<()>,
+}
+
+/// Deaths by a signal after which a trial is tried again.
+const RETRIES: u32 = 2;
+
+impl Slot {
+    /// Runs a trial in the worker process. A worker that dies is the trial's outcome; after a death by a signal (killed, out of memory) it is first tried
+    /// twice more. `None` if `cancelled` says that the death was ours.
+    pub(crate) fn run(
+        &self,
+        start: Start,
+        trial: &Trial,
+        watch: &mut dyn FnMut(Event),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<TrialRecord>, StudyError> {
+        let begun = Instant::now();
+        let mut retries = 0;
+        loop {
+            if cancelled() {
+                return Ok(None);
+            }
+            let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+            if pipes.is_none() {
+                let (child, fresh) = spawn(start, trial.threads)?;
+                *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Mutex::new(child)));
+                *pipes = Some(fresh);
+            }
+            let Some(open) = pipes.as_mut() else { continue };
+            if let Some(mut record) = converse(open, trial, watch) {
+                record.provenance.retries = retries;
+                return Ok(Some(record));
+            }
+            let status = self.bury();
+            let errors = pipes.take().map(|p| {
+                // The worker is dead, so that its pipe ends and the thread with it, unless a process that it started holds the pipe.
+                if p.reader.is_finished() || wait_finished(&p.reader) {
+                    let _ = p.reader.join();
+                }
+                String::from_utf8_lossy(&p.errors.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+            });
+            if cancelled() {
+                return Ok(None);
+            }
+            let (signal, what) = cause(status);
+            if signal && retries < RETRIES {
+                retries += 1;
+                continue;
+            }
+            let times = if signal { format!(", {} times", RETRIES + 1) } else { String::new() };
+            let mut record = unstarted(trial);
+            record.stop = StopReason::Failed { message: format!("the worker process {what}{times}") };
+            record.provenance.retries = retries;
+            record.provenance.seconds = begun.elapsed().as_secs_f64();
+            record.provenance.stderr = errors.unwrap_or_default();
+            return Ok(Some(record));
+        }
+    }
+
+    /// Ends the worker process, whatever it does.
+    pub(crate) fn kill(&self) {
+        if let Some(child) = &*self.process.lock().unwrap_or_else(PoisonError::into_inner) {
+            // It may have ended already.
+            let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        }
+    }
+
+    /// Waits for a worker whose output has ended.
+    fn bury(&self) -> Option<ExitStatus> {
+        let child = self.process.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+        // A worker that closed its output without ending would be waited for in vain.
+        for _ in 0..200 {
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+        let _ = child.kill();
+        child.wait().ok()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // Closing the input ends an idle worker at once; kill makes it certain.
+        *self.pipes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.kill();
+        self.bury();
+    }
+}
+
+fn wait_finished(thread: &std::thread::JoinHandle<()>) -> bool {
+    (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        thread.is_finished()
+    })
+}
+
+fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
+    let mut command = start();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("RAYON_NUM_THREADS", threads.to_string());
+    #[cfg(unix)]
+    {
+        // A Ctrl-C at the terminal is for the parent, which ends its workers.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    }
+    let spawned = command.spawn();
+    let mut child =
+        spawned.map_err(|source| StudyError::Worker { program: command.get_program().to_string_lossy().into_owned(), source })?;
+    let (Some(input), Some(output), Some(mut stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+        unreachable!("all three were asked for as pipes");
+    };
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&errors);
+    let reader = std::thread::spawn(move || {
+        let mut block = [0; 4096];
+        while let Ok(n) = stderr.read(&mut block) {
+            if n == 0 {
+                break;
+            }
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend_from_slice(&block[..n]);
+            let excess = kept.len().saturating_sub(4096);
+            kept.drain(..excess);
+        }
+    });
+    Ok((child, Pipes { input, output: BufReader::new(output), errors, reader }))
+}
+
+/// Sends a trial and waits for its record; `None` if the worker died.
+fn converse(pipes: &mut Pipes, trial: &Trial, watch: &mut dyn FnMut(Event)) -> Option<TrialRecord> {
+    pipes.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let mut line = serde_json::to_vec(trial).expect("a trial has string keys and finite numbers");
+    line.push(b'\n');
+    pipes.input.write_all(&line).and_then(|()| pipes.input.flush()).ok()?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if pipes.output.read_until(b'\n', &mut line).ok()? == 0 {
+            return None;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Message::StudyEvent(event)) => watch(event),
+            Ok(Message::StudyRecord(record)) if record.id == trial.id => return Some(*record),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a signal ended the worker, and what ended it.
+fn cause(status: Option<ExitStatus>) -> (bool, String) {
+    let Some(status) = status else { return (false, "ended and left no status".into()) };
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return (true, format!("was ended by signal {signal}"));
+    }
+    (false, status.code().map_or("ended without a status".into(), |code| format!("ended with status {code}")))
+}
