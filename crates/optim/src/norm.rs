@@ -1,7 +1,7 @@
 use burn::tensor::{DType, Tensor};
 
 /// Elements that are summed in one go.
-const ROW: usize = 1 << 16;
+const ROW: usize = 1 << 12;
 
 /// ‖x‖₂ as a tensor of one element: no read, so no wait for the device. Half precision is summed in f32.
 pub fn norm<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
@@ -59,12 +59,12 @@ mod tests {
     /// Sizes around the row's, and a sum whose plain f32 form is off in the fourth digit.
     #[test]
     fn long_sums_keep_their_digits() {
-        for n in [1, 5, ROW - 1, ROW, ROW + 1, 3 * ROW, 40 * ROW + 17] {
+        for n in [1, 5, ROW - 1, ROW, ROW + 1, 3 * ROW, 900 * ROW + 17] {
             let values: Vec<f32> = (0..n).map(|i| 1.0 + 0.5 * ((i * 7 % 13) as f32 / 13.0)).collect();
             let exact = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
             let x = Tensor::<1>::from_data(TensorData::new(values, [n]), &Device::flex());
             let found = norm(&x).into_scalar::<f64>();
-            assert!((found / exact - 1.0).abs() < 2e-7, "{n}: {found} {exact}");
+            assert!((found / exact - 1.0).abs() < 4e-7, "{n}: {found} {exact}");
             if n % 5 == 0 {
                 assert_eq!(norm(&x.reshape([n / 5, 5]).transpose()).dims(), [1]);
             }
