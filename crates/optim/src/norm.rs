@@ -21,8 +21,8 @@ fn sum(x: Tensor<1>) -> Tensor<1> {
         return x.reshape([1, n]).sum_dim(1).reshape([1]);
     }
     let (rows, rest) = (n / ROW, n % ROW);
-    let sums = x.clone().slice([0..rows * ROW]).reshape([rows, ROW]).sum_dim(1).reshape([rows]);
-    if rest == 0 { sum(sums) } else { sum(sums) + sum(x.slice([rows * ROW..n])) }
+    let sums = x.clone().narrow(0, 0, rows * ROW).reshape([rows, ROW]).sum_dim(1).reshape([rows]);
+    if rest == 0 { sum(sums) } else { sum(sums) + sum(x.narrow(0, rows * ROW, rest)) }
 }
 
 /// `numerator / denominator` where both `guards` are above 0, and 1 elsewhere. All are of shape \[1\].
