@@ -354,6 +354,7 @@ CASES = [
     ("lamb", "timm", {"ratio_max": 1.0}, "timm", torched(lambda p: Lamb(p, trust_clip=True))),
     ("lamb", "timm", {"bias_correction": "none"}, "timm", torched(lambda p: Lamb(p, bias_correction=False))),
     ("lamb", "timm", {"grad_averaging": False}, "timm", torched(lambda p: Lamb(p, grad_averaging=False))),
+    ("lamb", "timm", {"caution": True}, "timm", torched(lambda p: Lamb(p, caution=True))),
     ("lamb", "timm", {"decay": "decoupled", "weight_decay": 0.1}, "timm", torched(lambda p: Lamb(p, decoupled_decay=True, weight_decay=0.1))),
     ("lamb", "timm", {"max_grad_norm": float("inf")}, "timm", torched(lambda p: Lamb(p, max_grad_norm=None))),
     ("lamb", "timm", {"exclude_from_weight_decay": VECTORS}, "timm", torched(lambda p: Lamb(p), no_decay_for_vectors)),

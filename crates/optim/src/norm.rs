@@ -15,7 +15,7 @@ pub fn norm<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
 
 /// Row by row, then over the rows. Burn's `sum` is not used: on flex its order depends on the threads from 4 Mi elements on, in f32 a plain sum of
 /// millions loses digits, and with Mesa 22's software Vulkan it crashes.
-fn sum(x: Tensor<1>) -> Tensor<1> {
+pub(crate) fn sum(x: Tensor<1>) -> Tensor<1> {
     let n = x.dims()[0];
     if n <= ROW {
         return x.reshape([1, n]).sum_dim(1).reshape([1]);
