@@ -42,6 +42,7 @@ def make_inputs():
         "rank5.weight": (3.0 * rng.normal(size=(1, 2, 1, 2, 2)), 0.5),
         "zero.weight": (np.zeros((2, 3)), 1.0),
         "quiet.weight": (rng.normal(size=(2, 2)), 0.0),
+        "late.weight": (np.zeros((2, 2)), 1.0),  # first moves when the rate is above 1
     }
     # Apart, so that clipping by the global norm does not carry 1e-15 to 1e-30, whose square f32 does not hold.
     large = {
@@ -62,6 +63,8 @@ def make_inputs():
         for g in grads.values():
             g[13:16] = 0.0
         grads[next(iter(grads))][0] = 0.0
+        if "late.weight" in grads:
+            grads["late.weight"][:21] = 0.0
         inputs[name] = (rates, init, grads)
     return inputs
 
@@ -351,6 +354,7 @@ CASES = [
     ("lamb", "timm", {"ratio_max": 1.0}, "timm", torched(lambda p: Lamb(p, trust_clip=True))),
     ("lamb", "timm", {"bias_correction": "none"}, "timm", torched(lambda p: Lamb(p, bias_correction=False))),
     ("lamb", "timm", {"grad_averaging": False}, "timm", torched(lambda p: Lamb(p, grad_averaging=False))),
+    ("lamb", "timm", {"caution": True}, "timm", torched(lambda p: Lamb(p, caution=True))),
     ("lamb", "timm", {"decay": "decoupled", "weight_decay": 0.1}, "timm", torched(lambda p: Lamb(p, decoupled_decay=True, weight_decay=0.1))),
     ("lamb", "timm", {"max_grad_norm": float("inf")}, "timm", torched(lambda p: Lamb(p, max_grad_norm=None))),
     ("lamb", "timm", {"exclude_from_weight_decay": VECTORS}, "timm", torched(lambda p: Lamb(p), no_decay_for_vectors)),

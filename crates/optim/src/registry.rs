@@ -8,11 +8,13 @@ pub struct Registry {
     entries: Vec<Entry>,
 }
 
+type Configure = fn(Option<&str>, toml::Table) -> Result<Box<dyn DynRecipe>, ConfigError>;
+
 /// One optimizer of the table.
 #[derive(Clone, Debug)]
 pub struct Entry {
     facts: &'static Facts,
-    configure: fn(Option<&str>, toml::Table) -> Result<Box<dyn DynRecipe>, ConfigError>,
+    configure: Configure,
     defaults: fn(Option<&str>) -> Result<toml::Table, ConfigError>,
 }
 

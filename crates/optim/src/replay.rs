@@ -106,6 +106,9 @@ impl Trajectory {
     }
 }
 
+/// Shape and numbers of an entry.
+type Values = (Vec<usize>, Vec<f64>);
+
 struct Reader {
     file: String,
 }
@@ -118,7 +121,7 @@ impl Reader {
     fn read(&self, file: &SafeTensors) -> Result<Trajectory, OptimError> {
         let mut rates = BTreeMap::new();
         let mut inits = BTreeMap::new();
-        let mut grads: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f64>)>> = BTreeMap::new();
+        let mut grads: BTreeMap<String, BTreeMap<usize, Values>> = BTreeMap::new();
         for (name, view) in file.iter() {
             let values = self.numbers(name, &view)?;
             let shape = view.shape().to_vec();

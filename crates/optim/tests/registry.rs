@@ -172,7 +172,7 @@ fn the_suite_can_fail() {
             presets: &[Preset { name: "up", summary: "up" }],
         };
         fn preset(name: &str) -> Option<Self> {
-            (name == "up").then(|| Bad { rate_of_climb: 2.0 })
+            (name == "up").then_some(Bad { rate_of_climb: 2.0 })
         }
         fn check(&self) -> Result<(), ConfigError> {
             Ok(())

@@ -176,25 +176,18 @@ impl<C: Recipe> Suite<C> {
     }
 }
 
-/// The least value within the steps, at a rate that falls to 0 as (1 − t/T)²: one that scales a step by ‖w‖ must come to rest.
+/// The value at the end, at a rate that falls to 0 as (1 − t/T)²: one that scales a step by ‖w‖ must come to rest. Infinite if it diverges.
 fn descend<C: Recipe>(recipe: &C, landscape: &Landscape, peak: f64) -> Result<f64, OptimError> {
     let parameter = Named { name: "w".into(), shape: vec![1, 2], init: landscape.start.to_vec(), grads: vec![] };
     let path = Trajectory { rates: vec![], parameters: vec![parameter] };
     let mut run = Run::new(recipe, &path, DType::F64, &Device::flex(), false)?;
-    let mut best = f64::INFINITY;
+    let at = |w: Vec<Vec<f64>>| [w[0][0], w[0][1]];
     for t in 0..LANDSCAPE_STEPS {
-        let at = |w: Vec<Vec<f64>>| [w[0][0], w[0][1]];
         let g = (landscape.gradient)(at(run.ahead()));
+        if g.iter().any(|x| !x.is_finite() || x.abs() > 1e12) {
+            return Ok(f64::INFINITY);
+        }
         run.step(peak * (1.0 - t as f64 / LANDSCAPE_STEPS as f64).powi(2), &[&g]);
-        let value = (landscape.value)(at(run.weights()));
-        if !value.is_finite() || value > 1e10 {
-            break;
-        }
-        best = best.min(value);
-        if best <= landscape.enough {
-            break;
-        }
     }
-
-    Ok(best)
+    Ok((landscape.value)(at(run.weights())))
 }

@@ -1,6 +1,6 @@
 use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::norm::{root_plus_eps, scaled};
+use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
 };
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 /// | `beta1`, `beta2`, `eps` | 0.9, 0.999, 1e-6 | as Adam |
 /// | `bias_correction` | `moments` | m̂ = m/(1 − β₁ᵗ) and v̂ likewise; `step-size`: neither, but η ← η √(1 − β₂ᵗ)/(1 − β₁ᵗ), after the norm; `none` |
 /// | `grad_averaging` | true | g enters m with weight 1 − β₁, or with weight 1 (apex, timm) |
+/// | `caution` | false | moves only where m̂ and g agree in sign, by as much more (timm; Liang et al. 2024, arXiv 2411.16085) |
 /// | `weight_decay` | 0.01 | λ |
 /// | `decay` | `update` | in u, as above; `l2`: in the gradient; `decoupled`: w ← w − ηλw before the norms (timm) |
 /// | `norm_min`, `norm_max` | 0, inf | φ(z) = min(max(z, `norm_min`), `norm_max`) |
@@ -43,6 +44,8 @@ pub struct LambConfig {
     pub bias_correction: BiasCorrection,
     /// Whether g enters m with weight 1 − β₁.
     pub grad_averaging: bool,
+    /// Whether coordinates whose update opposes the gradient stay.
+    pub caution: bool,
     /// λ.
     pub weight_decay: f64,
     /// How λ enters.
@@ -101,6 +104,7 @@ impl Default for LambConfig {
             eps: 1e-6,
             bias_correction: BiasCorrection::Moments,
             grad_averaging: true,
+            caution: false,
             weight_decay: 0.01,
             decay: LambDecay::Update,
             norm_min: 0.0,
@@ -135,6 +139,11 @@ impl Recipe for LambConfig {
             },
             Parameter {
                 name: "grad_averaging", purpose: "the gradient enters m with weight 1 − β₁, else with 1", range: "true, false"
+            },
+            Parameter {
+                name: "caution",
+                purpose: "move only where the update agrees with the gradient in sign, scaled up by the part of such coordinates",
+                range: "true, false",
             },
             WEIGHT_DECAY,
             Parameter {
@@ -260,6 +269,7 @@ impl Optimizer for Lamb {
             None => (w.zeros_like(), w.zeros_like(), 1),
         };
         let entering = if o.grad_averaging { g.clone().mul_scalar(1.0 - o.beta1) } else { g.clone() };
+        let seen = o.caution.then(|| g.clone());
         let mean = mean.mul_scalar(o.beta1) + entering;
         let square = square.mul_scalar(o.beta2) + g.square().mul_scalar(1.0 - o.beta2);
 
@@ -271,6 +281,10 @@ impl Optimizer for Lamb {
             }
             BiasCorrection::StepSize => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr * correction2.sqrt() / correction1),
             BiasCorrection::None => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr),
+        };
+        let update = match seen {
+            Some(g) => cautious(update, g),
+            None => update,
         };
         let update = if decays(LambDecay::Update) { update + w.clone().mul_scalar(decay) } else { update };
 
@@ -293,4 +307,13 @@ impl Optimizer for Lamb {
     fn to_device<const D: usize>(state: LambState<D>, device: &Device) -> LambState<D> {
         state.to_device(device)
     }
+}
+
+/// The update where it has the gradient's sign, 0 elsewhere, divided by the part of coordinates that have it (at least 1e-3).
+fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
+    let agree = (update.clone() * g).greater_scalar(0.0);
+    let n = update.shape().num_elements();
+    let mask = update.zeros_like().mask_fill(agree, 1.0);
+    let part = sum(mask.clone().reshape([n])).div_scalar(n as f64).clamp_min(1e-3);
+    scaled(update * mask, part.recip())
 }
