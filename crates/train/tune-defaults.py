@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Measure the default learning rates of `src/defaults.toml`.
+
+    python3 crates/train/tune-defaults.py PROGRAM [MODEL ...] > rates.json
+
+For each model and optimizer, at batch size 64: trains a representative data set at each rate of a grid (a factor of about 3 apart) with two seeds that
+nothing else uses, and takes the rate with the best mean VALIDATION accuracy (for `linear`: loss); among equals the one with the lower loss. The test part
+is not looked at. Prints one JSON object a line: model, optimizer, rate, its mean, and whether it lies on the grid's edge.
+"""
+import json, math, subprocess, sys, tempfile, os
+
+GRIDS = {
+    "sgd": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
+    "momentum": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+    "nesterov": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+    "adagrad": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0],
+    "adam": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "adamw": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "lars": [0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+    "lamb": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+}
+# Model -> data set and budget.
+MODELS = {
+    "linear": ["--dataset", "diabetes"],
+    "logistic": ["--dataset", "breast-cancer"],
+    "perceptron": ["--dataset", "breast-cancer"],
+    "softmax": ["--dataset", "digits"],
+    "mlp": ["--dataset", "digits"],
+    "f1": ["--dataset", "digits", "--epochs", "10"],
+    "lenet5": ["--dataset", "mnist", "--steps", "400"],
+    "simple-cnn": ["--dataset", "mnist", "--steps", "100"],
+    "c1": ["--dataset", "cifar-10", "--steps", "100"],
+    "resnet8": ["--dataset", "cifar-10", "--steps", "150"],
+}
+SEEDS = [1001, 1002]
+
+
+def score(program, model, optimizer, rate, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "train", *MODELS[model], "--model", model, "--optimizer", optimizer, "--lr", str(rate), "--seed", str(seed),
+                   "--json", "-q", "--set", "log.evaluate_every_steps=1000000", "--out", os.path.join(folder, "run")]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode == 3:
+            return (0.0, -math.inf)
+        if run.returncode != 0:
+            sys.exit(run.stderr)
+        validation = json.loads(run.stdout)["validation"]
+        loss = -validation["loss"]
+        return (validation["accuracy"], loss) if "accuracy" in validation else (loss, loss)
+
+
+def main():
+    program, models = sys.argv[1], sys.argv[2:] or list(MODELS)
+    for model in models:
+        for optimizer, grid in GRIDS.items():
+            means = []
+            for rate in grid:
+                scores = [score(program, model, optimizer, rate, seed) for seed in SEEDS]
+                means.append((sum(s[0] for s in scores) / len(scores), sum(s[1] for s in scores) / len(scores), rate))
+            best = max(means)
+            print(json.dumps({"model": model, "optimizer": optimizer, "rate": best[2], "accuracy": round(best[0], 4),
+                              "loss": round(-best[1], 4), "edge": best[2] in (grid[0], grid[-1])}), flush=True)
+
+
+main()
