@@ -41,7 +41,7 @@ def score(program, model, optimizer, rate, seed):
                    "--json", "-q", "--set", "log.evaluate_every_steps=1000000", "--out", os.path.join(folder, "run")]
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode == 3:
-            return (0.0, -math.inf)
+            return (-math.inf, -math.inf)
         if run.returncode != 0:
             sys.exit(run.stderr)
         validation = json.loads(run.stdout)["validation"]
@@ -53,13 +53,20 @@ def main():
     program, models = sys.argv[1], sys.argv[2:] or list(MODELS)
     for model in models:
         for optimizer, grid in GRIDS.items():
-            means = []
-            for rate in grid:
-                scores = [score(program, model, optimizer, rate, seed) for seed in SEEDS]
-                means.append((sum(s[0] for s in scores) / len(scores), sum(s[1] for s in scores) / len(scores), rate))
-            best = max(means)
-            print(json.dumps({"model": model, "optimizer": optimizer, "rate": best[2], "accuracy": round(best[0], 4),
-                              "loss": round(-best[1], 4), "edge": best[2] in (grid[0], grid[-1])}), flush=True)
+            means, grid = {}, list(grid)
+            while True:
+                for rate in grid:
+                    if rate not in means:
+                        scores = [score(program, model, optimizer, rate, seed) for seed in SEEDS]
+                        means[rate] = (sum(s[0] for s in scores) / len(scores), sum(s[1] for s in scores) / len(scores))
+                best = max(grid, key=lambda rate: means[rate])
+                edge = 1 if best == grid[-1] else -1 if best == grid[0] else 0
+                if edge == 0 or len(grid) > 14:
+                    break
+                # The best lies on the grid's edge: go on in that direction.
+                grid = grid + [float(f"{grid[-1] * 10 ** 0.5:.1g}")] if edge > 0 else [float(f"{grid[0] / 10 ** 0.5:.1g}")] + grid
+            print(json.dumps({"model": model, "optimizer": optimizer, "rate": best, "accuracy": round(means[best][0], 4),
+                              "loss": round(-means[best][1], 4), "edge": edge != 0}), flush=True)
 
 
 main()

@@ -15,6 +15,10 @@ pub trait Observer {
     fn on_step(&mut self, _step: &Step<'_>) {}
     /// After each evaluation on the validation part, and at each epoch's end.
     fn on_evaluation(&mut self, _evaluation: &Evaluation) {}
+    /// Whether training ends here; asked after each evaluation.
+    fn stop(&self) -> bool {
+        false
+    }
     /// After a checkpoint stands on the disk.
     fn on_checkpoint(&mut self, _step: u64, _place: &Path) {}
     /// After the last step, or at divergence or interruption.
@@ -60,6 +64,8 @@ pub struct Evaluation {
     pub examples: u64,
     /// Mean loss over this epoch's steps so far, each taken before its step.
     pub train_loss: f64,
+    /// The same over the steps since the evaluation before.
+    pub recent_loss: f64,
     /// The share of this epoch's examples that were classified correctly before their step; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f64>,

@@ -28,6 +28,8 @@ pub enum Stop {
     TargetReached,
     /// Validation has not improved for `stop.patience` evaluations.
     NoImprovement,
+    /// An observer asked to stop.
+    Observer,
     /// The loss was NaN or infinite, or beyond `stop.divergence` times the first step's.
     Diverged,
     /// Somebody asked to stop; a checkpoint stands on the disk.
@@ -65,7 +67,7 @@ pub struct Outcome {
     pub train_accuracy: Option<f64>,
     /// Validation accuracy at the end; `null` for real targets, after divergence, and where nothing is held out.
     pub validation_accuracy: Option<f64>,
-    /// Test accuracy at the end; the only use of the test part.
+    /// Test accuracy at the end; the only use of the test part, and `null` where [`Controls::test`] says no.
     pub test_accuracy: Option<f64>,
     /// All validation means at the end.
     pub validation: Option<Metrics>,
@@ -97,6 +99,9 @@ pub struct Progress {
     evaluations_since_best: u64,
     /// Sums since the last line of `events.jsonl`.
     logged: Sums,
+    /// Sums since the last evaluation.
+    #[serde(default)]
+    recent: Sums,
     seconds: f64,
     events_length: u64,
     layers_length: u64,
@@ -132,12 +137,14 @@ pub struct Controls<'a> {
     pub observers: Vec<&'a mut dyn Observer>,
     /// Set by a signal handler: training then writes a checkpoint and returns.
     pub interrupt: &'a AtomicBool,
+    /// Whether the test part is evaluated at the end; a trial that only tunes must not see it.
+    pub test: bool,
 }
 
 impl Default for Controls<'_> {
     fn default() -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Controls { folder: None, observers: Vec::new(), interrupt: &NEVER }
+        Controls { folder: None, observers: Vec::new(), interrupt: &NEVER, test: true }
     }
 }
 
@@ -169,6 +176,12 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn start(experiment: &'a Experiment, controls: Controls<'a>) -> Result<Self, TrainError> {
         let mut network = experiment.initial_model()?.network;
+        let config = &experiment.config;
+        let part = config.batch_size.unwrap_or(1) / (config.accumulate * config.workers);
+        if part == 1 && network.has_batch_norm() {
+            let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
+            return Err(TrainError::value("batch_size", config.batch_size.unwrap_or(1), why));
+        }
         let mut driver = Driver::new(&*experiment.optimizer, &network)?;
         let mut order = experiment.order()?;
         let mut progress = Progress::default();
@@ -315,8 +328,10 @@ impl<'a> Training<'a> {
             if !hits.is_empty() {
                 *self.progress.epoch.correct.get_or_insert(0.0) += hits.into_iter().map(scalar).sum::<f64>();
             }
-            self.progress.logged.loss += sum;
-            self.progress.logged.examples += n as u64;
+            for sums in [&mut self.progress.logged, &mut self.progress.recent] {
+                sums.loss += sum;
+                sums.examples += n as u64;
+            }
             let mean = sum / n as f64;
             self.last_step_loss = Some(mean);
             let first = *self.progress.first_loss.get_or_insert(mean);
@@ -333,6 +348,7 @@ impl<'a> Training<'a> {
             epoch: self.progress.position.epoch + u64::from(self.progress.position.offset == n),
             examples: self.progress.examples,
             train_loss: self.progress.epoch.mean_loss(),
+            recent_loss: std::mem::take(&mut self.progress.recent).mean_loss(),
             train_accuracy: self.progress.epoch.accuracy(),
             validation,
         };
@@ -346,10 +362,13 @@ impl<'a> Training<'a> {
             events.flush()?;
         }
         self.last_evaluation = Some(evaluation);
-        let Some(validation) = validation else { return Ok(None) };
-        if !validation.loss.is_finite() {
+        if validation.is_some_and(|v| !v.loss.is_finite()) {
             return Ok(Some(Stop::Diverged));
         }
+        if self.controls.observers.iter().any(|o| o.stop()) {
+            return Ok(Some(Stop::Observer));
+        }
+        let Some(validation) = validation else { return Ok(None) };
         let stop = &self.experiment.config.stop;
         if stop.target.is_some_and(|target| validation.reaches(target)) {
             return Ok(Some(Stop::TargetReached));
@@ -420,14 +439,16 @@ impl<'a> Training<'a> {
 
     fn end(mut self, stop: Stop) -> Result<(Outcome, Network), TrainError> {
         let config = &self.experiment.config;
-        let whole = matches!(stop, Stop::Finished | Stop::TargetReached | Stop::NoImprovement);
+        let whole = matches!(stop, Stop::Finished | Stop::TargetReached | Stop::NoImprovement | Stop::Observer);
         let (mut validation, mut test) = (None, None);
         if whole {
             validation = self.last_evaluation.as_ref().filter(|e| e.step == self.progress.step).and_then(|e| e.validation);
             if validation.is_none() {
                 validation = self.experiment.evaluate(self.network(), Which::Validation)?;
             }
-            test = self.experiment.evaluate(self.network(), Which::Test)?;
+            if self.controls.test {
+                test = self.experiment.evaluate(self.network(), Which::Test)?;
+            }
         }
         let sums = self.progress.last_epoch.filter(|_| whole).unwrap_or(self.progress.epoch);
         let seconds = self.progress.seconds;
