@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::Search;
 use largebatch_optim::Registry;
+use largebatch_study::StudyError;
 use largebatch_train::{BACKENDS, TrainError};
 
 mod data;
@@ -16,6 +17,7 @@ mod facts;
 mod progress;
 mod replay;
 mod shell;
+mod study;
 mod train;
 
 /// Set by Ctrl-C and by SIGTERM.
@@ -30,6 +32,9 @@ Examples:
 
   largebatch train --dataset digits --model mlp --optimizer lars --batch-size 512
       The same with LARS and a large batch.
+
+  largebatch study run gap
+      What a large batch costs, and which remedy helps: a study with its report, in about a minute.
 
   largebatch data fetch mnist && largebatch train --dataset mnist --model lenet5
       Download MNIST, and train LeNet-5 on it.
@@ -77,6 +82,7 @@ impl DataDir {
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::TrainArgs>),
+    Study(study::StudyArgs),
     Evaluate(evaluate::EvaluateArgs),
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -113,6 +119,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     };
     let done = match cli.command {
         Command::Train(args) => train::run(*args, &cli.global, &registry),
+        Command::Study(args) => study::run(args, &cli.global, &registry),
         Command::Evaluate(args) => evaluate::run(args, &registry),
         Command::Data(command) => data::run(command, &cli.global),
         Command::Devices(args) => devices::run(args),
@@ -134,7 +141,8 @@ pub fn main_with(registry: Registry) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             eprintln!("error: {error:#}");
-            let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage);
+            let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
+                || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }

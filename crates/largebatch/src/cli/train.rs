@@ -245,7 +245,7 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
 fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: &Global) -> Result<Done> {
     let mut progress = Progress::new(global);
     let observers: Vec<&mut dyn Observer> = if global.quiet { Vec::new() } else { vec![&mut progress] };
-    let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT })?;
+    let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT, test: true })?;
     if args.json {
         print_json(&outcome)?;
     } else if !global.quiet {
@@ -259,7 +259,7 @@ fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: 
 
 fn done(outcome: &Outcome) -> Done {
     match outcome.stop {
-        Stop::Finished | Stop::TargetReached | Stop::NoImprovement => Done::Ok,
+        Stop::Finished | Stop::TargetReached | Stop::NoImprovement | Stop::Observer => Done::Ok,
         Stop::Diverged => Done::Diverged,
         Stop::Interrupted => Done::Interrupted,
     }
@@ -270,6 +270,7 @@ fn summary(outcome: &Outcome) -> String {
         Stop::Finished => "finished",
         Stop::TargetReached => "reached its target",
         Stop::NoImprovement => "stopped improving",
+        Stop::Observer => "was asked to stop",
         Stop::Diverged => "DIVERGED: the loss left all bounds; try a smaller --lr or a warm-up",
         Stop::Interrupted => "was interrupted",
     };
@@ -315,7 +316,8 @@ fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &G
 
 fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
     let (r, k) = (result.repeats, result.folds);
-    let mut text = format!("{} · {} · {}, {r} × {k}-fold cross-validation\n", config.dataset.name, config.model.name, config.optimizer.name);
+    let mut text =
+        format!("{} · {} · {}, {r} × {k}-fold cross-validation\n", config.dataset.name, config.model.name, config.optimizer.name);
     for (i, metrics) in result.per_repeat.iter().enumerate() {
         let _ = writeln!(text, "  repeat {}    {} of {}", i + 1, metrics.headline(), metrics.n);
     }

@@ -1,0 +1,251 @@
+//! `largebatch study`: many trainings as one experiment.
+
+use std::io::{IsTerminal, Write as _};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use largebatch_optim::Registry;
+use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, serve};
+
+use super::{DataDir, Done, Global, INTERRUPT, progress, watch_interrupts};
+use trainer::Trainer;
+
+mod recipes;
+mod show;
+mod trainer;
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch study run gap
+      THE experiment: what a large batch costs, on the digits that ship inside, in about a minute.
+
+  largebatch study run gap --set dataset=mnist --set confirm.seeds=5 --out studies/gap-mnist --jobs 8
+      The same on MNIST.
+
+  largebatch study list gap > mine.toml && largebatch study plan mine.toml
+      A study of your own from a recipe: what it would run, and how long.
+
+  largebatch study run mine.toml --out studies/mine --shard 2/8
+      The second of eight machines' parts; the report reads all that lie in the folder.
+
+A study that was stopped, by Ctrl-C or by a crash, goes on with the same command, and ends with the same results.";
+
+/// Run a study: batch size × learning rate × optimizer, tuned and confirmed, with a report
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct StudyArgs {
+    #[command(subcommand)]
+    command: StudyCommand,
+}
+
+#[derive(Subcommand)]
+enum StudyCommand {
+    /// Run what is not yet done of a study, then print its results
+    Run(RunArgs),
+    /// Show a study's trials, their number and the time they would take, without running them
+    Plan(PlanArgs),
+    /// Show how far the study in a folder is
+    Status(FolderArgs),
+    /// Print the results of the study in a folder, finished or not
+    Report(FolderArgs),
+    /// List the recipes that are inside this program, or print one
+    List(ListArgs),
+    /// Run trials that come in on the standard input; `study run` starts these
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// What study.
+#[derive(Args)]
+struct WhatArgs {
+    /// A recipe's name (`largebatch study list`), or a study file
+    #[arg(value_name = "FILE|RECIPE")]
+    study: String,
+    /// A change: a setting of every trial such as dataset=mnist or optimizer.momentum=0.95, or a key of the study such as confirm.seeds=3
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    data_dir: DataDir,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    what: WhatArgs,
+    /// Folder of the study, new or begun [default: studies/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Trials at a time, each in a process of its own; changes no result [default: all cores]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+    /// The part of the study to run here, such as 2/8: machines share a study without talking to each other
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+}
+
+#[derive(Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    what: WhatArgs,
+    /// Trials at a time, for the estimate [default: all cores]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+#[derive(Args)]
+struct FolderArgs {
+    /// Folder that `study run` wrote
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+#[derive(Args)]
+struct ListArgs {
+    /// The recipe to print
+    #[arg(value_name = "RECIPE")]
+    recipe: Option<String>,
+}
+
+#[derive(Args)]
+struct WorkerArgs {
+    #[command(flatten)]
+    data_dir: DataDir,
+}
+
+pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    match args.command {
+        StudyCommand::Run(args) => run_study(args, global, registry),
+        StudyCommand::Plan(args) => plan(args, registry),
+        StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
+        StudyCommand::Report(args) => print(show::table(&Results::open(&args.folder)?)),
+        StudyCommand::List(args) => print(match args.recipe {
+            Some(name) => recipes::named(&name)?.text.to_owned(),
+            None => show::recipes(),
+        }),
+        StudyCommand::Worker(args) => serve(&Trainer::new(registry, args.data_dir.search())),
+    }
+}
+
+fn print(text: String) -> Result<Done> {
+    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    Ok(Done::Ok)
+}
+
+fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
+    let study = recipes::study(&what.study, &what.set)?;
+    Ok(Plan::new(study, &|config| trainer.check(config))?)
+}
+
+/// All cores, with as many threads a trial as the study says.
+fn jobs(asked: Option<usize>, threads: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    asked.unwrap_or(cores / threads.max(1) as usize).max(1)
+}
+
+fn plan(args: PlanArgs, registry: &Registry) -> Result<Done> {
+    let trainer = Trainer::new(registry, args.what.data_dir.search());
+    let plan = open(&args.what, &trainer)?;
+    largebatch_train::set_threads(plan.study.threads as usize);
+    let seconds = plan.seconds(&|config| trainer.seconds(config));
+    print(show::plan(&plan, seconds, jobs(args.jobs, plan.study.threads)))
+}
+
+fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    watch_interrupts()?;
+    let trainer = Trainer::new(registry, args.what.data_dir.search());
+    let plan = open(&args.what, &trainer)?;
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(&plan.study.name));
+    let program = std::env::current_exe().context("finding this program, to start it again as a worker")?;
+    // Workers look for data where this process does.
+    let data_dir = args.what.data_dir.search().data_dir.map(std::path::absolute).transpose().context("--data-dir")?;
+    let start = || {
+        let mut command = Command::new(&program);
+        command.args(["study", "worker"]);
+        if let Some(dir) = &data_dir {
+            command.arg("--data-dir").arg(dir);
+        }
+        command
+    };
+    let options = RunOptions { jobs: jobs(args.jobs, plan.study.threads), shard: args.shard, interrupt: Some(&INTERRUPT) };
+    let mut watcher = Watcher::new(global);
+    let summary = largebatch_study::run(&plan, &folder, Workers::Processes(&start), options, &mut |progress, notice| {
+        watcher.see(progress, notice);
+    });
+    watcher.end();
+    let summary = summary?;
+    if summary.interrupted {
+        eprintln!("interrupted; finished trials are kept in {}, and the same command goes on", folder.display());
+        return Ok(Done::Interrupted);
+    }
+    let results = Results::open(&folder)?;
+    if !global.quiet {
+        print(format!("{}\n{}", show::table(&results), ended(&summary, &folder)))?;
+    }
+    let failed = results.records.values().find_map(|r| match &r.stop {
+        largebatch_study::StopReason::Failed { message } => Some(message),
+        _ => None,
+    });
+    match failed {
+        Some(message) if summary.failed == summary.ran + summary.skipped => {
+            anyhow::bail!("every trial failed; one said: {message}")
+        }
+        Some(message) => {
+            eprintln!("warning: {} trials failed; one said: {message}", summary.failed);
+            Ok(Done::Ok)
+        }
+        None => Ok(Done::Ok),
+    }
+}
+
+fn ended(summary: &Summary, folder: &std::path::Path) -> String {
+    let before = if summary.skipped > 0 { format!(" now, {} before", summary.skipped) } else { String::new() };
+    format!("{} trials ran{before}; they lie in {}", summary.ran, folder.display())
+}
+
+/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
+struct Watcher {
+    bar: indicatif::ProgressBar,
+    quiet: bool,
+    verbose: bool,
+    lines: bool,
+    last: Option<Instant>,
+}
+
+impl Watcher {
+    fn new(global: &Global) -> Self {
+        let bar = progress::bar(!global.quiet, 0, "trials");
+        Watcher { bar, quiet: global.quiet, verbose: global.verbose, lines: !std::io::stderr().is_terminal(), last: None }
+    }
+
+    fn see(&mut self, progress: &Progress, notice: &Notice) {
+        if self.quiet {
+            return;
+        }
+        if let (Notice::Done(record), true) = (notice, self.verbose) {
+            let metric = record.metrics.get(&record.metric).map_or(String::new(), |value| format!(" {} {value:.4}", record.metric));
+            let what = format!("{:?}", record.stop).to_lowercase();
+            let text = format!("{} seed {} {what}{metric} in {:.1} s", describe(&record.labels), record.seed, record.provenance.seconds);
+            if self.lines { eprintln!("{text}") } else { self.bar.println(text) }
+        }
+        if !matches!(notice, Notice::Done(_)) && self.lines {
+            return;
+        }
+        let message = show::progress(progress);
+        self.bar.set_length(progress.total as u64);
+        self.bar.set_position(progress.done as u64);
+        self.bar.set_message(message.clone());
+        let due = self.last.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) || progress.done == progress.total;
+        if self.lines && due {
+            self.last = Some(Instant::now());
+            let eta = progress.eta().map_or(String::new(), |eta| format!(" · ETA {}", show::time(eta.as_secs_f64())));
+            eprintln!("{}/{} trials{eta} {message}", progress.done, progress.total);
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,56 @@
+//! The recipes that are inside the binary.
+
+use std::path::Path;
+
+use anyhow::Result;
+use largebatch_study::{Study, StudyError};
+use largebatch_train::nearest;
+
+/// Name and text of a recipe.
+pub(super) struct Recipe {
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+macro_rules! recipes {
+    ($($name:literal),* $(,)?) => {
+        &[$(Recipe { name: $name, text: include_str!(concat!("../../../../../examples/studies/", $name, ".toml")) }),*]
+    };
+}
+
+pub(super) const RECIPES: &[Recipe] = recipes!["gap", "optimizers", "shallue", "goyal", "keskar-f1", "keskar-c1", "hoffer-f1"];
+
+/// The recipe of a name.
+pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {
+    RECIPES.iter().find(|r| r.name == name).ok_or_else(|| {
+        let names: Vec<&str> = RECIPES.iter().map(|r| r.name).collect();
+        let hint = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
+        StudyError::Argument(format!("there is no recipe or file {name}{hint}; the recipes are {}", names.join(", ")))
+    })
+}
+
+/// The study of a recipe's name or of a file, with overrides.
+pub(super) fn study(what: &str, overrides: &[String]) -> Result<Study> {
+    let path = Path::new(what);
+    if path.extension().is_none() && path.components().count() == 1 {
+        return Ok(Study::parse(named(what)?.text, &format!("recipe {what}"), overrides)?);
+    }
+    let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { action: "reading", path: path.into(), source })?;
+    Ok(Study::parse(&text, what, overrides)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_reads_and_is_found_by_its_name() {
+        for recipe in RECIPES {
+            let study = study(recipe.name, &[]).unwrap();
+            assert_eq!(study.name, recipe.name);
+            assert!(!study.about.is_empty());
+        }
+        let error = study("gpa", &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean 'gap'"), "{error}");
+    }
+}

@@ -1,0 +1,315 @@
+//! The training side of a study: checks a trial's configuration and runs it.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use largebatch_data::{Dataset, Labels, Search, split};
+use largebatch_models::Loss;
+use largebatch_optim::Registry;
+use largebatch_study::{Event, Outcome, Problem, Runner, Stage, Started, Trial, key};
+use largebatch_train::{Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which, open, train};
+use serde_json::json;
+use toml::{Table, Value};
+
+/// Trains the trials of a study.
+pub(super) struct Trainer<'a> {
+    registry: &'a Registry,
+    search: Search,
+    /// The data set opened last, since the trials of a study mostly share one.
+    opened: Mutex<Option<(toml::Value, Dataset)>>,
+    /// Examples a second of configurations that differ in no more than rate, seed and length.
+    speeds: Mutex<BTreeMap<String, Option<f64>>>,
+}
+
+impl<'a> Trainer<'a> {
+    pub(super) fn new(registry: &'a Registry, search: Search) -> Self {
+        Trainer { registry, search, opened: Mutex::default(), speeds: Mutex::default() }
+    }
+
+    /// What a plan must satisfy: every setting is one that training knows, and the data are there.
+    pub(super) fn check(&self, config: &Table) -> Result<(), Problem> {
+        let reserved = [
+            ("stop.target", "write it in the study's `stop`, so that the trial's record says why it ended"),
+            ("stop.patience", "a study has `stop.plateau`"),
+            ("threads", "write it at the top of the study: it is the same for all trials"),
+        ];
+        for (key, why) in reserved {
+            if largebatch_study::get(config, key).is_some() {
+                return Err(Problem { key: Some(key.into()), message: format!("{key} is no setting of a trial: {why}") });
+            }
+        }
+        self.open(config).map(|_| ()).map_err(|error| problem(&error, config))
+    }
+
+    fn dataset(&self, config: &RunConfig) -> Result<Dataset, TrainError> {
+        let asked = Value::Table(config.dataset.table());
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, dataset)) = opened.as_ref().filter(|(last, _)| *last == asked) {
+            return Ok(dataset.clone());
+        }
+        let dataset = open(&config.dataset, &self.search)?;
+        *opened = Some((asked, dataset.clone()));
+        Ok(dataset)
+    }
+
+    fn open(&self, config: &Table) -> Result<Experiment, TrainError> {
+        let mut config = config.clone();
+        // Equal steps at another batch size may be no whole number of epochs: these are steps then.
+        let part = match config.get(key::EPOCHS) {
+            Some(&Value::Float(epochs)) if epochs == epochs.trunc() => {
+                config.insert(key::EPOCHS.into(), Value::Integer(epochs as i64));
+                None
+            }
+            Some(&Value::Float(epochs)) => {
+                config.remove(key::EPOCHS);
+                Some(epochs)
+            }
+            _ => None,
+        };
+        let mut flat = Vec::new();
+        flatten("", &config, &mut flat);
+        let mut config = RunConfig::layered(None, &flat)?;
+        let dataset = self.dataset(&config)?;
+        let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
+        let split = split(dataset.train.labels(), held, config.split_seed)?;
+        if let (Some(epochs), Some(batch)) = (part, config.batch_size) {
+            config.steps = Some(((epochs * split.train.len() as f64 / batch as f64).ceil() as u64).max(1));
+        }
+        Experiment::with(config, dataset, split, self.registry)
+    }
+
+    /// Seconds that a trial takes, from its first steps here; `None` if it cannot be run.
+    pub(super) fn seconds(&self, config: &Table) -> Option<f64> {
+        let experiment = self.open(config).ok()?;
+        let batch = experiment.config.batch_size?;
+        let kind = [key::RATE, key::SEED, key::EPOCHS, key::STEPS, "schedule"].into_iter().fold(config.clone(), |mut config, key| {
+            config.remove(key);
+            config
+        });
+        let mut speeds = self.speeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let speed = *speeds.entry(kind.to_string()).or_insert_with(|| speed(&experiment, 3.max(512 / batch as u64)));
+        Some((experiment.total_steps * batch as u64) as f64 / speed?)
+    }
+}
+
+/// Examples a second over some first steps.
+fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
+    struct Few<'a>(u64, &'a AtomicBool);
+    impl Observer for Few<'_> {
+        fn on_step(&mut self, step: &Step<'_>) {
+            self.1.store(step.step >= self.0, Ordering::Relaxed);
+        }
+    }
+    let enough = AtomicBool::new(false);
+    let mut few = Few(steps, &enough);
+    let controls = Controls { observers: vec![&mut few], interrupt: &enough, test: false, ..Controls::default() };
+    train(experiment, controls).ok().map(|(outcome, _)| outcome.examples_per_second).filter(|speed| *speed > 0.0)
+}
+
+/// A nested table as dotted keys.
+fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, Value)>) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(table) => flatten(&path, table, out),
+            value => out.push((path, value.clone())),
+        }
+    }
+}
+
+/// The key of a configuration that an error is about, and what it says.
+fn problem(error: &TrainError, config: &Table) -> Problem {
+    let key = match error {
+        TrainError::Value { key, .. } => Some(key.clone()),
+        TrainError::Unknown { kind, .. } => Some((*kind).to_owned()),
+        TrainError::Data(_) => Some("dataset".into()),
+        TrainError::Model(_) => Some("model".into()),
+        TrainError::Optim(_) => Some("optimizer".into()),
+        TrainError::Schedule(_) => Some("schedule".into()),
+        TrainError::Config { message, .. } => {
+            // The parser names the field and not its place.
+            let quoted = message.split('`').nth(1).unwrap_or_default();
+            let mut flat = Vec::new();
+            flatten("", config, &mut flat);
+            flat.into_iter().map(|(path, _)| path).find(|path| path.split('.').any(|part| part == quoted))
+        }
+        _ => None,
+    };
+    let message = match error {
+        TrainError::Config { message, .. } => message.clone(),
+        error => error.to_string(),
+    };
+    Problem { key, message }
+}
+
+/// Passes evaluations on, and the study's word to stop back.
+struct Relay<'e> {
+    emit: &'e mut dyn FnMut(Event) -> ControlFlow<()>,
+    stopped: bool,
+    examples: u64,
+}
+
+impl Observer for Relay<'_> {
+    fn on_step(&mut self, step: &Step<'_>) {
+        self.examples = step.examples;
+    }
+
+    fn on_evaluation(&mut self, e: &Evaluation) {
+        let validation = e.validation.map(|metrics| headline(&metrics).1);
+        let point = Event::Point { step: e.step, examples: e.examples, train_loss: e.recent_loss, validation };
+        self.stopped |= (self.emit)(point).is_break();
+    }
+
+    fn stop(&self) -> bool {
+        self.stopped
+    }
+}
+
+/// The figure that a part is judged by: accuracy, or for real targets the root of the mean squared error.
+fn headline(metrics: &Metrics) -> (&'static str, f64) {
+    match (metrics.accuracy, metrics.rmse) {
+        (Some(accuracy), _) => ("accuracy", accuracy),
+        (None, Some(rmse)) => ("rmse", rmse),
+        _ => ("loss", metrics.loss),
+    }
+}
+
+impl Runner for Trainer<'_> {
+    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+        largebatch_train::set_threads(trial.threads as usize);
+        let experiment = self.open(&trial.config).map_err(|e| e.to_string())?;
+        let classes = matches!(experiment.dataset.train.labels(), Labels::Classes(_));
+        let metric = match (experiment.split.validation.is_empty(), classes) {
+            // Nothing is held out: the training loss is all that may be looked at.
+            (true, _) => "train_loss",
+            (false, true) => "validation_accuracy",
+            (false, false) => "validation_rmse",
+        };
+        let _ = emit(Event::Started(Started {
+            train_examples: experiment.split.train.len() as u64,
+            budget_steps: experiment.total_steps,
+            metric: metric.into(),
+            higher_is_better: metric == "validation_accuracy",
+            constant_loss: constant_loss(&experiment),
+        }));
+        let mut relay = Relay { emit, stopped: false, examples: 0 };
+        let controls = Controls { observers: vec![&mut relay], test: trial.stage == Stage::Confirm, ..Controls::default() };
+        let (end, network) = train(&experiment, controls).map_err(|e| e.to_string())?;
+        let diverged = end.stop == Stop::Diverged;
+        let mut metrics = BTreeMap::new();
+        // The trained weights on the data that they saw, which the running means of an epoch are not.
+        let seen = if diverged { None } else { experiment.evaluate(&network, Which::Train).map_err(|e| e.to_string())? };
+        for (part, means) in [("train", seen), ("validation", end.validation), ("test", end.test)] {
+            let Some(means) = means else { continue };
+            let (name, value) = headline(&means);
+            metrics.insert(format!("{part}_{name}"), value);
+            metrics.insert(format!("{part}_loss"), means.loss);
+            if part == "test" {
+                metrics.insert("test_examples".into(), means.n as f64);
+            }
+        }
+        let provenance = self.provenance(&experiment, end.examples_per_second);
+        Ok(Outcome { diverged, metrics, steps: end.steps, examples: relay.examples, provenance })
+    }
+}
+
+impl Trainer<'_> {
+    fn provenance(&self, experiment: &Experiment, examples_per_second: f64) -> BTreeMap<String, serde_json::Value> {
+        let line = |file: &str, key: &str| {
+            let text = std::fs::read_to_string(file).ok()?;
+            text.lines().find_map(|l| Some(l.strip_prefix(key)?.trim_start_matches([' ', '\t', ':']).trim().to_owned()))
+        };
+        let sources: Vec<_> =
+            experiment.dataset.sources.iter().map(|s| json!({ "file": s.file, "sha256": s.sha256, "known": s.known })).collect();
+        [
+            ("version", Some(json!(env!("CARGO_PKG_VERSION")))),
+            ("device", Some(json!(format!("{:?}", experiment.device.clone().inner())))),
+            ("platform", Some(json!(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)))),
+            ("cpu", line("/proc/cpuinfo", "model name").map(|cpu| json!(cpu))),
+            ("host", line("/proc/sys/kernel/hostname", "").map(|host| json!(host))),
+            ("peak_memory", line("/proc/self/status", "VmHWM").map(|memory| json!(memory))),
+            ("examples_per_second", Some(json!(examples_per_second.round()))),
+            ("sources", Some(json!(sources))),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect()
+    }
+}
+
+/// The training loss of the best constant predictor: what a model that learned nothing has.
+fn constant_loss(experiment: &Experiment) -> Option<f64> {
+    let (part, indices) = experiment.indices(Which::Train);
+    let n = indices.len() as f64;
+    match (part.labels(), experiment.loss) {
+        (Labels::Classes(labels), Loss::CrossEntropy | Loss::Logistic) => {
+            let mut counts = BTreeMap::<u32, f64>::new();
+            indices.iter().for_each(|&i| *counts.entry(labels[i as usize]).or_default() += 1.0);
+            let classes = match experiment.dataset.task {
+                largebatch_data::Task::Classes(classes) => classes as u32,
+                largebatch_data::Task::Real => return None,
+            };
+            // The smoothed targets' own distribution is the best constant prediction, and its entropy the loss.
+            let smoothing = experiment.config.label_smoothing;
+            let share = |class: u32| (1.0 - smoothing) * counts.get(&class).unwrap_or(&0.0) / n + smoothing / f64::from(classes);
+            Some(-(0..classes).map(share).filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>())
+        }
+        (Labels::Targets(targets), Loss::Squared) => {
+            let values = || indices.iter().map(|&i| f64::from(targets[i as usize]));
+            let mean = values().sum::<f64>() / n;
+            Some(values().map(|y| (y - mean).powi(2)).sum::<f64>() / n)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trainer(registry: &Registry) -> Trainer<'_> {
+        Trainer::new(registry, Search::default())
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        let registry = Registry::standard();
+        let trainer = trainer(&registry);
+        for (text, key, part) in [
+            ("batch_size = 0", "batch_size", "at least 1"),
+            ("batchsize = 1", "batchsize", "did you mean 'batch_size'"),
+            ("data.validatio = 1", "data.validatio", "did you mean 'validation'"),
+            ("optimizer = 'lasr'", "optimizer", "lars"),
+            ("model = 'mpl'", "model", "mlp"),
+            ("optimizer = { name = 'sgd', nesterov = true }", "optimizer", "nesterov"),
+            ("stop.target = 0.9", "stop.target", "study's `stop`"),
+            ("threads = 2", "threads", "top of the study"),
+        ] {
+            let base: Table = "dataset = 'digits'\nmodel = 'softmax'".parse().unwrap();
+            let mut config = base.clone();
+            config.extend(text.parse::<Table>().unwrap());
+            let problem = trainer.check(&config).unwrap_err();
+            assert!(problem.key.as_deref() == Some(key) && problem.message.contains(part), "{text}: {problem:?}");
+            trainer.check(&base).unwrap();
+        }
+    }
+
+    /// ln 10 = 2.302585 for ten equally frequent classes; the digits are nearly that.
+    #[test]
+    fn a_constant_predictor_of_ten_classes_loses_ln_10() {
+        let registry = Registry::standard();
+        let experiment = trainer(&registry).open(&"dataset = 'digits'\nmodel = 'softmax'".parse().unwrap()).unwrap();
+        let loss = constant_loss(&experiment).unwrap();
+        assert!(loss < 10f64.ln() && loss > 2.3024, "{loss}");
+    }
+
+    #[test]
+    fn fractions_of_epochs_are_steps() {
+        let registry = Registry::standard();
+        let config = "dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 64\nepochs = 2.5\ndata.validation = 0".parse().unwrap();
+        let experiment = trainer(&registry).open(&config).unwrap();
+        assert_eq!(experiment.total_steps, (2.5 * experiment.split.train.len() as f64 / 64.0).ceil() as u64);
+    }
+}
