@@ -1,0 +1,14 @@
+//! largebatch's command line with one optimizer more.
+//!
+//! ```text
+//! cargo run --release -- optimizers lion
+//! cargo run --release -- train --dataset digits --model mlp --optimizer lion --lr 0.0003
+//! ```
+
+use std::process::ExitCode;
+
+use largebatch::optim::Registry;
+
+fn main() -> ExitCode {
+    largebatch::cli::main_with(Registry::standard().with::<my_optimizer::LionConfig>())
+}

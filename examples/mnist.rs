@@ -1,0 +1,73 @@
+//! MNIST with largebatch as a library: a small batch, a large one, and the large one with LAMB, for equal epochs.
+//!
+//! Shows how to describe a run, to watch it, and to read what it came to. The files are looked for in `$LARGEBATCH_DATA_DIR`, and then where
+//! `largebatch data fetch mnist` puts them.
+//!
+//! ```text
+//! cargo run --release -p largebatch-examples --example mnist
+//! cargo run --release -p largebatch-examples --example mnist -- --steps 20      (so many steps each, to try it out)
+//! ```
+
+use anyhow::{Context, bail};
+use largebatch::data::Search;
+use largebatch::optim::Registry;
+use largebatch::train::{Choice, Controls, Evaluation, Experiment, Observer, Outcome, RunConfig, train};
+
+/// Optimizer, batch size and rate.
+const RUNS: [(&str, usize, f64); 3] = [("momentum", 64, 0.05), ("momentum", 1024, 0.05), ("lamb", 1024, 0.01)];
+
+/// Prints a line an epoch.
+struct Lines;
+
+impl Observer for Lines {
+    fn on_evaluation(&mut self, e: &Evaluation) {
+        if let Some(validation) = e.validation {
+            println!("  epoch {:>2}, step {:>5}: training loss {:.4}, validation {}", e.epoch, e.step, e.train_loss, validation.headline());
+        }
+    }
+}
+
+fn run(optimizer: &str, batch_size: usize, lr: f64, steps: Option<u64>) -> anyhow::Result<Outcome> {
+    let config = RunConfig {
+        dataset: Choice::plain("mnist"),
+        model: Choice::plain("mlp"),
+        optimizer: Choice::plain(optimizer),
+        batch_size: Some(batch_size),
+        lr: Some(lr),
+        epochs: if steps.is_none() { Some(3) } else { None },
+        steps,
+        ..RunConfig::default()
+    };
+    let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
+    let (outcome, _network) = train(&experiment, Controls { observers: vec![&mut Lines], ..Controls::default() })?;
+    Ok(outcome)
+}
+
+fn main() -> anyhow::Result<()> {
+    let steps = steps()?;
+    let mut finding = Vec::new();
+    for (optimizer, batch_size, lr) in RUNS {
+        println!("{optimizer}, batch {batch_size}, rate {lr}");
+        let outcome = run(optimizer, batch_size, lr, steps)?;
+        let test = outcome.test.context("training diverged, so nothing was tested")?;
+        finding.push(format!(
+            "{optimizer:<9} batch {batch_size:>4}: {} of {} test digits after {} steps in {:.0} s",
+            test.headline(),
+            test.n,
+            outcome.steps,
+            outcome.seconds
+        ));
+    }
+    println!("\n{}", finding.join("\n"));
+    Ok(())
+}
+
+/// The `N` of `--steps N`.
+fn steps() -> anyhow::Result<Option<u64>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(None),
+        ["--steps", n] => Ok(Some(n.parse().with_context(|| format!("--steps {n}: write a whole number, such as --steps 20"))?)),
+        _ => bail!("usage: mnist [--steps N]"),
+    }
+}

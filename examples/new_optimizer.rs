@@ -1,0 +1,98 @@
+//! A new optimizer in one file: Signum, which steps along the sign of its momentum. It joins the command line with its own name.
+//!
+//! ```text
+//! cargo run --release -p largebatch-examples --example new_optimizer -- optimizers signum
+//! cargo run --release -p largebatch-examples --example new_optimizer -- train --dataset digits --model mlp --optimizer signum --lr 0.0003
+//! ```
+//!
+//! `external/` beside it is the same as a crate of its own, with the tests that every optimizer of largebatch has to pass.
+
+use std::process::ExitCode;
+
+use burn::optim::Optimizer;
+use burn::tensor::{Device, Tensor};
+use largebatch::optim::{ConfigError, Facts, Parameter, Part, Preset, Recipe, Registry, Rule, within};
+use serde::{Deserialize, Serialize};
+
+/// Signum: m ← βm + (1 − β)g; w ← w − η sign(m).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SignumConfig {
+    /// β.
+    momentum: f64,
+}
+
+impl Default for SignumConfig {
+    fn default() -> Self {
+        SignumConfig { momentum: 0.9 }
+    }
+}
+
+impl Recipe for SignumConfig {
+    type Rule = Signum;
+
+    const FACTS: &'static Facts = &Facts {
+        name: "signum",
+        summary: "every weight moves by the rate, against the sign of its averaged gradient",
+        formula: "m ← β m + (1 − β) g; w ← w − η sign(m)",
+        paper: "Bernstein et al. 2018, arXiv 1802.04434",
+        parameters: &[Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" }],
+        presets: &[
+            Preset { name: "paper", summary: "β = 0.9" },
+            Preset { name: "signsgd", summary: "β = 0: the sign of the gradient itself" },
+        ],
+    };
+
+    fn preset(name: &str) -> Option<Self> {
+        match name {
+            "paper" => Some(SignumConfig::default()),
+            "signsgd" => Some(SignumConfig { momentum: 0.0 }),
+            _ => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        within("momentum", self.momentum, 0.0..1.0, "an average that keeps all of the past never moves")
+    }
+
+    fn rule_for(&self, _part: Part) -> Signum {
+        Signum { beta: self.momentum }
+    }
+}
+
+largebatch::optim::state! {
+    /// What Signum keeps of a parameter; the macro writes how it is saved, loaded and moved to another device.
+    pub struct Memory<const D: usize> {
+        /// m, of the parameter's shape.
+        pub momentum: Tensor<D>,
+    }
+}
+
+/// The rule of [`SignumConfig`].
+#[derive(Clone, Debug)]
+struct Signum {
+    beta: f64,
+}
+
+impl Rule for Signum {}
+
+impl Optimizer for Signum {
+    type State<const D: usize> = Memory<D>;
+
+    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<Memory<D>>) -> (Tensor<D>, Option<Memory<D>>) {
+        let entering = g.mul_scalar(1.0 - self.beta);
+        let momentum = match state {
+            Some(state) => state.momentum.mul_scalar(self.beta) + entering,
+            None => entering,
+        };
+        (w - momentum.clone().sign().mul_scalar(lr), Some(Memory { momentum }))
+    }
+
+    fn to_device<const D: usize>(state: Memory<D>, device: &Device) -> Memory<D> {
+        state.to_device(device)
+    }
+}
+
+fn main() -> ExitCode {
+    largebatch::cli::main_with(Registry::standard().with::<SignumConfig>())
+}

@@ -1,0 +1,69 @@
+//! The template of a crate of one's own, `external/`, builds against this largebatch, conforms, and trains on the command line.
+//!
+//! It is built where this test is built, with the same versions and features, so that Burn is not compiled a second time.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use largebatch::train::BACKENDS;
+
+/// Copies the files of a folder, and of the folders in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            copy(&path, &target);
+        } else if path.is_file() {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn cargo(command: &str, folder: &Path, target: &Path, rest: &[&str]) -> Output {
+    // With the features of this very build: those of the workspace's members, and those that were asked for.
+    let compiled = BACKENDS.iter().filter(|b| b.compiled && !b.feature.is_empty()).map(|b| format!(",largebatch/{}", b.feature));
+    let features = format!("burn/train{}", compiled.collect::<String>());
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(folder).arg(command).args(["--offline", "--features", &features, "--target-dir"]).arg(target);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let done = cargo.args(rest).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    println!("{out}\n{err}");
+    assert!(done.status.success(), "cargo {command} ended with {}", done.status);
+    done
+}
+
+#[test]
+fn a_crate_of_ones_own_conforms_and_trains() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let target = place.parent().unwrap();
+    let folder = place.join("external");
+    let _ = std::fs::remove_dir_all(&folder);
+    copy(&here.join("external"), &folder);
+    std::fs::copy(here.join("../Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let manifest = folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let path = here.join("../crates/largebatch").canonicalize().unwrap();
+    let moved = text.replace("path = \"../../crates/largebatch\"", &format!("path = '{}'", path.display()));
+    assert_ne!(moved, text, "the template depends on largebatch by its path");
+    std::fs::write(&manifest, moved).unwrap();
+
+    let tested = cargo("test", &folder, target, &[]);
+    assert!(String::from_utf8_lossy(&tested.stdout).contains("lion_conforms ... ok"));
+    let built: Vec<_> =
+        String::from_utf8_lossy(&tested.stderr).lines().filter(|l| l.contains("Compiling burn")).map(str::to_owned).collect();
+    if !built.is_empty() {
+        eprintln!("NOTE: Burn was compiled once more, because its features here differ from this build's:\n{}", built.join("\n"));
+    }
+    let train =
+        ["--", "train", "--dataset", "digits", "--model", "mlp", "--optimizer", "lion", "--lr", "0.0003", "--epochs", "10", "--json"];
+    let trained = cargo("run", &folder, target, &train);
+    let line = String::from_utf8_lossy(&trained.stdout).into_owned();
+    let accuracy = line.split("\"test_accuracy\":").nth(1).and_then(|rest| rest.split(',').next()?.parse::<f64>().ok());
+    assert!(accuracy.is_some_and(|a| a > 0.9), "{line}");
+}
