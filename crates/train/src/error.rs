@@ -59,13 +59,13 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A model that cannot be built or filled.
-    #[error("model: {0}")]
+    #[error(transparent)]
     Model(#[from] largebatch_models::ConfigError),
     /// An optimizer that cannot be built, or whose state does not fit.
-    #[error("optimizer: {0}")]
+    #[error(transparent)]
     Optim(#[from] OptimError),
     /// A schedule that cannot be.
-    #[error("schedule: {0}")]
+    #[error(transparent)]
     Schedule(#[from] largebatch_schedule::ConfigError),
     /// The file system says no.
     #[error("{}: cannot {action}: {source}", path.display())]

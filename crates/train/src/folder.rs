@@ -66,7 +66,7 @@ impl RunFolder {
         }
         fs::create_dir_all(path).map_err(TrainError::io(path, "make the folder"))?;
         let text = toml::to_string(run).map_err(|e| TrainError::folder(path, e.to_string()))?;
-        write_whole(&path.join("run.toml"), text.as_bytes())?;
+        write_whole(&path.join("run.toml"), text.as_bytes()).inspect_err(|_| drop(fs::remove_dir(path)))?;
         Ok(RunFolder { path: path.to_owned() })
     }
 

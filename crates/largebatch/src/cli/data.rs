@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use largebatch_data::{DataError, fetch, list, path, verify};
 use largebatch_train::TrainError;
 
-use super::{DataDir, Done, Global, print_json};
+use super::{DataDir, Done, Global, print_json, say};
 
 /// List, fetch and check data sets
 #[derive(Subcommand)]
@@ -74,7 +74,7 @@ fn download(args: &NameArgs, global: &Global) -> Result<()> {
         if file != progress.file {
             file.clone_from(&progress.file);
             if bar.is_hidden() && !global.quiet {
-                eprintln!("fetching {} from {}", progress.file, progress.address);
+                say(&format!("fetching {} from {}", progress.file, progress.address));
             }
             bar.set_message(format!("· {}", progress.file));
         }

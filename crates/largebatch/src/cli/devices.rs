@@ -1,5 +1,7 @@
 //! `largebatch devices`.
 
+use std::io::Write as _;
+
 use anyhow::Result;
 use clap::Args;
 use largebatch_train::{BACKENDS, adapters};
@@ -18,7 +20,7 @@ pub(super) struct DevicesArgs {
 pub(super) fn run(args: DevicesArgs) -> Result<Done> {
     let mut rows = Vec::new();
     for backend in &BACKENDS {
-        let found: Vec<String> = adapters(backend).iter().map(|device| format!("{device:?}")).collect();
+        let found: Vec<String> = adapters(backend).iter().map(adapter).collect();
         rows.push((backend, found));
     }
     if args.json {
@@ -36,7 +38,14 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
             (true, _) if matches!(backend.name, "flex" | "ndarray") => format!("{} threads", largebatch_train::threads()),
             (true, _) => found.join(", "),
         };
-        println!("{:<9}{}\n         {state}", backend.name, backend.summary);
+        writeln!(std::io::stdout(), "{:<9}{}\n         {state}", backend.name, backend.summary)?;
     }
     Ok(Done::Ok)
+}
+
+/// What Burn says of a device, without the names of its wrappers: `kind: Cpu, backend: Auto`.
+fn adapter(device: &burn::tensor::Device) -> String {
+    let text = format!("{device:?}");
+    let inner = text.rsplit_once(['{', '(']).map_or(text.as_str(), |(_, inner)| inner);
+    inner.trim_matches(|c: char| "<>(){} ".contains(c)).to_owned()
 }

@@ -1,5 +1,6 @@
 //! `largebatch evaluate`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -68,7 +69,7 @@ pub(super) fn run(args: EvaluateArgs, registry: &Registry) -> Result<Done> {
         object["run"] = json!(args.run.display().to_string());
         print_json(&object)?;
     } else {
-        println!("{name}: {} of {}, loss {:.6}", metrics.headline(), metrics.n, metrics.loss);
+        writeln!(std::io::stdout(), "{name}: {} of {}, loss {:.6}", metrics.headline(), metrics.n, metrics.loss)?;
     }
     Ok(Done::Ok)
 }

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::{Done, print_json};
 
-/// List what there is, or show one in full: formula, parameters, presets, paper
 #[derive(Args)]
 pub(super) struct FactsArgs {
     /// The one to show in full

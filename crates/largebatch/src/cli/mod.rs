@@ -69,7 +69,7 @@ struct Global {
 struct DataDir {
     /// Folder that holds data sets already, plain or .gz, in itself or in a subfolder of the set's name
     /// [default: $LARGEBATCH_DATA_DIR, else the cache folder].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Where")]
     data_dir: Option<PathBuf>,
 }
 
@@ -87,8 +87,11 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Devices(devices::DevicesArgs),
+    /// List the models, or show one in full: input, parameters, paper
     Models(facts::FactsArgs),
+    /// List the optimizers, or show one in full: formula, parameters, presets, paper
     Optimizers(facts::FactsArgs),
+    /// List the schedules of the learning rate, or show one in full: formula, parameters, paper
     Schedules(facts::FactsArgs),
     Replay(replay::ReplayArgs),
     Completions(shell::CompletionsArgs),
@@ -140,7 +143,17 @@ pub fn main_with(registry: Registry) -> ExitCode {
             if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(closed)) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("error: {error:#}");
+            // Most errors say their cause themselves.
+            let mut text = error.to_string();
+            if error.is::<std::io::Error>() {
+                text.insert_str(0, "standard output: cannot write: ");
+            }
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                if !text.contains(&cause) {
+                    text = format!("{text}: {cause}");
+                }
+            }
+            say(&format!("error: {text}"));
             let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
                 || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
             ExitCode::from(if usage { 2 } else { 1 })
@@ -165,6 +178,12 @@ fn watch_interrupts() -> anyhow::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Writes a line on standard error; where that is closed or full, there is nobody to tell.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints a value as one line of JSON.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use largebatch_train::{Evaluation, Observer, Outcome, Start, Step};
 
-use super::Global;
+use super::{Global, say};
 
 /// Watches a training on standard error.
 pub(super) struct Progress {
@@ -58,7 +58,7 @@ impl Observer for Progress {
             start.experiment.total_steps,
             config.batch_size.unwrap_or_default(),
         );
-        if self.lines { eprintln!("{text}") } else { self.bar.println(text) }
+        if self.lines { say(&text) } else { self.bar.println(text) }
     }
 
     fn on_step(&mut self, step: &Step<'_>) {
@@ -80,12 +80,12 @@ impl Observer for Progress {
         let train = e.train_accuracy.map_or(String::new(), |a| format!(" ({:.2} %)", 100.0 * a));
         let validation = e.validation.map_or(String::new(), |m| format!(" · validation {} (loss {:.4})", m.headline(), m.loss));
         let text = format!("epoch {:>3} · step {:>6} · train loss {:.4}{train}{validation}", e.epoch, e.step, e.train_loss);
-        if self.lines { eprintln!("{text}") } else { self.bar.println(text) }
+        if self.lines { say(&text) } else { self.bar.println(text) }
     }
 
     fn on_checkpoint(&mut self, step: u64, place: &std::path::Path) {
         if self.lines {
-            eprintln!("checkpoint at step {step}: {}", place.display());
+            say(&format!("checkpoint at step {step}: {}", place.display()));
         }
     }
 

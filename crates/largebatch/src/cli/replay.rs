@@ -1,5 +1,6 @@
 //! `largebatch replay`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -71,7 +72,7 @@ pub(super) fn run(args: ReplayArgs, registry: &Registry) -> Result<Done> {
         print_json(&replayed)?;
     } else {
         let last = args.output.map_or(String::new(), |path| format!(", weights in {}", path.display()));
-        println!("{} steps of {}{last}", replayed.steps.len(), args.optimizer);
+        writeln!(std::io::stdout(), "{} steps of {}{last}", replayed.steps.len(), args.optimizer)?;
     }
     Ok(Done::Ok)
 }

@@ -1,5 +1,6 @@
 //! `largebatch completions` and `largebatch man`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -24,7 +25,10 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: CompletionsArgs) -> Result<Done> {
-    clap_complete::generate(args.shell, &mut command(), "largebatch", &mut std::io::stdout());
+    // By way of the memory: the generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command(), "largebatch", &mut script);
+    std::io::stdout().write_all(&script)?;
     Ok(Done::Ok)
 }
 

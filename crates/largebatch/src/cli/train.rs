@@ -14,7 +14,7 @@ use largebatch_train::{
 use toml::Value;
 
 use super::progress::Progress;
-use super::{DataDir, Done, Global, INTERRUPT, print_json, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -126,13 +126,16 @@ fn configuration(args: &TrainArgs) -> Result<RunConfig, TrainError> {
         Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
         None => None,
     };
-    let mut over = args.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<Vec<_>, _>>()?;
-    let mut flag = |key: &str, value: Option<Value>| over.extend(value.map(|v| (key.to_owned(), v)));
     let word = |text: &Option<String>| text.clone().map(Value::String);
-    flag("dataset", word(&args.dataset));
-    flag("model", word(&args.model));
-    flag("optimizer", word(&args.optimizer));
-    flag("optimizer.preset", word(&args.preset));
+    // Names come first, because a new name discards the options of the old one, and --set gives options of the new; then once more, because flags win.
+    let names = [
+        ("dataset", &args.dataset), ("model", &args.model), ("optimizer", &args.optimizer), ("optimizer.preset", &args.preset), ("schedule", &args.schedule),
+    ];
+    let names: Vec<(String, Value)> = names.iter().filter_map(|(key, text)| Some(((*key).to_owned(), word(text)?))).collect();
+    let mut over = names.clone();
+    over.extend(args.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<Vec<_>, _>>()?);
+    over.extend(names);
+    let mut flag = |key: &str, value: Option<Value>| over.extend(value.map(|v| (key.to_owned(), v)));
     match args.batch_size.as_deref() {
         None => {}
         Some("full") => flag("data.sampling", Some("full".into())),
@@ -150,7 +153,6 @@ fn configuration(args: &TrainArgs) -> Result<RunConfig, TrainError> {
     flag("lr", args.lr.map(Value::Float));
     flag("epochs", args.epochs.map(|n| Value::Integer(n as i64)));
     flag("steps", args.steps.map(|n| Value::Integer(n as i64)));
-    flag("schedule", word(&args.schedule));
     flag("scaling", word(&args.scaling));
     flag("seed", args.seed.map(|n| Value::Integer(n as i64)));
     flag("device", word(&args.device));
@@ -213,7 +215,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         if args.json {
             print_json(&outcome)?;
         } else if !global.quiet {
-            println!("{} has ended already; nothing to do.\n{}", path.display(), summary(&outcome));
+            writeln!(std::io::stdout(), "{} has ended already; nothing to do.\n{}", path.display(), summary(&outcome))?;
         }
         return Ok(done(&outcome));
     }
@@ -252,7 +254,7 @@ fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: 
         writeln!(std::io::stdout(), "{}", summary(&outcome))?;
     }
     if outcome.stop == Stop::Interrupted {
-        eprintln!("interrupted; go on with: largebatch train --resume {}", folder.path().display());
+        say(&format!("interrupted; go on with: largebatch train --resume {}", folder.path().display()));
     }
     Ok(done(&outcome))
 }
@@ -338,10 +340,10 @@ fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
     let unknown: Vec<&str> = experiment.dataset.sources.iter().filter(|s| !s.known).map(|s| s.file.as_str()).collect();
     if let ([first, rest @ ..], false) = (unknown.as_slice(), global.quiet) {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        eprintln!(
+        say(&format!(
             "warning: {first}{more}: not the published content of {}; results do not compare digit by digit with others' (run.toml holds the hashes)",
             experiment.dataset.name
-        );
+        ));
     }
 }
 

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, serve};
 
-use super::{DataDir, Done, Global, INTERRUPT, progress, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
 use trainer::Trainer;
 
 mod recipes;
@@ -177,7 +177,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     watcher.end();
     let summary = summary?;
     if summary.interrupted {
-        eprintln!("interrupted; finished trials are kept in {}, and the same command goes on", folder.display());
+        say(&format!("interrupted; finished trials are kept in {}, and the same command goes on", folder.display()));
         return Ok(Done::Interrupted);
     }
     let results = Results::open(&folder)?;
@@ -193,7 +193,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
             anyhow::bail!("every trial failed; one said: {message}")
         }
         Some(message) => {
-            eprintln!("warning: {} trials failed; one said: {message}", summary.failed);
+            say(&format!("warning: {} trials failed; one said: {message}", summary.failed));
             Ok(Done::Ok)
         }
         None => Ok(Done::Ok),
@@ -228,7 +228,7 @@ impl Watcher {
             let metric = record.metrics.get(&record.metric).map_or(String::new(), |value| format!(" {} {value:.4}", record.metric));
             let what = format!("{:?}", record.stop).to_lowercase();
             let text = format!("{} seed {} {what}{metric} in {:.1} s", describe(&record.labels), record.seed, record.provenance.seconds);
-            if self.lines { eprintln!("{text}") } else { self.bar.println(text) }
+            if self.lines { say(&text) } else { self.bar.println(text) }
         }
         if !matches!(notice, Notice::Done(_)) && self.lines {
             return;
@@ -241,7 +241,7 @@ impl Watcher {
         if self.lines && due {
             self.last = Some(Instant::now());
             let eta = progress.eta().map_or(String::new(), |eta| format!(" · ETA {}", show::time(eta.as_secs_f64())));
-            eprintln!("{}/{} trials{eta} {message}", progress.done, progress.total);
+            say(&format!("{}/{} trials{eta} {message}", progress.done, progress.total));
         }
     }
 
