@@ -153,6 +153,7 @@ fn walker(p: &Named, shape: &[usize], dtype: DType, device: &Device, traced: boo
 impl Trajectory {
     /// The weights of every parameter after every step: `[step][parameter][element]`, computed in `dtype` on `device`.
     pub fn follow(&self, recipe: &dyn DynRecipe, dtype: DType, device: &Device) -> Result<Vec<Vec<Vec<f64>>>, OptimError> {
+        self.check()?;
         let mut run = Run::new(recipe, self, dtype, device, false)?;
         Ok((0..self.rates.len())
             .map(|t| {
@@ -160,6 +161,25 @@ impl Trajectory {
                 run.weights()
             })
             .collect())
+    }
+
+    /// Whether there is a gradient for each rate, and every number that a shape asks for.
+    fn check(&self) -> Result<(), OptimError> {
+        for p in &self.parameters {
+            let n = p.shape.iter().product::<usize>();
+            let unfit = |what: String| OptimError::Trajectory {
+                place: format!("parameter `{}`", p.name),
+                what,
+                remedy: format!("give {} gradients and, for each and for the weights, {n} numbers", self.rates.len()),
+            };
+            if p.grads.len() != self.rates.len() {
+                return Err(unfit(format!("it has {} gradients", p.grads.len())));
+            }
+            if let Some(other) = std::iter::once(&p.init).chain(&p.grads).find(|v| v.len() != n) {
+                return Err(unfit(format!("{} numbers are given for the shape {:?}", other.len(), p.shape)));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn gradients(&self, t: usize) -> Vec<&[f64]> {

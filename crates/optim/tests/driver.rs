@@ -223,6 +223,27 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
     assert!(e.contains("schema version 9"), "{e}");
 }
 
+/// Whatever happens to the bytes, the answer is a state or an error.
+#[test]
+fn damaged_bytes_do_not_panic() {
+    let mut run = walk(&LambConfig::default(), &[1.0, 2.0, 3.0]);
+    run.step(0.1, |w| w.to_vec());
+    let saved = run.driver.save();
+    let mut seed = 11usize;
+    for _ in 0..4000 {
+        let mut bytes = saved.clone();
+        for _ in 0..1 + seed % 3 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (seed >> 33) % bytes.len();
+            bytes[at] ^= 1 << (seed >> 20 & 7);
+        }
+        let _ = walk(&LambConfig::default(), &[1.0, 2.0, 3.0]).driver.load(&bytes);
+    }
+    for end in 0..saved.len() {
+        assert!(run.driver.load(&saved[..end]).is_err());
+    }
+}
+
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
     [&bytes[..at], to, &bytes[at + from.len()..]].concat()

@@ -116,3 +116,22 @@ fn a_bad_file_is_an_error_that_names_the_entry() {
     #[cfg(target_os = "linux")]
     assert!(replayed.save(Path::new("/dev/full")).unwrap_err().to_string().contains("/dev/full"));
 }
+
+#[test]
+fn a_trajectory_that_does_not_fit_is_an_error() {
+    let named = |init: Vec<f64>, grads| Named { name: "w".into(), shape: vec![2, 1], init, grads };
+    let follow = |parameter, rates: Vec<f64>| {
+        let trajectory = Trajectory { rates, parameters: vec![parameter] };
+        trajectory.follow(&SgdConfig::default(), DType::F64, &Device::flex())
+    };
+    assert_eq!(follow(named(vec![1.0, 2.0], vec![vec![1.0, 0.0]]), vec![0.5]).unwrap(), [[[0.5, 2.0]]]);
+    for (parameter, rates, part) in [
+        (named(vec![1.0], vec![vec![1.0, 0.0]]), vec![0.5], "1 numbers are given for the shape [2, 1]"),
+        (named(vec![1.0, 2.0], vec![vec![1.0]]), vec![0.5], "1 numbers are given for the shape [2, 1]"),
+        (named(vec![1.0, 2.0], vec![]), vec![0.5], "0 gradients"),
+        (Named { shape: vec![1; 9], ..named(vec![1.0], vec![vec![1.0]]) }, vec![0.5], "rank is 9"),
+    ] {
+        let e = follow(parameter, rates).unwrap_err().to_string();
+        assert!(e.contains(part) && e.contains('w'), "{e}");
+    }
+}
