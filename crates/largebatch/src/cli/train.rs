@@ -107,7 +107,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     if let Some(folder) = resumed_folder(&args)? {
         return resume(&args, &folder, global, registry);
     }
-    let config = configuration(&args)?;
+    let config = configuration(&args, None)?;
     set_threads(config.threads);
     if let Some(shape) = &args.cross_validate {
         return validate_across(&args, &config, shape, global, registry);
@@ -120,12 +120,13 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     drive(&args, &experiment, &folder, global)
 }
 
-/// The configuration of file, --set and flags.
-fn configuration(args: &TrainArgs) -> Result<RunConfig, TrainError> {
+/// The configuration of file, --set and flags; without a file, of what lies under them: the run that is to go on.
+fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfig, TrainError> {
     let text = match &args.file {
         Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
-        None => None,
+        None => under.map(RunConfig::to_toml),
     };
+    let place = args.file.as_deref().unwrap_or(Path::new("run.toml"));
     let word = |text: &Option<String>| text.clone().map(Value::String);
     // Names come first, because a new name discards the options of the old one, and --set gives options of the new; then once more, because flags win.
     let names = [
@@ -159,7 +160,7 @@ fn configuration(args: &TrainArgs) -> Result<RunConfig, TrainError> {
     flag("threads", args.threads.map(|n| Value::Integer(n as i64)));
     flag("workers", args.workers.map(|n| Value::Integer(n as i64)));
     flag("log.layers_every_steps", traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)));
-    let mut config = RunConfig::layered(args.file.as_deref().zip(text.as_deref()), &over)?;
+    let mut config = RunConfig::layered(text.as_deref().map(|text| (place, text)), &over)?;
     // A budget given on the command line replaces the file's.
     if args.steps.is_some() {
         config.epochs = None;
@@ -204,8 +205,12 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
 
 fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -> Result<Done> {
     let (folder, file) = RunFolder::open(path)?;
-    if args.file.is_some() || args.dataset.is_some() || args.model.is_some() || !args.set.is_empty() {
-        let asked = Experiment::open(configuration(args)?, registry, &args.data_dir.search())?.config;
+    set_threads(file.config.threads);
+    let mut search = args.data_dir.search();
+    search.data_dir = search.data_dir.or(file.provenance.data_dir.clone());
+    let asked = configuration(args, Some(&file.config))?;
+    if asked != file.config {
+        let asked = Experiment::open(asked, registry, &search)?.config;
         if asked != file.config {
             let message = format!("holds another run than the one asked for; they differ in: {}", differences(&file.config, &asked));
             return Err(TrainError::Folder { path: path.into(), message }.into());
@@ -219,9 +224,6 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         }
         return Ok(done(&outcome));
     }
-    set_threads(file.config.threads);
-    let mut search = args.data_dir.search();
-    search.data_dir = search.data_dir.or(file.provenance.data_dir.clone());
     let experiment = Experiment::open(file.config.clone(), registry, &search)?;
     if let Some((old, new)) = file.sources.iter().zip(&experiment.dataset.sources).find(|(a, b)| a.sha256 != b.sha256) {
         let message = format!("was trained on other data: {} had SHA-256 {} and {} has {}", old.file, old.sha256, new.file, new.sha256);
