@@ -46,10 +46,10 @@ pub(super) fn recipes() -> String {
 
 /// A study's groups and the size of the whole.
 pub(super) fn plan(plan: &Plan, seconds: Option<f64>, jobs: usize) -> String {
-    let (tune, confirm) = (plan.study.tune_seeds().len(), plan.confirm_seeds().len());
+    let confirm = plan.confirm_seeds().len();
     let mut rows = vec![["group", "batch", "rate", "tune", "confirm"].map(String::from).to_vec()];
-    for group in &plan.groups {
-        rows.push(vec![name(group), batch(group), rates(plan, group), (group.points.len() * tune).to_string(), confirm.to_string()]);
+    for (index, group) in plan.groups.iter().enumerate() {
+        rows.push(vec![name(group), batch(group), rates(plan, group), plan.tune_ids(index).len().to_string(), confirm.to_string()]);
     }
     let mut text = aligned(&rows);
     let (tune, confirm) = (plan.tune_count(), plan.confirm_count());
@@ -116,11 +116,13 @@ pub(super) fn table(results: &Results) -> String {
     let metric =
         ["test_accuracy", "test_rmse", "test_loss"].into_iter().find(|m| any.metrics.contains_key(*m)).unwrap_or(&any.metric).to_owned();
     let train = metric.replacen("test", "train", 1).replacen("validation", "train", 1);
-    let target = (plan.study.tune.goal == Goal::FewestSteps).then_some(());
+    let to_target = plan.study.tune.goal == Goal::FewestSteps;
     let mut head = vec!["group".into(), "batch".into(), "rate".into(), "n".into(), "steps".into()];
-    match target {
-        Some(()) => head.extend(["steps to target".into(), "reached".into()]),
-        None => head.extend([metric.replace('_', " "), train.replace('_', " "), "gap".into(), format!("minus {}", name(&plan.groups[0]))]),
+    if to_target {
+        head.extend(["steps to target".into(), "reached".into()]);
+    } else {
+        let minus = format!("minus {}", name(&plan.groups[0]));
+        head.extend([metric.replace('_', " "), train.replace('_', " "), "gap".into(), minus]);
     }
     let first = finals(groups[0].iter().copied(), &metric);
     let mut rows = vec![head];
@@ -130,7 +132,7 @@ pub(super) fn table(results: &Results) -> String {
         let of = if values.len() < records.len() { format!("{} of {}", values.len(), records.len()) } else { values.len().to_string() };
         let steps = middle(records.iter().filter(|r| r.stop.is_measurement()).map(|r| r.steps).collect());
         let mut row = vec![name(group), batch(group), results.rate(index).map_or(String::new(), short), of, steps];
-        if target.is_some() {
+        if to_target {
             let bound = group.stop.target.unwrap_or(f64::INFINITY);
             let censored = steps_to_target(records.iter().copied(), bound);
             row.push(censored.median.map_or("-".into(), |m| format!("{m:.0}")));
@@ -146,7 +148,7 @@ pub(super) fn table(results: &Results) -> String {
         rows.push(row);
     }
     let mut text = format!("{}: {}\n\n{}", plan.study.name, setting(any), aligned(&rows));
-    if target.is_none() {
+    if !to_target {
         let _ = writeln!(
             text,
             "\nMeans over seeds with their 95 % interval; gap is train − test. \"minus {0}\" is the mean difference to {0}, seed by seed; one whose interval\nholds 0 cannot be told from none with so many seeds.",
