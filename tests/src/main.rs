@@ -1,0 +1,7 @@
+//! The `largebatch` program once more, for the black-box tests.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    largebatch::cli::main_with(largebatch::optim::Registry::standard())
+}
