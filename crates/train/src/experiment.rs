@@ -60,10 +60,9 @@ pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
         "" => Err(TrainError::value("dataset", "(none)", "give one, such as --dataset digits; `largebatch data list` shows them")),
         name if dataset.options.is_empty() => Ok(largebatch_data::open(name, search)?),
         _ => {
-            let spec: DataSpec = toml::Value::Table(dataset.table()).try_into().map_err(|e: toml::de::Error| TrainError::Config {
-                place: "dataset".into(),
-                message: crate::config::explain(&e),
-            })?;
+            let spec: DataSpec = toml::Value::Table(dataset.table())
+                .try_into()
+                .map_err(|e: toml::de::Error| TrainError::Config { place: "dataset".into(), message: crate::config::explain(&e) })?;
             Ok(largebatch_data::open_spec(&spec, search)?)
         }
     }
@@ -118,6 +117,14 @@ impl Experiment {
         config.optimizer.options.extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
         let pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
 
+        for (kind, name, facts) in [
+            ("schedule", &config.schedule.name, largebatch_schedule::facts()),
+            ("batch schedule", &config.batch_schedule.name, largebatch_schedule::batch_facts()),
+        ] {
+            if facts.iter().all(|f| f.name != name) {
+                return Err(TrainError::unknown(kind, name, facts.iter().map(|f| f.name)));
+            }
+        }
         let choice = |what: &'static str, choice: &Choice| (what, toml::Value::Table(choice.table()));
         let unread = |what: &str| {
             let place = what.to_owned();

@@ -56,7 +56,9 @@ impl RunFolder {
     /// # Errors
     /// A folder that holds something already, or that cannot be made.
     pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
-        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+        // What a program leaves that is killed while it writes run.toml does not count.
+        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != "run.partial");
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts)) {
             let message = if path.join("run.toml").exists() {
                 "holds a run already: go on with it by --resume, or give another --out"
             } else {

@@ -189,7 +189,7 @@ impl<'a> Training<'a> {
             && let Some(checkpoint) = Checkpoint::newest(&folder.checkpoints())?
         {
             network = from_safetensors(network, &checkpoint.model, &folder.checkpoints())?;
-            driver.load(&checkpoint.optimizer)?;
+            driver.load(&checkpoint.optimizer).map_err(|e| TrainError::folder(&folder.checkpoints(), e.to_string()))?;
             order.seek(checkpoint.progress.position);
             progress = checkpoint.progress;
         }
@@ -247,10 +247,8 @@ impl<'a> Training<'a> {
         let batch = experiment.batches.size(seen);
         let (epoch, indices) = self.order.next(batch);
         let lr = experiment.schedule.lr(self.progress.step as usize) * experiment.batches.rate_factor(seen);
-        let keys = StepKeys {
-            augment: experiment.key("augment").number(epoch),
-            dropout: experiment.key("dropout").number(self.progress.step),
-        };
+        let keys =
+            StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(self.progress.step) };
         let network = self.network.take().expect("the network is away only while the optimizer moves it");
         let ahead = self.driver.ahead(&network);
         let gradient = experiment.gradient(ahead.as_ref().unwrap_or(&network), &indices, keys)?;
@@ -259,7 +257,9 @@ impl<'a> Training<'a> {
         if let Some(bound) = config.clip_value {
             gradients = clip_by_value(gradients, &network, bound);
         }
-        for clip in config.clip_norm.map(|max_norm| GlobalClip { max_norm, form: ClipForm::Torch }).into_iter().chain(self.driver.global_clip()) {
+        for clip in
+            config.clip_norm.map(|max_norm| GlobalClip { max_norm, form: ClipForm::Torch }).into_iter().chain(self.driver.global_clip())
+        {
             gradients = clip_by_global_norm(gradients, &network, clip).0;
         }
         let step = self.progress.step + 1;
@@ -279,7 +279,8 @@ impl<'a> Training<'a> {
 
         let position = self.progress.position;
         let left = n - position.offset;
-        let epoch_ends = left == 0 || (config.data.drop_last && left < experiment.batches.size(position.epoch * n + position.offset) as u64);
+        let epoch_ends =
+            left == 0 || (config.data.drop_last && left < experiment.batches.size(position.epoch * n + position.offset) as u64);
         let last = step >= experiment.total_steps;
         let log_due = step % config.log.every_steps == 0;
         let evaluate = match config.log.evaluate_every_steps {
