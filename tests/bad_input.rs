@@ -121,7 +121,7 @@ const FILES: &[Row] = &[
         "CSV without the label's column",
         |dir| csv(dir, "12,1,1"),
         &["--set", r#"dataset={name="own",format="csv",train="train.csv",label="z"}"#, "--model", "softmax"],
-        1,
+        2,
         &["train.csv", "z"],
     ),
     ("file that is not there", none, CSV, 1, &["train.csv"]),
@@ -211,7 +211,7 @@ const NAMES: &[Row] = &[
 fn check(name: &str, ended: &Ended, code: i32, words: &[&str]) {
     let said = &ended.stderr;
     assert_eq!(ended.code, Some(code), "{name}: {said}{}", ended.stdout);
-    let message = said.split("\n\nUsage:").next().unwrap_or_default().trim_end();
+    let message = said.split("\n\nUsage:").flat_map(|part| part.split("\n\nFor more")).next().unwrap_or_default().trim_end();
     assert!(message.starts_with("error: ") && !message.contains("\n\n"), "{name}: not one paragraph:\n{said}");
     assert!(ended.stdout.is_empty(), "{name} printed:\n{}", ended.stdout);
     for word in words {

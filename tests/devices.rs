@@ -8,22 +8,10 @@ use largebatch_tests::{command, distance, ended, folder, json, ok, skipped, weig
 /// Measured: 2e-6 between the CPU backends, 6e-6 to wgpu.
 const TOLERANCE: f64 = 1e-4;
 
+/// No Adam with batch norm: the gradient of a bias before batch norm is 0 but for rounding, and Adam makes steps of full length of it.
 const TRAININGS: &[(&str, &[&str])] = &[
-    (
-        "mlp",
-        &[
-            "--model",
-            "mlp",
-            "--set",
-            "model.widths=[64,32]",
-            "--set",
-            "model.batch_norm=true",
-            "--set",
-            "model.dropout=0.2",
-            "--optimizer",
-            "adam",
-        ],
-    ),
+    ("mlp", &["--model", "mlp", "--set", "model.widths=[64,32]", "--set", "model.dropout=0.2", "--optimizer", "adam"]),
+    ("norm", &["--model", "mlp", "--set", "model.widths=[64]", "--set", "model.batch_norm=true", "--optimizer", "momentum"]),
     (
         "cnn",
         &["--model", "simple-cnn", "--set", "model.filters=[8,16]", "--set", "model.width=64", "--optimizer", "momentum", "--lr", "0.05"],
