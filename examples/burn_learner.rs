@@ -1,10 +1,10 @@
 //! LARS and LAMB in an ordinary Burn project: Burn's own `Learner`, modules, data loaders and metrics.
 //!
 //! Shows what largebatch gives to a project that keeps its own training: the rules, with biases left out by Burn's parameter groups, and a schedule that
-//! starts at 0 and may peak above 1, which Burn's own schedulers refuse. The digits come from largebatch, because they need no download.
+//! starts at 0 and may peak above 1: Burn's own refuse both. The digits come from largebatch, because they need no download.
 //!
 //! ```text
-//! cargo run --release -p largebatch-examples --example burn_learner
+//! cargo run --release -p largebatch-examples --example burn_learner             (a second; Burn prints its progress, the findings come last)
 //! ```
 
 use std::sync::Arc;
@@ -136,10 +136,10 @@ fn main() -> anyhow::Result<()> {
 
     let steps = EPOCHS * train.len().div_ceil(BATCH);
     let shape = ScheduleConfig::named("polynomial")?.with_warmup(Warmup::linear(Span::Fraction(0.1)));
-    let lars = LarsConfig { weight_decay: 1e-4, ..LarsConfig::default() };
+    let lars = LarsConfig { trust_coefficient: 0.1, weight_decay: 1e-4, ..LarsConfig::default() };
     let lamb = LambConfig::default();
     let mut findings = Vec::new();
-    for (name, optimizer, rate) in [("LARS", optimizer(&lars), 30.0), ("LAMB", optimizer(&lamb), 0.02)] {
+    for (name, optimizer, rate) in [("LARS", optimizer(&lars), 0.5), ("LAMB", optimizer(&lamb), 0.05)] {
         let schedule = shape.resolve(rate, steps, steps as f64 / EPOCHS as f64)?;
         device.seed(0);
         let learner = Learner::new(Mlp::new(&device.clone().autodiff()), optimizer, Rates { schedule, step: 0 });

@@ -4,8 +4,8 @@
 //! `largebatch data fetch mnist` puts them.
 //!
 //! ```text
-//! cargo run --release -p largebatch-examples --example mnist
-//! cargo run --release -p largebatch-examples --example mnist -- --steps 20      (so many steps each, to try it out)
+//! cargo run --release -p largebatch-examples --example mnist                      (half a minute on two cores)
+//! cargo run --release -p largebatch-examples --example mnist -- --steps 20       (so many steps each, to try it out)
 //! ```
 
 use anyhow::{Context, bail};
