@@ -73,9 +73,7 @@ impl Checkpoint {
             let _ = fs::remove_dir_all(&beside);
             return Err(TrainError::Io { path: place, action: "write the checkpoint", source });
         }
-        for old in list(folder)?.iter().rev().skip(keep.max(1)) {
-            fs::remove_dir_all(old).map_err(TrainError::io(old, "delete the old checkpoint"))?;
-        }
+        tidy(folder, keep)?;
         Ok(place)
     }
 
@@ -104,6 +102,16 @@ impl Checkpoint {
     pub fn newest(folder: &Path) -> Result<Option<Self>, TrainError> {
         list(folder)?.last().map(|place| Self::load(place)).transpose()
     }
+}
+
+/// Deletes all but the newest `keep` checkpoints, and what a program left that was killed while it wrote or deleted one.
+pub(crate) fn tidy(folder: &Path, keep: usize) -> Result<(), TrainError> {
+    let mut old = list(folder)?;
+    old.truncate(old.len().saturating_sub(keep.max(1)));
+    if let Ok(entries) = fs::read_dir(folder) {
+        old.extend(entries.flatten().map(|e| e.path()).filter(|path| path.extension().is_some_and(|e| e == "partial")));
+    }
+    old.iter().try_for_each(|old| fs::remove_dir_all(old).map_err(TrainError::io(old, "delete the old checkpoint")))
 }
 
 /// The finished checkpoints of a folder, the oldest first.

@@ -143,7 +143,7 @@ impl Experiment {
         };
         let peak = config.scaling.peak(config.lr.unwrap_or(0.0), batch, config.base_batch.unwrap_or(batch));
         let schedule = schedule.resolve(peak, total_steps as usize, n as f64 / batch as f64)?;
-        Ok(Experiment {
+        let experiment = Experiment {
             all_train: (0..dataset.train.len() as u32).collect(),
             all_test: (0..dataset.test.len() as u32).collect(),
             config,
@@ -158,7 +158,13 @@ impl Experiment {
             pipeline,
             model,
             io,
-        })
+        };
+        let part = batch / (experiment.config.accumulate * experiment.config.workers);
+        if part == 1 && experiment.initial_model()?.network.has_batch_norm() {
+            let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
+            return Err(TrainError::value("batch_size", batch, why));
+        }
+        Ok(experiment)
     }
 
     /// The model with the initial weights of the run's seed.

@@ -11,7 +11,7 @@ use largebatch_optim::{ClipForm, Driver, GlobalClip, LayerTrace, clip_by_global_
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::checkpoint::{Checkpoint, SCHEMA};
+use crate::checkpoint::{self, Checkpoint, SCHEMA};
 use crate::experiment::{Experiment, Which, scalar};
 use crate::folder::{Log, RunFolder};
 use crate::gradients::StepKeys;
@@ -177,11 +177,6 @@ impl<'a> Training<'a> {
     fn start(experiment: &'a Experiment, controls: Controls<'a>) -> Result<Self, TrainError> {
         let mut network = experiment.initial_model()?.network;
         let config = &experiment.config;
-        let part = config.batch_size.unwrap_or(1) / (config.accumulate * config.workers);
-        if part == 1 && network.has_batch_norm() {
-            let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
-            return Err(TrainError::value("batch_size", config.batch_size.unwrap_or(1), why));
-        }
         let mut driver = Driver::new(&*experiment.optimizer, &network)?;
         let mut order = experiment.order()?;
         let mut progress = Progress::default();
@@ -189,6 +184,7 @@ impl<'a> Training<'a> {
             && let Some(checkpoint) = Checkpoint::newest(&folder.checkpoints())?
         {
             network = from_safetensors(network, &checkpoint.model, &folder.checkpoints())?;
+            checkpoint::tidy(&folder.checkpoints(), config.checkpoint.keep)?;
             driver.load(&checkpoint.optimizer).map_err(|e| TrainError::folder(&folder.checkpoints(), e.to_string()))?;
             order.seek(checkpoint.progress.position);
             progress = checkpoint.progress;
