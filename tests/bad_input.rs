@@ -207,11 +207,14 @@ const NAMES: &[Row] = &[
     ("text that is no TOML", |dir| config(dir, "lr = = 3"), &["config.toml"], 2, &["config.toml", "line 3"]),
 ];
 
-/// One paragraph that begins with `error: `, and nothing on standard output.
+/// One paragraph that begins with `error: ` (then perhaps a hint and the usage), and nothing on standard output.
 fn check(name: &str, ended: &Ended, code: i32, words: &[&str]) {
     let said = &ended.stderr;
     assert_eq!(ended.code, Some(code), "{name}: {said}{}", ended.stdout);
-    let message = said.split("\n\nUsage:").flat_map(|part| part.split("\n\nFor more")).next().unwrap_or_default().trim_end();
+    let message = ["\n\nUsage:", "\n\nFor more", "\n\n  tip:"]
+        .iter()
+        .fold(said.as_str(), |text, end| text.split(end).next().unwrap_or_default())
+        .trim_end();
     assert!(message.starts_with("error: ") && !message.contains("\n\n"), "{name}: not one paragraph:\n{said}");
     assert!(ended.stdout.is_empty(), "{name} printed:\n{}", ended.stdout);
     for word in words {

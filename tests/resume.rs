@@ -207,6 +207,13 @@ fn what_a_killed_program_left_half_written_is_no_checkpoint() {
     write(&run, "events.jsonl", "{\"schema\":1,\"event\":\"st");
     ok(dir, &["train", "--resume", "torn", "--quiet"]);
     same(&run, &dir.join("whole"));
+
+    // Killed while it deleted the checkpoint before the newest.
+    fs::remove_file(run.join("result.json")).expect("the result");
+    fs::create_dir(run.join("checkpoints/step-35")).expect("a folder");
+    write(&run, "checkpoints/step-35/model.safetensors", "old");
+    ok(dir, &["train", "--resume", "torn", "--quiet"]);
+    same(&run, &dir.join("whole"));
 }
 
 #[test]
