@@ -19,7 +19,7 @@ pub(super) struct Trainer<'a> {
     search: Search,
     /// The data set opened last, since the trials of a study mostly share one.
     opened: Mutex<Option<(toml::Value, Dataset)>>,
-    /// Examples a second of configurations that differ in no more than rate, seed and length.
+    /// Examples a second of configurations, but for rate, seed and length.
     speeds: Mutex<BTreeMap<String, Option<f64>>>,
 }
 
@@ -80,19 +80,23 @@ impl<'a> Trainer<'a> {
         Experiment::with(config, dataset, split, self.registry)
     }
 
-    /// Seconds that a trial takes, from its first steps here; `None` if it cannot be run.
+    /// Seconds that a trial takes, from the speed of a few steps here; `None` if it cannot be run.
     pub(super) fn seconds(&self, config: &Table) -> Option<f64> {
         let experiment = self.open(config).ok()?;
-        let batch = experiment.config.batch_size?;
-        let kind = [key::RATE, key::SEED, key::EPOCHS, key::STEPS, "schedule"].into_iter().fold(config.clone(), |mut config, key| {
-            config.remove(key);
-            config
-        });
+        let (batch, steps) = (experiment.config.batch_size?, experiment.total_steps);
+        // Above this an example takes about as long in any batch, and one step of a large batch would take longer than a plan should.
+        let timed = batch.min(TIMED_BATCH);
+        let mut few = config.clone();
+        few.insert(key::BATCH.into(), Value::Integer(timed as i64));
+        [key::RATE, key::SEED, key::EPOCHS, key::STEPS, "schedule"].into_iter().for_each(|key| drop(few.remove(key)));
         let mut speeds = self.speeds.lock().unwrap_or_else(PoisonError::into_inner);
-        let speed = *speeds.entry(kind.to_string()).or_insert_with(|| speed(&experiment, 3.max(512 / batch as u64)));
-        Some((experiment.total_steps * batch as u64) as f64 / speed?)
+        let speed = *speeds.entry(few.to_string()).or_insert_with(|| speed(&self.open(&few).ok()?, 2.max(512 / timed as u64)));
+        Some((steps * batch as u64) as f64 / speed?)
     }
 }
+
+/// Examples a step at which speed is measured.
+const TIMED_BATCH: usize = 256;
 
 /// Examples a second over some first steps.
 fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
