@@ -39,9 +39,19 @@ pub(super) fn recipes() -> String {
         // A sentence ends with a point before a capital; "et al. 2017" does not.
         let sentence =
             about.match_indices(". ").find(|(i, _)| about[i + 2..].starts_with(char::is_uppercase)).map_or(&*about, |(i, _)| &about[..=i]);
-        let _ = writeln!(text, "{:<12}{sentence}", recipe.name);
+        let mut column = usize::MAX;
+        for word in sentence.split_whitespace() {
+            let width = word.chars().count() + 1;
+            if column.saturating_add(width) > 100 {
+                let head = if column == usize::MAX { recipe.name } else { "" };
+                let _ = write!(text, "{}{head:<11}", if text.is_empty() { "" } else { "\n" });
+                column = 11;
+            }
+            let _ = write!(text, " {word}");
+            column += width;
+        }
     }
-    text + "\nPrint one with `largebatch study list NAME`, run it with `largebatch study run NAME`."
+    text + "\n\nPrint one with `largebatch study list NAME`, run it with `largebatch study run NAME`."
 }
 
 /// A study's groups and the size of the whole.
@@ -101,7 +111,7 @@ pub(super) fn status(results: &Results) -> String {
             _ if results.tuned(index) => "tuned, and no rate is usable".into(),
             _ => "not tuned yet".into(),
         };
-        let _ = writeln!(text, "  {}: {chosen}", name(group));
+        let _ = writeln!(text, "  {}, batch {}: {chosen}", name(group), batch(group));
     }
     text
 }

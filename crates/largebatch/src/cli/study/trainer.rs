@@ -225,8 +225,10 @@ impl Trainer<'_> {
             let text = std::fs::read_to_string(file).ok()?;
             text.lines().find_map(|l| Some(l.strip_prefix(key)?.trim_start_matches([' ', '\t', ':']).trim().to_owned()))
         };
+        // Without their folder, so that a published record tells nobody how a home looks.
+        let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
         let sources: Vec<_> =
-            experiment.dataset.sources.iter().map(|s| json!({ "file": s.file, "sha256": s.sha256, "known": s.known })).collect();
+            experiment.dataset.sources.iter().map(|s| json!({ "file": file(&s.file), "sha256": s.sha256, "known": s.known })).collect();
         [
             ("version", Some(json!(env!("CARGO_PKG_VERSION")))),
             ("device", Some(json!(format!("{:?}", experiment.device.clone().inner())))),
