@@ -1,0 +1,78 @@
+//! The charts of a report.
+
+mod against;
+mod curves;
+mod forest;
+mod heat;
+mod rates;
+mod steps;
+
+use largebatch_study::statistics::Estimate;
+
+use crate::analysis::{Analysis, Facts};
+use crate::figure::Figure;
+use crate::number::Measure;
+
+/// Charts under one heading.
+pub(crate) struct Section {
+    pub title: &'static str,
+    pub text: String,
+    pub figures: Vec<Figure>,
+}
+
+/// A figure of each group that charts can show: its estimate, and the values by seed.
+pub(crate) struct Shown<'a> {
+    pub measure: &'a Measure,
+    /// The axis' title.
+    pub words: String,
+    pub of: &'a dyn for<'f> Fn(&'f Facts<'_>) -> (Option<Estimate>, &'f [(u64, f64)]),
+    /// Whether 0 means "none" and is marked.
+    pub zero: bool,
+}
+
+/// Every chart that the results have data for, in the order of the report.
+pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
+    let unit = if a.measure.percent { ", %" } else { "" };
+    let mut sections = Vec::new();
+    let score = Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: &|f| (f.score, &f.values), zero: false };
+    let capital = |s: &str| s[..1].to_uppercase() + &s[1..];
+    let words = capital(&a.measure.words);
+    let figures = against::both(a, &score, "accuracy", &words);
+    sections.push(Section { title: "Accuracy against batch size", text: String::new(), figures });
+
+    let gap = Shown {
+        measure: &a.measure,
+        words: if a.measure.percent { "gap, points".into() } else { "gap".into() },
+        of: &|f| (f.gap, &f.gaps),
+        zero: true,
+    };
+    let mut figures = against::both(a, &gap, "gap", "Generalization gap");
+    figures.extend(forest::comparisons(a));
+    let (train, test) = (a.train_key.replace('_', " "), &a.measure.words);
+    let formula = if a.measure.higher { format!("{train} − {test}") } else { format!("{test} − {train}") };
+    let text = format!(
+        "The gap of a trial is {formula}. A large batch is compared with a small one seed by seed, at the end of training, where a difference may be \
+         under-training alone, and where both had first reached the same training loss, where it cannot."
+    );
+    sections.push(Section { title: "The generalization gap", text, figures });
+    sections.push(Section { title: "Steps to the target", text: steps::text(a), figures: steps::charts(a) });
+    let mut figures = heat::charts(a);
+    figures.extend(rates::chart(a));
+    sections.push(Section { title: "Tuning", text: "Chosen on the validation part, with seeds of its own.".into(), figures });
+    sections.push(Section {
+        title: "Curves",
+        text: "Steps are what a parallel machine waits for; epochs are what the examples cost.".into(),
+        figures: curves::charts(a),
+    });
+    sections.retain(|s| !s.figures.is_empty());
+    sections
+}
+
+/// A file's stem of any text.
+pub(crate) fn stem(text: &str) -> String {
+    let mut out: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    while out.contains("--") {
+        out = out.replace("--", "-");
+    }
+    out.trim_matches('-').into()
+}
