@@ -68,8 +68,6 @@ pub(crate) struct Comparison {
     pub equal_epochs: bool,
     /// How much worse the large batch is in the validation metric where both had fitted their data equally well; with the training loss.
     pub at_loss: Option<(f64, Paired)>,
-    /// How much larger the generalization gap of the large batch is.
-    pub gap: Option<Paired>,
 }
 
 /// Where and with what the trials ran.
@@ -159,7 +157,8 @@ pub(crate) fn label(labels: &Table) -> String {
             format!("{name} {}", number(v).map_or_else(|| v.to_string(), |x| significant(x, 6)))
         }
     };
-    labels.iter().map(part).collect::<Vec<_>>().join(" · ")
+    let (batch, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(k, _)| *k == key::BATCH);
+    others.into_iter().chain(batch).map(part).collect::<Vec<_>>().join(" · ")
 }
 
 /// The reported quantity, the validation metric, and the name of the former's training counterpart.
@@ -234,6 +233,10 @@ fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: 
     };
     let pair = |g: usize| {
         let r = reference(g)?;
+        // Trials that end at a target are as good as each other by design: what differs is their steps.
+        if groups[r].target.is_some() || groups[g].target.is_some() {
+            return None;
+        }
         (groups[r].batch? < groups[g].batch?).then(|| compare(groups, r, g, measure, validation))
     };
     (0..groups.len()).filter_map(pair).collect()
@@ -253,7 +256,7 @@ fn compare(groups: &[Facts], small: usize, large: usize, measure: &Measure, vali
         (Some((a, _)), Some((b, _))) => (a - b).abs() <= 0.01 * a.max(b),
         _ => true,
     };
-    Comparison { small, large, resolves: end.as_ref().and_then(smallest_difference), end, equal_epochs, at_loss, gap: paired(&l.gaps, &s.gaps) }
+    Comparison { small, large, resolves: end.as_ref().and_then(smallest_difference), end, equal_epochs, at_loss }
 }
 
 fn measured<'a>(facts: &Facts<'a>) -> Vec<&'a TrialRecord> {

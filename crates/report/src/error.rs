@@ -13,6 +13,14 @@ pub enum ReportError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The folder holds something that no report wrote.
+    #[error("{folder} holds `{entry}`, which is no part of a report, and would be lost: name a new or an empty folder")]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds.
+        entry: String,
+    },
     /// A format's name is unknown.
     #[error("no export format `{0}`; there are html, svg, png, csv, jsonl, parquet and tensorboard")]
     Format(String),

@@ -6,7 +6,7 @@ use largebatch_study::statistics::Censored;
 
 use crate::analysis::{Analysis, Comparison, stage};
 use crate::context::{Context, PaperTable};
-use crate::figures::{Section, sections};
+use crate::figures::{Section, sections, steps};
 use crate::number::{duration, significant, whole};
 use crate::svg::escape;
 use crate::{published, theme, time};
@@ -48,11 +48,21 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
          <h1>{name}</h1>{}{}<nav>{nav}</nav></header>{}<main>{body}</main><footer>Made by largebatch {}. This page loads nothing from anywhere.</footer>\
          <script>{SCRIPT}</script></body></html>\n",
         theme::style(),
-        if about.is_empty() { String::new() } else { format!("<p class=\"about\">{}</p>", escape(about.trim())) },
+        if about.is_empty() { String::new() } else { format!("<p class=\"about\">{}</p>", code(about.trim())) },
         facts(a),
         warnings(a),
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// Text with `code` between back-ticks.
+fn code(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // An odd one out is no pair.
+    if parts.len() % 2 == 0 {
+        return escape(text);
+    }
+    parts.iter().enumerate().map(|(i, part)| if i % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }).collect()
 }
 
 fn facts(a: &Analysis) -> String {
@@ -91,7 +101,8 @@ fn warnings(a: &Analysis) -> String {
 
 /// What the comparisons say, in sentences.
 pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
-    a.comparisons.iter().filter_map(|c| sentence(a, c)).collect()
+    let differences = a.comparisons.iter().filter_map(|c| sentence(a, c));
+    differences.chain(steps::findings(a).into_iter().map(|text| ('→', text))).collect()
 }
 
 fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
@@ -139,8 +150,12 @@ fn findings(a: &Analysis) -> String {
         })
         .collect();
     format!(
-        "<ul class=\"findings\">{items}</ul><p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>",
-        all.len()
+        "<ul class=\"findings\">{items}</ul>{}",
+        if a.comparisons.is_empty() {
+            String::new()
+        } else {
+            format!("<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>", a.comparisons.len())
+        }
     )
 }
 
@@ -155,7 +170,7 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
             heads.push(text.into());
         }
     };
-    head(any(&|g| g.binomial.is_some()), "± of the test part");
+    head(any(&|g| g.binomial.is_some()), "test ±");
     head(train, &a.train_key.replace('_', " "));
     head(gap, "gap");
     head(!a.comparisons.is_empty(), "worse than small");

@@ -6,6 +6,7 @@
 mod analysis;
 mod context;
 mod error;
+mod export;
 mod figure;
 mod figures;
 mod format;
@@ -17,8 +18,7 @@ mod svg;
 mod terminal;
 mod theme;
 mod time;
-
-use std::path::{Path, PathBuf};
+mod write;
 
 use largebatch_study::Results;
 
@@ -26,6 +26,7 @@ pub use context::{Context, Panel, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use figure::Figure;
 pub use format::Format;
+pub use write::write;
 
 use analysis::Analysis;
 
@@ -47,16 +48,4 @@ pub fn terminal(results: &Results, width: usize) -> String {
 /// Comparisons with the published figures of the study's paper, for the recipes `keskar-f1`, `keskar-c1` and `hoffer-f1`; empty for other studies.
 pub fn published(results: &Results) -> Vec<PaperTable> {
     published::tables(&Analysis::new(results))
-}
-
-/// Writes `report/` in one step: everything is written beside `folder`, then renamed; a report that was there is replaced. Gives the files, relative to it.
-///
-/// # Errors
-/// [`ReportError::Io`], [`ReportError::Encode`].
-pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
-    let _ = (context, formats);
-    std::fs::create_dir_all(folder).map_err(ReportError::io("creating", folder))?;
-    let path = folder.join("index.html");
-    std::fs::write(&path, html(results, context)).map_err(ReportError::io("writing", &path))?;
-    Ok(vec!["index.html".into()])
 }

@@ -25,10 +25,6 @@ impl Svg {
         self.raw(format_args!("<path class=\"{class}\" d=\"M{} {}L{} {}\"/>", px(x1), px(y1), px(x2), px(y2)));
     }
 
-    pub fn rect(&mut self, class: &str, x: f64, y: f64, w: f64, h: f64) {
-        self.raw(format_args!("<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>", px(x), px(y), px(w), px(h)));
-    }
-
     pub fn text(&mut self, class: &str, anchor: Anchor, x: f64, y: f64, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",

@@ -155,10 +155,11 @@ fn draw(frame: &mut Frame, c: &Cell, (x, y, w, h): (f64, f64, f64, f64), measure
             svg.raw(format_args!("<rect {cell} fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>"));
             let text = measure.bare(score);
             let text = if measure.percent { format!("{:.1}", score * 100.0) } else { text };
-            if width(&text, 10.5) < w - 2.0 {
+            let size = if width(&text, 10.5) < w - 3.0 { 10.5 } else { 9.0 };
+            if width(&text, size) < w {
                 let ink = if shade(score) > 0.55 { "#1b2430" } else { "#ffffff" };
                 svg.raw(format_args!(
-                    "<text font-size=\"10.5\" style=\"font-size:10.5px\" text-anchor=\"middle\" fill=\"{ink}\" x=\"{}\" y=\"{}\" pointer-events=\"none\">{text}</text>",
+                    "<text style=\"font-size:{size}px\" text-anchor=\"middle\" fill=\"{ink}\" x=\"{}\" y=\"{}\" pointer-events=\"none\">{text}</text>",
                     px(x),
                     px(middle + 4.0)
                 ));

@@ -5,7 +5,7 @@ mod curves;
 mod forest;
 mod heat;
 mod rates;
-mod steps;
+pub(crate) mod steps;
 
 use largebatch_study::statistics::Estimate;
 
@@ -37,16 +37,14 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let score = Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: &|f| (f.score, &f.values), zero: false };
     let capital = |s: &str| s[..1].to_uppercase() + &s[1..];
     let words = capital(&a.measure.words);
-    let figures = against::both(a, &score, "accuracy", &words);
-    sections.push(Section { title: "Accuracy against batch size", text: String::new(), figures });
-
+    let mut figures = against::both(a, &score, "accuracy", &words);
     let gap = Shown {
         measure: &a.measure,
         words: if a.measure.percent { "gap, points".into() } else { "gap".into() },
         of: &|f| (f.gap, &f.gaps),
         zero: true,
     };
-    let mut figures = against::both(a, &gap, "gap", "Generalization gap");
+    figures.extend(against::both(a, &gap, "gap", "Generalization gap"));
     figures.extend(forest::comparisons(a));
     let (train, test) = (a.train_key.replace('_', " "), &a.measure.words);
     let formula = if a.measure.higher { format!("{train} − {test}") } else { format!("{test} − {train}") };
@@ -54,8 +52,8 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
         "The gap of a trial is {formula}. A large batch is compared with a small one seed by seed, at the end of training, where a difference may be \
          under-training alone, and where both had first reached the same training loss, where it cannot."
     );
-    sections.push(Section { title: "The generalization gap", text, figures });
-    sections.push(Section { title: "Steps to the target", text: steps::text(a), figures: steps::charts(a) });
+    sections.push(Section { title: "Accuracy and the generalization gap", text, figures });
+    sections.push(Section { title: "Steps to the target", text: steps::text(), figures: steps::charts(a) });
     let mut figures = heat::charts(a);
     figures.extend(rates::chart(a));
     sections.push(Section { title: "Tuning", text: "Chosen on the validation part, with seeds of its own.".into(), figures });

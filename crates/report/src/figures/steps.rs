@@ -15,28 +15,44 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     steps.into_iter().chain(examples).collect()
 }
 
-/// What was fitted, in words.
-pub(super) fn text(a: &Analysis) -> String {
-    let mut lines = vec![
-        "The median over seeds of the first point of the validation curve at the target. With perfect scaling, steps halve as the batch doubles.".to_string(),
-    ];
-    for s in a.curves_and_rest().0 {
-        let points = reached(a, s, |f| f.steps);
-        let useful = useful_batch(&points).map(|u| match u {
-            UsefulBatch::At(b) => format!("maximum useful batch {}", significant(b, 2)),
-            UsefulBatch::AtLeast(b) => format!("scales perfectly up to {b}, the largest batch"),
-            UsefulBatch::AtMost(b) => format!("no batch beyond {b}, the smallest, saves steps"),
-        });
-        let critical = hyperbola(&points).map(|h| {
-            let at = |v: f64| significant(v, 2);
-            format!("B_crit {} with S_min {} and E_min {}", at(h.b_crit), at(h.s_min), at(h.e_min))
-        });
-        let said: Vec<String> = useful.into_iter().chain(critical).collect();
-        if !said.is_empty() {
-            lines.push(format!("{}: {}.", series_label(s), said.join("; ")));
-        }
+/// What the points are.
+pub(super) fn text() -> String {
+    "The median over seeds of the first point of the validation curve at the target. With perfect scaling, steps halve as the batch doubles.".into()
+}
+
+/// What was fitted to each series, in words.
+pub(crate) fn findings(a: &Analysis) -> Vec<String> {
+    a.curves_and_rest().0.into_iter().filter_map(|s| finding(a, s)).collect()
+}
+
+fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
+    let points = reached(a, s, |f| f.steps);
+    let (first, last) = (points.first()?, points.last()?);
+    let target = s.groups.iter().find_map(|(_, g)| a.groups[*g].target).map_or(String::new(), |t| a.validation.value(t));
+    let mut said = vec![format!(
+        "{} steps to {} {target} at batch {}, {} at batch {} ({} times fewer, of {} by perfect scaling)",
+        whole(first.1 as u64),
+        a.validation.words,
+        first.0,
+        whole(last.1 as u64),
+        last.0,
+        significant(first.1 / last.1, 3),
+        significant(last.0 / first.0, 4)
+    )];
+    said.extend(useful_batch(&points).map(|u| match u {
+        UsefulBatch::At(b) => format!("maximum useful batch {}", significant(b, 2)),
+        UsefulBatch::AtLeast(b) => format!("scales perfectly up to {b}, the largest batch"),
+        UsefulBatch::AtMost(b) => format!("no batch beyond {b}, the smallest, saves steps"),
+    }));
+    said.extend(hyperbola(&points).map(|h| {
+        let at = |v: f64| significant(v, 2);
+        format!("B_crit {} with S_min {} steps and E_min {} examples", at(h.b_crit), at(h.s_min), at(h.e_min))
+    }));
+    let missing = s.groups.len() - points.len();
+    if missing > 0 {
+        said.push(format!("{missing} of {} batch sizes did not reach it in half their seeds or more", s.groups.len()));
     }
-    lines.join(" ")
+    Some(format!("{}: {}.", series_label(s), said.join("; ")))
 }
 
 fn reached(a: &Analysis, s: &largebatch_study::Series, of: Of) -> Vec<(f64, f64)> {

@@ -34,9 +34,9 @@ impl Runner for MadeUp {
             higher_is_better: true,
             constant_loss: Some(2.303),
         }));
-        let mut rng = Key::new(trial.seed).word("seed").rng();
-        let luck = normal(&mut rng);
-        let needed = 55.0 * (1.0 + critical / batch) * (0.75 * miss.abs()).exp();
+        let luck = normal(&mut Key::new(trial.seed).word("seed").rng());
+        let mut rng = Key::new(trial.seed).word("noise").number(batch as u64).number(lr.to_bits()).rng();
+        let needed = 22.0 * (1.0 + critical / batch) * (0.55 * miss.abs()).exp();
         let gap = 0.004 + 0.0042 * (batch / 16.0).log2() + kind * 2.0;
         let diverges = miss > if warm { 2.6 } else { 1.5 };
         let every = (steps / 60).max(1);
