@@ -103,7 +103,7 @@ impl<'a> Analysis<'a> {
 
     /// How n, intervals, seeds and device are said under every figure.
     pub fn small_print(&self) -> String {
-        let ns: BTreeSet<usize> = self.groups.iter().filter(|g| !g.records.is_empty()).map(|g| g.records.len()).collect();
+        let ns: BTreeSet<usize> = self.groups.iter().filter_map(|g| g.score).map(|e| e.n).collect();
         let n = match (ns.first(), ns.last()) {
             (Some(a), Some(b)) if a == b => format!("n = {a}"),
             (Some(a), Some(b)) => format!("n = {a} to {b}"),
@@ -112,6 +112,7 @@ impl<'a> Analysis<'a> {
         let method = match ns.last() {
             Some(0 | 1) | None => "no intervals from one seed",
             Some(2..10) => "95 % intervals: Student’s t",
+            Some(_) if ns.first().is_some_and(|n| *n < 10) => "95 % intervals: Student’s t below 10 values, else BCa bootstrap",
             Some(_) => "95 % intervals: BCa bootstrap",
         };
         let seeds = if self.setting.confirm_seeds.is_empty() { &self.setting.tune_seeds } else { &self.setting.confirm_seeds };
@@ -226,7 +227,9 @@ pub(crate) fn second(pairs: &[(u64, f64)]) -> Vec<f64> {
 /// Each group against the one that it is to be compared with: the smallest batch size of its series; else the group that its rate is derived from; else
 /// the first group of the smallest batch size.
 fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: &Measure, validation: &Measure) -> Vec<Comparison> {
-    let smallest = (0..groups.len()).filter(|g| groups[*g].batch.is_some()).min_by(|a, b| groups[*a].batch.partial_cmp(&groups[*b].batch).unwrap_or(std::cmp::Ordering::Equal));
+    let smallest = (0..groups.len())
+        .filter(|g| groups[*g].batch.is_some())
+        .min_by(|a, b| groups[*a].batch.partial_cmp(&groups[*b].batch).unwrap_or(std::cmp::Ordering::Equal));
     let reference = |g: usize| {
         let own = series.iter().find(|s| s.groups.len() > 1 && s.groups.iter().any(|(_, i)| *i == g));
         own.map(|s| s.groups[0].1).or(results.plan.groups[g].derived.as_ref().map(|d| d.from)).or(smallest)
@@ -244,7 +247,8 @@ fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: 
 
 fn compare(groups: &[Facts], small: usize, large: usize, measure: &Measure, validation: &Measure) -> Comparison {
     let (s, l) = (&groups[small], &groups[large]);
-    let worse = |m: &Measure, small: &[(u64, f64)], large: &[(u64, f64)]| if m.higher { paired(small, large) } else { paired(large, small) };
+    let worse =
+        |m: &Measure, small: &[(u64, f64)], large: &[(u64, f64)]| if m.higher { paired(small, large) } else { paired(large, small) };
     let end = worse(measure, &s.values, &l.values);
     let (sr, lr) = (measured(s), measured(l));
     let level = (!sr.is_empty() && !lr.is_empty()).then(|| common_train_loss(sr.iter().chain(&lr).copied())).flatten();

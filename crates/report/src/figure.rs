@@ -31,7 +31,7 @@ impl Figure {
 
     fn file(&self, style: &str) -> String {
         let mut svg = Svg::default();
-        let lines = wrap(&self.caption, 11.0, self.width - 24.0);
+        let lines = wrap(&self.caption, 11.8, self.width - 24.0);
         for (i, line) in lines.iter().enumerate() {
             svg.text("m sm", Anchor::Start, 12.0, self.height + 14.0 * (i as f64 + 1.0), line);
         }
@@ -137,7 +137,17 @@ impl Frame {
             x += room + 12.0;
         }
         let top = if keys.is_empty() { 50.0 } else { y + 32.0 };
-        Frame { svg, title: title.into(), name: name.into(), width: WIDTH, height: top + plot + 44.0, left, right: WIDTH - 16.0, top, bottom: top + plot }
+        Frame {
+            svg,
+            title: title.into(),
+            name: name.into(),
+            width: WIDTH,
+            height: top + plot + 44.0,
+            left,
+            right: WIDTH - 16.0,
+            top,
+            bottom: top + plot,
+        }
     }
 
     /// The horizontal axis. Labels that would touch the one before are left out.
@@ -172,7 +182,9 @@ impl Frame {
     pub fn clip(&mut self) {
         let (x, y, w, h) = (px(self.left), px(self.top), px(self.right - self.left), px(self.bottom - self.top));
         let name = escape(&self.name);
-        self.svg.raw(format_args!("<clipPath id=\"c-{name}\"><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/></clipPath><g clip-path=\"url(#c-{name})\">"));
+        self.svg.raw(format_args!(
+            "<clipPath id=\"c-{name}\"><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/></clipPath><g clip-path=\"url(#c-{name})\">"
+        ));
     }
 
     /// Begins the drawing of a series, which the page can make stand out.

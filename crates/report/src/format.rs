@@ -23,8 +23,7 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which [`write()`](crate::write()) makes them.
-    pub const ALL: [Format; 7] =
-        [Format::Html, Format::Svg, Format::Png, Format::Csv, Format::Jsonl, Format::Parquet, Format::TensorBoard];
+    pub const ALL: [Format; 7] = [Format::Html, Format::Svg, Format::Png, Format::Csv, Format::Jsonl, Format::Parquet, Format::TensorBoard];
     /// What a report's folder has: all but the formats that only repeat the trials for other programs (JSON lines, TensorBoard).
     pub const REPORT: [Format; 5] = [Format::Html, Format::Svg, Format::Png, Format::Csv, Format::Parquet];
 

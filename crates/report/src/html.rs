@@ -79,7 +79,8 @@ fn facts(a: &Analysis) -> String {
     if let Some((_, last)) = s.started {
         facts.push((time::date(last), "last trial begun".into()));
     }
-    let items: String = facts.iter().map(|(value, what)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(what), escape(value))).collect();
+    let items: String =
+        facts.iter().map(|(value, what)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(what), escape(value))).collect();
     format!("<dl class=\"facts\">{items}</dl>")
 }
 
@@ -90,7 +91,11 @@ fn warnings(a: &Analysis) -> String {
     let items: Vec<String> = a.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
     // Many arms may have the same kind of warning each.
     let (first, rest) = items.split_at(items.len().min(6));
-    let rest = if rest.is_empty() { String::new() } else { format!("<details><summary>{} more</summary><ul>{}</ul></details>", rest.len(), rest.concat()) };
+    let rest = if rest.is_empty() {
+        String::new()
+    } else {
+        format!("<details><summary>{} more</summary><ul>{}</ul></details>", rest.len(), rest.concat())
+    };
     format!(
         "<aside class=\"warnings\"><h2>{} warning{}</h2><ul>{}</ul>{rest}</aside>",
         items.len(),
@@ -111,7 +116,15 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     let e = end.difference;
     let size = |x: f64| format!("{}{}", m.bare(x.abs()), m.points());
     let (sign, verdict) = match e.interval {
-        None => ('?', format!("{} {} than {}, from one pair of seeds: no interval", size(e.mean), if e.mean > 0.0 { "worse" } else { "better" }, small.label)),
+        None => (
+            '?',
+            format!(
+                "{} {} than {}, from one pair of seeds: no interval",
+                size(e.mean),
+                if e.mean > 0.0 { "worse" } else { "better" },
+                small.label
+            ),
+        ),
         Some((low, _)) if low > 0.0 => ('−', format!("{} worse than {}", size(e.mean), small.label)),
         Some((_, high)) if high < 0.0 => ('+', format!("{} better than {}", size(e.mean), small.label)),
         Some(_) => {
@@ -124,7 +137,13 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     let mut text = format!("{}: {} {verdict}{ends}, {budget}, {} pairs", large.label, m.words, e.n);
     if let Some((loss, p)) = c.at_loss {
         let d = &p.difference;
-        text += &format!("; at training loss {}: {}{}{}", significant(loss, 3), a.validation.words, if d.mean > 0.0 { " worse by " } else { " better by " }, size(d.mean));
+        text += &format!(
+            "; at training loss {}: {}{}{}",
+            significant(loss, 3),
+            a.validation.words,
+            if d.mean > 0.0 { " worse by " } else { " better by " },
+            size(d.mean)
+        );
         if let Some((low, high)) = d.interval {
             text += &format!(" [{}, {}]", m.bare(low), m.bare(high));
         }
@@ -154,7 +173,10 @@ fn findings(a: &Analysis) -> String {
         if a.comparisons.is_empty() {
             String::new()
         } else {
-            format!("<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>", a.comparisons.len())
+            format!(
+                "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>",
+                a.comparisons.len()
+            )
         }
     )
 }
@@ -181,7 +203,13 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     head(true, "diverged");
     head(true, "time a trial");
     let dash = || "–".to_string();
-    let censored = |c: &Censored| format!("{}{}", c.median.map_or("–".into(), |m| whole(m as u64)), if c.reached < c.n { format!(" ({} of {})", c.reached, c.n) } else { String::new() });
+    let censored = |c: &Censored| {
+        format!(
+            "{}{}",
+            c.median.map_or("–".into(), |m| whole(m as u64)),
+            if c.reached < c.n { format!(" ({} of {})", c.reached, c.n) } else { String::new() }
+        )
+    };
     let rows = a.groups.iter().enumerate().map(|(i, g)| {
         let c = a.comparisons.iter().find(|c| c.large == i);
         let mut row = vec![
@@ -217,16 +245,35 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
 
 fn summary(a: &Analysis) -> String {
     let (heads, rows) = summary_rows(a);
-    let head: String = heads.iter().enumerate().map(|(i, h)| format!("<th{}>{}</th>", if i == 0 { "" } else { " class=\"n\"" }, escape(h))).collect();
+    let head: String =
+        heads.iter().enumerate().map(|(i, h)| format!("<th{}>{}</th>", if i == 0 { "" } else { " class=\"n\"" }, escape(h))).collect();
     let row = |r: &Vec<String>| {
-        let cells: String = r.iter().enumerate().map(|(i, c)| if i == 0 { format!("<th scope=\"row\">{}</th>", escape(c)) } else { format!("<td>{}</td>", interval(c)) }).collect();
+        let cells: String = r
+            .iter()
+            .enumerate()
+            .map(|(i, c)| if i == 0 { format!("<th scope=\"row\">{}</th>", escape(c)) } else { format!("<td>{}</td>", interval(c)) })
+            .collect();
         format!("<tr>{cells}</tr>")
     };
     let body: String = rows.iter().map(row).collect();
-    let unit = if a.measure.percent { " Gaps and differences are in points; “worse than small” is above 0 where the larger batch is worse." } else { "" };
+    let unit = if a.measure.percent {
+        " Gaps and differences are in points; “worse than small” is above 0 where the larger batch is worse."
+    } else {
+        ""
+    };
     let other = if a.comparisons.iter().any(|c| !c.equal_epochs) { " ‡: the two have different budgets in epochs." } else { "" };
-    let at = if a.comparisons.iter().any(|c| c.at_loss.is_some()) { format!(" “At equal loss” compares the {} where both had first reached the lowest training loss that all their trials reached.", a.validation.words) } else { String::new() };
-    format!("<div class=\"scroll\"><table class=\"summary\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">{}.{unit}{at}{other}</p>", escape(&a.small_print()))
+    let at = if a.comparisons.iter().any(|c| c.at_loss.is_some()) {
+        format!(
+            " “At equal loss” compares the {} where both had first reached the lowest training loss that all their trials reached.",
+            a.validation.words
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "<div class=\"scroll\"><table class=\"summary\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">{}.{unit}{at}{other}</p>",
+        escape(&a.small_print())
+    )
 }
 
 /// A figure with its interval in small print.
@@ -239,8 +286,11 @@ fn interval(cell: &str) -> String {
 
 fn figures(s: &Section) -> String {
     let text = if s.text.is_empty() { String::new() } else { format!("<p>{}</p>", escape(&s.text)) };
-    let figures: String =
-        s.figures.iter().map(|f| format!("<figure id=\"{}\">{}<figcaption>{}</figcaption></figure>", escape(&f.name), f.inline(), escape(&f.caption))).collect();
+    let figures: String = s
+        .figures
+        .iter()
+        .map(|f| format!("<figure id=\"{}\">{}<figcaption>{}</figcaption></figure>", escape(&f.name), f.inline(), escape(&f.caption)))
+        .collect();
     format!("{text}<div class=\"figures\">{figures}</div>")
 }
 
@@ -248,7 +298,14 @@ fn paper(t: &PaperTable) -> String {
     let rows: String = t
         .rows
         .iter()
-        .map(|r| format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>", escape(&r.what), escape(&r.paper), if r.ours.is_empty() { "not measured".into() } else { interval(&r.ours) }))
+        .map(|r| {
+            format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
+                escape(&r.what),
+                escape(&r.paper),
+                if r.ours.is_empty() { "not measured".into() } else { interval(&r.ours) }
+            )
+        })
         .collect();
     format!(
         "<h3>{}</h3><div class=\"scroll\"><table class=\"paper\"><thead><tr><th></th><th class=\"n\">paper</th><th class=\"n\">here</th></tr></thead><tbody>{rows}</tbody></table></div><p class=\"note\">{}</p>",
@@ -295,7 +352,8 @@ fn trials(a: &Analysis) -> String {
     let heads = ["group", "stage", "batch", "rate", "seed", &a.measure.words].into_iter().chain(validation);
     let heads = heads.chain(["train loss", "steps", "epochs", "ended by", "time", "id"]);
     let head: String = heads.map(|h| format!("<th><button type=\"button\">{}</button></th>", escape(h))).collect();
-    let more = if done.len() > MOST_ROWS { format!(" The first {MOST_ROWS} of {}; all are in trials.csv.", done.len()) } else { String::new() };
+    let more =
+        if done.len() > MOST_ROWS { format!(" The first {MOST_ROWS} of {}; all are in trials.csv.", done.len()) } else { String::new() };
     format!(
         "<p class=\"filter\"><label>Filter <input type=\"search\" placeholder=\"lars confirm, or diverged\" autocomplete=\"off\"></label> <output></output></p>\
          <div class=\"scroll tall\"><table class=\"trials\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">Click a heading to sort; a row has to contain every word of the filter.{more}</p>"
@@ -323,11 +381,17 @@ fn repeat(a: &Analysis, context: &Context) -> String {
     let mut rows: Vec<(String, String)> = context.environment.clone();
     rows.extend(s.environment.iter().cloned());
     if let Some((first, last)) = s.started {
-        rows.push(("trials begun".into(), if first == last { time::date(first) } else { format!("{} to {}", time::date(first), time::date(last)) }));
+        rows.push((
+            "trials begun".into(),
+            if first == last { time::date(first) } else { format!("{} to {}", time::date(first), time::date(last)) },
+        ));
     }
     rows.push(("seeds of stage tune".into(), if s.tune_seeds.is_empty() { "none".into() } else { s.tune_seeds.clone() }));
     rows.push(("seeds of stage confirm".into(), if s.confirm_seeds.is_empty() { "none".into() } else { s.confirm_seeds.clone() }));
     let rows: String = rows.iter().map(|(k, v)| format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escape(k), escape(v))).collect();
     out += &format!("<h3>Environment</h3><div class=\"scroll\"><table class=\"plain\"><tbody>{rows}</tbody></table></div>");
-    out + &format!("<details><summary>The study’s file, with its overrides</summary><pre>{}</pre></details>", escape(&a.results.plan.study.resolved()))
+    out + &format!(
+        "<details><summary>The study’s file, with its overrides</summary><pre>{}</pre></details>",
+        escape(&a.results.plan.study.resolved())
+    )
 }

@@ -117,7 +117,10 @@ mod tests {
         ] {
             assert_eq!(significant(x, 3), text);
         }
-        assert_eq!((whole(4096), whole(60_000), whole(1_234_567)), ("4096".into(), "60 000".into(), "1 234 567".into()));
+        assert_eq!(
+            (whole(4096), whole(60_000), whole(1_234_567)),
+            ("4096".into(), "60\u{202f}000".into(), "1\u{202f}234\u{202f}567".into())
+        );
         assert_eq!((duration(0.85), duration(200.0), duration(18_730.0)), ("850 ms".into(), "3 min 20 s".into(), "5 h 12 min".into()));
     }
 }

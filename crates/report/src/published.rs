@@ -57,7 +57,8 @@ fn hoffer(a: &Analysis) -> PaperTable {
         let at = a.results.plan.groups.iter().position(|g| g.labels.get("arm").and_then(toml::Value::as_str) == Some(arm));
         at.map(|i| &a.groups[i])
     };
-    let arms = [("small", "98.27 %"), ("large", "97.05 %"), ("+ sqrt rate", "–"), ("+ ghost batch norm", "–"), ("+ regime adaptation", "98.53 %")];
+    let arms =
+        [("small", "98.27 %"), ("large", "97.05 %"), ("+ sqrt rate", "–"), ("+ ghost batch norm", "–"), ("+ regime adaptation", "98.53 %")];
     let row = |(arm, paper): (&str, &str)| {
         let g = named(arm)?;
         let batch = g.batch.map_or(String::new(), |b| format!(" (batch {b} here)"));

@@ -72,7 +72,8 @@ pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
     let values: Vec<f64> = ticks.iter().map(|t| t * factor).collect();
     let step = values.windows(2).map(|w| (w[1] - w[0]).abs()).fold(f64::INFINITY, f64::min);
     let largest = values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
-    let digits = if step.is_finite() && step > 0.0 && largest > 0.0 { ((largest / step).log10().floor() + 2.0).clamp(2.0, 7.0) } else { 3.0 };
+    let digits =
+        if step.is_finite() && step > 0.0 && largest > 0.0 { ((largest / step).log10().floor() + 2.0).clamp(2.0, 7.0) } else { 3.0 };
     values.iter().map(|v| if step.is_finite() && v.abs() < step * 1e-6 { "0".into() } else { significant(*v, digits as usize) }).collect()
 }
 

@@ -36,7 +36,17 @@ fn rules(theme: &Theme, out: &mut String) {
     let _ = write!(
         out,
         ".bg,.h,.wl{{fill:{}}}.t{{fill:{}}}.m{{fill:{}}}.gr{{stroke:{}}}.ax{{stroke:{}}}.o{{stroke:{}}}.gd{{stroke:{}}}.rg,.xx{{stroke:{}}}.bd{{fill:{}}}.no{{fill:{};stroke:{}}}",
-        theme.ground, theme.text, theme.muted, theme.grid, theme.axis, theme.ground, theme.muted, theme.text, theme.grid, theme.grid, theme.muted
+        theme.ground,
+        theme.text,
+        theme.muted,
+        theme.grid,
+        theme.axis,
+        theme.ground,
+        theme.muted,
+        theme.text,
+        theme.grid,
+        theme.grid,
+        theme.muted
     );
     for (i, c) in theme.series.iter().enumerate() {
         let _ = write!(out, ".s{i}{{stroke:{c}}}.f{i}{{fill:{c}}}");
@@ -62,7 +72,8 @@ pub(crate) fn style() -> String {
 
 /// The light style alone, for pictures.
 pub(crate) fn light() -> String {
-    let mut out = String::from(FORMS).replace("system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif", "'DejaVu Sans'");
+    let mut out =
+        String::from(FORMS).replace("system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif", "'DejaVu Sans'");
     rules(&LIGHT, &mut out);
     out
 }

@@ -12,17 +12,8 @@ use crate::format::Format;
 use crate::html;
 
 /// What a report's folder may hold; a folder with anything else is not replaced.
-const OURS: [&str; 9] = [
-    "index.html",
-    "figures",
-    "summary.csv",
-    "trials.csv",
-    "curves.csv",
-    "trials.jsonl",
-    "trials.parquet",
-    "curves.parquet",
-    "tensorboard",
-];
+const OURS: [&str; 9] =
+    ["index.html", "figures", "summary.csv", "trials.csv", "curves.csv", "trials.jsonl", "trials.parquet", "curves.parquet", "tensorboard"];
 
 /// Writes a report or an export in one step: everything is written beside `folder`, then renamed. A report that was there is replaced as a whole.
 /// Gives the files, relative to the folder.

@@ -84,19 +84,19 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
 
 /// A row for each point of each trial's curves.
 pub(crate) fn curves(a: &Analysis) -> Columns {
-    let rows: Vec<(usize, Row, &TrialRecord)> =
-        done(a).into_iter().flat_map(|(row, r)| (0..r.curves.step.len()).map(move |i| (i, row.clone(), r))).collect();
+    let rows = done(a);
     let mut t = Columns::new(rows.len());
-    let pairs: Vec<(Row, &TrialRecord)> = rows.iter().map(|(_, row, r)| (row.clone(), *r)).collect();
-    identity(&mut t, a, &pairs);
-    let of = || rows.iter();
-    t.whole("step", of().map(|(i, _, r)| r.curves.step.get(*i).copied()));
-    t.whole("examples", of().map(|(i, _, r)| r.curves.examples.get(*i).copied()));
-    t.real("train_loss", of().map(|(i, _, r)| r.curves.train_loss.get(*i).copied()));
-    t.real("validation", of().map(|(i, _, r)| r.curves.validation.get(*i).copied()));
+    identity(&mut t, a, &rows);
+    t.repeat(&rows.iter().map(|(_, r)| r.curves.step.len()).collect::<Vec<_>>());
+    let of = || rows.iter().map(|(_, r)| &r.curves);
+    t.whole("step", of().flat_map(|c| c.step.iter().map(|s| Some(*s))));
+    t.whole("examples", of().flat_map(|c| c.examples.iter().map(|e| Some(*e))));
+    t.real("train_loss", of().flat_map(|c| c.train_loss.iter().map(|l| Some(*l))));
+    t.real("validation", of().flat_map(|c| c.validation.iter().map(|v| Some(*v))));
     t
 }
 
+/// Every planned trial that has ended, with its record; a trial that several groups share stands in each.
 pub(crate) fn done<'a>(a: &Analysis<'a>) -> Vec<(Row<'a>, &'a TrialRecord)> {
     let rows = a.results.rows().into_iter();
     rows.filter_map(|r| r.record.map(|record| (r, record))).collect()
@@ -145,6 +145,6 @@ fn column<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> Data {
     } else if all(|v| v.is_integer() || v.is_float()) {
         Data::Real(values.into_iter().map(|v| largebatch_study::number(v?)).collect())
     } else {
-        Data::Text(values.into_iter().map(|v| v.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string))).collect())
+        Data::Text(values.into_iter().map(|v| v.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string).into())).collect())
     }
 }

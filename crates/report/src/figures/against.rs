@@ -69,6 +69,10 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         }
         frame.end();
     }
-    let hollow = if all().any(|g| a.groups[g].diverged + a.groups[g].lost > 0) { " Hollow: some trials diverged or were lost, and the mean is of the others." } else { "" };
+    let hollow = if all().any(|g| a.groups[g].diverged + a.groups[g].lost > 0) {
+        " Hollow: some trials diverged or were lost, and the mean is of the others."
+    } else {
+        ""
+    };
     Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{hollow} {}.", a.small_print())))
 }

@@ -19,8 +19,10 @@ struct Curve {
 /// Training loss and validation metric, against steps and epochs, for each series and for the groups that stand alone.
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
-    let mut panels: Vec<(String, Vec<(usize, String)>)> =
-        curves.iter().map(|s| (series_label(s), s.groups.iter().map(|(b, g)| (*g, format!("batch {}", significant(*b, 7)))).collect())).collect();
+    let mut panels: Vec<(String, Vec<(usize, String)>)> = curves
+        .iter()
+        .map(|s| (series_label(s), s.groups.iter().map(|(b, g)| (*g, format!("batch {}", significant(*b, 7)))).collect()))
+        .collect();
     if !rest.is_empty() {
         panels.push(("arms".into(), rest.iter().map(|g| (*g, a.groups[*g].label.clone())).collect()));
     }
@@ -63,7 +65,8 @@ fn chart(a: &Analysis, label: &str, groups: &[(usize, String)], loss: bool, step
     let curves: Vec<Option<Curve>> = groups.iter().map(|(g, _)| curve(&a.groups[*g].records, loss)).collect();
     let drawn = || curves.iter().flatten();
     drawn().next()?;
-    let keys: Vec<Key> = groups.iter().enumerate().filter(|(i, _)| curves[*i].is_some()).map(|(i, g)| Key::Series(i, g.1.clone())).collect();
+    let keys: Vec<Key> =
+        groups.iter().enumerate().filter(|(i, _)| curves[*i].is_some()).map(|(i, g)| Key::Series(i, g.1.clone())).collect();
     let what = if loss { "Training loss".to_string() } else { a.validation.words[..1].to_uppercase() + &a.validation.words[1..] };
     let by = if steps { "steps" } else { "epochs" };
     let of = if matches!(label, "all" | "arms") { String::new() } else { format!(" · {label}") };
@@ -74,7 +77,11 @@ fn chart(a: &Analysis, label: &str, groups: &[(usize, String)], loss: bool, step
     let (least, most) = extent(drawn().filter_map(|c| place(c).last().copied())).unwrap_or((1.0, 1.0));
     // Lengths that differ many times can only be seen together on a logarithmic axis.
     let log = most > 6.0 * least;
-    let x = if log { Scale::log(places, 0.02, frame.left, frame.right) } else { Scale::linear(places.into_iter().chain([0.0]), 0.0, frame.left, frame.right) };
+    let x = if log {
+        Scale::log(places, 0.02, frame.left, frame.right)
+    } else {
+        Scale::linear(places.into_iter().chain([0.0]), 0.0, frame.left, frame.right)
+    };
     let mut values: Vec<f64> = drawn().flat_map(|c| c.mean.clone()).collect();
     values.sort_by(f64::total_cmp);
     let y = if loss {

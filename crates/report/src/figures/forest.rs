@@ -37,7 +37,10 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
     let x = Scale::linear(values, 0.05, frame.left, frame.right - room);
     axis(&mut frame, &x, shown.measure, &shown.words, room);
     // The smallest batch, against which the others are read.
-    let reference = groups.iter().filter(|g| a.groups[**g].batch.is_some()).min_by(|p, q| a.groups[**p].batch.partial_cmp(&a.groups[**q].batch).unwrap_or(std::cmp::Ordering::Equal));
+    let reference = groups
+        .iter()
+        .filter(|g| a.groups[**g].batch.is_some())
+        .min_by(|p, q| a.groups[**p].batch.partial_cmp(&a.groups[**q].batch).unwrap_or(std::cmp::Ordering::Equal));
     let marked = if shown.zero { Some(0.0) } else { reference.and_then(|g| of(*g).0).map(|e| e.mean) };
     if let Some(at) = marked.map(|v| x.at(v)) {
         let (top, bottom) = (frame.top, frame.bottom);
@@ -68,7 +71,11 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
         }
         frame.end();
     }
-    let hollow = if groups.iter().any(|g| a.groups[*g].diverged + a.groups[*g].lost > 0) { " Hollow: some trials diverged or were lost, and the mean is of the others." } else { "" };
+    let hollow = if groups.iter().any(|g| a.groups[*g].diverged + a.groups[*g].lost > 0) {
+        " Hollow: some trials diverged or were lost, and the mean is of the others."
+    } else {
+        ""
+    };
     let dashed = match (shown.zero, reference) {
         (false, Some(g)) => format!(" Dashed: the mean of {}.", a.groups[*g].label),
         _ => String::new(),
@@ -111,17 +118,28 @@ fn axis(frame: &mut Frame, x: &Scale, measure: &Measure, words: &str, room: f64)
 /// How much worse each large batch is than its small one: at the end, and at equal training loss.
 pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
     let rows: Vec<_> = a.comparisons.iter().filter(|c| c.end.is_some() || c.at_loss.is_some()).collect();
-    let mut values: Vec<f64> = rows.iter().flat_map(|c| [c.end, c.at_loss.map(|l| l.1)]).flatten().flat_map(|p| ends(p.difference)).collect();
+    let mut values: Vec<f64> =
+        rows.iter().flat_map(|c| [c.end, c.at_loss.map(|l| l.1)]).flatten().flat_map(|p| ends(p.difference)).collect();
     if values.is_empty() {
         return None;
     }
     values.push(0.0);
-    let keys = [Key::Series(0, format!("{}, at the end", a.measure.words)), Key::Hollow(1, format!("{}, at equal training loss", a.validation.words))];
-    let title = if a.measure.higher { "What the large batch loses: small − large" } else { "What the large batch loses: large − small" };
+    let keys = [
+        Key::Series(0, format!("{}, at the end", a.measure.words)),
+        Key::Hollow(1, format!("{}, at equal training loss", a.validation.words)),
+    ];
+    let title =
+        if a.measure.higher { "What the large batch loses: small − large" } else { "What the large batch loses: large − small" };
     let mut frame = Frame::new("difference", title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
     let room = 52.0;
     let x = Scale::linear(values, 0.06, frame.left, frame.right - room);
-    axis(&mut frame, &x, &a.measure, if a.measure.percent { "points; right of 0, the large batch is worse" } else { "right of 0, the large batch is worse" }, room);
+    axis(
+        &mut frame,
+        &x,
+        &a.measure,
+        if a.measure.percent { "points; right of 0, the large batch is worse" } else { "right of 0, the large batch is worse" },
+        room,
+    );
     let (top, bottom, zero) = (frame.top, frame.bottom, x.at(0.0));
     frame.svg.line("ax", zero, top, zero, bottom);
     for (row, c) in rows.iter().enumerate() {
@@ -129,14 +147,21 @@ pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
         let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
         frame.svg.text("t", Anchor::End, LABELS - 12.0, y - 3.0, &fit(&large.label, 12.0, LABELS - 20.0));
         let budget = if c.equal_epochs { "" } else { " ‡" };
-        frame.svg.text("m sm", Anchor::End, LABELS - 12.0, y + 10.0, &fit(&format!("against {}{budget}", small.label), 11.0, LABELS - 20.0));
+        frame.svg.text(
+            "m sm",
+            Anchor::End,
+            LABELS - 12.0,
+            y + 10.0,
+            &fit(&format!("against {}{budget}", small.label), 11.0, LABELS - 20.0),
+        );
         for (i, p, dy) in [(0, c.end, -6.0), (1, c.at_loss.map(|l| l.1), 7.0)] {
             let Some(p) = p else { continue };
             let e = p.difference;
             if let Some((low, high)) = e.interval {
                 frame.svg.interval(i, true, y + dy, x.at(low), x.at(high));
             }
-            let tip = format!("{} against {}: {}{} (n = {} pairs)", large.label, small.label, a.measure.difference(&e), a.measure.points(), e.n);
+            let tip =
+                format!("{} against {}: {}{} (n = {} pairs)", large.label, small.label, a.measure.difference(&e), a.measure.points(), e.n);
             frame.svg.mark(i, i == 1, x.at(e.mean), y + dy, 4.4, &tip);
             let class = if i == 0 { "t sm" } else { "m sm" };
             let sign = if e.mean > 0.0 { "+" } else { "" };

@@ -31,7 +31,8 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     for s in curves {
         let rows = s.groups.iter().filter_map(|(batch, g)| row(a, *g, significant(*batch, 7))).collect();
         let label = series_label(s);
-        let title = if label == "all" { "Learning rate × batch size".to_string() } else { format!("Learning rate × batch size · {label}") };
+        let title =
+            if label == "all" { "Learning rate × batch size".to_string() } else { format!("Learning rate × batch size · {label}") };
         figures.extend(chart(a, &format!("heat-{}", stem(&label)), &title, "batch", rows));
     }
     let rows = rest.iter().filter_map(|g| row(a, *g, a.groups[*g].label.clone())).collect();
@@ -96,7 +97,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     let top = grades.last().copied().unwrap_or(1.0);
     let shade = |s: f64| if top > worst { (grade(s) - worst) / (top - worst) } else { 1.0 };
 
-    let left = rows.iter().map(|r| width(&r.label, 12.0)).fold(40.0, f64::max).min(140.0) + 18.0;
+    let left = rows.iter().map(|r| width(&r.label, 12.0)).fold(40.0, f64::max).min(140.0) * 1.1 + 18.0;
     let high = if rows.len() > 14 { 22.0 } else { 28.0 };
     let mut frame = Frame::new(name, title, &[], left, high * rows.len() as f64 + 4.0);
     let lift = 22.0;
@@ -115,7 +116,11 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     let x = Scale::log(rates.iter().copied(), 0.0, frame.left + side / 2.0 + 2.0, frame.right - side / 2.0 - 2.0);
     let side = if grid { sorted.windows(2).map(|w| x.at(w[1]) - x.at(w[0])).fold(60.0, f64::min) - 2.0 } else { side };
     let ticks = if grid && sorted.len() <= 9 { sorted.clone() } else { x.ticks(6) };
-    let labels: Vec<String> = if ticks.len() == sorted.len() { ticks.iter().map(|t| significant(*t, 2)).collect() } else { ticks.iter().map(|t| significant(*t, 3)).collect() };
+    let labels: Vec<String> = if ticks.len() == sorted.len() {
+        ticks.iter().map(|t| significant(*t, 2)).collect()
+    } else {
+        ticks.iter().map(|t| significant(*t, 3)).collect()
+    };
     frame.x_axis(&x, &ticks, &labels, "learning rate");
     if !axis.is_empty() {
         let y = frame.top - 7.0;
@@ -131,7 +136,10 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     }
     legend(&mut frame, left, lift, &measure, (worst, top), steps);
     let kind = if steps { "Colour: median steps to the target" } else { "Colour: mean validation metric at the end" };
-    let mut figure = frame.finish(format!("{kind}; ✕ diverged (small: some seeds), – failed, hopeless or without the target; ring: the chosen rate. {}.", a.tune_print()));
+    let mut figure = frame.finish(format!(
+        "{kind}; ✕ diverged (small: some seeds), – failed, hopeless or without the target; ring: the chosen rate. {}.",
+        a.tune_print()
+    ));
     figure.height += lift;
     Some(figure)
 }
@@ -199,7 +207,13 @@ fn legend(frame: &mut Frame, left: f64, lift: f64, measure: &Measure, (worst, be
     let unit = if measure.percent { ", %" } else { "" };
     frame.svg.text("m", Anchor::Start, 12.0, y + 9.0, &format!("{}{unit}", measure.words));
     let (x0, wide) = ((left + 60.0).max(210.0), 120.0);
-    frame.svg.text("m", Anchor::End, x0 - 6.0, y + 9.0, &format!("≤ {from}").replace("≤ ", if steps || !measure.higher { "≥ " } else { "≤ " }));
+    frame.svg.text(
+        "m",
+        Anchor::End,
+        x0 - 6.0,
+        y + 9.0,
+        &format!("≤ {from}").replace("≤ ", if steps || !measure.higher { "≥ " } else { "≤ " }),
+    );
     for i in 0..24 {
         let [r, g, b] = heat(f64::from(i) / 23.0);
         let (x, w) = (px(x0 + wide / 24.0 * f64::from(i)), px(wide / 24.0 + 0.4));

@@ -61,7 +61,8 @@ fn reached(a: &Analysis, s: &largebatch_study::Series, of: Of) -> Vec<(f64, f64)
 
 fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of, guides: bool) -> Option<Figure> {
     let (series, _) = a.curves_and_rest();
-    let with: Vec<_> = series.iter().filter(|s| s.groups.iter().any(|(_, g)| of(&a.groups[*g]).is_some_and(|c| c.median.is_some()))).collect();
+    let with: Vec<_> =
+        series.iter().filter(|s| s.groups.iter().any(|(_, g)| of(&a.groups[*g]).is_some_and(|c| c.median.is_some()))).collect();
     if with.is_empty() {
         return None;
     }
@@ -79,8 +80,10 @@ fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of, guides: bool
     batches.sort_by(f64::total_cmp);
     batches.dedup();
     let x = Scale::log(batches.iter().copied(), 0.06, frame.left, frame.right);
-    let values = series.iter().flat_map(|s| reached(a, s, of)).map(|p| p.1);
-    let y = Scale::log(values, 0.1, frame.bottom, frame.top + 16.0);
+    let values: Vec<f64> = series.iter().flat_map(|s| reached(a, s, of)).map(|p| p.1).collect();
+    // Room below, in which perfect scaling can be seen to go on.
+    let below = if guides { values.iter().copied().reduce(f64::min).map(|v| v / 2.0) } else { None };
+    let y = Scale::log(values.into_iter().chain(below), 0.1, frame.bottom, frame.top + 16.0);
     let ticks = y.ticks(6);
     let labels: Vec<String> = ticks.iter().map(|t| if *t < 1e6 { whole(*t as u64) } else { significant(*t, 2) }).collect();
     frame.y_axis(&y, &ticks, &labels, what);

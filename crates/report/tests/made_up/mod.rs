@@ -58,7 +58,11 @@ impl Runner for MadeUp {
             let p = step as f64 / needed;
             let noise = 0.002 * luck + 0.0015 * normal(&mut rng);
             let train = 0.999 - 0.899 * (-2.6 * p.powf(0.8)).exp();
-            let loss = if diverges { 2.3 * 1.5f64.powi(step as i32) } else { (2.3 * (1.0 + 5.0 * p).powf(-1.7) + 0.001) * (1.0 + 0.04 * normal(&mut rng)) };
+            let loss = if diverges {
+                2.3 * 1.5f64.powi(step as i32)
+            } else {
+                (2.3 * (1.0 + 5.0 * p).powf(-1.7) + 0.001) * (1.0 + 0.04 * normal(&mut rng))
+            };
             let validation = (train - gap * (1.0 - (-p).exp()) + noise).clamp(0.0, 1.0);
             last = (train, validation, loss);
             if emit(Event::Point { step, examples: step * batch as u64, train_loss: loss, validation: Some(validation) }).is_break() {
@@ -66,7 +70,8 @@ impl Runner for MadeUp {
             }
         }
         let (train, validation, loss) = last;
-        let mut metrics = BTreeMap::from([("validation_accuracy".into(), validation), ("train_accuracy".into(), train), ("train_loss".into(), loss)]);
+        let mut metrics =
+            BTreeMap::from([("validation_accuracy".into(), validation), ("train_accuracy".into(), train), ("train_loss".into(), loss)]);
         if trial.stage == Stage::Confirm {
             metrics.insert("test_accuracy".into(), (validation + 0.0015 * normal(&mut rng)).clamp(0.0, 1.0));
             metrics.insert("test_examples".into(), 10_000.0);
@@ -76,7 +81,10 @@ impl Runner for MadeUp {
 }
 
 fn provenance() -> BTreeMap<String, serde_json::Value> {
-    [("device", "cpu (made up)"), ("version", "0.1.0"), ("platform", "linux x86_64")].into_iter().map(|(k, v)| (k.into(), v.into())).collect()
+    [("device", "cpu (made up)"), ("version", "0.1.0"), ("platform", "linux x86_64")]
+        .into_iter()
+        .map(|(k, v)| (k.into(), v.into()))
+        .collect()
 }
 
 pub fn results(text: &str, folder: &Path) -> Results {
