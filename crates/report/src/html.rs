@@ -2,20 +2,16 @@
 
 use std::fmt::Write;
 
-use largebatch_study::statistics::Censored;
-
-use crate::analysis::{Analysis, Comparison, stage};
+use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
-use crate::figures::{Section, sections, steps};
-use crate::number::{duration, significant, whole};
+use crate::figures::{Section, sections};
+use crate::number::{duration, whole};
+use crate::summary::{sentences, summary_rows};
 use crate::svg::escape;
-use crate::{published, theme, time};
+use crate::{published, theme, time, trials};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-
-/// A table of more trials would make the page slow; all of them are in the CSV.
-const MOST_ROWS: usize = 4000;
 
 pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     let name = escape(&a.results.plan.study.name);
@@ -39,7 +35,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     for (i, panel) in context.panels.iter().enumerate() {
         part(&format!("panel-{i}"), &panel.title, panel.html.clone());
     }
-    part("trials", "Trials", trials(a));
+    part("trials", "Trials", trials::trials(a));
     part("repeat", "Repeat it", repeat(a, context));
     let nav: String = nav.iter().map(|(id, title)| format!("<a href=\"#{id}\">{}</a>", escape(title))).collect();
     format!(
@@ -59,7 +55,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
 fn code(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     // An odd one out is no pair.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escape(text);
     }
     parts.iter().enumerate().map(|(i, part)| if i % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }).collect()
@@ -104,53 +100,6 @@ fn warnings(a: &Analysis) -> String {
     )
 }
 
-/// What the comparisons say, in sentences.
-pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
-    let differences = a.comparisons.iter().filter_map(|c| sentence(a, c));
-    differences.chain(steps::findings(a).into_iter().map(|text| ('→', text))).collect()
-}
-
-fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
-    let end = c.end?;
-    let (small, large, m) = (&a.groups[c.small], &a.groups[c.large], &a.measure);
-    let e = end.difference;
-    let size = |x: f64| format!("{}{}", m.bare(x.abs()), m.points());
-    let (sign, verdict) = match e.interval {
-        None => (
-            '?',
-            format!(
-                "{} {} than {}, from one pair of seeds: no interval",
-                size(e.mean),
-                if e.mean > 0.0 { "worse" } else { "better" },
-                small.label
-            ),
-        ),
-        Some((low, _)) if low > 0.0 => ('−', format!("{} worse than {}", size(e.mean), small.label)),
-        Some((_, high)) if high < 0.0 => ('+', format!("{} better than {}", size(e.mean), small.label)),
-        Some(_) => {
-            let resolves = c.resolves.map_or(String::new(), |r| format!(" (it resolves {})", size(r)));
-            ('=', format!("not to be told from {}{resolves}", small.label))
-        }
-    };
-    let ends = e.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", m.bare(low), m.bare(high)));
-    let budget = if c.equal_epochs { "at equal epochs" } else { "with another budget" };
-    let mut text = format!("{}: {} {verdict}{ends}, {budget}, {} pairs", large.label, m.words, e.n);
-    if let Some((loss, p)) = c.at_loss {
-        let d = &p.difference;
-        text += &format!(
-            "; at training loss {}: {}{}{}",
-            significant(loss, 3),
-            a.validation.words,
-            if d.mean > 0.0 { " worse by " } else { " better by " },
-            size(d.mean)
-        );
-        if let Some((low, high)) = d.interval {
-            text += &format!(" [{}, {}]", m.bare(low), m.bare(high));
-        }
-    }
-    Some((sign, text + "."))
-}
-
 fn findings(a: &Analysis) -> String {
     let all = sentences(a);
     if all.is_empty() {
@@ -179,68 +128,6 @@ fn findings(a: &Analysis) -> String {
             )
         }
     )
-}
-
-/// The heads of the summary, and its rows: the terminal shows the same.
-pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
-    let any = |f: &dyn Fn(&crate::analysis::Facts) -> bool| a.groups.iter().any(f);
-    let (train, gap, target) = (any(&|g| g.train.is_some()), any(&|g| g.gap.is_some()), any(&|g| g.target.is_some()));
-    let budget = any(&|g| g.budget.is_some());
-    let mut heads = vec!["group".to_string(), "batch".into(), "rate".into(), "n".into(), a.measure.words.clone()];
-    let mut head = |show: bool, text: &str| {
-        if show {
-            heads.push(text.into());
-        }
-    };
-    head(any(&|g| g.binomial.is_some()), "test ±");
-    head(train, &a.train_key.replace('_', " "));
-    head(gap, "gap");
-    head(!a.comparisons.is_empty(), "worse than small");
-    head(a.comparisons.iter().any(|c| c.at_loss.is_some()), "at equal loss");
-    head(target, "steps to target");
-    head(budget, "epochs");
-    head(budget, "steps");
-    head(true, "diverged");
-    head(true, "time a trial");
-    let dash = || "–".to_string();
-    let censored = |c: &Censored| {
-        format!(
-            "{}{}",
-            c.median.map_or("–".into(), |m| whole(m as u64)),
-            if c.reached < c.n { format!(" ({} of {})", c.reached, c.n) } else { String::new() }
-        )
-    };
-    let rows = a.groups.iter().enumerate().map(|(i, g)| {
-        let c = a.comparisons.iter().find(|c| c.large == i);
-        let mut row = vec![
-            g.label.clone(),
-            g.batch.map_or_else(dash, |b| significant(b, 7)),
-            g.rate.map_or_else(dash, |r| significant(r, 3)),
-            format!("{}", g.values.len()),
-            g.score.map_or_else(dash, |e| a.measure.estimate(&e)),
-        ];
-        let mut cell = |show: bool, text: Option<String>| {
-            if show {
-                row.push(text.unwrap_or_else(dash));
-            }
-        };
-        cell(any(&|g| g.binomial.is_some()), g.binomial.map(|b| a.measure.bare(b)));
-        cell(train, g.train.map(|e| a.measure.bare(e.mean)));
-        cell(gap, g.gap.map(|e| a.measure.difference(&e)));
-        let end = c.and_then(|c| Some((c, c.end?)));
-        cell(!a.comparisons.is_empty(), end.map(|(c, p)| a.measure.difference(&p.difference) + if c.equal_epochs { "" } else { " ‡" }));
-        cell(a.comparisons.iter().any(|c| c.at_loss.is_some()), c.and_then(|c| Some(a.validation.difference(&c.at_loss?.1.difference))));
-        cell(target, g.steps.as_ref().map(censored));
-        cell(budget, g.epochs.map(|e| significant(e, 3)));
-        let steps = |r: &&largebatch_study::TrialRecord| r.steps as f64;
-        let n = g.records.len() as f64;
-        cell(budget, (n > 0.0).then(|| whole((g.records.iter().map(steps).sum::<f64>() / n).round() as u64)));
-        cell(true, Some(if g.lost > 0 { format!("{} + {} lost", g.diverged, g.lost) } else { g.diverged.to_string() }));
-        cell(true, g.seconds.map(duration));
-        row
-    });
-    let rows = rows.collect();
-    (heads, rows)
 }
 
 fn summary(a: &Analysis) -> String {
@@ -312,64 +199,6 @@ fn paper(t: &PaperTable) -> String {
         escape(&t.title),
         escape(&t.note)
     )
-}
-
-fn trials(a: &Analysis) -> String {
-    let rows = a.results.rows();
-    let done: Vec<_> = rows.iter().filter_map(|r| Some((r, r.record?))).collect();
-    let metric = &a.measure.key;
-    let mut body = String::new();
-    let value = |v: Option<f64>, text: String| match v {
-        Some(v) if v.is_finite() => format!("<td data-v=\"{v}\">{}</td>", escape(&text)),
-        _ => "<td data-v=\"\">–</td>".into(),
-    };
-    for (r, record) in done.iter().take(MOST_ROWS) {
-        let g = &a.groups[r.group];
-        let number = |v: Option<f64>, digits| value(v, v.map_or(String::new(), |v| significant(v, digits)));
-        let score = |m: &crate::number::Measure, v: Option<f64>| value(v, v.map_or(String::new(), |v| m.value(v)));
-        let rate = largebatch_study::get(&record.config, largebatch_study::key::RATE).and_then(largebatch_study::number);
-        let (class, stop) = stop(&record.stop);
-        let cells = [
-            format!("<td>{}</td><td>{}</td>", escape(&g.label), stage(r.stage)),
-            number(g.batch, 7),
-            number(rate, 4),
-            format!("<td data-v=\"{0}\">{0}</td>", r.seed),
-            score(&a.measure, record.metrics.get(metric).copied()),
-            if a.measure.key == a.validation.key { String::new() } else { score(&a.validation, record.validation()) },
-            number(record.metrics.get("train_loss").copied(), 3),
-            number(Some(record.steps as f64), 7),
-            number((record.train_examples > 0).then(|| record.examples as f64 / record.train_examples as f64), 3),
-            format!("<td>{}</td>", escape(&stop)),
-            value(Some(record.provenance.seconds), duration(record.provenance.seconds)),
-            format!("<td class=\"id\" title=\"{}\">{}</td>", record.id, &record.id.0[..record.id.0.len().min(8)]),
-        ];
-        let _ = write!(body, "<tr{class}>{}</tr>", cells.concat());
-    }
-    if body.is_empty() {
-        return String::new();
-    }
-    let validation = Some(a.validation.words.as_str()).filter(|_| a.measure.key != a.validation.key);
-    let heads = ["group", "stage", "batch", "rate", "seed", &a.measure.words].into_iter().chain(validation);
-    let heads = heads.chain(["train loss", "steps", "epochs", "ended by", "time", "id"]);
-    let head: String = heads.map(|h| format!("<th><button type=\"button\">{}</button></th>", escape(h))).collect();
-    let more =
-        if done.len() > MOST_ROWS { format!(" The first {MOST_ROWS} of {}; all are in trials.csv.", done.len()) } else { String::new() };
-    format!(
-        "<p class=\"filter\"><label>Filter <input type=\"search\" placeholder=\"lars confirm, or diverged\" autocomplete=\"off\"></label> <output></output></p>\
-         <div class=\"scroll tall\"><table class=\"trials\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">Click a heading to sort; a row has to contain every word of the filter.{more}</p>"
-    )
-}
-
-fn stop(reason: &largebatch_study::StopReason) -> (&'static str, String) {
-    use largebatch_study::StopReason::{Diverged, Failed, Finished, Hopeless, Plateau, TargetReached};
-    match reason {
-        Finished => ("", "budget".into()),
-        TargetReached => ("", "target".into()),
-        Plateau => ("", "plateau".into()),
-        Diverged => (" class=\"bad\"", "✕ diverged".into()),
-        Hopeless => (" class=\"bad\"", "– hopeless".into()),
-        Failed { message } => (" class=\"bad\"", format!("– failed: {message}")),
-    }
 }
 
 fn repeat(a: &Analysis, context: &Context) -> String {

@@ -2,6 +2,25 @@
 //!
 //! [`html`] makes one file that opens without a network, [`terminal`] a table of the same figures, [`figures`] the charts alone, and [`write()`] a folder with
 //! everything.
+//!
+//! ```no_run
+//! use largebatch_report::{Context, Format, write};
+//! use largebatch_study::Results;
+//!
+//! let results = Results::open("gap".as_ref())?;
+//! let context = Context { command: "largebatch study run gap --out gap".into(), ..Context::default() };
+//! write(&results, &context, "gap/report".as_ref(), &Format::REPORT)?;
+//! print!("{}", largebatch_report::terminal(&results, 120));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! All of them compute the study's statistics by [`largebatch_study::statistics`] and say the same figures. The reported quantity is the test metric, or in a
+//! study without stage confirm the validation metric. A group is compared with the smallest batch size of its own series; if it has no series, with the group
+//! that its rate is derived from, else with the first group of the smallest batch size. Differences and gaps are written so that above 0 is worse.
+//!
+//! Files: `index.html`; `figures/*.svg` (light and dark by the reader's preference) and `figures/*.png` (light, twice the size); `summary.csv` (a row for each
+//! group), `trials.csv` and `trials.parquet` (a row for each ended trial of each group, settings as `config.*`), `curves.csv` and `curves.parquet` (a row for
+//! each point); `trials.jsonl` (the records); `tensorboard/GROUP/TRIAL/` (event files).
 
 mod analysis;
 mod context;
@@ -14,10 +33,13 @@ mod html;
 mod number;
 mod published;
 mod scale;
+mod setting;
+mod summary;
 mod svg;
 mod terminal;
 mod theme;
 mod time;
+mod trials;
 mod write;
 
 use largebatch_study::Results;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::analysis::Analysis;
-use crate::html::{sentences, summary_rows};
+use crate::summary::{sentences, summary_rows};
 
 pub(crate) fn table(a: &Analysis, width: usize) -> String {
     let mut out = String::new();

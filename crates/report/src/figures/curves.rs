@@ -1,6 +1,6 @@
 use largebatch_study::TrialRecord;
 
-use super::stem;
+use super::stems;
 use crate::analysis::{Analysis, series_label};
 use crate::figure::{Figure, Frame, Key};
 use crate::number::significant;
@@ -27,10 +27,11 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
         panels.push(("arms".into(), rest.iter().map(|g| (*g, a.groups[*g].label.clone())).collect()));
     }
     let mut figures = Vec::new();
-    for (label, groups) in &panels {
+    let stems = stems(panels.iter().map(|p| p.0.as_str()));
+    for ((label, groups), stem) in panels.iter().zip(&stems) {
         for loss in [true, false] {
             for steps in [true, false] {
-                figures.extend(chart(a, label, groups, loss, steps));
+                figures.extend(chart(a, (label, stem), groups, loss, steps));
             }
         }
     }
@@ -56,12 +57,13 @@ fn curve(records: &[&TrialRecord], loss: bool) -> Option<Curve> {
         out.steps.push(longest.curves.step[i] as f64);
         out.epochs.push(longest.curves.examples[i] as f64 / epoch);
         out.mean.push(values.iter().sum::<f64>() / values.len() as f64);
-        (out.low.push(low), out.high.push(high));
+        out.low.push(low);
+        out.high.push(high);
     }
     (!out.mean.is_empty()).then_some(out)
 }
 
-fn chart(a: &Analysis, label: &str, groups: &[(usize, String)], loss: bool, steps: bool) -> Option<Figure> {
+fn chart(a: &Analysis, (label, stem): (&str, &str), groups: &[(usize, String)], loss: bool, steps: bool) -> Option<Figure> {
     let curves: Vec<Option<Curve>> = groups.iter().map(|(g, _)| curve(&a.groups[*g].records, loss)).collect();
     let drawn = || curves.iter().flatten();
     drawn().next()?;
@@ -70,7 +72,7 @@ fn chart(a: &Analysis, label: &str, groups: &[(usize, String)], loss: bool, step
     let what = if loss { "Training loss".to_string() } else { a.validation.words[..1].to_uppercase() + &a.validation.words[1..] };
     let by = if steps { "steps" } else { "epochs" };
     let of = if matches!(label, "all" | "arms") { String::new() } else { format!(" · {label}") };
-    let name = format!("{}-{by}-{}", if loss { "loss" } else { "validation" }, stem(label));
+    let name = format!("{}-{by}-{}", if loss { "loss" } else { "validation" }, stem);
     let mut frame = Frame::new(&name, &format!("{what} in {by}{of}"), &keys, 54.0, 220.0);
     let place = |c: &Curve| if steps { c.steps.clone() } else { c.epochs.clone() };
     let places: Vec<f64> = drawn().flat_map(place).collect();
@@ -80,7 +82,8 @@ fn chart(a: &Analysis, label: &str, groups: &[(usize, String)], loss: bool, step
     let x = if log {
         Scale::log(places, 0.02, frame.left, frame.right)
     } else {
-        Scale::linear(places.into_iter().chain([0.0]), 0.0, frame.left, frame.right)
+        // Room for the mark at the end.
+        Scale::linear(places.into_iter().chain([0.0, 1.02 * most]), 0.0, frame.left, frame.right)
     };
     let mut values: Vec<f64> = drawn().flat_map(|c| c.mean.clone()).collect();
     values.sort_by(f64::total_cmp);

@@ -19,13 +19,13 @@ pub(super) fn tip(f: &Facts, e: &Estimate, measure: &Measure) -> String {
 }
 
 const ROW: f64 = 30.0;
-const LABELS: f64 = 158.0;
+const LABELS: f64 = 172.0;
 
 /// A row for each group: its mean with interval, and its seeds.
 pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, title: &str) -> Option<Figure> {
     let of = |g: usize| (shown.of)(&a.groups[g]);
     let mut values: Vec<f64> = groups.iter().filter_map(|g| of(*g).0).flat_map(ends).collect();
-    values.extend(groups.iter().flat_map(|g| second(of(*g).1)));
+    values.extend(groups.iter().flat_map(|g| second(&of(*g).1)));
     if values.is_empty() {
         return None;
     }
@@ -152,7 +152,7 @@ pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
             Anchor::End,
             LABELS - 12.0,
             y + 10.0,
-            &fit(&format!("against {}{budget}", small.label), 11.0, LABELS - 20.0),
+            &fit(&format!("against {}{budget}", without_shared(&small.label, &large.label)), 11.0, LABELS - 20.0),
         );
         for (i, p, dy) in [(0, c.end, -6.0), (1, c.at_loss.map(|l| l.1), 7.0)] {
             let Some(p) = p else { continue };
@@ -168,6 +168,18 @@ pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
             frame.svg.text(class, Anchor::End, WIDTH - 14.0, y + dy + 4.0, &format!("{sign}{}", a.measure.bare(e.mean)));
         }
     }
-    let budgets = if rows.iter().all(|c| c.equal_epochs) { "Equal epochs." } else { "Equal epochs, but for ‡: another budget." };
+    let budgets = match rows.iter().filter(|c| c.equal_epochs).count() {
+        0 => "‡: budgets differ in epochs.",
+        n if n == rows.len() => "Equal epochs.",
+        _ => "Equal epochs, but for ‡: another budget.",
+    };
     Some(frame.finish(format!("{budgets} Mean of the differences seed by seed, with its interval. {}.", a.small_print())))
+}
+
+/// A label without its beginning if the other begins in the same way: `batch 16` of `sgd · batch 16` beside `sgd · batch 64`.
+fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
+    match (label.rsplit_once(" · "), other.rsplit_once(" · ")) {
+        (Some((a, own)), Some((b, _))) if a == b => own,
+        _ => label,
+    }
 }

@@ -1,7 +1,7 @@
 use largebatch_study::statistics::Censored;
 use largebatch_study::{Goal, StopReason, TrialRecord, key, number};
 
-use super::stem;
+use super::stems;
 use crate::analysis::{Analysis, at_points, series_label};
 use crate::figure::{Figure, Frame, WIDTH};
 use crate::number::{Measure, significant};
@@ -28,12 +28,12 @@ struct Row {
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
-    for s in curves {
+    let labels: Vec<String> = curves.iter().map(|s| series_label(s)).collect();
+    for ((s, label), stem) in curves.iter().zip(&labels).zip(stems(labels.iter().map(String::as_str))) {
         let rows = s.groups.iter().filter_map(|(batch, g)| row(a, *g, significant(*batch, 7))).collect();
-        let label = series_label(s);
         let title =
             if label == "all" { "Learning rate × batch size".to_string() } else { format!("Learning rate × batch size · {label}") };
-        figures.extend(chart(a, &format!("heat-{}", stem(&label)), &title, "batch", rows));
+        figures.extend(chart(a, &format!("heat-{stem}"), &title, "batch", rows));
     }
     let rows = rest.iter().filter_map(|g| row(a, *g, a.groups[*g].label.clone())).collect();
     figures.extend(chart(a, "heat-arms", "Learning rate × arm", "", rows));
@@ -162,7 +162,7 @@ fn draw(frame: &mut Frame, c: &Cell, (x, y, w, h): (f64, f64, f64, f64), measure
             let [r, g, b] = heat(shade(score));
             svg.raw(format_args!("<rect {cell} fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>"));
             let text = measure.bare(score);
-            let text = if measure.percent { format!("{:.1}", score * 100.0) } else { text };
+            let text = if measure.percent { format!("{:.1}", score * 100.0).replace("100.0", "100") } else { text };
             let size = if width(&text, 10.5) < w - 3.0 { 10.5 } else { 9.0 };
             if width(&text, size) < w {
                 let ink = if shade(score) > 0.55 { "#1b2430" } else { "#ffffff" };

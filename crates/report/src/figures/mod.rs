@@ -20,12 +20,15 @@ pub(crate) struct Section {
     pub figures: Vec<Figure>,
 }
 
+/// A group's estimate, and what it was made from.
+pub(crate) type Values = (Option<Estimate>, Vec<(u64, f64)>);
+
 /// A figure of each group that charts can show: its estimate, and the values by seed.
 pub(crate) struct Shown<'a> {
     pub measure: &'a Measure,
     /// The axis' title.
     pub words: String,
-    pub of: &'a dyn for<'f> Fn(&'f Facts<'_>) -> (Option<Estimate>, &'f [(u64, f64)]),
+    pub of: fn(&Facts) -> Values,
     /// Whether 0 means "none" and is marked.
     pub zero: bool,
 }
@@ -34,14 +37,15 @@ pub(crate) struct Shown<'a> {
 pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let unit = if a.measure.percent { ", %" } else { "" };
     let mut sections = Vec::new();
-    let score = Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: &|f| (f.score, &f.values), zero: false };
+    let score =
+        Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: |f| (f.score, f.values.clone()), zero: false };
     let capital = |s: &str| s[..1].to_uppercase() + &s[1..];
     let words = capital(&a.measure.words);
     let mut figures = against::both(a, &score, "accuracy", &words);
     let gap = Shown {
         measure: &a.measure,
         words: if a.measure.percent { "gap, points".into() } else { "gap".into() },
-        of: &|f| (f.gap, &f.gaps),
+        of: |f| (f.gap, f.gaps.clone()),
         zero: true,
     };
     figures.extend(against::both(a, &gap, "gap", "Generalization gap"));
@@ -64,6 +68,17 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     });
     sections.retain(|s| !s.figures.is_empty());
     sections
+}
+
+/// Stems for charts of these labels, all different.
+pub(crate) fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for label in labels {
+        let stem = stem(label);
+        let free = if stem.is_empty() || out.contains(&stem) { format!("{stem}-{}", out.len() + 1) } else { stem };
+        out.push(free.trim_start_matches('-').into());
+    }
+    out
 }
 
 /// A file's stem of any text.

@@ -39,7 +39,7 @@ pub(super) fn chart(a: &Analysis) -> Option<Figure> {
         }
         frame.end();
         if let Some(fit) = power_law(points) {
-            let ends = fit.interval.map_or(String::new(), |(p, q)| format!(" [{p:.2}, {q:.2}]"));
+            let ends = fit.interval.map_or(String::new(), |(p, q)| format!(" [{p:.2}, {q:.2}]").replace('-', "−"));
             said.push(format!("{label} {:.2}{ends}", fit.exponent));
         }
     }
