@@ -144,6 +144,14 @@ pub(crate) fn label(labels: &Table) -> String {
     others.into_iter().chain(batch).map(part).collect::<Vec<_>>().join(" · ")
 }
 
+/// A label without its beginning if the other begins in the same way: `batch 16` of `sgd · batch 16` beside `sgd · batch 64`.
+pub(crate) fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
+    match (label.rsplit_once(" · "), other.rsplit_once(" · ")) {
+        (Some((a, own)), Some((b, _))) if a == b => own,
+        _ => label,
+    }
+}
+
 /// The reported quantity, the validation metric, and the name of the former's training counterpart.
 fn measures(reported: &[Vec<&TrialRecord>], results: &Results) -> (Measure, Measure, String) {
     let all = || reported.iter().flatten().copied();

@@ -2,7 +2,7 @@
 
 use largebatch_study::statistics::Censored;
 
-use crate::analysis::{Analysis, Comparison};
+use crate::analysis::{Analysis, Comparison, without_shared};
 use crate::figures::steps;
 use crate::number::{duration, significant, whole};
 
@@ -14,7 +14,8 @@ pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
 
 fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     let end = c.end?;
-    let (small, large, m) = (&a.groups[c.small], &a.groups[c.large], &a.measure);
+    let (large, m) = (&a.groups[c.large], &a.measure);
+    let beside = without_shared(&a.groups[c.small].label, &large.label);
     let e = end.difference;
     let size = |x: f64| format!("{}{}", m.bare(x.abs()), m.points());
     let (sign, verdict) = match e.interval {
@@ -24,14 +25,14 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
                 "{} {} than {}, from one pair of seeds: no interval",
                 size(e.mean),
                 if e.mean > 0.0 { "worse" } else { "better" },
-                small.label
+                beside
             ),
         ),
-        Some((low, _)) if low > 0.0 => ('−', format!("{} worse than {}", size(e.mean), small.label)),
-        Some((_, high)) if high < 0.0 => ('+', format!("{} better than {}", size(e.mean), small.label)),
+        Some((low, _)) if low > 0.0 => ('−', format!("{} worse than {}", size(e.mean), beside)),
+        Some((_, high)) if high < 0.0 => ('+', format!("{} better than {}", size(e.mean), beside)),
         Some(_) => {
             let resolves = c.resolves.map_or(String::new(), |r| format!(" (it resolves {})", size(r)));
-            ('=', format!("not to be told from {}{resolves}", small.label))
+            ('=', format!("not to be told from {}{resolves}", beside))
         }
     };
     let ends = e.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", m.bare(low), m.bare(high)));

@@ -1,7 +1,7 @@
 use largebatch_study::statistics::Estimate;
 
 use super::Shown;
-use crate::analysis::{Analysis, Facts, second};
+use crate::analysis::{Analysis, Facts, second, without_shared};
 use crate::figure::{Figure, Frame, Key, WIDTH};
 use crate::number::Measure;
 use crate::scale::{Scale, tick_labels};
@@ -174,12 +174,4 @@ pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
         _ => "Equal epochs, but for ‡: another budget.",
     };
     Some(frame.finish(format!("{budgets} Mean of the differences seed by seed, with its interval. {}.", a.small_print())))
-}
-
-/// A label without its beginning if the other begins in the same way: `batch 16` of `sgd · batch 16` beside `sgd · batch 64`.
-fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
-    match (label.rsplit_once(" · "), other.rsplit_once(" · ")) {
-        (Some((a, own)), Some((b, _))) if a == b => own,
-        _ => label,
-    }
 }
