@@ -1,1 +1,73 @@
-//! Skeleton.
+//! Reports of studies: pure functions of [`Results`](largebatch_study::Results).
+//!
+//! [`html`] makes one file that opens without a network, [`terminal`] a table of the same figures, [`figures`] the charts alone, and [`write()`] a folder with
+//! everything.
+//!
+//! ```no_run
+//! use largebatch_report::{Context, Format, write};
+//! use largebatch_study::Results;
+//!
+//! let results = Results::open("gap".as_ref())?;
+//! let context = Context { command: "largebatch study run gap --out gap".into(), ..Context::default() };
+//! write(&results, &context, "gap/report".as_ref(), &Format::REPORT)?;
+//! print!("{}", largebatch_report::terminal(&results, 120));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! All of them compute the study's statistics by [`largebatch_study::statistics`] and say the same figures. The reported quantity is the test metric, or in a
+//! study without stage confirm the validation metric. A group is compared with the smallest batch size of its own series; if it has no series, with the group
+//! that its rate is derived from, else with the first group of the smallest batch size. Differences and gaps are written so that above 0 is worse.
+//!
+//! Files: `index.html`; `figures/*.svg` (light and dark by the reader's preference) and `figures/*.png` (light, twice the size); `summary.csv` (a row for each
+//! group), `trials.csv` and `trials.parquet` (a row for each ended trial of each group, settings as `config.*`), `curves.csv` and `curves.parquet` (a row for
+//! each point); `trials.jsonl` (the records); `tensorboard/GROUP/TRIAL/` (event files).
+
+mod analysis;
+mod context;
+mod error;
+mod export;
+mod figure;
+mod figures;
+mod format;
+mod html;
+mod number;
+mod published;
+mod scale;
+mod setting;
+mod summary;
+mod svg;
+mod terminal;
+mod theme;
+mod time;
+mod trials;
+mod write;
+
+use largebatch_study::Results;
+
+pub use context::{Context, Panel, PaperRow, PaperTable};
+pub use error::ReportError;
+pub use figure::Figure;
+pub use format::Format;
+pub use write::write;
+
+use analysis::Analysis;
+
+/// The report as one HTML file that loads nothing.
+pub fn html(results: &Results, context: &Context) -> String {
+    html::page(&Analysis::new(results), context)
+}
+
+/// Every chart that the results have data for.
+pub fn figures(results: &Results) -> Vec<Figure> {
+    figures::sections(&Analysis::new(results)).into_iter().flat_map(|s| s.figures).collect()
+}
+
+/// The summary as a table for a terminal of `width` columns; the same figures as in [`html`].
+pub fn terminal(results: &Results, width: usize) -> String {
+    terminal::table(&Analysis::new(results), width)
+}
+
+/// Comparisons with the published figures of the study's paper, for the recipes `keskar-f1`, `keskar-c1` and `hoffer-f1`; empty for other studies.
+pub fn published(results: &Results) -> Vec<PaperTable> {
+    published::tables(&Analysis::new(results))
+}

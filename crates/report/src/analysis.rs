@@ -1,0 +1,273 @@
+//! All figures of a report, computed once: the HTML, the terminal's table and the CSV files write the same ones.
+
+use std::collections::BTreeSet;
+
+use largebatch_study::statistics::{
+    Censored, Estimate, Paired, at_train_loss, binomial_error, common_train_loss, estimate, examples_to_target, finals, gaps, paired,
+    smallest_difference, steps_to_target, warnings,
+};
+use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, get, key, number};
+use toml::{Table, Value};
+
+use crate::number::{Measure, significant};
+use crate::setting::Setting;
+
+/// What a report says about a study.
+pub(crate) struct Analysis<'a> {
+    pub results: &'a Results,
+    /// The reported quantity: the test metric, or the validation metric in a study that reads no test part.
+    pub measure: Measure,
+    /// The validation metric, which the curves have.
+    pub validation: Measure,
+    /// The training counterpart of `measure`.
+    pub train_key: String,
+    pub groups: Vec<Facts<'a>>,
+    pub series: Vec<Series>,
+    pub comparisons: Vec<Comparison>,
+    pub warnings: Vec<String>,
+    pub setting: Setting,
+}
+
+/// A group's figures.
+pub(crate) struct Facts<'a> {
+    pub label: String,
+    pub batch: Option<f64>,
+    pub rate: Option<f64>,
+    /// The reported trials.
+    pub records: Vec<&'a TrialRecord>,
+    pub diverged: usize,
+    /// Failed or hopeless.
+    pub lost: usize,
+    /// The reported quantity by seed.
+    pub values: Vec<(u64, f64)>,
+    pub score: Option<Estimate>,
+    /// Standard error of the score that comes from the size of the test part.
+    pub binomial: Option<f64>,
+    pub train: Option<Estimate>,
+    /// How much better training is than test, by seed.
+    pub gaps: Vec<(u64, f64)>,
+    pub gap: Option<Estimate>,
+    pub target: Option<f64>,
+    pub steps: Option<Censored>,
+    pub examples: Option<Censored>,
+    /// Budget in epochs and in steps.
+    pub budget: Option<(f64, u64)>,
+    /// Mean epochs that were trained.
+    pub epochs: Option<f64>,
+    pub seconds: Option<f64>,
+}
+
+/// A large batch against a small one, seed by seed.
+pub(crate) struct Comparison {
+    pub small: usize,
+    pub large: usize,
+    /// How much worse the large batch is in the reported quantity, at the end of its budget.
+    pub end: Option<Paired>,
+    /// The smallest difference that the comparison resolves.
+    pub resolves: Option<f64>,
+    /// Whether both have the same budget in epochs.
+    pub equal_epochs: bool,
+    /// How much worse the large batch is in the validation metric where both had fitted their data equally well; with the training loss.
+    pub at_loss: Option<(f64, Paired)>,
+}
+
+impl<'a> Analysis<'a> {
+    pub fn new(results: &'a Results) -> Self {
+        let reported: Vec<Vec<&TrialRecord>> = (0..results.plan.groups.len()).map(|g| results.reported(g)).collect();
+        let (measure, validation, train_key) = measures(&reported, results);
+        let groups: Vec<Facts> =
+            reported.into_iter().enumerate().map(|(g, records)| facts(results, g, records, &measure, &train_key)).collect();
+        let series = results.series();
+        let comparisons = comparisons(results, &groups, &series, &measure, &validation);
+        let warnings = warnings(results).iter().map(ToString::to_string).collect();
+        Analysis { setting: Setting::new(results), results, measure, validation, train_key, groups, series, comparisons, warnings }
+    }
+
+    /// How n, intervals, seeds and device are said under every figure.
+    pub fn small_print(&self) -> String {
+        let ns: BTreeSet<usize> = self.groups.iter().filter_map(|g| g.score).map(|e| e.n).collect();
+        let n = match (ns.first(), ns.last()) {
+            (Some(a), Some(b)) if a == b => format!("n = {a}"),
+            (Some(a), Some(b)) => format!("n = {a} to {b}"),
+            _ => "n = 0".into(),
+        };
+        let method = match ns.last() {
+            Some(0 | 1) | None => "no intervals from one seed",
+            Some(2..10) => "95 % intervals: Student’s t",
+            Some(_) if ns.first().is_some_and(|n| *n < 10) => "95 % intervals: Student’s t below 10 values, else BCa bootstrap",
+            Some(_) => "95 % intervals: BCa bootstrap",
+        };
+        let seeds = if self.setting.confirm_seeds.is_empty() { &self.setting.tune_seeds } else { &self.setting.confirm_seeds };
+        format!("{n}, seeds {seeds}; {method}; {}", self.device())
+    }
+
+    /// The same for figures of stage tune.
+    pub fn tune_print(&self) -> String {
+        format!("n = {} a point, seeds {}; {}", self.setting.tune_count, self.setting.tune_seeds, self.device())
+    }
+
+    fn device(&self) -> String {
+        match &self.setting.devices[..] {
+            [] => "device not recorded".into(),
+            [one] => format!("device {one}"),
+            many => format!("devices {}", many.join(", ")),
+        }
+    }
+
+    /// Series of at least two batch sizes, and all groups that are in none of them.
+    pub fn curves_and_rest(&self) -> (Vec<&Series>, Vec<usize>) {
+        let curves: Vec<&Series> = self.series.iter().filter(|s| s.groups.len() > 1).collect();
+        let rest = (0..self.groups.len()).filter(|g| !curves.iter().any(|s| s.groups.iter().any(|(_, i)| i == g))).collect();
+        (curves, rest)
+    }
+}
+
+/// A series' name: its labels but the batch size.
+pub(crate) fn series_label(series: &Series) -> String {
+    let text = label(&series.labels);
+    if text.is_empty() { "all".into() } else { text }
+}
+
+/// Labels for a reader: `linear, warm-up · batch 512`.
+pub(crate) fn label(labels: &Table) -> String {
+    let part = |(k, v): (&String, &Value)| match v {
+        Value::String(s) => s.clone(),
+        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => {
+            t.get("name").and_then(Value::as_str).unwrap_or_default().to_string()
+        }
+        v => {
+            let name = if k == key::BATCH { "batch" } else { k.as_str() };
+            format!("{name} {}", number(v).map_or_else(|| v.to_string(), |x| significant(x, 6)))
+        }
+    };
+    let (batch, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(k, _)| *k == key::BATCH);
+    others.into_iter().chain(batch).map(part).collect::<Vec<_>>().join(" · ")
+}
+
+/// A label without its beginning if the other begins in the same way: `batch 16` of `sgd · batch 16` beside `sgd · batch 64`.
+pub(crate) fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
+    match (label.rsplit_once(" · "), other.rsplit_once(" · ")) {
+        (Some((a, own)), Some((b, _))) if a == b => own,
+        _ => label,
+    }
+}
+
+/// The reported quantity, the validation metric, and the name of the former's training counterpart.
+fn measures(reported: &[Vec<&TrialRecord>], results: &Results) -> (Measure, Measure, String) {
+    let all = || reported.iter().flatten().copied();
+    let named = all().chain(results.records.values()).find(|r| !r.metric.is_empty());
+    let (metric, higher) = named.map_or(("validation_accuracy", true), |r| (r.metric.as_str(), r.higher_is_better));
+    let base = metric.strip_prefix("validation_").unwrap_or(metric);
+    let measure = |key: String| {
+        let words = key.replace('_', " ");
+        let base = words.rsplit(' ').next().unwrap_or_default();
+        let percent = matches!(base, "accuracy" | "error");
+        let higher = if key == metric { higher } else { higher || base == "accuracy" };
+        Measure { key, words, percent, higher }
+    };
+    // A study that holds nothing out watches its training loss, and still reports a test accuracy.
+    let test = [base, "accuracy", "error"].into_iter().find(|b| all().any(|r| r.metrics.contains_key(&format!("test_{b}"))));
+    let key = test.map_or_else(|| metric.to_string(), |b| format!("test_{b}"));
+    (measure(key), measure(metric.into()), format!("train_{}", test.unwrap_or(base)))
+}
+
+fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, measure: &Measure, train_key: &str) -> Facts<'a> {
+    let group = &results.plan.groups[index];
+    let values = finals(records.iter().copied(), &measure.key);
+    let sign = if measure.higher { 1.0 } else { -1.0 };
+    let gaps: Vec<(u64, f64)> =
+        gaps(records.iter().copied(), train_key, &measure.key).into_iter().map(|(seed, gap)| (seed, sign * gap)).collect();
+    let score = estimate(&second(&values));
+    let examples = records.iter().find_map(|r| r.metrics.get("test_examples").copied()).filter(|_| measure.key.starts_with("test_"));
+    let binomial = score.zip(examples).map(|(s, n)| binomial_error(s.mean, n as usize)).filter(|e| e.is_finite());
+    let batch = group.config.get(key::BATCH).and_then(number);
+    let budget = records.iter().find(|r| r.budget_steps > 0 && r.train_examples > 0).and_then(|r| {
+        let epochs = get(&r.config, key::EPOCHS).and_then(number);
+        Some((epochs.or_else(|| Some(r.budget_steps as f64 * batch? / r.train_examples as f64))?, r.budget_steps))
+    });
+    let done: Vec<&&TrialRecord> = records.iter().filter(|r| r.stop.is_measurement() && r.train_examples > 0).collect();
+    let average = |f: &dyn Fn(&TrialRecord) -> f64| (!done.is_empty()).then(|| done.iter().map(|r| f(r)).sum::<f64>() / done.len() as f64);
+    let diverged = records.iter().filter(|r| r.stop == StopReason::Diverged).count();
+    Facts {
+        label: if group.labels.is_empty() { results.plan.study.name.clone() } else { label(&group.labels) },
+        batch,
+        rate: results.rate(index),
+        diverged,
+        lost: records.iter().filter(|r| !r.stop.is_measurement()).count() - diverged,
+        score,
+        binomial,
+        train: estimate(&second(&finals(records.iter().copied(), train_key))),
+        gap: estimate(&second(&gaps)),
+        gaps,
+        target: group.stop.target,
+        steps: group.stop.target.map(|t| steps_to_target(records.iter().copied(), t)),
+        examples: group.stop.target.map(|t| examples_to_target(records.iter().copied(), t)),
+        budget,
+        epochs: average(&|r| r.examples as f64 / r.train_examples as f64),
+        seconds: average(&|r| r.provenance.seconds),
+        values,
+        records,
+    }
+}
+
+pub(crate) fn second(pairs: &[(u64, f64)]) -> Vec<f64> {
+    pairs.iter().map(|p| p.1).collect()
+}
+
+/// Each group against the one that it is to be compared with: the smallest batch size of its series; else the group that its rate is derived from; else
+/// the first group of the smallest batch size.
+fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: &Measure, validation: &Measure) -> Vec<Comparison> {
+    let smallest = (0..groups.len())
+        .filter(|g| groups[*g].batch.is_some())
+        .min_by(|a, b| groups[*a].batch.partial_cmp(&groups[*b].batch).unwrap_or(std::cmp::Ordering::Equal));
+    let reference = |g: usize| {
+        let own = series.iter().find(|s| s.groups.len() > 1 && s.groups.iter().any(|(_, i)| *i == g));
+        own.map(|s| s.groups[0].1).or(results.plan.groups[g].derived.as_ref().map(|d| d.from)).or(smallest)
+    };
+    let pair = |g: usize| {
+        let r = reference(g)?;
+        // Trials that end at a target are as good as each other by design: what differs is their steps.
+        if groups[r].target.is_some() || groups[g].target.is_some() {
+            return None;
+        }
+        (groups[r].batch? < groups[g].batch?).then(|| compare(groups, r, g, measure, validation))
+    };
+    (0..groups.len()).filter_map(pair).collect()
+}
+
+fn compare(groups: &[Facts], small: usize, large: usize, measure: &Measure, validation: &Measure) -> Comparison {
+    let (s, l) = (&groups[small], &groups[large]);
+    let worse =
+        |m: &Measure, small: &[(u64, f64)], large: &[(u64, f64)]| if m.higher { paired(small, large) } else { paired(large, small) };
+    let end = worse(measure, &s.values, &l.values);
+    let (sr, lr) = (measured(s), measured(l));
+    let level = (!sr.is_empty() && !lr.is_empty()).then(|| common_train_loss(sr.iter().chain(&lr).copied())).flatten();
+    let at = |records: &[&TrialRecord], level: f64| -> Vec<(u64, f64)> {
+        records.iter().filter_map(|r| Some((r.seed, at_train_loss(r, level)?))).collect()
+    };
+    let at_loss = level.and_then(|level| Some((level, worse(validation, &at(&sr, level), &at(&lr, level))?)));
+    let equal_epochs = match (s.budget, l.budget) {
+        (Some((a, _)), Some((b, _))) => (a - b).abs() <= 0.01 * a.max(b),
+        _ => true,
+    };
+    Comparison { small, large, resolves: end.as_ref().and_then(smallest_difference), end, equal_epochs, at_loss }
+}
+
+fn measured<'a>(facts: &Facts<'a>) -> Vec<&'a TrialRecord> {
+    facts.records.iter().copied().filter(|r| r.stop.is_measurement()).collect()
+}
+
+/// The records that stage tune has for each point of a group's search.
+pub(crate) fn at_points(results: &Results, group: usize) -> Vec<Vec<&TrialRecord>> {
+    let ids = results.plan.tune_ids(group);
+    let seeds = (ids.len() / results.plan.groups[group].points.len().max(1)).max(1);
+    ids.chunks(seeds).map(|ids| ids.iter().filter_map(|id| results.records.get(id)).collect()).collect()
+}
+
+/// The stage's name.
+pub(crate) fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Tune => "tune",
+        Stage::Confirm => "confirm",
+    }
+}

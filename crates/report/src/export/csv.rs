@@ -1,0 +1,27 @@
+use super::columns::{Columns, Data};
+
+/// The table as CSV (RFC 4180) with a head; numbers are the shortest that read back as the same, and what is not there is empty.
+pub(crate) fn csv(table: &Columns) -> String {
+    let mut out = String::new();
+    let heads: Vec<String> = table.columns.iter().map(|(name, _)| quote(name)).collect();
+    out += &heads.join(",");
+    out.push('\n');
+    for row in 0..table.rows {
+        for (i, (_, data)) in table.columns.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            match data {
+                Data::Text(v) => out += &v[row].as_deref().map_or(String::new(), quote),
+                Data::Whole(v) => out += &v[row].map_or(String::new(), |x| x.to_string()),
+                Data::Real(v) => out += &v[row].map_or(String::new(), |x| x.to_string()),
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn quote(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}

@@ -1,0 +1,8 @@
+//! Results for other programs.
+
+pub(crate) mod columns;
+pub(crate) mod csv;
+pub(crate) mod parquet;
+pub(crate) mod png;
+pub(crate) mod tables;
+pub(crate) mod tensorboard;

@@ -1,0 +1,150 @@
+use std::collections::BTreeSet;
+
+use largebatch_study::statistics::Estimate;
+use largebatch_study::{Row, StopReason, TrialRecord};
+use toml::{Table, Value};
+
+use super::columns::{Columns, Data};
+use crate::analysis::{Analysis, Comparison, Facts, stage};
+
+/// A row for each group: the figures of the report.
+pub(crate) fn summary(a: &Analysis) -> Columns {
+    let mut t = Columns::new(a.groups.len());
+    let of = || a.groups.iter();
+    t.text("group", of().map(|g| Some(g.label.clone())));
+    t.real("batch_size", of().map(|g| g.batch));
+    t.real("lr", of().map(|g| g.rate));
+    t.whole("trials", of().map(|g| Some(g.records.len() as u64)));
+    t.whole("n", of().map(|g| Some(g.values.len() as u64)));
+    t.whole("diverged", of().map(|g| Some(g.diverged as u64)));
+    t.whole("lost", of().map(|g| Some(g.lost as u64)));
+    estimate(&mut t, &a.measure.key, a.groups.iter().map(|g| g.score));
+    t.real("binomial_error", of().map(|g| g.binomial));
+    estimate(&mut t, &a.train_key, a.groups.iter().map(|g| g.train));
+    estimate(&mut t, "gap", a.groups.iter().map(|g| g.gap));
+    let compared = || (0..a.groups.len()).map(|i| a.comparisons.iter().find(|c| c.large == i));
+    t.text("compared_with", compared().map(|c| Some(a.groups[c?.small].label.clone())));
+    t.text("equal_epochs", compared().map(|c| Some(c?.equal_epochs.to_string())));
+    let end = |c: Option<&Comparison>| Some(c?.end?.difference);
+    estimate(&mut t, "worse_at_end", compared().map(end));
+    t.real("resolves", compared().map(|c| c?.resolves));
+    t.real("equal_train_loss", compared().map(|c| Some(c?.at_loss?.0)));
+    estimate(&mut t, "worse_at_equal_train_loss", compared().map(|c| Some(c?.at_loss?.1.difference)));
+    t.real("target", of().map(|g| g.target));
+    let steps = |g: &Facts| g.steps.map(|s| s.reached as u64);
+    t.whole("reached_target", of().map(steps));
+    t.real("steps_to_target", of().map(|g| g.steps?.median));
+    t.real("examples_to_target", of().map(|g| g.examples?.median));
+    t.real("epochs", of().map(|g| g.epochs));
+    t.real("seconds", of().map(|g| g.seconds));
+    t
+}
+
+fn estimate(t: &mut Columns, name: &str, values: impl Iterator<Item = Option<Estimate>>) {
+    let values: Vec<Option<Estimate>> = values.collect();
+    let of = || values.iter();
+    t.real(name, of().map(|e| Some((*e)?.mean)));
+    t.real(&format!("{name}_low"), of().map(|e| Some((*e)?.interval?.0)));
+    t.real(&format!("{name}_high"), of().map(|e| Some((*e)?.interval?.1)));
+    t.whole(&format!("{name}_n"), of().map(|e| Some((*e)?.n as u64)));
+}
+
+/// A row for each finished trial of each group, in the plan's order; settings under `config.`, final figures under their names.
+pub(crate) fn trials(a: &Analysis) -> Columns {
+    let rows = done(a);
+    let mut t = Columns::new(rows.len());
+    let of = || rows.iter();
+    identity(&mut t, a, &rows);
+    t.text("stop", of().map(|(_, r)| Some(stop(&r.stop).0.into())));
+    t.text("message", of().map(|(_, r)| stop(&r.stop).1));
+    t.whole("steps", of().map(|(_, r)| Some(r.steps)));
+    t.whole("examples", of().map(|(_, r)| Some(r.examples)));
+    t.whole("train_examples", of().map(|(_, r)| Some(r.train_examples)));
+    t.whole("budget_steps", of().map(|(_, r)| Some(r.budget_steps)));
+    let names: BTreeSet<&String> = of().flat_map(|(_, r)| r.metrics.keys()).collect();
+    for name in names {
+        t.real(name, of().map(|(_, r)| r.metrics.get(name).copied()));
+    }
+    let configs: Vec<Table> = of().map(|(_, r)| flat(&r.config)).collect();
+    let keys: BTreeSet<&String> = configs.iter().flat_map(Table::keys).collect();
+    for key in keys {
+        t.columns.push((format!("config.{key}"), column(configs.iter().map(|c| c.get(key)))));
+    }
+    t.whole("threads", of().map(|(_, r)| Some(u64::from(r.threads))));
+    t.real("seconds", of().map(|(_, r)| Some(r.provenance.seconds)));
+    t.whole("started", of().map(|(_, r)| Some(r.provenance.started)));
+    t.whole("retries", of().map(|(_, r)| Some(u64::from(r.provenance.retries))));
+    let other: BTreeSet<&String> = of().flat_map(|(_, r)| r.provenance.other.keys()).collect();
+    for name in other {
+        let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
+        t.text(&format!("provenance.{name}"), of().map(|(_, r)| r.provenance.other.get(name).map(text)));
+    }
+    t
+}
+
+/// A row for each point of each trial's curves.
+pub(crate) fn curves(a: &Analysis) -> Columns {
+    let rows = done(a);
+    let mut t = Columns::new(rows.len());
+    identity(&mut t, a, &rows);
+    t.repeat(&rows.iter().map(|(_, r)| r.curves.step.len()).collect::<Vec<_>>());
+    let of = || rows.iter().map(|(_, r)| &r.curves);
+    t.whole("step", of().flat_map(|c| c.step.iter().map(|s| Some(*s))));
+    t.whole("examples", of().flat_map(|c| c.examples.iter().map(|e| Some(*e))));
+    t.real("train_loss", of().flat_map(|c| c.train_loss.iter().map(|l| Some(*l))));
+    t.real("validation", of().flat_map(|c| c.validation.iter().map(|v| Some(*v))));
+    t
+}
+
+/// Every planned trial that has ended, with its record; a trial that several groups share stands in each.
+pub(crate) fn done<'a>(a: &Analysis<'a>) -> Vec<(Row<'a>, &'a TrialRecord)> {
+    let rows = a.results.rows().into_iter();
+    rows.filter_map(|r| r.record.map(|record| (r, record))).collect()
+}
+
+fn identity(t: &mut Columns, a: &Analysis, rows: &[(Row, &TrialRecord)]) {
+    let of = || rows.iter();
+    t.text("id", of().map(|(row, _)| Some(row.id.to_string())));
+    t.text("group", of().map(|(row, _)| Some(a.groups[row.group].label.clone())));
+    t.text("stage", of().map(|(row, _)| Some(stage(row.stage).into())));
+    t.whole("point", of().map(|(row, _)| row.point.map(|p| p as u64)));
+    t.whole("seed", of().map(|(row, _)| Some(row.seed)));
+}
+
+fn stop(reason: &StopReason) -> (&'static str, Option<String>) {
+    match reason {
+        StopReason::Finished => ("finished", None),
+        StopReason::TargetReached => ("target_reached", None),
+        StopReason::Plateau => ("plateau", None),
+        StopReason::Diverged => ("diverged", None),
+        StopReason::Hopeless => ("hopeless", None),
+        StopReason::Failed { message } => ("failed", Some(message.clone())),
+    }
+}
+
+/// A table's leaves under dotted keys.
+fn flat(table: &Table) -> Table {
+    let mut out = Table::new();
+    for (k, v) in table {
+        match v {
+            Value::Table(inner) => out.extend(flat(inner).into_iter().map(|(below, v)| (format!("{k}.{below}"), v))),
+            v => {
+                out.insert(k.clone(), v.clone());
+            }
+        }
+    }
+    out
+}
+
+/// Whole numbers if all are, else numbers if all are, else text.
+fn column<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> Data {
+    let values: Vec<Option<&Value>> = values.collect();
+    let all = |f: fn(&Value) -> bool| values.iter().flatten().all(|v| f(v));
+    if all(Value::is_integer) {
+        Data::Whole(values.into_iter().map(|v| v?.as_integer()).collect())
+    } else if all(|v| v.is_integer() || v.is_float()) {
+        Data::Real(values.into_iter().map(|v| largebatch_study::number(v?)).collect())
+    } else {
+        Data::Text(values.into_iter().map(|v| v.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string).into())).collect())
+    }
+}

@@ -1,0 +1,78 @@
+use super::{Shown, forest};
+use crate::analysis::{Analysis, series_label};
+use crate::figure::{Figure, Frame, Key};
+use crate::number::significant;
+use crate::scale::{Scale, tick_labels};
+
+/// A quantity against batch size for the series that have several, and as rows for the groups that stand alone.
+pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
+    let (curves, rest) = a.curves_and_rest();
+    let mut figures = Vec::new();
+    if !curves.is_empty() {
+        figures.extend(lines(a, shown, &format!("{name}-batch"), &format!("{title} against batch size")));
+    }
+    if !rest.is_empty() {
+        figures.extend(forest::groups(a, shown, &rest, &format!("{name}-arms"), &format!("{title} by arm")));
+    }
+    figures
+}
+
+fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure> {
+    let (series, _) = a.curves_and_rest();
+    let of = |g: usize| (shown.of)(&a.groups[g]);
+    let all = || series.iter().flat_map(|s| &s.groups).map(|(_, g)| *g);
+    let values = all().filter_map(|g| of(g).0).flat_map(|e| {
+        let (low, high) = e.interval.unwrap_or((e.mean, e.mean));
+        [low, high, e.mean]
+    });
+    let seeds = all().flat_map(|g| of(g).1.iter().map(|v| v.1).collect::<Vec<_>>());
+    let mut values: Vec<f64> = values.chain(seeds).collect();
+    if values.is_empty() {
+        return None;
+    }
+    if shown.zero {
+        values.push(0.0);
+    }
+    let keys: Vec<Key> = series.iter().enumerate().map(|(i, s)| Key::Series(i, series_label(s))).collect();
+    let mut frame = Frame::new(name, title, if series.len() > 1 { &keys } else { &[] }, 54.0, 230.0);
+    let mut batches: Vec<f64> = series.iter().flat_map(|s| s.groups.iter().map(|g| g.0)).collect();
+    batches.sort_by(f64::total_cmp);
+    batches.dedup();
+    let x = Scale::log(batches.iter().copied(), 0.07, frame.left, frame.right);
+    let y = Scale::linear(values, 0.06, frame.bottom, frame.top);
+    let ticks = y.ticks(5);
+    frame.y_axis(&y, &ticks, &tick_labels(&ticks, shown.measure.factor()), &shown.words);
+    let labels: Vec<String> = batches.iter().map(|b| significant(*b, 7)).collect();
+    frame.x_axis(&x, &batches, &labels, "batch size");
+    if shown.zero {
+        let at = y.at(0.0);
+        let (left, right) = (frame.left, frame.right);
+        frame.svg.line("ax", left, at, right, at);
+    }
+    for (i, s) in series.iter().enumerate() {
+        let shift = (i as f64 - (series.len() - 1) as f64 / 2.0) * (24.0 / series.len() as f64).min(7.0);
+        frame.series(i);
+        let points = s.groups.iter().filter_map(|(b, g)| Some((x.at(*b) + shift, y.at(of(*g).0?.mean))));
+        frame.svg.polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points.collect::<Vec<_>>());
+        for (batch, g) in &s.groups {
+            let (estimate, seeds) = of(*g);
+            let Some(e) = estimate else { continue };
+            let at = x.at(*batch) + shift;
+            if seeds.len() <= 40 {
+                seeds.iter().for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
+            }
+            if let Some((low, high)) = e.interval {
+                frame.svg.interval(i, false, at, y.at(low), y.at(high));
+            }
+            let f = &a.groups[*g];
+            frame.svg.mark(i, f.diverged + f.lost > 0, at, y.at(e.mean), 4.6, &forest::tip(f, &e, shown.measure));
+        }
+        frame.end();
+    }
+    let hollow = if all().any(|g| a.groups[g].diverged + a.groups[g].lost > 0) {
+        " Hollow: some trials diverged or were lost, and the mean is of the others."
+    } else {
+        ""
+    };
+    Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{hollow} {}.", a.small_print())))
+}

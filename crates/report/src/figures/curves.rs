@@ -1,0 +1,129 @@
+use largebatch_study::TrialRecord;
+
+use super::stems;
+use crate::analysis::{Analysis, series_label};
+use crate::figure::{Figure, Frame, Key};
+use crate::number::significant;
+use crate::scale::{Scale, extent, tick_labels};
+use crate::svg::COLOURS;
+
+/// A group's curve: place, mean, least and greatest over seeds.
+struct Curve {
+    steps: Vec<f64>,
+    epochs: Vec<f64>,
+    mean: Vec<f64>,
+    low: Vec<f64>,
+    high: Vec<f64>,
+}
+
+/// Training loss and validation metric, against steps and epochs, for each series and for the groups that stand alone.
+pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
+    let (curves, rest) = a.curves_and_rest();
+    let mut panels: Vec<(String, Vec<(usize, String)>)> = curves
+        .iter()
+        .map(|s| (series_label(s), s.groups.iter().map(|(b, g)| (*g, format!("batch {}", significant(*b, 7)))).collect()))
+        .collect();
+    if !rest.is_empty() {
+        panels.push(("arms".into(), rest.iter().map(|g| (*g, a.groups[*g].label.clone())).collect()));
+    }
+    let mut figures = Vec::new();
+    let stems = stems(panels.iter().map(|p| p.0.as_str()));
+    for ((label, groups), stem) in panels.iter().zip(&stems) {
+        for loss in [true, false] {
+            for steps in [true, false] {
+                figures.extend(chart(a, (label, stem), groups, loss, steps));
+            }
+        }
+    }
+    figures
+}
+
+fn curve(records: &[&TrialRecord], loss: bool) -> Option<Curve> {
+    let done: Vec<&&TrialRecord> = records.iter().filter(|r| r.stop.is_measurement() && !r.curves.step.is_empty()).collect();
+    let longest = done.iter().max_by_key(|r| r.curves.step.len())?;
+    let column = |r: &TrialRecord, i: usize| {
+        let column = if loss { &r.curves.train_loss } else { &r.curves.validation };
+        column.get(i).copied().filter(|v| v.is_finite())
+    };
+    let epoch = longest.train_examples.max(1) as f64;
+    let mut out = Curve { steps: vec![], epochs: vec![], mean: vec![], low: vec![], high: vec![] };
+    for i in 0..longest.curves.step.len() {
+        let values: Vec<f64> = done.iter().filter_map(|r| column(r, i)).collect();
+        // The seeds that train longest are no sample of all.
+        if 2 * values.len() < done.len() {
+            continue;
+        }
+        let Some((low, high)) = extent(values.iter().copied()) else { continue };
+        out.steps.push(longest.curves.step[i] as f64);
+        out.epochs.push(longest.curves.examples[i] as f64 / epoch);
+        out.mean.push(values.iter().sum::<f64>() / values.len() as f64);
+        out.low.push(low);
+        out.high.push(high);
+    }
+    (!out.mean.is_empty()).then_some(out)
+}
+
+fn chart(a: &Analysis, (label, stem): (&str, &str), groups: &[(usize, String)], loss: bool, steps: bool) -> Option<Figure> {
+    let curves: Vec<Option<Curve>> = groups.iter().map(|(g, _)| curve(&a.groups[*g].records, loss)).collect();
+    let drawn = || curves.iter().flatten();
+    drawn().next()?;
+    let keys: Vec<Key> =
+        groups.iter().enumerate().filter(|(i, _)| curves[*i].is_some()).map(|(i, g)| Key::Series(i, g.1.clone())).collect();
+    let what = if loss { "Training loss".to_string() } else { a.validation.words[..1].to_uppercase() + &a.validation.words[1..] };
+    let by = if steps { "steps" } else { "epochs" };
+    let of = if matches!(label, "all" | "arms") { String::new() } else { format!(" · {label}") };
+    let name = format!("{}-{by}-{}", if loss { "loss" } else { "validation" }, stem);
+    let mut frame = Frame::new(&name, &format!("{what} in {by}{of}"), &keys, 54.0, 220.0);
+    let place = |c: &Curve| if steps { c.steps.clone() } else { c.epochs.clone() };
+    let places: Vec<f64> = drawn().flat_map(place).collect();
+    let (least, most) = extent(drawn().filter_map(|c| place(c).last().copied())).unwrap_or((1.0, 1.0));
+    // Lengths that differ many times can only be seen together on a logarithmic axis.
+    let log = most > 6.0 * least;
+    let x = if log {
+        Scale::log(places, 0.02, frame.left, frame.right)
+    } else {
+        // Room for the mark at the end.
+        Scale::linear(places.into_iter().chain([0.0, 1.02 * most]), 0.0, frame.left, frame.right)
+    };
+    let mut values: Vec<f64> = drawn().flat_map(|c| c.mean.clone()).collect();
+    values.sort_by(f64::total_cmp);
+    let y = if loss {
+        Scale::log(values.iter().copied(), 0.04, frame.bottom, frame.top)
+    } else {
+        // The first points, of an untrained model, would take most of the axis.
+        let cut = values.len() / 10;
+        let shown = if a.validation.higher { &values[cut..] } else { &values[..values.len() - cut] };
+        Scale::linear(shown.iter().copied(), 0.05, frame.bottom, frame.top)
+    };
+    let ticks = y.ticks(5);
+    let factor = if loss { 1.0 } else { a.validation.factor() };
+    let labels = if loss { ticks.iter().map(|t| significant(*t, 3)).collect() } else { tick_labels(&ticks, factor) };
+    let unit = if !loss && a.validation.percent { ", %" } else { "" };
+    frame.y_axis(&y, &ticks, &labels, &format!("{}{unit}", if loss { "training loss" } else { &a.validation.words }));
+    let ticks = x.ticks(6);
+    frame.x_axis(&x, &ticks, &ticks.iter().map(|t| significant(*t, 4)).collect::<Vec<_>>(), by);
+    frame.clip();
+    for (i, c) in curves.iter().enumerate() {
+        let Some(c) = c else { continue };
+        frame.series(i);
+        let keep = c.mean.len().div_ceil(160).max(1);
+        let places = place(c);
+        let at = |column: &[f64]| -> Vec<(f64, f64)> {
+            let last = column.len() - 1;
+            (0..=last).filter(|k| k % keep == 0 || *k == last).map(|k| (x.at(places[k]), y.at(column[k]))).collect()
+        };
+        let band: Vec<(f64, f64)> = at(&c.low).into_iter().chain(at(&c.high).into_iter().rev()).collect();
+        frame.svg.polyline(&format!("bn f{}", i % COLOURS), "", band);
+        let dash = ["", " stroke-dasharray=\"7 3\"", " stroke-dasharray=\"2 3\""][i / COLOURS % 3];
+        let points = at(&c.mean);
+        frame.svg.polyline(&format!("ln s{}", i % COLOURS), dash, points.clone());
+        if let Some((px, py)) = points.last() {
+            frame.svg.mark(i, false, *px, *py, 4.2, &groups[i].1);
+        }
+        frame.end();
+    }
+    frame.end();
+    let axis = if log { " The horizontal axis is logarithmic." } else { "" };
+    let loss = if loss { " Training loss is the mean since the point before." } else { "" };
+    Some(frame.finish(format!("Line: mean over the seeds that ended, while at least half of them still train; band: their extremes; mark: the end.{loss}{axis} {}.", a.small_print())))
+}

@@ -1,0 +1,177 @@
+use largebatch_study::statistics::Estimate;
+
+use super::Shown;
+use crate::analysis::{Analysis, Facts, second, without_shared};
+use crate::figure::{Figure, Frame, Key, WIDTH};
+use crate::number::Measure;
+use crate::scale::{Scale, tick_labels};
+use crate::svg::{Anchor, COLOURS, Svg, fit, px};
+
+/// A single seed's value.
+pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
+    svg.raw(format_args!("<circle class=\"dot f{}\" cx=\"{}\" cy=\"{}\" r=\"1.8\"/>", series % COLOURS, px(x), px(y)));
+}
+
+/// What a mark says when pointed at.
+pub(super) fn tip(f: &Facts, e: &Estimate, measure: &Measure) -> String {
+    let lost = if f.diverged + f.lost > 0 { format!(", {} diverged, {} lost", f.diverged, f.lost) } else { String::new() };
+    format!("{}: {} (n = {}{lost})", f.label, measure.estimate(e), e.n)
+}
+
+const ROW: f64 = 30.0;
+const LABELS: f64 = 172.0;
+
+/// A row for each group: its mean with interval, and its seeds.
+pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, title: &str) -> Option<Figure> {
+    let of = |g: usize| (shown.of)(&a.groups[g]);
+    let mut values: Vec<f64> = groups.iter().filter_map(|g| of(*g).0).flat_map(ends).collect();
+    values.extend(groups.iter().flat_map(|g| second(&of(*g).1)));
+    if values.is_empty() {
+        return None;
+    }
+    if shown.zero {
+        values.push(0.0);
+    }
+    let mut frame = Frame::new(name, title, &[], LABELS, ROW * groups.len() as f64 + 8.0);
+    let room = 52.0;
+    let x = Scale::linear(values, 0.05, frame.left, frame.right - room);
+    axis(&mut frame, &x, shown.measure, &shown.words, room);
+    // The smallest batch, against which the others are read.
+    let reference = groups
+        .iter()
+        .filter(|g| a.groups[**g].batch.is_some())
+        .min_by(|p, q| a.groups[**p].batch.partial_cmp(&a.groups[**q].batch).unwrap_or(std::cmp::Ordering::Equal));
+    let marked = if shown.zero { Some(0.0) } else { reference.and_then(|g| of(*g).0).map(|e| e.mean) };
+    if let Some(at) = marked.map(|v| x.at(v)) {
+        let (top, bottom) = (frame.top, frame.bottom);
+        frame.svg.line("gd", at, top, at, bottom);
+    }
+    for (row, g) in groups.iter().enumerate() {
+        let y = frame.top + 4.0 + ROW * (row as f64 + 0.5);
+        let f = &a.groups[*g];
+        label(&mut frame.svg, f, y);
+        let (estimate, seeds) = of(*g);
+        frame.series(row);
+        if seeds.len() <= 40 {
+            seeds.iter().for_each(|(_, v)| dot(&mut frame.svg, row, x.at(*v), y + 9.0));
+        }
+        match estimate {
+            Some(e) => {
+                if let Some((low, high)) = e.interval {
+                    frame.svg.interval(row, true, y, x.at(low), x.at(high));
+                }
+                frame.svg.mark(row, f.diverged + f.lost > 0, x.at(e.mean), y, 5.0, &tip(f, &e, shown.measure));
+                frame.svg.text("t", Anchor::End, WIDTH - 14.0, y + 4.0, &shown.measure.bare(e.mean));
+            }
+            None => {
+                let text = nothing(f);
+                let at = frame.left + 6.0;
+                frame.svg.text("m", Anchor::Start, at, y + 4.0, text);
+            }
+        }
+        frame.end();
+    }
+    let hollow = if groups.iter().any(|g| a.groups[*g].diverged + a.groups[*g].lost > 0) {
+        " Hollow: some trials diverged or were lost, and the mean is of the others."
+    } else {
+        ""
+    };
+    let dashed = match (shown.zero, reference) {
+        (false, Some(g)) => format!(" Dashed: the mean of {}.", a.groups[*g].label),
+        _ => String::new(),
+    };
+    Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow} {}.", a.small_print())))
+}
+
+fn nothing(f: &Facts) -> &'static str {
+    match () {
+        () if f.records.is_empty() => "not run",
+        () if f.diverged == f.records.len() => "✕ all diverged",
+        () if f.diverged + f.lost == f.records.len() => "✕ all lost",
+        () => "not measured",
+    }
+}
+
+fn label(svg: &mut Svg, f: &Facts, y: f64) {
+    let named_batch = f.label.contains("batch ");
+    let second_line = f.batch.filter(|_| !named_batch).map(|b| format!("batch {b}"));
+    let shift = if second_line.is_some() { -3.0 } else { 4.0 };
+    svg.text("t", Anchor::End, LABELS - 12.0, y + shift, &fit(&f.label, 12.0, LABELS - 20.0));
+    if let Some(text) = second_line {
+        svg.text("m sm", Anchor::End, LABELS - 12.0, y + 10.0, &text);
+    }
+}
+
+fn ends(e: Estimate) -> [f64; 3] {
+    let (low, high) = e.interval.unwrap_or((e.mean, e.mean));
+    [low, e.mean, high]
+}
+
+fn axis(frame: &mut Frame, x: &Scale, measure: &Measure, words: &str, room: f64) {
+    let ticks = x.ticks(5);
+    let right = frame.right;
+    frame.right -= room;
+    frame.x_axis(x, &ticks, &tick_labels(&ticks, measure.factor()), words);
+    frame.right = right;
+}
+
+/// How much worse each large batch is than its small one: at the end, and at equal training loss.
+pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
+    let rows: Vec<_> = a.comparisons.iter().filter(|c| c.end.is_some() || c.at_loss.is_some()).collect();
+    let mut values: Vec<f64> =
+        rows.iter().flat_map(|c| [c.end, c.at_loss.map(|l| l.1)]).flatten().flat_map(|p| ends(p.difference)).collect();
+    if values.is_empty() {
+        return None;
+    }
+    values.push(0.0);
+    let keys = [
+        Key::Series(0, format!("{}, at the end", a.measure.words)),
+        Key::Hollow(1, format!("{}, at equal training loss", a.validation.words)),
+    ];
+    let title =
+        if a.measure.higher { "What the large batch loses: small − large" } else { "What the large batch loses: large − small" };
+    let mut frame = Frame::new("difference", title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
+    let room = 52.0;
+    let x = Scale::linear(values, 0.06, frame.left, frame.right - room);
+    axis(
+        &mut frame,
+        &x,
+        &a.measure,
+        if a.measure.percent { "points; right of 0, the large batch is worse" } else { "right of 0, the large batch is worse" },
+        room,
+    );
+    let (top, bottom, zero) = (frame.top, frame.bottom, x.at(0.0));
+    frame.svg.line("ax", zero, top, zero, bottom);
+    for (row, c) in rows.iter().enumerate() {
+        let y = frame.top + 4.0 + 36.0 * (row as f64 + 0.5);
+        let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
+        frame.svg.text("t", Anchor::End, LABELS - 12.0, y - 3.0, &fit(&large.label, 12.0, LABELS - 20.0));
+        let budget = if c.equal_epochs { "" } else { " ‡" };
+        frame.svg.text(
+            "m sm",
+            Anchor::End,
+            LABELS - 12.0,
+            y + 10.0,
+            &fit(&format!("against {}{budget}", without_shared(&small.label, &large.label)), 11.0, LABELS - 20.0),
+        );
+        for (i, p, dy) in [(0, c.end, -6.0), (1, c.at_loss.map(|l| l.1), 7.0)] {
+            let Some(p) = p else { continue };
+            let e = p.difference;
+            if let Some((low, high)) = e.interval {
+                frame.svg.interval(i, true, y + dy, x.at(low), x.at(high));
+            }
+            let tip =
+                format!("{} against {}: {}{} (n = {} pairs)", large.label, small.label, a.measure.difference(&e), a.measure.points(), e.n);
+            frame.svg.mark(i, i == 1, x.at(e.mean), y + dy, 4.4, &tip);
+            let class = if i == 0 { "t sm" } else { "m sm" };
+            let sign = if e.mean > 0.0 { "+" } else { "" };
+            frame.svg.text(class, Anchor::End, WIDTH - 14.0, y + dy + 4.0, &format!("{sign}{}", a.measure.bare(e.mean)));
+        }
+    }
+    let budgets = match rows.iter().filter(|c| c.equal_epochs).count() {
+        0 => "‡: budgets differ in epochs.",
+        n if n == rows.len() => "Equal epochs.",
+        _ => "Equal epochs, but for ‡: another budget.",
+    };
+    Some(frame.finish(format!("{budgets} Mean of the differences seed by seed, with its interval. {}.", a.small_print())))
+}

@@ -1,0 +1,91 @@
+//! The charts of a report.
+
+mod against;
+mod curves;
+mod forest;
+mod heat;
+mod rates;
+pub(crate) mod steps;
+
+use largebatch_study::statistics::Estimate;
+
+use crate::analysis::{Analysis, Facts};
+use crate::figure::Figure;
+use crate::number::Measure;
+
+/// Charts under one heading.
+pub(crate) struct Section {
+    pub title: &'static str,
+    pub text: String,
+    pub figures: Vec<Figure>,
+}
+
+/// A group's estimate, and what it was made from.
+pub(crate) type Values = (Option<Estimate>, Vec<(u64, f64)>);
+
+/// A figure of each group that charts can show: its estimate, and the values by seed.
+pub(crate) struct Shown<'a> {
+    pub measure: &'a Measure,
+    /// The axis' title.
+    pub words: String,
+    pub of: fn(&Facts) -> Values,
+    /// Whether 0 means "none" and is marked.
+    pub zero: bool,
+}
+
+/// Every chart that the results have data for, in the order of the report.
+pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
+    let unit = if a.measure.percent { ", %" } else { "" };
+    let mut sections = Vec::new();
+    let score =
+        Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: |f| (f.score, f.values.clone()), zero: false };
+    let capital = |s: &str| s[..1].to_uppercase() + &s[1..];
+    let words = capital(&a.measure.words);
+    let mut figures = against::both(a, &score, "accuracy", &words);
+    let gap = Shown {
+        measure: &a.measure,
+        words: if a.measure.percent { "gap, points".into() } else { "gap".into() },
+        of: |f| (f.gap, f.gaps.clone()),
+        zero: true,
+    };
+    figures.extend(against::both(a, &gap, "gap", "Generalization gap"));
+    figures.extend(forest::comparisons(a));
+    let (train, test) = (a.train_key.replace('_', " "), &a.measure.words);
+    let formula = if a.measure.higher { format!("{train} − {test}") } else { format!("{test} − {train}") };
+    let text = format!(
+        "The gap of a trial is {formula}. A large batch is compared with a small one seed by seed, at the end of training, where a difference may be \
+         under-training alone, and where both had first reached the same training loss, where it cannot."
+    );
+    sections.push(Section { title: "Accuracy and the generalization gap", text, figures });
+    sections.push(Section { title: "Steps to the target", text: steps::text(), figures: steps::charts(a) });
+    let mut figures = heat::charts(a);
+    figures.extend(rates::chart(a));
+    sections.push(Section { title: "Tuning", text: "Chosen on the validation part, with seeds of its own.".into(), figures });
+    sections.push(Section {
+        title: "Curves",
+        text: "Steps are what a parallel machine waits for; epochs are what the examples cost.".into(),
+        figures: curves::charts(a),
+    });
+    sections.retain(|s| !s.figures.is_empty());
+    sections
+}
+
+/// Stems for charts of these labels, all different.
+pub(crate) fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for label in labels {
+        let stem = stem(label);
+        let free = if stem.is_empty() || out.contains(&stem) { format!("{stem}-{}", out.len() + 1) } else { stem };
+        out.push(free.trim_start_matches('-').into());
+    }
+    out
+}
+
+/// A file's stem of any text.
+pub(crate) fn stem(text: &str) -> String {
+    let mut out: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    while out.contains("--") {
+        out = out.replace("--", "-");
+    }
+    out.trim_matches('-').into()
+}

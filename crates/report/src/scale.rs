@@ -1,0 +1,108 @@
+//! From values to pixels, and round ticks.
+
+use crate::number::significant;
+
+/// An axis: values from `low` to `high` on the pixels from `from` to `to`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Scale {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+    log: bool,
+}
+
+impl Scale {
+    /// A linear axis over the values with a margin of `pad` of their range; a single value stands in the middle.
+    pub fn linear(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
+        let (low, high) = extent(values).unwrap_or((0.0, 1.0));
+        let room = if high > low { (high - low) * pad } else { 0.5 * low.abs().max(1e-3) };
+        Scale { low: low - room, high: high + room, from, to, log: false }
+    }
+
+    /// A logarithmic axis over the values above 0, with a margin of `pad` of their range.
+    pub fn log(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
+        let (low, high) = extent(values.into_iter().filter(|v| *v > 0.0).map(f64::ln)).unwrap_or((0.0, 1.0));
+        let room = if high > low { (high - low) * pad } else { 0.7 };
+        Scale { low: low - room, high: high + room, from, to, log: true }
+    }
+
+    /// The pixel of a value.
+    pub fn at(&self, value: f64) -> f64 {
+        let v = if self.log { value.max(f64::MIN_POSITIVE).ln() } else { value };
+        self.from + (v - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// The ends, as values.
+    pub fn ends(&self) -> (f64, f64) {
+        if self.log { (self.low.exp(), self.high.exp()) } else { (self.low, self.high) }
+    }
+
+    /// Round values within the axis, about `count` of them.
+    pub fn ticks(&self, count: usize) -> Vec<f64> {
+        let (low, high) = self.ends();
+        if self.log {
+            let decades = (self.high - self.low) / std::f64::consts::LN_10;
+            let marks: &[f64] = match decades / count as f64 {
+                d if d > 0.75 => &[1.0],
+                d if d > 0.3 => &[1.0, 3.0],
+                d if d > 0.12 => &[1.0, 2.0, 5.0],
+                _ => return linear_ticks(low, high, count),
+            };
+            let every = (decades / count as f64).ceil().max(1.0) as i32;
+            let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+            let all = (first..=last).filter(|e| e.rem_euclid(every) == 0).flat_map(|e| marks.iter().map(move |m| m * 10f64.powi(e)));
+            return all.filter(|v| *v >= low * 0.999 && *v <= high * 1.001).collect();
+        }
+        linear_ticks(low, high, count)
+    }
+}
+
+fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
+    let raw = (high - low) / count.max(1) as f64;
+    let unit = 10f64.powf(raw.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|m| m * unit).find(|s| *s >= raw * 0.999).unwrap_or(10.0 * unit);
+    let first = (low / step - 1e-9).ceil() as i64;
+    let last = (high / step + 1e-9).floor() as i64;
+    (first..=last).take(100).map(|i| i as f64 * step).collect()
+}
+
+/// Labels of ticks with as many decimals as tell them apart.
+pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
+    let values: Vec<f64> = ticks.iter().map(|t| t * factor).collect();
+    let step = values.windows(2).map(|w| (w[1] - w[0]).abs()).fold(f64::INFINITY, f64::min);
+    let largest = values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+    let digits =
+        if step.is_finite() && step > 0.0 && largest > 0.0 { ((largest / step).log10().floor() + 2.0).clamp(2.0, 7.0) } else { 3.0 };
+    values.iter().map(|v| if step.is_finite() && v.abs() < step * 1e-6 { "0".into() } else { significant(*v, digits as usize) }).collect()
+}
+
+/// Least and greatest of the finite values.
+pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    values.into_iter().filter(|v| v.is_finite()).fold(None, |e, v| Some(e.map_or((v, v), |(a, b): (f64, f64)| (a.min(v), b.max(v)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_map_their_ends() {
+        let s = Scale::linear([0.0, 10.0], 0.0, 100.0, 200.0);
+        assert_eq!((s.at(0.0), s.at(5.0), s.at(10.0)), (100.0, 150.0, 200.0));
+        let s = Scale::log([1.0, 100.0], 0.0, 200.0, 100.0);
+        assert!((s.at(10.0) - 150.0).abs() < 1e-9 && s.at(0.0).is_finite());
+        assert!(Scale::linear([3.0], 0.1, 0.0, 10.0).at(3.0) == 5.0 && Scale::linear([], 0.1, 0.0, 10.0).at(1.0).is_finite());
+        assert!(Scale::log([f64::NAN, 0.0], 0.1, 0.0, 10.0).at(2.0).is_finite());
+    }
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        let s = Scale::linear([0.913, 0.987], 0.0, 0.0, 1.0);
+        let ticks = s.ticks(4);
+        assert!((3..=5).contains(&ticks.len()) && ticks.iter().all(|t| (0.913..=0.987).contains(t)), "{ticks:?}");
+        assert_eq!(tick_labels(&[0.92, 0.94, 0.96], 100.0), ["92", "94", "96"]);
+        assert_eq!(tick_labels(&[-0.005, 0.0, 0.005], 100.0), ["−0.5", "0", "0.5"]);
+        assert_eq!(Scale::log([0.001, 1000.0], 0.0, 0.0, 1.0).ticks(6), [0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]);
+    }
+}

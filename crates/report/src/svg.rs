@@ -1,0 +1,181 @@
+//! A small SVG writer. Colours come from classes (see [`theme`](crate::theme)), so that one drawing serves light and dark.
+
+use std::fmt::Write;
+
+/// An SVG in the making.
+#[derive(Clone, Default)]
+pub(crate) struct Svg(pub String);
+
+/// Which end of a text is at its x.
+#[derive(Clone, Copy)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+impl Svg {
+    /// Appends markup.
+    pub fn raw(&mut self, markup: std::fmt::Arguments) {
+        // Writing to a String cannot fail.
+        let _ = self.0.write_fmt(markup);
+    }
+
+    pub fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
+        self.raw(format_args!("<path class=\"{class}\" d=\"M{} {}L{} {}\"/>", px(x1), px(y1), px(x2), px(y2)));
+    }
+
+    pub fn text(&mut self, class: &str, anchor: Anchor, x: f64, y: f64, text: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
+        };
+        self.raw(format_args!("<text class=\"{class}\"{anchor} x=\"{}\" y=\"{}\">{}</text>", px(x), px(y), escape(text)));
+    }
+
+    /// A line through points, broken where one is not finite.
+    pub fn polyline(&mut self, class: &str, extra: &str, points: impl IntoIterator<Item = (f64, f64)>) {
+        let (mut d, mut pen) = (String::new(), 'M');
+        for (x, y) in points {
+            if x.is_finite() && y.is_finite() {
+                let _ = write!(d, "{pen}{} {}", px(x), px(y));
+                pen = 'L';
+            } else {
+                pen = 'M';
+            }
+        }
+        if !d.is_empty() {
+            self.raw(format_args!("<path class=\"{class}\"{extra} d=\"{d}\"/>"));
+        }
+    }
+
+    /// A mark of the `shape`-th form with a tip that says what it is; a hollow one is not the usual case.
+    pub fn mark(&mut self, series: usize, hollow: bool, x: f64, y: f64, r: f64, tip: &str) {
+        let (fill, tip) = (if hollow { "h".to_string() } else { format!("f{}", series % COLOURS) }, escape(tip));
+        let class = format!("mk {fill} s{}", series % COLOURS);
+        let class = if hollow { class } else { format!("mk {fill} o") };
+        self.raw(format_args!("<path class=\"{class}\" d=\"{}\"><title>{tip}</title></path>", shape(series, x, y, r)));
+    }
+
+    /// An interval with end caps, across (`true`) or upright.
+    pub fn interval(&mut self, series: usize, across: bool, at: f64, a: f64, b: f64) {
+        let class = format!("iv s{}", series % COLOURS);
+        let p = |along: f64, side: f64| if across { (along, at + side) } else { (at + side, along) };
+        let mut d = String::new();
+        for ((x1, y1), (x2, y2)) in [(p(a, 0.0), p(b, 0.0)), (p(a, -4.0), p(a, 4.0)), (p(b, -4.0), p(b, 4.0))] {
+            let _ = write!(d, "M{} {}L{} {}", px(x1), px(y1), px(x2), px(y2));
+        }
+        self.raw(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
+    }
+}
+
+/// How many colours the theme has.
+pub(crate) const COLOURS: usize = 8;
+/// Seven shapes and eight colours do not share a factor: 56 series look different.
+const SHAPES: usize = 7;
+
+/// The outline of the `i`-th form of mark, all of about the same area.
+fn shape(i: usize, x: f64, y: f64, r: f64) -> String {
+    let polygon = |points: &[(f64, f64)]| {
+        let mut d = String::new();
+        for (k, (dx, dy)) in points.iter().enumerate() {
+            let _ = write!(d, "{}{} {}", if k == 0 { 'M' } else { 'L' }, px(x + dx * r), px(y + dy * r));
+        }
+        d + "Z"
+    };
+    match i % SHAPES {
+        0 => format!("M{} {}a{r} {r} 0 1 0 {} 0a{r} {r} 0 1 0 {} 0Z", px(x - r), px(y), px(2.0 * r), px(-2.0 * r)),
+        1 => polygon(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)]),
+        2 => polygon(&[(0.0, -1.25), (1.15, 0.8), (-1.15, 0.8)]),
+        3 => polygon(&[(0.0, -1.3), (1.1, 0.0), (0.0, 1.3), (-1.1, 0.0)]),
+        4 => polygon(&[(0.0, 1.25), (1.15, -0.8), (-1.15, -0.8)]),
+        5 => {
+            let (a, b) = (0.42, 1.2);
+            polygon(&[(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)])
+        }
+        _ => {
+            let star: Vec<(f64, f64)> = (0..10)
+                .map(|k| {
+                    let (angle, r) = (std::f64::consts::PI * (f64::from(k) / 5.0 - 0.5), if k % 2 == 0 { 1.4 } else { 0.62 });
+                    (r * angle.cos(), r * angle.sin())
+                })
+                .collect();
+            polygon(&star)
+        }
+    }
+}
+
+/// A coordinate with a tenth of a pixel.
+pub(crate) fn px(x: f64) -> String {
+    let text = format!("{:.1}", x.clamp(-1e5, 1e5));
+    match text.strip_suffix(".0") {
+        Some("-0") => "0".into(),
+        Some(whole) => whole.into(),
+        None => text,
+    }
+}
+
+/// Text for HTML and SVG. Control characters, which XML forbids, are left out.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() && !matches!(c, '\n' | '\t') => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// About how wide a text is at a font size; the fonts that readers have differ by a tenth.
+pub(crate) fn width(text: &str, size: f64) -> f64 {
+    let unit = |c: char| match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '\'' | 'I' | '·' | '\u{202f}' => 0.3,
+        'f' | 't' | 'r' | ' ' | '(' | ')' | '[' | ']' | '-' => 0.38,
+        'm' | 'w' | 'M' | 'W' | '%' => 0.88,
+        c if c.is_uppercase() => 0.68,
+        _ => 0.56,
+    };
+    text.chars().map(unit).sum::<f64>() * size
+}
+
+/// The beginning of a text that fits into a width, with an ellipsis if it does not.
+pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
+    if width(text, size) <= room {
+        return text.into();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if width(&out, size) + size > room {
+            break;
+        }
+        out.push(c);
+    }
+    out.trim_end().to_string() + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped() {
+        assert_eq!(escape("<a href=\"x\">&'\u{7}"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
+        assert_eq!((px(-0.01), px(2.0), px(1.26)), ("0".into(), "2".into(), "1.3".into()));
+        assert!(fit("a very long label indeed", 12.0, 60.0).ends_with('…'));
+    }
+
+    #[test]
+    fn marks_of_fifty_six_series_differ() {
+        let mut seen: Vec<String> = (0..56).map(|i| format!("{} {}", i % COLOURS, shape(i, 0.0, 0.0, 4.0))).collect();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 56);
+    }
+}

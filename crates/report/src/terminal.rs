@@ -1,0 +1,55 @@
+//! The summary for a terminal.
+
+use std::fmt::Write;
+
+use crate::analysis::Analysis;
+use crate::summary::{sentences, summary_rows};
+
+pub(crate) fn table(a: &Analysis, width: usize) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    for warning in &a.warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    if !a.warnings.is_empty() {
+        out.push('\n');
+    }
+    let (heads, rows) = summary_rows(a);
+    let cells = |i: usize| std::iter::once(&heads[i]).chain(rows.iter().map(move |r| &r[i])).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
+    // Columns that do not fit go below, each block with the group's name again.
+    let mut from = 1;
+    while from < heads.len() {
+        let (mut to, mut used) = (from, widths[0]);
+        while to < heads.len() && (to == from || used + 2 + widths[to] <= width) {
+            used += 2 + widths[to];
+            to += 1;
+        }
+        for row in std::iter::once(&heads).chain(&rows) {
+            let mut line = pad(&row[0], widths[0], false);
+            (from..to).for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
+            let _ = writeln!(out, "{}", line.trim_end());
+            if std::ptr::eq(row, &heads) {
+                let _ = writeln!(out, "{}", "─".repeat(used.min(width.max(widths[0]))));
+            }
+        }
+        from = to;
+        if from < heads.len() {
+            out.push('\n');
+        }
+    }
+    let _ = writeln!(out, "{}.", a.small_print());
+    let found = sentences(a);
+    if !found.is_empty() {
+        out.push('\n');
+        found.iter().for_each(|(sign, text)| {
+            let _ = writeln!(out, "{sign} {text}");
+        });
+    }
+    out
+}
+
+fn pad(text: &str, width: usize, right: bool) -> String {
+    let room = " ".repeat(width.saturating_sub(text.chars().count()));
+    if right { room + text } else { text.to_string() + &room }
+}

@@ -1,0 +1,115 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use largebatch_study::Results;
+
+use crate::analysis::{Analysis, stage};
+use crate::context::Context;
+use crate::error::ReportError;
+use crate::export::{csv::csv, parquet::parquet, png::Painter, tables, tensorboard};
+use crate::figures::{sections, stem};
+use crate::format::Format;
+use crate::html;
+
+/// What a report's folder may hold; a folder with anything else is not replaced.
+const OURS: [&str; 9] =
+    ["index.html", "figures", "summary.csv", "trials.csv", "curves.csv", "trials.jsonl", "trials.parquet", "curves.parquet", "tensorboard"];
+
+/// Writes a report or an export in one step: everything is written beside `folder`, then renamed. A report that was there is replaced as a whole.
+/// Gives the files, relative to the folder.
+///
+/// # Errors
+/// [`ReportError::Foreign`] for a folder that holds something else, [`ReportError::Io`], [`ReportError::Encode`].
+pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+    refuse_foreign(folder)?;
+    let name = folder.file_name().map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
+    let beside = |what: &str| folder.with_file_name(format!(".{name}.{what}-{}", std::process::id()));
+    let (new, old) = (beside("new"), beside("old"));
+    fs::create_dir_all(&new).map_err(ReportError::io("creating", &new))?;
+    let place = || {
+        let files = fill(results, context, &new, formats)?;
+        if folder.exists() {
+            fs::rename(folder, &old).map_err(ReportError::io("replacing", folder))?;
+        }
+        fs::rename(&new, folder).map_err(ReportError::io("renaming the new report to", folder))?;
+        Ok(files)
+    };
+    let files = place();
+    // What is left over is of no use, and what cannot be removed does no harm.
+    let _ = fs::remove_dir_all(&new);
+    let _ = fs::remove_dir_all(&old);
+    files
+}
+
+fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(ReportError::io("reading", folder)(e)),
+    };
+    for entry in entries {
+        let name = entry.map_err(ReportError::io("reading", folder))?.file_name().to_string_lossy().into_owned();
+        if !OURS.contains(&name.as_str()) {
+            return Err(ReportError::Foreign { folder: folder.into(), entry: name });
+        }
+    }
+    Ok(())
+}
+
+fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+    let a = Analysis::new(results);
+    let mut files = Vec::new();
+    let mut put = |name: String, bytes: &[u8]| {
+        let path = folder.join(&name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(ReportError::io("creating", parent))?;
+        }
+        fs::write(&path, bytes).map_err(ReportError::io("writing", &path))?;
+        files.push(PathBuf::from(name));
+        Ok(())
+    };
+    for format in Format::ALL.into_iter().filter(|f| formats.contains(f)) {
+        match format {
+            Format::Html => put("index.html".into(), html::page(&a, context).as_bytes())?,
+            Format::Svg => {
+                for f in sections(&a).iter().flat_map(|s| &s.figures) {
+                    put(format!("figures/{}.svg", f.name), f.svg().as_bytes())?;
+                }
+            }
+            Format::Png => {
+                let painter = Painter::new();
+                for f in sections(&a).iter().flat_map(|s| &s.figures) {
+                    put(format!("figures/{}.png", f.name), &painter.png(f, 2.0)?)?;
+                }
+            }
+            Format::Csv => {
+                put("summary.csv".into(), csv(&tables::summary(&a)).as_bytes())?;
+                put("trials.csv".into(), csv(&tables::trials(&a)).as_bytes())?;
+                put("curves.csv".into(), csv(&tables::curves(&a)).as_bytes())?;
+            }
+            Format::Jsonl => {
+                let mut seen = std::collections::HashSet::new();
+                let mut text = String::new();
+                for (_, record) in tables::done(&a).into_iter().filter(|(row, _)| seen.insert(row.id.clone())) {
+                    text += &serde_json::to_string(record).map_err(|e| ReportError::encode("trials.jsonl", e))?;
+                    text.push('\n');
+                }
+                put("trials.jsonl".into(), text.as_bytes())?;
+            }
+            Format::Parquet => {
+                put("trials.parquet".into(), &parquet(&tables::trials(&a)))?;
+                put("curves.parquet".into(), &parquet(&tables::curves(&a)))?;
+            }
+            Format::TensorBoard => {
+                for (row, record) in tables::done(&a) {
+                    let point = row.point.map_or(String::new(), |p| format!("-point{p}"));
+                    let group = stem(&a.groups[row.group].label);
+                    let run = format!("{:02}-{group}/{}{point}-seed{}", row.group, stage(row.stage), row.seed);
+                    let file = format!("events.out.tfevents.{}.{}", record.provenance.started, row.id);
+                    put(format!("tensorboard/{run}/{file}"), &tensorboard::events(record))?;
+                }
+            }
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,180 @@
+//! Reports of made-up studies: what they say is what the records say, and other programs can read it.
+
+mod made_up;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use largebatch_report::{Context, Format, Panel, PaperRow, PaperTable, ReportError, figures, html, published, terminal, write};
+use largebatch_study::{Plan, Results, RunOptions, Study, Workers, run};
+use made_up::{BATCHES, MadeUp, SCALING, results};
+
+fn recipe(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/../../examples/studies/{name}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// Rows of a CSV without quoted fields, by head.
+fn csv(path: &Path) -> Vec<HashMap<String, String>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut lines = text.lines().map(|l| l.split(',').map(str::to_string).collect::<Vec<_>>());
+    let heads = lines.next().unwrap();
+    lines.map(|l| heads.iter().cloned().zip(l).collect()).collect()
+}
+
+#[test]
+fn the_page_loads_nothing_and_says_what_it_must() {
+    let dir = tempfile::tempdir().unwrap();
+    let results = results(&recipe("gap"), dir.path());
+    let context = Context {
+        command: "largebatch study run gap --set \"a\" <b>".into(),
+        environment: vec![("commit".into(), "abc".into())],
+        panels: vec![Panel { title: "Sharpness".into(), html: "<figure id=\"sharp\"></figure>".into() }],
+        papers: vec![PaperTable {
+            title: "A paper".into(),
+            note: String::new(),
+            rows: vec![PaperRow { what: "x".into(), paper: "1".into(), ours: "2".into() }],
+        }],
+        ..Context::default()
+    };
+    let page = html(&results, &context);
+    for outside in ["http:", "https:", "src=", "@import", "<link", "url(http"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    for part in [
+        "budgets differ, from 20 to 640 epochs",
+        "largebatch study run gap --set &quot;a&quot; &lt;b&gt;",
+        "<figure id=\"sharp\"></figure>",
+        "A paper",
+        "prefers-color-scheme",
+        "@media print",
+        "cpu (made up)",
+        "abc",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Warnings stand above everything that they put in question.
+    assert!(page.find("class=\"warnings\"").unwrap() < page.find("id=\"findings\"").unwrap());
+    // Every figure says n, its seeds and the device.
+    let figures = figures(&results);
+    assert!(figures.len() >= 8, "{}", figures.len());
+    for f in &figures {
+        assert!(
+            f.caption.contains("n = ") && f.caption.contains("seeds ") && f.caption.contains("device cpu"),
+            "{}: {}",
+            f.name,
+            f.caption
+        );
+    }
+    assert_eq!(page.matches("<figure ").count(), figures.len() + 1);
+}
+
+#[test]
+fn page_terminal_and_csv_have_the_same_figures() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let results = results(BATCHES, dir.path());
+    let folder = out.path().join("report");
+    write(&results, &Context::default(), &folder, &[Format::Html, Format::Csv]).unwrap();
+    let (page, table) = (std::fs::read_to_string(folder.join("index.html")).unwrap(), terminal(&results, 100));
+    let (summary, trials) = (csv(&folder.join("summary.csv")), csv(&folder.join("trials.csv")));
+    assert_eq!(summary.len(), 8);
+    for row in &summary {
+        // The mean once more, from the trials.
+        let own = trials.iter().filter(|t| t["group"] == row["group"] && t["stage"] == "confirm");
+        let values: Vec<f64> = own.map(|t| t["test_accuracy"].parse().unwrap()).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        assert_eq!(values.len(), 12);
+        assert!((mean - row["test_accuracy"].parse::<f64>().unwrap()).abs() < 1e-12);
+        let text = format!("{:.2} %", mean * 100.0);
+        assert!(page.contains(&text) && table.contains(&text), "{text}\n{table}");
+    }
+    // The gap of the made-up task grows by 0.0042 with every doubling, seen through noise of about 0.002 / √12.
+    let gap = |group: &str| summary.iter().find(|r| r["group"] == group).unwrap()["gap"].parse::<f64>().unwrap();
+    assert!((gap("momentum · batch 256") - gap("momentum · batch 16") - 4.0 * 0.0042).abs() < 0.003);
+    assert!(table.lines().all(|l| l.chars().count() <= 100 || l.contains(':')), "{table}");
+}
+
+#[test]
+fn steps_to_the_target_are_reported_with_their_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let results = results(SCALING, dir.path());
+    let page = html(&results, &Context::default());
+    for part in ["id=\"steps-target\"", "id=\"heat-lamb\"", "id=\"rate-batch\"", "perfect scaling", "B_crit", "maximum useful batch"] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn our_figures_stand_beside_the_papers() {
+    let dir = tempfile::tempdir().unwrap();
+    let keskar = published(&results(&recipe("keskar-f1"), dir.path())).remove(0);
+    assert_eq!(keskar.rows.len(), 5);
+    assert_eq!((keskar.rows[2].what.as_str(), keskar.rows[2].paper.as_str()), ("test accuracy, small batch (256 here)", "98.03 ± 0.07 %"));
+    assert!(keskar.rows.iter().all(|r| r.ours.contains("n = 5")), "{keskar:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let hoffer = published(&results(&recipe("hoffer-f1"), dir.path())).remove(0);
+    assert_eq!(hoffer.rows.len(), 5);
+    assert_eq!(hoffer.rows[4].what, "test accuracy, + regime adaptation (batch 2048 here)");
+}
+
+/// Nothing run, everything failed, one seed, hostile names: a report all the same.
+#[test]
+fn poor_studies_have_a_report_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::new(Study::parse(SCALING, "x", &[]).unwrap(), &|_| Ok(())).unwrap();
+    let stop = AtomicBool::new(true);
+    let options = RunOptions { interrupt: Some(&stop), ..Default::default() };
+    run(&plan, dir.path(), Workers::Threads(&MadeUp), options, &mut |_, _| {}).unwrap();
+    let empty = Results::open(dir.path()).unwrap();
+    assert!(html(&empty, &Context::default()).contains("trials are not done") && figures(&empty).is_empty());
+    for text in [
+        "name='no rate'\nset.batch_size=16\nconfirm.seeds=2",
+        "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=1",
+        "name='diverges'\naxes.batch_size=[16, 32]\nset={lr=1e9, epochs=5}\nconfirm.seeds=3",
+        "name='tuned alone'\naxes.batch_size=[16, 32]\nsearch.lr=[0.01, 0.05]\nset.epochs=3",
+    ] {
+        let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let r = results(text, dir.path());
+        write(&r, &Context::default(), &out.path().join("r"), &Format::ALL).unwrap();
+        let _ = terminal(&r, 1);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let hostile = results(
+        "name='</title><script>x'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=2\n[[arm]]\nname='<img onerror=1>'",
+        dir.path(),
+    );
+    let page = html(&hostile, &Context { about: "<b>".into(), ..Context::default() });
+    assert!(!page.contains("<script>x") && !page.contains("<img") && !page.contains("<b></p>"));
+}
+
+#[test]
+fn a_report_replaces_a_report_and_nothing_else() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
+    let folder = out.path().join("report");
+    write(&r, &Context::default(), &folder, &Format::REPORT).unwrap();
+    let files = write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
+    assert_eq!(files.len(), 3);
+    assert!(!folder.join("index.html").exists() && folder.join("trials.csv").exists());
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
+    let refused = write(&r, &Context::default(), dir.path(), &[Format::Jsonl]);
+    assert!(matches!(refused, Err(ReportError::Foreign { .. })), "{refused:?}");
+    assert!(Results::open(dir.path()).unwrap().records.len() == 3);
+}
+
+/// TensorBoard, PyArrow and Pillow read what we wrote; with `LARGEBATCH_PYTHON`, a Python that has them.
+#[test]
+fn other_programs_read_the_files() {
+    let Ok(python) = std::env::var("LARGEBATCH_PYTHON") else {
+        eprintln!("skipped: LARGEBATCH_PYTHON names no Python with tensorboard, pyarrow and pillow");
+        return;
+    };
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = out.path().join("report");
+    write(&results(&recipe("gap"), dir.path()), &Context::default(), &folder, &Format::ALL).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers.py");
+    let output = Command::new(python).arg(script).arg(&folder).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("190 trials"), "{text}");
+}
