@@ -124,6 +124,6 @@ fn new_optimizer() {
 #[test]
 fn burn_learner() {
     let place = TempDir::new().unwrap();
-    let found = percentages(&output("burn_learner", &[], place.path(), place.path()), "test digits");
+    let found = percentages(&output("burn_learner", &[], place.path(), place.path()), "held-out digits");
     assert!(found.len() == 2 && found.iter().all(|&p| p > 90.0), "{found:?}");
 }
