@@ -15,7 +15,9 @@ pub use largebatch_optim as optim;
 pub use largebatch_schedule as schedule;
 
 #[cfg(feature = "cli")]
-pub use {largebatch_data as data, largebatch_models as models, largebatch_study as study, largebatch_train as train};
+pub use {
+    largebatch_data as data, largebatch_models as models, largebatch_report as report, largebatch_study as study, largebatch_train as train,
+};
 
 #[cfg(feature = "cli")]
 pub mod cli;

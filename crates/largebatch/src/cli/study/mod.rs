@@ -1,13 +1,14 @@
 //! `largebatch study`: many trainings as one experiment.
 
 use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
+use largebatch_report::{Context as Around, Format, terminal, write};
 use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
@@ -43,14 +44,16 @@ pub(super) struct StudyArgs {
 
 #[derive(Subcommand)]
 enum StudyCommand {
-    /// Run what is not yet done of a study, then print its results
+    /// Run what is not yet done of a study, then write its report
     Run(RunArgs),
     /// Show a study's trials, their number and the time they would take, without running them
     Plan(PlanArgs),
     /// Show how far the study in a folder is
     Status(FolderArgs),
-    /// Print the results of the study in a folder, finished or not
-    Report(FolderArgs),
+    /// Write the report of the study in a folder, finished or not: a page with figures and tables, and a summary here
+    Report(ReportArgs),
+    /// Write the trials of the study in a folder for other programs
+    Export(ExportArgs),
     /// List the recipes that are inside this program, or print one
     List(ListArgs),
     /// Run trials that come in on the standard input; `study run` starts these
@@ -103,6 +106,27 @@ struct FolderArgs {
 }
 
 #[derive(Args)]
+struct ReportArgs {
+    #[command(flatten)]
+    study: FolderArgs,
+    /// Folder of the report [default: DIR/report]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    #[command(flatten)]
+    study: FolderArgs,
+    /// csv, parquet, jsonl, tensorboard, html, svg or png
+    #[arg(long, value_name = "NAME")]
+    format: Format,
+    /// Folder to write, new or empty [default: DIR/export/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct ListArgs {
     /// The recipe to print
     #[arg(value_name = "RECIPE")]
@@ -120,7 +144,8 @@ pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Resu
         StudyCommand::Run(args) => run_study(args, global, registry),
         StudyCommand::Plan(args) => plan(args, registry),
         StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
-        StudyCommand::Report(args) => print(show::table(&Results::open(&args.folder)?)),
+        StudyCommand::Report(args) => report(&args, global),
+        StudyCommand::Export(args) => export(&args, global),
         StudyCommand::List(args) => print(match args.recipe {
             Some(name) => recipes::named(&name)?.text.to_owned(),
             None => show::recipes(),
@@ -181,8 +206,9 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         return Ok(Done::Interrupted);
     }
     let results = Results::open(&folder)?;
+    write_report(&results, &around(repeats(&args, &folder), &plan.study.about), &folder.join("report"), global)?;
     if !global.quiet {
-        print(format!("{}\n{}", show::table(&results), ended(&summary, &folder)))?;
+        eprintln!("{}", ended(&summary, &folder));
     }
     let failed = results.records.values().find_map(|r| match &r.stop {
         largebatch_study::StopReason::Failed { message } => Some(message),
@@ -200,7 +226,54 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     }
 }
 
-fn ended(summary: &Summary, folder: &std::path::Path) -> String {
+fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
+    let folder = &args.study.folder;
+    let results = Results::open(folder)?;
+    // The folder keeps the whole study but what it is about, which a recipe of its name knows.
+    let about = recipes::study(&results.plan.study.name, &[]).map_or(String::new(), |recipe| recipe.about);
+    let command = format!("largebatch study run {0}/study.toml --out {0}", folder.display());
+    let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
+    write_report(&results, &around(command, &about), &out, global)?;
+    Ok(Done::Ok)
+}
+
+fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
+    let folder = &args.study.folder;
+    let out = args.out.clone().unwrap_or_else(|| folder.join("export").join(args.format.name()));
+    if let Some(parent) = out.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+    }
+    let files = write(&Results::open(folder)?, &Around::default(), &out, &[args.format])?;
+    if global.quiet { Ok(Done::Ok) } else { print(format!("{} files in {}", files.len(), out.display())) }
+}
+
+/// Writes the report, and prints its summary.
+fn write_report(results: &Results, around: &Around, out: &Path, global: &Global) -> Result<()> {
+    write(results, around, out, &Format::REPORT)?;
+    if !global.quiet {
+        let width = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+        print(format!("{}\nreport: {}", terminal(results, width), out.join("index.html").display()))?;
+    }
+    Ok(())
+}
+
+fn around(command: String, about: &str) -> Around {
+    let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
+    Around { command, about: about.trim().into(), environment, ..Around::default() }
+}
+
+/// The command that repeats a study; jobs change nothing, and where the data lie is another machine's own affair.
+fn repeats(args: &RunArgs, folder: &Path) -> String {
+    let set: String = args
+        .what
+        .set
+        .iter()
+        .map(|s| if s.contains(char::is_whitespace) { format!(" --set '{s}'") } else { format!(" --set {s}") })
+        .collect();
+    format!("largebatch study run {}{set} --out {}", args.what.study, folder.display())
+}
+
+fn ended(summary: &Summary, folder: &Path) -> String {
     let before = if summary.skipped > 0 { format!(" now, {} before", summary.skipped) } else { String::new() };
     format!("{} trials ran{before}; they lie in {}", summary.ran, folder.display())
 }

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use largebatch_study::statistics::{Estimate, Paired, estimate, finals, gaps, paired, steps_to_target, warnings};
-use largebatch_study::{Goal, Group, Plan, Progress, Results, TrialRecord, describe, key, number};
+use largebatch_study::{Group, Plan, Progress, Results, describe, key, number};
 
 use super::recipes::RECIPES;
 
@@ -116,72 +115,6 @@ pub(super) fn status(results: &Results) -> String {
     text
 }
 
-/// The results: a row a group, with its difference to the first group, and every warning.
-pub(super) fn table(results: &Results) -> String {
-    let plan = &results.plan;
-    let groups: Vec<Vec<&TrialRecord>> = (0..plan.groups.len()).map(|g| results.reported(g)).collect();
-    let Some(any) = groups.iter().flatten().find(|r| r.stop.is_measurement()) else {
-        return format!("{}: no trial to report yet\n{}", plan.study.name, cautions(results));
-    };
-    let metric =
-        ["test_accuracy", "test_rmse", "test_loss"].into_iter().find(|m| any.metrics.contains_key(*m)).unwrap_or(&any.metric).to_owned();
-    let train = metric.replacen("test", "train", 1).replacen("validation", "train", 1);
-    let to_target = plan.study.tune.goal == Goal::FewestSteps;
-    let mut head = vec!["group".into(), "batch".into(), "rate".into(), "n".into(), "steps".into()];
-    if to_target {
-        head.extend(["steps to target".into(), "reached".into()]);
-    } else {
-        let minus = format!("minus {}", name(&plan.groups[0]));
-        head.extend([metric.replace('_', " "), train.replace('_', " "), "gap".into(), minus]);
-    }
-    let first = finals(groups[0].iter().copied(), &metric);
-    let mut rows = vec![head];
-    for (index, group) in plan.groups.iter().enumerate() {
-        let records = &groups[index];
-        let values = finals(records.iter().copied(), &metric);
-        let of = if values.len() < records.len() { format!("{} of {}", values.len(), records.len()) } else { values.len().to_string() };
-        let steps = middle(records.iter().filter(|r| r.stop.is_measurement()).map(|r| r.steps).collect());
-        let mut row = vec![name(group), batch(group), results.rate(index).map_or(String::new(), short), of, steps];
-        if to_target {
-            let bound = group.stop.target.unwrap_or(f64::INFINITY);
-            let censored = steps_to_target(records.iter().copied(), bound);
-            row.push(censored.median.map_or("-".into(), |m| format!("{m:.0}")));
-            row.push(format!("{} of {}", censored.reached, censored.n));
-        } else {
-            let of = |values: Vec<(u64, f64)>| estimate(&values.iter().map(|v| v.1).collect::<Vec<_>>());
-            row.push(of(values.clone()).map_or("-".into(), |e| interval(&metric, &e, false)));
-            row.push(of(finals(records.iter().copied(), &train)).map_or("-".into(), |e| figure(&train, e.mean)));
-            let gap = (train != metric).then(|| of(gaps(records.iter().copied(), &train, &metric))).flatten();
-            row.push(gap.map_or("-".into(), |e| points(&metric, e.mean)));
-            row.push(if index == 0 { String::new() } else { paired(&values, &first).map_or("-".into(), |p| difference(&metric, &p)) });
-        }
-        rows.push(row);
-    }
-    let mut text = format!("{}: {}\n\n{}", plan.study.name, setting(any), aligned(&rows));
-    if !to_target {
-        let _ = writeln!(
-            text,
-            "\nMeans over seeds with their 95 % interval; gap is train − test. \"minus {0}\" is the mean difference to {0}, seed by seed; one whose interval\nholds 0 cannot be told from none with so many seeds.",
-            name(&plan.groups[0])
-        );
-    }
-    text + &cautions(results)
-}
-
-fn cautions(results: &Results) -> String {
-    warnings(results).iter().map(|w| format!("warning: {w}\n")).collect()
-}
-
-/// Data, model and size of the test part of the reported trials.
-fn setting(record: &TrialRecord) -> String {
-    let word = |key: &str| {
-        let value = record.config.get(key);
-        value.and_then(|v| v.as_str().or_else(|| v.get("name")?.as_str())).unwrap_or_default().to_owned()
-    };
-    let test = record.metrics.get("test_examples").map_or(String::new(), |n| format!(", {n} test"));
-    format!("{} on {}, {} training examples{test}", word("model"), word("dataset"), record.train_examples)
-}
-
 /// A group in a word: its arm and its values on the axes, the batch size apart, which has a column.
 fn name(group: &Group) -> String {
     let mut labels = group.labels.clone();
@@ -207,33 +140,9 @@ fn short(x: f64) -> String {
     rounded.to_string()
 }
 
-fn middle(mut steps: Vec<u64>) -> String {
-    steps.sort_unstable();
-    steps.get(steps.len() / 2).map_or("-".into(), u64::to_string)
-}
-
 /// A figure with its unit: accuracies in percent.
 fn figure(metric: &str, value: f64) -> String {
     if metric.ends_with("accuracy") { format!("{:.2} %", 100.0 * value) } else { format!("{value:.4}") }
-}
-
-/// A difference of figures: of accuracies in points of percent.
-fn points(metric: &str, value: f64) -> String {
-    if metric.ends_with("accuracy") { format!("{:+.2}", 100.0 * value) } else { format!("{value:+.4}") }
-}
-
-fn interval(metric: &str, e: &Estimate, signed: bool) -> String {
-    let show = |v: f64| match (signed, metric.ends_with("accuracy")) {
-        (true, _) => points(metric, v),
-        (false, true) => format!("{:.2}", 100.0 * v),
-        (false, false) => format!("{v:.4}"),
-    };
-    let ends = e.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", show(low), show(high)));
-    format!("{}{ends}", show(e.mean))
-}
-
-fn difference(metric: &str, p: &Paired) -> String {
-    interval(metric, &p.difference, true)
 }
 
 /// Columns under each other: the first to the left, the others to the right.
