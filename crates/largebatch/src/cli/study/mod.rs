@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Format, terminal, write};
-use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, serve};
+use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, key, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
 use trainer::Trainer;
@@ -300,7 +300,9 @@ impl Watcher {
         if let (Notice::Done(record), true) = (notice, self.verbose) {
             let metric = record.metrics.get(&record.metric).map_or(String::new(), |value| format!(" {} {value:.4}", record.metric));
             let what = format!("{:?}", record.stop).to_lowercase();
-            let text = format!("{} seed {} {what}{metric} in {:.1} s", describe(&record.labels), record.seed, record.provenance.seconds);
+            let rate = record.config.get(key::RATE).map_or(String::new(), |rate| format!(" lr={rate}"));
+            let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
+            let text = format!("{group}{rate} seed {}: {what}{metric} in {seconds:.1} s", record.seed);
             if self.lines { say(&text) } else { self.bar.println(text) }
         }
         if !matches!(notice, Notice::Done(_)) && self.lines {
