@@ -4,7 +4,7 @@
 //! use largebatch_optim::Registry;
 //! use largebatch_train::{Choice, Controls, Experiment, RunConfig, train};
 //!
-//! let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), epochs: Some(1), ..RunConfig::default() };
+//! let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), lr: Some(0.5), epochs: Some(3), ..RunConfig::default() };
 //! let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
 //! let (outcome, _network) = train(&experiment, Controls::default())?;
 //! assert!(outcome.validation_accuracy.unwrap() > 0.8);
