@@ -34,7 +34,7 @@ Examples:
       The same with LARS and a large batch.
 
   largebatch study run gap
-      What a large batch costs, and which remedy helps: a study with its report, in about a minute.
+      What a large batch costs, and which remedy helps: a study with its report, in seconds.
 
   largebatch data fetch mnist && largebatch train --dataset mnist --model lenet5
       Download MNIST, and train LeNet-5 on it.

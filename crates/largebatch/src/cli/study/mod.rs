@@ -21,7 +21,7 @@ mod trainer;
 const EXAMPLES: &str = "\
 Examples:
   largebatch study run gap
-      THE experiment: what a large batch costs, on the digits that ship inside, in about a minute.
+      THE experiment: what a large batch costs, on the digits that ship inside, in seconds.
 
   largebatch study run gap --set dataset=mnist --set confirm.seeds=5 --out studies/gap-mnist --jobs 8
       The same on MNIST.
