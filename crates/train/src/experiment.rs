@@ -160,9 +160,11 @@ impl Experiment {
             io,
         };
         let part = batch / (experiment.config.accumulate * experiment.config.workers);
-        if part == 1 && experiment.initial_model()?.network.has_batch_norm() {
+        let ghost = experiment.config.ghost_batch;
+        if (part == 1 || ghost == Some(1)) && experiment.initial_model()?.network.has_batch_norm() {
+            let (key, size) = ghost.filter(|&n| n == 1).map_or(("batch_size", batch), |n| ("ghost_batch", n));
             let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
-            return Err(TrainError::value("batch_size", batch, why));
+            return Err(TrainError::value(key, size, why));
         }
         Ok(experiment)
     }
