@@ -157,6 +157,13 @@ const VALUES: &[Row] = &[
     ("dropout of everything", none, &["--set", "model.dropout=1.0"], 2, &["dropout", "1"]),
     ("warm-up longer than the training", none, &["--set", "schedule.warmup={steps=50}"], 2, &["warmup", "50"]),
     ("batch norm with single examples", none, &["--set", "model.batch_norm=true", "--batch-size", "1"], 2, &["batch", "norm", "1"]),
+    (
+        "ghost batches of single examples",
+        none,
+        &["--set", "model.batch_norm=true", "--set", "ghost_batch=1"],
+        2,
+        &["ghost_batch", "1", "at least 2"],
+    ),
     ("augmentation of a table", none, &["--dataset", "breast-cancer", "--set", "data.preprocess.flip=true"], 2, &["flip", "images"]),
     ("a class model on real targets", none, &["--dataset", "diabetes"], 2, &["mlp", "linear"]),
     ("a model for two classes on ten", none, &["--model", "logistic"], 2, &["logistic"]),
