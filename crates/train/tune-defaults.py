@@ -30,7 +30,7 @@ MODELS = {
     "lenet5": [["--dataset", "mnist", "--steps", "400"]],
     "simple-cnn": [["--dataset", "mnist", "--steps", "80", "--set", "data.validation=1000"]],
     "resnet8": [["--dataset", "cifar-10", "--steps", "80", "--set", "data.validation=1000"]],
-    "c1": [["--dataset", "cifar-10", "--steps", "60", "--set", "data.validation=1000"]],
+    "c1": [["--dataset", "cifar-10", "--steps", "40", "--set", "data.validation=1000"]],
     "resnet20": [["--dataset", "cifar-10", "--steps", "50", "--set", "data.validation=1000"]],
 }
 SEEDS = [1001, 1002]

@@ -137,7 +137,9 @@ pub enum DataError {
         folder: PathBuf,
     },
     /// A verification found content that the catalogue does not know.
-    #[error("{file} is not the published content of `{name}`: it trains with a warning, and results do not compare digit by digit with others'")]
+    #[error(
+        "{file} is not the published content of `{name}`: it trains with a warning, and results do not compare digit by digit with others'"
+    )]
     Unpublished {
         /// The set.
         name: String,

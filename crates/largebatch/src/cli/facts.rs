@@ -36,12 +36,17 @@ struct Row {
 pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
     let mut rows = Vec::new();
     for entry in registry.iter() {
-        let (facts, defaults) = (entry.facts(), entry.defaults(None).map_err(largebatch_optim::OptimError::from).map_err(TrainError::from)?);
+        let (facts, defaults) =
+            (entry.facts(), entry.defaults(None).map_err(largebatch_optim::OptimError::from).map_err(TrainError::from)?);
         rows.push(Row {
             name: facts.name,
             summary: facts.summary,
             texts: vec![("Formula", facts.formula.into()), ("Paper", facts.paper.into())],
-            parameters: facts.parameters.iter().map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)).collect(),
+            parameters: facts
+                .parameters
+                .iter()
+                .map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned))
+                .collect(),
             presets: facts.presets.iter().map(|p| (p.name, p.summary)).collect(),
         });
     }
@@ -57,7 +62,11 @@ pub(super) fn models(args: FactsArgs) -> Result<Done> {
             name: facts.name,
             summary: facts.summary,
             texts: vec![("Input", facts.input.into()), ("Paper", facts.paper.into())],
-            parameters: facts.parameters.iter().map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)).collect(),
+            parameters: facts
+                .parameters
+                .iter()
+                .map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned))
+                .collect(),
             presets: Vec::new(),
         });
     }
@@ -124,8 +133,11 @@ impl Row {
         for (label, text) in &self.texts {
             object[label.to_lowercase()] = text.clone().into();
         }
-        let parameters: Vec<Value> =
-            self.parameters.iter().map(|[name, default, purpose, range]| json!({"name": name, "default": default, "purpose": purpose, "range": range})).collect();
+        let parameters: Vec<Value> = self
+            .parameters
+            .iter()
+            .map(|[name, default, purpose, range]| json!({"name": name, "default": default, "purpose": purpose, "range": range}))
+            .collect();
         object["parameters"] = parameters.into();
         if !self.presets.is_empty() {
             object["presets"] = self.presets.iter().map(|(name, summary)| json!({"name": name, "summary": summary})).collect();

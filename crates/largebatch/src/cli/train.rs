@@ -130,7 +130,11 @@ fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfi
     let word = |text: &Option<String>| text.clone().map(Value::String);
     // Names come first, because a new name discards the options of the old one, and --set gives options of the new; then once more, because flags win.
     let names = [
-        ("dataset", &args.dataset), ("model", &args.model), ("optimizer", &args.optimizer), ("optimizer.preset", &args.preset), ("schedule", &args.schedule),
+        ("dataset", &args.dataset),
+        ("model", &args.model),
+        ("optimizer", &args.optimizer),
+        ("optimizer.preset", &args.preset),
+        ("schedule", &args.schedule),
     ];
     let names: Vec<(String, Value)> = names.iter().filter_map(|(key, text)| Some(((*key).to_owned(), word(text)?))).collect();
     let mut over = names.clone();
