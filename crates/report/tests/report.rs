@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use largebatch_report::{Context, Format, Panel, PaperRow, PaperTable, ReportError, figures, html, published, terminal, write};
 use largebatch_study::{Plan, Results, RunOptions, Study, Workers, run};
-use made_up::{BATCHES, MadeUp, SCALING, results};
+use made_up::{BATCHES, GAP, MadeUp, SCALING, results};
 
 fn recipe(name: &str) -> String {
     std::fs::read_to_string(format!("{}/../../examples/studies/{name}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -26,7 +26,7 @@ fn csv(path: &Path) -> Vec<HashMap<String, String>> {
 #[test]
 fn the_page_loads_nothing_and_says_what_it_must() {
     let dir = tempfile::tempdir().unwrap();
-    let results = results(&recipe("gap"), dir.path());
+    let results = results(GAP, dir.path());
     let context = Context {
         command: "largebatch study run gap --set \"a\" <b>".into(),
         environment: vec![("commit".into(), "abc".into())],
@@ -172,7 +172,7 @@ fn other_programs_read_the_files() {
     };
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let folder = out.path().join("report");
-    write(&results(&recipe("gap"), dir.path()), &Context::default(), &folder, &Format::ALL).unwrap();
+    write(&results(GAP, dir.path()), &Context::default(), &folder, &Format::ALL).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers.py");
     let output = Command::new(python).arg(script).arg(&folder).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -1,6 +1,6 @@
 use largebatch_study::TrialRecord;
 
-use super::stems;
+use super::{capital, stems};
 use crate::analysis::{Analysis, series_label};
 use crate::figure::{Figure, Frame, Key};
 use crate::number::significant;
@@ -69,7 +69,7 @@ fn chart(a: &Analysis, (label, stem): (&str, &str), groups: &[(usize, String)], 
     drawn().next()?;
     let keys: Vec<Key> =
         groups.iter().enumerate().filter(|(i, _)| curves[*i].is_some()).map(|(i, g)| Key::Series(i, g.1.clone())).collect();
-    let what = if loss { "Training loss".to_string() } else { a.validation.words[..1].to_uppercase() + &a.validation.words[1..] };
+    let what = if loss { "Training loss".to_string() } else { capital(&a.validation.words) };
     let by = if steps { "steps" } else { "epochs" };
     let of = if matches!(label, "all" | "arms") { String::new() } else { format!(" · {label}") };
     let name = format!("{}-{by}-{}", if loss { "loss" } else { "validation" }, stem);

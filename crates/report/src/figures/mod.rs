@@ -39,7 +39,6 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let mut sections = Vec::new();
     let score =
         Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: |f| (f.score, f.values.clone()), zero: false };
-    let capital = |s: &str| s[..1].to_uppercase() + &s[1..];
     let words = capital(&a.measure.words);
     let mut figures = against::both(a, &score, "accuracy", &words);
     let gap = Shown {
@@ -68,6 +67,12 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     });
     sections.retain(|s| !s.figures.is_empty());
     sections
+}
+
+/// A text with a capital.
+pub(crate) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// Stems for charts of these labels, all different.

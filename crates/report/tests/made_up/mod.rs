@@ -93,6 +93,10 @@ pub fn results(text: &str, folder: &Path) -> Results {
     Results::open(folder).unwrap()
 }
 
+/// The recipe `gap` as it once was: arms of single batch sizes, of which one trains longer.
+#[allow(dead_code, reason = "the example shows the recipe as it is")]
+pub const GAP: &str = include_str!("gap.toml");
+
 /// Three optimizers over six batch sizes, to a target.
 pub const SCALING: &str = r#"
 name = "scaling"
