@@ -30,26 +30,26 @@ fn setting(configs: &[(String, Table)], group: &str, key: &str) -> f64 {
 #[test]
 fn gap_derives_and_tunes() {
     let plan = recipe("gap", &[]);
-    assert_eq!((plan.groups.len(), plan.tune_count(), plan.confirm_count()), (10, 5 * 9 * 2, 10 * 10));
+    assert_eq!((plan.groups.len(), plan.tune_count(), plan.confirm_count()), (10, 5 * 10 * 3, 10 * 10));
     let c = configs(&plan);
-    assert_eq!(setting(&c, "arm=small", "lr"), 0.001);
+    assert_eq!(setting(&c, "arm=small", "lr"), 0.003);
     for (arm, rate) in [
-        ("unscaled", 0.001),
-        ("sqrt", 0.001 * 32f64.sqrt()),
-        ("linear", 0.032),
-        ("linear, warm-up", 0.032),
-        ("longer", 0.001 * 32f64.sqrt()),
+        ("unscaled", 0.003),
+        ("sqrt", 0.003 * 32f64.sqrt()),
+        ("linear", 0.096),
+        ("linear, warm-up", 0.096),
+        ("longer", 0.003 * 32f64.sqrt()),
     ] {
         assert_eq!(setting(&c, &format!("arm={arm}"), "lr"), rate, "{arm}");
     }
-    assert_eq!(setting(&c, "arm=lars", "lr"), 0.1);
+    assert_eq!(setting(&c, "arm=lars", "lr"), 0.3);
     assert_eq!(setting(&c, "arm=linear, warm-up", "schedule.warmup.start"), 1.0 / 32.0);
     assert_eq!(c[4].1["schedule"]["name"].as_str(), Some("constant"), "a warm-up joins the plain name of its schedule");
     assert_eq!((setting(&c, "arm=longer", "epochs"), setting(&c, "arm=linear", "epochs")), (640.0, 20.0));
     let full = configs(&recipe("gap", &["dataset=mnist"]));
     assert_eq!(
         (setting(&full, "arm=small", "batch_size"), setting(&full, "arm=lamb", "batch_size"), setting(&full, "arm=longer", "epochs")),
-        (128.0, 4096.0, 320.0)
+        (128.0, 8192.0, 640.0)
     );
     assert_eq!(recipe("gap", &["confirm.seeds=[7, 8]"]).confirm_count(), 20);
 }
@@ -82,7 +82,7 @@ fn the_other_recipes_expand() {
     assert!(rates(lamb).iter().all(|r| (0.0003..0.1).contains(r)), "{:?}", rates(lamb));
 
     let optimizers = recipe("optimizers", &[]);
-    assert_eq!((optimizers.groups.len(), optimizers.tune_count(), optimizers.confirm_count()), (8, 8 * 7 * 2, 40));
+    assert_eq!((optimizers.groups.len(), optimizers.tune_count(), optimizers.confirm_count()), (8, 8 * 10 * 2, 40));
 }
 
 #[test]
