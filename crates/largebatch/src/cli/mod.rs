@@ -109,6 +109,7 @@ enum Done {
 ///
 /// Reads the arguments of the process, and returns its exit code: 0 done, 1 failed, 2 bad arguments, 3 diverged, 130 interrupted.
 pub fn main_with(registry: Registry) -> ExitCode {
+    ignore_file_size_signal();
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -168,6 +169,15 @@ fn command() -> clap::Command {
 fn version() -> String {
     let compiled: Vec<&str> = BACKENDS.iter().filter(|b| b.compiled).map(|b| b.name).collect();
     format!("{} (devices: {})", env!("CARGO_PKG_VERSION"), compiled.join(", "))
+}
+
+/// A write beyond a file-size limit then fails with an error that is reported, instead of a signal that ends the process without a word.
+fn ignore_file_size_signal() {
+    #[cfg(unix)]
+    // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
 }
 
 /// Ctrl-C asks politely once, and ends the process the second time.
