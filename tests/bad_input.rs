@@ -373,9 +373,8 @@ fn a_full_disk() {
     let folder = folder();
     let dir = folder.path();
     let limited = |blocks: u32, out: &str, more: &str| {
-        let script = format!(
-            "ulimit -f {blocks}; exec \"$LARGEBATCH\" train --quiet --dataset digits --model mlp --steps 40 --out {out} {more}"
-        );
+        let script =
+            format!("ulimit -f {blocks}; exec \"$LARGEBATCH\" train --quiet --dataset digits --model mlp --steps 40 --out {out} {more}");
         ended(shell(dir, &script))
     };
     check("no room for the first file", &limited(0, "first", ""), 1, &["first/run.toml", "write"]);
