@@ -31,6 +31,8 @@ pub(crate) struct Analysis<'a> {
 /// A group's figures.
 pub(crate) struct Facts<'a> {
     pub label: String,
+    /// The label without the batch size.
+    pub short: String,
     pub batch: Option<f64>,
     pub rate: Option<f64>,
     /// The reported trials.
@@ -189,6 +191,9 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
     let average = |f: &dyn Fn(&TrialRecord) -> f64| (!done.is_empty()).then(|| done.iter().map(|r| f(r)).sum::<f64>() / done.len() as f64);
     let diverged = records.iter().filter(|r| r.stop == StopReason::Diverged).count();
     Facts {
+        short: Some(label(&group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect()))
+            .filter(|l| !l.is_empty())
+            .unwrap_or_else(|| results.plan.study.name.clone()),
         label: if group.labels.is_empty() { results.plan.study.name.clone() } else { label(&group.labels) },
         batch,
         rate: results.rate(index),
@@ -214,15 +219,17 @@ pub(crate) fn second(pairs: &[(u64, f64)]) -> Vec<f64> {
     pairs.iter().map(|p| p.1).collect()
 }
 
-/// Each group against the one that it is to be compared with: the smallest batch size of its series; else the group that its rate is derived from; else
-/// the first group of the smallest batch size.
+/// Each group against the one that it is to be compared with: the group that its rate is derived from, or in a study that derives rates the first group
+/// that is derived from; else the smallest batch size of its series; else the first group of the smallest batch size.
 fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: &Measure, validation: &Measure) -> Vec<Comparison> {
     let smallest = (0..groups.len())
         .filter(|g| groups[*g].batch.is_some())
         .min_by(|a, b| groups[*a].batch.partial_cmp(&groups[*b].batch).unwrap_or(std::cmp::Ordering::Equal));
+    let from = |g: usize| results.plan.groups[g].derived.as_ref().map(|d| d.from);
+    let base = (0..groups.len()).find_map(from);
     let reference = |g: usize| {
         let own = series.iter().find(|s| s.groups.len() > 1 && s.groups.iter().any(|(_, i)| *i == g));
-        own.map(|s| s.groups[0].1).or(results.plan.groups[g].derived.as_ref().map(|d| d.from)).or(smallest)
+        from(g).or(base).or(own.map(|s| s.groups[0].1)).or(smallest)
     };
     let pair = |g: usize| {
         let r = reference(g)?;

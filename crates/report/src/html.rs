@@ -105,29 +105,35 @@ fn findings(a: &Analysis) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let items: String = all
-        .iter()
-        .map(|(sign, text)| {
-            let (label, rest) = text.split_once(": ").unwrap_or(("", text));
-            let class = match sign {
-                '−' => "worse",
-                '+' => "better",
-                _ => "same",
-            };
-            format!("<li class=\"{class}\"><span class=\"sign\">{sign}</span><span><b>{}</b>: {}</span></li>", escape(label), escape(rest))
-        })
-        .collect();
-    format!(
-        "<ul class=\"findings\">{items}</ul>{}",
-        if a.comparisons.is_empty() {
-            String::new()
-        } else {
-            format!(
-                "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>",
-                a.comparisons.len()
-            )
-        }
-    )
+    let item = |(sign, text): &(char, String)| {
+        let (label, rest) = text.split_once(": ").unwrap_or(("", text));
+        let class = match sign {
+            '−' => "worse",
+            '+' => "better",
+            _ => "same",
+        };
+        format!("<li class=\"{class}\"><span class=\"sign\">{sign}</span><span><b>{}</b>: {}</span></li>", escape(label), escape(rest))
+    };
+    // The largest batches say the most.
+    let most = a.groups.iter().filter_map(|g| g.batch).fold(0.0, f64::max);
+    let largest = format!("batch {most}: ");
+    let (first, rest): (Vec<_>, Vec<_>) = all.iter().partition(|(_, text)| all.len() <= 10 || text.contains(&largest));
+    let (first, rest) = if first.is_empty() { (rest, first) } else { (first, rest) };
+    let list = |items: &[&(char, String)]| format!("<ul class=\"findings\">{}</ul>", items.iter().map(|i| item(i)).collect::<String>());
+    let more = if rest.is_empty() {
+        String::new()
+    } else {
+        format!("<details><summary>{} more, of smaller batches</summary>{}</details>", rest.len(), list(&rest))
+    };
+    let note = if a.comparisons.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>",
+            a.comparisons.len()
+        )
+    };
+    list(&first) + &more + &note
 }
 
 fn summary(a: &Analysis) -> String {

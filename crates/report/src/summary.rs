@@ -86,7 +86,7 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     let rows = a.groups.iter().enumerate().map(|(i, g)| {
         let c = a.comparisons.iter().find(|c| c.large == i);
         let mut row = vec![
-            g.label.clone(),
+            g.short.clone(),
             g.batch.map_or_else(dash, |b| significant(b, 7)),
             g.rate.map_or_else(dash, |r| significant(r, 3)),
             format!("{}", g.values.len()),

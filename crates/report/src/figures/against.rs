@@ -3,6 +3,8 @@ use crate::analysis::{Analysis, series_label};
 use crate::figure::{Figure, Frame, Key};
 use crate::number::significant;
 use crate::scale::{Scale, tick_labels};
+use crate::svg::Anchor;
+use largebatch_study::Series;
 
 /// A quantity against batch size for the series that have several, and as rows for the groups that stand alone.
 pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
@@ -11,14 +13,26 @@ pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<
     if !curves.is_empty() {
         figures.extend(lines(a, shown, &format!("{name}-batch"), &format!("{title} against batch size")));
     }
-    if !rest.is_empty() {
+    if !rest.is_empty() && !few(a, &rest) {
         figures.extend(forest::groups(a, shown, &rest, &format!("{name}-arms"), &format!("{title} by arm")));
     }
     figures
 }
 
+/// Whether the groups that stand alone are so few that they join the lines of the others, as the base of scaled arms does.
+pub(super) fn few(a: &Analysis, rest: &[usize]) -> bool {
+    rest.len() <= 2 && rest.len() < a.groups.len() && rest.iter().all(|g| a.groups[*g].batch.is_some())
+}
+
 fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure> {
-    let (series, _) = a.curves_and_rest();
+    let (curves, rest) = a.curves_and_rest();
+    let alone = if few(a, &rest) { &rest[..] } else { &[] };
+    let mut series: Vec<Series> = curves.into_iter().cloned().collect();
+    series.extend(
+        alone
+            .iter()
+            .filter_map(|g| Some(Series { labels: a.results.plan.groups[*g].labels.clone(), groups: vec![(a.groups[*g].batch?, *g)] })),
+    );
     let of = |g: usize| (shown.of)(&a.groups[g]);
     let all = || series.iter().flat_map(|s| &s.groups).map(|(_, g)| *g);
     let values = all().filter_map(|g| of(g).0).flat_map(|e| {
@@ -49,6 +63,13 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         let (left, right) = (frame.left, frame.right);
         frame.svg.line("ax", left, at, right, at);
     }
+    if !shown.zero {
+        for mean in alone.iter().filter_map(|g| of(*g).0).map(|e| y.at(e.mean)) {
+            let (left, right) = (frame.left, frame.right);
+            frame.svg.line("gd", left, mean, right, mean);
+        }
+    }
+    let mut gone = "";
     for (i, s) in series.iter().enumerate() {
         let shift = (i as f64 - (series.len() - 1) as f64 / 2.0) * (24.0 / series.len() as f64).min(7.0);
         frame.series(i);
@@ -56,8 +77,16 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.svg.polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points.collect::<Vec<_>>());
         for (batch, g) in &s.groups {
             let (estimate, seeds) = of(*g);
-            let Some(e) = estimate else { continue };
             let at = x.at(*batch) + shift;
+            let Some(e) = estimate else {
+                let f = &a.groups[*g];
+                if !f.records.is_empty() && f.diverged + f.lost == f.records.len() {
+                    let low = frame.bottom - 5.0;
+                    frame.svg.text(&format!("b f{}", i % crate::svg::COLOURS), Anchor::Middle, at, low, "✕");
+                    gone = " ✕ at the bottom: every trial diverged or was lost.";
+                }
+                continue;
+            };
             if seeds.len() <= 40 {
                 seeds.iter().for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
             }
@@ -74,5 +103,12 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
     } else {
         ""
     };
-    Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{hollow} {}.", a.small_print())))
+    let dashed = match alone {
+        [] => String::new(),
+        _ if shown.zero => String::new(),
+        alone => format!(" Dashed: {}.", alone.iter().map(|g| a.groups[*g].label.clone()).collect::<Vec<_>>().join(", ")),
+    };
+    Some(
+        frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone} {}.", a.small_print())),
+    )
 }

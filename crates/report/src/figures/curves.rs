@@ -1,5 +1,6 @@
 use largebatch_study::TrialRecord;
 
+use super::against::few;
 use super::{capital, stems};
 use crate::analysis::{Analysis, series_label};
 use crate::figure::{Figure, Frame, Key};
@@ -19,11 +20,21 @@ struct Curve {
 /// Training loss and validation metric, against steps and epochs, for each series and for the groups that stand alone.
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
-    let mut panels: Vec<(String, Vec<(usize, String)>)> = curves
-        .iter()
-        .map(|s| (series_label(s), s.groups.iter().map(|(b, g)| (*g, format!("batch {}", significant(*b, 7)))).collect()))
-        .collect();
-    if !rest.is_empty() {
+    let few = few(a, &rest);
+    let mut batches: Vec<f64> = curves.iter().flat_map(|s| s.groups.iter().map(|g| g.0)).collect();
+    batches.sort_by(f64::total_cmp);
+    batches.dedup();
+    let base = || rest.iter().filter(|_| few).map(|g| (*g, a.groups[*g].label.clone()));
+    let batch = |b: f64| format!("batch {}", significant(b, 7));
+    // Whichever makes fewer panels: the batch sizes of a series together, or the series at a batch size.
+    let mut panels: Vec<(String, Vec<(usize, String)>)> = if curves.len() > batches.len() {
+        let at = |b: f64| curves.iter().flat_map(move |s| s.groups.iter().filter(move |g| g.0 == b).map(|g| (g.1, series_label(s))));
+        batches.iter().map(|b| (batch(*b), at(*b).chain(base()).collect())).collect()
+    } else {
+        let of = |s: &largebatch_study::Series| s.groups.iter().map(|(b, g)| (*g, batch(*b))).chain(base()).collect();
+        curves.iter().map(|s| (series_label(s), of(s))).collect()
+    };
+    if !rest.is_empty() && !few {
         panels.push(("arms".into(), rest.iter().map(|g| (*g, a.groups[*g].label.clone())).collect()));
     }
     let mut figures = Vec::new();

@@ -1,7 +1,7 @@
 use largebatch_study::statistics::Estimate;
 
 use super::Shown;
-use crate::analysis::{Analysis, Facts, second, without_shared};
+use crate::analysis::{Analysis, Comparison, Facts, second, without_shared};
 use crate::figure::{Figure, Frame, Key, WIDTH};
 use crate::number::Measure;
 use crate::scale::{Scale, tick_labels};
@@ -115,9 +115,26 @@ fn axis(frame: &mut Frame, x: &Scale, measure: &Measure, words: &str, room: f64)
     frame.right = right;
 }
 
-/// How much worse each large batch is than its small one: at the end, and at equal training loss.
-pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
-    let rows: Vec<_> = a.comparisons.iter().filter(|c| c.end.is_some() || c.at_loss.is_some()).collect();
+/// How much worse each large batch is than its small one: at the end, and at equal training loss. Many comparisons are parted by batch size.
+pub(super) fn comparisons(a: &Analysis) -> Vec<Figure> {
+    let rows: Vec<&Comparison> = a.comparisons.iter().filter(|c| c.end.is_some() || c.at_loss.is_some()).collect();
+    let title =
+        if a.measure.higher { "What the large batch loses: small − large" } else { "What the large batch loses: large − small" };
+    let batch = |c: &Comparison| a.groups[c.large].batch.unwrap_or(0.0);
+    let mut batches: Vec<f64> = rows.iter().map(|c| batch(c)).collect();
+    batches.sort_by(f64::total_cmp);
+    batches.dedup();
+    if rows.len() <= 8 || batches.len() == 1 {
+        return differences(a, "difference", title, &rows, false).into_iter().collect();
+    }
+    let of = |b: f64| {
+        let rows: Vec<&Comparison> = rows.iter().copied().filter(|c| batch(c) == b).collect();
+        differences(a, &format!("difference-{b}"), &format!("{title} · batch {b}"), &rows, true)
+    };
+    batches.into_iter().filter_map(of).collect()
+}
+
+fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], short: bool) -> Option<Figure> {
     let mut values: Vec<f64> =
         rows.iter().flat_map(|c| [c.end, c.at_loss.map(|l| l.1)]).flatten().flat_map(|p| ends(p.difference)).collect();
     if values.is_empty() {
@@ -128,9 +145,7 @@ pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
         Key::Series(0, format!("{}, at the end", a.measure.words)),
         Key::Hollow(1, format!("{}, at equal training loss", a.validation.words)),
     ];
-    let title =
-        if a.measure.higher { "What the large batch loses: small − large" } else { "What the large batch loses: large − small" };
-    let mut frame = Frame::new("difference", title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
+    let mut frame = Frame::new(name, title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
     let room = 52.0;
     let x = Scale::linear(values, 0.06, frame.left, frame.right - room);
     axis(
@@ -145,7 +160,13 @@ pub(super) fn comparisons(a: &Analysis) -> Option<Figure> {
     for (row, c) in rows.iter().enumerate() {
         let y = frame.top + 4.0 + 36.0 * (row as f64 + 0.5);
         let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
-        frame.svg.text("t", Anchor::End, LABELS - 12.0, y - 3.0, &fit(&large.label, 12.0, LABELS - 20.0));
+        frame.svg.text(
+            "t",
+            Anchor::End,
+            LABELS - 12.0,
+            y - 3.0,
+            &fit(if short { &large.short } else { &large.label }, 12.0, LABELS - 20.0),
+        );
         let budget = if c.equal_epochs { "" } else { " ‡" };
         frame.svg.text(
             "m sm",
