@@ -47,7 +47,7 @@ pub enum Targets {
 }
 
 impl Loss {
-    /// Bring labels to the device in the form that this loss needs. `classes` is [`crate::Io::classes`].
+    /// Bring labels to the device in the form that this loss needs. `classes` is the field of that name of [`Io`](crate::Io).
     ///
     /// # Errors
     /// A class number beyond `classes`, class labels for a loss of real targets, or the other way round.

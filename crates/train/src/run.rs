@@ -238,8 +238,7 @@ impl<'a> Training<'a> {
     fn step(&mut self) -> Result<Option<Stop>, TrainError> {
         let started = Instant::now();
         let (experiment, config) = (self.experiment, &self.experiment.config);
-        let n = self.order.len() as u64;
-        let seen = self.progress.position.epoch * n + self.progress.position.offset;
+        let seen = self.seen();
         let batch = experiment.batches.size(seen);
         let (epoch, indices) = self.order.next(batch);
         let lr = experiment.schedule.lr(self.progress.step as usize) * experiment.batches.rate_factor(seen);
@@ -273,10 +272,7 @@ impl<'a> Training<'a> {
         self.progress.examples += indices.len() as u64;
         self.progress.position = self.order.position();
 
-        let position = self.progress.position;
-        let left = n - position.offset;
-        let epoch_ends =
-            left == 0 || (config.data.drop_last && left < experiment.batches.size(position.epoch * n + position.offset) as u64);
+        let epoch_ends = self.at_epoch_end();
         let last = step >= experiment.total_steps;
         let log_due = step % config.log.every_steps == 0;
         let evaluate = match config.log.evaluate_every_steps {
@@ -315,6 +311,22 @@ impl<'a> Training<'a> {
         Ok(stop)
     }
 
+    /// Examples of the order that were handed out or dropped so far.
+    fn seen(&self) -> u64 {
+        let position = self.progress.position;
+        position.epoch * self.order.len() as u64 + position.offset
+    }
+
+    /// Whether the next batch belongs to a new epoch.
+    fn at_epoch_end(&self) -> bool {
+        let left = self.order.len() as u64 - self.progress.position.offset;
+        left == 0 || (self.experiment.config.data.drop_last && left < self.experiment.batches.size(self.seen()) as u64)
+    }
+
+    fn whole_epochs(&self) -> u64 {
+        self.progress.position.epoch + u64::from(self.at_epoch_end())
+    }
+
     /// Reads what lies on the device into the sums, in order; says whether training has diverged.
     fn read_losses(&mut self) -> bool {
         let mut diverged = false;
@@ -339,10 +351,9 @@ impl<'a> Training<'a> {
 
     fn evaluate(&mut self, validate: bool) -> Result<Option<Stop>, TrainError> {
         let validation = if validate { self.experiment.evaluate(self.network(), Which::Validation)? } else { None };
-        let n = self.order.len() as u64;
         let evaluation = Evaluation {
             step: self.progress.step,
-            epoch: self.progress.position.epoch + u64::from(self.progress.position.offset == n),
+            epoch: self.whole_epochs(),
             examples: self.progress.examples,
             train_loss: self.progress.epoch.mean_loss(),
             recent_loss: std::mem::take(&mut self.progress.recent).mean_loss(),
@@ -449,7 +460,6 @@ impl<'a> Training<'a> {
         }
         let sums = self.progress.last_epoch.filter(|_| whole).unwrap_or(self.progress.epoch);
         let seconds = self.progress.seconds;
-        let n = self.order.len() as u64;
         let outcome = Outcome {
             schema: SCHEMA,
             dataset: config.dataset.name.clone(),
@@ -460,7 +470,7 @@ impl<'a> Training<'a> {
             batch_size: config.batch_size.unwrap_or_default(),
             lr: config.lr.unwrap_or_default(),
             steps: self.progress.step,
-            epochs: self.progress.position.epoch + u64::from(self.progress.position.offset == n),
+            epochs: self.whole_epochs(),
             stop,
             train_loss: Some(sums.mean_loss()).filter(|loss| loss.is_finite()),
             train_accuracy: sums.accuracy(),
