@@ -1,4 +1,4 @@
-//! Reports of studies: pure functions of [`Results`](largebatch_study::Results).
+//! Reports of studies: pure functions of [`Results`].
 //!
 //! [`html`] makes one file that opens without a network, [`terminal`] a table of the same figures, [`figures`] the charts alone, and [`write()`] a folder with
 //! everything.
