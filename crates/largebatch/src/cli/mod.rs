@@ -110,6 +110,7 @@ enum Done {
 /// Reads the arguments of the process, and returns its exit code: 0 done, 1 failed, 2 bad arguments, 3 diverged, 130 interrupted.
 pub fn main_with(registry: Registry) -> ExitCode {
     ignore_file_size_signal();
+    quiet_graphics();
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -177,6 +178,15 @@ fn ignore_file_size_signal() {
     // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+/// Without this variable, graphics libraries print an error for each adapter that they look at, though they then do without it.
+fn quiet_graphics() {
+    #[cfg(target_os = "linux")]
+    if cfg!(feature = "wgpu") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: called before any thread starts.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) }
     }
 }
 
