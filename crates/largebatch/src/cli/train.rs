@@ -67,7 +67,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RULE", help_heading = "How to train")]
     scaling: Option<String>,
     /// Seed of weights, order, augmentation and dropout [default: 0]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
+    #[arg(long, value_name = "N", help_heading = "How to train", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
