@@ -155,12 +155,30 @@ pub fn main_with(registry: Registry) -> ExitCode {
                     text = format!("{text}: {cause}");
                 }
             }
+            if let Some(remedy) = error.chain().find_map(|cause| remedy(cause.downcast_ref::<std::io::Error>()?.kind())) {
+                text = format!("{text}; {remedy}");
+            }
             say(&format!("error: {text}"));
             let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
                 || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// What to do where the file system refuses.
+fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
+    use std::io::ErrorKind as Kind;
+    Some(match kind {
+        Kind::NotADirectory | Kind::AlreadyExists => "a file stands where a folder is needed: choose another path",
+        Kind::NotFound => "check the path's spelling, and that the folder above it exists",
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => "choose a place that you may write to, or change its permissions",
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            "free space or choose another disk; what was finished before is whole, and the same command goes on"
+        }
+        Kind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+        _ => return None,
+    })
 }
 
 fn command() -> clap::Command {
