@@ -238,8 +238,20 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
 
 /// The keys whose values differ.
 fn differences(old: &RunConfig, new: &RunConfig) -> String {
-    let table = |config: &RunConfig| toml::Table::try_from(config).unwrap_or_default();
-    let (old, new) = (table(old), table(new));
+    fn flat(prefix: &str, value: &Value, into: &mut std::collections::BTreeMap<String, Value>) {
+        match value {
+            Value::Table(table) => {
+                table.iter().for_each(|(k, v)| flat(&format!("{prefix}{}{k}", if prefix.is_empty() { "" } else { "." }), v, into))
+            }
+            leaf => drop(into.insert(prefix.to_owned(), leaf.clone())),
+        }
+    }
+    let leaves = |config: &RunConfig| {
+        let mut leaves = std::collections::BTreeMap::new();
+        flat("", &Value::Table(toml::Table::try_from(config).unwrap_or_default()), &mut leaves);
+        leaves
+    };
+    let (old, new) = (leaves(old), leaves(new));
     let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let show = |v: Option<&Value>| v.map_or("(none)".to_owned(), Value::to_string);
     let changed: Vec<String> = keys
