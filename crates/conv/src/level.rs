@@ -1,0 +1,150 @@
+//! Which vector instructions the kernels are compiled for.
+
+/// Chosen once, at run time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Level {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Plain,
+}
+
+impl Level {
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
+                return Level::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Level::Avx2;
+            }
+        }
+        Level::Plain
+    }
+
+    /// Rows and columns of a kernel's tile, two vectors wide: as many sums as fit into the registers.
+    pub const fn tile(self) -> (usize, usize) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => (8, 32),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => (6, 16),
+            Level::Plain => (6, 8),
+        }
+    }
+}
+
+/// Defines `$name(level, ..)`, which runs `$body::<vector, rows>(..)` compiled for that level.
+macro_rules! leveled {
+    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?)) => {
+        $(#[$doc])*
+        fn $name(level: $crate::level::Level, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn avx512($($arg: $type),*) {
+                $body::<std::arch::x86_64::__m512, 8>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) {
+                $body::<std::arch::x86_64::__m256, 6>($($arg),*)
+            }
+            match level {
+                // SAFETY: a level is only made where the processor has its instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::level::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::level::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::level::Level::Plain => $body::<[f32; 4], 6>($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use leveled;
+
+/// A vector register of f32.
+///
+/// # Safety
+/// The methods may only run where the level's instructions exist; pointers must be valid for `N` numbers, with any alignment.
+pub(crate) unsafe trait Vector: Copy {
+    const N: usize;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn splat(value: f32) -> Self;
+    /// a b + self.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Vector;
+    use std::arch::x86_64::*;
+
+    // SAFETY: unaligned loads and stores of exactly 16 numbers.
+    unsafe impl Vector for __m512 {
+        const N: usize = 16;
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { _mm512_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+    }
+
+    // SAFETY: unaligned loads and stores of exactly 8 numbers.
+    unsafe impl Vector for __m256 {
+        const N: usize = 8;
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { _mm256_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+    }
+}
+
+// SAFETY: unaligned loads and stores of exactly 4 numbers; the compiler finds the vector instructions of any processor.
+unsafe impl Vector for [f32; 4] {
+    const N: usize = 4;
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { from.cast::<Self>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<Self>().write_unaligned(self) }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        [value; 4]
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // A fused product without its instruction would be a slow function of the library.
+        let term = |i: usize| if cfg!(target_arch = "aarch64") { a[i].mul_add(b[i], self[i]) } else { a[i] * b[i] + self[i] };
+        std::array::from_fn(term)
+    }
+}
