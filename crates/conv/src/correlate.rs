@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use crate::flex::written;
 use crate::level::{Level, Vector, leveled};
 use crate::shape::{Frame, SLACK, Shape};
 
@@ -94,23 +95,21 @@ impl Plan {
     /// Runs over all images of `input`; images are independent, so the threads do not show in the result.
     pub fn run(&self, input: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let (batch, image) = (input.len() / self.image, self.outputs * self.out_pixels);
-        let mut output = Vec::with_capacity(batch * image);
         let together = batch.div_ceil(4 * rayon::current_num_threads()).max(1);
-        output.spare_capacity_mut()[..batch * image]
-            .par_chunks_mut(together * image)
-            .zip(input.par_chunks(together * self.image))
-            .for_each(|(output, input)| {
-                let mut work = Work::new(self);
-                for (output, input) in output.chunks_exact_mut(image).zip(input.chunks_exact(self.image)) {
-                    self.frame.fill(input, &mut work.frame);
-                    for pass in &self.passes {
-                        correlate(self.level, pass, self, bias, &mut work, output);
+        // SAFETY: every pass writes its grid in each image, and the grids cover the image.
+        unsafe {
+            written(batch * image, |output| {
+                output.par_chunks_mut(together * image).zip(input.par_chunks(together * self.image)).for_each(|(output, input)| {
+                    let mut work = Work::new(self);
+                    for (output, input) in output.chunks_exact_mut(image).zip(input.chunks_exact(self.image)) {
+                        self.frame.fill(input, &mut work.frame);
+                        for pass in &self.passes {
+                            correlate(self.level, pass, self, bias, &mut work, output);
+                        }
                     }
-                }
-            });
-        // SAFETY: every pass has written its grid in each image; the grids cover the image.
-        unsafe { output.set_len(batch * image) };
-        output
+                });
+            })
+        }
     }
 }
 

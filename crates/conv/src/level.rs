@@ -76,6 +76,10 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn splat(value: f32) -> Self;
     /// a b + self.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// Numbers 0, 2, 4, .. of the 2 N numbers there.
+    unsafe fn load_even(from: *const f32) -> Self;
+    /// Where self is greater than `largest`, or NaN: self becomes the largest, and `tap` its place.
+    unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -102,6 +106,21 @@ mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             unsafe { _mm512_fmadd_ps(a, b, self) }
         }
+        #[inline(always)]
+        unsafe fn load_even(from: *const f32) -> Self {
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                _mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
+            unsafe {
+                let better = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, *largest) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self, self);
+                *largest = _mm512_mask_mov_ps(*largest, better, self);
+                *place = _mm512_mask_mov_ps(*place, better, tap);
+            }
+        }
     }
 
     // SAFETY: unaligned loads and stores of exactly 8 numbers.
@@ -122,6 +141,22 @@ mod x86 {
         #[inline(always)]
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn load_even(from: *const f32) -> Self {
+            unsafe {
+                // 0 2 8 10 4 6 12 14, then in order.
+                let pairs = _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(pairs)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
+            unsafe {
+                let better = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self, *largest), _mm256_cmp_ps::<_CMP_UNORD_Q>(self, self));
+                *largest = _mm256_blendv_ps(*largest, self, better);
+                *place = _mm256_blendv_ps(*place, tap, better);
+            }
         }
     }
 }
@@ -146,5 +181,17 @@ unsafe impl Vector for [f32; 4] {
         // A fused product without its instruction would be a slow function of the library.
         let term = |i: usize| if cfg!(target_arch = "aarch64") { a[i].mul_add(b[i], self[i]) } else { a[i] * b[i] + self[i] };
         std::array::from_fn(term)
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32) -> Self {
+        std::array::from_fn(|i| unsafe { *from.add(2 * i) })
+    }
+    #[inline(always)]
+    unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
+        for i in 0..4 {
+            let better = self[i] > largest[i] || self[i].is_nan();
+            largest[i] = if better { self[i] } else { largest[i] };
+            place[i] = if better { tap[i] } else { place[i] };
+        }
     }
 }

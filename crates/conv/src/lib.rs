@@ -4,17 +4,21 @@
 //! products run as register tiles over small panels in the nearest cache, in parallel over the images, with the same bits for any number of
 //! threads. It applies to the backend flex in f32; everything else goes to Burn's own convolution.
 
+mod batch_norm;
 mod correlate;
+mod flex;
 mod level;
+mod max_pool;
+mod moments;
 mod operation;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
 
-use std::sync::LazyLock;
-
-use burn::tensor::{Tensor, module, ops::ConvOptions};
+pub use batch_norm::BatchNorm;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::{Tensor, activation, module};
 
 /// y = weight ⋆ x + bias, the cross-correlation that every framework calls convolution.
 ///
@@ -25,9 +29,55 @@ use burn::tensor::{Tensor, module, ops::ConvOptions};
 /// # Panics
 /// Where Burn's own panics: if sizes do not fit together.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: [usize; 2], padding: [usize; 2]) -> Tensor<4> {
-    static KERNELS: LazyLock<bool> = LazyLock::new(|| std::env::var_os("LARGEBATCH_KERNELS").is_none_or(|v| v != "off"));
-    if *KERNELS && let Some(y) = operation::conv2d(&x, &weight, bias.as_ref(), stride, padding) {
+    if flex::enabled()
+        && let Some(y) = operation::conv2d(&x, &weight, bias.as_ref(), stride, padding)
+    {
         return y;
     }
     module::conv2d(x, weight, bias, ConvOptions::new(stride, padding, [1, 1], 1))
+}
+
+/// max(0, the largest number of each field), a field of `kernel` pixels every `stride` pixels; padding counts as −∞, or as 0 after the maximum.
+///
+/// x `[batch, channels, h, w]`. `ceil` keeps a last field that lies partly outside. Equal to the rectifier after (or, as both are
+/// monotonic, before) `burn::tensor::module::max_pool2d`, in one pass. The gradient goes to the first of equal numbers, and NaN wins, as in
+/// PyTorch. On flex in f32 without gradient checkpointing this crate's kernel runs, unless `LARGEBATCH_KERNELS` is `off`; otherwise Burn's.
+pub fn max_pool2d_relu(x: Tensor<4>, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool) -> Tensor<4> {
+    if flex::enabled()
+        && let Some(y) = max_pool::max_pool2d_relu(&x, kernel, stride, padding, ceil)
+    {
+        return y;
+    }
+    let options = MaxPoolOptions::new(kernel).with_stride(stride).with_padding(padding).with_ceil_mode(ceil);
+    activation::relu(module::max_pool2d(x, options))
+}
+
+/// y = γ (x − μ) / √(σ² + ε) + β for every channel, with the mean and the biased variance of this batch, x `[batch, channels, ..]`;
+/// then + `plus`, then max(0, ·) if `relu`.
+///
+/// Equal to `burn::tensor::module::batch_norm_train` and what follows, up to rounding: statistics are combined in f64. On flex in f32 without
+/// gradient checkpointing this crate's kernels run, unless `LARGEBATCH_KERNELS` is `off`; otherwise Burn's.
+///
+/// # Panics
+/// Where Burn's own panics: if sizes do not fit together.
+pub fn batch_norm_train<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    plus: Option<Tensor<D>>,
+    relu: bool,
+) -> BatchNorm<D> {
+    if flex::enabled()
+        && let Some(done) = batch_norm::batch_norm(&x, &gamma, &beta, epsilon, plus.as_ref(), relu)
+    {
+        return done;
+    }
+    let seen = module::batch_norm_train(x, gamma, beta, epsilon);
+    let output = match plus {
+        Some(plus) => seen.output + plus,
+        None => seen.output,
+    };
+    let output = if relu { activation::relu(output) } else { output };
+    BatchNorm { output, mean: seen.mean.inner(), variance: seen.variance.inner() }
 }

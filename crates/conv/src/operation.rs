@@ -1,20 +1,18 @@
 //! The convolution as one operation of Burn's automatic differentiation on flex.
 
+use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 
 use crate::correlate::Plan;
+use crate::flex::{Tracked, contiguous, numbers, plain, tensor, tracked};
 use crate::level::Level;
 use crate::shape::Shape;
 use crate::weight_gradient::weight_gradient;
-
-type Tracked = Autodiff<Flex, NoCheckpointing>;
 
 /// The operation, or `None` where it does not apply: then Burn's own does.
 pub(crate) fn conv2d(
@@ -61,28 +59,6 @@ pub(crate) fn conv2d(
         }
     };
     Some(Tensor::from_primitive::<Tracked>(y))
-}
-
-fn plain<const D: usize>(t: &Tensor<D>) -> Option<FlexTensor> {
-    t.clone().try_into_primitive::<Flex>().ok().map(contiguous)
-}
-
-/// A plain tensor becomes a constant of the graph.
-fn tracked<const D: usize>(t: &Tensor<D>) -> Option<FloatTensor<Tracked>> {
-    let t = if t.is_autodiff() { t.clone() } else { Tensor::from_inner(t.clone()) };
-    t.try_into_primitive::<Tracked>().ok()
-}
-
-fn contiguous(t: FlexTensor) -> FlexTensor {
-    if t.is_contiguous() { t } else { t.to_contiguous() }
-}
-
-fn numbers(t: &FlexTensor) -> &[f32] {
-    t.as_slice::<f32>().expect("checked to be f32, and made contiguous")
-}
-
-fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, dims))
 }
 
 fn forward(shape: &Shape, x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {

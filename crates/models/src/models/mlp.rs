@@ -113,10 +113,11 @@ impl Dense {
     /// `[batch, inputs]` to `[batch, width]`.
     pub fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let x = self.linear.forward(x, pass);
-        let x = match &self.norm {
-            Some(norm) => norm.forward(x, pass),
-            None => x,
+        let x = match (&self.norm, self.activation) {
+            (Some(norm), Activation::Relu) => norm.forward_relu(x, pass),
+            (Some(norm), activation) => activation.forward(norm.forward(x, pass)),
+            (None, activation) => activation.forward(x),
         };
-        self.dropout.forward(self.activation.forward(x), pass)
+        self.dropout.forward(x, pass)
     }
 }
