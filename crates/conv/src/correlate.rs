@@ -134,12 +134,13 @@ struct Work {
     runs: Vec<Run>,
 }
 
-/// Neighbouring pixels in one row: lane in the panel, place in the frame, length.
+/// Neighbouring pixels in one row: lane in the panel, place in the frame, length, place in the output.
 #[derive(Clone, Copy)]
 struct Run {
     lane: usize,
     base: usize,
     length: usize,
+    target: usize,
 }
 
 impl Work {
@@ -186,7 +187,7 @@ fn correlate_body<V: Vector, const ROWS: usize>(
                 }
             }
         }
-        store(columns, pass, plan, start, count, &work.sums, output);
+        store(columns, pass, plan, start, count, &work.sums, &work.runs, output);
     }
 }
 
@@ -196,7 +197,8 @@ fn runs(pass: &Pass, start: usize, count: usize, runs: &mut Vec<Run>) {
     while lane < count {
         let (row, column) = ((start + lane) / pass.grid[1], (start + lane) % pass.grid[1]);
         let length = (pass.grid[1] - column).min(count - lane);
-        runs.push(Run { lane, base: row * pass.step + column, length });
+        let target = pass.first + row * pass.strides[0] + column * pass.strides[1];
+        runs.push(Run { lane, base: row * pass.step + column, length, target });
         lane += length;
     }
 }
@@ -250,14 +252,24 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel:
 }
 
 #[inline(always)]
-fn store(columns: usize, pass: &Pass, plan: &Plan, start: usize, count: usize, sums: &[f32], output: &mut [MaybeUninit<f32>]) {
+fn store(
+    columns: usize,
+    pass: &Pass,
+    plan: &Plan,
+    start: usize,
+    count: usize,
+    sums: &[f32],
+    runs: &[Run],
+    output: &mut [MaybeUninit<f32>],
+) {
     let contiguous = pass.strides[1] == 1 && pass.strides[0] == pass.grid[1];
     for (sums, output) in sums.chunks_exact(columns).zip(output.chunks_exact_mut(plan.out_pixels)) {
         if contiguous {
             output[pass.first + start..][..count].write_copy_of_slice(&sums[..count]);
         } else {
-            for (p, value) in (start..).zip(&sums[..count]) {
-                output[pass.first + p / pass.grid[1] * pass.strides[0] + p % pass.grid[1] * pass.strides[1]].write(*value);
+            for run in runs {
+                let pixels = output[run.target..].iter_mut().step_by(pass.strides[1]);
+                pixels.zip(&sums[run.lane..][..run.length]).for_each(|(pixel, sum)| _ = pixel.write(*sum));
             }
         }
     }
