@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::flex::written;
 use crate::level::{Level, Vector, leveled};
+use crate::product::tile;
 use crate::shape::{Frame, SLACK, Shape};
 
 /// Taps of a panel: 256 × 32 numbers are 32 KiB.
@@ -180,10 +181,11 @@ fn correlate_body<V: Vector, const ROWS: usize>(
             fill_panel(columns, taps, &work.runs, &work.frame, &mut work.panel);
             for (block, sums) in work.sums.chunks_exact_mut(ROWS * columns).enumerate() {
                 let weights = &pass.weights[(block * depth + first) * ROWS..][..taps.len() * ROWS];
+                // Not through a pointer: the call must be inlined into the function that is compiled for the level.
                 if count <= V::N {
-                    tile::<V, ROWS, 1>(weights, &work.panel, sums);
+                    tile::<V, ROWS, 1>(weights, &work.panel, sums, columns)
                 } else {
-                    tile::<V, ROWS, 2>(weights, &work.panel, sums);
+                    tile::<V, ROWS, 2>(weights, &work.panel, sums, columns)
                 }
             }
         }
@@ -220,32 +222,6 @@ fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel
                     panel.add(k * columns + run.lane + i).cast::<[f32; 16]>().write_unaligned(from.read_unaligned());
                 }
                 i += 16;
-            }
-        }
-    }
-}
-
-/// sums += weightsᵀ panel for the first `WIDE` of a panel's two vectors, all sums in registers.
-#[inline(always)]
-fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32]) {
-    let (depth, columns) = (weights.len() / ROWS, 2 * V::N);
-    assert!(depth * columns <= panel.len() && sums.len() == ROWS * columns);
-    let (weights, panel, sums) = (weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr());
-    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe {
-        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * columns + j * V::N))));
-        for k in 0..depth {
-            let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add(k * columns + j * V::N)));
-            for i in 0..ROWS {
-                let w = V::splat(*weights.add(k * ROWS + i));
-                for j in 0..WIDE {
-                    acc[i][j] = acc[i][j].add_product(w, x[j]);
-                }
-            }
-        }
-        for i in 0..ROWS {
-            for j in 0..WIDE {
-                acc[i][j].store(sums.add(i * columns + j * V::N));
             }
         }
     }

@@ -8,9 +8,11 @@ mod batch_norm;
 mod correlate;
 mod flex;
 mod level;
+mod linear;
 mod max_pool;
 mod moments;
 mod operation;
+mod product;
 mod shape;
 mod subsample;
 #[cfg(test)]
@@ -96,4 +98,21 @@ pub fn subsample_and_widen(x: Tensor<4>) -> Tensor<4> {
     let x = module::avg_pool2d(x, AvgPoolOptions::new([1, 1]).with_stride([2, 2]));
     let zeros = x.zeros_like();
     Tensor::cat(vec![x, zeros], 1)
+}
+
+/// y = x W + b, then max(0, ·) if `relu`: x `[batch, in]`, weight `[in, out]`, bias `[out]`.
+///
+/// Equal to `burn::tensor::module::linear` and the rectifier up to rounding. On flex in f32 without gradient checkpointing this crate's
+/// kernels run, unless `LARGEBATCH_KERNELS` is `off`; otherwise Burn's.
+///
+/// # Panics
+/// Where Burn's own panics: if sizes do not fit together.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
+    if flex::enabled()
+        && let Some(y) = linear::linear(&x, &weight, bias.as_ref(), relu)
+    {
+        return y;
+    }
+    let y = module::linear(x, weight, bias);
+    if relu { activation::relu(y) } else { y }
 }
