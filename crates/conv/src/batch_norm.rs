@@ -13,7 +13,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
-use crate::flex::{Tracked, contiguous, numbers, plain, tensor, tracked, written};
+use crate::flex::{Tracked, contiguous, numbers, plain, rectified, tensor, tracked, written};
 use crate::level::{Level, Vector, leveled};
 use crate::moments::{Layout, Moments, moments, products};
 
@@ -112,7 +112,7 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (level, values) = (Level::best(), layout.values() as f32);
         let gradient = match y {
-            Some(y) => tensor(rectified(level, &layout, numbers(&gradient), numbers(&y)), dims),
+            Some(y) => tensor(rectified(level, numbers(&gradient), numbers(&y)), dims),
             None => gradient,
         };
         let (sums, by_gamma) = products(level, &layout, numbers(&gradient), numbers(&x), &moments);
@@ -175,47 +175,23 @@ fn scaled_body<V: Vector, const ROWS: usize>(
     y: &mut [MaybeUninit<f32>],
 ) {
     // NaN goes through.
-    let rectified = |value: f32| if relu && value <= 0.0 { 0.0 } else { value };
+    let rectify = |value: f32| if relu && value <= 0.0 { 0.0 } else { value };
     let length = layout.row();
     for (row, (y, x)) in y.chunks_exact_mut(length).zip(x.chunks_exact(length)).enumerate() {
         let plus = plus.map(|plus| &plus[row * length..][..length]);
         if layout.length == 1 {
             match plus {
-                Some(plus) => (0..length).for_each(|i| _ = y[i].write(rectified((x[i] - mean[i]) * scale[i] + beta[i] + plus[i]))),
-                None => (0..length).for_each(|i| _ = y[i].write(rectified((x[i] - mean[i]) * scale[i] + beta[i]))),
+                Some(plus) => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean[i]) * scale[i] + beta[i] + plus[i]))),
+                None => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean[i]) * scale[i] + beta[i]))),
             }
         } else {
             let c = row % layout.channels;
             let (mean, scale, beta) = (mean[c], scale[c], beta[c]);
             match plus {
-                Some(plus) => (0..length).for_each(|i| _ = y[i].write(rectified((x[i] - mean) * scale + beta + plus[i]))),
-                None => (0..length).for_each(|i| _ = y[i].write(rectified((x[i] - mean) * scale + beta))),
+                Some(plus) => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean) * scale + beta + plus[i]))),
+                None => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean) * scale + beta))),
             }
         }
-    }
-}
-
-/// g where y is not 0.
-fn rectified(level: Level, layout: &Layout, gradient: &[f32], y: &[f32]) -> Vec<f32> {
-    let each = layout.chunk();
-    // SAFETY: `masked` writes each number of its part.
-    unsafe {
-        written(y.len(), |out| {
-            out.par_chunks_mut(each)
-                .zip(gradient.par_chunks(each).zip(y.par_chunks(each)))
-                .for_each(|(out, (g, y))| masked(level, g, y, out));
-        })
-    }
-}
-
-leveled! {
-    masked = masked_body(gradient: &[f32], y: &[f32], out: &mut [MaybeUninit<f32>])
-}
-
-#[inline(always)]
-fn masked_body<V: Vector, const ROWS: usize>(gradient: &[f32], y: &[f32], out: &mut [MaybeUninit<f32>]) {
-    for ((out, g), y) in out.iter_mut().zip(gradient).zip(y) {
-        out.write(if *y == 0.0 { 0.0 } else { *g });
     }
 }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::flex::written;
 use crate::level::{Level, Vector, leveled};
+use crate::product::tile;
 use crate::shape::{Frame, SLACK, Shape};
 
 /// Taps of a panel: 256 × 32 numbers are 32 KiB.
@@ -134,12 +135,13 @@ struct Work {
     runs: Vec<Run>,
 }
 
-/// Neighbouring pixels in one row: lane in the panel, place in the frame, length.
+/// Neighbouring pixels in one row: lane in the panel, place in the frame, length, place in the output.
 #[derive(Clone, Copy)]
 struct Run {
     lane: usize,
     base: usize,
     length: usize,
+    target: usize,
 }
 
 impl Work {
@@ -179,14 +181,15 @@ fn correlate_body<V: Vector, const ROWS: usize>(
             fill_panel(columns, taps, &work.runs, &work.frame, &mut work.panel);
             for (block, sums) in work.sums.chunks_exact_mut(ROWS * columns).enumerate() {
                 let weights = &pass.weights[(block * depth + first) * ROWS..][..taps.len() * ROWS];
+                // Not through a pointer: the call must be inlined into the function that is compiled for the level.
                 if count <= V::N {
-                    tile::<V, ROWS, 1>(weights, &work.panel, sums);
+                    tile::<V, ROWS, 1>(weights, &work.panel, sums, columns)
                 } else {
-                    tile::<V, ROWS, 2>(weights, &work.panel, sums);
+                    tile::<V, ROWS, 2>(weights, &work.panel, sums, columns)
                 }
             }
         }
-        store(columns, pass, plan, start, count, &work.sums, output);
+        store(columns, pass, plan, start, count, &work.sums, &work.runs, output);
     }
 }
 
@@ -196,7 +199,8 @@ fn runs(pass: &Pass, start: usize, count: usize, runs: &mut Vec<Run>) {
     while lane < count {
         let (row, column) = ((start + lane) / pass.grid[1], (start + lane) % pass.grid[1]);
         let length = (pass.grid[1] - column).min(count - lane);
-        runs.push(Run { lane, base: row * pass.step + column, length });
+        let target = pass.first + row * pass.strides[0] + column * pass.strides[1];
+        runs.push(Run { lane, base: row * pass.step + column, length, target });
         lane += length;
     }
 }
@@ -223,41 +227,25 @@ fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel
     }
 }
 
-/// sums += weightsᵀ panel for the first `WIDE` of a panel's two vectors, all sums in registers.
 #[inline(always)]
-fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32]) {
-    let (depth, columns) = (weights.len() / ROWS, 2 * V::N);
-    assert!(depth * columns <= panel.len() && sums.len() == ROWS * columns);
-    let (weights, panel, sums) = (weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr());
-    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe {
-        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * columns + j * V::N))));
-        for k in 0..depth {
-            let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add(k * columns + j * V::N)));
-            for i in 0..ROWS {
-                let w = V::splat(*weights.add(k * ROWS + i));
-                for j in 0..WIDE {
-                    acc[i][j] = acc[i][j].add_product(w, x[j]);
-                }
-            }
-        }
-        for i in 0..ROWS {
-            for j in 0..WIDE {
-                acc[i][j].store(sums.add(i * columns + j * V::N));
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn store(columns: usize, pass: &Pass, plan: &Plan, start: usize, count: usize, sums: &[f32], output: &mut [MaybeUninit<f32>]) {
+fn store(
+    columns: usize,
+    pass: &Pass,
+    plan: &Plan,
+    start: usize,
+    count: usize,
+    sums: &[f32],
+    runs: &[Run],
+    output: &mut [MaybeUninit<f32>],
+) {
     let contiguous = pass.strides[1] == 1 && pass.strides[0] == pass.grid[1];
     for (sums, output) in sums.chunks_exact(columns).zip(output.chunks_exact_mut(plan.out_pixels)) {
         if contiguous {
             output[pass.first + start..][..count].write_copy_of_slice(&sums[..count]);
         } else {
-            for (p, value) in (start..).zip(&sums[..count]) {
-                output[pass.first + p / pass.grid[1] * pass.strides[0] + p % pass.grid[1] * pass.strides[1]].write(*value);
+            for run in runs {
+                let pixels = output[run.target..].iter_mut().step_by(pass.strides[1]);
+                pixels.zip(&sums[run.lane..][..run.length]).for_each(|(pixel, sum)| _ = pixel.write(*sum));
             }
         }
     }

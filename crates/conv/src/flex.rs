@@ -8,6 +8,9 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+
+use crate::level::{Level, Vector, leveled};
 
 pub(crate) type Tracked = Autodiff<Flex, NoCheckpointing>;
 
@@ -49,4 +52,28 @@ pub(crate) fn numbers(t: &FlexTensor) -> &[f32] {
 
 pub(crate) fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, dims))
+}
+
+/// The gradient g before a rectifier whose output was y: g where y is not 0.
+pub(crate) fn rectified(level: Level, gradient: &[f32], y: &[f32]) -> Vec<f32> {
+    const EACH: usize = 32_768;
+    // SAFETY: `masked` writes each number of its part.
+    unsafe {
+        written(y.len(), |out| {
+            out.par_chunks_mut(EACH)
+                .zip(gradient.par_chunks(EACH).zip(y.par_chunks(EACH)))
+                .for_each(|(out, (g, y))| masked(level, g, y, out));
+        })
+    }
+}
+
+leveled! {
+    masked = masked_body(gradient: &[f32], y: &[f32], out: &mut [MaybeUninit<f32>])
+}
+
+#[inline(always)]
+fn masked_body<V: Vector, const ROWS: usize>(gradient: &[f32], y: &[f32], out: &mut [MaybeUninit<f32>]) {
+    for ((out, g), y) in out.iter_mut().zip(gradient).zip(y) {
+        out.write(if *y == 0.0 { 0.0 } else { *g });
+    }
 }

@@ -80,6 +80,15 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn load_even(from: *const f32) -> Self;
     /// Where self is greater than `largest`, or NaN: self becomes the largest, and `tap` its place.
     unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self);
+    /// Eight rows of eight numbers, `stride` apart, become columns: number j of row i goes to `to + j to_stride + i`.
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        for i in 0..8 {
+            for j in 0..8 {
+                unsafe { *to.add(j * to_stride + i) = *from.add(i * stride + j) };
+            }
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -121,6 +130,10 @@ mod x86 {
                 *place = _mm512_mask_mov_ps(*place, better, tap);
             }
         }
+        #[inline(always)]
+        unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe { turn(from, stride, to, to_stride) }
+        }
     }
 
     // SAFETY: unaligned loads and stores of exactly 8 numbers.
@@ -156,6 +169,34 @@ mod x86 {
                 let better = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self, *largest), _mm256_cmp_ps::<_CMP_UNORD_Q>(self, self));
                 *largest = _mm256_blendv_ps(*largest, self, better);
                 *place = _mm256_blendv_ps(*place, tap, better);
+            }
+        }
+        #[inline(always)]
+        unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe { turn(from, stride, to, to_stride) }
+        }
+    }
+
+    /// By eight registers (AVX).
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            let rows: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * stride)));
+            let mut pairs = rows;
+            for i in 0..4 {
+                pairs[2 * i] = _mm256_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            let mut fours = pairs;
+            for h in [0, 4] {
+                fours[h] = _mm256_shuffle_ps::<0x44>(pairs[h], pairs[h + 2]);
+                fours[h + 1] = _mm256_shuffle_ps::<0xee>(pairs[h], pairs[h + 2]);
+                fours[h + 2] = _mm256_shuffle_ps::<0x44>(pairs[h + 1], pairs[h + 3]);
+                fours[h + 3] = _mm256_shuffle_ps::<0xee>(pairs[h + 1], pairs[h + 3]);
+            }
+            for j in 0..4 {
+                _mm256_storeu_ps(to.add(j * to_stride), _mm256_permute2f128_ps::<0x20>(fours[j], fours[j + 4]));
+                _mm256_storeu_ps(to.add((j + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(fours[j], fours[j + 4]));
             }
         }
     }

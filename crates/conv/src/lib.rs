@@ -8,16 +8,19 @@ mod batch_norm;
 mod correlate;
 mod flex;
 mod level;
+mod linear;
 mod max_pool;
 mod moments;
 mod operation;
+mod product;
 mod shape;
+mod subsample;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
 
 pub use batch_norm::BatchNorm;
-use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
 
 /// y = weight ⋆ x + bias, the cross-correlation that every framework calls convolution.
@@ -80,4 +83,36 @@ pub fn batch_norm_train<const D: usize>(
     };
     let output = if relu { activation::relu(output) } else { output };
     BatchNorm { output, mean: seen.mean.inner(), variance: seen.variance.inner() }
+}
+
+/// Every second pixel, and as many zero channels behind as there are: the shortcut without parameters of He et al. 2016 (option A).
+///
+/// x `[batch, channels, h, w]`, result `[batch, 2 channels, ⌈h/2⌉, ⌈w/2⌉]`.
+pub fn subsample_and_widen(x: Tensor<4>) -> Tensor<4> {
+    if flex::enabled()
+        && let Some(y) = subsample::subsample_and_widen(&x)
+    {
+        return y;
+    }
+    // A mean over 1×1 fields with stride 2 picks every second pixel.
+    let x = module::avg_pool2d(x, AvgPoolOptions::new([1, 1]).with_stride([2, 2]));
+    let zeros = x.zeros_like();
+    Tensor::cat(vec![x, zeros], 1)
+}
+
+/// y = x W + b, then max(0, ·) if `relu`: x `[batch, in]`, weight `[in, out]`, bias `[out]`.
+///
+/// Equal to `burn::tensor::module::linear` and the rectifier up to rounding. On flex in f32 without gradient checkpointing this crate's
+/// kernels run, unless `LARGEBATCH_KERNELS` is `off`; otherwise Burn's.
+///
+/// # Panics
+/// Where Burn's own panics: if sizes do not fit together.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>, relu: bool) -> Tensor<2> {
+    if flex::enabled()
+        && let Some(y) = linear::linear(&x, &weight, bias.as_ref(), relu)
+    {
+        return y;
+    }
+    let y = module::linear(x, weight, bias);
+    if relu { activation::relu(y) } else { y }
 }

@@ -62,12 +62,12 @@ pub(crate) fn max_pool2d_relu(x: &Tensor<4>, kernel: [usize; 2], stride: [usize;
     let fields = Fields::new(x.dims(), kernel, stride, padding, ceil).filter(|_| x.dtype() == DType::F32)?;
     let dims = [fields.dims[0], fields.dims[1], fields.out[0], fields.out[1]];
     if !x.is_autodiff() {
-        let (y, _) = forward(&fields, numbers(&plain(x)?));
+        let (y, _) = forward(Level::best(), &fields, numbers(&plain(x)?));
         return Some(Tensor::from_primitive::<Flex>(tensor(y, dims)));
     }
     let x = tracked(x)?;
     let node = x.node();
-    let (y, places) = forward(&fields, numbers(&contiguous(x.into_primitive())));
+    let (y, places) = forward(Level::best(), &fields, numbers(&contiguous(x.into_primitive())));
     let y = tensor(y, dims);
     Some(Tensor::from_primitive::<Tracked>(match MaxPool.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
         OpsKind::Tracked(p) => p.finish((fields, places), y),
@@ -91,8 +91,8 @@ impl Backward<Flex, 1> for MaxPool {
 }
 
 /// y, and for each output the place of its largest number in the field.
-fn forward(fields: &Fields, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
-    let (size, together, level) = (fields.out_size(), fields.together(), Level::best());
+fn forward(level: Level, fields: &Fields, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
+    let (size, together) = (fields.out_size(), fields.together());
     let mut places = Vec::new();
     // SAFETY: `pool` writes every output of a plane and its place.
     let y = unsafe {
@@ -194,4 +194,23 @@ fn backward(fields: &Fields, places: &[u8], gradient: &[f32]) -> Vec<f32> {
             }
         });
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, forward};
+    use crate::level::Level;
+    use crate::tests::{levels, value};
+
+    #[test]
+    fn every_level_gives_the_same_maxima() {
+        for (kernel, stride, padding) in [([2, 2], [2, 2], [0, 0]), ([3, 3], [2, 2], [1, 1]), ([3, 2], [1, 3], [1, 0])] {
+            let fields = Fields::new([2, 3, 9, 37], kernel, stride, padding, true).unwrap();
+            let x = value(2 * 3 * 9 * 37, 1);
+            let plain = forward(Level::Plain, &fields, &x);
+            for level in levels() {
+                assert_eq!(forward(level, &fields, &x), plain, "{level:?}");
+            }
+        }
+    }
 }

@@ -86,16 +86,27 @@ impl Frame {
         let [height, width] = self.size;
         for (i, row) in image.chunks_exact(width).enumerate() {
             let (channel, y) = (i / height, i % height + self.before[0]);
-            if self.split == 1 {
-                let start = self.offset(channel, y, self.before[1]);
-                buffer[start..start + width].copy_from_slice(row);
-            } else {
-                let start = self.offset(channel, y, 0);
-                for (x, value) in row.iter().enumerate() {
-                    let x = x + self.before[1];
-                    buffer[start + x % self.split * self.residue + x / self.split] = *value;
+            let start = self.offset(channel, y, 0);
+            for residue in 0..self.split {
+                // The first column of the image that is `residue` modulo the split in the frame.
+                let first = (residue + self.split - self.before[1] % self.split) % self.split;
+                let to = start + residue * self.residue + (first + self.before[1]) / self.split;
+                let row = row.get(first..).unwrap_or_default();
+                if self.split == 1 {
+                    copy(row, &mut buffer[to..to + width]);
+                } else {
+                    let count = row.len().div_ceil(self.split);
+                    buffer[to..to + count].iter_mut().zip(row.iter().step_by(self.split)).for_each(|(to, from)| *to = *from);
                 }
             }
         }
     }
+}
+
+/// A copy without a call: rows are short.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
 }

@@ -1,9 +1,10 @@
 use crate::correlate::Plan;
 use crate::level::Level;
+use crate::product::{Matrix, product};
 use crate::shape::Shape;
 use crate::weight_gradient::weight_gradient;
 
-fn levels() -> Vec<Level> {
+pub(crate) fn levels() -> Vec<Level> {
     #[cfg(target_arch = "x86_64")]
     return match Level::best() {
         Level::Avx512 => vec![Level::Avx512, Level::Avx2, Level::Plain],
@@ -14,7 +15,7 @@ fn levels() -> Vec<Level> {
     vec![Level::Plain]
 }
 
-fn value(count: usize, salt: usize) -> Vec<f32> {
+pub(crate) fn value(count: usize, salt: usize) -> Vec<f32> {
     (0..count).map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0).collect()
 }
 
@@ -104,6 +105,27 @@ fn any_number_of_threads_gives_the_same_bits() {
         let one = with(1);
         for threads in [2, 3, 8] {
             assert_eq!(with(threads), one, "{case:?} {threads}");
+        }
+    }
+}
+
+#[test]
+fn every_level_multiplies_matrices() {
+    for [m, n, k] in [[1, 1, 1], [9, 33, 17], [13, 40, 300], [130, 70, 24]] {
+        let (a, b, bias) = (value(m * k, 1), value(k * n, 2), value(n, 3));
+        let term = |i: usize, j: usize, l: usize| f64::from(a[i * k + l]) * f64::from(b[l * n + j]);
+        let transposed =
+            |v: &[f32], rows: usize, columns: usize| (0..rows * columns).map(|i| v[i % rows * columns + i / rows]).collect::<Vec<_>>();
+        let (a_turned, b_turned) = (transposed(&a, m, k), transposed(&b, k, n));
+        for level in levels() {
+            let (rows, columns) = (Matrix::rows(&a, k), Matrix::rows(&b, n));
+            let c = product(level, [m, n, k], rows, columns, Some(&bias), false);
+            let (rows, columns) = (Matrix::rows(&a_turned, m).turned(), Matrix::rows(&b_turned, k).turned());
+            assert_eq!(c, product(level, [m, n, k], rows, columns, Some(&bias), false), "{level:?}");
+            for (i, value) in c.iter().enumerate() {
+                let expected = f64::from(bias[i % n]) + (0..k).map(|l| term(i / n, i % n, l)).sum::<f64>();
+                assert!((f64::from(*value) - expected).abs() < 1e-4 * (k as f64).sqrt(), "{level:?} {m} {n} {k}: {value}, not {expected}");
+            }
         }
     }
 }

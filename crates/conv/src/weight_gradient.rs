@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use crate::level::{Level, Vector, leveled};
+use crate::product::lanes;
 use crate::shape::{Frame, Shape};
 
 /// Parts of the batch that are summed on their own, and then one after the other: the same parts for any number of threads.
@@ -85,7 +86,8 @@ fn accumulate_body<V: Vector, const ROWS: usize>(plan: &Plan, frame: &[f32], gra
         *bias += sum(row);
     }
     for (block, turned) in turned.chunks_exact_mut(pixels * columns).enumerate() {
-        turn(columns, &gradient[block * columns * pixels..], pixels, turned);
+        let channels = (plan.outputs - block * columns).min(columns);
+        lanes::<V>(&gradient[block * columns * pixels..], [pixels, 1], channels, pixels, columns, turned);
     }
     let most = plan.taps.iter().max().copied().unwrap_or(0) + (plan.out[0] - 1) * plan.step + plan.out[1];
     assert!(most <= frame.len() && turned.len() == plan.outputs.div_ceil(columns) * columns * pixels);
@@ -125,20 +127,6 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(plan: &Plan, frame: &[f
         for i in 0..ROWS {
             for j in 0..WIDE {
                 acc[i][j].store(sums.add(i * columns + j * V::N));
-            }
-        }
-    }
-}
-
-/// `[channels, pixels]` to `[pixels, columns]`; fewer channels leave the last columns as they are.
-#[inline(always)]
-fn turn(columns: usize, gradient: &[f32], pixels: usize, turned: &mut [f32]) {
-    let channels = (gradient.len() / pixels).min(columns);
-    for start in (0..pixels).step_by(16) {
-        let end = pixels.min(start + 16);
-        for c in 0..channels {
-            for (p, value) in (start..end).zip(&gradient[c * pixels + start..c * pixels + end]) {
-                turned[p * columns + c] = *value;
             }
         }
     }

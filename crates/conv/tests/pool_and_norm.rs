@@ -1,7 +1,7 @@
 //! Max pooling and batch norm with their gradients, against PyTorch and against Burn's own.
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::MaxPoolOptions};
-use largebatch_conv::{batch_norm_train, max_pool2d_relu};
+use largebatch_conv::{batch_norm_train, max_pool2d_relu, subsample_and_widen};
 use safetensors::SafeTensors;
 
 /// batch, channels, height, width, kernel, stride, padding, ceiling mode; as in tests/golden/conv.py.
@@ -142,4 +142,27 @@ fn any_number_of_threads_gives_the_same_bits() {
     for threads in [2, 3, 8] {
         assert_eq!(with(threads), one, "{threads}");
     }
+}
+
+#[test]
+fn subsampling_takes_every_second_pixel() {
+    let device = Device::flex().autodiff();
+    let x = tensor(1, [2, 3, 5, 6], &device).require_grad();
+    let y = subsample_and_widen(x.clone());
+    assert_eq!(y.dims(), [2, 6, 3, 3]);
+    let values = vec(x.clone().inner());
+    let picked = |n: usize, c: usize| (0..5).step_by(2).flat_map(move |i| (0..6).step_by(2).map(move |j| ((n * 3 + c) * 5 + i) * 6 + j));
+    let expected: Vec<f32> = (0..2)
+        .flat_map(|n| (0..6).map(move |c| (n, c)))
+        .flat_map(|(n, c)| if c < 3 { picked(n, c).map(|i| values[i]).collect() } else { vec![0.0; 9] })
+        .collect();
+    assert_eq!(vec(y.clone().inner()), expected);
+    let gradients = (y * tensor(4, [2, 6, 3, 3], &device)).sum().backward();
+    let weights = vec(tensor(4, [2, 6, 3, 3], &device).inner());
+    let mut by_x = vec![0.0; 180];
+    for (n, c) in (0..2).flat_map(|n| (0..3).map(move |c| (n, c))) {
+        picked(n, c).enumerate().for_each(|(k, i)| by_x[i] = weights[(n * 6 + c) * 9 + k]);
+    }
+    assert_eq!(vec(x.grad(&gradients).unwrap()), by_x);
+    assert_eq!(vec(subsample_and_widen(x.inner())), expected);
 }

@@ -1,8 +1,8 @@
 //! Residual networks for small images; `resnet8` and `resnet20` are its sizes.
 
 use burn::module::Module;
-use burn::tensor::ops::AvgPoolOptions;
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
+use largebatch_conv::subsample_and_widen;
 use serde::{Deserialize, Serialize};
 
 use super::{INIT_HIDDEN, check_hidden_init, check_width};
@@ -127,17 +127,9 @@ impl Block {
         let y = self.conv2.forward(y);
         let x = match &self.projection {
             Some(projection) => projection.norm.forward(projection.conv.forward(x), pass),
-            None if self.halve => pad(x),
+            None if self.halve => subsample_and_widen(x),
             None => x,
         };
         self.norm2.forward_plus_relu(y, x, pass)
     }
-}
-
-/// Every second pixel, and as many zero channels behind as there are.
-fn pad(x: Tensor<4>) -> Tensor<4> {
-    // A mean over 1×1 fields with stride 2 picks every second pixel.
-    let x = module::avg_pool2d(x, AvgPoolOptions::new([1, 1]).with_stride([2, 2]));
-    let zeros = x.zeros_like();
-    Tensor::cat(vec![x, zeros], 1)
 }

@@ -88,7 +88,7 @@ impl Forward for SimpleCnn {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = Pool::Max.activate_and_halve(Activation::Relu, self.conv1.forward(x.reshape([batch, c, h, w])));
         let x = Pool::Max.activate_and_halve(Activation::Relu, self.conv2.forward(x));
-        let x = Activation::Relu.forward(self.fc1.forward(x.flatten(1, 3), pass));
+        let x = self.fc1.forward_activated(x.flatten(1, 3), Activation::Relu);
         self.fc2.forward(self.dropout.forward(x, pass), pass)
     }
 }
