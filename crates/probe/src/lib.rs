@@ -1,0 +1,15 @@
+//! Why a network trains as it does: diagnostics of a run at a point of its training.
+//!
+//! Every instrument is algebra on the flat vector of parameters, with first-order gradients alone: it takes an [`Objective`], which is a closed form
+//! in the tests and a [`Subject`] (a network and some examples) in earnest.
+
+mod error;
+mod objective;
+mod record;
+mod subject;
+pub mod vector;
+
+pub use error::ProbeError;
+pub use objective::{Examples, Objective, Watch, unwatched};
+pub use record::{Record, SCHEMA};
+pub use subject::{Layer, Run, Subject, Subset};
