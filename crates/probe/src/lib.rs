@@ -3,10 +3,22 @@
 //! Every instrument is algebra on the flat vector of parameters, with first-order gradients alone: it takes an [`Objective`], which is a closed form
 //! in the tests and a [`Subject`] (a network and some examples) in earnest.
 
+pub mod batch_find;
 mod error;
+pub mod landscape;
+pub mod lbfgsb;
+pub mod line;
+mod line_search;
+pub mod lr_find;
+mod memory;
 mod objective;
+pub mod plane;
+pub mod rates;
 mod record;
+pub mod sharpness;
 mod subject;
+mod subspace;
+pub mod surface;
 pub mod vector;
 
 pub use error::ProbeError;

@@ -1,5 +1,12 @@
 //! `largebatch probe`: one file an instrument.
 
+mod batch_find;
+mod line;
+mod lr_find;
+mod results;
+mod sharpness;
+mod surface;
+
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -35,7 +42,13 @@ pub(super) struct ProbeArgs {
 }
 
 #[derive(Subcommand)]
-enum ProbeCommand {}
+enum ProbeCommand {
+    Sharpness(sharpness::SharpnessArgs),
+    Line(line::LineArgs),
+    Surface(surface::SurfaceArgs),
+    LrFind(lr_find::LrFindArgs),
+    BatchFind(batch_find::BatchFindArgs),
+}
 
 /// What every instrument takes.
 #[derive(Args, Clone)]
@@ -164,6 +177,12 @@ impl Drop for Watching {
     }
 }
 
-pub(super) fn run(args: ProbeArgs, _global: &Global, _registry: &Registry) -> Result<Done> {
-    match args.command {}
+pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    match args.command {
+        ProbeCommand::Sharpness(args) => sharpness::run(args, global, registry),
+        ProbeCommand::Line(args) => line::run(args, global, registry),
+        ProbeCommand::Surface(args) => surface::run(args, global, registry),
+        ProbeCommand::LrFind(args) => lr_find::run(args, global, registry),
+        ProbeCommand::BatchFind(args) => batch_find::run(args, global, registry),
+    }
 }
