@@ -77,25 +77,23 @@ impl State {
 }
 
 impl<'a> Landscape<'a> {
-    /// The landscape over the first `examples` of the training part in a random order of the experiment's seed, or over all of it.
+    /// The landscape over `examples` of the training part, drawn by the experiment's seed; `None` or more than there are: all.
     ///
     /// # Errors
-    /// No examples, or more than there are.
+    /// No examples.
     pub fn new(experiment: &'a Experiment, statistics: Statistics, examples: Option<usize>) -> Result<Self, ProbeError> {
         let network = experiment.initial_model()?.network;
         let layout = state_dict(&network).into_iter().map(|(path, data)| (path, data.shape().to_vec())).collect();
         let (_, all) = experiment.indices(Which::Train);
         let train = match examples {
-            None => all.to_vec(),
-            Some(n) if n == 0 || n > all.len() => {
-                return Err(ProbeError::value("examples", n, format!("the training part has {}; take 1 to all of them", all.len())));
-            }
-            Some(n) => {
+            Some(0) => return Err(ProbeError::value("subset", 0, "at least one example is needed")),
+            Some(n) if n < all.len() => {
                 let order = experiment.key("landscape").permutation(all.len());
                 let mut some: Vec<u32> = order[..n].iter().map(|&i| all[i as usize]).collect();
                 some.sort_unstable();
                 some
             }
+            _ => all.to_vec(),
         };
         Ok(Landscape { experiment, network, layout, statistics, train })
     }

@@ -154,7 +154,7 @@ impl Line {
             (train, test)
         };
         let draw = |name: &str, title: &str, unit: &str, (train, test): (Vec<(f64, f64)>, Vec<(f64, f64)>)| {
-            let positive = train.iter().chain(&test).all(|p| p.1 > 0.0);
+            let positive = name == "line" && train.iter().chain(&test).all(|p| p.1 > 0.0);
             let scale = if positive { Scale::Log } else { Scale::Linear };
             let mut plot = Plot::new(name, title).x("α", Scale::Linear).y(unit, scale);
             plot = plot.line("train", train.clone()).points("train", train);

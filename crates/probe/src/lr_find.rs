@@ -201,16 +201,13 @@ impl LrFind {
         plot = plot.points("each batch", raw).line("smoothed", smooth);
         for (label, rate) in [("valley", self.valley), ("steepest", self.steepest), ("diverged", self.divergence)] {
             if let Some(rate) = rate {
-                plot = plot.guide_x(&format!("{label} {rate:.1e}"), rate);
+                plot = plot.guide_x(label, rate);
             }
         }
+        let rate = |label: &str, rate: Option<f64>| rate.map(|r| format!(" {label} at {r:.1e}.")).unwrap_or_default();
+        let found = [rate("Valley", self.valley), rate("Steepest", self.steepest), rate("Diverged", self.divergence)].concat();
         let end = if self.divergence.is_some() { "" } else { " It did not diverge." };
-        plot.caption(&format!(
-            "Batch {}, {} steps, seed {}; the rate grows by a constant factor each step.{end}",
-            self.batch_size,
-            self.points.len(),
-            self.seed
-        ))
-        .figure()
+        let caption = format!("Batch {}, {} steps, seed {}.{found}{end}", self.batch_size, self.points.len(), self.seed);
+        plot.caption(&caption).figure()
     }
 }

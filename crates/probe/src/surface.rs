@@ -91,7 +91,7 @@ impl Surface {
 }
 
 impl Surface {
-    /// Contour lines of the loss at levels of equal ratio, with the centre, the three points or the path.
+    /// Contour lines of the loss at round levels, with the centre, the three points or the path.
     pub fn figure(&self) -> Figure {
         let (x, y) = match self.plane.as_str() {
             "random" => ("first direction, in units of the filters' norms", "second direction"),
@@ -142,13 +142,23 @@ impl Surface {
         .figure()
     }
 
-    /// About a dozen levels of equal ratio between the least and the greatest loss, of equal difference if the least is not positive.
+    /// Round levels, in equal ratio where the loss is positive: as many of 1, 2 and 5 or 1 and 3 a decade, or whole decades, as make about a dozen.
     fn levels(&self) -> Vec<f64> {
-        let mut all: Vec<f64> = self.loss.iter().flatten().flatten().copied().collect();
-        all.sort_by(f64::total_cmp);
-        let (Some(&low), Some(&high)) = (all.first(), all.last()) else { return Vec::new() };
-        // Not the least and greatest themselves: a level there is a point.
-        let share = |k: usize| (f64::from(k as u32) + 0.5) / 12.0;
-        (0..12).map(|k| if low > 0.0 { low * (high / low).powf(share(k)) } else { low + (high - low) * share(k) }).collect()
+        let all = || self.loss.iter().flatten().flatten().copied();
+        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+        if !(low < high) {
+            return Vec::new();
+        }
+        // Within a decade and below 0 equal differences say more.
+        if low <= 0.0 || high < 10.0 * low {
+            return (0..12).map(|k| low + (high - low) * (f64::from(k) + 0.5) / 12.0).collect();
+        }
+        let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
+        let set = |marks: &[f64]| -> Vec<f64> {
+            let every = decades.clone().flat_map(|e| marks.iter().map(move |m| m * 10f64.powi(e)));
+            every.filter(|level| (low..high).contains(level)).collect()
+        };
+        let sets = [set(&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]), set(&[1.0, 2.0, 5.0]), set(&[1.0, 3.0]), set(&[1.0])];
+        sets.into_iter().find(|levels| levels.len() <= 14).unwrap_or_else(|| set(&[1.0]))
     }
 }
