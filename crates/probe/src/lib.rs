@@ -3,7 +3,10 @@
 //! Every instrument is algebra on the flat vector of parameters, with first-order gradients alone: it takes an [`Objective`], which is a closed form
 //! in the tests and a [`Subject`] (a network and some examples) in earnest.
 
+pub mod curvature;
 mod error;
+pub mod layers;
+pub mod noise;
 mod objective;
 mod record;
 mod subject;
