@@ -24,6 +24,9 @@ pub enum ReportError {
     /// A format's name is unknown.
     #[error("no export format `{0}`; there are html, svg, png, csv, jsonl, parquet and tensorboard")]
     Format(String),
+    /// A figure's file has a name that says no format.
+    #[error("a figure cannot be written to {0}: let its name end in .svg or .png")]
+    Extension(PathBuf),
     /// A figure or table could not be encoded.
     #[error("encoding {what}: {message}; this is a defect of largebatch-report, please report it")]
     Encode {

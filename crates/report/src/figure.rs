@@ -1,5 +1,9 @@
 //! A chart with its title, legend and axes.
 
+use std::path::Path;
+
+use crate::error::ReportError;
+use crate::export::png::Painter;
 use crate::scale::Scale;
 use crate::svg::{Anchor, COLOURS, Svg, escape, fit, px, width};
 use crate::theme;
@@ -22,6 +26,23 @@ impl Figure {
     /// The chart as an SVG file, for light and dark, with its caption below.
     pub fn svg(&self) -> String {
         self.file(&theme::style())
+    }
+
+    /// Writes the chart to a file: `.svg`, or `.png` in light colours at twice the size. Folders that are missing are made.
+    ///
+    /// # Errors
+    /// [`ReportError::Extension`] for another name, [`ReportError::Io`], [`ReportError::Encode`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
+        let path = path.as_ref();
+        let bytes = match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("svg") => self.svg().into_bytes(),
+            Some("png") => Painter::new().png(self, 2.0)?,
+            _ => return Err(ReportError::Extension(path.into())),
+        };
+        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(ReportError::io("creating", folder))?;
+        }
+        std::fs::write(path, bytes).map_err(ReportError::io("writing", path))
     }
 
     /// The chart as an SVG file in light colours alone, for a reader without media queries.
@@ -84,6 +105,17 @@ pub(crate) enum Key {
     Guide(String),
     /// A dotted line.
     Fit(String),
+    /// A series drawn in these forms.
+    Plain(usize, Parts, String),
+}
+
+/// What a series in a legend is drawn as.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Parts {
+    pub line: bool,
+    pub dashed: bool,
+    pub mark: bool,
+    pub band: bool,
 }
 
 /// A chart under construction: title, legend, then a plot area.
@@ -111,7 +143,7 @@ impl Frame {
         let (mut x, mut y) = (16.0, 43.0);
         for key in keys {
             let text = match key {
-                Key::Series(_, t) | Key::Hollow(_, t) | Key::Guide(t) | Key::Fit(t) => fit(t, 12.0, WIDTH - 60.0),
+                Key::Series(_, t) | Key::Hollow(_, t) | Key::Guide(t) | Key::Fit(t) | Key::Plain(_, _, t) => fit(t, 12.0, WIDTH - 60.0),
             };
             let room = 22.0 + width(&text, 12.0);
             if x + room > WIDTH - 8.0 && x > 16.0 {
@@ -130,6 +162,22 @@ impl Frame {
                 Key::Guide(_) | Key::Fit(_) => {
                     svg.raw(format_args!("<g>"));
                     svg.line(if matches!(key, Key::Guide(_)) { "gd" } else { "th gd" }, x - 6.0, y - 4.0, x + 10.0, y - 4.0);
+                }
+                Key::Plain(i, parts, _) => {
+                    svg.raw(format_args!("<g class=\"key\" data-s=\"{i}\">"));
+                    let (class, ends) = (i % COLOURS, [(x - 7.0, y - 4.0), (x + 11.0, y - 4.0)]);
+                    if parts.band {
+                        let corners = [(x - 7.0, y - 9.0), (x + 11.0, y - 9.0), (x + 11.0, y + 1.0), (x - 7.0, y + 1.0)];
+                        svg.polyline(&format!("bn f{class}"), "", corners);
+                    }
+                    if parts.line {
+                        svg.polyline(&format!("ln s{class}"), "", ends);
+                    } else if parts.dashed {
+                        svg.polyline(&format!("ln s{class}"), " stroke-dasharray=\"5 4\"", ends);
+                    }
+                    if parts.mark {
+                        svg.mark(*i, false, x + 2.0, y - 4.0, 4.2, &text);
+                    }
                 }
             }
             svg.text("t", Anchor::Start, x + 15.0, y, &text);

@@ -31,6 +31,7 @@ mod figures;
 mod format;
 mod html;
 mod number;
+pub mod plot;
 mod published;
 mod scale;
 mod setting;

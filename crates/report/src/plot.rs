@@ -1,0 +1,412 @@
+//! Charts of any numbers: what the report's own charts are drawn with, for probes, examples and programs of your own.
+//!
+//! ```
+//! use largebatch_report::plot::{Plot, Scale};
+//!
+//! let squares = [1.0, 2.0, 4.0, 8.0].map(|b| (b, 0.9 / b));
+//! let figure = Plot::new("variance", "Variance of the mini-batch gradient")
+//!     .x("batch size", Scale::Log)
+//!     .y("variance", Scale::Log)
+//!     .points("measured", squares)
+//!     .dashed("measured", [(1.0, 1.0), (8.0, 0.125)])
+//!     .guide_x("N", 6.0)
+//!     .caption("2,000 draws a point, seed 0; dashed: σ²/B.")
+//!     .figure();
+//! assert!(figure.svg().contains("batch size"));
+//! ```
+//!
+//! Series of the same label have one colour and one entry in the legend, so that a theory's curve can be drawn over its measurements; an empty label makes
+//! a series of its own that is not in the legend. Points that are not finite, or not above 0 on a logarithmic axis, are left out, and a line is broken there.
+
+mod contour;
+
+use crate::figure::{Figure, Frame, Key, Parts};
+use crate::number::significant;
+use crate::scale::{Scale as Axis, extent, tick_labels};
+use crate::svg::{Anchor, COLOURS, px, width};
+use crate::theme::heat;
+
+/// How an axis is divided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Scale {
+    /// Equal differences are equal lengths.
+    #[default]
+    Linear,
+    /// Equal ratios are equal lengths; values above 0 alone have a place.
+    Log,
+}
+
+/// What is drawn of a series.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Line,
+    Dashed,
+    Points,
+    Band,
+}
+
+#[derive(Clone, Debug)]
+struct Series {
+    label: String,
+    form: Form,
+    /// Of a band: there along the lower edge, back along the upper one.
+    points: Vec<(f64, f64)>,
+}
+
+#[derive(Clone, Debug)]
+struct Contour {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    /// `grid[j][i]` belongs to `x[i]`, `y[j]`.
+    grid: Vec<Vec<f64>>,
+    levels: Vec<f64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Side {
+    title: String,
+    scale: Scale,
+    range: Option<(f64, f64)>,
+    ticks: Option<Vec<f64>>,
+    names: Vec<String>,
+    guides: Vec<(String, f64)>,
+}
+
+impl Side {
+    /// The axis over these values, from one pixel to another.
+    fn axis(&self, values: impl Iterator<Item = f64>, pad: f64, from: f64, to: f64) -> Axis {
+        if !self.names.is_empty() {
+            return Axis::linear([-0.6, self.names.len() as f64 - 0.4], 0.0, from, to);
+        }
+        let (values, pad): (Vec<f64>, f64) = match self.range {
+            Some((low, high)) => (vec![low, high], 0.0),
+            None => (values.chain(self.guides.iter().map(|g| g.1)).collect(), pad),
+        };
+        match self.scale {
+            Scale::Linear => Axis::linear(values, pad, from, to),
+            Scale::Log => Axis::log(values, pad, from, to),
+        }
+    }
+
+    fn ticks(&self, axis: &Axis, count: usize) -> (Vec<f64>, Vec<String>) {
+        if !self.names.is_empty() {
+            return ((0..self.names.len()).map(|i| i as f64).collect(), self.names.clone());
+        }
+        match (&self.ticks, self.scale) {
+            (Some(ticks), _) => (ticks.clone(), ticks.iter().map(|t| significant(*t, 5)).collect()),
+            (None, Scale::Linear) => {
+                let ticks = axis.ticks(count);
+                let labels = tick_labels(&ticks, 1.0);
+                (ticks, labels)
+            }
+            (None, Scale::Log) => {
+                let ticks = axis.ticks(count);
+                let labels = ticks.iter().map(|t| significant(*t, 3)).collect();
+                (ticks, labels)
+            }
+        }
+    }
+
+    fn shows(&self, value: f64) -> bool {
+        value.is_finite() && (self.scale == Scale::Linear || value > 0.0)
+    }
+}
+
+/// A chart under construction, see [the module](self).
+#[derive(Clone, Debug)]
+pub struct Plot {
+    name: String,
+    title: String,
+    caption: String,
+    x: Side,
+    y: Side,
+    height: f64,
+    series: Vec<Series>,
+    contour: Option<Contour>,
+}
+
+impl Plot {
+    /// A chart without data. `name` is its file's stem.
+    pub fn new(name: &str, title: &str) -> Plot {
+        let (x, y) = (Side::default(), Side::default());
+        Plot { name: name.into(), title: title.into(), caption: String::new(), x, y, height: 240.0, series: Vec::new(), contour: None }
+    }
+
+    /// The horizontal axis.
+    pub fn x(mut self, title: &str, scale: Scale) -> Plot {
+        (self.x.title, self.x.scale) = (title.into(), scale);
+        self
+    }
+
+    /// The vertical axis.
+    pub fn y(mut self, title: &str, scale: Scale) -> Plot {
+        (self.y.title, self.y.scale) = (title.into(), scale);
+        self
+    }
+
+    /// The ends of the horizontal axis. Without it they come from the data.
+    pub fn x_range(mut self, low: f64, high: f64) -> Plot {
+        self.x.range = Some((low, high));
+        self
+    }
+
+    /// The ends of the vertical axis; what lies beyond is cut off.
+    pub fn y_range(mut self, low: f64, high: f64) -> Plot {
+        self.y.range = Some((low, high));
+        self
+    }
+
+    /// Where the horizontal axis has its marks, such as the batch sizes that were measured.
+    pub fn x_ticks(mut self, ticks: impl IntoIterator<Item = f64>) -> Plot {
+        self.x.ticks = Some(ticks.into_iter().collect());
+        self
+    }
+
+    /// Names in place of a vertical axis, the first at the top: a point with y = i stands in the row of name i. Layers, for example.
+    pub fn y_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Plot {
+        self.y.names = names.into_iter().map(Into::into).collect();
+        self.height = (22.0 * self.y.names.len() as f64).max(80.0);
+        self
+    }
+
+    /// The height of the plot area in pixels; its width is about 410. Default 240.
+    pub fn height(mut self, height: f64) -> Plot {
+        self.height = if height.is_finite() { height.clamp(40.0, 2000.0) } else { self.height };
+        self
+    }
+
+    /// A line through points.
+    pub fn line(self, label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
+        self.add(label, Form::Line, points.into_iter().collect())
+    }
+
+    /// A dashed line through points: what a theory says, usually.
+    pub fn dashed(self, label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
+        self.add(label, Form::Dashed, points.into_iter().collect())
+    }
+
+    /// A mark at each point.
+    pub fn points(self, label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
+        self.add(label, Form::Points, points.into_iter().collect())
+    }
+
+    /// A band between `(x, low, high)`.
+    pub fn band(self, label: &str, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Plot {
+        let edges: Vec<_> = edges.into_iter().filter(|e| self.x.shows(e.0) && self.y.shows(e.1) && self.y.shows(e.2)).collect();
+        let points = edges.iter().map(|e| (e.0, e.1)).chain(edges.iter().rev().map(|e| (e.0, e.2))).collect();
+        self.add(label, Form::Band, points)
+    }
+
+    fn add(mut self, label: &str, form: Form, points: Vec<(f64, f64)>) -> Plot {
+        self.series.push(Series { label: label.into(), form, points });
+        self
+    }
+
+    /// A dashed upright line with its label. A value that is not finite draws nothing.
+    pub fn guide_x(mut self, label: &str, value: f64) -> Plot {
+        if value.is_finite() {
+            self.x.guides.push((label.into(), value));
+        }
+        self
+    }
+
+    /// A dashed level line with its label. A value that is not finite draws nothing.
+    pub fn guide_y(mut self, label: &str, value: f64) -> Plot {
+        if value.is_finite() {
+            self.y.guides.push((label.into(), value));
+        }
+        self
+    }
+
+    /// Contour lines of a surface, by marching squares: `grid[j][i]` is its value at `x[i]`, `y[j]`. Lines are labelled with their level and coloured by it,
+    /// dark for the lowest; series are drawn over them. Cells with a corner that is not finite are left out. `x` and `y` must grow.
+    pub fn contour(
+        mut self,
+        x: impl IntoIterator<Item = f64>,
+        y: impl IntoIterator<Item = f64>,
+        grid: impl IntoIterator<Item = Vec<f64>>,
+        levels: impl IntoIterator<Item = f64>,
+    ) -> Plot {
+        self.contour = Some(Contour {
+            x: x.into_iter().collect(),
+            y: y.into_iter().collect(),
+            grid: grid.into_iter().collect(),
+            levels: levels.into_iter().filter(|l| l.is_finite()).collect(),
+        });
+        self
+    }
+
+    /// How to read it: n, seeds, intervals, device.
+    pub fn caption(mut self, caption: &str) -> Plot {
+        self.caption = caption.into();
+        self
+    }
+
+    /// The chart.
+    pub fn figure(self) -> Figure {
+        let colours = self.colours();
+        let place = |side: &Side, of: fn(&(f64, f64)) -> f64, grid: &[f64]| -> Vec<f64> {
+            let both = self.series.iter().flat_map(|s| &s.points).filter(|p| self.x.shows(p.0) && self.y.shows(p.1));
+            both.map(of).chain(grid.iter().copied()).filter(|v| side.shows(*v)).collect()
+        };
+        let (grid_x, grid_y) = self.contour.as_ref().map_or((&[][..], &[][..]), |c| (&c.x, &c.y));
+        let ys = place(&self.y, |p| p.1, grid_y);
+        // Its labels say how much room they need; where the area lies does not change them.
+        let trial = self.y.axis(ys.iter().copied(), self.pad(), self.height, 0.0);
+        let left = self.y.ticks(&trial, 5).1.iter().map(|l| width(l, 12.0)).fold(40.0, f64::max).min(170.0) + 18.0;
+        let mut frame = Frame::new(&self.name, &self.title, &self.keys(&colours), left, self.height);
+        let (x, y) = self.axes(&mut frame, place(&self.x, |p| p.0, grid_x), ys);
+        frame.clip();
+        if let Some(contour) = &self.contour {
+            contour.draw(&mut frame, &x, &y);
+        }
+        self.guides(&mut frame, &x, &y);
+        for form in [Form::Band, Form::Line, Form::Dashed, Form::Points] {
+            for (s, colour) in self.series.iter().zip(&colours).filter(|(s, _)| s.form == form) {
+                frame.series(*colour);
+                self.draw(&mut frame, s, *colour, &x, &y);
+                frame.end();
+            }
+        }
+        frame.end();
+        let mut caption = self.caption.clone();
+        if self.series.iter().all(|s| s.points.iter().all(|p| !self.x.shows(p.0) || !self.y.shows(p.1))) && self.contour.is_none() {
+            let (x, y) = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
+            frame.svg.text("m", Anchor::Middle, x, y, "no data");
+            caption = format!("{caption} No point has a place on these axes.").trim_start().into();
+        }
+        frame.finish(caption)
+    }
+
+    /// The margin of an axis, as a part of it; a surface reaches to the edge.
+    fn pad(&self) -> f64 {
+        if self.contour.is_some() { 0.0 } else { 0.04 }
+    }
+
+    /// The axes with their marks.
+    fn axes(&self, frame: &mut Frame, xs: Vec<f64>, ys: Vec<f64>) -> (Axis, Axis) {
+        let x = self.x.axis(xs.into_iter(), self.pad(), frame.left, frame.right);
+        // The first of the names stands at the top.
+        let (from, to) = if self.y.names.is_empty() { (frame.bottom, frame.top) } else { (frame.top, frame.bottom) };
+        let y = self.y.axis(ys.into_iter(), self.pad(), from, to);
+        let (ticks, labels) = self.y.ticks(&y, 5);
+        let inside: Vec<usize> = (0..ticks.len()).filter(|i| (frame.top - 1.0..=frame.bottom + 1.0).contains(&y.at(ticks[*i]))).collect();
+        let (ticks, labels): (Vec<f64>, Vec<String>) = inside.iter().map(|i| (ticks[*i], labels[*i].clone())).unzip();
+        frame.y_axis(&y, &ticks, &labels, &self.y.title);
+        let (ticks, labels) = self.x.ticks(&x, 6);
+        frame.x_axis(&x, &ticks, &labels, &self.x.title);
+        (x, y)
+    }
+
+    /// The colour of each series: that of the first with its label.
+    fn colours(&self) -> Vec<usize> {
+        let mut labels: Vec<&str> = Vec::new();
+        let mut colours = Vec::new();
+        for s in &self.series {
+            let known = labels.iter().position(|l| *l == s.label && !l.is_empty());
+            colours.push(known.unwrap_or(labels.len()));
+            if known.is_none() {
+                labels.push(&s.label);
+            }
+        }
+        colours
+    }
+
+    /// The legend: an entry for each label, with all the forms that it is drawn in.
+    fn keys(&self, colours: &[usize]) -> Vec<Key> {
+        let mut keys: Vec<(usize, Parts, String)> = Vec::new();
+        for (s, colour) in self.series.iter().zip(colours).filter(|(s, _)| !s.label.is_empty()) {
+            if keys.iter().all(|k| k.0 != *colour) {
+                keys.push((*colour, Parts::default(), s.label.clone()));
+            }
+            if let Some((_, parts, _)) = keys.iter_mut().find(|k| k.0 == *colour) {
+                match s.form {
+                    Form::Line => parts.line = true,
+                    Form::Dashed => parts.dashed = true,
+                    Form::Points => parts.mark = true,
+                    Form::Band => parts.band = true,
+                }
+            }
+        }
+        keys.into_iter().map(|(colour, parts, text)| Key::Plain(colour, parts, text)).collect()
+    }
+
+    fn draw(&self, frame: &mut Frame, s: &Series, colour: usize, x: &Axis, y: &Axis) {
+        let at = |p: &(f64, f64)| if self.x.shows(p.0) && self.y.shows(p.1) { (x.at(p.0), y.at(p.1)) } else { (f64::NAN, f64::NAN) };
+        let class = colour % COLOURS;
+        match s.form {
+            Form::Line => frame.svg.polyline(&format!("ln s{class}"), "", s.points.iter().map(at)),
+            Form::Dashed => frame.svg.polyline(&format!("ln s{class}"), " stroke-dasharray=\"5 5\"", s.points.iter().map(at)),
+            Form::Band => frame.svg.polyline(&format!("bn f{class}"), "", s.points.iter().map(at)),
+            Form::Points => {
+                let radius = if s.points.len() > 60 { 2.4 } else { 4.2 };
+                for (p, (px, py)) in s.points.iter().map(|p| (p, at(p))).filter(|(_, q)| q.0.is_finite() && q.1.is_finite()) {
+                    let row = self.y.names.get(p.1.round().max(0.0) as usize).cloned().unwrap_or_else(|| significant(p.1, 4));
+                    frame.svg.mark(colour, false, px, py, radius, &format!("{}: {}, {row}", s.label, significant(p.0, 4)));
+                }
+            }
+        }
+    }
+
+    fn guides(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
+        let (left, right, top, bottom) = (frame.left, frame.right, frame.top, frame.bottom);
+        for (i, (label, value)) in self.x.guides.iter().filter(|g| self.x.shows(g.1)).enumerate() {
+            let at = x.at(*value);
+            frame.svg.line("gd", at, top, at, bottom);
+            let (anchor, shift) = if at + 6.0 + width(label, 12.0) < right { (Anchor::Start, 5.0) } else { (Anchor::End, -5.0) };
+            frame.svg.text("m", anchor, at + shift, top + 13.0 + 15.0 * (i % 3) as f64, label);
+        }
+        for (label, value) in self.y.guides.iter().filter(|g| self.y.shows(g.1)) {
+            let at = y.at(*value);
+            frame.svg.line("gd", left, at, right, at);
+            let above = if at - top > 16.0 { -5.0 } else { 14.0 };
+            frame.svg.text("m", Anchor::End, right - 4.0, at + above, label);
+        }
+    }
+}
+
+impl Contour {
+    /// The lines, and on each level's longest one its label.
+    fn draw(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
+        let (xs, ys): (Vec<f64>, Vec<f64>) = (self.x.iter().map(|v| x.at(*v)).collect(), self.y.iter().map(|v| y.at(*v)).collect());
+        let (low, high) = extent(self.levels.iter().copied()).unwrap_or((0.0, 1.0));
+        let positive = low > 0.0 && high > 20.0 * low;
+        let share = |level: f64| match (positive, high > low) {
+            (_, false) => 0.0,
+            (true, _) => (level / low).ln() / (high / low).ln(),
+            (false, _) => (level - low) / (high - low),
+        };
+        let mut labels: Vec<(f64, f64, String)> = Vec::new();
+        for level in &self.levels {
+            // The ends of the colours cannot be seen on a white or on a dark ground.
+            let [r, g, b] = heat(0.25 + 0.5 * share(*level));
+            let lines = contour::lines(&xs, &ys, &self.grid, *level);
+            let style = format!(" style=\"stroke:#{r:02x}{g:02x}{b:02x};stroke-width:1.1\"");
+            for line in &lines {
+                frame.svg.polyline("", &style, line.iter().copied());
+            }
+            let inside = |p: &&(f64, f64)| {
+                p.0 > frame.left + 24.0 && p.0 < frame.right - 24.0 && p.1 > frame.top + 10.0 && p.1 < frame.bottom - 10.0
+            };
+            let text = significant(*level, 3);
+            let free = |p: &&(f64, f64)| labels.iter().all(|l| (l.0 - p.0).abs() > 40.0 || (l.1 - p.1).abs() > 14.0);
+            if let Some(line) = lines.iter().filter(|l| contour::length(l) > 60.0).max_by_key(|l| contour::length(l) as u64) {
+                let middle = line.len() / 2;
+                let outwards = (0..line.len()).map(|k| if k % 2 == 0 { middle + k / 2 } else { middle.wrapping_sub(k / 2 + 1) });
+                if let Some(p) = outwards.filter_map(|k| line.get(k)).filter(inside).find(free) {
+                    labels.push((p.0, p.1, text));
+                }
+            }
+        }
+        for (x, y, text) in &labels {
+            let w = width(text, 11.0) + 4.0;
+            frame.svg.raw(format_args!(
+                "<rect class=\"bg\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"13\"/>",
+                px(x - w / 2.0),
+                px(y - 6.5),
+                px(w)
+            ));
+            frame.svg.text("m sm", Anchor::Middle, *x, y + 4.0, text);
+        }
+    }
+}
