@@ -4,13 +4,16 @@
 //! in the tests and a [`Subject`] (a network and some examples) in earnest.
 
 pub mod batch_find;
+pub mod curvature;
 mod error;
 pub mod landscape;
+pub mod layers;
 pub mod lbfgsb;
 pub mod line;
 mod line_search;
 pub mod lr_find;
 mod memory;
+pub mod noise;
 mod objective;
 pub mod plane;
 pub mod rates;
