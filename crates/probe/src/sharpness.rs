@@ -74,9 +74,11 @@ pub const ITERATIONS: usize = 10;
 /// φ(ε, A) = 100 · (max_{y ∈ C} f(x + A y) − f(x)) / (1 + f(x)), C = {y : |y_i| ≤ ε (|(A⁺x)_i| + 1)},
 ///
 /// with A = I for [`Space::Full`], or n × p of random signs. As in the paper the maximum is that of `iterations` = 10 iterations of L-BFGS-B from y = 0: a lower
-/// bound, which more iterations raise. Nothing stops it earlier but a gradient of zero, at which it reports 0.
+/// bound, which more iterations raise. What stops it earlier is a corner of the box, a gradient of zero (of which it reports 0), or three evaluations an iteration
+/// on average. The paper does not say how A's entries are drawn; with signs A y moves each weight by up to p ε (|y_j| + 1), so that the random box is not part of
+/// the full one and the two numbers do not compare with each other.
 ///
-/// Cost: one gradient evaluation, and one to two an iteration.
+/// Cost: one gradient evaluation, and one to three an iteration.
 ///
 /// # Errors
 /// ε that is not positive and finite, more directions than parameters or none, a loss that is not finite, and the objective's own errors.
@@ -123,7 +125,7 @@ pub fn keskar(
         };
         Ok((-loss, gradient.into_iter().map(|g| -g).collect()))
     };
-    let method = LbfgsB { iterations, gradient: 0.0, decrease: 0.0, ..LbfgsB::default() };
+    let method = LbfgsB { iterations, evaluations: 3 * iterations, gradient: 0.0, decrease: 0.0, ..LbfgsB::default() };
     let minimum = method.minimize(negated, &vec![0.0; upper.len()], [&lower, &upper], watch).map_err(|e| match e {
         LbfgsBError::Function(e) => e,
         LbfgsBError::Start { value } => ProbeError::NotFinite { what: "loss or its gradient", value: -value },

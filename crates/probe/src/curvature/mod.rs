@@ -84,17 +84,21 @@ pub struct Curvature {
 /// # Errors
 /// Options out of range; what the model refuses.
 pub fn curvature(
-    objective: &mut impl Objective, w: &[f64], options: &CurvatureOptions, watch: Watch,
+    objective: &mut impl Objective,
+    w: &[f64],
+    options: &CurvatureOptions,
+    watch: Watch,
 ) -> Result<(Curvature, bool), ProbeError> {
     let d = objective.dim();
     let key = Key::new(options.seed).word("curvature");
     let all = options.gradients(d);
     let mut hessian = Hessian::new(objective, w);
     let (mut before, mut goes_on) = (0, true);
-    let eigen = largest(&mut hessian, options.top.min(d), gaussian(d, key.word("start")), options.tolerance, options.most, &mut |done, _| {
-        goes_on = watch(2 * done, all);
-        goes_on
-    })?;
+    let eigen =
+        largest(&mut hessian, options.top.min(d), gaussian(d, key.word("start")), options.tolerance, options.most, &mut |done, _| {
+            goes_on = watch(2 * done, all);
+            goes_on
+        })?;
     before += 2 * eigen.products;
     let lambda_max = eigen.values.first().copied().unwrap_or(f64::NAN);
     let mut found = Curvature {

@@ -111,7 +111,11 @@ fn sizes(n: usize) -> Vec<usize> {
 /// # Errors
 /// Fewer than two examples: one has no variance. What the model refuses.
 pub fn noise(
-    objective: &mut impl Examples, w: &[f64], layers: &[Layer], options: &NoiseOptions, watch: Watch,
+    objective: &mut impl Examples,
+    w: &[f64],
+    layers: &[Layer],
+    options: &NoiseOptions,
+    watch: Watch,
 ) -> Result<(Noise, bool), ProbeError> {
     let (n, d) = (objective.count(), objective.dim());
     if n < 2 {
@@ -119,7 +123,11 @@ pub fn noise(
     }
     if options.batch == 0 || options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
         let value = format!("{} x {}", options.micro.0, options.micro.1);
-        return Err(ProbeError::value("micro", value, "the unbiased estimator compares two batch sizes: at least 2 micro-batches of at least 1 example"));
+        return Err(ProbeError::value(
+            "micro",
+            value,
+            "the unbiased estimator compares two batch sizes: at least 2 micro-batches of at least 1 example",
+        ));
     }
     let key = Key::new(options.seed).word("noise");
     let all = options.passes(n);
@@ -178,11 +186,14 @@ pub fn noise(
             let mut others = Vec::new();
             let along = if replace { &mut along } else { &mut others };
             let sizes = sizes(n);
-            let (sweep, on) =
-                sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
+            let (sweep, on) = sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
             done += (sizes.iter().sum::<usize>() * options.replicates) as u64;
             goes_on = on;
-            if replace { found.with_replacement = Some(sweep) } else { found.without_replacement = Some(sweep) }
+            if replace {
+                found.with_replacement = Some(sweep)
+            } else {
+                found.without_replacement = Some(sweep)
+            }
             if !goes_on {
                 break;
             }
