@@ -50,7 +50,10 @@ pub fn density(operator: &mut impl Operator, probes: usize, steps: usize, key: K
 /// # Errors
 /// No vectors or steps; the operator's.
 pub fn quadrature(
-    operator: &mut impl Operator, starts: impl ExactSizeIterator<Item = Vec<f64>>, steps: usize, watch: Watch,
+    operator: &mut impl Operator,
+    starts: impl ExactSizeIterator<Item = Vec<f64>>,
+    steps: usize,
+    watch: Watch,
 ) -> Result<Density, ProbeError> {
     if starts.len() == 0 || steps == 0 {
         return Err(ProbeError::value("density", starts.len().min(steps), "at least one vector and one step are needed"));

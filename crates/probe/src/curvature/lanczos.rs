@@ -81,7 +81,12 @@ pub struct Eigen {
 /// # Errors
 /// `k` = 0 or above d; the operator's.
 pub fn largest(
-    operator: &mut impl Operator, k: usize, start: Vec<f64>, tolerance: f64, most: usize, watch: Watch,
+    operator: &mut impl Operator,
+    k: usize,
+    start: Vec<f64>,
+    tolerance: f64,
+    most: usize,
+    watch: Watch,
 ) -> Result<Eigen, ProbeError> {
     if k == 0 || k > operator.dim() {
         return Err(ProbeError::value("top", k, format!("there are {} eigenvalues; ask for 1 to that many", operator.dim())));

@@ -11,6 +11,8 @@ pub use pair::{PairNoise, Pairs, pair};
 pub use ratio::Interval;
 pub use sweep::{BatchPoint, Bias, Sweep};
 
+use largebatch_report::plot::{Plot, Scale as Axis};
+
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
 
@@ -111,7 +113,11 @@ fn sizes(n: usize) -> Vec<usize> {
 /// # Errors
 /// Fewer than two examples: one has no variance. What the model refuses.
 pub fn noise(
-    objective: &mut impl Examples, w: &[f64], layers: &[Layer], options: &NoiseOptions, watch: Watch,
+    objective: &mut impl Examples,
+    w: &[f64],
+    layers: &[Layer],
+    options: &NoiseOptions,
+    watch: Watch,
 ) -> Result<(Noise, bool), ProbeError> {
     let (n, d) = (objective.count(), objective.dim());
     if n < 2 {
@@ -119,7 +125,11 @@ pub fn noise(
     }
     if options.batch == 0 || options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
         let value = format!("{} x {}", options.micro.0, options.micro.1);
-        return Err(ProbeError::value("micro", value, "the unbiased estimator compares two batch sizes: at least 2 micro-batches of at least 1 example"));
+        return Err(ProbeError::value(
+            "micro",
+            value,
+            "the unbiased estimator compares two batch sizes: at least 2 micro-batches of at least 1 example",
+        ));
     }
     let key = Key::new(options.seed).word("noise");
     let all = options.passes(n);
@@ -178,11 +188,14 @@ pub fn noise(
             let mut others = Vec::new();
             let along = if replace { &mut along } else { &mut others };
             let sizes = sizes(n);
-            let (sweep, on) =
-                sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
+            let (sweep, on) = sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
             done += (sizes.iter().sum::<usize>() * options.replicates) as u64;
             goes_on = on;
-            if replace { found.with_replacement = Some(sweep) } else { found.without_replacement = Some(sweep) }
+            if replace {
+                found.with_replacement = Some(sweep)
+            } else {
+                found.without_replacement = Some(sweep)
+            }
             if !goes_on {
                 break;
             }
@@ -278,4 +291,25 @@ fn jackknife(sums: &[Vec<f64>], squares: &[(f64, usize)], gradient: &[f64]) -> (
         })
         .collect();
     (value, ratio::fieller(&pseudo))
+}
+
+impl Noise {
+    /// Variance against the batch as a chart, with theory's curves and the predicted critical batch.
+    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+        let mut plot =
+            Plot::new("noise", "Variance of the mini-batch gradient").x("batch size B", Axis::Log).y("mean of |g_B − G|²", Axis::Log);
+        for (label, sweep) in [("with replacement", &self.with_replacement), ("without", &self.without_replacement)] {
+            let Some(sweep) = sweep else { continue };
+            let label = match sweep.exponent.zip(sweep.exponent_error) {
+                Some((p, e)) => format!("{label}: B^{p:.3} ± {e:.3}"),
+                None => label.into(),
+            };
+            plot = plot.points(&label, sweep.points.iter().map(|p| (p.batch as f64, p.variance)));
+            plot = plot.dashed(&label, sweep.points.iter().map(|p| (p.batch as f64, p.predicted)));
+        }
+        if let Some(b) = self.b_simple {
+            plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
+        }
+        plot.guide_y("|G|²", self.gradient_square).caption(caption).figure()
+    }
 }

@@ -63,8 +63,14 @@ fn draw(n: usize, batch: usize, replace: bool, key: Key) -> Vec<usize> {
 
 /// `replicates` batches of each size; returns false if it was interrupted. Biases along the gradient are added to `along`.
 pub(super) fn sweep(
-    objective: &mut impl Examples, population: &Population<'_>, sizes: &[usize], replicates: usize, replace: bool, key: Key,
-    along: &mut Vec<f64>, watch: Watch,
+    objective: &mut impl Examples,
+    population: &Population<'_>,
+    sizes: &[usize],
+    replicates: usize,
+    replace: bool,
+    key: Key,
+    along: &mut Vec<f64>,
+    watch: Watch,
 ) -> Result<(Sweep, bool), ProbeError> {
     let n = objective.count();
     let square = dot(population.gradient, population.gradient);

@@ -15,6 +15,10 @@ use serde::Serialize;
 use super::progress::bar;
 use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
 
+mod curvature;
+mod layers;
+mod noise;
+
 const EXAMPLES: &str = "\
 Examples:
   largebatch train --dataset digits --model mlp --out runs/a
@@ -35,7 +39,11 @@ pub(super) struct ProbeArgs {
 }
 
 #[derive(Subcommand)]
-enum ProbeCommand {}
+enum ProbeCommand {
+    Layers(layers::LayersArgs),
+    Noise(noise::NoiseArgs),
+    Curvature(curvature::CurvatureArgs),
+}
 
 /// What every instrument takes.
 #[derive(Args, Clone)]
@@ -98,18 +106,30 @@ impl Common {
         Ok(run.subject(which, Subset { size, seed: self.seed })?)
     }
 
-    /// Writes NAME.json and NAME.svg, prints the object or the summary, and says how the program ends.
-    fn finish<T: Serialize>(&self, run: &Run, record: &Record<T>, figure: &str, summary: &str, global: &Global) -> Result<Done> {
+    /// Writes NAME.json and the figures (file's stem and SVG), prints the object or the summary, and says how the program ends.
+    fn finish<T: Serialize>(
+        &self,
+        run: &Run,
+        record: &Record<T>,
+        figures: &[(String, String)],
+        summary: &str,
+        global: &Global,
+    ) -> Result<Done> {
         use std::io::Write as _;
         let folder = self.out.clone().unwrap_or_else(|| run.folder.join("probe"));
         std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
-        let path = |end: &str| folder.join(format!("{}.{end}", record.probe));
-        write_whole(&path("json"), &serde_json::to_vec_pretty(record)?)?;
-        write_whole(&path("svg"), figure.as_bytes())?;
+        let path = |stem: &str, end: &str| folder.join(format!("{stem}.{end}"));
+        let mut written = vec![path(&record.probe, "json")];
+        write_whole(&written[0], &serde_json::to_vec_pretty(record)?)?;
+        for (stem, svg) in figures {
+            written.push(path(stem, "svg"));
+            write_whole(&path(stem, "svg"), svg.as_bytes())?;
+        }
         if self.json {
             print_json(record)?;
         } else if !global.quiet {
-            writeln!(std::io::stdout(), "{summary}\n{} and {}", path("json").display(), path("svg").display())?;
+            let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+            writeln!(std::io::stdout(), "{summary}\nwritten: {}", written.join(", "))?;
         }
         if !record.complete {
             say("interrupted: the result is of what was measured until then");
@@ -164,6 +184,10 @@ impl Drop for Watching {
     }
 }
 
-pub(super) fn run(args: ProbeArgs, _global: &Global, _registry: &Registry) -> Result<Done> {
-    match args.command {}
+pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    match args.command {
+        ProbeCommand::Layers(args) => layers::run(args, global, registry),
+        ProbeCommand::Noise(args) => noise::run(args, global, registry),
+        ProbeCommand::Curvature(args) => curvature::run(args, global, registry),
+    }
 }
