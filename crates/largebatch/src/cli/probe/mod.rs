@@ -1,12 +1,5 @@
 //! `largebatch probe`: one file an instrument.
 
-mod batch_find;
-mod line;
-mod lr_find;
-mod results;
-mod sharpness;
-mod surface;
-
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -22,6 +15,16 @@ use serde::Serialize;
 use super::progress::bar;
 use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
 
+mod batch_find;
+mod curvature;
+mod layers;
+mod line;
+mod lr_find;
+mod noise;
+mod results;
+mod sharpness;
+mod surface;
+
 const EXAMPLES: &str = "\
 Examples:
   largebatch train --dataset digits --model mlp --out runs/a
@@ -29,11 +32,17 @@ Examples:
   largebatch probe noise runs/a --json
   largebatch probe curvature runs/a --subset all
   largebatch probe curvature runs/a/checkpoints/step-1000 --subset 500
+  largebatch probe sharpness runs/a
+  largebatch probe line runs/small-batch runs/large-batch --test
+  largebatch probe surface runs/a --path
+  largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb
+  largebatch probe batch-find runs/a
 
-Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. All compute with dropout off, batch norm frozen at its running statistics and no
-augmentation, in f64 on the CPU devices. A long one tells its cost first; Ctrl-C ends it with what it has.";
+Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long one tells its cost first; Ctrl-C ends it with what it has. Those that stand on
+gradients of one run (layers, noise, curvature, sharpness) compute with dropout off, batch norm frozen at its running statistics and no
+augmentation, in f64 on the CPU devices.";
 
-/// Question a trained network: layer ratios, gradient noise, curvature
+/// Question a trained network: layers, gradient noise, curvature, sharpness, line, surface; find a rate and a batch size
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProbeArgs {
@@ -43,6 +52,9 @@ pub(super) struct ProbeArgs {
 
 #[derive(Subcommand)]
 enum ProbeCommand {
+    Layers(layers::LayersArgs),
+    Noise(noise::NoiseArgs),
+    Curvature(curvature::CurvatureArgs),
     Sharpness(sharpness::SharpnessArgs),
     Line(line::LineArgs),
     Surface(surface::SurfaceArgs),
@@ -111,18 +123,30 @@ impl Common {
         Ok(run.subject(which, Subset { size, seed: self.seed })?)
     }
 
-    /// Writes NAME.json and NAME.svg, prints the object or the summary, and says how the program ends.
-    fn finish<T: Serialize>(&self, run: &Run, record: &Record<T>, figure: &str, summary: &str, global: &Global) -> Result<Done> {
+    /// Writes NAME.json and the figures (file's stem and SVG), prints the object or the summary, and says how the program ends.
+    fn finish<T: Serialize>(
+        &self,
+        run: &Run,
+        record: &Record<T>,
+        figures: &[(String, String)],
+        summary: &str,
+        global: &Global,
+    ) -> Result<Done> {
         use std::io::Write as _;
         let folder = self.out.clone().unwrap_or_else(|| run.folder.join("probe"));
         std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
-        let path = |end: &str| folder.join(format!("{}.{end}", record.probe));
-        write_whole(&path("json"), &serde_json::to_vec_pretty(record)?)?;
-        write_whole(&path("svg"), figure.as_bytes())?;
+        let path = |stem: &str, end: &str| folder.join(format!("{stem}.{end}"));
+        let mut written = vec![path(&record.probe, "json")];
+        write_whole(&written[0], &serde_json::to_vec_pretty(record)?)?;
+        for (stem, svg) in figures {
+            written.push(path(stem, "svg"));
+            write_whole(&path(stem, "svg"), svg.as_bytes())?;
+        }
         if self.json {
             print_json(record)?;
         } else if !global.quiet {
-            writeln!(std::io::stdout(), "{summary}\n{} and {}", path("json").display(), path("svg").display())?;
+            let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+            writeln!(std::io::stdout(), "{summary}\nwritten: {}", written.join(", "))?;
         }
         if !record.complete {
             say("interrupted: the result is of what was measured until then");
@@ -179,6 +203,9 @@ impl Drop for Watching {
 
 pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
     match args.command {
+        ProbeCommand::Layers(args) => layers::run(args, global, registry),
+        ProbeCommand::Noise(args) => noise::run(args, global, registry),
+        ProbeCommand::Curvature(args) => curvature::run(args, global, registry),
         ProbeCommand::Sharpness(args) => sharpness::run(args, global, registry),
         ProbeCommand::Line(args) => line::run(args, global, registry),
         ProbeCommand::Surface(args) => surface::run(args, global, registry),
