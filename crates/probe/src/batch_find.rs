@@ -191,8 +191,10 @@ impl BatchFind {
     /// Examples a second against the batch size, with the knee, the largest that fits and the noise scale.
     pub fn figure(&self) -> Figure {
         let speed: Vec<(f64, f64)> = self.points.iter().map(|p| (p.batch_size as f64, p.examples_per_second)).collect();
-        let mut plot =
-            Plot::new("batch-find", &format!("Speed: {}", self.what)).x("batch size", Scale::Log).y("examples a second", Scale::Log);
+        let mut plot = Plot::new("batch-find", &format!("Speed: {}", self.what))
+            .x("batch size", Scale::Log)
+            .y("examples a second", Scale::Log)
+            .x_ticks(speed.iter().map(|p| p.0));
         if let Some(first) = speed.first() {
             let last = speed.last().unwrap_or(first);
             plot = plot.dashed("time of a step constant", [(first.0, first.1), (last.0, first.1 * last.0 / first.0)]);

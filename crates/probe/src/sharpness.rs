@@ -58,6 +58,8 @@ impl Keskar {
 /// All of a run's sharpness; what was not measured is absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Sharpness {
+    /// Whether batch norm took the statistics of each batch, as in training, or was frozen; `null` without batch norm.
+    pub batch_statistics: Option<bool>,
     /// Keskar's, for each ε and space.
     pub boxes: Vec<Keskar>,
     /// Within SAM's ball.
@@ -274,6 +276,11 @@ impl Sharpness {
             b.as_ref().map(|b| format!(" {name} of radius {}: the loss rises by {:.4}.", b.radius, b.rise)).unwrap_or_default()
         };
         let text = "φ = 100 (max f − f(x)) / (1 + f(x)) over |y_i| ≤ ε (|x_i| + 1), the maximum that L-BFGS-B finds (Keskar et al. 2017).";
-        plot.caption(&format!("{text}{}{}", ball("SAM's ball", &self.ball), ball("Adaptive ball", &self.adaptive))).figure()
+        let statistics = match self.batch_statistics {
+            None => "",
+            Some(true) => " Batch norm by each batch's statistics.",
+            Some(false) => " Batch norm frozen.",
+        };
+        plot.caption(&format!("{text}{statistics}{}{}", ball("SAM's ball", &self.ball), ball("Adaptive ball", &self.adaptive))).figure()
     }
 }

@@ -185,6 +185,7 @@ pub struct Subject<'a> {
     kept: Vec<Batch>,
     gradients: u64,
     passes: u64,
+    batch_statistics: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -218,6 +219,7 @@ impl<'a> Subject<'a> {
             kept: Vec::new(),
             gradients: 0,
             passes: 0,
+            batch_statistics: false,
         })
     }
 
@@ -260,6 +262,12 @@ impl<'a> Subject<'a> {
     /// Whether everything is computed in f64.
     pub fn is_double(&self) -> bool {
         self.dtype == DType::F64
+    }
+
+    /// From now on computes the loss as training does: batch norm by the statistics of each microbatch of 250, through which the gradient goes too, and dropout
+    /// with masks that stay the same. Frozen statistics make a network with batch norm much more sensitive to its weights than training sees it.
+    pub fn use_batch_statistics(&mut self) {
+        self.batch_statistics = true;
     }
 
     /// Refuses single precision, for instruments that take differences of gradients.
@@ -305,7 +313,8 @@ impl<'a> Subject<'a> {
         let (mut sum, mut correct) = (0.0, None);
         for i in 0..self.examples.len().div_ceil(MICROBATCH) {
             let Batch { inputs, targets } = self.batch(i)?;
-            let outputs = network.forward(inputs, &mut Pass::eval());
+            let rows = rows(&inputs);
+            let outputs = network.forward(inputs, &mut self.pass(&rows));
             if let Some(right) = self.experiment.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += right.into_scalar::<f64>();
             }
@@ -336,6 +345,10 @@ impl<'a> Subject<'a> {
         }
     }
 
+    fn pass<'b>(&self, rows: &'b [u64]) -> Pass<'b> {
+        if self.batch_statistics { Pass::train(Key::new(0).word("probe dropout"), rows, None) } else { Pass::eval() }
+    }
+
     fn load(&self, examples: &[u32]) -> Result<Batch, ProbeError> {
         let (part, _) = self.experiment.indices(self.which);
         let (inputs, targets) = self.experiment.batch(part, examples, None)?;
@@ -345,8 +358,9 @@ impl<'a> Subject<'a> {
     /// Adds ∇ (1/n) Σ ℓ of one microbatch to `gradient`, and returns (1/n) Σ ℓ.
     fn add(&mut self, batch: Batch, n: f64, gradient: &mut [f64]) -> f64 {
         let smoothing = self.experiment.config.label_smoothing;
-        self.passes += batch.inputs.dims()[0] as u64;
-        let outputs = self.network.forward(batch.inputs, &mut Pass::eval());
+        let rows = rows(&batch.inputs);
+        self.passes += rows.len() as u64;
+        let outputs = self.network.forward(batch.inputs, &mut self.pass(&rows));
         let mean = self.experiment.loss.sum(outputs, &batch.targets, smoothing) / n;
         let loss = mean.clone().inner().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(mean.backward(), &self.network);
@@ -396,6 +410,11 @@ impl Examples for Subject<'_> {
         }
         Ok((loss, gradient))
     }
+}
+
+/// The numbers of a batch's rows, by which dropout draws its masks.
+fn rows(inputs: &Tensor<2>) -> Vec<u64> {
+    (0..inputs.dims()[0] as u64).collect()
 }
 
 /// A subset of `all` that keeps the classes' shares, in increasing order.

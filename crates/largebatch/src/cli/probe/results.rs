@@ -38,15 +38,18 @@ impl Results {
     ) -> Result<Done> {
         let folder = self.out.clone().unwrap_or_else(|| folder.to_owned());
         std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
-        let path = |end: &str| folder.join(format!("{name}.{end}"));
-        write_whole(&path("json"), &serde_json::to_vec_pretty(object)?)?;
+        let file = folder.join(format!("{name}.json"));
+        write_whole(&file, &serde_json::to_vec_pretty(object)?)?;
+        let mut written = file.display().to_string();
         for figure in figures {
-            write_whole(&folder.join(format!("{}.svg", figure.name)), figure.svg().as_bytes())?;
+            let path = folder.join(format!("{}.svg", figure.name));
+            write_whole(&path, figure.svg().as_bytes())?;
+            written += &format!(", {}", path.display());
         }
         if self.json {
             print_json(object)?;
         } else if !global.quiet {
-            writeln!(std::io::stdout(), "{summary}\n{} and {}", path("json").display(), path("svg").display())?;
+            writeln!(std::io::stdout(), "{summary}\nwritten: {written}")?;
         }
         if !complete {
             say("interrupted: the result is of what was measured until then");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use largebatch_optim::Registry;
 use largebatch_probe::sharpness::{Ball, ITERATIONS, Keskar, Sharpness, Space, adaptive, ball, keskar};
 use largebatch_probe::{Objective, Record};
@@ -39,14 +39,26 @@ pub(super) struct SharpnessArgs {
     /// Radius of the adaptive ball
     #[arg(long, value_name = "RHO", default_value_t = 0.5, help_heading = "What")]
     adaptive_radius: f64,
+    /// Batch norm: frozen at the run's running statistics, or by the statistics of each 250 examples, as the loss in training is
+    #[arg(long, value_enum, default_value = "frozen", help_heading = "What")]
+    batch_norm: BatchNormArg,
     /// Steps of ascent in each ball
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "What")]
     steps: usize,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum BatchNormArg {
+    Frozen,
+    Batch,
+}
+
 pub(super) fn run(args: SharpnessArgs, global: &Global, registry: &Registry) -> Result<Done> {
     let run = args.common.open(registry)?;
     let mut subject = args.common.subject(&run)?;
+    if args.batch_norm == BatchNormArg::Batch {
+        subject.use_batch_statistics();
+    }
     let directions = args.directions.unwrap_or(subject.dim().min(100));
     let spaces: Vec<Space> = [Some(Space::Full), (directions > 0).then_some(Space::Random { directions })].into_iter().flatten().collect();
     // A line search takes little more than one evaluation an iteration.
@@ -54,7 +66,8 @@ pub(super) fn run(args: SharpnessArgs, global: &Global, registry: &Registry) -> 
     announce(&mut subject, boxes + 2.0 * (args.steps as f64 + 1.0), global)?;
     let x = subject.weights().to_vec();
     let mut watching = Watching::new(global, "iterations");
-    let (mut result, mut complete) = (Sharpness::default(), true);
+    let batch_statistics = run.network.has_batch_norm().then_some(args.batch_norm == BatchNormArg::Batch);
+    let (mut result, mut complete) = (Sharpness { batch_statistics, ..Sharpness::default() }, true);
     for &epsilon in &args.epsilon {
         for &space in &spaces {
             if complete {
@@ -77,7 +90,8 @@ pub(super) fn run(args: SharpnessArgs, global: &Global, registry: &Registry) -> 
     drop(watching);
     let record = Record::new("sharpness", run.weights.display().to_string(), &subject, complete, result);
     let summary = summary(&record);
-    args.common.finish(&run, &record, &record.result.figure().svg(), &summary, global)
+    let figures = [("sharpness".to_owned(), record.result.figure().svg())];
+    args.common.finish(&run, &record, &figures, &summary, global)
 }
 
 fn summary(record: &Record<Sharpness>) -> String {
