@@ -111,7 +111,6 @@ impl LayerTable {
             .points("‖∇w‖", column(&|r| Some(r.gradient)))
             .points("‖w‖/‖∇w‖", column(&|r| r.ratio))
             .points("‖Δw‖/‖w‖", column(&|r| r.relative_update))
-            .guide_x("smallest ‖w‖/‖∇w‖", self.smallest_ratio.unwrap_or(f64::NAN))
             .caption(caption)
             .figure()
     }

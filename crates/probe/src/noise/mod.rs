@@ -19,7 +19,7 @@ use crate::{Examples, Layer, ProbeError, Watch};
 /// How much is measured.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NoiseOptions {
-    /// Batches of each size, with and without replacement; 0 leaves the sweep over batch sizes out.
+    /// Batches of each size at least, with and without replacement; 0 leaves the sweep over batch sizes out.
     pub replicates: usize,
     /// Pairs of batches for the estimate that a training can make; 0 leaves it out.
     pub pairs: usize,
@@ -33,15 +33,15 @@ pub struct NoiseOptions {
 
 impl Default for NoiseOptions {
     fn default() -> Self {
-        NoiseOptions { replicates: 20, pairs: 40, micro: (8, 8), batch: 64, seed: 0 }
+        NoiseOptions { replicates: 20, pairs: 40, micro: (16, 16), batch: 64, seed: 0 }
     }
 }
 
 impl NoiseOptions {
     /// The cost in passes of single examples, for a set of n.
     pub fn passes(&self, n: usize) -> u64 {
-        let sweep = 2 * self.replicates * sizes(n).iter().sum::<usize>();
-        (n + sweep + self.pairs * self.micro.0 * self.micro.1) as u64
+        let sweep = if self.replicates > 1 { 2 * sweep::cost(n, &sizes(n), self.replicates) } else { 0 };
+        n as u64 + sweep + (self.pairs * self.micro.0 * self.micro.1) as u64
     }
 }
 
@@ -189,7 +189,7 @@ pub fn noise(
             let along = if replace { &mut along } else { &mut others };
             let sizes = sizes(n);
             let (sweep, on) = sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
-            done += (sizes.iter().sum::<usize>() * options.replicates) as u64;
+            done += sweep::cost(n, &sizes, options.replicates);
             goes_on = on;
             if replace {
                 found.with_replacement = Some(sweep)
@@ -298,10 +298,10 @@ impl Noise {
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
         let mut plot =
             Plot::new("noise", "Variance of the mini-batch gradient").x("batch size B", Axis::Log).y("mean of |g_B − G|²", Axis::Log);
-        for (label, sweep) in [("with replacement", &self.with_replacement), ("without", &self.without_replacement)] {
+        for (label, sweep) in [("with replacement", &self.with_replacement), ("without replacement", &self.without_replacement)] {
             let Some(sweep) = sweep else { continue };
-            let label = match sweep.exponent.zip(sweep.exponent_error) {
-                Some((p, e)) => format!("{label}: B^{p:.3} ± {e:.3}"),
+            let label = match sweep.exponent {
+                Some(p) => format!("{label} (B^{p:.2})"),
                 None => label.into(),
             };
             plot = plot.points(&label, sweep.points.iter().map(|p| (p.batch as f64, p.variance)));

@@ -52,6 +52,11 @@ pub(super) struct Population<'a> {
     pub variance: f64,
 }
 
+/// Passes of single examples that a sweep takes.
+pub(super) fn cost(n: usize, sizes: &[usize], replicates: usize) -> u64 {
+    sizes.iter().map(|b| (b * draws(n, *b, replicates)) as u64).sum()
+}
+
 /// The examples of one batch.
 fn draw(n: usize, batch: usize, replace: bool, key: Key) -> Vec<usize> {
     if replace {
@@ -61,7 +66,13 @@ fn draw(n: usize, batch: usize, replace: bool, key: Key) -> Vec<usize> {
     key.permutation(n)[..batch].iter().map(|&i| i as usize).collect()
 }
 
-/// `replicates` batches of each size; returns false if it was interrupted. Biases along the gradient are added to `along`.
+/// How many batches of a size are drawn: at least `replicates`, and for small batches as many as hold all the examples once. A gradient's noise has
+/// heavy tails (a few hard examples make most of it), and too few single examples would miss them.
+pub(super) fn draws(n: usize, batch: usize, replicates: usize) -> usize {
+    replicates.max(n / batch)
+}
+
+/// Batches of each size; returns false if it was interrupted. Biases along the gradient are added to `along`.
 pub(super) fn sweep(
     objective: &mut impl Examples,
     population: &Population<'_>,
@@ -74,11 +85,12 @@ pub(super) fn sweep(
 ) -> Result<(Sweep, bool), ProbeError> {
     let n = objective.count();
     let square = dot(population.gradient, population.gradient);
-    let all = (sizes.iter().sum::<usize>() * replicates) as u64;
+    let all = cost(n, sizes, replicates);
     let (mut found, mut done, mut goes_on) = (Sweep::default(), 0, true);
     'sizes: for &batch in sizes {
-        let mut samples = Vec::with_capacity(replicates);
-        for i in 0..replicates {
+        let count = draws(n, batch, replicates);
+        let mut samples = Vec::with_capacity(count);
+        for i in 0..count {
             let places = draw(n, batch, replace, key.number(batch as u64).number(i as u64));
             let (_, mut g) = objective.batch_gradient(population.w, &places)?;
             along.push(dot(&g, population.gradient) / square - 1.0);
@@ -107,22 +119,25 @@ fn correction(n: usize, batch: usize, replace: bool) -> f64 {
     if replace { 1.0 } else { (n - batch) as f64 / (n as f64 - 1.0) }
 }
 
-/// The slope of ln(variance/correction) over ln(batch), each point weighted by its own error, and the slope's standard error.
+/// The slope of ln(variance/correction) over ln(batch), and its standard error from those of the points.
+///
+/// Every point has the same weight: the variance of a heavy-tailed sample and its standard error are small together, so that weights from the errors
+/// would prefer the points that came out too low.
 fn power(points: &[BatchPoint], correction: impl Fn(&BatchPoint) -> f64) -> Option<(f64, f64)> {
     let rows: Vec<(f64, f64, f64)> = points
         .iter()
         .filter(|p| p.variance > 0.0 && p.error > 0.0)
-        .map(|p| ((p.batch as f64).ln(), (p.variance / correction(p)).ln(), (p.variance / p.error).powi(2)))
+        .map(|p| ((p.batch as f64).ln(), (p.variance / correction(p)).ln(), p.error / p.variance))
         .collect();
     if rows.len() < 3 {
         return None;
     }
-    let weight: f64 = rows.iter().map(|r| r.2).sum();
-    let mx = rows.iter().map(|r| r.2 * r.0).sum::<f64>() / weight;
-    let my = rows.iter().map(|r| r.2 * r.1).sum::<f64>() / weight;
-    let xx: f64 = rows.iter().map(|r| r.2 * (r.0 - mx).powi(2)).sum();
-    let xy: f64 = rows.iter().map(|r| r.2 * (r.0 - mx) * (r.1 - my)).sum();
-    Some((xy / xx, xx.sqrt().recip()))
+    let count = rows.len() as f64;
+    let mx = rows.iter().map(|r| r.0).sum::<f64>() / count;
+    let xx: f64 = rows.iter().map(|r| (r.0 - mx).powi(2)).sum();
+    let slope = rows.iter().map(|r| (r.0 - mx) * r.1).sum::<f64>() / xx;
+    let error = rows.iter().map(|r| ((r.0 - mx) / xx * r.2).powi(2)).sum::<f64>().sqrt();
+    Some((slope, error))
 }
 
 /// The bias from its samples.

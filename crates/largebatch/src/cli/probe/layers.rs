@@ -34,14 +34,15 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
     let table = layer_table(subject.layers(), &w, &gradient, Some(&update))?;
     let record = Record::new("layers", run.weights.display().to_string(), &subject, true, table);
     let caption = format!(
-        "{} on {}, {} {} examples; step of {} at rate {:.3e}, {}.",
+        "{} on {}, {} {} examples; step of {} at rate {:.3e}, {}. {} bounds the learning rate.",
         run.experiment.config.model.name,
         run.experiment.config.dataset.name,
         record.examples,
         record.part,
         run.experiment.config.optimizer.name,
         run.rate(),
-        if run.optimizer.is_some() { "with its state" } else { "as its first" }
+        if run.optimizer.is_some() { "with its state" } else { "as its first" },
+        record.result.bounding.as_deref().unwrap_or("No layer")
     );
     let mut figures = vec![("layers".to_owned(), record.result.figure(&caption).svg())];
     if let Ok(text) = std::fs::read_to_string(run.folder.join("layers.csv")) {

@@ -21,10 +21,10 @@ then pairs of batch sizes, as a training with accumulation can. B_simple = tr Σ
 pub(super) struct NoiseArgs {
     #[command(flatten)]
     common: Common,
-    /// Batches of each size, with and without replacement; 0 leaves them out
+    /// Batches of each size at least, with and without replacement; 0 leaves them out
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "How")]
     replicates: usize,
-    /// Pairs of batch sizes (8 and 64 examples); 0 leaves them out
+    /// Pairs of batch sizes (16 and 256 examples); 0 leaves them out
     #[arg(long, value_name = "N", default_value_t = 40, help_heading = "How")]
     pairs: usize,
 }
@@ -43,7 +43,7 @@ pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Resu
     drop(watching);
     let record = Record::new("noise", run.weights.display().to_string(), &subject, complete, result);
     let caption = format!(
-        "{} on {}, {n} {} examples, {} batches a point, seed {}; dashed: σ²/B, without replacement times (N − B)/(N − 1).",
+        "{} on {}, {n} {} examples, {} or more batches a point, seed {}; dashed: σ²/B, without replacement times (N − B)/(N − 1).",
         run.experiment.config.model.name, run.experiment.config.dataset.name, record.part, options.replicates, options.seed
     );
     let figures = [("noise".to_owned(), record.result.figure(&caption).svg())];
