@@ -105,6 +105,10 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         }
     };
     let [range_a, range_b] = if name == "random" { [(-args.range, args.range); 2] } else { plane.window(0.25) };
+    if !(args.range > 0.0 && args.range.is_finite()) {
+        let why = "half the width must be a positive number; 1 moves each filter by its own norm".into();
+        return Err(TrainError::Value { key: "range".into(), value: args.range.to_string(), why }.into());
+    }
     let (a, b) = (spaced(range_a, args.points)?, spaced(range_b, args.points)?);
 
     let height = |_: f64, _: f64, parameters: Vec<f64>| {
