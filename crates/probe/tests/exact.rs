@@ -428,7 +428,8 @@ fn bad_input_is_refused() {
 #[test]
 fn subsets_are_stratified() {
     let (experiment, network) = experiment("digits", "softmax", "");
-    let subset = |size, seed| Subject::new(&experiment, &network, Which::Train, Subset { size: Some(size), seed }).unwrap().examples().to_vec();
+    let subset =
+        |size, seed| Subject::new(&experiment, &network, Which::Train, Subset { size: Some(size), seed }).unwrap().examples().to_vec();
     assert_eq!(subset(100, 1), subset(100, 1));
     assert_ne!(subset(100, 1), subset(100, 2));
     let largebatch_data::Labels::Classes(classes) = experiment.dataset.train.labels() else { panic!("digits are classes") };

