@@ -15,6 +15,7 @@ use largebatch_train::{Checkpoint, Experiment, RunFolder, TrainError, Which, loa
 
 use safetensors::SafeTensors;
 
+use crate::vector::scale;
 use crate::{Examples, Objective, ProbeError};
 
 /// Examples of one pass; fixed, so that the sums are the same for every subset that contains them in this order.
@@ -355,15 +356,15 @@ impl<'a> Subject<'a> {
         Ok(Batch { inputs: inputs.cast(self.dtype), targets })
     }
 
-    /// Adds ∇ (1/n) Σ ℓ of one microbatch to `gradient`, and returns (1/n) Σ ℓ.
-    fn add(&mut self, batch: Batch, n: f64, gradient: &mut [f64]) -> f64 {
-        let smoothing = self.experiment.config.label_smoothing;
+    /// Adds ∇ Σ ℓ of one microbatch to `gradient`, and returns Σ ℓ. The division by the number of examples is the caller's: Burn 0.22 rounds the
+    /// scalar of a division to f32 on the way back.
+    fn add(&mut self, batch: Batch, gradient: &mut [f64]) -> f64 {
         let rows = rows(&batch.inputs);
         self.passes += rows.len() as u64;
         let outputs = self.network.forward(batch.inputs, &mut self.pass(&rows));
-        let mean = self.experiment.loss.sum(outputs, &batch.targets, smoothing) / n;
-        let loss = mean.clone().inner().into_scalar::<f64>();
-        let gradients = GradientsParams::from_grads(mean.backward(), &self.network);
+        let sum = self.experiment.loss.sum(outputs, &batch.targets, self.experiment.config.label_smoothing);
+        let loss = sum.clone().inner().into_scalar::<f64>();
+        let gradients = GradientsParams::from_grads(sum.backward(), &self.network);
         self.network.visit(&mut AddGradient { gradients: &gradients, sum: gradient, next: 0 });
         loss
     }
@@ -385,9 +386,10 @@ impl Objective for Subject<'_> {
         let n = self.examples.len();
         for i in 0..n.div_ceil(MICROBATCH) {
             let batch = self.batch(i)?;
-            loss += self.add(batch, n as f64, &mut gradient);
+            loss += self.add(batch, &mut gradient);
         }
-        Ok((loss, gradient))
+        scale(1.0 / n as f64, &mut gradient);
+        Ok((loss / n as f64, gradient))
     }
 }
 
@@ -406,9 +408,10 @@ impl Examples for Subject<'_> {
         let (mut loss, mut gradient) = (0.0, vec![0.0; w.len()]);
         for some in examples.chunks(MICROBATCH) {
             let batch = self.load(some)?;
-            loss += self.add(batch, examples.len() as f64, &mut gradient);
+            loss += self.add(batch, &mut gradient);
         }
-        Ok((loss, gradient))
+        scale(1.0 / examples.len() as f64, &mut gradient);
+        Ok((loss / examples.len() as f64, gradient))
     }
 }
 
