@@ -14,6 +14,7 @@ mod data;
 mod devices;
 mod evaluate;
 mod facts;
+mod probe;
 mod progress;
 mod replay;
 mod shell;
@@ -84,6 +85,7 @@ enum Command {
     Train(Box<train::TrainArgs>),
     Study(study::StudyArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Probe(probe::ProbeArgs),
     #[command(subcommand)]
     Data(data::DataCommand),
     Devices(devices::DevicesArgs),
@@ -126,6 +128,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Command::Train(args) => train::run(*args, &cli.global, &registry),
         Command::Study(args) => study::run(args, &cli.global, &registry),
         Command::Evaluate(args) => evaluate::run(args, &registry),
+        Command::Probe(args) => probe::run(args, &cli.global, &registry),
         Command::Data(command) => data::run(command, &cli.global),
         Command::Devices(args) => devices::run(args),
         Command::Models(args) => facts::models(args),
@@ -159,7 +162,8 @@ pub fn main_with(registry: Registry) -> ExitCode {
                 text = format!("{text}; {remedy}");
             }
             say(&format!("error: {text}"));
-            let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
+            let usage = error.downcast_ref::<largebatch_probe::ProbeError>().is_some_and(|e| e.is_usage())
+                || error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
                 || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
             ExitCode::from(if usage { 2 } else { 1 })
         }

@@ -1,0 +1,127 @@
+//! `largebatch probe curvature`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_probe::curvature::{
+    Curvature, CurvatureOptions, Edge, Hessian, adam_preconditioner, bound, curvature, decay, is_preconditioned, largest,
+};
+use largebatch_probe::{Objective, Record, Run, Subject};
+
+use super::{Common, Done, Global, Watching, announce};
+
+const ABOUT: &str = "\
+Hessian-vector products are central differences of gradients in f64. The largest eigenvalues come from Lanczos's method, the trace from random signs
+and by Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at the rate of these weights:
+2/λ for gradient descent, and so on; for Adam that of the preconditioned Hessian, which needs a checkpoint (RUN/checkpoints/step-N) with its state.";
+
+/// Largest eigenvalues, trace and density of the loss's Hessian, and the largest stable learning rate
+#[derive(Args)]
+#[command(after_help = ABOUT)]
+pub(super) struct CurvatureArgs {
+    #[command(flatten)]
+    common: Common,
+    /// How many of the largest eigenvalues
+    #[arg(long, value_name = "K", default_value_t = 5, help_heading = "How")]
+    top: usize,
+    /// Lanczos iterations at most
+    #[arg(long, value_name = "N", default_value_t = 60, help_heading = "How")]
+    most: usize,
+    /// Products for each of the two estimates of the trace; 0 leaves them out
+    #[arg(long, value_name = "N", default_value_t = 30, help_heading = "How")]
+    samples: usize,
+    /// Random vectors for the density, each of 40 products; 0 leaves it out
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "How")]
+    probes: usize,
+}
+
+pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    let run = args.common.open(registry)?;
+    let mut subject = args.common.subject(&run)?;
+    subject.need_double()?;
+    let options = CurvatureOptions {
+        top: args.top,
+        most: args.most,
+        samples: args.samples,
+        probes: args.probes,
+        seed: args.common.seed,
+        ..CurvatureOptions::default()
+    };
+    let gradients = options.gradients(subject.dim());
+    announce(&mut subject, gradients as f64, global)?;
+    let w = subject.weights().to_vec();
+    let mut watching = Watching::new(global, "gradients");
+    let (mut result, complete) = curvature(&mut subject, &w, &options, &mut watching.watch())?;
+    if complete {
+        result.edge = edge(&run, &mut subject, &w, result.lambda_max, &options, &mut watching)?;
+    }
+    drop(watching);
+    let record = Record::new("curvature", run.weights.display().to_string(), &subject, complete, result);
+    let caption = format!(
+        "{} on {}, {} {} examples, {} parameters; {} Lanczos runs of {} steps, smoothed by a hundredth of the range; marks: the largest {}.",
+        run.experiment.config.model.name,
+        run.experiment.config.dataset.name,
+        record.examples,
+        record.part,
+        record.parameters,
+        options.probes,
+        options.steps,
+        record.result.eigenvalues.len()
+    );
+    let figures = [("curvature".to_owned(), record.result.figure(&caption).svg())];
+    args.common.finish(&run, &record, &figures, &summary(&record.result), global)
+}
+
+/// Where the run's optimizer stands; `None` where its rule has no such bound, or its state is not there.
+fn edge(
+    run: &Run,
+    subject: &mut Subject<'_>,
+    w: &[f64],
+    lambda_max: f64,
+    options: &CurvatureOptions,
+    watching: &mut Watching,
+) -> Result<Option<Edge>> {
+    let config = &run.experiment.config.optimizer;
+    let Some(bound) = bound(&config.name, &config.options) else { return Ok(None) };
+    let mut lambda = lambda_max + decay(&config.options);
+    if is_preconditioned(&config.name) {
+        let Some((squares, time)) = run.adam_squares()? else { return Ok(None) };
+        let preconditioner = adam_preconditioner(&config.options, &squares, time)?;
+        let mut hessian = Hessian::preconditioned(subject, w, &preconditioner)?;
+        let key = largebatch_probe::vector::key(options.seed, "preconditioned");
+        let start = largebatch_probe::vector::gaussian(w.len(), key);
+        lambda = largest(&mut hessian, 1, start, options.tolerance, options.most, &mut watching.watch())?.values[0];
+    }
+    Ok(Some(Edge::new(&config.name, run.rate(), lambda, bound)))
+}
+
+fn summary(c: &Curvature) -> String {
+    let mut text = String::new();
+    let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
+    let _ = writeln!(text, "largest eigenvalues {}{}", values.join(", "), if c.converged { "" } else { " (not converged: raise --most)" });
+    let _ = writeln!(text, "least eigenvalue at most {:.4}", c.least);
+    if let Some(rate) = c.stable_rate {
+        let _ = writeln!(text, "L = {:.4}: gradient descent is stable up to the rate 2/L = {rate:.4e}", c.lambda_max);
+    }
+    for (name, trace) in [("Hutchinson", c.trace), ("Hutch++", c.trace_plus)] {
+        if let Some(t) = trace {
+            let error = t.error.map_or(String::new(), |e| format!(" ± {e:.2}"));
+            let _ = writeln!(text, "trace {:.4}{error} ({name}, {} products)", t.value, t.products);
+        }
+    }
+    if let Some(e) = &c.edge {
+        let word = if e.product < e.bound { "below" } else { "beyond" };
+        let _ = writeln!(
+            text,
+            "{} at rate {:.3e}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
+            e.optimizer,
+            e.rate,
+            e.product,
+            e.bound,
+            e.stable_rate.map_or(String::new(), |r| format!("; stable up to rate {r:.4e}"))
+        );
+    }
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,215 @@
+//! `largebatch probe`: one file an instrument.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::ProgressBar;
+use largebatch_optim::Registry;
+use largebatch_probe::{Objective, Record, Run, Subject, Subset};
+use largebatch_train::{TrainError, Which, write_whole};
+use serde::Serialize;
+
+use super::progress::bar;
+use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
+
+mod batch_find;
+mod curvature;
+mod layers;
+mod line;
+mod lr_find;
+mod noise;
+mod results;
+mod sharpness;
+mod surface;
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch train --dataset digits --model mlp --out runs/a
+  largebatch probe layers runs/a
+  largebatch probe noise runs/a --json
+  largebatch probe curvature runs/a --subset all
+  largebatch probe curvature runs/a/checkpoints/step-1000 --subset 500
+  largebatch probe sharpness runs/a
+  largebatch probe line runs/small-batch runs/large-batch --test
+  largebatch probe surface runs/a --path
+  largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb
+  largebatch probe batch-find runs/a
+
+Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long one tells its cost first; Ctrl-C ends it with what it has. Those that stand on
+gradients of one run (layers, noise, curvature, sharpness) compute with dropout off, batch norm frozen at its running statistics and no
+augmentation, in f64 on the CPU devices.";
+
+/// Question a trained network: layers, gradient noise, curvature, sharpness, line, surface; find a rate and a batch size
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ProbeArgs {
+    #[command(subcommand)]
+    command: ProbeCommand,
+}
+
+#[derive(Subcommand)]
+enum ProbeCommand {
+    Layers(layers::LayersArgs),
+    Noise(noise::NoiseArgs),
+    Curvature(curvature::CurvatureArgs),
+    Sharpness(sharpness::SharpnessArgs),
+    Line(line::LineArgs),
+    Surface(surface::SurfaceArgs),
+    LrFind(lr_find::LrFindArgs),
+    BatchFind(batch_find::BatchFindArgs),
+}
+
+/// What every instrument takes.
+#[derive(Args, Clone)]
+struct Common {
+    /// Folder of the run, or of one of its checkpoints
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Part of the data
+    #[arg(long, value_enum, default_value = "train", help_heading = "On what")]
+    part: PartArg,
+    /// Examples of the part, with its shares of classes, or `all`
+    #[arg(long, value_name = "N", default_value = "2000", help_heading = "On what")]
+    subset: String,
+    /// Seed of the subset and of the probe's own draws
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "On what")]
+    seed: u64,
+    /// Weights to take instead of the run's own: a safetensors file, such as one from PyTorch
+    #[arg(long, value_name = "FILE", help_heading = "On what")]
+    weights: Option<PathBuf>,
+    /// Device to compute on instead of the run's own
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    device: Option<String>,
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// Folder for NAME.json and NAME.svg [default: RUN/probe]
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    out: Option<PathBuf>,
+    /// Print the JSON object instead of a summary
+    #[arg(long, help_heading = "Results")]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PartArg {
+    Train,
+    Validation,
+    Test,
+}
+
+impl Common {
+    fn open(&self, registry: &Registry) -> Result<Run> {
+        watch_interrupts()?;
+        Ok(Run::open(&self.run, self.weights.as_deref(), self.device.as_deref(), registry, self.data_dir.search())?)
+    }
+
+    fn subject<'a>(&self, run: &'a Run) -> Result<Subject<'a>> {
+        let which = match self.part {
+            PartArg::Train => Which::Train,
+            PartArg::Validation => Which::Validation,
+            PartArg::Test => Which::Test,
+        };
+        let size = match self.subset.as_str() {
+            "all" => None,
+            text => Some(text.parse().map_err(|_| TrainError::Value {
+                key: "subset".into(),
+                value: text.into(),
+                why: "a number of examples, or `all`".into(),
+            })?),
+        };
+        Ok(run.subject(which, Subset { size, seed: self.seed })?)
+    }
+
+    /// Writes NAME.json and the figures (file's stem and SVG), prints the object or the summary, and says how the program ends.
+    fn finish<T: Serialize>(
+        &self,
+        run: &Run,
+        record: &Record<T>,
+        figures: &[(String, String)],
+        summary: &str,
+        global: &Global,
+    ) -> Result<Done> {
+        use std::io::Write as _;
+        let folder = self.out.clone().unwrap_or_else(|| run.folder.join("probe"));
+        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
+        let path = |stem: &str, end: &str| folder.join(format!("{stem}.{end}"));
+        let mut written = vec![path(&record.probe, "json")];
+        write_whole(&written[0], &serde_json::to_vec_pretty(record)?)?;
+        for (stem, svg) in figures {
+            written.push(path(stem, "svg"));
+            write_whole(&path(stem, "svg"), svg.as_bytes())?;
+        }
+        if self.json {
+            print_json(record)?;
+        } else if !global.quiet {
+            let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+            writeln!(std::io::stdout(), "{summary}\nwritten: {}", written.join(", "))?;
+        }
+        if !record.complete {
+            say("interrupted: the result is of what was measured until then");
+        }
+        Ok(if record.complete { Done::Ok } else { Done::Interrupted })
+    }
+}
+
+/// Times one gradient, and says what the instrument costs: `gradients` over all the examples (or as many examples in batches). The gradient at the
+/// network's own weights is returned, for an instrument that needs it.
+fn announce(subject: &mut Subject<'_>, gradients: f64, global: &Global) -> Result<(f64, Vec<f64>)> {
+    let weights = subject.weights().to_vec();
+    let started = Instant::now();
+    let found = subject.gradient(&weights)?;
+    let seconds = started.elapsed().as_secs_f64() * gradients;
+    if seconds > 10.0 && !global.quiet {
+        let examples = subject.examples().len();
+        say(&format!("{gradients:.0} gradient evaluations over {examples} examples: about {}", duration(seconds)));
+    }
+    Ok(found)
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// A bar that an instrument moves, and by which Ctrl-C reaches it.
+struct Watching(ProgressBar);
+
+impl Watching {
+    fn new(global: &Global, unit: &str) -> Self {
+        Watching(bar(!global.quiet, 0, unit))
+    }
+
+    fn watch(&mut self) -> impl FnMut(u64, u64) -> bool + '_ {
+        |done, all| {
+            self.0.set_length(all);
+            self.0.set_position(done);
+            !INTERRUPT.load(Ordering::Relaxed)
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.disable_steady_tick();
+        self.0.finish_and_clear();
+    }
+}
+
+pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    match args.command {
+        ProbeCommand::Layers(args) => layers::run(args, global, registry),
+        ProbeCommand::Noise(args) => noise::run(args, global, registry),
+        ProbeCommand::Curvature(args) => curvature::run(args, global, registry),
+        ProbeCommand::Sharpness(args) => sharpness::run(args, global, registry),
+        ProbeCommand::Line(args) => line::run(args, global, registry),
+        ProbeCommand::Surface(args) => surface::run(args, global, registry),
+        ProbeCommand::LrFind(args) => lr_find::run(args, global, registry),
+        ProbeCommand::BatchFind(args) => batch_find::run(args, global, registry),
+    }
+}

@@ -1,0 +1,112 @@
+//! `largebatch probe noise`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_probe::noise::{Noise, NoiseOptions, Sweep, noise};
+use largebatch_probe::{Examples, Record};
+
+use super::{Common, Done, Global, Watching, announce};
+
+const ABOUT: &str = "\
+Measures the gradient of every example by itself, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement;
+then pairs of batch sizes, as a training with accumulation can. B_simple = tr Σ/|G|² predicts the batch beyond which larger ones stop to save steps
+(McCandlish et al. 2018, arXiv 1812.06162).";
+
+/// Bias and variance of mini-batch gradients, the noise scale, and the critical batch that it predicts
+#[derive(Args)]
+#[command(after_help = ABOUT)]
+pub(super) struct NoiseArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Batches of each size at least, with and without replacement; 0 leaves them out
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "How")]
+    replicates: usize,
+    /// Pairs of batch sizes (16 and 256 examples); 0 leaves them out
+    #[arg(long, value_name = "N", default_value_t = 40, help_heading = "How")]
+    pairs: usize,
+}
+
+pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    let run = args.common.open(registry)?;
+    let mut subject = args.common.subject(&run)?;
+    let batch = run.experiment.config.batch_size.unwrap_or(64).max(1);
+    let options = NoiseOptions { replicates: args.replicates, pairs: args.pairs, batch, seed: args.common.seed, ..NoiseOptions::default() };
+    let n = subject.count();
+    announce(&mut subject, options.passes(n) as f64 / n as f64, global)?;
+    let w = subject.weights().to_vec();
+    let layers = subject.layers().to_vec();
+    let mut watching = Watching::new(global, "examples");
+    let (result, complete) = noise(&mut subject, &w, &layers, &options, &mut watching.watch())?;
+    drop(watching);
+    let record = Record::new("noise", run.weights.display().to_string(), &subject, complete, result);
+    let caption = format!(
+        "{} on {}, {n} {} examples, {} or more batches a point, seed {}; dashed: σ²/B, without replacement times (N − B)/(N − 1).",
+        run.experiment.config.model.name, run.experiment.config.dataset.name, record.part, options.replicates, options.seed
+    );
+    let figures = [("noise".to_owned(), record.result.figure(&caption).svg())];
+    args.common.finish(&run, &record, &figures, &summary(&record.result), global)
+}
+
+fn summary(noise: &Noise) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "|G|² {:.4e}, tr Σ {:.4e} over {} examples", noise.gradient_square, noise.trace, noise.examples);
+    let range = |i: largebatch_probe::noise::Interval| match i.high {
+        Some(high) => format!("{:.4} to {high:.4}", i.low),
+        None => format!("from {:.4} up: more examples are needed", i.low),
+    };
+    if let Some(b) = noise.b_simple {
+        let _ = writeln!(
+            text,
+            "B_simple {b:.1} of these examples: the predicted critical batch; the run's batch is {}, signal to noise {:.3}",
+            noise.batch,
+            noise.snr.unwrap_or(f64::INFINITY)
+        );
+    }
+    if let (Some(b), Some(i)) = (noise.b_simple_population, noise.interval) {
+        let _ = writeln!(text, "B_simple {b:.1} of what they are a sample of (95 %: {})", range(i));
+    }
+    if let Some(p) = noise.pairs {
+        let b = p.b_simple.map_or("undefined".to_owned(), |b| format!("{b:.1}"));
+        let _ = writeln!(
+            text,
+            "B_simple {b} from {} pairs of batches{}",
+            p.steps,
+            p.interval.map_or(String::new(), |i| format!(" (95 %: {})", range(i)))
+        );
+    }
+    if let Some(bias) = noise.bias {
+        let word = if bias.is_consistent { "unbiased within its error" } else { "BIASED" };
+        let _ = writeln!(
+            text,
+            "mean of {} mini-batch gradients along G: off by {:+.3} % ± {:.3} %: {word}",
+            bias.batches,
+            100.0 * bias.along,
+            100.0 * bias.along_error
+        );
+    }
+    let mut law = |name: &str, sweep: &Option<Sweep>| {
+        if let Some((p, e)) = sweep.as_ref().and_then(|s| s.exponent.zip(s.exponent_error)) {
+            let _ = writeln!(text, "variance {name} replacement falls as B^({p:.3} ± {e:.3})");
+        }
+    };
+    law("with", &noise.with_replacement);
+    law("without", &noise.without_replacement);
+    let wide = noise.layers.iter().map(|l| l.path.len()).max().unwrap_or(0).max(9);
+    let _ = writeln!(text, "{:<wide$} {:>10} {:>10} {:>10} {:>10}", "parameter", "|G|²", "tr Σ", "B_simple", "|G|/noise");
+    for l in &noise.layers {
+        let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.3}"));
+        let _ = writeln!(
+            text,
+            "{:<wide$} {:>10.3e} {:>10.3e} {:>10} {:>10}",
+            l.path,
+            l.gradient_square,
+            l.trace,
+            number(l.b_simple),
+            number(l.snr)
+        );
+    }
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,91 @@
+//! The spectral density by stochastic Lanczos quadrature.
+
+use largebatch_random::Key;
+use serde::{Deserialize, Serialize};
+
+use super::lanczos::Krylov;
+use super::operator::Operator;
+use crate::vector::gaussian;
+use crate::{ProbeError, Watch};
+
+/// The density of eigenvalues, φ(t) = (1/d) Σ δ(t − λᵢ), as point masses.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Density {
+    /// Where the masses are, increasing.
+    pub nodes: Vec<f64>,
+    /// The masses; they sum to 1.
+    pub weights: Vec<f64>,
+    /// Random vectors that were used.
+    pub probes: usize,
+    /// Lanczos steps for each.
+    pub steps: usize,
+}
+
+impl Density {
+    /// ∫ f dφ = tr f(A) / d.
+    pub fn integral(&self, f: impl Fn(f64) -> f64) -> f64 {
+        self.nodes.iter().zip(&self.weights).map(|(t, w)| w * f(*t)).sum()
+    }
+
+    /// The density smoothed by a Gaussian of standard deviation `sigma`, at each of `at`.
+    pub fn smoothed(&self, sigma: f64, at: &[f64]) -> Vec<f64> {
+        let bell = |x: f64| (-0.5 * (x / sigma).powi(2)).exp() / (sigma * (2.0 * std::f64::consts::PI).sqrt());
+        at.iter().map(|&t| self.integral(|node| bell(t - node))).collect()
+    }
+}
+
+/// The spectral density from the mean over `probes` Gaussian vectors v of the measure with moments vᵀAᵖv / vᵀv (Golub and Welsch 1969; Lin, Saad and
+/// Yang 2016, arXiv 1308.5467; for networks Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159). `steps` Lanczos steps give the first
+/// 2·steps − 1 moments of each measure exactly, so that what is random is only the choice of v. `probes · steps` products.
+///
+/// # Errors
+/// No probes or steps; the operator's.
+pub fn density(operator: &mut impl Operator, probes: usize, steps: usize, key: Key, watch: Watch) -> Result<Density, ProbeError> {
+    let d = operator.dim();
+    quadrature(operator, (0..probes).map(|i| gaussian(d, key.number(i as u64))), steps, watch)
+}
+
+/// The same from given vectors: from a whole orthonormal basis it is the exact density.
+///
+/// # Errors
+/// No vectors or steps; the operator's.
+pub fn quadrature(
+    operator: &mut impl Operator,
+    starts: impl ExactSizeIterator<Item = Vec<f64>>,
+    steps: usize,
+    watch: Watch,
+) -> Result<Density, ProbeError> {
+    if starts.len() == 0 || steps == 0 {
+        return Err(ProbeError::value("density", starts.len().min(steps), "at least one vector and one step are needed"));
+    }
+    let steps = steps.min(operator.dim());
+    let all = (starts.len() * steps) as u64;
+    let (mut masses, mut probes, mut done) = (Vec::new(), 0, 0);
+    'probes: for start in starts {
+        let mut space = Krylov::new(start);
+        loop {
+            let goes_on = space.step(operator)?;
+            done += 1;
+            if !watch(done, all) {
+                // A measure from fewer steps would be another one; the finished ones stand.
+                if probes == 0 {
+                    break;
+                }
+                break 'probes;
+            }
+            if !goes_on || space.alpha.len() == steps {
+                break;
+            }
+        }
+        let (values, vectors) = space.ritz();
+        masses.extend(values.into_iter().zip(vectors).map(|(t, s)| (t, s[0] * s[0])));
+        probes += 1;
+    }
+    masses.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(Density {
+        nodes: masses.iter().map(|m| m.0).collect(),
+        weights: masses.iter().map(|m| m.1 / probes as f64).collect(),
+        probes,
+        steps,
+    })
+}

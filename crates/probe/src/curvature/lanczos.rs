@@ -1,0 +1,120 @@
+//! Lanczos's method, with full reorthogonalisation.
+
+use super::operator::Operator;
+use super::tridiagonal::eigen;
+use crate::vector::{axpy, dot, norm, scale};
+use crate::{ProbeError, Watch};
+
+/// The projection of an operator on a Krylov space: V A Vᵀ = T, with T tridiagonal.
+pub(crate) struct Krylov {
+    /// T's diagonal.
+    pub alpha: Vec<f64>,
+    /// T's off-diagonal; the last one is the norm of what lies outside the space.
+    pub beta: Vec<f64>,
+    /// The rows of V, orthonormal.
+    pub basis: Vec<Vec<f64>>,
+}
+
+impl Krylov {
+    /// The space of one vector.
+    pub fn new(mut start: Vec<f64>) -> Self {
+        let length = norm(&start);
+        scale(1.0 / length, &mut start);
+        Krylov { alpha: Vec::new(), beta: Vec::new(), basis: vec![start] }
+    }
+
+    /// One product with the operator. Returns false once the space is invariant: T's eigenvalues are then the operator's.
+    ///
+    /// Each new vector is made orthogonal to all before it, twice ("twice is enough", Parlett 1980): without it, copies of the largest eigenvalues
+    /// come up again and again.
+    pub fn step(&mut self, operator: &mut impl Operator) -> Result<bool, ProbeError> {
+        let last = self.basis.last().expect("a Krylov space has at least its start");
+        let mut next = operator.apply(last)?;
+        let a = dot(&next, last);
+        self.alpha.push(a);
+        for _ in 0..2 {
+            for v in &self.basis {
+                let c = dot(&next, v);
+                axpy(-c, v, &mut next);
+            }
+        }
+        let b = norm(&next);
+        self.beta.push(b);
+        let size = self.alpha.iter().chain(&self.beta).fold(0.0f64, |m, x| m.max(x.abs()));
+        if self.basis.len() == operator.dim() || b <= 1e-9 * size {
+            return Ok(false);
+        }
+        scale(1.0 / b, &mut next);
+        self.basis.push(next);
+        Ok(true)
+    }
+
+    /// T's eigenvalues, decreasing, with eigenvectors in T's coordinates.
+    pub fn ritz(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let m = self.alpha.len();
+        eigen(&self.alpha, &self.beta[..m.saturating_sub(1)])
+    }
+}
+
+/// Eigenvalues of an operator with their vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Eigen {
+    /// The k largest, decreasing.
+    pub values: Vec<f64>,
+    /// Their unit vectors.
+    pub vectors: Vec<Vec<f64>>,
+    /// ‖A v − λ v‖ of each: its eigenvalue is wrong by at most that, and usually by about its square over the gap.
+    pub residuals: Vec<f64>,
+    /// The least eigenvalue, from below no better than its residual.
+    pub least: f64,
+    /// Products with the operator.
+    pub products: u64,
+    /// Whether all k residuals are below the tolerance.
+    pub converged: bool,
+}
+
+/// The `k` largest eigenvalues (algebraically) with vectors, by Lanczos's method from `start`.
+///
+/// One product an iteration, until each of the k residuals is at most `tolerance` times the largest |λ|, or `most` iterations. The memory is 8·d bytes
+/// an iteration. An eigenvalue that occurs several times is found once: a Krylov space holds only one vector of its eigenspace.
+///
+/// # Errors
+/// `k` = 0 or above d; the operator's.
+pub fn largest(
+    operator: &mut impl Operator,
+    k: usize,
+    start: Vec<f64>,
+    tolerance: f64,
+    most: usize,
+    watch: Watch,
+) -> Result<Eigen, ProbeError> {
+    if k == 0 || k > operator.dim() {
+        return Err(ProbeError::value("top", k, format!("there are {} eigenvalues; ask for 1 to that many", operator.dim())));
+    }
+    let most = most.clamp(k, operator.dim());
+    let mut space = Krylov::new(start);
+    for step in 1..=most {
+        let goes_on = space.step(operator)?;
+        let interrupted = !watch(step as u64, most as u64);
+        let (values, vectors) = space.ritz();
+        let outside = if goes_on { *space.beta.last().expect("a step was made") } else { 0.0 };
+        let found = k.min(values.len());
+        let residuals: Vec<f64> = vectors[..found].iter().map(|s| outside * s.last().map_or(0.0, |x| x.abs())).collect();
+        let size = values.first().map_or(0.0, |v| v.abs()).max(values.last().map_or(0.0, |v| v.abs()));
+        let converged = !goes_on || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
+        if converged || interrupted || step == most {
+            let d = operator.dim();
+            let vectors = vectors[..found]
+                .iter()
+                .map(|s| {
+                    let mut v = vec![0.0; d];
+                    s.iter().zip(&space.basis).for_each(|(c, b)| axpy(*c, b, &mut v));
+                    v
+                })
+                .collect();
+            let least = values.last().copied().unwrap_or(f64::NAN);
+            return Ok(Eigen { values: values[..found].to_vec(), vectors, residuals, least, products: step as u64, converged });
+        }
+    }
+    unreachable!("the last step returns")
+}

@@ -1,0 +1,166 @@
+//! The curvature of the loss: eigenvalues, trace and density of its Hessian.
+
+mod density;
+mod edge;
+mod lanczos;
+mod operator;
+mod trace;
+mod tridiagonal;
+
+use largebatch_random::Key;
+use serde::{Deserialize, Serialize};
+
+pub use density::{Density, density, quadrature};
+pub use edge::{Edge, adam_preconditioner, bound, decay, is_preconditioned};
+pub use lanczos::{Eigen, largest};
+pub use operator::{Hessian, Operator, STEP};
+pub use trace::{Estimate, hutch_plus_plus, hutchinson};
+
+use largebatch_report::plot::{Plot, Scale};
+
+use crate::vector::gaussian;
+use crate::{Objective, ProbeError, Watch};
+
+/// How much of the curvature is measured.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CurvatureOptions {
+    /// How many of the largest eigenvalues.
+    pub top: usize,
+    /// The residual of each, as a part of the largest |λ|, at which Lanczos's method ends.
+    pub tolerance: f64,
+    /// Lanczos iterations at most; each keeps a vector of d numbers.
+    pub most: usize,
+    /// Products for each of the two estimates of the trace; 0 leaves them out, below 3 leaves Hutch++ out.
+    pub samples: usize,
+    /// Random vectors for the density; 0 leaves it out.
+    pub probes: usize,
+    /// Lanczos steps for each of them.
+    pub steps: usize,
+    /// The seed of the random vectors.
+    pub seed: u64,
+}
+
+impl Default for CurvatureOptions {
+    fn default() -> Self {
+        CurvatureOptions { top: 5, tolerance: 1e-4, most: 60, samples: 30, probes: 2, steps: 40, seed: 0 }
+    }
+}
+
+impl CurvatureOptions {
+    /// Gradient evaluations at most, for d parameters: two a product.
+    pub fn gradients(&self, d: usize) -> u64 {
+        let traces = self.samples + if self.samples >= 3 { 3 * (self.samples / 3) } else { 0 };
+        2 * (self.most.min(d) + traces + self.probes * self.steps.min(d)) as u64
+    }
+}
+
+/// What is known of the Hessian at a point.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Curvature {
+    /// L = λ_max, the largest eigenvalue: the gradient's Lipschitz constant near w.
+    pub lambda_max: f64,
+    /// 2/L: the largest rate at which gradient descent is stable here; absent where L is not above 0.
+    pub stable_rate: Option<f64>,
+    /// The largest eigenvalues, decreasing.
+    pub eigenvalues: Vec<f64>,
+    /// ‖H v − λ v‖ of each: a bound on its error.
+    pub residuals: Vec<f64>,
+    /// Whether all of them are within the tolerance.
+    pub converged: bool,
+    /// The least eigenvalue that the same search met: at most this one.
+    pub least: f64,
+    /// Hutchinson's trace.
+    pub trace: Option<Estimate>,
+    /// The trace by Hutch++.
+    pub trace_plus: Option<Estimate>,
+    /// The density of the eigenvalues.
+    pub density: Option<Density>,
+    /// The optimizer's distance from the edge of stability.
+    pub edge: Option<Edge>,
+}
+
+/// Measures the Hessian of `objective` at w: the largest eigenvalues by Lanczos's method, the trace in two ways, the density.
+///
+/// The cost is [`CurvatureOptions::gradients`] at most. Returns with what it has, and `false`, when `watch` says so.
+///
+/// # Errors
+/// Options out of range; what the model refuses.
+pub fn curvature(
+    objective: &mut impl Objective,
+    w: &[f64],
+    options: &CurvatureOptions,
+    watch: Watch,
+) -> Result<(Curvature, bool), ProbeError> {
+    let d = objective.dim();
+    let key = Key::new(options.seed).word("curvature");
+    let all = options.gradients(d);
+    let mut hessian = Hessian::new(objective, w);
+    let (mut before, mut goes_on) = (0, true);
+    let eigen =
+        largest(&mut hessian, options.top.min(d), gaussian(d, key.word("start")), options.tolerance, options.most, &mut |done, _| {
+            goes_on = watch(2 * done, all);
+            goes_on
+        })?;
+    before += 2 * eigen.products;
+    let lambda_max = eigen.values.first().copied().unwrap_or(f64::NAN);
+    let mut found = Curvature {
+        lambda_max,
+        stable_rate: (lambda_max > 0.0).then(|| 2.0 / lambda_max),
+        eigenvalues: eigen.values,
+        residuals: eigen.residuals,
+        converged: eigen.converged,
+        least: eigen.least,
+        ..Curvature::default()
+    };
+    // The rest is planned on what Lanczos's method did not need.
+    let all = all - 2 * options.most.min(d) as u64 + before;
+    let mut watch_part = |before: u64, done: u64| {
+        goes_on = watch(before + 2 * done, all);
+        goes_on
+    };
+    if options.samples > 0 && watch_part(before, 0) {
+        let trace = hutchinson(&mut hessian, options.samples, key.word("trace"), &mut |done, _| watch_part(before, done))?;
+        before += 2 * trace.products;
+        found.trace = Some(trace);
+    }
+    if options.samples >= 3 && watch_part(before, 0) {
+        let trace = hutch_plus_plus(&mut hessian, options.samples, key.word("trace"), &mut |done, _| watch_part(before, done))?;
+        before += 2 * trace.products;
+        found.trace_plus = Some(trace);
+    }
+    if options.probes > 0 && watch_part(before, 0) {
+        found.density =
+            Some(density(&mut hessian, options.probes, options.steps, key.word("density"), &mut |done, _| watch_part(before, done))?);
+    }
+    Ok((found, goes_on))
+}
+
+impl Curvature {
+    /// The spectral density as a chart, with the largest eigenvalues; without a density, the eigenvalues alone.
+    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+        let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(caption);
+        let Some(density) = &self.density else {
+            let points = self.eigenvalues.iter().enumerate().map(|(i, v)| (i as f64 + 1.0, *v));
+            return plot.x("rank", Scale::Linear).y("eigenvalue", Scale::Linear).points("largest", points).figure();
+        };
+        let ends = density.nodes.iter().chain(&self.eigenvalues).chain([&self.least]);
+        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let span = (high - low).max(f64::MIN_POSITIVE);
+        let sigma = span / 100.0;
+        let at: Vec<f64> = (0..=500).map(|i| low - 0.04 * span + 1.08 * span * f64::from(i) / 500.0).collect();
+        let smooth = density.smoothed(sigma, &at);
+        let top = smooth.iter().fold(0.0f64, |a, b| a.max(*b));
+        let floor = 1e-6 * top;
+        let mut plot = plot
+            .x("eigenvalue λ", Scale::Linear)
+            .y("density", Scale::Log)
+            .y_range(floor, 2.0 * top)
+            .line("density", at.iter().copied().zip(smooth))
+            .points("largest eigenvalues", self.eigenvalues.iter().map(|v| (*v, 1.6 * floor)));
+        if let Some(edge) = self.edge.as_ref().filter(|e| !is_preconditioned(&e.optimizer) && e.rate > 0.0 && e.bound / e.rate < 3.0 * high)
+        {
+            plot = plot.guide_x("edge of stability", edge.bound / edge.rate);
+        }
+        plot.figure()
+    }
+}

@@ -1,0 +1,315 @@
+//! The noise of the stochastic gradient: its bias, its variance against the batch, and the batch beyond which more examples stop to pay.
+
+mod pair;
+mod ratio;
+mod sweep;
+
+use largebatch_random::Key;
+use serde::{Deserialize, Serialize};
+
+pub use pair::{PairNoise, Pairs, pair};
+pub use ratio::Interval;
+pub use sweep::{BatchPoint, Bias, Sweep};
+
+use largebatch_report::plot::{Plot, Scale as Axis};
+
+use crate::vector::{axpy, dot, scale};
+use crate::{Examples, Layer, ProbeError, Watch};
+
+/// How much is measured.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NoiseOptions {
+    /// Batches of each size at least, with and without replacement; 0 leaves the sweep over batch sizes out.
+    pub replicates: usize,
+    /// Pairs of batches for the estimate that a training can make; 0 leaves it out.
+    pub pairs: usize,
+    /// Examples of a micro-batch of these pairs, and how many of them make the large batch.
+    pub micro: (usize, usize),
+    /// The batch size at which the signal-to-noise ratio is given: the run's.
+    pub batch: usize,
+    /// The seed of all draws.
+    pub seed: u64,
+}
+
+impl Default for NoiseOptions {
+    fn default() -> Self {
+        NoiseOptions { replicates: 20, pairs: 40, micro: (16, 16), batch: 64, seed: 0 }
+    }
+}
+
+impl NoiseOptions {
+    /// The cost in passes of single examples, for a set of n.
+    pub fn passes(&self, n: usize) -> u64 {
+        let sweep = if self.replicates > 1 { 2 * sweep::cost(n, &sizes(n), self.replicates) } else { 0 };
+        n as u64 + sweep + (self.pairs * self.micro.0 * self.micro.1) as u64
+    }
+}
+
+/// The noise of one parameter's gradient.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LayerNoise {
+    /// The parameter's path.
+    pub path: String,
+    /// |G|² of this part of the gradient.
+    pub gradient_square: f64,
+    /// tr Σ of this part.
+    pub trace: f64,
+    /// tr Σ / |G|²; absent where the gradient is 0.
+    pub b_simple: Option<f64>,
+    /// |G|/√(tr Σ/B) at the run's batch size; absent where there is no noise.
+    pub snr: Option<f64>,
+}
+
+/// The noise of the stochastic gradient at a point.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Noise {
+    /// N.
+    pub examples: usize,
+    /// |G|², of the gradient over all N examples.
+    pub gradient_square: f64,
+    /// tr Σ = (1/(N − 1)) Σ |gᵢ − G|², the covariance's trace of single examples' gradients.
+    pub trace: f64,
+    /// tr Σ / |G|² of these N examples, exactly; absent where the gradient is 0.
+    pub b_simple: Option<f64>,
+    /// The same for the population that they are a sample of: |G|² less its upward bias, tr Σ/N.
+    pub b_simple_population: Option<f64>,
+    /// Its 95 % interval, by the jackknife over 20 blocks.
+    pub interval: Option<Interval>,
+    /// The batch size at which the ratios are given.
+    pub batch: usize,
+    /// |G|/√(tr Σ/B).
+    pub snr: Option<f64>,
+    /// The predicted critical batch: B_simple, rounded. Below it twice the batch nearly halves the steps; above it nearly nothing is gained.
+    pub critical_batch: Option<u64>,
+    /// Layer by layer.
+    pub layers: Vec<LayerNoise>,
+    /// Is the mini-batch gradient unbiased?
+    pub bias: Option<Bias>,
+    /// Variance against the batch, drawn with replacement.
+    pub with_replacement: Option<Sweep>,
+    /// The same without replacement.
+    pub without_replacement: Option<Sweep>,
+    /// B_simple as a training measures it, from pairs of batch sizes.
+    pub pairs: Option<PairNoise>,
+}
+
+/// Blocks of the jackknife.
+const BLOCKS: usize = 20;
+
+/// Batch sizes for n examples: 1, 2, 4, … up to half of them.
+fn sizes(n: usize) -> Vec<usize> {
+    (0..).map(|i| 1usize << i).take_while(|b| *b <= n / 2).collect()
+}
+
+/// Measures the noise of the gradient at w, over all the examples of `objective`.
+///
+/// The gradient of every example is computed by itself (N passes of one example, which give G and Σ exactly), then batches of growing size with
+/// and without replacement. `layers` may be empty. The cost is [`NoiseOptions::passes`]. Returns with what it has, and `false`, when `watch` says so.
+///
+/// McCandlish, Kaplan, Amodei et al. 2018, arXiv 1812.06162. Caveats: B_simple takes the Hessian for a multiple of the identity and plain gradient
+/// descent for the optimizer; it predicts the critical batch of the paper's adaptive optimizers to within a small factor. It grows as training goes
+/// on. For a network with batch norm it is that of frozen statistics; true batch statistics couple the examples of a batch.
+///
+/// # Errors
+/// Fewer than two examples: one has no variance. What the model refuses.
+pub fn noise(
+    objective: &mut impl Examples,
+    w: &[f64],
+    layers: &[Layer],
+    options: &NoiseOptions,
+    watch: Watch,
+) -> Result<(Noise, bool), ProbeError> {
+    let (n, d) = (objective.count(), objective.dim());
+    if n < 2 {
+        return Err(ProbeError::value("subset", n, "a variance needs at least 2 examples"));
+    }
+    if options.batch == 0 || options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
+        let value = format!("{} x {}", options.micro.0, options.micro.1);
+        return Err(ProbeError::value(
+            "micro",
+            value,
+            "the unbiased estimator compares two batch sizes: at least 2 micro-batches of at least 1 example",
+        ));
+    }
+    let key = Key::new(options.seed).word("noise");
+    let all = options.passes(n);
+    let whole = [Layer { path: String::new(), shape: vec![d], range: 0..d }];
+    let layers = if layers.is_empty() { &whole[..] } else { layers };
+
+    // Single examples, in random order, in blocks for the jackknife.
+    let order = key.word("blocks").permutation(n);
+    let blocks = BLOCKS.min(n);
+    let mut sums: Vec<Vec<f64>> = Vec::with_capacity(blocks);
+    let mut squares: Vec<(f64, usize)> = Vec::with_capacity(blocks);
+    let mut layer_squares = vec![0.0; layers.len()];
+    let mut done = 0;
+    let mut goes_on = true;
+    for block in 0..blocks {
+        let members = &order[block * n / blocks..(block + 1) * n / blocks];
+        let (mut sum, mut square) = (vec![0.0; d], 0.0);
+        for &i in members {
+            let (_, g) = objective.batch_gradient(w, &[i as usize])?;
+            axpy(1.0, &g, &mut sum);
+            for (layer, total) in layers.iter().zip(&mut layer_squares) {
+                let part = &g[layer.range.clone()];
+                let s = dot(part, part);
+                *total += s;
+                square += s;
+            }
+            done += 1;
+            goes_on = watch(done, all);
+        }
+        if !square.is_finite() {
+            return Err(ProbeError::NotFinite { what: "gradient of an example", value: square });
+        }
+        sums.push(sum);
+        squares.push((square, members.len()));
+        if !goes_on {
+            break;
+        }
+    }
+    let seen: usize = squares.iter().map(|s| s.1).sum();
+    let mut gradient = vec![0.0; d];
+    sums.iter().for_each(|s| axpy(1.0, s, &mut gradient));
+    scale(1.0 / seen as f64, &mut gradient);
+    let mut found = exact(&gradient, &layer_squares, layers, seen, options.batch);
+    (found.b_simple_population, found.interval) = jackknife(&sums, &squares, &gradient);
+    drop(sums);
+    if !goes_on {
+        return Ok((found, false));
+    }
+
+    if options.replicates > 1 {
+        let population = sweep::Population { w, gradient: &gradient, variance: found.trace * (n as f64 - 1.0) / n as f64 };
+        let mut along = Vec::new();
+        for replace in [true, false] {
+            let part = key.word(if replace { "with" } else { "without" });
+            let mut part_watch = |d: u64, _: u64| watch(done + d, all);
+            let mut others = Vec::new();
+            let along = if replace { &mut along } else { &mut others };
+            let sizes = sizes(n);
+            let (sweep, on) = sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
+            done += sweep::cost(n, &sizes, options.replicates);
+            goes_on = on;
+            if replace {
+                found.with_replacement = Some(sweep)
+            } else {
+                found.without_replacement = Some(sweep)
+            }
+            if !goes_on {
+                break;
+            }
+        }
+        found.bias = sweep::bias(&along);
+    }
+    if goes_on && options.pairs > 0 {
+        let (small, parts) = options.micro;
+        let mut pairs = Pairs::default();
+        for step in 0..options.pairs {
+            let mut rng = key.word("pairs").number(step as u64).rng();
+            let (mut mean, mut square) = (vec![0.0; d], 0.0);
+            for _ in 0..parts {
+                let places: Vec<usize> = (0..small).map(|_| largebatch_random::below(&mut rng, n as u32) as usize).collect();
+                let (_, g) = objective.batch_gradient(w, &places)?;
+                square += dot(&g, &g) / parts as f64;
+                axpy(1.0 / parts as f64, &g, &mut mean);
+            }
+            pairs.push(small, square, small * parts, dot(&mean, &mean));
+            done += (small * parts) as u64;
+            goes_on = watch(done, all);
+            if !goes_on {
+                break;
+            }
+        }
+        found.pairs = pairs.noise();
+    }
+    Ok((found, goes_on))
+}
+
+/// What follows from the mean gradient and the sums of squares.
+fn exact(gradient: &[f64], layer_squares: &[f64], layers: &[Layer], n: usize, batch: usize) -> Noise {
+    let count = n as f64;
+    let ratio = |a: f64, b: f64| (b > 0.0).then(|| a / b);
+    let each: Vec<LayerNoise> = layers
+        .iter()
+        .zip(layer_squares)
+        .map(|(layer, square)| {
+            let part = &gradient[layer.range.clone()];
+            let gradient_square = dot(part, part);
+            let trace = ((square - count * gradient_square) / (count - 1.0)).max(0.0);
+            LayerNoise {
+                path: layer.path.clone(),
+                gradient_square,
+                trace,
+                b_simple: ratio(trace, gradient_square),
+                snr: ratio(batch as f64 * gradient_square, trace).map(f64::sqrt),
+            }
+        })
+        .collect();
+    let gradient_square: f64 = each.iter().map(|l| l.gradient_square).sum();
+    let trace: f64 = each.iter().map(|l| l.trace).sum();
+    let b_simple = ratio(trace, gradient_square);
+    Noise {
+        examples: n,
+        gradient_square,
+        trace,
+        b_simple,
+        batch,
+        snr: ratio(batch as f64 * gradient_square, trace).map(f64::sqrt),
+        critical_batch: b_simple.map(|b| b.round().max(1.0) as u64),
+        layers: if each.len() == 1 && each[0].path.is_empty() { Vec::new() } else { each },
+        ..Noise::default()
+    }
+}
+
+/// B_simple of the population and its interval: the estimate without each block in turn.
+///
+/// The jackknife is taken of tr Σ and of |G|² together, and the ratio's interval by Fieller's theorem on their pseudo-values.
+fn jackknife(sums: &[Vec<f64>], squares: &[(f64, usize)], gradient: &[f64]) -> (Option<f64>, Option<Interval>) {
+    let n: usize = squares.iter().map(|s| s.1).sum();
+    let total: f64 = squares.iter().map(|s| s.0).sum();
+    let mean_square = dot(gradient, gradient);
+    let estimate = |count: f64, square: f64, mean_square: f64| {
+        let trace = (square - count * mean_square) / (count - 1.0);
+        (trace, mean_square - trace / count)
+    };
+    let (trace, gradient_square) = estimate(n as f64, total, mean_square);
+    let value = (gradient_square > 0.0).then(|| trace / gradient_square);
+    if sums.len() < 3 || squares.iter().any(|s| n - s.1 < 2) {
+        return (value, None);
+    }
+    let blocks = sums.len() as f64;
+    let pseudo: Vec<(f64, f64)> = sums
+        .iter()
+        .zip(squares)
+        .map(|(sum, (square, members))| {
+            let left = (n - members) as f64;
+            // |Σ − Σ_block|² of the gradients' sums.
+            let rest = (n as f64).powi(2) * mean_square - 2.0 * n as f64 * dot(gradient, sum) + dot(sum, sum);
+            let (t, g) = estimate(left, total - square, rest / left.powi(2));
+            (blocks * trace - (blocks - 1.0) * t, blocks * gradient_square - (blocks - 1.0) * g)
+        })
+        .collect();
+    (value, ratio::fieller(&pseudo))
+}
+
+impl Noise {
+    /// Variance against the batch as a chart, with theory's curves and the predicted critical batch.
+    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+        let mut plot =
+            Plot::new("noise", "Variance of the mini-batch gradient").x("batch size B", Axis::Log).y("mean of |g_B − G|²", Axis::Log);
+        for (label, sweep) in [("with replacement", &self.with_replacement), ("without replacement", &self.without_replacement)] {
+            let Some(sweep) = sweep else { continue };
+            let label = match sweep.exponent {
+                Some(p) => format!("{label} (B^{p:.2})"),
+                None => label.into(),
+            };
+            plot = plot.points(&label, sweep.points.iter().map(|p| (p.batch as f64, p.variance)));
+            plot = plot.dashed(&label, sweep.points.iter().map(|p| (p.batch as f64, p.predicted)));
+        }
+        if let Some(b) = self.b_simple {
+            plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
+        }
+        plot.guide_y("|G|²", self.gradient_square).caption(caption).figure()
+    }
+}

@@ -1,0 +1,60 @@
+//! The noise scale from gradients at two batch sizes.
+
+use serde::{Deserialize, Serialize};
+
+use super::ratio::{Interval, fieller};
+
+/// |G|² and tr Σ from the squared norms of a gradient over b examples and of one over B > b: both are unbiased (McCandlish et al. 2018, arXiv
+/// 1812.06162, appendix A.1).
+///
+/// |G|² = (B |g_B|² − b |g_b|²)/(B − b), tr Σ = (|g_b|² − |g_B|²)/(1/b − 1/B). Single pairs are noisy, and |G|² may come out negative: average
+/// each over many, then divide.
+pub fn pair(small: f64, small_square: f64, big: f64, big_square: f64) -> (f64, f64) {
+    let gradient_square = (big * big_square - small * small_square) / (big - small);
+    let trace = (small_square - big_square) / (1.0 / small - 1.0 / big);
+    (gradient_square, trace)
+}
+
+/// B_simple from the gradients that accumulation computes anyway: of each step, the mean squared norm of its micro-batches' gradients and the
+/// squared norm of their mean.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Pairs {
+    /// tr Σ and |G|² of each step.
+    samples: Vec<(f64, f64)>,
+}
+
+/// What [`Pairs`] come to.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PairNoise {
+    /// How many steps.
+    pub steps: usize,
+    /// |G|², unbiased.
+    pub gradient_square: f64,
+    /// tr Σ, unbiased.
+    pub trace: f64,
+    /// tr Σ / |G|²; absent where |G|² came out at 0 or below: too few steps for so much noise.
+    pub b_simple: Option<f64>,
+    /// Its 95 % interval by Fieller's theorem; absent with fewer than 3 steps.
+    pub interval: Option<Interval>,
+}
+
+impl Pairs {
+    /// Adds a step: `small_square` is the mean of |g|² over its micro-batches of `small` examples each, `big_square` that of the gradient over all
+    /// `big` of them.
+    pub fn push(&mut self, small: usize, small_square: f64, big: usize, big_square: f64) {
+        let (gradient_square, trace) = pair(small as f64, small_square, big as f64, big_square);
+        self.samples.push((trace, gradient_square));
+    }
+
+    /// B_simple over the steps so far; `None` before the first.
+    pub fn noise(&self) -> Option<PairNoise> {
+        if self.samples.is_empty() {
+            return None;
+        }
+        let n = self.samples.len() as f64;
+        let trace = self.samples.iter().map(|s| s.0).sum::<f64>() / n;
+        let gradient_square = self.samples.iter().map(|s| s.1).sum::<f64>() / n;
+        let b_simple = (gradient_square > 0.0).then(|| trace / gradient_square);
+        Some(PairNoise { steps: self.samples.len(), gradient_square, trace, b_simple, interval: fieller(&self.samples) })
+    }
+}

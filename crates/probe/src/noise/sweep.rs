@@ -1,0 +1,152 @@
+//! How the gradient's variance falls with the batch.
+
+use largebatch_random::{Key, below};
+use serde::{Deserialize, Serialize};
+
+use super::ratio::t95;
+use crate::vector::dot;
+use crate::{Examples, ProbeError, Watch};
+
+/// Batches of one size.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BatchPoint {
+    /// |B|.
+    pub batch: usize,
+    /// The mean of |g_B − G|² over the batches drawn.
+    pub variance: f64,
+    /// Its standard error.
+    pub error: f64,
+    /// What theory says: σ²/B, times (N − B)/(N − 1) without replacement, with σ² = (1/N) Σ |gᵢ − G|².
+    pub predicted: f64,
+}
+
+/// The variance at several batch sizes, and the law that fits it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Sweep {
+    /// One a batch size.
+    pub points: Vec<BatchPoint>,
+    /// p of variance ∝ Bᵖ; without replacement after division by (N − B)/(N − 1). Theory: −1.
+    pub exponent: Option<f64>,
+    /// Its standard error.
+    pub exponent_error: Option<f64>,
+}
+
+/// How far the mean of mini-batch gradients is from the full gradient.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Bias {
+    /// How many mini-batches, of all sizes, with replacement.
+    pub batches: usize,
+    /// Mean of ⟨g_B, G⟩/|G|² − 1: 0 for an unbiased gradient.
+    pub along: f64,
+    /// Its standard error.
+    pub along_error: f64,
+    /// Its 95 % interval holds 0.
+    pub is_consistent: bool,
+}
+
+/// The exact mean and spread that the batches are drawn from.
+pub(super) struct Population<'a> {
+    pub w: &'a [f64],
+    pub gradient: &'a [f64],
+    /// σ² = (1/N) Σ |gᵢ − G|².
+    pub variance: f64,
+}
+
+/// Passes of single examples that a sweep takes.
+pub(super) fn cost(n: usize, sizes: &[usize], replicates: usize) -> u64 {
+    sizes.iter().map(|b| (b * draws(n, *b, replicates)) as u64).sum()
+}
+
+/// The examples of one batch.
+fn draw(n: usize, batch: usize, replace: bool, key: Key) -> Vec<usize> {
+    if replace {
+        let mut rng = key.rng();
+        return (0..batch).map(|_| below(&mut rng, n as u32) as usize).collect();
+    }
+    key.permutation(n)[..batch].iter().map(|&i| i as usize).collect()
+}
+
+/// How many batches of a size are drawn: at least `replicates`, and for small batches as many as hold all the examples once. A gradient's noise has
+/// heavy tails (a few hard examples make most of it), and too few single examples would miss them.
+pub(super) fn draws(n: usize, batch: usize, replicates: usize) -> usize {
+    replicates.max(n / batch)
+}
+
+/// Batches of each size; returns false if it was interrupted. Biases along the gradient are added to `along`.
+pub(super) fn sweep(
+    objective: &mut impl Examples,
+    population: &Population<'_>,
+    sizes: &[usize],
+    replicates: usize,
+    replace: bool,
+    key: Key,
+    along: &mut Vec<f64>,
+    watch: Watch,
+) -> Result<(Sweep, bool), ProbeError> {
+    let n = objective.count();
+    let square = dot(population.gradient, population.gradient);
+    let all = cost(n, sizes, replicates);
+    let (mut found, mut done, mut goes_on) = (Sweep::default(), 0, true);
+    'sizes: for &batch in sizes {
+        let count = draws(n, batch, replicates);
+        let mut samples = Vec::with_capacity(count);
+        for i in 0..count {
+            let places = draw(n, batch, replace, key.number(batch as u64).number(i as u64));
+            let (_, mut g) = objective.batch_gradient(population.w, &places)?;
+            along.push(dot(&g, population.gradient) / square - 1.0);
+            g.iter_mut().zip(population.gradient).for_each(|(g, m)| *g -= m);
+            samples.push(dot(&g, &g));
+            done += batch as u64;
+            goes_on = watch(done, all);
+            if !goes_on {
+                break 'sizes;
+            }
+        }
+        let m = samples.len() as f64;
+        let mean = samples.iter().sum::<f64>() / m;
+        let spread = samples.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / (m - 1.0) / m;
+        let predicted = population.variance / batch as f64 * correction(n, batch, replace);
+        found.points.push(BatchPoint { batch, variance: mean, error: spread.sqrt(), predicted });
+    }
+    if let Some((exponent, error)) = power(&found.points, |p| correction(n, p.batch, replace)) {
+        (found.exponent, found.exponent_error) = (Some(exponent), Some(error));
+    }
+    Ok((found, goes_on))
+}
+
+/// (N − B)/(N − 1) without replacement.
+fn correction(n: usize, batch: usize, replace: bool) -> f64 {
+    if replace { 1.0 } else { (n - batch) as f64 / (n as f64 - 1.0) }
+}
+
+/// The slope of ln(variance/correction) over ln(batch), and its standard error from those of the points.
+///
+/// Every point has the same weight: the variance of a heavy-tailed sample and its standard error are small together, so that weights from the errors
+/// would prefer the points that came out too low.
+fn power(points: &[BatchPoint], correction: impl Fn(&BatchPoint) -> f64) -> Option<(f64, f64)> {
+    let rows: Vec<(f64, f64, f64)> = points
+        .iter()
+        .filter(|p| p.variance > 0.0 && p.error > 0.0)
+        .map(|p| ((p.batch as f64).ln(), (p.variance / correction(p)).ln(), p.error / p.variance))
+        .collect();
+    if rows.len() < 3 {
+        return None;
+    }
+    let count = rows.len() as f64;
+    let mx = rows.iter().map(|r| r.0).sum::<f64>() / count;
+    let xx: f64 = rows.iter().map(|r| (r.0 - mx).powi(2)).sum();
+    let slope = rows.iter().map(|r| (r.0 - mx) * r.1).sum::<f64>() / xx;
+    let error = rows.iter().map(|r| ((r.0 - mx) / xx * r.2).powi(2)).sum::<f64>().sqrt();
+    Some((slope, error))
+}
+
+/// The bias from its samples.
+pub(super) fn bias(along: &[f64]) -> Option<Bias> {
+    if along.len() < 2 {
+        return None;
+    }
+    let n = along.len() as f64;
+    let mean = along.iter().sum::<f64>() / n;
+    let error = (along.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt();
+    Some(Bias { batches: along.len(), along: mean, along_error: error, is_consistent: mean.abs() <= t95(n - 1.0) * error })
+}
