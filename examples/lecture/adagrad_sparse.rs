@@ -1,6 +1,6 @@
 //! Adagrad on sparse features against SGD with one step for all.
 //!
-//! Feature j is 1 in a share p_j ~ 1/j of the examples and else 0, like words in a text; y = w*·x + noise. A step small enough for the frequent features
+//! Feature j is 1 in a share p_j = 0.5 j^−1.3 of the examples and else 0, like words in a text; y = w*·x + noise. A step small enough for the frequent features
 //! hardly moves the rare ones. Adagrad divides by the root of the squared gradients that a weight has seen, so that the rate of feature j is
 //! about η/(σ √(number of its occurrences)): an exponent of −½. Both methods get the best rate of a grid.
 
@@ -20,7 +20,7 @@ const BATCH: usize = 8;
 const NOISE: f64 = 0.5;
 
 fn share(j: usize) -> f64 {
-    0.5 / (j + 1) as f64
+    0.5 * (j as f64 + 1.0).powf(-1.3)
 }
 
 /// w after `steps` steps on fresh examples, the rule's state, and how often each feature was seen. The examples are the same for every call.
@@ -63,7 +63,7 @@ fn best<O: Optimizer>(rule: &O, rates: &[f64], truth: &[f64], steps: usize) -> (
 
 fn main() -> anyhow::Result<()> {
     let program = Program::start("adagrad_sparse")?;
-    let steps = program.size(4000, 1500);
+    let steps = program.size(4000, 2000);
     let mut rng = Key::new(SEED).word("truth").rng();
     let truth: Vec<f64> = (0..D).map(|_| normal(&mut rng)).collect();
     let (sgd, adagrad) = (SgdConfig::default().rule(), AdagradConfig::preset("lecture").unwrap_or_default().rule());
@@ -71,7 +71,9 @@ fn main() -> anyhow::Result<()> {
     let (rate, by_adagrad) = best(&adagrad, &[0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0], &truth, steps);
     let (_, state, seen) = learn(&adagrad, rate, &truth, steps);
 
-    println!("{D} features, p_j = 0.5/j, {steps} steps of {BATCH} fresh examples, noise {NOISE}, seed {SEED}; each at the best rate of 8");
+    println!(
+        "{D} features, p_j = 0.5 j^−1.3, {steps} steps of {BATCH} fresh examples, noise {NOISE}, seed {SEED}; each at the best rate of 8"
+    );
     let error = |w: &[f64], from: usize| mean(&(from..D).map(|j| (w[j] - truth[j]).powi(2)).collect::<Vec<_>>());
     for (name, rate, w) in [("SGD", sgd_rate, &by_sgd), ("Adagrad", rate, &by_adagrad)] {
         println!(
@@ -91,13 +93,12 @@ fn main() -> anyhow::Result<()> {
     let slope = logs.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>() / logs.iter().map(|p| (p.0 - mx).powi(2)).sum::<f64>();
     agree("exponent of Adagrad’s rate in the number of occurrences", slope, -0.5, 0.2)?;
 
-    let errors = |w: &[f64]| -> Vec<(f64, f64)> {
-        // Features of about the same frequency together: ten at a time.
-        (0..D / 10)
-            .map(|k| {
-                (mean(&seen[10 * k..10 * k + 10]), mean(&(10 * k..10 * k + 10).map(|j| (w[j] - truth[j]).powi(2)).collect::<Vec<_>>()))
-            })
-            .collect()
+    // Features of about the same frequency together: twenty at a time.
+    let errors = |w: &[f64]| {
+        let group = |of: &dyn Fn(usize) -> f64, k: usize| mean(&(20 * k..20 * k + 20).map(of).collect::<Vec<_>>());
+        let mut points: Vec<(f64, f64)> = (0..D / 20).map(|k| (group(&|j| seen[j], k), group(&|j| (w[j] - truth[j]).powi(2), k))).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
     };
     let (s, a) = (format!("SGD, η = {sgd_rate}"), format!("Adagrad, η = {rate}"));
     let plot = Plot::new("adagrad_sparse", "Rare features: one step for all against Adagrad")
@@ -108,6 +109,8 @@ fn main() -> anyhow::Result<()> {
         .line(&a, errors(&by_adagrad))
         .points(&a, errors(&by_adagrad))
         .guide_y("never moved", mean(&truth.iter().map(|t| t * t).collect::<Vec<_>>()))
-        .caption(&format!("{D} features, ten a mark; {steps} steps of {BATCH} examples, seed {SEED}; each method at its best rate of 8."));
+        .caption(&format!(
+            "{D} features, twenty a mark; {steps} steps of {BATCH} examples, seed {SEED}; each method at its best rate of 8."
+        ));
     program.finish(plot)
 }

@@ -93,8 +93,9 @@ fn main() -> anyhow::Result<()> {
                 false => problem.batch((&x, &y), &order.next(batch).1).gradient(&w),
             };
             (w, _) = rule.step(schedule.lr(t - 1), w, gradient, None);
-            let spaced = (t as f64).log2() * 6.0;
-            if t % per_pass == 0 || spaced.floor() > ((t - 1) as f64).log2() * 6.0 && t < per_pass {
+            // Marks at equal ratios: eight for each doubling.
+            let place = |t: usize| (8.0 * (t as f64).log2()).floor();
+            if t == 1 || place(t) > place(t - 1) {
                 points.push((t as f64 / per_pass as f64, excess(&w)));
             }
             if t % per_pass == 0 {
@@ -107,7 +108,7 @@ fn main() -> anyhow::Result<()> {
             short(at_pass[9]),
             short(at_pass[passes - 1])
         );
-        plot = plot.line(label, points.into_iter().filter(|p| p.0 < 40.0 || p.0 as usize % (passes / 100) == 0));
+        plot = plot.line(label, points);
         found.push(at_pass);
     }
     let distance = numbers(&best.square()).iter().sum::<f64>();

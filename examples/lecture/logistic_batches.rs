@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
         let (_, _, expected, _) = run(n, rate * steps as f64 / parts, parts as u64, "full")?;
         agree(&format!("|B| = {batch}, same rate ({steps} steps): loss against the flow’s"), loss, expected, 0.05)?;
         println!(
-            "|B| = {batch}: test accuracy {accuracy:.1} % at the same rate; at the rate {} ∝ |B|: loss {}, {accuracy_scaled:.1} %",
+            "|B| = {batch}: test accuracy {accuracy:.1} % at the same rate; at the rate {} ~ |B|: loss {}, {accuracy_scaled:.1} %",
             short(rate * batch as f64),
             short(loss_scaled)
         );
@@ -74,7 +74,7 @@ fn main() -> anyhow::Result<()> {
         scaled.push((batch as f64, loss_scaled));
         flow.push((batch as f64, expected));
     }
-    agree("rate ∝ |B|: loss at |B| = 64 against |B| = 1", scaled[3].1, scaled[0].1, 0.1)?;
+    agree("rate ~ |B|: loss at |B| = 64 against |B| = 1", scaled[3].1, scaled[0].1, 0.1)?;
     let behind = same[5].1 / same[0].1;
     println!("same rate: the loss at |B| = N is {} times that at |B| = 1", short(behind));
     ensure!(behind > 2.0, "the full batch should be left behind at the same rate");
@@ -84,9 +84,9 @@ fn main() -> anyhow::Result<()> {
         .x_ticks(batches.map(|b| b as f64))
         .points("same rate", same)
         .dashed("same rate", flow)
-        .points("rate ∝ |B|", scaled.clone())
-        .line("rate ∝ |B|", scaled)
-        .guide_x("η ∝ |B| reaches 2/L", bound / rate)
+        .points("rate ~ |B|", scaled.clone())
+        .line("rate ~ |B|", scaled)
+        .guide_x("2/L at η ~ |B|", bound / rate)
         .caption(&format!("breast-cancer, N = {n}, {epochs} epochs, η = {rate} at |B| = 1, seed {SEED}. Dashed: gradient flow of the same length η · steps."));
     program.finish(plot)
 }

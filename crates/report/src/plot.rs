@@ -253,7 +253,7 @@ impl Plot {
         let ys = place(&self.y, |p| p.1, grid_y);
         // Its labels say how much room they need; where the area lies does not change them.
         let trial = self.y.axis(ys.iter().copied(), self.pad(), self.height, 0.0);
-        let left = self.y.ticks(&trial, 5).1.iter().map(|l| width(l, 12.0)).fold(40.0, f64::max).min(170.0) + 18.0;
+        let left = self.y.ticks(&trial, 5).1.iter().map(|l| width(l, 12.0)).fold(38.0, f64::max).min(170.0) * 1.06 + 18.0;
         let mut frame = Frame::new(&self.name, &self.title, &self.keys(&colours), left, self.height);
         let (x, y) = self.axes(&mut frame, place(&self.x, |p| p.0, grid_x), ys);
         frame.clip();
