@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     let layers = &traces[0].1;
     let moved = |k: usize, i: usize| traces[k].1[i].delta / traces[k].1[i].w;
     for (i, layer) in layers.iter().enumerate() {
-        let moves = (0..3).map(|k| format!("{:>9}", format!("{:.5}", moved(k, i)))).collect::<String>();
+        let moves = (0..3).map(|k| format!("{:>9}", short(moved(k, i)))).collect::<String>();
         println!("{:<24}{:>9.3}{:>11.5}{:>12.1}             {moves}", layer.path, layer.w, layer.g, layer.w / layer.g);
     }
     let tightest = layers.iter().min_by(|a, b| (a.w / a.g).total_cmp(&(b.w / b.g))).map_or("", |l| &l.path);

@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         let stretch = (end - from) as f64;
         let growth = if *name == "gradient descent" { 1.0 } else { end as f64 / from as f64 };
         let measured = (length(&path[end]) / length(&path[from]) / growth).powf(1.0 / stretch);
-        agree(&format!("{name}: contraction a step"), measured, *theory, 0.02)?;
+        agree(&format!("{name}: contraction a step"), measured, *theory, 0.01)?;
         let steps = path.iter().position(|w| length(w) < 1e-6 * length(&START)).unwrap_or(usize::MAX);
         println!("{name}: {steps} steps to a millionth of the distance");
         needed.push(steps);

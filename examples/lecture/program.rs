@@ -49,10 +49,11 @@ pub fn agree(what: &str, measured: f64, theory: f64, tolerance: f64) -> anyhow::
 
 /// Three digits.
 pub fn short(x: f64) -> String {
-    let magnitude = if x == 0.0 { 0 } else { x.abs().log10().floor() as i32 };
+    let rounded = format!("{x:.2e}");
+    let magnitude = rounded.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
     match magnitude {
         -3..=5 => format!("{x:.*}", (2 - magnitude).max(0) as usize),
-        _ => format!("{x:.2e}"),
+        _ => rounded,
     }
 }
 

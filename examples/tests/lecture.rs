@@ -76,8 +76,8 @@ fn the_perceptron_keeps_its_bound() {
 fn momentum_takes_the_root_of_the_condition() {
     let text = small("momentum_paths");
     measured(&text, "gradient descent: contraction", 24.0 / 26.0, 0.01);
-    measured(&text, "momentum: contraction", 4.0 / 6.0, 0.02);
-    measured(&text, "Nesterov: contraction", 1.0 - 1.0 / 5.0, 0.02);
+    measured(&text, "momentum: contraction", 4.0 / 6.0, 0.01);
+    measured(&text, "Nesterov: contraction", 1.0 - 1.0 / 5.0, 0.01);
 }
 
 #[test]
