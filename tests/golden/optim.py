@@ -356,6 +356,8 @@ CASES = [
     ("lamb", "timm", {"grad_averaging": False}, "timm", torched(lambda p: Lamb(p, grad_averaging=False))),
     ("lamb", "timm", {"caution": True}, "timm", torched(lambda p: Lamb(p, caution=True))),
     ("lamb", "timm", {"decay": "decoupled", "weight_decay": 0.1}, "timm", torched(lambda p: Lamb(p, decoupled_decay=True, weight_decay=0.1))),
+    ("lamb", "timm", {"decay": "decoupled", "weight_decay": 0.1, "max_lr": 0.05}, "timm",
+     torched(lambda p: Lamb(p, lr=0.05, decoupled_decay=True, corrected_weight_decay=True, weight_decay=0.1))),
     ("lamb", "timm", {"max_grad_norm": float("inf")}, "timm", torched(lambda p: Lamb(p, max_grad_norm=None))),
     ("lamb", "timm", {"exclude_from_weight_decay": VECTORS}, "timm", torched(lambda p: Lamb(p), no_decay_for_vectors)),
     ("lamb", "apex", {}, "transcription", transcribed(apex_lamb, clip_apex)),

@@ -58,8 +58,8 @@ fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
         .current_dir(folder)
         .env_remove("LARGEBATCH_DATA_DIR")
         .env("LARGEBATCH_CACHE_DIR", folder.join("cache"))
-        // Graphics libraries complain on standard error where it is not set.
-        .env("XDG_RUNTIME_DIR", std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| folder.as_os_str().to_owned()))
+        // Graphics libraries complain on standard error where it is not set; the program must keep them quiet.
+        .env_remove("XDG_RUNTIME_DIR")
         .stdin(Stdio::null())
 }
 

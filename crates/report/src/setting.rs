@@ -48,6 +48,10 @@ impl Setting {
         }
         if let Some(devices) = other.get("device") {
             setting.devices = devices.iter().cloned().collect();
+            // One kind of processor: it belongs to the device's name.
+            if let (Some(cpu), [device]) = (other.get("cpu").filter(|c| c.len() == 1).and_then(|c| c.first()), &mut setting.devices[..]) {
+                *device = format!("{device} on {cpu}");
+            }
         }
         // What is different in every trial, such as its memory, is no environment.
         let few = |v: BTreeSet<String>| match v.len() {

@@ -211,6 +211,7 @@ impl Study {
         };
         let mut study: Study = toml::from_str(text).map_err(invalid)?;
         let mut document: Table = toml::from_str(text).map_err(invalid)?;
+        let mut paths = Vec::new();
         for text in overrides {
             let wrong = |message: String| StudyError::Override { text: text.clone(), message };
             let (key, value) = text.split_once('=').ok_or_else(|| wrong("write key=value".into()))?;
@@ -226,11 +227,13 @@ impl Study {
                 return Err(wrong("arms and conditions are changed in the file".into()));
             }
             crate::settings::insert(&mut document, &path, value);
+            paths.push((path, text.clone()));
             study = Study::deserialize(Value::Table(document.clone())).map_err(|e| wrong(suggest(e.message())))?;
         }
         document.remove("about");
         study.document = document;
         study.places = Places::read(text, file).map_err(invalid)?;
+        study.places.overrides = paths;
         study.check()?;
         Ok(study)
     }
@@ -265,6 +268,8 @@ fn suggest(message: &str) -> String {
 pub(crate) struct Places {
     file: String,
     lines: std::collections::HashMap<String, usize>,
+    /// Paths that an override set, with its text: these are its fault, and not the file's.
+    overrides: Vec<(String, String)>,
 }
 
 impl Places {
@@ -295,11 +300,16 @@ impl Places {
         let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
         let mut lines = std::collections::HashMap::new();
         walk("", toml::de::DeTable::parse(text)?.get_ref(), &|at| starts.partition_point(|&s| s <= at), &mut lines);
-        Ok(Places { file: file.into(), lines })
+        Ok(Places { file: file.into(), lines, overrides: Vec::new() })
     }
 
-    /// An error at the line of `path`, or of the nearest enclosing key that the file has.
+    /// An error at the line of `path`, or of the nearest enclosing key that the file has; or at the override that set it, or a part of it.
     pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> StudyError {
+        let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let sets = |set: &str| within(path, set) || (path.contains('.') && within(set, path));
+        if let Some((_, text)) = self.overrides.iter().rev().find(|(set, _)| sets(set)) {
+            return StudyError::Override { text: text.clone(), message: message.into() };
+        }
         let (mut path, mut line) = (path, None);
         while line.is_none() {
             line = self.lines.get(path).copied();

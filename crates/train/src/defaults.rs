@@ -18,14 +18,14 @@ pub struct Default {
     pub lr: f64,
 }
 
-/// The file that `examples/tune-defaults` writes: see its header.
+/// The file that `crates/train/tune-defaults.py` writes: see its header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     batch_size: usize,
     /// By data set; `""` for others.
     epochs: BTreeMap<String, u64>,
-    /// By optimizer, then by model; `""` for others.
+    /// By optimizer, then by `MODEL/DATASET` or by model; `""` for others.
     lr: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
@@ -34,7 +34,8 @@ static TABLE: LazyLock<Table> =
 
 /// The defaults for a data set, a model and an optimizer, at batch size 64.
 pub fn of(dataset: &str, model: &str, optimizer: &Choice) -> Default {
-    let other = |map: &BTreeMap<String, f64>| map.get(model).or_else(|| map.get("")).copied();
+    let pair = format!("{model}/{dataset}");
+    let other = |map: &BTreeMap<String, f64>| [pair.as_str(), model, ""].into_iter().find_map(|key| map.get(key)).copied();
     let lr = TABLE.lr.get(optimizer.name.as_str()).or_else(|| TABLE.lr.get("")).and_then(other);
     let epochs = TABLE.epochs.get(dataset).or_else(|| TABLE.epochs.get("")).copied();
     Default { batch_size: TABLE.batch_size, epochs: epochs.unwrap_or(1), lr: lr.unwrap_or(0.01) }

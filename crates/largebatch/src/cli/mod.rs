@@ -110,6 +110,7 @@ enum Done {
 /// Reads the arguments of the process, and returns its exit code: 0 done, 1 failed, 2 bad arguments, 3 diverged, 130 interrupted.
 pub fn main_with(registry: Registry) -> ExitCode {
     ignore_file_size_signal();
+    quiet_graphics();
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -154,12 +155,30 @@ pub fn main_with(registry: Registry) -> ExitCode {
                     text = format!("{text}: {cause}");
                 }
             }
+            if let Some(remedy) = error.chain().find_map(|cause| remedy(cause.downcast_ref::<std::io::Error>()?.kind())) {
+                text = format!("{text}; {remedy}");
+            }
             say(&format!("error: {text}"));
             let usage = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
                 || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
+}
+
+/// What to do where the file system refuses.
+fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
+    use std::io::ErrorKind as Kind;
+    Some(match kind {
+        Kind::NotADirectory | Kind::AlreadyExists => "a file stands where a folder is needed: choose another path",
+        Kind::NotFound => "check the path's spelling, and that the folder above it exists",
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => "choose a place that you may write to, or change its permissions",
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            "free space or choose another disk; what was finished before is whole, and the same command goes on"
+        }
+        Kind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+        _ => return None,
+    })
 }
 
 fn command() -> clap::Command {
@@ -177,6 +196,15 @@ fn ignore_file_size_signal() {
     // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+/// Without this variable, graphics libraries print an error for each adapter that they look at, though they then do without it.
+fn quiet_graphics() {
+    #[cfg(target_os = "linux")]
+    if cfg!(feature = "wgpu") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: called before any thread starts.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) }
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RULE", help_heading = "How to train")]
     scaling: Option<String>,
     /// Seed of weights, order, augmentation and dropout [default: 0]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
+    #[arg(long, value_name = "N", help_heading = "How to train", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
@@ -238,8 +238,20 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
 
 /// The keys whose values differ.
 fn differences(old: &RunConfig, new: &RunConfig) -> String {
-    let table = |config: &RunConfig| toml::Table::try_from(config).unwrap_or_default();
-    let (old, new) = (table(old), table(new));
+    fn flat(prefix: &str, value: &Value, into: &mut std::collections::BTreeMap<String, Value>) {
+        match value {
+            Value::Table(table) => {
+                table.iter().for_each(|(k, v)| flat(&format!("{prefix}{}{k}", if prefix.is_empty() { "" } else { "." }), v, into))
+            }
+            leaf => drop(into.insert(prefix.to_owned(), leaf.clone())),
+        }
+    }
+    let leaves = |config: &RunConfig| {
+        let mut leaves = std::collections::BTreeMap::new();
+        flat("", &Value::Table(toml::Table::try_from(config).unwrap_or_default()), &mut leaves);
+        leaves
+    };
+    let (old, new) = (leaves(old), leaves(new));
     let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let show = |v: Option<&Value>| v.map_or("(none)".to_owned(), Value::to_string);
     let changed: Vec<String> = keys

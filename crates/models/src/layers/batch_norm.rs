@@ -1,7 +1,8 @@
 //! Batch normalisation with explicit running statistics.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, module};
+use burn::tensor::{Tensor, activation, module};
+use largebatch_conv::batch_norm_train;
 
 use crate::{Builder, Pass};
 
@@ -45,30 +46,52 @@ impl BatchNorm {
 
     /// Normalise x, `[batch, channels, ..]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
-        let (weight, bias) = (self.weight.val(), self.bias.val());
+        self.apply(x, None, false, pass)
+    }
+
+    /// max(0, y).
+    pub fn forward_relu<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
+        self.apply(x, None, true, pass)
+    }
+
+    /// max(0, y + plus), the end of a residual block.
+    pub fn forward_plus_relu<const D: usize>(&self, x: Tensor<D>, plus: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
+        self.apply(x, Some(plus), true, pass)
+    }
+
+    fn apply<const D: usize>(&self, x: Tensor<D>, plus: Option<Tensor<D>>, relu: bool, pass: &mut Pass) -> Tensor<D> {
         if !pass.is_training() {
-            return module::batch_norm(x, weight, bias, self.running_mean.val(), self.running_var.val(), EPSILON);
+            let (mean, variance) = (self.running_mean.val(), self.running_var.val());
+            let y = module::batch_norm(x, self.weight.val(), self.bias.val(), mean, variance, EPSILON);
+            let y = match plus {
+                Some(plus) => y + plus,
+                None => y,
+            };
+            return if relu { activation::relu(y) } else { y };
         }
         let batch = x.dims()[0];
         let chunks = chunks(batch, pass.ghost_batch());
         if chunks.len() == 1 {
-            return self.normalise(x, weight, bias, pass);
+            return self.normalise(x, plus, relu, pass);
         }
         let parts = chunks
             .into_iter()
-            .map(|(start, size)| self.normalise(x.clone().narrow(0, start, size), weight.clone(), bias.clone(), pass))
+            .map(|(start, size)| {
+                let part = |t: &Tensor<D>| t.clone().narrow(0, start, size);
+                self.normalise(part(&x), plus.as_ref().map(part), relu, pass)
+            })
             .collect();
         Tensor::cat(parts, 0)
     }
 
-    fn normalise<const D: usize>(&self, x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, pass: &mut Pass) -> Tensor<D> {
+    fn normalise<const D: usize>(&self, x: Tensor<D>, plus: Option<Tensor<D>>, relu: bool, pass: &mut Pass) -> Tensor<D> {
         let dims = x.dims();
         let values = dims.iter().product::<usize>() / dims[1];
-        let seen = module::batch_norm_train(x, weight, bias, EPSILON);
+        let seen = batch_norm_train(x, self.weight.val(), self.bias.val(), EPSILON, plus, relu);
         if values > 1 {
             let unbiased = values as f64 / (values - 1) as f64;
-            pass.saw(self.running_mean.id, seen.mean.inner());
-            pass.saw(self.running_var.id, seen.variance.inner() * unbiased);
+            pass.saw(self.running_mean.id, seen.mean);
+            pass.saw(self.running_var.id, seen.variance * unbiased);
         }
         seen.output
     }

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use largebatch_random::unit;
+use rayon::prelude::*;
 
 use crate::{Builder, Pass};
 
@@ -27,11 +28,11 @@ impl Dropout {
         let [batch, units] = x.dims();
         assert_eq!(examples.len(), batch, "a pass knows the number of every example of its batch");
         let (key, scale) = (key.word(&self.path), (1.0 / (1.0 - self.probability)) as f32);
-        let mut mask = Vec::with_capacity(batch * units);
-        for example in examples {
+        let mut mask = vec![0.0; batch * units];
+        mask.par_chunks_mut(units.max(1)).zip(examples).for_each(|(mask, example)| {
             let mut rng = key.stream(*example);
-            mask.extend((0..units).map(|_| if unit(&mut rng) < self.probability { 0.0 } else { scale }));
-        }
+            mask.iter_mut().for_each(|m| *m = if unit(&mut rng) < self.probability { 0.0 } else { scale });
+        });
         let (device, dtype) = (x.device().inner(), x.dtype());
         x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
     }

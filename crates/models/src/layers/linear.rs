@@ -1,8 +1,9 @@
 //! The fully connected layer, which is also the network of every linear model.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
 
+use super::Activation;
 use crate::{Builder, Forward, Pass};
 
 /// y = x W + b, x `[batch, in]`, y `[batch, out]`.
@@ -23,8 +24,17 @@ impl Linear {
     }
 }
 
+impl Linear {
+    /// An activation of y, `[batch, in]` to `[batch, out]`.
+    pub fn forward_activated(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        let relu = activation == Activation::Relu;
+        let y = largebatch_conv::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
+        if relu { y } else { activation.forward(y) }
+    }
+}
+
 impl Forward for Linear {
     fn forward(&self, x: Tensor<2>, _: &mut Pass) -> Tensor<2> {
-        module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        largebatch_conv::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), false)
     }
 }

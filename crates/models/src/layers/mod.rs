@@ -12,4 +12,4 @@ pub use batch_norm::BatchNorm;
 pub use conv::Conv2d;
 pub use dropout::Dropout;
 pub use linear::Linear;
-pub use pool::{Pool, global_average, max_pool_same};
+pub use pool::{Pool, global_average, max_pool_same_relu};

@@ -2,7 +2,10 @@
 
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, module};
+use largebatch_conv::max_pool2d_relu;
 use serde::{Deserialize, Serialize};
+
+use super::Activation;
 
 /// Which number stands for a 2×2 field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -23,14 +26,23 @@ impl Pool {
             Pool::Average => module::avg_pool2d(x, AvgPoolOptions::new([2, 2])),
         }
     }
+
+    /// An activation, and [`Pool::halve`]. A monotonic activation and the maximum commute: on the pooled image it has a quarter of the work.
+    pub fn activate_and_halve(self, activation: Activation, x: Tensor<4>) -> Tensor<4> {
+        match (self, activation) {
+            (Pool::Max, Activation::Relu) => max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false),
+            (Pool::Max, Activation::Tanh | Activation::Sigmoid) => activation.forward(self.halve(x)),
+            _ => self.halve(activation.forward(x)),
+        }
+    }
 }
 
-/// Maximum over 3×3 fields with stride 2 and TensorFlow's padding "same": the sides are halved, rounded up.
+/// ReLU, and maximum over 3×3 fields with stride 2 and TensorFlow's padding "same": the sides are halved, rounded up.
 ///
 /// "Same" pads an odd side by one at both ends and an even one by one at its end; ceiling mode does the latter without a copy.
-pub fn max_pool_same(x: Tensor<4>) -> Tensor<4> {
+pub fn max_pool_same_relu(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
-    module::max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([h % 2, w % 2]).with_ceil_mode(true))
+    max_pool2d_relu(x, [3, 3], [2, 2], [h % 2, w % 2], true)
 }
 
 /// The mean over the image: `[batch, channels, h, w]` to `[batch, channels]`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mlp::Dense;
 use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width};
-use crate::layers::{Activation, BatchNorm, Conv2d, Linear, max_pool_same};
+use crate::layers::{Activation, BatchNorm, Conv2d, Linear, max_pool_same_relu};
 use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
 
 /// C1 of Keskar et al., a small AlexNet: twice conv 64 5×5, batch norm, ReLU, 3×3 max pooling with stride 2; then 384 and 192 units with
@@ -93,11 +93,10 @@ pub struct C1 {
 impl Forward for C1 {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
-        // ReLU and maximum commute; on the pooled image ReLU has a quarter of the work.
         let x = self.norm1.forward(self.conv1.forward(x.reshape([batch, c, h, w])), pass);
-        let x = Activation::Relu.forward(max_pool_same(x));
+        let x = max_pool_same_relu(x);
         let x = self.norm2.forward(self.conv2.forward(x), pass);
-        let x = Activation::Relu.forward(max_pool_same(x));
+        let x = max_pool_same_relu(x);
         let x = self.fc1.forward(x.flatten(1, 3), pass);
         let x = self.fc2.forward(x, pass);
         self.output.forward(x, pass)

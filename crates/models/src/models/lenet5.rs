@@ -94,10 +94,10 @@ pub struct LeNet5 {
 impl Forward for LeNet5 {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
-        let x = self.pool.halve(self.activation.forward(self.conv1.forward(x.reshape([batch, c, h, w]))));
-        let x = self.pool.halve(self.activation.forward(self.conv2.forward(x)));
-        let x = self.activation.forward(self.fc1.forward(x.flatten(1, 3), pass));
-        let x = self.activation.forward(self.fc2.forward(x, pass));
+        let x = self.pool.activate_and_halve(self.activation, self.conv1.forward(x.reshape([batch, c, h, w])));
+        let x = self.pool.activate_and_halve(self.activation, self.conv2.forward(x));
+        let x = self.fc1.forward_activated(x.flatten(1, 3), self.activation);
+        let x = self.fc2.forward_activated(x, self.activation);
         self.fc3.forward(x, pass)
     }
 }

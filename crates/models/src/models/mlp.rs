@@ -112,11 +112,11 @@ impl Dense {
 
     /// `[batch, inputs]` to `[batch, width]`.
     pub fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-        let x = self.linear.forward(x, pass);
-        let x = match &self.norm {
-            Some(norm) => norm.forward(x, pass),
-            None => x,
+        let x = match (&self.norm, self.activation) {
+            (Some(norm), Activation::Relu) => norm.forward_relu(self.linear.forward(x, pass), pass),
+            (Some(norm), activation) => activation.forward(norm.forward(self.linear.forward(x, pass), pass)),
+            (None, activation) => self.linear.forward_activated(x, activation),
         };
-        self.dropout.forward(self.activation.forward(x), pass)
+        self.dropout.forward(x, pass)
     }
 }

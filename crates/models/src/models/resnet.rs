@@ -1,12 +1,12 @@
 //! Residual networks for small images; `resnet8` and `resnet20` are its sizes.
 
 use burn::module::Module;
-use burn::tensor::ops::AvgPoolOptions;
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
+use largebatch_conv::subsample_and_widen;
 use serde::{Deserialize, Serialize};
 
 use super::{INIT_HIDDEN, check_hidden_init, check_width};
-use crate::layers::{Activation, BatchNorm, Conv2d, Linear, global_average};
+use crate::layers::{BatchNorm, Conv2d, Linear, global_average};
 use crate::{Builder, ConfigError, Forward, Init, Io, Parameter, Pass};
 
 /// How a shortcut passes where the image halves and the channels double (He et al. 2016, 3.3).
@@ -79,7 +79,7 @@ impl Forward for ResNet {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = self.conv.forward(x.reshape([batch, c, h, w]));
-        let x = Activation::Relu.forward(self.norm.forward(x, pass));
+        let x = self.norm.forward_relu(x, pass);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x, pass));
         self.output.forward(global_average(x), pass)
     }
@@ -123,21 +123,13 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
-        let y = Activation::Relu.forward(self.norm1.forward(self.conv1.forward(x.clone()), pass));
-        let y = self.norm2.forward(self.conv2.forward(y), pass);
+        let y = self.norm1.forward_relu(self.conv1.forward(x.clone()), pass);
+        let y = self.conv2.forward(y);
         let x = match &self.projection {
             Some(projection) => projection.norm.forward(projection.conv.forward(x), pass),
-            None if self.halve => pad(x),
+            None if self.halve => subsample_and_widen(x),
             None => x,
         };
-        Activation::Relu.forward(x + y)
+        self.norm2.forward_plus_relu(y, x, pass)
     }
-}
-
-/// Every second pixel, and as many zero channels behind as there are.
-fn pad(x: Tensor<4>) -> Tensor<4> {
-    // A mean over 1×1 fields with stride 2 picks every second pixel.
-    let x = module::avg_pool2d(x, AvgPoolOptions::new([1, 1]).with_stride([2, 2]));
-    let zeros = x.zeros_like();
-    Tensor::cat(vec![x, zeros], 1)
 }

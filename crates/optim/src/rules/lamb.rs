@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 /// | `caution` | false | moves only where m̂ and g agree in sign, by as much more (timm; Liang et al. 2024, arXiv 2411.16085) |
 /// | `weight_decay` | 0.01 | λ |
 /// | `decay` | `update` | in u, as above; `l2`: in the gradient; `decoupled`: w ← w − ηλw before the norms (timm) |
+/// | `max_lr` | inf | of decoupled decay: w ← w − η (η / `max_lr`) λw, so that a schedule's decay enters once more (timm's `corrected_weight_decay`, whose `max_lr` is the rate at construction); inf: w ← w − ηλw |
 /// | `norm_min`, `norm_max` | 0, inf | φ(z) = min(max(z, `norm_min`), `norm_max`) |
 /// | `ratio_min`, `ratio_max` | 0, inf | bounds of r; `ratio_max = 1` is timm's `trust_clip` |
 /// | `always_adapt` | true | also where there is no decay (apex and timm: false; apex's `use_nvlamb`: true) |
@@ -50,6 +51,8 @@ pub struct LambConfig {
     pub weight_decay: f64,
     /// How λ enters.
     pub decay: LambDecay,
+    /// The rate at which decoupled decay is λη; below it the decay is λη²/`max_lr`. Infinity: λη at every rate.
+    pub max_lr: f64,
     /// Lower bound of φ.
     pub norm_min: f64,
     /// Upper bound of φ.
@@ -107,6 +110,7 @@ impl Default for LambConfig {
             caution: false,
             weight_decay: 0.01,
             decay: LambDecay::Update,
+            max_lr: f64::INFINITY,
             norm_min: 0.0,
             norm_max: f64::INFINITY,
             ratio_min: 0.0,
@@ -150,6 +154,11 @@ impl Recipe for LambConfig {
                 name: "decay",
                 purpose: "how the decay enters: in the update and so in the ratio, in the gradient, or apart from both",
                 range: "\"update\", \"l2\", \"decoupled\"",
+            },
+            Parameter {
+                name: "max_lr",
+                purpose: "decoupled decay is λη²/max_lr, the schedule's highest rate; inf: λη",
+                range: "above 0, inf for no correction",
             },
             Parameter { name: "norm_min", purpose: "‖w‖ in the ratio is at least this", range: "0 ≤ norm_min ≤ norm_max" },
             Parameter { name: "norm_max", purpose: "‖w‖ in the ratio is at most this", range: "above 0, inf for no bound" },
@@ -203,6 +212,11 @@ impl Recipe for LambConfig {
         check_eps(self.eps)?;
         check_decay(self.weight_decay)?;
         let positive = f64::MIN_POSITIVE..=f64::INFINITY;
+        within("max_lr", self.max_lr, positive.clone(), "the decay is divided by it")?;
+        if self.max_lr.is_finite() && self.decay != LambDecay::Decoupled {
+            let why = "it belongs to `decay = \"decoupled\"`: set that, or leave max_lr out";
+            return Err(ConfigError::OutOfRange { option: "max_lr", value: self.max_lr, range: "inf".into(), why });
+        }
         within("norm_max", self.norm_max, positive.clone(), "at 0 no layer would move")?;
         within("norm_min", self.norm_min, 0.0..=self.norm_max.min(f64::MAX), "it is the lower of two bounds of a norm")?;
         within("ratio_max", self.ratio_max, positive.clone(), "at 0 no layer would move")?;
@@ -262,7 +276,8 @@ impl Optimizer for Lamb {
         let (o, decay) = (&self.options, self.weight_decay);
         let decays = |how| decay != 0.0 && o.decay == how;
         let g = if decays(LambDecay::L2) { g + w.clone().mul_scalar(decay) } else { g };
-        let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - lr * decay) } else { w };
+        let decay_rate = if o.max_lr.is_finite() { lr * lr / o.max_lr } else { lr };
+        let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - decay_rate * decay) } else { w };
 
         let (mean, square, time) = match state {
             Some(s) => (s.mean, s.square, s.time + 1),

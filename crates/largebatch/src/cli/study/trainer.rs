@@ -229,9 +229,14 @@ impl Trainer<'_> {
         let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
         let sources: Vec<_> =
             experiment.dataset.sources.iter().map(|s| json!({ "file": file(&s.file), "sha256": s.sha256, "known": s.known })).collect();
+        // A CPU backend has one device, which `cpu` names; a GPU's adapter has a name of its own.
+        let device = match experiment.config.device.as_str() {
+            cpu @ ("flex" | "ndarray") => cpu.to_owned(),
+            gpu => format!("{gpu}, {:?}", experiment.device.clone().inner()),
+        };
         [
             ("version", Some(json!(env!("CARGO_PKG_VERSION")))),
-            ("device", Some(json!(format!("{:?}", experiment.device.clone().inner())))),
+            ("device", Some(json!(device))),
             ("platform", Some(json!(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)))),
             ("cpu", line("/proc/cpuinfo", "model name").map(|cpu| json!(cpu))),
             ("host", line("/proc/sys/kernel/hostname", "").map(|host| json!(host))),

@@ -1,0 +1,44 @@
+//! Does a piece of work again and again, and says how long it took: the side of largebatch in `benches/compare`.
+//!
+//! `largebatch-benches THREADS WORK …` prints `ready`, then for each line that comes in does the work for about the time that the line says in seconds, and
+//! prints the median of the seconds that one unit took. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on random images),
+//! `optimizer NAME` (a step over 25 million parameters in 53 tensors, gradients given), `logistic BATCH` (a training step of `largebatch train` on the
+//! breast-cancer data), `copy` (a gigabyte read and written, by all threads) and `product` (a matrix product of 2,048³ multiplications).
+
+mod work;
+
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [threads, what, options @ ..] = &args[..] else { bail!("usage: largebatch-benches THREADS WORK [OPTION …]") };
+    largebatch::train::set_threads(threads.parse().context("THREADS")?);
+    let option = || options.first().with_context(|| format!("{what} needs an option"));
+    let mut unit: Box<dyn FnMut() -> f64> = match what.as_str() {
+        "step" => work::step(option()?, options.get(1).context("step needs MODEL and BATCH")?.parse().context("BATCH")?)?,
+        "optimizer" => work::optimizer(option()?)?,
+        "logistic" => work::logistic(option()?.parse().context("BATCH")?)?,
+        "copy" => work::copy(),
+        "product" => work::product(),
+        other => bail!("unknown work {other}"),
+    };
+    unit();
+    println!("ready");
+    for line in std::io::stdin().lock().lines() {
+        let budget: f64 = line?.trim().parse().context("a line says seconds")?;
+        let (begin, mut times) = (Instant::now(), Vec::new());
+        while times.len() < 3 || begin.elapsed().as_secs_f64() < budget {
+            times.push(unit());
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{:.9}", times[times.len() / 2]);
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The works; each is a function that does one unit and returns its seconds.
+
+use std::time::Instant;
+
+use burn::module::{Module, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use largebatch::models::{Forward, Io, Labels, Pass, named};
+use largebatch::optim::{Driver, Registry};
+use largebatch::train::{Choice, Controls, Experiment, RunConfig, train};
+use largebatch_random::{Key, unit};
+use rayon::prelude::*;
+
+type Unit = Box<dyn FnMut() -> f64>;
+
+fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let begin = Instant::now();
+    let result = work();
+    (begin.elapsed().as_secs_f64(), result)
+}
+
+/// A training step on random images: forward, loss, backward, SGD with momentum.
+pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
+    let shape = if matches!(name, "c1" | "resnet8" | "resnet20") { vec![3, 32, 32] } else { vec![1, 28, 28] };
+    let width = shape.iter().product::<usize>();
+    let io = Io { shape, classes: Some(10) };
+    let device = Device::flex().autodiff();
+    let model = named(name)?.configure(toml::Table::new())?.build(&io, 0, &device)?;
+    let loss = model.loss;
+    let mut driver = Driver::new(&*Registry::standard().named("momentum")?.configure(None, toml::Table::new())?, &model.network)?;
+    let mut network = Some(model.network);
+    let mut rng = Key::new(0).stream(0);
+    let inputs: Vec<f32> = (0..batch * width).map(|_| unit(&mut rng) as f32).collect();
+    let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [batch, width]), &device.clone().inner());
+    let labels: Vec<_> = (0..batch).map(|i| (i % 10) as _).collect();
+    let targets = loss.targets(Labels::Classes(&labels), io.classes, &device)?;
+    let examples: Vec<u64> = (0..batch as u64).collect();
+    let mut count = 0;
+    Ok(Box::new(move || {
+        let (seconds, ()) = timed(|| {
+            let Some(before) = network.take() else { return };
+            count += 1;
+            let mut pass = Pass::train(Key::new(count), &examples, None);
+            let outputs = before.forward(inputs.clone(), &mut pass);
+            let mean = loss.sum(outputs, &targets, 0.0) / batch as f64;
+            let gradients = GradientsParams::from_grads(mean.backward(), &before);
+            network = Some(driver.step(1e-3, before, gradients).absorb(pass.into_statistics()));
+        });
+        seconds
+    }))
+}
+
+/// The 53 convolutions of ResNet-50: output channels, input channels, kernel; 23.5 million, and the last made larger so that they are 25 million.
+fn shapes() -> Vec<[usize; 4]> {
+    let mut shapes = vec![[64, 3, 7, 7]];
+    let mut inputs = 64;
+    for (width, blocks) in [(64, 3), (128, 4), (256, 6), (512, 3)] {
+        for block in 0..blocks {
+            shapes.extend([[width, inputs, 1, 1], [width, width, 3, 3], [4 * width, width, 1, 1]]);
+            if block == 0 {
+                shapes.push([4 * width, inputs, 1, 1]);
+            }
+            inputs = 4 * width;
+        }
+    }
+    if let Some(last) = shapes.last_mut() {
+        *last = [4999, 512, 1, 1];
+    }
+    shapes
+}
+
+#[derive(Module, Debug)]
+struct Weights {
+    layers: Vec<Param<Tensor<4>>>,
+}
+
+/// A step of the optimizer's PyTorch-like preset over 25 million parameters whose gradients are given, and not shared with anything.
+pub fn optimizer(name: &str) -> anyhow::Result<Unit> {
+    let device = Device::flex();
+    let drawn = |shape: [usize; 4], key: Key| {
+        let mut rng = key.rng();
+        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| unit(&mut rng) as f32 - 0.5).collect();
+        TensorData::new(values, shape)
+    };
+    let key = Key::new(0);
+    let gradients: Vec<TensorData> = shapes().into_iter().enumerate().map(|(i, s)| drawn(s, key.word("gradient").number(i as u64))).collect();
+    let layers = shapes().into_iter().enumerate().map(|(i, s)| {
+        let values = drawn(s, key.word("weight").number(i as u64));
+        Param::initialized(ParamId::new(), Tensor::from_data(values, &device))
+    });
+    let weights = Weights { layers: layers.collect() };
+    let registry = Registry::standard();
+    let (optimizer, preset, options) = match name {
+        "momentum" | "adam" | "adagrad" => (name, "torch", toml::Table::new()),
+        "lars" => (name, "timm", toml::toml! { momentum = 0.9 weight_decay = 0.0001 }),
+        _ => (name, "timm", toml::toml! { max_grad_norm = inf }),
+    };
+    let mut driver = Driver::new(&*registry.named(optimizer)?.configure(Some(preset), options)?, &weights)?;
+    let mut weights = Some(weights);
+    Ok(Box::new(move || {
+        let Some(before) = weights.take() else { return 0.0 };
+        let mut given = GradientsParams::new();
+        for (layer, gradient) in before.layers.iter().zip(&gradients) {
+            given.register(layer.id, Tensor::<4>::from_data(gradient.clone(), &device));
+        }
+        let (seconds, after) = timed(|| driver.step(1e-4, before, given));
+        weights = Some(after);
+        seconds
+    }))
+}
+
+/// A training step of logistic regression as `largebatch train` does it: order, gather, gradient, SGD, loss and accuracy; the mean over 1,000 steps.
+pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
+    const STEPS: u64 = 1000;
+    let config = RunConfig {
+        dataset: Choice::plain("breast-cancer"),
+        model: Choice::plain("logistic"),
+        batch_size: Some(batch),
+        lr: Some(0.01),
+        steps: Some(STEPS),
+        ..RunConfig::default()
+    };
+    let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
+    Ok(Box::new(move || train(&experiment, Controls { test: false, ..Controls::default() }).map_or(f64::NAN, |(end, _)| end.seconds / STEPS as f64)))
+}
+
+/// Half a gigabyte from one place to another: a gigabyte of traffic.
+pub fn copy() -> Unit {
+    let from = vec![1.0_f32; 1 << 27];
+    let mut to = vec![0.0_f32; 1 << 27];
+    Box::new(move || {
+        let part = from.len().div_ceil(rayon::current_num_threads());
+        timed(|| to.par_chunks_mut(part).zip(from.par_chunks(part)).for_each(|(to, from)| to.copy_from_slice(from))).0
+    })
+}
+
+/// A square matrix product in f32.
+pub fn product() -> Unit {
+    let device = Device::flex();
+    let matrix = Tensor::<2>::ones([2048, 2048], &device);
+    Box::new(move || timed(|| matrix.clone().matmul(matrix.clone()).into_data()).0)
+}

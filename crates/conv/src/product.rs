@@ -1,0 +1,208 @@
+//! The matrix product in register tiles.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::flex::written;
+use crate::level::{Level, Vector, leveled};
+
+/// Terms of a sum that run over one panel: 256 × 32 numbers are 32 KiB.
+const DEPTH: usize = 256;
+/// Rows and columns of C that a task takes at most.
+const BLOCK: [usize; 2] = [128, 256];
+
+/// A matrix in memory: number (i, j) at i `strides[0]` + j `strides[1]`; one of the strides is 1.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub values: &'a [f32],
+    pub strides: [usize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows one after the other.
+    pub fn rows(values: &'a [f32], columns: usize) -> Self {
+        Matrix { values, strides: [columns, 1] }
+    }
+
+    /// The transposed.
+    pub fn turned(self) -> Self {
+        Matrix { values: self.values, strides: [self.strides[1], self.strides[0]] }
+    }
+}
+
+/// Sizes `[rows, columns, depth]` of C = A B.
+pub(crate) type Sizes = [usize; 3];
+
+/// C = A B + bias (one number a column), rectified if `relu`; rows one after the other.
+///
+/// A number's terms are added in the same order whichever task computes it.
+pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
+    let [rows, columns, depth] = sizes;
+    assert!(a.values.len() >= rows * depth && b.values.len() >= depth * columns && bias.is_none_or(|bias| bias.len() == columns));
+    let mut block = BLOCK;
+    let enough = if rows * columns * depth < 1 << 18 { 1 } else { 3 * rayon::current_num_threads() };
+    let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
+    while tasks(block) < enough && block[1] > 64 {
+        block[1] /= 2;
+    }
+    while tasks(block) < enough && block[0] > 32 {
+        block[0] /= 2;
+    }
+    let across = columns.div_ceil(block[1]);
+    // SAFETY: the tasks' blocks cover C, each writes its own.
+    unsafe {
+        written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
+            let c = Target(c.as_mut_ptr().cast());
+            (0..tasks(block)).into_par_iter().for_each_init(Vec::new, |buffer, task| {
+                let (i, j) = (task / across * block[0], task % across * block[1]);
+                let part = Part { start: [i, j], size: [block[0].min(rows - i), block[1].min(columns - j)] };
+                one_block(level, sizes, a, b, bias, relu, part, buffer, c);
+            });
+        })
+    }
+}
+
+/// C in memory.
+#[derive(Clone, Copy)]
+struct Target(*mut f32);
+// SAFETY: the tasks write disjoint blocks.
+unsafe impl Send for Target {}
+unsafe impl Sync for Target {}
+
+/// A block of C.
+#[derive(Clone, Copy)]
+struct Part {
+    start: [usize; 2],
+    size: [usize; 2],
+}
+
+leveled! {
+    one_block = one_block_body(
+        sizes: Sizes, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, relu: bool, part: Part, buffer: &mut Vec<f32>, c: Target,
+    )
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "a product has so many parts")]
+fn one_block_body<V: Vector, const ROWS: usize>(
+    [_, columns, depth]: Sizes,
+    a: Matrix,
+    b: Matrix,
+    bias: Option<&[f32]>,
+    relu: bool,
+    part: Part,
+    buffer: &mut Vec<f32>,
+    c: Target,
+) {
+    let ([i0, j0], [height, width], wide) = (part.start, part.size, 2 * V::N);
+    // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
+    let row = |i: usize| unsafe { std::slice::from_raw_parts_mut(c.0.add((i0 + i) * columns + j0), width) };
+    for i in 0..height {
+        match bias {
+            Some(bias) => row(i).copy_from_slice(&bias[j0..j0 + width]),
+            None => row(i).fill(0.0),
+        }
+    }
+    let (blocks, panels) = (height.div_ceil(ROWS), width.div_ceil(wide));
+    buffer.resize((blocks * ROWS + panels * wide) * DEPTH, 0.0);
+    let (packed_a, packed_b) = buffer.split_at_mut(blocks * ROWS * DEPTH);
+    let mut edge = [0.0f32; 256];
+    for first in (0..depth).step_by(DEPTH) {
+        let deep = DEPTH.min(depth - first);
+        for (block, packed) in packed_a.chunks_exact_mut(ROWS * DEPTH).enumerate() {
+            let i = block * ROWS;
+            let from = &a.values[(i0 + i) * a.strides[0] + first * a.strides[1]..];
+            lanes::<V>(from, a.strides, ROWS.min(height - i), deep, ROWS, packed);
+        }
+        for (panel, packed) in packed_b.chunks_exact_mut(wide * DEPTH).enumerate() {
+            let j = panel * wide;
+            let from = &b.values[first * b.strides[0] + (j0 + j) * b.strides[1]..];
+            lanes::<V>(from, [b.strides[1], b.strides[0]], wide.min(width - j), deep, wide, packed);
+            let count = wide.min(width - j);
+            for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).enumerate() {
+                let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
+                let high = ROWS.min(height - i);
+                let edge = &mut edge[..ROWS * wide];
+                for r in 0..high {
+                    edge[r * wide..][..count].copy_from_slice(&row(i + r)[j..j + count]);
+                }
+                // Not through a pointer: the call must be inlined into the function that is compiled for the level.
+                if count <= V::N {
+                    tile::<V, ROWS, 1>(weights, packed, edge, wide)
+                } else {
+                    tile::<V, ROWS, 2>(weights, packed, edge, wide)
+                }
+                for r in 0..high {
+                    row(i + r)[j..j + count].copy_from_slice(&edge[r * wide..][..count]);
+                }
+            }
+        }
+    }
+    if relu {
+        // NaN goes through.
+        (0..height).for_each(|i| row(i).iter_mut().for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v }));
+    }
+}
+
+/// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
+/// what is missing in the rows becomes 0.
+#[inline(always)]
+pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, depth: usize, wide: usize, to: &mut [f32]) {
+    assert!(count <= wide && depth * wide <= to.len());
+    if depth == 0 || count == 0 {
+        return;
+    }
+    assert!((count - 1) * strides[0] + (depth - 1) * strides[1] < from.len());
+    if count < wide {
+        to[..depth * wide].fill(0.0);
+    }
+    if strides[0] == 1 {
+        for (k, to) in to.chunks_exact_mut(wide).take(depth).enumerate() {
+            let from = &from[k * strides[1]..][..count];
+            let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to[..count].as_chunks_mut::<8>());
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
+        }
+        return;
+    }
+    let (whole_lanes, whole_depth) = if strides[1] == 1 { (count / 8 * 8, depth / 8 * 8) } else { (0, 0) };
+    for i in (0..whole_lanes).step_by(8) {
+        for k in (0..whole_depth).step_by(8) {
+            // SAFETY: eight lanes and eight numbers of each lie inside both, by the checks above.
+            unsafe { V::turn(from.as_ptr().add(i * strides[0] + k), strides[0], to.as_mut_ptr().add(k * wide + i), wide) };
+        }
+    }
+    for i in 0..count {
+        let start = if i < whole_lanes { whole_depth } else { 0 };
+        for k in start..depth {
+            to[k * wide + i] = from[i * strides[0] + k * strides[1]];
+        }
+    }
+}
+
+/// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]` of which the first `WIDE` count; rows of sums are `stride` apart.
+#[inline(always)]
+pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32], stride: usize) {
+    let (depth, columns) = (weights.len() / ROWS, 2 * V::N);
+    assert!(depth * columns <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
+    let (weights, panel, sums) = (weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr());
+    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
+    unsafe {
+        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N))));
+        for k in 0..depth {
+            let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add(k * columns + j * V::N)));
+            for i in 0..ROWS {
+                let w = V::splat(*weights.add(k * ROWS + i));
+                for j in 0..WIDE {
+                    acc[i][j] = acc[i][j].add_product(w, x[j]);
+                }
+            }
+        }
+        for i in 0..ROWS {
+            for j in 0..WIDE {
+                acc[i][j].store(sums.add(i * stride + j * V::N));
+            }
+        }
+    }
+}
