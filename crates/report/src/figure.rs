@@ -118,6 +118,11 @@ pub(crate) struct Parts {
     pub band: bool,
 }
 
+/// The stroke of the `i`-th line: there are fewer colours than series.
+pub(crate) fn dash(i: usize) -> &'static str {
+    ["", " stroke-dasharray=\"8 3\"", " stroke-dasharray=\"2 4\""][i / COLOURS % 3]
+}
+
 /// A chart under construction: title, legend, then a plot area.
 pub(crate) struct Frame {
     pub svg: Svg,
@@ -145,7 +150,7 @@ impl Frame {
             let text = match key {
                 Key::Series(_, t) | Key::Hollow(_, t) | Key::Guide(t) | Key::Fit(t) | Key::Plain(_, _, t) => fit(t, 12.0, WIDTH - 60.0),
             };
-            let room = 22.0 + width(&text, 12.0);
+            let room = 24.0 + width(&text, 12.0);
             if x + room > WIDTH - 8.0 && x > 16.0 {
                 (x, y) = (16.0, y + 18.0);
             }
@@ -171,7 +176,7 @@ impl Frame {
                         svg.polyline(&format!("bn f{class}"), "", corners);
                     }
                     if parts.line {
-                        svg.polyline(&format!("ln s{class}"), "", ends);
+                        svg.polyline(&format!("ln s{class}"), dash(*i), ends);
                     } else if parts.dashed {
                         svg.polyline(&format!("ln s{class}"), " stroke-dasharray=\"5 4\"", ends);
                     }

@@ -20,7 +20,7 @@
 
 mod contour;
 
-use crate::figure::{Figure, Frame, Key, Parts};
+use crate::figure::{Figure, Frame, Key, Parts, dash};
 use crate::number::significant;
 use crate::scale::{Scale as Axis, extent, tick_labels};
 use crate::svg::{Anchor, COLOURS, px, width};
@@ -253,7 +253,7 @@ impl Plot {
         let ys = place(&self.y, |p| p.1, grid_y);
         // Its labels say how much room they need; where the area lies does not change them.
         let trial = self.y.axis(ys.iter().copied(), self.pad(), self.height, 0.0);
-        let left = self.y.ticks(&trial, 5).1.iter().map(|l| width(l, 12.0)).fold(40.0, f64::max).min(170.0) + 18.0;
+        let left = self.y.ticks(&trial, 5).1.iter().map(|l| width(l, 12.0)).fold(38.0, f64::max).min(170.0) * 1.06 + 18.0;
         let mut frame = Frame::new(&self.name, &self.title, &self.keys(&colours), left, self.height);
         let (x, y) = self.axes(&mut frame, place(&self.x, |p| p.0, grid_x), ys);
         frame.clip();
@@ -335,7 +335,7 @@ impl Plot {
         let at = |p: &(f64, f64)| if self.x.shows(p.0) && self.y.shows(p.1) { (x.at(p.0), y.at(p.1)) } else { (f64::NAN, f64::NAN) };
         let class = colour % COLOURS;
         match s.form {
-            Form::Line => frame.svg.polyline(&format!("ln s{class}"), "", s.points.iter().map(at)),
+            Form::Line => frame.svg.polyline(&format!("ln s{class}"), dash(colour), s.points.iter().map(at)),
             Form::Dashed => frame.svg.polyline(&format!("ln s{class}"), " stroke-dasharray=\"5 5\"", s.points.iter().map(at)),
             Form::Band => frame.svg.polyline(&format!("bn f{class}"), "", s.points.iter().map(at)),
             Form::Points => {
