@@ -18,6 +18,7 @@ use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts}
 mod curvature;
 mod layers;
 mod noise;
+pub(super) mod training;
 
 const EXAMPLES: &str = "\
 Examples:
