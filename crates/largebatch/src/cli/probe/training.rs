@@ -182,13 +182,15 @@ impl<'a> Probing<'a> {
                     .fold(plot, |plot, (i, row)| plot.line(row["path"].as_str().unwrap_or("?"), of(&format!("/result/rows/{i}/ratio"))))
             }
             "noise" => {
-                let band = course.iter().filter_map(|line| {
-                    let interval = line.pointer("/result/interval")?;
-                    Some((step(line), interval["low"].as_f64()?, interval["high"].as_f64()?))
-                });
+                let end = |which: &str| -> Vec<(f64, f64)> {
+                    let value = |line: &Value| line.pointer(&format!("/result/interval/{which}")).and_then(Value::as_f64);
+                    course.iter().map(|line| (step(line), value(line).unwrap_or(f64::NAN))).collect()
+                };
+                // Not a band: an interval may be open above, and the upper line is broken there.
                 let plot = Plot::new(&name, "Gradient noise scale over training").x("step", Scale::Linear).y("examples", Scale::Log);
-                plot.band("B_simple of the population, 95 %", band)
-                    .line("B_simple of these examples", of("/result/b_simple"))
+                plot.line("B_simple of these examples", of("/result/b_simple"))
+                    .dashed("95 % for the population", end("low"))
+                    .dashed("95 % for the population", end("high"))
                     .guide_y("batch", self.experiment.config.batch_size.unwrap_or(1) as f64)
                     .caption(&caption)
             }
