@@ -2,6 +2,22 @@
 //!
 //! Every instrument is algebra on the flat vector of parameters, with first-order gradients alone: it takes an [`Objective`], which is a closed form
 //! in the tests and a [`Subject`] (a network and some examples) in earnest.
+//!
+//! ```
+//! use largebatch_optim::Registry;
+//! use largebatch_probe::noise::{NoiseOptions, noise};
+//! use largebatch_probe::{Subject, Subset, unwatched};
+//! use largebatch_train::{Choice, Experiment, RunConfig, Which};
+//!
+//! let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), lr: Some(0.5), ..RunConfig::default() };
+//! let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
+//! let network = experiment.initial_model()?.network;
+//! let mut subject = Subject::new(&experiment, &network, Which::Train, Subset { size: Some(100), seed: 0 })?;
+//! let (w, layers) = (subject.weights().to_vec(), subject.layers().to_vec());
+//! let (found, _complete) = noise(&mut subject, &w, &layers, &NoiseOptions::default(), &mut unwatched)?;
+//! assert!(found.b_simple.unwrap() > 0.0);
+//! # Ok::<(), largebatch_probe::ProbeError>(())
+//! ```
 
 pub mod batch_find;
 pub mod curvature;
