@@ -22,9 +22,9 @@ mod contour;
 
 use crate::figure::{Figure, Frame, Key, Parts, dash};
 use crate::number::significant;
-use crate::scale::{Scale as Axis, extent, tick_labels};
-use crate::svg::{Anchor, COLOURS, px, width};
-use crate::theme::heat;
+use crate::scale::{Scale as Axis, tick_labels};
+use crate::svg::{Anchor, COLOURS, width};
+use contour::Contour;
 
 /// How an axis is divided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,15 +51,6 @@ struct Series {
     form: Form,
     /// Of a band: there along the lower edge, back along the upper one.
     points: Vec<(f64, f64)>,
-}
-
-#[derive(Clone, Debug)]
-struct Contour {
-    x: Vec<f64>,
-    y: Vec<f64>,
-    /// `grid[j][i]` belongs to `x[i]`, `y[j]`.
-    grid: Vec<Vec<f64>>,
-    levels: Vec<f64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -361,52 +352,6 @@ impl Plot {
             frame.svg.line("gd", left, at, right, at);
             let above = if at - top > 16.0 { -5.0 } else { 14.0 };
             frame.svg.text("m", Anchor::End, right - 4.0, at + above, label);
-        }
-    }
-}
-
-impl Contour {
-    /// The lines, and on each level's longest one its label.
-    fn draw(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
-        let (xs, ys): (Vec<f64>, Vec<f64>) = (self.x.iter().map(|v| x.at(*v)).collect(), self.y.iter().map(|v| y.at(*v)).collect());
-        let (low, high) = extent(self.levels.iter().copied()).unwrap_or((0.0, 1.0));
-        let positive = low > 0.0 && high > 20.0 * low;
-        let share = |level: f64| match (positive, high > low) {
-            (_, false) => 0.0,
-            (true, _) => (level / low).ln() / (high / low).ln(),
-            (false, _) => (level - low) / (high - low),
-        };
-        let mut labels: Vec<(f64, f64, String)> = Vec::new();
-        for level in &self.levels {
-            // The ends of the colours cannot be seen on a white or on a dark ground.
-            let [r, g, b] = heat(0.25 + 0.5 * share(*level));
-            let lines = contour::lines(&xs, &ys, &self.grid, *level);
-            let style = format!(" style=\"stroke:#{r:02x}{g:02x}{b:02x};stroke-width:1.1\"");
-            for line in &lines {
-                frame.svg.polyline("", &style, line.iter().copied());
-            }
-            let inside = |p: &&(f64, f64)| {
-                p.0 > frame.left + 24.0 && p.0 < frame.right - 24.0 && p.1 > frame.top + 10.0 && p.1 < frame.bottom - 10.0
-            };
-            let text = significant(*level, 3);
-            let free = |p: &&(f64, f64)| labels.iter().all(|l| (l.0 - p.0).abs() > 40.0 || (l.1 - p.1).abs() > 14.0);
-            if let Some(line) = lines.iter().filter(|l| contour::length(l) > 60.0).max_by_key(|l| contour::length(l) as u64) {
-                let middle = line.len() / 2;
-                let outwards = (0..line.len()).map(|k| if k % 2 == 0 { middle + k / 2 } else { middle.wrapping_sub(k / 2 + 1) });
-                if let Some(p) = outwards.filter_map(|k| line.get(k)).filter(inside).find(free) {
-                    labels.push((p.0, p.1, text));
-                }
-            }
-        }
-        for (x, y, text) in &labels {
-            let w = width(text, 11.0) + 4.0;
-            frame.svg.raw(format_args!(
-                "<rect class=\"bg\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"13\"/>",
-                px(x - w / 2.0),
-                px(y - 6.5),
-                px(w)
-            ));
-            frame.svg.text("m sm", Anchor::Middle, *x, y + 4.0, text);
         }
     }
 }

@@ -1,12 +1,74 @@
-//! Marching squares.
+//! Contour lines, by marching squares.
 
 use std::collections::HashMap;
+
+use crate::figure::Frame;
+use crate::number::significant;
+use crate::scale::{Scale as Axis, extent};
+use crate::svg::{Anchor, px, width};
+use crate::theme::heat;
+
+/// A surface and the levels of its lines.
+#[derive(Clone, Debug)]
+pub(super) struct Contour {
+    pub x: Vec<f64>,
+    pub y: Vec<f64>,
+    /// `grid[j][i]` belongs to `x[i]`, `y[j]`.
+    pub grid: Vec<Vec<f64>>,
+    pub levels: Vec<f64>,
+}
+
+impl Contour {
+    /// The lines, and on each level's longest one its label.
+    pub fn draw(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
+        let (xs, ys): (Vec<f64>, Vec<f64>) = (self.x.iter().map(|v| x.at(*v)).collect(), self.y.iter().map(|v| y.at(*v)).collect());
+        let (low, high) = extent(self.levels.iter().copied()).unwrap_or((0.0, 1.0));
+        let positive = low > 0.0 && high > 20.0 * low;
+        let share = |level: f64| match (positive, high > low) {
+            (_, false) => 0.0,
+            (true, _) => (level / low).ln() / (high / low).ln(),
+            (false, _) => (level - low) / (high - low),
+        };
+        let mut labels: Vec<(f64, f64, String)> = Vec::new();
+        for level in &self.levels {
+            // The ends of the colours cannot be seen on a white or on a dark ground.
+            let [r, g, b] = heat(0.25 + 0.5 * share(*level));
+            let found = lines(&xs, &ys, &self.grid, *level);
+            let style = format!(" style=\"stroke:#{r:02x}{g:02x}{b:02x};stroke-width:1.1\"");
+            for line in &found {
+                frame.svg.polyline("", &style, line.iter().copied());
+            }
+            let inside = |p: &&(f64, f64)| {
+                p.0 > frame.left + 24.0 && p.0 < frame.right - 24.0 && p.1 > frame.top + 10.0 && p.1 < frame.bottom - 10.0
+            };
+            let text = significant(*level, 3);
+            let free = |p: &&(f64, f64)| labels.iter().all(|l| (l.0 - p.0).abs() > 40.0 || (l.1 - p.1).abs() > 14.0);
+            if let Some(line) = found.iter().filter(|l| length(l) > 60.0).max_by_key(|l| length(l) as u64) {
+                let middle = line.len() / 2;
+                let outwards = (0..line.len()).map(|k| if k % 2 == 0 { middle + k / 2 } else { middle.wrapping_sub(k / 2 + 1) });
+                if let Some(p) = outwards.filter_map(|k| line.get(k)).filter(inside).find(free) {
+                    labels.push((p.0, p.1, text));
+                }
+            }
+        }
+        for (x, y, text) in &labels {
+            let w = width(text, 11.0) + 4.0;
+            frame.svg.raw(format_args!(
+                "<rect class=\"bg\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"13\"/>",
+                px(x - w / 2.0),
+                px(y - 6.5),
+                px(w)
+            ));
+            frame.svg.text("m sm", Anchor::Middle, *x, y + 4.0, text);
+        }
+    }
+}
 
 /// An edge of the grid: its lower left node, and whether it runs along x.
 type Edge = (usize, usize, bool);
 
 /// The lines along which the surface has this value, in the coordinates of `x` and `y`. Where a cell is a saddle the mean of its corners decides.
-pub(super) fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f64)>> {
+fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f64)>> {
     let value = |i: usize, j: usize| grid.get(j).and_then(|row| row.get(i)).copied().unwrap_or(f64::NAN);
     // Each edge that the line crosses has at most two neighbours: one through either cell beside it.
     let mut links: HashMap<Edge, Vec<Edge>> = HashMap::new();
@@ -69,7 +131,7 @@ pub(super) fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<
 }
 
 /// The length of a line.
-pub(super) fn length(line: &[(f64, f64)]) -> f64 {
+fn length(line: &[(f64, f64)]) -> f64 {
     line.windows(2).map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1)).sum()
 }
 
