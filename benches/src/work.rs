@@ -83,7 +83,8 @@ pub fn optimizer(name: &str) -> anyhow::Result<Unit> {
         TensorData::new(values, shape)
     };
     let key = Key::new(0);
-    let gradients: Vec<TensorData> = shapes().into_iter().enumerate().map(|(i, s)| drawn(s, key.word("gradient").number(i as u64))).collect();
+    let gradients: Vec<TensorData> =
+        shapes().into_iter().enumerate().map(|(i, s)| drawn(s, key.word("gradient").number(i as u64))).collect();
     let layers = shapes().into_iter().enumerate().map(|(i, s)| {
         let values = drawn(s, key.word("weight").number(i as u64));
         Param::initialized(ParamId::new(), Tensor::from_data(values, &device))
@@ -121,7 +122,9 @@ pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
         ..RunConfig::default()
     };
     let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
-    Ok(Box::new(move || train(&experiment, Controls { test: false, ..Controls::default() }).map_or(f64::NAN, |(end, _)| end.seconds / STEPS as f64)))
+    Ok(Box::new(move || {
+        train(&experiment, Controls { test: false, ..Controls::default() }).map_or(f64::NAN, |(end, _)| end.seconds / STEPS as f64)
+    }))
 }
 
 /// Half a gigabyte from one place to another: a gigabyte of traffic.
