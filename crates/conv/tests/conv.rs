@@ -137,3 +137,18 @@ fn other_backends_take_burns_own() {
         assert!(error(&a, &b) < 1e-5, "{name}");
     }
 }
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for case in AGAINST_BURN.into_iter().chain(GOLDEN) {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| results(conv2d, case, &Device::flex().autodiff()))
+                .map(|(_, v)| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        };
+        let one = with(1);
+        for threads in [2, 3, 8] {
+            assert_eq!(with(threads), one, "{case:?} {threads}");
+        }
+    }
+}
