@@ -1,8 +1,12 @@
-//! Two-dimensional convolution on the CPU for Burn.
+//! Layers on the CPU for Burn: convolution, pooling, batch norm and the fully connected layer, each with the rectifier that follows.
 //!
-//! Burn 0.22 computes the weight gradient of a convolution as many small products, and rearranges images in scalar loops. Here all three
-//! products run as register tiles over small panels in the nearest cache, in parallel over the images, with the same bits for any number of
-//! threads. It applies to the backend flex in f32; everything else goes to Burn's own convolution.
+//! Burn 0.22 computes the weight gradient of a convolution as many small products, rearranges images in scalar loops, and makes several
+//! passes over memory in batch norm and pooling. Here every product runs as a register tile over a small panel in the nearest cache, and the
+//! rest in one or two passes, in parallel over images, planes or blocks, with the same bits for any number of threads. AVX-512, AVX2 or
+//! portable code is chosen at run time; the levels differ in rounding.
+//!
+//! All of it applies to the backend flex in f32, to plain tensors and to those of a graph without gradient checkpointing; everything else
+//! goes to Burn's own operations. So does everything if the environment variable `LARGEBATCH_KERNELS` is `off`.
 
 mod batch_norm;
 mod correlate;

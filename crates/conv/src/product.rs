@@ -146,7 +146,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
 }
 
 /// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
-/// what is missing in the rows becomes 0.
+/// the rest of a row stays as it is, and what is computed from it is thrown away.
 #[inline(always)]
 pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, depth: usize, wide: usize, to: &mut [f32]) {
     assert!(count <= wide && depth * wide <= to.len());
@@ -154,9 +154,6 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
         return;
     }
     assert!((count - 1) * strides[0] + (depth - 1) * strides[1] < from.len());
-    if count < wide {
-        to[..depth * wide].fill(0.0);
-    }
     if strides[0] == 1 {
         for (k, to) in to.chunks_exact_mut(wide).take(depth).enumerate() {
             let from = &from[k * strides[1]..][..count];

@@ -54,12 +54,17 @@ fn burns_own(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: [
 
 /// y and the gradients of Σ y r by x, weight and bias.
 fn results(convolution: Convolution, case: Case, device: &Device) -> [(&'static str, Vec<f32>); 4] {
+    scaled_results(convolution, case, 1.0, device)
+}
+
+/// With a factor of x and r that is not a power of two, sums of products round, and show the order in which they are added.
+fn scaled_results(convolution: Convolution, case: Case, factor: f32, device: &Device) -> [(&'static str, Vec<f32>); 4] {
     let [n, c, o, h, w, kh, kw, stride, padding] = case;
-    let x = tensor(1, [n, c, h, w], device).require_grad();
+    let x = (tensor(1, [n, c, h, w], device) * factor).detach().require_grad();
     let weight = tensor(2, [o, c, kh, kw], device).require_grad();
     let bias = tensor(3, [o], device).require_grad();
     let y = convolution(x.clone(), weight.clone(), Some(bias.clone()), [stride; 2], [padding; 2]);
-    let gradients = (y.clone() * tensor(4, y.dims(), device)).sum().backward();
+    let gradients = (y.clone() * (tensor(4, y.dims(), device) * factor)).sum().backward();
     [
         ("y", vec(y.inner())),
         ("x", vec(x.grad(&gradients).unwrap())),
@@ -135,5 +140,20 @@ fn other_backends_take_burns_own() {
     let flex = results(conv2d, case, &Device::flex().autodiff());
     for ((name, a), (_, b)) in results(conv2d, case, &Device::ndarray().autodiff()).into_iter().zip(flex) {
         assert!(error(&a, &b) < 1e-5, "{name}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for case in AGAINST_BURN.into_iter().chain(GOLDEN) {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| scaled_results(conv2d, case, 0.7, &Device::flex().autodiff()))
+                .map(|(_, v)| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        };
+        let one = with(1);
+        for threads in [2, 3, 8] {
+            assert_eq!(with(threads), one, "{case:?} {threads}");
+        }
     }
 }
