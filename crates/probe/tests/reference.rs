@@ -85,7 +85,7 @@ fn eigenvalues_and_trace() {
         assert!(found.least >= wanted["least_eigenvalue"].as_f64().unwrap(), "no Ritz value lies below the least eigenvalue");
         // With a sketch as large as the space Hutch++ is exact.
         let d = subject.dim();
-        let trace = hutch_plus_plus(&mut Hessian::new(subject, &w), 3 * d, Key::new(1), &mut unwatched).unwrap();
+        let trace = hutch_plus_plus(&mut Hessian::new(subject, &w), 3 * d, Key::new(1), &mut unwatched).unwrap().unwrap();
         close("trace", trace.value, &wanted["hessian_trace"], 1e-4);
     });
 }
