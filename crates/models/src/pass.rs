@@ -72,6 +72,27 @@ impl Network {
     pub fn absorb(self, statistics: Vec<Statistic>) -> Self {
         if statistics.is_empty() { self } else { self.map(&mut Absorb(statistics)) }
     }
+
+    /// Replace batch norm's running statistics by the plain mean of what passes saw, as PyTorch's `update_bn` with its `momentum = None`: the statistics
+    /// that belong to weights which no training passed through, such as a mean of two networks'.
+    pub fn average(self, statistics: Vec<Statistic>) -> Self {
+        if statistics.is_empty() { self } else { self.map(&mut Average(statistics)) }
+    }
+}
+
+struct Average(Vec<Statistic>);
+
+impl ModuleMapper for Average {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let id = param.id;
+        let seen: Vec<&Statistic> = self.0.iter().filter(|s| s.running == id).collect();
+        let n = seen.len() as f64;
+        let Some(sum) = seen.into_iter().map(|s| s.seen.clone()).reduce(|a, b| a + b) else { return param };
+        param.map(|running| {
+            let mean = (sum / n).reshape(running.dims());
+            if running.is_autodiff() { Tensor::from_inner(mean) } else { mean }
+        })
+    }
 }
 
 struct Absorb(Vec<Statistic>);

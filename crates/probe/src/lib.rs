@@ -19,13 +19,25 @@
 //! # Ok::<(), largebatch_probe::ProbeError>(())
 //! ```
 
+pub mod batch_find;
 pub mod curvature;
 mod error;
+pub mod landscape;
 pub mod layers;
+pub mod lbfgsb;
+pub mod line;
+mod line_search;
+pub mod lr_find;
+mod memory;
 pub mod noise;
 mod objective;
+pub mod plane;
+pub mod rates;
 mod record;
+pub mod sharpness;
 mod subject;
+mod subspace;
+pub mod surface;
 pub mod vector;
 
 pub use error::ProbeError;

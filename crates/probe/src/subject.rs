@@ -186,6 +186,7 @@ pub struct Subject<'a> {
     kept: Vec<Batch>,
     gradients: u64,
     passes: u64,
+    batch_statistics: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -219,6 +220,7 @@ impl<'a> Subject<'a> {
             kept: Vec::new(),
             gradients: 0,
             passes: 0,
+            batch_statistics: false,
         })
     }
 
@@ -261,6 +263,12 @@ impl<'a> Subject<'a> {
     /// Whether everything is computed in f64.
     pub fn is_double(&self) -> bool {
         self.dtype == DType::F64
+    }
+
+    /// From now on computes the loss as training does: batch norm by the statistics of each microbatch of 250, through which the gradient goes too, and dropout
+    /// with masks that stay the same. Frozen statistics make a network with batch norm much more sensitive to its weights than training sees it.
+    pub fn use_batch_statistics(&mut self) {
+        self.batch_statistics = true;
     }
 
     /// Refuses single precision, for instruments that take differences of gradients.
@@ -306,7 +314,8 @@ impl<'a> Subject<'a> {
         let (mut sum, mut correct) = (0.0, None);
         for i in 0..self.examples.len().div_ceil(MICROBATCH) {
             let Batch { inputs, targets } = self.batch(i)?;
-            let outputs = network.forward(inputs, &mut Pass::eval());
+            let rows = rows(&inputs);
+            let outputs = network.forward(inputs, &mut self.pass(&rows));
             if let Some(right) = self.experiment.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += right.into_scalar::<f64>();
             }
@@ -337,6 +346,10 @@ impl<'a> Subject<'a> {
         }
     }
 
+    fn pass<'b>(&self, rows: &'b [u64]) -> Pass<'b> {
+        if self.batch_statistics { Pass::train(Key::new(0).word("probe dropout"), rows, None) } else { Pass::eval() }
+    }
+
     fn load(&self, examples: &[u32]) -> Result<Batch, ProbeError> {
         let (part, _) = self.experiment.indices(self.which);
         let (inputs, targets) = self.experiment.batch(part, examples, None)?;
@@ -346,8 +359,9 @@ impl<'a> Subject<'a> {
     /// Adds ∇ Σ ℓ of one microbatch to `gradient`, and returns Σ ℓ. The division by the number of examples is the caller's: Burn 0.22 rounds the
     /// scalar of a division to f32 on the way back.
     fn add(&mut self, batch: Batch, gradient: &mut [f64]) -> f64 {
-        self.passes += batch.inputs.dims()[0] as u64;
-        let outputs = self.network.forward(batch.inputs, &mut Pass::eval());
+        let rows = rows(&batch.inputs);
+        self.passes += rows.len() as u64;
+        let outputs = self.network.forward(batch.inputs, &mut self.pass(&rows));
         let sum = self.experiment.loss.sum(outputs, &batch.targets, self.experiment.config.label_smoothing);
         let loss = sum.clone().inner().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(sum.backward(), &self.network);
@@ -399,6 +413,11 @@ impl Examples for Subject<'_> {
         scale(1.0 / examples.len() as f64, &mut gradient);
         Ok((loss / examples.len() as f64, gradient))
     }
+}
+
+/// The numbers of a batch's rows, by which dropout draws its masks.
+fn rows(inputs: &Tensor<2>) -> Vec<u64> {
+    (0..inputs.dims()[0] as u64).collect()
 }
 
 /// A subset of `all` that keeps the classes' shares, in increasing order.

@@ -15,9 +15,15 @@ use serde::Serialize;
 use super::progress::bar;
 use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
 
+mod batch_find;
 mod curvature;
 mod layers;
+mod line;
+mod lr_find;
 mod noise;
+mod results;
+mod sharpness;
+mod surface;
 pub(super) mod training;
 
 const EXAMPLES: &str = "\
@@ -27,11 +33,17 @@ Examples:
   largebatch probe noise runs/a --json
   largebatch probe curvature runs/a --subset all
   largebatch probe curvature runs/a/checkpoints/step-1000 --subset 500
+  largebatch probe sharpness runs/a
+  largebatch probe line runs/small-batch runs/large-batch --test
+  largebatch probe surface runs/a --path
+  largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb
+  largebatch probe batch-find runs/a
 
-Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. All compute with dropout off, batch norm frozen at its running statistics and no
-augmentation, in f64 on the CPU devices. A long one tells its cost first; Ctrl-C ends it with what it has.";
+Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long one tells its cost first; Ctrl-C ends it with what it has. Those that stand on
+gradients of one run (layers, noise, curvature, sharpness) compute with dropout off, batch norm frozen at its running statistics and no
+augmentation, in f64 on the CPU devices.";
 
-/// Question a trained network: layer ratios, gradient noise, curvature
+/// Question a trained network: layers, gradient noise, curvature, sharpness, line, surface; find a rate and a batch size
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProbeArgs {
@@ -44,6 +56,11 @@ enum ProbeCommand {
     Layers(layers::LayersArgs),
     Noise(noise::NoiseArgs),
     Curvature(curvature::CurvatureArgs),
+    Sharpness(sharpness::SharpnessArgs),
+    Line(line::LineArgs),
+    Surface(surface::SurfaceArgs),
+    LrFind(lr_find::LrFindArgs),
+    BatchFind(batch_find::BatchFindArgs),
 }
 
 /// What every instrument takes.
@@ -190,5 +207,10 @@ pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Resu
         ProbeCommand::Layers(args) => layers::run(args, global, registry),
         ProbeCommand::Noise(args) => noise::run(args, global, registry),
         ProbeCommand::Curvature(args) => curvature::run(args, global, registry),
+        ProbeCommand::Sharpness(args) => sharpness::run(args, global, registry),
+        ProbeCommand::Line(args) => line::run(args, global, registry),
+        ProbeCommand::Surface(args) => surface::run(args, global, registry),
+        ProbeCommand::LrFind(args) => lr_find::run(args, global, registry),
+        ProbeCommand::BatchFind(args) => batch_find::run(args, global, registry),
     }
 }

@@ -1,0 +1,90 @@
+//! `largebatch probe batch-find`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_probe::batch_find::{BatchEnd, BatchFind, BatchSearch};
+
+use super::results::{Results, Settings};
+use super::{Done, Global, Watching, watch_interrupts};
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch probe batch-find runs/digits-mlp-sgd
+  largebatch probe batch-find --set dataset=mnist --set model=lenet5 --largest 4096
+  largebatch probe batch-find examples/train/mnist-mlp.toml --threads 1
+
+Where `largebatch probe noise` was run on the same run, its noise scale stands beside the speeds: below it a larger batch saves steps, above it
+only machine time is left to gain.";
+
+/// Examples a second and memory against the batch size, the knee, and the largest batch that fits
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BatchFindArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// First batch size; each next is twice as large
+    #[arg(long, value_name = "N", default_value_t = 16, help_heading = "What")]
+    smallest: usize,
+    /// Last batch size [default: all training examples]
+    #[arg(long, value_name = "N", help_heading = "What")]
+    largest: Option<usize>,
+    /// Seconds of timed steps at each size, and three steps at least
+    #[arg(long, value_name = "S", default_value_t = 0.5, allow_negative_numbers = true, help_heading = "What")]
+    seconds: f64,
+    /// The knee is the smallest batch with this share of the highest speed
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, allow_negative_numbers = true, help_heading = "What")]
+    knee: f64,
+    #[command(flatten)]
+    results: Results,
+}
+
+pub(super) fn run(args: BatchFindArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    watch_interrupts()?;
+    let (experiment, folder) = args.settings.open(registry)?;
+    let search = BatchSearch { smallest: args.smallest, largest: args.largest, seconds: args.seconds, knee: args.knee };
+    let mut watching = Watching::new(global, "batch sizes");
+    let mut found = search.run(&experiment, &mut watching.watch())?;
+    drop(watching);
+    found.noise_scale = noise_scale(&folder.join("noise.json"));
+    let complete = found.ended != BatchEnd::Interrupted;
+    args.results.finish(&folder, "batch-find", &found, complete, &[found.figure()], &summary(&found), global)
+}
+
+fn summary(found: &BatchFind) -> String {
+    let mut text = format!(
+        "{}, {}, {} threads\n{:>10} {:>14} {:>12} {:>10}\n",
+        found.what, found.device, found.threads, "batch", "examples/s", "ms a step", "memory"
+    );
+    // Writing to a String cannot fail.
+    for p in &found.points {
+        let memory = p.memory.map_or("–".to_owned(), |m| format!("{:.0} MiB", m as f64 / 1048576.0));
+        let _ = writeln!(text, "{:>10} {:>14.0} {:>12.3} {memory:>10}", p.batch_size, p.examples_per_second, 1e3 * p.seconds_per_step);
+    }
+    if let Some(knee) = found.knee {
+        let _ = writeln!(text, "  knee       {knee}: the smallest batch near the highest speed");
+    }
+    if let Some(largest) = found.largest {
+        let why = match found.ended {
+            BatchEnd::Largest if largest == found.examples => "all training examples",
+            BatchEnd::Largest => "the largest asked for",
+            BatchEnd::Memory => "twice as many would not fit into the free memory",
+            BatchEnd::Interrupted => "interrupted",
+        };
+        let _ = writeln!(text, "  largest    {largest}: {why}");
+    }
+    let _ = match found.noise_scale {
+        Some(b) => write!(text, "  B_simple   {b:.0}: the gradient's noise scale, beyond which a larger batch saves few steps"),
+        None => write!(text, "  B_simple   not measured: `largebatch probe noise` gives the bound on the useful batch"),
+    };
+    text
+}
+
+/// B_simple of the file that `noise` wrote, if it did.
+fn noise_scale(file: &Path) -> Option<f64> {
+    let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    record["result"]["b_simple"].as_f64()
+}

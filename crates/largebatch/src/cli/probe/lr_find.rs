@@ -1,0 +1,75 @@
+//! `largebatch probe lr-find`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_probe::lr_find::{LrFind, RangeEnd, RangeTest};
+
+use super::results::{Results, Settings};
+use super::{Done, Global, Watching, watch_interrupts};
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch probe lr-find runs/digits-mlp-sgd
+  largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb --set batch_size=512
+  largebatch probe lr-find examples/train/mnist-mlp.toml --lowest 1e-5 --highest 1
+
+It trains a network of its own from the initial weights, so that a run is left as it is. Suggestions are starting points: `steepest` is where the
+smoothed loss falls most steeply, `valley` lies within its longest descent, and a schedule with warm-up can go nearer to where it diverged.";
+
+/// Range test: train with a rate that grows from step to step, and see where the loss falls and where it diverges
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct LrFindArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// First rate
+    #[arg(long, value_name = "RATE", default_value_t = 1e-6, allow_negative_numbers = true, help_heading = "What")]
+    lowest: f64,
+    /// Last rate
+    #[arg(long, value_name = "RATE", default_value_t = 10.0, allow_negative_numbers = true, help_heading = "What")]
+    highest: f64,
+    /// Steps from the first to the last
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "What")]
+    steps: usize,
+    /// Beta of the loss's moving average
+    #[arg(long, value_name = "BETA", default_value_t = 0.9, allow_negative_numbers = true, help_heading = "What")]
+    smoothing: f64,
+    /// The test ends where the smoothed loss is this many times its least
+    #[arg(long, value_name = "FACTOR", default_value_t = 4.0, allow_negative_numbers = true, help_heading = "What")]
+    divergence: f64,
+    #[command(flatten)]
+    results: Results,
+}
+
+pub(super) fn run(args: LrFindArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    watch_interrupts()?;
+    let (experiment, folder) = args.settings.open(registry)?;
+    let test =
+        RangeTest { lowest: args.lowest, highest: args.highest, steps: args.steps, smoothing: args.smoothing, divergence: args.divergence };
+    let mut watching = Watching::new(global, "steps");
+    let found = test.run(&experiment, &mut watching.watch())?;
+    drop(watching);
+    let complete = found.ended != RangeEnd::Interrupted;
+    args.results.finish(&folder, "lr-find", &found, complete, &[found.figure()], &summary(&found), global)
+}
+
+fn summary(found: &LrFind) -> String {
+    let mut text = format!(
+        "{}, batch {}, seed {}: {} steps in {:.1} s\n",
+        found.what,
+        found.batch_size,
+        found.seed,
+        found.points.len(),
+        found.seconds
+    );
+    let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), |r| format!("{r:.3e}"));
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  steepest   {}", rate(found.steepest, "none: the loss never falls"));
+    let _ = writeln!(text, "  valley     {}", rate(found.valley, "none: the loss never falls"));
+    let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
+    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {highest:.3e}; a larger --highest may")));
+    text
+}

@@ -1,0 +1,127 @@
+//! What the instruments share that do not stand on one run's gradient.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_report::Figure;
+use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
+use serde::Serialize;
+
+use super::{DataDir, Done, Global, duration, print_json, say};
+
+/// Where results go.
+#[derive(Args, Clone)]
+pub(super) struct Results {
+    /// Folder for NAME.json and NAME.svg [default: RUN/probe]
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    out: Option<PathBuf>,
+    /// Print the JSON object instead of a summary
+    #[arg(long, help_heading = "Results")]
+    json: bool,
+}
+
+impl Results {
+    /// Writes NAME.json and NAME.svg, prints the object or the summary, and says how the program ends.
+    #[allow(clippy::too_many_arguments)] // what is written, where, and how it is told
+    pub(super) fn finish(
+        &self,
+        folder: &Path,
+        name: &str,
+        object: &impl Serialize,
+        complete: bool,
+        figures: &[Figure],
+        summary: &str,
+        global: &Global,
+    ) -> Result<Done> {
+        let folder = self.out.clone().unwrap_or_else(|| folder.to_owned());
+        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
+        let file = folder.join(format!("{name}.json"));
+        write_whole(&file, &serde_json::to_vec_pretty(object)?)?;
+        let mut written = file.display().to_string();
+        for figure in figures {
+            let path = folder.join(format!("{}.svg", figure.name));
+            write_whole(&path, figure.svg().as_bytes())?;
+            written += &format!(", {}", path.display());
+        }
+        if self.json {
+            print_json(object)?;
+        } else if !global.quiet {
+            writeln!(std::io::stdout(), "{summary}\nwritten: {written}")?;
+        }
+        if !complete {
+            say("interrupted: the result is of what was measured until then");
+        }
+        Ok(if complete { Done::Ok } else { Done::Interrupted })
+    }
+}
+
+/// Says what an instrument costs where it takes more than ten seconds.
+pub(super) fn say_cost(what: &str, seconds: f64, global: &Global) {
+    if seconds > 10.0 && !global.quiet {
+        say(&format!("{what}: about {}", duration(seconds)));
+    }
+}
+
+/// A number of examples, or `all`.
+pub(super) fn examples(text: &str) -> Result<Option<usize>> {
+    match text {
+        "all" => Ok(None),
+        text => match text.parse() {
+            Ok(n) => Ok(Some(n)),
+            Err(_) => {
+                Err(TrainError::Value { key: "subset".into(), value: text.into(), why: "a number of examples, or `all`".into() }.into())
+            }
+        },
+    }
+}
+
+/// The settings of a run that an instrument trains anew.
+#[derive(Args, Clone)]
+pub(super) struct Settings {
+    /// Folder of a run, or a training's configuration in TOML
+    #[arg(value_name = "RUN|FILE")]
+    source: Option<PathBuf>,
+    /// Any setting, over those of the run or file, such as dataset=digits, model=mlp, optimizer=lars, batch_size=512
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "What")]
+    set: Vec<String>,
+    /// Device to compute on
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    device: Option<String>,
+    /// CPU threads [default: all]
+    #[arg(long, value_name = "N", help_heading = "Where")]
+    threads: Option<usize>,
+    #[command(flatten)]
+    data_dir: DataDir,
+}
+
+impl Settings {
+    /// The experiment of the settings, and the folder for results.
+    pub(super) fn open(&self, registry: &Registry) -> Result<(Experiment, PathBuf)> {
+        let mut search = self.data_dir.search();
+        let (mut text, mut folder, mut place) = (None, PathBuf::from("probe"), PathBuf::from("run.toml"));
+        match &self.source {
+            None => {}
+            Some(path) if path.is_dir() => {
+                let (_, file) = RunFolder::open(path)?;
+                search.data_dir = search.data_dir.or(file.provenance.data_dir);
+                text = Some(file.config.to_toml());
+                folder = path.join("probe");
+            }
+            Some(path) => {
+                text = Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?);
+                place = path.clone();
+            }
+        }
+        let mut over = self.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<Vec<_>, _>>()?;
+        over.extend(self.device.clone().map(|d| ("device".to_owned(), d.into())));
+        over.extend(self.threads.map(|n| ("threads".to_owned(), toml::Value::Integer(n as i64))));
+        let config = RunConfig::layered(text.as_deref().map(|text| (place.as_path(), text)), &over)?;
+        if let Some(threads) = config.threads.filter(|&n| n > 0) {
+            largebatch_train::set_threads(threads);
+        }
+        Ok((Experiment::open(config, registry, &search)?, folder))
+    }
+}

@@ -1,0 +1,194 @@
+//! `largebatch probe surface`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use largebatch_optim::Registry;
+use largebatch_probe::landscape::{Landscape, State, Statistics};
+use largebatch_probe::line::comparable;
+use largebatch_probe::plane::Plane;
+use largebatch_probe::surface::{Surface, sample, spaced};
+use largebatch_probe::{ProbeError, Run};
+use largebatch_train::{TrainError, load_network};
+
+use super::results::{Results, examples, say_cost};
+use super::{DataDir, Done, Global, Watching, watch_interrupts};
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch probe surface runs/a
+      Around the weights of one run, along two random directions with the weights' own filter norms (Li et al. 2018).
+  largebatch probe surface runs/small runs/large runs/other
+      The plane through three runs.
+  largebatch train --dataset digits --model mlp --out runs/a --set checkpoint.every_steps=20 --set checkpoint.keep=100
+  largebatch probe surface runs/a --path
+      The plane of a training's path: the first two principal components of its checkpoints.
+  largebatch probe surface --from runs/a/probe/surface.json --out figures
+      Draw a saved surface again.";
+
+/// The loss over a plane of the weights, as a contour figure
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SurfaceArgs {
+    /// Folder of one run, or three that share model and data; each may be a checkpoint's folder
+    #[arg(value_name = "RUN", required_unless_present = "from")]
+    runs: Vec<PathBuf>,
+    /// The plane of the run's checkpoints, with the path of the training
+    #[arg(long, help_heading = "What")]
+    path: bool,
+    /// Half the width of a random plane, in units of the weights' norms
+    #[arg(long, value_name = "WIDTH", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "What")]
+    range: f64,
+    /// Points along each direction
+    #[arg(long, value_name = "N", default_value_t = 25, help_heading = "What")]
+    points: usize,
+    /// Examples of the training part, or `all`
+    #[arg(long, value_name = "N", default_value = "2000", help_heading = "What")]
+    subset: String,
+    /// Seed of the random directions
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "What")]
+    seed: u64,
+    /// Batch norm's statistics: recompute them at each point, or keep the first run's (with --path, the last checkpoint's)
+    #[arg(long, value_enum, default_value = "recompute", help_heading = "What")]
+    batch_norm: BatchNormArg,
+    /// Draw the surface that this file holds, without measuring
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "path"], help_heading = "What")]
+    from: Option<PathBuf>,
+    /// Device to compute on instead of the first run's own
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    device: Option<String>,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    results: Results,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BatchNormArg {
+    Recompute,
+    Keep,
+}
+
+pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    if let Some(file) = &args.from {
+        let text = std::fs::read_to_string(file).map_err(TrainError::io(file, "read"))?;
+        let surface = Surface::read(&text, &file.display().to_string())?;
+        let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
+        return args.results.finish(&folder, "surface", &surface, true, &[surface.figure()], &summary(&surface), global);
+    }
+    watch_interrupts()?;
+    let open = |path: &PathBuf| Run::open(path, None, args.device.as_deref(), registry, args.data_dir.search());
+    let runs = args.runs.iter().map(open).collect::<Result<Vec<Run>, _>>()?;
+    let first = &runs[0];
+    for other in &runs[1..] {
+        comparable(&first.experiment, &other.experiment)?;
+    }
+    let statistics = match args.batch_norm {
+        BatchNormArg::Recompute => Statistics::Recompute,
+        BatchNormArg::Keep => Statistics::Given,
+    };
+    let landscape = Landscape::new(&first.experiment, statistics, examples(&args.subset)?)?;
+    let states = runs.iter().map(|run| State::of(&run.network, &run.weights)).collect::<Result<Vec<State>, _>>()?;
+    let (plane, name) = match (states.as_slice(), args.path) {
+        ([_], true) => (Plane::principal(&path(first)?)?, "path"),
+        ([one], false) => (Plane::random(&one.parameters, &landscape.shapes(), args.seed)?, "random"),
+        ([a, b, c], false) => {
+            let label = |i: usize| args.runs[i].display().to_string();
+            let labels = [label(0), label(1), label(2)];
+            (Plane::through([(&labels[0], &a.parameters), (&labels[1], &b.parameters), (&labels[2], &c.parameters)])?, "three points")
+        }
+        (some, path) => {
+            let why = if path { "--path takes one run, whose checkpoints are the path" } else { "name one run, or three" };
+            return Err(TrainError::Value { key: "RUN".into(), value: format!("{} folders", some.len()), why: why.into() }.into());
+        }
+    };
+    let [range_a, range_b] = if name == "random" { [(-args.range, args.range); 2] } else { plane.window(0.25) };
+    if !(args.range > 0.0 && args.range.is_finite()) {
+        let why = "half the width must be a positive number; 1 moves each filter by its own norm".into();
+        return Err(TrainError::Value { key: "range".into(), value: args.range.to_string(), why }.into());
+    }
+    let (a, b) = (spaced(range_a, args.points)?, spaced(range_b, args.points)?);
+
+    let height = |_: f64, _: f64, parameters: Vec<f64>| {
+        let network = landscape.network(&State { parameters, buffers: states[0].buffers.clone() })?;
+        landscape.train(&network)
+    };
+    // Twice: the first one also reads the data.
+    height(0.0, 0.0, plane.origin.clone())?;
+    let started = Instant::now();
+    height(0.0, 0.0, plane.origin.clone())?;
+    let all = a.len() * b.len();
+    let what = format!("{all} points over {} examples", landscape.examples());
+    say_cost(&what, started.elapsed().as_secs_f64() * all as f64, global);
+    let mut watching = Watching::new(global, "points");
+    let mut done = 0;
+    let mut watch = watching.watch();
+    let (loss, accuracy) = sample(&plane, &a, &b, height, &mut |i, n| {
+        done = i;
+        watch(i, n)
+    })?;
+    drop(watch);
+    drop(watching);
+    let complete = done + 1 >= all as u64;
+    let config = &first.experiment.config;
+    let surface = Surface {
+        plane: name.into(),
+        what: format!("{} on {}", config.model.name, config.dataset.name),
+        batch_norm: landscape.has_batch_norm().then_some(statistics),
+        examples: landscape.examples(),
+        seed: (name == "random").then_some(args.seed),
+        a,
+        b,
+        loss,
+        accuracy,
+        marks: plane.marks,
+        explained: plane.explained,
+    };
+    args.results.finish(&first.folder.join("probe"), "surface", &surface, complete, &[surface.figure()], &summary(&surface), global)
+}
+
+/// The initial weights, the checkpoints and the final weights of a run.
+fn path(run: &Run) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
+    let folder = run.folder.join("checkpoints");
+    let mut steps: Vec<(u64, PathBuf)> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| Some((e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?, e.path())))
+        .collect();
+    steps.sort();
+    if steps.len() < 3 {
+        let why = "the plane of a path needs three or more: train with --set checkpoint.every_steps=N --set checkpoint.keep=100";
+        return Err(TrainError::Folder { path: folder, message: format!("holds {} checkpoints; {why}", steps.len()) }.into());
+    }
+    let mut points = vec![("start".to_owned(), State::of(&run.experiment.initial_model()?.network, &run.folder)?.parameters)];
+    for (step, place) in steps {
+        let file = place.join("model.safetensors");
+        let bytes = std::fs::read(&file).map_err(TrainError::io(&file, "read"))?;
+        let network = load_network(&run.experiment, &bytes, &file)?;
+        points.push((format!("step {step}"), State::of(&network, &file)?.parameters));
+    }
+    let end = State::of(&run.network, &run.weights)?.parameters;
+    if points.last().is_some_and(|(_, p)| *p != end) {
+        points.push(("end".into(), end));
+    }
+    Ok(points)
+}
+
+fn summary(surface: &Surface) -> String {
+    let all: Vec<f64> = surface.loss.iter().flatten().flatten().copied().collect();
+    let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    let explained = surface
+        .explained
+        .map_or(String::new(), |[a, b]| format!("; the directions hold {:.1} % and {:.1} % of its variance", 100.0 * a, 100.0 * b));
+    format!(
+        "{}, plane: {}{explained}\n{} of {} points, loss {low:.6} to {high:.6} over {} examples",
+        surface.what,
+        surface.plane,
+        all.len(),
+        surface.a.len() * surface.b.len(),
+        surface.examples
+    )
+}

@@ -1,0 +1,522 @@
+//! L-BFGS-B: a limited-memory quasi-Newton method for a smooth function with a lower and an upper bound on every variable.
+//!
+//! Written from Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization" (SIAM J. Sci. Comput. 16, 1995), with the step of Morales
+//! and Nocedal (ACM TOMS 38, 2011) after the subspace minimisation, as SciPy's `L-BFGS-B` has it.
+//!
+//! Each iteration takes the model m(z) = f + gᵀ(z − x) + ½ (z − x)ᵀ B (z − x) with B = θI − W M Wᵀ, W = [Y θS] of the last `memory` pairs; finds the first local
+//! minimum of m along the projected gradient path (the generalized Cauchy point); minimizes m over the variables that are free there; projects that minimizer onto
+//! the box; and searches along the line to it for a point of the strong Wolfe conditions (Moré and Thuente).
+//!
+//! ```
+//! # use largebatch_probe::{lbfgsb::LbfgsB, unwatched};
+//! // (x − 3)² on [0, 2]: the bound holds the minimum.
+//! let f = |x: &[f64]| Ok::<_, std::convert::Infallible>(((x[0] - 3.0).powi(2), vec![2.0 * (x[0] - 3.0)]));
+//! let minimum = LbfgsB::default().minimize(f, &[1.0], [&[0.0], &[2.0]], &mut unwatched).unwrap();
+//! assert_eq!((minimum.x[0], minimum.value), (2.0, 1.0));
+//! ```
+
+use crate::Watch;
+use crate::line_search::{Next, Search, Trial};
+use crate::vector::{dot, norm};
+
+/// The method's limits and tolerances; the defaults are SciPy's.
+///
+/// | field | default | meaning |
+/// | --- | --- | --- |
+/// | `memory` | 10 | pairs of steps and gradient differences that are kept, 1 or more |
+/// | `iterations` | 15,000 | iterations, 0 or more |
+/// | `evaluations` | 15,000 | evaluations of function and gradient; a line search under way is finished |
+/// | `gradient` | 1e-5 | stops where the projected gradient's largest entry is at most this |
+/// | `decrease` | 2.2e-9 | stops where an iteration's decrease is at most this, relative to max(\|f\|, 1) |
+#[derive(Debug, Clone, PartialEq)]
+pub struct LbfgsB {
+    /// Pairs of steps and gradient differences that are kept.
+    pub memory: usize,
+    /// The largest number of iterations.
+    pub iterations: usize,
+    /// The largest number of evaluations of function and gradient together.
+    pub evaluations: usize,
+    /// The tolerance on the largest entry of the projected gradient.
+    pub gradient: f64,
+    /// The tolerance on the relative decrease of an iteration.
+    pub decrease: f64,
+}
+
+impl Default for LbfgsB {
+    fn default() -> Self {
+        LbfgsB { memory: 10, iterations: 15_000, evaluations: 15_000, gradient: 1e-5, decrease: 1e7 * f64::EPSILON }
+    }
+}
+
+/// Why a minimisation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// The projected gradient is within its tolerance.
+    Gradient,
+    /// An iteration decreased the function by no more than the tolerance.
+    Decrease,
+    /// The iterations are used up.
+    Iterations,
+    /// The evaluations are used up.
+    Evaluations,
+    /// No better point could be found along the search direction: rounding, or a gradient that is not the function's.
+    LineSearch,
+    /// Somebody asked to stop.
+    Interrupted,
+}
+
+/// The best point found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Minimum {
+    /// The point, inside the bounds.
+    pub x: Vec<f64>,
+    /// The function there.
+    pub value: f64,
+    /// The projected gradient's largest entry there.
+    pub gradient: f64,
+    /// Iterations done.
+    pub iterations: usize,
+    /// Evaluations of function and gradient.
+    pub evaluations: usize,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+/// What can be wrong with a minimisation's input, and the function's own error.
+#[derive(Debug, thiserror::Error)]
+pub enum LbfgsBError<E> {
+    /// Start and bounds differ in length.
+    #[error("the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}: give one of each for every variable")]
+    Lengths {
+        /// Entries of the start.
+        start: usize,
+        /// Lower bounds.
+        lower: usize,
+        /// Upper bounds.
+        upper: usize,
+    },
+    /// A bound that leaves no room, or NaN.
+    #[error("variable {index} has the bounds [{lower}, {upper}]: the lower may not exceed the upper, and neither may be NaN")]
+    Bounds {
+        /// The variable, from 0.
+        index: usize,
+        /// Its lower bound.
+        lower: f64,
+        /// Its upper bound.
+        upper: f64,
+    },
+    /// `memory` is 0.
+    #[error("memory = 0: L-BFGS-B needs one pair or more; 10 is usual")]
+    Memory,
+    /// The function or its gradient is not finite at the start.
+    #[error("the function or its gradient is not finite at the start (value {value}): start where it is")]
+    Start {
+        /// The value there.
+        value: f64,
+    },
+    /// The function's own error.
+    #[error(transparent)]
+    Function(E),
+}
+
+impl LbfgsB {
+    /// Minimizes a function over lower ≤ x ≤ upper (entries may be infinite), from `start`, which is first projected onto the box.
+    ///
+    /// `function` returns the value and the gradient. A trial point where they are not finite ends the line search before it. `watch` hears the iterations
+    /// before each evaluation; where it says no, the best point so far is returned.
+    ///
+    /// # Errors
+    /// Lengths that differ, bounds that leave no room, a start that is not finite, and whatever `function` returns.
+    pub fn minimize<E>(
+        &self,
+        mut function: impl FnMut(&[f64]) -> Result<(f64, Vec<f64>), E>,
+        start: &[f64],
+        [lower, upper]: [&[f64]; 2],
+        watch: Watch<'_>,
+    ) -> Result<Minimum, LbfgsBError<E>> {
+        self.check(start, lower, upper)?;
+        let bounded = lower.iter().chain(upper).any(|b| b.is_finite());
+        let boxed = lower.iter().chain(upper).all(|b| b.is_finite());
+        let mut x: Vec<f64> = start.iter().zip(lower).zip(upper).map(|((x, l), u)| x.clamp(*l, *u)).collect();
+        let (mut value, mut gradient) = function(&x).map_err(LbfgsBError::Function)?;
+        if !value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
+            return Err(LbfgsBError::Start { value });
+        }
+        let mut model = Model::new(self.memory);
+        let (mut iterations, mut evaluations) = (0, 1);
+        loop {
+            let projected = projected_gradient(&x, &gradient, lower, upper);
+            let end = |ended, x, value| Minimum { x, value, gradient: projected, iterations, evaluations, ended };
+            if projected <= self.gradient {
+                return Ok(end(Ended::Gradient, x, value));
+            }
+            if iterations >= self.iterations {
+                return Ok(end(Ended::Iterations, x, value));
+            }
+            if evaluations >= self.evaluations {
+                return Ok(end(Ended::Evaluations, x, value));
+            }
+            let Some(target) = model.target(&x, &gradient, lower, upper) else {
+                model.forget();
+                continue;
+            };
+            let direction: Vec<f64> = target.iter().zip(&x).map(|(t, x)| t - x).collect();
+            let slope = dot(&gradient, &direction);
+            if slope >= 0.0 {
+                if model.is_empty() {
+                    return Ok(end(Ended::LineSearch, x, value));
+                }
+                model.forget();
+                continue;
+            }
+            let largest = if !bounded {
+                1e10
+            } else if iterations == 0 {
+                1.0
+            } else {
+                room(&x, &direction, lower, upper)
+            };
+            let first = if iterations == 0 && !boxed { (1.0 / norm(&direction)).min(largest) } else { 1f64.min(largest) };
+            let mut search = Search::new(value, slope, first, largest);
+            let mut step = first;
+            let mut best: Option<(f64, Vec<f64>, Vec<f64>)> = None;
+            let mut goes_on = true;
+            for _ in 0..20 {
+                goes_on = watch(iterations as u64, self.iterations as u64);
+                if !goes_on {
+                    break;
+                }
+                let at: Vec<f64> = (0..x.len()).map(|i| along(x[i], step, direction[i], target[i]).clamp(lower[i], upper[i])).collect();
+                let (v, g) = function(&at).map_err(LbfgsBError::Function)?;
+                evaluations += 1;
+                if !v.is_finite() || g.iter().any(|g| !g.is_finite()) {
+                    step *= 0.1;
+                    search = Search::new(value, slope, step, step);
+                    continue;
+                }
+                let next = search.next(Trial { step, value: v, slope: dot(&g, &direction) });
+                if v < best.as_ref().map_or(value, |b| b.0) {
+                    best = Some((v, at, g));
+                }
+                match next {
+                    Next::Try(s) => step = s,
+                    Next::Done | Next::Stuck => break,
+                }
+            }
+            if !goes_on {
+                let (value, x, gradient) = best.unwrap_or((value, x, gradient));
+                let gradient = projected_gradient(&x, &gradient, lower, upper);
+                return Ok(Minimum { x, value, gradient, iterations, evaluations, ended: Ended::Interrupted });
+            }
+            let Some((new_value, new_x, new_gradient)) = best else {
+                if model.is_empty() {
+                    return Ok(Minimum { x, value, gradient: projected, iterations, evaluations, ended: Ended::LineSearch });
+                }
+                model.forget();
+                continue;
+            };
+            let s: Vec<f64> = new_x.iter().zip(&x).map(|(a, b)| a - b).collect();
+            let y: Vec<f64> = new_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+            model.learn(s, y);
+            let decrease = (value - new_value) / value.abs().max(new_value.abs()).max(1.0);
+            (x, value, gradient) = (new_x, new_value, new_gradient);
+            iterations += 1;
+            if decrease <= self.decrease {
+                let projected = projected_gradient(&x, &gradient, lower, upper);
+                let ended = if projected <= self.gradient { Ended::Gradient } else { Ended::Decrease };
+                return Ok(Minimum { x, value, gradient: projected, iterations, evaluations, ended });
+            }
+        }
+    }
+
+    fn check<E>(&self, start: &[f64], lower: &[f64], upper: &[f64]) -> Result<(), LbfgsBError<E>> {
+        if self.memory == 0 {
+            return Err(LbfgsBError::Memory);
+        }
+        if start.len() != lower.len() || start.len() != upper.len() {
+            return Err(LbfgsBError::Lengths { start: start.len(), lower: lower.len(), upper: upper.len() });
+        }
+        // Written so that NaN fails too.
+        match (0..start.len()).find(|&i| !(lower[i] <= upper[i])) {
+            Some(index) => Err(LbfgsBError::Bounds { index, lower: lower[index], upper: upper[index] }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The point at a step towards `target`, which step 1 reaches to the bit.
+fn along(x: f64, step: f64, direction: f64, target: f64) -> f64 {
+    if step == 1.0 { target } else { x + step * direction }
+}
+
+fn projected_gradient(x: &[f64], g: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
+    (0..x.len()).map(|i| ((x[i] - g[i]).clamp(lower[i], upper[i]) - x[i]).abs()).fold(0.0, f64::max)
+}
+
+/// The largest step that stays within the bounds.
+fn room(x: &[f64], direction: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
+    let mut largest = 1e10f64;
+    for i in 0..x.len() {
+        let d = direction[i];
+        let bound = if d < 0.0 { lower[i] } else { upper[i] };
+        if d != 0.0 && bound.is_finite() {
+            largest = largest.min((bound - x[i]) / d);
+        }
+    }
+    // The way to the target lies within the bounds; only rounding can say less.
+    largest.max(1.0)
+}
+
+/// B = θI − W M Wᵀ of the last pairs.
+struct Model {
+    memory: usize,
+    s: Vec<Vec<f64>>,
+    y: Vec<Vec<f64>>,
+    theta: f64,
+    /// The inverse of M, factorised.
+    middle: Lu,
+}
+
+impl Model {
+    fn new(memory: usize) -> Self {
+        Model { memory, s: Vec::new(), y: Vec::new(), theta: 1.0, middle: Lu::empty() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.s.is_empty()
+    }
+
+    fn forget(&mut self) {
+        *self = Model::new(self.memory);
+    }
+
+    /// Takes in a pair, unless its curvature is not positive, and prepares M.
+    fn learn(&mut self, s: Vec<f64>, y: Vec<f64>) {
+        let (sy, yy) = (dot(&s, &y), dot(&y, &y));
+        // Written so that NaN is refused.
+        if !(sy > f64::EPSILON * yy) {
+            return;
+        }
+        if self.s.len() == self.memory {
+            self.s.remove(0);
+            self.y.remove(0);
+        }
+        self.s.push(s);
+        self.y.push(y);
+        self.theta = yy / sy;
+        let k = self.s.len();
+        // M⁻¹ = [[−D, Lᵀ], [L, θ SᵀS]] with D the diagonal of SᵀY and L its part below.
+        let mut inverse = vec![0.0; 4 * k * k];
+        for i in 0..k {
+            for j in 0..=i {
+                let cross = dot(&self.s[i], &self.y[j]);
+                if i == j {
+                    inverse[i * 2 * k + i] = -cross;
+                } else {
+                    inverse[(k + i) * 2 * k + j] = cross;
+                    inverse[j * 2 * k + k + i] = cross;
+                }
+                let ss = self.theta * dot(&self.s[i], &self.s[j]);
+                inverse[(k + i) * 2 * k + k + j] = ss;
+                inverse[(k + j) * 2 * k + k + i] = ss;
+            }
+        }
+        match Lu::new(inverse, 2 * k) {
+            Some(lu) => self.middle = lu,
+            None => self.forget(),
+        }
+    }
+
+    /// Row `i` of W.
+    fn row(&self, i: usize, out: &mut [f64]) {
+        let k = self.s.len();
+        for j in 0..k {
+            out[j] = self.y[j][i];
+            out[k + j] = self.theta * self.s[j][i];
+        }
+    }
+
+    /// The minimizer of the model that the line search aims at; `None` where rounding spoils the algebra.
+    fn target(&self, x: &[f64], g: &[f64], lower: &[f64], upper: &[f64]) -> Option<Vec<f64>> {
+        let (cauchy, c) = self.cauchy(x, g, lower, upper)?;
+        if self.is_empty() {
+            return Some(cauchy);
+        }
+        let newton = self.subspace(x, g, lower, upper, &cauchy, &c)?;
+        let projected: Vec<f64> = (0..x.len()).map(|i| newton[i].clamp(lower[i], upper[i])).collect();
+        // Morales and Nocedal: the projected minimizer if it descends, else the step to it cut off at the box.
+        let slope: f64 = (0..x.len()).map(|i| g[i] * (projected[i] - x[i])).sum();
+        if slope < 0.0 {
+            return Some(projected);
+        }
+        let mut cut = 1.0f64;
+        for i in 0..x.len() {
+            let d = newton[i] - cauchy[i];
+            let bound = if d < 0.0 { lower[i] } else { upper[i] };
+            if d != 0.0 && bound.is_finite() {
+                cut = cut.min((bound - cauchy[i]) / d);
+            }
+        }
+        Some((0..x.len()).map(|i| (cauchy[i] + cut.max(0.0) * (newton[i] - cauchy[i])).clamp(lower[i], upper[i])).collect())
+    }
+
+    /// The generalized Cauchy point and c = Wᵀ(x_c − x): the paper's algorithm CP.
+    fn cauchy(&self, x: &[f64], g: &[f64], lower: &[f64], upper: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
+        let (n, k2) = (x.len(), 2 * self.s.len());
+        let mut direction = vec![0.0; n];
+        let mut breaks: Vec<(f64, usize)> = Vec::new();
+        for i in 0..n {
+            let bound = if g[i] < 0.0 { upper[i] } else { lower[i] };
+            let t = if g[i] == 0.0 { f64::INFINITY } else { (x[i] - bound) / g[i] };
+            if t > 0.0 {
+                direction[i] = -g[i];
+                if t.is_finite() {
+                    breaks.push((t, i));
+                }
+            }
+        }
+        breaks.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut p = vec![0.0; k2];
+        for j in 0..k2 / 2 {
+            p[j] = dot(&self.y[j], &direction);
+            p[k2 / 2 + j] = self.theta * dot(&self.s[j], &direction);
+        }
+        let mut c = vec![0.0; k2];
+        let mut w = vec![0.0; k2];
+        let mut point = x.to_vec();
+        let mut slope = -dot(&direction, &direction);
+        if slope == 0.0 {
+            return Some((point, c));
+        }
+        let mut curvature = -self.theta * slope - dot(&p, &self.middle.solve(&p));
+        let floor = f64::EPSILON * curvature.abs();
+        let (mut old, mut least) = (0.0, -slope / curvature);
+        let mut fixed = vec![false; n];
+        for &(t, b) in &breaks {
+            let dt = t - old;
+            if least < dt {
+                break;
+            }
+            point[b] = if direction[b] > 0.0 { upper[b] } else { lower[b] };
+            fixed[b] = true;
+            let (z, gb) = (point[b] - x[b], g[b]);
+            c.iter_mut().zip(&p).for_each(|(c, p)| *c += dt * p);
+            slope += dt * curvature + gb * gb + self.theta * gb * z;
+            curvature -= self.theta * gb * gb;
+            if k2 > 0 {
+                self.row(b, &mut w);
+                let mw = self.middle.solve(&w);
+                slope -= gb * dot(&mw, &c);
+                curvature -= 2.0 * gb * dot(&mw, &p) + gb * gb * dot(&mw, &w);
+                p.iter_mut().zip(&w).for_each(|(p, w)| *p += gb * w);
+            }
+            curvature = curvature.max(floor);
+            direction[b] = 0.0;
+            old = t;
+            // All variables at their bounds, but for rounding: the path ends here.
+            least = if slope < 0.0 { -slope / curvature } else { 0.0 };
+        }
+        if !least.is_finite() {
+            return None;
+        }
+        for i in (0..n).filter(|&i| !fixed[i]) {
+            point[i] = (x[i] + (old + least) * direction[i]).clamp(lower[i], upper[i]);
+        }
+        c.iter_mut().zip(&p).for_each(|(c, p)| *c += least * p);
+        Some((point, c))
+    }
+
+    /// The model's minimizer over the variables that are free at the Cauchy point, without their bounds: the paper's direct primal method.
+    fn subspace(&self, x: &[f64], g: &[f64], lower: &[f64], upper: &[f64], cauchy: &[f64], c: &[f64]) -> Option<Vec<f64>> {
+        let k2 = 2 * self.s.len();
+        let free: Vec<usize> = (0..x.len()).filter(|&i| cauchy[i] > lower[i] && cauchy[i] < upper[i]).collect();
+        let mc = self.middle.solve(c);
+        let mut w = vec![0.0; k2];
+        let mut reduced = vec![0.0; free.len()];
+        let mut v = vec![0.0; k2];
+        let mut gram = vec![0.0; k2 * k2];
+        for (r, &i) in reduced.iter_mut().zip(&free) {
+            self.row(i, &mut w);
+            *r = g[i] + self.theta * (cauchy[i] - x[i]) - dot(&w, &mc);
+            for a in 0..k2 {
+                v[a] += w[a] * *r;
+                for b in 0..=a {
+                    gram[a * k2 + b] += w[a] * w[b];
+                }
+            }
+        }
+        for a in 0..k2 {
+            for b in 0..a {
+                gram[b * k2 + a] = gram[a * k2 + b];
+            }
+        }
+        // (I − M WᵀZZᵀW / θ) v' = M v, by Sherman, Morrison and Woodbury.
+        let mut n = vec![0.0; k2 * k2];
+        for b in 0..k2 {
+            let column: Vec<f64> = (0..k2).map(|a| gram[a * k2 + b] / self.theta).collect();
+            for (a, value) in self.middle.solve(&column).into_iter().enumerate() {
+                n[a * k2 + b] = f64::from(a == b) - value;
+            }
+        }
+        let v = Lu::new(n, k2)?.solve(&self.middle.solve(&v));
+        let mut newton = cauchy.to_vec();
+        for (r, &i) in reduced.iter().zip(&free) {
+            self.row(i, &mut w);
+            newton[i] -= r / self.theta + dot(&w, &v) / (self.theta * self.theta);
+        }
+        newton.iter().all(|v| v.is_finite()).then_some(newton)
+    }
+}
+
+/// A small square matrix factorised with partial pivoting.
+pub(crate) struct Lu {
+    entries: Vec<f64>,
+    order: Vec<usize>,
+}
+
+impl Lu {
+    fn empty() -> Self {
+        Lu { entries: Vec::new(), order: Vec::new() }
+    }
+
+    /// Factorises a row-major n × n matrix; `None` if it is singular or not finite.
+    pub(crate) fn new(mut a: Vec<f64>, n: usize) -> Option<Self> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for column in 0..n {
+            let pivot = (column..n).max_by(|&i, &j| a[i * n + column].abs().total_cmp(&a[j * n + column].abs()))?;
+            let value = a[pivot * n + column];
+            if value == 0.0 || !value.is_finite() {
+                return None;
+            }
+            if pivot != column {
+                order.swap(pivot, column);
+                for j in 0..n {
+                    a.swap(pivot * n + j, column * n + j);
+                }
+            }
+            for i in column + 1..n {
+                let factor = a[i * n + column] / value;
+                a[i * n + column] = factor;
+                for j in column + 1..n {
+                    a[i * n + j] -= factor * a[column * n + j];
+                }
+            }
+        }
+        Some(Lu { entries: a, order })
+    }
+
+    pub(crate) fn solve(&self, b: &[f64]) -> Vec<f64> {
+        let n = self.order.len();
+        let mut x: Vec<f64> = self.order.iter().map(|&i| b[i]).collect();
+        for i in 0..n {
+            let sum: f64 = (0..i).map(|j| self.entries[i * n + j] * x[j]).sum();
+            x[i] -= sum;
+        }
+        for i in (0..n).rev() {
+            let sum: f64 = (i + 1..n).map(|j| self.entries[i * n + j] * x[j]).sum();
+            x[i] = (x[i] - sum) / self.entries[i * n + i];
+        }
+        x
+    }
+}

@@ -1,0 +1,175 @@
+//! The loss along the line through two runs' weights.
+
+use largebatch_report::Figure;
+use largebatch_report::plot::{Plot, Scale};
+use largebatch_train::Experiment;
+use serde::{Deserialize, Serialize};
+
+use crate::landscape::{Height, Landscape, State, Statistics};
+use crate::vector::{dot, norm};
+use crate::{ProbeError, Watch};
+
+/// A point of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LinePoint {
+    /// α: 0 at the first run's weights, 1 at the second's.
+    pub alpha: f64,
+    /// Over the training examples.
+    pub train: Height,
+    /// Over the test part, where it was asked for.
+    pub test: Option<Height>,
+}
+
+/// Where two runs ended, seen from where they began.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Distances {
+    /// ‖x_S − x_0‖ of the first run and its own initial weights.
+    pub small: f64,
+    /// ‖x_L − x_0‖ of the second.
+    pub large: f64,
+    /// ‖x_S − x_0‖ / ‖x_L − x_0‖.
+    pub ratio: f64,
+    /// ‖x_L − x_S‖.
+    pub between: f64,
+    /// The cosine of the angle between x_S − x_0 and x_L − x_0, if both began at the same weights.
+    pub cosine_of_paths: Option<f64>,
+    /// The cosine of the angle between x_S and x_L.
+    pub cosine_of_weights: f64,
+}
+
+/// The line's points, and the runs' distances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// The first run.
+    pub small: String,
+    /// The second.
+    pub large: String,
+    /// Where batch norm's statistics come from; `null` without batch norm.
+    pub batch_norm: Option<Statistics>,
+    /// The points that were measured, α rising.
+    pub points: Vec<LinePoint>,
+    /// The distances.
+    pub distances: Distances,
+}
+
+impl Distances {
+    /// The distances of two runs, each with its initial weights first; over the parameters, without batch norm's statistics.
+    pub fn of(small: [&State; 2], large: [&State; 2]) -> Self {
+        let minus = |a: &State, b: &State| a.parameters.iter().zip(&b.parameters).map(|(a, b)| a - b).collect::<Vec<f64>>();
+        let (s, l) = (minus(small[1], small[0]), minus(large[1], large[0]));
+        let cosine = |a: &[f64], b: &[f64]| dot(a, b) / (norm(a) * norm(b));
+        Distances {
+            small: norm(&s),
+            large: norm(&l),
+            ratio: norm(&s) / norm(&l),
+            between: norm(&minus(large[1], small[1])),
+            cosine_of_paths: (small[0].parameters == large[0].parameters).then(|| cosine(&s, &l)),
+            cosine_of_weights: cosine(&small[1].parameters, &large[1].parameters),
+        }
+    }
+}
+
+/// Refuses two runs whose weights or losses do not compare: another model, other data, another preprocessing or another training part.
+///
+/// # Errors
+/// The first setting that differs.
+pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeError> {
+    let (s, l) = (&small.config, &large.config);
+    let text = |choice: &largebatch_train::Choice| choice.table().to_string();
+    let pairs = [
+        ("model", text(&s.model), text(&l.model)),
+        ("dataset", text(&s.dataset), text(&l.dataset)),
+        ("data.preprocess", format!("{:?}", s.data.preprocess), format!("{:?}", l.data.preprocess)),
+        ("data.validation", format!("{:?}", s.data.validation), format!("{:?}", l.data.validation)),
+        ("split_seed", s.split_seed.to_string(), l.split_seed.to_string()),
+    ];
+    match pairs.into_iter().find(|(_, s, l)| s != l) {
+        Some((key, s, l)) => Err(ProbeError::value(key, l.trim(), format!("the other run has {}: take runs that share it", s.trim()))),
+        None => Ok(()),
+    }
+}
+
+/// `count` values of α from `from` to `to`, both included. Keskar's figure has 25 from −1 to 2.
+///
+/// # Errors
+/// Fewer than two, ends that are not finite or not in order.
+pub fn alphas(from: f64, to: f64, count: usize) -> Result<Vec<f64>, ProbeError> {
+    if count < 2 {
+        return Err(ProbeError::value("points", count, "a line needs 2 points or more; 25 is usual"));
+    }
+    if !(from < to && (to - from).is_finite()) {
+        return Err(ProbeError::value("from", format!("{from} to {to}"), "α must rise, such as from -1 to 2"));
+    }
+    Ok((0..count).map(|i| from + (to - from) * i as f64 / (count - 1) as f64).collect())
+}
+
+/// Loss and accuracy at α x_L + (1 − α) x_S (Goodfellow, Vinyals and Saxe 2015, arXiv 1412.6544; Keskar et al. 2017, figure 3).
+///
+/// `watch` is asked before each point; where it says no, the points so far are returned. Batch norm's statistics do not suit weights
+/// between two networks: they are recomputed at each point unless the landscape interpolates them, which exaggerates the barrier between the runs.
+///
+/// Caveat: one line of very many; a barrier on it does not say that no other path is flat, and a wide valley on it is Dinh's caveat again (see
+/// [`sharpness`](crate::sharpness)).
+///
+/// Cost: a forward pass over the examples a point, with batch norm recomputed two, and one over the test part where it is asked for; no gradient.
+///
+/// # Errors
+/// States of another model than the landscape's.
+pub fn line(
+    landscape: &Landscape<'_>,
+    small: &State,
+    large: &State,
+    alphas: &[f64],
+    test: bool,
+    watch: Watch<'_>,
+) -> Result<Vec<LinePoint>, ProbeError> {
+    let mut points = Vec::new();
+    for (done, &alpha) in alphas.iter().enumerate() {
+        if !watch(done as u64, alphas.len() as u64) {
+            break;
+        }
+        let network = landscape.network(&small.towards(large, alpha))?;
+        let test = if test { Some(landscape.test(&network)?) } else { None };
+        points.push(LinePoint { alpha, train: landscape.train(&network)?, test });
+    }
+    Ok(points)
+}
+
+impl Line {
+    /// The losses and, for classes, the errors along the line: one chart each.
+    pub fn figures(&self, examples: usize) -> Vec<Figure> {
+        let statistics = match self.batch_norm {
+            None => "",
+            Some(Statistics::Recompute) => " Batch norm's statistics recomputed at each point.",
+            Some(Statistics::Given) => " Batch norm's statistics interpolated.",
+        };
+        let d = &self.distances;
+        let caption = format!(
+            "α = 0: {}; α = 1: {}. {examples} training examples.{statistics} ‖x_S − x_0‖ = {:.2}, ‖x_L − x_0‖ = {:.2}.",
+            self.small, self.large, d.small, d.large
+        );
+        let along = |of: fn(&Height) -> Option<f64>| {
+            let train: Vec<(f64, f64)> = self.points.iter().filter_map(|p| Some((p.alpha, of(&p.train)?))).collect();
+            let test: Vec<(f64, f64)> = self.points.iter().filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?))).collect();
+            (train, test)
+        };
+        let draw = |name: &str, title: &str, unit: &str, (train, test): (Vec<(f64, f64)>, Vec<(f64, f64)>)| {
+            let positive = name == "line" && train.iter().chain(&test).all(|p| p.1 > 0.0);
+            let scale = if positive { Scale::Log } else { Scale::Linear };
+            let mut plot = Plot::new(name, title).x("α", Scale::Linear).y(unit, scale);
+            plot = plot.line("train", train.clone()).points("train", train);
+            if !test.is_empty() {
+                plot = plot.line("test", test.clone()).points("test", test);
+            }
+            // At the top of a chart of accuracies lie the points.
+            let label = |text| if name == "line" { text } else { "" };
+            plot.guide_x(label("first run"), 0.0).guide_x(label("second run"), 1.0).caption(&caption).figure()
+        };
+        let mut figures = vec![draw("line", "Loss on the line through two runs", "mean loss", along(|h| h.loss))];
+        if self.points.iter().any(|p| p.train.accuracy.is_some()) {
+            let accuracy = along(|h| h.accuracy.map(|a| 100.0 * a));
+            figures.push(draw("line-accuracy", "Accuracy on the line through two runs", "accuracy, %", accuracy));
+        }
+        figures
+    }
+}

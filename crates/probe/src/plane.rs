@@ -1,0 +1,188 @@
+//! Planes through the space of the parameters: random and filter-normalised, through three points, or of a path's principal components.
+
+use largebatch_random::{Key, normal};
+use serde::Serialize;
+
+use crate::ProbeError;
+use crate::vector::{dot, norm};
+
+/// A plane origin + a·u + b·v.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plane {
+    /// Its origin.
+    pub origin: Vec<f64>,
+    /// The direction of the first coordinate.
+    pub u: Vec<f64>,
+    /// The direction of the second.
+    pub v: Vec<f64>,
+    /// Points of interest: the centre, the three points, or the path.
+    pub marks: Vec<Mark>,
+    /// The shares of the path's variance that the two directions hold; of a path's plane alone.
+    pub explained: Option<[f64; 2]>,
+}
+
+/// A named point of a plane.
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+pub struct Mark {
+    /// Its name.
+    pub label: String,
+    /// Its first coordinate.
+    pub a: f64,
+    /// Its second.
+    pub b: f64,
+}
+
+impl Plane {
+    /// Two filter-normalised random directions about a point (Li, Xu, Taylor, Studer and Goldstein 2018, arXiv 1712.09913).
+    ///
+    /// Normal entries; then each filter d of a weight is scaled to its filter w of the network, d ← d ‖w‖/‖d‖: a row of PyTorch's layout `[out, …]`, so also an
+    /// output of a dense layer. Biases and batch norm's parameters do not move, as in the paper's programs (`--xignore biasbn`). So the picture does not depend
+    /// on the weights' scale, and pictures of different networks compare. `shapes` are the parameters' shapes in the order of the vector.
+    ///
+    /// # Errors
+    /// Shapes that do not add up to the vector.
+    pub fn random(x: &[f64], shapes: &[Vec<usize>], seed: u64) -> Result<Self, ProbeError> {
+        let total: usize = shapes.iter().map(|s| s.iter().product::<usize>()).sum();
+        if total != x.len() {
+            return Err(ProbeError::value("shapes", total, format!("the parameters are {}", x.len())));
+        }
+        let direction = |number: u64| {
+            let mut rng = Key::new(seed).word("surface").number(number).rng();
+            let mut out = Vec::with_capacity(x.len());
+            for shape in shapes {
+                let n: usize = shape.iter().product();
+                if shape.len() < 2 {
+                    out.resize(out.len() + n, 0.0);
+                    continue;
+                }
+                let filter = (n / shape[0].max(1)).max(1);
+                for w in x[out.len()..out.len() + n].chunks(filter) {
+                    let d: Vec<f64> = w.iter().map(|_| normal(&mut rng)).collect();
+                    let scale = norm(w) / norm(&d);
+                    out.extend(d.iter().map(|d| d * scale));
+                }
+            }
+            out
+        };
+        let marks = vec![Mark { label: "the run's weights".into(), a: 0.0, b: 0.0 }];
+        Ok(Plane { origin: x.to_vec(), u: direction(0), v: direction(1), marks, explained: None })
+    }
+
+    /// The plane through three points, with orthonormal directions: the first point is the origin, the second lies on the first axis.
+    ///
+    /// # Errors
+    /// Points that lie on one line, which span no plane.
+    pub fn through(points: [(&str, &[f64]); 3]) -> Result<Self, ProbeError> {
+        let [(_, a), (_, b), (_, c)] = points;
+        let minus = |p: &[f64]| p.iter().zip(a).map(|(p, a)| p - a).collect::<Vec<f64>>();
+        let (mut u, mut v) = (minus(b), minus(c));
+        let (ab, ac) = (norm(&u), norm(&v));
+        u.iter_mut().for_each(|u| *u /= ab);
+        let along = dot(&u, &v);
+        v.iter_mut().zip(&u).for_each(|(v, u)| *v -= along * u);
+        let height = norm(&v);
+        // Written so that NaN fails too.
+        if !(ab > 0.0 && height > 1e-9 * ac) {
+            let names = points.map(|(name, _)| name).join(", ");
+            return Err(ProbeError::value("points", names, "they lie on one line, so they span no plane; take three different ones"));
+        }
+        v.iter_mut().for_each(|v| *v /= height);
+        let at = [(0.0, 0.0), (ab, 0.0), (along, height)];
+        let marks = points.iter().zip(at).map(|((name, _), (a, b))| Mark { label: (*name).into(), a, b }).collect();
+        Ok(Plane { origin: a.to_vec(), u, v, marks, explained: None })
+    }
+
+    /// The plane of a path's first two principal components through its end: the points are centred, and the directions are the two of the greatest variance.
+    ///
+    /// # Errors
+    /// Fewer than three points, or points on one line.
+    pub fn principal(path: &[(String, Vec<f64>)]) -> Result<Self, ProbeError> {
+        let few = || {
+            ProbeError::value("checkpoints", path.len(), "a plane of a path needs three checkpoints or more that do not lie on one line")
+        };
+        let Some((_, end)) = path.last().filter(|_| path.len() >= 3) else { return Err(few()) };
+        let n = path.len();
+        let mean: Vec<f64> = (0..end.len()).map(|i| path.iter().map(|(_, p)| p[i]).sum::<f64>() / n as f64).collect();
+        let centred: Vec<Vec<f64>> = path.iter().map(|(_, p)| p.iter().zip(&mean).map(|(p, m)| p - m).collect()).collect();
+        let mut gram = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..=i {
+                let product = dot(&centred[i], &centred[j]);
+                gram[i * n + j] = product;
+                gram[j * n + i] = product;
+            }
+        }
+        let trace: f64 = (0..n).map(|i| gram[i * n + i]).sum();
+        let (values, vectors) = symmetric_eigen(gram, n);
+        if !(values[1] > 1e-12 * values[0]) {
+            return Err(few());
+        }
+        let direction = |k: usize| {
+            let mut d: Vec<f64> = (0..end.len()).map(|i| (0..n).map(|t| vectors[k][t] * centred[t][i]).sum()).collect();
+            let length = norm(&d);
+            // The sign is free: the path comes from the left and from below.
+            let start: f64 = (0..d.len()).map(|i| (path[0].1[i] - end[i]) * d[i]).sum();
+            let sign = if start > 0.0 { -1.0 } else { 1.0 };
+            d.iter_mut().for_each(|d| *d *= sign / length);
+            d
+        };
+        let (u, v) = (direction(0), direction(1));
+        let place = |p: &[f64], d: &[f64]| p.iter().zip(end).zip(d).map(|((p, e), d)| (p - e) * d).sum::<f64>();
+        let marks = path.iter().map(|(label, p)| Mark { label: label.clone(), a: place(p, &u), b: place(p, &v) }).collect();
+        Ok(Plane { origin: end.clone(), u, v, marks, explained: Some([values[0] / trace, values[1] / trace]) })
+    }
+
+    /// The point at coordinates (a, b).
+    pub fn at(&self, a: f64, b: f64) -> Vec<f64> {
+        (0..self.origin.len()).map(|i| self.origin[i] + a * self.u[i] + b * self.v[i]).collect()
+    }
+
+    /// Ranges of both coordinates that hold every mark with a margin of `share` of the larger range on each side.
+    pub fn window(&self, share: f64) -> [(f64, f64); 2] {
+        let range = |of: fn(&Mark) -> f64| {
+            let all = self.marks.iter().map(of);
+            all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+        };
+        let (a, b) = (range(|m| m.a), range(|m| m.b));
+        let room = share * (a.1 - a.0).max(b.1 - b.0);
+        [(a.0 - room, a.1 + room), (b.0 - room, b.1 + room)]
+    }
+}
+
+/// Eigenvalues, falling, and their unit vectors, of a symmetric n × n matrix, by Jacobi's rotations.
+fn symmetric_eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let mut vectors = vec![0.0; n * n];
+    (0..n).for_each(|i| vectors[i * n + i] = 1.0);
+    let size = norm(&m);
+    for _sweep in 0..60 {
+        let off: f64 = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| m[i * n + j].powi(2)).sum();
+        if off.sqrt() <= 1e-15 * size {
+            break;
+        }
+        for p in 0..n {
+            for q in p + 1..n {
+                if m[p * n + q] == 0.0 {
+                    continue;
+                }
+                let theta = (m[q * n + q] - m[p * n + p]) / (2.0 * m[p * n + q]);
+                let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+                let c = 1.0 / (t * t + 1.0).sqrt();
+                let s = t * c;
+                for k in 0..n {
+                    let (a, b) = (m[k * n + p], m[k * n + q]);
+                    (m[k * n + p], m[k * n + q]) = (c * a - s * b, s * a + c * b);
+                }
+                for k in 0..n {
+                    let (a, b) = (m[p * n + k], m[q * n + k]);
+                    (m[p * n + k], m[q * n + k]) = (c * a - s * b, s * a + c * b);
+                    let (a, b) = (vectors[p * n + k], vectors[q * n + k]);
+                    (vectors[p * n + k], vectors[q * n + k]) = (c * a - s * b, s * a + c * b);
+                }
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&i, &j| m[j * n + j].total_cmp(&m[i * n + i]));
+    let values = order.iter().map(|&i| m[i * n + i]).collect();
+    (values, order.iter().map(|&i| vectors[i * n..(i + 1) * n].to_vec()).collect())
+}

@@ -1,0 +1,43 @@
+//! What a range test's curve suggests.
+
+/// The bias-corrected moving average of the losses up to each: s_t = Σ β^(t−i) ℓ_i / Σ β^(t−i).
+pub fn smoothed(losses: &[f64], beta: f64) -> Vec<f64> {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    losses
+        .iter()
+        .map(|loss| {
+            sum = beta * sum + (1.0 - beta) * loss;
+            weight = beta * weight + 1.0 - beta;
+            sum / weight
+        })
+        .collect()
+}
+
+/// Where the smoothed loss falls most steeply over log η: the index of the least central difference. `None` where it never falls.
+pub fn steepest(smoothed: &[f64]) -> Option<usize> {
+    let n = smoothed.len();
+    // The rates grow by a constant factor, so that equal steps of the index are equal steps of log η.
+    let slope = |i: usize| match i {
+        0 => smoothed[1] - smoothed[0],
+        _ if i + 1 == n => smoothed[i] - smoothed[i - 1],
+        _ => (smoothed[i + 1] - smoothed[i - 1]) / 2.0,
+    };
+    let best = (0..n).filter(|_| n >= 2).min_by(|&i, &j| slope(i).total_cmp(&slope(j)))?;
+    (slope(best) < 0.0).then_some(best)
+}
+
+/// Within the longest valley: the longest falling subsequence of the smoothed losses, half a third behind its first third, as fastai's `valley`. `None` where
+/// nothing falls.
+pub fn valley(smoothed: &[f64]) -> Option<usize> {
+    // lengths[i] is the length of the longest falling subsequence that ends at i.
+    let mut lengths = vec![1usize; smoothed.len()];
+    for i in 1..smoothed.len() {
+        let before = (0..i).filter(|&j| smoothed[i] < smoothed[j]).map(|j| lengths[j]).max();
+        lengths[i] = before.unwrap_or(0) + 1;
+    }
+    let length = *lengths.iter().max()?;
+    let end = lengths.iter().position(|l| *l == length)?;
+    let start = (end + 1).saturating_sub(length);
+    let third = (end - start) / 3;
+    (length > 1).then_some(start + third + third / 2)
+}

@@ -1,0 +1,286 @@
+//! How much the loss can grow near a point: Keskar's box, SAM's ball, and the adaptive ball.
+//!
+//! **Caveat** (Dinh, Pascanu, Bengio and Bengio 2017, arXiv 1703.04933): the box and the plain ball measure a parametrisation, not a function. A network with
+//! ReLU computes the same when a layer is multiplied by α > 0 and the next divided by it, and its sharpness by [`keskar`] and [`ball`] then takes about any
+//! value. They compare runs of one model, trained alike. [`adaptive`] does not change under such a rescaling.
+
+use largebatch_random::Key;
+use largebatch_report::Figure;
+use largebatch_report::plot::{Plot, Scale};
+use serde::Serialize;
+
+use crate::lbfgsb::{Ended, LbfgsB, LbfgsBError};
+use crate::subspace::Signs;
+use crate::vector::norm;
+use crate::{Objective, ProbeError, Watch};
+
+/// The space in which the loss is maximised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Space {
+    /// All parameters: A = I.
+    Full,
+    /// The span of `directions` random directions, drawn from the seed of the measurement.
+    Random {
+        /// p, the number of directions.
+        directions: usize,
+    },
+}
+
+/// Keskar's sharpness and what it was computed from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Keskar {
+    /// The space.
+    pub space: Space,
+    /// ε, the box's size.
+    pub epsilon: f64,
+    /// f(x).
+    pub loss: f64,
+    /// The largest loss that was found in the box.
+    pub highest: f64,
+    /// φ = 100 (highest − f(x)) / (1 + f(x)).
+    pub sharpness: f64,
+    /// Iterations of L-BFGS-B.
+    pub iterations: usize,
+    /// Evaluations of loss and gradient.
+    pub evaluations: usize,
+    /// Why it ended.
+    pub ended: Ended,
+}
+
+impl Keskar {
+    /// Whether somebody asked to stop before the last iteration.
+    pub fn interrupted(&self) -> bool {
+        self.ended == Ended::Interrupted
+    }
+}
+
+/// All of a run's sharpness; what was not measured is absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Sharpness {
+    /// Whether batch norm took the statistics of each batch, as in training, or was frozen; `null` without batch norm.
+    pub batch_statistics: Option<bool>,
+    /// Keskar's, for each ε and space.
+    pub boxes: Vec<Keskar>,
+    /// Within SAM's ball.
+    pub ball: Option<Ball>,
+    /// Within the adaptive ball.
+    pub adaptive: Option<Ball>,
+}
+
+/// The iterations of L-BFGS-B in the paper.
+pub const ITERATIONS: usize = 10;
+
+/// Keskar's sharpness (Keskar, Mudigere, Nocedal, Smelyanskiy and Tang 2017, arXiv 1609.04836, equation 3):
+///
+/// φ(ε, A) = 100 · (max_{y ∈ C} f(x + A y) − f(x)) / (1 + f(x)), C = {y : |y_i| ≤ ε (|(A⁺x)_i| + 1)},
+///
+/// with A = I for [`Space::Full`], or n × p of random signs. As in the paper the maximum is that of `iterations` = 10 iterations of L-BFGS-B from y = 0: a lower
+/// bound, which more iterations raise. What stops it earlier is a corner of the box, a gradient of zero (of which it reports 0), or three evaluations an iteration
+/// on average. The paper does not say how A's entries are drawn; with signs A y moves each weight by up to p ε (|y_j| + 1), so that the random box is not part of
+/// the full one and the two numbers do not compare with each other.
+///
+/// Cost: one gradient evaluation, and one to three an iteration.
+///
+/// # Errors
+/// ε that is not positive and finite, more directions than parameters or none, a loss that is not finite, and the objective's own errors.
+pub fn keskar(
+    objective: &mut dyn Objective,
+    x: &[f64],
+    space: Space,
+    epsilon: f64,
+    iterations: usize,
+    seed: u64,
+    watch: Watch<'_>,
+) -> Result<Keskar, ProbeError> {
+    if !(epsilon > 0.0 && epsilon.is_finite()) {
+        return Err(ProbeError::value("epsilon", epsilon, "the box's size must be a positive number, such as 1e-3"));
+    }
+    finite(x)?;
+    let signs = match space {
+        Space::Full => None,
+        Space::Random { directions } if directions == 0 || directions > x.len() => {
+            let why = format!("a subspace of {} parameters has 1 to {} directions", x.len(), x.len());
+            return Err(ProbeError::value("directions", directions, why));
+        }
+        Space::Random { directions } => Some(Signs::new(x.len(), directions, Key::new(seed).word("sharpness"))),
+    };
+    let centre = match &signs {
+        None => x.to_vec(),
+        Some(signs) => signs
+            .pseudo_inverse(x)
+            .ok_or_else(|| ProbeError::value("seed", seed, "its directions depend on each other; take another seed or fewer directions"))?,
+    };
+    let upper: Vec<f64> = centre.iter().map(|c| epsilon * (c.abs() + 1.0)).collect();
+    let lower: Vec<f64> = upper.iter().map(|u| -u).collect();
+    let mut base = None;
+    let negated = |y: &[f64]| {
+        let at: Vec<f64> = match &signs {
+            None => x.iter().zip(y).map(|(x, y)| x + y).collect(),
+            Some(signs) => signs.shift(x, y),
+        };
+        let (loss, gradient) = objective.gradient(&at)?;
+        base.get_or_insert(loss);
+        let gradient = match &signs {
+            None => gradient,
+            Some(signs) => signs.transposed(&gradient),
+        };
+        Ok((-loss, gradient.into_iter().map(|g| -g).collect()))
+    };
+    let method = LbfgsB { iterations, evaluations: 3 * iterations, gradient: 0.0, decrease: 0.0, ..LbfgsB::default() };
+    let minimum = method.minimize(negated, &vec![0.0; upper.len()], [&lower, &upper], watch).map_err(|e| match e {
+        LbfgsBError::Function(e) => e,
+        LbfgsBError::Start { value } => ProbeError::NotFinite { what: "loss or its gradient", value: -value },
+        other => ProbeError::value("epsilon", epsilon, other.to_string()),
+    })?;
+    let (loss, highest) = (base.unwrap_or(-minimum.value), -minimum.value);
+    Ok(Keskar {
+        space,
+        epsilon,
+        loss,
+        highest,
+        sharpness: 100.0 * (highest - loss) / (1.0 + loss),
+        iterations: minimum.iterations,
+        evaluations: minimum.evaluations,
+        ended: minimum.ended,
+    })
+}
+
+/// The rise of the loss within a ball.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ball {
+    /// ρ, the ball's radius.
+    pub radius: f64,
+    /// f(x).
+    pub loss: f64,
+    /// f at the first step alone, x + ρ T² g / ‖T g‖: what one step of SAM sees.
+    pub first: f64,
+    /// The largest loss that was found in the ball.
+    pub highest: f64,
+    /// highest − f(x).
+    pub rise: f64,
+    /// Evaluations of loss and gradient.
+    pub evaluations: usize,
+    /// Whether somebody asked to stop before the last step.
+    pub interrupted: bool,
+}
+
+/// The sharpness that SAM lowers (Foret, Kleiner, Mobahi and Neyshabur 2021, arXiv 2010.01412): max f(x + y) − f(x) over ‖y‖₂ ≤ ρ.
+///
+/// SAM takes y = ρ g/‖g‖, which is reported as `first`. This goes on from there, y ← ρ g(x + y)/‖g(x + y)‖, `steps` times in all (Journée, Nesterov, Richtárik
+/// and Sepulchre 2010: each step raises a convex f), and reports the highest loss on the way: a lower bound on the maximum.
+///
+/// Cost: `steps` + 1 gradient evaluations.
+///
+/// # Errors
+/// A radius that is not positive and finite, no steps, a loss that is not finite, and the objective's own errors.
+pub fn ball(objective: &mut dyn Objective, x: &[f64], radius: f64, steps: usize, watch: Watch<'_>) -> Result<Ball, ProbeError> {
+    ascend(objective, x, None, radius, steps, watch)
+}
+
+/// Adaptive sharpness (Kwon, Kim, Park and Choi 2021, arXiv 2102.11600): max f(x + y) − f(x) over ‖T⁻¹ y‖₂ ≤ ρ with T = diag(|x|).
+///
+/// Each weight moves in proportion to itself, so that rescaling one layer and unscaling the next, which leaves a ReLU network's function alone, leaves this alone
+/// too; a weight of 0 does not move. The paper's programs leave biases unscaled and add 0.01 to T, which breaks the invariance; this does neither.
+///
+/// Cost: `steps` + 1 gradient evaluations, by the steps of [`ball`]: y ← ρ T² g / ‖T g‖.
+///
+/// # Errors
+/// As for [`ball`].
+pub fn adaptive(objective: &mut dyn Objective, x: &[f64], radius: f64, steps: usize, watch: Watch<'_>) -> Result<Ball, ProbeError> {
+    let scale: Vec<f64> = x.iter().map(|x| x.abs()).collect();
+    ascend(objective, x, Some(&scale), radius, steps, watch)
+}
+
+fn ascend(
+    objective: &mut dyn Objective,
+    x: &[f64],
+    scale: Option<&[f64]>,
+    radius: f64,
+    steps: usize,
+    watch: Watch<'_>,
+) -> Result<Ball, ProbeError> {
+    if !(radius > 0.0 && radius.is_finite()) {
+        return Err(ProbeError::value("radius", radius, "the ball's radius must be a positive number, such as 0.05"));
+    }
+    finite(x)?;
+    if steps == 0 {
+        return Err(ProbeError::value("steps", 0, "the ascent needs 1 step or more"));
+    }
+    let (loss, mut gradient) = objective.gradient(x)?;
+    if !loss.is_finite() {
+        return Err(ProbeError::NotFinite { what: "loss", value: loss });
+    }
+    let mut result = Ball { radius, loss, first: loss, highest: loss, rise: 0.0, evaluations: 1, interrupted: false };
+    for step in 0..steps {
+        if !watch(step as u64, steps as u64) {
+            result.interrupted = true;
+            break;
+        }
+        let scaled: Vec<f64> = match scale {
+            None => gradient,
+            Some(scale) => gradient.iter().zip(scale).map(|(g, t)| g * t).collect(),
+        };
+        let length = norm(&scaled);
+        if !(length > 0.0 && length.is_finite()) {
+            break;
+        }
+        let shift = |i: usize| radius / length * scaled[i] * scale.map_or(1.0, |t| t[i]);
+        let at: Vec<f64> = x.iter().enumerate().map(|(i, x)| x + shift(i)).collect();
+        let value;
+        (value, gradient) = objective.gradient(&at)?;
+        result.evaluations += 1;
+        if !value.is_finite() {
+            break;
+        }
+        if step == 0 {
+            result.first = value;
+        }
+        result.highest = result.highest.max(value);
+    }
+    result.rise = result.highest - loss;
+    Ok(result)
+}
+
+fn finite(x: &[f64]) -> Result<(), ProbeError> {
+    match x.iter().find(|x| !x.is_finite()) {
+        Some(&value) => Err(ProbeError::NotFinite { what: "point to measure at", value }),
+        None => Ok(()),
+    }
+}
+
+impl Sharpness {
+    /// Sharpness against the box's size, in all of the space and in the random subspace.
+    pub fn figure(&self) -> Figure {
+        let positive = self.boxes.iter().all(|k| k.sharpness > 0.0);
+        let scale = if positive { Scale::Log } else { Scale::Linear };
+        let mut sizes: Vec<f64> = self.boxes.iter().map(|k| k.epsilon).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes.dedup();
+        let mut plot = Plot::new("sharpness", "Sharpness against the size of the box")
+            .x("ε, size of the box", Scale::Log)
+            .y("sharpness φ", scale)
+            .x_ticks(sizes);
+        let mut spaces: Vec<Space> = self.boxes.iter().map(|k| k.space).collect();
+        spaces.dedup();
+        for space in [Some(Space::Full), spaces.into_iter().find(|s| *s != Space::Full)].into_iter().flatten() {
+            let label = match space {
+                Space::Full => "full space".to_owned(),
+                Space::Random { directions } => format!("{directions} random directions"),
+            };
+            let mut points: Vec<(f64, f64)> = self.boxes.iter().filter(|k| k.space == space).map(|k| (k.epsilon, k.sharpness)).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            plot = plot.line(&label, points.clone()).points(&label, points);
+        }
+        let ball = |name: &str, b: &Option<Ball>| {
+            b.as_ref().map(|b| format!(" {name} of radius {}: the loss rises by {:.4}.", b.radius, b.rise)).unwrap_or_default()
+        };
+        let text = "φ = 100 (max f − f(x)) / (1 + f(x)) over |y_i| ≤ ε (|x_i| + 1), the maximum that L-BFGS-B finds (Keskar et al. 2017).";
+        let statistics = match self.batch_statistics {
+            None => "",
+            Some(true) => " Batch norm by each batch's statistics.",
+            Some(false) => " Batch norm frozen.",
+        };
+        plot.caption(&format!("{text}{statistics}{}{}", ball("SAM's ball", &self.ball), ball("Adaptive ball", &self.adaptive))).figure()
+    }
+}
