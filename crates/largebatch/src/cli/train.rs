@@ -13,6 +13,7 @@ use largebatch_train::{
 };
 use toml::Value;
 
+use super::probe::training::Probing;
 use super::progress::Progress;
 use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
 
@@ -94,8 +95,11 @@ pub(super) struct TrainArgs {
     /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or `layers:every=50`
     #[arg(long, value_name = "WHAT", help_heading = "Results")]
     trace: Option<String>,
+    /// Question the network on the way, see `largebatch probe`: layers, noise or curvature, as in noise:every=100 or noise:every=100,subset=500
+    #[arg(long, value_name = "NAME:every=N", help_heading = "Results")]
+    probe: Vec<String>,
     /// Repeated k-fold cross-validation on all examples instead of one run: REPEATSxFOLDS
-    #[arg(long, value_name = "RxK", num_args = 0..=1, default_missing_value = "5x10", conflicts_with_all = ["resume", "out"], help_heading = "Results")]
+    #[arg(long, value_name = "RxK", num_args = 0..=1, default_missing_value = "5x10", conflicts_with_all = ["resume", "out", "probe"], help_heading = "Results")]
     cross_validate: Option<String>,
     /// Print one JSON object instead of a summary
     #[arg(long, help_heading = "Results")]
@@ -107,6 +111,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     if let Some(folder) = resumed_folder(&args)? {
         return resume(&args, &folder, global, registry);
     }
+    Probing::check(&args.probe)?;
     let config = configuration(&args, None)?;
     set_threads(config.threads);
     if let Some(shape) = &args.cross_validate {
@@ -252,7 +257,11 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
 
 fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: &Global) -> Result<Done> {
     let mut progress = Progress::new(global);
-    let observers: Vec<&mut dyn Observer> = if global.quiet { Vec::new() } else { vec![&mut progress] };
+    let mut probes = Probing::all(&args.probe, experiment, folder)?;
+    let mut observers: Vec<&mut dyn Observer> = probes.iter_mut().map(|probe| probe as &mut dyn Observer).collect();
+    if !global.quiet {
+        observers.push(&mut progress);
+    }
     let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT, test: true })?;
     if args.json {
         print_json(&outcome)?;

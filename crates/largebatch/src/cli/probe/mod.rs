@@ -24,6 +24,7 @@ mod noise;
 mod results;
 mod sharpness;
 mod surface;
+pub(super) mod training;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,0 +1,161 @@
+//! `largebatch probe` and `train --probe` from outside: files, numbers, bad input.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use largebatch_tests::{bytes, command, ended, folder, json, ok};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+
+fn train(dir: &Path, out: &str, more: &[&str]) {
+    let arguments = [
+        "train",
+        "--dataset",
+        "digits",
+        "--model",
+        "mlp",
+        "--set",
+        "model.widths=[8]",
+        "--steps",
+        "20",
+        "--batch-size",
+        "50",
+        "--out",
+        out,
+        "-q",
+    ];
+    ok(dir, &[&arguments, more].concat());
+}
+
+fn read(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&bytes(path)).expect("JSON")
+}
+
+#[test]
+fn each_instrument_writes_its_files() {
+    let dir = folder();
+    train(dir.path(), "run", &["--trace", "layers:every=5"]);
+    for name in ["layers", "noise", "curvature"] {
+        let printed = json(dir.path(), &["probe", name, "run", "--subset", "200"]);
+        let place = dir.path().join("run/probe");
+        assert_eq!(printed, read(place.join(format!("{name}.json"))));
+        assert_eq!(printed["schema"], 1);
+        assert_eq!((&printed["examples"], &printed["complete"], &printed["precision"]), (&200.into(), &true.into(), &"f64".into()));
+        assert_eq!(printed["parameters"], 8 * 64 + 8 + 10 * 8 + 10);
+        let svg = fs::read_to_string(place.join(format!("{name}.svg"))).expect("a figure");
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{name}");
+        // The same seed, the same numbers.
+        assert_eq!(printed, json(dir.path(), &["probe", name, "run", "--subset", "200", "--out", "elsewhere"]), "{name}");
+        let text = ok(dir.path(), &["probe", name, "run", "--subset", "200"]).stdout;
+        let word = ["bounds the learning rate", "predicted critical batch", "gradient descent is stable up to"];
+        assert!(word.iter().any(|w| text.contains(w)), "{text}");
+    }
+    assert!(dir.path().join("run/probe/layers-course.svg").exists());
+    let curvature = read(dir.path().join("run/probe/curvature.json"));
+    let (lambda, edge) = (curvature["result"]["lambda_max"].as_f64().unwrap(), &curvature["result"]["edge"]);
+    assert_eq!(edge["bound"], 2.0);
+    assert!((edge["product"].as_f64().unwrap() / (lambda * edge["rate"].as_f64().unwrap()) - 1.0).abs() < 1e-12);
+}
+
+/// A checkpoint has the optimizer's state: Adam's edge of stability needs it, and a finished run has none.
+#[test]
+fn a_checkpoint_can_be_probed() {
+    let dir = folder();
+    train(dir.path(), "run", &["--optimizer", "adam", "--set", "checkpoint.every_steps=10"]);
+    let edge = |run: &str| {
+        json(dir.path(), &["probe", "curvature", run, "--subset", "100", "--samples", "0", "--probes", "0"])["result"]["edge"].clone()
+    };
+    let found = edge("run/checkpoints/step-10");
+    assert!((found["bound"].as_f64().unwrap() - 38.0).abs() < 1e-9 && found["lambda_max"].as_f64().unwrap() > 0.0, "{found}");
+    assert_eq!(edge("run"), Value::Null);
+    let update = |run: &str| json(dir.path(), &["probe", "layers", run])["result"]["rows"][0]["update"].as_f64().unwrap();
+    assert!(update("run/checkpoints/step-10") > 0.0 && update("run") > 0.0);
+}
+
+/// Probing changes nothing in the training, and its course is that of the run.
+#[test]
+fn probes_watch_a_training() {
+    let dir = folder();
+    train(dir.path(), "plain", &[]);
+    let probes = ["--probe", "layers:every=5", "--probe", "noise:every=10,subset=60", "--probe", "curvature:every=10,subset=60"];
+    train(dir.path(), "watched", &probes);
+    assert_eq!(bytes(dir.path().join("plain/model.safetensors")), bytes(dir.path().join("watched/model.safetensors")));
+    for (name, steps) in [("layers", vec![0, 5, 10, 15, 20]), ("noise", vec![0, 10, 20]), ("curvature", vec![0, 10, 20])] {
+        let place = dir.path().join("watched/probe");
+        let text = fs::read_to_string(place.join(format!("{name}.jsonl"))).expect("lines");
+        let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        assert_eq!(lines.iter().map(|l| l["step"].as_u64().unwrap()).collect::<Vec<_>>(), steps, "{name}");
+        assert!(place.join(format!("{name}-course.svg")).exists());
+        if name == "layers" {
+            assert!(lines[1]["result"]["rows"][0]["update"].as_f64().unwrap() > 0.0);
+        }
+        // The last line is what the finished run says of itself.
+        if name == "noise" {
+            let after = json(dir.path(), &["probe", name, "watched", "--subset", "60", "--replicates", "0", "--pairs", "0"]);
+            for key in ["gradient_square", "trace"] {
+                let (on_the_way, after) = (lines[2]["result"][key].as_f64().unwrap(), after["result"][key].as_f64().unwrap());
+                assert!((on_the_way / after - 1.0).abs() < 1e-9, "{key}: {on_the_way} {after}");
+            }
+        }
+    }
+}
+
+/// The weights of a run with one number replaced.
+fn with_weight(from: &Path, to: &Path, path: &str, value: f32) {
+    let bytes = bytes(from);
+    let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let mut all: BTreeMap<String, (Vec<usize>, Vec<u8>)> =
+        file.tensors().into_iter().map(|(name, view)| (name, (view.shape().to_vec(), view.data().to_vec()))).collect();
+    all.get_mut(path).expect("the path").1[8..12].copy_from_slice(&value.to_le_bytes());
+    let views = all.iter().map(|(name, (shape, data))| {
+        (name.clone(), TensorView::new(safetensors::Dtype::F32, shape.clone(), data).expect("the bytes of the shape"))
+    });
+    fs::write(to, safetensors::serialize(views, None).expect("bytes")).expect("written");
+}
+
+#[test]
+fn bad_input_is_told() {
+    let dir = folder();
+    train(dir.path(), "run", &[]);
+    train(dir.path(), "wide", &["--set", "model.widths=[9]"]);
+    let model = |run: &str| dir.path().join(run).join("model.safetensors");
+    with_weight(&model("run"), &dir.path().join("nan.safetensors"), "output.bias", f32::NAN);
+    let other = model("wide").display().to_string();
+    let rows: [(&[&str], i32, &[&str]); 12] = [
+        (&["layers", "absent"], 1, &["absent", "run.toml"]),
+        (&["noise", "run", "--subset", "0"], 2, &["subset = 0", "at least one example"]),
+        (&["noise", "run", "--subset", "some"], 2, &["subset = some", "`all`"]),
+        (&["noise", "run", "--subset", "1"], 2, &["subset = 1", "at least 2 examples"]),
+        (&["layers", "run", "--weights", &other], 1, &["model.safetensors", "has shape [9", "needs [8"]),
+        (&["curvature", "run", "--weights", "nan.safetensors"], 1, &["nan.safetensors", "weight 2 of output.bias is NaN", "diverged"]),
+        (&["noise", "run", "--weights", "nan.safetensors"], 1, &["output.bias", "diverged"]),
+        (&["layers", "run", "--weights", "none.safetensors"], 1, &["none.safetensors", "cannot read"]),
+        (&["curvature", "run", "--top", "0"], 2, &["top = 0"]),
+        (&["layers", "run", "--device", "quantum"], 2, &["quantum", "flex"]),
+        (&["layers", "run/checkpoints/step-5"], 1, &["step-5", "run.toml"]),
+        (&["layers", "run", "--out", "run/run.toml"], 1, &["run.toml", "make the folder"]),
+    ];
+    for (arguments, code, words) in rows {
+        let found = ended(command(dir.path(), &[&["probe"], arguments].concat()));
+        assert_eq!(found.code, Some(code), "{arguments:?}: {}", found.stderr);
+        for word in words {
+            assert!(found.stderr.contains(word), "{arguments:?} does not say '{word}': {}", found.stderr);
+        }
+    }
+    for (probe, words) in [
+        ("noise", &["every=100"][..]),
+        ("nois:every=5", &["did you mean 'noise'"]),
+        ("noise:every=0", &["every=0", "every=100"]),
+        ("layers:often", &["often", "every=100"]),
+    ] {
+        let found = ended(command(
+            dir.path(),
+            &["train", "--dataset", "digits", "--model", "mlp", "--steps", "1", "--out", "new", "--probe", probe],
+        ));
+        assert_eq!(found.code, Some(2), "{probe}: {}", found.stderr);
+        assert!(words.iter().all(|word| found.stderr.contains(word)), "{probe}: {}", found.stderr);
+        assert!(!dir.path().join("new").exists(), "{probe} is told before a folder is made");
+    }
+}
