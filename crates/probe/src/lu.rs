@@ -7,7 +7,7 @@ pub(crate) struct Lu {
 }
 
 impl Lu {
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Lu { entries: Vec::new(), order: Vec::new() }
     }
 
