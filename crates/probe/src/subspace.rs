@@ -3,7 +3,7 @@
 use largebatch_random::Key;
 use rand::Rng as _;
 
-use crate::lbfgsb::Lu;
+use crate::lu::Lu;
 
 /// A matrix A of independent random signs ±1, n × p: a direction of the parameters in each column.
 ///

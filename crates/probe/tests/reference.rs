@@ -6,6 +6,7 @@ use largebatch_optim::Registry;
 use largebatch_probe::curvature::{CurvatureOptions, Hessian, curvature, hutch_plus_plus};
 use largebatch_probe::layers::{layer_table, planned_update};
 use largebatch_probe::noise::{NoiseOptions, noise};
+use largebatch_probe::sharpness::{Space, ball, keskar};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
 use largebatch_random::Key;
 use largebatch_train::{Experiment, RunConfig, Which, load_network};
@@ -85,7 +86,7 @@ fn eigenvalues_and_trace() {
         assert!(found.least >= wanted["least_eigenvalue"].as_f64().unwrap(), "no Ritz value lies below the least eigenvalue");
         // With a sketch as large as the space Hutch++ is exact.
         let d = subject.dim();
-        let trace = hutch_plus_plus(&mut Hessian::new(subject, &w), 3 * d, Key::new(1), &mut unwatched).unwrap();
+        let trace = hutch_plus_plus(&mut Hessian::new(subject, &w), 3 * d, Key::new(1), &mut unwatched).unwrap().unwrap();
         close("trace", trace.value, &wanted["hessian_trace"], 1e-4);
     });
 }
@@ -102,5 +103,21 @@ fn noise_scale() {
         for (layer, wanted) in found.layers.iter().zip(wanted["layers"].as_array().unwrap()) {
             close(&layer.path, layer.trace, &wanted["noise"], 1e-10);
         }
+    });
+}
+
+/// Keskar's box as far as SciPy's L-BFGS-B climbs it when it is not stopped after ten iterations, and the end of SAM's step.
+#[test]
+fn sharpness_is_scipys() {
+    each(|_, _, subject, wanted| {
+        let w = subject.weights().to_vec();
+        for wanted in wanted["sharpness"].as_array().unwrap() {
+            let epsilon = wanted["epsilon"].as_f64().unwrap();
+            let found = keskar(subject, &w, Space::Full, epsilon, 500, 0, &mut unwatched).unwrap();
+            close("sharpness", found.sharpness, &wanted["value"], 1e-4);
+        }
+        let sam = &wanted["sam"];
+        let found = ball(subject, &w, sam["rho"].as_f64().unwrap(), 1, &mut unwatched).unwrap();
+        close("SAM's step", found.first, &sam["loss"], 1e-10);
     });
 }

@@ -125,8 +125,8 @@ pub fn curvature(
     }
     if options.samples >= 3 && watch_part(before, 0) {
         let trace = hutch_plus_plus(&mut hessian, options.samples, key.word("trace"), &mut |done, _| watch_part(before, done))?;
-        before += 2 * trace.products;
-        found.trace_plus = Some(trace);
+        before += trace.map_or(0, |t| 2 * t.products);
+        found.trace_plus = trace;
     }
     if options.probes > 0 && watch_part(before, 0) {
         found.density =

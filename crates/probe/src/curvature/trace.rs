@@ -48,9 +48,11 @@ pub fn hutchinson(operator: &mut impl Operator, samples: usize, key: Key, watch:
 /// eigenvectors, whose part tr QᵀAQ is exact; a third gives that part; a third samples the rest as [`hutchinson`]. For a spectrum with a few large
 /// eigenvalues, as a network's, the error falls as 1/m and not as 1/√m. The memory is 8·d·m/3 bytes.
 ///
+/// `None` if it was interrupted before its last third: a part of the trace is no estimate of it.
+///
 /// # Errors
 /// Fewer than 3 products; the operator's.
-pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, watch: Watch) -> Result<Estimate, ProbeError> {
+pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, watch: Watch) -> Result<Option<Estimate>, ProbeError> {
     if products < 3 {
         return Err(ProbeError::value("samples", products, "Hutch++ needs at least 3 products"));
     }
@@ -75,16 +77,18 @@ pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, 
             q.push(v);
         }
         if !tick() {
-            break;
+            return Ok(None);
         }
     }
     let mut large = 0.0;
     for v in &q {
         large += dot(v, &operator.apply(v)?);
-        tick();
+        if !tick() {
+            return Ok(None);
+        }
     }
     if q.len() == d {
-        return Ok(Estimate { value: large, error: Some(0.0), products: 2 * d as u64 });
+        return Ok(Some(Estimate { value: large, error: Some(0.0), products: done }));
     }
     let mut rest = Vec::with_capacity(third);
     for i in 0..third {
@@ -95,7 +99,7 @@ pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, 
             break;
         }
     }
-    Ok(mean(&rest, large, 3 * third as u64))
+    Ok(Some(mean(&rest, large, done)))
 }
 
 fn project_out(basis: &[Vec<f64>], v: &mut [f64]) {

@@ -43,6 +43,13 @@ impl NoiseOptions {
         let sweep = if self.replicates > 1 { 2 * sweep::cost(n, &sizes(n), self.replicates) } else { 0 };
         n as u64 + sweep + (self.pairs * self.micro.0 * self.micro.1) as u64
     }
+
+    /// The number of gradients, of single examples and of batches: small ones cost little less than large ones.
+    pub fn gradients(&self, n: usize) -> u64 {
+        let draws = |b: &usize| sweep::draws(n, *b, self.replicates) as u64;
+        let sweep = if self.replicates > 1 { 2 * sizes(n).iter().map(draws).sum::<u64>() } else { 0 };
+        n as u64 + sweep + (self.pairs * self.micro.1) as u64
+    }
 }
 
 /// The noise of one parameter's gradient.

@@ -10,7 +10,7 @@ use largebatch_probe::curvature::{
 };
 use largebatch_probe::{Objective, Record, Run, Subject};
 
-use super::{Common, Done, Global, Watching, announce};
+use super::{Common, Done, Global, Watching, announce, time};
 
 const ABOUT: &str = "\
 Hessian-vector products are central differences of gradients in f64. The largest eigenvalues come from Lanczos's method, the trace from random signs
@@ -50,8 +50,9 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
         ..CurvatureOptions::default()
     };
     let gradients = options.gradients(subject.dim());
-    announce(&mut subject, gradients as f64, global)?;
     let w = subject.weights().to_vec();
+    let seconds = gradients as f64 * time(|| subject.gradient(&w))?;
+    announce(&format!("at most {gradients} gradient evaluations"), subject.examples().len(), seconds, global);
     let mut watching = Watching::new(global, "gradients");
     let (mut result, complete) = curvature(&mut subject, &w, &options, &mut watching.watch())?;
     if complete {

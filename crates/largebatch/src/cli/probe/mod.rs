@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use largebatch_optim::Registry;
-use largebatch_probe::{Objective, Record, Run, Subject, Subset};
+use largebatch_probe::{ProbeError, Record, Run, Subject, Subset};
 use largebatch_train::{TrainError, Which, write_whole};
 use serde::Serialize;
 
@@ -156,18 +156,18 @@ impl Common {
     }
 }
 
-/// Times one gradient, and says what the instrument costs: `gradients` over all the examples (or as many examples in batches). The gradient at the
-/// network's own weights is returned, for an instrument that needs it.
-fn announce(subject: &mut Subject<'_>, gradients: f64, global: &Global) -> Result<(f64, Vec<f64>)> {
-    let weights = subject.weights().to_vec();
+/// The seconds that a gradient takes.
+fn time<T>(gradient: impl FnOnce() -> Result<T, ProbeError>) -> Result<f64> {
     let started = Instant::now();
-    let found = subject.gradient(&weights)?;
-    let seconds = started.elapsed().as_secs_f64() * gradients;
+    gradient()?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Says what an instrument costs, where it will take more than ten seconds.
+fn announce(what: &str, examples: usize, seconds: f64, global: &Global) {
     if seconds > 10.0 && !global.quiet {
-        let examples = subject.examples().len();
-        say(&format!("{gradients:.0} gradient evaluations over {examples} examples: about {}", duration(seconds)));
+        say(&format!("{what} over {examples} examples: about {}", duration(seconds)));
     }
-    Ok(found)
 }
 
 fn duration(seconds: f64) -> String {

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
 use largebatch_probe::noise::{Noise, NoiseOptions, Sweep, noise};
-use largebatch_probe::{Examples, Record};
+use largebatch_probe::{Examples, Objective, Record};
 
-use super::{Common, Done, Global, Watching, announce};
+use super::{Common, Done, Global, Watching, announce, time};
 
 const ABOUT: &str = "\
 Measures the gradient of every example by itself, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement;
@@ -35,8 +35,10 @@ pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Resu
     let batch = run.experiment.config.batch_size.unwrap_or(64).max(1);
     let options = NoiseOptions { replicates: args.replicates, pairs: args.pairs, batch, seed: args.common.seed, ..NoiseOptions::default() };
     let n = subject.count();
-    announce(&mut subject, options.passes(n) as f64 / n as f64, global)?;
     let w = subject.weights().to_vec();
+    let (whole, one) = (time(|| subject.gradient(&w))?, time(|| subject.batch_gradient(&w, &[0]))?);
+    let seconds = options.passes(n) as f64 * whole / n as f64 + options.gradients(n) as f64 * one;
+    announce(&format!("{} gradients of single examples and batches", options.gradients(n)), n, seconds, global);
     let layers = subject.layers().to_vec();
     let mut watching = Watching::new(global, "examples");
     let (result, complete) = noise(&mut subject, &w, &layers, &options, &mut watching.watch())?;
