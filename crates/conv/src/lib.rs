@@ -8,6 +8,8 @@
 //! All of it applies to the backend flex in f32, to plain tensors and to those of a graph without gradient checkpointing; everything else
 //! goes to Burn's own operations. So does everything if the environment variable `LARGEBATCH_KERNELS` is `off`.
 
+#![allow(clippy::too_many_arguments, clippy::needless_range_loop, reason = "kernels take sizes and pointers, and index registers")]
+
 mod batch_norm;
 mod correlate;
 mod flex;
