@@ -32,6 +32,15 @@ impl WeightDecay {
         if self.decay == Decay::L2 { self.rate } else { 0.0 }
     }
 
+    /// What [`WeightDecay::apply`] multiplies the weight by: λ for the gradient, and the factor that shrinks the weight.
+    pub(crate) fn factors(&self, lr: f64) -> (f32, f32) {
+        match self.decay {
+            _ if self.rate == 0.0 => (0.0, 1.0),
+            Decay::L2 => (self.rate as f32, 1.0),
+            Decay::Decoupled => (0.0, (1.0 - lr * self.rate) as f32),
+        }
+    }
+
     /// Weight and gradient with the decay applied; `lr` is η of this step.
     pub fn apply<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
         match self.decay {

@@ -22,6 +22,7 @@ mod driver;
 mod error;
 mod exclude;
 mod facts;
+mod fused;
 mod norm;
 mod recipe;
 mod registry;

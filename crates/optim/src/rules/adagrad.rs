@@ -1,4 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
+use crate::fused::{self, Block, Kernel};
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
@@ -140,18 +141,48 @@ impl Optimizer for Adagrad {
         g: Tensor<D>,
         state: Option<AdagradState<D>>,
     ) -> (Tensor<D>, Option<AdagradState<D>>) {
-        let (w, g) = self.weight_decay.apply(lr, w, g);
         let AdagradState { accumulator, time } = state.unwrap_or_else(|| AdagradState { accumulator: w.full_like(self.initial), time: 0 });
+        let rate = lr / (1.0 + time as f64 * self.lr_decay);
+        let [w, g, accumulator] = match fused::open([w, g, accumulator]) {
+            Ok([mut w, g, mut sum]) => {
+                let (inside, outside) = match self.eps_place {
+                    EpsPlace::Outside => (0.0, self.eps as f32),
+                    EpsPlace::Inside => (self.eps as f32, 0.0),
+                };
+                fused::run(&Fused { decay: self.weight_decay.factors(lr), inside, outside, rate: rate as f32 }, [&g], [&mut w, &mut sum]);
+                return (fused::close(w), Some(AdagradState { accumulator: fused::close(sum), time: time + 1 }));
+            }
+            Err(given) => given,
+        };
+        let (w, g) = self.weight_decay.apply(lr, w, g);
         let accumulator = accumulator + g.clone().square();
         let divisor = match self.eps_place {
             EpsPlace::Outside => root_plus_eps(accumulator.clone(), self.eps),
             EpsPlace::Inside => root_plus_eps(accumulator.clone().add_scalar(self.eps), 0.0),
         };
-        let rate = lr / (1.0 + time as f64 * self.lr_decay);
         (w - (g / divisor).mul_scalar(rate), Some(AdagradState { accumulator, time: time + 1 }))
     }
 
     fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {
         state.to_device(device)
+    }
+}
+
+/// The step in one pass.
+struct Fused {
+    decay: (f32, f32),
+    inside: f32,
+    outside: f32,
+    rate: f32,
+}
+
+impl Kernel<1, 2, 0> for Fused {
+    #[inline(always)]
+    fn block(&self, [g]: &[Block; 1], [w, sum]: &mut [Block; 2], _: &mut [Block; 0]) {
+        for i in 0..g.len() {
+            let (decayed, g) = fused::decayed(w[i], g[i], self.decay);
+            sum[i] += g * g;
+            w[i] = decayed - g / fused::root_plus_eps(sum[i] + self.inside, self.outside) * self.rate;
+        }
     }
 }

@@ -1,4 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use crate::fused::{self, Block, Kernel};
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
@@ -130,8 +131,20 @@ impl Optimizer for Adam {
     type State<const D: usize> = AdamState<D>;
 
     fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<AdamState<D>>) -> (Tensor<D>, Option<AdamState<D>>) {
+        let mut state = state.unwrap_or_else(|| AdamState { mean: w.zeros_like(), square: w.zeros_like(), largest: None, time: 0 });
+        let (mut w, mut g) = (w, g);
+        if !self.amsgrad {
+            match fused::open([w, g, state.mean, state.square]) {
+                Ok([mut w, g, mut mean, mut square]) => {
+                    let time = state.time + 1;
+                    fused::run(&self.fused(lr, time), [&g], [&mut w, &mut mean, &mut square]);
+                    let (mean, square) = (fused::close(mean), fused::close(square));
+                    return (fused::close(w), Some(AdamState { mean, square, largest: None, time }));
+                }
+                Err(given) => [w, g, state.mean, state.square] = given,
+            }
+        }
         let (w, g) = self.weight_decay.apply(lr, w, g);
-        let state = state.unwrap_or_else(|| AdamState { mean: w.zeros_like(), square: w.zeros_like(), largest: None, time: 0 });
         let mean = state.mean.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
         let square = state.square.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
         let largest = self.amsgrad.then(|| match state.largest {
@@ -153,4 +166,36 @@ impl Optimizer for Adam {
 /// 1 − βᵗ: what a moving average that started at 0 is short of.
 pub(super) fn correction(beta: f64, time: u64) -> f64 {
     1.0 - beta.powf(time as f64)
+}
+
+impl Adam {
+    fn fused(&self, lr: f64, time: u64) -> Fused {
+        let beta = [self.beta1 as f32, self.beta2 as f32];
+        let entering = [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32];
+        let rate = (lr / correction(self.beta1, time)) as f32;
+        let correction2 = correction(self.beta2, time) as f32;
+        Fused { decay: self.weight_decay.factors(lr), beta, entering, correction2, eps: self.eps as f32, rate }
+    }
+}
+
+/// The step in one pass.
+struct Fused {
+    decay: (f32, f32),
+    beta: [f32; 2],
+    entering: [f32; 2],
+    correction2: f32,
+    eps: f32,
+    rate: f32,
+}
+
+impl Kernel<1, 3, 0> for Fused {
+    #[inline(always)]
+    fn block(&self, [g]: &[Block; 1], [w, mean, square]: &mut [Block; 3], _: &mut [Block; 0]) {
+        for i in 0..g.len() {
+            let (decayed, g) = fused::decayed(w[i], g[i], self.decay);
+            mean[i] = mean[i] * self.beta[0] + g * self.entering[0];
+            square[i] = square[i] * self.beta[1] + g * g * self.entering[1];
+            w[i] = decayed - mean[i] / fused::root_plus_eps(square[i] / self.correction2, self.eps) * self.rate;
+        }
+    }
 }

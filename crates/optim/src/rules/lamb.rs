@@ -1,5 +1,6 @@
 use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use crate::fused::{self, Block, Kernel};
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
@@ -273,16 +274,20 @@ impl Optimizer for Lamb {
     type State<const D: usize> = LambState<D>;
 
     fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LambState<D>>) -> (Tensor<D>, Option<LambState<D>>) {
+        let (mean, square, time) = match state {
+            Some(s) => (s.mean, s.square, s.time + 1),
+            None => (w.zeros_like(), w.zeros_like(), 1),
+        };
+        let (w, g, mean, square) = match self.fused(lr, w, g, mean, square, time) {
+            Ok((w, state)) => return (w, Some(state)),
+            Err([w, g, mean, square]) => (w, g, mean, square),
+        };
         let (o, decay) = (&self.options, self.weight_decay);
         let decays = |how| decay != 0.0 && o.decay == how;
         let g = if decays(LambDecay::L2) { g + w.clone().mul_scalar(decay) } else { g };
         let decay_rate = if o.max_lr.is_finite() { lr * lr / o.max_lr } else { lr };
         let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - decay_rate * decay) } else { w };
 
-        let (mean, square, time) = match state {
-            Some(s) => (s.mean, s.square, s.time + 1),
-            None => (w.zeros_like(), w.zeros_like(), 1),
-        };
         let entering = if o.grad_averaging { g.clone().mul_scalar(1.0 - o.beta1) } else { g.clone() };
         let seen = o.caution.then(|| g.clone());
         let mean = mean.mul_scalar(o.beta1) + entering;
@@ -331,4 +336,95 @@ fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
     let mask = update.zeros_like().mask_fill(agree, 1.0);
     let part = sum(mask.clone().reshape([n])).div_scalar(n as f64).clamp_min(1e-3);
     scaled(update * mask, part.recip())
+}
+
+impl Lamb {
+    /// The step in two passes: the update and the norms, then the weights. The tensors come back where that cannot be done.
+    fn fused<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        mean: Tensor<D>,
+        square: Tensor<D>,
+        time: u64,
+    ) -> Result<(Tensor<D>, LambState<D>), [Tensor<D>; 4]> {
+        let (o, decay) = (&self.options, self.weight_decay);
+        if o.caution {
+            return Err([w, g, mean, square]);
+        }
+        let [mut w, mut g, mut mean, mut square] = fused::open([w, g, mean, square])?;
+        let by = |how| if o.decay == how { decay } else { 0.0 };
+        let decay_rate = if o.max_lr.is_finite() { lr * lr / o.max_lr } else { lr };
+        let shrink = (1.0 - decay_rate * by(LambDecay::Decoupled)) as f32;
+        let corrections = (correction(o.beta1, time), correction(o.beta2, time));
+        let (corrections, rate) = match o.bias_correction {
+            BiasCorrection::Moments => (corrections, lr),
+            BiasCorrection::StepSize => ((1.0, 1.0), lr * corrections.1.sqrt() / corrections.0),
+            BiasCorrection::None => ((1.0, 1.0), lr),
+        };
+        let update = Update {
+            decay: (by(LambDecay::L2) as f32, shrink),
+            beta: [o.beta1 as f32, o.beta2 as f32],
+            entering: [if o.grad_averaging { (1.0 - o.beta1) as f32 } else { 1.0 }, (1.0 - o.beta2) as f32],
+            corrections: [corrections.0 as f32, corrections.1 as f32],
+            eps: o.eps as f32,
+            update_decay: by(LambDecay::Update) as f32,
+        };
+        // The update takes the gradient's place.
+        let [phi, un] = fused::run(&update, [&w], [&mut g, &mut mean, &mut square]).map(|s| s.sqrt() as f32);
+        let mut step = Apply { shrink, rate: rate as f32 };
+        let mut trust_ratio = None;
+        if self.adapt {
+            let phi = if phi.is_nan() { phi } else { phi.clamp(o.norm_min as f32, o.norm_max as f32) };
+            let ratio = if phi > 0.0 && un > 0.0 { phi / un } else { 1.0 }.clamp(o.ratio_min as f32, o.ratio_max as f32);
+            step.rate *= ratio;
+            trust_ratio = Some(fused::scalar(ratio));
+        }
+        fused::run(&step, [&g], [&mut w]);
+        let (mean, square) = (fused::close(mean), fused::close(square));
+        Ok((fused::close(w), LambState { mean, square, trust_ratio, time }))
+    }
+}
+
+/// The moments and the update; sums the squares of the weights and of the update.
+struct Update {
+    decay: (f32, f32),
+    beta: [f32; 2],
+    entering: [f32; 2],
+    corrections: [f32; 2],
+    eps: f32,
+    update_decay: f32,
+}
+
+impl Kernel<1, 3, 2> for Update {
+    #[inline(always)]
+    fn block(&self, [w]: &[Block; 1], [g, mean, square]: &mut [Block; 3], [w2, u2]: &mut [Block; 2]) {
+        let mut shrunk = *w;
+        for i in 0..w.len() {
+            let (w, seen) = fused::decayed(w[i], g[i], self.decay);
+            shrunk[i] = w;
+            mean[i] = mean[i] * self.beta[0] + seen * self.entering[0];
+            square[i] = square[i] * self.beta[1] + seen * seen * self.entering[1];
+            let divisor = fused::root_plus_eps(square[i] / self.corrections[1], self.eps);
+            g[i] = mean[i] / self.corrections[0] / divisor + w * self.update_decay;
+        }
+        fused::add_squares(&shrunk, w2);
+        fused::add_squares(g, u2);
+    }
+}
+
+/// w ← shrink · w − rate · u.
+struct Apply {
+    shrink: f32,
+    rate: f32,
+}
+
+impl Kernel<1, 1, 0> for Apply {
+    #[inline(always)]
+    fn block(&self, [u]: &[Block; 1], [w]: &mut [Block; 1], _: &mut [Block; 0]) {
+        for (w, u) in w.iter_mut().zip(u) {
+            *w = *w * self.shrink - u * self.rate;
+        }
+    }
 }

@@ -1,4 +1,5 @@
 use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use crate::fused::{self, Block, Kernel};
 use crate::norm::scaled;
 use crate::{
     ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within,
@@ -301,6 +302,13 @@ impl Optimizer for Lars {
 
     fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LarsState<D>>) -> (Tensor<D>, Option<LarsState<D>>) {
         let o = &self.options;
+        let (w, g, state) = match state {
+            Some(LarsState { velocity: Some(velocity), trust_ratio }) => match self.fused(lr, w, g, velocity) {
+                Ok((w, state)) => return (w, Some(state)),
+                Err([w, g, velocity]) => (w, g, Some(LarsState { velocity: Some(velocity), trust_ratio })),
+            },
+            state => (w, g, state),
+        };
         let w = match self.weight_decay.decay {
             Decay::Decoupled if self.weight_decay.rate != 0.0 => w.mul_scalar(1.0 - lr * self.weight_decay.rate),
             _ => w,
@@ -340,5 +348,96 @@ impl Optimizer for Lars {
 
     fn to_device<const D: usize>(state: LarsState<D>, device: &Device) -> LarsState<D> {
         state.to_device(device)
+    }
+}
+
+impl Lars {
+    /// The step with momentum in two passes: the norms, then velocity and weights. The tensors come back where that cannot be done.
+    fn fused<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        velocity: Tensor<D>,
+    ) -> Result<(Tensor<D>, LarsState<D>), [Tensor<D>; 3]> {
+        let o = &self.options;
+        if o.rate == RatePlace::Velocity || o.zero_norm == ZeroNorm::Bare {
+            return Err([w, g, velocity]);
+        }
+        let [mut w, g, mut velocity] = fused::open([w, g, velocity])?;
+        let decay = self.weight_decay.factors(lr);
+        let ratio = self.adapt.then(|| {
+            let [wn, gn, un] = fused::run(&Norms { decay }, [&w, &g], []).map(|s| s.sqrt() as f32);
+            let (eps, other) = (o.eps as f32, if o.denominator == Denominator::Sum { gn } else { un });
+            let denominator = if o.denominator == Denominator::Sum { gn + (wn * decay.0 + eps) } else { un + eps };
+            let ratio = if wn > 0.0 && other > 0.0 { wn * o.trust_coefficient as f32 / denominator } else { 1.0 };
+            // At rate 0 (the start of a warm-up) the quotient is infinite and the clip makes it 1.
+            let clipped = ratio / lr as f32;
+            if !o.trust_clip {
+                ratio
+            } else if clipped > 1.0 {
+                1.0
+            } else {
+                clipped
+            }
+        });
+        let inside = o.rate == RatePlace::Inside;
+        let scale = ratio.unwrap_or(1.0) * if inside { lr as f32 } else { 1.0 };
+        let nesterov = o.nesterov.then_some(o.momentum as f32);
+        let rate = if inside { 1.0 } else { lr as f32 };
+        let step = Step { decay, scale, momentum: o.momentum as f32, entering: (1.0 - o.dampening) as f32, nesterov, rate };
+        fused::run(&step, [&g], [&mut w, &mut velocity]);
+        Ok((fused::close(w), LarsState { velocity: Some(fused::close(velocity)), trust_ratio: ratio.map(fused::scalar) }))
+    }
+}
+
+/// Sums the squares of the weights, of the gradient, and of the gradient with its decay.
+struct Norms {
+    decay: (f32, f32),
+}
+
+impl Kernel<2, 0, 3> for Norms {
+    #[inline(always)]
+    fn block(&self, [w, g]: &[Block; 2], _: &mut [Block; 0], [w2, g2, u2]: &mut [Block; 3]) {
+        let (mut shrunk, mut with_decay) = (*w, *g);
+        for i in 0..w.len() {
+            (shrunk[i], with_decay[i]) = fused::decayed(w[i], g[i], self.decay);
+        }
+        fused::add_squares(&shrunk, w2);
+        fused::add_squares(g, g2);
+        fused::add_squares(&with_decay, u2);
+    }
+}
+
+/// Velocity and weights.
+struct Step {
+    decay: (f32, f32),
+    scale: f32,
+    momentum: f32,
+    entering: f32,
+    nesterov: Option<f32>,
+    rate: f32,
+}
+
+impl Kernel<1, 2, 0> for Step {
+    #[inline(always)]
+    fn block(&self, [g]: &[Block; 1], [w, v]: &mut [Block; 2], _: &mut [Block; 0]) {
+        let (mut shrunk, mut entered) = (*w, *g);
+        for i in 0..g.len() {
+            let (decayed, u) = fused::decayed(w[i], g[i], self.decay);
+            let u = u * self.scale;
+            v[i] = v[i] * self.momentum + u * self.entering;
+            shrunk[i] = decayed;
+            entered[i] = u;
+        }
+        let mut direction = *v;
+        if let Some(momentum) = self.nesterov {
+            for i in 0..v.len() {
+                direction[i] = entered[i] + v[i] * momentum;
+            }
+        }
+        for i in 0..w.len() {
+            w[i] = shrunk[i] - direction[i] * self.rate;
+        }
     }
 }

@@ -1,4 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
+use crate::fused::{self, Block, Kernel};
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -153,6 +154,26 @@ impl Optimizer for Momentum {
         g: Tensor<D>,
         state: Option<MomentumState<D>>,
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
+        let (w, g, state) = match state {
+            None => (w, g, None),
+            Some(MomentumState { velocity }) => match fused::open([w, g, velocity]) {
+                Ok([mut w, g, mut v]) => {
+                    let (entering, rate) = match self.form {
+                        MomentumForm::Torch => (1.0 - self.dampening, lr),
+                        MomentumForm::Ema => (1.0 - self.beta, lr),
+                        MomentumForm::HeavyBall => (lr, 1.0),
+                    };
+                    let decay = self.weight_decay.factors(lr);
+                    fused::run(
+                        &Fused { decay, beta: self.beta as f32, entering: entering as f32, rate: rate as f32 },
+                        [&g],
+                        [&mut w, &mut v],
+                    );
+                    return (fused::close(w), Some(MomentumState { velocity: fused::close(v) }));
+                }
+                Err([w, g, velocity]) => (w, g, Some(MomentumState { velocity })),
+            },
+        };
         let (w, g) = self.weight_decay.apply(lr, w, g);
         let entering = match self.form {
             MomentumForm::Torch if state.is_none() => g,
@@ -173,5 +194,24 @@ impl Optimizer for Momentum {
 
     fn to_device<const D: usize>(state: MomentumState<D>, device: &Device) -> MomentumState<D> {
         state.to_device(device)
+    }
+}
+
+/// v ← βv + entering · g; w ← w − rate · v, in one pass.
+struct Fused {
+    decay: (f32, f32),
+    beta: f32,
+    entering: f32,
+    rate: f32,
+}
+
+impl Kernel<1, 2, 0> for Fused {
+    #[inline(always)]
+    fn block(&self, [g]: &[Block; 1], [w, v]: &mut [Block; 2], _: &mut [Block; 0]) {
+        for i in 0..g.len() {
+            let (decayed, g) = fused::decayed(w[i], g[i], self.decay);
+            v[i] = v[i] * self.beta + g * self.entering;
+            w[i] = decayed - v[i] * self.rate;
+        }
     }
 }
