@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_train::{Experiment, RunFolder, TrainError, Which, load_network};
+use largebatch_train::{Experiment, RunFolder, TrainError, load_network};
 use serde_json::json;
 
-use super::{DataDir, Done, print_json};
+use super::{DataDir, Done, PartArg, print_json};
 
 /// Evaluate the model of a run on a part of its data
 #[derive(Args)]
@@ -33,13 +33,6 @@ pub(super) struct EvaluateArgs {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PartArg {
-    Train,
-    Validation,
-    Test,
-}
-
 pub(super) fn run(args: EvaluateArgs, registry: &Registry) -> Result<Done> {
     let (folder, file) = RunFolder::open(&args.run)?;
     let mut config = file.config;
@@ -54,11 +47,7 @@ pub(super) fn run(args: EvaluateArgs, registry: &Registry) -> Result<Done> {
         None => (folder.weights()?, args.run.clone()),
     };
     let network = load_network(&experiment, &weights, &place)?;
-    let (which, name) = match args.part {
-        PartArg::Train => (Which::Train, "train"),
-        PartArg::Validation => (Which::Validation, "validation"),
-        PartArg::Test => (Which::Test, "test"),
-    };
+    let (which, name) = args.part.which();
     let Some(metrics) = experiment.evaluate(&network, which)? else {
         let message = format!("its {name} part is empty; take another --part");
         return Err(TrainError::Folder { path: args.run, message }.into());

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::Search;
 use largebatch_optim::Registry;
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, TrainError};
+use largebatch_train::{BACKENDS, TrainError, Which};
 
 mod data;
 mod devices;
@@ -166,6 +166,25 @@ pub fn main_with(registry: Registry) -> ExitCode {
                 || error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
                 || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
             ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// A part of the data, as an argument.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PartArg {
+    Train,
+    Validation,
+    Test,
+}
+
+impl PartArg {
+    /// The part and its name.
+    fn which(self) -> (Which, &'static str) {
+        match self {
+            PartArg::Train => (Which::Train, "train"),
+            PartArg::Validation => (Which::Validation, "validation"),
+            PartArg::Test => (Which::Test, "test"),
         }
     }
 }

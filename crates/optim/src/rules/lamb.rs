@@ -125,6 +125,13 @@ impl Default for LambConfig {
     }
 }
 
+impl LambConfig {
+    /// What λ of the decoupled decay is multiplied by.
+    fn decay_rate(&self, lr: f64) -> f64 {
+        if self.max_lr.is_finite() { lr * lr / self.max_lr } else { lr }
+    }
+}
+
 impl Recipe for LambConfig {
     type Rule = Lamb;
 
@@ -285,8 +292,7 @@ impl Optimizer for Lamb {
         let (o, decay) = (&self.options, self.weight_decay);
         let decays = |how| decay != 0.0 && o.decay == how;
         let g = if decays(LambDecay::L2) { g + w.clone().mul_scalar(decay) } else { g };
-        let decay_rate = if o.max_lr.is_finite() { lr * lr / o.max_lr } else { lr };
-        let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - decay_rate * decay) } else { w };
+        let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - o.decay_rate(lr) * decay) } else { w };
 
         let entering = if o.grad_averaging { g.clone().mul_scalar(1.0 - o.beta1) } else { g.clone() };
         let seen = o.caution.then(|| g.clone());
@@ -355,8 +361,7 @@ impl Lamb {
         }
         let [mut w, mut g, mut mean, mut square] = fused::open([w, g, mean, square])?;
         let by = |how| if o.decay == how { decay } else { 0.0 };
-        let decay_rate = if o.max_lr.is_finite() { lr * lr / o.max_lr } else { lr };
-        let shrink = (1.0 - decay_rate * by(LambDecay::Decoupled)) as f32;
+        let shrink = (1.0 - o.decay_rate(lr) * by(LambDecay::Decoupled)) as f32;
         let corrections = (correction(o.beta1, time), correction(o.beta2, time));
         let (corrections, rate) = match o.bias_correction {
             BiasCorrection::Moments => (corrections, lr),

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use largebatch_optim::Registry;
 use largebatch_probe::{ProbeError, Record, Run, Subject, Subset};
-use largebatch_train::{TrainError, Which, write_whole};
+use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
 use super::progress::bar;
-use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, watch_interrupts};
 
 mod batch_find;
 mod curvature;
@@ -94,13 +94,6 @@ struct Common {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PartArg {
-    Train,
-    Validation,
-    Test,
-}
-
 impl Common {
     fn open(&self, registry: &Registry) -> Result<Run> {
         watch_interrupts()?;
@@ -108,11 +101,6 @@ impl Common {
     }
 
     fn subject<'a>(&self, run: &'a Run) -> Result<Subject<'a>> {
-        let which = match self.part {
-            PartArg::Train => Which::Train,
-            PartArg::Validation => Which::Validation,
-            PartArg::Test => Which::Test,
-        };
         let size = match self.subset.as_str() {
             "all" => None,
             text => Some(text.parse().map_err(|_| TrainError::Value {
@@ -121,7 +109,7 @@ impl Common {
                 why: "a number of examples, or `all`".into(),
             })?),
         };
-        Ok(run.subject(which, Subset { size, seed: self.seed })?)
+        Ok(run.subject(self.part.which().0, Subset { size, seed: self.seed })?)
     }
 
     /// Writes NAME.json and the figures (file's stem and SVG), prints the object or the summary, and says how the program ends.
