@@ -1,6 +1,5 @@
 //! A network of a run, with examples to measure it on.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -325,12 +324,6 @@ impl<'a> Subject<'a> {
         Ok((sum / n, correct.map(|c| c / n)))
     }
 
-    /// Replaces the batch-norm statistics: `buffers` gives each running mean and variance by path; others stay.
-    pub fn set_buffers(&mut self, buffers: &BTreeMap<String, Vec<f64>>) {
-        let network = self.network.clone();
-        self.network = network.map(&mut Buffers { path: Vec::new(), values: buffers, dtype: self.dtype });
-    }
-
     /// The `i`-th microbatch of the subject's own examples.
     fn batch(&mut self, i: usize) -> Result<Batch, ProbeError> {
         let all = self.examples.len();
@@ -536,28 +529,6 @@ impl ModuleMapper for Unflatten<'_> {
         let device = value.device().inner();
         let new = Tensor::<D>::from_data(TensorData::new(new.to_vec(), shape), (&device, self.dtype));
         Param::from_mapped_value(id, Tensor::from_inner(new).require_grad(), mapper)
-    }
-}
-
-struct Buffers<'a> {
-    path: Vec<String>,
-    values: &'a BTreeMap<String, Vec<f64>>,
-    dtype: DType,
-}
-
-impl ModuleMapper for Buffers<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(new) = self.values.get(&self.path.join(".")).filter(|_| !param.is_require_grad()) else { return param };
-        let (id, value, mapper) = param.consume();
-        let device = value.device().inner();
-        let new = Tensor::<D>::from_data(TensorData::new(new.clone(), value.dims()), (&device, self.dtype));
-        Param::from_mapped_value(id, Tensor::from_inner(new), mapper)
     }
 }
 
