@@ -7,7 +7,7 @@ use clap::Args;
 use largebatch_optim::Registry;
 use largebatch_probe::lr_find::{LrFind, RangeEnd, RangeTest};
 
-use super::results::{Results, Settings};
+use super::results::{Results, Settings, say_cost};
 use super::{Done, Global, Watching, watch_interrupts};
 
 const EXAMPLES: &str = "\
@@ -49,6 +49,8 @@ pub(super) fn run(args: LrFindArgs, global: &Global, registry: &Registry) -> Res
     let (experiment, folder) = args.settings.open(registry)?;
     let test =
         RangeTest { lowest: args.lowest, highest: args.highest, steps: args.steps, smoothing: args.smoothing, divergence: args.divergence };
+    let what = format!("at most {} steps of {} examples", test.steps, experiment.config.batch_size.unwrap_or_default());
+    say_cost(&what, test.seconds(&experiment)?, global);
     let mut watching = Watching::new(global, "steps");
     let found = test.run(&experiment, &mut watching.watch())?;
     drop(watching);

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use largebatch_optim::Registry;
-use largebatch_probe::{ProbeError, Record, Run, Subject, Subset};
+use largebatch_probe::{Examples as _, Record, Run, Subject, Subset};
 use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
@@ -144,11 +144,17 @@ impl Common {
     }
 }
 
-/// The seconds that a gradient takes.
-fn time<T>(gradient: impl FnOnce() -> Result<T, ProbeError>) -> Result<f64> {
-    let started = Instant::now();
-    gradient()?;
-    Ok(started.elapsed().as_secs_f64())
+/// The seconds that a gradient over so many of the subject's examples takes, by 250 of them at most.
+fn gradient_seconds(subject: &mut Subject<'_>, w: &[f64], examples: usize) -> Result<f64> {
+    let some: Vec<usize> = (0..examples.min(250)).collect();
+    let mut seconds = 0.0;
+    // Twice: the first one is slower.
+    for _ in 0..2 {
+        let started = Instant::now();
+        subject.batch_gradient(w, &some)?;
+        seconds = started.elapsed().as_secs_f64();
+    }
+    Ok(seconds * examples as f64 / some.len() as f64)
 }
 
 /// Says what an instrument costs, where it will take more than ten seconds.
