@@ -129,7 +129,9 @@ fn an_adaptive_rule_is_watched() {
             let (on_the_way, after) = (edge[key].as_f64().unwrap(), after["result"]["edge"][key].as_f64().unwrap());
             assert!((on_the_way / after - 1.0).abs() < 1e-3, "{optimizer} {key}: {on_the_way}, {after}");
         }
-        assert!((edge["bound"].as_f64().unwrap() - bound).abs() < 1e-9);
+        let number = |key: &str| edge[key].as_f64().unwrap();
+        assert!((number("bound") - bound).abs() < 1e-9 && edge["rate"] == lines[1]["lr"]);
+        assert!((number("product") / (number("rate") * number("lambda_max")) - 1.0).abs() < 1e-12);
         // What it divides by is far from 1.
         let (seen, plain) = (edge["lambda_max"].as_f64().unwrap(), lines[1]["result"]["lambda_max"].as_f64().unwrap());
         assert!(seen > 2.0 * plain, "{optimizer}: {seen} {plain}");

@@ -113,7 +113,7 @@ impl BatchSearch {
         Ok(std::iter::successors(Some(self.smallest), |size| (*size < largest).then_some((size * 2).min(largest))).collect())
     }
 
-    /// An estimate of the seconds that [`BatchSearch::run`] takes to its end, from two small steps.
+    /// An estimate of the seconds that [`BatchSearch::run`] takes to its end, from three small steps.
     ///
     /// # Errors
     /// Those of [`BatchSearch::run`].

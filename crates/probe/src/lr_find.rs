@@ -107,7 +107,7 @@ impl RangeTest {
         Ok(())
     }
 
-    /// An estimate of the seconds that [`RangeTest::run`] takes to its end, from two small steps.
+    /// An estimate of the seconds that [`RangeTest::run`] takes to its end, from three small steps.
     ///
     /// # Errors
     /// Those of [`RangeTest::run`].

@@ -52,7 +52,7 @@ impl Observer for Recorder<'_> {
 fn the_divisor_is_that_of_the_step() {
     for options in [
         &["optimizer=adam", "optimizer.beta1=0.0", "optimizer.eps=0.001"][..],
-        &["optimizer=adam", "optimizer.beta1=0.0", "optimizer.eps=0.001", "optimizer.amsgrad=true"],
+        &["optimizer=adam", "optimizer.beta1=0.0", "optimizer.eps=0.001", "optimizer.amsgrad=true", "optimizer.beta2=0.5"],
         &["optimizer=adamw", "optimizer.beta1=0.0", "optimizer.eps=0.001", "optimizer.weight_decay=0.0"],
         &["optimizer=adagrad", "optimizer.eps=0.001"],
         &["optimizer=adagrad", "optimizer.preset=lecture", "optimizer.eps=0.001", "optimizer.lr_decay=0.5"],

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -13,7 +12,7 @@ use largebatch_report::Figure;
 use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
 use serde::Serialize;
 
-use super::{DataDir, Done, Global, duration, print_json, say};
+use super::{DataDir, Done, Global, duration, least_seconds, print_json, say};
 
 /// Where results go.
 #[derive(Args, Clone)]
@@ -99,13 +98,7 @@ impl OnLandscape {
 /// The seconds that a point of a landscape takes over so many examples, by a thousand of them.
 pub(super) fn point_seconds(landscape: &Landscape<'_>, experiment: &Experiment, examples: usize, state: &State) -> Result<f64, ProbeError> {
     let some = Landscape::new(experiment, landscape.statistics(), Some(1000))?;
-    let mut seconds = 0.0;
-    // Twice: the first one also reads the data.
-    for _ in 0..2 {
-        let started = Instant::now();
-        some.train(&some.network(state)?)?;
-        seconds = started.elapsed().as_secs_f64();
-    }
+    let seconds = least_seconds(|| some.train(&some.network(state)?).map(drop))?;
     Ok(seconds * examples as f64 / some.examples() as f64)
 }
 

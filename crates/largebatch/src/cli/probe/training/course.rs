@@ -1,5 +1,6 @@
 //! Charts of an instrument's findings over a training.
 
+use largebatch_probe::curvature::is_preconditioned;
 use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::RunConfig;
 use serde_json::Value;
@@ -44,7 +45,6 @@ pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usi
             vec![plot]
         }
         _ => {
-            let plot = over_steps("curvature-course", "Towards the edge of stability");
             let bound = lines.iter().rev().find_map(|line| line.pointer("/result/edge/bound")?.as_f64());
             let plot = match bound {
                 Some(bound) => {
@@ -52,9 +52,14 @@ pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usi
                     // A preconditioner that has seen few gradients takes it far beyond the edge.
                     let is_far = products.iter().any(|p| p.1 > 20.0 * bound) && products.iter().all(|p| p.1 > 0.0);
                     let scale = if is_far { Scale::Log } else { Scale::Linear };
-                    plot.y("η λ_max", scale).line("η λ_max", products).guide_y("edge of stability", bound)
+                    let label =
+                        if is_preconditioned(&config.optimizer.name) { "η λ_max of the preconditioned Hessian" } else { "η λ_max" };
+                    let plot = over_steps("curvature-course", "Towards the edge of stability").y("η λ_max", scale);
+                    plot.line(label, products).guide_y("edge of stability", bound)
                 }
-                None => plot.y("λ_max", Scale::Linear).line("λ_max", of(lines, "/result/lambda_max")),
+                None => over_steps("curvature-course", "Largest eigenvalue of the Hessian over training")
+                    .y("λ_max", Scale::Linear)
+                    .line("λ_max", of(lines, "/result/lambda_max")),
             };
             vec![plot]
         }
