@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
-use largebatch_report::{Context as Around, Format, terminal, write};
+use largebatch_report::{Context as Around, Findings, Format, terminal, write};
 use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, key, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
@@ -220,7 +220,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     }
     let results = Results::open(&folder)?;
     join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
-    write_report(&results, &around(repeats(&args, &folder), &plan.study.about), &folder.join("report"), global)?;
+    write_report(&results, &around(repeats(&args, &folder), &plan.study.about, &folder)?, &folder.join("report"), global)?;
     if !global.quiet {
         eprintln!("{}", ended(&summary, &folder));
     }
@@ -250,7 +250,7 @@ fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let about = recipes::study(&results.plan.study.name, &[]).map_or(String::new(), |recipe| recipe.about);
     let command = format!("largebatch study run {0}/study.toml --out {0}", folder.display());
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    write_report(&results, &around(command, &about), &out, global)?;
+    write_report(&results, &around(command, &about, folder)?, &out, global)?;
     Ok(Done::Ok)
 }
 
@@ -260,7 +260,7 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
     if let Some(parent) = out.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     }
-    let files = write(&Results::open(folder)?, &Around::default(), &out, &[args.format])?;
+    let files = write(&Results::open(folder)?, &around(String::new(), "", folder)?, &out, &[args.format])?;
     if global.quiet { Ok(Done::Ok) } else { print(format!("{} files in {}", files.len(), out.display())) }
 }
 
@@ -274,9 +274,9 @@ fn write_report(results: &Results, around: &Around, out: &Path, global: &Global)
     Ok(())
 }
 
-fn around(command: String, about: &str) -> Around {
+fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
     let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
-    Around { command, about: about.trim().into(), environment, ..Around::default() }
+    Ok(Around { command, about: about.trim().into(), environment, findings: Findings::read(folder)? })
 }
 
 /// The command that repeats a study; jobs change nothing, and where the data lie is another machine's own affair.
