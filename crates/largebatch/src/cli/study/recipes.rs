@@ -19,7 +19,7 @@ macro_rules! recipes {
 }
 
 pub(super) const RECIPES: &[Recipe] =
-    recipes!["gap", "optimizers", "shallue", "goyal", "keskar-f1", "keskar-c1", "hoffer-f1", "lenet5-mnist"];
+    recipes!["gap", "optimizers", "shallue", "goyal", "keskar-f1", "keskar-c1", "hoffer-f1", "lenet5-mnist", "noise-scale", "stable-rate"];
 
 /// The recipe of a name.
 pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {
