@@ -96,13 +96,13 @@ mod batch_norm {
 mod linear {
     use super::*;
 
-    #[divan::bench(args = [1, 64, 2048])]
+    #[divan::bench(args = [1, 4, 16, 64, 256, 2048])]
     fn ours(bencher: Bencher, batch: usize) {
         let (weight, bias) = (drawn([512, 512]), drawn([512]));
         both_ways(bencher, drawn([batch, 512]), |x| largebatch_conv::linear(x, weight.clone(), Some(bias.clone()), true));
     }
 
-    #[divan::bench(args = [1, 64, 2048])]
+    #[divan::bench(args = [1, 4, 16, 64, 256, 2048])]
     fn burns(bencher: Bencher, batch: usize) {
         let (weight, bias) = (drawn([512, 512]), drawn([512]));
         both_ways(bencher, drawn([batch, 512]), |x| activation::relu(module::linear(x, weight.clone(), Some(bias.clone()))));
