@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use largebatch_tests::{bytes, command, ended, folder, json, ok};
+use largebatch_tests::{bytes, command, ended, folder, json, ok, write};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -259,4 +259,59 @@ fn bad_input_is_told() {
         assert!(words.iter().all(|word| found.stderr.contains(word)), "{probe}: {}", found.stderr);
         assert!(!dir.path().join("new").exists(), "{probe} is told before a folder is made");
     }
+}
+
+/// Instruments of a study change no trial; their findings lie with the kept runs and stand in the report. What a killed worker left is made anew.
+#[test]
+fn a_study_keeps_its_runs_for_instruments() {
+    const STUDY: &str = "set = { dataset = 'digits', model = { name = 'mlp', widths = [8] }, optimizer = 'sgd', lr = 0.1 }\n\
+                         axes.batch_size = [32, 256]\nbudget.epochs = 2\nconfirm.seeds = 2\n";
+    let dir = folder();
+    let probes = "confirm.probe = ['noise:every=20,subset=50', 'sharpness --subset 100 --iterations 2', 'line --points 3']";
+    write(dir.path(), "plain.toml", format!("name = 's'\n{STUDY}"));
+    write(dir.path(), "probed.toml", format!("name = 's'\n{STUDY}{probes}"));
+    for name in ["plain", "probed"] {
+        ok(dir.path(), &["study", "run", &format!("{name}.toml"), "--out", name, "--jobs", "2", "-q"]);
+    }
+    let trials = |name: &str| -> Vec<Value> {
+        let text = fs::read_to_string(dir.path().join(name).join("trials.jsonl")).expect("trials");
+        text.lines()
+            .map(|line| {
+                let mut trial: Value = serde_json::from_str(line).expect("JSON");
+                trial.as_object_mut().expect("an object").remove("provenance");
+                trial
+            })
+            .collect()
+    };
+    assert_eq!(trials("plain"), trials("probed"));
+    assert!(!dir.path().join("plain/runs").exists());
+    let runs: Vec<_> = fs::read_dir(dir.path().join("probed/runs")).expect("runs").map(|e| e.expect("an entry").path()).collect();
+    assert_eq!(runs.len(), 4);
+    for run in &runs {
+        let has = |name: &str| run.join("probe").join(name).exists();
+        assert!(has("noise.jsonl") && has("sharpness.json") && run.join("model.safetensors").exists(), "{run:?}");
+        assert_eq!(has("line.json"), run.to_string_lossy().contains("batch-size-256"), "{run:?}");
+    }
+    let page = fs::read_to_string(dir.path().join("probed/report/index.html")).expect("a report");
+    for heading in ["Sharpness", "From the small batch to the large", "Gradient noise"] {
+        assert!(page.contains(&format!("{heading}</h2>")), "{heading}");
+    }
+
+    // A run that was begun and not ended: its trial runs again, in the same folder, to the same findings.
+    let before = bytes(runs[0].join("probe/sharpness.json"));
+    let id = runs[0].to_string_lossy().rsplit('-').next().expect("an identity").to_owned();
+    let journal = dir.path().join("probed/trials.jsonl");
+    let rest: String =
+        fs::read_to_string(&journal).expect("trials").lines().filter(|l| !l.contains(&id)).map(|l| format!("{l}\n")).collect();
+    fs::write(&journal, rest).expect("written");
+    fs::remove_file(runs[0].join("model.safetensors")).expect("removed");
+    ok(dir.path(), &["study", "run", "probed.toml", "--out", "probed", "-q"]);
+    assert_eq!(trials("plain"), trials("probed"));
+    assert_eq!(before, bytes(runs[0].join("probe/sharpness.json")));
+
+    write(dir.path(), "wrong.toml", format!("name = 's'\n{STUDY}confirm.probe = ['sharpness --subst 3']"));
+    let wrong = ended(command(dir.path(), &["study", "run", "wrong.toml", "--out", "wrong"]));
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("confirm.probe") && wrong.stderr.contains("--subst"), "{}", wrong.stderr);
+    assert!(!dir.path().join("wrong").exists());
 }

@@ -386,7 +386,7 @@ fn fresh_folder(config: &RunConfig) -> PathBuf {
     (2..).map(|i| Path::new("runs").join(format!("{name}-{i}"))).find(|path| !path.exists()).unwrap_or(first)
 }
 
-fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> RunFile {
+pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> RunFile {
     RunFile {
         schema: SCHEMA,
         id: experiment.config.id(),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 use largebatch_optim::Registry;
 use largebatch_probe::{Examples as _, ProbeError, Record, Run, Subject, Subset};
@@ -199,6 +199,19 @@ impl Drop for Watching {
         self.0.disable_steady_tick();
         self.0.finish_and_clear();
     }
+}
+
+/// The instrument that words such as `sharpness RUN --subset 500` ask for.
+///
+/// # Errors
+/// Words that are none.
+pub(super) fn parse<S: AsRef<str>>(words: &[S]) -> Result<ProbeArgs, clap::Error> {
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        args: ProbeArgs,
+    }
+    Words::try_parse_from(std::iter::once("probe").chain(words.iter().map(AsRef::as_ref))).map(|words| words.args)
 }
 
 pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
