@@ -75,7 +75,7 @@ pub struct RunConfig {
 }
 
 /// Split, order and preprocessing.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     /// Examples held out of the training part for validation; absent: the data set's default.
@@ -161,12 +161,6 @@ impl Default for RunConfig {
             checkpoint: CheckpointConfig::default(),
             log: LogConfig::default(),
         }
-    }
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        DataConfig { validation: None, sampling: Sampling::default(), drop_last: false, preprocess: None }
     }
 }
 
