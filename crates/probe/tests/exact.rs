@@ -3,7 +3,7 @@
 use largebatch_models::Network;
 use largebatch_optim::Registry;
 use largebatch_probe::curvature::{
-    CurvatureOptions, Density, Hessian, Operator, curvature, density, hutch_plus_plus, hutchinson, largest, quadrature,
+    CurvatureOptions, Density, Hessian, Operator, curvature, density, hutch_plus_plus, hutchinson, largest, quadrature, top,
 };
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::vector::{dot, gaussian, norm, signs};
@@ -204,6 +204,34 @@ fn preconditioned_hessian() {
     for i in 0..3 {
         close("eigenvalue", found.values[i], values[i], 1e-6);
     }
+}
+
+/// ½ Σ k wₖ² + c |w₁ − ε|: a kink so close to w = 0 that the usual step crosses it.
+struct Kinked;
+
+impl Objective for Kinked {
+    fn dim(&self) -> usize {
+        30
+    }
+    fn loss(&mut self, w: &[f64]) -> Result<f64, ProbeError> {
+        Ok(self.gradient(w)?.0)
+    }
+    fn gradient(&mut self, w: &[f64]) -> Result<(f64, Vec<f64>), ProbeError> {
+        let mut g: Vec<f64> = w.iter().enumerate().map(|(k, w)| (k + 1) as f64 * w).collect();
+        let loss = g.iter().zip(w).map(|(g, w)| 0.5 * g * w).sum::<f64>() + 1e-5 * (w[0] - 2e-9).abs();
+        g[0] += 1e-5 * (w[0] - 2e-9).signum();
+        Ok((loss, g))
+    }
+}
+
+/// A kink makes no eigenvalue: without the check it made one of about 100, beside a true largest of 30.
+#[test]
+fn a_kink_is_noticed() {
+    let w = [0.0; 30];
+    let plain = largest(&mut Hessian::new(&mut Kinked, &w), 2, gaussian(30, Key::new(6)), 1e-6, 30, &mut unwatched).unwrap();
+    assert!(plain.values[0] > 40.0, "the test needs a kink that is met: {:?}", plain.values);
+    let found = top(&mut Hessian::new(&mut Kinked, &w), 2, Key::new(6), 1e-6, 30, &mut unwatched).unwrap();
+    assert!(found.converged && (found.values[0] - 30.0).abs() < 1e-3 && (found.values[1] - 29.0).abs() < 1e-3, "{:?}", found.values);
 }
 
 fn experiment(dataset: &str, model: &str, options: &str) -> (Experiment, Network) {

@@ -3,8 +3,8 @@
 use largebatch_train::Choice;
 use serde::{Deserialize, Serialize};
 
-use super::{CurvatureOptions, Hessian, largest, preconditioner};
-use crate::vector::{gaussian, key};
+use super::{CurvatureOptions, Hessian, preconditioner, top};
+use crate::vector::key;
 use crate::{ProbeError, Subject, Watch};
 
 /// Where an optimizer stands with respect to the edge of stability (Cohen et al. 2021, arXiv 2103.00065): on a quadratic of largest eigenvalue λ,
@@ -114,9 +114,8 @@ impl AtPoint<'_> {
         let Some(state) = self.state else { return Ok(None) };
         let Some(diagonal) = preconditioner(self.optimizer, subject.layers(), state)? else { return Ok(None) };
         let mut hessian = Hessian::preconditioned(subject, w, &diagonal)?.with_decay(if name == "adamw" { 0.0 } else { decay(settings) });
-        let start = gaussian(w.len(), key(options.seed, "preconditioned"));
         let mut goes_on = true;
-        let found = largest(&mut hessian, 1, start, options.tolerance, options.most, &mut |done, all| {
+        let found = top(&mut hessian, 1, key(options.seed, "preconditioned"), options.tolerance, options.most, &mut |done, all| {
             goes_on = watch(2 * done, 2 * all);
             goes_on
         })?;

@@ -5,6 +5,7 @@ mod edge;
 mod lanczos;
 mod operator;
 mod preconditioner;
+mod top;
 mod trace;
 mod tridiagonal;
 
@@ -16,11 +17,11 @@ pub use edge::{AtPoint, Edge, bound, decay, is_preconditioned};
 pub use lanczos::{Eigen, largest};
 pub use operator::{Hessian, Operator, STEP};
 pub use preconditioner::preconditioner;
+pub use top::top;
 pub use trace::{Estimate, hutch_plus_plus, hutchinson};
 
 use largebatch_report::plot::{Plot, Scale};
 
-use crate::vector::gaussian;
 use crate::{Objective, ProbeError, Watch};
 
 /// How much of the curvature is measured.
@@ -49,10 +50,10 @@ impl Default for CurvatureOptions {
 }
 
 impl CurvatureOptions {
-    /// Gradient evaluations at most, for d parameters: two a product.
+    /// Gradient evaluations at most, for d parameters: two a product. More only where a kink was met, see [`top`].
     pub fn gradients(&self, d: usize) -> u64 {
         let traces = self.samples + if self.samples >= 3 { 3 * (self.samples / 3) } else { 0 };
-        2 * (self.most.min(d) + traces + self.probes * self.steps.min(d)) as u64
+        2 * (self.most.min(d) + self.top.min(d) + traces + self.probes * self.steps.min(d)) as u64
     }
 }
 
@@ -98,11 +99,10 @@ pub fn curvature(
     let all = options.gradients(d);
     let mut hessian = Hessian::new(objective, w);
     let (mut before, mut goes_on) = (0, true);
-    let eigen =
-        largest(&mut hessian, options.top.min(d), gaussian(d, key.word("start")), options.tolerance, options.most, &mut |done, _| {
-            goes_on = watch(2 * done, all);
-            goes_on
-        })?;
+    let eigen = top(&mut hessian, options.top.min(d), key.word("start"), options.tolerance, options.most, &mut |done, _| {
+        goes_on = watch(2 * done, all);
+        goes_on
+    })?;
     before += 2 * eigen.products;
     let lambda_max = eigen.values.first().copied().unwrap_or(f64::NAN);
     let mut found = Curvature {
@@ -115,7 +115,7 @@ pub fn curvature(
         ..Curvature::default()
     };
     // The rest is planned on what Lanczos's method did not need.
-    let all = all - 2 * options.most.min(d) as u64 + before;
+    let all = all - 2 * (options.most.min(d) + options.top.min(d)) as u64 + before;
     let mut watch_part = |before: u64, done: u64| {
         goes_on = watch(before + 2 * done, all);
         goes_on

@@ -18,7 +18,7 @@ pub trait Operator {
 ///
 /// In f64 what is lost is about 1e-7 of the product, mostly in rounding. A larger step would be better for a smooth loss, but with ReLU an example that
 /// is so close to a kink that the step crosses it adds its whole jump divided by the step: at 1e-5 that was seen to make a spurious eigenvalue of 130
-/// beside true ones of 3. The chance of a crossing falls with the step; max-pooling has such kinks too.
+/// beside true ones of 3. The chance of a crossing falls with the step; max-pooling has such kinks too. [`top`](super::top) notices, and takes a smaller one.
 pub const STEP: f64 = 1e-7;
 
 /// The Hessian of an objective at w: H v = ‖v‖ (∇L(w + h u) − ∇L(w − h u)) / 2h with u = v/‖v‖ and h = [`STEP`]. Two gradient evaluations a product.
@@ -30,12 +30,14 @@ pub struct Hessian<'a, O: Objective + ?Sized> {
     /// p^{−1/2}.
     factors: Option<Vec<f64>>,
     decay: f64,
+    /// [`STEP`], or less where a kink was met.
+    pub(super) step: f64,
 }
 
 impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
     /// The Hessian at w.
     pub fn new(objective: &'a mut O, w: &'a [f64]) -> Self {
-        Hessian { objective, w, factors: None, decay: 0.0 }
+        Hessian { objective, w, factors: None, decay: 0.0, step: STEP }
     }
 
     /// The preconditioned Hessian at w; every entry of `diagonal` is above 0.
@@ -49,7 +51,7 @@ impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
         if let Some(p) = diagonal.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
             return Err(ProbeError::value("preconditioner", p, "each entry must be above 0"));
         }
-        Ok(Hessian { objective, w, factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()), decay: 0.0 })
+        Ok(Hessian { objective, w, factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()), decay: 0.0, step: STEP })
     }
 
     /// The Hessian of L + ½ `rate` ‖w‖², as l2 weight decay makes it: H + rate · I, preconditioned as a whole.
@@ -73,11 +75,11 @@ impl<O: Objective + ?Sized> Operator for Hessian<'_, O> {
         if length == 0.0 {
             return Ok(vec![0.0; v.len()]);
         }
-        let at = |side: f64| -> Vec<f64> { self.w.iter().zip(&u).map(|(w, u)| w + side * STEP * u / length).collect() };
+        let at = |side: f64| -> Vec<f64> { self.w.iter().zip(&u).map(|(w, u)| w + side * self.step * u / length).collect() };
         let (_, mut product) = self.objective.gradient(&at(1.0))?;
         let (_, below) = self.objective.gradient(&at(-1.0))?;
         product.iter_mut().zip(&below).for_each(|(a, b)| *a -= b);
-        scale(length / (2.0 * STEP), &mut product);
+        scale(length / (2.0 * self.step), &mut product);
         axpy(self.decay, &u, &mut product);
         if let Some(factors) = &self.factors {
             product.iter_mut().zip(factors).for_each(|(u, f)| *u *= f);

@@ -79,7 +79,12 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
 fn summary(c: &Curvature) -> String {
     let mut text = String::new();
     let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
-    let _ = writeln!(text, "largest eigenvalues {}{}", values.join(", "), if c.converged { "" } else { " (not converged: raise --most)" });
+    let _ = writeln!(
+        text,
+        "largest eigenvalues {}{}",
+        values.join(", "),
+        if c.converged { "" } else { " (not converged: raise --most; at a kink of the loss they do not at all)" }
+    );
     let _ = writeln!(text, "least eigenvalue at most {:.4}", c.least);
     if let Some(rate) = c.stable_rate {
         let _ = writeln!(text, "L = {:.4}: gradient descent is stable up to the rate 2/L = {rate:.4e}", c.lambda_max);

@@ -72,7 +72,7 @@ fn summary(found: &LrFind) -> String {
     let _ = writeln!(text, "  steepest   {}", rate(found.steepest, "none: the loss never falls"));
     let _ = writeln!(text, "  valley     {}", rate(found.valley, "none: the loss never falls"));
     let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
-    let end = if found.ended == RangeEnd::Interrupted { "where it was interrupted" } else { "a larger --highest may" };
-    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {highest:.3e}; {end}")));
+    let end = if found.ended == RangeEnd::Interrupted { ", where it was interrupted" } else { "; a larger --highest may" };
+    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {highest:.3e}{end}")));
     text
 }

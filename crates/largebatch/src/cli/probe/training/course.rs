@@ -50,7 +50,7 @@ pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usi
                 Some(bound) => {
                     let products = of(lines, "/result/edge/product");
                     // A preconditioner that has seen few gradients takes it far beyond the edge.
-                    let is_far = products.iter().any(|p| p.1 > 20.0 * bound) && products.iter().all(|p| p.1 > 0.0);
+                    let is_far = products.iter().any(|p| p.1 > 5.0 * bound) && products.iter().all(|p| p.1 > 0.0);
                     let scale = if is_far { Scale::Log } else { Scale::Linear };
                     let label =
                         if is_preconditioned(&config.optimizer.name) { "η λ_max of the preconditioned Hessian" } else { "η λ_max" };

@@ -1,0 +1,63 @@
+//! Largest eigenvalues of a Hessian by differences, with a check that they are its own.
+
+use largebatch_random::Key;
+
+use super::lanczos::{Eigen, largest};
+use super::operator::{Hessian, Operator};
+use crate::vector::{dot, gaussian};
+use crate::{Objective, ProbeError, Watch};
+
+/// How often it is tried.
+const ATTEMPTS: u64 = 3;
+
+/// The `k` largest eigenvalues of a Hessian, as [`largest`] finds them, and checked: each vᵀHv is computed anew with a tenth of the step, one product each, and
+/// must be the eigenvalue to a thousandth of the largest. Where it is not, a kink of the loss (ReLU, max-pooling) lay within the step, which made an
+/// eigenvalue that the loss has not: its jump divided by the step. Then all is done again with the shorter step from another start, at most three times in
+/// all. What does not agree even then comes back as not converged.
+///
+/// `watch` hears of products.
+///
+/// # Errors
+/// Those of [`largest`].
+pub fn top<O: Objective + ?Sized>(
+    hessian: &mut Hessian<'_, O>,
+    k: usize,
+    key: Key,
+    tolerance: f64,
+    most: usize,
+    watch: Watch,
+) -> Result<Eigen, ProbeError> {
+    let (d, mut spent) = (hessian.dim(), 0);
+    let mut attempt = 0;
+    loop {
+        let start = gaussian(d, if attempt == 0 { key } else { key.number(attempt) });
+        let mut goes_on = true;
+        let mut found = largest(hessian, k, start, tolerance, most, &mut |done, all| {
+            goes_on = watch(spent + done, spent + all + k as u64);
+            goes_on
+        })?;
+        spent += found.products;
+        let step = hessian.step;
+        hessian.step = step / 10.0;
+        let size = found.values.first().map_or(0.0, |v| v.abs()).max(found.least.abs());
+        let mut agrees = true;
+        for (value, vector) in found.values.iter().zip(&found.vectors) {
+            if !goes_on {
+                break;
+            }
+            let again = dot(vector, &hessian.apply(vector)?);
+            agrees &= (again - value).abs() <= 1e-3 * size;
+            spent += 1;
+            goes_on = watch(spent, spent.max(1));
+        }
+        attempt += 1;
+        if agrees {
+            hessian.step = step;
+        }
+        if agrees || !goes_on || attempt == ATTEMPTS {
+            found.products = spent;
+            found.converged &= agrees;
+            return Ok(found);
+        }
+    }
+}
