@@ -19,7 +19,7 @@ use crate::{ProbeError, Subject, Watch};
 /// | Adam, AdamW | 2 (1 + β₁)/(1 − β₁), λ_max of P^{−1/2} H P^{−1/2} (Cohen et al. 2022, arXiv 2207.14484) |
 /// | Adagrad | 2, λ_max of P^{−1/2} H P^{−1/2} |
 ///
-/// P is that of [`preconditioner`], taken as it stands: it changes slowly against the weights. Weight decay of the l2 kind adds its rate to H's diagonal.
+/// P is that of [`preconditioner`](fn@super::preconditioner), taken as it stands: it changes slowly against the weights. Weight decay of the l2 kind adds its rate to H's diagonal.
 /// LARS and LAMB have no such bound: their ratio grows without limit as the gradient falls, so that no curvature is stable for them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Edge {

@@ -50,7 +50,7 @@ impl Default for CurvatureOptions {
 }
 
 impl CurvatureOptions {
-    /// Gradient evaluations at most, for d parameters: two a product. More only where a kink was met, see [`top`].
+    /// Gradient evaluations at most, for d parameters: two a product. More only where a kink was met, see [`top`](fn@top).
     pub fn gradients(&self, d: usize) -> u64 {
         let traces = self.samples + if self.samples >= 3 { 3 * (self.samples / 3) } else { 0 };
         2 * (self.most.min(d) + self.top.min(d) + traces + self.probes * self.steps.min(d)) as u64

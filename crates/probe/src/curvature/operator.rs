@@ -18,7 +18,7 @@ pub trait Operator {
 ///
 /// In f64 what is lost is about 1e-7 of the product, mostly in rounding. A larger step would be better for a smooth loss, but with ReLU an example that
 /// is so close to a kink that the step crosses it adds its whole jump divided by the step: at 1e-5 that was seen to make a spurious eigenvalue of 130
-/// beside true ones of 3. The chance of a crossing falls with the step; max-pooling has such kinks too. [`top`](super::top) notices, and takes a smaller one.
+/// beside true ones of 3. The chance of a crossing falls with the step; max-pooling has such kinks too. [`top`](fn@super::top) notices, and takes a smaller one.
 pub const STEP: f64 = 1e-7;
 
 /// The Hessian of an objective at w: H v = ‖v‖ (∇L(w + h u) − ∇L(w − h u)) / 2h with u = v/‖v‖ and h = [`STEP`]. Two gradient evaluations a product.
