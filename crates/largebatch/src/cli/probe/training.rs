@@ -72,6 +72,14 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
 }
 
 impl<'a> Probing<'a> {
+    /// Reads an instrument without a run, so that a typing error is told before anything begins.
+    ///
+    /// # Errors
+    /// An unknown name or option.
+    pub(crate) fn check(text: &str) -> Result<(), TrainError> {
+        parse(text).map(|_| ())
+    }
+
     /// The instruments of the command line, for a run in `folder`, which need not exist yet.
     ///
     /// # Errors
