@@ -112,7 +112,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     if let Some(folder) = resumed_folder(&args)? {
         return resume(&args, &folder, global, registry);
     }
-    Probing::check(&args.probe)?;
+    args.probe.iter().try_for_each(|text| Probing::check(text))?;
     let config = configuration(&args, None)?;
     set_threads(config.threads);
     if let Some(shape) = &args.cross_validate {
@@ -122,9 +122,10 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     warn_of_unknown_sources(&experiment, global);
     let path = args.out.clone().unwrap_or_else(|| fresh_folder(&experiment.config));
     let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
-    Probing::suits(&args.probe, &experiment)?;
+    // Before the folder is made: what cannot be probed leaves none.
+    let probes = Probing::all(&args.probe, &experiment, &path)?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
-    drive(&args, &experiment, &folder, global)
+    drive(&args, &experiment, &folder, probes, global)
 }
 
 /// The configuration of file, --set and flags; without a file, of what lies under them: the run that is to go on.
@@ -240,7 +241,8 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         let message = format!("was trained on other data: {} had SHA-256 {} and {} has {}", old.file, old.sha256, new.file, new.sha256);
         return Err(TrainError::Folder { path: path.into(), message }.into());
     }
-    drive(args, &experiment, &folder, global)
+    let probes = Probing::all(&args.probe, &experiment, path)?;
+    drive(args, &experiment, &folder, probes, global)
 }
 
 /// The keys whose values differ.
@@ -269,9 +271,8 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
     changed.join(", ")
 }
 
-fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: &Global) -> Result<Done> {
+fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut probes: Vec<Probing<'_>>, global: &Global) -> Result<Done> {
     let mut progress = Progress::new(global);
-    let mut probes = Probing::all(&args.probe, experiment, folder)?;
     let mut observers: Vec<&mut dyn Observer> = probes.iter_mut().map(|probe| probe as &mut dyn Observer).collect();
     if !global.quiet {
         observers.push(&mut progress);

@@ -13,7 +13,8 @@ fn b_simple(line: &Value) -> Option<f64> {
 }
 
 pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
-    looks.first("noise")?;
+    // From gradients of its own, or else from the micro-batches of the training's steps.
+    let name = ["noise", "noise-pairs"].into_iter().find(|name| looks.first(name).is_some())?;
     // What steps to the target say, for each series that has them.
     let measured: Vec<(String, Vec<usize>, f64)> = a
         .series
@@ -26,7 +27,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     let mut plot = Plot::new("noise-scale", "Gradient noise scale over training").x("step", Scale::Linear).y("examples", Scale::Log);
     let mut rows = Vec::new();
     for g in 0..a.groups.len() {
-        let course = looks.course(g, "noise", b_simple);
+        let course = looks.course(g, name, b_simple);
         let ends: Vec<f64> = looks.values(g, |run| b_simple(run.end.get("noise")?)).into_iter().map(|v| v.1).collect();
         let end = if ends.is_empty() { course.last().map(|p| p.1) } else { Some(median(ends)) };
         if course.is_empty() && end.is_none() {
@@ -48,8 +49,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         plot = plot.guide_y(&format!("B_crit{label} {}", significant(*b_crit, 2)), *b_crit);
     }
     let heads = ["", "n", "at step 0", "median over training", "mean over training", "at the end", "B_crit from steps"];
-    let note = format!("{}.", looks.small_print(a, "noise"));
-    let with_course = looks.first("noise").is_some_and(|run| run.course.contains_key("noise"));
+    let note = format!("{}.", looks.small_print(a, name));
+    let with_course = looks.first(name).is_some_and(|run| run.course.contains_key(name));
     Some(Section {
         title: "Gradient noise",
         text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018): a forecast of \

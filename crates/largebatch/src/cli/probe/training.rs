@@ -4,7 +4,7 @@ mod course;
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use largebatch_models::Network;
@@ -13,7 +13,7 @@ use largebatch_probe::curvature::{AtPoint, CurvatureOptions, curvature, is_preco
 use largebatch_probe::layers::{Update, layer_table};
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset, unwatched};
-use largebatch_train::{Experiment, Observer, Outcome, RunFolder, Start, Step, TrainError, Which, write_whole};
+use largebatch_train::{Experiment, Observer, Outcome, Start, Step, TrainError, Which, write_whole};
 use serde_json::Value;
 
 use super::say;
@@ -72,40 +72,28 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
 }
 
 impl<'a> Probing<'a> {
-    /// The instruments of the command line, for a run.
-    ///
-    /// # Errors
-    /// Those of [`Probing::check`] and [`Probing::suits`].
-    pub(crate) fn all(texts: &[String], experiment: &'a Experiment, folder: &RunFolder) -> Result<Vec<Self>> {
-        Self::suits(texts, experiment)?;
-        let one = |text: &String| -> Result<Self> {
-            let (name, every, subset) = parse(text)?;
-            let folder = folder.path().join("probe");
-            Ok(Probing { name, every, subset, experiment, folder, before: None, pairs: Pairs::default(), examples: 0, failed: false })
-        };
-        texts.iter().map(one).collect()
-    }
-
-    /// Reads them without a run, so that a typing error is told before anything is opened.
+    /// Reads an instrument without a run, so that a typing error is told before anything begins.
     ///
     /// # Errors
     /// An unknown name or option.
-    pub(crate) fn check(texts: &[String]) -> Result<(), TrainError> {
-        texts.iter().try_for_each(|text| parse(text).map(|_| ()))
+    pub(crate) fn check(text: &str) -> Result<(), TrainError> {
+        parse(text).map(|_| ())
     }
 
-    /// Whether they can look at this experiment; asked before a folder is made.
+    /// The instruments of the command line, for a run in `folder`, which need not exist yet.
     ///
     /// # Errors
-    /// A device without double precision for curvature; a batch in one piece for pairs.
-    pub(crate) fn suits(texts: &[String], experiment: &Experiment) -> Result<()> {
-        let config = &experiment.config;
+    /// An unknown name or option; a device without double precision for curvature; a batch in one piece for pairs.
+    pub(crate) fn all(texts: &[String], experiment: &'a Experiment, folder: &Path) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
         for text in texts {
-            match parse(text)?.0 {
-                "curvature" => {
-                    let one = Subset { size: Some(1), seed: 0 };
-                    Subject::new(experiment, &experiment.initial_model()?.network, Which::Train, one)?.need_double()?;
-                }
+            let (name, every, subset) = parse(text)?;
+            let folder = folder.join("probe");
+            let probing =
+                Probing { name, every, subset, experiment, folder, before: None, pairs: Pairs::default(), examples: 0, failed: false };
+            let config = &experiment.config;
+            match name {
+                "curvature" => probing.subject(&experiment.initial_model()?.network)?.need_double()?,
                 "noise-pairs" if config.accumulate * config.workers == 1 => {
                     let why = "it compares the gradients of a batch and of its micro-batches, and this run takes its batch in one piece: add \
                                --set accumulate=4, or take noise, which needs none";
@@ -113,8 +101,9 @@ impl<'a> Probing<'a> {
                 }
                 _ => {}
             }
+            all.push(probing);
         }
-        Ok(())
+        Ok(all)
     }
 
     fn subject(&self, network: &Network) -> Result<Subject<'a>, ProbeError> {

@@ -45,7 +45,7 @@ impl Instruments {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let Some(name) = words.first() else { return Err(wrong("name an instrument, such as sharpness or noise:every=100".into())) };
             if name.contains(':') {
-                Probing::check(std::slice::from_ref(text)).map_err(|e| match e {
+                Probing::check(text).map_err(|e| match e {
                     TrainError::Value { why, .. } => wrong(why),
                     other => wrong(other.to_string()),
                 })?;
@@ -58,7 +58,7 @@ impl Instruments {
                 _ => {
                     let names = ALONE.join(", ");
                     return Err(wrong(format!(
-                        "the instruments are {names} and line, and on the way layers:every=N, noise:every=N and curvature:every=N"
+                        "the instruments are {names} and line, and on the way layers:every=N, noise:every=N, noise-pairs:every=N and curvature:every=N"
                     )));
                 }
             };
@@ -121,7 +121,7 @@ impl Keep {
 
     /// The instruments that look on the way.
     pub(super) fn on_the_way<'e>(&self, experiment: &'e Experiment, folder: &RunFolder) -> Result<Vec<Probing<'e>>> {
-        Probing::all(&self.instruments.on_the_way, experiment, folder)
+        Probing::all(&self.instruments.on_the_way, experiment, folder.path())
     }
 
     /// Lets the other instruments look at a run that has ended. What goes wrong is said and spoils no trial.
