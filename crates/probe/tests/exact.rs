@@ -206,6 +206,16 @@ fn preconditioned_hessian() {
     }
 }
 
+/// A large negative eigenvalue does not end the search for the largest before it is found.
+#[test]
+fn a_large_negative_eigenvalue_hides_nothing() {
+    let diagonal = |i: usize| if i == 0 { -1e6 } else { 0.5 * i as f64 };
+    let mut matrix = Matrix((0..40).map(|i| (0..40).map(|j| if i == j { diagonal(i) } else { 0.0 }).collect()).collect());
+    let found = largest(&mut matrix, 1, gaussian(40, Key::new(5)), 1e-3, 40, &mut unwatched).unwrap();
+    assert!(found.converged && (found.values[0] / 19.5 - 1.0).abs() < 1e-3, "{:?} after {}", found.values, found.products);
+    assert!((found.least / -1e6 - 1.0).abs() < 1e-6);
+}
+
 /// ½ Σ k wₖ² + c |w₁ − ε|: a kink so close to w = 0 that the usual step crosses it.
 struct Kinked;
 
@@ -386,6 +396,19 @@ fn intervals_from_pairs_cover_the_truth() {
     println!("pairs: {held} of 1000 intervals hold the truth; mean estimate {:.3}, truth {truth:.3}", sum / 1000.0);
     assert!((930..=970).contains(&held), "{held} of 1000");
     assert!((sum / 1000.0 / truth - 1.0).abs() < 0.05);
+}
+
+/// Steps whose |G|² came out below 0 say nothing of the ratio: no number, and an interval that is open above.
+#[test]
+fn a_negative_square_bounds_nothing() {
+    let mut pairs = Pairs::default();
+    for square in [10.0, 10.5, 9.5, 10.0] {
+        pairs.push(1.0, square, 2.0, 1.0);
+    }
+    let found = pairs.noise().unwrap();
+    assert!(found.gradient_square < 0.0 && found.b_simple.is_none());
+    let interval = found.interval.unwrap();
+    assert_eq!((interval.low, interval.high), (0.0, None));
 }
 
 /// The same of the estimate over a data set, as a sample of a population.

@@ -75,8 +75,8 @@ pub struct Eigen {
 
 /// The `k` largest eigenvalues (algebraically) with vectors, by Lanczos's method from `start`.
 ///
-/// One product an iteration, until each of the k residuals is at most `tolerance` times the largest |λ|, or `most` iterations. The memory is 8·d bytes
-/// an iteration. An eigenvalue that occurs several times is found once: a Krylov space holds only one vector of its eigenspace.
+/// One product an iteration, until each of the k residuals is at most `tolerance` times λ₁ (or a millionth of the largest |λ|, below which rounding rules), or
+/// `most` iterations. The memory is 8·d bytes an iteration. An eigenvalue that occurs several times is found once: a Krylov space holds only one vector of its eigenspace.
 ///
 /// # Errors
 /// `k` = 0 or above d; the operator's.
@@ -100,7 +100,9 @@ pub fn largest(
         let outside = if goes_on { *space.beta.last().expect("a step was made") } else { 0.0 };
         let found = k.min(values.len());
         let residuals: Vec<f64> = vectors[..found].iter().map(|s| outside * s.last().map_or(0.0, |x| x.abs())).collect();
-        let size = values.first().map_or(0.0, |v| v.abs()).max(values.last().map_or(0.0, |v| v.abs()));
+        // Not of the largest |λ|: far below 0 it would pass anything off as the largest.
+        let ends = [values.first(), values.last()].map(|v| v.map_or(0.0, |v| v.abs()));
+        let size = ends[0].max(1e-6 * ends[1]);
         let converged = !goes_on || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
         if converged || interrupted || step == most {
             let d = operator.dim();

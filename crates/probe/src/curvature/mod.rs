@@ -29,7 +29,7 @@ use crate::{Objective, ProbeError, Watch};
 pub struct CurvatureOptions {
     /// How many of the largest eigenvalues.
     pub top: usize,
-    /// The residual of each, as a part of the largest |λ|, at which Lanczos's method ends.
+    /// The residual of each, as a part of λ_max, at which Lanczos's method ends.
     pub tolerance: f64,
     /// Lanczos iterations at most; each keeps a vector of d numbers.
     pub most: usize,

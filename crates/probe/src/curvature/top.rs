@@ -39,7 +39,8 @@ pub fn top<O: Objective + ?Sized>(
         spent += found.products;
         let step = hessian.step;
         hessian.step = step / 10.0;
-        let size = found.values.first().map_or(0.0, |v| v.abs()).max(found.least.abs());
+        // A product of the shorter step is off by a millionth of the largest |λ|.
+        let size = found.values.first().map_or(0.0, |v| v.abs()).max(1e-3 * found.least.abs());
         let mut agrees = true;
         for (value, vector) in found.values.iter().zip(&found.vectors) {
             if !goes_on {
