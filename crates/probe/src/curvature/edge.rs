@@ -94,7 +94,7 @@ impl AtPoint<'_> {
     /// missing or has not made a step.
     ///
     /// The cost is nothing for most rules; for a preconditioned one that of its own largest eigenvalue, 2 [`CurvatureOptions::most`] gradient
-    /// evaluations at most. With l2 decay every parameter counts as decayed. Interrupted: `None`.
+    /// evaluations at most, after which λ_max is a lower bound. With l2 decay every parameter counts as decayed. Interrupted: `None`.
     ///
     /// # Errors
     /// A state of another optimizer or model; what the model refuses.

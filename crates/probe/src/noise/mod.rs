@@ -1,5 +1,6 @@
 //! The noise of the stochastic gradient: its bias, its variance against the batch, and the batch beyond which more examples stop to pay.
 
+mod jackknife;
 mod pair;
 mod ratio;
 mod sweep;
@@ -180,7 +181,7 @@ pub fn noise(
     sums.iter().for_each(|s| axpy(1.0, s, &mut gradient));
     scale(1.0 / seen as f64, &mut gradient);
     let mut found = exact(&gradient, &layer_squares, layers, seen, options.batch);
-    (found.b_simple_population, found.interval) = jackknife(&sums, &squares, &gradient);
+    (found.b_simple_population, found.interval) = jackknife::jackknife(&sums, &squares, &gradient);
     drop(sums);
     if !goes_on {
         return Ok((found, false));
@@ -267,37 +268,6 @@ fn exact(gradient: &[f64], layer_squares: &[f64], layers: &[Layer], n: usize, ba
         layers: if each.len() == 1 && each[0].path.is_empty() { Vec::new() } else { each },
         ..Noise::default()
     }
-}
-
-/// B_simple of the population and its interval: the estimate without each block in turn.
-///
-/// The jackknife is taken of tr Σ and of |G|² together, and the ratio's interval by Fieller's theorem on their pseudo-values.
-fn jackknife(sums: &[Vec<f64>], squares: &[(f64, usize)], gradient: &[f64]) -> (Option<f64>, Option<Interval>) {
-    let n: usize = squares.iter().map(|s| s.1).sum();
-    let total: f64 = squares.iter().map(|s| s.0).sum();
-    let mean_square = dot(gradient, gradient);
-    let estimate = |count: f64, square: f64, mean_square: f64| {
-        let trace = (square - count * mean_square) / (count - 1.0);
-        (trace, mean_square - trace / count)
-    };
-    let (trace, gradient_square) = estimate(n as f64, total, mean_square);
-    let value = (gradient_square > 0.0).then(|| trace / gradient_square);
-    if sums.len() < 3 || squares.iter().any(|s| n - s.1 < 2) {
-        return (value, None);
-    }
-    let blocks = sums.len() as f64;
-    let pseudo: Vec<(f64, f64)> = sums
-        .iter()
-        .zip(squares)
-        .map(|(sum, (square, members))| {
-            let left = (n - members) as f64;
-            // |Σ − Σ_block|² of the gradients' sums.
-            let rest = (n as f64).powi(2) * mean_square - 2.0 * n as f64 * dot(gradient, sum) + dot(sum, sum);
-            let (t, g) = estimate(left, total - square, rest / left.powi(2));
-            (blocks * trace - (blocks - 1.0) * t, blocks * gradient_square - (blocks - 1.0) * g)
-        })
-        .collect();
-    (value, ratio::fieller(&pseudo))
 }
 
 impl Noise {

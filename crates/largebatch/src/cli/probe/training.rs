@@ -56,12 +56,13 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
         return Err(TrainError::unknown("probe", name, NAMES.into_iter()));
     };
     let (mut every, mut subset) = (None, None);
+    let more = if name == "noise-pairs" { String::new() } else { format!(" or {name}:every=100,subset=500") };
     for option in options.split(',').filter(|o| !o.is_empty()) {
         let number = |text: &str| text.parse::<u64>().ok().filter(|&n| n > 0);
         match option.split_once('=').map(|(key, value)| (key, number(value))) {
             Some(("every", Some(n))) => every = Some(n),
             Some(("subset", Some(n))) => subset = Some(n as usize),
-            _ => return Err(wrong(format!("'{option}' is not an option; write {name}:every=100 or {name}:every=100,subset=500"))),
+            _ => return Err(wrong(format!("'{option}' is not an option; write {name}:every=100{more}"))),
         }
     }
     if name == "noise-pairs" && subset.is_some() {
