@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use largebatch_tests::{bytes, command, ended, folder, json, ok, write};
+use largebatch_tests::{bytes, command, ended, folder, json, ok, shell, write};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -138,6 +138,26 @@ fn an_adaptive_rule_is_watched() {
         let svg = fs::read_to_string(dir.path().join(&watched).join("probe/curvature-course.svg")).expect("a figure");
         assert!(svg.contains("edge of stability"), "{optimizer}");
     }
+}
+
+/// The first look tells what all will cost; an interrupt ends the look that is going on, whose line says so, and the run can go on.
+#[test]
+#[cfg(unix)]
+fn a_look_can_be_interrupted() {
+    let dir = folder();
+    let script = r#""$LARGEBATCH" train --dataset digits --model mlp --set model.widths=[32] --steps 100000 --out run --probe curvature:every=1,subset=2000 & pid=$!
+        sleep 4; kill -INT $pid; wait $pid; code=$?
+        "$LARGEBATCH" train --resume run --steps 100000 -q & pid=$!; sleep 1; kill -INT $pid; wait $pid; exit $code"#;
+    let found = ended(shell(dir.path(), script));
+    assert_eq!(found.code, Some(130), "{found:?}");
+    assert!(found.stderr.contains("probe curvature: 100000 more looks take about"), "{found:?}");
+    let lines = lines(&dir.path().join("run"), "curvature");
+    let (last, before) = lines.split_last().expect("a line");
+    assert!(!before.is_empty() && before.iter().all(|line| line["complete"] == true));
+    // Between two looks the interrupt meets none.
+    assert!(last["complete"] == false || last["result"]["converged"] == true, "{last}");
+    assert!(dir.path().join("run/probe/curvature-course.svg").exists());
+    assert!(fs::read_dir(dir.path().join("run/checkpoints")).unwrap().count() > 0);
 }
 
 /// The trust ratios on the way are those that the trace of the same steps wrote.

@@ -273,6 +273,9 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
 
 fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut probes: Vec<Probing<'_>>, global: &Global) -> Result<Done> {
     let mut progress = Progress::new(global);
+    if !global.quiet {
+        probes.iter_mut().for_each(Probing::tell_cost);
+    }
     let mut observers: Vec<&mut dyn Observer> = probes.iter_mut().map(|probe| probe as &mut dyn Observer).collect();
     if !global.quiet {
         observers.push(&mut progress);

@@ -5,6 +5,8 @@ mod course;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use anyhow::Result;
 use largebatch_models::Network;
@@ -12,11 +14,11 @@ use largebatch_optim::Driver;
 use largebatch_probe::curvature::{AtPoint, CurvatureOptions, curvature, is_preconditioned};
 use largebatch_probe::layers::{Update, layer_table};
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
-use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset, unwatched};
+use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset};
 use largebatch_train::{Experiment, Observer, Outcome, Start, Step, TrainError, Which, write_whole};
 use serde_json::Value;
 
-use super::say;
+use super::{INTERRUPT, duration, say};
 
 /// The instruments that training offers.
 const NAMES: [&str; 4] = ["layers", "noise", "noise-pairs", "curvature"];
@@ -37,6 +39,8 @@ pub(crate) struct Probing<'a> {
     examples: usize,
     /// What went wrong: it is said once, and the training goes on.
     failed: bool,
+    /// Whether the first look tells what all of them cost.
+    tells_cost: bool,
 }
 
 /// A training between two steps.
@@ -90,8 +94,18 @@ impl<'a> Probing<'a> {
         for text in texts {
             let (name, every, subset) = parse(text)?;
             let folder = folder.join("probe");
-            let probing =
-                Probing { name, every, subset, experiment, folder, before: None, pairs: Pairs::default(), examples: 0, failed: false };
+            let probing = Probing {
+                name,
+                every,
+                subset,
+                experiment,
+                folder,
+                before: None,
+                pairs: Pairs::default(),
+                examples: 0,
+                failed: false,
+                tells_cost: false,
+            };
             let config = &experiment.config;
             match name {
                 "curvature" => probing.subject(&experiment.initial_model()?.network)?.need_double()?,
@@ -107,6 +121,11 @@ impl<'a> Probing<'a> {
         Ok(all)
     }
 
+    /// Says after its first look what the others will cost, where that is more than ten seconds.
+    pub(crate) fn tell_cost(&mut self) {
+        self.tells_cost = true;
+    }
+
     fn subject(&self, network: &Network) -> Result<Subject<'a>, ProbeError> {
         Subject::new(self.experiment, network, Which::Train, Subset { size: Some(self.subset), seed: self.experiment.config.seed })
     }
@@ -120,7 +139,14 @@ impl<'a> Probing<'a> {
         if self.failed {
             return;
         }
-        let written = self.measure(at, before).and_then(|line| {
+        let started = Instant::now();
+        let measured = self.measure(at, before);
+        let looks = (self.experiment.total_steps / self.every).saturating_sub(at.step / self.every);
+        let seconds = started.elapsed().as_secs_f64() * looks as f64;
+        if std::mem::take(&mut self.tells_cost) && seconds > 10.0 {
+            say(&format!("probe {}: {looks} more looks take about {}", self.name, duration(seconds)));
+        }
+        let written = measured.and_then(|line| {
             let Some(line) = line else { return Ok(()) };
             let path = self.lines();
             fs::create_dir_all(&self.folder).map_err(TrainError::io(&self.folder, "make the folder"))?;
@@ -165,6 +191,8 @@ impl<'a> Probing<'a> {
         subject.check(&self.folder)?;
         let w = subject.weights().to_vec();
         let config = &self.experiment.config;
+        // The interrupt that ends the training ends the look too; its line says that it is not complete.
+        let mut goes_on = |_: u64, _: u64| !INTERRUPT.load(Ordering::Relaxed);
         Ok(match self.name {
             "layers" => {
                 let (_, gradient) = subject.gradient(&w)?;
@@ -180,7 +208,7 @@ impl<'a> Probing<'a> {
                 let batch = config.batch_size.unwrap_or(1).max(1);
                 let options = NoiseOptions { replicates: 0, pairs: 0, batch, seed: config.seed, ..NoiseOptions::default() };
                 let layers = subject.layers().to_vec();
-                let (found, complete) = noise(&mut subject, &w, &layers, &options, &mut unwatched)?;
+                let (found, complete) = noise(&mut subject, &w, &layers, &options, &mut goes_on)?;
                 serde_json::to_value(Record::new("noise", run, &subject, complete, found))?
             }
             _ => {
@@ -193,12 +221,13 @@ impl<'a> Probing<'a> {
                     seed: config.seed,
                     ..CurvatureOptions::default()
                 };
-                let (mut found, complete) = curvature(&mut subject, &w, &options, &mut unwatched)?;
+                let (mut found, complete) = curvature(&mut subject, &w, &options, &mut goes_on)?;
                 // The state is copied for rules that divide by it, and only here.
                 let divides = is_preconditioned(&config.optimizer.name);
                 let state = at.driver.filter(|_| divides).map(Driver::save);
                 let here = AtPoint { optimizer: &config.optimizer, rate: at.lr, state: state.as_deref() };
-                found.edge = here.edge(&mut subject, &w, found.lambda_max, &options, &mut unwatched)?;
+                found.edge = here.edge(&mut subject, &w, found.lambda_max, &options, &mut goes_on)?;
+                let complete = complete && goes_on(0, 0);
                 serde_json::to_value(Record::new("curvature", run, &subject, complete, found))?
             }
         })
@@ -220,23 +249,22 @@ impl Observer for Probing<'_> {
         if self.name == "layers" && (start.step + 1).is_multiple_of(self.every) {
             self.before = Some(start.network.clone());
         }
-        if start.step == 0 {
-            let before = self.before.take();
-            self.look(&At { step: 0, lr: self.experiment.schedule.lr(0), network: start.network, driver: None });
-            self.before = before;
-            return;
-        }
-        // What a run that was killed wrote after its last checkpoint comes again.
+        // What a run that was killed wrote after its last checkpoint comes again, and before its first step all of it.
         let kept: String = self
             .course()
             .iter()
-            .filter(|line| line["step"].as_u64().is_some_and(|s| s <= start.step))
+            .filter(|line| start.step > 0 && line["step"].as_u64().is_some_and(|s| s <= start.step))
             .map(|line| format!("{line}\n"))
             .collect();
         if self.lines().exists()
             && let Err(error) = write_whole(&self.lines(), kept.as_bytes())
         {
             say(&format!("warning: probe {}: {error}", self.name));
+        }
+        if start.step == 0 {
+            let before = self.before.take();
+            self.look(&At { step: 0, lr: self.experiment.schedule.lr(0), network: start.network, driver: None });
+            self.before = before;
         }
     }
 

@@ -74,7 +74,9 @@ fn step(line: &Value) -> f64 {
 
 /// The numbers at a place of each line, against its step.
 fn of(lines: &[Value], path: &str) -> Points {
-    lines.iter().filter_map(|line| Some((step(line), line.pointer(path)?.as_f64()?))).collect()
+    // What was interrupted is of too few products or examples to stand beside the others.
+    let whole = lines.iter().filter(|line| line["complete"] != false);
+    whole.filter_map(|line| Some((step(line), line.pointer(path)?.as_f64()?))).collect()
 }
 
 /// One column of the layer table for each weight that has it.
