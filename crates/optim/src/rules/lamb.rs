@@ -1,6 +1,6 @@
 use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused::{self, Block, Kernel};
+use crate::fused::{self, Kernel};
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
@@ -386,7 +386,7 @@ impl Lamb {
             step.rate *= ratio;
             trust_ratio = Some(fused::scalar(ratio));
         }
-        fused::run(&step, [&g], [&mut w]);
+        fused::run_back(&step, [&g], [&mut w]);
         let (mean, square) = (fused::close(mean), fused::close(square));
         Ok((fused::close(w), LambState { mean, square, trust_ratio, time }))
     }
@@ -404,18 +404,13 @@ struct Update {
 
 impl Kernel<1, 3, 2> for Update {
     #[inline(always)]
-    fn block(&self, [w]: &[Block; 1], [g, mean, square]: &mut [Block; 3], [w2, u2]: &mut [Block; 2]) {
-        let mut shrunk = *w;
-        for i in 0..w.len() {
-            let (w, seen) = fused::decayed(w[i], g[i], self.decay);
-            shrunk[i] = w;
-            mean[i] = mean[i] * self.beta[0] + seen * self.entering[0];
-            square[i] = square[i] * self.beta[1] + seen * seen * self.entering[1];
-            let divisor = fused::root_plus_eps(square[i] / self.corrections[1], self.eps);
-            g[i] = mean[i] / self.corrections[0] / divisor + w * self.update_decay;
-        }
-        fused::add_squares(&shrunk, w2);
-        fused::add_squares(g, u2);
+    fn one(&self, [w]: [f32; 1], [g, mean, square]: [f32; 3]) -> ([f32; 3], [f32; 2]) {
+        let (w, g) = fused::decayed(w, g, self.decay);
+        let mean = mean * self.beta[0] + g * self.entering[0];
+        let square = square * self.beta[1] + g * g * self.entering[1];
+        let divisor = fused::root_plus_eps(square / self.corrections[1], self.eps);
+        let update = mean / self.corrections[0] / divisor + w * self.update_decay;
+        ([update, mean, square], [w * w, update * update])
     }
 }
 
@@ -427,9 +422,7 @@ struct Apply {
 
 impl Kernel<1, 1, 0> for Apply {
     #[inline(always)]
-    fn block(&self, [u]: &[Block; 1], [w]: &mut [Block; 1], _: &mut [Block; 0]) {
-        for (w, u) in w.iter_mut().zip(u) {
-            *w = *w * self.shrink - u * self.rate;
-        }
+    fn one(&self, [u]: [f32; 1], [w]: [f32; 1]) -> ([f32; 1], [f32; 0]) {
+        ([w * self.shrink - u * self.rate], [])
     }
 }
