@@ -3,19 +3,18 @@
 //! A rule's operations are done number by number in the order in which the composed rule does them, so elementwise rules give the same bits either way.
 //! Norms are summed over fixed chunks and added in order: the same bits for any number of threads.
 
-use std::sync::{LazyLock, Mutex};
+use std::marker::PhantomData;
+use std::sync::LazyLock;
 
 use crate::crew;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor, TensorData};
 
-/// Numbers that are worked on together: what a processor's vectors need, several times.
-const STRIP: usize = 128;
+/// Numbers that are worked on together: what a processor's vectors need, many times.
+const STRIP: usize = 256;
 /// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 13;
-/// Strips whose terms are added in f32.
-const FLUSH: usize = 32;
 
 /// What is done to each number: those of `I` arrays are read, those of `M` are changed; of the `S` terms the sums are formed.
 pub(crate) trait Kernel<const I: usize, const M: usize, const S: usize>: Sync {
@@ -92,27 +91,43 @@ where
     if n <= CHUNK {
         return chunk_best(kernel, read, changed);
     }
-    let mut rest = changed.map(|c| c.chunks_mut(CHUNK));
-    // Each is taken once; the locks are never waited for.
-    let parts: Vec<_> = (0..n.div_ceil(CHUNK))
-        .map(|i| {
-            let read = read.map(|r| &r[i * CHUNK..((i + 1) * CHUNK).min(n)]);
-            let changed = rest.each_mut().map(|r| r.next().expect("all are as long as the first"));
-            Mutex::new((Some((read, changed)), [0.0; S]))
-        })
-        .collect();
-    crew::each(parts.len(), falling, |i| {
-        let mut part = parts[i].lock().unwrap_or_else(|e| e.into_inner());
-        if let Some((read, changed)) = part.0.take() {
-            part.1 = chunk_best(kernel, read, changed);
+    let mut sums = vec![[0.0; S]; n.div_ceil(CHUNK)];
+    let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
+    crew::each(n.div_ceil(CHUNK), falling, |i| {
+        let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
+        let read = read.map(|r| &r[begin..end]);
+        // SAFETY: each i comes once, so that no two of these slices overlap.
+        unsafe {
+            let changed = changed.each_ref().map(|c| c.part(begin, end));
+            parts.part(i, i + 1)[0] = chunk_best(kernel, read, changed);
         }
     });
     let mut total = [0.0; S];
-    for part in parts {
-        let (_, sums) = part.into_inner().unwrap_or_else(|e| e.into_inner());
+    for sums in sums {
         total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
     }
     total
+}
+
+/// A slice whose parts several threads change.
+struct Shared<'a, T>(*mut [T], PhantomData<&'a mut [T]>);
+
+// SAFETY: as for `&mut [T]`; whoever calls `part` sees to it that its parts do not overlap.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    fn new(slice: &'a mut [T]) -> Self {
+        Shared(slice, PhantomData)
+    }
+
+    /// # Safety
+    /// No two parts that are in use overlap.
+    #[expect(clippy::mut_from_ref)]
+    unsafe fn part(&self, begin: usize, end: usize) -> &mut [T] {
+        assert!(begin <= end && end <= self.0.len());
+        // SAFETY: within the slice, which is borrowed for as long as this lives; alone by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.cast::<T>().add(begin), end - begin) }
+    }
 }
 
 /// One chunk, with the widest instructions that the processor has. All give the same bits: nothing is contracted or reordered.
@@ -157,33 +172,29 @@ where
         strip(kernel, &read, &mut changed, 0, n, &mut [[0.0; STRIP]; S]);
         return [0.0; S];
     }
-    // Each place of a strip has its own sums. A short sum in f32 loses nothing that counts and is fast; it is then added in f64.
-    let (mut total, mut sums) = ([[0.0_f64; STRIP]; S], [[0.0_f32; STRIP]; S]);
+    // Each place of a strip has its own sums: in f32, because short sums lose nothing that counts there, then in f64.
+    let mut sums = [[0.0_f32; STRIP]; S];
     let mut at = 0;
     while at < n {
         let end = (at + STRIP).min(n);
         strip(kernel, &read, &mut changed, at, end, &mut sums);
         at = end;
-        if at == n || at.is_multiple_of(FLUSH * STRIP) {
-            for k in 0..S {
-                for i in 0..STRIP {
-                    total[k][i] += f64::from(sums[k][i]);
-                    sums[k][i] = 0.0;
-                }
-            }
-        }
     }
     let mut result = [0.0; S];
     for k in 0..S {
         // By halves, which is done with vectors.
-        let mut width = STRIP / 2;
+        let mut total = [0.0_f64; STRIP / 2];
+        for i in 0..STRIP / 2 {
+            total[i] = f64::from(sums[k][i]) + f64::from(sums[k][i + STRIP / 2]);
+        }
+        let mut width = STRIP / 4;
         while width > 0 {
             for i in 0..width {
-                total[k][i] += total[k][i + width];
+                total[i] += total[i + width];
             }
             width /= 2;
         }
-        result[k] = total[k][0];
+        result[k] = total[0];
     }
     result
 }

@@ -372,7 +372,7 @@ impl Lamb {
             decay: (by(LambDecay::L2) as f32, shrink),
             beta: [o.beta1 as f32, o.beta2 as f32],
             entering: [if o.grad_averaging { (1.0 - o.beta1) as f32 } else { 1.0 }, (1.0 - o.beta2) as f32],
-            corrections: [corrections.0 as f32, corrections.1 as f32],
+            corrections: [(1.0 / corrections.0) as f32, (1.0 / corrections.1) as f32],
             eps: o.eps as f32,
             update_decay: by(LambDecay::Update) as f32,
         };
@@ -397,6 +397,7 @@ struct Update {
     decay: (f32, f32),
     beta: [f32; 2],
     entering: [f32; 2],
+    /// What m and v are multiplied by: a division takes longer than all the rest.
     corrections: [f32; 2],
     eps: f32,
     update_decay: f32,
@@ -408,8 +409,8 @@ impl Kernel<1, 3, 2> for Update {
         let (w, g) = fused::decayed(w, g, self.decay);
         let mean = mean * self.beta[0] + g * self.entering[0];
         let square = square * self.beta[1] + g * g * self.entering[1];
-        let divisor = fused::root_plus_eps(square / self.corrections[1], self.eps);
-        let update = mean / self.corrections[0] / divisor + w * self.update_decay;
+        let divisor = fused::root_plus_eps(square * self.corrections[1], self.eps);
+        let update = mean * self.corrections[0] / divisor + w * self.update_decay;
         ([update, mean, square], [w * w, update * update])
     }
 }
