@@ -87,8 +87,8 @@ fn other_trainings_beside_it_change_nothing() {
     assert!(model(dir, "d") != model(dir, "alone"));
 }
 
-/// More than the program promises ("same device, same threads"): the kernels of flex give the same bits with any number of threads, also for
-/// matrices that are large enough to be shared out.
+/// The kernels of flex give the same bits with any number of threads, also for matrices that are large enough to be shared out, with batch norm, and with
+/// the norms of LARS and LAMB.
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let folder = folder();
@@ -97,7 +97,10 @@ fn the_number_of_threads_changes_nothing() {
     let own = r#"dataset={name="own",format="idx",train_images="train-images",train_labels="train-labels"}"#;
     let wide = ["--set", own, "--model", "mlp", "--batch-size", "200", "--steps", "6"];
     let filters = ["--set", own, "--model", "simple-cnn", "--batch-size", "100", "--steps", "3"];
-    for (name, common) in [("mlp", &wide), ("cnn", &filters)] {
+    let norms = ["--set", own, "--model", "f1", "--optimizer", "lamb", "--batch-size", "200", "--steps", "4"];
+    let residual = ["--set", own, "--model", "resnet8", "--optimizer", "lars", "--batch-size", "60", "--steps", "2"];
+    let trainings: [(&str, &[&str]); 4] = [("mlp", &wide), ("cnn", &filters), ("f1 by lamb", &norms), ("resnet8 by lars", &residual)];
+    for (name, common) in trainings {
         let one = format!("{name}-1");
         train(dir, &one, common, &["--threads", "1"]);
         for threads in ["2", "3"] {

@@ -151,3 +151,24 @@ fn an_interruption_keeps_the_partial_result() {
         surface["loss"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(Value::is_number).collect();
     assert!(heights[0] && !heights[heights.len() - 1]);
 }
+
+/// The short trainings tell their cost beforehand, and a signal ends them with what they have.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_search_keeps_its_part() {
+    let folder = folder();
+    let dir = folder.path();
+    train(dir, "a", &["--steps", "4"]);
+    for (name, options, least) in [("lr-find", "--steps 1000000", 10), ("batch-find", "--seconds 2", 1)] {
+        let script = format!(r#""$LARGEBATCH" probe {name} a {options} & pid=$!; sleep 5; kill -INT $pid; wait $pid; exit $?"#);
+        // A background command of a shell without job control ignores the interrupt; the program asks for it again.
+        let found = ended(shell(dir, &script));
+        assert_eq!(found.code, Some(130), "{name}: {found:?}");
+        let (cost, end) = (found.stderr.find("about"), found.stderr.find("interrupted"));
+        assert!(cost.is_some() && cost < end, "{name}: {found:?}");
+        let result: Value = serde_json::from_slice(&fs::read(dir.join(format!("a/probe/{name}.json"))).unwrap()).unwrap();
+        assert_eq!(result["ended"], "interrupted");
+        assert!(result["points"].as_array().unwrap().len() >= least, "{name}: {result}");
+        assert!(dir.join(format!("a/probe/{name}.svg")).exists());
+    }
+}

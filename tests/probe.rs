@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use largebatch_tests::{bytes, command, ended, folder, json, ok};
+use largebatch_tests::{bytes, command, ended, folder, json, ok, write};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
@@ -102,6 +102,105 @@ fn probes_watch_a_training() {
     }
 }
 
+/// The lines that an instrument wrote in a training.
+fn lines(run: &Path, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(run.join(format!("probe/{name}.jsonl"))).expect("lines");
+    text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect()
+}
+
+/// An adaptive rule's state is looked at on the way: the edge of stability is that of the checkpoint of the same step, and no weight changes for it.
+#[test]
+fn an_adaptive_rule_is_watched() {
+    let dir = folder();
+    for (optimizer, bound) in [("adam", 38.0), ("adamw", 38.0), ("adagrad", 2.0)] {
+        let more = ["--optimizer", optimizer, "--set", "checkpoint.every_steps=10", "--set", "log.every_steps=10"];
+        let (plain, watched) = (format!("{optimizer}-plain"), format!("{optimizer}-watched"));
+        train(dir.path(), &plain, &more);
+        train(dir.path(), &watched, &[&more[..], &["--probe", "curvature:every=10,subset=100", "--probe", "layers:every=1"]].concat());
+        let model = |run: &str| bytes(dir.path().join(run).join("model.safetensors"));
+        assert_eq!(model(&plain), model(&watched), "{optimizer}");
+        let lines = lines(&dir.path().join(&watched), "curvature");
+        // Before the first step there is no state.
+        assert_eq!(lines[0]["result"]["edge"], Value::Null, "{optimizer}");
+        let edge = &lines[1]["result"]["edge"];
+        let checkpoint = format!("{watched}/checkpoints/step-10");
+        let after = json(dir.path(), &["probe", "curvature", &checkpoint, "--subset", "100", "--samples", "0", "--probes", "0"]);
+        for key in ["bound", "rate", "lambda_max", "product"] {
+            let (on_the_way, after) = (edge[key].as_f64().unwrap(), after["result"]["edge"][key].as_f64().unwrap());
+            assert!((on_the_way / after - 1.0).abs() < 1e-3, "{optimizer} {key}: {on_the_way}, {after}");
+        }
+        let number = |key: &str| edge[key].as_f64().unwrap();
+        assert!((number("bound") - bound).abs() < 1e-9 && edge["rate"] == lines[1]["lr"]);
+        assert!((number("product") / (number("rate") * number("lambda_max")) - 1.0).abs() < 1e-12);
+        // What it divides by is far from 1.
+        let (seen, plain) = (edge["lambda_max"].as_f64().unwrap(), lines[1]["result"]["lambda_max"].as_f64().unwrap());
+        assert!(seen > 2.0 * plain, "{optimizer}: {seen} {plain}");
+        let svg = fs::read_to_string(dir.path().join(&watched).join("probe/curvature-course.svg")).expect("a figure");
+        assert!(svg.contains("edge of stability"), "{optimizer}");
+    }
+}
+
+/// The trust ratios on the way are those that the trace of the same steps wrote.
+#[test]
+fn trust_ratios_are_watched() {
+    let dir = folder();
+    for optimizer in ["lars", "lamb", "sgd"] {
+        let more = ["--optimizer", optimizer, "--trace", "layers"];
+        let (plain, watched) = (format!("{optimizer}-plain"), format!("{optimizer}-watched"));
+        train(dir.path(), &plain, &["--optimizer", optimizer]);
+        train(dir.path(), &watched, &[&more[..], &["--probe", "layers:every=5"]].concat());
+        let run = dir.path().join(&watched);
+        assert_eq!(bytes(dir.path().join(&plain).join("model.safetensors")), bytes(run.join("model.safetensors")), "{optimizer}");
+        let trace = fs::read_to_string(run.join("layers.csv")).expect("a trace");
+        let mut found = 0;
+        for line in lines(&run, "layers").iter().skip(1) {
+            for row in line["result"]["rows"].as_array().unwrap() {
+                let start = format!("{},{},", line["step"], row["path"].as_str().unwrap());
+                let traced = trace.lines().find_map(|l| l.strip_prefix(&start)).expect("a traced layer");
+                let fields: Vec<Option<f64>> = traced.split(',').map(|f| f.parse().ok()).collect();
+                assert_eq!(row["trust_ratio"].as_f64(), fields[3], "{optimizer}: {start}");
+                let update = row["update"].as_f64().unwrap();
+                assert!((update / fields[2].unwrap() - 1.0).abs() < 1e-3, "{optimizer}: {start} {update}");
+                found += usize::from(fields[3].is_some());
+            }
+        }
+        assert_eq!(found > 0, optimizer != "sgd");
+        assert_eq!(run.join("probe/layers-trust-course.svg").exists(), optimizer != "sgd");
+        // The same from the trace.
+        ok(dir.path(), &["probe", "layers", &watched, "--subset", "50", "--out", &format!("{watched}-after")]);
+        assert_eq!(dir.path().join(format!("{watched}-after/layers-trust-course.svg")).exists(), optimizer != "sgd");
+    }
+}
+
+/// The noise scale from a run's own micro-batches: at no gradients, beside the exact one, and with no weight changed.
+#[test]
+fn pairs_are_watched() {
+    let dir = folder();
+    // The rate is far below what moves a weight.
+    let more = ["--set", "accumulate=5", "--lr", "1e-30", "--steps", "200"];
+    let arguments = |out: &'static str, probes: &[&'static str]| {
+        let shape =
+            ["train", "--dataset", "digits", "--model", "mlp", "--set", "model.widths=[8]", "--batch-size", "50", "-q", "--out", out];
+        [&shape[..], &more, probes].concat()
+    };
+    ok(dir.path(), &arguments("plain", &[]));
+    ok(dir.path(), &arguments("watched", &["--probe", "noise-pairs:every=100"]));
+    assert_eq!(bytes(dir.path().join("plain/model.safetensors")), bytes(dir.path().join("watched/model.safetensors")));
+    let exact = json(dir.path(), &["probe", "noise", "watched", "--subset", "all", "--replicates", "0", "--pairs", "0"]);
+    let exact = exact["result"]["b_simple_population"].as_f64().unwrap();
+    let lines = lines(&dir.path().join("watched"), "noise-pairs");
+    assert_eq!(lines.iter().map(|l| l["step"].as_u64().unwrap()).collect::<Vec<_>>(), [100, 200]);
+    for line in &lines {
+        assert_eq!((&line["gradient_evaluations"], &line["result"]["steps"]), (&0.into(), &100.into()));
+        // The batches of an epoch's end are smaller.
+        assert!((4500..=5000).contains(&line["examples"].as_u64().unwrap()), "{line}");
+        let (low, high) = (&line["result"]["interval"]["low"], &line["result"]["interval"]["high"]);
+        assert!(low.as_f64().unwrap() < exact && exact < high.as_f64().unwrap(), "{line}, exact {exact}");
+    }
+    let svg = fs::read_to_string(dir.path().join("watched/probe/noise-pairs-course.svg")).expect("a figure");
+    assert!(svg.starts_with("<svg") && !svg.contains("NaN"));
+}
+
 /// The weights of a run with one number replaced.
 fn with_weight(from: &Path, to: &Path, path: &str, value: f32) {
     let bytes = bytes(from);
@@ -149,6 +248,8 @@ fn bad_input_is_told() {
         ("nois:every=5", &["did you mean 'noise'"]),
         ("noise:every=0", &["every=0", "every=100"]),
         ("layers:often", &["often", "every=100"]),
+        ("noise-pairs:every=5", &["noise-pairs:every=5", "one piece", "accumulate=4"]),
+        ("noise-pairs:every=5,subset=9", &["own examples"]),
     ] {
         let found = ended(command(
             dir.path(),
@@ -158,4 +259,59 @@ fn bad_input_is_told() {
         assert!(words.iter().all(|word| found.stderr.contains(word)), "{probe}: {}", found.stderr);
         assert!(!dir.path().join("new").exists(), "{probe} is told before a folder is made");
     }
+}
+
+/// Instruments of a study change no trial; their findings lie with the kept runs and stand in the report. What a killed worker left is made anew.
+#[test]
+fn a_study_keeps_its_runs_for_instruments() {
+    const STUDY: &str = "set = { dataset = 'digits', model = { name = 'mlp', widths = [8] }, optimizer = 'sgd', lr = 0.1 }\n\
+                         axes.batch_size = [32, 256]\nbudget.epochs = 2\nconfirm.seeds = 2\n";
+    let dir = folder();
+    let probes = "confirm.probe = ['noise:every=20,subset=50', 'sharpness --subset 100 --iterations 2', 'line --points 3']";
+    write(dir.path(), "plain.toml", format!("name = 's'\n{STUDY}"));
+    write(dir.path(), "probed.toml", format!("name = 's'\n{STUDY}{probes}"));
+    for name in ["plain", "probed"] {
+        ok(dir.path(), &["study", "run", &format!("{name}.toml"), "--out", name, "--jobs", "2", "-q"]);
+    }
+    let trials = |name: &str| -> Vec<Value> {
+        let text = fs::read_to_string(dir.path().join(name).join("trials.jsonl")).expect("trials");
+        text.lines()
+            .map(|line| {
+                let mut trial: Value = serde_json::from_str(line).expect("JSON");
+                trial.as_object_mut().expect("an object").remove("provenance");
+                trial
+            })
+            .collect()
+    };
+    assert_eq!(trials("plain"), trials("probed"));
+    assert!(!dir.path().join("plain/runs").exists());
+    let runs: Vec<_> = fs::read_dir(dir.path().join("probed/runs")).expect("runs").map(|e| e.expect("an entry").path()).collect();
+    assert_eq!(runs.len(), 4);
+    for run in &runs {
+        let has = |name: &str| run.join("probe").join(name).exists();
+        assert!(has("noise.jsonl") && has("sharpness.json") && run.join("model.safetensors").exists(), "{run:?}");
+        assert_eq!(has("line.json"), run.to_string_lossy().contains("batch-size-256"), "{run:?}");
+    }
+    let page = fs::read_to_string(dir.path().join("probed/report/index.html")).expect("a report");
+    for heading in ["Sharpness", "From the small batch to the large", "Gradient noise"] {
+        assert!(page.contains(&format!("{heading}</h2>")), "{heading}");
+    }
+
+    // A run that was begun and not ended: its trial runs again, in the same folder, to the same findings.
+    let before = bytes(runs[0].join("probe/sharpness.json"));
+    let id = runs[0].to_string_lossy().rsplit('-').next().expect("an identity").to_owned();
+    let journal = dir.path().join("probed/trials.jsonl");
+    let rest: String =
+        fs::read_to_string(&journal).expect("trials").lines().filter(|l| !l.contains(&id)).map(|l| format!("{l}\n")).collect();
+    fs::write(&journal, rest).expect("written");
+    fs::remove_file(runs[0].join("model.safetensors")).expect("removed");
+    ok(dir.path(), &["study", "run", "probed.toml", "--out", "probed", "-q"]);
+    assert_eq!(trials("plain"), trials("probed"));
+    assert_eq!(before, bytes(runs[0].join("probe/sharpness.json")));
+
+    write(dir.path(), "wrong.toml", format!("name = 's'\n{STUDY}confirm.probe = ['sharpness --subst 3']"));
+    let wrong = ended(command(dir.path(), &["study", "run", "wrong.toml", "--out", "wrong"]));
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("confirm.probe") && wrong.stderr.contains("--subst"), "{}", wrong.stderr);
+    assert!(!dir.path().join("wrong").exists());
 }

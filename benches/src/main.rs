@@ -4,7 +4,9 @@
 //! prints the median of the seconds that one unit took. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on random images),
 //! `optimizer NAME` (a step over 25 million parameters in 53 tensors, gradients given), `logistic BATCH` (a training step of `largebatch train` on the
 //! breast-cancer data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, by all threads) and `product` (a matrix product of 2,048³ multiplications).
+//! `largebatch-benches 1 chart FILE.json FILE.svg` draws what `benches/scaling` measured.
 
+mod chart;
 mod work;
 
 use std::io::{BufRead, Write};
@@ -19,6 +21,9 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [threads, what, options @ ..] = &args[..] else { bail!("usage: largebatch-benches THREADS WORK [OPTION …]") };
     largebatch::train::set_threads(threads.parse().context("THREADS")?);
+    if let ("chart", [from, to]) = (what.as_str(), options) {
+        return chart::write(from.as_ref(), to.as_ref());
+    }
     let option = || options.first().with_context(|| format!("{what} needs an option"));
     let mut unit: Box<dyn FnMut() -> f64> = match what.as_str() {
         "step" => work::step(option()?, options.get(1).context("step needs MODEL and BATCH")?.parse().context("BATCH")?)?,

@@ -1,5 +1,6 @@
 //! The matrix product in register tiles.
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
@@ -9,8 +10,10 @@ use crate::level::{Level, Vector, leveled};
 
 /// Terms of a sum that run over one panel: 256 × 32 numbers are 32 KiB.
 const DEPTH: usize = 256;
-/// Rows and columns of C that a task takes at most.
-const BLOCK: [usize; 2] = [128, 256];
+/// Rows and columns of C that a task takes at most: what is packed of A stays in the second cache, and serves for so many columns; and B for so many rows.
+const BLOCK: [usize; 2] = [512, 512];
+/// So few rows, or terms of a sum, that packing would not pay.
+const FEW: usize = 4;
 
 /// A matrix in memory: number (i, j) at i `strides[0]` + j `strides[1]`; one of the strides is 1.
 #[derive(Clone, Copy)]
@@ -40,27 +43,39 @@ pub(crate) type Sizes = [usize; 3];
 pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
     let [rows, columns, depth] = sizes;
     assert!(a.values.len() >= rows * depth && b.values.len() >= depth * columns && bias.is_none_or(|bias| bias.len() == columns));
+    let few = match b.strides {
+        [_, 1] => rows.min(depth) <= FEW,
+        _ => rows <= FEW && a.strides[1] == 1,
+    };
     let mut block = BLOCK;
-    let enough = if rows * columns * depth < 1 << 18 { 1 } else { 3 * rayon::current_num_threads() };
+    let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
+    let enough = if rows * columns * depth < worth_sharing { 1 } else { 3 * rayon::current_num_threads() };
     let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
-    while tasks(block) < enough && block[1] > 64 {
-        block[1] /= 2;
-    }
-    while tasks(block) < enough && block[0] > 32 {
-        block[0] /= 2;
+    while tasks(block) < enough && block != [32, 64] {
+        // The longer side, in tiles' lengths, is the one whose packing costs less.
+        let side = usize::from(block[0] == 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)));
+        block[side] /= 2;
     }
     let across = columns.div_ceil(block[1]);
     // SAFETY: the tasks' blocks cover C, each writes its own.
     unsafe {
         written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
             let c = Target(c.as_mut_ptr().cast());
-            (0..tasks(block)).into_par_iter().for_each_init(Vec::new, |buffer, task| {
+            (0..tasks(block)).into_par_iter().for_each(|task| {
                 let (i, j) = (task / across * block[0], task % across * block[1]);
                 let part = Part { start: [i, j], size: [block[0].min(rows - i), block[1].min(columns - j)] };
-                one_block(level, sizes, a, b, bias, relu, part, buffer, c);
+                match few {
+                    true => few_rows(level, sizes, a, b, bias, relu, part, c),
+                    false => BUFFER.with_borrow_mut(|buffer| one_block(level, sizes, a, b, bias, relu, part, buffer, c)),
+                }
             });
         })
     }
+}
+
+thread_local! {
+    /// What a thread has packed.
+    static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// C in memory.
@@ -104,9 +119,9 @@ fn one_block_body<V: Vector, const ROWS: usize>(
             None => row(i).fill(0.0),
         }
     }
-    let (blocks, panels) = (height.div_ceil(ROWS), width.div_ceil(wide));
-    buffer.resize((blocks * ROWS + panels * wide) * DEPTH, 0.0);
-    let (packed_a, packed_b) = buffer.split_at_mut(blocks * ROWS * DEPTH);
+    let blocks = height.div_ceil(ROWS);
+    buffer.resize((blocks * ROWS + wide) * DEPTH, 0.0);
+    let (packed_a, packed) = buffer.split_at_mut(blocks * ROWS * DEPTH);
     let mut edge = [0.0f32; 256];
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
@@ -115,14 +130,20 @@ fn one_block_body<V: Vector, const ROWS: usize>(
             let from = &a.values[(i0 + i) * a.strides[0] + first * a.strides[1]..];
             lanes::<V>(from, a.strides, ROWS.min(height - i), deep, ROWS, packed);
         }
-        for (panel, packed) in packed_b.chunks_exact_mut(wide * DEPTH).enumerate() {
-            let j = panel * wide;
+        for j in (0..width).step_by(wide) {
             let from = &b.values[first * b.strides[0] + (j0 + j) * b.strides[1]..];
-            lanes::<V>(from, [b.strides[1], b.strides[0]], wide.min(width - j), deep, wide, packed);
             let count = wide.min(width - j);
+            lanes::<V>(from, [b.strides[1], b.strides[0]], count, deep, wide, packed);
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
+                if high == ROWS && count == wide {
+                    // SAFETY: the tile lies inside the task's block, whose rows are `columns` apart; what is read was packed above.
+                    unsafe {
+                        tile_at::<V, ROWS, 2>(deep, weights.as_ptr(), packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                    };
+                    continue;
+                }
                 let edge = &mut edge[..ROWS * wide];
                 for r in 0..high {
                     edge[r * wide..][..count].copy_from_slice(&row(i + r)[j..j + count]);
@@ -140,9 +161,117 @@ fn one_block_body<V: Vector, const ROWS: usize>(
         }
     }
     if relu {
-        // NaN goes through.
-        (0..height).for_each(|i| row(i).iter_mut().for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v }));
+        (0..height).for_each(|i| rectify(row(i)));
     }
+}
+
+/// NaN goes through.
+#[inline(always)]
+fn rectify(row: &mut [f32]) {
+    row.iter_mut().for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v });
+}
+
+leveled! {
+    few_rows = few_rows_body(sizes: Sizes, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, relu: bool, part: Part, c: Target)
+}
+
+/// As [`one_block`], from A and B where they lie.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "a product has so many parts")]
+fn few_rows_body<V: Vector, const ROWS: usize>(
+    [_, columns, depth]: Sizes,
+    a: Matrix,
+    b: Matrix,
+    bias: Option<&[f32]>,
+    relu: bool,
+    part: Part,
+    c: Target,
+) {
+    let ([i0, j0], [height, width]) = (part.start, part.size);
+    for i in i0..i0 + height {
+        // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
+        let row = unsafe { std::slice::from_raw_parts_mut(c.0.add(i * columns + j0), width) };
+        match bias {
+            Some(bias) => row.copy_from_slice(&bias[j0..j0 + width]),
+            None => row.fill(0.0),
+        }
+        if b.strides[1] == 1 {
+            let term = |k: usize| a.values[i * a.strides[0] + k * a.strides[1]];
+            let (mut at, from) = (0, &b.values[j0..]);
+            while at + 8 * V::N <= width {
+                add_rows::<V, 8>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
+                at += 8 * V::N;
+            }
+            while at + V::N <= width {
+                add_rows::<V, 1>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
+                at += V::N;
+            }
+            if at < width {
+                add_edge::<V>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
+            }
+        } else {
+            let x = &a.values[i * a.strides[0]..][..depth];
+            for (j, sum) in row.iter_mut().enumerate() {
+                *sum += dot::<V>(x, &b.values[(j0 + j) * b.strides[1]..][..depth]);
+            }
+        }
+        if relu {
+            rectify(row);
+        }
+    }
+}
+
+/// sums += Σ_k term(k) × the k-th row of B, for the first `WIDE` vectors.
+#[inline(always)]
+fn add_rows<V: Vector, const WIDE: usize>(depth: usize, term: impl Fn(usize) -> f32, b: &[f32], stride: usize, sums: &mut [f32]) {
+    assert!(depth > 0 && (depth - 1) * stride + WIDE * V::N <= b.len() && WIDE * V::N <= sums.len());
+    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
+    unsafe {
+        let mut acc: [V; WIDE] = std::array::from_fn(|j| V::load(sums.as_ptr().add(j * V::N)));
+        for k in 0..depth {
+            let weight = V::splat(term(k));
+            for (j, acc) in acc.iter_mut().enumerate() {
+                *acc = acc.add_product(weight, V::load(b.as_ptr().add(k * stride + j * V::N)));
+            }
+        }
+        for (j, acc) in acc.into_iter().enumerate() {
+            acc.store(sums.as_mut_ptr().add(j * V::N));
+        }
+    }
+}
+
+/// The same for sums that do not fill a vector.
+#[inline(always)]
+fn add_edge<V: Vector>(depth: usize, term: impl Fn(usize) -> f32, b: &[f32], stride: usize, sums: &mut [f32]) {
+    let (mut acc, mut from) = ([0.0f32; 16], [0.0f32; 16]);
+    acc[..sums.len()].copy_from_slice(sums);
+    for k in 0..depth {
+        from[..sums.len()].copy_from_slice(&b[k * stride..][..sums.len()]);
+        // SAFETY: no vector is longer than 16 numbers; the caller is compiled for V's level.
+        unsafe { V::load(acc.as_ptr()).add_product(V::splat(term(k)), V::load(from.as_ptr())).store(acc.as_mut_ptr()) };
+    }
+    sums.copy_from_slice(&acc[..sums.len()]);
+}
+
+/// Σ x y, in four vectors of sums, then the rest.
+#[inline(always)]
+fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
+    assert_eq!(x.len(), y.len());
+    let (whole, mut lanes) = (x.len() - x.len() % (4 * V::N), [0.0f32; 64]);
+    // SAFETY: within `whole` numbers of both; four vectors are at most 64 numbers; the caller is compiled for V's level.
+    unsafe {
+        let mut acc: [V; 4] = std::array::from_fn(|_| V::splat(0.0));
+        for k in (0..whole).step_by(4 * V::N) {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                *acc = acc.add_product(V::load(x.as_ptr().add(k + i * V::N)), V::load(y.as_ptr().add(k + i * V::N)));
+            }
+        }
+        for (i, acc) in acc.into_iter().enumerate() {
+            acc.store(lanes.as_mut_ptr().add(i * V::N));
+        }
+    }
+    let rest: f32 = x[whole..].iter().zip(&y[whole..]).map(|(x, y)| x * y).sum();
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
@@ -181,10 +310,25 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
 /// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]` of which the first `WIDE` count; rows of sums are `stride` apart.
 #[inline(always)]
 pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32], stride: usize) {
-    let (depth, columns) = (weights.len() / ROWS, 2 * V::N);
-    assert!(depth * columns <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
-    let (weights, panel, sums) = (weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr());
+    let depth = weights.len() / ROWS;
+    assert!(depth * 2 * V::N <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
     // SAFETY: the lengths are checked above; the caller is compiled for V's level.
+    unsafe { tile_at::<V, ROWS, WIDE>(depth, weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr(), stride) }
+}
+
+/// See [`tile`].
+///
+/// # Safety
+/// The pointers must be valid for as many numbers as the sizes say, and the caller compiled for V's level.
+#[inline(always)]
+unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize>(
+    depth: usize,
+    weights: *const f32,
+    panel: *const f32,
+    sums: *mut f32,
+    stride: usize,
+) {
+    let columns = 2 * V::N;
     unsafe {
         let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N))));
         for k in 0..depth {

@@ -113,20 +113,28 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn every_level_multiplies_matrices() {
-    for [m, n, k] in [[1, 1, 1], [9, 33, 17], [13, 40, 300], [130, 70, 24]] {
+    // One row, few rows, few terms, one tile, several blocks.
+    for [m, n, k] in [[1, 1, 1], [1, 300, 70], [5, 131, 300], [9, 33, 17], [13, 40, 300], [130, 70, 24], [600, 530, 5], [570, 600, 31]] {
         let (a, b, bias) = (value(m * k, 1), value(k * n, 2), value(n, 3));
         let term = |i: usize, j: usize, l: usize| f64::from(a[i * k + l]) * f64::from(b[l * n + j]);
         let transposed =
             |v: &[f32], rows: usize, columns: usize| (0..rows * columns).map(|i| v[i % rows * columns + i / rows]).collect::<Vec<_>>();
         let (a_turned, b_turned) = (transposed(&a, m, k), transposed(&b, k, n));
         for level in levels() {
-            let (rows, columns) = (Matrix::rows(&a, k), Matrix::rows(&b, n));
-            let c = product(level, [m, n, k], rows, columns, Some(&bias), false);
-            let (rows, columns) = (Matrix::rows(&a_turned, m).turned(), Matrix::rows(&b_turned, k).turned());
-            assert_eq!(c, product(level, [m, n, k], rows, columns, Some(&bias), false), "{level:?}");
-            for (i, value) in c.iter().enumerate() {
-                let expected = f64::from(bias[i % n]) + (0..k).map(|l| term(i / n, i % n, l)).sum::<f64>();
-                assert!((f64::from(*value) - expected).abs() < 1e-4 * (k as f64).sqrt(), "{level:?} {m} {n} {k}: {value}, not {expected}");
+            let ways_a = [Matrix::rows(&a, k), Matrix::rows(&a_turned, m).turned()];
+            let ways_b = [Matrix::rows(&b, n), Matrix::rows(&b_turned, k).turned()];
+            for (rows, columns) in ways_a.iter().flat_map(|rows| ways_b.map(|columns| (*rows, columns))) {
+                let with = |threads: usize| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    pool.install(|| product(level, [m, n, k], rows, columns, Some(&bias), false))
+                };
+                let c = with(1);
+                assert_eq!(c, with(3), "{level:?} {m} {n} {k}");
+                for (i, value) in c.iter().enumerate() {
+                    let expected = f64::from(bias[i % n]) + (0..k).map(|l| term(i / n, i % n, l)).sum::<f64>();
+                    let error = (f64::from(*value) - expected).abs();
+                    assert!(error < 1e-4 * (k as f64).sqrt(), "{level:?} {m} {n} {k}: {value}, not {expected}");
+                }
             }
         }
     }

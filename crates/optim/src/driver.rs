@@ -93,6 +93,13 @@ impl Driver {
         (module, trace)
     }
 
+    /// The trust ratio of each parameter at the last step, by path: of rules that have one, without the parameters that are left out of it. Reads them,
+    /// so it waits for the device.
+    pub fn trust_ratios(&self) -> BTreeMap<String, f64> {
+        let ratio = |slot: &Slot| slot.rule.dyn_trust_ratio(slot.state.as_ref()?).map(read);
+        self.slots.iter().filter_map(|(path, slot)| Some((path.clone(), ratio(slot)?))).collect()
+    }
+
     /// The module at the weights where the rule wants its next gradient, such as w − βv for Nesterov's look-ahead; keep the original for
     /// [`Driver::step`]. `None` if the rule wants it at the present weights, or before the first step (where both are the same).
     ///

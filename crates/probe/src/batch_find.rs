@@ -1,14 +1,12 @@
 //! How fast the machine is at each batch size, and what fits.
 
-use std::time::Instant;
-
-use largebatch_optim::Driver;
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
-use largebatch_train::{Experiment, StepKeys, TrainError};
+use largebatch_train::Experiment;
 use serde::{Deserialize, Serialize};
 
 use crate::memory;
+use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
 /// The settings of a search for the batch size.
@@ -88,24 +86,13 @@ pub struct BatchFind {
 }
 
 impl BatchSearch {
-    /// Times training steps (data, gradient, update) at batch sizes that double, on the experiment's own data, model, optimizer and device.
-    ///
-    /// Each size does one step to warm up, then is timed. The weights are thrown away. `watch` is asked before each size. Before a size
-    /// is tried, its peak memory is foretold from the growth of the last doubling; where that is more than nine tenths of what is free, the search ends.
-    ///
-    /// Caveats: times are of this machine as loaded now; speed levels off where its cores are busy, whatever that does to learning: the noise scale B_simple
-    /// (`noise`) bounds the useful batch from the other side. On a GPU the memory is not read, and a batch that does not fit ends in the driver's error.
-    ///
-    /// Cost: about `seconds` or four steps for each size, whichever is longer.
-    ///
-    /// # Errors
-    /// Settings out of range, and those of training.
-    pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<BatchFind, ProbeError> {
+    /// The sizes to be tried, each twice the one before and the largest at the end.
+    fn sizes(&self, experiment: &Experiment) -> Result<Vec<usize>, ProbeError> {
         let (examples, config) = (experiment.split.train.len(), &experiment.config);
         let largest = self.largest.unwrap_or(examples);
-        let mut network = experiment.initial_model()?.network;
         // Batch norm has no variance of one example.
-        let least = if network.has_batch_norm() { 2 * config.accumulate * config.workers } else { 1 };
+        let has_batch_norm = experiment.initial_model()?.network.has_batch_norm();
+        let least = if has_batch_norm { 2 * config.accumulate * config.workers } else { 1 };
         if self.smallest < least || self.smallest > examples {
             return Err(ProbeError::value(
                 "smallest",
@@ -123,16 +110,40 @@ impl BatchSearch {
         if !(self.knee > 0.0 && self.knee <= 1.0) {
             return Err(ProbeError::value("knee", self.knee, "a share in (0, 1]"));
         }
+        Ok(std::iter::successors(Some(self.smallest), |size| (*size < largest).then_some((size * 2).min(largest))).collect())
+    }
+
+    /// An estimate of the seconds that [`BatchSearch::run`] takes to its end, from three small steps.
+    ///
+    /// # Errors
+    /// Those of [`BatchSearch::run`].
+    pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
+        let sizes = self.sizes(experiment)?;
+        let largest = sizes.last().copied().unwrap_or(self.smallest);
+        let example = Rehearsal::new(experiment)?.example_seconds(largest)?;
+        let step = |size: &usize| *size as f64 * example;
+        Ok(sizes.iter().map(|size| step(size) + self.seconds.max(3.0 * step(size))).sum())
+    }
+
+    /// Times training steps (data, gradient, update) at batch sizes that double, on the experiment's own data, model, optimizer and device.
+    ///
+    /// Each size does one step to warm up, then is timed. The weights are thrown away. `watch` is asked before each step, and hears of sizes; a size that
+    /// it breaks off is left out. Before a size is tried, its peak memory is foretold from the growth of the last doubling; where that is more than nine
+    /// tenths of what is free, the search ends.
+    ///
+    /// Caveats: times are of this machine as loaded now; speed levels off where its cores are busy, whatever that does to learning: the noise scale B_simple
+    /// (`noise`) bounds the useful batch from the other side. On a GPU the memory is not read, and a batch that does not fit ends in the driver's error.
+    ///
+    /// Cost: about `seconds` or four steps for each size, whichever is longer.
+    ///
+    /// # Errors
+    /// Settings out of range, and those of training.
+    pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<BatchFind, ProbeError> {
+        let (sizes, config) = (self.sizes(experiment)?, &experiment.config);
         let cpu = ["flex", "ndarray"].contains(&config.device.as_str());
-        let mut driver = Driver::new(&*experiment.optimizer, &network).map_err(TrainError::from)?;
+        let mut rehearsal = Rehearsal::new(experiment)?;
         let (mut points, mut ended) = (Vec::<BatchPoint>::new(), BatchEnd::Largest);
-        let sizes = std::iter::successors(Some(self.smallest), |size| (*size < largest).then_some((size * 2).min(largest)));
-        let count = sizes.clone().count();
-        for (done, batch_size) in sizes.enumerate() {
-            if !watch(done as u64, count as u64) {
-                ended = BatchEnd::Interrupted;
-                break;
-            }
+        'sizes: for (done, &batch_size) in sizes.iter().enumerate() {
             if let [.., before, last] = points.as_slice()
                 && let (Some(before), Some(last), Some(free)) = (before.memory, last.memory, memory::free())
             {
@@ -142,24 +153,14 @@ impl BatchSearch {
                     break;
                 }
             }
-            let mut order = experiment.order()?;
             let reset = cpu && memory::reset_peak();
             let mut times = Vec::new();
             while times.len() < 4 || times[1..].iter().sum::<f64>() < self.seconds {
-                let started = Instant::now();
-                let (epoch, mut indices) = order.next(batch_size);
-                // The last batch of an epoch is filled up, so that all steps are alike.
-                while indices.len() < batch_size {
-                    indices.extend(order.next(batch_size - indices.len()).1);
+                if !watch(done as u64, sizes.len() as u64) {
+                    ended = BatchEnd::Interrupted;
+                    break 'sizes;
                 }
-                let number = times.len() as u64;
-                let keys = StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(number) };
-                let gradient = experiment.gradient(&network, &indices, keys)?;
-                // A rate of 0: the time is that of training, and nothing can diverge.
-                network = driver.step(0.0, network, gradient.gradients).absorb(gradient.statistics);
-                // Reading the loss waits for the device.
-                gradient.loss.into_iter().for_each(|loss| drop(loss.into_data()));
-                times.push(started.elapsed().as_secs_f64());
+                times.push(rehearsal.step(batch_size)?);
             }
             let mut timed = times.split_off(1);
             timed.sort_by(f64::total_cmp);
@@ -181,7 +182,7 @@ impl BatchSearch {
             largest: points.last().map(|p| p.batch_size),
             points,
             ended,
-            examples,
+            examples: experiment.split.train.len(),
             noise_scale: None,
         })
     }

@@ -41,6 +41,14 @@ pub enum ProbeError {
         /// What came out.
         value: f64,
     },
+    /// An optimizer's state that does not fit the run.
+    #[error("the optimizer's state: {name} {why}; take a checkpoint of this run")]
+    State {
+        /// The entry.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A vector of the wrong length.
     #[error("a vector of {found} numbers was given for {expected} parameters")]
     Length {
@@ -63,7 +71,7 @@ impl ProbeError {
         match self {
             ProbeError::Train(error) => error.is_usage(),
             ProbeError::Value { .. } | ProbeError::Length { .. } | ProbeError::Precision { .. } => true,
-            ProbeError::Weights { .. } | ProbeError::NotFinite { .. } => false,
+            ProbeError::Weights { .. } | ProbeError::NotFinite { .. } | ProbeError::State { .. } => false,
         }
     }
 

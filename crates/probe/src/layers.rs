@@ -7,7 +7,7 @@ use largebatch_optim::Driver;
 use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::{Experiment, TrainError};
 
-use crate::subject::{flatten, gradients_of};
+use crate::flat::{flatten, gradients_of};
 use crate::vector::norm;
 use crate::{Layer, ProbeError};
 

@@ -22,6 +22,7 @@
 pub mod batch_find;
 pub mod curvature;
 mod error;
+mod flat;
 pub mod landscape;
 pub mod layers;
 pub mod lbfgsb;
@@ -36,13 +37,19 @@ pub mod plane;
 mod quasi_newton;
 pub mod rates;
 mod record;
+mod rehearsal;
+mod run;
 pub mod sharpness;
 mod subject;
+mod subset;
 mod subspace;
 pub mod surface;
 pub mod vector;
 
 pub use error::ProbeError;
+pub use flat::Layer;
 pub use objective::{Examples, Objective, Watch, unwatched};
 pub use record::{Record, SCHEMA};
-pub use subject::{Layer, Run, Subject, Subset};
+pub use run::Run;
+pub use subject::Subject;
+pub use subset::Subset;

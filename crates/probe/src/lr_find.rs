@@ -9,6 +9,7 @@ use largebatch_train::{Experiment, StepKeys};
 use serde::{Deserialize, Serialize};
 
 use crate::rates::{smoothed, steepest, valley};
+use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
 /// The settings of a range test.
@@ -104,6 +105,16 @@ impl RangeTest {
             return Err(ProbeError::value("divergence", self.divergence, "must be above 1: it multiplies the least smoothed loss"));
         }
         Ok(())
+    }
+
+    /// An estimate of the seconds that [`RangeTest::run`] takes to its end, from three small steps.
+    ///
+    /// # Errors
+    /// Those of [`RangeTest::run`].
+    pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
+        self.check()?;
+        let batch = experiment.config.batch_size.unwrap_or(1);
+        Ok(Rehearsal::new(experiment)?.example_seconds(batch)? * (batch * self.steps) as f64)
     }
 
     /// Trains from the initial weights with the rate η_t = lowest · (highest/lowest)^(t/(steps − 1)), t = 0, 1, … (Smith 2017, arXiv 1506.01186; exponential growth

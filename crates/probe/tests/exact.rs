@@ -194,11 +194,12 @@ fn preconditioned_hessian() {
     let mut explicit = logistic.hessian(&w);
     for i in 0..12 {
         for j in 0..12 {
-            explicit[i][j] /= (p[i] * p[j]).sqrt();
+            // With l2 decay, the whole divided.
+            explicit[i][j] = (explicit[i][j] + if i == j { 0.3 } else { 0.0 }) / (p[i] * p[j]).sqrt();
         }
     }
     let (values, _) = jacobi(explicit);
-    let mut hessian = Hessian::preconditioned(&mut logistic, &w, &p).unwrap();
+    let mut hessian = Hessian::preconditioned(&mut logistic, &w, &p).unwrap().with_decay(0.3);
     let found = largest(&mut hessian, 3, gaussian(12, Key::new(1)), 1e-8, 12, &mut unwatched).unwrap();
     for i in 0..3 {
         close("eigenvalue", found.values[i], values[i], 1e-6);
@@ -348,7 +349,7 @@ fn intervals_from_pairs_cover_the_truth() {
                 square += dot(&g, &g) / 8.0;
                 mean.iter_mut().zip(&g).for_each(|(m, g)| *m += g / 8.0);
             }
-            pairs.push(4, square, 32, dot(&mean, &mean));
+            pairs.push(4.0, square, 32.0, dot(&mean, &mean));
         }
         let found = pairs.noise().unwrap();
         held += usize::from(found.interval.unwrap().contains(truth));

@@ -1,4 +1,6 @@
-/// What a report says beside the results: how they were made, and panels of others. All of it may be empty.
+use crate::findings::Findings;
+
+/// What a report says beside the results: how they were made, and what instruments found. All of it may be empty.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Context {
     /// The exact command that repeats the study, such as `largebatch study run gap --out gap`.
@@ -7,21 +9,8 @@ pub struct Context {
     pub about: String,
     /// More of the environment, by name: what the trials' provenance does not tell (the commit, the features of the build).
     pub environment: Vec<(String, String)>,
-    /// Panels after the figures, such as diagnostics.
-    pub panels: Vec<Panel>,
-    /// Comparisons with published figures, after those that the crate makes by itself (see [`published`](crate::published)).
-    pub papers: Vec<PaperTable>,
-}
-
-/// An extra panel of a report: a heading, and HTML or SVG that is put in as it is.
-///
-/// The HTML may use the report's classes: `class="figures"` around several `<figure>`s, `class="note"` for small print.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Panel {
-    /// The heading, as text.
-    pub title: String,
-    /// The body, as HTML or SVG. It must not load anything from a network.
-    pub html: String,
+    /// What instruments found in the study's runs.
+    pub findings: Findings,
 }
 
 /// Our figures beside a paper's.

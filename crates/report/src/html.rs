@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
-use crate::figures::{Section, sections};
+use crate::figures::{Section, Table, sections};
+use crate::instruments::Looks;
 use crate::number::{duration, whole};
 use crate::summary::{sentences, summary_rows};
 use crate::svg::escape;
-use crate::{published, theme, time, trials};
+use crate::{instruments, published, theme, time, trials};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -30,11 +31,10 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     for (i, s) in sections(a).iter().enumerate() {
         part(&format!("figures-{i}"), s.title, figures(s));
     }
-    let papers: Vec<PaperTable> = published(a.results).into_iter().chain(context.papers.iter().cloned()).collect();
-    part("paper", "Beside the paper", papers.iter().map(paper).collect());
-    for (i, panel) in context.panels.iter().enumerate() {
-        part(&format!("panel-{i}"), &panel.title, panel.html.clone());
+    for (i, s) in instruments::sections(a, &context.findings).iter().enumerate() {
+        part(&format!("instruments-{i}"), s.title, figures(s));
     }
+    part("paper", "Beside the paper", published::tables(a, &Looks::new(a, &context.findings)).iter().map(paper).collect());
     part("trials", "Trials", trials::trials(a));
     part("repeat", "Repeat it", repeat(a, context));
     let nav: String = nav.iter().map(|(id, title)| format!("<a href=\"#{id}\">{}</a>", escape(title))).collect();
@@ -184,7 +184,22 @@ fn figures(s: &Section) -> String {
         .iter()
         .map(|f| format!("<figure id=\"{}\">{}<figcaption>{}</figcaption></figure>", escape(&f.name), f.inline(), escape(&f.caption)))
         .collect();
-    format!("{text}<div class=\"figures\">{figures}</div>")
+    let tables: String = s.tables.iter().map(table).collect();
+    let figures = if figures.is_empty() { figures } else { format!("<div class=\"figures\">{figures}</div>") };
+    format!("{text}{tables}{figures}")
+}
+
+fn table(t: &Table) -> String {
+    let head = |(i, h): (usize, &String)| format!("<th{}>{}</th>", if i == 0 { "" } else { " class=\"n\"" }, escape(h));
+    let cell = |(i, c): (usize, &String)| {
+        if i == 0 { format!("<th scope=\"row\">{}</th>", escape(c)) } else { format!("<td>{}</td>", interval(c)) }
+    };
+    let rows: String = t.rows.iter().map(|r| format!("<tr>{}</tr>", r.iter().enumerate().map(cell).collect::<String>())).collect();
+    format!(
+        "<div class=\"scroll\"><table class=\"summary\"><thead><tr>{}</tr></thead><tbody>{rows}</tbody></table></div><p class=\"note\">{}</p>",
+        t.heads.iter().enumerate().map(head).collect::<String>(),
+        escape(&t.note)
+    )
 }
 
 fn paper(t: &PaperTable) -> String {

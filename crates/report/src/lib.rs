@@ -28,8 +28,10 @@ mod error;
 mod export;
 mod figure;
 mod figures;
+mod findings;
 mod format;
 mod html;
+mod instruments;
 mod number;
 pub mod plot;
 mod published;
@@ -45,20 +47,22 @@ mod write;
 
 use largebatch_study::Results;
 
-pub use context::{Context, Panel, PaperRow, PaperTable};
+pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use figure::Figure;
+pub use findings::Findings;
 pub use format::Format;
 pub use write::write;
 
 use analysis::Analysis;
+use instruments::Looks;
 
 /// The report as one HTML file that loads nothing.
 pub fn html(results: &Results, context: &Context) -> String {
     html::page(&Analysis::new(results), context)
 }
 
-/// Every chart that the results have data for.
+/// Every chart that the results have data for, but those of instruments.
 pub fn figures(results: &Results) -> Vec<Figure> {
     figures::sections(&Analysis::new(results)).into_iter().flat_map(|s| s.figures).collect()
 }
@@ -69,6 +73,7 @@ pub fn terminal(results: &Results, width: usize) -> String {
 }
 
 /// Comparisons with the published figures of the study's paper, for the recipes `keskar-f1`, `keskar-c1` and `hoffer-f1`; empty for other studies.
-pub fn published(results: &Results) -> Vec<PaperTable> {
-    published::tables(&Analysis::new(results))
+pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
+    let a = Analysis::new(results);
+    published::tables(&a, &Looks::new(&a, findings))
 }

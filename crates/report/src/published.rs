@@ -1,13 +1,16 @@
 //! What papers report, beside what was measured here.
 
+use largebatch_study::statistics::estimate;
+
 use crate::analysis::{Analysis, Facts};
 use crate::context::{PaperRow, PaperTable};
+use crate::instruments::{Looks, sharpness};
 use crate::number::Measure;
 
-pub(crate) fn tables(a: &Analysis) -> Vec<PaperTable> {
+pub(crate) fn tables(a: &Analysis, looks: &Looks) -> Vec<PaperTable> {
     match a.results.plan.study.name.as_str() {
-        "keskar-f1" => vec![keskar(a, "F1 on MNIST", ["99.66", "99.92"], ["98.03 ± 0.07", "97.81 ± 0.07"], "0.22")],
-        "keskar-c1" => vec![keskar(a, "C1 on CIFAR-10", ["99.89", "99.66"], ["80.04 ± 0.12", "77.26 ± 0.42"], "2.78")],
+        "keskar-f1" => vec![keskar(a, looks, &F1)],
+        "keskar-c1" => vec![keskar(a, looks, &C1)],
         "hoffer-f1" => vec![hoffer(a)],
         _ => Vec::new(),
     }
@@ -22,30 +25,71 @@ fn ours(f: &Facts, train: bool) -> String {
     e.map_or(String::new(), |e| format!("{} (n = {})", percent("").estimate(&e), e.n))
 }
 
-/// Keskar et al. 2017 (arXiv 1609.04836), table 2; the smaller batch first.
-fn keskar(a: &Analysis, net: &str, train: [&str; 2], test: [&str; 2], loss: &str) -> PaperTable {
-    let mut groups: Vec<&Facts> = a.groups.iter().filter(|g| g.batch.is_some()).collect();
-    groups.sort_by(|p, q| p.batch.partial_cmp(&q.batch).unwrap_or(std::cmp::Ordering::Equal));
+/// What Keskar et al. report of a network, for the small batch and the large one.
+struct Keskar {
+    net: &'static str,
+    train: [&'static str; 2],
+    test: [&'static str; 2],
+    difference: &'static str,
+    /// In the box of size 0.001, in the full space.
+    full: [&'static str; 2],
+    /// The same in 100 random directions.
+    random: [&'static str; 2],
+}
+
+const F1: Keskar = Keskar {
+    net: "F1 on MNIST",
+    train: ["99.66", "99.92"],
+    test: ["98.03 ± 0.07", "97.81 ± 0.07"],
+    difference: "0.22",
+    full: ["1.23 ± 0.83", "205 ± 70"],
+    random: ["0.11", "9.22"],
+};
+
+const C1: Keskar = Keskar {
+    net: "C1 on CIFAR-10",
+    train: ["99.89", "99.66"],
+    test: ["80.04 ± 0.12", "77.26 ± 0.42"],
+    difference: "2.78",
+    full: ["28.6 ± 3.1", "707 ± 43"],
+    random: ["2.18", "137"],
+};
+
+/// Keskar et al. 2017 (arXiv 1609.04836), tables 2 to 4; the smaller batch first.
+fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
+    let mut groups: Vec<usize> = (0..a.groups.len()).filter(|g| a.groups[*g].batch.is_some()).collect();
+    groups.sort_by(|p, q| a.groups[*p].batch.partial_cmp(&a.groups[*q].batch).unwrap_or(std::cmp::Ordering::Equal));
     let mut rows = Vec::new();
     let ends = [("small batch", groups.first()), ("large batch", groups.get(1..).and_then(|g| g.last()))];
-    for (what, figures, is_train) in [("training accuracy", train, true), ("test accuracy", test, false)] {
-        for ((size, group), paper) in ends.iter().zip(figures) {
-            let batch = group.and_then(|g| g.batch).map_or(String::new(), |b| format!(" ({b} here)"));
+    let mut row = |what: &str, unit: &str, figures: [&str; 2], here: &dyn Fn(usize) -> String| {
+        for ((size, group), figure) in ends.iter().zip(figures) {
+            let batch = group.and_then(|g| a.groups[*g].batch).map_or(String::new(), |b| format!(" ({b} here)"));
             rows.push(PaperRow {
                 what: format!("{what}, {size}{batch}"),
-                paper: format!("{paper} %"),
-                ours: group.map_or(String::new(), |g| ours(g, is_train)),
+                paper: format!("{figure}{unit}"),
+                ours: group.map_or(String::new(), |g| here(*g)),
             });
         }
+    };
+    row("training accuracy", " %", paper.train, &|g| ours(&a.groups[g], true));
+    row("test accuracy", " %", paper.test, &|g| ours(&a.groups[g], false));
+    for (what, figures, random) in
+        [("sharpness, ε = 0.001, full space", paper.full, false), ("sharpness, ε = 0.001, 100 random directions", paper.random, true)]
+    {
+        let plain = Measure { key: String::new(), words: String::new(), percent: false, higher: false };
+        row(what, "", figures, &|g| {
+            let values: Vec<f64> = sharpness::keskar(looks, g, random).into_iter().map(|v| v.1).collect();
+            estimate(&values).map_or(String::new(), |e| format!("{} (n = {})", plain.estimate(&e), e.n))
+        });
     }
     let difference = a.comparisons.last().and_then(|c| c.end).map(|p| p.difference);
     rows.push(PaperRow {
         what: "test accuracy, small − large".into(),
-        paper: format!("{loss} points"),
+        paper: format!("{} points", paper.difference),
         ours: difference.map_or(String::new(), |e| format!("{} points (n = {} pairs)", percent("").difference(&e), e.n)),
     });
     PaperTable {
-        title: format!("Keskar et al. 2017, table 2: {net}"),
+        title: format!("Keskar et al. 2017, tables 2 to 4: {}", paper.net),
         note: "The paper: Adam, batch 256 against 10 % of the data, until the loss stops improving; ± is over its 5 runs. Here: mean and 95 % interval.".into(),
         rows,
     }

@@ -7,9 +7,10 @@ use crate::analysis::{Analysis, stage};
 use crate::context::Context;
 use crate::error::ReportError;
 use crate::export::{csv::csv, parquet::parquet, png::Painter, tables, tensorboard};
+use crate::figure::Figure;
 use crate::figures::{sections, stem};
 use crate::format::Format;
-use crate::html;
+use crate::{html, instruments};
 
 /// What a report's folder may hold; a folder with anything else is not replaced.
 const OURS: [&str; 9] =
@@ -58,6 +59,8 @@ fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {
 
 fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
     let a = Analysis::new(results);
+    let figures: Vec<Figure> =
+        sections(&a).into_iter().chain(instruments::sections(&a, &context.findings)).flat_map(|s| s.figures).collect();
     let mut files = Vec::new();
     let mut put = |name: String, bytes: &[u8]| {
         let path = folder.join(&name);
@@ -72,13 +75,13 @@ fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format])
         match format {
             Format::Html => put("index.html".into(), html::page(&a, context).as_bytes())?,
             Format::Svg => {
-                for f in sections(&a).iter().flat_map(|s| &s.figures) {
+                for f in &figures {
                     put(format!("figures/{}.svg", f.name), f.svg().as_bytes())?;
                 }
             }
             Format::Png => {
                 let painter = Painter::new();
-                for f in sections(&a).iter().flat_map(|s| &s.figures) {
+                for f in &figures {
                     put(format!("figures/{}.png", f.name), &painter.png(f, 2.0)?)?;
                 }
             }

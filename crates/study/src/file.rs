@@ -157,6 +157,9 @@ pub enum Goal {
 pub struct Confirm {
     /// Their seeds.
     pub seeds: Seeds,
+    /// Instruments that look at these trials' networks, in the words of the trainer. They change no trial. A study that has some keeps each trial's run.
+    #[serde(default)]
+    pub probe: Vec<String>,
 }
 
 /// Seeds: a list, or how many. Counted seeds are 0, 1, … in stage confirm and 1,000,000, 1,000,001, … in stage tune.

@@ -36,6 +36,7 @@
 //!
 //! [confirm]                         # stage confirm: the chosen settings, fresh seeds, the test part
 //! seeds = 10
+//! probe = ["layers:every=50", "sharpness"]   # instruments that look at these trials; their runs are kept in `runs/`
 //!
 //! [[arm]]                           # named cases: each may say set, axes, search, rate, budget, stop
 //! name = "tuned"
@@ -96,6 +97,8 @@
 //! one finished trial; it is on disk before it is reported done. A line that was torn by a crash is ignored and cut off at the next run. When a run is complete
 //! its journal is put into the plan's order, so that it does not depend on the number of jobs or on interruptions; what may differ between two runs of a trial
 //! stands in each record's `provenance` alone.
+//!
+//! A study with `confirm.probe` also keeps a folder of each reported trial, `runs/` and [`run_folder`], with what the instruments found; the trainer writes it.
 
 mod axis;
 mod check;
@@ -133,5 +136,5 @@ pub use run::{RunOptions, Summary, Workers, run};
 pub use runner::{Event, Outcome, Runner, Started, execute};
 pub use sequence::{MAX_DIMENSIONS, Method};
 pub use settings::{get, number};
-pub use trial::{Labels, RunId, Stage, Trial, describe, key};
+pub use trial::{Labels, RunId, Stage, Trial, describe, key, run_folder};
 pub use worker::{Start, serve};

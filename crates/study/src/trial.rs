@@ -162,6 +162,14 @@ pub fn describe(labels: &Table) -> String {
     labels.iter().map(|(k, v)| format!("{k}={}", text(v))).collect::<Vec<_>>().join(" ")
 }
 
+/// The name of the folder in which a study keeps a trial's run: `batch-size-256-seed-0-1f2e3d4c`, which ends with the first eight digits of its identity.
+pub fn run_folder(labels: &Table, seed: u64, id: &RunId) -> String {
+    // Long labels are cut: a file's name has its limit, and the identity tells trials apart.
+    let text = format!("{:.120} seed {seed} {}", describe(labels), id.0.get(..8).unwrap_or(&id.0));
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +185,12 @@ mod tests {
         assert_eq!(id("lr = 0.1\nbatch_size = 32\no = { name = 'adam', eps = 1e-8 }").0, PINNED);
     }
     const PINNED: &str = "f95cdc3c70b23a1f9826fa0f874eefc5";
+
+    #[test]
+    fn a_folder_is_named_for_reading() {
+        let labels: Table = "batch_size = 256\noptimizer = { name = 'lars', momentum = 0.9 }\narm = '+ sqrt rate'".parse().unwrap();
+        assert_eq!(run_folder(&labels, 3, &RunId(PINNED.into())), "arm-sqrt-rate-batch-size-256-optimizer-lars-seed-3-f95cdc3c");
+    }
 
     #[test]
     fn identities_follow_the_settings_and_not_their_writing() {

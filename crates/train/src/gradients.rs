@@ -20,6 +20,17 @@ pub struct BatchGradient {
     pub statistics: Vec<Statistic>,
 }
 
+/// Squared norms of the gradients of one step: of its micro-batches and of the whole batch, before clipping and without weight decay.
+///
+/// From them the gradient's noise scale can be had at no extra gradients (McCandlish et al. 2018, arXiv 1812.06162, appendix A.1).
+#[derive(Clone, PartialEq, Debug)]
+pub struct SquaredNorms {
+    /// The examples of each micro-batch, and |g|² of the gradient of its mean loss.
+    pub parts: Vec<(usize, f64)>,
+    /// |g|² of the gradient of the whole batch's mean loss.
+    pub whole: f64,
+}
+
 /// The keys of a step's randomness.
 #[derive(Clone, Copy)]
 pub struct StepKeys {
@@ -40,12 +51,43 @@ impl Experiment {
     /// # Errors
     /// Labels that the model's loss cannot take.
     pub fn gradient(&self, network: &Network, indices: &[u32], keys: StepKeys) -> Result<BatchGradient, TrainError> {
+        self.sum_of_parts(network, indices, keys, &mut |_, _| {})
+    }
+
+    /// [`Experiment::gradient`] with the squared norms on the way to it; without them where the batch is not cut. The gradient is the same to the bit.
+    ///
+    /// # Errors
+    /// Those of [`Experiment::gradient`].
+    pub fn gradient_with_norms(
+        &self,
+        network: &Network,
+        indices: &[u32],
+        keys: StepKeys,
+    ) -> Result<(BatchGradient, Option<SquaredNorms>), TrainError> {
+        let mut parts = Vec::new();
+        let sum = self.sum_of_parts(network, indices, keys, &mut |size, gradients| {
+            // A part's gradient is that of its summed loss over the whole batch's size.
+            let scale = indices.len() as f64 / size as f64;
+            parts.push((size, scale.powi(2) * squared_norm(gradients, network)));
+        })?;
+        let norms = (parts.len() > 1).then(|| SquaredNorms { parts, whole: squared_norm(&sum.gradients, network) });
+        Ok((sum, norms))
+    }
+
+    fn sum_of_parts(
+        &self,
+        network: &Network,
+        indices: &[u32],
+        keys: StepKeys,
+        each: &mut dyn FnMut(usize, &GradientsParams),
+    ) -> Result<BatchGradient, TrainError> {
         let n = indices.len();
         let workers = self.config.workers.min(n);
         let parts = (self.config.accumulate * workers).min(n);
         let cut = |part: usize| &indices[part * n / parts..(part + 1) * n / parts];
         let mut sum: Option<BatchGradient> = None;
-        let mut add = |part: BatchGradient| {
+        let mut add = |size: usize, part: BatchGradient| {
+            each(size, &part.gradients);
             sum = Some(match sum.take() {
                 None => part,
                 Some(sum) => sum.plus(part, network),
@@ -54,20 +96,21 @@ impl Experiment {
         for first in (0..parts).step_by(workers) {
             let group = first..(first + workers).min(parts);
             if group.len() == 1 {
-                add(self.part_gradient(network, cut(first), n, keys)?);
+                add(cut(first).len(), self.part_gradient(network, cut(first), n, keys)?);
                 continue;
             }
             // Each replica has leaves of its own, so that the graphs share nothing; the weights' storage is shared, and only read.
             let replicas: Vec<Network> = group.clone().map(|_| network.clone().fork(&self.device)).collect();
             let gradients: Vec<_> = std::thread::scope(|scope| {
                 let threads: Vec<_> = group
+                    .clone()
                     .zip(&replicas)
                     .map(|(part, replica)| scope.spawn(move || self.part_gradient(replica, cut(part), n, keys)))
                     .collect();
                 threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
             });
-            for gradient in gradients {
-                add(gradient?);
+            for (part, gradient) in group.zip(gradients) {
+                add(cut(part).len(), gradient?);
             }
         }
         sum.ok_or_else(|| TrainError::value("batch", 0, "a gradient needs at least one example"))
@@ -93,6 +136,31 @@ impl BatchGradient {
         self.correct.append(&mut other.correct);
         self.statistics.append(&mut other.statistics);
         self
+    }
+}
+
+/// |g|² over all parameters, summed in f64 on the host.
+fn squared_norm(gradients: &GradientsParams, network: &Network) -> f64 {
+    let mut squares = Squares { gradients, sum: 0.0 };
+    network.visit(&mut squares);
+    squares.sum
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sum: f64,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // A parameter that the loss does not depend on has no gradient.
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let data = gradient.into_data();
+            self.sum += match data.as_slice::<f32>() {
+                Ok(values) => values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>(),
+                Err(_) => data.iter::<f64>().map(|x| x * x).sum(),
+            };
+        }
     }
 }
 

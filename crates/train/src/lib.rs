@@ -34,7 +34,7 @@ pub use device::{BACKENDS, Backend, adapters, device, set_threads, threads};
 pub use error::{TrainError, nearest};
 pub use experiment::{Experiment, Which, open};
 pub use folder::{Provenance, RunFile, RunFolder};
-pub use gradients::{BatchGradient, StepKeys};
+pub use gradients::{BatchGradient, SquaredNorms, StepKeys};
 pub use metrics::Metrics;
 pub use observer::{Evaluation, Observer, Start, Step};
 pub use run::{Controls, Outcome, Progress, Stop, load_network, train};

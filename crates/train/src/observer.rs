@@ -3,12 +3,18 @@
 use std::path::Path;
 
 use largebatch_models::Network;
+use largebatch_optim::Driver;
 use serde::{Deserialize, Serialize};
 
-use crate::{Experiment, Metrics, Outcome};
+use crate::{Experiment, Metrics, Outcome, SquaredNorms};
 
 /// Watches a run; every method may be left out.
 pub trait Observer {
+    /// Whether each [`Step`] is to bring the squared norms of its gradients; asked before each step. They cost no gradient, but a pass over each
+    /// micro-batch's gradient and a wait for the device.
+    fn wants_norms(&self) -> bool {
+        false
+    }
     /// Before the first step.
     fn on_start(&mut self, _start: &Start<'_>) {}
     /// After each step.
@@ -33,6 +39,8 @@ pub struct Start<'a> {
     pub step: u64,
     /// The number of trained parameters.
     pub parameters: usize,
+    /// The model there.
+    pub network: &'a Network,
 }
 
 /// One optimizer step.
@@ -51,6 +59,10 @@ pub struct Step<'a> {
     pub loss: Option<f64>,
     /// The model after the step.
     pub network: &'a Network,
+    /// The optimizer after the step: its trust ratios and, by [`Driver::save`], its state. Nothing of it is copied unless the observer asks.
+    pub driver: &'a Driver,
+    /// The squared norms of the step's gradients; absent unless an [observer wants them](Observer::wants_norms), and where the batch was not cut.
+    pub norms: Option<&'a SquaredNorms>,
 }
 
 /// Training so far, and the validation part.

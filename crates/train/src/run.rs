@@ -209,7 +209,7 @@ impl<'a> Training<'a> {
             last_checkpoint: Instant::now(),
             network: None,
         };
-        let start = Start { experiment, step: training.progress.step, parameters: network.parameter_count() };
+        let start = Start { experiment, step: training.progress.step, parameters: network.parameter_count(), network: &network };
         training.controls.observers.iter_mut().for_each(|o| o.on_start(&start));
         training.network = Some(network);
         Ok(training)
@@ -246,7 +246,12 @@ impl<'a> Training<'a> {
             StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(self.progress.step) };
         let network = self.network.take().expect("the network is away only while the optimizer moves it");
         let ahead = self.driver.ahead(&network);
-        let gradient = experiment.gradient(ahead.as_ref().unwrap_or(&network), &indices, keys)?;
+        let at = ahead.as_ref().unwrap_or(&network);
+        let (gradient, norms) = if self.controls.observers.iter().any(|o| o.wants_norms()) {
+            experiment.gradient_with_norms(at, &indices, keys)?
+        } else {
+            (experiment.gradient(at, &indices, keys)?, None)
+        };
         drop(ahead);
         let mut gradients = gradient.gradients;
         if let Some(bound) = config.clip_value {
@@ -258,7 +263,7 @@ impl<'a> Training<'a> {
             gradients = clip_by_global_norm(gradients, &network, clip).0;
         }
         let step = self.progress.step + 1;
-        let traced = config.log.layers_every_steps.is_some_and(|every| (step - 1) % every == 0);
+        let traced = config.log.layers_every_steps.is_some_and(|every| (step - 1).is_multiple_of(every));
         let network = if traced {
             let (network, rows) = self.driver.step_traced(lr, network, gradients);
             self.write_layers(step, &rows)?;
@@ -274,9 +279,9 @@ impl<'a> Training<'a> {
 
         let epoch_ends = self.at_epoch_end();
         let last = step >= experiment.total_steps;
-        let log_due = step % config.log.every_steps == 0;
+        let log_due = step.is_multiple_of(config.log.every_steps);
         let evaluate = match config.log.evaluate_every_steps {
-            Some(every) => step % every == 0 || last,
+            Some(every) => step.is_multiple_of(every) || last,
             None => epoch_ends || last,
         };
         let free = device::reads_are_free(&config.device);
@@ -293,6 +298,8 @@ impl<'a> Training<'a> {
             lr,
             loss: self.last_step_loss.filter(|_| free || log_due),
             network: self.network.as_ref().expect("just set"),
+            driver: &self.driver,
+            norms: norms.as_ref(),
         };
         self.controls.observers.iter_mut().for_each(|o| o.on_step(&report));
         if log_due || diverged {
@@ -423,7 +430,7 @@ impl<'a> Training<'a> {
 
     fn checkpoint_due(&self) -> bool {
         let config = &self.experiment.config.checkpoint;
-        config.every_steps.is_some_and(|every| self.progress.step % every == 0)
+        config.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every))
             || config.every_minutes.is_some_and(|minutes| self.last_checkpoint.elapsed().as_secs_f64() > 60.0 * minutes)
     }
 

@@ -233,11 +233,17 @@ fn quiet_graphics() {
 
 /// Ctrl-C asks politely once, and ends the process the second time.
 fn watch_interrupts() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPT.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
+    // A worker of a study has one command after the other in one process.
+    static WATCHED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
+    let mut watched = WATCHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if !*watched {
+        ctrlc::set_handler(|| {
+            if INTERRUPT.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        })?;
+        *watched = true;
+    }
     Ok(())
 }
 

@@ -95,7 +95,8 @@ pub(super) struct TrainArgs {
     /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or `layers:every=50`
     #[arg(long, value_name = "WHAT", help_heading = "Results")]
     trace: Option<String>,
-    /// Question the network on the way, see `largebatch probe`: layers, noise or curvature, as in noise:every=100 or noise:every=100,subset=500
+    /// Question the network on the way, see `largebatch probe`: layers, noise, curvature, as in noise:every=100 or noise:every=100,subset=500; or noise-pairs,
+    /// the noise scale at no gradients of its own, in a run that accumulates (--set accumulate=4)
     #[arg(long, value_name = "NAME:every=N", help_heading = "Results")]
     probe: Vec<String>,
     /// Repeated k-fold cross-validation on all examples instead of one run: REPEATSxFOLDS
@@ -111,7 +112,6 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     if let Some(folder) = resumed_folder(&args)? {
         return resume(&args, &folder, global, registry);
     }
-    Probing::check(&args.probe)?;
     let config = configuration(&args, None)?;
     set_threads(config.threads);
     if let Some(shape) = &args.cross_validate {
@@ -121,8 +121,10 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     warn_of_unknown_sources(&experiment, global);
     let path = args.out.clone().unwrap_or_else(|| fresh_folder(&experiment.config));
     let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    // Before the folder is made: what cannot be probed leaves none.
+    let probes = Probing::all(&args.probe, &experiment, &path)?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
-    drive(&args, &experiment, &folder, global)
+    drive(&args, &experiment, &folder, probes, global)
 }
 
 /// The configuration of file, --set and flags; without a file, of what lies under them: the run that is to go on.
@@ -238,7 +240,8 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         let message = format!("was trained on other data: {} had SHA-256 {} and {} has {}", old.file, old.sha256, new.file, new.sha256);
         return Err(TrainError::Folder { path: path.into(), message }.into());
     }
-    drive(args, &experiment, &folder, global)
+    let probes = Probing::all(&args.probe, &experiment, path)?;
+    drive(args, &experiment, &folder, probes, global)
 }
 
 /// The keys whose values differ.
@@ -267,9 +270,8 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
     changed.join(", ")
 }
 
-fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, global: &Global) -> Result<Done> {
+fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut probes: Vec<Probing<'_>>, global: &Global) -> Result<Done> {
     let mut progress = Progress::new(global);
-    let mut probes = Probing::all(&args.probe, experiment, folder)?;
     let mut observers: Vec<&mut dyn Observer> = probes.iter_mut().map(|probe| probe as &mut dyn Observer).collect();
     if !global.quiet {
         observers.push(&mut progress);
@@ -384,7 +386,7 @@ fn fresh_folder(config: &RunConfig) -> PathBuf {
     (2..).map(|i| Path::new("runs").join(format!("{name}-{i}"))).find(|path| !path.exists()).unwrap_or(first)
 }
 
-fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> RunFile {
+pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> RunFile {
     RunFile {
         schema: SCHEMA,
         id: experiment.config.id(),

@@ -1,8 +1,11 @@
 //! The largest curvature at which an optimizer's step is stable.
 
+use largebatch_train::Choice;
 use serde::{Deserialize, Serialize};
 
-use crate::ProbeError;
+use super::{CurvatureOptions, Hessian, largest, preconditioner};
+use crate::vector::{gaussian, key};
+use crate::{ProbeError, Subject, Watch};
 
 /// Where an optimizer stands with respect to the edge of stability (Cohen et al. 2021, arXiv 2103.00065): on a quadratic of largest eigenvalue λ,
 /// its iteration with learning rate η is stable as long as η λ is below a bound.
@@ -14,15 +17,17 @@ use crate::ProbeError;
 /// | momentum as a moving average, v ← βv + (1 − β)g | 2 (1 + β)/(1 − β) |
 /// | Nesterov | 2 (1 + β)/(1 + 2β) |
 /// | Adam, AdamW | 2 (1 + β₁)/(1 − β₁), λ_max of P^{−1/2} H P^{−1/2} (Cohen et al. 2022, arXiv 2207.14484) |
+/// | Adagrad | 2, λ_max of P^{−1/2} H P^{−1/2} |
 ///
-/// P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε), with the bias corrections at step t. Weight decay of the l2 kind adds its rate to λ_max.
+/// P is that of [`preconditioner`], taken as it stands: it changes slowly against the weights. Weight decay of the l2 kind adds its rate to H's diagonal.
+/// LARS and LAMB have no such bound: their ratio grows without limit as the gradient falls, so that no curvature is stable for them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Edge {
     /// The optimizer.
     pub optimizer: String,
     /// η at this step.
     pub rate: f64,
-    /// λ_max of what the optimizer sees: the Hessian, with l2 weight decay, preconditioned for Adam.
+    /// λ_max of what the optimizer sees: the Hessian, with l2 weight decay, preconditioned for Adam and Adagrad.
     pub lambda_max: f64,
     /// η λ_max.
     pub product: f64,
@@ -41,12 +46,12 @@ impl Edge {
 }
 
 /// The bound on η λ_max of an optimizer with these options, see [`Edge`]; `None` for rules whose step is not linear in the gradient on a quadratic
-/// (LARS, LAMB, Adagrad).
+/// (LARS, LAMB).
 pub fn bound(optimizer: &str, options: &toml::Table) -> Option<f64> {
     let number = |key: &str| options.get(key).and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64)));
     let word = |key: &str| options.get(key).and_then(toml::Value::as_str);
     match optimizer {
-        "sgd" => Some(2.0),
+        "sgd" | "adagrad" => Some(2.0),
         "momentum" => {
             let beta = number("momentum")?;
             let kept = match word("form") {
@@ -63,7 +68,7 @@ pub fn bound(optimizer: &str, options: &toml::Table) -> Option<f64> {
 
 /// Whether an optimizer divides by a preconditioner, so that [`bound`] is about the preconditioned Hessian.
 pub fn is_preconditioned(optimizer: &str) -> bool {
-    matches!(optimizer, "adam" | "adamw")
+    matches!(optimizer, "adam" | "adamw" | "adagrad")
 }
 
 /// The rate of weight decay that acts as curvature: that of the l2 kind.
@@ -73,18 +78,50 @@ pub fn decay(options: &toml::Table) -> f64 {
     if is_l2 { rate } else { 0.0 }
 }
 
-/// Adam's P from the mean of squares v and the number of steps t.
-///
-/// # Errors
-/// Options that are not Adam's.
-pub fn adam_preconditioner(options: &toml::Table, squares: &[f64], time: u64) -> Result<Vec<f64>, ProbeError> {
-    let number = |key: &'static str| {
-        options.get(key).and_then(|v| v.as_float()).ok_or_else(|| ProbeError::value(key, "(none)", "an Adam has this option"))
-    };
-    let (beta1, beta2, eps) = (number("beta1")?, number("beta2")?, number("eps")?);
-    let (first, second) = (1.0 - beta1.powi(time as i32), 1.0 - beta2.powi(time as i32));
-    // A weight that never had a gradient has v = 0: with eps = 0 it would be divided by 0.
-    Ok(squares.iter().map(|v| first * ((v / second).sqrt() + eps.max(1e-30))).collect())
+/// A run's optimizer at a point of its training.
+#[derive(Clone, Copy)]
+pub struct AtPoint<'a> {
+    /// The optimizer with its options.
+    pub optimizer: &'a Choice,
+    /// η there.
+    pub rate: f64,
+    /// Its state, as [`largebatch_optim::Driver::save`] writes it, for rules that [`is_preconditioned`] names: without one their edge is unknown.
+    pub state: Option<&'a [u8]>,
+}
+
+impl AtPoint<'_> {
+    /// Where the optimizer stands at w, where the Hessian's largest eigenvalue is `lambda_max`; `None` for rules without a bound, and where the state is
+    /// missing or has not made a step.
+    ///
+    /// The cost is nothing for most rules; for a preconditioned one that of its own largest eigenvalue, 2 [`CurvatureOptions::most`] gradient
+    /// evaluations at most. With l2 decay every parameter counts as decayed. Interrupted: `None`.
+    ///
+    /// # Errors
+    /// A state of another optimizer or model; what the model refuses.
+    pub fn edge(
+        &self,
+        subject: &mut Subject<'_>,
+        w: &[f64],
+        lambda_max: f64,
+        options: &CurvatureOptions,
+        watch: Watch,
+    ) -> Result<Option<Edge>, ProbeError> {
+        let Choice { name, options: settings } = self.optimizer;
+        let Some(bound) = bound(name, settings) else { return Ok(None) };
+        if !is_preconditioned(name) {
+            return Ok(Some(Edge::new(name, self.rate, lambda_max + decay(settings), bound)));
+        }
+        let Some(state) = self.state else { return Ok(None) };
+        let Some(diagonal) = preconditioner(self.optimizer, subject.layers(), state)? else { return Ok(None) };
+        let mut hessian = Hessian::preconditioned(subject, w, &diagonal)?.with_decay(if name == "adamw" { 0.0 } else { decay(settings) });
+        let start = gaussian(w.len(), key(options.seed, "preconditioned"));
+        let mut goes_on = true;
+        let found = largest(&mut hessian, 1, start, options.tolerance, options.most, &mut |done, all| {
+            goes_on = watch(2 * done, 2 * all);
+            goes_on
+        })?;
+        Ok(goes_on.then(|| Edge::new(name, self.rate, found.values[0], bound)))
+    }
 }
 
 #[cfg(test)]

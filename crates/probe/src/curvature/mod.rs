@@ -4,6 +4,7 @@ mod density;
 mod edge;
 mod lanczos;
 mod operator;
+mod preconditioner;
 mod trace;
 mod tridiagonal;
 
@@ -11,9 +12,10 @@ use largebatch_random::Key;
 use serde::{Deserialize, Serialize};
 
 pub use density::{Density, density, quadrature};
-pub use edge::{Edge, adam_preconditioner, bound, decay, is_preconditioned};
+pub use edge::{AtPoint, Edge, bound, decay, is_preconditioned};
 pub use lanczos::{Eigen, largest};
 pub use operator::{Hessian, Operator, STEP};
+pub use preconditioner::preconditioner;
 pub use trace::{Estimate, hutch_plus_plus, hutchinson};
 
 use largebatch_report::plot::{Plot, Scale};

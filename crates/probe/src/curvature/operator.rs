@@ -1,6 +1,6 @@
 //! Symmetric operators: the Hessian by differences of gradients.
 
-use crate::vector::{norm, scale};
+use crate::vector::{axpy, norm, scale};
 use crate::{Objective, ProbeError};
 
 /// A symmetric d × d matrix that can be multiplied with a vector.
@@ -29,12 +29,13 @@ pub struct Hessian<'a, O: Objective + ?Sized> {
     w: &'a [f64],
     /// p^{−1/2}.
     factors: Option<Vec<f64>>,
+    decay: f64,
 }
 
 impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
     /// The Hessian at w.
     pub fn new(objective: &'a mut O, w: &'a [f64]) -> Self {
-        Hessian { objective, w, factors: None }
+        Hessian { objective, w, factors: None, decay: 0.0 }
     }
 
     /// The preconditioned Hessian at w; every entry of `diagonal` is above 0.
@@ -48,7 +49,13 @@ impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
         if let Some(p) = diagonal.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
             return Err(ProbeError::value("preconditioner", p, "each entry must be above 0"));
         }
-        Ok(Hessian { objective, w, factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()) })
+        Ok(Hessian { objective, w, factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()), decay: 0.0 })
+    }
+
+    /// The Hessian of L + ½ `rate` ‖w‖², as l2 weight decay makes it: H + rate · I, preconditioned as a whole.
+    pub fn with_decay(mut self, rate: f64) -> Self {
+        self.decay = rate;
+        self
     }
 }
 
@@ -71,6 +78,7 @@ impl<O: Objective + ?Sized> Operator for Hessian<'_, O> {
         let (_, below) = self.objective.gradient(&at(-1.0))?;
         product.iter_mut().zip(&below).for_each(|(a, b)| *a -= b);
         scale(length / (2.0 * STEP), &mut product);
+        axpy(self.decay, &u, &mut product);
         if let Some(factors) = &self.factors {
             product.iter_mut().zip(factors).for_each(|(u, f)| *u *= f);
         }

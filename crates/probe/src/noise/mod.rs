@@ -221,7 +221,7 @@ pub fn noise(
                 square += dot(&g, &g) / parts as f64;
                 axpy(1.0 / parts as f64, &g, &mut mean);
             }
-            pairs.push(small, square, small * parts, dot(&mean, &mean));
+            pairs.push(small as f64, square, (small * parts) as f64, dot(&mean, &mean));
             done += (small * parts) as u64;
             goes_on = watch(done, all);
             if !goes_on {

@@ -1,5 +1,6 @@
 //! The noise scale from gradients at two batch sizes.
 
+use largebatch_train::SquaredNorms;
 use serde::{Deserialize, Serialize};
 
 use super::ratio::{Interval, fieller};
@@ -17,6 +18,10 @@ pub fn pair(small: f64, small_square: f64, big: f64, big_square: f64) -> (f64, f
 
 /// B_simple from the gradients that accumulation computes anyway: of each step, the mean squared norm of its micro-batches' gradients and the
 /// squared norm of their mean.
+///
+/// Where the examples of a batch are drawn with replacement, what it estimates is tr Σ/|G|² of the data set. A training draws without: tr Σ is the same
+/// then, with the divisor N − 1, and |G|² comes out less tr Σ/N, which is that of the population that the set is a sample of. The steps count as
+/// independent. While the weights move, numerator and denominator are means over the steps.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Pairs {
     /// tr Σ and |G|² of each step.
@@ -39,11 +44,20 @@ pub struct PairNoise {
 }
 
 impl Pairs {
-    /// Adds a step: `small_square` is the mean of |g|² over its micro-batches of `small` examples each, `big_square` that of the gradient over all
-    /// `big` of them.
-    pub fn push(&mut self, small: usize, small_square: f64, big: usize, big_square: f64) {
-        let (gradient_square, trace) = pair(small as f64, small_square, big as f64, big_square);
+    /// Adds a step: `small_square` is the mean of |g|² over its micro-batches of `small` examples each (their harmonic mean, where they differ),
+    /// `big_square` that of the gradient over all `big` of them.
+    pub fn push(&mut self, small: f64, small_square: f64, big: f64, big_square: f64) {
+        let (gradient_square, trace) = pair(small, small_square, big, big_square);
         self.samples.push((trace, gradient_square));
+    }
+
+    /// Adds a step of a training that accumulates.
+    pub fn add(&mut self, norms: &SquaredNorms) {
+        let count = norms.parts.len() as f64;
+        // E|g_b|² = |G|² + tr Σ/b: the mean over micro-batches of different sizes has the mean of 1/b.
+        let small = count / norms.parts.iter().map(|(b, _)| 1.0 / *b as f64).sum::<f64>();
+        let square = norms.parts.iter().map(|p| p.1).sum::<f64>() / count;
+        self.push(small, square, norms.parts.iter().map(|p| p.0 as f64).sum(), norms.whole);
     }
 
     /// B_simple over the steps so far; `None` before the first.

@@ -43,6 +43,10 @@ pub(crate) fn fieller(pairs: &[(f64, f64)]) -> Option<Interval> {
     // a r² − 2 b r + c ≤ 0.
     let (a, b, c) = (y * y - t2 * vyy, x * y - t2 * vxy, x * x - t2 * vxx);
     let root = (b * b - a * c).max(0.0).sqrt();
+    if a > 0.0 && y < 0.0 {
+        // By chance the denominator, a square, came out below 0: nothing is known of the ratio.
+        return Some(Interval { low: 0.0, high: None });
+    }
     if a > 0.0 {
         return Some(Interval { low: ((b - root) / a).max(0.0), high: Some((b + root) / a) });
     }

@@ -13,11 +13,19 @@ use crate::analysis::{Analysis, Facts};
 use crate::figure::Figure;
 use crate::number::Measure;
 
-/// Charts under one heading.
+/// Tables and charts under one heading.
 pub(crate) struct Section {
     pub title: &'static str,
     pub text: String,
+    pub tables: Vec<Table>,
     pub figures: Vec<Figure>,
+}
+
+/// A table whose first column names the rows.
+pub(crate) struct Table {
+    pub heads: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+    pub note: String,
 }
 
 /// A group's estimate, and what it was made from.
@@ -55,14 +63,20 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
         "The gap of a trial is {formula}. A large batch is compared with a small one seed by seed, at the end of training, where a difference may be \
          under-training alone, and where both had first reached the same training loss, where it cannot."
     );
-    sections.push(Section { title: "Accuracy and the generalization gap", text, figures });
-    sections.push(Section { title: "Steps to the target", text: steps::text(), figures: steps::charts(a) });
+    sections.push(Section { title: "Accuracy and the generalization gap", text, tables: Vec::new(), figures });
+    sections.push(Section { title: "Steps to the target", text: steps::text(), tables: Vec::new(), figures: steps::charts(a) });
     let mut figures = heat::charts(a);
     figures.extend(rates::chart(a));
-    sections.push(Section { title: "Tuning", text: "Chosen on the validation part, with seeds of its own.".into(), figures });
+    sections.push(Section {
+        title: "Tuning",
+        text: "Chosen on the validation part, with seeds of its own.".into(),
+        tables: Vec::new(),
+        figures,
+    });
     sections.push(Section {
         title: "Curves",
         text: "Steps are what a parallel machine waits for; epochs are what the examples cost.".into(),
+        tables: Vec::new(),
         figures: curves::charts(a),
     });
     sections.retain(|s| !s.figures.is_empty());

@@ -8,7 +8,7 @@ use clap::Args;
 use largebatch_optim::Registry;
 use largebatch_probe::batch_find::{BatchEnd, BatchFind, BatchSearch};
 
-use super::results::{Results, Settings};
+use super::results::{Results, Settings, say_cost};
 use super::{Done, Global, Watching, watch_interrupts};
 
 const EXAMPLES: &str = "\
@@ -46,6 +46,8 @@ pub(super) fn run(args: BatchFindArgs, global: &Global, registry: &Registry) -> 
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(registry)?;
     let search = BatchSearch { smallest: args.smallest, largest: args.largest, seconds: args.seconds, knee: args.knee };
+    let largest = search.largest.unwrap_or(experiment.split.train.len());
+    say_cost(&format!("steps of {} to {largest} examples", search.smallest), search.seconds(&experiment)?, global);
     let mut watching = Watching::new(global, "batch sizes");
     let mut found = search.run(&experiment, &mut watching.watch())?;
     drop(watching);

@@ -5,17 +5,16 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_probe::curvature::{
-    Curvature, CurvatureOptions, Edge, Hessian, adam_preconditioner, bound, curvature, decay, is_preconditioned, largest,
-};
-use largebatch_probe::{Objective, Record, Run, Subject};
+use largebatch_probe::curvature::{AtPoint, Curvature, CurvatureOptions, curvature};
+use largebatch_probe::{Objective, Record};
 
-use super::{Common, Done, Global, Watching, announce, time};
+use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
 const ABOUT: &str = "\
 Hessian-vector products are central differences of gradients in f64. The largest eigenvalues come from Lanczos's method, the trace from random signs
 and by Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at the rate of these weights:
-2/λ for gradient descent, and so on; for Adam that of the preconditioned Hessian, which needs a checkpoint (RUN/checkpoints/step-N) with its state.";
+2/λ for gradient descent, and so on; for Adam and Adagrad that of the preconditioned Hessian, which needs a checkpoint (RUN/checkpoints/step-N)
+with their state.";
 
 /// Largest eigenvalues, trace and density of the loss's Hessian, and the largest stable learning rate
 #[derive(Args)]
@@ -51,12 +50,14 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
     };
     let gradients = options.gradients(subject.dim());
     let w = subject.weights().to_vec();
-    let seconds = gradients as f64 * time(|| subject.gradient(&w))?;
-    announce(&format!("at most {gradients} gradient evaluations"), subject.examples().len(), seconds, global);
+    let n = subject.examples().len();
+    let seconds = gradients as f64 * gradient_seconds(&mut subject, &w, n)?;
+    announce(&format!("at most {gradients} gradient evaluations"), n, seconds, global);
     let mut watching = Watching::new(global, "gradients");
     let (mut result, complete) = curvature(&mut subject, &w, &options, &mut watching.watch())?;
     if complete {
-        result.edge = edge(&run, &mut subject, &w, result.lambda_max, &options, &mut watching)?;
+        let at = AtPoint { optimizer: &run.experiment.config.optimizer, rate: run.rate(), state: run.optimizer.as_deref() };
+        result.edge = at.edge(&mut subject, &w, result.lambda_max, &options, &mut watching.watch())?;
     }
     drop(watching);
     let record = Record::new("curvature", run.weights.display().to_string(), &subject, complete, result);
@@ -73,29 +74,6 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
     );
     let figures = [("curvature".to_owned(), record.result.figure(&caption).svg())];
     args.common.finish(&run, &record, &figures, &summary(&record.result), global)
-}
-
-/// Where the run's optimizer stands; `None` where its rule has no such bound, or its state is not there.
-fn edge(
-    run: &Run,
-    subject: &mut Subject<'_>,
-    w: &[f64],
-    lambda_max: f64,
-    options: &CurvatureOptions,
-    watching: &mut Watching,
-) -> Result<Option<Edge>> {
-    let config = &run.experiment.config.optimizer;
-    let Some(bound) = bound(&config.name, &config.options) else { return Ok(None) };
-    let mut lambda = lambda_max + decay(&config.options);
-    if is_preconditioned(&config.name) {
-        let Some((squares, time)) = run.adam_squares()? else { return Ok(None) };
-        let preconditioner = adam_preconditioner(&config.options, &squares, time)?;
-        let mut hessian = Hessian::preconditioned(subject, w, &preconditioner)?;
-        let key = largebatch_probe::vector::key(options.seed, "preconditioned");
-        let start = largebatch_probe::vector::gaussian(w.len(), key);
-        lambda = largest(&mut hessian, 1, start, options.tolerance, options.most, &mut watching.watch())?.values[0];
-    }
-    Ok(Some(Edge::new(&config.name, run.rate(), lambda, bound)))
 }
 
 fn summary(c: &Curvature) -> String {

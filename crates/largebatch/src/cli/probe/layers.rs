@@ -9,13 +9,13 @@ use largebatch_probe::layers::{LayerTable, layer_table, planned_update};
 use largebatch_probe::{Objective, Record};
 use largebatch_report::plot::{Plot, Scale};
 
-use super::{Common, Done, Global};
+use super::{Common, Done, Global, announce, gradient_seconds};
 
 const ABOUT: &str = "\
 For each parameter ‖w‖, ‖∇w‖ of the loss over the examples, their quotient, and of the step that the run's optimizer makes with that gradient
 ‖Δw‖/‖w‖ and the trust ratio (You, Gitman and Ginsburg 2017, arXiv 1708.03888). From a checkpoint the step is made with the optimizer's state there;
 a finished run keeps none, and the step is then the first of a fresh optimizer. One gradient evaluation.
-A run that was made with --trace layers gets a second chart, layers-course.svg: the quotients over its training.";
+A run that was made with --trace layers gets layers-course.svg too: the quotients over its training; and with LARS or LAMB layers-trust-course.svg.";
 
 /// Norms of weights, gradients and steps of each layer, and which layer bounds the learning rate
 #[derive(Args)]
@@ -29,6 +29,8 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
     let run = args.common.open(registry)?;
     let mut subject = args.common.subject(&run)?;
     let w = subject.weights().to_vec();
+    let n = subject.examples().len();
+    announce("one gradient", n, gradient_seconds(&mut subject, &w, n)?, global);
     let (_, gradient) = subject.gradient(&w)?;
     let update = planned_update(&run.experiment, &run.network, &gradient, run.optimizer.as_deref(), run.rate())?;
     let table = layer_table(subject.layers(), &w, &gradient, Some(&update))?;
@@ -46,29 +48,32 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
     );
     let mut figures = vec![("layers".to_owned(), record.result.figure(&caption).svg())];
     if let Ok(text) = std::fs::read_to_string(run.folder.join("layers.csv")) {
-        figures.extend(course(&text).map(|svg| ("layers-course".to_owned(), svg)));
+        figures.extend(courses(&text).map(|plot| plot.figure()).map(|figure| (figure.name.clone(), figure.svg())));
     }
     args.common.finish(&run, &record, &figures, &summary(&record.result), global)
 }
 
-/// The quotient ‖w‖/‖∇w‖ of each weight over the steps of `layers.csv`.
-fn course(text: &str) -> Option<String> {
-    let mut layers: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for line in text.lines().skip(1) {
-        let mut fields = line.split(',');
-        let (step, path) = (fields.next()?.parse().ok()?, fields.next()?);
-        let (weight, gradient): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        if !path.ends_with("weight") {
-            continue;
+/// The quotient ‖w‖/‖∇w‖ and the trust ratio of each weight over the steps of `layers.csv`, where there are some.
+fn courses(text: &str) -> impl Iterator<Item = Plot> {
+    let number = |field: Option<&&str>| field.and_then(|f| f.parse::<f64>().ok());
+    let lines: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let draw = |plot: Plot, value: &dyn Fn(&[&str]) -> Option<f64>| -> Option<Plot> {
+        let mut layers: Vec<(&str, Vec<(f64, f64)>)> = Vec::new();
+        for line in lines.iter().filter(|line| line.get(1).is_some_and(|path| path.ends_with("weight"))) {
+            let (Some(step), Some(y)) = (number(line.first()), value(line)) else { continue };
+            match layers.iter_mut().find(|l| l.0 == line[1]) {
+                Some(layer) => layer.1.push((step, y)),
+                None => layers.push((line[1], vec![(step, y)])),
+            }
         }
-        match layers.iter_mut().find(|l| l.0 == path) {
-            Some(layer) => layer.1.push((step, weight / gradient)),
-            None => layers.push((path.into(), vec![(step, weight / gradient)])),
-        }
-    }
-    let plot = Plot::new("layers-course", "‖w‖/‖∇w‖ over training").x("step", Scale::Linear).y("‖w‖/‖∇w‖", Scale::Log);
-    let plot = layers.into_iter().fold(plot, |plot, (path, points)| plot.line(&path, points));
-    Some(plot.caption("Of the steps' own mini-batch gradients, as traced in layers.csv.").figure().svg())
+        let plot = plot.x("step", Scale::Linear).caption("Of the steps' own mini-batch gradients, as traced in layers.csv.");
+        (!layers.is_empty()).then(|| layers.into_iter().fold(plot, |plot, (path, points)| plot.line(path, points)))
+    };
+    let ratio = Plot::new("layers-course", "‖w‖/‖∇w‖ over training").y("‖w‖/‖∇w‖", Scale::Log);
+    let trust = Plot::new("layers-trust-course", "Trust ratio of each layer over training").y("trust ratio", Scale::Log);
+    let ratio = draw(ratio, &|line| Some(number(line.get(2))? / number(line.get(3))?));
+    let trust = draw(trust, &|line| number(line.get(5)));
+    [ratio, trust].into_iter().flatten()
 }
 
 fn summary(table: &LayerTable) -> String {

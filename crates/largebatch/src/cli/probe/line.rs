@@ -1,18 +1,18 @@
 //! `largebatch probe line`.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use largebatch_optim::Registry;
 use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::line::{Distances, Line, alphas, comparable, line};
 use largebatch_probe::{ProbeError, Record, Run};
+use largebatch_train::Which;
 
-use super::results::{Results, examples, say_cost};
-use super::{DataDir, Done, Global, Watching, watch_interrupts};
+use super::results::{OnLandscape, examples, point_seconds, say_cost};
+use super::{Done, Global, Watching, watch_interrupts};
 
 /// Loss and accuracy along the line through the weights of two runs, and how far each moved
 ///
@@ -40,45 +40,26 @@ pub(super) struct LineArgs {
     /// Measure on the test part too
     #[arg(long, help_heading = "What")]
     test: bool,
-    /// Batch norm's statistics between the runs: recompute them at each point, or interpolate the runs'
-    #[arg(long, value_enum, default_value = "recompute", help_heading = "What")]
-    batch_norm: BatchNormArg,
-    /// Device to compute on instead of the first run's own
-    #[arg(long, value_name = "NAME", help_heading = "Where")]
-    device: Option<String>,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
-    results: Results,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BatchNormArg {
-    Recompute,
-    Interpolate,
+    on: OnLandscape,
 }
 
 pub(super) fn run(args: LineArgs, global: &Global, registry: &Registry) -> Result<Done> {
     watch_interrupts()?;
     let alphas = alphas(args.from, args.to, args.points)?;
-    let open = |path: &Path| Run::open(path, None, args.device.as_deref(), registry, args.data_dir.search());
-    let (small, large) = (open(&args.small)?, open(&args.large)?);
+    let (small, large) = (args.on.open(&args.small, registry)?, args.on.open(&args.large, registry)?);
     comparable(&small.experiment, &large.experiment)?;
-    let statistics = match args.batch_norm {
-        BatchNormArg::Recompute => Statistics::Recompute,
-        BatchNormArg::Interpolate => Statistics::Given,
-    };
+    let statistics = args.on.statistics();
     let landscape = Landscape::new(&small.experiment, statistics, examples(&args.subset)?)?;
     let (s, l) = (State::of(&small.network, &small.weights)?, State::of(&large.network, &large.weights)?);
     let initial = |run: &Run| -> Result<State, ProbeError> { State::of(&run.experiment.initial_model()?.network, &run.weights) };
     let distances = Distances::of([&initial(&small)?, &s], [&initial(&large)?, &l]);
 
-    // The first point is measured once for its time.
-    let started = Instant::now();
-    line(&landscape, &s, &l, &alphas[..1], args.test, &mut largebatch_probe::unwatched)?;
     let passes = 1 + usize::from(landscape.has_batch_norm() && statistics == Statistics::Recompute);
     let what = format!("{} points, {passes} forward passes over {} examples each", alphas.len(), landscape.examples());
-    say_cost(&what, started.elapsed().as_secs_f64() * alphas.len() as f64, global);
+    let test = if args.test { small.experiment.indices(Which::Test).1.len() } else { 0 };
+    let point = point_seconds(&landscape, &small.experiment, landscape.examples() + test, &s)?;
+    say_cost(&what, point * alphas.len() as f64, global);
     let mut watching = Watching::new(global, "points");
     let points = line(&landscape, &s, &l, &alphas, args.test, &mut watching.watch())?;
     drop(watching);
@@ -104,7 +85,7 @@ pub(super) fn run(args: LineArgs, global: &Global, registry: &Registry) -> Resul
         result,
     };
     let figures = record.result.figures(record.examples);
-    args.results.finish(&small.folder.join("probe"), "line", &record, complete, &figures, &summary(&record), global)
+    args.on.results.finish(&small.folder.join("probe"), "line", &record, complete, &figures, &summary(&record), global)
 }
 
 fn summary(record: &Record<Line>) -> String {

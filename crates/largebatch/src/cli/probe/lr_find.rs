@@ -7,7 +7,7 @@ use clap::Args;
 use largebatch_optim::Registry;
 use largebatch_probe::lr_find::{LrFind, RangeEnd, RangeTest};
 
-use super::results::{Results, Settings};
+use super::results::{Results, Settings, say_cost};
 use super::{Done, Global, Watching, watch_interrupts};
 
 const EXAMPLES: &str = "\
@@ -49,6 +49,8 @@ pub(super) fn run(args: LrFindArgs, global: &Global, registry: &Registry) -> Res
     let (experiment, folder) = args.settings.open(registry)?;
     let test =
         RangeTest { lowest: args.lowest, highest: args.highest, steps: args.steps, smoothing: args.smoothing, divergence: args.divergence };
+    let what = format!("at most {} steps of {} examples", test.steps, experiment.config.batch_size.unwrap_or_default());
+    say_cost(&what, test.seconds(&experiment)?, global);
     let mut watching = Watching::new(global, "steps");
     let found = test.run(&experiment, &mut watching.watch())?;
     drop(watching);
@@ -70,6 +72,7 @@ fn summary(found: &LrFind) -> String {
     let _ = writeln!(text, "  steepest   {}", rate(found.steepest, "none: the loss never falls"));
     let _ = writeln!(text, "  valley     {}", rate(found.valley, "none: the loss never falls"));
     let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
-    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {highest:.3e}; a larger --highest may")));
+    let end = if found.ended == RangeEnd::Interrupted { "where it was interrupted" } else { "a larger --highest may" };
+    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {highest:.3e}; {end}")));
     text
 }

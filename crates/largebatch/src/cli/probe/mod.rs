@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 use largebatch_optim::Registry;
-use largebatch_probe::{ProbeError, Record, Run, Subject, Subset};
+use largebatch_probe::{Examples as _, ProbeError, Record, Run, Subject, Subset};
 use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
@@ -144,11 +144,22 @@ impl Common {
     }
 }
 
-/// The seconds that a gradient takes.
-fn time<T>(gradient: impl FnOnce() -> Result<T, ProbeError>) -> Result<f64> {
-    let started = Instant::now();
-    gradient()?;
-    Ok(started.elapsed().as_secs_f64())
+/// The seconds that a gradient over so many of the subject's examples takes, by 250 of them at most.
+fn gradient_seconds(subject: &mut Subject<'_>, w: &[f64], examples: usize) -> Result<f64> {
+    let some: Vec<usize> = (0..examples.min(250)).collect();
+    let seconds = least_seconds(|| subject.batch_gradient(w, &some).map(drop))?;
+    Ok(seconds * examples as f64 / some.len() as f64)
+}
+
+/// The least time of three: the first one is slower, and other work may disturb another.
+fn least_seconds(mut work: impl FnMut() -> Result<(), ProbeError>) -> Result<f64, ProbeError> {
+    let mut least = f64::INFINITY;
+    for _ in 0..3 {
+        let started = Instant::now();
+        work()?;
+        least = least.min(started.elapsed().as_secs_f64());
+    }
+    Ok(least)
 }
 
 /// Says what an instrument costs, where it will take more than ten seconds.
@@ -188,6 +199,19 @@ impl Drop for Watching {
         self.0.disable_steady_tick();
         self.0.finish_and_clear();
     }
+}
+
+/// The instrument that words such as `sharpness RUN --subset 500` ask for.
+///
+/// # Errors
+/// Words that are none.
+pub(super) fn parse<S: AsRef<str>>(words: &[S]) -> Result<ProbeArgs, clap::Error> {
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        args: ProbeArgs,
+    }
+    Words::try_parse_from(std::iter::once("probe").chain(words.iter().map(AsRef::as_ref))).map(|words| words.args)
 }
 
 pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
 use largebatch_probe::noise::{Noise, NoiseOptions, Sweep, noise};
-use largebatch_probe::{Examples, Objective, Record};
+use largebatch_probe::{Examples, Record};
 
-use super::{Common, Done, Global, Watching, announce, time};
+use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
 const ABOUT: &str = "\
 Measures the gradient of every example by itself, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement;
@@ -36,7 +36,7 @@ pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Resu
     let options = NoiseOptions { replicates: args.replicates, pairs: args.pairs, batch, seed: args.common.seed, ..NoiseOptions::default() };
     let n = subject.count();
     let w = subject.weights().to_vec();
-    let (whole, one) = (time(|| subject.gradient(&w))?, time(|| subject.batch_gradient(&w, &[0]))?);
+    let (whole, one) = (gradient_seconds(&mut subject, &w, n)?, gradient_seconds(&mut subject, &w, 1)?);
     let seconds = options.passes(n) as f64 * whole / n as f64 + options.gradients(n) as f64 * one;
     announce(&format!("{} gradients of single examples and batches", options.gradients(n)), n, seconds, global);
     let layers = subject.layers().to_vec();

@@ -4,13 +4,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use largebatch_optim::Registry;
+use largebatch_probe::landscape::{Landscape, State, Statistics};
+use largebatch_probe::{ProbeError, Run};
 use largebatch_report::Figure;
 use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
 use serde::Serialize;
 
-use super::{DataDir, Done, Global, duration, print_json, say};
+use super::{DataDir, Done, Global, duration, least_seconds, print_json, say};
 
 /// Where results go.
 #[derive(Args, Clone)]
@@ -56,6 +58,48 @@ impl Results {
         }
         Ok(if complete { Done::Ok } else { Done::Interrupted })
     }
+}
+
+/// What the instruments on a landscape take, line and surface.
+#[derive(Args, Clone)]
+pub(super) struct OnLandscape {
+    /// Batch norm's statistics: recomputed at each point, or as given: on a line mixed from those of the two runs, on a surface those of the first run
+    /// (with --path, of the last checkpoint)
+    #[arg(long, value_enum, default_value = "recompute", help_heading = "What")]
+    batch_norm: BatchNormArg,
+    /// Device to compute on instead of the first run's own
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    device: Option<String>,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    pub(super) results: Results,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BatchNormArg {
+    Recompute,
+    Given,
+}
+
+impl OnLandscape {
+    pub(super) fn statistics(&self) -> Statistics {
+        match self.batch_norm {
+            BatchNormArg::Recompute => Statistics::Recompute,
+            BatchNormArg::Given => Statistics::Given,
+        }
+    }
+
+    pub(super) fn open(&self, path: &Path, registry: &Registry) -> Result<Run, ProbeError> {
+        Run::open(path, None, self.device.as_deref(), registry, self.data_dir.search())
+    }
+}
+
+/// The seconds that a point of a landscape takes over so many examples, by a thousand of them.
+pub(super) fn point_seconds(landscape: &Landscape<'_>, experiment: &Experiment, examples: usize, state: &State) -> Result<f64, ProbeError> {
+    let some = Landscape::new(experiment, landscape.statistics(), Some(1000))?;
+    let seconds = least_seconds(|| some.train(&some.network(state)?).map(drop))?;
+    Ok(seconds * examples as f64 / some.examples() as f64)
 }
 
 /// Says what an instrument costs where it takes more than ten seconds.

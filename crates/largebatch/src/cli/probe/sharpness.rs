@@ -8,7 +8,7 @@ use largebatch_optim::Registry;
 use largebatch_probe::sharpness::{Ball, ITERATIONS, Keskar, Sharpness, Space, adaptive, ball, keskar};
 use largebatch_probe::{Objective, Record};
 
-use super::{Common, Done, Global, Watching, announce, time};
+use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
 const CAVEAT: &str = "\
 Sharpness is 100 (max f - f(x)) / (1 + f(x)), the maximum over the box |y_i| <= epsilon (|x_i| + 1) as far as L-BFGS-B finds it in 10
@@ -65,8 +65,9 @@ pub(super) fn run(args: SharpnessArgs, global: &Global, registry: &Registry) -> 
     let boxes = (spaces.len() * args.epsilon.len()) as f64 * (1.0 + 1.5 * args.iterations as f64);
     let gradients = boxes + 2.0 * (args.steps as f64 + 1.0);
     let x = subject.weights().to_vec();
-    let seconds = gradients * time(|| subject.gradient(&x))?;
-    announce(&format!("at most {gradients:.0} gradient evaluations"), subject.examples().len(), seconds, global);
+    let n = subject.examples().len();
+    let seconds = gradients * gradient_seconds(&mut subject, &x, n)?;
+    announce(&format!("at most {gradients:.0} gradient evaluations"), n, seconds, global);
     let mut watching = Watching::new(global, "iterations");
     let batch_statistics = run.network.has_batch_norm().then_some(args.batch_norm == BatchNormArg::Batch);
     let (mut result, mut complete) = (Sharpness { batch_statistics, ..Sharpness::default() }, true);

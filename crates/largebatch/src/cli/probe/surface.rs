@@ -1,20 +1,19 @@
 //! `largebatch probe surface`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_probe::landscape::{Landscape, State, Statistics};
+use largebatch_probe::landscape::{Landscape, State};
 use largebatch_probe::line::comparable;
 use largebatch_probe::plane::Plane;
 use largebatch_probe::surface::{Surface, sample, spaced};
 use largebatch_probe::{ProbeError, Run};
 use largebatch_train::{TrainError, load_network};
 
-use super::results::{Results, examples, say_cost};
-use super::{DataDir, Done, Global, Watching, watch_interrupts};
+use super::results::{OnLandscape, examples, point_seconds, say_cost};
+use super::{Done, Global, Watching, watch_interrupts};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,25 +49,11 @@ pub(super) struct SurfaceArgs {
     /// Seed of the random directions
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "What")]
     seed: u64,
-    /// Batch norm's statistics: recompute them at each point, or keep the first run's (with --path, the last checkpoint's)
-    #[arg(long, value_enum, default_value = "recompute", help_heading = "What")]
-    batch_norm: BatchNormArg,
     /// Draw the surface that this file holds, without measuring
     #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "path"], help_heading = "What")]
     from: Option<PathBuf>,
-    /// Device to compute on instead of the first run's own
-    #[arg(long, value_name = "NAME", help_heading = "Where")]
-    device: Option<String>,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
-    results: Results,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BatchNormArg {
-    Recompute,
-    Keep,
+    on: OnLandscape,
 }
 
 pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Result<Done> {
@@ -76,19 +61,15 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         let text = std::fs::read_to_string(file).map_err(TrainError::io(file, "read"))?;
         let surface = Surface::read(&text, &file.display().to_string())?;
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-        return args.results.finish(&folder, "surface", &surface, true, &[surface.figure()], &summary(&surface), global);
+        return args.on.results.finish(&folder, "surface", &surface, true, &[surface.figure()], &summary(&surface), global);
     }
     watch_interrupts()?;
-    let open = |path: &PathBuf| Run::open(path, None, args.device.as_deref(), registry, args.data_dir.search());
-    let runs = args.runs.iter().map(open).collect::<Result<Vec<Run>, _>>()?;
+    let runs = args.runs.iter().map(|path| args.on.open(path, registry)).collect::<Result<Vec<Run>, _>>()?;
     let first = &runs[0];
     for other in &runs[1..] {
         comparable(&first.experiment, &other.experiment)?;
     }
-    let statistics = match args.batch_norm {
-        BatchNormArg::Recompute => Statistics::Recompute,
-        BatchNormArg::Keep => Statistics::Given,
-    };
+    let statistics = args.on.statistics();
     let landscape = Landscape::new(&first.experiment, statistics, examples(&args.subset)?)?;
     let states = runs.iter().map(|run| State::of(&run.network, &run.weights)).collect::<Result<Vec<State>, _>>()?;
     let (plane, name) = match (states.as_slice(), args.path) {
@@ -115,13 +96,10 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         let network = landscape.network(&State { parameters, buffers: states[0].buffers.clone() })?;
         landscape.train(&network)
     };
-    // Twice: the first one also reads the data.
-    height(0.0, 0.0, plane.origin.clone())?;
-    let started = Instant::now();
-    height(0.0, 0.0, plane.origin.clone())?;
     let all = a.len() * b.len();
     let what = format!("{all} points over {} examples", landscape.examples());
-    say_cost(&what, started.elapsed().as_secs_f64() * all as f64, global);
+    let point = point_seconds(&landscape, &first.experiment, landscape.examples(), &states[0])?;
+    say_cost(&what, point * all as f64, global);
     let mut watching = Watching::new(global, "points");
     let mut done = 0;
     let mut watch = watching.watch();
@@ -146,7 +124,7 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         marks: plane.marks,
         explained: plane.explained,
     };
-    args.results.finish(&first.folder.join("probe"), "surface", &surface, complete, &[surface.figure()], &summary(&surface), global)
+    args.on.results.finish(&first.folder.join("probe"), "surface", &surface, complete, &[surface.figure()], &summary(&surface), global)
 }
 
 /// The initial weights, the checkpoints and the final weights of a run.

@@ -1,26 +1,28 @@
 //! `train --probe NAME:every=N`: instruments that look at a training on its way.
 
+mod course;
+
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use largebatch_models::Network;
-use largebatch_probe::curvature::{CurvatureOptions, Edge, bound, curvature, decay, is_preconditioned};
+use largebatch_optim::Driver;
+use largebatch_probe::curvature::{AtPoint, CurvatureOptions, curvature, is_preconditioned};
 use largebatch_probe::layers::{Update, layer_table};
-use largebatch_probe::noise::{NoiseOptions, noise};
-use largebatch_probe::{Objective, ProbeError, Record, Subject, Subset, unwatched};
-use largebatch_report::plot::{Plot, Scale};
-use largebatch_train::{Experiment, Observer, Outcome, RunFolder, Start, Step, TrainError, Which, write_whole};
+use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
+use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset, unwatched};
+use largebatch_train::{Experiment, Observer, Outcome, Start, Step, TrainError, Which, write_whole};
 use serde_json::Value;
 
 use super::say;
 
 /// The instruments that training offers.
-const NAMES: [&str; 3] = ["layers", "noise", "curvature"];
+const NAMES: [&str; 4] = ["layers", "noise", "noise-pairs", "curvature"];
 
-/// One instrument during a training. Its findings are lines of `RUN/probe/NAME.jsonl`, and at the end a chart, `RUN/probe/NAME-course.svg`. It changes
-/// nothing in the training: the weights come out to the same bits.
+/// One instrument during a training. Its findings are lines of `RUN/probe/NAME.jsonl`, and at the end charts, `RUN/probe/NAME-course.svg` and, for layers
+/// with trust ratios, `RUN/probe/layers-trust-course.svg`. It changes nothing in the training: the weights come out to the same bits.
 pub(crate) struct Probing<'a> {
     name: &'static str,
     every: u64,
@@ -29,8 +31,21 @@ pub(crate) struct Probing<'a> {
     folder: PathBuf,
     /// The network before the step that is looked at, for ‖Δw‖.
     before: Option<Network>,
+    /// The squared norms of the steps since the last line.
+    pairs: Pairs,
+    /// The examples of these steps.
+    examples: usize,
     /// What went wrong: it is said once, and the training goes on.
     failed: bool,
+}
+
+/// A training between two steps.
+struct At<'a> {
+    step: u64,
+    lr: f64,
+    network: &'a Network,
+    /// Absent before the first step.
+    driver: Option<&'a Driver>,
 }
 
 /// Reads `NAME:every=N` or `NAME:every=N,subset=M`.
@@ -40,43 +55,55 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
     let Some(name) = NAMES.into_iter().find(|n| *n == name) else {
         return Err(TrainError::unknown("probe", name, NAMES.into_iter()));
     };
-    let (mut every, mut subset) = (None, 500);
+    let (mut every, mut subset) = (None, None);
     for option in options.split(',').filter(|o| !o.is_empty()) {
         let number = |text: &str| text.parse::<u64>().ok().filter(|&n| n > 0);
         match option.split_once('=').map(|(key, value)| (key, number(value))) {
             Some(("every", Some(n))) => every = Some(n),
-            Some(("subset", Some(n))) => subset = n as usize,
+            Some(("subset", Some(n))) => subset = Some(n as usize),
             _ => return Err(wrong(format!("'{option}' is not an option; write {name}:every=100 or {name}:every=100,subset=500"))),
         }
     }
+    if name == "noise-pairs" && subset.is_some() {
+        return Err(wrong("it takes the steps' own examples, not a subset; write noise-pairs:every=100".into()));
+    }
     let every = every.ok_or_else(|| wrong(format!("say after how many steps, as in {name}:every=100")))?;
-    Ok((name, every, subset))
+    Ok((name, every, subset.unwrap_or(500)))
 }
 
 impl<'a> Probing<'a> {
-    /// The instruments of the command line, for a run.
+    /// Reads an instrument without a run, so that a typing error is told before anything begins.
     ///
     /// # Errors
-    /// An unknown name or option; a device without double precision for curvature.
-    pub(crate) fn all(texts: &[String], experiment: &'a Experiment, folder: &RunFolder) -> Result<Vec<Self>> {
+    /// An unknown name or option.
+    pub(crate) fn check(text: &str) -> Result<(), TrainError> {
+        parse(text).map(|_| ())
+    }
+
+    /// The instruments of the command line, for a run in `folder`, which need not exist yet.
+    ///
+    /// # Errors
+    /// An unknown name or option; a device without double precision for curvature; a batch in one piece for pairs.
+    pub(crate) fn all(texts: &[String], experiment: &'a Experiment, folder: &Path) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for text in texts {
             let (name, every, subset) = parse(text)?;
-            let probing = Probing { name, every, subset, experiment, folder: folder.path().join("probe"), before: None, failed: false };
-            if name == "curvature" {
-                probing.subject(&experiment.initial_model()?.network)?.need_double()?;
+            let folder = folder.join("probe");
+            let probing =
+                Probing { name, every, subset, experiment, folder, before: None, pairs: Pairs::default(), examples: 0, failed: false };
+            let config = &experiment.config;
+            match name {
+                "curvature" => probing.subject(&experiment.initial_model()?.network)?.need_double()?,
+                "noise-pairs" if config.accumulate * config.workers == 1 => {
+                    let why = "it compares the gradients of a batch and of its micro-batches, and this run takes its batch in one piece: add \
+                               --set accumulate=4, or take noise, which needs none";
+                    return Err(TrainError::Value { key: "probe".into(), value: text.clone(), why: why.into() }.into());
+                }
+                _ => {}
             }
             all.push(probing);
         }
         Ok(all)
-    }
-
-    /// Reads them without a run, so that a typing error is told before a folder is made.
-    ///
-    /// # Errors
-    /// An unknown name or option.
-    pub(crate) fn check(texts: &[String]) -> Result<(), TrainError> {
-        texts.iter().try_for_each(|text| parse(text).map(|_| ()))
     }
 
     fn subject(&self, network: &Network) -> Result<Subject<'a>, ProbeError> {
@@ -87,12 +114,13 @@ impl<'a> Probing<'a> {
         self.folder.join(format!("{}.jsonl", self.name))
     }
 
-    fn look(&mut self, step: u64, lr: f64, network: &Network) {
+    fn look(&mut self, at: &At<'_>) {
         let before = self.before.take();
         if self.failed {
             return;
         }
-        let written = self.measure(step, lr, network, before).and_then(|line| {
+        let written = self.measure(at, before).and_then(|line| {
+            let Some(line) = line else { return Ok(()) };
             let path = self.lines();
             fs::create_dir_all(&self.folder).map_err(TrainError::io(&self.folder, "make the folder"))?;
             let mut file = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path, "open"))?;
@@ -100,22 +128,49 @@ impl<'a> Probing<'a> {
         });
         if let Err(error) = written {
             self.failed = true;
-            say(&format!("warning: probe {} at step {step}: {error}; it is left out from here on", self.name));
+            say(&format!("warning: probe {} at step {}: {error}; it is left out from here on", self.name, at.step));
         }
     }
 
-    fn measure(&self, step: u64, lr: f64, network: &Network, before: Option<Network>) -> Result<Value> {
-        let mut subject = self.subject(network)?;
+    fn measure(&mut self, at: &At<'_>, before: Option<Network>) -> Result<Option<Value>> {
+        let run = format!("step {}", at.step);
+        let mut line = if self.name == "noise-pairs" {
+            let examples = std::mem::take(&mut self.examples);
+            let Some(result) = std::mem::take(&mut self.pairs).noise() else { return Ok(None) };
+            serde_json::to_value(Record {
+                schema: SCHEMA,
+                probe: self.name.into(),
+                run,
+                part: "train".into(),
+                examples,
+                parameters: at.network.parameter_count(),
+                precision: "f32".into(),
+                gradient_evaluations: 0,
+                example_gradients: 0,
+                complete: true,
+                result,
+            })?
+        } else {
+            self.question(at, before, run)?
+        };
+        line["step"] = at.step.into();
+        line["lr"] = at.lr.into();
+        Ok(Some(line))
+    }
+
+    /// What the network says by gradients of its own.
+    fn question(&self, at: &At<'_>, before: Option<Network>, run: String) -> Result<Value> {
+        let mut subject = self.subject(at.network)?;
         subject.check(&self.folder)?;
         let w = subject.weights().to_vec();
-        let run = format!("step {step}");
         let config = &self.experiment.config;
-        let mut line = match self.name {
+        Ok(match self.name {
             "layers" => {
                 let (_, gradient) = subject.gradient(&w)?;
+                let ratios = at.driver.map(Driver::trust_ratios).unwrap_or_default();
                 let update = before.map(|network| self.subject(&network)).transpose()?.map(|before| Update {
                     step: w.iter().zip(before.weights()).map(|(after, before)| after - before).collect(),
-                    trust_ratios: Vec::new(),
+                    trust_ratios: subject.layers().iter().map(|layer| ratios.get(&layer.path).copied()).collect(),
                 });
                 let table = layer_table(subject.layers(), &w, &gradient, update.as_ref())?;
                 serde_json::to_value(Record::new("layers", run, &subject, true, table))?
@@ -138,17 +193,14 @@ impl<'a> Probing<'a> {
                     ..CurvatureOptions::default()
                 };
                 let (mut found, complete) = curvature(&mut subject, &w, &options, &mut unwatched)?;
-                let optimizer = &config.optimizer;
-                // Adam's preconditioner lies in the optimizer, which an observer does not see.
-                found.edge = bound(&optimizer.name, &optimizer.options)
-                    .filter(|_| !is_preconditioned(&optimizer.name))
-                    .map(|bound| Edge::new(&optimizer.name, lr, found.lambda_max + decay(&optimizer.options), bound));
+                // The state is copied for rules that divide by it, and only here.
+                let divides = is_preconditioned(&config.optimizer.name);
+                let state = at.driver.filter(|_| divides).map(Driver::save);
+                let here = AtPoint { optimizer: &config.optimizer, rate: at.lr, state: state.as_deref() };
+                found.edge = here.edge(&mut subject, &w, found.lambda_max, &options, &mut unwatched)?;
                 serde_json::to_value(Record::new("curvature", run, &subject, complete, found))?
             }
-        };
-        line["step"] = step.into();
-        line["lr"] = lr.into();
-        Ok(line)
+        })
     }
 
     /// The lines so far.
@@ -156,63 +208,21 @@ impl<'a> Probing<'a> {
         let text = fs::read_to_string(self.lines()).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
-
-    fn figure(&self) -> Plot {
-        let course = self.course();
-        let step = |line: &Value| line["step"].as_f64().unwrap_or(f64::NAN);
-        let of = |path: &str| -> Vec<(f64, f64)> {
-            course.iter().filter_map(|line| Some((step(line), line.pointer(path)?.as_f64()?))).collect()
-        };
-        let name = format!("{}-course", self.name);
-        let caption = format!(
-            "{} on {}, {}, {} training examples, seed {}.",
-            self.experiment.config.model.name,
-            self.experiment.config.dataset.name,
-            self.experiment.config.optimizer.name,
-            self.subset,
-            self.experiment.config.seed
-        );
-        match self.name {
-            "layers" => {
-                let rows = course.first().and_then(|line| line["result"]["rows"].as_array()).cloned().unwrap_or_default();
-                let plot = Plot::new(&name, "‖w‖/‖∇w‖ over training").x("step", Scale::Linear).y("‖w‖/‖∇w‖", Scale::Log).caption(&caption);
-                rows.iter()
-                    .enumerate()
-                    .filter(|(_, row)| row["is_weight"] == true)
-                    .fold(plot, |plot, (i, row)| plot.line(row["path"].as_str().unwrap_or("?"), of(&format!("/result/rows/{i}/ratio"))))
-            }
-            "noise" => {
-                let end = |which: &str| -> Vec<(f64, f64)> {
-                    let value = |line: &Value| line.pointer(&format!("/result/interval/{which}")).and_then(Value::as_f64);
-                    course.iter().map(|line| (step(line), value(line).unwrap_or(f64::NAN))).collect()
-                };
-                // Not a band: an interval may be open above, and the upper line is broken there.
-                let plot = Plot::new(&name, "Gradient noise scale over training").x("step", Scale::Linear).y("examples", Scale::Log);
-                plot.line("B_simple of these examples", of("/result/b_simple"))
-                    .dashed("95 % for the population", end("low"))
-                    .dashed("95 % for the population", end("high"))
-                    .guide_y("batch", self.experiment.config.batch_size.unwrap_or(1) as f64)
-                    .caption(&caption)
-            }
-            _ => {
-                let plot = Plot::new(&name, "Towards the edge of stability").x("step", Scale::Linear).caption(&caption);
-                let products = of("/result/edge/product");
-                let bound = course.iter().rev().find_map(|line| line.pointer("/result/edge/bound")?.as_f64());
-                match bound {
-                    Some(bound) => plot.y("η λ_max", Scale::Linear).line("η λ_max", products).guide_y("edge of stability", bound),
-                    None => plot.y("λ_max", Scale::Linear).line("λ_max", of("/result/lambda_max")),
-                }
-            }
-        }
-    }
 }
 
 impl Observer for Probing<'_> {
+    fn wants_norms(&self) -> bool {
+        self.name == "noise-pairs"
+    }
+
     fn on_start(&mut self, start: &Start<'_>) {
+        if self.name == "layers" && (start.step + 1).is_multiple_of(self.every) {
+            self.before = Some(start.network.clone());
+        }
         if start.step == 0 {
-            if let Ok(model) = self.experiment.initial_model() {
-                self.look(0, self.experiment.schedule.lr(0), &model.network);
-            }
+            let before = self.before.take();
+            self.look(&At { step: 0, lr: self.experiment.schedule.lr(0), network: start.network, driver: None });
+            self.before = before;
             return;
         }
         // What a run that was killed wrote after its last checkpoint comes again.
@@ -230,21 +240,28 @@ impl Observer for Probing<'_> {
     }
 
     fn on_step(&mut self, step: &Step<'_>) {
-        if step.step % self.every == 0 {
-            self.look(step.step, step.lr, step.network);
+        if let Some(norms) = step.norms.filter(|_| self.name == "noise-pairs") {
+            self.pairs.add(norms);
+            self.examples += step.batch;
         }
-        if self.name == "layers" && (step.step + 1) % self.every == 0 {
+        if step.step.is_multiple_of(self.every) {
+            self.look(&At { step: step.step, lr: step.lr, network: step.network, driver: Some(step.driver) });
+        }
+        if self.name == "layers" && (step.step + 1).is_multiple_of(self.every) {
             self.before = Some(step.network.clone());
         }
     }
 
     fn on_end(&mut self, _outcome: &Outcome) {
         self.before = None;
-        let path = self.folder.join(format!("{}-course.svg", self.name));
-        if self.lines().exists()
-            && let Err(error) = write_whole(&path, self.figure().figure().svg().as_bytes())
-        {
-            say(&format!("warning: probe {}: {error}", self.name));
+        if !self.lines().exists() {
+            return;
+        }
+        for plot in course::plots(self.name, &self.course(), &self.experiment.config, self.subset) {
+            let figure = plot.figure();
+            if let Err(error) = write_whole(&self.folder.join(format!("{}.svg", figure.name)), figure.svg().as_bytes()) {
+                say(&format!("warning: probe {}: {error}", self.name));
+            }
         }
     }
 }

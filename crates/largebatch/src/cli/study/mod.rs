@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
-use largebatch_report::{Context as Around, Format, terminal, write};
+use largebatch_report::{Context as Around, Findings, Format, terminal, write};
 use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, key, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
+use keep::{Instruments, Keep, join_runs};
 use trainer::Trainer;
 
+mod keep;
 mod recipes;
 mod show;
 mod trainer;
@@ -137,6 +139,12 @@ struct ListArgs {
 struct WorkerArgs {
     #[command(flatten)]
     data_dir: DataDir,
+    /// Folder in which reported trials leave their runs
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// What looks at them
+    #[arg(long)]
+    probe: Vec<String>,
 }
 
 pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Result<Done> {
@@ -150,7 +158,10 @@ pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Resu
             Some(name) => recipes::named(&name)?.text.to_owned(),
             None => show::recipes(),
         }),
-        StudyCommand::Worker(args) => serve(&Trainer::new(registry, args.data_dir.search())),
+        StudyCommand::Worker(args) => {
+            let keep = args.keep.map(|runs| Keep::new(runs, &args.probe, args.data_dir.data_dir.clone())).transpose()?;
+            serve(&Trainer::new(registry, args.data_dir.search()).keeping(keep))
+        }
     }
 }
 
@@ -161,6 +172,7 @@ fn print(text: String) -> Result<Done> {
 
 fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
     let study = recipes::study(&what.study, &what.set)?;
+    Instruments::of(&study)?;
     Ok(Plan::new(study, &|config| trainer.check(config))?)
 }
 
@@ -186,9 +198,10 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     let program = std::env::current_exe().context("finding this program, to start it again as a worker")?;
     // Workers look for data where this process does.
     let data_dir = args.what.data_dir.search().data_dir.map(std::path::absolute).transpose().context("--data-dir")?;
+    let kept = Keep::arguments(&plan.study, &folder);
     let start = || {
         let mut command = Command::new(&program);
-        command.args(["study", "worker"]);
+        command.args(["study", "worker"]).args(&kept);
         if let Some(dir) = &data_dir {
             command.arg("--data-dir").arg(dir);
         }
@@ -206,9 +219,13 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         return Ok(Done::Interrupted);
     }
     let results = Results::open(&folder)?;
-    write_report(&results, &around(repeats(&args, &folder), &plan.study.about), &folder.join("report"), global)?;
+    join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
+    write_report(&results, &around(repeats(&args, &folder), &plan.study.about, &folder)?, &folder.join("report"), global)?;
     if !global.quiet {
         eprintln!("{}", ended(&summary, &folder));
+    }
+    if let Some(first) = results.records.values().find_map(|r| r.provenance.other.get(trainer::UNSEEN)) {
+        say(&format!("warning: an instrument failed: {}", first.as_array().and_then(|all| all.first()?.as_str()).unwrap_or("unknown")));
     }
     let failed = results.records.values().find_map(|r| match &r.stop {
         largebatch_study::StopReason::Failed { message } => Some(message),
@@ -233,7 +250,7 @@ fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let about = recipes::study(&results.plan.study.name, &[]).map_or(String::new(), |recipe| recipe.about);
     let command = format!("largebatch study run {0}/study.toml --out {0}", folder.display());
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    write_report(&results, &around(command, &about), &out, global)?;
+    write_report(&results, &around(command, &about, folder)?, &out, global)?;
     Ok(Done::Ok)
 }
 
@@ -243,7 +260,7 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
     if let Some(parent) = out.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     }
-    let files = write(&Results::open(folder)?, &Around::default(), &out, &[args.format])?;
+    let files = write(&Results::open(folder)?, &around(String::new(), "", folder)?, &out, &[args.format])?;
     if global.quiet { Ok(Done::Ok) } else { print(format!("{} files in {}", files.len(), out.display())) }
 }
 
@@ -257,9 +274,9 @@ fn write_report(results: &Results, around: &Around, out: &Path, global: &Global)
     Ok(())
 }
 
-fn around(command: String, about: &str) -> Around {
+fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
     let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
-    Around { command, about: about.trim().into(), environment, ..Around::default() }
+    Ok(Around { command, about: about.trim().into(), environment, findings: Findings::read(folder)? })
 }
 
 /// The command that repeats a study; jobs change nothing, and where the data lie is another machine's own affair.

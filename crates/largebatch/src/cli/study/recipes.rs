@@ -3,23 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
+pub(super) use largebatch_recipes::{RECIPES, Recipe};
 use largebatch_study::{Study, StudyError};
 use largebatch_train::nearest;
-
-/// Name and text of a recipe.
-pub(super) struct Recipe {
-    pub name: &'static str,
-    pub text: &'static str,
-}
-
-macro_rules! recipes {
-    ($($name:literal),* $(,)?) => {
-        &[$(Recipe { name: $name, text: include_str!(concat!("../../../../../examples/studies/", $name, ".toml")) }),*]
-    };
-}
-
-pub(super) const RECIPES: &[Recipe] =
-    recipes!["gap", "optimizers", "shallue", "goyal", "keskar-f1", "keskar-c1", "hoffer-f1", "lenet5-mnist"];
 
 /// The recipe of a name.
 pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {

@@ -13,6 +13,8 @@ use largebatch_train::{Controls, Evaluation, Experiment, Metrics, Observer, RunC
 use serde_json::json;
 use toml::{Table, Value};
 
+use super::keep::Keep;
+
 /// Trains the trials of a study.
 pub(super) struct Trainer<'a> {
     registry: &'a Registry,
@@ -21,11 +23,17 @@ pub(super) struct Trainer<'a> {
     opened: Mutex<Option<(toml::Value, Dataset)>>,
     /// Examples a second of configurations, but for rate, seed and length.
     speeds: Mutex<BTreeMap<String, Option<f64>>>,
+    /// Where reported trials leave their runs, if they do.
+    keep: Option<Keep>,
 }
 
 impl<'a> Trainer<'a> {
     pub(super) fn new(registry: &'a Registry, search: Search) -> Self {
-        Trainer { registry, search, opened: Mutex::default(), speeds: Mutex::default() }
+        Trainer { registry, search, opened: Mutex::default(), speeds: Mutex::default(), keep: None }
+    }
+
+    pub(super) fn keeping(self, keep: Option<Keep>) -> Self {
+        Trainer { keep, ..self }
     }
 
     /// What a plan must satisfy: every setting is one that training knows, and the data are there.
@@ -148,6 +156,9 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
     Problem { key, message }
 }
 
+/// The key of a record's provenance for instruments that failed.
+pub(super) const UNSEEN: &str = "failed_probes";
+
 /// Passes evaluations on, and the study's word to stop back.
 struct Relay<'e> {
     emit: &'e mut dyn FnMut(Event) -> ControlFlow<()>,
@@ -198,10 +209,21 @@ impl Runner for Trainer<'_> {
             higher_is_better: metric == "validation_accuracy",
             constant_loss: constant_loss(&experiment),
         }));
+        let kept = self.keep.as_ref().map(|keep| keep.begin(trial, &experiment)).transpose().map_err(|e| e.to_string())?.flatten();
+        let mut probes = match (&self.keep, &kept) {
+            (Some(keep), Some(folder)) => keep.on_the_way(&experiment, folder).map_err(|e| e.to_string())?,
+            _ => Vec::new(),
+        };
         let mut relay = Relay { emit, stopped: false, examples: 0 };
-        let controls = Controls { observers: vec![&mut relay], test: trial.stage == Stage::Confirm, ..Controls::default() };
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut relay];
+        observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
+        let controls = Controls { observers, folder: kept.as_ref(), test: trial.stage == Stage::Confirm, ..Controls::default() };
         let (end, network) = train(&experiment, controls).map_err(|e| e.to_string())?;
         let diverged = end.stop == Stop::Diverged;
+        let unseen = match (&self.keep, &kept) {
+            (Some(keep), Some(folder)) if !diverged => keep.at_the_end(folder, self.registry),
+            _ => Vec::new(),
+        };
         let mut metrics = BTreeMap::new();
         // The trained weights on the data that they saw, which the running means of an epoch are not.
         let seen = if diverged { None } else { experiment.evaluate(&network, Which::Train).map_err(|e| e.to_string())? };
@@ -214,7 +236,10 @@ impl Runner for Trainer<'_> {
                 metrics.insert("test_examples".into(), means.n as f64);
             }
         }
-        let provenance = self.provenance(&experiment, end.examples_per_second);
+        let mut provenance = self.provenance(&experiment, end.examples_per_second);
+        if !unseen.is_empty() {
+            provenance.insert(UNSEEN.into(), json!(unseen));
+        }
         Ok(Outcome { diverged, metrics, steps: end.steps, examples: relay.examples, provenance })
     }
 }

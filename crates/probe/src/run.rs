@@ -1,0 +1,87 @@
+//! A run that is opened for probing.
+
+use std::path::{Path, PathBuf};
+
+use largebatch_data::Search;
+use largebatch_models::Network;
+use largebatch_optim::Registry;
+use largebatch_train::{Checkpoint, Experiment, RunFolder, TrainError, Which, load_network};
+
+use crate::{ProbeError, Subject, Subset};
+
+/// A run that was opened for probing: its data, its model and its weights.
+pub struct Run {
+    /// Data, model and rules.
+    pub experiment: Experiment,
+    /// The network at the run's weights.
+    pub network: Network,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Where the weights were read.
+    pub weights: PathBuf,
+    /// Optimizer steps behind these weights, where the run knows.
+    pub step: Option<u64>,
+    /// The optimizer's state at these weights, as [`largebatch_optim::Driver::save`] writes it: a checkpoint has it, a finished run has not.
+    pub optimizer: Option<Vec<u8>>,
+}
+
+impl Run {
+    /// Opens a run's folder, or one checkpoint in it (`RUN/checkpoints/step-N`). `weights` names another safetensors file, `device` another device.
+    ///
+    /// # Errors
+    /// A folder that is none, weights of another model, data that cannot be had.
+    pub fn open(
+        path: &Path,
+        weights: Option<&Path>,
+        device: Option<&str>,
+        registry: &Registry,
+        mut search: Search,
+    ) -> Result<Self, ProbeError> {
+        let is_checkpoint = !path.join("run.toml").exists() && path.join("state.json").exists();
+        let root = match path.canonicalize().ok().as_deref().and_then(|p| p.ancestors().nth(2)) {
+            Some(root) if is_checkpoint => root.to_owned(),
+            _ => path.to_owned(),
+        };
+        let (folder, file) = RunFolder::open(&root)?;
+        let mut config = file.config;
+        if let Some(device) = device {
+            config.device = device.into();
+        }
+        search.data_dir = search.data_dir.or(file.provenance.data_dir);
+        let experiment = Experiment::open(config, registry, &search)?;
+        let mut optimizer = None;
+        let (bytes, place, step) = match weights {
+            Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.to_owned(), None),
+            None => match folder.outcome()?.filter(|_| !is_checkpoint) {
+                Some(outcome) => (folder.weights()?, path.to_owned(), Some(outcome.steps)),
+                None => {
+                    let checkpoint = if is_checkpoint { Some(Checkpoint::load(path)?) } else { Checkpoint::newest(&folder.checkpoints())? };
+                    let Some(checkpoint) = checkpoint else {
+                        let message = "has no weights yet: it has neither ended nor written a checkpoint".into();
+                        return Err(TrainError::Folder { path: root, message }.into());
+                    };
+                    optimizer = Some(checkpoint.optimizer);
+                    (checkpoint.model, path.to_owned(), Some(checkpoint.progress.step))
+                }
+            },
+        };
+        let network = load_network(&experiment, &bytes, &place)?;
+        Ok(Run { experiment, network, folder: root, weights: place, step, optimizer })
+    }
+
+    /// The learning rate at these weights: that of the step after them, or the last of a run that has ended.
+    pub fn rate(&self) -> f64 {
+        let last = self.experiment.total_steps.saturating_sub(1);
+        self.experiment.schedule.lr(self.step.unwrap_or(last).min(last) as usize)
+    }
+
+    /// The network on a part of the data, or on a subset of it.
+    ///
+    /// # Errors
+    /// Those of [`Subject::new`], and weights that are not finite.
+    pub fn subject(&self, which: Which, subset: Subset) -> Result<Subject<'_>, ProbeError> {
+        let subject = Subject::new(&self.experiment, &self.network, which, subset)?;
+        subject.check(&self.weights)?;
+        Ok(subject)
+    }
+}

@@ -1,0 +1,62 @@
+//! What instruments found in the runs that a study kept.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::ReportError;
+
+/// What instruments found in the runs that a study kept: the files of `DIR/runs/*/probe/`. It may be empty.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Findings {
+    pub(crate) runs: Vec<Looked>,
+}
+
+/// A run that instruments looked at.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Looked {
+    /// The run's folder, whose name ends with the beginning of the trial's identity.
+    pub folder: String,
+    /// By instrument: the object of `NAME.json`, of the trained network.
+    pub end: BTreeMap<String, Value>,
+    /// By instrument: the objects of `NAME.jsonl`, from the way there.
+    pub course: BTreeMap<String, Vec<Value>>,
+}
+
+impl Findings {
+    /// Reads them from a study's folder. A study that kept no runs has none.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`]; [`ReportError::Encode`] for a file that is no JSON.
+    pub fn read(folder: &Path) -> Result<Findings, ReportError> {
+        let mut runs = Vec::new();
+        for folder in entries(&folder.join("runs"))? {
+            let mut run = Looked { folder: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), ..Looked::default() };
+            for path in entries(&folder.join("probe"))? {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let read = || fs::read_to_string(&path).map_err(ReportError::io("reading", &path));
+                let object = |text: &str| serde_json::from_str(text).map_err(|e| ReportError::encode(&path.display().to_string(), e));
+                match path.extension().and_then(|e| e.to_str()) {
+                    Some("json") => drop(run.end.insert(name, object(&read()?)?)),
+                    Some("jsonl") => drop(run.course.insert(name, read()?.lines().map(object).collect::<Result<_, _>>()?)),
+                    _ => {}
+                }
+            }
+            runs.push(run);
+        }
+        Ok(Findings { runs })
+    }
+}
+
+/// What lies in a folder, by name; nothing where there is no folder.
+fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, ReportError> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(ReportError::io("reading", folder))?,
+    };
+    let mut paths: Vec<_> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(ReportError::io("reading", folder))?;
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,86 @@
+use largebatch_study::{key, number};
+
+use super::{Looks, at, or_dash, text};
+use crate::analysis::{Analysis, at_points};
+use crate::figures::{Section, Table};
+use crate::findings::Looked;
+use crate::plot::{Plot, Scale};
+
+pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
+    looks.first("curvature")?;
+    let end = |path: &'static str| {
+        move |run: &Looked| {
+            let object = run.end.get("curvature").or_else(|| run.course.get("curvature")?.last())?;
+            at(object, path)
+        }
+    };
+    let start = |run: &Looked| {
+        let first = run.course.get("curvature")?.first().filter(|line| line["step"] == 0)?;
+        at(first, "/result/edge/stable_rate").or_else(|| at(first, "/result/stable_rate"))
+    };
+    let groups: Vec<usize> = (0..a.groups.len()).filter(|g| !looks.values(*g, end("/result/lambda_max")).is_empty()).collect();
+    let heads = [
+        "",
+        "n",
+        "λ_max",
+        "stable rate at step 0",
+        "stable rate at the end",
+        "rate used",
+        "largest rate that trained",
+        "smallest that did not",
+    ];
+    let rows = groups.iter().map(|&g| {
+        let lambda = looks.values(g, end("/result/lambda_max"));
+        let rate = |run: &Looked| end("/result/edge/stable_rate")(run).or_else(|| end("/result/stable_rate")(run));
+        let (trained, lost) = rates(a, g);
+        vec![
+            a.groups[g].label.clone(),
+            lambda.len().to_string(),
+            text(&lambda),
+            text(&looks.values(g, start)),
+            text(&looks.values(g, rate)),
+            or_dash(a.groups[g].rate),
+            or_dash(trained),
+            or_dash(lost),
+        ]
+    });
+    let note = format!("{}.", looks.small_print(a, "curvature"));
+    let table = Table { heads: heads.map(str::to_owned).to_vec(), rows: rows.collect(), note: note.clone() };
+    let mut edge = Plot::new("edge", "Towards the edge of stability").x("step", Scale::Linear).y("rate × λ_max", Scale::Linear);
+    let mut bounds: Vec<f64> = Vec::new();
+    let mut any = false;
+    for &g in &groups {
+        let course = looks.course(g, "curvature", |line| at(line, "/result/edge/product"));
+        if !course.is_empty() {
+            any = true;
+            edge = edge.line(&a.groups[g].label, course);
+            let bound = looks.course(g, "curvature", |line| at(line, "/result/edge/bound"));
+            bounds.extend(bound.last().map(|b| b.1).filter(|b| !bounds.contains(b)));
+        }
+    }
+    edge = bounds.iter().fold(edge, |edge, bound| edge.guide_y("edge", *bound));
+    let figures = if any { vec![edge.caption(&format!("Medians over the runs. {note}")).figure()] } else { Vec::new() };
+    Some(Section {
+        title: "Curvature and the stable rate",
+        text: "λ_max is the largest eigenvalue of the Hessian of the training loss (weight decay added for the edge). Gradient descent is stable near a minimum up to \
+               the rate 2/λ_max, other rules up to a bound of their own. Beside it what happened: the rates of stage tune at which every trial trained, and those at \
+               which one diverged or learned nothing. For noisy gradients, and where the loss is no parabola, the bound is no law."
+            .into(),
+        tables: vec![table],
+        figures,
+    })
+}
+
+/// The largest rate of a group's search at which all trials trained, and the smallest at which one did not.
+fn rates(a: &Analysis, group: usize) -> (Option<f64>, Option<f64>) {
+    let (mut trained, mut lost) = (None::<f64>, None::<f64>);
+    for (point, records) in a.results.plan.groups[group].points.iter().zip(at_points(a.results, group)) {
+        let Some(rate) = point.get(key::RATE).and_then(number).filter(|_| !records.is_empty()) else { continue };
+        if records.iter().all(|r| r.stop.is_measurement()) {
+            trained = Some(trained.map_or(rate, |t| t.max(rate)));
+        } else {
+            lost = Some(lost.map_or(rate, |l| l.min(rate)));
+        }
+    }
+    (trained, lost)
+}

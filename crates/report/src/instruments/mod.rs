@@ -1,0 +1,99 @@
+//! What instruments found in a study's runs, by group: tables and charts.
+
+mod curvature;
+mod layers;
+mod line;
+mod noise;
+pub(crate) mod sharpness;
+
+use std::collections::BTreeMap;
+
+use largebatch_study::statistics::{Estimate, estimate};
+use serde_json::Value;
+
+use crate::analysis::Analysis;
+use crate::figures::Section;
+use crate::findings::{Findings, Looked};
+use crate::number::{Measure, significant};
+
+/// The runs of each of the study's groups, with their seeds.
+pub(crate) struct Looks<'a> {
+    groups: Vec<Vec<(u64, &'a Looked)>>,
+}
+
+impl<'a> Looks<'a> {
+    pub fn new(a: &Analysis, findings: &'a Findings) -> Self {
+        let find = |id: &str| findings.runs.iter().find(|run| id.get(..8).is_some_and(|id| run.folder.ends_with(&format!("-{id}"))));
+        let of = |records: &[&largebatch_study::TrialRecord]| records.iter().filter_map(|r| Some((r.seed, find(&r.id.0)?))).collect();
+        Looks { groups: a.groups.iter().map(|g| of(&g.records)).collect() }
+    }
+
+    /// A number of each of a group's runs, by seed.
+    pub fn values(&self, group: usize, of: impl Fn(&Looked) -> Option<f64>) -> Vec<(u64, f64)> {
+        self.groups[group].iter().filter_map(|(seed, run)| Some((*seed, of(run).filter(|x| x.is_finite())?))).collect()
+    }
+
+    /// A number along training: for each step its median over the group's runs.
+    pub fn course(&self, group: usize, name: &str, of: impl Fn(&Value) -> Option<f64>) -> Vec<(f64, f64)> {
+        let mut at = BTreeMap::<u64, Vec<f64>>::new();
+        for line in self.groups[group].iter().filter_map(|(_, run)| run.course.get(name)).flatten() {
+            if let (Some(step), Some(value)) = (line["step"].as_u64(), of(line).filter(|x| x.is_finite())) {
+                at.entry(step).or_default().push(value);
+            }
+        }
+        at.into_iter().map(|(step, values)| (step as f64, median(values))).collect()
+    }
+
+    /// The first run that an instrument looked at, at its end or on the way.
+    pub fn first(&self, name: &str) -> Option<&'a Looked> {
+        self.groups.iter().flatten().map(|(_, run)| *run).find(|run| run.end.contains_key(name) || run.course.contains_key(name))
+    }
+
+    /// How many runs there are, and what they were looked at with.
+    pub fn small_print(&self, a: &Analysis, name: &str) -> String {
+        let object = self.first(name).and_then(|run| run.end.get(name).or_else(|| run.course.get(name)?.first()));
+        let on = object.map_or(String::new(), |o| {
+            format!(
+                "; on {} examples of the {} part, in {}",
+                o["examples"],
+                o["part"].as_str().unwrap_or("?"),
+                o["precision"].as_str().unwrap_or("?")
+            )
+        });
+        format!("{}{on}", a.small_print())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    (values[(n - 1) / 2] + values[n / 2]) / 2.0
+}
+
+/// The number at a path of a JSON object.
+fn at(value: &Value, path: &str) -> Option<f64> {
+    value.pointer(path)?.as_f64()
+}
+
+/// Mean and interval of values by seed, as text.
+fn text(values: &[(u64, f64)]) -> String {
+    let plain = Measure { key: String::new(), words: String::new(), percent: false, higher: false };
+    estimate(&values.iter().map(|v| v.1).collect::<Vec<_>>()).map_or("–".into(), |e: Estimate| plain.estimate(&e))
+}
+
+fn or_dash(value: Option<f64>) -> String {
+    value.map_or("–".into(), |x| significant(x, 3))
+}
+
+/// A section for each instrument that found something.
+pub(crate) fn sections(a: &Analysis, findings: &Findings) -> Vec<Section> {
+    let looks = Looks::new(a, findings);
+    let all = [
+        sharpness::section(a, &looks),
+        line::section(a, &looks),
+        curvature::section(a, &looks),
+        noise::section(a, &looks),
+        layers::section(a, &looks),
+    ];
+    all.into_iter().flatten().collect()
+}

@@ -1,0 +1,126 @@
+//! Findings of instruments in a report: the figures are those of the files, by group.
+
+#[allow(dead_code, reason = "the studies of other tests")]
+mod made_up;
+
+use std::fs;
+use std::path::Path;
+
+use largebatch_report::{Context, Findings, Format, html, published, write};
+use largebatch_study::{Results, run_folder};
+use made_up::results;
+use serde_json::{Value, json};
+
+const STUDY: &str = r#"
+name = "keskar-f1"
+set.dataset = "mnist"
+axes.batch_size = [16, 256]
+search.lr = [0.05, 0.2, 50.0]
+budget.epochs = 20
+confirm.seeds = 3
+confirm.probe = ["sharpness"]
+"#;
+
+/// The kept runs of every reported trial, with what `object` says of batch size and seed.
+fn keep(results: &Results, folder: &Path, name: &str, object: impl Fn(i64, u64) -> String) {
+    for group in 0..results.plan.groups.len() {
+        for record in results.reported(group) {
+            let batch = record.labels["batch_size"].as_integer().unwrap();
+            let probe = folder.join("runs").join(run_folder(&record.labels, record.seed, &record.id)).join("probe");
+            fs::create_dir_all(&probe).unwrap();
+            fs::write(probe.join(name), object(batch, record.seed)).unwrap();
+        }
+    }
+}
+
+fn object(result: Value) -> Value {
+    json!({ "schema": 1, "part": "train", "examples": 2000, "precision": "f64", "complete": true, "result": result })
+}
+
+fn line(step: u64, result: Value) -> String {
+    let mut line = object(result);
+    line["step"] = step.into();
+    format!("{line}\n")
+}
+
+#[test]
+fn each_instrument_has_its_section() {
+    let dir = tempfile::tempdir().unwrap();
+    let results = results(STUDY, dir.path());
+    // Sharpness 2, 4, 6 and eight times as much: mean 4 and 32, interval of t with two degrees of freedom 4 ± 4.303 · 2/√3.
+    keep(&results, dir.path(), "sharpness.json", |batch, seed| {
+        let value = if batch == 16 { 2.0 } else { 16.0 } * (seed + 1) as f64;
+        let boxes = json!([
+            { "space": "full", "epsilon": 1e-3, "sharpness": value },
+            { "space": { "random": { "directions": 100 } }, "epsilon": 1e-3, "sharpness": value / 10.0 },
+        ]);
+        object(json!({ "batch_statistics": false, "boxes": boxes, "ball": null, "adaptive": null })).to_string()
+    });
+    keep(&results, dir.path(), "noise.jsonl", |_, seed| {
+        (0..3).map(|i| line(10 * i, json!({ "b_simple": 1.0, "b_simple_population": 100.0 * (i + seed + 1) as f64 }))).collect()
+    });
+    keep(&results, dir.path(), "curvature.jsonl", |_, _| {
+        (0..2)
+            .map(|i| {
+                line(
+                    5 * i,
+                    json!({ "lambda_max": 40.0, "stable_rate": 0.05, "edge": { "product": 1.5, "bound": 2.0, "stable_rate": 0.05 } }),
+                )
+            })
+            .collect()
+    });
+    keep(&results, dir.path(), "layers.json", |batch, _| {
+        let row = |path: &str, ratio: i64| json!({ "path": path, "ratio": ratio, "is_weight": true });
+        object(
+            json!({ "rows": [row("first", batch), row("last", 2 * batch)], "bounding": "first", "smallest_ratio": batch, "spread": 2.0 }),
+        )
+        .to_string()
+    });
+    keep(&results, dir.path(), "line.json", |_, seed| {
+        let point = |alpha: f64| json!({ "alpha": alpha, "train": { "loss": 1.0 + alpha, "accuracy": 0.5 }, "test": null });
+        let distances = json!({ "small": 9.0, "large": 3.0, "ratio": 3.0 + seed as f64, "between": 7.0, "cosine_of_paths": 0.5 });
+        object(json!({ "points": [point(-0.5), point(2.0)], "distances": distances })).to_string()
+    });
+    let findings = Findings::read(dir.path()).unwrap();
+
+    let papers = published(&results, &findings);
+    let ours = |what: &str| papers[0].rows.iter().find(|r| r.what.starts_with(what)).unwrap().ours.clone();
+    assert_eq!(ours("sharpness, ε = 0.001, full space, small batch (16 here)"), "4 [−0.9683, 8.968] (n = 3)");
+    assert_eq!(ours("sharpness, ε = 0.001, 100 random directions, large batch"), "3.2 [−0.7746, 7.175] (n = 3)");
+
+    let page = html(&results, &Context { findings: findings.clone(), ..Context::default() });
+    let row = |start: &str| {
+        let from = page.find(start).unwrap_or_else(|| panic!("no {start}"));
+        page[from..][..page[from..].find("</tr>").unwrap()].to_owned()
+    };
+    // The ratio is 8 for each seed.
+    assert!(row("batch 256 ÷ batch 16").contains("× 8 "), "{}", row("batch 256 ÷ batch 16"));
+    // λ_max 40; rates 0.05 and 0.2 train, 50 diverges.
+    let heading = page.find("Curvature and the stable rate</h2>").unwrap();
+    let curvature = &page[heading..][..page[heading..].find("</table>").unwrap()];
+    for cell in ["<td>40 ", "<td>0.05 ", "<td>0.2</td>", "<td>50</td>"] {
+        assert!(curvature.contains(cell), "{cell} in {curvature}");
+    }
+    // Medians over the three seeds: 200, 300, 400.
+    let heading = page.find("Gradient noise</h2>").unwrap();
+    let noise = &page[heading..][..page[heading..].find("</table>").unwrap()];
+    assert!(noise.contains("<td>200</td><td>300</td><td>300</td><td>400</td>"), "{noise}");
+    assert!(page.contains("Layers</h2>") && page.contains("‖x_S − x_0‖"));
+
+    let out = dir.path().join("report");
+    let files = write(&results, &Context { findings, ..Context::default() }, &out, &[Format::Svg]).unwrap();
+    for name in ["sharpness", "noise-scale", "edge", "layers", "line-loss-batch-256"] {
+        assert!(files.contains(&format!("figures/{name}.svg").into()), "{name} in {files:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_json_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let probe = dir.path().join("runs/a/probe");
+    fs::create_dir_all(&probe).unwrap();
+    fs::write(probe.join("noise.json"), "{\"torn").unwrap();
+    let error = Findings::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("noise.json"), "{error}");
+    assert_eq!(Findings::read(&dir.path().join("runs/a")).unwrap(), Findings::default());
+}

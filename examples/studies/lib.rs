@@ -1,0 +1,20 @@
+//! The studies that ship inside largebatch, as text: `largebatch study list` shows them. To add one, write its file here and its name below.
+
+/// Name and text of a study.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    /// The name, also in the text.
+    pub name: &'static str,
+    /// A study file.
+    pub text: &'static str,
+}
+
+macro_rules! recipes {
+    ($($name:literal),* $(,)?) => {
+        &[$(Recipe { name: $name, text: include_str!(concat!($name, ".toml")) }),*]
+    };
+}
+
+/// All of them; the first is THE experiment.
+pub const RECIPES: &[Recipe] =
+    recipes!["gap", "optimizers", "shallue", "goyal", "keskar-f1", "keskar-c1", "hoffer-f1", "lenet5-mnist", "noise-scale", "stable-rate"];
