@@ -265,7 +265,6 @@ pub(crate) fn decayed(w: f32, g: f32, (l2, shrink): (f32, f32)) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
 
     struct Double;
 
@@ -281,11 +280,11 @@ mod tests {
         for n in [1, STRIP - 1, STRIP, STRIP + 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5, 40 * CHUNK + 130] {
             let tensor = |factor: f32| {
                 let values = (0..n).map(|i| factor * (i % 1000) as f32).collect();
-                Tensor::<1>::from_data(TensorData::new::<f32, _>(values, [n]), &Device::flex())
+                FlexTensor::from_data(TensorData::new::<f32, _>(values, [n]))
             };
             for threads in [1, 3] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let [x, mut y] = open([tensor(1.0), tensor(10.0)]).expect("f32 on flex");
+                let (x, mut y) = (tensor(1.0), tensor(10.0));
                 let [sum] = pool.install(|| run(&Double, [&x], [&mut y]));
                 assert_eq!(sum, (0..n).map(|i| (i % 1000) as f64).sum::<f64>());
                 let wanted: Vec<f32> = (0..n).map(|i| 12.0 * (i % 1000) as f32).collect();
