@@ -127,13 +127,13 @@ pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
     }))
 }
 
-/// Half a gigabyte from one place to another: a gigabyte of traffic.
-pub fn copy() -> Unit {
-    let from = vec![1.0_f32; 1 << 27];
-    let mut to = vec![0.0_f32; 1 << 27];
+/// a ← a + b/2 over two arrays of half a gigabyte: a gigabyte read and half a gigabyte written, nothing fetched in order to be overwritten.
+pub fn stream() -> Unit {
+    let mut a = vec![1.0_f32; 1 << 27];
+    let b = vec![1.0_f32; 1 << 27];
     Box::new(move || {
-        let part = from.len().div_ceil(rayon::current_num_threads());
-        timed(|| to.par_chunks_mut(part).zip(from.par_chunks(part)).for_each(|(to, from)| to.copy_from_slice(from))).0
+        let add = |(a, b): (&mut [f32], &[f32])| a.iter_mut().zip(b).for_each(|(a, b)| *a += 0.5 * b);
+        timed(|| a.par_chunks_mut(1 << 15).zip(b.par_chunks(1 << 15)).for_each(add)).0
     })
 }
 

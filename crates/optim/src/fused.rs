@@ -3,27 +3,23 @@
 //! A rule's operations are done number by number in the order in which the composed rule does them, so elementwise rules give the same bits either way.
 //! Norms are summed over fixed chunks and added in order: the same bits for any number of threads.
 
+use std::marker::PhantomData;
 use std::sync::LazyLock;
 
+use crate::crew;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor, TensorData};
-use rayon::prelude::*;
 
-/// Numbers that are worked on together.
-const LANES: usize = 16;
+/// Numbers that are worked on together: what a processor's vectors need, many times.
+const STRIP: usize = 256;
 /// Numbers that one thread takes at a time.
-const CHUNK: usize = 1 << 15;
+const CHUNK: usize = 1 << 13;
 
-/// Numbers that are summed in f32, 32 in each lane.
-const FLUSH: usize = 32 * LANES;
-
-/// A block of numbers.
-pub(crate) type Block = [f32; LANES];
-
-/// What is done to each number: `I` arrays are read, `M` are changed, `S` sums are formed.
+/// What is done to each number: those of `I` arrays are read, those of `M` are changed; of the `S` terms the sums are formed.
 pub(crate) trait Kernel<const I: usize, const M: usize, const S: usize>: Sync {
-    fn block(&self, read: &[Block; I], changed: &mut [Block; M], sums: &mut [Block; S]);
+    /// The changed numbers, and the terms.
+    fn one(&self, read: [f32; I], changed: [f32; M]) -> ([f32; M], [f32; S]);
 }
 
 /// The tensors' numbers on flex. The tensors are given back if these kernels cannot work on them, or were switched off by `LARGEBATCH_KERNELS=off`.
@@ -65,25 +61,73 @@ pub(crate) fn run<K, const I: usize, const M: usize, const S: usize>(
 where
     K: Kernel<I, M, S>,
 {
+    run_in_order(false, kernel, read, changed)
+}
+
+/// [`run`] from the end to the beginning: after another pass the cache holds the end.
+pub(crate) fn run_back<K, const I: usize, const M: usize, const S: usize>(
+    kernel: &K,
+    read: [&FlexTensor; I],
+    changed: [&mut FlexTensor; M],
+) -> [f64; S]
+where
+    K: Kernel<I, M, S>,
+{
+    run_in_order(true, kernel, read, changed)
+}
+
+fn run_in_order<K, const I: usize, const M: usize, const S: usize>(
+    falling: bool,
+    kernel: &K,
+    read: [&FlexTensor; I],
+    changed: [&mut FlexTensor; M],
+) -> [f64; S]
+where
+    K: Kernel<I, M, S>,
+{
     let read = read.map(|t| t.storage::<f32>());
     let changed = changed.map(|t| t.storage_mut::<f32>());
-    let mut total = [0.0; S];
-    let mut add = |sums: [f64; S]| total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
     let n = read.first().map_or_else(|| changed[0].len(), |r| r.len());
     if n <= CHUNK {
-        add(chunk_best(kernel, read, changed));
-        return total;
+        return chunk_best(kernel, read, changed);
     }
-    let mut rest = changed.map(|c| c.chunks_mut(CHUNK));
-    let parts: Vec<_> = (0..n.div_ceil(CHUNK))
-        .map(|i| {
-            let read = read.map(|r| &r[i * CHUNK..((i + 1) * CHUNK).min(n)]);
-            (read, rest.each_mut().map(|r| r.next().expect("all are as long as the first")))
-        })
-        .collect();
-    let sums: Vec<_> = parts.into_par_iter().map(|(read, changed)| chunk_best(kernel, read, changed)).collect();
-    sums.into_iter().for_each(add);
+    let mut sums = vec![[0.0; S]; n.div_ceil(CHUNK)];
+    let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
+    crew::each(n.div_ceil(CHUNK), falling, |i| {
+        let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
+        let read = read.map(|r| &r[begin..end]);
+        // SAFETY: each i comes once, so that no two of these slices overlap.
+        unsafe {
+            let changed = changed.each_ref().map(|c| c.part(begin, end));
+            parts.part(i, i + 1)[0] = chunk_best(kernel, read, changed);
+        }
+    });
+    let mut total = [0.0; S];
+    for sums in sums {
+        total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+    }
     total
+}
+
+/// A slice whose parts several threads change.
+struct Shared<'a, T>(*mut [T], PhantomData<&'a mut [T]>);
+
+// SAFETY: as for `&mut [T]`; whoever calls `part` sees to it that its parts do not overlap.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    fn new(slice: &'a mut [T]) -> Self {
+        Shared(slice, PhantomData)
+    }
+
+    /// # Safety
+    /// No two parts that are in use overlap.
+    #[expect(clippy::mut_from_ref)]
+    unsafe fn part(&self, begin: usize, end: usize) -> &mut [T] {
+        assert!(begin <= end && end <= self.0.len());
+        // SAFETY: within the slice, which is borrowed for as long as this lives; alone by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.cast::<T>().add(begin), end - begin) }
+    }
 }
 
 /// One chunk, with the widest instructions that the processor has. All give the same bits: nothing is contracted or reordered.
@@ -117,62 +161,85 @@ where
     chunk(kernel, read, changed)
 }
 
+/// Loops in place of closures: a closure is not compiled for the instructions of the function around it.
 #[inline(always)]
-fn chunk<K, const I: usize, const M: usize, const S: usize>(kernel: &K, read: [&[f32]; I], changed: [&mut [f32]; M]) -> [f64; S]
+fn chunk<K, const I: usize, const M: usize, const S: usize>(kernel: &K, read: [&[f32]; I], mut changed: [&mut [f32]; M]) -> [f64; S]
 where
     K: Kernel<I, M, S>,
 {
     let n = if I > 0 { read[0].len() } else { changed[0].len() };
-    let (mut total, mut sums) = ([0.0; S], [[0.0; LANES]; S]);
-    // A short sum in f32 loses nothing that counts and is four times as fast; it is then added in f64.
-    let mut flush = |sums: &mut [Block; S]| {
-        for k in 0..S {
-            total[k] += sums[k].iter().map(|x| f64::from(*x)).sum::<f64>();
-            sums[k] = [0.0; LANES];
-        }
-    };
-    let (mut r, mut c) = ([[0.0; LANES]; I], [[0.0; LANES]; M]);
-    let whole = n - n % LANES;
+    if S == 0 {
+        strip(kernel, &read, &mut changed, 0, n, &mut [[0.0; STRIP]; S]);
+        return [0.0; S];
+    }
+    // Each place of a strip has its own sums: in f32, because short sums lose nothing that counts there, then in f64.
+    let mut sums = [[0.0_f32; STRIP]; S];
     let mut at = 0;
-    while at < whole {
-        for k in 0..I {
-            r[k].copy_from_slice(&read[k][at..at + LANES]);
-        }
-        for k in 0..M {
-            c[k].copy_from_slice(&changed[k][at..at + LANES]);
-        }
-        kernel.block(&r, &mut c, &mut sums);
-        for k in 0..M {
-            changed[k][at..at + LANES].copy_from_slice(&c[k]);
-        }
-        at += LANES;
-        if at % FLUSH == 0 {
-            flush(&mut sums);
-        }
+    while at < n {
+        let end = (at + STRIP).min(n);
+        strip(kernel, &read, &mut changed, at, end, &mut sums);
+        at = end;
     }
-    if whole < n {
-        // The rest stands beside zeros, which every kernel maps to zeros and adds as zeros.
-        (r, c) = ([[0.0; LANES]; I], [[0.0; LANES]; M]);
-        for k in 0..I {
-            r[k][..n - whole].copy_from_slice(&read[k][whole..]);
+    let mut result = [0.0; S];
+    for k in 0..S {
+        // By halves, which is done with vectors.
+        let mut total = [0.0_f64; STRIP / 2];
+        for i in 0..STRIP / 2 {
+            total[i] = f64::from(sums[k][i]) + f64::from(sums[k][i + STRIP / 2]);
         }
-        for k in 0..M {
-            c[k][..n - whole].copy_from_slice(&changed[k][whole..]);
+        let mut width = STRIP / 4;
+        while width > 0 {
+            for i in 0..width {
+                total[i] += total[i + width];
+            }
+            width /= 2;
         }
-        kernel.block(&r, &mut c, &mut sums);
-        for k in 0..M {
-            changed[k][whole..].copy_from_slice(&c[k][..n - whole]);
-        }
+        result[k] = total[0];
     }
-    flush(&mut sums);
-    total
+    result
 }
 
-/// Adds the squares.
+/// The numbers from `begin` to `end`, which are a strip at most if there are sums.
 #[inline(always)]
-pub(crate) fn add_squares(x: &Block, sums: &mut Block) {
-    for (sum, x) in sums.iter_mut().zip(x) {
-        *sum += x * x;
+fn strip<K, const I: usize, const M: usize, const S: usize>(
+    kernel: &K,
+    read: &[&[f32]; I],
+    changed: &mut [&mut [f32]; M],
+    begin: usize,
+    end: usize,
+    sums: &mut [[f32; STRIP]; S],
+) where
+    K: Kernel<I, M, S>,
+{
+    let n = end - begin;
+    // Slices of a length that is seen to be n, so that nothing is checked in the loop.
+    let mut from = [&[][..]; I];
+    for (from, read) in from.iter_mut().zip(read) {
+        *from = &read[begin..][..n];
+    }
+    let mut to: [&mut [f32]; M] = std::array::from_fn(|_| Default::default());
+    for (to, changed) in to.iter_mut().zip(changed) {
+        *to = &mut changed[begin..][..n];
+    }
+    let mut into: [&mut [f32]; S] = std::array::from_fn(|_| Default::default());
+    for (into, sums) in into.iter_mut().zip(sums) {
+        *into = &mut sums[..n];
+    }
+    for i in 0..n {
+        let (mut r, mut c) = ([0.0; I], [0.0; M]);
+        for k in 0..I {
+            r[k] = from[k][i];
+        }
+        for k in 0..M {
+            c[k] = to[k][i];
+        }
+        let (values, terms) = kernel.one(r, c);
+        for k in 0..M {
+            to[k][i] = values[k];
+        }
+        for k in 0..S {
+            into[k][i] += terms[k];
+        }
     }
 }
 
@@ -198,30 +265,26 @@ pub(crate) fn decayed(w: f32, g: f32, (l2, shrink): (f32, f32)) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
 
     struct Double;
 
     impl Kernel<1, 1, 1> for Double {
-        fn block(&self, [x]: &[Block; 1], [y]: &mut [Block; 1], [sum]: &mut [Block; 1]) {
-            for i in 0..LANES {
-                y[i] += 2.0 * x[i];
-                sum[i] += x[i];
-            }
+        fn one(&self, [x]: [f32; 1], [y]: [f32; 1]) -> ([f32; 1], [f32; 1]) {
+            ([y + 2.0 * x], [x])
         }
     }
 
-    /// Around the lengths of a block and of a chunk: whole numbers, so the results are exact; and the same for one thread and three.
+    /// Around the lengths of a strip and of a chunk: whole numbers, so the results are exact; and the same for one thread and three.
     #[test]
     fn every_number_is_met_once() {
-        for n in [1, LANES - 1, LANES, LANES + 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+        for n in [1, STRIP - 1, STRIP, STRIP + 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5, 40 * CHUNK + 130] {
             let tensor = |factor: f32| {
                 let values = (0..n).map(|i| factor * (i % 1000) as f32).collect();
-                Tensor::<1>::from_data(TensorData::new::<f32, _>(values, [n]), &Device::flex())
+                FlexTensor::from_data(TensorData::new::<f32, _>(values, [n]))
             };
             for threads in [1, 3] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let [x, mut y] = open([tensor(1.0), tensor(10.0)]).expect("f32 on flex");
+                let (x, mut y) = (tensor(1.0), tensor(10.0));
                 let [sum] = pool.install(|| run(&Double, [&x], [&mut y]));
                 assert_eq!(sum, (0..n).map(|i| (i % 1000) as f64).sum::<f64>());
                 let wanted: Vec<f32> = (0..n).map(|i| 12.0 * (i % 1000) as f32).collect();

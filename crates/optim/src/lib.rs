@@ -17,6 +17,7 @@
 
 pub mod clip;
 pub mod conformance;
+mod crew;
 mod decay;
 mod driver;
 mod error;

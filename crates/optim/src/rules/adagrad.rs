@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
-use crate::fused::{self, Block, Kernel};
+use crate::fused::{self, Kernel};
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
@@ -178,11 +178,10 @@ struct Fused {
 
 impl Kernel<1, 2, 0> for Fused {
     #[inline(always)]
-    fn block(&self, [g]: &[Block; 1], [w, sum]: &mut [Block; 2], _: &mut [Block; 0]) {
-        for i in 0..g.len() {
-            let (decayed, g) = fused::decayed(w[i], g[i], self.decay);
-            sum[i] += g * g;
-            w[i] = decayed - g / fused::root_plus_eps(sum[i] + self.inside, self.outside) * self.rate;
-        }
+    fn one(&self, [g]: [f32; 1], [w, sum]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
+        let (w, g) = fused::decayed(w, g, self.decay);
+        let sum = sum + g * g;
+        let update = g / fused::root_plus_eps(sum + self.inside, self.outside);
+        ([w - update * self.rate, sum], [])
     }
 }

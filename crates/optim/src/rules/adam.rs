@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused::{self, Block, Kernel};
+use crate::fused::{self, Kernel};
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
@@ -190,12 +190,11 @@ struct Fused {
 
 impl Kernel<1, 3, 0> for Fused {
     #[inline(always)]
-    fn block(&self, [g]: &[Block; 1], [w, mean, square]: &mut [Block; 3], _: &mut [Block; 0]) {
-        for i in 0..g.len() {
-            let (decayed, g) = fused::decayed(w[i], g[i], self.decay);
-            mean[i] = mean[i] * self.beta[0] + g * self.entering[0];
-            square[i] = square[i] * self.beta[1] + g * g * self.entering[1];
-            w[i] = decayed - mean[i] / fused::root_plus_eps(square[i] / self.correction2, self.eps) * self.rate;
-        }
+    fn one(&self, [g]: [f32; 1], [w, mean, square]: [f32; 3]) -> ([f32; 3], [f32; 0]) {
+        let (w, g) = fused::decayed(w, g, self.decay);
+        let mean = mean * self.beta[0] + g * self.entering[0];
+        let square = square * self.beta[1] + g * g * self.entering[1];
+        let update = mean / fused::root_plus_eps(square / self.correction2, self.eps);
+        ([w - update * self.rate, mean, square], [])
     }
 }

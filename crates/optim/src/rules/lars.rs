@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused::{self, Block, Kernel};
+use crate::fused::{self, Kernel};
 use crate::norm::scaled;
 use crate::{
     ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within,
@@ -386,7 +386,7 @@ impl Lars {
         let nesterov = o.nesterov.then_some(o.momentum as f32);
         let rate = if inside { 1.0 } else { lr as f32 };
         let step = Step { decay, scale, momentum: o.momentum as f32, entering: (1.0 - o.dampening) as f32, nesterov, rate };
-        fused::run(&step, [&g], [&mut w, &mut velocity]);
+        fused::run_back(&step, [&g], [&mut w, &mut velocity]);
         Ok((fused::close(w), LarsState { velocity: Some(fused::close(velocity)), trust_ratio: ratio.map(fused::scalar) }))
     }
 }
@@ -398,14 +398,9 @@ struct Norms {
 
 impl Kernel<2, 0, 3> for Norms {
     #[inline(always)]
-    fn block(&self, [w, g]: &[Block; 2], _: &mut [Block; 0], [w2, g2, u2]: &mut [Block; 3]) {
-        let (mut shrunk, mut with_decay) = (*w, *g);
-        for i in 0..w.len() {
-            (shrunk[i], with_decay[i]) = fused::decayed(w[i], g[i], self.decay);
-        }
-        fused::add_squares(&shrunk, w2);
-        fused::add_squares(g, g2);
-        fused::add_squares(&with_decay, u2);
+    fn one(&self, [w, g]: [f32; 2], []: [f32; 0]) -> ([f32; 0], [f32; 3]) {
+        let (w, u) = fused::decayed(w, g, self.decay);
+        ([], [w * w, g * g, u * u])
     }
 }
 
@@ -421,23 +416,14 @@ struct Step {
 
 impl Kernel<1, 2, 0> for Step {
     #[inline(always)]
-    fn block(&self, [g]: &[Block; 1], [w, v]: &mut [Block; 2], _: &mut [Block; 0]) {
-        let (mut shrunk, mut entered) = (*w, *g);
-        for i in 0..g.len() {
-            let (decayed, u) = fused::decayed(w[i], g[i], self.decay);
-            let u = u * self.scale;
-            v[i] = v[i] * self.momentum + u * self.entering;
-            shrunk[i] = decayed;
-            entered[i] = u;
-        }
-        let mut direction = *v;
-        if let Some(momentum) = self.nesterov {
-            for i in 0..v.len() {
-                direction[i] = entered[i] + v[i] * momentum;
-            }
-        }
-        for i in 0..w.len() {
-            w[i] = shrunk[i] - direction[i] * self.rate;
-        }
+    fn one(&self, [g]: [f32; 1], [w, v]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
+        let (w, u) = fused::decayed(w, g, self.decay);
+        let entering = u * self.scale;
+        let v = v * self.momentum + entering * self.entering;
+        let direction = match self.nesterov {
+            Some(momentum) => entering + v * momentum,
+            None => v,
+        };
+        ([w - direction * self.rate, v], [])
     }
 }

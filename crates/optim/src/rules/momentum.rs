@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::fused::{self, Block, Kernel};
+use crate::fused::{self, Kernel};
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -164,11 +164,8 @@ impl Optimizer for Momentum {
                         MomentumForm::HeavyBall => (lr, 1.0),
                     };
                     let decay = self.weight_decay.factors(lr);
-                    fused::run(
-                        &Fused { decay, beta: self.beta as f32, entering: entering as f32, rate: rate as f32 },
-                        [&g],
-                        [&mut w, &mut v],
-                    );
+                    let (entering, rate) = (entering as f32, rate as f32);
+                    fused::run(&Fused { decay, beta: self.beta as f32, entering, ahead: None, rate }, [&g], [&mut w, &mut v]);
                     return (fused::close(w), Some(MomentumState { velocity: fused::close(v) }));
                 }
                 Err([w, g, velocity]) => (w, g, Some(MomentumState { velocity })),
@@ -197,21 +194,22 @@ impl Optimizer for Momentum {
     }
 }
 
-/// v ← βv + entering · g; w ← w − rate · v, in one pass.
-struct Fused {
-    decay: (f32, f32),
-    beta: f32,
-    entering: f32,
-    rate: f32,
+/// v ← βv + e with e = entering · g; w ← w − rate · v, or w ← w − rate · (e + ahead · v), in one pass.
+pub(super) struct Fused {
+    pub decay: (f32, f32),
+    pub beta: f32,
+    pub entering: f32,
+    pub ahead: Option<f32>,
+    pub rate: f32,
 }
 
 impl Kernel<1, 2, 0> for Fused {
     #[inline(always)]
-    fn block(&self, [g]: &[Block; 1], [w, v]: &mut [Block; 2], _: &mut [Block; 0]) {
-        for i in 0..g.len() {
-            let (decayed, g) = fused::decayed(w[i], g[i], self.decay);
-            v[i] = v[i] * self.beta + g * self.entering;
-            w[i] = decayed - v[i] * self.rate;
-        }
+    fn one(&self, [g]: [f32; 1], [w, v]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
+        let (w, g) = fused::decayed(w, g, self.decay);
+        let entering = g * self.entering;
+        let v = v * self.beta + entering;
+        let direction = self.ahead.map_or(v, |ahead| entering + v * ahead);
+        ([w - direction * self.rate, v], [])
     }
 }

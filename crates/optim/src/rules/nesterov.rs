@@ -1,4 +1,6 @@
+use super::momentum::Fused;
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
+use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -138,6 +140,22 @@ impl Optimizer for Nesterov {
         g: Tensor<D>,
         state: Option<MomentumState<D>>,
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
+        let (w, g, state) = match state {
+            None => (w, g, None),
+            Some(MomentumState { velocity }) => match fused::open([w, g, velocity]) {
+                Ok([mut w, g, mut v]) => {
+                    let beta = self.beta as f32;
+                    let (entering, ahead, rate) = match self.form {
+                        NesterovForm::Torch => (1.0, Some(beta), lr as f32),
+                        NesterovForm::LookAhead => (lr as f32, None, 1.0),
+                    };
+                    let kernel = Fused { decay: self.weight_decay.factors(lr), beta, entering, ahead, rate };
+                    fused::run(&kernel, [&g], [&mut w, &mut v]);
+                    return (fused::close(w), Some(MomentumState { velocity: fused::close(v) }));
+                }
+                Err([w, g, velocity]) => (w, g, Some(MomentumState { velocity })),
+            },
+        };
         let (w, g) = self.weight_decay.apply(lr, w, g);
         let past = state.map(|s| s.velocity.mul_scalar(self.beta));
         let add = |past: Option<Tensor<D>>, entering: Tensor<D>| match past {
