@@ -7,6 +7,7 @@ use crate::axis::Axes;
 use crate::error::StudyError;
 use crate::rules::StopRules;
 use crate::sequence::Method;
+use crate::settings::{get, insert, remove};
 
 /// A study file. See the crate's documentation for the format with examples.
 #[derive(Clone, Debug, Deserialize)]
@@ -203,7 +204,8 @@ impl<'de> Deserialize<'de> for Seeds {
 impl Study {
     /// Reads a study file's text. `file` names it in errors. Each override is `key=value`: a key that begins with a section of study files
     /// (`confirm.seeds=3`, `budget.epochs=2`, `axes.batch_size=[32, 64]`) changes that, any other key is a setting (`dataset=mnist` means `set.dataset`).
-    /// A value is TOML; what is no TOML is a string.
+    /// A value is TOML; what is no TOML is a string. An override takes the place of what conditions say of the same key, but for conditions on arms, which like
+    /// arms say what a case is.
     ///
     /// # Errors
     /// [`StudyError::Invalid`] with the line, [`StudyError::Override`].
@@ -229,7 +231,8 @@ impl Study {
             if matches!(head, "arm" | "when") {
                 return Err(wrong("arms and conditions are changed in the file".into()));
             }
-            crate::settings::insert(&mut document, &path, value);
+            insert(&mut document, &path, value);
+            overrule(&mut document, if head == "budget" { head } else { &path });
             paths.push((path, text.clone()));
             study = Study::deserialize(Value::Table(document.clone())).map_err(|e| wrong(suggest(e.message())))?;
         }
@@ -250,6 +253,14 @@ impl Study {
 /// The keys of a study file.
 const SECTIONS: [&str; 14] =
     ["name", "about", "threads", "split_seed", "set", "axes", "search", "rate", "budget", "stop", "tune", "confirm", "arm", "when"];
+
+/// Removes what conditions other than those on arms say of `path`, so that an override holds whatever the data set or the batch size.
+fn overrule(document: &mut Table, path: &str) {
+    let whens = document.get_mut("when").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_table_mut);
+    for when in whens.filter(|when| get(when, "if.arm").is_none()) {
+        remove(when, path);
+    }
+}
 
 /// Adds the nearest known name to serde's message about an unknown one.
 fn suggest(message: &str) -> String {

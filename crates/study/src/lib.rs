@@ -56,7 +56,7 @@
 //! ```
 //! The top level, then the arm, then the conditions that hold, in order: what comes later wins. A setting, an axis, a search and a `rate` of the same key
 //! replace each other, and `rate.from` replaces every search, because the whole chosen point of the other arm is taken. A table whose `name` changes drops the
-//! old name's options. An arm can override an axis by a setting, and then has one group for it.
+//! old name's options. A `--set` changes the top level, and takes the place of what conditions say of the same key, but for those on arms. An arm can override an axis by a setting, and then has one group for it.
 //!
 //! `rate` derives the peak rate from a base batch size: `from` another arm, whose chosen rate and own batch size are the base, or from `base_rate` and
 //! `base_batch`. Its `warmup` is written to `schedule.warmup` with `start` = base rate / peak rate, the gradual warm-up of Goyal et al.

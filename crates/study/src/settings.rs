@@ -57,6 +57,20 @@ pub fn get<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     }
 }
 
+/// Removes a dotted key of a nested table, with what lies below it.
+pub(crate) fn remove(table: &mut Table, path: &str) {
+    match path.split_once('.') {
+        None => {
+            table.remove(path);
+        }
+        Some((head, rest)) => {
+            if let Some(Value::Table(inner)) = table.get_mut(head) {
+                remove(inner, rest);
+            }
+        }
+    }
+}
+
 /// A number, whole or not.
 pub fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))

@@ -245,3 +245,18 @@ fn overrides_change_settings_and_sections() {
         assert!(error.starts_with(&format!("--set {wrong}: ")) && error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn an_override_beats_conditions_but_for_those_on_arms() {
+    let plan = recipe("gap", &["dataset=mnist", "model=mlp", "batch_size=4096", "budget.epochs=5"]);
+    let configs = configs(&plan);
+    for (group, config) in &configs {
+        assert_eq!(config["model"].as_str(), Some("mlp"), "{group}");
+    }
+    assert_eq!((setting(&configs, "arm=small", "batch_size"), setting(&configs, "arm=small", "epochs")), (128.0, 5.0));
+    assert_eq!((setting(&configs, "arm=lamb", "batch_size"), setting(&configs, "arm=lamb", "epochs")), (4096.0, 5.0));
+    assert_eq!(setting(&configs, "arm=longer", "epochs"), 10.0 * 4096.0 / 128.0);
+    assert_eq!(setting(&configs, "arm=small", "data.validation"), 10848.0);
+    let epochs = |overrides: &[&str]| setting(&self::configs(&recipe("keskar-f1", overrides)), "batch_size=6000", "epochs");
+    assert_eq!((epochs(&[]), epochs(&["budget.epochs=2"])), (150.0, 2.0));
+}
