@@ -1,4 +1,4 @@
-//! Every preset goes the same way on flex and on ndarray.
+//! Every preset goes the same way on flex, on ndarray, and on the GPU.
 
 use burn::tensor::{DType, Device};
 use largebatch_optim::Registry;
@@ -18,4 +18,31 @@ fn flex_and_ndarray_agree() {
             }
         }
     }
+}
+
+/// The software adapter, as the tests of the program take it; in f32, which is all it has.
+#[cfg(feature = "wgpu")]
+#[test]
+fn flex_and_wgpu_agree() {
+    use burn::tensor::{DeviceKind, Tensor};
+    let there = || Tensor::<1>::zeros([1], &Device::wgpu(DeviceKind::Cpu)).into_data();
+    if std::panic::catch_unwind(there).is_err() {
+        assert!(std::env::var("LARGEBATCH_REQUIRE_WGPU").is_err(), "LARGEBATCH_REQUIRE_WGPU is set, but there is no adapter");
+        return println!("skipped: no adapter for wgpu");
+    }
+    let path = standard_trajectory();
+    let mut worst = (0.0, String::new());
+    for entry in Registry::standard().iter() {
+        for preset in entry.facts().presets {
+            let recipe = entry.configure(Some(preset.name), toml::Table::new()).unwrap();
+            let on = |device| path.follow(&*recipe, DType::F32, &device).unwrap();
+            let deviations = path.deviations(&on(Device::flex()), &on(Device::wgpu(DeviceKind::Cpu)));
+            let largest = deviations.into_values().fold(0.0, f64::max);
+            assert!(largest <= 4e-6, "{} {}: {largest}", entry.facts().name, preset.name);
+            if largest > worst.0 {
+                worst = (largest, format!("{} {}", entry.facts().name, preset.name));
+            }
+        }
+    }
+    println!("at most {:.1e}, {}", worst.0, worst.1);
 }

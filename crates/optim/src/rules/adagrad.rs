@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
-use crate::fused::{self, Kernel};
+use crate::fused;
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
@@ -143,16 +143,14 @@ impl Optimizer for Adagrad {
     ) -> (Tensor<D>, Option<AdagradState<D>>) {
         let AdagradState { accumulator, time } = state.unwrap_or_else(|| AdagradState { accumulator: w.full_like(self.initial), time: 0 });
         let rate = lr / (1.0 + time as f64 * self.lr_decay);
-        let [w, g, accumulator] = match fused::open([w, g, accumulator]) {
-            Ok([mut w, g, mut sum]) => {
-                let (inside, outside) = match self.eps_place {
-                    EpsPlace::Outside => (0.0, self.eps as f32),
-                    EpsPlace::Inside => (self.eps as f32, 0.0),
-                };
-                fused::run(&Fused { decay: self.weight_decay.factors(lr), inside, outside, rate: rate as f32 }, [&g], [&mut w, &mut sum]);
-                return (fused::close(w), Some(AdagradState { accumulator: fused::close(sum), time: time + 1 }));
-            }
-            Err(given) => given,
+        let (inside, outside) = match self.eps_place {
+            EpsPlace::Outside => (0.0, self.eps as f32),
+            EpsPlace::Inside => (self.eps as f32, 0.0),
+        };
+        let kernel = fused::Adagrad { decay: self.weight_decay.factors(lr), inside, outside, rate: rate as f32 };
+        let (w, g, accumulator) = match fused::step(&kernel, [g], [w, accumulator]) {
+            Ok([w, accumulator]) => return (w, Some(AdagradState { accumulator, time: time + 1 })),
+            Err(([g], [w, accumulator])) => (w, g, accumulator),
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
         let accumulator = accumulator + g.clone().square();
@@ -165,23 +163,5 @@ impl Optimizer for Adagrad {
 
     fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {
         state.to_device(device)
-    }
-}
-
-/// The step in one pass.
-struct Fused {
-    decay: (f32, f32),
-    inside: f32,
-    outside: f32,
-    rate: f32,
-}
-
-impl Kernel<1, 2, 0> for Fused {
-    #[inline(always)]
-    fn one(&self, [g]: [f32; 1], [w, sum]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
-        let (w, g) = fused::decayed(w, g, self.decay);
-        let sum = sum + g * g;
-        let update = g / fused::root_plus_eps(sum + self.inside, self.outside);
-        ([w - update * self.rate, sum], [])
     }
 }

@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused::{self, Kernel};
+use crate::fused;
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
@@ -134,14 +134,10 @@ impl Optimizer for Adam {
         let mut state = state.unwrap_or_else(|| AdamState { mean: w.zeros_like(), square: w.zeros_like(), largest: None, time: 0 });
         let (mut w, mut g) = (w, g);
         if !self.amsgrad {
-            match fused::open([w, g, state.mean, state.square]) {
-                Ok([mut w, g, mut mean, mut square]) => {
-                    let time = state.time + 1;
-                    fused::run(&self.fused(lr, time), [&g], [&mut w, &mut mean, &mut square]);
-                    let (mean, square) = (fused::close(mean), fused::close(square));
-                    return (fused::close(w), Some(AdamState { mean, square, largest: None, time }));
-                }
-                Err(given) => [w, g, state.mean, state.square] = given,
+            let time = state.time + 1;
+            match fused::step(&self.fused(lr, time), [g], [w, state.mean, state.square]) {
+                Ok([w, mean, square]) => return (w, Some(AdamState { mean, square, largest: None, time })),
+                Err(([given], changed)) => (g, [w, state.mean, state.square]) = (given, changed),
             }
         }
         let (w, g) = self.weight_decay.apply(lr, w, g);
@@ -169,32 +165,11 @@ pub(super) fn correction(beta: f64, time: u64) -> f64 {
 }
 
 impl Adam {
-    fn fused(&self, lr: f64, time: u64) -> Fused {
+    fn fused(&self, lr: f64, time: u64) -> fused::Adam {
         let beta = [self.beta1 as f32, self.beta2 as f32];
         let entering = [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32];
         let rate = (lr / correction(self.beta1, time)) as f32;
-        let correction2 = correction(self.beta2, time) as f32;
-        Fused { decay: self.weight_decay.factors(lr), beta, entering, correction2, eps: self.eps as f32, rate }
-    }
-}
-
-/// The step in one pass.
-struct Fused {
-    decay: (f32, f32),
-    beta: [f32; 2],
-    entering: [f32; 2],
-    correction2: f32,
-    eps: f32,
-    rate: f32,
-}
-
-impl Kernel<1, 3, 0> for Fused {
-    #[inline(always)]
-    fn one(&self, [g]: [f32; 1], [w, mean, square]: [f32; 3]) -> ([f32; 3], [f32; 0]) {
-        let (w, g) = fused::decayed(w, g, self.decay);
-        let mean = mean * self.beta[0] + g * self.entering[0];
-        let square = square * self.beta[1] + g * g * self.entering[1];
-        let update = mean / fused::root_plus_eps(square / self.correction2, self.eps);
-        ([w - update * self.rate, mean, square], [])
+        let correction = correction(self.beta2, time) as f32;
+        fused::Adam { decay: self.weight_decay.factors(lr), beta, entering, correction, eps: self.eps as f32, rate }
     }
 }

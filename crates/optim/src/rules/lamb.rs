@@ -1,6 +1,6 @@
 use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused::{self, Kernel};
+use crate::fused;
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
@@ -359,7 +359,6 @@ impl Lamb {
         if o.caution {
             return Err([w, g, mean, square]);
         }
-        let [mut w, mut g, mut mean, mut square] = fused::open([w, g, mean, square])?;
         let by = |how| if o.decay == how { decay } else { 0.0 };
         let shrink = (1.0 - o.decay_rate(lr) * by(LambDecay::Decoupled)) as f32;
         let corrections = (correction(o.beta1, time), correction(o.beta2, time));
@@ -368,62 +367,17 @@ impl Lamb {
             BiasCorrection::StepSize => ((1.0, 1.0), lr * corrections.1.sqrt() / corrections.0),
             BiasCorrection::None => ((1.0, 1.0), lr),
         };
-        let update = Update {
+        let kernel = fused::Lamb {
             decay: (by(LambDecay::L2) as f32, shrink),
             beta: [o.beta1 as f32, o.beta2 as f32],
             entering: [if o.grad_averaging { (1.0 - o.beta1) as f32 } else { 1.0 }, (1.0 - o.beta2) as f32],
             corrections: [(1.0 / corrections.0) as f32, (1.0 / corrections.1) as f32],
             eps: o.eps as f32,
             update_decay: by(LambDecay::Update) as f32,
+            rate: rate as f32,
+            bounds: self.adapt.then_some([o.norm_min, o.norm_max, o.ratio_min, o.ratio_max].map(|b| b as f32)),
         };
-        // The update takes the gradient's place.
-        let [phi, un] = fused::run(&update, [&w], [&mut g, &mut mean, &mut square]).map(|s| s.sqrt() as f32);
-        let mut step = Apply { shrink, rate: rate as f32 };
-        let mut trust_ratio = None;
-        if self.adapt {
-            let phi = if phi.is_nan() { phi } else { phi.clamp(o.norm_min as f32, o.norm_max as f32) };
-            let ratio = if phi > 0.0 && un > 0.0 { phi / un } else { 1.0 }.clamp(o.ratio_min as f32, o.ratio_max as f32);
-            step.rate *= ratio;
-            trust_ratio = Some(fused::scalar(ratio));
-        }
-        fused::run_back(&step, [&g], [&mut w]);
-        let (mean, square) = (fused::close(mean), fused::close(square));
-        Ok((fused::close(w), LambState { mean, square, trust_ratio, time }))
-    }
-}
-
-/// The moments and the update; sums the squares of the weights and of the update.
-struct Update {
-    decay: (f32, f32),
-    beta: [f32; 2],
-    entering: [f32; 2],
-    /// What m and v are multiplied by: a division takes longer than all the rest.
-    corrections: [f32; 2],
-    eps: f32,
-    update_decay: f32,
-}
-
-impl Kernel<1, 3, 2> for Update {
-    #[inline(always)]
-    fn one(&self, [w]: [f32; 1], [g, mean, square]: [f32; 3]) -> ([f32; 3], [f32; 2]) {
-        let (w, g) = fused::decayed(w, g, self.decay);
-        let mean = mean * self.beta[0] + g * self.entering[0];
-        let square = square * self.beta[1] + g * g * self.entering[1];
-        let divisor = fused::root_plus_eps(square * self.corrections[1], self.eps);
-        let update = mean * self.corrections[0] / divisor + w * self.update_decay;
-        ([update, mean, square], [w * w, update * update])
-    }
-}
-
-/// w ← shrink · w − rate · u.
-struct Apply {
-    shrink: f32,
-    rate: f32,
-}
-
-impl Kernel<1, 1, 0> for Apply {
-    #[inline(always)]
-    fn one(&self, [u]: [f32; 1], [w]: [f32; 1]) -> ([f32; 1], [f32; 0]) {
-        ([w * self.shrink - u * self.rate], [])
+        let ([w, mean, square], trust_ratio) = kernel.step([w, g, mean, square])?;
+        Ok((w, LambState { mean, square, trust_ratio, time }))
     }
 }

@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused::{self, Kernel};
+use crate::fused;
 use crate::norm::scaled;
 use crate::{
     ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within,
@@ -364,66 +364,29 @@ impl Lars {
         if o.rate == RatePlace::Velocity || o.zero_norm == ZeroNorm::Bare {
             return Err([w, g, velocity]);
         }
-        let [mut w, g, mut velocity] = fused::open([w, g, velocity])?;
-        let decay = self.weight_decay.factors(lr);
-        let ratio = self.adapt.then(|| {
-            let [wn, gn, un] = fused::run(&Norms { decay }, [&w, &g], []).map(|s| s.sqrt() as f32);
-            let (eps, other) = (o.eps as f32, if o.denominator == Denominator::Sum { gn } else { un });
-            let denominator = if o.denominator == Denominator::Sum { gn + (wn * decay.0 + eps) } else { un + eps };
-            let ratio = if wn > 0.0 && other > 0.0 { wn * o.trust_coefficient as f32 / denominator } else { 1.0 };
-            // At rate 0 (the start of a warm-up) the quotient is infinite and the clip makes it 1.
-            let clipped = ratio / lr as f32;
-            if !o.trust_clip {
-                ratio
-            } else if clipped > 1.0 {
-                1.0
-            } else {
-                clipped
-            }
-        });
-        let inside = o.rate == RatePlace::Inside;
-        let scale = ratio.unwrap_or(1.0) * if inside { lr as f32 } else { 1.0 };
-        let nesterov = o.nesterov.then_some(o.momentum as f32);
-        let rate = if inside { 1.0 } else { lr as f32 };
-        let step = Step { decay, scale, momentum: o.momentum as f32, entering: (1.0 - o.dampening) as f32, nesterov, rate };
-        fused::run_back(&step, [&g], [&mut w, &mut velocity]);
-        Ok((fused::close(w), LarsState { velocity: Some(fused::close(velocity)), trust_ratio: ratio.map(fused::scalar) }))
-    }
-}
-
-/// Sums the squares of the weights, of the gradient, and of the gradient with its decay.
-struct Norms {
-    decay: (f32, f32),
-}
-
-impl Kernel<2, 0, 3> for Norms {
-    #[inline(always)]
-    fn one(&self, [w, g]: [f32; 2], []: [f32; 0]) -> ([f32; 0], [f32; 3]) {
-        let (w, u) = fused::decayed(w, g, self.decay);
-        ([], [w * w, g * g, u * u])
-    }
-}
-
-/// Velocity and weights.
-struct Step {
-    decay: (f32, f32),
-    scale: f32,
-    momentum: f32,
-    entering: f32,
-    nesterov: Option<f32>,
-    rate: f32,
-}
-
-impl Kernel<1, 2, 0> for Step {
-    #[inline(always)]
-    fn one(&self, [g]: [f32; 1], [w, v]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
-        let (w, u) = fused::decayed(w, g, self.decay);
-        let entering = u * self.scale;
-        let v = v * self.momentum + entering * self.entering;
-        let direction = match self.nesterov {
-            Some(momentum) => entering + v * momentum,
-            None => v,
+        let (scale, rate) = if o.rate == RatePlace::Inside { (lr as f32, 1.0) } else { (1.0, lr as f32) };
+        let momentum = o.momentum as f32;
+        let step = fused::Velocity {
+            decay: self.weight_decay.factors(lr),
+            scale,
+            beta: momentum,
+            kept: (1.0 - o.dampening) as f32,
+            ahead: o.nesterov.then_some(momentum),
+            rate,
         };
-        ([w - direction * self.rate, v], [])
+        if !self.adapt {
+            return match fused::step(&step, [g], [w, velocity]) {
+                Ok([w, velocity]) => Ok((w, LarsState { velocity: Some(velocity), trust_ratio: None })),
+                Err(([g], [w, velocity])) => Err([w, g, velocity]),
+            };
+        }
+        let trust = fused::Trust {
+            coefficient: o.trust_coefficient as f32,
+            eps: o.eps as f32,
+            combined: o.denominator == Denominator::Combined,
+            clip: o.trust_clip.then_some(lr as f32),
+        };
+        let ([w, velocity], ratio) = trust.step(step, w, g, velocity)?;
+        Ok((w, LarsState { velocity: Some(velocity), trust_ratio: Some(ratio) }))
     }
 }

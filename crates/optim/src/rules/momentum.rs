@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::fused::{self, Kernel};
+use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -156,19 +156,9 @@ impl Optimizer for Momentum {
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
         let (w, g, state) = match state {
             None => (w, g, None),
-            Some(MomentumState { velocity }) => match fused::open([w, g, velocity]) {
-                Ok([mut w, g, mut v]) => {
-                    let (entering, rate) = match self.form {
-                        MomentumForm::Torch => (1.0 - self.dampening, lr),
-                        MomentumForm::Ema => (1.0 - self.beta, lr),
-                        MomentumForm::HeavyBall => (lr, 1.0),
-                    };
-                    let decay = self.weight_decay.factors(lr);
-                    let (entering, rate) = (entering as f32, rate as f32);
-                    fused::run(&Fused { decay, beta: self.beta as f32, entering, ahead: None, rate }, [&g], [&mut w, &mut v]);
-                    return (fused::close(w), Some(MomentumState { velocity: fused::close(v) }));
-                }
-                Err([w, g, velocity]) => (w, g, Some(MomentumState { velocity })),
+            Some(MomentumState { velocity }) => match fused::step(&self.fused(lr), [g], [w, velocity]) {
+                Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
+                Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
             },
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
@@ -194,22 +184,14 @@ impl Optimizer for Momentum {
     }
 }
 
-/// v ← βv + e with e = entering · g; w ← w − rate · v, or w ← w − rate · (e + ahead · v), in one pass.
-pub(super) struct Fused {
-    pub decay: (f32, f32),
-    pub beta: f32,
-    pub entering: f32,
-    pub ahead: Option<f32>,
-    pub rate: f32,
-}
-
-impl Kernel<1, 2, 0> for Fused {
-    #[inline(always)]
-    fn one(&self, [g]: [f32; 1], [w, v]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
-        let (w, g) = fused::decayed(w, g, self.decay);
-        let entering = g * self.entering;
-        let v = v * self.beta + entering;
-        let direction = self.ahead.map_or(v, |ahead| entering + v * ahead);
-        ([w - direction * self.rate, v], [])
+impl Momentum {
+    fn fused(&self, lr: f64) -> fused::Velocity {
+        let (entering, rate) = match self.form {
+            MomentumForm::Torch => (1.0 - self.dampening, lr),
+            MomentumForm::Ema => (1.0 - self.beta, lr),
+            MomentumForm::HeavyBall => (lr, 1.0),
+        };
+        let decay = self.weight_decay.factors(lr);
+        fused::Velocity { decay, scale: entering as f32, beta: self.beta as f32, kept: 1.0, ahead: None, rate: rate as f32 }
     }
 }

@@ -1,4 +1,3 @@
-use super::momentum::Fused;
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
 use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
@@ -142,18 +141,9 @@ impl Optimizer for Nesterov {
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
         let (w, g, state) = match state {
             None => (w, g, None),
-            Some(MomentumState { velocity }) => match fused::open([w, g, velocity]) {
-                Ok([mut w, g, mut v]) => {
-                    let beta = self.beta as f32;
-                    let (entering, ahead, rate) = match self.form {
-                        NesterovForm::Torch => (1.0, Some(beta), lr as f32),
-                        NesterovForm::LookAhead => (lr as f32, None, 1.0),
-                    };
-                    let kernel = Fused { decay: self.weight_decay.factors(lr), beta, entering, ahead, rate };
-                    fused::run(&kernel, [&g], [&mut w, &mut v]);
-                    return (fused::close(w), Some(MomentumState { velocity: fused::close(v) }));
-                }
-                Err([w, g, velocity]) => (w, g, Some(MomentumState { velocity })),
+            Some(MomentumState { velocity }) => match fused::step(&self.fused(lr), [g], [w, velocity]) {
+                Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
+                Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
             },
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
@@ -177,5 +167,16 @@ impl Optimizer for Nesterov {
 
     fn to_device<const D: usize>(state: MomentumState<D>, device: &Device) -> MomentumState<D> {
         state.to_device(device)
+    }
+}
+
+impl Nesterov {
+    fn fused(&self, lr: f64) -> fused::Velocity {
+        let beta = self.beta as f32;
+        let (scale, ahead, rate) = match self.form {
+            NesterovForm::Torch => (1.0, Some(beta), lr as f32),
+            NesterovForm::LookAhead => (lr as f32, None, 1.0),
+        };
+        fused::Velocity { decay: self.weight_decay.factors(lr), scale, beta, kept: 1.0, ahead, rate }
     }
 }

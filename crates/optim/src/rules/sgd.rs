@@ -1,5 +1,5 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay};
-use crate::fused::{self, Kernel};
+use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -69,30 +69,13 @@ impl Optimizer for Sgd {
     type State<const D: usize> = ();
 
     fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, _: Option<()>) -> (Tensor<D>, Option<()>) {
-        let [w, g] = match fused::open([w, g]) {
-            Ok([mut w, g]) => {
-                fused::run(&Fused { decay: self.weight_decay.factors(lr), rate: lr as f32 }, [&g], [&mut w]);
-                return (fused::close(w), None);
-            }
-            Err(given) => given,
+        let (w, g) = match fused::step(&fused::Sgd { decay: self.weight_decay.factors(lr), rate: lr as f32 }, [g], [w]) {
+            Ok([w]) => return (w, None),
+            Err(([g], [w])) => (w, g),
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
         (w - g.mul_scalar(lr), None)
     }
 
     fn to_device<const D: usize>(_: (), _: &Device) {}
-}
-
-/// w ← w − rate · g, in one pass.
-struct Fused {
-    decay: (f32, f32),
-    rate: f32,
-}
-
-impl Kernel<1, 1, 0> for Fused {
-    #[inline(always)]
-    fn one(&self, [g]: [f32; 1], [w]: [f32; 1]) -> ([f32; 1], [f32; 0]) {
-        let (w, g) = fused::decayed(w, g, self.decay);
-        ([w - g * self.rate], [])
-    }
 }

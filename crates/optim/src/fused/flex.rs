@@ -1,83 +1,53 @@
-//! Updates in one pass over memory, in place, for f32 on Burn's CPU backend flex. Everywhere else a rule is composed of tensor operations.
+//! Kernels over arrays of Burn's CPU backend flex, by all threads.
 //!
-//! A rule's operations are done number by number in the order in which the composed rule does them, so elementwise rules give the same bits either way.
-//! Norms are summed over fixed chunks and added in order: the same bits for any number of threads.
+//! Sums are formed over fixed chunks and added in order: the same bits for any number of threads.
 
 use std::marker::PhantomData;
-use std::sync::LazyLock;
 
-use crate::crew;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
+
+use super::Kernel;
+use crate::crew;
 
 /// Numbers that are worked on together: what a processor's vectors need, many times.
 const STRIP: usize = 256;
 /// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 13;
 
-/// What is done to each number: those of `I` arrays are read, those of `M` are changed; of the `S` terms the sums are formed.
-pub(crate) trait Kernel<const I: usize, const M: usize, const S: usize>: Sync {
-    /// The changed numbers, and the terms.
-    fn one(&self, read: [f32; I], changed: [f32; M]) -> ([f32; M], [f32; S]);
+/// Whether the tensor is on flex.
+pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
+    t.clone().try_into_primitive::<Flex>().is_ok()
 }
 
-/// The tensors' numbers on flex. The tensors are given back if these kernels cannot work on them, or were switched off by `LARGEBATCH_KERNELS=off`.
-pub(crate) fn open<const D: usize, const N: usize>(tensors: [Tensor<D>; N]) -> Result<[FlexTensor; N], [Tensor<D>; N]> {
-    static ENABLED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("LARGEBATCH_KERNELS").is_none_or(|v| v != "off"));
-    let fits = |t: &Tensor<D>| {
-        t.dtype() == DType::F32 && t.shape() == tensors[0].shape() && !t.is_autodiff() && t.clone().try_into_primitive::<Flex>().is_ok()
-    };
-    if !*ENABLED || !tensors.iter().all(fits) {
-        return Err(tensors);
-    }
-    Ok(tensors.map(|t| {
-        let t = t.try_into_primitive::<Flex>().expect("tried above");
-        // A view into a larger buffer, a transposed or an expanded tensor gets a buffer of its own.
-        if t.is_contiguous() && t.layout().start_offset() == 0 && t.storage::<f32>().len() == t.layout().num_elements() {
-            t
-        } else {
-            t.to_contiguous()
-        }
-    }))
+/// The numbers of a tensor on flex, in a buffer of their own: a view into a larger buffer, a transposed or an expanded tensor is copied.
+pub(super) fn array<const D: usize>(t: Tensor<D>) -> FlexTensor {
+    let t = t.try_into_primitive::<Flex>().expect("a tensor that flex holds");
+    let whole = t.is_contiguous() && t.layout().start_offset() == 0 && t.storage::<f32>().len() == t.layout().num_elements();
+    if whole { t } else { t.to_contiguous() }
 }
 
 /// Back to Burn.
-pub(crate) fn close<const D: usize>(t: FlexTensor) -> Tensor<D> {
+pub(super) fn tensor<const D: usize>(t: FlexTensor) -> Tensor<D> {
     Tensor::from_primitive::<Flex>(t)
 }
 
 /// A number as a tensor on flex.
-pub(crate) fn scalar(x: f32) -> Tensor<1> {
+pub(super) fn scalar(x: f32) -> Tensor<1> {
     Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(vec![x], [1])))
 }
 
+/// The order of a pass. After another pass the cache holds the end of the arrays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Rising,
+    Falling,
+}
+
 /// The kernel over all numbers; returns the sums.
-pub(crate) fn run<K, const I: usize, const M: usize, const S: usize>(
-    kernel: &K,
-    read: [&FlexTensor; I],
-    changed: [&mut FlexTensor; M],
-) -> [f64; S]
-where
-    K: Kernel<I, M, S>,
-{
-    run_in_order(false, kernel, read, changed)
-}
-
-/// [`run`] from the end to the beginning: after another pass the cache holds the end.
-pub(crate) fn run_back<K, const I: usize, const M: usize, const S: usize>(
-    kernel: &K,
-    read: [&FlexTensor; I],
-    changed: [&mut FlexTensor; M],
-) -> [f64; S]
-where
-    K: Kernel<I, M, S>,
-{
-    run_in_order(true, kernel, read, changed)
-}
-
-fn run_in_order<K, const I: usize, const M: usize, const S: usize>(
-    falling: bool,
+pub(super) fn run<K, const I: usize, const M: usize, const S: usize>(
+    order: Order,
     kernel: &K,
     read: [&FlexTensor; I],
     changed: [&mut FlexTensor; M],
@@ -93,7 +63,7 @@ where
     }
     let mut sums = vec![[0.0; S]; n.div_ceil(CHUNK)];
     let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
-    crew::each(n.div_ceil(CHUNK), falling, |i| {
+    crew::each(n.div_ceil(CHUNK), order == Order::Falling, |i| {
         let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
         let read = read.map(|r| &r[begin..end]);
         // SAFETY: each i comes once, so that no two of these slices overlap.
@@ -243,25 +213,6 @@ fn strip<K, const I: usize, const M: usize, const S: usize>(
     }
 }
 
-/// √v + eps, or √v lifted to the smallest normal number; a NaN stays one.
-#[inline(always)]
-pub(crate) fn root_plus_eps(v: f32, eps: f32) -> f32 {
-    let root = v.sqrt();
-    if eps > 0.0 {
-        root + eps
-    } else if root < f32::MIN_POSITIVE {
-        f32::MIN_POSITIVE
-    } else {
-        root
-    }
-}
-
-/// Weight and gradient with [`WeightDecay`](crate::WeightDecay)'s factors.
-#[inline(always)]
-pub(crate) fn decayed(w: f32, g: f32, (l2, shrink): (f32, f32)) -> (f32, f32) {
-    (w * shrink, if l2 == 0.0 { g } else { g + w * l2 })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,7 +236,7 @@ mod tests {
             for threads in [1, 3] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let (x, mut y) = (tensor(1.0), tensor(10.0));
-                let [sum] = pool.install(|| run(&Double, [&x], [&mut y]));
+                let [sum] = pool.install(|| run(Order::Rising, &Double, [&x], [&mut y]));
                 assert_eq!(sum, (0..n).map(|i| (i % 1000) as f64).sum::<f64>());
                 let wanted: Vec<f32> = (0..n).map(|i| 12.0 * (i % 1000) as f32).collect();
                 assert_eq!(y.storage::<f32>(), &wanted[..]);
