@@ -2,7 +2,7 @@
 //!
 //! `largebatch-benches THREADS WORK …` prints `ready`, then for each line that comes in does the work for about the time that the line says in seconds, and
 //! prints the median of the seconds that one unit took. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on random images),
-//! `optimizer NAME` (a step over 25 million parameters in 53 tensors, gradients given), `logistic BATCH` (a training step of `largebatch train` on the
+//! `optimizer NAME [DEVICE]` (a step over 25 million parameters in 53 tensors, gradients given), `logistic BATCH` (a training step of `largebatch train` on the
 //! breast-cancer data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, by all threads) and `product` (a matrix product of 2,048³ multiplications).
 //! `largebatch-benches 1 chart FILE.json FILE.svg` draws what `benches/scaling` measured.
 
@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     let option = || options.first().with_context(|| format!("{what} needs an option"));
     let mut unit: Box<dyn FnMut() -> f64> = match what.as_str() {
         "step" => work::step(option()?, options.get(1).context("step needs MODEL and BATCH")?.parse().context("BATCH")?)?,
-        "optimizer" => work::optimizer(option()?)?,
+        "optimizer" => work::optimizer(option()?, options.get(1).map_or("flex", String::as_str))?,
         "logistic" => work::logistic(option()?.parse().context("BATCH")?)?,
         "stream" => work::stream(),
         "product" => work::product(),

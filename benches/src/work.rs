@@ -75,8 +75,8 @@ struct Weights {
 }
 
 /// A step of the optimizer's PyTorch-like preset over 25 million parameters whose gradients are given, and not shared with anything.
-pub fn optimizer(name: &str) -> anyhow::Result<Unit> {
-    let device = Device::flex();
+pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
+    let device = largebatch::train::device(device)?;
     let drawn = |shape: [usize; 4], key: Key| {
         let mut rng = key.rng();
         let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| unit(&mut rng) as f32 - 0.5).collect();
@@ -104,7 +104,13 @@ pub fn optimizer(name: &str) -> anyhow::Result<Unit> {
         for (layer, gradient) in before.layers.iter().zip(&gradients) {
             given.register(layer.id, Tensor::<4>::from_data(gradient.clone(), &device));
         }
-        let (seconds, after) = timed(|| driver.step(1e-4, before, given));
+        // Only flex computes before it is asked.
+        let finished = device.sync();
+        let (seconds, after) = timed(|| {
+            let after = driver.step(1e-4, before, given);
+            device.sync().and(finished).map(|()| after)
+        });
+        let Ok(after) = after else { return f64::NAN };
         weights = Some(after);
         seconds
     }))
