@@ -37,7 +37,7 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     };
     let ends = e.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", m.bare(low), m.bare(high)));
     let budget = if c.equal_epochs { "at equal epochs" } else { "with another budget" };
-    let mut text = format!("{}: {} {verdict}{ends}, {budget}, {} pairs", large.label, m.words, e.n);
+    let mut text = format!("{}: {} {verdict}{ends}, {budget}, {} pair{}", large.label, m.words, e.n, if e.n == 1 { "" } else { "s" });
     if let Some((loss, p)) = c.at_loss {
         let d = &p.difference;
         text += &format!(

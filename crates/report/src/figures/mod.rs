@@ -41,6 +41,21 @@ pub(crate) struct Shown<'a> {
     pub zero: bool,
 }
 
+impl Shown<'_> {
+    /// The interval as far as it is drawn: Student's t over two or three seeds that differ much goes beyond what a share, or a difference of two, can be.
+    fn drawn(&self, e: &Estimate) -> Option<(f64, f64)> {
+        let (low, high) = e.interval?;
+        let least = if self.zero { -1.0 } else { 0.0 };
+        Some(if self.measure.percent { (low.max(least), high.min(1.0)) } else { (low, high) })
+    }
+
+    /// What the caption says of intervals that are cut.
+    fn cut(&self, mut estimates: impl Iterator<Item = Estimate>) -> &'static str {
+        let cut = estimates.any(|e| self.drawn(&e) != e.interval);
+        if cut { " Intervals are cut where the axis ends; the table has them whole." } else { "" }
+    }
+}
+
 /// Every chart that the results have data for, in the order of the report.
 pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let unit = if a.measure.percent { ", %" } else { "" };

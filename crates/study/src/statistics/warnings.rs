@@ -26,20 +26,13 @@ pub enum Warning {
         /// How many.
         seeds: usize,
     },
-    /// Some reported trials diverged; averages are over the others.
-    Diverged {
+    /// Some reported trials diverged, failed or were stopped as hopeless; averages are over the others.
+    Lost {
         /// The group.
         labels: Labels,
         /// How many diverged.
         diverged: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Some reported trials failed or were stopped as hopeless; averages are over the others.
-    Lost {
-        /// The group.
-        labels: Labels,
-        /// How many.
+        /// How many failed or were hopeless.
         lost: usize,
         /// Of how many.
         of: usize,
@@ -96,11 +89,16 @@ impl fmt::Display for Warning {
             Warning::FewSeeds { labels, seeds } => {
                 write!(f, "{}: {seeds} seed{} tell little of the spread: use at least 3", group(labels), if *seeds == 1 { "" } else { "s" })
             }
-            Warning::Diverged { labels, diverged, of } => {
-                write!(f, "{}: {diverged} of {of} trials diverged; figures are of the others", group(labels))
-            }
-            Warning::Lost { labels, lost, of } => {
-                write!(f, "{}: {lost} of {of} trials failed or were hopeless; figures are of the others", group(labels))
+            Warning::Lost { labels, diverged, lost, of } => {
+                let mut what = Vec::new();
+                if *diverged > 0 {
+                    what.push(format!("{diverged} of {of} trials diverged"));
+                }
+                if *lost > 0 {
+                    what.push(format!("{lost} of {of} trials failed or were hopeless"));
+                }
+                let left = if diverged + lost < *of { "figures are of the others" } else { "there are no figures" };
+                write!(f, "{}: {}; {left}", group(labels), what.join(" and "))
             }
             Warning::Untunable { labels } => {
                 write!(f, "{}: every tuning trial diverged, failed, was hopeless or missed the target; change the search", group(labels))
@@ -154,11 +152,8 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
         let of = reported.len();
         let diverged = reported.iter().filter(|r| r.stop.is_diverged()).count();
         let lost = reported.iter().filter(|r| !r.stop.is_measurement()).count() - diverged;
-        if diverged > 0 {
-            out.push(Warning::Diverged { labels: labels(), diverged, of });
-        }
-        if lost > 0 {
-            out.push(Warning::Lost { labels: labels(), lost, of });
+        if diverged + lost > 0 {
+            out.push(Warning::Lost { labels: labels(), diverged, lost, of });
         }
         if of < 3 {
             out.push(Warning::FewSeeds { labels: labels(), seeds: of });
