@@ -17,7 +17,6 @@
 
 pub mod clip;
 pub mod conformance;
-mod crew;
 mod decay;
 mod driver;
 mod error;

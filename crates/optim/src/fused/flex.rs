@@ -8,8 +8,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 
-use super::Kernel;
-use crate::crew;
+use super::{Kernel, crew};
 
 /// Numbers that are worked on together: what a processor's vectors need, many times.
 const STRIP: usize = 256;

@@ -4,6 +4,7 @@
 //! On flex a kernel's operations are done number by number in the order in which the composed rule does them, so elementwise rules give the same bits
 //! either way; a GPU's compiler may contract them.
 
+mod crew;
 #[cfg(feature = "cube")]
 mod cube;
 mod flex;

@@ -109,8 +109,10 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         alone => format!(" Dashed: {}.", alone.iter().map(|g| a.groups[*g].label.clone()).collect::<Vec<_>>().join(", ")),
     };
     let cut = shown.cut(all().filter_map(|g| of(g).0));
-    Some(frame.finish(format!(
-        "Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone}{cut} {}.",
-        a.small_print()
-    )))
+    Some(
+        frame.finish(format!(
+            "Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone}{cut} {}.",
+            a.small_print()
+        )),
+    )
 }

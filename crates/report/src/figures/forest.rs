@@ -24,7 +24,8 @@ const LABELS: f64 = 172.0;
 /// A row for each group: its mean with interval, and its seeds.
 pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, title: &str) -> Option<Figure> {
     let of = |g: usize| (shown.of)(&a.groups[g]);
-    let mut values: Vec<f64> = groups.iter().filter_map(|g| of(*g).0).flat_map(|e| ends(Estimate { interval: shown.drawn(&e), ..e })).collect();
+    let mut values: Vec<f64> =
+        groups.iter().filter_map(|g| of(*g).0).flat_map(|e| ends(Estimate { interval: shown.drawn(&e), ..e })).collect();
     values.extend(groups.iter().flat_map(|g| second(&of(*g).1)));
     if values.is_empty() {
         return None;

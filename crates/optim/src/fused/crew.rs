@@ -53,7 +53,7 @@ struct Taken(AtomicUsize);
 /// `piece(i)` for each i below `count`, by this thread and those of rayon's pool that have nothing else to do. Each thread begins with a stretch of its
 /// own, in rising or falling order, so that a second loop finds in the thread's cache what the first one left there. A piece must not panic: where a
 /// helper does it, it ends the process, as rayon has it.
-pub(crate) fn each(count: usize, falling: bool, piece: impl Fn(usize) + Sync) {
+pub(super) fn each(count: usize, falling: bool, piece: impl Fn(usize) + Sync) {
     let threads = rayon::current_num_threads().min(count);
     CREW.with(|crew| {
         let idle = crew.present.load(SeqCst) == 0;
