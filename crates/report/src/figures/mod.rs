@@ -123,3 +123,24 @@ pub(crate) fn stem(text: &str) -> String {
     }
     out.trim_matches('-').into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use largebatch_study::statistics::estimate;
+
+    #[test]
+    fn a_share_is_drawn_within_its_bounds() {
+        let wide = estimate(&[0.1, 0.4709]).unwrap();
+        assert!(wide.interval.unwrap().0 < -1.0 && wide.interval.unwrap().1 > 1.0);
+        let mut measure = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
+        let drawn = |measure: &Measure, zero| {
+            let shown = Shown { measure, words: String::new(), of: |_| (None, Vec::new()), zero };
+            (shown.drawn(&wide).unwrap(), shown.cut([wide].into_iter()).is_empty())
+        };
+        assert_eq!(drawn(&measure, false), ((0.0, 1.0), false));
+        assert_eq!(drawn(&measure, true), ((-1.0, 1.0), false));
+        measure.percent = false;
+        assert_eq!(drawn(&measure, false), (wide.interval.unwrap(), true));
+    }
+}
