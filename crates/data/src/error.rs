@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DataError {
     /// No data set has this name.
-    #[error("there is no data set `{name}`{}; the names are {}", hint(nearest), known.join(", "))]
+    #[error("there is no data set `{name}`{}; the names are {}; files of your own are a table: --set dataset.format=csv --set dataset.train=FILE --set dataset.label=COLUMN", hint(nearest), known.join(", "))]
     UnknownSet {
         /// The name asked for.
         name: String,

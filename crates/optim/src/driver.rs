@@ -52,6 +52,9 @@ impl Driver {
     pub fn new<M: Module>(recipe: &dyn DynRecipe, module: &M) -> Result<Driver, OptimError> {
         let mut driver = Driver::empty(recipe)?;
         module.visit(&mut Enroll { driver: &mut driver, place: Place::default() });
+        for exclude in [&driver.exclusions.weight_decay, &driver.exclusions.layer_adaptation] {
+            exclude.check(driver.slots.keys().map(String::as_str))?;
+        }
         Ok(driver)
     }
 

@@ -78,6 +78,16 @@ pub enum ConfigError {
         /// The regex engine's message, in one line.
         message: String,
     },
+    /// Exclusions that hit no parameter of the model.
+    #[error("`{pattern}` excludes nothing: no parameter's path matches (they are {}){}", paths.join(", "), suggestion(nearest))]
+    Unmatched {
+        /// The patterns.
+        pattern: String,
+        /// A keyword that is spelt almost so.
+        nearest: Option<String>,
+        /// The model's parameters.
+        paths: Vec<String>,
+    },
 }
 
 fn suggestion(nearest: &Option<String>) -> String {

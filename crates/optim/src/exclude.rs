@@ -78,6 +78,23 @@ impl Exclude {
     }
 }
 
+impl Exclude {
+    /// Refuses expressions on paths of which none matches: a typo would silently change the experiment. With `vectors` or `layer:NAME` beside them, which
+    /// hold for any model, a list may match nothing.
+    pub(crate) fn check<'p>(&self, paths: impl Iterator<Item = &'p str> + Clone) -> Result<(), ConfigError> {
+        let expressions: Option<Vec<&Regex>> =
+            self.0.iter().map(|p| if let Pattern::Path(regex) = p { Some(regex) } else { None }).collect();
+        match expressions {
+            Some(all) if !all.is_empty() && !all.iter().any(|regex| paths.clone().any(|path| regex.is_match(path))) => {
+                let pattern = all.iter().map(|regex| regex.as_str()).collect::<Vec<_>>().join("`, `");
+                let typo = ["vectors", "none"].into_iter().find(|known| strsim::damerau_levenshtein(known, &pattern) <= 2);
+                Err(ConfigError::Unmatched { pattern, nearest: typo.map(String::from), paths: paths.map(String::from).collect() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Serialize for Exclude {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.as_slice() {

@@ -42,11 +42,16 @@ pub(crate) const CONSTANT: Facts =
 
 pub(crate) const POWER_LAW: Facts = Facts {
     name: "power-law",
-    summary: "Falls with a power of time, as theory asks for",
+    summary: "Falls with a power of time",
     formula: "max(floor, (1 + t/every)^-exponent)",
     paper: "Robbins and Monro 1951",
     parameters: &[
-        parameter("exponent", "0.5", "how fast it falls; SGD converges for 1/2 < a <= 1", "0 or more"),
+        parameter(
+            "exponent",
+            "0.5",
+            "how fast it falls; for 1/2 < a <= 1 SGD converges (Robbins and Monro), the default is that interval's slow end",
+            "0 or more",
+        ),
         parameter("every", "{ steps = 1 }", "the unit in which time counts", LENGTH),
     ],
 };

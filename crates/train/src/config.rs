@@ -217,6 +217,11 @@ impl RunConfig {
         let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
         Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| Value::String(value.trim().to_owned()))))
     }
+    /// The learning rate after scaling by the batch: lr · f(batch_size / base_batch), once defaults are filled in.
+    pub fn peak_lr(&self) -> Option<f64> {
+        let (lr, batch) = (self.lr?, self.batch_size?);
+        Some(self.scaling.peak(lr, batch, self.base_batch.unwrap_or(batch)))
+    }
 
     /// The text of the configuration as TOML.
     pub fn to_toml(&self) -> String {

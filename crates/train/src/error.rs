@@ -130,7 +130,7 @@ impl TrainError {
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|k| (strsim::damerau_levenshtein(&name.to_lowercase(), k), k))
-        .filter(|(distance, k)| *distance <= 2.max(k.len() / 3))
+        .filter(|(distance, k)| *distance <= 2.max(k.len() / 3).min(k.len() / 2))
         .min()
         .map(|(_, k)| k)
 }

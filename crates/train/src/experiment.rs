@@ -57,7 +57,11 @@ pub struct Experiment {
 /// A name that the catalogue lacks, files that are missing or broken.
 pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
     match dataset.name.as_str() {
-        "" => Err(TrainError::value("dataset", "(none)", "give one, such as --dataset digits; `largebatch data list` shows them")),
+        "" => Err(TrainError::value(
+            "dataset",
+            "(none)",
+            "give one, such as --dataset digits or --set dataset=digits; `largebatch data list` shows them",
+        )),
         name if dataset.options.is_empty() => Ok(largebatch_data::open(name, search)?),
         _ => {
             let spec: DataSpec = toml::Value::Table(dataset.table())
@@ -95,7 +99,11 @@ impl Experiment {
         };
         let io = Io { shape: dataset.shape.clone(), classes };
         if config.model.name.is_empty() {
-            return Err(TrainError::value("model", "(none)", "give one, such as --model mlp; `largebatch models` shows them"));
+            return Err(TrainError::value(
+                "model",
+                "(none)",
+                "give one, such as --model mlp or --set model=mlp; `largebatch models` shows them",
+            ));
         }
         let model = largebatch_models::named(&config.model.name)?.configure(config.model.options.clone())?;
         model.check(&io)?;
@@ -141,8 +149,7 @@ impl Experiment {
             (Some(steps), _) => steps,
             (None, epochs) => batches.total_steps(epochs.unwrap_or(1) as usize, last) as u64,
         };
-        let peak = config.scaling.peak(config.lr.unwrap_or(0.0), batch, config.base_batch.unwrap_or(batch));
-        let schedule = schedule.resolve(peak, total_steps as usize, n as f64 / batch as f64)?;
+        let schedule = schedule.resolve(config.peak_lr().unwrap_or(0.0), total_steps as usize, n as f64 / batch as f64)?;
         let experiment = Experiment {
             all_train: (0..dataset.train.len() as u32).collect(),
             all_test: (0..dataset.test.len() as u32).collect(),

@@ -79,7 +79,21 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, RunFile), TrainError> {
         let file = path.join("run.toml");
         if !file.exists() {
-            return Err(TrainError::folder(path, "is not a run's folder: it holds no run.toml"));
+            let among = path.parent().filter(|p| !path.exists() && p.file_name().is_some_and(|name| name == "checkpoints"));
+            let there: Vec<String> = among
+                .and_then(|p| fs::read_dir(p).ok())
+                .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+                .unwrap_or_default();
+            return Err(TrainError::folder(
+                path,
+                match among {
+                    None => "is not a run's folder: it holds no run.toml".to_owned(),
+                    Some(_) if there.is_empty() => {
+                        "does not exist: the run kept no checkpoints (--set checkpoint.every_steps=100)".to_owned()
+                    }
+                    Some(_) => format!("does not exist; there are {}", there.join(", ")),
+                },
+            ));
         }
         let text = fs::read_to_string(&file).map_err(TrainError::io(&file, "read"))?;
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| TrainError::folder(&file, e.to_string()))?;

@@ -55,6 +55,9 @@ pub struct Outcome {
     pub batch_size: usize,
     /// The base learning rate.
     pub lr: f64,
+    /// The learning rate after scaling by the batch: what the schedule multiplies.
+    #[serde(default)]
+    pub peak_lr: f64,
     /// Optimizer steps.
     pub steps: u64,
     /// Whole epochs.
@@ -476,6 +479,7 @@ impl<'a> Training<'a> {
             seed: config.seed,
             batch_size: config.batch_size.unwrap_or_default(),
             lr: config.lr.unwrap_or_default(),
+            peak_lr: config.peak_lr().unwrap_or_default(),
             steps: self.progress.step,
             epochs: self.whole_epochs(),
             stop,

@@ -24,7 +24,9 @@ Examples:
   largebatch train examples/train/mnist-mlp.toml --seed 1 --set optimizer.momentum=0.95
   largebatch train --resume runs/mnist-lenet5-lamb
   largebatch train --dataset breast-cancer --model logistic --cross-validate 5x10
+  largebatch train --set dataset.format=csv --set dataset.train=my.csv --set dataset.label=species --model softmax
 
+Files of your own: dataset.format is csv, libsvm or idx; dataset.test names a test file (without it a fifth is held out).
 The configuration is the TOML file, then --set over it, then the plain flags over both. What is left out has a default.
 A run's folder holds run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
 
@@ -50,9 +52,9 @@ pub(super) struct TrainArgs {
     preset: Option<String>,
 
     /// Examples a step, or `full` for gradient descent [default: 64]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true)]
     batch_size: Option<String>,
-    /// Learning rate at the base batch [default: measured for optimizer and model]
+    /// Learning rate at the base batch [default: measured for optimizer and model at the default batch; it does not grow with --batch-size unless by --scaling]
     #[arg(long, value_name = "RATE", help_heading = "How to train", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Passes over the training part [default: by data set]
@@ -68,7 +70,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RULE", help_heading = "How to train")]
     scaling: Option<String>,
     /// Seed of weights, order, augmentation and dropout [default: 0]
-    #[arg(long, value_name = "N", help_heading = "How to train", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
@@ -131,6 +133,10 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
 /// The configuration of file, --set and flags; without a file, of what lies under them: the run that is to go on.
 fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfig, TrainError> {
     let text = match &args.file {
+        Some(path) if path.is_dir() => {
+            let message = format!("is a folder and no configuration; to go on with a run write --resume {}", path.display());
+            return Err(TrainError::Folder { path: path.clone(), message });
+        }
         Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
         None => under.map(RunConfig::to_toml),
     };
@@ -224,7 +230,10 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     if asked != file.config {
         let asked = Experiment::open(asked, registry, &search)?.config;
         if asked != file.config {
-            let message = format!("holds another run than the one asked for; they differ in: {}", differences(&file.config, &asked));
+            let message = format!(
+                "holds another run than the one asked for; they differ in: {}; leave these out to go on, or start another run with --out",
+                differences(&file.config, &asked)
+            );
             return Err(TrainError::Folder { path: path.into(), message }.into());
         }
     }
@@ -306,20 +315,25 @@ fn summary(outcome: &Outcome) -> String {
         Stop::TargetReached => "reached its target",
         Stop::NoImprovement => "stopped improving",
         Stop::Observer => "was asked to stop",
-        Stop::Diverged => "DIVERGED: the loss left all bounds; try a smaller --lr or a warm-up",
+        Stop::Diverged => "DIVERGED",
         Stop::Interrupted => "was interrupted",
     };
     let o = outcome;
+    let lr = if o.peak_lr == o.lr || o.peak_lr == 0.0 { o.lr.to_string() } else { format!("{} ({} scaled by the batch)", o.peak_lr, o.lr) };
+    let epochs = if o.epochs == 1 { "epoch" } else { "epochs" };
     let mut text = format!(
-        "{} · {} · {}, batch {}, lr {}, seed {}, {}\n{why} after {} epochs ({} steps) in {:.1} s, {:.0} examples/s\n",
-        o.dataset, o.model, o.optimizer, o.batch_size, o.lr, o.seed, o.device, o.epochs, o.steps, o.seconds, o.examples_per_second
+        "{} · {} · {}, batch {}, lr {lr}, seed {}, {}\n{why} after {} {epochs} ({} steps) in {:.1} s, {:.0} examples/s\n",
+        o.dataset, o.model, o.optimizer, o.batch_size, o.seed, o.device, o.epochs, o.steps, o.seconds, o.examples_per_second
     );
+    if o.stop == Stop::Diverged {
+        text += "  the loss left all bounds: try a smaller --lr, or a warm-up\n";
+    }
     let mut part = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = writeln!(text, "  {name:<12}{value}");
         }
     };
-    part("train loss", o.train_loss.map(|loss| format!("{loss:.4}")));
+    part("train loss", o.train_loss.map(|loss| if loss.abs() < 1e4 { format!("{loss:.4}") } else { format!("{loss:.3e}") }));
     part("validation", o.validation.map(|m| format!("{} of {}", m.headline(), m.n)));
     part("test", o.test.map(|m| format!("{} of {}", m.headline(), m.n)));
     part("saved in", o.out.clone());

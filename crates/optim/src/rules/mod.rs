@@ -12,10 +12,10 @@ pub mod sgd;
 use crate::{ConfigError, Parameter, within};
 
 pub(crate) const WEIGHT_DECAY: Parameter =
-    Parameter { name: "weight_decay", purpose: "the weight decay λ; 0 is none", range: "0 or more" };
+    Parameter { name: "weight_decay", purpose: "the rate of weight decay; 0 is none", range: "0 or more" };
 pub(crate) const DECAY: Parameter = Parameter {
     name: "decay",
-    purpose: "how the decay enters: in the gradient, or apart from it, w ← w − ηλw before the step",
+    purpose: "how the decay enters: in the gradient, or apart from it, w ← w − η · weight_decay · w before the step",
     range: "\"l2\", \"decoupled\"",
 };
 pub(crate) const EXCLUDE_DECAY: Parameter = Parameter {
@@ -29,7 +29,7 @@ pub(crate) const EXCLUDE_ADAPTATION: Parameter = Parameter {
     range: "as exclude_from_weight_decay",
 };
 pub(crate) const NESTEROV: Parameter =
-    Parameter { name: "nesterov", purpose: "step along β·velocity + gradient instead of the velocity", range: "true, false" };
+    Parameter { name: "nesterov", purpose: "step along momentum · velocity + gradient instead of the velocity", range: "true, false" };
 
 pub(crate) fn check_decay(rate: f64) -> Result<(), ConfigError> {
     within("weight_decay", rate, 0.0..f64::INFINITY, "a negative decay makes weights grow without bound")

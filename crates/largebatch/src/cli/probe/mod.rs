@@ -28,11 +28,11 @@ pub(super) mod training;
 
 const EXAMPLES: &str = "\
 Examples:
-  largebatch train --dataset digits --model mlp --out runs/a
+  largebatch train --dataset digits --model mlp --out runs/a --set checkpoint.every_steps=100 --set checkpoint.keep=10
   largebatch probe layers runs/a
   largebatch probe noise runs/a --json
   largebatch probe curvature runs/a --subset all
-  largebatch probe curvature runs/a/checkpoints/step-1000 --subset 500
+  largebatch probe curvature runs/a/checkpoints/step-100 --subset 500
   largebatch probe sharpness runs/a
   largebatch probe line runs/small-batch runs/large-batch --test
   largebatch probe surface runs/a --path

@@ -66,6 +66,9 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
         match option.split_once('=').map(|(key, value)| (key, number(value))) {
             Some(("every", Some(n))) => every = Some(n),
             Some(("subset", Some(n))) => subset = Some(n as usize),
+            Some(("every" | "subset", None)) => {
+                return Err(wrong(format!("'{option}' is no number above 0; write {name}:every=100{more}")));
+            }
             _ => return Err(wrong(format!("'{option}' is not an option; write {name}:every=100{more}"))),
         }
     }
