@@ -137,7 +137,15 @@ const FILES: &[Row] = &[
 /// Values out of range, and contradictions.
 const VALUES: &[Row] = &[
     ("batch size 0", none, &["--batch-size", "0"], 2, &["batch_size", "0", "at least 1"]),
-    ("batch size below 0", none, &["--batch-size=-3"], 2, &["batch_size", "-3"]),
+    ("batch size below 0", none, &["--batch-size", "-3"], 2, &["batch_size", "-3"]),
+    (
+        "an exclusion that hits nothing",
+        none,
+        &["--optimizer", "lars", "--set", "optimizer.exclude_from_weight_decay=vectros"],
+        2,
+        &["vectros", "`vectors`", "excludes nothing"],
+    ),
+    ("a folder for a configuration", |dir| std::fs::create_dir(dir.join("a-run")).unwrap(), &["a-run"], 1, &["a-run", "--resume a-run"]),
     ("batch size 0 of a file", |dir| config(dir, "batch_size = 0"), &["config.toml"], 2, &["batch_size", "0", "at least 1"]),
     ("batch size larger than the set", none, &["--batch-size", "5000"], 2, &["batch_size", "5000", "1150", "full"]),
     ("lr below 0", none, &["--lr", "-0.1"], 2, &["lr", "-0.1"]),

@@ -79,19 +79,20 @@ impl Exclude {
 }
 
 impl Exclude {
+    /// Whether expressions on paths alone decide: then [`Driver::new`](crate::Driver::new) wants one of them to match.
+    pub fn is_by_path(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|p| matches!(p, Pattern::Path(_)))
+    }
+
     /// Refuses expressions on paths of which none matches: a typo would silently change the experiment. With `vectors` or `layer:NAME` beside them, which
     /// hold for any model, a list may match nothing.
     pub(crate) fn check<'p>(&self, paths: impl Iterator<Item = &'p str> + Clone) -> Result<(), ConfigError> {
-        let expressions: Option<Vec<&Regex>> =
-            self.0.iter().map(|p| if let Pattern::Path(regex) = p { Some(regex) } else { None }).collect();
-        match expressions {
-            Some(all) if !all.is_empty() && !all.iter().any(|regex| paths.clone().any(|path| regex.is_match(path))) => {
-                let pattern = all.iter().map(|regex| regex.as_str()).collect::<Vec<_>>().join("`, `");
-                let typo = ["vectors", "none"].into_iter().find(|known| strsim::damerau_levenshtein(known, &pattern) <= 2);
-                Err(ConfigError::Unmatched { pattern, nearest: typo.map(String::from), paths: paths.map(String::from).collect() })
-            }
-            _ => Ok(()),
+        if !self.is_by_path() || paths.clone().any(|path| self.matches(path, usize::MAX, &[])) {
+            return Ok(());
         }
+        let pattern = self.0.iter().map(Pattern::text).collect::<Vec<_>>().join("`, `");
+        let typo = ["vectors", "none"].into_iter().find(|known| strsim::damerau_levenshtein(known, &pattern) <= 2);
+        Err(ConfigError::Unmatched { pattern, nearest: typo.map(String::from), paths: paths.map(String::from).collect() })
     }
 }
 

@@ -45,7 +45,11 @@ impl<'de> Deserialize<'de> for Choice {
             Form::Table(mut options) => match options.remove("name") {
                 // Files of one's own, whose name is the training file's unless it is given.
                 name if options.contains_key("format") && name.as_ref().and_then(|n| n.as_str()).is_none_or(str::is_empty) => {
-                    let file = options.get("train").and_then(|t| t.as_str()).and_then(|t| std::path::Path::new(t).file_name()?.to_str());
+                    let file = ["train", "train_images"]
+                        .into_iter()
+                        .find_map(|key| options.get(key))
+                        .and_then(|t| t.as_str())
+                        .and_then(|t| std::path::Path::new(t).file_name()?.to_str());
                     Ok(Choice { name: file.and_then(|f| f.split('.').next()).unwrap_or("own").to_owned(), options })
                 }
                 Some(toml::Value::String(name)) => Ok(Choice { name, options }),

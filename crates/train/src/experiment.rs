@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Search, Split, Task};
 use largebatch_models::{Blueprint, Forward, Io, Loss, Model, Network, Pass, Targets};
-use largebatch_optim::{DynRecipe, Registry};
+use largebatch_optim::{Driver, DynRecipe, Registry};
 use largebatch_random::Key;
 use largebatch_schedule::{BatchConfig, BatchSchedule, LastBatch, Schedule, ScheduleConfig};
 
@@ -172,6 +172,11 @@ impl Experiment {
             let (key, size) = ghost.filter(|&n| n == 1).map_or(("batch_size", batch), |n| ("ghost_batch", n));
             let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
             return Err(TrainError::value(key, size, why));
+        }
+        // The optimizer resolves its exclusions on the network's paths.
+        let excluded = experiment.optimizer.exclusions();
+        if excluded.weight_decay.is_by_path() || excluded.layer_adaptation.is_by_path() {
+            Driver::new(&*experiment.optimizer, &experiment.initial_model()?.network)?;
         }
         Ok(experiment)
     }

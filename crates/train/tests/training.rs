@@ -155,3 +155,13 @@ fn values_out_of_range_are_named() {
         assert!(words.iter().all(|word| message.contains(word)), "{over:?}: {message}");
     }
 }
+
+#[test]
+fn the_scaled_rate_is_reported_and_files_of_ones_own_have_their_files_name() {
+    let end = run(&["batch_size=256", "scaling=linear", "steps=1"]);
+    assert_eq!((end.lr, end.peak_lr), (0.1, 0.1 * 256.0 / 64.0));
+    let own = config(&["dataset.format=csv", "dataset.train=folder/iris.train.csv", "dataset.label=0"]).unwrap();
+    assert_eq!(own.dataset.name, "iris");
+    let named = config(&["dataset.name=mine", "dataset.format=csv", "dataset.train=iris.csv", "dataset.label=0"]).unwrap();
+    assert_eq!(named.dataset.name, "mine");
+}

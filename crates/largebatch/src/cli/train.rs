@@ -26,7 +26,8 @@ Examples:
   largebatch train --dataset breast-cancer --model logistic --cross-validate 5x10
   largebatch train --set dataset.format=csv --set dataset.train=my.csv --set dataset.label=species --model softmax
 
-Files of your own: dataset.format is csv, libsvm or idx; dataset.test names a test file (without it a fifth is held out).
+Files of your own: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test (else a fifth is held out), or idx, with
+dataset.train_images and dataset.train_labels.
 The configuration is the TOML file, then --set over it, then the plain flags over both. What is left out has a default.
 A run's folder holds run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
 
