@@ -29,15 +29,21 @@ struct Row {
     texts: Vec<(&'static str, String)>,
     /// Name, default, purpose, range.
     parameters: Vec<[String; 4]>,
-    /// Name and summary.
-    presets: Vec<(&'static str, &'static str)>,
+    /// Name, summary, and the options that are not the defaults.
+    presets: Vec<(&'static str, &'static str, toml::Table)>,
 }
 
 pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
     let mut rows = Vec::new();
     for entry in registry.iter() {
-        let (facts, defaults) =
-            (entry.facts(), entry.defaults(None).map_err(largebatch_optim::OptimError::from).map_err(TrainError::from)?);
+        let options = |preset| entry.defaults(preset).map_err(largebatch_optim::OptimError::from).map_err(TrainError::from);
+        let (facts, defaults) = (entry.facts(), options(None)?);
+        let mut presets = Vec::new();
+        for preset in facts.presets {
+            let mut own = options(Some(preset.name))?;
+            own.retain(|key, value| defaults.get(key) != Some(value));
+            presets.push((preset.name, preset.summary, own));
+        }
         rows.push(Row {
             name: facts.name,
             summary: facts.summary,
@@ -47,7 +53,7 @@ pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
                 .iter()
                 .map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned))
                 .collect(),
-            presets: facts.presets.iter().map(|p| (p.name, p.summary)).collect(),
+            presets,
         });
     }
     show(args, "optimizer", rows)
@@ -140,7 +146,8 @@ impl Row {
             .collect();
         object["parameters"] = parameters.into();
         if !self.presets.is_empty() {
-            object["presets"] = self.presets.iter().map(|(name, summary)| json!({"name": name, "summary": summary})).collect();
+            object["presets"] =
+                self.presets.iter().map(|(name, summary, options)| json!({"name": name, "summary": summary, "options": options})).collect();
         }
         object
     }
@@ -158,11 +165,15 @@ impl Row {
             }
         }
         if !self.presets.is_empty() {
-            page.push_str("\nPresets\n");
-            let width = self.presets.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-            for (i, (name, summary)) in self.presets.iter().enumerate() {
+            page.push_str("\nPresets, and where they differ from the defaults above\n");
+            let width = self.presets.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+            for (i, (name, summary, options)) in self.presets.iter().enumerate() {
                 let default = if i == 0 { " (default)" } else { "" };
                 let _ = writeln!(page, "  {name:<width$}  {summary}{default}");
+                let options: Vec<String> = options.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                if !options.is_empty() {
+                    let _ = writeln!(page, "  {:<width$}  {}", "", options.join(", "));
+                }
             }
         }
         page

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_probe::curvature::{AtPoint, Curvature, CurvatureOptions, curvature};
+use largebatch_probe::curvature::{AtPoint, Curvature, CurvatureOptions, curvature, is_preconditioned};
 use largebatch_probe::{Objective, Record};
+use largebatch_train::TrainError;
 
-use super::{Common, Done, Global, Watching, announce, gradient_seconds};
+use super::{Common, Done, Global, Watching, announce, gradient_seconds, readable};
 
 const ABOUT: &str = "\
 Hessian-vector products are central differences of gradients in f64. The largest eigenvalues come from Lanczos's method, the trace from random signs
@@ -37,6 +38,10 @@ pub(super) struct CurvatureArgs {
 }
 
 pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    if args.top == 0 || args.top > args.most {
+        let why = format!("from 1 to the number of Lanczos iterations, --most {}", args.most);
+        return Err(TrainError::Value { key: "top".into(), value: args.top.to_string(), why }.into());
+    }
     let run = args.common.open(registry)?;
     let mut subject = args.common.subject(&run)?;
     subject.need_double()?;
@@ -73,10 +78,10 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
         record.result.eigenvalues.len()
     );
     let figures = [("curvature".to_owned(), record.result.figure(&caption).svg())];
-    args.common.finish(&run, &record, &figures, &summary(&record.result), global)
+    args.common.finish(&run, &record, &figures, &summary(&record.result, &run.experiment.config.optimizer.name), global)
 }
 
-fn summary(c: &Curvature) -> String {
+fn summary(c: &Curvature, optimizer: &str) -> String {
     let mut text = String::new();
     let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
     let _ = writeln!(
@@ -87,7 +92,7 @@ fn summary(c: &Curvature) -> String {
     );
     let _ = writeln!(text, "least eigenvalue at most {:.4}", c.least);
     if let Some(rate) = c.stable_rate {
-        let _ = writeln!(text, "L = {:.4}: gradient descent is stable up to the rate 2/L = {rate:.4e}", c.lambda_max);
+        let _ = writeln!(text, "L = {:.4}: gradient descent is stable up to the rate 2/L = {}", c.lambda_max, readable(rate));
     }
     for (name, trace) in [("Hutchinson", c.trace), ("Hutch++", c.trace_plus)] {
         if let Some(t) = trace {
@@ -99,13 +104,17 @@ fn summary(c: &Curvature) -> String {
         let word = if e.product < e.bound { "below" } else { "beyond" };
         let _ = writeln!(
             text,
-            "{} at rate {:.3e}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
+            "{} at rate {}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
             e.optimizer,
-            e.rate,
+            readable(e.rate),
             e.product,
             e.bound,
-            e.stable_rate.map_or(String::new(), |r| format!("; stable up to rate {r:.4e}"))
+            e.stable_rate.map_or(String::new(), |r| format!("; stable up to rate {}", readable(r)))
         );
+    } else if is_preconditioned(optimizer) {
+        let _ = writeln!(text, "the edge of stability of {optimizer} needs its state: name a checkpoint, RUN/checkpoints/step-N");
+    } else {
+        let _ = writeln!(text, "no edge of stability is known for {optimizer}");
     }
     text.trim_end().to_owned()
 }

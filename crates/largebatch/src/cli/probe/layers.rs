@@ -9,7 +9,7 @@ use largebatch_probe::layers::{LayerTable, layer_table, planned_update};
 use largebatch_probe::{Objective, Record};
 use largebatch_report::plot::{Plot, Scale};
 
-use super::{Common, Done, Global, announce, gradient_seconds};
+use super::{Common, Done, Global, announce, gradient_seconds, readable};
 
 const ABOUT: &str = "\
 For each parameter ‖w‖, ‖∇w‖ of the loss over the examples, their quotient, and of the step that the run's optimizer makes with that gradient
@@ -36,13 +36,13 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
     let table = layer_table(subject.layers(), &w, &gradient, Some(&update))?;
     let record = Record::new("layers", run.weights.display().to_string(), &subject, true, table);
     let caption = format!(
-        "{} on {}, {} {} examples; step of {} at rate {:.3e}, {}. {} bounds the learning rate.",
+        "{} on {}, {} {} examples; step of {} at rate {}, {}. {} bounds the learning rate.",
         run.experiment.config.model.name,
         run.experiment.config.dataset.name,
         record.examples,
         record.part,
         run.experiment.config.optimizer.name,
-        run.rate(),
+        readable(run.rate()),
         if run.optimizer.is_some() { "with its state" } else { "as its first" },
         record.result.bounding.as_deref().unwrap_or("No layer")
     );
@@ -99,7 +99,8 @@ fn summary(table: &LayerTable) -> String {
     if let (Some(path), Some(ratio), Some(spread)) = (&table.bounding, table.smallest_ratio, table.spread) {
         let _ = write!(
             text,
-            "{path} bounds the learning rate: a step of gradient descent with rate {ratio:.3e} is as long as its weights; the largest quotient is {spread:.1} times that"
+            "{path} bounds the learning rate: a step of gradient descent with rate {} is as long as its weights; the largest quotient is {spread:.1} times that",
+            readable(ratio)
         );
     }
     text.trim_end().to_owned()

@@ -8,7 +8,7 @@ use largebatch_optim::Registry;
 use largebatch_probe::lr_find::{LrFind, RangeEnd, RangeTest};
 
 use super::results::{Results, Settings, say_cost};
-use super::{Done, Global, Watching, watch_interrupts};
+use super::{Done, Global, Watching, readable, watch_interrupts};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,12 +67,13 @@ fn summary(found: &LrFind) -> String {
         found.points.len(),
         found.seconds
     );
-    let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), |r| format!("{r:.3e}"));
+    let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), readable);
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "  steepest   {}", rate(found.steepest, "none: the loss never falls"));
+    let last = if found.steepest.is_some() && found.steepest == found.points.last().map(|p| p.lr) { ", the last rate tried" } else { "" };
+    let _ = writeln!(text, "  steepest   {}{last}", rate(found.steepest, "none: the loss never falls"));
     let _ = writeln!(text, "  valley     {}", rate(found.valley, "none: the loss never falls"));
     let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
     let end = if found.ended == RangeEnd::Interrupted { ", where it was interrupted" } else { "; a larger --highest may" };
-    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {highest:.3e}{end}")));
+    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {}{end}", readable(highest))));
     text
 }

@@ -226,3 +226,13 @@ pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Resu
         ProbeCommand::BatchFind(args) => batch_find::run(args, global, registry),
     }
 }
+
+/// A rate with four digits, as people write it.
+fn readable(rate: f64) -> String {
+    if !(1e-3..1e4).contains(&rate.abs()) {
+        return format!("{rate:.3e}");
+    }
+    let places = (3.0 - rate.abs().log10().floor()).max(0.0) as usize;
+    let text = format!("{rate:.places$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
