@@ -129,7 +129,7 @@ fn findings(a: &Analysis) -> String {
         String::new()
     } else {
         format!(
-            "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>",
+            "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}); where nothing is told, it is above 0 where the larger batch is worse.</p>",
             a.comparisons.len()
         )
     };
