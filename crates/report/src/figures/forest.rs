@@ -24,8 +24,7 @@ const LABELS: f64 = 172.0;
 /// A row for each group: its mean with interval, and its seeds.
 pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, title: &str) -> Option<Figure> {
     let of = |g: usize| (shown.of)(&a.groups[g]);
-    let mut values: Vec<f64> =
-        groups.iter().filter_map(|g| of(*g).0).flat_map(|e| ends(Estimate { interval: shown.drawn(&e), ..e })).collect();
+    let mut values: Vec<f64> = groups.iter().filter_map(|g| of(*g).0).flat_map(ends).collect();
     values.extend(groups.iter().flat_map(|g| second(&of(*g).1)));
     if values.is_empty() {
         return None;
@@ -58,7 +57,7 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
         }
         match estimate {
             Some(e) => {
-                if let Some((low, high)) = shown.drawn(&e) {
+                if let Some((low, high)) = e.interval {
                     frame.svg.interval(row, true, y, x.at(low), x.at(high));
                 }
                 frame.svg.mark(row, f.diverged + f.lost > 0, x.at(e.mean), y, 5.0, &tip(f, &e, shown.measure));
@@ -81,8 +80,7 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
         (false, Some(g)) => format!(" Dashed: the mean of {}.", a.groups[*g].label),
         _ => String::new(),
     };
-    let cut = shown.cut(groups.iter().filter_map(|g| of(*g).0));
-    Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{cut} {}.", a.small_print())))
+    Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow} {}.", a.small_print())))
 }
 
 fn nothing(f: &Facts) -> &'static str {
