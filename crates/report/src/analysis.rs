@@ -87,6 +87,10 @@ impl<'a> Analysis<'a> {
 
     /// How n, intervals, seeds and device are said under every figure.
     pub fn small_print(&self) -> String {
+        if self.groups.iter().all(|g| g.records.is_empty()) {
+            let what = if self.setting.confirm_seeds.is_empty() { "chosen" } else { "confirmed" };
+            return format!("nothing is {what} yet; {}", self.device());
+        }
         let ns: BTreeSet<usize> = self.groups.iter().filter_map(|g| g.score).map(|e| e.n).collect();
         let n = match (ns.first(), ns.last()) {
             (Some(a), Some(b)) if a == b => format!("n = {a}"),
@@ -94,7 +98,8 @@ impl<'a> Analysis<'a> {
             _ => "n = 0".into(),
         };
         let method = match ns.last() {
-            Some(0 | 1) | None => "no intervals from one seed",
+            None => "no trial gave a figure",
+            Some(0 | 1) => "no intervals from one seed",
             Some(2..10) => "95 % intervals: Student’s t",
             Some(_) if ns.first().is_some_and(|n| *n < 10) => "95 % intervals: Student’s t below 10 values, else BCa bootstrap",
             Some(_) => "95 % intervals: BCa bootstrap",

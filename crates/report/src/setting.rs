@@ -26,11 +26,12 @@ impl Setting {
         let rows = results.rows();
         let first = rows.iter().find(|r| r.stage == Stage::Tune).map(|r| r.group);
         let tune: Vec<u64> = rows.iter().filter(|r| r.point == Some(0) && Some(r.group) == first).map(|r| r.seed).collect();
+        let progress = results.progress(1);
         let mut setting = Setting {
             tune_count: tune.len(),
             tune_seeds: ranges(&tune),
             confirm_seeds: ranges(&results.plan.confirm_seeds()),
-            missing: rows.iter().filter(|r| r.record.is_none()).count(),
+            missing: progress.total - progress.done,
             ..Setting::default()
         };
         let mut seen = BTreeSet::new();

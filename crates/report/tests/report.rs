@@ -121,7 +121,10 @@ fn poor_studies_have_a_report_too() {
     let options = RunOptions { interrupt: Some(&stop), ..Default::default() };
     run(&plan, dir.path(), Workers::Threads(&MadeUp), options, &mut |_, _| {}).unwrap();
     let empty = Results::open(dir.path()).unwrap();
-    assert!(html(&empty, &Context::default()).contains("trials are not done") && figures(&empty).is_empty());
+    // 15 groups: 8 rates with 2 seeds, and 5 to confirm; the status of the study counts the same.
+    assert_eq!(empty.progress(1).total, 15 * (8 * 2 + 5));
+    assert!(html(&empty, &Context::default()).contains("315 of 315 trials are not done") && figures(&empty).is_empty());
+    assert!(terminal(&empty, 100).contains("nothing is confirmed yet") && !terminal(&empty, 100).contains("n = 0"));
     for text in [
         "name='no rate'\nset.batch_size=16\nconfirm.seeds=2",
         "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=1",

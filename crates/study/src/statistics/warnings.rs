@@ -63,7 +63,7 @@ pub enum Warning {
     Unfinished {
         /// Trials without a record.
         missing: usize,
-        /// Of how many, as far as the plan is decided.
+        /// Of how many; see [`Progress::total`](crate::Progress::total).
         of: usize,
     },
     /// Records of another study.
@@ -135,9 +135,9 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
         out.push(Warning::NotReproducible { trials: results.conflicts.len() });
     }
     let rows = results.rows();
-    let missing = rows.iter().filter(|r| r.record.is_none()).count();
-    if missing > 0 {
-        out.push(Warning::Unfinished { missing, of: rows.len() });
+    let progress = results.progress(1);
+    if progress.done < progress.total {
+        out.push(Warning::Unfinished { missing: progress.total - progress.done, of: progress.total });
     }
     let mut budgets: Vec<f64> = Vec::new();
     for (index, group) in results.plan.groups.iter().enumerate() {
