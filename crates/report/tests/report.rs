@@ -87,6 +87,20 @@ fn page_terminal_and_csv_have_the_same_figures() {
     assert!(table.lines().all(|l| l.chars().count() <= 100 || l.contains(':')), "{table}");
 }
 
+/// Every block of a table that is too wide tells its rows apart.
+#[test]
+fn a_wrapped_table_tells_its_rows_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = terminal(&results(BATCHES, dir.path()), 70);
+    let blocks: Vec<&str> = table.split("\n\n").filter(|b| b.starts_with("group")).collect();
+    assert!(blocks.len() > 1, "{table}");
+    for block in blocks {
+        assert!(block.lines().next().unwrap().contains("batch"), "{block}");
+        let own = |name: &str, batch: &str| block.lines().filter(|l| l.split_whitespace().take(2).eq([name, batch])).count();
+        assert_eq!((own("momentum", "16"), own("momentum", "1024"), own("lars", "64")), (1, 1, 1), "{block}");
+    }
+}
+
 #[test]
 fn steps_to_the_target_are_reported_with_their_fit() {
     let dir = tempfile::tempdir().unwrap();
