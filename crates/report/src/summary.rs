@@ -52,6 +52,24 @@ fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
     (sign, text, ends)
 }
 
+/// What the summary's columns mean, where their heads do not say it: a sentence for each.
+pub(crate) fn notes(a: &Analysis) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
+    let points = if a.measure.percent { ", in points" } else { "" };
+    note(a.groups.iter().any(|g| g.binomial.is_some()), format!("test ±: binomial standard error of the test part{points}."));
+    let (train, measure) = (a.train_key.replace('_', " "), &a.measure.words);
+    let gap = if a.measure.higher { format!("{train} − {measure}") } else { format!("{measure} − {train}") };
+    note(a.groups.iter().any(|g| g.gap.is_some()), format!("gap: {gap}{points}."));
+    note(!a.comparisons.is_empty(), format!("worse than small: above 0 where the larger batch is worse{points}."));
+    note(
+        a.comparisons.iter().any(|c| c.at_loss.is_some()),
+        format!("at equal loss: {} where both first had the lowest training loss that all their trials reached.", a.validation.words),
+    );
+    note(a.comparisons.iter().any(|c| c.end.is_some() && !c.equal_epochs), "‡: the two have different budgets in epochs.".into());
+    notes
+}
+
 /// The heads of the summary, and its rows: the terminal shows the same.
 pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     let any = |f: &dyn Fn(&crate::analysis::Facts) -> bool| a.groups.iter().any(f);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::analysis::Analysis;
-use crate::summary::{sentences, summary_rows};
+use crate::summary::{notes, sentences, summary_rows};
 
 pub(crate) fn table(a: &Analysis, width: usize) -> String {
     let mut out = String::new();
@@ -42,6 +42,9 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
         }
     }
     let _ = writeln!(out, "{}.", a.small_print());
+    notes(a).iter().for_each(|note| {
+        let _ = writeln!(out, "{note}");
+    });
     let found = sentences(a);
     if !found.is_empty() {
         out.push('\n');

@@ -81,6 +81,10 @@ fn page_terminal_and_csv_have_the_same_figures() {
         let text = format!("{:.2} %", mean * 100.0);
         assert!(page.contains(&text) && table.contains(&text), "{text}\n{table}");
     }
+    // Both explain the heads of the table.
+    for note in ["test ±: binomial standard error of the test part", "at equal loss: validation accuracy where"] {
+        assert!(page.contains(note) && table.contains(note), "{note}");
+    }
     // The gap of the made-up task grows by 0.0042 with every doubling, seen through noise of about 0.002 / √12.
     let gap = |group: &str| summary.iter().find(|r| r["group"] == group).unwrap()["gap"].parse::<f64>().unwrap();
     assert!((gap("momentum · batch 256") - gap("momentum · batch 16") - 4.0 * 0.0042).abs() < 0.003);
