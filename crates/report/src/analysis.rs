@@ -105,7 +105,12 @@ impl<'a> Analysis<'a> {
             Some(_) => "95 % intervals: BCa bootstrap",
         };
         let seeds = if self.setting.confirm_seeds.is_empty() { &self.setting.tune_seeds } else { &self.setting.confirm_seeds };
-        let cut = if self.measure.percent && method.starts_with("95") { ", cut at what is possible" } else { "" };
+        let ends = |e: Option<Estimate>| e.and_then(|e| e.interval).filter(|(low, high)| self.measure.percent && low < high);
+        let values = self.groups.iter().filter_map(|g| ends(g.score)).any(|(low, high)| low <= 0.0 || high >= 1.0);
+        let pairs = |c: &Comparison| [c.end, c.at_loss.map(|l| l.1)].map(|p| ends(p.map(|p| p.difference)));
+        let differences = self.groups.iter().map(|g| ends(g.gap)).chain(self.comparisons.iter().flat_map(pairs));
+        let cut = values || differences.flatten().any(|(low, high)| low <= -1.0 || high >= 1.0);
+        let cut = if cut { ", cut at what is possible" } else { "" };
         format!("{n}, seeds {seeds}; {method}{cut}; {}", self.device())
     }
 

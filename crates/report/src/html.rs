@@ -218,10 +218,8 @@ fn repeat(a: &Analysis, context: &Context) -> String {
     let mut rows: Vec<(String, String)> = context.environment.clone();
     rows.extend(s.environment.iter().cloned());
     if let Some((first, last)) = s.started {
-        rows.push((
-            "trials begun".into(),
-            if first == last { time::date(first) } else { format!("{} to {}", time::date(first), time::date(last)) },
-        ));
+        let (first, last) = (time::date(first), time::date(last));
+        rows.push(("trials begun".into(), if first == last { first } else { format!("{first} to {last}") }));
     }
     rows.push(("seeds of stage tune".into(), if s.tune_seeds.is_empty() { "none".into() } else { s.tune_seeds.clone() }));
     rows.push(("seeds of stage confirm".into(), if s.confirm_seeds.is_empty() { "none".into() } else { s.confirm_seeds.clone() }));

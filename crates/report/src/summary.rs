@@ -20,6 +20,7 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     let than = if sign == '=' { "from" } else { "than" };
     let note = match (sign, c.resolves) {
         ('?', _) => ", from one pair of seeds: no interval".to_string(),
+        ('=', Some(r)) if m.percent && r > 1.0 => " (it resolves nothing)".into(),
         ('=', Some(r)) => format!(" (it resolves {}{})", m.bare(r), m.points()),
         _ => String::new(),
     };
@@ -61,7 +62,7 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     let (train, measure) = (a.train_key.replace('_', " "), &a.measure.words);
     let gap = if a.measure.higher { format!("{train} − {measure}") } else { format!("{measure} − {train}") };
     note(a.groups.iter().any(|g| g.gap.is_some()), format!("gap: {gap}{points}."));
-    note(!a.comparisons.is_empty(), format!("worse than small: above 0 where the larger batch is worse{points}."));
+    note(a.comparisons.iter().any(|c| c.end.is_some()), format!("worse than small: above 0 where the larger batch is worse{points}."));
     note(
         a.comparisons.iter().any(|c| c.at_loss.is_some()),
         format!("at equal loss: {} where both first had the lowest training loss that all their trials reached.", a.validation.words),
