@@ -87,6 +87,10 @@ impl<'a> Analysis<'a> {
 
     /// How n, intervals, seeds and device are said under every figure.
     pub fn small_print(&self) -> String {
+        if self.groups.iter().all(|g| g.records.is_empty()) {
+            let what = if self.setting.confirm_seeds.is_empty() { "chosen" } else { "confirmed" };
+            return format!("nothing is {what} yet; {}", self.device());
+        }
         let ns: BTreeSet<usize> = self.groups.iter().filter_map(|g| g.score).map(|e| e.n).collect();
         let n = match (ns.first(), ns.last()) {
             (Some(a), Some(b)) if a == b => format!("n = {a}"),
@@ -94,13 +98,20 @@ impl<'a> Analysis<'a> {
             _ => "n = 0".into(),
         };
         let method = match ns.last() {
-            Some(0 | 1) | None => "no intervals from one seed",
+            None => "no trial gave a figure",
+            Some(0 | 1) => "no intervals from one seed",
             Some(2..10) => "95 % intervals: Student’s t",
             Some(_) if ns.first().is_some_and(|n| *n < 10) => "95 % intervals: Student’s t below 10 values, else BCa bootstrap",
             Some(_) => "95 % intervals: BCa bootstrap",
         };
         let seeds = if self.setting.confirm_seeds.is_empty() { &self.setting.tune_seeds } else { &self.setting.confirm_seeds };
-        format!("{n}, seeds {seeds}; {method}; {}", self.device())
+        let ends = |e: Option<Estimate>| e.and_then(|e| e.interval).filter(|(low, high)| self.measure.percent && low < high);
+        let values = self.groups.iter().filter_map(|g| ends(g.score)).any(|(low, high)| low <= 0.0 || high >= 1.0);
+        let pairs = |c: &Comparison| [c.end, c.at_loss.map(|l| l.1)].map(|p| ends(p.map(|p| p.difference)));
+        let differences = self.groups.iter().map(|g| ends(g.gap)).chain(self.comparisons.iter().flat_map(pairs));
+        let cut = values || differences.flatten().any(|(low, high)| low <= -1.0 || high >= 1.0);
+        let cut = if cut { ", cut at what is possible" } else { "" };
+        format!("{n}, seeds {seeds}; {method}{cut}; {}", self.device())
     }
 
     /// The same for figures of stage tune.
@@ -179,7 +190,7 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
     let sign = if measure.higher { 1.0 } else { -1.0 };
     let gaps: Vec<(u64, f64)> =
         gaps(records.iter().copied(), train_key, &measure.key).into_iter().map(|(seed, gap)| (seed, sign * gap)).collect();
-    let score = estimate(&second(&values));
+    let score = estimate(&second(&values)).map(|e| possible(measure, 0.0, e));
     let examples = records.iter().find_map(|r| r.metrics.get("test_examples").copied()).filter(|_| measure.key.starts_with("test_"));
     let binomial = score.zip(examples).map(|(s, n)| binomial_error(s.mean, n as usize)).filter(|e| e.is_finite());
     let batch = group.config.get(key::BATCH).and_then(number);
@@ -201,8 +212,8 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         lost: records.iter().filter(|r| !r.stop.is_measurement()).count() - diverged,
         score,
         binomial,
-        train: estimate(&second(&finals(records.iter().copied(), train_key))),
-        gap: estimate(&second(&gaps)),
+        train: estimate(&second(&finals(records.iter().copied(), train_key))).map(|e| possible(measure, 0.0, e)),
+        gap: estimate(&second(&gaps)).map(|e| possible(measure, -1.0, e)),
         gaps,
         target: group.stop.target,
         steps: group.stop.target.map(|t| steps_to_target(records.iter().copied(), t)),
@@ -213,6 +224,13 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         values,
         records,
     }
+}
+
+/// An estimate with its interval cut at what is possible: a share is between 0 and 1, a gap or difference of shares between `least` = −1 and 1.
+/// Student's t over few seeds that differ much goes beyond, where the truth cannot be: the cut interval covers it as often.
+fn possible(m: &Measure, least: f64, e: Estimate) -> Estimate {
+    let interval = e.interval.map(|(low, high)| if m.percent { (low.max(least), high.min(1.0)) } else { (low, high) });
+    Estimate { interval, ..e }
 }
 
 pub(crate) fn second(pairs: &[(u64, f64)]) -> Vec<f64> {
@@ -244,8 +262,10 @@ fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: 
 
 fn compare(groups: &[Facts], small: usize, large: usize, measure: &Measure, validation: &Measure) -> Comparison {
     let (s, l) = (&groups[small], &groups[large]);
-    let worse =
-        |m: &Measure, small: &[(u64, f64)], large: &[(u64, f64)]| if m.higher { paired(small, large) } else { paired(large, small) };
+    let worse = |m: &Measure, small: &[(u64, f64)], large: &[(u64, f64)]| {
+        let p = if m.higher { paired(small, large) } else { paired(large, small) }?;
+        Some(Paired { difference: possible(m, -1.0, p.difference), ..p })
+    };
     let end = worse(measure, &s.values, &l.values);
     let (sr, lr) = (measured(s), measured(l));
     let level = (!sr.is_empty() && !lr.is_empty()).then(|| common_train_loss(sr.iter().chain(&lr).copied())).flatten();
@@ -276,5 +296,21 @@ pub(crate) fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Tune => "tune",
         Stage::Confirm => "confirm",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_of_shares_stay_within_what_is_possible() {
+        let wide = estimate(&[0.1, 0.4709]).unwrap();
+        assert!(wide.interval.unwrap().0 < -1.0 && wide.interval.unwrap().1 > 1.0);
+        let mut m = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
+        assert_eq!(possible(&m, 0.0, wide), Estimate { interval: Some((0.0, 1.0)), ..wide });
+        assert_eq!(possible(&m, -1.0, wide), Estimate { interval: Some((-1.0, 1.0)), ..wide });
+        m.percent = false;
+        assert_eq!(possible(&m, 0.0, wide), wide);
     }
 }

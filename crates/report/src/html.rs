@@ -7,7 +7,7 @@ use crate::context::{Context, PaperTable};
 use crate::figures::{Section, Table, sections};
 use crate::instruments::Looks;
 use crate::number::{duration, whole};
-use crate::summary::{sentences, summary_rows};
+use crate::summary::{notes, sentences, summary_rows};
 use crate::svg::escape;
 use crate::{instruments, published, theme, time, trials};
 
@@ -129,7 +129,7 @@ fn findings(a: &Analysis) -> String {
         String::new()
     } else {
         format!(
-            "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}).</p>",
+            "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}); where nothing is told, it is above 0 where the larger batch is worse.</p>",
             a.comparisons.len()
         )
     };
@@ -149,22 +149,9 @@ fn summary(a: &Analysis) -> String {
         format!("<tr>{cells}</tr>")
     };
     let body: String = rows.iter().map(row).collect();
-    let unit = if a.measure.percent {
-        " Gaps and differences are in points; “worse than small” is above 0 where the larger batch is worse."
-    } else {
-        ""
-    };
-    let other = if a.comparisons.iter().any(|c| !c.equal_epochs) { " ‡: the two have different budgets in epochs." } else { "" };
-    let at = if a.comparisons.iter().any(|c| c.at_loss.is_some()) {
-        format!(
-            " “At equal loss” compares the {} where both had first reached the lowest training loss that all their trials reached.",
-            a.validation.words
-        )
-    } else {
-        String::new()
-    };
+    let notes: String = notes(a).iter().map(|n| format!(" {}", escape(n))).collect();
     format!(
-        "<div class=\"scroll\"><table class=\"summary\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">{}.{unit}{at}{other}</p>",
+        "<div class=\"scroll\"><table class=\"summary\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">{}.{notes}</p>",
         escape(&a.small_print())
     )
 }
@@ -231,10 +218,8 @@ fn repeat(a: &Analysis, context: &Context) -> String {
     let mut rows: Vec<(String, String)> = context.environment.clone();
     rows.extend(s.environment.iter().cloned());
     if let Some((first, last)) = s.started {
-        rows.push((
-            "trials begun".into(),
-            if first == last { time::date(first) } else { format!("{} to {}", time::date(first), time::date(last)) },
-        ));
+        let (first, last) = (time::date(first), time::date(last));
+        rows.push(("trials begun".into(), if first == last { first } else { format!("{first} to {last}") }));
     }
     rows.push(("seeds of stage tune".into(), if s.tune_seeds.is_empty() { "none".into() } else { s.tune_seeds.clone() }));
     rows.push(("seeds of stage confirm".into(), if s.confirm_seeds.is_empty() { "none".into() } else { s.confirm_seeds.clone() }));

@@ -17,6 +17,7 @@
 //! All of them compute the study's statistics by [`largebatch_study::statistics`] and say the same figures. The reported quantity is the test metric, or in a
 //! study without stage confirm the validation metric. A group is compared with the group that its rate is derived from, in a study that
 //! derives rates; else with the smallest batch size of its own series; else with the first group of the smallest batch size. Differences and gaps are written so that above 0 is worse.
+//! Intervals of shares are cut at what is possible: 0 to 100 %, and for gaps and differences −100 to 100 points.
 //!
 //! Files: `index.html`; `figures/*.svg` (light and dark by the reader's preference) and `figures/*.png` (light, twice the size); `summary.csv` (a row for each
 //! group), `trials.csv` and `trials.parquet` (a row for each ended trial of each group, settings as `config.*`), `curves.csv` and `curves.parquet` (a row for

@@ -33,6 +33,12 @@ impl Scale {
         self.from + (v - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
+    /// Whether a value lies on the axis.
+    pub fn shows(&self, value: f64) -> bool {
+        let (low, high) = self.ends();
+        (low..=high).contains(&value)
+    }
+
     /// The ends, as values.
     pub fn ends(&self) -> (f64, f64) {
         if self.log { (self.low.exp(), self.high.exp()) } else { (self.low, self.high) }
@@ -77,6 +83,24 @@ pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
     values.iter().map(|v| if step.is_finite() && v.abs() < step * 1e-6 { "0".into() } else { significant(*v, digits as usize) }).collect()
 }
 
+/// The values that an axis shows of `rows`, each a mean with all that is drawn of it, and of `fixed`: all of them, unless some rows lie far off.
+///
+/// Far off are rows more than three times as far from the median as any other, at most half of all, if the others would have less than a third of the axis.
+pub(crate) fn bulk(rows: &[(f64, Vec<f64>)], fixed: &[f64]) -> Vec<f64> {
+    let mut means: Vec<f64> = rows.iter().map(|r| r.0).collect();
+    means.sort_by(f64::total_cmp);
+    let n = rows.len();
+    let median = if n == 0 { 0.0 } else { (means[(n - 1) / 2] + means[n / 2]) / 2.0 };
+    let off = |row: &&(f64, Vec<f64>)| (row.0 - median).abs();
+    let mut rows: Vec<_> = rows.iter().collect();
+    rows.sort_by(|a, b| off(a).total_cmp(&off(b)));
+    let shown = |k: usize| rows[..k].iter().flat_map(|r| r.1.iter()).chain(fixed).copied().collect::<Vec<f64>>();
+    let wide = |values: &[f64]| extent(values.iter().copied()).map_or(0.0, |(low, high)| high - low);
+    let all = shown(n);
+    let apart = |k: &usize| off(&rows[*k]) > 3.0 * off(&rows[k - 1]) && 3.0 * wide(&shown(*k)) < wide(&all);
+    (n.div_ceil(2).max(1)..n).rev().find(apart).map_or(all.clone(), shown)
+}
+
 /// Least and greatest of the finite values.
 pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values.into_iter().filter(|v| v.is_finite()).fold(None, |e, v| Some(e.map_or((v, v), |(a, b): (f64, f64)| (a.min(v), b.max(v)))))
@@ -94,6 +118,20 @@ mod tests {
         assert!((s.at(10.0) - 150.0).abs() < 1e-9 && s.at(0.0).is_finite());
         assert!(Scale::linear([3.0], 0.1, 0.0, 10.0).at(3.0) == 5.0 && Scale::linear([], 0.1, 0.0, 10.0).at(1.0).is_finite());
         assert!(Scale::log([f64::NAN, 0.0], 0.1, 0.0, 10.0).at(2.0).is_finite());
+    }
+
+    #[test]
+    fn rows_far_off_do_not_stretch_the_axis() {
+        let row = |x: f64| (x, vec![x - 0.01, x, x + 0.01]);
+        let shows = |means: &[f64], fixed: &[f64]| extent(bulk(&means.iter().map(|x| row(*x)).collect::<Vec<_>>(), fixed)).unwrap();
+        let near = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9;
+        assert!(near(shows(&[0.97, 0.11, 0.93, 0.95, 0.10, 0.96], &[]), (0.92, 0.98)));
+        // Two apart, halves apart, a spread that has no gap, and the axis' origin that must be seen: everything stays.
+        assert!(near(shows(&[0.97, 0.11], &[]), (0.10, 0.98)));
+        assert!(near(shows(&[0.97, 0.96, 0.11, 0.10], &[]), (0.09, 0.98)));
+        assert!(near(shows(&[0.9, 0.8, 0.7, 0.5, 0.3, 0.1], &[]), (0.09, 0.91)));
+        assert!(near(shows(&[0.97, 0.11, 0.93, 0.95], &[0.0]), (0.0, 0.98)));
+        assert!(bulk(&[], &[]).is_empty());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The figures of the summary in rows and in sentences: the page and the terminal show the same.
 
-use largebatch_study::statistics::Censored;
+use largebatch_study::statistics::{Censored, Estimate};
 
 use crate::analysis::{Analysis, Comparison, without_shared};
 use crate::figures::steps;
-use crate::number::{duration, significant, whole};
+use crate::number::{Measure, duration, significant, whole};
 
 /// What the comparisons say, in sentences.
 pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
@@ -16,42 +16,59 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     let end = c.end?;
     let (large, m) = (&a.groups[c.large], &a.measure);
     let beside = without_shared(&a.groups[c.small].label, &large.label);
-    let e = end.difference;
-    let size = |x: f64| format!("{}{}", m.bare(x.abs()), m.points());
-    let (sign, verdict) = match e.interval {
-        None => (
-            '?',
-            format!(
-                "{} {} than {}, from one pair of seeds: no interval",
-                size(e.mean),
-                if e.mean > 0.0 { "worse" } else { "better" },
-                beside
-            ),
-        ),
-        Some((low, _)) if low > 0.0 => ('−', format!("{} worse than {}", size(e.mean), beside)),
-        Some((_, high)) if high < 0.0 => ('+', format!("{} better than {}", size(e.mean), beside)),
-        Some(_) => {
-            let resolves = c.resolves.map_or(String::new(), |r| format!(" (it resolves {})", size(r)));
-            ('=', format!("not to be told from {}{resolves}", beside))
-        }
+    let (sign, told, ends) = told(m, &end.difference);
+    let than = if sign == '=' { "from" } else { "than" };
+    let note = match (sign, c.resolves) {
+        ('?', _) => ", from one pair of seeds: no interval".to_string(),
+        ('=', Some(r)) if m.percent && r > 1.0 => " (it resolves nothing)".into(),
+        ('=', Some(r)) => format!(" (it resolves {}{})", m.bare(r), m.points()),
+        _ => String::new(),
     };
-    let ends = e.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", m.bare(low), m.bare(high)));
     let budget = if c.equal_epochs { "at equal epochs" } else { "with another budget" };
-    let mut text = format!("{}: {} {verdict}{ends}, {budget}, {} pair{}", large.label, m.words, e.n, if e.n == 1 { "" } else { "s" });
+    let n = end.difference.n;
+    let pairs = if n == 1 { "1 pair".to_string() } else { format!("{n} pairs") };
+    let mut text = format!("{}: {} {told} {than} {beside}{note}{ends}, {budget}, {pairs}", large.label, m.words);
     if let Some((loss, p)) = c.at_loss {
-        let d = &p.difference;
-        text += &format!(
-            "; at training loss {}: {}{}{}",
-            significant(loss, 3),
-            a.validation.words,
-            if d.mean > 0.0 { " worse by " } else { " better by " },
-            size(d.mean)
-        );
-        if let Some((low, high)) = d.interval {
-            text += &format!(" [{}, {}]", m.bare(low), m.bare(high));
-        }
+        let (sign, told, ends) = self::told(&a.validation, &p.difference);
+        let apart = if sign == '=' { " apart" } else { "" };
+        text += &format!("; at training loss {}: {} {told}{apart}{ends}", significant(loss, 3), a.validation.words);
     }
     Some((sign, text + "."))
+}
+
+/// A difference, above 0 where it is for the worse, in words: its sign, what it is, and its interval with the sense of the word.
+fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
+    let size = |word| format!("{}{} {word}", m.bare(e.mean.abs()), m.points());
+    let better = e.mean < 0.0;
+    let (sign, text) = match e.interval {
+        None => ('?', size(if better { "better" } else { "worse" })),
+        Some((low, _)) if low > 0.0 => ('−', size("worse")),
+        Some((_, high)) if high < 0.0 => ('+', size("better")),
+        Some(_) => ('=', "not to be told".into()),
+    };
+    let ends = e.interval.map_or(String::new(), |(low, high)| {
+        let (low, high) = if sign == '+' { (-high, -low) } else { (low, high) };
+        format!(" [{}, {}]", m.bare(low), m.bare(high))
+    });
+    (sign, text, ends)
+}
+
+/// What the summary's columns mean, where their heads do not say it: a sentence for each.
+pub(crate) fn notes(a: &Analysis) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
+    let points = if a.measure.percent { ", in points" } else { "" };
+    note(a.groups.iter().any(|g| g.binomial.is_some()), format!("test ±: binomial standard error of the test part{points}."));
+    let (train, measure) = (a.train_key.replace('_', " "), &a.measure.words);
+    let gap = if a.measure.higher { format!("{train} − {measure}") } else { format!("{measure} − {train}") };
+    note(a.groups.iter().any(|g| g.gap.is_some()), format!("gap: {gap}{points}."));
+    note(a.comparisons.iter().any(|c| c.end.is_some()), format!("worse than small: above 0 where the larger batch is worse{points}."));
+    note(
+        a.comparisons.iter().any(|c| c.at_loss.is_some()),
+        format!("at equal loss: {} where both first had the lowest training loss that all their trials reached.", a.validation.words),
+    );
+    note(a.comparisons.iter().any(|c| c.end.is_some() && !c.equal_epochs), "‡: the two have different budgets in epochs.".into());
+    notes
 }
 
 /// The heads of the summary, and its rows: the terminal shows the same.
@@ -114,4 +131,22 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     });
     let rows = rows.collect();
     (heads, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use largebatch_study::statistics::estimate;
+
+    #[test]
+    fn an_interval_has_the_sense_of_its_word() {
+        let m = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
+        let of = |values: &[f64]| told(&m, &estimate(values).unwrap());
+        let text = |sign, text: &str, ends: &str| (sign, text.to_string(), ends.to_string());
+        // t(0.975, 1) = 12.7062: 0.02 ± 12.7062 · 0.001.
+        assert_eq!(of(&[0.019, 0.021]), text('−', "2.00 points worse", " [0.73, 3.27]"));
+        assert_eq!(of(&[-0.019, -0.021]), text('+', "2.00 points better", " [0.73, 3.27]"));
+        assert_eq!(of(&[-0.01, 0.0]), text('=', "not to be told", " [−6.85, 5.85]"));
+        assert_eq!(of(&[-0.01]), text('?', "1.00 points better", ""));
+    }
 }

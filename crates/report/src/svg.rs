@@ -52,10 +52,23 @@ impl Svg {
 
     /// A mark of the `shape`-th form with a tip that says what it is; a hollow one is not the usual case.
     pub fn mark(&mut self, series: usize, hollow: bool, x: f64, y: f64, r: f64, tip: &str) {
+        self.outline(series, hollow, &shape(series, x, y, r), tip);
+    }
+
+    /// An arrow from within the axis to its edge at `x`: a mark that lies beyond, to the left or to the right.
+    pub fn arrow(&mut self, series: usize, hollow: bool, x: f64, y: f64, left: bool, tip: &str) {
+        let mut d = String::new();
+        for (k, (dx, dy)) in [(1.0, 0.0), (8.0, -5.5), (8.0, -1.8), (15.0, -1.8), (15.0, 1.8), (8.0, 1.8), (8.0, 5.5)].iter().enumerate() {
+            let _ = write!(d, "{}{} {}", if k == 0 { 'M' } else { 'L' }, px(if left { x + dx } else { x - dx }), px(y + dy));
+        }
+        self.outline(series, hollow, &(d + "Z"), tip);
+    }
+
+    fn outline(&mut self, series: usize, hollow: bool, d: &str, tip: &str) {
         let (fill, tip) = (if hollow { "h".to_string() } else { format!("f{}", series % COLOURS) }, escape(tip));
         let class = format!("mk {fill} s{}", series % COLOURS);
         let class = if hollow { class } else { format!("mk {fill} o") };
-        self.raw(format_args!("<path class=\"{class}\" d=\"{}\"><title>{tip}</title></path>", shape(series, x, y, r)));
+        self.raw(format_args!("<path class=\"{class}\" d=\"{d}\"><title>{tip}</title></path>"));
     }
 
     /// An interval with end caps, across (`true`) or upright.

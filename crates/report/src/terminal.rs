@@ -1,9 +1,10 @@
 //! The summary for a terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::analysis::Analysis;
-use crate::summary::{sentences, summary_rows};
+use crate::summary::{notes, sentences, summary_rows};
 
 pub(crate) fn table(a: &Analysis, width: usize) -> String {
     let mut out = String::new();
@@ -17,17 +18,19 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
     let (heads, rows) = summary_rows(a);
     let cells = |i: usize| std::iter::once(&heads[i]).chain(rows.iter().map(move |r| &r[i])).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
-    // Columns that do not fit go below, each block with the group's name again.
-    let mut from = 1;
+    // Columns that do not fit go below, each block with what tells the rows apart: the groups' names, and batch sizes where names repeat.
+    let names: BTreeSet<&String> = rows.iter().map(|r| &r[0]).collect();
+    let lead = if names.len() < rows.len() { 2 } else { 1 };
+    let mut from = lead;
     while from < heads.len() {
-        let (mut to, mut used) = (from, widths[0]);
+        let (mut to, mut used) = (from, widths[0] + widths[1..lead].iter().map(|w| w + 2).sum::<usize>());
         while to < heads.len() && (to == from || used + 2 + widths[to] <= width) {
             used += 2 + widths[to];
             to += 1;
         }
         for row in std::iter::once(&heads).chain(&rows) {
             let mut line = pad(&row[0], widths[0], false);
-            (from..to).for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
+            (1..lead).chain(from..to).for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
             let _ = writeln!(out, "{}", line.trim_end());
             if std::ptr::eq(row, &heads) {
                 let _ = writeln!(out, "{}", "─".repeat(used.min(width.max(widths[0]))));
@@ -39,6 +42,9 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
         }
     }
     let _ = writeln!(out, "{}.", a.small_print());
+    notes(a).iter().for_each(|note| {
+        let _ = writeln!(out, "{note}");
+    });
     let found = sentences(a);
     if !found.is_empty() {
         out.push('\n');

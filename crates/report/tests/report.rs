@@ -60,6 +60,9 @@ fn the_page_loads_nothing_and_says_what_it_must() {
         );
     }
     assert_eq!(page.matches("<figure ").count(), figures.len());
+    // The linear rule at batch 512 diverges or learns nothing: the axis of the others does not go there, and the caption says so.
+    let curve = figures.iter().find(|f| f.name == "validation-steps-arms").unwrap();
+    assert!(curve.caption.contains("Worse values lie below the axis"), "{}", curve.caption);
 }
 
 #[test]
@@ -81,10 +84,28 @@ fn page_terminal_and_csv_have_the_same_figures() {
         let text = format!("{:.2} %", mean * 100.0);
         assert!(page.contains(&text) && table.contains(&text), "{text}\n{table}");
     }
+    // Both explain the heads of the table.
+    for note in ["test ±: binomial standard error of the test part", "at equal loss: validation accuracy where"] {
+        assert!(page.contains(note) && table.contains(note), "{note}");
+    }
     // The gap of the made-up task grows by 0.0042 with every doubling, seen through noise of about 0.002 / √12.
     let gap = |group: &str| summary.iter().find(|r| r["group"] == group).unwrap()["gap"].parse::<f64>().unwrap();
     assert!((gap("momentum · batch 256") - gap("momentum · batch 16") - 4.0 * 0.0042).abs() < 0.003);
     assert!(table.lines().all(|l| l.chars().count() <= 100 || l.contains(':')), "{table}");
+}
+
+/// Every block of a table that is too wide tells its rows apart.
+#[test]
+fn a_wrapped_table_tells_its_rows_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = terminal(&results(BATCHES, dir.path()), 70);
+    let blocks: Vec<&str> = table.split("\n\n").filter(|b| b.starts_with("group")).collect();
+    assert!(blocks.len() > 1, "{table}");
+    for block in blocks {
+        assert!(block.lines().next().unwrap().contains("batch"), "{block}");
+        let own = |name: &str, batch: &str| block.lines().filter(|l| l.split_whitespace().take(2).eq([name, batch])).count();
+        assert_eq!((own("momentum", "16"), own("momentum", "1024"), own("lars", "64")), (1, 1, 1), "{block}");
+    }
 }
 
 #[test]
@@ -121,7 +142,10 @@ fn poor_studies_have_a_report_too() {
     let options = RunOptions { interrupt: Some(&stop), ..Default::default() };
     run(&plan, dir.path(), Workers::Threads(&MadeUp), options, &mut |_, _| {}).unwrap();
     let empty = Results::open(dir.path()).unwrap();
-    assert!(html(&empty, &Context::default()).contains("trials are not done") && figures(&empty).is_empty());
+    // 15 groups: 8 rates with 2 seeds, and 5 to confirm; the status of the study counts the same.
+    assert_eq!(empty.progress(1).total, 15 * (8 * 2 + 5));
+    assert!(html(&empty, &Context::default()).contains("315 of 315 trials are not done") && figures(&empty).is_empty());
+    assert!(terminal(&empty, 100).contains("nothing is confirmed yet") && !terminal(&empty, 100).contains("n = 0"));
     for text in [
         "name='no rate'\nset.batch_size=16\nconfirm.seeds=2",
         "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=1",

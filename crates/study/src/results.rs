@@ -154,6 +154,9 @@ impl Results {
                 None => progress.expect(&self.plan.groups[row.group].labels),
             }
         }
+        // What a search without a usable point would decide is never run.
+        let lost = |g: &usize| self.plan.tuned_by(*g).is_some_and(|d| self.choices[d].is_none() && self.tuned(d));
+        progress.total -= (0..self.plan.groups.len()).filter(lost).count() * self.plan.confirm_seeds().len();
         progress
     }
 

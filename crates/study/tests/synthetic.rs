@@ -135,13 +135,15 @@ fn every_warning_is_given() {
     let texts: Vec<String> = warnings(&results).iter().map(Warning::to_string).collect();
     for part in [
         "arm=edge: the best lr = 0.002 is the greatest one tried",
-        "arm=edge: 2 seeds tell little",
+        "2 groups: 2 seeds tell little of the spread",
         "arm=all diverge: every tuning trial diverged",
         "arm=unlucky: 1 of 2 trials diverged",
         "budgets differ, from 1 to 3 epochs",
     ] {
         assert!(texts.iter().any(|t| t.contains(part)), "{part}: {texts:#?}");
     }
-    assert_eq!(texts.len(), 6, "{texts:#?}");
+    assert_eq!(texts.len(), 5, "{texts:#?}");
     assert_eq!(describe(&results.plan.groups[1].labels), "arm=all diverge");
+    let one = Warning::FewSeeds { groups: vec![results.plan.groups[0].labels.clone()], seeds: 1 };
+    assert_eq!(one.to_string(), "arm=edge: 1 seed tells little of the spread: use at least 3");
 }

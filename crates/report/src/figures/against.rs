@@ -36,7 +36,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
     let of = |g: usize| (shown.of)(&a.groups[g]);
     let all = || series.iter().flat_map(|s| &s.groups).map(|(_, g)| *g);
     let values = all().filter_map(|g| of(g).0).flat_map(|e| {
-        let (low, high) = shown.drawn(&e).unwrap_or((e.mean, e.mean));
+        let (low, high) = e.interval.unwrap_or((e.mean, e.mean));
         [low, high, e.mean]
     });
     let seeds = all().flat_map(|g| of(g).1.iter().map(|v| v.1).collect::<Vec<_>>());
@@ -90,7 +90,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
             if seeds.len() <= 40 {
                 seeds.iter().for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
             }
-            if let Some((low, high)) = shown.drawn(&e) {
+            if let Some((low, high)) = e.interval {
                 frame.svg.interval(i, false, at, y.at(low), y.at(high));
             }
             let f = &a.groups[*g];
@@ -108,11 +108,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         _ if shown.zero => String::new(),
         alone => format!(" Dashed: {}.", alone.iter().map(|g| a.groups[*g].label.clone()).collect::<Vec<_>>().join(", ")),
     };
-    let cut = shown.cut(all().filter_map(|g| of(g).0));
     Some(
-        frame.finish(format!(
-            "Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone}{cut} {}.",
-            a.small_print()
-        )),
+        frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone} {}.", a.small_print())),
     )
 }

@@ -134,7 +134,16 @@ fn chart(a: &Analysis, (label, stem): (&str, &str), groups: &[(usize, String)], 
         frame.end();
     }
     frame.end();
+    let hidden = |c: &Curve| c.mean.iter().filter(|v| !y.shows(**v)).count();
+    let gone = |(c, g): (&Option<Curve>, &(usize, String))| c.as_ref().filter(|c| hidden(c) == c.mean.len()).map(|_| g.1.clone());
+    let gone: Vec<String> = curves.iter().zip(groups).filter_map(gone).collect();
+    let side = if a.validation.higher { "below" } else { "above" };
+    let cut = match &gone[..] {
+        _ if loss || drawn().all(|c| hidden(c) == 0) => String::new(),
+        [] => format!(" Worse values lie {side} the axis."),
+        gone => format!(" Worse values lie {side} the axis, among them all of: {}.", gone.join("; ")),
+    };
     let axis = if log { " The horizontal axis is logarithmic." } else { "" };
     let loss = if loss { " Training loss is the mean since the point before." } else { "" };
-    Some(frame.finish(format!("Line: mean over the seeds that ended, while at least half of them still train; band: their extremes; mark: the end.{loss}{axis} {}.", a.small_print())))
+    Some(frame.finish(format!("Line: mean over the seeds that ended, while at least half of them still train; band: their extremes; mark: the end.{loss}{axis}{cut} {}.", a.small_print())))
 }

@@ -4,7 +4,7 @@ use super::Shown;
 use crate::analysis::{Analysis, Comparison, Facts, second, without_shared};
 use crate::figure::{Figure, Frame, Key, WIDTH};
 use crate::number::Measure;
-use crate::scale::{Scale, tick_labels};
+use crate::scale::{Scale, bulk, tick_labels};
 use crate::svg::{Anchor, COLOURS, Svg, fit, px};
 
 /// A single seed's value.
@@ -24,15 +24,12 @@ const LABELS: f64 = 172.0;
 /// A row for each group: its mean with interval, and its seeds.
 pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, title: &str) -> Option<Figure> {
     let of = |g: usize| (shown.of)(&a.groups[g]);
-    let mut values: Vec<f64> =
-        groups.iter().filter_map(|g| of(*g).0).flat_map(|e| ends(Estimate { interval: shown.drawn(&e), ..e })).collect();
-    values.extend(groups.iter().flat_map(|g| second(&of(*g).1)));
-    if values.is_empty() {
+    let row = |g: &usize| of(*g).0.map(|e| (e.mean, ends(e).into_iter().chain(second(&of(*g).1)).collect()));
+    let rows: Vec<(f64, Vec<f64>)> = groups.iter().filter_map(row).collect();
+    if rows.is_empty() {
         return None;
     }
-    if shown.zero {
-        values.push(0.0);
-    }
+    let values = bulk(&rows, if shown.zero { &[0.0] } else { &[] });
     let mut frame = Frame::new(name, title, &[], LABELS, ROW * groups.len() as f64 + 8.0);
     let room = 52.0;
     let x = Scale::linear(values, 0.05, frame.left, frame.right - room);
@@ -41,12 +38,14 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
     let reference = groups
         .iter()
         .filter(|g| a.groups[**g].batch.is_some())
-        .min_by(|p, q| a.groups[**p].batch.partial_cmp(&a.groups[**q].batch).unwrap_or(std::cmp::Ordering::Equal));
+        .min_by(|p, q| a.groups[**p].batch.partial_cmp(&a.groups[**q].batch).unwrap_or(std::cmp::Ordering::Equal))
+        .filter(|g| of(**g).0.is_some_and(|e| x.shows(e.mean)));
     let marked = if shown.zero { Some(0.0) } else { reference.and_then(|g| of(*g).0).map(|e| e.mean) };
     if let Some(at) = marked.map(|v| x.at(v)) {
         let (top, bottom) = (frame.top, frame.bottom);
         frame.svg.line("gd", at, top, at, bottom);
     }
+    let mut beyond = false;
     for (row, g) in groups.iter().enumerate() {
         let y = frame.top + 4.0 + ROW * (row as f64 + 0.5);
         let f = &a.groups[*g];
@@ -54,14 +53,12 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
         let (estimate, seeds) = of(*g);
         frame.series(row);
         if seeds.len() <= 40 {
-            seeds.iter().for_each(|(_, v)| dot(&mut frame.svg, row, x.at(*v), y + 9.0));
+            seeds.iter().filter(|s| x.shows(s.1)).for_each(|(_, v)| dot(&mut frame.svg, row, x.at(*v), y + 9.0));
         }
         match estimate {
             Some(e) => {
-                if let Some((low, high)) = shown.drawn(&e) {
-                    frame.svg.interval(row, true, y, x.at(low), x.at(high));
-                }
-                frame.svg.mark(row, f.diverged + f.lost > 0, x.at(e.mean), y, 5.0, &tip(f, &e, shown.measure));
+                let hollow = f.diverged + f.lost > 0;
+                beyond |= mean(&mut frame.svg, &x, (row, hollow, y, 5.0), &e, &tip(f, &e, shown.measure));
                 frame.svg.text("t", Anchor::End, WIDTH - 14.0, y + 4.0, &shown.measure.bare(e.mean));
             }
             None => {
@@ -81,8 +78,32 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
         (false, Some(g)) => format!(" Dashed: the mean of {}.", a.groups[*g].label),
         _ => String::new(),
     };
-    let cut = shown.cut(groups.iter().filter_map(|g| of(*g).0));
-    Some(frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{cut} {}.", a.small_print())))
+    Some(frame.finish(format!(
+        "Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{} {}.",
+        arrows(beyond),
+        a.small_print()
+    )))
+}
+
+/// A mean with its interval, as far as the axis goes; an arrow at its edge, and `true`, if the mean lies beyond.
+fn mean(svg: &mut Svg, x: &Scale, (series, hollow, y, size): (usize, bool, f64, f64), e: &Estimate, tip: &str) -> bool {
+    let (least, most) = x.ends();
+    if let Some((low, high)) = e.interval.filter(|(low, high)| *low <= most && *high >= least) {
+        svg.interval(series, true, y, x.at(low.max(least)), x.at(high.min(most)));
+    }
+    let beyond = !x.shows(e.mean);
+    if beyond {
+        let left = e.mean < least;
+        svg.arrow(series, hollow, x.at(if left { least } else { most }), y, left, tip);
+    } else {
+        svg.mark(series, hollow, x.at(e.mean), y, size, tip);
+    }
+    beyond
+}
+
+/// What the caption says of arrows.
+fn arrows(beyond: bool) -> &'static str {
+    if beyond { " Arrow: far beyond the axis, which shows the others; the figure stands at the right." } else { "" }
 }
 
 fn nothing(f: &Facts) -> &'static str {
@@ -137,12 +158,12 @@ pub(super) fn comparisons(a: &Analysis) -> Vec<Figure> {
 }
 
 fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], short: bool) -> Option<Figure> {
-    let mut values: Vec<f64> =
-        rows.iter().flat_map(|c| [c.end, c.at_loss.map(|l| l.1)]).flatten().flat_map(|p| ends(p.difference)).collect();
-    if values.is_empty() {
+    let estimates = rows.iter().flat_map(|c| [c.end, c.at_loss.map(|l| l.1)]).flatten().map(|p| p.difference);
+    let estimates: Vec<(f64, Vec<f64>)> = estimates.map(|e| (e.mean, ends(e).to_vec())).collect();
+    if estimates.is_empty() {
         return None;
     }
-    values.push(0.0);
+    let values = bulk(&estimates, &[0.0]);
     let keys = [
         Key::Series(0, format!("{}, at the end", a.measure.words)),
         Key::Hollow(1, format!("{}, at equal training loss", a.validation.words)),
@@ -159,6 +180,7 @@ fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], shor
     );
     let (top, bottom, zero) = (frame.top, frame.bottom, x.at(0.0));
     frame.svg.line("ax", zero, top, zero, bottom);
+    let mut beyond = false;
     for (row, c) in rows.iter().enumerate() {
         let y = frame.top + 4.0 + 36.0 * (row as f64 + 0.5);
         let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
@@ -180,12 +202,9 @@ fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], shor
         for (i, p, dy) in [(0, c.end, -6.0), (1, c.at_loss.map(|l| l.1), 7.0)] {
             let Some(p) = p else { continue };
             let e = p.difference;
-            if let Some((low, high)) = e.interval {
-                frame.svg.interval(i, true, y + dy, x.at(low), x.at(high));
-            }
             let tip =
                 format!("{} against {}: {}{} (n = {} pairs)", large.label, small.label, a.measure.difference(&e), a.measure.points(), e.n);
-            frame.svg.mark(i, i == 1, x.at(e.mean), y + dy, 4.4, &tip);
+            beyond |= mean(&mut frame.svg, &x, (i, i == 1, y + dy, 4.4), &e, &tip);
             let class = if i == 0 { "t sm" } else { "m sm" };
             let sign = if e.mean > 0.0 { "+" } else { "" };
             frame.svg.text(class, Anchor::End, WIDTH - 14.0, y + dy + 4.0, &format!("{sign}{}", a.measure.bare(e.mean)));
@@ -196,5 +215,5 @@ fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], shor
         n if n == rows.len() => "Equal epochs.",
         _ => "Equal epochs, but for ‡: another budget.",
     };
-    Some(frame.finish(format!("{budgets} Mean of the differences seed by seed, with its interval. {}.", a.small_print())))
+    Some(frame.finish(format!("{budgets} Mean of the differences seed by seed, with its interval.{} {}.", arrows(beyond), a.small_print())))
 }

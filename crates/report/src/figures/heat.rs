@@ -126,12 +126,15 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         let y = frame.top - 7.0;
         frame.svg.text("m", Anchor::End, left - 8.0, y, axis);
     }
+    // The largest size at which every number fits into its cell; the fonts that readers have may be wider by a seventh.
+    let widest = |size| cells().filter_map(|c| c.score).map(|s| 1.15 * width(&figure(&measure, s), size)).fold(0.0, f64::max);
+    let size = [10.5, 9.0].into_iter().find(|size| widest(*size) < side - 1.0);
     for (i, row) in rows.iter().enumerate() {
         let y = frame.top + 2.0 + high * i as f64;
         frame.svg.text("t", Anchor::End, left - 8.0, y + high / 2.0 + 4.0, &fit(&row.label, 12.0, left - 12.0));
         // The best cell's ring lies over its neighbours.
         for c in row.cells.iter().filter(|c| !c.best).chain(row.cells.iter().filter(|c| c.best)) {
-            draw(&mut frame, c, (x.at(c.rate), y + 1.0, side, high - 2.0), &measure, &shade, &row.label);
+            draw(&mut frame, c, (x.at(c.rate), y + 1.0, side, high - 2.0), (&measure, size), &shade, &row.label);
         }
     }
     legend(&mut frame, left, lift, &measure, (worst, top), steps);
@@ -144,7 +147,19 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     Some(figure)
 }
 
-fn draw(frame: &mut Frame, c: &Cell, (x, y, w, h): (f64, f64, f64, f64), measure: &Measure, shade: &dyn Fn(f64) -> f64, row: &str) {
+/// A score as its cell says it.
+fn figure(measure: &Measure, score: f64) -> String {
+    if measure.percent { format!("{:.1}", score * 100.0).replace("100.0", "100") } else { measure.bare(score) }
+}
+
+fn draw(
+    frame: &mut Frame,
+    c: &Cell,
+    (x, y, w, h): (f64, f64, f64, f64),
+    (measure, size): (&Measure, Option<f64>),
+    shade: &dyn Fn(f64) -> f64,
+    row: &str,
+) {
     let svg = &mut frame.svg;
     let mut tip = format!("{row}, rate {}: ", significant(c.rate, 3));
     tip += &c.score.map_or_else(|| "no result".into(), |s| measure.value(s));
@@ -161,10 +176,8 @@ fn draw(frame: &mut Frame, c: &Cell, (x, y, w, h): (f64, f64, f64, f64), measure
         Some(score) => {
             let [r, g, b] = heat(shade(score));
             svg.raw(format_args!("<rect {cell} fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>"));
-            let text = measure.bare(score);
-            let text = if measure.percent { format!("{:.1}", score * 100.0).replace("100.0", "100") } else { text };
-            let size = if width(&text, 10.5) < w - 3.0 { 10.5 } else { 9.0 };
-            if width(&text, size) < w {
+            if let Some(size) = size {
+                let text = figure(measure, score);
                 let ink = if shade(score) > 0.55 { "#1b2430" } else { "#ffffff" };
                 svg.raw(format_args!(
                     "<text style=\"font-size:{size}px\" text-anchor=\"middle\" fill=\"{ink}\" x=\"{}\" y=\"{}\" pointer-events=\"none\">{text}</text>",

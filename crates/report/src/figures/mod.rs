@@ -41,21 +41,6 @@ pub(crate) struct Shown<'a> {
     pub zero: bool,
 }
 
-impl Shown<'_> {
-    /// The interval as far as it is drawn: Student's t over two or three seeds that differ much goes beyond what a share, or a difference of two, can be.
-    fn drawn(&self, e: &Estimate) -> Option<(f64, f64)> {
-        let (low, high) = e.interval?;
-        let least = if self.zero { -1.0 } else { 0.0 };
-        Some(if self.measure.percent { (low.max(least), high.min(1.0)) } else { (low, high) })
-    }
-
-    /// What the caption says of intervals that are cut.
-    fn cut(&self, mut estimates: impl Iterator<Item = Estimate>) -> &'static str {
-        let cut = estimates.any(|e| self.drawn(&e) != e.interval);
-        if cut { " Intervals are cut where the axis ends; the table has them whole." } else { "" }
-    }
-}
-
 /// Every chart that the results have data for, in the order of the report.
 pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let unit = if a.measure.percent { ", %" } else { "" };
@@ -122,25 +107,4 @@ pub(crate) fn stem(text: &str) -> String {
         out = out.replace("--", "-");
     }
     out.trim_matches('-').into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use largebatch_study::statistics::estimate;
-
-    #[test]
-    fn a_share_is_drawn_within_its_bounds() {
-        let wide = estimate(&[0.1, 0.4709]).unwrap();
-        assert!(wide.interval.unwrap().0 < -1.0 && wide.interval.unwrap().1 > 1.0);
-        let mut measure = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
-        let drawn = |measure: &Measure, zero| {
-            let shown = Shown { measure, words: String::new(), of: |_| (None, Vec::new()), zero };
-            (shown.drawn(&wide).unwrap(), shown.cut([wide].into_iter()).is_empty())
-        };
-        assert_eq!(drawn(&measure, false), ((0.0, 1.0), false));
-        assert_eq!(drawn(&measure, true), ((-1.0, 1.0), false));
-        measure.percent = false;
-        assert_eq!(drawn(&measure, false), (wide.interval.unwrap(), true));
-    }
 }

@@ -21,8 +21,8 @@ pub enum Warning {
     },
     /// Fewer than three seeds.
     FewSeeds {
-        /// The group.
-        labels: Labels,
+        /// The groups with so many.
+        groups: Vec<Labels>,
         /// How many.
         seeds: usize,
     },
@@ -63,7 +63,7 @@ pub enum Warning {
     Unfinished {
         /// Trials without a record.
         missing: usize,
-        /// Of how many, as far as the plan is decided.
+        /// Of how many; see [`Progress::total`](crate::Progress::total).
         of: usize,
     },
     /// Records of another study.
@@ -86,8 +86,10 @@ impl fmt::Display for Warning {
                     group(labels)
                 )
             }
-            Warning::FewSeeds { labels, seeds } => {
-                write!(f, "{}: {seeds} seed{} tell little of the spread: use at least 3", group(labels), if *seeds == 1 { "" } else { "s" })
+            Warning::FewSeeds { groups, seeds } => {
+                let who = if let [one] = &groups[..] { group(one) } else { format!("{} groups", groups.len()) };
+                let tell = if *seeds == 1 { "1 seed tells".into() } else { format!("{seeds} seeds tell") };
+                write!(f, "{who}: {tell} little of the spread: use at least 3")
             }
             Warning::Lost { labels, diverged, lost, of } => {
                 let mut what = Vec::new();
@@ -135,11 +137,12 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
         out.push(Warning::NotReproducible { trials: results.conflicts.len() });
     }
     let rows = results.rows();
-    let missing = rows.iter().filter(|r| r.record.is_none()).count();
-    if missing > 0 {
-        out.push(Warning::Unfinished { missing, of: rows.len() });
+    let progress = results.progress(1);
+    if progress.done < progress.total {
+        out.push(Warning::Unfinished { missing: progress.total - progress.done, of: progress.total });
     }
     let mut budgets: Vec<f64> = Vec::new();
+    let mut few = [Vec::new(), Vec::new()];
     for (index, group) in results.plan.groups.iter().enumerate() {
         let labels = || group.labels.clone();
         if !group.points.is_empty() && results.choices[index].is_none() && results.tuned(index) {
@@ -156,7 +159,7 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
             out.push(Warning::Lost { labels: labels(), diverged, lost, of });
         }
         if of < 3 {
-            out.push(Warning::FewSeeds { labels: labels(), seeds: of });
+            few[of - 1].push(labels());
         }
         if let Some(choice) = &results.choices[index] {
             for (k, value) in &group.points[choice.point] {
@@ -175,6 +178,9 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
                 .or_else(|| Some(r.budget_steps as f64 * setting(key::BATCH)? / r.train_examples as f64))
                 .filter(|e| e.is_finite() && *e > 0.0)
         }));
+    }
+    for (seeds, groups) in (1..).zip(few).filter(|(_, groups)| !groups.is_empty()) {
+        out.push(Warning::FewSeeds { groups, seeds });
     }
     let (least, greatest) = budgets.iter().fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
     if greatest > 1.01 * least {

@@ -84,7 +84,7 @@ struct RunArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Trials at a time, each in a process of its own; changes no result [default: all cores]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<usize>,
     /// The part of the study to run here, such as 2/8: machines share a study without talking to each other
     #[arg(long, value_name = "I/N")]
@@ -96,7 +96,7 @@ struct PlanArgs {
     #[command(flatten)]
     what: WhatArgs,
     /// Trials at a time, for the estimate [default: all cores]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<usize>,
 }
 
@@ -176,10 +176,17 @@ fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
     Ok(Plan::new(study, &|config| trainer.check(config))?)
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        n => n.map_err(|_| "must be a whole number, at least 1".into()),
+    }
+}
+
 /// All cores, with as many threads a trial as the study says.
 fn jobs(asked: Option<usize>, threads: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    asked.unwrap_or(cores / threads.max(1) as usize).max(1)
+    asked.unwrap_or((cores / threads.max(1) as usize).max(1))
 }
 
 fn plan(args: PlanArgs, registry: &Registry) -> Result<Done> {
@@ -339,5 +346,14 @@ impl Watcher {
 
     fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_jobs_are_refused() {
+        assert_eq!(super::at_least_one("2"), Ok(2));
+        assert!(["0", "-1", "x"].iter().all(|text| super::at_least_one(text).is_err_and(|e| e.contains("at least 1"))));
     }
 }
