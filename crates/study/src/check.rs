@@ -152,7 +152,7 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
     let set = flatten(&part.set);
     let mut seen: Vec<(&str, &str)> = Vec::new();
     let lists: [(&str, Vec<&str>); 3] =
-        [("set", set.keys().map(String::as_str).collect()), ("axes", names(&part.axes)), ("search", names(&part.search))];
+        [("axes", names(&part.axes)), ("search", names(&part.search)), ("set", set.keys().map(String::as_str).collect())];
     for (section, keys) in &lists {
         for k in keys {
             let at = format!("{section}.{k}");
@@ -167,7 +167,10 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
             // A choice's options may stand beside its name, `optimizer.momentum` beside `optimizer`.
             let choice = |k: &str| k.strip_suffix(".name").unwrap_or(k).to_string();
             if let Some((other, _)) = seen.iter().find(|(_, o)| choice(o) == choice(k)) {
-                return Err((at, format!("`{k}` stands under both `{other}` and `{section}`: a setting is fixed, compared or tuned")));
+                let message = format!(
+                    "`{k}` stands under both `{other}` and `{section}`: a setting is fixed, compared or tuned; the values that are tried are those of `{other}.{k}`"
+                );
+                return Err((at, message));
             }
             if *k == key::RATE && part.rate.is_some() {
                 return Err((at, format!("`{k}` stands beside `rate`, which derives it: keep one")));
