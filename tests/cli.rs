@@ -313,7 +313,8 @@ fn tables_and_their_entries() {
     }
     let near = ended(command(dir, &["optimizers", "lmab"])).stderr;
     assert!(near.contains("did you mean 'lamb'"), "{near}");
-    assert!(ok(dir, &["optimizers", "lamb"]).stdout.contains("\nPresets\n"));
+    let page = ok(dir, &["optimizers", "lamb"]).stdout;
+    assert!(page.contains("\nPresets") && page.contains("bias_correction = \"none\", norm_max = 10.0"), "{page}");
 }
 
 #[test]
