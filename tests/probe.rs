@@ -251,9 +251,9 @@ fn bad_input_is_told() {
         (&["curvature", "run", "--weights", "nan.safetensors"], 1, &["nan.safetensors", "weight 2 of output.bias is NaN", "diverged"]),
         (&["noise", "run", "--weights", "nan.safetensors"], 1, &["output.bias", "diverged"]),
         (&["layers", "run", "--weights", "none.safetensors"], 1, &["none.safetensors", "cannot read"]),
-        (&["curvature", "run", "--top", "0"], 2, &["top = 0"]),
+        (&["curvature", "run", "--top", "61"], 2, &["top = 61", "--most 60"]),
         (&["layers", "run", "--device", "quantum"], 2, &["quantum", "flex"]),
-        (&["layers", "run/checkpoints/step-5"], 1, &["step-5", "run.toml"]),
+        (&["layers", "run/checkpoints/step-5"], 1, &["step-5", "checkpoint.every_steps"]),
         (&["layers", "run", "--out", "run/run.toml"], 1, &["run.toml", "make the folder"]),
     ];
     for (arguments, code, words) in rows {
