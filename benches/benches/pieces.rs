@@ -38,7 +38,7 @@ mod convolution {
         let shape = read(shape);
         let (x, weight, bias) = tensors(shape);
         let padding = [shape[3] / 2; 2];
-        both_ways(bencher, x, |x| largebatch_conv::conv2d(x, weight.clone(), Some(bias.clone()), [1, 1], padding));
+        both_ways(bencher, x, |x| largebatch_kernels::layers::conv2d(x, weight.clone(), Some(bias.clone()), [1, 1], padding));
     }
 
     #[divan::bench(args = SHAPES.iter().map(|s| s.map(|n| n.to_string()).join(" ")))]
@@ -61,7 +61,7 @@ mod pooling {
 
     #[divan::bench]
     fn ours(bencher: Bencher) {
-        both_ways(bencher, drawn([64, 32, 28, 28]), |x| largebatch_conv::max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false));
+        both_ways(bencher, drawn([64, 32, 28, 28]), |x| largebatch_kernels::layers::max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false));
     }
 
     #[divan::bench]
@@ -79,7 +79,7 @@ mod batch_norm {
     fn ours(bencher: Bencher) {
         let (gamma, beta) = (drawn([64]), drawn([64]));
         both_ways(bencher, drawn([128, 64, 32, 32]), |x| {
-            largebatch_conv::batch_norm_train(x, gamma.clone(), beta.clone(), 1e-5, None, true).output
+            largebatch_kernels::layers::batch_norm_train(x, gamma.clone(), beta.clone(), 1e-5, None, true).output
         });
     }
 
@@ -99,7 +99,7 @@ mod linear {
     #[divan::bench(args = [1, 4, 16, 64, 256, 2048])]
     fn ours(bencher: Bencher, batch: usize) {
         let (weight, bias) = (drawn([512, 512]), drawn([512]));
-        both_ways(bencher, drawn([batch, 512]), |x| largebatch_conv::linear(x, weight.clone(), Some(bias.clone()), true));
+        both_ways(bencher, drawn([batch, 512]), |x| largebatch_kernels::layers::linear(x, weight.clone(), Some(bias.clone()), true));
     }
 
     #[divan::bench(args = [1, 4, 16, 64, 256, 2048])]

@@ -1,6 +1,6 @@
 """Convolution, max pooling and batch norm with their gradients by PyTorch, in double precision.
 
-Writes crates/conv/tests/golden/conv.safetensors, read by crates/conv/tests/conv.rs. Made with torch 2.15.0, numpy 2.4.6,
+Writes crates/kernels/tests/golden/conv.safetensors, read by crates/kernels/tests/conv.rs. Made with torch 2.15.0, numpy 2.4.6,
 safetensors 0.8.0 on Python 3.  Run from the repository's root: python tests/golden/conv.py
 
 Inputs are not stored: they are the formula `value` below, whose results f32 holds exactly.
@@ -76,4 +76,4 @@ for number, (shape, add, relu) in enumerate(NORMS):
         results["plus"] = plus.grad
     for name, tensor in results.items():
         tensors[f"norm.{number}.{name}"] = tensor.detach().float().contiguous()
-save_file(tensors, "crates/conv/tests/golden/conv.safetensors")
+save_file(tensors, "crates/kernels/tests/golden/conv.safetensors")

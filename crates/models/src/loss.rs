@@ -1,6 +1,7 @@
 //! Losses, and the targets they compare with.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use largebatch_kernels::layers::{self, total};
 
 use crate::ConfigError;
 
@@ -109,14 +110,16 @@ impl Loss {
                 let classes = one_hot.dims()[1] as f64;
                 let target = one_hot.clone().cast(dtype);
                 let target = if label_smoothing == 0.0 { target } else { target * (1.0 - label_smoothing) + label_smoothing / classes };
-                total((activation::log_softmax(outputs, 1) * target).sum_dim(1).reshape([-1])).neg()
+                layers::cross_entropy(outputs, target)
             }
             (Loss::Squared, Targets::Real(y)) => {
                 let error = column(outputs) - y.clone().cast(dtype);
                 total(error.clone() * error)
             }
-            // log_sigmoid is exact for large margins of both signs, and has the right gradient at 0.
-            (Loss::Logistic, Targets::Signs(y)) => activation::log_sigmoid(column(outputs) * y.clone().cast(dtype)).sum().neg(),
+            (Loss::Logistic, Targets::Signs(y)) => {
+                let y = y.clone().cast(dtype).reshape(outputs.dims());
+                layers::logistic(outputs, y)
+            }
             (Loss::Perceptron { update_on_tie }, Targets::Signs(y)) => {
                 let margin = column(outputs) * y.clone().cast(dtype);
                 let fixed = margin.clone().inner();
@@ -134,21 +137,19 @@ impl Loss {
     pub fn correct(self, outputs: &Tensor<2>, targets: &Targets) -> Option<Tensor<1>> {
         let outputs = outputs.clone().inner();
         match targets {
-            Targets::Classes { index, .. } => Some(total(outputs.argmax(1).reshape([-1]).equal(index.clone()).float())),
+            Targets::Classes { index, one_hot } => {
+                Some(layers::hits(&outputs, one_hot).unwrap_or_else(|| total(outputs.argmax(1).reshape([-1]).equal(index.clone()).float())))
+            }
             Targets::Signs(y) => {
+                if let Some(hits) = layers::hits(&outputs, &y.clone().reshape(outputs.dims())) {
+                    return Some(hits);
+                }
                 let positive = column(outputs).greater_elem(0.0);
                 Some(total(positive.equal(y.clone().greater_elem(0.0)).float()))
             }
             Targets::Real(_) => None,
         }
     }
-}
-
-/// The sum of a vector. Along a dimension, not over everything: flex adds 4 Mi numbers or more at once in an order that varies, and the sum over
-/// everything crashes the software adapter of Mesa 22.
-fn total(values: Tensor<1>) -> Tensor<1> {
-    let n = values.dims()[0];
-    values.reshape([1, n]).sum_dim(1).reshape([1])
 }
 
 /// `[batch, 1]` as `[batch]`.

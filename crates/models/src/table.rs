@@ -189,12 +189,14 @@ macro_rules! table {
     ($($config:ident => $variant:ident),* $(,)?) => {
         /// The network of any model of the table: [`Module`] is no trait for objects, and so code over models is compiled once.
         #[derive(Clone, Debug)]
-        #[allow(missing_docs, clippy::large_enum_variant)]
-        pub enum Network { $($variant(<models::$config as Recipe>::Net)),* }
+        ///
+        /// In boxes, because a step moves it several times, and else each would be as large as the largest.
+        #[allow(missing_docs)]
+        pub enum Network { $($variant(Box<<models::$config as Recipe>::Net>)),* }
 
         static ALL: &[Entry] = &[$(Entry {
             facts: &<models::$config as Recipe>::FACTS,
-            configure: |parameters| configure::<models::$config>(parameters, Network::$variant),
+            configure: |parameters| configure::<models::$config>(parameters, |net| Network::$variant(Box::new(net))),
         }),*];
 
         impl Forward for Network {
@@ -209,25 +211,25 @@ macro_rules! table {
                 match self { $(Network::$variant(n) => n.collect_devices(devices)),* }
             }
             fn fork(self, device: &Device) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(n.fork(device))),* }
+                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.fork(device)))),* }
             }
             fn to_device(self, device: &Device) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(n.to_device(device))),* }
+                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.to_device(device)))),* }
             }
             fn train(self) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(n.train())),* }
+                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.train()))),* }
             }
             fn valid(&self) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(n.valid())),* }
+                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.valid()))),* }
             }
             fn materialize(self) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(n.materialize())),* }
+                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.materialize()))),* }
             }
             fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
                 match self { $(Network::$variant(n) => n.visit(visitor)),* }
             }
             fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(n.map(mapper))),* }
+                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.map(mapper)))),* }
             }
         }
     };

@@ -22,7 +22,6 @@ mod driver;
 mod error;
 mod exclude;
 mod facts;
-mod fused;
 mod norm;
 mod recipe;
 mod registry;

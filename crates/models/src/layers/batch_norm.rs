@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation, module};
-use largebatch_conv::batch_norm_train;
+use largebatch_kernels::layers::batch_norm_train;
 
 use crate::{Builder, Pass};
 

@@ -38,6 +38,6 @@ impl Conv2d {
 
     /// `[batch, in, h, w]` to `[batch, out, h', w']`, h' = ⌊(h + 2 padding − kernel) / stride⌋ + 1.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        largebatch_conv::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), [self.stride; 2], [self.padding; 2])
+        largebatch_kernels::layers::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), [self.stride; 2], [self.padding; 2])
     }
 }

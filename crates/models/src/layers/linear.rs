@@ -28,13 +28,13 @@ impl Linear {
     /// An activation of y, `[batch, in]` to `[batch, out]`.
     pub fn forward_activated(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let relu = activation == Activation::Relu;
-        let y = largebatch_conv::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
+        let y = largebatch_kernels::layers::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
         if relu { y } else { activation.forward(y) }
     }
 }
 
 impl Forward for Linear {
     fn forward(&self, x: Tensor<2>, _: &mut Pass) -> Tensor<2> {
-        largebatch_conv::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), false)
+        largebatch_kernels::layers::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), false)
     }
 }

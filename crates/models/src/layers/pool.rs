@@ -2,7 +2,7 @@
 
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, module};
-use largebatch_conv::max_pool2d_relu;
+use largebatch_kernels::layers::max_pool2d_relu;
 use serde::{Deserialize, Serialize};
 
 use super::Activation;

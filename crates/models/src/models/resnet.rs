@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use largebatch_conv::subsample_and_widen;
+use largebatch_kernels::layers::subsample_and_widen;
 use serde::{Deserialize, Serialize};
 
 use super::{INIT_HIDDEN, check_hidden_init, check_width};

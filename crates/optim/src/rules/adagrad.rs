@@ -1,9 +1,9 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
-use crate::fused;
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// Adagrad: G ← G + g²; w ← w − η g / (√G + ε) (`outside`, PyTorch) or w ← w − η g / √(G + ε) (`inside`, the lecture).
@@ -147,8 +147,8 @@ impl Optimizer for Adagrad {
             EpsPlace::Outside => (0.0, self.eps as f32),
             EpsPlace::Inside => (self.eps as f32, 0.0),
         };
-        let kernel = fused::Adagrad { decay: self.weight_decay.factors(lr), inside, outside, rate: rate as f32 };
-        let (w, g, accumulator) = match fused::step(&kernel, [g], [w, accumulator]) {
+        let kernel = steps::Adagrad { decay: self.weight_decay.factors(lr), inside, outside, rate: rate as f32 };
+        let (w, g, accumulator) = match steps::step(&kernel, [g], [w, accumulator]) {
             Ok([w, accumulator]) => return (w, Some(AdagradState { accumulator, time: time + 1 })),
             Err(([g], [w, accumulator])) => (w, g, accumulator),
         };

@@ -1,9 +1,9 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused;
 use crate::norm::root_plus_eps;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// Adam: m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; m̂ = m/(1 − β₁ᵗ); v̂ = v/(1 − β₂ᵗ); w ← w − η m̂ / (√v̂ + ε).
@@ -135,7 +135,7 @@ impl Optimizer for Adam {
         let (mut w, mut g) = (w, g);
         if !self.amsgrad {
             let time = state.time + 1;
-            match fused::step(&self.fused(lr, time), [g], [w, state.mean, state.square]) {
+            match steps::step(&self.fused(lr, time), [g], [w, state.mean, state.square]) {
                 Ok([w, mean, square]) => return (w, Some(AdamState { mean, square, largest: None, time })),
                 Err(([given], changed)) => (g, [w, state.mean, state.square]) = (given, changed),
             }
@@ -165,11 +165,11 @@ pub(super) fn correction(beta: f64, time: u64) -> f64 {
 }
 
 impl Adam {
-    fn fused(&self, lr: f64, time: u64) -> fused::Adam {
+    fn fused(&self, lr: f64, time: u64) -> steps::Adam {
         let beta = [self.beta1 as f32, self.beta2 as f32];
         let entering = [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32];
         let rate = (lr / correction(self.beta1, time)) as f32;
         let correction = correction(self.beta2, time) as f32;
-        fused::Adam { decay: self.weight_decay.factors(lr), beta, entering, correction, eps: self.eps as f32, rate }
+        steps::Adam { decay: self.weight_decay.factors(lr), beta, entering, correction, eps: self.eps as f32, rate }
     }
 }

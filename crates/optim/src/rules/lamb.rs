@@ -1,12 +1,12 @@
 use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused;
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// LAMB, layer-wise adaptive moments: Adam whose step is scaled in each layer by a trust ratio
@@ -367,7 +367,7 @@ impl Lamb {
             BiasCorrection::StepSize => ((1.0, 1.0), lr * corrections.1.sqrt() / corrections.0),
             BiasCorrection::None => ((1.0, 1.0), lr),
         };
-        let kernel = fused::Lamb {
+        let kernel = steps::Lamb {
             decay: (by(LambDecay::L2) as f32, shrink),
             beta: [o.beta1 as f32, o.beta2 as f32],
             entering: [if o.grad_averaging { (1.0 - o.beta1) as f32 } else { 1.0 }, (1.0 - o.beta2) as f32],

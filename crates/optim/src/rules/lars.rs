@@ -1,11 +1,11 @@
 use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::fused;
 use crate::norm::scaled;
 use crate::{
     ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose rate γ is scaled in each layer by a trust ratio
@@ -366,7 +366,7 @@ impl Lars {
         }
         let (scale, rate) = if o.rate == RatePlace::Inside { (lr as f32, 1.0) } else { (1.0, lr as f32) };
         let momentum = o.momentum as f32;
-        let step = fused::Velocity {
+        let step = steps::Velocity {
             decay: self.weight_decay.factors(lr),
             scale,
             beta: momentum,
@@ -375,12 +375,12 @@ impl Lars {
             rate,
         };
         if !self.adapt {
-            return match fused::step(&step, [g], [w, velocity]) {
+            return match steps::step(&step, [g], [w, velocity]) {
                 Ok([w, velocity]) => Ok((w, LarsState { velocity: Some(velocity), trust_ratio: None })),
                 Err(([g], [w, velocity])) => Err([w, g, velocity]),
             };
         }
-        let trust = fused::Trust {
+        let trust = steps::Trust {
             coefficient: o.trust_coefficient as f32,
             eps: o.eps as f32,
             combined: o.denominator == Denominator::Combined,

@@ -1,8 +1,8 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// SGD with momentum β, in three forms (v starts at 0):
@@ -156,7 +156,7 @@ impl Optimizer for Momentum {
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
         let (w, g, state) = match state {
             None => (w, g, None),
-            Some(MomentumState { velocity }) => match fused::step(&self.fused(lr), [g], [w, velocity]) {
+            Some(MomentumState { velocity }) => match steps::step(&self.fused(lr), [g], [w, velocity]) {
                 Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
                 Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
             },
@@ -185,13 +185,13 @@ impl Optimizer for Momentum {
 }
 
 impl Momentum {
-    fn fused(&self, lr: f64) -> fused::Velocity {
+    fn fused(&self, lr: f64) -> steps::Velocity {
         let (entering, rate) = match self.form {
             MomentumForm::Torch => (1.0 - self.dampening, lr),
             MomentumForm::Ema => (1.0 - self.beta, lr),
             MomentumForm::HeavyBall => (lr, 1.0),
         };
         let decay = self.weight_decay.factors(lr);
-        fused::Velocity { decay, scale: entering as f32, beta: self.beta as f32, kept: 1.0, ahead: None, rate: rate as f32 }
+        steps::Velocity { decay, scale: entering as f32, beta: self.beta as f32, kept: 1.0, ahead: None, rate: rate as f32 }
     }
 }

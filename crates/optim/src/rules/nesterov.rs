@@ -1,8 +1,8 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// Nesterov's accelerated gradient, in two forms (v starts at 0):
@@ -141,7 +141,7 @@ impl Optimizer for Nesterov {
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
         let (w, g, state) = match state {
             None => (w, g, None),
-            Some(MomentumState { velocity }) => match fused::step(&self.fused(lr), [g], [w, velocity]) {
+            Some(MomentumState { velocity }) => match steps::step(&self.fused(lr), [g], [w, velocity]) {
                 Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
                 Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
             },
@@ -171,12 +171,12 @@ impl Optimizer for Nesterov {
 }
 
 impl Nesterov {
-    fn fused(&self, lr: f64) -> fused::Velocity {
+    fn fused(&self, lr: f64) -> steps::Velocity {
         let beta = self.beta as f32;
         let (scale, ahead, rate) = match self.form {
             NesterovForm::Torch => (1.0, Some(beta), lr as f32),
             NesterovForm::LookAhead => (lr as f32, None, 1.0),
         };
-        fused::Velocity { decay: self.weight_decay.factors(lr), scale, beta, kept: 1.0, ahead, rate }
+        steps::Velocity { decay: self.weight_decay.factors(lr), scale, beta, kept: 1.0, ahead, rate }
     }
 }

@@ -1,8 +1,8 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay};
-use crate::fused;
 use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
 /// Stochastic gradient descent: w ← w − η(g + λw). PyTorch's `SGD` without momentum, and the lecture's.
@@ -69,7 +69,7 @@ impl Optimizer for Sgd {
     type State<const D: usize> = ();
 
     fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, _: Option<()>) -> (Tensor<D>, Option<()>) {
-        let (w, g) = match fused::step(&fused::Sgd { decay: self.weight_decay.factors(lr), rate: lr as f32 }, [g], [w]) {
+        let (w, g) = match steps::step(&steps::Sgd { decay: self.weight_decay.factors(lr), rate: lr as f32 }, [g], [w]) {
             Ok([w]) => return (w, None),
             Err(([g], [w])) => (w, g),
         };

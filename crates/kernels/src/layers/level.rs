@@ -1,0 +1,249 @@
+//! Which vector instructions the kernels are compiled for.
+
+/// Chosen once, at run time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Level {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Plain,
+}
+
+impl Level {
+    /// The instructions' name.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Some("AVX-512"),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Some("AVX2"),
+            Level::Plain => None,
+        }
+    }
+
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Level::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Level::Avx2;
+            }
+        }
+        Level::Plain
+    }
+
+    /// Rows and columns of a kernel's tile, two vectors wide: as many sums as fit into the registers.
+    pub const fn tile(self) -> (usize, usize) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => (8, 32),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => (6, 16),
+            Level::Plain => (6, 8),
+        }
+    }
+}
+
+/// Defines `$name(level, ..)`, which runs `$body::<vector, rows>(..)` compiled for that level.
+macro_rules! leveled {
+    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?)) => {
+        $(#[$doc])*
+        fn $name(level: $crate::layers::level::Level, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn avx512($($arg: $type),*) {
+                $body::<std::arch::x86_64::__m512, 8>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) {
+                $body::<std::arch::x86_64::__m256, 6>($($arg),*)
+            }
+            match level {
+                // SAFETY: a level is only made where the processor has its instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::layers::level::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::layers::level::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::layers::level::Level::Plain => $body::<[f32; 4], 6>($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use leveled;
+
+/// A vector register of f32.
+///
+/// # Safety
+/// The methods may only run where the level's instructions exist; pointers must be valid for `N` numbers, with any alignment.
+pub(crate) unsafe trait Vector: Copy {
+    const N: usize;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn splat(value: f32) -> Self;
+    /// a b + self.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// Numbers 0, 2, 4, .. of the 2 N numbers there.
+    unsafe fn load_even(from: *const f32) -> Self;
+    /// Where self is greater than `largest`, or NaN: self becomes the largest, and `tap` its place.
+    unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self);
+    /// Eight rows of eight numbers, `stride` apart, become columns: number j of row i goes to `to + j to_stride + i`.
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        for i in 0..8 {
+            for j in 0..8 {
+                unsafe { *to.add(j * to_stride + i) = *from.add(i * stride + j) };
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Vector;
+    use std::arch::x86_64::*;
+
+    // SAFETY: unaligned loads and stores of exactly 16 numbers.
+    unsafe impl Vector for __m512 {
+        const N: usize = 16;
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { _mm512_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn load_even(from: *const f32) -> Self {
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                _mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
+            unsafe {
+                let better = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, *largest) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self, self);
+                *largest = _mm512_mask_mov_ps(*largest, better, self);
+                *place = _mm512_mask_mov_ps(*place, better, tap);
+            }
+        }
+        #[inline(always)]
+        unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe { turn(from, stride, to, to_stride) }
+        }
+    }
+
+    // SAFETY: unaligned loads and stores of exactly 8 numbers.
+    unsafe impl Vector for __m256 {
+        const N: usize = 8;
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { _mm256_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { _mm256_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn load_even(from: *const f32) -> Self {
+            unsafe {
+                // 0 2 8 10 4 6 12 14, then in order.
+                let pairs = _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(pairs)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
+            unsafe {
+                let better = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self, *largest), _mm256_cmp_ps::<_CMP_UNORD_Q>(self, self));
+                *largest = _mm256_blendv_ps(*largest, self, better);
+                *place = _mm256_blendv_ps(*place, tap, better);
+            }
+        }
+        #[inline(always)]
+        unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe { turn(from, stride, to, to_stride) }
+        }
+    }
+
+    /// By eight registers (AVX).
+    #[inline(always)]
+    unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+        unsafe {
+            let rows: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(from.add(i * stride)));
+            let mut pairs = rows;
+            for i in 0..4 {
+                pairs[2 * i] = _mm256_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            let mut fours = pairs;
+            for h in [0, 4] {
+                fours[h] = _mm256_shuffle_ps::<0x44>(pairs[h], pairs[h + 2]);
+                fours[h + 1] = _mm256_shuffle_ps::<0xee>(pairs[h], pairs[h + 2]);
+                fours[h + 2] = _mm256_shuffle_ps::<0x44>(pairs[h + 1], pairs[h + 3]);
+                fours[h + 3] = _mm256_shuffle_ps::<0xee>(pairs[h + 1], pairs[h + 3]);
+            }
+            for j in 0..4 {
+                _mm256_storeu_ps(to.add(j * to_stride), _mm256_permute2f128_ps::<0x20>(fours[j], fours[j + 4]));
+                _mm256_storeu_ps(to.add((j + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(fours[j], fours[j + 4]));
+            }
+        }
+    }
+}
+
+// SAFETY: unaligned loads and stores of exactly 4 numbers; the compiler finds the vector instructions of any processor.
+unsafe impl Vector for [f32; 4] {
+    const N: usize = 4;
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { from.cast::<Self>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<Self>().write_unaligned(self) }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        [value; 4]
+    }
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // A fused product without its instruction would be a slow function of the library.
+        let term = |i: usize| if cfg!(target_arch = "aarch64") { a[i].mul_add(b[i], self[i]) } else { a[i] * b[i] + self[i] };
+        std::array::from_fn(term)
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32) -> Self {
+        std::array::from_fn(|i| unsafe { *from.add(2 * i) })
+    }
+    #[inline(always)]
+    unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
+        for i in 0..4 {
+            let better = self[i] > largest[i] || self[i].is_nan();
+            largest[i] = if better { self[i] } else { largest[i] };
+            place[i] = if better { tap[i] } else { place[i] };
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Losses: the sum over the examples and, in the same pass, its gradient.
+
+use burn::backend::Flex;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{DType, Tensor};
+use rayon::prelude::*;
+
+use crate::layers::flex::{Tracked, contiguous, numbers, plain, tensor, tracked};
+
+/// Examples that are summed on their own, in f64.
+const ROWS_TOGETHER: usize = 64;
+
+/// The loss of an example from its outputs and targets; the gradient takes the third place.
+type Row = fn(&[f32], &[f32], &mut [f32]) -> f64;
+
+/// −Σ t log softmax(o).
+pub(crate) fn cross_entropy(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f64 {
+    let greatest = o.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for ((g, o), t) in gradient.iter_mut().zip(o).zip(t) {
+        *g = (o - greatest).exp();
+        sum += *g;
+        weight += t;
+    }
+    let (log, scale) = (sum.ln(), weight / sum);
+    let mut loss = 0.0;
+    for ((g, o), t) in gradient.iter_mut().zip(o).zip(t) {
+        loss += f64::from(t * (log - (o - greatest)));
+        *g = *g * scale - t;
+    }
+    loss
+}
+
+/// Σ log(1 + e^(−t o)).
+pub(crate) fn logistic(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f64 {
+    let mut loss = 0.0;
+    for ((g, o), t) in gradient.iter_mut().zip(o).zip(t) {
+        let margin = o * t;
+        let e = (-margin.abs()).exp();
+        // Not `max`, which would lose a NaN.
+        let linear = if margin > 0.0 { 0.0 } else { -margin };
+        loss += f64::from(linear + e.ln_1p());
+        *g = -t * if margin > 0.0 { e } else { 1.0 } / (1.0 + e);
+    }
+    loss
+}
+
+/// Outputs and targets `[batch, n]`; the targets are constants.
+pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
+    let [batch, n] = outputs.dims();
+    if [outputs.dtype(), targets.dtype()] != [DType::F32; 2] || targets.dims() != [batch, n] || batch * n == 0 || targets.is_autodiff() {
+        return None;
+    }
+    let targets = plain(targets)?;
+    let run = |outputs: &FlexTensor| {
+        let (mut gradient, each) = (vec![0.0; batch * n], ROWS_TOGETHER * n);
+        let parts: Vec<f64> = gradient
+            .par_chunks_mut(each)
+            .zip(numbers(outputs).par_chunks(each).zip(numbers(&targets).par_chunks(each)))
+            .map(|(g, (o, t))| g.chunks_exact_mut(n).zip(o.chunks_exact(n).zip(t.chunks_exact(n))).map(|(g, (o, t))| row(o, t, g)).sum())
+            .collect();
+        (tensor(vec![parts.iter().sum::<f64>() as f32], [1]), gradient)
+    };
+    if !outputs.is_autodiff() {
+        return Some(Tensor::from_primitive::<Flex>(run(&plain(outputs)?).0));
+    }
+    let outputs = tracked(outputs)?;
+    let node = outputs.node();
+    let (loss, gradient) = run(&contiguous(outputs.into_primitive()));
+    Some(Tensor::from_primitive::<Tracked>(match SumOfLosses.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
+        OpsKind::Tracked(p) => p.finish((gradient, [batch, n]), loss),
+        OpsKind::UnTracked(p) => p.finish(loss),
+    }))
+}
+
+/// How many of the rows have their greatest number, the first of equal ones, where the targets have it; of rows of one number, how many have its sign.
+pub(crate) fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
+    let [batch, n] = outputs.dims();
+    if [outputs.dtype(), targets.dtype()] != [DType::F32; 2] || targets.dims() != [batch, n] || batch * n == 0 {
+        return None;
+    }
+    let (outputs, targets) = (plain(outputs)?, plain(targets)?);
+    let greatest = |row: &[f32]| (1..n).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+    let hit = |(o, t): &(&[f32], &[f32])| if n == 1 { (o[0] > 0.0) == (t[0] > 0.0) } else { greatest(o) == greatest(t) };
+    let count = numbers(&outputs).chunks_exact(n).zip(numbers(&targets).chunks_exact(n)).filter(hit).count();
+    Some(Tensor::from_primitive::<Flex>(tensor(vec![count as f32], [1])))
+}
+
+#[derive(Debug)]
+struct SumOfLosses;
+
+impl Backward<Flex, 1> for SumOfLosses {
+    type State = (Vec<f32>, [usize; 2]);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (mut gradient, dims) = ops.state;
+        let by = numbers(&contiguous(grads.consume::<Flex>(&ops.node)))[0];
+        if let [Some(node)] = ops.parents {
+            if by != 1.0 {
+                gradient.par_chunks_mut(1 << 15).for_each(|part| part.iter_mut().for_each(|g| *g *= by));
+            }
+            grads.register::<Flex>(node.id, tensor(gradient, dims));
+        }
+    }
+}

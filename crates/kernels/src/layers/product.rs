@@ -1,0 +1,361 @@
+//! The matrix product in register tiles.
+
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use crate::layers::flex::written;
+use crate::layers::level::{Level, Vector, leveled};
+
+/// Terms of a sum that run over one panel: 256 × 32 numbers are 32 KiB.
+const DEPTH: usize = 256;
+/// Rows and columns of C that a task takes at most: what is packed of A stays in the second cache, and serves for so many columns; and B for so many rows.
+const BLOCK: [usize; 2] = [512, 512];
+/// So few rows, or terms of a sum, that packing would not pay.
+const FEW: usize = 4;
+
+/// A matrix in memory: number (i, j) at i `strides[0]` + j `strides[1]`; one of the strides is 1.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub values: &'a [f32],
+    pub strides: [usize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows one after the other.
+    pub fn rows(values: &'a [f32], columns: usize) -> Self {
+        Matrix { values, strides: [columns, 1] }
+    }
+
+    /// The transposed.
+    pub fn turned(self) -> Self {
+        Matrix { values: self.values, strides: [self.strides[1], self.strides[0]] }
+    }
+}
+
+/// Sizes `[rows, columns, depth]` of C = A B.
+pub(crate) type Sizes = [usize; 3];
+
+/// C = A B + bias (one number a column), rectified if `relu`; rows one after the other.
+///
+/// A number's terms are added in the same order whichever task computes it.
+pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
+    let [rows, columns, depth] = sizes;
+    assert!(a.values.len() >= rows * depth && b.values.len() >= depth * columns && bias.is_none_or(|bias| bias.len() == columns));
+    let few = match b.strides {
+        [_, 1] => rows.min(depth) <= FEW,
+        _ => rows <= FEW && a.strides[1] == 1,
+    };
+    let mut block = BLOCK;
+    let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
+    let enough = if rows * columns * depth < worth_sharing { 1 } else { 3 * rayon::current_num_threads() };
+    let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
+    while tasks(block) < enough && block != [32, 64] {
+        // The longer side, in tiles' lengths, is the one whose packing costs less.
+        let side = usize::from(block[0] == 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)));
+        block[side] /= 2;
+    }
+    let across = columns.div_ceil(block[1]);
+    // SAFETY: the tasks' blocks cover C, each writes its own.
+    unsafe {
+        written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
+            let c = Target(c.as_mut_ptr().cast());
+            (0..tasks(block)).into_par_iter().for_each(|task| {
+                let (i, j) = (task / across * block[0], task % across * block[1]);
+                let part = Part { start: [i, j], size: [block[0].min(rows - i), block[1].min(columns - j)] };
+                match few {
+                    true => few_rows(level, sizes, a, b, bias, relu, part, c),
+                    false => BUFFER.with_borrow_mut(|buffer| one_block(level, sizes, a, b, bias, relu, part, buffer, c)),
+                }
+            });
+        })
+    }
+}
+
+thread_local! {
+    /// What a thread has packed.
+    static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// C in memory.
+#[derive(Clone, Copy)]
+struct Target(*mut f32);
+// SAFETY: the tasks write disjoint blocks.
+unsafe impl Send for Target {}
+unsafe impl Sync for Target {}
+
+/// A block of C.
+#[derive(Clone, Copy)]
+struct Part {
+    start: [usize; 2],
+    size: [usize; 2],
+}
+
+leveled! {
+    one_block = one_block_body(
+        sizes: Sizes, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, relu: bool, part: Part, buffer: &mut Vec<f32>, c: Target,
+    )
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "a product has so many parts")]
+fn one_block_body<V: Vector, const ROWS: usize>(
+    [_, columns, depth]: Sizes,
+    a: Matrix,
+    b: Matrix,
+    bias: Option<&[f32]>,
+    relu: bool,
+    part: Part,
+    buffer: &mut Vec<f32>,
+    c: Target,
+) {
+    let ([i0, j0], [height, width], wide) = (part.start, part.size, 2 * V::N);
+    for i in 0..height {
+        // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
+        unsafe { begin(c.0.add((i0 + i) * columns + j0), width, bias.map(|bias| &bias[j0..])) };
+    }
+    // SAFETY: as above, and written above.
+    let row = |i: usize| unsafe { std::slice::from_raw_parts_mut(c.0.add((i0 + i) * columns + j0), width) };
+    let blocks = height.div_ceil(ROWS);
+    buffer.resize((blocks * ROWS + wide) * DEPTH, 0.0);
+    let (packed_a, packed) = buffer.split_at_mut(blocks * ROWS * DEPTH);
+    let mut edge = [0.0f32; 256];
+    for first in (0..depth).step_by(DEPTH) {
+        let deep = DEPTH.min(depth - first);
+        for (block, packed) in packed_a.chunks_exact_mut(ROWS * DEPTH).enumerate() {
+            let i = block * ROWS;
+            let from = &a.values[(i0 + i) * a.strides[0] + first * a.strides[1]..];
+            lanes::<V>(from, a.strides, ROWS.min(height - i), deep, ROWS, packed);
+        }
+        for j in (0..width).step_by(wide) {
+            let from = &b.values[first * b.strides[0] + (j0 + j) * b.strides[1]..];
+            let count = wide.min(width - j);
+            lanes::<V>(from, [b.strides[1], b.strides[0]], count, deep, wide, packed);
+            for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).enumerate() {
+                let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
+                let high = ROWS.min(height - i);
+                if high == ROWS && count == wide {
+                    // SAFETY: the tile lies inside the task's block, whose rows are `columns` apart; what is read was packed above.
+                    unsafe {
+                        tile_at::<V, ROWS, 2>(deep, weights.as_ptr(), packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                    };
+                    continue;
+                }
+                let edge = &mut edge[..ROWS * wide];
+                for r in 0..high {
+                    edge[r * wide..][..count].copy_from_slice(&row(i + r)[j..j + count]);
+                }
+                // Not through a pointer: the call must be inlined into the function that is compiled for the level.
+                if count <= V::N {
+                    tile::<V, ROWS, 1>(weights, packed, edge, wide)
+                } else {
+                    tile::<V, ROWS, 2>(weights, packed, edge, wide)
+                }
+                for r in 0..high {
+                    row(i + r)[j..j + count].copy_from_slice(&edge[r * wide..][..count]);
+                }
+            }
+        }
+    }
+    if relu {
+        (0..height).for_each(|i| rectify(row(i)));
+    }
+}
+
+/// Bias or 0, which a row's sums begin from.
+///
+/// # Safety
+/// `row` must be valid for writing `width` numbers.
+#[inline(always)]
+unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
+    unsafe {
+        match bias {
+            Some(bias) => row.copy_from_nonoverlapping(bias[..width].as_ptr(), width),
+            None => row.write_bytes(0, width),
+        }
+    }
+}
+
+/// NaN goes through.
+#[inline(always)]
+fn rectify(row: &mut [f32]) {
+    row.iter_mut().for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v });
+}
+
+leveled! {
+    few_rows = few_rows_body(sizes: Sizes, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, relu: bool, part: Part, c: Target)
+}
+
+/// As [`one_block`], from A and B where they lie.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "a product has so many parts")]
+fn few_rows_body<V: Vector, const ROWS: usize>(
+    [_, columns, depth]: Sizes,
+    a: Matrix,
+    b: Matrix,
+    bias: Option<&[f32]>,
+    relu: bool,
+    part: Part,
+    c: Target,
+) {
+    let ([i0, j0], [height, width]) = (part.start, part.size);
+    for i in i0..i0 + height {
+        // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
+        let row = unsafe {
+            let start = c.0.add(i * columns + j0);
+            begin(start, width, bias.map(|bias| &bias[j0..]));
+            std::slice::from_raw_parts_mut(start, width)
+        };
+        if b.strides[1] == 1 {
+            let term = |k: usize| a.values[i * a.strides[0] + k * a.strides[1]];
+            let (mut at, from) = (0, &b.values[j0..]);
+            while at + 8 * V::N <= width {
+                add_rows::<V, 8>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
+                at += 8 * V::N;
+            }
+            while at + V::N <= width {
+                add_rows::<V, 1>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
+                at += V::N;
+            }
+            if at < width {
+                add_edge::<V>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
+            }
+        } else {
+            let x = &a.values[i * a.strides[0]..][..depth];
+            for (j, sum) in row.iter_mut().enumerate() {
+                *sum += dot::<V>(x, &b.values[(j0 + j) * b.strides[1]..][..depth]);
+            }
+        }
+        if relu {
+            rectify(row);
+        }
+    }
+}
+
+/// sums += Σ_k term(k) × the k-th row of B, for the first `WIDE` vectors.
+#[inline(always)]
+fn add_rows<V: Vector, const WIDE: usize>(depth: usize, term: impl Fn(usize) -> f32, b: &[f32], stride: usize, sums: &mut [f32]) {
+    assert!(depth > 0 && (depth - 1) * stride + WIDE * V::N <= b.len() && WIDE * V::N <= sums.len());
+    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
+    unsafe {
+        let mut acc: [V; WIDE] = std::array::from_fn(|j| V::load(sums.as_ptr().add(j * V::N)));
+        for k in 0..depth {
+            let weight = V::splat(term(k));
+            for (j, acc) in acc.iter_mut().enumerate() {
+                *acc = acc.add_product(weight, V::load(b.as_ptr().add(k * stride + j * V::N)));
+            }
+        }
+        for (j, acc) in acc.into_iter().enumerate() {
+            acc.store(sums.as_mut_ptr().add(j * V::N));
+        }
+    }
+}
+
+/// The same for sums that do not fill a vector.
+#[inline(always)]
+fn add_edge<V: Vector>(depth: usize, term: impl Fn(usize) -> f32, b: &[f32], stride: usize, sums: &mut [f32]) {
+    let (mut acc, mut from) = ([0.0f32; 16], [0.0f32; 16]);
+    acc[..sums.len()].copy_from_slice(sums);
+    for k in 0..depth {
+        from[..sums.len()].copy_from_slice(&b[k * stride..][..sums.len()]);
+        // SAFETY: no vector is longer than 16 numbers; the caller is compiled for V's level.
+        unsafe { V::load(acc.as_ptr()).add_product(V::splat(term(k)), V::load(from.as_ptr())).store(acc.as_mut_ptr()) };
+    }
+    sums.copy_from_slice(&acc[..sums.len()]);
+}
+
+/// Σ x y, in four vectors of sums, then the rest.
+#[inline(always)]
+fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
+    assert_eq!(x.len(), y.len());
+    let (whole, mut lanes) = (x.len() - x.len() % (4 * V::N), [0.0f32; 64]);
+    // SAFETY: within `whole` numbers of both; four vectors are at most 64 numbers; the caller is compiled for V's level.
+    unsafe {
+        let mut acc: [V; 4] = std::array::from_fn(|_| V::splat(0.0));
+        for k in (0..whole).step_by(4 * V::N) {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                *acc = acc.add_product(V::load(x.as_ptr().add(k + i * V::N)), V::load(y.as_ptr().add(k + i * V::N)));
+            }
+        }
+        for (i, acc) in acc.into_iter().enumerate() {
+            acc.store(lanes.as_mut_ptr().add(i * V::N));
+        }
+    }
+    let rest: f32 = x[whole..].iter().zip(&y[whole..]).map(|(x, y)| x * y).sum();
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
+/// the rest of a row stays as it is, and what is computed from it is thrown away.
+#[inline(always)]
+pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, depth: usize, wide: usize, to: &mut [f32]) {
+    assert!(count <= wide && depth * wide <= to.len());
+    if depth == 0 || count == 0 {
+        return;
+    }
+    assert!((count - 1) * strides[0] + (depth - 1) * strides[1] < from.len());
+    if strides[0] == 1 {
+        for (k, to) in to.chunks_exact_mut(wide).take(depth).enumerate() {
+            let from = &from[k * strides[1]..][..count];
+            let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to[..count].as_chunks_mut::<8>());
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
+        }
+        return;
+    }
+    let (whole_lanes, whole_depth) = if strides[1] == 1 { (count / 8 * 8, depth / 8 * 8) } else { (0, 0) };
+    for i in (0..whole_lanes).step_by(8) {
+        for k in (0..whole_depth).step_by(8) {
+            // SAFETY: eight lanes and eight numbers of each lie inside both, by the checks above.
+            unsafe { V::turn(from.as_ptr().add(i * strides[0] + k), strides[0], to.as_mut_ptr().add(k * wide + i), wide) };
+        }
+    }
+    for i in 0..count {
+        let start = if i < whole_lanes { whole_depth } else { 0 };
+        for k in start..depth {
+            to[k * wide + i] = from[i * strides[0] + k * strides[1]];
+        }
+    }
+}
+
+/// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]` of which the first `WIDE` count; rows of sums are `stride` apart.
+#[inline(always)]
+pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32], stride: usize) {
+    let depth = weights.len() / ROWS;
+    assert!(depth * 2 * V::N <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
+    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
+    unsafe { tile_at::<V, ROWS, WIDE>(depth, weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr(), stride) }
+}
+
+/// See [`tile`].
+///
+/// # Safety
+/// The pointers must be valid for as many numbers as the sizes say, and the caller compiled for V's level.
+#[inline(always)]
+unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize>(
+    depth: usize,
+    weights: *const f32,
+    panel: *const f32,
+    sums: *mut f32,
+    stride: usize,
+) {
+    let columns = 2 * V::N;
+    unsafe {
+        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N))));
+        for k in 0..depth {
+            let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add(k * columns + j * V::N)));
+            for i in 0..ROWS {
+                let w = V::splat(*weights.add(k * ROWS + i));
+                for j in 0..WIDE {
+                    acc[i][j] = acc[i][j].add_product(w, x[j]);
+                }
+            }
+        }
+        for i in 0..ROWS {
+            for j in 0..WIDE {
+                acc[i][j].store(sums.add(i * stride + j * V::N));
+            }
+        }
+    }
+}

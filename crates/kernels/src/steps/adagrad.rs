@@ -1,0 +1,49 @@
+#[cfg(feature = "cube")]
+use cubecl::prelude::*;
+
+#[cfg(feature = "cube")]
+use super::cube::{self, Arg, Launch, UNITS};
+use super::{Decay, Kernel, Step, decayed, root_plus_eps};
+
+/// G ← G + g²; w ← w − rate · g / (√(G + inside) + outside). Reads g, changes w and G.
+pub struct Adagrad {
+    /// The weights' decay.
+    pub decay: Decay,
+    /// Added to G under the root.
+    pub inside: f32,
+    /// Added to the root; 0: the root is at least the smallest normal number.
+    pub outside: f32,
+    /// The learning rate.
+    pub rate: f32,
+}
+
+impl Kernel<1, 2, 0> for Adagrad {
+    #[inline(always)]
+    fn one(&self, [g]: [f32; 1], [w, sum]: [f32; 2]) -> ([f32; 2], [f32; 0]) {
+        let (w, g) = decayed(w, g, self.decay);
+        let sum = sum + g * g;
+        let update = g / root_plus_eps(sum + self.inside, self.outside);
+        ([w - update * self.rate, sum], [])
+    }
+}
+
+impl Step<1, 2> for Adagrad {
+    #[cfg(feature = "cube")]
+    fn launch(&self, on: &Launch, [g]: [Arg; 1], [w, sum]: [Arg; 2]) {
+        let (l2, shrink) = self.decay;
+        gpu::launch(&on.client, on.count(), on.dim(), g, w, sum, l2, shrink, self.inside, self.outside, self.rate);
+    }
+}
+
+#[cfg(feature = "cube")]
+#[cube(launch)]
+fn gpu(g: &[f32], w: &mut [f32], sum: &mut [f32], l2: f32, shrink: f32, inside: f32, outside: f32, rate: f32) {
+    let mut i = ABSOLUTE_POS;
+    while i < w.len() {
+        let (kept, u) = cube::decayed(w[i], g[i], l2, shrink);
+        let squares = sum[i] + u * u;
+        sum[i] = squares;
+        w[i] = kept - u / cube::root_plus_eps(squares + inside, outside) * rate;
+        i += CUBE_COUNT * UNITS;
+    }
+}

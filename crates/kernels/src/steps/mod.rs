@@ -1,0 +1,99 @@
+//! The rules' steps in one pass over memory, in place, for f32 on flex and on GPUs; LARS and LAMB, which need norms first, in two. Everywhere else a rule is
+//! composed of tensor operations.
+//!
+//! On flex a kernel's operations are done number by number in the order in which the composed rule does them, so elementwise rules give the same bits
+//! either way; a GPU's compiler may contract them.
+
+mod adagrad;
+mod adam;
+mod crew;
+#[cfg(feature = "cube")]
+mod cube;
+mod flex;
+mod kernel;
+mod lamb;
+mod lars;
+mod sgd;
+mod velocity;
+
+use kernel::{Kernel, Step};
+
+use burn::tensor::{DType, Tensor};
+
+pub use adagrad::Adagrad;
+pub use adam::Adam;
+pub use lamb::Lamb;
+pub use lars::Trust;
+pub use sgd::Sgd;
+pub use velocity::Velocity;
+
+/// Weight decay: (l₂, s) adds l₂w to the gradient, and shrinks the weights to s·w before the step. (0, 1): none.
+pub type Decay = (f32, f32);
+
+/// The changed tensors after a step: of [`Sgd`], [`Velocity`], [`Adagrad`] or [`Adam`], which name what they read and change. All tensors are given back where the kernels cannot work on them.
+#[expect(clippy::type_complexity)]
+pub fn step<const D: usize, const I: usize, const M: usize>(
+    kernel: &impl Step<I, M>,
+    read: [Tensor<D>; I],
+    changed: [Tensor<D>; M],
+) -> Result<[Tensor<D>; M], ([Tensor<D>; I], [Tensor<D>; M])> {
+    match place(read.iter().chain(&changed)) {
+        Some(Place::Flex) => {
+            let (read, mut changed) = (read.map(flex::array), changed.map(flex::array));
+            flex::run(flex::Order::Rising, kernel, read.each_ref(), changed.each_mut());
+            Ok(changed.map(flex::tensor))
+        }
+        #[cfg(feature = "cube")]
+        Some(Place::Cube) => {
+            let (read, changed) = (read.map(cube::array), changed.map(cube::array).map(cube::own));
+            kernel.launch(&cube::Launch::over(&changed[0]), read.each_ref().map(cube::arg), changed.each_ref().map(cube::arg));
+            Ok(changed.map(cube::tensor))
+        }
+        None => Err((read, changed)),
+    }
+}
+
+/// Where the kernels work.
+enum Place {
+    Flex,
+    #[cfg(feature = "cube")]
+    Cube,
+}
+
+/// Where these tensors of one shape are; nowhere if the kernels were switched off by `LARGEBATCH_KERNELS=off`.
+fn place<'a, const D: usize>(tensors: impl Iterator<Item = &'a Tensor<D>> + Clone) -> Option<Place> {
+    let shape = tensors.clone().next()?.shape();
+    if shape.num_elements() == 0
+        || !crate::enabled()
+        || !tensors.clone().all(|t| t.dtype() == DType::F32 && t.shape() == shape && !t.is_autodiff())
+    {
+        return None;
+    }
+    if tensors.clone().all(flex::holds) {
+        return Some(Place::Flex);
+    }
+    #[cfg(feature = "cube")]
+    if tensors.clone().all(cube::holds) {
+        return Some(Place::Cube);
+    }
+    None
+}
+
+/// √v + eps, or √v lifted to the smallest normal number; a NaN stays one.
+#[inline(always)]
+fn root_plus_eps(v: f32, eps: f32) -> f32 {
+    let root = v.sqrt();
+    if eps > 0.0 {
+        root + eps
+    } else if root < f32::MIN_POSITIVE {
+        f32::MIN_POSITIVE
+    } else {
+        root
+    }
+}
+
+/// Weight and gradient with the decay.
+#[inline(always)]
+fn decayed(w: f32, g: f32, (l2, shrink): Decay) -> (f32, f32) {
+    (w * shrink, if l2 == 0.0 { g } else { g + w * l2 })
+}
