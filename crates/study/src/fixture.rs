@@ -22,6 +22,7 @@ pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
             examples: points.iter().map(|p| p.0 * 32).collect(),
             train_loss: points.iter().map(|p| p.1).collect(),
             validation: points.iter().map(|p| p.2).collect(),
+            fitted_loss: points.iter().map(|p| p.1).collect(),
         },
         provenance: Default::default(),
         ..unstarted(&trial)

@@ -75,7 +75,7 @@
 //!         let _ = emit(Event::Started(Started {
 //!             train_examples: 10, budget_steps: 1, metric: "validation_accuracy".into(), higher_is_better: true, constant_loss: None,
 //!         }));
-//!         let _ = emit(Event::Point { step: 1, examples: 10, train_loss: 0.1, validation: Some(accuracy) });
+//!         let _ = emit(Event::Point { step: 1, examples: 10, train_loss: 0.1, validation: Some(accuracy), fitted_loss: None });
 //!         let metrics = [("validation_accuracy".to_string(), accuracy)].into();
 //!         Ok(Outcome { diverged: false, metrics, steps: 1, examples: 10, provenance: Default::default() })
 //!     }

@@ -52,6 +52,10 @@ pub struct Curves {
     /// The validation metric.
     #[serde(with = "nullable")]
     pub validation: Vec<f64>,
+    /// The loss of the weights of the moment over a fixed set of training examples, which `train_loss` is not: it lags behind by up to the distance of
+    /// the points. Empty where it was not taken.
+    #[serde(with = "nullable", default, skip_serializing_if = "Vec::is_empty")]
+    pub fitted_loss: Vec<f64>,
 }
 
 /// One finished trial: a line of `trials.jsonl`.

@@ -39,6 +39,8 @@ pub enum Event {
         train_loss: f64,
         /// The validation metric, where it was taken.
         validation: Option<f64>,
+        /// The loss of the weights of the moment over a fixed set of training examples, where it was taken.
+        fitted_loss: Option<f64>,
     },
 }
 
@@ -77,12 +79,16 @@ pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)
         watch(&event);
         match event {
             Event::Started(s) => started = Some(s),
-            Event::Point { step, examples, train_loss, validation } => {
+            Event::Point { step, examples, train_loss, validation, fitted_loss } => {
                 curves.step.push(step);
                 curves.examples.push(examples);
                 // As the journal keeps them, so that a record is the same before and after the disk.
                 curves.train_loss.push(if train_loss.is_finite() { train_loss } else { f64::NAN });
                 curves.validation.push(validation.filter(|v| v.is_finite()).unwrap_or(f64::NAN));
+                if fitted_loss.is_some() || !curves.fitted_loss.is_empty() {
+                    curves.fitted_loss.resize(curves.step.len(), f64::NAN);
+                    curves.fitted_loss[curves.step.len() - 1] = fitted_loss.filter(|v| v.is_finite()).unwrap_or(f64::NAN);
+                }
                 if stop.is_none()
                     && let Some(started) = &started
                 {

@@ -41,7 +41,13 @@ fn a_study_of_100_000_trials_opens_fast() {
             metrics: ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "test_accuracy"]
                 .map(|k| (k.to_string(), 1.0 / 3.0))
                 .into(),
-            curves: Curves { step: (1..=20).collect(), examples: (1..=20).collect(), train_loss: column(2.3), validation: column(0.9) },
+            curves: Curves {
+                step: (1..=20).collect(),
+                examples: (1..=20).collect(),
+                train_loss: column(2.3),
+                validation: column(0.9),
+                fitted_loss: Vec::new(),
+            },
             threads: 1,
             config: trial.config.into_iter().filter(|(k, _)| k != "seed").collect::<toml::Table>().into(),
             provenance: Provenance {
@@ -70,23 +76,32 @@ fn a_study_of_100_000_trials_opens_fast() {
         let fields: Vec<f64> = stat.rsplit(") ").next()?.split(' ').skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
         Some(fields.iter().sum::<f64>() / 100.0)
     };
+    // What it takes one thread to parse the lines, of whatever they are: a measure of this machine.
+    let before = (Instant::now(), computed());
+    let text = std::fs::read_to_string(dir.path().join("trials.jsonl")).unwrap();
+    let parsed = text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
+    assert_eq!(parsed, 100_000);
+    let parsing = computed().zip(before.1).map_or(before.0.elapsed().as_secs_f64(), |(a, b)| a - b);
+    drop(text);
     let (begun, before) = (Instant::now(), computed());
     let results = Results::open(dir.path()).unwrap();
     let opened = begun.elapsed();
     let rows = results.rows();
-    let (seconds, computing) = (begun.elapsed(), computed().zip(before).map(|(a, b)| a - b));
+    let seconds = begun.elapsed();
+    let computing = computed().zip(before).map_or(seconds.as_secs_f64(), |(a, b)| a - b);
     assert!(rows.len() == 100_000 && rows.iter().all(|r| r.record.is_some()));
     assert!(rows.iter().any(|r| r.stage == Stage::Confirm));
     let peak = std::fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|s| s.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()));
     println!(
-        "100,000 trials of {} bytes: opened in {opened:.2?}, with all rows {seconds:.2?}, {:.2} s of computing, peak memory {} MB",
+        "100,000 trials of {} bytes: opened in {opened:.2?}, with all rows {seconds:.2?}, {computing:.2} s of computing, {:.2} times \
+         what parsing takes, peak memory {} MB",
         bytes / 100_000,
-        computing.unwrap_or(f64::NAN),
+        computing / parsing,
         peak.unwrap_or(0) / 1000
     );
     assert!(peak.is_none_or(|kb| kb < 1_000_000), "{peak:?} kB");
-    // Time on the clock says little where others compute too; computing for under 2 s ends in less on an idle machine, with two threads reading.
-    assert!(computing.unwrap_or(seconds.as_secs_f64()) < 2.0, "{seconds:?}, {computing:?} s of computing");
+    // Seconds are the machine's: on two busy cores (AMD EPYC of 2021) it opened in 1.6 s of the 2 s that it may take.
+    assert!(computing < 1.5 * parsing, "{seconds:?}, {computing} s of computing, {parsing} s of parsing");
 }

@@ -56,8 +56,13 @@ impl Runner for Toy {
             w -= lr * (w + 0.1 * normal(&mut rng) / batch.sqrt());
             done = step;
             std::thread::sleep(Duration::from_millis(sleep));
-            let point =
-                Event::Point { step, examples: step * batch as u64, train_loss: w * w / 2.0, validation: Some(1.0 / (1.0 + w * w)) };
+            let point = Event::Point {
+                step,
+                examples: step * batch as u64,
+                train_loss: w * w / 2.0,
+                validation: Some(1.0 / (1.0 + w * w)),
+                fitted_loss: Some(w * w / 2.0),
+            };
             if emit(point).is_break() || !(w * w).is_finite() || w.abs() > 1e6 {
                 break;
             }

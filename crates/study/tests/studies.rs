@@ -49,7 +49,7 @@ fn gap_derives_and_tunes() {
     let full = configs(&recipe("gap", &["dataset=mnist"]));
     assert_eq!(
         (setting(&full, "arm=small", "batch_size"), setting(&full, "arm=lamb", "batch_size"), setting(&full, "arm=longer", "epochs")),
-        (128.0, 8192.0, 640.0)
+        (128.0, 4096.0, 320.0)
     );
     assert_eq!(recipe("gap", &["confirm.seeds=[7, 8]"]).confirm_count(), 20);
 }

@@ -43,6 +43,7 @@ impl Runner for Known {
                 examples: step * batch as u64,
                 train_loss: 2.0 * (1.0 - validation),
                 validation: Some(validation),
+                fitted_loss: Some(2.0 * (1.0 - validation)),
             })
             .is_break()
             {

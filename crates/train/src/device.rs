@@ -25,6 +25,15 @@ pub const BACKENDS: [Backend; 4] = [
     Backend { name: "cuda", summary: "NVIDIA GPU", compiled: cfg!(feature = "cuda"), feature: "cuda" },
 ];
 
+/// The processor and the vector instructions that the kernels use on it: `AMD EPYC, AVX2`. Between processors with other instructions, sums are formed
+/// in another order, so that the same seed gives the same bits on one kind only.
+pub fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| Some(line.strip_prefix("model name")?.trim_start_matches([' ', '\t', ':']).trim()));
+    let parts: Vec<&str> = model.into_iter().chain(largebatch_kernels::vectors()).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 /// The adapters that the machine offers to a backend, as Burn names them; for the CPU backends always one.
 pub fn adapters(backend: &Backend) -> Vec<Device> {
     match backend.name {

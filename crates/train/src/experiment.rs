@@ -244,6 +244,18 @@ impl Experiment {
     /// Labels that the model's loss cannot take.
     pub fn evaluate(&self, network: &Network, which: Which) -> Result<Option<Metrics>, TrainError> {
         let (part, indices) = self.indices(which);
+        self.means(network, part, indices)
+    }
+
+    /// As [`evaluate`](Self::evaluate), over at most `n` examples that are evenly spread over the training part.
+    pub(crate) fn fitted(&self, network: &Network, n: usize) -> Result<Option<Metrics>, TrainError> {
+        let (part, all) = self.indices(Which::Train);
+        let n = n.min(all.len());
+        let some: Vec<u32> = (0..n).map(|i| all[i * all.len() / n]).collect();
+        self.means(network, part, &some)
+    }
+
+    fn means(&self, network: &Network, part: &Part, indices: &[u32]) -> Result<Option<Metrics>, TrainError> {
         if indices.is_empty() {
             return Ok(None);
         }

@@ -37,6 +37,9 @@ pub struct Provenance {
     pub device: String,
     /// CPU threads.
     pub threads: usize,
+    /// The processor and its vector instructions, see [`processor`](crate::processor).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
     /// Operating system and processor architecture.
     pub platform: String,
     /// The folder that `--data-dir` named.

@@ -81,6 +81,9 @@ pub struct Evaluation {
     /// The share of this epoch's examples that were classified correctly before their step; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f64>,
+    /// Over some training examples, always the same: see [`Controls::fitted`](crate::Controls::fitted).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<Metrics>,
     /// The validation part; absent where nothing is held out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Metrics>,

@@ -142,12 +142,15 @@ pub struct Controls<'a> {
     pub interrupt: &'a AtomicBool,
     /// Whether the test part is evaluated at the end; a trial that only tunes must not see it.
     pub test: bool,
+    /// Training examples, evenly spread over the training part, over which each evaluation takes the weights' means too, as it does over the validation
+    /// part; the training's own loss is of weights that have changed since.
+    pub fitted: usize,
 }
 
 impl Default for Controls<'_> {
     fn default() -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Controls { folder: None, observers: Vec::new(), interrupt: &NEVER, test: true }
+        Controls { folder: None, observers: Vec::new(), interrupt: &NEVER, test: true, fitted: 0 }
     }
 }
 
@@ -361,6 +364,7 @@ impl<'a> Training<'a> {
 
     fn evaluate(&mut self, validate: bool) -> Result<Option<Stop>, TrainError> {
         let validation = if validate { self.experiment.evaluate(self.network(), Which::Validation)? } else { None };
+        let fitted = if validate { self.experiment.fitted(self.network(), self.controls.fitted)? } else { None };
         let evaluation = Evaluation {
             step: self.progress.step,
             epoch: self.whole_epochs(),
@@ -368,6 +372,7 @@ impl<'a> Training<'a> {
             train_loss: self.progress.epoch.mean_loss(),
             recent_loss: std::mem::take(&mut self.progress.recent).mean_loss(),
             train_accuracy: self.progress.epoch.accuracy(),
+            fitted,
             validation,
         };
         self.controls.observers.iter_mut().for_each(|o| o.on_evaluation(&evaluation));

@@ -290,7 +290,7 @@ fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut prob
     if !global.quiet {
         observers.push(&mut progress);
     }
-    let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT, test: true })?;
+    let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT, ..Controls::default() })?;
     if args.json {
         print_json(&outcome)?;
     } else if !global.quiet {
@@ -413,6 +413,7 @@ pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> Ru
             version: env!("CARGO_PKG_VERSION").into(),
             device: format!("{:?}", experiment.device.clone().inner()),
             threads: largebatch_train::threads(),
+            cpu: largebatch_train::processor(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
             data_dir,
         },

@@ -65,7 +65,15 @@ impl Runner for MadeUp {
             };
             let validation = (train - gap * (1.0 - (-p).exp()) + noise).clamp(0.0, 1.0);
             last = (train, validation, loss);
-            if emit(Event::Point { step, examples: step * batch as u64, train_loss: loss, validation: Some(validation) }).is_break() {
+            if emit(Event::Point {
+                step,
+                examples: step * batch as u64,
+                train_loss: loss,
+                validation: Some(validation),
+                fitted_loss: Some(loss),
+            })
+            .is_break()
+            {
                 break;
             }
         }

@@ -13,10 +13,10 @@ pub fn gaps<'a>(records: impl IntoIterator<Item = &'a TrialRecord> + Clone, trai
     finals(records, train).into_iter().filter_map(|(seed, a)| Some((seed, a - test.iter().find(|(s, _)| *s == seed)?.1))).collect()
 }
 
-/// The lowest training loss that all of the trials reached: the place at which they are compared at equal training loss
-/// (see [`at_train_loss`](super::at_train_loss)). `None` without trials, or if one has no finite loss.
+/// The lowest training loss that all of the trials reached, that of [`Curves::fitted_loss`](crate::Curves::fitted_loss): the place at which they are compared
+/// at equal training loss (see [`at_train_loss`](super::at_train_loss)). `None` without trials, or if one has no such loss.
 pub fn common_train_loss<'a>(records: impl IntoIterator<Item = &'a TrialRecord>) -> Option<f64> {
-    let lowest = |r: &TrialRecord| r.curves.train_loss.iter().copied().filter(|l| l.is_finite()).fold(f64::INFINITY, f64::min);
+    let lowest = |r: &TrialRecord| r.curves.fitted_loss.iter().copied().filter(|l| l.is_finite()).fold(f64::INFINITY, f64::min);
     records.into_iter().map(lowest).reduce(f64::max).filter(|l| l.is_finite())
 }
 

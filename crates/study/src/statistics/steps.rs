@@ -43,12 +43,14 @@ pub fn examples_to_target<'a>(records: impl IntoIterator<Item = &'a TrialRecord>
 
 /// The validation metric where the training loss first fell to `loss`, linear between the points around it; `None` if it never did, or began below.
 ///
-/// Two groups at equal training loss have fitted their data equally well, so that a difference is one of generalization and not of under-training.
+/// Two groups at equal training loss have fitted their data equally well, so that a difference is one of generalization and not of under-training. The loss is
+/// that of [`Curves::fitted_loss`](crate::Curves::fitted_loss), of the same weights as the validation metric: a mean over the steps since the point before would lag
+/// behind them, most for the batch size of which most steps lie between two points.
 pub fn at_train_loss(record: &TrialRecord, loss: f64) -> Option<f64> {
     let c = &record.curves;
-    let i = c.train_loss.iter().position(|l| *l <= loss)?;
+    let i = c.fitted_loss.iter().position(|l| *l <= loss)?;
     let before = i.checked_sub(1)?;
-    let share = (c.train_loss[before] - loss) / (c.train_loss[before] - c.train_loss[i]);
+    let share = (c.fitted_loss[before] - loss) / (c.fitted_loss[before] - c.fitted_loss[i]);
     let value = c.validation[before] + share * (c.validation[i] - c.validation[before]);
     value.is_finite().then_some(value)
 }
@@ -79,5 +81,11 @@ mod tests {
         assert!((at_train_loss(&record, 0.75).unwrap() - 0.8).abs() < 1e-15);
         assert_eq!(at_train_loss(&record, 0.1), None);
         assert_eq!(at_train_loss(&record, 2.5), None);
+        // The mean over the steps between two points says nothing of the weights at them.
+        let mut lagging = record.clone();
+        lagging.curves.train_loss = vec![9.0, 2.0, 1.0];
+        assert_eq!(at_train_loss(&lagging, 0.75), at_train_loss(&record, 0.75));
+        lagging.curves.fitted_loss.clear();
+        assert_eq!(at_train_loss(&lagging, 0.75), None);
     }
 }

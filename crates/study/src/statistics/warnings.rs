@@ -49,10 +49,12 @@ pub enum Warning {
         /// The greatest number, in epochs.
         greatest: f64,
     },
-    /// Trials of different versions of the program.
-    MixedVersions {
-        /// The versions.
-        versions: Vec<String>,
+    /// Trials of different versions of the program, or on processors that round differently.
+    Mixed {
+        /// `versions` or `processors`.
+        what: &'static str,
+        /// Those there are.
+        values: Vec<String>,
     },
     /// Trials that ran twice with different results.
     NotReproducible {
@@ -113,7 +115,7 @@ impl fmt::Display for Warning {
                     hundredths(greatest)
                 )
             }
-            Warning::MixedVersions { versions } => write!(f, "trials of different versions are mixed: {}", versions.join(", ")),
+            Warning::Mixed { what, values } => write!(f, "trials of different {what} are mixed: {}", values.join("; ")),
             Warning::NotReproducible { trials } => {
                 write!(
                     f,
@@ -187,9 +189,11 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
         out.push(Warning::UnequalBudgets { least, greatest });
     }
     let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
-    let versions: BTreeSet<String> = rows.iter().filter_map(|r| r.record?.provenance.other.get("version").map(text)).collect();
-    if versions.len() > 1 {
-        out.push(Warning::MixedVersions { versions: versions.into_iter().collect() });
+    for (what, key) in [("versions", "version"), ("processors", "cpu")] {
+        let values: BTreeSet<String> = rows.iter().filter_map(|r| r.record?.provenance.other.get(key).map(text)).collect();
+        if values.len() > 1 {
+            out.push(Warning::Mixed { what, values: values.into_iter().collect() });
+        }
     }
     let strangers = results.strangers();
     if strangers > 0 {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
-use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Summary, Workers, describe, key, serve};
+use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Study, Summary, Workers, describe, key, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
@@ -227,7 +227,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     }
     let results = Results::open(&folder)?;
     join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
-    write_report(&results, &around(repeats(&args, &folder), &plan.study.about, &folder)?, &folder.join("report"), global)?;
+    write_report(&results, &around(repeats(&args, &folder), &about(&plan.study, &args.what), &folder)?, &folder.join("report"), global)?;
     if !global.quiet {
         eprintln!("{}", ended(&summary, &folder));
     }
@@ -253,9 +253,11 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
 fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let folder = &args.study.folder;
     let results = Results::open(folder)?;
-    // The folder keeps the whole study but what it is about, which a recipe of its name knows.
-    let about = recipes::study(&results.plan.study.name, &[]).map_or(String::new(), |recipe| recipe.about);
-    let command = format!("largebatch study run {0}/study.toml --out {0}", folder.display());
+    // The folder keeps the whole study but what it is about, which a recipe knows.
+    let study = &results.plan.study;
+    let recipe = recipes::study(&study.name, &[]).ok().filter(|recipe| recipe.resolved() == study.resolved());
+    let about = recipe.map_or(String::new(), |recipe| recipe.about);
+    let command = shell(&["study".into(), "run".into(), folder.join("study.toml").display().to_string()], folder);
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
     write_report(&results, &around(command, &about, folder)?, &out, global)?;
     Ok(Done::Ok)
@@ -288,13 +290,24 @@ fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
 
 /// The command that repeats a study; jobs change nothing, and where the data lie is another machine's own affair.
 fn repeats(args: &RunArgs, folder: &Path) -> String {
-    let set: String = args
-        .what
-        .set
-        .iter()
-        .map(|s| if s.contains(char::is_whitespace) { format!(" --set '{s}'") } else { format!(" --set {s}") })
-        .collect();
-    format!("largebatch study run {}{set} --out {}", args.what.study, folder.display())
+    let what = ["study".into(), "run".into(), args.what.study.clone()].into_iter();
+    let set = args.what.set.iter().flat_map(|s| ["--set".into(), s.clone()]);
+    shell(&what.chain(set).collect::<Vec<_>>(), folder)
+}
+
+/// A command with its folder, quoted for a shell.
+fn shell(words: &[String], folder: &Path) -> String {
+    let folder = folder.display().to_string();
+    let words = ["largebatch"].into_iter().chain(words.iter().map(String::as_str)).chain(["--out", &folder]);
+    words.map(|word| shlex::try_quote(word).map_or_else(|_| word.into(), |word| word.into_owned())).collect::<Vec<_>>().join(" ")
+}
+
+/// What a study is about: its own text, with a warning before it where `--set` has changed what it speaks of.
+fn about(study: &Study, what: &WhatArgs) -> String {
+    if what.set.is_empty() {
+        return study.about.clone();
+    }
+    format!("Changed by {}; as the file has it, the study is about this: {}", what.set.join(", "), study.about.trim())
 }
 
 fn ended(summary: &Summary, folder: &Path) -> String {
@@ -351,9 +364,19 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn no_jobs_are_refused() {
-        assert_eq!(super::at_least_one("2"), Ok(2));
-        assert!(["0", "-1", "x"].iter().all(|text| super::at_least_one(text).is_err_and(|e| e.contains("at least 1"))));
+        assert_eq!(at_least_one("2"), Ok(2));
+        assert!(["0", "-1", "x"].iter().all(|text| at_least_one(text).is_err_and(|e| e.contains("at least 1"))));
+    }
+
+    #[test]
+    fn a_command_is_quoted_where_it_must_be() {
+        let words = ["study", "run", "gap", "--set", "axes.optimizer=[\"sgd\"]"].map(String::from);
+        let command = shell(&words, Path::new("qu ote"));
+        assert_eq!(shlex::split(&command).unwrap(), ["largebatch", "study", "run", "gap", "--set", &words[4], "--out", "qu ote"]);
+        assert!(shell(&words[..3], Path::new("studies/gap")) == "largebatch study run gap --out studies/gap");
     }
 }

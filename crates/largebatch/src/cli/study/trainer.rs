@@ -103,6 +103,9 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// Training examples whose loss each evaluation of a reported trial takes, at most.
+const FITTED: usize = 10_000;
+
 /// Examples a step at which speed is measured.
 const TIMED_BATCH: usize = 256;
 
@@ -173,7 +176,8 @@ impl Observer for Relay<'_> {
 
     fn on_evaluation(&mut self, e: &Evaluation) {
         let validation = e.validation.map(|metrics| headline(&metrics).1);
-        let point = Event::Point { step: e.step, examples: e.examples, train_loss: e.recent_loss, validation };
+        let fitted_loss = e.fitted.map(|metrics| metrics.loss);
+        let point = Event::Point { step: e.step, examples: e.examples, train_loss: e.recent_loss, validation, fitted_loss };
         self.stopped |= (self.emit)(point).is_break();
     }
 
@@ -217,7 +221,10 @@ impl Runner for Trainer<'_> {
         let mut relay = Relay { emit, stopped: false, examples: 0 };
         let mut observers: Vec<&mut dyn Observer> = vec![&mut relay];
         observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
-        let controls = Controls { observers, folder: kept.as_ref(), test: trial.stage == Stage::Confirm, ..Controls::default() };
+        // Groups are compared at equal training loss where they are reported, by their validation.
+        let reported = trial.stage == Stage::Confirm;
+        let fitted = if reported && !experiment.split.validation.is_empty() { FITTED } else { 0 };
+        let controls = Controls { observers, folder: kept.as_ref(), test: reported, fitted, ..Controls::default() };
         let (end, network) = train(&experiment, controls).map_err(|e| e.to_string())?;
         let diverged = end.stop == Stop::Diverged;
         let unseen = match (&self.keep, &kept) {
@@ -263,7 +270,7 @@ impl Trainer<'_> {
             ("version", Some(json!(env!("CARGO_PKG_VERSION")))),
             ("device", Some(json!(device))),
             ("platform", Some(json!(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)))),
-            ("cpu", line("/proc/cpuinfo", "model name").map(|cpu| json!(cpu))),
+            ("cpu", largebatch_train::processor().map(|cpu| json!(cpu))),
             ("host", line("/proc/sys/kernel/hostname", "").map(|host| json!(host))),
             ("peak_memory", line("/proc/self/status", "VmHWM").map(|memory| json!(memory))),
             ("examples_per_second", Some(json!(examples_per_second.round()))),
