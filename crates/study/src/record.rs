@@ -23,7 +23,7 @@ pub enum StopReason {
     Plateau,
     /// The loss left the finite numbers or the trainer's bound.
     Diverged,
-    /// It learned nothing ([`Hopeless`](crate::Hopeless)).
+    /// It learned nothing, or lost what it had learned ([`Hopeless`](crate::Hopeless)).
     Hopeless,
     /// An error or a crash.
     Failed {

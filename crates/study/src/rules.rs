@@ -15,7 +15,7 @@ pub struct StopRules {
     /// Stop once the training loss no longer falls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plateau: Option<Plateau>,
-    /// Stop a trial that learns nothing.
+    /// Stop a trial that is no better than a constant predictor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hopeless: Option<Hopeless>,
 }
@@ -30,11 +30,14 @@ pub struct Plateau {
     pub improvement: f64,
 }
 
-/// After the fraction `after` of the budget the lowest training loss so far is still above that of a constant predictor.
+/// At some point from the fraction `after` of the budget on, the training loss is above that of a constant predictor.
+///
+/// Judged is the newest point at every such point: a course that never learned, and one that learned and then collapsed, are both hopeless. What a course did
+/// before is forgiven. A loss that is not finite is above every bound.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hopeless {
-    /// The fraction of the budget, in (0, 1).
+    /// The fraction of the budget before which nothing is judged, in (0, 1).
     pub after: f64,
     /// The loss to be below; by default the constant predictor's, which the runner tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,14 +54,15 @@ impl StopRules {
                 return Some(StopReason::TargetReached);
             }
         }
-        let lowest = |upto: usize| curves.train_loss[..=upto].iter().copied().filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
+        let loss = curves.train_loss[last];
         if let Some(Hopeless { after, loss_above }) = self.hopeless
             && curves.step[last] as f64 >= after * started.budget_steps as f64
             && let Some(bound) = loss_above.or(started.constant_loss)
-            && lowest(last) > bound
+            && (!loss.is_finite() || loss > bound)
         {
             return Some(StopReason::Hopeless);
         }
+        let lowest = |upto: usize| curves.train_loss[..=upto].iter().copied().filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
         if let Some(Plateau { epochs, improvement }) = self.plateau {
             let since = curves.examples[last] as f64 - epochs * started.train_examples as f64;
             let before = curves.examples.iter().rposition(|&e| e as f64 <= since);
@@ -114,12 +118,22 @@ mod tests {
     }
 
     #[test]
-    fn the_hopeless_learn_nothing_in_a_fifth_of_the_budget() {
-        let course = |l: f64| [(10, 2.4, 0.1), (19, 2.5, 0.1), (20, l, 0.1), (30, 2.6, 0.1)];
-        assert_eq!(stop("hopeless.after = 0.2", &course(2.35)), Some((20, StopReason::Hopeless)));
-        assert_eq!(stop("hopeless.after = 0.2", &course(2.2)), None);
+    fn the_hopeless_are_no_better_than_a_constant_after_a_fifth_of_the_budget() {
+        let rule = "hopeless.after = 0.2";
+        let course = |l: f64| [(10, 2.4, 0.1), (19, 2.5, 0.1), (20, l, 0.1), (30, 2.2, 0.1)];
+        assert_eq!(stop(rule, &course(2.35)), Some((20, StopReason::Hopeless)));
+        assert_eq!(stop(rule, &course(2.3)), None, "as good as a constant is not above it");
         assert_eq!(stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)), Some((20, StopReason::Hopeless)));
-        assert_eq!(stop("hopeless.after = 0.2", &[(30, f64::NAN, 0.1)]), Some((30, StopReason::Hopeless)));
+        // A collapse is hopeless, however low the loss once was and however late it comes.
+        assert_eq!(stop(rule, &[(10, 0.9, 0.8), (20, 19.0, 0.1), (30, 19.0, 0.1)]), Some((20, StopReason::Hopeless)));
+        assert_eq!(stop(rule, &[(20, 0.9, 0.8), (40, 0.5, 0.9), (60, 19.0, 0.1), (80, 0.5, 0.9)]), Some((60, StopReason::Hopeless)));
+        assert_eq!(stop(rule, &[(20, 0.9, 0.8), (100, 2.31, 0.1)]), Some((100, StopReason::Hopeless)), "the last point too");
+        // A spike before the share is forgiven, and so is a slow but falling course below the bound.
+        assert_eq!(stop(rule, &[(10, 500.0, 0.1), (19, f64::NAN, 0.1), (20, 2.2, 0.2), (30, 1.0, 0.7)]), None);
+        assert_eq!(stop(rule, &[(20, 2.29, 0.1), (40, 2.28, 0.1), (60, 2.27, 0.1), (80, 2.26, 0.1), (100, 2.25, 0.1)]), None);
+        // No number is no low loss.
+        assert_eq!(stop(rule, &[(30, f64::NAN, 0.1)]), Some((30, StopReason::Hopeless)));
+        assert_eq!(stop(rule, &[(20, 1.0, 0.7), (30, f64::INFINITY, 0.1)]), Some((30, StopReason::Hopeless)));
     }
 
     /// Keskar et al.'s rule as issue 4 words it: the training loss not down by 1 % in 10 epochs, here in 2.
