@@ -118,6 +118,22 @@ pub fn smallest_difference(paired: &Paired) -> Option<f64> {
     (n > 1).then(|| t_quantile(0.975, n as f64 - 1.0) * sd / (n as f64).sqrt())
 }
 
+/// The smallest difference of two accuracies, or errors, that a test part of `examples` can show, with any number of seeds: 6 examples of it.
+///
+/// Two networks on the same examples differ by those that just one of them has right, and if they are equally good each such example is as likely either's
+/// (McNemar 1947; for networks Dietterich 1998, "Approximate statistical tests for comparing supervised classification learning algorithms"). Least is
+/// needed where all of them are on one side: 2 · 2⁻⁶ = 0.031 is below 5 %, and 2 · 2⁻⁵ = 0.063 is not. Seeds share the test part and do not average this away.
+/// 1, the largest difference there is, for fewer than 6 examples.
+pub fn smallest_shown(examples: usize) -> f64 {
+    (6.0 / examples as f64).min(1.0)
+}
+
+/// The smallest difference of accuracies, or errors, that a comparison resolves: the larger of [`smallest_difference`], the seeds' part, and
+/// [`smallest_shown`], that of a test part of `examples`, where its size is known. Seeds that agree to the digit do not make a small test part a large one.
+pub fn smallest_resolved(paired: &Paired, examples: Option<usize>) -> Option<f64> {
+    smallest_difference(paired).map(|seeds| examples.map_or(seeds, |n| seeds.max(smallest_shown(n))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,5 +204,43 @@ mod tests {
         let p = paired(&[(0, -1.0), (1, -1.0), (2, 1.0), (3, 1.0)], &zero).unwrap();
         assert!((smallest_difference(&p).unwrap() - 3.182446305284263 * (4.0f64 / 3.0).sqrt() / 2.0).abs() < 1e-9);
         assert!((binomial_error(0.98, 10_000) - 0.0014).abs() < 1e-15);
+    }
+
+    /// The exact binomial test of McNemar on discordant examples that are all on one side: 6 are the first that it tells from chance.
+    #[test]
+    fn a_test_part_shows_no_less_than_six_examples() {
+        let p = |discordant: i32| 2.0 * 0.5f64.powi(discordant);
+        assert!(p(6) < 0.05 && p(5) > 0.05);
+        assert_eq!((smallest_shown(360), smallest_shown(10_000), smallest_shown(3), smallest_shown(0)), (6.0 / 360.0, 6e-4, 1.0, 1.0));
+        let equal: Vec<(u64, f64)> = (0..5).map(|i| (i, 0.95)).collect();
+        let p = paired(&equal, &equal).unwrap();
+        assert_eq!(
+            (smallest_difference(&p), smallest_resolved(&p, Some(20)), smallest_resolved(&p, None)),
+            (Some(0.0), Some(0.3), Some(0.0))
+        );
+        let spread: Vec<(u64, f64)> = (0..4).map(|i| (i, 0.9 + 0.1 * (i % 2) as f64)).collect();
+        let p = paired(&spread, &equal).unwrap();
+        assert_eq!(smallest_resolved(&p, Some(10_000)), smallest_difference(&p), "noisy seeds resolve less than the test part");
+        assert_eq!(smallest_resolved(&paired(&equal[..1], &equal).unwrap(), Some(20)), None);
+    }
+
+    /// Two networks that are equally good, on 20 examples of which each separates them with probability 0.1, and that differ by the same amount for every seed:
+    /// the seeds call most such differences resolved, and the test part at most 5 %.
+    #[test]
+    fn equal_networks_seldom_differ_by_what_a_test_part_can_show() {
+        let mut rng = Key::new(3).rng();
+        let mut difference = || {
+            let sides = (0..20).map(|_| i64::from(below(&mut rng, 20)));
+            sides.map(|side| i64::from(side == 0) - i64::from(side == 1)).sum::<i64>() as f64 / 20.0
+        };
+        let (mut by_seeds, mut by_both) = (0, 0);
+        for _ in 0..2000 {
+            let d = difference();
+            let zero: Vec<(u64, f64)> = (0..3).map(|i| (i, 0.0)).collect();
+            let p = paired(&zero.iter().map(|(i, _)| (*i, d)).collect::<Vec<_>>(), &zero).unwrap();
+            by_seeds += usize::from(d != 0.0 && d.abs() >= smallest_difference(&p).unwrap());
+            by_both += usize::from(d.abs() >= smallest_resolved(&p, Some(20)).unwrap());
+        }
+        assert!(by_seeds > 1000 && by_both < 100, "{by_seeds} {by_both}");
     }
 }
