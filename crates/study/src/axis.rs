@@ -55,6 +55,16 @@ impl Axis {
         }
     }
 
+    /// How many values a grid takes at most; 0 if a range has no `points`.
+    pub(crate) fn len(&self) -> usize {
+        match *self {
+            Axis::List(ref values) => values.len(),
+            Axis::Range { points: Some(n), .. } => n,
+            Axis::Range { spread: Spread::Integer, low, high, .. } => (high - low + 1.0) as usize,
+            Axis::Range { .. } => 0,
+        }
+    }
+
     /// The value at `u` in [0, 1): the quantile function of the axis.
     pub fn at(&self, u: f64) -> Value {
         match *self {

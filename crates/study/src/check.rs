@@ -119,7 +119,9 @@ impl Study {
             return fail("confirm", "nothing to run: give `confirm.seeds`, or settings to tune under `search`".into());
         }
         if let Some(Confirm { seeds, .. }) = &self.confirm.as_ref().map(|c| Confirm { seeds: c.seeds.all(0) })
-            && let Some(shared) = self.tune_seeds().iter().find(|s| searched && seeds.contains(s))
+            && searched
+            && let seeds = seeds.iter().collect::<std::collections::HashSet<_>>()
+            && let Some(shared) = self.tune_seeds().iter().find(|s| seeds.contains(s))
         {
             return fail("confirm.seeds", format!("seed {shared} is also a tuning seed; what is reported needs fresh seeds"));
         }
@@ -318,6 +320,6 @@ pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -
     })
 }
 
-fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     a == b || matches!((crate::settings::number(a), crate::settings::number(b)), (Some(a), Some(b)) if a == b)
 }

@@ -8,8 +8,8 @@ use toml::{Table, Value};
 use crate::axis::{Axes, Axis};
 use crate::check::holds;
 use crate::error::StudyError;
-use crate::file::{Budget, Part, Rate, Study};
-use crate::plan::{Derived, Group, in_group, set_rate};
+use crate::file::{Budget, Part, Rate, Seeds, Study};
+use crate::plan::{Derived, Group, Plan, in_group, set_rate};
 use crate::rules::StopRules;
 use crate::sequence::Method;
 use crate::settings::{flatten, is_below, nest, number, overlay};
@@ -17,7 +17,7 @@ use crate::trial::{Labels, key};
 
 /// The groups of a study, in the order of its arms and axes.
 pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {
-    let mut builder = Builder { parts: study.parts(), study, groups: Vec::new(), rates: Vec::new(), seen: HashSet::new() };
+    let mut builder = Builder { parts: study.parts(), study, groups: Vec::new(), rates: Vec::new(), seen: HashSet::new(), trials: 0 };
     if study.arms.is_empty() {
         builder.expand(None, &mut Table::new())?;
     }
@@ -106,6 +106,7 @@ struct Builder<'a> {
     groups: Vec<Group>,
     rates: Vec<Option<Rate>>,
     seen: HashSet<String>,
+    trials: usize,
 }
 
 impl Builder<'_> {
@@ -146,6 +147,11 @@ impl Builder<'_> {
 
     fn expand(&mut self, arm: Option<usize>, assigned: &mut Table) -> Result<(), StudyError> {
         let draft = self.draft(arm, assigned);
+        let seeds = self.study.confirm.as_ref().map_or(0, |c| c.seeds.len()).max(1);
+        few_enough(&draft.axes, &[("seeds", seeds)]).map_err(|m| {
+            let own = arm.filter(|a| !self.study.arms[*a].axes.0.is_empty());
+            self.study.places.error(&own.map_or("axes".into(), |a| format!("arm.{a}.axes")), m)
+        })?;
         // Axes that conditions ask about come first, because the others' values may depend on them.
         let asked = |path: &str| {
             self.study.whens.iter().filter_map(|w| w.condition.as_ref()).any(|c| flatten(c).keys().any(|k| k == path || is_below(k, path)))
@@ -191,6 +197,12 @@ impl Builder<'_> {
             return Err(self.study.places.error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
         }
         let points = self.points(&draft.search).map_err(|m| error(".search", m))?;
+        self.trials +=
+            points.len() * self.study.tune.seeds.as_ref().map_or(1, Seeds::len) + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
+        if self.trials > Plan::MAX_TRIALS {
+            let message = format!("the axes, searches and seeds make more than {} trials: name fewer values", grouped(Plan::MAX_TRIALS));
+            return Err(self.study.places.error(if labels.is_empty() { "search" } else { "axes" }, message));
+        }
         let mut config = nest(&draft.set);
         if let Some(rate @ Rate { base_rate: Some(base), base_batch: Some(base_batch), .. }) = &draft.rate {
             let batch = batch(&draft.set).map_err(|m| error(".rate", m))?;
@@ -225,10 +237,13 @@ impl Builder<'_> {
             return Ok(Vec::new());
         }
         let tune = &self.study.tune;
+        let seeds = tune.seeds.as_ref().map_or(1, Seeds::len);
         if tune.method != Method::Grid {
+            few_enough(&[], &[("points", tune.trials.unwrap_or(0)), ("seeds", seeds)])?;
             let cube = tune.method.points(tune.trials.unwrap_or(0), search.len(), tune.search_seed.into());
             return Ok(cube.iter().map(|u| search.iter().zip(u).map(|((k, axis), &u)| (k.clone(), axis.at(u))).collect()).collect());
         }
+        few_enough(search, &[("seeds", seeds)])?;
         let mut points = vec![Table::new()];
         for (path, axis) in search {
             let values = axis.grid().map_err(|e| format!("{path}: {e}"))?;
@@ -295,6 +310,25 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// Refuses a product of axes and of other factors that would never end, before it is taken.
+fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), String> {
+    let axes = axes.iter().map(|(k, axis)| (k.as_str(), axis.len().max(1)));
+    let factors: Vec<(&str, usize)> = axes.chain(others.iter().copied()).collect();
+    let product = factors.iter().fold(1, |all: usize, (_, n)| all.saturating_mul(*n));
+    if product <= Plan::MAX_TRIALS {
+        return Ok(());
+    }
+    let texts: Vec<String> = factors.iter().map(|(k, n)| format!("{k} ({})", grouped(*n))).collect();
+    Err(format!("{} make {} trials: a study has at most {}", texts.join(" × "), grouped(product), grouped(Plan::MAX_TRIALS)))
+}
+
+/// A number with commas between thousands.
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let comma = |i: usize| i > 0 && (digits.len() - i) % 3 == 0;
+    digits.char_indices().flat_map(|(i, c)| comma(i).then_some(',').into_iter().chain([c])).collect()
 }
 
 fn batch(set: &Table) -> Result<f64, String> {

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use largebatch_schedule::Scaling;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -175,6 +177,13 @@ pub enum Seeds {
 impl Seeds {
     pub(crate) const TUNE: u32 = 1_000_000;
 
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Seeds::Count(n) => *n as usize,
+            Seeds::List(seeds) => seeds.len(),
+        }
+    }
+
     pub(crate) fn all(&self, first: u32) -> Vec<u64> {
         match self {
             Seeds::Count(n) => (0..*n).map(|i| u64::from(first + i)).collect(),
@@ -210,11 +219,32 @@ impl Study {
     /// # Errors
     /// [`StudyError::Invalid`] with the line, [`StudyError::Override`].
     pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Study, StudyError> {
+        let (study, written) = Self::read(text, file, overrides)?;
+        written.check_asked(&study.places)?;
+        Ok(study)
+    }
+
+    /// Reads a study file; see [`Study::parse`].
+    ///
+    /// # Errors
+    /// As [`Study::parse`], [`StudyError::Io`], and [`StudyError::Invalid`] with the line of the first byte that is no UTF-8.
+    pub fn open(path: &Path, overrides: &[String]) -> Result<Study, StudyError> {
+        Self::parse(&text(path)?, &path.display().to_string(), overrides)
+    }
+
+    /// The study of a folder, which was checked when it began: a file that an older version took, or that overrides narrowed, opens.
+    pub(crate) fn resume(text: &str, file: &str) -> Result<Study, StudyError> {
+        Self::read(text, file, &[]).map(|(study, _)| study)
+    }
+
+    /// The study, and what its file says without overrides.
+    fn read(text: &str, file: &str, overrides: &[String]) -> Result<(Study, Study), StudyError> {
         let invalid = |e: toml::de::Error| {
             let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             StudyError::Invalid { file: file.into(), line, message: suggest(e.message()) }
         };
-        let mut study: Study = toml::from_str(text).map_err(invalid)?;
+        let written: Study = toml::from_str(text).map_err(invalid)?;
+        let mut study = written.clone();
         let mut document: Table = toml::from_str(text).map_err(invalid)?;
         let mut paths = Vec::new();
         for text in overrides {
@@ -241,13 +271,30 @@ impl Study {
         study.places = Places::read(text, file).map_err(invalid)?;
         study.places.overrides = paths;
         study.check()?;
-        Ok(study)
+        Ok((study, written))
+    }
+
+    /// An error of whoever runs the trials about a key of the file, such as `confirm.probe.0`: it names the line, or the override that set it.
+    pub fn error(&self, key: &str, message: impl Into<String>) -> StudyError {
+        self.places.error(key, message)
     }
 
     /// The study as its folder keeps it: overrides applied, `about` left out.
     pub fn resolved(&self) -> String {
         self.document.to_string()
     }
+}
+
+/// The text of a study file.
+pub(crate) fn text(path: &Path) -> Result<String, StudyError> {
+    String::from_utf8(std::fs::read(path).map_err(StudyError::io("reading", path))?).map_err(|e| {
+        let (at, bytes) = (e.utf8_error().valid_up_to(), e.as_bytes());
+        let before = &bytes[..at];
+        let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
+        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let message = format!("the byte {:#04x} at column {column} is no UTF-8: save the file in that encoding", bytes[at]);
+        StudyError::Invalid { file: path.display().to_string(), line: Some(line), message }
+    })
 }
 
 /// The keys of a study file.
@@ -317,11 +364,21 @@ impl Places {
         Ok(Places { file: file.into(), lines, overrides: Vec::new() })
     }
 
-    /// An error at the line of `path`, or of the nearest enclosing key that the file has; or at the override that set it, or a part of it.
-    pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> StudyError {
+    /// An error at the first of several paths at fault that an override set, else at the first.
+    pub(crate) fn error_among(&self, paths: &[String], message: String) -> StudyError {
+        self.error(paths.iter().find(|p| self.overriding(p).is_some()).or(paths.first()).map_or("", |p| p), message)
+    }
+
+    /// The override that set a path, or a part of it.
+    fn overriding(&self, path: &str) -> Option<&String> {
         let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let sets = |set: &str| within(path, set) || (path.contains('.') && within(set, path));
-        if let Some((_, text)) = self.overrides.iter().rev().find(|(set, _)| sets(set)) {
+        self.overrides.iter().rev().find(|(set, _)| sets(set)).map(|(_, text)| text)
+    }
+
+    /// An error at the line of `path`, or of the nearest enclosing key that the file has; or at the override that set it, or a part of it.
+    pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> StudyError {
+        if let Some(text) = self.overriding(path) {
             return StudyError::Override { text: text.clone(), message: message.into() };
         }
         let (mut path, mut line) = (path, None);

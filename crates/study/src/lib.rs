@@ -25,9 +25,9 @@
 //! epochs = 20
 //!
 //! [stop]                            # rules on the trial alone
-//! target = 0.97
+//! target = 0.97                     # of the validation metric; accuracies are fractions
 //! plateau = { epochs = 10, improvement = 0.01 }
-//! hopeless = { after = 0.2 }
+//! hopeless = { after = 0.2 }        # from then on, a loss above a constant predictor's ends the trial
 //!
 //! [tune]                            # stage tune: on validation, with seeds of its own
 //! seeds = 2
@@ -57,6 +57,9 @@
 //! The top level, then the arm, then the conditions that hold, in order: what comes later wins. A setting, an axis, a search and a `rate` of the same key
 //! replace each other, and `rate.from` replaces every search, because the whole chosen point of the other arm is taken. A table whose `name` changes drops the
 //! old name's options. A `--set` changes the top level, and takes the place of what conditions say of the same key, but for those on arms. An arm can override an axis by a setting, and then has one group for it.
+//!
+//! A condition asks for values that something in the file takes. It may also ask for any value of a fixed setting, which then waits for a `--set`.
+//! A study has at most 1,000,000 trials ([`Plan::MAX_TRIALS`]).
 //!
 //! `rate` derives the peak rate from a base batch size: `from` another arm, whose chosen rate and own batch size are the base, or from `base_rate` and
 //! `base_batch`. Its `warmup` is written to `schedule.warmup` with `start` = base rate / peak rate, the gradual warm-up of Goyal et al.
@@ -103,6 +106,7 @@
 mod axis;
 mod check;
 mod choice;
+mod contradictions;
 mod error;
 mod expand;
 mod file;

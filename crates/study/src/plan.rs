@@ -60,12 +60,21 @@ impl Plan {
     /// Expands a study into groups. `check` validates one configuration of each group and each point of its search.
     ///
     /// # Errors
-    /// [`StudyError::Invalid`] with the line of the setting at fault.
+    /// [`StudyError::Invalid`] with the line of the setting at fault; also where the study has more than [`Plan::MAX_TRIALS`], and where rules contradict
+    /// settings: a target or a search with nothing held out, an accuracy above 1, a plateau that is no shorter than the budget.
     pub fn new(study: Study, check: Check) -> Result<Plan, StudyError> {
-        let groups = expand(&study)?;
-        let plan = Plan { groups, study };
+        let plan = Plan::expand(study)?;
+        plan.contradictions()?;
         plan.validate(check)?;
         Ok(plan)
+    }
+
+    /// The most trials of a study.
+    pub const MAX_TRIALS: usize = 1_000_000;
+
+    /// The plan of a study that was checked when it began.
+    pub(crate) fn expand(study: Study) -> Result<Plan, StudyError> {
+        Ok(Plan { groups: expand(&study)?, study })
     }
 
     fn validate(&self, check: Check) -> Result<(), StudyError> {
@@ -88,14 +97,9 @@ impl Plan {
     }
 
     /// Where the file sets a key of a group's configuration, or what lies above it.
-    fn place(&self, group: &Group, key: &str) -> String {
-        let lookup = |k: &str| group.labels.get(k).or_else(|| get(&group.config, k)).cloned();
-        let applies = |part: &Part| {
-            part.name.as_ref().is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
-                && part.condition.as_ref().is_none_or(|condition| holds(condition, &lookup))
-        };
+    pub(crate) fn place(&self, group: &Group, key: &str) -> String {
         let has = |axes: &Axes| axes.0.iter().any(|(k, _)| k == key || is_below(key, k));
-        for (path, part) in self.study.parts().iter().rev().filter(|(_, p)| applies(p)) {
+        for (path, part) in self.study.parts().iter().rev().filter(|(_, p)| applies(p, group)) {
             let (length, rate) = (key == key::EPOCHS || key == key::STEPS, key == key::RATE || key.starts_with(key::WARMUP));
             for (section, has) in [("set", get(&part.set, key).is_some()), ("axes", has(&part.axes)), ("search", has(&part.search))] {
                 if has {
@@ -110,6 +114,11 @@ impl Plan {
             }
         }
         key.rsplit_once('.').map_or(String::new(), |(parent, _)| self.place(group, parent))
+    }
+
+    /// The path of the last part that makes up a group and has something.
+    pub(crate) fn last_part(&self, group: &Group, has: &dyn Fn(&Part) -> bool) -> Option<String> {
+        self.study.parts().into_iter().rev().find(|(_, p)| applies(p, group) && has(p)).map(|(path, _)| path)
     }
 
     /// The configuration of a group at a point of a search, its own or that of the group it derives from.
@@ -203,6 +212,13 @@ impl Plan {
     pub fn confirm_count(&self) -> usize {
         self.confirm_seeds().len() * self.groups.len()
     }
+}
+
+/// Whether a part of the file is one of those that a group adds up.
+fn applies(part: &Part, group: &Group) -> bool {
+    let lookup = |k: &str| group.labels.get(k).or_else(|| get(&group.config, k)).cloned();
+    part.name.as_ref().is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
+        && part.condition.as_ref().is_none_or(|condition| holds(condition, &lookup))
 }
 
 pub(crate) fn in_group(labels: &Labels) -> String {

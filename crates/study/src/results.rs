@@ -5,11 +5,11 @@ use toml::{Table, Value};
 
 use crate::choice::Choice;
 use crate::error::StudyError;
-use crate::file::Study;
+use crate::file::{Study, text};
 use crate::journal::{read_folder, replace, sync_folder};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::record::TrialRecord;
+use crate::record::{StopReason, TrialRecord};
 use crate::settings::number;
 use crate::trial::{Labels, RunId, Stage, key};
 
@@ -99,16 +99,15 @@ impl Results {
     /// Opens a study's folder, finished or not, also while it is being written.
     ///
     /// # Errors
-    /// [`StudyError::NoStudy`], [`StudyError::Journal`], [`StudyError::Io`].
+    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`], [`StudyError::Io`].
     pub fn open(folder: &Path) -> Result<Results, StudyError> {
         let path = folder.join(STUDY_FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(StudyError::NoStudy(folder.into())),
-            Err(e) => return Err(StudyError::io("reading", &path)(e)),
-        };
-        // The settings were checked when the study began.
-        let plan = Plan::new(Study::parse(&text, &path.display().to_string(), &[])?, &|_| Ok(()))?;
+        let text = text(&path).map_err(|e| match e {
+            StudyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => StudyError::NoStudy(folder.into()),
+            e => e,
+        })?;
+        // All was checked when the study began.
+        let plan = Plan::expand(Study::resume(&text, &path.display().to_string())?)?;
         let records = read_folder(folder)?;
         let choices = plan.choices(&records.by_id);
         Ok(Results { plan, choices, records: records.by_id, conflicts: records.conflicts })
@@ -170,6 +169,15 @@ impl Results {
             self.plan.tune_ids(group).into_iter().skip(choice.point * seeds).take(seeds).collect()
         };
         ids.iter().filter_map(|id| self.records.get(id)).collect()
+    }
+
+    /// Of the tuning trials of a group that have ended: how many reached `stop.target`, and how many there are, such as 0 of 6. `None` without a target or a
+    /// search. Where it is 0 of n no point could be chosen, and [`Results::reported`] is empty: n trials were censored, and not none.
+    pub fn reached(&self, group: usize) -> Option<(usize, usize)> {
+        self.plan.groups[group].stop.target.filter(|_| !self.plan.groups[group].points.is_empty())?;
+        let ids = self.plan.tune_ids(group);
+        let ended = || ids.iter().filter_map(|id| self.records.get(id));
+        Some((ended().filter(|r| r.stop == StopReason::TargetReached).count(), ended().count()))
     }
 
     /// Whether all tuning trials of a group have ended.

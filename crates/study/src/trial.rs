@@ -19,6 +19,10 @@ pub mod key {
     pub const STEPS: &str = "steps";
     /// Drives initial weights, order, augmentation and dropout.
     pub const SEED: &str = "seed";
+    /// The data set: a name, or a table with `labels = "real"` where targets are real.
+    pub const DATASET: &str = "dataset";
+    /// Examples held out for validation.
+    pub const VALIDATION: &str = "data.validation";
     /// Drives the validation split.
     pub const SPLIT_SEED: &str = "split_seed";
 }

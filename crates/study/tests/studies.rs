@@ -81,8 +81,44 @@ fn the_other_recipes_expand() {
     let lamb = shallue.groups.iter().position(|g| describe(&g.labels) == "batch_size=32 optimizer=lamb").unwrap();
     assert!(rates(lamb).iter().all(|r| (0.0003..0.1).contains(r)), "{:?}", rates(lamb));
 
+    // The paper's size, with a range for each of the six.
+    for (dataset, target) in [("mnist", 0.99), ("fashion-mnist", 0.9)] {
+        let (dataset, target) = (format!("dataset={dataset}"), format!("stop.target={target}"));
+        let full = recipe("shallue", &["model=simple-cnn", "tune.trials=100", &dataset, &target]);
+        assert_eq!((full.groups.len(), full.tune_count()), (36, 3600));
+        for (optimizer, low, high) in [
+            ("sgd", 0.01, 3.0),
+            ("momentum", 0.003, 1.0),
+            ("nesterov", 0.003, 1.0),
+            ("adam", 0.0001, 0.03),
+            ("lars", 0.3, 300.0),
+            ("lamb", 0.0003, 0.1),
+        ] {
+            let group = full.groups.iter().find(|g| describe(&g.labels) == format!("batch_size=8192 optimizer={optimizer}")).unwrap();
+            let rates: Vec<f64> = group.points.iter().map(|p| number(&p["lr"]).unwrap()).collect();
+            assert!(rates.iter().all(|r| (low..=high).contains(r)) && rates.iter().any(|r| *r > high / 2.0), "{optimizer}: {rates:?}");
+        }
+    }
+
     let optimizers = recipe("optimizers", &[]);
     assert_eq!((optimizers.groups.len(), optimizers.tune_count(), optimizers.confirm_count()), (8, 8 * 10 * 2, 40));
+}
+
+/// The recipe says that it has all of them: a new rule needs a place in it.
+#[test]
+fn the_recipe_of_all_optimizers_has_all_optimizers() {
+    let rules = format!("{}/../optim/src/rules", env!("CARGO_MANIFEST_DIR"));
+    let mut rules: Vec<String> = std::fs::read_dir(&rules)
+        .unwrap_or_else(|e| panic!("{rules}: {e}"))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs") && path.file_stem().is_some_and(|s| s != "mod"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().replace('_', "-"))
+        .collect();
+    let mut compared: Vec<String> =
+        recipe("optimizers", &[]).groups.iter().map(|g| get(&g.config, "optimizer").unwrap().as_str().unwrap().to_string()).collect();
+    rules.sort();
+    compared.sort();
+    assert_eq!(compared, rules, "examples/studies/optimizers.toml against the files of crates/optim/src/rules");
 }
 
 #[test]
@@ -199,6 +235,27 @@ fn wrong_files_name_the_line() {
         ("[[when]]\nset.lr = 1", 5, "needs `if"),
         ("[[arm]]\nname = 'a'\n[[when]]\nif.arm = 'b'\nset.lr = 1", 8, "no arm \"b\""),
         ("search.lr = [1, 2]\n[[when]]\nif.lr = 1\nset.x = 1", 7, "is tuned"),
+        // Rules that nothing could meet.
+        ("set.lr = 1\nset.data.validation = 0\nstop.target = 0.9", 6, "holds nothing out"),
+        ("search.lr = [1, 2]\nset.data.validation = 0", 6, "tuned on held-out examples"),
+        ("set.lr = 1\nset.dataset = 'digits'\nstop.target = 97", 7, "accuracies are fractions, such as 0.97"),
+        ("set.lr = 1\nset.dataset = 'digits'\nstop.target = 0", 7, "accuracies are fractions"),
+        ("set.lr = 1\nstop.plateau = { epochs = 2, improvement = 0.1 }", 6, "within a budget of 2 epochs"),
+        ("[[arm]]\nname = 'a'\n[[arm]]\nname = 'b'\nset.data.validation = 0\nstop.target = 0.9", 9, "(in the group arm=b)"),
+        // Conditions on what never is.
+        ("axes.o = ['lars', 'lamb']\n[[when]]\nif.o = 'lras'\nset.lr = 1", 7, "`o` is never \"lras\" in this file; did you mean \"lars\"?"),
+        ("axes.b = [64, 128]\n[[when]]\nif = { b = 77 }\nset.lr = 1", 7, "`b` is never 77 in this file; it is one of 64, 128"),
+        ("axes.b = [64, 128]\n[[when]]\nif = { b = [64, 77] }\nset.lr = 1", 7, "never 77"),
+        ("axes.o = [{ name = 'lars', eps = 1 }]\n[[when]]\nif.o.name = 'lamb'\nset.lr = 1", 7, "is never \"lamb\""),
+        // Studies without end.
+        (
+            "axes.a = { integer = [1, 100000] }\naxes.b = { uniform = [0, 1], points = 337 }",
+            5,
+            "a (100,000) × b (337) × seeds (3) make 101,100,000 trials: a study has at most 1,000,000",
+        ),
+        ("search.a = { integer = [1, 1000000000000] }", 5, "a (1,000,000,000,000) × seeds (1) make"),
+        ("search.a = { integer = [1, 1000] }\nsearch.b = { integer = [1, 1001] }", 5, "make 1,001,000 trials"),
+        ("axes.a = { integer = [1, 1000] }\nsearch.b = { integer = [1, 1001] }", 5, "more than 1,000,000 trials"),
     ] {
         let error = plan(&format!("{RIGHT}{text}\n")).map(|p| p.groups).expect_err(text).to_string();
         assert!(
@@ -210,6 +267,62 @@ fn wrong_files_name_the_line() {
         let error = plan(text).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// What looks like a contradiction and is none.
+#[test]
+fn rules_that_can_be_met_are_taken() {
+    for text in [
+        "set.lr = 1\nset.data.validation = 10\nstop.target = 0.9",
+        "set.lr = 1\nset.dataset = { path = 'x.csv', labels = 'real' }\nstop.target = 97",
+        "set.lr = 1\nstop.target = 30",
+        "set.lr = 1\nset.dataset = 'digits'\nstop.target = 1",
+        "set.lr = 1\nstop.plateau = { epochs = 1, improvement = 0.1 }",
+        // A fixed setting, which `--set` may change.
+        "set.dataset = 'digits'\n[[when]]\nif.dataset = ['mnist', 'cifar-10']\nset.lr = 1",
+        // A value that another condition or an arm brings, and one of a range.
+        "axes.o = ['a']\nset.m = 1\n[[when]]\nif.m = 2\naxes.o = ['a', 'b']\n[[when]]\nif.o = 'b'\nset.lr = 1",
+        "axes.o = ['a']\n[[arm]]\nname = 'x'\nset.o = 'b'\n[[when]]\nif.o = 'b'\nset.lr = 1",
+        "axes.o = { integer = [1, 5] }\n[[when]]\nif.o = 4.0\nset.lr = 1",
+        "axes.o = [{ name = 'lars', eps = 1 }]\n[[when]]\nif.o = 'lars'\nset.lr = 1",
+    ] {
+        plan(&format!("{RIGHT}{text}\n")).unwrap_or_else(|e| panic!("{text}\n  gives: {e}"));
+    }
+    // A shorter axis leaves conditions without a case, and that is no fault of the file.
+    assert_eq!(recipe("shallue", &["axes.optimizer=['lamb']"]).groups.len(), 6);
+}
+
+#[test]
+fn contradictions_name_the_override_that_made_them() {
+    let wrong = |name: &str, set: &str| {
+        let path = format!("{}/../../examples/studies/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let study = Study::open(path.as_ref(), &[set.to_string()]).unwrap();
+        Plan::new(study, ANY).map(|p| p.groups).unwrap_err().to_string()
+    };
+    for (name, set, part) in [
+        ("shallue", "data.validation=0", "holds nothing out"),
+        ("keskar-f1", "stop.target=0.9", "holds nothing out"),
+        ("optimizers", "data.validation=0", "tuned on held-out examples"),
+        ("shallue", "stop.target=97", "such as 0.97"),
+        ("keskar-f1", "budget.epochs=2", "a plateau of 10 epochs"),
+        ("keskar-f1", "stop.plateau.epochs=40", "a plateau of 40 epochs"),
+    ] {
+        let error = wrong(name, set);
+        assert!(error.starts_with(&format!("--set {set}: ")) && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_names_the_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latin.toml");
+    std::fs::write(&path, b"name = 'x'\nabout = 'caf\xe9'\n").unwrap();
+    let error = Study::open(&path, &[]).unwrap_err().to_string();
+    assert_eq!(error, format!("{}, line 2: the byte 0xe9 at column 13 is no UTF-8: save the file in that encoding", path.display()));
+    let error = Study::open(&dir.path().join("none.toml"), &[]).unwrap_err();
+    assert!(matches!(error, StudyError::Io { action: "reading", .. }), "{error}");
+    let study = Study::parse(&format!("{RIGHT}set.lr = 1\nconfirm.probe = [\n'layers',\n'sharpnes']"), "file.toml", &[]).unwrap();
+    assert_eq!(study.error("confirm.probe.1", "no instrument").to_string(), "file.toml, line 8: no instrument");
 }
 
 #[test]
@@ -258,5 +371,5 @@ fn an_override_beats_conditions_but_for_those_on_arms() {
     assert_eq!(setting(&configs, "arm=longer", "epochs"), 10.0 * 4096.0 / 128.0);
     assert_eq!(setting(&configs, "arm=small", "data.validation"), 10848.0);
     let epochs = |overrides: &[&str]| setting(&self::configs(&recipe("keskar-f1", overrides)), "batch_size=6000", "epochs");
-    assert_eq!((epochs(&[]), epochs(&["budget.epochs=2"])), (150.0, 2.0));
+    assert_eq!((epochs(&[]), epochs(&["budget.epochs=2", "stop.plateau.epochs=1"])), (150.0, 2.0));
 }

@@ -127,6 +127,32 @@ fn steps_to_the_target_give_the_critical_batch() {
     assert!(results.reported(0).iter().all(|r| r.steps as f64 == points[0].1), "a trial ends at its target");
 }
 
+/// Without a stage confirm: at batch 16 the target is met at some rate, at 1024 the few steps suffice at none. Those are 0 of 6 and not nothing.
+#[test]
+fn censored_searches_count_what_was_tried() {
+    let (results, _) = results(
+        "name='x'\naxes.batch_size=[16,1024]\nsearch.lr={log_uniform=[0.01, 0.32], points=6}\nbudget.epochs=16\nstop.target=0.9\ntune.goal='fewest_steps'",
+    );
+    let (few, all) = results.reached(0).unwrap();
+    assert!(all == 6 && (1..=6).contains(&few) && results.reported(0).len() == 1, "{few} of {all}");
+    assert_eq!((results.reached(1), results.reported(1).len()), (Some((0, 6)), 0));
+    let none = self::results("name='x'\nset.batch_size=16\nsearch.lr=[0.02]\nbudget.epochs=1").0;
+    assert_eq!(none.reached(0), None, "no target");
+}
+
+/// A folder that an earlier version began, whose study would be refused today, opens.
+#[test]
+fn old_studies_open() {
+    let text = "name='x'\nset={data.validation=0, dataset='digits'}\naxes.batch_size=[16]\nsearch.lr=[0.02]\nbudget.epochs=1\nstop={target=97, plateau={epochs=3, improvement=0.1}}\n[[when]]\nif.batch_size=77\nset.x=1";
+    assert!(Study::parse(text, "x", &[]).is_err());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("study.toml"), text).unwrap();
+    assert_eq!(Results::open(dir.path()).unwrap().plan.tune_count(), 1);
+    std::fs::write(dir.path().join("study.toml"), b"name = 'x'\n# \xff").unwrap();
+    let error = Results::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("line 2: the byte 0xff"), "{error}");
+}
+
 #[test]
 fn every_warning_is_given() {
     let (results, summary) = results(

@@ -1,0 +1,117 @@
+//! Contradictions that show when parts, axes and overrides are added up: a study that would run and could not mean what it says.
+
+use toml::Value;
+
+use crate::axis::Axis;
+use crate::check::{nearest, same};
+use crate::error::StudyError;
+use crate::file::{Part, Places, Study};
+use crate::plan::{Group, Plan, in_group};
+use crate::settings::{flatten, get, number};
+use crate::trial::key;
+
+impl Plan {
+    /// Refuses rules that no trial of a group could ever meet.
+    pub(crate) fn contradictions(&self) -> Result<(), StudyError> {
+        self.groups.iter().try_for_each(|group| self.contradiction(group))
+    }
+
+    fn contradiction(&self, group: &Group) -> Result<(), StudyError> {
+        let fail =
+            |paths: &[String], message: String| Err(self.study.places.error_among(paths, format!("{message}{}", in_group(&group.labels))));
+        let stop = |rule: &str, has: &dyn Fn(&Part) -> bool| format!("{}stop.{rule}", self.last_part(group, has).unwrap_or_default());
+        let target = || stop("target", &|p| p.stop.target.is_some());
+        if get(&group.config, key::VALIDATION).and_then(number) == Some(0.0) {
+            let held = self.place(group, key::VALIDATION);
+            if group.stop.target.is_some() {
+                let message = "`stop.target` is a value of the validation metric, and `data.validation = 0` holds nothing out: hold examples out, or drop the target";
+                return fail(&[held, target()], message.into());
+            }
+            if !group.points.is_empty() {
+                let message = "settings are tuned on held-out examples, and `data.validation = 0` holds none out: hold some out, or fix the settings of `search`";
+                let search = format!("{}search", self.last_part(group, &|p| !p.search.0.is_empty()).unwrap_or_default());
+                return fail(&[held, search], message.into());
+            }
+        }
+        // Of real targets the metric is an error in the targets' own unit. Studies without a data set are a program's own and may have any metric.
+        let fractions = get(&group.config, key::DATASET).is_some()
+            && get(&group.config, &format!("{}.labels", key::DATASET)).and_then(Value::as_str) != Some("real");
+        if let Some(t) = group.stop.target.filter(|t| fractions && !(*t > 0.0 && *t <= 1.0)) {
+            let hint = if t > 1.0 && t <= 100.0 { t / 100.0 } else { 0.97 };
+            return fail(&[target()], format!("target = {t}: accuracies are fractions, such as {hint}"));
+        }
+        if let (Some(plateau), Some(epochs)) = (group.stop.plateau, get(&group.config, key::EPOCHS).and_then(number))
+            && plateau.epochs >= epochs
+        {
+            let message = format!(
+                "a plateau of {} epochs cannot show within a budget of {epochs} epochs: give a longer budget, or a shorter `stop.plateau.epochs`",
+                plateau.epochs
+            );
+            let length = self.place(group, key::EPOCHS);
+            let length = if length.ends_with("budget") { format!("{length}.epochs") } else { length };
+            return fail(&[stop("plateau.epochs", &|p| p.stop.plateau.is_some()), length], message);
+        }
+        Ok(())
+    }
+}
+
+/// An axis with more values than this is not searched for those of conditions.
+const LISTED: usize = 10_000;
+
+impl Study {
+    /// Refuses a condition on a value that nothing in the file takes. `self` is the file without overrides: a condition may be there for another value of a fixed
+    /// setting, which `--set` gives, and may be left without its case by a shorter axis.
+    pub(crate) fn check_asked(&self, places: &Places) -> Result<(), StudyError> {
+        let parts = self.parts();
+        for (i, condition) in self.whens.iter().enumerate().filter_map(|(i, w)| Some((i, w.condition.as_ref()?))) {
+            for (k, asked) in flatten(condition) {
+                let Some(values) = values(&parts, &k) else { continue };
+                let takes = |wanted: &Value| values.iter().any(|v| same(wanted, named(v)) || same(wanted, v));
+                let wrong = match &asked {
+                    Value::Array(any) if !takes(&asked) => any.iter().find(|w| !takes(w)),
+                    one if !takes(one) => Some(one),
+                    _ => None,
+                };
+                if let Some(wrong) = wrong {
+                    let mut texts: Vec<String> = values.iter().map(|v| named(v).to_string()).collect();
+                    texts.dedup();
+                    let words: Vec<&str> = values.iter().filter_map(|v| named(v).as_str()).collect();
+                    let hint = nearest(wrong.as_str().unwrap_or_default(), &words);
+                    let hint = if hint.is_empty() { format!("; it is {}", shortened(&texts)) } else { hint };
+                    return Err(places.error(&format!("when.{i}.if"), format!("`{k}` is never {wrong} in this file{hint}")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All values of a setting that is compared; `None` if it is no axis, also has a fixed value that `--set` may change, or has too many values.
+fn values(parts: &[(String, Part)], k: &str) -> Option<Vec<Value>> {
+    let is = |other: &str| other == k || k.strip_suffix(".name") == Some(other) || other.strip_suffix(".name") == Some(k);
+    let mut all = Vec::new();
+    let mut compared = false;
+    for (i, (_, part)) in parts.iter().enumerate() {
+        for (_, axis) in part.axes.0.iter().filter(|(other, _)| is(other)) {
+            compared = true;
+            all.extend(if let Axis::List(values) = axis { values.clone() } else { axis.grid().ok().filter(|_| axis.len() <= LISTED)? });
+        }
+        let set = flatten(&part.set);
+        let fixed: Vec<Value> = set.iter().filter(|(other, _)| is(other)).map(|(_, v)| v.clone()).collect();
+        if i == 0 && !fixed.is_empty() {
+            return None;
+        }
+        all.extend(fixed);
+    }
+    compared.then_some(all)
+}
+
+/// The name of a choice that has options.
+fn named(value: &Value) -> &Value {
+    value.get("name").unwrap_or(value)
+}
+
+fn shortened(texts: &[String]) -> String {
+    let (shown, more) = (texts.len().min(8), if texts.len() > 8 { ", …" } else { "" });
+    format!("one of {}{more}", texts[..shown].join(", "))
+}
