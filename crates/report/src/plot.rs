@@ -259,6 +259,7 @@ impl Plot {
                 frame.end();
             }
         }
+        self.guide_labels(&mut frame, &x, &y);
         frame.end();
         let mut caption = self.caption.clone();
         if self.series.iter().all(|s| s.points.iter().all(|p| !self.x.shows(p.0) || !self.y.shows(p.1))) && self.contour.is_none() {
@@ -341,17 +342,26 @@ impl Plot {
 
     fn guides(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
         let (left, right, top, bottom) = (frame.left, frame.right, frame.top, frame.bottom);
+        for at in self.x.guides.iter().filter(|g| self.x.shows(g.1)).map(|g| x.at(g.1)) {
+            frame.svg.line("gd", at, top, at, bottom);
+        }
+        for at in self.y.guides.iter().filter(|g| self.y.shows(g.1)).map(|g| y.at(g.1)) {
+            frame.svg.line("gd", left, at, right, at);
+        }
+    }
+
+    /// The guides' names, over the curves and with the ground's colour around them, so that no curve strikes them out.
+    fn guide_labels(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
+        let (right, top) = (frame.right, frame.top);
         for (i, (label, value)) in self.x.guides.iter().filter(|g| self.x.shows(g.1)).enumerate() {
             let at = x.at(*value);
-            frame.svg.line("gd", at, top, at, bottom);
             let (anchor, shift) = if at + 6.0 + width(label, 12.0) < right { (Anchor::Start, 5.0) } else { (Anchor::End, -5.0) };
-            frame.svg.text("m", anchor, at + shift, top + 13.0 + 15.0 * (i % 3) as f64, label);
+            frame.svg.text("m hl", anchor, at + shift, top + 13.0 + 15.0 * (i % 3) as f64, label);
         }
         for (label, value) in self.y.guides.iter().filter(|g| self.y.shows(g.1)) {
             let at = y.at(*value);
-            frame.svg.line("gd", left, at, right, at);
             let above = if at - top > 16.0 { -5.0 } else { 14.0 };
-            frame.svg.text("m", Anchor::End, right - 4.0, at + above, label);
+            frame.svg.text("m hl", Anchor::End, right - 4.0, at + above, label);
         }
     }
 }

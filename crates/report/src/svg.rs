@@ -14,6 +14,15 @@ pub(crate) enum Anchor {
     End,
 }
 
+/// Where an arrow points.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    Left,
+    Right,
+    Down,
+    Up,
+}
+
 impl Svg {
     /// Appends markup.
     pub fn raw(&mut self, markup: std::fmt::Arguments) {
@@ -55,11 +64,17 @@ impl Svg {
         self.outline(series, hollow, &shape(series, x, y, r), tip);
     }
 
-    /// An arrow from within the axis to its edge at `x`: a mark that lies beyond, to the left or to the right.
-    pub fn arrow(&mut self, series: usize, hollow: bool, x: f64, y: f64, left: bool, tip: &str) {
+    /// An arrow from within an axis to its edge, where its tip is: a mark that lies beyond.
+    pub fn arrow(&mut self, series: usize, hollow: bool, (x, y): (f64, f64), way: Way, tip: &str) {
         let mut d = String::new();
         for (k, (dx, dy)) in [(1.0, 0.0), (8.0, -5.5), (8.0, -1.8), (15.0, -1.8), (15.0, 1.8), (8.0, 1.8), (8.0, 5.5)].iter().enumerate() {
-            let _ = write!(d, "{}{} {}", if k == 0 { 'M' } else { 'L' }, px(if left { x + dx } else { x - dx }), px(y + dy));
+            let (ax, ay) = match way {
+                Way::Left => (x + dx, y + dy),
+                Way::Right => (x - dx, y + dy),
+                Way::Down => (x + dy, y - dx),
+                Way::Up => (x + dy, y + dx),
+            };
+            let _ = write!(d, "{}{} {}", if k == 0 { 'M' } else { 'L' }, px(ax), px(ay));
         }
         self.outline(series, hollow, &(d + "Z"), tip);
     }
@@ -84,8 +99,8 @@ impl Svg {
 }
 
 /// How many colours the theme has.
-pub(crate) const COLOURS: usize = 8;
-/// Seven shapes and eight colours do not share a factor: 56 series look different.
+pub(crate) const COLOURS: usize = 10;
+/// Seven shapes and ten colours do not share a factor: 70 series look different.
 const SHAPES: usize = 7;
 
 /// The outline of the `i`-th form of mark, all of about the same area.
@@ -185,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_fifty_six_series_differ() {
-        let mut seen: Vec<String> = (0..56).map(|i| format!("{} {}", i % COLOURS, shape(i, 0.0, 0.0, 4.0))).collect();
+    fn marks_of_seventy_series_differ() {
+        let mut seen: Vec<String> = (0..70).map(|i| format!("{} {}", i % COLOURS, shape(i, 0.0, 0.0, 4.0))).collect();
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 56);
+        assert_eq!(seen.len(), 70);
     }
 }

@@ -19,7 +19,7 @@ const LIGHT: Theme = Theme {
     muted: "#5a6675",
     grid: "#e6eaef",
     axis: "#9aa5b1",
-    series: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b2430", "#9c8f00"],
+    series: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b2430", "#9c8f00", "#8516f3", "#612405"],
 };
 
 const DARK: Theme = Theme {
@@ -28,14 +28,14 @@ const DARK: Theme = Theme {
     muted: "#9ba7b4",
     grid: "#2a323c",
     axis: "#5b6673",
-    series: ["#4aa3df", "#f0813a", "#2fbf94", "#e08fbe", "#f2b134", "#8fd0f5", "#e6edf3", "#f0e442"],
+    series: ["#4aa3df", "#f0813a", "#2fbf94", "#e08fbe", "#f2b134", "#8fd0f5", "#e6edf3", "#f0e442", "#9a4dff", "#8a6a48"],
 };
 
 fn rules(theme: &Theme, out: &mut String) {
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        ".bg,.h,.wl{{fill:{}}}.t{{fill:{}}}.m{{fill:{}}}.gr{{stroke:{}}}.ax{{stroke:{}}}.o{{stroke:{}}}.gd{{stroke:{}}}.rg,.xx{{stroke:{}}}.bd{{fill:{}}}.no{{fill:{};stroke:{}}}",
+        ".bg,.h,.wl{{fill:{}}}.t{{fill:{}}}.m{{fill:{}}}.gr{{stroke:{}}}.ax{{stroke:{}}}.o,.hl{{stroke:{}}}.gd{{stroke:{}}}.rg,.xx{{stroke:{}}}.bd{{fill:{}}}.no{{fill:{};stroke:{}}}",
         theme.ground,
         theme.text,
         theme.muted,
@@ -57,7 +57,7 @@ fn rules(theme: &Theme, out: &mut String) {
 const FORMS: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;font-size:12px}\
 .tt{font-size:14.5px;font-weight:600}.sm{font-size:11px}.b{font-weight:600}\
 path{fill:none;stroke-linejoin:round;stroke-linecap:round}.gr,.ax{stroke-width:1}.gd{stroke-width:1.2;stroke-dasharray:5 4}\
-.ln{stroke-width:2}.iv{stroke-width:1.6}.mk{stroke-width:1.2}.h{stroke-width:1.8}.dot{opacity:.4}.bn{opacity:.14}.th{stroke-width:1.2;stroke-dasharray:2 3}\
+.hl{paint-order:stroke;stroke-width:5px;stroke-linejoin:round}.ln{stroke-width:2}.iv{stroke-width:1.6}.mk{stroke-width:1.2}.h{stroke-width:1.8}.dot{opacity:.4}.bn{opacity:.14}.th{stroke-width:1.2;stroke-dasharray:2 3}\
 .rg{fill:none;stroke-width:2.6}.no{stroke-width:.6}.xx{stroke-width:2}";
 
 /// The style of charts: light, and dark where the reader prefers it and does not print.

@@ -2,8 +2,8 @@ use super::{Shown, forest};
 use crate::analysis::{Analysis, series_label};
 use crate::figure::{Figure, Frame, Key};
 use crate::number::significant;
-use crate::scale::{Scale, tick_labels};
-use crate::svg::Anchor;
+use crate::scale::{Scale, bulk, tick_labels};
+use crate::svg::{Anchor, Way};
 use largebatch_study::Series;
 
 /// A quantity against batch size for the series that have several, and as rows for the groups that stand alone.
@@ -35,18 +35,11 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
     );
     let of = |g: usize| (shown.of)(&a.groups[g]);
     let all = || series.iter().flat_map(|s| &s.groups).map(|(_, g)| *g);
-    let values = all().filter_map(|g| of(g).0).flat_map(|e| {
-        let (low, high) = e.interval.unwrap_or((e.mean, e.mean));
-        [low, high, e.mean]
-    });
-    let seeds = all().flat_map(|g| of(g).1.iter().map(|v| v.1).collect::<Vec<_>>());
-    let mut values: Vec<f64> = values.chain(seeds).collect();
-    if values.is_empty() {
+    let rows: Vec<(f64, Vec<f64>)> = all().filter_map(|g| forest::drawn(of(g))).collect();
+    if rows.is_empty() {
         return None;
     }
-    if shown.zero {
-        values.push(0.0);
-    }
+    let values = bulk(&rows, if shown.zero { &[0.0] } else { &[] });
     let keys: Vec<Key> = series.iter().enumerate().map(|(i, s)| Key::Series(i, series_label(s))).collect();
     let mut frame = Frame::new(name, title, if series.len() > 1 { &keys } else { &[] }, 54.0, 230.0);
     let mut batches: Vec<f64> = series.iter().flat_map(|s| s.groups.iter().map(|g| g.0)).collect();
@@ -64,17 +57,22 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.svg.line("ax", left, at, right, at);
     }
     if !shown.zero {
-        for mean in alone.iter().filter_map(|g| of(*g).0).map(|e| y.at(e.mean)) {
+        for mean in alone.iter().filter_map(|g| of(*g).0).filter(|e| y.shows(e.mean)).map(|e| y.at(e.mean)) {
             let (left, right) = (frame.left, frame.right);
             frame.svg.line("gd", left, mean, right, mean);
         }
     }
-    let mut gone = "";
+    let (least, most) = y.ends();
+    let (mut gone, mut beyond) = ("", false);
     for (i, s) in series.iter().enumerate() {
         let shift = (i as f64 - (series.len() - 1) as f64 / 2.0) * (24.0 / series.len() as f64).min(7.0);
         frame.series(i);
         let points = s.groups.iter().filter_map(|(b, g)| Some((x.at(*b) + shift, y.at(of(*g).0?.mean))));
-        frame.svg.polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points.collect::<Vec<_>>());
+        let points: Vec<(f64, f64)> = points.collect();
+        // Only the lines are cut: marks may reach over the edge.
+        frame.clip();
+        frame.svg.polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points);
+        frame.end();
         for (batch, g) in &s.groups {
             let (estimate, seeds) = of(*g);
             let at = x.at(*batch) + shift;
@@ -88,13 +86,20 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                 continue;
             };
             if seeds.len() <= 40 {
-                seeds.iter().for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
+                seeds.iter().filter(|s| y.shows(s.1)).for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
             }
-            if let Some((low, high)) = e.interval {
-                frame.svg.interval(i, false, at, y.at(low), y.at(high));
+            if let Some((low, high)) = e.interval.filter(|(low, high)| *low <= most && *high >= least) {
+                frame.svg.interval(i, false, at, y.at(low.max(least)), y.at(high.min(most)));
             }
             let f = &a.groups[*g];
-            frame.svg.mark(i, f.diverged + f.lost > 0, at, y.at(e.mean), 4.6, &forest::tip(f, &e, shown.measure));
+            let (hollow, tip) = (f.diverged + f.lost > 0, forest::tip(f, &e, shown.measure));
+            if y.shows(e.mean) {
+                frame.svg.mark(i, hollow, at, y.at(e.mean), 4.6, &tip);
+            } else {
+                beyond = true;
+                let (edge, way) = if e.mean < least { (frame.bottom, Way::Down) } else { (frame.top, Way::Up) };
+                frame.svg.arrow(i, hollow, (at, edge), way, &tip);
+            }
         }
         frame.end();
     }
@@ -108,7 +113,9 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         _ if shown.zero => String::new(),
         alone => format!(" Dashed: {}.", alone.iter().map(|g| a.groups[*g].label.clone()).collect::<Vec<_>>().join(", ")),
     };
-    Some(
-        frame.finish(format!("Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone} {}.", a.small_print())),
-    )
+    let beyond = if beyond { " Arrow: far beyond the axis, which shows the others; the summary has the figure." } else { "" };
+    Some(frame.finish(format!(
+        "Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone}{beyond} {}.",
+        a.small_print()
+    )))
 }

@@ -1,11 +1,11 @@
 use largebatch_study::statistics::Estimate;
 
-use super::Shown;
+use super::{Shown, Values};
 use crate::analysis::{Analysis, Comparison, Facts, second, without_shared};
 use crate::figure::{Figure, Frame, Key, WIDTH};
 use crate::number::Measure;
 use crate::scale::{Scale, bulk, tick_labels};
-use crate::svg::{Anchor, COLOURS, Svg, fit, px};
+use crate::svg::{Anchor, COLOURS, Svg, Way, fit, px};
 
 /// A single seed's value.
 pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
@@ -18,14 +18,18 @@ pub(super) fn tip(f: &Facts, e: &Estimate, measure: &Measure) -> String {
     format!("{}: {} (n = {}{lost})", f.label, measure.estimate(e), e.n)
 }
 
+/// A mean, and all that is drawn of it: what an axis chooses its ends by.
+pub(super) fn drawn((estimate, seeds): Values) -> Option<(f64, Vec<f64>)> {
+    estimate.map(|e| (e.mean, ends(e).into_iter().chain(second(&seeds)).collect()))
+}
+
 const ROW: f64 = 30.0;
 const LABELS: f64 = 172.0;
 
 /// A row for each group: its mean with interval, and its seeds.
 pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, title: &str) -> Option<Figure> {
     let of = |g: usize| (shown.of)(&a.groups[g]);
-    let row = |g: &usize| of(*g).0.map(|e| (e.mean, ends(e).into_iter().chain(second(&of(*g).1)).collect()));
-    let rows: Vec<(f64, Vec<f64>)> = groups.iter().filter_map(row).collect();
+    let rows: Vec<(f64, Vec<f64>)> = groups.iter().filter_map(|g| drawn(of(*g))).collect();
     if rows.is_empty() {
         return None;
     }
@@ -94,7 +98,7 @@ fn mean(svg: &mut Svg, x: &Scale, (series, hollow, y, size): (usize, bool, f64, 
     let beyond = !x.shows(e.mean);
     if beyond {
         let left = e.mean < least;
-        svg.arrow(series, hollow, x.at(if left { least } else { most }), y, left, tip);
+        svg.arrow(series, hollow, (x.at(if left { least } else { most }), y), if left { Way::Left } else { Way::Right }, tip);
     } else {
         svg.mark(series, hollow, x.at(e.mean), y, size, tip);
     }
@@ -164,10 +168,13 @@ fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], shor
         return None;
     }
     let values = bulk(&estimates, &[0.0]);
-    let keys = [
-        Key::Series(0, format!("{}, at the end", a.measure.words)),
-        Key::Hollow(1, format!("{}, at equal training loss", a.validation.words)),
-    ];
+    let mut keys = Vec::new();
+    if rows.iter().any(|c| c.end.is_some()) {
+        keys.push(Key::Series(0, format!("{}, at the end", a.measure.words)));
+    }
+    if rows.iter().any(|c| c.at_loss.is_some()) {
+        keys.push(Key::Hollow(1, format!("{}, at equal training loss", a.validation.words)));
+    }
     let mut frame = Frame::new(name, title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
     let room = 52.0;
     let x = Scale::linear(values, 0.06, frame.left, frame.right - room);
