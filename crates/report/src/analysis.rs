@@ -201,6 +201,13 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
     let done: Vec<&&TrialRecord> = records.iter().filter(|r| r.stop.is_measurement() && r.train_examples > 0).collect();
     let average = |f: &dyn Fn(&TrialRecord) -> f64| (!done.is_empty()).then(|| done.iter().map(|r| f(r)).sum::<f64>() / done.len() as f64);
     let diverged = records.iter().filter(|r| r.stop == StopReason::Diverged).count();
+    // Where no point of the search reached the target nothing is confirmed, and those that did not are the search's trials.
+    let unconfirmed = if records.is_empty() && results.choices[index].is_none() && results.tuned(index) {
+        results.plan.tune_ids(index).iter().filter_map(|id| results.records.get(id)).collect()
+    } else {
+        Vec::new()
+    };
+    let counted = || records.iter().chain(&unconfirmed).copied();
     Facts {
         short: Some(label(&group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect()))
             .filter(|l| !l.is_empty())
@@ -216,8 +223,8 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         gap: estimate(&second(&gaps)).map(|e| possible(measure, -1.0, e)),
         gaps,
         target: group.stop.target,
-        steps: group.stop.target.map(|t| steps_to_target(records.iter().copied(), t)),
-        examples: group.stop.target.map(|t| examples_to_target(records.iter().copied(), t)),
+        steps: group.stop.target.map(|t| steps_to_target(counted(), t)),
+        examples: group.stop.target.map(|t| examples_to_target(counted(), t)),
         budget,
         epochs: average(&|r| r.examples as f64 / r.train_examples as f64),
         seconds: average(&|r| r.provenance.seconds),

@@ -20,7 +20,7 @@ pub struct PaperTable {
     pub title: String,
     /// What differs between the paper's experiment and this one.
     pub note: String,
-    /// The comparisons.
+    /// The comparisons; none where the study's settings are not the paper's, and the note then says which.
     pub rows: Vec<PaperRow>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
-use crate::figures::{Section, Table, sections};
+use crate::figures::{Section, Table, capital, sections};
 use crate::instruments::Looks;
 use crate::number::{duration, whole};
 use crate::summary::{notes, sentences, summary_rows};
@@ -82,7 +82,14 @@ fn facts(a: &Analysis) -> String {
 
 fn warnings(a: &Analysis) -> String {
     if a.warnings.is_empty() {
-        return "<p class=\"fine\"><b>No warnings.</b> Best rates lie inside their grids, no reported trial diverged, budgets are equal, and every group has three seeds or more.</p>".into();
+        let tuned = a.results.plan.groups.iter().any(|g| !g.points.is_empty());
+        let said =
+            [(tuned, "best rates lie inside their grids"), (true, "no reported trial diverged"), (a.groups.len() > 1, "budgets are equal")];
+        let said: Vec<&str> = said.into_iter().filter(|s| s.0).map(|s| s.1).collect();
+        return format!(
+            "<p class=\"fine\"><b>No warnings.</b> {}, and every group has three seeds or more.</p>",
+            capital(&said.join(", "))
+        );
     }
     let items: Vec<String> = a.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
     // Many arms may have the same kind of warning each.
@@ -144,14 +151,21 @@ fn summary(a: &Analysis) -> String {
         let cells: String = r
             .iter()
             .enumerate()
-            .map(|(i, c)| if i == 0 { format!("<th scope=\"row\">{}</th>", escape(c)) } else { format!("<td>{}</td>", interval(c)) })
+            .map(|(i, c)| {
+                // A narrow window shows each row as a block, with the heads beside the figures.
+                if i == 0 {
+                    format!("<th scope=\"row\">{}</th>", escape(c))
+                } else {
+                    format!("<td data-h=\"{}\">{}</td>", escape(&heads[i]), interval(c))
+                }
+            })
             .collect();
         format!("<tr>{cells}</tr>")
     };
     let body: String = rows.iter().map(row).collect();
     let notes: String = notes(a).iter().map(|n| format!(" {}", escape(n))).collect();
     format!(
-        "<div class=\"scroll\"><table class=\"summary\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">{}.{notes}</p>",
+        "<div class=\"scroll\"><table class=\"summary stack\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">{}.{notes}</p>",
         escape(&a.small_print())
     )
 }
@@ -190,6 +204,9 @@ fn table(t: &Table) -> String {
 }
 
 fn paper(t: &PaperTable) -> String {
+    if t.rows.is_empty() {
+        return format!("<h3>{}</h3><p class=\"note\">{}</p>", escape(&t.title), escape(&t.note));
+    }
     let rows: String = t
         .rows
         .iter()

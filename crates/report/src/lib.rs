@@ -74,6 +74,7 @@ pub fn terminal(results: &Results, width: usize) -> String {
 }
 
 /// Comparisons with the published figures of the study's paper, for the recipes `keskar-f1`, `keskar-c1` and `hoffer-f1`; empty for other studies.
+/// A recipe that was run on another dataset, model or optimizer than the paper's has a table without rows, whose note says so.
 pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
     let a = Analysis::new(results);
     published::tables(&a, &Looks::new(&a, findings))

@@ -1,5 +1,6 @@
 //! What papers report, beside what was measured here.
 
+use largebatch_study::get;
 use largebatch_study::statistics::estimate;
 
 use crate::analysis::{Analysis, Facts};
@@ -8,11 +9,26 @@ use crate::instruments::{Looks, sharpness};
 use crate::number::Measure;
 
 pub(crate) fn tables(a: &Analysis, looks: &Looks) -> Vec<PaperTable> {
-    match a.results.plan.study.name.as_str() {
-        "keskar-f1" => vec![keskar(a, looks, &F1)],
-        "keskar-c1" => vec![keskar(a, looks, &C1)],
-        "hoffer-f1" => vec![hoffer(a)],
-        _ => Vec::new(),
+    let (made_with, table): ([&str; 3], _) = match a.results.plan.study.name.as_str() {
+        "keskar-f1" => (["mnist", "f1", "adam"], keskar(a, looks, &F1)),
+        "keskar-c1" => (["cifar-10", "c1", "adam"], keskar(a, looks, &C1)),
+        "hoffer-f1" => (["mnist", "f1", "momentum"], hoffer(a)),
+        _ => return Vec::new(),
+    };
+    let other = ["dataset", "model", "optimizer"].into_iter().zip(made_with).filter(|(key, paper)| a.groups_differ(key, paper));
+    let other: Vec<String> = other.map(|(key, paper)| format!("{key} {paper}")).collect();
+    if other.is_empty() {
+        return vec![table];
+    }
+    let note = format!("Not shown: the paper’s figures are of {}, this study’s are not.", other.join(" and "));
+    vec![PaperTable { title: table.title, note, rows: Vec::new() }]
+}
+
+impl Analysis<'_> {
+    /// Whether some group's setting is not the one of this name.
+    fn groups_differ(&self, key: &str, name: &str) -> bool {
+        let named = |v: &toml::Value| v.as_str().or_else(|| v.get("name")?.as_str()) == Some(name);
+        self.results.plan.groups.iter().any(|g| !get(&g.config, key).is_some_and(named))
     }
 }
 

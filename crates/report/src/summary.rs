@@ -64,8 +64,16 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     note(a.groups.iter().any(|g| g.gap.is_some()), format!("gap: {gap}{points}."));
     note(a.comparisons.iter().any(|c| c.end.is_some()), format!("worse than small: above 0 where the larger batch is worse{points}."));
     note(
+        a.comparisons.iter().any(|c| c.resolves.is_some()),
+        format!("resolves: the smallest difference that the comparison tells from none, by Student’s t{points}."),
+    );
+    note(
         a.comparisons.iter().any(|c| c.at_loss.is_some()),
         format!("at equal loss: {} where both first had the lowest training loss that all their trials reached.", a.validation.words),
+    );
+    note(
+        a.groups.iter().any(|g| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0)),
+        "0 of n without a figure: no rate reached the target, and n are the trials of its search.".into(),
     );
     note(a.comparisons.iter().any(|c| c.end.is_some() && !c.equal_epochs), "‡: the two have different budgets in epochs.".into());
     notes
@@ -86,6 +94,7 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     head(train, &a.train_key.replace('_', " "));
     head(gap, "gap");
     head(!a.comparisons.is_empty(), "worse than small");
+    head(a.comparisons.iter().any(|c| c.resolves.is_some()), "resolves");
     head(a.comparisons.iter().any(|c| c.at_loss.is_some()), "at equal loss");
     head(target, "steps to target");
     head(budget, "epochs");
@@ -94,6 +103,9 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     head(true, "time a trial");
     let dash = || "–".to_string();
     let censored = |c: &Censored| {
+        if c.reached == 0 {
+            return format!("0 of {}", c.n);
+        }
         format!(
             "{}{}",
             c.median.map_or("–".into(), |m| whole(m as u64)),
@@ -119,6 +131,7 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
         cell(gap, g.gap.map(|e| a.measure.difference(&e)));
         let end = c.and_then(|c| Some((c, c.end?)));
         cell(!a.comparisons.is_empty(), end.map(|(c, p)| a.measure.difference(&p.difference) + if c.equal_epochs { "" } else { " ‡" }));
+        cell(a.comparisons.iter().any(|c| c.resolves.is_some()), c.and_then(|c| c.resolves).map(|r| a.measure.bare(r)));
         cell(a.comparisons.iter().any(|c| c.at_loss.is_some()), c.and_then(|c| Some(a.validation.difference(&c.at_loss?.1.difference))));
         cell(target, g.steps.as_ref().map(censored));
         cell(budget, g.epochs.map(|e| significant(e, 3)));

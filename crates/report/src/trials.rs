@@ -13,6 +13,8 @@ pub(crate) fn trials(a: &Analysis) -> String {
     let rows = a.results.rows();
     let done: Vec<_> = rows.iter().filter_map(|r| Some((r, r.record?))).collect();
     let metric = &a.measure.key;
+    // Where it is what the study watches, it has a column already.
+    let loss = a.measure.key != "train_loss" && a.validation.key != "train_loss";
     let mut body = String::new();
     let value = |v: Option<f64>, text: String| match v {
         Some(v) if v.is_finite() => format!("<td data-v=\"{v}\">{}</td>", escape(&text)),
@@ -25,16 +27,16 @@ pub(crate) fn trials(a: &Analysis) -> String {
         let rate = largebatch_study::get(&record.config, largebatch_study::key::RATE).and_then(largebatch_study::number);
         let (class, stop) = stop(&record.stop);
         let cells = [
-            format!("<td>{}</td><td>{}</td>", escape(&g.label), stage(r.stage)),
+            format!("<td class=\"words\">{}</td><td class=\"words\">{}</td>", escape(&g.label), stage(r.stage)),
             number(g.batch, 7),
             number(rate, 4),
             format!("<td data-v=\"{0}\">{0}</td>", r.seed),
             score(&a.measure, record.metrics.get(metric).copied()),
             if a.measure.key == a.validation.key { String::new() } else { score(&a.validation, record.validation()) },
-            number(record.metrics.get("train_loss").copied(), 3),
+            if loss { number(record.metrics.get("train_loss").copied(), 3) } else { String::new() },
             number(Some(record.steps as f64), 7),
             number((record.train_examples > 0).then(|| record.examples as f64 / record.train_examples as f64), 3),
-            format!("<td>{}</td>", escape(&stop)),
+            format!("<td class=\"words\">{}</td>", escape(&stop)),
             value(Some(record.provenance.seconds), duration(record.provenance.seconds)),
             format!("<td class=\"id\" title=\"{}\">{}</td>", record.id, &record.id.0[..record.id.0.len().min(8)]),
         ];
@@ -45,7 +47,7 @@ pub(crate) fn trials(a: &Analysis) -> String {
     }
     let validation = Some(a.validation.words.as_str()).filter(|_| a.measure.key != a.validation.key);
     let heads = ["group", "stage", "batch", "rate", "seed", &a.measure.words].into_iter().chain(validation);
-    let heads = heads.chain(["train loss", "steps", "epochs", "ended by", "time", "id"]);
+    let heads = heads.chain(Some("train loss").filter(|_| loss)).chain(["steps", "epochs", "ended by", "time", "id"]);
     let head: String = heads.map(|h| format!("<th><button type=\"button\">{}</button></th>", escape(h))).collect();
     let more =
         if done.len() > MOST_ROWS { format!(" The first {MOST_ROWS} of {}; all are in trials.csv.", done.len()) } else { String::new() };

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 const STUDY: &str = r#"
 name = "keskar-f1"
-set.dataset = "mnist"
+set = { dataset = "mnist", model = "f1", optimizer = "adam" }
 axes.batch_size = [16, 256]
-search.lr = [0.05, 0.2, 50.0]
+search.lr = [0.002, 0.008, 2.0]
 budget.epochs = 20
 confirm.seeds = 3
 confirm.probe = ["sharpness"]
@@ -95,10 +95,10 @@ fn each_instrument_has_its_section() {
     };
     // The ratio is 8 for each seed.
     assert!(row("batch 256 ÷ batch 16").contains("× 8 "), "{}", row("batch 256 ÷ batch 16"));
-    // λ_max 40; rates 0.05 and 0.2 train, 50 diverges.
+    // λ_max 40; rates 0.002 and 0.008 train, 2 diverges.
     let heading = page.find("Curvature and the stable rate</h2>").unwrap();
     let curvature = &page[heading..][..page[heading..].find("</table>").unwrap()];
-    for cell in ["<td>40 ", "<td>0.05 ", "<td>0.2</td>", "<td>50</td>"] {
+    for cell in ["<td>40 ", "<td>0.05 ", "<td>0.008</td>", "<td>2</td>"] {
         assert!(curvature.contains(cell), "{cell} in {curvature}");
     }
     // Medians over the three seeds: 200, 300, 400.

@@ -84,8 +84,19 @@ fn page_terminal_and_csv_have_the_same_figures() {
         let text = format!("{:.2} %", mean * 100.0);
         assert!(page.contains(&text) && table.contains(&text), "{text}\n{table}");
     }
+    // The smallest difference that each comparison resolves is one number in all three.
+    let resolved: Vec<f64> = summary.iter().filter_map(|row| row["resolves"].parse().ok()).collect();
+    assert_eq!(resolved.len(), 6);
+    for r in resolved {
+        let text = format!("{:.2}", 100.0 * r);
+        assert!(page.contains(&format!("<td data-h=\"resolves\">{text}</td>")) && table.contains(&text), "{text}\n{table}");
+    }
     // Both explain the heads of the table.
-    for note in ["test ±: binomial standard error of the test part", "at equal loss: validation accuracy where"] {
+    for note in [
+        "test ±: binomial standard error of the test part",
+        "at equal loss: validation accuracy where",
+        "resolves: the smallest difference",
+    ] {
         assert!(page.contains(note) && table.contains(note), "{note}");
     }
     // The gap of the made-up task grows by 0.0042 with every doubling, seen through noise of about 0.002 / √12.
@@ -131,6 +142,46 @@ fn our_figures_stand_beside_the_papers() {
     let hoffer = published(&results(&recipe("hoffer-f1"), dir.path()), &Findings::default()).remove(0);
     assert_eq!(hoffer.rows.len(), 5);
     assert_eq!(hoffer.rows[4].what, "test accuracy, + regime adaptation (batch 2048 here)");
+}
+
+#[test]
+fn a_papers_figures_stand_beside_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = recipe("keskar-f1").replace("\"mnist\"", "\"digits\"").replace("\"adam\"", "{ name = \"sgd\" }");
+    let results = results(&other, dir.path());
+    let table = published(&results, &Findings::default()).remove(0);
+    assert!(table.rows.is_empty() && table.note.contains("are of dataset mnist and optimizer adam"), "{table:?}");
+    let page = html(&results, &Context::default());
+    assert!(page.contains(&table.note) && !page.contains("98.03"));
+}
+
+/// A study to a target compares nothing, and a target out of reach is said to be reached by none of those that tried.
+#[test]
+fn the_page_says_only_what_the_study_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let far = SCALING.replace("steps = 1500", "steps = 60").replace("[16, 64, 256, 1024, 4096]", "[16, 4096]");
+    let results = results(&far, dir.path());
+    assert!((0..results.plan.groups.len()).any(|g| results.reported(g).is_empty()) && !results.records.is_empty());
+    let (page, table) = (html(&results, &Context::default()), terminal(&results, 200));
+    for text in [&page, &table] {
+        assert!(text.contains("0 of 16") && text.contains("n are the trials of its search"), "{table}");
+        assert!(!text.contains("compared with a small one") && !text.contains("resolves"));
+    }
+}
+
+#[test]
+fn rates_at_the_edge_are_not_fitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let narrow = BATCHES.replace("[0.01, 3.0]", "[0.04, 0.3]");
+    let chart = figures(&results(&narrow, dir.path())).into_iter().find(|f| f.name == "rate-batch").unwrap();
+    assert!(chart.caption.contains("The square-root rule"), "{}", chart.caption);
+    let grid = BATCHES
+        .replace("log_uniform = [0.01, 3.0]", "log_uniform = [0.05, 0.06], points = 2")
+        .replace(", method = \"sobol\", trials = 14", "")
+        .replace("search.lr = { log_uniform = [1.0, 300.0] }", "search.lr = { log_uniform = [1.0, 300.0], points = 9 }");
+    let dir = tempfile::tempdir().unwrap();
+    let chart = figures(&results(&grid, dir.path())).into_iter().find(|f| f.name == "rate-batch").unwrap();
+    assert!(chart.caption.contains("momentum not fitted") && chart.caption.contains("left out of the fit"), "{}", chart.caption);
 }
 
 /// Nothing run, everything failed, one seed, hostile names: a report all the same.
@@ -179,6 +230,46 @@ fn a_report_replaces_a_report_and_nothing_else() {
     let refused = write(&r, &Context::default(), dir.path(), &[Format::Jsonl]);
     assert!(matches!(refused, Err(ReportError::Foreign { .. })), "{refused:?}");
     assert!(Results::open(dir.path()).unwrap().records.len() == 3);
+}
+
+/// A writer that was killed leaves folders beside the report, or the old report beside none.
+#[test]
+fn what_killed_writers_left_is_cleared() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
+    let mut child = Command::new(std::env::current_exe().unwrap()).arg("--list").stdout(std::process::Stdio::null()).spawn().unwrap();
+    let dead = child.id();
+    child.wait().unwrap();
+    let folder = out.path().join("report");
+    let left = |what: &str, pid: u32| {
+        let path = out.path().join(format!(".report.{what}-{pid}"));
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("summary.csv"), what).unwrap();
+        path
+    };
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    left("new", dead);
+    left("old", dead);
+    left("new", std::process::id());
+    write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
+    assert_eq!(names(), ["report"]);
+    // A report that was moved away is back even if the next writer fails, as it does over a folder of somebody else's.
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(left("old", dead).join("mine.txt"), "").unwrap();
+    assert!(matches!(write(&r, &Context::default(), &folder, &[Format::Csv]), Err(ReportError::Foreign { .. })));
+    assert_eq!((names(), std::fs::read_to_string(folder.join("summary.csv")).unwrap()), (vec!["report".to_string()], "old".to_string()));
+    std::fs::remove_file(folder.join("mine.txt")).unwrap();
+    // What a living process has, and what is no writer's, stays.
+    #[cfg(target_os = "linux")]
+    {
+        let (alive, other) = (left("new", std::os::unix::process::parent_id()), left("new-of-mine", 1));
+        write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
+        assert!(alive.exists() && other.exists(), "{:?}", names());
+    }
 }
 
 /// TensorBoard, PyArrow and Pillow read what we wrote; with `LARGEBATCH_PYTHON`, a Python that has them.

@@ -7,6 +7,7 @@ mod heat;
 mod rates;
 pub(crate) mod steps;
 
+use largebatch_study::Goal;
 use largebatch_study::statistics::Estimate;
 
 use crate::analysis::{Analysis, Facts};
@@ -59,20 +60,23 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     figures.extend(forest::comparisons(a));
     let (train, test) = (a.train_key.replace('_', " "), &a.measure.words);
     let formula = if a.measure.higher { format!("{train} − {test}") } else { format!("{test} − {train}") };
-    let text = format!(
-        "The gap of a trial is {formula}. A large batch is compared with a small one seed by seed, at the end of training, where a difference may be \
-         under-training alone, and where both had first reached the same training loss, where it cannot."
-    );
-    sections.push(Section { title: "Accuracy and the generalization gap", text, tables: Vec::new(), figures });
+    let mut text = Vec::new();
+    if a.groups.iter().any(|g| g.gap.is_some()) {
+        text.push(format!("The gap of a trial is {formula}."));
+    }
+    if a.comparisons.iter().any(|c| c.end.is_some()) {
+        text.push("A large batch is compared with a small one seed by seed at the end of training, where a difference may be under-training alone.".into());
+    }
+    if a.comparisons.iter().any(|c| c.at_loss.is_some()) {
+        text.push(
+            "It is compared also where both had first reached the same training loss, and so had fitted their data equally well.".into(),
+        );
+    }
+    sections.push(Section { title: "Accuracy and the generalization gap", text: text.join(" "), tables: Vec::new(), figures });
     sections.push(Section { title: "Steps to the target", text: steps::text(), tables: Vec::new(), figures: steps::charts(a) });
     let mut figures = heat::charts(a);
     figures.extend(rates::chart(a));
-    sections.push(Section {
-        title: "Tuning",
-        text: "Chosen on the validation part, with seeds of its own.".into(),
-        tables: Vec::new(),
-        figures,
-    });
+    sections.push(Section { title: "Tuning", text: tuning(a), tables: Vec::new(), figures });
     sections.push(Section {
         title: "Curves",
         text: "Steps are what a parallel machine waits for; epochs are what the examples cost.".into(),
@@ -81,6 +85,16 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     });
     sections.retain(|s| !s.figures.is_empty());
     sections
+}
+
+/// What tuning chose by, and with which seeds.
+fn tuning(a: &Analysis) -> String {
+    let by = match a.results.plan.study.tune.goal {
+        Goal::BestValidation => format!("by {}", a.validation.words),
+        Goal::FewestSteps => "by the fewest steps to the target".into(),
+    };
+    let seeds = if a.results.plan.study.confirm.is_some() { "with seeds of its own" } else { "with the seeds that are reported" };
+    format!("Chosen {by}, {seeds}.")
 }
 
 /// A text with a capital.

@@ -115,7 +115,7 @@ fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of, guides: bool
                 None if c.n > 0 => {
                     let (at, top) = (x.at(*batch) + (i as f64 - (series.len() - 1) as f64 / 2.0) * 12.0, frame.top + 8.0);
                     frame.svg.mark(i, true, at, top, 4.2, &tip);
-                    frame.svg.text("m sm", Anchor::Middle, at, top + 15.0, &format!("{}/{}", c.reached, c.n));
+                    frame.svg.text("m sm", Anchor::Middle, at, top + 15.0, &format!("{} of {}", c.reached, c.n));
                 }
                 None => {}
             }

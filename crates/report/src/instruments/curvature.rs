@@ -60,12 +60,17 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     }
     edge = bounds.iter().fold(edge, |edge, bound| edge.guide_y("edge", *bound));
     let figures = if any { vec![edge.caption(&format!("Medians over the runs. {note}")).figure()] } else { Vec::new() };
+    let tuned = if groups.iter().all(|g| a.results.plan.groups[*g].points.is_empty()) {
+        ""
+    } else {
+        " Beside it what happened: the rates of stage tune at which every trial trained, and those at which one diverged or learned nothing."
+    };
     Some(Section {
         title: "Curvature and the stable rate",
-        text: "λ_max is the largest eigenvalue of the Hessian of the training loss (weight decay added for the edge). Gradient descent is stable near a minimum up to \
-               the rate 2/λ_max, other rules up to a bound of their own. Beside it what happened: the rates of stage tune at which every trial trained, and those at \
-               which one diverged or learned nothing. For noisy gradients, and where the loss is no parabola, the bound is no law."
-            .into(),
+        text: format!(
+            "λ_max is the largest eigenvalue of the Hessian of the training loss (weight decay added for the edge). Gradient descent is stable near a minimum up to \
+               the rate 2/λ_max, other rules up to a bound of their own.{tuned} For noisy gradients, and where the loss is no parabola, the bound is no law."
+        ),
         tables: vec![table],
         figures,
     })
