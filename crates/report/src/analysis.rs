@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use largebatch_study::statistics::{
     Censored, Estimate, Paired, at_train_loss, binomial_error, common_train_loss, estimate, examples_to_target, finals, gaps, paired,
-    smallest_difference, steps_to_target, warnings,
+    smallest_resolved, steps_to_target, warnings,
 };
 use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, get, key, number};
 use toml::{Table, Value};
@@ -45,6 +45,8 @@ pub(crate) struct Facts<'a> {
     pub score: Option<Estimate>,
     /// Standard error of the score that comes from the size of the test part.
     pub binomial: Option<f64>,
+    /// The size of the test part.
+    pub test_examples: Option<usize>,
     pub train: Option<Estimate>,
     /// How much better training is than test, by seed.
     pub gaps: Vec<(u64, f64)>,
@@ -219,6 +221,7 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         lost: records.iter().filter(|r| !r.stop.is_measurement()).count() - diverged,
         score,
         binomial,
+        test_examples: examples.map(|n| n as usize),
         train: estimate(&second(&finals(records.iter().copied(), train_key))).map(|e| possible(measure, 0.0, e)),
         gap: estimate(&second(&gaps)).map(|e| possible(measure, -1.0, e)),
         gaps,
@@ -284,7 +287,8 @@ fn compare(groups: &[Facts], small: usize, large: usize, measure: &Measure, vali
         (Some((a, _)), Some((b, _))) => (a - b).abs() <= 0.01 * a.max(b),
         _ => true,
     };
-    Comparison { small, large, resolves: end.as_ref().and_then(smallest_difference), end, equal_epochs, at_loss }
+    let test_examples = s.test_examples.filter(|_| measure.percent);
+    Comparison { small, large, resolves: end.as_ref().and_then(|p| smallest_resolved(p, test_examples)), end, equal_epochs, at_loss }
 }
 
 fn measured<'a>(facts: &Facts<'a>) -> Vec<&'a TrialRecord> {

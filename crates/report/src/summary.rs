@@ -22,6 +22,8 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
         ('?', _) => ", from one pair of seeds: no interval".to_string(),
         ('=', Some(r)) if m.percent && r > 1.0 => " (it resolves nothing)".into(),
         ('=', Some(r)) => format!(" (it resolves {}{})", m.bare(r), m.points()),
+        // The interval is one over seeds, which share the test part.
+        (_, Some(r)) if end.difference.mean.abs() < r => format!(" (on this test part, which shows {}{} at least)", m.bare(r), m.points()),
         _ => String::new(),
     };
     let budget = if c.equal_epochs { "at equal epochs" } else { "with another budget" };
@@ -65,7 +67,7 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     note(a.comparisons.iter().any(|c| c.end.is_some()), format!("worse than small: above 0 where the larger batch is worse{points}."));
     note(
         a.comparisons.iter().any(|c| c.resolves.is_some()),
-        format!("resolves: the smallest difference that the comparison tells from none, by Student’s t{points}."),
+        format!("resolves: the smallest difference that seeds (Student’s t) and test part (six examples, McNemar) can show{points}."),
     );
     note(
         a.comparisons.iter().any(|c| c.at_loss.is_some()),

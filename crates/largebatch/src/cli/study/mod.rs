@@ -172,6 +172,9 @@ fn print(text: String) -> Result<Done> {
 
 fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
     let study = recipes::study(&what.study, &what.set)?;
+    for (i, text) in study.confirm.iter().flat_map(|confirm| confirm.probe.iter().enumerate()) {
+        Instruments::read(std::slice::from_ref(text)).map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
+    }
     Instruments::of(&study)?;
     Ok(Plan::new(study, &|config| trainer.check(config))?)
 }

@@ -22,8 +22,7 @@ pub(super) fn study(what: &str, overrides: &[String]) -> Result<Study> {
     if path.extension().is_none() && path.components().count() == 1 {
         return Ok(Study::parse(named(what)?.text, &format!("recipe {what}"), overrides)?);
     }
-    let text = std::fs::read_to_string(path).map_err(|source| StudyError::Io { action: "reading", path: path.into(), source })?;
-    Ok(Study::parse(&text, what, overrides)?)
+    Ok(Study::open(path, overrides)?)
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ pub(super) fn progress(progress: &Progress) -> String {
         }
     }
     if let Some(best) = &progress.best {
-        let _ = write!(text, " · best {} {} ({})", best.metric.replace('_', " "), figure(&best.metric, best.value), describe(&best.labels));
+        let _ = write!(text, " · best {} {}", best.metric.replace('_', " "), figure(&best.metric, best.value));
+        if !best.labels.is_empty() {
+            let _ = write!(text, " ({})", describe(&best.labels));
+        }
     }
     text
 }
