@@ -133,7 +133,10 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
         cell(gap, g.gap.map(|e| a.measure.difference(&e)));
         let end = c.and_then(|c| Some((c, c.end?)));
         cell(!a.comparisons.is_empty(), end.map(|(c, p)| a.measure.difference(&p.difference) + if c.equal_epochs { "" } else { " ‡" }));
-        cell(a.comparisons.iter().any(|c| c.resolves.is_some()), c.and_then(|c| c.resolves).map(|r| a.measure.bare(r)));
+        cell(
+            a.comparisons.iter().any(|c| c.resolves.is_some()),
+            c.and_then(|c| c.resolves).map(|r| if a.measure.percent && r > 1.0 { "> 100".into() } else { a.measure.bare(r) }),
+        );
         cell(a.comparisons.iter().any(|c| c.at_loss.is_some()), c.and_then(|c| Some(a.validation.difference(&c.at_loss?.1.difference))));
         cell(target, g.steps.as_ref().map(censored));
         cell(budget, g.epochs.map(|e| significant(e, 3)));
