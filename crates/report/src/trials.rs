@@ -48,7 +48,11 @@ pub(crate) fn trials(a: &Analysis) -> String {
     let validation = Some(a.validation.words.as_str()).filter(|_| a.measure.key != a.validation.key);
     let heads = ["group", "stage", "batch", "rate", "seed", &a.measure.words].into_iter().chain(validation);
     let heads = heads.chain(Some("train loss").filter(|_| loss)).chain(["steps", "epochs", "ended by", "time", "id"]);
-    let head: String = heads.map(|h| format!("<th><button type=\"button\">{}</button></th>", escape(h))).collect();
+    let head = |h: &str| {
+        let class = if matches!(h, "group" | "stage" | "ended by") { " class=\"words\"" } else { "" };
+        format!("<th{class}><button type=\"button\">{}</button></th>", escape(h))
+    };
+    let head: String = heads.map(head).collect();
     let more =
         if done.len() > MOST_ROWS { format!(" The first {MOST_ROWS} of {}; all are in trials.csv.", done.len()) } else { String::new() };
     format!(
