@@ -33,7 +33,8 @@ pub(super) fn array<const D: usize>(t: Tensor<D>) -> CubeTensor {
 
 /// The array, or a copy if somebody else holds it too: a kernel may change it.
 pub(super) fn own(t: CubeTensor) -> CubeTensor {
-    if t.can_mut() { t } else { t.copy() }
+    // CUDA and HIP pad a copy's rows.
+    if t.can_mut() { t } else { into_contiguous(t.copy()) }
 }
 
 /// Back to Burn.
@@ -74,20 +75,24 @@ pub(super) fn empty(beside: &CubeTensor, n: usize) -> CubeTensor {
 }
 
 pub(super) fn arg(t: &CubeTensor) -> Arg {
-    // SAFETY: the array is contiguous and has as many numbers as its shape says.
-    unsafe { BufferArg::from_raw_parts(t.handle.clone(), t.shape().num_elements()) }
+    let n = t.shape().num_elements();
+    // In a kernel a slice is as long as its buffer, which CUDA and HIP pad.
+    let padding = t.handle.size_in_used() - (n * size_of::<f32>()) as u64;
+    // SAFETY: the array is contiguous, and has without the padding as many numbers as its shape says.
+    unsafe { BufferArg::from_raw_parts(t.handle.clone().offset_end(padding), n) }
 }
 
 /// Weight and gradient with the decay.
 #[cube]
 pub(super) fn decayed(w: f32, g: f32, l2: f32, shrink: f32) -> (f32, f32) {
-    (w * shrink, g + w * l2)
+    (w * shrink, select(l2 == 0.0, g, g + w * l2))
 }
 
-/// √v + eps, at least the smallest normal number.
+/// √v + eps, at least the smallest normal number; a NaN stays one.
 #[cube]
 pub(super) fn root_plus_eps(v: f32, eps: f32) -> f32 {
-    max(v.sqrt() + eps, f32::MIN_POSITIVE)
+    let root = v.sqrt() + eps;
+    select(root < f32::MIN_POSITIVE, f32::MIN_POSITIVE.runtime(), root)
 }
 
 /// The sum over the cube's units, in each of them.
@@ -165,6 +170,27 @@ mod tests {
             assert_eq!(host(stepped), wanted);
             assert_eq!(host(long), (0..n + 3).map(|i| (i % 1000) as f32).collect::<Vec<_>>());
         }
+    }
+
+    /// A tensor of n numbers in a buffer of more, as CUDA and HIP pad it; behind them lies NaN.
+    fn padded(t: &Tensor<1>) -> Tensor<1> {
+        let n = t.dims()[0];
+        let long = array(Tensor::cat(vec![t.clone(), Tensor::full([6], f32::NAN, &t.device())], 0));
+        tensor(CubeTensor::new_contiguous(long.client.clone(), long.device.clone(), Shape::new([n]), long.handle, DType::F32))
+    }
+
+    #[test]
+    fn what_lies_behind_an_array_is_not_read() {
+        let Some(device) = device() else { return };
+        let (w, g) = (wave(10, &device, 0.37), wave(10, &device, 0.11));
+        let trust = Trust { coefficient: 0.01, eps: 0.0, combined: false, clip: None };
+        let step = |w: Tensor<1>, g: Tensor<1>, v: Tensor<1>| {
+            let velocity = Velocity { decay: (0.1, 1.0), scale: 1.0, beta: 0.9, kept: 1.0, ahead: None, rate: 1.0 };
+            let Ok(([w, v], ratio)) = trust.step(velocity, w, g, v) else { panic!("the kernels work here") };
+            [w, v, ratio].map(host)
+        };
+        let zeros = Tensor::zeros([10], &device);
+        assert_eq!(step(padded(&w), padded(&g), padded(&zeros)), step(w, g, zeros));
     }
 
     /// Norms over all numbers: the ratio is that of sums in f64.
