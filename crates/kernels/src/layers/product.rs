@@ -12,6 +12,8 @@ use crate::layers::level::{Level, Vector, leveled};
 const DEPTH: usize = 256;
 /// Rows and columns of C that a task takes at most: what is packed of A stays in the second cache, and serves for so many columns; and B for so many rows.
 const BLOCK: [usize; 2] = [512, 512];
+/// Numbers of a block above which it is halved for balance.
+const WORTH_PACKING: usize = 256 * 256;
 /// So few rows, or terms of a sum, that packing would not pay.
 const FEW: usize = 4;
 
@@ -49,9 +51,13 @@ pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Op
     };
     let mut block = BLOCK;
     let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
-    let enough = if rows * columns * depth < worth_sharing { 1 } else { 3 * rayon::current_num_threads() };
+    let worth = rows * columns * depth >= worth_sharing;
+    let threads = if worth { rayon::current_num_threads() } else { 1 };
     let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
-    while tasks(block) < enough && block != [32, 64] {
+    // One task a thread; and three, which even out what else the machine does, of blocks that are large enough for what packing costs.
+    while block != [32, 64]
+        && (tasks(block) < threads || (worth && tasks(block) < 3 * threads && block[0].min(rows) * block[1].min(columns) > WORTH_PACKING))
+    {
         // The longer side, in tiles' lengths, is the one whose packing costs less.
         let side = usize::from(block[0] == 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)));
         block[side] /= 2;
