@@ -127,10 +127,15 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     buffer.resize((blocks * ROWS + wide) * DEPTH, 0.0);
     let (packed_a, packed) = buffer.split_at_mut(blocks * ROWS * DEPTH);
     let mut edge = [0.0f32; 256];
+    // Rows of A that lie one number after the other are read where they are, but for the last ones.
+    let direct = a.strides[1] == 1 && width.is_multiple_of(wide);
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
         for (block, packed) in packed_a.chunks_exact_mut(ROWS * DEPTH).enumerate() {
             let i = block * ROWS;
+            if direct && i + ROWS <= height {
+                continue;
+            }
             let from = &a.values[(i0 + i) * a.strides[0] + first * a.strides[1]..];
             lanes::<V>(from, a.strides, ROWS.min(height - i), deep, ROWS, packed);
         }
@@ -141,10 +146,25 @@ fn one_block_body<V: Vector, const ROWS: usize>(
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
+                if high == ROWS && direct {
+                    // SAFETY: as below; rows i to i + ROWS of A have `depth` numbers each, of which `first + deep` at most are read.
+                    unsafe {
+                        let from = a.values.as_ptr().add((i0 + i) * a.strides[0] + first);
+                        tile_at::<V, ROWS, 2>(deep, from, [1, a.strides[0]], packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                    };
+                    continue;
+                }
                 if high == ROWS && count == wide {
                     // SAFETY: the tile lies inside the task's block, whose rows are `columns` apart; what is read was packed above.
                     unsafe {
-                        tile_at::<V, ROWS, 2>(deep, weights.as_ptr(), packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                        tile_at::<V, ROWS, 2>(
+                            deep,
+                            weights.as_ptr(),
+                            [ROWS, 1],
+                            packed.as_ptr(),
+                            c.0.add((i0 + i) * columns + j0 + j),
+                            columns,
+                        )
                     };
                     continue;
                 }
@@ -331,10 +351,10 @@ pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f
     let depth = weights.len() / ROWS;
     assert!(depth * 2 * V::N <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
     // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe { tile_at::<V, ROWS, WIDE>(depth, weights.as_ptr(), panel.as_ptr(), sums.as_mut_ptr(), stride) }
+    unsafe { tile_at::<V, ROWS, WIDE>(depth, weights.as_ptr(), [ROWS, 1], panel.as_ptr(), sums.as_mut_ptr(), stride) }
 }
 
-/// See [`tile`].
+/// See [`tile`]; weight (k, i) lies at k `strides[0]` + i `strides[1]`.
 ///
 /// # Safety
 /// The pointers must be valid for as many numbers as the sizes say, and the caller compiled for V's level.
@@ -342,6 +362,7 @@ pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f
 unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize>(
     depth: usize,
     weights: *const f32,
+    strides: [usize; 2],
     panel: *const f32,
     sums: *mut f32,
     stride: usize,
@@ -352,7 +373,7 @@ unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize>(
         for k in 0..depth {
             let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add(k * columns + j * V::N)));
             for i in 0..ROWS {
-                let w = V::splat(*weights.add(k * ROWS + i));
+                let w = V::splat(*weights.add(k * strides[0] + i * strides[1]));
                 for j in 0..WIDE {
                     acc[i][j] = acc[i][j].add_product(w, x[j]);
                 }
