@@ -175,7 +175,6 @@ fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
     for (i, text) in study.confirm.iter().flat_map(|confirm| confirm.probe.iter().enumerate()) {
         Instruments::read(std::slice::from_ref(text)).map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
-    Instruments::of(&study)?;
     Ok(Plan::new(study, &|config| trainer.check(config))?)
 }
 
