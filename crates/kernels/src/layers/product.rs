@@ -12,6 +12,8 @@ use crate::layers::level::{Level, Vector, leveled};
 const DEPTH: usize = 256;
 /// Rows and columns of C that a task takes at most: what is packed of A stays in the second cache, and serves for so many columns; and B for so many rows.
 const BLOCK: [usize; 2] = [512, 512];
+/// Numbers of a cache line.
+const CACHE_LINE: usize = 16;
 /// Numbers of a block above which it is halved for balance.
 const WORTH_PACKING: usize = 256 * 256;
 /// So few rows, or terms of a sum, that packing would not pay.
@@ -124,14 +126,15 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     // SAFETY: as above, and written above.
     let row = |i: usize| unsafe { std::slice::from_raw_parts_mut(c.0.add((i0 + i) * columns + j0), width) };
     let blocks = height.div_ceil(ROWS);
-    buffer.resize((blocks * ROWS + wide) * DEPTH, 0.0);
-    let (packed_a, packed) = buffer.split_at_mut(blocks * ROWS * DEPTH);
+    buffer.resize((blocks * ROWS + wide) * DEPTH + CACHE_LINE, 0.0);
+    let start = buffer.as_ptr().align_offset(4 * CACHE_LINE);
+    let (packed, packed_a) = buffer[start..].split_at_mut(wide * DEPTH);
     let mut edge = [0.0f32; 256];
     // Rows of A that lie one number after the other are read where they are, but for the last ones.
     let direct = a.strides[1] == 1 && width.is_multiple_of(wide);
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
-        for (block, packed) in packed_a.chunks_exact_mut(ROWS * DEPTH).enumerate() {
+        for (block, packed) in packed_a.chunks_exact_mut(ROWS * DEPTH).take(blocks).enumerate() {
             let i = block * ROWS;
             if direct && i + ROWS <= height {
                 continue;
@@ -143,28 +146,22 @@ fn one_block_body<V: Vector, const ROWS: usize>(
             let from = &b.values[first * b.strides[0] + (j0 + j) * b.strides[1]..];
             let count = wide.min(width - j);
             lanes::<V>(from, [b.strides[1], b.strides[0]], count, deep, wide, packed);
-            for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).enumerate() {
+            for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).take(blocks).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
                 if high == ROWS && direct {
                     // SAFETY: as below; rows i to i + ROWS of A have `depth` numbers each, of which `first + deep` at most are read.
                     unsafe {
-                        let from = a.values.as_ptr().add((i0 + i) * a.strides[0] + first);
-                        tile_at::<V, ROWS, 2>(deep, from, [1, a.strides[0]], packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                        let rows = std::array::from_fn(|r| a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first));
+                        tile_at::<V, ROWS, 2, 1>(deep, rows, packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
                     };
                     continue;
                 }
                 if high == ROWS && count == wide {
                     // SAFETY: the tile lies inside the task's block, whose rows are `columns` apart; what is read was packed above.
                     unsafe {
-                        tile_at::<V, ROWS, 2>(
-                            deep,
-                            weights.as_ptr(),
-                            [ROWS, 1],
-                            packed.as_ptr(),
-                            c.0.add((i0 + i) * columns + j0 + j),
-                            columns,
-                        )
+                        let rows = std::array::from_fn(|r| weights.as_ptr().add(r));
+                        tile_at::<V, ROWS, 2, ROWS>(deep, rows, packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
                     };
                     continue;
                 }
@@ -313,7 +310,7 @@ fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
 }
 
 /// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
-/// the rest of a row stays as it is, and what is computed from it is thrown away.
+/// the rest of a row holds anything: what is computed from it is thrown away.
 #[inline(always)]
 pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, depth: usize, wide: usize, to: &mut [f32]) {
     assert!(count <= wide && depth * wide <= to.len());
@@ -322,11 +319,21 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
     }
     assert!((count - 1) * strides[0] + (depth - 1) * strides[1] < from.len());
     if strides[0] == 1 {
-        for (k, to) in to.chunks_exact_mut(wide).take(depth).enumerate() {
-            let from = &from[k * strides[1]..][..count];
-            let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to[..count].as_chunks_mut::<8>());
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
+        // Eight numbers at a time: what is too much is written over by the next row, and the last rows are copied number by number.
+        let ahead = count.next_multiple_of(8);
+        let fits = |k: usize| k * strides[1] + ahead <= from.len() && k * wide + ahead <= to.len();
+        let whole = if fits(depth - 1) { depth } else { (0..depth).rev().find(|&k| fits(k)).map_or(0, |k| k + 1) };
+        for k in 0..whole {
+            for i in (0..count).step_by(8) {
+                // SAFETY: both ends are checked above; vectors of eight numbers have no stricter alignment when copied like this.
+                unsafe {
+                    let from = from.as_ptr().add(k * strides[1] + i).cast::<[f32; 8]>();
+                    to.as_mut_ptr().add(k * wide + i).cast::<[f32; 8]>().write_unaligned(from.read_unaligned());
+                }
+            }
+        }
+        for k in whole..depth {
+            to[k * wide..][..count].copy_from_slice(&from[k * strides[1]..][..count]);
         }
         return;
     }
@@ -350,38 +357,71 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
 pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32], stride: usize) {
     let depth = weights.len() / ROWS;
     assert!(depth * 2 * V::N <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
+    let rows = std::array::from_fn(|i| weights[i..].as_ptr());
     // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe { tile_at::<V, ROWS, WIDE>(depth, weights.as_ptr(), [ROWS, 1], panel.as_ptr(), sums.as_mut_ptr(), stride) }
+    unsafe { tile_at::<V, ROWS, WIDE, ROWS>(depth, rows, panel.as_ptr(), sums.as_mut_ptr(), stride) }
 }
 
-/// See [`tile`]; weight (k, i) lies at k `strides[0]` + i `strides[1]`.
+/// See [`tile`]; weight (k, i) lies at `rows[i]` + k `STEP`.
 ///
 /// # Safety
 /// The pointers must be valid for as many numbers as the sizes say, and the caller compiled for V's level.
 #[inline(always)]
-unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize>(
+unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
     depth: usize,
-    weights: *const f32,
-    strides: [usize; 2],
+    rows: [*const f32; ROWS],
     panel: *const f32,
     sums: *mut f32,
     stride: usize,
 ) {
-    let columns = 2 * V::N;
     unsafe {
         let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N))));
-        for k in 0..depth {
-            let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add(k * columns + j * V::N)));
-            for i in 0..ROWS {
-                let w = V::splat(*weights.add(k * strides[0] + i * strides[1]));
-                for j in 0..WIDE {
-                    acc[i][j] = acc[i][j].add_product(w, x[j]);
-                }
-            }
-        }
+        add_terms::<V, ROWS, WIDE, STEP>(depth, rows, panel, &mut acc);
         for i in 0..ROWS {
             for j in 0..WIDE {
                 acc[i][j].store(sums.add(i * stride + j * V::N));
+            }
+        }
+    }
+}
+
+/// acc += `depth` terms of weights and panel, which lie as in [`tile_at`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(crate) unsafe fn add_terms<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
+    depth: usize,
+    rows: [*const f32; ROWS],
+    panel: *const f32,
+    acc: &mut [[V; WIDE]; ROWS],
+) {
+    /// So many in one turn: a core that serves two threads at a time is short of instructions, not of arithmetic. With 8 the compiler runs out of registers.
+    const TERMS: usize = 4;
+    let whole = depth - depth % TERMS;
+    for k in (0..whole).step_by(TERMS) {
+        for term in 0..TERMS {
+            unsafe { add_term::<V, ROWS, WIDE, STEP>(k + term, rows, panel, acc) };
+        }
+    }
+    for k in whole..depth {
+        unsafe { add_term::<V, ROWS, WIDE, STEP>(k, rows, panel, acc) };
+    }
+}
+
+#[inline(always)]
+unsafe fn add_term<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
+    k: usize,
+    rows: [*const f32; ROWS],
+    panel: *const f32,
+    acc: &mut [[V; WIDE]; ROWS],
+) {
+    unsafe {
+        let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add((2 * k + j) * V::N)));
+        for i in 0..ROWS {
+            let w = V::splat(*rows[i].add(k * STEP));
+            for j in 0..WIDE {
+                acc[i][j] = acc[i][j].add_product(w, x[j]);
             }
         }
     }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use crate::layers::level::{Level, Vector, leveled};
-use crate::layers::product::lanes;
+use crate::layers::product::{add_terms, lanes};
 use crate::layers::shape::{Frame, Shape};
 
 /// Parts of the batch that are summed on their own, and then one after the other: the same parts for any number of threads.
@@ -114,16 +114,8 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(plan: &Plan, frame: &[f
         let mut acc = [[V::splat(0.0); WIDE]; ROWS];
         for y in 0..plan.out[0] {
             let base: [*const f32; ROWS] = std::array::from_fn(|i| frame.as_ptr().add(taps[i] + y * plan.step));
-            for x in 0..plan.out[1] {
-                let g: [V; WIDE] = std::array::from_fn(|j| V::load(turned.add(j * V::N)));
-                for i in 0..ROWS {
-                    let value = V::splat(*base[i].add(x));
-                    for j in 0..WIDE {
-                        acc[i][j] = acc[i][j].add_product(value, g[j]);
-                    }
-                }
-                turned = turned.add(columns);
-            }
+            add_terms::<V, ROWS, WIDE, 1>(plan.out[1], base, turned, &mut acc);
+            turned = turned.add(plan.out[1] * columns);
         }
         for i in 0..ROWS {
             for j in 0..WIDE {
