@@ -1,9 +1,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use toml::Table;
+
 use crate::record::{StopReason, TrialRecord};
 use crate::runner::Event;
-use crate::trial::{Labels, Trial, describe};
+use crate::settings::{get, number};
+use crate::trial::{Labels, Stage, Trial, describe, key};
 
 /// What just happened in a study.
 #[derive(Debug)]
@@ -32,8 +35,42 @@ pub struct Progress {
     /// The best validation metric so far.
     pub best: Option<Best>,
     jobs: usize,
-    /// Of each group: seconds of its ended trials, their number, and the number of trials to come.
-    groups: HashMap<String, (f64, usize, usize)>,
+    groups: HashMap<String, Group>,
+}
+
+/// What is known of a group's trials.
+#[derive(Clone, Copy, Debug, Default)]
+struct Group {
+    /// Seconds of its ended trials.
+    seconds: f64,
+    ended: usize,
+    /// Trials that are decided and have not ended.
+    left: usize,
+    /// Trials to confirm, before tuning has decided their settings.
+    undecided: usize,
+    budget: Option<Budget>,
+}
+
+/// The length of a trial.
+#[derive(Clone, Copy, Debug)]
+enum Budget {
+    Epochs(f64),
+    Examples(f64),
+}
+
+impl Budget {
+    fn of(config: &Table) -> Option<Self> {
+        let value = |path| get(config, path).and_then(number);
+        value(key::EPOCHS).map(Budget::Epochs).or_else(|| Some(Budget::Examples(value(key::STEPS)? * value(key::BATCH)?)))
+    }
+
+    /// In the other's unit, if it is this one's.
+    fn length_like(self, other: Self) -> Option<f64> {
+        match (self, other) {
+            (Budget::Epochs(x), Budget::Epochs(_)) | (Budget::Examples(x), Budget::Examples(_)) => Some(x),
+            _ => None,
+        }
+    }
 }
 
 /// The best trial so far.
@@ -52,16 +89,41 @@ impl Progress {
         Progress { jobs, ..Progress::default() }
     }
 
-    pub(crate) fn expect(&mut self, labels: &Labels) {
-        self.groups.entry(describe(labels)).or_default().2 += 1;
+    /// A group's trials to confirm, which tuning has yet to decide.
+    pub(crate) fn undecided(&mut self, labels: &Labels, config: &Table, trials: usize) {
+        let group = self.groups.entry(describe(labels)).or_default();
+        (group.undecided, group.budget) = (trials, Budget::of(config));
     }
 
+    /// A trial is to come.
+    pub(crate) fn expect(&mut self, labels: &Labels, stage: Stage, config: &Table) {
+        let group = self.groups.entry(describe(labels)).or_default();
+        group.left += 1;
+        group.undecided = group.undecided.saturating_sub(usize::from(stage == Stage::Confirm));
+        group.budget = Budget::of(config);
+    }
+
+    /// An expected trial has ended.
     pub(crate) fn done(&mut self, record: &TrialRecord) {
+        let group = self.groups.entry(describe(&record.labels)).or_default();
+        group.left = group.left.saturating_sub(1);
+        self.count(record);
+    }
+
+    /// A trial had ended before.
+    pub(crate) fn found(&mut self, record: &TrialRecord) {
+        let group = self.groups.entry(describe(&record.labels)).or_default();
+        group.undecided = group.undecided.saturating_sub(usize::from(record.stage == Stage::Confirm));
+        self.count(record);
+    }
+
+    fn count(&mut self, record: &TrialRecord) {
         self.done += 1;
         self.diverged += usize::from(record.stop.is_diverged());
         self.failed += usize::from(record.stop.is_failed());
         let group = self.groups.entry(describe(&record.labels)).or_default();
-        *group = (group.0 + record.provenance.seconds, group.1 + 1, group.2.saturating_sub(1));
+        (group.seconds, group.ended) = (group.seconds + record.provenance.seconds, group.ended + 1);
+        group.budget = group.budget.or_else(|| Budget::of(&record.config));
         if let Some(value) = record.validation().filter(|_| record.stop.is_measurement()) {
             let better = |b: &Best| if record.higher_is_better { value > b.value } else { value < b.value };
             if self.best.as_ref().is_none_or(better) {
@@ -70,18 +132,28 @@ impl Progress {
         }
     }
 
-    /// The time to the end: trials to come take as long as those of their group, or of all groups, took; `None` before the first has ended.
-    /// Groups whose tuning is not done count with the mean of all.
+    /// The time to the end; `None` before the first trial has ended. Trials to come take as long as those of their group took; of a group that has none yet, as long
+    /// as others took for so many epochs, or examples; else as long as the mean of all.
     pub fn eta(&self) -> Option<Duration> {
-        let (seconds, ended) = self.groups.values().fold((0.0, 0), |(s, n), g| (s + g.0, n + g.1));
-        if ended == 0 {
+        let sum = |f: &dyn Fn(&Group) -> f64| self.groups.values().map(f).sum::<f64>();
+        let (seconds, ended) = (sum(&|g| g.seconds), sum(&|g| g.ended as f64));
+        if ended == 0.0 {
             return None;
         }
-        let mean = seconds / ended as f64;
-        let expected: usize = self.groups.values().map(|g| g.2).sum();
-        let known: f64 = self.groups.values().map(|(s, n, left)| if *n > 0 { s / *n as f64 } else { mean } * *left as f64).sum();
-        let unknown = self.total.saturating_sub(self.done + expected) as f64 * mean;
-        Duration::try_from_secs_f64((known + unknown) / self.jobs as f64).ok()
+        let by_budget = |budget: Budget| {
+            let done = |g: &Group| g.budget.and_then(|b| b.length_like(budget)).map_or(0.0, |length| length * g.ended as f64);
+            let rate = sum(&|g| if done(g) > 0.0 { g.seconds } else { 0.0 }) / sum(&done);
+            rate.is_finite().then_some(rate * budget.length_like(budget)?)
+        };
+        let trial = |g: &Group| match g.ended {
+            0 => g.budget.and_then(by_budget).unwrap_or(seconds / ended),
+            n => g.seconds / n as f64,
+        };
+        let planned = sum(&|g| (g.left + g.undecided) as f64);
+        // Groups may share trials.
+        let remaining = self.total.saturating_sub(self.done) as f64;
+        let each = if planned > 0.0 { sum(&|g| (g.left + g.undecided) as f64 * trial(g)) / planned } else { seconds / ended };
+        Duration::try_from_secs_f64(remaining * each / self.jobs as f64).ok()
     }
 }
 
@@ -92,5 +164,40 @@ impl StopReason {
 
     pub(crate) fn is_failed(&self) -> bool {
         matches!(self, StopReason::Failed { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn ended(arm: &str, seconds: f64) -> TrialRecord {
+        let mut record = fixture::record(&[(10, 1.0, 0.5)]);
+        record.labels = labels(arm).into();
+        record.provenance.seconds = seconds;
+        record
+    }
+
+    fn labels(arm: &str) -> Labels {
+        Labels::from_iter([("arm".to_string(), arm.into())])
+    }
+
+    #[test]
+    fn a_group_without_a_trial_counts_by_its_budget() {
+        let config = |text: &str| text.parse::<Table>().unwrap();
+        let mut progress = Progress { total: 7, ..Progress::new(2) };
+        progress.undecided(&labels("long"), &config("epochs = 320"), 2);
+        (0..3).for_each(|_| progress.expect(&labels("short"), Stage::Tune, &config("epochs = 10")));
+        // In steps, which no other group has: the mean of all.
+        (0..2).for_each(|_| progress.expect(&labels("steps"), Stage::Tune, &config("steps = 5\nbatch_size = 2")));
+        assert_eq!(progress.eta(), None);
+        progress.done(&ended("short", 3.0));
+        progress.done(&ended("short", 5.0));
+        // One of 4 s, two of 4 s, two of 32 × 4 s, by two jobs.
+        assert_eq!(progress.eta(), Some(Duration::from_secs((4 + 2 * 4 + 2 * 128) / 2)));
+        // What had ended before, here at 100 s, is not to come.
+        progress.found(&ended("long", 100.0));
+        assert_eq!(progress.eta(), Some(Duration::from_secs((4 + 2 * 36 + 100) / 2)));
     }
 }

@@ -145,17 +145,23 @@ impl Results {
     pub fn progress(&self, jobs: usize) -> Progress {
         let mut progress = Progress::new(jobs.max(1));
         progress.total = self.plan.tune_count() + self.plan.confirm_count();
-        let mut seen = HashSet::new();
-        for row in self.rows() {
-            match row.record {
-                _ if !seen.insert(row.id.clone()) => progress.total -= 1,
-                Some(record) => progress.done(record),
-                None => progress.expect(&self.plan.groups[row.group].labels),
+        // What a search without a usable point would decide is never run.
+        let lost = |g: usize| self.plan.tuned_by(g).is_some_and(|d| self.choices[d].is_none() && self.tuned(d));
+        for (g, group) in self.plan.groups.iter().enumerate() {
+            match self.plan.confirm_seeds().len() {
+                seeds if lost(g) => progress.total -= seeds,
+                seeds => progress.undecided(&group.labels, &group.config, seeds),
             }
         }
-        // What a search without a usable point would decide is never run.
-        let lost = |g: &usize| self.plan.tuned_by(*g).is_some_and(|d| self.choices[d].is_none() && self.tuned(d));
-        progress.total -= (0..self.plan.groups.len()).filter(lost).count() * self.plan.confirm_seeds().len();
+        let mut seen = HashSet::new();
+        for row in self.rows() {
+            let group = &self.plan.groups[row.group];
+            match row.record {
+                _ if !seen.insert(row.id.clone()) => progress.total -= 1,
+                Some(record) => progress.found(record),
+                None => progress.expect(&group.labels, row.stage, &group.config),
+            }
+        }
         progress
     }
 

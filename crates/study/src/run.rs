@@ -85,6 +85,9 @@ pub fn run(
     let mine = plan.units(options.shard);
     session.progress.total =
         mine.tune.iter().map(|&g| plan.tune_ids(g).len()).sum::<usize>() + mine.confirm.iter().map(|(_, s)| s.len()).sum::<usize>();
+    for (g, seeds) in &mine.confirm {
+        session.progress.undecided(&plan.groups[*g].labels, &plan.groups[*g].config, seeds.len());
+    }
 
     session.batch(mine.tune.iter().flat_map(|&g| plan.tune_trials(g)).collect(), &mut journal, watch)?;
     // Another shard may have done meanwhile what this one needs.
@@ -201,9 +204,9 @@ impl Session<'_> {
                 self.summary.skipped += 1;
                 self.summary.diverged += usize::from(record.stop.is_diverged());
                 self.summary.failed += usize::from(record.stop.is_failed());
-                self.progress.done(record);
+                self.progress.found(record);
             } else {
-                self.progress.expect(&trial.labels);
+                self.progress.expect(&trial.labels, trial.stage, &trial.config);
                 queue.push_back(trial);
             }
         }
