@@ -70,7 +70,12 @@ impl Measure {
 
     /// The bare number.
     pub fn bare(&self, x: f64) -> String {
-        if self.percent { format!("{:.2}", x * 100.0).replacen('-', "−", 1) } else { significant(x, 4) }
+        if !self.percent {
+            return significant(x, 4);
+        }
+        let text = format!("{:.2}", x * 100.0).replacen('-', "−", 1);
+        // A zero has no sign.
+        text.strip_prefix("−0.00").map_or(text.clone(), |_| "0.00".into())
     }
 
     /// With its unit.
@@ -89,7 +94,8 @@ impl Measure {
 
     /// A signed difference with its interval, without a unit.
     pub fn difference(&self, e: &Estimate) -> String {
-        format!("{}{}{}", if e.mean > 0.0 { "+" } else { "" }, self.bare(e.mean), self.ends(e))
+        let mean = self.bare(e.mean);
+        format!("{}{mean}{}", if e.mean > 0.0 && mean != "0.00" { "+" } else { "" }, self.ends(e))
     }
 
     /// The unit of differences: ` points` or nothing.
@@ -122,5 +128,13 @@ mod tests {
             ("4096".into(), "60\u{202f}000".into(), "1\u{202f}234\u{202f}567".into())
         );
         assert_eq!((duration(0.85), duration(200.0), duration(18_730.0)), ("850 ms".into(), "3 min 20 s".into(), "5 h 12 min".into()));
+    }
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        let measure = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
+        assert_eq!([-1e-5, 1e-5, -1e-4].map(|x| measure.bare(x)), ["0.00", "0.00", "−0.01"]);
+        let estimate = |mean| largebatch_study::statistics::estimate(&[mean]).unwrap();
+        assert_eq!([-1e-5, 1e-5, 1e-4].map(|x| measure.difference(&estimate(x))), ["0.00", "0.00", "+0.01"]);
     }
 }

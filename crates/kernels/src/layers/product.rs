@@ -12,6 +12,8 @@ use crate::layers::level::{Level, Vector, leveled};
 const DEPTH: usize = 256;
 /// Rows and columns of C that a task takes at most: what is packed of A stays in the second cache, and serves for so many columns; and B for so many rows.
 const BLOCK: [usize; 2] = [512, 512];
+/// The same for processors without AVX-512, whose second cache is smaller, where rows of A are read in place, again for each panel of B.
+const SMALL_CACHE_BLOCK: [usize; 2] = [192, 512];
 /// Numbers of a cache line.
 const CACHE_LINE: usize = 16;
 /// Numbers of a block above which it is halved for balance.
@@ -51,20 +53,24 @@ pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Op
         [_, 1] => rows.min(depth) <= FEW,
         _ => rows <= FEW && a.strides[1] == 1,
     };
-    let mut block = BLOCK;
+    let tile = level.tile();
+    let mut block = if a.strides[1] == 1 && tile.1 < 32 { SMALL_CACHE_BLOCK } else { BLOCK };
     let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
     let worth = rows * columns * depth >= worth_sharing;
     let threads = if worth { rayon::current_num_threads() } else { 1 };
     let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
     // One task a thread; and three, which even out what else the machine does, of blocks that are large enough for what packing costs.
-    while block != [32, 64]
+    while (block[0] > 32 || block[1] > 64)
         && (tasks(block) < threads || (worth && tasks(block) < 3 * threads && block[0].min(rows) * block[1].min(columns) > WORTH_PACKING))
     {
         // The longer side, in tiles' lengths, is the one whose packing costs less.
-        let side = usize::from(block[0] == 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)));
+        let side = usize::from(block[0] <= 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)));
         block[side] /= 2;
     }
     let across = columns.div_ceil(block[1]);
+    // Tasks of one height, as many for each thread.
+    let down = (rows.div_ceil(block[0])..).find(|down| (down * across).is_multiple_of(threads)).unwrap_or(1);
+    block[0] = rows.div_ceil(down).next_multiple_of(tile.0);
     // SAFETY: the tasks' blocks cover C, each writes its own.
     unsafe {
         written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
