@@ -51,6 +51,11 @@ fn gap_derives_and_tunes() {
         (setting(&full, "arm=small", "batch_size"), setting(&full, "arm=lamb", "batch_size"), setting(&full, "arm=longer", "epochs")),
         (128.0, 4096.0, 320.0)
     );
+    for (model, epochs) in [(&["dataset=cifar-10"][..], 10.0), (&["dataset=cifar-10", "model=c1"], 30.0)] {
+        let c = configs(&recipe("gap", model));
+        assert_eq!((setting(&c, "arm=lamb", "epochs"), setting(&c, "arm=longer", "epochs")), (epochs, 32.0 * epochs), "{model:?}");
+        assert_eq!((setting(&c, "arm=lamb", "data.validation"), setting(&c, "arm=small", "batch_size")), (9040.0, 128.0), "{model:?}");
+    }
     assert_eq!(recipe("gap", &["confirm.seeds=[7, 8]"]).confirm_count(), 20);
 }
 

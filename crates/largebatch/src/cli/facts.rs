@@ -121,7 +121,7 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
     }
     if args.name.is_some() {
         for row in &rows {
-            write!(out, "{}", row.page())?;
+            write!(out, "{}", row.page(terminal_size::terminal_size().map(|(width, _)| width.0.into())))?;
         }
     } else {
         let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
@@ -152,16 +152,21 @@ impl Row {
         object
     }
 
-    fn page(&self) -> String {
-        let mut page = format!("{}: {}\n", self.name, self.summary);
+    /// The text; with a width, lines that are longer go on below.
+    fn page(&self, width: Option<usize>) -> String {
+        let room = width.unwrap_or(usize::MAX);
+        let mut page = wrapped("", &format!("{}: {}", self.name, self.summary), room);
         for (label, text) in self.texts.iter().filter(|(_, text)| !text.is_empty()) {
-            let _ = writeln!(page, "\n{label}\n{}", indented(text, 2));
+            let _ = writeln!(page, "\n{label}");
+            for line in text.lines() {
+                page.push_str(&wrapped("  ", line.trim_end(), room));
+            }
         }
         if !self.parameters.is_empty() {
             page.push_str("\nParameters\n");
             let width = self.parameters.iter().map(|[name, default, ..]| name.len() + default.len() + 3).max().unwrap_or(0);
             for [name, default, purpose, range] in &self.parameters {
-                let _ = writeln!(page, "  {:<width$}  {purpose} [{range}]", format!("{name} = {default}"));
+                page.push_str(&wrapped(&format!("  {:<width$}  ", format!("{name} = {default}")), &format!("{purpose} [{range}]"), room));
             }
         }
         if !self.presets.is_empty() {
@@ -169,10 +174,10 @@ impl Row {
             let width = self.presets.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
             for (i, (name, summary, options)) in self.presets.iter().enumerate() {
                 let default = if i == 0 { " (default)" } else { "" };
-                let _ = writeln!(page, "  {name:<width$}  {summary}{default}");
+                page.push_str(&wrapped(&format!("  {name:<width$}  "), &format!("{summary}{default}"), room));
                 let options: Vec<String> = options.iter().map(|(key, value)| format!("{key} = {value}")).collect();
                 if !options.is_empty() {
-                    let _ = writeln!(page, "  {:<width$}  {}", "", options.join(", "));
+                    page.push_str(&wrapped(&format!("  {:<width$}  ", ""), &options.join(", "), room));
                 }
             }
         }
@@ -180,6 +185,24 @@ impl Row {
     }
 }
 
-fn indented(text: &str, by: usize) -> String {
-    text.lines().map(|line| format!("{:by$}{}", "", line.trim_end())).collect::<Vec<_>>().join("\n")
+/// A text behind a head, in lines of at most `width` characters where the head leaves room for it.
+fn wrapped(head: &str, text: &str, width: usize) -> String {
+    let indent = " ".repeat(textwrap::core::display_width(head));
+    if width < indent.len() + 20 {
+        return format!("{head}{text}\n");
+    }
+    textwrap::fill(text, textwrap::Options::new(width).initial_indent(head).subsequent_indent(&indent).break_words(false)) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn long_lines_go_on_below_their_text() {
+        assert_eq!(wrapped("  η = 1  ", "the rate of the longest of steps", 30), "  η = 1  the rate of the\n         longest of steps\n");
+        let line = "the rate of the longest of steps";
+        assert_eq!(wrapped("  ", line, usize::MAX), format!("  {line}\n"));
+        assert_eq!(wrapped("a head that leaves no room: ", line, 30), format!("a head that leaves no room: {line}\n"));
+    }
 }
