@@ -121,7 +121,7 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
     }
     if args.name.is_some() {
         for row in &rows {
-            write!(out, "{}", row.page(terminal_size::terminal_size().map(|(width, _)| width.0.into())))?;
+            write!(out, "{}", row.page(terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into())))?;
         }
     } else {
         let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
