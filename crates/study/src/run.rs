@@ -76,7 +76,7 @@ pub fn run(
     let mut session = Session {
         workers,
         options,
-        slots: (0..jobs).map(Slot::new).collect(),
+        slots: (0..jobs).map(|_| Slot::default()).collect(),
         progress: Progress::new(jobs),
         summary: Summary::default(),
         counted: HashSet::new(),

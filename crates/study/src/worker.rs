@@ -75,12 +75,12 @@ fn say(message: &Message) {
     }
 }
 
-/// How the worker process of a place, 0 to `jobs` − 1, is started, such as this program with the arguments `study worker`.
-pub type Start<'a> = &'a (dyn Fn(usize) -> Command + Sync);
+/// How a worker process is started, such as this program with the arguments `study worker`.
+pub type Start<'a> = &'a (dyn Fn() -> Command + Sync);
 
 /// A place for one worker process, started when a trial needs it and kept between trials.
+#[derive(Default)]
 pub(crate) struct Slot {
-    place: usize,
     process: Mutex<Option<Arc<Mutex<Child>>>>,
     pipes: Mutex<Option<Pipes>>,
 }
@@ -96,10 +96,6 @@ struct Pipes {
 const RETRIES: u32 = 2;
 
 impl Slot {
-    pub(crate) fn new(place: usize) -> Self {
-        Slot { place, process: Mutex::default(), pipes: Mutex::default() }
-    }
-
     /// Runs a trial in the worker process. A worker that dies is the trial's outcome; after a death by a signal (killed, out of memory) it is first tried
     /// twice more. `None` if `cancelled` says that the death was ours.
     pub(crate) fn run(
@@ -117,7 +113,7 @@ impl Slot {
             }
             let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
             if pipes.is_none() {
-                let (child, fresh) = spawn(start(self.place), trial.threads)?;
+                let (child, fresh) = spawn(start, trial.threads)?;
                 *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Mutex::new(child)));
                 *pipes = Some(fresh);
             }
@@ -193,7 +189,8 @@ fn wait_finished(thread: &std::thread::JoinHandle<()>) -> bool {
     })
 }
 
-fn spawn(mut command: Command, threads: u32) -> Result<(Child, Pipes), StudyError> {
+fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
+    let mut command = start();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("RAYON_NUM_THREADS", threads.to_string());
     #[cfg(unix)]

@@ -115,7 +115,7 @@ fn me(role: &str) -> Command {
     command
 }
 
-fn worker(_place: usize) -> Command {
+fn worker() -> Command {
     me("worker")
 }
 
@@ -252,7 +252,7 @@ fn a_dying_worker_is_its_trials_outcome() {
             .unwrap();
     assert_eq!((summary.ran, summary.failed), (10, 8));
     // A program that is not there is the study's error, not the trials'.
-    let start = |_| Command::new("no-such-program");
+    let start = || Command::new("no-such-program");
     let result = run(&plan(GAP), folder().path(), Workers::Processes(&start), RunOptions::default(), &mut |_, _| {});
     assert!(matches!(&result, Err(StudyError::Worker { program, .. }) if program == "no-such-program"), "{result:?}");
 }

@@ -88,8 +88,8 @@ pub fn device(name: &str) -> Result<Device, TrainError> {
     }
 }
 
-/// Whether the device, by its name in a configuration, is a CPU backend; reading a number from it then waits for nothing.
-pub fn on_cpu(name: &str) -> bool {
+/// Whether reading a number from the device waits for nothing: true on the CPU backends.
+pub(crate) fn reads_are_free(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
 

@@ -290,7 +290,7 @@ impl<'a> Training<'a> {
             Some(every) => step.is_multiple_of(every) || last,
             None => epoch_ends || last,
         };
-        let free = device::on_cpu(&config.device);
+        let free = device::reads_are_free(&config.device);
         let mut diverged = false;
         if free || log_due || evaluate || epoch_ends {
             diverged = self.read_losses();

@@ -15,7 +15,6 @@ use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
 use trainer::Trainer;
 
-mod cores;
 mod keep;
 mod recipes;
 mod show;
@@ -146,9 +145,6 @@ struct WorkerArgs {
     /// What looks at them
     #[arg(long)]
     probe: Vec<String>,
-    /// The part of the cores to stay on, such as 2/8
-    #[arg(long, value_name = "I/N")]
-    pin: Option<Shard>,
 }
 
 pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Result<Done> {
@@ -163,9 +159,6 @@ pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Resu
             None => show::recipes(),
         }),
         StudyCommand::Worker(args) => {
-            if let Some(part) = args.pin {
-                cores::keep_to(part);
-            }
             let keep = args.keep.map(|runs| Keep::new(runs, &args.probe, args.data_dir.data_dir.clone())).transpose()?;
             serve(&Trainer::new(registry, args.data_dir.search()).keeping(keep))
         }
@@ -192,12 +185,18 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// All cores, with as many threads a trial as the study says.
+fn jobs(asked: Option<usize>, threads: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    asked.unwrap_or((cores / threads.max(1) as usize).max(1))
+}
+
 fn plan(args: PlanArgs, registry: &Registry) -> Result<Done> {
     let trainer = Trainer::new(registry, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
     largebatch_train::set_threads(plan.study.threads as usize);
     let seconds = plan.seconds(&|config| trainer.seconds(config));
-    print(show::plan(&plan, seconds, cores::jobs(args.jobs, plan.study.threads)))
+    print(show::plan(&plan, seconds, jobs(args.jobs, plan.study.threads)))
 }
 
 fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done> {
@@ -209,20 +208,15 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     // Workers look for data where this process does.
     let data_dir = args.what.data_dir.search().data_dir.map(std::path::absolute).transpose().context("--data-dir")?;
     let kept = Keep::arguments(&plan.study, &folder);
-    let jobs = cores::jobs(args.jobs, plan.study.threads);
-    let pinned = cores::fills(&plan, jobs);
-    let start = |place: usize| {
+    let start = || {
         let mut command = Command::new(&program);
         command.args(["study", "worker"]).args(&kept);
-        if pinned {
-            command.arg("--pin").arg(format!("{}/{jobs}", place + 1));
-        }
         if let Some(dir) = &data_dir {
             command.arg("--data-dir").arg(dir);
         }
         command
     };
-    let options = RunOptions { jobs, shard: args.shard, interrupt: Some(&INTERRUPT) };
+    let options = RunOptions { jobs: jobs(args.jobs, plan.study.threads), shard: args.shard, interrupt: Some(&INTERRUPT) };
     let mut watcher = Watcher::new(global);
     let summary = largebatch_study::run(&plan, &folder, Workers::Processes(&start), options, &mut |progress, notice| {
         watcher.see(progress, notice);
