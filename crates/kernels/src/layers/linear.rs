@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::layers::flex::{Tracked, contiguous, numbers, plain, rectified, tensor, tracked};
 use crate::layers::level::Level;
-use crate::layers::product::{Matrix, product};
+use crate::layers::product::{Matrix, Product, product};
 
 /// Rows that are summed on their own.
 const ROWS_TOGETHER: usize = 64;
@@ -35,7 +35,8 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>
     }
     let run = |x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>| {
         let (a, b) = (Matrix::rows(numbers(x), inputs), Matrix::rows(numbers(weight), outputs));
-        tensor(product(Level::best(), [batch, outputs, inputs], a, b, bias.map(numbers), relu), [batch, outputs])
+        let what = Product { sizes: [batch, outputs, inputs], a, b, bias: bias.map(numbers), relu };
+        tensor(product(Level::best(), what), [batch, outputs])
     };
     if !(x.is_autodiff() || weight.is_autodiff() || bias.is_some_and(Tensor::is_autodiff)) {
         let bias = match bias {
@@ -88,11 +89,13 @@ impl<const N: usize> Backward<Flex, N> for Linear {
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
             let weight = Matrix::rows(numbers(&weight), outputs).turned();
-            grads.register::<Flex>(node.id, tensor(product(level, [batch, inputs, outputs], g, weight, None, false), [batch, inputs]));
+            let what = Product { sizes: [batch, inputs, outputs], a: g, b: weight, bias: None, relu: false };
+            grads.register::<Flex>(node.id, tensor(product(level, what), [batch, inputs]));
         }
         if let Some(Some(node)) = parents.next() {
             let x = Matrix::rows(numbers(&x), inputs).turned();
-            grads.register::<Flex>(node.id, tensor(product(level, [inputs, outputs, batch], x, g, None, false), [inputs, outputs]));
+            let what = Product { sizes: [inputs, outputs, batch], a: x, b: g, bias: None, relu: false };
+            grads.register::<Flex>(node.id, tensor(product(level, what), [inputs, outputs]));
         }
         if let Some(Some(node)) = parents.next() {
             grads.register::<Flex>(node.id, tensor(column_sums(numbers(&gradient), outputs), [outputs]));

@@ -40,14 +40,23 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Sizes `[rows, columns, depth]` of C = A B.
-pub(crate) type Sizes = [usize; 3];
+/// C = A B + bias, rectified if `relu`.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    /// `[rows, columns, depth]`: C is `[rows, columns]`, A `[rows, depth]`.
+    pub sizes: [usize; 3],
+    pub a: Matrix<'a>,
+    pub b: Matrix<'a>,
+    /// One number a column.
+    pub bias: Option<&'a [f32]>,
+    pub relu: bool,
+}
 
-/// C = A B + bias (one number a column), rectified if `relu`; rows one after the other.
+/// C, rows one after the other.
 ///
 /// A number's terms are added in the same order whichever task computes it.
-pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Option<&[f32]>, relu: bool) -> Vec<f32> {
-    let [rows, columns, depth] = sizes;
+pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
+    let Product { sizes: [rows, columns, depth], a, b, bias, .. } = what;
     assert!(a.values.len() >= rows * depth && b.values.len() >= depth * columns && bias.is_none_or(|bias| bias.len() == columns));
     let few = match b.strides {
         [_, 1] => rows.min(depth) <= FEW,
@@ -79,8 +88,8 @@ pub(crate) fn product(level: Level, sizes: Sizes, a: Matrix, b: Matrix, bias: Op
                 let (i, j) = (task / across * block[0], task % across * block[1]);
                 let part = Part { start: [i, j], size: [block[0].min(rows - i), block[1].min(columns - j)] };
                 match few {
-                    true => few_rows(level, sizes, a, b, bias, relu, part, c),
-                    false => BUFFER.with_borrow_mut(|buffer| one_block(level, sizes, a, b, bias, relu, part, buffer, c)),
+                    true => few_rows(level, what, part, c),
+                    false => BUFFER.with_borrow_mut(|buffer| one_block(level, what, part, buffer, c)),
                 }
             });
         })
@@ -107,23 +116,12 @@ struct Part {
 }
 
 leveled! {
-    one_block = one_block_body(
-        sizes: Sizes, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, relu: bool, part: Part, buffer: &mut Vec<f32>, c: Target,
-    )
+    one_block = one_block_body(what: Product<'_>, part: Part, buffer: &mut Vec<f32>, c: Target)
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "a product has so many parts")]
-fn one_block_body<V: Vector, const ROWS: usize>(
-    [_, columns, depth]: Sizes,
-    a: Matrix,
-    b: Matrix,
-    bias: Option<&[f32]>,
-    relu: bool,
-    part: Part,
-    buffer: &mut Vec<f32>,
-    c: Target,
-) {
+fn one_block_body<V: Vector, const ROWS: usize>(what: Product, part: Part, buffer: &mut Vec<f32>, c: Target) {
+    let Product { sizes: [_, columns, depth], a, b, bias, relu } = what;
     let ([i0, j0], [height, width], wide) = (part.start, part.size, 2 * V::N);
     for i in 0..height {
         // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
@@ -213,21 +211,13 @@ fn rectify(row: &mut [f32]) {
 }
 
 leveled! {
-    few_rows = few_rows_body(sizes: Sizes, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, relu: bool, part: Part, c: Target)
+    few_rows = few_rows_body(what: Product<'_>, part: Part, c: Target)
 }
 
 /// As [`one_block`], from A and B where they lie.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "a product has so many parts")]
-fn few_rows_body<V: Vector, const ROWS: usize>(
-    [_, columns, depth]: Sizes,
-    a: Matrix,
-    b: Matrix,
-    bias: Option<&[f32]>,
-    relu: bool,
-    part: Part,
-    c: Target,
-) {
+fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Target) {
+    let Product { sizes: [_, columns, depth], a, b, bias, relu } = what;
     let ([i0, j0], [height, width]) = (part.start, part.size);
     for i in i0..i0 + height {
         // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.

@@ -1,6 +1,6 @@
 use crate::layers::correlate::Plan;
 use crate::layers::level::Level;
-use crate::layers::product::{Matrix, product};
+use crate::layers::product::{Matrix, Product, product};
 use crate::layers::shape::Shape;
 use crate::layers::weight_gradient::weight_gradient;
 
@@ -137,10 +137,11 @@ fn every_level_multiplies_matrices() {
         for level in levels() {
             let ways_a = [Matrix::rows(&a, k), Matrix::rows(&a_turned, m).turned()];
             let ways_b = [Matrix::rows(&b, n), Matrix::rows(&b_turned, k).turned()];
-            for (rows, columns) in ways_a.iter().flat_map(|rows| ways_b.map(|columns| (*rows, columns))) {
+            for (a, b) in ways_a.iter().flat_map(|a| ways_b.map(|b| (*a, b))) {
+                let what = Product { sizes: [m, n, k], a, b, bias: Some(&bias), relu: false };
                 let with = |threads: usize| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                    pool.install(|| product(level, [m, n, k], rows, columns, Some(&bias), false))
+                    pool.install(|| product(level, what))
                 };
                 let c = with(1);
                 assert_eq!(c, with(3), "{level:?} {m} {n} {k}");
