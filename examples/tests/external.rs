@@ -1,6 +1,6 @@
 //! The template of a crate of one's own, `external/`, builds against this largebatch, conforms, and trains on the command line.
 //!
-//! It is built where this test is built, with the same versions and features, so that Burn is not compiled a second time.
+//! It is built where this test is built, with the same versions, profile and features, so that Burn is not compiled a second time.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -62,7 +62,9 @@ fn a_crate_of_ones_own_conforms_and_trains() {
     let path = here.join("../crates/largebatch").canonicalize().unwrap();
     let moved = text.replace("path = \"../../crates/largebatch\"", &format!("path = '{}'", path.display()));
     assert_ne!(moved, text, "the template depends on largebatch by its path");
-    std::fs::write(&manifest, moved).unwrap();
+    let workspace = std::fs::read_to_string(here.join("../Cargo.toml")).unwrap();
+    let profile = workspace.find("[profile.release]").expect("the workspace's manifest ends with its profile");
+    std::fs::write(&manifest, format!("{moved}\n{}", &workspace[profile..])).unwrap();
 
     let tested = test(&folder, target);
     assert!(String::from_utf8_lossy(&tested.stdout).contains("lion_conforms ... ok"));
