@@ -20,7 +20,12 @@ pub struct Backend {
 /// The backends that largebatch knows, the default first.
 pub const BACKENDS: [Backend; 4] = [
     Backend { name: "flex", summary: "CPU, Burn's fast pure-Rust backend (default)", compiled: true, feature: "" },
-    Backend { name: "ndarray", summary: "CPU, on the ndarray crate; slow convolutions", compiled: true, feature: "" },
+    Backend {
+        name: "ndarray",
+        summary: "CPU, on the ndarray crate; slow convolutions",
+        compiled: cfg!(feature = "ndarray"),
+        feature: "ndarray",
+    },
     Backend { name: "wgpu", summary: "GPU through Vulkan, Metal or DirectX", compiled: cfg!(feature = "wgpu"), feature: "wgpu" },
     Backend { name: "cuda", summary: "NVIDIA GPU", compiled: cfg!(feature = "cuda"), feature: "cuda" },
 ];
@@ -38,6 +43,7 @@ pub fn processor() -> Option<String> {
 pub fn adapters(backend: &Backend) -> Vec<Device> {
     match backend.name {
         "flex" => vec![Device::flex()],
+        #[cfg(feature = "ndarray")]
         "ndarray" => vec![ndarray()],
         #[cfg(feature = "wgpu")]
         "wgpu" => quietly(|| Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect()),
@@ -71,6 +77,7 @@ pub fn device(name: &str) -> Result<Device, TrainError> {
     }
     match (known.name, which) {
         ("flex", None) => Ok(Device::flex()),
+        #[cfg(feature = "ndarray")]
         ("ndarray", None) => Ok(ndarray()),
         #[cfg(feature = "wgpu")]
         ("wgpu", None) => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
@@ -93,6 +100,7 @@ pub(crate) fn reads_are_free(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
 
+#[cfg(feature = "ndarray")]
 #[allow(deprecated, reason = "Burn 0.22 still ships ndarray, and the project offers it for comparison")]
 fn ndarray() -> Device {
     Device::ndarray()

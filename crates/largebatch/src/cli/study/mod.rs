@@ -1,24 +1,25 @@
 //! `largebatch study`: many trainings as one experiment.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
-use largebatch_study::{Notice, Plan, Progress, Results, RunOptions, Shard, Study, Summary, Workers, describe, key, serve};
+use largebatch_study::{Plan, Results, RunOptions, Shard, Study, Summary, Workers, serve};
 
-use super::{DataDir, Done, Global, INTERRUPT, progress, say, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, say, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
 use trainer::Trainer;
+use watcher::Watcher;
 
 mod keep;
 mod recipes;
 mod show;
 mod trainer;
+mod watcher;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -315,53 +316,6 @@ fn about(study: &Study, what: &WhatArgs) -> String {
 fn ended(summary: &Summary, folder: &Path) -> String {
     let before = if summary.skipped > 0 { format!(" now, {} before", summary.skipped) } else { String::new() };
     format!("{} trials ran{before}; they lie in {}", summary.ran, folder.display())
-}
-
-/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
-struct Watcher {
-    bar: indicatif::ProgressBar,
-    quiet: bool,
-    verbose: bool,
-    lines: bool,
-    last: Option<Instant>,
-}
-
-impl Watcher {
-    fn new(global: &Global) -> Self {
-        let bar = progress::bar(!global.quiet, 0, "trials");
-        Watcher { bar, quiet: global.quiet, verbose: global.verbose, lines: !std::io::stderr().is_terminal(), last: None }
-    }
-
-    fn see(&mut self, progress: &Progress, notice: &Notice) {
-        if self.quiet {
-            return;
-        }
-        if let (Notice::Done(record), true) = (notice, self.verbose) {
-            let metric = record.metrics.get(&record.metric).map_or(String::new(), |value| format!(" {} {value:.4}", record.metric));
-            let what = format!("{:?}", record.stop).to_lowercase();
-            let rate = record.config.get(key::RATE).map_or(String::new(), |rate| format!(" lr={rate}"));
-            let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
-            let text = format!("{group}{rate} seed {}: {what}{metric} in {seconds:.1} s", record.seed);
-            if self.lines { say(&text) } else { self.bar.println(text) }
-        }
-        if !matches!(notice, Notice::Done(_)) && self.lines {
-            return;
-        }
-        let message = show::progress(progress);
-        self.bar.set_length(progress.total as u64);
-        self.bar.set_position(progress.done as u64);
-        self.bar.set_message(message.clone());
-        let due = self.last.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) || progress.done == progress.total;
-        if self.lines && due {
-            self.last = Some(Instant::now());
-            let eta = progress.eta().map_or(String::new(), |eta| format!(" · ETA {}", show::time(eta.as_secs_f64())));
-            say(&format!("{}/{} trials{eta} {message}", progress.done, progress.total));
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 #[cfg(test)]

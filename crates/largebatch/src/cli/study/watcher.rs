@@ -1,0 +1,56 @@
+//! The progress of a study that runs, on standard error.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use largebatch_study::{Notice, Progress, describe, key};
+
+use super::super::{Global, progress, say};
+use super::show;
+
+/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
+pub(super) struct Watcher {
+    bar: indicatif::ProgressBar,
+    quiet: bool,
+    verbose: bool,
+    lines: bool,
+    last: Option<Instant>,
+}
+
+impl Watcher {
+    pub(super) fn new(global: &Global) -> Self {
+        let bar = progress::bar(!global.quiet, 0, "trials");
+        Watcher { bar, quiet: global.quiet, verbose: global.verbose, lines: !std::io::stderr().is_terminal(), last: None }
+    }
+
+    pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
+        if self.quiet {
+            return;
+        }
+        if let (Notice::Done(record), true) = (notice, self.verbose) {
+            let metric = record.metrics.get(&record.metric).map_or(String::new(), |value| format!(" {} {value:.4}", record.metric));
+            let what = format!("{:?}", record.stop).to_lowercase();
+            let rate = record.config.get(key::RATE).map_or(String::new(), |rate| format!(" lr={rate}"));
+            let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
+            let text = format!("{group}{rate} seed {}: {what}{metric} in {seconds:.1} s", record.seed);
+            if self.lines { say(&text) } else { self.bar.println(text) }
+        }
+        if !matches!(notice, Notice::Done(_)) && self.lines {
+            return;
+        }
+        let message = show::progress(progress);
+        self.bar.set_length(progress.total as u64);
+        self.bar.set_position(progress.done as u64);
+        self.bar.set_message(message.clone());
+        let due = self.last.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) || progress.done == progress.total;
+        if self.lines && due {
+            self.last = Some(Instant::now());
+            let eta = progress.eta().map_or(String::new(), |eta| format!(" · ETA {}", show::time(eta.as_secs_f64())));
+            say(&format!("{}/{} trials{eta} {message}", progress.done, progress.total));
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
