@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use largebatch_study::{Notice, Progress, describe, key};
 
-use super::super::{Global, progress, say};
 use super::show;
+use crate::cli::{Global, progress, say};
 
 /// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
 pub(super) struct Watcher {
