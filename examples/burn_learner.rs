@@ -22,7 +22,7 @@ use burn::tensor::TensorData;
 use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep};
 use largebatch::data::{self, Labels, Part, Pipeline, Search};
 use largebatch::optim::{self, LambConfig, LarsConfig, Recipe};
-use largebatch::schedule::{Schedule, ScheduleConfig, Span, Warmup};
+use largebatch::schedule::{Epochs, Schedule, ScheduleConfig, Span, Warmup};
 
 const BATCH: usize = 512;
 const EPOCHS: usize = 30;
@@ -140,7 +140,7 @@ fn main() -> anyhow::Result<()> {
     let lamb = LambConfig::default();
     let mut findings = Vec::new();
     for (name, optimizer, rate) in [("LARS", optimizer(&lars), 0.5), ("LAMB", optimizer(&lamb), 0.05)] {
-        let schedule = shape.resolve(rate, steps, steps as f64 / EPOCHS as f64)?;
+        let schedule = shape.resolve(rate, steps, &Epochs::even((steps / EPOCHS) as u64))?;
         device.seed(0);
         let learner = Learner::new(Mlp::new(&device.clone().autodiff()), optimizer, Rates { schedule, step: 0 });
         let folder = std::env::temp_dir().join("largebatch-burn-learner");

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use largebatch::data::{Labels, Order, Pipeline, Sampling, Search, open};
 use largebatch::optim::{NesterovConfig, Recipe, Rule, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::schedule::{ScheduleConfig, Shape, Span};
+use largebatch::schedule::{Epochs, ScheduleConfig, Shape, Span};
 use largebatch_random::Key;
 use program::{Program, numbers, short, tensor};
 
@@ -83,7 +83,7 @@ fn main() -> anyhow::Result<()> {
     let mut found: Vec<Vec<f64>> = Vec::new();
     for (label, batch, rate, shape) in arms {
         let (rule, per_pass) = (SgdConfig::default().rule(), n / batch);
-        let schedule = ScheduleConfig { shape, ..Default::default() }.resolve(rate, passes * per_pass, per_pass as f64)?;
+        let schedule = ScheduleConfig { shape, ..Default::default() }.resolve(rate, passes * per_pass, &Epochs::even(per_pass as u64))?;
         let mut order =
             Order::new(all.clone(), if batch == n { Sampling::Full } else { Sampling::Replacement }, false, Key::new(SEED).word("order"))?;
         let (mut w, mut points, mut at_pass) = (zero.clone(), vec![(1.0 / n as f64, 1.0)], Vec::new());

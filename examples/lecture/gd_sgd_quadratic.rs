@@ -9,7 +9,7 @@ mod program;
 use burn::optim::Optimizer;
 use largebatch::optim::{Recipe, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::schedule::{ScheduleConfig, Shape, Span};
+use largebatch::schedule::{Epochs, ScheduleConfig, Shape, Span};
 use largebatch_random::{Key, below, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
 
@@ -38,7 +38,7 @@ const ARMS: [Arm; 6] = [
 /// The excess loss ½ E(w_t − w*)² after each step: measured over `runs` runs, and by the recursion.
 fn walk(arm: &Arm, x: &[f64], runs: usize, steps: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     let shape = Shape::PowerLaw { exponent: arm.exponent, every: Span::Steps(1) };
-    let schedule = ScheduleConfig { shape, ..Default::default() }.resolve(arm.rate, steps, 1.0)?;
+    let schedule = ScheduleConfig { shape, ..Default::default() }.resolve(arm.rate, steps, &Epochs::even(1))?;
     let rule = SgdConfig::default().rule();
     let mut rng = Key::new(SEED).word(arm.label).rng();
     let variance = x.iter().map(|x| x * x).sum::<f64>() / N as f64;

@@ -9,7 +9,7 @@ mod program;
 use burn::optim::Optimizer;
 use largebatch::optim::{Recipe, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::schedule::{Anneal, CycleMode, Marks, ScheduleConfig, Shape, Span, Warmup};
+use largebatch::schedule::{Anneal, CycleMode, Epochs, Marks, ScheduleConfig, Shape, Span, Warmup};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
 
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
     let mut ends = Vec::new();
     for (name, shape) in arms {
         let warmup = if name.contains("warm-up") { Warmup::linear(Span::Fraction(0.1)) } else { Warmup::NONE };
-        let schedule = ScheduleConfig { shape, warmup, ..ScheduleConfig::default() }.resolve(PEAK, steps, 1.0)?;
+        let schedule = ScheduleConfig { shape, warmup, ..ScheduleConfig::default() }.resolve(PEAK, steps, &Epochs::even(1))?;
         let mut rng = Key::new(SEED).word(name).rng();
         let (mut w, mut m) = (tensor(vec![3.0; runs], [runs]), 9.0);
         for t in 0..steps {

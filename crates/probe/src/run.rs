@@ -71,8 +71,10 @@ impl Run {
 
     /// The learning rate at these weights: that of the step after them, or the last of a run that has ended.
     pub fn rate(&self) -> f64 {
-        let last = self.experiment.total_steps.saturating_sub(1);
-        self.experiment.schedule.lr(self.step.unwrap_or(last).min(last) as usize)
+        let experiment = &self.experiment;
+        let last = experiment.total_steps.saturating_sub(1);
+        let step = self.step.unwrap_or(last).min(last);
+        experiment.lr(step, &experiment.batches.at_step(step, experiment.config.data.last_batch()))
     }
 
     /// The network on a part of the data, or on a subset of it.

@@ -196,10 +196,7 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
     let examples = records.iter().find_map(|r| r.metrics.get("test_examples").copied()).filter(|_| measure.key.starts_with("test_"));
     let binomial = score.zip(examples).map(|(s, n)| binomial_error(s.mean, n as usize)).filter(|e| e.is_finite());
     let batch = group.config.get(key::BATCH).and_then(number);
-    let budget = records.iter().find(|r| r.budget_steps > 0 && r.train_examples > 0).and_then(|r| {
-        let epochs = get(&r.config, key::EPOCHS).and_then(number);
-        Some((epochs.or_else(|| Some(r.budget_steps as f64 * batch? / r.train_examples as f64))?, r.budget_steps))
-    });
+    let budget = records.iter().find_map(|r| Some((r.budget_epochs()?, r.budget_steps)));
     let done: Vec<&&TrialRecord> = records.iter().filter(|r| r.stop.is_measurement() && r.train_examples > 0).collect();
     let average = |f: &dyn Fn(&TrialRecord) -> f64| (!done.is_empty()).then(|| done.iter().map(|r| f(r)).sum::<f64>() / done.len() as f64);
     let diverged = records.iter().filter(|r| r.stop == StopReason::Diverged).count();
@@ -229,7 +226,7 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         steps: group.stop.target.map(|t| steps_to_target(counted(), t)),
         examples: group.stop.target.map(|t| examples_to_target(counted(), t)),
         budget,
-        epochs: average(&|r| r.examples as f64 / r.train_examples as f64),
+        epochs: average(&|r| r.epoch(r.steps, r.examples).unwrap_or(0.0)),
         seconds: average(&|r| r.provenance.seconds),
         values,
         records,

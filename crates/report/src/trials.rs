@@ -35,7 +35,7 @@ pub(crate) fn trials(a: &Analysis) -> String {
             if a.measure.key == a.validation.key { String::new() } else { score(&a.validation, record.validation()) },
             if loss { number(record.metrics.get("train_loss").copied(), 3) } else { String::new() },
             number(Some(record.steps as f64), 7),
-            number((record.train_examples > 0).then(|| record.examples as f64 / record.train_examples as f64), 3),
+            number(record.epoch(record.steps, record.examples), 3),
             format!("<td class=\"words\">{}</td>", escape(&stop)),
             value(Some(record.provenance.seconds), duration(record.provenance.seconds)),
             format!("<td class=\"id\" title=\"{}\">{}</td>", record.id, &record.id.0[..record.id.0.len().min(8)]),

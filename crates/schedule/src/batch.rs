@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::epochs::{Epochs, settled};
 use crate::error::{ConfigError, require};
 use crate::facts::batch_facts;
 use crate::span::{Marks, Span};
@@ -137,7 +138,12 @@ impl BatchConfig {
             let wanted = "a training limited by steps has no known number of epochs: give the milestones in epochs";
             require(epochs.is_some() || matches!(mark, Span::Epochs(_)), "batch_schedule.at", mark, wanted)?;
             mark.check("batch_schedule.at", true)?;
-            Ok(mark.steps(epochs.unwrap_or(0.0) * examples as f64, examples as f64))
+            let all = examples as f64;
+            Ok(settled(match mark {
+                Span::Epochs(x) => x * all,
+                Span::Fraction(x) => x * (epochs.unwrap_or(0.0) * all),
+                Span::Steps(n) => n as f64,
+            }))
         };
         let at = at.spans().into_iter().map(mark).collect::<Result<_, _>>()?;
         Ok(BatchSchedule { factor: *factor, at, max: max.unwrap_or(examples).min(examples), ..constant })
@@ -156,34 +162,86 @@ impl BatchSchedule {
         (self.max as f64 / self.planned(seen)).min(1.0)
     }
 
-    /// The batches of `epochs` epochs, in order; `usize::MAX` for as many as are taken. Milestones act at the first batch that begins at or after them.
+    /// The batch at a place of an epoch's order, or the first of the next epoch where none fits there any more. Milestones act at the first batch that begins at
+    /// or after them.
+    pub fn next(&self, epoch: usize, start: usize, last: LastBatch) -> Planned {
+        let size = self.size(epoch as u64 * self.examples as u64 + start as u64);
+        let left = self.examples - start;
+        if size <= left || (left > 0 && last == LastBatch::Keep) {
+            return Planned { epoch, start, size: size.min(left) };
+        }
+        Planned { epoch: epoch + 1, start: 0, size: self.size((epoch as u64 + 1) * self.examples as u64) }
+    }
+
+    /// The batches of `epochs` epochs, in order; `usize::MAX` for as many as are taken.
     pub fn plan(&self, epochs: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
-        let (mut epoch, mut start) = (0, 0);
+        self.plan_from(0, last).take_while(move |batch| batch.epoch < epochs)
+    }
+
+    fn plan_from(&self, epoch: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
+        let (mut epoch, mut start) = (epoch, 0);
         std::iter::from_fn(move || {
-            while epoch < epochs {
-                let size = self.size(epoch as u64 * self.examples as u64 + start as u64);
-                let left = self.examples - start;
-                if size <= left || (left > 0 && last == LastBatch::Keep) {
-                    let planned = Planned { epoch, start, size: size.min(left) };
-                    start += planned.size;
-                    return Some(planned);
-                }
-                (epoch, start) = (epoch + 1, 0);
-            }
-            None
+            let planned = self.next(epoch, start, last);
+            (epoch, start) = (planned.epoch, planned.start + planned.size);
+            Some(planned)
         })
+    }
+
+    /// Where the epochs begin, in steps.
+    pub fn epochs(&self, last: LastBatch) -> Epochs {
+        Epochs::stretches(self.changes().into_iter().map(|epoch| (epoch as u64, self.epoch(epoch, last).count() as u64)))
     }
 
     /// The steps of a training of `epochs` epochs: the length of its plan.
     pub fn total_steps(&self, epochs: usize, last: LastBatch) -> usize {
-        if self.at.is_empty() {
-            let per_epoch = match last {
-                LastBatch::Keep => self.examples.div_ceil(self.size),
-                LastBatch::Drop => self.examples / self.size,
-            };
-            return epochs.saturating_mul(per_epoch);
+        self.epochs(last).step(epochs as f64) as usize
+    }
+
+    /// The least number of steps that train on so many examples.
+    pub fn steps_for(&self, examples: u64, last: LastBatch) -> u64 {
+        let (changes, mut left, mut steps) = (self.changes(), examples, 0u64);
+        for (i, &epoch) in changes.iter().enumerate() {
+            let (each, used) = self.epoch(epoch, last).fold((0, 0), |(each, used), batch| (each + 1, used + batch.size as u64));
+            let alike = changes.get(i + 1).map_or(u64::MAX, |next| (next - epoch) as u64);
+            let whole = (left / used).min(alike);
+            (steps, left) = (steps.saturating_add(whole.saturating_mul(each)), left - whole * used);
+            if whole < alike {
+                let mut batches = self.epoch(epoch, last);
+                while left > 0 {
+                    left = left.saturating_sub(batches.next().map_or(left, |batch| batch.size as u64));
+                    steps = steps.saturating_add(1);
+                }
+                break;
+            }
         }
-        self.plan(epochs, last).count()
+        steps
+    }
+
+    /// The batch of the step number `step`, from 0.
+    pub fn at_step(&self, step: u64, last: LastBatch) -> Planned {
+        let epochs = self.epochs(last);
+        let epoch = epochs.epoch(step as f64).floor();
+        let mut planned = self.next(epoch as usize, 0, last);
+        for _ in epochs.step(epoch) as u64..step {
+            planned = self.next(planned.epoch, planned.start + planned.size, last);
+        }
+        planned
+    }
+
+    /// The epochs from which on the number or the sizes of an epoch's batches may differ from those before: that of each milestone and the one after it.
+    fn changes(&self) -> Vec<usize> {
+        // A milestone further away never comes.
+        let most = usize::MAX / 2 / self.examples;
+        let marked = self.at.iter().map(|at| at / self.examples as f64).filter(|epoch| *epoch < most as f64).map(|epoch| epoch as usize);
+        let mut epochs: Vec<usize> = std::iter::once(0).chain(marked.flat_map(|epoch| [epoch, epoch + 1])).collect();
+        epochs.sort_unstable();
+        epochs.dedup();
+        epochs
+    }
+
+    /// The batches of one epoch.
+    fn epoch(&self, epoch: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
+        self.plan_from(epoch, last).take_while(move |batch| batch.epoch == epoch)
     }
 
     /// The size without its bound, not yet rounded; infinity where it overflows.

@@ -26,7 +26,8 @@ pub struct ScheduleConfig {
 
 /// The curve of a schedule: the rate as a fraction of the peak, at `t` steps after the warm-up (for `step` and `multi-step`: since the start of training).
 ///
-/// Below, f is the floor, T the length in steps, and a [`Span`] stands for its number of steps.
+/// Below, f is the floor, T the length in steps, and a [`Span`] stands for its number of steps. Where the batch grows, the epochs of a repeated length (`every`,
+/// `first`, `rise`) differ in their steps, and t counts epochs.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(Deserialize))] // only to list the variants in a test; the reader is `read::Flat`
 #[serde(tag = "name", rename_all = "kebab-case")]

@@ -4,11 +4,11 @@
 //! [`Schedule`], whose [`lr`](Schedule::lr) gives the rate of every step.
 //!
 //! ```
-//! use largebatch_schedule::{ScheduleConfig, Scaling};
+//! use largebatch_schedule::{Epochs, ScheduleConfig, Scaling};
 //!
 //! let config: ScheduleConfig = toml::from_str("name = 'cosine'\nwarmup.epochs = 5").unwrap();
 //! let peak = Scaling::Linear.peak(0.1, 1024, 256);         // 0.1 at batch 256 is 0.4 at batch 1024
-//! let schedule = config.resolve(peak, 9_000, 100.0).unwrap();   // 90 epochs of 100 steps
+//! let schedule = config.resolve(peak, 9_000, &Epochs::even(100)).unwrap();   // 90 epochs of 100 steps
 //! assert_eq!(schedule.lr(0), 0.0);                         // the warm-up starts at zero
 //! assert_eq!(schedule.lr(250), 0.2);                       // half of it
 //! assert_eq!(schedule.lr(500), 0.4);                       // the peak
@@ -20,7 +20,8 @@
 //! arrives one step earlier.
 //!
 //! **Lengths** are a [`Span`]: a fraction of training, epochs, or steps. Fractions and epochs make batch sizes comparable: ten times the batch is a tenth of the
-//! steps, and the curve shrinks with it.
+//! steps, and the curve shrinks with it. An epoch is as many steps as it really has ([`Epochs`]): batches never cross its end, a last batch may be smaller or
+//! dropped, and a growing batch makes epochs shorter.
 //!
 //! **Warm-up** ([`Warmup`]) comes before the curve, and most curves start where it ends; a fraction in them is a fraction of the steps that are left.
 //! `step` and `multi-step` alone count from the start of training, because the papers give their milestones that way (Goyal et al. 2017: epochs 30, 60 and 80,
@@ -32,6 +33,7 @@
 
 mod batch;
 mod config;
+mod epochs;
 mod error;
 mod facts;
 mod read;
@@ -42,6 +44,7 @@ mod warmup;
 
 pub use batch::{BatchConfig, BatchSchedule, LastBatch, Planned};
 pub use config::{Anneal, CycleMode, ScheduleConfig, Shape};
+pub use epochs::Epochs;
 pub use error::ConfigError;
 pub use facts::{Facts, Parameter, batch_facts, common_parameters, facts};
 pub use resolved::Schedule;

@@ -1,7 +1,9 @@
 use std::f64::consts::PI;
 
 use crate::config::{Anneal, CycleMode, ScheduleConfig, Shape};
+use crate::epochs::Epochs;
 use crate::error::{ConfigError, require};
+use crate::span::Span;
 use crate::warmup::Warmup;
 
 /// A schedule for one training: the learning rate of every step.
@@ -13,9 +15,11 @@ pub struct Schedule {
     warmup_steps: f64,
     total_steps: usize,
     curve: Curve,
+    /// The unit of the curve's time: present for epochs, absent for steps.
+    epochs: Option<Epochs>,
 }
 
-/// A [`Shape`] with its lengths in steps.
+/// A [`Shape`] with its lengths in the unit of its time.
 #[derive(Clone, PartialEq, Debug)]
 enum Curve {
     Constant,
@@ -33,48 +37,51 @@ enum Curve {
 impl ScheduleConfig {
     /// The schedule of a training of `total_steps` steps with `peak` as its highest rate.
     ///
-    /// `steps_per_epoch` is the number of updates of an epoch; it may be fractional. With a growing batch ([`BatchSchedule`](crate::BatchSchedule)) it is the mean, total steps
-    /// over epochs, and spans in epochs are then approximate. A peak of 0, or one above 1, is fine.
+    /// `epochs` says where the training's epochs begin. A length that comes once (a warm-up, a milestone, the length of a decay) becomes steps at its place. One
+    /// that is repeated (`every`, `first`, a cycle) and given in epochs repeats in epochs: the k-th drop of `every` = 30 epochs comes at the first step of epoch
+    /// 30k, whatever the batch has grown to; `fall` follows the unit of `rise`. A peak of 0, or one above 1, is fine.
     ///
     /// # Errors
     /// A value out of range; a warm-up that leaves no step for the curve; a drop of `step` or `multi-step` inside the warm-up.
-    pub fn resolve(&self, peak: f64, total_steps: usize, steps_per_epoch: f64) -> Result<Schedule, ConfigError> {
+    pub fn resolve(&self, peak: f64, total_steps: usize, epochs: &Epochs) -> Result<Schedule, ConfigError> {
         self.check()?;
         require(peak >= 0.0 && peak.is_finite(), "lr", peak, "the peak learning rate is a finite number of at least 0")?;
         require(total_steps > 0, "steps", total_steps, "a training has at least one step: raise the epochs or steps")?;
-        require(
-            steps_per_epoch > 0.0 && steps_per_epoch.is_finite(),
-            "steps per epoch",
-            steps_per_epoch,
-            "an epoch has steps: lower the batch size",
-        )?;
         let total = total_steps as f64;
-        let warmup = self.warmup.steps(total, steps_per_epoch);
+        let warmup = self.warmup.steps(total, epochs);
         if warmup >= total {
             return Err(ConfigError::WarmupTooLong { span: self.warmup.length.to_string(), warmup, total: total_steps });
         }
         let left = total - warmup;
-        let steps = |span: crate::Span| span.steps(left, steps_per_epoch);
+        let steps = |span: Span| span.steps(left, warmup, epochs);
+        // Where all epochs are alike, steps are as good, and a step's rate does not depend on the unit in the last bit.
+        let in_epochs = self.shape.period().is_some_and(|period| matches!(period, Span::Epochs(_))) && !epochs.are_even();
+        let period = |span: Span, whole: f64, from: f64| match span {
+            Span::Epochs(x) if in_epochs => x,
+            _ if in_epochs => epochs.epoch(from + span.steps(whole, from, epochs)) - epochs.epoch(from),
+            _ => span.steps(whole, from, epochs),
+        };
+        let every = |span: Span| period(span, left, warmup);
         let curve = match &self.shape {
             Shape::Constant => Curve::Constant,
-            Shape::PowerLaw { exponent, every } => Curve::PowerLaw { exponent: *exponent, every: steps(*every) },
+            Shape::PowerLaw { exponent, every: unit } => Curve::PowerLaw { exponent: *exponent, every: every(*unit) },
             Shape::Polynomial { power, length } => Curve::Polynomial { power: *power, length: steps(*length) },
             Shape::Linear { length } => Curve::Polynomial { power: 1.0, length: steps(*length) },
             Shape::Step { factor, every } => {
-                let every = every.steps(total, steps_per_epoch);
-                drop_after(warmup, every, "schedule.every")?;
-                Curve::Step { factor: *factor, every }
+                drop_after(warmup, every.steps(total, 0.0, epochs), "schedule.every")?;
+                Curve::Step { factor: *factor, every: period(*every, total, 0.0) }
             }
             Shape::MultiStep { factor, at } => {
-                let at: Vec<f64> = at.spans().into_iter().map(|mark| mark.steps(total, steps_per_epoch)).collect();
+                let at: Vec<f64> = at.spans().into_iter().map(|mark| mark.steps(total, 0.0, epochs)).collect();
                 at.iter().try_for_each(|at| drop_after(warmup, *at, "schedule.at"))?;
                 Curve::MultiStep { factor: *factor, at }
             }
-            Shape::Exponential { factor, every } => Curve::Exponential { factor: *factor, every: steps(*every) },
+            Shape::Exponential { factor, every: unit } => Curve::Exponential { factor: *factor, every: every(*unit) },
             Shape::Cosine { length } => Curve::Cosine { length: steps(*length) },
-            Shape::CosineRestarts { first, growth } => Curve::CosineRestarts { first: steps(*first), growth: *growth },
+            Shape::CosineRestarts { first, growth } => Curve::CosineRestarts { first: every(*first), growth: *growth },
             Shape::Cyclic { mode, rise, fall, low } => {
-                Curve::Cyclic { mode: *mode, rise: steps(*rise), fall: steps(fall.unwrap_or(*rise)), low: *low }
+                let fall = period(fall.unwrap_or(*rise), left, warmup + steps(*rise));
+                Curve::Cyclic { mode: *mode, rise: every(*rise), fall, low: *low }
             }
             Shape::OneCycle { rise, start, end, anneal } => {
                 let steps = steps(*rise);
@@ -82,7 +89,25 @@ impl ScheduleConfig {
                 Curve::OneCycle { rise: steps, length: left, start: *start, end: *end, anneal: *anneal }
             }
         };
-        Ok(Schedule { peak, floor: self.floor, warmup: self.warmup, warmup_steps: warmup, total_steps, curve })
+        let epochs = in_epochs.then(|| epochs.clone());
+        Ok(Schedule { peak, floor: self.floor, warmup: self.warmup, warmup_steps: warmup, total_steps, curve, epochs })
+    }
+}
+
+impl Shape {
+    /// The length that the curve repeats.
+    fn period(&self) -> Option<Span> {
+        match self {
+            Shape::PowerLaw { every, .. } | Shape::Step { every, .. } | Shape::Exponential { every, .. } => Some(*every),
+            Shape::CosineRestarts { first, .. } => Some(*first),
+            Shape::Cyclic { rise, .. } => Some(*rise),
+            Shape::Constant
+            | Shape::Polynomial { .. }
+            | Shape::MultiStep { .. }
+            | Shape::Cosine { .. }
+            | Shape::OneCycle { .. }
+            | Shape::Linear { .. } => None,
+        }
     }
 }
 
@@ -96,7 +121,7 @@ impl Schedule {
         self.lr_at(step as f64)
     }
 
-    /// The learning rate at a real-valued time of at least 0, in steps: for plots, and for a growing batch, where time is `total_steps` · examples seen / examples in all.
+    /// The learning rate at a real-valued time of at least 0, in steps: for plots.
     pub fn lr_at(&self, time: f64) -> f64 {
         if time < self.warmup_steps {
             return self.peak * self.factor(self.warmup_steps) * self.warmup.factor(time, self.warmup_steps);
@@ -121,13 +146,14 @@ impl Schedule {
 
     /// The curve with its floor, as a fraction of the peak, at a time after the warm-up.
     fn factor(&self, time: f64) -> f64 {
-        let t = (time - self.warmup_steps).max(0.0);
+        let clock = |step: f64| self.epochs.as_ref().map_or(step, |epochs| epochs.epoch(step));
+        let t = (clock(time) - clock(self.warmup_steps)).max(0.0);
         let between = |x: f64| self.floor + (1.0 - self.floor) * x;
         match &self.curve {
             Curve::Constant => 1.0,
             Curve::PowerLaw { exponent, every } => (1.0 + t / every).powf(-exponent).max(self.floor),
             Curve::Polynomial { power, length } => between((1.0 - t.min(*length) / length).powf(*power)),
-            Curve::Step { factor, every } => factor.powf(whole(time / every)).max(self.floor),
+            Curve::Step { factor, every } => factor.powf(whole(clock(time) / every)).max(self.floor),
             Curve::MultiStep { factor, at } => factor.powi(at.iter().filter(|at| **at <= time).count() as i32).max(self.floor),
             Curve::Exponential { factor, every } => factor.powf(t / every).max(self.floor),
             Curve::Cosine { length } => between(half_wave(t.min(*length) / length)),

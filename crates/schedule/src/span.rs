@@ -4,16 +4,18 @@ use std::marker::PhantomData;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::epochs::{Epochs, settled};
 use crate::error::{ConfigError, require};
 
 /// A length of training, in the unit that was written: `{ fraction = 0.1 }`, `{ epochs = 5 }` or `{ steps = 500 }`.
 ///
-/// A plain number is refused: 1 might be an epoch, a step, or all of training. Fractional epochs are fine. Lengths stay real numbers when they are resolved:
-/// an epoch of 93.75 steps is not rounded, so that milestones do not drift.
+/// A plain number is refused: 1 might be an epoch, a step, or all of training. An epoch is as many steps as it really has, see [`Epochs`]. Fractions of epochs are
+/// fine, and lengths stay real numbers when they are resolved: half an epoch of 3 steps is 1.5 steps.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Units<f64, u64>")]
 pub enum Span {
-    /// A fraction of training, in [0, 1]; of what is left after the warm-up for a curve that starts there.
+    /// A fraction of training, in [0, 1]; of what is left after the warm-up for a curve that starts there. For a rate it is one of the steps, for a batch schedule
+    /// one of the epochs: they differ where the batch grows.
     Fraction(f64),
     /// Steps, that is updates of the weights.
     Steps(u64),
@@ -124,16 +126,13 @@ impl fmt::Display for Span {
 }
 
 impl Span {
-    /// The length in steps, where a fraction is one of `whole` steps and an epoch has `steps_per_epoch`.
-    ///
-    /// A result within rounding of a whole number is that number (0.07 · 100 is 7, not 7.000000000000001), else a milestone would come a step late.
-    pub fn steps(self, whole: f64, steps_per_epoch: f64) -> f64 {
-        let steps = match self {
-            Span::Fraction(x) => x * whole,
+    /// The length in steps from the step `from` on, where a fraction is one of `whole` steps.
+    pub(crate) fn steps(self, whole: f64, from: f64, epochs: &Epochs) -> f64 {
+        match self {
+            Span::Fraction(x) => settled(x * whole),
             Span::Steps(n) => n as f64,
-            Span::Epochs(x) => x * steps_per_epoch,
-        };
-        if (steps - steps.round()).abs() <= 1e-9 * steps.max(1.0) { steps.round() } else { steps }
+            Span::Epochs(x) => epochs.steps(x, from),
+        }
     }
 
     /// `Ok` if the length is a number at or above zero, and above zero if it is to be `positive`; a fraction at most 1.

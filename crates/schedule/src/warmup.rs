@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::epochs::Epochs;
 use crate::error::{ConfigError, require};
 use crate::span::{Span, Units};
 
@@ -58,8 +59,8 @@ impl Warmup {
     }
 
     /// The length in steps; 0 for none.
-    pub(crate) fn steps(&self, total: f64, steps_per_epoch: f64) -> f64 {
-        if self.kind == WarmupKind::None { 0.0 } else { self.length.steps(total, steps_per_epoch) }
+    pub(crate) fn steps(&self, total: f64, epochs: &Epochs) -> f64 {
+        if self.kind == WarmupKind::None { 0.0 } else { self.length.steps(total, 0.0, epochs) }
     }
 
     /// The factor of the curve's first rate at `t` steps into a warm-up of `length` > `t` steps.

@@ -1,6 +1,6 @@
 //! Rates against PyTorch's schedulers and optax's schedules: `golden.json`, made by `golden.py`, which states their versions.
 
-use largebatch_schedule::ScheduleConfig;
+use largebatch_schedule::{Epochs, ScheduleConfig};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -14,7 +14,7 @@ struct Case {
     schedule: ScheduleConfig,
     peak: f64,
     total_steps: usize,
-    steps_per_epoch: f64,
+    steps_per_epoch: u64,
     rates: Vec<f64>,
 }
 
@@ -24,7 +24,7 @@ fn rates_are_those_of_pytorch_and_optax() {
     assert!(golden.cases.len() >= 30);
     let mut wrong = Vec::new();
     for case in golden.cases {
-        let schedule = case.schedule.resolve(case.peak, case.total_steps, case.steps_per_epoch).unwrap();
+        let schedule = case.schedule.resolve(case.peak, case.total_steps, &Epochs::even(case.steps_per_epoch)).unwrap();
         assert_eq!(case.rates.len(), case.total_steps);
         for (step, &rate) in case.rates.iter().enumerate() {
             let ours = schedule.lr(step);

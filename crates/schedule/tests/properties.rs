@@ -1,6 +1,6 @@
 //! What holds for every schedule: bounds, the warm-up, the end, monotonicity, independence of the batch size.
 
-use largebatch_schedule::{Anneal, CycleMode, Marks, ScheduleConfig, Shape, Span, Warmup, facts};
+use largebatch_schedule::{Anneal, BatchConfig, CycleMode, Epochs, LastBatch, Marks, ScheduleConfig, Shape, Span, Warmup, facts};
 use proptest::prelude::*;
 
 /// Lengths that fit into any training of these tests (20 to 3000 steps).
@@ -43,6 +43,15 @@ fn warmup() -> impl Strategy<Value = Warmup> {
     ]
 }
 
+/// Epochs that are alike, and those of a growing batch.
+fn epochs() -> impl Strategy<Value = Epochs> {
+    let grows = (1usize..20, 1.0..4.0, prop::collection::vec(0.1..20.0, 1..4), any::<bool>()).prop_map(|(batch, factor, at, keep)| {
+        let grow = BatchConfig::MultiStep { factor, at: Marks::Epochs(at), max: None };
+        grow.resolve(batch, 20 * batch, None).unwrap().epochs(if keep { LastBatch::Keep } else { LastBatch::Drop })
+    });
+    prop_oneof![(1u64..200).prop_map(Epochs::even), grows]
+}
+
 fn config() -> impl Strategy<Value = ScheduleConfig> {
     let floor = prop_oneof![Just(0.0), 0.0..1.0];
     (shape(), floor, warmup()).prop_map(|(shape, floor, warmup)| ScheduleConfig { shape, floor, warmup })
@@ -57,8 +66,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, max_global_rejects: 100_000, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn rates_lie_between_floor_and_peak(config in config(), peak in 1e-6..100.0, total in 20usize..3000, per_epoch in 0.7..200.0) {
-        let schedule = config.resolve(peak, total, per_epoch).unwrap();
+    fn rates_lie_between_floor_and_peak(config in config(), peak in 1e-6..100.0, total in 20usize..3000, epochs in epochs()) {
+        let schedule = config.resolve(peak, total, &epochs).unwrap();
         prop_assert_eq!(schedule.total_steps(), total);
         prop_assert!(schedule.warmup_steps() < total as f64);
         for step in 0..total + 50 {
@@ -73,8 +82,8 @@ proptest! {
     }
 
     #[test]
-    fn schedules_that_fall_never_rise(config in config().prop_filter("falls", |c| falls(&c.shape)), total in 20usize..3000, per_epoch in 0.7..200.0) {
-        let schedule = config.resolve(1.0, total, per_epoch).unwrap();
+    fn schedules_that_fall_never_rise(config in config().prop_filter("falls", |c| falls(&c.shape)), total in 20usize..3000, epochs in epochs()) {
+        let schedule = config.resolve(1.0, total, &epochs).unwrap();
         for step in schedule.warmup_steps().ceil() as usize..total {
             prop_assert!(schedule.lr(step + 1) <= schedule.lr(step) * (1.0 + 1e-12), "at {step}");
         }
@@ -85,8 +94,8 @@ proptest! {
     fn warmup_meets_the_curve(shape in shape(), floor in 0.0..1.0, start in 0.0..1.0, length in 1u64..8, total in 40usize..3000) {
         let warmup = Warmup { start, ..Warmup::linear(Span::Steps(length)) };
         let bare = ScheduleConfig { shape, floor, warmup: Warmup::NONE };
-        let warm = bare.clone().with_warmup(warmup).resolve(0.3, total, 500.0).unwrap();
-        let first = bare.resolve(0.3, total, 500.0).unwrap().lr(0);
+        let warm = bare.clone().with_warmup(warmup).resolve(0.3, total, &Epochs::even(500)).unwrap();
+        let first = bare.resolve(0.3, total, &Epochs::even(500)).unwrap().lr(0);
         prop_assert!((warm.lr(0) - start * first).abs() < 1e-12);
         let end = length as usize;
         prop_assert!((warm.lr(end) - first).abs() < 1e-12, "{} for {first}", warm.lr(end));
@@ -105,7 +114,7 @@ proptest! {
         // A power below 1 has an infinite slope at the end of the polynomial.
         let smooth = smooth && !matches!(config.shape, Shape::Polynomial { power, .. } if power < 1.0);
         prop_assume!(smooth);
-        let schedule = config.resolve(1.0, total, 50.0).unwrap();
+        let schedule = config.resolve(1.0, total, &Epochs::even(50)).unwrap();
         let t = at * total as f64;
         // The shortest length here is 0.12 steps, so no slope is above 40 a step.
         prop_assert!((schedule.lr_at(t + 1e-6) - schedule.lr_at(t)).abs() < 1e-4);
@@ -113,12 +122,12 @@ proptest! {
 
     /// Ten times the batch is a tenth of the steps: in fractions and epochs the rate at the same part of training is the same.
     #[test]
-    fn fractions_and_epochs_do_not_depend_on_the_batch(config in config(), steps in 2usize..300, part in 0usize..300) {
+    fn fractions_and_epochs_do_not_depend_on_the_batch(config in config(), steps in 2usize..300, each in 1u64..40, part in 0usize..300) {
         let text = serde_json::to_string(&config).unwrap();
         prop_assume!(!text.contains("\"steps\""));
         let part = part.min(steps);
-        let small = config.resolve(1.0, 10 * steps, 10.0 * steps as f64 / 7.0).unwrap();
-        let large = config.resolve(1.0, steps, steps as f64 / 7.0).unwrap();
+        let small = config.resolve(1.0, 10 * steps, &Epochs::even(10 * each)).unwrap();
+        let large = config.resolve(1.0, steps, &Epochs::even(each)).unwrap();
         // A jump may round to either side where it falls on a step.
         let jump = (small.lr_at(10.0 * part as f64 + 1e-6) - small.lr_at(10.0 * part as f64 - 1e-6)).abs() > 1e-3;
         prop_assert!(jump || (small.lr(10 * part) - large.lr(part)).abs() < 1e-6);
@@ -127,8 +136,8 @@ proptest! {
     /// The peak scales the whole schedule.
     #[test]
     fn rates_are_proportional_to_the_peak(config in config(), peak in 1e-3..100.0, total in 20usize..1000, step in 0usize..1000) {
-        let one = config.resolve(1.0, total, 50.0).unwrap().lr(step);
-        let rate = config.resolve(peak, total, 50.0).unwrap().lr(step);
+        let one = config.resolve(1.0, total, &Epochs::even(50)).unwrap().lr(step);
+        let rate = config.resolve(peak, total, &Epochs::even(50)).unwrap().lr(step);
         prop_assert!((rate - one * peak).abs() <= 1e-12 * peak);
     }
 
@@ -144,7 +153,8 @@ proptest! {
 fn ends_are_reached() {
     for facts in facts() {
         for warmup in [Warmup::NONE, Warmup::linear(Span::Fraction(0.1)), Warmup::linear(Span::Epochs(3.3))] {
-            let schedule = ScheduleConfig::named(facts.name).unwrap().with_floor(0.02).with_warmup(warmup).resolve(2.0, 90, 9.0).unwrap();
+            let schedule =
+                ScheduleConfig::named(facts.name).unwrap().with_floor(0.02).with_warmup(warmup).resolve(2.0, 90, &Epochs::even(9)).unwrap();
             let end = match facts.name {
                 "constant" => 2.0,
                 "polynomial" | "linear" | "cosine" | "one-cycle" => 0.04,
@@ -154,9 +164,13 @@ fn ends_are_reached() {
             assert!((schedule.lr(1000) - end).abs() < 1e-12, "{} stays", facts.name);
         }
     }
-    let cycle = ScheduleConfig::named("one-cycle").unwrap().with_warmup(Warmup::linear(Span::Steps(10))).resolve(1.0, 110, 10.0).unwrap();
+    let cycle = ScheduleConfig::named("one-cycle")
+        .unwrap()
+        .with_warmup(Warmup::linear(Span::Steps(10)))
+        .resolve(1.0, 110, &Epochs::even(10))
+        .unwrap();
     assert!((cycle.lr(10) - 0.04).abs() < 1e-12 && cycle.lr(40) == 1.0);
-    let restarts = ScheduleConfig::named("cosine-restarts").unwrap().resolve(1.0, 70, 10.0).unwrap();
+    let restarts = ScheduleConfig::named("cosine-restarts").unwrap().resolve(1.0, 70, &Epochs::even(10)).unwrap();
     assert_eq!([0, 10, 30].map(|step| restarts.lr(step)), [1.0; 3]);
     assert!([9, 29, 69].iter().all(|&step| restarts.lr(step) < 0.03));
 }
@@ -168,7 +182,7 @@ fn the_recipe_of_goyal_et_al() {
     let config: ScheduleConfig =
         toml::from_str("name = 'multi-step'\nat.epochs = [30, 60, 80]\nwarmup = { start = 0.03125, epochs = 5 }").unwrap();
     let per_epoch = 157; // ⌈1,281,167 / 8192⌉
-    let schedule = config.resolve(Scaling::Linear.peak(0.1, 8192, 256), 90 * per_epoch, per_epoch as f64).unwrap();
+    let schedule = config.resolve(Scaling::Linear.peak(0.1, 8192, 256), 90 * per_epoch, &Epochs::even(per_epoch as u64)).unwrap();
     let rate = |epoch: f64| schedule.lr((epoch * per_epoch as f64) as usize);
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
     near(rate(0.0), 0.1);
@@ -180,12 +194,15 @@ fn the_recipe_of_goyal_et_al() {
 /// A milestone of 0.07 of 100 steps is step 7, although 0.07 · 100 is 7.000000000000001; every third of 90 steps is 30, 60.
 #[test]
 fn milestones_do_not_slip() {
-    let schedule = ScheduleConfig::from(Shape::MultiStep { factor: 0.5, at: Marks::Fraction(vec![0.07]) }).resolve(1.0, 100, 1.0).unwrap();
+    let schedule = ScheduleConfig::from(Shape::MultiStep { factor: 0.5, at: Marks::Fraction(vec![0.07]) })
+        .resolve(1.0, 100, &Epochs::even(1))
+        .unwrap();
     assert_eq!((schedule.lr(6), schedule.lr(7)), (1.0, 0.5));
-    let schedule = ScheduleConfig::named("step").unwrap().resolve(1.0, 90, 1.0).unwrap();
+    let schedule = ScheduleConfig::named("step").unwrap().resolve(1.0, 90, &Epochs::even(1)).unwrap();
     assert_eq!([29, 30, 59].map(|step| schedule.lr(step)), [1.0, 0.1, 0.1]);
-    let schedule = ScheduleConfig::from(Shape::Step { factor: 0.5, every: Span::Epochs(0.1) }).resolve(1.0, 1000, 100.0 / 3.0).unwrap();
+    let schedule =
+        ScheduleConfig::from(Shape::Step { factor: 0.5, every: Span::Epochs(0.1) }).resolve(1.0, 1000, &Epochs::even(33)).unwrap();
     let drops: Vec<usize> = (1..100).filter(|&step| schedule.lr(step) < schedule.lr(step - 1)).collect();
-    let wanted: Vec<usize> = (1..30usize).map(|k| (10 * k).div_ceil(3)).collect();
+    let wanted: Vec<usize> = (1..=30usize).map(|k| (33 * k).div_ceil(10)).collect();
     assert_eq!(drops, wanted);
 }

@@ -1,7 +1,8 @@
 //! What a user writes: TOML, its defaults, and the messages for what is wrong.
 
 use largebatch_schedule::{
-    BatchConfig, ConfigError, Marks, Scaling, ScheduleConfig, Shape, Span, Warmup, WarmupKind, batch_facts, common_parameters, facts,
+    BatchConfig, ConfigError, Epochs, Marks, Scaling, ScheduleConfig, Shape, Span, Warmup, WarmupKind, batch_facts, common_parameters,
+    facts,
 };
 
 fn read(text: &str) -> Result<ScheduleConfig, String> {
@@ -11,7 +12,7 @@ fn read(text: &str) -> Result<ScheduleConfig, String> {
 /// The message of a schedule that must not be read or resolved (100 steps, 10 an epoch).
 fn refused(text: &str) -> String {
     match read(text) {
-        Ok(config) => config.resolve(0.1, 100, 10.0).expect_err(text).to_string(),
+        Ok(config) => config.resolve(0.1, 100, &Epochs::even(10)).expect_err(text).to_string(),
         Err(message) => message,
     }
 }
@@ -21,7 +22,7 @@ fn every_name_alone_is_a_schedule() {
     for facts in facts() {
         let config = read(&format!("name = '{}'", facts.name)).unwrap();
         assert_eq!(config, ScheduleConfig::named(facts.name).unwrap());
-        let rate = config.resolve(0.1, 100, 10.0).unwrap().lr(0);
+        let rate = config.resolve(0.1, 100, &Epochs::even(10)).unwrap().lr(0);
         assert!(rate > 0.0 && rate <= 0.1, "{}: {rate}", facts.name);
     }
     assert_eq!(read("").unwrap(), ScheduleConfig::default());
@@ -57,7 +58,7 @@ fn warmups_have_defaults() {
     assert_eq!(warmup("warmup.name = 'constant'"), Warmup::constant(0.1, Span::Fraction(0.05)));
     assert_eq!(warmup("warmup = { name = 'none', epochs = 5 }").kind, WarmupKind::None);
     assert_eq!(warmup("warmup = { start = 0.5, steps = 7 }"), Warmup { start: 0.5, ..Warmup::linear(Span::Steps(7)) });
-    let off = read("name = 'cosine'\nwarmup.epochs = 0").unwrap().resolve(1.0, 10, 1.0).unwrap();
+    let off = read("name = 'cosine'\nwarmup.epochs = 0").unwrap().resolve(1.0, 10, &Epochs::even(1)).unwrap();
     assert_eq!(off.lr(0), 1.0);
 }
 
@@ -134,18 +135,17 @@ fn values_out_of_range_are_named() {
         assert!(message.contains(part), "{text}: {message}");
     }
     let config = ScheduleConfig::default();
-    for (peak, total, epoch, part) in [
-        (-0.1, 10, 1.0, "lr = -0.1"),
-        (f64::NAN, 10, 1.0, "lr = NaN"),
-        (f64::INFINITY, 10, 1.0, "lr = inf"),
-        (0.1, 0, 1.0, "steps = 0"),
-        (0.1, 10, 0.0, "steps per epoch = 0"),
-        (0.1, 10, f64::NAN, "steps per epoch = NaN"),
-    ] {
-        let message = config.resolve(peak, total, epoch).unwrap_err().to_string();
+    for (peak, total, part) in [(-0.1, 10, "lr = -0.1"), (f64::NAN, 10, "lr = NaN"), (f64::INFINITY, 10, "lr = inf"), (0.1, 0, "steps = 0")]
+    {
+        let message = config.resolve(peak, total, &Epochs::even(1)).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
-    assert!(config.resolve(50.0, 10, 1.0).is_ok() && config.resolve(0.0, 1, 0.5).is_ok(), "a rate above 1 and a rate of 0 are allowed");
+    let fine = |peak, total| config.resolve(peak, total, &Epochs::even(1)).is_ok();
+    assert!(fine(50.0, 10) && fine(0.0, 1), "a rate above 1 and a rate of 0 are allowed");
+    for text in ["[]", "[[1, 0, 5]]", "[[0, 0, 0]]", "[[0, 0, 3], [0, 0, 2]]"] {
+        let message = serde_json::from_str::<Epochs>(text).unwrap_err().to_string();
+        assert!(message.contains("from epoch 0 on"), "{message}");
+    }
 }
 
 /// What a run records is read back as the same schedule.

@@ -8,7 +8,7 @@ use crate::error::StudyError;
 use crate::file::{Budget, Part, Rate, Seeds, Study};
 use crate::rules::StopRules;
 use crate::sequence::{MAX_DIMENSIONS, Method};
-use crate::settings::{flatten, get};
+use crate::settings::{flatten, get, is_below};
 use crate::trial::key;
 
 impl Study {
@@ -164,6 +164,12 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
                 key::SPLIT_SEED => return Err((at, "`split_seed` is the same for all trials of a study".into())),
                 "threads" => return Err((at, "`threads` stands at the top of the file".into())),
                 "arm" => return Err((at, "`arm` names the arms and cannot be a setting".into())),
+                k if k == key::BUDGET || is_below(k, key::BUDGET) => {
+                    return Err((
+                        at,
+                        "`budget` stands beside `set`, `axes` and `search`: at the top of the file, in an arm or in a condition".into(),
+                    ));
+                }
                 _ => {}
             }
             // A choice's options may stand beside its name, `optimizer.momentum` beside `optimizer`.

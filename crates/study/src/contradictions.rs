@@ -40,7 +40,9 @@ impl Plan {
             let hint = if t > 1.0 && t <= 100.0 { t / 100.0 } else { 0.97 };
             return fail(&[target()], format!("target = {t}: accuracies are fractions, such as {hint}"));
         }
-        if let (Some(plateau), Some(epochs)) = (group.stop.plateau, get(&group.config, key::EPOCHS).and_then(number))
+        let setting = |k: &str| get(&group.config, k).and_then(number);
+        let equal = || Some(setting(key::EQUAL_EPOCHS)? * setting(key::BATCH)? / setting(key::AT_BATCH)?);
+        if let (Some(plateau), Some(epochs)) = (group.stop.plateau, setting(key::EPOCHS).or_else(equal))
             && plateau.epochs >= epochs
         {
             let message = format!(

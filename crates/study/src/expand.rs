@@ -215,20 +215,21 @@ impl Builder<'_> {
 
     fn apply_budget(&self, draft: &mut Draft) -> Result<(), String> {
         let Some(budget) = &draft.budget else { return Ok(()) };
-        let (k, value) = if let Some(epochs) = budget.epochs {
-            let epochs = match budget.at_batch {
-                Some(at) => epochs * batch(&draft.set)? / at as f64,
-                None => epochs,
-            };
+        // A study file's whole numbers are TOML's, so they fit.
+        let integer = |n: u64| Value::Integer(n as i64);
+        let length = if let Some(epochs) = budget.epochs {
             let whole = epochs == epochs.trunc() && epochs < 1e15;
-            (key::EPOCHS, if whole { Value::Integer(epochs as i64) } else { Value::Float(epochs) })
+            let epochs = if whole { Value::Integer(epochs as i64) } else { Value::Float(epochs) };
+            match budget.at_batch {
+                Some(at) if batch(&draft.set)? != at as f64 => vec![(key::EQUAL_EPOCHS, epochs), (key::AT_BATCH, integer(at))],
+                _ => vec![(key::EPOCHS, epochs)],
+            }
         } else if let Some(steps) = budget.steps {
-            (key::STEPS, Value::Integer(steps as i64))
+            vec![(key::STEPS, integer(steps))]
         } else {
-            let steps = (budget.examples.unwrap_or(0) as f64 / batch(&draft.set)?).ceil();
-            (key::STEPS, Value::Integer(steps as i64))
+            vec![(key::EXAMPLES, integer(budget.examples.unwrap_or(0)))]
         };
-        draft.set.insert(k.into(), value);
+        draft.set.extend(length.into_iter().map(|(k, value)| (k.to_owned(), value)));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
         steps: last.0,
         examples: last.0 * 32,
         train_examples: 320,
+        epochs: None,
         budget_steps: last.0,
         metric: "validation_accuracy".into(),
         metrics: [("train_loss".to_string(), last.1), ("validation_accuracy".to_string(), last.2)].into(),

@@ -63,7 +63,8 @@
 //!
 //! `rate` derives the peak rate from a base batch size: `from` another arm, whose chosen rate and own batch size are the base, or from `base_rate` and
 //! `base_batch`. Its `warmup` is written to `schedule.warmup` with `start` = base rate / peak rate, the gradual warm-up of Goyal et al.
-//! `budget.at_batch` gives every batch size as many steps as `epochs` have at that batch size.
+//! `budget.at_batch` gives every batch size as many steps as `epochs` have at that batch size. What a budget is in steps depends on the data: a runner finds it
+//! in its configuration as `epochs` or `steps`, or, as it was written, below `budget` ([`key::BUDGET`]).
 //!
 //! # A study from code
 //! ```
@@ -76,7 +77,7 @@
 //!         let lr = get(&trial.config, "lr").and_then(number).ok_or("no lr")?;
 //!         let accuracy = 1.0 - (lr - 0.3).powi(2) + 1e-3 * trial.seed as f64 / 1e6;
 //!         let _ = emit(Event::Started(Started {
-//!             train_examples: 10, budget_steps: 1, metric: "validation_accuracy".into(), higher_is_better: true, constant_loss: None,
+//!             train_examples: 10, epochs: None, budget_steps: 1, metric: "validation_accuracy".into(), higher_is_better: true, constant_loss: None,
 //!         }));
 //!         let _ = emit(Event::Point { step: 1, examples: 10, train_loss: 0.1, validation: Some(accuracy), fitted_loss: None });
 //!         let metrics = [("validation_accuracy".to_string(), accuracy)].into();

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use largebatch_schedule::Epochs;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use crate::trial::{Labels, RunId, Stage};
+use crate::settings::number;
+use crate::trial::{Labels, RunId, Stage, key};
 
 /// The version of a record's line that this program writes; it reads this and all earlier ones.
 ///
@@ -80,8 +82,11 @@ pub struct TrialRecord {
     pub steps: u64,
     /// Examples seen.
     pub examples: u64,
-    /// Size of the training part, so that an epoch is this many examples; 0 if the trial never began.
+    /// Size of the training part; 0 if the trial never began.
     pub train_examples: u64,
+    /// Where each epoch begins, in steps; absent in records of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<Epochs>,
     /// The budget in steps; 0 if the trial never began.
     pub budget_steps: u64,
     /// The validation metric's name.
@@ -100,6 +105,23 @@ pub struct TrialRecord {
     pub config: Arc<Table>,
     /// Everything that may differ between two runs of this trial.
     pub provenance: Provenance,
+}
+
+impl TrialRecord {
+    /// The place in epochs after so many steps and examples; `None` if the trial never began.
+    pub fn epoch(&self, steps: u64, examples: u64) -> Option<f64> {
+        let by_examples = || (self.train_examples > 0).then(|| examples as f64 / self.train_examples as f64);
+        self.epochs.as_ref().map(|epochs| epochs.epoch(steps as f64)).or_else(by_examples)
+    }
+
+    /// The budget in epochs, where it is known.
+    pub fn budget_epochs(&self) -> Option<f64> {
+        let setting = |k: &str| self.config.get(k).and_then(number);
+        // Without epochs, steps × batch counts a last partial batch as a whole one; the setting does not.
+        let by_batch = || Some(self.budget_steps as f64 * setting(key::BATCH)? / self.train_examples as f64);
+        let known = || Some(self.epochs.as_ref()?.epoch(self.budget_steps as f64));
+        known().or_else(|| setting(key::EPOCHS)).or_else(by_batch).filter(|epochs| epochs.is_finite() && *epochs > 0.0)
+    }
 }
 
 /// What may differ between two runs of one trial.

@@ -64,8 +64,16 @@ impl StopRules {
         }
         let lowest = |upto: usize| curves.train_loss[..=upto].iter().copied().filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
         if let Some(Plateau { epochs, improvement }) = self.plateau {
-            let since = curves.examples[last] as f64 - epochs * started.train_examples as f64;
-            let before = curves.examples.iter().rposition(|&e| e as f64 <= since);
+            let before = match &started.epochs {
+                Some(clock) => {
+                    let since = clock.step(clock.epoch(curves.step[last] as f64) - epochs);
+                    curves.step.iter().rposition(|&step| step as f64 <= since)
+                }
+                None => {
+                    let since = curves.examples[last] as f64 - epochs * started.train_examples as f64;
+                    curves.examples.iter().rposition(|&e| e as f64 <= since)
+                }
+            };
             if before.is_some_and(|before| lowest(last) > (1.0 - improvement) * lowest(before)) {
                 return Some(StopReason::Plateau);
             }
@@ -93,6 +101,7 @@ mod tests {
 
     const STARTED: fn() -> Started = || Started {
         train_examples: 320,
+        epochs: None,
         budget_steps: 100,
         metric: "validation_accuracy".into(),
         higher_is_better: true,

@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use largebatch_schedule::Epochs;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
@@ -11,8 +12,10 @@ use crate::trial::{Trial, without_seed};
 /// What a runner tells before the first step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Started {
-    /// Size of the training part: examples an epoch.
+    /// Size of the training part.
     pub train_examples: u64,
+    /// Where each epoch begins, in steps; without it, an epoch counts as `train_examples` examples.
+    pub epochs: Option<Epochs>,
     /// Steps of the whole budget.
     pub budget_steps: u64,
     /// The validation metric's name, such as `validation_accuracy`.
@@ -106,6 +109,7 @@ pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)
     let mut record = TrialRecord { curves, stop, ..unstarted(trial) };
     if let Some(started) = started {
         record.train_examples = started.train_examples;
+        record.epochs = started.epochs;
         record.budget_steps = started.budget_steps;
         record.metric = started.metric;
         record.higher_is_better = started.higher_is_better;
@@ -133,6 +137,7 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
         steps: 0,
         examples: 0,
         train_examples: 0,
+        epochs: None,
         budget_steps: 0,
         metric: String::new(),
         higher_is_better: true,

@@ -13,10 +13,18 @@ pub mod key {
     pub const RATE: &str = "lr";
     /// The warm-up, written by `rate.warmup` with `start` = base rate / scaled rate.
     pub const WARMUP: &str = "schedule.warmup";
-    /// The length of training in epochs, written by `budget`.
+    /// The length of training in epochs, written by `budget`; not whole, it is that fraction of the last epoch's steps.
     pub const EPOCHS: &str = "epochs";
     /// The length of training in steps, written by `budget`.
     pub const STEPS: &str = "steps";
+    /// A budget that only the data turn into steps stands below this key, as it was written: [`EXAMPLES`], or [`EQUAL_EPOCHS`] and [`AT_BATCH`].
+    pub const BUDGET: &str = "budget";
+    /// The length of training in examples: the least number of steps that train on so many.
+    pub const EXAMPLES: &str = "budget.examples";
+    /// The length of training in epochs of another batch size: as many steps as they have there.
+    pub const EQUAL_EPOCHS: &str = "budget.epochs";
+    /// That batch size.
+    pub const AT_BATCH: &str = "budget.at_batch";
     /// Drives initial weights, order, augmentation and dropout.
     pub const SEED: &str = "seed";
     /// The data set: a name, or a table with `labels = "real"` where targets are real.

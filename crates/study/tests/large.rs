@@ -60,6 +60,7 @@ fn a_study_of_100_000_trials_opens_fast() {
             steps: 1000,
             examples: 32_000,
             train_examples: 55_000,
+            epochs: None,
             budget_steps: 1000,
             metric: "validation_accuracy".into(),
             higher_is_better: true,

@@ -46,6 +46,7 @@ impl Runner for Toy {
         let metric = "validation_accuracy".to_string();
         let _ = emit(Event::Started(Started {
             train_examples: 100,
+            epochs: None,
             budget_steps: steps,
             metric: metric.clone(),
             higher_is_better: true,

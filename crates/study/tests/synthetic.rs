@@ -26,6 +26,7 @@ impl Runner for Known {
         let steps = (3000.0 * setting("epochs").ok_or("no epochs")? / batch) as u64;
         let started = Started {
             train_examples: 3000,
+            epochs: None,
             budget_steps: steps,
             metric: "validation_accuracy".into(),
             higher_is_better: true,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use largebatch_data::{Preprocess, Sampling};
-use largebatch_schedule::Scaling;
+use largebatch_schedule::{LastBatch, Scaling};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -88,6 +88,13 @@ pub struct DataConfig {
     /// Normalisation and augmentation; absent: the data set's default normalisation alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
+}
+
+impl DataConfig {
+    /// What becomes of an epoch's last batch.
+    pub fn last_batch(&self) -> LastBatch {
+        if self.drop_last { LastBatch::Drop } else { LastBatch::Keep }
+    }
 }
 
 /// When to stop before the budget is spent.
@@ -264,8 +271,6 @@ impl RunConfig {
         match (self.epochs, self.steps) {
             (Some(_), Some(steps)) => return bad("steps", &steps, "epochs is given too; give one of them"),
             (None, None) => self.epochs = Some(default.epochs),
-            (Some(0), _) => return bad("epochs", &0, "must be at least 1"),
-            (_, Some(0)) => return bad("steps", &0, "must be at least 1"),
             _ => {}
         }
         self.base_batch.get_or_insert(default.batch_size);
@@ -285,19 +290,27 @@ impl RunConfig {
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return bad("label_smoothing", &self.label_smoothing, "must lie in [0, 1)");
         }
-        for (key, n) in [
-            ("threads", self.threads.map(|n| n as u64)),
-            ("base_batch", self.base_batch.map(|n| n as u64)),
-            ("ghost_batch", self.ghost_batch.map(|n| n as u64)),
-            ("checkpoint.every_steps", self.checkpoint.every_steps),
-            ("checkpoint.keep", Some(self.checkpoint.keep as u64)),
-            ("log.every_steps", Some(self.log.every_steps)),
-            ("log.evaluate_every_steps", self.log.evaluate_every_steps),
-            ("log.layers_every_steps", self.log.layers_every_steps),
-            ("stop.patience", self.stop.patience),
+        for (key, n, least) in [
+            ("epochs", self.epochs, 1),
+            ("steps", self.steps, 1),
+            ("seed", Some(self.seed), 0),
+            ("split_seed", Some(self.split_seed), 0),
+            ("threads", self.threads.map(|n| n as u64), 1),
+            ("base_batch", self.base_batch.map(|n| n as u64), 1),
+            ("ghost_batch", self.ghost_batch.map(|n| n as u64), 1),
+            ("checkpoint.every_steps", self.checkpoint.every_steps, 1),
+            ("checkpoint.keep", Some(self.checkpoint.keep as u64), 1),
+            ("log.every_steps", Some(self.log.every_steps), 1),
+            ("log.evaluate_every_steps", self.log.evaluate_every_steps, 1),
+            ("log.layers_every_steps", self.log.layers_every_steps, 1),
+            ("stop.patience", self.stop.patience, 1),
         ] {
-            if n == Some(0) {
-                return bad(key, &0, "must be at least 1");
+            match n {
+                Some(n) if n < least => return bad(key, &n, "must be at least 1"),
+                Some(n) if n > i64::MAX as u64 => {
+                    return bad(key, &n, &format!("must be at most {}, the largest whole number that run.toml can hold", i64::MAX));
+                }
+                _ => {}
             }
         }
         if let Some(minutes) = self.checkpoint.every_minutes.filter(|m| m.is_nan() || *m <= 0.0) {

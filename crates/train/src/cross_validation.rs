@@ -62,7 +62,7 @@ pub fn cross_validate(
             }
             diverged += u64::from(outcome.stop == Stop::Diverged);
             parts.push(held_out(&outcome, experiment.split.validation.len() as u64));
-            each(repeat * k as u64 + parts.len() as u64, repeats * k as u64);
+            each(repeat * k as u64 + parts.len() as u64, repeats.saturating_mul(k as u64));
         }
         per_repeat.push(pooled(&parts));
     }

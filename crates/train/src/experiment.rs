@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Search, Split, Task};
+use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Position, Sampling, Search, Split, Task};
 use largebatch_models::{Blueprint, Forward, Io, Loss, Model, Network, Pass, Targets};
 use largebatch_optim::{Driver, DynRecipe, Registry};
 use largebatch_random::Key;
-use largebatch_schedule::{BatchConfig, BatchSchedule, LastBatch, Schedule, ScheduleConfig};
+use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, LastBatch, Planned, Schedule, ScheduleConfig};
 
 use crate::{Choice, Metrics, RunConfig, TrainError, device};
 
@@ -40,6 +40,8 @@ pub struct Experiment {
     pub schedule: Schedule,
     /// The batch size of each step.
     pub batches: BatchSchedule,
+    /// Where each epoch begins, in steps.
+    pub epochs: Epochs,
     /// The number of steps that the budget allows.
     pub total_steps: u64,
     /// The optimizer.
@@ -70,6 +72,32 @@ pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
             Ok(largebatch_data::open_spec(&spec, search)?)
         }
     }
+}
+
+/// A schedule of the configuration, of which `facts` lists the names.
+fn read<T: serde::de::DeserializeOwned>(
+    kind: &'static str,
+    choice: &Choice,
+    facts: &[largebatch_schedule::Facts],
+) -> Result<T, TrainError> {
+    if facts.iter().all(|f| f.name != choice.name) {
+        return Err(TrainError::unknown(kind, &choice.name, facts.iter().map(|f| f.name)));
+    }
+    let unread = |e: toml::de::Error| TrainError::Config { place: kind.replace(' ', "_"), message: crate::config::explain(&e) };
+    toml::Value::Table(choice.table()).try_into().map_err(unread)
+}
+
+/// The batch sizes of a training on so many examples that begins with `batch`: also for another batch than the configuration's, whose steps are to be equalled.
+///
+/// # Errors
+/// A batch schedule that is wrong, or that `data.sampling` = `"one"` would ignore.
+pub fn batch_schedule(config: &RunConfig, batch: usize, examples: usize) -> Result<BatchSchedule, TrainError> {
+    let schedule: BatchConfig = read("batch schedule", &config.batch_schedule, largebatch_schedule::batch_facts())?;
+    if config.data.sampling == Sampling::One && schedule != BatchConfig::Constant {
+        let why = "data.sampling = \"one\" takes one example at every step; leave one of them out";
+        return Err(TrainError::value("batch_schedule", &config.batch_schedule.name, why));
+    }
+    Ok(schedule.resolve(batch, examples, config.epochs.map(|e| e as f64))?)
 }
 
 impl Experiment {
@@ -125,31 +153,19 @@ impl Experiment {
         config.optimizer.options.extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
         let pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
 
-        for (kind, name, facts) in [
-            ("schedule", &config.schedule.name, largebatch_schedule::facts()),
-            ("batch schedule", &config.batch_schedule.name, largebatch_schedule::batch_facts()),
-        ] {
-            if facts.iter().all(|f| f.name != name) {
-                return Err(TrainError::unknown(kind, name, facts.iter().map(|f| f.name)));
-            }
-        }
-        let choice = |what: &'static str, choice: &Choice| (what, toml::Value::Table(choice.table()));
-        let unread = |what: &str| {
-            let place = what.to_owned();
-            move |e: toml::de::Error| TrainError::Config { place, message: crate::config::explain(&e) }
-        };
-        let (what, value) = choice("schedule", &config.schedule);
-        let schedule: ScheduleConfig = value.try_into().map_err(unread(what))?;
-        let (what, value) = choice("batch_schedule", &config.batch_schedule);
-        let batches: BatchConfig = value.try_into().map_err(unread(what))?;
+        let schedule: ScheduleConfig = read("schedule", &config.schedule, largebatch_schedule::facts())?;
         let (n, batch) = (split.train.len(), config.batch_size.unwrap_or(1));
-        let batches = batches.resolve(batch, n, config.epochs.map(|e| e as f64))?;
-        let last = if config.data.drop_last { LastBatch::Drop } else { LastBatch::Keep };
-        let total_steps = match (config.steps, config.epochs) {
-            (Some(steps), _) => steps,
-            (None, epochs) => batches.total_steps(epochs.unwrap_or(1) as usize, last) as u64,
+        let batches = batch_schedule(&config, batch, n)?;
+        let epochs = batches.epochs(config.data.last_batch());
+        let (key, budget, steps) = match (config.steps, config.epochs.unwrap_or(1)) {
+            (Some(steps), _) => ("steps", steps, steps as f64),
+            (None, whole) => ("epochs", whole, epochs.step(whole as f64)),
         };
-        let schedule = schedule.resolve(config.peak_lr().unwrap_or(0.0), total_steps as usize, n as f64 / batch as f64)?;
+        if steps > Epochs::MOST_STEPS as f64 {
+            return Err(TrainError::value(key, budget, format!("a training has at most {} steps", Epochs::MOST_STEPS)));
+        }
+        let total_steps = steps as u64;
+        let schedule = schedule.resolve(config.peak_lr().unwrap_or(0.0), total_steps as usize, &epochs)?;
         let experiment = Experiment {
             all_train: (0..dataset.train.len() as u32).collect(),
             all_test: (0..dataset.test.len() as u32).collect(),
@@ -160,6 +176,7 @@ impl Experiment {
             loss,
             schedule,
             batches,
+            epochs,
             total_steps,
             optimizer,
             pipeline,
@@ -200,6 +217,17 @@ impl Experiment {
     /// If there is nothing to train on.
     pub fn order(&self) -> Result<Order, TrainError> {
         Ok(Order::new(self.split.train.clone(), self.config.data.sampling, self.config.data.drop_last, self.key("order"))?)
+    }
+
+    /// The batch that is trained on next from a place of the order.
+    pub fn next_batch(&self, position: Position) -> Planned {
+        self.batches.next(position.epoch as usize, position.offset as usize, self.config.data.last_batch())
+    }
+
+    /// The learning rate of the update number `step`, from 0, on a batch of the plan: the schedule's, lowered where the batch could not grow as planned.
+    pub fn lr(&self, step: u64, batch: &Planned) -> f64 {
+        let seen = batch.epoch as u64 * self.split.train.len() as u64 + batch.start as u64;
+        self.schedule.lr(step as usize) * self.batches.rate_factor(seen)
     }
 
     /// Inputs `[n, values]` and targets of some examples, on the device without autodiff; augmented where a key is given.

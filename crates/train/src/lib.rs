@@ -32,7 +32,7 @@ pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig}
 pub use cross_validation::{CrossValidation, cross_validate};
 pub use device::{BACKENDS, Backend, adapters, device, processor, set_threads, threads};
 pub use error::{TrainError, nearest};
-pub use experiment::{Experiment, Which, open};
+pub use experiment::{Experiment, Which, batch_schedule, open};
 pub use folder::{Provenance, RunFile, RunFolder};
 pub use gradients::{BatchGradient, SquaredNorms, StepKeys};
 pub use metrics::Metrics;

@@ -244,10 +244,9 @@ impl<'a> Training<'a> {
     fn step(&mut self) -> Result<Option<Stop>, TrainError> {
         let started = Instant::now();
         let (experiment, config) = (self.experiment, &self.experiment.config);
-        let seen = self.seen();
-        let batch = experiment.batches.size(seen);
-        let (epoch, indices) = self.order.next(batch);
-        let lr = experiment.schedule.lr(self.progress.step as usize) * experiment.batches.rate_factor(seen);
+        let planned = experiment.next_batch(self.progress.position);
+        let (epoch, indices) = self.order.next(planned.size);
+        let lr = experiment.lr(self.progress.step, &planned);
         let keys =
             StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(self.progress.step) };
         let network = self.network.take().expect("the network is away only while the optimizer moves it");
@@ -324,16 +323,10 @@ impl<'a> Training<'a> {
         Ok(stop)
     }
 
-    /// Examples of the order that were handed out or dropped so far.
-    fn seen(&self) -> u64 {
-        let position = self.progress.position;
-        position.epoch * self.order.len() as u64 + position.offset
-    }
-
     /// Whether the next batch belongs to a new epoch.
     fn at_epoch_end(&self) -> bool {
-        let left = self.order.len() as u64 - self.progress.position.offset;
-        left == 0 || (self.experiment.config.data.drop_last && left < self.experiment.batches.size(self.seen()) as u64)
+        let position = self.progress.position;
+        self.experiment.next_batch(position).epoch as u64 > position.epoch
     }
 
     fn whole_epochs(&self) -> u64 {

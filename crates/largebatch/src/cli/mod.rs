@@ -24,6 +24,11 @@ mod train;
 /// Set by Ctrl-C and by SIGTERM.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
+/// A whole number that a configuration can hold: TOML's go to 2⁶³ − 1.
+fn whole() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(..=i64::MAX as u64)
+}
+
 const ABOUT: &str = "A laboratory for large-batch training: train, study and question optimizers on Burn.";
 
 const EXAMPLES: &str = "\

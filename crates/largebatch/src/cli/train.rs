@@ -15,7 +15,7 @@ use toml::Value;
 
 use super::probe::training::Probing;
 use super::progress::Progress;
-use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts, whole};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,10 +59,10 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RATE", help_heading = "How to train", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Passes over the training part [default: by data set]
-    #[arg(long, value_name = "N", help_heading = "How to train")]
+    #[arg(long, value_name = "N", help_heading = "How to train", value_parser = whole())]
     epochs: Option<u64>,
     /// Optimizer steps, instead of --epochs
-    #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs")]
+    #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs", value_parser = whole())]
     steps: Option<u64>,
     /// Schedule of the learning rate; `largebatch schedules` shows them [default: constant]
     #[arg(long, value_name = "NAME", help_heading = "How to train")]
@@ -71,7 +71,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RULE", help_heading = "How to train")]
     scaling: Option<String>,
     /// Seed of weights, order, augmentation and dropout [default: 0]
-    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole())]
     seed: Option<u64>,
     /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
@@ -81,11 +81,11 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     /// CPU threads [default: all]
-    #[arg(long, value_name = "N", help_heading = "Where")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole())]
+    threads: Option<u64>,
     /// Replicas that take equal parts of every batch side by side [default: 1]
-    #[arg(long, value_name = "K", help_heading = "Where")]
-    workers: Option<usize>,
+    #[arg(long, value_name = "K", help_heading = "Where", value_parser = whole())]
+    workers: Option<u64>,
     #[command(flatten)]
     data_dir: DataDir,
 
@@ -194,7 +194,7 @@ fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
     let Some(text) = text else { return Ok(None) };
     let every = match text {
         "layers" => Some(1),
-        _ => text.strip_prefix("layers:every=").and_then(|n| n.parse().ok()).filter(|&n| n > 0),
+        _ => text.strip_prefix("layers:every=").and_then(|n| n.parse().ok()).filter(|&n| n > 0 && i64::try_from(n).is_ok()),
     };
     match every {
         Some(every) => Ok(Some(every)),
@@ -347,7 +347,7 @@ fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &G
         let why = "write REPEATSxFOLDS, such as 5x10".into();
         return Err(TrainError::Value { key: "cross-validate".into(), value: shape.into(), why }.into());
     };
-    let bar = super::progress::bar(!global.quiet, repeats * folds as u64, "trainings");
+    let bar = super::progress::bar(!global.quiet, repeats.saturating_mul(folds as u64), "trainings");
     let mut each = |done: u64, _all: u64| bar.set_position(done);
     let result = cross_validate(config, (repeats, folds), registry, &args.data_dir.search(), &INTERRUPT, &mut each)?;
     bar.finish_and_clear();

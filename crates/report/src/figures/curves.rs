@@ -56,7 +56,6 @@ fn curve(records: &[&TrialRecord], loss: bool) -> Option<Curve> {
         let column = if loss { &r.curves.train_loss } else { &r.curves.validation };
         column.get(i).copied().filter(|v| v.is_finite())
     };
-    let epoch = longest.train_examples.max(1) as f64;
     let mut out = Curve { steps: vec![], epochs: vec![], mean: vec![], low: vec![], high: vec![] };
     for i in 0..longest.curves.step.len() {
         let values: Vec<f64> = done.iter().filter_map(|r| column(r, i)).collect();
@@ -66,7 +65,7 @@ fn curve(records: &[&TrialRecord], loss: bool) -> Option<Curve> {
         }
         let Some((low, high)) = extent(values.iter().copied()) else { continue };
         out.steps.push(longest.curves.step[i] as f64);
-        out.epochs.push(longest.curves.examples[i] as f64 / epoch);
+        out.epochs.push(longest.epoch(longest.curves.step[i], longest.curves.examples[i]).unwrap_or(0.0));
         out.mean.push(values.iter().sum::<f64>() / values.len() as f64);
         out.low.push(low);
         out.high.push(high);

@@ -29,6 +29,7 @@ impl Runner for MadeUp {
         let steps = setting("steps").unwrap_or_else(|| (setting("epochs").unwrap_or(20.0) * epoch).ceil()) as u64;
         let _ = emit(Event::Started(Started {
             train_examples: examples as u64,
+            epochs: None,
             budget_steps: steps,
             metric: "validation_accuracy".into(),
             higher_is_better: true,

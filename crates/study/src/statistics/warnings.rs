@@ -173,13 +173,7 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
                 }
             }
         }
-        budgets.extend(reported.iter().filter_map(|r| {
-            let setting = |k: &str| r.config.get(k).and_then(number);
-            // Steps × batch counts a last partial batch as a whole one; epochs do not.
-            setting(key::EPOCHS)
-                .or_else(|| Some(r.budget_steps as f64 * setting(key::BATCH)? / r.train_examples as f64))
-                .filter(|e| e.is_finite() && *e > 0.0)
-        }));
+        budgets.extend(reported.iter().filter_map(|r| r.budget_epochs()));
     }
     for (seeds, groups) in (1..).zip(few).filter(|(_, groups)| !groups.is_empty()) {
         out.push(Warning::FewSeeds { groups, seeds });

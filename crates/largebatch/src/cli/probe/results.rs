@@ -12,7 +12,7 @@ use largebatch_report::Figure;
 use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
 use serde::Serialize;
 
-use super::{DataDir, Done, Global, duration, least_seconds, print_json, say};
+use super::{DataDir, Done, Global, duration, least_seconds, print_json, say, whole};
 
 /// Where results go.
 #[derive(Args, Clone)]
@@ -135,8 +135,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     /// CPU threads [default: all]
-    #[arg(long, value_name = "N", help_heading = "Where")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole())]
+    threads: Option<u64>,
     #[command(flatten)]
     data_dir: DataDir,
 }

@@ -8,8 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use largebatch_data::{Dataset, Labels, Search, split};
 use largebatch_models::Loss;
 use largebatch_optim::Registry;
-use largebatch_study::{Event, Outcome, Problem, Runner, Stage, Started, Trial, key};
-use largebatch_train::{Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which, open, train};
+use largebatch_schedule::Epochs;
+use largebatch_study::{Event, Outcome, Problem, Runner, Stage, Started, Trial, key, number};
+use largebatch_train::{
+    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which, batch_schedule, open, train,
+};
 use serde_json::json;
 use toml::{Table, Value};
 
@@ -64,26 +67,15 @@ impl<'a> Trainer<'a> {
 
     fn open(&self, config: &Table) -> Result<Experiment, TrainError> {
         let mut config = config.clone();
-        // Equal steps at another batch size may be no whole number of epochs: these are steps then.
-        let part = match config.get(key::EPOCHS) {
-            Some(&Value::Float(epochs)) if epochs == epochs.trunc() => {
-                config.insert(key::EPOCHS.into(), Value::Integer(epochs as i64));
-                None
-            }
-            Some(&Value::Float(epochs)) => {
-                config.remove(key::EPOCHS);
-                Some(epochs)
-            }
-            _ => None,
-        };
+        let length = Length::take(&mut config);
         let mut flat = Vec::new();
         flatten("", &config, &mut flat);
         let mut config = RunConfig::layered(None, &flat)?;
         let dataset = self.dataset(&config)?;
         let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
         let split = split(dataset.train.labels(), held, config.split_seed)?;
-        if let (Some(epochs), Some(batch)) = (part, config.batch_size) {
-            config.steps = Some(((epochs * split.train.len() as f64 / batch as f64).ceil() as u64).max(1));
+        if let Some(length) = length {
+            config.steps = Some(length.steps(&config, split.train.len())?);
         }
         Experiment::with(config, dataset, split, self.registry)
     }
@@ -96,10 +88,65 @@ impl<'a> Trainer<'a> {
         let timed = batch.min(TIMED_BATCH);
         let mut few = config.clone();
         few.insert(key::BATCH.into(), Value::Integer(timed as i64));
-        [key::RATE, key::SEED, key::EPOCHS, key::STEPS, "schedule"].into_iter().for_each(|key| drop(few.remove(key)));
+        [key::RATE, key::SEED, key::EPOCHS, key::STEPS, key::BUDGET, "schedule"].into_iter().for_each(|key| drop(few.remove(key)));
         let mut speeds = self.speeds.lock().unwrap_or_else(PoisonError::into_inner);
         let speed = *speeds.entry(few.to_string()).or_insert_with(|| speed(&self.open(&few).ok()?, 2.max(512 / timed as u64)));
-        Some((steps * batch as u64) as f64 / speed?)
+        Some(steps as f64 * batch as f64 / speed?)
+    }
+}
+
+/// A length that only the data turn into steps.
+enum Length {
+    /// So many epochs, of this batch size if it is another than the trial's.
+    Epochs(f64, Option<usize>),
+    /// The least number of steps that train on so many examples.
+    Examples(u64),
+}
+
+impl Length {
+    /// Takes such a length out of a trial's configuration.
+    fn take(config: &mut Table) -> Option<Length> {
+        let budget = config.remove(key::BUDGET);
+        let setting = |key: &str| budget.as_ref().and_then(|b| b.get(key.rsplit('.').next()?));
+        let whole = |value: &Value| value.as_integer().and_then(|n| u64::try_from(n).ok());
+        if let Some(examples) = setting(key::EXAMPLES).and_then(whole) {
+            return Some(Length::Examples(examples));
+        }
+        if let Some(epochs) = setting(key::EQUAL_EPOCHS).and_then(number) {
+            return Some(Length::Epochs(epochs, setting(key::AT_BATCH).and_then(whole).map(|n| n as usize)));
+        }
+        match config.get(key::EPOCHS) {
+            Some(&Value::Float(epochs)) if epochs == epochs.trunc() && epochs < Epochs::MOST_STEPS as f64 => {
+                config.insert(key::EPOCHS.into(), Value::Integer(epochs as i64));
+                None
+            }
+            Some(&Value::Float(epochs)) => {
+                config.remove(key::EPOCHS);
+                Some(Length::Epochs(epochs, None))
+            }
+            _ => None,
+        }
+    }
+
+    /// The steps of it, for a training on so many examples.
+    fn steps(&self, config: &RunConfig, examples: usize) -> Result<u64, TrainError> {
+        let last = config.data.last_batch();
+        let batch = config.clone().resolve(examples)?.batch_size.unwrap_or(1);
+        let (key, length, steps) = match *self {
+            Length::Epochs(epochs, Some(at)) if at > examples => {
+                let why = format!("its at_batch, {at}, is larger than the {examples} training examples");
+                return Err(TrainError::value("epochs", epochs, why));
+            }
+            Length::Epochs(epochs, at) => {
+                let schedule = batch_schedule(config, at.unwrap_or(batch), examples)?;
+                ("epochs", epochs, schedule.epochs(last).step(epochs).ceil())
+            }
+            Length::Examples(n) => ("examples", n as f64, batch_schedule(config, batch, examples)?.steps_for(n, last) as f64),
+        };
+        if steps > Epochs::MOST_STEPS as f64 {
+            return Err(TrainError::value(key, length, format!("a training has at most {} steps", Epochs::MOST_STEPS)));
+        }
+        Ok((steps as u64).max(1))
     }
 }
 
@@ -233,6 +280,7 @@ impl Runner for Trainer<'_> {
         };
         let _ = emit(Event::Started(Started {
             train_examples: experiment.split.train.len() as u64,
+            epochs: Some(experiment.epochs.clone()),
             budget_steps: experiment.total_steps,
             metric: metric.into(),
             higher_is_better: metric == "validation_accuracy",
@@ -378,6 +426,43 @@ mod tests {
         let registry = Registry::standard();
         let config = "dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 64\nepochs = 2.5\ndata.validation = 0".parse().unwrap();
         let experiment = trainer(&registry).open(&config).unwrap();
-        assert_eq!(experiment.total_steps, (2.5 * experiment.split.train.len() as f64 / 64.0).ceil() as u64);
+        // 1,437 examples: 23 steps an epoch.
+        assert_eq!((experiment.split.train.len(), experiment.total_steps), (1437, 58));
+    }
+
+    /// 1,150 examples are 72 steps of 16 and 3 of 512: equal steps are equal, and examples are counted with the small last batches.
+    #[test]
+    fn lengths_of_a_budget_are_those_of_the_real_epochs() {
+        let registry = Registry::standard();
+        let steps = |budget: &str| {
+            let config = format!("dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 512\n{budget}").parse().unwrap();
+            trainer(&registry).open(&config).map(|e| (e.split.train.len(), e.total_steps)).map_err(|e| e.to_string())
+        };
+        for (budget, wanted) in [
+            ("budget = { epochs = 20, at_batch = 16 }", 1440),
+            ("budget = { epochs = 0.5, at_batch = 16 }", 36),
+            ("epochs = 2.5", 8),
+            ("epochs = 1e-9", 1),
+            // 512 + 512 + 126, and again.
+            ("budget.examples = 2300", 6),
+            ("budget.examples = 2301", 7),
+            ("budget.examples = 1149", 3),
+            // 512 + 512, and again.
+            ("budget.examples = 2048\ndata.drop_last = true", 4),
+            ("budget.examples = 2049\ndata.drop_last = true", 5),
+        ] {
+            assert_eq!(steps(budget), Ok((1150, wanted)), "{budget}");
+        }
+        for (budget, part) in [
+            ("budget = { epochs = 20, at_batch = 2048 }", "epochs = 20"),
+            ("epochs = 1e300", "epochs = 1000"),
+            ("budget.examples = 9223372036854775807\ndata.drop_last = true\nbatch_schedule.name = 'multi-step'", "batch_schedule.at"),
+            ("batch_schedule = { name = 'multi-step', at.epochs = [1] }\nepochs = 9223372036854775807", "epochs = 9223372036854775807"),
+            ("epochs = 9223372036854775807", "epochs = 9223372036854775807"),
+            ("steps = 9223372036854775807", "steps = 9223372036854775807"),
+        ] {
+            let message = steps(budget).unwrap_err();
+            assert!(message.contains(part), "{budget}: {message}");
+        }
     }
 }
