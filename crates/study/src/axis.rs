@@ -121,6 +121,9 @@ impl Axis {
             if spread == Spread::Integer && (low.fract() != 0.0 || high.fract() != 0.0) {
                 return Err(format!("{k} = {v}: two whole numbers"));
             }
+            if spread == Spread::Integer && low.abs().max(high.abs()) > EXACT {
+                return Err(format!("{k} = {v}: whole numbers of a range are at most {EXACT}, so that they are exact"));
+            }
             if found.replace((spread, low, high)).is_some() {
                 return Err("a range is one of log_uniform, uniform and integer, not several".into());
             }
@@ -129,6 +132,9 @@ impl Axis {
         Ok(Axis::Range { spread, low, high, points })
     }
 }
+
+/// The largest number up to which `f64` holds every whole one.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Spread {
     fn at(self, low: f64, high: f64, u: f64) -> Value {

@@ -154,5 +154,10 @@ mod tests {
         assert_eq!(stop(rules, &course), Some((50, StopReason::Plateau)));
         assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.7, 0.0)]), None);
         assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 1.0, 0.0)]), None, "too early to tell");
+        // Epochs are those of the training, also where a last batch is dropped: with 5 steps an epoch, two of them end at step 10.
+        let flat = record(&[(5, 1.0, 0.0), (10, 1.0, 0.0), (15, 1.0, 0.0)]).curves;
+        let started = Started { epochs: Some(largebatch_schedule::Epochs::even(5)), ..STARTED() };
+        let rules: StopRules = toml::from_str(rules).unwrap();
+        assert_eq!((rules.judge(&STARTED(), &flat), rules.judge(&started, &flat)), (None, Some(StopReason::Plateau)));
     }
 }

@@ -45,15 +45,17 @@ fn gap_derives_and_tunes() {
     assert_eq!(setting(&c, "arm=lars", "lr"), 0.3);
     assert_eq!(setting(&c, "arm=linear, warm-up", "schedule.warmup.start"), 1.0 / 32.0);
     assert_eq!(c[4].1["schedule"]["name"].as_str(), Some("constant"), "a warm-up joins the plain name of its schedule");
-    assert_eq!((setting(&c, "arm=longer", "epochs"), setting(&c, "arm=linear", "epochs")), (640.0, 20.0));
+    let longer =
+        |configs: &[(String, Table)]| (setting(configs, "arm=longer", "budget.epochs"), setting(configs, "arm=longer", "budget.at_batch"));
+    assert_eq!((longer(&c), setting(&c, "arm=linear", "epochs")), ((20.0, 16.0), 20.0));
     let full = configs(&recipe("gap", &["dataset=mnist"]));
     assert_eq!(
-        (setting(&full, "arm=small", "batch_size"), setting(&full, "arm=lamb", "batch_size"), setting(&full, "arm=longer", "epochs")),
-        (128.0, 4096.0, 320.0)
+        (setting(&full, "arm=small", "batch_size"), setting(&full, "arm=lamb", "batch_size"), longer(&full)),
+        (128.0, 4096.0, (10.0, 128.0))
     );
     for (model, epochs) in [(&["dataset=cifar-10"][..], 10.0), (&["dataset=cifar-10", "model=c1"], 30.0)] {
         let c = configs(&recipe("gap", model));
-        assert_eq!((setting(&c, "arm=lamb", "epochs"), setting(&c, "arm=longer", "epochs")), (epochs, 32.0 * epochs), "{model:?}");
+        assert_eq!((setting(&c, "arm=lamb", "epochs"), longer(&c)), (epochs, (epochs, 128.0)), "{model:?}");
         assert_eq!((setting(&c, "arm=lamb", "data.validation"), setting(&c, "arm=small", "batch_size")), (9040.0, 128.0), "{model:?}");
     }
     assert_eq!(recipe("gap", &["confirm.seeds=[7, 8]"]).confirm_count(), 20);
@@ -70,8 +72,8 @@ fn the_other_recipes_expand() {
     let hoffer = configs(&recipe("hoffer-f1", &[]));
     assert_eq!((setting(&hoffer, "arm=large", "lr"), setting(&hoffer, "arm=+ sqrt rate", "lr")), (0.1, 0.4));
     assert_eq!(
-        (setting(&hoffer, "arm=+ regime adaptation", "epochs"), setting(&hoffer, "arm=+ regime adaptation", "ghost_batch")),
-        (160.0, 128.0)
+        ["budget.epochs", "budget.at_batch", "ghost_batch"].map(|key| setting(&hoffer, "arm=+ regime adaptation", key)),
+        [10.0, 128.0, 128.0]
     );
 
     let goyal = recipe("goyal", &[]);
@@ -168,9 +170,21 @@ fn conditions_change_values_and_fold_axes() {
         groups.iter().map(|g| g.1["optimizer"].to_string()).collect::<Vec<_>>(),
         ["{ decay = 2, name = \"sgd\" }", "{ decay = 2, name = \"lars\" }"]
     );
-    // Examples become steps, rounded up.
-    let text = "name='x'\nset.lr=1\naxes.batch_size=[30, 64]\nbudget.examples=1000\nconfirm.seeds=1";
-    assert_eq!(plan(text).unwrap().groups.iter().map(|g| g.config["steps"].as_integer().unwrap()).collect::<Vec<_>>(), [34, 16]);
+    // What examples and equal steps come to depends on the data: the runner is told what was written.
+    let text = "name='x'\nset.lr=1\naxes.batch_size=[16, 64]\nbudget.examples=1000\nconfirm.seeds=1";
+    assert!(configs(&plan(text).unwrap()).iter().all(|g| g.1["budget"].to_string() == "{ examples = 1000 }"));
+    let text = text.replace("examples=1000", "epochs=2.5\nbudget.at_batch=16");
+    let groups = configs(&plan(&text).unwrap());
+    assert_eq!(
+        (groups[0].1["epochs"].as_float(), groups[1].1["budget"].to_string()),
+        (Some(2.5), "{ at_batch = 16, epochs = 2.5 }".into())
+    );
+    // Such a budget replaces another one, and is replaced by it.
+    let arms =
+        "name='x'\nset={lr=1, batch_size=64}\nbudget.examples=1000\nconfirm.seeds=1\n[[arm]]\nname='a'\nbudget.steps=7\n[[arm]]\nname='b'";
+    let groups = configs(&plan(arms).unwrap());
+    assert_eq!((groups[0].1.get("budget"), groups[0].1["steps"].as_integer()), (None, Some(7)));
+    assert_eq!((groups[1].1.get("steps"), groups[1].1["budget"].to_string()), (None, "{ examples = 1000 }".into()));
 }
 
 /// The whole chosen point is taken, and nothing is tuned beside it.
@@ -219,6 +233,9 @@ fn wrong_files_name_the_line() {
         ("set.epochs = 3", 5, "beside `budget`"),
         ("budget.steps = 3", 3, "one of `epochs`, `steps` and `examples`"),
         ("budget.at_batch = 0", 5, "at least one example"),
+        ("set.budget.epochs = 5", 5, "`budget` stands beside `set`"),
+        ("axes.w = { integer = [1, 9007199254740994] }", 5, "at most 9007199254740992"),
+        ("axes.w = { integer = [-1e300, 1], points = 2 }", 5, "at most 9007199254740992"),
         ("stop.target = inf", 5, "finite"),
         ("stop.hopeless.after = 1.5", 5, "fraction of the budget"),
         ("stop.plateau = { epochs = 1, improvment = 0.1 }", 5, "did you mean `improvement`"),
@@ -373,7 +390,7 @@ fn an_override_beats_conditions_but_for_those_on_arms() {
     }
     assert_eq!((setting(&configs, "arm=small", "batch_size"), setting(&configs, "arm=small", "epochs")), (128.0, 5.0));
     assert_eq!((setting(&configs, "arm=lamb", "batch_size"), setting(&configs, "arm=lamb", "epochs")), (4096.0, 5.0));
-    assert_eq!(setting(&configs, "arm=longer", "epochs"), 10.0 * 4096.0 / 128.0);
+    assert_eq!(setting(&configs, "arm=longer", "budget.epochs"), 10.0);
     assert_eq!(setting(&configs, "arm=small", "data.validation"), 10848.0);
     let epochs = |overrides: &[&str]| setting(&self::configs(&recipe("keskar-f1", overrides)), "batch_size=6000", "epochs");
     assert_eq!((epochs(&[]), epochs(&["budget.epochs=2", "stop.plateau.epochs=1"])), (150.0, 2.0));

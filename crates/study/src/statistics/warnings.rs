@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::results::Results;
 use crate::settings::number;
-use crate::trial::{Labels, describe, key};
+use crate::trial::{Labels, describe};
 
 /// What a reader of a study must know before believing it; each says what to do.
 #[derive(Clone, PartialEq, Debug)]
