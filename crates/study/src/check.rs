@@ -11,6 +11,9 @@ use crate::sequence::{MAX_DIMENSIONS, Method};
 use crate::settings::{flatten, get, is_below};
 use crate::trial::key;
 
+/// No machine has more.
+const MAX_THREADS: u32 = 4096;
+
 impl Study {
     /// The parts with their paths in the file: the top level, arms, conditions.
     pub(crate) fn parts(&self) -> Vec<(String, Part)> {
@@ -37,6 +40,9 @@ impl Study {
         }
         if self.threads == 0 {
             return fail("threads", "threads = 0: a trial needs at least one thread".into());
+        }
+        if self.threads > MAX_THREADS {
+            return fail("threads", format!("threads = {}: a trial has at most {MAX_THREADS}", self.threads));
         }
         let parts = self.parts();
         for (path, part) in &parts {

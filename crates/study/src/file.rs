@@ -1,3 +1,4 @@
+use std::num::IntErrorKind;
 use std::path::Path;
 
 use largebatch_schedule::Scaling;
@@ -254,8 +255,12 @@ impl Study {
             if key.is_empty() || key.split('.').any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
                 return Err(wrong(format!("`{key}` is no dotted key")));
             }
-            let value =
-                format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v")).unwrap_or_else(|| Value::String(value.into()));
+            let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+            let beyond = |e: std::num::ParseIntError| matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+            if parsed.is_none() && value.parse::<i64>().is_err_and(beyond) {
+                return Err(wrong(format!("{value} is beyond the whole numbers of TOML, which end at {}", i64::MAX)));
+            }
+            let value = parsed.unwrap_or_else(|| Value::String(value.into()));
             let head = key.split('.').next().unwrap_or(key);
             let path = if SECTIONS.contains(&head) { key.to_string() } else { format!("set.{key}") };
             if matches!(head, "arm" | "when") {

@@ -1,5 +1,6 @@
 //! The configuration of a run: what stands in a TOML file, under `--set`, and in `run.toml`.
 
+use std::num::IntErrorKind;
 use std::path::Path;
 
 use largebatch_data::{Preprocess, Sampling};
@@ -7,7 +8,7 @@ use largebatch_schedule::{LastBatch, Scaling};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::{Choice, TrainError, defaults, error::nearest};
+use crate::{Choice, TrainError, defaults, device::MAX_THREADS, error::nearest};
 
 /// Everything that determines a run. What is absent has a default; [`RunConfig::resolve`] fills in those that depend on other keys.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -222,6 +223,11 @@ impl RunConfig {
             message: "write key=value, such as optimizer.momentum=0.9".into(),
         })?;
         let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+        let beyond = |e: std::num::ParseIntError| matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+        if parsed.is_none() && value.trim().parse::<i64>().is_err_and(beyond) {
+            let message = format!("{} is beyond the whole numbers of TOML, which end at {}", value.trim(), i64::MAX);
+            return Err(TrainError::Config { place: format!("--set {}", key.trim()), message });
+        }
         Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| Value::String(value.trim().to_owned()))))
     }
     /// The learning rate after scaling by the batch: lr · f(batch_size / base_batch), once defaults are filled in.
@@ -305,11 +311,10 @@ impl RunConfig {
             ("log.layers_every_steps", self.log.layers_every_steps, 1),
             ("stop.patience", self.stop.patience, 1),
         ] {
+            let most = if key == "threads" { MAX_THREADS as u64 } else { i64::MAX as u64 };
             match n {
                 Some(n) if n < least => return bad(key, &n, "must be at least 1"),
-                Some(n) if n > i64::MAX as u64 => {
-                    return bad(key, &n, &format!("must be at most {}, the largest whole number that run.toml can hold", i64::MAX));
-                }
+                Some(n) if n > most => return bad(key, &n, &format!("must be at most {most}")),
                 _ => {}
             }
         }

@@ -121,7 +121,13 @@ pub fn threads() -> usize {
     rayon::current_num_threads()
 }
 
-/// Sets the number of CPU threads; the first call in a process decides.
+/// The most CPU threads that a run may ask for; no machine has more.
+pub const MAX_THREADS: usize = 4096;
+
+/// Sets the number of CPU threads, from 1 to [`MAX_THREADS`]; the first call in a process decides.
 pub fn set_threads(threads: usize) {
+    if !(1..=MAX_THREADS).contains(&threads) {
+        return;
+    }
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }

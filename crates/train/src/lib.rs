@@ -30,7 +30,7 @@ pub use checkpoint::{Checkpoint, SCHEMA, write_whole};
 pub use choice::Choice;
 pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig};
 pub use cross_validation::{CrossValidation, cross_validate};
-pub use device::{BACKENDS, Backend, adapters, device, processor, set_threads, threads};
+pub use device::{BACKENDS, Backend, MAX_THREADS, adapters, device, processor, set_threads, threads};
 pub use error::{TrainError, nearest};
 pub use experiment::{Experiment, Which, batch_schedule, open};
 pub use folder::{Provenance, RunFile, RunFolder};
