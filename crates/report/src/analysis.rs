@@ -6,7 +6,7 @@ use largebatch_study::statistics::{
     Censored, Estimate, Paired, at_train_loss, binomial_error, common_train_loss, estimate, examples_to_target, finals, gaps, paired,
     smallest_resolved, steps_to_target, warnings,
 };
-use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, get, key, number};
+use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, key, number};
 use toml::{Table, Value};
 
 use crate::number::{Measure, significant};
