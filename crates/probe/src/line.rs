@@ -92,10 +92,13 @@ pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeErr
 /// `count` values of α from `from` to `to`, both included. Keskar's figure has 25 from −1 to 2.
 ///
 /// # Errors
-/// Fewer than two, ends that are not finite or not in order.
+/// Fewer than two or more than a million, ends that are not finite or not in order.
 pub fn alphas(from: f64, to: f64, count: usize) -> Result<Vec<f64>, ProbeError> {
     if count < 2 {
         return Err(ProbeError::value("points", count, "a line needs 2 points or more; 25 is usual"));
+    }
+    if count > 1_000_000 {
+        return Err(ProbeError::value("points", count, "a line has at most 1,000,000 points"));
     }
     if !(from < to && (to - from).is_finite()) {
         return Err(ProbeError::value("from", format!("{from} to {to}"), "α must rise, such as from -1 to 2"));

@@ -114,7 +114,7 @@ impl RangeTest {
     pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
         self.check()?;
         let batch = experiment.config.batch_size.unwrap_or(1);
-        Ok(Rehearsal::new(experiment)?.example_seconds(batch)? * (batch * self.steps) as f64)
+        Ok(Rehearsal::new(experiment)?.example_seconds(batch)? * batch as f64 * self.steps as f64)
     }
 
     /// Trains from the initial weights with the rate η_t = lowest · (highest/lowest)^(t/(steps − 1)), t = 0, 1, … (Smith 2017, arXiv 1506.01186; exponential growth

@@ -39,8 +39,11 @@ pub struct Surface {
 /// Equally spaced values over a range, both ends included.
 ///
 /// # Errors
-/// Fewer than two, or a range that is empty or not finite.
+/// Fewer than two or more than a thousand, or a range that is empty or not finite.
 pub fn spaced((from, to): (f64, f64), count: usize) -> Result<Vec<f64>, ProbeError> {
+    if count > 1000 {
+        return Err(ProbeError::value("points", count, "a surface has at most 1,000 points along each direction"));
+    }
     crate::line::alphas(from, to, count)
 }
 

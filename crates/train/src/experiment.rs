@@ -6,7 +6,7 @@ use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Position
 use largebatch_models::{Blueprint, Forward, Io, Loss, Model, Network, Pass, Targets};
 use largebatch_optim::{Driver, DynRecipe, Registry};
 use largebatch_random::Key;
-use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, LastBatch, Planned, Schedule, ScheduleConfig};
+use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig};
 
 use crate::{Choice, Metrics, RunConfig, TrainError, device};
 

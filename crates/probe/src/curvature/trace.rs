@@ -33,7 +33,7 @@ pub fn hutchinson(operator: &mut impl Operator, samples: usize, key: Key, watch:
     if samples == 0 {
         return Err(ProbeError::value("samples", 0, "a trace needs at least one"));
     }
-    let mut found = Vec::with_capacity(samples);
+    let mut found = Vec::new();
     for i in 0..samples {
         let z = signs(operator.dim(), key.number(i as u64));
         found.push(dot(&z, &operator.apply(&z)?));
@@ -90,7 +90,7 @@ pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, 
     if q.len() == d {
         return Ok(Some(Estimate { value: large, error: Some(0.0), products: done }));
     }
-    let mut rest = Vec::with_capacity(third);
+    let mut rest = Vec::new();
     for i in 0..third {
         let mut z = signs(d, key.word("rest").number(i as u64));
         project_out(&q, &mut z);

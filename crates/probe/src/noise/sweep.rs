@@ -89,7 +89,7 @@ pub(super) fn sweep(
     let (mut found, mut done, mut goes_on) = (Sweep::default(), 0, true);
     'sizes: for &batch in sizes {
         let count = draws(n, batch, replicates);
-        let mut samples = Vec::with_capacity(count);
+        let mut samples = Vec::new();
         for i in 0..count {
             let places = draw(n, batch, replace, key.number(batch as u64).number(i as u64));
             let (_, mut g) = objective.batch_gradient(population.w, &places)?;

@@ -130,12 +130,12 @@ impl Length {
 
     /// The steps of it, for a training on so many examples.
     fn steps(&self, config: &RunConfig, examples: usize) -> Result<u64, TrainError> {
+        let wrong = |key: &str, length: f64, why: String| Err(TrainError::Value { key: key.into(), value: length.to_string(), why });
         let last = config.data.last_batch();
         let batch = config.clone().resolve(examples)?.batch_size.unwrap_or(1);
         let (key, length, steps) = match *self {
             Length::Epochs(epochs, Some(at)) if at > examples => {
-                let why = format!("its at_batch, {at}, is larger than the {examples} training examples");
-                return Err(TrainError::value("epochs", epochs, why));
+                return wrong("epochs", epochs, format!("its at_batch, {at}, is larger than the {examples} training examples"));
             }
             Length::Epochs(epochs, at) => {
                 let schedule = batch_schedule(config, at.unwrap_or(batch), examples)?;
@@ -144,7 +144,7 @@ impl Length {
             Length::Examples(n) => ("examples", n as f64, batch_schedule(config, batch, examples)?.steps_for(n, last) as f64),
         };
         if steps > Epochs::MOST_STEPS as f64 {
-            return Err(TrainError::value(key, length, format!("a training has at most {} steps", Epochs::MOST_STEPS)));
+            return wrong(key, length, format!("a training has at most {} steps", Epochs::MOST_STEPS));
         }
         Ok((steps as u64).max(1))
     }
