@@ -101,7 +101,7 @@ impl Plan {
         let has = |axes: &Axes| axes.0.iter().any(|(k, _)| k == key || is_below(key, k));
         for (path, part) in self.study.parts().iter().rev().filter(|(_, p)| applies(p, group)) {
             let (length, rate) =
-                (key == key::EPOCHS || key == key::STEPS || key == key::BUDGET, key == key::RATE || key.starts_with(key::WARMUP));
+                (key == key::EPOCHS || key == key::STEPS || is_below(key, key::BUDGET), key == key::RATE || key.starts_with(key::WARMUP));
             for (section, has) in [("set", get(&part.set, key).is_some()), ("axes", has(&part.axes)), ("search", has(&part.search))] {
                 if has {
                     return format!("{path}{section}.{key}");

@@ -141,7 +141,7 @@ impl Length {
                 let schedule = batch_schedule(config, at.unwrap_or(batch), examples)?;
                 ("epochs", epochs, schedule.epochs(last).step(epochs).ceil())
             }
-            Length::Examples(n) => ("examples", n as f64, batch_schedule(config, batch, examples)?.steps_for(n, last) as f64),
+            Length::Examples(n) => (key::EXAMPLES, n as f64, batch_schedule(config, batch, examples)?.steps_for(n, last) as f64),
         };
         if steps > Epochs::MOST_STEPS as f64 {
             return wrong(key, length, format!("a training has at most {} steps", Epochs::MOST_STEPS));
