@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use largebatch_models::Network;
 use largebatch_optim::Driver;
 use largebatch_report::plot::{Plot, Scale};
-use largebatch_train::{Experiment, TrainError};
+use largebatch_train::{Experiment, TrainError, nullable};
 
 use crate::flat::{flatten, gradients_of};
 use crate::vector::norm;
@@ -19,8 +19,10 @@ pub struct LayerRow {
     /// How many numbers it holds.
     pub parameters: usize,
     /// ‖w‖₂.
+    #[serde(with = "nullable")]
     pub weight: f64,
     /// ‖∇w‖₂.
+    #[serde(with = "nullable")]
     pub gradient: f64,
     /// ‖w‖/‖∇w‖: the rate at which a step of gradient descent is as long as the weights themselves; absent where the gradient is 0.
     pub ratio: Option<f64>,

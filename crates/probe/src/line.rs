@@ -2,7 +2,7 @@
 
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
-use largebatch_train::Experiment;
+use largebatch_train::{Experiment, nullable};
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Landscape, State, Statistics};
@@ -24,16 +24,21 @@ pub struct LinePoint {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Distances {
     /// ‖x_S − x_0‖ of the first run and its own initial weights.
+    #[serde(with = "nullable")]
     pub small: f64,
     /// ‖x_L − x_0‖ of the second.
+    #[serde(with = "nullable")]
     pub large: f64,
     /// ‖x_S − x_0‖ / ‖x_L − x_0‖.
+    #[serde(with = "nullable")]
     pub ratio: f64,
     /// ‖x_L − x_S‖.
+    #[serde(with = "nullable")]
     pub between: f64,
     /// The cosine of the angle between x_S − x_0 and x_L − x_0, if both began at the same weights.
     pub cosine_of_paths: Option<f64>,
     /// The cosine of the angle between x_S and x_L.
+    #[serde(with = "nullable")]
     pub cosine_of_weights: f64,
 }
 

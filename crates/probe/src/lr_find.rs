@@ -8,7 +8,7 @@ use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::{Experiment, StepKeys};
 use serde::{Deserialize, Serialize};
 
-use crate::rates::{smoothed, steepest, valley};
+use crate::rates::{descent, smoothed, steepest, valley};
 use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
@@ -41,12 +41,19 @@ impl Default for RangeTest {
     }
 }
 
+/// A step of fewer examples than this does not stand for the loss: at batch 1 single examples' losses differ a hundredfold.
+const SMALL: usize = 64;
+
+/// Examples over which the loss is taken then.
+const SAMPLE: usize = 256;
+
 /// A step of a range test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RangePoint {
     /// The rate of this step's update.
     pub lr: f64,
-    /// The mean loss over its batch, before the update; `null` if it is not finite.
+    /// The mean loss over its batch, before the update, or where that has fewer than 64 examples, over 256 of the training part, always the same; `null` if it
+    /// is not finite.
     pub loss: Option<f64>,
     /// The bias-corrected moving average of the losses up to here.
     pub smoothed: Option<f64>,
@@ -114,21 +121,24 @@ impl RangeTest {
     pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
         self.check()?;
         let batch = experiment.config.batch_size.unwrap_or(1);
-        Ok(Rehearsal::new(experiment)?.example_seconds(batch)? * batch as f64 * self.steps as f64)
+        // A loss without its gradient takes about a third.
+        let sample = if batch < SMALL { SAMPLE.min(experiment.split.train.len()) as f64 / 3.0 } else { 0.0 };
+        Ok(Rehearsal::new(experiment)?.example_seconds(batch)? * (batch as f64 + sample) * self.steps as f64)
     }
 
     /// Trains from the initial weights with the rate η_t = lowest · (highest/lowest)^(t/(steps − 1)), t = 0, 1, … (Smith 2017, arXiv 1506.01186; exponential growth
     /// and smoothing as Gugger 2018 and fastai have them).
     ///
     /// The experiment's optimizer, batch size, clipping, augmentation and seed hold; its schedule of rate and batch size does not. A network of its own is
-    /// trained and thrown away, so that nothing has to be restored. The suggestions leave out the first tenth of the steps, in which the average is still
-    /// of few losses, and what comes behind the least smoothed loss. `watch` is asked before each step.
+    /// trained and thrown away, so that nothing has to be restored. In the first tenth of the steps the average is still of few losses: nothing but a loss that is
+    /// not finite counts as divergence there, and the suggestions leave it out, and what comes behind the least smoothed loss. The least is at most the loss of
+    /// the initial weights over 256 training examples. The valley is sought from where a twentieth of the fall is done. `watch` is asked before each step.
     ///
     /// Caveats: the curve depends on how fast the rate grows, because the weights move on the way, and a loss that falls late hides a rate that is too high for
     /// longer training; the point of divergence is above the largest rate that trains stably. With SGD it comes after 2/λ_max, which `curvature` measures. fastai
     /// smooths with β = 0.98, which shifts the curve by tens of steps; the default here is 0.9.
     ///
-    /// Cost: `steps` training steps.
+    /// Cost: `steps` training steps, and at batches below 64 as many losses of 256 examples.
     ///
     /// # Errors
     /// Settings out of range, and those of training. Divergence is a result.
@@ -139,8 +149,8 @@ impl RangeTest {
         let mut driver = Driver::new(&*experiment.optimizer, &network).map_err(largebatch_train::TrainError::from)?;
         let mut order = experiment.order()?;
         let batch = config.batch_size.unwrap_or(1);
-        let (mut rates, mut losses, mut least) = (Vec::new(), Vec::<f64>::new(), f64::INFINITY);
-        let mut ended = RangeEnd::Highest;
+        let (mut rates, mut losses, mut least) = (Vec::new(), Vec::<f64>::new(), experiment.loss_in_training(&network, SAMPLE)?);
+        let (mut ended, skipped) = (RangeEnd::Highest, self.steps / 10);
         for step in 0..self.steps {
             if !watch(step as u64, self.steps as u64) {
                 ended = RangeEnd::Interrupted;
@@ -153,12 +163,17 @@ impl RangeTest {
             let ahead = driver.ahead(&network);
             let gradient = experiment.gradient(ahead.as_ref().unwrap_or(&network), &indices, keys)?;
             drop(ahead);
-            let sum: f64 = gradient.loss.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum();
             rates.push(lr);
-            losses.push(sum / indices.len() as f64);
+            losses.push(if indices.len() < SMALL {
+                experiment.loss_in_training(&network, SAMPLE)?
+            } else {
+                gradient.loss.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum::<f64>() / indices.len() as f64
+            });
             let now = smoothed(&losses, self.smoothing).last().copied().unwrap_or(f64::NAN);
-            least = least.min(now);
-            if !now.is_finite() || now > self.divergence * least {
+            if step >= skipped {
+                least = least.min(now);
+            }
+            if !now.is_finite() || (step >= skipped && now > self.divergence * least) {
                 ended = RangeEnd::Diverged;
                 break;
             }
@@ -173,10 +188,10 @@ impl RangeTest {
             network = driver.step(lr, network, gradients).absorb(gradient.statistics);
         }
         let averages = smoothed(&losses, self.smoothing);
-        let skipped = self.steps / 10;
         let falling = averages.get(skipped..).unwrap_or_default();
         let end =
             (0..falling.len()).filter(|&i| falling[i].is_finite()).min_by(|&i, &j| falling[i].total_cmp(&falling[j])).map_or(0, |i| i + 1);
+        let begun = descent(&falling[..end]);
         let rate = |index: Option<usize>| index.map(|i| rates[skipped + i]);
         let finite = |x: f64| Some(x).filter(|x| x.is_finite());
         let points = rates.iter().zip(&losses).zip(&averages);
@@ -185,7 +200,7 @@ impl RangeTest {
             batch_size: batch,
             seed: config.seed,
             steepest: rate(steepest(&falling[..end])),
-            valley: rate(valley(&falling[..end])),
+            valley: rate(valley(&falling[begun..end]).map(|i| begun + i)),
             divergence: rates.last().copied().filter(|_| ended == RangeEnd::Diverged),
             points: points.map(|((lr, loss), s)| RangePoint { lr: *lr, loss: finite(*loss), smoothed: finite(*s) }).collect(),
             ended,
@@ -209,7 +224,7 @@ impl LrFind {
         if low.is_finite() && high > low {
             plot = plot.y_range(low.min(0.0).max(low - 0.05 * (high - low)), high + 0.03 * (high - low));
         }
-        plot = plot.points("each batch", raw).line("smoothed", smooth);
+        plot = plot.points("each step", raw).line("smoothed", smooth);
         for (label, rate) in [("valley", self.valley), ("steepest", self.steepest), ("diverged", self.divergence)] {
             if let Some(rate) = rate {
                 plot = plot.guide_x(label, rate);

@@ -26,6 +26,13 @@ pub fn steepest(smoothed: &[f64]) -> Option<usize> {
     (slope(best) < 0.0).then_some(best)
 }
 
+/// Where a curve that ends at its least has begun to fall: the last index at which not yet a twentieth of the whole fall is done. Before it a curve without
+/// noise falls too, by next to nothing over many orders of magnitude of the rate, and would pull the middle of the valley there.
+pub fn descent(smoothed: &[f64]) -> usize {
+    let (Some(first), Some(last)) = (smoothed.first(), smoothed.last()) else { return 0 };
+    smoothed.iter().rposition(|s| *s >= first - 0.05 * (first - last)).unwrap_or(0)
+}
+
 /// Within the longest valley: the longest falling subsequence of the smoothed losses, half a third behind its first third, as fastai's `valley`. `None` where
 /// nothing falls.
 pub fn valley(smoothed: &[f64]) -> Option<usize> {

@@ -20,7 +20,7 @@ use crate::{Objective, ProbeError, Watch};
 pub enum Space {
     /// All parameters: A = I.
     Full,
-    /// The span of `directions` random directions, drawn from the seed of the measurement.
+    /// The span of `directions` random directions, drawn from the seed of the measurement; none depends on the others.
     Random {
         /// p, the number of directions.
         directions: usize,
@@ -107,9 +107,7 @@ pub fn keskar(
     };
     let centre = match &signs {
         None => x.to_vec(),
-        Some(signs) => signs
-            .pseudo_inverse(x)
-            .ok_or_else(|| ProbeError::value("seed", seed, "its directions depend on each other; take another seed or fewer directions"))?,
+        Some(signs) => signs.pseudo_inverse(x),
     };
     let upper: Vec<f64> = centre.iter().map(|c| epsilon * (c.abs() + 1.0)).collect();
     let lower: Vec<f64> = upper.iter().map(|u| -u).collect();

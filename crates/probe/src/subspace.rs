@@ -8,28 +8,57 @@ use crate::lu::Lu;
 /// A matrix A of independent random signs ±1, n × p: a direction of the parameters in each column.
 ///
 /// Keskar et al. say that A's columns are random, not how they are drawn. Signs have the mean 0 and the variance 1 of standard normal entries and take 1/64 of
-/// the memory: 100 directions of 25 million parameters are 320 MB.
+/// the memory: 100 directions of 25 million parameters are 320 MB. Columns that depend on each other would span less than p directions: of a handful of parameters
+/// random signs do so often, the more so the fewer (of two, half of all pairs). A column that depends on those before it is drawn again.
 pub(crate) struct Signs {
-    n: usize,
     /// Column by column; a set bit is −1. Bits beyond n are 0.
     columns: Vec<Vec<u64>>,
+    /// AᵀA, row by row.
+    gram: Vec<f64>,
 }
 
+/// The least share of a column's squared length that is not in the span of the columns before it.
+const INDEPENDENT: f64 = 1e-9;
+
 impl Signs {
+    /// p directions of n parameters, p at most n.
     pub(crate) fn new(n: usize, p: usize, key: Key) -> Self {
+        assert!(p <= n, "{p} directions of {n} parameters cannot be independent");
         let tail = match n % 64 {
             0 => u64::MAX,
             bits => (1 << bits) - 1,
         };
-        let column = |j: usize| {
+        let mut columns: Vec<Vec<u64>> = Vec::new();
+        let mut gram = vec![0.0; p * p];
+        // The rows of Cholesky's factor L of AᵀA: L_jj² is what column j has outside the span of those before it.
+        let mut factor: Vec<Vec<f64>> = Vec::new();
+        for j in 0..p {
             let mut rng = key.number(j as u64).rng();
-            let mut words: Vec<u64> = (0..n.div_ceil(64)).map(|_| rng.next_u64()).collect();
-            if let Some(last) = words.last_mut() {
-                *last &= tail;
+            loop {
+                let mut words: Vec<u64> = (0..n.div_ceil(64)).map(|_| rng.next_u64()).collect();
+                if let Some(last) = words.last_mut() {
+                    *last &= tail;
+                }
+                let products: Vec<f64> = columns.iter().map(|column| product(n, column, &words)).collect();
+                let mut row: Vec<f64> = Vec::new();
+                for (i, product) in products.iter().enumerate() {
+                    let sum: f64 = row.iter().zip(&factor[i]).map(|(a, b)| a * b).sum();
+                    row.push((product - sum) / factor[i][i]);
+                }
+                let outside = n as f64 - row.iter().map(|x| x * x).sum::<f64>();
+                if outside > INDEPENDENT * n as f64 {
+                    row.push(outside.sqrt());
+                    factor.push(row);
+                    for (i, product) in products.into_iter().chain([n as f64]).enumerate() {
+                        gram[i * p + j] = product;
+                        gram[j * p + i] = product;
+                    }
+                    columns.push(words);
+                    break;
+                }
             }
-            words
-        };
-        Signs { n, columns: (0..p).map(column).collect() }
+        }
+        Signs { columns, gram }
     }
 
     /// x + A y.
@@ -52,21 +81,17 @@ impl Signs {
         self.columns.iter().map(along).collect()
     }
 
-    /// A⁺ x = (AᵀA)⁻¹ Aᵀ x; `None` if the columns depend on each other.
-    pub(crate) fn pseudo_inverse(&self, x: &[f64]) -> Option<Vec<f64>> {
-        let p = self.columns.len();
-        let mut gram = vec![0.0; p * p];
-        for (i, a) in self.columns.iter().enumerate() {
-            for (j, b) in self.columns.iter().enumerate().take(i + 1) {
-                let differ: u64 = a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum();
-                let product = self.n as f64 - 2.0 * differ as f64;
-                gram[i * p + j] = product;
-                gram[j * p + i] = product;
-            }
-        }
-        let solution = Lu::new(gram, p)?.solve(&self.transposed(x));
-        solution.iter().all(|v| v.is_finite()).then_some(solution)
+    /// A⁺ x = (AᵀA)⁻¹ Aᵀ x.
+    pub(crate) fn pseudo_inverse(&self, x: &[f64]) -> Vec<f64> {
+        let solver = Lu::new(self.gram.clone(), self.columns.len()).expect("independent columns have a Gram matrix with an inverse");
+        solver.solve(&self.transposed(x))
     }
+}
+
+/// The scalar product of two columns of n signs.
+fn product(n: usize, a: &[u64], b: &[u64]) -> f64 {
+    let differ: u64 = a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum();
+    n as f64 - 2.0 * differ as f64
 }
 
 /// The value, negated where the word's lowest bit is set.
@@ -92,10 +117,22 @@ mod tests {
             assert!((v - (0..n).map(|i| entry(i, j) * x[i]).sum::<f64>()).abs() < 1e-12);
         }
         // A⁺ A y = y.
-        let back = a.pseudo_inverse(&a.shift(&vec![0.0; n], &y)).unwrap();
+        let back = a.pseudo_inverse(&a.shift(&vec![0.0; n], &y));
         assert!(back.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-12));
         let ones: u32 = Signs::new(64_000, 1, Key::new(2)).columns[0].iter().map(|w| w.count_ones()).sum();
         assert!((31_000..33_000).contains(&ones), "{ones}");
-        assert!(Signs::new(2, 3, Key::new(0)).pseudo_inverse(&[1.0, 2.0]).is_none());
+    }
+
+    /// As many directions as parameters are a basis: A A⁺ x = x. Random signs alone give one in half of all cases for two parameters.
+    #[test]
+    fn directions_are_independent_however_few_the_parameters() {
+        for n in 1..=12 {
+            let x: Vec<f64> = (0..n).map(|i| (i as f64 + 0.5).sin()).collect();
+            for seed in 0..200 {
+                let a = Signs::new(n, n, Key::new(seed));
+                let back = a.shift(&vec![0.0; n], &a.pseudo_inverse(&x));
+                assert!(back.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-9), "{n} parameters, seed {seed}: {back:?} for {x:?}");
+            }
+        }
     }
 }

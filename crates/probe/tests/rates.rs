@@ -4,7 +4,7 @@ use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
 use largebatch_optim::Registry;
 use largebatch_probe::batch_find::{BatchEnd, BatchSearch};
 use largebatch_probe::lr_find::{RangeEnd, RangeTest};
-use largebatch_probe::rates::{smoothed, steepest, valley};
+use largebatch_probe::rates::{descent, smoothed, steepest, valley};
 use largebatch_probe::unwatched;
 use largebatch_train::{Experiment, RunConfig};
 
@@ -93,6 +93,42 @@ fn suggestions_are_where_the_curve_says() {
     assert_eq!(valley(&long), Some(45), "the middle of a curve that falls all along");
     assert_eq!((steepest(&[1.0, 2.0, 3.0]), valley(&[1.0, 2.0, 3.0])), (None, None));
     assert_eq!((steepest(&[]), valley(&[]), steepest(&[1.0]), valley(&[1.0])), (None, None, None, None));
+}
+
+/// 20 less a fall of 10 by curvature: what comes before the first half of a unit's fall is noise, or next to nothing.
+#[test]
+fn a_descent_begins_where_it_matters() {
+    assert_eq!(descent(&[20.0, 20.1, 19.9, 19.8, 19.6, 19.4, 15.0, 10.0]), 4);
+    assert_eq!(descent(&[20.0, 19.0, 25.0, 10.0]), 2, "a rise comes before the descent");
+    assert_eq!((descent(&[]), descent(&[3.0]), descent(&[3.0, 3.0])), (0, 0, 1));
+}
+
+/// At batch 1 single examples' losses differ a hundredfold; the curve is that of many, and so are the suggestions, for any seed.
+#[test]
+fn a_range_test_of_small_batches_finds_the_valley() {
+    for (batch, seeds) in [(1, 12), (2, 4), (8, 4)] {
+        for seed in 0..seeds {
+            let over = ["dataset=diabetes", "model=linear", "optimizer=sgd"];
+            let (batch, seed) = (format!("batch_size={batch}"), format!("seed={seed}"));
+            let config = config(&[&over[..], &[&batch, &seed]].concat());
+            let experiment = Experiment::open(config, &Registry::standard(), &Search::default()).unwrap();
+            let found = RangeTest::default().run(&experiment, &mut unwatched).unwrap();
+            let (valley, steepest) = (found.valley.unwrap_or(0.0), found.steepest.unwrap_or(0.0));
+            assert!((0.005..0.06).contains(&valley) && (0.01..0.3).contains(&steepest), "{batch}, {seed}: {valley}, {steepest}");
+            assert!(found.divergence.is_some_and(|rate| (0.1..1.5).contains(&rate)), "{batch}, {seed}: {:?}", found.divergence);
+        }
+    }
+}
+
+/// A rate that is too high from the first step on: nothing falls, and the loss leaves the finite numbers or the bound behind the grace period.
+#[test]
+fn a_range_test_that_begins_too_high_diverges() {
+    for batch in ["batch_size=1", "batch_size=64"] {
+        let experiment = digits(&["dataset=diabetes", "model=linear", batch]);
+        let found = RangeTest { lowest: 5.0, highest: 100.0, ..RangeTest::default() }.run(&experiment, &mut unwatched).unwrap();
+        assert_eq!((found.ended, found.valley), (RangeEnd::Diverged, None), "{batch}: {:?}", found.valley);
+        assert!(found.points.len() <= 25, "{batch}: {} steps", found.points.len());
+    }
 }
 
 #[test]

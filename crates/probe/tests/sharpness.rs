@@ -111,6 +111,22 @@ fn a_random_subspace_is_searched_alone() {
     assert_ne!(one.highest, other.highest);
 }
 
+/// As many directions as weights are all of the space: the maximum of f = gᵀw is at a corner, f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1) with A A⁺ x = x, and so at
+/// least ε Σ |x_i g_i|, for any seed.
+#[test]
+fn a_random_basis_of_few_weights_is_one() {
+    for n in 1..=6 {
+        let linear: Vec<f64> = (0..n).map(|i| 0.3 + i as f64).collect();
+        let x: Vec<f64> = (0..n).map(|i| 1.0 - 0.7 * i as f64).collect();
+        let mut f = Quadratic { constant: 30.0, linear: linear.clone(), curvature: vec![0.0; n] };
+        for seed in 0..100 {
+            let found = keskar(&mut f, &x, Space::Random { directions: n }, 1e-3, 10, seed, &mut unwatched).unwrap();
+            let along: f64 = linear.iter().zip(&x).map(|(g, x)| g * x).sum();
+            assert!(found.highest - found.loss >= 1e-3 * along.abs() && found.sharpness > 0.0, "{n} weights, seed {seed}: {found:?}");
+        }
+    }
+}
+
 /// The maximum of a convex quadratic over a ball solves (μI − H) y = g with ‖y‖ = ρ and μ > λ_max (the trust-region problem); bisection finds μ.
 #[test]
 fn the_balls_maximum_is_the_trust_regions() {

@@ -6,6 +6,9 @@ use crate::trial::canonical_number;
 
 /// When a trial ends before its budget. Every rule looks at this trial alone, so that the result is the same beside any other trials,
 /// on any shard; a rule is judged at each point of the curves.
+///
+/// [`Plateau`] and [`Hopeless`] judge the training loss over half an epoch or more: points that are nearer to each other are first joined to their mean. So points
+/// an epoch apart are judged one by one, and of denser ones, each of which may be the loss of a few examples, none decides alone.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopRules {
@@ -30,9 +33,9 @@ pub struct Plateau {
     pub improvement: f64,
 }
 
-/// At some point from the fraction `after` of the budget on, the training loss is above that of a constant predictor.
+/// At some point from the fraction `after` of the budget on, the training loss since then is above that of a constant predictor.
 ///
-/// Judged is the newest point at every such point: a course that never learned, and one that learned and then collapsed, are both hopeless. What a course did
+/// Judged is the newest half epoch at every such point, or at the end of a shorter budget what there is: a course that never learned, and one that learned and then collapsed, are both hopeless. What a course did
 /// before is forgiven. A loss that is not finite is above every bound.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,27 +57,31 @@ impl StopRules {
                 return Some(StopReason::TargetReached);
             }
         }
-        let loss = curves.train_loss[last];
         if let Some(Hopeless { after, loss_above }) = self.hopeless
-            && curves.step[last] as f64 >= after * started.budget_steps as f64
+            && let first = curves.step.partition_point(|&step| (step as f64) < after * started.budget_steps as f64)
+            && first <= last
             && let Some(bound) = loss_above.or(started.constant_loss)
-            && (!loss.is_finite() || loss > bound)
+            && let (halves, rest) = half_epochs(started, curves, first)
+            && let newest = halves.last().copied().filter(|(i, _)| *i == last).map(|(_, loss)| loss)
+            && let at_the_end = rest.filter(|_| halves.is_empty() && curves.step[last] >= started.budget_steps)
+            && (!curves.train_loss[last].is_finite() || newest.or(at_the_end).is_some_and(|loss| loss > bound))
         {
             return Some(StopReason::Hopeless);
         }
-        let lowest = |upto: usize| curves.train_loss[..=upto].iter().copied().filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
         if let Some(Plateau { epochs, improvement }) = self.plateau {
+            let (halves, _) = half_epochs(started, curves, 0);
             let before = match &started.epochs {
                 Some(clock) => {
                     let since = clock.step(clock.epoch(curves.step[last] as f64) - epochs);
-                    curves.step.iter().rposition(|&step| step as f64 <= since)
+                    halves.iter().rposition(|(i, _)| curves.step[*i] as f64 <= since)
                 }
                 None => {
                     let since = curves.examples[last] as f64 - epochs * started.train_examples as f64;
-                    curves.examples.iter().rposition(|&e| e as f64 <= since)
+                    halves.iter().rposition(|(i, _)| curves.examples[*i] as f64 <= since)
                 }
             };
-            if before.is_some_and(|before| lowest(last) > (1.0 - improvement) * lowest(before)) {
+            let lowest = |of: &[(usize, f64)]| of.iter().map(|half| half.1).filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
+            if before.is_some_and(|before| lowest(&halves) > (1.0 - improvement) * lowest(&halves[..=before])) {
                 return Some(StopReason::Plateau);
             }
         }
@@ -92,6 +99,21 @@ impl StopRules {
             number(self.hopeless.and_then(|h| h.loss_above))
         )
     }
+}
+
+/// The training loss from the point `first` on, as means over half epochs or more, each with the index of its last point; and the mean over what is left.
+fn half_epochs(started: &Started, curves: &Curves, first: usize) -> (Vec<(usize, f64)>, Option<f64>) {
+    let (mut halves, mut sum, mut held, mut begun) = (Vec::new(), 0.0, 0, first);
+    for i in first..curves.step.len() {
+        let examples = curves.examples[i] - i.checked_sub(1).map_or(0, |i| curves.examples[i]);
+        sum += examples as f64 * curves.train_loss[i];
+        held += examples;
+        if 2 * held >= started.train_examples {
+            halves.push((i, if begun == i { curves.train_loss[i] } else { sum / held as f64 }));
+            (sum, held, begun) = (0.0, 0, i + 1);
+        }
+    }
+    (halves, (held > 0).then(|| sum / held as f64))
 }
 
 #[cfg(test)]
@@ -159,5 +181,32 @@ mod tests {
         let started = Started { epochs: Some(largebatch_schedule::Epochs::even(5)), ..STARTED() };
         let rules: StopRules = toml::from_str(rules).unwrap();
         assert_eq!((rules.judge(&STARTED(), &flat), rules.judge(&started, &flat)), (None, Some(StopReason::Plateau)));
+    }
+
+    /// Ten points an epoch, each of a batch of 32: some are above the constant predictor's loss by chance, and one is low by chance.
+    #[test]
+    fn no_rule_is_decided_by_one_noisy_point() {
+        let hopeless = "hopeless.after = 0.2";
+        let noisy = |mean: f64| -> Vec<(u64, f64, f64)> { (1..=100).map(|i| (i, mean + [1.5, -0.6, -0.9][i as usize % 3], 0.1)).collect() };
+        assert_eq!(stop(hopeless, &noisy(2.0)), None);
+        // Half an epoch from step 20 on: 5 points.
+        assert_eq!(stop(hopeless, &noisy(2.6)), Some((24, StopReason::Hopeless)));
+        let mut collapsed = noisy(2.0);
+        collapsed[70..].iter_mut().for_each(|point| point.1 = 19.0);
+        assert_eq!(stop(hopeless, &collapsed), Some((74, StopReason::Hopeless)));
+        collapsed[60].1 = f64::NAN;
+        assert_eq!(stop(hopeless, &collapsed), Some((61, StopReason::Hopeless)), "no number counts at once");
+        // A budget of less than half an epoch is judged at its end.
+        let short = Started { train_examples: 32_000, ..STARTED() };
+        let rules: StopRules = toml::from_str(hopeless).unwrap();
+        let judged = |mean: f64, n: usize| rules.judge(&short, &record(&noisy(mean)[..n]).curves);
+        assert_eq!((judged(2.6, 99), judged(2.6, 100), judged(2.0, 100)), (None, Some(StopReason::Hopeless), None));
+
+        // It falls from 3 to 1 over 100 steps; at step 12 a point is lower than others will be for three epochs, by chance.
+        let mut falling: Vec<(u64, f64, f64)> = (1..=100).map(|i| (i, 3.0 - 0.02 * i as f64, 0.1)).collect();
+        falling[11].1 = 2.0;
+        assert_eq!(stop("plateau = { epochs = 2, improvement = 0.01 }", &falling), None);
+        let flat: Vec<(u64, f64, f64)> = falling.iter().map(|&(i, loss, v)| (i, if i <= 50 { loss } else { 2.0 }, v)).collect();
+        assert_eq!(stop("plateau = { epochs = 2, improvement = 0.01 }", &flat), Some((75, StopReason::Plateau)));
     }
 }

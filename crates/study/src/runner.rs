@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use largebatch_schedule::Epochs;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
+use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord, nullable_number};
 use crate::trial::{Trial, without_seed};
 
 /// What a runner tells before the first step.
@@ -22,7 +22,7 @@ pub struct Started {
     pub metric: String,
     /// Whether more of it is better.
     pub higher_is_better: bool,
-    /// Training loss of the best constant predictor, for the hopeless rule.
+    /// Training loss of the best constant predictor, for the hopeless rule; absent where there is none.
     pub constant_loss: Option<f64>,
 }
 
@@ -38,7 +38,8 @@ pub enum Event {
         step: u64,
         /// Examples seen.
         examples: u64,
-        /// Mean training loss since the point before.
+        /// Mean training loss since the point before; `null` in JSON where it is not finite.
+        #[serde(with = "nullable_number")]
         train_loss: f64,
         /// The validation metric, where it was taken.
         validation: Option<f64>,

@@ -105,7 +105,9 @@ pub struct StopConfig {
     /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the validation loss falls to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
-    /// Diverged: a step's loss above this many times the first step's. NaN and infinity always count.
+    /// Diverged: the loss, averaged over 1,000 examples (or an epoch, if that is shorter) and 10 steps at least, is above this many times the training part's
+    /// loss of the best constant prediction, or of the initial weights, if that is larger. NaN and infinity count at once, and alone for the perceptron, whose
+    /// loss grows with its weights, and where all targets are equal.
     pub divergence: f64,
     /// Evaluations without a better validation loss after which training stops; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -322,7 +324,7 @@ impl RunConfig {
             return bad("checkpoint.every_minutes", &minutes, "must be positive");
         }
         if self.stop.divergence.is_nan() || self.stop.divergence <= 1.0 {
-            return bad("stop.divergence", &self.stop.divergence, "must be above 1: it multiplies the first step's loss");
+            return bad("stop.divergence", &self.stop.divergence, "must be above 1: it multiplies the loss of a constant prediction");
         }
         Ok(self)
     }

@@ -8,6 +8,7 @@ use largebatch_optim::{Driver, DynRecipe, Registry};
 use largebatch_random::Key;
 use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig};
 
+use crate::divergence::STRETCH;
 use crate::{Choice, Metrics, RunConfig, TrainError, device};
 
 /// Examples that one evaluation pass takes at once; fixed, so that the sums are the same for every batch size.
@@ -277,10 +278,65 @@ impl Experiment {
 
     /// As [`evaluate`](Self::evaluate), over at most `n` examples that are evenly spread over the training part.
     pub(crate) fn fitted(&self, network: &Network, n: usize) -> Result<Option<Metrics>, TrainError> {
-        let (part, all) = self.indices(Which::Train);
+        self.means(network, &self.dataset.train, &self.spread(n))
+    }
+
+    /// The training loss of the best constant prediction, what a model that learned nothing has: for classes the entropy of their frequencies (smoothed, where
+    /// labels are), for real targets their variance. `None` for the perceptron's loss, which a constant of 0 brings to 0, and where all targets are equal.
+    pub fn constant_loss(&self) -> Option<f64> {
+        let (part, indices) = self.indices(Which::Train);
+        let n = indices.len() as f64;
+        let loss = match (part.labels(), self.loss) {
+            (Labels::Classes(labels), Loss::CrossEntropy | Loss::Logistic) => {
+                let mut counts = vec![0.0; self.io.classes?];
+                for &i in indices {
+                    // A label that there is no class for is an error of the first batch.
+                    *counts.get_mut(labels[i as usize] as usize)? += 1.0;
+                }
+                // The smoothed targets' own distribution is the best constant prediction, and its entropy the loss.
+                let smoothing = self.config.label_smoothing;
+                let share = |count: &f64| (1.0 - smoothing) * count / n + smoothing / counts.len() as f64;
+                -counts.iter().map(share).filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>()
+            }
+            (Labels::Targets(targets), Loss::Squared) => {
+                let values = || indices.iter().map(|&i| f64::from(targets[i as usize]));
+                let mean = values().sum::<f64>() / n;
+                let variance = values().map(|y| (y - mean).powi(2)).sum::<f64>() / n;
+                // Equal targets differ from their mean by its rounding alone.
+                if variance > (mean * f64::from(f32::EPSILON)).powi(2) { variance } else { 0.0 }
+            }
+            _ => return None,
+        };
+        Some(loss).filter(|loss| *loss > 0.0)
+    }
+
+    /// What `stop.divergence` multiplies: the constant prediction's loss, or that of the initial weights where it is larger, as with values that are not
+    /// normalised, so that a training that begins above the bound is not lost before it begins.
+    pub(crate) fn divergence_unit(&self, initial: &Network) -> Result<Option<f64>, TrainError> {
+        let Some(constant) = self.constant_loss() else { return Ok(None) };
+        let start = self.loss_in_training(initial, STRETCH)?;
+        Ok(Some(if start.is_finite() { constant.max(start) } else { constant }))
+    }
+
+    /// The mean loss over at most `n` examples that are evenly spread over the training part, as training sees it: dropout on, always by the same masks, batch
+    /// norm by the statistics of these examples, with label smoothing; not augmented.
+    ///
+    /// # Errors
+    /// Labels that the model's loss cannot take.
+    pub fn loss_in_training(&self, network: &Network, n: usize) -> Result<f64, TrainError> {
+        let some = self.spread(n);
+        let examples: Vec<u64> = some.iter().map(|&i| u64::from(i)).collect();
+        let (inputs, targets) = self.batch(&self.dataset.train, &some, None)?;
+        let mut pass = Pass::train(self.key("dropout"), &examples, self.config.ghost_batch);
+        let outputs = network.valid().forward(inputs, &mut pass);
+        Ok(scalar(self.loss.sum(outputs, &targets, self.config.label_smoothing)) / some.len() as f64)
+    }
+
+    /// At most `n` examples that are evenly spread over the training part.
+    fn spread(&self, n: usize) -> Vec<u32> {
+        let all = &self.split.train;
         let n = n.min(all.len());
-        let some: Vec<u32> = (0..n).map(|i| all[i * all.len() / n]).collect();
-        self.means(network, part, &some)
+        (0..n).map(|i| all[i * all.len() / n]).collect()
     }
 
     fn means(&self, network: &Network, part: &Part, indices: &[u32]) -> Result<Option<Metrics>, TrainError> {

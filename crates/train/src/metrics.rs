@@ -2,21 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nullable;
+
 /// Means over the examples of a part.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Metrics {
     /// How many examples.
     pub n: u64,
-    /// The mean loss, without label smoothing.
+    /// The mean loss, without label smoothing. Where it is beyond f32 it is infinite, and `null` in JSON, which is read as NaN.
+    #[serde(with = "nullable")]
     pub loss: f64,
     /// The share of examples classified correctly; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accuracy: Option<f64>,
-    /// The root of the mean squared error, in the target's unit; absent for classes.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The root of the mean squared error, in the target's unit; absent for classes, and `null` where the loss is.
+    #[serde(with = "nullable", skip_serializing_if = "Option::is_none", default)]
     pub rmse: Option<f64>,
-    /// The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; absent for classes, and where all targets are equal.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; absent for classes, and where all targets are equal; `null` where the loss is.
+    #[serde(with = "nullable", skip_serializing_if = "Option::is_none", default)]
     pub r2: Option<f64>,
 }
 
@@ -33,6 +36,7 @@ impl Metrics {
     pub fn headline(&self) -> String {
         match (self.accuracy, self.rmse) {
             (Some(accuracy), _) => format!("{:.2} %", 100.0 * accuracy),
+            (None, Some(rmse)) if !rmse.is_finite() => "RMSE beyond f32".into(),
             (None, Some(rmse)) => match self.r2 {
                 Some(r2) => format!("RMSE {rmse:.4}, R² {r2:.4}"),
                 None => format!("RMSE {rmse:.4}"),

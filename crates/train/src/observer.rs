@@ -6,7 +6,7 @@ use largebatch_models::Network;
 use largebatch_optim::Driver;
 use serde::{Deserialize, Serialize};
 
-use crate::{Experiment, Metrics, Outcome, SquaredNorms};
+use crate::{Experiment, Metrics, Outcome, SquaredNorms, nullable};
 
 /// Watches a run; every method may be left out.
 pub trait Observer {
@@ -75,8 +75,10 @@ pub struct Evaluation {
     /// Examples seen so far.
     pub examples: u64,
     /// Mean loss over this epoch's steps so far, each taken before its step.
+    #[serde(with = "nullable")]
     pub train_loss: f64,
     /// The same over the steps since the evaluation before.
+    #[serde(with = "nullable")]
     pub recent_loss: f64,
     /// The share of this epoch's examples that were classified correctly before their step; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none")]

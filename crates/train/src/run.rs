@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::checkpoint::{self, Checkpoint, SCHEMA};
+use crate::divergence::Divergence;
 use crate::experiment::{Experiment, Which, scalar};
 use crate::folder::{Log, RunFolder};
 use crate::gradients::StepKeys;
 use crate::observer::{Evaluation, Observer, Start, Step};
-use crate::{Metrics, TrainError, device, from_safetensors, to_safetensors};
+use crate::{Metrics, TrainError, device, from_safetensors, nullable, to_safetensors};
 
 /// Why training ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub enum Stop {
     NoImprovement,
     /// An observer asked to stop.
     Observer,
-    /// The loss was NaN or infinite, or beyond `stop.divergence` times the first step's.
+    /// The loss was NaN or infinite, or for a stretch of steps beyond the bound of [`stop.divergence`](crate::StopConfig::divergence).
     Diverged,
     /// Somebody asked to stop; a checkpoint stands on the disk.
     Interrupted,
@@ -93,8 +94,9 @@ pub struct Progress {
     pub examples: u64,
     /// Where the next batch begins.
     pub position: Position,
-    /// The first step's loss.
-    first_loss: Option<f64>,
+    /// Whether the loss has left all bounds; absent before the first step.
+    #[serde(default)]
+    divergence: Option<Divergence>,
     /// Sums of this epoch, and of the last whole one.
     epoch: Sums,
     last_epoch: Option<Sums>,
@@ -113,6 +115,7 @@ pub struct Progress {
 /// Sums over steps.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Sums {
+    #[serde(with = "nullable")]
     loss: f64,
     correct: Option<f64>,
     examples: u64,
@@ -194,6 +197,9 @@ impl<'a> Training<'a> {
             driver.load(&checkpoint.optimizer).map_err(|e| TrainError::folder(&folder.checkpoints(), e.to_string()))?;
             order.seek(checkpoint.progress.position);
             progress = checkpoint.progress;
+        }
+        if progress.divergence.is_none() {
+            progress.divergence = Some(Divergence::new(experiment.divergence_unit(&network)?));
         }
         let traced = experiment.config.log.layers_every_steps.is_some();
         let events = controls.folder.map(|f| f.log("events.jsonl", progress.events_length)).transpose()?;
@@ -335,7 +341,8 @@ impl<'a> Training<'a> {
 
     /// Reads what lies on the device into the sums, in order; says whether training has diverged.
     fn read_losses(&mut self) -> bool {
-        let mut diverged = false;
+        let (epoch, factor) = (self.experiment.split.train.len(), self.experiment.config.stop.divergence);
+        let divergence = self.progress.divergence.get_or_insert_with(|| Divergence::new(None));
         for (n, losses, hits) in self.pending.0.drain(..) {
             let sum: f64 = losses.into_iter().map(scalar).sum();
             self.progress.epoch.loss += sum;
@@ -349,10 +356,9 @@ impl<'a> Training<'a> {
             }
             let mean = sum / n as f64;
             self.last_step_loss = Some(mean);
-            let first = *self.progress.first_loss.get_or_insert(mean);
-            diverged |= !mean.is_finite() || (first > 0.0 && mean > self.experiment.config.stop.divergence * first);
+            divergence.see(mean, n, epoch, factor);
         }
-        diverged
+        divergence.found()
     }
 
     fn evaluate(&mut self, validate: bool) -> Result<Option<Stop>, TrainError> {

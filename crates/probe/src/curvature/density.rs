@@ -1,6 +1,7 @@
 //! The spectral density by stochastic Lanczos quadrature.
 
 use largebatch_random::Key;
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 use super::lanczos::Krylov;
@@ -12,8 +13,10 @@ use crate::{ProbeError, Watch};
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Density {
     /// Where the masses are, increasing.
+    #[serde(with = "nullable")]
     pub nodes: Vec<f64>,
     /// The masses; they sum to 1.
+    #[serde(with = "nullable")]
     pub weights: Vec<f64>,
     /// Random vectors that were used.
     pub probes: usize,

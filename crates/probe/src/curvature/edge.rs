@@ -1,6 +1,6 @@
 //! The largest curvature at which an optimizer's step is stable.
 
-use largebatch_train::Choice;
+use largebatch_train::{Choice, nullable};
 use serde::{Deserialize, Serialize};
 
 use super::{CurvatureOptions, Hessian, preconditioner, top};
@@ -26,12 +26,16 @@ pub struct Edge {
     /// The optimizer.
     pub optimizer: String,
     /// η at this step.
+    #[serde(with = "nullable")]
     pub rate: f64,
     /// λ_max of what the optimizer sees: the Hessian, with l2 weight decay, preconditioned for Adam and Adagrad.
+    #[serde(with = "nullable")]
     pub lambda_max: f64,
     /// η λ_max.
+    #[serde(with = "nullable")]
     pub product: f64,
     /// What it must stay below.
+    #[serde(with = "nullable")]
     pub bound: f64,
     /// The largest stable rate, bound / λ_max; absent where the largest eigenvalue is not above 0.
     pub stable_rate: Option<f64>,

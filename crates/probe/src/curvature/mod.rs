@@ -10,6 +10,7 @@ mod trace;
 mod tridiagonal;
 
 use largebatch_random::Key;
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 pub use density::{Density, density, quadrature};
@@ -61,16 +62,20 @@ impl CurvatureOptions {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Curvature {
     /// L = λ_max, the largest eigenvalue: the gradient's Lipschitz constant near w.
+    #[serde(with = "nullable")]
     pub lambda_max: f64,
     /// 2/L: the largest rate at which gradient descent is stable here; absent where L is not above 0.
     pub stable_rate: Option<f64>,
     /// The largest eigenvalues, decreasing.
+    #[serde(with = "nullable")]
     pub eigenvalues: Vec<f64>,
     /// ‖H v − λ v‖ of each: a bound on its error.
+    #[serde(with = "nullable")]
     pub residuals: Vec<f64>,
     /// Whether all of them are within the tolerance.
     pub converged: bool,
     /// The least eigenvalue that the same search met: at most this one.
+    #[serde(with = "nullable")]
     pub least: f64,
     /// Hutchinson's trace.
     pub trace: Option<Estimate>,

@@ -1,6 +1,7 @@
 //! Traces from random vectors.
 
 use largebatch_random::Key;
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 use super::operator::Operator;
@@ -11,6 +12,7 @@ use crate::{ProbeError, Watch};
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Estimate {
     /// The estimate.
+    #[serde(with = "nullable")]
     pub value: f64,
     /// Its standard error; absent for a single sample.
     pub error: Option<f64>,

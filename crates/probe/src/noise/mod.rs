@@ -6,6 +6,7 @@ mod ratio;
 mod sweep;
 
 use largebatch_random::Key;
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 pub use pair::{PairNoise, Pairs, pair};
@@ -59,8 +60,10 @@ pub struct LayerNoise {
     /// The parameter's path.
     pub path: String,
     /// |G|² of this part of the gradient.
+    #[serde(with = "nullable")]
     pub gradient_square: f64,
     /// tr Σ of this part.
+    #[serde(with = "nullable")]
     pub trace: f64,
     /// tr Σ / |G|²; absent where the gradient is 0.
     pub b_simple: Option<f64>,
@@ -74,8 +77,10 @@ pub struct Noise {
     /// N.
     pub examples: usize,
     /// |G|², of the gradient over all N examples.
+    #[serde(with = "nullable")]
     pub gradient_square: f64,
     /// tr Σ = (1/(N − 1)) Σ |gᵢ − G|², the covariance's trace of single examples' gradients.
+    #[serde(with = "nullable")]
     pub trace: f64,
     /// tr Σ / |G|² of these N examples, exactly; absent where the gradient is 0.
     pub b_simple: Option<f64>,

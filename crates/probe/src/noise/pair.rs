@@ -1,6 +1,6 @@
 //! The noise scale from gradients at two batch sizes.
 
-use largebatch_train::SquaredNorms;
+use largebatch_train::{SquaredNorms, nullable};
 use serde::{Deserialize, Serialize};
 
 use super::ratio::{Interval, fieller};
@@ -34,8 +34,10 @@ pub struct PairNoise {
     /// How many steps.
     pub steps: usize,
     /// |G|², unbiased.
+    #[serde(with = "nullable")]
     pub gradient_square: f64,
     /// tr Σ, unbiased.
+    #[serde(with = "nullable")]
     pub trace: f64,
     /// tr Σ / |G|²; absent where |G|² came out at 0 or below: too few steps for so much noise.
     pub b_simple: Option<f64>,

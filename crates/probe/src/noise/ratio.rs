@@ -1,5 +1,6 @@
 //! Intervals of ratios of means.
 
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -7,6 +8,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Interval {
     /// The lower end.
+    #[serde(with = "nullable")]
     pub low: f64,
     /// The upper end.
     pub high: Option<f64>,

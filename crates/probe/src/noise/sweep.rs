@@ -1,6 +1,7 @@
 //! How the gradient's variance falls with the batch.
 
 use largebatch_random::{Key, below};
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 use super::ratio::t95;
@@ -13,10 +14,13 @@ pub struct BatchPoint {
     /// |B|.
     pub batch: usize,
     /// The mean of |g_B − G|² over the batches drawn.
+    #[serde(with = "nullable")]
     pub variance: f64,
     /// Its standard error.
+    #[serde(with = "nullable")]
     pub error: f64,
     /// What theory says: σ²/B, times (N − B)/(N − 1) without replacement, with σ² = (1/N) Σ |gᵢ − G|².
+    #[serde(with = "nullable")]
     pub predicted: f64,
 }
 
@@ -37,8 +41,10 @@ pub struct Bias {
     /// How many mini-batches, of all sizes, with replacement.
     pub batches: usize,
     /// Mean of ⟨g_B, G⟩/|G|² − 1: 0 for an unbiased gradient.
+    #[serde(with = "nullable")]
     pub along: f64,
     /// Its standard error.
+    #[serde(with = "nullable")]
     pub along_error: f64,
     /// Its 95 % interval holds 0.
     pub is_consistent: bool,

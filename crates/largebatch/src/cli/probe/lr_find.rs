@@ -17,7 +17,8 @@ Examples:
   largebatch probe lr-find examples/train/mnist-mlp.toml --lowest 1e-5 --highest 1
 
 It trains a network of its own from the initial weights, so that a run is left as it is. Suggestions are starting points: `steepest` is where the
-smoothed loss falls most steeply, `valley` lies within its longest descent, and a schedule with warm-up can go nearer to where it diverged.";
+smoothed loss falls most steeply, `valley` lies within its longest descent, and a schedule with warm-up can go nearer to where it diverged.
+A batch of fewer than 64 examples is too few to tell the loss: it is then taken over 256 examples of the training part at each step.";
 
 /// Range test: train with a rate that grows from step to step, and see where the loss falls and where it diverges
 #[derive(Args)]

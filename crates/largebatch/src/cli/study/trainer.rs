@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use largebatch_data::{Dataset, Labels, Search, split};
-use largebatch_models::Loss;
 use largebatch_optim::Registry;
 use largebatch_schedule::Epochs;
 use largebatch_study::{Event, Outcome, Problem, Runner, Stage, Started, Trial, key, number};
@@ -302,7 +301,7 @@ impl Runner for Trainer<'_> {
             budget_steps: experiment.total_steps,
             metric: metric.into(),
             higher_is_better: metric == "validation_accuracy",
-            constant_loss: constant_loss(&experiment),
+            constant_loss: experiment.constant_loss(),
         }));
         let kept = self.keep.as_ref().map(|keep| keep.begin(trial, &experiment)).transpose().map_err(|e| e.to_string())?.flatten();
         let mut probes = match (&self.keep, &kept) {
@@ -376,32 +375,6 @@ impl Trainer<'_> {
     }
 }
 
-/// The training loss of the best constant predictor: what a model that learned nothing has.
-fn constant_loss(experiment: &Experiment) -> Option<f64> {
-    let (part, indices) = experiment.indices(Which::Train);
-    let n = indices.len() as f64;
-    match (part.labels(), experiment.loss) {
-        (Labels::Classes(labels), Loss::CrossEntropy | Loss::Logistic) => {
-            let mut counts = BTreeMap::<u32, f64>::new();
-            indices.iter().for_each(|&i| *counts.entry(labels[i as usize]).or_default() += 1.0);
-            let classes = match experiment.dataset.task {
-                largebatch_data::Task::Classes(classes) => classes as u32,
-                largebatch_data::Task::Real => return None,
-            };
-            // The smoothed targets' own distribution is the best constant prediction, and its entropy the loss.
-            let smoothing = experiment.config.label_smoothing;
-            let share = |class: u32| (1.0 - smoothing) * counts.get(&class).unwrap_or(&0.0) / n + smoothing / f64::from(classes);
-            Some(-(0..classes).map(share).filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>())
-        }
-        (Labels::Targets(targets), Loss::Squared) => {
-            let values = || indices.iter().map(|&i| f64::from(targets[i as usize]));
-            let mean = values().sum::<f64>() / n;
-            Some(values().map(|y| (y - mean).powi(2)).sum::<f64>() / n)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -431,15 +404,6 @@ mod tests {
             assert!(problem.key.as_deref() == Some(key) && problem.message.contains(part), "{text}: {problem:?}");
             trainer.check(&base).unwrap();
         }
-    }
-
-    /// ln 10 = 2.302585 for ten equally frequent classes; the digits are nearly that.
-    #[test]
-    fn a_constant_predictor_of_ten_classes_loses_ln_10() {
-        let registry = Registry::standard();
-        let experiment = trainer(&registry).open(&"dataset = 'digits'\nmodel = 'softmax'".parse().unwrap()).unwrap();
-        let loss = constant_loss(&experiment).unwrap();
-        assert!(loss < 10f64.ln() && loss > 2.3024, "{loss}");
     }
 
     #[test]

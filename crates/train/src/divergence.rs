@@ -1,0 +1,101 @@
+//! When a training has diverged.
+
+use serde::{Deserialize, Serialize};
+
+use crate::nullable;
+
+/// Examples over which a loss is averaged before anything is concluded from it: single examples' losses may differ a hundredfold in a healthy training.
+pub(crate) const STRETCH: usize = 1000;
+
+/// The largest weight of one step, so that no single step decides.
+const MOST: f64 = 0.1;
+
+/// The verdict on a training's loss.
+///
+/// NaN and infinity count at once. Otherwise it is a moving average that is compared, s ← s + w (ℓ − s) with the mean loss ℓ of a step's n examples and
+/// w = min(n / E, 1/10), where E is 1,000 examples, or an epoch if that is shorter: an average over about E examples, and over 10 steps at least. s starts
+/// at the unit L, so that a single step counts for no more than its weight at the start either. The training has diverged once s > `stop.divergence` · L.
+///
+/// With the default of 1,000 a loss that stays at twice the bound is found after 7 steps of E/10 examples or more, and else after 0.7 E examples; one that
+/// doubles in every step within 20 steps, whatever the batch.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Divergence {
+    /// L, what `stop.divergence` multiplies; without one only NaN and infinity count.
+    unit: Option<f64>,
+    /// s.
+    #[serde(with = "nullable")]
+    average: f64,
+    /// A loss that is read late, as on a GPU, may be read for a checkpoint; the verdict then stands until the next step that asks for it.
+    diverged: bool,
+}
+
+impl Divergence {
+    pub(crate) fn new(unit: Option<f64>) -> Self {
+        Divergence { unit, average: unit.unwrap_or(0.0), diverged: false }
+    }
+
+    /// Takes the mean loss of a step's examples. The bound is `factor` times the unit; `epoch` is the number of training examples.
+    pub(crate) fn see(&mut self, loss: f64, examples: usize, epoch: usize, factor: f64) {
+        let weight = (examples as f64 / STRETCH.min(epoch) as f64).min(MOST);
+        self.average += weight * (loss - self.average);
+        self.diverged |= !loss.is_finite() || self.unit.is_some_and(|unit| self.average > factor * unit);
+    }
+
+    pub(crate) fn found(&self) -> bool {
+        self.diverged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use largebatch_random::{Key, unit};
+
+    /// The step at which a course of losses counts as diverged.
+    fn found(batch: usize, losses: impl IntoIterator<Item = f64>) -> Option<usize> {
+        let mut verdict = Divergence::new(Some(1.0));
+        losses.into_iter().position(|loss| {
+            verdict.see(loss, batch, 100_000, 1000.0);
+            verdict.found()
+        })
+    }
+
+    /// The numbers of steps that the documentation states.
+    #[test]
+    fn a_diverging_loss_is_found_within_the_stated_steps() {
+        for batch in [1, 2, 7, 32, 100, 1000, 50_000] {
+            let twice = found(batch, std::iter::repeat_n(2000.0, 2000)).unwrap() + 1;
+            assert!(twice <= 7.max(700 / batch), "{batch}: {twice}");
+            let doubling = found(batch, (0..100).map(|t| 2f64.powi(t))).unwrap() + 1;
+            assert!(doubling <= 20, "{batch}: {doubling}");
+            assert_eq!(found(batch, [1.0, 1.0, f64::NAN]), Some(2));
+            assert_eq!(found(batch, [f64::INFINITY]), Some(0));
+        }
+        assert_eq!(found(1, std::iter::repeat_n(999.0, 100_000)), None, "below the bound for ever");
+    }
+
+    /// Losses of which one in `1/share` is 1/share, else 0: of mean 1, and as heavy in the tail as a data set of 1/share examples can be.
+    #[test]
+    fn heavy_tails_are_not_divergence() {
+        for (batch, share) in [(1, 0.1), (1, 1e-3), (1, 1e-5), (8, 1e-4), (256, 1e-5)] {
+            for seed in 0..20 {
+                let mut rng = Key::new(seed).rng();
+                let mean = |rng: &mut _| (0..batch).map(|_| if unit(rng) < share { 1.0 / share } else { 0.0 }).sum::<f64>() / batch as f64;
+                let losses: Vec<f64> = (0..100_000 / batch).map(|_| mean(&mut rng)).collect();
+                assert_eq!(found(batch, losses), None, "batch {batch}, one in {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_unit_only_what_is_not_finite_counts() {
+        let mut verdict = Divergence::new(None);
+        verdict.see(1e300, 1, 10, 2.0);
+        assert!(!verdict.found());
+        verdict.see(f64::NAN, 1, 10, 2.0);
+        verdict.see(1.0, 1, 10, 2.0);
+        assert!(verdict.found(), "and it stands");
+        let text = serde_json::to_string(&verdict).unwrap();
+        assert!(serde_json::from_str::<Divergence>(&text).unwrap().found(), "{text}");
+    }
+}
