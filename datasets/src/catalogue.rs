@@ -31,6 +31,8 @@ pub struct Entry {
     pub mirrors: Vec<Mirror>,
     /// One archive with all files, if that is how it is published; else each file is fetched as NAME.gz.
     pub archive: Option<Archive>,
+    /// The folder in which torchvision puts the files, where it leaves them as they are.
+    pub torchvision: Option<String>,
     /// Its files: those to train on in their order, then those to test on. Of a pair of IDX files the images come first.
     pub file: Vec<File>,
 }

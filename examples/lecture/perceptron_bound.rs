@@ -21,8 +21,8 @@ fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result
     let values = points.iter().flatten().map(|x| *x as f32).collect();
     let part = Part::from_table(values, vec![points[0].len()], Labels::Classes(classes))?;
     let (name, shape, preprocess) = ("points".into(), part.shape().to_vec(), Preprocess::default());
-    let dataset =
-        Dataset { name, task: Task::Classes(2), shape, train: part.clone(), test: part, sources: vec![], class_names: vec![], preprocess };
+    let (train, test, sources, class_names, warnings) = (part.clone(), part, vec![], vec![], vec![]);
+    let dataset = Dataset { name, task: Task::Classes(2), shape, train, test, sources, class_names, preprocess, warnings };
     let text = format!(
         "model = {{ name = 'perceptron', bias = false, init = 'zero', update_on_tie = true }}\n\
          optimizer = 'sgd'\nlr = 1.0\nbatch_size = 1\nepochs = 1\nseed = {seed}"

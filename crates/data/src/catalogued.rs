@@ -53,6 +53,7 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
         sources: train.into_iter().chain(test).zip(known).map(source).collect(),
         class_names: entry.classes.clone(),
         preprocess: Preprocess { normalise: Normalise::Channel, ..Preprocess::default() },
+        warnings: Vec::new(),
     })
 }
 
@@ -97,14 +98,19 @@ pub(crate) fn missing(entry: &Entry, search: &Search) -> DataError {
     DataError::Missing { name: entry.name.clone(), searched: roots(search), files }
 }
 
-/// A root's folders that may hold the set: that of the set's name before the root itself, since sets share file names.
+/// A root's folders that may hold the set: that of the set's name, and torchvision's, before the root itself, since sets share file names.
 fn folders(entry: &Entry, root: &Path) -> Vec<PathBuf> {
     let own = root.join(&entry.name);
-    let within = entry.archive.as_ref().map(|a| [own.join(&a.folder), root.join(&a.folder)]);
-    std::iter::once(own).chain(within.into_iter().flatten()).chain([root.to_path_buf()]).collect()
+    let within =
+        entry.archive.as_ref().map(|a| &a.folder).into_iter().chain(&entry.torchvision).map(|folder| [own.join(folder), root.join(folder)]);
+    std::iter::once(root.join(&entry.name)).chain(within.flatten()).chain([root.to_path_buf()]).collect()
 }
 
 fn all_files(entry: &Entry, folder: &Path) -> Option<Vec<PathBuf>> {
-    let file = |name: &str| [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|p| p.is_file());
+    // Kaggle's copies have a dot in the name.
+    let file = |name: &str| {
+        let names = [name.to_owned(), name.replace("-idx", ".idx")];
+        names.iter().flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))]).find(|p| p.is_file())
+    };
     entry.file.iter().map(|f| file(&f.name)).collect()
 }

@@ -1,85 +1,224 @@
-//! Comma-separated values with a label column.
+//! Tables of text with a label column.
 
 use crate::DataError;
-use crate::spec::Column;
-use crate::table::{Rows, line, number, some, text};
+use crate::delimited::{self, Record};
+use crate::spec::{Column, CsvSpec, LabelKind, Missing};
+use crate::table::{Rows, is_missing, line, number, some, text};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-/// Reads a CSV file: every column but the label's is a feature.
-pub(crate) fn read(path: &Path, bytes: &[u8], label: &Column, header: Option<bool>) -> Result<Rows, DataError> {
+/// Reads a file: every column but the label's is a feature.
+pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let mut records = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| {
-            let at = e.position().map_or(0, |p| p.line());
-            line(path, at, None, format!("{e}; mend the line"))
-        })?;
-        // A blank line is skipped by the reader; one of blanks only is one empty field.
-        if !(record.len() == 1 && record[0].is_empty()) {
-            records.push(record);
-        }
-    }
+    let records = delimited::records(path, &text, spec.delimiter)?;
     let Some(first) = records.first() else { return Err(DataError::Empty { path: path.to_path_buf() }) };
-    let width = first.len();
-    let header = header.unwrap_or_else(|| match label {
-        Column::Name(_) => true,
-        Column::Index(at) => first.iter().enumerate().any(|(i, w)| i != *at && !w.is_empty() && w.parse::<f64>().is_err()),
-    });
-    let names: Vec<String> =
-        if header { first.iter().map(|n| format!("`{n}`")).collect() } else { (0..width).map(|i| i.to_string()).collect() };
-    let at = match label {
-        Column::Index(at) if *at < width => *at,
-        Column::Index(at) => return Err(DataError::setting("label", at, format!("{} has columns 0 to {}", path.display(), width - 1))),
-        Column::Name(name) if !header => {
-            return Err(DataError::setting("label", name, "without a line of names, give the column's number, from 0"));
-        }
-        Column::Name(name) => first.iter().position(|n| n == name).ok_or_else(|| {
-            let near =
-                first.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))).unwrap_or_default();
-            DataError::setting("label", name, format!("{} has no such column; the nearest is `{near}`", path.display()))
-        })?,
-    };
+    let width = first.fields.len();
     if width < 2 {
         return Err(DataError::Format {
             path: path.to_path_buf(),
             what: "the number of columns".into(),
             found: "1".into(),
-            expected: "features and a label, with commas between".into(),
+            expected: "features and a label, with `,`, `;`, tabs or `|` between".into(),
         });
     }
-    let others = |names: &[String]| names.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, n)| n.clone()).collect();
-    let mut rows = Rows {
-        path: path.to_path_buf(),
-        values: Vec::with_capacity(records.len() * (width - 1)),
-        size: width - 1,
-        names: if header { others(&names) } else { Vec::new() },
-        labels: Vec::new(),
-    };
-    for record in &records[header as usize..] {
-        let here = record.position().map_or(0, |p| p.line());
-        if record.len() != width {
-            return Err(line(
-                path,
-                here,
-                None,
-                format!("it has {} fields, but the first line has {width}; mend or remove the line", record.len()),
-            ));
-        }
-        for (i, word) in record.iter().enumerate() {
-            if i != at {
-                rows.values.push(number(path, here, &names[i], word)?);
-            } else if word.is_empty() {
-                return Err(line(
-                    path,
-                    here,
-                    Some(format!("column {}", names[i])),
-                    "the label is missing; fill it in or remove the line".into(),
-                ));
-            } else {
-                rows.labels.push((here, word.to_string()));
-            }
+    let header = header(path, &records, spec)?;
+    let body = &records[header as usize..];
+    if header {
+        unique(path, first)?;
+    }
+    let at = label(path, header.then_some(first), width, &spec.label)?;
+    let mut warnings = Vec::new();
+    if header && first.fields.iter().all(|f| is_number(f)) {
+        warnings.push(format!(
+            "{}, line {}: all its fields are numbers, and it was read as the names of columns; if it is a row of data, write dataset.header = false and dataset.label = {at}",
+            path.display(),
+            first.line
+        ));
+    }
+    let mut kept: Vec<usize> = (0..width).filter(|&i| i != at).collect();
+    if header {
+        let unnamed = unnamed(path, first, body, at, &mut warnings)?;
+        kept.retain(|i| !unnamed.contains(i));
+        if kept.is_empty() {
+            return Err(line(path, first.line, None, "no named column is left beside the label; give at least one feature".into()));
         }
     }
+    let names: Vec<String> = (0..width).map(|i| if header { format!("`{}`", first.fields[i]) } else { i.to_string() }).collect();
+    let mut rows = Rows {
+        path: path.to_path_buf(),
+        values: Vec::with_capacity(body.len() * kept.len()),
+        size: kept.len(),
+        names: if header { kept.iter().map(|&i| first.fields[i].to_string()).collect() } else { Vec::new() },
+        labels: Vec::new(),
+        warnings,
+    };
+    let (mut dropped, mut filled) = (Vec::new(), BTreeMap::<usize, usize>::new());
+    for Record { line: here, fields } in body {
+        let label = &fields[at];
+        if spec.missing == Some(Missing::Drop) && kept.iter().chain([&at]).any(|&i| is_missing(&fields[i])) {
+            dropped.push(*here);
+            continue;
+        }
+        if is_missing(label) {
+            let class = if label.is_empty() { String::new() } else { format!("; if `{label}` is a class, give it another name") };
+            let problem =
+                format!("the label is missing{}; fill it in, remove the line, or write dataset.missing = \"drop\"{class}", shown(label));
+            return Err(line(path, *here, Some(format!("column {}", names[at])), problem));
+        }
+        for (column, &i) in kept.iter().enumerate() {
+            rows.values.push(match (is_missing(&fields[i]), spec.missing) {
+                (false, _) => number(path, *here, &names[i], &fields[i])?,
+                (true, Some(_)) => {
+                    *filled.entry(column).or_default() += 1;
+                    f64::NAN
+                }
+                (true, None) => {
+                    let problem = format!(
+                        "the value is missing{}; fill it in, remove the line, or write dataset.missing = \"mean\" or \"drop\"",
+                        shown(&fields[i])
+                    );
+                    return Err(line(path, *here, Some(format!("column {}", names[i])), problem));
+                }
+            });
+        }
+        rows.labels.push((*here, label.to_string()));
+    }
+    if !dropped.is_empty() {
+        let lines = dropped.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let more = if dropped.len() > 5 { ", …" } else { "" };
+        let message =
+            format!("{}: {} of {} rows were dropped for a missing value (line {lines}{more})", path.display(), dropped.len(), body.len());
+        rows.warnings.push(message);
+    }
+    if let Some((&column, _)) = filled.iter().find(|(_, n)| **n == rows.labels.len()) {
+        let problem = "no row has a value here; remove the column".into();
+        return Err(line(path, body[0].line, Some(format!("column {}", names[kept[column]])), problem));
+    }
+    if !filled.is_empty() {
+        let columns: Vec<String> = filled.iter().take(5).map(|(&i, n)| format!("{n} in column {}", names[kept[i]])).collect();
+        let more = if filled.len() > 5 { ", …" } else { "" };
+        let (n, columns) = (filled.values().sum::<usize>(), columns.join(", "));
+        let message = format!("{}: {n} missing values are replaced by the training part's means ({columns}{more})", path.display());
+        rows.warnings.push(message);
+    }
     some(rows)
+}
+
+/// How a missing value is written, where it is written at all.
+fn shown(word: &str) -> String {
+    if word.is_empty() { String::new() } else { format!(" (`{word}`)") }
+}
+
+fn is_number(word: &str) -> bool {
+    word.parse::<f64>().is_ok() && !is_missing(word)
+}
+
+/// Whether the first line holds names. A line that may be names or data is refused: one guess loses a row, the other invents one.
+fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataError> {
+    if let Some(header) = spec.header {
+        return Ok(header);
+    }
+    let (first, rest) = (&records[0], &records[1..]);
+    let at = match spec.label {
+        Column::Index(at) if at < first.fields.len() => at,
+        _ => return Ok(true),
+    };
+    let unclear = |why: String| {
+        let problem = format!("{why}; write dataset.header = true if the line names the columns, and false if it is a row of data");
+        Err(line(path, first.line, None, problem))
+    };
+    let features = || first.fields.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, f)| f);
+    let word = features().find(|f| !is_missing(f) && !is_number(f));
+    let figure = features().find(|f| is_number(f));
+    match (word, figure) {
+        (Some(_), None) => return Ok(true),
+        (Some(word), Some(figure)) => return unclear(format!("its features are words (`{word}`) and numbers (`{figure}`)")),
+        (None, None) => return Ok(false),
+        (None, Some(_)) => {}
+    }
+    let counts = |from: usize| first.fields.iter().enumerate().all(|(i, f)| **f == (i + from).to_string());
+    if counts(0) || counts(1) {
+        return unclear("it may be the columns' numbers".into());
+    }
+    let label = &first.fields[at];
+    if is_missing(label) {
+        return Ok(false);
+    }
+    if !rest.is_empty() && !is_number(label) && rest.iter().all(|r| is_number(&r.fields[at]) || is_missing(&r.fields[at])) {
+        return unclear(format!("its label `{label}` is a word, and all others are numbers"));
+    }
+    // A class that only the first line has, where the others are frequent, may be the name of the label's column.
+    if spec.labels != Some(LabelKind::Real) && rest.len() >= 10 {
+        let value = |word: &str| word.parse::<f64>().map_or(word.to_owned(), |x| x.to_string());
+        let mut counts = BTreeMap::<String, usize>::new();
+        rest.iter().for_each(|r| *counts.entry(value(&r.fields[at])).or_default() += 1);
+        if counts.values().all(|&n| n > 1) && !counts.contains_key(&value(label)) {
+            return unclear(format!("no other line has its label, `{label}`"));
+        }
+    }
+    Ok(false)
+}
+
+/// Refuses two columns of one name: one of them may be a copy of the label.
+fn unique(path: &Path, first: &Record) -> Result<(), DataError> {
+    let mut seen = BTreeMap::new();
+    for (i, name) in first.fields.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        if let Some(before) = seen.insert(name, i) {
+            let problem = format!("columns {before} and {i} are both named `{name}`; rename one, or remove it if it is a copy");
+            return Err(line(path, first.line, None, problem));
+        }
+    }
+    Ok(())
+}
+
+/// The label's column.
+fn label(path: &Path, names: Option<&Record>, width: usize, label: &Column) -> Result<usize, DataError> {
+    let called = |name: &str| names.and_then(|r| r.fields.iter().position(|f| f == name));
+    match (label, names) {
+        (Column::Index(at), _) => match called(&at.to_string()) {
+            Some(named) if *at >= width || named == *at => Ok(named),
+            Some(named) => {
+                let other = names.map_or("", |r| &*r.fields[*at]);
+                let why = format!("column {at} of {} is `{other}`, and column {named} is named `{at}`", path.display());
+                Err(DataError::setting("label", at, format!("{why}; write \"{at}\" in quotes for the name, or \"{other}\"")))
+            }
+            None if *at < width => Ok(*at),
+            None => Err(DataError::setting("label", at, format!("{} has columns 0 to {}", path.display(), width - 1))),
+        },
+        // Without names a number in quotes can only be a number.
+        (Column::Name(name), None) => match name.parse::<usize>() {
+            Ok(at) => self::label(path, None, width, &Column::Index(at)),
+            Err(_) => Err(DataError::setting("label", name, "without a line of names, give the column's number, from 0")),
+        },
+        (Column::Name(name), Some(first)) => called(name).ok_or_else(|| {
+            let near = first.fields.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+            let near = near.map_or("", |near| &**near);
+            DataError::setting("label", name, format!("{} has no such column; the nearest is `{near}`", path.display()))
+        }),
+    }
+}
+
+/// Columns without a name that are left out: empty ones, and those that number the rows, as pandas writes its index. Others are refused: a
+/// number of the row tells the class where rows are sorted by class.
+fn unnamed(path: &Path, first: &Record, body: &[Record], label: usize, warnings: &mut Vec<String>) -> Result<HashSet<usize>, DataError> {
+    let mut left_out = HashSet::new();
+    for (i, name) in first.fields.iter().enumerate() {
+        // pandas gives the second name where it reads such a column and writes it again.
+        if i == label || !(name.is_empty() || name.starts_with("Unnamed: ")) {
+            continue;
+        }
+        let column = || body.iter().map(|r| r.fields[i].as_ref());
+        let place = format!("{}: column {i} has no name", path.display());
+        if column().all(str::is_empty) {
+            warnings.push(format!("{place} and no value; it was left out"));
+        } else if column().map(|f| f.parse::<i64>().ok()).collect::<Option<HashSet<_>>>().is_some_and(|n| n.len() == body.len()) {
+            warnings.push(format!(
+                "{place} and numbers the rows, as pandas' index does; it was left out (pandas' `to_csv(index=False)` does not write it)"
+            ));
+        } else {
+            return Err(line(path, first.line, Some(format!("column {i}")), "it has no name; name it, or remove the column".into()));
+        }
+        left_out.insert(i);
+    }
+    Ok(left_out)
 }

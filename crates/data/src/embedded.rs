@@ -1,7 +1,7 @@
 //! The sets that ship inside the binary.
 
 use crate::part::{Block, Bytes};
-use crate::spec::{Column, LabelKind};
+use crate::spec::{Column, CsvSpec, LabelKind};
 use crate::table::Encoding;
 use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, Task, cache, csv_file};
 use largebatch_datasets::{BuiltIn, Format};
@@ -21,10 +21,14 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
             (part, Task::Classes(set.class_names.len()), Normalise::Unit)
         }
         Format::Csv { label, real } => {
-            let rows = csv_file::read(path, set.data, &Column::Name(label.into()), Some(true))?;
-            let encoding = Encoding::learn(&rows, if real { LabelKind::Real } else { LabelKind::Classes })?;
+            let labels = Some(if real { LabelKind::Real } else { LabelKind::Classes });
+            let label = Column::Name(label.into());
+            let train = path.to_path_buf();
+            let spec = CsvSpec { name: None, train, test: None, label, header: Some(true), delimiter: None, missing: None, labels };
+            let rows = csv_file::read(path, set.data, &spec)?;
+            let encoding = Encoding::learn(&rows, labels)?;
             let labels = encoding.apply(&rows)?;
-            (Part::from_table(rows.values, vec![rows.size], labels)?, encoding.task(), Normalise::Feature)
+            (rows.part(labels)?, encoding.task(), Normalise::Feature)
         }
     };
     let test: Vec<u32> = set.test.lines().filter_map(|l| l.parse().ok()).collect();
@@ -40,5 +44,6 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
         sources: vec![Source { file, sha256: cache::sha256(set.data), known: true }],
         class_names: set.class_names.iter().map(|n| n.to_string()).collect(),
         preprocess: Preprocess { normalise, ..Preprocess::default() },
+        warnings: Vec::new(),
     })
 }

@@ -1,7 +1,7 @@
 //! LIBSVM's text: `label index:value index:value ...`, indices from 1 and rising, what is left out is 0.
 
 use crate::DataError;
-use crate::table::{Rows, line, number, some, text};
+use crate::table::{Rows, is_missing, line, number, some, text};
 use std::path::Path;
 
 /// Reads a LIBSVM file as a dense table of at least `features` columns.
@@ -15,6 +15,14 @@ pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result
         let Some(label) = words.next() else { continue };
         if label.contains(':') {
             return Err(line(path, at, None, format!("it begins with `{label}`, not with a label; put the label first")));
+        }
+        if label.contains(',') {
+            let problem =
+                format!("`{label}` is more than one label; leave one on each line (a table with commas is read by format = \"csv\")");
+            return Err(line(path, at, None, problem));
+        }
+        if is_missing(label) {
+            return Err(line(path, at, None, format!("the label is missing (`{label}`); fill it in or remove the line")));
         }
         let mut last = 0;
         for word in words {
@@ -45,7 +53,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result
     if size == 0 && !labels.is_empty() {
         return Err(line(path, labels[0].0, None, "no line has a feature; write index:value".into()));
     }
-    let mut rows = Rows { path: path.to_path_buf(), values: vec![0.0; values], size, names: Vec::new(), labels };
+    let mut rows = Rows { path: path.to_path_buf(), values: vec![0.0; values], size, names: Vec::new(), labels, warnings: Vec::new() };
     entries.into_iter().for_each(|(row, column, x)| rows.values[row * size + column] = x);
     some(rows)
 }

@@ -5,6 +5,7 @@ use crate::spec::LabelKind;
 use crate::table::{Encoding, Rows};
 use crate::{
     DataError, DataSpec, Dataset, Normalise, Part, Preprocess, Search, Source, Task, catalogued, csv_file, embedded, idx, libsvm, split,
+    suspicion,
 };
 use largebatch_datasets::{BUILT_IN, catalogue};
 use std::path::{Path, PathBuf};
@@ -48,9 +49,8 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
     match spec {
         DataSpec::Csv(csv) => {
             let (train, test) = (content(&csv.train)?, optional(&csv.test)?);
-            let header = csv.header;
-            let rows = csv_file::read(&train.path, &train.bytes, &csv.label, header)?;
-            let tests = test.as_ref().map(|t| csv_file::read(&t.path, &t.bytes, &csv.label, header)).transpose()?;
+            let rows = csv_file::read(&train.path, &train.bytes, csv)?;
+            let tests = test.as_ref().map(|t| csv_file::read(&t.path, &t.bytes, csv)).transpose()?;
             if let Some(tests) = tests.as_ref().filter(|t| t.size != rows.size) {
                 return Err(DataError::Format {
                     path: tests.path.clone(),
@@ -62,7 +62,8 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
             // Columns in another order would be learned as one thing and tested as another.
             if let Some(tests) = tests.as_ref().filter(|t| t.names != rows.names) {
                 let differ = tests.names.iter().zip(&rows.names).find(|(a, b)| a != b);
-                let (found, expected) = differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (a.clone(), b.clone()));
+                let (found, expected) =
+                    differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (format!("`{a}`"), format!("`{b}`")));
                 return Err(DataError::Format { path: tests.path.clone(), what: "the name of a column".into(), found, expected });
             }
             table(&csv.name, rows, tests, csv.labels, [Some(train), test])
@@ -71,6 +72,11 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
             let (train, test) = (content(&svm.train)?, optional(&svm.test)?);
             let mut rows = libsvm::read(&train.path, &train.bytes, svm.features)?;
             let mut tests = test.as_ref().map(|t| libsvm::read(&t.path, &t.bytes, svm.features)).transpose()?;
+            if let Some(tests) = tests.as_mut().filter(|t| t.size > rows.size) {
+                let (path, from, to) = (tests.path.display(), rows.size + 1, tests.size);
+                let message = format!("{path}: no training example has the features {from} to {to}, so they are not learned");
+                tests.warnings.push(message);
+            }
             let size = tests.as_ref().map_or(rows.size, |t| t.size.max(rows.size));
             rows.widen(size);
             tests.iter_mut().for_each(|t| t.widen(size));
@@ -107,17 +113,20 @@ fn table<const N: usize>(
     name: &Option<String>,
     rows: Rows,
     tests: Option<Rows>,
-    kind: LabelKind,
+    kind: Option<LabelKind>,
     files: [Option<Content>; N],
 ) -> Result<Dataset, DataError> {
     let encoding = Encoding::learn(&rows, kind)?;
-    let part = |rows: Rows| {
-        let labels = encoding.apply(&rows)?;
-        Part::from_table(rows.values, vec![rows.size], labels)
-    };
-    let (train, test) = (part(rows)?, tests.map(part).transpose()?);
+    let mut warnings = rows.warnings.clone();
+    warnings.extend(tests.iter().flat_map(|t| t.warnings.clone()));
+    let labels = encoding.apply(&rows)?;
+    warnings.extend(suspicion::of_rows(&rows, &labels, &encoding));
+    let test = tests.map(|rows| encoding.apply(&rows).and_then(|labels| rows.part(labels))).transpose()?;
+    let train = rows.part(labels)?;
     let preprocess = Preprocess { normalise: Normalise::Feature, ..Preprocess::default() };
-    finish(name, train, test, encoding.task(), encoding.names(), preprocess, files)
+    let mut set = finish(name, train, test, encoding.task(), encoding.names(), preprocess, files)?;
+    warnings.append(&mut set.warnings);
+    Ok(Dataset { warnings, ..set })
 }
 
 /// Without a test file, a stratified fifth is held out, the same for every seed.
@@ -154,5 +163,9 @@ fn finish<const N: usize>(
         sources.first().map(|s| Path::new(&s.file).file_name().unwrap_or_default().to_string_lossy().into_owned()).unwrap_or_default();
     // "iris.csv.gz" is the set "iris".
     let name = name.clone().unwrap_or_else(|| file.split('.').next().unwrap_or_default().to_string());
-    Ok(Dataset { name, task, shape: train.shape().to_vec(), train, test, sources, class_names, preprocess })
+    let mut warnings = suspicion::of_parts(&train, &test, &class_names);
+    if let Some(twin) = (1..sources.len()).find(|&i| sources[..i].iter().any(|s| s.sha256 == sources[i].sha256)) {
+        warnings.push(format!("{} has the content of another of the files: what is tested was learned", sources[twin].file));
+    }
+    Ok(Dataset { name, task, shape: train.shape().to_vec(), train, test, sources, class_names, preprocess, warnings })
 }

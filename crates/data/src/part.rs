@@ -64,15 +64,21 @@ impl Part {
     /// If the table's length is not examples × values, or a value is not finite.
     pub fn from_table(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
         let size: usize = shape.iter().product();
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size)));
+        }
+        Part::with_missing(values, shape, labels)
+    }
+
+    /// As [`Part::from_table`], with NaN for missing values, which a [`Pipeline`](crate::Pipeline) replaces by the training part's means.
+    pub(crate) fn with_missing(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+        let size: usize = shape.iter().product();
         if values.len() != size * labels.len() {
             return Err(DataError::setting(
                 "table",
                 values.len(),
                 format!("{} labels of {size} values need {}", labels.len(), size * labels.len()),
             ));
-        }
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size)));
         }
         Ok(Part { features: Features::Table(Arc::new(values)), shape, labels, statistics: None })
     }

@@ -50,8 +50,8 @@ enum Map {
     Channel(Vec<[f32; 256]>),
     /// For the value x of feature i: (x − mean_i) · scale_i.
     Feature { mean: Vec<f32>, scale: Vec<f32> },
-    /// For a table: as it is.
-    Same,
+    /// For a table: as it is, with the mean for what is missing.
+    Same { mean: Vec<f32> },
 }
 
 /// Fewer values than this are gathered by the calling thread: waking others would take longer.
@@ -97,8 +97,11 @@ impl Pipeline {
                     "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"",
                 ));
             }
-            (Normalise::None, Features::Table(_)) => Map::Same,
-            (Normalise::Feature, _) => feature(part, indices),
+            (Normalise::None, Features::Table(_)) => match feature(part, indices)? {
+                Map::Feature { mean, .. } => Map::Same { mean },
+                map => map,
+            },
+            (Normalise::Feature, _) => feature(part, indices)?,
             (Normalise::None, Features::Bytes { .. }) => Map::Channel(vec![std::array::from_fn(|v| v as f32)]),
             (Normalise::Unit, Features::Bytes { white, .. }) => {
                 Map::Channel(vec![std::array::from_fn(|v| (v as f64 / f64::from(*white)) as f32)])
@@ -139,6 +142,9 @@ impl Pipeline {
         match (&part.features, &self.map) {
             (Features::Table(table), map) => {
                 out.copy_from_slice(&table[index as usize * out.len()..][..out.len()]);
+                if let Map::Feature { mean, .. } | Map::Same { mean } = map {
+                    out.iter_mut().zip(mean).filter(|(x, _)| x.is_nan()).for_each(|(x, m)| *x = *m);
+                }
                 if let Map::Feature { mean, scale } = map {
                     out.iter_mut().zip(mean.iter().zip(scale)).for_each(|(x, (m, s))| *x = (*x - m) * s);
                 }
@@ -162,7 +168,7 @@ impl Pipeline {
                                     .zip(mean.iter().zip(scale))
                                     .for_each(|((o, &p), (m, s))| *o = (f32::from(p) - m) * s);
                             }
-                            Map::Same => out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = f32::from(p)),
+                            Map::Same { .. } => out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = f32::from(p)),
                         }
                     }
                 }
@@ -190,7 +196,7 @@ impl Pipeline {
                 *o = match &self.map {
                     Map::Channel(rows) => rows[c % rows.len()][p as usize],
                     Map::Feature { mean, scale } => (f32::from(p) - mean[i * w + x]) * scale[i * w + x],
-                    Map::Same => f32::from(p),
+                    Map::Same { .. } => f32::from(p),
                 };
             }
         }
@@ -214,9 +220,10 @@ fn from(at: usize, shift: isize, n: usize, mirror: bool) -> Option<usize> {
     }
 }
 
-/// Mean and population standard deviation of each feature, summed in f64 in the order of the indices: the same bits on every machine.
-fn feature(part: &Part, indices: &[u32]) -> Map {
-    let (size, n) = (part.size(), indices.len() as f64);
+/// Mean and population standard deviation of each feature, summed in f64 in the order of the indices: the same bits on every machine. Missing
+/// values, NaN, do not count.
+fn feature(part: &Part, indices: &[u32]) -> Result<Map, DataError> {
+    let size = part.size();
     let each = |f: &mut dyn FnMut(usize, f64)| {
         for &i in indices {
             match &part.features {
@@ -225,16 +232,32 @@ fn feature(part: &Part, indices: &[u32]) -> Map {
             }
         }
     };
-    let (mut mean, mut square) = (vec![0.0; size], vec![0.0; size]);
-    each(&mut |j, x| mean[j] += x);
-    mean.iter_mut().for_each(|m| *m /= n);
-    each(&mut |j, x| square[j] += (x - mean[j]) * (x - mean[j]));
-    let scale = square.iter().zip(&mean).map(|(s, m)| {
+    let (mut mean, mut square, mut n) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
+    each(&mut |j, x| {
+        if !x.is_nan() {
+            mean[j] += x;
+            n[j] += 1.0;
+        }
+    });
+    if let Some(j) = n.iter().position(|&n| n == 0.0) {
+        return Err(DataError::setting(
+            "missing",
+            "mean",
+            format!("feature {j} (counted from 0) has no value in the training part; remove it"),
+        ));
+    }
+    mean.iter_mut().zip(&n).for_each(|(m, n)| *m /= n);
+    each(&mut |j, x| {
+        if !x.is_nan() {
+            square[j] += (x - mean[j]) * (x - mean[j]);
+        }
+    });
+    let scale = square.iter().zip(&mean).zip(&n).map(|((s, m), n)| {
         let std = (s / n).sqrt();
         // A constant column may leave rounding behind.
         if std > 1e-10 * m.abs() && std > 0.0 { (1.0 / std) as f32 } else { 1.0 }
     });
-    Map::Feature { scale: scale.collect(), mean: mean.iter().map(|&m| m as f32).collect() }
+    Ok(Map::Feature { scale: scale.collect(), mean: mean.iter().map(|&m| m as f32).collect() })
 }
 
 /// Mean and population standard deviation of each channel's pixels in 0 to 1, from counts, so exact whatever the number of threads.

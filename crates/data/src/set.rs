@@ -72,6 +72,8 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// The normalisation that suits this set, without augmentation.
     pub preprocess: Preprocess,
+    /// What was left out or looks wrong in the files, a sentence each: for the user to see once.
+    pub warnings: Vec<String>,
 }
 
 impl Dataset {

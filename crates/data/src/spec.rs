@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "format", rename_all = "kebab-case")]
 pub enum DataSpec {
-    /// Comma-separated values, with or without a line of names.
+    /// A table of text with `,`, `;`, tabs or `|` between its fields, with or without a line of names.
     Csv(CsvSpec),
     /// LIBSVM's text: `label index:value ...`, indices from 1.
     Libsvm(LibsvmSpec),
@@ -47,17 +47,52 @@ pub struct CsvSpec {
     pub test: Option<PathBuf>,
     /// The label's column; all others are features.
     pub label: Column,
-    /// Whether the first line holds names. By default it does if `label` is a name, or if a feature of that line is not a number.
+    /// Whether the first line holds names. By default it does if `label` is a name, or if the features of that line are words. Where the line
+    /// may be either, such as `0,1,2`, it is refused until this says what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
-    /// What the labels are.
-    #[serde(default)]
-    pub labels: LabelKind,
+    /// What stands between the fields; by default the one that the first line holds. A first line that holds two of them is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<Delimiter>,
+    /// What becomes of missing values: empty fields, `?`, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NULL`. By default they are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// What the labels are; by default classes, but more than 20 that do not count from 0 or 1 are refused until this says what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelKind>,
 }
 
-/// A column by name or by number, counted from 0.
+/// What stands between the fields of a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Delimiter {
+    /// A comma.
+    #[serde(rename = ",", alias = "comma")]
+    Comma,
+    /// A semicolon.
+    #[serde(rename = ";", alias = "semicolon")]
+    Semicolon,
+    /// A tab.
+    #[serde(rename = "\t", alias = "tab")]
+    Tab,
+    /// A vertical bar.
+    #[serde(rename = "|", alias = "bar")]
+    Bar,
+}
+
+/// What becomes of missing values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// A missing feature becomes the mean of the training part, without what is held out for validation. A missing label is refused.
+    Mean,
+    /// Rows with a missing feature or label are left out.
+    Drop,
+}
+
+/// A column by name or by number, counted from 0. A number is also the name of a column that is called so; where it may be two columns, it is
+/// refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "the label is a column's number, from 0, or its name in quotes, such as \"species\" or \"1.5\"")]
 pub enum Column {
     /// By number, from 0.
     Index(usize),
@@ -77,9 +112,9 @@ pub struct LibsvmSpec {
     /// The file to test on; see [`CsvSpec::test`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// What the labels are.
-    #[serde(default)]
-    pub labels: LabelKind,
+    /// What the labels are; see [`CsvSpec::labels`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelKind>,
     /// The number of features; by default the largest index of the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,

@@ -1,20 +1,29 @@
 //! What CSV and LIBSVM files have in common: rows of numbers with a label in words, and the meaning of those labels.
 
 use crate::spec::LabelKind;
-use crate::{DataError, Labels, Task};
+use crate::{DataError, Labels, Part, Task};
 use std::path::{Path, PathBuf};
 
 /// A text file's examples.
 pub(crate) struct Rows {
     pub path: PathBuf,
-    /// Row by row.
-    pub values: Vec<f32>,
+    /// Row by row; NaN is missing.
+    pub values: Vec<f64>,
     /// Values a row.
     pub size: usize,
     /// The features' names; empty if the file gives none.
     pub names: Vec<String>,
     /// Each row's line, from 1, and its label as it stands there.
     pub labels: Vec<(u64, String)>,
+    /// What was left out or looks wrong.
+    pub warnings: Vec<String>,
+}
+
+impl Rows {
+    /// The examples with their labels in numbers.
+    pub(crate) fn part(self, labels: Labels) -> Result<Part, DataError> {
+        Part::with_missing(self.values.into_iter().map(|x| x as f32).collect(), vec![self.size], labels)
+    }
 }
 
 /// How label words become numbers; learned from the training file and applied to the test file.
@@ -24,9 +33,12 @@ pub(crate) enum Encoding {
     Classes(Vec<(Option<i64>, String)>),
 }
 
+/// More classes than this by whole numbers that do not count from 0 or 1 may be a real target.
+const MANY: usize = 20;
+
 impl Encoding {
-    pub(crate) fn learn(rows: &Rows, kind: LabelKind) -> Result<Encoding, DataError> {
-        if kind == LabelKind::Real {
+    pub(crate) fn learn(rows: &Rows, kind: Option<LabelKind>) -> Result<Encoding, DataError> {
+        if kind == Some(LabelKind::Real) {
             return Ok(Encoding::Real);
         }
         let numbers: Option<Vec<f64>> = rows.labels.iter().map(|(_, l)| l.parse().ok()).collect();
@@ -50,6 +62,18 @@ impl Encoding {
                 found,
                 expected: "at least two classes".into(),
             });
+        }
+        let (k, n) = (classes.len(), rows.labels.len());
+        let counts = |from: i64| classes.iter().zip(from..).all(|(c, i)| c.0 == Some(i));
+        // Names or texts, too, have a class a row; whole numbers that count are told from prices by several examples each.
+        let real = k > MANY && (n < 2 * k || classes[0].0.is_some() && (n < 5 * k || !counts(0) && !counts(1)));
+        if kind.is_none() && real {
+            let range = format!("`{}` to `{}`", classes[0].1, classes[k - 1].1);
+            let why = format!(
+                "{} has {k} different labels in {n} rows, {range}: for a real target write labels = \"real\", and \"classes\" if each is a class",
+                rows.path.display()
+            );
+            return Err(DataError::setting("labels", "(none)", why));
         }
         Ok(Encoding::Classes(classes))
     }
@@ -78,31 +102,44 @@ impl Encoding {
                 Ok(Labels::Targets(rows.labels.iter().map(target).collect::<Result<_, _>>()?))
             }
             Encoding::Classes(classes) => {
-                let class = |(index, (_, word)): (usize, &(u64, String))| {
+                let class = |(at, word): &(u64, String)| {
                     let number = classes[0].0.and(word.parse::<f64>().ok()).filter(|x| x.fract() == 0.0).map(|x| x as i64);
                     let found = match number {
                         Some(x) => classes.binary_search_by_key(&Some(x), |c| c.0),
                         None => classes.binary_search_by(|c| c.1.as_str().cmp(word)),
                     };
-                    found.map(|c| c as u32).map_err(|_| DataError::Label {
-                        path: rows.path.clone(),
-                        index,
-                        label: word.clone(),
-                        classes: classes.iter().map(|c| c.1.as_str()).collect::<Vec<_>>().join(", "),
+                    found.map(|c| c as u32).map_err(|_| {
+                        let known = classes.iter().take(20).map(|c| c.1.as_str()).collect::<Vec<_>>().join(", ");
+                        let more = if classes.len() > 20 { ", …" } else { "" };
+                        let from = "mend the label, or move such rows to the training file";
+                        let problem = format!("the label `{word}` is none of the training file's classes, {known}{more}; {from}");
+                        line(&rows.path, *at, None, problem)
                     })
                 };
-                Ok(Labels::Classes(rows.labels.iter().enumerate().map(class).collect::<Result<_, _>>()?))
+                Ok(Labels::Classes(rows.labels.iter().map(class).collect::<Result<_, _>>()?))
             }
         }
     }
 }
 
+/// Whether a field says that its value is not known: empty, or one of the words that spreadsheets, R, pandas, databases and the UCI repository
+/// write.
+pub(crate) fn is_missing(word: &str) -> bool {
+    const WORDS: [&str; 8] = ["?", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null"];
+    word.is_empty() || WORDS.iter().any(|w| w.eq_ignore_ascii_case(word))
+}
+
 /// A cell's number.
-pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f32, DataError> {
+pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
+    let digits = || word.split(['e', 'E']).next().unwrap_or_default().bytes().any(|b| (b'1'..=b'9').contains(&b));
     let problem = match word.parse::<f64>() {
-        Ok(x) if (x as f32).is_finite() => return Ok(x as f32),
+        Ok(0.0) if digits() => format!("the value `{word}` is too small to tell from 0; scale the column, or write 0"),
+        Ok(x) if (x as f32).is_finite() => return Ok(x),
         Ok(_) => format!("the value `{word}` is not finite in 32 bits; mend or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
+        Err(_) if word.contains(',') && word.bytes().all(|b| b.is_ascii_digit() || b"+-.,eE".contains(&b)) => {
+            format!("`{word}` is not a number; write a decimal comma as a point, and leave out commas between thousands")
+        }
         Err(_) => format!("`{word}` is not a number; write categories as numbers, or remove the column"),
     };
     Err(line(path, at, Some(format!("column {column}")), problem))
@@ -117,11 +154,20 @@ pub(crate) fn text(path: &Path, bytes: &[u8]) -> Result<String, DataError> {
     if bytes.is_empty() {
         return Err(DataError::Empty { path: path.to_path_buf() });
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let at = bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64 + 1;
-        line(path, at, None, "it is not text in UTF-8; convert the file".into())
-    })?;
-    Ok(text.trim_start_matches('\u{feff}').to_string())
+    let bad = |from: usize, problem: &str| {
+        let at = bytes[..from].iter().filter(|&&b| b == b'\n').count() as u64 + 1;
+        Err(line(path, at, None, problem.into()))
+    };
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return bad(0, "it is not text in UTF-8 but in UTF-16; save the file as UTF-8");
+    }
+    if let Some(at) = bytes.iter().position(|&b| b == 0) {
+        return bad(at, "it holds a byte 0, as UTF-16, a binary file or a damaged one does; save the file as text in UTF-8");
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.trim_start_matches('\u{feff}').to_string()),
+        Err(e) => bad(e.valid_up_to(), "it is not text in UTF-8; convert the file"),
+    }
 }
 
 /// Refuses a file without any example.

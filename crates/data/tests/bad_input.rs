@@ -103,9 +103,9 @@ fn a_label_out_of_range() {
         &["l: the label of example 3 (counted from 0) is 9, but the classes are 0 to 2"],
     );
     let folder = Folder::new().with("t.csv", "x,y\n1,0\n2,1\n").with("u.csv", "x,y\n1,0\n2,7\n");
-    says(folder.spec(&format!("{CSV}test = \"u.csv\"")), &["u.csv: the label of example 1", "is 7, but the classes are 0, 1"]);
+    says(folder.spec(&format!("{CSV}test = \"u.csv\"")), &["u.csv, line 3: the label `7` is none of", "classes, 0, 1;"]);
     let folder = folder.with("v.csv", "x,y\n1,0\n2,0.7\n");
-    says(folder.spec(&format!("{CSV}test = \"v.csv\"")), &["v.csv: the label of example 1", "is 0.7, but the classes are 0, 1"]);
+    says(folder.spec(&format!("{CSV}test = \"v.csv\"")), &["v.csv, line 3: the label `0.7` is none of", "classes, 0, 1;"]);
     let mut record = vec![0; 3073];
     record[0] = 10;
     let mut folder = Folder::new();
@@ -136,7 +136,7 @@ fn a_csv_file_with_a_hole() {
 
 #[test]
 fn values_that_are_no_numbers() {
-    says(csv("x,y\n1,0\nNaN,1\n"), &["line 3, column `x`: the value `NaN` is not finite"]);
+    says(csv("x,y\n1,0\nNaN,1\n"), &["line 3, column `x`: the value is missing (`NaN`)"]);
     says(csv("x,y\n1,0\n1e39,1\n"), &["line 3, column `x`: the value `1e39` is not finite in 32 bits"]);
     says(csv("x,y\n1,0\nred,1\n"), &["line 3, column `x`: `red` is not a number"]);
     says(svm("1 1:nan\n0 1:2\n", ""), &["t.svm, line 1, column 1: the value `nan` is not finite"]);

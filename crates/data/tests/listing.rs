@@ -1,5 +1,7 @@
 //! The library's side of `largebatch data`, on an empty cache and without a network.
 
+use std::path::PathBuf;
+
 use largebatch_data::{DataError, Search, fetch, list, names, open, path, verify};
 
 fn search(folder: &tempfile::TempDir) -> Search {
@@ -42,4 +44,51 @@ fn files_of_another_hash_are_unknown() {
     let sources = verify("mnist", &search).unwrap();
     assert!(sources.len() == 4 && sources.iter().all(|s| !s.known));
     assert_eq!(open("mnist", &search).unwrap().sources, sources);
+}
+
+/// Where torchvision leaves its files, and under the names of Kaggle's copies.
+#[test]
+fn files_of_torchvision_and_kaggle_are_found() {
+    let write = |folder: &std::path::Path, dot: bool, gz: bool| {
+        std::fs::create_dir_all(folder).unwrap();
+        for part in ["train", "t10k"] {
+            let head = [[0, 0, 8, 3], [0, 0, 0, 2], [0, 0, 0, 28], [0, 0, 0, 28]].concat();
+            let images = [head, vec![9; 2 * 784]].concat();
+            let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 9];
+            for (name, bytes) in [("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)] {
+                let name = format!("{part}-{}", if dot { name.replace("-idx", ".idx") } else { name.into() });
+                if gz {
+                    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                    std::io::Write::write_all(&mut encoder, &bytes).unwrap();
+                    std::fs::write(folder.join(name + ".gz"), encoder.finish().unwrap()).unwrap();
+                } else {
+                    std::fs::write(folder.join(name), bytes).unwrap();
+                }
+            }
+        }
+    };
+    for (set, place, dot, gz) in [
+        ("mnist", "MNIST/raw", false, false),
+        ("mnist", "MNIST/raw", false, true),
+        ("mnist", "mnist/MNIST/raw", false, false),
+        ("fashion-mnist", "FashionMNIST/raw", false, true),
+        ("fashion-mnist", "fashion-mnist", true, false),
+        ("mnist", "", true, false),
+        ("mnist", "mnist", true, true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let search = search(&folder);
+        let place = folder.path().join("data").join(place);
+        write(&place, dot, gz);
+        assert_eq!(path(set, &search).unwrap().map(|p| p.components().collect::<PathBuf>()), Some(place.components().collect()));
+        let opened = open(set, &search).unwrap();
+        assert!(opened.train.len() == 2 && opened.sources.len() == 4);
+        // Checked as others are: these are made up.
+        assert!(verify(set, &search).unwrap().iter().all(|s| !s.known));
+    }
+    // Both sets in one folder, as torchvision keeps them.
+    let folder = tempfile::tempdir().unwrap();
+    let search = search(&folder);
+    write(&folder.path().join("data/MNIST/raw"), false, false);
+    assert!(path("fashion-mnist", &search).is_err());
 }

@@ -35,6 +35,7 @@ fn the_curve_is_gradient_descents() {
         sources: Vec::new(),
         class_names: Vec::new(),
         preprocess: Preprocess::default(),
+        warnings: Vec::new(),
     };
     let split = Split { train: vec![0, 1, 2, 3], validation: vec![] };
     let config = config(&["dataset=four", "model=linear", "model.init=zero", "optimizer=sgd", "steps=1", "data.sampling=full"]);

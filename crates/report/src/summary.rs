@@ -82,8 +82,19 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
         a.groups.iter().any(|g| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0)),
         "0 of n without a figure: no rate reached the target, and n are the trials of its search.".into(),
     );
+    let baseline = baseline(a);
+    note(baseline.is_some(), baseline.unwrap_or_default());
     note(a.comparisons.iter().any(|c| c.end.is_some() && !c.equal_epochs), "‡: the two have different budgets in epochs.".into());
     notes
+}
+
+/// The accuracy of always saying the training part's most frequent class, on the part that the study reports.
+fn baseline(a: &Analysis) -> Option<String> {
+    let key = a.measure.key.replace("_accuracy", "_majority_accuracy");
+    let shares = a.results.records.values().filter_map(|r| r.metrics.get(&key).filter(|_| key != a.measure.key));
+    let (low, high) = shares.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &s| (low.min(s), high.max(s)));
+    let range = if low == high { a.measure.value(low) } else { format!("{} to {}", a.measure.bare(low), a.measure.value(high)) };
+    (low <= high).then(|| format!("majority-class baseline, always saying the most frequent class: {} {range}.", a.measure.words))
 }
 
 /// The heads of the summary, and its rows: the terminal shows the same.

@@ -23,6 +23,8 @@ pub struct CrossValidation {
     pub accuracy: Option<f64>,
     /// The standard deviation of the accuracy over repeats (n − 1).
     pub accuracy_std: Option<f64>,
+    /// The majority-class baseline: the mean accuracy of always saying the most frequent class of the other folds; absent for real targets.
+    pub majority_accuracy: Option<f64>,
     /// The mean root of the mean squared error over repeats; absent for classes.
     pub rmse: Option<f64>,
 }
@@ -48,7 +50,7 @@ pub fn cross_validate(
     let mut dataset = experiment::open(&config.dataset, search)?;
     dataset.train = Part::concat(&dataset.train, &dataset.test)?;
     dataset.test = dataset.train.select(&[]);
-    let (mut per_repeat, mut diverged) = (Vec::new(), 0);
+    let (mut per_repeat, mut diverged, mut majority) = (Vec::new(), 0, 0.0);
     for repeat in 0..repeats {
         let mut config = config.clone();
         config.seed += repeat;
@@ -60,6 +62,7 @@ pub fn cross_validate(
             if interrupt.load(Ordering::Relaxed) {
                 return Ok(None);
             }
+            majority += outcome.validation_majority_accuracy.unwrap_or(f64::NAN) * experiment.split.validation.len() as f64;
             diverged += u64::from(outcome.stop == Stop::Diverged);
             parts.push(held_out(&outcome, experiment.split.validation.len() as u64));
             each(repeat * k as u64 + parts.len() as u64, repeats.saturating_mul(k as u64));
@@ -77,7 +80,8 @@ pub fn cross_validate(
     let (accuracy, rmse) = (mean(|m| m.accuracy), mean(|m| m.rmse));
     let accuracy_std = accuracy.and_then(|(_, std)| std);
     let (accuracy, rmse) = (accuracy.map(|(mean, _)| mean), rmse.map(|(mean, _)| mean));
-    Ok(Some(CrossValidation { repeats, folds: k, per_repeat, diverged, accuracy, accuracy_std, rmse }))
+    let majority_accuracy = Some(majority / (repeats as f64 * dataset.train.len() as f64)).filter(|m| m.is_finite());
+    Ok(Some(CrossValidation { repeats, folds: k, per_repeat, diverged, accuracy, accuracy_std, majority_accuracy, rmse }))
 }
 
 fn held_out(outcome: &Outcome, n: u64) -> Metrics {

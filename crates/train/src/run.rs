@@ -73,6 +73,13 @@ pub struct Outcome {
     pub validation_accuracy: Option<f64>,
     /// Test accuracy at the end; the only use of the test part, and `null` where [`Controls::test`] says no.
     pub test_accuracy: Option<f64>,
+    /// The majority-class baseline on the validation part: the accuracy of always saying the training part's most frequent class. `null` for real
+    /// targets, and where nothing is held out.
+    #[serde(default)]
+    pub validation_majority_accuracy: Option<f64>,
+    /// The majority-class baseline on the test part; `null` where the test part was not evaluated, too.
+    #[serde(default)]
+    pub test_majority_accuracy: Option<f64>,
     /// All validation means at the end.
     pub validation: Option<Metrics>,
     /// All test means at the end.
@@ -474,6 +481,7 @@ impl<'a> Training<'a> {
         }
         let sums = self.progress.last_epoch.filter(|_| whole).unwrap_or(self.progress.epoch);
         let seconds = self.progress.seconds;
+        let [validation_majority, test_majority] = self.experiment.dataset.majority_accuracy(&self.experiment.split);
         let outcome = Outcome {
             schema: SCHEMA,
             dataset: config.dataset.name.clone(),
@@ -491,6 +499,8 @@ impl<'a> Training<'a> {
             train_accuracy: sums.accuracy(),
             validation_accuracy: validation.and_then(|m| m.accuracy),
             test_accuracy: test.and_then(|m| m.accuracy),
+            validation_majority_accuracy: validation_majority,
+            test_majority_accuracy: test_majority.filter(|_| test.is_some()),
             validation,
             test,
             examples_per_second: if seconds > 0.0 { self.progress.examples as f64 / seconds } else { 0.0 },

@@ -45,6 +45,7 @@ fn gradient_descent_on_a_linear_model_is_the_formula() {
         sources: Vec::new(),
         class_names: Vec::new(),
         preprocess: Preprocess::default(),
+        warnings: Vec::new(),
     };
     let split = Split { train: vec![0, 1, 2, 3], validation: vec![] };
     let config =

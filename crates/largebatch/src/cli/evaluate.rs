@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_train::{Experiment, RunFolder, TrainError, load_network};
+use largebatch_train::{Experiment, RunFolder, TrainError, Which, load_network};
 use serde_json::json;
 
-use super::{DataDir, Done, PartArg, print_json};
+use super::{DataDir, Done, Global, PartArg, print_json, tell_data};
 
 /// Evaluate the model of a run on a part of its data
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub(super) struct EvaluateArgs {
     json: bool,
 }
 
-pub(super) fn run(args: EvaluateArgs, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> Result<Done> {
     let (folder, file) = RunFolder::open(&args.run)?;
     let mut config = file.config;
     if let Some(device) = args.device {
@@ -52,8 +52,15 @@ pub(super) fn run(args: EvaluateArgs, registry: &Registry) -> Result<Done> {
         let message = format!("its {name} part is empty; take another --part");
         return Err(TrainError::Folder { path: args.run, message }.into());
     };
+    tell_data(&experiment.dataset, &experiment.split, global);
+    let [validation, test] = experiment.dataset.majority_accuracy(&experiment.split);
     if args.json {
         let mut object = serde_json::to_value(metrics)?;
+        object["majority_accuracy"] = match which {
+            Which::Train => json!(null),
+            Which::Validation => json!(validation),
+            Which::Test => json!(test),
+        };
         object["part"] = json!(name);
         object["run"] = json!(args.run.display().to_string());
         print_json(&object)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use largebatch_data::Search;
+use largebatch_data::{Dataset, Search, Split};
 use largebatch_optim::Registry;
 use largebatch_study::StudyError;
 use largebatch_train::{BACKENDS, TrainError, Which};
@@ -132,7 +132,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
     let done = match cli.command {
         Command::Train(args) => train::run(*args, &cli.global, &registry),
         Command::Study(args) => study::run(args, &cli.global, &registry),
-        Command::Evaluate(args) => evaluate::run(args, &registry),
+        Command::Evaluate(args) => evaluate::run(args, &cli.global, &registry),
         Command::Probe(args) => probe::run(args, &cli.global, &registry),
         Command::Data(command) => data::run(command, &cli.global),
         Command::Devices(args) => devices::run(args),
@@ -256,6 +256,14 @@ fn watch_interrupts() -> anyhow::Result<()> {
 fn say(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says what was read, what is held out, what a predictor that learned nothing reaches, and what looks wrong in the data.
+fn tell_data(dataset: &Dataset, split: &Split, global: &Global) {
+    if !global.quiet {
+        say(&dataset.summary(split));
+        dataset.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    }
 }
 
 /// Prints a value as one line of JSON.

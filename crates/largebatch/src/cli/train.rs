@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use largebatch_data::{Part, Split};
 use largebatch_optim::Registry;
 use largebatch_train::{
     Controls, CrossValidation, Experiment, Observer, Outcome, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError,
@@ -15,7 +16,7 @@ use toml::Value;
 
 use super::probe::training::Probing;
 use super::progress::Progress;
-use super::{DataDir, Done, Global, INTERRUPT, print_json, say, watch_interrupts, whole};
+use super::{DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, watch_interrupts, whole};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +28,8 @@ Examples:
   largebatch train --set dataset.format=csv --set dataset.train=my.csv --set dataset.label=species --model softmax
 
 Files of your own: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test (else a fifth is held out), or idx, with
-dataset.train_images and dataset.train_labels.
+dataset.train_images and dataset.train_labels. Of a CSV file dataset.header, dataset.delimiter and dataset.labels (classes or real) say what the
+program does not guess; dataset.missing = mean or drop says what becomes of missing values.
 The configuration is the TOML file, then --set over it, then the plain flags over both. What is left out has a default.
 A run's folder holds run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
 
@@ -128,6 +130,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     // Before the folder is made: what cannot be probed leaves none.
     let probes = Probing::all(&args.probe, &experiment, &path)?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
+    tell_data(&experiment.dataset, &experiment.split, global);
     drive(&args, &experiment, &folder, probes, global)
 }
 
@@ -252,6 +255,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         return Err(TrainError::Folder { path: path.into(), message }.into());
     }
     let probes = Probing::all(&args.probe, &experiment, path)?;
+    tell_data(&experiment.dataset, &experiment.split, global);
     drive(args, &experiment, &folder, probes, global)
 }
 
@@ -329,14 +333,15 @@ fn summary(outcome: &Outcome) -> String {
     if o.stop == Stop::Diverged {
         text += "  the loss left all bounds: try a smaller --lr, or a warm-up\n";
     }
+    let majority = |share: Option<f64>| share.map_or(String::new(), |m| format!(" (majority class {:.2} %)", 100.0 * m));
     let mut part = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = writeln!(text, "  {name:<12}{value}");
         }
     };
     part("train loss", o.train_loss.map(|loss| if loss.abs() < 1e4 { format!("{loss:.4}") } else { format!("{loss:.3e}") }));
-    part("validation", o.validation.map(|m| format!("{} of {}", m.headline(), m.n)));
-    part("test", o.test.map(|m| format!("{} of {}", m.headline(), m.n)));
+    part("validation", o.validation.map(|m| format!("{} of {}{}", m.headline(), m.n, majority(o.validation_majority_accuracy))));
+    part("test", o.test.map(|m| format!("{} of {}{}", m.headline(), m.n, majority(o.test_majority_accuracy))));
     part("saved in", o.out.clone());
     text.trim_end().to_owned()
 }
@@ -347,6 +352,12 @@ fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &G
         let why = "write REPEATSxFOLDS, such as 5x10".into();
         return Err(TrainError::Value { key: "cross-validate".into(), value: shape.into(), why }.into());
     };
+    // Read here, too, so that what was read is told before hours of training.
+    let mut dataset = largebatch_train::open(&config.dataset, &args.data_dir.search())?;
+    dataset.train = Part::concat(&dataset.train, &dataset.test).map_err(TrainError::from)?;
+    dataset.test = dataset.train.select(&[]);
+    let all = Split { train: (0..dataset.train.len() as u32).collect(), validation: Vec::new() };
+    tell_data(&dataset, &all, global);
     let bar = super::progress::bar(!global.quiet, repeats.saturating_mul(folds as u64), "trainings");
     let mut each = |done: u64, _all: u64| bar.set_position(done);
     let result = cross_validate(config, (repeats, folds), registry, &args.data_dir.search(), &INTERRUPT, &mut each)?;
@@ -374,6 +385,9 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
     if let Some(accuracy) = result.accuracy {
         let spread = result.accuracy_std.map_or(String::new(), |std| format!(" ± {:.2} (standard deviation over repeats)", 100.0 * std));
         let _ = writeln!(text, "  accuracy    {:.2} %{spread}", 100.0 * accuracy);
+    }
+    if let Some(majority) = result.majority_accuracy {
+        let _ = writeln!(text, "  majority    {:.2} % by always saying the most frequent class", 100.0 * majority);
     }
     if let Some(rmse) = result.rmse {
         let _ = writeln!(text, "  RMSE        {rmse:.4}");

@@ -9,7 +9,7 @@ use largebatch_optim::Registry;
 use largebatch_probe::batch_find::{BatchEnd, BatchFind, BatchSearch};
 
 use super::results::{Results, Settings, say_cost};
-use super::{Done, Global, Watching, watch_interrupts};
+use super::{Done, Global, Watching, tell_data, watch_interrupts};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +45,7 @@ pub(super) struct BatchFindArgs {
 pub(super) fn run(args: BatchFindArgs, global: &Global, registry: &Registry) -> Result<Done> {
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(registry)?;
+    tell_data(&experiment.dataset, &experiment.split, global);
     let search = BatchSearch { smallest: args.smallest, largest: args.largest, seconds: args.seconds, knee: args.knee };
     let largest = search.largest.unwrap_or(experiment.split.train.len());
     say_cost(&format!("steps of {} to {largest} examples", search.smallest), search.seconds(&experiment)?, global);

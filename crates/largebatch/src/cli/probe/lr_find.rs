@@ -8,7 +8,7 @@ use largebatch_optim::Registry;
 use largebatch_probe::lr_find::{LrFind, RangeEnd, RangeTest};
 
 use super::results::{Results, Settings, say_cost};
-use super::{Done, Global, Watching, readable, watch_interrupts};
+use super::{Done, Global, Watching, readable, tell_data, watch_interrupts};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,6 +48,7 @@ pub(super) struct LrFindArgs {
 pub(super) fn run(args: LrFindArgs, global: &Global, registry: &Registry) -> Result<Done> {
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(registry)?;
+    tell_data(&experiment.dataset, &experiment.split, global);
     let test =
         RangeTest { lowest: args.lowest, highest: args.highest, steps: args.steps, smoothing: args.smoothing, divergence: args.divergence };
     let what = format!("at most {} steps of {} examples", test.steps, experiment.config.batch_size.unwrap_or_default());

@@ -13,7 +13,7 @@ use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
 use super::progress::bar;
-use super::{DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, watch_interrupts, whole};
+use super::{DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, tell_data, watch_interrupts, whole};
 
 mod batch_find;
 mod curvature;

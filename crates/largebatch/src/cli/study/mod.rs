@@ -151,7 +151,7 @@ struct WorkerArgs {
 pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Result<Done> {
     match args.command {
         StudyCommand::Run(args) => run_study(args, global, registry),
-        StudyCommand::Plan(args) => plan(args, registry),
+        StudyCommand::Plan(args) => plan(args, global, registry),
         StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
         StudyCommand::Report(args) => report(&args, global),
         StudyCommand::Export(args) => export(&args, global),
@@ -192,9 +192,10 @@ fn jobs(asked: Option<usize>, threads: u32) -> usize {
     asked.unwrap_or((cores / threads.max(1) as usize).max(1))
 }
 
-fn plan(args: PlanArgs, registry: &Registry) -> Result<Done> {
+fn plan(args: PlanArgs, global: &Global, registry: &Registry) -> Result<Done> {
     let trainer = Trainer::new(registry, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
+    trainer.tell(global);
     largebatch_train::set_threads(plan.study.threads as usize);
     let seconds = plan.seconds(&|config| trainer.seconds(config));
     print(show::plan(&plan, seconds, jobs(args.jobs, plan.study.threads)))
@@ -204,6 +205,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     watch_interrupts()?;
     let trainer = Trainer::new(registry, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
+    trainer.tell(global);
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(&plan.study.name));
     let program = std::env::current_exe().context("finding this program, to start it again as a worker")?;
     // Workers look for data where this process does.

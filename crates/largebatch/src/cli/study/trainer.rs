@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use largebatch_data::{Dataset, Labels, Search, split};
+use largebatch_data::{Dataset, Labels, Search, Split, split};
 use largebatch_optim::Registry;
 use largebatch_schedule::Epochs;
 use largebatch_study::{Event, Outcome, Problem, Runner, Stage, Started, Trial, key, number};
@@ -15,6 +15,7 @@ use largebatch_train::{
 use serde_json::json;
 use toml::{Table, Value};
 
+use super::super::{Global, tell_data};
 use super::keep::Keep;
 
 /// Trains the trials of a study.
@@ -25,13 +26,15 @@ pub(super) struct Trainer<'a> {
     opened: Mutex<Option<(toml::Value, Dataset)>>,
     /// Examples a second of configurations, but for rate, seed and length.
     speeds: Mutex<BTreeMap<String, Option<f64>>>,
+    /// What was read, by data set, for the user to see once.
+    read: Mutex<BTreeMap<String, (Dataset, Split)>>,
     /// Where reported trials leave their runs, if they do.
     keep: Option<Keep>,
 }
 
 impl<'a> Trainer<'a> {
     pub(super) fn new(registry: &'a Registry, search: Search) -> Self {
-        Trainer { registry, search, opened: Mutex::default(), speeds: Mutex::default(), keep: None }
+        Trainer { registry, search, opened: Mutex::default(), speeds: Mutex::default(), read: Mutex::default(), keep: None }
     }
 
     pub(super) fn keeping(self, keep: Option<Keep>) -> Self {
@@ -50,7 +53,16 @@ impl<'a> Trainer<'a> {
                 return Err(Problem { key: Some(key.into()), message: format!("{key} is no setting of a trial: {why}") });
             }
         }
-        self.open(config).map(|_| ()).map_err(|error| problem(&error, config))
+        let experiment = self.open(config).map_err(|error| problem(&error, config))?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.entry(experiment.config.dataset.table().to_string()).or_insert((experiment.dataset, experiment.split));
+        Ok(())
+    }
+
+    /// Says what was read, once for each data set.
+    pub(super) fn tell(&self, global: &Global) {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.values().for_each(|(dataset, split)| tell_data(dataset, split, global));
     }
 
     fn dataset(&self, config: &RunConfig) -> Result<Dataset, TrainError> {
@@ -335,6 +347,9 @@ impl Runner for Trainer<'_> {
             if part == "test" {
                 metrics.insert("test_examples".into(), means.n as f64);
             }
+        }
+        for (part, share) in [("validation", end.validation_majority_accuracy), ("test", end.test_majority_accuracy)] {
+            metrics.extend(share.map(|share| (format!("{part}_majority_accuracy"), share)));
         }
         let mut provenance = self.provenance(&experiment, end.examples_per_second);
         if !unseen.is_empty() {
