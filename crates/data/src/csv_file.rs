@@ -48,12 +48,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8], label: &Column, header: Option<boo
             expected: "features and a label, with commas between".into(),
         });
     }
-    let others = |names: &[String]| names.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, n)| n.clone()).collect();
+    let others = || first.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, n)| n.to_string()).collect();
     let mut rows = Rows {
         path: path.to_path_buf(),
         values: Vec::with_capacity(records.len() * (width - 1)),
         size: width - 1,
-        names: if header { others(&names) } else { Vec::new() },
+        names: if header { others() } else { Vec::new() },
         labels: Vec::new(),
     };
     for record in &records[header as usize..] {

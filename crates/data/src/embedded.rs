@@ -3,7 +3,7 @@
 use crate::part::{Block, Bytes};
 use crate::spec::{Column, LabelKind};
 use crate::table::Encoding;
-use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, Task, cache, csv_file};
+use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, TargetScale, Task, cache, csv_file};
 use largebatch_datasets::{BuiltIn, Format};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
             let rows = csv_file::read(path, set.data, &Column::Name(label.into()), Some(true))?;
             let encoding = Encoding::learn(&rows, if real { LabelKind::Real } else { LabelKind::Classes })?;
             let labels = encoding.apply(&rows)?;
-            (Part::from_table(rows.values, vec![rows.size], labels)?, encoding.task(), Normalise::Feature)
+            (Part::from_table(rows.values, vec![rows.size], labels)?.named(rows.names), encoding.task(), Normalise::Feature)
         }
     };
     let test: Vec<u32> = set.test.lines().filter_map(|l| l.parse().ok()).collect();
@@ -39,6 +39,6 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
         test: all.select(&test),
         sources: vec![Source { file, sha256: cache::sha256(set.data), known: true }],
         class_names: set.class_names.iter().map(|n| n.to_string()).collect(),
-        preprocess: Preprocess { normalise, ..Preprocess::default() },
+        preprocess: Preprocess { normalise, targets: TargetScale::of(task), ..Preprocess::default() },
     })
 }

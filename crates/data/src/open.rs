@@ -4,7 +4,8 @@ use crate::cache::{self, Content};
 use crate::spec::LabelKind;
 use crate::table::{Encoding, Rows};
 use crate::{
-    DataError, DataSpec, Dataset, Normalise, Part, Preprocess, Search, Source, Task, catalogued, csv_file, embedded, idx, libsvm, split,
+    DataError, DataSpec, Dataset, Normalise, Part, Preprocess, Search, Source, TargetScale, Task, catalogued, csv_file, embedded, idx,
+    libsvm, split,
 };
 use largebatch_datasets::{BUILT_IN, catalogue};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,8 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
             // Columns in another order would be learned as one thing and tested as another.
             if let Some(tests) = tests.as_ref().filter(|t| t.names != rows.names) {
                 let differ = tests.names.iter().zip(&rows.names).find(|(a, b)| a != b);
-                let (found, expected) = differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (a.clone(), b.clone()));
+                let (found, expected) =
+                    differ.map_or(("none".into(), "the training file's".into()), |(a, b)| (format!("`{a}`"), format!("`{b}`")));
                 return Err(DataError::Format { path: tests.path.clone(), what: "the name of a column".into(), found, expected });
             }
             table(&csv.name, rows, tests, csv.labels, [Some(train), test])
@@ -113,10 +115,10 @@ fn table<const N: usize>(
     let encoding = Encoding::learn(&rows, kind)?;
     let part = |rows: Rows| {
         let labels = encoding.apply(&rows)?;
-        Part::from_table(rows.values, vec![rows.size], labels)
+        Ok::<_, DataError>(Part::from_table(rows.values, vec![rows.size], labels)?.named(rows.names))
     };
     let (train, test) = (part(rows)?, tests.map(part).transpose()?);
-    let preprocess = Preprocess { normalise: Normalise::Feature, ..Preprocess::default() };
+    let preprocess = Preprocess { normalise: Normalise::Feature, targets: TargetScale::of(encoding.task()), ..Preprocess::default() };
     finish(name, train, test, encoding.task(), encoding.names(), preprocess, files)
 }
 

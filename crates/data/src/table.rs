@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Rows {
     pub path: PathBuf,
     /// Row by row.
-    pub values: Vec<f32>,
+    pub values: Vec<f64>,
     /// Values a row.
     pub size: usize,
-    /// The features' names; empty if the file gives none.
+    /// The features' names, as they stand in the file; empty if it gives none.
     pub names: Vec<String>,
     /// Each row's line, from 1, and its label as it stands there.
     pub labels: Vec<(u64, String)>,
@@ -72,7 +72,7 @@ impl Encoding {
         match self {
             Encoding::Real => {
                 let target = |(at, word): &(u64, String)| match word.parse::<f64>() {
-                    Ok(x) if (x as f32).is_finite() => Ok(x as f32),
+                    Ok(x) if x.is_finite() => Ok(x),
                     _ => Err(line(&rows.path, *at, None, format!("the target `{word}` is not a finite number; mend or remove the line"))),
                 };
                 Ok(Labels::Targets(rows.labels.iter().map(target).collect::<Result<_, _>>()?))
@@ -98,10 +98,10 @@ impl Encoding {
 }
 
 /// A cell's number.
-pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f32, DataError> {
+pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
     let problem = match word.parse::<f64>() {
-        Ok(x) if (x as f32).is_finite() => return Ok(x as f32),
-        Ok(_) => format!("the value `{word}` is not finite in 32 bits; mend or remove the line"),
+        Ok(x) if x.is_finite() => return Ok(x),
+        Ok(_) => format!("the value `{word}` is not a finite number; mend or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
         Err(_) => format!("`{word}` is not a number; write categories as numbers, or remove the column"),
     };

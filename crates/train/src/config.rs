@@ -94,7 +94,7 @@ pub struct DataConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopConfig {
-    /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the validation loss falls to it.
+    /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the mean squared error, in their own unit, falls to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
     /// Diverged: a step's loss above this many times the first step's. NaN and infinity always count.

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 pub struct Metrics {
     /// How many examples.
     pub n: u64,
-    /// The mean loss, without label smoothing.
+    /// The mean loss, without label smoothing; of real targets in the unit that the model sees, which is the training targets' deviation where they are
+    /// standardised.
     pub loss: f64,
     /// The share of examples classified correctly; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accuracy: Option<f64>,
-    /// The root of the mean squared error, in the target's unit; absent for classes.
+    /// The root of the mean squared error, in the target's own unit; absent for classes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rmse: Option<f64>,
     /// The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; absent for classes, and where all targets are equal.
@@ -21,11 +22,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Whether validation reached a target: accuracy at least, or, for real targets, loss at most.
+    /// Whether validation reached a target: accuracy at least, or, for real targets, mean squared error in their own unit at most.
     pub fn reaches(&self, target: f64) -> bool {
         match self.accuracy {
             Some(accuracy) => accuracy >= target,
-            None => self.loss <= target,
+            None => self.rmse.map_or(self.loss, |rmse| rmse * rmse) <= target,
         }
     }
 

@@ -123,6 +123,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     }
     let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
     warn_of_unknown_sources(&experiment, global);
+    tell_notes(&experiment, global);
     let path = args.out.clone().unwrap_or_else(|| fresh_folder(&experiment.config));
     let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     // Before the folder is made: what cannot be probed leaves none.
@@ -347,6 +348,7 @@ fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &G
         let why = "write REPEATSxFOLDS, such as 5x10".into();
         return Err(TrainError::Value { key: "cross-validate".into(), value: shape.into(), why }.into());
     };
+    tell_notes(&Experiment::open(config.clone(), registry, &args.data_dir.search())?, global);
     let bar = super::progress::bar(!global.quiet, repeats * folds as u64, "trainings");
     let mut each = |done: u64, _all: u64| bar.set_position(done);
     let result = cross_validate(config, (repeats, folds), registry, &args.data_dir.search(), &INTERRUPT, &mut each)?;
@@ -382,6 +384,13 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
         let _ = writeln!(text, "  {} trainings diverged and count as fully wrong", result.diverged);
     }
     text.trim_end().to_owned()
+}
+
+/// What is doubtful in the data.
+fn tell_notes(experiment: &Experiment, global: &Global) {
+    if !global.quiet {
+        experiment.notes().iter().for_each(|note| say(&format!("warning: {note}")));
+    }
 }
 
 fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {

@@ -325,7 +325,7 @@ fn constant_loss(experiment: &Experiment) -> Option<f64> {
             Some(-(0..classes).map(share).filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>())
         }
         (Labels::Targets(targets), Loss::Squared) => {
-            let values = || indices.iter().map(|&i| f64::from(targets[i as usize]));
+            let values = || indices.iter().map(|&i| f64::from(experiment.pipeline().encode(targets[i as usize])));
             let mean = values().sum::<f64>() / n;
             Some(values().map(|y| (y - mean).powi(2)).sum::<f64>() / n)
         }
