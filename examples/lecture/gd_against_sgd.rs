@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
     Pipeline::fit(set.preprocess, &set.train, &all)?.gather(&set.train, &all, None, &mut gathered);
     let x: Vec<f64> = gathered.chunks(d - 1).flat_map(|row| row.iter().map(|v| f64::from(*v)).chain([1.0])).collect();
     let Labels::Targets(y) = set.train.labels() else { anyhow::bail!("diabetes has real targets") };
-    let y: Vec<f64> = y.iter().map(|y| f64::from(*y)).collect();
+    let y = y.clone();
     let problem = Problem { x: tensor(x.clone(), [n, d]), y: tensor(y.clone(), [n, 1]), n };
 
     // L, the largest eigenvalue of the Hessian 2XᵀX/N, by power iteration: the gradient is Hw − b.

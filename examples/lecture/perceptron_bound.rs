@@ -18,7 +18,7 @@ const SEED: u64 = 0;
 /// Mistakes until a whole pass has none: a step is a mistake if it moves the weights.
 fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result<usize> {
     let n = points.len();
-    let values = points.iter().flatten().map(|x| *x as f32).collect();
+    let values = points.concat();
     let part = Part::from_table(values, vec![points[0].len()], Labels::Classes(classes))?;
     let (name, shape, preprocess) = ("points".into(), part.shape().to_vec(), Preprocess::default());
     let (train, test, sources, class_names, warnings) = (part.clone(), part, vec![], vec![], vec![]);

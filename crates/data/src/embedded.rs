@@ -3,7 +3,7 @@
 use crate::part::{Block, Bytes};
 use crate::spec::{Column, CsvSpec, LabelKind};
 use crate::table::Encoding;
-use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, Task, cache, csv_file};
+use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, TargetScale, Task, cache, csv_file};
 use largebatch_datasets::{BuiltIn, Format};
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
         test: all.select(&test),
         sources: vec![Source { file, sha256: cache::sha256(set.data), known: true }],
         class_names: set.class_names.iter().map(|n| n.to_string()).collect(),
-        preprocess: Preprocess { normalise, ..Preprocess::default() },
+        preprocess: Preprocess { normalise, targets: TargetScale::of(task), ..Preprocess::default() },
         warnings: Vec::new(),
     })
 }

@@ -114,6 +114,14 @@ pub enum DataError {
         /// The value at fault and what to do.
         problem: String,
     },
+    /// A column of a table, or the target, cannot be used as it is.
+    #[error("{column}: {problem}")]
+    Column {
+        /// The column, by its name or number, or `the target`.
+        column: String,
+        /// The value at fault and what to do.
+        problem: String,
+    },
     /// A setting has a value out of range, or one that does not go with the data.
     #[error("{key} = {value}: {why}")]
     Setting {

@@ -4,8 +4,8 @@ use crate::cache::{self, Content};
 use crate::spec::LabelKind;
 use crate::table::{Encoding, Rows};
 use crate::{
-    DataError, DataSpec, Dataset, Normalise, Part, Preprocess, Search, Source, Task, catalogued, csv_file, embedded, idx, libsvm, split,
-    suspicion,
+    DataError, DataSpec, Dataset, Normalise, Part, Preprocess, Search, Source, TargetScale, Task, catalogued, csv_file, embedded, idx,
+    libsvm, split, suspicion,
 };
 use largebatch_datasets::{BUILT_IN, catalogue};
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ fn table<const N: usize>(
     warnings.extend(suspicion::of_rows(&rows, &labels, &encoding));
     let test = tests.map(|rows| encoding.apply(&rows).and_then(|labels| rows.part(labels))).transpose()?;
     let train = rows.part(labels)?;
-    let preprocess = Preprocess { normalise: Normalise::Feature, ..Preprocess::default() };
+    let preprocess = Preprocess { normalise: Normalise::Feature, targets: TargetScale::of(encoding.task()), ..Preprocess::default() };
     let mut set = finish(name, train, test, encoding.task(), encoding.names(), preprocess, files)?;
     warnings.append(&mut set.warnings);
     Ok(Dataset { warnings, ..set })

@@ -34,8 +34,8 @@ pub(crate) struct Block {
 pub(crate) enum Features {
     /// Pixels 0 to `white`, in blocks; `ends[b]` is the number of examples up to and including block `b`.
     Bytes { blocks: Vec<Block>, ends: Vec<usize>, white: u8 },
-    /// A table of numbers, row by row.
-    Table(Arc<Vec<f32>>),
+    /// A table of numbers, row by row, as they stand in the file; NaN where a value is missing.
+    Table(Arc<Vec<f64>>),
 }
 
 /// Examples with their labels: images as bytes (mapped from a file where there is one), or a table of numbers.
@@ -44,6 +44,8 @@ pub struct Part {
     pub(crate) features: Features,
     shape: Vec<usize>,
     labels: Labels,
+    /// A table's columns; empty where nobody named them.
+    names: Arc<Vec<String>>,
     /// Per-channel mean and standard deviation of the values in 0 to 1, where the catalogue knows them.
     pub(crate) statistics: Option<Statistics>,
 }
@@ -62,16 +64,15 @@ impl Part {
     ///
     /// # Errors
     /// If the table's length is not examples × values, or a value is not finite.
-    pub fn from_table(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
-        let size: usize = shape.iter().product();
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size)));
+    pub fn from_table(values: Vec<f64>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+        if let Some(i) = values.iter().position(|v| v.is_nan()) {
+            return Err(not_finite(&values, i, &shape));
         }
         Part::with_missing(values, shape, labels)
     }
 
-    /// As [`Part::from_table`], with NaN for missing values, which a [`Pipeline`](crate::Pipeline) replaces by the training part's means.
-    pub(crate) fn with_missing(values: Vec<f32>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+    /// As [`Part::from_table`], with NaN where a value is missing; a [`crate::Pipeline`] puts the training mean in its place.
+    pub(crate) fn with_missing(values: Vec<f64>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
         let size: usize = shape.iter().product();
         if values.len() != size * labels.len() {
             return Err(DataError::setting(
@@ -80,7 +81,29 @@ impl Part {
                 format!("{} labels of {size} values need {}", labels.len(), size * labels.len()),
             ));
         }
-        Ok(Part { features: Features::Table(Arc::new(values)), shape, labels, statistics: None })
+        if let Some(i) = values.iter().position(|v| v.is_infinite()) {
+            return Err(not_finite(&values, i, &shape));
+        }
+        Ok(Part { features: Features::Table(Arc::new(values)), shape, labels, names: Arc::default(), statistics: None })
+    }
+
+    /// The same part with names for the columns of its table; other than one a column are not taken.
+    #[must_use]
+    pub fn named(mut self, names: Vec<String>) -> Part {
+        if names.len() == self.size() {
+            self.names = Arc::new(names);
+        }
+        self
+    }
+
+    /// The names of a table's columns; empty where nobody gave any, as for images.
+    pub fn feature_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// A column in words, for messages: by its name, or by its number from 0.
+    pub(crate) fn column(&self, index: usize) -> String {
+        self.names.get(index).map_or_else(|| format!("feature {index}"), |name| format!("column `{name}`"))
     }
 
     /// A part from images of bytes 0 to 255, one after the other; `shape` is `[channels, height, width]`.
@@ -111,7 +134,7 @@ impl Part {
                 })
             })
             .collect();
-        Part { features: Features::Bytes { blocks, ends, white }, shape, labels, statistics: None }
+        Part { features: Features::Bytes { blocks, ends, white }, shape, labels, names: Arc::default(), statistics: None }
     }
 
     /// How many examples there are.
@@ -149,7 +172,8 @@ impl Part {
         let mut part = match &self.features {
             Features::Table(table) => {
                 let values = indices.iter().flat_map(|&i| &table[i as usize * size..][..size]).copied().collect();
-                Part { features: Features::Table(Arc::new(values)), shape: self.shape.clone(), labels, statistics: None }
+                let (features, shape) = (Features::Table(Arc::new(values)), self.shape.clone());
+                Part { features, shape, labels, names: self.names.clone(), statistics: None }
             }
             Features::Bytes { white, .. } => {
                 let pixels = indices.iter().flat_map(|&i| self.pixels(i)).copied().collect();
@@ -179,6 +203,7 @@ impl Part {
                 features: Features::Table(Arc::new([a.as_slice(), b].concat())),
                 shape: first.shape.clone(),
                 labels,
+                names: first.names.clone(),
                 statistics: None,
             },
             (Features::Bytes { blocks: a, white, .. }, Features::Bytes { blocks: b, white: other, .. }) if white == other => {
@@ -205,4 +230,9 @@ impl Part {
         let within = index - (ends[b] - block.count);
         &block.bytes[block.start + within * block.stride..][..self.size()]
     }
+}
+
+fn not_finite(values: &[f64], i: usize, shape: &[usize]) -> DataError {
+    let size = shape.iter().product::<usize>().max(1);
+    DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size))
 }

@@ -1,7 +1,7 @@
 //! From stored examples to the numbers that a model reads: augmentation and normalisation, in one pass.
 
-use crate::part::{Features, Statistics};
-use crate::{DataError, Part};
+use crate::part::Features;
+use crate::{DataError, Fitted, Labels, Part, Task};
 use largebatch_random::{Key, below};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,27 @@ pub enum Normalise {
     /// Each channel to mean 0 and standard deviation 1: (x / 255 − mean) / std, as torchvision's `Normalize`. Where the catalogue knows the
     /// statistics of the training part, they are used; else they are computed from the training examples.
     Channel,
-    /// Each feature to mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`; a constant feature becomes 0.
+    /// Each feature to mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`: in f64, then rounded to 32 bits. A feature
+    /// whose training values are all equal becomes 0 there.
     Feature,
+}
+
+/// How real targets are scaled. The loss is in the scaled unit, as the model sees it; RMSE and R² are in the target's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetScale {
+    /// As stored, rounded to 32 bits.
+    #[default]
+    None,
+    /// (y − mean) / std of the training examples, in f64, then rounded: one learning rate suits prices and fractions.
+    Standardise,
+}
+
+impl TargetScale {
+    /// What suits a task: real targets are standardised.
+    pub(crate) fn of(task: Task) -> Option<TargetScale> {
+        (task == Task::Real).then_some(TargetScale::Standardise)
+    }
 }
 
 /// Normalisation and augmentation, as it stands in a run's configuration.
@@ -34,24 +53,26 @@ pub struct Preprocess {
     pub crop_pad: usize,
     /// Shift by up to this many pixels each way, the border filled by reflection (as airbench does). 0 is off.
     pub translate: usize,
+    /// How real targets are scaled; absent: as suits the data set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<TargetScale>,
 }
 
 /// A fitted [`Preprocess`].
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    config: Preprocess,
+    fitted: Fitted,
     map: Map,
-    shape: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
 enum Map {
     /// For pixels: what each of the 256 values becomes, by channel; rounded once.
     Channel(Vec<[f32; 256]>),
-    /// For the value x of feature i: (x − mean_i) · scale_i.
-    Feature { mean: Vec<f32>, scale: Vec<f32> },
-    /// For a table: as it is, with the mean for what is missing.
-    Same { mean: Vec<f32> },
+    /// For the value x of feature i: (x − mean_i) · scale_i, in f64, then rounded.
+    Feature { mean: Vec<f64>, scale: Vec<f64> },
+    /// For a table: as it is, rounded; the mean where a value is missing.
+    Same { mean: Vec<f64> },
 }
 
 /// Fewer values than this are gathered by the calling thread: waking others would take longer.
@@ -88,34 +109,135 @@ impl Pipeline {
         if crop_pad > 0 && translate > 0 {
             return Err(DataError::setting("translate", translate, "crop_pad shifts already; use one of the two"));
         }
-        let map = match (normalise, &part.features) {
-            (Normalise::Unit | Normalise::Channel, Features::Table(_)) => {
-                let value = if normalise == Normalise::Unit { "unit" } else { "channel" };
-                return Err(DataError::setting(
-                    "normalise",
-                    value,
-                    "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"",
-                ));
-            }
-            (Normalise::None, Features::Table(_)) => match feature(part, indices)? {
-                Map::Feature { mean, .. } => Map::Same { mean },
-                map => map,
-            },
-            (Normalise::Feature, _) => feature(part, indices)?,
-            (Normalise::None, Features::Bytes { .. }) => Map::Channel(vec![std::array::from_fn(|v| v as f32)]),
-            (Normalise::Unit, Features::Bytes { white, .. }) => {
-                Map::Channel(vec![std::array::from_fn(|v| (v as f64 / f64::from(*white)) as f32)])
-            }
-            (Normalise::Channel, Features::Bytes { white, .. }) => {
-                let Statistics { mean, std } = part.statistics.clone().unwrap_or_else(|| statistics(part, indices));
-                let row = |(m, s): (&f64, &f64)| {
-                    let s = if *s > 0.0 { *s } else { 1.0 };
-                    std::array::from_fn(|v| ((v as f64 / f64::from(*white) - m) / s) as f32)
-                };
-                Map::Channel(mean.iter().zip(&std).map(row).collect())
+        if let (Normalise::Unit | Normalise::Channel, Features::Table(_)) = (normalise, &part.features) {
+            let value = if normalise == Normalise::Unit { "unit" } else { "channel" };
+            return Err(DataError::setting(
+                "normalise",
+                value,
+                "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"",
+            ));
+        }
+        Ok(Pipeline::of(Fitted::new(config, part, indices)?))
+    }
+
+    /// The pipeline that these statistics were taken from, to the bit.
+    ///
+    /// # Errors
+    /// If they do not go with their shape or setting.
+    pub fn restore(fitted: Fitted) -> Result<Pipeline, DataError> {
+        fitted.check()?;
+        Ok(Pipeline::of(fitted))
+    }
+
+    fn of(fitted: Fitted) -> Pipeline {
+        let map = match (fitted.preprocess.normalise, fitted.white) {
+            (Normalise::Feature, _) => Map::Feature { mean: fitted.mean.clone(), scale: fitted.std.iter().map(|s| 1.0 / s).collect() },
+            (_, None) => Map::Same { mean: fitted.mean.clone() },
+            (Normalise::None, Some(_)) => Map::Channel(vec![std::array::from_fn(|v| v as f32)]),
+            (Normalise::Unit, Some(white)) => Map::Channel(vec![std::array::from_fn(|v| (v as f64 / f64::from(white)) as f32)]),
+            (Normalise::Channel, Some(white)) => {
+                let row = |(m, s): (&f64, &f64)| std::array::from_fn(|v| ((v as f64 / f64::from(white) - m) / s) as f32);
+                Map::Channel(fitted.mean.iter().zip(&fitted.std).map(row).collect())
             }
         };
-        Ok(Pipeline { config, map, shape })
+        Pipeline { fitted, map }
+    }
+
+    /// What was taken from the training examples.
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
+    }
+
+    /// A real target as the model sees it.
+    pub fn encode(&self, target: f64) -> f32 {
+        self.fitted.target.map_or(target, |t| (target - t.mean) / t.std) as f32
+    }
+
+    /// A model's output in the target's own unit.
+    pub fn decode(&self, output: f64) -> f64 {
+        self.fitted.target.map_or(output, |t| output * t.std + t.mean)
+    }
+
+    /// Refuses a part that this pipeline cannot prepare: of another shape or kind than the one it was fitted to, or with a value or target that
+    /// leaves the range of 32 bits.
+    ///
+    /// # Errors
+    /// What differs, or the first such value with its column.
+    pub fn check(&self, part: &Part) -> Result<(), DataError> {
+        let white = if let Features::Bytes { white, .. } = part.features { Some(white) } else { None };
+        let kind = |white: Option<u8>| white.map_or("a table".into(), |w| format!("images of bytes 0 to {w}"));
+        if (part.shape(), white) != (&self.fitted.shape, self.fitted.white) {
+            let why = format!("the network was trained on {} of the shape {:?}", kind(self.fitted.white), self.fitted.shape);
+            return Err(DataError::setting("examples", format!("{} of the shape {:?}", kind(white), part.shape()), why));
+        }
+        let beyond = |column: String, value: f64, unit: bool| {
+            let (after, remedy) = match unit {
+                true => (" once it is standardised", "mend or remove it"),
+                false => ("", "mend or remove it, or standardise"),
+            };
+            Err(DataError::Column { column, problem: format!("the value {value:e} leaves the range of 32 bits{after}; {remedy}") })
+        };
+        if let Features::Table(table) = &part.features {
+            let size = part.size();
+            let bad = |row: &[f64]| row.iter().enumerate().position(|(j, &x)| !self.value(j, x).is_finite());
+            if let Some((row, j)) = table.par_chunks_exact(size).find_map_first(|row| Some((row, bad(row)?))) {
+                return beyond(part.column(j), row[j], matches!(self.map, Map::Feature { .. }));
+            }
+        }
+        if let Labels::Targets(all) = part.labels()
+            && let Some(&y) = all.iter().find(|&&y| !self.encode(y).is_finite())
+        {
+            return beyond("the target".into(), y, self.fitted.target.is_some());
+        }
+        Ok(())
+    }
+
+    /// A warning for each column, and for the target, whose distinct values are fewer once they are rounded to 32 bits: what tells them apart is
+    /// lost to the model. Looks at up to 10,000 of the examples; one value in a thousand may coincide by chance.
+    pub fn notes(&self, part: &Part, indices: &[u32]) -> Vec<String> {
+        let n = indices.len().min(10_000);
+        let some: Vec<usize> = (0..n).map(|k| indices[k * indices.len() / n] as usize).collect();
+        let among = if n < indices.len() { format!(" among {n} examples") } else { String::new() };
+        let note = |name: String, mut values: Vec<f64>, rounded: &dyn Fn(f64) -> f32, standardised: bool| {
+            values.retain(|x| !x.is_nan());
+            values.sort_unstable_by(f64::total_cmp);
+            values.dedup();
+            let mut left: Vec<f32> = values.iter().map(|&x| rounded(x)).collect();
+            left.dedup();
+            let remedy = match standardised {
+                true => "a few values are far from all others: mend or clip them, or take logarithms",
+                false => "standardise them",
+            };
+            let lost = values.len() - left.len();
+            (1000 * lost > values.len())
+                .then(|| format!("{name}: {} distinct values become {} in 32 bits{among}; {remedy}", values.len(), left.len()))
+        };
+        let mut notes = Vec::new();
+        if let Features::Table(table) = &part.features {
+            let (size, standardised) = (part.size(), matches!(self.map, Map::Feature { .. }));
+            let column = |j: usize| some.iter().map(|i| table[i * size + j]).collect();
+            let each = |j: usize| note(part.column(j), column(j), &|x| self.value(j, x), standardised);
+            notes = (0..size).into_par_iter().filter_map(each).collect();
+            if let Some(more @ 1..) = notes.len().checked_sub(5) {
+                notes.truncate(5);
+                notes.push(format!("the same holds for {more} more columns"));
+            }
+        }
+        if let Labels::Targets(all) = part.labels() {
+            let values = some.iter().map(|&i| all[i]).collect();
+            notes.extend(note("the target".into(), values, &|y| self.encode(y), self.fitted.target.is_some()));
+        }
+        notes
+    }
+
+    /// A table's value in column `j`, as the model sees it.
+    fn value(&self, j: usize, x: f64) -> f32 {
+        match &self.map {
+            Map::Feature { .. } if x.is_nan() => 0.0,
+            Map::Feature { mean, scale } => ((x - mean[j]) * scale[j]) as f32,
+            Map::Same { mean } if x.is_nan() => mean[j] as f32,
+            Map::Same { .. } | Map::Channel(_) => x as f32,
+        }
     }
 
     /// Writes the examples at `indices` into `out`, one after the other, each of the shape of the part: normalised and, where `augment` is
@@ -125,10 +247,10 @@ impl Pipeline {
     /// # Panics
     /// If an index is not below `part.len()`, or `part` has another shape or kind than the part that the pipeline was fitted to.
     pub fn gather(&self, part: &Part, indices: &[u32], augment: Option<Key>, out: &mut Vec<f32>) {
-        assert_eq!(part.shape(), self.shape, "a part of the shape that the pipeline was fitted to");
-        let size = part.size();
+        assert_eq!(part.shape(), self.fitted.shape, "a part of the shape that the pipeline was fitted to");
+        let (size, config) = (part.size(), &self.fitted.preprocess);
         out.resize(indices.len() * size, 0.0);
-        let augment = augment.filter(|_| self.config.flip || self.config.crop_pad > 0 || self.config.translate > 0);
+        let augment = augment.filter(|_| config.flip || config.crop_pad > 0 || config.translate > 0);
         let one = |(out, &index): (&mut [f32], &u32)| self.example(part, index, augment, out);
         if out.len() < PARALLEL_FROM {
             out.chunks_exact_mut(size).zip(indices).for_each(one);
@@ -141,12 +263,17 @@ impl Pipeline {
     fn example(&self, part: &Part, index: u32, augment: Option<Key>, out: &mut [f32]) {
         match (&part.features, &self.map) {
             (Features::Table(table), map) => {
-                out.copy_from_slice(&table[index as usize * out.len()..][..out.len()]);
-                if let Map::Feature { mean, .. } | Map::Same { mean } = map {
-                    out.iter_mut().zip(mean).filter(|(x, _)| x.is_nan()).for_each(|(x, m)| *x = *m);
-                }
-                if let Map::Feature { mean, scale } = map {
-                    out.iter_mut().zip(mean.iter().zip(scale)).for_each(|(x, (m, s))| *x = (*x - m) * s);
+                let row = table[index as usize * out.len()..][..out.len()].iter();
+                match map {
+                    Map::Feature { mean, scale } => {
+                        for ((o, &x), (m, s)) in out.iter_mut().zip(row).zip(mean.iter().zip(scale)) {
+                            *o = if x.is_nan() { 0.0 } else { ((x - m) * s) as f32 };
+                        }
+                    }
+                    Map::Same { mean } => {
+                        out.iter_mut().zip(row).zip(mean).for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32);
+                    }
+                    Map::Channel(_) => unreachable!("fit gives channels to images alone"),
                 }
             }
             (Features::Bytes { .. }, map) => {
@@ -154,7 +281,7 @@ impl Pipeline {
                 if let Some(key) = augment {
                     self.augmented(pixels, key.stream(u64::from(index)), out);
                 } else {
-                    let plane = out.len() / channels(&self.shape);
+                    let plane = out.len() / channels(&self.fitted.shape);
                     for (c, (out, pixels)) in out.chunks_exact_mut(plane).zip(pixels.chunks_exact(plane)).enumerate() {
                         match map {
                             Map::Channel(rows) => {
@@ -166,9 +293,9 @@ impl Pipeline {
                                 out.iter_mut()
                                     .zip(pixels)
                                     .zip(mean.iter().zip(scale))
-                                    .for_each(|((o, &p), (m, s))| *o = (f32::from(p) - m) * s);
+                                    .for_each(|((o, &p), (m, s))| *o = ((f64::from(p) - m) * s) as f32);
                             }
-                            Map::Same { .. } => out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = f32::from(p)),
+                            Map::Same { .. } => unreachable!("fit gives it to tables alone"),
                         }
                     }
                 }
@@ -178,10 +305,11 @@ impl Pipeline {
 
     /// One image, shifted and flipped by draws of `rng`: first the flip, then down, then right.
     fn augmented(&self, pixels: &[u8], mut rng: impl rand::Rng, out: &mut [f32]) {
-        let [_, h, w] = self.shape[..] else { unreachable!("fit refuses augmentation of anything but images") };
-        let flip = self.config.flip && below(&mut rng, 2) == 1;
-        let reach = self.config.crop_pad.max(self.config.translate);
-        let mirror = self.config.translate > 0;
+        let config = &self.fitted.preprocess;
+        let [_, h, w] = self.fitted.shape[..] else { unreachable!("fit refuses augmentation of anything but images") };
+        let flip = config.flip && below(&mut rng, 2) == 1;
+        let reach = config.crop_pad.max(config.translate);
+        let mirror = config.translate > 0;
         let mut shift = || if reach > 0 { below(&mut rng, 2 * reach as u32 + 1) as isize - reach as isize } else { 0 };
         let (down, right) = (shift(), shift());
         let columns: Vec<Option<usize>> = (0..w).map(|x| from(if flip { w - 1 - x } else { x }, right, w, mirror)).collect();
@@ -195,8 +323,8 @@ impl Pipeline {
                 };
                 *o = match &self.map {
                     Map::Channel(rows) => rows[c % rows.len()][p as usize],
-                    Map::Feature { mean, scale } => (f32::from(p) - mean[i * w + x]) * scale[i * w + x],
-                    Map::Same { .. } => f32::from(p),
+                    Map::Feature { mean, scale } => ((f64::from(p) - mean[i * w + x]) * scale[i * w + x]) as f32,
+                    Map::Same { .. } => unreachable!("fit gives it to tables alone"),
                 };
             }
         }
@@ -204,7 +332,7 @@ impl Pipeline {
 }
 
 /// Bytes without the shape of an image count as one channel.
-fn channels(shape: &[usize]) -> usize {
+pub(crate) fn channels(shape: &[usize]) -> usize {
     if shape.len() == 3 { shape[0] } else { 1 }
 }
 
@@ -218,78 +346,4 @@ fn from(at: usize, shift: isize, n: usize, mirror: bool) -> Option<usize> {
     } else {
         None
     }
-}
-
-/// Mean and population standard deviation of each feature, summed in f64 in the order of the indices: the same bits on every machine. Missing
-/// values, NaN, do not count.
-fn feature(part: &Part, indices: &[u32]) -> Result<Map, DataError> {
-    let size = part.size();
-    let each = |f: &mut dyn FnMut(usize, f64)| {
-        for &i in indices {
-            match &part.features {
-                Features::Table(t) => t[i as usize * size..][..size].iter().enumerate().for_each(|(j, &x)| f(j, f64::from(x))),
-                Features::Bytes { .. } => part.pixels(i).iter().enumerate().for_each(|(j, &x)| f(j, f64::from(x))),
-            }
-        }
-    };
-    let (mut mean, mut square, mut n) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
-    each(&mut |j, x| {
-        if !x.is_nan() {
-            mean[j] += x;
-            n[j] += 1.0;
-        }
-    });
-    if let Some(j) = n.iter().position(|&n| n == 0.0) {
-        return Err(DataError::setting(
-            "missing",
-            "mean",
-            format!("feature {j} (counted from 0) has no value in the training part; remove it"),
-        ));
-    }
-    mean.iter_mut().zip(&n).for_each(|(m, n)| *m /= n);
-    each(&mut |j, x| {
-        if !x.is_nan() {
-            square[j] += (x - mean[j]) * (x - mean[j]);
-        }
-    });
-    let scale = square.iter().zip(&mean).zip(&n).map(|((s, m), n)| {
-        let std = (s / n).sqrt();
-        // A constant column may leave rounding behind.
-        if std > 1e-10 * m.abs() && std > 0.0 { (1.0 / std) as f32 } else { 1.0 }
-    });
-    Ok(Map::Feature { scale: scale.collect(), mean: mean.iter().map(|&m| m as f32).collect() })
-}
-
-/// Mean and population standard deviation of each channel's pixels in 0 to 1, from counts, so exact whatever the number of threads.
-pub(crate) fn statistics(part: &Part, indices: &[u32]) -> Statistics {
-    let Features::Bytes { white, .. } = part.features else { return Statistics { mean: vec![0.0], std: vec![1.0] } };
-    let channels = channels(part.shape());
-    let plane = part.size() / channels;
-    let counts = indices
-        .par_chunks(1024)
-        .map(|chunk| {
-            let mut counts = vec![[0u64; 256]; channels];
-            for &i in chunk {
-                for (c, pixels) in part.pixels(i).chunks_exact(plane).enumerate() {
-                    pixels.iter().for_each(|&p| counts[c][p as usize] += 1);
-                }
-            }
-            counts
-        })
-        .reduce(
-            || vec![[0; 256]; channels],
-            |mut a, b| {
-                a.iter_mut().flatten().zip(b.iter().flatten()).for_each(|(a, b)| *a += b);
-                a
-            },
-        );
-    let n = (indices.len() * plane) as f64;
-    let moments = counts.iter().map(|counts| {
-        let value = |v: usize| v as f64 / f64::from(white);
-        let mean = counts.iter().enumerate().map(|(v, &k)| value(v) * k as f64).sum::<f64>() / n;
-        let variance = counts.iter().enumerate().map(|(v, &k)| (value(v) - mean).powi(2) * k as f64).sum::<f64>() / n;
-        (mean, variance.sqrt())
-    });
-    let (mean, std) = moments.unzip();
-    Statistics { mean, std }
 }

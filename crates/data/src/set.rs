@@ -16,8 +16,8 @@ pub enum Task {
 pub enum Labels {
     /// Classes, from 0.
     Classes(Vec<u32>),
-    /// Real targets.
-    Targets(Vec<f32>),
+    /// Real targets, as they stand in the file.
+    Targets(Vec<f64>),
 }
 
 impl Labels {

@@ -11,7 +11,7 @@ pub(crate) struct Rows {
     pub values: Vec<f64>,
     /// Values a row.
     pub size: usize,
-    /// The features' names; empty if the file gives none.
+    /// The features' names, as they stand in the file; empty if it gives none.
     pub names: Vec<String>,
     /// Each row's line, from 1, and its label as it stands there.
     pub labels: Vec<(u64, String)>,
@@ -22,7 +22,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// The examples with their labels in numbers.
     pub(crate) fn part(self, labels: Labels) -> Result<Part, DataError> {
-        Part::with_missing(self.values.into_iter().map(|x| x as f32).collect(), vec![self.size], labels)
+        Ok(Part::with_missing(self.values, vec![self.size], labels)?.named(self.names))
     }
 }
 
@@ -96,7 +96,7 @@ impl Encoding {
         match self {
             Encoding::Real => {
                 let target = |(at, word): &(u64, String)| match word.parse::<f64>() {
-                    Ok(x) if (x as f32).is_finite() => Ok(x as f32),
+                    Ok(x) if x.is_finite() => Ok(x),
                     _ => Err(line(&rows.path, *at, None, format!("the target `{word}` is not a finite number; mend or remove the line"))),
                 };
                 Ok(Labels::Targets(rows.labels.iter().map(target).collect::<Result<_, _>>()?))
@@ -134,8 +134,8 @@ pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f
     let digits = || word.split(['e', 'E']).next().unwrap_or_default().bytes().any(|b| (b'1'..=b'9').contains(&b));
     let problem = match word.parse::<f64>() {
         Ok(0.0) if digits() => format!("the value `{word}` is too small to tell from 0; scale the column, or write 0"),
-        Ok(x) if (x as f32).is_finite() => return Ok(x),
-        Ok(_) => format!("the value `{word}` is not finite in 32 bits; mend or remove the line"),
+        Ok(x) if x.is_finite() => return Ok(x),
+        Ok(_) => format!("the value `{word}` is not a finite number; mend or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
         Err(_) if word.contains(',') && word.bytes().all(|b| b.is_ascii_digit() || b"+-.,eE".contains(&b)) => {
             format!("`{word}` is not a number; write a decimal comma as a point, and leave out commas between thousands")

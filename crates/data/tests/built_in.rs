@@ -26,7 +26,7 @@ fn values_are_scikit_learns() {
             assert_eq!(hash, expected[format!("sha256_{which}")], "{} {which}", set.name);
             let sum: f64 = match part.labels() {
                 Labels::Classes(l) => l.iter().map(|&x| f64::from(x)).sum(),
-                Labels::Targets(l) => l.iter().map(|&x| f64::from(x)).sum(),
+                Labels::Targets(l) => l.iter().sum(),
             };
             assert_eq!(sum, expected[format!("label_sum_{which}")].as_f64().unwrap(), "{} {which}", set.name);
         }

@@ -99,7 +99,7 @@ proptest! {
 /// Real targets: every tenth by rank gives a tenth of the validation split.
 #[test]
 fn real_targets_are_stratified_by_rank() {
-    let targets: Vec<f32> = (0..100).map(|i| ((i * 37) % 100) as f32).collect();
+    let targets: Vec<f64> = (0..100).map(|i| f64::from((i * 37) % 100)).collect();
     let s = split(&Labels::Targets(targets.clone()), 20, 1).unwrap();
     for tenth in 0..10 {
         assert_eq!(s.validation.iter().filter(|&&i| targets[i as usize] as usize / 10 == tenth).count(), 2);

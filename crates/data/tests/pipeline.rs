@@ -174,7 +174,7 @@ fn parts_are_joined() {
     let raw = |part: &Part, indices: &[u32]| gather(Preprocess::default(), part, indices, None);
     assert_eq!(raw(&joined, &[4, 0, 1, 2, 3]), raw(&all, &[4, 0, 1, 2, 3]));
     assert_eq!(raw(&joined.select(&[3, 1]), &[0, 1]), raw(&all, &[3, 1]));
-    let table = |x: f32| Part::from_table(vec![x; 2], vec![2], Labels::Targets(vec![x])).unwrap();
+    let table = |x: f64| Part::from_table(vec![x; 2], vec![2], Labels::Targets(vec![x])).unwrap();
     assert_eq!(raw(&Part::concat(&table(1.0), &table(2.0)).unwrap(), &[0, 1]), [1.0, 1.0, 2.0, 2.0]);
     assert!(Part::concat(&all, &table(1.0)).is_err() && all.select(&[]).is_empty());
 }

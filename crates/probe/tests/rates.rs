@@ -24,8 +24,8 @@ const Y: [f64; 4] = [1.0, -2.0, 0.5, 4.0];
 /// Full-batch gradient descent on squared loss under growing rates, by hand; it diverges where the rate has passed 2/L for long enough.
 #[test]
 fn the_curve_is_gradient_descents() {
-    let flat: Vec<f32> = X.iter().flatten().map(|&v| v as f32).collect();
-    let part = Part::from_table(flat, vec![2], Labels::Targets(Y.iter().map(|&v| v as f32).collect())).unwrap();
+    let flat = X.concat();
+    let part = Part::from_table(flat, vec![2], Labels::Targets(Y.to_vec())).unwrap();
     let dataset = Dataset {
         name: "four".into(),
         task: Task::Real,

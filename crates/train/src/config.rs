@@ -102,7 +102,7 @@ impl DataConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopConfig {
-    /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the validation loss falls to it.
+    /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the mean squared error, in their own unit, falls to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
     /// Diverged: the loss, averaged over 1,000 examples (or an epoch, if that is shorter) and 10 steps at least, is above this many times the training part's

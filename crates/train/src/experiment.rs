@@ -9,7 +9,7 @@ use largebatch_random::Key;
 use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig};
 
 use crate::divergence::STRETCH;
-use crate::{Choice, Metrics, RunConfig, TrainError, device};
+use crate::{Choice, Metrics, ModelData, RunConfig, TrainError, device};
 
 /// Examples that one evaluation pass takes at once; fixed, so that the sums are the same for every batch size.
 const EVALUATION_BATCH: usize = 1000;
@@ -119,7 +119,9 @@ impl Experiment {
     /// The first setting or name that is wrong.
     pub fn with(mut config: RunConfig, dataset: Dataset, split: Split, registry: &Registry) -> Result<Self, TrainError> {
         config.data.validation = Some(split.validation.len());
-        let preprocess = *config.data.preprocess.get_or_insert(dataset.preprocess);
+        let preprocess = config.data.preprocess.get_or_insert(dataset.preprocess);
+        preprocess.targets = preprocess.targets.or(dataset.preprocess.targets);
+        let preprocess = *preprocess;
         let mut config = config.resolve(split.train.len())?;
         let device = device(&config.device)?.autodiff();
         let classes = match dataset.task {
@@ -153,6 +155,7 @@ impl Experiment {
         config.optimizer.options = optimizer.table();
         config.optimizer.options.extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
         let pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
+        [&dataset.train, &dataset.test].into_iter().try_for_each(|part| pipeline.check(part))?;
 
         let schedule: ScheduleConfig = read("schedule", &config.schedule, largebatch_schedule::facts())?;
         let (n, batch) = (split.train.len(), config.batch_size.unwrap_or(1));
@@ -231,6 +234,28 @@ impl Experiment {
         self.schedule.lr(step as usize) * self.batches.rate_factor(seen)
     }
 
+    /// From stored examples to what the model reads, and from its outputs back to the target's unit.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Warnings about the data, one a line: columns whose values 32 bits cannot tell apart.
+    pub fn notes(&self) -> Vec<String> {
+        self.pipeline.notes(&self.dataset.train, &self.split.train)
+    }
+
+    /// What the network takes from its data, for the file of its weights.
+    pub fn model_data(&self) -> ModelData {
+        ModelData {
+            version: 1,
+            dataset: self.dataset.name.clone(),
+            classes: self.io.classes,
+            class_names: self.dataset.class_names.clone(),
+            feature_names: self.dataset.train.feature_names().to_vec(),
+            preprocessing: self.pipeline.fitted().clone(),
+        }
+    }
+
     /// Inputs `[n, values]` and targets of some examples, on the device without autodiff; augmented where a key is given.
     ///
     /// # Errors
@@ -246,7 +271,7 @@ impl Experiment {
                 self.loss.targets(largebatch_models::Labels::Classes(&some), self.io.classes, &device)?
             }
             Labels::Targets(all) => {
-                let some: Vec<f32> = indices.iter().map(|&i| all[i as usize]).collect();
+                let some: Vec<f32> = indices.iter().map(|&i| self.pipeline.encode(all[i as usize])).collect();
                 self.loss.targets(largebatch_models::Labels::Real(&some), self.io.classes, &device)?
             }
         };
@@ -282,7 +307,7 @@ impl Experiment {
     }
 
     /// The training loss of the best constant prediction, what a model that learned nothing has: for classes the entropy of their frequencies (smoothed, where
-    /// labels are), for real targets their variance. `None` for the perceptron's loss, which a constant of 0 brings to 0, and where all targets are equal.
+    /// labels are), for real targets, as the model sees them, their variance. `None` for the perceptron's loss, which a constant of 0 brings to 0, and where all targets are equal.
     pub fn constant_loss(&self) -> Option<f64> {
         let (part, indices) = self.indices(Which::Train);
         let n = indices.len() as f64;
@@ -299,7 +324,7 @@ impl Experiment {
                 -counts.iter().map(share).filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>()
             }
             (Labels::Targets(targets), Loss::Squared) => {
-                let values = || indices.iter().map(|&i| f64::from(targets[i as usize]));
+                let values = || indices.iter().map(|&i| f64::from(self.pipeline.encode(targets[i as usize])));
                 let mean = values().sum::<f64>() / n;
                 let variance = values().map(|y| (y - mean).powi(2)).sum::<f64>() / n;
                 // Equal targets differ from their mean by its rounding alone.
@@ -344,22 +369,28 @@ impl Experiment {
             return Ok(None);
         }
         let network = network.valid();
-        let (mut loss, mut correct) = (0.0, None);
+        let (mut loss, mut correct, mut squares) = (0.0, None, 0.0);
         for some in indices.chunks(EVALUATION_BATCH) {
             let (inputs, targets) = self.batch(part, some, None)?;
             let outputs = network.forward(inputs, &mut Pass::eval());
             if let Some(right) = self.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += scalar(right);
             }
+            if let Labels::Targets(all) = part.labels() {
+                // In the target's own unit and in f64: what standardising kept is not lost here.
+                let error = |(&i, o): (&u32, f64)| all[i as usize] - self.pipeline.decode(o);
+                squares += some.iter().zip(outputs.clone().into_data().iter::<f64>()).map(error).map(|e| e * e).sum::<f64>();
+            }
             loss += scalar(self.loss.sum(outputs, &targets, 0.0));
         }
         let n = indices.len() as f64;
         let (mut rmse, mut r2) = (None, None);
         if let Labels::Targets(all) = part.labels() {
-            let mean = indices.iter().map(|&i| f64::from(all[i as usize])).sum::<f64>() / n;
-            let total: f64 = indices.iter().map(|&i| (f64::from(all[i as usize]) - mean).powi(2)).sum();
-            rmse = Some((loss / n).sqrt());
-            r2 = (total > 0.0).then(|| 1.0 - loss / total);
+            let first = all[indices[0] as usize];
+            let mean = first + indices.iter().map(|&i| all[i as usize] - first).sum::<f64>() / n;
+            let total: f64 = indices.iter().map(|&i| (all[i as usize] - mean).powi(2)).sum();
+            rmse = Some((squares / n).sqrt());
+            r2 = (total > 0.0).then(|| 1.0 - squares / total);
         }
         Ok(Some(Metrics { n: indices.len() as u64, loss: loss / n, accuracy: correct.map(|c| c / n), rmse, r2 }))
     }

@@ -4,11 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use largebatch_data::Source;
+use largebatch_data::{Source, TargetScale};
+use largebatch_models::Loss;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{SCHEMA, write_whole};
-use crate::{Checkpoint, Outcome, RunConfig, TrainError};
+use crate::{Checkpoint, Choice, Outcome, RunConfig, TrainError};
 
 /// `run.toml`: everything that the run was made from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -104,7 +105,12 @@ impl RunFolder {
         if schema != i64::from(SCHEMA) {
             return Err(TrainError::folder(&file, format!("schema {schema}; this version reads {SCHEMA}")));
         }
-        let run: RunFile = toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
+        let mut run: RunFile = toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
+        // Until version 0.3 real targets were trained on as they are, and no key said so.
+        let old = ["0.1.", "0.2."].iter().any(|old| run.provenance.version.starts_with(old));
+        if let Some(preprocess) = run.config.data.preprocess.as_mut().filter(|_| old && of_real_targets(&run.config.model)) {
+            preprocess.targets.get_or_insert(TargetScale::None);
+        }
         Ok((RunFolder { path: path.to_owned() }, run))
     }
 
@@ -162,6 +168,11 @@ impl RunFolder {
         });
         Ok(Log { file: BufWriter::new(opened.map_err(TrainError::io(&path, "open"))?), length, path })
     }
+}
+
+fn of_real_targets(model: &Choice) -> bool {
+    let configured = largebatch_models::named(&model.name).and_then(|m| m.configure(model.options.clone()));
+    configured.is_ok_and(|m| m.loss() == Loss::Squared)
 }
 
 /// A file of lines that grows.

@@ -40,4 +40,4 @@ pub use gradients::{BatchGradient, SquaredNorms, StepKeys};
 pub use metrics::Metrics;
 pub use observer::{Evaluation, Observer, Start, Step};
 pub use run::{Controls, Outcome, Progress, Stop, load_network, train};
-pub use weights::{from_safetensors, to_safetensors};
+pub use weights::{ModelData, from_safetensors, model_data, to_safetensors};

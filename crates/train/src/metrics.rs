@@ -9,13 +9,14 @@ use crate::nullable;
 pub struct Metrics {
     /// How many examples.
     pub n: u64,
-    /// The mean loss, without label smoothing. Where it is beyond f32 it is infinite, and `null` in JSON, which is read as NaN.
+    /// The mean loss, without label smoothing; of real targets in the unit that the model sees, which is the training targets' deviation where they are
+    /// standardised. Where it is beyond f32 it is infinite, and `null` in JSON, which is read as NaN.
     #[serde(with = "nullable")]
     pub loss: f64,
     /// The share of examples classified correctly; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accuracy: Option<f64>,
-    /// The root of the mean squared error, in the target's unit; absent for classes, and `null` where the loss is.
+    /// The root of the mean squared error, in the target's own unit; absent for classes, and `null` where the loss is.
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none", default)]
     pub rmse: Option<f64>,
     /// The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; absent for classes, and where all targets are equal; `null` where the loss is.
@@ -24,11 +25,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Whether validation reached a target: accuracy at least, or, for real targets, loss at most.
+    /// Whether validation reached a target: accuracy at least, or, for real targets, mean squared error in their own unit at most.
     pub fn reaches(&self, target: f64) -> bool {
         match self.accuracy {
             Some(accuracy) => accuracy >= target,
-            None => self.loss <= target,
+            None => self.rmse.map_or(self.loss, |rmse| rmse * rmse) <= target,
         }
     }
 

@@ -238,6 +238,10 @@ impl<'a> Training<'a> {
         self.network.as_ref().expect("the network is away only while the optimizer moves it")
     }
 
+    fn weights(&self) -> Result<Vec<u8>, TrainError> {
+        to_safetensors(self.network(), Some(&self.experiment.model_data()))
+    }
+
     fn run(mut self) -> Result<(Outcome, Network), TrainError> {
         let stop = loop {
             if self.progress.step >= self.experiment.total_steps {
@@ -458,8 +462,7 @@ impl<'a> Training<'a> {
         if let Some(layers) = &mut self.layers {
             self.progress.layers_length = layers.flush()?;
         }
-        let checkpoint =
-            Checkpoint { model: to_safetensors(self.network())?, optimizer: self.driver.save(), progress: self.progress.clone() };
+        let checkpoint = Checkpoint { model: self.weights()?, optimizer: self.driver.save(), progress: self.progress.clone() };
         let place = checkpoint.save(&folder.checkpoints(), self.experiment.config.checkpoint.keep)?;
         let step = self.progress.step;
         self.controls.observers.iter_mut().for_each(|o| o.on_checkpoint(step, &place));
@@ -514,7 +517,7 @@ impl<'a> Training<'a> {
             layers.flush()?;
         }
         if let (Some(folder), true) = (self.controls.folder, stop != Stop::Interrupted) {
-            folder.finish(&outcome, &to_safetensors(self.network())?)?;
+            folder.finish(&outcome, &self.weights()?)?;
         }
         self.controls.observers.iter_mut().for_each(|o| o.on_end(&outcome));
         let network = self.network.take().expect("the network is away only while the optimizer moves it");

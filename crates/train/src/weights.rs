@@ -1,20 +1,49 @@
 //! Weights as safetensors, in PyTorch's names and layout.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
+use largebatch_data::Fitted;
 use largebatch_models::Network;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::TrainError;
 
+/// The metadata's entry for [`ModelData`].
+const KEY: &str = "largebatch";
+
+/// A header of more bytes than this no reader takes: the data's facts are then left out. The format's limit is 100 MB.
+const LARGEST_HEADER: usize = 90_000_000;
+
+/// What a network took from its data, as JSON under `largebatch` in the metadata of its weights: with run.toml it is all that predictions need where the
+/// training data are gone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ModelData {
+    /// The version of this object's layout, 1.
+    pub version: u32,
+    /// The data set's name.
+    pub dataset: String,
+    /// The number of classes; `null` for a real target.
+    pub classes: Option<usize>,
+    /// One name a class; empty where the data have none.
+    #[serde(default)]
+    pub class_names: Vec<String>,
+    /// One name a feature; empty where the data have none.
+    #[serde(default)]
+    pub feature_names: Vec<String>,
+    /// The input's shape, and the preprocessing with the means and deviations of the training part.
+    pub preprocessing: Fitted,
+}
+
 /// The weights and running statistics as the bytes of a safetensors file, in PyTorch's names and layout: `torch.nn.Module.load_state_dict` takes them.
-/// The same weights give the same bytes.
+/// The same weights of the same data give the same bytes: the header's keys are sorted.
 ///
 /// # Errors
 /// A parameter whose element type safetensors has no name for.
-pub fn to_safetensors(network: &Network) -> Result<Vec<u8>, TrainError> {
+pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec<u8>, TrainError> {
     let state = largebatch_models::state_dict(network);
     let mut views = BTreeMap::new();
     for (path, data) in &state {
@@ -26,8 +55,34 @@ pub fn to_safetensors(network: &Network) -> Result<Vec<u8>, TrainError> {
         let view = TensorView::new(dtype, data.shape().to_vec(), data.as_bytes());
         views.insert(path.as_str(), view.map_err(|e| TrainError::value(path.clone(), format!("{dtype:?}"), e.to_string()))?);
     }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(views, Some(metadata)).map_err(|e| TrainError::value("weights", "(all)", e.to_string()))
+    let failed = |e: &dyn std::fmt::Display| TrainError::value("weights", "(all)", e.to_string());
+    let plain = safetensors::serialize(views, None).map_err(|e| failed(&e))?;
+    // The format's writer puts several entries of metadata in a random order: the header is written anew, with ours and in order.
+    let (length, rest) = plain.split_at(8);
+    let length = length.iter().rev().fold(0, |n, byte| n << 8 | *byte as usize);
+    let (old, tensors) = rest.split_at(length);
+    let mut header: BTreeMap<String, Value> = serde_json::from_slice(old).map_err(|e| failed(&e))?;
+    let data = data.map(serde_json::to_string).transpose().map_err(|e| failed(&e))?;
+    let mut metadata = json!({ "format": "pt" });
+    if let Some(data) = data.filter(|data| data.len() + length < LARGEST_HEADER) {
+        metadata[KEY] = data.into();
+    }
+    header.insert("__metadata__".into(), metadata);
+    let mut header = serde_json::to_vec(&header).map_err(|e| failed(&e))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), tensors].concat())
+}
+
+/// What a weights' file says about its data; `None` for weights of PyTorch or of versions before 0.3. `place` is its name in errors.
+///
+/// # Errors
+/// Bytes that are not safetensors; an entry that this version does not read.
+pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, TrainError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
+    let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else { return Ok(None) };
+    serde_json::from_str(text)
+        .map(Some)
+        .map_err(|e| TrainError::folder(place, format!("the metadata's entry `{KEY}` is not one that this version reads ({e})")))
 }
 
 /// A network with the weights of a safetensors file; `place` is its name in errors.

@@ -34,8 +34,8 @@ fn refused(over: &[&str]) -> String {
 fn gradient_descent_on_a_linear_model_is_the_formula() {
     let x = [[1.0, 2.0], [-1.0, 0.5], [0.25, -2.0], [3.0, 1.0]];
     let y = [1.0, -2.0, 0.5, 4.0];
-    let flat: Vec<f32> = x.iter().flatten().map(|&v| v as f32).collect();
-    let part = Part::from_table(flat, vec![2], Labels::Targets(y.iter().map(|&v| v as f32).collect())).unwrap();
+    let flat = x.concat();
+    let part = Part::from_table(flat, vec![2], Labels::Targets(y.to_vec())).unwrap();
     let dataset = Dataset {
         name: "four".into(),
         task: Task::Real,

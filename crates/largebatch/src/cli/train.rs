@@ -125,6 +125,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     }
     let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
     warn_of_unknown_sources(&experiment, global);
+    tell_notes(&experiment, global);
     let path = args.out.clone().unwrap_or_else(|| fresh_folder(&experiment.config));
     let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     // Before the folder is made: what cannot be probed leaves none.
@@ -396,6 +397,13 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
         let _ = writeln!(text, "  {} trainings diverged and count as fully wrong", result.diverged);
     }
     text.trim_end().to_owned()
+}
+
+/// What is doubtful in the data.
+fn tell_notes(experiment: &Experiment, global: &Global) {
+    if !global.quiet {
+        experiment.notes().iter().for_each(|note| say(&format!("warning: {note}")));
+    }
 }
 
 fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
