@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::Search;
 use largebatch_optim::Registry;
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, TrainError, Which};
+use largebatch_train::{BACKENDS, OtherData, TrainError, Which};
 
 mod data;
 mod devices;
@@ -77,6 +78,20 @@ struct DataDir {
 impl DataDir {
     fn search(&self) -> Search {
         Search { data_dir: self.data_dir.clone(), ..Search::default() }
+    }
+}
+
+/// What to do where the data of a run have changed.
+#[derive(Args, Clone)]
+struct AcceptData {
+    /// Go on though the data are not those that the run was made from, with a warning
+    #[arg(long, help_heading = "Where")]
+    accept_data: bool,
+}
+
+impl AcceptData {
+    fn other(&self) -> OtherData<'static> {
+        if self.accept_data { OtherData::Accept(&warn) } else { OtherData::Refuse }
     }
 }
 
@@ -253,9 +268,32 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+fn warn(text: &str) {
+    say(&format!("warning: {text}"));
+}
+
 /// Prints a value as one line of JSON.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(value)?)?;
     Ok(())
+}
+
+/// Columns under each other: the first to the left, the others to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .enumerate()
+            .map(|(i, cell)| {
+                let space = " ".repeat(widths[i] - cell.chars().count());
+                if i == 0 { format!("{cell}{space}") } else { format!("{space}{cell}") }
+            })
+            .collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
 }
