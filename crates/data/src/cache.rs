@@ -1,5 +1,5 @@
 //! Files as bytes that processes share: plain files are mapped where they lie, compressed ones are expanded once into the cache folder and
-//! mapped there. What was hashed once is not hashed again while path, size and time of change are the same.
+//! mapped there. What was hashed once is not hashed again while the file is the same to the system, see [`stamp`].
 
 use crate::DataError;
 use crate::part::Bytes;
@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file's uncompressed content.
 pub(crate) struct Content {
@@ -45,8 +45,13 @@ pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
     Ok(content(map(&expanded)?, sha256))
 }
 
-/// A name for the present state of a file.
+/// A name for the present state of a file. Other content may have the same path, size and time (`cp -p`, `touch -r`), so the name also covers what no
+/// program can set: device, inode and the time of the inode's change. Where these cannot tell, it covers the content.
 pub(crate) fn stamp(path: &Path) -> Result<String, DataError> {
+    stamp_at(path, SystemTime::now())
+}
+
+fn stamp_at(path: &Path, now: SystemTime) -> Result<String, DataError> {
     let meta = fs::metadata(path).map_err(DataError::read(path))?;
     if !meta.is_file() {
         return Err(DataError::Read { path: path.to_path_buf(), source: io::Error::other("it is not a file") });
@@ -56,7 +61,27 @@ pub(crate) fn stamp(path: &Path) -> Result<String, DataError> {
     }
     let full = fs::canonicalize(path).map_err(DataError::read(path))?;
     let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
-    Ok(sha256(format!("{}\n{}\n{changed}", full.display(), meta.len()).as_bytes())[..32].into())
+    let identity = match identity(&meta, now) {
+        Some(identity) => identity,
+        None => hash_file(path)?.1,
+    };
+    Ok(sha256(format!("{}\n{}\n{changed}\n{identity}", full.display(), meta.len()).as_bytes())[..32].into())
+}
+
+/// Device, inode and the time of its change; nothing for a file that was changed just now, since a second change may get the same time: a clock's grain
+/// is up to two seconds.
+#[cfg(unix)]
+fn identity(meta: &fs::Metadata, now: SystemTime) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let settled = u64::try_from(meta.ctime()).is_ok_and(|changed| changed + 2 < now);
+    settled.then(|| format!("{} {} {} {}", meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()))
+}
+
+/// Other systems tell no time that a program cannot set.
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata, _: SystemTime) -> Option<String> {
+    None
 }
 
 fn is_gzip(path: &Path) -> Result<bool, DataError> {
@@ -158,4 +183,36 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Other content of the same path, size and time has another name, also long after it was written; the same file keeps its name.
+    #[test]
+    fn a_stamp_sees_other_content_of_equal_size_and_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for later in [Duration::ZERO, Duration::from_secs(10)] {
+            let stamp = || stamp_at(&path, SystemTime::now() + later).unwrap();
+            fs::write(&path, "first").unwrap();
+            let (time, first) = (fs::metadata(&path).unwrap().modified().unwrap(), stamp());
+            assert_eq!(first, stamp());
+            // Beyond the grain of the system's clock, as a user is who comes back after seconds.
+            std::thread::sleep(Duration::from_millis(20));
+            fs::write(&path, "other").unwrap();
+            let as_before = |path: &Path| File::options().write(true).open(path).and_then(|f| f.set_modified(time)).unwrap();
+            as_before(&path);
+            let second = stamp();
+            assert_ne!(first, second, "written over, seen after {later:?}");
+            let beside = folder.path().join("beside");
+            fs::write(&beside, "third").unwrap();
+            as_before(&beside);
+            fs::rename(&beside, &path).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), time);
+            assert_ne!(second, stamp(), "another file under the name, seen after {later:?}");
+        }
+    }
 }

@@ -30,6 +30,17 @@ pub enum DataError {
         /// The files that the set needs.
         files: Vec<String>,
     },
+    /// A relative path leads to no file.
+    #[error(
+        "cannot find {}; looked in {}. Check its spelling, give an absolute path, or name the folder that holds it by --data-dir",
+        path.display(), places(searched)
+    )]
+    NotFound {
+        /// The path as given.
+        path: PathBuf,
+        /// The folders that it was looked for in.
+        searched: Vec<PathBuf>,
+    },
     /// A file or folder could not be read.
     #[error("cannot read {}: {source}; check that it exists and may be read", path.display())]
     Read {

@@ -41,10 +41,7 @@ pub(crate) fn unknown(name: &str) -> DataError {
 /// # Errors
 /// If a file cannot be read, or its content is at fault: the error names the line or the example.
 pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError> {
-    let content = |path: &Path| {
-        let within = search.data_dir().map(|d| d.join(path)).filter(|p| p.is_file());
-        cache::content(&within.unwrap_or_else(|| path.to_path_buf()), &search.cache_dir())
-    };
+    let content = |path: &Path| cache::content(&find(path, search)?, &search.cache_dir());
     let optional = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
     match spec {
         DataSpec::Csv(csv) => {
@@ -107,6 +104,21 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
             finish(&idx.name, part, test, Task::Classes(classes), (0..classes).map(|c| c.to_string()).collect(), preprocess, files)
         }
     }
+}
+
+/// The file of a path: within the data folder, or else from where the program runs.
+fn find(path: &Path, search: &Search) -> Result<PathBuf, DataError> {
+    if let Some(within) = search.data_dir().map(|d| d.join(path)).filter(|p| p.is_file()) {
+        return Ok(within);
+    }
+    if path.is_relative() && !path.exists() {
+        let searched = search.data_dir().into_iter().chain(std::env::current_dir().ok());
+        return Err(DataError::NotFound {
+            path: path.to_path_buf(),
+            searched: searched.map(|d| std::path::absolute(&d).unwrap_or(d)).collect(),
+        });
+    }
+    Ok(path.to_path_buf())
 }
 
 fn table<const N: usize>(

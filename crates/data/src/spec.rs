@@ -22,6 +22,11 @@ pub enum DataSpec {
     Idx(IdxSpec),
 }
 
+impl DataSpec {
+    /// The keys that name files.
+    pub const FILES: [&str; 6] = ["train", "test", "train_images", "train_labels", "test_images", "test_labels"];
+}
+
 /// What the labels of a text file are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

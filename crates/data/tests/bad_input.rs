@@ -192,7 +192,7 @@ fn a_file_that_is_not_text() {
 #[test]
 fn files_that_are_missing() {
     let folder = Folder::new();
-    says(folder.spec(CSV), &["cannot read t.csv", "check that it exists"]);
+    says(folder.spec(CSV), &["cannot find t.csv", "looked in", "an absolute path"]);
     says(open("mnist", &folder.search()), &["the files of `mnist` are not here", "train-images-idx3-ubyte", "largebatch data fetch mnist"]);
     says(open("cifar-10", &folder.search()), &["cifar-10-binary.tar.gz"]);
     std::fs::create_dir(folder.0.path().join("t.csv")).unwrap();

@@ -152,6 +152,18 @@ impl Loss {
     }
 }
 
+impl Loss {
+    /// The class that one example's outputs predict, as [`Loss::correct`] counts it: the first of the largest outputs, or, for a single output, class 1 where it
+    /// is positive and else class 0. `None` for real targets.
+    pub fn predicted(self, outputs: &[f32]) -> Option<u32> {
+        match self {
+            Loss::Squared => None,
+            Loss::Logistic | Loss::Perceptron { .. } => Some(u32::from(outputs.first().is_some_and(|o| *o > 0.0))),
+            Loss::CrossEntropy => Some((1..outputs.len()).fold(0, |best, i| if outputs[i] > outputs[best] { i } else { best }) as u32),
+        }
+    }
+}
+
 /// `[batch, 1]` as `[batch]`.
 fn column(outputs: Tensor<2>) -> Tensor<1> {
     let [batch, _] = outputs.dims();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use largebatch_data::Search;
 use largebatch_models::Network;
 use largebatch_optim::Registry;
-use largebatch_train::{Checkpoint, Experiment, RunFolder, TrainError, Which, load_network};
+use largebatch_train::{Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network};
 
 use crate::{ProbeError, Subject, Subset};
 
@@ -26,7 +26,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens a run's folder, or one checkpoint in it (`RUN/checkpoints/step-N`). `weights` names another safetensors file, `device` another device.
+    /// Opens a run's folder, or one checkpoint in it (`RUN/checkpoints/step-N`). `weights` names another safetensors file, `device` another device;
+    /// `other` says what happens where the data are no longer those of the run.
     ///
     /// # Errors
     /// A folder that is none, weights of another model, data that cannot be had.
@@ -35,7 +36,8 @@ impl Run {
         weights: Option<&Path>,
         device: Option<&str>,
         registry: &Registry,
-        mut search: Search,
+        search: Search,
+        other: OtherData<'_>,
     ) -> Result<Self, ProbeError> {
         let is_checkpoint = !path.join("run.toml").exists() && path.join("state.json").exists();
         let root = match path.canonicalize().ok().as_deref().and_then(|p| p.ancestors().nth(2)) {
@@ -43,12 +45,11 @@ impl Run {
             _ => path.to_owned(),
         };
         let (folder, file) = RunFolder::open(&root)?;
-        let mut config = file.config;
+        let mut config = file.config.clone();
         if let Some(device) = device {
             config.device = device.into();
         }
-        search.data_dir = search.data_dir.or(file.provenance.data_dir);
-        let experiment = Experiment::open(config, registry, &search)?;
+        let experiment = file.reopen(&root, config, registry, search, other)?;
         let mut optimizer = None;
         let (bytes, place, step) = match weights {
             Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.to_owned(), None),

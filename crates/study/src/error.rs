@@ -33,6 +33,41 @@ pub enum StudyError {
         /// The differing lines of the two resolved studies.
         diff: String,
     },
+    /// The data have changed since trials of the folder ran.
+    #[error(
+        "{}: the data are no longer those that its trials were made from:{differs}\nBring the old data back; or run these trials anew from the data as they are \
+         now by --accept-data (their records then move to {}); or use another folder by --out",
+        folder.display(), crate::journal::ASIDE
+    )]
+    OtherData {
+        /// The study's folder.
+        folder: PathBuf,
+        /// A line for each state of the data: files with both hashes, and the trials.
+        differs: String,
+    },
+    /// Trials of one data set were made from different files.
+    #[error(
+        "{}: its trials were made from different data and must not be compared:{kinds}\n`study run` of this study with --accept-data keeps those of the data \
+         as they are now and runs the others anew",
+        folder.display()
+    )]
+    MixedData {
+        /// The study's folder.
+        folder: PathBuf,
+        /// A line for each state of the data: files with their hashes, and the trials.
+        kinds: String,
+    },
+    /// The data changed while the study ran.
+    #[error(
+        "the data changed while the study ran, as the trial {trial} shows: {differs}\nIts record was thrown away, those before it are kept; bring the old data \
+         back and give the same command again, or add --accept-data"
+    )]
+    DataChanged {
+        /// The trial.
+        trial: String,
+        /// The files with both hashes.
+        differs: String,
+    },
     /// A folder without a study.
     #[error("{} holds no study.toml: name the folder that `study run … --out` wrote", .0.display())]
     NoStudy(PathBuf),

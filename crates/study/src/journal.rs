@@ -7,9 +7,13 @@ use std::sync::Arc;
 
 use toml::Table;
 
+use crate::data::Data;
 use crate::error::StudyError;
 use crate::record::{SCHEMA, TrialRecord};
 use crate::trial::{RunId, without_seed};
+
+/// The file of a study's folder that keeps the records of trials that were made from other data.
+pub(crate) const ASIDE: &str = "other-data.jsonl";
 
 /// A part of a study that one machine runs: `2/8` is the second of eight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +48,11 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal of a shard for appending, takes its lock, and cuts off a line that was torn when an earlier process died.
     pub(crate) fn open(folder: &Path, shard: Option<Shard>) -> Result<Self, StudyError> {
-        let name = shard.map_or("trials".into(), |s| format!("trials-{}of{}", s.index, s.count));
+        Self::named(folder, &shard.map_or("trials".into(), |s| format!("trials-{}of{}", s.index, s.count)))
+    }
+
+    /// Opens the journal of a name.
+    fn named(folder: &Path, name: &str) -> Result<Self, StudyError> {
         let (path, lock_path) = (folder.join(format!("{name}.jsonl")), folder.join(format!("{name}.lock")));
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(StudyError::io("opening", &lock_path))?;
@@ -86,6 +94,40 @@ impl Journal {
             return Ok(());
         }
         records.sort_by_cached_key(order);
+        self.rewrite(folder, &records)
+    }
+
+    /// Moves the records that `aside` says out of all journals of a folder into [`ASIDE`], and returns them. Every journal is locked before one is changed.
+    pub(crate) fn set_aside(&mut self, folder: &Path, aside: &dyn Fn(&TrialRecord) -> bool) -> Result<Vec<TrialRecord>, StudyError> {
+        let mut others = Vec::new();
+        for path in files(folder)?.into_iter().filter(|path| *path != self.path) {
+            let mut any = false;
+            read_file(&path, &mut |record| any |= aside(&record))?;
+            if any {
+                others.push(Journal::named(folder, &path.file_stem().unwrap_or_default().to_string_lossy())?);
+            }
+        }
+        let mut all = Vec::new();
+        for journal in std::iter::once(self).chain(&mut others) {
+            let (mut moved, mut kept) = (Vec::new(), Vec::new());
+            read_file(&journal.path, &mut |record| if aside(&record) { moved.push(record) } else { kept.push(record) })?;
+            if moved.is_empty() {
+                continue;
+            }
+            let place = folder.join(ASIDE);
+            let append = |bytes: &[u8]| {
+                let mut file = OpenOptions::new().create(true).append(true).open(&place)?;
+                file.write_all(bytes).and_then(|()| file.sync_all())
+            };
+            append(&moved.iter().flat_map(line).collect::<Vec<u8>>()).map_err(StudyError::io("writing", &place))?;
+            journal.rewrite(folder, &kept)?;
+            all.append(&mut moved);
+        }
+        Ok(all)
+    }
+
+    /// Replaces all lines: a copy is written beside and renamed.
+    fn rewrite(&mut self, folder: &Path, records: &[TrialRecord]) -> Result<(), StudyError> {
         let beside = self.path.with_extension("jsonl.new");
         let bytes: Vec<u8> = records.iter().flat_map(line).collect();
         replace(&self.path, &beside, &bytes)?;
@@ -144,11 +186,14 @@ pub(crate) struct Records {
     pub by_id: HashMap<RunId, TrialRecord>,
     /// Trials with two records that differ in more than their provenance.
     pub conflicts: Vec<RunId>,
+    /// What all of them were made from.
+    pub data: Data,
 }
 
 impl Records {
     /// Adds a record; of two for one trial the first stays.
     pub(crate) fn add(&mut self, record: TrialRecord) {
+        self.data.note(&record);
         match self.by_id.get(&record.id) {
             None => {
                 self.by_id.insert(record.id.clone(), record);
@@ -168,16 +213,21 @@ impl Records {
 
 /// Reads every `trials*.jsonl` of a folder, in the order of their names, also while other processes write them.
 pub(crate) fn read_folder(folder: &Path) -> Result<Records, StudyError> {
+    let mut records = Records::default();
+    for file in files(folder)? {
+        read_file(&file, &mut |record| records.add(record))?;
+    }
+    Ok(records)
+}
+
+/// The journals of a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, StudyError> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>())
         .map_err(StudyError::io("reading", folder))?;
     files.retain(|p| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("trials") && n.ends_with(".jsonl")));
     files.sort();
-    let mut records = Records::default();
-    for file in files {
-        read_file(&file, &mut |record| records.add(record))?;
-    }
-    Ok(records)
+    Ok(files)
 }
 
 /// Bytes that one thread parses at a time.

@@ -103,7 +103,8 @@
 //! A study's folder holds `study.toml` (the study with overrides), `trials.jsonl` or a `trials-2of8.jsonl` of each shard, and a lock file beside each. A line of a journal is
 //! one finished trial; it is on disk before it is reported done. A line that was torn by a crash is ignored and cut off at the next run. When a run is complete
 //! its journal is put into the plan's order, so that it does not depend on the number of jobs or on interruptions; what may differ between two runs of a trial
-//! stands in each record's `provenance` alone.
+//! stands in each record's `provenance` alone. It says which files the trial read ([`SOURCES`]): a study whose data have changed is refused, or put aside into
+//! `other-data.jsonl` and run anew ([`RunOptions::accept_data`]).
 //!
 //! A study with `confirm.probe` also keeps a folder of each reported trial, `runs/` and [`run_folder`], with what the instruments found; the trainer writes it.
 
@@ -111,6 +112,7 @@ mod axis;
 mod check;
 mod choice;
 mod contradictions;
+mod data;
 mod error;
 mod expand;
 mod file;
@@ -133,6 +135,7 @@ mod worker;
 
 pub use axis::{Axes, Axis, Spread};
 pub use choice::Choice;
+pub use data::{DataFile, Reads, SOURCES};
 pub use error::StudyError;
 pub use file::{Budget, Confirm, Goal, Part, Rate, Seeds, Study, Tune};
 pub use journal::Shard;

@@ -99,7 +99,8 @@ impl Results {
     /// Opens a study's folder, finished or not, also while it is being written.
     ///
     /// # Errors
-    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`], [`StudyError::Io`].
+    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`], [`StudyError::Io`]; [`StudyError::MixedData`], since trials of
+    /// different data must not be compared.
     pub fn open(folder: &Path) -> Result<Results, StudyError> {
         let path = folder.join(STUDY_FILE);
         let text = text(&path).map_err(|e| match e {
@@ -109,6 +110,7 @@ impl Results {
         // All was checked when the study began.
         let plan = Plan::expand(Study::resume(&text, &path.display().to_string())?)?;
         let records = read_folder(folder)?;
+        records.data.unmixed(&plan, folder)?;
         let choices = plan.choices(&records.by_id);
         Ok(Results { plan, choices, records: records.by_id, conflicts: records.conflicts })
     }

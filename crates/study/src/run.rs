@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use crate::data::{Now, Reads, changed};
 use crate::error::StudyError;
 use crate::journal::{Journal, Records, Shard, read_folder};
 use crate::plan::Plan;
@@ -30,6 +31,10 @@ pub struct RunOptions<'a> {
     pub jobs: usize,
     /// The part of the study to run.
     pub shard: Option<Shard>,
+    /// What trials read now, so that no trial is taken for done, or compared with others, that was made from other data.
+    pub data: Option<Reads<'a>>,
+    /// Runs anew the trials that were made from other data, in place of [`StudyError::OtherData`].
+    pub accept_data: bool,
     /// Set to stop: running trials are given up, finished ones are kept.
     pub interrupt: Option<&'a AtomicBool>,
 }
@@ -41,6 +46,8 @@ pub struct Summary {
     pub ran: usize,
     /// Trials that were done before.
     pub skipped: usize,
+    /// Trials that were made from other data and are not done any more.
+    pub aside: usize,
     /// Of all these, the diverged ones.
     pub diverged: usize,
     /// Of all these, those that failed.
@@ -60,7 +67,7 @@ pub struct Summary {
 /// the tuning of a group of another shard, and does not find it in the folder, repeats it: shards need not wait for each other or see each other's files.
 ///
 /// # Errors
-/// [`StudyError::Changed`], [`StudyError::Locked`], [`StudyError::Journal`], [`StudyError::Io`], [`StudyError::Worker`].
+/// [`StudyError::Changed`], [`StudyError::OtherData`], [`StudyError::MixedData`], [`StudyError::DataChanged`], [`StudyError::Locked`], [`StudyError::Journal`], [`StudyError::Io`], [`StudyError::Worker`].
 pub fn run(
     plan: &Plan,
     folder: &Path,
@@ -71,16 +78,30 @@ pub fn run(
     std::fs::create_dir_all(folder).map_err(StudyError::io("creating", folder))?;
     let mut journal = Journal::open(folder, options.shard)?;
     begin(folder, &plan.study)?;
-    let records = read_folder(folder)?;
+    let progress = Progress::new(options.jobs.max(1));
+    let now = options.data.map_or(Now::default(), |reads| Now::of(plan, reads));
+    let mut records = read_folder(folder)?;
+    let mut aside = 0;
+    if options.accept_data {
+        for record in journal.set_aside(folder, &|record| now.is_stale(record) || now.is_doubtful(record))? {
+            aside += 1;
+            watch(&progress, &Notice::Aside(&record));
+        }
+        if aside > 0 {
+            records = read_folder(folder)?;
+        }
+    }
+    now.check_all(&records.data, plan, folder)?;
     let jobs = options.jobs.max(1);
     let mut session = Session {
         workers,
         options,
         slots: (0..jobs).map(|_| Slot::default()).collect(),
-        progress: Progress::new(jobs),
-        summary: Summary::default(),
+        progress,
+        summary: Summary { aside, ..Summary::default() },
         counted: HashSet::new(),
         records,
+        now,
     };
     let mine = plan.units(options.shard);
     session.progress.total =
@@ -93,6 +114,7 @@ pub fn run(
     // Another shard may have done meanwhile what this one needs.
     if options.shard.is_some() {
         session.records = read_folder(folder)?;
+        session.now.check_all(&session.records.data, plan, folder)?;
     }
     let mut needed: Vec<usize> = mine.confirm.iter().filter_map(|(g, _)| plan.tuned_by(*g)).filter(|g| !mine.tune.contains(g)).collect();
     needed.dedup();
@@ -179,6 +201,7 @@ struct Session<'a> {
     summary: Summary,
     counted: HashSet<RunId>,
     records: Records,
+    now: Now,
 }
 
 enum Message {
@@ -237,8 +260,13 @@ impl Session<'_> {
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 };
                 // What came meanwhile shares one wait for the disk.
-                let batch: Vec<Message> = std::iter::once(message).chain(messages.try_iter()).collect();
+                let mut batch: Vec<Message> = std::iter::once(message).chain(messages.try_iter()).collect();
                 if result.is_err() {
+                    continue;
+                }
+                if let Some(error) = batch.iter_mut().find_map(|message| self.other_data(message)) {
+                    give_up.store(true, Ordering::Relaxed);
+                    result = Err(error);
                     continue;
                 }
                 let ended = batch.iter().filter_map(|m| if let Message::Done(record) = m { Some(&**record) } else { None });
@@ -253,6 +281,12 @@ impl Session<'_> {
         self.slots = slots;
         self.summary.interrupted = self.interrupted();
         result
+    }
+
+    /// What is wrong with a trial that has ended on other data than the study began with.
+    fn other_data(&self, message: &mut Message) -> Option<StudyError> {
+        let Message::Done(record) = message else { return None };
+        self.now.note(record).map(|differs| changed(record, differs))
     }
 
     fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {

@@ -60,7 +60,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Examples seen.
     pub examples: u64,
-    /// Host, device name, versions, memory, paths; `version` is the program's, and the report warns when it varies.
+    /// Host, device name, versions, memory, paths; `version` is the program's, and the report warns when it varies. Under
+    /// [`SOURCES`](crate::SOURCES) stand the files that the trial read: trials of different data are not compared.
     pub provenance: BTreeMap<String, serde_json::Value>,
 }
 

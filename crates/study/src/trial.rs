@@ -30,6 +30,8 @@ pub mod key {
     pub const SEED: &str = "seed";
     /// The data set: a name, or a table with `labels = "real"` where targets are real.
     pub const DATASET: &str = "dataset";
+    /// The keys of a data set's table that name files.
+    pub const DATA_FILES: [&str; 6] = ["train", "test", "train_images", "train_labels", "test_images", "test_labels"];
     /// Examples held out for validation.
     pub const VALIDATION: &str = "data.validation";
     /// Drives the validation split.

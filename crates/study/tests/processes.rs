@@ -133,7 +133,7 @@ fn spawn_study(file: &Path, dir: &Path, arguments: &[&str]) -> Child {
 fn study_process(arguments: &[String]) -> Result<(), StudyError> {
     let jobs = arguments[2].parse().unwrap();
     let shard = arguments.get(3).map(|s| s.parse().unwrap());
-    let options = RunOptions { jobs, shard, interrupt: None };
+    let options = RunOptions { jobs, shard, ..Default::default() };
     let text = fs::read_to_string(&arguments[0]).unwrap();
     run(&plan(&text), Path::new(&arguments[1]), Workers::Processes(&worker), options, &mut |_, notice| {
         if let Notice::Done(record) = notice {

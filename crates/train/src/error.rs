@@ -77,6 +77,18 @@ pub enum TrainError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// The data of a run are no longer those that it was made from.
+    #[error(
+        "{}: its data are other data than those that it was made from: {differs}. Bring the old ones back, or name the folder that holds them by --data-dir; \
+         --accept-data goes on with those of now, but examples that the run was trained on may then count as test examples",
+        path.display()
+    )]
+    OtherData {
+        /// The run's folder.
+        path: PathBuf,
+        /// The files that differ, with both hashes.
+        differs: String,
+    },
     /// A run's folder that is not one, or not this run's.
     #[error("{}: {message}", path.display())]
     Folder {
@@ -106,7 +118,7 @@ impl TrainError {
         match self {
             TrainError::Data(error) => error.is_usage(),
             TrainError::Optim(error) => matches!(error, OptimError::Config(_)),
-            TrainError::Io { .. } | TrainError::Folder { .. } | TrainError::NoAdapter { .. } => false,
+            TrainError::Io { .. } | TrainError::Folder { .. } | TrainError::OtherData { .. } | TrainError::NoAdapter { .. } => false,
             _ => true,
         }
     }

@@ -9,7 +9,7 @@ use largebatch_random::Key;
 use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig};
 
 use crate::divergence::STRETCH;
-use crate::{Choice, Metrics, ModelData, RunConfig, TrainError, device};
+use crate::{Choice, Confusion, Metrics, ModelData, RunConfig, TrainError, device};
 
 /// Examples that one evaluation pass takes at once; fixed, so that the sums are the same for every batch size.
 const EVALUATION_BATCH: usize = 1000;
@@ -52,6 +52,22 @@ pub struct Experiment {
     io: Io,
     all_train: Vec<u32>,
     all_test: Vec<u32>,
+}
+
+/// A network's outputs, a row for each example.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outputs {
+    /// Numbers in a row: the classes, or 1 for a model with one output.
+    pub width: usize,
+    /// Row after row.
+    pub values: Vec<f32>,
+}
+
+impl Outputs {
+    /// The rows.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
 }
 
 /// A data set from its place in the configuration.
@@ -256,15 +272,20 @@ impl Experiment {
         }
     }
 
+    /// Inputs `[n, values]` of some examples, on the device without autodiff; augmented where a key is given.
+    fn inputs(&self, part: &Part, indices: &[u32], augment: Option<Key>) -> Tensor<2> {
+        let mut values = Vec::new();
+        self.pipeline.gather(part, indices, augment, &mut values);
+        Tensor::from_data(TensorData::new(values, [indices.len(), part.size()]), &self.device.clone().inner())
+    }
+
     /// Inputs `[n, values]` and targets of some examples, on the device without autodiff; augmented where a key is given.
     ///
     /// # Errors
     /// Labels that the model's loss cannot take.
     pub fn batch(&self, part: &Part, indices: &[u32], augment: Option<Key>) -> Result<(Tensor<2>, Targets), TrainError> {
-        let mut values = Vec::new();
-        self.pipeline.gather(part, indices, augment, &mut values);
+        let inputs = self.inputs(part, indices, augment);
         let device = self.device.clone().inner();
-        let inputs = Tensor::from_data(TensorData::new(values, [indices.len(), part.size()]), &device);
         let targets = match part.labels() {
             Labels::Classes(all) => {
                 let some: Vec<u32> = indices.iter().map(|&i| all[i as usize]).collect();
@@ -362,6 +383,30 @@ impl Experiment {
         let all = &self.split.train;
         let n = n.min(all.len());
         (0..n).map(|i| all[i * all.len() / n]).collect()
+    }
+
+    /// A network's outputs for some examples of a part, in their order: dropout off, batch norm by its running statistics, no augmentation. Labels are not read.
+    pub fn outputs(&self, network: &Network, part: &Part, indices: &[u32]) -> Outputs {
+        let network = network.valid();
+        let (mut width, mut values) = (0, Vec::new());
+        for some in indices.chunks(EVALUATION_BATCH) {
+            let outputs = network.forward(self.inputs(part, some, None), &mut Pass::eval());
+            width = outputs.dims()[1];
+            values.extend(outputs.into_data().iter::<f32>());
+        }
+        Outputs { width, values }
+    }
+
+    /// How often each class was taken for each in a part; `None` for real targets and for an empty part.
+    pub fn confusion(&self, network: &Network, which: Which) -> Option<Confusion> {
+        let (part, indices) = self.indices(which);
+        let (Some(classes), Labels::Classes(labels)) = (self.io.classes, part.labels()) else { return None };
+        if indices.is_empty() {
+            return None;
+        }
+        let outputs = self.outputs(network, part, indices);
+        let predicted = outputs.rows().filter_map(|row| self.loss.predicted(row));
+        Some(Confusion::of(classes, indices.iter().map(|&i| labels[i as usize]).zip(predicted)))
     }
 
     fn means(&self, network: &Network, part: &Part, indices: &[u32]) -> Result<Option<Metrics>, TrainError> {

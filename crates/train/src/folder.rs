@@ -19,13 +19,19 @@ pub struct RunFile {
     pub schema: u32,
     /// The hash of `config`.
     pub id: String,
+    /// Examples of the data set, training and test part together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<usize>,
     /// What may differ between two runs of one configuration.
     pub provenance: Provenance,
-    /// The resolved configuration.
+    /// The resolved configuration. To compute with it, open it by [`RunFile::reopen`], which makes sure that its data are those of the run.
     pub config: RunConfig,
     /// The files that the data came from.
     #[serde(default)]
     pub sources: Vec<Source>,
+    /// Files of other content that the run was trained on before it was resumed with other data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_sources: Vec<Source>,
 }
 
 /// What may differ between two runs of one configuration.
@@ -46,6 +52,9 @@ pub struct Provenance {
     /// The folder that `--data-dir` named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// The folder that relative paths of the data set start from, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
 }
 
 /// A run's folder: `run.toml`, `events.jsonl`, `layers.csv`, `checkpoints/`, and at the end `model.safetensors` and `result.json`.
@@ -71,9 +80,15 @@ impl RunFolder {
             return Err(TrainError::folder(path, message));
         }
         fs::create_dir_all(path).map_err(TrainError::io(path, "make the folder"))?;
-        let text = toml::to_string(run).map_err(|e| TrainError::folder(path, e.to_string()))?;
-        write_whole(&path.join("run.toml"), text.as_bytes()).inspect_err(|_| drop(fs::remove_dir(path)))?;
-        Ok(RunFolder { path: path.to_owned() })
+        let folder = RunFolder { path: path.to_owned() };
+        folder.describe(run).inspect_err(|_| drop(fs::remove_dir(path)))?;
+        Ok(folder)
+    }
+
+    /// Writes run.toml.
+    pub(crate) fn describe(&self, run: &RunFile) -> Result<(), TrainError> {
+        let text = toml::to_string(run).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
+        write_whole(&self.path.join("run.toml"), text.as_bytes())
     }
 
     /// Opens the folder of a run.

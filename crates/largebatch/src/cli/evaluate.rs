@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_train::{Experiment, RunFolder, TrainError, Which, load_network};
+use largebatch_train::{Confusion, RunFolder, Scores, TrainError, Which, load_network};
 use serde_json::json;
 
-use super::{DataDir, Done, Global, PartArg, print_json, tell_data};
+use super::{AcceptData, DataDir, Done, Global, PartArg, aligned, print_json, tell_data};
 
-/// Evaluate the model of a run on a part of its data
+/// The most classes that tables show in full.
+const CLASSES: usize = 20;
+
+/// Evaluate the model of a run on a part of its data: loss and accuracy, and for classes which are taken for which, with precision, recall and F1
 #[derive(Args)]
 pub(super) struct EvaluateArgs {
     /// Folder of the run
@@ -28,6 +31,8 @@ pub(super) struct EvaluateArgs {
     device: Option<String>,
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    accept: AcceptData,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -35,13 +40,11 @@ pub(super) struct EvaluateArgs {
 
 pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> Result<Done> {
     let (folder, file) = RunFolder::open(&args.run)?;
-    let mut config = file.config;
+    let mut config = file.config.clone();
     if let Some(device) = args.device {
         config.device = device;
     }
-    let mut search = args.data_dir.search();
-    search.data_dir = search.data_dir.or(file.provenance.data_dir);
-    let experiment = Experiment::open(config, registry, &search)?;
+    let experiment = file.reopen(&args.run, config, registry, args.data_dir.search(), args.accept.other())?;
     let (weights, place) = match &args.weights {
         Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.clone()),
         None => (folder.weights()?, args.run.clone()),
@@ -54,6 +57,11 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
     };
     tell_data(&experiment.dataset, &experiment.split, global);
     let [validation, test] = experiment.dataset.majority_accuracy(&experiment.split);
+    let confusion = experiment.confusion(&network, which);
+    let named = &experiment.dataset.class_names;
+    let names = |confusion: &Confusion| -> Vec<String> {
+        (0..confusion.counts.len()).map(|class| named.get(class).cloned().unwrap_or_else(|| class.to_string())).collect()
+    };
     if args.json {
         let mut object = serde_json::to_value(metrics)?;
         object["majority_accuracy"] = match which {
@@ -63,9 +71,80 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
         };
         object["part"] = json!(name);
         object["run"] = json!(args.run.display().to_string());
+        if let Some(confusion) = &confusion {
+            let classes = names(confusion).into_iter().zip(confusion.classes()).map(|(name, score)| {
+                let mut class = serde_json::to_value(score)?;
+                class["class"] = json!(name);
+                Ok(class)
+            });
+            object["confusion"] = json!(confusion.counts);
+            object["classes"] = classes.collect::<Result<_>>()?;
+            object["macro"] = json!(confusion.macro_average());
+        }
         print_json(&object)?;
     } else {
         writeln!(std::io::stdout(), "{name}: {} of {}, loss {:.6}", metrics.headline(), metrics.n, metrics.loss)?;
+        if let Some(confusion) = &confusion {
+            writeln!(std::io::stdout(), "{}", tables(confusion, &names(confusion)).trim_end())?;
+        }
     }
     Ok(Done::Ok)
+}
+
+/// The confusion matrix, and precision, recall and F1 of each class. Of many classes, only those that are found worst.
+fn tables(confusion: &Confusion, names: &[String]) -> String {
+    let (all, mut text) = (confusion.classes(), String::new());
+    let mut shown: Vec<usize> = (0..all.len()).collect();
+    if all.len() <= CLASSES {
+        let short = |name: &String| if name.chars().count() > 12 { format!("{:.11}…", name) } else { name.clone() };
+        let mut rows = vec![std::iter::once("true \\ predicted".to_owned()).chain(names.iter().map(short)).collect::<Vec<_>>()];
+        for (name, counts) in names.iter().zip(&confusion.counts) {
+            rows.push(std::iter::once(short(name)).chain(counts.iter().map(u64::to_string)).collect());
+        }
+        text += &format!("\n{}", aligned(&rows));
+    } else {
+        shown.sort_by(|&a, &b| all[a].scores.f1.unwrap_or(2.0).total_cmp(&all[b].scores.f1.unwrap_or(2.0)));
+        shown.truncate(CLASSES / 2);
+        text +=
+            &format!("\nthe {} of {} classes with the lowest F1; --json prints all, and the confusion matrix\n", shown.len(), all.len());
+    }
+    let share = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{share:.4}"));
+    let row = |name: &str, n: u64, s: Scores| vec![name.to_owned(), n.to_string(), share(s.precision), share(s.recall), share(s.f1)];
+    let mut rows = vec![["class", "examples", "precision", "recall", "F1"].map(String::from).to_vec()];
+    rows.extend(shown.iter().map(|&class| row(&names[class], all[class].n, all[class].scores)));
+    rows.push(row("macro average", all.iter().map(|class| class.n).sum(), confusion.macro_average()));
+    text + "\n" + &aligned(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_few_and_of_many_classes() {
+        let names = ["setosa", "a name that is too long", "none"].map(String::from);
+        let few = Confusion { counts: vec![vec![4, 1, 0], vec![0, 5, 0], vec![0, 0, 0]] };
+        assert_eq!(
+            tables(&few, &names),
+            "
+true \\ predicted  setosa  a name that…  none
+setosa                 4             1     0
+a name that…           0             5     0
+none                   0             0     0
+
+class                    examples  precision  recall      F1
+setosa                          5     1.0000  0.8000  0.8889
+a name that is too long         5     0.8333  1.0000  0.9091
+none                            0          –       –       –
+macro average                  10     0.9167  0.9000  0.8990
+"
+        );
+        let mut counts = vec![vec![0; 30]; 30];
+        (0..30).for_each(|i| counts[i][i] = 1);
+        counts[7][3] = 9;
+        let many = tables(&Confusion { counts }, &(0..30).map(|i| format!("c{i}")).collect::<Vec<_>>());
+        let lines: Vec<&str> = many.lines().collect();
+        assert!(lines[1].contains("10 of 30 classes") && lines[4].starts_with("c7 ") && lines[5].starts_with("c3 "), "{many}");
+        assert_eq!(lines.len(), 4 + 10 + 1);
+    }
 }

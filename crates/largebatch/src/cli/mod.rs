@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Search, Split};
 use largebatch_optim::Registry;
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, TrainError, Which};
+use largebatch_train::{BACKENDS, OtherData, TrainError, Which};
 
 mod data;
 mod devices;
@@ -82,6 +83,20 @@ struct DataDir {
 impl DataDir {
     fn search(&self) -> Search {
         Search { data_dir: self.data_dir.clone(), ..Search::default() }
+    }
+}
+
+/// What to do where the data of a run have changed.
+#[derive(Args, Clone)]
+struct AcceptData {
+    /// Go on though the data are not those that the run was made from, with a warning
+    #[arg(long, help_heading = "Where")]
+    accept_data: bool,
+}
+
+impl AcceptData {
+    fn other(&self) -> OtherData<'static> {
+        if self.accept_data { OtherData::Accept(&warn) } else { OtherData::Refuse }
     }
 }
 
@@ -262,8 +277,12 @@ fn say(text: &str) {
 fn tell_data(dataset: &Dataset, split: &Split, global: &Global) {
     if !global.quiet {
         say(&dataset.summary(split));
-        dataset.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        dataset.warnings.iter().for_each(|warning| warn(warning));
     }
+}
+
+fn warn(text: &str) {
+    say(&format!("warning: {text}"));
 }
 
 /// Prints a value as one line of JSON.
@@ -271,4 +290,23 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(value)?)?;
     Ok(())
+}
+
+/// Columns under each other: the first to the left, the others to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .enumerate()
+            .map(|(i, cell)| {
+                let space = " ".repeat(widths[i] - cell.chars().count());
+                if i == 0 { format!("{cell}{space}") } else { format!("{space}{cell}") }
+            })
+            .collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
 }

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_data::{Part, Split};
+use largebatch_data::{DataSpec, Part, Split};
 use largebatch_optim::Registry;
 use largebatch_train::{
-    Controls, CrossValidation, Experiment, Observer, Outcome, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError,
-    cross_validate, train,
+    Choice, Controls, CrossValidation, Experiment, Observer, OtherData, Outcome, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Stop,
+    TrainError, cross_validate, train,
 };
 use toml::Value;
 
 use super::probe::training::Probing;
 use super::progress::Progress;
-use super::{DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, watch_interrupts, whole};
+use super::{DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,6 +97,9 @@ pub(super) struct TrainArgs {
     /// Go on with the run in DIR (or in --out) from its newest checkpoint, to the same bits as without the break
     #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Results")]
     resume: Option<Option<PathBuf>>,
+    /// With --resume: go on though the data are not those that the run was made from, with a warning; run.toml then tells of both
+    #[arg(long, requires = "resume", help_heading = "Results")]
+    accept_data: bool,
     /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or `layers:every=50`
     #[arg(long, value_name = "WHAT", help_heading = "Results")]
     trace: Option<String>,
@@ -229,11 +232,11 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
 fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -> Result<Done> {
     let (folder, file) = RunFolder::open(path)?;
     set_threads(file.config.threads);
-    let mut search = args.data_dir.search();
-    search.data_dir = search.data_dir.or(file.provenance.data_dir.clone());
+    let other = if args.accept_data { OtherData::Accept(&warn) } else { OtherData::Refuse };
+    let open = |config: RunConfig| file.reopen(path, config, registry, args.data_dir.search(), other);
     let asked = configuration(args, Some(&file.config))?;
     if asked != file.config {
-        let asked = Experiment::open(asked, registry, &search)?.config;
+        let asked = open(asked)?.config;
         if asked != file.config {
             let message = format!(
                 "holds another run than the one asked for; they differ in: {}; leave these out to go on, or start another run with --out",
@@ -250,13 +253,10 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         }
         return Ok(done(&outcome));
     }
-    let experiment = Experiment::open(file.config.clone(), registry, &search)?;
-    if let Some((old, new)) = file.sources.iter().zip(&experiment.dataset.sources).find(|(a, b)| a.sha256 != b.sha256) {
-        let message = format!("was trained on other data: {} had SHA-256 {} and {} has {}", old.file, old.sha256, new.file, new.sha256);
-        return Err(TrainError::Folder { path: path.into(), message }.into());
-    }
+    let experiment = open(file.config.clone())?;
     let probes = Probing::all(&args.probe, &experiment, path)?;
     tell_data(&experiment.dataset, &experiment.split, global);
+    folder.go_on_with(&file, &experiment.dataset)?;
     drive(args, &experiment, &folder, probes, global)
 }
 
@@ -431,6 +431,7 @@ pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> Ru
     RunFile {
         schema: SCHEMA,
         id: experiment.config.id(),
+        examples: Some(experiment.dataset.train.len() + experiment.dataset.test.len()),
         provenance: Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             device: format!("{:?}", experiment.device.clone().inner()),
@@ -438,10 +439,17 @@ pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> Ru
             cpu: largebatch_train::processor(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
             data_dir,
+            folder: std::env::current_dir().ok().filter(|_| has_relative_files(&experiment.config.dataset)),
         },
         config: experiment.config.clone(),
         sources: experiment.dataset.sources.clone(),
+        earlier_sources: Vec::new(),
     }
+}
+
+fn has_relative_files(dataset: &Choice) -> bool {
+    let files = DataSpec::FILES.iter().filter_map(|key| dataset.options.get(*key)?.as_str());
+    files.into_iter().any(|file| Path::new(file).is_relative())
 }
 
 fn set_threads(threads: Option<usize>) {

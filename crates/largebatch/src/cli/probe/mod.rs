@@ -13,7 +13,7 @@ use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
 use super::progress::bar;
-use super::{DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, tell_data, watch_interrupts, whole};
+use super::{AcceptData, DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, tell_data, watch_interrupts, whole};
 
 mod batch_find;
 mod curvature;
@@ -86,6 +86,8 @@ struct Common {
     device: Option<String>,
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    accept: AcceptData,
     /// Folder for NAME.json and NAME.svg [default: RUN/probe]
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
@@ -97,7 +99,8 @@ struct Common {
 impl Common {
     fn open(&self, registry: &Registry) -> Result<Run> {
         watch_interrupts()?;
-        Ok(Run::open(&self.run, self.weights.as_deref(), self.device.as_deref(), registry, self.data_dir.search())?)
+        let (weights, device) = (self.weights.as_deref(), self.device.as_deref());
+        Ok(Run::open(&self.run, weights, device, registry, self.data_dir.search(), self.accept.other())?)
     }
 
     fn subject<'a>(&self, run: &'a Run) -> Result<Subject<'a>> {

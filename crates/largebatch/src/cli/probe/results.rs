@@ -12,7 +12,7 @@ use largebatch_report::Figure;
 use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
 use serde::Serialize;
 
-use super::{DataDir, Done, Global, duration, least_seconds, print_json, say, whole};
+use super::{AcceptData, DataDir, Done, Global, duration, least_seconds, print_json, say, whole};
 
 /// Where results go.
 #[derive(Args, Clone)]
@@ -73,6 +73,8 @@ pub(super) struct OnLandscape {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
+    accept: AcceptData,
+    #[command(flatten)]
     pub(super) results: Results,
 }
 
@@ -91,7 +93,7 @@ impl OnLandscape {
     }
 
     pub(super) fn open(&self, path: &Path, registry: &Registry) -> Result<Run, ProbeError> {
-        Run::open(path, None, self.device.as_deref(), registry, self.data_dir.search())
+        Run::open(path, None, self.device.as_deref(), registry, self.data_dir.search(), self.accept.other())
     }
 }
 
@@ -139,20 +141,21 @@ pub(super) struct Settings {
     threads: Option<u64>,
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    accept: AcceptData,
 }
 
 impl Settings {
     /// The experiment of the settings, and the folder for results.
     pub(super) fn open(&self, registry: &Registry) -> Result<(Experiment, PathBuf)> {
-        let mut search = self.data_dir.search();
-        let (mut text, mut folder, mut place) = (None, PathBuf::from("probe"), PathBuf::from("run.toml"));
+        let (mut run, mut text, mut folder, mut place) = (None, None, PathBuf::from("probe"), PathBuf::from("run.toml"));
         match &self.source {
             None => {}
             Some(path) if path.is_dir() => {
                 let (_, file) = RunFolder::open(path)?;
-                search.data_dir = search.data_dir.or(file.provenance.data_dir);
                 text = Some(file.config.to_toml());
                 folder = path.join("probe");
+                run = Some((path, file));
             }
             Some(path) => {
                 text = Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?);
@@ -166,6 +169,11 @@ impl Settings {
         if let Some(threads) = config.threads.filter(|&n| n > 0) {
             largebatch_train::set_threads(threads);
         }
-        Ok((Experiment::open(config, registry, &search)?, folder))
+        let search = self.data_dir.search();
+        let experiment = match run {
+            Some((path, file)) => file.reopen(path, config, registry, search, self.accept.other())?,
+            None => Experiment::open(config, registry, &search)?,
+        };
+        Ok((experiment, folder))
     }
 }

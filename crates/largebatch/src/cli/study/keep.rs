@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use largebatch_optim::Registry;
-use largebatch_study::{Results, Row, Stage, Study, Trial, run_folder};
+use largebatch_study::{Results, Row, Stage, Study, Trial, TrialRecord, run_folder};
 use largebatch_train::{Experiment, RunFolder, TrainError};
 
 use crate::cli::probe::training::Probing;
@@ -141,6 +141,16 @@ fn look(words: &[String], data_dir: Option<&Path>, registry: &Registry) -> Resul
         words.extend(["--data-dir".into(), dir.display().to_string()]);
     }
     probe::run(probe::parse(&words)?, &QUIET, registry).map(|_| ())
+}
+
+/// Deletes what a study kept of a trial that was made from other data, and all lines between runs, of which it may be an end.
+pub(super) fn forget(folder: &Path, record: &TrialRecord) {
+    let runs = folder.join(RUNS);
+    // What cannot be deleted is written over when the trial runs anew.
+    let _ = fs::remove_dir_all(runs.join(run_folder(&record.labels, record.seed, &record.id)));
+    for run in fs::read_dir(&runs).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(run.path().join("probe").join("line.json"));
+    }
 }
 
 /// The instrument `line`, which needs two runs, once all are there: for each seed from the smallest batch to the largest of the groups that differ in

@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
-use largebatch_study::{Plan, Results, RunOptions, Shard, Study, Summary, Workers, serve};
+use largebatch_study::{Notice, Plan, Results, RunOptions, Shard, Study, Summary, Workers, serve};
 
-use super::{DataDir, Done, Global, INTERRUPT, say, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, say, warn, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
 use trainer::Trainer;
 use watcher::Watcher;
@@ -87,6 +87,9 @@ struct RunArgs {
     /// Trials at a time, each in a process of its own; changes no result [default: all cores]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<usize>,
+    /// Run anew the trials that were made from other data than those there now, in place of an error; their records move to DIR/other-data.jsonl
+    #[arg(long)]
+    accept_data: bool,
     /// The part of the study to run here, such as 2/8: machines share a study without talking to each other
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -219,13 +222,30 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         }
         command
     };
-    let options = RunOptions { jobs: jobs(args.jobs, plan.study.threads), shard: args.shard, interrupt: Some(&INTERRUPT) };
+    let reads = |config: &toml::Table| trainer.files(config);
+    let options = RunOptions {
+        jobs: jobs(args.jobs, plan.study.threads),
+        shard: args.shard,
+        data: Some(&reads),
+        accept_data: args.accept_data,
+        interrupt: Some(&INTERRUPT),
+    };
     let mut watcher = Watcher::new(global);
     let summary = largebatch_study::run(&plan, &folder, Workers::Processes(&start), options, &mut |progress, notice| {
+        if let Notice::Aside(record) = notice {
+            keep::forget(&folder, record);
+        }
         watcher.see(progress, notice);
     });
     watcher.end();
     let summary = summary?;
+    if summary.aside > 0 {
+        warn(&format!(
+            "{} trials were made from other data; their records moved to {}",
+            summary.aside,
+            folder.join("other-data.jsonl").display()
+        ));
+    }
     if summary.interrupted {
         say(&format!("interrupted; finished trials are kept in {}, and the same command goes on", folder.display()));
         return Ok(Done::Interrupted);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use largebatch_study::{Group, Plan, Progress, Results, describe, key, number, title};
 
 use super::recipes::RECIPES;
+use crate::cli::aligned;
 
 /// Seconds, in a unit that suits them.
 pub(super) fn time(seconds: f64) -> String {
@@ -139,23 +140,4 @@ fn short(x: f64) -> String {
 /// A figure with its unit: accuracies in percent.
 fn figure(metric: &str, value: f64) -> String {
     if metric.ends_with("accuracy") { format!("{:.2} %", 100.0 * value) } else { format!("{value:.4}") }
-}
-
-/// Columns under each other: the first to the left, the others to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .enumerate()
-            .map(|(i, cell)| {
-                let space = " ".repeat(widths[i] - cell.chars().count());
-                if i == 0 { format!("{cell}{space}") } else { format!("{space}{cell}") }
-            })
-            .collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use largebatch_data::{Dataset, Labels, Search, Split, split};
 use largebatch_optim::Registry;
 use largebatch_schedule::Epochs;
-use largebatch_study::{Event, Outcome, Problem, Runner, Stage, Started, Trial, key, number};
+use largebatch_study::{DataFile, Event, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key, number};
 use largebatch_train::{
     Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which, batch_schedule, open, train,
 };
@@ -74,6 +74,14 @@ impl<'a> Trainer<'a> {
         let dataset = open(&config.dataset, &self.search)?;
         *opened = Some((asked, dataset.clone()));
         Ok(dataset)
+    }
+
+    /// The files that a trial reads now; `None` if they cannot be had.
+    pub(super) fn files(&self, config: &Table) -> Option<Vec<DataFile>> {
+        let setting = config.get(key::DATASET)?.clone();
+        let config = RunConfig::layered(None, &[(key::DATASET.to_owned(), setting)]).ok()?;
+        let sources = self.dataset(&config).ok()?.sources;
+        Some(sources.into_iter().map(|s| DataFile { file: s.file, sha256: s.sha256 }).collect())
     }
 
     fn open(&self, config: &Table) -> Result<Experiment, TrainError> {
@@ -382,7 +390,7 @@ impl Trainer<'_> {
             ("host", line("/proc/sys/kernel/hostname", "").map(|host| json!(host))),
             ("peak_memory", line("/proc/self/status", "VmHWM").map(|memory| json!(memory))),
             ("examples_per_second", Some(json!(examples_per_second.round()))),
-            ("sources", Some(json!(sources))),
+            (SOURCES, Some(json!(sources))),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))

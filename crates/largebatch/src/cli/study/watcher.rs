@@ -35,6 +35,9 @@ impl Watcher {
             let text = format!("{group}{rate} seed {}: {what}{metric} in {seconds:.1} s", record.seed);
             if self.lines { say(&text) } else { self.bar.println(text) }
         }
+        if matches!(notice, Notice::Aside(_)) {
+            return;
+        }
         if !matches!(notice, Notice::Done(_)) && self.lines {
             return;
         }

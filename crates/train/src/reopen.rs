@@ -1,0 +1,134 @@
+//! The data of a run, opened again: the one place that makes sure that they are those that the run was made from.
+
+use std::path::{Path, PathBuf};
+
+use largebatch_data::{DataSpec, Dataset, Search, Source, split};
+use largebatch_optim::Registry;
+use toml::Value;
+
+use crate::{Choice, Experiment, RunConfig, RunFile, RunFolder, TrainError, open};
+
+/// What happens where a run's data are no longer those that it was made from.
+#[derive(Clone, Copy, Default)]
+pub enum OtherData<'a> {
+    /// [`TrainError::OtherData`].
+    #[default]
+    Refuse,
+    /// It goes on with the data as they are now, after a warning to this function.
+    Accept(&'a dyn Fn(&str)),
+}
+
+impl RunFile {
+    /// Opens the run in the folder `place`, or one that differs from it in the settings of `config`, on the data that the run was made from. Relative paths
+    /// of its data set start from where they started when it was made, and only where nothing is there, from here.
+    ///
+    /// # Errors
+    /// Those of [`Experiment::open`]; [`TrainError::OtherData`] where the data have changed, unless `config` names another data set.
+    pub fn reopen(
+        &self,
+        place: &Path,
+        config: RunConfig,
+        registry: &Registry,
+        mut search: Search,
+        other: OtherData<'_>,
+    ) -> Result<Experiment, TrainError> {
+        search.data_dir = search.data_dir.or(self.provenance.data_dir.clone());
+        if config.dataset != self.config.dataset {
+            return Experiment::open(config, registry, &search);
+        }
+        let dataset = open(&self.located(place, &config.dataset, &search)?, &search)?;
+        if let Some(differs) = self.differs(&dataset) {
+            match other {
+                OtherData::Refuse => return Err(TrainError::OtherData { path: place.to_owned(), differs }),
+                OtherData::Accept(warn) => {
+                    warn(&format!("{}: its data are other data than those that it was made from: {differs}", place.display()))
+                }
+            }
+        }
+        let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
+        let split = split(dataset.train.labels(), held, config.split_seed)?;
+        Experiment::with(config, dataset, split, registry)
+    }
+
+    /// The data set with the paths of its files as they lead there from here.
+    fn located(&self, place: &Path, dataset: &Choice, search: &Search) -> Result<Choice, TrainError> {
+        let mut located = dataset.clone();
+        for key in DataSpec::FILES {
+            let Some(Value::String(text)) = located.options.get_mut(key) else { continue };
+            let path = PathBuf::from(&*text);
+            if path.is_absolute() {
+                continue;
+            }
+            let here = std::env::current_dir().ok();
+            let mut folders: Vec<PathBuf> =
+                [search.data_dir(), self.provenance.folder.clone(), here.clone()].into_iter().flatten().collect();
+            folders.dedup();
+            match folders.iter().find(|folder| folder.join(&path).exists()) {
+                // As the user wrote it, where it leads there.
+                Some(folder) if here.as_ref() == Some(folder) => {}
+                Some(folder) => {
+                    *text = std::path::absolute(folder.join(&path)).unwrap_or(folder.join(&path)).to_string_lossy().into_owned()
+                }
+                None => {
+                    let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                    let message = format!(
+                        "its data are in {text}, which is not there: looked in {}; name the folder that holds it by --data-dir",
+                        looked.join(", ")
+                    );
+                    return Err(TrainError::folder(place, message));
+                }
+            }
+        }
+        Ok(located)
+    }
+
+    /// What of the data differs from those that the run was made from, in words.
+    fn differs(&self, now: &Dataset) -> Option<String> {
+        let mut all = differences(&self.sources, &now.sources);
+        // As many files each time that the data changed.
+        for earlier in self.earlier_sources.chunks(self.sources.len().max(1)) {
+            all.extend(differences(earlier, &now.sources).into_iter().map(|text| format!("before it was resumed, {text}")));
+        }
+        if all.is_empty() {
+            return None;
+        }
+        let examples = now.train.len() + now.test.len();
+        all.extend(self.examples.filter(|n| *n != examples).map(|n| format!("it had {n} examples and has {examples}")));
+        Some(all.join("; "))
+    }
+}
+
+/// The files that differ, with both hashes. A run without a record of its files differs in nothing that is known.
+fn differences(then: &[Source], now: &[Source]) -> Vec<String> {
+    if then.is_empty() {
+        return Vec::new();
+    }
+    let none = |file: Option<&Source>| file.map_or("none".to_owned(), |f| f.sha256.clone());
+    let pairs = (0..then.len().max(now.len())).map(|i| (then.get(i), now.get(i)));
+    pairs
+        .filter(|(then, now)| then.map(|f| &f.sha256) != now.map(|f| &f.sha256))
+        .map(|(old, new)| {
+            let file = new.or(old).map_or("", |f| &f.file);
+            let moved = old.filter(|old| old.file != file).map_or(String::new(), |old| format!(" (then {})", old.file));
+            format!("{file}{moved}: SHA-256 was {} and is {}", none(old), none(new))
+        })
+        .collect()
+}
+
+impl RunFolder {
+    /// Writes into run.toml that the run goes on with these data, where they are not those that it was made from. The files before are kept in
+    /// `earlier_sources`: [`RunFile::reopen`] accepts such a run only where it is told to.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn go_on_with(&self, run: &RunFile, data: &Dataset) -> Result<(), TrainError> {
+        if differences(&run.sources, &data.sources).is_empty() {
+            return Ok(());
+        }
+        let mut run = run.clone();
+        run.earlier_sources.append(&mut run.sources);
+        run.sources = data.sources.clone();
+        run.examples = Some(data.train.len() + data.test.len());
+        self.describe(&run)
+    }
+}
