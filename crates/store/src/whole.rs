@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, TempDir};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// What temporary names of files and folders end in; [`clear_leftovers`] goes by it.
 const PARTIAL: &str = ".partial";
@@ -28,6 +28,20 @@ fn rights(mode: u32) -> fs::Permissions {
 /// # Errors
 /// The file system's. The old file, if any, is then untouched, and nothing half-written stays.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    flushed_beside(path, bytes)?.persist(path).map_err(|e| e.error)?;
+    sync_folder(parent(path))
+}
+
+/// As [`write_whole`], but a file that is there already stays: of several writers at the same moment the first one wins.
+///
+/// # Errors
+/// The file system's; [`io::ErrorKind::AlreadyExists`] where a file is there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    flushed_beside(path, bytes)?.persist_noclobber(path).map_err(|e| e.error)?;
+    sync_folder(parent(path))
+}
+
+fn flushed_beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let prefix = prefix(path);
     let mut builder = Builder::new();
     builder.prefix(&prefix).suffix(PARTIAL);
@@ -36,8 +50,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = builder.tempfile_in(parent(path))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    sync_folder(parent(path))
+    Ok(file)
 }
 
 /// Makes new and renamed files of a folder durable, where the system can.
@@ -157,6 +170,8 @@ mod tests {
         let path = dir.path().join("a.json");
         write_whole(&path, b"one").unwrap();
         write_whole(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(write_new(&path, b"three").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["a.json"]);
         // A folder in its place: refused, and nothing stays.

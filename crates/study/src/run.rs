@@ -82,6 +82,9 @@ pub fn run(
         counted: HashSet::new(),
         records,
     };
+    if let Some(warning) = journal.weak_lock() {
+        watch(&session.progress, &Notice::Warning(&warning));
+    }
     let mine = plan.units(options.shard);
     session.progress.total =
         mine.tune.iter().map(|&g| plan.tune_ids(g).len()).sum::<usize>() + mine.confirm.iter().map(|(_, s)| s.len()).sum::<usize>();
@@ -118,7 +121,7 @@ pub fn run(
     session.batch(trials, &mut journal, watch)?;
     if !session.summary.interrupted {
         let places = plan.places(&choices);
-        journal.sort(folder, &|id| places.get(id).copied().unwrap_or(usize::MAX))?;
+        journal.sort(&|id| places.get(id).copied().unwrap_or(usize::MAX))?;
     }
     Ok(session.summary)
 }
