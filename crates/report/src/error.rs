@@ -21,6 +21,14 @@ pub enum ReportError {
         /// What it holds.
         entry: String,
     },
+    /// Another process has been writing the report for ten minutes.
+    #[error("{folder} is being written by {by}: wait for it, or name another folder")]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+        /// Who writes it.
+        by: String,
+    },
     /// A format's name is unknown.
     #[error("no export format `{0}`; there are html, svg, png, csv, jsonl, parquet and tensorboard")]
     Format(String),

@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use largebatch_store::{Folder, Lock, LockError, clear_leftovers};
 use largebatch_study::Results;
 
 use crate::analysis::{Analysis, stage};
@@ -25,66 +27,30 @@ pub struct Written {
     pub undrawn: String,
 }
 
-/// Writes a report or an export in one step: everything is written beside `folder`, then renamed. A report that was there is replaced as a whole.
+/// How long a writer waits for another one of the same folder; a report takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Writes a report or an export in one step: everything is written beside `folder`, then renamed. A report that was there is replaced as a whole; of several
+/// writers one writes at a time.
 ///
 /// # Errors
 /// [`ReportError::Foreign`] for a folder that holds something else, [`ReportError::Io`], [`ReportError::Encode`].
 pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
-    let name = folder.file_name().map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
-    let beside = |what: &str| folder.with_file_name(format!(".{name}.{what}-{}", std::process::id()));
-    let (new, old) = (beside("new"), beside("old"));
-    clear(folder, &name);
-    refuse_foreign(folder)?;
-    fs::create_dir_all(&new).map_err(ReportError::io("creating", &new))?;
-    let place = || {
-        let written = fill(results, context, &new, formats)?;
-        if folder.exists() {
-            fs::rename(folder, &old).map_err(ReportError::io("replacing", folder))?;
-        }
-        let placed = fs::rename(&new, folder).map_err(ReportError::io("renaming the new report to", folder));
-        if placed.is_err() && old.exists() {
-            // The old report is better than none; if it cannot go back, the next writer finds it where it is.
-            let _ = fs::rename(&old, folder);
-        }
-        placed.map(|()| written)
-    };
-    let written = place();
-    // What is left over is of no use, and what cannot be removed does no harm.
-    let _ = fs::remove_dir_all(&new);
-    if folder.exists() {
-        let _ = fs::remove_dir_all(&old);
-    }
-    written
-}
-
-/// Removes what killed writers left beside the folder, and puts a report back that was moved away and never replaced. What a living writer has is left alone.
-fn clear(folder: &Path, name: &str) {
+    let io = |doing| ReportError::io(doing, folder);
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten() {
-        let file = entry.file_name();
-        let of = |what: &str| file.to_str()?.strip_prefix(&format!(".{name}.{what}-"))?.parse::<u32>().ok();
-        let (new, old) = (of("new"), of("old"));
-        if !new.or(old).is_some_and(|writer| is_dead(writer, &entry.path())) {
-            continue;
-        }
-        // What cannot be moved or removed does no harm.
-        let _ = if old.is_some() && !folder.exists() { fs::rename(entry.path(), folder) } else { fs::remove_dir_all(entry.path()) };
-    }
-}
-
-/// Whether the writer of a leftover has ended. One of this process's own number is of an earlier process, as containers give the same numbers again.
-fn is_dead(writer: u32, leftover: &Path) -> bool {
-    let processes = Path::new("/proc");
-    if writer == std::process::id() {
-        return true;
-    }
-    if processes.join("self").exists() {
-        return !processes.join(writer.to_string()).exists();
-    }
-    // Without a list of processes: nobody writes a report for an hour.
-    let modified = fs::metadata(leftover).and_then(|m| m.modified());
-    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() > 3600))
+    fs::create_dir_all(parent).map_err(io("creating the folder above"))?;
+    let name = folder.file_name().map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
+    let lock = parent.join(format!(".{name}.lock"));
+    let _lock = Lock::take(&lock, PATIENCE).map_err(|e| match e {
+        LockError::Held { by } => ReportError::Busy { folder: folder.into(), by },
+        LockError::Io(e) => ReportError::io("locking", &lock)(e),
+    })?;
+    clear_leftovers(folder);
+    refuse_foreign(folder)?;
+    let new = Folder::beside(folder).map_err(io("creating a folder beside"))?;
+    let written = fill(results, context, new.path(), formats)?;
+    new.replace().map_err(io("replacing"))?;
+    Ok(written)
 }
 
 fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {

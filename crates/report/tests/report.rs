@@ -232,44 +232,50 @@ fn a_report_replaces_a_report_and_nothing_else() {
     assert!(Results::open(dir.path()).unwrap().records.len() == 3);
 }
 
-/// A writer that was killed leaves folders beside the report, or the old report beside none.
+/// A writer that was killed leaves folders beside the report, or the old report beside none. Whether it lives the lock says, not its process number.
 #[test]
 fn what_killed_writers_left_is_cleared() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
-    let mut child = Command::new(std::env::current_exe().unwrap()).arg("--list").stdout(std::process::Stdio::null()).spawn().unwrap();
-    let dead = child.id();
-    child.wait().unwrap();
     let folder = out.path().join("report");
-    let left = |what: &str, pid: u32| {
-        let path = out.path().join(format!(".report.{what}-{pid}"));
-        std::fs::create_dir(&path).unwrap();
-        std::fs::write(path.join("summary.csv"), what).unwrap();
+    let left = |path: &str| {
+        let path = out.path().join(path);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("summary.csv"), "old").unwrap();
         path
     };
     let names = || {
         let mut names: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != ".report.lock");
         names.sort();
         names
     };
-    left("new", dead);
-    left("old", dead);
-    left("new", std::process::id());
+    left(".report.A1.partial");
+    left(".report.B2.partial/old");
+    let other = left(".report-of-mine");
     write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
-    assert_eq!(names(), ["report"]);
+    assert_eq!(names(), [".report-of-mine", "report"]);
+    std::fs::remove_dir_all(&other).unwrap();
     // A report that was moved away is back even if the next writer fails, as it does over a folder of somebody else's.
     std::fs::remove_dir_all(&folder).unwrap();
-    std::fs::write(left("old", dead).join("mine.txt"), "").unwrap();
+    std::fs::write(left(".report.C3.partial/old").join("mine.txt"), "").unwrap();
     assert!(matches!(write(&r, &Context::default(), &folder, &[Format::Csv]), Err(ReportError::Foreign { .. })));
     assert_eq!((names(), std::fs::read_to_string(folder.join("summary.csv")).unwrap()), (vec!["report".to_string()], "old".to_string()));
-    std::fs::remove_file(folder.join("mine.txt")).unwrap();
-    // What a living process has, and what is no writer's, stays.
-    #[cfg(target_os = "linux")]
-    {
-        let (alive, other) = (left("new", std::os::unix::process::parent_id()), left("new-of-mine", 1));
-        write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
-        assert!(alive.exists() && other.exists(), "{:?}", names());
-    }
+}
+
+/// Forty shards that end together: each writes the report, one at a time, and none takes a living one's folder for a dead one's.
+#[test]
+fn writers_of_one_report_wait_for_each_other() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
+    let folder = out.path().join("report");
+    std::thread::scope(|s| {
+        for _ in 0..40 {
+            s.spawn(|| write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap());
+        }
+    });
+    let names: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "the report and its lock: {names:?}");
 }
 
 /// TensorBoard, PyArrow and Pillow read what we wrote; with `LARGEBATCH_PYTHON`, a Python that has them.

@@ -72,12 +72,14 @@ pub enum StudyError {
     #[error("{} holds no study.toml: name the folder that `study run … --out` wrote", .0.display())]
     NoStudy(PathBuf),
     /// Another process works on this folder.
-    #[error("{} is being written by another process (it holds {}): wait for it or stop it; shards (--shard i/n) may share a folder", folder.display(), lock.display())]
+    #[error("{} is being written by {by} (it holds {}): wait for it or stop it; shards (--shard i/n) may share a folder", folder.display(), lock.display())]
     Locked {
         /// The study's folder.
         folder: PathBuf,
         /// The lock file.
         lock: PathBuf,
+        /// Who holds it.
+        by: String,
     },
     /// A complete line of a journal that is no trial record.
     #[error("{}, line {line}: {message}; the line is complete, so it was changed after it was written: restore it or delete it (its trial then runs again)", file.display())]

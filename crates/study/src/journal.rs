@@ -1,15 +1,16 @@
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use largebatch_store::{Lock, LockError, Seal, clear_leftovers, seal, sync_folder, unseal, write_whole};
 use toml::Table;
 
 use crate::data::Data;
 use crate::error::StudyError;
-use crate::record::{SCHEMA, TrialRecord};
+use crate::record::{SCHEMA, SEALED, TrialRecord};
 use crate::trial::{RunId, without_seed};
 
 /// The file of a study's folder that keeps the records of trials that were made from other data.
@@ -42,7 +43,7 @@ pub(crate) struct Journal {
     path: PathBuf,
     length: u64,
     /// Held while the journal is open; the system releases it when the process ends, however it ends.
-    _lock: File,
+    lock: Lock,
 }
 
 impl Journal {
@@ -54,19 +55,22 @@ impl Journal {
     /// Opens the journal of a name.
     fn named(folder: &Path, name: &str) -> Result<Self, StudyError> {
         let (path, lock_path) = (folder.join(format!("{name}.jsonl")), folder.join(format!("{name}.lock")));
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(StudyError::io("opening", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StudyError::Locked { folder: folder.into(), lock: lock_path }),
-            Err(TryLockError::Error(e)) => return Err(StudyError::io("locking", &lock_path)(e)),
-        }
+        let lock = Lock::try_take(&lock_path).map_err(|e| match e {
+            LockError::Held { by } => StudyError::Locked { folder: folder.into(), lock: lock_path.clone(), by },
+            LockError::Io(e) => StudyError::io("locking", &lock_path)(e),
+        })?;
+        clear_leftovers(&path);
         let mut file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(StudyError::io("opening", &path))?;
         let length = complete_length(&mut file).map_err(StudyError::io("reading", &path))?;
         file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(StudyError::io("writing", &path))?;
-        sync_folder(folder)?;
-        Ok(Journal { file, path, length, _lock: lock })
+        sync_folder(folder).map_err(StudyError::io("syncing", folder))?;
+        Ok(Journal { file, path, length, lock })
+    }
+
+    /// What to tell the user where the file system has no locks.
+    pub(crate) fn weak_lock(&self) -> Option<String> {
+        self.lock.weak()
     }
 
     /// Appends records; when this returns their lines are on disk. On an error (a full disk) the file keeps its earlier lines and nothing else.
@@ -86,7 +90,7 @@ impl Journal {
     }
 
     /// Puts the lines into the order of `place`, so that the file does not tell in which order the trials ended: a copy is written beside and renamed.
-    pub(crate) fn sort(&mut self, folder: &Path, place: &dyn Fn(&RunId) -> usize) -> Result<(), StudyError> {
+    pub(crate) fn sort(&mut self, place: &dyn Fn(&RunId) -> usize) -> Result<(), StudyError> {
         let mut records = Vec::new();
         read_file(&self.path, &mut |record| records.push(record))?;
         let order = |r: &TrialRecord| (place(&r.id), r.id.clone());
@@ -94,7 +98,7 @@ impl Journal {
             return Ok(());
         }
         records.sort_by_cached_key(order);
-        self.rewrite(folder, &records)
+        self.rewrite(&records)
     }
 
     /// Moves the records that `aside` says out of all journals of a folder into [`ASIDE`], and returns them. Every journal is locked before one is changed.
@@ -120,47 +124,28 @@ impl Journal {
                 file.write_all(bytes).and_then(|()| file.sync_all())
             };
             append(&moved.iter().flat_map(line).collect::<Vec<u8>>()).map_err(StudyError::io("writing", &place))?;
-            journal.rewrite(folder, &kept)?;
+            journal.rewrite(&kept)?;
             all.append(&mut moved);
         }
         Ok(all)
     }
 
     /// Replaces all lines: a copy is written beside and renamed.
-    fn rewrite(&mut self, folder: &Path, records: &[TrialRecord]) -> Result<(), StudyError> {
-        let beside = self.path.with_extension("jsonl.new");
+    fn rewrite(&mut self, records: &[TrialRecord]) -> Result<(), StudyError> {
         let bytes: Vec<u8> = records.iter().flat_map(line).collect();
-        replace(&self.path, &beside, &bytes)?;
-        sync_folder(folder)?;
+        write_whole(&self.path, &bytes).map_err(StudyError::io("writing", &self.path))?;
         self.file = OpenOptions::new().append(true).open(&self.path).map_err(StudyError::io("opening", &self.path))?;
         self.length = bytes.len() as u64;
         Ok(())
     }
 }
 
+/// A record's line, with a digest: see [`unseal`].
 fn line(record: &TrialRecord) -> Vec<u8> {
-    let mut line = serde_json::to_vec(record).expect("a record has string keys and no number that JSON lacks");
+    let json = serde_json::to_string(&TrialRecord { schema: SCHEMA, ..record.clone() });
+    let mut line = seal(&json.expect("a record has string keys and no number that JSON lacks")).into_bytes();
     line.push(b'\n');
     line
-}
-
-/// Writes a file beside and renames it, so that it is there as a whole or not at all.
-pub(crate) fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> Result<(), StudyError> {
-    let write = || {
-        let mut file = File::create(beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(beside, path)
-    };
-    write().map_err(|e| {
-        let _ = std::fs::remove_file(beside);
-        StudyError::io("writing", path)(e)
-    })
-}
-
-/// Makes new and renamed files of a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), StudyError> {
-    if cfg!(unix) { File::open(folder).and_then(|f| f.sync_all()).map_err(StudyError::io("syncing", folder)) } else { Ok(()) }
 }
 
 /// The length up to and including the last line's end.
@@ -284,6 +269,9 @@ fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, St
         if record.schema > SCHEMA {
             return Err(fail(newer(record.schema)));
         }
+        if unseal(line) == Seal::Broken || record.schema >= SEALED && unseal(line) == Seal::Absent {
+            return Err(fail("its digest is not that of its content".into()));
+        }
         if record.schema == 1 {
             record.config = Arc::new(without_seed(&record.config));
         }
@@ -386,6 +374,21 @@ mod tests {
         }
     }
 
+    /// Never another record, never fewer without a word: but for the last line's end, which then counts as torn.
+    #[test]
+    fn a_flipped_bit_is_named_with_its_file_and_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, lines) = (dir.path().join("trials.jsonl"), [line(&numbered(0)), line(&numbered(1)), line(&numbered(2))]);
+        let whole = lines.concat();
+        for bit in (lines[0].len() * 8..(lines[0].len() + lines[1].len()) * 8).step_by(7) {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &flipped).unwrap();
+            let error = read_folder(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("trials.jsonl, line 2:") && error.contains("its trial then runs again"), "bit {bit}: {error}");
+        }
+    }
+
     /// A line of schema version 1, as the first commit of this crate wrote it.
     #[test]
     fn version_1_still_loads() {
@@ -405,7 +408,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let mut journal = Journal::open(dir.path(), None).unwrap();
             order.iter().for_each(|&i| journal.append([&numbered(i)].into_iter()).unwrap());
-            journal.sort(dir.path(), &place).unwrap();
+            journal.sort(&place).unwrap();
             journal.append([&numbered(9)].into_iter()).unwrap();
             std::fs::read(dir.path().join("trials.jsonl")).unwrap()
         };

@@ -19,6 +19,8 @@ pub enum Notice<'a> {
     Aside(&'a TrialRecord),
     /// A trial has ended and its record is on disk.
     Done(&'a TrialRecord),
+    /// Something that the user should know and that stops nothing.
+    Warning(&'a str),
 }
 
 /// How far a study is.

@@ -10,8 +10,11 @@ use crate::trial::{Labels, RunId, Stage, key};
 
 /// The version of a record's line that this program writes; it reads this and all earlier ones.
 ///
-/// 2 has `labels`, and `config` is without the seed; 1 had no labels, and the seed in `config` too.
-pub const SCHEMA: u32 = 2;
+/// 3 has a digest at the end of each line; 2 has `labels`, and `config` is without the seed; 1 had no labels, and the seed in `config` too.
+pub const SCHEMA: u32 = 3;
+
+/// The first version whose lines carry a digest.
+pub(crate) const SEALED: u32 = 3;
 
 /// Why a trial ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+use largebatch_store::write_new;
 use toml::{Table, Value};
 
 use crate::choice::Choice;
 use crate::error::StudyError;
 use crate::file::{Study, text};
-use crate::journal::{read_folder, replace, sync_folder};
+use crate::journal::read_folder;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::record::{StopReason, TrialRecord};
@@ -19,15 +20,10 @@ const STUDY_FILE: &str = "study.toml";
 /// Begins a study in a folder, or goes on with it: writes the resolved study, or compares with the one there.
 pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     let path = folder.join(STUDY_FILE);
-    if !path.exists() {
-        // Shards may begin at the same moment: each writes a file of its own, and the first to link it wins.
-        let beside = folder.join(format!("{STUDY_FILE}.{}", std::process::id()));
-        replace(&beside, &folder.join(format!("{STUDY_FILE}.{}.new", std::process::id())), study.resolved().as_bytes())?;
-        let linked = std::fs::hard_link(&beside, &path);
-        // Some file systems have no links; there a rename does, which does not tell who was first.
-        let placed = if path.exists() { std::fs::remove_file(&beside) } else { linked.or_else(|_| std::fs::rename(&beside, &path)) };
-        placed.map_err(StudyError::io("writing", &path))?;
-        sync_folder(folder)?;
+    // Shards may begin at the same moment: the first one's file stays.
+    match write_new(&path, study.resolved().as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(StudyError::io("writing", &path)(e)),
+        _ => {}
     }
     let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
     // A file that is no TOML any more differs in everything.

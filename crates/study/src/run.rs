@@ -103,6 +103,9 @@ pub fn run(
         records,
         now,
     };
+    if let Some(warning) = journal.weak_lock() {
+        watch(&session.progress, &Notice::Warning(&warning));
+    }
     let mine = plan.units(options.shard);
     session.progress.total =
         mine.tune.iter().map(|&g| plan.tune_ids(g).len()).sum::<usize>() + mine.confirm.iter().map(|(_, s)| s.len()).sum::<usize>();
@@ -140,7 +143,7 @@ pub fn run(
     session.batch(trials, &mut journal, watch)?;
     if !session.summary.interrupted {
         let places = plan.places(&choices);
-        journal.sort(folder, &|id| places.get(id).copied().unwrap_or(usize::MAX))?;
+        journal.sort(&|id| places.get(id).copied().unwrap_or(usize::MAX))?;
     }
     Ok(session.summary)
 }

@@ -1,9 +1,9 @@
 //! Files that are whole or absent, and checkpoints made of them.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use largebatch_store::{Folder, Seal, digest, seal, unseal};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -12,23 +12,15 @@ use crate::run::Progress;
 /// The version of the layout of a run's folder.
 pub const SCHEMA: u32 = 1;
 
-/// Writes a file beside its place, flushes it to the disk, and renames it into place.
+/// The version of a checkpoint's state; 1, of version 0.2 and older, has no digests.
+const SEALED: u32 = 2;
+
+/// Writes a file as a whole or not at all, see [`largebatch_store::write_whole`].
 ///
 /// # Errors
-/// The file system's, with the path; the old file, if any, is then untouched and nothing half-written stays.
+/// The file system's, with the path.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let beside = path.with_extension("partial");
-    let written = write_flushed(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written.map_err(TrainError::io(path, "write"))
-}
-
-fn write_flushed(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    largebatch_store::write_whole(path, bytes).map_err(TrainError::io(path, "write"))
 }
 
 /// Everything that training needs to go on to the same bits.
@@ -44,6 +36,12 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct StateFile {
     schema: u32,
+    /// The digest of the weights' file.
+    #[serde(default)]
+    model: String,
+    /// The digest of the optimizer's file.
+    #[serde(default)]
+    optimizer: String,
     #[serde(flatten)]
     progress: Progress,
 }
@@ -58,41 +56,58 @@ impl Checkpoint {
         if place.exists() {
             return Ok(place);
         }
-        let beside = folder.join(format!(".step-{}.partial", self.progress.step));
-        let state = serde_json::to_vec_pretty(&StateFile { schema: SCHEMA, progress: self.progress.clone() })
-            .map_err(|e| TrainError::folder(&place, e.to_string()))?;
-        let written = fs::remove_dir_all(&beside)
-            .or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
-            .and_then(|()| fs::create_dir_all(&beside))
-            .and_then(|()| write_flushed(&beside.join("model.safetensors"), &self.model))
-            .and_then(|()| write_flushed(&beside.join("optimizer.safetensors"), &self.optimizer))
-            .and_then(|()| write_flushed(&beside.join("state.json"), &state))
-            .and_then(|()| fs::rename(&beside, &place))
-            .and_then(|()| File::open(folder)?.sync_all());
-        if let Err(source) = written {
-            let _ = fs::remove_dir_all(&beside);
-            return Err(TrainError::Io { path: place, action: "write the checkpoint", source });
-        }
+        let state =
+            StateFile { schema: SEALED, model: digest(&self.model), optimizer: digest(&self.optimizer), progress: self.progress.clone() };
+        let state = seal(&serde_json::to_string(&state).map_err(|e| TrainError::folder(&place, e.to_string()))?);
+        Folder::beside(&place)
+            .and_then(|new| {
+                new.write("model.safetensors", &self.model)?;
+                new.write("optimizer.safetensors", &self.optimizer)?;
+                new.write("state.json", state.as_bytes())?;
+                new.place()
+            })
+            .map_err(TrainError::io(&place, "write the checkpoint"))?;
         tidy(folder, keep)?;
         Ok(place)
     }
 
-    /// Reads one checkpoint.
+    /// Reads one checkpoint, and checks its digests.
     ///
     /// # Errors
-    /// A file that is missing, or that another version of the program wrote.
+    /// A file that is missing, that has changed since it was written, or that another version of the program wrote.
     pub fn load(place: &Path) -> Result<Self, TrainError> {
         let read = |name: &str| {
             let path = place.join(name);
             fs::read(&path).map_err(TrainError::io(&path, "read"))
         };
-        let state: StateFile = serde_json::from_slice(&read("state.json")?)
+        let changed = |name: &str| {
+            let message = "has changed since it was written (its digest is another one): delete this checkpoint's folder to go on from the one before, \
+                           or start the run again";
+            TrainError::folder(&place.join(name), message)
+        };
+        let bytes = read("state.json")?;
+        let seal = unseal(&bytes);
+        if seal == Seal::Broken {
+            return Err(changed("state.json"));
+        }
+        let state: StateFile = serde_json::from_slice(&bytes)
             .map_err(|e| TrainError::folder(&place.join("state.json"), format!("not a state that this version reads ({e})")))?;
-        if state.schema != SCHEMA {
-            let message = format!("schema {} of a checkpoint; this version reads {SCHEMA}", state.schema);
+        if !(1..=SEALED).contains(&state.schema) {
+            let message = format!("schema {} of a checkpoint; this version reads 1 to {SEALED}", state.schema);
             return Err(TrainError::folder(place, message));
         }
-        Ok(Checkpoint { model: read("model.safetensors")?, optimizer: read("optimizer.safetensors")?, progress: state.progress })
+        if state.schema == SEALED && seal == Seal::Absent {
+            return Err(changed("state.json"));
+        }
+        let checked = |name: &str, wanted: &str| {
+            let bytes = read(name)?;
+            if state.schema == SEALED && digest(&bytes) != wanted { Err(changed(name)) } else { Ok(bytes) }
+        };
+        Ok(Checkpoint {
+            model: checked("model.safetensors", &state.model)?,
+            optimizer: checked("optimizer.safetensors", &state.optimizer)?,
+            progress: state.progress,
+        })
     }
 
     /// The newest checkpoint in a folder, if there is one.
@@ -129,4 +144,46 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint { model: vec![7; 300], optimizer: vec![9; 200], progress: Progress::default() }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_named_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = checkpoint().save(dir.path(), 2).unwrap();
+        assert_eq!(Checkpoint::load(&place).unwrap().progress, checkpoint().progress);
+        for name in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+            let whole = fs::read(place.join(name)).unwrap();
+            for bit in (0..whole.len() * 8).step_by(3) {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                fs::write(place.join(name), &flipped).unwrap();
+                let error = Checkpoint::load(&place).err().map(|e| e.to_string()).unwrap_or_default();
+                assert!(error.contains(name), "{name}, bit {bit}: '{error}'");
+            }
+            fs::write(place.join(name), &whole).unwrap();
+        }
+    }
+
+    /// As version 0.2.0 wrote it: no digests, pretty JSON.
+    #[test]
+    fn a_checkpoint_of_version_0_2_still_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = checkpoint().save(dir.path(), 2).unwrap();
+        let text = fs::read_to_string(place.join("state.json")).unwrap();
+        let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let object = state.as_object_mut().unwrap();
+        ["digest", "model", "optimizer"].iter().for_each(|key| drop(object.remove(*key)));
+        object.insert("schema".into(), 1.into());
+        fs::write(place.join("state.json"), serde_json::to_string_pretty(&state).unwrap()).unwrap();
+        fs::write(place.join("model.safetensors"), [8; 300]).unwrap();
+        assert_eq!(Checkpoint::load(&place).unwrap().model, [8; 300]);
+    }
 }

@@ -24,6 +24,9 @@ impl Watcher {
     }
 
     pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
+        if let Notice::Warning(text) = notice {
+            return say(&format!("warning: {text}"));
+        }
         if self.quiet {
             return;
         }

@@ -1,0 +1,69 @@
+/// The BLAKE3 digest of some bytes, as 64 hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// Digits of a line's digest: 64 bits, so that one of 10¹⁹ damaged lines is taken for whole.
+const DIGITS: usize = 16;
+
+/// What stands before the digest; serde_json never writes it inside a string without an escape.
+const KEY: &str = ",\"digest\":\"";
+
+/// Adds a digest to the text of a JSON object with at least one field: `{…}` becomes `{…,"digest":"0123456789abcdef"}`.
+///
+/// # Panics
+/// If the text does not end in a brace.
+pub fn seal(object: &str) -> String {
+    let open = object.strip_suffix('}').expect("a JSON object ends in a brace");
+    format!("{open}{KEY}{}\"}}", &digest(open.as_bytes())[..DIGITS])
+}
+
+/// What [`unseal`] finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seal {
+    /// The digest is right.
+    Whole,
+    /// There is no digest: a line of version 0.2 or older, or one that was damaged where the digest stood.
+    Absent,
+    /// The digest is another one: a byte of the line has changed since it was written.
+    Broken,
+}
+
+/// Checks the digest that [`seal`] has added.
+pub fn unseal(line: &[u8]) -> Seal {
+    let tail = KEY.len() + DIGITS + 2;
+    let Some(at) = line.len().checked_sub(tail) else { return Seal::Absent };
+    let (open, rest) = line.split_at(at);
+    if !rest.starts_with(KEY.as_bytes()) || !rest.ends_with(b"\"}") {
+        return Seal::Absent;
+    }
+    let found = &rest[KEY.len()..KEY.len() + DIGITS];
+    if digest(open).as_bytes()[..DIGITS] == *found { Seal::Whole } else { Seal::Broken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let line = seal(r#"{"schema":3,"id":"00ff","loss":0.25,"text":"ä\",\"digest\":\""}"#).into_bytes();
+        assert_eq!(unseal(&line), Seal::Whole);
+        for i in 0..line.len() * 8 {
+            let mut flipped = line.clone();
+            flipped[i / 8] ^= 1 << (i % 8);
+            assert_ne!(unseal(&flipped), Seal::Whole, "bit {i}");
+        }
+        for cut in 1..line.len() {
+            assert_ne!(unseal(&line[..cut]), Seal::Whole);
+        }
+        assert_eq!(unseal(br#"{"schema":2,"id":"00ff"}"#), Seal::Absent);
+        assert_eq!(unseal(b"{}"), Seal::Absent);
+    }
+
+    #[test]
+    fn the_digest_is_blake3() {
+        // From the BLAKE3 paper's test vectors: no input.
+        assert_eq!(digest(b""), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+    }
+}
