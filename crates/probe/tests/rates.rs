@@ -96,7 +96,7 @@ fn suggestions_are_where_the_curve_says() {
     assert_eq!((steepest(&[]), valley(&[]), steepest(&[1.0]), valley(&[1.0])), (None, None, None, None));
 }
 
-/// 20 less a fall of 10 by curvature: what comes before the first half of a unit's fall is noise, or next to nothing.
+/// Of a fall from 20 to 10 a twentieth is done at 19.5: what comes before is noise, or next to nothing.
 #[test]
 fn a_descent_begins_where_it_matters() {
     assert_eq!(descent(&[20.0, 20.1, 19.9, 19.8, 19.6, 19.4, 15.0, 10.0]), 4);

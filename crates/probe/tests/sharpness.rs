@@ -111,8 +111,8 @@ fn a_random_subspace_is_searched_alone() {
     assert_ne!(one.highest, other.highest);
 }
 
-/// As many directions as weights are all of the space: the maximum of f = gᵀw is at a corner, f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1) with A A⁺ x = x, and so at
-/// least ε Σ |x_i g_i|, for any seed.
+/// As many directions as weights are all of the space, A A⁺ x = x: the maximum of f = gᵀw is at a corner, f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1), and so at least
+/// f(x) + ε |gᵀx|, for any seed.
 #[test]
 fn a_random_basis_of_few_weights_is_one() {
     for n in 1..=6 {

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn the_hopeless_are_no_better_than_a_constant_after_a_fifth_of_the_budget() {
         let rule = "hopeless.after = 0.2";
-        let course = |l: f64| [(10, 2.4, 0.1), (19, 2.5, 0.1), (20, l, 0.1), (30, 2.2, 0.1)];
+        let course = |l: f64| [(10, 2.4, 0.1), (15, 2.5, 0.1), (20, l, 0.1), (30, 2.2, 0.1)];
         assert_eq!(stop(rule, &course(2.35)), Some((20, StopReason::Hopeless)));
         assert_eq!(stop(rule, &course(2.3)), None, "as good as a constant is not above it");
         assert_eq!(stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)), Some((20, StopReason::Hopeless)));
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(stop(rule, &[(20, 0.9, 0.8), (40, 0.5, 0.9), (60, 19.0, 0.1), (80, 0.5, 0.9)]), Some((60, StopReason::Hopeless)));
         assert_eq!(stop(rule, &[(20, 0.9, 0.8), (100, 2.31, 0.1)]), Some((100, StopReason::Hopeless)), "the last point too");
         // A spike before the share is forgiven, and so is a slow but falling course below the bound.
-        assert_eq!(stop(rule, &[(10, 500.0, 0.1), (19, f64::NAN, 0.1), (20, 2.2, 0.2), (30, 1.0, 0.7)]), None);
+        assert_eq!(stop(rule, &[(10, 500.0, 0.1), (15, f64::NAN, 0.1), (20, 2.2, 0.2), (30, 1.0, 0.7)]), None);
         assert_eq!(stop(rule, &[(20, 2.29, 0.1), (40, 2.28, 0.1), (60, 2.27, 0.1), (80, 2.26, 0.1), (100, 2.25, 0.1)]), None);
         // No number is no low loss.
         assert_eq!(stop(rule, &[(30, f64::NAN, 0.1)]), Some((30, StopReason::Hopeless)));

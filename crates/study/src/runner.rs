@@ -153,3 +153,19 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Workers tell their study by JSON, which lacks NaN and infinity.
+    #[test]
+    fn an_event_with_a_loss_that_is_not_finite_is_read() {
+        for loss in [f64::NAN, f64::INFINITY, 0.1] {
+            let event = Event::Point { step: 1, examples: 2, train_loss: loss, validation: None, fitted_loss: Some(loss) };
+            let text = serde_json::to_string(&event).unwrap();
+            let Event::Point { train_loss, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+            assert!(train_loss == loss || (train_loss.is_nan() && !loss.is_finite()), "{text}");
+        }
+    }
+}

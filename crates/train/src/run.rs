@@ -532,3 +532,17 @@ impl<'a> Training<'a> {
 pub fn load_network(experiment: &Experiment, weights: &[u8], place: &Path) -> Result<Network, TrainError> {
     from_safetensors(experiment.initial_model()?.network, weights, place)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A loss beyond f32 that was read for a checkpoint stands in its sums.
+    #[test]
+    fn progress_with_a_loss_that_is_not_finite_is_read() {
+        let beyond = Sums { loss: f64::INFINITY, correct: None, examples: 4 };
+        let progress = Progress { step: 3, epoch: beyond, last_epoch: Some(beyond), logged: beyond, recent: beyond, ..Progress::default() };
+        let read: Progress = serde_json::from_str(&serde_json::to_string(&progress).unwrap()).unwrap();
+        assert!(read.step == 3 && read.epoch.loss.is_nan() && read.last_epoch.is_some_and(|sums| sums.loss.is_nan()), "{read:?}");
+    }
+}
