@@ -14,11 +14,11 @@ fn dataset(task: Task, (n, features, scale): (usize, usize, f64), label: impl Fn
     for i in 0..n {
         let x: Vec<f64> = (0..features).map(|_| scale * normal(&mut rng)).collect();
         labels.push(label(i, &x, unit(&mut rng)));
-        values.extend(x.iter().map(|x| *x as f32));
+        values.extend(x);
     }
     let labels = match task {
         Task::Classes(_) => Labels::Classes(labels.iter().map(|l| *l as u32).collect()),
-        Task::Real => Labels::Targets(labels.iter().map(|l| *l as f32).collect()),
+        Task::Real => Labels::Targets(labels),
     };
     let part = Part::from_table(values, vec![features], labels).unwrap();
     Dataset {
@@ -30,6 +30,7 @@ fn dataset(task: Task, (n, features, scale): (usize, usize, f64), label: impl Fn
         sources: Vec::new(),
         class_names: Vec::new(),
         preprocess: Preprocess::default(),
+        warnings: Vec::new(),
     }
 }
 
@@ -131,9 +132,9 @@ fn a_resumed_training_has_the_same_verdict_at_the_same_step() {
     for at in [1, whole.steps / 2, whole.steps - 1] {
         let dir = tempfile::tempdir().unwrap();
         let provenance =
-            Provenance { version: String::new(), device: String::new(), threads: 1, cpu: None, platform: String::new(), data_dir: None };
+            Provenance { version: String::new(), device: String::new(), threads: 1, cpu: None, platform: String::new(), data_dir: None, folder: None };
         let run =
-            RunFile { schema: SCHEMA, id: experiment.config.id(), provenance, config: experiment.config.clone(), sources: Vec::new() };
+            RunFile { schema: SCHEMA, id: experiment.config.id(), provenance, config: experiment.config.clone(), sources: Vec::new(), examples: None, earlier_sources: Vec::new() };
         let folder = RunFolder::create(&dir.path().join("run"), &run).unwrap();
         let interrupt = AtomicBool::new(false);
         let mut after = After(at, &interrupt);
