@@ -52,7 +52,6 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
         let message = format!("its {name} part is empty; take another --part");
         return Err(TrainError::Folder { path: args.run, message }.into());
     };
-    tell_data(&experiment.dataset, &experiment.split, global);
     let [validation, test] = experiment.dataset.majority_accuracy(&experiment.split);
     if args.json {
         let mut object = serde_json::to_value(metrics)?;
@@ -67,5 +66,6 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
     } else {
         writeln!(std::io::stdout(), "{name}: {} of {}, loss {:.6}", metrics.headline(), metrics.n, metrics.loss)?;
     }
+    tell_data(&experiment.dataset, &experiment.split, global);
     Ok(Done::Ok)
 }
