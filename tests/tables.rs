@@ -37,7 +37,7 @@ fn what_is_refused() {
     let decimal = lines(30).replace(',', ";").replacen("0;0;", "0,5;0;", 1);
     let y = "label=y";
     let rows: &[(&str, &[&str], i32, &[&str])] = &[
-        (&unclosed, &[y], 1, &["t.csv, line 21", "a quote opens here", "close it"]),
+        (&unclosed, &[y], 1, &["t.csv, line 8, column 0", "a quote opens here", "close it"]),
         (&double, &[y], 1, &["t.csv, line 1", "columns 0 and 2 are both named `y`", "rename one"]),
         (&numbers, &["label=2"], 1, &["t.csv, line 1", "dataset.header = true"]),
         (&hole, &["label=2"], 1, &["t.csv, line 1", "the value is missing (`?`)", "dataset.missing"]),

@@ -63,7 +63,7 @@ fn csv_without_names() {
     // Numbers as names of columns are taken for numbers unless the description says otherwise.
     let set = opened(
         &[("t.csv", b"1,2,3\n1,2,0\n3,4,1\n"), ("u.csv", b"1,2,3\n0,0,1\n")],
-        "format = \"csv\"\ntrain = \"t.csv\"\ntest = \"u.csv\"\nlabel = 2\nheader = true",
+        "format = \"csv\"\ntrain = \"t.csv\"\ntest = \"u.csv\"\nlabel = 3\nheader = true",
     );
     assert_eq!(set.train.len(), 2);
 }

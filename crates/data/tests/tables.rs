@@ -135,7 +135,7 @@ fn missing_labels_are_no_classes() {
 #[test]
 fn missing_features() {
     for word in ["NA", "N/A", "?", "NULL", "nan", "", "#N/A"] {
-        let text = format!("a,b,y\n1,2,0\n3,{word},1\n5,6,0\n");
+        let text = format!("a,b,y\n1,2,0\n3,{word},1\n5,6,1\n");
         refused(&text, Y, &["t.csv, line 3, column `b`: the value is missing", "dataset.missing = \"mean\" or \"drop\""]);
         let set = opened(&text, "label = \"y\"\nmissing = \"drop\"");
         assert_eq!(values(&set.train), [1.0, 2.0, 5.0, 6.0]);

@@ -55,7 +55,6 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
         let message = format!("its {name} part is empty; take another --part");
         return Err(TrainError::Folder { path: args.run, message }.into());
     };
-    tell_data(&experiment.dataset, &experiment.split, global);
     let [validation, test] = experiment.dataset.majority_accuracy(&experiment.split);
     let confusion = experiment.confusion(&network, which);
     let named = &experiment.dataset.class_names;
@@ -88,6 +87,7 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
             writeln!(std::io::stdout(), "{}", tables(confusion, &names(confusion)).trim_end())?;
         }
     }
+    tell_data(&experiment.dataset, &experiment.split, global);
     Ok(Done::Ok)
 }
 

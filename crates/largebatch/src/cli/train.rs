@@ -134,7 +134,6 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     // Before the folder is made: what cannot be probed leaves none.
     let probes = Probing::all(&args.probe, &experiment, &path)?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
-    tell_data(&experiment.dataset, &experiment.split, global);
     drive(&args, &experiment, &folder, probes, global)
 }
 
@@ -255,7 +254,6 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     }
     let experiment = open(file.config.clone())?;
     let probes = Probing::all(&args.probe, &experiment, path)?;
-    tell_data(&experiment.dataset, &experiment.split, global);
     folder.go_on_with(&file, &experiment.dataset)?;
     drive(args, &experiment, &folder, probes, global)
 }
