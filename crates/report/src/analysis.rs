@@ -6,10 +6,9 @@ use largebatch_study::statistics::{
     Censored, Estimate, Paired, at_train_loss, binomial_error, common_train_loss, estimate, examples_to_target, finals, gaps, paired,
     smallest_resolved, steps_to_target, warnings,
 };
-use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, get, key, number};
-use toml::{Table, Value};
+use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, get, key, number, title};
 
-use crate::number::{Measure, significant};
+use crate::number::Measure;
 use crate::setting::Setting;
 
 /// What a report says about a study.
@@ -139,24 +138,8 @@ impl<'a> Analysis<'a> {
 
 /// A series' name: its labels but the batch size.
 pub(crate) fn series_label(series: &Series) -> String {
-    let text = label(&series.labels);
+    let text = title(&series.labels);
     if text.is_empty() { "all".into() } else { text }
-}
-
-/// Labels for a reader: `linear, warm-up · batch 512`.
-pub(crate) fn label(labels: &Table) -> String {
-    let part = |(k, v): (&String, &Value)| match v {
-        Value::String(s) => s.clone(),
-        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => {
-            t.get("name").and_then(Value::as_str).unwrap_or_default().to_string()
-        }
-        v => {
-            let name = if k == key::BATCH { "batch" } else { k.as_str() };
-            format!("{name} {}", number(v).map_or_else(|| v.to_string(), |x| significant(x, 6)))
-        }
-    };
-    let (batch, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(k, _)| *k == key::BATCH);
-    others.into_iter().chain(batch).map(part).collect::<Vec<_>>().join(" · ")
 }
 
 /// A label without its beginning if the other begins in the same way: `batch 16` of `sgd · batch 16` beside `sgd · batch 64`.
@@ -167,18 +150,22 @@ pub(crate) fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
     }
 }
 
+/// A metric's name for a reader: `test accuracy`, `test RMSE`.
+pub(crate) fn words(key: &str) -> String {
+    key.replace('_', " ").replace("rmse", "RMSE")
+}
+
 /// The reported quantity, the validation metric, and the name of the former's training counterpart.
 fn measures(reported: &[Vec<&TrialRecord>], results: &Results) -> (Measure, Measure, String) {
     let all = || reported.iter().flatten().copied();
     let named = all().chain(results.records.values()).find(|r| !r.metric.is_empty());
-    let (metric, higher) = named.map_or(("validation_accuracy", true), |r| (r.metric.as_str(), r.higher_is_better));
+    let (metric, higher) = named.map_or(("validation_metric", true), |r| (r.metric.as_str(), r.higher_is_better));
     let base = metric.strip_prefix("validation_").unwrap_or(metric);
     let measure = |key: String| {
-        let words = key.replace('_', " ");
-        let base = words.rsplit(' ').next().unwrap_or_default();
+        let base = key.rsplit('_').next().unwrap_or_default();
         let percent = matches!(base, "accuracy" | "error");
         let higher = if key == metric { higher } else { higher || base == "accuracy" };
-        Measure { key, words, percent, higher }
+        Measure { words: words(&key), key, percent, higher }
     };
     // A study that holds nothing out watches its training loss, and still reports a test accuracy.
     let test = [base, "accuracy", "error"].into_iter().find(|b| all().any(|r| r.metrics.contains_key(&format!("test_{b}"))));
@@ -194,7 +181,9 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         gaps(records.iter().copied(), train_key, &measure.key).into_iter().map(|(seed, gap)| (seed, sign * gap)).collect();
     let score = estimate(&second(&values)).map(|e| possible(measure, 0.0, e));
     let examples = records.iter().find_map(|r| r.metrics.get("test_examples").copied()).filter(|_| measure.key.starts_with("test_"));
-    let binomial = score.zip(examples).map(|(s, n)| binomial_error(s.mean, n as usize)).filter(|e| e.is_finite());
+    // Shares alone are binomial.
+    let binomial =
+        score.filter(|_| measure.percent).zip(examples).map(|(s, n)| binomial_error(s.mean, n as usize)).filter(|e| e.is_finite());
     let batch = group.config.get(key::BATCH).and_then(number);
     let budget = records.iter().find(|r| r.budget_steps > 0 && r.train_examples > 0).and_then(|r| {
         let epochs = get(&r.config, key::EPOCHS).and_then(number);
@@ -211,10 +200,10 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
     };
     let counted = || records.iter().chain(&unconfirmed).copied();
     Facts {
-        short: Some(label(&group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect()))
+        short: Some(title(&group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect()))
             .filter(|l| !l.is_empty())
             .unwrap_or_else(|| results.plan.study.name.clone()),
-        label: if group.labels.is_empty() { results.plan.study.name.clone() } else { label(&group.labels) },
+        label: if group.labels.is_empty() { results.plan.study.name.clone() } else { title(&group.labels) },
         batch,
         rate: results.rate(index),
         diverged,

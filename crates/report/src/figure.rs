@@ -28,7 +28,8 @@ impl Figure {
         self.file(&theme::style())
     }
 
-    /// Writes the chart to a file: `.svg`, or `.png` in light colours at twice the size. Folders that are missing are made.
+    /// Writes the chart to a file: `.svg`, or `.png` in light colours at twice the size. Folders that are missing are made. In a `.png`, `?` stands for a character
+    /// that no font on this machine has.
     ///
     /// # Errors
     /// [`ReportError::Extension`] for another name, [`ReportError::Io`], [`ReportError::Encode`].

@@ -29,10 +29,10 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     part("findings", "Findings", findings(a));
     part("summary", "Summary", summary(a));
     for (i, s) in sections(a).iter().enumerate() {
-        part(&format!("figures-{i}"), s.title, figures(s));
+        part(&format!("figures-{i}"), &s.title, figures(s));
     }
     for (i, s) in instruments::sections(a, &context.findings).iter().enumerate() {
-        part(&format!("instruments-{i}"), s.title, figures(s));
+        part(&format!("instruments-{i}"), &s.title, figures(s));
     }
     part("paper", "Beside the paper", published::tables(a, &Looks::new(a, &context.findings)).iter().map(paper).collect());
     part("trials", "Trials", trials::trials(a));

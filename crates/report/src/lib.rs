@@ -21,7 +21,8 @@
 //!
 //! Files: `index.html`; `figures/*.svg` (light and dark by the reader's preference) and `figures/*.png` (light, twice the size); `summary.csv` (a row for each
 //! group), `trials.csv` and `trials.parquet` (a row for each ended trial of each group, settings as `config.*`), `curves.csv` and `curves.parquet` (a row for
-//! each point); `trials.jsonl` (the records); `tensorboard/GROUP/TRIAL/` (event files).
+//! each point); `trials.jsonl` (the records); `tensorboard/GROUP/TRIAL/` (event files). A group has one name in all of them, and no two groups have the same.
+//! A column is of numbers, of truths or of texts, in CSV as in Parquet; what is not there is empty, and null.
 
 mod analysis;
 mod context;
@@ -53,7 +54,7 @@ pub use error::ReportError;
 pub use figure::Figure;
 pub use findings::Findings;
 pub use format::Format;
-pub use write::write;
+pub use write::{Written, write};
 
 use analysis::Analysis;
 use instruments::Looks;

@@ -23,7 +23,7 @@ mod contour;
 use crate::figure::{Figure, Frame, Key, Parts, dash};
 use crate::number::significant;
 use crate::scale::{Scale as Axis, tick_labels};
-use crate::svg::{Anchor, COLOURS, width};
+use crate::svg::{Anchor, COLOURS, fit, width};
 use contour::Contour;
 
 /// How an axis is divided.
@@ -283,7 +283,9 @@ impl Plot {
         let y = self.y.axis(ys.into_iter(), self.pad(), from, to);
         let (ticks, labels) = self.y.ticks(&y, 5);
         let inside: Vec<usize> = (0..ticks.len()).filter(|i| (frame.top - 1.0..=frame.bottom + 1.0).contains(&y.at(ticks[*i]))).collect();
-        let (ticks, labels): (Vec<f64>, Vec<String>) = inside.iter().map(|i| (ticks[*i], labels[*i].clone())).unzip();
+        // Names may be longer than there is room; numbers are not.
+        let label = |i: usize| if self.y.names.is_empty() { labels[i].clone() } else { fit(&labels[i], 12.0, frame.left - 14.0) };
+        let (ticks, labels): (Vec<f64>, Vec<String>) = inside.iter().map(|i| (ticks[*i], label(*i))).unzip();
         frame.y_axis(&y, &ticks, &labels, &self.y.title);
         let (ticks, labels) = self.x.ticks(&x, 6);
         frame.x_axis(&x, &ticks, &labels, &self.x.title);

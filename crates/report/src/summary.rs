@@ -2,7 +2,7 @@
 
 use largebatch_study::statistics::{Censored, Estimate};
 
-use crate::analysis::{Analysis, Comparison, without_shared};
+use crate::analysis::{Analysis, Comparison, without_shared, words};
 use crate::figures::steps;
 use crate::number::{Measure, duration, significant, whole};
 
@@ -23,7 +23,9 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
         ('=', Some(r)) if m.percent && r > 1.0 => " (it resolves nothing)".into(),
         ('=', Some(r)) => format!(" (it resolves {}{})", m.bare(r), m.points()),
         // The interval is one over seeds, which share the test part.
-        (_, Some(r)) if end.difference.mean.abs() < r => format!(" (on this test part, which shows {}{} at least)", m.bare(r), m.points()),
+        (_, Some(r)) if m.percent && end.difference.mean.abs() < r => {
+            format!(" (on this test part, which shows {}{} at least)", m.bare(r), m.points())
+        }
         _ => String::new(),
     };
     let budget = if c.equal_epochs { "at equal epochs" } else { "with another budget" };
@@ -61,13 +63,16 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
     let points = if a.measure.percent { ", in points" } else { "" };
     note(a.groups.iter().any(|g| g.binomial.is_some()), format!("test ±: binomial standard error of the test part{points}."));
-    let (train, measure) = (a.train_key.replace('_', " "), &a.measure.words);
+    let (train, measure) = (words(&a.train_key), &a.measure.words);
     let gap = if a.measure.higher { format!("{train} − {measure}") } else { format!("{measure} − {train}") };
     note(a.groups.iter().any(|g| g.gap.is_some()), format!("gap: {gap}{points}."));
     note(a.comparisons.iter().any(|c| c.end.is_some()), format!("worse than small: above 0 where the larger batch is worse{points}."));
+    // McNemar's test compares hits of a test part whose size is known.
+    let part =
+        if a.measure.percent && a.groups.iter().any(|g| g.test_examples.is_some()) { " and test part (six examples, McNemar)" } else { "" };
     note(
         a.comparisons.iter().any(|c| c.resolves.is_some()),
-        format!("resolves: the smallest difference that seeds (Student’s t) and test part (six examples, McNemar) can show{points}."),
+        format!("resolves: the smallest difference that seeds (Student’s t){part} can show{points}."),
     );
     note(
         a.comparisons.iter().any(|c| c.at_loss.is_some()),
@@ -93,7 +98,7 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
         }
     };
     head(any(&|g| g.binomial.is_some()), "test ±");
-    head(train, &a.train_key.replace('_', " "));
+    head(train, &words(&a.train_key));
     head(gap, "gap");
     head(!a.comparisons.is_empty(), "worse than small");
     head(a.comparisons.iter().any(|c| c.resolves.is_some()), "resolves");

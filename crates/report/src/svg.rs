@@ -167,25 +167,32 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '\'' | 'I' | '·' | '\u{202f}' => 0.3,
         'f' | 't' | 'r' | ' ' | '(' | ')' | '[' | ']' | '-' => 0.38,
         'm' | 'w' | 'M' | 'W' | '%' | '=' | '+' | '−' | '<' | '>' | '≤' | '≥' | '~' | '^' | '∝' => 0.88,
+        // Chinese, Japanese and Korean, full-width forms, pictures.
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' => 1.0,
+        '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}' => 1.0,
         c if c.is_uppercase() => 0.68,
         _ => 0.56,
     };
     text.chars().map(unit).sum::<f64>() * size
 }
 
-/// The beginning of a text that fits into a width, with an ellipsis if it does not.
+/// A text that fits into a width: its beginning and its end, where names differ most, with an ellipsis between them if it is too long.
 pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.into();
     }
-    let mut out = String::new();
-    for c in text.chars() {
-        if width(&out, size) + size > room {
-            break;
-        }
-        out.push(c);
-    }
-    out.trim_end().to_string() + "…"
+    let taken = |chars: &mut dyn Iterator<Item = char>, room: f64| {
+        let mut used = 0.0;
+        let fits = |c: &char| {
+            used += width(c.encode_utf8(&mut [0; 4]), size);
+            used <= room
+        };
+        chars.take_while(fits).collect::<String>()
+    };
+    let room = room - size;
+    let end: String = taken(&mut text.chars().rev(), 0.4 * room).chars().rev().collect();
+    let beginning = taken(&mut text.chars(), room - width(&end, size));
+    format!("{}…{}", beginning.trim_end(), end.trim_start())
 }
 
 #[cfg(test)]
@@ -196,7 +203,10 @@ mod tests {
     fn text_is_escaped() {
         assert_eq!(escape("<a href=\"x\">&'\u{7}"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
         assert_eq!((px(-0.01), px(2.0), px(1.26)), ("0".into(), "2".into(), "1.3".into()));
-        assert!(fit("a very long label indeed", 12.0, 60.0).ends_with('…'));
+        let (short, wide) = (fit("momentum, weight decay 0.0001", 12.0, 100.0), fit(&"大".repeat(30), 12.0, 100.0));
+        assert!(short.starts_with("momen") && short.contains('…') && short.ends_with("0001"), "{short}");
+        assert_ne!(short, fit("momentum, weight decay 0.0005", 12.0, 100.0));
+        assert!(width(&short, 12.0) <= 100.0 && width(&wide, 12.0) <= 100.0 && wide.chars().count() < 9, "{wide}");
     }
 
     #[test]

@@ -16,12 +16,20 @@ use crate::{html, instruments};
 const OURS: [&str; 9] =
     ["index.html", "figures", "summary.csv", "trials.csv", "curves.csv", "trials.jsonl", "trials.parquet", "curves.parquet", "tensorboard"];
 
+/// What [`write()`] made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Written {
+    /// The files, relative to the folder.
+    pub files: Vec<PathBuf>,
+    /// Characters that no font on this machine has: the PNG figures show `?` in their place. SVG and HTML are drawn with the reader's fonts.
+    pub undrawn: String,
+}
+
 /// Writes a report or an export in one step: everything is written beside `folder`, then renamed. A report that was there is replaced as a whole.
-/// Gives the files, relative to the folder.
 ///
 /// # Errors
 /// [`ReportError::Foreign`] for a folder that holds something else, [`ReportError::Io`], [`ReportError::Encode`].
-pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
     let name = folder.file_name().map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
     let beside = |what: &str| folder.with_file_name(format!(".{name}.{what}-{}", std::process::id()));
     let (new, old) = (beside("new"), beside("old"));
@@ -29,7 +37,7 @@ pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[For
     refuse_foreign(folder)?;
     fs::create_dir_all(&new).map_err(ReportError::io("creating", &new))?;
     let place = || {
-        let files = fill(results, context, &new, formats)?;
+        let written = fill(results, context, &new, formats)?;
         if folder.exists() {
             fs::rename(folder, &old).map_err(ReportError::io("replacing", folder))?;
         }
@@ -38,15 +46,15 @@ pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[For
             // The old report is better than none; if it cannot go back, the next writer finds it where it is.
             let _ = fs::rename(&old, folder);
         }
-        placed.map(|()| files)
+        placed.map(|()| written)
     };
-    let files = place();
+    let written = place();
     // What is left over is of no use, and what cannot be removed does no harm.
     let _ = fs::remove_dir_all(&new);
     if folder.exists() {
         let _ = fs::remove_dir_all(&old);
     }
-    files
+    written
 }
 
 /// Removes what killed writers left beside the folder, and puts a report back that was moved away and never replaced. What a living writer has is left alone.
@@ -94,11 +102,11 @@ fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Vec<PathBuf>, ReportError> {
+fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
     let a = Analysis::new(results);
     let figures: Vec<Figure> =
         sections(&a).into_iter().chain(instruments::sections(&a, &context.findings)).flat_map(|s| s.figures).collect();
-    let mut files = Vec::new();
+    let (mut files, mut undrawn) = (Vec::new(), String::new());
     let mut put = |name: String, bytes: &[u8]| {
         let path = folder.join(&name);
         if let Some(parent) = path.parent() {
@@ -121,6 +129,7 @@ fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format])
                 for f in &figures {
                     put(format!("figures/{}.png", f.name), &painter.png(f, 2.0)?)?;
                 }
+                undrawn = painter.undrawn();
             }
             Format::Csv => {
                 put("summary.csv".into(), csv(&tables::summary(&a)).as_bytes())?;
@@ -151,5 +160,5 @@ fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format])
             }
         }
     }
-    Ok(files)
+    Ok(Written { files, undrawn })
 }

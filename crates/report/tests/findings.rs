@@ -108,7 +108,7 @@ fn each_instrument_has_its_section() {
     assert!(page.contains("Layers</h2>") && page.contains("‖x_S − x_0‖"));
 
     let out = dir.path().join("report");
-    let files = write(&results, &Context { findings, ..Context::default() }, &out, &[Format::Svg]).unwrap();
+    let files = write(&results, &Context { findings, ..Context::default() }, &out, &[Format::Svg]).unwrap().files;
     for name in ["sharpness", "noise-scale", "edge", "layers", "line-loss-batch-256"] {
         assert!(files.contains(&format!("figures/{name}.svg").into()), "{name} in {files:?}");
     }

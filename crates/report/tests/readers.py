@@ -12,6 +12,16 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 folder = sys.argv[1]
+
+
+def is_number(text):
+    try:
+        float(text)
+        return True
+    except ValueError:
+        return False
+
+
 for name in ["trials", "curves"]:
     table = pyarrow.parquet.read_table(f"{folder}/{name}.parquet")
     with open(f"{folder}/{name}.csv", newline="") as f:
@@ -20,8 +30,22 @@ for name in ["trials", "curves"]:
     for column in table.column_names:
         for value, row in zip(table.column(column).to_pylist(), rows):
             text = row[column]
-            same = text == "" if value is None else text == value if isinstance(value, str) else float(text) == value
+            same = (
+                text == "" if value is None
+                else text == value if isinstance(value, str)
+                else text == str(value).lower() if isinstance(value, bool)
+                else float(text) == value
+            )
             assert same, (name, column, value, text)
+        # Numbers are numbers, truths are truths, and words are words.
+        kind = str(table.schema.field(column).type)
+        there = [row[column] for row in rows if row[column] != ""]
+        looks = "bool" if there and all(t in ("true", "false") for t in there) else "number" if there and all(map(is_number, there)) else "string"
+        assert kind in {"bool": ["bool"], "number": ["int64", "double"], "string": ["string"]}[looks] or not there, (name, column, kind)
+    if name == "trials":
+        types = {c: str(table.schema.field(c).type) for c in table.column_names}
+        wanted = {"provenance.examples_per_second": "double", "provenance.peak_memory_kb": "int64", "seed": "int64", "config.lr": "double"}
+        assert {c: types[c] for c in wanted} == wanted, types
 
 with open(f"{folder}/trials.jsonl") as f:
     records = {record["id"]: record for record in map(json.loads, f)}
@@ -39,6 +63,7 @@ for path in files:
         have = [(e.step, e.value) for e in events.Scalars(tag)] if tag in tags else []
         assert len(have) == len(want) and all(h[0] == w[0] and abs(h[1] - w[1]) <= 1e-6 * abs(w[1]) for h, w in zip(have, want)), path
         read += len(have)
+    assert events.Scalars("final/steps")[0].value == record["steps"]
     for name, value in record["metrics"].items():
         assert abs(events.Scalars(f"final/{name}")[0].value - value) <= 1e-6 * abs(value)
 assert read > 1000

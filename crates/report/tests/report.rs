@@ -224,7 +224,7 @@ fn a_report_replaces_a_report_and_nothing_else() {
     let folder = out.path().join("report");
     write(&r, &Context::default(), &folder, &Format::REPORT).unwrap();
     let files = write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.files.len(), 3);
     assert!(!folder.join("index.html").exists() && folder.join("trials.csv").exists());
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
     let refused = write(&r, &Context::default(), dir.path(), &[Format::Jsonl]);

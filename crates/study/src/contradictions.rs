@@ -13,6 +13,7 @@ use crate::trial::key;
 impl Plan {
     /// Refuses rules that no trial of a group could ever meet.
     pub(crate) fn contradictions(&self) -> Result<(), StudyError> {
+        self.study.twins()?;
         self.groups.iter().try_for_each(|group| self.contradiction(group))
     }
 
@@ -34,8 +35,9 @@ impl Plan {
             }
         }
         // Of real targets the metric is an error in the targets' own unit. Studies without a data set are a program's own and may have any metric.
-        let fractions = get(&group.config, key::DATASET).is_some()
-            && get(&group.config, &format!("{}.labels", key::DATASET)).and_then(Value::as_str) != Some("real");
+        let dataset = get(&group.config, key::DATASET);
+        let real = dataset.is_some_and(|d| named(d).as_str() == Some(REAL) || d.get("labels").and_then(Value::as_str) == Some("real"));
+        let fractions = dataset.is_some() && !real;
         if let Some(t) = group.stop.target.filter(|t| fractions && !(*t > 0.0 && *t <= 1.0)) {
             let hint = if t > 1.0 && t <= 100.0 { t / 100.0 } else { 0.97 };
             return fail(&[target()], format!("target = {t}: accuracies are fractions, such as {hint}"));
@@ -55,10 +57,41 @@ impl Plan {
     }
 }
 
+/// The data set inside the program whose targets are real.
+const REAL: &str = "diabetes";
+
 /// An axis with more values than this is not searched for those of conditions.
 const LISTED: usize = 10_000;
 
 impl Study {
+    /// Refuses groups that readers could not tell apart: arms whose names look the same, and one value of an axis in two ways of writing.
+    fn twins(&self) -> Result<(), StudyError> {
+        let look = |arm: &Part| arm.name.iter().flat_map(|n| n.split_whitespace()).map(str::to_string).collect::<Vec<_>>();
+        for (i, arm) in self.arms.iter().enumerate() {
+            let (name, fail) = (arm.name.as_deref().unwrap_or_default(), |m: String| Err(self.places.error(&format!("arm.{i}.name"), m)));
+            if name.chars().any(char::is_control) || look(arm).is_empty() {
+                return fail(format!("an arm needs a name in one line, and {name:?} is none"));
+            }
+            if let Some(other) = self.arms[..i].iter().find(|other| look(other) == look(arm)) {
+                let other = other.name.as_deref().unwrap_or_default();
+                return fail(format!("the names {other:?} and {name:?} differ in spaces alone: give this arm another one"));
+            }
+        }
+        for (path, part) in self.parts() {
+            for (k, axis) in &part.axes.0 {
+                let Axis::List(values) = axis else { continue };
+                let mut seen = std::collections::BTreeMap::new();
+                for value in values {
+                    if let Some(other) = seen.insert(plain(value).to_string(), value) {
+                        let message = format!("{other} and {value} are the same value: drop one");
+                        return Err(self.places.error(&format!("{path}axes.{k}"), message));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses a condition on a value that nothing in the file takes. `self` is the file without overrides: a condition may be there for another value of a fixed
     /// setting, which `--set` gives, and may be left without its case by a shorter axis.
     pub(crate) fn check_asked(&self, places: &Places) -> Result<(), StudyError> {
@@ -104,6 +137,17 @@ fn values(parts: &[(String, Part)], k: &str) -> Option<Vec<Value>> {
         all.extend(fixed);
     }
     compared.then_some(all)
+}
+
+/// A setting in one way of writing: `1` for `1.0`, and `"sgd"` for `{ name = "sgd" }`.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Float(x) if *x == x.trunc() && x.abs() < 1e15 => Value::Integer(*x as i64),
+        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        Value::Table(t) if t.len() == 1 && t.get("name").is_some_and(Value::is_str) => t["name"].clone(),
+        Value::Table(t) => Value::Table(t.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
+        value => value.clone(),
+    }
 }
 
 /// The name of a choice that has options.

@@ -9,6 +9,7 @@ use crate::axis::{Axes, Axis};
 use crate::check::holds;
 use crate::error::StudyError;
 use crate::file::{Budget, Part, Rate, Seeds, Study};
+use crate::names::distinguish;
 use crate::plan::{Derived, Group, Plan, in_group, set_rate};
 use crate::rules::StopRules;
 use crate::sequence::Method;
@@ -25,6 +26,7 @@ pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {
         builder.expand(Some(arm), &mut Table::new())?;
     }
     builder.link()?;
+    distinguish(&mut builder.groups);
     Ok(builder.groups)
 }
 
@@ -33,7 +35,7 @@ fn has(axes: &Axes, key: &str) -> bool {
 }
 
 /// What the parts of a file add up to for one group.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Draft {
     set: Table,
     axes: Vec<(String, Axis)>,
@@ -183,8 +185,9 @@ impl Builder<'_> {
             };
             overlay(&mut draft.set, &values);
         }
-        // A condition may fix what is an axis elsewhere; then several values of the axis lead to one group.
-        if !self.seen.insert(Value::Table(labels.clone()).to_string()) {
+        // A condition may fix what is an axis elsewhere; then several values of the axis lead to one group, unless something else differs.
+        let Draft { set, search, rate, budget, stop, .. } = &draft;
+        if !self.seen.insert(format!("{:?}", (&labels, set, search, rate, budget, stop))) {
             return Ok(());
         }
         let place = arm.map_or(String::new(), |a| format!("arm.{a}"));

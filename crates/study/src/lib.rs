@@ -58,6 +58,9 @@
 //! replace each other, and `rate.from` replaces every search, because the whole chosen point of the other arm is taken. A table whose `name` changes drops the
 //! old name's options. A `--set` changes the top level, and takes the place of what conditions say of the same key, but for those on arms. An arm can override an axis by a setting, and then has one group for it.
 //!
+//! A group is called by its arm and its values on the axes ([`title`]). Tables of one `name` are also called by the options in which they differ: `momentum 0.5`
+//! and `momentum 0.99`.
+//!
 //! A condition asks for values that something in the file takes. It may also ask for any value of a fixed setting, which then waits for a `--set`.
 //! A study has at most 1,000,000 trials ([`Plan::MAX_TRIALS`]).
 //!
@@ -113,6 +116,7 @@ mod file;
 #[cfg(test)]
 mod fixture;
 mod journal;
+mod names;
 mod plan;
 mod progress;
 mod record;
@@ -140,5 +144,5 @@ pub use run::{RunOptions, Summary, Workers, run};
 pub use runner::{Event, Outcome, Runner, Started, execute};
 pub use sequence::{MAX_DIMENSIONS, Method};
 pub use settings::{get, number};
-pub use trial::{Labels, RunId, Stage, Trial, describe, key, run_folder};
+pub use trial::{Labels, RunId, Stage, Trial, describe, key, run_folder, title};
 pub use worker::{Start, serve};

@@ -25,7 +25,7 @@ pub struct Problem {
 /// Trials that share all but seed and tuned settings: one arm at one value of every axis.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// Its arm and its values on the axes.
+    /// Its arm and its values on the axes. No two groups have the same [`title`](crate::title).
     pub labels: Labels,
     /// The configuration without seed and tuned settings; nested.
     pub config: Table,
@@ -216,7 +216,8 @@ impl Plan {
 
 /// Whether a part of the file is one of those that a group adds up.
 fn applies(part: &Part, group: &Group) -> bool {
-    let lookup = |k: &str| group.labels.get(k).or_else(|| get(&group.config, k)).cloned();
+    // The values on axes stand in the settings; labels may have a text in their place.
+    let lookup = |k: &str| if k == "arm" { group.labels.get(k) } else { get(&group.config, k) }.cloned();
     part.name.as_ref().is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
         && part.condition.as_ref().is_none_or(|condition| holds(condition, &lookup))
 }

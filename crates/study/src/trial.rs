@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::rules::StopRules;
+use crate::settings::number;
 
 /// The configuration keys of a training run that a study itself reads or writes; every other key is passed through.
 pub mod key {
@@ -51,6 +52,9 @@ pub enum Stage {
 }
 
 /// What distinguishes a group of trials: its arm, if the study has arms, then its value on every axis, in alphabetical order.
+///
+/// Where two values of an axis would have the same name, such as two tables of one optimizer, a text takes each one's place: its name and the options in which
+/// they differ, `momentum 0.5` and `momentum 0.99`. No two groups of a study have the same [`title`].
 pub type Labels = Table;
 
 /// One training run as data.
@@ -164,6 +168,31 @@ pub fn describe(labels: &Table) -> String {
         v => v.to_string(),
     };
     labels.iter().map(|(k, v)| format!("{k}={}", text(v))).collect::<Vec<_>>().join(" ")
+}
+
+/// Labels for a reader: `linear, warm-up · batch 512`. Numbers are written in full.
+pub fn title(labels: &Labels) -> String {
+    let part = |(k, v): (&String, &Value)| match v {
+        Value::String(_) => word(v),
+        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => word(v),
+        v => format!("{} {}", if k == key::BATCH { "batch" } else { k }, word(v)),
+    };
+    let (batch, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(k, _)| *k == key::BATCH);
+    others.into_iter().chain(batch).map(part).collect::<Vec<_>>().join(" · ")
+}
+
+/// A value in a title: the name of a table that has one.
+pub(crate) fn word(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => t["name"].as_str().unwrap_or_default().into(),
+        v => number(v).map_or_else(|| v.to_string(), digits),
+    }
+}
+
+/// The shortest decimals that read back as the same number.
+fn digits(x: f64) -> String {
+    if x == 0.0 || (1e-4..1e7).contains(&x.abs()) { x.to_string().replacen('-', "−", 1) } else { format!("{x:e}") }
 }
 
 /// The name of the folder in which a study keeps a trial's run: `batch-size-256-seed-0-1f2e3d4c`, which ends with the first eight digits of its identity.

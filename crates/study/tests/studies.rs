@@ -203,6 +203,8 @@ const RIGHT: &str = "name = 'x'\nset.batch_size = 32\nbudget.epochs = 2\nconfirm
 #[test]
 fn wrong_files_name_the_line() {
     plan(&format!("{RIGHT}set.lr = 1")).unwrap();
+    // Targets of diabetes are real, and its metric is no share.
+    plan(&format!("{RIGHT}set.lr = 1\nset.dataset = 'diabetes'\nstop.target = 60")).unwrap();
     for (text, line, part) in [
         ("axess.lr = [1]", 5, "unknown field `axess`, expected one of"),
         ("axess.lr = [1]", 5, "did you mean `axes`?"),
@@ -234,6 +236,10 @@ fn wrong_files_name_the_line() {
         ("rate = { base_rate = 0.1, base_batch = 32, warmup = { epochs = 1 } }", 5, "changes nothing"),
         ("[[arm]]\nset.lr = 1", 5, "needs a `name`"),
         ("[[arm]]\nname = 'a'\n[[arm]]\nname = 'a'", 8, "two arms"),
+        ("set.lr = 1\n[[arm]]\nname = 'a b'\n[[arm]]\nname = ' a  b'", 9, "differ in spaces alone"),
+        ("set.lr = 1\n[[arm]]\nname = \"a\\nb\"", 7, "a name in one line"),
+        ("axes.lr = [1, 2, 1.0]", 5, "1 and 1.0 are the same value"),
+        ("axes.o = [{ name = 'a' }, 'a']", 5, "are the same value"),
         ("[[arm]]\nname = 'small'\n[[arm]]\nname = 'b'\nrate.from = 'smal'", 9, "did you mean \"small\"?"),
         ("[[arm]]\nname = 'a'\n[[arm]]\nname = 'b'\nrate.from = 'a'", 9, "neither tunes nor sets `lr`"),
         ("[[when]]\nif.batch_sice = 32\nset.lr = 1", 6, "did you mean \"batch_size\"?"),

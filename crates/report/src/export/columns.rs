@@ -11,6 +11,7 @@ pub(crate) enum Data {
     Text(Vec<Option<Rc<str>>>),
     Whole(Vec<Option<i64>>),
     Real(Vec<Option<f64>>),
+    Flag(Vec<Option<bool>>),
 }
 
 impl Columns {
@@ -25,6 +26,10 @@ impl Columns {
     pub fn whole(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {
         // No count of steps or examples reaches 2⁶³.
         self.columns.push((name.into(), Data::Whole(values.map(|v| v.map(|v| v as i64)).collect())));
+    }
+
+    pub fn flag(&mut self, name: &str, values: impl Iterator<Item = Option<bool>>) {
+        self.columns.push((name.into(), Data::Flag(values.collect())));
     }
 
     /// A value that is not finite counts as not there.
@@ -42,6 +47,7 @@ impl Columns {
                 Data::Text(v) => each(v, times),
                 Data::Whole(v) => each(v, times),
                 Data::Real(v) => each(v, times),
+                Data::Flag(v) => each(v, times),
             }
         }
         self.rows = times.iter().sum();

@@ -1,6 +1,6 @@
 use super::columns::{Columns, Data};
 
-/// The table as CSV (RFC 4180) with a head; numbers are the shortest that read back as the same, and what is not there is empty.
+/// The table as CSV (RFC 4180) with a head; numbers are the shortest that read back as the same. What is not there is empty, and an empty text is `""`.
 pub(crate) fn csv(table: &Columns) -> String {
     let mut out = String::new();
     let heads: Vec<String> = table.columns.iter().map(|(name, _)| quote(name)).collect();
@@ -15,6 +15,7 @@ pub(crate) fn csv(table: &Columns) -> String {
                 Data::Text(v) => out += &v[row].as_deref().map_or(String::new(), quote),
                 Data::Whole(v) => out += &v[row].map_or(String::new(), |x| x.to_string()),
                 Data::Real(v) => out += &v[row].map_or(String::new(), |x| x.to_string()),
+                Data::Flag(v) => out += &v[row].map_or(String::new(), |x| x.to_string()),
             }
         }
         out.push('\n');
@@ -23,5 +24,5 @@ pub(crate) fn csv(table: &Columns) -> String {
 }
 
 fn quote(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+    if text.is_empty() || text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }

@@ -13,6 +13,7 @@ const BINARY: u8 = 8;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 // Parquet's physical types.
+const BOOLEAN: i64 = 0;
 const INT64: i64 = 2;
 const DOUBLE: i64 = 5;
 const BYTE_ARRAY: i64 = 6;
@@ -54,6 +55,7 @@ fn physical(data: &Data) -> i64 {
         Data::Text(_) => BYTE_ARRAY,
         Data::Whole(_) => INT64,
         Data::Real(_) => DOUBLE,
+        Data::Flag(_) => BOOLEAN,
     }
 }
 
@@ -70,6 +72,12 @@ fn page(data: &Data) -> Vec<u8> {
         }
         Data::Whole(v) => (v.iter().map(Option::is_some).collect(), v.iter().flatten().flat_map(|x| x.to_le_bytes()).collect()),
         Data::Real(v) => (v.iter().map(Option::is_some).collect(), v.iter().flatten().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::Flag(v) => {
+            // Bit by bit, the least significant first.
+            let there: Vec<bool> = v.iter().flatten().copied().collect();
+            let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+            (v.iter().map(Option::is_some).collect(), there.chunks(8).map(byte).collect())
+        }
     };
     let levels = runs(&levels);
     let mut out = (levels.len() as u32).to_le_bytes().to_vec();

@@ -1,13 +1,17 @@
-//! Charts as PNG, with a typeface of our own so that the picture is the same everywhere.
+//! Charts as PNG, with a typeface of our own so that the picture is the same everywhere. Characters that it has not, such as Chinese ones, are drawn with the
+//! system's fonts.
 //!
 //! `usvg` reads the SVG and turns text into outlines, `tiny-skia` fills them. The crate `resvg` does the same, but would turn on features of crates that
 //! Burn uses, and so rebuild it.
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
+use fontdb::{Database, ID};
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Mask, Paint, Pixmap, Stroke, StrokeDash, Transform};
-use usvg::{Group, Node};
+use usvg::{FontResolver, Group, Node};
 
 use crate::error::ReportError;
 use crate::figure::Figure;
@@ -16,14 +20,39 @@ const SANS: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
 const BOLD: &[u8] = include_bytes!("../../fonts/DejaVuSans-Bold.ttf");
 
 /// Draws charts.
-pub(crate) struct Painter(usvg::Options<'static>);
+pub(crate) struct Painter {
+    /// Our fonts alone.
+    ours: usvg::Options<'static>,
+    /// Ours, and the system's: read once a chart needs them.
+    all: OnceCell<usvg::Options<'static>>,
+    load: fn(&mut Database),
+    /// Characters that no font has.
+    undrawn: RefCell<BTreeSet<char>>,
+}
 
 impl Painter {
     pub fn new() -> Self {
-        let mut fonts = usvg::fontdb::Database::new();
-        fonts.load_font_data(SANS.to_vec());
-        fonts.load_font_data(BOLD.to_vec());
-        Painter(usvg::Options { font_family: "DejaVu Sans".into(), fontdb: Arc::new(fonts), ..usvg::Options::default() })
+        Self::with(|fonts| {
+            fonts.load_system_fonts();
+            // Coloured pictures are no outlines, and only those are drawn.
+            let pictures = fonts.faces().filter(|face| face.families.iter().any(|f| f.0.contains("Color Emoji")));
+            let pictures: Vec<ID> = pictures.map(|face| face.id).collect();
+            pictures.into_iter().for_each(|id| fonts.remove_face(id));
+        })
+    }
+
+    /// `load` brings the fonts for what ours have not.
+    fn with(load: fn(&mut Database)) -> Self {
+        let mut ours = Database::new();
+        ours.load_font_data(SANS.to_vec());
+        ours.load_font_data(BOLD.to_vec());
+        let ours = Arc::new(ours);
+        Painter { ours: options(ours.clone(), ours), all: OnceCell::new(), load, undrawn: RefCell::default() }
+    }
+
+    /// The characters of the charts so far that no font has: `?` stands in their place.
+    pub fn undrawn(&self) -> String {
+        self.undrawn.borrow().iter().collect()
     }
 
     /// The chart as a PNG at `scale` pixels a unit.
@@ -32,7 +61,9 @@ impl Painter {
     /// [`ReportError::Encode`].
     pub fn png(&self, figure: &Figure, scale: f32) -> Result<Vec<u8>, ReportError> {
         let wrong = |e: &dyn std::fmt::Display| ReportError::encode(&format!("{}.png", figure.name), e);
-        let tree = usvg::Tree::from_str(&figure.picture(), &self.0).map_err(|e| wrong(&e))?;
+        let mut svg = figure.picture();
+        let options = self.fonts(&mut svg);
+        let tree = usvg::Tree::from_str(&svg, options).map_err(|e| wrong(&e))?;
         let size = tree.size();
         let (width, height) = ((size.width() * scale).round() as u32, (size.height() * scale).round() as u32);
         let mut pixmap = Pixmap::new(width, height).ok_or_else(|| wrong(&"it has no size"))?;
@@ -40,6 +71,36 @@ impl Painter {
         group(tree.root(), &mut pixmap, Transform::from_scale(scale, scale), None, 1.0);
         encode(&pixmap).map_err(|e| wrong(&e))
     }
+
+    /// The fonts for a chart; what none of them has becomes `?`.
+    fn fonts(&self, svg: &mut String) -> &usvg::Options<'static> {
+        let find = FontResolver::default_fallback_selector();
+        let mut fonts = self.ours.fontdb.clone();
+        let ids: Vec<ID> = fonts.faces().map(|face| face.id).collect();
+        // A font is asked for beside one that is there already.
+        let foreign: BTreeSet<char> = svg.chars().filter(|c| !c.is_ascii() && find(*c, &ids[1..], &mut fonts).is_none()).collect();
+        if foreign.is_empty() {
+            return &self.ours;
+        }
+        let all = self.all.get_or_init(|| {
+            let mut fonts = Database::clone(&self.ours.fontdb);
+            (self.load)(&mut fonts);
+            options(self.ours.fontdb.clone(), Arc::new(fonts))
+        });
+        let mut fonts = all.fontdb.clone();
+        let undrawn: Vec<char> = foreign.into_iter().filter(|c| find(*c, &ids, &mut fonts).is_none()).collect();
+        *svg = svg.replace(&undrawn[..], "?");
+        self.undrawn.borrow_mut().extend(undrawn);
+        all
+    }
+}
+
+/// Text is in our fonts; another of `all` steps in for what they have not.
+fn options(ours: Arc<Database>, all: Arc<Database>) -> usvg::Options<'static> {
+    let select = FontResolver::default_font_selector();
+    let select_font = Box::new(move |font: &usvg::Font, _: &mut Arc<Database>| select(font, &mut ours.clone()));
+    let font_resolver = FontResolver { select_font, ..FontResolver::default() };
+    usvg::Options { font_family: "DejaVu Sans".into(), fontdb: all, font_resolver, ..usvg::Options::default() }
 }
 
 /// Draws a group. Opacities multiply down to the shapes, which is exact for shapes that do not overlap within a group; the charts have no others.
@@ -123,4 +184,38 @@ fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     out.extend(kind);
     out.extend(data);
     out.extend(crc.finalize().to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::Plot;
+
+    fn figure(title: &str) -> Figure {
+        Plot::new("x", title).line("a", [(0.0, 1.0), (1.0, 2.0)]).figure()
+    }
+
+    /// A picture of what our fonts have does not depend on the system's, and what nobody has is named.
+    #[test]
+    fn other_fonts_are_for_other_characters() {
+        const PLAIN: &str = "Test accuracy, λ ≤ ½ · −3 %";
+        let bare = Painter::with(|_| {});
+        let plain = bare.png(&figure(PLAIN), 1.0).unwrap();
+        assert_eq!(bare.undrawn(), "");
+        let painter = Painter::with(|_| panic!("nothing is missing"));
+        assert_eq!(painter.png(&figure(PLAIN), 1.0).unwrap(), plain);
+        let boxes = bare.png(&figure("模型 a 模"), 1.0).unwrap();
+        assert_eq!((bare.undrawn().as_str(), boxes), ("型模", painter.png(&figure("?? a ?"), 1.0).unwrap()));
+        // After them plain text is drawn as before.
+        assert_eq!(bare.png(&figure(PLAIN), 1.0).unwrap(), plain);
+    }
+
+    /// Another font draws what ours lack, also beside what none has, and leaves the rest of the chart as it is.
+    #[test]
+    fn the_systems_fonts_step_in() {
+        let painter = Painter::new();
+        let drawn = painter.png(&figure("Ж"), 1.0).unwrap();
+        let same = drawn == painter.png(&figure("?"), 1.0).unwrap();
+        assert_eq!(same, painter.undrawn().contains('Ж'), "drawn, or named");
+    }
 }

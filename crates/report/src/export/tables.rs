@@ -24,7 +24,7 @@ pub(crate) fn summary(a: &Analysis) -> Columns {
     estimate(&mut t, "gap", a.groups.iter().map(|g| g.gap));
     let compared = || (0..a.groups.len()).map(|i| a.comparisons.iter().find(|c| c.large == i));
     t.text("compared_with", compared().map(|c| Some(a.groups[c?.small].label.clone())));
-    t.text("equal_epochs", compared().map(|c| Some(c?.equal_epochs.to_string())));
+    t.flag("equal_epochs", compared().map(|c| Some(c?.equal_epochs)));
     let end = |c: Option<&Comparison>| Some(c?.end?.difference);
     estimate(&mut t, "worse_at_end", compared().map(end));
     t.real("resolves", compared().map(|c| c?.resolves));
@@ -65,10 +65,20 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
     for name in names {
         t.real(name, of().map(|(_, r)| r.metrics.get(name).copied()));
     }
-    let configs: Vec<Table> = of().map(|(_, r)| flat(&r.config)).collect();
+    let mut configs: Vec<Table> = of().map(|(_, r)| flat(&r.config)).collect();
+    // A choice that is a plain name here and has options there has its name in one column.
+    let keys: BTreeSet<String> = configs.iter().flat_map(Table::keys).cloned().collect();
+    for name in keys.iter().filter(|k| k.strip_suffix(".name").is_some_and(|choice| keys.contains(choice))) {
+        for config in &mut configs {
+            if let Some(plain) = name.strip_suffix(".name").and_then(|choice| config.remove(choice)) {
+                config.insert(name.clone(), plain);
+            }
+        }
+    }
     let keys: BTreeSet<&String> = configs.iter().flat_map(Table::keys).collect();
     for key in keys {
-        t.columns.push((format!("config.{key}"), column(configs.iter().map(|c| c.get(key)))));
+        let values = configs.iter().map(|c| c.get(key).cloned());
+        t.columns.push((format!("config.{key}"), column(values.collect())));
     }
     t.whole("threads", of().map(|(_, r)| Some(u64::from(r.threads))));
     t.real("seconds", of().map(|(_, r)| Some(r.provenance.seconds)));
@@ -76,8 +86,15 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
     t.whole("retries", of().map(|(_, r)| Some(u64::from(r.provenance.retries))));
     let other: BTreeSet<&String> = of().flat_map(|(_, r)| r.provenance.other.keys()).collect();
     for name in other {
-        let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
-        t.text(&format!("provenance.{name}"), of().map(|(_, r)| r.provenance.other.get(name).map(text)));
+        let values: Vec<Option<Value>> = of().map(|(_, r)| plain(r.provenance.other.get(name)?)).collect();
+        // The system writes memory with its unit.
+        let memory = |v: &Value| v.as_str()?.strip_suffix(" kB")?.trim().parse().ok().map(Value::Integer);
+        let kilobytes: Vec<Option<Value>> = values.iter().map(|v| v.as_ref().and_then(memory)).collect();
+        if values.iter().flatten().count() == kilobytes.iter().flatten().count() && values.iter().any(Option::is_some) {
+            t.columns.push((format!("provenance.{name}_kb"), column(kilobytes)));
+        } else {
+            t.columns.push((format!("provenance.{name}"), column(values)));
+        }
     }
     t
 }
@@ -136,15 +153,59 @@ fn flat(table: &Table) -> Table {
     out
 }
 
-/// Whole numbers if all are, else numbers if all are, else text.
-fn column<'v>(values: impl Iterator<Item = Option<&'v Value>>) -> Data {
-    let values: Vec<Option<&Value>> = values.collect();
-    let all = |f: fn(&Value) -> bool| values.iter().flatten().all(|v| f(v));
+/// A provenance's value as a setting has it; lists and objects as JSON, and nothing for `null`.
+fn plain(value: &serde_json::Value) -> Option<Value> {
+    use serde_json::Value as Json;
+    Some(match value {
+        Json::Null => return None,
+        Json::Bool(b) => Value::Boolean(*b),
+        Json::Number(n) => n.as_i64().map(Value::Integer).or_else(|| n.as_f64().map(Value::Float))?,
+        Json::String(s) => Value::String(s.clone()),
+        other => Value::String(other.to_string()),
+    })
+}
+
+/// Whole numbers if all are, numbers if all are, truths if all are, else text.
+fn column(values: Vec<Option<Value>>) -> Data {
+    let all = |f: fn(&Value) -> bool| values.iter().flatten().all(f);
     if all(Value::is_integer) {
         Data::Whole(values.into_iter().map(|v| v?.as_integer()).collect())
     } else if all(|v| v.is_integer() || v.is_float()) {
-        Data::Real(values.into_iter().map(|v| largebatch_study::number(v?)).collect())
+        Data::Real(values.into_iter().map(|v| largebatch_study::number(&v?).filter(|x| x.is_finite())).collect())
+    } else if all(Value::is_bool) {
+        Data::Flag(values.into_iter().map(|v| v?.as_bool()).collect())
     } else {
         Data::Text(values.into_iter().map(|v| v.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string).into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_column_has_the_kind_of_its_values() {
+        let kind = |values: Vec<serde_json::Value>| match column(values.iter().map(plain).collect()) {
+            Data::Text(v) => format!("text {v:?}"),
+            Data::Whole(v) => format!("whole {v:?}"),
+            Data::Real(v) => format!("real {v:?}"),
+            Data::Flag(v) => format!("flag {v:?}"),
+        };
+        assert_eq!(kind(vec![json!(381_162.0), json!(null), json!(2.5)]), "real [Some(381162.0), None, Some(2.5)]");
+        assert_eq!(kind(vec![json!(3), json!(null)]), "whole [Some(3), None]");
+        assert_eq!(kind(vec![json!(3), json!(0.5)]), "real [Some(3.0), Some(0.5)]");
+        assert_eq!(kind(vec![json!(true), json!(null)]), "flag [Some(true), None]");
+        assert_eq!(kind(vec![json!("a"), json!(1)]), "text [Some(\"a\"), Some(\"1\")]");
+        assert_eq!(kind(vec![json!([1, "x"])]), "text [Some(\"[1,\\\"x\\\"]\")]");
+    }
+
+    #[test]
+    fn an_empty_text_is_not_what_is_not_there() {
+        let mut t = Columns::new(2);
+        t.text("text", [Some(String::new()), None].into_iter());
+        t.flag("flag", [Some(true), None].into_iter());
+        t.real("real", [Some(0.5), Some(f64::NAN)].into_iter());
+        assert_eq!(crate::export::csv::csv(&t), "text,flag,real\n\"\",true,0.5\n,,\n");
     }
 }

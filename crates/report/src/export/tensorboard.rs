@@ -4,7 +4,8 @@ use largebatch_study::TrialRecord;
 
 use super::parquet::varint;
 
-/// A trial's event file: `train_loss` and the validation metric at the curve's points, the final figures under `final/`.
+/// A trial's event file: `train_loss` and the validation metric at the curve's points, the final figures under `final/`, and there `steps`, those that it took:
+/// until it diverged, for one that did.
 pub(crate) fn events(record: &TrialRecord) -> Vec<u8> {
     let mut out = Vec::new();
     let begun = record.provenance.started as f64;
@@ -21,10 +22,9 @@ pub(crate) fn events(record: &TrialRecord) -> Vec<u8> {
             frame(&mut out, &event(time(*step), Some(*step), None, &values));
         }
     }
-    let finals: Vec<(String, f64)> = record.metrics.iter().filter(|m| m.1.is_finite()).map(|(k, v)| (format!("final/{k}"), *v)).collect();
-    if !finals.is_empty() {
-        frame(&mut out, &event(time(last), Some(last), None, &finals));
-    }
+    let finals = record.metrics.iter().filter(|m| m.1.is_finite()).map(|(k, v)| (format!("final/{k}"), *v));
+    let finals: Vec<(String, f64)> = finals.chain([("final/steps".into(), record.steps as f64)]).collect();
+    frame(&mut out, &event(time(last), Some(last), None, &finals));
     out
 }
 

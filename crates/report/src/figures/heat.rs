@@ -29,14 +29,15 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
     let labels: Vec<String> = curves.iter().map(|s| series_label(s)).collect();
-    for ((s, label), stem) in curves.iter().zip(&labels).zip(stems(labels.iter().map(String::as_str))) {
+    let stems = stems(labels.iter().map(String::as_str).chain(["arms"]));
+    for ((s, label), stem) in curves.iter().zip(&labels).zip(&stems) {
         let rows = s.groups.iter().filter_map(|(batch, g)| row(a, *g, significant(*batch, 7))).collect();
         let title =
             if label == "all" { "Learning rate × batch size".to_string() } else { format!("Learning rate × batch size · {label}") };
         figures.extend(chart(a, &format!("heat-{stem}"), &title, "batch", rows));
     }
     let rows = rest.iter().filter_map(|g| row(a, *g, a.groups[*g].label.clone())).collect();
-    figures.extend(chart(a, "heat-arms", "Learning rate × arm", "", rows));
+    figures.extend(chart(a, &format!("heat-{}", stems[labels.len()]), "Learning rate × arm", "", rows));
     figures
 }
 

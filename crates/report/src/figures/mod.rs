@@ -10,13 +10,13 @@ pub(crate) mod steps;
 use largebatch_study::Goal;
 use largebatch_study::statistics::Estimate;
 
-use crate::analysis::{Analysis, Facts};
+use crate::analysis::{Analysis, Facts, words as metric_words};
 use crate::figure::Figure;
 use crate::number::Measure;
 
 /// Tables and charts under one heading.
 pub(crate) struct Section {
-    pub title: &'static str,
+    pub title: String,
     pub text: String,
     pub tables: Vec<Table>,
     pub figures: Vec<Figure>,
@@ -49,7 +49,9 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let score =
         Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: |f| (f.score, f.values.clone()), zero: false };
     let words = capital(&a.measure.words);
-    let mut figures = against::both(a, &score, "accuracy", &words);
+    let (stem, heading) =
+        if a.measure.percent { ("accuracy", "Accuracy") } else { (a.measure.key.rsplit('_').next().unwrap_or("score"), &*words) };
+    let mut figures = against::both(a, &score, stem, &words);
     let gap = Shown {
         measure: &a.measure,
         words: if a.measure.percent { "gap, points".into() } else { "gap".into() },
@@ -58,7 +60,7 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     };
     figures.extend(against::both(a, &gap, "gap", "Generalization gap"));
     figures.extend(forest::comparisons(a));
-    let (train, test) = (a.train_key.replace('_', " "), &a.measure.words);
+    let (train, test) = (metric_words(&a.train_key), &a.measure.words);
     let formula = if a.measure.higher { format!("{train} − {test}") } else { format!("{test} − {train}") };
     let mut text = Vec::new();
     if a.groups.iter().any(|g| g.gap.is_some()) {
@@ -72,13 +74,13 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
             "It is compared also where both had first reached the same training loss, and so had fitted their data equally well.".into(),
         );
     }
-    sections.push(Section { title: "Accuracy and the generalization gap", text: text.join(" "), tables: Vec::new(), figures });
-    sections.push(Section { title: "Steps to the target", text: steps::text(), tables: Vec::new(), figures: steps::charts(a) });
+    sections.push(Section { title: format!("{heading} and the generalization gap"), text: text.join(" "), tables: Vec::new(), figures });
+    sections.push(Section { title: "Steps to the target".into(), text: steps::text(), tables: Vec::new(), figures: steps::charts(a) });
     let mut figures = heat::charts(a);
     figures.extend(rates::chart(a));
-    sections.push(Section { title: "Tuning", text: tuning(a), tables: Vec::new(), figures });
+    sections.push(Section { title: "Tuning".into(), text: tuning(a), tables: Vec::new(), figures });
     sections.push(Section {
-        title: "Curves",
+        title: "Curves".into(),
         text: "Steps are what a parallel machine waits for; epochs are what the examples cost.".into(),
         tables: Vec::new(),
         figures: curves::charts(a),
@@ -108,17 +110,41 @@ pub(crate) fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String
     let mut out: Vec<String> = Vec::new();
     for label in labels {
         let stem = stem(label);
-        let free = if stem.is_empty() || out.contains(&stem) { format!("{stem}-{}", out.len() + 1) } else { stem };
-        out.push(free.trim_start_matches('-').into());
+        let numbered = (out.len() + 1..).map(|n| if stem.is_empty() { n.to_string() } else { format!("{stem}-{n}") });
+        let free = Some(stem.clone()).filter(|s| !s.is_empty()).into_iter().chain(numbered).find(|s| !out.contains(s));
+        out.extend(free);
     }
     out
 }
 
-/// A file's stem of any text.
+/// A file name's limit is 255 bytes on most systems, and a stem is a part of one.
+const LONGEST_STEM: usize = 120;
+
+/// A file's stem of any text: letters and digits of any script in lower case, and hyphens. A long one is cut, and ends with the text's checksum instead.
 pub(crate) fn stem(text: &str) -> String {
-    let mut out: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    while out.contains("--") {
-        out = out.replace("--", "-");
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let mut out = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+    if out.len() > LONGEST_STEM {
+        let end = (0..=LONGEST_STEM - 9).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
+        out.truncate(end);
+        out = format!("{}-{:08x}", out.trim_end_matches('-'), crc32fast::hash(text.as_bytes()));
     }
-    out.trim_matches('-').into()
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_are_readable_short_and_different() {
+        assert_eq!(stem("linear, warm-up · batch 512"), "linear-warm-up-batch-512");
+        assert_eq!(stem("Скорость 0.5 · batch 16"), "скорость-0-5-batch-16");
+        assert_eq!(stem("学習率/大"), "学習率-大");
+        assert_eq!((stem("a\u{0}/..\\b:*?\"<>|"), stem("·")), ("a-b".into(), String::new()));
+        let (x, y) = ("x".repeat(300) + " one", "x".repeat(300) + " two");
+        assert!(stem(&x).len() <= LONGEST_STEM && stem(&x) != stem(&y), "{}", stem(&x));
+        assert!(stem(&"大".repeat(100)).len() <= LONGEST_STEM);
+        assert_eq!(stems(["a-3", "a", "A", "·", "·"]), ["a-3", "a", "a-4", "4", "5"]);
+    }
 }

@@ -66,7 +66,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         " Beside it what happened: the rates of stage tune at which every trial trained, and those at which one diverged or learned nothing."
     };
     Some(Section {
-        title: "Curvature and the stable rate",
+        title: "Curvature and the stable rate".into(),
         text: format!(
             "λ_max is the largest eigenvalue of the Hessian of the training loss (weight decay added for the edge). Gradient descent is stable near a minimum up to \
                the rate 2/λ_max, other rules up to a bound of their own.{tuned} For noisy gradients, and where the loss is no parabola, the bound is no law."

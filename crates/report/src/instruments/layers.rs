@@ -67,7 +67,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         figures.push(plot.caption(&note).figure());
     }
     Some(Section {
-        title: "Layers",
+        title: "Layers".into(),
         text: "With one rate for all layers, the layer of the smallest ‖w‖/‖∇w‖ bounds it: its weights change by the largest share in a step. LARS and LAMB give each \
                layer a rate in proportion to its ratio."
             .into(),

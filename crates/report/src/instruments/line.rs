@@ -23,6 +23,11 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     let stems = stems(groups.iter().map(|g| a.groups[*g].label.as_str()));
     for (&g, stem) in groups.iter().zip(&stems) {
         for (kind, title, scale, factor) in [("loss", "loss", Scale::Log, 1.0), ("accuracy", "accuracy, %", Scale::Linear, 100.0)] {
+            let heights = ["train", "test"].map(|part| (part, mean(looks, g, &format!("/{part}/{kind}"))));
+            // Real targets are not hit or missed.
+            if kind == "accuracy" && heights.iter().all(|(_, curve)| curve.is_empty()) {
+                continue;
+            }
             let mut plot = Plot::new(
                 &format!("line-{kind}-{stem}"),
                 &format!("{} from the small batch’s weights to {}", capital(kind), a.groups[g].label),
@@ -31,8 +36,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             .y(title, scale)
             .guide_x("small", 0.0)
             .guide_x("large", 1.0);
-            for part in ["train", "test"] {
-                let curve = mean(looks, g, &format!("/{part}/{kind}"));
+            for (part, curve) in heights {
                 if !curve.is_empty() {
                     plot = plot.line(part, curve.into_iter().map(|(x, y)| (x, factor * y)));
                 }
@@ -41,8 +45,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         }
     }
     Some(Section {
-        title: "From the small batch to the large",
-        text: "Loss and accuracy at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to x_L of the large batch (α = 1), of the same seed; and how \
+        title: "From the small batch to the large".into(),
+        text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to x_L of the large batch (α = 1), of the same seed; and how \
                far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
             .into(),
         tables: vec![table],

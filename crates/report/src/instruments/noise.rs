@@ -52,7 +52,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     let note = format!("{}.", looks.small_print(a, name));
     let with_course = looks.first(name).is_some_and(|run| run.course.contains_key(name));
     Some(Section {
-        title: "Gradient noise",
+        title: "Gradient noise".into(),
         text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018): a forecast of \
                the batch size beyond which larger ones save few steps. B_crit is what the steps to the target in this study say themselves."
             .into(),

@@ -86,7 +86,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         plot = plot.points(&kind.words, points.collect::<Vec<_>>());
     }
     Some(Section {
-        title: "Sharpness",
+        title: "Sharpness".into(),
         text: "How far the loss can rise near the trained weights: 100 (max f − f(x)) / (1 + f(x)) in Keskar’s box, of size ε (|x| + 1) along each axis; and the rise \
                of f in SAM’s ball and in one that is relative to the weights, which does not depend on how a network is scaled as the others do (Dinh et al. 2017)."
             .into(),

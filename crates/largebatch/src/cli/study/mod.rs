@@ -272,13 +272,23 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
     if let Some(parent) = out.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     }
-    let files = write(&Results::open(folder)?, &around(String::new(), "", folder)?, &out, &[args.format])?;
-    if global.quiet { Ok(Done::Ok) } else { print(format!("{} files in {}", files.len(), out.display())) }
+    let written = write(&Results::open(folder)?, &around(String::new(), "", folder)?, &out, &[args.format])?;
+    say_undrawn(&written.undrawn);
+    if global.quiet { Ok(Done::Ok) } else { print(format!("{} files in {}", written.files.len(), out.display())) }
+}
+
+/// Says which characters the PNG figures lack.
+fn say_undrawn(characters: &str) {
+    if !characters.is_empty() {
+        say(&format!(
+            "warning: no font on this machine has {characters}: `?` stands in their place in the PNG figures; install a font that has them, or use the SVG figures"
+        ));
+    }
 }
 
 /// Writes the report, and prints its summary.
 fn write_report(results: &Results, around: &Around, out: &Path, global: &Global) -> Result<()> {
-    write(results, around, out, &Format::REPORT)?;
+    say_undrawn(&write(results, around, out, &Format::REPORT)?.undrawn);
     if !global.quiet {
         let width = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
         print(format!("{}\nreport: {}", terminal(results, width), out.join("index.html").display()))?;

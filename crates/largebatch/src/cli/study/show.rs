@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use largebatch_study::{Group, Plan, Progress, Results, describe, key, number};
+use largebatch_study::{Group, Plan, Progress, Results, describe, key, number, title};
 
 use super::recipes::RECIPES;
 
@@ -118,19 +118,12 @@ pub(super) fn status(results: &Results) -> String {
     text
 }
 
-/// A group in a word: its arm and its values on the axes, the batch size apart, which has a column.
+/// A group's name, as reports and exports have it, but for the batch size, which has a column.
 fn name(group: &Group) -> String {
     let mut labels = group.labels.clone();
     labels.remove(key::BATCH);
-    let arm = labels.remove("arm").and_then(|arm| Some(arm.as_str()?.to_owned()));
-    let rest = describe(&labels);
-    match (arm, rest.is_empty(), labels.len()) {
-        (Some(arm), true, _) => arm,
-        (Some(arm), false, _) => format!("{arm}, {rest}"),
-        (None, true, _) => batch(group),
-        (None, false, 1) => rest.split_once('=').map_or(rest.clone(), |(_, value)| value.to_owned()),
-        (None, false, _) => rest,
-    }
+    let text = title(&labels);
+    if text.is_empty() { batch(group) } else { text }
 }
 
 fn batch(group: &Group) -> String {

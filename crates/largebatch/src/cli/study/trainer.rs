@@ -192,14 +192,32 @@ struct Relay<'e> {
     emit: &'e mut dyn FnMut(Event) -> ControlFlow<()>,
     stopped: bool,
     examples: u64,
+    /// Step, examples so far and loss of the steps since the last evaluation.
+    since: Vec<(u64, u64, f64)>,
+}
+
+/// The most points that a trial leaves of the steps between its last evaluation and its divergence.
+const LAST_POINTS: usize = 20;
+
+impl Relay<'_> {
+    /// Tells how a trial that diverged came there, which no evaluation saw: means over equal stretches of steps.
+    fn diverged(&mut self) {
+        for steps in self.since.chunks(self.since.len().div_ceil(LAST_POINTS).max(1)) {
+            let (step, examples, _) = steps[steps.len() - 1];
+            let train_loss = steps.iter().map(|s| s.2).sum::<f64>() / steps.len() as f64;
+            let _ = (self.emit)(Event::Point { step, examples, train_loss, validation: None, fitted_loss: None });
+        }
+    }
 }
 
 impl Observer for Relay<'_> {
     fn on_step(&mut self, step: &Step<'_>) {
         self.examples = step.examples;
+        self.since.extend(step.loss.map(|loss| (step.step, step.examples, loss)));
     }
 
     fn on_evaluation(&mut self, e: &Evaluation) {
+        self.since.clear();
         let validation = e.validation.map(|metrics| headline(&metrics).1);
         let fitted_loss = e.fitted.map(|metrics| metrics.loss);
         let point = Event::Point { step: e.step, examples: e.examples, train_loss: e.recent_loss, validation, fitted_loss };
@@ -243,7 +261,7 @@ impl Runner for Trainer<'_> {
             (Some(keep), Some(folder)) => keep.on_the_way(&experiment, folder).map_err(|e| e.to_string())?,
             _ => Vec::new(),
         };
-        let mut relay = Relay { emit, stopped: false, examples: 0 };
+        let mut relay = Relay { emit, stopped: false, examples: 0, since: Vec::new() };
         let mut observers: Vec<&mut dyn Observer> = vec![&mut relay];
         observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
         // Groups are compared at equal training loss where they are reported, by their validation.
@@ -252,6 +270,9 @@ impl Runner for Trainer<'_> {
         let controls = Controls { observers, folder: kept.as_ref(), test: reported, fitted, ..Controls::default() };
         let (end, network) = train(&experiment, controls).map_err(|e| e.to_string())?;
         let diverged = end.stop == Stop::Diverged;
+        if diverged {
+            relay.diverged();
+        }
         let unseen = match (&self.keep, &kept) {
             (Some(keep), Some(folder)) if !diverged => keep.at_the_end(folder, self.registry),
             _ => Vec::new(),
