@@ -32,7 +32,14 @@ impl Runner for Reader<'_> {
             return Err("a broken line".into());
         }
         let metric = "validation_accuracy".to_owned();
-        let started = Started { train_examples: 10, epochs: None, budget_steps: 1, metric: metric.clone(), higher_is_better: true, constant_loss: None };
+        let started = Started {
+            train_examples: 10,
+            epochs: None,
+            budget_steps: 1,
+            metric: metric.clone(),
+            higher_is_better: true,
+            constant_loss: None,
+        };
         let _ = emit(Event::Started(started));
         let lr = trial.config.get("lr").and_then(number).unwrap();
         let accuracy = if self.hash == Some("b") { 0.5 + lr / 10.0 } else { 0.5 - lr / 10.0 };

@@ -131,10 +131,24 @@ fn a_resumed_training_has_the_same_verdict_at_the_same_step() {
     assert!((10..1000).contains(&whole.steps), "slowly, so that there is a middle: {}", whole.steps);
     for at in [1, whole.steps / 2, whole.steps - 1] {
         let dir = tempfile::tempdir().unwrap();
-        let provenance =
-            Provenance { version: String::new(), device: String::new(), threads: 1, cpu: None, platform: String::new(), data_dir: None, folder: None };
-        let run =
-            RunFile { schema: SCHEMA, id: experiment.config.id(), provenance, config: experiment.config.clone(), sources: Vec::new(), examples: None, earlier_sources: Vec::new() };
+        let provenance = Provenance {
+            version: String::new(),
+            device: String::new(),
+            threads: 1,
+            cpu: None,
+            platform: String::new(),
+            data_dir: None,
+            folder: None,
+        };
+        let run = RunFile {
+            schema: SCHEMA,
+            id: experiment.config.id(),
+            provenance,
+            config: experiment.config.clone(),
+            sources: Vec::new(),
+            examples: None,
+            earlier_sources: Vec::new(),
+        };
         let folder = RunFolder::create(&dir.path().join("run"), &run).unwrap();
         let interrupt = AtomicBool::new(false);
         let mut after = After(at, &interrupt);
