@@ -101,7 +101,7 @@ impl Encoding {
 pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
     let problem = match word.parse::<f64>() {
         Ok(x) if x.is_finite() => return Ok(x),
-        Ok(_) => format!("the value `{word}` is not a finite number; mend or remove the line"),
+        Ok(_) => format!("the value `{word}` is not finite; mend or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
         Err(_) => format!("`{word}` is not a number; write categories as numbers, or remove the column"),
     };

@@ -170,8 +170,8 @@ fn values_beyond_32_bits_are_named() {
         pipeline.check(&part).err().map(|e| (matches!(e, DataError::Column { .. }), e.to_string()))
     };
     let plain = Preprocess { normalise: Normalise::None, ..FEATURE };
-    let (column, text) = message(plain, &[0, 1]).unwrap();
-    assert!(column && text.contains("column `far`: the value 1e50") && text.contains("standardise"), "{text}");
+    let (of_column, text) = message(plain, &[0, 1]).unwrap();
+    assert!(of_column && text.contains("column `far`: the value 1e50") && text.contains("standardise"), "{text}");
     // Far outside of what was trained on.
     assert!(message(FEATURE, &[0]).unwrap().1.contains("column `far`: the value 1e50"));
     assert!(message(FEATURE, &[0, 1]).unwrap().1.contains("the target: the value 1e60"));
