@@ -44,15 +44,15 @@ fn huge_numbers_are_refused_by_name() {
     assert_eq!(fs::read_dir(dir).map(|files| files.count()).unwrap_or(0), 1, "only huge.toml is there");
     let study = "name = 'x'\nset = { dataset = 'digits', model = 'softmax', batch_size = 512 }\nconfirm.seeds = 1\n";
     for (line, words) in [
-        ("budget.epochs = 9223372036854775807", ["line 4", "epochs = 9223372036854775807"]),
-        ("budget.epochs = 1e300", ["line 4", "at most 9007199254740992 steps"]),
-        ("budget.steps = 9223372036854775807", ["line 4", "steps = 9223372036854775807"]),
-        ("budget.steps = 9223372036854775808", ["line 4", "9223372036854775808"]),
-        ("budget = { epochs = 20, at_batch = 4096 }", ["line 4", "at_batch, 4096, is larger than the 1150"]),
-        ("threads = 4294967295", ["line 4", "threads = 4294967295"]),
+        ("budget.epochs = 9223372036854775807", &["line 4", "epochs = 922337203685477", "at most 9007199254740992 steps"][..]),
+        ("budget.epochs = 1e300", &["line 4", "at most 9007199254740992 steps"]),
+        ("budget.steps = 9223372036854775807", &["line 4", "steps = 9223372036854775807"]),
+        ("budget.steps = 9223372036854775808", &["line 4", "9223372036854775808"]),
+        ("budget = { epochs = 20, at_batch = 4096 }", &["line 4", "at_batch, 4096, is larger than the 1150"]),
+        ("threads = 4294967295", &["line 4", "threads = 4294967295"]),
     ] {
         write(dir, "huge.toml", format!("{study}{line}\n"));
-        refused(&["study", "plan", "huge.toml"], &words);
+        refused(&["study", "plan", "huge.toml"], words);
     }
 }
 

@@ -37,7 +37,7 @@ fn the_page_loads_nothing_and_says_what_it_must() {
         assert!(!page.contains(outside), "{outside}");
     }
     for part in [
-        "budgets differ, from 20 to 640 epochs",
+        "budgets differ, from 20 to 626.67 epochs",
         "largebatch study run gap --set &quot;a&quot; &lt;b&gt;",
         "prefers-color-scheme",
         "@media print",

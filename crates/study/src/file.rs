@@ -242,7 +242,11 @@ impl Study {
     fn read(text: &str, file: &str, overrides: &[String]) -> Result<(Study, Study), StudyError> {
         let invalid = |e: toml::de::Error| {
             let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            StudyError::Invalid { file: file.into(), line, message: suggest(e.message()) }
+            let message = match e.span().and_then(|span| text.get(span)).filter(|value| beyond(value.trim())) {
+                Some(value) => format!("{value} is beyond the whole numbers of TOML, which end at {}", i64::MAX),
+                None => suggest(e.message()),
+            };
+            StudyError::Invalid { file: file.into(), line, message }
         };
         let written: Study = toml::from_str(text).map_err(invalid)?;
         let mut study = written.clone();
@@ -256,8 +260,7 @@ impl Study {
                 return Err(wrong(format!("`{key}` is no dotted key")));
             }
             let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
-            let beyond = |e: std::num::ParseIntError| matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
-            if parsed.is_none() && value.parse::<i64>().is_err_and(beyond) {
+            if parsed.is_none() && beyond(value) {
                 return Err(wrong(format!("{value} is beyond the whole numbers of TOML, which end at {}", i64::MAX)));
             }
             let value = parsed.unwrap_or_else(|| Value::String(value.into()));
@@ -300,6 +303,11 @@ pub(crate) fn text(path: &Path) -> Result<String, StudyError> {
         let message = format!("the byte {:#04x} at column {column} is no UTF-8: save the file in that encoding", bytes[at]);
         StudyError::Invalid { file: path.display().to_string(), line: Some(line), message }
     })
+}
+
+/// Whether a text is a whole number that TOML cannot hold.
+fn beyond(text: &str) -> bool {
+    text.parse::<i64>().is_err_and(|e| matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow))
 }
 
 /// The keys of a study file.

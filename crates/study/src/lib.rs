@@ -139,6 +139,7 @@ pub use data::{DataFile, Reads, SOURCES};
 pub use error::StudyError;
 pub use file::{Budget, Confirm, Goal, Part, Rate, Seeds, Study, Tune};
 pub use journal::Shard;
+pub use largebatch_schedule::Epochs;
 pub use plan::{Check, Derived, Group, Plan, Problem};
 pub use progress::{Best, Notice, Progress};
 pub use record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use largebatch_random::{Key, normal};
-use largebatch_study::{Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, Workers, get, number, run};
+use largebatch_study::{
+    Epochs, Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, Workers, get, key, number, run,
+};
 
 /// The best rate grows as √B; steps to a target follow S_min (1 + B_crit / B); the generalization gap grows with log B.
 pub struct MadeUp;
@@ -25,11 +27,13 @@ impl Runner for MadeUp {
         let warm = get(&trial.config, "schedule.warmup").is_some();
         let miss = (lr / (factor * (batch / 16.0).sqrt())).ln();
         let examples = if named("dataset") == "mnist" { 6000.0f64 } else { 1500.0 };
-        let epoch = (examples / batch).ceil().max(1.0);
-        let steps = setting("steps").unwrap_or_else(|| (setting("epochs").unwrap_or(20.0) * epoch).ceil()) as u64;
+        let epoch = |batch: f64| (examples / batch).ceil();
+        let equal = setting(key::EQUAL_EPOCHS).zip(setting(key::AT_BATCH)).map(|(epochs, at)| epochs * epoch(at));
+        let own = || setting("epochs").unwrap_or(20.0) * epoch(batch);
+        let steps = setting("steps").or(equal).unwrap_or_else(own).ceil() as u64;
         let _ = emit(Event::Started(Started {
             train_examples: examples as u64,
-            epochs: None,
+            epochs: Some(Epochs::even(epoch(batch) as u64)),
             budget_steps: steps,
             metric: "validation_accuracy".into(),
             higher_is_better: true,
