@@ -279,7 +279,7 @@ fn idx_images_of_ones_own() {
     let set = r#"dataset={name="own",format="idx",train_images="train-images",train_labels="train-labels",test_images="test-images",test_labels="test-labels"}"#;
     ok(dir, &["train", "--set", set, "--model", "mlp", "--steps", "5", "--set", "model.batch_norm=true", "--out", "run", "-q"]);
     let metrics = json(dir, &["evaluate", "run", "--part", "test"]);
-    ["train-images", "train-labels", "test-labels"].map(|name| fs::remove_file(dir.join(name)).expect("removed"));
+    ["train-images", "train-labels", "test-labels"].iter().for_each(|name| fs::remove_file(dir.join(name)).expect("removed"));
     let said = ok(dir, &["predict", "run", "test-images"]);
     let predicted = fields(&said.stdout);
     let truth: Vec<String> = (0..200).map(|i| (i % 4).to_string()).collect();
