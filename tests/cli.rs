@@ -273,7 +273,9 @@ fn real_targets_report_rmse() {
     assert!(result["validation_accuracy"].is_null(), "{result}");
     let test = &result["test"];
     let (rmse, loss, r2) = (test["rmse"].as_f64().expect("RMSE"), test["loss"].as_f64().expect("a loss"), test["r2"].as_f64().expect("R²"));
-    assert!((rmse * rmse - loss).abs() < 1e-6 * loss && r2 < 1.0, "{test}");
+    // The loss is in deviations of the training targets, about 77; the error is in their own unit.
+    let std = rmse / loss.sqrt();
+    assert!((70.0..85.0).contains(&std) && rmse < 60.0 && r2 > 0.3 && r2 < 1.0, "{test}");
     let text = ok(dir, &["evaluate", "run", "--part", "test"]).stdout;
     assert!(text.contains("RMSE") && text.contains("R²"), "{text}");
 }

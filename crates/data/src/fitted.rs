@@ -211,8 +211,8 @@ mod tests {
     }
 
     fn prepared(normalise: Normalise, part: &Part, fit: &[u32]) -> Vec<f32> {
-        let pipeline = Pipeline::fit(Preprocess { normalise, ..Preprocess::default() }, part, fit).unwrap();
-        pipeline.check(part).unwrap();
+        let mut pipeline = Pipeline::fit(Preprocess { normalise, ..Preprocess::default() }, part, fit).unwrap();
+        pipeline.prepare(part).unwrap();
         assert!(pipeline.notes(part, fit).is_empty());
         let mut out = Vec::new();
         pipeline.gather(part, &(0..part.len() as u32).collect::<Vec<_>>(), None, &mut out);

@@ -5,6 +5,7 @@ use crate::{DataError, Fitted, Labels, Part, Task};
 use largebatch_random::{Key, below};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How values are scaled. Statistics come from the training examples, never from validation or test.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -63,6 +64,15 @@ pub struct Preprocess {
 pub struct Pipeline {
     fitted: Fitted,
     map: Map,
+    /// Tables with what they become, see [`Pipeline::prepare`].
+    ready: Vec<Ready>,
+}
+
+/// A table, and its values as the model sees them.
+#[derive(Clone, Debug)]
+struct Ready {
+    of: Arc<Vec<f64>>,
+    values: Arc<Vec<f32>>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +87,8 @@ enum Map {
 
 /// Fewer values than this are gathered by the calling thread: waking others would take longer.
 const PARALLEL_FROM: usize = 1 << 15;
+/// Tables of up to so many values are kept as the model sees them, 1 GiB.
+const READY: usize = 1 << 28;
 
 impl Pipeline {
     /// Prepares `config` for `part`; statistics come from the examples at `indices`.
@@ -140,7 +152,7 @@ impl Pipeline {
                 Map::Channel(fitted.mean.iter().zip(&fitted.std).map(row).collect())
             }
         };
-        Pipeline { fitted, map }
+        Pipeline { fitted, map, ready: Vec::new() }
     }
 
     /// What was taken from the training examples.
@@ -158,12 +170,14 @@ impl Pipeline {
         self.fitted.target.map_or(output, |t| output * t.std + t.mean)
     }
 
+    /// Gets a part ready to be gathered from: a table is standardised once, so that a batch of it is a copy. Without it the bits are the same.
+    ///
     /// Refuses a part that this pipeline cannot prepare: of another shape or kind than the one it was fitted to, or with a value or target that
     /// leaves the range of 32 bits.
     ///
     /// # Errors
     /// What differs, or the first such value with its column.
-    pub fn check(&self, part: &Part) -> Result<(), DataError> {
+    pub fn prepare(&mut self, part: &Part) -> Result<(), DataError> {
         let white = if let Features::Bytes { white, .. } = part.features { Some(white) } else { None };
         let kind = |white: Option<u8>| white.map_or("a table".into(), |w| format!("images of bytes 0 to {w}"));
         if (part.shape(), white) != (&self.fitted.shape, self.fitted.white) {
@@ -179,9 +193,14 @@ impl Pipeline {
         };
         if let Features::Table(table) = &part.features {
             let size = part.size();
-            let bad = |row: &[f64]| row.iter().enumerate().position(|(j, &x)| !self.value(j, x).is_finite());
-            if let Some((row, j)) = table.par_chunks_exact(size).find_map_first(|row| Some((row, bad(row)?))) {
-                return beyond(part.column(j), row[j], matches!(self.map, Map::Feature { .. }));
+            let mut values = vec![0.0; table.len()];
+            let rows = values.par_chunks_exact_mut(size).zip(table.par_chunks_exact(size));
+            rows.with_min_len(PARALLEL_FROM.div_ceil(2 * size)).for_each(|(out, row)| self.row(row, out));
+            if let Some(i) = values.iter().position(|x| !x.is_finite()) {
+                return beyond(part.column(i % size), table[i], matches!(self.map, Map::Feature { .. }));
+            }
+            if values.len() <= READY {
+                self.ready.push(Ready { of: table.clone(), values: Arc::new(values) });
             }
         }
         if let Labels::Targets(all) = part.labels()
@@ -230,6 +249,19 @@ impl Pipeline {
         notes
     }
 
+    /// A table's row, as the model sees it.
+    fn row(&self, row: &[f64], out: &mut [f32]) {
+        match &self.map {
+            Map::Feature { mean, scale } => {
+                for ((o, &x), (m, s)) in out.iter_mut().zip(row).zip(mean.iter().zip(scale)) {
+                    *o = if x.is_nan() { 0.0 } else { ((x - m) * s) as f32 };
+                }
+            }
+            Map::Same { mean } => out.iter_mut().zip(row).zip(mean).for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32),
+            Map::Channel(_) => unreachable!("fit gives channels to images alone"),
+        }
+    }
+
     /// A table's value in column `j`, as the model sees it.
     fn value(&self, j: usize, x: f64) -> f32 {
         match &self.map {
@@ -262,18 +294,11 @@ impl Pipeline {
 
     fn example(&self, part: &Part, index: u32, augment: Option<Key>, out: &mut [f32]) {
         match (&part.features, &self.map) {
-            (Features::Table(table), map) => {
-                let row = table[index as usize * out.len()..][..out.len()].iter();
-                match map {
-                    Map::Feature { mean, scale } => {
-                        for ((o, &x), (m, s)) in out.iter_mut().zip(row).zip(mean.iter().zip(scale)) {
-                            *o = if x.is_nan() { 0.0 } else { ((x - m) * s) as f32 };
-                        }
-                    }
-                    Map::Same { mean } => {
-                        out.iter_mut().zip(row).zip(mean).for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32);
-                    }
-                    Map::Channel(_) => unreachable!("fit gives channels to images alone"),
+            (Features::Table(table), _) => {
+                let at = index as usize * out.len();
+                match self.ready.iter().find(|ready| Arc::ptr_eq(&ready.of, table)) {
+                    Some(ready) => out.copy_from_slice(&ready.values[at..][..out.len()]),
+                    None => self.row(&table[at..][..out.len()], out),
                 }
             }
             (Features::Bytes { .. }, map) => {

@@ -135,7 +135,7 @@ pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f
     let problem = match word.parse::<f64>() {
         Ok(0.0) if digits() => format!("the value `{word}` is too small to tell from 0; scale the column, or write 0"),
         Ok(x) if x.is_finite() => return Ok(x),
-        Ok(_) => format!("the value `{word}` is not a finite number; mend or remove the line"),
+        Ok(_) => format!("the value `{word}` is not finite; mend or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
         Err(_) if word.contains(',') && word.bytes().all(|b| b.is_ascii_digit() || b"+-.,eE".contains(&b)) => {
             format!("`{word}` is not a number; write a decimal comma as a point, and leave out commas between thousands")

@@ -137,7 +137,7 @@ fn a_csv_file_with_a_hole() {
 #[test]
 fn values_that_are_no_numbers() {
     says(csv("x,y\n1,0\nNaN,1\n"), &["line 3, column `x`: the value is missing (`NaN`)"]);
-    says(csv("x,y\n1,0\n1e309,1\n"), &["line 3, column `x`: the value `1e309` is not a finite number"]);
+    says(csv("x,y\n1,0\n1e309,1\n"), &["line 3, column `x`: the value `1e309` is not finite"]);
     says(csv("x,y\n1,0\nred,1\n"), &["line 3, column `x`: `red` is not a number"]);
     says(svm("1 1:nan\n0 1:2\n", ""), &["t.svm, line 1, column 1: the value `nan` is not finite"]);
     assert!(matches!(Part::from_table(vec![f64::NAN], vec![1], Labels::Targets(vec![0.0])), Err(DataError::Setting { .. })));

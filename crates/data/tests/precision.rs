@@ -129,16 +129,20 @@ fn what_was_fitted_is_restored_to_the_bit() {
         assert_eq!(restored.fitted(), pipeline.fitted());
         let bits = |pipeline: &Pipeline| {
             let mut out = Vec::new();
+            let mut pipeline = pipeline.clone();
             let key = Some(Key::new(1).word("augment"));
             pipeline.gather(part, &all(part), key, &mut out);
-            out.extend(gather(pipeline, part));
+            let plain = gather(&pipeline, part);
+            pipeline.prepare(part).unwrap();
+            assert_eq!(gather(&pipeline, part), plain, "prepared at once or each time");
+            out.extend(plain);
             out.extend([0.1, 1e3].map(|y| pipeline.encode(y)));
             out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         assert_eq!(bits(&restored), bits(&pipeline), "{normalise:?}: {text}");
-        assert!(serde_json::to_string(restored.fitted()).unwrap() == text && pipeline.check(part).is_ok());
+        assert!(serde_json::to_string(restored.fitted()).unwrap() == text);
     }
-    let other = Pipeline::fit(FEATURE, &table, &seen).unwrap().check(&images).unwrap_err().to_string();
+    let other = Pipeline::fit(FEATURE, &table, &seen).unwrap().prepare(&images).unwrap_err().to_string();
     assert!(other.contains("images") && other.contains("a table of the shape [5]"), "{other}");
 }
 
@@ -166,12 +170,12 @@ fn values_beyond_32_bits_are_named() {
     let part = Part::from_table(vec![1.0, 0.0, 2.0, 1e50], vec![2], Labels::Targets(vec![0.0, 1e60])).unwrap();
     let part = part.named(vec!["a".into(), "far".into()]);
     let message = |config: Preprocess, indices: &[u32]| {
-        let pipeline = Pipeline::fit(config, &part, indices).unwrap();
-        pipeline.check(&part).err().map(|e| (matches!(e, DataError::Column { .. }), e.to_string()))
+        let mut pipeline = Pipeline::fit(config, &part, indices).unwrap();
+        pipeline.prepare(&part).err().map(|e| (matches!(e, DataError::Column { .. }), e.to_string()))
     };
     let plain = Preprocess { normalise: Normalise::None, ..FEATURE };
-    let (named, text) = message(plain, &[0, 1]).unwrap();
-    assert!(named && text.contains("column `far`: the value 1e50") && text.contains("standardise"), "{text}");
+    let (of_column, text) = message(plain, &[0, 1]).unwrap();
+    assert!(of_column && text.contains("column `far`: the value 1e50") && text.contains("standardise"), "{text}");
     // Far outside of what was trained on.
     assert!(message(FEATURE, &[0]).unwrap().1.contains("column `far`: the value 1e50"));
     assert!(message(FEATURE, &[0, 1]).unwrap().1.contains("the target: the value 1e60"));

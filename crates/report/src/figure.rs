@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::ReportError;
 use crate::export::png::Painter;
 use crate::scale::Scale;
-use crate::svg::{Anchor, COLOURS, Svg, escape, fit, px, width};
+use crate::svg::{Anchor, COLOURS, Svg, escape, fit, fits, px, width};
 use crate::theme;
 
 /// A chart.
@@ -147,10 +147,11 @@ impl Frame {
         let mut svg = Svg::default();
         svg.text("t tt", Anchor::Start, 12.0, 22.0, &fit(title, 15.0, WIDTH - 20.0));
         let (mut x, mut y) = (16.0, 43.0);
-        for key in keys {
-            let text = match key {
-                Key::Series(_, t) | Key::Hollow(_, t) | Key::Guide(t) | Key::Fit(t) | Key::Plain(_, _, t) => fit(t, 12.0, WIDTH - 60.0),
-            };
+        let texts = keys.iter().map(|key| match key {
+            Key::Series(_, t) | Key::Hollow(_, t) | Key::Guide(t) | Key::Fit(t) | Key::Plain(_, _, t) => t.as_str(),
+        });
+        let texts = fits(&texts.collect::<Vec<_>>(), 12.0, WIDTH - 60.0);
+        for (key, text) in keys.iter().zip(texts) {
             let room = 24.0 + width(&text, 12.0);
             if x + room > WIDTH - 8.0 && x > 16.0 {
                 (x, y) = (16.0, y + 18.0);

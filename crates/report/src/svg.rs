@@ -195,6 +195,13 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     format!("{}…{}", beginning.trim_end(), end.trim_start())
 }
 
+/// [`fit`] for texts beside each other: those that would look the same are numbered.
+pub(crate) fn fits(texts: &[&str], size: f64, room: f64) -> Vec<String> {
+    let short: Vec<String> = texts.iter().map(|text| fit(text, size, room)).collect();
+    let alike = |i: usize| (0..texts.len()).any(|j| short[j] == short[i] && texts[j] != texts[i]);
+    (0..texts.len()).map(|i| if alike(i) { fit(&format!("{}. {}", i + 1, texts[i]), size, room) } else { short[i].clone() }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +213,9 @@ mod tests {
         let (short, wide) = (fit("momentum, weight decay 0.0001", 12.0, 100.0), fit(&"大".repeat(30), 12.0, 100.0));
         assert!(short.starts_with("momen") && short.contains('…') && short.ends_with("0001"), "{short}");
         assert_ne!(short, fit("momentum, weight decay 0.0005", 12.0, 100.0));
+        let (a, b) = ("x".repeat(99) + "a · batch 128", "x".repeat(99) + "b · batch 128");
+        let alike = fits(&[&a, &b, "c", &a], 12.0, 100.0);
+        assert!(alike[0].starts_with("1. x") && alike[1].starts_with("2. x") && alike[2] == "c", "{alike:?}");
         assert!(width(&short, 12.0) <= 100.0 && width(&wide, 12.0) <= 100.0 && wide.chars().count() < 9, "{wide}");
     }
 

@@ -15,7 +15,12 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
     if !a.warnings.is_empty() {
         out.push('\n');
     }
-    let (heads, rows) = summary_rows(a);
+    let (heads, mut rows) = summary_rows(a);
+    let different = |rows: &[Vec<String>]| rows.iter().map(|r| r[..2].to_vec()).collect::<BTreeSet<_>>().len();
+    let short: Vec<Vec<String>> = rows.iter().map(|r| [vec![shortened(&r[0])], r[1..].to_vec()].concat()).collect();
+    if different(&short) == different(&rows) {
+        rows = short;
+    }
     let cells = |i: usize| std::iter::once(&heads[i]).chain(rows.iter().map(move |r| &r[i])).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
     // Columns that do not fit go below, each block with what tells the rows apart: the groups' names, and batch sizes where names repeat.
@@ -54,6 +59,19 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
     }
     out
 }
+
+/// A long name's beginning and end: other columns need room too.
+fn shortened(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= LONGEST {
+        return name.into();
+    }
+    let (head, tail) = (LONGEST * 3 / 5, LONGEST * 2 / 5 - 1);
+    name.chars().take(head).chain(['…']).chain(name.chars().skip(length - tail)).collect()
+}
+
+/// Characters of a name in the table.
+const LONGEST: usize = 60;
 
 fn pad(text: &str, width: usize, right: bool) -> String {
     let room = " ".repeat(width.saturating_sub(text.chars().count()));

@@ -14,7 +14,14 @@ impl Runner for Regression {
         let batch = get(&trial.config, "batch_size").and_then(number).ok_or("no batch_size")?;
         let lr = get(&trial.config, "lr").and_then(number).ok_or("no lr")?;
         let metric = "validation_rmse".to_string();
-        let started = Started { train_examples: 64, epochs: None, budget_steps: 4, metric: metric.clone(), higher_is_better: false, constant_loss: None };
+        let started = Started {
+            train_examples: 64,
+            epochs: None,
+            budget_steps: 4,
+            metric: metric.clone(),
+            higher_is_better: false,
+            constant_loss: None,
+        };
         let _ = emit(Event::Started(started));
         let error = 0.5 + 0.001 * batch + (lr - 0.1).abs() + 0.01 * (trial.seed % 7) as f64;
         for step in 1..=4u64 {

@@ -195,8 +195,8 @@ impl Experiment {
         config.model.options = model.parameters();
         config.optimizer.options = optimizer.table();
         config.optimizer.options.extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
-        let pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
-        [&dataset.train, &dataset.test].into_iter().try_for_each(|part| pipeline.check(part))?;
+        let mut pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
+        [&dataset.train, &dataset.test].into_iter().try_for_each(|part| pipeline.prepare(part))?;
 
         let schedule: ScheduleConfig = read("schedule", &config.schedule, largebatch_schedule::facts())?;
         let (n, batch) = (split.train.len(), config.batch_size.unwrap_or(1));

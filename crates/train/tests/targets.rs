@@ -31,7 +31,8 @@ fn silence_is_filled_in_where_targets_are_real() {
 fn the_loss_and_the_error_have_their_units() {
     for scale in ["standardise", "none"] {
         let scale = format!("data.preprocess.targets={scale}");
-        let experiment = open(&["dataset=diabetes", "model=linear", "lr=0.01", "epochs=50", &scale]).unwrap();
+        let experiment =
+            open(&["dataset=diabetes", "model=linear", "lr=0.01", "epochs=100", "data.preprocess.normalise=feature", &scale]).unwrap();
         let (outcome, network) = train(&experiment, Controls::default()).unwrap();
         let test = outcome.test.unwrap();
         let std = experiment.pipeline().fitted().target.map_or(1.0, |t| t.std);

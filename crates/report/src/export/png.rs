@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
-use fontdb::{Database, ID};
+use fontdb::{Database, FaceInfo, ID, Style};
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Mask, Paint, Pixmap, Stroke, StrokeDash, Transform};
 use usvg::{FontResolver, Group, Node};
 
@@ -33,11 +33,19 @@ pub(crate) struct Painter {
 impl Painter {
     pub fn new() -> Self {
         Self::with(|fonts| {
-            fonts.load_system_fonts();
+            let mut system = Database::new();
+            system.load_system_fonts();
+            let called = |face: &FaceInfo, part: &str| face.families.iter().any(|family| family.0.contains(part));
             // Coloured pictures are no outlines, and only those are drawn.
-            let pictures = fonts.faces().filter(|face| face.families.iter().any(|f| f.0.contains("Color Emoji")));
-            let pictures: Vec<ID> = pictures.map(|face| face.id).collect();
-            pictures.into_iter().for_each(|id| fonts.remove_face(id));
+            let mut faces: Vec<FaceInfo> = system.faces().filter(|face| !called(face, "Color Emoji")).cloned().collect();
+            // The first that has a character is taken: one that suits ours.
+            faces.sort_by_cached_key(|face| {
+                let unlike = (face.style != Style::Normal, !called(face, "Sans"), face.monospaced, face.weight.0.abs_diff(400));
+                (unlike, face.post_script_name.clone(), face.index)
+            });
+            for face in faces {
+                fonts.push_face_info(face);
+            }
         })
     }
 

@@ -5,7 +5,7 @@ use crate::analysis::{Analysis, Comparison, Facts, second, without_shared};
 use crate::figure::{Figure, Frame, Key, WIDTH};
 use crate::number::Measure;
 use crate::scale::{Scale, bulk, tick_labels};
-use crate::svg::{Anchor, COLOURS, Svg, Way, fit, px};
+use crate::svg::{Anchor, COLOURS, Svg, Way, fit, fits, px};
 
 /// A single seed's value.
 pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
@@ -50,10 +50,11 @@ pub(super) fn groups(a: &Analysis, shown: &Shown, groups: &[usize], name: &str, 
         frame.svg.line("gd", at, top, at, bottom);
     }
     let mut beyond = false;
+    let labels = fits(&groups.iter().map(|g| a.groups[*g].label.as_str()).collect::<Vec<_>>(), 12.0, LABELS - 20.0);
     for (row, g) in groups.iter().enumerate() {
         let y = frame.top + 4.0 + ROW * (row as f64 + 0.5);
         let f = &a.groups[*g];
-        label(&mut frame.svg, f, y);
+        label(&mut frame.svg, f, &labels[row], y);
         let (estimate, seeds) = of(*g);
         frame.series(row);
         if seeds.len() <= 40 {
@@ -119,11 +120,11 @@ fn nothing(f: &Facts) -> &'static str {
     }
 }
 
-fn label(svg: &mut Svg, f: &Facts, y: f64) {
+fn label(svg: &mut Svg, f: &Facts, text: &str, y: f64) {
     let named_batch = f.label.contains("batch ");
     let second_line = f.batch.filter(|_| !named_batch).map(|b| format!("batch {b}"));
     let shift = if second_line.is_some() { -3.0 } else { 4.0 };
-    svg.text("t", Anchor::End, LABELS - 12.0, y + shift, &fit(&f.label, 12.0, LABELS - 20.0));
+    svg.text("t", Anchor::End, LABELS - 12.0, y + shift, text);
     if let Some(text) = second_line {
         svg.text("m sm", Anchor::End, LABELS - 12.0, y + 10.0, &text);
     }
@@ -188,16 +189,12 @@ fn differences(a: &Analysis, name: &str, title: &str, rows: &[&Comparison], shor
     let (top, bottom, zero) = (frame.top, frame.bottom, x.at(0.0));
     frame.svg.line("ax", zero, top, zero, bottom);
     let mut beyond = false;
+    let name = |c: &&Comparison| if short { a.groups[c.large].short.as_str() } else { a.groups[c.large].label.as_str() };
+    let labels = fits(&rows.iter().map(name).collect::<Vec<_>>(), 12.0, LABELS - 20.0);
     for (row, c) in rows.iter().enumerate() {
         let y = frame.top + 4.0 + 36.0 * (row as f64 + 0.5);
         let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
-        frame.svg.text(
-            "t",
-            Anchor::End,
-            LABELS - 12.0,
-            y - 3.0,
-            &fit(if short { &large.short } else { &large.label }, 12.0, LABELS - 20.0),
-        );
+        frame.svg.text("t", Anchor::End, LABELS - 12.0, y - 3.0, &labels[row]);
         let budget = if c.equal_epochs { "" } else { " ‡" };
         frame.svg.text(
             "m sm",

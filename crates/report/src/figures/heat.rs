@@ -6,7 +6,7 @@ use crate::analysis::{Analysis, at_points, series_label};
 use crate::figure::{Figure, Frame, WIDTH};
 use crate::number::{Measure, significant};
 use crate::scale::{Scale, tick_labels};
-use crate::svg::{Anchor, fit, px, width};
+use crate::svg::{Anchor, fits, px, width};
 use crate::theme::heat;
 
 /// A point of a search.
@@ -130,9 +130,10 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     // The largest size at which every number fits into its cell; the fonts that readers have may be wider by a seventh.
     let widest = |size| cells().filter_map(|c| c.score).map(|s| 1.15 * width(&figure(&measure, s), size)).fold(0.0, f64::max);
     let size = [10.5, 9.0].into_iter().find(|size| widest(*size) < side - 1.0);
+    let labels = fits(&rows.iter().map(|r| r.label.as_str()).collect::<Vec<_>>(), 12.0, left - 12.0);
     for (i, row) in rows.iter().enumerate() {
         let y = frame.top + 2.0 + high * i as f64;
-        frame.svg.text("t", Anchor::End, left - 8.0, y + high / 2.0 + 4.0, &fit(&row.label, 12.0, left - 12.0));
+        frame.svg.text("t", Anchor::End, left - 8.0, y + high / 2.0 + 4.0, &labels[i]);
         // The best cell's ring lies over its neighbours.
         for c in row.cells.iter().filter(|c| !c.best).chain(row.cells.iter().filter(|c| c.best)) {
             draw(&mut frame, c, (x.at(c.rate), y + 1.0, side, high - 2.0), (&measure, size), &shade, &row.label);
