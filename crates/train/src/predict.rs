@@ -1,6 +1,6 @@
 //! Predictions by a trained network, without the data that it was trained on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use largebatch_data::{DataSpec, Part, Pipeline, read_features};
@@ -17,6 +17,7 @@ pub struct Predictor {
     network: Network,
     loss: Loss,
     device: Device,
+    place: PathBuf,
 }
 
 /// What a network says of one example.
@@ -46,17 +47,15 @@ impl Predictor {
         model.check(&io)?;
         let pipeline = Pipeline::restore(data.preprocessing.clone())?;
         let network = from_safetensors(model.build(&io, config.seed, &device)?.network, weights, place)?;
-        Ok(Predictor { spec: spec(&config.dataset)?, loss: model.loss(), data, pipeline, network, device })
+        Ok(Predictor { spec: spec(&config.dataset)?, loss: model.loss(), data, pipeline, network, device, place: place.to_owned() })
     }
 
     /// Reads a file of the format of the training file, whose labels need not be there, see [`read_features`].
     ///
     /// # Errors
-    /// Those of [`read_features`], and values beyond the range of 32 bits.
+    /// Those of [`read_features`].
     pub fn read(&self, file: &Path) -> Result<(Part, Vec<String>), TrainError> {
-        let read = read_features(file, self.spec.as_ref(), &self.data.feature_names, self.pipeline.fitted())?;
-        self.pipeline.check(&read.0)?;
-        Ok(read)
+        Ok(read_features(file, self.spec.as_ref(), &self.data.feature_names, self.pipeline.fitted())?)
     }
 
     /// The names of the classes, in the order of their numbers; empty for real targets.
@@ -73,17 +72,20 @@ impl Predictor {
     /// One prediction an example, in order; the same as an evaluation's.
     ///
     /// # Errors
-    /// Outputs that are not numbers, as those of weights that have diverged.
-    pub fn predict(&self, part: &Part, place: &Path) -> Result<Vec<Prediction>, TrainError> {
+    /// Examples of another shape, values beyond the range of 32 bits, and outputs that are not numbers, as those of weights that have diverged.
+    pub fn predict(&self, part: &Part) -> Result<Vec<Prediction>, TrainError> {
+        let mut pipeline = self.pipeline.clone();
+        pipeline.prepare(part)?;
         let indices: Vec<u32> = (0..part.len() as u32).collect();
-        let outputs = outputs(&self.network, &self.pipeline, &self.device, part, &indices);
+        let outputs = outputs(&self.network, &pipeline, &self.device, part, &indices);
         let one = |(i, row): (usize, &[f32])| {
             if let Some(output) = row.iter().find(|o| !o.is_finite()) {
                 let message = format!(
-                    "the network's output for row {} (counted from 1) is {output}, not a number to predict by: its training diverged, or the row's values are far beyond those of training; take other weights by --weights, or mend the row",
+                    "the network's output for row {} (counted from 1) is {output}, not a number to predict by: its training diverged, or the row's values \
+                     are far beyond those of training; take other weights by --weights, or mend the row",
                     i + 1
                 );
-                return Err(TrainError::folder(place, message));
+                return Err(TrainError::folder(&self.place, message));
             }
             Ok(match self.loss.predicted(row) {
                 Some(class) => Prediction::Class { class, probabilities: self.loss.probabilities(row).unwrap_or_default() },

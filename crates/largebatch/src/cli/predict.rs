@@ -76,7 +76,7 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
     };
     let predictor = Predictor::new(&config, data, &weights, place)?;
     let (part, notes) = predictor.read(&args.file)?;
-    let predictions = predictor.predict(&part, &args.run)?;
+    let predictions = predictor.predict(&part)?;
     let text = table(&predictor, &predictions);
     match &args.out {
         Some(out) => write_whole(out, text.as_bytes())?,
