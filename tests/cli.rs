@@ -4,8 +4,21 @@ use std::fs;
 
 use largebatch_tests::{command, ended, folder, images, json, ok, one_json, shell, tree};
 
-const SUBCOMMANDS: &[&str] =
-    &["train", "evaluate", "data", "devices", "models", "optimizers", "schedules", "study", "probe", "replay", "completions", "man"];
+const SUBCOMMANDS: &[&str] = &[
+    "train",
+    "evaluate",
+    "predict",
+    "data",
+    "devices",
+    "models",
+    "optimizers",
+    "schedules",
+    "study",
+    "probe",
+    "replay",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_subcommand_has_help() {

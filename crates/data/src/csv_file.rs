@@ -4,7 +4,7 @@ use crate::DataError;
 use crate::delimited::{self, Record};
 use crate::spec::{Column, CsvSpec, LabelKind, Missing};
 use crate::table::{Rows, is_missing, line, number, some, text};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 /// Reads a file: every column but the label's is a feature.
@@ -24,7 +24,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
     let header = header(path, &records, spec)?;
     let body = &records[header as usize..];
     if header {
-        unique(path, first)?;
+        unique(path, first, |_| true)?;
     }
     let at = label(path, header.then_some(first), width, &spec.label)?;
     let mut warnings = Vec::new();
@@ -43,7 +43,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
             return Err(line(path, first.line, None, "no named column is left beside the label; give at least one feature".into()));
         }
     }
-    let names: Vec<String> = (0..width).map(|i| if header { format!("`{}`", first.fields[i]) } else { i.to_string() }).collect();
+    let names = in_words(first, header);
     let mut rows = Rows {
         path: path.to_path_buf(),
         values: Vec::with_capacity(body.len() * kept.len()),
@@ -66,20 +66,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
             return Err(line(path, *here, Some(format!("column {}", names[at])), problem));
         }
         for (column, &i) in kept.iter().enumerate() {
-            rows.values.push(match (is_missing(&fields[i]), spec.missing) {
-                (false, _) => number(path, *here, &names[i], &fields[i])?,
-                (true, Some(_)) => {
-                    *filled.entry(column).or_default() += 1;
-                    f64::NAN
-                }
-                (true, None) => {
-                    let problem = format!(
-                        "the value is missing{}; fill it in, remove the line, or write dataset.missing = \"mean\" or \"drop\"",
-                        shown(&fields[i])
-                    );
-                    return Err(line(path, *here, Some(format!("column {}", names[i])), problem));
-                }
-            });
+            let remedy = "fill it in, remove the line, or write dataset.missing = \"mean\" or \"drop\"";
+            let value = value(path, *here, &names[i], &fields[i], spec.missing.is_none().then_some(remedy))?;
+            if value.is_nan() {
+                *filled.entry(column).or_default() += 1;
+            }
+            rows.values.push(value);
         }
         rows.labels.push((*here, label.to_string()));
     }
@@ -94,14 +86,116 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         let problem = "no row has a value here; remove the column".into();
         return Err(line(path, body[0].line, Some(format!("column {}", names[kept[column]])), problem));
     }
-    if !filled.is_empty() {
-        let columns: Vec<String> = filled.iter().take(5).map(|(&i, n)| format!("{n} in column {}", names[kept[i]])).collect();
-        let more = if filled.len() > 5 { ", …" } else { "" };
-        let (n, columns) = (filled.values().sum::<usize>(), columns.join(", "));
-        let message = format!("{}: {n} missing values are replaced by the training part's means ({columns}{more})", path.display());
-        rows.warnings.push(message);
-    }
+    rows.warnings.extend(told(path, &filled, |column| &names[kept[column]]));
     some(rows)
+}
+
+/// Reads a file without need of labels: the columns of a training file by their `names`, or, where it has none, all `size` columns by their place.
+/// Other columns are left out, with a note.
+pub(crate) fn read_features(path: &Path, bytes: &[u8], spec: Option<&CsvSpec>, names: &[String], size: usize) -> Result<Rows, DataError> {
+    let text = text(path, bytes)?;
+    let records = delimited::records(path, &text, spec.and_then(|spec| spec.delimiter))?;
+    let Some(first) = records.first() else { return Err(DataError::Empty { path: path.to_path_buf() }) };
+    let header = !names.is_empty();
+    let kept = if header { by_name(path, first, names)? } else { by_place(path, first, spec, size)? };
+    let words = in_words(first, header);
+    let remedy = match spec.and_then(|spec| spec.missing) {
+        Some(Missing::Mean) => None,
+        Some(Missing::Drop) => Some("fill it in or remove the line: training dropped such rows, but every row here gets a prediction"),
+        None => Some("fill it in, remove the line, or train with dataset.missing = \"mean\", which fills in the training mean"),
+    };
+    let mut rows =
+        Rows { path: path.to_path_buf(), values: Vec::new(), size, names: names.to_vec(), labels: Vec::new(), warnings: Vec::new() };
+    let mut filled = BTreeMap::<usize, usize>::new();
+    for Record { line: here, fields } in &records[header as usize..] {
+        for &i in &kept {
+            let value = value(path, *here, &words[i], &fields[i], remedy)?;
+            if value.is_nan() {
+                *filled.entry(i).or_default() += 1;
+            }
+            rows.values.push(value);
+        }
+        rows.labels.push((*here, String::new()));
+    }
+    let others: Vec<&str> = (0..words.len()).filter(|i| !kept.contains(i)).map(|i| words[i].as_str()).collect();
+    if !others.is_empty() {
+        let more = if others.len() > 5 { ", …" } else { "" };
+        let what = if others.len() == 1 { "column" } else { "columns" };
+        let others = others[..others.len().min(5)].join(", ");
+        rows.warnings.push(format!("{}: not a feature, so not read: {what} {others}{more}", path.display()));
+    }
+    rows.warnings.extend(told(path, &filled, |i| &words[i]));
+    some(rows)
+}
+
+/// The places of the columns of these names.
+fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, DataError> {
+    unique(path, first, |name| names.iter().any(|n| n == name))?;
+    let places: HashMap<&str, usize> = first.fields.iter().enumerate().map(|(i, f)| (f.as_ref(), i)).collect();
+    let missing: Vec<&String> = names.iter().filter(|name| !places.contains_key(name.as_str())).collect();
+    let Some(lacks) = missing.first() else { return Ok(names.iter().map(|name| places[name.as_str()]).collect()) };
+    let all = missing.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let more = if missing.len() > 5 { format!(", and {} more", missing.len() - 5) } else { String::new() };
+    let problem = match first.fields.iter().find(|f| is_number(f)) {
+        Some(figure) if missing.len() == names.len() => {
+            format!("`{figure}` is not a name; begin with a line that names the features as the training file does: {all}{more}")
+        }
+        _ => {
+            let near = nearest(first, lacks).unwrap_or_default();
+            let (columns, them) = if missing.len() == 1 { ("column", "it") } else { ("columns", "them") };
+            format!(
+                "it lacks the {columns} {all}{more} of the training file; the nearest name to `{lacks}` is `{near}`; add or rename {them}"
+            )
+        }
+    };
+    Err(line(path, first.line, None, problem))
+}
+
+/// The places of the features in a file without names: all, but for the label's column where there is one.
+fn by_place(path: &Path, first: &Record, spec: Option<&CsvSpec>, size: usize) -> Result<Vec<usize>, DataError> {
+    let width = first.fields.len();
+    let at = match spec {
+        Some(spec) if width == size + 1 => Some(label(path, None, width, &spec.label)?),
+        _ if width == size => None,
+        _ => {
+            return Err(DataError::Format {
+                path: path.to_path_buf(),
+                what: "the number of columns".into(),
+                found: width.to_string(),
+                expected: format!("{size} features as in the training file, or {} with the label", size + 1),
+            });
+        }
+    };
+    let kept: Vec<usize> = (0..width).filter(|i| Some(*i) != at).collect();
+    if kept.iter().all(|&i| !is_number(&first.fields[i]) && !is_missing(&first.fields[i])) {
+        let problem = "it is a line of names, but the training file has none, so that columns go by their place; remove it".into();
+        return Err(line(path, first.line, None, problem));
+    }
+    Ok(kept)
+}
+
+/// The columns in messages: their names, or their numbers from 0.
+fn in_words(first: &Record, header: bool) -> Vec<String> {
+    first.fields.iter().enumerate().map(|(i, name)| if header { format!("`{name}`") } else { i.to_string() }).collect()
+}
+
+/// A feature's value. One that is missing is refused with the remedy, or NaN where there is none because it may be missing.
+fn value(path: &Path, at: u64, column: &str, word: &str, remedy: Option<&str>) -> Result<f64, DataError> {
+    match (is_missing(word), remedy) {
+        (false, _) => number(path, at, column, word),
+        (true, None) => Ok(f64::NAN),
+        (true, Some(remedy)) => {
+            Err(line(path, at, Some(format!("column {column}")), format!("the value is missing{}; {remedy}", shown(word))))
+        }
+    }
+}
+
+/// How many missing values of which columns became means.
+fn told<'a>(path: &Path, filled: &BTreeMap<usize, usize>, name: impl Fn(usize) -> &'a String) -> Option<String> {
+    let columns: Vec<String> = filled.iter().take(5).map(|(&i, n)| format!("{n} in column {}", name(i))).collect();
+    let more = if filled.len() > 5 { ", …" } else { "" };
+    let (n, columns) = (filled.values().sum::<usize>(), columns.join(", "));
+    (n > 0).then(|| format!("{}: {n} missing values are replaced by the training part's means ({columns}{more})", path.display()))
 }
 
 /// How a missing value is written, where it is written at all.
@@ -159,16 +253,22 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
     Ok(false)
 }
 
-/// Refuses two columns of one name: one of them may be a copy of the label.
-fn unique(path: &Path, first: &Record) -> Result<(), DataError> {
+/// Refuses two columns of one name, among those that count: one of them may be a copy of the label.
+fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<(), DataError> {
     let mut seen = BTreeMap::new();
-    for (i, name) in first.fields.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+    for (i, name) in first.fields.iter().enumerate().filter(|(_, name)| !name.is_empty() && counts(name)) {
         if let Some(before) = seen.insert(name, i) {
             let problem = format!("columns {before} and {i} are both named `{name}`; rename one, or remove it if it is a copy");
             return Err(line(path, first.line, None, problem));
         }
     }
     Ok(())
+}
+
+/// The column whose name is nearest.
+fn nearest<'a>(first: &'a Record, name: &str) -> Option<&'a str> {
+    let near = |field: &str| strsim::jaro_winkler(field, name);
+    first.fields.iter().map(AsRef::as_ref).max_by(|a, b| near(a).total_cmp(&near(b)))
 }
 
 /// The label's column.
@@ -191,8 +291,7 @@ fn label(path: &Path, names: Option<&Record>, width: usize, label: &Column) -> R
             Err(_) => Err(DataError::setting("label", name, "without a line of names, give the column's number, from 0")),
         },
         (Column::Name(name), Some(first)) => called(name).ok_or_else(|| {
-            let near = first.fields.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-            let near = near.map_or("", |near| &**near);
+            let near = nearest(first, name).unwrap_or_default();
             DataError::setting("label", name, format!("{} has no such column; the nearest is `{near}`", path.display()))
         }),
     }

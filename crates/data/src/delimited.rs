@@ -34,7 +34,8 @@ pub(crate) fn records<'a>(path: &Path, text: &'a str, delimiter: Option<Delimite
     let mut records: Vec<Record> = Vec::new();
     for (at, content) in (1..).zip(text.split(end)) {
         let content = content.trim_end_matches('\r');
-        if content.trim().is_empty() {
+        // A line of tabs alone is a row without values where tabs divide the columns.
+        if content.trim_matches(|c: char| c.is_whitespace() && Some(c) != delimiter).is_empty() {
             continue;
         }
         if content.contains('\r') {

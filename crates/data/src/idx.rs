@@ -4,21 +4,42 @@ use crate::cache::Content;
 use crate::part::Block;
 use crate::{DataError, Labels, Part};
 
-/// Images and their labels. Without `classes`, the largest label and one more.
-pub(crate) fn pair(images: &Content, labels: &Content, classes: Option<usize>) -> Result<(Part, usize), DataError> {
-    let (dims, start) = header(images)?;
+/// Images and the shape of one.
+fn images(file: &Content) -> Result<(Block, Vec<usize>), DataError> {
+    let (dims, start) = header(file)?;
     let shape = match dims[..] {
         [_, features] => vec![features],
         [_, height, width] => vec![1, height, width],
         [_, channels, height, width] => vec![channels, height, width],
-        _ => return Err(bad(images, "the number of dimensions", dims.len(), "2 to 4: examples, then features or an image")),
+        _ => return Err(bad(file, "the number of dimensions", dims.len(), "2 to 4: examples, then features or an image")),
     };
+    Ok((Block { bytes: file.bytes.clone(), start, stride: shape.iter().product(), count: dims[0] }, shape))
+}
+
+/// Images without labels, all of which count as class 0, of the shape and the range of those that a network was trained on.
+pub(crate) fn read_features(file: &Content, like: &[usize], white: u8) -> Result<Part, DataError> {
+    let (block, shape) = images(file)?;
+    if shape != like {
+        return Err(bad(file, "the shape of an example", format!("{shape:?}"), format!("{like:?}, as in training")));
+    }
+    let pixels = &file.bytes[block.start..];
+    if let Some(at) = pixels.iter().position(|&p| p > white) {
+        let found = format!("{} (example {}, counted from 0)", pixels[at], at / block.stride);
+        return Err(bad(file, "a pixel", found, format!("0 to {white}, as in training")));
+    }
+    let labels = Labels::Classes(vec![0; block.count]);
+    Ok(Part::from_blocks(vec![block], white, shape, labels))
+}
+
+/// Images and their labels. Without `classes`, the largest label and one more.
+pub(crate) fn pair(images: &Content, labels: &Content, classes: Option<usize>) -> Result<(Part, usize), DataError> {
+    let (block, shape) = self::images(images)?;
     let (label_dims, label_start) = header(labels)?;
     let [count] = label_dims[..] else { return Err(bad(labels, "the number of dimensions", label_dims.len(), "1, a list of labels")) };
-    if count != dims[0] {
+    if count != block.count {
         return Err(DataError::Counts {
             examples_file: images.path.clone(),
-            examples: dims[0],
+            examples: block.count,
             labels_file: labels.path.clone(),
             labels: count,
         });
@@ -26,7 +47,6 @@ pub(crate) fn pair(images: &Content, labels: &Content, classes: Option<usize>) -
     let labels_of: Vec<u32> = labels.bytes[label_start..].iter().map(|&l| u32::from(l)).collect();
     let classes = classes.unwrap_or_else(|| labels_of.iter().max().map_or(0, |&l| l as usize + 1));
     check(labels, &labels_of, classes)?;
-    let block = Block { bytes: images.bytes.clone(), start, stride: shape.iter().product(), count };
     Ok((Part::from_blocks(vec![block], 255, shape, Labels::Classes(labels_of)), classes))
 }
 

@@ -23,6 +23,7 @@ mod csv_file;
 mod delimited;
 mod embedded;
 mod error;
+mod features;
 mod fetch;
 mod fitted;
 mod idx;
@@ -41,6 +42,7 @@ mod suspicion;
 mod table;
 
 pub use error::DataError;
+pub use features::read_features;
 pub use fetch::Progress;
 pub use fitted::{Fitted, Moments};
 pub use listing::{Listing, fetch, list, path, verify};

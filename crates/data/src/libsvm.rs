@@ -6,23 +6,41 @@ use std::path::Path;
 
 /// Reads a LIBSVM file as a dense table of at least `features` columns.
 pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result<Rows, DataError> {
+    table(path, bytes, features, true)
+}
+
+/// Reads a file whose labels, if it has any, are ignored, as a table of so many columns.
+pub(crate) fn read_features(path: &Path, bytes: &[u8], features: usize) -> Result<Rows, DataError> {
+    table(path, bytes, Some(features), false)
+}
+
+fn table(path: &Path, bytes: &[u8], features: Option<usize>, labelled: bool) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let mut labels = Vec::new();
     let mut entries = Vec::new();
     let mut size = 0;
+    let (mut blank, mut bare) = (None, false);
     for (at, content) in (1..).zip(text.lines()) {
-        let mut words = content.split('#').next().unwrap_or_default().split_ascii_whitespace();
-        let Some(label) = words.next() else { continue };
-        if label.contains(':') {
+        let mut words = content.split('#').next().unwrap_or_default().split_ascii_whitespace().peekable();
+        let Some(&label) = words.peek() else {
+            blank = blank.or(content.trim().is_empty().then_some(at));
+            continue;
+        };
+        if labelled && label.contains(':') {
             return Err(line(path, at, None, format!("it begins with `{label}`, not with a label; put the label first")));
         }
-        if label.contains(',') {
+        if labelled && label.contains(',') {
             let problem =
                 format!("`{label}` is more than one label; leave one on each line (a table with commas is read by format = \"csv\")");
             return Err(line(path, at, None, problem));
         }
-        if is_missing(label) {
+        if labelled && is_missing(label) {
             return Err(line(path, at, None, format!("the label is missing (`{label}`); fill it in or remove the line")));
+        }
+        if label.contains(':') {
+            bare = true;
+        } else {
+            words.next();
         }
         let mut last = 0;
         for word in words {
@@ -36,13 +54,17 @@ pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result
                 return bad(&format!("comes after index {last}"));
             }
             if let Some(limit) = features.filter(|&limit| index > limit) {
-                return bad(&format!("is beyond the {limit} features asked for"));
+                return bad(&format!("is beyond the {limit} features {}", if labelled { "asked for" } else { "of the training data" }));
             }
             last = index;
             entries.push((labels.len(), index - 1, number(path, at, &index.to_string(), value)?));
         }
         size = size.max(last);
         labels.push((at, label.to_string()));
+    }
+    if let Some(at) = blank.filter(|_| bare) {
+        let problem = "it is blank, which may be a row of zeros in a file without labels; write 1:0 for such a row, or remove the line";
+        return Err(line(path, at, None, problem.into()));
     }
     let size = features.unwrap_or(size);
     let values = size.checked_mul(labels.len()).filter(|&n| n <= 1 << 31);

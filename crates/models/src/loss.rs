@@ -162,6 +162,20 @@ impl Loss {
             Loss::CrossEntropy => Some((1..outputs.len()).fold(0, |best, i| if outputs[i] > outputs[best] { i } else { best }) as u32),
         }
     }
+
+    /// The probability of each class that one example's outputs say, in f64: softmax(o), or σ(−o) and σ(o) for [`Loss::Logistic`]. `None` for real targets
+    /// and for the perceptron, whose outputs are no probabilities.
+    pub fn probabilities(self, outputs: &[f32]) -> Option<Vec<f64>> {
+        let outputs = match self {
+            Loss::Squared | Loss::Perceptron { .. } => return None,
+            Loss::Logistic => vec![0.0, f64::from(*outputs.first()?)],
+            Loss::CrossEntropy => outputs.iter().map(|o| f64::from(*o)).collect(),
+        };
+        let most = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let powers: Vec<f64> = outputs.iter().map(|o| (o - most).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        Some(powers.iter().map(|p| p / sum).collect())
+    }
 }
 
 /// `[batch, 1]` as `[batch]`.

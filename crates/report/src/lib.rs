@@ -51,6 +51,7 @@ use largebatch_study::Results;
 
 pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
+pub use export::csv::quote;
 pub use figure::Figure;
 pub use findings::Findings;
 pub use format::Format;

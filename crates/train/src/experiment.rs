@@ -81,14 +81,39 @@ pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
             "(none)",
             "give one, such as --dataset digits or --set dataset=digits; `largebatch data list` shows them",
         )),
-        name if dataset.options.is_empty() => Ok(largebatch_data::open(name, search)?),
-        _ => {
-            let spec: DataSpec = toml::Value::Table(dataset.table())
-                .try_into()
-                .map_err(|e: toml::de::Error| TrainError::Config { place: "dataset".into(), message: crate::config::explain(&e) })?;
-            Ok(largebatch_data::open_spec(&spec, search)?)
-        }
+        name => Ok(match spec(dataset)? {
+            None => largebatch_data::open(name, search)?,
+            Some(spec) => largebatch_data::open_spec(&spec, search)?,
+        }),
     }
+}
+
+/// The description of the user's own files; `None` for a name of the catalogue.
+pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
+    if dataset.options.is_empty() {
+        return Ok(None);
+    }
+    let unread = |e: toml::de::Error| TrainError::Config { place: "dataset".into(), message: crate::config::explain(&e) };
+    toml::Value::Table(dataset.table()).try_into().map(Some).map_err(unread)
+}
+
+/// A network's outputs for some examples of a part, in their order: dropout off, batch norm by its running statistics, no augmentation.
+pub(crate) fn outputs(network: &Network, pipeline: &Pipeline, device: &Device, part: &Part, indices: &[u32]) -> Outputs {
+    let network = network.valid();
+    let (mut width, mut values) = (0, Vec::new());
+    for some in indices.chunks(EVALUATION_BATCH) {
+        let outputs = network.forward(inputs(pipeline, device, part, some, None), &mut Pass::eval());
+        width = outputs.dims()[1];
+        values.extend(outputs.into_data().iter::<f32>());
+    }
+    Outputs { width, values }
+}
+
+/// Inputs `[n, values]` of some examples, on the device without autodiff; augmented where a key is given.
+fn inputs(pipeline: &Pipeline, device: &Device, part: &Part, indices: &[u32], augment: Option<Key>) -> Tensor<2> {
+    let mut values = Vec::new();
+    pipeline.gather(part, indices, augment, &mut values);
+    Tensor::from_data(TensorData::new(values, [indices.len(), part.size()]), &device.clone().inner())
 }
 
 /// A schedule of the configuration, of which `facts` lists the names.
@@ -263,7 +288,7 @@ impl Experiment {
     /// What the network takes from its data, for the file of its weights.
     pub fn model_data(&self) -> ModelData {
         ModelData {
-            version: 1,
+            version: crate::weights::VERSION,
             dataset: self.dataset.name.clone(),
             classes: self.io.classes,
             class_names: self.dataset.class_names.clone(),
@@ -272,19 +297,12 @@ impl Experiment {
         }
     }
 
-    /// Inputs `[n, values]` of some examples, on the device without autodiff; augmented where a key is given.
-    fn inputs(&self, part: &Part, indices: &[u32], augment: Option<Key>) -> Tensor<2> {
-        let mut values = Vec::new();
-        self.pipeline.gather(part, indices, augment, &mut values);
-        Tensor::from_data(TensorData::new(values, [indices.len(), part.size()]), &self.device.clone().inner())
-    }
-
     /// Inputs `[n, values]` and targets of some examples, on the device without autodiff; augmented where a key is given.
     ///
     /// # Errors
     /// Labels that the model's loss cannot take.
     pub fn batch(&self, part: &Part, indices: &[u32], augment: Option<Key>) -> Result<(Tensor<2>, Targets), TrainError> {
-        let inputs = self.inputs(part, indices, augment);
+        let inputs = inputs(&self.pipeline, &self.device, part, indices, augment);
         let device = self.device.clone().inner();
         let targets = match part.labels() {
             Labels::Classes(all) => {
@@ -387,14 +405,7 @@ impl Experiment {
 
     /// A network's outputs for some examples of a part, in their order: dropout off, batch norm by its running statistics, no augmentation. Labels are not read.
     pub fn outputs(&self, network: &Network, part: &Part, indices: &[u32]) -> Outputs {
-        let network = network.valid();
-        let (mut width, mut values) = (0, Vec::new());
-        for some in indices.chunks(EVALUATION_BATCH) {
-            let outputs = network.forward(self.inputs(part, some, None), &mut Pass::eval());
-            width = outputs.dims()[1];
-            values.extend(outputs.into_data().iter::<f32>());
-        }
-        Outputs { width, values }
+        outputs(network, &self.pipeline, &self.device, part, indices)
     }
 
     /// How often each class was taken for each in a part; `None` for real targets and for an empty part.

@@ -15,6 +15,9 @@ use crate::TrainError;
 /// The metadata's entry for [`ModelData`].
 const KEY: &str = "largebatch";
 
+/// The version of [`ModelData`].
+pub(crate) const VERSION: u32 = 1;
+
 /// A header of more bytes than this no reader takes: the data's facts are then left out. The format's limit is 100 MB.
 const LARGEST_HEADER: usize = 90_000_000;
 
@@ -80,9 +83,13 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
 pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, TrainError> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
     let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else { return Ok(None) };
-    serde_json::from_str(text)
-        .map(Some)
-        .map_err(|e| TrainError::folder(place, format!("the metadata's entry `{KEY}` is not one that this version reads ({e})")))
+    let unread =
+        |why: String| TrainError::folder(place, format!("the metadata's entry `{KEY}` is not one that this version reads ({why})"));
+    let data: ModelData = serde_json::from_str(text).map_err(|e| unread(e.to_string()))?;
+    if data.version != VERSION {
+        return Err(unread(format!("its version is {}, not {VERSION}", data.version)));
+    }
+    Ok(Some(data))
 }
 
 /// A network with the weights of a safetensors file; `place` is its name in errors.

@@ -15,6 +15,7 @@ mod data;
 mod devices;
 mod evaluate;
 mod facts;
+mod predict;
 mod probe;
 mod progress;
 mod replay;
@@ -39,6 +40,9 @@ Examples:
 
   largebatch train --dataset digits --model mlp --optimizer lars --batch-size 512
       The same with LARS and a large batch.
+
+  largebatch predict runs/iris new.csv --out predictions.csv
+      What a trained network says of new rows: classes with probabilities, or values.
 
   largebatch study run gap
       What a large batch costs, and which remedy helps: a study with its report, in seconds.
@@ -105,6 +109,7 @@ enum Command {
     Train(Box<train::TrainArgs>),
     Study(study::StudyArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Predict(predict::PredictArgs),
     Probe(probe::ProbeArgs),
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -148,6 +153,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Command::Train(args) => train::run(*args, &cli.global, &registry),
         Command::Study(args) => study::run(args, &cli.global, &registry),
         Command::Evaluate(args) => evaluate::run(args, &cli.global, &registry),
+        Command::Predict(args) => predict::run(args, &cli.global, &registry),
         Command::Probe(args) => probe::run(args, &cli.global, &registry),
         Command::Data(command) => data::run(command, &cli.global),
         Command::Devices(args) => devices::run(args),

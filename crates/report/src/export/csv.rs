@@ -23,6 +23,7 @@ pub(crate) fn csv(table: &Columns) -> String {
     out
 }
 
-fn quote(text: &str) -> String {
+/// A field of a CSV file (RFC 4180), in quotes where it needs them.
+pub fn quote(text: &str) -> String {
     if text.is_empty() || text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }

@@ -1,0 +1,55 @@
+//! Files that are to be predicted: features as in training, and labels that need not be there.
+
+use crate::cache::Content;
+use crate::part::Bytes;
+use crate::{DataError, DataSpec, Fitted, Labels, Part, csv_file, idx, libsvm};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Reads a file, plain or .gz, or standard input (`-`), of the format of a training file: every row becomes an example, in order. Its labels, if it has
+/// any, are not read: all examples count as class 0.
+///
+/// `spec` describes the training file, where it is one of the user's own. `names` are the features' names, by which a CSV file's columns are found;
+/// where there are none, columns go by their place. `like` is what was fitted to the training data. What was left out or filled in comes back in sentences.
+///
+/// # Errors
+/// If the file cannot be read, is not of the format, lacks a feature, or has a missing value where training had no means for them.
+pub fn read_features(path: &Path, spec: Option<&DataSpec>, names: &[String], like: &Fitted) -> Result<(Part, Vec<String>), DataError> {
+    let file = content(path)?;
+    if let Some(white) = like.white {
+        return Ok((idx::read_features(&file, &like.shape, white)?, Vec::new()));
+    }
+    let size = like.shape.iter().product();
+    let mut rows = match spec {
+        Some(DataSpec::Libsvm(_)) => libsvm::read_features(&file.path, &file.bytes, size)?,
+        Some(DataSpec::Csv(csv)) => csv_file::read_features(&file.path, &file.bytes, Some(csv), names, size)?,
+        _ => csv_file::read_features(&file.path, &file.bytes, None, names, size)?,
+    };
+    let notes = std::mem::take(&mut rows.warnings);
+    let labels = Labels::Classes(vec![0; rows.labels.len()]);
+    Ok((rows.part(labels)?, notes))
+}
+
+/// A file in memory, decompressed; nothing of it goes into the cache.
+fn content(path: &Path) -> Result<Content, DataError> {
+    let (mut bytes, mut path) = (Vec::new(), path.to_path_buf());
+    if path.as_os_str() == "-" {
+        path = PathBuf::from("standard input");
+        io::stdin().lock().read_to_end(&mut bytes).map_err(DataError::read(&path))?;
+    } else {
+        File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(DataError::read(&path))?;
+    }
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut whole = Vec::new();
+        let damaged = |source| DataError::Compressed { path: path.clone(), source };
+        MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut whole).map_err(damaged)?;
+        bytes = whole;
+    }
+    if bytes.is_empty() {
+        return Err(DataError::Empty { path });
+    }
+    Ok(Content { path, bytes: Bytes::Owned(Arc::new(bytes)), sha256: String::new() })
+}

@@ -1,0 +1,112 @@
+//! `largebatch predict`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_optim::Registry;
+use largebatch_report::quote;
+use largebatch_train::{Prediction, Predictor, RunFolder, TrainError, model_data, write_whole};
+
+use super::{AcceptData, DataDir, Done, Global, say};
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch predict runs/iris new.csv --out predictions.csv
+      A row for each row of new.csv, in order: its class and the probability of each.
+
+  gzip -dc images-idx3-ubyte.gz | largebatch predict runs/mnist - | head
+      The classes of images in MNIST's format, from standard input.";
+
+/// Predict the rows of a file by the model of a run: a class with the probability of each, or a value
+///
+/// The file is of the format of the run's training data: CSV, LIBSVM or IDX images, plain or .gz. Labels need not be there. The columns of a CSV file are
+/// found by the features' names, in any order, and others are ignored; where the training file named none, they go by their place. The training data are not
+/// needed, but for runs of versions before 0.3, whose weights do not say how features were scaled: their data are opened again, and must be the same.
+///
+/// The output is CSV, one row for each row of the file, in order: `prediction`, and for classes `p_CLASS` for each (but the perceptron has no probabilities).
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct PredictArgs {
+    /// Folder of the run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// File to predict, plain or .gz; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// File to write, CSV [default: standard output]
+    #[arg(long, value_name = "CSV")]
+    out: Option<PathBuf>,
+    /// Weights to take instead of the run's own: a safetensors file, such as one from PyTorch
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Device to compute on instead of the run's own
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    accept: AcceptData,
+}
+
+pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Result<Done> {
+    let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    if let Some(out) = args.out.as_deref().filter(|out| same(out, &args.file)) {
+        let why = "it is the file to predict, which would be lost; give another".into();
+        return Err(TrainError::Value { key: "--out".into(), value: out.display().to_string(), why }.into());
+    }
+    let (folder, file) = RunFolder::open(&args.run)?;
+    let mut config = file.config.clone();
+    if let Some(device) = args.device {
+        config.device = device;
+    }
+    let (weights, place) = match &args.weights {
+        Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.as_path()),
+        None => (folder.weights()?, args.run.as_path()),
+    };
+    let mut data = model_data(&weights, place)?;
+    // Weights from elsewhere, such as PyTorch, go with the data of the run.
+    if let (None, Some(_), Ok(own)) = (&data, &args.weights, folder.weights()) {
+        data = model_data(&own, &args.run)?;
+    }
+    let data = match data {
+        Some(data) => data,
+        None => file.reopen(&args.run, config.clone(), registry, args.data_dir.search(), args.accept.other())?.model_data(),
+    };
+    let predictor = Predictor::new(&config, data, &weights, place)?;
+    let (part, notes) = predictor.read(&args.file)?;
+    let predictions = predictor.predict(&part)?;
+    let text = table(&predictor, &predictions);
+    match &args.out {
+        Some(out) => write_whole(out, text.as_bytes())?,
+        None => std::io::stdout().write_all(text.as_bytes())?,
+    }
+    if !global.quiet {
+        notes.iter().for_each(|note| say(note));
+        say(&format!("predicted {} rows of {} features", part.len(), part.size()));
+    }
+    Ok(Done::Ok)
+}
+
+/// The predictions as CSV.
+fn table(predictor: &Predictor, predictions: &[Prediction]) -> String {
+    let names: Vec<String> = predictor.class_names();
+    let mut text = String::from("prediction");
+    for name in names.iter().filter(|_| predictor.has_probabilities()) {
+        text += &format!(",{}", quote(&format!("p_{name}")));
+    }
+    let classes: Vec<String> = names.iter().map(|name| quote(name)).collect();
+    for prediction in predictions {
+        text.push('\n');
+        match prediction {
+            Prediction::Value(value) => text += &format!("{value:?}"),
+            Prediction::Class { class, probabilities } => {
+                text += &classes[*class as usize];
+                probabilities.iter().for_each(|p| text += &format!(",{p:?}"));
+            }
+        }
+    }
+    text.push('\n');
+    text
+}
