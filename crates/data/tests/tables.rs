@@ -167,7 +167,7 @@ fn means_are_of_the_training_part() {
     let scaled = fit(Normalise::Feature);
     assert_eq!((gather(&scaled, &set.train), gather(&scaled, &set.test)), (vec![-1.0, 0.0, 1.0, 498.5], vec![0.0, 2.0]));
     let none = Pipeline::fit(Preprocess::default(), &set.train, &[1]).map(|_| ()).unwrap_err().to_string();
-    assert!(none.contains("feature 0") && none.contains("no value in the training part"), "{none}");
+    assert!(none.contains("column `a`") && none.contains("no value in the training part"), "{none}");
 }
 
 /// pandas writes its index as a first column without a name.
