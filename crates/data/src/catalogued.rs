@@ -52,7 +52,7 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
         test: test_part,
         sources: train.into_iter().chain(test).zip(known).map(source).collect(),
         class_names: entry.classes.clone(),
-        preprocess: Preprocess { normalise: Normalise::Channel, ..Preprocess::default() },
+        preprocess: Preprocess { normalise: Some(Normalise::Channel), ..Preprocess::default() },
         warnings: Vec::new(),
     })
 }

@@ -43,7 +43,7 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
         test: all.select(&test),
         sources: vec![Source { file, sha256: cache::sha256(set.data), known: true }],
         class_names: set.class_names.iter().map(|n| n.to_string()).collect(),
-        preprocess: Preprocess { normalise, targets: TargetScale::of(task), ..Preprocess::default() },
+        preprocess: Preprocess { normalise: Some(normalise), targets: TargetScale::of(task), ..Preprocess::default() },
         warnings: Vec::new(),
     })
 }

@@ -40,7 +40,7 @@ impl Fitted {
     /// Takes the statistics that `preprocess` needs from the examples at `indices`.
     pub(crate) fn new(preprocess: Preprocess, part: &Part, indices: &[u32]) -> Result<Fitted, DataError> {
         let split = |moments: Vec<Moments>| moments.into_iter().map(|m| (m.mean, m.std)).unzip();
-        let (white, (mean, std)) = match (&part.features, preprocess.normalise) {
+        let (white, (mean, std)) = match (&part.features, preprocess.normalise.unwrap_or_default()) {
             (Features::Table(_), Normalise::None) => (None, (split(features(part, indices)?).0, Vec::new())),
             (Features::Table(_), _) => (None, split(features(part, indices)?)),
             (Features::Bytes { white, .. }, Normalise::Feature) => (Some(*white), split(features(part, indices)?)),
@@ -68,7 +68,7 @@ impl Fitted {
         let bad = |what: &str, found: usize, why: String| Err(DataError::setting(what, found, format!("{why}; were the weights edited?")));
         let size: usize = self.shape.iter().product();
         let channels = channels(&self.shape);
-        let (means, stds) = match (self.white, self.preprocess.normalise) {
+        let (means, stds) = match (self.white, self.preprocess.normalise.unwrap_or_default()) {
             (None, Normalise::None) => (size, 0),
             (_, Normalise::Feature) => (size, size),
             (Some(_), Normalise::Channel) => (channels, channels),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn prepared(normalise: Normalise, part: &Part, fit: &[u32]) -> Vec<f32> {
-        let mut pipeline = Pipeline::fit(Preprocess { normalise, ..Preprocess::default() }, part, fit).unwrap();
+        let mut pipeline = Pipeline::fit(Preprocess { normalise: Some(normalise), ..Preprocess::default() }, part, fit).unwrap();
         pipeline.prepare(part).unwrap();
         assert!(pipeline.notes(part, fit).is_empty());
         let mut out = Vec::new();
@@ -231,7 +231,7 @@ mod tests {
     fn a_column_without_a_training_value_is_named() {
         let part = part(vec![1.0, f64::NAN, 2.0, f64::NAN, 3.0, 4.0], 2).named(vec!["a".into(), "b".into()]);
         for normalise in [Normalise::None, Normalise::Feature] {
-            let config = Preprocess { normalise, ..Preprocess::default() };
+            let config = Preprocess { normalise: Some(normalise), ..Preprocess::default() };
             let error = Pipeline::fit(config, &part, &[0, 1]).unwrap_err().to_string();
             assert!(error.contains("column `b`") && error.contains("no value"), "{error}");
             assert!(Pipeline::fit(config, &part, &[0, 1, 2]).is_ok());

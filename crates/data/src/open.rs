@@ -98,7 +98,7 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
                 let (found, expected) = (format!("{:?}", test.shape()), format!("{:?}, as in the training file", part.shape()));
                 return Err(DataError::Format { path, what: "the shape of an example".into(), found, expected });
             }
-            let preprocess = Preprocess { normalise: Normalise::Channel, ..Preprocess::default() };
+            let preprocess = Preprocess { normalise: Some(Normalise::Channel), ..Preprocess::default() };
             let (test_images, test_labels) = tests.unzip();
             let files = [Some(images), Some(labels), test_images, test_labels];
             finish(&idx.name, part, test, Task::Classes(classes), (0..classes).map(|c| c.to_string()).collect(), preprocess, files)
@@ -135,7 +135,7 @@ fn table<const N: usize>(
     warnings.extend(suspicion::of_rows(&rows, &labels, &encoding));
     let test = tests.map(|rows| encoding.apply(&rows).and_then(|labels| rows.part(labels))).transpose()?;
     let train = rows.part(labels)?;
-    let preprocess = Preprocess { normalise: Normalise::Feature, targets: TargetScale::of(encoding.task()), ..Preprocess::default() };
+    let preprocess = Preprocess { normalise: Some(Normalise::Feature), targets: TargetScale::of(encoding.task()), ..Preprocess::default() };
     let mut set = finish(name, train, test, encoding.task(), encoding.names(), preprocess, files)?;
     warnings.append(&mut set.warnings);
     Ok(Dataset { warnings, ..set })

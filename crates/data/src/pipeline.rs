@@ -46,8 +46,9 @@ impl TargetScale {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preprocess {
-    /// How values are scaled.
-    pub normalise: Normalise,
+    /// How values are scaled; absent: as suits the data set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<Normalise>,
     /// Mirror each image left to right with probability 1/2.
     pub flip: bool,
     /// Pad each side with this many black pixels and cut a random window of the old size (He et al. 2016 on CIFAR: 4). 0 is off.
@@ -96,7 +97,8 @@ impl Pipeline {
     /// # Errors
     /// If there is no index, or the setting does not suit the data: augmentation and pixel scaling need images.
     pub fn fit(config: Preprocess, part: &Part, indices: &[u32]) -> Result<Pipeline, DataError> {
-        let Preprocess { normalise, crop_pad, translate, .. } = config;
+        let Preprocess { crop_pad, translate, .. } = config;
+        let normalise = config.normalise.unwrap_or_default();
         if indices.is_empty() {
             return Err(DataError::setting("training examples", 0, "normalisation needs at least one"));
         }
@@ -142,7 +144,7 @@ impl Pipeline {
     }
 
     fn of(fitted: Fitted) -> Pipeline {
-        let map = match (fitted.preprocess.normalise, fitted.white) {
+        let map = match (fitted.preprocess.normalise.unwrap_or_default(), fitted.white) {
             (Normalise::Feature, _) => Map::Feature { mean: fitted.mean.clone(), scale: fitted.std.iter().map(|s| 1.0 / s).collect() },
             (_, None) => Map::Same { mean: fitted.mean.clone() },
             (Normalise::None, Some(_)) => Map::Channel(vec![std::array::from_fn(|v| v as f32)]),

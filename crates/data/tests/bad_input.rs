@@ -254,7 +254,7 @@ fn settings_out_of_range() {
     let fit = |config, part| Pipeline::fit(config, part, &[0, 1]).map_err(message).err().unwrap_or_default();
     let config = Preprocess::default();
     assert!(fit(Preprocess { flip: true, ..config }, &table).contains("augmentation needs images"));
-    assert!(fit(Preprocess { normalise: Normalise::Channel, ..config }, &table).contains("normalise = channel: it needs images"));
+    assert!(fit(Preprocess { normalise: Some(Normalise::Channel), ..config }, &table).contains("normalise = channel: it needs images"));
     assert!(fit(Preprocess { crop_pad: 3, ..config }, &images).contains("crop_pad = 3: it must be at most 2"));
     assert!(fit(Preprocess { translate: 2, ..config }, &images).contains("translate = 2: it must be at most 1"));
     assert!(fit(Preprocess { translate: 1, crop_pad: 1, ..config }, &images).contains("use one of the two"));

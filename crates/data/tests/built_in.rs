@@ -63,7 +63,7 @@ fn test_parts_are_stratified() {
 #[test]
 fn defaults_standardise_tables_and_scale_pixels() {
     let [digits, cancer, _] = all().map(|(set, _)| set);
-    assert_eq!((digits.preprocess.normalise, cancer.preprocess.normalise), (Normalise::Unit, Normalise::Feature));
+    assert_eq!((digits.preprocess.normalise, cancer.preprocess.normalise), (Some(Normalise::Unit), Some(Normalise::Feature)));
     let (mut out, indices) = (Vec::new(), (0..cancer.train.len() as u32).collect::<Vec<_>>());
     Pipeline::fit(cancer.preprocess, &cancer.train, &indices).unwrap().gather(&cancer.train, &indices, None, &mut out);
     for j in 0..30 {

@@ -85,7 +85,7 @@ fn augmentation_gives_every_crop_and_flip_and_nothing_else() {
 #[test]
 fn bits_depend_on_the_index_alone() {
     let (part, _) = images(600, [3, 16, 16]);
-    let config = Preprocess { flip: true, crop_pad: 2, normalise: Normalise::Channel, ..Default::default() };
+    let config = Preprocess { flip: true, crop_pad: 2, normalise: Some(Normalise::Channel), ..Default::default() };
     let (key, all) = (Key::new(1).word("augment").number(4), (0..600).collect::<Vec<u32>>());
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -115,7 +115,7 @@ fn examples_draw_for_themselves() {
 fn channels_are_normalised() {
     let shape = [3, 8, 8];
     let (part, pixels) = images(40, shape);
-    let out = gather(Preprocess { normalise: Normalise::Channel, ..Default::default() }, &part, &(0..40).collect::<Vec<_>>(), None);
+    let out = gather(Preprocess { normalise: Some(Normalise::Channel), ..Default::default() }, &part, &(0..40).collect::<Vec<_>>(), None);
     for c in 0..3 {
         let of_channel = |i: &usize| i / 64 % 3 == c;
         let values: Vec<f64> = (0..pixels.len()).filter(of_channel).map(|i| f64::from(pixels[i]) / 255.0).collect();
@@ -132,11 +132,11 @@ fn channels_are_normalised() {
 fn statistics_come_from_the_training_indices() {
     let part = Part::from_table(vec![0.0, 2.0, 100.0], vec![1], Labels::Targets(vec![0.0; 3])).unwrap();
     let mut out = Vec::new();
-    let pipeline = Pipeline::fit(Preprocess { normalise: Normalise::Feature, ..Default::default() }, &part, &[0, 1]).unwrap();
+    let pipeline = Pipeline::fit(Preprocess { normalise: Some(Normalise::Feature), ..Default::default() }, &part, &[0, 1]).unwrap();
     pipeline.gather(&part, &[0, 1, 2], None, &mut out);
     assert_eq!(out, [-1.0, 1.0, 99.0]); // mean 1, deviation 1
     let images = Part::from_images(vec![0, 100, 200], vec![1, 1, 1], Labels::Classes(vec![0; 3])).unwrap();
-    Pipeline::fit(Preprocess { normalise: Normalise::Channel, ..Default::default() }, &images, &[0, 1]).unwrap().gather(
+    Pipeline::fit(Preprocess { normalise: Some(Normalise::Channel), ..Default::default() }, &images, &[0, 1]).unwrap().gather(
         &images,
         &[0, 1, 2],
         None,
@@ -149,11 +149,11 @@ fn statistics_come_from_the_training_indices() {
 #[test]
 fn constant_features_become_zero() {
     let part = Part::from_table(vec![0.1, 1.0, 0.1, 3.0, 0.1, 5.0], vec![2], Labels::Targets(vec![0.0; 3])).unwrap();
-    let out = gather(Preprocess { normalise: Normalise::Feature, ..Default::default() }, &part, &[0, 1, 2], None);
+    let out = gather(Preprocess { normalise: Some(Normalise::Feature), ..Default::default() }, &part, &[0, 1, 2], None);
     assert!(out.iter().step_by(2).all(|x| x.abs() < 1e-6) && out[3] == 0.0, "{out:?}");
     let black = Part::from_images(vec![0; 8], vec![1, 2, 2], Labels::Classes(vec![0; 2])).unwrap();
     for normalise in [Normalise::Channel, Normalise::Feature] {
-        assert_eq!(gather(Preprocess { normalise, ..Default::default() }, &black, &[0, 1], None), [0.0; 8]);
+        assert_eq!(gather(Preprocess { normalise: Some(normalise), ..Default::default() }, &black, &[0, 1], None), [0.0; 8]);
     }
 }
 

@@ -3,7 +3,7 @@
 use largebatch_data::{DataError, Fitted, Labels, Normalise, Part, Pipeline, Preprocess, TargetScale};
 use largebatch_random::{Key, below};
 
-const FEATURE: Preprocess = Preprocess { normalise: Normalise::Feature, flip: false, crop_pad: 0, translate: 0, targets: None };
+const FEATURE: Preprocess = Preprocess { normalise: Some(Normalise::Feature), flip: false, crop_pad: 0, translate: 0, targets: None };
 
 fn column(values: &[f64]) -> Part {
     Part::from_table(values.to_vec(), vec![1], Labels::Classes(vec![0; values.len()])).unwrap()
@@ -117,7 +117,7 @@ fn what_was_fitted_is_restored_to_the_bit() {
     for (part, normalise) in cases {
         let real = matches!(part.labels(), Labels::Targets(_));
         let config = Preprocess {
-            normalise,
+            normalise: Some(normalise),
             flip: !real,
             crop_pad: usize::from(!real),
             targets: real.then_some(TargetScale::Standardise),
@@ -157,7 +157,7 @@ fn statistics_that_are_none_are_refused() {
         Fitted { mean: vec![f64::INFINITY], ..good.clone() },
         Fitted { mean: vec![1.0, 2.0], ..good.clone() },
         Fitted { shape: vec![2], ..good.clone() },
-        Fitted { preprocess: Preprocess { normalise: Normalise::Unit, ..FEATURE }, ..good.clone() },
+        Fitted { preprocess: Preprocess { normalise: Some(Normalise::Unit), ..FEATURE }, ..good.clone() },
     ] {
         assert!(refused(bad.clone()).contains("edited"), "{bad:?}");
     }
@@ -173,7 +173,7 @@ fn values_beyond_32_bits_are_named() {
         let mut pipeline = Pipeline::fit(config, &part, indices).unwrap();
         pipeline.prepare(&part).err().map(|e| (matches!(e, DataError::Column { .. }), e.to_string()))
     };
-    let plain = Preprocess { normalise: Normalise::None, ..FEATURE };
+    let plain = Preprocess { normalise: Some(Normalise::None), ..FEATURE };
     let (of_column, text) = message(plain, &[0, 1]).unwrap();
     assert!(of_column && text.contains("column `far`: the value 1e50") && text.contains("standardise"), "{text}");
     // Far outside of what was trained on.
@@ -190,7 +190,7 @@ fn values_that_coincide_in_32_bits_are_told() {
     let mut values: Vec<f64> = (0..100).map(f64::from).collect();
     let notes = |values: &[f64], normalise| {
         let part = column(values).named(vec!["id".into()]);
-        Pipeline::fit(Preprocess { normalise, ..FEATURE }, &part, &all(&part)).unwrap().notes(&part, &all(&part))
+        Pipeline::fit(Preprocess { normalise: Some(normalise), ..FEATURE }, &part, &all(&part)).unwrap().notes(&part, &all(&part))
     };
     assert!(notes(&values, Normalise::Feature).is_empty() && notes(&values, Normalise::None).is_empty());
     let stamps: Vec<f64> = values.iter().map(|x| 1.7e9 + x).collect();

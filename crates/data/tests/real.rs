@@ -39,7 +39,7 @@ fn first(part: &Part, n: usize) -> Vec<u32> {
 /// Mean and deviation of each channel of the pixels in 0 to 1, in another way than the crate's.
 fn moments(set: &Dataset) -> Vec<(f64, f64)> {
     let all: Vec<u32> = (0..set.train.len() as u32).collect();
-    let pipeline = Pipeline::fit(Preprocess { normalise: Normalise::Unit, ..Default::default() }, &set.train, &all).unwrap();
+    let pipeline = Pipeline::fit(Preprocess { normalise: Some(Normalise::Unit), ..Default::default() }, &set.train, &all).unwrap();
     let (channels, plane) = (set.shape[0], set.shape[1] * set.shape[2]);
     let (mut sums, mut out) = (vec![(0.0, 0.0); channels], Vec::new());
     for batch in all.chunks(1000) {

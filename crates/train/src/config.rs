@@ -86,7 +86,7 @@ pub struct DataConfig {
     pub sampling: Sampling,
     /// Whether an epoch's last batch is left out when it is smaller than the others.
     pub drop_last: bool,
-    /// Normalisation and augmentation; absent: the data set's default normalisation alone.
+    /// Normalisation and augmentation; what is absent is as suits the data set, without augmentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
 }

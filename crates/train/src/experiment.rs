@@ -161,6 +161,7 @@ impl Experiment {
     pub fn with(mut config: RunConfig, dataset: Dataset, split: Split, registry: &Registry) -> Result<Self, TrainError> {
         config.data.validation = Some(split.validation.len());
         let preprocess = config.data.preprocess.get_or_insert(dataset.preprocess);
+        preprocess.normalise = preprocess.normalise.or(dataset.preprocess.normalise);
         preprocess.targets = preprocess.targets.or(dataset.preprocess.targets);
         let preprocess = *preprocess;
         let mut config = config.resolve(split.train.len())?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use largebatch_data::{Search, TargetScale};
+use largebatch_data::{Normalise, Search, TargetScale};
 use largebatch_optim::Registry;
 use largebatch_train::{Controls, Experiment, RunConfig, TrainError, Which, load_network, model_data, to_safetensors, train};
 
@@ -20,6 +20,10 @@ fn silence_is_filled_in_where_targets_are_real() {
     assert_eq!(targets(&diabetes), Some(TargetScale::Standardise));
     assert_eq!(targets(&[&diabetes[..], &["data.preprocess.normalise=feature"]].concat()), Some(TargetScale::Standardise));
     assert_eq!(targets(&[&diabetes[..], &["data.preprocess.targets=none"]].concat()), Some(TargetScale::None));
+    // What is not named keeps the data set's way.
+    let normalise = |over: &[&str]| open(over).unwrap().config.data.preprocess.unwrap().normalise;
+    assert_eq!(normalise(&[&diabetes[..], &["data.preprocess.targets=none"]].concat()), Some(Normalise::Feature));
+    assert_eq!(normalise(&["dataset=digits", "model=softmax", "data.preprocess.translate=1"]), Some(Normalise::Unit));
     let digits = open(&["dataset=digits", "model=softmax", "data.preprocess.normalise=channel"]).unwrap().config;
     assert!(digits.data.preprocess.unwrap().targets.is_none() && !digits.to_toml().contains("targets"));
     let error = open(&["dataset=digits", "model=softmax", "data.preprocess.targets=standardise"]).err().unwrap().to_string();
