@@ -155,7 +155,8 @@ fn missing_features() {
 fn means_are_of_the_training_part() {
     let files: [(&str, &[u8]); 2] = [("t.csv", b"a,y\n1,0\n,1\n5,0\n1000,1\n"), ("u.csv", b"a,y\n?,0\n7,1\n")];
     let set = open_files(&files, "format = \"csv\"\ntrain = \"t.csv\"\ntest = \"u.csv\"\nlabel = \"y\"\nmissing = \"mean\"").unwrap();
-    let fit = |normalise| Pipeline::fit(Preprocess { normalise: Some(normalise), ..Preprocess::default() }, &set.train, &[0, 1, 2]).unwrap();
+    let fit =
+        |normalise| Pipeline::fit(Preprocess { normalise: Some(normalise), ..Preprocess::default() }, &set.train, &[0, 1, 2]).unwrap();
     let gather = |pipeline: &Pipeline, part| {
         let mut out = Vec::new();
         pipeline.gather(part, if std::ptr::eq(part, &set.train) { &[0, 1, 2, 3] } else { &[0, 1] }, None, &mut out);

@@ -16,7 +16,7 @@ pub struct Lock {
 
 #[derive(Debug)]
 enum Kind {
-    System { _file: File },
+    System { file: File },
     Heartbeat { held: PathBuf, stop: Option<Sender<()>>, thread: Option<JoinHandle<()>> },
 }
 
@@ -52,7 +52,7 @@ impl Lock {
             Ok(()) => {
                 // Only for the message that others print.
                 let _ = file.set_len(0).and_then(|()| file.write_all(holder().as_bytes()));
-                Ok(Lock { kind: Kind::System { _file: file } })
+                Ok(Lock { kind: Kind::System { file } })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut by = String::new();
@@ -135,11 +135,15 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if let Kind::Heartbeat { held, stop, thread } = &mut self.kind {
-            drop(stop.take());
-            // The thread does nothing that panics.
-            let _ = thread.take().map(JoinHandle::join);
-            let _ = fs::remove_file(held);
+        match &mut self.kind {
+            // Nobody holds it any more. The system frees it when the file closes.
+            Kind::System { file } => drop(file.set_len(0)),
+            Kind::Heartbeat { held, stop, thread } => {
+                drop(stop.take());
+                // The thread does nothing that panics.
+                let _ = thread.take().map(JoinHandle::join);
+                let _ = fs::remove_file(held);
+            }
         }
     }
 }

@@ -89,6 +89,14 @@ pub enum TrainError {
         /// The files that differ, with both hashes.
         differs: String,
     },
+    /// Another process writes the run's folder.
+    #[error("{}: is being written by {by}: wait for it or stop it, or give another --out", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// Who writes it.
+        by: String,
+    },
     /// A run's folder that is not one, or not this run's.
     #[error("{}: {message}", path.display())]
     Folder {
@@ -118,7 +126,11 @@ impl TrainError {
         match self {
             TrainError::Data(error) => error.is_usage(),
             TrainError::Optim(error) => matches!(error, OptimError::Config(_)),
-            TrainError::Io { .. } | TrainError::Folder { .. } | TrainError::OtherData { .. } | TrainError::NoAdapter { .. } => false,
+            TrainError::Io { .. }
+            | TrainError::Folder { .. }
+            | TrainError::Locked { .. }
+            | TrainError::OtherData { .. }
+            | TrainError::NoAdapter { .. } => false,
             _ => true,
         }
     }

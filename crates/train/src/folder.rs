@@ -3,9 +3,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use largebatch_data::{Source, TargetScale};
 use largebatch_models::Loss;
+use largebatch_store::{Lock, LockError};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{SCHEMA, write_whole};
@@ -58,31 +60,72 @@ pub struct Provenance {
 }
 
 /// A run's folder: `run.toml`, `events.jsonl`, `layers.csv`, `checkpoints/`, and at the end `model.safetensors` and `result.json`.
+///
+/// Whoever writes there holds the lock of its file `.lock`: see [`RunFolder::locked`].
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    lock: Option<Arc<Lock>>,
 }
 
+/// The file of the lock.
+const LOCK: &str = ".lock";
+
 impl RunFolder {
-    /// Makes the folder of a new run.
+    /// Makes the folder of a new run, and takes its lock.
     ///
     /// # Errors
-    /// A folder that holds something already, or that cannot be made.
+    /// A folder that holds something already, that another process writes, or that cannot be made.
     pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
         // What a program leaves that is killed while it writes run.toml does not count.
-        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != "run.partial");
-        if fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts)) {
+        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != LOCK && !is_partial(&e.path()));
+        let empty = || {
+            if !fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts)) {
+                return Ok(());
+            }
             let message = if path.join("run.toml").exists() {
                 "holds a run already: go on with it by --resume, or give another --out"
             } else {
                 "is not empty: give another --out"
             };
-            return Err(TrainError::folder(path, message));
-        }
+            Err(TrainError::folder(path, message))
+        };
+        empty()?;
         fs::create_dir_all(path).map_err(TrainError::io(path, "make the folder"))?;
-        let folder = RunFolder { path: path.to_owned() };
-        folder.describe(run).inspect_err(|_| drop(fs::remove_dir(path)))?;
+        let folder = RunFolder { path: path.to_owned(), lock: None }.locked()?;
+        // Another process may have made a run there meanwhile.
+        empty()?;
+        folder.describe(run).inspect_err(|_| {
+            let _ = fs::remove_file(path.join(LOCK)).and_then(|()| fs::remove_dir(path));
+        })?;
         Ok(folder)
+    }
+
+    /// The folder with its lock, which is freed when the last copy goes, or the process ends; what a killed writer has left half-written is removed.
+    ///
+    /// # Errors
+    /// [`TrainError::Locked`] where another process writes there.
+    pub fn locked(self) -> Result<Self, TrainError> {
+        if self.lock.is_some() {
+            return Ok(self);
+        }
+        let path = self.path.join(LOCK);
+        let lock = Lock::try_take(&path).map_err(|e| match e {
+            LockError::Held { by } => TrainError::Locked { path: self.path.clone(), by },
+            LockError::Io(e) => TrainError::io(&path, "lock")(e),
+        })?;
+        for entry in fs::read_dir(&self.path).map_err(TrainError::io(&self.path, "list"))?.flatten() {
+            if is_partial(&entry.path()) {
+                // What cannot be removed does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(RunFolder { lock: Some(Arc::new(lock)), ..self })
+    }
+
+    /// What to tell the user where the file system has no locks.
+    pub fn weak_lock(&self) -> Option<String> {
+        self.lock.as_ref()?.weak()
     }
 
     /// Writes run.toml.
@@ -126,7 +169,7 @@ impl RunFolder {
         if let Some(preprocess) = run.config.data.preprocess.as_mut().filter(|_| old && of_real_targets(&run.config.model)) {
             preprocess.targets.get_or_insert(TargetScale::None);
         }
-        Ok((RunFolder { path: path.to_owned() }, run))
+        Ok((RunFolder { path: path.to_owned(), lock: None }, run))
     }
 
     /// The folder.
@@ -183,6 +226,11 @@ impl RunFolder {
         });
         Ok(Log { file: BufWriter::new(opened.map_err(TrainError::io(&path, "open"))?), length, path })
     }
+}
+
+/// Whether a name is that of a file that was never finished.
+fn is_partial(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "partial")
 }
 
 fn of_real_targets(model: &Choice) -> bool {

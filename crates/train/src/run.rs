@@ -187,10 +187,13 @@ struct Training<'a> {
     events: Option<Log>,
     layers: Option<Log>,
     last_checkpoint: Instant,
+    /// Holds the folder's lock.
+    _locked: Option<RunFolder>,
 }
 
 impl<'a> Training<'a> {
     fn start(experiment: &'a Experiment, controls: Controls<'a>) -> Result<Self, TrainError> {
+        let locked = controls.folder.map(|folder| folder.clone().locked()).transpose()?;
         let mut network = experiment.initial_model()?.network;
         let config = &experiment.config;
         let mut driver = Driver::new(&*experiment.optimizer, &network)?;
@@ -226,6 +229,7 @@ impl<'a> Training<'a> {
             events,
             layers,
             last_checkpoint: Instant::now(),
+            _locked: locked,
             network: None,
         };
         let start = Start { experiment, step: training.progress.step, parameters: network.parameter_count(), network: &network };

@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::tensor::{DType, TensorData};
 use largebatch_data::Fitted;
 use largebatch_models::Network;
+use largebatch_store::digest;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -66,14 +67,53 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
     let (old, tensors) = rest.split_at(length);
     let mut header: BTreeMap<String, Value> = serde_json::from_slice(old).map_err(|e| failed(&e))?;
     let data = data.map(serde_json::to_string).transpose().map_err(|e| failed(&e))?;
-    let mut metadata = json!({ "format": "pt" });
+    let mut metadata = json!({ "format": "pt", "digest": "0".repeat(DIGITS) });
     if let Some(data) = data.filter(|data| data.len() + length < LARGEST_HEADER) {
         metadata[KEY] = data.into();
     }
     header.insert("__metadata__".into(), metadata);
     let mut header = serde_json::to_vec(&header).map_err(|e| failed(&e))?;
     header.resize(header.len().next_multiple_of(8), b' ');
-    Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), tensors].concat())
+    let mut bytes = [&(header.len() as u64).to_le_bytes(), header.as_slice(), tensors].concat();
+    let found = digest(&bytes);
+    if let Some(place) = place_of_digest(&bytes) {
+        bytes[place].copy_from_slice(found.as_bytes());
+    }
+    Ok(bytes)
+}
+
+/// Hexadecimal digits of a digest.
+const DIGITS: usize = 64;
+
+/// Where the digest stands in a weights' file: the digest of all its bytes, with zeros in this place.
+fn place_of_digest(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+    const KEY: &[u8] = b"\"digest\":\"";
+    let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
+    let header = bytes.get(8..8usize.checked_add(usize::try_from(length).ok()?)?)?;
+    // The metadata come first, and their keys are sorted: no name or text of the user's stands before it.
+    let begin = 8 + header.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
+    (bytes.get(begin + DIGITS) == Some(&b'"')).then_some(begin..begin + DIGITS)
+}
+
+/// Refuses a weights' file of ours in which a byte has changed since it was written. One of PyTorch's, or of versions before 0.3, has no digest.
+///
+/// # Errors
+/// The file with what to do.
+pub(crate) fn check_digest(bytes: &[u8], place: &Path) -> Result<(), TrainError> {
+    let whole = match place_of_digest(bytes) {
+        Some(range) => {
+            let mut zeroed = bytes.to_vec();
+            zeroed[range.clone()].fill(b'0');
+            digest(&zeroed).as_bytes() == &bytes[range]
+        }
+        // Ours have both entries or neither.
+        None => !matches!(model_data(bytes, place), Ok(Some(_))),
+    };
+    if whole {
+        return Ok(());
+    }
+    let message = "a byte of these weights has changed since they were written (their digest is another one): take a copy, or train again";
+    Err(TrainError::folder(place, message))
 }
 
 /// What a weights' file says about its data; `None` for weights of PyTorch or of versions before 0.3. `place` is its name in errors.
@@ -95,8 +135,9 @@ pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, Train
 /// A network with the weights of a safetensors file; `place` is its name in errors.
 ///
 /// # Errors
-/// Bytes that are not safetensors; parameters that are missing, unknown, or of another shape.
+/// Bytes that are not safetensors; weights of ours in which a byte has changed; parameters that are missing, unknown, or of another shape.
 pub fn from_safetensors(network: Network, bytes: &[u8], place: &Path) -> Result<Network, TrainError> {
+    check_digest(bytes, place)?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
     let mut state = BTreeMap::new();
     for (path, view) in file.tensors() {

@@ -129,10 +129,10 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
     warn_of_unknown_sources(&experiment, global);
     tell_notes(&experiment, global);
-    let path = args.out.clone().unwrap_or_else(|| fresh_folder(&experiment.config));
+    let path = args.out.clone().map_or_else(|| fresh_folder(&experiment.config), Ok)?;
     let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
-    // Before the folder is made: what cannot be probed leaves none.
-    let probes = Probing::all(&args.probe, &experiment, &path)?;
+    // Before anything is written: what cannot be probed leaves no folder.
+    let probes = Probing::all(&args.probe, &experiment, &path).inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
     drive(&args, &experiment, &folder, probes, global)
 }
@@ -254,6 +254,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     }
     let experiment = open(file.config.clone())?;
     let probes = Probing::all(&args.probe, &experiment, path)?;
+    let folder = folder.locked()?;
     folder.go_on_with(&file, &experiment.dataset)?;
     drive(args, &experiment, &folder, probes, global)
 }
@@ -286,6 +287,7 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
 
 fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut probes: Vec<Probing<'_>>, global: &Global) -> Result<Done> {
     let mut progress = Progress::new(global);
+    folder.weak_lock().iter().for_each(|text| warn(text));
     if !global.quiet {
         probes.iter_mut().for_each(Probing::tell_cost);
     }
@@ -416,13 +418,19 @@ fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
 }
 
 /// A folder under `runs/` that does not exist yet.
-fn fresh_folder(config: &RunConfig) -> PathBuf {
+/// A new folder in `runs`, made in one step, so that two trainings that begin together never take the same.
+fn fresh_folder(config: &RunConfig) -> Result<PathBuf, TrainError> {
+    let runs = Path::new("runs");
+    std::fs::create_dir_all(runs).map_err(TrainError::io(runs, "make the folder"))?;
     let name = format!("{}-{}-{}", config.dataset.name, config.model.name, config.optimizer.name);
-    let first = Path::new("runs").join(&name);
-    if !first.exists() {
-        return first;
+    let mut path = runs.join(&name);
+    for i in 2u64.. {
+        match std::fs::create_dir(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => path = runs.join(format!("{name}-{i}")),
+            made => return made.map(|()| path.clone()).map_err(TrainError::io(&path, "make the folder")),
+        }
     }
-    (2..).map(|i| Path::new("runs").join(format!("{name}-{i}"))).find(|path| !path.exists()).unwrap_or(first)
+    Ok(path)
 }
 
 pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> RunFile {
