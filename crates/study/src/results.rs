@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use crate::choice::Choice;
 use crate::error::StudyError;
 use crate::file::{Study, text};
-use crate::journal::{read_folder, replace, sync_folder};
+use crate::journal::{replace, sync_folder};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::record::{StopReason, TrialRecord};
@@ -108,7 +108,7 @@ impl Results {
         })?;
         // All was checked when the study began.
         let plan = Plan::expand(Study::resume(&text, &path.display().to_string())?)?;
-        let records = read_folder(folder)?;
+        let records = plan.records(folder)?;
         let choices = plan.choices(&records.by_id);
         Ok(Results { plan, choices, records: records.by_id, conflicts: records.conflicts })
     }

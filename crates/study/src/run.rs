@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use crate::error::StudyError;
-use crate::journal::{Journal, Records, Shard, read_folder};
+use crate::journal::{Journal, Records, Shard};
 use crate::plan::Plan;
 use crate::progress::{Notice, Progress};
 use crate::record::TrialRecord;
@@ -71,7 +71,7 @@ pub fn run(
     std::fs::create_dir_all(folder).map_err(StudyError::io("creating", folder))?;
     let mut journal = Journal::open(folder, options.shard)?;
     begin(folder, &plan.study)?;
-    let records = read_folder(folder)?;
+    let records = plan.records(folder)?;
     let jobs = options.jobs.max(1);
     let mut session = Session {
         workers,
@@ -92,7 +92,7 @@ pub fn run(
     session.batch(mine.tune.iter().flat_map(|&g| plan.tune_trials(g)).collect(), &mut journal, watch)?;
     // Another shard may have done meanwhile what this one needs.
     if options.shard.is_some() {
-        session.records = read_folder(folder)?;
+        session.records = plan.records(folder)?;
     }
     let mut needed: Vec<usize> = mine.confirm.iter().filter_map(|(g, _)| plan.tuned_by(*g)).filter(|g| !mine.tune.contains(g)).collect();
     needed.dedup();
