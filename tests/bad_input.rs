@@ -333,9 +333,12 @@ fn weights_of_another_model() {
     let place = "mlp/checkpoints/step-1";
     let names = ["model.safetensors", "optimizer.safetensors", "state.json"];
     let good = names.map(|name| fs::read(dir.join(place).join(name)).expect("a checkpoint"));
-    fs::copy(dir.join("softmax/checkpoints/step-1/model.safetensors"), dir.join(place).join(names[0])).expect("a copy");
+    let other = |name: &str| drop(fs::copy(dir.join("softmax/checkpoints/step-1").join(name), dir.join(place).join(name)).expect("a copy"));
+    other(names[0]);
+    check("weights of another checkpoint", &resume(), 1, &["mlp/checkpoints", names[0], "has changed", "the one before"]);
+    names.map(other);
     check("checkpoint of another model", &resume(), 1, &["mlp/checkpoints", "hidden.0.linear.weight"]);
-    write(&dir.join(place), names[0], &good[0]);
+    names.iter().zip(&good).for_each(|(name, good)| write(&dir.join(place), name, good));
     for (name, good) in names.iter().zip(&good) {
         write(&dir.join(place), name, &good[..good.len() / 2]);
         check(&format!("half of {name}"), &resume(), 1, &["mlp/checkpoints"]);

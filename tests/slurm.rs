@@ -40,7 +40,7 @@ fn trials(study: &Path) -> Vec<String> {
         .flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
         .map(|line| {
             let mut trial: Value = serde_json::from_str(&line).unwrap();
-            trial.as_object_mut().unwrap().remove("provenance");
+            ["provenance", "digest"].iter().for_each(|key| drop(trial.as_object_mut().unwrap().remove(*key)));
             trial.to_string()
         })
         .collect();

@@ -15,7 +15,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl Delimiter {
-    fn char(self) -> char {
+    pub(crate) fn char(self) -> char {
         match self {
             Delimiter::Comma => ',',
             Delimiter::Semicolon => ';',

@@ -67,21 +67,37 @@ pub struct CsvSpec {
     pub labels: Option<LabelKind>,
 }
 
-/// What stands between the fields of a line.
+/// What stands between the fields of a line; written as the character itself, or as its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Delimiter {
-    /// A comma.
-    #[serde(rename = ",", alias = "comma")]
+    /// `,` or `comma`.
     Comma,
-    /// A semicolon.
-    #[serde(rename = ";", alias = "semicolon")]
+    /// `;` or `semicolon`.
     Semicolon,
-    /// A tab.
-    #[serde(rename = "\t", alias = "tab")]
+    /// `tab` or the character itself.
     Tab,
-    /// A vertical bar.
-    #[serde(rename = "|", alias = "bar")]
+    /// `|` or `bar`.
     Bar,
+}
+
+impl TryFrom<String> for Delimiter {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "," | "comma" => Ok(Delimiter::Comma),
+            ";" | "semicolon" => Ok(Delimiter::Semicolon),
+            "\t" | "tab" => Ok(Delimiter::Tab),
+            "|" | "bar" => Ok(Delimiter::Bar),
+            _ => Err(format!("delimiter = \"{text}\": it is \",\", \";\", \"tab\" or \"|\"")),
+        }
+    }
+}
+
+impl From<Delimiter> for String {
+    fn from(delimiter: Delimiter) -> String {
+        delimiter.char().to_string()
+    }
 }
 
 /// What becomes of missing values.

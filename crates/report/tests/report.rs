@@ -226,7 +226,7 @@ fn a_report_replaces_a_report_and_nothing_else() {
     let files = write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
     assert_eq!(files.files.len(), 3);
     assert!(!folder.join("index.html").exists() && folder.join("trials.csv").exists());
-    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 2, "only its lock is beside it");
     let refused = write(&r, &Context::default(), dir.path(), &[Format::Jsonl]);
     assert!(matches!(refused, Err(ReportError::Foreign { .. })), "{refused:?}");
     assert!(Results::open(dir.path()).unwrap().records.len() == 3);

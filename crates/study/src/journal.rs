@@ -185,7 +185,13 @@ impl Records {
             }
             Some(first) => {
                 let same = |a: &TrialRecord| {
-                    let a = TrialRecord { schema: SCHEMA, labels: Default::default(), provenance: Default::default(), ..a.clone() };
+                    let a = TrialRecord {
+                        schema: SCHEMA,
+                        labels: Default::default(),
+                        provenance: Default::default(),
+                        epochs: None,
+                        ..a.clone()
+                    };
                     serde_json::to_string(&a).ok()
                 };
                 if same(first) != same(&record) && !self.conflicts.contains(&record.id) {

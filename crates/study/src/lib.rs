@@ -108,6 +108,7 @@
 //!
 //! A study with `confirm.probe` also keeps a folder of each reported trial, `runs/` and [`run_folder`], with what the instruments found; the trainer writes it.
 
+mod adopt;
 mod axis;
 mod check;
 mod choice;

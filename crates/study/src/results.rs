@@ -7,7 +7,6 @@ use toml::{Table, Value};
 use crate::choice::Choice;
 use crate::error::StudyError;
 use crate::file::{Study, text};
-use crate::journal::read_folder;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::record::{StopReason, TrialRecord};
@@ -105,7 +104,7 @@ impl Results {
         })?;
         // All was checked when the study began.
         let plan = Plan::expand(Study::resume(&text, &path.display().to_string())?)?;
-        let records = read_folder(folder)?;
+        let records = plan.records(folder)?;
         records.data.unmixed(&plan, folder)?;
         let choices = plan.choices(&records.by_id);
         Ok(Results { plan, choices, records: records.by_id, conflicts: records.conflicts })

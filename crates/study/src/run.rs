@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::data::{Now, Reads, changed};
 use crate::error::StudyError;
-use crate::journal::{Journal, Records, Shard, read_folder};
+use crate::journal::{Journal, Records, Shard};
 use crate::plan::Plan;
 use crate::progress::{Notice, Progress};
 use crate::record::TrialRecord;
@@ -80,7 +80,7 @@ pub fn run(
     begin(folder, &plan.study)?;
     let progress = Progress::new(options.jobs.max(1));
     let now = options.data.map_or(Now::default(), |reads| Now::of(plan, reads));
-    let mut records = read_folder(folder)?;
+    let mut records = plan.records(folder)?;
     let mut aside = 0;
     if options.accept_data {
         for record in journal.set_aside(folder, &|record| now.is_stale(record) || now.is_doubtful(record))? {
@@ -88,7 +88,7 @@ pub fn run(
             watch(&progress, &Notice::Aside(&record));
         }
         if aside > 0 {
-            records = read_folder(folder)?;
+            records = plan.records(folder)?;
         }
     }
     now.check_all(&records.data, plan, folder)?;
@@ -116,7 +116,7 @@ pub fn run(
     session.batch(mine.tune.iter().flat_map(|&g| plan.tune_trials(g)).collect(), &mut journal, watch)?;
     // Another shard may have done meanwhile what this one needs.
     if options.shard.is_some() {
-        session.records = read_folder(folder)?;
+        session.records = plan.records(folder)?;
         session.now.check_all(&session.records.data, plan, folder)?;
     }
     let mut needed: Vec<usize> = mine.confirm.iter().filter_map(|(g, _)| plan.tuned_by(*g)).filter(|g| !mine.tune.contains(g)).collect();

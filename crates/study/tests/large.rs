@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
+use largebatch_store::seal;
 use largebatch_study::{Curves, Plan, Provenance, Results, SCHEMA, Stage, StopReason, Study, TrialRecord};
 
 /// Counts allocations.
@@ -82,7 +83,7 @@ fn a_study_of_100_000_trials_opens_fast() {
                 ..Default::default()
             },
         };
-        serde_json::to_writer(&mut file, &record).unwrap();
+        file.write_all(seal(&serde_json::to_string(&record).unwrap()).as_bytes()).unwrap();
         file.write_all(b"\n").unwrap();
     };
     for group in 0..50 {

@@ -82,7 +82,8 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
         }
         print_json(&object)?;
     } else {
-        writeln!(std::io::stdout(), "{name}: {} of {}, loss {:.6}", metrics.headline(), metrics.n, metrics.loss)?;
+        let loss = if metrics.loss.is_finite() { format!("{:.6}", metrics.loss) } else { "beyond f32".to_owned() };
+        writeln!(std::io::stdout(), "{name}: {} of {}, loss {loss}", metrics.headline(), metrics.n)?;
         if let Some(confusion) = &confusion {
             writeln!(std::io::stdout(), "{}", tables(confusion, &names(confusion)).trim_end())?;
         }
