@@ -40,9 +40,7 @@ impl RunFile {
         if let Some(differs) = self.differs(&dataset) {
             match other {
                 OtherData::Refuse => return Err(TrainError::OtherData { path: place.to_owned(), differs }),
-                OtherData::Accept(warn) => {
-                    warn(&format!("{}: its data are other data than those that it was made from: {differs}", place.display()))
-                }
+                OtherData::Accept(warn) => warn(&format!("{}: was made from other data than those there now: {differs}", place.display())),
             }
         }
         let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
