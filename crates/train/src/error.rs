@@ -79,8 +79,8 @@ pub enum TrainError {
     },
     /// The data of a run are no longer those that it was made from.
     #[error(
-        "{}: its data are other data than those that it was made from: {differs}. Bring the old ones back, or name the folder that holds them by --data-dir; \
-         --accept-data goes on with those of now, but examples that the run was trained on may then count as test examples",
+        "{}: was made from other data than those there now: {differs}. Bring the old data back, or name the folder that holds them by --data-dir; \
+         --accept-data goes on with those there now, but some of their test examples may have been training examples of the run",
         path.display()
     )]
     OtherData {

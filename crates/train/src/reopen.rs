@@ -40,9 +40,7 @@ impl RunFile {
         if let Some(differs) = self.differs(&dataset) {
             match other {
                 OtherData::Refuse => return Err(TrainError::OtherData { path: place.to_owned(), differs }),
-                OtherData::Accept(warn) => {
-                    warn(&format!("{}: its data are other data than those that it was made from: {differs}", place.display()))
-                }
+                OtherData::Accept(warn) => warn(&format!("{}: was made from other data than those there now: {differs}", place.display())),
             }
         }
         let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
@@ -64,8 +62,8 @@ impl RunFile {
                 [search.data_dir(), self.provenance.folder.clone(), here.clone()].into_iter().flatten().collect();
             folders.dedup();
             match folders.iter().find(|folder| folder.join(&path).exists()) {
-                // As the user wrote it, where it leads there.
-                Some(folder) if here.as_ref() == Some(folder) => {}
+                // As the user wrote it, where it leads there as it did then.
+                Some(folder) if here.as_ref() == Some(folder) && self.provenance.folder.as_ref().is_none_or(|then| then == folder) => {}
                 Some(folder) => {
                     *text = std::path::absolute(folder.join(&path)).unwrap_or(folder.join(&path)).to_string_lossy().into_owned()
                 }
