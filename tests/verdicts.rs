@@ -42,12 +42,13 @@ fn a_range_test_at_batch_1_finds_the_valley() {
         let set: Vec<&str> = set.iter().flat_map(|s| ["--set", s]).collect();
         json(dir.path(), &[&["probe", "lr-find"][..], &set].concat())
     };
-    for seed in ["seed=0", "seed=1", "seed=2", "seed=3", "seed=4"] {
+    let mut valleys = ["seed=0", "seed=1", "seed=2", "seed=3", "seed=4"].map(|seed| {
         let found = find(&["dataset=diabetes", "model=linear", "batch_size=1", seed]);
-        let valley = found["valley"].as_f64().unwrap_or(0.0);
-        assert!((0.005..0.06).contains(&valley), "{seed}: {valley}");
         assert_eq!(found["ended"], "diverged");
-    }
+        found["valley"].as_f64().expect("a valley")
+    });
+    valleys.sort_by(f64::total_cmp);
+    assert!((0.005..0.04).contains(&valleys[2]), "{valleys:?}");
 }
 
 /// Random directions of a handful of weights depend on each other more often than not.
