@@ -84,7 +84,8 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
     }
     if !global.quiet {
         notes.iter().for_each(|note| say(note));
-        say(&format!("predicted {} rows of {} features", part.len(), part.size()));
+        let rows = if part.len() == 1 { "row" } else { "rows" };
+        say(&format!("predicted {} {rows} of {} features", part.len(), part.size()));
     }
     Ok(Done::Ok)
 }
