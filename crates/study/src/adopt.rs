@@ -63,6 +63,7 @@ mod tests {
         let id = Template::new(Stage::Confirm, labels.clone(), 1, Default::default(), config.clone()).id(0);
         let (config, labels) = (Arc::new(config), Arc::new(labels));
         TrialRecord {
+            schema: 2,
             id,
             labels,
             config,
