@@ -152,7 +152,7 @@ fn runs_of_old_versions_open_their_data_again() {
     refused(&ended(command(dir, &arguments)), 1, &["train.csv: SHA-256 was", "--accept-data"]);
     assert!(!dir.join("p.csv").exists());
     let accepted = ok(dir, &["predict", "run", "test.csv", "--accept-data"]);
-    assert!(accepted.stderr.contains("warning: run: its data are other data") && accepted.stdout != before, "{accepted:?}");
+    assert!(accepted.stderr.contains("warning: run: was made from other data") && accepted.stdout != before, "{accepted:?}");
     fs::remove_file(dir.join("train.csv")).expect("removed");
     refused(&ended(command(dir, &arguments)), 1, &["train.csv", "not there", "--data-dir"]);
     // They may have moved.

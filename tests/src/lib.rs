@@ -136,7 +136,7 @@ pub fn bytes(path: impl AsRef<Path>) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// All files under a folder by their relative paths, with content.
+/// All files under a folder but its lock, by their relative paths, with content.
 ///
 /// # Panics
 /// If it cannot be read.
@@ -148,7 +148,7 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 open.push(path);
-            } else {
+            } else if path.file_name().is_some_and(|name| name != ".lock") {
                 found.insert(path.strip_prefix(folder).expect("it lies there").to_owned(), bytes(&path));
             }
         }

@@ -204,12 +204,21 @@ fn plan(args: PlanArgs, global: &Global, registry: &Registry) -> Result<Done> {
     print(show::plan(&plan, seconds, jobs(args.jobs, plan.study.threads)))
 }
 
+/// `studies/NAME`.
+fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(std::path::Component::Normal(_)), None) => Ok(Path::new("studies").join(name)),
+        _ => Err(StudyError::Argument(format!("the study's name, \"{name}\", leads out of the folder studies: give its folder by --out"))),
+    }
+}
+
 fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done> {
     watch_interrupts()?;
     let trainer = Trainer::new(registry, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
     trainer.tell(global);
-    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("studies").join(&plan.study.name));
+    let folder = args.out.clone().map_or_else(|| own_folder(&plan.study.name), Ok)?;
     let program = std::env::current_exe().context("finding this program, to start it again as a worker")?;
     // Workers look for data where this process does.
     let data_dir = args.what.data_dir.search().data_dir.map(std::path::absolute).transpose().context("--data-dir")?;
@@ -353,6 +362,14 @@ fn ended(summary: &Summary, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_leads_nowhere_else() {
+        assert_eq!(own_folder("gap 2").unwrap(), Path::new("studies/gap 2"));
+        for name in ["../../x", "/tmp/x", "..", ".", "a/b"] {
+            assert!(own_folder(name).is_err_and(|e| e.to_string().contains("--out")), "{name}");
+        }
+    }
 
     #[test]
     fn no_jobs_are_refused() {
