@@ -153,3 +153,29 @@ pub fn from_safetensors(network: Network, bytes: &[u8], place: &Path) -> Result<
     }
     largebatch_models::load_state_dict(network, state).map_err(|e| TrainError::folder(place, e.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use largebatch_data::Search;
+    use largebatch_optim::Registry;
+
+    use super::*;
+    use crate::{Choice, Experiment, RunConfig};
+
+    #[test]
+    fn every_flipped_bit_of_our_weights_is_found() {
+        let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), ..RunConfig::default() };
+        let experiment = Experiment::open(config, &Registry::standard(), &Search::default()).unwrap();
+        let network = || experiment.initial_model().unwrap().network;
+        let whole = to_safetensors(&network(), Some(&experiment.model_data())).unwrap();
+        let place = Path::new("run/model.safetensors");
+        from_safetensors(network(), &whole, place).unwrap();
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        for bit in (0..header * 8).step_by(3).chain((header * 8..whole.len() * 8).step_by(101)) {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let error = from_safetensors(network(), &flipped, place).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains("run/model.safetensors"), "bit {bit}: '{error}'");
+        }
+    }
+}
