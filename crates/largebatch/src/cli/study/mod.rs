@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
-use largebatch_study::{Notice, Plan, Results, RunOptions, Shard, Study, Summary, Workers, serve};
+use largebatch_study::{Notice, Plan, Results, RunOptions, Shard, Study, StudyError, Summary, Workers, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, say, warn, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
