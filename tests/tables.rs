@@ -85,7 +85,7 @@ fn what_is_said() {
         (&named(30), &["label=y"], &[read, counts]),
         (&indexed, &["label=y"], &[read, counts, "warning: ", "column 0 has no name and numbers the rows"]),
         (&single, &["label=y"], &["3 classes: `0` 20, `1` 10, `2` 1", "t.csv, line 32: class `2` has a single example"]),
-        (&hole, &["label=y", "missing=mean"], &[read, "1 missing values are replaced by the training part's means"]),
+        (&hole, &["label=y", "missing=mean"], &[read, "1 missing value is replaced by the training part's means"]),
         (&hole, &["label=y", "missing=drop"], &["read t: 29 examples", "1 of 30 rows were dropped for a missing value (line 3)"]),
         (&tabs, &["label=y"], &[read, counts]),
         (&tabs, &["label=y", "delimiter=tab"], &[read, counts]),

@@ -195,7 +195,8 @@ fn told<'a>(path: &Path, filled: &BTreeMap<usize, usize>, name: impl Fn(usize) -
     let columns: Vec<String> = filled.iter().take(5).map(|(&i, n)| format!("{n} in column {}", name(i))).collect();
     let more = if filled.len() > 5 { ", …" } else { "" };
     let (n, columns) = (filled.values().sum::<usize>(), columns.join(", "));
-    (n > 0).then(|| format!("{}: {n} missing values are replaced by the training part's means ({columns}{more})", path.display()))
+    let values = if n == 1 { "value is" } else { "values are" };
+    (n > 0).then(|| format!("{}: {n} missing {values} replaced by the training part's means ({columns}{more})", path.display()))
 }
 
 /// How a missing value is written, where it is written at all.

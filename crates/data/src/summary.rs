@@ -52,7 +52,9 @@ impl Dataset {
         }
         let name = |c: usize| self.class_names.get(c).cloned().unwrap_or_else(|| c.to_string());
         let say = |c: usize| format!("`{}` {}", name(c), counts[c]);
-        let counted = if classes <= 3 {
+        let counted = if classes > 3 && counts.iter().all(|n| *n == counts[0]) {
+            format!("{} examples each", counts[0])
+        } else if classes <= 3 {
             (0..classes).map(say).collect::<Vec<_>>().join(", ")
         } else {
             let largest = (0..classes).rev().max_by_key(|&c| counts[c]).map_or(String::new(), say);

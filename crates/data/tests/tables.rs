@@ -142,7 +142,7 @@ fn missing_features() {
         warns(&set, &["1 of 3 rows were dropped for a missing value (line 3)"]);
         let set = opened(&text, "label = \"y\"\nmissing = \"mean\"");
         assert_eq!(values(&set.train), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        warns(&set, &["1 missing values are replaced by the training part's means (1 in column `b`)"]);
+        warns(&set, &["1 missing value is replaced by the training part's means (1 in column `b`)"]);
     }
     refused("a,b,y\n1,,0\n2,,1\n", "label = \"y\"\nmissing = \"mean\"", &["column `b`: no row has a value here; remove the column"]);
     refused("a,b,y\n1,,0\n2,,1\n", "label = \"y\"\nmissing = \"drop\"", &["the number of examples is 0"]);
