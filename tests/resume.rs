@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use largebatch_random::{Key, unit};
-use largebatch_tests::{Ended, bytes, command, ended, folder, json, ok, start, tree, write};
+use largebatch_tests::{Ended, bytes, command, ended, folder, json, ok, shell, start, tree, write};
 
 /// Everything random and everything that grows: dropout, batch norm, augmentation, LAMB's moments, a growing batch, a trace.
 const MLP: &str = r#"
@@ -156,7 +156,7 @@ fn a_killed_run_with_replacement_and_accumulation_goes_on_to_the_same_bits() {
 
 #[test]
 fn a_signal_writes_a_checkpoint_and_says_how_to_go_on() {
-    for (name, mark) in [("INT", "int"), ("TERM", "term")] {
+    for (name, mark) in [("INT", "int"), ("TERM", "term"), ("USR1", "usr1")] {
         let folder = folder();
         let dir = folder.path();
         write(dir, "run.toml", REPLACEMENT.replace("every_steps = 35, keep = 1", "every_steps = 100000"));
@@ -175,6 +175,60 @@ fn a_signal_writes_a_checkpoint_and_says_how_to_go_on() {
             assert!(bytes(run.join(file)) == bytes(dir.join("whole").join(file)), "{file}");
         }
     }
+}
+
+/// As under `nohup`.
+#[test]
+fn an_ignored_hangup_stays_ignored() {
+    let folder = folder();
+    let dir = folder.path();
+    write(dir, "run.toml", REPLACEMENT);
+    let child = shell(dir, "trap '' HUP; exec \"$LARGEBATCH\" train run.toml --out run").stderr(Stdio::piped()).spawn().expect("a child");
+    wait_for("the first event", || fs::metadata(dir.join("run/events.jsonl")).is_ok_and(|m| m.len() > 0));
+    signal(&child, "HUP");
+    let ended: Ended = child.wait_with_output().expect("a child").into();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(dir.join("run/result.json").exists());
+}
+
+/// Started together, trainings that name no folder take one each, and of two that name the same, one is refused.
+#[test]
+fn trainings_that_start_together_never_share_a_folder() {
+    let folder = folder();
+    let dir = folder.path();
+    let common = ["train", "--quiet", "--dataset", "digits", "--model", "softmax", "--epochs", "1"];
+    let pair = |more: &[&str]| -> Vec<Ended> {
+        let both = ["1", "2"].map(|seed| start(dir, &[&common[..], &["--seed", seed], more].concat()));
+        both.into_iter().map(|child| child.wait_with_output().expect("a child").into()).collect()
+    };
+    for round in 1..=10 {
+        let ends = pair(&[]);
+        assert!(ends.iter().all(|end| end.code == Some(0)), "{ends:?}");
+        let out = format!("same-{round}");
+        let codes: Vec<Option<i32>> = pair(&["--out", &out]).iter().map(|end| end.code).collect();
+        assert!(codes.contains(&Some(0)) && codes.contains(&Some(1)), "{codes:?}");
+    }
+    let runs: Vec<PathBuf> = fs::read_dir(dir.join("runs")).expect("runs").map(|e| e.expect("an entry").path()).collect();
+    assert_eq!(runs.len(), 20);
+    for run in runs {
+        let text = |name: &str| String::from_utf8(bytes(run.join(name))).expect("UTF-8");
+        let result: serde_json::Value = serde_json::from_str(&text("result.json")).expect("JSON");
+        assert!(text("run.toml").contains(&format!("seed = {}\n", result["seed"])), "{}", run.display());
+    }
+}
+
+/// A second --resume beside a run that goes on would double its lines.
+#[test]
+fn a_run_that_is_being_written_is_refused() {
+    let folder = folder();
+    let dir = folder.path();
+    write(dir, "run.toml", REPLACEMENT.replace("steps = 1500", "steps = 100000"));
+    let mut child = start(dir, &["train", "run.toml", "--out", "run", "--quiet"]);
+    wait_for("the first event", || fs::metadata(dir.join("run/events.jsonl")).is_ok_and(|m| m.len() > 0));
+    let second = ended(command(dir, &["train", "--resume", "run"]));
+    assert!(second.code == Some(1) && second.stderr.contains("is being written by process"), "{}", second.stderr);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
 }
 
 #[test]

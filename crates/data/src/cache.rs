@@ -165,7 +165,8 @@ pub(crate) fn beside<T>(to: &Path, write: impl FnOnce(&mut File) -> Result<T, Da
 }
 
 pub(crate) fn write_whole(to: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    beside(to, |file| file.write_all(bytes).map_err(DataError::write(to)))
+    let folder = to.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).and_then(|()| largebatch_store::write_whole(to, bytes)).map_err(DataError::write(to))
 }
 
 fn map(path: &Path) -> Result<Bytes, DataError> {

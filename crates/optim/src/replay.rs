@@ -84,11 +84,7 @@ impl Replayed {
         if output.exists() && !output.is_file() {
             return std::fs::write(output, bytes).map_err(failed); // a pipe or a device has nothing beside it
         }
-        let beside = output.with_extension("partial");
-        std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, output)).map_err(|e| {
-            let _ = std::fs::remove_file(&beside);
-            failed(e)
-        })
+        largebatch_store::write_whole(output, &bytes).map_err(failed)
     }
 }
 

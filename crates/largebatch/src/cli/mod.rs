@@ -257,17 +257,34 @@ fn quiet_graphics() {
     }
 }
 
-/// Ctrl-C asks politely once, and ends the process the second time.
+/// Ctrl-C, SIGTERM and SIGHUP ask politely once, and end the process the second time; SIGUSR1, which schedulers send before the end, asks only. A SIGHUP that was
+/// ignored (`nohup`) stays ignored.
 fn watch_interrupts() -> anyhow::Result<()> {
     // A worker of a study has one command after the other in one process.
     static WATCHED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
     let mut watched = WATCHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*watched {
+        #[cfg(unix)]
+        // SAFETY: setting an action of the system, and asking for the one before.
+        let ignored = unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) } == libc::SIG_IGN;
         ctrlc::set_handler(|| {
             if INTERRUPT.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
         })?;
+        #[cfg(unix)]
+        {
+            extern "C" fn ask(_signal: libc::c_int) {
+                INTERRUPT.store(true, Ordering::Relaxed);
+            }
+            // SAFETY: the handler stores an atomic and nothing else, which a signal handler may.
+            unsafe {
+                libc::signal(libc::SIGUSR1, ask as *const () as libc::sighandler_t);
+                if ignored {
+                    libc::signal(libc::SIGHUP, libc::SIG_IGN);
+                }
+            }
+        }
         *watched = true;
     }
     Ok(())
