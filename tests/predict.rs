@@ -424,3 +424,18 @@ fn what_is_refused() {
     assert_eq!(ended(command(dir, &diverged)).code, Some(3));
     refused(&ended(command(dir, &["predict", "diverged", "test.csv"])), 1, &["diverged: the network's output for row 1", "--weights"]);
 }
+
+/// With one feature a blank line is a row without a value: left out, the rows below it would get each other's predictions.
+#[test]
+fn a_blank_line_of_one_column_is_a_row() {
+    let folder = folder();
+    let dir = folder.path();
+    write(dir, "t.csv", format!("x,y\n{}", (0..40).map(|i| format!("{},{}\n", i % 10, usize::from(i % 10 > 4))).collect::<String>()));
+    for (out, missing) in [("strict", ""), ("mean", ",missing=\"mean\"")] {
+        let set = format!(r#"dataset={{format="csv",train="t.csv",label="y"{missing}}}"#);
+        ok(dir, &["train", "--set", &set, "--model", "softmax", "--steps", "9", "--batch-size", "8", "--out", out, "-q"]);
+    }
+    write(dir, "new.csv", "x\n1\n\n2\n\n");
+    refused(&ended(command(dir, &["predict", "strict", "new.csv"])), 1, &["new.csv, line 3, column `x`", "missing"]);
+    assert_eq!(ok(dir, &["predict", "mean", "new.csv"]).stdout.lines().count(), 4);
+}

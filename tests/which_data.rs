@@ -320,3 +320,42 @@ fn evaluate_says_which_classes_are_confused() {
     assert!(json(dir, &["evaluate", "linear"]).get("confusion").is_none());
     assert_eq!(ok(dir, &["evaluate", "linear"]).stdout.lines().count(), 1);
 }
+
+/// Data that were accepted are scaled as the run's, not by themselves: a target ten times as large is a large error. Columns and classes of other names or
+/// order are refused.
+#[test]
+fn accepted_data_are_seen_by_the_eyes_of_the_run() {
+    let folder = folder();
+    let dir = folder.path();
+    let rows = |scale: f64, names: &str, classes: [&str; 2]| -> [String; 2] {
+        let point = |i: usize| (i % 7, i * i % 11);
+        let real = (0..60).map(|i| format!("{},{},{}\n", point(i).0, point(i).1, scale * (point(i).0 * 3 + point(i).1) as f64));
+        let class = (0..60).map(|i| format!("{},{},{}\n", point(i).0, point(i).1, classes[usize::from(point(i).0 > 3)]));
+        [format!("{names},y\n{}", real.collect::<String>()), format!("{names},y\n{}", class.collect::<String>())]
+    };
+    let put = |[real, class]: [String; 2]| {
+        write(dir, "real.csv", real);
+        write(dir, "class.csv", class);
+    };
+    put(rows(1.0, "a,b", ["no", "yes"]));
+    for (set, model, labels) in [("real", "linear", "real"), ("class", "softmax", "classes")] {
+        let own = [format!("dataset.train={set}.csv"), format!("dataset.labels={labels}")];
+        let train = ["train", "--quiet", "--out", set, "--model", model, "--epochs", "60", "--lr", "0.1", "--set", "dataset.format=csv"];
+        ok(dir, &[&train[..], &["--set", "dataset.label=y", "--set", &own[0], "--set", &own[1]]].concat());
+    }
+    let rmse = || json(dir, &["evaluate", "real", "--part", "test", "--accept-data"])["rmse"].as_f64().expect("a number");
+    let before = rmse();
+    put(rows(10.0, "a,b", ["no", "yes"]));
+    assert!(before < 1.0 && rmse() > 50.0, "{before} and {}", rmse());
+    put(rows(1.0, "b,a", ["no", "yes"]));
+    let refused = |run: &str, words: &[&str]| {
+        for arguments in [&["evaluate", run, "--accept-data"][..], &["probe", "layers", run, "--accept-data"]] {
+            let said = ended(command(dir, arguments));
+            assert!(said.code == Some(1) && words.iter().all(|word| said.stderr.contains(word)), "{words:?}: {said:?}");
+        }
+    };
+    refused("class", &["other columns", "a, b; now b, a"]);
+    refused("real", &["other columns", "a, b; now b, a"]);
+    put(rows(1.0, "a,b", ["no", "aye"]));
+    refused("class", &["other classes", "no, yes; now aye, no"]);
+}

@@ -25,17 +25,19 @@ impl Delimiter {
     }
 }
 
-/// All lines but blank ones. Each has as many fields as the first. A field does not go over the end of its line, even in quotes: a quote that
+/// All lines but blank ones, which count where each line is a single field. Each has as many fields as the first. A field does not go over the end of its line, even in quotes: a quote that
 /// is not closed would else swallow lines up to the next quote.
 pub(crate) fn records<'a>(path: &Path, text: &'a str, delimiter: Option<Delimiter>) -> Result<Vec<Record<'a>>, DataError> {
     // Macs once ended lines by a carriage return alone.
     let end = if text.contains('\n') { '\n' } else { '\r' };
     let mut delimiter = delimiter.map(Delimiter::char);
     let mut records: Vec<Record> = Vec::new();
+    let mut blank = Vec::new();
     for (at, content) in (1..).zip(text.split(end)) {
         let content = content.trim_end_matches('\r');
         // A line of tabs alone is a row without values where tabs divide the columns.
         if content.trim_matches(|c: char| c.is_whitespace() && Some(c) != delimiter).is_empty() {
+            blank.push(at);
             continue;
         }
         if content.contains('\r') {
@@ -51,6 +53,11 @@ pub(crate) fn records<'a>(path: &Path, text: &'a str, delimiter: Option<Delimite
             let problem = format!("it has {} fields, but the first line has {}; mend or remove the line", fields.len(), first.fields.len());
             return Err(line(path, at, None, problem));
         }
+        // Among lines of a single field a blank one is a row whose value is missing.
+        if fields.len() == 1 && !records.is_empty() {
+            records.extend(blank.iter().map(|&line| Record { line, fields: vec!["".into()] }));
+        }
+        blank.clear();
         records.push(Record { line: at, fields });
     }
     Ok(records)

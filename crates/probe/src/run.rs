@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use largebatch_data::Search;
 use largebatch_models::Network;
 use largebatch_optim::Registry;
-use largebatch_train::{Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network};
+use largebatch_train::{Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network, model_data};
 
 use crate::{ProbeError, Subject, Subset};
 
@@ -49,7 +49,7 @@ impl Run {
         if let Some(device) = device {
             config.device = device.into();
         }
-        let experiment = file.reopen(&root, config, registry, search, other)?;
+        let mut experiment = file.reopen(&root, config, registry, search, other)?;
         let mut optimizer = None;
         let (bytes, place, step) = match weights {
             Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.to_owned(), None),
@@ -66,6 +66,10 @@ impl Run {
                 }
             },
         };
+        // Weights of another run may have been trained on data of another scale.
+        if let (Some(_), Some(data)) = (weights, model_data(&bytes, &place)?) {
+            experiment.adopt(&data, &place)?;
+        }
         let network = load_network(&experiment, &bytes, &place)?;
         Ok(Run { experiment, network, folder: root, weights: place, step, optimizer })
     }

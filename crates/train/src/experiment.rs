@@ -1,5 +1,7 @@
 //! A run's data, model and rules, ready to compute with.
 
+use std::path::Path;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Position, Sampling, Search, Split, Task};
@@ -284,6 +286,32 @@ impl Experiment {
     /// Warnings about the data, one a line: columns whose values 32 bits cannot tell apart.
     pub fn notes(&self) -> Vec<String> {
         self.pipeline.notes(&self.dataset.train, &self.split.train)
+    }
+
+    /// Scales the data as the network of these weights was trained, and not as the data are now. `place` is the weights' name in errors.
+    ///
+    /// # Errors
+    /// Data of another shape, or whose columns or classes have other names or another order: the network would take one for another.
+    pub fn adopt(&mut self, data: &ModelData, place: &Path) -> Result<(), TrainError> {
+        let now = self.model_data();
+        for (what, then, now) in [("columns", &data.feature_names, &now.feature_names), ("classes", &data.class_names, &now.class_names)] {
+            if then != now {
+                let list = |names: &[String]| if names.is_empty() { "without names".into() } else { names.join(", ") };
+                let (then, now) = (list(then), list(now));
+                let message =
+                    format!("was trained on other {what} than the data have now: {then}; now {now}. Bring them into this form and order");
+                return Err(TrainError::folder(place, message));
+            }
+        }
+        if data.classes != now.classes {
+            let count = |classes: Option<usize>| classes.map_or("a real target".into(), |n| format!("{n} classes"));
+            let message = format!("was trained on {}, and the data have {} now", count(data.classes), count(now.classes));
+            return Err(TrainError::folder(place, message));
+        }
+        let mut pipeline = Pipeline::restore(data.preprocessing.clone())?;
+        [&self.dataset.train, &self.dataset.test].into_iter().try_for_each(|part| pipeline.prepare(part))?;
+        self.pipeline = pipeline;
+        Ok(())
     }
 
     /// What the network takes from its data, for the file of its weights.

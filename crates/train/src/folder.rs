@@ -92,13 +92,18 @@ impl RunFolder {
         };
         empty()?;
         fs::create_dir_all(path).map_err(TrainError::io(path, "make the folder"))?;
-        let folder = RunFolder { path: path.to_owned(), lock: None }.locked()?;
+        let folder = RunFolder::at(path).locked()?;
         // Another process may have made a run there meanwhile.
         empty()?;
         folder.describe(run).inspect_err(|_| {
             let _ = fs::remove_file(path.join(LOCK)).and_then(|()| fs::remove_dir(path));
         })?;
         Ok(folder)
+    }
+
+    /// The folder of a run, unopened and without its lock.
+    pub(crate) fn at(path: &Path) -> Self {
+        RunFolder { path: path.to_owned(), lock: None }
     }
 
     /// The folder with its lock, which is freed when the last copy goes, or the process ends; what a killed writer has left half-written is removed.
@@ -169,7 +174,7 @@ impl RunFolder {
         if let Some(preprocess) = run.config.data.preprocess.as_mut().filter(|_| old && of_real_targets(&run.config.model)) {
             preprocess.targets.get_or_insert(TargetScale::None);
         }
-        Ok((RunFolder { path: path.to_owned(), lock: None }, run))
+        Ok((RunFolder::at(path), run))
     }
 
     /// The folder.

@@ -6,7 +6,7 @@ use largebatch_data::{DataSpec, Dataset, Search, Source, split};
 use largebatch_optim::Registry;
 use toml::Value;
 
-use crate::{Choice, Experiment, RunConfig, RunFile, RunFolder, TrainError, open};
+use crate::{Choice, Experiment, RunConfig, RunFile, RunFolder, TrainError, model_data, open};
 
 /// What happens where a run's data are no longer those that it was made from.
 #[derive(Clone, Copy, Default)]
@@ -14,7 +14,8 @@ pub enum OtherData<'a> {
     /// [`TrainError::OtherData`].
     #[default]
     Refuse,
-    /// It goes on with the data as they are now, after a warning to this function.
+    /// It goes on with the data as they are now, after a warning to this function: scaled as the run's weights were trained, and refused all the same where their
+    /// columns or classes have other names.
     Accept(&'a dyn Fn(&str)),
 }
 
@@ -37,15 +38,22 @@ impl RunFile {
             return Experiment::open(config, registry, &search);
         }
         let dataset = open(&self.located(place, &config.dataset, &search)?, &search)?;
+        let mut weights = None;
         if let Some(differs) = self.differs(&dataset) {
             match other {
                 OtherData::Refuse => return Err(TrainError::OtherData { path: place.to_owned(), differs }),
                 OtherData::Accept(warn) => warn(&format!("{}: was made from other data than those there now: {differs}", place.display())),
             }
+            // A run without weights yet has taken nothing from its data.
+            weights = RunFolder::at(place).weights().ok();
         }
         let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
         let split = split(dataset.train.labels(), held, config.split_seed)?;
-        Experiment::with(config, dataset, split, registry)
+        let mut experiment = Experiment::with(config, dataset, split, registry)?;
+        if let Some(data) = weights.map(|bytes| model_data(&bytes, place)).transpose()?.flatten() {
+            experiment.adopt(&data, place)?;
+        }
+        Ok(experiment)
     }
 
     /// The data set with the paths of its files as they lead there from here.

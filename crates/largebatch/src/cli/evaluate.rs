@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_train::{Confusion, RunFolder, Scores, TrainError, Which, load_network};
+use largebatch_train::{Confusion, RunFolder, Scores, TrainError, Which, load_network, model_data};
 use serde_json::json;
 
 use super::{AcceptData, DataDir, Done, Global, PartArg, aligned, print_json, tell_data};
@@ -44,11 +44,15 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
     if let Some(device) = args.device {
         config.device = device;
     }
-    let experiment = file.reopen(&args.run, config, registry, args.data_dir.search(), args.accept.other())?;
+    let mut experiment = file.reopen(&args.run, config, registry, args.data_dir.search(), args.accept.other())?;
     let (weights, place) = match &args.weights {
         Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.clone()),
         None => (folder.weights()?, args.run.clone()),
     };
+    // Other weights may have been trained on data of another scale.
+    if let Some(data) = model_data(&weights, &place)? {
+        experiment.adopt(&data, &place)?;
+    }
     let network = load_network(&experiment, &weights, &place)?;
     let (which, name) = args.part.which();
     let Some(metrics) = experiment.evaluate(&network, which)? else {
