@@ -27,7 +27,7 @@ fn sha256(dir: &Path, run: &str) -> String {
     line.trim_matches('"').to_owned()
 }
 
-/// An MLP that learns 250 rows of noise by heart, in `run`, with checkpoints.
+/// An MLP that overfits 250 rows of noise, in `run`, with checkpoints.
 fn learned(dir: &Path) {
     write(dir, "noise.csv", format!("{HEAD}{}", noise(0..250)));
     let train = ["train", "--set", CSV, "--model", "mlp", "--set", "model.widths=[64]", "--lr", "0.3", "--batch-size", "16"];

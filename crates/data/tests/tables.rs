@@ -319,7 +319,7 @@ fn bytes_and_numbers() {
         let error = open_files(&[("t.csv", &bytes)], "format = \"csv\"\ntrain = \"t.csv\"\nlabel = \"y\"").map(|_| ()).unwrap_err();
         assert!(error.contains("line 1") && error.contains("UTF-16"), "{error}");
     }
-    // Blanks and rows of delimiters alone, as spreadsheets leave them at the end, are no examples of zeros.
+    // Spreadsheets leave blank lines and lines of delimiters alone at the end: these are not rows of zeros.
     refused("a,y\n1,0\n2,1\n,\n", Y, &["line 4, column `y`: the label is missing"]);
 }
 

@@ -383,7 +383,7 @@ impl Experiment {
             (Labels::Classes(labels), Loss::CrossEntropy | Loss::Logistic) => {
                 let mut counts = vec![0.0; self.io.classes?];
                 for &i in indices {
-                    // A label that there is no class for is an error of the first batch.
+                    // The first batch reports a label beyond the classes.
                     *counts.get_mut(labels[i as usize] as usize)? += 1.0;
                 }
                 // The smoothed targets' own distribution is the best constant prediction, and its entropy the loss.
