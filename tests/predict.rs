@@ -348,6 +348,17 @@ fn without_names_columns_go_by_their_place() {
     refused(&ended(command(dir, &["predict", "run", "wide.csv"])), 1, &["wide.csv: the number of columns is 4, but 2 features", "3 with"]);
     write(dir, "named.csv", format!("a,b\n{}", text(&[0, 2])));
     refused(&ended(command(dir, &["predict", "run", "named.csv"])), 1, &["named.csv, line 1", "line of names", "remove it"]);
+    // As wide as with the label, which is not there: the rows' numbers would be the first feature, and the first feature the label.
+    let counted: String = text(&[0, 2]).lines().enumerate().map(|(i, row)| format!("{i},{row}\n")).collect();
+    write(dir, "counted.csv", &counted);
+    let words = ["counted.csv, line 2, column 1", "`7`", "none of its classes, 0, 1", "2 features alone", "rows' numbers"];
+    refused(&ended(command(dir, &["predict", "run", "counted.csv"])), 1, &words);
+    // Any number may be a real target.
+    let set = r#"dataset={format="csv",train="t.csv",label=1,labels="real"}"#;
+    ok(dir, &["train", "--set", set, "--model", "linear", "--steps", "9", "--batch-size", "8", "--out", "line", "-q"]);
+    let counted = ok(dir, &["predict", "line", "counted.csv"]).stderr;
+    assert!(counted.contains("counted.csv: column 0 counts the rows and was read as the first feature; remove it if"), "{counted}");
+    assert!(!ok(dir, &["predict", "line", "t.csv"]).stderr.contains("counts the rows"));
 }
 
 #[test]

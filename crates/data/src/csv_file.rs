@@ -3,7 +3,7 @@
 use crate::DataError;
 use crate::delimited::{self, Record};
 use crate::spec::{Column, CsvSpec, LabelKind, Missing};
-use crate::table::{Rows, is_missing, line, number, some, text};
+use crate::table::{Encoding, Rows, is_missing, line, number, some, text};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
@@ -91,13 +91,20 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
 }
 
 /// Reads a file without need of labels: the columns of a training file by their `names`, or, where it has none, all `size` columns by their place.
-/// Other columns are left out, with a note.
-pub(crate) fn read_features(path: &Path, bytes: &[u8], spec: Option<&CsvSpec>, names: &[String], size: usize) -> Result<Rows, DataError> {
+/// Other columns are left out, with a note. A column that by its place is the label's must hold `classes`, where they are known.
+pub(crate) fn read_features(
+    path: &Path,
+    bytes: &[u8],
+    spec: Option<&CsvSpec>,
+    names: &[String],
+    classes: &[String],
+    size: usize,
+) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.and_then(|spec| spec.delimiter))?;
     let Some(first) = records.first() else { return Err(DataError::Empty { path: path.to_path_buf() }) };
     let header = !names.is_empty();
-    let kept = if header { by_name(path, first, names)? } else { by_place(path, first, spec, size)? };
+    let kept = if header { by_name(path, first, names)? } else { by_place(path, &records, spec, classes, size)? };
     let words = in_words(first, header);
     let remedy = match spec.and_then(|spec| spec.missing) {
         Some(Missing::Mean) => None,
@@ -125,6 +132,14 @@ pub(crate) fn read_features(path: &Path, bytes: &[u8], spec: Option<&CsvSpec>, n
         rows.warnings.push(format!("{}: not a feature, so not read: {what} {others}{more}", path.display()));
     }
     rows.warnings.extend(told(path, &filled, |i| &words[i]));
+    let count = || records.iter().map(|r| r.fields[0].parse::<i64>().ok()).collect::<Option<Vec<_>>>();
+    if !header && words.len() > size && kept[0] == 0 && records.len() > 2 && count().is_some_and(|n| n.windows(2).all(|w| w[1] == w[0] + 1))
+    {
+        let path = path.display();
+        rows.warnings.push(format!(
+            "{path}: column 0 counts the rows and was read as the first feature; remove it if training had none of the kind"
+        ));
+    }
     some(rows)
 }
 
@@ -151,8 +166,10 @@ fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, 
     Err(line(path, first.line, None, problem))
 }
 
-/// The places of the features in a file without names: all, but for the label's column where there is one.
-fn by_place(path: &Path, first: &Record, spec: Option<&CsvSpec>, size: usize) -> Result<Vec<usize>, DataError> {
+/// The places of the features in a file without names: all, but for the label's column where there is one. A file that lacks the label and has another
+/// column more, such as the rows' numbers, is as wide as one with the label: its values tell.
+fn by_place(path: &Path, records: &[Record], spec: Option<&CsvSpec>, classes: &[String], size: usize) -> Result<Vec<usize>, DataError> {
+    let first = &records[0];
     let width = first.fields.len();
     let at = match spec {
         Some(spec) if width == size + 1 => Some(label(path, None, width, &spec.label)?),
@@ -170,6 +187,15 @@ fn by_place(path: &Path, first: &Record, spec: Option<&CsvSpec>, size: usize) ->
     if kept.iter().all(|&i| !is_number(&first.fields[i]) && !is_missing(&first.fields[i])) {
         let problem = "it is a line of names, but the training file has none, so that columns go by their place; remove it".into();
         return Err(line(path, first.line, None, problem));
+    }
+    let (known, label) = (Encoding::named(classes), |at: usize| records.iter().map(move |r| (r.line, r.fields[at].as_ref())));
+    if let Some((here, other)) = at.and_then(|at| label(at).find(|(_, word)| !is_missing(word) && !known.holds(word))) {
+        let problem = format!(
+            "the file is as wide as the training file with its label, and `{other}`, where the label stands there, is none of its classes, {}; give the \
+             {size} features alone, without the label and without other columns such as the rows' numbers",
+            known.listed()
+        );
+        return Err(line(path, here, at.map(|at| format!("column {at}")), problem));
     }
     Ok(kept)
 }

@@ -13,11 +13,18 @@ use std::sync::Arc;
 /// any, are not read: all examples count as class 0.
 ///
 /// `spec` describes the training file, where it is one of the user's own. `names` are the features' names, by which a CSV file's columns are found;
-/// where there are none, columns go by their place. `like` is what was fitted to the training data. What was left out or filled in comes back in sentences.
+/// where there are none, columns go by their place, and one of more than there are features must hold the label: one of `classes`, by their names in the
+/// training file, or a number where there are none. `like` is what was fitted to the training data. What was left out or filled in comes back in sentences.
 ///
 /// # Errors
 /// If the file cannot be read, is not of the format, lacks a feature, or has a missing value where training had no means for them.
-pub fn read_features(path: &Path, spec: Option<&DataSpec>, names: &[String], like: &Fitted) -> Result<(Part, Vec<String>), DataError> {
+pub fn read_features(
+    path: &Path,
+    spec: Option<&DataSpec>,
+    names: &[String],
+    classes: &[String],
+    like: &Fitted,
+) -> Result<(Part, Vec<String>), DataError> {
     let file = content(path)?;
     if let Some(white) = like.white {
         return Ok((idx::read_features(&file, &like.shape, white)?, Vec::new()));
@@ -25,8 +32,8 @@ pub fn read_features(path: &Path, spec: Option<&DataSpec>, names: &[String], lik
     let size = like.shape.iter().product();
     let mut rows = match spec {
         Some(DataSpec::Libsvm(_)) => libsvm::read_features(&file.path, &file.bytes, size)?,
-        Some(DataSpec::Csv(csv)) => csv_file::read_features(&file.path, &file.bytes, Some(csv), names, size)?,
-        _ => csv_file::read_features(&file.path, &file.bytes, None, names, size)?,
+        Some(DataSpec::Csv(csv)) => csv_file::read_features(&file.path, &file.bytes, Some(csv), names, classes, size)?,
+        _ => csv_file::read_features(&file.path, &file.bytes, None, names, classes, size)?,
     };
     let notes = std::mem::take(&mut rows.warnings);
     let labels = Labels::Classes(vec![0; rows.labels.len()]);

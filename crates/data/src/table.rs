@@ -92,6 +92,40 @@ impl Encoding {
         }
     }
 
+    /// The encoding of classes of these names; of a real target where there are none.
+    pub(crate) fn named(names: &[String]) -> Encoding {
+        let number = |name: &String| name.parse::<i64>().ok().filter(|x| x.to_string() == *name);
+        let all = names.iter().all(|name| number(name).is_some());
+        match names {
+            [] => Encoding::Real,
+            _ => Encoding::Classes(names.iter().map(|name| (number(name).filter(|_| all), name.clone())).collect()),
+        }
+    }
+
+    /// The first classes, for messages.
+    pub(crate) fn listed(&self) -> String {
+        let names = self.names();
+        format!("{}{}", names[..names.len().min(20)].join(", "), if names.len() > 20 { ", …" } else { "" })
+    }
+
+    /// The number of the class of this label.
+    fn class(classes: &[(Option<i64>, String)], word: &str) -> Option<u32> {
+        let number = classes[0].0.and(word.parse::<f64>().ok()).filter(|x| x.fract() == 0.0).map(|x| x as i64);
+        let found = match number {
+            Some(x) => classes.binary_search_by_key(&Some(x), |c| c.0),
+            None => classes.binary_search_by(|c| c.1.as_str().cmp(word)),
+        };
+        found.ok().map(|c| c as u32)
+    }
+
+    /// Whether a label may be this.
+    pub(crate) fn holds(&self, word: &str) -> bool {
+        match self {
+            Encoding::Real => word.parse::<f64>().is_ok(),
+            Encoding::Classes(classes) => Self::class(classes, word).is_some(),
+        }
+    }
+
     pub(crate) fn apply(&self, rows: &Rows) -> Result<Labels, DataError> {
         match self {
             Encoding::Real => {
@@ -103,16 +137,9 @@ impl Encoding {
             }
             Encoding::Classes(classes) => {
                 let class = |(at, word): &(u64, String)| {
-                    let number = classes[0].0.and(word.parse::<f64>().ok()).filter(|x| x.fract() == 0.0).map(|x| x as i64);
-                    let found = match number {
-                        Some(x) => classes.binary_search_by_key(&Some(x), |c| c.0),
-                        None => classes.binary_search_by(|c| c.1.as_str().cmp(word)),
-                    };
-                    found.map(|c| c as u32).map_err(|_| {
-                        let known = classes.iter().take(20).map(|c| c.1.as_str()).collect::<Vec<_>>().join(", ");
-                        let more = if classes.len() > 20 { ", …" } else { "" };
+                    Self::class(classes, word).ok_or_else(|| {
                         let from = "mend the label, or move such rows to the training file";
-                        let problem = format!("the label `{word}` is none of the training file's classes, {known}{more}; {from}");
+                        let problem = format!("the label `{word}` is none of the training file's classes, {}; {from}", self.listed());
                         line(&rows.path, *at, None, problem)
                     })
                 };

@@ -55,7 +55,7 @@ impl Predictor {
     /// # Errors
     /// Those of [`read_features`].
     pub fn read(&self, file: &Path) -> Result<(Part, Vec<String>), TrainError> {
-        Ok(read_features(file, self.spec.as_ref(), &self.data.feature_names, self.pipeline.fitted())?)
+        Ok(read_features(file, self.spec.as_ref(), &self.data.feature_names, &self.data.class_names, self.pipeline.fitted())?)
     }
 
     /// The names of the classes, in the order of their numbers; empty for real targets.
