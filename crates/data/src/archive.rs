@@ -3,6 +3,7 @@
 use crate::{DataError, cache};
 use flate2::read::MultiGzDecoder;
 use largebatch_datasets::Entry;
+use largebatch_store::Folder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,9 +26,7 @@ struct Note {
 /// the archive holds.
 pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(), DataError> {
     let (_, hash) = cache::hash_file(archive)?;
-    let parent = folder.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(DataError::write(parent))?;
-    let part = tempfile::Builder::new().prefix(".expand-").tempdir_in(parent).map_err(DataError::write(parent))?;
+    let part = Folder::beside(folder).map_err(DataError::write(folder))?;
     let damaged = |source| DataError::Compressed { path: archive.to_path_buf(), source };
     let file = File::open(archive).map_err(DataError::read(archive))?;
     let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file)));
@@ -44,10 +43,9 @@ pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(),
     if let Some(file) = entry.file.iter().find(|f| !files.contains_key(&f.name)) {
         return Err(damaged(io::Error::other(format!("it does not hold {}", file.name))));
     }
-    let note = part.path().join(NOTE);
     let text = serde_json::to_string_pretty(&Note { schema: 1, archive: hash, files }).map_err(io::Error::from);
-    fs::write(&note, text.map_err(DataError::write(&note))?).map_err(DataError::write(&note))?;
-    match fs::rename(part.path(), folder) {
+    text.and_then(|text| part.write(NOTE, text.as_bytes())).map_err(DataError::write(&folder.join(NOTE)))?;
+    match part.place() {
         // Another process was first: its files are the same.
         Err(_) if folder.join(NOTE).is_file() => Ok(()),
         result => result.map_err(DataError::write(folder)),

@@ -4,6 +4,7 @@
 use crate::DataError;
 use crate::part::Bytes;
 use flate2::read::MultiGzDecoder;
+use largebatch_store::NewFile;
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -102,15 +103,15 @@ pub(crate) fn expand(from: &Path, to: &Path, expected: Option<&str>) -> Result<(
     let file = BufReader::with_capacity(1 << 16, File::open(from).map_err(DataError::read(from))?);
     let damaged = |source| DataError::Compressed { path: from.to_path_buf(), source };
     let mut reader: Box<dyn Read> = if is_gzip(from)? { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    beside(to, |out| {
-        let (length, sha256) = copy(&mut reader, out, damaged, DataError::write(to))?;
-        match expected {
-            Some(expected) if expected != sha256 => {
-                Err(DataError::Checksum { path: from.to_path_buf(), found: sha256, expected: expected.into() })
-            }
-            _ => Ok((length, sha256)),
-        }
-    })
+    let folder = to.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(DataError::write(folder))?;
+    let mut out = NewFile::beside(to).map_err(DataError::write(to))?;
+    let (length, sha256) = copy(&mut reader, &mut out, damaged, DataError::write(to))?;
+    if let Some(expected) = expected.filter(|expected| *expected != sha256) {
+        return Err(DataError::Checksum { path: from.to_path_buf(), found: sha256, expected: expected.into() });
+    }
+    out.place().map_err(DataError::write(to))?;
+    Ok((length, sha256))
 }
 
 /// Length and SHA-256 of a file.
@@ -152,16 +153,6 @@ pub(crate) fn copy(
         }
     }
     Ok((length, hex(&hash.finalize())))
-}
-
-/// Lets `write` fill a file that takes the name `to` at the end, or vanishes if it fails.
-pub(crate) fn beside<T>(to: &Path, write: impl FnOnce(&mut File) -> Result<T, DataError>) -> Result<T, DataError> {
-    let folder = to.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(DataError::write(folder))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(DataError::write(folder))?;
-    let result = write(file.as_file_mut())?;
-    file.persist(to).map_err(|e| DataError::Write { path: to.to_path_buf(), source: e.error })?;
-    Ok(result)
 }
 
 pub(crate) fn write_whole(to: &Path, bytes: &[u8]) -> Result<(), DataError> {

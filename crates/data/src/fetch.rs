@@ -3,7 +3,8 @@
 use crate::cache;
 use crate::{DataError, archive};
 use largebatch_datasets::{Archive, Entry, Mirror};
-use std::fs::{self, File, OpenOptions};
+use largebatch_store::{Lock, LockError, clear_leftovers};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,6 +43,9 @@ enum What<'a> {
     Content(&'a str),
 }
 
+/// How long another process is waited for that fetches the same set.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
 /// How often a download that is cut off is resumed from the same mirror.
 const RESUMES: usize = 3;
 
@@ -62,9 +66,13 @@ impl Fetcher {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         // One process at a time; the others find the files when it is done. The system frees the lock whatever happens.
         let lock_path = folder.join(".lock");
-        let lock = File::create(&lock_path).map_err(DataError::write(&lock_path))?;
-        lock.lock().map_err(DataError::write(&lock_path))?;
-        for item in items(entry, folder).iter().filter(|item| !item.is_here()) {
+        let _lock = Lock::take(&lock_path, PATIENCE).map_err(|error| match error {
+            LockError::Held { by } => DataError::write(&lock_path)(io::Error::other(format!("{by} has been fetching for a day"))),
+            LockError::Io(error) => DataError::write(&lock_path)(error),
+        })?;
+        let items = items(entry, folder);
+        items.iter().for_each(|item| clear_leftovers(&item.to));
+        for item in items.iter().filter(|item| !item.is_here()) {
             self.item(entry, folder, item, progress)?;
         }
         Ok(())

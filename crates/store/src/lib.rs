@@ -1,6 +1,6 @@
 //! What lies on disk: files and folders that are written whole, locks, digests.
 //!
-//! - [`write_whole`], [`write_new`] and [`Folder`] put a file or a folder in place in one step. Their temporary names are random and created exclusively, so that two writers never share
+//! - [`write_whole`], [`write_new`], [`NewFile`] and [`Folder`] put a file or a folder in place in one step. Their temporary names are random and created exclusively, so that two writers never share
 //!   one, on whatever hosts or in whatever containers they run.
 //! - [`Lock`] says whether a writer lives. The system frees it when the process ends, however it ends; process numbers are never asked. What a killed writer
 //!   left is removed by whoever holds the lock next: [`clear_leftovers`].
@@ -13,4 +13,4 @@ mod whole;
 
 pub use lock::{Lock, LockError};
 pub use seal::{Seal, digest, seal, unseal};
-pub use whole::{Folder, clear_leftovers, sync_folder, write_new, write_whole};
+pub use whole::{Folder, NewFile, clear_leftovers, sync_folder, write_new, write_whole};

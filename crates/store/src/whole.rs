@@ -28,8 +28,9 @@ fn rights(mode: u32) -> fs::Permissions {
 /// # Errors
 /// The file system's. The old file, if any, is then untouched, and nothing half-written stays.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    flushed_beside(path, bytes)?.persist(path).map_err(|e| e.error)?;
-    sync_folder(parent(path))
+    let mut file = NewFile::beside(path)?;
+    file.write_all(bytes)?;
+    file.place()
 }
 
 /// As [`write_whole`], but a file that is there already stays: of several writers at the same moment the first one wins.
@@ -37,20 +38,52 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The file system's; [`io::ErrorKind::AlreadyExists`] where a file is there.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    flushed_beside(path, bytes)?.persist_noclobber(path).map_err(|e| e.error)?;
+    let mut file = NewFile::beside(path)?;
+    file.write_all(bytes)?;
+    file.beside.as_file().sync_all()?;
+    file.beside.persist_noclobber(path).map_err(|e| e.error)?;
     sync_folder(parent(path))
 }
 
-fn flushed_beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let prefix = prefix(path);
-    let mut builder = Builder::new();
-    builder.prefix(&prefix).suffix(PARTIAL);
-    #[cfg(unix)]
-    builder.permissions(rights(0o666));
-    let mut file = builder.tempfile_in(parent(path))?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    Ok(file)
+/// A file that is written beside its place under a random name, and then put in place as a whole; deleted if it never is.
+pub struct NewFile {
+    beside: NamedTempFile,
+    place: PathBuf,
+}
+
+impl NewFile {
+    /// An empty file beside `place`.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn beside(place: &Path) -> io::Result<Self> {
+        let prefix = prefix(place);
+        let mut builder = Builder::new();
+        builder.prefix(&prefix).suffix(PARTIAL);
+        #[cfg(unix)]
+        builder.permissions(rights(0o666));
+        Ok(NewFile { beside: builder.tempfile_in(parent(place))?, place: place.to_owned() })
+    }
+
+    /// Flushes the file to the disk and puts it in its place, also over the file that stands there.
+    ///
+    /// # Errors
+    /// The file system's. The old file, if any, is then untouched, and nothing half-written stays.
+    pub fn place(self) -> io::Result<()> {
+        self.beside.as_file().sync_all()?;
+        self.beside.persist(&self.place).map_err(|e| e.error)?;
+        sync_folder(parent(&self.place))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.beside.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.beside.flush()
+    }
 }
 
 /// Makes new and renamed files of a folder durable, where the system can.

@@ -16,6 +16,9 @@ use crate::trial::{RunId, without_seed};
 /// The file of a study's folder that keeps the records of trials that were made from other data.
 pub(crate) const ASIDE: &str = "other-data.jsonl";
 
+/// The file of a study's folder that keeps the records of failed trials that were run again.
+pub(crate) const FAILED: &str = "failed.jsonl";
+
 /// A part of a study that one machine runs: `2/8` is the second of eight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shard {
@@ -101,33 +104,40 @@ impl Journal {
         self.rewrite(&records)
     }
 
-    /// Moves the records that `aside` says out of all journals of a folder into [`ASIDE`], and returns them. Every journal is locked before one is changed.
-    pub(crate) fn set_aside(&mut self, folder: &Path, aside: &dyn Fn(&TrialRecord) -> bool) -> Result<Vec<TrialRecord>, StudyError> {
+    /// Moves the records that `aside` says out of this journal, and where `all` says so out of the folder's others, into a file of that name, and returns
+    /// them. Every journal is locked before one is changed.
+    pub(crate) fn set_aside(
+        &mut self,
+        folder: &Path,
+        name: &str,
+        all: bool,
+        aside: &dyn Fn(&TrialRecord) -> bool,
+    ) -> Result<Vec<TrialRecord>, StudyError> {
         let mut others = Vec::new();
-        for path in files(folder)?.into_iter().filter(|path| *path != self.path) {
+        for path in files(folder)?.into_iter().filter(|path| all && *path != self.path) {
             let mut any = false;
             read_file(&path, &mut |record| any |= aside(&record))?;
             if any {
                 others.push(Journal::named(folder, &path.file_stem().unwrap_or_default().to_string_lossy())?);
             }
         }
-        let mut all = Vec::new();
+        let mut away = Vec::new();
         for journal in std::iter::once(self).chain(&mut others) {
             let (mut moved, mut kept) = (Vec::new(), Vec::new());
             read_file(&journal.path, &mut |record| if aside(&record) { moved.push(record) } else { kept.push(record) })?;
             if moved.is_empty() {
                 continue;
             }
-            let place = folder.join(ASIDE);
+            let place = folder.join(name);
             let append = |bytes: &[u8]| {
                 let mut file = OpenOptions::new().create(true).append(true).open(&place)?;
                 file.write_all(bytes).and_then(|()| file.sync_all())
             };
             append(&moved.iter().flat_map(line).collect::<Vec<u8>>()).map_err(StudyError::io("writing", &place))?;
             journal.rewrite(&kept)?;
-            all.append(&mut moved);
+            away.append(&mut moved);
         }
-        Ok(all)
+        Ok(away)
     }
 
     /// Replaces all lines: a copy is written beside and renamed.

@@ -143,7 +143,7 @@ pub use journal::Shard;
 pub use largebatch_schedule::Epochs;
 pub use plan::{Check, Derived, Group, Plan, Problem};
 pub use progress::{Best, Notice, Progress};
-pub use record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord};
+pub use record::{Curves, FAILED_PROBES, Provenance, SCHEMA, StopReason, TrialRecord};
 pub use results::{Results, Row, Series};
 pub use rules::{Hopeless, Plateau, StopRules};
 pub use run::{RunOptions, Summary, Workers, run};

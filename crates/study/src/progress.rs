@@ -15,7 +15,7 @@ pub enum Notice<'a> {
     Started(&'a Trial),
     /// A trial goes on.
     Event(&'a Trial, &'a Event),
-    /// A trial was made from other data than those there now: its record was put aside, and it will run anew.
+    /// A trial was made from other data than those there now, or failed and is to be tried again: its record was put aside, and it will run anew.
     Aside(&'a TrialRecord),
     /// A trial has ended and its record is on disk.
     Done(&'a TrialRecord),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
 use crate::settings::number;
-use crate::trial::{Labels, RunId, Stage, key};
+use crate::trial::{Labels, RunId, Stage, describe, key};
 
 /// The version of a record's line that this program writes; it reads this and all earlier ones.
 ///
@@ -110,7 +110,28 @@ pub struct TrialRecord {
     pub provenance: Provenance,
 }
 
+/// The key of a record's provenance under which a runner lists the probes that failed at a trial which itself is whole, a sentence each.
+pub const FAILED_PROBES: &str = "failed_probes";
+
 impl TrialRecord {
+    /// The trial in words: its group, its rate where it was tuned, and its seed.
+    pub fn name(&self) -> String {
+        let group = describe(&self.labels);
+        let rate = self.config.get(key::RATE).filter(|_| self.stage == Stage::Tune).map(|rate| format!("lr={rate}"));
+        let words = [Some(group).filter(|group| !group.is_empty()), rate, Some(format!("seed {}", self.seed))];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// What failed, if anything did: the trial, or a probe that looked at it.
+    pub fn failure(&self) -> Option<String> {
+        if let StopReason::Failed { message } = &self.stop {
+            return Some(message.clone());
+        }
+        let probes = self.provenance.other.get(FAILED_PROBES)?.as_array()?;
+        let probes: Vec<&str> = probes.iter().filter_map(serde_json::Value::as_str).collect();
+        (!probes.is_empty()).then(|| format!("probe {}", probes.join("; probe ")))
+    }
+
     /// The place in epochs after so many steps and examples; `None` if the trial never began.
     pub fn epoch(&self, steps: u64, examples: u64) -> Option<f64> {
         let by_examples = || (self.train_examples > 0).then(|| examples as f64 / self.train_examples as f64);

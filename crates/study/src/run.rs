@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::data::{Now, Reads, changed};
 use crate::error::StudyError;
-use crate::journal::{Journal, Records, Shard};
+use crate::journal::{ASIDE, FAILED, Journal, Records, Shard};
 use crate::plan::Plan;
 use crate::progress::{Notice, Progress};
 use crate::record::TrialRecord;
@@ -35,6 +35,8 @@ pub struct RunOptions<'a> {
     pub data: Option<Reads<'a>>,
     /// Runs anew the trials that were made from other data, in place of [`StudyError::OtherData`].
     pub accept_data: bool,
+    /// Runs failed trials again, and those whose probes failed; a shard its own.
+    pub retry: bool,
     /// Set to stop: running trials are given up, finished ones are kept.
     pub interrupt: Option<&'a AtomicBool>,
 }
@@ -48,14 +50,25 @@ pub struct Summary {
     pub skipped: usize,
     /// Trials that were made from other data and are not done any more.
     pub aside: usize,
+    /// Trials that had failed, or their probes, and are not done any more.
+    pub retried: usize,
     /// Of all these, the diverged ones.
     pub diverged: usize,
-    /// Of all these, those that failed.
-    pub failed: usize,
+    /// Of all these, those that [failed](TrialRecord::failure), or their probes.
+    pub failed: Vec<RunId>,
     /// Groups without a usable tuning trial, which therefore cannot be confirmed.
     pub untunable: Vec<usize>,
     /// Whether it was interrupted.
     pub interrupted: bool,
+}
+
+impl Summary {
+    fn count(&mut self, record: &TrialRecord) {
+        self.diverged += usize::from(record.stop.is_diverged());
+        if record.failure().is_some() {
+            self.failed.push(record.id.clone());
+        }
+    }
 }
 
 /// Runs what is not yet done of a study, or of a shard of it.
@@ -81,15 +94,16 @@ pub fn run(
     let progress = Progress::new(options.jobs.max(1));
     let now = options.data.map_or(Now::default(), |reads| Now::of(plan, reads));
     let mut records = plan.records(folder)?;
-    let mut aside = 0;
+    let (mut aside, mut retried) = (Vec::new(), Vec::new());
     if options.accept_data {
-        for record in journal.set_aside(folder, &|record| now.is_stale(record) || now.is_doubtful(record))? {
-            aside += 1;
-            watch(&progress, &Notice::Aside(&record));
-        }
-        if aside > 0 {
-            records = plan.records(folder)?;
-        }
+        aside = journal.set_aside(folder, ASIDE, true, &|record| now.is_stale(record) || now.is_doubtful(record))?;
+    }
+    if options.retry {
+        retried = journal.set_aside(folder, FAILED, options.shard.is_none(), &|record| record.failure().is_some())?;
+    }
+    if aside.len() + retried.len() > 0 {
+        aside.iter().chain(&retried).for_each(|record| watch(&progress, &Notice::Aside(record)));
+        records = plan.records(folder)?;
     }
     now.check_all(&records.data, plan, folder)?;
     let jobs = options.jobs.max(1);
@@ -98,7 +112,7 @@ pub fn run(
         options,
         slots: (0..jobs).map(|_| Slot::default()).collect(),
         progress,
-        summary: Summary { aside, ..Summary::default() },
+        summary: Summary { aside: aside.len(), retried: retried.len(), ..Summary::default() },
         counted: HashSet::new(),
         records,
         now,
@@ -228,8 +242,7 @@ impl Session<'_> {
                 self.progress.total -= 1;
             } else if let Some(record) = self.records.by_id.get(&trial.id) {
                 self.summary.skipped += 1;
-                self.summary.diverged += usize::from(record.stop.is_diverged());
-                self.summary.failed += usize::from(record.stop.is_failed());
+                self.summary.count(record);
                 self.progress.found(record);
             } else {
                 self.progress.expect(&trial.labels, trial.stage, &trial.config);
@@ -303,8 +316,7 @@ impl Session<'_> {
                 self.progress.running -= 1;
                 self.progress.done(&record);
                 self.summary.ran += 1;
-                self.summary.diverged += usize::from(record.stop.is_diverged());
-                self.summary.failed += usize::from(record.stop.is_failed());
+                self.summary.count(&record);
                 watch(&self.progress, &Notice::Done(&record));
                 // Only the choice reads records, and it reads tuning trials alone.
                 if record.stage == Stage::Tune {

@@ -89,6 +89,8 @@ struct Pipes {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     errors: Arc<Mutex<Vec<u8>>>,
+    /// What [`memory_kills`] said when the process began.
+    kills: Option<u64>,
     reader: std::thread::JoinHandle<()>,
 }
 
@@ -123,6 +125,7 @@ impl Slot {
                 return Ok(Some(record));
             }
             let status = self.bury();
+            let kills = open.kills;
             let errors = pipes.take().map(|p| {
                 // The worker is dead, so that its pipe ends and the thread with it, unless a process that it started holds the pipe.
                 if p.reader.is_finished() || wait_finished(&p.reader) {
@@ -130,20 +133,23 @@ impl Slot {
                 }
                 String::from_utf8_lossy(&p.errors.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
             });
+            let errors = errors.unwrap_or_default();
             if cancelled() {
                 return Ok(None);
             }
             let (signal, what) = cause(status);
+            let starved = signal && (errors.contains("memory allocation of") || memory_kills() > kills);
             if signal && retries < RETRIES {
                 retries += 1;
                 continue;
             }
             let times = if signal { format!(", {} times", RETRIES + 1) } else { String::new() };
+            let memory = if starved { format!(" because memory ran out: {LESS_MEMORY}") } else { String::new() };
             let mut record = unstarted(trial);
-            record.stop = StopReason::Failed { message: format!("the worker process {what}{times}") };
+            record.stop = StopReason::Failed { message: format!("the worker process {what}{times}{memory}") };
             record.provenance.retries = retries;
             record.provenance.seconds = begun.elapsed().as_secs_f64();
-            record.provenance.stderr = errors.unwrap_or_default();
+            record.provenance.stderr = errors;
             return Ok(Some(record));
         }
     }
@@ -198,6 +204,7 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
         // A Ctrl-C at the terminal is for the parent, which ends its workers.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
     }
+    let kills = memory_kills();
     let spawned = command.spawn();
     let mut child =
         spawned.map_err(|source| StudyError::Worker { program: command.get_program().to_string_lossy().into_owned(), source })?;
@@ -218,7 +225,7 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
             kept.drain(..excess);
         }
     });
-    Ok((child, Pipes { input, output: BufReader::new(output), errors, reader }))
+    Ok((child, Pipes { input, output: BufReader::new(output), errors, kills, reader }))
 }
 
 /// Sends a trial and waits for its record; `None` if the worker died.
@@ -239,6 +246,14 @@ fn converse(pipes: &mut Pipes, trial: &Trial, watch: &mut dyn FnMut(Event)) -> O
             _ => {}
         }
     }
+}
+
+/// What a trial that memory does not suffice for may be told.
+const LESS_MEMORY: &str = "fewer trials at a time (--jobs), a smaller batch_size or a larger accumulate need less";
+
+/// How many processes the system has ended for want of memory since it started, where it tells; a control group's limit counts too.
+fn memory_kills() -> Option<u64> {
+    std::fs::read_to_string("/proc/vmstat").ok()?.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
 /// Whether a signal ended the worker, and what ended it.

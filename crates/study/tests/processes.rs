@@ -15,6 +15,9 @@ use largebatch_study::{
     get, number, run, serve,
 };
 
+/// Bytes of a trial that wants too many.
+const GREED: usize = 256 << 20;
+
 /// Noisy gradient descent on w²/2 with the noise of a batch; `mode` makes it misbehave.
 struct Toy;
 
@@ -29,6 +32,15 @@ impl Runner for Toy {
             "exit" => std::process::exit(3),
             "abort" => std::process::abort(),
             "kill" => kill_self(),
+            // More than there is at all.
+            "starve" => drop(std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX as usize))),
+            // More than its control group may have.
+            "greedy" => drop(std::hint::black_box(vec![1u8; GREED])),
+            "kill-without" => {
+                if !PathBuf::from(get(&trial.config, "marker").and_then(|m| m.as_str()).unwrap_or_default()).exists() {
+                    kill_self();
+                }
+            }
             "kill-once" => {
                 let marker = PathBuf::from(get(&trial.config, "marker").and_then(|m| m.as_str()).unwrap_or_default());
                 if !marker.exists() {
@@ -251,11 +263,65 @@ fn a_dying_worker_is_its_trials_outcome() {
     let summary =
         study("name = \"mixed\"\nset.lr = 0.1\naxes.mode = ['', 'kill', 'panic', 'exit', 'error']\nconfirm.seeds = 2", dir.path(), 2)
             .unwrap();
-    assert_eq!((summary.ran, summary.failed), (10, 8));
+    assert_eq!((summary.ran, summary.failed.len()), (10, 8));
     // A program that is not there is the study's error, not the trials'.
     let start = || Command::new("no-such-program");
     let result = run(&plan(GAP), folder().path(), Workers::Processes(&start), RunOptions::default(), &mut |_, _| {});
     assert!(matches!(&result, Err(StudyError::Worker { program, .. }) if program == "no-such-program"), "{result:?}");
+}
+
+fn a_kill_for_memory_is_told_from_a_crash() {
+    let TrialRecord { stop: StopReason::Failed { message }, .. } = one("mode = \"starve\"") else { panic!("it failed") };
+    assert!(
+        message.starts_with("the worker process was ended by signal 6, 3 times because memory ran out: fewer trials at a time"),
+        "{message}"
+    );
+    // The system's own killer, where control groups may be made.
+    let group = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].map(|root| Path::new(root).join(format!("largebatch-{}", std::process::id())));
+    let limits = ["memory.limit_in_bytes", "memory.max"];
+    let limited =
+        |(path, limit): (&PathBuf, &&str)| fs::create_dir(path).and_then(|()| fs::write(path.join(limit), (GREED / 4).to_string()));
+    let made: Vec<&PathBuf> =
+        group.iter().zip(&limits).filter(|(path, limit)| limited((path, limit)).is_ok()).map(|(path, _)| path).collect();
+    let Some(place) = made.first() else {
+        group.iter().for_each(|path| drop(fs::remove_dir(path)));
+        return println!("  SKIPPED: no control group may be made here");
+    };
+    let start = || {
+        let script = format!("echo $$ > {}/cgroup.procs && exec \"$0\" worker", place.display());
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(std::env::current_exe().unwrap());
+        command
+    };
+    let (dir, text) = (folder(), "name = \"one\"\nset = { lr = 0.1, mode = \"greedy\" }\nconfirm.seeds = 1");
+    let summary = run(&plan(text), dir.path(), Workers::Processes(&start), RunOptions::default(), &mut |_, _| {});
+    group.iter().for_each(|path| drop(fs::remove_dir(path)));
+    assert_eq!(summary.unwrap().failed.len(), 1);
+    let failure = Results::open(dir.path()).unwrap().records.into_values().next().unwrap().failure().unwrap();
+    assert!(failure.starts_with("the worker process was ended by signal 9, 3 times because memory ran out"), "{failure}");
+}
+
+fn failed_trials_run_again_when_asked() {
+    let expected: Vec<String> = undisturbed();
+    let (dir, marks) = (folder(), folder());
+    let marker = marks.path().join("marker");
+    let wanted = format!("set = {{ steps = 20, mode = \"kill-without\", marker = \"{}\" }}", marker.display());
+    let text = GAP.replace("set.steps = 20", &wanted);
+    let again = |retry: bool, shard: Option<&str>| {
+        let options = RunOptions { jobs: 2, retry, shard: shard.map(|s| s.parse().unwrap()), ..Default::default() };
+        run(&plan(&text), dir.path(), Workers::Processes(&worker), options, &mut |_, _| {}).unwrap()
+    };
+    let first = again(false, None);
+    assert!(first.ran > 0 && first.failed.len() == first.ran, "{first:?}");
+    fs::write(&marker, "").unwrap();
+    // They stay failed until somebody asks; a shard asks for its own journal's.
+    let same = again(false, None);
+    assert_eq!((same.ran, same.skipped, same.failed.len()), (0, first.ran, first.ran));
+    assert_eq!(again(true, Some("1/2")).retried, 0);
+    let retried = again(true, None);
+    assert_eq!((retried.retried, retried.failed.len(), retried.diverged), (first.ran, 0, 2));
+    assert_eq!(fs::read_to_string(dir.path().join("failed.jsonl")).unwrap().lines().count(), first.ran, "their records are kept");
+    assert_eq!(Results::open(dir.path()).unwrap().rows().iter().filter(|r| r.record.is_some()).count(), expected.len());
 }
 
 fn workers_end_with_their_parent() {
@@ -434,10 +500,12 @@ fn main() {
         }
         _ => {}
     }
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 12] = [
         ("any_number_of_jobs_gives_the_same_bits", any_number_of_jobs_gives_the_same_bits),
         ("killed_at_twenty_points_it_ends_with_the_same_bits", killed_at_twenty_points_it_ends_with_the_same_bits),
         ("a_dying_worker_is_its_trials_outcome", a_dying_worker_is_its_trials_outcome),
+        ("a_kill_for_memory_is_told_from_a_crash", a_kill_for_memory_is_told_from_a_crash),
+        ("failed_trials_run_again_when_asked", failed_trials_run_again_when_asked),
         ("workers_end_with_their_parent", workers_end_with_their_parent),
         ("an_interrupted_study_gives_up_running_trials_at_once", an_interrupted_study_gives_up_running_trials_at_once),
         ("a_full_disk_is_an_error_and_loses_nothing", a_full_disk_is_an_error_and_loses_nothing),

@@ -304,7 +304,17 @@ fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut prob
     if outcome.stop == Stop::Interrupted {
         say(&format!("interrupted; go on with: largebatch train --resume {}", folder.path().display()));
     }
-    Ok(done(&outcome))
+    let failures: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
+    match done(&outcome) {
+        Done::Ok if !failures.is_empty() => {
+            anyhow::bail!(
+                "the training has ended and {} is whole, but for what a probe was to find: probe {}",
+                folder.path().display(),
+                failures.join("; probe ")
+            )
+        }
+        done => Ok(done),
+    }
 }
 
 fn done(outcome: &Outcome) -> Done {

@@ -38,7 +38,7 @@ pub(crate) struct Probing<'a> {
     /// The examples of these steps.
     examples: usize,
     /// What went wrong: it is said once, and the training goes on.
-    failed: bool,
+    failed: Option<String>,
     /// Whether the first look tells what all of them cost.
     tells_cost: bool,
 }
@@ -106,7 +106,7 @@ impl<'a> Probing<'a> {
                 before: None,
                 pairs: Pairs::default(),
                 examples: 0,
-                failed: false,
+                failed: None,
                 tells_cost: false,
             };
             let config = &experiment.config;
@@ -139,7 +139,7 @@ impl<'a> Probing<'a> {
 
     fn look(&mut self, at: &At<'_>) {
         let before = self.before.take();
-        if self.failed {
+        if self.failed.is_some() {
             return;
         }
         let started = Instant::now();
@@ -157,9 +157,18 @@ impl<'a> Probing<'a> {
             Ok(writeln!(file, "{line}").map_err(TrainError::io(&path, "write"))?)
         });
         if let Err(error) = written {
-            self.failed = true;
-            say(&format!("warning: probe {} at step {}: {error}; it is left out from here on", self.name, at.step));
+            self.fail(format!("{} at step {}: {error}", self.name, at.step));
         }
+    }
+
+    fn fail(&mut self, what: String) {
+        say(&format!("warning: probe {what}; it is left out from here on"));
+        self.failed = Some(what);
+    }
+
+    /// What went wrong, once the training has ended.
+    pub(crate) fn failure(&mut self) -> Option<String> {
+        self.failed.take()
     }
 
     fn measure(&mut self, at: &At<'_>, before: Option<Network>) -> Result<Option<Value>> {
@@ -262,7 +271,7 @@ impl Observer for Probing<'_> {
         if self.lines().exists()
             && let Err(error) = write_whole(&self.lines(), kept.as_bytes())
         {
-            say(&format!("warning: probe {}: {error}", self.name));
+            self.fail(format!("{}: {error}", self.name));
         }
         if start.step == 0 {
             let before = self.before.take();
@@ -292,7 +301,7 @@ impl Observer for Probing<'_> {
         for plot in course::plots(self.name, &self.course(), &self.experiment.config, self.subset) {
             let figure = plot.figure();
             if let Err(error) = write_whole(&self.folder.join(format!("{}.svg", figure.name)), figure.svg().as_bytes()) {
-                say(&format!("warning: probe {}: {error}", self.name));
+                self.fail(format!("{}: {error}", self.name));
             }
         }
     }

@@ -154,9 +154,16 @@ pub(super) fn forget(folder: &Path, record: &TrialRecord) {
 }
 
 /// The instrument `line`, which needs two runs, once all are there: for each seed from the smallest batch to the largest of the groups that differ in
-/// nothing else, or else from the first group of the smallest batch to every other. Its findings lie with the large batch's run.
-pub(super) fn join_runs(results: &Results, folder: &Path, data_dir: Option<&Path>, registry: &Registry, global: &Global) -> Result<()> {
-    let Some(options) = Instruments::of(&results.plan.study)?.line else { return Ok(()) };
+/// nothing else, or else from the first group of the smallest batch to every other. Its findings lie with the large batch's run. What went wrong comes back.
+pub(super) fn join_runs(
+    results: &Results,
+    folder: &Path,
+    data_dir: Option<&Path>,
+    registry: &Registry,
+    global: &Global,
+) -> Result<Vec<String>> {
+    let mut failures = Vec::new();
+    let Some(options) = Instruments::of(&results.plan.study)?.line else { return Ok(failures) };
     let rows: Vec<Row> = results.rows().into_iter().filter(|row| row.stage == Stage::Confirm).collect();
     let run = |group: usize, seed: u64| -> Option<PathBuf> {
         let row = rows.iter().find(|row| row.group == group && row.seed == seed)?;
@@ -179,10 +186,12 @@ pub(super) fn join_runs(results: &Results, folder: &Path, data_dir: Option<&Path
             }
             let mut words = with_folders(&options, &[&small.display().to_string(), &large.display().to_string()]);
             words.extend(["--out".into(), out.display().to_string()]);
-            look(&words, data_dir, registry)?;
+            if let Err(error) = look(&words, data_dir, registry) {
+                failures.push(format!("probe line between {} and {}: {error}", small.display(), large.display()));
+            }
         }
     }
-    Ok(())
+    Ok(failures)
 }
 
 /// Groups whose weights a line joins.

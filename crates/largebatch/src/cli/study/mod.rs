@@ -1,5 +1,6 @@
 //! `largebatch study`: many trainings as one experiment.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
-use largebatch_study::{Notice, Plan, Results, RunOptions, Shard, Study, StudyError, Summary, Workers, serve};
+use largebatch_study::{Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord, Workers, serve};
 
 use super::{DataDir, Done, Global, INTERRUPT, say, warn, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
@@ -90,6 +91,9 @@ struct RunArgs {
     /// Run anew the trials that were made from other data than those there now, in place of an error; their records move to DIR/other-data.jsonl
     #[arg(long)]
     accept_data: bool,
+    /// Run trials again that failed, or whose probes failed; their old records move to DIR/failed.jsonl
+    #[arg(long)]
+    retry: bool,
     /// The part of the study to run here, such as 2/8: machines share a study without talking to each other
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -237,6 +241,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         shard: args.shard,
         data: Some(&reads),
         accept_data: args.accept_data,
+        retry: args.retry,
         interrupt: Some(&INTERRUPT),
     };
     let mut watcher = Watcher::new(global);
@@ -255,34 +260,61 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
             folder.join("other-data.jsonl").display()
         ));
     }
+    if summary.retried > 0 && !global.quiet {
+        say(&format!(
+            "{} trials had failed and were to run again; their old records moved to {}",
+            summary.retried,
+            folder.join("failed.jsonl").display()
+        ));
+    }
     if summary.interrupted {
         say(&format!("interrupted; finished trials are kept in {}, and the same command goes on", folder.display()));
         return Ok(Done::Interrupted);
     }
     let results = Results::open(&folder)?;
-    join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
+    let unseen = join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
     write_report(&results, &around(repeats(&args, &folder), &about(&plan.study, &args.what), &folder)?, &folder.join("report"), global)?;
     if !global.quiet {
         eprintln!("{}", ended(&summary, &folder));
     }
-    if let Some(first) = results.records.values().find_map(|r| r.provenance.other.get(trainer::UNSEEN)) {
-        say(&format!("warning: an instrument failed: {}", first.as_array().and_then(|all| all.first()?.as_str()).unwrap_or("unknown")));
+    let failed: Vec<&TrialRecord> = summary.failed.iter().filter_map(|id| results.records.get(id)).collect();
+    if failed.is_empty() && unseen.is_empty() {
+        return Ok(Done::Ok);
     }
-    let failed = results.records.values().find_map(|r| match &r.stop {
-        largebatch_study::StopReason::Failed { message } => Some(message),
-        _ => None,
-    });
-    match failed {
-        Some(message) if summary.failed == summary.ran + summary.skipped => {
-            anyhow::bail!("every trial failed; one said: {message}")
-        }
-        Some(message) => {
-            say(&format!("warning: {} trials failed; one said: {message}", summary.failed));
-            Ok(Done::Ok)
-        }
-        None => Ok(Done::Ok),
-    }
+    anyhow::bail!("{}", failures(&failed, summary.ran + summary.skipped, &unseen))
 }
+
+/// What failed, trials of one cause together, and the remedy.
+fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
+    let mut causes: Vec<(String, Vec<String>)> = Vec::new();
+    for record in failed {
+        let cause = record.failure().unwrap_or_default();
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, trials)) => trials.push(record.name()),
+            None => causes.push((cause, vec![record.name()])),
+        }
+    }
+    let unmade = failed.iter().filter(|record| matches!(record.stop, StopReason::Failed { .. })).count();
+    let mut text = match (unmade, failed.len() - unmade) {
+        (0, 0) => "a probe failed".to_owned(),
+        (0, probed) => format!("a probe failed at {probed} of {of} trials"),
+        (unmade, 0) => format!("{unmade} of {of} trials failed"),
+        (unmade, probed) => format!("{unmade} of {of} trials failed, and a probe at {probed} more"),
+    };
+    for (cause, trials) in &mut causes {
+        trials.sort_unstable();
+        let more = if trials.len() > SHOWN { format!(", and {} more", trials.len() - SHOWN) } else { String::new() };
+        let _ = write!(text, "\n  {}{more}: {cause}", trials[..trials.len().min(SHOWN)].join(", "));
+    }
+    text.extend(unseen.iter().map(|cause| format!("\n  {cause}")));
+    if !failed.is_empty() {
+        text += "\nRemove the cause, then run them again: the same command with --retry";
+    }
+    text
+}
+
+/// Failed trials of one cause that are named.
+const SHOWN: usize = 5;
 
 fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let folder = &args.study.folder;

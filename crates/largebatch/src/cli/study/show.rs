@@ -103,6 +103,9 @@ pub(super) fn status(results: &Results) -> String {
         state.total,
         progress(&state).replace("· 0 running ", "")
     );
+    if state.failed > 0 {
+        text += "`study run` with --retry runs the failed ones again\n";
+    }
     if state.done < state.total
         && let Some(eta) = state.eta()
     {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use largebatch_data::{Dataset, Labels, Search, Split, split};
 use largebatch_optim::Registry;
 use largebatch_schedule::Epochs;
-use largebatch_study::{DataFile, Event, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key, number};
+use largebatch_study::{DataFile, Event, FAILED_PROBES, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key, number};
 use largebatch_train::{
     Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which, batch_schedule, open, train,
 };
@@ -17,6 +17,7 @@ use toml::{Table, Value};
 
 use super::super::{Global, tell_data};
 use super::keep::Keep;
+use crate::cli::probe::training::Probing;
 
 /// Trains the trials of a study.
 pub(super) struct Trainer<'a> {
@@ -250,9 +251,6 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
     Problem { key, message }
 }
 
-/// The key of a record's provenance for instruments that failed.
-pub(super) const UNSEEN: &str = "failed_probes";
-
 /// Passes evaluations on, and the study's word to stop back.
 struct Relay<'e> {
     emit: &'e mut dyn FnMut(Event) -> ControlFlow<()>,
@@ -340,10 +338,10 @@ impl Runner for Trainer<'_> {
         if diverged {
             relay.diverged();
         }
-        let unseen = match (&self.keep, &kept) {
-            (Some(keep), Some(folder)) if !diverged => keep.at_the_end(folder, self.registry),
-            _ => Vec::new(),
-        };
+        let mut unseen: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
+        if let (Some(keep), Some(folder), false) = (&self.keep, &kept, diverged) {
+            unseen.extend(keep.at_the_end(folder, self.registry));
+        }
         let mut metrics = BTreeMap::new();
         // The trained weights on the data that they saw, which the running means of an epoch are not.
         let seen = if diverged { None } else { experiment.evaluate(&network, Which::Train).map_err(|e| e.to_string())? };
@@ -361,7 +359,7 @@ impl Runner for Trainer<'_> {
         }
         let mut provenance = self.provenance(&experiment, end.examples_per_second);
         if !unseen.is_empty() {
-            provenance.insert(UNSEEN.into(), json!(unseen));
+            provenance.insert(FAILED_PROBES.into(), json!(unseen));
         }
         Ok(Outcome { diverged, metrics, steps: end.steps, examples: relay.examples, provenance })
     }
