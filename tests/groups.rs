@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use largebatch_tests::{Ended, command, ended, folder, ok, write};
+use largebatch_tests::{Ended, command, csv, ended, folder, ok, write};
 
 /// Groups whose names were the same by kind and name alone.
 const TWINS: &str = r#"
@@ -41,25 +41,6 @@ const NAMES: [&str; 8] = [
 fn study(dir: &Path, text: &str) -> Ended {
     write(dir, "study.toml", text);
     ok(dir, &["study", "run", "study.toml", "--out", "out", "--jobs", "2"])
-}
-
-/// Rows of a CSV by head.
-fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
-    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let split = |line: &str| {
-        let (mut fields, mut quoted) = (vec![String::new()], false);
-        for c in line.chars() {
-            match c {
-                '"' => quoted = !quoted,
-                ',' if !quoted => fields.push(String::new()),
-                c => fields.last_mut().expect("one at least").push(c),
-            }
-        }
-        fields
-    };
-    let mut lines = text.lines().map(split);
-    let heads = lines.next().expect("a head");
-    lines.map(|fields| heads.iter().cloned().zip(fields).collect()).collect()
 }
 
 /// Every file below a folder.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use largebatch_random::{Key, below};
-use largebatch_tests::{Ended, command, ended, folder, json, ok, tree, write};
+use largebatch_tests::{Ended, command, copy, ended, folder, json, ok, tree, write};
 use serde_json::Value;
 
 /// A CSV of noise: five features, and one of two classes by chance.
@@ -50,15 +50,8 @@ fn whatever_opens_a_run_again_notices_other_data() {
     let before = json(dir, &["evaluate", "run", "--part", "test"]);
     let (hash, whole) = (sha256(dir, "run"), fs::read(dir.join("noise.csv")).expect("the data"));
     // A run that waits to be resumed.
-    let copy = |to: &str| {
-        for (name, content) in tree(&dir.join("run")) {
-            let path = dir.join(to).join(name);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-            fs::write(path, content).expect("copied");
-        }
-        fs::remove_file(dir.join(to).join("result.json")).expect("removed");
-    };
-    copy("waiting");
+    copy(&dir.join("run"), &dir.join("waiting"));
+    fs::remove_file(dir.join("waiting/result.json")).expect("removed");
 
     fs::write(dir.join("noise.csv"), [whole.as_slice(), noise(250..290).as_bytes()].concat()).expect("appended");
     let state = tree(&dir.join("run"));

@@ -156,6 +156,40 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Rows of a CSV file by head.
+///
+/// # Panics
+/// If it cannot be read.
+pub fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let split = |line: &str| {
+        let (mut fields, mut quoted) = (vec![String::new()], false);
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ',' if !quoted => fields.push(String::new()),
+                c => fields.last_mut().expect("one at least").push(c),
+            }
+        }
+        fields
+    };
+    let mut lines = text.lines().map(split);
+    let heads = lines.next().expect("a head");
+    lines.map(|fields| heads.iter().cloned().zip(fields).collect()).collect()
+}
+
+/// Copies all files under a folder, but for its lock.
+///
+/// # Panics
+/// If it cannot be read, or the copy cannot be written.
+pub fn copy(from: &Path, to: &Path) {
+    for (name, content) in tree(from) {
+        let path = to.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, content).expect("copied");
+    }
+}
+
 /// The tensors of a safetensors file of f32.
 ///
 /// # Panics

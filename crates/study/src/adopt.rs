@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::error::StudyError;
 use crate::journal::{Records, read_folder};
+use crate::meaning::Older;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::settings::{get, number};
@@ -30,6 +31,7 @@ impl Plan {
                 records.by_id.entry(record.id.clone()).or_insert(record);
             }
         }
+        records.data.older = Older::of(self, &records.by_id);
         Ok(records)
     }
 }
@@ -38,9 +40,9 @@ impl Plan {
 fn steps(record: &TrialRecord, config: &Table) -> Option<u64> {
     let setting = |k: &str| get(config, k).and_then(number);
     let word = |k: &str| get(config, k).map(|v| v.get("name").unwrap_or(v)).and_then(Value::as_str);
-    let simple = get(config, "data.drop_last").is_none_or(|v| *v == Value::Boolean(false))
-        && word("data.sampling").is_none_or(|w| w == "shuffled" || w == "replacement")
-        && word("batch_schedule").is_none_or(|w| w == "constant");
+    let simple = get(config, key::DROP_LAST).is_none_or(|v| *v == Value::Boolean(false))
+        && word(key::SAMPLING).is_none_or(|w| w == "shuffled" || w == "replacement")
+        && word(key::BATCH_SCHEDULE).is_none_or(|w| w == "constant");
     let batches = |size: f64| BatchConfig::Constant.resolve(size as usize, record.train_examples as usize, None).ok();
     let steps = match setting(key::EXAMPLES) {
         Some(examples) => batches(setting(key::BATCH)?)?.steps_for(examples as u64, LastBatch::Keep),

@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::StudyError;
+use crate::meaning::{Older, is_older};
 use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::trial::{describe, key};
@@ -48,27 +49,32 @@ const NAMED: usize = 3;
 
 /// What the records of a folder were made from. Records that do not say it (of early versions, of trials that failed) are not among them.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Data(Vec<Made>);
+pub(crate) struct Data {
+    made: Vec<Made>,
+    /// Trials of an old version, by settings that mean something else now.
+    pub older: Older,
+}
 
 impl Data {
     /// Counts a record.
     pub(crate) fn note(&mut self, record: &TrialRecord) {
         let (Some(files), Some(dataset)) = (files(record), record.config.get(key::DATASET).map(data_set)) else { return };
-        let found = self.0.iter().position(|made| same(&made.files, &files) && made.dataset == dataset);
+        let found = self.made.iter().position(|made| same(&made.files, &files) && made.dataset == dataset);
         let at = found.unwrap_or_else(|| {
-            self.0.push(Made { dataset, files, trials: 0, some: Vec::new() });
-            self.0.len() - 1
+            self.made.push(Made { dataset, files, trials: 0, some: Vec::new() });
+            self.made.len() - 1
         });
-        self.0[at].trials += 1;
-        if self.0[at].some.len() < NAMED {
-            self.0[at].some.push(name(record));
+        self.made[at].trials += 1;
+        if self.made[at].some.len() < NAMED {
+            self.made[at].some.push(name(record));
         }
     }
 
-    /// Refuses trials of one data set that were made from different files.
+    /// Refuses trials of one data set that were made from different files, or by settings that have changed their meaning.
     pub(crate) fn unmixed(&self, plan: &Plan, folder: &Path) -> Result<(), StudyError> {
+        self.older.unmixed(folder)?;
         for dataset in data_sets(plan).into_iter().map(|(dataset, _)| dataset) {
-            let made: Vec<&Made> = self.0.iter().filter(|made| made.dataset == dataset).collect();
+            let made: Vec<&Made> = self.made.iter().filter(|made| made.dataset == dataset).collect();
             let [first, others @ ..] = made.as_slice() else { continue };
             if others.is_empty() {
                 continue;
@@ -102,9 +108,9 @@ impl Now {
         self.0.iter().find(|(other, _)| *other == dataset).map(|(_, files)| files.as_slice())
     }
 
-    /// Whether a record was made from other data than those there now.
+    /// Whether a record was made from other data than those there now, or by an old version that took them otherwise.
     pub(crate) fn is_stale(&self, record: &TrialRecord) -> bool {
-        self.files(&record.config).zip(files(record)).is_some_and(|(now, then)| !same(now, &then))
+        is_older(record) || self.files(&record.config).zip(files(record)).is_some_and(|(now, then)| !same(now, &then))
     }
 
     /// Whether a record tells nothing of its data and measures nothing: a failure, for which the data may have been the reason.
@@ -112,10 +118,12 @@ impl Now {
         record.stop.is_failed() && files(record).is_none() && self.files(&record.config).is_some()
     }
 
-    /// Refuses records that were made from other data than those there now, or from different data where it is not known which are there.
+    /// Refuses records that were made from other data than those there now, or from different data where it is not known which are there; and those with
+    /// which trials to come must not be compared.
     pub(crate) fn check_all(&self, data: &Data, plan: &Plan, folder: &Path) -> Result<(), StudyError> {
+        data.older.complete(folder)?;
         let mut differs = String::new();
-        for made in &data.0 {
+        for made in &data.made {
             let Some((_, now)) = self.0.iter().find(|(dataset, now)| *dataset == made.dataset && !same(now, &made.files)) else { continue };
             let _ = write!(differs, "\n  {} ({})", changes(&made.files, now), made.names());
         }

@@ -57,6 +57,21 @@ pub enum StudyError {
         /// A line for each state of the data: files with their hashes, and the trials.
         kinds: String,
     },
+    /// Trials of an old version, by settings that mean something else now, with others to come or to be compared with.
+    #[error(
+        "{}: {trials} of its trials were made by a version before 0.3, and the same settings mean something else now: {what}. Trials of both must not be \
+         compared.\n`study run` of this study with --accept-data runs the old ones anew (their records then move to {}); or use another folder by --out, or go on \
+         with the old version",
+        folder.display(), crate::journal::ASIDE
+    )]
+    OlderTrials {
+        /// The study's folder.
+        folder: PathBuf,
+        /// How many there are.
+        trials: usize,
+        /// What has changed.
+        what: String,
+    },
     /// The data changed while the study ran.
     #[error(
         "the data changed while the study ran, as the trial {trial} shows: {differs}\nIts record was thrown away, those before it are kept; bring the old data \

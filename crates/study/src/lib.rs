@@ -104,7 +104,7 @@
 //! one finished trial; it is on disk before it is reported done. A line that was torn by a crash is ignored and cut off at the next run. When a run is complete
 //! its journal is put into the plan's order, so that it does not depend on the number of jobs or on interruptions; what may differ between two runs of a trial
 //! stands in each record's `provenance` alone. It says which files the trial read ([`SOURCES`]): a study whose data have changed is refused, or put aside into
-//! `other-data.jsonl` and run anew ([`RunOptions::accept_data`]).
+//! `other-data.jsonl` and run anew ([`RunOptions::accept_data`]). So is one that an old version began by settings that mean something else now, unless it is complete.
 //!
 //! A study with `confirm.probe` also keeps a folder of each reported trial, `runs/` and [`run_folder`], with what the instruments found; the trainer writes it.
 
@@ -120,6 +120,7 @@ mod file;
 #[cfg(test)]
 mod fixture;
 mod journal;
+mod meaning;
 mod names;
 mod plan;
 mod progress;

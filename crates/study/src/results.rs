@@ -94,8 +94,8 @@ impl Results {
     /// Opens a study's folder, finished or not, also while it is being written.
     ///
     /// # Errors
-    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`], [`StudyError::Io`]; [`StudyError::MixedData`], since trials of
-    /// different data must not be compared.
+    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`], [`StudyError::Io`]; [`StudyError::MixedData`] and
+    /// [`StudyError::OlderTrials`], since trials of different data, or by settings that have changed their meaning, must not be compared.
     pub fn open(folder: &Path) -> Result<Results, StudyError> {
         let path = folder.join(STUDY_FILE);
         let text = text(&path).map_err(|e| match e {

@@ -34,6 +34,20 @@ pub mod key {
     pub const DATA_FILES: [&str; 6] = ["train", "test", "train_images", "train_labels", "test_images", "test_labels"];
     /// Examples held out for validation.
     pub const VALIDATION: &str = "data.validation";
+    /// Normalisation and augmentation.
+    pub const PREPROCESS: &str = "data.preprocess";
+    /// How values are scaled.
+    pub const NORMALISE: &str = "data.preprocess.normalise";
+    /// How real targets are scaled.
+    pub const TARGETS: &str = "data.preprocess.targets";
+    /// The rate over training; its lengths may be in epochs.
+    pub const SCHEDULE: &str = "schedule";
+    /// The batch size over training.
+    pub const BATCH_SCHEDULE: &str = "batch_schedule";
+    /// How an epoch takes its examples.
+    pub const SAMPLING: &str = "data.sampling";
+    /// Whether an epoch's smaller last batch is left out.
+    pub const DROP_LAST: &str = "data.drop_last";
     /// Drives the validation split.
     pub const SPLIT_SEED: &str = "split_seed";
 }
