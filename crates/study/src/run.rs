@@ -80,7 +80,7 @@ impl Summary {
 /// the tuning of a group of another shard, and does not find it in the folder, repeats it: shards need not wait for each other or see each other's files.
 ///
 /// # Errors
-/// [`StudyError::Changed`], [`StudyError::OtherData`], [`StudyError::MixedData`], [`StudyError::DataChanged`], [`StudyError::Locked`], [`StudyError::Journal`], [`StudyError::Io`], [`StudyError::Worker`].
+/// [`StudyError::Changed`], [`StudyError::OtherData`], [`StudyError::MixedData`], [`StudyError::DataChanged`], [`StudyError::OlderTrials`], [`StudyError::Locked`], [`StudyError::Journal`], [`StudyError::Io`], [`StudyError::Worker`].
 pub fn run(
     plan: &Plan,
     folder: &Path,

@@ -253,6 +253,11 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         return Ok(done(&outcome));
     }
     let experiment = open(file.config.clone())?;
+    let begun = &file.provenance.version;
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    if minor(begun) != minor(env!("CARGO_PKG_VERSION")) && !global.quiet {
+        warn(&format!("{} was begun by version {begun}; from here on its bits may be others than that version's", path.display()));
+    }
     let probes = Probing::all(&args.probe, &experiment, path)?;
     let folder = folder.locked()?;
     folder.go_on_with(&file, &experiment.dataset)?;
@@ -427,7 +432,6 @@ fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
     }
 }
 
-/// A folder under `runs/` that does not exist yet.
 /// A new folder in `runs`, made in one step, so that two trainings that begin together never take the same.
 fn fresh_folder(config: &RunConfig) -> Result<PathBuf, TrainError> {
     let runs = Path::new("runs");

@@ -88,7 +88,8 @@ struct RunArgs {
     /// Trials at a time, each in a process of its own; changes no result [default: all cores]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<usize>,
-    /// Run anew the trials that were made from other data than those there now, in place of an error; their records move to DIR/other-data.jsonl
+    /// Run anew the trials that were made from other data than those there now, or by a version for which their settings meant something else, in place of an
+    /// error; their records move to DIR/other-data.jsonl
     #[arg(long)]
     accept_data: bool,
     /// Run trials again that failed, or whose probes failed; their old records move to DIR/failed.jsonl
@@ -255,7 +256,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     let summary = summary?;
     if summary.aside > 0 {
         warn(&format!(
-            "{} trials were made from other data; their records moved to {}",
+            "{} trials were made from other data, or by a version for which their settings meant something else; their records moved to {}",
             summary.aside,
             folder.join("other-data.jsonl").display()
         ));
