@@ -4,7 +4,7 @@
 //! starts at 0 and may peak above 1: Burn's own refuse both. The digits come from largebatch, because they need no download.
 //!
 //! ```text
-//! cargo run --release -p largebatch-examples --example burn_learner             (a second; Burn prints its progress, the findings come last)
+//! cargo run --release -p largebatch-examples --features learner --example burn_learner   (a second; Burn prints its progress, the findings come last)
 //! ```
 
 use std::sync::Arc;

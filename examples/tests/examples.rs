@@ -121,6 +121,7 @@ fn new_optimizer() {
     assert!(test.len() == 1 && test[0] > 90.0, "{test:?}");
 }
 
+#[cfg(feature = "learner")]
 #[test]
 fn burn_learner() {
     let place = TempDir::new().unwrap();

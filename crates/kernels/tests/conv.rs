@@ -133,6 +133,7 @@ fn constants_and_parameters_mix() {
     assert_eq!(vec(ours), y);
 }
 
+#[cfg(feature = "ndarray")]
 #[test]
 #[expect(deprecated, reason = "Burn will drop ndarray; until then it is the other CPU backend")]
 fn other_backends_take_burns_own() {

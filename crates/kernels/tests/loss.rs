@@ -39,9 +39,11 @@ fn close(ours: &(f32, Vec<f32>), truth: &(f64, Vec<f64>), what: &str) {
     }
 }
 
+/// What another backend gives, which goes by Burn's own operations.
+#[cfg(feature = "ndarray")]
 #[allow(deprecated)]
-fn devices() -> [Device; 2] {
-    [Device::flex().autodiff(), Device::ndarray().autodiff()]
+fn elsewhere() -> Device {
+    Device::ndarray().autodiff()
 }
 
 #[test]
@@ -56,10 +58,14 @@ fn cross_entropy_is_its_formula() {
             truth.0 += o.iter().zip(&t).map(|(o, t)| t * (sum.ln() - o)).sum::<f64>();
             truth.1.extend(o.iter().zip(&t).map(|(o, t)| 0.37 * (weight * o.exp() / sum - t)));
         }
-        let [flex, ndarray] = devices().map(|device| results(cross_entropy, &o, &t, dims, &device));
+        let flex = results(cross_entropy, &o, &t, dims, &Device::flex().autodiff());
         close(&flex, &truth, "flex");
-        assert!((flex.0 - ndarray.0).abs() <= 1e-5 * flex.0.abs());
-        assert!(flex.1.iter().zip(&ndarray.1).all(|(a, b)| (a - b).abs() <= 1e-6));
+        #[cfg(feature = "ndarray")]
+        {
+            let other = results(cross_entropy, &o, &t, dims, &elsewhere());
+            assert!((flex.0 - other.0).abs() <= 1e-5 * flex.0.abs());
+            assert!(flex.1.iter().zip(&other.1).all(|(a, b)| (a - b).abs() <= 1e-6));
+        }
     }
 }
 
@@ -70,9 +76,10 @@ fn logistic_is_its_formula() {
         let margin = |i: usize| f64::from(o[i]) * f64::from(t[i]);
         let truth =
             ((0..n).map(|i| (-margin(i)).exp().ln_1p()).sum(), (0..n).map(|i| -0.37 * f64::from(t[i]) / (1.0 + margin(i).exp())).collect());
-        let [flex, ndarray] = devices().map(|device| results(logistic, &o, &t, [n, 1], &device));
+        let flex = results(logistic, &o, &t, [n, 1], &Device::flex().autodiff());
         close(&flex, &truth, "flex");
-        assert!((flex.0 - ndarray.0).abs() <= 1e-5 * flex.0.abs());
+        #[cfg(feature = "ndarray")]
+        assert!((flex.0 - results(logistic, &o, &t, [n, 1], &elsewhere()).0).abs() <= 1e-5 * flex.0.abs());
     }
 }
 

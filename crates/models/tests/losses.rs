@@ -48,6 +48,7 @@ fn linear_is_the_squared_error() {
 #[allow(deprecated)]
 fn logistic_is_its_formula_at_every_margin() {
     logistic_on(&device());
+    #[cfg(feature = "ndarray")]
     logistic_on(&Device::ndarray().autodiff());
 }
 

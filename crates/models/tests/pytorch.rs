@@ -39,6 +39,7 @@ fn flex_agrees_with_pytorch() {
     CASES.iter().for_each(|case| compare(case, &Device::flex()));
 }
 
+#[cfg(feature = "ndarray")]
 #[test]
 #[allow(deprecated)]
 fn ndarray_agrees_with_pytorch() {

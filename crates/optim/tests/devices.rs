@@ -1,9 +1,12 @@
 //! Every preset goes the same way on flex, on ndarray, and on the GPU.
 
+#![cfg(any(feature = "ndarray", feature = "wgpu"))]
+
 use burn::tensor::{DType, Device};
 use largebatch_optim::Registry;
 use largebatch_optim::conformance::standard_trajectory;
 
+#[cfg(feature = "ndarray")]
 #[test]
 #[allow(deprecated)] // ndarray, which the project keeps as a second opinion
 fn flex_and_ndarray_agree() {

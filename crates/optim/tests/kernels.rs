@@ -36,6 +36,7 @@ fn variants(entry: &Entry) -> Vec<Box<dyn DynRecipe>> {
     all
 }
 
+#[cfg(feature = "ndarray")]
 #[test]
 #[allow(deprecated)] // ndarray, which the project keeps as a second opinion
 fn elementwise_rules_give_the_same_bits() {

@@ -40,7 +40,7 @@ pub enum TrainError {
         known: String,
     },
     /// A backend that this build lacks.
-    #[error("device '{device}' is not compiled into this program: build it with `--features {feature}`")]
+    #[error("device '{device}' is not compiled into this program: `cargo build --release --features {feature}` adds it")]
     NotCompiled {
         /// The device asked for.
         device: &'static str,

@@ -33,7 +33,7 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
     }
     for (backend, found) in rows {
         let state = match (backend.compiled, found.len()) {
-            (false, _) => format!("not compiled in; build with --features {}", backend.feature),
+            (false, _) => format!("not compiled in; `cargo build --release --features {}` adds it", backend.feature),
             (true, 0) => "compiled in, but this machine offers no adapter".into(),
             (true, _) if matches!(backend.name, "flex" | "ndarray") => format!("{} threads", largebatch_train::threads()),
             (true, _) => found.join(", "),
