@@ -2,6 +2,8 @@
 //!
 //! Each unit is forward, sum and backward on random numbers in f32 on flex, with all threads. `benches/compare` measures whole steps against PyTorch.
 
+#![expect(clippy::ptr_arg, reason = "divan hands its arguments on so")]
+
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, Tensor, activation, module};
 use divan::Bencher;

@@ -74,7 +74,7 @@ impl Dataset {
 
     fn targets(&self, split: &Split) -> String {
         let Labels::Targets(targets) = self.train.labels() else { return String::new() };
-        let values = || split.train.iter().map(|&i| f64::from(targets[i as usize]));
+        let values = || split.train.iter().map(|&i| targets[i as usize]);
         let n = split.train.len() as f64;
         let mean = values().sum::<f64>() / n;
         let std = (values().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n).sqrt();

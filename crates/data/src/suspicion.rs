@@ -45,7 +45,7 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
 /// Whether each value goes with one label, and each label with one value.
 fn tells(values: impl Iterator<Item = f64>, labels: &Labels) -> bool {
     match labels {
-        Labels::Targets(targets) => values.zip(targets).all(|(x, &y)| (x - f64::from(y)).abs() <= 1e-6 * x.abs()),
+        Labels::Targets(targets) => values.zip(targets).all(|(x, &y)| (x - y).abs() <= 1e-6 * x.abs()),
         Labels::Classes(classes) => {
             let (mut class_of, mut value_of) = (HashMap::new(), HashMap::new());
             // -0 is 0.

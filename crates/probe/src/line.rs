@@ -161,7 +161,8 @@ impl Line {
             let test: Vec<(f64, f64)> = self.points.iter().filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?))).collect();
             (train, test)
         };
-        let draw = |name: &str, title: &str, unit: &str, (train, test): (Vec<(f64, f64)>, Vec<(f64, f64)>)| {
+        type Points = Vec<(f64, f64)>;
+        let draw = |name: &str, title: &str, unit: &str, (train, test): (Points, Points)| {
             let positive = name == "line" && train.iter().chain(&test).all(|p| p.1 > 0.0);
             let scale = if positive { Scale::Log } else { Scale::Linear };
             let mut plot = Plot::new(name, title).x("α", Scale::Linear).y(unit, scale);

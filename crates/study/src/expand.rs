@@ -331,7 +331,7 @@ fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), S
 /// A number with commas between thousands.
 fn grouped(n: usize) -> String {
     let digits = n.to_string();
-    let comma = |i: usize| i > 0 && (digits.len() - i) % 3 == 0;
+    let comma = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);
     digits.char_indices().flat_map(|(i, c)| comma(i).then_some(',').into_iter().chain([c])).collect()
 }
 

@@ -15,6 +15,11 @@ use largebatch_study::{
     get, number, run, serve,
 };
 
+/// The file that a trial names.
+fn marker(trial: &Trial) -> PathBuf {
+    get(&trial.config, "marker").and_then(|m| m.as_str()).unwrap_or_default().into()
+}
+
 /// Bytes of a trial that wants too many.
 const GREED: usize = 256 << 20;
 
@@ -36,17 +41,10 @@ impl Runner for Toy {
             "starve" => drop(std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX as usize))),
             // More than its control group may have.
             "greedy" => drop(std::hint::black_box(vec![1u8; GREED])),
-            "kill-without" => {
-                if !PathBuf::from(get(&trial.config, "marker").and_then(|m| m.as_str()).unwrap_or_default()).exists() {
-                    kill_self();
-                }
-            }
-            "kill-once" => {
-                let marker = PathBuf::from(get(&trial.config, "marker").and_then(|m| m.as_str()).unwrap_or_default());
-                if !marker.exists() {
-                    fs::write(marker, "").unwrap();
-                    kill_self();
-                }
+            "kill-without" if !marker(trial).exists() => kill_self(),
+            "kill-once" if !marker(trial).exists() => {
+                fs::write(marker(trial), "").unwrap();
+                kill_self();
             }
             "noise" => println!("a library prints, even {{\"json\": 1}}"),
             _ => {}

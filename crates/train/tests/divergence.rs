@@ -66,7 +66,7 @@ fn a_small_batch_without_the_rare_row_is_no_reference() {
 #[test]
 fn no_healthy_training_counts_as_diverged() {
     let sign = |_: usize, x: &[f64], u: f64| f64::from(u8::from((x[0] > 0.0) == (u < 0.8)));
-    let rare = |i: usize, _: &[f64], _: f64| f64::from(u8::from(i % 30 == 0));
+    let rare = |i: usize, _: &[f64], _: f64| f64::from(u8::from(i.is_multiple_of(30)));
     // Cauchy's distribution, which has no mean.
     let cauchy = |_: usize, x: &[f64], u: f64| x[0] + (std::f64::consts::PI * (u - 0.5)).tan();
     let far = |_: usize, x: &[f64], u: f64| 1000.0 + x[0] + 0.1 * u;

@@ -28,7 +28,6 @@ pub struct Lamb {
 
 impl Lamb {
     /// Weights, m, v and ratio. The tensors come back where that cannot be done.
-    #[expect(clippy::type_complexity)]
     pub fn step<const D: usize>(
         &self,
         [w, g, mean, square]: [Tensor<D>; 4],

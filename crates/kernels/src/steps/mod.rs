@@ -31,7 +31,6 @@ pub use velocity::Velocity;
 pub type Decay = (f32, f32);
 
 /// The changed tensors after a step: of [`Sgd`], [`Velocity`], [`Adagrad`] or [`Adam`], which name what they read and change. All tensors are given back where the kernels cannot work on them.
-#[expect(clippy::type_complexity)]
 pub fn step<const D: usize, const I: usize, const M: usize>(
     kernel: &impl Step<I, M>,
     read: [Tensor<D>; I],

@@ -79,6 +79,7 @@ pub(super) fn draws(n: usize, batch: usize, replicates: usize) -> usize {
 }
 
 /// Batches of each size; returns false if it was interrupted. Biases along the gradient are added to `along`.
+#[expect(clippy::too_many_arguments, reason = "called in one place")]
 pub(super) fn sweep(
     objective: &mut impl Examples,
     population: &Population<'_>,

@@ -85,7 +85,7 @@ fn rates(plan: &Plan, group: &Group) -> String {
     }
     let tried: Vec<f64> = group.points.iter().filter_map(|p| p.get(key::RATE).and_then(number)).collect();
     match tried.as_slice() {
-        [] => group.config.get(key::RATE).and_then(number).map_or("default".into(), |rate| short(rate)),
+        [] => group.config.get(key::RATE).and_then(number).map_or("default".into(), short),
         tried => {
             let (low, high) = tried.iter().fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
             format!("{} of {} to {}", tried.len(), short(low), short(high))
