@@ -418,7 +418,7 @@ fn what_is_refused() {
         (&["predict", "run", "test.csv", "--out", "nowhere/p.csv"], 1, &["nowhere/p.csv", "cannot write"]),
         (&["predict", "run", "nowhere.csv"], 1, &["cannot read nowhere.csv"]),
         (&["predict", "run", "."], 1, &["cannot read ."]),
-        (&["predict", "nowhere", "test.csv"], 1, &["nowhere: is not a run's folder"]),
+        (&["predict", "nowhere", "test.csv"], 1, &["nowhere: does not exist"]),
         (&["predict", "run", "test.csv", "--weights", "test.csv"], 1, &["test.csv: not a safetensors file"]),
         (&["predict", "run", "test.csv", "--device", "nothing"], 2, &["unknown device 'nothing'"]),
         (&["predict", "run"], 2, &["FILE"]),

@@ -294,7 +294,7 @@ fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<
 
 /// The column whose name is nearest.
 fn nearest<'a>(first: &'a Record, name: &str) -> Option<&'a str> {
-    let near = |field: &str| strsim::jaro_winkler(field, name);
+    let near = |field: &str| strsim::jaro_winkler(&field.to_lowercase(), &name.to_lowercase());
     first.fields.iter().map(AsRef::as_ref).max_by(|a, b| near(a).total_cmp(&near(b)))
 }
 
@@ -307,19 +307,26 @@ fn label(path: &Path, names: Option<&Record>, width: usize, label: &Column) -> R
             Some(named) => {
                 let other = names.map_or("", |r| &*r.fields[*at]);
                 let why = format!("column {at} of {} is `{other}`, and column {named} is named `{at}`", path.display());
-                Err(DataError::setting("label", at, format!("{why}; write \"{at}\" in quotes for the name, or \"{other}\"")))
+                Err(DataError::setting("dataset.label", at, format!("{why}; write \"{at}\" in quotes for the name, or \"{other}\"")))
             }
             None if *at < width => Ok(*at),
-            None => Err(DataError::setting("label", at, format!("{} has columns 0 to {}", path.display(), width - 1))),
+            None => Err(DataError::setting("dataset.label", at, format!("{} has columns 0 to {}", path.display(), width - 1))),
         },
         // Without names a number in quotes can only be a number.
         (Column::Name(name), None) => match name.parse::<usize>() {
             Ok(at) => self::label(path, None, width, &Column::Index(at)),
-            Err(_) => Err(DataError::setting("label", name, "without a line of names, give the column's number, from 0")),
+            Err(_) => Err(DataError::setting("dataset.label", name, "without a line of names, give the column's number, from 0")),
         },
         (Column::Name(name), Some(first)) => called(name).ok_or_else(|| {
             let near = nearest(first, name).unwrap_or_default();
-            DataError::setting("label", name, format!("{} has no such column; the nearest is `{near}`", path.display()))
+            let all: Vec<&str> = first.fields.iter().take(20).map(AsRef::as_ref).collect();
+            let more = if first.fields.len() > all.len() { ", …" } else { "" };
+            let all = all.join(", ");
+            DataError::setting(
+                "dataset.label",
+                name,
+                format!("{} has no such column; the nearest is `{near}`, of {all}{more}", path.display()),
+            )
         }),
     }
 }

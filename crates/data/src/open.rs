@@ -85,10 +85,10 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
                 (Some(images), Some(labels)) => Some((content(images)?, content(labels)?)),
                 (None, None) => None,
                 (Some(path), None) => {
-                    return Err(DataError::setting("test_images", path.display(), "test_labels is missing; give both or none"));
+                    return Err(DataError::setting("dataset.test_images", path.display(), "test_labels is missing; give both or none"));
                 }
                 (None, Some(path)) => {
-                    return Err(DataError::setting("test_labels", path.display(), "test_images is missing; give both or none"));
+                    return Err(DataError::setting("dataset.test_labels", path.display(), "test_images is missing; give both or none"));
                 }
             };
             let (part, classes) = idx::pair(&images, &labels, idx.classes)?;

@@ -73,7 +73,7 @@ impl Encoding {
                 "{} has {k} different labels in {n} rows, {range}: for a real target write labels = \"real\", and \"classes\" if each is a class",
                 rows.path.display()
             );
-            return Err(DataError::setting("labels", "(none)", why));
+            return Err(DataError::setting("dataset.labels", "(none)", why));
         }
         Ok(Encoding::Classes(classes))
     }

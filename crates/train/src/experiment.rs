@@ -95,7 +95,13 @@ pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
     if dataset.options.is_empty() {
         return Ok(None);
     }
-    let unread = |e: toml::de::Error| TrainError::Config { place: "dataset".into(), message: crate::config::explain(&e) };
+    let unread = |e: toml::de::Error| {
+        let mut message = crate::config::explain(&e);
+        if message.contains("missing field `label`") {
+            message = "the label is missing: name its column, as in dataset.label = \"species\", or give its number from 0".into();
+        }
+        TrainError::Config { place: "dataset".into(), message }
+    };
     toml::Value::Table(dataset.table()).try_into().map(Some).map_err(unread)
 }
 

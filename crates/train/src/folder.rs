@@ -154,6 +154,7 @@ impl RunFolder {
             return Err(TrainError::folder(
                 path,
                 match among {
+                    None if !path.exists() => "does not exist: name the folder of a run, such as runs/digits-mlp-sgd".to_owned(),
                     None => "is not a run's folder: it holds no run.toml".to_owned(),
                     Some(_) if there.is_empty() => {
                         "does not exist: the run kept no checkpoints (--set checkpoint.every_steps=100)".to_owned()

@@ -27,8 +27,9 @@ mod train;
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
 /// A whole number that a configuration can hold: TOML's go to 2⁶³ − 1.
-fn whole() -> clap::builder::RangedU64ValueParser<u64> {
-    clap::value_parser!(u64).range(..=i64::MAX as u64)
+fn whole(text: &str) -> Result<u64, String> {
+    let wrong = || format!("must be a whole number from 0 to {}", i64::MAX);
+    text.parse().ok().filter(|&n| n <= i64::MAX as u64).ok_or_else(wrong)
 }
 
 const ABOUT: &str = "A laboratory for large-batch training: train, study and question optimizers on Burn.";

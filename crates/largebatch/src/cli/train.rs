@@ -61,10 +61,10 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RATE", help_heading = "How to train", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Passes over the training part [default: by data set]
-    #[arg(long, value_name = "N", help_heading = "How to train", value_parser = whole())]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
     epochs: Option<u64>,
     /// Optimizer steps, instead of --epochs
-    #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs", value_parser = whole())]
+    #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs", allow_negative_numbers = true, value_parser = whole)]
     steps: Option<u64>,
     /// Schedule of the learning rate; `largebatch schedules` shows them [default: constant]
     #[arg(long, value_name = "NAME", help_heading = "How to train")]
@@ -73,7 +73,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "RULE", help_heading = "How to train")]
     scaling: Option<String>,
     /// Seed of weights, order, augmentation and dropout [default: 0]
-    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole())]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
     seed: Option<u64>,
     /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
@@ -83,10 +83,10 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     /// CPU threads [default: all]
-    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole())]
+    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
     threads: Option<u64>,
     /// Replicas that take equal parts of every batch side by side [default: 1]
-    #[arg(long, value_name = "K", help_heading = "Where", value_parser = whole())]
+    #[arg(long, value_name = "K", help_heading = "Where", value_parser = whole)]
     workers: Option<u64>,
     #[command(flatten)]
     data_dir: DataDir,

@@ -39,7 +39,10 @@ impl Recipe for LinearConfig {
             None => Ok(()),
             Some(n) => Err(ConfigError::Data {
                 model: Self::FACTS.name,
-                reason: format!("its target is one of {n} classes and `linear` predicts a real number; use `logistic`, `softmax` or `mlp`"),
+                reason: format!(
+                    "its target is one of {n} classes and `linear` predicts a real number; use {}`softmax` or `mlp`",
+                    if n == 2 { "`logistic`, " } else { "" }
+                ),
             }),
         }
     }

@@ -137,7 +137,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     /// CPU threads [default: all]
-    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole())]
+    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
     threads: Option<u64>,
     #[command(flatten)]
     data_dir: DataDir,
