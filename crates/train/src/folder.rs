@@ -78,7 +78,7 @@ impl RunFolder {
     /// A folder that holds something already, that another process writes, or that cannot be made.
     pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
         // What a program leaves that is killed while it writes run.toml does not count.
-        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != LOCK && !is_partial(&e.path()));
+        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| !is_lock(&e.path()) && !is_partial(&e.path()));
         let empty = || {
             if !fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts)) {
                 return Ok(());
@@ -246,6 +246,11 @@ fn of_real_targets(model: &Choice) -> bool {
 /// A file of lines that grows.
 pub(crate) struct Log {
     path: PathBuf,
+/// Whether a name is that of the lock, or of what stands for one where the file system has none.
+fn is_lock(path: &Path) -> bool {
+    path.file_stem().is_some_and(|name| name == LOCK) && path.extension().is_none_or(|e| e == "held")
+}
+
     file: BufWriter<File>,
     length: u64,
 }
