@@ -225,11 +225,16 @@ impl RunFolder {
     /// Opens a log for lines to be added after its first `length` bytes; what stands behind them, from a run that was killed, is cut off.
     pub(crate) fn log(&self, name: &str, length: u64) -> Result<Log, TrainError> {
         let path = self.path.join(name);
-        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| {
-            file.set_len(length)?;
-            Ok(file)
-        });
-        Ok(Log { file: BufWriter::new(opened.map_err(TrainError::io(&path, "open"))?), length, path })
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path, "open"))?;
+        let there = file.metadata().map_err(TrainError::io(&path, "open"))?.len();
+        if there < length {
+            let message = format!(
+                "holds {there} bytes, {length} when the checkpoint was written: lines are missing; take a copy, or start the run again"
+            );
+            return Err(TrainError::folder(&path, message));
+        }
+        file.set_len(length).map_err(TrainError::io(&path, "write"))?;
+        Ok(Log { file: BufWriter::new(file), length, path })
     }
 }
 
@@ -267,3 +272,10 @@ impl Log {
         Ok(self.length)
     }
 }
+
+    /// The same, and has them on the disk.
+    pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
+        self.flush()?;
+        self.file.get_ref().sync_data().map_err(TrainError::io(&self.path, "write"))?;
+        Ok(self.length)
+    }
