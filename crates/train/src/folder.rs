@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use largebatch_data::{Source, TargetScale};
 use largebatch_models::Loss;
-use largebatch_store::{Lock, LockError};
+use largebatch_store::{Lock, LockError, Seal, seal_text, unseal_text};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{SCHEMA, write_whole};
@@ -136,7 +136,7 @@ impl RunFolder {
     /// Writes run.toml.
     pub(crate) fn describe(&self, run: &RunFile) -> Result<(), TrainError> {
         let text = toml::to_string(run).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
-        write_whole(&self.path.join("run.toml"), text.as_bytes())
+        write_whole(&self.path.join("run.toml"), seal_text(&text).as_bytes())
     }
 
     /// Opens the folder of a run.
@@ -167,6 +167,11 @@ impl RunFolder {
         let schema = table.get("schema").and_then(toml::Value::as_integer).unwrap_or(0);
         if schema != i64::from(SCHEMA) {
             return Err(TrainError::folder(&file, format!("schema {schema}; this version reads {SCHEMA}")));
+        }
+        if unseal_text(&text) == Seal::Broken {
+            let message = "has changed since it was written (its digest is another one): take a copy, or start the run again; if you changed it yourself, \
+                           delete its last line";
+            return Err(TrainError::folder(&file, message));
         }
         let mut run: RunFile = toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
         // Until version 0.3 real targets were trained on as they are, and no key said so.
@@ -223,6 +228,9 @@ impl RunFolder {
     }
 
     /// Opens a log for lines to be added after its first `length` bytes; what stands behind them, from a run that was killed, is cut off.
+    ///
+    /// # Errors
+    /// A log that is shorter; the file system's.
     pub(crate) fn log(&self, name: &str, length: u64) -> Result<Log, TrainError> {
         let path = self.path.join(name);
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path, "open"))?;
@@ -238,6 +246,11 @@ impl RunFolder {
     }
 }
 
+/// Whether a name is that of the lock, or of what stands for one where the file system has none.
+fn is_lock(path: &Path) -> bool {
+    path.file_stem().is_some_and(|name| name == LOCK) && path.extension().is_none_or(|e| e == "held")
+}
+
 /// Whether a name is that of a file that was never finished.
 fn is_partial(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "partial")
@@ -251,11 +264,6 @@ fn of_real_targets(model: &Choice) -> bool {
 /// A file of lines that grows.
 pub(crate) struct Log {
     path: PathBuf,
-/// Whether a name is that of the lock, or of what stands for one where the file system has none.
-fn is_lock(path: &Path) -> bool {
-    path.file_stem().is_some_and(|name| name == LOCK) && path.extension().is_none_or(|e| e == "held")
-}
-
     file: BufWriter<File>,
     length: u64,
 }
@@ -271,7 +279,6 @@ impl Log {
         self.file.flush().map_err(TrainError::io(&self.path, "write"))?;
         Ok(self.length)
     }
-}
 
     /// The same, and has them on the disk.
     pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
@@ -279,3 +286,4 @@ impl Log {
         self.file.get_ref().sync_data().map_err(TrainError::io(&self.path, "write"))?;
         Ok(self.length)
     }
+}
