@@ -73,8 +73,8 @@ pub fn bit(fault: &mut Fault) -> Outcome {
     let (file, ended): (&str, bool) = match subject {
         Subject::Study => (fault.dice.pick(&["trials.jsonl", "trials.jsonl", "study.toml"]), true),
         Subject::Train => {
-            let file = fault.dice.pick(&["model.safetensors", "optimizer.safetensors", "state.json", "run.toml", "result.json", "model"]);
-            (file, file == "result.json" || file == "model" || fault.dice.chance(0.2))
+            let file = fault.dice.pick(&["model.safetensors", "optimizer.safetensors", "state.json", "run.toml", "model"]);
+            (file, file == "model" || fault.dice.chance(0.2))
         }
     };
     if subject == Subject::Train && !ended {

@@ -135,7 +135,12 @@ impl Fault<'_> {
     }
 
     pub fn same(&self, subject: Subject) -> Outcome {
-        self.lab.reference(subject).same(&subject.files(&self.out())?).map(|()| Verdict::Same)
+        self.same_but(subject, &[])
+    }
+
+    /// The same, leaving out what lies in some folders.
+    pub fn same_but(&self, subject: Subject, folders: &[&str]) -> Outcome {
+        self.lab.reference(subject).same(&subject.files(&self.out())?, folders).map(|()| Verdict::Same)
     }
 
     /// A moment of the subject's life, or shortly after it.

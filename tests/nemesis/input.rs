@@ -85,7 +85,7 @@ const FORMATS: &[Format] = &[
     Format {
         name: "run.toml",
         file: "run/run.toml",
-        needs: &["run", "a.csv"],
+        needs: &["run", "a.csv", "new.csv"],
         commands: &[&["evaluate", "run"], &["train", "--resume", "run"], &["predict", "run", "new.csv"]],
         sealed: false,
     },
@@ -290,7 +290,8 @@ pub fn mutated(fault: &mut Fault) -> Outcome {
     let whole = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let expected = if format.sealed { Some(read(fault, command)?.stdout) } else { None };
     let mut bytes = whole.clone();
-    for _ in 0..=fault.dice.below(3) {
+    let times = if fault.dice.chance(0.6) { 1 } else { 2 + fault.dice.below(3) };
+    for _ in 0..times {
         let what = mutate(&mut bytes, &mut fault.dice);
         fault.note(format!("{}: {what}", format.file));
     }
@@ -354,7 +355,7 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     // Headers are short: a third of all changes happen among the first bytes.
     let most = if dice.chance(0.33) { bytes.len().min(64) } else { bytes.len() };
     let (at, more) = (dice.below(most), dice.below(most) + 1);
-    let end = (at + if dice.chance(0.5) { more.min(16) } else { more }).min(bytes.len());
+    let end = (at + if dice.chance(0.8) { more.min(12) } else { more }).min(bytes.len());
     match dice.below(12) {
         0 => {
             bytes[at] ^= 1 << dice.below(8);
