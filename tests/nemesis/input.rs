@@ -1,11 +1,12 @@
 //! Mutated input of every format: bits, bytes, lines and numbers that change, go, come twice, or become absurd.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use largebatch_random::Key;
+use largebatch_store::seal;
 use largebatch_tests::{gzip, images, tree};
 
 use crate::fault::{Dice, Ended, Fault, Outcome, Verdict};
@@ -19,6 +20,63 @@ struct Format {
     commands: &'static [&'static [&'static str]],
     /// Whether a digest says that the file is as it was written: then it is refused, or nothing depends on what has changed.
     sealed: bool,
+    /// What is mutated in most cases in place of the whole file, so that mutations get past digests, lengths and checksums.
+    inner: Option<Inner>,
+}
+
+/// Takes a part out of a file, and puts another in its place.
+struct Inner {
+    take: fn(&[u8]) -> Vec<u8>,
+    put: fn(&[u8], &[u8]) -> Vec<u8>,
+}
+
+/// TOML without its digest, as versions before 0.3 wrote it.
+const UNSEALED: Inner = Inner { take: |file| until(file, "# digest"), put: |part, _| part.to_vec() };
+
+/// The lines of a journal, with digests of their new content.
+const LINES: Inner = Inner {
+    take: |file| file.split_inclusive(|b| *b == b'\n').flat_map(|line| [until(line, ",\"digest\""), b"}\n".to_vec()].concat()).collect(),
+    put: |part, _| {
+        let sealed = |line: &str| if line.ends_with('}') { seal(line) } else { line.to_owned() } + "\n";
+        String::from_utf8_lossy(part).lines().map(sealed).collect::<String>().into_bytes()
+    },
+};
+
+/// A checkpoint's state without digests, as version 0.2 wrote it.
+const OLD_STATE: Inner = Inner {
+    take: |file| {
+        let mut state: serde_json::Value = serde_json::from_slice(file).expect("a state");
+        let object = state.as_object_mut().expect("an object");
+        ["digest", "model", "optimizer"].iter().for_each(|key| drop(object.remove(*key)));
+        object.insert("schema".into(), 1.into());
+        serde_json::to_vec_pretty(&state).expect("JSON")
+    },
+    put: |part, _| part.to_vec(),
+};
+
+/// The header of a safetensors file, with its new length.
+const HEADER: Inner = Inner {
+    take: |file| file[8..header_end(file)].to_vec(),
+    put: |part, file| [&(part.len() as u64).to_le_bytes(), part, &file[header_end(file)..]].concat(),
+};
+
+/// What is compressed.
+const GZIP: Inner = Inner {
+    take: |file| {
+        let mut part = Vec::new();
+        flate2::read::GzDecoder::new(file).read_to_end(&mut part).expect("a whole file");
+        part
+    },
+    put: |part, _| gzip(part),
+};
+
+fn until(bytes: &[u8], end: &str) -> Vec<u8> {
+    let at = bytes.windows(end.len()).rposition(|window| window == end.as_bytes());
+    bytes[..at.unwrap_or(bytes.len())].to_vec()
+}
+
+fn header_end(file: &[u8]) -> usize {
+    8 + u64::from_le_bytes(file[..8].try_into().expect("eight bytes")) as usize
 }
 
 const SHORT: &[&str] = &["--model", "softmax", "--steps", "3", "--out", "new", "--batch-size", "8"];
@@ -36,6 +94,7 @@ const FORMATS: &[Format] = &[
             &["train", "--set", "dataset={format='csv',train='a.csv',label=3,missing='mean',header=true}"],
         ],
         sealed: false,
+        inner: None,
     },
     Format {
         name: "TSV",
@@ -43,6 +102,7 @@ const FORMATS: &[Format] = &[
         needs: &[],
         commands: &[&["train", "--set", "dataset={format='csv',train='a.tsv',label=0}"]],
         sealed: false,
+        inner: None,
     },
     Format {
         name: "LIBSVM",
@@ -50,15 +110,17 @@ const FORMATS: &[Format] = &[
         needs: &[],
         commands: &[&["train", "--set", "dataset={format='libsvm',train='a.svm'}"]],
         sealed: false,
+        inner: None,
     },
-    Format { name: "IDX images", file: "a-images", needs: &["a-labels"], commands: &[IDX], sealed: false },
-    Format { name: "IDX labels", file: "a-labels", needs: &["a-images"], commands: &[IDX], sealed: false },
+    Format { name: "IDX images", file: "a-images", needs: &["a-labels"], commands: &[IDX], sealed: false, inner: None },
+    Format { name: "IDX labels", file: "a-labels", needs: &["a-images"], commands: &[IDX], sealed: false, inner: None },
     Format {
         name: "IDX.gz",
         file: "a-images.gz",
         needs: &["a-labels"],
         commands: &[&["train", "--set", "dataset={format='idx',train_images='a-images.gz',train_labels='a-labels'}"]],
         sealed: false,
+        inner: Some(GZIP),
     },
     Format {
         name: "CSV.gz",
@@ -66,6 +128,7 @@ const FORMATS: &[Format] = &[
         needs: &[],
         commands: &[&["train", "--set", "dataset={format='csv',train='a.csv.gz',label='kind'}"]],
         sealed: false,
+        inner: Some(GZIP),
     },
     Format {
         name: "CIFAR-10",
@@ -73,6 +136,7 @@ const FORMATS: &[Format] = &[
         needs: &["cifar-10"],
         commands: &[&["train", "--dataset", "cifar-10", "--data-dir", "."]],
         sealed: false,
+        inner: None,
     },
     Format {
         name: "run file",
@@ -80,14 +144,16 @@ const FORMATS: &[Format] = &[
         needs: &["a.csv"],
         commands: &[&["train", "config.toml", "--steps", "3", "--out", "new"]],
         sealed: false,
+        inner: None,
     },
-    Format { name: "study file", file: "plan.toml", needs: &[], commands: &[&["study", "plan", "plan.toml"]], sealed: false },
+    Format { name: "study file", file: "plan.toml", needs: &[], commands: &[&["study", "plan", "plan.toml"]], sealed: false, inner: None },
     Format {
         name: "run.toml",
         file: "run/run.toml",
         needs: &["run", "a.csv", "new.csv"],
         commands: &[&["evaluate", "run"], &["train", "--resume", "run"], &["predict", "run", "new.csv"]],
         sealed: false,
+        inner: Some(UNSEALED),
     },
     Format {
         name: "result.json",
@@ -95,6 +161,15 @@ const FORMATS: &[Format] = &[
         needs: &["run", "a.csv"],
         commands: &[&["train", "--resume", "run", "--json"]],
         sealed: false,
+        inner: None,
+    },
+    Format {
+        name: "checkpoint",
+        file: "begun/checkpoints/step-4/state.json",
+        needs: &["begun", "a.csv"],
+        commands: &[&["train", "--resume", "begun"]],
+        sealed: false,
+        inner: Some(OLD_STATE),
     },
     Format {
         name: "weights",
@@ -106,6 +181,7 @@ const FORMATS: &[Format] = &[
             &["predict", "run", "new.csv", "--weights", "run/model.safetensors"],
         ],
         sealed: true,
+        inner: None,
     },
     Format {
         name: "PyTorch's weights",
@@ -116,6 +192,7 @@ const FORMATS: &[Format] = &[
             &["evaluate", "run", "--weights", "torch.safetensors"],
         ],
         sealed: false,
+        inner: Some(HEADER),
     },
     Format {
         name: "rows to predict",
@@ -123,6 +200,7 @@ const FORMATS: &[Format] = &[
         needs: &["run"],
         commands: &[&["predict", "run", "new.csv"], &["predict", "run", "new.csv", "--out", "predictions.csv"]],
         sealed: false,
+        inner: None,
     },
     Format {
         name: "study.toml",
@@ -130,6 +208,7 @@ const FORMATS: &[Format] = &[
         needs: &["study"],
         commands: &[&["study", "status", "study"], &["study", "report", "study"]],
         sealed: false,
+        inner: Some(UNSEALED),
     },
     Format {
         name: "journal",
@@ -137,6 +216,7 @@ const FORMATS: &[Format] = &[
         needs: &["study"],
         commands: &[&["study", "status", "study"], &["study", "export", "study", "--format", "jsonl"], &["study", "report", "study"]],
         sealed: false,
+        inner: Some(LINES),
     },
 ];
 
@@ -229,13 +309,16 @@ pub fn prepare(lab: &Lab) -> Result<(), String> {
         };
         write(&format!("cifar-10/{name}.bin"), &(0..10).flat_map(|i| record(i, &mut dice)).collect::<Vec<u8>>());
     }
-    let made: [&[&str]; 2] = [
+    let begun = ["train", "config.toml", "--steps", "6", "--out", "begun"];
+    let made: [&[&str]; 3] = [
+        &begun,
         &["train", "--set", "dataset={format='csv',train='a.csv',label='kind'}", "--model", "softmax", "--epochs", "1", "--out", "run"],
         &["study", "run", "plan.toml", "--out", "study", "--quiet"],
     ];
     for arguments in made {
         fault.run(arguments)?.expect(&[0], "")?;
     }
+    ["result.json", "model.safetensors"].iter().for_each(|name| fs::remove_file(dir.join("begun").join(name)).expect("a finished run"));
     let weights = fs::read(dir.join("run/model.safetensors")).map_err(|e| e.to_string())?;
     write("torch.safetensors", &without_metadata(&weights));
     for format in FORMATS {
@@ -250,11 +333,9 @@ pub fn prepare(lab: &Lab) -> Result<(), String> {
 
 /// A safetensors file with its tensors alone.
 fn without_metadata(bytes: &[u8]) -> Vec<u8> {
-    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let mut header: serde_json::Value = serde_json::from_slice(&(HEADER.take)(bytes)).expect("a header");
     header.as_object_mut().expect("an object").remove("__metadata__");
-    let header = header.to_string().into_bytes();
-    [&(header.len() as u64).to_le_bytes(), header.as_slice(), &bytes[8 + length..]].concat()
+    (HEADER.put)(header.to_string().as_bytes(), bytes)
 }
 
 /// Copies what a format needs into the fault's folder.
@@ -289,15 +370,21 @@ pub fn mutated(fault: &mut Fault) -> Outcome {
     let path = fault.work().join(format.file);
     let whole = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let expected = if format.sealed { Some(read(fault, command)?.stdout) } else { None };
-    let mut bytes = whole.clone();
+    let inner = format.inner.as_ref().filter(|_| fault.dice.chance(0.75));
+    let mut bytes = inner.map_or_else(|| whole.clone(), |inner| (inner.take)(&whole));
     let times = if fault.dice.chance(0.6) { 1 } else { 2 + fault.dice.below(3) };
     for _ in 0..times {
         let what = mutate(&mut bytes, &mut fault.dice);
         fault.note(format!("{}: {what}", format.file));
     }
+    if let Some(inner) = inner {
+        bytes = (inner.put)(&bytes, &whole);
+        fault.note("put back");
+    }
     fs::write(&path, &bytes).map_err(|e| e.to_string())?;
     fault.note(command.join(" "));
     let end = read(fault, command)?;
+    end.stderr.lines().filter(|line| line.starts_with("error: ")).for_each(|line| fault.note(line));
     if let Some(half) =
         tree(&fault.work()).keys().find(|path| path.components().any(|c| Path::new(&c).extension().is_some_and(|e| e == "partial")))
     {
@@ -356,6 +443,11 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     let most = if dice.chance(0.33) { bytes.len().min(64) } else { bytes.len() };
     let (at, more) = (dice.below(most), dice.below(most) + 1);
     let end = (at + if dice.chance(0.8) { more.min(12) } else { more }).min(bytes.len());
+    let text = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
+    // Text that is no text any more is refused at once; its numbers reach further.
+    if text && dice.chance(0.5) {
+        return number(bytes, at, dice);
+    }
     match dice.below(12) {
         0 => {
             bytes[at] ^= 1 << dice.below(8);
@@ -366,10 +458,11 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
             format!("bytes {at} to {end} deleted")
         }
         2 => {
-            let random: Vec<u8> = (0..1 + dice.below(8)).map(|_| dice.below(256) as u8).collect();
-            let text = format!("{random:?} inserted at {at}");
+            let random: Vec<u8> =
+                (0..1 + dice.below(8)).map(|_| if text { 32 + dice.below(95) as u8 } else { dice.below(256) as u8 }).collect();
+            let what = format!("{:?} inserted at {at}", String::from_utf8_lossy(&random));
             bytes.splice(at..at, random);
-            text
+            what
         }
         3 => {
             let copy = bytes[at..end].repeat(1 + dice.below(3));
@@ -391,9 +484,9 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
             format!("{word:?} at {at}")
         }
         7 => {
-            let text = dice.pick(TEXTS);
-            bytes.splice(at..at, text.bytes());
-            format!("{text:?} inserted at {at}")
+            let new = dice.pick(TEXTS);
+            bytes.splice(at..at, new.bytes());
+            format!("{new:?} inserted at {at}")
         }
         8 | 9 => {
             let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();

@@ -8,6 +8,7 @@
 //! cargo test --release --workspace --features largebatch/wgpu --test nemesis -- 7 2000           # 2,000 faults of seed 7
 //! cargo test --release --workspace --features largebatch/wgpu --test nemesis -- 7:1234           # one of them again
 //! cargo test --release --workspace --features largebatch/wgpu --test nemesis -- 7 500 input      # of one kind
+//! cargo test --release --workspace --features largebatch/wgpu --test nemesis -- 7 500 --nocapture # each told
 //! ```
 
 #[cfg(target_os = "linux")]
@@ -36,12 +37,14 @@ struct Asked {
     count: Option<usize>,
     /// Kinds by a part of their names; all without one.
     kinds: Vec<String>,
+    /// Whether each fault is told.
+    tell: bool,
 }
 
 /// Reads `[SEED [COUNT] [KIND …]]` or `SEED:NUMBER`. The options of cargo's own test harness are accepted, and a filter by name, too; `None` where they leave nothing to do.
 fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
     const WITH_VALUE: [&str; 7] = ["--test-threads", "--skip", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
-    let (mut asked, mut numbers) = (Asked { seed: 1, first: 0, count: None, kinds: Vec::new() }, 0);
+    let (mut asked, mut numbers) = (Asked { seed: 1, first: 0, count: None, kinds: Vec::new(), tell: false }, 0);
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let one = argument.split_once(':').and_then(|(seed, number)| Some((seed.parse().ok()?, number.parse().ok()?)));
@@ -56,6 +59,8 @@ fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
         } else if argument == "--list" {
             println!("nemesis: test");
             return None;
+        } else if argument == "--nocapture" {
+            asked.tell = true;
         } else if argument == "--ignored" {
             return None;
         } else if WITH_VALUE.contains(&argument.as_str()) {

@@ -109,6 +109,16 @@ pub fn run(asked: &Asked) -> ExitCode {
             let Some(number) = next.lock().expect("numbers").next() else { return };
             let kind = Kind::of(asked.seed, number);
             let (fault, outcome, seconds) = one(&lab, kind, asked.seed, number);
+            if asked.tell {
+                let end = match &outcome {
+                    Ok(Verdict::Same) => "same bits",
+                    Ok(Verdict::Refused) => "clear error",
+                    Ok(Verdict::Taken) => "taken",
+                    Ok(Verdict::Skipped(_)) => "skipped",
+                    Err(_) => "FAILED",
+                };
+                println!("{}:{number} {}: {end} after {seconds:.1} s: {}", asked.seed, kind.name, fault.notes.join("; "));
+            }
             let mut rows = rows.lock().expect("rows");
             let row = rows.entry(kind.name).or_default();
             row.faults += 1;
