@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use largebatch_tests::program;
+use largebatch_tests::{program, tree};
 
+use crate::child::Process;
 use crate::fault::{Fault, Outcome, Verdict};
 use crate::lab::{Subject, copy};
 
@@ -128,7 +129,7 @@ pub fn full(fault: &mut Fault) -> Outcome {
         return Ok(Verdict::Skipped(why.clone()));
     }
     let subject = fault.subject();
-    let all: u64 = fault.lab.reference(subject).files.values().map(|bytes| bytes.len() as u64).sum();
+    let all: u64 = tree(&fault.lab.reference(subject).out).values().map(|bytes| bytes.len() as u64).sum();
     let size = 8192 + (fault.dice.unit() * 1.2 * all as f64) as u64;
     fault.note(format!("a disk of {size} bytes"));
     // Copied while the name space still shows it.
@@ -155,7 +156,7 @@ pub fn full(fault: &mut Fault) -> Outcome {
 
 impl Fault<'_> {
     /// Runs the subject's command with the preloaded library and its settings; no settings, no library.
-    fn shimmed(&mut self, subject: Subject, shim: &Path, settings: &[(&str, String)]) -> crate::fault::Process {
+    fn shimmed(&mut self, subject: Subject, shim: &Path, settings: &[(&str, String)]) -> Process {
         self.note(settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "));
         let mut command = self.program(&subject.arguments());
         command.env("LD_PRELOAD", shim).envs(settings.iter().map(|(name, value)| (format!("NEMESIS_{name}"), value)));

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::fault::{Fault, Outcome, Process, Verdict};
+use crate::child::Process;
+use crate::fault::{Fault, Outcome, Verdict};
 use crate::lab::{Subject, trials};
 
 /// The most workers killed in a row: a trial whose worker dies three times by a signal has failed.
