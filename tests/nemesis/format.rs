@@ -63,17 +63,21 @@ const GZIP: Inner = Inner {
     put: |part, _| gzip(part),
 };
 
+/// What stands before the last such text.
 fn until(bytes: &[u8], end: &str) -> Vec<u8> {
     let at = bytes.windows(end.len()).rposition(|window| window == end.as_bytes());
     bytes[..at.unwrap_or(bytes.len())].to_vec()
 }
 
+/// Where a safetensors file's header ends.
 fn header_end(file: &[u8]) -> usize {
     8 + u64::from_le_bytes(file[..8].try_into().expect("eight bytes")) as usize
 }
 
+/// What comes behind a command that names a data set.
 pub const SHORT: &[&str] = &["--model", "softmax", "--steps", "3", "--out", "new", "--batch-size", "8"];
 
+/// Every format.
 pub const FORMATS: &[Format] = &[
     Format {
         name: "CSV",
@@ -212,6 +216,7 @@ pub const FORMATS: &[Format] = &[
 
 const IDX: &[&str] = &["train", "--set", "dataset={format='idx',train_images='a-images',train_labels='a-labels'}"];
 
+/// A run's file with much in it.
 pub const CONFIG: &str = r#"
 model = { name = "mlp", widths = [8, 4], dropout = 0.1, batch_norm = true, activation = "tanh" }
 optimizer = { name = "momentum", momentum = 0.9, weight_decay = 0.0001 }
@@ -245,6 +250,7 @@ evaluate_every_steps = 3
 patience = 4
 "#;
 
+/// A study's file with much in it.
 pub const PLAN: &str = r#"
 name = "small"
 threads = 1

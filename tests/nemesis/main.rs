@@ -93,7 +93,7 @@ fn main() -> std::process::ExitCode {
     return run::run(&asked);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (asked.seed, asked.first, asked.count, MINUTE);
+        let _ = (asked.seed, asked.first, asked.count, asked.kinds, asked.tell, MINUTE);
         largebatch_tests::skipped("nemesis", "its faults are Linux's");
         std::process::ExitCode::SUCCESS
     }
