@@ -24,6 +24,8 @@ pub struct Process {
     pub limit: Duration,
     /// What was sent to it, and may have ended it.
     signals: Vec<i32>,
+    /// Processes of its family that were killed.
+    killed: Vec<i32>,
 }
 
 impl Process {
@@ -32,7 +34,7 @@ impl Process {
         let shown = std::iter::once(command.get_program()).chain(command.get_args()).map(|a| a.to_string_lossy()).collect::<Vec<_>>();
         let shown = shown.join(" ");
         let child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
-        Process { child, out, err, root, shown, started: Instant::now(), limit: LIMIT, signals: Vec::new() }
+        Process { child, out, err, root, shown, started: Instant::now(), limit: LIMIT, signals: Vec::new(), killed: Vec::new() }
     }
 
     /// Lets it run so long; says whether it lives on.
@@ -65,6 +67,9 @@ impl Process {
         if id == self.id() {
             self.signals.push(signal);
         }
+        if signal == libc::SIGKILL {
+            self.killed.push(id);
+        }
         // SAFETY: sending a signal to a process of ours; it may have ended already.
         unsafe { libc::kill(id, signal) };
     }
@@ -90,7 +95,9 @@ impl Process {
         }
         let status = self.child.wait().map_err(|e| format!("waiting for `{}`: {e}", self.shown))?;
         let begun = Instant::now();
-        while !orphans(&self.root).is_empty() {
+        // A process that dies shows no environment any more, and holds its locks for a moment.
+        let dying = || living().iter().any(|(id, _)| self.killed.contains(id));
+        while !orphans(&self.root).is_empty() || dying() {
             if begun.elapsed() > GRACE {
                 let orphans = orphans(&self.root);
                 // SAFETY: these carry the mark of this fault.

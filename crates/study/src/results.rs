@@ -28,19 +28,19 @@ pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     clear_leftovers(&path);
     let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
     check_digest(&there, &path)?;
-    // A file that is no TOML any more differs in everything.
-    let (there, here) = (lines(&there.parse().unwrap_or_default()), lines(&study.document));
+    let there = there.parse().map_err(|_| damaged(&path))?;
+    let (there, here) = (lines(&there), lines(&study.document));
     if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
 }
 
 /// Refuses a study's file in which a byte has changed since it was written. Those of versions before 0.3 have no digest.
 fn check_digest(text: &str, path: &Path) -> Result<(), StudyError> {
-    if unseal_text(text) != Seal::Broken {
-        return Ok(());
-    }
-    let message =
-        "has changed since it was written (its digest is another one): restore it, or delete it and give the same `study run` again".into();
-    Err(StudyError::Invalid { file: path.display().to_string(), line: None, message })
+    if unseal_text(text) == Seal::Broken { Err(damaged(path)) } else { Ok(()) }
+}
+
+fn damaged(path: &Path) -> StudyError {
+    let message = "has changed since it was written: restore it, or delete it and give the same `study run` again".into();
+    StudyError::Invalid { file: path.display().to_string(), line: None, message }
 }
 
 /// A document as values by path, such as `arm.sqrt.axes.batch_size`.
