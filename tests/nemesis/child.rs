@@ -133,8 +133,9 @@ fn living() -> Vec<(i32, i32)> {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         // The name before stands in parentheses and may hold anything.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
-        Some((id, fields.next()?.parse().ok()?)).filter(|_| state != "Z")
+        // A zombie whose other threads still end holds its files, and with them its locks.
+        let ended = fields.next()? == "Z" && fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count) <= 1;
+        Some((id, fields.next()?.parse().ok()?)).filter(|_| !ended)
     };
     ids.filter_map(parent).collect()
 }
