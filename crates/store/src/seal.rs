@@ -41,9 +41,39 @@ pub fn unseal(line: &[u8]) -> Seal {
     if digest(open).as_bytes()[..DIGITS] == *found { Seal::Whole } else { Seal::Broken }
 }
 
+/// What stands before the digest of a text, in its last line: a comment of TOML.
+const LINE: &str = "# digest of the lines above: ";
+
+/// Adds the digest of a text in TOML as a comment in its last line.
+pub fn seal_text(text: &str) -> String {
+    format!("{text}{LINE}{}\n", &digest(text.as_bytes())[..DIGITS])
+}
+
+/// Checks the digest that [`seal_text`] has added.
+pub fn unseal_text(text: &str) -> Seal {
+    let Some(at) = text.rfind(LINE) else { return Seal::Absent };
+    if seal_text(&text[..at]) == text { Seal::Whole } else { Seal::Broken }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_flipped_bit_of_a_text_is_found_or_stands_in_the_comment() {
+        let text = "seed = 5\n[model]\nname = \"mlp\"\n";
+        let sealed = seal_text(text);
+        assert_eq!(unseal_text(&sealed), Seal::Whole);
+        assert_eq!(unseal_text(text), Seal::Absent);
+        assert_eq!(unseal_text(&format!("{sealed}lr = 1\n")), Seal::Broken);
+        for i in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone().into_bytes();
+            flipped[i / 8] ^= 1 << (i % 8);
+            let Ok(flipped) = String::from_utf8(flipped) else { continue };
+            let in_the_words = (text.len()..text.len() + LINE.len()).contains(&(i / 8));
+            assert_eq!(unseal_text(&flipped), if in_the_words { Seal::Absent } else { Seal::Broken }, "bit {i}");
+        }
+    }
 
     #[test]
     fn every_flipped_bit_is_found() {

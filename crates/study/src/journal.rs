@@ -242,15 +242,9 @@ fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyE
     loop {
         let mut blocks: Vec<(usize, Vec<u8>)> = Vec::new();
         for _ in 0..threads {
-            let mut block = vec![0; BLOCK];
-            let mut filled = 0;
-            while filled < BLOCK {
-                match reader.read(&mut block[filled..]).map_err(StudyError::io("reading", path))? {
-                    0 => break,
-                    n => filled += n,
-                }
-            }
-            block.truncate(filled);
+            let mut block = Vec::with_capacity(BLOCK);
+            // Unlike `read`, this goes on where a signal has interrupted it.
+            reader.by_ref().take(BLOCK as u64).read_to_end(&mut block).map_err(StudyError::io("reading", path))?;
             reader.read_until(b'\n', &mut block).map_err(StudyError::io("reading", path))?;
             if block.is_empty() {
                 break;

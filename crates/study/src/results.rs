@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use largebatch_store::write_new;
+use largebatch_store::{Seal, clear_leftovers, seal_text, unseal_text, write_new};
 use toml::{Table, Value};
 
 use crate::choice::Choice;
@@ -20,14 +20,27 @@ const STUDY_FILE: &str = "study.toml";
 pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     let path = folder.join(STUDY_FILE);
     // Shards may begin at the same moment: the first one's file stays.
-    match write_new(&path, study.resolved().as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(StudyError::io("writing", &path)(e)),
+    match write_new(&path, seal_text(&study.resolved()).as_bytes()) {
+        Err(e) if !path.exists() => return Err(StudyError::io("writing", &path)(e)),
         _ => {}
     }
+    // What a killed writer left, and what another shard is writing, is of no use any more.
+    clear_leftovers(&path);
     let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
-    // A file that is no TOML any more differs in everything.
-    let (there, here) = (lines(&there.parse().unwrap_or_default()), lines(&study.document));
+    check_digest(&there, &path)?;
+    let there = there.parse().map_err(|_| damaged(&path))?;
+    let (there, here) = (lines(&there), lines(&study.document));
     if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
+}
+
+/// Refuses a study's file in which a byte has changed since it was written. Those of versions before 0.3 have no digest.
+fn check_digest(text: &str, path: &Path) -> Result<(), StudyError> {
+    if unseal_text(text) == Seal::Broken { Err(damaged(path)) } else { Ok(()) }
+}
+
+fn damaged(path: &Path) -> StudyError {
+    let message = "has changed since it was written: restore it, or delete it and give the same `study run` again".into();
+    StudyError::Invalid { file: path.display().to_string(), line: None, message }
 }
 
 /// A document as values by path, such as `arm.sqrt.axes.batch_size`.
@@ -102,6 +115,7 @@ impl Results {
             StudyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => StudyError::NoStudy(folder.into()),
             e => e,
         })?;
+        check_digest(&text, &path)?;
         // All was checked when the study began.
         let plan = Plan::expand(Study::resume(&text, &path.display().to_string())?)?;
         let records = plan.records(folder)?;

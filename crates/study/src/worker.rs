@@ -215,10 +215,13 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
     let kept = Arc::clone(&errors);
     let reader = std::thread::spawn(move || {
         let mut block = [0; 4096];
-        while let Ok(n) = stderr.read(&mut block) {
-            if n == 0 {
-                break;
-            }
+        loop {
+            let n = match stderr.read(&mut block) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend_from_slice(&block[..n]);
             let excess = kept.len().saturating_sub(4096);

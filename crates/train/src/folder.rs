@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use largebatch_data::{Source, TargetScale};
 use largebatch_models::Loss;
-use largebatch_store::{Lock, LockError};
+use largebatch_store::{Lock, LockError, Seal, seal_text, unseal_text};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{SCHEMA, write_whole};
@@ -78,7 +78,7 @@ impl RunFolder {
     /// A folder that holds something already, that another process writes, or that cannot be made.
     pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
         // What a program leaves that is killed while it writes run.toml does not count.
-        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != LOCK && !is_partial(&e.path()));
+        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| !is_lock(&e.path()) && !is_partial(&e.path()));
         let empty = || {
             if !fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts)) {
                 return Ok(());
@@ -136,7 +136,7 @@ impl RunFolder {
     /// Writes run.toml.
     pub(crate) fn describe(&self, run: &RunFile) -> Result<(), TrainError> {
         let text = toml::to_string(run).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
-        write_whole(&self.path.join("run.toml"), text.as_bytes())
+        write_whole(&self.path.join("run.toml"), seal_text(&text).as_bytes())
     }
 
     /// Opens the folder of a run.
@@ -168,6 +168,11 @@ impl RunFolder {
         let schema = table.get("schema").and_then(toml::Value::as_integer).unwrap_or(0);
         if schema != i64::from(SCHEMA) {
             return Err(TrainError::folder(&file, format!("schema {schema}; this version reads {SCHEMA}")));
+        }
+        if unseal_text(&text) == Seal::Broken {
+            let message = "has changed since it was written (its digest is another one): take a copy, or start the run again; if you changed it yourself, \
+                           delete its last line";
+            return Err(TrainError::folder(&file, message));
         }
         let mut run: RunFile = toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
         // Until version 0.3 real targets were trained on as they are, and no key said so.
@@ -224,14 +229,27 @@ impl RunFolder {
     }
 
     /// Opens a log for lines to be added after its first `length` bytes; what stands behind them, from a run that was killed, is cut off.
+    ///
+    /// # Errors
+    /// A log that is shorter; the file system's.
     pub(crate) fn log(&self, name: &str, length: u64) -> Result<Log, TrainError> {
         let path = self.path.join(name);
-        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| {
-            file.set_len(length)?;
-            Ok(file)
-        });
-        Ok(Log { file: BufWriter::new(opened.map_err(TrainError::io(&path, "open"))?), length, path })
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path, "open"))?;
+        let there = file.metadata().map_err(TrainError::io(&path, "open"))?.len();
+        if there < length {
+            let message = format!(
+                "holds {there} bytes, {length} when the checkpoint was written: lines are missing; take a copy, or start the run again"
+            );
+            return Err(TrainError::folder(&path, message));
+        }
+        file.set_len(length).map_err(TrainError::io(&path, "write"))?;
+        Ok(Log { file: BufWriter::new(file), length, path })
     }
+}
+
+/// Whether a name is that of the lock, or of what stands for one where the file system has none.
+fn is_lock(path: &Path) -> bool {
+    path.file_stem().is_some_and(|name| name == LOCK) && path.extension().is_none_or(|e| e == "held")
 }
 
 /// Whether a name is that of a file that was never finished.
@@ -260,6 +278,13 @@ impl Log {
     /// Hands all lines to the system, and returns the length of the file.
     pub(crate) fn flush(&mut self) -> Result<u64, TrainError> {
         self.file.flush().map_err(TrainError::io(&self.path, "write"))?;
+        Ok(self.length)
+    }
+
+    /// The same, and has them on the disk.
+    pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
+        self.flush()?;
+        self.file.get_ref().sync_data().map_err(TrainError::io(&self.path, "write"))?;
         Ok(self.length)
     }
 }

@@ -460,11 +460,12 @@ impl<'a> Training<'a> {
         self.last_checkpoint = Instant::now();
         let Some(folder) = self.controls.folder else { return Ok(()) };
         self.read_losses();
+        // A checkpoint that outlives a loss of power must find the lines that it counts on.
         if let Some(events) = &mut self.events {
-            self.progress.events_length = events.flush()?;
+            self.progress.events_length = events.sync()?;
         }
         if let Some(layers) = &mut self.layers {
-            self.progress.layers_length = layers.flush()?;
+            self.progress.layers_length = layers.sync()?;
         }
         let checkpoint = Checkpoint { model: self.weights()?, optimizer: self.driver.save(), progress: self.progress.clone() };
         let place = checkpoint.save(&folder.checkpoints(), self.experiment.config.checkpoint.keep)?;

@@ -1,0 +1,180 @@
+//! Faults of processes: killed, stopped, asked to end, two at a time, in name spaces of their own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::child::Process;
+use crate::fault::{Fault, Outcome, Verdict};
+use crate::lab::{Subject, trials};
+
+/// The most workers killed in a row: a trial whose worker dies three times by a signal has failed.
+const WORKERS: usize = 2;
+
+impl Fault<'_> {
+    fn begin(&mut self, subject: Subject) -> Process {
+        let command = self.program(&subject.arguments());
+        self.start(command)
+    }
+
+    /// Sends a signal to the whole family, to the parent alone, or to one worker, if there is one.
+    fn strike(&mut self, process: &mut Process, signal: i32, workers: bool) {
+        let mut family = process.family();
+        family.retain(|id| *id != process.id());
+        let what = match self.dice.below(3) {
+            0 => {
+                process.signal_all(signal);
+                "the group".to_owned()
+            }
+            1 if workers && !family.is_empty() => {
+                let worker = family[self.dice.below(family.len())];
+                process.signal(worker, signal);
+                "a worker".to_owned()
+            }
+            _ => {
+                process.signal(process.id(), signal);
+                "the parent".to_owned()
+            }
+        };
+        self.note(format!("signal {signal} to {what}"));
+    }
+}
+
+/// SIGKILL at random moments, one to three times, each time the same command again.
+pub fn kill(fault: &mut Fault) -> Outcome {
+    let subject = fault.subject();
+    let mut workers = 0;
+    for _ in 0..=fault.dice.below(3) {
+        let moment = fault.moment(subject);
+        let mut process = fault.begin(subject);
+        if process.lives(moment) {
+            fault.note(format!("after {moment:?}"));
+            workers += 1;
+            fault.strike(&mut process, libc::SIGKILL, workers <= WORKERS);
+        }
+        process.sound()?;
+    }
+    fault.finish(subject)
+}
+
+/// SIGSTOP, and SIGCONT some time later.
+pub fn stop(fault: &mut Fault) -> Outcome {
+    let subject = fault.subject();
+    let (moment, pause) = (fault.moment(subject), Duration::from_millis(20 + fault.dice.below(400) as u64));
+    let mut process = fault.begin(subject);
+    if process.lives(moment) {
+        fault.note(format!("after {moment:?} for {pause:?}"));
+        fault.strike(&mut process, libc::SIGSTOP, true);
+        process.lives(pause);
+        process.signal_all(libc::SIGCONT);
+    }
+    process.sound()?.expect(&[0], "")?;
+    fault.same(subject)
+}
+
+/// A signal that asks for the end, perhaps twice: a checkpoint, exit code 130, and the same command goes on.
+pub fn ask(fault: &mut Fault) -> Outcome {
+    let subject = fault.subject();
+    for _ in 0..=fault.dice.below(2) {
+        let moment = fault.moment(subject);
+        let signal = [libc::SIGTERM, libc::SIGUSR1, libc::SIGINT, libc::SIGHUP][fault.dice.below(4)];
+        let again = fault.dice.chance(0.2).then(|| Duration::from_millis(fault.dice.below(30) as u64));
+        let mut process = fault.begin(subject);
+        if process.lives(moment) {
+            fault.note(format!("after {moment:?} signal {signal}, again after {again:?}"));
+            process.signal(process.id(), signal);
+            if again.is_some_and(|pause| process.lives(pause)) {
+                process.signal(process.id(), signal);
+            }
+        }
+        let ended = process.sound()?;
+        // Before the program has begun to listen, a signal does what it does to every program.
+        if ended.signal.is_none() {
+            ended.expect(&[0, 130], "")?;
+        }
+    }
+    fault.run(&subject.arguments())?.expect(&[0], "")?;
+    // The checkpoint of the moment stands in the place of an older one.
+    fault.same_but(subject, &["checkpoints"])
+}
+
+/// Two writers of one folder, and readers beside them: one writer works, the other is refused or finds all done.
+pub fn writers(fault: &mut Fault) -> Outcome {
+    let subject = fault.subject();
+    if fault.dice.chance(0.5) {
+        // Both then go on with a begun run.
+        let moment = fault.moment(subject);
+        let mut process = fault.begin(subject);
+        if process.lives(moment) {
+            process.signal_all(libc::SIGKILL);
+        }
+        process.sound()?;
+    }
+    let mut arguments = subject.arguments();
+    if subject == Subject::Train && !fault.out().join("run.toml").exists() && fault.dice.chance(0.5) {
+        arguments.retain(|a| *a != "--resume");
+    }
+    let pause = Duration::from_millis(if fault.dice.chance(0.5) { 0 } else { fault.dice.below(200) as u64 });
+    fault.note(format!("two of `{}`, {pause:?} apart", arguments.join(" ")));
+    let mut pair = Vec::new();
+    for _ in 0..2 {
+        let command = fault.program(&arguments);
+        pair.push(fault.start(command));
+        std::thread::sleep(pause);
+    }
+    let readers: &[&[&str]] = match subject {
+        Subject::Train => &[&["evaluate", "out"], &["evaluate", "out", "--part", "test", "--json"]],
+        Subject::Study => &[&["study", "status", "out"], &["study", "export", "out", "--format", "csv", "--out", "../export"]],
+    };
+    let reader = readers[fault.dice.below(readers.len())];
+    fault.run(reader)?.expect(&[0, 1], "")?;
+    let ends = pair.into_iter().map(Process::sound).collect::<Result<Vec<_>, _>>()?;
+    if ends.iter().all(|end| end.code != Some(0)) {
+        return Err(ends[0].failure("one of two writers succeeds"));
+    }
+    for refused in ends.iter().filter(|end| end.code != Some(0)) {
+        refused.expect(&[1], "out")?;
+    }
+    fault.finish(subject)
+}
+
+/// Two shards of a study, each in its own name space of process numbers, where both are process 1; perhaps one is killed and goes on.
+pub fn shards(fault: &mut Fault) -> Outcome {
+    if let Err(why) = &fault.lab.processes {
+        return Ok(Verdict::Skipped(why.clone()));
+    }
+    let subject = fault.bring(Subject::Study);
+    const APART: [&str; 5] = ["unshare", "-p", "-f", "--mount-proc", "--kill-child=KILL"];
+    let shard = |fault: &mut Fault, which: &str| {
+        let command = fault.behind(&APART, &[&subject.arguments()[..], &["--shard", which]].concat());
+        fault.start(command)
+    };
+    let mut first = shard(fault, "1/2");
+    let second = shard(fault, "2/2");
+    if fault.dice.chance(0.5) {
+        let moment = fault.moment(subject);
+        if first.lives(moment) {
+            fault.note(format!("the first killed after {moment:?}"));
+            first.signal_all(libc::SIGKILL);
+        }
+        first.sound()?;
+        first = shard(fault, "1/2");
+    }
+    first.sound()?.expect(&[0], "")?;
+    second.sound()?.expect(&[0], "")?;
+    // What both have is no more than the whole.
+    fault.run(&subject.arguments())?.expect(&[0], "")?;
+    fault.run(&["study", "report", "out"])?.expect(&[0], "")?;
+    let read = |path: &Path| trials(&fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?);
+    let mut found = BTreeSet::new();
+    for name in ["trials.jsonl", "trials-1of2.jsonl", "trials-2of2.jsonl"] {
+        found.extend(read(&fault.out().join(name))?);
+    }
+    let whole: BTreeSet<String> = read(&fault.lab.reference(subject).out.join("trials.jsonl"))?.into_iter().collect();
+    if found == whole {
+        return Ok(Verdict::Same);
+    }
+    let (missing, more) = (whole.difference(&found).count(), found.difference(&whole).count());
+    Err(format!("expected: the undisturbed run's {} trials\nfound: {missing} missing, {more} more or different", whole.len()))
+}
