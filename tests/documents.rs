@@ -200,30 +200,25 @@ fn every_figure_is_used_and_small() {
     assert_eq!(copied("docs/figures/scaling.svg"), copied("benches/scaling.svg"), "the book shows the newest figure of benches/scaling");
 }
 
-/// A study in a small mode: fewer seeds, shorter trainings.
-const SMALL: &str = "--set confirm.seeds=1 --set tune.seeds=1 --set budget.epochs=1 --jobs 2";
-
-/// What stands before each command: the program by its name. Studies are made small, and probes that cost many gradients look at few examples.
-fn prelude() -> String {
-    format!(
-        r#"set -e
-largebatch() {{
-    case "$1 $2 $*" in
-        "study run "*--jobs*) "$LARGEBATCH" "$@" {} ;;
-        "study run "*) "$LARGEBATCH" "$@" {SMALL} ;;
-        *--subset*) "$LARGEBATCH" "$@" ;;
-        "probe noise "*) "$LARGEBATCH" "$@" --subset 40 --replicates 2 --pairs 4 ;;
-        "probe curvature "*) "$LARGEBATCH" "$@" --subset 40 --most 10 --samples 2 --probes 1 ;;
-        "probe sharpness "*) "$LARGEBATCH" "$@" --subset 40 ;;
-        "probe surface "*|"probe line "*) "$LARGEBATCH" "$@" --subset 40 ;;
-        "probe batch-find "*) "$LARGEBATCH" "$@" --seconds 0.01 ;;
-        *) "$LARGEBATCH" "$@" ;;
+/// What stands before each command: the program by its name, in a small mode. Studies have few seeds and short trainings, networks are small, and probes look at few
+/// examples.
+const PRELUDE: &str = r#"set -e
+largebatch() {
+    case "$1 $2" in
+        "study run") set -- "$@" --set confirm.seeds=1 --set tune.seeds=1 --set budget.epochs=2 --set 'model.widths=[8]' ;;
+        "probe noise") set -- "$@" --subset 40 --replicates 2 --pairs 4 ;;
+        "probe curvature") set -- "$@" --subset 40 --most 10 --samples 2 --probes 1 ;;
+        "probe sharpness" | "probe surface" | "probe line") set -- "$@" --subset 40 ;;
+        "probe batch-find") set -- "$@" --seconds 0.01 ;;
+        "train "*)
+            case "$*" in
+                *model.widths*) ;;
+                *"--model mlp"* | *-mlp.toml*) set -- "$@" --set 'model.widths=[32]' ;;
+            esac ;;
     esac
-}}
-"#,
-        SMALL.trim_end_matches(" --jobs 2")
-    )
+    "$LARGEBATCH" "$@"
 }
+"#;
 
 /// The commands of a block for the program, a line each.
 fn commands(block: &Block) -> Vec<String> {
@@ -248,7 +243,7 @@ fn run(page: &Path) -> usize {
             continue;
         }
         for command in commands(&block) {
-            let ended = ended(shell(here, &format!("{}{command}", prelude())));
+            let ended = ended(shell(here, &format!("{PRELUDE}{command}")));
             let place = format!("{}, the block from line {}", shown(page), block.line);
             assert_eq!(ended.code, Some(0), "{place}:\n{command}\n{}{}", ended.stdout, ended.stderr);
             count += 1;
