@@ -167,7 +167,10 @@ fn links_lead_somewhere() {
             } else if !anchor.is_empty() && !anchors(&read(&path)).contains(anchor) {
                 wrong.push(format!("{}:{line}: {target}: no heading of {} has this anchor", shown(&page), shown(&path)));
             } else if page.starts_with(root().join("docs")) && !path.starts_with(root().join("docs")) {
-                wrong.push(format!("{}:{line}: {target}: it leads out of the book, which is also read without the repository", shown(&page)));
+                wrong.push(format!(
+                    "{}:{line}: {target}: it leads out of the book, which is also read without the repository",
+                    shown(&page)
+                ));
             }
         }
     }
@@ -223,7 +226,8 @@ largebatch() {
 /// The commands of a block for the program, a line each.
 fn commands(block: &Block) -> Vec<String> {
     let joined = block.text.replace("\\\n", " ");
-    let ours = |line: &str| Some(format!("largebatch {}", line.strip_prefix("largebatch ").or(line.strip_prefix("cargo run --release -- "))?));
+    let ours =
+        |line: &str| Some(format!("largebatch {}", line.strip_prefix("largebatch ").or(line.strip_prefix("cargo run --release -- "))?));
     joined.lines().filter_map(|line| ours(line.trim())).collect()
 }
 
@@ -305,7 +309,8 @@ fn the_table_of_crates_is_that_of_the_manifests() {
     let mut table = BTreeMap::new();
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let names = |cell: &str| cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).filter(|name| !name.is_empty()).collect();
+        let names =
+            |cell: &str| cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).filter(|name| !name.is_empty()).collect();
         table.insert(cells[0].trim_matches('`').to_owned(), names(cells.last().expect("cells")));
     }
     let manifests: BTreeMap<String, BTreeSet<String>> = manifests();
