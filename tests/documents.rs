@@ -235,11 +235,14 @@ fn commands(block: &Block) -> Vec<String> {
 fn run(page: &Path) -> usize {
     let folder = folder();
     let here = folder.path();
-    for name in ["train", "studies/results/gap-mnist"] {
-        copy(&root().join("examples").join(name), &here.join("examples").join(name));
+    let text = read(page);
+    for name in ["examples/train", "examples/studies/results/gap-mnist"] {
+        if text.contains(name) {
+            copy(&root().join(name), &here.join(name));
+        }
     }
     let mut count = 0;
-    for block in parse(&read(page)).0 {
+    for block in parse(&text).0 {
         if let Some(name) = block.comment.strip_prefix("file: ") {
             write(here, name, &block.text);
         }
