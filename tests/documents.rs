@@ -1,9 +1,10 @@
 //! The documents are true: links lead somewhere, commands run, the README is one screen, and the table of crates is that of the manifests.
 //!
 //! A block of commands is a fenced block of `sh`. Those lines of it that begin with `largebatch ` or `cargo run --release -- ` are run, page by page and in order, in
-//! an empty folder. Two comments in a page, each in the line before a block, guide the test:
+//! an empty folder. Three comments in a page, each in the line before a block, guide the test:
 //!
 //! - `<!-- not run: WHY -->`: the block is not run.
+//! - `<!-- printed by: largebatch ... -->`: the block is what this command prints.
 //! - `<!-- file: NAME -->`: the block is the content of this file, which the commands below it need.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,6 +246,11 @@ fn run(page: &Path) -> usize {
     for block in parse(&text).0 {
         if let Some(name) = block.comment.strip_prefix("file: ") {
             write(here, name, &block.text);
+        }
+        if let Some(command) = block.comment.strip_prefix("printed by: ") {
+            let printed = ended(shell(here, &format!("{PRELUDE}{command}"))).stdout;
+            let place = format!("{}, the block from line {}", shown(page), block.line);
+            assert_eq!(block.text.trim_end(), printed.trim_end(), "{place}: `{command}` prints now\n\n{printed}");
         }
         if block.language != "sh" || block.comment.starts_with("not run: ") {
             continue;
