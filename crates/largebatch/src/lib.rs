@@ -22,3 +22,12 @@ pub use {
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+/// The examples of the book are tests.
+#[cfg(all(doctest, feature = "cli"))]
+mod book {
+    #[doc = include_str!("../../../docs/burn.md")]
+    struct Burn;
+    #[doc = include_str!("../../../docs/extending.md")]
+    struct Extending;
+}

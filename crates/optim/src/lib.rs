@@ -54,8 +54,3 @@ pub use rules::nesterov::{Nesterov, NesterovConfig, NesterovForm};
 pub use rules::sgd::{Sgd, SgdConfig};
 pub use state::Field;
 pub use trajectory::{Named, Trajectory};
-
-/// The guide's examples are tests.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Guide;
