@@ -19,7 +19,9 @@ use burn::nn::{Linear, LinearConfig, Relu};
 use burn::optim::ModuleOptimizer;
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use burn::train::{ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep};
+use burn::train::{
+    ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep,
+};
 use largebatch::data::{self, Labels, Part, Pipeline, Search};
 use largebatch::optim::{self, LambConfig, LarsConfig, Recipe};
 use largebatch::schedule::{Epochs, Schedule, ScheduleConfig, Span, Warmup};
@@ -46,8 +48,14 @@ impl Batcher<Digit, Digits> for Stack {
         let n = digits.len();
         let labels: Vec<i64> = digits.iter().map(|d| d.label).collect();
         let pixels: Vec<f32> = digits.into_iter().flat_map(|d| d.pixels).collect();
-        let images = Tensor::from_data(TensorData::new(pixels.clone(), [n, pixels.len() / n.max(1)]), device);
-        Digits { images, labels: Tensor::from_data(TensorData::new(labels, [n]), device) }
+        let images = Tensor::from_data(
+            TensorData::new(pixels.clone(), [n, pixels.len() / n.max(1)]),
+            device,
+        );
+        Digits {
+            images,
+            labels: Tensor::from_data(TensorData::new(labels, [n]), device),
+        }
     }
 }
 
@@ -60,12 +68,20 @@ struct Mlp {
 
 impl Mlp {
     fn new(device: &Device) -> Self {
-        Mlp { hidden: LinearConfig::new(64, 256).init(device), output: LinearConfig::new(256, 10).init(device), relu: Relu::new() }
+        Mlp {
+            hidden: LinearConfig::new(64, 256).init(device),
+            output: LinearConfig::new(256, 10).init(device),
+            relu: Relu::new(),
+        }
     }
 
     fn classify(&self, digits: Digits) -> ClassificationOutput {
-        let scores = self.output.forward(self.relu.forward(self.hidden.forward(digits.images)));
-        let loss = CrossEntropyLossConfig::new().init(&scores.device()).forward(scores.clone(), digits.labels.clone());
+        let scores = self
+            .output
+            .forward(self.relu.forward(self.hidden.forward(digits.images)));
+        let loss = CrossEntropyLossConfig::new()
+            .init(&scores.device())
+            .forward(scores.clone(), digits.labels.clone());
         ClassificationOutput::new(loss, scores, digits.labels)
     }
 }
@@ -109,16 +125,26 @@ impl LrScheduler for Rates {
 
 /// Weights by the rule, biases without decay and without a trust ratio.
 fn optimizer(recipe: &impl Recipe) -> ModuleOptimizer {
-    let bare = recipe.rule_for(optim::Part { decay: false, adapt: false });
+    let bare = recipe.rule_for(optim::Part {
+        decay: false,
+        adapt: false,
+    });
     ModuleOptimizer::from(recipe.rule()).with_group(ParamGroup::from_predicate("bias"), bare, None)
 }
 
 fn items(part: &Part, indices: &[u32], pipeline: &Pipeline) -> anyhow::Result<Vec<Digit>> {
-    let Labels::Classes(labels) = part.labels() else { bail!("the digits have classes") };
+    let Labels::Classes(labels) = part.labels() else {
+        bail!("the digits have classes")
+    };
     let mut pixels = Vec::new();
     pipeline.gather(part, indices, None, &mut pixels);
     let images = pixels.chunks_exact(part.size()).zip(indices);
-    Ok(images.map(|(pixels, &i)| Digit { pixels: pixels.to_vec(), label: labels[i as usize].into() }).collect())
+    Ok(images
+        .map(|(pixels, &i)| Digit {
+            pixels: pixels.to_vec(),
+            label: labels[i as usize].into(),
+        })
+        .collect())
 }
 
 fn main() -> anyhow::Result<()> {
@@ -127,7 +153,11 @@ fn main() -> anyhow::Result<()> {
     let pipeline = Pipeline::fit(digits.preprocess, &digits.train, &split.train)?;
     let device = Device::flex();
     let load = |items: Vec<Digit>| -> Arc<dyn DataLoader<Digits>> {
-        DataLoaderBuilder::new(Stack).batch_size(BATCH).shuffle(0).set_device(device.clone()).build(InMemDataset::new(items))
+        DataLoaderBuilder::new(Stack)
+            .batch_size(BATCH)
+            .shuffle(0)
+            .set_device(device.clone())
+            .build(InMemDataset::new(items))
     };
     let train = items(&digits.train, &split.train, &pipeline)?;
     let validation = items(&digits.train, &split.validation, &pipeline)?;
@@ -135,22 +165,44 @@ fn main() -> anyhow::Result<()> {
     let held_out = Stack.batch(validation.clone(), &device);
 
     let steps = EPOCHS * train.len().div_ceil(BATCH);
-    let shape = ScheduleConfig::named("polynomial")?.with_warmup(Warmup::linear(Span::Fraction(0.1)));
-    let lars = LarsConfig { trust_coefficient: 0.1, weight_decay: 1e-4, ..LarsConfig::default() };
+    let shape =
+        ScheduleConfig::named("polynomial")?.with_warmup(Warmup::linear(Span::Fraction(0.1)));
+    let lars = LarsConfig {
+        trust_coefficient: 0.1,
+        weight_decay: 1e-4,
+        ..LarsConfig::default()
+    };
     let lamb = LambConfig::default();
     let mut findings = Vec::new();
-    for (name, optimizer, rate) in [("LARS", optimizer(&lars), 0.5), ("LAMB", optimizer(&lamb), 0.05)] {
+    for (name, optimizer, rate) in [
+        ("LARS", optimizer(&lars), 0.5),
+        ("LAMB", optimizer(&lamb), 0.05),
+    ] {
         let schedule = shape.resolve(rate, steps, &Epochs::even((steps / EPOCHS) as u64))?;
         device.seed(0);
-        let learner = Learner::new(Mlp::new(&device.clone().autodiff()), optimizer, Rates { schedule, step: 0 });
+        let learner = Learner::new(
+            Mlp::new(&device.clone().autodiff()),
+            optimizer,
+            Rates { schedule, step: 0 },
+        );
         let folder = std::env::temp_dir().join("largebatch-burn-learner");
-        let training = SupervisedTraining::new(folder, load(train.clone()), load(validation.clone()));
-        let result = training.num_epochs(EPOCHS).with_application_logger(None).launch(learner);
+        let training =
+            SupervisedTraining::new(folder, load(train.clone()), load(validation.clone()));
+        let result = training
+            .num_epochs(EPOCHS)
+            .with_application_logger(None)
+            .launch(learner);
         if let Some(error) = result.error {
             bail!("{name}: {error}");
         }
         let scores = result.model.classify(held_out.clone()).output;
-        let right = scores.argmax(1).squeeze::<1>().equal(held_out.labels.clone()).int().sum().into_scalar::<i64>();
+        let right = scores
+            .argmax(1)
+            .squeeze::<1>()
+            .equal(held_out.labels.clone())
+            .int()
+            .sum()
+            .into_scalar::<i64>();
         let [n] = held_out.labels.dims();
         let accuracy = 100.0 * right as f64 / n as f64;
         findings.push(format!("{name}: {accuracy:.2} % of {n} held-out digits after {steps} steps in batches of {BATCH}"));

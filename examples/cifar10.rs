@@ -36,13 +36,21 @@ struct Lines;
 impl Observer for Lines {
     fn on_step(&mut self, step: &Step<'_>) {
         if let (Some(loss), 0) = (step.loss, step.step % 50) {
-            println!("  step {:>5}: rate {:.4}, loss {loss:.4}", step.step, step.lr);
+            println!(
+                "  step {:>5}: rate {:.4}, loss {loss:.4}",
+                step.step, step.lr
+            );
         }
     }
 
     fn on_evaluation(&mut self, e: &Evaluation) {
         if let Some(validation) = e.validation {
-            println!("epoch {:>2}: training loss {:.4}, validation {}", e.epoch, e.train_loss, validation.headline());
+            println!(
+                "epoch {:>2}: training loss {:.4}, validation {}",
+                e.epoch,
+                e.train_loss,
+                validation.headline()
+            );
         }
     }
 }
@@ -53,10 +61,28 @@ fn main() -> anyhow::Result<()> {
         (config.steps, config.epochs) = (Some(steps), None);
     }
     let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
-    println!("{} images to train on, {} steps", experiment.split.train.len(), experiment.total_steps);
-    let (outcome, _network) = train(&experiment, Controls { observers: vec![&mut Lines], ..Controls::default() })?;
-    let test = outcome.test.context("training diverged, so nothing was tested")?;
-    println!("\n{} of {} test images after {} steps in {:.0} s", test.headline(), test.n, outcome.steps, outcome.seconds);
+    println!(
+        "{} images to train on, {} steps",
+        experiment.split.train.len(),
+        experiment.total_steps
+    );
+    let (outcome, _network) = train(
+        &experiment,
+        Controls {
+            observers: vec![&mut Lines],
+            ..Controls::default()
+        },
+    )?;
+    let test = outcome
+        .test
+        .context("training diverged, so nothing was tested")?;
+    println!(
+        "\n{} of {} test images after {} steps in {:.0} s",
+        test.headline(),
+        test.n,
+        outcome.steps,
+        outcome.seconds
+    );
     Ok(())
 }
 
@@ -65,7 +91,9 @@ fn steps() -> anyhow::Result<Option<u64>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(None),
-        ["--steps", n] => Ok(Some(n.parse().with_context(|| format!("--steps {n}: write a whole number, such as --steps 20"))?)),
+        ["--steps", n] => Ok(Some(n.parse().with_context(|| {
+            format!("--steps {n}: write a whole number, such as --steps 20")
+        })?)),
         _ => bail!("usage: cifar10 [--steps N]"),
     }
 }

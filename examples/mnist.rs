@@ -11,10 +11,16 @@
 use anyhow::{Context, bail};
 use largebatch::data::Search;
 use largebatch::optim::Registry;
-use largebatch::train::{Choice, Controls, Evaluation, Experiment, Observer, Outcome, RunConfig, train};
+use largebatch::train::{
+    Choice, Controls, Evaluation, Experiment, Observer, Outcome, RunConfig, train,
+};
 
 /// Optimizer, batch size and rate.
-const RUNS: [(&str, usize, f64); 3] = [("momentum", 64, 0.05), ("momentum", 1024, 0.05), ("lamb", 1024, 0.01)];
+const RUNS: [(&str, usize, f64); 3] = [
+    ("momentum", 64, 0.05),
+    ("momentum", 1024, 0.05),
+    ("lamb", 1024, 0.01),
+];
 
 /// Prints a line an epoch.
 struct Lines;
@@ -22,7 +28,13 @@ struct Lines;
 impl Observer for Lines {
     fn on_evaluation(&mut self, e: &Evaluation) {
         if let Some(validation) = e.validation {
-            println!("  epoch {:>2}, step {:>5}: training loss {:.4}, validation {}", e.epoch, e.step, e.train_loss, validation.headline());
+            println!(
+                "  epoch {:>2}, step {:>5}: training loss {:.4}, validation {}",
+                e.epoch,
+                e.step,
+                e.train_loss,
+                validation.headline()
+            );
         }
     }
 }
@@ -39,7 +51,13 @@ fn run(optimizer: &str, batch_size: usize, lr: f64, steps: Option<u64>) -> anyho
         ..RunConfig::default()
     };
     let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
-    let (outcome, _network) = train(&experiment, Controls { observers: vec![&mut Lines], ..Controls::default() })?;
+    let (outcome, _network) = train(
+        &experiment,
+        Controls {
+            observers: vec![&mut Lines],
+            ..Controls::default()
+        },
+    )?;
     Ok(outcome)
 }
 
@@ -49,7 +67,9 @@ fn main() -> anyhow::Result<()> {
     for (optimizer, batch_size, lr) in RUNS {
         println!("{optimizer}, batch {batch_size}, rate {lr}");
         let outcome = run(optimizer, batch_size, lr, steps)?;
-        let test = outcome.test.context("training diverged, so nothing was tested")?;
+        let test = outcome
+            .test
+            .context("training diverged, so nothing was tested")?;
         finding.push(format!(
             "{optimizer:<9} batch {batch_size:>4}: {} of {} test digits after {} steps in {:.0} s",
             test.headline(),
@@ -67,7 +87,9 @@ fn steps() -> anyhow::Result<Option<u64>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(None),
-        ["--steps", n] => Ok(Some(n.parse().with_context(|| format!("--steps {n}: write a whole number, such as --steps 20"))?)),
+        ["--steps", n] => Ok(Some(n.parse().with_context(|| {
+            format!("--steps {n}: write a whole number, such as --steps 20")
+        })?)),
         _ => bail!("usage: mnist [--steps N]"),
     }
 }

@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch::optim::{ConfigError, Facts, Parameter, Part, Preset, Recipe, Registry, Rule, within};
+use largebatch::optim::{
+    ConfigError, Facts, Parameter, Part, Preset, Recipe, Registry, Rule, within,
+};
 use serde::{Deserialize, Serialize};
 
 /// Signum: m ← βm + (1 − β)g; w ← w − η sign(m).
@@ -36,10 +38,20 @@ impl Recipe for SignumConfig {
         summary: "every weight moves by the rate, against the sign of its averaged gradient",
         formula: "m ← β m + (1 − β) g; w ← w − η sign(m)",
         paper: "Bernstein et al. 2018, arXiv 1802.04434",
-        parameters: &[Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" }],
+        parameters: &[Parameter {
+            name: "momentum",
+            purpose: "the weight β of the past",
+            range: "0 ≤ β < 1",
+        }],
         presets: &[
-            Preset { name: "paper", summary: "β = 0.9" },
-            Preset { name: "signsgd", summary: "β = 0: the sign of the gradient itself" },
+            Preset {
+                name: "paper",
+                summary: "β = 0.9",
+            },
+            Preset {
+                name: "signsgd",
+                summary: "β = 0: the sign of the gradient itself",
+            },
         ],
     };
 
@@ -52,11 +64,18 @@ impl Recipe for SignumConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        within("momentum", self.momentum, 0.0..1.0, "an average that keeps all of the past never moves")
+        within(
+            "momentum",
+            self.momentum,
+            0.0..1.0,
+            "an average that keeps all of the past never moves",
+        )
     }
 
     fn rule_for(&self, _part: Part) -> Signum {
-        Signum { beta: self.momentum }
+        Signum {
+            beta: self.momentum,
+        }
     }
 }
 
@@ -79,13 +98,22 @@ impl Rule for Signum {}
 impl Optimizer for Signum {
     type State<const D: usize> = Memory<D>;
 
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<Memory<D>>) -> (Tensor<D>, Option<Memory<D>>) {
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<Memory<D>>,
+    ) -> (Tensor<D>, Option<Memory<D>>) {
         let entering = g.mul_scalar(1.0 - self.beta);
         let momentum = match state {
             Some(state) => state.momentum.mul_scalar(self.beta) + entering,
             None => entering,
         };
-        (w - momentum.clone().sign().mul_scalar(lr), Some(Memory { momentum }))
+        (
+            w - momentum.clone().sign().mul_scalar(lr),
+            Some(Memory { momentum }),
+        )
     }
 
     fn to_device<const D: usize>(state: Memory<D>, device: &Device) -> Memory<D> {

@@ -6,7 +6,10 @@ use largebatch_tests::{bytes, distance, folder, images, ok, start, weights};
 
 /// Adds the arguments that all trainings of one test share.
 fn train(dir: &Path, out: &str, common: &[&str], own: &[&str]) {
-    ok(dir, &[&["train", "--quiet", "--out", out], common, own].concat());
+    ok(
+        dir,
+        &[&["train", "--quiet", "--out", out], common, own].concat(),
+    );
 }
 
 fn model(dir: &Path, out: &str) -> Vec<u8> {
@@ -63,9 +66,19 @@ fn the_seed_alone_decides() {
         train(dir, &out("a"), common, &["--seed", "3"]);
         train(dir, &out("b"), common, &["--seed", "3"]);
         train(dir, &out("c"), common, &["--seed", "4"]);
-        assert!(model(dir, &out("a")) == model(dir, &out("b")), "{name}: the same seed gave other weights");
-        assert_eq!(bytes(dir.join(out("a")).join("events.jsonl")), bytes(dir.join(out("b")).join("events.jsonl")), "{name}");
-        assert!(apart(dir, &out("a"), &out("c")) > 0.1, "{name}: another seed gave nearly the same weights");
+        assert!(
+            model(dir, &out("a")) == model(dir, &out("b")),
+            "{name}: the same seed gave other weights"
+        );
+        assert_eq!(
+            bytes(dir.join(out("a")).join("events.jsonl")),
+            bytes(dir.join(out("b")).join("events.jsonl")),
+            "{name}"
+        );
+        assert!(
+            apart(dir, &out("a"), &out("c")) > 0.1,
+            "{name}: another seed gave nearly the same weights"
+        );
     }
 }
 
@@ -77,13 +90,21 @@ fn other_trainings_beside_it_change_nothing() {
     let beside: Vec<_> = ["b", "c", "d"]
         .iter()
         .zip(["0", "0", "1"])
-        .map(|(out, seed)| start(dir, &[&["train", "--quiet", "--out", out, "--seed", seed], MLP].concat()))
+        .map(|(out, seed)| {
+            start(
+                dir,
+                &[&["train", "--quiet", "--out", out, "--seed", seed], MLP].concat(),
+            )
+        })
         .collect();
     for child in beside {
         let output = child.wait_with_output().expect("a child");
         assert!(output.status.success(), "{output:?}");
     }
-    assert!(model(dir, "b") == model(dir, "alone") && model(dir, "c") == model(dir, "alone"), "a run beside others has other weights");
+    assert!(
+        model(dir, "b") == model(dir, "alone") && model(dir, "c") == model(dir, "alone"),
+        "a run beside others has other weights"
+    );
     assert!(model(dir, "d") != model(dir, "alone"));
 }
 
@@ -95,18 +116,66 @@ fn the_number_of_threads_changes_nothing() {
     let dir = folder.path();
     images(dir, "train", (600, 28, 5), 1);
     let own = r#"dataset={name="own",format="idx",train_images="train-images",train_labels="train-labels"}"#;
-    let wide = ["--set", own, "--model", "mlp", "--batch-size", "200", "--steps", "6"];
-    let filters = ["--set", own, "--model", "simple-cnn", "--batch-size", "100", "--steps", "3"];
-    let norms = ["--set", own, "--model", "f1", "--optimizer", "lamb", "--batch-size", "200", "--steps", "4"];
-    let residual = ["--set", own, "--model", "resnet8", "--optimizer", "lars", "--batch-size", "60", "--steps", "2"];
-    let trainings: [(&str, &[&str]); 4] = [("mlp", &wide), ("cnn", &filters), ("f1 by lamb", &norms), ("resnet8 by lars", &residual)];
+    let wide = [
+        "--set",
+        own,
+        "--model",
+        "mlp",
+        "--batch-size",
+        "200",
+        "--steps",
+        "6",
+    ];
+    let filters = [
+        "--set",
+        own,
+        "--model",
+        "simple-cnn",
+        "--batch-size",
+        "100",
+        "--steps",
+        "3",
+    ];
+    let norms = [
+        "--set",
+        own,
+        "--model",
+        "f1",
+        "--optimizer",
+        "lamb",
+        "--batch-size",
+        "200",
+        "--steps",
+        "4",
+    ];
+    let residual = [
+        "--set",
+        own,
+        "--model",
+        "resnet8",
+        "--optimizer",
+        "lars",
+        "--batch-size",
+        "60",
+        "--steps",
+        "2",
+    ];
+    let trainings: [(&str, &[&str]); 4] = [
+        ("mlp", &wide),
+        ("cnn", &filters),
+        ("f1 by lamb", &norms),
+        ("resnet8 by lars", &residual),
+    ];
     for (name, common) in trainings {
         let one = format!("{name}-1");
         train(dir, &one, common, &["--threads", "1"]);
         for threads in ["2", "3"] {
             let many = format!("{name}-{threads}");
             train(dir, &many, common, &["--threads", threads]);
-            assert!(model(dir, &one) == model(dir, &many), "{name}: {threads} threads gave other weights than one");
+            assert!(
+                model(dir, &one) == model(dir, &many),
+                "{name}: {threads} threads gave other weights than one"
+            );
         }
     }
 }
@@ -118,15 +187,37 @@ fn workers_are_accumulated_micro_batches_to_the_bit() {
     for (name, common) in [("mlp", MLP), ("cnn", CNN)] {
         // 3 does not divide 64, and 64 does not divide 1150.
         for k in ["2", "3"] {
-            let [workers, accumulated] = ["workers", "accumulated"].map(|how| format!("{name}-{k}-{how}"));
+            let [workers, accumulated] =
+                ["workers", "accumulated"].map(|how| format!("{name}-{k}-{how}"));
             train(dir, &workers, common, &["--workers", k]);
-            train(dir, &accumulated, common, &["--set", &format!("accumulate={k}")]);
-            assert!(model(dir, &workers) == model(dir, &accumulated), "{name}: {k} workers differ from {k} micro-batches");
+            train(
+                dir,
+                &accumulated,
+                common,
+                &["--set", &format!("accumulate={k}")],
+            );
+            assert!(
+                model(dir, &workers) == model(dir, &accumulated),
+                "{name}: {k} workers differ from {k} micro-batches"
+            );
         }
         let mixed = format!("{name}-mixed");
-        train(dir, &mixed, common, &["--workers", "2", "--set", "accumulate=3"]);
-        train(dir, &format!("{name}-6"), common, &["--set", "accumulate=6"]);
-        assert!(model(dir, &mixed) == model(dir, &format!("{name}-6")), "{name}: 2 workers of 3 parts differ from 6 parts");
+        train(
+            dir,
+            &mixed,
+            common,
+            &["--workers", "2", "--set", "accumulate=3"],
+        );
+        train(
+            dir,
+            &format!("{name}-6"),
+            common,
+            &["--set", "accumulate=6"],
+        );
+        assert!(
+            model(dir, &mixed) == model(dir, &format!("{name}-6")),
+            "{name}: 2 workers of 3 parts differ from 6 parts"
+        );
     }
 }
 
@@ -159,13 +250,29 @@ fn accumulation_equals_the_large_batch() {
         // 7 and 5 leave micro-batches of unequal size.
         for parts in ["2", "5", "7"] {
             let out = format!("{name}-{parts}");
-            train(dir, &out, common, &["--batch-size", batch, "--set", &format!("accumulate={parts}")]);
+            train(
+                dir,
+                &out,
+                common,
+                &[
+                    "--batch-size",
+                    batch,
+                    "--set",
+                    &format!("accumulate={parts}"),
+                ],
+            );
             let distance = apart(dir, &out, name);
-            assert!(distance < 1e-5, "{name}, {parts} parts: the weights are {distance:.2e} apart");
+            assert!(
+                distance < 1e-5,
+                "{name}, {parts} parts: the weights are {distance:.2e} apart"
+            );
         }
         let other = format!("{name}-other");
         train(dir, &other, common, &["--batch-size", "48"]);
-        assert!(apart(dir, &other, name) > 1e-3, "{name}: the comparison would see another batch size");
+        assert!(
+            apart(dir, &other, name) > 1e-3,
+            "{name}: the comparison would see another batch size"
+        );
     }
 }
 
@@ -193,7 +300,13 @@ fn accumulation_with_batch_norm_is_ghost_batch_norm() {
     train(dir, "accumulated", common, &["--set", "accumulate=4"]);
     train(dir, "ghost", common, &["--set", "ghost_batch=16"]);
     train(dir, "plain", common, &[]);
-    let (ghost, plain) = (apart(dir, "accumulated", "ghost"), apart(dir, "accumulated", "plain"));
+    let (ghost, plain) = (
+        apart(dir, "accumulated", "ghost"),
+        apart(dir, "accumulated", "plain"),
+    );
     assert!(ghost < 2e-5, "the weights are {ghost:.2e} apart");
-    assert!(plain > 1e-3, "without ghost batches the weights are only {plain:.2e} apart");
+    assert!(
+        plain > 1e-3,
+        "without ghost batches the weights are only {plain:.2e} apart"
+    );
 }

@@ -10,11 +10,46 @@ const TOLERANCE: f64 = 1e-5;
 
 /// No Adam with batch norm: the gradient of a bias before batch norm is 0 but for rounding, and Adam makes steps of full length of it.
 const TRAININGS: &[(&str, &[&str])] = &[
-    ("mlp", &["--model", "mlp", "--set", "model.widths=[64,32]", "--set", "model.dropout=0.2", "--optimizer", "adam"]),
-    ("norm", &["--model", "mlp", "--set", "model.widths=[64]", "--set", "model.batch_norm=true", "--optimizer", "momentum"]),
+    (
+        "mlp",
+        &[
+            "--model",
+            "mlp",
+            "--set",
+            "model.widths=[64,32]",
+            "--set",
+            "model.dropout=0.2",
+            "--optimizer",
+            "adam",
+        ],
+    ),
+    (
+        "norm",
+        &[
+            "--model",
+            "mlp",
+            "--set",
+            "model.widths=[64]",
+            "--set",
+            "model.batch_norm=true",
+            "--optimizer",
+            "momentum",
+        ],
+    ),
     (
         "cnn",
-        &["--model", "simple-cnn", "--set", "model.filters=[8,16]", "--set", "model.width=64", "--optimizer", "momentum", "--lr", "0.05"],
+        &[
+            "--model",
+            "simple-cnn",
+            "--set",
+            "model.filters=[8,16]",
+            "--set",
+            "model.width=64",
+            "--optimizer",
+            "momentum",
+            "--lr",
+            "0.05",
+        ],
     ),
 ];
 
@@ -26,7 +61,20 @@ fn agrees_with_flex(dir: &Path, device: &str) {
                 ok(
                     dir,
                     &[
-                        &["train", "--dataset", "digits", "--steps", "20", "--seed", "2", "--device", device, "--out", out, "--quiet"],
+                        &[
+                            "train",
+                            "--dataset",
+                            "digits",
+                            "--steps",
+                            "20",
+                            "--seed",
+                            "2",
+                            "--device",
+                            device,
+                            "--out",
+                            out,
+                            "--quiet",
+                        ],
                         *arguments,
                     ]
                     .concat(),
@@ -35,13 +83,28 @@ fn agrees_with_flex(dir: &Path, device: &str) {
         }
         let read = |out: &str| weights(dir.join(out).join("model.safetensors"));
         let apart = distance(&read(&out), &read(&reference));
-        assert!(apart < TOLERANCE, "{name} on {device}: the weights are {apart:.2e} from those of flex");
-        let loss = |out: &str| json(dir, &["evaluate", out, "--device", "flex"])["loss"].as_f64().expect("a loss");
+        assert!(
+            apart < TOLERANCE,
+            "{name} on {device}: the weights are {apart:.2e} from those of flex"
+        );
+        let loss = |out: &str| {
+            json(dir, &["evaluate", out, "--device", "flex"])["loss"]
+                .as_f64()
+                .expect("a loss")
+        };
         let (a, b) = (loss(&out), loss(&reference));
-        assert!((a - b).abs() < 1e-5 * b, "{name} on {device}: loss {a}, and {b} on flex");
+        assert!(
+            (a - b).abs() < 1e-5 * b,
+            "{name} on {device}: loss {a}, and {b} on flex"
+        );
         // The same weights give the same loss wherever they are evaluated.
-        let there = json(dir, &["evaluate", &out, "--device", device])["loss"].as_f64().expect("a loss");
-        assert!((there - a).abs() < 1e-5 * a, "{name}: evaluated on {device} the loss is {there}, on flex {a}");
+        let there = json(dir, &["evaluate", &out, "--device", device])["loss"]
+            .as_f64()
+            .expect("a loss");
+        assert!(
+            (there - a).abs() < 1e-5 * a,
+            "{name}: evaluated on {device} the loss is {there}, on flex {a}"
+        );
         println!("{name} on {device}: {apart:.2e} from flex");
     }
 }
@@ -49,8 +112,14 @@ fn agrees_with_flex(dir: &Path, device: &str) {
 /// Whether this build holds a backend, and how many adapters the machine has for it.
 fn offered(dir: &Path, name: &str) -> (bool, usize) {
     let devices = json(dir, &["devices"]);
-    let device = devices["devices"].as_array().and_then(|all| all.iter().find(|d| d["name"] == name)).expect("it is listed");
-    (device["compiled"] == true, device["adapters"].as_array().expect("a list").len())
+    let device = devices["devices"]
+        .as_array()
+        .and_then(|all| all.iter().find(|d| d["name"] == name))
+        .expect("it is listed");
+    (
+        device["compiled"] == true,
+        device["adapters"].as_array().expect("a list").len(),
+    )
 }
 
 #[test]
@@ -58,7 +127,10 @@ fn ndarray_agrees_with_flex() {
     let folder = folder();
     match offered(folder.path(), "ndarray") {
         (true, _) => agrees_with_flex(folder.path(), "ndarray"),
-        (false, _) => skipped("ndarray_agrees_with_flex", "this build lacks ndarray; add --features largebatch/ndarray"),
+        (false, _) => skipped(
+            "ndarray_agrees_with_flex",
+            "this build lacks ndarray; add --features largebatch/ndarray",
+        ),
     }
 }
 
@@ -70,7 +142,10 @@ fn wgpu_agrees_with_flex() {
         (true, 0) => "no adapter; install mesa-vulkan-drivers and libvulkan1",
         _ => return agrees_with_flex(folder.path(), "wgpu:cpu"),
     };
-    assert!(std::env::var_os("LARGEBATCH_REQUIRE_WGPU").is_none_or(|v| v != "1"), "LARGEBATCH_REQUIRE_WGPU=1, but {why}");
+    assert!(
+        std::env::var_os("LARGEBATCH_REQUIRE_WGPU").is_none_or(|v| v != "1"),
+        "LARGEBATCH_REQUIRE_WGPU=1, but {why}"
+    );
     skipped("wgpu_agrees_with_flex", why);
 }
 
@@ -80,17 +155,42 @@ fn a_device_that_is_not_there_says_what_to_add() {
     let dir = folder.path();
     let devices = json(dir, &["devices"]);
     let devices = devices["devices"].as_array().expect("a list");
-    assert_eq!(devices.iter().map(|d| d["name"].as_str().unwrap_or("")).collect::<Vec<_>>(), ["flex", "ndarray", "wgpu", "cuda"]);
+    assert_eq!(
+        devices
+            .iter()
+            .map(|d| d["name"].as_str().unwrap_or(""))
+            .collect::<Vec<_>>(),
+        ["flex", "ndarray", "wgpu", "cuda"]
+    );
     assert_eq!(devices.iter().filter(|d| d["default"] == true).count(), 1);
     for device in devices {
         let name = device["name"].as_str().expect("a name");
         let asked = || {
-            ended(command(dir, &["train", "--dataset", "digits", "--model", "softmax", "--steps", "1", "--device", name, "--out", "run"]))
+            ended(command(
+                dir,
+                &[
+                    "train",
+                    "--dataset",
+                    "digits",
+                    "--model",
+                    "softmax",
+                    "--steps",
+                    "1",
+                    "--device",
+                    name,
+                    "--out",
+                    "run",
+                ],
+            ))
         };
         if device["compiled"] == false {
             let refused = asked();
             assert_eq!(refused.code, Some(2), "{refused:?}");
-            assert!(refused.stderr.contains(&format!("--features {name}")), "{}", refused.stderr);
+            assert!(
+                refused.stderr.contains(&format!("--features {name}")),
+                "{}",
+                refused.stderr
+            );
         } else if device["adapters"].as_array().is_none_or(Vec::is_empty) {
             let refused = asked();
             assert_eq!(refused.code, Some(1), "{refused:?}");
@@ -98,7 +198,18 @@ fn a_device_that_is_not_there_says_what_to_add() {
         }
         assert!(!dir.join("run").exists());
     }
-    let refused = ended(command(dir, &["train", "--dataset", "digits", "--model", "softmax", "--device", "flex:7"]));
+    let refused = ended(command(
+        dir,
+        &[
+            "train",
+            "--dataset",
+            "digits",
+            "--model",
+            "softmax",
+            "--device",
+            "flex:7",
+        ],
+    ));
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("flex:7"), "{}", refused.stderr);
 }

@@ -15,7 +15,10 @@ use largebatch_tests::{copy, ended, folder, program, shell, write};
 
 /// The root of the repository.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the repository")
+        .to_owned()
 }
 
 fn read(path: &Path) -> String {
@@ -46,14 +49,24 @@ fn book() -> Vec<PathBuf> {
 fn documents() -> Vec<PathBuf> {
     let root = root();
     let mut all = book();
-    for name in fs::read_dir(&root).expect("the root").map(|entry| entry.expect("an entry").path()) {
+    for name in fs::read_dir(&root)
+        .expect("the root")
+        .map(|entry| entry.expect("an entry").path())
+    {
         if name.extension().is_some_and(|end| end == "md") {
             all.push(name);
         }
     }
     for folder in ["crates", "datasets", "examples", "benches", ".github"] {
-        let skip = |path: &Path| path.components().any(|part| matches!(part.as_os_str().to_str(), Some("target" | ".venv")));
-        all.extend(files(&root.join(folder), ".md").into_iter().filter(|path| !skip(path.strip_prefix(&root).expect("below the root"))));
+        let skip = |path: &Path| {
+            path.components()
+                .any(|part| matches!(part.as_os_str().to_str(), Some("target" | ".venv")))
+        };
+        all.extend(
+            files(&root.join(folder), ".md")
+                .into_iter()
+                .filter(|path| !skip(path.strip_prefix(&root).expect("below the root"))),
+        );
     }
     all
 }
@@ -79,9 +92,20 @@ fn parse(text: &str) -> (Vec<Block>, Vec<(usize, String)>) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(block), None) => block.text += &format!("{line}\n"),
             (None, Some(language)) => {
-                let before = prose.last().map(|(_, line)| line.as_str()).unwrap_or_default();
-                let comment = before.strip_prefix("<!-- ").and_then(|c| c.strip_suffix(" -->")).unwrap_or_default();
-                open = Some(Block { line: number + 1, language: language.into(), comment: comment.into(), text: String::new() });
+                let before = prose
+                    .last()
+                    .map(|(_, line)| line.as_str())
+                    .unwrap_or_default();
+                let comment = before
+                    .strip_prefix("<!-- ")
+                    .and_then(|c| c.strip_suffix(" -->"))
+                    .unwrap_or_default();
+                open = Some(Block {
+                    line: number + 1,
+                    language: language.into(),
+                    comment: comment.into(),
+                    text: String::new(),
+                });
             }
             (None, None) => prose.push((number, line.into())),
         }
@@ -102,9 +126,15 @@ fn links(prose: &[(usize, String)]) -> Vec<(usize, String)> {
         let line = without_code(line);
         for part in line.split("](").skip(1) {
             let target = part.split(')').next().unwrap_or_default();
-            found.push((*number, target.split(' ').next().unwrap_or_default().to_owned()));
+            found.push((
+                *number,
+                target.split(' ').next().unwrap_or_default().to_owned(),
+            ));
         }
-        if let Some((_, target)) = line.strip_prefix('[').and_then(|rest| rest.split_once("]: ")) {
+        if let Some((_, target)) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("]: "))
+        {
             found.push((*number, target.trim().to_owned()));
         }
     }
@@ -116,8 +146,14 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let (_, prose) = parse(text);
     let mut found = BTreeSet::new();
     for (_, line) in prose.iter().filter(|(_, line)| line.starts_with('#')) {
-        let title = line.trim_start_matches('#').trim().replace('`', "").to_lowercase();
-        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let title = line
+            .trim_start_matches('#')
+            .trim()
+            .replace('`', "")
+            .to_lowercase();
+        let kept = title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         found.insert(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
     }
     found
@@ -137,17 +173,27 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 #[test]
 fn the_readme_is_one_screen() {
     let text = read(&root().join("README.md"));
     let lines = text.lines().count();
-    assert!(lines <= 120, "README.md has {lines} lines; at most 120 are allowed, so move something to docs/");
+    assert!(
+        lines <= 120,
+        "README.md has {lines} lines; at most 120 are allowed, so move something to docs/"
+    );
     for (i, line) in text.lines().enumerate() {
         let width = line.chars().count();
-        assert!(width <= 100, "README.md, line {}: {width} characters; at most 100 are allowed:\n{line}", i + 1);
+        assert!(
+            width <= 100,
+            "README.md, line {}: {width} characters; at most 100 are allowed:\n{line}",
+            i + 1
+        );
     }
 }
 
@@ -162,12 +208,26 @@ fn links_lead_somewhere() {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let path = if file.is_empty() { page.clone() } else { normal(&page.parent().expect("a folder").join(file)) };
+            let path = if file.is_empty() {
+                page.clone()
+            } else {
+                normal(&page.parent().expect("a folder").join(file))
+            };
             if !path.exists() {
-                wrong.push(format!("{}:{line}: {target}: there is no {}", shown(&page), shown(&path)));
+                wrong.push(format!(
+                    "{}:{line}: {target}: there is no {}",
+                    shown(&page),
+                    shown(&path)
+                ));
             } else if !anchor.is_empty() && !anchors(&read(&path)).contains(anchor) {
-                wrong.push(format!("{}:{line}: {target}: no heading of {} has this anchor", shown(&page), shown(&path)));
-            } else if page.starts_with(root().join("docs")) && !path.starts_with(root().join("docs")) {
+                wrong.push(format!(
+                    "{}:{line}: {target}: no heading of {} has this anchor",
+                    shown(&page),
+                    shown(&path)
+                ));
+            } else if page.starts_with(root().join("docs"))
+                && !path.starts_with(root().join("docs"))
+            {
                 wrong.push(format!(
                     "{}:{line}: {target}: it leads out of the book, which is also read without the repository",
                     shown(&page)
@@ -183,10 +243,16 @@ fn the_summary_lists_every_page_once() {
     let docs = root().join("docs");
     let summary = docs.join("SUMMARY.md");
     let (_, prose) = parse(&read(&summary));
-    let mut listed: Vec<PathBuf> = links(&prose).into_iter().map(|(_, target)| docs.join(target)).collect();
+    let mut listed: Vec<PathBuf> = links(&prose)
+        .into_iter()
+        .map(|(_, target)| docs.join(target))
+        .collect();
     listed.sort();
     let pages: Vec<PathBuf> = book().into_iter().filter(|page| *page != summary).collect();
-    assert_eq!(listed, pages, "docs/SUMMARY.md lists every page of docs/ once");
+    assert_eq!(
+        listed, pages,
+        "docs/SUMMARY.md lists every page of docs/ once"
+    );
 }
 
 #[test]
@@ -195,13 +261,27 @@ fn every_figure_is_used_and_small() {
     let pages: String = book().iter().map(|page| read(page)).collect();
     for entry in fs::read_dir(&figures).expect("figures") {
         let path = entry.expect("an entry").path();
-        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
-        assert!(pages.contains(&format!("figures/{name}")), "no page shows docs/figures/{name}");
+        let name = path
+            .file_name()
+            .expect("a file")
+            .to_string_lossy()
+            .into_owned();
+        assert!(
+            pages.contains(&format!("figures/{name}")),
+            "no page shows docs/figures/{name}"
+        );
         let size = fs::metadata(&path).expect("a file").len();
-        assert!(size < 200_000, "docs/figures/{name} has {size} bytes; at most 200 kB are allowed");
+        assert!(
+            size < 200_000,
+            "docs/figures/{name} has {size} bytes; at most 200 kB are allowed"
+        );
     }
     let copied = |name: &str| read(&root().join(name));
-    assert_eq!(copied("docs/figures/scaling.svg"), copied("benches/scaling.svg"), "the book shows the newest figure of benches/scaling");
+    assert_eq!(
+        copied("docs/figures/scaling.svg"),
+        copied("benches/scaling.svg"),
+        "the book shows the newest figure of benches/scaling"
+    );
 }
 
 /// What stands before each command: the program by its name, in a small mode. Studies have few seeds and short trainings, networks are small, and probes look at few
@@ -227,9 +307,17 @@ largebatch() {
 /// The commands of a block for the program, a line each.
 fn commands(block: &Block) -> Vec<String> {
     let joined = block.text.replace("\\\n", " ");
-    let ours =
-        |line: &str| Some(format!("largebatch {}", line.strip_prefix("largebatch ").or(line.strip_prefix("cargo run --release -- "))?));
-    joined.lines().filter_map(|line| ours(line.trim())).collect()
+    let ours = |line: &str| {
+        Some(format!(
+            "largebatch {}",
+            line.strip_prefix("largebatch ")
+                .or(line.strip_prefix("cargo run --release -- "))?
+        ))
+    };
+    joined
+        .lines()
+        .filter_map(|line| ours(line.trim()))
+        .collect()
 }
 
 /// Runs a page's commands, and says how many there were.
@@ -250,7 +338,11 @@ fn run(page: &Path) -> usize {
         if let Some(command) = block.comment.strip_prefix("printed by: ") {
             let printed = ended(shell(here, &format!("{PRELUDE}{command}"))).stdout;
             let place = format!("{}, the block from line {}", shown(page), block.line);
-            assert_eq!(block.text.trim_end(), printed.trim_end(), "{place}: `{command}` prints now\n\n{printed}");
+            assert_eq!(
+                block.text.trim_end(),
+                printed.trim_end(),
+                "{place}: `{command}` prints now\n\n{printed}"
+            );
         }
         if block.language != "sh" || block.comment.starts_with("not run: ") {
             continue;
@@ -258,7 +350,13 @@ fn run(page: &Path) -> usize {
         for command in commands(&block) {
             let ended = ended(shell(here, &format!("{PRELUDE}{command}")));
             let place = format!("{}, the block from line {}", shown(page), block.line);
-            assert_eq!(ended.code, Some(0), "{place}:\n{command}\n{}{}", ended.stdout, ended.stderr);
+            assert_eq!(
+                ended.code,
+                Some(0),
+                "{place}:\n{command}\n{}{}",
+                ended.stdout,
+                ended.stderr
+            );
             count += 1;
         }
     }
@@ -268,7 +366,9 @@ fn run(page: &Path) -> usize {
 #[test]
 fn commands_run() {
     program();
-    let pages: Vec<PathBuf> = std::iter::once(root().join("README.md")).chain(book()).collect();
+    let pages: Vec<PathBuf> = std::iter::once(root().join("README.md"))
+        .chain(book())
+        .collect();
     // Two at a time: each page has a folder of its own.
     let next = std::sync::Mutex::new(pages.iter());
     let ran: usize = std::thread::scope(|scope| {
@@ -280,7 +380,14 @@ fn commands_run() {
             ran
         };
         let threads: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).sum()
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .sum()
     });
     assert!(ran > 40, "only {ran} commands were found");
 }
@@ -288,9 +395,12 @@ fn commands_run() {
 /// A crate's dependencies within the workspace, by its name, those of tests left out.
 fn manifests() -> BTreeMap<String, BTreeSet<String>> {
     let root = root();
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(root.join("crates")).expect("crates").map(|entry| entry.expect("an entry").path().join("Cargo.toml")).collect();
-    paths.extend(["datasets/Cargo.toml", "examples/studies/Cargo.toml"].map(|path| root.join(path)));
+    let mut paths: Vec<PathBuf> = fs::read_dir(root.join("crates"))
+        .expect("crates")
+        .map(|entry| entry.expect("an entry").path().join("Cargo.toml"))
+        .collect();
+    paths
+        .extend(["datasets/Cargo.toml", "examples/studies/Cargo.toml"].map(|path| root.join(path)));
     let mut found = BTreeMap::new();
     for path in paths {
         let (mut section, mut name, mut needs) = (String::new(), String::new(), BTreeSet::new());
@@ -314,14 +424,28 @@ fn manifests() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn the_table_of_crates_is_that_of_the_manifests() {
     let text = read(&root().join("ARCHITECTURE.md"));
-    let rows = text.lines().skip_while(|line| !line.starts_with("| crate | ")).skip(2).take_while(|line| line.starts_with('|'));
+    let rows = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| crate | "))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     let mut table = BTreeMap::new();
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let names =
-            |cell: &str| cell.split(',').map(|name| name.trim().trim_matches('`').to_owned()).filter(|name| !name.is_empty()).collect();
-        table.insert(cells[0].trim_matches('`').to_owned(), names(cells.last().expect("cells")));
+        let names = |cell: &str| {
+            cell.split(',')
+                .map(|name| name.trim().trim_matches('`').to_owned())
+                .filter(|name| !name.is_empty())
+                .collect()
+        };
+        table.insert(
+            cells[0].trim_matches('`').to_owned(),
+            names(cells.last().expect("cells")),
+        );
     }
     let manifests: BTreeMap<String, BTreeSet<String>> = manifests();
-    assert_eq!(table, manifests, "the table of crates in ARCHITECTURE.md, left, and the manifests, right");
+    assert_eq!(
+        table, manifests,
+        "the table of crates in ARCHITECTURE.md, left, and the manifests, right"
+    );
 }

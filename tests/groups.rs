@@ -40,13 +40,26 @@ const NAMES: [&str; 8] = [
 /// A small study of one arm or more, in a folder `out`.
 fn study(dir: &Path, text: &str) -> Ended {
     write(dir, "study.toml", text);
-    ok(dir, &["study", "run", "study.toml", "--out", "out", "--jobs", "2"])
+    ok(
+        dir,
+        &["study", "run", "study.toml", "--out", "out", "--jobs", "2"],
+    )
 }
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).map(|e| e.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let entries = fs::read_dir(folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|e| e.expect("an entry").path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 #[test]
@@ -56,27 +69,61 @@ fn no_two_groups_share_a_name() {
     let plan = ok(dir.path(), &["study", "plan", "study.toml"]).stdout;
     for name in NAMES {
         // A table that is too wide goes on below.
-        let count = |text: &str| text.lines().filter(|l| l.starts_with(&format!("{name}  "))).count();
-        assert_eq!((count(&plan), count(&printed)), (1, printed.matches("\ngroup  ").count()), "{name}\n{plan}\n{printed}");
+        let count = |text: &str| {
+            text.lines()
+                .filter(|l| l.starts_with(&format!("{name}  ")))
+                .count()
+        };
+        assert_eq!(
+            (count(&plan), count(&printed)),
+            (1, printed.matches("\ngroup  ").count()),
+            "{name}\n{plan}\n{printed}"
+        );
     }
     // In a table of trials, a group's name and its whole setting name the same rows.
     let report = dir.path().join("out/report");
     let mut settings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in csv(&report.join("trials.csv")) {
-        let setting: Vec<&String> = row.iter().filter(|(k, _)| k.starts_with("config.")).map(|(_, v)| v).collect();
-        settings.entry(row["group"].clone()).or_default().insert(format!("{setting:?}"));
+        let setting: Vec<&String> = row
+            .iter()
+            .filter(|(k, _)| k.starts_with("config."))
+            .map(|(_, v)| v)
+            .collect();
+        settings
+            .entry(row["group"].clone())
+            .or_default()
+            .insert(format!("{setting:?}"));
     }
-    assert_eq!(settings.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(NAMES));
+    assert_eq!(
+        settings.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        BTreeSet::from(NAMES)
+    );
     assert!(settings.values().all(|all| all.len() == 1), "{settings:?}");
-    assert_eq!(settings.values().flatten().collect::<BTreeSet<_>>().len(), 8);
-    let groups: Vec<String> = csv(&report.join("summary.csv")).iter().map(|r| r["group"].clone()).collect();
+    assert_eq!(
+        settings.values().flatten().collect::<BTreeSet<_>>().len(),
+        8
+    );
+    let groups: Vec<String> = csv(&report.join("summary.csv"))
+        .iter()
+        .map(|r| r["group"].clone())
+        .collect();
     assert_eq!(groups, NAMES);
     let page = fs::read_to_string(report.join("index.html")).expect("a page");
-    assert!(NAMES.iter().all(|name| page.contains(&format!("<th scope=\"row\">{name}</th>"))));
+    assert!(
+        NAMES
+            .iter()
+            .all(|name| page.contains(&format!("<th scope=\"row\">{name}</th>")))
+    );
     // Every row of the figure of arms is called differently, short as its labels are.
     let figure = fs::read_to_string(report.join("figures/accuracy-arms.svg")).expect("a figure");
-    let labels: Vec<&str> = figure.split("<text class=\"t\" text-anchor=\"end\" x=\"160\"").skip(1).collect();
-    let labels: BTreeSet<&str> = labels.iter().filter_map(|l| l.split_once('>')?.1.split('<').next()).collect();
+    let labels: Vec<&str> = figure
+        .split("<text class=\"t\" text-anchor=\"end\" x=\"160\"")
+        .skip(1)
+        .collect();
+    let labels: BTreeSet<&str> = labels
+        .iter()
+        .filter_map(|l| l.split_once('>')?.1.split('<').next())
+        .collect();
     assert_eq!(labels.len(), 8, "{labels:?}");
     // The names of warnings too: two seeds are few, and every warning names its own group.
     let journal = fs::read_to_string(dir.path().join("out/trials.jsonl")).expect("a journal");
@@ -88,15 +135,31 @@ fn names_that_look_the_same_are_refused() {
     let dir = folder();
     let base = "name='x'\nset={dataset='digits', model='softmax', lr=0.1}\nconfirm.seeds=1\n";
     for (text, line, part) in [
-        ("[[arm]]\nname='a'\n[[arm]]\nname='a'", 7, "two arms are named \"a\""),
-        ("[[arm]]\nname='a'\n[[arm]]\nname=' a'", 7, "differ in spaces alone"),
+        (
+            "[[arm]]\nname='a'\n[[arm]]\nname='a'",
+            7,
+            "two arms are named \"a\"",
+        ),
+        (
+            "[[arm]]\nname='a'\n[[arm]]\nname=' a'",
+            7,
+            "differ in spaces alone",
+        ),
         ("axes.clip_norm=[1, 1.0]", 4, "1 and 1.0 are the same value"),
-        ("axes.optimizer=['sgd', {name='sgd'}]", 4, "are the same value"),
+        (
+            "axes.optimizer=['sgd', {name='sgd'}]",
+            4,
+            "are the same value",
+        ),
     ] {
         write(dir.path(), "s.toml", format!("{base}{text}"));
         let run = ended(command(dir.path(), &["study", "plan", "s.toml"]));
         let place = format!("s.toml, line {line}:");
-        assert!(run.code != Some(0) && run.stderr.contains(part) && run.stderr.contains(&place), "{text}: {}", run.stderr);
+        assert!(
+            run.code != Some(0) && run.stderr.contains(part) && run.stderr.contains(&place),
+            "{text}: {}",
+            run.stderr
+        );
     }
 }
 
@@ -104,27 +167,55 @@ fn names_that_look_the_same_are_refused() {
 #[test]
 fn any_name_can_be_exported() {
     let dir = folder();
-    let arms = ["x".repeat(299) + "a", "x".repeat(299) + "b", "Скорость".into(), "学習率".into(), "../a/b\\\\c:*?<>|".into()];
-    let arms: String = arms.iter().map(|arm| format!("[[arm]]\nname = \"{arm}\"\naxes.batch_size = [64, 128]\n")).collect();
+    let arms = [
+        "x".repeat(299) + "a",
+        "x".repeat(299) + "b",
+        "Скорость".into(),
+        "学習率".into(),
+        "../a/b\\\\c:*?<>|".into(),
+    ];
+    let arms: String = arms
+        .iter()
+        .map(|arm| format!("[[arm]]\nname = \"{arm}\"\naxes.batch_size = [64, 128]\n"))
+        .collect();
     let set = "name = 'names'\nset = { dataset = 'digits', model = 'softmax', lr = 0.1, epochs = 1 }\nconfirm.seeds = 1\n";
     let run = study(dir.path(), &format!("{set}{arms}"));
     // No font here need have them; then they are named.
     assert!(
-        run.stderr.contains("warning: no font on this machine has") || files(Path::new("/usr/share/fonts")).len() > 1,
+        run.stderr.contains("warning: no font on this machine has")
+            || files(Path::new("/usr/share/fonts")).len() > 1,
         "{}",
         run.stderr
     );
-    ok(dir.path(), &["study", "export", "out", "--format", "tensorboard", "--out", "tb"]);
+    ok(
+        dir.path(),
+        &[
+            "study",
+            "export",
+            "out",
+            "--format",
+            "tensorboard",
+            "--out",
+            "tb",
+        ],
+    );
     let runs: BTreeSet<String> = fs::read_dir(dir.path().join("tb/tensorboard"))
         .expect("runs")
         .map(|e| e.expect("a run").file_name().into_string().expect("UTF-8"))
         .collect();
     assert_eq!(runs.len(), 10, "{runs:?}");
-    for part in ["04-скорость-batch-64", "06-学習率-batch-64", "08-a-b-c-batch-64"] {
+    for part in [
+        "04-скорость-batch-64",
+        "06-学習率-batch-64",
+        "08-a-b-c-batch-64",
+    ] {
         assert!(runs.contains(part), "{part} in {runs:?}");
     }
     for kind in ["svg", "png"] {
-        ok(dir.path(), &["study", "export", "out", "--format", kind, "--out", kind]);
+        ok(
+            dir.path(),
+            &["study", "export", "out", "--format", kind, "--out", kind],
+        );
         let names = files(&dir.path().join(kind));
         // Loss and accuracy in steps and in epochs, for each of the five arms or each of the two batch sizes, and more.
         assert!(names.len() >= 9, "{names:?}");
@@ -168,9 +259,17 @@ fn scalars(path: &Path) -> BTreeMap<String, Vec<(u64, f32)>> {
         let event = fields(&rest[12..12 + length]);
         rest = &rest[16 + length..];
         let step = event.iter().find(|f| f.0 == 2).map_or(0, |f| f.1);
-        for value in event.iter().filter(|f| f.0 == 5).flat_map(|f| fields(f.2)).map(|f| fields(f.2)) {
+        for value in event
+            .iter()
+            .filter(|f| f.0 == 5)
+            .flat_map(|f| fields(f.2))
+            .map(|f| fields(f.2))
+        {
             let tag = String::from_utf8(value[0].2.to_vec()).expect("UTF-8");
-            out.entry(tag).or_default().push((step, f32::from_le_bytes(value[1].2.try_into().expect("4 bytes"))));
+            out.entry(tag).or_default().push((
+                step,
+                f32::from_le_bytes(value[1].2.try_into().expect("4 bytes")),
+            ));
         }
     }
     out
@@ -181,10 +280,27 @@ fn a_trial_that_diverged_shows_its_way_there() {
     let dir = folder();
     let text = "name = 'away'\nset = { dataset = 'digits', model = 'mlp', optimizer = 'sgd', epochs = 3, batch_size = 32 }\naxes.lr = [0.1, 1e4]\nconfirm.seeds = 1\n";
     study(dir.path(), text);
-    ok(dir.path(), &["study", "export", "out", "--format", "tensorboard", "--out", "tb"]);
+    ok(
+        dir.path(),
+        &[
+            "study",
+            "export",
+            "out",
+            "--format",
+            "tensorboard",
+            "--out",
+            "tb",
+        ],
+    );
     let trials = csv(&dir.path().join("out/report/trials.csv"));
-    let steps =
-        |stop: &str| trials.iter().find(|t| t["stop"] == stop).unwrap_or_else(|| panic!("{stop}"))["steps"].parse::<u64>().expect("steps");
+    let steps = |stop: &str| {
+        trials
+            .iter()
+            .find(|t| t["stop"] == stop)
+            .unwrap_or_else(|| panic!("{stop}"))["steps"]
+            .parse::<u64>()
+            .expect("steps")
+    };
     let mut events = files(&dir.path().join("tb"));
     events.sort();
     let (trained, diverged) = (scalars(&events[0]), scalars(&events[1]));
@@ -193,8 +309,14 @@ fn a_trial_that_diverged_shows_its_way_there() {
     let last = steps("diverged");
     assert_eq!(diverged["final/steps"], [(last, last as f32)]);
     let loss = &diverged["train_loss"];
-    assert!(loss[0].0 == 1 && (2.0..3.0).contains(&loss[0].1), "{loss:?}");
-    assert!(loss.iter().all(|(step, _)| *step <= last) && loss.last() > loss.first(), "{loss:?}");
+    assert!(
+        loss[0].0 == 1 && (2.0..3.0).contains(&loss[0].1),
+        "{loss:?}"
+    );
+    assert!(
+        loss.iter().all(|(step, _)| *step <= last) && loss.last() > loss.first(),
+        "{loss:?}"
+    );
 }
 
 /// What applies to classes alone is not said of real targets.
@@ -207,7 +329,10 @@ fn real_targets_have_a_report_of_their_own() {
     let (body, _) = page.split_once("<script>").expect("a script");
     let body = &body[body.find("<body>").expect("a body")..];
     // What a reader sees: no tags.
-    let body: String = body.split('<').map(|part| part.split_once('>').map_or("", |p| p.1)).collect();
+    let body: String = body
+        .split('<')
+        .map(|part| part.split_once('>').map_or("", |p| p.1))
+        .collect();
     for text in [&printed.stdout, &body] {
         let rest = text.replace("95 %", "");
         for word in ["McNemar", "ccuracy", " points", "%", "binomial", "rmse"] {
@@ -215,6 +340,9 @@ fn real_targets_have_a_report_of_their_own() {
         }
         assert!(text.contains("test RMSE"), "{text}");
     }
-    let plan = ok(dir.path(), &["study", "plan", "study.toml", "--set", "stop.target=60"]);
+    let plan = ok(
+        dir.path(),
+        &["study", "plan", "study.toml", "--set", "stop.target=60"],
+    );
     assert!(plan.stdout.contains("12 trials"), "{}", plan.stdout);
 }

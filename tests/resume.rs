@@ -72,7 +72,9 @@ fn deterministic(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         if timed("result.json") || timed("state.json") {
             let mut value: serde_json::Value = serde_json::from_slice(content).expect("JSON");
             let object = value.as_object_mut().expect("an object");
-            ["seconds", "examples_per_second", "out", "digest"].iter().for_each(|key| drop(object.remove(*key)));
+            ["seconds", "examples_per_second", "out", "digest"]
+                .iter()
+                .for_each(|key| drop(object.remove(*key)));
             *content = value.to_string().into_bytes();
         }
     }
@@ -81,31 +83,55 @@ fn deterministic(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn same(disturbed: &Path, undisturbed: &Path) {
     let (a, b) = (deterministic(disturbed), deterministic(undisturbed));
-    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "the same files");
+    assert_eq!(
+        a.keys().collect::<Vec<_>>(),
+        b.keys().collect::<Vec<_>>(),
+        "the same files"
+    );
     for (path, content) in &a {
-        assert!(content == &b[path], "{} differs from the undisturbed run's", path.display());
+        assert!(
+            content == &b[path],
+            "{} differs from the undisturbed run's",
+            path.display()
+        );
     }
-    for name in ["model.safetensors", "events.jsonl", "result.json", "run.toml"] {
+    for name in [
+        "model.safetensors",
+        "events.jsonl",
+        "result.json",
+        "run.toml",
+    ] {
         assert!(a.contains_key(Path::new(name)), "{name} was compared");
     }
 }
 
 /// The step of the newest checkpoint, 0 without one.
 fn checkpoint(run: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else { return 0 };
+    let Ok(entries) = fs::read_dir(run.join("checkpoints")) else {
+        return 0;
+    };
     let step = |name: String| name.strip_prefix("step-").and_then(|n| n.parse().ok());
-    entries.filter_map(|entry| step(entry.ok()?.file_name().into_string().ok()?)).max().unwrap_or(0)
+    entries
+        .filter_map(|entry| step(entry.ok()?.file_name().into_string().ok()?))
+        .max()
+        .unwrap_or(0)
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().expect("a shell");
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {}", child.id())])
+        .status()
+        .expect("a shell");
     assert!(sent.success(), "the signal was sent");
 }
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "waited in vain for {what}"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -115,16 +141,25 @@ fn killed(name: &str, configuration: &str) {
     let folder = folder();
     let dir = folder.path();
     write(dir, "run.toml", configuration);
-    let steps = json(dir, &["train", "run.toml", "--out", "whole", "--quiet"])["steps"].as_u64().expect("steps") as f64;
+    let steps = json(dir, &["train", "run.toml", "--out", "whole", "--quiet"])["steps"]
+        .as_u64()
+        .expect("steps") as f64;
 
     let mut rng = Key::new(1).word(name).rng();
     let (mut kills, mut goal) = (0, 0.0);
     let out = dir.join("killed");
     while !out.join("result.json").exists() {
-        let mut child = start(dir, &["train", "run.toml", "--resume", "--out", "killed", "--quiet"]);
+        let mut child = start(
+            dir,
+            &[
+                "train", "run.toml", "--resume", "--out", "killed", "--quiet",
+            ],
+        );
         // The first is killed at its beginning, the others somewhere behind the checkpoint that passes the goal.
         let delay = Duration::from_micros((30_000.0 * unit(&mut rng)) as u64);
-        wait_for("the next kill", || checkpoint(&out) as f64 >= goal || out.join("result.json").exists());
+        wait_for("the next kill", || {
+            checkpoint(&out) as f64 >= goal || out.join("result.json").exists()
+        });
         std::thread::sleep(delay);
         if child.try_wait().expect("a child").is_none() {
             child.kill().expect("SIGKILL");
@@ -134,9 +169,17 @@ fn killed(name: &str, configuration: &str) {
         goal = checkpoint(&out) as f64 + steps * (0.05 + 0.2 * unit(&mut rng));
     }
     ok(dir, &["train", "--resume", "killed", "--quiet"]);
-    assert!(kills >= 4, "the run was killed only {kills} times: make it longer");
+    assert!(
+        kills >= 4,
+        "the run was killed only {kills} times: make it longer"
+    );
     same(&out, &dir.join("whole"));
-    assert!(tree(&out).keys().any(|path| path.ends_with("optimizer.safetensors")), "the optimizer's state was compared");
+    assert!(
+        tree(&out)
+            .keys()
+            .any(|path| path.ends_with("optimizer.safetensors")),
+        "the optimizer's state was compared"
+    );
 }
 
 #[test]
@@ -159,20 +202,40 @@ fn a_signal_writes_a_checkpoint_and_says_how_to_go_on() {
     for (name, mark) in [("INT", "int"), ("TERM", "term"), ("USR1", "usr1")] {
         let folder = folder();
         let dir = folder.path();
-        write(dir, "run.toml", REPLACEMENT.replace("every_steps = 35, keep = 1", "every_steps = 100000"));
+        write(
+            dir,
+            "run.toml",
+            REPLACEMENT.replace("every_steps = 35, keep = 1", "every_steps = 100000"),
+        );
         let child = start(dir, &["train", "run.toml", "--out", mark]);
         let run = dir.join(mark);
         // The first lines are flushed at the first evaluation, so training has begun.
-        wait_for("the first event", || fs::metadata(run.join("events.jsonl")).is_ok_and(|m| m.len() > 0));
+        wait_for("the first event", || {
+            fs::metadata(run.join("events.jsonl")).is_ok_and(|m| m.len() > 0)
+        });
         signal(&child, name);
-        let Ended { code, stdout, stderr } = child.wait_with_output().expect("a child").into();
+        let Ended {
+            code,
+            stdout,
+            stderr,
+        } = child.wait_with_output().expect("a child").into();
         assert_eq!(code, Some(130), "{stdout}{stderr}");
-        assert!(stderr.contains(&format!("largebatch train --resume {mark}")), "{stderr}");
-        assert!(checkpoint(&run) > 0 && !run.join("result.json").exists() && !run.join("model.safetensors").exists());
+        assert!(
+            stderr.contains(&format!("largebatch train --resume {mark}")),
+            "{stderr}"
+        );
+        assert!(
+            checkpoint(&run) > 0
+                && !run.join("result.json").exists()
+                && !run.join("model.safetensors").exists()
+        );
         ok(dir, &["train", "--resume", mark, "--quiet"]);
         ok(dir, &["train", "run.toml", "--out", "whole", "--quiet"]);
         for file in ["model.safetensors", "events.jsonl"] {
-            assert!(bytes(run.join(file)) == bytes(dir.join("whole").join(file)), "{file}");
+            assert!(
+                bytes(run.join(file)) == bytes(dir.join("whole").join(file)),
+                "{file}"
+            );
         }
     }
 }
@@ -183,8 +246,16 @@ fn an_ignored_hangup_stays_ignored() {
     let folder = folder();
     let dir = folder.path();
     write(dir, "run.toml", REPLACEMENT);
-    let child = shell(dir, "trap '' HUP; exec \"$LARGEBATCH\" train run.toml --out run").stderr(Stdio::piped()).spawn().expect("a child");
-    wait_for("the first event", || fs::metadata(dir.join("run/events.jsonl")).is_ok_and(|m| m.len() > 0));
+    let child = shell(
+        dir,
+        "trap '' HUP; exec \"$LARGEBATCH\" train run.toml --out run",
+    )
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("a child");
+    wait_for("the first event", || {
+        fs::metadata(dir.join("run/events.jsonl")).is_ok_and(|m| m.len() > 0)
+    });
     signal(&child, "HUP");
     let ended: Ended = child.wait_with_output().expect("a child").into();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -196,24 +267,46 @@ fn an_ignored_hangup_stays_ignored() {
 fn trainings_that_start_together_never_share_a_folder() {
     let folder = folder();
     let dir = folder.path();
-    let common = ["train", "--quiet", "--dataset", "digits", "--model", "softmax", "--epochs", "1"];
+    let common = [
+        "train",
+        "--quiet",
+        "--dataset",
+        "digits",
+        "--model",
+        "softmax",
+        "--epochs",
+        "1",
+    ];
     let pair = |more: &[&str]| -> Vec<Ended> {
-        let both = ["1", "2"].map(|seed| start(dir, &[&common[..], &["--seed", seed], more].concat()));
-        both.into_iter().map(|child| child.wait_with_output().expect("a child").into()).collect()
+        let both =
+            ["1", "2"].map(|seed| start(dir, &[&common[..], &["--seed", seed], more].concat()));
+        both.into_iter()
+            .map(|child| child.wait_with_output().expect("a child").into())
+            .collect()
     };
     for round in 1..=10 {
         let ends = pair(&[]);
         assert!(ends.iter().all(|end| end.code == Some(0)), "{ends:?}");
         let out = format!("same-{round}");
         let codes: Vec<Option<i32>> = pair(&["--out", &out]).iter().map(|end| end.code).collect();
-        assert!(codes.contains(&Some(0)) && codes.contains(&Some(1)), "{codes:?}");
+        assert!(
+            codes.contains(&Some(0)) && codes.contains(&Some(1)),
+            "{codes:?}"
+        );
     }
-    let runs: Vec<PathBuf> = fs::read_dir(dir.join("runs")).expect("runs").map(|e| e.expect("an entry").path()).collect();
+    let runs: Vec<PathBuf> = fs::read_dir(dir.join("runs"))
+        .expect("runs")
+        .map(|e| e.expect("an entry").path())
+        .collect();
     assert_eq!(runs.len(), 20);
     for run in runs {
         let text = |name: &str| String::from_utf8(bytes(run.join(name))).expect("UTF-8");
         let result: serde_json::Value = serde_json::from_str(&text("result.json")).expect("JSON");
-        assert!(text("run.toml").contains(&format!("seed = {}\n", result["seed"])), "{}", run.display());
+        assert!(
+            text("run.toml").contains(&format!("seed = {}\n", result["seed"])),
+            "{}",
+            run.display()
+        );
     }
 }
 
@@ -222,11 +315,21 @@ fn trainings_that_start_together_never_share_a_folder() {
 fn a_run_that_is_being_written_is_refused() {
     let folder = folder();
     let dir = folder.path();
-    write(dir, "run.toml", REPLACEMENT.replace("steps = 1500", "steps = 100000"));
+    write(
+        dir,
+        "run.toml",
+        REPLACEMENT.replace("steps = 1500", "steps = 100000"),
+    );
     let mut child = start(dir, &["train", "run.toml", "--out", "run", "--quiet"]);
-    wait_for("the first event", || fs::metadata(dir.join("run/events.jsonl")).is_ok_and(|m| m.len() > 0));
+    wait_for("the first event", || {
+        fs::metadata(dir.join("run/events.jsonl")).is_ok_and(|m| m.len() > 0)
+    });
     let second = ended(command(dir, &["train", "--resume", "run"]));
-    assert!(second.code == Some(1) && second.stderr.contains("is being written by process"), "{}", second.stderr);
+    assert!(
+        second.code == Some(1) && second.stderr.contains("is being written by process"),
+        "{}",
+        second.stderr
+    );
     child.kill().expect("killed");
     child.wait().expect("ended");
 }
@@ -235,10 +338,16 @@ fn a_run_that_is_being_written_is_refused() {
 fn before_the_first_checkpoint_a_run_starts_anew() {
     let folder = folder();
     let dir = folder.path();
-    write(dir, "run.toml", REPLACEMENT.replace("every_steps = 35, keep = 1", "every_steps = 100000"));
+    write(
+        dir,
+        "run.toml",
+        REPLACEMENT.replace("every_steps = 35, keep = 1", "every_steps = 100000"),
+    );
     let mut child = start(dir, &["train", "run.toml", "--out", "killed"]);
     let run = dir.join("killed");
-    wait_for("the first event", || fs::metadata(run.join("events.jsonl")).is_ok_and(|m| m.len() > 0));
+    wait_for("the first event", || {
+        fs::metadata(run.join("events.jsonl")).is_ok_and(|m| m.len() > 0)
+    });
     child.kill().expect("SIGKILL");
     child.wait().expect("a child");
     assert_eq!(checkpoint(&run), 0);
@@ -251,12 +360,20 @@ fn before_the_first_checkpoint_a_run_starts_anew() {
 fn what_a_killed_program_left_half_written_is_no_checkpoint() {
     let folder = folder();
     let dir = folder.path();
-    write(dir, "run.toml", REPLACEMENT.replace("steps = 1500", "steps = 100"));
+    write(
+        dir,
+        "run.toml",
+        REPLACEMENT.replace("steps = 1500", "steps = 100"),
+    );
     ok(dir, &["train", "run.toml", "--out", "whole", "--quiet"]);
     let run = dir.join("torn");
     fs::create_dir_all(run.join("checkpoints/.step-70.partial")).expect("a folder");
     fs::copy(dir.join("whole/run.toml"), run.join("run.toml")).expect("a copy");
-    write(&run, "checkpoints/.step-70.partial/model.safetensors", "half");
+    write(
+        &run,
+        "checkpoints/.step-70.partial/model.safetensors",
+        "half",
+    );
     write(&run, "model.partial", "half");
     write(&run, "events.jsonl", "{\"schema\":1,\"event\":\"st");
     ok(dir, &["train", "--resume", "torn", "--quiet"]);
@@ -276,21 +393,49 @@ fn a_finished_run_stays_as_it_is() {
     let dir = folder.path();
     let first = json(
         dir,
-        &["train", "--dataset", "digits", "--model", "softmax", "--epochs", "1", "--out", "run", "--set", "checkpoint.every_steps=5"],
+        &[
+            "train",
+            "--dataset",
+            "digits",
+            "--model",
+            "softmax",
+            "--epochs",
+            "1",
+            "--out",
+            "run",
+            "--set",
+            "checkpoint.every_steps=5",
+        ],
     );
     let times = || -> BTreeMap<PathBuf, SystemTime> {
-        let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).expect("a time");
-        let files = tree(&dir.join("run")).into_keys().map(|path| (path.clone(), modified(&dir.join("run").join(&path))));
-        files.chain([("run".into(), modified(&dir.join("run"))), ("checkpoints".into(), modified(&dir.join("run/checkpoints")))]).collect()
+        let modified = |path: &Path| {
+            fs::metadata(path)
+                .and_then(|m| m.modified())
+                .expect("a time")
+        };
+        let files = tree(&dir.join("run"))
+            .into_keys()
+            .map(|path| (path.clone(), modified(&dir.join("run").join(&path))));
+        files
+            .chain([
+                ("run".into(), modified(&dir.join("run"))),
+                ("checkpoints".into(), modified(&dir.join("run/checkpoints"))),
+            ])
+            .collect()
     };
     let before = (tree(&dir.join("run")), times());
-    for arguments in
-        [&["train", "--resume", "run"][..], &["train", "--resume", "--out", "run"], &["train", "--resume", "run", "--out", "run"]]
-    {
+    for arguments in [
+        &["train", "--resume", "run"][..],
+        &["train", "--resume", "--out", "run"],
+        &["train", "--resume", "run", "--out", "run"],
+    ] {
         let again = ok(dir, arguments);
         assert!(again.stdout.contains("ended already"), "{again:?}");
         assert_eq!(json(dir, arguments), first, "the same result once more");
-        assert!((tree(&dir.join("run")), times()) == before, "{arguments:?} changed the folder");
+        assert!(
+            (tree(&dir.join("run")), times()) == before,
+            "{arguments:?} changed the folder"
+        );
     }
 }
 
@@ -298,7 +443,18 @@ fn a_finished_run_stays_as_it_is() {
 fn resume_with_out_begins_a_run_that_is_not_there() {
     let folder = folder();
     let dir = folder.path();
-    let arguments = ["train", "--dataset", "digits", "--model", "softmax", "--steps", "3", "--resume", "--out", "new"];
+    let arguments = [
+        "train",
+        "--dataset",
+        "digits",
+        "--model",
+        "softmax",
+        "--steps",
+        "3",
+        "--resume",
+        "--out",
+        "new",
+    ];
     ok(dir, &arguments);
     let again = ok(dir, &arguments);
     assert!(again.stdout.contains("ended already"), "{again:?}");
@@ -309,13 +465,22 @@ fn another_configuration_is_refused_by_its_keys() {
     let folder = folder();
     let dir = folder.path();
     write(dir, "run.toml", MLP.replace("epochs = 60", "epochs = 3"));
-    write(dir, "other.toml", MLP.replace("epochs = 60", "epochs = 3").replace("0.2", "0.3").replace("seed = 5", "seed = 6"));
+    write(
+        dir,
+        "other.toml",
+        MLP.replace("epochs = 60", "epochs = 3")
+            .replace("0.2", "0.3")
+            .replace("seed = 5", "seed = 6"),
+    );
     ok(dir, &["train", "run.toml", "--out", "run", "--quiet"]);
     // An unfinished run, so that nothing but the comparison stands in the way.
     fs::remove_file(dir.join("run/result.json")).expect("the result");
     let before = tree(&dir.join("run"));
     for (arguments, words) in [
-        (&["other.toml"][..], &["seed", "5", "6", "dropout", "0.3"][..]),
+        (
+            &["other.toml"][..],
+            &["seed", "5", "6", "dropout", "0.3"][..],
+        ),
         (&["run.toml", "--lr", "0.5"], &["lr", "0.5"]),
         (&["--lr", "0.5"], &["lr", "0.5"]),
         (&["--seed", "9"], &["seed", "9"]),
@@ -325,18 +490,38 @@ fn another_configuration_is_refused_by_its_keys() {
         (&["--set", "model.dropout=0.5"], &["dropout", "0.5"]),
         (&["--device", "ndarray"], &["device", "ndarray"]),
         (
-            &["--dataset", "breast-cancer", "--set", "data.preprocess.normalise=feature", "--set", "data.preprocess.translate=0"],
+            &[
+                "--dataset",
+                "breast-cancer",
+                "--set",
+                "data.preprocess.normalise=feature",
+                "--set",
+                "data.preprocess.translate=0",
+            ],
             &["dataset", "breast-cancer"],
         ),
     ] {
-        let refused = ended(command(dir, &[&["train", "--resume", "run"], arguments].concat()));
+        let refused = ended(command(
+            dir,
+            &[&["train", "--resume", "run"], arguments].concat(),
+        ));
         if refused.stderr.contains("--features") {
             // A build without ndarray refuses it as such.
             continue;
         }
         assert_eq!(refused.code, Some(1), "{arguments:?} {refused:?}");
-        assert!(words.iter().all(|word| refused.stderr.contains(word)), "{arguments:?}: {}", refused.stderr);
-        assert!(tree(&dir.join("run")) == before, "{arguments:?} changed the folder");
+        assert!(
+            words.iter().all(|word| refused.stderr.contains(word)),
+            "{arguments:?}: {}",
+            refused.stderr
+        );
+        assert!(
+            tree(&dir.join("run")) == before,
+            "{arguments:?} changed the folder"
+        );
     }
-    ok(dir, &["train", "run.toml", "--resume", "run", "--seed", "5"]);
+    ok(
+        dir,
+        &["train", "run.toml", "--resume", "run", "--seed", "5"],
+    );
 }

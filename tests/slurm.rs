@@ -37,10 +37,18 @@ fn trials(study: &Path) -> Vec<String> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
-        .flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|path| {
+            std::fs::read_to_string(path)
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .map(|line| {
             let mut trial: Value = serde_json::from_str(&line).unwrap();
-            ["provenance", "digest"].iter().for_each(|key| drop(trial.as_object_mut().unwrap().remove(*key)));
+            ["provenance", "digest"]
+                .iter()
+                .for_each(|key| drop(trial.as_object_mut().unwrap().remove(*key)));
             trial.to_string()
         })
         .collect();
@@ -52,7 +60,10 @@ fn trials(study: &Path) -> Vec<String> {
 fn undisturbed() -> (TempDir, Vec<String>) {
     let place = folder();
     write(place.path(), "small.toml", STUDY);
-    ok(place.path(), &["study", "run", "small.toml", "--out", "whole"]);
+    ok(
+        place.path(),
+        &["study", "run", "small.toml", "--out", "whole"],
+    );
     let whole = trials(&place.path().join("whole"));
     assert_eq!(whole.len(), TRIALS);
     (place, whole)
@@ -61,9 +72,14 @@ fn undisturbed() -> (TempDir, Vec<String>) {
 /// One task of an array that begins at 0.
 fn task(place: &Path, id: usize, tasks: usize, last: usize) -> Ended {
     let mut task = Command::new("bash");
-    task.current_dir(place).arg(script()).args(["small.toml", "shards"]).env("LARGEBATCH", program());
+    task.current_dir(place)
+        .arg(script())
+        .args(["small.toml", "shards"])
+        .env("LARGEBATCH", program());
     let variables = [("ID", id), ("COUNT", tasks), ("MIN", 0), ("MAX", last)];
-    task.envs(variables.map(|(name, value)| (format!("SLURM_ARRAY_TASK_{name}"), value.to_string())));
+    task.envs(
+        variables.map(|(name, value)| (format!("SLURM_ARRAY_TASK_{name}"), value.to_string())),
+    );
     ended(task)
 }
 
@@ -84,27 +100,49 @@ fn an_array_with_gaps_is_refused() {
     let (place, _) = undisturbed();
     let task = task(place.path(), 0, 2, 4);
     assert_eq!(task.code, Some(2));
-    assert!(task.stderr.contains("gaps") && !place.path().join("shards").exists(), "{}", task.stderr);
+    assert!(
+        task.stderr.contains("gaps") && !place.path().join("shards").exists(),
+        "{}",
+        task.stderr
+    );
 }
 
 #[test]
 fn a_real_slurm_runs_the_array() {
-    let slurm =
-        |program: &str| Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
-    let installed = ["slurmctld", "slurmd", "sbatch", "munged"].into_iter().all(slurm);
-    let cluster = if installed { Cluster::start() } else { Err("no Slurm here (Debian: slurm-wlm, munge)".into()) };
+    let slurm = |program: &str| {
+        Command::new("sh")
+            .args(["-c", &format!("command -v {program}")])
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
+    let installed = ["slurmctld", "slurmd", "sbatch", "munged"]
+        .into_iter()
+        .all(slurm);
+    let cluster = if installed {
+        Cluster::start()
+    } else {
+        Err("no Slurm here (Debian: slurm-wlm, munge)".into())
+    };
     let cluster = match cluster {
         Ok(cluster) => cluster,
         Err(why) => {
-            assert!(std::env::var_os("LARGEBATCH_REQUIRE_SLURM").is_none(), "{why}");
+            assert!(
+                std::env::var_os("LARGEBATCH_REQUIRE_SLURM").is_none(),
+                "{why}"
+            );
             eprintln!("skipped: {why}");
             return;
         }
     };
     let (place, whole) = undisturbed();
     let mut submit = cluster.command("sbatch");
-    submit.current_dir(place.path()).args(["--parsable", "--array=1-2", "--cpus-per-task=1"]).arg(script());
-    submit.args(["small.toml", "shards"]).env("LARGEBATCH", program());
+    submit
+        .current_dir(place.path())
+        .args(["--parsable", "--array=1-2", "--cpus-per-task=1"])
+        .arg(script());
+    submit
+        .args(["small.toml", "shards"])
+        .env("LARGEBATCH", program());
     let submitted = ended(submit);
     assert_eq!(submitted.code, Some(0), "{}", submitted.stderr);
 
@@ -116,15 +154,27 @@ fn a_real_slurm_runs_the_array() {
         if queue.trim().is_empty() {
             break;
         }
-        assert!(begin.elapsed() < Duration::from_secs(120), "still in the queue:\n{queue}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(120),
+            "still in the queue:\n{queue}"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
-    let logs: Vec<_> =
-        std::fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "log")).collect();
-    let log: String = logs.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let logs: Vec<_> = std::fs::read_dir(place.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "log"))
+        .collect();
+    let log: String = logs
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     assert_eq!(logs.len(), 2, "a log for each task\n{log}");
     assert_eq!(trials(&place.path().join("shards")), whole, "{log}");
-    assert_eq!(ended(command(place.path(), &["study", "report", "shards"])).code, Some(0));
+    assert_eq!(
+        ended(command(place.path(), &["study", "report", "shards"])).code,
+        Some(0)
+    );
 }
 
 /// A Slurm of this one node on the loopback, stopped at the end.
@@ -136,12 +186,19 @@ impl Cluster {
     fn start() -> Result<Cluster, String> {
         let cluster = Cluster { folder: folder() };
         let up = ended(cluster.script("up"));
-        if up.code == Some(0) { Ok(cluster) } else { Err(format!("Slurm does not start: {}{}", up.stdout, up.stderr)) }
+        if up.code == Some(0) {
+            Ok(cluster)
+        } else {
+            Err(format!("Slurm does not start: {}{}", up.stdout, up.stderr))
+        }
     }
 
     fn script(&self, what: &str) -> Command {
         let mut script = self.command("bash");
-        script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("slurm-node.sh")).arg(what).arg(self.folder.path());
+        script
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("slurm-node.sh"))
+            .arg(what)
+            .arg(self.folder.path());
         script
     }
 

@@ -12,7 +12,9 @@ use serde_json::Value;
 fn noise(rows: std::ops::Range<u64>) -> String {
     let row = |i: u64| {
         let mut rng = Key::new(7).word("noise").number(i).rng();
-        let features: String = (0..5).map(|_| format!("{:.3},", f64::from(below(&mut rng, 2000)) / 1000.0 - 1.0)).collect();
+        let features: String = (0..5)
+            .map(|_| format!("{:.3},", f64::from(below(&mut rng, 2000)) / 1000.0 - 1.0))
+            .collect();
         format!("{features}{}\n", below(&mut rng, 2))
     };
     rows.map(row).collect()
@@ -23,15 +25,41 @@ const CSV: &str = r#"dataset={format="csv",train="noise.csv",label="y"}"#;
 
 fn sha256(dir: &Path, run: &str) -> String {
     let file = fs::read_to_string(dir.join(run).join("run.toml")).expect("run.toml");
-    let line = file.lines().rev().find_map(|line| line.strip_prefix("sha256 = ")).expect("a hash");
+    let line = file
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("sha256 = "))
+        .expect("a hash");
     line.trim_matches('"').to_owned()
 }
 
 /// An MLP that overfits 250 rows of noise, in `run`, with checkpoints.
 fn learned(dir: &Path) {
     write(dir, "noise.csv", format!("{HEAD}{}", noise(0..250)));
-    let train = ["train", "--set", CSV, "--model", "mlp", "--set", "model.widths=[64]", "--lr", "0.3", "--batch-size", "16"];
-    let more = ["--steps", "600", "--set", "checkpoint.every_steps=200", "--set", "checkpoint.keep=10", "--out", "run", "-q"];
+    let train = [
+        "train",
+        "--set",
+        CSV,
+        "--model",
+        "mlp",
+        "--set",
+        "model.widths=[64]",
+        "--lr",
+        "0.3",
+        "--batch-size",
+        "16",
+    ];
+    let more = [
+        "--steps",
+        "600",
+        "--set",
+        "checkpoint.every_steps=200",
+        "--set",
+        "checkpoint.keep=10",
+        "--out",
+        "run",
+        "-q",
+    ];
     ok(dir, &[&train[..], &more].concat());
 }
 
@@ -48,12 +76,19 @@ fn whatever_opens_a_run_again_notices_other_data() {
     let dir = folder.path();
     learned(dir);
     let before = json(dir, &["evaluate", "run", "--part", "test"]);
-    let (hash, whole) = (sha256(dir, "run"), fs::read(dir.join("noise.csv")).expect("the data"));
+    let (hash, whole) = (
+        sha256(dir, "run"),
+        fs::read(dir.join("noise.csv")).expect("the data"),
+    );
     // A run that waits to be resumed.
     copy(&dir.join("run"), &dir.join("waiting"));
     fs::remove_file(dir.join("waiting/result.json")).expect("removed");
 
-    fs::write(dir.join("noise.csv"), [whole.as_slice(), noise(250..290).as_bytes()].concat()).expect("appended");
+    fs::write(
+        dir.join("noise.csv"),
+        [whole.as_slice(), noise(250..290).as_bytes()].concat(),
+    )
+    .expect("appended");
     let state = tree(&dir.join("run"));
     let commands: &[&[&str]] = &[
         &["evaluate", "run", "--part", "test"],
@@ -71,19 +106,61 @@ fn whatever_opens_a_run_again_notices_other_data() {
     ];
     for arguments in commands {
         let ended = ended(command(dir, arguments));
-        refused(&ended, &["noise.csv", &hash, "other data", "it had 250 examples and has 290", "--accept-data", "--data-dir"]);
+        refused(
+            &ended,
+            &[
+                "noise.csv",
+                &hash,
+                "other data",
+                "it had 250 examples and has 290",
+                "--accept-data",
+                "--data-dir",
+            ],
+        );
         assert_eq!(ended.stdout, "");
     }
     assert!(tree(&dir.join("run")) == state, "nothing is written");
 
-    let accepted = ended(command(dir, &["evaluate", "run", "--part", "test", "--accept-data", "--json"]));
-    assert!(accepted.code == Some(0) && accepted.stderr.contains("warning: ") && accepted.stderr.contains(&hash), "{accepted:?}");
+    let accepted = ended(command(
+        dir,
+        &[
+            "evaluate",
+            "run",
+            "--part",
+            "test",
+            "--accept-data",
+            "--json",
+        ],
+    ));
+    assert!(
+        accepted.code == Some(0)
+            && accepted.stderr.contains("warning: ")
+            && accepted.stderr.contains(&hash),
+        "{accepted:?}"
+    );
     let now: Value = serde_json::from_str(&accepted.stdout).expect("JSON");
     assert!(now["n"].as_u64() > before["n"].as_u64());
-    let layers = ended(command(dir, &["probe", "layers", "run", "--accept-data", "--out", "layers"]));
-    assert!(layers.code == Some(0) && layers.stderr.contains("warning: "), "{layers:?}");
+    let layers = ended(command(
+        dir,
+        &["probe", "layers", "run", "--accept-data", "--out", "layers"],
+    ));
+    assert!(
+        layers.code == Some(0) && layers.stderr.contains("warning: "),
+        "{layers:?}"
+    );
     // Another data set on purpose is no other data.
-    ok(dir, &["probe", "lr-find", "run", "--set", "dataset=breast-cancer", "--set", "data.validation=50"]);
+    ok(
+        dir,
+        &[
+            "probe",
+            "lr-find",
+            "run",
+            "--set",
+            "dataset=breast-cancer",
+            "--set",
+            "data.validation=50",
+        ],
+    );
 
     fs::write(dir.join("noise.csv"), &whole).expect("put back");
     assert_eq!(json(dir, &["evaluate", "run", "--part", "test"]), before);
@@ -95,22 +172,48 @@ fn a_run_that_goes_on_with_other_data_says_so_for_ever() {
     let dir = folder.path();
     learned(dir);
     fs::remove_file(dir.join("run/result.json")).expect("removed");
-    let (old, whole) = (sha256(dir, "run"), fs::read(dir.join("noise.csv")).expect("the data"));
+    let (old, whole) = (
+        sha256(dir, "run"),
+        fs::read(dir.join("noise.csv")).expect("the data"),
+    );
     let more = [whole.as_slice(), noise(250..290).as_bytes()].concat();
     fs::write(dir.join("noise.csv"), &more).expect("appended");
-    let usage = ended(command(dir, &["train", "--set", CSV, "--model", "mlp", "--accept-data"]));
-    assert!(usage.code == Some(2) && usage.stderr.contains("--resume"), "{usage:?}");
-    let resumed = ended(command(dir, &["train", "--resume", "run", "--accept-data", "-q"]));
-    assert!(resumed.code == Some(0) && resumed.stderr.contains(&old), "{resumed:?}");
+    let usage = ended(command(
+        dir,
+        &["train", "--set", CSV, "--model", "mlp", "--accept-data"],
+    ));
+    assert!(
+        usage.code == Some(2) && usage.stderr.contains("--resume"),
+        "{usage:?}"
+    );
+    let resumed = ended(command(
+        dir,
+        &["train", "--resume", "run", "--accept-data", "-q"],
+    ));
+    assert!(
+        resumed.code == Some(0) && resumed.stderr.contains(&old),
+        "{resumed:?}"
+    );
     let file = fs::read_to_string(dir.join("run/run.toml")).expect("run.toml");
-    assert!(file.contains("[[earlier_sources]]") && file.contains(&old) && file.contains("examples = 290"), "{file}");
+    assert!(
+        file.contains("[[earlier_sources]]")
+            && file.contains(&old)
+            && file.contains("examples = 290"),
+        "{file}"
+    );
     // It learned from both, so that neither is right.
     for data in [&more, &whole] {
         fs::write(dir.join("noise.csv"), data).expect("written");
-        refused(&ended(command(dir, &["evaluate", "run"])), &["SHA-256 was "]);
+        refused(
+            &ended(command(dir, &["evaluate", "run"])),
+            &["SHA-256 was "],
+        );
     }
     fs::write(dir.join("noise.csv"), &more).expect("written");
-    refused(&ended(command(dir, &["evaluate", "run"])), &["before it was resumed", &old]);
+    refused(
+        &ended(command(dir, &["evaluate", "run"])),
+        &["before it was resumed", &old],
+    );
     ok(dir, &["evaluate", "run", "--accept-data"]);
 }
 
@@ -118,26 +221,36 @@ fn a_run_that_goes_on_with_other_data_says_so_for_ever() {
 fn a_relative_path_leads_to_the_same_file_from_everywhere() {
     let folder = folder();
     let (here, there) = (folder.path().join("here"), folder.path().join("there"));
-    [&here, &there].iter().for_each(|dir| fs::create_dir(dir).expect("made"));
+    [&here, &there]
+        .iter()
+        .for_each(|dir| fs::create_dir(dir).expect("made"));
     learned(&here);
     // Only the provenance holds the folder: the identity is that of the settings.
     let value = |dir: &Path, name: &str| {
         let file = fs::read_to_string(dir.join("run/run.toml")).expect("run.toml");
-        file.lines().find_map(|line| line.strip_prefix(&format!("{name} = "))).map(str::to_owned)
+        file.lines()
+            .find_map(|line| line.strip_prefix(&format!("{name} = ")))
+            .map(str::to_owned)
     };
     learned(&there);
     assert_eq!(value(&here, "id"), value(&there, "id"));
     assert_ne!(value(&here, "folder"), value(&there, "folder"));
     fs::remove_file(there.join("noise.csv")).expect("removed");
     let mut before = json(&here, &["evaluate", "run", "--part", "test"]);
-    let from_there = || ended(command(&there, &["evaluate", "../here/run", "--part", "test", "--json"]));
+    let from_there = || {
+        ended(command(
+            &there,
+            &["evaluate", "../here/run", "--part", "test", "--json"],
+        ))
+    };
     // Nothing there; then another file of the same name.
     for other in [false, true] {
         if other {
             write(&there, "noise.csv", format!("{HEAD}{}", noise(1000..1250)));
         }
         let found = from_there();
-        let mut now: Value = serde_json::from_str(&found.stdout).unwrap_or_else(|e| panic!("{e}: {found:?}"));
+        let mut now: Value =
+            serde_json::from_str(&found.stdout).unwrap_or_else(|e| panic!("{e}: {found:?}"));
         now["run"] = "".into();
         before["run"] = "".into();
         assert_eq!(now, before);
@@ -146,11 +259,17 @@ fn a_relative_path_leads_to_the_same_file_from_everywhere() {
     refused(&from_there(), &["there/noise.csv", "SHA-256 was "]);
     fs::remove_file(there.join("noise.csv")).expect("removed");
     let (a, b) = (here.display().to_string(), there.display().to_string());
-    refused(&from_there(), &["noise.csv", "looked in", &a, &b, "--data-dir"]);
+    refused(
+        &from_there(),
+        &["noise.csv", "looked in", &a, &b, "--data-dir"],
+    );
     ok(&there, &["evaluate", "../here/run", "--data-dir", ".."]);
     // So does a new training.
     let new = ended(command(&there, &["train", "--set", CSV, "--model", "mlp"]));
-    refused(&new, &["cannot find noise.csv", "looked in", &b, "absolute"]);
+    refused(
+        &new,
+        &["cannot find noise.csv", "looked in", &b, "absolute"],
+    );
 }
 
 /// Content that differs at equal size and equal time of change.
@@ -176,16 +295,40 @@ fn the_file_cache_sees_other_content() {
                 })
                 .collect();
             // Gzip without compression: equal sizes.
-            let bytes = if compressed { stored(rows.as_bytes()) } else { rows.into_bytes() };
+            let bytes = if compressed {
+                stored(rows.as_bytes())
+            } else {
+                rows.into_bytes()
+            };
             write(dir, "own.csv", &bytes);
-            let file = fs::File::options().write(true).open(dir.join("own.csv")).expect("opened");
-            time.iter().for_each(|time| file.set_modified(*time).expect("set"));
+            let file = fs::File::options()
+                .write(true)
+                .open(dir.join("own.csv"))
+                .expect("opened");
+            time.iter()
+                .for_each(|time| file.set_modified(*time).expect("set"));
             let meta = file.metadata().expect("metadata");
             (meta.len(), meta.modified().expect("a time"))
         };
         let run = |out: &str| {
             let set = r#"dataset={format="csv",train="own.csv",label=1}"#;
-            ok(dir, &["train", "--set", set, "--model", "softmax", "--steps", "1", "--batch-size", "8", "--out", out, "-q"]);
+            ok(
+                dir,
+                &[
+                    "train",
+                    "--set",
+                    set,
+                    "--model",
+                    "softmax",
+                    "--steps",
+                    "1",
+                    "--batch-size",
+                    "8",
+                    "--out",
+                    out,
+                    "-q",
+                ],
+            );
             sha256(dir, out)
         };
         let (size, time) = put('1', None);
@@ -228,16 +371,42 @@ fn a_study_does_not_mix_data() {
     let dir = folder.path();
     write(dir, "noise.csv", format!("{HEAD}{}", noise(0..250)));
     write(dir, "study.toml", STUDY);
-    let run =
-        |arguments: &[&str]| ended(command(dir, &[&["study", "run", "study.toml", "--out", "study", "--jobs", "2"], arguments].concat()));
+    let run = |arguments: &[&str]| {
+        ended(command(
+            dir,
+            &[
+                &[
+                    "study",
+                    "run",
+                    "study.toml",
+                    "--out",
+                    "study",
+                    "--jobs",
+                    "2",
+                ],
+                arguments,
+            ]
+            .concat(),
+        ))
+    };
     let hashes = || -> Vec<String> {
-        let journals = fs::read_dir(dir.join("study")).expect("the study").map(|e| e.expect("an entry").path());
+        let journals = fs::read_dir(dir.join("study"))
+            .expect("the study")
+            .map(|e| e.expect("an entry").path());
         let journals = journals.filter(|p| {
-            p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("trials") && p.extension().is_some_and(|e| e == "jsonl"))
+            p.file_name().is_some_and(|n| {
+                n.to_string_lossy().starts_with("trials")
+                    && p.extension().is_some_and(|e| e == "jsonl")
+            })
         });
-        let text: String = journals.map(|p| fs::read_to_string(p).expect("a journal")).collect();
+        let text: String = journals
+            .map(|p| fs::read_to_string(p).expect("a journal"))
+            .collect();
         let hash = |line: &str| {
-            serde_json::from_str::<Value>(line).expect("JSON")["provenance"]["sources"][0]["sha256"].as_str().expect("a hash").to_owned()
+            serde_json::from_str::<Value>(line).expect("JSON")["provenance"]["sources"][0]["sha256"]
+                .as_str()
+                .expect("a hash")
+                .to_owned()
         };
         text.lines().map(hash).collect()
     };
@@ -250,20 +419,42 @@ fn a_study_does_not_mix_data() {
     let (n, old) = one(hashes());
     assert_eq!(n, 4);
     write(dir, "noise.csv", format!("{HEAD}{}", noise(0..290)));
-    refused(&run(&["--shard", "2/2"]), &["noise.csv: SHA-256 was ", &old, "4 trials: batch_size=16 seed", "--accept-data"]);
+    refused(
+        &run(&["--shard", "2/2"]),
+        &[
+            "noise.csv: SHA-256 was ",
+            &old,
+            "4 trials: batch_size=16 seed",
+            "--accept-data",
+        ],
+    );
     assert_eq!(one(hashes()), (4, old.clone()));
     let accepted = run(&["--shard", "2/2", "--accept-data"]);
-    assert!(accepted.code == Some(0) && accepted.stderr.contains("warning: 4 trials were made from other data"), "{accepted:?}");
+    assert!(
+        accepted.code == Some(0)
+            && accepted
+                .stderr
+                .contains("warning: 4 trials were made from other data"),
+        "{accepted:?}"
+    );
     let (n, new) = one(hashes());
     assert!(n == 4 && new != old);
     let whole = run(&[]);
-    assert!(whole.code == Some(0) && whole.stderr.contains("4 trials ran now, 4 before"), "{whole:?}");
+    assert!(
+        whole.code == Some(0) && whole.stderr.contains("4 trials ran now, 4 before"),
+        "{whole:?}"
+    );
     assert_eq!(one(hashes()), (8, new.clone()));
     let report = fs::read_to_string(dir.join("study/report/index.html")).expect("the report");
     assert!(report.contains(&new[..12]) && !report.contains(&old[..12]));
 
     // After its end.
-    let lines = || -> Vec<_> { tree(&dir.join("study/runs")).into_iter().filter(|(path, _)| path.ends_with("line.json")).collect() };
+    let lines = || -> Vec<_> {
+        tree(&dir.join("study/runs"))
+            .into_iter()
+            .filter(|(path, _)| path.ends_with("line.json"))
+            .collect()
+    };
     let line = lines();
     assert_eq!(line.len(), 2);
     write(dir, "noise.csv", format!("{HEAD}{}", noise(0..300)));
@@ -272,11 +463,25 @@ fn a_study_does_not_mix_data() {
     assert_eq!(run(&["--accept-data"]).code, Some(0));
     let (n, newest) = one(hashes());
     assert!(n == 8 && newest != new);
-    assert!(lines().len() == 2 && lines() != line, "the lines are those of the new runs");
+    assert!(
+        lines().len() == 2 && lines() != line,
+        "the lines are those of the new runs"
+    );
     // Journals of both in one folder.
-    fs::copy(dir.join("study/other-data.jsonl"), dir.join("study/trials-old.jsonl")).expect("copied");
-    for arguments in [&["study", "report", "study"][..], &["study", "status", "study"], &["study", "export", "study", "--format", "csv"]] {
-        refused(&ended(command(dir, arguments)), &[&new, &newest, "must not be compared", "--accept-data"]);
+    fs::copy(
+        dir.join("study/other-data.jsonl"),
+        dir.join("study/trials-old.jsonl"),
+    )
+    .expect("copied");
+    for arguments in [
+        &["study", "report", "study"][..],
+        &["study", "status", "study"],
+        &["study", "export", "study", "--format", "csv"],
+    ] {
+        refused(
+            &ended(command(dir, arguments)),
+            &[&new, &newest, "must not be compared", "--accept-data"],
+        );
     }
 }
 
@@ -284,33 +489,97 @@ fn a_study_does_not_mix_data() {
 fn evaluate_says_which_classes_are_confused() {
     let folder = folder();
     let dir = folder.path();
-    for (dataset, model, classes) in [("digits", "softmax", 10), ("breast-cancer", "logistic", 2), ("breast-cancer", "perceptron", 2)] {
-        ok(dir, &["train", "--dataset", dataset, "--model", model, "--epochs", "2", "--out", model, "-q"]);
+    for (dataset, model, classes) in [
+        ("digits", "softmax", 10),
+        ("breast-cancer", "logistic", 2),
+        ("breast-cancer", "perceptron", 2),
+    ] {
+        ok(
+            dir,
+            &[
+                "train",
+                "--dataset",
+                dataset,
+                "--model",
+                model,
+                "--epochs",
+                "2",
+                "--out",
+                model,
+                "-q",
+            ],
+        );
         for part in ["train", "validation", "test"] {
             let found = json(dir, &["evaluate", model, "--part", part]);
-            let matrix: Vec<Vec<u64>> = serde_json::from_value(found["confusion"].clone()).expect("a matrix");
+            let matrix: Vec<Vec<u64>> =
+                serde_json::from_value(found["confusion"].clone()).expect("a matrix");
             assert!(matrix.len() == classes && matrix.iter().all(|row| row.len() == classes));
             let all: u64 = matrix.iter().flatten().sum();
             let right: u64 = (0..classes).map(|i| matrix[i][i]).sum();
             assert_eq!(found["n"], all);
-            assert!((found["accuracy"].as_f64().expect("a share") - right as f64 / all as f64).abs() < 1e-12, "{found}");
+            assert!(
+                (found["accuracy"].as_f64().expect("a share") - right as f64 / all as f64).abs()
+                    < 1e-12,
+                "{found}"
+            );
             let listed = found["classes"].as_array().expect("classes");
             for (i, class) in listed.iter().enumerate() {
                 assert_eq!(class["n"], matrix[i].iter().sum::<u64>());
-                let (row, column) = (matrix[i].iter().sum::<u64>() as f64, matrix.iter().map(|row| row[i]).sum::<u64>() as f64);
-                assert!((class["recall"].as_f64().expect("a recall") - matrix[i][i] as f64 / row).abs() < 1e-12);
-                assert!((class["f1"].as_f64().expect("an F1") - 2.0 * matrix[i][i] as f64 / (row + column)).abs() < 1e-12);
+                let (row, column) = (
+                    matrix[i].iter().sum::<u64>() as f64,
+                    matrix.iter().map(|row| row[i]).sum::<u64>() as f64,
+                );
+                assert!(
+                    (class["recall"].as_f64().expect("a recall") - matrix[i][i] as f64 / row).abs()
+                        < 1e-12
+                );
+                assert!(
+                    (class["f1"].as_f64().expect("an F1")
+                        - 2.0 * matrix[i][i] as f64 / (row + column))
+                        .abs()
+                        < 1e-12
+                );
             }
-            let mean = listed.iter().map(|class| class["recall"].as_f64().expect("a recall")).sum::<f64>() / classes as f64;
+            let mean = listed
+                .iter()
+                .map(|class| class["recall"].as_f64().expect("a recall"))
+                .sum::<f64>()
+                / classes as f64;
             assert!((found["macro"]["recall"].as_f64().expect("a mean") - mean).abs() < 1e-12);
         }
     }
     let text = ok(dir, &["evaluate", "logistic", "--part", "test"]).stdout;
-    for part in ["true \\ predicted", "malignant", "benign", "precision", "recall", "F1", "macro average"] {
+    for part in [
+        "true \\ predicted",
+        "malignant",
+        "benign",
+        "precision",
+        "recall",
+        "F1",
+        "macro average",
+    ] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
-    ok(dir, &["train", "--dataset", "diabetes", "--model", "linear", "--epochs", "1", "--out", "linear", "-q"]);
-    assert!(json(dir, &["evaluate", "linear"]).get("confusion").is_none());
+    ok(
+        dir,
+        &[
+            "train",
+            "--dataset",
+            "diabetes",
+            "--model",
+            "linear",
+            "--epochs",
+            "1",
+            "--out",
+            "linear",
+            "-q",
+        ],
+    );
+    assert!(
+        json(dir, &["evaluate", "linear"])
+            .get("confusion")
+            .is_none()
+    );
     assert_eq!(ok(dir, &["evaluate", "linear"]).stdout.lines().count(), 1);
 }
 
@@ -322,9 +591,26 @@ fn accepted_data_are_seen_by_the_eyes_of_the_run() {
     let dir = folder.path();
     let rows = |scale: f64, names: &str, classes: [&str; 2]| -> [String; 2] {
         let point = |i: usize| (i % 7, i * i % 11);
-        let real = (0..60).map(|i| format!("{},{},{}\n", point(i).0, point(i).1, scale * (point(i).0 * 3 + point(i).1) as f64));
-        let class = (0..60).map(|i| format!("{},{},{}\n", point(i).0, point(i).1, classes[usize::from(point(i).0 > 3)]));
-        [format!("{names},y\n{}", real.collect::<String>()), format!("{names},y\n{}", class.collect::<String>())]
+        let real = (0..60).map(|i| {
+            format!(
+                "{},{},{}\n",
+                point(i).0,
+                point(i).1,
+                scale * (point(i).0 * 3 + point(i).1) as f64
+            )
+        });
+        let class = (0..60).map(|i| {
+            format!(
+                "{},{},{}\n",
+                point(i).0,
+                point(i).1,
+                classes[usize::from(point(i).0 > 3)]
+            )
+        });
+        [
+            format!("{names},y\n{}", real.collect::<String>()),
+            format!("{names},y\n{}", class.collect::<String>()),
+        ]
     };
     let put = |[real, class]: [String; 2]| {
         write(dir, "real.csv", real);
@@ -332,19 +618,62 @@ fn accepted_data_are_seen_by_the_eyes_of_the_run() {
     };
     put(rows(1.0, "a,b", ["no", "yes"]));
     for (set, model, labels) in [("real", "linear", "real"), ("class", "softmax", "classes")] {
-        let own = [format!("dataset.train={set}.csv"), format!("dataset.labels={labels}")];
-        let train = ["train", "--quiet", "--out", set, "--model", model, "--epochs", "60", "--lr", "0.1", "--set", "dataset.format=csv"];
-        ok(dir, &[&train[..], &["--set", "dataset.label=y", "--set", &own[0], "--set", &own[1]]].concat());
+        let own = [
+            format!("dataset.train={set}.csv"),
+            format!("dataset.labels={labels}"),
+        ];
+        let train = [
+            "train",
+            "--quiet",
+            "--out",
+            set,
+            "--model",
+            model,
+            "--epochs",
+            "60",
+            "--lr",
+            "0.1",
+            "--set",
+            "dataset.format=csv",
+        ];
+        ok(
+            dir,
+            &[
+                &train[..],
+                &[
+                    "--set",
+                    "dataset.label=y",
+                    "--set",
+                    &own[0],
+                    "--set",
+                    &own[1],
+                ],
+            ]
+            .concat(),
+        );
     }
-    let rmse = || json(dir, &["evaluate", "real", "--part", "test", "--accept-data"])["rmse"].as_f64().expect("a number");
+    let rmse = || {
+        json(
+            dir,
+            &["evaluate", "real", "--part", "test", "--accept-data"],
+        )["rmse"]
+            .as_f64()
+            .expect("a number")
+    };
     let before = rmse();
     put(rows(10.0, "a,b", ["no", "yes"]));
     assert!(before < 1.0 && rmse() > 50.0, "{before} and {}", rmse());
     put(rows(1.0, "b,a", ["no", "yes"]));
     let refused = |run: &str, words: &[&str]| {
-        for arguments in [&["evaluate", run, "--accept-data"][..], &["probe", "layers", run, "--accept-data"]] {
+        for arguments in [
+            &["evaluate", run, "--accept-data"][..],
+            &["probe", "layers", run, "--accept-data"],
+        ] {
             let said = ended(command(dir, arguments));
-            assert!(said.code == Some(1) && words.iter().all(|word| said.stderr.contains(word)), "{words:?}: {said:?}");
+            assert!(
+                said.code == Some(1) && words.iter().all(|word| said.stderr.contains(word)),
+                "{words:?}: {said:?}"
+            );
         }
     };
     refused("class", &["other columns", "a, b; now b, a"]);

@@ -16,11 +16,20 @@ fn main() {
 }
 
 fn drawn<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::<D>::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex().autodiff()).require_grad()
+    Tensor::<D>::random(
+        shape,
+        Distribution::Uniform(-1.0, 1.0),
+        &Device::flex().autodiff(),
+    )
+    .require_grad()
 }
 
 /// Forward and backward of `work` over the same numbers again and again.
-fn both_ways<const D: usize, const E: usize>(bencher: Bencher, x: Tensor<D>, work: impl Fn(Tensor<D>) -> Tensor<E> + Sync) {
+fn both_ways<const D: usize, const E: usize>(
+    bencher: Bencher,
+    x: Tensor<D>,
+    work: impl Fn(Tensor<D>) -> Tensor<E> + Sync,
+) {
     bencher.bench_local(|| drop(work(x.clone()).sum().backward()));
 }
 
@@ -29,10 +38,19 @@ fn both_ways<const D: usize, const E: usize>(bencher: Bencher, x: Tensor<D>, wor
 mod convolution {
     use super::*;
 
-    const SHAPES: [[usize; 4]; 4] = [[1, 32, 28, 5], [32, 64, 14, 5], [64, 64, 16, 5], [16, 16, 32, 3]];
+    const SHAPES: [[usize; 4]; 4] = [
+        [1, 32, 28, 5],
+        [32, 64, 14, 5],
+        [64, 64, 16, 5],
+        [16, 16, 32, 3],
+    ];
 
     fn tensors([inputs, outputs, side, kernel]: [usize; 4]) -> (Tensor<4>, Tensor<4>, Tensor<1>) {
-        (drawn([64, inputs, side, side]), drawn([outputs, inputs, kernel, kernel]), drawn([outputs]))
+        (
+            drawn([64, inputs, side, side]),
+            drawn([outputs, inputs, kernel, kernel]),
+            drawn([outputs]),
+        )
     }
 
     #[divan::bench(args = SHAPES.iter().map(|s| s.map(|n| n.to_string()).join(" ")))]
@@ -40,7 +58,15 @@ mod convolution {
         let shape = read(shape);
         let (x, weight, bias) = tensors(shape);
         let padding = [shape[3] / 2; 2];
-        both_ways(bencher, x, |x| largebatch_kernels::layers::conv2d(x, weight.clone(), Some(bias.clone()), [1, 1], padding));
+        both_ways(bencher, x, |x| {
+            largebatch_kernels::layers::conv2d(
+                x,
+                weight.clone(),
+                Some(bias.clone()),
+                [1, 1],
+                padding,
+            )
+        });
     }
 
     #[divan::bench(args = SHAPES.iter().map(|s| s.map(|n| n.to_string()).join(" ")))]
@@ -48,7 +74,9 @@ mod convolution {
         let shape = read(shape);
         let (x, weight, bias) = tensors(shape);
         let options = ConvOptions::new([1, 1], [shape[3] / 2; 2], [1, 1], 1);
-        both_ways(bencher, x, |x| module::conv2d(x, weight.clone(), Some(bias.clone()), options.clone()));
+        both_ways(bencher, x, |x| {
+            module::conv2d(x, weight.clone(), Some(bias.clone()), options.clone())
+        });
     }
 
     fn read(text: &str) -> [usize; 4] {
@@ -63,13 +91,17 @@ mod pooling {
 
     #[divan::bench]
     fn ours(bencher: Bencher) {
-        both_ways(bencher, drawn([64, 32, 28, 28]), |x| largebatch_kernels::layers::max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false));
+        both_ways(bencher, drawn([64, 32, 28, 28]), |x| {
+            largebatch_kernels::layers::max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false)
+        });
     }
 
     #[divan::bench]
     fn burns(bencher: Bencher) {
         let options = MaxPoolOptions::new([2, 2]).with_stride([2, 2]);
-        both_ways(bencher, drawn([64, 32, 28, 28]), |x| activation::relu(module::max_pool2d(x, options.clone())));
+        both_ways(bencher, drawn([64, 32, 28, 28]), |x| {
+            activation::relu(module::max_pool2d(x, options.clone()))
+        });
     }
 }
 
@@ -81,7 +113,15 @@ mod batch_norm {
     fn ours(bencher: Bencher) {
         let (gamma, beta) = (drawn([64]), drawn([64]));
         both_ways(bencher, drawn([128, 64, 32, 32]), |x| {
-            largebatch_kernels::layers::batch_norm_train(x, gamma.clone(), beta.clone(), 1e-5, None, true).output
+            largebatch_kernels::layers::batch_norm_train(
+                x,
+                gamma.clone(),
+                beta.clone(),
+                1e-5,
+                None,
+                true,
+            )
+            .output
         });
     }
 
@@ -101,12 +141,16 @@ mod linear {
     #[divan::bench(args = [1, 4, 16, 64, 256, 2048])]
     fn ours(bencher: Bencher, batch: usize) {
         let (weight, bias) = (drawn([512, 512]), drawn([512]));
-        both_ways(bencher, drawn([batch, 512]), |x| largebatch_kernels::layers::linear(x, weight.clone(), Some(bias.clone()), true));
+        both_ways(bencher, drawn([batch, 512]), |x| {
+            largebatch_kernels::layers::linear(x, weight.clone(), Some(bias.clone()), true)
+        });
     }
 
     #[divan::bench(args = [1, 4, 16, 64, 256, 2048])]
     fn burns(bencher: Bencher, batch: usize) {
         let (weight, bias) = (drawn([512, 512]), drawn([512]));
-        both_ways(bencher, drawn([batch, 512]), |x| activation::relu(module::linear(x, weight.clone(), Some(bias.clone()))));
+        both_ways(bencher, drawn([batch, 512]), |x| {
+            activation::relu(module::linear(x, weight.clone(), Some(bias.clone())))
+        });
     }
 }

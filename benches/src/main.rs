@@ -19,14 +19,27 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [threads, what, options @ ..] = &args[..] else { bail!("usage: largebatch-benches THREADS WORK [OPTION …]") };
+    let [threads, what, options @ ..] = &args[..] else {
+        bail!("usage: largebatch-benches THREADS WORK [OPTION …]")
+    };
     largebatch::train::set_threads(threads.parse().context("THREADS")?);
     if let ("chart", [from, to]) = (what.as_str(), options) {
         return chart::write(from.as_ref(), to.as_ref());
     }
-    let option = || options.first().with_context(|| format!("{what} needs an option"));
+    let option = || {
+        options
+            .first()
+            .with_context(|| format!("{what} needs an option"))
+    };
     let mut unit: Box<dyn FnMut() -> f64> = match what.as_str() {
-        "step" => work::step(option()?, options.get(1).context("step needs MODEL and BATCH")?.parse().context("BATCH")?)?,
+        "step" => work::step(
+            option()?,
+            options
+                .get(1)
+                .context("step needs MODEL and BATCH")?
+                .parse()
+                .context("BATCH")?,
+        )?,
         "optimizer" => work::optimizer(option()?, options.get(1).map_or("flex", String::as_str))?,
         "logistic" => work::logistic(option()?.parse().context("BATCH")?)?,
         "stream" => work::stream(),

@@ -21,17 +21,34 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
 
 /// A training step on random images: forward, loss, backward, SGD with momentum.
 pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
-    let shape = if matches!(name, "c1" | "resnet8" | "resnet20") { vec![3, 32, 32] } else { vec![1, 28, 28] };
+    let shape = if matches!(name, "c1" | "resnet8" | "resnet20") {
+        vec![3, 32, 32]
+    } else {
+        vec![1, 28, 28]
+    };
     let width = shape.iter().product::<usize>();
-    let io = Io { shape, classes: Some(10) };
+    let io = Io {
+        shape,
+        classes: Some(10),
+    };
     let device = Device::flex().autodiff();
-    let model = named(name)?.configure(toml::Table::new())?.build(&io, 0, &device)?;
+    let model = named(name)?
+        .configure(toml::Table::new())?
+        .build(&io, 0, &device)?;
     let loss = model.loss;
-    let mut driver = Driver::new(&*Registry::standard().named("momentum")?.configure(None, toml::Table::new())?, &model.network)?;
+    let mut driver = Driver::new(
+        &*Registry::standard()
+            .named("momentum")?
+            .configure(None, toml::Table::new())?,
+        &model.network,
+    )?;
     let mut network = Some(model.network);
     let mut rng = Key::new(0).stream(0);
     let inputs: Vec<f32> = (0..batch * width).map(|_| unit(&mut rng) as f32).collect();
-    let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [batch, width]), &device.clone().inner());
+    let inputs = Tensor::<2>::from_data(
+        TensorData::new(inputs, [batch, width]),
+        &device.clone().inner(),
+    );
     let labels: Vec<_> = (0..batch).map(|i| (i % 10) as _).collect();
     let targets = loss.targets(Labels::Classes(&labels), io.classes, &device)?;
     let examples: Vec<u64> = (0..batch as u64).collect();
@@ -44,7 +61,11 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
             let outputs = before.forward(inputs.clone(), &mut pass);
             let mean = loss.sum(outputs, &targets, 0.0) / batch as f64;
             let gradients = GradientsParams::from_grads(mean.backward(), &before);
-            network = Some(driver.step(1e-3, before, gradients).absorb(pass.into_statistics()));
+            network = Some(
+                driver
+                    .step(1e-3, before, gradients)
+                    .absorb(pass.into_statistics()),
+            );
         });
         seconds
     }))
@@ -56,7 +77,11 @@ fn shapes() -> Vec<[usize; 4]> {
     let mut inputs = 64;
     for (width, blocks) in [(64, 3), (128, 4), (256, 6), (512, 3)] {
         for block in 0..blocks {
-            shapes.extend([[width, inputs, 1, 1], [width, width, 3, 3], [4 * width, width, 1, 1]]);
+            shapes.extend([
+                [width, inputs, 1, 1],
+                [width, width, 3, 3],
+                [4 * width, width, 1, 1],
+            ]);
             if block == 0 {
                 shapes.push([4 * width, inputs, 1, 1]);
             }
@@ -79,27 +104,45 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
     let device = largebatch::train::device(device)?;
     let drawn = |shape: [usize; 4], key: Key| {
         let mut rng = key.rng();
-        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|_| unit(&mut rng) as f32 - 0.5).collect();
+        let values: Vec<f32> = (0..shape.iter().product::<usize>())
+            .map(|_| unit(&mut rng) as f32 - 0.5)
+            .collect();
         TensorData::new(values, shape)
     };
     let key = Key::new(0);
-    let gradients: Vec<TensorData> =
-        shapes().into_iter().enumerate().map(|(i, s)| drawn(s, key.word("gradient").number(i as u64))).collect();
+    let gradients: Vec<TensorData> = shapes()
+        .into_iter()
+        .enumerate()
+        .map(|(i, s)| drawn(s, key.word("gradient").number(i as u64)))
+        .collect();
     let layers = shapes().into_iter().enumerate().map(|(i, s)| {
         let values = drawn(s, key.word("weight").number(i as u64));
         Param::initialized(ParamId::new(), Tensor::from_data(values, &device))
     });
-    let weights = Weights { layers: layers.collect() };
+    let weights = Weights {
+        layers: layers.collect(),
+    };
     let registry = Registry::standard();
     let (optimizer, preset, options) = match name {
         "momentum" | "adam" | "adagrad" => (name, "torch", toml::Table::new()),
-        "lars" => (name, "timm", toml::toml! { momentum = 0.9 weight_decay = 0.0001 }),
+        "lars" => (
+            name,
+            "timm",
+            toml::toml! { momentum = 0.9 weight_decay = 0.0001 },
+        ),
         _ => (name, "timm", toml::toml! { max_grad_norm = inf }),
     };
-    let mut driver = Driver::new(&*registry.named(optimizer)?.configure(Some(preset), options)?, &weights)?;
+    let mut driver = Driver::new(
+        &*registry
+            .named(optimizer)?
+            .configure(Some(preset), options)?,
+        &weights,
+    )?;
     let mut weights = Some(weights);
     Ok(Box::new(move || {
-        let Some(before) = weights.take() else { return 0.0 };
+        let Some(before) = weights.take() else {
+            return 0.0;
+        };
         let mut given = GradientsParams::new();
         for (layer, gradient) in before.layers.iter().zip(&gradients) {
             given.register(layer.id, Tensor::<4>::from_data(gradient.clone(), &device));
@@ -129,7 +172,14 @@ pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
     };
     let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
     Ok(Box::new(move || {
-        train(&experiment, Controls { test: false, ..Controls::default() }).map_or(f64::NAN, |(end, _)| end.seconds / STEPS as f64)
+        train(
+            &experiment,
+            Controls {
+                test: false,
+                ..Controls::default()
+            },
+        )
+        .map_or(f64::NAN, |(end, _)| end.seconds / STEPS as f64)
     }))
 }
 
@@ -138,8 +188,14 @@ pub fn stream() -> Unit {
     let mut a = vec![1.0_f32; 1 << 27];
     let b = vec![1.0_f32; 1 << 27];
     Box::new(move || {
-        let add = |(a, b): (&mut [f32], &[f32])| a.iter_mut().zip(b).for_each(|(a, b)| *a += 0.5 * b);
-        timed(|| a.par_chunks_mut(1 << 15).zip(b.par_chunks(1 << 15)).for_each(add)).0
+        let add =
+            |(a, b): (&mut [f32], &[f32])| a.iter_mut().zip(b).for_each(|(a, b)| *a += 0.5 * b);
+        timed(|| {
+            a.par_chunks_mut(1 << 15)
+                .zip(b.par_chunks(1 << 15))
+                .for_each(add)
+        })
+        .0
     })
 }
 

@@ -97,8 +97,10 @@ pub enum Role {
 
 /// All entries of the catalogue.
 pub fn catalogue() -> &'static [Entry] {
-    static CATALOGUE: LazyLock<Vec<Entry>> =
-        LazyLock::new(|| parse(include_str!("../catalogue.toml")).expect("the catalogue inside the binary, parsed by a test"));
+    static CATALOGUE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        parse(include_str!("../catalogue.toml"))
+            .expect("the catalogue inside the binary, parsed by a test")
+    });
     &CATALOGUE
 }
 
@@ -128,13 +130,30 @@ mod tests {
         for entry in catalogue() {
             assert!([10, 100].contains(&entry.classes.len()), "{}", entry.name);
             assert!(entry.mean.len() == entry.std.len() && !entry.mirrors.is_empty());
-            for hash in entry.file.iter().filter_map(|f| f.sha256.as_ref()).chain(entry.archive.as_ref().map(|a| &a.sha256)) {
-                assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
+            for hash in entry
+                .file
+                .iter()
+                .filter_map(|f| f.sha256.as_ref())
+                .chain(entry.archive.as_ref().map(|a| &a.sha256))
+            {
+                assert!(
+                    hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()),
+                    "{hash}"
+                );
             }
-            assert!(entry.archive.is_some() || entry.file.iter().all(|f| f.sha256.is_some()), "{}", entry.name);
+            assert!(
+                entry.archive.is_some() || entry.file.iter().all(|f| f.sha256.is_some()),
+                "{}",
+                entry.name
+            );
             assert!(entry.mirrors.iter().all(|m| m.url.ends_with('/')));
-            let [train, test] = [Role::Train, Role::Test].map(|r| entry.file.iter().filter(|f| f.role == r).count());
-            assert!(train > 0 && test > 0 && (entry.format == FileFormat::Cifar || (train, test) == (2, 2)));
+            let [train, test] = [Role::Train, Role::Test]
+                .map(|r| entry.file.iter().filter(|f| f.role == r).count());
+            assert!(
+                train > 0
+                    && test > 0
+                    && (entry.format == FileFormat::Cifar || (train, test) == (2, 2))
+            );
         }
     }
 }

@@ -24,7 +24,12 @@ fn share(j: usize) -> f64 {
 }
 
 /// w after `steps` steps on fresh examples, the rule's state, and how often each feature was seen. The examples are the same for every call.
-fn learn<O: Optimizer>(rule: &O, rate: f64, truth: &[f64], steps: usize) -> (Vec<f64>, Option<O::State<2>>, Vec<f64>) {
+fn learn<O: Optimizer>(
+    rule: &O,
+    rate: f64,
+    truth: &[f64],
+    steps: usize,
+) -> (Vec<f64>, Option<O::State<2>>, Vec<f64>) {
     let mut rng = Key::new(SEED).word("examples").rng();
     let (mut w, mut state): (Tensor<2>, _) = (tensor(vec![0.0; D], [D, 1]), None);
     let mut seen = vec![0.0; D];
@@ -51,14 +56,24 @@ fn learn<O: Optimizer>(rule: &O, rate: f64, truth: &[f64], steps: usize) -> (Vec
 
 /// Expected loss of fresh examples above the noise: Σ p(1 − p) e² + (Σ p e)², halved.
 fn excess(w: &[f64], truth: &[f64]) -> f64 {
-    let e = || w.iter().zip(truth).enumerate().map(|(j, (w, t))| (share(j), w - t));
-    0.5 * (e().map(|(p, e)| p * (1.0 - p) * e * e).sum::<f64>() + e().map(|(p, e)| p * e).sum::<f64>().powi(2))
+    let e = || {
+        w.iter()
+            .zip(truth)
+            .enumerate()
+            .map(|(j, (w, t))| (share(j), w - t))
+    };
+    0.5 * (e().map(|(p, e)| p * (1.0 - p) * e * e).sum::<f64>()
+        + e().map(|(p, e)| p * e).sum::<f64>().powi(2))
 }
 
 /// The run with the least excess loss over the grid, and its rate.
 fn best<O: Optimizer>(rule: &O, rates: &[f64], truth: &[f64], steps: usize) -> (f64, Vec<f64>) {
-    let runs = rates.iter().map(|rate| (*rate, learn(rule, *rate, truth, steps).0));
-    runs.filter(|r| excess(&r.1, truth).is_finite()).min_by(|a, b| excess(&a.1, truth).total_cmp(&excess(&b.1, truth))).unwrap_or_default()
+    let runs = rates
+        .iter()
+        .map(|rate| (*rate, learn(rule, *rate, truth, steps).0));
+    runs.filter(|r| excess(&r.1, truth).is_finite())
+        .min_by(|a, b| excess(&a.1, truth).total_cmp(&excess(&b.1, truth)))
+        .unwrap_or_default()
 }
 
 fn main() -> anyhow::Result<()> {
@@ -66,15 +81,34 @@ fn main() -> anyhow::Result<()> {
     let steps = program.size(4000, 2000);
     let mut rng = Key::new(SEED).word("truth").rng();
     let truth: Vec<f64> = (0..D).map(|_| normal(&mut rng)).collect();
-    let (sgd, adagrad) = (SgdConfig::default().rule(), AdagradConfig::preset("lecture").unwrap_or_default().rule());
-    let (sgd_rate, by_sgd) = best(&sgd, &[0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0], &truth, steps);
-    let (rate, by_adagrad) = best(&adagrad, &[0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0], &truth, steps);
+    let (sgd, adagrad) = (
+        SgdConfig::default().rule(),
+        AdagradConfig::preset("lecture").unwrap_or_default().rule(),
+    );
+    let (sgd_rate, by_sgd) = best(
+        &sgd,
+        &[0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0],
+        &truth,
+        steps,
+    );
+    let (rate, by_adagrad) = best(
+        &adagrad,
+        &[0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0],
+        &truth,
+        steps,
+    );
     let (_, state, seen) = learn(&adagrad, rate, &truth, steps);
 
     println!(
         "{D} features, p_j = 0.5 j^−1.3, {steps} steps of {BATCH} fresh examples, noise {NOISE}, seed {SEED}; each at the best rate of 8"
     );
-    let error = |w: &[f64], from: usize| mean(&(from..D).map(|j| (w[j] - truth[j]).powi(2)).collect::<Vec<_>>());
+    let error = |w: &[f64], from: usize| {
+        mean(
+            &(from..D)
+                .map(|j| (w[j] - truth[j]).powi(2))
+                .collect::<Vec<_>>(),
+        )
+    };
     for (name, rate, w) in [("SGD", sgd_rate, &by_sgd), ("Adagrad", rate, &by_adagrad)] {
         println!(
             "{name} at {rate}: excess loss {}, mean square error of the rarer half of the weights {}",
@@ -82,25 +116,61 @@ fn main() -> anyhow::Result<()> {
             short(error(w, D / 2))
         );
     }
-    let (loss_gain, rare_gain) = (excess(&by_sgd, &truth) / excess(&by_adagrad, &truth), error(&by_sgd, D / 2) / error(&by_adagrad, D / 2));
-    println!("SGD over Adagrad: excess loss {}, error of the rare weights {}", short(loss_gain), short(rare_gain));
-    ensure!(rare_gain > 1.2 && loss_gain > 1.0, "Adagrad should learn the rare features better");
+    let (loss_gain, rare_gain) = (
+        excess(&by_sgd, &truth) / excess(&by_adagrad, &truth),
+        error(&by_sgd, D / 2) / error(&by_adagrad, D / 2),
+    );
+    println!(
+        "SGD over Adagrad: excess loss {}, error of the rare weights {}",
+        short(loss_gain),
+        short(rare_gain)
+    );
+    ensure!(
+        rare_gain > 1.2 && loss_gain > 1.0,
+        "Adagrad should learn the rare features better"
+    );
 
     let accumulated = state.map(|s| numbers(&s.accumulator)).unwrap_or_default();
-    let rates: Vec<(f64, f64)> = seen.iter().zip(&accumulated).filter(|(n, _)| **n > 0.0).map(|(n, g)| (*n, rate / g.sqrt())).collect();
+    let rates: Vec<(f64, f64)> = seen
+        .iter()
+        .zip(&accumulated)
+        .filter(|(n, _)| **n > 0.0)
+        .map(|(n, g)| (*n, rate / g.sqrt()))
+        .collect();
     let logs: Vec<(f64, f64)> = rates.iter().map(|(n, r)| (n.ln(), r.ln())).collect();
-    let (mx, my) = (mean(&logs.iter().map(|p| p.0).collect::<Vec<_>>()), mean(&logs.iter().map(|p| p.1).collect::<Vec<_>>()));
-    let slope = logs.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>() / logs.iter().map(|p| (p.0 - mx).powi(2)).sum::<f64>();
-    agree("exponent of Adagrad’s rate in the number of occurrences", slope, -0.5, 0.2)?;
+    let (mx, my) = (
+        mean(&logs.iter().map(|p| p.0).collect::<Vec<_>>()),
+        mean(&logs.iter().map(|p| p.1).collect::<Vec<_>>()),
+    );
+    let slope = logs.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>()
+        / logs.iter().map(|p| (p.0 - mx).powi(2)).sum::<f64>();
+    agree(
+        "exponent of Adagrad’s rate in the number of occurrences",
+        slope,
+        -0.5,
+        0.2,
+    )?;
 
     // Features of about the same frequency together: twenty at a time.
     let errors = |w: &[f64]| {
-        let group = |of: &dyn Fn(usize) -> f64, k: usize| mean(&(20 * k..20 * k + 20).map(of).collect::<Vec<_>>());
-        let mut points: Vec<(f64, f64)> = (0..D / 20).map(|k| (group(&|j| seen[j], k), group(&|j| (w[j] - truth[j]).powi(2), k))).collect();
+        let group = |of: &dyn Fn(usize) -> f64, k: usize| {
+            mean(&(20 * k..20 * k + 20).map(of).collect::<Vec<_>>())
+        };
+        let mut points: Vec<(f64, f64)> = (0..D / 20)
+            .map(|k| {
+                (
+                    group(&|j| seen[j], k),
+                    group(&|j| (w[j] - truth[j]).powi(2), k),
+                )
+            })
+            .collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
-    let (s, a) = (format!("SGD, η = {sgd_rate}"), format!("Adagrad, η = {rate}"));
+    let (s, a) = (
+        format!("SGD, η = {sgd_rate}"),
+        format!("Adagrad, η = {rate}"),
+    );
     let plot = Plot::new("adagrad_sparse", "Rare features: one step for all against Adagrad")
         .x("occurrences of the feature", Scale::Log)
         .y("mean square error of the weight", Scale::Log)

@@ -35,21 +35,43 @@ fn main() -> anyhow::Result<()> {
     let count = program.size(10_000, 3000);
     let adam = AdamConfig::default();
     // LAMB without its layer-wise part is Adam, and has the correction as an option.
-    let bare = LambConfig { eps: adam.eps, bias_correction: BiasCorrection::None, ..LambConfig::default() }
-        .rule_for(Part { decay: false, adapt: false });
+    let bare = LambConfig {
+        eps: adam.eps,
+        bias_correction: BiasCorrection::None,
+        ..LambConfig::default()
+    }
+    .rule_for(Part {
+        decay: false,
+        adapt: false,
+    });
     let (with, without) = (steps(&adam.rule(), count), steps(&bare, count));
     let theory = |t: usize| (1.0 - BETA.0.powi(t as i32)) / (1.0 - BETA.1.powi(t as i32)).sqrt();
 
-    println!("|Δw|/α for a steady gradient, β₁ = {}, β₂ = {}, {count} steps:", BETA.0, BETA.1);
+    println!(
+        "|Δw|/α for a steady gradient, β₁ = {}, β₂ = {}, {count} steps:",
+        BETA.0, BETA.1
+    );
     agree("corrected, first step", with[0], 1.0, 1e-4)?;
     agree("not corrected, first step", without[0], theory(1), 1e-4)?;
-    let worst = (0..count).max_by(|a, b| without[*a].total_cmp(&without[*b])).unwrap_or(0);
-    agree(&format!("not corrected, at its largest (step {})", worst + 1), without[worst], theory(worst + 1), 1e-4)?;
-    let settled = without.iter().rposition(|s| (s - 1.0).abs() > 0.1).map_or(0, |t| t + 2);
+    let worst = (0..count)
+        .max_by(|a, b| without[*a].total_cmp(&without[*b]))
+        .unwrap_or(0);
+    agree(
+        &format!("not corrected, at its largest (step {})", worst + 1),
+        without[worst],
+        theory(worst + 1),
+        1e-4,
+    )?;
+    let settled = without
+        .iter()
+        .rposition(|s| (s - 1.0).abs() > 0.1)
+        .map_or(0, |t| t + 2);
     println!("not corrected, within 10 % of α from step {settled} on");
 
     let runs = program.size(20_000, 5000);
-    println!("mean of m over {runs} runs of gradients N(1, 1), seed {SEED} (the gradient’s mean is 1):");
+    println!(
+        "mean of m over {runs} runs of gradients N(1, 1), seed {SEED} (the gradient’s mean is 1):"
+    );
     let rule = adam.rule();
     let mut rng = Key::new(SEED).word("gradients").rng();
     let (mut w, mut state) = (tensor(vec![0.0; runs], [runs]), None);
@@ -63,7 +85,12 @@ fn main() -> anyhow::Result<()> {
         corrected.push((f64::from(t), m / short_of));
         if [1, 10].contains(&t) {
             agree(&format!("m at step {t}"), m, short_of, 0.05)?;
-            agree(&format!("m corrected, at step {t}"), m / short_of, 1.0, 0.05)?;
+            agree(
+                &format!("m corrected, at step {t}"),
+                m / short_of,
+                1.0,
+                0.05,
+            )?;
         }
     }
     let some = || (0..100).map(|k| (count as f64).powf(f64::from(k) / 99.0) as usize);

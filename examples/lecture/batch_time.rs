@@ -21,7 +21,10 @@ fn time(experiment: &Experiment, batch: usize, repeats: usize) -> anyhow::Result
     let mut network = experiment.initial_model()?.network;
     let mut driver = Driver::new(&*experiment.optimizer, &network)?;
     let mut order = experiment.order()?;
-    let keys = StepKeys { augment: experiment.key("augment"), dropout: experiment.key("dropout") };
+    let keys = StepKeys {
+        augment: experiment.key("augment"),
+        dropout: experiment.key("dropout"),
+    };
     let mut times = Vec::new();
     for _ in 0..repeats + 2 {
         order.seek(Default::default());
@@ -46,7 +49,10 @@ fn main() -> anyhow::Result<()> {
     let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
     let n = experiment.split.train.len();
     let rounds = program.size(6, 2);
-    println!("MLP 64-256-256-10 on digits, momentum, CPU with {} threads, the fastest of {rounds} rounds", threads());
+    println!(
+        "MLP 64-256-256-10 on digits, momentum, CPU with {} threads, the fastest of {rounds} rounds",
+        threads()
+    );
     let batches: Vec<usize> = (0..).map(|k| 1 << k).take_while(|b| *b <= n).collect();
     let mut steps: Vec<(f64, f64)> = batches.iter().map(|b| (*b as f64, f64::INFINITY)).collect();
     // In rounds over all sizes, so that a disturbance does not hit one size alone.
@@ -57,16 +63,27 @@ fn main() -> anyhow::Result<()> {
         }
     }
     for (batch, micros) in &steps {
-        println!("|B| = {batch:>4}: {:>8} µs a step, {:>7} µs an example", short(*micros), short(micros / batch));
+        println!(
+            "|B| = {batch:>4}: {:>8} µs a step, {:>7} µs an example",
+            short(*micros),
+            short(micros / batch)
+        );
     }
     // t₀ + t₁|B| by least squares of the relative errors: weights 1/t².
     let sum = |f: &dyn Fn(f64, f64) -> f64| steps.iter().map(|(b, t)| f(*b, *t)).sum::<f64>();
-    let (s, sb, sbb) = (sum(&|_, t| 1.0 / (t * t)), sum(&|b, t| b / (t * t)), sum(&|b, t| b * b / (t * t)));
+    let (s, sb, sbb) = (
+        sum(&|_, t| 1.0 / (t * t)),
+        sum(&|b, t| b / (t * t)),
+        sum(&|b, t| b * b / (t * t)),
+    );
     let (st, sbt) = (sum(&|_, t| 1.0 / t), sum(&|b, t| b / t));
     let t1 = (s * sbt - sb * st) / (s * sbb - sb * sb);
     let t0 = (st - t1 * sb) / s;
     let fit = |b: f64| t0 + t1 * b;
-    let worst = steps.iter().map(|(b, t)| (fit(*b) / t).max(t / fit(*b))).fold(1.0, f64::max);
+    let worst = steps
+        .iter()
+        .map(|(b, t)| (fit(*b) / t).max(t / fit(*b)))
+        .fold(1.0, f64::max);
     println!(
         "fit t₀ + t₁|B|: t₀ = {} µs, t₁ = {} µs, knee t₀/t₁ = {} examples; largest misfit a factor {}",
         short(t0),
@@ -77,10 +94,19 @@ fn main() -> anyhow::Result<()> {
     let last = steps.last().context("there are batch sizes")?;
     let each = |p: &(f64, f64)| p.1 / p.0;
     let least = steps.iter().map(each).fold(f64::INFINITY, f64::min);
-    let enough = steps.iter().find(|p| each(p) < 1.25 * least).map_or(last.0, |p| p.0);
+    let enough = steps
+        .iter()
+        .find(|p| each(p) < 1.25 * least)
+        .map_or(last.0, |p| p.0);
     let gain = each(&steps[0]) / least;
-    println!("an example costs {} times as much at |B| = 1 as at best; |B| = {enough} is within 25 % of the best", short(gain));
-    ensure!(gain > 2.0, "a batch should be cheaper by the example than single examples");
+    println!(
+        "an example costs {} times as much at |B| = 1 as at best; |B| = {enough} is within 25 % of the best",
+        short(gain)
+    );
+    ensure!(
+        gain > 2.0,
+        "a batch should be cheaper by the example than single examples"
+    );
     let plot = Plot::new("batch_time", "Time per example against batch size")
         .x("batch size", Scale::Log)
         .y("microseconds per example", Scale::Log)

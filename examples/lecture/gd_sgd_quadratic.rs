@@ -27,29 +27,81 @@ struct Arm {
 }
 
 const ARMS: [Arm; 6] = [
-    Arm { label: "GD, η = 0.1", rate: 0.1, exponent: 0.0, batch: N, start: 3.0 },
-    Arm { label: "η = 0.1, |B| = 1", rate: 0.1, exponent: 0.0, batch: 1, start: 3.0 },
-    Arm { label: "η = 0.02, |B| = 1", rate: 0.02, exponent: 0.0, batch: 1, start: 3.0 },
-    Arm { label: "η = 0.1, |B| = 8", rate: 0.1, exponent: 0.0, batch: 8, start: 3.0 },
-    Arm { label: "η = 0.5 t^−0.75, |B| = 1", rate: 0.5, exponent: 0.75, batch: 1, start: 3.0 },
-    Arm { label: "from w*: η = 0.1, |B| = 1", rate: 0.1, exponent: 0.0, batch: 1, start: 0.0 },
+    Arm {
+        label: "GD, η = 0.1",
+        rate: 0.1,
+        exponent: 0.0,
+        batch: N,
+        start: 3.0,
+    },
+    Arm {
+        label: "η = 0.1, |B| = 1",
+        rate: 0.1,
+        exponent: 0.0,
+        batch: 1,
+        start: 3.0,
+    },
+    Arm {
+        label: "η = 0.02, |B| = 1",
+        rate: 0.02,
+        exponent: 0.0,
+        batch: 1,
+        start: 3.0,
+    },
+    Arm {
+        label: "η = 0.1, |B| = 8",
+        rate: 0.1,
+        exponent: 0.0,
+        batch: 8,
+        start: 3.0,
+    },
+    Arm {
+        label: "η = 0.5 t^−0.75, |B| = 1",
+        rate: 0.5,
+        exponent: 0.75,
+        batch: 1,
+        start: 3.0,
+    },
+    Arm {
+        label: "from w*: η = 0.1, |B| = 1",
+        rate: 0.1,
+        exponent: 0.0,
+        batch: 1,
+        start: 0.0,
+    },
 ];
 
 /// The excess loss ½ E(w_t − w*)² after each step: measured over `runs` runs, and by the recursion.
 fn walk(arm: &Arm, x: &[f64], runs: usize, steps: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let shape = Shape::PowerLaw { exponent: arm.exponent, every: Span::Steps(1) };
-    let schedule = ScheduleConfig { shape, ..Default::default() }.resolve(arm.rate, steps, &Epochs::even(1))?;
+    let shape = Shape::PowerLaw {
+        exponent: arm.exponent,
+        every: Span::Steps(1),
+    };
+    let schedule = ScheduleConfig {
+        shape,
+        ..Default::default()
+    }
+    .resolve(arm.rate, steps, &Epochs::even(1))?;
     let rule = SgdConfig::default().rule();
     let mut rng = Key::new(SEED).word(arm.label).rng();
     let variance = x.iter().map(|x| x * x).sum::<f64>() / N as f64;
-    let noise = if arm.batch == N { 0.0 } else { variance / arm.batch as f64 };
+    let noise = if arm.batch == N {
+        0.0
+    } else {
+        variance / arm.batch as f64
+    };
     // All runs side by side in one tensor: SGD acts on each number alone.
     let mut w = tensor(vec![arm.start; runs], [runs]);
     let (mut m, mut measured, mut theory) = (arm.start * arm.start, vec![], vec![]);
     for t in 0..steps {
         let mut centre = || match arm.batch {
             N => 0.0,
-            batch => (0..batch).map(|_| x[below(&mut rng, N as u32) as usize]).sum::<f64>() / batch as f64,
+            batch => {
+                (0..batch)
+                    .map(|_| x[below(&mut rng, N as u32) as usize])
+                    .sum::<f64>()
+                    / batch as f64
+            }
         };
         let gradient = w.clone() - tensor((0..runs).map(|_| centre()).collect(), [runs]);
         let rate = schedule.lr(t);
@@ -72,13 +124,24 @@ fn main() -> anyhow::Result<()> {
     println!(
         "f(w) = (1/N) Σ ½ (w − x_n)², N = {N}, {runs} runs of {steps} steps, seed {SEED}; excess loss f(w) − f(w*), mean of the last half"
     );
-    let mut plot = Plot::new("gd_sgd_quadratic", "SGD stalls at a floor; a falling step does not");
-    plot = plot.x("step t", Scale::Log).y("excess loss", Scale::Log).y_range(3e-4, 8.0).height(280.0);
+    let mut plot = Plot::new(
+        "gd_sgd_quadratic",
+        "SGD stalls at a floor; a falling step does not",
+    );
+    plot = plot
+        .x("step t", Scale::Log)
+        .y("excess loss", Scale::Log)
+        .y_range(3e-4, 8.0)
+        .height(280.0);
     let mut floors = Vec::new();
     for arm in &ARMS {
         let (measured, theory) = walk(arm, &x, runs, steps)?;
         if arm.batch == N {
-            println!("{}: {} at the end: GD converges at a constant step", arm.label, short(measured[steps - 1]));
+            println!(
+                "{}: {} at the end: GD converges at a constant step",
+                arm.label,
+                short(measured[steps - 1])
+            );
         } else {
             let (late, expected) = (mean(&measured[steps / 2..]), mean(&theory[steps / 2..]));
             agree(arm.label, late, expected, 0.1)?;
@@ -89,9 +152,24 @@ fn main() -> anyhow::Result<()> {
         plot = plot.dashed(arm.label, some().map(|t| (t as f64 + 1.0, theory[t])));
     }
     let floor = |rate: f64| rate / (2.0 * (2.0 - rate));
-    agree("floor at |B| = 1 over floor at |B| = 8", floors[0] / floors[2], 8.0, 0.1)?;
-    agree("floor at η = 0.1 over floor at η = 0.02", floors[0] / floors[1], floor(0.1) / floor(0.02), 0.1)?;
-    agree("SGD from w* over SGD from afar", floors[4] / floors[0], 1.0, 0.1)?;
+    agree(
+        "floor at |B| = 1 over floor at |B| = 8",
+        floors[0] / floors[2],
+        8.0,
+        0.1,
+    )?;
+    agree(
+        "floor at η = 0.1 over floor at η = 0.02",
+        floors[0] / floors[1],
+        floor(0.1) / floor(0.02),
+        0.1,
+    )?;
+    agree(
+        "SGD from w* over SGD from afar",
+        floors[4] / floors[0],
+        1.0,
+        0.1,
+    )?;
     let caption = format!(
         "N = {N}, mean of {runs} runs, seed {SEED}. Dashed, on the lines: m ← (1 − η)² m + η² σ²/|B|. GD leaves the chart at the bottom."
     );

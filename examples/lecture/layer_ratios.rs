@@ -26,13 +26,18 @@ fn main() -> anyhow::Result<()> {
     let experiment = Experiment::open(config, &registry, &Search::default())?;
     let (outcome, network) = train(&experiment, Controls::default())?;
     let accuracy = 100.0 * outcome.test.and_then(|m| m.accuracy).unwrap_or(f64::NAN);
-    let keys = StepKeys { augment: experiment.key("augment"), dropout: experiment.key("dropout") };
+    let keys = StepKeys {
+        augment: experiment.key("augment"),
+        dropout: experiment.key("dropout"),
+    };
     let (_, batch) = experiment.order()?.next(512);
 
     // One step of each optimizer from the same weights on the same batch.
     let mut traces: Vec<(&str, Vec<LayerTrace>)> = Vec::new();
     for (label, name) in [("SGD", "sgd"), ("LARS", "lars"), ("LAMB", "lamb")] {
-        let recipe = registry.named(name)?.configure(Some("lecture"), Default::default())?;
+        let recipe = registry
+            .named(name)?
+            .configure(Some("lecture"), Default::default())?;
         let mut driver = Driver::new(&*recipe, &network)?;
         let gradients = experiment.gradient(&network, &batch, keys)?.gradients;
         let (_, trace) = driver.step_traced(RATE, network.clone(), gradients);
@@ -41,32 +46,70 @@ fn main() -> anyhow::Result<()> {
     println!(
         "MLP 64-128-64-32-10 on digits after {steps} steps (test accuracy {accuracy:.1} %), one batch of 512, η = {RATE}, seed {SEED}"
     );
-    println!("{:<24}{:>9}{:>11}{:>12}   ‖Δw‖/‖w‖: {:>9}{:>9}{:>9}", "layer", "‖w‖", "‖∇w‖", "‖w‖/‖∇w‖", "SGD", "LARS", "LAMB");
+    println!(
+        "{:<24}{:>9}{:>11}{:>12}   ‖Δw‖/‖w‖: {:>9}{:>9}{:>9}",
+        "layer", "‖w‖", "‖∇w‖", "‖w‖/‖∇w‖", "SGD", "LARS", "LAMB"
+    );
     let layers = &traces[0].1;
     let moved = |k: usize, i: usize| traces[k].1[i].delta / traces[k].1[i].w;
     for (i, layer) in layers.iter().enumerate() {
-        let moves = (0..3).map(|k| format!("{:>9}", short(moved(k, i)))).collect::<String>();
-        println!("{:<24}{:>9.3}{:>11.5}{:>12.1}             {moves}", layer.path, layer.w, layer.g, layer.w / layer.g);
+        let moves = (0..3)
+            .map(|k| format!("{:>9}", short(moved(k, i))))
+            .collect::<String>();
+        println!(
+            "{:<24}{:>9.3}{:>11.5}{:>12.1}             {moves}",
+            layer.path,
+            layer.w,
+            layer.g,
+            layer.w / layer.g
+        );
     }
-    let tightest = layers.iter().min_by(|a, b| (a.w / a.g).total_cmp(&(b.w / b.g))).map_or("", |l| &l.path);
+    let tightest = layers
+        .iter()
+        .min_by(|a, b| (a.w / a.g).total_cmp(&(b.w / b.g)))
+        .map_or("", |l| &l.path);
     println!("the layer that bounds the rate of SGD: {tightest}");
     let spread = |k: usize| {
         let all = || (0..layers.len()).map(|i| moved(k, i));
         all().fold(0.0, f64::max) / all().fold(f64::INFINITY, f64::min)
     };
-    println!("largest over smallest relative step: SGD {}", short(spread(0)));
+    println!(
+        "largest over smallest relative step: SGD {}",
+        short(spread(0))
+    );
     for (k, (label, trace)) in traces.iter().enumerate().skip(1) {
-        agree(&format!("{label}: largest over smallest relative step"), spread(k), 1.0, 1e-3)?;
-        agree(&format!("{label}: relative step of {}", trace[0].path), moved(k, 0), RATE, 1e-3)?;
+        agree(
+            &format!("{label}: largest over smallest relative step"),
+            spread(k),
+            1.0,
+            1e-3,
+        )?;
+        agree(
+            &format!("{label}: relative step of {}", trace[0].path),
+            moved(k, 0),
+            RATE,
+            1e-3,
+        )?;
     }
-    ensure!(spread(0) > 3.0, "the layers of SGD should move by different parts of themselves");
+    ensure!(
+        spread(0) > 3.0,
+        "the layers of SGD should move by different parts of themselves"
+    );
 
-    let mut plot = Plot::new("layer_ratios", "How far one step moves each layer").x("‖Δw‖ / ‖w‖", Scale::Log);
-    plot = plot.y_names(layers.iter().map(|l| l.path.clone())).guide_x("η", RATE);
+    let mut plot =
+        Plot::new("layer_ratios", "How far one step moves each layer").x("‖Δw‖ / ‖w‖", Scale::Log);
+    plot = plot
+        .y_names(layers.iter().map(|l| l.path.clone()))
+        .guide_x("η", RATE);
     for (k, (label, _)) in traces.iter().enumerate() {
         // Side by side, so that equal ones are seen.
         let shift = 0.22 * (k as f64 - 1.0);
-        plot = plot.points(label, (0..layers.len()).map(|i| (moved(k, i), i as f64 + shift)));
+        plot = plot.points(
+            label,
+            (0..layers.len()).map(|i| (moved(k, i), i as f64 + shift)),
+        );
     }
-    program.finish(plot.caption(&format!("MLP on digits after {steps} steps, one step on a batch of 512 at η = {RATE}, seed {SEED}.")))
+    program.finish(plot.caption(&format!(
+        "MLP on digits after {steps} steps, one step on a batch of 512 at η = {RATE}, seed {SEED}."
+    )))
 }

@@ -15,13 +15,18 @@ pub struct Program {
 
 impl Program {
     pub fn start(name: &str) -> anyhow::Result<Program> {
-        let mut program = Program { small: false, out: format!("{name}.svg").into() };
+        let mut program = Program {
+            small: false,
+            out: format!("{name}.svg").into(),
+        };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             match (arg.as_str(), args.len()) {
                 ("--small", _) => program.small = true,
                 ("--out", 1..) => program.out = args.next().unwrap_or_default().into(),
-                _ => bail!("usage: {name} [--small] [--out FILE.svg|FILE.png]; `{arg}` is not understood"),
+                _ => bail!(
+                    "usage: {name} [--small] [--out FILE.svg|FILE.png]; `{arg}` is not understood"
+                ),
             }
         }
         Ok(program)
@@ -42,15 +47,25 @@ impl Program {
 /// Says what was measured and what theory has; an error if they differ by more than `tolerance`, relative.
 pub fn agree(what: &str, measured: f64, theory: f64, tolerance: f64) -> anyhow::Result<()> {
     let ratio = measured / theory;
-    println!("{what}: measured {}, theory {}, ratio {ratio:.3}", short(measured), short(theory));
-    ensure!((ratio - 1.0).abs() <= tolerance, "{what}: {measured} is not {theory} within {tolerance}");
+    println!(
+        "{what}: measured {}, theory {}, ratio {ratio:.3}",
+        short(measured),
+        short(theory)
+    );
+    ensure!(
+        (ratio - 1.0).abs() <= tolerance,
+        "{what}: {measured} is not {theory} within {tolerance}"
+    );
     Ok(())
 }
 
 /// Three digits.
 pub fn short(x: f64) -> String {
     let rounded = format!("{x:.2e}");
-    let magnitude = rounded.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let magnitude = rounded
+        .split_once('e')
+        .and_then(|(_, e)| e.parse().ok())
+        .unwrap_or(0);
     match magnitude {
         -3..=5 => format!("{x:.*}", (2 - magnitude).max(0) as usize),
         _ => rounded,
@@ -58,7 +73,10 @@ pub fn short(x: f64) -> String {
 }
 
 pub fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape), (&Device::flex(), DType::F64))
+    Tensor::from_data(
+        TensorData::new(values, shape),
+        (&Device::flex(), DType::F64),
+    )
 }
 
 pub fn numbers<const D: usize>(x: &Tensor<D>) -> Vec<f64> {

@@ -21,10 +21,16 @@ const D: usize = 63;
 fn contraction(batch: usize, rates: &[f64], count: usize) -> Vec<f64> {
     let rule = SgdConfig::default().rule();
     let mut rng = Key::new(SEED).word("batches").number(batch as u64).rng();
-    let w: Tensor<2> = tensor((0..D).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect(), [D, 1]);
+    let w: Tensor<2> = tensor(
+        (0..D).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect(),
+        [D, 1],
+    );
     let mut sums = vec![0.0; rates.len()];
     for _ in 0..count {
-        let x: Tensor<2> = tensor((0..batch * D).map(|_| normal(&mut rng)).collect(), [batch, D]);
+        let x: Tensor<2> = tensor(
+            (0..batch * D).map(|_| normal(&mut rng)).collect(),
+            [batch, D],
+        );
         let outputs = x.clone().matmul(w.clone());
         let gradient = x.transpose().matmul(outputs).div_scalar(batch as f64);
         for (sum, rate) in sums.iter_mut().zip(rates) {
@@ -47,7 +53,9 @@ fn bounds(rates: &[f64; 2], c: &[f64]) -> (f64, f64) {
 fn main() -> anyhow::Result<()> {
     let program = Program::start("rate_scaling")?;
     let examples = program.size(150_000, 40_000);
-    println!("least squares, x ~ N(0, I), d = {D}, L = 1, {examples} examples a batch size, seed {SEED}");
+    println!(
+        "least squares, x ~ N(0, I), d = {D}, L = 1, {examples} examples a batch size, seed {SEED}"
+    );
     let batches = [1usize, 4, 16, 64, 256, 1024, 4096];
     let (mut stable, mut fastest) = (Vec::new(), Vec::new());
     let theory = |b: f64| 2.0 / (1.0 + (D as f64 + 1.0) / b);
@@ -56,7 +64,12 @@ fn main() -> anyhow::Result<()> {
         let rates = [0.5 * bound, 1.1 * bound];
         let c = contraction(batch, &rates, (examples / batch).max(20));
         let (largest, best) = bounds(&rates, &c);
-        agree(&format!("|B| = {batch}: largest stable rate"), largest, bound, 0.08)?;
+        agree(
+            &format!("|B| = {batch}: largest stable rate"),
+            largest,
+            bound,
+            0.08,
+        )?;
         stable.push((batch as f64, largest));
         fastest.push((batch as f64, best));
     }
@@ -71,8 +84,18 @@ fn main() -> anyhow::Result<()> {
         );
     }
     let growth = |i: usize| stable[i + 1].1 / stable[i].1;
-    agree("from |B| = 1 to 4 the rate grows by", growth(0), theory(4.0) / theory(1.0), 0.1)?;
-    agree("from |B| = 1024 to 4096 the rate grows by", growth(5), theory(4096.0) / theory(1024.0), 0.1)?;
+    agree(
+        "from |B| = 1 to 4 the rate grows by",
+        growth(0),
+        theory(4.0) / theory(1.0),
+        0.1,
+    )?;
+    agree(
+        "from |B| = 1024 to 4096 the rate grows by",
+        growth(5),
+        theory(4096.0) / theory(1024.0),
+        0.1,
+    )?;
     let first = stable[0].1;
     let rule = |rule: Scaling| [1usize, 64, 4096].map(|b| (b as f64, rule.peak(first, b, 1)));
     let plot = Plot::new("rate_scaling", "The rate follows the batch size up to 2/L")

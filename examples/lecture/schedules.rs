@@ -20,14 +20,60 @@ fn shapes() -> Vec<(&'static str, Shape)> {
     let part = Span::Fraction;
     vec![
         ("constant", Shape::Constant),
-        ("t^−0.75", Shape::PowerLaw { exponent: 0.75, every: Span::Steps(1) }),
-        ("step", Shape::MultiStep { factor: 0.1, at: Marks::Fraction(vec![0.5, 0.75]) }),
-        ("exponential", Shape::Exponential { factor: 0.01, every: part(1.0) }),
-        ("polynomial, p = 2", Shape::Polynomial { power: 2.0, length: part(1.0) }),
+        (
+            "t^−0.75",
+            Shape::PowerLaw {
+                exponent: 0.75,
+                every: Span::Steps(1),
+            },
+        ),
+        (
+            "step",
+            Shape::MultiStep {
+                factor: 0.1,
+                at: Marks::Fraction(vec![0.5, 0.75]),
+            },
+        ),
+        (
+            "exponential",
+            Shape::Exponential {
+                factor: 0.01,
+                every: part(1.0),
+            },
+        ),
+        (
+            "polynomial, p = 2",
+            Shape::Polynomial {
+                power: 2.0,
+                length: part(1.0),
+            },
+        ),
         ("cosine", Shape::Cosine { length: part(1.0) }),
-        ("cosine-restarts", Shape::CosineRestarts { first: part(1.0 / 7.0), growth: 2.0 }),
-        ("cyclic", Shape::Cyclic { mode: CycleMode::Triangular2, rise: part(0.125), fall: None, low: 0.02 }),
-        ("one-cycle", Shape::OneCycle { rise: part(0.3), start: 0.04, end: 0.0004, anneal: Anneal::Cosine }),
+        (
+            "cosine-restarts",
+            Shape::CosineRestarts {
+                first: part(1.0 / 7.0),
+                growth: 2.0,
+            },
+        ),
+        (
+            "cyclic",
+            Shape::Cyclic {
+                mode: CycleMode::Triangular2,
+                rise: part(0.125),
+                fall: None,
+                low: 0.02,
+            },
+        ),
+        (
+            "one-cycle",
+            Shape::OneCycle {
+                rise: part(0.3),
+                start: 0.04,
+                end: 0.0004,
+                anneal: Anneal::Cosine,
+            },
+        ),
     ]
 }
 
@@ -36,14 +82,32 @@ fn main() -> anyhow::Result<()> {
     let (runs, steps) = (program.size(4000, 1500), program.size(800, 400));
     let rule = SgdConfig::default().rule();
     let mut arms = shapes();
-    arms.push(("linear after a warm-up", Shape::Linear { length: Span::Fraction(1.0) }));
-    println!("noisy quadratic, σ²/|B| = 1, peak rate {PEAK}, {steps} steps, {runs} runs, seed {SEED}; excess loss at the end:");
-    let mut plot = Plot::new("schedules", "Step-size schedules side by side").x("step", Scale::Linear).y("rate / peak", Scale::Linear);
+    arms.push((
+        "linear after a warm-up",
+        Shape::Linear {
+            length: Span::Fraction(1.0),
+        },
+    ));
+    println!(
+        "noisy quadratic, σ²/|B| = 1, peak rate {PEAK}, {steps} steps, {runs} runs, seed {SEED}; excess loss at the end:"
+    );
+    let mut plot = Plot::new("schedules", "Step-size schedules side by side")
+        .x("step", Scale::Linear)
+        .y("rate / peak", Scale::Linear);
     plot = plot.y_range(0.0, 1.05).height(280.0);
     let mut ends = Vec::new();
     for (name, shape) in arms {
-        let warmup = if name.contains("warm-up") { Warmup::linear(Span::Fraction(0.1)) } else { Warmup::NONE };
-        let schedule = ScheduleConfig { shape, warmup, ..ScheduleConfig::default() }.resolve(PEAK, steps, &Epochs::even(1))?;
+        let warmup = if name.contains("warm-up") {
+            Warmup::linear(Span::Fraction(0.1))
+        } else {
+            Warmup::NONE
+        };
+        let schedule = ScheduleConfig {
+            shape,
+            warmup,
+            ..ScheduleConfig::default()
+        }
+        .resolve(PEAK, steps, &Epochs::even(1))?;
         let mut rng = Key::new(SEED).word(name).rng();
         let (mut w, mut m) = (tensor(vec![3.0; runs], [runs]), 9.0);
         for t in 0..steps {
@@ -56,11 +120,25 @@ fn main() -> anyhow::Result<()> {
         let measured = 0.5 * mean(&numbers(&w.square()));
         agree(name, measured, 0.5 * m, 0.12)?;
         ends.push((name, measured));
-        plot = plot.line(name, (0..=400).map(|k| f64::from(k) / 400.0 * (steps - 1) as f64).map(|t| (t, schedule.lr_at(t) / PEAK)));
+        plot = plot.line(
+            name,
+            (0..=400)
+                .map(|k| f64::from(k) / 400.0 * (steps - 1) as f64)
+                .map(|t| (t, schedule.lr_at(t) / PEAK)),
+        );
     }
     ends.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let ranking = ends.iter().map(|(name, end)| format!("{name} {}", short(*end))).collect::<Vec<_>>().join(", ");
+    let ranking = ends
+        .iter()
+        .map(|(name, end)| format!("{name} {}", short(*end)))
+        .collect::<Vec<_>>()
+        .join(", ");
     println!("from the lowest: {ranking}");
-    anyhow::ensure!(ends.last().is_some_and(|e| e.0 == "constant"), "the constant rate should end highest");
-    program.finish(plot.caption(&format!("Excess loss at the end, from the lowest: {ranking}. {runs} runs, seed {SEED}.")))
+    anyhow::ensure!(
+        ends.last().is_some_and(|e| e.0 == "constant"),
+        "the constant rate should end highest"
+    );
+    program.finish(plot.caption(&format!(
+        "Excess loss at the end, from the lowest: {ranking}. {runs} runs, seed {SEED}."
+    )))
 }

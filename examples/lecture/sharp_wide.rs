@@ -26,7 +26,8 @@ const SHIFT: f64 = 0.1;
 
 /// −τ log(e^(−p/τ) + e^(−q/τ)), p and q the parabolas; by the smaller of them, so that nothing underflows.
 fn f(w: Tensor<1>) -> Tensor<1> {
-    let parabola = |(h, centre): (f64, f64)| w.clone().sub_scalar(centre).square().mul_scalar(0.5 * h);
+    let parabola =
+        |(h, centre): (f64, f64)| w.clone().sub_scalar(centre).square().mul_scalar(0.5 * h);
     let (p, q) = (parabola(SHARP), parabola(WIDE));
     let least = p.clone().min_pair(q.clone());
     let part = |x: Tensor<1>| (least.clone() - x).div_scalar(ROUND).exp();
@@ -44,11 +45,22 @@ fn gradient(w: &Tensor<1>) -> anyhow::Result<Tensor<1>> {
 fn ends(batch: usize, runs: usize, steps: usize) -> anyhow::Result<Vec<f64>> {
     let rule = SgdConfig::default().rule();
     let mut rng = Key::new(SEED).word("runs").number(batch as u64).rng();
-    let mut w = tensor((0..runs).map(|_| -2.0 + 4.0 * unit(&mut rng)).collect(), [runs]);
+    let mut w = tensor(
+        (0..runs).map(|_| -2.0 + 4.0 * unit(&mut rng)).collect(),
+        [runs],
+    );
     for t in 0..steps {
         // The last tenth without noise: to the bottom of the basin that it is in.
-        let noise = if t < steps * 9 / 10 { SIGMA / (batch as f64).sqrt() } else { 0.0 };
-        let g = gradient(&w)? + tensor((0..runs).map(|_| noise * normal(&mut rng)).collect(), [runs]);
+        let noise = if t < steps * 9 / 10 {
+            SIGMA / (batch as f64).sqrt()
+        } else {
+            0.0
+        };
+        let g = gradient(&w)?
+            + tensor(
+                (0..runs).map(|_| noise * normal(&mut rng)).collect(),
+                [runs],
+            );
         (w, _) = rule.step(RATE, w, g, None);
     }
     Ok(numbers(&w))
@@ -58,27 +70,65 @@ fn main() -> anyhow::Result<()> {
     let program = Program::start("sharp_wide")?;
     let (runs, steps) = (program.size(1000, 300), program.size(1500, 600));
     let value = |w: f64| numbers(&f(tensor(vec![w], [1])))[0];
-    println!("minima at −1 (h = 64) and 1 (h = 4) of equal depth; test function shifted by δ = {SHIFT}");
+    println!(
+        "minima at −1 (h = 64) and 1 (h = 4) of equal depth; test function shifted by δ = {SHIFT}"
+    );
     let rise = |centre: f64| value(centre - SHIFT) - value(centre);
-    agree("rise of the loss at the sharp minimum", rise(SHARP.1), 0.5 * SHARP.0 * SHIFT * SHIFT, 0.01)?;
-    agree("rise of the loss at the wide minimum", rise(WIDE.1), 0.5 * WIDE.0 * SHIFT * SHIFT, 0.01)?;
-    agree("sharp over wide", rise(SHARP.1) / rise(WIDE.1), SHARP.0 / WIDE.0, 0.01)?;
+    agree(
+        "rise of the loss at the sharp minimum",
+        rise(SHARP.1),
+        0.5 * SHARP.0 * SHIFT * SHIFT,
+        0.01,
+    )?;
+    agree(
+        "rise of the loss at the wide minimum",
+        rise(WIDE.1),
+        0.5 * WIDE.0 * SHIFT * SHIFT,
+        0.01,
+    )?;
+    agree(
+        "sharp over wide",
+        rise(SHARP.1) / rise(WIDE.1),
+        SHARP.0 / WIDE.0,
+        0.01,
+    )?;
 
-    println!("SGD, η = {RATE}, noise of σ = {SIGMA} an example, {runs} runs of {steps} steps from U(−2, 2), seed {SEED}:");
+    println!(
+        "SGD, η = {RATE}, noise of σ = {SIGMA} an example, {runs} runs of {steps} steps from U(−2, 2), seed {SEED}:"
+    );
     let mut found = Vec::new();
     for batch in [1, 2, 4, 16, 64, 1024] {
         let ends = ends(batch, runs, steps)?;
         let sharp = ends.iter().filter(|w| **w < -0.6).count() as f64 / runs as f64;
-        let test = mean(&numbers(&f(tensor(ends.iter().map(|w| w - SHIFT).collect(), [runs]))));
-        println!("|B| = {batch}: {:.1} % end in the sharp minimum, mean test loss {}", 100.0 * sharp, short(test));
+        let test = mean(&numbers(&f(tensor(
+            ends.iter().map(|w| w - SHIFT).collect(),
+            [runs],
+        ))));
+        println!(
+            "|B| = {batch}: {:.1} % end in the sharp minimum, mean test loss {}",
+            100.0 * sharp,
+            short(test)
+        );
         found.push((batch, sharp));
     }
     // Without noise a run ends in the basin it starts in; the ridge is at −0.6.
-    agree("|B| = 1024: share in the sharp minimum", found[5].1, 1.4 / 4.0, 0.2)?;
-    ensure!(found[0].1 < 0.1, "the smallest batch should leave the sharp minimum");
+    agree(
+        "|B| = 1024: share in the sharp minimum",
+        found[5].1,
+        1.4 / 4.0,
+        0.2,
+    )?;
+    ensure!(
+        found[0].1 < 0.1,
+        "the smallest batch should leave the sharp minimum"
+    );
 
     let axis = || (0..=600).map(|i| -2.0 + 4.5 * f64::from(i) / 600.0);
-    let shares = found.iter().map(|(b, s)| format!("{b}: {:.0} %", 100.0 * s)).collect::<Vec<_>>().join(", ");
+    let shares = found
+        .iter()
+        .map(|(b, s)| format!("{b}: {:.0} %", 100.0 * s))
+        .collect::<Vec<_>>()
+        .join(", ");
     let plot = Plot::new("sharp_wide", "A sharp and a wide minimum, and a shift of the test")
         .x("w", Scale::Linear)
         .y("loss", Scale::Linear)

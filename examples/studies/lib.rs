@@ -16,5 +16,15 @@ macro_rules! recipes {
 }
 
 /// All of them; the first is THE experiment.
-pub const RECIPES: &[Recipe] =
-    recipes!["gap", "optimizers", "shallue", "goyal", "keskar-f1", "keskar-c1", "hoffer-f1", "lenet5-mnist", "noise-scale", "stable-rate"];
+pub const RECIPES: &[Recipe] = recipes![
+    "gap",
+    "optimizers",
+    "shallue",
+    "goyal",
+    "keskar-f1",
+    "keskar-c1",
+    "hoffer-f1",
+    "lenet5-mnist",
+    "noise-scale",
+    "stable-rate"
+];

@@ -12,18 +12,35 @@ use tempfile::TempDir;
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let release = test.ancestors().nth(2).unwrap();
-    let program = release.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.is_file(), "{} is missing; build it with the same flags: cargo build --examples", program.display());
+    let program = release
+        .join("examples")
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.is_file(),
+        "{} is missing; build it with the same flags: cargo build --examples",
+        program.display()
+    );
     program
 }
 
 /// What an example prints. It runs in `place`, where its cache is too, and finds data sets in `data`.
 fn output(name: &str, args: &[&str], data: &Path, place: &Path) -> String {
     let mut command = Command::new(program(name));
-    command.args(args).current_dir(place).env("LARGEBATCH_DATA_DIR", data).env("LARGEBATCH_CACHE_DIR", place.join("cache"));
+    command
+        .args(args)
+        .current_dir(place)
+        .env("LARGEBATCH_DATA_DIR", data)
+        .env("LARGEBATCH_CACHE_DIR", place.join("cache"));
     let done = command.output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{name} {args:?} ended with {}\n{out}\n{err}", done.status);
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert!(
+        done.status.success(),
+        "{name} {args:?} ended with {}\n{out}\n{err}",
+        done.status
+    );
     println!("{out}");
     out.into_owned()
 }
@@ -31,14 +48,25 @@ fn output(name: &str, args: &[&str], data: &Path, place: &Path) -> String {
 /// The percentages before ` % of` in lines that hold `marker`.
 fn percentages(text: &str, marker: &str) -> Vec<f64> {
     let number = |line: &str| line.split(" % of").next()?.rsplit(' ').next()?.parse().ok();
-    text.lines().filter(|line| line.contains(" % of") && line.contains(marker)).filter_map(number).collect()
+    text.lines()
+        .filter(|line| line.contains(" % of") && line.contains(marker))
+        .filter_map(number)
+        .collect()
 }
 
 /// The folder of the real data sets, if it holds this one.
 fn real(name: &str, file: &str) -> Option<PathBuf> {
     let data = PathBuf::from(std::env::var_os("LARGEBATCH_DATA_DIR")?);
-    let places = [data.join(name), data.clone(), data.join("cifar-10-batches-bin"), data.join(name).join("cifar-10-batches-bin")];
-    places.iter().any(|p| p.join(file).is_file() || p.join(format!("{file}.gz")).is_file()).then_some(data)
+    let places = [
+        data.join(name),
+        data.clone(),
+        data.join("cifar-10-batches-bin"),
+        data.join(name).join("cifar-10-batches-bin"),
+    ];
+    places
+        .iter()
+        .any(|p| p.join(file).is_file() || p.join(format!("{file}.gz")).is_file())
+        .then_some(data)
 }
 
 /// 0 to 63, without a pattern.
@@ -49,9 +77,21 @@ fn noise(image: usize, place: usize) -> u8 {
 /// MNIST's four files with other images: a bright bar whose height tells the class.
 fn write_mnist(folder: &Path) {
     for (name, n) in [("train", 2000), ("t10k", 500)] {
-        let header = |magic: u32, sizes: &[u32]| [magic].iter().chain(sizes).flat_map(|v| v.to_be_bytes()).collect::<Vec<u8>>();
+        let header = |magic: u32, sizes: &[u32]| {
+            [magic]
+                .iter()
+                .chain(sizes)
+                .flat_map(|v| v.to_be_bytes())
+                .collect::<Vec<u8>>()
+        };
         let mut images = header(0x803, &[n, 28, 28]);
-        let pixel = |i: usize, p: usize| if p / 28 * 10 / 28 == i % 10 { 180 + noise(i, p) } else { noise(i, p) };
+        let pixel = |i: usize, p: usize| {
+            if p / 28 * 10 / 28 == i % 10 {
+                180 + noise(i, p)
+            } else {
+                noise(i, p)
+            }
+        };
         images.extend((0..n as usize).flat_map(|i| (0..28 * 28).map(move |p| pixel(i, p))));
         let mut labels = header(0x801, &[n]);
         labels.extend((0..n).map(|i| (i % 10) as u8));
@@ -62,14 +102,27 @@ fn write_mnist(folder: &Path) {
 
 /// CIFAR-10's six files with other images: a colour between red and green tells the class, whatever is cropped or mirrored.
 fn write_cifar(folder: &Path) {
-    let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+    let names = [
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    ];
     for (file, name) in names.iter().enumerate() {
-        let colour = |class: usize, channel: usize| [20 * class as u8, 180 - 20 * class as u8, 0][channel];
+        let colour =
+            |class: usize, channel: usize| [20 * class as u8, 180 - 20 * class as u8, 0][channel];
         let record = |i: usize| {
-            let image = (0..3 * 32 * 32).map(move |p| colour(i % 10, p / 1024) + noise(i + 1000 * file, p));
+            let image =
+                (0..3 * 32 * 32).map(move |p| colour(i % 10, p / 1024) + noise(i + 1000 * file, p));
             std::iter::once((i % 10) as u8).chain(image)
         };
-        std::fs::write(folder.join(format!("{name}.bin")), (0..100).flat_map(record).collect::<Vec<u8>>()).unwrap();
+        std::fs::write(
+            folder.join(format!("{name}.bin")),
+            (0..100).flat_map(record).collect::<Vec<u8>>(),
+        )
+        .unwrap();
     }
 }
 
@@ -77,8 +130,14 @@ fn write_cifar(folder: &Path) {
 fn mnist() {
     let place = TempDir::new().unwrap();
     write_mnist(place.path());
-    let found = percentages(&output("mnist", &["--steps", "20"], place.path(), place.path()), "test digits");
-    assert!(found.len() == 3 && found.iter().all(|&p| p > 90.0), "{found:?}");
+    let found = percentages(
+        &output("mnist", &["--steps", "20"], place.path(), place.path()),
+        "test digits",
+    );
+    assert!(
+        found.len() == 3 && found.iter().all(|&p| p > 90.0),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -88,15 +147,24 @@ fn mnist_on_the_real_digits() {
         return;
     };
     let place = TempDir::new().unwrap();
-    let found = percentages(&output("mnist", &["--steps", "50"], &data, place.path()), "of 10000 test digits");
-    assert!(found.len() == 3 && found.iter().all(|&p| p > 75.0), "{found:?}");
+    let found = percentages(
+        &output("mnist", &["--steps", "50"], &data, place.path()),
+        "of 10000 test digits",
+    );
+    assert!(
+        found.len() == 3 && found.iter().all(|&p| p > 75.0),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn cifar10() {
     let place = TempDir::new().unwrap();
     write_cifar(place.path());
-    let found = percentages(&output("cifar10", &["--steps", "30"], place.path(), place.path()), "of 100 test images");
+    let found = percentages(
+        &output("cifar10", &["--steps", "30"], place.path(), place.path()),
+        "of 100 test images",
+    );
     assert!(found.len() == 1 && found[0] > 30.0, "{found:?}");
 }
 
@@ -107,7 +175,10 @@ fn cifar10_on_the_real_pictures() {
         return;
     };
     let place = TempDir::new().unwrap();
-    let found = percentages(&output("cifar10", &["--steps", "20"], &data, place.path()), "of 10000 test images");
+    let found = percentages(
+        &output("cifar10", &["--steps", "20"], &data, place.path()),
+        "of 10000 test images",
+    );
     assert!(found.len() == 1 && found[0] > 15.0, "{found:?}");
 }
 
@@ -116,7 +187,19 @@ fn new_optimizer() {
     let place = TempDir::new().unwrap();
     let run = |args: &[&str]| output("new_optimizer", args, place.path(), place.path());
     assert!(run(&["optimizers"]).contains("signum"));
-    let train = run(&["train", "--dataset", "digits", "--model", "mlp", "--optimizer", "signum", "--lr", "0.0003", "--epochs", "10"]);
+    let train = run(&[
+        "train",
+        "--dataset",
+        "digits",
+        "--model",
+        "mlp",
+        "--optimizer",
+        "signum",
+        "--lr",
+        "0.0003",
+        "--epochs",
+        "10",
+    ]);
     let test = percentages(&train.replace("test ", "\ntest "), "test ");
     assert!(test.len() == 1 && test[0] > 90.0, "{test:?}");
 }
@@ -125,6 +208,12 @@ fn new_optimizer() {
 #[test]
 fn burn_learner() {
     let place = TempDir::new().unwrap();
-    let found = percentages(&output("burn_learner", &[], place.path(), place.path()), "held-out digits");
-    assert!(found.len() == 2 && found.iter().all(|&p| p > 90.0), "{found:?}");
+    let found = percentages(
+        &output("burn_learner", &[], place.path(), place.path()),
+        "held-out digits",
+    );
+    assert!(
+        found.len() == 2 && found.iter().all(|&p| p > 90.0),
+        "{found:?}"
+    );
 }

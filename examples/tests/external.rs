@@ -23,22 +23,44 @@ fn copy(from: &Path, to: &Path) {
 
 /// What the test's own cargo told the test. Build scripts (ring's) take it for a change, and all that stands on them would be built again.
 fn told_by_cargo(variable: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"].iter().any(|prefix| variable.starts_with(prefix))
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ]
+    .iter()
+    .any(|prefix| variable.starts_with(prefix))
 }
 
 fn output(command: &mut Command) -> Output {
     let done = command.output().unwrap();
-    println!("{}\n{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{command:?} ended with {}", done.status);
+    println!(
+        "{}\n{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(
+        done.status.success(),
+        "{command:?} ended with {}",
+        done.status
+    );
     done
 }
 
 /// `cargo test` with the features of this very build: those of the workspace's members, and those that were asked for.
 fn test(folder: &Path, target: &Path) -> Output {
-    let compiled = BACKENDS.iter().filter(|b| b.compiled && !b.feature.is_empty()).map(|b| format!(",largebatch/{}", b.feature));
+    let compiled = BACKENDS
+        .iter()
+        .filter(|b| b.compiled && !b.feature.is_empty())
+        .map(|b| format!(",largebatch/{}", b.feature));
     let features = format!("burn/train{}", compiled.collect::<String>());
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(folder).args(["test", "--offline", "--features", &features, "--target-dir"]).arg(target);
+    cargo
+        .current_dir(folder)
+        .args(["test", "--offline", "--features", &features, "--target-dir"])
+        .arg(target);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
@@ -60,25 +82,60 @@ fn a_crate_of_ones_own_conforms_and_trains() {
     let manifest = folder.join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest).unwrap();
     let path = here.join("../crates/largebatch").canonicalize().unwrap();
-    let moved = text.replace("path = \"../../crates/largebatch\"", &format!("path = '{}'", path.display()));
-    assert_ne!(moved, text, "the template depends on largebatch by its path");
+    let moved = text.replace(
+        "path = \"../../crates/largebatch\"",
+        &format!("path = '{}'", path.display()),
+    );
+    assert_ne!(
+        moved, text,
+        "the template depends on largebatch by its path"
+    );
     let workspace = std::fs::read_to_string(here.join("../Cargo.toml")).unwrap();
-    let profile = workspace.find("[profile.release]").expect("the workspace's manifest ends with its profile");
+    let profile = workspace
+        .find("[profile.release]")
+        .expect("the workspace's manifest ends with its profile");
     std::fs::write(&manifest, format!("{moved}\n{}", &workspace[profile..])).unwrap();
 
     let tested = test(&folder, target);
     assert!(String::from_utf8_lossy(&tested.stdout).contains("lion_conforms ... ok"));
-    let built: Vec<_> =
-        String::from_utf8_lossy(&tested.stderr).lines().filter(|l| l.contains("Compiling burn")).map(str::to_owned).collect();
+    let built: Vec<_> = String::from_utf8_lossy(&tested.stderr)
+        .lines()
+        .filter(|l| l.contains("Compiling burn"))
+        .map(str::to_owned)
+        .collect();
     if !built.is_empty() {
-        eprintln!("NOTE: Burn was compiled once more, because its features here differ from this build's:\n{}", built.join("\n"));
+        eprintln!(
+            "NOTE: Burn was compiled once more, because its features here differ from this build's:\n{}",
+            built.join("\n")
+        );
     }
     // `cargo test` has built the program beside its tests.
-    let release = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf();
+    let release = std::env::current_exe()
+        .unwrap()
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_path_buf();
     let program = release.join(format!("my-optimizer{}", std::env::consts::EXE_SUFFIX));
-    let train = ["train", "--dataset", "digits", "--model", "mlp", "--optimizer", "lion", "--lr", "0.0003", "--epochs", "10", "--json"];
+    let train = [
+        "train",
+        "--dataset",
+        "digits",
+        "--model",
+        "mlp",
+        "--optimizer",
+        "lion",
+        "--lr",
+        "0.0003",
+        "--epochs",
+        "10",
+        "--json",
+    ];
     let trained = output(Command::new(program).current_dir(&folder).args(train));
     let line = String::from_utf8_lossy(&trained.stdout).into_owned();
-    let accuracy = line.split("\"test_accuracy\":").nth(1).and_then(|rest| rest.split(',').next()?.parse::<f64>().ok());
+    let accuracy = line
+        .split("\"test_accuracy\":")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next()?.parse::<f64>().ok());
     assert!(accuracy.is_some_and(|a| a > 0.9), "{line}");
 }

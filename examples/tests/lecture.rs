@@ -7,8 +7,14 @@ use std::process::Command;
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let release = test.ancestors().nth(2).unwrap();
-    let program = release.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.is_file(), "{} is missing; build it with the same flags: cargo build --examples", program.display());
+    let program = release
+        .join("examples")
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.is_file(),
+        "{} is missing; build it with the same flags: cargo build --examples",
+        program.display()
+    );
     program
 }
 
@@ -16,28 +22,62 @@ fn program(name: &str) -> PathBuf {
 fn small(name: &str) -> String {
     let place = tempfile::tempdir().unwrap();
     let figure = place.path().join("figure.svg");
-    let done = Command::new(program(name)).args(["--small", "--out"]).arg(&figure).current_dir(place.path()).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{name} ended with {}\n{out}\n{err}", done.status);
+    let done = Command::new(program(name))
+        .args(["--small", "--out"])
+        .arg(&figure)
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert!(
+        done.status.success(),
+        "{name} ended with {}\n{out}\n{err}",
+        done.status
+    );
     println!("{out}");
     let svg = std::fs::read_to_string(&figure).unwrap();
-    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("no data"), "{name}");
+    assert!(
+        svg.starts_with("<svg")
+            && svg.trim_end().ends_with("</svg>")
+            && !svg.contains("NaN")
+            && !svg.contains("no data"),
+        "{name}"
+    );
     out.into_owned()
 }
 
 /// The number after `marker`, in the first line that holds `line`.
 fn after(text: &str, line: &str, marker: &str) -> f64 {
-    let found =
-        text.lines().find(|l| l.contains(line) && l.contains(marker)).unwrap_or_else(|| panic!("no `{line}` with `{marker}` in\n{text}"));
-    let rest = found.split_once(line).map_or(found, |(_, rest)| rest).split_once(marker).unwrap().1.trim_start();
-    let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | 'e'))).unwrap_or(rest.len());
-    rest[..end].trim_end_matches('.').parse().unwrap_or_else(|_| panic!("no number after `{marker}` in `{found}`"))
+    let found = text
+        .lines()
+        .find(|l| l.contains(line) && l.contains(marker))
+        .unwrap_or_else(|| panic!("no `{line}` with `{marker}` in\n{text}"));
+    let rest = found
+        .split_once(line)
+        .map_or(found, |(_, rest)| rest)
+        .split_once(marker)
+        .unwrap()
+        .1
+        .trim_start();
+    let end = rest
+        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | 'e')))
+        .unwrap_or(rest.len());
+    rest[..end]
+        .trim_end_matches('.')
+        .parse()
+        .unwrap_or_else(|_| panic!("no number after `{marker}` in `{found}`"))
 }
 
 /// The measured figure of a line, against a number that is computed here.
 fn measured(text: &str, line: &str, expected: f64, tolerance: f64) {
     let found = after(text, line, "measured ");
-    assert!((found / expected - 1.0).abs() < tolerance, "{line}: {found}, not {expected}");
+    assert!(
+        (found / expected - 1.0).abs() < tolerance,
+        "{line}: {found}, not {expected}"
+    );
 }
 
 #[test]
@@ -60,7 +100,12 @@ fn sgd_is_ahead_first_and_gd_last() {
 fn the_full_batch_is_left_behind_at_one_rate() {
     let text = small("logistic_batches");
     assert!(after(&text, "same rate: the loss at |B| = N", "is ") > 2.0);
-    measured(&text, "rate ~ |B|: loss at |B| = 64 against |B| = 1", after(&text, "|B| = 1, same rate", "measured "), 0.1);
+    measured(
+        &text,
+        "rate ~ |B|: loss at |B| = 64 against |B| = 1",
+        after(&text, "|B| = 1, same rate", "measured "),
+        0.1,
+    );
 }
 
 #[test]
@@ -85,7 +130,12 @@ fn both_forms_of_momentum_are_one() {
     let text = small("ema_heavy_ball");
     assert!(after(&text, "", "largest difference ") < 1e-13);
     for beta in [0.5, 0.9, 0.99] {
-        measured(&text, &format!("β = {beta}:"), (1.0 - beta) / (1.0 + beta), 0.06);
+        measured(
+            &text,
+            &format!("β = {beta}:"),
+            (1.0 - beta) / (1.0 + beta),
+            0.06,
+        );
     }
     measured(&text, "floor at β = 0.9", 0.1 / (2.0 - 0.1 / 19.0), 0.05);
 }
@@ -100,7 +150,12 @@ fn adagrad_learns_the_rare() {
 #[test]
 fn adam_corrects_its_bias() {
     let text = small("adam_bias_correction");
-    measured(&text, "not corrected, first step", 0.1 / 0.001f64.sqrt(), 1e-2);
+    measured(
+        &text,
+        "not corrected, first step",
+        0.1 / 0.001f64.sqrt(),
+        1e-2,
+    );
     measured(&text, "corrected, first step", 1.0, 1e-3);
     measured(&text, "m at step 1:", 0.1, 0.05);
 }
@@ -116,8 +171,18 @@ fn schedules_end_where_theory_says() {
 fn variance_falls_as_one_over_the_batch() {
     let text = small("gradient_variance");
     let one = after(&text, "with replacement, |B| = 1: variance", "measured ");
-    measured(&text, "with replacement, |B| = 64: variance", one / 64.0, 0.15);
-    measured(&text, "without replacement, |B| = 512: variance", one / 512.0 * (1150.0 - 512.0) / 1149.0, 0.15);
+    measured(
+        &text,
+        "with replacement, |B| = 64: variance",
+        one / 64.0,
+        0.15,
+    );
+    measured(
+        &text,
+        "without replacement, |B| = 512: variance",
+        one / 512.0 * (1150.0 - 512.0) / 1149.0,
+        0.15,
+    );
 }
 
 #[test]
@@ -152,7 +217,13 @@ fn a_batch_is_cheaper_by_the_example() {
 
 #[test]
 fn a_wrong_option_is_named() {
-    let done = Command::new(program("schedules")).arg("--fast").output().unwrap();
+    let done = Command::new(program("schedules"))
+        .arg("--fast")
+        .output()
+        .unwrap();
     let err = String::from_utf8_lossy(&done.stderr);
-    assert!(!done.status.success() && err.contains("--fast") && err.contains("[--small]"), "{err}");
+    assert!(
+        !done.status.success() && err.contains("--fast") && err.contains("[--small]"),
+        "{err}"
+    );
 }

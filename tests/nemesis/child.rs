@@ -31,10 +31,23 @@ pub struct Process {
 impl Process {
     /// Starts a command, whose processes are known by the variable NEMESIS_ROOT.
     pub fn start(mut command: Command, root: PathBuf, out: PathBuf, err: PathBuf) -> Process {
-        let shown = std::iter::once(command.get_program()).chain(command.get_args()).map(|a| a.to_string_lossy()).collect::<Vec<_>>();
+        let shown = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|a| a.to_string_lossy())
+            .collect::<Vec<_>>();
         let shown = shown.join(" ");
         let child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
-        Process { child, out, err, root, shown, started: Instant::now(), limit: LIMIT, signals: Vec::new(), killed: Vec::new() }
+        Process {
+            child,
+            out,
+            err,
+            root,
+            shown,
+            started: Instant::now(),
+            limit: LIMIT,
+            signals: Vec::new(),
+            killed: Vec::new(),
+        }
     }
 
     /// Lets it run so long; says whether it lives on.
@@ -58,7 +71,10 @@ impl Process {
     /// It and the processes that it has started, each by its number.
     pub fn family(&self) -> Vec<i32> {
         let parents: BTreeMap<i32, i32> = living().into_iter().collect();
-        let ours = |id: &i32| std::iter::successors(Some(*id), |id| parents.get(id).copied()).any(|id| id == self.id());
+        let ours = |id: &i32| {
+            std::iter::successors(Some(*id), |id| parents.get(id).copied())
+                .any(|id| id == self.id())
+        };
         parents.keys().copied().filter(ours).collect()
     }
 
@@ -76,7 +92,9 @@ impl Process {
 
     /// Sends a signal to the whole family.
     pub fn signal_all(&mut self, signal: i32) {
-        self.family().into_iter().for_each(|id| self.signal(id, signal));
+        self.family()
+            .into_iter()
+            .for_each(|id| self.signal(id, signal));
     }
 
     /// Waits for its end, and the end of all that it started.
@@ -93,7 +111,10 @@ impl Process {
                 self.said()
             ));
         }
-        let status = self.child.wait().map_err(|e| format!("waiting for `{}`: {e}", self.shown))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|e| format!("waiting for `{}`: {e}", self.shown))?;
         let begun = Instant::now();
         // A process that dies shows no environment any more, and holds its locks for a moment.
         let dying = || living().iter().any(|(id, _)| self.killed.contains(id));
@@ -101,7 +122,9 @@ impl Process {
             if begun.elapsed() > GRACE {
                 let orphans = orphans(&self.root);
                 // SAFETY: these carry the mark of this fault.
-                orphans.iter().for_each(|id| assert!(unsafe { libc::kill(*id, libc::SIGKILL) } <= 0));
+                orphans
+                    .iter()
+                    .for_each(|id| assert!(unsafe { libc::kill(*id, libc::SIGKILL) } <= 0));
                 return Err(format!(
                     "expected: workers end with their parent\nfound: {orphans:?} of `{}` live on {GRACE:?} later",
                     self.shown
@@ -109,9 +132,17 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        let text =
+            |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
         let (stdout, stderr) = (text(&self.out), text(&self.err));
-        Ok(Ended { code: status.code(), signal: status.signal(), stdout, stderr, shown: self.shown, signals: self.signals })
+        Ok(Ended {
+            code: status.code(),
+            signal: status.signal(),
+            stdout,
+            stderr,
+            shown: self.shown,
+            signals: self.signals,
+        })
     }
 
     /// The same, and that the end is a sound one.
@@ -127,14 +158,19 @@ impl Process {
 
 /// Every process with its parent.
 fn living() -> Vec<(i32, i32)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let ids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let ids = entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     let parent = |id: i32| {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         // The name before stands in parentheses and may hold anything.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         // A zombie whose other threads still end holds its files, and with them its locks.
-        let ended = fields.next()? == "Z" && fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count) <= 1;
+        let ended = fields.next()? == "Z"
+            && fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count) <= 1;
         Some((id, fields.next()?.parse().ok()?)).filter(|_| !ended)
     };
     ids.filter_map(parent).collect()
@@ -143,9 +179,16 @@ fn living() -> Vec<(i32, i32)> {
 /// Processes of a fault whose parent has gone.
 fn orphans(root: &Path) -> Vec<i32> {
     let mark = format!("NEMESIS_ROOT={}", root.display());
-    let marked = |id: i32| fs::read(format!("/proc/{id}/environ")).is_ok_and(|e| e.split(|b| *b == 0).any(|v| v == mark.as_bytes()));
+    let marked = |id: i32| {
+        fs::read(format!("/proc/{id}/environ"))
+            .is_ok_and(|e| e.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
+    };
     let ours = |parent: i32| parent == std::process::id() as i32 || marked(parent);
-    living().into_iter().filter(|&(id, parent)| marked(id) && !ours(parent)).map(|(id, _)| id).collect()
+    living()
+        .into_iter()
+        .filter(|&(id, parent)| marked(id) && !ours(parent))
+        .map(|(id, _)| id)
+        .collect()
 }
 
 /// How a process ended.
@@ -161,7 +204,9 @@ pub struct Ended {
 impl Ended {
     /// What holds for every end: a known exit code or a signal of ours, no panic, and an error's line with the codes of errors.
     pub fn check(&self) -> Result<(), String> {
-        let ours = self.signal.is_some_and(|signal| self.signals.contains(&signal));
+        let ours = self
+            .signal
+            .is_some_and(|signal| self.signals.contains(&signal));
         let error = self.stderr.lines().any(|line| line.starts_with("error: "));
         let expected = match self.code {
             _ if self.stderr.contains("panicked") || self.stdout.contains("panicked") => "no panic",
@@ -178,7 +223,11 @@ impl Ended {
         if self.code.is_some_and(|code| codes.contains(&code)) && self.stderr.contains(text) {
             return Ok(());
         }
-        let text = if text.is_empty() { String::new() } else { format!(" and `{text}`") };
+        let text = if text.is_empty() {
+            String::new()
+        } else {
+            format!(" and `{text}`")
+        };
         Err(self.failure(&format!("exit code {codes:?}{text}")))
     }
 
@@ -189,7 +238,19 @@ impl Ended {
             (None, Some(signal)) => format!("signal {signal}"),
             _ => "no status".into(),
         };
-        let tail = |text: &str| text.char_indices().rev().nth(1999).map_or(text, |(at, _)| &text[at..]).trim_end().to_owned();
-        format!("expected: {expected}\nfound: {end} of `{}`\n{}{}", self.shown, tail(&self.stderr), tail(&self.stdout))
+        let tail = |text: &str| {
+            text.char_indices()
+                .rev()
+                .nth(1999)
+                .map_or(text, |(at, _)| &text[at..])
+                .trim_end()
+                .to_owned()
+        };
+        format!(
+            "expected: {expected}\nfound: {end} of `{}`\n{}{}",
+            self.shown,
+            tail(&self.stderr),
+            tail(&self.stdout)
+        )
     }
 }

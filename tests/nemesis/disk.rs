@@ -13,15 +13,29 @@ use crate::lab::{Subject, copy};
 
 /// The newest checkpoint's folder.
 fn newest(run: &Path) -> Option<PathBuf> {
-    let step = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
+    let step = |path: &PathBuf| {
+        path.file_name()?
+            .to_str()?
+            .strip_prefix("step-")?
+            .parse::<u64>()
+            .ok()
+    };
     let entries = fs::read_dir(run.join("checkpoints")).ok()?;
-    entries.flatten().map(|e| e.path()).filter(|path| step(path).is_some()).max_by_key(step)
+    entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|path| step(path).is_some())
+        .max_by_key(step)
 }
 
 /// After a kill the end of a file is missing, as after the machine lost power.
 pub fn torn(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
-    let moment = fault.lab.reference(subject).seconds.mul_f64(0.2 + 0.8 * fault.dice.unit());
+    let moment = fault
+        .lab
+        .reference(subject)
+        .seconds
+        .mul_f64(0.2 + 0.8 * fault.dice.unit());
     let command = fault.program(&subject.arguments());
     let mut process = fault.start(command);
     if process.lives(moment) {
@@ -34,7 +48,11 @@ pub fn torn(fault: &mut Fault) -> Outcome {
     let path = match (subject, &checkpoint) {
         (Subject::Study, _) => out.join("trials.jsonl"),
         (Subject::Train, Some(checkpoint)) if fault.dice.chance(0.6) => {
-            checkpoint.join(fault.dice.pick(&["model.safetensors", "optimizer.safetensors", "state.json"]))
+            checkpoint.join(fault.dice.pick(&[
+                "model.safetensors",
+                "optimizer.safetensors",
+                "state.json",
+            ]))
         }
         (Subject::Train, _) => out.join(fault.dice.pick(&["events.jsonl", "layers.csv"])),
     };
@@ -43,13 +61,34 @@ pub fn torn(fault: &mut Fault) -> Outcome {
         return fault.finish(subject);
     }
     let left = (fault.dice.unit() * length as f64) as u64;
-    fault.note(format!("{} cut from {length} to {left} bytes", path.display()));
-    fs::OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(left)).map_err(|e| e.to_string())?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    fault.note(format!(
+        "{} cut from {length} to {left} bytes",
+        path.display()
+    ));
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|f| f.set_len(left))
+        .map_err(|e| e.to_string())?;
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     // A checkpoint says how long the logs were. What came later is written again; what it counts on must be there.
     let key = format!("\"{}_length\":", name.split('.').next().unwrap_or_default());
-    let counted = checkpoint.as_ref().map(|c| fs::read_to_string(c.join("state.json")).unwrap_or_default());
-    let counted = counted.and_then(|state| state.split_once(&key)?.1.split([',', '}']).next()?.parse::<u64>().ok());
+    let counted = checkpoint
+        .as_ref()
+        .map(|c| fs::read_to_string(c.join("state.json")).unwrap_or_default());
+    let counted = counted.and_then(|state| {
+        state
+            .split_once(&key)?
+            .1
+            .split([',', '}'])
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
     match checkpoint {
         Some(checkpoint) if path.starts_with(&checkpoint) => {
             fault.run(&subject.arguments())?.expect(&[1], &name)?;
@@ -72,18 +111,33 @@ pub fn bit(fault: &mut Fault) -> Outcome {
     copy(&fault.lab.reference(subject).out, &out);
     // What is done with the file, and whether the run had ended.
     let (file, ended): (&str, bool) = match subject {
-        Subject::Study => (fault.dice.pick(&["trials.jsonl", "trials.jsonl", "study.toml"]), true),
+        Subject::Study => (
+            fault
+                .dice
+                .pick(&["trials.jsonl", "trials.jsonl", "study.toml"]),
+            true,
+        ),
         Subject::Train => {
-            let file = fault.dice.pick(&["model.safetensors", "optimizer.safetensors", "state.json", "run.toml", "model"]);
+            let file = fault.dice.pick(&[
+                "model.safetensors",
+                "optimizer.safetensors",
+                "state.json",
+                "run.toml",
+                "model",
+            ]);
             (file, file == "model" || fault.dice.chance(0.2))
         }
     };
     if subject == Subject::Train && !ended {
-        ["result.json", "model.safetensors"].iter().for_each(|name| drop(fs::remove_file(out.join(name))));
+        ["result.json", "model.safetensors"]
+            .iter()
+            .for_each(|name| drop(fs::remove_file(out.join(name))));
     }
     let path = match file {
         "model" => out.join("model.safetensors"),
-        "model.safetensors" | "optimizer.safetensors" | "state.json" => newest(&out).ok_or("no checkpoint")?.join(file),
+        "model.safetensors" | "optimizer.safetensors" | "state.json" => {
+            newest(&out).ok_or("no checkpoint")?.join(file)
+        }
         _ => out.join(file),
     };
     let mut bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -101,11 +155,21 @@ pub fn bit(fault: &mut Fault) -> Outcome {
     };
     let undisturbed = || {
         let mut command = Command::new(program());
-        command.args(&arguments).current_dir(fault.lab.reference(subject).out.parent()?).stdin(std::process::Stdio::null());
-        command.output().ok().map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        command
+            .args(&arguments)
+            .current_dir(fault.lab.reference(subject).out.parent()?)
+            .stdin(std::process::Stdio::null());
+        command
+            .output()
+            .ok()
+            .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
     };
     let writes = arguments[0] == "train" || arguments[1] == "run" || arguments[1] == "report";
-    let expected = if writes { String::new() } else { undisturbed().unwrap_or_default() };
+    let expected = if writes {
+        String::new()
+    } else {
+        undisturbed().unwrap_or_default()
+    };
     let end = fault.run(&arguments)?;
     if end.code == Some(0) {
         if !writes && end.stdout != expected {
@@ -129,7 +193,10 @@ pub fn full(fault: &mut Fault) -> Outcome {
         return Ok(Verdict::Skipped(why.clone()));
     }
     let subject = fault.subject();
-    let all: u64 = tree(&fault.lab.reference(subject).out).values().map(|bytes| bytes.len() as u64).sum();
+    let all: u64 = tree(&fault.lab.reference(subject).out)
+        .values()
+        .map(|bytes| bytes.len() as u64)
+        .sum();
     let size = 8192 + (fault.dice.unit() * 1.2 * all as f64) as u64;
     fault.note(format!("a disk of {size} bytes"));
     // Copied while the name space still shows it.
@@ -140,15 +207,30 @@ pub fn full(fault: &mut Fault) -> Outcome {
         \"$@\"; code=$?; cp -a out ../out; exit $code"
     );
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &script, "sh"]).arg(program()).args(subject.arguments());
+    command
+        .args(["-m", "sh", "-c", &script, "sh"])
+        .arg(program())
+        .args(subject.arguments());
     let end = fault.start(command).end()?;
-    let said: Vec<&str> = end.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    let full = end.stderr.lines().find_map(|line| line.strip_prefix("full ")).unwrap_or_default();
+    let said: Vec<&str> = end
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    let full = end
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("full "))
+        .unwrap_or_default();
     end.expect(&[0], "")?;
     match (full, said.as_slice()) {
         ("0", []) => {}
         ("1", [error]) if error.contains("free space") => {}
-        _ => return Err(end.failure("the full disk is an error with a remedy, and with room again there is none")),
+        _ => {
+            return Err(end.failure(
+                "the full disk is an error with a remedy, and with room again there is none",
+            ));
+        }
     }
     end.check()?;
     fault.same(subject)
@@ -157,9 +239,19 @@ pub fn full(fault: &mut Fault) -> Outcome {
 impl Fault<'_> {
     /// Runs the subject's command with the preloaded library and its settings; no settings, no library.
     fn shimmed(&mut self, subject: Subject, shim: &Path, settings: &[(&str, String)]) -> Process {
-        self.note(settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "));
+        self.note(
+            settings
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
         let mut command = self.program(&subject.arguments());
-        command.env("LD_PRELOAD", shim).envs(settings.iter().map(|(name, value)| (format!("NEMESIS_{name}"), value)));
+        command.env("LD_PRELOAD", shim).envs(
+            settings
+                .iter()
+                .map(|(name, value)| (format!("NEMESIS_{name}"), value)),
+        );
         self.start(command)
     }
 
@@ -176,7 +268,10 @@ pub fn calls(fault: &mut Fault) -> Outcome {
     };
     let subject = fault.subject();
     for _ in 0..=fault.dice.below(3) {
-        let calls: String = "wsiroynmtu".chars().filter(|_| fault.dice.chance(0.35)).collect();
+        let calls: String = "wsiroynmtu"
+            .chars()
+            .filter(|_| fault.dice.chance(0.35))
+            .collect();
         let every = [2, 5, 15, 50][fault.dice.below(4)].to_string();
         let settings = [("CALLS", calls), ("EVERY", every), fault.seed()];
         // Interrupted and short calls alone are no errors.
@@ -228,7 +323,10 @@ fn without_locks(fault: &mut Fault, killed: bool) -> Outcome {
     let settings = [("FLOCK", [37, 38, 95][fault.dice.below(3)].to_string())];
     let mut first = fault.shimmed(subject, &shim, &settings);
     if killed {
-        let held = [fault.out().join(".lock.held"), fault.out().join("trials.held")];
+        let held = [
+            fault.out().join(".lock.held"),
+            fault.out().join("trials.held"),
+        ];
         while !held.iter().any(|path| path.exists()) && first.lives(Duration::from_millis(2)) {}
         let moment = fault.moment(subject).mul_f64(0.5);
         if first.lives(moment) {
@@ -247,11 +345,15 @@ fn without_locks(fault: &mut Fault, killed: bool) -> Outcome {
     for end in &ends {
         end.expect(&[0, 1], "")?;
         // A run that had ended already takes no lock.
-        if end.code == Some(0) && !end.stderr.contains("has no locks") && subject == Subject::Study {
+        if end.code == Some(0) && !end.stderr.contains("has no locks") && subject == Subject::Study
+        {
             return Err(end.failure("a warning that there are no locks"));
         }
     }
-    if !ends.iter().any(|end| end.code == Some(0) && end.stderr.contains("has no locks")) {
+    if !ends
+        .iter()
+        .any(|end| end.code == Some(0) && end.stderr.contains("has no locks"))
+    {
         return Err(ends[0].failure("a writer that works and warns that there are no locks"));
     }
     fault.same(subject)

@@ -81,13 +81,18 @@ impl Fault<'_> {
 
     /// A subject by chance, with its file in the folder.
     pub fn subject(&mut self) -> Subject {
-        let subject = if self.dice.chance(0.5) { Subject::Train } else { Subject::Study };
+        let subject = if self.dice.chance(0.5) {
+            Subject::Train
+        } else {
+            Subject::Study
+        };
         self.bring(subject)
     }
 
     pub fn bring(&mut self, subject: Subject) -> Subject {
         self.note(subject.arguments().join(" "));
-        fs::write(self.work().join("subject.toml"), subject.text()).expect("a folder that can be written");
+        fs::write(self.work().join("subject.toml"), subject.text())
+            .expect("a folder that can be written");
         subject
     }
 
@@ -112,9 +117,18 @@ impl Fault<'_> {
         let log = |name: &str| logs.join(format!("{number:02}.{name}"));
         let file = |path: &Path| File::create(path).expect("a log");
         let (out, err) = (log("out"), log("err"));
-        command.current_dir(self.work()).env_remove("LARGEBATCH_DATA_DIR").env_remove("XDG_RUNTIME_DIR");
-        command.env("LARGEBATCH_CACHE_DIR", self.folder.join("cache")).env("NEMESIS_ROOT", self.work());
-        command.stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err)).process_group(0);
+        command
+            .current_dir(self.work())
+            .env_remove("LARGEBATCH_DATA_DIR")
+            .env_remove("XDG_RUNTIME_DIR");
+        command
+            .env("LARGEBATCH_CACHE_DIR", self.folder.join("cache"))
+            .env("NEMESIS_ROOT", self.work());
+        command
+            .stdin(Stdio::null())
+            .stdout(file(&out))
+            .stderr(file(&err))
+            .process_group(0);
         Process::start(command, self.work(), out, err)
     }
 
@@ -137,11 +151,17 @@ impl Fault<'_> {
 
     /// The same, leaving out what lies in some folders.
     pub fn same_but(&self, subject: Subject, folders: &[&str]) -> Outcome {
-        self.lab.reference(subject).same(&subject.files(&self.out())?, folders).map(|()| Verdict::Same)
+        self.lab
+            .reference(subject)
+            .same(&subject.files(&self.out())?, folders)
+            .map(|()| Verdict::Same)
     }
 
     /// A moment of the subject's life, or shortly after it.
     pub fn moment(&mut self, subject: Subject) -> Duration {
-        self.lab.reference(subject).seconds.mul_f64(1.1 * self.dice.unit())
+        self.lab
+            .reference(subject)
+            .seconds
+            .mul_f64(1.1 * self.dice.unit())
     }
 }

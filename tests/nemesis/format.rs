@@ -24,14 +24,25 @@ pub struct Inner {
 }
 
 /// TOML without its digest, as versions before 0.3 wrote it.
-const UNSEALED: Inner = Inner { take: |file| until(file, "# digest"), put: |part, _| part.to_vec() };
+const UNSEALED: Inner = Inner {
+    take: |file| until(file, "# digest"),
+    put: |part, _| part.to_vec(),
+};
 
 /// The lines of a journal, with digests of their new content.
 const LINES: Inner = Inner {
-    take: |file| file.split_inclusive(|b| *b == b'\n').flat_map(|line| [until(line, ",\"digest\""), b"}\n".to_vec()].concat()).collect(),
+    take: |file| {
+        file.split_inclusive(|b| *b == b'\n')
+            .flat_map(|line| [until(line, ",\"digest\""), b"}\n".to_vec()].concat())
+            .collect()
+    },
     put: |part, _| {
         let sealed = |line: &str| if line.ends_with('}') { seal(line) } else { line.to_owned() } + "\n";
-        String::from_utf8_lossy(part).lines().map(sealed).collect::<String>().into_bytes()
+        String::from_utf8_lossy(part)
+            .lines()
+            .map(sealed)
+            .collect::<String>()
+            .into_bytes()
     },
 };
 
@@ -40,7 +51,9 @@ const OLD_STATE: Inner = Inner {
     take: |file| {
         let mut state: serde_json::Value = serde_json::from_slice(file).expect("a state");
         let object = state.as_object_mut().expect("an object");
-        ["digest", "model", "optimizer"].iter().for_each(|key| drop(object.remove(*key)));
+        ["digest", "model", "optimizer"]
+            .iter()
+            .for_each(|key| drop(object.remove(*key)));
         object.insert("schema".into(), 1.into());
         serde_json::to_vec_pretty(&state).expect("JSON")
     },
@@ -50,14 +63,23 @@ const OLD_STATE: Inner = Inner {
 /// The header of a safetensors file, with its new length.
 pub const HEADER: Inner = Inner {
     take: |file| file[8..header_end(file)].to_vec(),
-    put: |part, file| [&(part.len() as u64).to_le_bytes(), part, &file[header_end(file)..]].concat(),
+    put: |part, file| {
+        [
+            &(part.len() as u64).to_le_bytes(),
+            part,
+            &file[header_end(file)..],
+        ]
+        .concat()
+    },
 };
 
 /// What is compressed.
 const GZIP: Inner = Inner {
     take: |file| {
         let mut part = Vec::new();
-        flate2::read::GzDecoder::new(file).read_to_end(&mut part).expect("a whole file");
+        flate2::read::GzDecoder::new(file)
+            .read_to_end(&mut part)
+            .expect("a whole file");
         part
     },
     put: |part, _| gzip(part),
@@ -65,7 +87,9 @@ const GZIP: Inner = Inner {
 
 /// What stands before the last such text.
 fn until(bytes: &[u8], end: &str) -> Vec<u8> {
-    let at = bytes.windows(end.len()).rposition(|window| window == end.as_bytes());
+    let at = bytes
+        .windows(end.len())
+        .rposition(|window| window == end.as_bytes());
     bytes[..at.unwrap_or(bytes.len())].to_vec()
 }
 
@@ -75,7 +99,16 @@ fn header_end(file: &[u8]) -> usize {
 }
 
 /// What comes behind a command that names a data set.
-pub const SHORT: &[&str] = &["--model", "softmax", "--steps", "3", "--out", "new", "--batch-size", "8"];
+pub const SHORT: &[&str] = &[
+    "--model",
+    "softmax",
+    "--steps",
+    "3",
+    "--out",
+    "new",
+    "--batch-size",
+    "8",
+];
 
 /// Every format.
 pub const FORMATS: &[Format] = &[
@@ -84,8 +117,16 @@ pub const FORMATS: &[Format] = &[
         file: "a.csv",
         needs: &[],
         commands: &[
-            &["train", "--set", "dataset={format='csv',train='a.csv',label='kind'}"],
-            &["train", "--set", "dataset={format='csv',train='a.csv',label=3,missing='mean',header=true}"],
+            &[
+                "train",
+                "--set",
+                "dataset={format='csv',train='a.csv',label='kind'}",
+            ],
+            &[
+                "train",
+                "--set",
+                "dataset={format='csv',train='a.csv',label=3,missing='mean',header=true}",
+            ],
         ],
         sealed: false,
         inner: None,
@@ -94,7 +135,11 @@ pub const FORMATS: &[Format] = &[
         name: "TSV",
         file: "a.tsv",
         needs: &[],
-        commands: &[&["train", "--set", "dataset={format='csv',train='a.tsv',label=0}"]],
+        commands: &[&[
+            "train",
+            "--set",
+            "dataset={format='csv',train='a.tsv',label=0}",
+        ]],
         sealed: false,
         inner: None,
     },
@@ -106,13 +151,31 @@ pub const FORMATS: &[Format] = &[
         sealed: false,
         inner: None,
     },
-    Format { name: "IDX images", file: "a-images", needs: &["a-labels"], commands: &[IDX], sealed: false, inner: None },
-    Format { name: "IDX labels", file: "a-labels", needs: &["a-images"], commands: &[IDX], sealed: false, inner: None },
+    Format {
+        name: "IDX images",
+        file: "a-images",
+        needs: &["a-labels"],
+        commands: &[IDX],
+        sealed: false,
+        inner: None,
+    },
+    Format {
+        name: "IDX labels",
+        file: "a-labels",
+        needs: &["a-images"],
+        commands: &[IDX],
+        sealed: false,
+        inner: None,
+    },
     Format {
         name: "IDX.gz",
         file: "a-images.gz",
         needs: &["a-labels"],
-        commands: &[&["train", "--set", "dataset={format='idx',train_images='a-images.gz',train_labels='a-labels'}"]],
+        commands: &[&[
+            "train",
+            "--set",
+            "dataset={format='idx',train_images='a-images.gz',train_labels='a-labels'}",
+        ]],
         sealed: false,
         inner: Some(GZIP),
     },
@@ -120,7 +183,11 @@ pub const FORMATS: &[Format] = &[
         name: "CSV.gz",
         file: "a.csv.gz",
         needs: &[],
-        commands: &[&["train", "--set", "dataset={format='csv',train='a.csv.gz',label='kind'}"]],
+        commands: &[&[
+            "train",
+            "--set",
+            "dataset={format='csv',train='a.csv.gz',label='kind'}",
+        ]],
         sealed: false,
         inner: Some(GZIP),
     },
@@ -140,12 +207,23 @@ pub const FORMATS: &[Format] = &[
         sealed: false,
         inner: None,
     },
-    Format { name: "study file", file: "plan.toml", needs: &[], commands: &[&["study", "plan", "plan.toml"]], sealed: false, inner: None },
+    Format {
+        name: "study file",
+        file: "plan.toml",
+        needs: &[],
+        commands: &[&["study", "plan", "plan.toml"]],
+        sealed: false,
+        inner: None,
+    },
     Format {
         name: "run.toml",
         file: "run/run.toml",
         needs: &["run", "a.csv", "new.csv"],
-        commands: &[&["evaluate", "run"], &["train", "--resume", "run"], &["predict", "run", "new.csv"]],
+        commands: &[
+            &["evaluate", "run"],
+            &["train", "--resume", "run"],
+            &["predict", "run", "new.csv"],
+        ],
         sealed: false,
         inner: Some(UNSEALED),
     },
@@ -172,7 +250,13 @@ pub const FORMATS: &[Format] = &[
         commands: &[
             &["evaluate", "run"],
             &["predict", "run", "new.csv"],
-            &["predict", "run", "new.csv", "--weights", "run/model.safetensors"],
+            &[
+                "predict",
+                "run",
+                "new.csv",
+                "--weights",
+                "run/model.safetensors",
+            ],
         ],
         sealed: true,
         inner: None,
@@ -182,7 +266,13 @@ pub const FORMATS: &[Format] = &[
         file: "torch.safetensors",
         needs: &["run", "a.csv", "new.csv"],
         commands: &[
-            &["predict", "run", "new.csv", "--weights", "torch.safetensors"],
+            &[
+                "predict",
+                "run",
+                "new.csv",
+                "--weights",
+                "torch.safetensors",
+            ],
             &["evaluate", "run", "--weights", "torch.safetensors"],
         ],
         sealed: false,
@@ -192,7 +282,10 @@ pub const FORMATS: &[Format] = &[
         name: "rows to predict",
         file: "new.csv",
         needs: &["run"],
-        commands: &[&["predict", "run", "new.csv"], &["predict", "run", "new.csv", "--out", "predictions.csv"]],
+        commands: &[
+            &["predict", "run", "new.csv"],
+            &["predict", "run", "new.csv", "--out", "predictions.csv"],
+        ],
         sealed: false,
         inner: None,
     },
@@ -208,13 +301,21 @@ pub const FORMATS: &[Format] = &[
         name: "journal",
         file: "study/trials.jsonl",
         needs: &["study"],
-        commands: &[&["study", "status", "study"], &["study", "export", "study", "--format", "jsonl"], &["study", "report", "study"]],
+        commands: &[
+            &["study", "status", "study"],
+            &["study", "export", "study", "--format", "jsonl"],
+            &["study", "report", "study"],
+        ],
         sealed: false,
         inner: Some(LINES),
     },
 ];
 
-const IDX: &[&str] = &["train", "--set", "dataset={format='idx',train_images='a-images',train_labels='a-labels'}"];
+const IDX: &[&str] = &[
+    "train",
+    "--set",
+    "dataset={format='idx',train_images='a-images',train_labels='a-labels'}",
+];
 
 /// A run's file with much in it.
 pub const CONFIG: &str = r#"

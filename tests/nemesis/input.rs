@@ -21,8 +21,14 @@ const INPUTS: &str = "inputs";
 pub fn prepare(lab: &Lab) -> Result<(), String> {
     let mut fault = lab.fault(INPUTS, Key::new(0));
     let (dir, mut dice) = (fault.work(), Dice::new(Key::new(1).word("inputs")));
-    let write = |name: &str, content: &[u8]| fs::write(dir.join(name), content).expect("an input file");
-    let (mut csv, mut tsv, mut svm, mut new) = (String::from("width,height,colour,kind\n"), String::new(), String::new(), String::new());
+    let write =
+        |name: &str, content: &[u8]| fs::write(dir.join(name), content).expect("an input file");
+    let (mut csv, mut tsv, mut svm, mut new) = (
+        String::from("width,height,colour,kind\n"),
+        String::new(),
+        String::new(),
+        String::new(),
+    );
     new += "height,width,colour\n";
     for i in 0..48 {
         let (a, b, c, class) = (dice.unit() * 9.0, dice.unit() - 0.5, dice.below(3), i % 3);
@@ -31,36 +37,85 @@ pub fn prepare(lab: &Lab) -> Result<(), String> {
         svm += &format!("{} 1:{a:.3} {}:{b:.4}\n", class + 1, 2 + c);
         new += &format!("{b:.4},{a:.3},{c}\n");
     }
-    [("a.csv", &csv), ("a.tsv", &tsv), ("a.svm", &svm), ("new.csv", &new), ("config.toml", &CONFIG.into()), ("plan.toml", &PLAN.into())]
-        .iter()
-        .for_each(|(name, text)| write(name, text.as_bytes()));
+    [
+        ("a.csv", &csv),
+        ("a.tsv", &tsv),
+        ("a.svm", &svm),
+        ("new.csv", &new),
+        ("config.toml", &CONFIG.into()),
+        ("plan.toml", &PLAN.into()),
+    ]
+    .iter()
+    .for_each(|(name, text)| write(name, text.as_bytes()));
     images(&dir, "a", (48, 8, 4), 1);
-    write("a-images.gz", &gzip(&fs::read(dir.join("a-images")).expect("images")));
+    write(
+        "a-images.gz",
+        &gzip(&fs::read(dir.join("a-images")).expect("images")),
+    );
     write("a.csv.gz", &gzip(csv.as_bytes()));
     fs::create_dir(dir.join("cifar-10")).expect("a folder");
-    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+    for name in [
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    ] {
         let record = |i: usize, dice: &mut Dice| -> Vec<u8> {
-            [vec![i as u8], (0..3072).map(|p| ((p * i) % 256) as u8 ^ dice.below(64) as u8).collect()].concat()
+            [
+                vec![i as u8],
+                (0..3072)
+                    .map(|p| ((p * i) % 256) as u8 ^ dice.below(64) as u8)
+                    .collect(),
+            ]
+            .concat()
         };
-        write(&format!("cifar-10/{name}.bin"), &(0..10).flat_map(|i| record(i, &mut dice)).collect::<Vec<u8>>());
+        write(
+            &format!("cifar-10/{name}.bin"),
+            &(0..10)
+                .flat_map(|i| record(i, &mut dice))
+                .collect::<Vec<u8>>(),
+        );
     }
     let begun = ["train", "config.toml", "--steps", "6", "--out", "begun"];
     let made: [&[&str]; 3] = [
         &begun,
-        &["train", "--set", "dataset={format='csv',train='a.csv',label='kind'}", "--model", "softmax", "--epochs", "1", "--out", "run"],
+        &[
+            "train",
+            "--set",
+            "dataset={format='csv',train='a.csv',label='kind'}",
+            "--model",
+            "softmax",
+            "--epochs",
+            "1",
+            "--out",
+            "run",
+        ],
         &["study", "run", "plan.toml", "--out", "study", "--quiet"],
     ];
     for arguments in made {
         fault.run(arguments)?.expect(&[0], "")?;
     }
-    ["result.json", "model.safetensors"].iter().for_each(|name| fs::remove_file(dir.join("begun").join(name)).expect("a finished run"));
+    ["result.json", "model.safetensors"]
+        .iter()
+        .for_each(|name| fs::remove_file(dir.join("begun").join(name)).expect("a finished run"));
     let weights = fs::read(dir.join("run/model.safetensors")).map_err(|e| e.to_string())?;
     write("torch.safetensors", &without_metadata(&weights));
     for format in FORMATS {
         for command in format.commands {
-            let mut fault = lab.fault(&format!("whole-{}-{}", format.file.replace('/', "-"), command.join(" ").len()), Key::new(0));
+            let mut fault = lab.fault(
+                &format!(
+                    "whole-{}-{}",
+                    format.file.replace('/', "-"),
+                    command.join(" ").len()
+                ),
+                Key::new(0),
+            );
             bring(&fault, format);
-            read(&mut fault, command)?.expect(&[0], "").map_err(|e| format!("the program does not take a whole {}\n{e}", format.name))?;
+            read(&mut fault, command)?
+                .expect(&[0], "")
+                .map_err(|e| format!("the program does not take a whole {}\n{e}", format.name))?;
         }
     }
     Ok(())
@@ -68,16 +123,28 @@ pub fn prepare(lab: &Lab) -> Result<(), String> {
 
 /// A safetensors file with its tensors alone.
 fn without_metadata(bytes: &[u8]) -> Vec<u8> {
-    let mut header: serde_json::Value = serde_json::from_slice(&(HEADER.take)(bytes)).expect("a header");
-    header.as_object_mut().expect("an object").remove("__metadata__");
+    let mut header: serde_json::Value =
+        serde_json::from_slice(&(HEADER.take)(bytes)).expect("a header");
+    header
+        .as_object_mut()
+        .expect("an object")
+        .remove("__metadata__");
     (HEADER.put)(header.to_string().as_bytes(), bytes)
 }
 
 /// Copies what a format needs into the fault's folder.
 fn bring(fault: &Fault, format: &Format) {
-    for name in format.needs.iter().chain(Some(&format.file)).map(|name| name.split('/').next().unwrap_or(name)) {
+    for name in format
+        .needs
+        .iter()
+        .chain(Some(&format.file))
+        .map(|name| name.split('/').next().unwrap_or(name))
+    {
         if !fault.work().join(name).exists() {
-            copy(&fault.lab.folder.path().join(INPUTS).join("work").join(name), &fault.work().join(name));
+            copy(
+                &fault.lab.folder.path().join(INPUTS).join("work").join(name),
+                &fault.work().join(name),
+            );
         }
     }
 }
@@ -87,12 +154,22 @@ const MEMORY: u64 = 4 << 30;
 
 /// Runs a command that reads input, with bounded memory.
 fn read(fault: &mut Fault, command: &[&str]) -> Result<Ended, String> {
-    let data = command[0] == "train" && command.contains(&"--set") || command.contains(&"--dataset");
+    let data =
+        command[0] == "train" && command.contains(&"--set") || command.contains(&"--dataset");
     let mut command = fault.program(&[command, if data { SHORT } else { &[] }].concat());
-    let limit = libc::rlimit { rlim_cur: MEMORY, rlim_max: MEMORY };
+    let limit = libc::rlimit {
+        rlim_cur: MEMORY,
+        rlim_max: MEMORY,
+    };
     // SAFETY: setrlimit is a system call and nothing else, which is allowed between fork and exec.
     unsafe {
-        command.pre_exec(move || if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 { Ok(()) } else { Err(io::Error::last_os_error()) });
+        command.pre_exec(move || {
+            if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
+        });
     }
     fault.start(command).sound()
 }
@@ -104,10 +181,18 @@ pub fn mutated(fault: &mut Fault) -> Outcome {
     bring(fault, format);
     let path = fault.work().join(format.file);
     let whole = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let expected = if format.sealed { Some(read(fault, command)?.stdout) } else { None };
+    let expected = if format.sealed {
+        Some(read(fault, command)?.stdout)
+    } else {
+        None
+    };
     let inner = format.inner.as_ref().filter(|_| fault.dice.chance(0.75));
     let mut bytes = inner.map_or_else(|| whole.clone(), |inner| (inner.take)(&whole));
-    let times = if fault.dice.chance(0.6) { 1 } else { 2 + fault.dice.below(3) };
+    let times = if fault.dice.chance(0.6) {
+        1
+    } else {
+        2 + fault.dice.below(3)
+    };
     for _ in 0..times {
         let what = mutate(&mut bytes, &mut fault.dice);
         fault.note(format!("{}: {what}", format.file));
@@ -119,17 +204,21 @@ pub fn mutated(fault: &mut Fault) -> Outcome {
     fs::write(&path, &bytes).map_err(|e| e.to_string())?;
     fault.note(command.join(" "));
     let end = read(fault, command)?;
-    end.stderr.lines().filter(|line| line.starts_with("error: ")).for_each(|line| fault.note(line));
-    if let Some(half) =
-        tree(&fault.work()).keys().find(|path| path.components().any(|c| Path::new(&c).extension().is_some_and(|e| e == "partial")))
-    {
+    end.stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .for_each(|line| fault.note(line));
+    if let Some(half) = tree(&fault.work()).keys().find(|path| {
+        path.components()
+            .any(|c| Path::new(&c).extension().is_some_and(|e| e == "partial"))
+    }) {
         return Err(end.failure(&format!("nothing half-written, and not {}", half.display())));
     }
     match (end.code, expected) {
         (Some(1 | 2), _) => Ok(Verdict::Refused),
-        (Some(0), Some(expected)) if end.stdout != expected => {
-            Err(end.failure(&format!("an error, or what the whole file gives:\n{expected}")))
-        }
+        (Some(0), Some(expected)) if end.stdout != expected => Err(end.failure(&format!(
+            "an error, or what the whole file gives:\n{expected}"
+        ))),
         (Some(0), Some(_)) => Ok(Verdict::Same),
         _ => Ok(Verdict::Taken),
     }

@@ -69,8 +69,24 @@ impl Subject {
     /// The command, which begins or goes on.
     pub fn arguments(self) -> Vec<&'static str> {
         match self {
-            Subject::Train => vec!["train", "subject.toml", "--resume", "--out", "out", "--quiet"],
-            Subject::Study => vec!["study", "run", "subject.toml", "--out", "out", "--jobs", "2", "--quiet"],
+            Subject::Train => vec![
+                "train",
+                "subject.toml",
+                "--resume",
+                "--out",
+                "out",
+                "--quiet",
+            ],
+            Subject::Study => vec![
+                "study",
+                "run",
+                "subject.toml",
+                "--out",
+                "out",
+                "--jobs",
+                "2",
+                "--quiet",
+            ],
         }
     }
 
@@ -79,13 +95,23 @@ impl Subject {
         let mut files = tree(out);
         files.retain(|path, _| path.extension().is_none_or(|e| e != "lock"));
         for (path, content) in &mut files {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
             if path.starts_with("report") {
                 content.clear();
             } else if matches!(name, "result.json" | "state.json") {
-                *content = without(content, &["seconds", "examples_per_second", "out", "digest"]).map_err(|e| format!("{name}: {e}"))?;
+                *content = without(
+                    content,
+                    &["seconds", "examples_per_second", "out", "digest"],
+                )
+                .map_err(|e| format!("{name}: {e}"))?;
             } else if name == "trials.jsonl" {
-                *content = trials(content).map_err(|e| format!("{name}: {e}"))?.join("\n").into_bytes();
+                *content = trials(content)
+                    .map_err(|e| format!("{name}: {e}"))?
+                    .join("\n")
+                    .into_bytes();
             }
         }
         Ok(files)
@@ -94,8 +120,15 @@ impl Subject {
 
 /// The lines of a journal, without what may differ between two runs.
 pub fn trials(journal: &[u8]) -> Result<Vec<String>, String> {
-    let lines = journal.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| without(line, &["provenance", "digest"]).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())).collect()
+    let lines = journal
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            without(line, &["provenance", "digest"])
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        })
+        .collect()
 }
 
 fn without(json: &[u8], keys: &[&str]) -> Result<Vec<u8>, String> {
@@ -117,17 +150,25 @@ impl Reference {
     /// That these files are the undisturbed run's, but for those in some folders.
     pub fn same(&self, files: &BTreeMap<PathBuf, Vec<u8>>, but: &[&str]) -> Result<(), String> {
         let compared = |path: &PathBuf| !but.iter().any(|folder| path.starts_with(folder));
-        let names = |a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, Vec<u8>>| -> Vec<PathBuf> {
-            a.keys().filter(|path| compared(path) && !b.contains_key(*path)).cloned().collect()
-        };
+        let names =
+            |a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, Vec<u8>>| -> Vec<PathBuf> {
+                a.keys()
+                    .filter(|path| compared(path) && !b.contains_key(*path))
+                    .cloned()
+                    .collect()
+            };
         let (missing, more) = (names(&self.files, files), names(files, &self.files));
-        let mut differ: Vec<&PathBuf> =
-            files.keys().filter(|path| self.files.contains_key(*path) && self.files[*path] != files[*path]).collect();
+        let mut differ: Vec<&PathBuf> = files
+            .keys()
+            .filter(|path| self.files.contains_key(*path) && self.files[*path] != files[*path])
+            .collect();
         differ.retain(|path| compared(path));
         if missing.is_empty() && more.is_empty() && differ.is_empty() {
             return Ok(());
         }
-        Err(format!("expected: the undisturbed run's files\nfound: missing {missing:?}, more {more:?}, differing {differ:?}"))
+        Err(format!(
+            "expected: the undisturbed run's files\nfound: missing {missing:?}, more {more:?}, differing {differ:?}"
+        ))
     }
 }
 
@@ -148,11 +189,25 @@ impl Lab {
     /// Runs the subjects undisturbed, twice each, and makes the input files.
     pub fn new() -> Result<Lab, String> {
         let folder = TempDir::with_prefix("nemesis-").map_err(|e| e.to_string())?;
-        let nothing = || Reference { out: PathBuf::new(), files: BTreeMap::new(), seconds: Duration::ZERO };
+        let nothing = || Reference {
+            out: PathBuf::new(),
+            files: BTreeMap::new(),
+            seconds: Duration::ZERO,
+        };
         let shim = compile(folder.path());
         let try_unshare = |flags: &[&str]| answer(Command::new("unshare").args(flags).arg("true"));
-        let (mounts, processes) = (try_unshare(&["-m"]), try_unshare(&["-p", "-f", "--mount-proc"]));
-        let mut lab = Lab { folder, train: nothing(), study: nothing(), shim, mounts, processes };
+        let (mounts, processes) = (
+            try_unshare(&["-m"]),
+            try_unshare(&["-p", "-f", "--mount-proc"]),
+        );
+        let mut lab = Lab {
+            folder,
+            train: nothing(),
+            study: nothing(),
+            shim,
+            mounts,
+            processes,
+        };
         lab.train = lab.undisturbed(Subject::Train)?;
         lab.study = lab.undisturbed(Subject::Study)?;
         input::prepare(&lab)?;
@@ -169,8 +224,15 @@ impl Lab {
     /// A fault in a folder of its own.
     pub fn fault(&self, name: &str, key: Key) -> Fault<'_> {
         let folder = self.folder.path().join(name);
-        ["work", "logs"].iter().for_each(|below| fs::create_dir_all(folder.join(below)).expect("a folder for the fault"));
-        Fault { lab: self, dice: Dice::new(key), folder, notes: Vec::new() }
+        ["work", "logs"].iter().for_each(|below| {
+            fs::create_dir_all(folder.join(below)).expect("a folder for the fault")
+        });
+        Fault {
+            lab: self,
+            dice: Dice::new(key),
+            folder,
+            notes: Vec::new(),
+        }
     }
 
     fn undisturbed(&self, subject: Subject) -> Result<Reference, String> {
@@ -180,29 +242,57 @@ impl Lab {
             fault.bring(subject);
             let begun = Instant::now();
             fault.run(&subject.arguments())?.expect(&[0], "")?;
-            references.push(Reference { files: subject.files(&fault.out())?, out: fault.out(), seconds: begun.elapsed() });
+            references.push(Reference {
+                files: subject.files(&fault.out())?,
+                out: fault.out(),
+                seconds: begun.elapsed(),
+            });
         }
         let second = references.swap_remove(1);
-        references[0].same(&second.files, &[]).map_err(|e| format!("two undisturbed runs differ\n{e}"))?;
+        references[0]
+            .same(&second.files, &[])
+            .map_err(|e| format!("two undisturbed runs differ\n{e}"))?;
         Ok(second)
     }
 }
 
 /// Compiles the preloaded library.
 fn compile(folder: &Path) -> Result<PathBuf, String> {
-    let (source, library) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("nemesis/shim.c"), folder.join("shim.so"));
-    answer(Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl")).map(|()| library)
+    let (source, library) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("nemesis/shim.c"),
+        folder.join("shim.so"),
+    );
+    answer(
+        Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl"),
+    )
+    .map(|()| library)
 }
 
 /// Runs a command to its end; its complaint where it fails.
 fn answer(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|e| format!("{name}: {e}"))?;
-    if output.status.success() { Ok(()) } else { Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim())) }
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
 }
 
 /// Copies a file or a folder with all that is in it.
 pub fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
-    assert!(copied.is_ok_and(|status| status.success()), "cp -a {} {}", from.display(), to.display());
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "cp -a {} {}",
+        from.display(),
+        to.display()
+    );
 }

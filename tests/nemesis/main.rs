@@ -49,11 +49,30 @@ struct Asked {
 
 /// Reads `[SEED [COUNT] [KIND …]]` or `SEED:NUMBER`. The options of cargo's own test harness are accepted, and a filter by name, too; `None` where they leave nothing to do.
 fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
-    const WITH_VALUE: [&str; 7] = ["--test-threads", "--skip", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
-    let (mut asked, mut numbers) = (Asked { seed: 1, first: 0, count: None, kinds: Vec::new(), tell: false }, 0);
+    const WITH_VALUE: [&str; 7] = [
+        "--test-threads",
+        "--skip",
+        "--format",
+        "--color",
+        "--logfile",
+        "--shuffle-seed",
+        "-Z",
+    ];
+    let (mut asked, mut numbers) = (
+        Asked {
+            seed: 1,
+            first: 0,
+            count: None,
+            kinds: Vec::new(),
+            tell: false,
+        },
+        0,
+    );
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
-        let one = argument.split_once(':').and_then(|(seed, number)| Some((seed.parse().ok()?, number.parse().ok()?)));
+        let one = argument
+            .split_once(':')
+            .and_then(|(seed, number)| Some((seed.parse().ok()?, number.parse().ok()?)));
         if let Some((seed, first)) = one {
             (asked.seed, asked.first, asked.count, numbers) = (seed, first, Some(1), 2);
         } else if let Ok(number) = argument.parse::<u64>() {
@@ -80,7 +99,10 @@ fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
     }
     if numbers == 0 && !asked.kinds.is_empty() {
         // A filter of test names.
-        let ours = asked.kinds.iter().any(|filter| "nemesis".contains(filter.as_str()));
+        let ours = asked
+            .kinds
+            .iter()
+            .any(|filter| "nemesis".contains(filter.as_str()));
         asked.kinds.clear();
         return ours.then_some(asked);
     }
@@ -88,12 +110,21 @@ fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
 }
 
 fn main() -> std::process::ExitCode {
-    let Some(asked) = asked(std::env::args().skip(1)) else { return std::process::ExitCode::SUCCESS };
+    let Some(asked) = asked(std::env::args().skip(1)) else {
+        return std::process::ExitCode::SUCCESS;
+    };
     #[cfg(target_os = "linux")]
     return run::run(&asked);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (asked.seed, asked.first, asked.count, asked.kinds, asked.tell, MINUTE);
+        let _ = (
+            asked.seed,
+            asked.first,
+            asked.count,
+            asked.kinds,
+            asked.tell,
+            MINUTE,
+        );
         largebatch_tests::skipped("nemesis", "its faults are Linux's");
         std::process::ExitCode::SUCCESS
     }

@@ -31,8 +31,8 @@ const NUMBERS: &[&str] = &[
 
 /// Characters that mean something somewhere, or nothing anywhere.
 const TEXTS: &[&str] = &[
-    "\u{feff}", "\0", "é", "\u{202e}", "\r", "\r\n", "\"", "\"\"", "\t", "💥", "\n\n", "'", ",", "=", "[", "{", "}", "#", "\\", "\\u0000",
-    "\u{2028}",
+    "\u{feff}", "\0", "é", "\u{202e}", "\r", "\r\n", "\"", "\"\"", "\t", "💥", "\n\n", "'", ",",
+    "=", "[", "{", "}", "#", "\\", "\\u0000", "\u{2028}",
 ];
 
 /// Absurd lengths in binary files.
@@ -45,7 +45,11 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
         return "one zero byte".into();
     }
     // Headers are short: a third of all changes happen among the first bytes.
-    let most = if dice.chance(0.33) { bytes.len().min(64) } else { bytes.len() };
+    let most = if dice.chance(0.33) {
+        bytes.len().min(64)
+    } else {
+        bytes.len()
+    };
     let (at, more) = (dice.below(most), dice.below(most) + 1);
     let end = (at + if dice.chance(0.8) { more.min(12) } else { more }).min(bytes.len());
     let text = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
@@ -63,8 +67,15 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
             format!("bytes {at} to {end} deleted")
         }
         2 => {
-            let random: Vec<u8> =
-                (0..1 + dice.below(8)).map(|_| if text { 32 + dice.below(95) as u8 } else { dice.below(256) as u8 }).collect();
+            let random: Vec<u8> = (0..1 + dice.below(8))
+                .map(|_| {
+                    if text {
+                        32 + dice.below(95) as u8
+                    } else {
+                        dice.below(256) as u8
+                    }
+                })
+                .collect();
             let what = format!("{:?} inserted at {at}", String::from_utf8_lossy(&random));
             bytes.splice(at..at, random);
             what
@@ -85,7 +96,11 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
         }
         6 => {
             let word = WORDS[dice.below(4)];
-            bytes.iter_mut().skip(at).zip(word).for_each(|(byte, new)| *byte = new);
+            bytes
+                .iter_mut()
+                .skip(at)
+                .zip(word)
+                .for_each(|(byte, new)| *byte = new);
             format!("{word:?} at {at}")
         }
         7 => {
@@ -94,7 +109,10 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
             format!("{new:?} inserted at {at}")
         }
         8 | 9 => {
-            let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+            let mut lines: Vec<Vec<u8>> = bytes
+                .split_inclusive(|b| *b == b'\n')
+                .map(<[u8]>::to_vec)
+                .collect();
             let (a, b) = (dice.below(lines.len()), dice.below(lines.len()));
             let what = dice.below(4);
             match what {
@@ -106,7 +124,12 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
             *bytes = lines.concat();
             format!(
                 "line {a} {}",
-                ["deleted".into(), format!("swapped with {b}"), format!("copied to {b}"), "repeated 200 times".into()][what]
+                [
+                    "deleted".into(),
+                    format!("swapped with {b}"),
+                    format!("copied to {b}"),
+                    "repeated 200 times".into()
+                ][what]
             )
         }
         _ => number(bytes, at, dice),
@@ -116,10 +139,16 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
 /// Puts another number in the place of the next one behind `at`, or of the first.
 fn number(bytes: &mut Vec<u8>, at: usize, dice: &mut Dice) -> String {
     let part = |b: &u8| b.is_ascii_digit() || b"+-.eE_".contains(b);
-    let begin = (at..bytes.len()).chain(0..at).find(|&i| bytes[i].is_ascii_digit() && (i == 0 || !part(&bytes[i - 1]))).unwrap_or(at);
+    let begin = (at..bytes.len())
+        .chain(0..at)
+        .find(|&i| bytes[i].is_ascii_digit() && (i == 0 || !part(&bytes[i - 1])))
+        .unwrap_or(at);
     let end = begin + bytes[begin..].iter().take_while(|b| part(b)).count();
     let new = dice.pick(NUMBERS);
-    let text = format!("{:?} at {begin} becomes {new:?}", String::from_utf8_lossy(&bytes[begin..end]));
+    let text = format!(
+        "{:?} at {begin} becomes {new:?}",
+        String::from_utf8_lossy(&bytes[begin..end])
+    );
     bytes.splice(begin..end, new.bytes());
     text
 }

@@ -61,7 +61,10 @@ pub fn kill(fault: &mut Fault) -> Outcome {
 /// SIGSTOP, and SIGCONT some time later.
 pub fn stop(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
-    let (moment, pause) = (fault.moment(subject), Duration::from_millis(20 + fault.dice.below(400) as u64));
+    let (moment, pause) = (
+        fault.moment(subject),
+        Duration::from_millis(20 + fault.dice.below(400) as u64),
+    );
     let mut process = fault.begin(subject);
     if process.lives(moment) {
         fault.note(format!("after {moment:?} for {pause:?}"));
@@ -78,11 +81,17 @@ pub fn ask(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
     for _ in 0..=fault.dice.below(2) {
         let moment = fault.moment(subject);
-        let signal = [libc::SIGTERM, libc::SIGUSR1, libc::SIGINT, libc::SIGHUP][fault.dice.below(4)];
-        let again = fault.dice.chance(0.2).then(|| Duration::from_millis(fault.dice.below(30) as u64));
+        let signal =
+            [libc::SIGTERM, libc::SIGUSR1, libc::SIGINT, libc::SIGHUP][fault.dice.below(4)];
+        let again = fault
+            .dice
+            .chance(0.2)
+            .then(|| Duration::from_millis(fault.dice.below(30) as u64));
         let mut process = fault.begin(subject);
         if process.lives(moment) {
-            fault.note(format!("after {moment:?} signal {signal}, again after {again:?}"));
+            fault.note(format!(
+                "after {moment:?} signal {signal}, again after {again:?}"
+            ));
             process.signal(process.id(), signal);
             if again.is_some_and(|pause| process.lives(pause)) {
                 process.signal(process.id(), signal);
@@ -112,10 +121,15 @@ pub fn writers(fault: &mut Fault) -> Outcome {
         process.sound()?;
     }
     let mut arguments = subject.arguments();
-    if subject == Subject::Train && !fault.out().join("run.toml").exists() && fault.dice.chance(0.5) {
+    if subject == Subject::Train && !fault.out().join("run.toml").exists() && fault.dice.chance(0.5)
+    {
         arguments.retain(|a| *a != "--resume");
     }
-    let pause = Duration::from_millis(if fault.dice.chance(0.5) { 0 } else { fault.dice.below(200) as u64 });
+    let pause = Duration::from_millis(if fault.dice.chance(0.5) {
+        0
+    } else {
+        fault.dice.below(200) as u64
+    });
     fault.note(format!("two of `{}`, {pause:?} apart", arguments.join(" ")));
     let mut pair = Vec::new();
     for _ in 0..2 {
@@ -124,12 +138,29 @@ pub fn writers(fault: &mut Fault) -> Outcome {
         std::thread::sleep(pause);
     }
     let readers: &[&[&str]] = match subject {
-        Subject::Train => &[&["evaluate", "out"], &["evaluate", "out", "--part", "test", "--json"]],
-        Subject::Study => &[&["study", "status", "out"], &["study", "export", "out", "--format", "csv", "--out", "../export"]],
+        Subject::Train => &[
+            &["evaluate", "out"],
+            &["evaluate", "out", "--part", "test", "--json"],
+        ],
+        Subject::Study => &[
+            &["study", "status", "out"],
+            &[
+                "study",
+                "export",
+                "out",
+                "--format",
+                "csv",
+                "--out",
+                "../export",
+            ],
+        ],
     };
     let reader = readers[fault.dice.below(readers.len())];
     fault.run(reader)?.expect(&[0, 1], "")?;
-    let ends = pair.into_iter().map(Process::sound).collect::<Result<Vec<_>, _>>()?;
+    let ends = pair
+        .into_iter()
+        .map(Process::sound)
+        .collect::<Result<Vec<_>, _>>()?;
     if ends.iter().all(|end| end.code != Some(0)) {
         return Err(ends[0].failure("one of two writers succeeds"));
     }
@@ -147,7 +178,10 @@ pub fn shards(fault: &mut Fault) -> Outcome {
     let subject = fault.bring(Subject::Study);
     const APART: [&str; 5] = ["unshare", "-p", "-f", "--mount-proc", "--kill-child=KILL"];
     let shard = |fault: &mut Fault, which: &str| {
-        let command = fault.behind(&APART, &[&subject.arguments()[..], &["--shard", which]].concat());
+        let command = fault.behind(
+            &APART,
+            &[&subject.arguments()[..], &["--shard", which]].concat(),
+        );
         fault.start(command)
     };
     let mut first = shard(fault, "1/2");
@@ -166,15 +200,24 @@ pub fn shards(fault: &mut Fault) -> Outcome {
     // What both have is no more than the whole.
     fault.run(&subject.arguments())?.expect(&[0], "")?;
     fault.run(&["study", "report", "out"])?.expect(&[0], "")?;
-    let read = |path: &Path| trials(&fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?);
+    let read =
+        |path: &Path| trials(&fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?);
     let mut found = BTreeSet::new();
     for name in ["trials.jsonl", "trials-1of2.jsonl", "trials-2of2.jsonl"] {
         found.extend(read(&fault.out().join(name))?);
     }
-    let whole: BTreeSet<String> = read(&fault.lab.reference(subject).out.join("trials.jsonl"))?.into_iter().collect();
+    let whole: BTreeSet<String> = read(&fault.lab.reference(subject).out.join("trials.jsonl"))?
+        .into_iter()
+        .collect();
     if found == whole {
         return Ok(Verdict::Same);
     }
-    let (missing, more) = (whole.difference(&found).count(), found.difference(&whole).count());
-    Err(format!("expected: the undisturbed run's {} trials\nfound: {missing} missing, {more} more or different", whole.len()))
+    let (missing, more) = (
+        whole.difference(&found).count(),
+        found.difference(&whole).count(),
+    );
+    Err(format!(
+        "expected: the undisturbed run's {} trials\nfound: {missing} missing, {more} more or different",
+        whole.len()
+    ))
 }

@@ -25,22 +25,74 @@ struct Kind {
 
 impl Kind {
     const ALL: [Kind; 12] = [
-        Kind { name: "killed", weight: 20, make: process::kill },
-        Kind { name: "stopped and continued", weight: 8, make: process::stop },
-        Kind { name: "asked to end", weight: 12, make: process::ask },
-        Kind { name: "two writers", weight: 8, make: process::writers },
-        Kind { name: "shards in name spaces", weight: 6, make: process::shards },
-        Kind { name: "torn tail", weight: 14, make: disk::torn },
-        Kind { name: "flipped bit", weight: 25, make: disk::bit },
-        Kind { name: "full disk", weight: 12, make: disk::full },
-        Kind { name: "calls that fail", weight: 20, make: disk::calls },
-        Kind { name: "clock that jumps", weight: 5, make: disk::clock },
-        Kind { name: "no locks", weight: 2, make: disk::no_locks },
-        Kind { name: "mutated input", weight: 120, make: input::mutated },
+        Kind {
+            name: "killed",
+            weight: 20,
+            make: process::kill,
+        },
+        Kind {
+            name: "stopped and continued",
+            weight: 8,
+            make: process::stop,
+        },
+        Kind {
+            name: "asked to end",
+            weight: 12,
+            make: process::ask,
+        },
+        Kind {
+            name: "two writers",
+            weight: 8,
+            make: process::writers,
+        },
+        Kind {
+            name: "shards in name spaces",
+            weight: 6,
+            make: process::shards,
+        },
+        Kind {
+            name: "torn tail",
+            weight: 14,
+            make: disk::torn,
+        },
+        Kind {
+            name: "flipped bit",
+            weight: 25,
+            make: disk::bit,
+        },
+        Kind {
+            name: "full disk",
+            weight: 12,
+            make: disk::full,
+        },
+        Kind {
+            name: "calls that fail",
+            weight: 20,
+            make: disk::calls,
+        },
+        Kind {
+            name: "clock that jumps",
+            weight: 5,
+            make: disk::clock,
+        },
+        Kind {
+            name: "no locks",
+            weight: 2,
+            make: disk::no_locks,
+        },
+        Kind {
+            name: "mutated input",
+            weight: 120,
+            make: input::mutated,
+        },
     ];
 
     /// A dead holder under a weak lock costs twenty seconds: once in the first faults, then rarely.
-    const SLOW: Kind = Kind { name: "no locks, dead holder", weight: 1, make: disk::dead_holder };
+    const SLOW: Kind = Kind {
+        name: "no locks, dead holder",
+        weight: 1,
+        make: disk::dead_holder,
+    };
 
     /// Every kind twice, the slow one once, then by weight.
     fn of(seed: u64, number: usize) -> &'static Kind {
@@ -52,7 +104,8 @@ impl Kind {
             return &all[(number - 1) % all.len()];
         }
         let kinds = all.iter().chain([&Kind::SLOW]);
-        let mut draw = Dice::new(key(seed, number).word("kind")).below(kinds.clone().map(|kind| kind.weight).sum());
+        let mut draw = Dice::new(key(seed, number).word("kind"))
+            .below(kinds.clone().map(|kind| kind.weight).sum());
         let hit = |kind: &&Kind| match draw.checked_sub(kind.weight) {
             Some(left) => {
                 draw = left;
@@ -94,19 +147,32 @@ pub fn run(asked: &Asked) -> ExitCode {
         let name = Kind::of(asked.seed, n).name;
         asked.kinds.is_empty() || asked.kinds.iter().any(|part| name.contains(part.as_str()))
     });
-    if let Some(part) = asked.kinds.iter().find(|part| !Kind::ALL.iter().chain([&Kind::SLOW]).any(|kind| kind.name.contains(part.as_str())))
-    {
+    if let Some(part) = asked.kinds.iter().find(|part| {
+        !Kind::ALL
+            .iter()
+            .chain([&Kind::SLOW])
+            .any(|kind| kind.name.contains(part.as_str()))
+    }) {
         eprintln!("nemesis: no kind of fault is called {part}");
         return ExitCode::FAILURE;
     }
-    let (rows, failures, left) =
-        (Mutex::new(BTreeMap::<&str, Row>::new()), Mutex::new(Vec::new()), AtomicUsize::new(asked.count.unwrap_or(usize::MAX)));
+    let (rows, failures, left) = (
+        Mutex::new(BTreeMap::<&str, Row>::new()),
+        Mutex::new(Vec::new()),
+        AtomicUsize::new(asked.count.unwrap_or(usize::MAX)),
+    );
     let next = Mutex::new(&mut wanted);
     let work = || {
         while (asked.count.is_some() || begun.elapsed() < MINUTE)
-            && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+            && left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok()
         {
-            let Some(number) = next.lock().expect("numbers").next() else { return };
+            let Some(number) = next.lock().expect("numbers").next() else {
+                return;
+            };
             let kind = Kind::of(asked.seed, number);
             let (fault, outcome, seconds) = one(&lab, kind, asked.seed, number);
             if asked.tell {
@@ -117,7 +183,12 @@ pub fn run(asked: &Asked) -> ExitCode {
                     Ok(Verdict::Skipped(_)) => "skipped",
                     Err(_) => "FAILED",
                 };
-                println!("{}:{number} {}: {end} after {seconds:.1} s: {}", asked.seed, kind.name, fault.notes.join("; "));
+                println!(
+                    "{}:{number} {}: {end} after {seconds:.1} s: {}",
+                    asked.seed,
+                    kind.name,
+                    fault.notes.join("; ")
+                );
             }
             let mut rows = rows.lock().expect("rows");
             let row = rows.entry(kind.name).or_default();
@@ -138,8 +209,10 @@ pub fn run(asked: &Asked) -> ExitCode {
                 }
                 Err(what) => {
                     row.failed += 1;
-                    let again =
-                        format!("cargo test --release --workspace --features largebatch/wgpu --test nemesis -- {}:{number}", asked.seed);
+                    let again = format!(
+                        "cargo test --release --workspace --features largebatch/wgpu --test nemesis -- {}:{number}",
+                        asked.seed
+                    );
                     let said = format!(
                         "FAILED {} {}:{number}\n{what}\ndone: {}\nfolder: {}\nagain: {again}\n",
                         kind.name,
@@ -156,7 +229,10 @@ pub fn run(asked: &Asked) -> ExitCode {
     // Many faults wait: for a moment, a heartbeat, the disk.
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()) + 1;
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let (rows, failures) = (rows.into_inner().expect("rows"), failures.into_inner().expect("failures"));
+    let (rows, failures) = (
+        rows.into_inner().expect("rows"),
+        failures.into_inner().expect("failures"),
+    );
     print(&rows, asked.seed, begun.elapsed().as_secs_f64());
     if failures.is_empty() {
         return ExitCode::SUCCESS;
@@ -171,16 +247,27 @@ pub fn run(asked: &Asked) -> ExitCode {
 fn one<'a>(lab: &'a Lab, kind: &Kind, seed: u64, number: usize) -> (Fault<'a>, Outcome, f64) {
     let begun = Instant::now();
     let mut fault = lab.fault(&format!("{seed}-{number}"), key(seed, number));
-    let outcome = catch_unwind(AssertUnwindSafe(|| (kind.make)(&mut fault))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-        Err(format!("expected: a fault\nfound: the nemesis itself failed: {}", text.unwrap_or_default()))
-    });
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| (kind.make)(&mut fault))).unwrap_or_else(|panic| {
+            let text = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Err(format!(
+                "expected: a fault\nfound: the nemesis itself failed: {}",
+                text.unwrap_or_default()
+            ))
+        });
     (fault, outcome, begun.elapsed().as_secs_f64())
 }
 
 fn print(rows: &BTreeMap<&str, Row>, seed: u64, seconds: f64) {
     let line = |name: &str, r: &Row| {
-        let why = if r.why.is_empty() { String::new() } else { format!("  skipped: {}", r.why) };
+        let why = if r.why.is_empty() {
+            String::new()
+        } else {
+            format!("  skipped: {}", r.why)
+        };
         println!(
             "{name:<24}{:>7}{:>11}{:>13}{:>7}{:>9}{:>8}{:>9.1}{why}",
             r.faults, r.same, r.refused, r.taken, r.skipped, r.failed, r.seconds
@@ -193,7 +280,9 @@ fn print(rows: &BTreeMap<&str, Row>, seed: u64, seconds: f64) {
     );
     let mut all = Row::default();
     for kind in Kind::ALL.iter().chain([&Kind::SLOW]) {
-        let Some(r) = rows.get(kind.name) else { continue };
+        let Some(r) = rows.get(kind.name) else {
+            continue;
+        };
         line(kind.name, r);
         all.faults += r.faults;
         all.same += r.same;

@@ -17,9 +17,19 @@ use tempfile::TempDir;
 /// If it is not there.
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
-    let program = folder.join(format!("largebatch-under-test{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "{} is missing; run the tests by `cargo test`, which builds it", program.display());
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/PROFILE/deps");
+    let program = folder.join(format!(
+        "largebatch-under-test{}",
+        std::env::consts::EXE_SUFFIX
+    ));
+    assert!(
+        program.exists(),
+        "{} is missing; run the tests by `cargo test`, which builds it",
+        program.display()
+    );
     program
 }
 
@@ -49,7 +59,9 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
 /// A shell command in which `$LARGEBATCH` is the program.
 pub fn shell(folder: &Path, script: &str) -> Command {
     let mut command = Command::new("sh");
-    isolated(&mut command, folder).args(["-c", script]).env("LARGEBATCH", program());
+    isolated(&mut command, folder)
+        .args(["-c", script])
+        .env("LARGEBATCH", program());
     command
 }
 
@@ -77,7 +89,11 @@ pub struct Ended {
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ended {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -87,7 +103,11 @@ impl From<Output> for Ended {
 /// If it cannot be started, or panics.
 pub fn ended(mut command: Command) -> Ended {
     let ended = Ended::from(command.output().expect("the program starts"));
-    assert!(!ended.stderr.contains("panicked"), "{command:?} panicked:\n{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("panicked"),
+        "{command:?} panicked:\n{}",
+        ended.stderr
+    );
     ended
 }
 
@@ -97,7 +117,13 @@ pub fn ended(mut command: Command) -> Ended {
 /// If its exit code is not 0.
 pub fn ok(folder: &Path, arguments: &[&str]) -> Ended {
     let ended = ended(command(folder, arguments));
-    assert_eq!(ended.code, Some(0), "{arguments:?}\n{}{}", ended.stdout, ended.stderr);
+    assert_eq!(
+        ended.code,
+        Some(0),
+        "{arguments:?}\n{}{}",
+        ended.stdout,
+        ended.stderr
+    );
     ended
 }
 
@@ -115,7 +141,10 @@ pub fn json(folder: &Path, arguments: &[&str]) -> Value {
 /// # Panics
 /// If there are more lines, or other text.
 pub fn one_json(text: &str) -> Value {
-    assert!(text.ends_with('\n') && text.matches('\n').count() == 1, "one line of JSON expected:\n{text}");
+    assert!(
+        text.ends_with('\n') && text.matches('\n').count() == 1,
+        "one line of JSON expected:\n{text}"
+    );
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}:\n{text}"))
 }
 
@@ -124,7 +153,11 @@ pub fn one_json(text: &str) -> Value {
 /// # Panics
 /// If it cannot be started.
 pub fn start(folder: &Path, arguments: &[&str]) -> Child {
-    command(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    command(folder, arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
 }
 
 /// The bytes of a file.
@@ -149,7 +182,10 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 open.push(path);
             } else if path.file_name().is_some_and(|name| name != ".lock") {
-                found.insert(path.strip_prefix(folder).expect("it lies there").to_owned(), bytes(&path));
+                found.insert(
+                    path.strip_prefix(folder).expect("it lies there").to_owned(),
+                    bytes(&path),
+                );
             }
         }
     }
@@ -175,7 +211,9 @@ pub fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
     };
     let mut lines = text.lines().map(split);
     let heads = lines.next().expect("a head");
-    lines.map(|fields| heads.iter().cloned().zip(fields).collect()).collect()
+    lines
+        .map(|fields| heads.iter().cloned().zip(fields).collect())
+        .collect()
 }
 
 /// Copies all files under a folder, but for its lock.
@@ -197,8 +235,15 @@ pub fn copy(from: &Path, to: &Path) {
 pub fn weights(path: impl AsRef<Path>) -> BTreeMap<String, Vec<f32>> {
     let bytes = bytes(path);
     let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
-    let values = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    file.tensors().into_iter().map(|(name, view)| (name, values(view.data()))).collect()
+    let values = |data: &[u8]| {
+        data.chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect()
+    };
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| (name, values(view.data())))
+        .collect()
 }
 
 /// The largest ‖a − b‖ / ‖b‖ over the tensors of two models.
@@ -214,7 +259,9 @@ pub fn distance(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) 
         let difference = norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(*a) - f64::from(*b)));
         difference / norm(&mut b.iter().map(|b| f64::from(*b))).max(1e-6)
     };
-    b.iter().map(one).fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most })
+    b.iter()
+        .map(one)
+        .fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most })
 }
 
 /// An IDX pair of small images that a model can learn: a bright patch whose place tells the class, in noise.
@@ -231,14 +278,20 @@ pub fn images(folder: &Path, name: &str, (n, side, classes): (usize, usize, usiz
             pixels.push(below(&mut rng, 120) as u8 + if bright { 100 } else { 0 });
         }
     }
-    write(folder, &format!("{name}-images"), idx(&[n, side, side], &pixels));
+    write(
+        folder,
+        &format!("{name}-images"),
+        idx(&[n, side, side], &pixels),
+    );
     write(folder, &format!("{name}-labels"), idx(&[n], &labels));
 }
 
 /// An IDX file of bytes.
 pub fn idx(dimensions: &[usize], values: &[u8]) -> Vec<u8> {
     let mut file = vec![0, 0, 8, dimensions.len() as u8];
-    dimensions.iter().for_each(|&d| file.extend((d as u32).to_be_bytes()));
+    dimensions
+        .iter()
+        .for_each(|&d| file.extend((d as u32).to_be_bytes()));
     file.extend(values);
     file
 }

@@ -6,19 +6,33 @@ use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
-    let (name, batch) = (words.next().unwrap_or("mnist".into()), words.next().map_or(Ok(512), |b| b.parse())?);
+    let (name, batch) = (
+        words.next().unwrap_or("mnist".into()),
+        words.next().map_or(Ok(512), |b| b.parse())?,
+    );
     let start = Instant::now();
     let set = open(&name, &Search::default())?;
     println!("open: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let start = Instant::now();
     let parts = split(set.train.labels(), set.default_validation(), 0)?;
     println!("split: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
-    let augmented = Preprocess { flip: true, crop_pad: 4, ..set.preprocess };
+    let augmented = Preprocess {
+        flip: true,
+        crop_pad: 4,
+        ..set.preprocess
+    };
     for (what, config) in [("plain", set.preprocess), ("flip and crop", augmented)] {
         let start = Instant::now();
-        let Ok(pipeline) = Pipeline::fit(config, &set.train, &parts.train) else { continue };
+        let Ok(pipeline) = Pipeline::fit(config, &set.train, &parts.train) else {
+            continue;
+        };
         println!("{what}: fit {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-        let mut order = Order::new(parts.train.clone(), Sampling::Shuffled, false, Key::new(0).word("order"))?;
+        let mut order = Order::new(
+            parts.train.clone(),
+            Sampling::Shuffled,
+            false,
+            Key::new(0).word("order"),
+        )?;
         let (mut out, mut seen, mut start) = (Vec::new(), 0, Instant::now());
         loop {
             let (epoch, indices) = order.next(batch);
@@ -27,9 +41,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 1..4 => seen += indices.len(),
                 _ => break,
             }
-            pipeline.gather(&set.train, &indices, Some(Key::new(0).word("augment").number(epoch)), &mut out);
+            pipeline.gather(
+                &set.train,
+                &indices,
+                Some(Key::new(0).word("augment").number(epoch)),
+                &mut out,
+            );
         }
-        println!("{what}: {:.0} thousand images/s", seen as f64 / start.elapsed().as_secs_f64() / 1e3);
+        println!(
+            "{what}: {:.0} thousand images/s",
+            seen as f64 / start.elapsed().as_secs_f64() / 1e3
+        );
     }
     Ok(())
 }

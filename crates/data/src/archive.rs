@@ -27,24 +27,43 @@ struct Note {
 pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(), DataError> {
     let (_, hash) = cache::hash_file(archive)?;
     let part = Folder::beside(folder).map_err(DataError::write(folder))?;
-    let damaged = |source| DataError::Compressed { path: archive.to_path_buf(), source };
+    let damaged = |source| DataError::Compressed {
+        path: archive.to_path_buf(),
+        source,
+    };
     let file = File::open(archive).map_err(DataError::read(archive))?;
     let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file)));
     let mut files = BTreeMap::new();
     for member in tar.entries().map_err(damaged)? {
         let mut member = member.map_err(damaged)?;
-        let name = member.path().ok().and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned())).unwrap_or_default();
+        let name = member
+            .path()
+            .ok()
+            .and_then(|p| p.file_name().map(|n| n.to_string_lossy().into_owned()))
+            .unwrap_or_default();
         if member.header().entry_type().is_file() && entry.file.iter().any(|f| f.name == name) {
             let to = part.path().join(&name);
             let mut out = File::create(&to).map_err(DataError::write(&to))?;
-            files.insert(name, cache::copy(&mut member, &mut out, damaged, DataError::write(&to))?.1);
+            files.insert(
+                name,
+                cache::copy(&mut member, &mut out, damaged, DataError::write(&to))?.1,
+            );
         }
     }
     if let Some(file) = entry.file.iter().find(|f| !files.contains_key(&f.name)) {
-        return Err(damaged(io::Error::other(format!("it does not hold {}", file.name))));
+        return Err(damaged(io::Error::other(format!(
+            "it does not hold {}",
+            file.name
+        ))));
     }
-    let text = serde_json::to_string_pretty(&Note { schema: 1, archive: hash, files }).map_err(io::Error::from);
-    text.and_then(|text| part.write(NOTE, text.as_bytes())).map_err(DataError::write(&folder.join(NOTE)))?;
+    let text = serde_json::to_string_pretty(&Note {
+        schema: 1,
+        archive: hash,
+        files,
+    })
+    .map_err(io::Error::from);
+    text.and_then(|text| part.write(NOTE, text.as_bytes()))
+        .map_err(DataError::write(&folder.join(NOTE)))?;
     match part.place() {
         // Another process was first: its files are the same.
         Err(_) if folder.join(NOTE).is_file() => Ok(()),
@@ -54,9 +73,13 @@ pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(),
 
 /// Whether a file came out of the archive that the catalogue knows, unchanged.
 pub(crate) fn vouches(entry: &Entry, folder: &Path, file: &str, sha256: &str) -> bool {
-    let note = fs::read_to_string(folder.join(NOTE)).ok().and_then(|t| serde_json::from_str::<Note>(&t).ok());
+    let note = fs::read_to_string(folder.join(NOTE))
+        .ok()
+        .and_then(|t| serde_json::from_str::<Note>(&t).ok());
     match (&entry.archive, note) {
-        (Some(archive), Some(note)) => note.archive == archive.sha256 && note.files.get(file).is_some_and(|h| h == sha256),
+        (Some(archive), Some(note)) => {
+            note.archive == archive.sha256 && note.files.get(file).is_some_and(|h| h == sha256)
+        }
         _ => false,
     }
 }

@@ -27,9 +27,17 @@ pub(crate) struct Content {
 /// # Errors
 /// If it cannot be read, is empty or damaged, or the cache cannot be written.
 pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
-    let content = |bytes, sha256| Content { path: path.to_path_buf(), bytes, sha256 };
+    let content = |bytes, sha256| Content {
+        path: path.to_path_buf(),
+        bytes,
+        sha256,
+    };
     let (stamp, compressed) = (stamp(path)?, is_gzip(path)?);
-    let expanded = if compressed { cache.join("expanded").join(&stamp) } else { path.to_path_buf() };
+    let expanded = if compressed {
+        cache.join("expanded").join(&stamp)
+    } else {
+        path.to_path_buf()
+    };
     let note = cache.join("hashes").join(&stamp);
     // The note says the expanded length too, so that a file cut off by a crash is not taken for whole.
     if let (Some((length, sha256)), Ok(found)) = (read_note(&note), expanded.metadata())
@@ -37,9 +45,15 @@ pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
     {
         return Ok(content(map(&expanded)?, sha256));
     }
-    let (length, sha256) = if compressed { expand(path, &expanded, None)? } else { hash_file(path)? };
+    let (length, sha256) = if compressed {
+        expand(path, &expanded, None)?
+    } else {
+        hash_file(path)?
+    };
     if length == 0 {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     // Without the note the next start hashes again: slower, not wrong. So a cache that cannot be written is no error here.
     let _ = write_whole(&note, format!("{length} {sha256}\n").as_bytes());
@@ -55,18 +69,31 @@ pub(crate) fn stamp(path: &Path) -> Result<String, DataError> {
 fn stamp_at(path: &Path, now: SystemTime) -> Result<String, DataError> {
     let meta = fs::metadata(path).map_err(DataError::read(path))?;
     if !meta.is_file() {
-        return Err(DataError::Read { path: path.to_path_buf(), source: io::Error::other("it is not a file") });
+        return Err(DataError::Read {
+            path: path.to_path_buf(),
+            source: io::Error::other("it is not a file"),
+        });
     }
     if meta.len() == 0 {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     let full = fs::canonicalize(path).map_err(DataError::read(path))?;
-    let changed = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
+    let changed = meta
+        .modified()
+        .ok()
+        .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |d| d.as_nanos());
     let identity = match identity(&meta, now) {
         Some(identity) => identity,
         None => hash_file(path)?.1,
     };
-    Ok(sha256(format!("{}\n{}\n{changed}\n{identity}", full.display(), meta.len()).as_bytes())[..32].into())
+    Ok(
+        sha256(format!("{}\n{}\n{changed}\n{identity}", full.display(), meta.len()).as_bytes())
+            [..32]
+            .into(),
+    )
 }
 
 /// Device, inode and the time of its change; nothing for a file that was changed just now, since a second change may get the same time: a clock's grain
@@ -76,7 +103,15 @@ fn identity(meta: &fs::Metadata, now: SystemTime) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
     let settled = u64::try_from(meta.ctime()).is_ok_and(|changed| changed + 2 < now);
-    settled.then(|| format!("{} {} {} {}", meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec()))
+    settled.then(|| {
+        format!(
+            "{} {} {} {}",
+            meta.dev(),
+            meta.ino(),
+            meta.ctime(),
+            meta.ctime_nsec()
+        )
+    })
 }
 
 /// Other systems tell no time that a program cannot set.
@@ -99,16 +134,31 @@ fn read_note(note: &Path) -> Option<(u64, String)> {
 
 /// Writes the content of `from`, plain or gzip, to `to`, beside it first and then renamed; length and SHA-256 of the content. With `expected`,
 /// content of another hash is refused before it takes the name.
-pub(crate) fn expand(from: &Path, to: &Path, expected: Option<&str>) -> Result<(u64, String), DataError> {
+pub(crate) fn expand(
+    from: &Path,
+    to: &Path,
+    expected: Option<&str>,
+) -> Result<(u64, String), DataError> {
     let file = BufReader::with_capacity(1 << 16, File::open(from).map_err(DataError::read(from))?);
-    let damaged = |source| DataError::Compressed { path: from.to_path_buf(), source };
-    let mut reader: Box<dyn Read> = if is_gzip(from)? { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let damaged = |source| DataError::Compressed {
+        path: from.to_path_buf(),
+        source,
+    };
+    let mut reader: Box<dyn Read> = if is_gzip(from)? {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
     let folder = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(DataError::write(folder))?;
     let mut out = NewFile::beside(to).map_err(DataError::write(to))?;
     let (length, sha256) = copy(&mut reader, &mut out, damaged, DataError::write(to))?;
     if let Some(expected) = expected.filter(|expected| *expected != sha256) {
-        return Err(DataError::Checksum { path: from.to_path_buf(), found: sha256, expected: expected.into() });
+        return Err(DataError::Checksum {
+            path: from.to_path_buf(),
+            found: sha256,
+            expected: expected.into(),
+        });
     }
     out.place().map_err(DataError::write(to))?;
     Ok((length, sha256))
@@ -117,7 +167,12 @@ pub(crate) fn expand(from: &Path, to: &Path, expected: Option<&str>) -> Result<(
 /// Length and SHA-256 of a file.
 pub(crate) fn hash_file(path: &Path) -> Result<(u64, String), DataError> {
     let mut file = File::open(path).map_err(DataError::read(path))?;
-    copy(&mut file, &mut io::sink(), DataError::read(path), DataError::write(path))
+    copy(
+        &mut file,
+        &mut io::sink(),
+        DataError::read(path),
+        DataError::write(path),
+    )
 }
 
 /// The SHA-256 of a file's uncompressed content, read anew.
@@ -126,8 +181,17 @@ pub(crate) fn hash_content(path: &Path) -> Result<String, DataError> {
         return Ok(hash_file(path)?.1);
     }
     let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::read(path))?);
-    let damaged = |source| DataError::Compressed { path: path.to_path_buf(), source };
-    Ok(copy(&mut MultiGzDecoder::new(file), &mut io::sink(), damaged, DataError::write(path))?.1)
+    let damaged = |source| DataError::Compressed {
+        path: path.to_path_buf(),
+        source,
+    };
+    Ok(copy(
+        &mut MultiGzDecoder::new(file),
+        &mut io::sink(),
+        damaged,
+        DataError::write(path),
+    )?
+    .1)
 }
 
 /// Copies all of `from`, hashing it.
@@ -157,7 +221,9 @@ pub(crate) fn copy(
 
 pub(crate) fn write_whole(to: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let folder = to.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).and_then(|()| largebatch_store::write_whole(to, bytes)).map_err(DataError::write(to))
+    fs::create_dir_all(folder)
+        .and_then(|()| largebatch_store::write_whole(to, bytes))
+        .map_err(DataError::write(to))
 }
 
 fn map(path: &Path) -> Result<Bytes, DataError> {
@@ -195,7 +261,13 @@ mod tests {
             // Beyond the grain of the system's clock, as a user is who comes back after seconds.
             std::thread::sleep(Duration::from_millis(20));
             fs::write(&path, "other").unwrap();
-            let as_before = |path: &Path| File::options().write(true).open(path).and_then(|f| f.set_modified(time)).unwrap();
+            let as_before = |path: &Path| {
+                File::options()
+                    .write(true)
+                    .open(path)
+                    .and_then(|f| f.set_modified(time))
+                    .unwrap()
+            };
             as_before(&path);
             let second = stamp();
             assert_ne!(first, second, "written over, seen after {later:?}");
@@ -204,7 +276,11 @@ mod tests {
             as_before(&beside);
             fs::rename(&beside, &path).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), time);
-            assert_ne!(second, stamp(), "another file under the name, seen after {later:?}");
+            assert_ne!(
+                second,
+                stamp(),
+                "another file under the name, seen after {later:?}"
+            );
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::cache::{self, Content};
 use crate::part::Statistics;
-use crate::{DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Task, archive, cifar, idx};
+use crate::{
+    DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Task, archive, cifar, idx,
+};
 use largebatch_datasets::{Entry, File, FileFormat, Role, catalogue};
 use std::path::{Path, PathBuf};
 
@@ -13,46 +15,80 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
     let (mut train, mut test) = (Vec::new(), Vec::new());
     for (file, path) in entry.file.iter().zip(&found.files) {
         let content = cache::content(path, &search.cache_dir())?;
-        if let Some(other) =
-            catalogue().iter().find(|e| e.name != entry.name && e.file.iter().any(|f| f.sha256.as_ref() == Some(&content.sha256)))
-        {
+        if let Some(other) = catalogue().iter().find(|e| {
+            e.name != entry.name
+                && e.file
+                    .iter()
+                    .any(|f| f.sha256.as_ref() == Some(&content.sha256))
+        }) {
             return Err(DataError::Format {
                 path: path.clone(),
                 what: "the content".into(),
                 found: format!("{}'s", other.name),
-                expected: format!("{}'s; put each set into a subfolder of its name", entry.name),
+                expected: format!(
+                    "{}'s; put each set into a subfolder of its name",
+                    entry.name
+                ),
             });
         }
         known.push(is_known(entry, file, &found.folder, &content.sha256));
-        if file.role == Role::Train { train.push(content) } else { test.push(content) }
+        if file.role == Role::Train {
+            train.push(content)
+        } else {
+            test.push(content)
+        }
     }
     let classes = entry.classes.len();
     let read = |files: &[Content]| -> Result<Part, DataError> {
         let part = match (entry.format, files) {
             (FileFormat::Idx, [images, labels]) => idx::pair(images, labels, Some(classes))?.0,
-            (FileFormat::Idx, _) => unreachable!("a test of the catalogue counts two IDX files a part"),
-            (FileFormat::Cifar, files) => cifar::part(files, if classes == 10 { 1 } else { 2 }, classes)?,
+            (FileFormat::Idx, _) => {
+                unreachable!("a test of the catalogue counts two IDX files a part")
+            }
+            (FileFormat::Cifar, files) => {
+                cifar::part(files, if classes == 10 { 1 } else { 2 }, classes)?
+            }
         };
         if part.shape() != entry.shape {
             let (found, expected) = (format!("{:?}", part.shape()), format!("{:?}", entry.shape));
-            return Err(DataError::Format { path: files[0].path.clone(), what: "the shape of an image".into(), found, expected });
+            return Err(DataError::Format {
+                path: files[0].path.clone(),
+                what: "the shape of an image".into(),
+                found,
+                expected,
+            });
         }
         Ok(part)
     };
     let (mut train_part, test_part) = (read(&train)?, read(&test)?);
     if !entry.mean.is_empty() && known[..train.len()].iter().all(|&k| k) {
-        train_part.statistics = Some(Statistics { mean: entry.mean.clone(), std: entry.std.clone() });
+        train_part.statistics = Some(Statistics {
+            mean: entry.mean.clone(),
+            std: entry.std.clone(),
+        });
     }
-    let source = |(c, known): (Content, bool)| Source { file: c.path.display().to_string(), sha256: c.sha256, known };
+    let source = |(c, known): (Content, bool)| Source {
+        file: c.path.display().to_string(),
+        sha256: c.sha256,
+        known,
+    };
     Ok(Dataset {
         name: entry.name.clone(),
         task: Task::Classes(classes),
         shape: entry.shape.to_vec(),
         train: train_part,
         test: test_part,
-        sources: train.into_iter().chain(test).zip(known).map(source).collect(),
+        sources: train
+            .into_iter()
+            .chain(test)
+            .zip(known)
+            .map(source)
+            .collect(),
         class_names: entry.classes.clone(),
-        preprocess: Preprocess { normalise: Some(Normalise::Channel), ..Preprocess::default() },
+        preprocess: Preprocess {
+            normalise: Some(Normalise::Channel),
+            ..Preprocess::default()
+        },
         warnings: Vec::new(),
     })
 }
@@ -71,7 +107,14 @@ pub(crate) fn is_known(entry: &Entry, file: &File, folder: &Path, sha256: &str) 
 /// The files of a set. An archive is expanded into the cache.
 pub(crate) fn find(entry: &Entry, search: &Search) -> Result<Found, DataError> {
     let place = locate(entry, search).ok_or_else(|| missing(entry, search))?;
-    let folder = if place.is_dir() { place.clone() } else { search.cache_dir().join("expanded").join(cache::stamp(&place)?) };
+    let folder = if place.is_dir() {
+        place.clone()
+    } else {
+        search
+            .cache_dir()
+            .join("expanded")
+            .join(cache::stamp(&place)?)
+    };
     if !folder.is_dir() {
         archive::expand(entry, &place, &folder)?;
     }
@@ -81,13 +124,31 @@ pub(crate) fn find(entry: &Entry, search: &Search) -> Result<Found, DataError> {
 
 /// The first folder that holds all files, plain or .gz, or the first archive that should.
 pub(crate) fn locate(entry: &Entry, search: &Search) -> Option<PathBuf> {
-    let archive = |folder: &Path| entry.archive.as_ref().map(|a| folder.join(&a.name)).filter(|a| a.is_file());
-    let mut folders = roots(search).into_iter().flat_map(|root| folders(entry, &root));
-    folders.find_map(|folder| if all_files(entry, &folder).is_some() { Some(folder) } else { archive(&folder) })
+    let archive = |folder: &Path| {
+        entry
+            .archive
+            .as_ref()
+            .map(|a| folder.join(&a.name))
+            .filter(|a| a.is_file())
+    };
+    let mut folders = roots(search)
+        .into_iter()
+        .flat_map(|root| folders(entry, &root));
+    folders.find_map(|folder| {
+        if all_files(entry, &folder).is_some() {
+            Some(folder)
+        } else {
+            archive(&folder)
+        }
+    })
 }
 
 fn roots(search: &Search) -> Vec<PathBuf> {
-    search.data_dir().into_iter().chain([search.cache_dir().join("data")]).collect()
+    search
+        .data_dir()
+        .into_iter()
+        .chain([search.cache_dir().join("data")])
+        .collect()
 }
 
 pub(crate) fn missing(entry: &Entry, search: &Search) -> DataError {
@@ -95,22 +156,37 @@ pub(crate) fn missing(entry: &Entry, search: &Search) -> DataError {
         Some(archive) => vec![archive.name.clone()],
         None => entry.file.iter().map(|f| f.name.clone()).collect(),
     };
-    DataError::Missing { name: entry.name.clone(), searched: roots(search), files }
+    DataError::Missing {
+        name: entry.name.clone(),
+        searched: roots(search),
+        files,
+    }
 }
 
 /// A root's folders that may hold the set: that of the set's name, and torchvision's, before the root itself, since sets share file names.
 fn folders(entry: &Entry, root: &Path) -> Vec<PathBuf> {
     let own = root.join(&entry.name);
-    let within =
-        entry.archive.as_ref().map(|a| &a.folder).into_iter().chain(&entry.torchvision).map(|folder| [own.join(folder), root.join(folder)]);
-    std::iter::once(root.join(&entry.name)).chain(within.flatten()).chain([root.to_path_buf()]).collect()
+    let within = entry
+        .archive
+        .as_ref()
+        .map(|a| &a.folder)
+        .into_iter()
+        .chain(&entry.torchvision)
+        .map(|folder| [own.join(folder), root.join(folder)]);
+    std::iter::once(root.join(&entry.name))
+        .chain(within.flatten())
+        .chain([root.to_path_buf()])
+        .collect()
 }
 
 fn all_files(entry: &Entry, folder: &Path) -> Option<Vec<PathBuf>> {
     // Kaggle's copies have a dot in the name.
     let file = |name: &str| {
         let names = [name.to_owned(), name.replace("-idx", ".idx")];
-        names.iter().flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))]).find(|p| p.is_file())
+        names
+            .iter()
+            .flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))])
+            .find(|p| p.is_file())
     };
     entry.file.iter().map(|f| file(&f.name)).collect()
 }

@@ -5,7 +5,11 @@ use crate::part::Block;
 use crate::{DataError, Labels, Part, idx};
 
 /// The examples of several files, in order; the last label byte is the class.
-pub(crate) fn part(files: &[Content], label_bytes: usize, classes: usize) -> Result<Part, DataError> {
+pub(crate) fn part(
+    files: &[Content],
+    label_bytes: usize,
+    classes: usize,
+) -> Result<Part, DataError> {
     let shape = vec![3, 32, 32];
     let stride = label_bytes + shape.iter().product::<usize>();
     let (mut blocks, mut labels) = (Vec::new(), Vec::new());
@@ -13,12 +17,33 @@ pub(crate) fn part(files: &[Content], label_bytes: usize, classes: usize) -> Res
         let length = file.bytes.len();
         if !length.is_multiple_of(stride) {
             let expected = format!("a multiple of {stride} bytes, the length of a record");
-            return Err(DataError::Format { path: file.path.clone(), what: "the length".into(), found: length.to_string(), expected });
+            return Err(DataError::Format {
+                path: file.path.clone(),
+                what: "the length".into(),
+                found: length.to_string(),
+                expected,
+            });
         }
-        let here: Vec<u32> = file.bytes.iter().skip(label_bytes - 1).step_by(stride).map(|&l| u32::from(l)).collect();
+        let here: Vec<u32> = file
+            .bytes
+            .iter()
+            .skip(label_bytes - 1)
+            .step_by(stride)
+            .map(|&l| u32::from(l))
+            .collect();
         idx::check(file, &here, classes)?;
-        blocks.push(Block { bytes: file.bytes.clone(), start: label_bytes, stride, count: here.len() });
+        blocks.push(Block {
+            bytes: file.bytes.clone(),
+            start: label_bytes,
+            stride,
+            count: here.len(),
+        });
         labels.extend(here);
     }
-    Ok(Part::from_blocks(blocks, 255, shape, Labels::Classes(labels)))
+    Ok(Part::from_blocks(
+        blocks,
+        255,
+        shape,
+        Labels::Classes(labels),
+    ))
 }

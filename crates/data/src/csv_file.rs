@@ -11,7 +11,11 @@ use std::path::Path;
 pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.delimiter)?;
-    let Some(first) = records.first() else { return Err(DataError::Empty { path: path.to_path_buf() }) };
+    let Some(first) = records.first() else {
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
+    };
     let width = first.fields.len();
     if width < 2 {
         return Err(DataError::Format {
@@ -40,7 +44,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         let unnamed = unnamed(path, first, body, at, &mut warnings)?;
         kept.retain(|i| !unnamed.contains(i));
         if kept.is_empty() {
-            return Err(line(path, first.line, None, "no named column is left beside the label; give at least one feature".into()));
+            return Err(line(
+                path,
+                first.line,
+                None,
+                "no named column is left beside the label; give at least one feature".into(),
+            ));
         }
     }
     let names = in_words(first, header);
@@ -48,26 +57,50 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         path: path.to_path_buf(),
         values: Vec::with_capacity(body.len() * kept.len()),
         size: kept.len(),
-        names: if header { kept.iter().map(|&i| first.fields[i].to_string()).collect() } else { Vec::new() },
+        names: if header {
+            kept.iter().map(|&i| first.fields[i].to_string()).collect()
+        } else {
+            Vec::new()
+        },
         labels: Vec::new(),
         warnings,
     };
     let (mut dropped, mut filled) = (Vec::new(), BTreeMap::<usize, usize>::new());
     for Record { line: here, fields } in body {
         let label = &fields[at];
-        if spec.missing == Some(Missing::Drop) && kept.iter().chain([&at]).any(|&i| is_missing(&fields[i])) {
+        if spec.missing == Some(Missing::Drop)
+            && kept.iter().chain([&at]).any(|&i| is_missing(&fields[i]))
+        {
             dropped.push(*here);
             continue;
         }
         if is_missing(label) {
-            let class = if label.is_empty() { String::new() } else { format!("; if `{label}` is a class, give it another name") };
-            let problem =
-                format!("the label is missing{}; fill it in, remove the line, or write dataset.missing = \"drop\"{class}", shown(label));
-            return Err(line(path, *here, Some(format!("column {}", names[at])), problem));
+            let class = if label.is_empty() {
+                String::new()
+            } else {
+                format!("; if `{label}` is a class, give it another name")
+            };
+            let problem = format!(
+                "the label is missing{}; fill it in, remove the line, or write dataset.missing = \"drop\"{class}",
+                shown(label)
+            );
+            return Err(line(
+                path,
+                *here,
+                Some(format!("column {}", names[at])),
+                problem,
+            ));
         }
         for (column, &i) in kept.iter().enumerate() {
-            let remedy = "fill it in, remove the line, or write dataset.missing = \"mean\" or \"drop\"";
-            let value = value(path, *here, &names[i], &fields[i], spec.missing.is_none().then_some(remedy))?;
+            let remedy =
+                "fill it in, remove the line, or write dataset.missing = \"mean\" or \"drop\"";
+            let value = value(
+                path,
+                *here,
+                &names[i],
+                &fields[i],
+                spec.missing.is_none().then_some(remedy),
+            )?;
             if value.is_nan() {
                 *filled.entry(column).or_default() += 1;
             }
@@ -76,17 +109,32 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         rows.labels.push((*here, label.to_string()));
     }
     if !dropped.is_empty() {
-        let lines = dropped.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let lines = dropped
+            .iter()
+            .take(5)
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
         let more = if dropped.len() > 5 { ", …" } else { "" };
-        let message =
-            format!("{}: {} of {} rows were dropped for a missing value (line {lines}{more})", path.display(), dropped.len(), body.len());
+        let message = format!(
+            "{}: {} of {} rows were dropped for a missing value (line {lines}{more})",
+            path.display(),
+            dropped.len(),
+            body.len()
+        );
         rows.warnings.push(message);
     }
     if let Some((&column, _)) = filled.iter().find(|(_, n)| **n == rows.labels.len()) {
         let problem = "no row has a value here; remove the column".into();
-        return Err(line(path, body[0].line, Some(format!("column {}", names[kept[column]])), problem));
+        return Err(line(
+            path,
+            body[0].line,
+            Some(format!("column {}", names[kept[column]])),
+            problem,
+        ));
     }
-    rows.warnings.extend(told(path, &filled, |column| &names[kept[column]]));
+    rows.warnings
+        .extend(told(path, &filled, |column| &names[kept[column]]));
     some(rows)
 }
 
@@ -102,17 +150,35 @@ pub(crate) fn read_features(
 ) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.and_then(|spec| spec.delimiter))?;
-    let Some(first) = records.first() else { return Err(DataError::Empty { path: path.to_path_buf() }) };
+    let Some(first) = records.first() else {
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
+    };
     let header = !names.is_empty();
-    let kept = if header { by_name(path, first, names)? } else { by_place(path, &records, spec, classes, size)? };
+    let kept = if header {
+        by_name(path, first, names)?
+    } else {
+        by_place(path, &records, spec, classes, size)?
+    };
     let words = in_words(first, header);
     let remedy = match spec.and_then(|spec| spec.missing) {
         Some(Missing::Mean) => None,
-        Some(Missing::Drop) => Some("fill it in or remove the line: training dropped such rows, but every row here gets a prediction"),
-        None => Some("fill it in, remove the line, or train with dataset.missing = \"mean\", which fills in the training mean"),
+        Some(Missing::Drop) => Some(
+            "fill it in or remove the line: training dropped such rows, but every row here gets a prediction",
+        ),
+        None => Some(
+            "fill it in, remove the line, or train with dataset.missing = \"mean\", which fills in the training mean",
+        ),
     };
-    let mut rows =
-        Rows { path: path.to_path_buf(), values: Vec::new(), size, names: names.to_vec(), labels: Vec::new(), warnings: Vec::new() };
+    let mut rows = Rows {
+        path: path.to_path_buf(),
+        values: Vec::new(),
+        size,
+        names: names.to_vec(),
+        labels: Vec::new(),
+        warnings: Vec::new(),
+    };
     let mut filled = BTreeMap::<usize, usize>::new();
     for Record { line: here, fields } in &records[header as usize..] {
         for &i in &kept {
@@ -124,16 +190,35 @@ pub(crate) fn read_features(
         }
         rows.labels.push((*here, String::new()));
     }
-    let others: Vec<&str> = (0..words.len()).filter(|i| !kept.contains(i)).map(|i| words[i].as_str()).collect();
+    let others: Vec<&str> = (0..words.len())
+        .filter(|i| !kept.contains(i))
+        .map(|i| words[i].as_str())
+        .collect();
     if !others.is_empty() {
         let more = if others.len() > 5 { ", …" } else { "" };
-        let what = if others.len() == 1 { "column" } else { "columns" };
+        let what = if others.len() == 1 {
+            "column"
+        } else {
+            "columns"
+        };
         let others = others[..others.len().min(5)].join(", ");
-        rows.warnings.push(format!("{}: not a feature, so not read: {what} {others}{more}", path.display()));
+        rows.warnings.push(format!(
+            "{}: not a feature, so not read: {what} {others}{more}",
+            path.display()
+        ));
     }
     rows.warnings.extend(told(path, &filled, |i| &words[i]));
-    let count = || records.iter().map(|r| r.fields[0].parse::<i64>().ok()).collect::<Option<Vec<_>>>();
-    if !header && words.len() > size && kept[0] == 0 && records.len() > 2 && count().is_some_and(|n| n.windows(2).all(|w| w[1] == w[0] + 1))
+    let count = || {
+        records
+            .iter()
+            .map(|r| r.fields[0].parse::<i64>().ok())
+            .collect::<Option<Vec<_>>>()
+    };
+    if !header
+        && words.len() > size
+        && kept[0] == 0
+        && records.len() > 2
+        && count().is_some_and(|n| n.windows(2).all(|w| w[1] == w[0] + 1))
     {
         let path = path.display();
         rows.warnings.push(format!(
@@ -146,18 +231,43 @@ pub(crate) fn read_features(
 /// The places of the columns of these names.
 fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, DataError> {
     unique(path, first, |name| names.iter().any(|n| n == name))?;
-    let places: HashMap<&str, usize> = first.fields.iter().enumerate().map(|(i, f)| (f.as_ref(), i)).collect();
-    let missing: Vec<&String> = names.iter().filter(|name| !places.contains_key(name.as_str())).collect();
-    let Some(lacks) = missing.first() else { return Ok(names.iter().map(|name| places[name.as_str()]).collect()) };
-    let all = missing.iter().take(5).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let more = if missing.len() > 5 { format!(", and {} more", missing.len() - 5) } else { String::new() };
+    let places: HashMap<&str, usize> = first
+        .fields
+        .iter()
+        .enumerate()
+        .map(|(i, f)| (f.as_ref(), i))
+        .collect();
+    let missing: Vec<&String> = names
+        .iter()
+        .filter(|name| !places.contains_key(name.as_str()))
+        .collect();
+    let Some(lacks) = missing.first() else {
+        return Ok(names.iter().map(|name| places[name.as_str()]).collect());
+    };
+    let all = missing
+        .iter()
+        .take(5)
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = if missing.len() > 5 {
+        format!(", and {} more", missing.len() - 5)
+    } else {
+        String::new()
+    };
     let problem = match first.fields.iter().find(|f| is_number(f)) {
         Some(figure) if missing.len() == names.len() => {
-            format!("`{figure}` is not a name; begin with a line that names the features as the training file does: {all}{more}")
+            format!(
+                "`{figure}` is not a name; begin with a line that names the features as the training file does: {all}{more}"
+            )
         }
         _ => {
             let near = nearest(first, lacks).unwrap_or_default();
-            let (columns, them) = if missing.len() == 1 { ("column", "it") } else { ("columns", "them") };
+            let (columns, them) = if missing.len() == 1 {
+                ("column", "it")
+            } else {
+                ("columns", "them")
+            };
             format!(
                 "it lacks the {columns} {all}{more} of the training file; the nearest name to `{lacks}` is `{near}`; add or rename {them}"
             )
@@ -168,7 +278,13 @@ fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, 
 
 /// The places of the features in a file without names: all, but for the label's column where there is one. A file that lacks the label and has another
 /// column more, such as the rows' numbers, is as wide as one with the label: its values tell.
-fn by_place(path: &Path, records: &[Record], spec: Option<&CsvSpec>, classes: &[String], size: usize) -> Result<Vec<usize>, DataError> {
+fn by_place(
+    path: &Path,
+    records: &[Record],
+    spec: Option<&CsvSpec>,
+    classes: &[String],
+    size: usize,
+) -> Result<Vec<usize>, DataError> {
     let first = &records[0];
     let width = first.fields.len();
     let at = match spec {
@@ -179,55 +295,107 @@ fn by_place(path: &Path, records: &[Record], spec: Option<&CsvSpec>, classes: &[
                 path: path.to_path_buf(),
                 what: "the number of columns".into(),
                 found: width.to_string(),
-                expected: format!("{size} features as in the training file, or {} with the label", size + 1),
+                expected: format!(
+                    "{size} features as in the training file, or {} with the label",
+                    size + 1
+                ),
             });
         }
     };
     let kept: Vec<usize> = (0..width).filter(|i| Some(*i) != at).collect();
-    if kept.iter().all(|&i| !is_number(&first.fields[i]) && !is_missing(&first.fields[i])) {
+    if kept
+        .iter()
+        .all(|&i| !is_number(&first.fields[i]) && !is_missing(&first.fields[i]))
+    {
         let problem = "it is a line of names, but the training file has none, so that columns go by their place; remove it".into();
         return Err(line(path, first.line, None, problem));
     }
-    let (known, label) = (Encoding::named(classes), |at: usize| records.iter().map(move |r| (r.line, r.fields[at].as_ref())));
-    if let Some((here, other)) = at.and_then(|at| label(at).find(|(_, word)| !is_missing(word) && !known.holds(word))) {
+    let (known, label) = (Encoding::named(classes), |at: usize| {
+        records.iter().map(move |r| (r.line, r.fields[at].as_ref()))
+    });
+    if let Some((here, other)) =
+        at.and_then(|at| label(at).find(|(_, word)| !is_missing(word) && !known.holds(word)))
+    {
         let problem = format!(
             "the file is as wide as the training file with its label, and `{other}`, where the label stands there, is none of its classes, {}; give the \
              {size} features alone, without the label and without other columns such as the rows' numbers",
             known.listed()
         );
-        return Err(line(path, here, at.map(|at| format!("column {at}")), problem));
+        return Err(line(
+            path,
+            here,
+            at.map(|at| format!("column {at}")),
+            problem,
+        ));
     }
     Ok(kept)
 }
 
 /// The columns in messages: their names, or their numbers from 0.
 fn in_words(first: &Record, header: bool) -> Vec<String> {
-    first.fields.iter().enumerate().map(|(i, name)| if header { format!("`{name}`") } else { i.to_string() }).collect()
+    first
+        .fields
+        .iter()
+        .enumerate()
+        .map(|(i, name)| {
+            if header {
+                format!("`{name}`")
+            } else {
+                i.to_string()
+            }
+        })
+        .collect()
 }
 
 /// A feature's value. One that is missing is refused with the remedy, or NaN where there is none because it may be missing.
-fn value(path: &Path, at: u64, column: &str, word: &str, remedy: Option<&str>) -> Result<f64, DataError> {
+fn value(
+    path: &Path,
+    at: u64,
+    column: &str,
+    word: &str,
+    remedy: Option<&str>,
+) -> Result<f64, DataError> {
     match (is_missing(word), remedy) {
         (false, _) => number(path, at, column, word),
         (true, None) => Ok(f64::NAN),
-        (true, Some(remedy)) => {
-            Err(line(path, at, Some(format!("column {column}")), format!("the value is missing{}; {remedy}", shown(word))))
-        }
+        (true, Some(remedy)) => Err(line(
+            path,
+            at,
+            Some(format!("column {column}")),
+            format!("the value is missing{}; {remedy}", shown(word)),
+        )),
     }
 }
 
 /// How many missing values of which columns became means.
-fn told<'a>(path: &Path, filled: &BTreeMap<usize, usize>, name: impl Fn(usize) -> &'a String) -> Option<String> {
-    let columns: Vec<String> = filled.iter().take(5).map(|(&i, n)| format!("{n} in column {}", name(i))).collect();
+fn told<'a>(
+    path: &Path,
+    filled: &BTreeMap<usize, usize>,
+    name: impl Fn(usize) -> &'a String,
+) -> Option<String> {
+    let columns: Vec<String> = filled
+        .iter()
+        .take(5)
+        .map(|(&i, n)| format!("{n} in column {}", name(i)))
+        .collect();
     let more = if filled.len() > 5 { ", …" } else { "" };
     let (n, columns) = (filled.values().sum::<usize>(), columns.join(", "));
     let values = if n == 1 { "value is" } else { "values are" };
-    (n > 0).then(|| format!("{}: {n} missing {values} replaced by the training part's means ({columns}{more})", path.display()))
+    (n > 0).then(|| {
+        format!(
+            "{}: {n} missing {values} replaced by the training part's means ({columns}{more})",
+            path.display()
+        )
+    })
 }
 
 /// How a missing value is written, where it is written at all.
 fn shown(word: &str) -> String {
-    if word.is_empty() { String::new() } else { format!(" (`{word}`)") }
+    if word.is_empty() {
+        String::new()
+    } else {
+        format!(" (`{word}`)")
+    }
 }
 
 fn is_number(word: &str) -> bool {
@@ -245,19 +413,38 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
         _ => return Ok(true),
     };
     let unclear = |why: String| {
-        let problem = format!("{why}; write dataset.header = true if the line names the columns, and false if it is a row of data");
+        let problem = format!(
+            "{why}; write dataset.header = true if the line names the columns, and false if it is a row of data"
+        );
         Err(line(path, first.line, None, problem))
     };
-    let features = || first.fields.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, f)| f);
+    let features = || {
+        first
+            .fields
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != at)
+            .map(|(_, f)| f)
+    };
     let word = features().find(|f| !is_missing(f) && !is_number(f));
     let figure = features().find(|f| is_number(f));
     match (word, figure) {
         (Some(_), None) => return Ok(true),
-        (Some(word), Some(figure)) => return unclear(format!("its features are words (`{word}`) and numbers (`{figure}`)")),
+        (Some(word), Some(figure)) => {
+            return unclear(format!(
+                "its features are words (`{word}`) and numbers (`{figure}`)"
+            ));
+        }
         (None, None) => return Ok(false),
         (None, Some(_)) => {}
     }
-    let counts = |from: usize| first.fields.iter().enumerate().all(|(i, f)| **f == (i + from).to_string());
+    let counts = |from: usize| {
+        first
+            .fields
+            .iter()
+            .enumerate()
+            .all(|(i, f)| **f == (i + from).to_string())
+    };
     if counts(0) || counts(1) {
         return unclear("it may be the columns' numbers".into());
     }
@@ -265,14 +452,25 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
     if is_missing(label) {
         return Ok(false);
     }
-    if !rest.is_empty() && !is_number(label) && rest.iter().all(|r| is_number(&r.fields[at]) || is_missing(&r.fields[at])) {
-        return unclear(format!("its label `{label}` is a word, and all others are numbers"));
+    if !rest.is_empty()
+        && !is_number(label)
+        && rest
+            .iter()
+            .all(|r| is_number(&r.fields[at]) || is_missing(&r.fields[at]))
+    {
+        return unclear(format!(
+            "its label `{label}` is a word, and all others are numbers"
+        ));
     }
     // A class that only the first line has, where the others are frequent, may be the name of the label's column.
     if spec.labels != Some(LabelKind::Real) && rest.len() >= 10 {
-        let value = |word: &str| word.parse::<f64>().map_or(word.to_owned(), |x| x.to_string());
+        let value = |word: &str| {
+            word.parse::<f64>()
+                .map_or(word.to_owned(), |x| x.to_string())
+        };
         let mut counts = BTreeMap::<String, usize>::new();
-        rest.iter().for_each(|r| *counts.entry(value(&r.fields[at])).or_default() += 1);
+        rest.iter()
+            .for_each(|r| *counts.entry(value(&r.fields[at])).or_default() += 1);
         if counts.values().all(|&n| n > 1) && !counts.contains_key(&value(label)) {
             return unclear(format!("no other line has its label, `{label}`"));
         }
@@ -283,9 +481,16 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
 /// Refuses two columns of one name, among those that count: one of them may be a copy of the label.
 fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<(), DataError> {
     let mut seen = BTreeMap::new();
-    for (i, name) in first.fields.iter().enumerate().filter(|(_, name)| !name.is_empty() && counts(name)) {
+    for (i, name) in first
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.is_empty() && counts(name))
+    {
         if let Some(before) = seen.insert(name, i) {
-            let problem = format!("columns {before} and {i} are both named `{name}`; rename one, or remove it if it is a copy");
+            let problem = format!(
+                "columns {before} and {i} are both named `{name}`; rename one, or remove it if it is a copy"
+            );
             return Err(line(path, first.line, None, problem));
         }
     }
@@ -295,37 +500,68 @@ fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<
 /// The column whose name is nearest.
 fn nearest<'a>(first: &'a Record, name: &str) -> Option<&'a str> {
     let near = |field: &str| strsim::jaro_winkler(&field.to_lowercase(), &name.to_lowercase());
-    first.fields.iter().map(AsRef::as_ref).max_by(|a, b| near(a).total_cmp(&near(b)))
+    first
+        .fields
+        .iter()
+        .map(AsRef::as_ref)
+        .max_by(|a, b| near(a).total_cmp(&near(b)))
 }
 
 /// The label's column.
-fn label(path: &Path, names: Option<&Record>, width: usize, label: &Column) -> Result<usize, DataError> {
+fn label(
+    path: &Path,
+    names: Option<&Record>,
+    width: usize,
+    label: &Column,
+) -> Result<usize, DataError> {
     let called = |name: &str| names.and_then(|r| r.fields.iter().position(|f| f == name));
     match (label, names) {
         (Column::Index(at), _) => match called(&at.to_string()) {
             Some(named) if *at >= width || named == *at => Ok(named),
             Some(named) => {
                 let other = names.map_or("", |r| &*r.fields[*at]);
-                let why = format!("column {at} of {} is `{other}`, and column {named} is named `{at}`", path.display());
-                Err(DataError::setting("dataset.label", at, format!("{why}; write \"{at}\" in quotes for the name, or \"{other}\"")))
+                let why = format!(
+                    "column {at} of {} is `{other}`, and column {named} is named `{at}`",
+                    path.display()
+                );
+                Err(DataError::setting(
+                    "dataset.label",
+                    at,
+                    format!("{why}; write \"{at}\" in quotes for the name, or \"{other}\""),
+                ))
             }
             None if *at < width => Ok(*at),
-            None => Err(DataError::setting("dataset.label", at, format!("{} has columns 0 to {}", path.display(), width - 1))),
+            None => Err(DataError::setting(
+                "dataset.label",
+                at,
+                format!("{} has columns 0 to {}", path.display(), width - 1),
+            )),
         },
         // Without names a number in quotes can only be a number.
         (Column::Name(name), None) => match name.parse::<usize>() {
             Ok(at) => self::label(path, None, width, &Column::Index(at)),
-            Err(_) => Err(DataError::setting("dataset.label", name, "without a line of names, give the column's number, from 0")),
+            Err(_) => Err(DataError::setting(
+                "dataset.label",
+                name,
+                "without a line of names, give the column's number, from 0",
+            )),
         },
         (Column::Name(name), Some(first)) => called(name).ok_or_else(|| {
             let near = nearest(first, name).unwrap_or_default();
             let all: Vec<&str> = first.fields.iter().take(20).map(AsRef::as_ref).collect();
-            let more = if first.fields.len() > all.len() { ", …" } else { "" };
+            let more = if first.fields.len() > all.len() {
+                ", …"
+            } else {
+                ""
+            };
             let all = all.join(", ");
             DataError::setting(
                 "dataset.label",
                 name,
-                format!("{} has no such column; the nearest is `{near}`, of {all}{more}", path.display()),
+                format!(
+                    "{} has no such column; the nearest is `{near}`, of {all}{more}",
+                    path.display()
+                ),
             )
         }),
     }
@@ -333,7 +569,13 @@ fn label(path: &Path, names: Option<&Record>, width: usize, label: &Column) -> R
 
 /// Columns without a name that are left out: empty ones, and those that number the rows, as pandas writes its index. Others are refused: a
 /// number of the row tells the class where rows are sorted by class.
-fn unnamed(path: &Path, first: &Record, body: &[Record], label: usize, warnings: &mut Vec<String>) -> Result<HashSet<usize>, DataError> {
+fn unnamed(
+    path: &Path,
+    first: &Record,
+    body: &[Record],
+    label: usize,
+    warnings: &mut Vec<String>,
+) -> Result<HashSet<usize>, DataError> {
     let mut left_out = HashSet::new();
     for (i, name) in first.fields.iter().enumerate() {
         // pandas gives the second name where it reads such a column and writes it again.
@@ -344,12 +586,21 @@ fn unnamed(path: &Path, first: &Record, body: &[Record], label: usize, warnings:
         let place = format!("{}: column {i} has no name", path.display());
         if column().all(str::is_empty) {
             warnings.push(format!("{place} and no value; it was left out"));
-        } else if column().map(|f| f.parse::<i64>().ok()).collect::<Option<HashSet<_>>>().is_some_and(|n| n.len() == body.len()) {
+        } else if column()
+            .map(|f| f.parse::<i64>().ok())
+            .collect::<Option<HashSet<_>>>()
+            .is_some_and(|n| n.len() == body.len())
+        {
             warnings.push(format!(
                 "{place} and numbers the rows, as pandas' index does; it was left out (pandas' `to_csv(index=False)` does not write it)"
             ));
         } else {
-            return Err(line(path, first.line, Some(format!("column {i}")), "it has no name; name it, or remove the column".into()));
+            return Err(line(
+                path,
+                first.line,
+                Some(format!("column {i}")),
+                "it has no name; name it, or remove the column".into(),
+            ));
         }
         left_out.insert(i);
     }

@@ -3,7 +3,10 @@
 use crate::part::{Block, Bytes};
 use crate::spec::{Column, CsvSpec, LabelKind};
 use crate::table::Encoding;
-use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, TargetScale, Task, cache, csv_file};
+use crate::{
+    DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, TargetScale, Task, cache,
+    csv_file,
+};
 use largebatch_datasets::{BuiltIn, Format};
 use std::sync::Arc;
 
@@ -15,16 +18,40 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
         Format::Records { shape, white } => {
             let size: usize = shape.iter().product();
             let stride = size + 1;
-            let labels = set.data.iter().step_by(stride).map(|&l| u32::from(l)).collect::<Vec<_>>();
-            let block = Block { bytes: Bytes::Owned(Arc::new(set.data.to_vec())), start: 1, stride, count: labels.len() };
-            let part = Part::from_blocks(vec![block], white, shape.to_vec(), Labels::Classes(labels));
+            let labels = set
+                .data
+                .iter()
+                .step_by(stride)
+                .map(|&l| u32::from(l))
+                .collect::<Vec<_>>();
+            let block = Block {
+                bytes: Bytes::Owned(Arc::new(set.data.to_vec())),
+                start: 1,
+                stride,
+                count: labels.len(),
+            };
+            let part =
+                Part::from_blocks(vec![block], white, shape.to_vec(), Labels::Classes(labels));
             (part, Task::Classes(set.class_names.len()), Normalise::Unit)
         }
         Format::Csv { label, real } => {
-            let labels = Some(if real { LabelKind::Real } else { LabelKind::Classes });
+            let labels = Some(if real {
+                LabelKind::Real
+            } else {
+                LabelKind::Classes
+            });
             let label = Column::Name(label.into());
             let train = path.to_path_buf();
-            let spec = CsvSpec { name: None, train, test: None, label, header: Some(true), delimiter: None, missing: None, labels };
+            let spec = CsvSpec {
+                name: None,
+                train,
+                test: None,
+                label,
+                header: Some(true),
+                delimiter: None,
+                missing: None,
+                labels,
+            };
             let rows = csv_file::read(path, set.data, &spec)?;
             let encoding = Encoding::learn(&rows, labels)?;
             let labels = encoding.apply(&rows)?;
@@ -34,16 +61,26 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
     let test: Vec<u32> = set.test.lines().filter_map(|l| l.parse().ok()).collect();
     let mut held = vec![false; all.len()];
     test.iter().for_each(|&i| held[i as usize] = true);
-    let train: Vec<u32> = (0..all.len() as u32).filter(|&i| !held[i as usize]).collect();
+    let train: Vec<u32> = (0..all.len() as u32)
+        .filter(|&i| !held[i as usize])
+        .collect();
     Ok(Dataset {
         name: set.name.into(),
         task,
         shape: all.shape().to_vec(),
         train: all.select(&train),
         test: all.select(&test),
-        sources: vec![Source { file, sha256: cache::sha256(set.data), known: true }],
+        sources: vec![Source {
+            file,
+            sha256: cache::sha256(set.data),
+            known: true,
+        }],
         class_names: set.class_names.iter().map(|n| n.to_string()).collect(),
-        preprocess: Preprocess { normalise: Some(normalise), targets: TargetScale::of(task), ..Preprocess::default() },
+        preprocess: Preprocess {
+            normalise: Some(normalise),
+            targets: TargetScale::of(task),
+            ..Preprocess::default()
+        },
         warnings: Vec::new(),
     })
 }

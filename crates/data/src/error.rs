@@ -178,11 +178,18 @@ pub enum DataError {
 }
 
 fn hint(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|n| format!(" (did you mean `{n}`?)"))
+        .unwrap_or_default()
 }
 
 fn places(folders: &[PathBuf]) -> String {
-    folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+    folders
+        .iter()
+        .map(|f| f.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn list(attempts: &[String]) -> String {
@@ -192,7 +199,10 @@ fn list(attempts: &[String]) -> String {
 impl DataError {
     /// Whether the settings were at fault, rather than the machine or a file.
     pub fn is_usage(&self) -> bool {
-        matches!(self, DataError::UnknownSet { .. } | DataError::Setting { .. })
+        matches!(
+            self,
+            DataError::UnknownSet { .. } | DataError::Setting { .. }
+        )
     }
 
     pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> DataError {
@@ -206,6 +216,10 @@ impl DataError {
     }
 
     pub(crate) fn setting(key: &str, value: impl ToString, why: impl Into<String>) -> DataError {
-        DataError::Setting { key: key.into(), value: value.to_string(), why: why.into() }
+        DataError::Setting {
+            key: key.into(),
+            value: value.to_string(),
+            why: why.into(),
+        }
     }
 }

@@ -32,7 +32,9 @@ pub fn read_features(
     let size = like.shape.iter().product();
     let mut rows = match spec {
         Some(DataSpec::Libsvm(_)) => libsvm::read_features(&file.path, &file.bytes, size)?,
-        Some(DataSpec::Csv(csv)) => csv_file::read_features(&file.path, &file.bytes, Some(csv), names, classes, size)?,
+        Some(DataSpec::Csv(csv)) => {
+            csv_file::read_features(&file.path, &file.bytes, Some(csv), names, classes, size)?
+        }
         _ => csv_file::read_features(&file.path, &file.bytes, None, names, classes, size)?,
     };
     let notes = std::mem::take(&mut rows.warnings);
@@ -45,18 +47,32 @@ fn content(path: &Path) -> Result<Content, DataError> {
     let (mut bytes, mut path) = (Vec::new(), path.to_path_buf());
     if path.as_os_str() == "-" {
         path = PathBuf::from("standard input");
-        io::stdin().lock().read_to_end(&mut bytes).map_err(DataError::read(&path))?;
+        io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map_err(DataError::read(&path))?;
     } else {
-        File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(DataError::read(&path))?;
+        File::open(&path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(DataError::read(&path))?;
     }
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut whole = Vec::new();
-        let damaged = |source| DataError::Compressed { path: path.clone(), source };
-        MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut whole).map_err(damaged)?;
+        let damaged = |source| DataError::Compressed {
+            path: path.clone(),
+            source,
+        };
+        MultiGzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut whole)
+            .map_err(damaged)?;
         bytes = whole;
     }
     if bytes.is_empty() {
         return Err(DataError::Empty { path });
     }
-    Ok(Content { path, bytes: Bytes::Owned(Arc::new(bytes)), sha256: String::new() })
+    Ok(Content {
+        path,
+        bytes: Bytes::Owned(Arc::new(bytes)),
+        sha256: String::new(),
+    })
 }

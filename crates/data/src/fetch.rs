@@ -58,16 +58,25 @@ impl Fetcher {
             .http_status_as_error(false)
             .user_agent(concat!("largebatch/", env!("CARGO_PKG_VERSION")))
             .build();
-        Fetcher { agent: config.new_agent() }
+        Fetcher {
+            agent: config.new_agent(),
+        }
     }
 
     /// Fetches what of the set is not in `folder`, or is damaged there.
-    pub(crate) fn fetch(&self, entry: &Entry, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), DataError> {
+    pub(crate) fn fetch(
+        &self,
+        entry: &Entry,
+        folder: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         // One process at a time; the others find the files when it is done. The system frees the lock whatever happens.
         let lock_path = folder.join(".lock");
         let _lock = Lock::take(&lock_path, PATIENCE).map_err(|error| match error {
-            LockError::Held { by } => DataError::write(&lock_path)(io::Error::other(format!("{by} has been fetching for a day"))),
+            LockError::Held { by } => DataError::write(&lock_path)(io::Error::other(format!(
+                "{by} has been fetching for a day"
+            ))),
             LockError::Io(error) => DataError::write(&lock_path)(error),
         })?;
         let items = items(entry, folder);
@@ -78,20 +87,38 @@ impl Fetcher {
         Ok(())
     }
 
-    fn item(&self, entry: &Entry, folder: &Path, item: &Item, progress: &mut dyn FnMut(Progress)) -> Result<(), DataError> {
+    fn item(
+        &self,
+        entry: &Entry,
+        folder: &Path,
+        item: &Item,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), DataError> {
         let mut attempts = Vec::new();
         for mirror in item.mirrors {
             let address = format!("{}{}", mirror.url, item.remote);
             let mut fail = |why: String| {
-                attempts.push(format!("{address}{}: {why}", if mirror.tried { "" } else { " (never tried by this project)" }))
+                attempts.push(format!(
+                    "{address}{}: {why}",
+                    if mirror.tried {
+                        ""
+                    } else {
+                        " (never tried by this project)"
+                    }
+                ))
             };
             let mut tries = 0..=RESUMES;
             while tries.next().is_some() {
                 let before = size(&item.part);
                 match self.download(&address, item, progress) {
                     Ok(()) => match item.finish() {
-                        Ok(()) => return fs::remove_file(&item.part).map_err(DataError::write(&item.part)),
-                        Err(error @ (DataError::Write { .. } | DataError::Read { .. })) => return Err(error),
+                        Ok(()) => {
+                            return fs::remove_file(&item.part)
+                                .map_err(DataError::write(&item.part));
+                        }
+                        Err(error @ (DataError::Write { .. } | DataError::Read { .. })) => {
+                            return Err(error);
+                        }
                         Err(error) => {
                             // Not the right content. If an older part was continued, that may be why: once more from the start.
                             fs::remove_file(&item.part).map_err(DataError::write(&item.part))?;
@@ -115,13 +142,28 @@ impl Fetcher {
                 }
             }
         }
-        Err(DataError::Fetch { name: entry.name.clone(), file: item.remote.clone(), attempts, folder: folder.to_path_buf() })
+        Err(DataError::Fetch {
+            name: entry.name.clone(),
+            file: item.remote.clone(),
+            attempts,
+            folder: folder.to_path_buf(),
+        })
     }
 
     /// Downloads into the part file, from where an earlier download ended.
-    fn download(&self, address: &str, item: &Item, progress: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
+    fn download(
+        &self,
+        address: &str,
+        item: &Item,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Failure> {
         let have = size(&item.part);
-        let ours = |e| Failure::Ours(DataError::Write { path: item.part.clone(), source: e });
+        let ours = |e| {
+            Failure::Ours(DataError::Write {
+                path: item.part.clone(),
+                source: e,
+            })
+        };
         let mut response = self.ask(address, have)?;
         if response.status() == 416 {
             // There is nothing from there on, so the part is not of this file.
@@ -131,17 +173,31 @@ impl Fetcher {
         let mut options = OpenOptions::new();
         let (mut done, options) = match response.status().as_u16() {
             200 => (0, options.write(true).create(true).truncate(true)),
-            206 if header("Content-Range").is_some_and(|r| r.starts_with(&format!("bytes {have}-"))) => (have, options.append(true)),
+            206 if header("Content-Range")
+                .is_some_and(|r| r.starts_with(&format!("bytes {have}-"))) =>
+            {
+                (have, options.append(true))
+            }
             status => return Err(Failure::Refused(format!("the server answered {status}"))),
         };
-        let total = header("Content-Length").and_then(|l| l.parse::<u64>().ok()).map(|l| done + l);
+        let total = header("Content-Length")
+            .and_then(|l| l.parse::<u64>().ok())
+            .map(|l| done + l);
         let mut out = options.open(&item.part).map_err(ours)?;
         let (mut body, mut buffer) = (response.into_body().into_reader(), vec![0; 1 << 16]);
         loop {
-            progress(Progress { file: item.remote.clone(), address: address.into(), done, total });
+            progress(Progress {
+                file: item.remote.clone(),
+                address: address.into(),
+                done,
+                total,
+            });
             match body.read(&mut buffer) {
                 Ok(0) if total.is_some_and(|total| done < total) => {
-                    return Err(Failure::Cut(format!("the connection ended after {done} of {} bytes", total.unwrap_or(0))));
+                    return Err(Failure::Cut(format!(
+                        "the connection ended after {done} of {} bytes",
+                        total.unwrap_or(0)
+                    )));
                 }
                 Ok(0) => return Ok(()),
                 Ok(n) => {
@@ -157,8 +213,15 @@ impl Fetcher {
     /// Asks for the file from byte `have` on.
     fn ask(&self, address: &str, have: u64) -> Result<ureq::http::Response<ureq::Body>, Failure> {
         // Nothing is to be decoded on the way: the file's own bytes are wanted.
-        let request = self.agent.get(address).header("Accept-Encoding", "identity");
-        let request = if have > 0 { request.header("Range", format!("bytes={have}-")) } else { request };
+        let request = self
+            .agent
+            .get(address)
+            .header("Accept-Encoding", "identity");
+        let request = if have > 0 {
+            request.header("Range", format!("bytes={have}-"))
+        } else {
+            request
+        };
         request.call().map_err(|e| Failure::Refused(e.to_string()))
     }
 }
@@ -180,7 +243,9 @@ impl Item<'_> {
     /// Whether it is here, and is what it should be.
     fn is_here(&self) -> bool {
         match self.what {
-            What::Content(sha256) => cache::hash_file(&self.to).is_ok_and(|(_, found)| found == sha256),
+            What::Content(sha256) => {
+                cache::hash_file(&self.to).is_ok_and(|(_, found)| found == sha256)
+            }
             What::Archive(entry, _) => entry.file.iter().all(|file| {
                 let hash = cache::hash_file(&self.to.join(&file.name));
                 hash.is_ok_and(|(_, sha256)| archive::vouches(entry, &self.to, &file.name, &sha256))
@@ -195,7 +260,11 @@ impl Item<'_> {
             What::Archive(entry, archive) => {
                 let found = cache::hash_file(&self.part)?.1;
                 if found != archive.sha256 {
-                    return Err(DataError::Checksum { path: self.part.clone(), found, expected: archive.sha256.clone() });
+                    return Err(DataError::Checksum {
+                        path: self.part.clone(),
+                        found,
+                        expected: archive.sha256.clone(),
+                    });
                 }
                 if self.to.is_dir() {
                     // Damaged, or `is_here` would have said so.
@@ -217,10 +286,16 @@ fn items<'a>(entry: &'a Entry, folder: &Path) -> Vec<Item<'a>> {
         to: folder.join(to),
     };
     if let Some(archive) = &entry.archive {
-        return vec![item(archive.name.clone(), &archive.folder, What::Archive(entry, archive))];
+        return vec![item(
+            archive.name.clone(),
+            &archive.folder,
+            What::Archive(entry, archive),
+        )];
     }
     let file = |file: &'a largebatch_datasets::File| {
-        file.sha256.as_ref().map(|hash| item(format!("{}.gz", file.name), &file.name, What::Content(hash)))
+        file.sha256
+            .as_ref()
+            .map(|hash| item(format!("{}.gz", file.name), &file.name, What::Content(hash)))
     };
     entry.file.iter().filter_map(file).collect()
 }

@@ -38,34 +38,75 @@ pub struct Moments {
 
 impl Fitted {
     /// Takes the statistics that `preprocess` needs from the examples at `indices`.
-    pub(crate) fn new(preprocess: Preprocess, part: &Part, indices: &[u32]) -> Result<Fitted, DataError> {
+    pub(crate) fn new(
+        preprocess: Preprocess,
+        part: &Part,
+        indices: &[u32],
+    ) -> Result<Fitted, DataError> {
         let split = |moments: Vec<Moments>| moments.into_iter().map(|m| (m.mean, m.std)).unzip();
-        let (white, (mean, std)) = match (&part.features, preprocess.normalise.unwrap_or_default()) {
-            (Features::Table(_), Normalise::None) => (None, (split(features(part, indices)?).0, Vec::new())),
-            (Features::Table(_), _) => (None, split(features(part, indices)?)),
-            (Features::Bytes { white, .. }, Normalise::Feature) => (Some(*white), split(features(part, indices)?)),
-            (Features::Bytes { white, .. }, Normalise::Channel) => {
-                let Statistics { mean, std } = part.statistics.clone().unwrap_or_else(|| statistics(part, indices));
-                (Some(*white), (mean, std.into_iter().map(|s| if s > 0.0 { s } else { 1.0 }).collect()))
+        let (white, (mean, std)) = match (&part.features, preprocess.normalise.unwrap_or_default())
+        {
+            (Features::Table(_), Normalise::None) => {
+                (None, (split(features(part, indices)?).0, Vec::new()))
             }
-            (Features::Bytes { white, .. }, Normalise::None | Normalise::Unit) => (Some(*white), (Vec::new(), Vec::new())),
+            (Features::Table(_), _) => (None, split(features(part, indices)?)),
+            (Features::Bytes { white, .. }, Normalise::Feature) => {
+                (Some(*white), split(features(part, indices)?))
+            }
+            (Features::Bytes { white, .. }, Normalise::Channel) => {
+                let Statistics { mean, std } = part
+                    .statistics
+                    .clone()
+                    .unwrap_or_else(|| statistics(part, indices));
+                (
+                    Some(*white),
+                    (
+                        mean,
+                        std.into_iter()
+                            .map(|s| if s > 0.0 { s } else { 1.0 })
+                            .collect(),
+                    ),
+                )
+            }
+            (Features::Bytes { white, .. }, Normalise::None | Normalise::Unit) => {
+                (Some(*white), (Vec::new(), Vec::new()))
+            }
         };
         let target = match (preprocess.targets.unwrap_or_default(), part.labels()) {
             (TargetScale::None, _) => None,
             (TargetScale::Standardise, Labels::Classes(_)) => {
-                return Err(DataError::setting("targets", "standardise", "the labels are classes; leave it out"));
+                return Err(DataError::setting(
+                    "targets",
+                    "standardise",
+                    "the labels are classes; leave it out",
+                ));
             }
             (TargetScale::Standardise, Labels::Targets(all)) => {
-                let each = |f: &mut dyn FnMut(usize, f64)| indices.iter().for_each(|&i| f(0, all[i as usize]));
+                let each = |f: &mut dyn FnMut(usize, f64)| {
+                    indices.iter().for_each(|&i| f(0, all[i as usize]))
+                };
                 Some(moments(1, each, &|_| "the target".into())?[0])
             }
         };
-        Ok(Fitted { preprocess, shape: part.shape().to_vec(), white, mean, std, target })
+        Ok(Fitted {
+            preprocess,
+            shape: part.shape().to_vec(),
+            white,
+            mean,
+            std,
+            target,
+        })
     }
 
     /// Refuses statistics that do not belong to the shape, or that no examples have.
     pub(crate) fn check(&self) -> Result<(), DataError> {
-        let bad = |what: &str, found: usize, why: String| Err(DataError::setting(what, found, format!("{why}; were the weights edited?")));
+        let bad = |what: &str, found: usize, why: String| {
+            Err(DataError::setting(
+                what,
+                found,
+                format!("{why}; were the weights edited?"),
+            ))
+        };
         let size: usize = self.shape.iter().product();
         let channels = channels(&self.shape);
         let (means, stds) = match (self.white, self.preprocess.normalise.unwrap_or_default()) {
@@ -74,18 +115,39 @@ impl Fitted {
             (Some(_), Normalise::Channel) => (channels, channels),
             (Some(_), _) => (0, 0),
             (None, _) => {
-                return Err(DataError::setting("normalise", "unit or channel", "it needs images of bytes; were the weights edited?"));
+                return Err(DataError::setting(
+                    "normalise",
+                    "unit or channel",
+                    "it needs images of bytes; were the weights edited?",
+                ));
             }
         };
         // One channel's statistics may stand for all, as the catalogue gives them.
-        let fits = |n: usize, wanted: usize| n == wanted || (wanted == channels && n > 0 && channels.is_multiple_of(n));
+        let fits = |n: usize, wanted: usize| {
+            n == wanted || (wanted == channels && n > 0 && channels.is_multiple_of(n))
+        };
         if size == 0 || !fits(self.mean.len(), means) || !fits(self.std.len(), stds) {
-            return bad("preprocessing", self.mean.len(), format!("that many means do not go with the shape {:?}", self.shape));
+            return bad(
+                "preprocessing",
+                self.mean.len(),
+                format!("that many means do not go with the shape {:?}", self.shape),
+            );
         }
         let target = self.target.iter().map(|t| (t.mean, t.std));
         let std = self.std.iter().copied().chain(std::iter::repeat(1.0));
-        if let Some(i) = self.mean.iter().copied().zip(std).chain(target).position(|(m, s)| !m.is_finite() || !usable(s)) {
-            return bad("preprocessing", i, "this mean or deviation is not a usable number".into());
+        if let Some(i) = self
+            .mean
+            .iter()
+            .copied()
+            .zip(std)
+            .chain(target)
+            .position(|(m, s)| !m.is_finite() || !usable(s))
+        {
+            return bad(
+                "preprocessing",
+                i,
+                "this mean or deviation is not a usable number".into(),
+            );
         }
         Ok(())
     }
@@ -102,8 +164,15 @@ fn features(part: &Part, indices: &[u32]) -> Result<Vec<Moments>, DataError> {
     let each = |f: &mut dyn FnMut(usize, f64)| {
         for &i in indices {
             match &part.features {
-                Features::Table(t) => t[i as usize * size..][..size].iter().enumerate().for_each(|(j, &x)| f(j, x)),
-                Features::Bytes { .. } => part.pixels(i).iter().enumerate().for_each(|(j, &x)| f(j, f64::from(x))),
+                Features::Table(t) => t[i as usize * size..][..size]
+                    .iter()
+                    .enumerate()
+                    .for_each(|(j, &x)| f(j, x)),
+                Features::Bytes { .. } => part
+                    .pixels(i)
+                    .iter()
+                    .enumerate()
+                    .for_each(|(j, &x)| f(j, f64::from(x))),
             }
         }
     };
@@ -115,7 +184,11 @@ fn features(part: &Part, indices: &[u32]) -> Result<Vec<Moments>, DataError> {
 ///
 /// Values are taken relative to the column's first one, and squares in units of its reach: time stamps keep their seconds, and neither 1e-200 nor 1e200
 /// leaves the range of squares. A column whose values are all equal has the deviation 0 exactly, and gets 1.
-fn moments(size: usize, each: impl Fn(&mut dyn FnMut(usize, f64)), name: &dyn Fn(usize) -> String) -> Result<Vec<Moments>, DataError> {
+fn moments(
+    size: usize,
+    each: impl Fn(&mut dyn FnMut(usize, f64)),
+    name: &dyn Fn(usize) -> String,
+) -> Result<Vec<Moments>, DataError> {
     #[derive(Clone, Copy)]
     struct Column {
         first: f64,
@@ -126,7 +199,17 @@ fn moments(size: usize, each: impl Fn(&mut dyn FnMut(usize, f64)), name: &dyn Fn
         mean: f64,
         squares: f64,
     }
-    let mut columns = vec![Column { first: f64::NAN, n: 0, sum: 0.0, reach: 0.0, mean: 0.0, squares: 0.0 }; size];
+    let mut columns = vec![
+        Column {
+            first: f64::NAN,
+            n: 0,
+            sum: 0.0,
+            reach: 0.0,
+            mean: 0.0,
+            squares: 0.0
+        };
+        size
+    ];
     each(&mut |j, x| {
         let c = &mut columns[j];
         if x.is_nan() {
@@ -142,7 +225,10 @@ fn moments(size: usize, each: impl Fn(&mut dyn FnMut(usize, f64)), name: &dyn Fn
     for (j, c) in columns.iter_mut().enumerate() {
         if c.n == 0 {
             let problem = "it has no value in the training part, so no mean can stand in for the missing ones; remove the column".into();
-            return Err(DataError::Column { column: name(j), problem });
+            return Err(DataError::Column {
+                column: name(j),
+                problem,
+            });
         }
         c.mean = c.first + c.sum / c.n as f64;
         // Its exponent alone: a division by it is exact.
@@ -156,20 +242,34 @@ fn moments(size: usize, each: impl Fn(&mut dyn FnMut(usize, f64)), name: &dyn Fn
         }
     });
     let finish = |(j, c): (usize, &Column)| {
-        let std = if c.squares > 0.0 { c.reach * (c.squares / c.n as f64).sqrt() } else { 1.0 };
+        let std = if c.squares > 0.0 {
+            c.reach * (c.squares / c.n as f64).sqrt()
+        } else {
+            1.0
+        };
         if c.mean.is_finite() && usable(std) {
             return Ok(Moments { mean: c.mean, std });
         }
-        let problem =
-            format!("its values (the first is {:e}) reach too far or lie too close for numbers of 64 bits; rescale or remove it", c.first);
-        Err(DataError::Column { column: name(j), problem })
+        let problem = format!(
+            "its values (the first is {:e}) reach too far or lie too close for numbers of 64 bits; rescale or remove it",
+            c.first
+        );
+        Err(DataError::Column {
+            column: name(j),
+            problem,
+        })
     };
     columns.iter().enumerate().map(finish).collect()
 }
 
 /// Mean and population standard deviation of each channel's pixels in 0 to 1, from counts, so exact whatever the number of threads.
 fn statistics(part: &Part, indices: &[u32]) -> Statistics {
-    let Features::Bytes { white, .. } = part.features else { return Statistics { mean: vec![0.0], std: vec![1.0] } };
+    let Features::Bytes { white, .. } = part.features else {
+        return Statistics {
+            mean: vec![0.0],
+            std: vec![1.0],
+        };
+    };
     let channels = channels(part.shape());
     let plane = part.size() / channels;
     let counts = indices
@@ -186,15 +286,28 @@ fn statistics(part: &Part, indices: &[u32]) -> Statistics {
         .reduce(
             || vec![[0; 256]; channels],
             |mut a, b| {
-                a.iter_mut().flatten().zip(b.iter().flatten()).for_each(|(a, b)| *a += b);
+                a.iter_mut()
+                    .flatten()
+                    .zip(b.iter().flatten())
+                    .for_each(|(a, b)| *a += b);
                 a
             },
         );
     let n = (indices.len() * plane) as f64;
     let moments = counts.iter().map(|counts| {
         let value = |v: usize| v as f64 / f64::from(white);
-        let mean = counts.iter().enumerate().map(|(v, &k)| value(v) * k as f64).sum::<f64>() / n;
-        let variance = counts.iter().enumerate().map(|(v, &k)| (value(v) - mean).powi(2) * k as f64).sum::<f64>() / n;
+        let mean = counts
+            .iter()
+            .enumerate()
+            .map(|(v, &k)| value(v) * k as f64)
+            .sum::<f64>()
+            / n;
+        let variance = counts
+            .iter()
+            .enumerate()
+            .map(|(v, &k)| (value(v) - mean).powi(2) * k as f64)
+            .sum::<f64>()
+            / n;
         (mean, variance.sqrt())
     });
     let (mean, std) = moments.unzip();
@@ -211,11 +324,24 @@ mod tests {
     }
 
     fn prepared(normalise: Normalise, part: &Part, fit: &[u32]) -> Vec<f32> {
-        let mut pipeline = Pipeline::fit(Preprocess { normalise: Some(normalise), ..Preprocess::default() }, part, fit).unwrap();
+        let mut pipeline = Pipeline::fit(
+            Preprocess {
+                normalise: Some(normalise),
+                ..Preprocess::default()
+            },
+            part,
+            fit,
+        )
+        .unwrap();
         pipeline.prepare(part).unwrap();
         assert!(pipeline.notes(part, fit).is_empty());
         let mut out = Vec::new();
-        pipeline.gather(part, &(0..part.len() as u32).collect::<Vec<_>>(), None, &mut out);
+        pipeline.gather(
+            part,
+            &(0..part.len() as u32).collect::<Vec<_>>(),
+            None,
+            &mut out,
+        );
         out
     }
 
@@ -223,17 +349,32 @@ mod tests {
     #[test]
     fn a_missing_value_becomes_the_training_mean() {
         let part = part(vec![f64::NAN, 1.0, 3.0, f64::NAN, 100.0], 1);
-        assert_eq!(prepared(Normalise::Feature, &part, &[0, 1, 2]), [0.0, -1.0, 1.0, 0.0, 98.0]);
-        assert_eq!(prepared(Normalise::None, &part, &[0, 1, 2]), [2.0, 1.0, 3.0, 2.0, 100.0]);
+        assert_eq!(
+            prepared(Normalise::Feature, &part, &[0, 1, 2]),
+            [0.0, -1.0, 1.0, 0.0, 98.0]
+        );
+        assert_eq!(
+            prepared(Normalise::None, &part, &[0, 1, 2]),
+            [2.0, 1.0, 3.0, 2.0, 100.0]
+        );
     }
 
     #[test]
     fn a_column_without_a_training_value_is_named() {
-        let part = part(vec![1.0, f64::NAN, 2.0, f64::NAN, 3.0, 4.0], 2).named(vec!["a".into(), "b".into()]);
+        let part = part(vec![1.0, f64::NAN, 2.0, f64::NAN, 3.0, 4.0], 2)
+            .named(vec!["a".into(), "b".into()]);
         for normalise in [Normalise::None, Normalise::Feature] {
-            let config = Preprocess { normalise: Some(normalise), ..Preprocess::default() };
-            let error = Pipeline::fit(config, &part, &[0, 1]).unwrap_err().to_string();
-            assert!(error.contains("column `b`") && error.contains("no value"), "{error}");
+            let config = Preprocess {
+                normalise: Some(normalise),
+                ..Preprocess::default()
+            };
+            let error = Pipeline::fit(config, &part, &[0, 1])
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("column `b`") && error.contains("no value"),
+                "{error}"
+            );
             assert!(Pipeline::fit(config, &part, &[0, 1, 2]).is_ok());
         }
     }

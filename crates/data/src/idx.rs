@@ -11,31 +11,71 @@ fn images(file: &Content) -> Result<(Block, Vec<usize>), DataError> {
         [_, features] => vec![features],
         [_, height, width] => vec![1, height, width],
         [_, channels, height, width] => vec![channels, height, width],
-        _ => return Err(bad(file, "the number of dimensions", dims.len(), "2 to 4: examples, then features or an image")),
+        _ => {
+            return Err(bad(
+                file,
+                "the number of dimensions",
+                dims.len(),
+                "2 to 4: examples, then features or an image",
+            ));
+        }
     };
-    Ok((Block { bytes: file.bytes.clone(), start, stride: shape.iter().product(), count: dims[0] }, shape))
+    Ok((
+        Block {
+            bytes: file.bytes.clone(),
+            start,
+            stride: shape.iter().product(),
+            count: dims[0],
+        },
+        shape,
+    ))
 }
 
 /// Images without labels, all of which count as class 0, of the shape and the range of those that a network was trained on.
 pub(crate) fn read_features(file: &Content, like: &[usize], white: u8) -> Result<Part, DataError> {
     let (block, shape) = images(file)?;
     if shape != like {
-        return Err(bad(file, "the shape of an example", format!("{shape:?}"), format!("{like:?}, as in training")));
+        return Err(bad(
+            file,
+            "the shape of an example",
+            format!("{shape:?}"),
+            format!("{like:?}, as in training"),
+        ));
     }
     let pixels = &file.bytes[block.start..];
     if let Some(at) = pixels.iter().position(|&p| p > white) {
-        let found = format!("{} (example {}, counted from 0)", pixels[at], at / block.stride);
-        return Err(bad(file, "a pixel", found, format!("0 to {white}, as in training")));
+        let found = format!(
+            "{} (example {}, counted from 0)",
+            pixels[at],
+            at / block.stride
+        );
+        return Err(bad(
+            file,
+            "a pixel",
+            found,
+            format!("0 to {white}, as in training"),
+        ));
     }
     let labels = Labels::Classes(vec![0; block.count]);
     Ok(Part::from_blocks(vec![block], white, shape, labels))
 }
 
 /// Images and their labels. Without `classes`, the largest label and one more.
-pub(crate) fn pair(images: &Content, labels: &Content, classes: Option<usize>) -> Result<(Part, usize), DataError> {
+pub(crate) fn pair(
+    images: &Content,
+    labels: &Content,
+    classes: Option<usize>,
+) -> Result<(Part, usize), DataError> {
     let (block, shape) = self::images(images)?;
     let (label_dims, label_start) = header(labels)?;
-    let [count] = label_dims[..] else { return Err(bad(labels, "the number of dimensions", label_dims.len(), "1, a list of labels")) };
+    let [count] = label_dims[..] else {
+        return Err(bad(
+            labels,
+            "the number of dimensions",
+            label_dims.len(),
+            "1, a list of labels",
+        ));
+    };
     if count != block.count {
         return Err(DataError::Counts {
             examples_file: images.path.clone(),
@@ -44,10 +84,16 @@ pub(crate) fn pair(images: &Content, labels: &Content, classes: Option<usize>) -
             labels: count,
         });
     }
-    let labels_of: Vec<u32> = labels.bytes[label_start..].iter().map(|&l| u32::from(l)).collect();
+    let labels_of: Vec<u32> = labels.bytes[label_start..]
+        .iter()
+        .map(|&l| u32::from(l))
+        .collect();
     let classes = classes.unwrap_or_else(|| labels_of.iter().max().map_or(0, |&l| l as usize + 1));
     check(labels, &labels_of, classes)?;
-    Ok((Part::from_blocks(vec![block], 255, shape, Labels::Classes(labels_of)), classes))
+    Ok((
+        Part::from_blocks(vec![block], 255, shape, Labels::Classes(labels_of)),
+        classes,
+    ))
 }
 
 /// Refuses labels beyond the classes.
@@ -66,28 +112,63 @@ pub(crate) fn check(file: &Content, labels: &[u32], classes: usize) -> Result<()
 /// The dimensions, and where the values begin; there are as many values as the dimensions say, and at least one.
 fn header(file: &Content) -> Result<(Vec<usize>, usize), DataError> {
     let bytes = &file.bytes;
-    let magic = bytes.get(..4).ok_or_else(|| bad(file, "the length", bytes.len(), "at least 4 bytes"))?;
+    let magic = bytes
+        .get(..4)
+        .ok_or_else(|| bad(file, "the length", bytes.len(), "at least 4 bytes"))?;
     let rank = match magic {
         [0, 0, 8, rank] if *rank > 0 => usize::from(*rank),
         _ => {
-            let found = format!("0x{:02x}{:02x}{:02x}{:02x}", magic[0], magic[1], magic[2], magic[3]);
-            return Err(bad(file, "the magic number", found, "0x000008NN (IDX, unsigned bytes, NN dimensions)"));
+            let found = format!(
+                "0x{:02x}{:02x}{:02x}{:02x}",
+                magic[0], magic[1], magic[2], magic[3]
+            );
+            return Err(bad(
+                file,
+                "the magic number",
+                found,
+                "0x000008NN (IDX, unsigned bytes, NN dimensions)",
+            ));
         }
     };
     let start = 4 + 4 * rank;
-    let numbers = bytes.get(4..start).ok_or_else(|| bad(file, "the length", bytes.len(), format!("at least {start} bytes")))?;
-    let dims: Vec<usize> = numbers.chunks_exact(4).map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize).collect();
-    let values = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).and_then(|n| n.checked_add(start));
+    let numbers = bytes.get(4..start).ok_or_else(|| {
+        bad(
+            file,
+            "the length",
+            bytes.len(),
+            format!("at least {start} bytes"),
+        )
+    })?;
+    let dims: Vec<usize> = numbers
+        .chunks_exact(4)
+        .map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize)
+        .collect();
+    let values = dims
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .and_then(|n| n.checked_add(start));
     match values {
         Some(n) if n == bytes.len() && n > start => Ok((dims, start)),
-        Some(n) if n == start => Err(bad(file, "the dimensions", format!("{dims:?}"), "at least one value")),
+        Some(n) if n == start => Err(bad(
+            file,
+            "the dimensions",
+            format!("{dims:?}"),
+            "at least one value",
+        )),
         _ => {
-            let expected = values.map_or("a length that fits into memory".into(), |n| format!("{n} bytes, as the dimensions {dims:?} say"));
+            let expected = values.map_or("a length that fits into memory".into(), |n| {
+                format!("{n} bytes, as the dimensions {dims:?} say")
+            });
             Err(bad(file, "the length", bytes.len(), expected))
         }
     }
 }
 
 fn bad(file: &Content, what: &str, found: impl ToString, expected: impl Into<String>) -> DataError {
-    DataError::Format { path: file.path.clone(), what: what.into(), found: found.to_string(), expected: expected.into() }
+    DataError::Format {
+        path: file.path.clone(),
+        what: what.into(),
+        found: found.to_string(),
+        expected: expected.into(),
+    }
 }

@@ -14,28 +14,49 @@ pub(crate) fn read_features(path: &Path, bytes: &[u8], features: usize) -> Resul
     table(path, bytes, Some(features), false)
 }
 
-fn table(path: &Path, bytes: &[u8], features: Option<usize>, labelled: bool) -> Result<Rows, DataError> {
+fn table(
+    path: &Path,
+    bytes: &[u8],
+    features: Option<usize>,
+    labelled: bool,
+) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let mut labels = Vec::new();
     let mut entries = Vec::new();
     let mut size = 0;
     let (mut blank, mut bare) = (None, false);
     for (at, content) in (1..).zip(text.lines()) {
-        let mut words = content.split('#').next().unwrap_or_default().split_ascii_whitespace().peekable();
+        let mut words = content
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .peekable();
         let Some(&label) = words.peek() else {
             blank = blank.or(content.trim().is_empty().then_some(at));
             continue;
         };
         if labelled && label.contains(':') {
-            return Err(line(path, at, None, format!("it begins with `{label}`, not with a label; put the label first")));
+            return Err(line(
+                path,
+                at,
+                None,
+                format!("it begins with `{label}`, not with a label; put the label first"),
+            ));
         }
         if labelled && label.contains(',') {
-            let problem =
-                format!("`{label}` is more than one label; leave one on each line (a table with commas is read by format = \"csv\")");
+            let problem = format!(
+                "`{label}` is more than one label; leave one on each line (a table with commas is read by format = \"csv\")"
+            );
             return Err(line(path, at, None, problem));
         }
         if labelled && is_missing(label) {
-            return Err(line(path, at, None, format!("the label is missing (`{label}`); fill it in or remove the line")));
+            return Err(line(
+                path,
+                at,
+                None,
+                format!("the label is missing (`{label}`); fill it in or remove the line"),
+            ));
         }
         if label.contains(':') {
             bare = true;
@@ -44,9 +65,20 @@ fn table(path: &Path, bytes: &[u8], features: Option<usize>, labelled: bool) -> 
         }
         let mut last = 0;
         for word in words {
-            let bad = |why: &str| Err(line(path, at, None, format!("`{word}` {why}; write index:value with rising indices from 1")));
-            let Some((index, value)) = word.split_once(':') else { return bad("has no colon") };
-            let Ok(index) = index.parse::<usize>() else { return bad("has no whole number before the colon") };
+            let bad = |why: &str| {
+                Err(line(
+                    path,
+                    at,
+                    None,
+                    format!("`{word}` {why}; write index:value with rising indices from 1"),
+                ))
+            };
+            let Some((index, value)) = word.split_once(':') else {
+                return bad("has no colon");
+            };
+            let Ok(index) = index.parse::<usize>() else {
+                return bad("has no whole number before the colon");
+            };
             if index == 0 {
                 return bad("has index 0");
             }
@@ -54,10 +86,21 @@ fn table(path: &Path, bytes: &[u8], features: Option<usize>, labelled: bool) -> 
                 return bad(&format!("comes after index {last}"));
             }
             if let Some(limit) = features.filter(|&limit| index > limit) {
-                return bad(&format!("is beyond the {limit} features {}", if labelled { "asked for" } else { "of the training data" }));
+                return bad(&format!(
+                    "is beyond the {limit} features {}",
+                    if labelled {
+                        "asked for"
+                    } else {
+                        "of the training data"
+                    }
+                ));
             }
             last = index;
-            entries.push((labels.len(), index - 1, number(path, at, &index.to_string(), value)?));
+            entries.push((
+                labels.len(),
+                index - 1,
+                number(path, at, &index.to_string(), value)?,
+            ));
         }
         size = size.max(last);
         labels.push((at, label.to_string()));
@@ -70,13 +113,32 @@ fn table(path: &Path, bytes: &[u8], features: Option<usize>, labelled: bool) -> 
     let values = size.checked_mul(labels.len()).filter(|&n| n <= 1 << 31);
     let Some(values) = values else {
         let found = format!("{} rows of {size} features", labels.len());
-        return Err(DataError::Format { path: path.into(), what: "the dense table".into(), found, expected: "at most 2^31 values".into() });
+        return Err(DataError::Format {
+            path: path.into(),
+            what: "the dense table".into(),
+            found,
+            expected: "at most 2^31 values".into(),
+        });
     };
     if size == 0 && !labels.is_empty() {
-        return Err(line(path, labels[0].0, None, "no line has a feature; write index:value".into()));
+        return Err(line(
+            path,
+            labels[0].0,
+            None,
+            "no line has a feature; write index:value".into(),
+        ));
     }
-    let mut rows = Rows { path: path.to_path_buf(), values: vec![0.0; values], size, names: Vec::new(), labels, warnings: Vec::new() };
-    entries.into_iter().for_each(|(row, column, x)| rows.values[row * size + column] = x);
+    let mut rows = Rows {
+        path: path.to_path_buf(),
+        values: vec![0.0; values],
+        size,
+        names: Vec::new(),
+        labels,
+        warnings: Vec::new(),
+    };
+    entries
+        .into_iter()
+        .for_each(|(row, column, x)| rows.values[row * size + column] = x);
     some(rows)
 }
 
@@ -85,7 +147,13 @@ impl Rows {
     pub(crate) fn widen(&mut self, size: usize) {
         if size > self.size {
             let rows = self.values.chunks_exact(self.size);
-            self.values = rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, size - row.len()))).collect();
+            self.values = rows
+                .flat_map(|row| {
+                    row.iter()
+                        .copied()
+                        .chain(std::iter::repeat_n(0.0, size - row.len()))
+                })
+                .collect();
             self.size = size;
         }
     }

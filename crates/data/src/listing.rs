@@ -36,7 +36,10 @@ pub fn list(search: &Search) -> Vec<Listing> {
         name: e.name.clone(),
         summary: e.summary.clone(),
         licence: format!("{}; licence: {}", e.citation, e.licence),
-        bytes: e.archive.as_ref().map_or_else(|| e.file.iter().map(|f| f.size).sum(), |a| a.size),
+        bytes: e
+            .archive
+            .as_ref()
+            .map_or_else(|| e.file.iter().map(|f| f.size).sum(), |a| a.size),
         place: catalogued::locate(e, search).map(|p| p.display().to_string()),
     });
     built_in.chain(others).collect()
@@ -49,7 +52,9 @@ pub fn list(search: &Search) -> Vec<Listing> {
 pub fn path(name: &str, search: &Search) -> Result<Option<PathBuf>, DataError> {
     match entry(name)? {
         None => Ok(None),
-        Some(entry) => catalogued::locate(entry, search).map(Some).ok_or_else(|| catalogued::missing(entry, search)),
+        Some(entry) => catalogued::locate(entry, search)
+            .map(Some)
+            .ok_or_else(|| catalogued::missing(entry, search)),
     }
 }
 
@@ -59,12 +64,18 @@ pub fn path(name: &str, search: &Search) -> Result<Option<PathBuf>, DataError> {
 /// If there is no such set, its files are in none of the places, or one cannot be read. A hash that is not the catalogue's is no error here:
 /// it is a [`Source`] that is not known.
 pub fn verify(name: &str, search: &Search) -> Result<Vec<Source>, DataError> {
-    let Some(entry) = entry(name)? else { return crate::open(name, search).map(|set| set.sources) };
+    let Some(entry) = entry(name)? else {
+        return crate::open(name, search).map(|set| set.sources);
+    };
     let Found { folder, files } = catalogued::find(entry, search)?;
     let check = |(file, path): (&largebatch_datasets::File, &PathBuf)| {
         let sha256 = cache::hash_content(path)?;
         let known = catalogued::is_known(entry, file, &folder, &sha256);
-        Ok(Source { file: path.display().to_string(), sha256, known })
+        Ok(Source {
+            file: path.display().to_string(),
+            sha256,
+            known,
+        })
     };
     entry.file.iter().zip(&files).map(check).collect()
 }
@@ -73,8 +84,14 @@ pub fn verify(name: &str, search: &Search) -> Result<Vec<Source>, DataError> {
 ///
 /// # Errors
 /// If there is no such set, no mirror gives it, or the cache cannot be written. What was downloaded stays, and the next call continues it.
-pub fn fetch(name: &str, search: &Search, progress: &mut dyn FnMut(Progress)) -> Result<Option<PathBuf>, DataError> {
-    let Some(entry) = entry(name)? else { return Ok(None) };
+pub fn fetch(
+    name: &str,
+    search: &Search,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<PathBuf>, DataError> {
+    let Some(entry) = entry(name)? else {
+        return Ok(None);
+    };
     let folder = search.cache_dir().join("data").join(&entry.name);
     Fetcher::new(Duration::from_secs(30)).fetch(entry, &folder, progress)?;
     Ok(Some(folder))
@@ -85,5 +102,9 @@ fn entry(name: &str) -> Result<Option<&'static Entry>, DataError> {
     if BUILT_IN.iter().any(|s| s.name == name) {
         return Ok(None);
     }
-    catalogue().iter().find(|e| e.name == name).map(Some).ok_or_else(|| unknown(name))
+    catalogue()
+        .iter()
+        .find(|e| e.name == name)
+        .map(Some)
+        .ok_or_else(|| unknown(name))
 }

@@ -48,11 +48,27 @@ impl Order {
     ///
     /// # Errors
     /// If there is no index.
-    pub fn new(indices: Vec<u32>, sampling: Sampling, drop_last: bool, key: Key) -> Result<Order, DataError> {
+    pub fn new(
+        indices: Vec<u32>,
+        sampling: Sampling,
+        drop_last: bool,
+        key: Key,
+    ) -> Result<Order, DataError> {
         if indices.is_empty() {
-            return Err(DataError::setting("training examples", 0, "there is nothing to train on; make the validation split smaller"));
+            return Err(DataError::setting(
+                "training examples",
+                0,
+                "there is nothing to train on; make the validation split smaller",
+            ));
         }
-        Ok(Order { indices, sampling, drop_last, key, position: Position::default(), current: None })
+        Ok(Order {
+            indices,
+            sampling,
+            drop_last,
+            key,
+            position: Position::default(),
+            current: None,
+        })
     }
 
     /// The number of examples of an epoch.
@@ -73,10 +89,19 @@ impl Order {
         match self.sampling {
             Sampling::One => Ok(1),
             Sampling::Full => Ok(self.len()),
-            _ if batch == 0 => Err(DataError::setting("batch size", batch, "it must be at least 1")),
-            _ if batch > self.len() => {
-                Err(DataError::setting("batch size", batch, format!("it must be at most {}, the number of training examples", self.len())))
-            }
+            _ if batch == 0 => Err(DataError::setting(
+                "batch size",
+                batch,
+                "it must be at least 1",
+            )),
+            _ if batch > self.len() => Err(DataError::setting(
+                "batch size",
+                batch,
+                format!(
+                    "it must be at most {}, the number of training examples",
+                    self.len()
+                ),
+            )),
             _ => Ok(batch),
         }
     }
@@ -84,7 +109,11 @@ impl Order {
     /// The number of steps of an epoch whose batches all have this size.
     pub fn steps_per_epoch(&self, batch: usize) -> usize {
         let batch = self.clamp(batch);
-        if self.drop_last { self.len() / batch } else { self.len().div_ceil(batch) }
+        if self.drop_last {
+            self.len() / batch
+        } else {
+            self.len().div_ceil(batch)
+        }
     }
 
     fn clamp(&self, batch: usize) -> usize {
@@ -102,7 +131,10 @@ impl Order {
         let n = self.len() as u64;
         let left = n.saturating_sub(self.position.offset);
         if left == 0 || (self.drop_last && left < batch) {
-            self.position = Position { epoch: self.position.epoch + 1, offset: 0 };
+            self.position = Position {
+                epoch: self.position.epoch + 1,
+                offset: 0,
+            };
         }
         let Position { epoch, offset } = self.position;
         let end = (offset + batch).min(n);
@@ -118,10 +150,15 @@ impl Order {
         if self.current.as_ref().is_none_or(|(e, _)| *e != epoch) {
             let (key, n) = (self.key.number(epoch), self.indices.len());
             let order = if self.sampling == Sampling::Shuffled {
-                key.permutation(n).into_iter().map(|i| self.indices[i as usize]).collect()
+                key.permutation(n)
+                    .into_iter()
+                    .map(|i| self.indices[i as usize])
+                    .collect()
             } else {
                 let mut rng = key.rng();
-                (0..n).map(|_| self.indices[below(&mut rng, n as u32) as usize]).collect()
+                (0..n)
+                    .map(|_| self.indices[below(&mut rng, n as u32) as usize])
+                    .collect()
             };
             self.current = Some((epoch, order));
         }

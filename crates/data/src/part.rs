@@ -33,7 +33,11 @@ pub(crate) struct Block {
 #[derive(Clone)]
 pub(crate) enum Features {
     /// Pixels 0 to `white`, in blocks; `ends[b]` is the number of examples up to and including block `b`.
-    Bytes { blocks: Vec<Block>, ends: Vec<usize>, white: u8 },
+    Bytes {
+        blocks: Vec<Block>,
+        ends: Vec<usize>,
+        white: u8,
+    },
     /// A table of numbers, row by row, as they stand in the file; NaN where a value is missing.
     Table(Arc<Vec<f64>>),
 }
@@ -64,7 +68,11 @@ impl Part {
     ///
     /// # Errors
     /// If the table's length is not examples × values, or a value is not finite.
-    pub fn from_table(values: Vec<f64>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+    pub fn from_table(
+        values: Vec<f64>,
+        shape: Vec<usize>,
+        labels: Labels,
+    ) -> Result<Part, DataError> {
         if let Some(i) = values.iter().position(|v| v.is_nan()) {
             return Err(not_finite(&values, i, &shape));
         }
@@ -72,19 +80,33 @@ impl Part {
     }
 
     /// As [`Part::from_table`], with NaN where a value is missing; a [`crate::Pipeline`] puts the training mean in its place.
-    pub(crate) fn with_missing(values: Vec<f64>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+    pub(crate) fn with_missing(
+        values: Vec<f64>,
+        shape: Vec<usize>,
+        labels: Labels,
+    ) -> Result<Part, DataError> {
         let size: usize = shape.iter().product();
         if values.len() != size * labels.len() {
             return Err(DataError::setting(
                 "table",
                 values.len(),
-                format!("{} labels of {size} values need {}", labels.len(), size * labels.len()),
+                format!(
+                    "{} labels of {size} values need {}",
+                    labels.len(),
+                    size * labels.len()
+                ),
             ));
         }
         if let Some(i) = values.iter().position(|v| v.is_infinite()) {
             return Err(not_finite(&values, i, &shape));
         }
-        Ok(Part { features: Features::Table(Arc::new(values)), shape, labels, names: Arc::default(), statistics: None })
+        Ok(Part {
+            features: Features::Table(Arc::new(values)),
+            shape,
+            labels,
+            names: Arc::default(),
+            statistics: None,
+        })
     }
 
     /// The same part with names for the columns of its table; other than one a column are not taken.
@@ -103,28 +125,49 @@ impl Part {
 
     /// A column in words, for messages: by its name, or by its number from 0.
     pub(crate) fn column(&self, index: usize) -> String {
-        self.names.get(index).map_or_else(|| format!("feature {index}"), |name| format!("column `{name}`"))
+        self.names.get(index).map_or_else(
+            || format!("feature {index}"),
+            |name| format!("column `{name}`"),
+        )
     }
 
     /// A part from images of bytes 0 to 255, one after the other; `shape` is `[channels, height, width]`.
     ///
     /// # Errors
     /// If the length is not examples × values.
-    pub fn from_images(pixels: Vec<u8>, shape: Vec<usize>, labels: Labels) -> Result<Part, DataError> {
+    pub fn from_images(
+        pixels: Vec<u8>,
+        shape: Vec<usize>,
+        labels: Labels,
+    ) -> Result<Part, DataError> {
         let size: usize = shape.iter().product();
         if pixels.len() != size * labels.len() {
             return Err(DataError::setting(
                 "images",
                 pixels.len(),
-                format!("{} labels of {size} pixels need {}", labels.len(), size * labels.len()),
+                format!(
+                    "{} labels of {size} pixels need {}",
+                    labels.len(),
+                    size * labels.len()
+                ),
             ));
         }
-        let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: labels.len() };
+        let block = Block {
+            bytes: Bytes::Owned(Arc::new(pixels)),
+            start: 0,
+            stride: size,
+            count: labels.len(),
+        };
         Ok(Part::from_blocks(vec![block], 255, shape, labels))
     }
 
     /// The caller has checked that the blocks hold as many records as there are labels.
-    pub(crate) fn from_blocks(blocks: Vec<Block>, white: u8, shape: Vec<usize>, labels: Labels) -> Part {
+    pub(crate) fn from_blocks(
+        blocks: Vec<Block>,
+        white: u8,
+        shape: Vec<usize>,
+        labels: Labels,
+    ) -> Part {
         let ends = blocks
             .iter()
             .scan(0, |end, b| {
@@ -134,7 +177,17 @@ impl Part {
                 })
             })
             .collect();
-        Part { features: Features::Bytes { blocks, ends, white }, shape, labels, names: Arc::default(), statistics: None }
+        Part {
+            features: Features::Bytes {
+                blocks,
+                ends,
+                white,
+            },
+            shape,
+            labels,
+            names: Arc::default(),
+            statistics: None,
+        }
     }
 
     /// How many examples there are.
@@ -171,13 +224,32 @@ impl Part {
         let labels = self.labels.select(indices);
         let mut part = match &self.features {
             Features::Table(table) => {
-                let values = indices.iter().flat_map(|&i| &table[i as usize * size..][..size]).copied().collect();
+                let values = indices
+                    .iter()
+                    .flat_map(|&i| &table[i as usize * size..][..size])
+                    .copied()
+                    .collect();
                 let (features, shape) = (Features::Table(Arc::new(values)), self.shape.clone());
-                Part { features, shape, labels, names: self.names.clone(), statistics: None }
+                Part {
+                    features,
+                    shape,
+                    labels,
+                    names: self.names.clone(),
+                    statistics: None,
+                }
             }
             Features::Bytes { white, .. } => {
-                let pixels = indices.iter().flat_map(|&i| self.pixels(i)).copied().collect();
-                let block = Block { bytes: Bytes::Owned(Arc::new(pixels)), start: 0, stride: size, count: indices.len() };
+                let pixels = indices
+                    .iter()
+                    .flat_map(|&i| self.pixels(i))
+                    .copied()
+                    .collect();
+                let block = Block {
+                    bytes: Bytes::Owned(Arc::new(pixels)),
+                    start: 0,
+                    stride: size,
+                    count: indices.len(),
+                };
                 Part::from_blocks(vec![block], *white, self.shape.clone(), labels)
             }
         };
@@ -193,10 +265,20 @@ impl Part {
         let labels = match (&first.labels, &second.labels) {
             (Labels::Classes(a), Labels::Classes(b)) => Labels::Classes([a.as_slice(), b].concat()),
             (Labels::Targets(a), Labels::Targets(b)) => Labels::Targets([a.as_slice(), b].concat()),
-            _ => return Err(DataError::setting("parts", "labels", "one part holds classes and the other real targets")),
+            _ => {
+                return Err(DataError::setting(
+                    "parts",
+                    "labels",
+                    "one part holds classes and the other real targets",
+                ));
+            }
         };
         if first.shape != second.shape {
-            return Err(DataError::setting("parts", format!("{:?} and {:?}", first.shape, second.shape), "the shapes must be equal"));
+            return Err(DataError::setting(
+                "parts",
+                format!("{:?} and {:?}", first.shape, second.shape),
+                "the shapes must be equal",
+            ));
         }
         let mut part = match (&first.features, &second.features) {
             (Features::Table(a), Features::Table(b)) => Part {
@@ -206,9 +288,21 @@ impl Part {
                 names: first.names.clone(),
                 statistics: None,
             },
-            (Features::Bytes { blocks: a, white, .. }, Features::Bytes { blocks: b, white: other, .. }) if white == other => {
-                Part::from_blocks([a.as_slice(), b].concat(), *white, first.shape.clone(), labels)
-            }
+            (
+                Features::Bytes {
+                    blocks: a, white, ..
+                },
+                Features::Bytes {
+                    blocks: b,
+                    white: other,
+                    ..
+                },
+            ) if white == other => Part::from_blocks(
+                [a.as_slice(), b].concat(),
+                *white,
+                first.shape.clone(),
+                labels,
+            ),
             _ => {
                 return Err(DataError::setting(
                     "parts",
@@ -223,7 +317,9 @@ impl Part {
 
     /// The bytes of one image; empty for a table.
     pub(crate) fn pixels(&self, index: u32) -> &[u8] {
-        let Features::Bytes { blocks, ends, .. } = &self.features else { return &[] };
+        let Features::Bytes { blocks, ends, .. } = &self.features else {
+            return &[];
+        };
         let index = index as usize;
         let b = ends.partition_point(|&end| end <= index);
         let block = &blocks[b];
@@ -234,5 +330,9 @@ impl Part {
 
 fn not_finite(values: &[f64], i: usize, shape: &[usize]) -> DataError {
     let size = shape.iter().product::<usize>().max(1);
-    DataError::setting("table", values[i], format!("value {} of example {} is not finite", i % size, i / size))
+    DataError::setting(
+        "table",
+        values[i],
+        format!("value {} of example {} is not finite", i % size, i / size),
+    )
 }

@@ -97,34 +97,70 @@ impl Pipeline {
     /// # Errors
     /// If there is no index, or the setting does not suit the data: augmentation and pixel scaling need images.
     pub fn fit(config: Preprocess, part: &Part, indices: &[u32]) -> Result<Pipeline, DataError> {
-        let Preprocess { crop_pad, translate, .. } = config;
+        let Preprocess {
+            crop_pad,
+            translate,
+            ..
+        } = config;
         let normalise = config.normalise.unwrap_or_default();
         if indices.is_empty() {
-            return Err(DataError::setting("training examples", 0, "normalisation needs at least one"));
+            return Err(DataError::setting(
+                "training examples",
+                0,
+                "normalisation needs at least one",
+            ));
         }
         let shape = part.shape().to_vec();
         let pixels = matches!(part.features, Features::Bytes { .. }) && shape.len() == 3;
         for (key, value, limit) in [
             ("flip", config.flip as usize, 1),
-            ("crop_pad", crop_pad, shape.last().map_or(0, |&w| w.min(shape[shape.len() - 2.min(shape.len())]))),
-            ("translate", translate, shape.last().map_or(0, |&w| (w.min(shape[shape.len() - 2.min(shape.len())])).saturating_sub(1))),
+            (
+                "crop_pad",
+                crop_pad,
+                shape
+                    .last()
+                    .map_or(0, |&w| w.min(shape[shape.len() - 2.min(shape.len())])),
+            ),
+            (
+                "translate",
+                translate,
+                shape.last().map_or(0, |&w| {
+                    (w.min(shape[shape.len() - 2.min(shape.len())])).saturating_sub(1)
+                }),
+            ),
         ] {
             if value > 0 && !pixels {
                 return Err(DataError::setting(
                     key,
                     value,
-                    format!("augmentation needs images, but an example here has the shape {shape:?}; leave it out"),
+                    format!(
+                        "augmentation needs images, but an example here has the shape {shape:?}; leave it out"
+                    ),
                 ));
             }
             if value > limit {
-                return Err(DataError::setting(key, value, format!("it must be at most {limit} for examples of the shape {shape:?}")));
+                return Err(DataError::setting(
+                    key,
+                    value,
+                    format!("it must be at most {limit} for examples of the shape {shape:?}"),
+                ));
             }
         }
         if crop_pad > 0 && translate > 0 {
-            return Err(DataError::setting("translate", translate, "crop_pad shifts already; use one of the two"));
+            return Err(DataError::setting(
+                "translate",
+                translate,
+                "crop_pad shifts already; use one of the two",
+            ));
         }
-        if let (Normalise::Unit | Normalise::Channel, Features::Table(_)) = (normalise, &part.features) {
-            let value = if normalise == Normalise::Unit { "unit" } else { "channel" };
+        if let (Normalise::Unit | Normalise::Channel, Features::Table(_)) =
+            (normalise, &part.features)
+        {
+            let value = if normalise == Normalise::Unit {
+                "unit"
+            } else {
+                "channel"
+            };
             return Err(DataError::setting(
                 "normalise",
                 value,
@@ -144,17 +180,33 @@ impl Pipeline {
     }
 
     fn of(fitted: Fitted) -> Pipeline {
-        let map = match (fitted.preprocess.normalise.unwrap_or_default(), fitted.white) {
-            (Normalise::Feature, _) => Map::Feature { mean: fitted.mean.clone(), scale: fitted.std.iter().map(|s| 1.0 / s).collect() },
-            (_, None) => Map::Same { mean: fitted.mean.clone() },
+        let map = match (
+            fitted.preprocess.normalise.unwrap_or_default(),
+            fitted.white,
+        ) {
+            (Normalise::Feature, _) => Map::Feature {
+                mean: fitted.mean.clone(),
+                scale: fitted.std.iter().map(|s| 1.0 / s).collect(),
+            },
+            (_, None) => Map::Same {
+                mean: fitted.mean.clone(),
+            },
             (Normalise::None, Some(_)) => Map::Channel(vec![std::array::from_fn(|v| v as f32)]),
-            (Normalise::Unit, Some(white)) => Map::Channel(vec![std::array::from_fn(|v| (v as f64 / f64::from(white)) as f32)]),
+            (Normalise::Unit, Some(white)) => Map::Channel(vec![std::array::from_fn(|v| {
+                (v as f64 / f64::from(white)) as f32
+            })]),
             (Normalise::Channel, Some(white)) => {
-                let row = |(m, s): (&f64, &f64)| std::array::from_fn(|v| ((v as f64 / f64::from(white) - m) / s) as f32);
+                let row = |(m, s): (&f64, &f64)| {
+                    std::array::from_fn(|v| ((v as f64 / f64::from(white) - m) / s) as f32)
+                };
                 Map::Channel(fitted.mean.iter().zip(&fitted.std).map(row).collect())
             }
         };
-        Pipeline { fitted, map, ready: Vec::new() }
+        Pipeline {
+            fitted,
+            map,
+            ready: Vec::new(),
+        }
     }
 
     /// What was taken from the training examples.
@@ -164,12 +216,16 @@ impl Pipeline {
 
     /// A real target as the model sees it.
     pub fn encode(&self, target: f64) -> f32 {
-        self.fitted.target.map_or(target, |t| (target - t.mean) / t.std) as f32
+        self.fitted
+            .target
+            .map_or(target, |t| (target - t.mean) / t.std) as f32
     }
 
     /// A model's output in the target's own unit.
     pub fn decode(&self, output: f64) -> f64 {
-        self.fitted.target.map_or(output, |t| output * t.std + t.mean)
+        self.fitted
+            .target
+            .map_or(output, |t| output * t.std + t.mean)
     }
 
     /// Gets a part ready to be gathered from: a table is standardised once, so that a batch of it is a copy. Without it the bits are the same.
@@ -180,29 +236,58 @@ impl Pipeline {
     /// # Errors
     /// What differs, or the first such value with its column.
     pub fn prepare(&mut self, part: &Part) -> Result<(), DataError> {
-        let white = if let Features::Bytes { white, .. } = part.features { Some(white) } else { None };
-        let kind = |white: Option<u8>| white.map_or("a table".into(), |w| format!("images of bytes 0 to {w}"));
+        let white = if let Features::Bytes { white, .. } = part.features {
+            Some(white)
+        } else {
+            None
+        };
+        let kind = |white: Option<u8>| {
+            white.map_or("a table".into(), |w| format!("images of bytes 0 to {w}"))
+        };
         if (part.shape(), white) != (&self.fitted.shape, self.fitted.white) {
-            let why = format!("the network was trained on {} of the shape {:?}", kind(self.fitted.white), self.fitted.shape);
-            return Err(DataError::setting("examples", format!("{} of the shape {:?}", kind(white), part.shape()), why));
+            let why = format!(
+                "the network was trained on {} of the shape {:?}",
+                kind(self.fitted.white),
+                self.fitted.shape
+            );
+            return Err(DataError::setting(
+                "examples",
+                format!("{} of the shape {:?}", kind(white), part.shape()),
+                why,
+            ));
         }
         let beyond = |column: String, value: f64, unit: bool| {
             let (after, remedy) = match unit {
                 true => (" once it is standardised", "mend or remove it"),
                 false => ("", "mend or remove it, or standardise"),
             };
-            Err(DataError::Column { column, problem: format!("the value {value:e} leaves the range of 32 bits{after}; {remedy}") })
+            Err(DataError::Column {
+                column,
+                problem: format!(
+                    "the value {value:e} leaves the range of 32 bits{after}; {remedy}"
+                ),
+            })
         };
         if let Features::Table(table) = &part.features {
             let size = part.size();
             let mut values = vec![0.0; table.len()];
-            let rows = values.par_chunks_exact_mut(size).zip(table.par_chunks_exact(size));
-            rows.with_min_len(PARALLEL_FROM.div_ceil(2 * size)).for_each(|(out, row)| self.row(row, out));
+            let rows = values
+                .par_chunks_exact_mut(size)
+                .zip(table.par_chunks_exact(size));
+            rows.with_min_len(PARALLEL_FROM.div_ceil(2 * size))
+                .for_each(|(out, row)| self.row(row, out));
             if let Some(i) = values.iter().position(|x| !x.is_finite()) {
-                return beyond(part.column(i % size), table[i], matches!(self.map, Map::Feature { .. }));
+                return beyond(
+                    part.column(i % size),
+                    table[i],
+                    matches!(self.map, Map::Feature { .. }),
+                );
             }
             if values.len() <= READY {
-                self.ready.push(Ready { of: table.clone(), values: Arc::new(values) });
+                self.ready.push(Ready {
+                    of: table.clone(),
+                    values: Arc::new(values),
+                });
             }
         }
         if let Labels::Targets(all) = part.labels()
@@ -217,27 +302,50 @@ impl Pipeline {
     /// lost to the model. Looks at up to 10,000 of the examples; one value in a thousand may coincide by chance.
     pub fn notes(&self, part: &Part, indices: &[u32]) -> Vec<String> {
         let n = indices.len().min(10_000);
-        let some: Vec<usize> = (0..n).map(|k| indices[k * indices.len() / n] as usize).collect();
-        let among = if n < indices.len() { format!(" among {n} examples") } else { String::new() };
-        let note = |name: String, mut values: Vec<f64>, rounded: &dyn Fn(f64) -> f32, standardised: bool| {
+        let some: Vec<usize> = (0..n)
+            .map(|k| indices[k * indices.len() / n] as usize)
+            .collect();
+        let among = if n < indices.len() {
+            format!(" among {n} examples")
+        } else {
+            String::new()
+        };
+        let note = |name: String,
+                    mut values: Vec<f64>,
+                    rounded: &dyn Fn(f64) -> f32,
+                    standardised: bool| {
             values.retain(|x| !x.is_nan());
             values.sort_unstable_by(f64::total_cmp);
             values.dedup();
             let mut left: Vec<f32> = values.iter().map(|&x| rounded(x)).collect();
             left.dedup();
             let remedy = match standardised {
-                true => "a few values are far from all others: mend or clip them, or take logarithms",
+                true => {
+                    "a few values are far from all others: mend or clip them, or take logarithms"
+                }
                 false => "standardise them",
             };
             let lost = values.len() - left.len();
-            (1000 * lost > values.len())
-                .then(|| format!("{name}: {} distinct values become {} in 32 bits{among}; {remedy}", values.len(), left.len()))
+            (1000 * lost > values.len()).then(|| {
+                format!(
+                    "{name}: {} distinct values become {} in 32 bits{among}; {remedy}",
+                    values.len(),
+                    left.len()
+                )
+            })
         };
         let mut notes = Vec::new();
         if let Features::Table(table) = &part.features {
             let (size, standardised) = (part.size(), matches!(self.map, Map::Feature { .. }));
             let column = |j: usize| some.iter().map(|i| table[i * size + j]).collect();
-            let each = |j: usize| note(part.column(j), column(j), &|x| self.value(j, x), standardised);
+            let each = |j: usize| {
+                note(
+                    part.column(j),
+                    column(j),
+                    &|x| self.value(j, x),
+                    standardised,
+                )
+            };
             notes = (0..size).into_par_iter().filter_map(each).collect();
             if let Some(more @ 1..) = notes.len().checked_sub(5) {
                 notes.truncate(5);
@@ -246,7 +354,12 @@ impl Pipeline {
         }
         if let Labels::Targets(all) = part.labels() {
             let values = some.iter().map(|&i| all[i]).collect();
-            notes.extend(note("the target".into(), values, &|y| self.encode(y), self.fitted.target.is_some()));
+            notes.extend(note(
+                "the target".into(),
+                values,
+                &|y| self.encode(y),
+                self.fitted.target.is_some(),
+            ));
         }
         notes
     }
@@ -256,10 +369,18 @@ impl Pipeline {
         match &self.map {
             Map::Feature { mean, scale } => {
                 for ((o, &x), (m, s)) in out.iter_mut().zip(row).zip(mean.iter().zip(scale)) {
-                    *o = if x.is_nan() { 0.0 } else { ((x - m) * s) as f32 };
+                    *o = if x.is_nan() {
+                        0.0
+                    } else {
+                        ((x - m) * s) as f32
+                    };
                 }
             }
-            Map::Same { mean } => out.iter_mut().zip(row).zip(mean).for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32),
+            Map::Same { mean } => out
+                .iter_mut()
+                .zip(row)
+                .zip(mean)
+                .for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32),
             Map::Channel(_) => unreachable!("fit gives channels to images alone"),
         }
     }
@@ -281,16 +402,24 @@ impl Pipeline {
     /// # Panics
     /// If an index is not below `part.len()`, or `part` has another shape or kind than the part that the pipeline was fitted to.
     pub fn gather(&self, part: &Part, indices: &[u32], augment: Option<Key>, out: &mut Vec<f32>) {
-        assert_eq!(part.shape(), self.fitted.shape, "a part of the shape that the pipeline was fitted to");
+        assert_eq!(
+            part.shape(),
+            self.fitted.shape,
+            "a part of the shape that the pipeline was fitted to"
+        );
         let (size, config) = (part.size(), &self.fitted.preprocess);
         out.resize(indices.len() * size, 0.0);
-        let augment = augment.filter(|_| config.flip || config.crop_pad > 0 || config.translate > 0);
+        let augment =
+            augment.filter(|_| config.flip || config.crop_pad > 0 || config.translate > 0);
         let one = |(out, &index): (&mut [f32], &u32)| self.example(part, index, augment, out);
         if out.len() < PARALLEL_FROM {
             out.chunks_exact_mut(size).zip(indices).for_each(one);
         } else {
             let least = PARALLEL_FROM.div_ceil(2 * size);
-            out.par_chunks_exact_mut(size).zip(indices).with_min_len(least).for_each(one);
+            out.par_chunks_exact_mut(size)
+                .zip(indices)
+                .with_min_len(least)
+                .for_each(one);
         }
     }
 
@@ -298,7 +427,11 @@ impl Pipeline {
         match (&part.features, &self.map) {
             (Features::Table(table), _) => {
                 let at = index as usize * out.len();
-                match self.ready.iter().find(|ready| Arc::ptr_eq(&ready.of, table)) {
+                match self
+                    .ready
+                    .iter()
+                    .find(|ready| Arc::ptr_eq(&ready.of, table))
+                {
                     Some(ready) => out.copy_from_slice(&ready.values[at..][..out.len()]),
                     None => self.row(&table[at..][..out.len()], out),
                 }
@@ -309,18 +442,26 @@ impl Pipeline {
                     self.augmented(pixels, key.stream(u64::from(index)), out);
                 } else {
                     let plane = out.len() / channels(&self.fitted.shape);
-                    for (c, (out, pixels)) in out.chunks_exact_mut(plane).zip(pixels.chunks_exact(plane)).enumerate() {
+                    for (c, (out, pixels)) in out
+                        .chunks_exact_mut(plane)
+                        .zip(pixels.chunks_exact(plane))
+                        .enumerate()
+                    {
                         match map {
                             Map::Channel(rows) => {
                                 let row = &rows[c % rows.len()];
-                                out.iter_mut().zip(pixels).for_each(|(o, &p)| *o = row[p as usize]);
+                                out.iter_mut()
+                                    .zip(pixels)
+                                    .for_each(|(o, &p)| *o = row[p as usize]);
                             }
                             Map::Feature { mean, scale } => {
                                 let (mean, scale) = (&mean[c * plane..], &scale[c * plane..]);
                                 out.iter_mut()
                                     .zip(pixels)
                                     .zip(mean.iter().zip(scale))
-                                    .for_each(|((o, &p), (m, s))| *o = ((f64::from(p) - m) * s) as f32);
+                                    .for_each(|((o, &p), (m, s))| {
+                                        *o = ((f64::from(p) - m) * s) as f32
+                                    });
                             }
                             Map::Same { .. } => unreachable!("fit gives it to tables alone"),
                         }
@@ -333,13 +474,23 @@ impl Pipeline {
     /// One image, shifted and flipped by draws of `rng`: first the flip, then down, then right.
     fn augmented(&self, pixels: &[u8], mut rng: impl rand::Rng, out: &mut [f32]) {
         let config = &self.fitted.preprocess;
-        let [_, h, w] = self.fitted.shape[..] else { unreachable!("fit refuses augmentation of anything but images") };
+        let [_, h, w] = self.fitted.shape[..] else {
+            unreachable!("fit refuses augmentation of anything but images")
+        };
         let flip = config.flip && below(&mut rng, 2) == 1;
         let reach = config.crop_pad.max(config.translate);
         let mirror = config.translate > 0;
-        let mut shift = || if reach > 0 { below(&mut rng, 2 * reach as u32 + 1) as isize - reach as isize } else { 0 };
+        let mut shift = || {
+            if reach > 0 {
+                below(&mut rng, 2 * reach as u32 + 1) as isize - reach as isize
+            } else {
+                0
+            }
+        };
         let (down, right) = (shift(), shift());
-        let columns: Vec<Option<usize>> = (0..w).map(|x| from(if flip { w - 1 - x } else { x }, right, w, mirror)).collect();
+        let columns: Vec<Option<usize>> = (0..w)
+            .map(|x| from(if flip { w - 1 - x } else { x }, right, w, mirror))
+            .collect();
         for (i, out) in out.chunks_exact_mut(w).enumerate() {
             let (c, y) = (i / h, i % h);
             let row = from(y, down, h, mirror).map(|y| &pixels[(c * h + y) * w..][..w]);
@@ -350,7 +501,9 @@ impl Pipeline {
                 };
                 *o = match &self.map {
                     Map::Channel(rows) => rows[c % rows.len()][p as usize],
-                    Map::Feature { mean, scale } => ((f64::from(p) - mean[i * w + x]) * scale[i * w + x]) as f32,
+                    Map::Feature { mean, scale } => {
+                        ((f64::from(p) - mean[i * w + x]) * scale[i * w + x]) as f32
+                    }
                     Map::Same { .. } => unreachable!("fit gives it to tables alone"),
                 };
             }
@@ -369,7 +522,11 @@ fn from(at: usize, shift: isize, n: usize, mirror: bool) -> Option<usize> {
     if (0..=last).contains(&source) {
         Some(source as usize)
     } else if mirror {
-        Some(if source < 0 { -source } else { 2 * last - source } as usize)
+        Some(if source < 0 {
+            -source
+        } else {
+            2 * last - source
+        } as usize)
     } else {
         None
     }

@@ -25,11 +25,20 @@ impl Search {
 
     /// The cache folder; the system's temporary folder where the user has no home.
     pub fn cache_dir(&self) -> PathBuf {
-        let user = || directories::ProjectDirs::from("", "", "largebatch").map(|d| d.cache_dir().to_path_buf());
-        self.cache_dir.clone().or_else(|| variable(CACHE_DIR)).or_else(user).unwrap_or_else(|| std::env::temp_dir().join("largebatch"))
+        let user = || {
+            directories::ProjectDirs::from("", "", "largebatch")
+                .map(|d| d.cache_dir().to_path_buf())
+        };
+        self.cache_dir
+            .clone()
+            .or_else(|| variable(CACHE_DIR))
+            .or_else(user)
+            .unwrap_or_else(|| std::env::temp_dir().join("largebatch"))
     }
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
+    std::env::var_os(name)
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from)
 }

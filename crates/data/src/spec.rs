@@ -24,7 +24,14 @@ pub enum DataSpec {
 
 impl DataSpec {
     /// The keys that name files.
-    pub const FILES: [&str; 6] = ["train", "test", "train_images", "train_labels", "test_images", "test_labels"];
+    pub const FILES: [&str; 6] = [
+        "train",
+        "test",
+        "train_images",
+        "train_labels",
+        "test_images",
+        "test_labels",
+    ];
 }
 
 /// What the labels of a text file are.
@@ -89,7 +96,9 @@ impl TryFrom<String> for Delimiter {
             ";" | "semicolon" => Ok(Delimiter::Semicolon),
             "\t" | "tab" => Ok(Delimiter::Tab),
             "|" | "bar" => Ok(Delimiter::Bar),
-            _ => Err(format!("delimiter = \"{text}\": it is \",\", \";\", \"tab\" or \"|\"")),
+            _ => Err(format!(
+                "delimiter = \"{text}\": it is \",\", \";\", \"tab\" or \"|\""
+            )),
         }
     }
 }
@@ -113,7 +122,10 @@ pub enum Missing {
 /// A column by name or by number, counted from 0. A number is also the name of a column that is called so; where it may be two columns, it is
 /// refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "the label is a column's number, from 0, or its name in quotes, such as \"species\" or \"1.5\"")]
+#[serde(
+    untagged,
+    expecting = "the label is a column's number, from 0, or its name in quotes, such as \"species\" or \"1.5\""
+)]
 pub enum Column {
     /// By number, from 0.
     Index(usize),

@@ -20,16 +20,28 @@ pub struct Split {
 pub fn split(labels: &Labels, validation: usize, seed: u64) -> Result<Split, DataError> {
     let n = labels.len();
     if validation >= n {
-        return Err(DataError::setting("validation", validation, format!("it must be below {n}, the number of training examples")));
+        return Err(DataError::setting(
+            "validation",
+            validation,
+            format!("it must be below {n}, the number of training examples"),
+        ));
     }
     let strata = strata(labels);
     // Largest remainder: v·n_c/n rounded down, then the missing ones to the largest remainders, the lower class first.
-    let share = |c: &Vec<u32>| (validation as u128 * c.len() as u128 / n as u128, validation as u128 * c.len() as u128 % n as u128);
+    let share = |c: &Vec<u32>| {
+        (
+            validation as u128 * c.len() as u128 / n as u128,
+            validation as u128 * c.len() as u128 % n as u128,
+        )
+    };
     let mut take: Vec<usize> = strata.iter().map(|c| share(c).0 as usize).collect();
     let mut by_remainder: Vec<usize> = (0..strata.len()).collect();
     by_remainder.sort_by_key(|&c| std::cmp::Reverse(share(&strata[c]).1));
     let missing = validation - take.iter().sum::<usize>();
-    by_remainder.iter().take(missing).for_each(|&c| take[c] += 1);
+    by_remainder
+        .iter()
+        .take(missing)
+        .for_each(|&c| take[c] += 1);
 
     let key = Key::new(seed).word("split");
     let mut held = vec![false; n];
@@ -49,7 +61,11 @@ pub fn split(labels: &Labels, validation: usize, seed: u64) -> Result<Split, Dat
 pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Split>, DataError> {
     let n = labels.len();
     if k < 2 || k > n {
-        return Err(DataError::setting("folds", k, format!("there must be 2 to {n} folds, the number of examples")));
+        return Err(DataError::setting(
+            "folds",
+            k,
+            format!("there must be 2 to {n} folds, the number of examples"),
+        ));
     }
     let key = Key::new(seed).word("folds");
     // Deal the shuffled classes one after the other like cards: counts of a class, and of all, differ by at most one.
@@ -61,7 +77,9 @@ pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Split>, DataErr
             dealt += 1;
         }
     }
-    Ok((0..k).map(|f| divide(&fold_of.iter().map(|&g| g == f).collect::<Vec<_>>())).collect())
+    Ok((0..k)
+        .map(|f| divide(&fold_of.iter().map(|&g| g == f).collect::<Vec<_>>()))
+        .collect())
 }
 
 fn divide(held: &[bool]) -> Split {
@@ -74,14 +92,18 @@ fn strata(labels: &Labels) -> Vec<Vec<u32>> {
     match labels {
         Labels::Classes(classes) => {
             let mut strata = vec![Vec::new(); classes.iter().max().map_or(0, |&m| m as usize + 1)];
-            (0..).zip(classes).for_each(|(i, &c)| strata[c as usize].push(i));
+            (0..)
+                .zip(classes)
+                .for_each(|(i, &c)| strata[c as usize].push(i));
             strata
         }
         Labels::Targets(targets) => {
             let mut order: Vec<u32> = (0..targets.len() as u32).collect();
             order.sort_by(|&a, &b| targets[a as usize].total_cmp(&targets[b as usize]));
             let tenths = targets.len().min(10);
-            (0..tenths).map(|t| order[t * order.len() / tenths..(t + 1) * order.len() / tenths].to_vec()).collect()
+            (0..tenths)
+                .map(|t| order[t * order.len() / tenths..(t + 1) * order.len() / tenths].to_vec())
+                .collect()
         }
     }
 }

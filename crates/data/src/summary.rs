@@ -4,14 +4,19 @@ use crate::{Dataset, Labels, Split, Task};
 
 /// The most frequent class of some examples, the lowest of several; nothing for real targets.
 pub fn majority(labels: &Labels, indices: &[u32]) -> Option<u32> {
-    let Labels::Classes(labels) = labels else { return None };
+    let Labels::Classes(labels) = labels else {
+        return None;
+    };
     let mut counts = Vec::new();
     for &i in indices {
         let class = labels[i as usize] as usize;
         counts.resize(counts.len().max(class + 1), 0u64);
         counts[class] += 1;
     }
-    (0..counts.len()).rev().max_by_key(|&c| counts[c]).map(|c| c as u32)
+    (0..counts.len())
+        .rev()
+        .max_by_key(|&c| counts[c])
+        .map(|c| c as u32)
 }
 
 impl Dataset {
@@ -20,22 +25,51 @@ impl Dataset {
     pub fn majority_accuracy(&self, split: &Split) -> [Option<f64>; 2] {
         let class = majority(self.train.labels(), &split.train);
         let share = |labels: &Labels, indices: &[u32]| {
-            let (Some(class), Labels::Classes(labels), 1..) = (class, labels, indices.len()) else { return None };
-            Some(indices.iter().filter(|&&i| labels[i as usize] == class).count() as f64 / indices.len() as f64)
+            let (Some(class), Labels::Classes(labels), 1..) = (class, labels, indices.len()) else {
+                return None;
+            };
+            Some(
+                indices
+                    .iter()
+                    .filter(|&&i| labels[i as usize] == class)
+                    .count() as f64
+                    / indices.len() as f64,
+            )
         };
         let test: Vec<u32> = (0..self.test.len() as u32).collect();
-        [share(self.train.labels(), &split.validation), share(self.test.labels(), &test)]
+        [
+            share(self.train.labels(), &split.validation),
+            share(self.test.labels(), &test),
+        ]
     }
 
     /// What was read: rows and features, what is held out, and the classes with their counts or the target's range.
     pub fn summary(&self, split: &Split) -> String {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
-        let each = if shape.len() == 1 { "features".to_owned() } else { "values".into() };
-        let parts =
-            [(split.train.len(), "to train on"), (split.validation.len(), "held out for validation"), (self.test.len(), "for the test")];
-        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        let (n, shape, parts) = (self.train.len() + self.test.len(), shape.join("×"), parts.join(", "));
-        let text = format!("read {}: {n} examples of {shape} {each}; {parts}", self.name);
+        let each = if shape.len() == 1 {
+            "features".to_owned()
+        } else {
+            "values".into()
+        };
+        let parts = [
+            (split.train.len(), "to train on"),
+            (split.validation.len(), "held out for validation"),
+            (self.test.len(), "for the test"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}"))
+            .collect();
+        let (n, shape, parts) = (
+            self.train.len() + self.test.len(),
+            shape.join("×"),
+            parts.join(", "),
+        );
+        let text = format!(
+            "read {}: {n} examples of {shape} {each}; {parts}",
+            self.name
+        );
         let labels = match self.task {
             Task::Classes(classes) => self.classes(classes, split),
             Task::Real => self.targets(split),
@@ -50,35 +84,58 @@ impl Dataset {
                 labels.iter().for_each(|&c| counts[c as usize] += 1);
             }
         }
-        let name = |c: usize| self.class_names.get(c).cloned().unwrap_or_else(|| c.to_string());
+        let name = |c: usize| {
+            self.class_names
+                .get(c)
+                .cloned()
+                .unwrap_or_else(|| c.to_string())
+        };
         let say = |c: usize| format!("`{}` {}", name(c), counts[c]);
         let counted = if classes > 3 && counts.iter().all(|n| *n == counts[0]) {
             format!("{} examples each", counts[0])
         } else if classes <= 3 {
             (0..classes).map(say).collect::<Vec<_>>().join(", ")
         } else {
-            let largest = (0..classes).rev().max_by_key(|&c| counts[c]).map_or(String::new(), say);
-            let smallest = (0..classes).min_by_key(|&c| counts[c]).map_or(String::new(), say);
+            let largest = (0..classes)
+                .rev()
+                .max_by_key(|&c| counts[c])
+                .map_or(String::new(), say);
+            let smallest = (0..classes)
+                .min_by_key(|&c| counts[c])
+                .map_or(String::new(), say);
             format!("largest {largest}, smallest {smallest}")
         };
-        let class = majority(self.train.labels(), &split.train).map_or(String::new(), |c| name(c as usize));
+        let class =
+            majority(self.train.labels(), &split.train).map_or(String::new(), |c| name(c as usize));
         let [validation, test] = self.majority_accuracy(split);
         let shares: Vec<String> = [(validation, "validation"), (test, "test")]
             .iter()
             .filter_map(|(share, part)| Some(format!("{:.2} % of {part}", 100.0 * (*share)?)))
             .collect();
-        let baseline =
-            if shares.is_empty() { String::new() } else { format!("; always saying `{class}` is right for {}", shares.join(" and ")) };
+        let baseline = if shares.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "; always saying `{class}` is right for {}",
+                shares.join(" and ")
+            )
+        };
         format!("{classes} classes: {counted}{baseline}")
     }
 
     fn targets(&self, split: &Split) -> String {
-        let Labels::Targets(targets) = self.train.labels() else { return String::new() };
+        let Labels::Targets(targets) = self.train.labels() else {
+            return String::new();
+        };
         let values = || split.train.iter().map(|&i| targets[i as usize]);
         let n = split.train.len() as f64;
         let mean = values().sum::<f64>() / n;
         let std = (values().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n).sqrt();
-        let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
-        format!("real target from {low} to {high}, mean {mean:.6}, standard deviation {std:.6} (the RMSE of always saying the mean)")
+        let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| {
+            (low.min(y), high.max(y))
+        });
+        format!(
+            "real target from {low} to {high}, mean {mean:.6}, standard deviation {std:.6} (the RMSE of always saying the mean)"
+        )
     }
 }

@@ -12,10 +12,15 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
     let (n, path) = (labels.len(), rows.path.display());
     let mut warnings = Vec::new();
     for column in (0..rows.size).filter(|_| n >= ROWS) {
-        let name = rows.names.get(column).map_or_else(|| format!("feature {column} (counted from 0)"), |name| format!("column `{name}`"));
+        let name = rows.names.get(column).map_or_else(
+            || format!("feature {column} (counted from 0)"),
+            |name| format!("column `{name}`"),
+        );
         let values = || (0..n).map(|row| rows.values[row * rows.size + column]);
         let first = rows.values[column];
-        if (first == 0.0 || first == 1.0) && values().enumerate().all(|(i, x)| x == first + i as f64) {
+        if (first == 0.0 || first == 1.0)
+            && values().enumerate().all(|(i, x)| x == first + i as f64)
+        {
             warnings.push(format!(
                 "{path}: {name} numbers the rows; where rows are sorted, it tells the label, so remove it unless it was measured"
             ));
@@ -27,11 +32,18 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
     if let Encoding::Classes(classes) = encoding {
         let mut first: BTreeMap<u32, (usize, u64)> = BTreeMap::new();
         if let Labels::Classes(labels) = labels {
-            labels.iter().zip(&rows.labels).for_each(|(&c, (at, _))| first.entry(c).or_insert((0, *at)).0 += 1);
+            labels
+                .iter()
+                .zip(&rows.labels)
+                .for_each(|(&c, (at, _))| first.entry(c).or_insert((0, *at)).0 += 1);
         }
         let single: Vec<_> = first.iter().filter(|(_, (count, _))| *count == 1).collect();
         if let Some((class, (_, at))) = single.first() {
-            let others = if single.len() > 1 { format!(", and so have {} other classes", single.len() - 1) } else { String::new() };
+            let others = if single.len() > 1 {
+                format!(", and so have {} other classes", single.len() - 1)
+            } else {
+                String::new()
+            };
             let name = &classes[**class as usize].1;
             warnings.push(format!("{path}, line {at}: class `{name}` has a single example{others}: it cannot be both learned and tested"));
         }
@@ -45,14 +57,18 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
 /// Whether each value goes with one label, and each label with one value.
 fn tells(values: impl Iterator<Item = f64>, labels: &Labels) -> bool {
     match labels {
-        Labels::Targets(targets) => values.zip(targets).all(|(x, &y)| (x - y).abs() <= 1e-6 * x.abs()),
+        Labels::Targets(targets) => values
+            .zip(targets)
+            .all(|(x, &y)| (x - y).abs() <= 1e-6 * x.abs()),
         Labels::Classes(classes) => {
             let (mut class_of, mut value_of) = (HashMap::new(), HashMap::new());
             // -0 is 0.
             values
                 .map(|x| (x + 0.0).to_bits())
                 .zip(classes)
-                .all(|(x, &c)| *class_of.entry(x).or_insert(c) == c && *value_of.entry(c).or_insert(x) == x)
+                .all(|(x, &c)| {
+                    *class_of.entry(x).or_insert(c) == c && *value_of.entry(c).or_insert(x) == x
+                })
                 && 2 * value_of.len() <= classes.len()
         }
     }
@@ -71,7 +87,10 @@ fn words(rows: &Rows, classes: &[(Option<i64>, String)]) -> Vec<String> {
         }
     }
     let is_number = |word: &str| word.parse::<f64>().is_ok();
-    if let (Some((at, word)), true) = (rows.labels.iter().find(|(_, l)| !is_number(l)), rows.labels.iter().any(|(_, l)| is_number(l))) {
+    if let (Some((at, word)), true) = (
+        rows.labels.iter().find(|(_, l)| !is_number(l)),
+        rows.labels.iter().any(|(_, l)| is_number(l)),
+    ) {
         warnings.push(format!(
             "{path}, line {at}: the label `{word}` is a word, and others are numbers; each is a class of its own: if it stands for a missing label, mend or remove the line"
         ));
@@ -91,11 +110,25 @@ pub(crate) fn of_parts(train: &Part, test: &Part, names: &[String]) -> Vec<Strin
     let (train, test) = (count(train), count(test));
     let mut warnings = Vec::new();
     let mut lacks = |part: &str, counts: &[usize]| {
-        let absent: Vec<String> = counts.iter().zip(names).filter(|(n, _)| **n == 0).map(|(_, name)| format!("`{name}`")).collect();
+        let absent: Vec<String> = counts
+            .iter()
+            .zip(names)
+            .filter(|(n, _)| **n == 0)
+            .map(|(_, name)| format!("`{name}`"))
+            .collect();
         if !absent.is_empty() {
-            let (which, more) = (absent[..absent.len().min(5)].join(", "), if absent.len() > 5 { ", …" } else { "" });
-            let noun = if absent.len() == 1 { "class" } else { "classes" };
-            warnings.push(format!("the {part} part has no example of {noun} {which}{more}"));
+            let (which, more) = (
+                absent[..absent.len().min(5)].join(", "),
+                if absent.len() > 5 { ", …" } else { "" },
+            );
+            let noun = if absent.len() == 1 {
+                "class"
+            } else {
+                "classes"
+            };
+            warnings.push(format!(
+                "the {part} part has no example of {noun} {which}{more}"
+            ));
         }
     };
     lacks("training", &train);

@@ -44,11 +44,20 @@ impl Encoding {
         let numbers: Option<Vec<f64>> = rows.labels.iter().map(|(_, l)| l.parse().ok()).collect();
         let mut classes: Vec<(Option<i64>, String)> = match numbers {
             Some(numbers) => {
-                if let Some(i) = numbers.iter().position(|x| x.fract() != 0.0 || x.abs() > 1e15) {
-                    let problem = format!("the label `{}` is no class; write labels = \"real\" for a real target", rows.labels[i].1);
+                if let Some(i) = numbers
+                    .iter()
+                    .position(|x| x.fract() != 0.0 || x.abs() > 1e15)
+                {
+                    let problem = format!(
+                        "the label `{}` is no class; write labels = \"real\" for a real target",
+                        rows.labels[i].1
+                    );
                     return Err(line(&rows.path, rows.labels[i].0, None, problem));
                 }
-                numbers.iter().map(|&x| (Some(x as i64), (x as i64).to_string())).collect()
+                numbers
+                    .iter()
+                    .map(|&x| (Some(x as i64), (x as i64).to_string()))
+                    .collect()
             }
             None => rows.labels.iter().map(|(_, l)| (None, l.clone())).collect(),
         };
@@ -66,7 +75,8 @@ impl Encoding {
         let (k, n) = (classes.len(), rows.labels.len());
         let counts = |from: i64| classes.iter().zip(from..).all(|(c, i)| c.0 == Some(i));
         // Names or texts, too, have a class a row; whole numbers that count are told from prices by several examples each.
-        let real = k > MANY && (n < 2 * k || classes[0].0.is_some() && (n < 5 * k || !counts(0) && !counts(1)));
+        let real = k > MANY
+            && (n < 2 * k || classes[0].0.is_some() && (n < 5 * k || !counts(0) && !counts(1)));
         if kind.is_none() && real {
             let range = format!("`{}` to `{}`", classes[0].1, classes[k - 1].1);
             let why = format!(
@@ -98,19 +108,32 @@ impl Encoding {
         let all = names.iter().all(|name| number(name).is_some());
         match names {
             [] => Encoding::Real,
-            _ => Encoding::Classes(names.iter().map(|name| (number(name).filter(|_| all), name.clone())).collect()),
+            _ => Encoding::Classes(
+                names
+                    .iter()
+                    .map(|name| (number(name).filter(|_| all), name.clone()))
+                    .collect(),
+            ),
         }
     }
 
     /// The first classes, for messages.
     pub(crate) fn listed(&self) -> String {
         let names = self.names();
-        format!("{}{}", names[..names.len().min(20)].join(", "), if names.len() > 20 { ", …" } else { "" })
+        format!(
+            "{}{}",
+            names[..names.len().min(20)].join(", "),
+            if names.len() > 20 { ", …" } else { "" }
+        )
     }
 
     /// The number of the class of this label.
     fn class(classes: &[(Option<i64>, String)], word: &str) -> Option<u32> {
-        let number = classes[0].0.and(word.parse::<f64>().ok()).filter(|x| x.fract() == 0.0).map(|x| x as i64);
+        let number = classes[0]
+            .0
+            .and(word.parse::<f64>().ok())
+            .filter(|x| x.fract() == 0.0)
+            .map(|x| x as i64);
         let found = match number {
             Some(x) => classes.binary_search_by_key(&Some(x), |c| c.0),
             None => classes.binary_search_by(|c| c.1.as_str().cmp(word)),
@@ -131,19 +154,33 @@ impl Encoding {
             Encoding::Real => {
                 let target = |(at, word): &(u64, String)| match word.parse::<f64>() {
                     Ok(x) if x.is_finite() => Ok(x),
-                    _ => Err(line(&rows.path, *at, None, format!("the target `{word}` is not a finite number; mend or remove the line"))),
+                    _ => Err(line(
+                        &rows.path,
+                        *at,
+                        None,
+                        format!(
+                            "the target `{word}` is not a finite number; mend or remove the line"
+                        ),
+                    )),
                 };
-                Ok(Labels::Targets(rows.labels.iter().map(target).collect::<Result<_, _>>()?))
+                Ok(Labels::Targets(
+                    rows.labels.iter().map(target).collect::<Result<_, _>>()?,
+                ))
             }
             Encoding::Classes(classes) => {
                 let class = |(at, word): &(u64, String)| {
                     Self::class(classes, word).ok_or_else(|| {
                         let from = "mend the label, or move such rows to the training file";
-                        let problem = format!("the label `{word}` is none of the training file's classes, {}; {from}", self.listed());
+                        let problem = format!(
+                            "the label `{word}` is none of the training file's classes, {}; {from}",
+                            self.listed()
+                        );
                         line(&rows.path, *at, None, problem)
                     })
                 };
-                Ok(Labels::Classes(rows.labels.iter().map(class).collect::<Result<_, _>>()?))
+                Ok(Labels::Classes(
+                    rows.labels.iter().map(class).collect::<Result<_, _>>()?,
+                ))
             }
         }
     }
@@ -158,38 +195,68 @@ pub(crate) fn is_missing(word: &str) -> bool {
 
 /// A cell's number.
 pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
-    let digits = || word.split(['e', 'E']).next().unwrap_or_default().bytes().any(|b| (b'1'..=b'9').contains(&b));
+    let digits = || {
+        word.split(['e', 'E'])
+            .next()
+            .unwrap_or_default()
+            .bytes()
+            .any(|b| (b'1'..=b'9').contains(&b))
+    };
     let problem = match word.parse::<f64>() {
-        Ok(0.0) if digits() => format!("the value `{word}` is too small to tell from 0; scale the column, or write 0"),
+        Ok(0.0) if digits() => {
+            format!("the value `{word}` is too small to tell from 0; scale the column, or write 0")
+        }
         Ok(x) if x.is_finite() => return Ok(x),
         Ok(_) => format!("the value `{word}` is not finite; mend or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
-        Err(_) if word.contains(',') && word.bytes().all(|b| b.is_ascii_digit() || b"+-.,eE".contains(&b)) => {
-            format!("`{word}` is not a number; write a decimal comma as a point, and leave out commas between thousands")
+        Err(_)
+            if word.contains(',')
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b"+-.,eE".contains(&b)) =>
+        {
+            format!(
+                "`{word}` is not a number; write a decimal comma as a point, and leave out commas between thousands"
+            )
         }
-        Err(_) => format!("`{word}` is not a number; write categories as numbers, or remove the column"),
+        Err(_) => {
+            format!("`{word}` is not a number; write categories as numbers, or remove the column")
+        }
     };
     Err(line(path, at, Some(format!("column {column}")), problem))
 }
 
 pub(crate) fn line(path: &Path, line: u64, column: Option<String>, problem: String) -> DataError {
-    DataError::Line { path: path.to_path_buf(), line, column, problem }
+    DataError::Line {
+        path: path.to_path_buf(),
+        line,
+        column,
+        problem,
+    }
 }
 
 /// The text of a file, without a byte order mark.
 pub(crate) fn text(path: &Path, bytes: &[u8]) -> Result<String, DataError> {
     if bytes.is_empty() {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     let bad = |from: usize, problem: &str| {
         let at = bytes[..from].iter().filter(|&&b| b == b'\n').count() as u64 + 1;
         Err(line(path, at, None, problem.into()))
     };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return bad(0, "it is not text in UTF-8 but in UTF-16; save the file as UTF-8");
+        return bad(
+            0,
+            "it is not text in UTF-8 but in UTF-16; save the file as UTF-8",
+        );
     }
     if let Some(at) = bytes.iter().position(|&b| b == 0) {
-        return bad(at, "it holds a byte 0, as UTF-16, a binary file or a damaged one does; save the file as text in UTF-8");
+        return bad(
+            at,
+            "it holds a byte 0, as UTF-16, a binary file or a damaged one does; save the file as text in UTF-8",
+        );
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.trim_start_matches('\u{feff}').to_string()),

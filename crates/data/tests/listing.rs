@@ -5,16 +5,26 @@ use std::path::PathBuf;
 use largebatch_data::{DataError, Search, fetch, list, names, open, path, verify};
 
 fn search(folder: &tempfile::TempDir) -> Search {
-    Search { data_dir: Some(folder.path().join("data")), cache_dir: Some(folder.path().join("cache")) }
+    Search {
+        data_dir: Some(folder.path().join("data")),
+        cache_dir: Some(folder.path().join("cache")),
+    }
 }
 
 #[test]
 fn the_list_says_what_is_here() {
     let folder = tempfile::tempdir().unwrap();
     let all = list(&search(&folder));
-    assert_eq!(all.iter().map(|l| l.name.clone()).collect::<Vec<_>>(), names());
-    assert!(all.iter().all(|l| (l.place.is_some()) == ["digits", "breast-cancer", "diabetes"].contains(&l.name.as_str())));
-    assert!(all.iter().all(|l| l.bytes > 0 && !l.summary.is_empty() && !l.licence.is_empty()));
+    assert_eq!(
+        all.iter().map(|l| l.name.clone()).collect::<Vec<_>>(),
+        names()
+    );
+    assert!(all.iter().all(|l| (l.place.is_some())
+        == ["digits", "breast-cancer", "diabetes"].contains(&l.name.as_str())));
+    assert!(
+        all.iter()
+            .all(|l| l.bytes > 0 && !l.summary.is_empty() && !l.licence.is_empty())
+    );
 }
 
 #[test]
@@ -23,7 +33,10 @@ fn built_in_sets_need_no_files() {
     let search = search(&folder);
     assert_eq!(path("digits", &search).unwrap(), None);
     assert!(verify("digits", &search).unwrap().iter().all(|s| s.known));
-    assert_eq!(fetch("digits", &search, &mut |_| panic!("nothing is fetched")).unwrap(), None);
+    assert_eq!(
+        fetch("digits", &search, &mut |_| panic!("nothing is fetched")).unwrap(),
+        None
+    );
 }
 
 /// Files that are not the original: found, and said to be unknown, by `open` as by `verify`.
@@ -31,14 +44,27 @@ fn built_in_sets_need_no_files() {
 fn files_of_another_hash_are_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let search = search(&folder);
-    assert!(matches!(path("mnist", &search), Err(DataError::Missing { .. })));
-    assert!(matches!(path("mnits", &search), Err(DataError::UnknownSet { nearest: Some(n), .. }) if n == "mnist"));
+    assert!(matches!(
+        path("mnist", &search),
+        Err(DataError::Missing { .. })
+    ));
+    assert!(
+        matches!(path("mnits", &search), Err(DataError::UnknownSet { nearest: Some(n), .. }) if n == "mnist")
+    );
     let here = folder.path().join("data/mnist");
     std::fs::create_dir_all(&here).unwrap();
     for part in ["train", "t10k"] {
         let head = [[0, 0, 8, 3], [0, 0, 0, 2], [0, 0, 0, 28], [0, 0, 0, 28]].concat();
-        std::fs::write(here.join(format!("{part}-images-idx3-ubyte")), [head, vec![9; 2 * 784]].concat()).unwrap();
-        std::fs::write(here.join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 2, 3, 9]).unwrap();
+        std::fs::write(
+            here.join(format!("{part}-images-idx3-ubyte")),
+            [head, vec![9; 2 * 784]].concat(),
+        )
+        .unwrap();
+        std::fs::write(
+            here.join(format!("{part}-labels-idx1-ubyte")),
+            [0, 0, 8, 1, 0, 0, 0, 2, 3, 9],
+        )
+        .unwrap();
     }
     assert_eq!(path("mnist", &search).unwrap(), Some(here));
     let sources = verify("mnist", &search).unwrap();
@@ -56,9 +82,17 @@ fn files_of_torchvision_and_kaggle_are_found() {
             let images = [head, vec![9; 2 * 784]].concat();
             let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 9];
             for (name, bytes) in [("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)] {
-                let name = format!("{part}-{}", if dot { name.replace("-idx", ".idx") } else { name.into() });
+                let name = format!(
+                    "{part}-{}",
+                    if dot {
+                        name.replace("-idx", ".idx")
+                    } else {
+                        name.into()
+                    }
+                );
                 if gz {
-                    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                    let mut encoder =
+                        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                     std::io::Write::write_all(&mut encoder, &bytes).unwrap();
                     std::fs::write(folder.join(name + ".gz"), encoder.finish().unwrap()).unwrap();
                 } else {
@@ -80,7 +114,12 @@ fn files_of_torchvision_and_kaggle_are_found() {
         let search = search(&folder);
         let place = folder.path().join("data").join(place);
         write(&place, dot, gz);
-        assert_eq!(path(set, &search).unwrap().map(|p| p.components().collect::<PathBuf>()), Some(place.components().collect()));
+        assert_eq!(
+            path(set, &search)
+                .unwrap()
+                .map(|p| p.components().collect::<PathBuf>()),
+            Some(place.components().collect())
+        );
         let opened = open(set, &search).unwrap();
         assert!(opened.train.len() == 2 && opened.sources.len() == 4);
         // Checked as others are: these are made up.

@@ -6,11 +6,20 @@ use proptest::prelude::*;
 
 fn order(n: u32, sampling: Sampling, drop_last: bool, seed: u64) -> Order {
     // Indices with gaps, so that positions and indices cannot be confused.
-    Order::new((0..n).map(|i| 3 * i + 1).collect(), sampling, drop_last, Key::new(seed).word("order")).unwrap()
+    Order::new(
+        (0..n).map(|i| 3 * i + 1).collect(),
+        sampling,
+        drop_last,
+        Key::new(seed).word("order"),
+    )
+    .unwrap()
 }
 
 fn count(classes: &[u32], indices: &[u32], class: u32) -> usize {
-    indices.iter().filter(|&&i| classes[i as usize] == class).count()
+    indices
+        .iter()
+        .filter(|&&i| classes[i as usize] == class)
+        .count()
 }
 
 proptest! {
@@ -102,7 +111,13 @@ fn real_targets_are_stratified_by_rank() {
     let targets: Vec<f64> = (0..100).map(|i| f64::from((i * 37) % 100)).collect();
     let s = split(&Labels::Targets(targets.clone()), 20, 1).unwrap();
     for tenth in 0..10 {
-        assert_eq!(s.validation.iter().filter(|&&i| targets[i as usize] as usize / 10 == tenth).count(), 2);
+        assert_eq!(
+            s.validation
+                .iter()
+                .filter(|&&i| targets[i as usize] as usize / 10 == tenth)
+                .count(),
+            2
+        );
     }
 }
 
@@ -114,23 +129,44 @@ fn replacement_leaves_out_one_in_e() {
     indices.sort();
     indices.dedup();
     let missed = 1.0 - indices.len() as f64 / 5000.0;
-    assert!(epoch == 0 && (missed - (-1.0f64).exp()).abs() < 0.02, "{missed}");
+    assert!(
+        epoch == 0 && (missed - (-1.0f64).exp()).abs() < 0.02,
+        "{missed}"
+    );
 }
 
 #[test]
 fn one_example_and_all_examples() {
     let mut one = order(10, Sampling::One, true, 0);
-    assert_eq!((one.check(64).unwrap(), one.next(64).1.len(), one.steps_per_epoch(64)), (1, 1, 10));
+    assert_eq!(
+        (
+            one.check(64).unwrap(),
+            one.next(64).1.len(),
+            one.steps_per_epoch(64)
+        ),
+        (1, 1, 10)
+    );
     let mut full = order(10, Sampling::Full, true, 0);
     assert_eq!((full.check(1).unwrap(), full.steps_per_epoch(1)), (10, 1));
-    assert_eq!([full.next(1), full.next(1)], [0, 1].map(|epoch| (epoch, (0..10).map(|i| 3 * i + 1).collect())));
+    assert_eq!(
+        [full.next(1), full.next(1)],
+        [0, 1].map(|epoch| (epoch, (0..10).map(|i| 3 * i + 1).collect()))
+    );
 }
 
 /// The order is the permutation of `Key(seed).word("order").number(epoch)`, whose generator is pinned in its own crate.
 #[test]
 fn the_order_is_the_keys_permutation() {
     let mut order = order(10, Sampling::Shuffled, false, 7);
-    let expected = |epoch| Key::new(7).word("order").number(epoch).permutation(10).iter().map(|i| 3 * i + 1).collect::<Vec<_>>();
+    let expected = |epoch| {
+        Key::new(7)
+            .word("order")
+            .number(epoch)
+            .permutation(10)
+            .iter()
+            .map(|i| 3 * i + 1)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(order.next(10), (0, expected(0)));
     assert_eq!(order.next(10), (1, expected(1)));
 }
@@ -138,6 +174,12 @@ fn the_order_is_the_keys_permutation() {
 #[test]
 fn seeds_differ() {
     let labels = Labels::Classes(vec![0; 1000]);
-    assert_ne!(split(&labels, 500, 0).unwrap(), split(&labels, 500, 1).unwrap());
-    assert_ne!(order(1000, Sampling::Shuffled, false, 0).next(1000), order(1000, Sampling::Shuffled, false, 1).next(1000));
+    assert_ne!(
+        split(&labels, 500, 0).unwrap(),
+        split(&labels, 500, 1).unwrap()
+    );
+    assert_ne!(
+        order(1000, Sampling::Shuffled, false, 0).next(1000),
+        order(1000, Sampling::Shuffled, false, 1).next(1000)
+    );
 }

@@ -13,14 +13,19 @@ pub mod steps;
 /// How the kernels compute on this processor: by `AVX-512`, by `AVX2`, without either (none), or not at all (`kernels off`). Each way adds in another
 /// order, so that trainings differ in their last bits, and in the end in more.
 pub fn vectors() -> Option<&'static str> {
-    if enabled() { layers::vectors() } else { Some("kernels off") }
+    if enabled() {
+        layers::vectors()
+    } else {
+        Some("kernels off")
+    }
 }
 
 /// Whether the user wants these kernels.
 fn enabled() -> bool {
     const OFF: [&str; 4] = ["off", "0", "false", "no"];
     static ENABLED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
-        std::env::var_os("LARGEBATCH_KERNELS").is_none_or(|v| !OFF.iter().any(|off| v.eq_ignore_ascii_case(off)))
+        std::env::var_os("LARGEBATCH_KERNELS")
+            .is_none_or(|v| !OFF.iter().any(|off| v.eq_ignore_ascii_case(off)))
     });
     *ENABLED
 }

@@ -35,11 +35,16 @@ const AGAINST_BURN: [Case; 12] = [
 ];
 
 fn value(count: usize, salt: usize) -> Vec<f32> {
-    (0..count).map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0).collect()
+    (0..count)
+        .map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0)
+        .collect()
 }
 
 fn tensor<const D: usize>(salt: usize, dims: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(value(dims.iter().product(), salt), dims), device)
+    Tensor::from_data(
+        TensorData::new(value(dims.iter().product(), salt), dims),
+        device,
+    )
 }
 
 fn vec<const D: usize>(t: Tensor<D>) -> Vec<f32> {
@@ -48,8 +53,19 @@ fn vec<const D: usize>(t: Tensor<D>) -> Vec<f32> {
 
 type Convolution = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, [usize; 2], [usize; 2]) -> Tensor<4>;
 
-fn burns_own(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: [usize; 2], padding: [usize; 2]) -> Tensor<4> {
-    module::conv2d(x, weight, bias, ConvOptions::new(stride, padding, [1, 1], 1))
+fn burns_own(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Tensor<4> {
+    module::conv2d(
+        x,
+        weight,
+        bias,
+        ConvOptions::new(stride, padding, [1, 1], 1),
+    )
 }
 
 /// y and the gradients of Σ y r by x, weight and bias.
@@ -58,13 +74,28 @@ fn results(convolution: Convolution, case: Case, device: &Device) -> [(&'static 
 }
 
 /// With a factor of x and r that is not a power of two, sums of products round, and show the order in which they are added.
-fn scaled_results(convolution: Convolution, case: Case, factor: f32, device: &Device) -> [(&'static str, Vec<f32>); 4] {
+fn scaled_results(
+    convolution: Convolution,
+    case: Case,
+    factor: f32,
+    device: &Device,
+) -> [(&'static str, Vec<f32>); 4] {
     let [n, c, o, h, w, kh, kw, stride, padding] = case;
-    let x = (tensor(1, [n, c, h, w], device) * factor).detach().require_grad();
+    let x = (tensor(1, [n, c, h, w], device) * factor)
+        .detach()
+        .require_grad();
     let weight = tensor(2, [o, c, kh, kw], device).require_grad();
     let bias = tensor(3, [o], device).require_grad();
-    let y = convolution(x.clone(), weight.clone(), Some(bias.clone()), [stride; 2], [padding; 2]);
-    let gradients = (y.clone() * (tensor(4, y.dims(), device) * factor)).sum().backward();
+    let y = convolution(
+        x.clone(),
+        weight.clone(),
+        Some(bias.clone()),
+        [stride; 2],
+        [padding; 2],
+    );
+    let gradients = (y.clone() * (tensor(4, y.dims(), device) * factor))
+        .sum()
+        .backward();
     [
         ("y", vec(y.inner())),
         ("x", vec(x.grad(&gradients).unwrap())),
@@ -76,18 +107,41 @@ fn scaled_results(convolution: Convolution, case: Case, factor: f32, device: &De
 /// The largest difference over the largest number.
 fn error(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
-    let largest = b.iter().fold(0.0f32, |m, v| m.max(v.abs())).max(f32::MIN_POSITIVE);
-    a.iter().zip(b).map(|(a, b)| if (a - b).is_nan() { f32::INFINITY } else { (a - b).abs() }).fold(0.0, f32::max) / largest
+    let largest = b
+        .iter()
+        .fold(0.0f32, |m, v| m.max(v.abs()))
+        .max(f32::MIN_POSITIVE);
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| {
+            if (a - b).is_nan() {
+                f32::INFINITY
+            } else {
+                (a - b).abs()
+            }
+        })
+        .fold(0.0, f32::max)
+        / largest
 }
 
 #[test]
 fn agrees_with_pytorch() {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/conv.safetensors")).unwrap();
+    let bytes = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/conv.safetensors"
+    ))
+    .unwrap();
     let golden = SafeTensors::deserialize(&bytes).unwrap();
     for (number, case) in GOLDEN.into_iter().enumerate() {
         for (name, ours) in results(conv2d, case, &Device::flex().autodiff()) {
             let theirs = golden.tensor(&format!("{number}.{name}")).unwrap();
-            let theirs: Vec<f32> = theirs.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let theirs: Vec<f32> = theirs
+                .data()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect();
             let error = error(&ours, &theirs);
             assert!(error < 1e-5, "{case:?} {name}: {error}");
         }
@@ -98,7 +152,10 @@ fn agrees_with_pytorch() {
 fn agrees_with_burn() {
     let device = Device::flex().autodiff();
     for case in AGAINST_BURN {
-        for ((name, ours), (_, theirs)) in results(conv2d, case, &device).into_iter().zip(results(burns_own, case, &device)) {
+        for ((name, ours), (_, theirs)) in results(conv2d, case, &device)
+            .into_iter()
+            .zip(results(burns_own, case, &device))
+        {
             let error = error(&ours, &theirs);
             assert!(error < 1e-5, "{case:?} {name}: {error}");
         }
@@ -110,7 +167,11 @@ fn constants_and_parameters_mix() {
     let device = Device::flex().autodiff();
     let case = [2, 3, 4, 6, 5, 3, 3, 1, 1];
     let [(_, y), (_, by_x), (_, by_weight), _] = results(conv2d, case, &device);
-    let (x, weight, bias) = (tensor(1, [2, 3, 6, 5], &device.clone().inner()), tensor(2, [4, 3, 3, 3], &device), tensor(3, [4], &device));
+    let (x, weight, bias) = (
+        tensor(1, [2, 3, 6, 5], &device.clone().inner()),
+        tensor(2, [4, 3, 3, 3], &device),
+        tensor(3, [4], &device),
+    );
 
     // A plain image, as in a first layer; views that do not lie in order.
     let w = weight.clone().require_grad();
@@ -135,11 +196,17 @@ fn constants_and_parameters_mix() {
 
 #[cfg(feature = "ndarray")]
 #[test]
-#[expect(deprecated, reason = "Burn will drop ndarray; until then it is the other CPU backend")]
+#[expect(
+    deprecated,
+    reason = "Burn will drop ndarray; until then it is the other CPU backend"
+)]
 fn other_backends_take_burns_own() {
     let case = [2, 3, 4, 6, 5, 3, 3, 2, 1];
     let flex = results(conv2d, case, &Device::flex().autodiff());
-    for ((name, a), (_, b)) in results(conv2d, case, &Device::ndarray().autodiff()).into_iter().zip(flex) {
+    for ((name, a), (_, b)) in results(conv2d, case, &Device::ndarray().autodiff())
+        .into_iter()
+        .zip(flex)
+    {
         assert!(error(&a, &b) < 1e-5, "{name}");
     }
 }
@@ -148,7 +215,10 @@ fn other_backends_take_burns_own() {
 fn any_number_of_threads_gives_the_same_bits() {
     for case in AGAINST_BURN.into_iter().chain(GOLDEN) {
         let with = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| scaled_results(conv2d, case, 0.7, &Device::flex().autodiff()))
                 .map(|(_, v)| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
         };

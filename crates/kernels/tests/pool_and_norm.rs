@@ -15,15 +15,29 @@ const POOLS: [([usize; 7], bool); 6] = [
 ];
 
 fn golden() -> Vec<u8> {
-    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/conv.safetensors")).unwrap()
+    std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/conv.safetensors"
+    ))
+    .unwrap()
 }
 
 fn theirs(golden: &SafeTensors, name: &str) -> Vec<f32> {
-    golden.tensor(name).unwrap().data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    golden
+        .tensor(name)
+        .unwrap()
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect()
 }
 
 fn tensor<const D: usize>(salt: usize, dims: [usize; D], device: &Device) -> Tensor<D> {
-    let values: Vec<f32> = (0..dims.iter().product()).map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0).collect();
+    let values: Vec<f32> = (0..dims.iter().product())
+        .map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0)
+        .collect();
     Tensor::from_data(TensorData::new(values, dims), device)
 }
 
@@ -49,7 +63,10 @@ fn pooling_agrees_with_pytorch_and_burn() {
             let y = if ours {
                 max_pool2d_relu(x.clone(), [kernel; 2], [stride; 2], [padding; 2], ceil)
             } else {
-                let options = MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_padding([padding; 2]).with_ceil_mode(ceil);
+                let options = MaxPoolOptions::new([kernel; 2])
+                    .with_stride([stride; 2])
+                    .with_padding([padding; 2])
+                    .with_ceil_mode(ceil);
                 activation::relu(module::max_pool2d(x.clone(), options))
             };
             let gradients = (y.clone() * tensor(4, y.dims(), &device)).sum().backward();
@@ -57,9 +74,23 @@ fn pooling_agrees_with_pytorch_and_burn() {
         };
         let ours = run(true);
         assert_eq!(ours, run(false), "{number}");
-        assert_eq!(ours.0, theirs(&golden, &format!("pool.{number}.y")), "{number}");
-        close(&ours.1, &theirs(&golden, &format!("pool.{number}.x")), &format!("pool {number} x"));
-        let plain = max_pool2d_relu(tensor(1, [n, c, h, w], &Device::flex()), [kernel; 2], [stride; 2], [padding; 2], ceil);
+        assert_eq!(
+            ours.0,
+            theirs(&golden, &format!("pool.{number}.y")),
+            "{number}"
+        );
+        close(
+            &ours.1,
+            &theirs(&golden, &format!("pool.{number}.x")),
+            &format!("pool {number} x"),
+        );
+        let plain = max_pool2d_relu(
+            tensor(1, [n, c, h, w], &Device::flex()),
+            [kernel; 2],
+            [stride; 2],
+            [padding; 2],
+            ceil,
+        );
         assert_eq!(vec(plain), ours.0);
     }
 }
@@ -68,18 +99,36 @@ fn pooling_agrees_with_pytorch_and_burn() {
 fn nan_goes_through_the_maximum() {
     let x = Tensor::<4>::from_data([[[[1.0, f32::NAN], [3.0, -4.0]]]], &Device::flex());
     assert!(vec(max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false))[0].is_nan());
-    let x = Tensor::<4>::from_data([[[[f32::NEG_INFINITY, -1.0], [-3.0, -4.0]]]], &Device::flex());
-    assert_eq!(vec(max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false)), [0.0]);
+    let x = Tensor::<4>::from_data(
+        [[[[f32::NEG_INFINITY, -1.0], [-3.0, -4.0]]]],
+        &Device::flex(),
+    );
+    assert_eq!(
+        vec(max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false)),
+        [0.0]
+    );
 }
 
 fn norm<const D: usize>(number: usize, dims: [usize; D], add: bool, relu: bool) {
     let (bytes, device) = (golden(), Device::flex().autodiff());
     let golden = SafeTensors::deserialize(&bytes).unwrap();
     let x = tensor(1, dims, &device).require_grad();
-    let (gamma, beta) = (tensor(2, [dims[1]], &device).require_grad(), tensor(3, [dims[1]], &device).require_grad());
+    let (gamma, beta) = (
+        tensor(2, [dims[1]], &device).require_grad(),
+        tensor(3, [dims[1]], &device).require_grad(),
+    );
     let plus = add.then(|| tensor(5, dims, &device).require_grad());
-    let seen = batch_norm_train(x.clone(), gamma.clone(), beta.clone(), 1e-5, plus.clone(), relu);
-    let gradients = (seen.output.clone() * tensor(4, dims, &device)).sum().backward();
+    let seen = batch_norm_train(
+        x.clone(),
+        gamma.clone(),
+        beta.clone(),
+        1e-5,
+        plus.clone(),
+        relu,
+    );
+    let gradients = (seen.output.clone() * tensor(4, dims, &device))
+        .sum()
+        .backward();
     let check = |name: &str, ours: Vec<f32>| {
         let name = format!("norm.{number}.{name}");
         close(&ours, &theirs(&golden, &name), &name);
@@ -94,7 +143,14 @@ fn norm<const D: usize>(number: usize, dims: [usize; D], add: bool, relu: bool) 
         check("plus", vec(plus.grad(&gradients).unwrap()));
     }
     let inner = |t: Tensor<1>| t.inner();
-    let plain = batch_norm_train(x.inner(), inner(gamma), inner(beta), 1e-5, add.then(|| tensor(5, dims, &Device::flex())), relu);
+    let plain = batch_norm_train(
+        x.inner(),
+        inner(gamma),
+        inner(beta),
+        1e-5,
+        add.then(|| tensor(5, dims, &Device::flex())),
+        relu,
+    );
     check("y", vec(plain.output));
 }
 
@@ -116,7 +172,9 @@ fn variance_around_a_large_mean() {
     let x = tensor(1, [8, 2, 16], &device) + 1000.0;
     let one = || Tensor::<1>::ones([2], &device);
     let values: Vec<f64> = vec(x.clone()).into_iter().map(f64::from).collect();
-    let of_first: Vec<f64> = (0..8).flat_map(|n| values[n * 32..n * 32 + 16].to_vec()).collect();
+    let of_first: Vec<f64> = (0..8)
+        .flat_map(|n| values[n * 32..n * 32 + 16].to_vec())
+        .collect();
     let mean = of_first.iter().sum::<f64>() / 128.0;
     let variance = of_first.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 128.0;
     let seen = batch_norm_train(x, one(), one(), 1e-5, None, false);
@@ -126,17 +184,33 @@ fn variance_around_a_large_mean() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let with = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| {
             let device = Device::flex().autodiff();
             // Not multiples of a power of two: sums round, and show their order.
-            let x = (tensor(1, [33, 19, 9, 8], &device) * 0.7).detach().require_grad();
+            let x = (tensor(1, [33, 19, 9, 8], &device) * 0.7)
+                .detach()
+                .require_grad();
             let gamma = tensor(2, [19], &device).require_grad();
-            let seen = batch_norm_train(x.clone(), gamma.clone(), tensor(3, [19], &device), 1e-5, None, true);
+            let seen = batch_norm_train(
+                x.clone(),
+                gamma.clone(),
+                tensor(3, [19], &device),
+                1e-5,
+                None,
+                true,
+            );
             let y = max_pool2d_relu(seen.output, [3, 3], [2, 2], [1, 1], true);
             let gradients = (y.clone() * tensor(4, y.dims(), &device)).sum().backward();
-            [vec(y.inner()), vec(x.grad(&gradients).unwrap()), vec(gamma.grad(&gradients).unwrap())]
-                .map(|v| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+            [
+                vec(y.inner()),
+                vec(x.grad(&gradients).unwrap()),
+                vec(gamma.grad(&gradients).unwrap()),
+            ]
+            .map(|v| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
         })
     };
     let one = with(1);
@@ -152,17 +226,31 @@ fn subsampling_takes_every_second_pixel() {
     let y = subsample_and_widen(x.clone());
     assert_eq!(y.dims(), [2, 6, 3, 3]);
     let values = vec(x.clone().inner());
-    let picked = |n: usize, c: usize| (0..5).step_by(2).flat_map(move |i| (0..6).step_by(2).map(move |j| ((n * 3 + c) * 5 + i) * 6 + j));
+    let picked = |n: usize, c: usize| {
+        (0..5).step_by(2).flat_map(move |i| {
+            (0..6)
+                .step_by(2)
+                .map(move |j| ((n * 3 + c) * 5 + i) * 6 + j)
+        })
+    };
     let expected: Vec<f32> = (0..2)
         .flat_map(|n| (0..6).map(move |c| (n, c)))
-        .flat_map(|(n, c)| if c < 3 { picked(n, c).map(|i| values[i]).collect() } else { vec![0.0; 9] })
+        .flat_map(|(n, c)| {
+            if c < 3 {
+                picked(n, c).map(|i| values[i]).collect()
+            } else {
+                vec![0.0; 9]
+            }
+        })
         .collect();
     assert_eq!(vec(y.clone().inner()), expected);
     let gradients = (y * tensor(4, [2, 6, 3, 3], &device)).sum().backward();
     let weights = vec(tensor(4, [2, 6, 3, 3], &device).inner());
     let mut by_x = vec![0.0; 180];
     for (n, c) in (0..2).flat_map(|n| (0..3).map(move |c| (n, c))) {
-        picked(n, c).enumerate().for_each(|(k, i)| by_x[i] = weights[(n * 6 + c) * 9 + k]);
+        picked(n, c)
+            .enumerate()
+            .for_each(|(k, i)| by_x[i] = weights[(n * 6 + c) * 9 + k]);
     }
     assert_eq!(vec(x.grad(&gradients).unwrap()), by_x);
     assert_eq!(vec(subsample_and_widen(x.inner())), expected);

@@ -16,8 +16,8 @@ pub use largebatch_schedule as schedule;
 
 #[cfg(feature = "cli")]
 pub use {
-    largebatch_data as data, largebatch_models as models, largebatch_probe as probe, largebatch_report as report,
-    largebatch_study as study, largebatch_train as train,
+    largebatch_data as data, largebatch_models as models, largebatch_probe as probe,
+    largebatch_report as report, largebatch_study as study, largebatch_train as train,
 };
 
 #[cfg(feature = "cli")]

@@ -45,7 +45,13 @@ pub struct Builder {
 impl Builder {
     /// A builder at the root of a network.
     pub fn new(seed: u64, init: Init, device: &Device) -> Self {
-        Builder { key: Key::new(seed).word("weights"), init, device: device.clone(), path: Vec::new(), count: 0 }
+        Builder {
+            key: Key::new(seed).word("weights"),
+            init,
+            device: device.clone(),
+            path: Vec::new(),
+            count: 0,
+        }
     }
 
     /// Build a part under a name, which must be the field's.
@@ -58,7 +64,12 @@ impl Builder {
 
     /// The path of `name` here.
     pub fn path(&self, name: &str) -> String {
-        self.path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".")
+        self.path
+            .iter()
+            .map(String::as_str)
+            .chain([name])
+            .collect::<Vec<_>>()
+            .join(".")
     }
 
     /// Parameters made so far.
@@ -67,12 +78,19 @@ impl Builder {
     }
 
     /// A weight drawn by the rule. `shape` is as stored; `fans` are fan-in and fan-out.
-    pub fn weight<const D: usize>(&mut self, name: &str, shape: [usize; D], fans: (usize, usize)) -> Param<Tensor<D>> {
+    pub fn weight<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        fans: (usize, usize),
+    ) -> Param<Tensor<D>> {
         let (fan_in, fan_out) = (fans.0 as f64, fans.1 as f64);
         let key = self.key.word(&self.path(name));
         match self.init {
             Init::KaimingUniform => self.trained(name, shape, uniform(key, 1.0 / fan_in.sqrt())),
-            Init::XavierUniform => self.trained(name, shape, uniform(key, (6.0 / (fan_in + fan_out)).sqrt())),
+            Init::XavierUniform => {
+                self.trained(name, shape, uniform(key, (6.0 / (fan_in + fan_out)).sqrt()))
+            }
             Init::KaimingNormal => {
                 let (mut rng, deviation) = (key.rng(), (2.0 / fan_in).sqrt());
                 self.trained(name, shape, || (deviation * normal(&mut rng)) as f32)
@@ -84,32 +102,64 @@ impl Builder {
     /// A bias drawn by the rule.
     pub fn bias(&mut self, name: &str, size: usize, fan_in: usize) -> Param<Tensor<1>> {
         match self.init {
-            Init::KaimingUniform => self.trained(name, [size], uniform(self.key.word(&self.path(name)), 1.0 / (fan_in as f64).sqrt())),
+            Init::KaimingUniform => self.trained(
+                name,
+                [size],
+                uniform(
+                    self.key.word(&self.path(name)),
+                    1.0 / (fan_in as f64).sqrt(),
+                ),
+            ),
             _ => self.constant(name, [size], 0.0),
         }
     }
 
     /// A trained parameter that starts at one value.
-    pub fn constant<const D: usize>(&mut self, name: &str, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+    pub fn constant<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        value: f32,
+    ) -> Param<Tensor<D>> {
         self.trained(name, shape, || value)
     }
 
     /// A value that belongs to the network's state but has no gradient, such as a running mean.
-    pub fn buffer<const D: usize>(&mut self, name: &str, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+    pub fn buffer<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        value: f32,
+    ) -> Param<Tensor<D>> {
         let tensor = self.tensor(shape, || value);
         Param::initialized(id(&self.path(name)), tensor)
     }
 
-    fn trained<const D: usize>(&mut self, name: &str, shape: [usize; D], draw: impl FnMut() -> f32) -> Param<Tensor<D>> {
+    fn trained<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        draw: impl FnMut() -> f32,
+    ) -> Param<Tensor<D>> {
         let tensor = self.tensor(shape, draw);
         Param::initialized(id(&self.path(name)), tensor).set_require_grad(true)
     }
 
-    fn tensor<const D: usize>(&mut self, shape: [usize; D], mut draw: impl FnMut() -> f32) -> Tensor<D> {
-        let size = shape.iter().fold(1usize, |product, side| product.saturating_mul(*side));
+    fn tensor<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        mut draw: impl FnMut() -> f32,
+    ) -> Tensor<D> {
+        let size = shape
+            .iter()
+            .fold(1usize, |product, side| product.saturating_mul(*side));
         self.count = self.count.saturating_add(size);
         // Beyond the limit the network is thrown away (see `Blueprint::build`), so nothing is allocated.
-        let (shape, size) = if self.count > MOST_PARAMETERS { ([1; D], 1) } else { (shape, size) };
+        let (shape, size) = if self.count > MOST_PARAMETERS {
+            ([1; D], 1)
+        } else {
+            (shape, size)
+        };
         let values: Vec<f32> = (0..size).map(|_| draw()).collect();
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
@@ -123,5 +173,7 @@ fn uniform(key: Key, bound: f64) -> impl FnMut() -> f32 {
 
 /// The identity of the parameter at a path: FNV-1a, 64 bits.
 pub fn id(path: &str) -> ParamId {
-    ParamId::from(path.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+    ParamId::from(path.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    }))
 }

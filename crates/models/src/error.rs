@@ -82,7 +82,9 @@ pub enum StateError {
         extra: Vec<String>,
     },
     /// A weight has another shape than the parameter (both in PyTorch's layout).
-    #[error("weight `{path}` has shape {found:?}, the model needs {expected:?}; check the model's widths and the data's shape")]
+    #[error(
+        "weight `{path}` has shape {found:?}, the model needs {expected:?}; check the model's widths and the data's shape"
+    )]
     Shape {
         /// The parameter's path.
         path: String,
@@ -102,15 +104,30 @@ pub enum StateError {
 }
 
 fn suggest(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|n| format!(" (did you mean `{n}`?)"))
+        .unwrap_or_default()
 }
 
 fn paths(missing: &[String], extra: &[String]) -> String {
     let list = |what: &str, paths: &[String]| match paths.len() {
         0 => None,
-        n => Some(format!("{what} {}{}", paths[..n.min(5)].join(", "), if n > 5 { format!(" and {} more", n - 5) } else { String::new() })),
+        n => Some(format!(
+            "{what} {}{}",
+            paths[..n.min(5)].join(", "),
+            if n > 5 {
+                format!(" and {} more", n - 5)
+            } else {
+                String::new()
+            }
+        )),
     };
-    [list("missing", missing), list("unknown", extra)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [list("missing", missing), list("unknown", extra)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// The known word nearest to `word`, if it is near enough to be meant.

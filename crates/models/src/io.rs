@@ -17,21 +17,33 @@ pub struct Io {
 impl Io {
     /// Numbers an example: the product of the shape.
     pub fn features(&self) -> usize {
-        self.shape.iter().fold(1, |product, side| product.saturating_mul(*side))
+        self.shape
+            .iter()
+            .fold(1, |product, side| product.saturating_mul(*side))
     }
 
     /// Refuse empty and absurd shapes and fewer than two classes.
     pub(crate) fn check(&self, model: &'static str) -> Result<(), ConfigError> {
         let refuse = |reason: String| Err(ConfigError::Data { model, reason });
         if !matches!(self.shape.len(), 1 | 3) {
-            return refuse(format!("its shape is {:?}; [features] or [channels, height, width] is needed", self.shape));
+            return refuse(format!(
+                "its shape is {:?}; [features] or [channels, height, width] is needed",
+                self.shape
+            ));
         }
         if self.features() == 0 || self.features() > LARGEST {
-            return refuse(format!("its shape is {:?}; an example must hold 1 to {LARGEST} numbers", self.shape));
+            return refuse(format!(
+                "its shape is {:?}; an example must hold 1 to {LARGEST} numbers",
+                self.shape
+            ));
         }
         match self.classes {
-            Some(n @ 0..=1) => refuse(format!("it has {n} classes; a classifier needs at least 2, check the label column")),
-            Some(n) if n > LARGEST => refuse(format!("it has {n} classes; at most {LARGEST} are allowed, check the label column")),
+            Some(n @ 0..=1) => refuse(format!(
+                "it has {n} classes; a classifier needs at least 2, check the label column"
+            )),
+            Some(n) if n > LARGEST => refuse(format!(
+                "it has {n} classes; at most {LARGEST} are allowed, check the label column"
+            )),
             _ => Ok(()),
         }
     }
@@ -48,12 +60,21 @@ impl Io {
     pub(crate) fn two_classes(&self, model: &'static str) -> Result<(), ConfigError> {
         match self.classes(model)? {
             2 => Ok(()),
-            n => Err(ConfigError::Data { model, reason: format!("it has {n} classes and `{model}` separates two; use model `softmax`") }),
+            n => Err(ConfigError::Data {
+                model,
+                reason: format!(
+                    "it has {n} classes and `{model}` separates two; use model `softmax`"
+                ),
+            }),
         }
     }
 
     /// `[channels, height, width]` of an image with sides of at least `smallest`.
-    pub(crate) fn image(&self, model: &'static str, smallest: usize) -> Result<[usize; 3], ConfigError> {
+    pub(crate) fn image(
+        &self,
+        model: &'static str,
+        smallest: usize,
+    ) -> Result<[usize; 3], ConfigError> {
         match self.shape[..] {
             [c, h, w] if h >= smallest && w >= smallest => Ok([c, h, w]),
             [_, h, w] => Err(ConfigError::Data {

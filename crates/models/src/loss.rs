@@ -52,42 +52,80 @@ impl Loss {
     ///
     /// # Errors
     /// A class number beyond `classes`, class labels for a loss of real targets, or the other way round.
-    pub fn targets(self, labels: Labels<'_>, classes: Option<usize>, device: &Device) -> Result<Targets, ConfigError> {
+    pub fn targets(
+        self,
+        labels: Labels<'_>,
+        classes: Option<usize>,
+        device: &Device,
+    ) -> Result<Targets, ConfigError> {
         let device = &device.clone().inner();
-        let bad = |position: usize, label: String, reason: String| ConfigError::Label { label, position, reason };
+        let bad = |position: usize, label: String, reason: String| ConfigError::Label {
+            label,
+            position,
+            reason,
+        };
         match (self, labels) {
-            (Loss::Squared, Labels::Real(values)) => {
-                Ok(Targets::Real(Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)))
-            }
+            (Loss::Squared, Labels::Real(values)) => Ok(Targets::Real(Tensor::from_data(
+                TensorData::new(values.to_vec(), [values.len()]),
+                device,
+            ))),
             (Loss::Squared, Labels::Classes(values)) => {
-                let label = values.first().map(|v| format!("class {v}")).unwrap_or_default();
-                Err(bad(0, label, "this model needs real targets; use a classifier such as `softmax`".into()))
+                let label = values
+                    .first()
+                    .map(|v| format!("class {v}"))
+                    .unwrap_or_default();
+                Err(bad(
+                    0,
+                    label,
+                    "this model needs real targets; use a classifier such as `softmax`".into(),
+                ))
             }
             (_, Labels::Real(values)) => {
                 let label = values.first().map(f32::to_string).unwrap_or_default();
-                Err(bad(0, label, "this model needs class labels; use model `linear` for real targets".into()))
+                Err(bad(
+                    0,
+                    label,
+                    "this model needs class labels; use model `linear` for real targets".into(),
+                ))
             }
             (Loss::CrossEntropy, Labels::Classes(values)) => {
                 let classes = classes.unwrap_or(0);
                 let mut one_hot = vec![0f32; values.len() * classes];
                 for (position, class) in values.iter().enumerate() {
                     if *class as usize >= classes {
-                        return Err(bad(position, class.to_string(), format!("the data set has {classes} classes, numbered from 0")));
+                        return Err(bad(
+                            position,
+                            class.to_string(),
+                            format!("the data set has {classes} classes, numbered from 0"),
+                        ));
                     }
                     one_hot[position * classes + *class as usize] = 1.0;
                 }
                 let index: Vec<i32> = values.iter().map(|class| *class as i32).collect();
                 Ok(Targets::Classes {
                     index: Tensor::from_data(TensorData::new(index, [values.len()]), device),
-                    one_hot: Tensor::from_data(TensorData::new(one_hot, [values.len(), classes]), device),
+                    one_hot: Tensor::from_data(
+                        TensorData::new(one_hot, [values.len(), classes]),
+                        device,
+                    ),
                 })
             }
             (Loss::Logistic | Loss::Perceptron { .. }, Labels::Classes(values)) => {
                 if let Some(position) = values.iter().position(|class| *class > 1) {
-                    return Err(bad(position, values[position].to_string(), "this model separates class 0 (−1) from class 1 (+1)".into()));
+                    return Err(bad(
+                        position,
+                        values[position].to_string(),
+                        "this model separates class 0 (−1) from class 1 (+1)".into(),
+                    ));
                 }
-                let signs: Vec<f32> = values.iter().map(|class| if *class == 1 { 1.0 } else { -1.0 }).collect();
-                Ok(Targets::Signs(Tensor::from_data(TensorData::new(signs, [values.len()]), device)))
+                let signs: Vec<f32> = values
+                    .iter()
+                    .map(|class| if *class == 1 { 1.0 } else { -1.0 })
+                    .collect();
+                Ok(Targets::Signs(Tensor::from_data(
+                    TensorData::new(signs, [values.len()]),
+                    device,
+                )))
             }
         }
     }
@@ -109,7 +147,11 @@ impl Loss {
             (Loss::CrossEntropy, Targets::Classes { one_hot, .. }) => {
                 let classes = one_hot.dims()[1] as f64;
                 let target = one_hot.clone().cast(dtype);
-                let target = if label_smoothing == 0.0 { target } else { target * (1.0 - label_smoothing) + label_smoothing / classes };
+                let target = if label_smoothing == 0.0 {
+                    target
+                } else {
+                    target * (1.0 - label_smoothing) + label_smoothing / classes
+                };
                 layers::cross_entropy(outputs, target)
             }
             (Loss::Squared, Targets::Real(y)) => {
@@ -124,7 +166,11 @@ impl Loss {
                 let margin = column(outputs) * y.clone().cast(dtype);
                 let fixed = margin.clone().inner();
                 // A mask, not relu: it says what the gradient at 0 is.
-                let wrong = if update_on_tie { fixed.lower_equal_elem(0.0) } else { fixed.lower_elem(0.0) };
+                let wrong = if update_on_tie {
+                    fixed.lower_equal_elem(0.0)
+                } else {
+                    fixed.lower_elem(0.0)
+                };
                 (margin * wrong.float().cast(dtype)).sum().neg()
             }
             _ => panic!("targets made for another loss than {self:?}"),
@@ -138,7 +184,9 @@ impl Loss {
         let outputs = outputs.clone().inner();
         match targets {
             Targets::Classes { index, one_hot } => {
-                Some(layers::hits(&outputs, one_hot).unwrap_or_else(|| total(outputs.argmax(1).reshape([-1]).equal(index.clone()).float())))
+                Some(layers::hits(&outputs, one_hot).unwrap_or_else(|| {
+                    total(outputs.argmax(1).reshape([-1]).equal(index.clone()).float())
+                }))
             }
             Targets::Signs(y) => {
                 if let Some(hits) = layers::hits(&outputs, &y.clone().reshape(outputs.dims())) {
@@ -158,8 +206,15 @@ impl Loss {
     pub fn predicted(self, outputs: &[f32]) -> Option<u32> {
         match self {
             Loss::Squared => None,
-            Loss::Logistic | Loss::Perceptron { .. } => Some(u32::from(outputs.first().is_some_and(|o| *o > 0.0))),
-            Loss::CrossEntropy => Some((1..outputs.len()).fold(0, |best, i| if outputs[i] > outputs[best] { i } else { best }) as u32),
+            Loss::Logistic | Loss::Perceptron { .. } => {
+                Some(u32::from(outputs.first().is_some_and(|o| *o > 0.0)))
+            }
+            Loss::CrossEntropy => {
+                Some((1..outputs.len()).fold(
+                    0,
+                    |best, i| if outputs[i] > outputs[best] { i } else { best },
+                ) as u32)
+            }
         }
     }
 

@@ -31,7 +31,10 @@ pub struct Statistic {
 impl Pass<'static> {
     /// Evaluation: no dropout, batch norm by its running statistics.
     pub fn eval() -> Self {
-        Pass { training: None, statistics: Vec::new() }
+        Pass {
+            training: None,
+            statistics: Vec::new(),
+        }
     }
 }
 
@@ -39,7 +42,14 @@ impl<'a> Pass<'a> {
     /// Training. `dropout` is the key of this epoch's or step's masks; `examples` are the numbers of the batch's examples, one a row
     /// (an example's mask depends on its number, not on its place); `ghost_batch` is the size of batch norm's chunks, by default the batch.
     pub fn train(dropout: Key, examples: &'a [u64], ghost_batch: Option<usize>) -> Self {
-        Pass { training: Some(Training { dropout, examples, ghost_batch }), statistics: Vec::new() }
+        Pass {
+            training: Some(Training {
+                dropout,
+                examples,
+                ghost_batch,
+            }),
+            statistics: Vec::new(),
+        }
     }
 
     /// Is this a training pass?
@@ -70,13 +80,21 @@ impl Network {
     ///
     /// Give the statistics of a step's micro-batches or workers one after the other in a fixed order. The device is not waited for.
     pub fn absorb(self, statistics: Vec<Statistic>) -> Self {
-        if statistics.is_empty() { self } else { self.map(&mut Absorb(statistics)) }
+        if statistics.is_empty() {
+            self
+        } else {
+            self.map(&mut Absorb(statistics))
+        }
     }
 
     /// Replace batch norm's running statistics by the plain mean of what passes saw, as PyTorch's `update_bn` with its `momentum = None`: the statistics
     /// that belong to weights which no training passed through, such as a mean of two networks'.
     pub fn average(self, statistics: Vec<Statistic>) -> Self {
-        if statistics.is_empty() { self } else { self.map(&mut Average(statistics)) }
+        if statistics.is_empty() {
+            self
+        } else {
+            self.map(&mut Average(statistics))
+        }
     }
 }
 
@@ -87,10 +105,20 @@ impl ModuleMapper for Average {
         let id = param.id;
         let seen: Vec<&Statistic> = self.0.iter().filter(|s| s.running == id).collect();
         let n = seen.len() as f64;
-        let Some(sum) = seen.into_iter().map(|s| s.seen.clone()).reduce(|a, b| a + b) else { return param };
+        let Some(sum) = seen
+            .into_iter()
+            .map(|s| s.seen.clone())
+            .reduce(|a, b| a + b)
+        else {
+            return param;
+        };
         param.map(|running| {
             let mean = (sum / n).reshape(running.dims());
-            if running.is_autodiff() { Tensor::from_inner(mean) } else { mean }
+            if running.is_autodiff() {
+                Tensor::from_inner(mean)
+            } else {
+                mean
+            }
         })
     }
 }
@@ -106,8 +134,14 @@ impl ModuleMapper for Absorb {
         }
         param.map(|running| {
             let (tracked, dims) = (running.is_autodiff(), running.dims());
-            let running = seen.fold(running.inner(), |running, s| running * (1.0 - MOMENTUM) + s.seen.clone().reshape(dims) * MOMENTUM);
-            if tracked { Tensor::from_inner(running) } else { running }
+            let running = seen.fold(running.inner(), |running, s| {
+                running * (1.0 - MOMENTUM) + s.seen.clone().reshape(dims) * MOMENTUM
+            });
+            if tracked {
+                Tensor::from_inner(running)
+            } else {
+                running
+            }
         })
     }
 }

@@ -9,7 +9,10 @@ use crate::{Network, StateError};
 
 /// Is this the path of a value without gradient (batch norm's running statistics)?
 pub fn is_buffer(path: &str) -> bool {
-    matches!(path.rsplit('.').next(), Some("running_mean" | "running_var"))
+    matches!(
+        path.rsplit('.').next(),
+        Some("running_mean" | "running_var")
+    )
 }
 
 /// Every parameter and buffer by path, in the network's order, read from the device.
@@ -26,26 +29,51 @@ pub fn state_dict(network: &Network) -> Vec<(String, TensorData)> {
 ///
 /// # Errors
 /// [`StateError`] for paths missing or unknown, another shape, or integers; `num_batches_tracked` is ignored.
-pub fn load_state_dict(network: Network, state: BTreeMap<String, TensorData>) -> Result<Network, StateError> {
+pub fn load_state_dict(
+    network: Network,
+    state: BTreeMap<String, TensorData>,
+) -> Result<Network, StateError> {
     let mut shapes = Shapes::default();
     network.visit(&mut shapes);
-    let missing: Vec<String> = shapes.shapes.iter().filter(|(path, _)| !state.contains_key(path)).map(|(path, _)| path.clone()).collect();
-    let known: BTreeMap<&str, &Vec<usize>> = shapes.shapes.iter().map(|(path, shape)| (path.as_str(), shape)).collect();
-    let extra: Vec<String> =
-        state.keys().filter(|path| !known.contains_key(path.as_str()) && !path.ends_with("num_batches_tracked")).cloned().collect();
+    let missing: Vec<String> = shapes
+        .shapes
+        .iter()
+        .filter(|(path, _)| !state.contains_key(path))
+        .map(|(path, _)| path.clone())
+        .collect();
+    let known: BTreeMap<&str, &Vec<usize>> = shapes
+        .shapes
+        .iter()
+        .map(|(path, shape)| (path.as_str(), shape))
+        .collect();
+    let extra: Vec<String> = state
+        .keys()
+        .filter(|path| !known.contains_key(path.as_str()) && !path.ends_with("num_batches_tracked"))
+        .cloned()
+        .collect();
     if !missing.is_empty() || !extra.is_empty() {
         return Err(StateError::Paths { missing, extra });
     }
     for (path, expected) in &known {
         let found = &state[*path];
         if found.shape().as_slice() != expected.as_slice() {
-            return Err(StateError::Shape { path: path.to_string(), expected: expected.to_vec(), found: found.shape().to_vec() });
+            return Err(StateError::Shape {
+                path: path.to_string(),
+                expected: expected.to_vec(),
+                found: found.shape().to_vec(),
+            });
         }
         if !found.dtype().is_float() {
-            return Err(StateError::Type { path: path.to_string(), found: format!("{:?}", found.dtype()) });
+            return Err(StateError::Type {
+                path: path.to_string(),
+                found: format!("{:?}", found.dtype()),
+            });
         }
     }
-    Ok(network.map(&mut Writer { path: Vec::new(), state }))
+    Ok(network.map(&mut Writer {
+        path: Vec::new(),
+        state,
+    }))
 }
 
 impl Network {
@@ -53,7 +81,12 @@ impl Network {
     pub fn parameter_count(&self) -> usize {
         let mut shapes = Shapes::default();
         self.visit(&mut shapes);
-        shapes.shapes.iter().filter(|(path, _)| !is_buffer(path)).map(|(_, shape)| shape.iter().product::<usize>()).sum()
+        shapes
+            .shapes
+            .iter()
+            .filter(|(path, _)| !is_buffer(path))
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum()
     }
 
     /// Does the network hold batch norm, so that a batch of one example cannot train it?
@@ -120,10 +153,16 @@ impl ModuleMapper for Writer {
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         // Every path was found above.
-        let Some(data) = self.state.remove(&self.path.join(".")) else { return param };
+        let Some(data) = self.state.remove(&self.path.join(".")) else {
+            return param;
+        };
         let value = Tensor::<D>::from_data(data, &param.lazy_device());
         // A copy in memory order: the transposed view would make every later product slower.
-        let value = if D == 2 { Tensor::from_data(value.swap_dims(0, 1).into_data(), &param.lazy_device()) } else { value };
+        let value = if D == 2 {
+            Tensor::from_data(value.swap_dims(0, 1).into_data(), &param.lazy_device())
+        } else {
+            value
+        };
         let id = param.id;
         param.transform_for_load(value, id)
     }

@@ -37,8 +37,16 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    pub(crate) const fn new(name: &'static str, purpose: &'static str, range: &'static str) -> Self {
-        Parameter { name, purpose, range }
+    pub(crate) const fn new(
+        name: &'static str,
+        purpose: &'static str,
+        range: &'static str,
+    ) -> Self {
+        Parameter {
+            name,
+            purpose,
+            range,
+        }
     }
 }
 
@@ -49,7 +57,9 @@ pub trait Forward: Module {
 }
 
 /// A model's configuration. The type derives serde with `default` and `deny_unknown_fields`.
-pub trait Recipe: Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Recipe:
+    Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// The network that it builds.
     type Net: Forward;
     /// The model's row in the table.
@@ -128,11 +138,19 @@ impl<R: Recipe> Blueprint for Configured<R> {
         let mut builder = Builder::new(seed, self.recipe.init(), device);
         let network = (self.wrap)(self.recipe.build(io, &mut builder));
         if builder.count() > MOST_PARAMETERS {
-            let reason =
-                format!("it would have {} parameters and at most {MOST_PARAMETERS} are allowed; use smaller widths", builder.count());
-            return Err(ConfigError::Data { model: R::FACTS.name, reason });
+            let reason = format!(
+                "it would have {} parameters and at most {MOST_PARAMETERS} are allowed; use smaller widths",
+                builder.count()
+            );
+            return Err(ConfigError::Data {
+                model: R::FACTS.name,
+                reason,
+            });
         }
-        Ok(Model { network, loss: self.recipe.loss() })
+        Ok(Model {
+            network,
+            loss: self.recipe.loss(),
+        })
     }
 }
 
@@ -153,9 +171,15 @@ impl Entry {
     }
 }
 
-fn configure<R: Recipe>(parameters: toml::Table, wrap: fn(R::Net) -> Network) -> Result<Box<dyn Blueprint>, ConfigError> {
+fn configure<R: Recipe>(
+    parameters: toml::Table,
+    wrap: fn(R::Net) -> Network,
+) -> Result<Box<dyn Blueprint>, ConfigError> {
     let known = || R::FACTS.parameters.iter().map(|p| p.name);
-    if let Some(name) = parameters.keys().find(|key| known().all(|k| k != key.as_str())) {
+    if let Some(name) = parameters
+        .keys()
+        .find(|key| known().all(|k| k != key.as_str()))
+    {
         return Err(ConfigError::UnknownParameter {
             model: R::FACTS.name,
             name: name.clone(),
@@ -163,8 +187,14 @@ fn configure<R: Recipe>(parameters: toml::Table, wrap: fn(R::Net) -> Network) ->
             known: known().collect::<Vec<_>>().join(", "),
         });
     }
-    let message = |e: toml::de::Error| ConfigError::Type { model: R::FACTS.name, message: e.to_string().trim().replace('\n', " ") };
-    Ok(Box::new(Configured { recipe: parameters.try_into::<R>().map_err(message)?, wrap }))
+    let message = |e: toml::de::Error| ConfigError::Type {
+        model: R::FACTS.name,
+        message: e.to_string().trim().replace('\n', " "),
+    };
+    Ok(Box::new(Configured {
+        recipe: parameters.try_into::<R>().map_err(message)?,
+        wrap,
+    }))
 }
 
 /// The models in the table's order.
@@ -178,11 +208,13 @@ pub fn all() -> &'static [Entry] {
 /// [`ConfigError::UnknownModel`] with the nearest name.
 pub fn named(name: &str) -> Result<&'static Entry, ConfigError> {
     let known = || ALL.iter().map(|e| e.facts.name);
-    ALL.iter().find(|e| e.facts.name == name).ok_or_else(|| ConfigError::UnknownModel {
-        name: name.into(),
-        nearest: nearest(name, known()),
-        known: known().collect::<Vec<_>>().join(", "),
-    })
+    ALL.iter()
+        .find(|e| e.facts.name == name)
+        .ok_or_else(|| ConfigError::UnknownModel {
+            name: name.into(),
+            nearest: nearest(name, known()),
+            known: known().collect::<Vec<_>>().join(", "),
+        })
 }
 
 macro_rules! table {

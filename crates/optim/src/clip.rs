@@ -30,7 +30,10 @@ pub enum ClipForm {
 impl GlobalClip {
     /// Clipping as PyTorch's `clip_grad_norm_` does it.
     pub fn torch(max_norm: f64) -> Self {
-        GlobalClip { max_norm, form: ClipForm::Torch }
+        GlobalClip {
+            max_norm,
+            form: ClipForm::Torch,
+        }
     }
 
     /// The factor for gradients of global norm `n`.
@@ -45,20 +48,37 @@ impl GlobalClip {
 }
 
 /// The gradients clipped by their global norm, and that norm before (a host read: it waits for the device once).
-pub fn clip_by_global_norm<M: Module>(mut grads: GradientsParams, module: &M, clip: GlobalClip) -> (GradientsParams, f64) {
-    let mut norms = Norms { grads: &grads, norms: Vec::new() };
+pub fn clip_by_global_norm<M: Module>(
+    mut grads: GradientsParams,
+    module: &M,
+    clip: GlobalClip,
+) -> (GradientsParams, f64) {
+    let mut norms = Norms {
+        grads: &grads,
+        norms: Vec::new(),
+    };
     module.visit(&mut norms);
     let n = global_norm(norms.norms);
     let factor = clip.factor(n);
     if factor != 1.0 {
-        module.visit(&mut Each { grads: &mut grads, change: Change::Scale(factor) });
+        module.visit(&mut Each {
+            grads: &mut grads,
+            change: Change::Scale(factor),
+        });
     }
     (grads, n)
 }
 
 /// The gradients with every element cut to \[−limit, limit\].
-pub fn clip_by_value<M: Module>(mut grads: GradientsParams, module: &M, limit: f64) -> GradientsParams {
-    module.visit(&mut Each { grads: &mut grads, change: Change::Cut(limit) });
+pub fn clip_by_value<M: Module>(
+    mut grads: GradientsParams,
+    module: &M,
+    limit: f64,
+) -> GradientsParams {
+    module.visit(&mut Each {
+        grads: &mut grads,
+        change: Change::Cut(limit),
+    });
     grads
 }
 
@@ -67,14 +87,31 @@ pub(crate) fn global_norm(norms: Vec<Tensor<1>>) -> f64 {
     if norms.is_empty() {
         return 0.0;
     }
-    let dtype = if norms.iter().any(|n| n.dtype() == DType::F64) { DType::F64 } else { DType::F32 };
+    let dtype = if norms.iter().any(|n| n.dtype() == DType::F64) {
+        DType::F64
+    } else {
+        DType::F32
+    };
     let device = norms[0].device();
-    let all = Tensor::cat(norms.into_iter().map(|n| n.to_device(&device).cast(dtype)).collect(), 0);
-    let all = all.try_into_vec_as::<f64>().unwrap_or_else(|_| vec![f64::NAN]);
+    let all = Tensor::cat(
+        norms
+            .into_iter()
+            .map(|n| n.to_device(&device).cast(dtype))
+            .collect(),
+        0,
+    );
+    let all = all
+        .try_into_vec_as::<f64>()
+        .unwrap_or_else(|_| vec![f64::NAN]);
     // Scaled by the largest: the squares of 1e200 would overflow.
     let largest = all.iter().copied().fold(0.0, f64::max);
     if largest > 0.0 && largest.is_finite() {
-        largest * all.iter().map(|n| (n / largest) * (n / largest)).sum::<f64>().sqrt()
+        largest
+            * all
+                .iter()
+                .map(|n| (n / largest) * (n / largest))
+                .sum::<f64>()
+                .sqrt()
     } else {
         all.iter().map(|n| n * n).sum::<f64>().sqrt()
     }
@@ -87,7 +124,8 @@ struct Norms<'a> {
 
 impl ModuleVisitor for Norms<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.norms.extend(self.grads.get::<D>(param.id).map(|g| norm(&g)));
+        self.norms
+            .extend(self.grads.get::<D>(param.id).map(|g| norm(&g)));
     }
 }
 

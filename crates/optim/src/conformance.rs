@@ -62,17 +62,37 @@ impl Reference {
     }
 
     /// A rule written out on plain numbers, along a trajectory of your own.
-    pub fn by_hand_along(origin: &str, trajectory: Trajectory, mut rule: impl FnMut(Hand)) -> Reference {
-        let mut weights: Vec<Vec<f64>> = trajectory.parameters.iter().map(|p| p.init.clone()).collect();
+    pub fn by_hand_along(
+        origin: &str,
+        trajectory: Trajectory,
+        mut rule: impl FnMut(Hand),
+    ) -> Reference {
+        let mut weights: Vec<Vec<f64>> = trajectory
+            .parameters
+            .iter()
+            .map(|p| p.init.clone())
+            .collect();
         let mut memories = vec![Vec::new(); weights.len()];
         let mut expected = Vec::new();
         for (step, &lr) in trajectory.rates.iter().enumerate() {
             for (i, p) in trajectory.parameters.iter().enumerate() {
-                rule(Hand { w: &mut weights[i], g: &p.grads[step], lr, t: step + 1, memory: &mut memories[i] });
+                rule(Hand {
+                    w: &mut weights[i],
+                    g: &p.grads[step],
+                    lr,
+                    t: step + 1,
+                    memory: &mut memories[i],
+                });
             }
             expected.push(weights.clone());
         }
-        Reference { origin: origin.into(), preset: None, options: toml::Table::new(), trajectory, expected }
+        Reference {
+            origin: origin.into(),
+            preset: None,
+            options: toml::Table::new(),
+            trajectory,
+            expected,
+        }
     }
 
     /// The reference of a preset.
@@ -89,10 +109,16 @@ impl Reference {
 
     /// The largest relative deviation in norm, over parameters and steps, of the optimizer from this reference.
     pub fn deviation<C: Recipe>(&self, dtype: DType, device: &Device) -> Result<f64, OptimError> {
-        let recipe =
-            crate::Registry::default().with::<C>().named(C::FACTS.name)?.configure(self.preset.as_deref(), self.options.clone())?;
+        let recipe = crate::Registry::default()
+            .with::<C>()
+            .named(C::FACTS.name)?
+            .configure(self.preset.as_deref(), self.options.clone())?;
         let found = self.trajectory.follow(&*recipe, dtype, device)?;
-        Ok(self.trajectory.deviations(&found, &self.expected).into_values().fold(0.0, f64::max))
+        Ok(self
+            .trajectory
+            .deviations(&found, &self.expected)
+            .into_values()
+            .fold(0.0, f64::max))
     }
 }
 
@@ -102,7 +128,9 @@ pub fn standard_trajectory() -> Trajectory {
     // A fixed sequence of numbers in [−1, 1) (Knuth's 64-bit multiplier), the same on every machine.
     let mut seed = 7u64;
     let mut draw = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     };
     let steps = 52;
@@ -124,12 +152,31 @@ pub fn standard_trajectory() -> Trajectory {
     ];
     let parameters = shapes.map(|(name, shape, weight, grad)| {
         let n = shape.iter().product::<usize>();
-        let mut draws = |scale: f64, shift: f64| (0..n).map(|_| scale * (draw() + shift)).collect::<Vec<f64>>();
+        let mut draws = |scale: f64, shift: f64| {
+            (0..n)
+                .map(|_| scale * (draw() + shift))
+                .collect::<Vec<f64>>()
+        };
         let init = draws(weight, 0.0);
-        let grads = (0..steps).map(|t| draws(if (13..16).contains(&t) { 0.0 } else { grad }, (0.2 * t as f64).sin())).collect();
-        Named { name: name.into(), shape: shape.to_vec(), init, grads }
+        let grads = (0..steps)
+            .map(|t| {
+                draws(
+                    if (13..16).contains(&t) { 0.0 } else { grad },
+                    (0.2 * t as f64).sin(),
+                )
+            })
+            .collect();
+        Named {
+            name: name.into(),
+            shape: shape.to_vec(),
+            init,
+            grads,
+        }
     });
-    Trajectory { rates: (0..steps).map(rate).collect(), parameters: parameters.into() }
+    Trajectory {
+        rates: (0..steps).map(rate).collect(),
+        parameters: parameters.into(),
+    }
 }
 
 /// Everything that is wrong with an optimizer.
@@ -167,7 +214,11 @@ pub struct Row {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for row in &self.rows {
-            writeln!(f, "| {} | {} | {} | {:.0e} | {:.0e} |", self.optimizer, row.variant, row.origin, row.f64, row.f32)?;
+            writeln!(
+                f,
+                "| {} | {} | {} | {:.0e} | {:.0e} |",
+                self.optimizer, row.variant, row.origin, row.f64, row.f32
+            )?;
         }
         Ok(())
     }
@@ -194,7 +245,13 @@ pub fn check<C: Recipe>(references: &[Reference]) -> Result<Report, Failures> {
         }
     }
     match suite.failures.is_empty() {
-        true => Ok(Report { optimizer: C::FACTS.name, rows }),
-        false => Err(Failures { optimizer: C::FACTS.name, failures: suite.failures }),
+        true => Ok(Report {
+            optimizer: C::FACTS.name,
+            rows,
+        }),
+        false => Err(Failures {
+            optimizer: C::FACTS.name,
+            failures: suite.failures,
+        }),
     }
 }

@@ -24,12 +24,19 @@ pub struct WeightDecay {
 impl WeightDecay {
     /// Weight decay `rate` of a parameter that has it (`on`) or is left out.
     pub fn new(rate: f64, decay: Decay, on: bool) -> Self {
-        WeightDecay { rate: if on { rate } else { 0.0 }, decay }
+        WeightDecay {
+            rate: if on { rate } else { 0.0 },
+            decay,
+        }
     }
 
     /// The λ that is added to the gradient as λw.
     pub fn l2(&self) -> f64 {
-        if self.decay == Decay::L2 { self.rate } else { 0.0 }
+        if self.decay == Decay::L2 {
+            self.rate
+        } else {
+            0.0
+        }
     }
 
     /// What [`WeightDecay::apply`] multiplies the weight by: λ for the gradient, and the factor that shrinks the weight.
@@ -42,7 +49,12 @@ impl WeightDecay {
     }
 
     /// Weight and gradient with the decay applied; `lr` is η of this step.
-    pub fn apply<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+    pub fn apply<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+    ) -> (Tensor<D>, Tensor<D>) {
         match self.decay {
             _ if self.rate == 0.0 => (w, g),
             Decay::L2 => {

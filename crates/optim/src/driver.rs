@@ -51,8 +51,14 @@ impl Driver {
     /// An optimizer for this module. The recipe is checked; its exclusions are resolved on the module's paths, ranks and layer types.
     pub fn new<M: Module>(recipe: &dyn DynRecipe, module: &M) -> Result<Driver, OptimError> {
         let mut driver = Driver::empty(recipe)?;
-        module.visit(&mut Enroll { driver: &mut driver, place: Place::default() });
-        for exclude in [&driver.exclusions.weight_decay, &driver.exclusions.layer_adaptation] {
+        module.visit(&mut Enroll {
+            driver: &mut driver,
+            place: Place::default(),
+        });
+        for exclude in [
+            &driver.exclusions.weight_decay,
+            &driver.exclusions.layer_adaptation,
+        ] {
             exclude.check(driver.slots.keys().map(String::as_str))?;
         }
         Ok(driver)
@@ -61,16 +67,45 @@ impl Driver {
     /// An optimizer that meets its parameters in [`Driver::enroll`].
     pub(crate) fn empty(recipe: &dyn DynRecipe) -> Result<Driver, OptimError> {
         recipe.check()?;
-        Ok(Driver { recipe: recipe.boxed(), exclusions: recipe.exclusions(), rules: BTreeMap::new(), slots: BTreeMap::new() })
+        Ok(Driver {
+            recipe: recipe.boxed(),
+            exclusions: recipe.exclusions(),
+            rules: BTreeMap::new(),
+            slots: BTreeMap::new(),
+        })
     }
 
-    pub(crate) fn enroll(&mut self, path: String, layers: &[String], shape: Vec<usize>, device: Device) {
+    pub(crate) fn enroll(
+        &mut self,
+        path: String,
+        layers: &[String],
+        shape: Vec<usize>,
+        device: Device,
+    ) {
         let part = Part {
-            decay: !self.exclusions.weight_decay.matches(&path, shape.len(), layers),
-            adapt: !self.exclusions.layer_adaptation.matches(&path, shape.len(), layers),
+            decay: !self
+                .exclusions
+                .weight_decay
+                .matches(&path, shape.len(), layers),
+            adapt: !self
+                .exclusions
+                .layer_adaptation
+                .matches(&path, shape.len(), layers),
         };
-        let rule = self.rules.entry(part).or_insert_with(|| self.recipe.dyn_rule(part)).clone();
-        self.slots.insert(path, Slot { rule, shape, device, state: None });
+        let rule = self
+            .rules
+            .entry(part)
+            .or_insert_with(|| self.recipe.dyn_rule(part))
+            .clone();
+        self.slots.insert(
+            path,
+            Slot {
+                rule,
+                shape,
+                device,
+                state: None,
+            },
+        );
     }
 
     /// The optimizer's name.
@@ -86,13 +121,30 @@ impl Driver {
     /// One step with learning rate `lr`. Parameters without a gradient stay as they are. Move the module in: where nothing else holds its
     /// tensors they are updated in place.
     pub fn step<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
-        module.map(&mut Stepper { driver: self, grads, lr, place: Place::default(), trace: None })
+        module.map(&mut Stepper {
+            driver: self,
+            grads,
+            lr,
+            place: Place::default(),
+            trace: None,
+        })
     }
 
     /// [`Driver::step`], with what it did to each layer. Reads the norms, so it waits for the device.
-    pub fn step_traced<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> (M, Vec<LayerTrace>) {
+    pub fn step_traced<M: Module>(
+        &mut self,
+        lr: f64,
+        module: M,
+        grads: GradientsParams,
+    ) -> (M, Vec<LayerTrace>) {
         let mut trace = Vec::new();
-        let module = module.map(&mut Stepper { driver: self, grads, lr, place: Place::default(), trace: Some(&mut trace) });
+        let module = module.map(&mut Stepper {
+            driver: self,
+            grads,
+            lr,
+            place: Place::default(),
+            trace: Some(&mut trace),
+        });
         (module, trace)
     }
 
@@ -100,7 +152,10 @@ impl Driver {
     /// so it waits for the device.
     pub fn trust_ratios(&self) -> BTreeMap<String, f64> {
         let ratio = |slot: &Slot| slot.rule.dyn_trust_ratio(slot.state.as_ref()?).map(read);
-        self.slots.iter().filter_map(|(path, slot)| Some((path.clone(), ratio(slot)?))).collect()
+        self.slots
+            .iter()
+            .filter_map(|(path, slot)| Some((path.clone(), ratio(slot)?)))
+            .collect()
     }
 
     /// The module at the weights where the rule wants its next gradient, such as w − βv for Nesterov's look-ahead; keep the original for
@@ -109,8 +164,16 @@ impl Driver {
     /// Batch norm's running statistics are shared with the original, as Burn's clones share them: the forward pass at the shifted weights updates
     /// both.
     pub fn ahead<M: Module>(&self, module: &M) -> Option<M> {
-        let wanted = self.slots.values().any(|slot| slot.state.is_some() && slot.rule.dyn_looks_ahead());
-        wanted.then(|| module.clone().map(&mut Ahead { driver: self, place: Place::default() }))
+        let wanted = self
+            .slots
+            .values()
+            .any(|slot| slot.state.is_some() && slot.rule.dyn_looks_ahead());
+        wanted.then(|| {
+            module.clone().map(&mut Ahead {
+                driver: self,
+                place: Place::default(),
+            })
+        })
     }
 
     /// One step of one parameter on plain (not tracked) tensors.
@@ -124,16 +187,32 @@ impl Driver {
         let before = trace.is_some().then(|| (w.clone(), norm(&g)));
         let dtype = w.dtype();
         // Half precision holds neither an eps of 1e-8 nor a sum of squares: the step is done in f32.
-        let (w, g) = if matches!(dtype, DType::F16 | DType::BF16) { (w.cast(DType::F32), g.cast(DType::F32)) } else { (w, g) };
+        let (w, g) = if matches!(dtype, DType::F16 | DType::BF16) {
+            (w.cast(DType::F32), g.cast(DType::F32))
+        } else {
+            (w, g)
+        };
         let device = g.device();
-        let state = slot.state.take().map(|s| if slot.device == device { s } else { slot.rule.to_device_dyn(s, &device) });
+        let state = slot.state.take().map(|s| {
+            if slot.device == device {
+                s
+            } else {
+                slot.rule.to_device_dyn(s, &device)
+            }
+        });
         slot.device = device;
-        let (w, state) = slot.rule.step_dyn(D, lr, w.into_bridge(), g.into_bridge(), state);
+        let (w, state) = slot
+            .rule
+            .step_dyn(D, lr, w.into_bridge(), g.into_bridge(), state);
         slot.state = state;
         let w = Tensor::<D>::from_bridge(w);
         let w = if w.dtype() == dtype { w } else { w.cast(dtype) };
         if let (Some((layers, path)), Some((old, g))) = (trace, before) {
-            let ratio = slot.state.as_ref().and_then(|s| slot.rule.dyn_trust_ratio(s)).map(read);
+            let ratio = slot
+                .state
+                .as_ref()
+                .and_then(|s| slot.rule.dyn_trust_ratio(s))
+                .map(read);
             layers.push(LayerTrace {
                 path: path.into(),
                 w: read(norm(&old)),
@@ -187,7 +266,12 @@ impl ModuleVisitor for Enroll<'_> {
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let shape = param.lazy_shape().to_vec();
-        self.driver.enroll(self.place.path(), &self.place.layers, shape, param.lazy_device().inner());
+        self.driver.enroll(
+            self.place.path(),
+            &self.place.layers,
+            shape,
+            param.lazy_device().inner(),
+        );
     }
 }
 
@@ -207,17 +291,33 @@ impl ModuleMapper for Stepper<'_> {
         self.place.exit();
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(g) = self.grads.remove::<D>(param.id) else { return param };
+        let Some(g) = self.grads.remove::<D>(param.id) else {
+            return param;
+        };
         let path = self.place.path();
         let (id, w, mapper) = param.consume();
         if !self.driver.slots.contains_key(&path) {
             // A layer that the module got after the driver was made.
-            self.driver.enroll(path.clone(), &self.place.layers, w.dims().to_vec(), g.device());
+            self.driver.enroll(
+                path.clone(),
+                &self.place.layers,
+                w.dims().to_vec(),
+                g.device(),
+            );
         }
-        let Some(slot) = self.driver.slots.get_mut(&path) else { return Param::from_mapped_value(id, w, mapper) };
+        let Some(slot) = self.driver.slots.get_mut(&path) else {
+            return Param::from_mapped_value(id, w, mapper);
+        };
         let (tracked, checkpointing) = (w.is_require_grad(), w.gradient_checkpointing_strategy());
-        let w = if w.device() == g.device() { w } else { w.to_device(&g.device()) };
-        let trace = self.trace.as_mut().map(|layers| (&mut **layers, path.as_str()));
+        let w = if w.device() == g.device() {
+            w
+        } else {
+            w.to_device(&g.device())
+        };
+        let trace = self
+            .trace
+            .as_mut()
+            .map(|layers| (&mut **layers, path.as_str()));
         let mut w = Driver::advance(slot, self.lr, w.inner(), g.inner(), trace);
         if let Some(strategy) = checkpointing {
             w = Tensor::from_inner(w).with_gradient_checkpointing_strategy(strategy);
@@ -242,10 +342,18 @@ impl ModuleMapper for Ahead<'_> {
         self.place.exit();
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(slot) = self.driver.slots.get(&self.place.path()) else { return param };
-        let Some(state) = &slot.state else { return param };
+        let Some(slot) = self.driver.slots.get(&self.place.path()) else {
+            return param;
+        };
+        let Some(state) = &slot.state else {
+            return param;
+        };
         let (id, w, mapper) = param.consume();
-        let (dtype, tracked, checkpointing) = (w.dtype(), w.is_require_grad(), w.gradient_checkpointing_strategy());
+        let (dtype, tracked, checkpointing) = (
+            w.dtype(),
+            w.is_require_grad(),
+            w.gradient_checkpointing_strategy(),
+        );
         let w = slot.rule.dyn_ahead(w.inner().into_bridge(), state);
         let w = Tensor::<D>::from_bridge(w);
         let mut w = if w.dtype() == dtype { w } else { w.cast(dtype) };

@@ -91,7 +91,10 @@ pub enum ConfigError {
 }
 
 fn suggestion(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|n| format!(", did you mean `{n}`?")).unwrap_or_default()
+    nearest
+        .as_ref()
+        .map(|n| format!(", did you mean `{n}`?"))
+        .unwrap_or_default()
 }
 
 /// An error of this crate: a bad configuration, a state that does not fit, an unusable trajectory.
@@ -101,10 +104,14 @@ pub enum OptimError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The bytes are not an optimizer state.
-    #[error("this is not an optimizer state of largebatch: {0}; choose a file that `Driver::save` or a checkpoint wrote")]
+    #[error(
+        "this is not an optimizer state of largebatch: {0}; choose a file that `Driver::save` or a checkpoint wrote"
+    )]
     NotAState(String),
     /// The state was written in a newer form.
-    #[error("the optimizer state has schema version {found}, this program reads up to {known}: use a newer program")]
+    #[error(
+        "the optimizer state has schema version {found}, this program reads up to {known}: use a newer program"
+    )]
     NewerState {
         /// Version in the file.
         found: u64,
@@ -122,7 +129,9 @@ pub enum OptimError {
         expected: &'static str,
     },
     /// The state is of another model.
-    #[error("the state does not fit the model at parameter `{path}`: {what}; load the state of the model it was saved with")]
+    #[error(
+        "the state does not fit the model at parameter `{path}`: {what}; load the state of the model it was saved with"
+    )]
     OtherModel {
         /// The parameter's path.
         path: String,
@@ -130,7 +139,9 @@ pub enum OptimError {
         what: String,
     },
     /// The state has other contents than this configuration's rule keeps.
-    #[error("the state of parameter `{path}` does not fit the optimizer's options ({what}): resume with the options it was saved with")]
+    #[error(
+        "the state of parameter `{path}` does not fit the optimizer's options ({what}): resume with the options it was saved with"
+    )]
     OtherOptions {
         /// The parameter's path.
         path: String,
@@ -165,8 +176,22 @@ pub enum OptimError {
 /// assert!(largebatch_optim::within("momentum", 0.9, 0.0..1.0, "the velocity would grow without bound").is_ok());
 /// assert!(largebatch_optim::within("momentum", f64::NAN, 0.0..1.0, "the velocity would grow without bound").is_err());
 /// ```
-pub fn within(option: &'static str, value: f64, range: impl RangeBounds<f64> + Debug, why: &'static str) -> Result<(), ConfigError> {
-    if range.contains(&value) { Ok(()) } else { Err(ConfigError::OutOfRange { option, value, range: format!("{range:?}"), why }) }
+pub fn within(
+    option: &'static str,
+    value: f64,
+    range: impl RangeBounds<f64> + Debug,
+    why: &'static str,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(ConfigError::OutOfRange {
+            option,
+            value,
+            range: format!("{range:?}"),
+            why,
+        })
+    }
 }
 
 /// The known name that is most similar to `name`, if any is similar at all.
@@ -179,5 +204,8 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 pub(crate) fn listing<'a>(known: impl Iterator<Item = &'a str>) -> String {
-    known.map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+    known
+        .map(|k| format!("`{k}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -46,9 +46,18 @@ impl FromStr for Pattern {
         let message = match Regex::new(text) {
             Ok(regex) if !text.is_empty() && text != "none" => return Ok(Pattern::Path(regex)),
             Ok(_) => "it would stand for every or for no parameter".into(),
-            Err(e) => e.to_string().lines().last().unwrap_or_default().trim().to_string(),
+            Err(e) => e
+                .to_string()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim()
+                .to_string(),
         };
-        Err(ConfigError::Pattern { pattern: text.into(), message })
+        Err(ConfigError::Pattern {
+            pattern: text.into(),
+            message,
+        })
     }
 }
 
@@ -64,15 +73,24 @@ impl Exclude {
     }
 
     /// What any of these patterns matches (see the type's own documentation).
-    pub fn patterns<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
-        Ok(Exclude(patterns.into_iter().map(|p| p.as_ref().parse()).collect::<Result<_, _>>()?))
+    pub fn patterns<S: AsRef<str>>(
+        patterns: impl IntoIterator<Item = S>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Exclude(
+            patterns
+                .into_iter()
+                .map(|p| p.as_ref().parse())
+                .collect::<Result<_, _>>()?,
+        ))
     }
 
     /// Whether a parameter is left out. `layers` are the types of the modules around it, as Burn names them (`Struct:BatchNorm` or `BatchNorm`).
     pub fn matches(&self, path: &str, rank: usize, layers: &[String]) -> bool {
         self.0.iter().any(|pattern| match pattern {
             Pattern::Vectors => rank <= 1,
-            Pattern::Layer(name) => layers.iter().any(|l| l.split_once(':').map_or(l.as_str(), |(_, n)| n) == name),
+            Pattern::Layer(name) => layers
+                .iter()
+                .any(|l| l.split_once(':').map_or(l.as_str(), |(_, n)| n) == name),
             Pattern::Path(regex) => regex.is_match(path),
         })
     }
@@ -86,13 +104,31 @@ impl Exclude {
 
     /// Refuses expressions on paths of which none matches: a typo would silently change the experiment. With `vectors` or `layer:NAME` beside them, which
     /// hold for any model, a list may match nothing.
-    pub(crate) fn check<'p>(&self, paths: impl Iterator<Item = &'p str> + Clone) -> Result<(), ConfigError> {
-        if !self.is_by_path() || paths.clone().any(|path| self.matches(path, usize::MAX, &[])) {
+    pub(crate) fn check<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p str> + Clone,
+    ) -> Result<(), ConfigError> {
+        if !self.is_by_path()
+            || paths
+                .clone()
+                .any(|path| self.matches(path, usize::MAX, &[]))
+        {
             return Ok(());
         }
-        let pattern = self.0.iter().map(Pattern::text).collect::<Vec<_>>().join("`, `");
-        let typo = ["vectors", "none"].into_iter().find(|known| strsim::damerau_levenshtein(known, &pattern) <= 2);
-        Err(ConfigError::Unmatched { pattern, nearest: typo.map(String::from), paths: paths.map(String::from).collect() })
+        let pattern = self
+            .0
+            .iter()
+            .map(Pattern::text)
+            .collect::<Vec<_>>()
+            .join("`, `");
+        let typo = ["vectors", "none"]
+            .into_iter()
+            .find(|known| strsim::damerau_levenshtein(known, &pattern) <= 2);
+        Err(ConfigError::Unmatched {
+            pattern,
+            nearest: typo.map(String::from),
+            paths: paths.map(String::from).collect(),
+        })
     }
 }
 
@@ -101,7 +137,11 @@ impl Serialize for Exclude {
         match self.0.as_slice() {
             [] => serializer.serialize_str("none"),
             [one] => serializer.serialize_str(&one.text()),
-            many => many.iter().map(Pattern::text).collect::<Vec<_>>().serialize(serializer),
+            many => many
+                .iter()
+                .map(Pattern::text)
+                .collect::<Vec<_>>()
+                .serialize(serializer),
         }
     }
 }
@@ -109,7 +149,10 @@ impl Serialize for Exclude {
 impl<'de> Deserialize<'de> for Exclude {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected `none`, `vectors`, `layer:NAME`, a regular expression, or a list of these")]
+        #[serde(
+            untagged,
+            expecting = "expected `none`, `vectors`, `layer:NAME`, a regular expression, or a list of these"
+        )]
         enum Text {
             One(String),
             Many(Vec<String>),

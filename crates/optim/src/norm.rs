@@ -21,33 +21,61 @@ pub(crate) fn sum(x: Tensor<1>) -> Tensor<1> {
         return x.reshape([1, n]).sum_dim(1).reshape([1]);
     }
     let (rows, rest) = (n / ROW, n % ROW);
-    let sums = x.clone().narrow(0, 0, rows * ROW).reshape([rows, ROW]).sum_dim(1).reshape([rows]);
-    if rest == 0 { sum(sums) } else { sum(sums) + sum(x.narrow(0, rows * ROW, rest)) }
+    let sums = x
+        .clone()
+        .narrow(0, 0, rows * ROW)
+        .reshape([rows, ROW])
+        .sum_dim(1)
+        .reshape([rows]);
+    if rest == 0 {
+        sum(sums)
+    } else {
+        sum(sums) + sum(x.narrow(0, rows * ROW, rest))
+    }
 }
 
 /// `numerator / denominator` where both `guards` are above 0, and 1 elsewhere. All are of shape \[1\].
 ///
 /// The rule of every published LARS and LAMB for a layer whose weights or gradients are all zero.
-pub fn finite_ratio(numerator: Tensor<1>, denominator: Tensor<1>, guards: [Tensor<1>; 2]) -> Tensor<1> {
+pub fn finite_ratio(
+    numerator: Tensor<1>,
+    denominator: Tensor<1>,
+    guards: [Tensor<1>; 2],
+) -> Tensor<1> {
     let [a, b] = guards;
-    let unfit = a.greater_scalar(0.0).bool_and(b.greater_scalar(0.0)).bool_not();
+    let unfit = a
+        .greater_scalar(0.0)
+        .bool_and(b.greater_scalar(0.0))
+        .bool_not();
     // Filled before the division, so that 0/0 never comes up.
     numerator.mask_fill(unfit.clone(), 1.0) / denominator.mask_fill(unfit, 1.0)
 }
 
 /// `x · scale`, the scale of shape \[1\].
 pub(crate) fn scaled<const D: usize>(x: Tensor<D>, scale: Tensor<1>) -> Tensor<D> {
-    let scale = if scale.dtype() == x.dtype() { scale } else { scale.cast(x.dtype()) };
+    let scale = if scale.dtype() == x.dtype() {
+        scale
+    } else {
+        scale.cast(x.dtype())
+    };
     x * scale.reshape([1; D])
 }
 
 /// √v + eps; with eps = 0 a zero is lifted to the smallest normal number, so that 0/√0 is 0.
 pub(crate) fn root_plus_eps<const D: usize>(v: Tensor<D>, eps: f64) -> Tensor<D> {
-    if eps > 0.0 { v.sqrt().add_scalar(eps) } else { lifted(v.sqrt()) }
+    if eps > 0.0 {
+        v.sqrt().add_scalar(eps)
+    } else {
+        lifted(v.sqrt())
+    }
 }
 
 pub(crate) fn lifted<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let least = if x.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let least = if x.dtype() == DType::F64 {
+        f64::MIN_POSITIVE
+    } else {
+        f64::from(f32::MIN_POSITIVE)
+    };
     x.clamp_min(least)
 }
 
@@ -60,8 +88,14 @@ mod tests {
     #[test]
     fn long_sums_keep_their_digits() {
         for n in [1, 5, ROW - 1, ROW, ROW + 1, 3 * ROW, 900 * ROW + 17] {
-            let values: Vec<f32> = (0..n).map(|i| 1.0 + 0.5 * ((i * 7 % 13) as f32 / 13.0)).collect();
-            let exact = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            let values: Vec<f32> = (0..n)
+                .map(|i| 1.0 + 0.5 * ((i * 7 % 13) as f32 / 13.0))
+                .collect();
+            let exact = values
+                .iter()
+                .map(|v| f64::from(*v).powi(2))
+                .sum::<f64>()
+                .sqrt();
             let x = Tensor::<1>::from_data(TensorData::new(values, [n]), &Device::flex());
             let found = norm(&x).into_scalar::<f64>();
             assert!((found / exact - 1.0).abs() < 4e-7, "{n}: {found} {exact}");

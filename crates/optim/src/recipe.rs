@@ -17,7 +17,10 @@ pub struct Part {
 
 impl Part {
     /// A parameter that is left out of nothing.
-    pub const ALL: Part = Part { decay: true, adapt: true };
+    pub const ALL: Part = Part {
+        decay: true,
+        adapt: true,
+    };
 }
 
 /// The arithmetic of a step on one parameter: Burn's [`Optimizer`], and what the [`Driver`](crate::Driver) can do beyond Burn's.
@@ -41,7 +44,9 @@ pub trait Rule: Optimizer {
 }
 
 /// The configuration of an optimizer, and everything known about it. One file each.
-pub trait Recipe: Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Recipe:
+    Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// The rule it configures.
     type Rule: Rule;
 

@@ -1,5 +1,8 @@
 use crate::error::{listing, nearest};
-use crate::{AdagradConfig, AdamConfig, AdamWConfig, LambConfig, LarsConfig, MomentumConfig, NesterovConfig, SgdConfig};
+use crate::{
+    AdagradConfig, AdamConfig, AdamWConfig, LambConfig, LarsConfig, MomentumConfig, NesterovConfig,
+    SgdConfig,
+};
 use crate::{ConfigError, DynRecipe, Facts, Recipe};
 
 /// The table of optimizers. It is open: [`Registry::with`] adds one.
@@ -35,18 +38,25 @@ impl Registry {
     /// The table with one more optimizer; one of the same name is replaced.
     pub fn with<R: Recipe>(mut self) -> Self {
         self.entries.retain(|e| e.facts.name != R::FACTS.name);
-        self.entries.push(Entry { facts: R::FACTS, configure: configure::<R>, defaults: defaults::<R> });
+        self.entries.push(Entry {
+            facts: R::FACTS,
+            configure: configure::<R>,
+            defaults: defaults::<R>,
+        });
         self
     }
 
     /// The optimizer of that name.
     pub fn named(&self, name: &str) -> Result<&Entry, ConfigError> {
         let known = || self.entries.iter().map(|e| e.facts.name);
-        self.entries.iter().find(|e| e.facts.name == name).ok_or_else(|| ConfigError::UnknownOptimizer {
-            name: name.into(),
-            nearest: nearest(name, known()),
-            known: listing(known()),
-        })
+        self.entries
+            .iter()
+            .find(|e| e.facts.name == name)
+            .ok_or_else(|| ConfigError::UnknownOptimizer {
+                name: name.into(),
+                nearest: nearest(name, known()),
+                known: listing(known()),
+            })
     }
 
     /// All optimizers, in the order in which they were added.
@@ -62,7 +72,11 @@ impl Entry {
     }
 
     /// The optimizer with a preset's options (without one: the default's, which is the first preset), and these over them; checked.
-    pub fn configure(&self, preset: Option<&str>, options: toml::Table) -> Result<Box<dyn DynRecipe>, ConfigError> {
+    pub fn configure(
+        &self,
+        preset: Option<&str>,
+        options: toml::Table,
+    ) -> Result<Box<dyn DynRecipe>, ConfigError> {
         (self.configure)(preset, options)
     }
 
@@ -83,10 +97,16 @@ fn defaults<R: Recipe>(preset: Option<&str>) -> Result<toml::Table, ConfigError>
             known: listing(known()),
         })?,
     };
-    toml::Table::try_from(recipe).map_err(|e| ConfigError::Value { optimizer: R::FACTS.name, message: e.to_string() })
+    toml::Table::try_from(recipe).map_err(|e| ConfigError::Value {
+        optimizer: R::FACTS.name,
+        message: e.to_string(),
+    })
 }
 
-fn configure<R: Recipe>(preset: Option<&str>, options: toml::Table) -> Result<Box<dyn DynRecipe>, ConfigError> {
+fn configure<R: Recipe>(
+    preset: Option<&str>,
+    options: toml::Table,
+) -> Result<Box<dyn DynRecipe>, ConfigError> {
     let mut table = defaults::<R>(preset)?;
     for (option, value) in options {
         if !table.contains_key(&option) {
@@ -107,8 +127,12 @@ fn configure<R: Recipe>(preset: Option<&str>, options: toml::Table) -> Result<Bo
         })?;
         table.insert(option, value);
     }
-    let recipe: R =
-        table.try_into().map_err(|e: toml::de::Error| ConfigError::Value { optimizer: R::FACTS.name, message: e.message().to_string() })?;
+    let recipe: R = table
+        .try_into()
+        .map_err(|e: toml::de::Error| ConfigError::Value {
+            optimizer: R::FACTS.name,
+            message: e.message().to_string(),
+        })?;
     recipe.check()?;
     Ok(Box::new(recipe))
 }

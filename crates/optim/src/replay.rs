@@ -43,15 +43,31 @@ pub struct ReplayedStep {
 /// # Errors
 /// [`OptimError::Trajectory`] names the file, the entry and the remedy: an entry that is none of the above, a step that is missing, a shape that
 /// differs from the weights', a NaN or infinity, a type that is no float.
-pub fn replay(input: &Path, recipe: &dyn DynRecipe, dtype: DType, device: &Device) -> Result<Replayed, OptimError> {
+pub fn replay(
+    input: &Path,
+    recipe: &dyn DynRecipe,
+    dtype: DType,
+    device: &Device,
+) -> Result<Replayed, OptimError> {
     let trajectory = Trajectory::read(input)?;
     let mut run = Run::new(recipe, &trajectory, dtype, device, true)?;
     let mut steps = Vec::new();
     for (step, &lr) in trajectory.rates.iter().enumerate() {
         let layers = run.step(lr, &trajectory.gradients(step));
-        steps.push(ReplayedStep { step, lr, layers, weights: run.weights() });
+        steps.push(ReplayedStep {
+            step,
+            lr,
+            layers,
+            weights: run.weights(),
+        });
     }
-    Ok(Replayed { optimizer: recipe.facts().name, options: recipe.table(), steps, trajectory, dtype })
+    Ok(Replayed {
+        optimizer: recipe.facts().name,
+        options: recipe.table(),
+        steps,
+        trajectory,
+        dtype,
+    })
 }
 
 impl Replayed {
@@ -63,12 +79,22 @@ impl Replayed {
             for (parameter, weights) in self.trajectory.parameters.iter().zip(&step.weights) {
                 let bytes: Vec<u8> = match self.dtype {
                     DType::F64 => weights.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                    _ => weights.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect(),
+                    _ => weights
+                        .iter()
+                        .flat_map(|x| (*x as f32).to_le_bytes())
+                        .collect(),
                 };
-                tensors.insert(format!("{}/{}", parameter.name, step.step), (parameter.shape.clone(), bytes));
+                tensors.insert(
+                    format!("{}/{}", parameter.name, step.step),
+                    (parameter.shape.clone(), bytes),
+                );
             }
         }
-        let dtype = if self.dtype == DType::F64 { Dtype::F64 } else { Dtype::F32 };
+        let dtype = if self.dtype == DType::F64 {
+            Dtype::F64
+        } else {
+            Dtype::F32
+        };
         let broken = |what: String| OptimError::Trajectory {
             place: output.display().to_string(),
             what,
@@ -80,7 +106,11 @@ impl Replayed {
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(|e| broken(e.to_string()))?;
         let bytes = safetensors::serialize(views, None).map_err(|e| broken(e.to_string()))?;
-        let failed = |source| OptimError::Io { action: "write", path: output.display().to_string(), source };
+        let failed = |source| OptimError::Io {
+            action: "write",
+            path: output.display().to_string(),
+            source,
+        };
         if output.exists() && !output.is_file() {
             return std::fs::write(output, bytes).map_err(failed); // a pipe or a device has nothing beside it
         }
@@ -92,7 +122,11 @@ impl Trajectory {
     /// Reads a trajectory, see [`replay`].
     pub fn read(input: &Path) -> Result<Trajectory, OptimError> {
         let shown = input.display().to_string();
-        let bytes = std::fs::read(input).map_err(|source| OptimError::Io { action: "read", path: shown.clone(), source })?;
+        let bytes = std::fs::read(input).map_err(|source| OptimError::Io {
+            action: "read",
+            path: shown.clone(),
+            source,
+        })?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| OptimError::Trajectory {
             place: shown.clone(),
             what: format!("it is no safetensors file: {e}"),
@@ -111,7 +145,11 @@ struct Reader {
 
 impl Reader {
     fn error(&self, entry: &str, what: impl Into<String>, remedy: impl Into<String>) -> OptimError {
-        OptimError::Trajectory { place: format!("{}, entry `{entry}`", self.file), what: what.into(), remedy: remedy.into() }
+        OptimError::Trajectory {
+            place: format!("{}, entry `{entry}`", self.file),
+            what: what.into(),
+            remedy: remedy.into(),
+        }
     }
 
     fn read(&self, file: &SafeTensors) -> Result<Trajectory, OptimError> {
@@ -124,30 +162,59 @@ impl Reader {
             if let Some(t) = name.strip_prefix("lr/").and_then(number) {
                 if !(shape.is_empty() || shape == [1]) {
                     let what = format!("its shape is {shape:?}");
-                    return Err(self.error(name, what, "give a rate as one element, of shape [] or [1]"));
+                    return Err(self.error(
+                        name,
+                        what,
+                        "give a rate as one element, of shape [] or [1]",
+                    ));
                 }
                 rates.insert(t, values[0]);
             } else if let Some(parameter) = name.strip_suffix("/init") {
                 inits.insert(parameter.to_string(), (shape, values));
-            } else if let Some((parameter, t)) = name.rsplit_once("/grad/").and_then(|(p, t)| Some((p, number(t)?))) {
-                grads.entry(parameter.into()).or_default().insert(t, (shape, values));
+            } else if let Some((parameter, t)) = name
+                .rsplit_once("/grad/")
+                .and_then(|(p, t)| Some((p, number(t)?)))
+            {
+                grads
+                    .entry(parameter.into())
+                    .or_default()
+                    .insert(t, (shape, values));
             } else {
-                return Err(self.error(name, "it is none of `PARAM/init`, `PARAM/grad/T` and `lr/T`", "rename it or leave it out"));
+                return Err(self.error(
+                    name,
+                    "it is none of `PARAM/init`, `PARAM/grad/T` and `lr/T`",
+                    "rename it or leave it out",
+                ));
             }
         }
         if inits.is_empty() {
-            return Err(self.error("PARAM/init", "there is none", "give each parameter's first weights under this name"));
+            return Err(self.error(
+                "PARAM/init",
+                "there is none",
+                "give each parameter's first weights under this name",
+            ));
         }
         // As many as any entry speaks of, so that whichever is missing is named.
-        let last = rates.keys().chain(grads.values().flat_map(BTreeMap::keys)).max();
+        let last = rates
+            .keys()
+            .chain(grads.values().flat_map(BTreeMap::keys))
+            .max();
         let steps = last.map_or(0, |t| t + 1);
         if rates.is_empty() {
-            return Err(self.error("lr/0", "there is none", "give the learning rate of each step, from 0 on"));
+            return Err(self.error(
+                "lr/0",
+                "there is none",
+                "give the learning rate of each step, from 0 on",
+            ));
         }
         self.contiguous(rates.keys(), steps, "lr/")?;
         if let Some(parameter) = grads.keys().find(|p| !inits.contains_key(*p)) {
             let entry = format!("{parameter}/init");
-            return Err(self.error(&entry, "it is missing, though there are its gradients", "give its first weights"));
+            return Err(self.error(
+                &entry,
+                "it is missing, though there are its gradients",
+                "give its first weights",
+            ));
         }
         let mut parameters = Vec::new();
         for (name, (shape, init)) in inits {
@@ -157,18 +224,36 @@ impl Reader {
             let mut mine = Vec::new();
             for (t, (of, values)) in all {
                 if of != shape {
-                    let what = format!("its shape is {of:?}, but that of `{name}/init` is {shape:?}");
-                    return Err(self.error(&format!("{prefix}{t}"), what, "give gradients of the weights' own shape"));
+                    let what =
+                        format!("its shape is {of:?}, but that of `{name}/init` is {shape:?}");
+                    return Err(self.error(
+                        &format!("{prefix}{t}"),
+                        what,
+                        "give gradients of the weights' own shape",
+                    ));
                 }
                 mine.push(values);
             }
-            parameters.push(Named { name, shape, init, grads: mine });
+            parameters.push(Named {
+                name,
+                shape,
+                init,
+                grads: mine,
+            });
         }
-        Ok(Trajectory { rates: rates.into_values().collect(), parameters })
+        Ok(Trajectory {
+            rates: rates.into_values().collect(),
+            parameters,
+        })
     }
 
     /// Whether the steps are 0, 1, …, as many as there are rates.
-    fn contiguous<'a>(&self, keys: impl Iterator<Item = &'a usize>, steps: usize, prefix: &str) -> Result<(), OptimError> {
+    fn contiguous<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a usize>,
+        steps: usize,
+        prefix: &str,
+    ) -> Result<(), OptimError> {
         let mut next = 0;
         for &t in keys {
             if t != next {
@@ -178,7 +263,11 @@ impl Reader {
         }
         if next < steps {
             let what = format!("it is missing, though there are {steps} steps");
-            return Err(self.error(&format!("{prefix}{next}"), what, "give every step from 0 on, without a gap"));
+            return Err(self.error(
+                &format!("{prefix}{next}"),
+                what,
+                "give every step from 0 on, without a gap",
+            ));
         }
         Ok(())
     }
@@ -186,15 +275,35 @@ impl Reader {
     fn numbers(&self, name: &str, view: &TensorView) -> Result<Vec<f64>, OptimError> {
         let bytes = view.data();
         let values: Vec<f64> = match view.dtype() {
-            Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-            other => return Err(self.error(name, format!("its type is {other}"), "store it as F64 or F32")),
+            Dtype::F64 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f64::from_le_bytes(*b))
+                .collect(),
+            Dtype::F32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f64::from(f32::from_le_bytes(*b)))
+                .collect(),
+            other => {
+                return Err(self.error(
+                    name,
+                    format!("its type is {other}"),
+                    "store it as F64 or F32",
+                ));
+            }
         };
         if values.is_empty() {
             return Err(self.error(name, "it is empty", "leave the parameter out"));
         }
         match values.iter().position(|x| !x.is_finite()) {
-            Some(i) => Err(self.error(name, format!("element {i} is {}", values[i]), "give finite numbers")),
+            Some(i) => Err(self.error(
+                name,
+                format!("element {i} is {}", values[i]),
+                "give finite numbers",
+            )),
             None => Ok(values),
         }
     }

@@ -35,19 +35,35 @@ impl Driver {
         let mut leaves = BTreeMap::new();
         let mut parameters = BTreeMap::new();
         for (path, slot) in &self.slots {
-            parameters.insert(path.clone(), Saved { shape: slot.shape.clone(), stepped: slot.state.is_some() });
+            parameters.insert(
+                path.clone(),
+                Saved {
+                    shape: slot.shape.clone(),
+                    stepped: slot.state.is_some(),
+                },
+            );
             if let Some(state) = &slot.state {
                 let mut sink = StateSink::default();
                 slot.rule.state_flatten(path, state, &mut sink);
                 leaves.append(&mut leaves_of(sink));
             }
         }
-        let header = Header { version: VERSION, optimizer: self.name().into(), parameters };
-        let header = serde_json::to_string(&header).expect("a header of strings and numbers is JSON");
+        let header = Header {
+            version: VERSION,
+            optimizer: self.name().into(),
+            parameters,
+        };
+        let header =
+            serde_json::to_string(&header).expect("a header of strings and numbers is JSON");
         let views = leaves.iter().map(|(name, (dtype, shape, bytes))| {
-            (name, TensorView::new(*dtype, shape.clone(), bytes).expect("a leaf's bytes are of its own shape and type"))
+            (
+                name,
+                TensorView::new(*dtype, shape.clone(), bytes)
+                    .expect("a leaf's bytes are of its own shape and type"),
+            )
         });
-        safetensors::serialize(views, Some(HashMap::from([(KEY.into(), header)]))).expect("views that were made are written")
+        safetensors::serialize(views, Some(HashMap::from([(KEY.into(), header)])))
+            .expect("views that were made are written")
     }
 
     /// Takes over a saved state. If it is of another optimizer or another model nothing is changed.
@@ -59,39 +75,77 @@ impl Driver {
         let unfit = |e: &dyn std::fmt::Display| OptimError::NotAState(e.to_string());
         let file = SafeTensors::deserialize(bytes).map_err(|e| unfit(&e))?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| unfit(&e))?;
-        let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| unfit(&format!("it has no entry `{KEY}`")))?;
+        let header = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(KEY))
+            .ok_or_else(|| unfit(&format!("it has no entry `{KEY}`")))?;
         #[derive(Deserialize)]
         struct Version {
             version: u64,
         }
         let Version { version } = serde_json::from_str(header).map_err(|e| unfit(&e))?;
         if version > VERSION {
-            return Err(OptimError::NewerState { found: version, known: VERSION });
+            return Err(OptimError::NewerState {
+                found: version,
+                known: VERSION,
+            });
         }
         let header: Header = serde_json::from_str(header).map_err(|e| unfit(&e))?;
         if header.optimizer != self.name() {
-            return Err(OptimError::OtherOptimizer { found: header.optimizer, expected: self.name() });
+            return Err(OptimError::OtherOptimizer {
+                found: header.optimizer,
+                expected: self.name(),
+            });
         }
-        let other = |path: &String, what: String| OptimError::OtherModel { path: path.clone(), what };
-        if let Some(path) = header.parameters.keys().find(|p| !self.slots.contains_key(*p)) {
+        let other = |path: &String, what: String| OptimError::OtherModel {
+            path: path.clone(),
+            what,
+        };
+        if let Some(path) = header
+            .parameters
+            .keys()
+            .find(|p| !self.slots.contains_key(*p))
+        {
             return Err(other(path, "the model has no such parameter".into()));
         }
-        let mut source: Vec<(String, Leaf)> = file.iter().map(|(name, view)| (name.into(), leaf_of(&view))).collect();
+        let mut source: Vec<(String, Leaf)> = file
+            .iter()
+            .map(|(name, view)| (name.into(), leaf_of(&view)))
+            .collect();
         source.sort_by(|a, b| a.0.cmp(&b.0));
         let mut states: Vec<(String, Option<DynState>)> = Vec::new();
         for (path, slot) in &self.slots {
-            let saved = header.parameters.get(path).ok_or_else(|| other(path, "the state has no such parameter".into()))?;
+            let saved = header
+                .parameters
+                .get(path)
+                .ok_or_else(|| other(path, "the state has no such parameter".into()))?;
             if saved.shape != slot.shape {
-                return Err(other(path, format!("its shape is {:?}, the state's is {:?}", slot.shape, saved.shape)));
+                return Err(other(
+                    path,
+                    format!(
+                        "its shape is {:?}, the state's is {:?}",
+                        slot.shape, saved.shape
+                    ),
+                ));
             }
             let prefix = format!("{path}.");
             let mine = if saved.stepped {
                 let from = source.partition_point(|(name, _)| name.as_str() < prefix.as_str());
-                let leaves = source[from..].iter().take_while(|(name, _)| name.starts_with(&prefix));
+                let leaves = source[from..]
+                    .iter()
+                    .take_while(|(name, _)| name.starts_with(&prefix));
                 // A parameter `a` and a parameter `a.b` (an adapter of `a`) share a prefix: the longest path owns a leaf.
-                let owner = |name: &str| self.slots.keys().filter(|p| name.starts_with(&format!("{p}."))).max_by_key(|p| p.len());
-                let leaves: BTreeMap<String, Leaf> =
-                    leaves.filter(|(name, _)| owner(name) == Some(path)).map(|(n, l)| (n.clone(), l.clone())).collect();
+                let owner = |name: &str| {
+                    self.slots
+                        .keys()
+                        .filter(|p| name.starts_with(&format!("{p}.")))
+                        .max_by_key(|p| p.len())
+                };
+                let leaves: BTreeMap<String, Leaf> = leaves
+                    .filter(|(name, _)| owner(name) == Some(path))
+                    .map(|(n, l)| (n.clone(), l.clone()))
+                    .collect();
                 Some(restore(path, slot, leaves)?)
             } else {
                 None
@@ -107,16 +161,29 @@ impl Driver {
     }
 }
 
-fn restore(path: &str, slot: &crate::driver::Slot, leaves: BTreeMap<String, Leaf>) -> Result<DynState, OptimError> {
-    let other = |what: String| OptimError::OtherOptions { path: path.into(), what };
+fn restore(
+    path: &str,
+    slot: &crate::driver::Slot,
+    leaves: BTreeMap<String, Leaf>,
+) -> Result<DynState, OptimError> {
+    let other = |what: String| OptimError::OtherOptions {
+        path: path.into(),
+        what,
+    };
     let mut scalars = BTreeMap::new();
     let mut tensors = Vec::new();
     for (name, (dtype, shape, bytes)) in &leaves {
         if shape.is_empty() {
-            scalars.insert(name.clone(), scalar_of(*dtype, bytes).ok_or_else(|| other(format!("`{name}` is of type {dtype}")))?);
+            scalars.insert(
+                name.clone(),
+                scalar_of(*dtype, bytes)
+                    .ok_or_else(|| other(format!("`{name}` is of type {dtype}")))?,
+            );
         } else {
-            let dtype = burn_dtype(*dtype).ok_or_else(|| other(format!("`{name}` is of type {dtype}")))?;
-            let data = TensorData::try_from_bytes_vec(bytes.clone(), shape.clone(), dtype).map_err(|e| other(e.to_string()))?;
+            let dtype =
+                burn_dtype(*dtype).ok_or_else(|| other(format!("`{name}` is of type {dtype}")))?;
+            let data = TensorData::try_from_bytes_vec(bytes.clone(), shape.clone(), dtype)
+                .map_err(|e| other(e.to_string()))?;
             tensors.push((name.clone(), data));
         }
     }
@@ -132,17 +199,27 @@ fn restore(path: &str, slot: &crate::driver::Slot, leaves: BTreeMap<String, Leaf
     let mut sink = StateSink::default();
     slot.rule.state_flatten(path, &state, &mut sink);
     let again = leaves_of(sink);
-    match leaves.keys().find(|k| !again.contains_key(*k)).or_else(|| again.keys().find(|k| !leaves.contains_key(*k))) {
+    match leaves
+        .keys()
+        .find(|k| !again.contains_key(*k))
+        .or_else(|| again.keys().find(|k| !leaves.contains_key(*k)))
+    {
         Some(name) => Err(other(format!("`{name}` has no counterpart"))),
-        None if again != leaves => Err(other("it does not come back as it was saved; define the rule's state with `state!`".into())),
+        None if again != leaves => Err(other(
+            "it does not come back as it was saved; define the rule's state with `state!`".into(),
+        )),
         None => Ok(state),
     }
 }
 
 fn leaves_of(sink: StateSink) -> BTreeMap<String, Leaf> {
     let tensors = sink.tensors.into_iter().map(|(name, data)| {
-        let dtype = file_dtype(data.dtype()).expect("an optimizer's state holds floats, whole numbers or truth values");
-        (name, (dtype, data.shape().to_vec(), data.as_bytes().to_vec()))
+        let dtype = file_dtype(data.dtype())
+            .expect("an optimizer's state holds floats, whole numbers or truth values");
+        (
+            name,
+            (dtype, data.shape().to_vec(), data.as_bytes().to_vec()),
+        )
     });
     let scalars = sink.scalars.into_iter().map(|(name, value)| {
         let (dtype, bytes) = match value {
@@ -183,5 +260,14 @@ fn file_dtype(dtype: DType) -> Option<Dtype> {
 }
 
 fn burn_dtype(dtype: Dtype) -> Option<DType> {
-    [DType::F64, DType::F32, DType::F16, DType::BF16, DType::I64, DType::I32].into_iter().find(|d| file_dtype(*d) == Some(dtype))
+    [
+        DType::F64,
+        DType::F32,
+        DType::F16,
+        DType::BF16,
+        DType::I64,
+        DType::I32,
+    ]
+    .into_iter()
+    .find(|d| file_dtype(*d) == Some(dtype))
 }

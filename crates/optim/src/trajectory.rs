@@ -51,7 +51,10 @@ impl<const D: usize> Walking<D> {
         // Converted on the host: from f64 data a device would make its default float.
         let data = match self.dtype {
             DType::F64 => TensorData::new(values.to_vec(), self.shape),
-            _ => TensorData::new(values.iter().map(|x| *x as f32).collect::<Vec<f32>>(), self.shape),
+            _ => TensorData::new(
+                values.iter().map(|x| *x as f32).collect::<Vec<f32>>(),
+                self.shape,
+            ),
         };
         Tensor::from_data(data, (&self.device, self.dtype))
     }
@@ -64,17 +67,38 @@ impl<const D: usize> Walker for Walking<D> {
         self.g = Some(g);
     }
     fn step(&mut self, driver: &mut Driver, lr: f64, factor: f64, trace: &mut Vec<LayerTrace>) {
-        let (Some(w), Some(g), Some(slot)) = (self.w.take(), self.g.take(), driver.slots.get_mut(&self.name)) else { return };
-        let g = if factor == 1.0 { g } else { g.mul_scalar(factor) };
-        self.w = Some(Driver::advance(slot, lr, w, g, self.traced.then_some((trace, self.name.as_str()))));
+        let (Some(w), Some(g), Some(slot)) = (
+            self.w.take(),
+            self.g.take(),
+            driver.slots.get_mut(&self.name),
+        ) else {
+            return;
+        };
+        let g = if factor == 1.0 {
+            g
+        } else {
+            g.mul_scalar(factor)
+        };
+        self.w = Some(Driver::advance(
+            slot,
+            lr,
+            w,
+            g,
+            self.traced.then_some((trace, self.name.as_str())),
+        ));
     }
     fn weights(&self) -> Vec<f64> {
         self.w.as_ref().map(numbers).unwrap_or_default()
     }
     fn ahead(&self, driver: &Driver) -> Vec<f64> {
         let slot = driver.slots.get(&self.name);
-        match (slot.and_then(|s| s.state.as_ref().map(|state| (&s.rule, state))), &self.w) {
-            (Some((rule, state)), Some(w)) => numbers(&Tensor::<D>::from_bridge(rule.dyn_ahead(w.clone().into_bridge(), state))),
+        match (
+            slot.and_then(|s| s.state.as_ref().map(|state| (&s.rule, state))),
+            &self.w,
+        ) {
+            (Some((rule, state)), Some(w)) => numbers(&Tensor::<D>::from_bridge(
+                rule.dyn_ahead(w.clone().into_bridge(), state),
+            )),
             _ => self.weights(),
         }
     }
@@ -93,15 +117,29 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub fn new(recipe: &dyn DynRecipe, path: &Trajectory, dtype: DType, device: &Device, traced: bool) -> Result<Run, OptimError> {
+    pub fn new(
+        recipe: &dyn DynRecipe,
+        path: &Trajectory,
+        dtype: DType,
+        device: &Device,
+        traced: bool,
+    ) -> Result<Run, OptimError> {
         let mut driver = Driver::empty(recipe)?;
         let mut walkers = Vec::new();
         for p in &path.parameters {
-            let shape = if p.shape.is_empty() { vec![1] } else { p.shape.clone() };
+            let shape = if p.shape.is_empty() {
+                vec![1]
+            } else {
+                p.shape.clone()
+            };
             walkers.push(walker(p, &shape, dtype, device, traced)?);
             driver.enroll(p.name.clone(), &[], shape, device.clone());
         }
-        Ok(Run { driver, walkers, traced })
+        Ok(Run {
+            driver,
+            walkers,
+            traced,
+        })
     }
 
     /// One step, the recipe's own global clip included.
@@ -110,7 +148,10 @@ impl Run {
         for (walker, grad) in self.walkers.iter_mut().zip(grads) {
             walker.measure(grad, &mut norms);
         }
-        let factor = self.driver.global_clip().map_or(1.0, |clip| clip.factor(global_norm(norms)));
+        let factor = self
+            .driver
+            .global_clip()
+            .map_or(1.0, |clip| clip.factor(global_norm(norms)));
         let mut trace = Vec::new();
         for walker in &mut self.walkers {
             walker.step(&mut self.driver, lr, factor, &mut trace);
@@ -130,7 +171,13 @@ impl Run {
     }
 }
 
-fn walker(p: &Named, shape: &[usize], dtype: DType, device: &Device, traced: bool) -> Result<Box<dyn Walker>, OptimError> {
+fn walker(
+    p: &Named,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+    traced: bool,
+) -> Result<Box<dyn Walker>, OptimError> {
     with_rank!(shape.len(), D => {
         let mut walking = Walking::<D> {
             name: p.name.clone(),
@@ -152,7 +199,12 @@ fn walker(p: &Named, shape: &[usize], dtype: DType, device: &Device, traced: boo
 
 impl Trajectory {
     /// The weights of every parameter after every step: `[step][parameter][element]`, computed in `dtype` on `device`.
-    pub fn follow(&self, recipe: &dyn DynRecipe, dtype: DType, device: &Device) -> Result<Vec<Vec<Vec<f64>>>, OptimError> {
+    pub fn follow(
+        &self,
+        recipe: &dyn DynRecipe,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Vec<Vec<Vec<f64>>>, OptimError> {
         self.check()?;
         let mut run = Run::new(recipe, self, dtype, device, false)?;
         Ok((0..self.rates.len())
@@ -170,33 +222,57 @@ impl Trajectory {
             let unfit = |what: String| OptimError::Trajectory {
                 place: format!("parameter `{}`", p.name),
                 what,
-                remedy: format!("give {} gradients and, for each and for the weights, {n} numbers", self.rates.len()),
+                remedy: format!(
+                    "give {} gradients and, for each and for the weights, {n} numbers",
+                    self.rates.len()
+                ),
             };
             if p.grads.len() != self.rates.len() {
                 return Err(unfit(format!("it has {} gradients", p.grads.len())));
             }
-            if let Some(other) = std::iter::once(&p.init).chain(&p.grads).find(|v| v.len() != n) {
-                return Err(unfit(format!("{} numbers are given for the shape {:?}", other.len(), p.shape)));
+            if let Some(other) = std::iter::once(&p.init)
+                .chain(&p.grads)
+                .find(|v| v.len() != n)
+            {
+                return Err(unfit(format!(
+                    "{} numbers are given for the shape {:?}",
+                    other.len(),
+                    p.shape
+                )));
             }
         }
         Ok(())
     }
 
     pub(crate) fn gradients(&self, t: usize) -> Vec<&[f64]> {
-        self.parameters.iter().map(|p| p.grads[t].as_slice()).collect()
+        self.parameters
+            .iter()
+            .map(|p| p.grads[t].as_slice())
+            .collect()
     }
 
     /// The largest relative deviation ‖a − b‖ / ‖b‖ over all steps, by parameter. Infinite where b is 0 and a is not, or where anything is missing.
-    pub fn deviations(&self, found: &[Vec<Vec<f64>>], expected: &[Vec<Vec<f64>>]) -> BTreeMap<String, f64> {
+    pub fn deviations(
+        &self,
+        found: &[Vec<Vec<f64>>],
+        expected: &[Vec<Vec<f64>>],
+    ) -> BTreeMap<String, f64> {
         let largest = |i: usize| {
             (0..expected.len().max(found.len())).map(move |t| {
-                match (found.get(t).and_then(|s| s.get(i)), expected.get(t).and_then(|s| s.get(i))) {
+                match (
+                    found.get(t).and_then(|s| s.get(i)),
+                    expected.get(t).and_then(|s| s.get(i)),
+                ) {
                     (Some(a), Some(b)) => deviation(a, b),
                     _ => f64::INFINITY,
                 }
             })
         };
-        self.parameters.iter().enumerate().map(|(i, p)| (p.name.clone(), largest(i).fold(0.0, f64::max))).collect()
+        self.parameters
+            .iter()
+            .enumerate()
+            .map(|(i, p)| (p.name.clone(), largest(i).fold(0.0, f64::max)))
+            .collect()
     }
 }
 
@@ -207,8 +283,12 @@ fn deviation(a: &[f64], b: &[f64]) -> f64 {
     // Scaled, so that 1e200 has a norm too.
     let scale = b.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let scale = if scale > 0.0 { scale } else { 1.0 };
-    let length = |x: &mut dyn Iterator<Item = f64>| x.map(|v| (v / scale) * (v / scale)).sum::<f64>().sqrt();
-    let (error, size) = (length(&mut a.iter().zip(b).map(|(a, b)| a - b)), length(&mut b.iter().copied()));
+    let length =
+        |x: &mut dyn Iterator<Item = f64>| x.map(|v| (v / scale) * (v / scale)).sum::<f64>().sqrt();
+    let (error, size) = (
+        length(&mut a.iter().zip(b).map(|(a, b)| a - b)),
+        length(&mut b.iter().copied()),
+    );
     if error == 0.0 {
         0.0
     } else if (error / size).is_nan() {

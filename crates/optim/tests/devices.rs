@@ -13,11 +13,21 @@ fn flex_and_ndarray_agree() {
     let path = standard_trajectory();
     for entry in Registry::standard().iter() {
         for preset in entry.facts().presets {
-            let recipe = entry.configure(Some(preset.name), toml::Table::new()).unwrap();
+            let recipe = entry
+                .configure(Some(preset.name), toml::Table::new())
+                .unwrap();
             for (dtype, allowed) in [(DType::F64, 1e-13), (DType::F32, 2e-6)] {
                 let on = |device| path.follow(&*recipe, dtype, &device).unwrap();
-                let largest = path.deviations(&on(Device::ndarray()), &on(Device::flex())).into_values().fold(0.0, f64::max);
-                assert!(largest <= allowed, "{} {} {dtype:?}: {largest}", entry.facts().name, preset.name);
+                let largest = path
+                    .deviations(&on(Device::ndarray()), &on(Device::flex()))
+                    .into_values()
+                    .fold(0.0, f64::max);
+                assert!(
+                    largest <= allowed,
+                    "{} {} {dtype:?}: {largest}",
+                    entry.facts().name,
+                    preset.name
+                );
             }
         }
     }
@@ -30,18 +40,29 @@ fn flex_and_wgpu_agree() {
     use burn::tensor::{DeviceKind, Tensor};
     let there = || Tensor::<1>::zeros([1], &Device::wgpu(DeviceKind::Cpu)).into_data();
     if std::panic::catch_unwind(there).is_err() {
-        assert!(std::env::var("LARGEBATCH_REQUIRE_WGPU").is_err(), "LARGEBATCH_REQUIRE_WGPU is set, but there is no adapter");
+        assert!(
+            std::env::var("LARGEBATCH_REQUIRE_WGPU").is_err(),
+            "LARGEBATCH_REQUIRE_WGPU is set, but there is no adapter"
+        );
         return println!("skipped: no adapter for wgpu");
     }
     let path = standard_trajectory();
     let mut worst = (0.0, String::new());
     for entry in Registry::standard().iter() {
         for preset in entry.facts().presets {
-            let recipe = entry.configure(Some(preset.name), toml::Table::new()).unwrap();
+            let recipe = entry
+                .configure(Some(preset.name), toml::Table::new())
+                .unwrap();
             let on = |device| path.follow(&*recipe, DType::F32, &device).unwrap();
-            let deviations = path.deviations(&on(Device::flex()), &on(Device::wgpu(DeviceKind::Cpu)));
+            let deviations =
+                path.deviations(&on(Device::flex()), &on(Device::wgpu(DeviceKind::Cpu)));
             let largest = deviations.into_values().fold(0.0, f64::max);
-            assert!(largest <= 4e-6, "{} {}: {largest}", entry.facts().name, preset.name);
+            assert!(
+                largest <= 4e-6,
+                "{} {}: {largest}",
+                entry.facts().name,
+                preset.name
+            );
             if largest > worst.0 {
                 worst = (largest, format!("{} {}", entry.facts().name, preset.name));
             }

@@ -19,13 +19,21 @@ struct Net {
 
 fn net(device: &Device) -> Net {
     let fill = |rows: usize, columns: usize, shift: f64| {
-        let v: Vec<f32> = (0..rows * columns).map(|i| (i as f64 * 0.7 + shift).sin() as f32).collect();
-        Param::from_tensor(Tensor::<2>::from_data(TensorData::new(v, [rows, columns]), device))
+        let v: Vec<f32> = (0..rows * columns)
+            .map(|i| (i as f64 * 0.7 + shift).sin() as f32)
+            .collect();
+        Param::from_tensor(Tensor::<2>::from_data(
+            TensorData::new(v, [rows, columns]),
+            device,
+        ))
     };
     let mut net = Net {
         first: LinearConfig::new(3, 4).init(device),
         norm: BatchNormConfig::new(4).init(device),
-        rest: vec![LinearConfig::new(4, 4).init(device), LinearConfig::new(4, 2).with_bias(false).init(device)],
+        rest: vec![
+            LinearConfig::new(4, 4).init(device),
+            LinearConfig::new(4, 2).with_bias(false).init(device),
+        ],
     };
     net.first.weight = fill(3, 4, 0.1);
     net.first.bias = Some(Param::from_tensor(Tensor::<1>::ones([4], device)));
@@ -36,7 +44,14 @@ fn net(device: &Device) -> Net {
 }
 
 fn gradients(net: &Net, device: &Device, t: usize) -> GradientsParams {
-    let x = Tensor::<2>::from_data([[1.0, 0.5, -1.0], [0.1, t as f32 * 0.1, 2.0], [-0.3, 1.0, 0.2]], device);
+    let x = Tensor::<2>::from_data(
+        [
+            [1.0, 0.5, -1.0],
+            [0.1, t as f32 * 0.1, 2.0],
+            [-0.3, 1.0, 0.2],
+        ],
+        device,
+    );
     let mut y = net.norm.forward(net.first.forward(x));
     for layer in &net.rest {
         y = layer.forward(y).tanh();
@@ -55,7 +70,10 @@ fn weights(net: &Net) -> BTreeMap<String, Vec<f32>> {
             self.0.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.insert(self.0.join("."), param.val().inner().try_into_vec_as::<f32>().unwrap());
+            self.1.insert(
+                self.0.join("."),
+                param.val().inner().try_into_vec_as::<f32>().unwrap(),
+            );
         }
     }
     let mut collect = Collect(vec![], BTreeMap::new());
@@ -64,7 +82,11 @@ fn weights(net: &Net) -> BTreeMap<String, Vec<f32>> {
 }
 
 fn recipe(name: &str, options: &str) -> Box<dyn DynRecipe> {
-    Registry::standard().named(name).unwrap().configure(None, options.parse().unwrap()).unwrap()
+    Registry::standard()
+        .named(name)
+        .unwrap()
+        .configure(None, options.parse().unwrap())
+        .unwrap()
 }
 
 /// Every rule under Burn's own `ModuleOptimizer` does what it does under the driver, when nobody is left out.
@@ -84,15 +106,25 @@ fn the_rules_work_under_burns_module_optimizer() {
         assert_eq!(weights(&ours), weights(&burns), "{}", R::FACTS.name);
         // Burn's own way of saving works with our states too.
         let bytes = optimizer.into_bytes().unwrap();
-        let mut again = ModuleOptimizer::from(recipe.rule()).from_bytes(bytes).unwrap();
+        let mut again = ModuleOptimizer::from(recipe.rule())
+            .from_bytes(bytes)
+            .unwrap();
         let (a, b) = (gradients(&burns, &device, 5), gradients(&burns, &device, 5));
-        assert_eq!(weights(&optimizer.step(0.05, burns.clone(), a)), weights(&again.step(0.05, burns, b)), "{}", R::FACTS.name);
+        assert_eq!(
+            weights(&optimizer.step(0.05, burns.clone(), a)),
+            weights(&again.step(0.05, burns, b)),
+            "{}",
+            R::FACTS.name
+        );
     }
     same(&SgdConfig::default());
     same(&MomentumConfig::default());
     same(&NesterovConfig::default());
     same(&AdagradConfig::default());
-    same(&AdamConfig { amsgrad: true, ..Default::default() });
+    same(&AdamConfig {
+        amsgrad: true,
+        ..Default::default()
+    });
     same(&AdamWConfig::default());
     same(&LarsConfig::default());
     same(&LambConfig::default());
@@ -105,20 +137,49 @@ fn exclusions_go_by_rank_path_and_layer_type() {
         let device = Device::flex().autodiff();
         let module = net(&device);
         let before = weights(&module);
-        let recipe = recipe("sgd", &format!("weight_decay = 0.5\nexclude_from_weight_decay = {exclude}"));
+        let recipe = recipe(
+            "sgd",
+            &format!("weight_decay = 0.5\nexclude_from_weight_decay = {exclude}"),
+        );
         let mut driver = Driver::new(&*recipe, &module).unwrap();
         let mut grads = gradients(&module, &device, 0);
         grads = clip_by_value(grads, &module, 0.0);
         let after = weights(&driver.step(0.1, module, grads));
-        before.keys().filter(|k| before[*k] != after[*k]).cloned().collect()
+        before
+            .keys()
+            .filter(|k| before[*k] != after[*k])
+            .cloned()
+            .collect()
     };
     let matrices = ["first.weight", "rest.0.weight", "rest.1.weight"];
     // Batch norm's shift starts at 0 and cannot show its decay; its scale can.
-    assert_eq!(moved("\"none\""), ["first.bias", "first.weight", "norm.gamma", "rest.0.bias", "rest.0.weight", "rest.1.weight"]);
+    assert_eq!(
+        moved("\"none\""),
+        [
+            "first.bias",
+            "first.weight",
+            "norm.gamma",
+            "rest.0.bias",
+            "rest.0.weight",
+            "rest.1.weight"
+        ]
+    );
     assert_eq!(moved("\"vectors\""), matrices);
     assert_eq!(moved("[\"layer:BatchNorm\", \"bias$\"]"), matrices);
-    assert_eq!(moved("\"layer:BatchNorm\""), ["first.bias", "first.weight", "rest.0.bias", "rest.0.weight", "rest.1.weight"]);
-    assert_eq!(moved("\"^rest\""), ["first.bias", "first.weight", "norm.gamma"]);
+    assert_eq!(
+        moved("\"layer:BatchNorm\""),
+        [
+            "first.bias",
+            "first.weight",
+            "rest.0.bias",
+            "rest.0.weight",
+            "rest.1.weight"
+        ]
+    );
+    assert_eq!(
+        moved("\"^rest\""),
+        ["first.bias", "first.weight", "norm.gamma"]
+    );
     assert_eq!(moved("\"layer:Linear\""), ["norm.gamma"]);
 }
 
@@ -127,13 +188,23 @@ fn parameters_without_a_gradient_stay_as_they_are() {
     let device = Device::flex().autodiff();
     let module = net(&device);
     let before = weights(&module);
-    let mut driver = Driver::new(&AdamWConfig { weight_decay: 0.5, ..Default::default() }, &module).unwrap();
+    let mut driver = Driver::new(
+        &AdamWConfig {
+            weight_decay: 0.5,
+            ..Default::default()
+        },
+        &module,
+    )
+    .unwrap();
     let mut grads = gradients(&module, &device, 0);
     assert!(grads.remove::<2>(module.rest[0].weight.id).is_some());
     let after = weights(&driver.step(0.1, module, grads));
     assert_eq!(before["rest.0.weight"], after["rest.0.weight"]);
     assert_ne!(before["first.weight"], after["first.weight"]);
-    assert_eq!(before["norm.running_mean"], after["norm.running_mean"], "a buffer is no parameter");
+    assert_eq!(
+        before["norm.running_mean"], after["norm.running_mean"],
+        "a buffer is no parameter"
+    );
 }
 
 #[test]
@@ -187,12 +258,28 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
     let mut driver = stepped(&LarsConfig::default());
     let before = driver.save();
     let refusals: Vec<(Vec<u8>, &str)> = vec![
-        (stepped(&LambConfig::default()).save(), "the state is of optimizer `lamb`, but the run uses `lars`"),
-        (walk(&LarsConfig::default(), &[1.0]).driver.save(), "at parameter `w`: the model has no such parameter"),
-        (before[..before.len() - 3].to_vec(), "not an optimizer state"),
+        (
+            stepped(&LambConfig::default()).save(),
+            "the state is of optimizer `lamb`, but the run uses `lars`",
+        ),
+        (
+            walk(&LarsConfig::default(), &[1.0]).driver.save(),
+            "at parameter `w`: the model has no such parameter",
+        ),
+        (
+            before[..before.len() - 3].to_vec(),
+            "not an optimizer state",
+        ),
         (b"nonsense".to_vec(), "not an optimizer state"),
         (vec![], "not an optimizer state"),
-        (stepped(&LarsConfig { momentum: 0.0, ..Default::default() }).save(), ""),
+        (
+            stepped(&LarsConfig {
+                momentum: 0.0,
+                ..Default::default()
+            })
+            .save(),
+            "",
+        ),
     ];
     for (bytes, message) in refusals {
         match (driver.load(&bytes), message) {
@@ -210,16 +297,34 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
     let mut narrow = walk(&AdamConfig::default(), &[1.0, 2.0]);
     narrow.step(0.1, |w| w.to_vec());
     let mut wide = walk(&AdamConfig::default(), &[1.0, 2.0, 3.0]);
-    let e = wide.driver.load(&narrow.driver.save()).unwrap_err().to_string();
-    assert!(e.contains("`w`") && e.contains("[1, 3]") && e.contains("[1, 2]"), "{e}");
+    let e = wide
+        .driver
+        .load(&narrow.driver.save())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        e.contains("`w`") && e.contains("[1, 3]") && e.contains("[1, 2]"),
+        "{e}"
+    );
     let mut driver = Driver::new(&AdamConfig::default(), &module).unwrap();
-    let e = driver.load(&Driver::new(&AdamConfig::default(), &module.first).unwrap().save()).unwrap_err().to_string();
+    let e = driver
+        .load(
+            &Driver::new(&AdamConfig::default(), &module.first)
+                .unwrap()
+                .save(),
+        )
+        .unwrap_err()
+        .to_string();
     assert!(e.contains("`bias`"), "{e}");
 
     let newer = String::from_utf8_lossy(&before).contains("\\\"version\\\":1");
     assert!(newer, "the schema version stands in the file");
     let newer: Vec<u8> = replace(&before, b"\\\"version\\\":1", b"\\\"version\\\":9");
-    let e = Driver::new(&LarsConfig::default(), &module).unwrap().load(&newer).unwrap_err().to_string();
+    let e = Driver::new(&LarsConfig::default(), &module)
+        .unwrap()
+        .load(&newer)
+        .unwrap_err()
+        .to_string();
     assert!(e.contains("schema version 9"), "{e}");
 }
 
@@ -233,11 +338,15 @@ fn damaged_bytes_do_not_panic() {
     for _ in 0..4000 {
         let mut bytes = saved.clone();
         for _ in 0..1 + seed % 3 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let at = (seed >> 33) % bytes.len();
             bytes[at] ^= 1 << (seed >> 20 & 7);
         }
-        let _ = walk(&LambConfig::default(), &[1.0, 2.0, 3.0]).driver.load(&bytes);
+        let _ = walk(&LambConfig::default(), &[1.0, 2.0, 3.0])
+            .driver
+            .load(&bytes);
     }
     for end in 0..saved.len() {
         assert!(run.driver.load(&saved[..end]).is_err());
@@ -259,7 +368,10 @@ fn f64_is_f64() {
     again.driver.load(&run.driver.save()).unwrap();
     let next = |w: &[f64]| vec![w[0] / 3.0, w[1] / 13.0];
     let (a, b) = (run.step(0.1, next), again.step(0.1, next));
-    assert_eq!(a.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), b.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+    assert_eq!(
+        a.iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+        b.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+    );
 }
 
 /// Half precision is computed in f32: an eps of 1e-8 and a sum of squares of 300² would not live in f16.
@@ -275,11 +387,20 @@ fn half_precision_is_stepped_in_f32() {
         module.w = module.w.map(|w| w.inner().cast(dtype));
         let mut driver = Driver::new(&LambConfig::default(), &module).unwrap();
         let mut grads = GradientsParams::new();
-        grads.register(module.w.id, matrix(&wide(&start)).to_device(&device).cast(dtype));
+        grads.register(
+            module.w.id,
+            matrix(&wide(&start)).to_device(&device).cast(dtype),
+        );
         let module = driver.step(0.1, module, grads);
         assert_eq!(module.w.val().dtype(), dtype);
         let found = values(&module);
-        assert!(found.iter().zip(&expected).all(|(a, b)| (a / b - 1.0).abs() < 0.01), "{found:?} {expected:?}");
+        assert!(
+            found
+                .iter()
+                .zip(&expected)
+                .all(|(a, b)| (a / b - 1.0).abs() < 0.01),
+            "{found:?} {expected:?}"
+        );
     }
 }
 
@@ -287,28 +408,48 @@ fn half_precision_is_stepped_in_f32() {
 fn the_trace_tells_what_the_step_did() {
     let device = Device::flex().autodiff();
     let (plain, traced) = (net(&device), net(&device));
-    let recipe = LarsConfig { trust_coefficient: 0.02, exclude_from_layer_adaptation: Exclude::vectors(), ..Default::default() };
+    let recipe = LarsConfig {
+        trust_coefficient: 0.02,
+        exclude_from_layer_adaptation: Exclude::vectors(),
+        ..Default::default()
+    };
     let mut a = Driver::new(&recipe, &plain).unwrap();
     let mut b = Driver::new(&recipe, &traced).unwrap();
     let grads = gradients(&plain, &device, 0);
     let plain = a.step(0.5, plain, grads);
     let before = weights(&traced);
     let grads = gradients(&traced, &device, 0);
-    let g = grads.get::<2>(traced.first.weight.id).unwrap().try_into_vec_as::<f64>().unwrap();
+    let g = grads
+        .get::<2>(traced.first.weight.id)
+        .unwrap()
+        .try_into_vec_as::<f64>()
+        .unwrap();
     let (traced, trace) = b.step_traced(0.5, traced, grads);
     assert_eq!(weights(&plain), weights(&traced), "looking changes nothing");
     assert_eq!(trace.len(), 7);
     let layer = trace.iter().find(|l| l.path == "first.weight").unwrap();
-    let w: Vec<f64> = before["first.weight"].iter().map(|x| f64::from(*x)).collect();
+    let w: Vec<f64> = before["first.weight"]
+        .iter()
+        .map(|x| f64::from(*x))
+        .collect();
     let (wn, gn) = (common::norm(&w), common::norm(&g));
     let ratio = 0.02 * wn / (gn + 5e-4 * wn);
     let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-5;
     assert!(
-        near(layer.w, wn) && near(layer.g, gn) && near(layer.trust_ratio.unwrap(), ratio) && near(layer.rate, 0.5 * ratio),
+        near(layer.w, wn)
+            && near(layer.g, gn)
+            && near(layer.trust_ratio.unwrap(), ratio)
+            && near(layer.rate, 0.5 * ratio),
         "{layer:?}"
     );
-    let after: Vec<f64> = weights(&traced)["first.weight"].iter().map(|x| f64::from(*x)).collect();
-    assert!((layer.delta / common::distance(&w, &after) - 1.0).abs() < 1e-3, "{layer:?}");
+    let after: Vec<f64> = weights(&traced)["first.weight"]
+        .iter()
+        .map(|x| f64::from(*x))
+        .collect();
+    assert!(
+        (layer.delta / common::distance(&w, &after) - 1.0).abs() < 1e-3,
+        "{layer:?}"
+    );
     let bias = trace.iter().find(|l| l.path == "first.bias").unwrap();
     assert_eq!((bias.trust_ratio, bias.rate), (None, 0.5));
 }
@@ -318,11 +459,28 @@ fn clipping_by_the_global_norm() {
     let device = Device::flex().autodiff();
     let module = net(&device);
     let flat = |grads: &GradientsParams| {
-        let mut all = grads.get::<2>(module.first.weight.id).unwrap().try_into_vec_as::<f64>().unwrap();
-        all.extend(grads.get::<1>(module.norm.gamma.id).unwrap().try_into_vec_as::<f64>().unwrap());
+        let mut all = grads
+            .get::<2>(module.first.weight.id)
+            .unwrap()
+            .try_into_vec_as::<f64>()
+            .unwrap();
+        all.extend(
+            grads
+                .get::<1>(module.norm.gamma.id)
+                .unwrap()
+                .try_into_vec_as::<f64>()
+                .unwrap(),
+        );
         all
     };
-    let (_, n) = clip_by_global_norm(gradients(&module, &device, 0), &module, GlobalClip { max_norm: 1e9, form: ClipForm::Exact });
+    let (_, n) = clip_by_global_norm(
+        gradients(&module, &device, 0),
+        &module,
+        GlobalClip {
+            max_norm: 1e9,
+            form: ClipForm::Exact,
+        },
+    );
     assert!(n > 0.01);
     let plain = flat(&gradients(&module, &device, 0));
     for (form, max, factor) in [
@@ -332,19 +490,40 @@ fn clipping_by_the_global_norm() {
         (ClipForm::Torch, n * 3.0, 1.0),
         (ClipForm::Normalize, n * 3.0, 3.0),
     ] {
-        let (clipped, before) = clip_by_global_norm(gradients(&module, &device, 0), &module, GlobalClip { max_norm: max, form });
+        let (clipped, before) = clip_by_global_norm(
+            gradients(&module, &device, 0),
+            &module,
+            GlobalClip {
+                max_norm: max,
+                form,
+            },
+        );
         assert!((before - n).abs() < 1e-6 * n);
         for (a, b) in flat(&clipped).iter().zip(&plain) {
-            assert!((a - factor * b).abs() <= 1e-6 * b.abs() + 1e-9, "{form:?} {a} {b}");
+            assert!(
+                (a - factor * b).abs() <= 1e-6 * b.abs() + 1e-9,
+                "{form:?} {a} {b}"
+            );
         }
         assert_eq!(clipped.len(), 7);
     }
     let cut = clip_by_value(gradients(&module, &device, 0), &module, 1e-3);
-    assert!(flat(&cut).iter().zip(&plain).all(|(a, b)| (a - b.clamp(-1e-3, 1e-3)).abs() < 1e-9));
+    assert!(
+        flat(&cut)
+            .iter()
+            .zip(&plain)
+            .all(|(a, b)| (a - b.clamp(-1e-3, 1e-3)).abs() < 1e-9)
+    );
     let empty = clip_by_global_norm(GradientsParams::new(), &module, GlobalClip::torch(1.0));
     assert!(empty.0.is_empty() && empty.1 == 0.0);
     let timm = recipe("lamb", "max_grad_norm = 2.0");
-    assert_eq!(Driver::new(&*timm, &module).unwrap().global_clip(), Some(GlobalClip { max_norm: 2.0, form: ClipForm::Exact }));
+    assert_eq!(
+        Driver::new(&*timm, &module).unwrap().global_clip(),
+        Some(GlobalClip {
+            max_norm: 2.0,
+            form: ClipForm::Exact
+        })
+    );
 }
 
 /// Where nothing else holds the weights and the state, their storage is written in place: the same addresses before and after.
@@ -352,7 +531,10 @@ fn clipping_by_the_global_norm() {
 fn weights_are_updated_in_place() {
     let device = Device::flex();
     let address = |t: &Tensor<2>| {
-        let flex = t.clone().try_into_primitive::<burn::backend::Flex>().unwrap();
+        let flex = t
+            .clone()
+            .try_into_primitive::<burn::backend::Flex>()
+            .unwrap();
         flex.storage::<f32>().as_ptr() as usize
     };
     for entry in Registry::standard().iter() {
@@ -363,11 +545,19 @@ fn weights_are_updated_in_place() {
         let mut addresses = Vec::new();
         for t in 0..4 {
             let mut grads = GradientsParams::new();
-            grads.register(module.weight.id, Tensor::<2>::ones([64, 64], &device).mul_scalar(0.1 * (t + 1) as f32));
+            grads.register(
+                module.weight.id,
+                Tensor::<2>::ones([64, 64], &device).mul_scalar(0.1 * (t + 1) as f32),
+            );
             module = driver.step(0.01, module, grads);
             addresses.push(address(&module.weight.val()));
         }
         addresses.dedup();
-        assert_eq!(addresses.len(), 1, "{} moves its weights to new storage", entry.facts().name);
+        assert_eq!(
+            addresses.len(),
+            1,
+            "{} moves its weights to new storage",
+            entry.facts().name
+        );
     }
 }

@@ -32,40 +32,80 @@ fn header(bytes: &[u8]) -> Header {
 
 fn numbers(file: &SafeTensors, name: &str) -> (Vec<usize>, Vec<f64>) {
     let view = file.tensor(name).unwrap();
-    (view.shape().to_vec(), view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    (
+        view.shape().to_vec(),
+        view.data()
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f64::from_le_bytes(*b))
+            .collect(),
+    )
 }
 
 /// The first axis is the step.
 fn steps((shape, values): (Vec<usize>, Vec<f64>)) -> Vec<Vec<f64>> {
-    values.chunks(values.len() / shape[0]).map(<[f64]>::to_vec).collect()
+    values
+        .chunks(values.len() / shape[0])
+        .map(<[f64]>::to_vec)
+        .collect()
 }
 
 fn trajectory(set: &str) -> Trajectory {
     let file = SafeTensors::deserialize(INPUT).unwrap();
-    let mut names: Vec<String> =
-        file.names().into_iter().filter_map(|n| n.strip_prefix(&format!("{set}:"))?.strip_suffix("/init").map(String::from)).collect();
+    let mut names: Vec<String> = file
+        .names()
+        .into_iter()
+        .filter_map(|n| {
+            n.strip_prefix(&format!("{set}:"))?
+                .strip_suffix("/init")
+                .map(String::from)
+        })
+        .collect();
     names.sort();
     let parameters = names.into_iter().map(|name| {
         let (shape, init) = numbers(&file, &format!("{set}:{name}/init"));
-        Named { shape, init, grads: steps(numbers(&file, &format!("{set}:{name}/grad"))), name }
+        Named {
+            shape,
+            init,
+            grads: steps(numbers(&file, &format!("{set}:{name}/grad"))),
+            name,
+        }
     });
     let parameters = parameters.collect();
-    Trajectory { rates: numbers(&file, &format!("{set}:lr")).1, parameters }
+    Trajectory {
+        rates: numbers(&file, &format!("{set}:lr")).1,
+        parameters,
+    }
 }
 
 fn references(optimizer: &str) -> Vec<Reference> {
     let file = SafeTensors::deserialize(EXPECTED).unwrap();
     let mut all = Vec::new();
-    for (i, case) in header(EXPECTED).cases.into_iter().enumerate().filter(|(_, c)| c.optimizer == optimizer) {
+    for (i, case) in header(EXPECTED)
+        .cases
+        .into_iter()
+        .enumerate()
+        .filter(|(_, c)| c.optimizer == optimizer)
+    {
         for set in ["plain", "large", "small"] {
             let trajectory = trajectory(set);
-            let by_parameter: Vec<_> =
-                trajectory.parameters.iter().map(|p| steps(numbers(&file, &format!("{i}:{set}:{}", p.name)))).collect();
-            let expected = (0..trajectory.rates.len()).map(|t| by_parameter.iter().map(|steps| steps[t].clone()).collect()).collect();
-            let options = case.options.clone().into_iter().map(|(k, v)| match v.as_str() {
-                Some("inf") => (k, f64::INFINITY.into()),
-                _ => (k, v),
-            });
+            let by_parameter: Vec<_> = trajectory
+                .parameters
+                .iter()
+                .map(|p| steps(numbers(&file, &format!("{i}:{set}:{}", p.name))))
+                .collect();
+            let expected = (0..trajectory.rates.len())
+                .map(|t| by_parameter.iter().map(|steps| steps[t].clone()).collect())
+                .collect();
+            let options = case
+                .options
+                .clone()
+                .into_iter()
+                .map(|(k, v)| match v.as_str() {
+                    Some("inf") => (k, f64::INFINITY.into()),
+                    _ => (k, v),
+                });
             all.push(Reference {
                 origin: case.origin.clone(),
                 preset: Some(case.preset.clone()),
@@ -102,10 +142,15 @@ fn every_row_is_checked() {
 #[test]
 fn every_optimizer_conforms() {
     let header = header(EXPECTED);
-    println!("{:?}\n\n| optimizer | variant | origin | f64 | f32 |\n| --- | --- | --- | --- | --- |", header.versions);
+    println!(
+        "{:?}\n\n| optimizer | variant | origin | f64 | f32 |\n| --- | --- | --- | --- | --- |",
+        header.versions
+    );
     let mut failures = Vec::new();
     std::thread::scope(|scope| {
-        let running: Vec<_> = CHECKED.map(|(name, check)| scope.spawn(move || check(&references(name)))).into();
+        let running: Vec<_> = CHECKED
+            .map(|(name, check)| scope.spawn(move || check(&references(name))))
+            .into();
         for one in running {
             match one.join().unwrap() {
                 Ok(report) => print!("{report}"),
@@ -119,12 +164,35 @@ fn every_optimizer_conforms() {
 /// At least 50 steps, ranks 1 to 5, a changing rate, zeros and magnitudes of 1e±15: what the issue asks of the golden vectors.
 #[test]
 fn the_golden_vectors_are_hard_enough() {
-    let (plain, large, small) = (trajectory("plain"), trajectory("large"), trajectory("small"));
+    let (plain, large, small) = (
+        trajectory("plain"),
+        trajectory("large"),
+        trajectory("small"),
+    );
     assert!(plain.rates.len() >= 50 && plain.rates.windows(2).all(|r| r[0] != r[1] || r[0] == 1.7));
-    let ranks: std::collections::BTreeSet<usize> = plain.parameters.iter().map(|p| p.shape.len()).collect();
+    let ranks: std::collections::BTreeSet<usize> =
+        plain.parameters.iter().map(|p| p.shape.len()).collect();
     assert_eq!(ranks, (1..=5).collect());
-    assert!(plain.parameters.iter().any(|p| p.init.iter().all(|x| *x == 0.0)));
-    assert!(plain.parameters.iter().all(|p| p.grads[13..16].iter().flatten().all(|x| *x == 0.0)));
-    let largest = |p: &Named| p.grads.iter().flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
-    assert!(large.parameters.iter().all(|p| largest(p) > 1e15) && small.parameters.iter().all(|p| largest(p) < 1e-14));
+    assert!(
+        plain
+            .parameters
+            .iter()
+            .any(|p| p.init.iter().all(|x| *x == 0.0))
+    );
+    assert!(
+        plain
+            .parameters
+            .iter()
+            .all(|p| p.grads[13..16].iter().flatten().all(|x| *x == 0.0))
+    );
+    let largest = |p: &Named| {
+        p.grads
+            .iter()
+            .flatten()
+            .fold(0.0, |m: f64, x| m.max(x.abs()))
+    };
+    assert!(
+        large.parameters.iter().all(|p| largest(p) > 1e15)
+            && small.parameters.iter().all(|p| largest(p) < 1e-14)
+    );
 }

@@ -8,13 +8,29 @@ use proptest::prelude::*;
 fn recipes() -> impl Strategy<Value = (String, String, toml::Table)> {
     let all: Vec<(String, String)> = Registry::standard()
         .iter()
-        .flat_map(|e| e.facts().presets.iter().map(|p| (e.facts().name.to_string(), p.name.to_string())))
+        .flat_map(|e| {
+            e.facts()
+                .presets
+                .iter()
+                .map(|p| (e.facts().name.to_string(), p.name.to_string()))
+        })
         .collect();
     let decay = prop_oneof![Just(0.0), Just(0.01), 0.0..1.0];
     let eps = prop_oneof![Just(0.0), Just(1e-8), 1e-12..1.0];
-    (prop::sample::select(all), prop::option::of(decay), prop::option::of(eps), prop::option::of(0.0..0.999), any::<bool>(), 0usize..3)
+    (
+        prop::sample::select(all),
+        prop::option::of(decay),
+        prop::option::of(eps),
+        prop::option::of(0.0..0.999),
+        any::<bool>(),
+        0usize..3,
+    )
         .prop_map(|((name, preset), decay, eps, beta, flag, exclude)| {
-            let known = Registry::standard().named(&name).unwrap().defaults(Some(&preset)).unwrap();
+            let known = Registry::standard()
+                .named(&name)
+                .unwrap()
+                .defaults(Some(&preset))
+                .unwrap();
             let mut options = toml::Table::new();
             let mut set = |key: &str, value: Option<toml::Value>| {
                 if let (true, Some(value)) = (known.contains_key(key), value) {
@@ -28,7 +44,10 @@ fn recipes() -> impl Strategy<Value = (String, String, toml::Table)> {
             set("amsgrad", flag.then(|| true.into()));
             set("trust_clip", flag.then(|| true.into()));
             set("pre_normalize", flag.then(|| true.into()));
-            set("exclude_from_layer_adaptation", Some(["none", "vectors", "w"][exclude].into()));
+            set(
+                "exclude_from_layer_adaptation",
+                Some(["none", "vectors", "w"][exclude].into()),
+            );
             (name, preset, options)
         })
 }
@@ -37,22 +56,45 @@ fn trajectories() -> impl Strategy<Value = Trajectory> {
     let shape = prop::collection::vec(1usize..4, 0..6);
     // Exponents of the weights and of the gradients; none is all zeros.
     let scale = prop::option::of(-15i32..=15);
-    (prop::collection::vec((shape, scale.clone(), scale), 1..4), 1usize..12, any::<u64>(), -6f64..1.0).prop_map(
-        |(parameters, steps, seed, rate)| {
+    (
+        prop::collection::vec((shape, scale.clone(), scale), 1..4),
+        1usize..12,
+        any::<u64>(),
+        -6f64..1.0,
+    )
+        .prop_map(|(parameters, steps, seed, rate)| {
             let mut seed = seed;
             let mut draw = move || {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 (seed >> 11) as f64 / (1u64 << 52) as f64 - 1.0
             };
-            let named = parameters.into_iter().enumerate().map(|(i, (shape, w, g))| {
-                let n = shape.iter().product::<usize>();
-                let mut draws = |e: Option<i32>| (0..n).map(|_| e.map_or(0.0, |e| draw() * 10f64.powi(e))).collect::<Vec<f64>>();
-                Named { name: format!("w{i}"), shape, init: draws(w), grads: (0..steps).map(|_| draws(g)).collect() }
-            });
+            let named = parameters
+                .into_iter()
+                .enumerate()
+                .map(|(i, (shape, w, g))| {
+                    let n = shape.iter().product::<usize>();
+                    let mut draws = |e: Option<i32>| {
+                        (0..n)
+                            .map(|_| e.map_or(0.0, |e| draw() * 10f64.powi(e)))
+                            .collect::<Vec<f64>>()
+                    };
+                    Named {
+                        name: format!("w{i}"),
+                        shape,
+                        init: draws(w),
+                        grads: (0..steps).map(|_| draws(g)).collect(),
+                    }
+                });
             let parameters = named.collect();
-            Trajectory { rates: (0..steps).map(|t| 10f64.powf(rate) * t as f64 / steps as f64).collect(), parameters }
-        },
-    )
+            Trajectory {
+                rates: (0..steps)
+                    .map(|t| 10f64.powf(rate) * t as f64 / steps as f64)
+                    .collect(),
+                parameters,
+            }
+        })
 }
 
 proptest! {

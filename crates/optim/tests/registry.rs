@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 fn error(name: &str, preset: Option<&str>, options: &str) -> String {
     let registry = Registry::standard();
-    match registry.named(name).map(|entry| entry.configure(preset, options.parse().unwrap())) {
+    match registry
+        .named(name)
+        .map(|entry| entry.configure(preset, options.parse().unwrap()))
+    {
         Err(e) | Ok(Err(e)) => e.to_string(),
         Ok(Ok(recipe)) => panic!("{recipe:?}"),
     }
@@ -17,25 +20,105 @@ fn error(name: &str, preset: Option<&str>, options: &str) -> String {
 #[test]
 fn every_mistake_is_named_with_its_remedy() {
     for (name, preset, options, parts) in [
-        ("lar", None, "", vec!["`lar`", "did you mean `lars`?", "`adamw`"]),
+        (
+            "lar",
+            None,
+            "",
+            vec!["`lar`", "did you mean `lars`?", "`adamw`"],
+        ),
         ("quux", None, "", vec!["`quux`;", "`sgd`"]),
-        ("lars", Some("mlpref"), "", vec!["`mlpref`", "did you mean `mlperf`?", "`apex-larc`"]),
-        ("lars", None, "wieght_decay = 0.1", vec!["`wieght_decay`", "did you mean `weight_decay`?"]),
-        ("sgd", None, "momentum = 0.9", vec!["`sgd` has no option `momentum`", "`weight_decay`"]),
-        ("momentum", None, "momentum = 1.0", vec!["`momentum` is 1", "0.0..1.0"]),
-        ("momentum", None, "momentum = nan", vec!["`momentum` is NaN"]),
-        ("momentum", None, "dampening = 0.1\nform = \"ema\"", vec!["`dampening`", "form"]),
-        ("momentum", None, "form = \"hevy-ball\"", vec!["`form`", "hevy-ball", "heavy-ball"]),
+        (
+            "lars",
+            Some("mlpref"),
+            "",
+            vec!["`mlpref`", "did you mean `mlperf`?", "`apex-larc`"],
+        ),
+        (
+            "lars",
+            None,
+            "wieght_decay = 0.1",
+            vec!["`wieght_decay`", "did you mean `weight_decay`?"],
+        ),
+        (
+            "sgd",
+            None,
+            "momentum = 0.9",
+            vec!["`sgd` has no option `momentum`", "`weight_decay`"],
+        ),
+        (
+            "momentum",
+            None,
+            "momentum = 1.0",
+            vec!["`momentum` is 1", "0.0..1.0"],
+        ),
+        (
+            "momentum",
+            None,
+            "momentum = nan",
+            vec!["`momentum` is NaN"],
+        ),
+        (
+            "momentum",
+            None,
+            "dampening = 0.1\nform = \"ema\"",
+            vec!["`dampening`", "form"],
+        ),
+        (
+            "momentum",
+            None,
+            "form = \"hevy-ball\"",
+            vec!["`form`", "hevy-ball", "heavy-ball"],
+        ),
         ("adam", None, "beta2 = \"high\"", vec!["`beta2`", "high"]),
         ("adam", None, "eps = -1e-8", vec!["`eps` is -0.00000001"]),
-        ("adam", None, "weight_decay = inf", vec!["`weight_decay` is inf"]),
-        ("lars", None, "trust_coefficient = 0", vec!["`trust_coefficient` is 0", "no layer would move"]),
-        ("lars", None, "nesterov = true\nmomentum = 0.0", vec!["`nesterov`", "momentum 0"]),
-        ("lamb", None, "ratio_min = 3.0\nratio_max = 2.0", vec!["`ratio_min` is 3", "0.0..=2.0"]),
-        ("lamb", None, "max_grad_norm = 0", vec!["`max_grad_norm`", "inf is no clipping"]),
-        ("sgd", None, "exclude_from_weight_decay = \"bias(\"", vec!["`bias(`", "regular expression"]),
-        ("sgd", None, "exclude_from_weight_decay = [\"none\"]", vec!["`none`"]),
-        ("sgd", None, "exclude_from_weight_decay = 3", vec!["`exclude_from_weight_decay`", "layer:NAME"]),
+        (
+            "adam",
+            None,
+            "weight_decay = inf",
+            vec!["`weight_decay` is inf"],
+        ),
+        (
+            "lars",
+            None,
+            "trust_coefficient = 0",
+            vec!["`trust_coefficient` is 0", "no layer would move"],
+        ),
+        (
+            "lars",
+            None,
+            "nesterov = true\nmomentum = 0.0",
+            vec!["`nesterov`", "momentum 0"],
+        ),
+        (
+            "lamb",
+            None,
+            "ratio_min = 3.0\nratio_max = 2.0",
+            vec!["`ratio_min` is 3", "0.0..=2.0"],
+        ),
+        (
+            "lamb",
+            None,
+            "max_grad_norm = 0",
+            vec!["`max_grad_norm`", "inf is no clipping"],
+        ),
+        (
+            "sgd",
+            None,
+            "exclude_from_weight_decay = \"bias(\"",
+            vec!["`bias(`", "regular expression"],
+        ),
+        (
+            "sgd",
+            None,
+            "exclude_from_weight_decay = [\"none\"]",
+            vec!["`none`"],
+        ),
+        (
+            "sgd",
+            None,
+            "exclude_from_weight_decay = 3",
+            vec!["`exclude_from_weight_decay`", "layer:NAME"],
+        ),
     ] {
         let message = error(name, preset, options);
         for part in parts {
@@ -49,22 +132,49 @@ fn every_mistake_is_named_with_its_remedy() {
 fn options_stand_over_the_preset() {
     let registry = Registry::standard();
     let entry = registry.named("lars").unwrap();
-    let recipe =
-        entry.configure(Some("timm"), "momentum = 0.5\nexclude_from_weight_decay = [\"vectors\", \"layer:BatchNorm\"]".parse().unwrap());
+    let recipe = entry.configure(
+        Some("timm"),
+        "momentum = 0.5\nexclude_from_weight_decay = [\"vectors\", \"layer:BatchNorm\"]"
+            .parse()
+            .unwrap(),
+    );
     let table = recipe.unwrap().table();
     assert_eq!(table["momentum"].as_float(), Some(0.5));
     assert_eq!(table["eps"].as_float(), Some(1e-8));
-    assert_eq!(table["exclude_from_weight_decay"].as_array().unwrap().len(), 2);
-    assert_eq!(entry.defaults(None).unwrap(), entry.defaults(Some("paper")).unwrap());
-    assert_eq!(entry.configure(None, "momentum = 0".parse().unwrap()).unwrap().table()["momentum"].as_float(), Some(0.0));
-    assert_eq!(toml::from_str::<LarsConfig>("rate = \"outside\"").unwrap(), LarsConfig { rate: RatePlace::Outside, ..Default::default() });
+    assert_eq!(
+        table["exclude_from_weight_decay"].as_array().unwrap().len(),
+        2
+    );
+    assert_eq!(
+        entry.defaults(None).unwrap(),
+        entry.defaults(Some("paper")).unwrap()
+    );
+    assert_eq!(
+        entry
+            .configure(None, "momentum = 0".parse().unwrap())
+            .unwrap()
+            .table()["momentum"]
+            .as_float(),
+        Some(0.0)
+    );
+    assert_eq!(
+        toml::from_str::<LarsConfig>("rate = \"outside\"").unwrap(),
+        LarsConfig {
+            rate: RatePlace::Outside,
+            ..Default::default()
+        }
+    );
 }
 
 /// Without a preset: PyTorch's for the SGD family, Adagrad and Adam, the paper's for LARS and LAMB.
 #[test]
 fn the_first_preset_is_the_default() {
     for entry in Registry::standard().iter() {
-        let expected = if matches!(entry.facts().name, "lars" | "lamb") { "paper" } else { "torch" };
+        let expected = if matches!(entry.facts().name, "lars" | "lamb") {
+            "paper"
+        } else {
+            "torch"
+        };
         assert_eq!(entry.facts().presets[0].name, expected);
     }
 }
@@ -86,8 +196,15 @@ impl Recipe for SignConfig {
         summary: "a step of one size in each coordinate",
         formula: "w ← w − η sign(g + λ w)",
         paper: "Bernstein et al. 2018, arXiv 1802.04434",
-        parameters: &[Parameter { name: "weight_decay", purpose: "λ", range: "0 or more" }],
-        presets: &[Preset { name: "paper", summary: "the paper's" }],
+        parameters: &[Parameter {
+            name: "weight_decay",
+            purpose: "λ",
+            range: "0 or more",
+        }],
+        presets: &[Preset {
+            name: "paper",
+            summary: "the paper's",
+        }],
     };
     fn preset(name: &str) -> Option<Self> {
         (name == "paper").then(Self::default)
@@ -104,7 +221,13 @@ impl Rule for Sign {}
 
 impl Optimizer for Sign {
     type State<const D: usize> = ();
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, _: Option<()>) -> (Tensor<D>, Option<()>) {
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        _: Option<()>,
+    ) -> (Tensor<D>, Option<()>) {
         let g = g + w.clone() * self.0;
         (w - g.sign() * lr, None)
     }
@@ -124,10 +247,31 @@ fn sign_by_hand(decay: f64) -> Reference {
 fn an_optimizer_from_outside_joins_and_conforms() {
     let registry = Registry::standard().with::<SignConfig>();
     assert_eq!(registry.iter().last().unwrap().facts().name, "sign");
-    assert_eq!(registry.named("sign").unwrap().configure(None, toml::Table::new()).unwrap().facts().name, "sign");
+    assert_eq!(
+        registry
+            .named("sign")
+            .unwrap()
+            .configure(None, toml::Table::new())
+            .unwrap()
+            .facts()
+            .name,
+        "sign"
+    );
     // Once more: the row is replaced, not doubled.
-    assert_eq!(registry.with::<SignConfig>().iter().filter(|e| e.facts().name == "sign").count(), 1);
-    let references = [sign_by_hand(0.0), sign_by_hand(0.1).option("weight_decay", 0.1).preset("paper")];
+    assert_eq!(
+        registry
+            .with::<SignConfig>()
+            .iter()
+            .filter(|e| e.facts().name == "sign")
+            .count(),
+        1
+    );
+    let references = [
+        sign_by_hand(0.0),
+        sign_by_hand(0.1)
+            .option("weight_decay", 0.1)
+            .preset("paper"),
+    ];
     let report = check::<SignConfig>(&references).unwrap();
     assert_eq!(report.rows.len(), 2);
 }
@@ -136,9 +280,18 @@ fn an_optimizer_from_outside_joins_and_conforms() {
 #[test]
 fn the_suite_can_fail() {
     let none = check::<SignConfig>(&[]).unwrap_err();
-    assert!(none.failures.iter().any(|f| f.contains("no reference")), "{none}");
+    assert!(
+        none.failures.iter().any(|f| f.contains("no reference")),
+        "{none}"
+    );
     let wrong = check::<SignConfig>(&[sign_by_hand(1e-3)]).unwrap_err();
-    assert!(wrong.failures.iter().any(|f| f.contains("deviates from the formula")), "{wrong}");
+    assert!(
+        wrong
+            .failures
+            .iter()
+            .any(|f| f.contains("deviates from the formula")),
+        "{wrong}"
+    );
 
     #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
     #[serde(default)]
@@ -155,7 +308,13 @@ fn the_suite_can_fail() {
     impl Rule for Climb {}
     impl Optimizer for Climb {
         type State<const D: usize> = ();
-        fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, _: Option<()>) -> (Tensor<D>, Option<()>) {
+        fn step<const D: usize>(
+            &self,
+            lr: f64,
+            w: Tensor<D>,
+            g: Tensor<D>,
+            _: Option<()>,
+        ) -> (Tensor<D>, Option<()>) {
             let unit = g.clone() / g.square().sum().sqrt().reshape([1; D]); // not finite at 0
             (w + unit * lr, None)
         }
@@ -169,7 +328,10 @@ fn the_suite_can_fail() {
             formula: "w ← w + η g/‖g‖",
             paper: "none",
             parameters: &[],
-            presets: &[Preset { name: "up", summary: "up" }],
+            presets: &[Preset {
+                name: "up",
+                summary: "up",
+            }],
         };
         fn preset(name: &str) -> Option<Self> {
             (name == "up").then_some(Bad { rate_of_climb: 2.0 })
@@ -181,7 +343,10 @@ fn the_suite_can_fail() {
             Climb
         }
     }
-    let bad = check::<Bad>(&[sign_by_hand(0.0)]).unwrap_err().failures.join("\n");
+    let bad = check::<Bad>(&[sign_by_hand(0.0)])
+        .unwrap_err()
+        .failures
+        .join("\n");
     for part in [
         "summary is empty",
         "not its first preset",

@@ -14,7 +14,10 @@ fn gradient_descent_on_a_quadratic_is_a_power() {
     for t in 1..=40 {
         let w = run.step(0.15, gradient);
         for i in 0..2 {
-            assert!((w[i] - (1.0 - 0.15 * lambda[i]).powi(t)).abs() < 1e-13, "{t} {w:?}");
+            assert!(
+                (w[i] - (1.0 - 0.15 * lambda[i]).powi(t)).abs() < 1e-13,
+                "{t} {w:?}"
+            );
         }
     }
     for (eta, diverges) in [(0.199, false), (0.201, true)] {
@@ -30,11 +33,19 @@ fn gradient_descent_on_a_quadratic_is_a_power() {
 fn heavy_ball_reaches_its_rate() {
     let (mu, l) = (1.0f64, 100.0f64);
     let root = (10.0 - 1.0) / (10.0 + 1.0);
-    for recipe in [MomentumConfig::preset("heavy-ball").unwrap(), MomentumConfig::default()] {
-        let recipe = MomentumConfig { momentum: root * root, ..recipe };
+    for recipe in [
+        MomentumConfig::preset("heavy-ball").unwrap(),
+        MomentumConfig::default(),
+    ] {
+        let recipe = MomentumConfig {
+            momentum: root * root,
+            ..recipe
+        };
         let eta = 4.0 / (l.sqrt() + mu.sqrt()).powi(2);
         let mut run = walk(&recipe, &[1.0, 1.0]);
-        let path: Vec<f64> = (0..150).map(|_| norm(&run.step(eta, |w| vec![mu * w[0], l * w[1]]))).collect();
+        let path: Vec<f64> = (0..150)
+            .map(|_| norm(&run.step(eta, |w| vec![mu * w[0], l * w[1]])))
+            .collect();
         // The contraction is t·√βᵗ for the double root: the factor t goes out in a long stretch.
         let measured = (path[149] / path[69]).powf(1.0 / 80.0);
         assert!((measured - root).abs() < 0.02, "{measured} against {root}");
@@ -50,7 +61,10 @@ fn nesterov_keeps_its_bound() {
     let f = |w: &[f64]| 0.5 * w.iter().zip(lambda).map(|(w, l)| l * w * w).sum::<f64>();
     let start = [1.0, -1.0, 1.0, 1.0];
     let kappa: f64 = 400.0;
-    let recipe = NesterovConfig { momentum: (kappa.sqrt() - 1.0) / (kappa.sqrt() + 1.0), ..NesterovConfig::preset("lecture").unwrap() };
+    let recipe = NesterovConfig {
+        momentum: (kappa.sqrt() - 1.0) / (kappa.sqrt() + 1.0),
+        ..NesterovConfig::preset("lecture").unwrap()
+    };
     let mut run = walk(&recipe, &start);
     let mut plain = walk(&SgdConfig::default(), &start);
     let gradient = |w: &[f64]| w.iter().zip(lambda).map(|(w, l)| l * w).collect::<Vec<_>>();
@@ -61,7 +75,10 @@ fn nesterov_keeps_its_bound() {
         let bound = (400.0 + 1.0) / 2.0 * norm(&start).powi(2) * (1.0 - 1.0 / kappa.sqrt()).powi(t);
         assert!(accelerated <= bound, "{t}: {accelerated} above {bound}");
     }
-    assert!(accelerated < 1e-6 * descent, "{accelerated} against {descent}");
+    assert!(
+        accelerated < 1e-6 * descent,
+        "{accelerated} against {descent}"
+    );
 }
 
 /// At a constant rate PyTorch's Nesterov writes the lecture's shifted points: w_torch = w − βv.
@@ -70,14 +87,20 @@ fn torch_writes_the_points_that_the_lecture_looks_ahead_to() {
     let gradient = |w: &[f64]| vec![w[0] - 2.0 * w[1], 3.0 * w[1] + w[0] * w[0]];
     let mut torch = walk(&NesterovConfig::preset("torch").unwrap(), &[1.0, -0.5]);
     let mut lecture = walk(&NesterovConfig::preset("lecture").unwrap(), &[1.0, -0.5]);
-    assert!(lecture.driver.ahead(&lecture.point).is_none(), "before the first step there is nothing to look ahead along");
+    assert!(
+        lecture.driver.ahead(&lecture.point).is_none(),
+        "before the first step there is nothing to look ahead along"
+    );
     assert!(torch.driver.ahead(&torch.point).is_none());
     for _ in 0..50 {
         let w = torch.step(0.02, gradient);
         let before = lecture.step(0.02, gradient);
         let ahead = values(&lecture.driver.ahead(&lecture.point).unwrap());
         assert!(distance(&w, &ahead) <= 1e-13 * norm(&w), "{w:?} {ahead:?}");
-        assert!(distance(&w, &before) > 1e-9, "the weights that are kept are not the shifted ones");
+        assert!(
+            distance(&w, &before) > 1e-9,
+            "the weights that are kept are not the shifted ones"
+        );
     }
 }
 
@@ -89,7 +112,10 @@ fn the_moving_average_is_heavy_ball_at_another_rate() {
     let mut ball = walk(&MomentumConfig::preset("heavy-ball").unwrap(), &[1.0, 2.0]);
     let rates = |t: usize| if t < 60 { 0.2 } else { 0.05 };
     for t in 0..100 {
-        let (a, b) = (ema.step(rates(t), gradient), ball.step(rates(t) * (1.0 - 0.9), gradient));
+        let (a, b) = (
+            ema.step(rates(t), gradient),
+            ball.step(rates(t) * (1.0 - 0.9), gradient),
+        );
         if t < 60 {
             assert!(distance(&a, &b) < 1e-13, "{t}");
         } else if t == 61 {
@@ -139,21 +165,43 @@ fn adagrads_regret_grows_like_the_root_of_time() {
 fn adams_first_step_is_alpha() {
     for scale in [1e-3, 1.0, 1e6] {
         let w = walk(&AdamConfig::default(), &[1.0, 1.0]).step(0.01, |_| vec![scale, -scale]);
-        assert!((w[0] - 0.99).abs() < 1e-6 && (w[1] - 1.01).abs() < 1e-6, "{w:?}");
+        assert!(
+            (w[0] - 0.99).abs() < 1e-6 && (w[1] - 1.01).abs() < 1e-6,
+            "{w:?}"
+        );
     }
 }
 
 /// Without decay and eps, the size of the gradients does not matter, for no step.
 #[test]
 fn lars_and_lamb_do_not_see_the_gradients_scale() {
-    let lars = LarsConfig { weight_decay: 0.0, trust_coefficient: 0.1, ..Default::default() };
-    let lamb = LambConfig { weight_decay: 0.0, eps: 0.0, ..Default::default() };
+    let lars = LarsConfig {
+        weight_decay: 0.0,
+        trust_coefficient: 0.1,
+        ..Default::default()
+    };
+    let lamb = LambConfig {
+        weight_decay: 0.0,
+        eps: 0.0,
+        ..Default::default()
+    };
     let run = |scale: f64, lars: Option<&LarsConfig>| {
         let mut run = match lars {
             Some(recipe) => walk(recipe, &[1.0, -2.0, 0.5]),
             None => walk(&lamb, &[1.0, -2.0, 0.5]),
         };
-        (0..30).map(|t| run.step(0.1, |w| vec![scale * (w[0] + t as f64), scale * (w[1] * w[2] - 1.0), scale])).last().unwrap()
+        (0..30)
+            .map(|t| {
+                run.step(0.1, |w| {
+                    vec![
+                        scale * (w[0] + t as f64),
+                        scale * (w[1] * w[2] - 1.0),
+                        scale,
+                    ]
+                })
+            })
+            .last()
+            .unwrap()
     };
     for recipe in [Some(&lars), None] {
         for scale in [1e-8, 1e8] {
@@ -171,7 +219,12 @@ fn lars_and_lamb_do_not_see_the_gradients_scale() {
 fn a_layer_moves_by_its_own_norm() {
     let gradient = |w: &[f64]| vec![w[1] + 3.0, w[0] - 1.0, 0.1];
     let c = 0.02;
-    let free = LarsConfig { weight_decay: 0.0, trust_coefficient: c, momentum: 0.0, ..Default::default() };
+    let free = LarsConfig {
+        weight_decay: 0.0,
+        trust_coefficient: c,
+        momentum: 0.0,
+        ..Default::default()
+    };
     let mut lars = walk(&free, &[1.0, 2.0, -1.0]);
     let mut lamb = walk(&LambConfig::default(), &[1.0, 2.0, -1.0]);
     for t in 0..20 {
@@ -179,11 +232,21 @@ fn a_layer_moves_by_its_own_norm() {
         for (run, c) in [(&mut lars, c), (&mut lamb, 1.0)] {
             let before = values(&run.point);
             let moved = distance(&run.step(eta, gradient), &before);
-            assert!((moved / (eta * c * norm(&before)) - 1.0).abs() < 1e-12, "{t} {moved}");
+            assert!(
+                (moved / (eta * c * norm(&before)) - 1.0).abs() < 1e-12,
+                "{t} {moved}"
+            );
         }
     }
     let start = [1.0, 2.0, -1.0];
-    let first = walk(&LarsConfig { momentum: 0.9, ..free }, &start).step(0.3, gradient);
+    let first = walk(
+        &LarsConfig {
+            momentum: 0.9,
+            ..free
+        },
+        &start,
+    )
+    .step(0.3, gradient);
     assert!((distance(&first, &start) / (0.3 * c * norm(&start)) - 1.0).abs() < 1e-12);
 }
 
@@ -195,17 +258,49 @@ fn what_is_left_out_moves_as_the_base_optimizer() {
         for t in 0..30 {
             let gradient = |w: &[f64]| vec![w[0] - 0.3 * t as f64, w[1] * w[0]];
             let eta = 0.02 + 0.001 * t as f64;
-            assert!(distance(&a.step(eta, gradient), &b.step(eta, gradient)) < 1e-13, "{t}");
+            assert!(
+                distance(&a.step(eta, gradient), &b.step(eta, gradient)) < 1e-13,
+                "{t}"
+            );
         }
     }
     let all = Exclude::patterns(["."]).unwrap();
-    let excluded = |rate| LarsConfig { rate, exclude_from_layer_adaptation: all.clone(), weight_decay: 0.01, ..Default::default() };
-    let ball = |form| MomentumConfig { form, weight_decay: 0.01, ..Default::default() };
+    let excluded = |rate| LarsConfig {
+        rate,
+        exclude_from_layer_adaptation: all.clone(),
+        weight_decay: 0.01,
+        ..Default::default()
+    };
+    let ball = |form| MomentumConfig {
+        form,
+        weight_decay: 0.01,
+        ..Default::default()
+    };
     same(&excluded(RatePlace::Inside), &ball(MomentumForm::HeavyBall));
     same(&excluded(RatePlace::Outside), &ball(MomentumForm::Torch));
     same(&excluded(RatePlace::Velocity), &ball(MomentumForm::Torch));
-    let lamb = LambConfig { exclude_from_layer_adaptation: all.clone(), exclude_from_weight_decay: all.clone(), ..Default::default() };
-    same(&lamb, &AdamConfig { eps: 1e-6, ..Default::default() });
-    let lamb = LambConfig { exclude_from_layer_adaptation: all.clone(), decay: LambDecay::Decoupled, ..Default::default() };
-    same(&lamb, &AdamWConfig { eps: 1e-6, ..Default::default() });
+    let lamb = LambConfig {
+        exclude_from_layer_adaptation: all.clone(),
+        exclude_from_weight_decay: all.clone(),
+        ..Default::default()
+    };
+    same(
+        &lamb,
+        &AdamConfig {
+            eps: 1e-6,
+            ..Default::default()
+        },
+    );
+    let lamb = LambConfig {
+        exclude_from_layer_adaptation: all.clone(),
+        decay: LambDecay::Decoupled,
+        ..Default::default()
+    };
+    same(
+        &lamb,
+        &AdamWConfig {
+            eps: 1e-6,
+            ..Default::default()
+        },
+    );
 }

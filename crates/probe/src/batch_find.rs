@@ -31,7 +31,12 @@ pub struct BatchSearch {
 
 impl Default for BatchSearch {
     fn default() -> Self {
-        BatchSearch { smallest: 16, largest: None, seconds: 0.5, knee: 0.9 }
+        BatchSearch {
+            smallest: 16,
+            largest: None,
+            seconds: 0.5,
+            knee: 0.9,
+        }
     }
 }
 
@@ -92,7 +97,11 @@ impl BatchSearch {
         let largest = self.largest.unwrap_or(examples);
         // Batch norm has no variance of one example.
         let has_batch_norm = experiment.initial_model()?.network.has_batch_norm();
-        let least = if has_batch_norm { 2 * config.accumulate * config.workers } else { 1 };
+        let least = if has_batch_norm {
+            2 * config.accumulate * config.workers
+        } else {
+            1
+        };
         if self.smallest < least || self.smallest > examples {
             return Err(ProbeError::value(
                 "smallest",
@@ -101,16 +110,26 @@ impl BatchSearch {
             ));
         }
         if largest < self.smallest || largest > examples {
-            let why = format!("must lie between the smallest, {}, and the {examples} training examples", self.smallest);
+            let why = format!(
+                "must lie between the smallest, {}, and the {examples} training examples",
+                self.smallest
+            );
             return Err(ProbeError::value("largest", largest, why));
         }
         if !(self.seconds > 0.0 && self.seconds.is_finite()) {
-            return Err(ProbeError::value("seconds", self.seconds, "must be positive"));
+            return Err(ProbeError::value(
+                "seconds",
+                self.seconds,
+                "must be positive",
+            ));
         }
         if !(self.knee > 0.0 && self.knee <= 1.0) {
             return Err(ProbeError::value("knee", self.knee, "a share in (0, 1]"));
         }
-        Ok(std::iter::successors(Some(self.smallest), |size| (*size < largest).then_some((size * 2).min(largest))).collect())
+        Ok(std::iter::successors(Some(self.smallest), |size| {
+            (*size < largest).then_some((size * 2).min(largest))
+        })
+        .collect())
     }
 
     /// An estimate of the seconds that [`BatchSearch::run`] takes to its end, from three small steps.
@@ -122,7 +141,10 @@ impl BatchSearch {
         let largest = sizes.last().copied().unwrap_or(self.smallest);
         let example = Rehearsal::new(experiment)?.example_seconds(largest)?;
         let step = |size: &usize| *size as f64 * example;
-        Ok(sizes.iter().map(|size| step(size) + self.seconds.max(3.0 * step(size))).sum())
+        Ok(sizes
+            .iter()
+            .map(|size| step(size) + self.seconds.max(3.0 * step(size)))
+            .sum())
     }
 
     /// Times training steps (data, gradient, update) at batch sizes that double, on the experiment's own data, model, optimizer and device.
@@ -145,7 +167,8 @@ impl BatchSearch {
         let (mut points, mut ended) = (Vec::<BatchPoint>::new(), BatchEnd::Largest);
         'sizes: for (done, &batch_size) in sizes.iter().enumerate() {
             if let [.., before, last] = points.as_slice()
-                && let (Some(before), Some(last), Some(free)) = (before.memory, last.memory, memory::free())
+                && let (Some(before), Some(last), Some(free)) =
+                    (before.memory, last.memory, memory::free())
             {
                 let growth = 2 * last.saturating_sub(before);
                 if growth as f64 > 0.9 * free as f64 {
@@ -173,12 +196,21 @@ impl BatchSearch {
                 memory: reset.then(memory::peak).flatten(),
             });
         }
-        let fastest = points.iter().map(|p| p.examples_per_second).fold(0.0, f64::max);
+        let fastest = points
+            .iter()
+            .map(|p| p.examples_per_second)
+            .fold(0.0, f64::max);
         Ok(BatchFind {
-            what: format!("{} on {}, {}", config.model.name, config.dataset.name, config.optimizer.name),
+            what: format!(
+                "{} on {}, {}",
+                config.model.name, config.dataset.name, config.optimizer.name
+            ),
             device: config.device.clone(),
             threads: largebatch_train::threads(),
-            knee: points.iter().find(|p| p.examples_per_second >= self.knee * fastest).map(|p| p.batch_size),
+            knee: points
+                .iter()
+                .find(|p| p.examples_per_second >= self.knee * fastest)
+                .map(|p| p.batch_size),
             largest: points.last().map(|p| p.batch_size),
             points,
             ended,
@@ -191,25 +223,44 @@ impl BatchSearch {
 impl BatchFind {
     /// Examples a second against the batch size, with the knee, the largest that fits and the noise scale.
     pub fn figure(&self) -> Figure {
-        let speed: Vec<(f64, f64)> = self.points.iter().map(|p| (p.batch_size as f64, p.examples_per_second)).collect();
+        let speed: Vec<(f64, f64)> = self
+            .points
+            .iter()
+            .map(|p| (p.batch_size as f64, p.examples_per_second))
+            .collect();
         let mut plot = Plot::new("batch-find", &format!("Speed: {}", self.what))
             .x("batch size", Scale::Log)
             .y("examples a second", Scale::Log)
             .x_ticks(speed.iter().map(|p| p.0));
         if let Some(first) = speed.first() {
             let last = speed.last().unwrap_or(first);
-            plot = plot.dashed("time of a step constant", [(first.0, first.1), (last.0, first.1 * last.0 / first.0)]);
+            plot = plot.dashed(
+                "time of a step constant",
+                [(first.0, first.1), (last.0, first.1 * last.0 / first.0)],
+            );
             let highest = speed.iter().map(|p| p.1).fold(0.0, f64::max);
-            plot = plot.y_range(0.8 * speed.iter().map(|p| p.1).fold(f64::INFINITY, f64::min), 1.3 * highest);
+            plot = plot.y_range(
+                0.8 * speed.iter().map(|p| p.1).fold(f64::INFINITY, f64::min),
+                1.3 * highest,
+            );
         }
-        plot = plot.line("measured", speed.clone()).points("measured", speed);
-        for (label, size) in [("knee", self.knee.map(|b| b as f64)), ("B_simple", self.noise_scale)] {
+        plot = plot
+            .line("measured", speed.clone())
+            .points("measured", speed);
+        for (label, size) in [
+            ("knee", self.knee.map(|b| b as f64)),
+            ("B_simple", self.noise_scale),
+        ] {
             if let Some(size) = size {
                 plot = plot.guide_x(&format!("{label} {size:.0}"), size);
             }
         }
-        let memory =
-            self.points.last().and_then(|p| p.memory).map(|m| format!(" Peak memory at the largest: {:.0} MiB.", m as f64 / 1_048_576.0));
+        let memory = self.points.last().and_then(|p| p.memory).map(|m| {
+            format!(
+                " Peak memory at the largest: {:.0} MiB.",
+                m as f64 / 1_048_576.0
+            )
+        });
         let text = format!(
             "Training steps on {}, {} threads; median of the timed steps.{}",
             self.device,

@@ -22,7 +22,9 @@ pub enum ProbeError {
         why: String,
     },
     /// Weights that are NaN or infinite, as a diverged run leaves them.
-    #[error("{path}: weight {index} of {layer} is {value}: the run has diverged; probe one that has not, or an earlier checkpoint")]
+    #[error(
+        "{path}: weight {index} of {layer} is {value}: the run has diverged; probe one that has not, or an earlier checkpoint"
+    )]
     Weights {
         /// The file or run that the weights come from.
         path: PathBuf,
@@ -34,7 +36,9 @@ pub enum ProbeError {
         value: f64,
     },
     /// A loss or gradient that is NaN or infinite.
-    #[error("the {what} is {value}: the weights have left the region where the model can be evaluated; take a smaller step or radius")]
+    #[error(
+        "the {what} is {value}: the weights have left the region where the model can be evaluated; take a smaller step or radius"
+    )]
     NotFinite {
         /// What was computed.
         what: &'static str,
@@ -58,7 +62,9 @@ pub enum ProbeError {
         found: usize,
     },
     /// Single precision where differences of gradients are taken.
-    #[error("device '{device}' computes in single precision, in which differences of gradients are lost in rounding; take --device flex")]
+    #[error(
+        "device '{device}' computes in single precision, in which differences of gradients are lost in rounding; take --device flex"
+    )]
     Precision {
         /// The device's name.
         device: String,
@@ -70,12 +76,20 @@ impl ProbeError {
     pub fn is_usage(&self) -> bool {
         match self {
             ProbeError::Train(error) => error.is_usage(),
-            ProbeError::Value { .. } | ProbeError::Length { .. } | ProbeError::Precision { .. } => true,
-            ProbeError::Weights { .. } | ProbeError::NotFinite { .. } | ProbeError::State { .. } => false,
+            ProbeError::Value { .. } | ProbeError::Length { .. } | ProbeError::Precision { .. } => {
+                true
+            }
+            ProbeError::Weights { .. }
+            | ProbeError::NotFinite { .. }
+            | ProbeError::State { .. } => false,
         }
     }
 
     pub(crate) fn value(key: &'static str, value: impl ToString, why: impl Into<String>) -> Self {
-        ProbeError::Value { key, value: value.to_string(), why: why.into() }
+        ProbeError::Value {
+            key,
+            value: value.to_string(),
+            why: why.into(),
+        }
     }
 }

@@ -40,7 +40,11 @@ impl ModuleVisitor for Flatten {
         let start = self.values.len();
         let shape = value.dims().to_vec();
         self.values.extend(host(value));
-        self.layers.push(Layer { path: self.path.join("."), shape, range: start..self.values.len() });
+        self.layers.push(Layer {
+            path: self.path.join("."),
+            shape,
+            range: start..self.values.len(),
+        });
     }
 }
 
@@ -53,7 +57,11 @@ pub(crate) fn flatten(network: &Network) -> (Vec<Layer>, Vec<f64>) {
 
 /// A flat gradient in the form that an optimizer takes, in f32 as the network.
 pub(crate) fn gradients_of(network: &Network, gradient: &[f64]) -> GradientsParams {
-    let mut gather = Gather { gradient, next: 0, gradients: GradientsParams::new() };
+    let mut gather = Gather {
+        gradient,
+        next: 0,
+        gradients: GradientsParams::new(),
+    };
     network.visit(&mut gather);
     gather.gradients
 }
@@ -73,7 +81,10 @@ impl ModuleVisitor for Gather<'_> {
         let size = value.shape().num_elements();
         let part = self.gradient[self.next..self.next + size].to_vec();
         self.next += size;
-        let part = Tensor::<D>::from_data(TensorData::new(part, value.dims()), (&value.device(), value.dtype()));
+        let part = Tensor::<D>::from_data(
+            TensorData::new(part, value.dims()),
+            (&value.device(), value.dtype()),
+        );
         self.gradients.register(param.id, part);
     }
 }
@@ -113,7 +124,8 @@ impl ModuleMapper for Unflatten<'_> {
         let new = &self.values[self.next..self.next + size];
         self.next += size;
         let device = value.device().inner();
-        let new = Tensor::<D>::from_data(TensorData::new(new.to_vec(), shape), (&device, self.dtype));
+        let new =
+            Tensor::<D>::from_data(TensorData::new(new.to_vec(), shape), (&device, self.dtype));
         Param::from_mapped_value(id, Tensor::from_inner(new).require_grad(), mapper)
     }
 }
@@ -138,7 +150,10 @@ impl ModuleVisitor for AddGradient<'_> {
             let data = gradient.into_data();
             match data.as_slice::<f64>() {
                 Ok(terms) => sum.iter_mut().zip(terms).for_each(|(s, t)| *s += t),
-                Err(_) => sum.iter_mut().zip(data.iter::<f64>()).for_each(|(s, t)| *s += t),
+                Err(_) => sum
+                    .iter_mut()
+                    .zip(data.iter::<f64>())
+                    .for_each(|(s, t)| *s += t),
             }
         }
     }

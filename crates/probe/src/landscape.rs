@@ -58,21 +58,41 @@ impl State {
     /// # Errors
     /// Weights that are not finite, as a diverged run leaves them.
     pub fn of(network: &Network, place: &Path) -> Result<Self, ProbeError> {
-        let mut state = State { parameters: Vec::new(), buffers: Vec::new() };
+        let mut state = State {
+            parameters: Vec::new(),
+            buffers: Vec::new(),
+        };
         for (layer, data) in state_dict(network) {
             let values: Vec<f64> = data.iter::<f64>().collect();
             if let Some(index) = values.iter().position(|v| !v.is_finite()) {
-                return Err(ProbeError::Weights { path: place.to_owned(), layer, index, value: values[index] });
+                return Err(ProbeError::Weights {
+                    path: place.to_owned(),
+                    layer,
+                    index,
+                    value: values[index],
+                });
             }
-            if is_buffer(&layer) { state.buffers.extend(values) } else { state.parameters.extend(values) }
+            if is_buffer(&layer) {
+                state.buffers.extend(values)
+            } else {
+                state.parameters.extend(values)
+            }
         }
         Ok(state)
     }
 
     /// (1 − t) · self + t · other, in both parts; t may lie outside [0, 1].
     pub fn towards(&self, other: &Self, t: f64) -> Self {
-        let mix = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (1.0 - t) * a + t * b).collect();
-        State { parameters: mix(&self.parameters, &other.parameters), buffers: mix(&self.buffers, &other.buffers) }
+        let mix = |a: &[f64], b: &[f64]| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| (1.0 - t) * a + t * b)
+                .collect()
+        };
+        State {
+            parameters: mix(&self.parameters, &other.parameters),
+            buffers: mix(&self.buffers, &other.buffers),
+        }
     }
 }
 
@@ -81,12 +101,25 @@ impl<'a> Landscape<'a> {
     ///
     /// # Errors
     /// No examples.
-    pub fn new(experiment: &'a Experiment, statistics: Statistics, examples: Option<usize>) -> Result<Self, ProbeError> {
+    pub fn new(
+        experiment: &'a Experiment,
+        statistics: Statistics,
+        examples: Option<usize>,
+    ) -> Result<Self, ProbeError> {
         let network = experiment.initial_model()?.network;
-        let layout = state_dict(&network).into_iter().map(|(path, data)| (path, data.shape().to_vec())).collect();
+        let layout = state_dict(&network)
+            .into_iter()
+            .map(|(path, data)| (path, data.shape().to_vec()))
+            .collect();
         let (_, all) = experiment.indices(Which::Train);
         let train = match examples {
-            Some(0) => return Err(ProbeError::value("subset", 0, "at least one example is needed")),
+            Some(0) => {
+                return Err(ProbeError::value(
+                    "subset",
+                    0,
+                    "at least one example is needed",
+                ));
+            }
             Some(n) if n < all.len() => {
                 let order = experiment.key("landscape").permutation(all.len());
                 let mut some: Vec<u32> = order[..n].iter().map(|&i| all[i as usize]).collect();
@@ -95,7 +128,13 @@ impl<'a> Landscape<'a> {
             }
             _ => all.to_vec(),
         };
-        Ok(Landscape { experiment, network, layout, statistics, train })
+        Ok(Landscape {
+            experiment,
+            network,
+            layout,
+            statistics,
+            train,
+        })
     }
 
     /// The number of training examples that the loss is over.
@@ -115,7 +154,11 @@ impl<'a> Landscape<'a> {
 
     /// The shapes of the parameters, in their order, in PyTorch's layout.
     pub fn shapes(&self) -> Vec<Vec<usize>> {
-        self.layout.iter().filter(|(path, _)| !is_buffer(path)).map(|(_, shape)| shape.clone()).collect()
+        self.layout
+            .iter()
+            .filter(|(path, _)| !is_buffer(path))
+            .map(|(_, shape)| shape.clone())
+            .collect()
     }
 
     /// The model at a state, with batch norm's statistics recomputed where the landscape does so. The cost of that: a forward pass over the examples.
@@ -128,16 +171,23 @@ impl<'a> Landscape<'a> {
         for (path, shape) in &self.layout {
             let n = shape.iter().product();
             let side = &mut left[usize::from(is_buffer(path))];
-            let Some((values, rest)) = side.split_at_checked(n) else { return Err(self.other_model(state)) };
+            let Some((values, rest)) = side.split_at_checked(n) else {
+                return Err(self.other_model(state));
+            };
             *side = rest;
-            let floor = if path.ends_with("running_var") { 0.0 } else { f64::NEG_INFINITY };
+            let floor = if path.ends_with("running_var") {
+                0.0
+            } else {
+                f64::NEG_INFINITY
+            };
             let values: Vec<f32> = values.iter().map(|v| v.max(floor) as f32).collect();
             by_path.insert(path.clone(), TensorData::new(values, shape.clone()));
         }
         if left.iter().any(|side| !side.is_empty()) {
             return Err(self.other_model(state));
         }
-        let network = load_state_dict(self.network.clone(), by_path).map_err(|_| self.other_model(state))?;
+        let network =
+            load_state_dict(self.network.clone(), by_path).map_err(|_| self.other_model(state))?;
         if self.statistics != Statistics::Recompute || !network.has_batch_norm() {
             return Ok(network);
         }
@@ -145,8 +195,11 @@ impl<'a> Landscape<'a> {
         let mut seen = Vec::new();
         let parts = self.train.len().div_ceil(BATCH);
         for part in 0..parts {
-            let some = &self.train[part * self.train.len() / parts..(part + 1) * self.train.len() / parts];
-            let (inputs, _) = self.experiment.batch(&self.experiment.dataset.train, some, None)?;
+            let some =
+                &self.train[part * self.train.len() / parts..(part + 1) * self.train.len() / parts];
+            let (inputs, _) = self
+                .experiment
+                .batch(&self.experiment.dataset.train, some, None)?;
             let numbers: Vec<u64> = some.iter().map(|&i| u64::from(i)).collect();
             let mut pass = Pass::train(self.experiment.key("landscape"), &numbers, None);
             plain.forward(inputs, &mut pass);
@@ -157,11 +210,25 @@ impl<'a> Landscape<'a> {
 
     fn other_model(&self, state: &State) -> ProbeError {
         let count = |buffer: bool| -> usize {
-            self.layout.iter().filter(|(p, _)| is_buffer(p) == buffer).map(|(_, shape)| shape.iter().product::<usize>()).sum()
+            self.layout
+                .iter()
+                .filter(|(p, _)| is_buffer(p) == buffer)
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum()
         };
-        let (found, expected) = ((state.parameters.len(), state.buffers.len()), (count(false), count(true)));
-        let why = format!("the model has {} with {} running statistics: the weights are of another model", expected.0, expected.1);
-        ProbeError::value("parameters", format!("{} with {} running statistics", found.0, found.1), why)
+        let (found, expected) = (
+            (state.parameters.len(), state.buffers.len()),
+            (count(false), count(true)),
+        );
+        let why = format!(
+            "the model has {} with {} running statistics: the weights are of another model",
+            expected.0, expected.1
+        );
+        ProbeError::value(
+            "parameters",
+            format!("{} with {} running statistics", found.0, found.1),
+            why,
+        )
     }
 
     /// Loss and accuracy over the landscape's training examples.
@@ -181,7 +248,12 @@ impl<'a> Landscape<'a> {
         self.height(network, part, indices)
     }
 
-    fn height(&self, network: &Network, part: &Part, indices: &[u32]) -> Result<Height, ProbeError> {
+    fn height(
+        &self,
+        network: &Network,
+        part: &Part,
+        indices: &[u32],
+    ) -> Result<Height, ProbeError> {
         let network = network.valid();
         let (mut loss, mut correct) = (0.0, None);
         for some in indices.chunks(BATCH) {
@@ -190,9 +262,17 @@ impl<'a> Landscape<'a> {
             if let Some(right) = self.experiment.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += f64::from(right.into_scalar::<f32>());
             }
-            loss += f64::from(self.experiment.loss.sum(outputs, &targets, 0.0).into_scalar::<f32>());
+            loss += f64::from(
+                self.experiment
+                    .loss
+                    .sum(outputs, &targets, 0.0)
+                    .into_scalar::<f32>(),
+            );
         }
         let n = indices.len() as f64;
-        Ok(Height { loss: Some(loss / n).filter(|loss| loss.is_finite()), accuracy: correct.map(|c| c / n) })
+        Ok(Height {
+            loss: Some(loss / n).filter(|loss| loss.is_finite()),
+            accuracy: correct.map(|c| c / n),
+        })
     }
 }

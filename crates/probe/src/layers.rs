@@ -63,9 +63,18 @@ pub struct Update {
 ///
 /// # Errors
 /// Vectors of another length than the layers'.
-pub fn layer_table(layers: &[Layer], w: &[f64], gradient: &[f64], update: Option<&Update>) -> Result<LayerTable, ProbeError> {
+pub fn layer_table(
+    layers: &[Layer],
+    w: &[f64],
+    gradient: &[f64],
+    update: Option<&Update>,
+) -> Result<LayerTable, ProbeError> {
     let expected = layers.last().map_or(0, |l| l.range.end);
-    for found in [w.len(), gradient.len(), update.map_or(expected, |u| u.step.len())] {
+    for found in [
+        w.len(),
+        gradient.len(),
+        update.map_or(expected, |u| u.step.len()),
+    ] {
         if found != expected {
             return Err(ProbeError::Length { expected, found });
         }
@@ -91,20 +100,35 @@ pub fn layer_table(layers: &[Layer], w: &[f64], gradient: &[f64], update: Option
             }
         })
         .collect();
-    let weights = || rows.iter().filter(|r| r.is_weight).filter_map(|r| Some((r, r.ratio?)));
+    let weights = || {
+        rows.iter()
+            .filter(|r| r.is_weight)
+            .filter_map(|r| Some((r, r.ratio?)))
+    };
     let least = weights().min_by(|a, b| a.1.total_cmp(&b.1));
     let most = weights().max_by(|a, b| a.1.total_cmp(&b.1));
     let bounding = least.map(|(row, _)| row.path.clone());
     let smallest_ratio = least.map(|(_, ratio)| ratio);
-    let spread = least.zip(most).and_then(|((_, a), (_, b))| above_zero(b, a));
-    Ok(LayerTable { bounding, smallest_ratio, spread, rows })
+    let spread = least
+        .zip(most)
+        .and_then(|((_, a), (_, b))| above_zero(b, a));
+    Ok(LayerTable {
+        bounding,
+        smallest_ratio,
+        spread,
+        rows,
+    })
 }
 
 impl LayerTable {
     /// The table as a chart: one row a parameter.
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
         let column = |f: &dyn Fn(&LayerRow) -> Option<f64>| -> Vec<(f64, f64)> {
-            self.rows.iter().enumerate().filter_map(|(i, r)| Some((f(r)?, i as f64))).collect()
+            self.rows
+                .iter()
+                .enumerate()
+                .filter_map(|(i, r)| Some((f(r)?, i as f64)))
+                .collect()
         };
         Plot::new("layers", "Weights, gradients and steps of each layer")
             .x("l2 norm or ratio", Scale::Log)
@@ -132,15 +156,29 @@ pub fn planned_update(
 ) -> Result<Update, ProbeError> {
     let (layers, before) = flatten(network);
     if gradient.len() != before.len() {
-        return Err(ProbeError::Length { expected: before.len(), found: gradient.len() });
+        return Err(ProbeError::Length {
+            expected: before.len(),
+            found: gradient.len(),
+        });
     }
     let mut driver = Driver::new(&*experiment.optimizer, network).map_err(TrainError::from)?;
     if let Some(state) = state {
         driver.load(state).map_err(TrainError::from)?;
     }
-    let (network, trace) = driver.step_traced(rate, network.clone(), gradients_of(network, gradient));
+    let (network, trace) =
+        driver.step_traced(rate, network.clone(), gradients_of(network, gradient));
     let (_, mut step) = flatten(&network);
-    step.iter_mut().zip(&before).for_each(|(after, before)| *after -= before);
-    let trust_ratios = layers.iter().map(|l| trace.iter().find(|t| t.path == l.path).and_then(|t| t.trust_ratio)).collect();
+    step.iter_mut()
+        .zip(&before)
+        .for_each(|(after, before)| *after -= before);
+    let trust_ratios = layers
+        .iter()
+        .map(|l| {
+            trace
+                .iter()
+                .find(|t| t.path == l.path)
+                .and_then(|t| t.trust_ratio)
+        })
+        .collect();
     Ok(Update { step, trust_ratios })
 }

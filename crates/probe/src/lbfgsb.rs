@@ -45,7 +45,13 @@ pub struct LbfgsB {
 
 impl Default for LbfgsB {
     fn default() -> Self {
-        LbfgsB { memory: 10, iterations: 15_000, evaluations: 15_000, gradient: 1e-5, decrease: 1e7 * f64::EPSILON }
+        LbfgsB {
+            memory: 10,
+            iterations: 15_000,
+            evaluations: 15_000,
+            gradient: 1e-5,
+            decrease: 1e7 * f64::EPSILON,
+        }
     }
 }
 
@@ -88,7 +94,9 @@ pub struct Minimum {
 #[derive(Debug, thiserror::Error)]
 pub enum LbfgsBError<E> {
     /// Start and bounds differ in length.
-    #[error("the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}: give one of each for every variable")]
+    #[error(
+        "the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}: give one of each for every variable"
+    )]
     Lengths {
         /// Entries of the start.
         start: usize,
@@ -98,7 +106,9 @@ pub enum LbfgsBError<E> {
         upper: usize,
     },
     /// A bound that leaves no room, or NaN.
-    #[error("variable {index} has the bounds [{lower}, {upper}]: the lower may not exceed the upper, and neither may be NaN")]
+    #[error(
+        "variable {index} has the bounds [{lower}, {upper}]: the lower may not exceed the upper, and neither may be NaN"
+    )]
     Bounds {
         /// The variable, from 0.
         index: usize,
@@ -111,7 +121,9 @@ pub enum LbfgsBError<E> {
     #[error("memory = 0: L-BFGS-B needs one pair or more; 10 is usual")]
     Memory,
     /// The function or its gradient is not finite at the start.
-    #[error("the function or its gradient is not finite at the start (value {value}): start where it is")]
+    #[error(
+        "the function or its gradient is not finite at the start (value {value}): start where it is"
+    )]
     Start {
         /// The value there.
         value: f64,
@@ -139,7 +151,12 @@ impl LbfgsB {
         self.check(start, lower, upper)?;
         let bounded = lower.iter().chain(upper).any(|b| b.is_finite());
         let boxed = lower.iter().chain(upper).all(|b| b.is_finite());
-        let mut x: Vec<f64> = start.iter().zip(lower).zip(upper).map(|((x, l), u)| x.clamp(*l, *u)).collect();
+        let mut x: Vec<f64> = start
+            .iter()
+            .zip(lower)
+            .zip(upper)
+            .map(|((x, l), u)| x.clamp(*l, *u))
+            .collect();
         let (mut value, mut gradient) = function(&x).map_err(LbfgsBError::Function)?;
         if !value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
             return Err(LbfgsBError::Start { value });
@@ -148,7 +165,14 @@ impl LbfgsB {
         let (mut iterations, mut evaluations) = (0, 1);
         loop {
             let projected = projected_gradient(&x, &gradient, lower, upper);
-            let end = |ended, x, value| Minimum { x, value, gradient: projected, iterations, evaluations, ended };
+            let end = |ended, x, value| Minimum {
+                x,
+                value,
+                gradient: projected,
+                iterations,
+                evaluations,
+                ended,
+            };
             if projected <= self.gradient {
                 return Ok(end(Ended::Gradient, x, value));
             }
@@ -178,7 +202,11 @@ impl LbfgsB {
             } else {
                 room(&x, &direction, lower, upper)
             };
-            let first = if iterations == 0 && !boxed { (1.0 / norm(&direction)).min(largest) } else { 1f64.min(largest) };
+            let first = if iterations == 0 && !boxed {
+                (1.0 / norm(&direction)).min(largest)
+            } else {
+                1f64.min(largest)
+            };
             let mut search = Search::new(value, slope, first, largest);
             let mut step = first;
             let mut best: Option<(f64, Vec<f64>, Vec<f64>)> = None;
@@ -188,7 +216,9 @@ impl LbfgsB {
                 if !goes_on {
                     break;
                 }
-                let at: Vec<f64> = (0..x.len()).map(|i| along(x[i], step, direction[i], target[i]).clamp(lower[i], upper[i])).collect();
+                let at: Vec<f64> = (0..x.len())
+                    .map(|i| along(x[i], step, direction[i], target[i]).clamp(lower[i], upper[i]))
+                    .collect();
                 let (v, g) = function(&at).map_err(LbfgsBError::Function)?;
                 evaluations += 1;
                 if !v.is_finite() || g.iter().any(|g| !g.is_finite()) {
@@ -196,7 +226,11 @@ impl LbfgsB {
                     search = Search::new(value, slope, step, step);
                     continue;
                 }
-                let next = search.next(Trial { step, value: v, slope: dot(&g, &direction) });
+                let next = search.next(Trial {
+                    step,
+                    value: v,
+                    slope: dot(&g, &direction),
+                });
                 if v < best.as_ref().map_or(value, |b| b.0) {
                     best = Some((v, at, g));
                 }
@@ -208,25 +242,54 @@ impl LbfgsB {
             if !goes_on {
                 let (value, x, gradient) = best.unwrap_or((value, x, gradient));
                 let gradient = projected_gradient(&x, &gradient, lower, upper);
-                return Ok(Minimum { x, value, gradient, iterations, evaluations, ended: Ended::Interrupted });
+                return Ok(Minimum {
+                    x,
+                    value,
+                    gradient,
+                    iterations,
+                    evaluations,
+                    ended: Ended::Interrupted,
+                });
             }
             let Some((new_value, new_x, new_gradient)) = best else {
                 if model.is_empty() {
-                    return Ok(Minimum { x, value, gradient: projected, iterations, evaluations, ended: Ended::LineSearch });
+                    return Ok(Minimum {
+                        x,
+                        value,
+                        gradient: projected,
+                        iterations,
+                        evaluations,
+                        ended: Ended::LineSearch,
+                    });
                 }
                 model.forget();
                 continue;
             };
             let s: Vec<f64> = new_x.iter().zip(&x).map(|(a, b)| a - b).collect();
-            let y: Vec<f64> = new_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+            let y: Vec<f64> = new_gradient
+                .iter()
+                .zip(&gradient)
+                .map(|(a, b)| a - b)
+                .collect();
             model.learn(s, y);
             let decrease = (value - new_value) / value.abs().max(new_value.abs()).max(1.0);
             (x, value, gradient) = (new_x, new_value, new_gradient);
             iterations += 1;
             if decrease <= self.decrease {
                 let projected = projected_gradient(&x, &gradient, lower, upper);
-                let ended = if projected <= self.gradient { Ended::Gradient } else { Ended::Decrease };
-                return Ok(Minimum { x, value, gradient: projected, iterations, evaluations, ended });
+                let ended = if projected <= self.gradient {
+                    Ended::Gradient
+                } else {
+                    Ended::Decrease
+                };
+                return Ok(Minimum {
+                    x,
+                    value,
+                    gradient: projected,
+                    iterations,
+                    evaluations,
+                    ended,
+                });
             }
         }
     }
@@ -236,11 +299,19 @@ impl LbfgsB {
             return Err(LbfgsBError::Memory);
         }
         if start.len() != lower.len() || start.len() != upper.len() {
-            return Err(LbfgsBError::Lengths { start: start.len(), lower: lower.len(), upper: upper.len() });
+            return Err(LbfgsBError::Lengths {
+                start: start.len(),
+                lower: lower.len(),
+                upper: upper.len(),
+            });
         }
         // Written so that NaN fails too.
         match (0..start.len()).find(|&i| !(lower[i] <= upper[i])) {
-            Some(index) => Err(LbfgsBError::Bounds { index, lower: lower[index], upper: upper[index] }),
+            Some(index) => Err(LbfgsBError::Bounds {
+                index,
+                lower: lower[index],
+                upper: upper[index],
+            }),
             None => Ok(()),
         }
     }
@@ -248,11 +319,17 @@ impl LbfgsB {
 
 /// The point at a step towards `target`, which step 1 reaches to the bit.
 fn along(x: f64, step: f64, direction: f64, target: f64) -> f64 {
-    if step == 1.0 { target } else { x + step * direction }
+    if step == 1.0 {
+        target
+    } else {
+        x + step * direction
+    }
 }
 
 fn projected_gradient(x: &[f64], g: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
-    (0..x.len()).map(|i| ((x[i] - g[i]).clamp(lower[i], upper[i]) - x[i]).abs()).fold(0.0, f64::max)
+    (0..x.len())
+        .map(|i| ((x[i] - g[i]).clamp(lower[i], upper[i]) - x[i]).abs())
+        .fold(0.0, f64::max)
 }
 
 /// The largest step that stays within the bounds.

@@ -60,7 +60,13 @@ pub struct Line {
 impl Distances {
     /// The distances of two runs, each with its initial weights first; over the parameters, without batch norm's statistics.
     pub fn of(small: [&State; 2], large: [&State; 2]) -> Self {
-        let minus = |a: &State, b: &State| a.parameters.iter().zip(&b.parameters).map(|(a, b)| a - b).collect::<Vec<f64>>();
+        let minus = |a: &State, b: &State| {
+            a.parameters
+                .iter()
+                .zip(&b.parameters)
+                .map(|(a, b)| a - b)
+                .collect::<Vec<f64>>()
+        };
         let (s, l) = (minus(small[1], small[0]), minus(large[1], large[0]));
         let cosine = |a: &[f64], b: &[f64]| dot(a, b) / (norm(a) * norm(b));
         Distances {
@@ -84,12 +90,28 @@ pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeErr
     let pairs = [
         ("model", text(&s.model), text(&l.model)),
         ("dataset", text(&s.dataset), text(&l.dataset)),
-        ("data.preprocess", format!("{:?}", s.data.preprocess), format!("{:?}", l.data.preprocess)),
-        ("data.validation", format!("{:?}", s.data.validation), format!("{:?}", l.data.validation)),
-        ("split_seed", s.split_seed.to_string(), l.split_seed.to_string()),
+        (
+            "data.preprocess",
+            format!("{:?}", s.data.preprocess),
+            format!("{:?}", l.data.preprocess),
+        ),
+        (
+            "data.validation",
+            format!("{:?}", s.data.validation),
+            format!("{:?}", l.data.validation),
+        ),
+        (
+            "split_seed",
+            s.split_seed.to_string(),
+            l.split_seed.to_string(),
+        ),
     ];
     match pairs.into_iter().find(|(_, s, l)| s != l) {
-        Some((key, s, l)) => Err(ProbeError::value(key, l.trim(), format!("the other run has {}: take runs that share it", s.trim()))),
+        Some((key, s, l)) => Err(ProbeError::value(
+            key,
+            l.trim(),
+            format!("the other run has {}: take runs that share it", s.trim()),
+        )),
         None => Ok(()),
     }
 }
@@ -100,15 +122,29 @@ pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeErr
 /// Fewer than two or more than a million, ends that are not finite or not in order.
 pub fn alphas(from: f64, to: f64, count: usize) -> Result<Vec<f64>, ProbeError> {
     if count < 2 {
-        return Err(ProbeError::value("points", count, "a line needs 2 points or more; 25 is usual"));
+        return Err(ProbeError::value(
+            "points",
+            count,
+            "a line needs 2 points or more; 25 is usual",
+        ));
     }
     if count > 1_000_000 {
-        return Err(ProbeError::value("points", count, "a line has at most 1,000,000 points"));
+        return Err(ProbeError::value(
+            "points",
+            count,
+            "a line has at most 1,000,000 points",
+        ));
     }
     if !(from < to && (to - from).is_finite()) {
-        return Err(ProbeError::value("from", format!("{from} to {to}"), "α must rise, such as from -1 to 2"));
+        return Err(ProbeError::value(
+            "from",
+            format!("{from} to {to}"),
+            "α must rise, such as from -1 to 2",
+        ));
     }
-    Ok((0..count).map(|i| from + (to - from) * i as f64 / (count - 1) as f64).collect())
+    Ok((0..count)
+        .map(|i| from + (to - from) * i as f64 / (count - 1) as f64)
+        .collect())
 }
 
 /// Loss and accuracy at α x_L + (1 − α) x_S (Goodfellow, Vinyals and Saxe 2015, arXiv 1412.6544; Keskar et al. 2017, figure 3).
@@ -137,8 +173,16 @@ pub fn line(
             break;
         }
         let network = landscape.network(&small.towards(large, alpha))?;
-        let test = if test { Some(landscape.test(&network)?) } else { None };
-        points.push(LinePoint { alpha, train: landscape.train(&network)?, test });
+        let test = if test {
+            Some(landscape.test(&network)?)
+        } else {
+            None
+        };
+        points.push(LinePoint {
+            alpha,
+            train: landscape.train(&network)?,
+            test,
+        });
     }
     Ok(points)
 }
@@ -157,8 +201,16 @@ impl Line {
             self.small, self.large, d.small, d.large
         );
         let along = |of: fn(&Height) -> Option<f64>| {
-            let train: Vec<(f64, f64)> = self.points.iter().filter_map(|p| Some((p.alpha, of(&p.train)?))).collect();
-            let test: Vec<(f64, f64)> = self.points.iter().filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?))).collect();
+            let train: Vec<(f64, f64)> = self
+                .points
+                .iter()
+                .filter_map(|p| Some((p.alpha, of(&p.train)?)))
+                .collect();
+            let test: Vec<(f64, f64)> = self
+                .points
+                .iter()
+                .filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?)))
+                .collect();
             (train, test)
         };
         type Points = Vec<(f64, f64)>;
@@ -172,12 +224,25 @@ impl Line {
             }
             // At the top of a chart of accuracies lie the points.
             let label = |text| if name == "line" { text } else { "" };
-            plot.guide_x(label("first run"), 0.0).guide_x(label("second run"), 1.0).caption(&caption).figure()
+            plot.guide_x(label("first run"), 0.0)
+                .guide_x(label("second run"), 1.0)
+                .caption(&caption)
+                .figure()
         };
-        let mut figures = vec![draw("line", "Loss on the line through two runs", "mean loss", along(|h| h.loss))];
+        let mut figures = vec![draw(
+            "line",
+            "Loss on the line through two runs",
+            "mean loss",
+            along(|h| h.loss),
+        )];
         if self.points.iter().any(|p| p.train.accuracy.is_some()) {
             let accuracy = along(|h| h.accuracy.map(|a| 100.0 * a));
-            figures.push(draw("line-accuracy", "Accuracy on the line through two runs", "accuracy, %", accuracy));
+            figures.push(draw(
+                "line-accuracy",
+                "Accuracy on the line through two runs",
+                "accuracy, %",
+                accuracy,
+            ));
         }
         figures
     }

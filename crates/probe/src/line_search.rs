@@ -44,7 +44,11 @@ pub(crate) struct Search {
 impl Search {
     /// A search from value and slope (negative) at step 0, whose first trial the caller makes at `first`.
     pub(crate) fn new(value: f64, slope: f64, first: f64, largest: f64) -> Self {
-        let start = Trial { step: 0.0, value, slope };
+        let start = Trial {
+            step: 0.0,
+            value,
+            slope,
+        };
         Search {
             start,
             largest,
@@ -72,14 +76,25 @@ impl Search {
         if now.step == self.largest && now.value <= ceiling && now.slope <= required {
             return Next::Done;
         }
-        let out_of_room = self.bracketed && (now.step <= self.low || now.step >= self.high || self.high - self.low <= WIDTH * self.high);
+        let out_of_room = self.bracketed
+            && (now.step <= self.low
+                || now.step >= self.high
+                || self.high - self.low <= WIDTH * self.high);
         if out_of_room || (now.step == 0.0 && (now.value > ceiling || now.slope >= required)) {
             return Next::Stuck;
         }
         // In the first stage the steps are taken on f(α) − DECREASE · α f'(0), whose minimizer satisfies the decrease condition.
         let step = if self.first_stage && now.value <= self.best.value && now.value > ceiling {
-            let tilt = |t: Trial| Trial { value: t.value - t.step * required, slope: t.slope - required, ..t };
-            let untilt = |t: Trial| Trial { value: t.value + t.step * required, slope: t.slope + required, ..t };
+            let tilt = |t: Trial| Trial {
+                value: t.value - t.step * required,
+                slope: t.slope - required,
+                ..t
+            };
+            let untilt = |t: Trial| Trial {
+                value: t.value + t.step * required,
+                slope: t.slope + required,
+                ..t
+            };
             (self.best, self.other) = (tilt(self.best), tilt(self.other));
             let step = self.update(tilt(now));
             (self.best, self.other) = (untilt(self.best), untilt(self.other));
@@ -101,7 +116,9 @@ impl Search {
             self.high = step + 4.0 * (step - self.best.step);
         }
         step = step.clamp(0.0, self.largest);
-        if self.bracketed && (step <= self.low || step >= self.high || self.high - self.low <= WIDTH * self.high) {
+        if self.bracketed
+            && (step <= self.low || step >= self.high || self.high - self.low <= WIDTH * self.high)
+        {
             step = self.best.step;
         }
         Next::Try(step)
@@ -115,17 +132,23 @@ impl Search {
         let cubic = |a: Trial, b: Trial| {
             let theta = 3.0 * (a.value - b.value) / (b.step - a.step) + a.slope + b.slope;
             let scale = theta.abs().max(a.slope.abs()).max(b.slope.abs());
-            (theta, scale, (theta / scale).powi(2) - (a.slope / scale) * (b.slope / scale))
+            (
+                theta,
+                scale,
+                (theta / scale).powi(2) - (a.slope / scale) * (b.slope / scale),
+            )
         };
         let (low, high) = (self.low, self.high.min(self.largest));
         let step;
         if now.value > best.value {
             // A higher value: the minimum is bracketed.
             let (theta, scale, inside) = cubic(best, now);
-            let gamma = scale * inside.max(0.0).sqrt() * if now.step < best.step { -1.0 } else { 1.0 };
+            let gamma =
+                scale * inside.max(0.0).sqrt() * if now.step < best.step { -1.0 } else { 1.0 };
             let r = ((gamma - best.slope) + theta) / (((gamma - best.slope) + gamma) + now.slope);
             let by_cubic = best.step + r * toward;
-            let by_quadratic = best.step + best.slope / ((best.value - now.value) / toward + best.slope) / 2.0 * toward;
+            let by_quadratic = best.step
+                + best.slope / ((best.value - now.value) / toward + best.slope) / 2.0 * toward;
             step = if (by_cubic - best.step).abs() < (by_quadratic - best.step).abs() {
                 by_cubic
             } else {
@@ -135,16 +158,23 @@ impl Search {
         } else if sign < 0.0 {
             // A lower value and slopes of opposite signs: bracketed too.
             let (theta, scale, inside) = cubic(best, now);
-            let gamma = scale * inside.max(0.0).sqrt() * if now.step > best.step { -1.0 } else { 1.0 };
+            let gamma =
+                scale * inside.max(0.0).sqrt() * if now.step > best.step { -1.0 } else { 1.0 };
             let r = ((gamma - now.slope) + theta) / (((gamma - now.slope) + gamma) + best.slope);
             let by_cubic = now.step - r * toward;
-            let by_secant = now.step + now.slope / (now.slope - best.slope) * (best.step - now.step);
-            step = if (by_cubic - now.step).abs() > (by_secant - now.step).abs() { by_cubic } else { by_secant };
+            let by_secant =
+                now.step + now.slope / (now.slope - best.slope) * (best.step - now.step);
+            step = if (by_cubic - now.step).abs() > (by_secant - now.step).abs() {
+                by_cubic
+            } else {
+                by_secant
+            };
             self.bracketed = true;
         } else if now.slope.abs() < best.slope.abs() {
             // A lower value, the same sign, a smaller slope: the cubic may have no minimum in this direction.
             let (theta, scale, inside) = cubic(best, now);
-            let gamma = scale * inside.max(0.0).sqrt() * if now.step > best.step { -1.0 } else { 1.0 };
+            let gamma =
+                scale * inside.max(0.0).sqrt() * if now.step > best.step { -1.0 } else { 1.0 };
             let r = ((gamma - now.slope) + theta) / ((gamma + (best.slope - now.slope)) + gamma);
             let by_cubic = if r < 0.0 && gamma != 0.0 {
                 now.step - r * toward
@@ -153,12 +183,17 @@ impl Search {
             } else {
                 low
             };
-            let by_secant = now.step + now.slope / (now.slope - best.slope) * (best.step - now.step);
+            let by_secant =
+                now.step + now.slope / (now.slope - best.slope) * (best.step - now.step);
             let cubic_is_nearer = (by_cubic - now.step).abs() < (by_secant - now.step).abs();
             if self.bracketed {
                 let chosen = if cubic_is_nearer { by_cubic } else { by_secant };
                 let limit = now.step + 0.66 * (other.step - now.step);
-                step = if now.step > best.step { chosen.min(limit) } else { chosen.max(limit) };
+                step = if now.step > best.step {
+                    chosen.min(limit)
+                } else {
+                    chosen.max(limit)
+                };
             } else {
                 let chosen = if cubic_is_nearer { by_secant } else { by_cubic };
                 step = chosen.clamp(low.min(high), high);
@@ -166,7 +201,8 @@ impl Search {
         } else if self.bracketed {
             // A lower value, the same sign, a slope that does not shrink.
             let (theta, scale, inside) = cubic(now, other);
-            let gamma = scale * inside.max(0.0).sqrt() * if now.step > other.step { -1.0 } else { 1.0 };
+            let gamma =
+                scale * inside.max(0.0).sqrt() * if now.step > other.step { -1.0 } else { 1.0 };
             let r = ((gamma - now.slope) + theta) / (((gamma - now.slope) + gamma) + other.slope);
             step = now.step + r * (other.step - now.step);
         } else {

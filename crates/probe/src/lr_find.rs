@@ -37,7 +37,13 @@ pub struct RangeTest {
 
 impl Default for RangeTest {
     fn default() -> Self {
-        RangeTest { lowest: 1e-6, highest: 10.0, steps: 100, smoothing: 0.9, divergence: 4.0 }
+        RangeTest {
+            lowest: 1e-6,
+            highest: 10.0,
+            steps: 100,
+            smoothing: 0.9,
+            divergence: 4.0,
+        }
     }
 }
 
@@ -97,19 +103,39 @@ pub struct LrFind {
 impl RangeTest {
     fn check(&self) -> Result<(), ProbeError> {
         if !(self.lowest > 0.0 && self.lowest.is_finite()) {
-            return Err(ProbeError::value("lowest", self.lowest, "the first rate must be positive, because the rate grows by a factor"));
+            return Err(ProbeError::value(
+                "lowest",
+                self.lowest,
+                "the first rate must be positive, because the rate grows by a factor",
+            ));
         }
         if !(self.highest > self.lowest && self.highest.is_finite()) {
-            return Err(ProbeError::value("highest", self.highest, format!("the last rate must be above the first, {}", self.lowest)));
+            return Err(ProbeError::value(
+                "highest",
+                self.highest,
+                format!("the last rate must be above the first, {}", self.lowest),
+            ));
         }
         if self.steps < 10 {
-            return Err(ProbeError::value("steps", self.steps, "a range test needs 10 steps or more; 100 is usual"));
+            return Err(ProbeError::value(
+                "steps",
+                self.steps,
+                "a range test needs 10 steps or more; 100 is usual",
+            ));
         }
         if !(0.0..1.0).contains(&self.smoothing) {
-            return Err(ProbeError::value("smoothing", self.smoothing, "must lie in [0, 1); 0 leaves the loss as it is"));
+            return Err(ProbeError::value(
+                "smoothing",
+                self.smoothing,
+                "must lie in [0, 1); 0 leaves the loss as it is",
+            ));
         }
         if !(self.divergence > 1.0) {
-            return Err(ProbeError::value("divergence", self.divergence, "must be above 1: it multiplies the least smoothed loss"));
+            return Err(ProbeError::value(
+                "divergence",
+                self.divergence,
+                "must be above 1: it multiplies the least smoothed loss",
+            ));
         }
         Ok(())
     }
@@ -122,8 +148,14 @@ impl RangeTest {
         self.check()?;
         let batch = experiment.config.batch_size.unwrap_or(1);
         // A loss without its gradient takes about a third.
-        let sample = if batch < SMALL { SAMPLE.min(experiment.split.train.len()) as f64 / 3.0 } else { 0.0 };
-        Ok(Rehearsal::new(experiment)?.example_seconds(batch)? * (batch as f64 + sample) * self.steps as f64)
+        let sample = if batch < SMALL {
+            SAMPLE.min(experiment.split.train.len()) as f64 / 3.0
+        } else {
+            0.0
+        };
+        Ok(Rehearsal::new(experiment)?.example_seconds(batch)?
+            * (batch as f64 + sample)
+            * self.steps as f64)
     }
 
     /// Trains from the initial weights with the rate η_t = lowest · (highest/lowest)^(t/(steps − 1)), t = 0, 1, … (Smith 2017, arXiv 1506.01186; exponential growth
@@ -146,30 +178,47 @@ impl RangeTest {
         self.check()?;
         let (started, config) = (Instant::now(), &experiment.config);
         let mut network = experiment.initial_model()?.network;
-        let mut driver = Driver::new(&*experiment.optimizer, &network).map_err(largebatch_train::TrainError::from)?;
+        let mut driver = Driver::new(&*experiment.optimizer, &network)
+            .map_err(largebatch_train::TrainError::from)?;
         let mut order = experiment.order()?;
         let batch = config.batch_size.unwrap_or(1);
-        let (mut rates, mut losses, mut least) = (Vec::new(), Vec::<f64>::new(), experiment.loss_in_training(&network, SAMPLE)?);
+        let (mut rates, mut losses, mut least) = (
+            Vec::new(),
+            Vec::<f64>::new(),
+            experiment.loss_in_training(&network, SAMPLE)?,
+        );
         let (mut ended, skipped) = (RangeEnd::Highest, self.steps / 10);
         for step in 0..self.steps {
             if !watch(step as u64, self.steps as u64) {
                 ended = RangeEnd::Interrupted;
                 break;
             }
-            let lr = self.lowest * (self.highest / self.lowest).powf(step as f64 / (self.steps - 1) as f64);
+            let lr = self.lowest
+                * (self.highest / self.lowest).powf(step as f64 / (self.steps - 1) as f64);
             let (epoch, indices) = order.next(batch);
-            let keys =
-                StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(step as u64) };
+            let keys = StepKeys {
+                augment: experiment.key("augment").number(epoch),
+                dropout: experiment.key("dropout").number(step as u64),
+            };
             let ahead = driver.ahead(&network);
-            let gradient = experiment.gradient(ahead.as_ref().unwrap_or(&network), &indices, keys)?;
+            let gradient =
+                experiment.gradient(ahead.as_ref().unwrap_or(&network), &indices, keys)?;
             drop(ahead);
             rates.push(lr);
             losses.push(if indices.len() < SMALL {
                 experiment.loss_in_training(&network, SAMPLE)?
             } else {
-                gradient.loss.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum::<f64>() / indices.len() as f64
+                gradient
+                    .loss
+                    .into_iter()
+                    .map(|loss| f64::from(loss.into_scalar::<f32>()))
+                    .sum::<f64>()
+                    / indices.len() as f64
             });
-            let now = smoothed(&losses, self.smoothing).last().copied().unwrap_or(f64::NAN);
+            let now = smoothed(&losses, self.smoothing)
+                .last()
+                .copied()
+                .unwrap_or(f64::NAN);
             if step >= skipped {
                 least = least.min(now);
             }
@@ -181,28 +230,47 @@ impl RangeTest {
             if let Some(bound) = config.clip_value {
                 gradients = clip_by_value(gradients, &network, bound);
             }
-            let clip = config.clip_norm.map(|max_norm| GlobalClip { max_norm, form: ClipForm::Torch });
+            let clip = config.clip_norm.map(|max_norm| GlobalClip {
+                max_norm,
+                form: ClipForm::Torch,
+            });
             for clip in clip.into_iter().chain(driver.global_clip()) {
                 gradients = clip_by_global_norm(gradients, &network, clip).0;
             }
-            network = driver.step(lr, network, gradients).absorb(gradient.statistics);
+            network = driver
+                .step(lr, network, gradients)
+                .absorb(gradient.statistics);
         }
         let averages = smoothed(&losses, self.smoothing);
         let falling = averages.get(skipped..).unwrap_or_default();
-        let end =
-            (0..falling.len()).filter(|&i| falling[i].is_finite()).min_by(|&i, &j| falling[i].total_cmp(&falling[j])).map_or(0, |i| i + 1);
+        let end = (0..falling.len())
+            .filter(|&i| falling[i].is_finite())
+            .min_by(|&i, &j| falling[i].total_cmp(&falling[j]))
+            .map_or(0, |i| i + 1);
         let begun = descent(&falling[..end]);
         let rate = |index: Option<usize>| index.map(|i| rates[skipped + i]);
         let finite = |x: f64| Some(x).filter(|x| x.is_finite());
         let points = rates.iter().zip(&losses).zip(&averages);
         Ok(LrFind {
-            what: format!("{} on {}, {}", config.model.name, config.dataset.name, config.optimizer.name),
+            what: format!(
+                "{} on {}, {}",
+                config.model.name, config.dataset.name, config.optimizer.name
+            ),
             batch_size: batch,
             seed: config.seed,
             steepest: rate(steepest(&falling[..end])),
             valley: rate(valley(&falling[begun..end]).map(|i| begun + i)),
-            divergence: rates.last().copied().filter(|_| ended == RangeEnd::Diverged),
-            points: points.map(|((lr, loss), s)| RangePoint { lr: *lr, loss: finite(*loss), smoothed: finite(*s) }).collect(),
+            divergence: rates
+                .last()
+                .copied()
+                .filter(|_| ended == RangeEnd::Diverged),
+            points: points
+                .map(|((lr, loss), s)| RangePoint {
+                    lr: *lr,
+                    loss: finite(*loss),
+                    smoothed: finite(*s),
+                })
+                .collect(),
             ended,
             seconds: started.elapsed().as_secs_f64(),
         })
@@ -212,28 +280,61 @@ impl RangeTest {
 impl LrFind {
     /// The losses against the rate, with what they suggest.
     pub fn figure(&self) -> Figure {
-        let of = |value: fn(&RangePoint) -> Option<f64>| self.points.iter().filter_map(|p| Some((p.lr, value(p)?))).collect::<Vec<_>>();
+        let of = |value: fn(&RangePoint) -> Option<f64>| {
+            self.points
+                .iter()
+                .filter_map(|p| Some((p.lr, value(p)?)))
+                .collect::<Vec<_>>()
+        };
         let (raw, smooth) = (of(|p| p.loss), of(|p| p.smoothed));
         let first = smooth.first().map_or(1.0, |p| p.1);
-        let low = raw.iter().chain(&smooth).map(|p| p.1).fold(f64::INFINITY, f64::min);
+        let low = raw
+            .iter()
+            .chain(&smooth)
+            .map(|p| p.1)
+            .fold(f64::INFINITY, f64::min);
         // Where it diverges, the loss leaves the picture.
         let high = raw.iter().map(|p| p.1).fold(0.0, f64::max).min(2.0 * first);
         let mut plot = Plot::new("lr-find", &format!("Range test: {}", self.what))
             .x("learning rate η", Scale::Log)
             .y("mini-batch loss", Scale::Linear);
         if low.is_finite() && high > low {
-            plot = plot.y_range(low.min(0.0).max(low - 0.05 * (high - low)), high + 0.03 * (high - low));
+            plot = plot.y_range(
+                low.min(0.0).max(low - 0.05 * (high - low)),
+                high + 0.03 * (high - low),
+            );
         }
         plot = plot.points("each step", raw).line("smoothed", smooth);
-        for (label, rate) in [("valley", self.valley), ("steepest", self.steepest), ("diverged", self.divergence)] {
+        for (label, rate) in [
+            ("valley", self.valley),
+            ("steepest", self.steepest),
+            ("diverged", self.divergence),
+        ] {
             if let Some(rate) = rate {
                 plot = plot.guide_x(label, rate);
             }
         }
-        let rate = |label: &str, rate: Option<f64>| rate.map(|r| format!(" {label} at {r:.1e}.")).unwrap_or_default();
-        let found = [rate("Valley", self.valley), rate("Steepest", self.steepest), rate("Diverged", self.divergence)].concat();
-        let end = if self.divergence.is_some() { "" } else { " It did not diverge." };
-        let caption = format!("Batch {}, {} steps, seed {}.{found}{end}", self.batch_size, self.points.len(), self.seed);
+        let rate = |label: &str, rate: Option<f64>| {
+            rate.map(|r| format!(" {label} at {r:.1e}."))
+                .unwrap_or_default()
+        };
+        let found = [
+            rate("Valley", self.valley),
+            rate("Steepest", self.steepest),
+            rate("Diverged", self.divergence),
+        ]
+        .concat();
+        let end = if self.divergence.is_some() {
+            ""
+        } else {
+            " It did not diverge."
+        };
+        let caption = format!(
+            "Batch {}, {} steps, seed {}.{found}{end}",
+            self.batch_size,
+            self.points.len(),
+            self.seed
+        );
         plot.caption(&caption).figure()
     }
 }

@@ -8,14 +8,18 @@ pub(crate) struct Lu {
 
 impl Lu {
     pub(crate) fn empty() -> Self {
-        Lu { entries: Vec::new(), order: Vec::new() }
+        Lu {
+            entries: Vec::new(),
+            order: Vec::new(),
+        }
     }
 
     /// Factorises a row-major n × n matrix; `None` if it is singular or not finite.
     pub(crate) fn new(mut a: Vec<f64>, n: usize) -> Option<Self> {
         let mut order: Vec<usize> = (0..n).collect();
         for column in 0..n {
-            let pivot = (column..n).max_by(|&i, &j| a[i * n + column].abs().total_cmp(&a[j * n + column].abs()))?;
+            let pivot = (column..n)
+                .max_by(|&i, &j| a[i * n + column].abs().total_cmp(&a[j * n + column].abs()))?;
             let value = a[pivot * n + column];
             if value == 0.0 || !value.is_finite() {
                 return None;

@@ -17,13 +17,20 @@ pub(crate) fn free() -> Option<u64> {
     let machine = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let group = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
-    Some(group.map_or(machine, |(limit, used)| machine.min(limit.saturating_sub(used))))
+    Some(group.map_or(machine, |(limit, used)| {
+        machine.min(limit.saturating_sub(used))
+    }))
 }
 
 /// A field of kB, as bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+    rest.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kb| kb * 1024)
 }
 
 #[cfg(test)]
@@ -32,7 +39,10 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
-        assert_eq!(field("VmPeak:\t  10 kB\nVmHWM:\t    1234 kB\n", "VmHWM:"), Some(1234 * 1024));
+        assert_eq!(
+            field("VmPeak:\t  10 kB\nVmHWM:\t    1234 kB\n", "VmHWM:"),
+            Some(1234 * 1024)
+        );
         assert_eq!(field("MemTotal: 5 kB\n", "VmHWM:"), None);
     }
 

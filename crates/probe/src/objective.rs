@@ -28,7 +28,11 @@ pub trait Examples: Objective {
     ///
     /// # Errors
     /// An empty batch, and those of [`Objective::loss`].
-    fn batch_gradient(&mut self, w: &[f64], places: &[usize]) -> Result<(f64, Vec<f64>), ProbeError>;
+    fn batch_gradient(
+        &mut self,
+        w: &[f64],
+        places: &[usize],
+    ) -> Result<(f64, Vec<f64>), ProbeError>;
 }
 
 /// Hears how far an instrument is, and says whether it goes on: `(done, all)` gradient evaluations or rounds, `false` ends it with what it has.

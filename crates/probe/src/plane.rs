@@ -44,7 +44,11 @@ impl Plane {
     pub fn random(x: &[f64], shapes: &[Vec<usize>], seed: u64) -> Result<Self, ProbeError> {
         let total: usize = shapes.iter().map(|s| s.iter().product::<usize>()).sum();
         if total != x.len() {
-            return Err(ProbeError::value("shapes", total, format!("the parameters are {}", x.len())));
+            return Err(ProbeError::value(
+                "shapes",
+                total,
+                format!("the parameters are {}", x.len()),
+            ));
         }
         let direction = |number: u64| {
             let mut rng = Key::new(seed).word("surface").number(number).rng();
@@ -64,8 +68,18 @@ impl Plane {
             }
             out
         };
-        let marks = vec![Mark { label: "the run's weights".into(), a: 0.0, b: 0.0 }];
-        Ok(Plane { origin: x.to_vec(), u: direction(0), v: direction(1), marks, explained: None })
+        let marks = vec![Mark {
+            label: "the run's weights".into(),
+            a: 0.0,
+            b: 0.0,
+        }];
+        Ok(Plane {
+            origin: x.to_vec(),
+            u: direction(0),
+            v: direction(1),
+            marks,
+            explained: None,
+        })
     }
 
     /// The plane through three points, with orthonormal directions: the first point is the origin, the second lies on the first axis.
@@ -84,12 +98,30 @@ impl Plane {
         // Written so that NaN fails too.
         if !(ab > 0.0 && height > 1e-9 * ac) {
             let names = points.map(|(name, _)| name).join(", ");
-            return Err(ProbeError::value("points", names, "they lie on one line, so they span no plane; take three different ones"));
+            return Err(ProbeError::value(
+                "points",
+                names,
+                "they lie on one line, so they span no plane; take three different ones",
+            ));
         }
         v.iter_mut().for_each(|v| *v /= height);
         let at = [(0.0, 0.0), (ab, 0.0), (along, height)];
-        let marks = points.iter().zip(at).map(|((name, _), (a, b))| Mark { label: (*name).into(), a, b }).collect();
-        Ok(Plane { origin: a.to_vec(), u, v, marks, explained: None })
+        let marks = points
+            .iter()
+            .zip(at)
+            .map(|((name, _), (a, b))| Mark {
+                label: (*name).into(),
+                a,
+                b,
+            })
+            .collect();
+        Ok(Plane {
+            origin: a.to_vec(),
+            u,
+            v,
+            marks,
+            explained: None,
+        })
     }
 
     /// The plane of a path's first two principal components through its end: the points are centred, and the directions are the two of the greatest variance.
@@ -98,12 +130,23 @@ impl Plane {
     /// Fewer than three points, or points on one line.
     pub fn principal(path: &[(String, Vec<f64>)]) -> Result<Self, ProbeError> {
         let few = || {
-            ProbeError::value("checkpoints", path.len(), "a plane of a path needs three checkpoints or more that do not lie on one line")
+            ProbeError::value(
+                "checkpoints",
+                path.len(),
+                "a plane of a path needs three checkpoints or more that do not lie on one line",
+            )
         };
-        let Some((_, end)) = path.last().filter(|_| path.len() >= 3) else { return Err(few()) };
+        let Some((_, end)) = path.last().filter(|_| path.len() >= 3) else {
+            return Err(few());
+        };
         let n = path.len();
-        let mean: Vec<f64> = (0..end.len()).map(|i| path.iter().map(|(_, p)| p[i]).sum::<f64>() / n as f64).collect();
-        let centred: Vec<Vec<f64>> = path.iter().map(|(_, p)| p.iter().zip(&mean).map(|(p, m)| p - m).collect()).collect();
+        let mean: Vec<f64> = (0..end.len())
+            .map(|i| path.iter().map(|(_, p)| p[i]).sum::<f64>() / n as f64)
+            .collect();
+        let centred: Vec<Vec<f64>> = path
+            .iter()
+            .map(|(_, p)| p.iter().zip(&mean).map(|(p, m)| p - m).collect())
+            .collect();
         let mut gram = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..=i {
@@ -118,7 +161,9 @@ impl Plane {
             return Err(few());
         }
         let direction = |k: usize| {
-            let mut d: Vec<f64> = (0..end.len()).map(|i| (0..n).map(|t| vectors[k][t] * centred[t][i]).sum()).collect();
+            let mut d: Vec<f64> = (0..end.len())
+                .map(|i| (0..n).map(|t| vectors[k][t] * centred[t][i]).sum())
+                .collect();
             let length = norm(&d);
             // The sign is free: the path comes from the left and from below.
             let start: f64 = (0..d.len()).map(|i| (path[0].1[i] - end[i]) * d[i]).sum();
@@ -127,21 +172,44 @@ impl Plane {
             d
         };
         let (u, v) = (direction(0), direction(1));
-        let place = |p: &[f64], d: &[f64]| p.iter().zip(end).zip(d).map(|((p, e), d)| (p - e) * d).sum::<f64>();
-        let marks = path.iter().map(|(label, p)| Mark { label: label.clone(), a: place(p, &u), b: place(p, &v) }).collect();
-        Ok(Plane { origin: end.clone(), u, v, marks, explained: Some([values[0] / trace, values[1] / trace]) })
+        let place = |p: &[f64], d: &[f64]| {
+            p.iter()
+                .zip(end)
+                .zip(d)
+                .map(|((p, e), d)| (p - e) * d)
+                .sum::<f64>()
+        };
+        let marks = path
+            .iter()
+            .map(|(label, p)| Mark {
+                label: label.clone(),
+                a: place(p, &u),
+                b: place(p, &v),
+            })
+            .collect();
+        Ok(Plane {
+            origin: end.clone(),
+            u,
+            v,
+            marks,
+            explained: Some([values[0] / trace, values[1] / trace]),
+        })
     }
 
     /// The point at coordinates (a, b).
     pub fn at(&self, a: f64, b: f64) -> Vec<f64> {
-        (0..self.origin.len()).map(|i| self.origin[i] + a * self.u[i] + b * self.v[i]).collect()
+        (0..self.origin.len())
+            .map(|i| self.origin[i] + a * self.u[i] + b * self.v[i])
+            .collect()
     }
 
     /// Ranges of both coordinates that hold every mark with a margin of `share` of the larger range on each side.
     pub fn window(&self, share: f64) -> [(f64, f64); 2] {
         let range = |of: fn(&Mark) -> f64| {
             let all = self.marks.iter().map(of);
-            all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+            all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+                (low.min(v), high.max(v))
+            })
         };
         let (a, b) = (range(|m| m.a), range(|m| m.b));
         let room = share * (a.1 - a.0).max(b.1 - b.0);
@@ -155,7 +223,10 @@ fn symmetric_eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);
     let size = norm(&m);
     for _sweep in 0..60 {
-        let off: f64 = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| m[i * n + j].powi(2)).sum();
+        let off: f64 = (0..n)
+            .flat_map(|i| (0..i).map(move |j| (i, j)))
+            .map(|(i, j)| m[i * n + j].powi(2))
+            .sum();
         if off.sqrt() <= 1e-15 * size {
             break;
         }
@@ -184,5 +255,11 @@ fn symmetric_eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&i, &j| m[j * n + j].total_cmp(&m[i * n + i]));
     let values = order.iter().map(|&i| m[i * n + i]).collect();
-    (values, order.iter().map(|&i| vectors[i * n..(i + 1) * n].to_vec()).collect())
+    (
+        values,
+        order
+            .iter()
+            .map(|&i| vectors[i * n..(i + 1) * n].to_vec())
+            .collect(),
+    )
 }

@@ -15,7 +15,13 @@ pub(crate) struct Model {
 
 impl Model {
     pub fn new(memory: usize) -> Self {
-        Model { memory, s: Vec::new(), y: Vec::new(), theta: 1.0, middle: Lu::empty() }
+        Model {
+            memory,
+            s: Vec::new(),
+            y: Vec::new(),
+            theta: 1.0,
+            middle: Lu::empty(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -79,7 +85,9 @@ impl Model {
             return Some(cauchy);
         }
         let newton = self.subspace(x, g, lower, upper, &cauchy, &c)?;
-        let projected: Vec<f64> = (0..x.len()).map(|i| newton[i].clamp(lower[i], upper[i])).collect();
+        let projected: Vec<f64> = (0..x.len())
+            .map(|i| newton[i].clamp(lower[i], upper[i]))
+            .collect();
         // Morales and Nocedal: the projected minimizer if it descends, else the step to it cut off at the box.
         let slope: f64 = (0..x.len()).map(|i| g[i] * (projected[i] - x[i])).sum();
         if slope < 0.0 {
@@ -93,17 +101,33 @@ impl Model {
                 cut = cut.min((bound - cauchy[i]) / d);
             }
         }
-        Some((0..x.len()).map(|i| (cauchy[i] + cut.max(0.0) * (newton[i] - cauchy[i])).clamp(lower[i], upper[i])).collect())
+        Some(
+            (0..x.len())
+                .map(|i| {
+                    (cauchy[i] + cut.max(0.0) * (newton[i] - cauchy[i])).clamp(lower[i], upper[i])
+                })
+                .collect(),
+        )
     }
 
     /// The generalized Cauchy point and c = Wᵀ(x_c − x): the paper's algorithm CP.
-    fn cauchy(&self, x: &[f64], g: &[f64], lower: &[f64], upper: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
+    fn cauchy(
+        &self,
+        x: &[f64],
+        g: &[f64],
+        lower: &[f64],
+        upper: &[f64],
+    ) -> Option<(Vec<f64>, Vec<f64>)> {
         let (n, k2) = (x.len(), 2 * self.s.len());
         let mut direction = vec![0.0; n];
         let mut breaks: Vec<(f64, usize)> = Vec::new();
         for i in 0..n {
             let bound = if g[i] < 0.0 { upper[i] } else { lower[i] };
-            let t = if g[i] == 0.0 { f64::INFINITY } else { (x[i] - bound) / g[i] };
+            let t = if g[i] == 0.0 {
+                f64::INFINITY
+            } else {
+                (x[i] - bound) / g[i]
+            };
             if t > 0.0 {
                 direction[i] = -g[i];
                 if t.is_finite() {
@@ -133,7 +157,11 @@ impl Model {
             if least < dt {
                 break;
             }
-            point[b] = if direction[b] > 0.0 { upper[b] } else { lower[b] };
+            point[b] = if direction[b] > 0.0 {
+                upper[b]
+            } else {
+                lower[b]
+            };
             fixed[b] = true;
             let (z, gb) = (point[b] - x[b], g[b]);
             c.iter_mut().zip(&p).for_each(|(c, p)| *c += dt * p);
@@ -163,9 +191,19 @@ impl Model {
     }
 
     /// The model's minimizer over the variables that are free at the Cauchy point, without their bounds: the paper's direct primal method.
-    fn subspace(&self, x: &[f64], g: &[f64], lower: &[f64], upper: &[f64], cauchy: &[f64], c: &[f64]) -> Option<Vec<f64>> {
+    fn subspace(
+        &self,
+        x: &[f64],
+        g: &[f64],
+        lower: &[f64],
+        upper: &[f64],
+        cauchy: &[f64],
+        c: &[f64],
+    ) -> Option<Vec<f64>> {
         let k2 = 2 * self.s.len();
-        let free: Vec<usize> = (0..x.len()).filter(|&i| cauchy[i] > lower[i] && cauchy[i] < upper[i]).collect();
+        let free: Vec<usize> = (0..x.len())
+            .filter(|&i| cauchy[i] > lower[i] && cauchy[i] < upper[i])
+            .collect();
         let mc = self.middle.solve(c);
         let mut w = vec![0.0; k2];
         let mut reduced = vec![0.0; free.len()];

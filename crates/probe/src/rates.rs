@@ -22,15 +22,22 @@ pub fn steepest(smoothed: &[f64]) -> Option<usize> {
         _ if i + 1 == n => smoothed[i] - smoothed[i - 1],
         _ => (smoothed[i + 1] - smoothed[i - 1]) / 2.0,
     };
-    let best = (0..n).filter(|_| n >= 2).min_by(|&i, &j| slope(i).total_cmp(&slope(j)))?;
+    let best = (0..n)
+        .filter(|_| n >= 2)
+        .min_by(|&i, &j| slope(i).total_cmp(&slope(j)))?;
     (slope(best) < 0.0).then_some(best)
 }
 
 /// Where a curve that ends at its least has begun to fall: the last index at which not yet a twentieth of the whole fall is done. Before it a curve without
 /// noise falls too, by next to nothing over many orders of magnitude of the rate, and would pull the middle of the valley there.
 pub fn descent(smoothed: &[f64]) -> usize {
-    let (Some(first), Some(last)) = (smoothed.first(), smoothed.last()) else { return 0 };
-    smoothed.iter().rposition(|s| *s >= first - 0.05 * (first - last)).unwrap_or(0)
+    let (Some(first), Some(last)) = (smoothed.first(), smoothed.last()) else {
+        return 0;
+    };
+    smoothed
+        .iter()
+        .rposition(|s| *s >= first - 0.05 * (first - last))
+        .unwrap_or(0)
 }
 
 /// Within the longest valley: the longest falling subsequence of the smoothed losses, half a third behind its first third, as fastai's `valley`. `None` where
@@ -39,7 +46,10 @@ pub fn valley(smoothed: &[f64]) -> Option<usize> {
     // lengths[i] is the length of the longest falling subsequence that ends at i.
     let mut lengths = vec![1usize; smoothed.len()];
     for i in 1..smoothed.len() {
-        let before = (0..i).filter(|&j| smoothed[i] < smoothed[j]).map(|j| lengths[j]).max();
+        let before = (0..i)
+            .filter(|&j| smoothed[i] < smoothed[j])
+            .map(|j| lengths[j])
+            .max();
         lengths[i] = before.unwrap_or(0) + 1;
     }
     let length = *lengths.iter().max()?;

@@ -36,7 +36,13 @@ pub struct Record<T> {
 
 impl<T> Record<T> {
     /// The record of a result measured on `subject`.
-    pub fn new(probe: &str, run: impl Into<String>, subject: &Subject<'_>, complete: bool, result: T) -> Self {
+    pub fn new(
+        probe: &str,
+        run: impl Into<String>,
+        subject: &Subject<'_>,
+        complete: bool,
+        result: T,
+    ) -> Self {
         Record {
             schema: SCHEMA,
             probe: probe.into(),

@@ -21,7 +21,13 @@ impl<'a> Rehearsal<'a> {
     pub fn new(experiment: &'a Experiment) -> Result<Self, TrainError> {
         let network = experiment.initial_model()?.network;
         let driver = Driver::new(&*experiment.optimizer, &network)?;
-        Ok(Rehearsal { experiment, network: Some(network), driver, order: experiment.order()?, steps: 0 })
+        Ok(Rehearsal {
+            experiment,
+            network: Some(network),
+            driver,
+            order: experiment.order()?,
+            steps: 0,
+        })
     }
 
     /// The seconds of a step of so many examples.
@@ -34,12 +40,25 @@ impl<'a> Rehearsal<'a> {
         }
         let (experiment, step) = (self.experiment, self.steps);
         self.steps += 1;
-        let keys = StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(step) };
-        let network = self.network.take().expect("the network is away only while the optimizer moves it");
+        let keys = StepKeys {
+            augment: experiment.key("augment").number(epoch),
+            dropout: experiment.key("dropout").number(step),
+        };
+        let network = self
+            .network
+            .take()
+            .expect("the network is away only while the optimizer moves it");
         let gradient = experiment.gradient(&network, &indices, keys)?;
-        self.network = Some(self.driver.step(0.0, network, gradient.gradients).absorb(gradient.statistics));
+        self.network = Some(
+            self.driver
+                .step(0.0, network, gradient.gradients)
+                .absorb(gradient.statistics),
+        );
         // Reading the loss waits for the device.
-        gradient.loss.into_iter().for_each(|loss| drop(loss.into_data()));
+        gradient
+            .loss
+            .into_iter()
+            .for_each(|loss| drop(loss.into_data()));
         Ok(started.elapsed().as_secs_f64())
     }
 

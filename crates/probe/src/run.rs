@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use largebatch_data::Search;
 use largebatch_models::Network;
 use largebatch_optim::Registry;
-use largebatch_train::{Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network, model_data};
+use largebatch_train::{
+    Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network, model_data,
+};
 
 use crate::{ProbeError, Subject, Subset};
 
@@ -40,7 +42,12 @@ impl Run {
         other: OtherData<'_>,
     ) -> Result<Self, ProbeError> {
         let is_checkpoint = !path.join("run.toml").exists() && path.join("state.json").exists();
-        let root = match path.canonicalize().ok().as_deref().and_then(|p| p.ancestors().nth(2)) {
+        let root = match path
+            .canonicalize()
+            .ok()
+            .as_deref()
+            .and_then(|p| p.ancestors().nth(2))
+        {
             Some(root) if is_checkpoint => root.to_owned(),
             _ => path.to_owned(),
         };
@@ -52,17 +59,35 @@ impl Run {
         let mut experiment = file.reopen(&root, config, registry, search, other)?;
         let mut optimizer = None;
         let (bytes, place, step) = match weights {
-            Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.to_owned(), None),
+            Some(path) => (
+                std::fs::read(path).map_err(TrainError::io(path, "read"))?,
+                path.to_owned(),
+                None,
+            ),
             None => match folder.outcome()?.filter(|_| !is_checkpoint) {
                 Some(outcome) => (folder.weights()?, path.to_owned(), Some(outcome.steps)),
                 None => {
-                    let checkpoint = if is_checkpoint { Some(Checkpoint::load(path)?) } else { Checkpoint::newest(&folder.checkpoints())? };
+                    let checkpoint = if is_checkpoint {
+                        Some(Checkpoint::load(path)?)
+                    } else {
+                        Checkpoint::newest(&folder.checkpoints())?
+                    };
                     let Some(checkpoint) = checkpoint else {
-                        let message = "has no weights yet: it has neither ended nor written a checkpoint".into();
-                        return Err(TrainError::Folder { path: root, message }.into());
+                        let message =
+                            "has no weights yet: it has neither ended nor written a checkpoint"
+                                .into();
+                        return Err(TrainError::Folder {
+                            path: root,
+                            message,
+                        }
+                        .into());
                     };
                     optimizer = Some(checkpoint.optimizer);
-                    (checkpoint.model, path.to_owned(), Some(checkpoint.progress.step))
+                    (
+                        checkpoint.model,
+                        path.to_owned(),
+                        Some(checkpoint.progress.step),
+                    )
                 }
             },
         };
@@ -71,7 +96,14 @@ impl Run {
             experiment.adopt(&data, &place)?;
         }
         let network = load_network(&experiment, &bytes, &place)?;
-        Ok(Run { experiment, network, folder: root, weights: place, step, optimizer })
+        Ok(Run {
+            experiment,
+            network,
+            folder: root,
+            weights: place,
+            step,
+            optimizer,
+        })
     }
 
     /// The learning rate at these weights: that of the step after them, or the last of a run that has ended.
@@ -79,7 +111,12 @@ impl Run {
         let experiment = &self.experiment;
         let last = experiment.total_steps.saturating_sub(1);
         let step = self.step.unwrap_or(last).min(last);
-        experiment.lr(step, &experiment.batches.at_step(step, experiment.config.data.last_batch()))
+        experiment.lr(
+            step,
+            &experiment
+                .batches
+                .at_step(step, experiment.config.data.last_batch()),
+        )
     }
 
     /// The network on a part of the data, or on a subset of it.

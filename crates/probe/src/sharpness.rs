@@ -94,16 +94,28 @@ pub fn keskar(
     watch: Watch<'_>,
 ) -> Result<Keskar, ProbeError> {
     if !(epsilon > 0.0 && epsilon.is_finite()) {
-        return Err(ProbeError::value("epsilon", epsilon, "the box's size must be a positive number, such as 1e-3"));
+        return Err(ProbeError::value(
+            "epsilon",
+            epsilon,
+            "the box's size must be a positive number, such as 1e-3",
+        ));
     }
     finite(x)?;
     let signs = match space {
         Space::Full => None,
         Space::Random { directions } if directions == 0 || directions > x.len() => {
-            let why = format!("a subspace of {} parameters has 1 to {} directions", x.len(), x.len());
+            let why = format!(
+                "a subspace of {} parameters has 1 to {} directions",
+                x.len(),
+                x.len()
+            );
             return Err(ProbeError::value("directions", directions, why));
         }
-        Space::Random { directions } => Some(Signs::new(x.len(), directions, Key::new(seed).word("sharpness"))),
+        Space::Random { directions } => Some(Signs::new(
+            x.len(),
+            directions,
+            Key::new(seed).word("sharpness"),
+        )),
     };
     let centre = match &signs {
         None => x.to_vec(),
@@ -125,12 +137,23 @@ pub fn keskar(
         };
         Ok((-loss, gradient.into_iter().map(|g| -g).collect()))
     };
-    let method = LbfgsB { iterations, evaluations: 3 * iterations, gradient: 0.0, decrease: 0.0, ..LbfgsB::default() };
-    let minimum = method.minimize(negated, &vec![0.0; upper.len()], [&lower, &upper], watch).map_err(|e| match e {
-        LbfgsBError::Function(e) => e,
-        LbfgsBError::Start { value } => ProbeError::NotFinite { what: "loss or its gradient", value: -value },
-        other => ProbeError::value("epsilon", epsilon, other.to_string()),
-    })?;
+    let method = LbfgsB {
+        iterations,
+        evaluations: 3 * iterations,
+        gradient: 0.0,
+        decrease: 0.0,
+        ..LbfgsB::default()
+    };
+    let minimum = method
+        .minimize(negated, &vec![0.0; upper.len()], [&lower, &upper], watch)
+        .map_err(|e| match e {
+            LbfgsBError::Function(e) => e,
+            LbfgsBError::Start { value } => ProbeError::NotFinite {
+                what: "loss or its gradient",
+                value: -value,
+            },
+            other => ProbeError::value("epsilon", epsilon, other.to_string()),
+        })?;
     let (loss, highest) = (base.unwrap_or(-minimum.value), -minimum.value);
     Ok(Keskar {
         space,
@@ -172,7 +195,13 @@ pub struct Ball {
 ///
 /// # Errors
 /// A radius that is not positive and finite, no steps, a loss that is not finite, and the objective's own errors.
-pub fn ball(objective: &mut dyn Objective, x: &[f64], radius: f64, steps: usize, watch: Watch<'_>) -> Result<Ball, ProbeError> {
+pub fn ball(
+    objective: &mut dyn Objective,
+    x: &[f64],
+    radius: f64,
+    steps: usize,
+    watch: Watch<'_>,
+) -> Result<Ball, ProbeError> {
     ascend(objective, x, None, radius, steps, watch)
 }
 
@@ -185,7 +214,13 @@ pub fn ball(objective: &mut dyn Objective, x: &[f64], radius: f64, steps: usize,
 ///
 /// # Errors
 /// As for [`ball`].
-pub fn adaptive(objective: &mut dyn Objective, x: &[f64], radius: f64, steps: usize, watch: Watch<'_>) -> Result<Ball, ProbeError> {
+pub fn adaptive(
+    objective: &mut dyn Objective,
+    x: &[f64],
+    radius: f64,
+    steps: usize,
+    watch: Watch<'_>,
+) -> Result<Ball, ProbeError> {
     let scale: Vec<f64> = x.iter().map(|x| x.abs()).collect();
     ascend(objective, x, Some(&scale), radius, steps, watch)
 }
@@ -199,17 +234,36 @@ fn ascend(
     watch: Watch<'_>,
 ) -> Result<Ball, ProbeError> {
     if !(radius > 0.0 && radius.is_finite()) {
-        return Err(ProbeError::value("radius", radius, "the ball's radius must be a positive number, such as 0.05"));
+        return Err(ProbeError::value(
+            "radius",
+            radius,
+            "the ball's radius must be a positive number, such as 0.05",
+        ));
     }
     finite(x)?;
     if steps == 0 {
-        return Err(ProbeError::value("steps", 0, "the ascent needs 1 step or more"));
+        return Err(ProbeError::value(
+            "steps",
+            0,
+            "the ascent needs 1 step or more",
+        ));
     }
     let (loss, mut gradient) = objective.gradient(x)?;
     if !loss.is_finite() {
-        return Err(ProbeError::NotFinite { what: "loss", value: loss });
+        return Err(ProbeError::NotFinite {
+            what: "loss",
+            value: loss,
+        });
     }
-    let mut result = Ball { radius, loss, first: loss, highest: loss, rise: 0.0, evaluations: 1, interrupted: false };
+    let mut result = Ball {
+        radius,
+        loss,
+        first: loss,
+        highest: loss,
+        rise: 0.0,
+        evaluations: 1,
+        interrupted: false,
+    };
     for step in 0..steps {
         if !watch(step as u64, steps as u64) {
             result.interrupted = true;
@@ -242,7 +296,10 @@ fn ascend(
 
 fn finite(x: &[f64]) -> Result<(), ProbeError> {
     match x.iter().find(|x| !x.is_finite()) {
-        Some(&value) => Err(ProbeError::NotFinite { what: "point to measure at", value }),
+        Some(&value) => Err(ProbeError::NotFinite {
+            what: "point to measure at",
+            value,
+        }),
         None => Ok(()),
     }
 }
@@ -261,17 +318,35 @@ impl Sharpness {
             .x_ticks(sizes);
         let mut spaces: Vec<Space> = self.boxes.iter().map(|k| k.space).collect();
         spaces.dedup();
-        for space in [Some(Space::Full), spaces.into_iter().find(|s| *s != Space::Full)].into_iter().flatten() {
+        for space in [
+            Some(Space::Full),
+            spaces.into_iter().find(|s| *s != Space::Full),
+        ]
+        .into_iter()
+        .flatten()
+        {
             let label = match space {
                 Space::Full => "full space".to_owned(),
                 Space::Random { directions } => format!("{directions} random directions"),
             };
-            let mut points: Vec<(f64, f64)> = self.boxes.iter().filter(|k| k.space == space).map(|k| (k.epsilon, k.sharpness)).collect();
+            let mut points: Vec<(f64, f64)> = self
+                .boxes
+                .iter()
+                .filter(|k| k.space == space)
+                .map(|k| (k.epsilon, k.sharpness))
+                .collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             plot = plot.line(&label, points.clone()).points(&label, points);
         }
         let ball = |name: &str, b: &Option<Ball>| {
-            b.as_ref().map(|b| format!(" {name} of radius {}: the loss rises by {:.4}.", b.radius, b.rise)).unwrap_or_default()
+            b.as_ref()
+                .map(|b| {
+                    format!(
+                        " {name} of radius {}: the loss rises by {:.4}.",
+                        b.radius, b.rise
+                    )
+                })
+                .unwrap_or_default()
         };
         let text = "φ = 100 (max f − f(x)) / (1 + f(x)) over |y_i| ≤ ε (|x_i| + 1), the maximum that L-BFGS-B finds (Keskar et al. 2017).";
         let statistics = match self.batch_statistics {
@@ -279,6 +354,11 @@ impl Sharpness {
             Some(true) => " Batch norm by each batch's statistics.",
             Some(false) => " Batch norm frozen.",
         };
-        plot.caption(&format!("{text}{statistics}{}{}", ball("SAM's ball", &self.ball), ball("Adaptive ball", &self.adaptive))).figure()
+        plot.caption(&format!(
+            "{text}{statistics}{}{}",
+            ball("SAM's ball", &self.ball),
+            ball("Adaptive ball", &self.adaptive)
+        ))
+        .figure()
     }
 }

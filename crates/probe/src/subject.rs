@@ -50,16 +50,32 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// An empty part or subset.
-    pub fn new(experiment: &'a Experiment, network: &Network, which: Which, subset: Subset) -> Result<Self, ProbeError> {
+    pub fn new(
+        experiment: &'a Experiment,
+        network: &Network,
+        which: Which,
+        subset: Subset,
+    ) -> Result<Self, ProbeError> {
         let (part, all) = experiment.indices(which);
         if all.is_empty() {
-            return Err(ProbeError::value("part", format!("{which:?}").to_lowercase(), "the run has no examples in it; take another part"));
+            return Err(ProbeError::value(
+                "part",
+                format!("{which:?}").to_lowercase(),
+                "the run has no examples in it; take another part",
+            ));
         }
         if subset.size == Some(0) {
-            return Err(ProbeError::value("subset", 0, "at least one example is needed"));
+            return Err(ProbeError::value(
+                "subset",
+                0,
+                "at least one example is needed",
+            ));
         }
         let examples = draw(part.labels(), all, subset);
-        let double = matches!(experiment.config.device.split(':').next(), Some("flex" | "ndarray"));
+        let double = matches!(
+            experiment.config.device.split(':').next(),
+            Some("flex" | "ndarray")
+        );
         let dtype = if double { DType::F64 } else { DType::F32 };
         // Batch norm's running statistics included: everything is of one type.
         let network = network.clone().map(&mut Cast(dtype));
@@ -85,10 +101,17 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// The first such weight; `place` is its file in the message.
     pub fn check(&self, place: &Path) -> Result<(), ProbeError> {
-        let Some(i) = self.weights.iter().position(|w| !w.is_finite()) else { return Ok(()) };
+        let Some(i) = self.weights.iter().position(|w| !w.is_finite()) else {
+            return Ok(());
+        };
         let layer = self.layers.iter().find(|l| l.range.contains(&i));
         let (path, start) = layer.map_or((String::new(), 0), |l| (l.path.clone(), l.range.start));
-        Err(ProbeError::Weights { path: place.to_owned(), layer: path, index: i - start, value: self.weights[i] })
+        Err(ProbeError::Weights {
+            path: place.to_owned(),
+            layer: path,
+            index: i - start,
+            value: self.weights[i],
+        })
     }
 
     /// The network's own weights, where it was opened.
@@ -132,7 +155,13 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// The device.
     pub fn need_double(&self) -> Result<(), ProbeError> {
-        if self.is_double() { Ok(()) } else { Err(ProbeError::Precision { device: self.experiment.config.device.clone() }) }
+        if self.is_double() {
+            Ok(())
+        } else {
+            Err(ProbeError::Precision {
+                device: self.experiment.config.device.clone(),
+            })
+        }
     }
 
     /// Gradient evaluations so far: over all examples, or over one batch.
@@ -151,11 +180,18 @@ impl<'a> Subject<'a> {
     /// A vector of another length.
     pub fn network_at(&mut self, w: &[f64]) -> Result<&Network, ProbeError> {
         if w.len() != self.weights.len() {
-            return Err(ProbeError::Length { expected: self.weights.len(), found: w.len() });
+            return Err(ProbeError::Length {
+                expected: self.weights.len(),
+                found: w.len(),
+            });
         }
         if self.at != w {
             let network = self.network.clone();
-            self.network = network.map(&mut Unflatten { values: w, next: 0, dtype: self.dtype });
+            self.network = network.map(&mut Unflatten {
+                values: w,
+                next: 0,
+                dtype: self.dtype,
+            });
             self.at.copy_from_slice(w);
         }
         Ok(&self.network)
@@ -175,7 +211,11 @@ impl<'a> Subject<'a> {
             if let Some(right) = self.experiment.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += right.into_scalar::<f64>();
             }
-            sum += self.experiment.loss.sum(outputs, &targets, self.experiment.config.label_smoothing).into_scalar::<f64>();
+            sum += self
+                .experiment
+                .loss
+                .sum(outputs, &targets, self.experiment.config.label_smoothing)
+                .into_scalar::<f64>();
         }
         let n = self.examples.len() as f64;
         Ok((sum / n, correct.map(|c| c / n)))
@@ -187,23 +227,37 @@ impl<'a> Subject<'a> {
         if self.kept.is_empty() {
             let (part, _) = self.experiment.indices(self.which);
             if all * part.size() <= KEPT {
-                self.kept = self.examples.chunks(MICROBATCH).map(|some| self.load(some)).collect::<Result<_, _>>()?;
+                self.kept = self
+                    .examples
+                    .chunks(MICROBATCH)
+                    .map(|some| self.load(some))
+                    .collect::<Result<_, _>>()?;
             }
         }
         match self.kept.get(i) {
-            Some(batch) => Ok(Batch { inputs: batch.inputs.clone(), targets: batch.targets.clone() }),
+            Some(batch) => Ok(Batch {
+                inputs: batch.inputs.clone(),
+                targets: batch.targets.clone(),
+            }),
             None => self.load(&self.examples[i * MICROBATCH..all.min((i + 1) * MICROBATCH)]),
         }
     }
 
     fn pass<'b>(&self, rows: &'b [u64]) -> Pass<'b> {
-        if self.batch_statistics { Pass::train(Key::new(0).word("probe dropout"), rows, None) } else { Pass::eval() }
+        if self.batch_statistics {
+            Pass::train(Key::new(0).word("probe dropout"), rows, None)
+        } else {
+            Pass::eval()
+        }
     }
 
     fn load(&self, examples: &[u32]) -> Result<Batch, ProbeError> {
         let (part, _) = self.experiment.indices(self.which);
         let (inputs, targets) = self.experiment.batch(part, examples, None)?;
-        Ok(Batch { inputs: inputs.cast(self.dtype), targets })
+        Ok(Batch {
+            inputs: inputs.cast(self.dtype),
+            targets,
+        })
     }
 
     /// Adds ∇ Σ ℓ of one microbatch to `gradient`, and returns Σ ℓ. The division by the number of examples is the caller's: Burn 0.22 rounds the
@@ -212,10 +266,18 @@ impl<'a> Subject<'a> {
         let rows = rows(&batch.inputs);
         self.passes += rows.len() as u64;
         let outputs = self.network.forward(batch.inputs, &mut self.pass(&rows));
-        let sum = self.experiment.loss.sum(outputs, &batch.targets, self.experiment.config.label_smoothing);
+        let sum = self.experiment.loss.sum(
+            outputs,
+            &batch.targets,
+            self.experiment.config.label_smoothing,
+        );
         let loss = sum.clone().inner().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(sum.backward(), &self.network);
-        self.network.visit(&mut AddGradient { gradients: &gradients, sum: gradient, next: 0 });
+        self.network.visit(&mut AddGradient {
+            gradients: &gradients,
+            sum: gradient,
+            next: 0,
+        });
         loss
     }
 }
@@ -248,9 +310,17 @@ impl Examples for Subject<'_> {
         self.examples.len()
     }
 
-    fn batch_gradient(&mut self, w: &[f64], places: &[usize]) -> Result<(f64, Vec<f64>), ProbeError> {
+    fn batch_gradient(
+        &mut self,
+        w: &[f64],
+        places: &[usize],
+    ) -> Result<(f64, Vec<f64>), ProbeError> {
         if places.is_empty() {
-            return Err(ProbeError::value("batch", 0, "a gradient needs at least one example"));
+            return Err(ProbeError::value(
+                "batch",
+                0,
+                "a gradient needs at least one example",
+            ));
         }
         self.network_at(w)?;
         self.gradients += 1;

@@ -19,7 +19,11 @@ pub(crate) fn draw(labels: &Labels, all: &[u32], subset: Subset) -> Vec<u32> {
         return all.to_vec();
     }
     let key = Key::new(subset.seed).word("probe subset");
-    let shuffled: Vec<u32> = key.permutation(all.len()).into_iter().map(|i| all[i as usize]).collect();
+    let shuffled: Vec<u32> = key
+        .permutation(all.len())
+        .into_iter()
+        .map(|i| all[i as usize])
+        .collect();
     let mut chosen: Vec<u32> = match labels {
         Labels::Targets(_) => shuffled[..size].to_vec(),
         Labels::Classes(classes) => {

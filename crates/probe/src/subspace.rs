@@ -23,7 +23,10 @@ const INDEPENDENT: f64 = 1e-9;
 impl Signs {
     /// p directions of n parameters, p at most n.
     pub(crate) fn new(n: usize, p: usize, key: Key) -> Self {
-        assert!(p <= n, "{p} directions of {n} parameters cannot be independent");
+        assert!(
+            p <= n,
+            "{p} directions of {n} parameters cannot be independent"
+        );
         let tail = match n % 64 {
             0 => u64::MAX,
             bits => (1 << bits) - 1,
@@ -39,7 +42,10 @@ impl Signs {
                 if let Some(last) = words.last_mut() {
                     *last &= tail;
                 }
-                let products: Vec<f64> = columns.iter().map(|column| product(n, column, &words)).collect();
+                let products: Vec<f64> = columns
+                    .iter()
+                    .map(|column| product(n, column, &words))
+                    .collect();
                 let mut row: Vec<f64> = Vec::new();
                 for (i, product) in products.iter().enumerate() {
                     let sum: f64 = row.iter().zip(&factor[i]).map(|(a, b)| a * b).sum();
@@ -66,7 +72,9 @@ impl Signs {
         let mut out = x.to_vec();
         for (column, y) in self.columns.iter().zip(y).filter(|(_, y)| **y != 0.0) {
             for (word, out) in column.iter().zip(out.chunks_mut(64)) {
-                out.iter_mut().enumerate().for_each(|(i, out)| *out += signed(*y, word >> i));
+                out.iter_mut()
+                    .enumerate()
+                    .for_each(|(i, out)| *out += signed(*y, word >> i));
             }
         }
         out
@@ -76,21 +84,33 @@ impl Signs {
     pub(crate) fn transposed(&self, g: &[f64]) -> Vec<f64> {
         let along = |column: &Vec<u64>| {
             let words = column.iter().zip(g.chunks(64));
-            words.map(|(word, g)| g.iter().enumerate().map(|(i, g)| signed(*g, word >> i)).sum::<f64>()).sum()
+            words
+                .map(|(word, g)| {
+                    g.iter()
+                        .enumerate()
+                        .map(|(i, g)| signed(*g, word >> i))
+                        .sum::<f64>()
+                })
+                .sum()
         };
         self.columns.iter().map(along).collect()
     }
 
     /// A⁺ x = (AᵀA)⁻¹ Aᵀ x.
     pub(crate) fn pseudo_inverse(&self, x: &[f64]) -> Vec<f64> {
-        let solver = Lu::new(self.gram.clone(), self.columns.len()).expect("independent columns have a Gram matrix with an inverse");
+        let solver = Lu::new(self.gram.clone(), self.columns.len())
+            .expect("independent columns have a Gram matrix with an inverse");
         solver.solve(&self.transposed(x))
     }
 }
 
 /// The scalar product of two columns of n signs.
 fn product(n: usize, a: &[u64], b: &[u64]) -> f64 {
-    let differ: u64 = a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum();
+    let differ: u64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| u64::from((a ^ b).count_ones()))
+        .sum();
     n as f64 - 2.0 * differ as f64
 }
 
@@ -107,7 +127,13 @@ mod tests {
     fn the_products_are_those_of_the_written_out_matrix() {
         let (n, p) = (131, 7);
         let a = Signs::new(n, p, Key::new(1));
-        let entry = |i: usize, j: usize| if a.columns[j][i / 64] >> (i % 64) & 1 == 1 { -1.0 } else { 1.0 };
+        let entry = |i: usize, j: usize| {
+            if a.columns[j][i / 64] >> (i % 64) & 1 == 1 {
+                -1.0
+            } else {
+                1.0
+            }
+        };
         let x: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
         let y: Vec<f64> = (0..p).map(|j| (j as f64 + 1.0).cos()).collect();
         for (i, v) in a.shift(&x, &y).iter().enumerate() {
@@ -119,7 +145,10 @@ mod tests {
         // A⁺ A y = y.
         let back = a.pseudo_inverse(&a.shift(&vec![0.0; n], &y));
         assert!(back.iter().zip(&y).all(|(a, b)| (a - b).abs() < 1e-12));
-        let ones: u32 = Signs::new(64_000, 1, Key::new(2)).columns[0].iter().map(|w| w.count_ones()).sum();
+        let ones: u32 = Signs::new(64_000, 1, Key::new(2)).columns[0]
+            .iter()
+            .map(|w| w.count_ones())
+            .sum();
         assert!((31_000..33_000).contains(&ones), "{ones}");
     }
 
@@ -131,7 +160,10 @@ mod tests {
             for seed in 0..200 {
                 let a = Signs::new(n, n, Key::new(seed));
                 let back = a.shift(&vec![0.0; n], &a.pseudo_inverse(&x));
-                assert!(back.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-9), "{n} parameters, seed {seed}: {back:?} for {x:?}");
+                assert!(
+                    back.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-9),
+                    "{n} parameters, seed {seed}: {back:?} for {x:?}"
+                );
             }
         }
     }

@@ -42,7 +42,11 @@ pub struct Surface {
 /// Fewer than two or more than a thousand, or a range that is empty or not finite.
 pub fn spaced((from, to): (f64, f64), count: usize) -> Result<Vec<f64>, ProbeError> {
     if count > 1000 {
-        return Err(ProbeError::value("points", count, "a surface has at most 1,000 points along each direction"));
+        return Err(ProbeError::value(
+            "points",
+            count,
+            "a surface has at most 1,000 points along each direction",
+        ));
     }
     crate::line::alphas(from, to, count)
 }
@@ -83,11 +87,26 @@ impl Surface {
     /// # Errors
     /// Text that is not a surface; `place` is its name in the error.
     pub fn read(text: &str, place: &str) -> Result<Self, ProbeError> {
-        let bad = |why: String| ProbeError::value("from", place, format!("not a surface that `largebatch probe surface` saved ({why})"));
+        let bad = |why: String| {
+            ProbeError::value(
+                "from",
+                place,
+                format!("not a surface that `largebatch probe surface` saved ({why})"),
+            )
+        };
         let surface: Surface = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-        let fits = |rows: &[Vec<Option<f64>>]| rows.len() == surface.b.len() && rows.iter().all(|row| row.len() == surface.a.len());
-        if !(fits(&surface.loss) && fits(&surface.accuracy)) || surface.a.len() < 2 || surface.b.len() < 2 {
-            return Err(bad(format!("its loss is not a table of {} rows of {}", surface.b.len(), surface.a.len())));
+        let fits = |rows: &[Vec<Option<f64>>]| {
+            rows.len() == surface.b.len() && rows.iter().all(|row| row.len() == surface.a.len())
+        };
+        if !(fits(&surface.loss) && fits(&surface.accuracy))
+            || surface.a.len() < 2
+            || surface.b.len() < 2
+        {
+            return Err(bad(format!(
+                "its loss is not a table of {} rows of {}",
+                surface.b.len(),
+                surface.a.len()
+            )));
         }
         Ok(surface)
     }
@@ -97,29 +116,50 @@ impl Surface {
     /// Contour lines of the loss at round levels, with the centre, the three points or the path.
     pub fn figure(&self) -> Figure {
         let (x, y) = match self.plane.as_str() {
-            "random" => ("first direction, in units of the filters' norms", "second direction"),
+            "random" => (
+                "first direction, in units of the filters' norms",
+                "second direction",
+            ),
             "path" => ("first principal component", "second principal component"),
             _ => ("along the first two, distance", "across, distance"),
         };
-        let grid = self.loss.iter().map(|row| row.iter().map(|v| v.unwrap_or(f64::NAN)).collect::<Vec<f64>>());
+        let grid = self.loss.iter().map(|row| {
+            row.iter()
+                .map(|v| v.unwrap_or(f64::NAN))
+                .collect::<Vec<f64>>()
+        });
         let title = match self.plane.as_str() {
             "path" => format!("Loss about the training's path: {}", self.what),
             "random" => format!("Loss about the weights: {}", self.what),
             _ => format!("Loss through three runs: {}", self.what),
         };
-        let mut plot = Plot::new("surface", &title).x(x, Scale::Linear).y(y, Scale::Linear).height(360.0).contour(
-            self.a.iter().copied(),
-            self.b.iter().copied(),
-            grid,
-            self.levels(),
-        );
-        let ends = |v: &[f64]| (v.first().copied().unwrap_or(0.0), v.last().copied().unwrap_or(1.0));
+        let mut plot = Plot::new("surface", &title)
+            .x(x, Scale::Linear)
+            .y(y, Scale::Linear)
+            .height(360.0)
+            .contour(
+                self.a.iter().copied(),
+                self.b.iter().copied(),
+                grid,
+                self.levels(),
+            );
+        let ends = |v: &[f64]| {
+            (
+                v.first().copied().unwrap_or(0.0),
+                v.last().copied().unwrap_or(1.0),
+            )
+        };
         let (a, b) = (ends(&self.a), ends(&self.b));
         plot = plot.x_range(a.0, a.1).y_range(b.0, b.1);
         let at = |m: &Mark| (m.a, m.b);
         if self.plane == "path" {
-            plot = plot.line("training", self.marks.iter().map(at)).points("training", self.marks.iter().map(at));
-            for mark in [self.marks.first(), self.marks.last()].into_iter().flatten() {
+            plot = plot
+                .line("training", self.marks.iter().map(at))
+                .points("training", self.marks.iter().map(at));
+            for mark in [self.marks.first(), self.marks.last()]
+                .into_iter()
+                .flatten()
+            {
                 plot = plot.points(&mark.label, [at(mark)]);
             }
         } else {
@@ -132,9 +172,17 @@ impl Surface {
             Some(Statistics::Recompute) => " Batch norm's statistics recomputed at each point.",
             Some(Statistics::Given) => " Batch norm's statistics kept.",
         };
-        let seed = self.seed.map(|s| format!(" Random directions of seed {s}, filter-normalised.")).unwrap_or_default();
-        let shares =
-            self.explained.map(|[a, b]| format!(" The directions hold {:.1} % and {:.1} % of the path's variance.", 100.0 * a, 100.0 * b));
+        let seed = self
+            .seed
+            .map(|s| format!(" Random directions of seed {s}, filter-normalised."))
+            .unwrap_or_default();
+        let shares = self.explained.map(|[a, b]| {
+            format!(
+                " The directions hold {:.1} % and {:.1} % of the path's variance.",
+                100.0 * a,
+                100.0 * b
+            )
+        });
         plot.caption(&format!(
             "Mean loss over {} training examples, {} × {} points.{seed}{}{statistics}",
             self.examples,
@@ -148,20 +196,34 @@ impl Surface {
     /// Round levels, in equal ratio where the loss is positive: as many of 1, 2 and 5 or 1 and 3 a decade, or whole decades, as make about a dozen.
     fn levels(&self) -> Vec<f64> {
         let all = || self.loss.iter().flatten().flatten().copied();
-        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+        let (low, high) = (
+            all().fold(f64::INFINITY, f64::min),
+            all().fold(f64::NEG_INFINITY, f64::max),
+        );
         if !(low < high) {
             return Vec::new();
         }
         // Within a decade and below 0 equal differences say more.
         if low <= 0.0 || high < 10.0 * low {
-            return (0..12).map(|k| low + (high - low) * (f64::from(k) + 0.5) / 12.0).collect();
+            return (0..12)
+                .map(|k| low + (high - low) * (f64::from(k) + 0.5) / 12.0)
+                .collect();
         }
         let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
         let set = |marks: &[f64]| -> Vec<f64> {
-            let every = decades.clone().flat_map(|e| marks.iter().map(move |m| m * 10f64.powi(e)));
+            let every = decades
+                .clone()
+                .flat_map(|e| marks.iter().map(move |m| m * 10f64.powi(e)));
             every.filter(|level| (low..high).contains(level)).collect()
         };
-        let sets = [set(&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]), set(&[1.0, 2.0, 5.0]), set(&[1.0, 3.0]), set(&[1.0])];
-        sets.into_iter().find(|levels| levels.len() <= 14).unwrap_or_else(|| set(&[1.0]))
+        let sets = [
+            set(&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]),
+            set(&[1.0, 2.0, 5.0]),
+            set(&[1.0, 3.0]),
+            set(&[1.0]),
+        ];
+        sets.into_iter()
+            .find(|levels| levels.len() <= 14)
+            .unwrap_or_else(|| set(&[1.0]))
     }
 }

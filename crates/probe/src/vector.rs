@@ -49,5 +49,7 @@ pub fn gaussian(d: usize, key: Key) -> Vec<f64> {
 /// d independent signs, ±1 with equal probability.
 pub fn signs(d: usize, key: Key) -> Vec<f64> {
     let mut rng = key.rng();
-    (0..d).map(|_| if unit(&mut rng) < 0.5 { -1.0 } else { 1.0 }).collect()
+    (0..d)
+        .map(|_| if unit(&mut rng) < 0.5 { -1.0 } else { 1.0 })
+        .collect()
 }

@@ -12,13 +12,34 @@ use largebatch_probe::{ProbeError, unwatched};
 use largebatch_train::{Controls, Experiment, RunConfig, Which, train};
 
 fn open(over: &[&str]) -> Experiment {
-    let all = ["dataset=digits", "model=mlp", "model.widths=[12, 8]", "model.batch_norm=true", "optimizer=adam", "lr=0.01", "steps=30"];
-    let over: Vec<_> = all.iter().chain(over).map(|s| RunConfig::assignment(s).unwrap()).collect();
-    Experiment::open(RunConfig::layered(None, &over).unwrap(), &Registry::standard(), &Search::default()).unwrap()
+    let all = [
+        "dataset=digits",
+        "model=mlp",
+        "model.widths=[12, 8]",
+        "model.batch_norm=true",
+        "optimizer=adam",
+        "lr=0.01",
+        "steps=30",
+    ];
+    let over: Vec<_> = all
+        .iter()
+        .chain(over)
+        .map(|s| RunConfig::assignment(s).unwrap())
+        .collect();
+    Experiment::open(
+        RunConfig::layered(None, &over).unwrap(),
+        &Registry::standard(),
+        &Search::default(),
+    )
+    .unwrap()
 }
 
 fn trained(experiment: &Experiment) -> State {
-    State::of(&train(experiment, Controls::default()).unwrap().1, Path::new("run")).unwrap()
+    State::of(
+        &train(experiment, Controls::default()).unwrap().1,
+        Path::new("run"),
+    )
+    .unwrap()
 }
 
 /// Without recomputed statistics the ends of the line are the runs as the training evaluates them.
@@ -27,10 +48,21 @@ fn the_lines_ends_are_the_runs() {
     let (small, large) = (open(&["batch_size=16"]), open(&["batch_size=256"]));
     let (s, l) = (trained(&small), trained(&large));
     let landscape = Landscape::new(&small, Statistics::Given, None).unwrap();
-    let points = line(&landscape, &s, &l, &alphas(0.0, 1.0, 3).unwrap(), true, &mut unwatched).unwrap();
+    let points = line(
+        &landscape,
+        &s,
+        &l,
+        &alphas(0.0, 1.0, 3).unwrap(),
+        true,
+        &mut unwatched,
+    )
+    .unwrap();
     for (state, point) in [(&s, &points[0]), (&l, &points[2])] {
         let network = landscape.network(state).unwrap();
-        for (which, height) in [(Which::Train, point.train), (Which::Test, point.test.unwrap())] {
+        for (which, height) in [
+            (Which::Train, point.train),
+            (Which::Test, point.test.unwrap()),
+        ] {
             let metrics = small.evaluate(&network, which).unwrap().unwrap();
             assert!((height.loss.unwrap() - metrics.loss).abs() < 1e-6 * metrics.loss.max(1.0));
             assert!((height.accuracy.unwrap() - metrics.accuracy.unwrap()).abs() < 1e-9);
@@ -38,7 +70,14 @@ fn the_lines_ends_are_the_runs() {
     }
     let initial = State::of(&small.initial_model().unwrap().network, Path::new("run")).unwrap();
     let d = Distances::of([&initial, &s], [&initial, &l]);
-    let norm = |a: &State, b: &State| a.parameters.iter().zip(&b.parameters).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let norm = |a: &State, b: &State| {
+        a.parameters
+            .iter()
+            .zip(&b.parameters)
+            .map(|(a, b)| (a - b).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
     assert!((d.small - norm(&s, &initial)).abs() < 1e-9 && (d.between - norm(&s, &l)).abs() < 1e-9);
     assert!((d.ratio - d.small / d.large).abs() < 1e-12);
     // The law of cosines ties the angle to the three distances.
@@ -58,12 +97,22 @@ fn recomputed_statistics_are_those_of_the_examples() {
     assert_eq!(indices.len(), 1150);
     let shapes = landscape.shapes();
     assert_eq!(shapes[0], [12, 64], "PyTorch's layout");
-    let (w, b) = (&state.parameters[..12 * 64], &state.parameters[12 * 64..12 * 65]);
+    let (w, b) = (
+        &state.parameters[..12 * 64],
+        &state.parameters[12 * 64..12 * 65],
+    );
     let (mut means, mut variances) = (vec![0.0; 12], vec![0.0; 12]);
     for some in indices.chunks(575) {
-        let inputs: Vec<f64> = experiment.batch(part, some, None).unwrap().0.into_data().iter::<f64>().collect();
+        let inputs: Vec<f64> = experiment
+            .batch(part, some, None)
+            .unwrap()
+            .0
+            .into_data()
+            .iter::<f64>()
+            .collect();
         for k in 0..12 {
-            let output = |x: &[f64]| x.iter().zip(&w[k * 64..]).map(|(x, w)| x * w).sum::<f64>() + b[k];
+            let output =
+                |x: &[f64]| x.iter().zip(&w[k * 64..]).map(|(x, w)| x * w).sum::<f64>() + b[k];
             let outputs: Vec<f64> = inputs.chunks(64).map(output).collect();
             let mean = outputs.iter().sum::<f64>() / 575.0;
             means[k] += mean / 2.0;
@@ -86,15 +135,30 @@ fn recomputed_statistics_are_those_of_the_examples() {
     }
     let mut other = state.clone();
     other.buffers.iter_mut().for_each(|b| *b = 7.0);
-    assert_eq!(State::of(&landscape.network(&other).unwrap(), Path::new("run")).unwrap(), found, "the given ones do not matter");
+    assert_eq!(
+        State::of(&landscape.network(&other).unwrap(), Path::new("run")).unwrap(),
+        found,
+        "the given ones do not matter"
+    );
 }
 
 #[test]
 fn a_surface_is_its_function_and_reads_back() {
-    let plane = Plane::through([("a", &[0.0, 0.0, 1.0]), ("b", &[2.0, 0.0, 1.0]), ("c", &[0.0, 3.0, 1.0])]).unwrap();
-    let (a, b) = (spaced((-1.0, 1.0), 5).unwrap(), spaced((0.0, 2.0), 3).unwrap());
+    let plane = Plane::through([
+        ("a", &[0.0, 0.0, 1.0]),
+        ("b", &[2.0, 0.0, 1.0]),
+        ("c", &[0.0, 3.0, 1.0]),
+    ])
+    .unwrap();
+    let (a, b) = (
+        spaced((-1.0, 1.0), 5).unwrap(),
+        spaced((0.0, 2.0), 3).unwrap(),
+    );
     let height = |_: f64, _: f64, w: Vec<f64>| {
-        Ok(largebatch_probe::landscape::Height { loss: Some(w[0] * w[0] + 10.0 * w[1] + w[2]), accuracy: None })
+        Ok(largebatch_probe::landscape::Height {
+            loss: Some(w[0] * w[0] + 10.0 * w[1] + w[2]),
+            accuracy: None,
+        })
     };
     let (loss, accuracy) = sample(&plane, &a, &b, height, &mut unwatched).unwrap();
     for (j, y) in b.iter().enumerate() {
@@ -107,7 +171,11 @@ fn a_surface_is_its_function_and_reads_back() {
         done < 7
     };
     let (part, _) = sample(&plane, &a, &b, height, &mut watch).unwrap();
-    assert_eq!(part.iter().flatten().flatten().count(), 7, "what was measured is kept");
+    assert_eq!(
+        part.iter().flatten().flatten().count(),
+        7,
+        "what was measured is kept"
+    );
     let surface = Surface {
         plane: "three points".into(),
         what: "test".into(),
@@ -126,7 +194,10 @@ fn a_surface_is_its_function_and_reads_back() {
     assert_eq!(back, surface);
     assert_eq!(back.figure().svg(), surface.figure().svg());
     let error = |text: &str| Surface::read(text, "surface.json").unwrap_err().to_string();
-    assert!(error("{}").contains("surface.json") && error(&text.replacen("[0.0,", "[0.0,9.0,", 1)).contains("surface.json"));
+    assert!(
+        error("{}").contains("surface.json")
+            && error(&text.replacen("[0.0,", "[0.0,9.0,", 1)).contains("surface.json")
+    );
 }
 
 #[test]
@@ -137,8 +208,17 @@ fn bad_input_is_named() {
     assert!(text(comparable(&one, &open(&["dataset=breast-cancer"]))).contains("breast-cancer"));
     assert!(text(comparable(&one, &open(&["split_seed=5"]))).contains("split_seed = 5"));
     assert!(comparable(&one, &open(&["batch_size=7", "seed=3", "lr=1.0"])).is_ok());
-    assert!(Landscape::new(&one, Statistics::Given, Some(0)).err().unwrap().to_string().contains("at least one"));
-    assert!(text(alphas(1.0, 1.0, 5).map(drop)).contains("rise") && text(alphas(0.0, 1.0, 1).map(drop)).contains("points = 1"));
+    assert!(
+        Landscape::new(&one, Statistics::Given, Some(0))
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("at least one")
+    );
+    assert!(
+        text(alphas(1.0, 1.0, 5).map(drop)).contains("rise")
+            && text(alphas(0.0, 1.0, 1).map(drop)).contains("points = 1")
+    );
     let landscape = Landscape::new(&one, Statistics::Given, None).unwrap();
     let mut state = State::of(&one.initial_model().unwrap().network, Path::new("run")).unwrap();
     state.parameters.pop();

@@ -43,20 +43,36 @@ fn quadratic(x: &[f64]) -> (f64, Vec<f64>) {
 }
 
 fn styblinski(x: &[f64]) -> (f64, Vec<f64>) {
-    let f = x.iter().map(|x| 0.5 * (x.powi(4) - 16.0 * x * x + 5.0 * x)).sum();
-    (f, x.iter().map(|x| 0.5 * (4.0 * x.powi(3) - 32.0 * x + 5.0)).collect())
+    let f = x
+        .iter()
+        .map(|x| 0.5 * (x.powi(4) - 16.0 * x * x + 5.0 * x))
+        .sum();
+    (
+        f,
+        x.iter()
+            .map(|x| 0.5 * (4.0 * x.powi(3) - 32.0 * x + 5.0))
+            .collect(),
+    )
 }
 
 fn himmelblau(x: &[f64]) -> (f64, Vec<f64>) {
     let (a, b) = (x[0] * x[0] + x[1] - 11.0, x[0] + x[1] * x[1] - 7.0);
-    (a * a + b * b, vec![4.0 * x[0] * a + 2.0 * b, 2.0 * a + 4.0 * x[1] * b])
+    (
+        a * a + b * b,
+        vec![4.0 * x[0] * a + 2.0 * b, 2.0 * a + 4.0 * x[1] * b],
+    )
 }
 
 fn more_quartic(x: &[f64]) -> (f64, Vec<f64>) {
     let s = x.iter().sum::<f64>() - x.len() as f64;
     let weighted = x.iter().enumerate().map(|(i, x)| ((i + 1) as f64, x - 1.0));
     let f = weighted.clone().map(|(w, d)| w * d.powi(4)).sum::<f64>() + s * s;
-    (f, weighted.map(|(w, d)| 4.0 * w * d.powi(3) + 2.0 * s).collect())
+    (
+        f,
+        weighted
+            .map(|(w, d)| 4.0 * w * d.powi(3) + 2.0 * s)
+            .collect(),
+    )
 }
 
 struct Case {
@@ -70,7 +86,13 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let record: Value = serde_json::from_str(include_str!("lbfgsb.json")).unwrap();
-    let numbers = |v: &Value| v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+    let numbers = |v: &Value| {
+        v.as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap())
+            .collect::<Vec<_>>()
+    };
     let cases = record["cases"].as_array().unwrap().iter();
     cases
         .map(|case| {
@@ -96,22 +118,55 @@ fn cases() -> Vec<Case> {
 }
 
 fn solve(method: &LbfgsB, case: &Case) -> Minimum {
-    method.minimize(|x| Ok::<_, Infallible>((case.function)(x)), &case.start, [&case.lower, &case.upper], &mut unwatched).unwrap()
+    method
+        .minimize(
+            |x| Ok::<_, Infallible>((case.function)(x)),
+            &case.start,
+            [&case.lower, &case.upper],
+            &mut unwatched,
+        )
+        .unwrap()
 }
 
 #[test]
 fn the_minima_are_scipys() {
-    let method = LbfgsB { decrease: 1e-15, gradient: 1e-10, ..LbfgsB::default() };
+    let method = LbfgsB {
+        decrease: 1e-15,
+        gradient: 1e-10,
+        ..LbfgsB::default()
+    };
     for case in cases() {
         let minimum = solve(&method, &case);
         let f = case.record["f"].as_f64().unwrap();
-        assert!((minimum.value - f).abs() <= 1e-10 * f.abs().max(1.0), "{}: f = {} against {f} ({minimum:?})", case.name, minimum.value);
+        assert!(
+            (minimum.value - f).abs() <= 1e-10 * f.abs().max(1.0),
+            "{}: f = {} against {f} ({minimum:?})",
+            case.name,
+            minimum.value
+        );
         // The quartic is flat: its minimizer is known to the fourth root only.
-        let tolerance = if case.name.contains("quartic") { 1e-2 } else { 1e-6 };
-        for (i, (x, reference)) in minimum.x.iter().zip(case.record["x"].as_array().unwrap()).enumerate() {
+        let tolerance = if case.name.contains("quartic") {
+            1e-2
+        } else {
+            1e-6
+        };
+        for (i, (x, reference)) in minimum
+            .x
+            .iter()
+            .zip(case.record["x"].as_array().unwrap())
+            .enumerate()
+        {
             let reference = reference.as_f64().unwrap();
-            assert!((x - reference).abs() <= tolerance * reference.abs().max(1.0), "{}: x[{i}] = {x} against {reference}", case.name);
-            assert!((case.lower[i]..=case.upper[i]).contains(x), "{}: x[{i}] = {x} is outside its bounds", case.name);
+            assert!(
+                (x - reference).abs() <= tolerance * reference.abs().max(1.0),
+                "{}: x[{i}] = {x} against {reference}",
+                case.name
+            );
+            assert!(
+                (case.lower[i]..=case.upper[i]).contains(x),
+                "{}: x[{i}] = {x} is outside its bounds",
+                case.name
+            );
         }
     }
 }
@@ -122,21 +177,49 @@ fn it_costs_what_scipys_costs() {
     for case in cases() {
         let minimum = solve(&LbfgsB::default(), &case);
         let theirs = case.record["default"]["evaluations"].as_f64().unwrap();
-        println!("{:34} {:4} evaluations, SciPy {theirs}", case.name, minimum.evaluations);
-        assert!((minimum.evaluations as f64 - theirs).abs() <= 2.0, "{}: {} evaluations, SciPy {theirs}", case.name, minimum.evaluations);
+        println!(
+            "{:34} {:4} evaluations, SciPy {theirs}",
+            case.name, minimum.evaluations
+        );
+        assert!(
+            (minimum.evaluations as f64 - theirs).abs() <= 2.0,
+            "{}: {} evaluations, SciPy {theirs}",
+            case.name,
+            minimum.evaluations
+        );
     }
 }
 
 /// And it stands where SciPy's stands after ten iterations.
 #[test]
 fn ten_iterations_are_scipys() {
-    let method = LbfgsB { iterations: 10, gradient: 0.0, decrease: 0.0, ..LbfgsB::default() };
+    let method = LbfgsB {
+        iterations: 10,
+        gradient: 0.0,
+        decrease: 0.0,
+        ..LbfgsB::default()
+    };
     for case in cases() {
         let minimum = solve(&method, &case);
-        let (before, theirs) = ((case.function)(&case.start).0, case.record["ten_iterations_f"].as_f64().unwrap());
-        println!("{:34} {:>22} after 10 iterations, SciPy {theirs} ({:?})", case.name, minimum.value, minimum.ended);
-        assert!(minimum.iterations <= 10 && minimum.value < before, "{}", case.name);
-        assert!((minimum.value - theirs).abs() <= 1e-8 * theirs.abs().max(1e-3), "{}: {} against {theirs}", case.name, minimum.value);
+        let (before, theirs) = (
+            (case.function)(&case.start).0,
+            case.record["ten_iterations_f"].as_f64().unwrap(),
+        );
+        println!(
+            "{:34} {:>22} after 10 iterations, SciPy {theirs} ({:?})",
+            case.name, minimum.value, minimum.ended
+        );
+        assert!(
+            minimum.iterations <= 10 && minimum.value < before,
+            "{}",
+            case.name
+        );
+        assert!(
+            (minimum.value - theirs).abs() <= 1e-8 * theirs.abs().max(1e-3),
+            "{}: {} against {theirs}",
+            case.name,
+            minimum.value
+        );
     }
 }
 
@@ -145,24 +228,65 @@ fn bad_input_is_named() {
     let f = |x: &[f64]| Ok::<_, Infallible>((x[0], vec![1.0]));
     let method = LbfgsB::default();
     let text = |e: LbfgsBError<Infallible>| e.to_string();
-    assert!(text(method.minimize(f, &[0.0], [&[1.0], &[-1.0]], &mut unwatched).unwrap_err()).contains("[1, -1]"));
-    assert!(text(method.minimize(f, &[0.0], [&[f64::NAN], &[1.0]], &mut unwatched).unwrap_err()).contains("NaN"));
-    assert!(text(method.minimize(f, &[0.0, 1.0], [&[0.0], &[1.0]], &mut unwatched).unwrap_err()).contains("2 entries"));
+    assert!(
+        text(
+            method
+                .minimize(f, &[0.0], [&[1.0], &[-1.0]], &mut unwatched)
+                .unwrap_err()
+        )
+        .contains("[1, -1]")
+    );
+    assert!(
+        text(
+            method
+                .minimize(f, &[0.0], [&[f64::NAN], &[1.0]], &mut unwatched)
+                .unwrap_err()
+        )
+        .contains("NaN")
+    );
+    assert!(
+        text(
+            method
+                .minimize(f, &[0.0, 1.0], [&[0.0], &[1.0]], &mut unwatched)
+                .unwrap_err()
+        )
+        .contains("2 entries")
+    );
     assert!(matches!(
-        LbfgsB { memory: 0, ..method.clone() }.minimize(f, &[0.0], [&[0.0], &[1.0]], &mut unwatched),
+        LbfgsB {
+            memory: 0,
+            ..method.clone()
+        }
+        .minimize(f, &[0.0], [&[0.0], &[1.0]], &mut unwatched),
         Err(LbfgsBError::Memory)
     ));
     let nan = |_: &[f64]| Ok::<_, Infallible>((f64::NAN, vec![1.0]));
-    assert!(matches!(method.minimize(nan, &[0.0], [&[0.0], &[1.0]], &mut unwatched), Err(LbfgsBError::Start { .. })));
-    assert!(matches!(method.minimize(|_| Err("lost"), &[0.0], [&[0.0], &[1.0]], &mut unwatched), Err(LbfgsBError::Function("lost"))));
+    assert!(matches!(
+        method.minimize(nan, &[0.0], [&[0.0], &[1.0]], &mut unwatched),
+        Err(LbfgsBError::Start { .. })
+    ));
+    assert!(matches!(
+        method.minimize(|_| Err("lost"), &[0.0], [&[0.0], &[1.0]], &mut unwatched),
+        Err(LbfgsBError::Function("lost"))
+    ));
 }
 
 /// log x is not finite left of 0: the search comes back.
 #[test]
 fn a_point_that_is_not_finite_is_left() {
     let f = |x: &[f64]| Ok::<_, Infallible>((x[0] - x[0].ln(), vec![1.0 - 1.0 / x[0]]));
-    let minimum = LbfgsB::default().minimize(f, &[20.0], [&[f64::NEG_INFINITY], &[f64::INFINITY]], &mut unwatched).unwrap();
-    assert!((minimum.x[0] - 1.0).abs() < 1e-4 && minimum.ended != Ended::LineSearch, "{minimum:?}");
+    let minimum = LbfgsB::default()
+        .minimize(
+            f,
+            &[20.0],
+            [&[f64::NEG_INFINITY], &[f64::INFINITY]],
+            &mut unwatched,
+        )
+        .unwrap();
+    assert!(
+        (minimum.x[0] - 1.0).abs() < 1e-4 && minimum.ended != Ended::LineSearch,
+        "{minimum:?}"
+    );
 }
 
 #[test]
@@ -173,7 +297,16 @@ fn an_interruption_keeps_the_best_point() {
         calls <= 20
     };
     let f = |x: &[f64]| Ok::<_, Infallible>(rosenbrock(x));
-    let minimum = LbfgsB::default().minimize(f, &[-1.2, 1.0], [&[-5.0; 2], &[5.0; 2]], &mut watch).unwrap();
-    assert_eq!((minimum.ended, minimum.evaluations), (Ended::Interrupted, 21));
-    assert!(minimum.value < rosenbrock(&[-1.2, 1.0]).0 && minimum.value > 1e-9 && rosenbrock(&minimum.x).0 == minimum.value);
+    let minimum = LbfgsB::default()
+        .minimize(f, &[-1.2, 1.0], [&[-5.0; 2], &[5.0; 2]], &mut watch)
+        .unwrap();
+    assert_eq!(
+        (minimum.ended, minimum.evaluations),
+        (Ended::Interrupted, 21)
+    );
+    assert!(
+        minimum.value < rosenbrock(&[-1.2, 1.0]).0
+            && minimum.value > 1e-9
+            && rosenbrock(&minimum.x).0 == minimum.value
+    );
 }

@@ -11,8 +11,18 @@ use largebatch_train::{Choice, Experiment, RunConfig, Which};
 type Matrix = Vec<Vec<f64>>;
 
 fn experiment(model: &str, options: &str) -> (Experiment, Network) {
-    let model = Choice { name: model.into(), options: options.parse().unwrap() };
-    let config = RunConfig { dataset: Choice::plain("digits"), model, lr: Some(0.1), epochs: Some(1), seed: 3, ..RunConfig::default() };
+    let model = Choice {
+        name: model.into(),
+        options: options.parse().unwrap(),
+    };
+    let config = RunConfig {
+        dataset: Choice::plain("digits"),
+        model,
+        lr: Some(0.1),
+        epochs: Some(1),
+        seed: 3,
+        ..RunConfig::default()
+    };
     let experiment = Experiment::open(config, &Registry::standard(), &Default::default()).unwrap();
     let network = experiment.initial_model().unwrap().network;
     (experiment, network)
@@ -25,8 +35,14 @@ fn examples(subject: &Subject<'_>) -> (Matrix, Vec<usize>) {
     let (inputs, _) = experiment.batch(part, subject.examples(), None).unwrap();
     let width = inputs.dims()[1];
     let flat: Vec<f64> = inputs.into_data().iter::<f64>().collect();
-    let largebatch_data::Labels::Classes(classes) = part.labels() else { panic!("digits are classes") };
-    let labels = subject.examples().iter().map(|&i| classes[i as usize] as usize).collect();
+    let largebatch_data::Labels::Classes(classes) = part.labels() else {
+        panic!("digits are classes")
+    };
+    let labels = subject
+        .examples()
+        .iter()
+        .map(|&i| classes[i as usize] as usize)
+        .collect();
     (flat.chunks(width).map(<[f64]>::to_vec).collect(), labels)
 }
 
@@ -40,12 +56,23 @@ fn softmax(z: &[f64]) -> Vec<f64> {
 /// Wᵀa + b of a dense layer, the weight stored as [in, out].
 fn dense(weight: &[f64], bias: &[f64], a: &[f64]) -> Vec<f64> {
     let out = bias.len();
-    (0..out).map(|j| bias[j] + a.iter().enumerate().map(|(i, a)| weight[i * out + j] * a).sum::<f64>()).collect()
+    (0..out)
+        .map(|j| {
+            bias[j]
+                + a.iter()
+                    .enumerate()
+                    .map(|(i, a)| weight[i * out + j] * a)
+                    .sum::<f64>()
+        })
+        .collect()
 }
 
 /// W δ.
 fn back(weight: &[f64], delta: &[f64]) -> Vec<f64> {
-    weight.chunks(delta.len()).map(|row| dot(row, delta)).collect()
+    weight
+        .chunks(delta.len())
+        .map(|row| dot(row, delta))
+        .collect()
 }
 
 #[track_caller]
@@ -66,11 +93,23 @@ fn agree(subject: &mut Subject<'_>, w: &[f64], exact: impl Fn(&[f64]) -> Vec<f64
 #[test]
 fn softmax_regression() {
     let (experiment, network) = experiment("softmax", "");
-    let mut subject = Subject::new(&experiment, &network, Which::Train, Subset { size: Some(300), seed: 1 }).unwrap();
+    let mut subject = Subject::new(
+        &experiment,
+        &network,
+        Which::Train,
+        Subset {
+            size: Some(300),
+            seed: 1,
+        },
+    )
+    .unwrap();
     let shapes: Vec<Vec<usize>> = subject.layers().iter().map(|l| l.shape.clone()).collect();
     assert_eq!(shapes, [vec![64, 10], vec![10]]);
     let (inputs, _) = examples(&subject);
-    let w: Vec<f64> = gaussian(650, Key::new(20)).iter().map(|x| 0.3 * x).collect();
+    let w: Vec<f64> = gaussian(650, Key::new(20))
+        .iter()
+        .map(|x| 0.3 * x)
+        .collect();
     agree(&mut subject, &w.clone(), |v| {
         let mut product = vec![0.0; 650];
         for x in &inputs {
@@ -88,7 +127,14 @@ fn softmax_regression() {
 }
 
 /// An MLP's H v by Pearlmutter's R-operator (1994): forward and backward of the value and of its derivative along v.
-fn pearlmutter(shapes: &[Vec<usize>], w: &[f64], v: &[f64], inputs: &Matrix, labels: &[usize], is_tanh: bool) -> Vec<f64> {
+fn pearlmutter(
+    shapes: &[Vec<usize>],
+    w: &[f64],
+    v: &[f64],
+    inputs: &Matrix,
+    labels: &[usize],
+    is_tanh: bool,
+) -> Vec<f64> {
     // The place of each layer's weight and bias, by turns.
     let mut next = 0;
     let ranges: Vec<std::ops::Range<usize>> = shapes
@@ -131,7 +177,13 @@ fn pearlmutter(shapes: &[Vec<usize>], w: &[f64], v: &[f64], inputs: &Matrix, lab
                     f64::from(z > 0.0)
                 }
             };
-            let bend = |z: f64| if is_last || !is_tanh { 0.0 } else { -2.0 * z.tanh() * (1.0 - z.tanh().powi(2)) };
+            let bend = |z: f64| {
+                if is_last || !is_tanh {
+                    0.0
+                } else {
+                    -2.0 * z.tanh() * (1.0 - z.tanh().powi(2))
+                }
+            };
             let slopes: Vec<f64> = z.iter().map(|z| slope(*z)).collect();
             let bends: Vec<f64> = z.iter().zip(&rz).map(|(z, r)| bend(*z) * r).collect();
             tape.push((a, ra, slopes.clone(), bends));
@@ -142,22 +194,37 @@ fn pearlmutter(shapes: &[Vec<usize>], w: &[f64], v: &[f64], inputs: &Matrix, lab
         let p = softmax(&output.0);
         let mean = dot(&p, &output.1);
         // The error of the activations, and its derivative.
-        let mut e: Vec<f64> = p.iter().enumerate().map(|(k, p)| p - f64::from(k == *label)).collect();
-        let mut re: Vec<f64> = p.iter().zip(&output.1).map(|(p, r)| p * (r - mean)).collect();
+        let mut e: Vec<f64> = p
+            .iter()
+            .enumerate()
+            .map(|(k, p)| p - f64::from(k == *label))
+            .collect();
+        let mut re: Vec<f64> = p
+            .iter()
+            .zip(&output.1)
+            .map(|(p, r)| p * (r - mean))
+            .collect();
         for (pair, (a, ra, slopes, bends)) in ranges.chunks(2).zip(&tape).rev() {
             let delta: Vec<f64> = e.iter().zip(slopes).map(|(e, s)| e * s).collect();
-            let rdelta: Vec<f64> = (0..e.len()).map(|j| re[j] * slopes[j] + e[j] * bends[j]).collect();
+            let rdelta: Vec<f64> = (0..e.len())
+                .map(|j| re[j] * slopes[j] + e[j] * bends[j])
+                .collect();
             let out = delta.len();
             for i in 0..a.len() {
                 for j in 0..out {
-                    product[pair[0].start + i * out + j] += (ra[i] * delta[j] + a[i] * rdelta[j]) / inputs.len() as f64;
+                    product[pair[0].start + i * out + j] +=
+                        (ra[i] * delta[j] + a[i] * rdelta[j]) / inputs.len() as f64;
                 }
             }
             for (sum, r) in product[pair[1].clone()].iter_mut().zip(&rdelta) {
                 *sum += r / inputs.len() as f64;
             }
             e = back(&w[pair[0].clone()], &delta);
-            re = back(&v[pair[0].clone()], &delta).iter().zip(back(&w[pair[0].clone()], &rdelta)).map(|(a, b)| a + b).collect();
+            re = back(&v[pair[0].clone()], &delta)
+                .iter()
+                .zip(back(&w[pair[0].clone()], &rdelta))
+                .map(|(a, b)| a + b)
+                .collect();
         }
     }
     product
@@ -171,11 +238,27 @@ fn multilayer_perceptrons() {
         ("widths = [12, 9]\nactivation = \"relu\"", false),
     ] {
         let (experiment, network) = experiment("mlp", options);
-        let mut subject = Subject::new(&experiment, &network, Which::Train, Subset { size: Some(200), seed: 1 }).unwrap();
+        let mut subject = Subject::new(
+            &experiment,
+            &network,
+            Which::Train,
+            Subset {
+                size: Some(200),
+                seed: 1,
+            },
+        )
+        .unwrap();
         let shapes: Vec<Vec<usize>> = subject.layers().iter().map(|l| l.shape.clone()).collect();
-        assert!(shapes.chunks(2).all(|pair| pair[0].len() == 2 && pair[1] == [pair[0][1]]), "{shapes:?}");
+        assert!(
+            shapes
+                .chunks(2)
+                .all(|pair| pair[0].len() == 2 && pair[1] == [pair[0][1]]),
+            "{shapes:?}"
+        );
         let (inputs, labels) = examples(&subject);
         let w: Vec<f64> = subject.weights().iter().map(|x| 1.5 * x).collect();
-        agree(&mut subject, &w.clone(), |v| pearlmutter(&shapes, &w, v, &inputs, &labels, is_tanh));
+        agree(&mut subject, &w.clone(), |v| {
+            pearlmutter(&shapes, &w, v, &inputs, &labels, is_tanh)
+        });
     }
 }

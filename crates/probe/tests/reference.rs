@@ -37,8 +37,13 @@ fn each(test: impl Fn(&Experiment, &largebatch_models::Network, &mut Subject<'_>
         let experiment = experiment(name);
         let path = folder().join(format!("{name}.safetensors"));
         let network = load_network(&experiment, &std::fs::read(&path).unwrap(), &path).unwrap();
-        let mut subject = Subject::new(&experiment, &network, Which::Train, Subset::default()).unwrap();
-        assert_eq!(subject.examples().len() as u64, reference["examples"].as_u64().unwrap(), "all examples are in the training part");
+        let mut subject =
+            Subject::new(&experiment, &network, Which::Train, Subset::default()).unwrap();
+        assert_eq!(
+            subject.examples().len() as u64,
+            reference["examples"].as_u64().unwrap(),
+            "all examples are in the training part"
+        );
         assert_eq!(subject.dim() as u64, wanted["parameters"].as_u64().unwrap());
         test(&experiment, &network, &mut subject, wanted);
     }
@@ -47,7 +52,10 @@ fn each(test: impl Fn(&Experiment, &largebatch_models::Network, &mut Subject<'_>
 #[track_caller]
 fn close(what: &str, found: f64, wanted: &Value, tolerance: f64) {
     let wanted = wanted.as_f64().unwrap();
-    assert!((found / wanted - 1.0).abs() < tolerance, "{what}: {found}, PyTorch says {wanted}");
+    assert!(
+        (found / wanted - 1.0).abs() < tolerance,
+        "{what}: {found}, PyTorch says {wanted}"
+    );
 }
 
 #[test]
@@ -56,7 +64,12 @@ fn loss_and_layer_table() {
         let w = subject.weights().to_vec();
         let (loss, gradient) = subject.gradient(&w).unwrap();
         close("loss", loss, &wanted["loss"], 1e-12);
-        close("loss without gradient", subject.loss(&w).unwrap(), &wanted["loss"], 1e-12);
+        close(
+            "loss without gradient",
+            subject.loss(&w).unwrap(),
+            &wanted["loss"],
+            1e-12,
+        );
         let update = planned_update(experiment, network, &gradient, None, 0.1).unwrap();
         let table = layer_table(subject.layers(), &w, &gradient, Some(&update)).unwrap();
         for (row, wanted) in table.rows.iter().zip(wanted["layers"].as_array().unwrap()) {
@@ -65,10 +78,26 @@ fn loss_and_layer_table() {
             close("gradient", row.gradient, &wanted["gradient"], 1e-10);
             close("ratio", row.ratio.unwrap(), &wanted["ratio"], 1e-10);
             // The step is the optimizer's own, in f32.
-            close("update", row.relative_update.unwrap(), &wanted["relative_update"], 1e-4);
+            close(
+                "update",
+                row.relative_update.unwrap(),
+                &wanted["relative_update"],
+                1e-4,
+            );
         }
-        let least = wanted["layers"].as_array().unwrap().iter().filter(|l| l["path"].as_str().unwrap().ends_with("weight"));
-        let least = least.min_by(|a, b| a["ratio"].as_f64().unwrap().total_cmp(&b["ratio"].as_f64().unwrap())).unwrap();
+        let least = wanted["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|l| l["path"].as_str().unwrap().ends_with("weight"));
+        let least = least
+            .min_by(|a, b| {
+                a["ratio"]
+                    .as_f64()
+                    .unwrap()
+                    .total_cmp(&b["ratio"].as_f64().unwrap())
+            })
+            .unwrap();
         assert_eq!(table.bounding.as_deref(), least["path"].as_str());
     });
 }
@@ -77,16 +106,36 @@ fn loss_and_layer_table() {
 fn eigenvalues_and_trace() {
     each(|_, _, subject, wanted| {
         let w = subject.weights().to_vec();
-        let options = CurvatureOptions { most: 120, tolerance: 1e-6, samples: 0, probes: 0, ..CurvatureOptions::default() };
+        let options = CurvatureOptions {
+            most: 120,
+            tolerance: 1e-6,
+            samples: 0,
+            probes: 0,
+            ..CurvatureOptions::default()
+        };
         let (found, complete) = curvature(subject, &w, &options, &mut unwatched).unwrap();
         assert!(complete && found.converged, "{found:?}");
-        for (value, wanted) in found.eigenvalues.iter().zip(wanted["eigenvalues"].as_array().unwrap()) {
+        for (value, wanted) in found
+            .eigenvalues
+            .iter()
+            .zip(wanted["eigenvalues"].as_array().unwrap())
+        {
             close("eigenvalue", *value, wanted, 1e-5);
         }
-        assert!(found.least >= wanted["least_eigenvalue"].as_f64().unwrap(), "no Ritz value lies below the least eigenvalue");
+        assert!(
+            found.least >= wanted["least_eigenvalue"].as_f64().unwrap(),
+            "no Ritz value lies below the least eigenvalue"
+        );
         // With a sketch as large as the space Hutch++ is exact.
         let d = subject.dim();
-        let trace = hutch_plus_plus(&mut Hessian::new(subject, &w), 3 * d, Key::new(1), &mut unwatched).unwrap().unwrap();
+        let trace = hutch_plus_plus(
+            &mut Hessian::new(subject, &w),
+            3 * d,
+            Key::new(1),
+            &mut unwatched,
+        )
+        .unwrap()
+        .unwrap();
         close("trace", trace.value, &wanted["hessian_trace"], 1e-4);
     });
 }
@@ -95,12 +144,30 @@ fn eigenvalues_and_trace() {
 fn noise_scale() {
     each(|_, _, subject, wanted| {
         let (w, layers) = (subject.weights().to_vec(), subject.layers().to_vec());
-        let options = NoiseOptions { replicates: 0, pairs: 0, ..NoiseOptions::default() };
+        let options = NoiseOptions {
+            replicates: 0,
+            pairs: 0,
+            ..NoiseOptions::default()
+        };
         let (found, _) = noise(subject, &w, &layers, &options, &mut unwatched).unwrap();
-        close("|G|²", found.gradient_square, &wanted["gradient_square"], 1e-10);
+        close(
+            "|G|²",
+            found.gradient_square,
+            &wanted["gradient_square"],
+            1e-10,
+        );
         close("tr Σ", found.trace, &wanted["noise_trace"], 1e-10);
-        close("B_simple", found.b_simple.unwrap(), &wanted["b_simple"], 1e-10);
-        for (layer, wanted) in found.layers.iter().zip(wanted["layers"].as_array().unwrap()) {
+        close(
+            "B_simple",
+            found.b_simple.unwrap(),
+            &wanted["b_simple"],
+            1e-10,
+        );
+        for (layer, wanted) in found
+            .layers
+            .iter()
+            .zip(wanted["layers"].as_array().unwrap())
+        {
             close(&layer.path, layer.trace, &wanted["noise"], 1e-10);
         }
     });

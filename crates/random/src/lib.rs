@@ -24,7 +24,10 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The root key of a seed.
     pub fn new(seed: u64) -> Self {
-        Key(*blake3::Hasher::new_derive_key("largebatch 2026 seed").update(&seed.to_le_bytes()).finalize().as_bytes())
+        Key(*blake3::Hasher::new_derive_key("largebatch 2026 seed")
+            .update(&seed.to_le_bytes())
+            .finalize()
+            .as_bytes())
     }
 
     /// The key refined by a word: a purpose (`"weights"`, `"order"`) or a parameter's path.
@@ -34,7 +37,10 @@ impl Key {
 
     /// The key refined by a number: an epoch, a step, an example's index.
     pub fn number(self, number: u64) -> Self {
-        Key(*blake3::keyed_hash(&self.0, &[b"n".as_slice(), &number.to_le_bytes()].concat()).as_bytes())
+        Key(
+            *blake3::keyed_hash(&self.0, &[b"n".as_slice(), &number.to_le_bytes()].concat())
+                .as_bytes(),
+        )
     }
 
     /// The stream of random numbers of this key.
@@ -100,13 +106,26 @@ mod tests {
         let mut rng = ChaCha8Rng::from_seed([0; 32]);
         let mut bytes = [0u8; 16];
         rng.fill_bytes(&mut bytes);
-        assert_eq!(bytes, [0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09, 0xa5, 0xa1]);
+        assert_eq!(
+            bytes,
+            [
+                0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6, 0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09,
+                0xa5, 0xa1
+            ]
+        );
     }
 
     #[test]
     fn keys_differ_by_seed_word_and_number() {
         let k = Key::new(1).word("order");
-        let all = [k, Key::new(2).word("order"), Key::new(1).word("mask"), k.number(0), k.number(1), k.word("")];
+        let all = [
+            k,
+            Key::new(2).word("order"),
+            Key::new(1).word("mask"),
+            k.number(0),
+            k.number(1),
+            k.word(""),
+        ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
         }
@@ -116,13 +135,21 @@ mod tests {
     /// Pinned: a change here would silently change every run that was ever recorded.
     #[test]
     fn vectors_are_pinned() {
-        assert_eq!(Key::new(0).word("order").number(0).permutation(10), PERMUTATION);
+        assert_eq!(
+            Key::new(0).word("order").number(0).permutation(10),
+            PERMUTATION
+        );
         let mut rng = Key::new(0).word("weights").rng();
         let normals: Vec<u64> = (0..4).map(|_| normal(&mut rng).to_bits()).collect();
         assert_eq!(normals, NORMALS);
     }
     const PERMUTATION: [u32; 10] = [2, 9, 8, 6, 4, 7, 3, 0, 5, 1];
-    const NORMALS: [u64; 4] = [13829583521649639857, 13824467123685184451, 4607437322924320520, 13833028641039567735];
+    const NORMALS: [u64; 4] = [
+        13829583521649639857,
+        13824467123685184451,
+        4607437322924320520,
+        13833028641039567735,
+    ];
 
     #[test]
     fn moments_are_right() {
@@ -130,7 +157,10 @@ mod tests {
         let draws: Vec<f64> = (0..n).map(|_| normal(&mut rng)).collect();
         let mean = draws.iter().sum::<f64>() / n as f64;
         let variance = draws.iter().map(|x| x * x).sum::<f64>() / n as f64;
-        assert!(mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
+        assert!(
+            mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02,
+            "{mean} {variance}"
+        );
         let mean = (0..n).map(|_| unit(&mut rng)).sum::<f64>() / n as f64;
         assert!((mean - 0.5).abs() < 0.005);
     }
@@ -142,7 +172,10 @@ mod tests {
         for i in 0..24_000 {
             *counts.entry(Key::new(i).permutation(4)).or_insert(0.0) += 1.0;
         }
-        let chi2: f64 = counts.values().map(|c: &f64| (c - 1000.0) * (c - 1000.0) / 1000.0).sum();
+        let chi2: f64 = counts
+            .values()
+            .map(|c: &f64| (c - 1000.0) * (c - 1000.0) / 1000.0)
+            .sum();
         assert!(counts.len() == 24 && chi2 < 49.7, "{chi2}");
     }
 }

@@ -9,7 +9,12 @@ use largebatch_report::{Context, Format, terminal, write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("give a folder")?);
-    let recipes = |name: &str| std::fs::read_to_string(format!("{}/../../examples/studies/{name}.toml", env!("CARGO_MANIFEST_DIR")));
+    let recipes = |name: &str| {
+        std::fs::read_to_string(format!(
+            "{}/../../examples/studies/{name}.toml",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+    };
     for (name, text) in [
         ("gap", recipes("gap")?),
         ("scaling", made_up::SCALING.to_string()),
@@ -18,8 +23,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         let study = tempfile::tempdir()?;
         let results = made_up::results(&text, study.path());
-        let about = toml::from_str::<toml::Table>(&text)?.get("about").and_then(toml::Value::as_str).unwrap_or_default().to_string();
-        let context = Context { command: format!("largebatch study run {name} --out {name}"), about, ..Context::default() };
+        let about = toml::from_str::<toml::Table>(&text)?
+            .get("about")
+            .and_then(toml::Value::as_str)
+            .unwrap_or_default()
+            .to_string();
+        let context = Context {
+            command: format!("largebatch study run {name} --out {name}"),
+            about,
+            ..Context::default()
+        };
         write(&results, &context, &folder.join(name), &Format::ALL)?;
         println!("{}", terminal(&results, 120));
     }

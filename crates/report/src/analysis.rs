@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use largebatch_study::statistics::{
-    Censored, Estimate, Paired, at_train_loss, binomial_error, common_train_loss, estimate, examples_to_target, finals, gaps, paired,
-    smallest_resolved, steps_to_target, warnings,
+    Censored, Estimate, Paired, at_train_loss, binomial_error, common_train_loss, estimate,
+    examples_to_target, finals, gaps, paired, smallest_resolved, steps_to_target, warnings,
 };
 use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, key, number, title};
 
@@ -76,23 +76,47 @@ pub(crate) struct Comparison {
 
 impl<'a> Analysis<'a> {
     pub fn new(results: &'a Results) -> Self {
-        let reported: Vec<Vec<&TrialRecord>> = (0..results.plan.groups.len()).map(|g| results.reported(g)).collect();
+        let reported: Vec<Vec<&TrialRecord>> = (0..results.plan.groups.len())
+            .map(|g| results.reported(g))
+            .collect();
         let (measure, validation, train_key) = measures(&reported, results);
-        let groups: Vec<Facts> =
-            reported.into_iter().enumerate().map(|(g, records)| facts(results, g, records, &measure, &train_key)).collect();
+        let groups: Vec<Facts> = reported
+            .into_iter()
+            .enumerate()
+            .map(|(g, records)| facts(results, g, records, &measure, &train_key))
+            .collect();
         let series = results.series();
         let comparisons = comparisons(results, &groups, &series, &measure, &validation);
         let warnings = warnings(results).iter().map(ToString::to_string).collect();
-        Analysis { setting: Setting::new(results), results, measure, validation, train_key, groups, series, comparisons, warnings }
+        Analysis {
+            setting: Setting::new(results),
+            results,
+            measure,
+            validation,
+            train_key,
+            groups,
+            series,
+            comparisons,
+            warnings,
+        }
     }
 
     /// How n, intervals, seeds and device are said under every figure.
     pub fn small_print(&self) -> String {
         if self.groups.iter().all(|g| g.records.is_empty()) {
-            let what = if self.setting.confirm_seeds.is_empty() { "chosen" } else { "confirmed" };
+            let what = if self.setting.confirm_seeds.is_empty() {
+                "chosen"
+            } else {
+                "confirmed"
+            };
             return format!("nothing is {what} yet; {}", self.device());
         }
-        let ns: BTreeSet<usize> = self.groups.iter().filter_map(|g| g.score).map(|e| e.n).collect();
+        let ns: BTreeSet<usize> = self
+            .groups
+            .iter()
+            .filter_map(|g| g.score)
+            .map(|e| e.n)
+            .collect();
         let n = match (ns.first(), ns.last()) {
             (Some(a), Some(b)) if a == b => format!("n = {a}"),
             (Some(a), Some(b)) => format!("n = {a} to {b}"),
@@ -102,22 +126,48 @@ impl<'a> Analysis<'a> {
             None => "no trial gave a figure",
             Some(0 | 1) => "no intervals from one seed",
             Some(2..10) => "95 % intervals: Student’s t",
-            Some(_) if ns.first().is_some_and(|n| *n < 10) => "95 % intervals: Student’s t below 10 values, else BCa bootstrap",
+            Some(_) if ns.first().is_some_and(|n| *n < 10) => {
+                "95 % intervals: Student’s t below 10 values, else BCa bootstrap"
+            }
             Some(_) => "95 % intervals: BCa bootstrap",
         };
-        let seeds = if self.setting.confirm_seeds.is_empty() { &self.setting.tune_seeds } else { &self.setting.confirm_seeds };
-        let ends = |e: Option<Estimate>| e.and_then(|e| e.interval).filter(|(low, high)| self.measure.percent && low < high);
-        let values = self.groups.iter().filter_map(|g| ends(g.score)).any(|(low, high)| low <= 0.0 || high >= 1.0);
-        let pairs = |c: &Comparison| [c.end, c.at_loss.map(|l| l.1)].map(|p| ends(p.map(|p| p.difference)));
-        let differences = self.groups.iter().map(|g| ends(g.gap)).chain(self.comparisons.iter().flat_map(pairs));
-        let cut = values || differences.flatten().any(|(low, high)| low <= -1.0 || high >= 1.0);
+        let seeds = if self.setting.confirm_seeds.is_empty() {
+            &self.setting.tune_seeds
+        } else {
+            &self.setting.confirm_seeds
+        };
+        let ends = |e: Option<Estimate>| {
+            e.and_then(|e| e.interval)
+                .filter(|(low, high)| self.measure.percent && low < high)
+        };
+        let values = self
+            .groups
+            .iter()
+            .filter_map(|g| ends(g.score))
+            .any(|(low, high)| low <= 0.0 || high >= 1.0);
+        let pairs =
+            |c: &Comparison| [c.end, c.at_loss.map(|l| l.1)].map(|p| ends(p.map(|p| p.difference)));
+        let differences = self
+            .groups
+            .iter()
+            .map(|g| ends(g.gap))
+            .chain(self.comparisons.iter().flat_map(pairs));
+        let cut = values
+            || differences
+                .flatten()
+                .any(|(low, high)| low <= -1.0 || high >= 1.0);
         let cut = if cut { ", cut at what is possible" } else { "" };
         format!("{n}, seeds {seeds}; {method}{cut}; {}", self.device())
     }
 
     /// The same for figures of stage tune.
     pub fn tune_print(&self) -> String {
-        format!("n = {} a point, seeds {}; {}", self.setting.tune_count, self.setting.tune_seeds, self.device())
+        format!(
+            "n = {} a point, seeds {}; {}",
+            self.setting.tune_count,
+            self.setting.tune_seeds,
+            self.device()
+        )
     }
 
     fn device(&self) -> String {
@@ -131,7 +181,9 @@ impl<'a> Analysis<'a> {
     /// Series of at least two batch sizes, and all groups that are in none of them.
     pub fn curves_and_rest(&self) -> (Vec<&Series>, Vec<usize>) {
         let curves: Vec<&Series> = self.series.iter().filter(|s| s.groups.len() > 1).collect();
-        let rest = (0..self.groups.len()).filter(|g| !curves.iter().any(|s| s.groups.iter().any(|(_, i)| i == g))).collect();
+        let rest = (0..self.groups.len())
+            .filter(|g| !curves.iter().any(|s| s.groups.iter().any(|(_, i)| i == g)))
+            .collect();
         (curves, rest)
     }
 }
@@ -158,49 +210,109 @@ pub(crate) fn words(key: &str) -> String {
 /// The reported quantity, the validation metric, and the name of the former's training counterpart.
 fn measures(reported: &[Vec<&TrialRecord>], results: &Results) -> (Measure, Measure, String) {
     let all = || reported.iter().flatten().copied();
-    let named = all().chain(results.records.values()).find(|r| !r.metric.is_empty());
-    let (metric, higher) = named.map_or(("validation_metric", true), |r| (r.metric.as_str(), r.higher_is_better));
+    let named = all()
+        .chain(results.records.values())
+        .find(|r| !r.metric.is_empty());
+    let (metric, higher) = named.map_or(("validation_metric", true), |r| {
+        (r.metric.as_str(), r.higher_is_better)
+    });
     let base = metric.strip_prefix("validation_").unwrap_or(metric);
     let measure = |key: String| {
         let base = key.rsplit('_').next().unwrap_or_default();
         let percent = matches!(base, "accuracy" | "error");
-        let higher = if key == metric { higher } else { higher || base == "accuracy" };
-        Measure { words: words(&key), key, percent, higher }
+        let higher = if key == metric {
+            higher
+        } else {
+            higher || base == "accuracy"
+        };
+        Measure {
+            words: words(&key),
+            key,
+            percent,
+            higher,
+        }
     };
     // A study that holds nothing out watches its training loss, and still reports a test accuracy.
-    let test = [base, "accuracy", "error"].into_iter().find(|b| all().any(|r| r.metrics.contains_key(&format!("test_{b}"))));
+    let test = [base, "accuracy", "error"]
+        .into_iter()
+        .find(|b| all().any(|r| r.metrics.contains_key(&format!("test_{b}"))));
     let key = test.map_or_else(|| metric.to_string(), |b| format!("test_{b}"));
-    (measure(key), measure(metric.into()), format!("train_{}", test.unwrap_or(base)))
+    (
+        measure(key),
+        measure(metric.into()),
+        format!("train_{}", test.unwrap_or(base)),
+    )
 }
 
-fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, measure: &Measure, train_key: &str) -> Facts<'a> {
+fn facts<'a>(
+    results: &'a Results,
+    index: usize,
+    records: Vec<&'a TrialRecord>,
+    measure: &Measure,
+    train_key: &str,
+) -> Facts<'a> {
     let group = &results.plan.groups[index];
     let values = finals(records.iter().copied(), &measure.key);
     let sign = if measure.higher { 1.0 } else { -1.0 };
-    let gaps: Vec<(u64, f64)> =
-        gaps(records.iter().copied(), train_key, &measure.key).into_iter().map(|(seed, gap)| (seed, sign * gap)).collect();
+    let gaps: Vec<(u64, f64)> = gaps(records.iter().copied(), train_key, &measure.key)
+        .into_iter()
+        .map(|(seed, gap)| (seed, sign * gap))
+        .collect();
     let score = estimate(&second(&values)).map(|e| possible(measure, 0.0, e));
-    let examples = records.iter().find_map(|r| r.metrics.get("test_examples").copied()).filter(|_| measure.key.starts_with("test_"));
+    let examples = records
+        .iter()
+        .find_map(|r| r.metrics.get("test_examples").copied())
+        .filter(|_| measure.key.starts_with("test_"));
     // Shares alone are binomial.
-    let binomial =
-        score.filter(|_| measure.percent).zip(examples).map(|(s, n)| binomial_error(s.mean, n as usize)).filter(|e| e.is_finite());
+    let binomial = score
+        .filter(|_| measure.percent)
+        .zip(examples)
+        .map(|(s, n)| binomial_error(s.mean, n as usize))
+        .filter(|e| e.is_finite());
     let batch = group.config.get(key::BATCH).and_then(number);
-    let budget = records.iter().find_map(|r| Some((r.budget_epochs()?, r.budget_steps)));
-    let done: Vec<&&TrialRecord> = records.iter().filter(|r| r.stop.is_measurement() && r.train_examples > 0).collect();
-    let average = |f: &dyn Fn(&TrialRecord) -> f64| (!done.is_empty()).then(|| done.iter().map(|r| f(r)).sum::<f64>() / done.len() as f64);
-    let diverged = records.iter().filter(|r| r.stop == StopReason::Diverged).count();
-    // Where no point of the search reached the target nothing is confirmed, and those that did not are the search's trials.
-    let unconfirmed = if records.is_empty() && results.choices[index].is_none() && results.tuned(index) {
-        results.plan.tune_ids(index).iter().filter_map(|id| results.records.get(id)).collect()
-    } else {
-        Vec::new()
+    let budget = records
+        .iter()
+        .find_map(|r| Some((r.budget_epochs()?, r.budget_steps)));
+    let done: Vec<&&TrialRecord> = records
+        .iter()
+        .filter(|r| r.stop.is_measurement() && r.train_examples > 0)
+        .collect();
+    let average = |f: &dyn Fn(&TrialRecord) -> f64| {
+        (!done.is_empty()).then(|| done.iter().map(|r| f(r)).sum::<f64>() / done.len() as f64)
     };
+    let diverged = records
+        .iter()
+        .filter(|r| r.stop == StopReason::Diverged)
+        .count();
+    // Where no point of the search reached the target nothing is confirmed, and those that did not are the search's trials.
+    let unconfirmed =
+        if records.is_empty() && results.choices[index].is_none() && results.tuned(index) {
+            results
+                .plan
+                .tune_ids(index)
+                .iter()
+                .filter_map(|id| results.records.get(id))
+                .collect()
+        } else {
+            Vec::new()
+        };
     let counted = || records.iter().chain(&unconfirmed).copied();
     Facts {
-        short: Some(title(&group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect()))
-            .filter(|l| !l.is_empty())
-            .unwrap_or_else(|| results.plan.study.name.clone()),
-        label: if group.labels.is_empty() { results.plan.study.name.clone() } else { title(&group.labels) },
+        short: Some(title(
+            &group
+                .labels
+                .iter()
+                .filter(|(k, _)| *k != key::BATCH)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+        ))
+        .filter(|l| !l.is_empty())
+        .unwrap_or_else(|| results.plan.study.name.clone()),
+        label: if group.labels.is_empty() {
+            results.plan.study.name.clone()
+        } else {
+            title(&group.labels)
+        },
         batch,
         rate: results.rate(index),
         diverged,
@@ -208,7 +320,8 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
         score,
         binomial,
         test_examples: examples.map(|n| n as usize),
-        train: estimate(&second(&finals(records.iter().copied(), train_key))).map(|e| possible(measure, 0.0, e)),
+        train: estimate(&second(&finals(records.iter().copied(), train_key)))
+            .map(|e| possible(measure, 0.0, e)),
         gap: estimate(&second(&gaps)).map(|e| possible(measure, -1.0, e)),
         gaps,
         target: group.stop.target,
@@ -225,7 +338,13 @@ fn facts<'a>(results: &'a Results, index: usize, records: Vec<&'a TrialRecord>, 
 /// An estimate with its interval cut at what is possible: a share is between 0 and 1, a gap or difference of shares between `least` = −1 and 1.
 /// Student's t over few seeds that differ much goes beyond, where the truth cannot be: the cut interval covers it as often.
 fn possible(m: &Measure, least: f64, e: Estimate) -> Estimate {
-    let interval = e.interval.map(|(low, high)| if m.percent { (low.max(least), high.min(1.0)) } else { (low, high) });
+    let interval = e.interval.map(|(low, high)| {
+        if m.percent {
+            (low.max(least), high.min(1.0))
+        } else {
+            (low, high)
+        }
+    });
     Estimate { interval, ..e }
 }
 
@@ -235,14 +354,27 @@ pub(crate) fn second(pairs: &[(u64, f64)]) -> Vec<f64> {
 
 /// Each group against the one that it is to be compared with: the group that its rate is derived from, or in a study that derives rates the first group
 /// that is derived from; else the smallest batch size of its series; else the first group of the smallest batch size.
-fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: &Measure, validation: &Measure) -> Vec<Comparison> {
+fn comparisons(
+    results: &Results,
+    groups: &[Facts],
+    series: &[Series],
+    measure: &Measure,
+    validation: &Measure,
+) -> Vec<Comparison> {
     let smallest = (0..groups.len())
         .filter(|g| groups[*g].batch.is_some())
-        .min_by(|a, b| groups[*a].batch.partial_cmp(&groups[*b].batch).unwrap_or(std::cmp::Ordering::Equal));
+        .min_by(|a, b| {
+            groups[*a]
+                .batch
+                .partial_cmp(&groups[*b].batch)
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
     let from = |g: usize| results.plan.groups[g].derived.as_ref().map(|d| d.from);
     let base = (0..groups.len()).find_map(from);
     let reference = |g: usize| {
-        let own = series.iter().find(|s| s.groups.len() > 1 && s.groups.iter().any(|(_, i)| *i == g));
+        let own = series
+            .iter()
+            .find(|s| s.groups.len() > 1 && s.groups.iter().any(|(_, i)| *i == g));
         from(g).or(base).or(own.map(|s| s.groups[0].1)).or(smallest)
     };
     let pair = |g: usize| {
@@ -256,36 +388,75 @@ fn comparisons(results: &Results, groups: &[Facts], series: &[Series], measure: 
     (0..groups.len()).filter_map(pair).collect()
 }
 
-fn compare(groups: &[Facts], small: usize, large: usize, measure: &Measure, validation: &Measure) -> Comparison {
+fn compare(
+    groups: &[Facts],
+    small: usize,
+    large: usize,
+    measure: &Measure,
+    validation: &Measure,
+) -> Comparison {
     let (s, l) = (&groups[small], &groups[large]);
     let worse = |m: &Measure, small: &[(u64, f64)], large: &[(u64, f64)]| {
-        let p = if m.higher { paired(small, large) } else { paired(large, small) }?;
-        Some(Paired { difference: possible(m, -1.0, p.difference), ..p })
+        let p = if m.higher {
+            paired(small, large)
+        } else {
+            paired(large, small)
+        }?;
+        Some(Paired {
+            difference: possible(m, -1.0, p.difference),
+            ..p
+        })
     };
     let end = worse(measure, &s.values, &l.values);
     let (sr, lr) = (measured(s), measured(l));
-    let level = (!sr.is_empty() && !lr.is_empty()).then(|| common_train_loss(sr.iter().chain(&lr).copied())).flatten();
+    let level = (!sr.is_empty() && !lr.is_empty())
+        .then(|| common_train_loss(sr.iter().chain(&lr).copied()))
+        .flatten();
     let at = |records: &[&TrialRecord], level: f64| -> Vec<(u64, f64)> {
-        records.iter().filter_map(|r| Some((r.seed, at_train_loss(r, level)?))).collect()
+        records
+            .iter()
+            .filter_map(|r| Some((r.seed, at_train_loss(r, level)?)))
+            .collect()
     };
-    let at_loss = level.and_then(|level| Some((level, worse(validation, &at(&sr, level), &at(&lr, level))?)));
+    let at_loss =
+        level.and_then(|level| Some((level, worse(validation, &at(&sr, level), &at(&lr, level))?)));
     let equal_epochs = match (s.budget, l.budget) {
         (Some((a, _)), Some((b, _))) => (a - b).abs() <= 0.01 * a.max(b),
         _ => true,
     };
     let test_examples = s.test_examples.filter(|_| measure.percent);
-    Comparison { small, large, resolves: end.as_ref().and_then(|p| smallest_resolved(p, test_examples)), end, equal_epochs, at_loss }
+    Comparison {
+        small,
+        large,
+        resolves: end
+            .as_ref()
+            .and_then(|p| smallest_resolved(p, test_examples)),
+        end,
+        equal_epochs,
+        at_loss,
+    }
 }
 
 fn measured<'a>(facts: &Facts<'a>) -> Vec<&'a TrialRecord> {
-    facts.records.iter().copied().filter(|r| r.stop.is_measurement()).collect()
+    facts
+        .records
+        .iter()
+        .copied()
+        .filter(|r| r.stop.is_measurement())
+        .collect()
 }
 
 /// The records that stage tune has for each point of a group's search.
 pub(crate) fn at_points(results: &Results, group: usize) -> Vec<Vec<&TrialRecord>> {
     let ids = results.plan.tune_ids(group);
     let seeds = (ids.len() / results.plan.groups[group].points.len().max(1)).max(1);
-    ids.chunks(seeds).map(|ids| ids.iter().filter_map(|id| results.records.get(id)).collect()).collect()
+    ids.chunks(seeds)
+        .map(|ids| {
+            ids.iter()
+                .filter_map(|id| results.records.get(id))
+                .collect()
+        })
+        .collect()
 }
 
 /// The stage's name.
@@ -304,9 +475,26 @@ mod tests {
     fn intervals_of_shares_stay_within_what_is_possible() {
         let wide = estimate(&[0.1, 0.4709]).unwrap();
         assert!(wide.interval.unwrap().0 < -1.0 && wide.interval.unwrap().1 > 1.0);
-        let mut m = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
-        assert_eq!(possible(&m, 0.0, wide), Estimate { interval: Some((0.0, 1.0)), ..wide });
-        assert_eq!(possible(&m, -1.0, wide), Estimate { interval: Some((-1.0, 1.0)), ..wide });
+        let mut m = Measure {
+            key: "test_accuracy".into(),
+            words: "test accuracy".into(),
+            percent: true,
+            higher: true,
+        };
+        assert_eq!(
+            possible(&m, 0.0, wide),
+            Estimate {
+                interval: Some((0.0, 1.0)),
+                ..wide
+            }
+        );
+        assert_eq!(
+            possible(&m, -1.0, wide),
+            Estimate {
+                interval: Some((-1.0, 1.0)),
+                ..wide
+            }
+        );
         m.percent = false;
         assert_eq!(possible(&m, 0.0, wide), wide);
     }

@@ -14,7 +14,9 @@ pub enum ReportError {
         source: std::io::Error,
     },
     /// The folder holds something that no report wrote.
-    #[error("{folder} holds `{entry}`, which is no part of a report, and would be lost: name a new or an empty folder")]
+    #[error(
+        "{folder} holds `{entry}`, which is no part of a report, and would be lost: name a new or an empty folder"
+    )]
     Foreign {
         /// The folder.
         folder: PathBuf,
@@ -30,7 +32,9 @@ pub enum ReportError {
         by: String,
     },
     /// A format's name is unknown.
-    #[error("no export format `{0}`; there are html, svg, png, csv, jsonl, parquet and tensorboard")]
+    #[error(
+        "no export format `{0}`; there are html, svg, png, csv, jsonl, parquet and tensorboard"
+    )]
     Format(String),
     /// A figure's file has a name that says no format.
     #[error("a figure cannot be written to {0}: let its name end in .svg or .png")]
@@ -46,12 +50,22 @@ pub enum ReportError {
 }
 
 impl ReportError {
-    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError + use<> {
+    pub(crate) fn io(
+        doing: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> ReportError + use<> {
         let path = path.to_path_buf();
-        move |source| ReportError::Io { doing, path, source }
+        move |source| ReportError::Io {
+            doing,
+            path,
+            source,
+        }
     }
 
     pub(crate) fn encode(what: &str, error: impl std::fmt::Display) -> ReportError {
-        ReportError::Encode { what: what.into(), message: error.to_string() }
+        ReportError::Encode {
+            what: what.into(),
+            message: error.to_string(),
+        }
     }
 }

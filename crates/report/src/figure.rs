@@ -35,7 +35,12 @@ impl Figure {
     /// [`ReportError::Extension`] for another name, [`ReportError::Io`], [`ReportError::Encode`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
         let path = path.as_ref();
-        let bytes = match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+        let bytes = match path
+            .extension()
+            .and_then(|e| e.to_str())
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
             Some("svg") => self.svg().into_bytes(),
             Some("png") => Painter::new().png(self, 2.0)?,
             _ => return Err(ReportError::Extension(path.into())),
@@ -55,9 +60,18 @@ impl Figure {
         let mut svg = Svg::default();
         let lines = wrap(&self.caption, 11.8, self.width - 24.0);
         for (i, line) in lines.iter().enumerate() {
-            svg.text("m sm", Anchor::Start, 12.0, self.height + 14.0 * (i as f64 + 1.0), line);
+            svg.text(
+                "m sm",
+                Anchor::Start,
+                12.0,
+                self.height + 14.0 * (i as f64 + 1.0),
+                line,
+            );
         }
-        let (w, h) = (px(self.width), px(self.height + 14.0 * lines.len() as f64 + 12.0));
+        let (w, h) = (
+            px(self.width),
+            px(self.height + 14.0 * lines.len() as f64 + 12.0),
+        );
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" role=\"img\"><title>{}</title><style>{style}</style>\
              <rect class=\"bg\" width=\"{w}\" height=\"{h}\"/>{}{}</svg>\n",
@@ -145,10 +159,20 @@ impl Frame {
     /// A frame with a plot area `plot` high that leaves `left` for labels.
     pub fn new(name: &str, title: &str, keys: &[Key], left: f64, plot: f64) -> Self {
         let mut svg = Svg::default();
-        svg.text("t tt", Anchor::Start, 12.0, 22.0, &fit(title, 15.0, WIDTH - 20.0));
+        svg.text(
+            "t tt",
+            Anchor::Start,
+            12.0,
+            22.0,
+            &fit(title, 15.0, WIDTH - 20.0),
+        );
         let (mut x, mut y) = (16.0, 43.0);
         let texts = keys.iter().map(|key| match key {
-            Key::Series(_, t) | Key::Hollow(_, t) | Key::Guide(t) | Key::Fit(t) | Key::Plain(_, _, t) => t.as_str(),
+            Key::Series(_, t)
+            | Key::Hollow(_, t)
+            | Key::Guide(t)
+            | Key::Fit(t)
+            | Key::Plain(_, _, t) => t.as_str(),
         });
         let texts = fits(&texts.collect::<Vec<_>>(), 12.0, WIDTH - 60.0);
         for (key, text) in keys.iter().zip(texts) {
@@ -159,7 +183,13 @@ impl Frame {
             match key {
                 Key::Series(i, _) => {
                     svg.raw(format_args!("<g class=\"key\" data-s=\"{i}\">"));
-                    svg.line(&format!("ln s{}", i % COLOURS), x - 6.0, y - 4.0, x + 10.0, y - 4.0);
+                    svg.line(
+                        &format!("ln s{}", i % COLOURS),
+                        x - 6.0,
+                        y - 4.0,
+                        x + 10.0,
+                        y - 4.0,
+                    );
                     svg.mark(*i, false, x + 2.0, y - 4.0, 4.2, &text);
                 }
                 Key::Hollow(i, _) => {
@@ -168,13 +198,28 @@ impl Frame {
                 }
                 Key::Guide(_) | Key::Fit(_) => {
                     svg.raw(format_args!("<g>"));
-                    svg.line(if matches!(key, Key::Guide(_)) { "gd" } else { "th gd" }, x - 6.0, y - 4.0, x + 10.0, y - 4.0);
+                    svg.line(
+                        if matches!(key, Key::Guide(_)) {
+                            "gd"
+                        } else {
+                            "th gd"
+                        },
+                        x - 6.0,
+                        y - 4.0,
+                        x + 10.0,
+                        y - 4.0,
+                    );
                 }
                 Key::Plain(i, parts, _) => {
                     svg.raw(format_args!("<g class=\"key\" data-s=\"{i}\">"));
                     let (class, ends) = (i % COLOURS, [(x - 7.0, y - 4.0), (x + 11.0, y - 4.0)]);
                     if parts.band {
-                        let corners = [(x - 7.0, y - 9.0), (x + 11.0, y - 9.0), (x + 11.0, y + 1.0), (x - 7.0, y + 1.0)];
+                        let corners = [
+                            (x - 7.0, y - 9.0),
+                            (x + 11.0, y - 9.0),
+                            (x + 11.0, y + 1.0),
+                            (x - 7.0, y + 1.0),
+                        ];
                         svg.polyline(&format!("bn f{class}"), "", corners);
                     }
                     if parts.line {
@@ -215,12 +260,15 @@ impl Frame {
             }
             self.svg.line("gr", x, self.top, x, self.bottom);
             if x - half > free {
-                self.svg.text("m", Anchor::Middle, x, self.bottom + 16.0, label);
+                self.svg
+                    .text("m", Anchor::Middle, x, self.bottom + 16.0, label);
                 free = x + half + 5.0;
             }
         }
-        self.svg.line("ax", self.left, self.bottom, self.right, self.bottom);
-        self.svg.text("m", Anchor::End, self.right, self.bottom + 34.0, title);
+        self.svg
+            .line("ax", self.left, self.bottom, self.right, self.bottom);
+        self.svg
+            .text("m", Anchor::End, self.right, self.bottom + 34.0, title);
     }
 
     /// The vertical axis; its title stands above it.
@@ -228,14 +276,21 @@ impl Frame {
         for (tick, label) in ticks.iter().zip(labels) {
             let y = scale.at(*tick);
             self.svg.line("gr", self.left, y, self.right, y);
-            self.svg.text("m", Anchor::End, self.left - 7.0, y + 4.0, label);
+            self.svg
+                .text("m", Anchor::End, self.left - 7.0, y + 4.0, label);
         }
-        self.svg.text("m", Anchor::Start, 12.0, self.top - 9.0, title);
+        self.svg
+            .text("m", Anchor::Start, 12.0, self.top - 9.0, title);
     }
 
     /// Begins a group whose drawing is cut at the plot area.
     pub fn clip(&mut self) {
-        let (x, y, w, h) = (px(self.left), px(self.top), px(self.right - self.left), px(self.bottom - self.top));
+        let (x, y, w, h) = (
+            px(self.left),
+            px(self.top),
+            px(self.right - self.left),
+            px(self.bottom - self.top),
+        );
         let name = escape(&self.name);
         self.svg.raw(format_args!(
             "<clipPath id=\"c-{name}\"><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/></clipPath><g clip-path=\"url(#c-{name})\">"
@@ -244,7 +299,8 @@ impl Frame {
 
     /// Begins the drawing of a series, which the page can make stand out.
     pub fn series(&mut self, i: usize) {
-        self.svg.raw(format_args!("<g class=\"ser\" data-s=\"{i}\">"));
+        self.svg
+            .raw(format_args!("<g class=\"ser\" data-s=\"{i}\">"));
     }
 
     /// Ends a group.
@@ -253,6 +309,13 @@ impl Frame {
     }
 
     pub fn finish(self, caption: String) -> Figure {
-        Figure { name: self.name, title: self.title, caption, width: self.width, height: self.height, body: self.svg.0 }
+        Figure {
+            name: self.name,
+            title: self.title,
+            caption,
+            width: self.width,
+            height: self.height,
+            body: self.svg.0,
+        }
     }
 }

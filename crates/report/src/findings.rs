@@ -33,14 +33,31 @@ impl Findings {
     pub fn read(folder: &Path) -> Result<Findings, ReportError> {
         let mut runs = Vec::new();
         for folder in entries(&folder.join("runs"))? {
-            let mut run = Looked { folder: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), ..Looked::default() };
+            let mut run = Looked {
+                folder: folder
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                ..Looked::default()
+            };
             for path in entries(&folder.join("probe"))? {
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let name = path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
                 let read = || fs::read_to_string(&path).map_err(ReportError::io("reading", &path));
-                let object = |text: &str| serde_json::from_str(text).map_err(|e| ReportError::encode(&path.display().to_string(), e));
+                let object = |text: &str| {
+                    serde_json::from_str(text)
+                        .map_err(|e| ReportError::encode(&path.display().to_string(), e))
+                };
                 match path.extension().and_then(|e| e.to_str()) {
                     Some("json") => drop(run.end.insert(name, object(&read()?)?)),
-                    Some("jsonl") => drop(run.course.insert(name, read()?.lines().map(object).collect::<Result<_, _>>()?)),
+                    Some("jsonl") => drop(
+                        run.course
+                            .insert(name, read()?.lines().map(object).collect::<Result<_, _>>()?),
+                    ),
                     _ => {}
                 }
             }
@@ -56,7 +73,10 @@ fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, ReportError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(ReportError::io("reading", folder))?,
     };
-    let mut paths: Vec<_> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(ReportError::io("reading", folder))?;
+    let mut paths: Vec<_> = entries
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<_, _>>()
+        .map_err(ReportError::io("reading", folder))?;
     paths.sort();
     Ok(paths)
 }

@@ -23,9 +23,23 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which [`write()`](crate::write()) makes them.
-    pub const ALL: [Format; 7] = [Format::Html, Format::Svg, Format::Png, Format::Csv, Format::Jsonl, Format::Parquet, Format::TensorBoard];
+    pub const ALL: [Format; 7] = [
+        Format::Html,
+        Format::Svg,
+        Format::Png,
+        Format::Csv,
+        Format::Jsonl,
+        Format::Parquet,
+        Format::TensorBoard,
+    ];
     /// What a report's folder has: all but the formats that only repeat the trials for other programs (JSON lines, TensorBoard).
-    pub const REPORT: [Format; 5] = [Format::Html, Format::Svg, Format::Png, Format::Csv, Format::Parquet];
+    pub const REPORT: [Format; 5] = [
+        Format::Html,
+        Format::Svg,
+        Format::Png,
+        Format::Csv,
+        Format::Parquet,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -45,6 +59,9 @@ impl FromStr for Format {
     type Err = ReportError;
 
     fn from_str(name: &str) -> Result<Self, ReportError> {
-        Format::ALL.into_iter().find(|f| f.name() == name).ok_or_else(|| ReportError::Format(name.into()))
+        Format::ALL
+            .into_iter()
+            .find(|f| f.name() == name)
+            .ok_or_else(|| ReportError::Format(name.into()))
     }
 }

@@ -67,7 +67,10 @@ pub fn html(results: &Results, context: &Context) -> String {
 
 /// Every chart that the results have data for, but those of instruments.
 pub fn figures(results: &Results) -> Vec<Figure> {
-    figures::sections(&Analysis::new(results)).into_iter().flat_map(|s| s.figures).collect()
+    figures::sections(&Analysis::new(results))
+        .into_iter()
+        .flat_map(|s| s.figures)
+        .collect()
 }
 
 /// The summary as a table for a terminal of `width` columns; the same figures as in [`html`].

@@ -12,13 +12,19 @@ pub(crate) fn significant(x: f64, digits: usize) -> String {
         let text = format!("{x:.*e}", digits - 1);
         // 1.0e-7 is 1e-7.
         return match text.split_once('e') {
-            Some((m, e)) if m.contains('.') => format!("{}e{e}", m.trim_end_matches('0').trim_end_matches('.')),
+            Some((m, e)) if m.contains('.') => {
+                format!("{}e{e}", m.trim_end_matches('0').trim_end_matches('.'))
+            }
             _ => text,
         };
     }
     let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
     let text = format!("{x:.decimals$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text };
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    } else {
+        text
+    };
     text.replacen('-', "−", 1)
 }
 
@@ -75,12 +81,17 @@ impl Measure {
         }
         let text = format!("{:.2}", x * 100.0).replacen('-', "−", 1);
         // A zero has no sign.
-        text.strip_prefix("−0.00").map_or(text.clone(), |_| "0.00".into())
+        text.strip_prefix("−0.00")
+            .map_or(text.clone(), |_| "0.00".into())
     }
 
     /// With its unit.
     pub fn value(&self, x: f64) -> String {
-        if self.percent { format!("{} %", self.bare(x)) } else { self.bare(x) }
+        if self.percent {
+            format!("{} %", self.bare(x))
+        } else {
+            self.bare(x)
+        }
     }
 
     /// Mean and interval: `97.81 % [97.74, 97.88]`.
@@ -89,13 +100,23 @@ impl Measure {
     }
 
     fn ends(&self, e: &Estimate) -> String {
-        e.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", self.bare(low), self.bare(high)))
+        e.interval.map_or(String::new(), |(low, high)| {
+            format!(" [{}, {}]", self.bare(low), self.bare(high))
+        })
     }
 
     /// A signed difference with its interval, without a unit.
     pub fn difference(&self, e: &Estimate) -> String {
         let mean = self.bare(e.mean);
-        format!("{}{mean}{}", if e.mean > 0.0 && mean != "0.00" { "+" } else { "" }, self.ends(e))
+        format!(
+            "{}{mean}{}",
+            if e.mean > 0.0 && mean != "0.00" {
+                "+"
+            } else {
+                ""
+            },
+            self.ends(e)
+        )
     }
 
     /// The unit of differences: ` points` or nothing.
@@ -125,16 +146,34 @@ mod tests {
         }
         assert_eq!(
             (whole(4096), whole(60_000), whole(1_234_567)),
-            ("4096".into(), "60\u{202f}000".into(), "1\u{202f}234\u{202f}567".into())
+            (
+                "4096".into(),
+                "60\u{202f}000".into(),
+                "1\u{202f}234\u{202f}567".into()
+            )
         );
-        assert_eq!((duration(0.85), duration(200.0), duration(18_730.0)), ("850 ms".into(), "3 min 20 s".into(), "5 h 12 min".into()));
+        assert_eq!(
+            (duration(0.85), duration(200.0), duration(18_730.0)),
+            ("850 ms".into(), "3 min 20 s".into(), "5 h 12 min".into())
+        );
     }
 
     #[test]
     fn what_rounds_to_zero_has_no_sign() {
-        let measure = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
-        assert_eq!([-1e-5, 1e-5, -1e-4].map(|x| measure.bare(x)), ["0.00", "0.00", "−0.01"]);
+        let measure = Measure {
+            key: "test_accuracy".into(),
+            words: "test accuracy".into(),
+            percent: true,
+            higher: true,
+        };
+        assert_eq!(
+            [-1e-5, 1e-5, -1e-4].map(|x| measure.bare(x)),
+            ["0.00", "0.00", "−0.01"]
+        );
         let estimate = |mean| largebatch_study::statistics::estimate(&[mean]).unwrap();
-        assert_eq!([-1e-5, 1e-5, 1e-4].map(|x| measure.difference(&estimate(x))), ["0.00", "0.00", "+0.01"]);
+        assert_eq!(
+            [-1e-5, 1e-5, 1e-4].map(|x| measure.difference(&estimate(x))),
+            ["0.00", "0.00", "+0.01"]
+        );
     }
 }

@@ -81,10 +81,16 @@ impl Side {
 
     fn ticks(&self, axis: &Axis, count: usize) -> (Vec<f64>, Vec<String>) {
         if !self.names.is_empty() {
-            return ((0..self.names.len()).map(|i| i as f64).collect(), self.names.clone());
+            return (
+                (0..self.names.len()).map(|i| i as f64).collect(),
+                self.names.clone(),
+            );
         }
         match (&self.ticks, self.scale) {
-            (Some(ticks), _) => (ticks.clone(), ticks.iter().map(|t| significant(*t, 5)).collect()),
+            (Some(ticks), _) => (
+                ticks.clone(),
+                ticks.iter().map(|t| significant(*t, 5)).collect(),
+            ),
             (None, Scale::Linear) => {
                 let ticks = axis.ticks(count);
                 let labels = tick_labels(&ticks, 1.0);
@@ -120,7 +126,16 @@ impl Plot {
     /// A chart without data. `name` is its file's stem.
     pub fn new(name: &str, title: &str) -> Plot {
         let (x, y) = (Side::default(), Side::default());
-        Plot { name: name.into(), title: title.into(), caption: String::new(), x, y, height: 240.0, series: Vec::new(), contour: None }
+        Plot {
+            name: name.into(),
+            title: title.into(),
+            caption: String::new(),
+            x,
+            y,
+            height: 240.0,
+            series: Vec::new(),
+            contour: None,
+        }
     }
 
     /// The horizontal axis.
@@ -162,7 +177,11 @@ impl Plot {
 
     /// The height of the plot area in pixels; its width is about 410. Default 240.
     pub fn height(mut self, height: f64) -> Plot {
-        self.height = if height.is_finite() { height.clamp(40.0, 2000.0) } else { self.height };
+        self.height = if height.is_finite() {
+            height.clamp(40.0, 2000.0)
+        } else {
+            self.height
+        };
         self
     }
 
@@ -183,13 +202,24 @@ impl Plot {
 
     /// A band between `(x, low, high)`.
     pub fn band(self, label: &str, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Plot {
-        let edges: Vec<_> = edges.into_iter().filter(|e| self.x.shows(e.0) && self.y.shows(e.1) && self.y.shows(e.2)).collect();
-        let points = edges.iter().map(|e| (e.0, e.1)).chain(edges.iter().rev().map(|e| (e.0, e.2))).collect();
+        let edges: Vec<_> = edges
+            .into_iter()
+            .filter(|e| self.x.shows(e.0) && self.y.shows(e.1) && self.y.shows(e.2))
+            .collect();
+        let points = edges
+            .iter()
+            .map(|e| (e.0, e.1))
+            .chain(edges.iter().rev().map(|e| (e.0, e.2)))
+            .collect();
         self.add(label, Form::Band, points)
     }
 
     fn add(mut self, label: &str, form: Form, points: Vec<(f64, f64)>) -> Plot {
-        self.series.push(Series { label: label.into(), form, points });
+        self.series.push(Series {
+            label: label.into(),
+            form,
+            points,
+        });
         self
     }
 
@@ -237,15 +267,42 @@ impl Plot {
     pub fn figure(self) -> Figure {
         let colours = self.colours();
         let place = |side: &Side, of: fn(&(f64, f64)) -> f64, grid: &[f64]| -> Vec<f64> {
-            let both = self.series.iter().flat_map(|s| &s.points).filter(|p| self.x.shows(p.0) && self.y.shows(p.1));
-            both.map(of).chain(grid.iter().copied()).filter(|v| side.shows(*v)).collect()
+            let both = self
+                .series
+                .iter()
+                .flat_map(|s| &s.points)
+                .filter(|p| self.x.shows(p.0) && self.y.shows(p.1));
+            both.map(of)
+                .chain(grid.iter().copied())
+                .filter(|v| side.shows(*v))
+                .collect()
         };
-        let (grid_x, grid_y) = self.contour.as_ref().map_or((&[][..], &[][..]), |c| (&c.x, &c.y));
+        let (grid_x, grid_y) = self
+            .contour
+            .as_ref()
+            .map_or((&[][..], &[][..]), |c| (&c.x, &c.y));
         let ys = place(&self.y, |p| p.1, grid_y);
         // Its labels say how much room they need; where the area lies does not change them.
-        let trial = self.y.axis(ys.iter().copied(), self.pad(), self.height, 0.0);
-        let left = self.y.ticks(&trial, 5).1.iter().map(|l| width(l, 12.0)).fold(38.0, f64::max).min(170.0) * 1.06 + 18.0;
-        let mut frame = Frame::new(&self.name, &self.title, &self.keys(&colours), left, self.height);
+        let trial = self
+            .y
+            .axis(ys.iter().copied(), self.pad(), self.height, 0.0);
+        let left = self
+            .y
+            .ticks(&trial, 5)
+            .1
+            .iter()
+            .map(|l| width(l, 12.0))
+            .fold(38.0, f64::max)
+            .min(170.0)
+            * 1.06
+            + 18.0;
+        let mut frame = Frame::new(
+            &self.name,
+            &self.title,
+            &self.keys(&colours),
+            left,
+            self.height,
+        );
         let (x, y) = self.axes(&mut frame, place(&self.x, |p| p.0, grid_x), ys);
         frame.clip();
         if let Some(contour) = &self.contour {
@@ -253,7 +310,12 @@ impl Plot {
         }
         self.guides(&mut frame, &x, &y);
         for form in [Form::Band, Form::Line, Form::Dashed, Form::Points] {
-            for (s, colour) in self.series.iter().zip(&colours).filter(|(s, _)| s.form == form) {
+            for (s, colour) in self
+                .series
+                .iter()
+                .zip(&colours)
+                .filter(|(s, _)| s.form == form)
+            {
                 frame.series(*colour);
                 self.draw(&mut frame, s, *colour, &x, &y);
                 frame.end();
@@ -262,10 +324,20 @@ impl Plot {
         self.guide_labels(&mut frame, &x, &y);
         frame.end();
         let mut caption = self.caption.clone();
-        if self.series.iter().all(|s| s.points.iter().all(|p| !self.x.shows(p.0) || !self.y.shows(p.1))) && self.contour.is_none() {
-            let (x, y) = ((frame.left + frame.right) / 2.0, (frame.top + frame.bottom) / 2.0);
+        if self.series.iter().all(|s| {
+            s.points
+                .iter()
+                .all(|p| !self.x.shows(p.0) || !self.y.shows(p.1))
+        }) && self.contour.is_none()
+        {
+            let (x, y) = (
+                (frame.left + frame.right) / 2.0,
+                (frame.top + frame.bottom) / 2.0,
+            );
             frame.svg.text("m", Anchor::Middle, x, y, "no data");
-            caption = format!("{caption} No point has a place on these axes.").trim_start().into();
+            caption = format!("{caption} No point has a place on these axes.")
+                .trim_start()
+                .into();
         }
         frame.finish(caption)
     }
@@ -277,15 +349,30 @@ impl Plot {
 
     /// The axes with their marks.
     fn axes(&self, frame: &mut Frame, xs: Vec<f64>, ys: Vec<f64>) -> (Axis, Axis) {
-        let x = self.x.axis(xs.into_iter(), self.pad(), frame.left, frame.right);
+        let x = self
+            .x
+            .axis(xs.into_iter(), self.pad(), frame.left, frame.right);
         // The first of the names stands at the top.
-        let (from, to) = if self.y.names.is_empty() { (frame.bottom, frame.top) } else { (frame.top, frame.bottom) };
+        let (from, to) = if self.y.names.is_empty() {
+            (frame.bottom, frame.top)
+        } else {
+            (frame.top, frame.bottom)
+        };
         let y = self.y.axis(ys.into_iter(), self.pad(), from, to);
         let (ticks, labels) = self.y.ticks(&y, 5);
-        let inside: Vec<usize> = (0..ticks.len()).filter(|i| (frame.top - 1.0..=frame.bottom + 1.0).contains(&y.at(ticks[*i]))).collect();
+        let inside: Vec<usize> = (0..ticks.len())
+            .filter(|i| (frame.top - 1.0..=frame.bottom + 1.0).contains(&y.at(ticks[*i])))
+            .collect();
         // Names may be longer than there is room; numbers are not.
-        let label = |i: usize| if self.y.names.is_empty() { labels[i].clone() } else { fit(&labels[i], 12.0, frame.left - 14.0) };
-        let (ticks, labels): (Vec<f64>, Vec<String>) = inside.iter().map(|i| (ticks[*i], label(*i))).unzip();
+        let label = |i: usize| {
+            if self.y.names.is_empty() {
+                labels[i].clone()
+            } else {
+                fit(&labels[i], 12.0, frame.left - 14.0)
+            }
+        };
+        let (ticks, labels): (Vec<f64>, Vec<String>) =
+            inside.iter().map(|i| (ticks[*i], label(*i))).unzip();
         frame.y_axis(&y, &ticks, &labels, &self.y.title);
         let (ticks, labels) = self.x.ticks(&x, 6);
         frame.x_axis(&x, &ticks, &labels, &self.x.title);
@@ -309,7 +396,12 @@ impl Plot {
     /// The legend: an entry for each label, with all the forms that it is drawn in.
     fn keys(&self, colours: &[usize]) -> Vec<Key> {
         let mut keys: Vec<(usize, Parts, String)> = Vec::new();
-        for (s, colour) in self.series.iter().zip(colours).filter(|(s, _)| !s.label.is_empty()) {
+        for (s, colour) in self
+            .series
+            .iter()
+            .zip(colours)
+            .filter(|(s, _)| !s.label.is_empty())
+        {
             if keys.iter().all(|k| k.0 != *colour) {
                 keys.push((*colour, Parts::default(), s.label.clone()));
             }
@@ -322,21 +414,56 @@ impl Plot {
                 }
             }
         }
-        keys.into_iter().map(|(colour, parts, text)| Key::Plain(colour, parts, text)).collect()
+        keys.into_iter()
+            .map(|(colour, parts, text)| Key::Plain(colour, parts, text))
+            .collect()
     }
 
     fn draw(&self, frame: &mut Frame, s: &Series, colour: usize, x: &Axis, y: &Axis) {
-        let at = |p: &(f64, f64)| if self.x.shows(p.0) && self.y.shows(p.1) { (x.at(p.0), y.at(p.1)) } else { (f64::NAN, f64::NAN) };
+        let at = |p: &(f64, f64)| {
+            if self.x.shows(p.0) && self.y.shows(p.1) {
+                (x.at(p.0), y.at(p.1))
+            } else {
+                (f64::NAN, f64::NAN)
+            }
+        };
         let class = colour % COLOURS;
         match s.form {
-            Form::Line => frame.svg.polyline(&format!("ln s{class}"), dash(colour), s.points.iter().map(at)),
-            Form::Dashed => frame.svg.polyline(&format!("ln s{class}"), " stroke-dasharray=\"5 5\"", s.points.iter().map(at)),
-            Form::Band => frame.svg.polyline(&format!("bn f{class}"), "", s.points.iter().map(at)),
+            Form::Line => frame.svg.polyline(
+                &format!("ln s{class}"),
+                dash(colour),
+                s.points.iter().map(at),
+            ),
+            Form::Dashed => frame.svg.polyline(
+                &format!("ln s{class}"),
+                " stroke-dasharray=\"5 5\"",
+                s.points.iter().map(at),
+            ),
+            Form::Band => frame
+                .svg
+                .polyline(&format!("bn f{class}"), "", s.points.iter().map(at)),
             Form::Points => {
                 let radius = if s.points.len() > 60 { 2.4 } else { 4.2 };
-                for (p, (px, py)) in s.points.iter().map(|p| (p, at(p))).filter(|(_, q)| q.0.is_finite() && q.1.is_finite()) {
-                    let row = self.y.names.get(p.1.round().max(0.0) as usize).cloned().unwrap_or_else(|| significant(p.1, 4));
-                    frame.svg.mark(colour, false, px, py, radius, &format!("{}: {}, {row}", s.label, significant(p.0, 4)));
+                for (p, (px, py)) in s
+                    .points
+                    .iter()
+                    .map(|p| (p, at(p)))
+                    .filter(|(_, q)| q.0.is_finite() && q.1.is_finite())
+                {
+                    let row = self
+                        .y
+                        .names
+                        .get(p.1.round().max(0.0) as usize)
+                        .cloned()
+                        .unwrap_or_else(|| significant(p.1, 4));
+                    frame.svg.mark(
+                        colour,
+                        false,
+                        px,
+                        py,
+                        radius,
+                        &format!("{}: {}, {row}", s.label, significant(p.0, 4)),
+                    );
                 }
             }
         }
@@ -344,10 +471,22 @@ impl Plot {
 
     fn guides(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
         let (left, right, top, bottom) = (frame.left, frame.right, frame.top, frame.bottom);
-        for at in self.x.guides.iter().filter(|g| self.x.shows(g.1)).map(|g| x.at(g.1)) {
+        for at in self
+            .x
+            .guides
+            .iter()
+            .filter(|g| self.x.shows(g.1))
+            .map(|g| x.at(g.1))
+        {
             frame.svg.line("gd", at, top, at, bottom);
         }
-        for at in self.y.guides.iter().filter(|g| self.y.shows(g.1)).map(|g| y.at(g.1)) {
+        for at in self
+            .y
+            .guides
+            .iter()
+            .filter(|g| self.y.shows(g.1))
+            .map(|g| y.at(g.1))
+        {
             frame.svg.line("gd", left, at, right, at);
         }
     }
@@ -355,15 +494,33 @@ impl Plot {
     /// The guides' names, over the curves and with the ground's colour around them, so that no curve strikes them out.
     fn guide_labels(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
         let (right, top) = (frame.right, frame.top);
-        for (i, (label, value)) in self.x.guides.iter().filter(|g| self.x.shows(g.1)).enumerate() {
+        for (i, (label, value)) in self
+            .x
+            .guides
+            .iter()
+            .filter(|g| self.x.shows(g.1))
+            .enumerate()
+        {
             let at = x.at(*value);
-            let (anchor, shift) = if at + 6.0 + width(label, 12.0) < right { (Anchor::Start, 5.0) } else { (Anchor::End, -5.0) };
-            frame.svg.text("m hl", anchor, at + shift, top + 13.0 + 15.0 * (i % 3) as f64, label);
+            let (anchor, shift) = if at + 6.0 + width(label, 12.0) < right {
+                (Anchor::Start, 5.0)
+            } else {
+                (Anchor::End, -5.0)
+            };
+            frame.svg.text(
+                "m hl",
+                anchor,
+                at + shift,
+                top + 13.0 + 15.0 * (i % 3) as f64,
+                label,
+            );
         }
         for (label, value) in self.y.guides.iter().filter(|g| self.y.shows(g.1)) {
             let at = y.at(*value);
             let above = if at - top > 16.0 { -5.0 } else { 14.0 };
-            frame.svg.text("m hl", Anchor::End, right - 4.0, at + above, label);
+            frame
+                .svg
+                .text("m hl", Anchor::End, right - 4.0, at + above, label);
         }
     }
 }

@@ -15,30 +15,51 @@ pub(crate) fn tables(a: &Analysis, looks: &Looks) -> Vec<PaperTable> {
         "hoffer-f1" => (["mnist", "f1", "momentum"], hoffer(a)),
         _ => return Vec::new(),
     };
-    let other = ["dataset", "model", "optimizer"].into_iter().zip(made_with).filter(|(key, paper)| a.groups_differ(key, paper));
+    let other = ["dataset", "model", "optimizer"]
+        .into_iter()
+        .zip(made_with)
+        .filter(|(key, paper)| a.groups_differ(key, paper));
     let other: Vec<String> = other.map(|(key, paper)| format!("{key} {paper}")).collect();
     if other.is_empty() {
         return vec![table];
     }
-    let note = format!("Not shown: the paper’s figures are of {}, this study’s are not.", other.join(" and "));
-    vec![PaperTable { title: table.title, note, rows: Vec::new() }]
+    let note = format!(
+        "Not shown: the paper’s figures are of {}, this study’s are not.",
+        other.join(" and ")
+    );
+    vec![PaperTable {
+        title: table.title,
+        note,
+        rows: Vec::new(),
+    }]
 }
 
 impl Analysis<'_> {
     /// Whether some group's setting is not the one of this name.
     fn groups_differ(&self, key: &str, name: &str) -> bool {
         let named = |v: &toml::Value| v.as_str().or_else(|| v.get("name")?.as_str()) == Some(name);
-        self.results.plan.groups.iter().any(|g| !get(&g.config, key).is_some_and(named))
+        self.results
+            .plan
+            .groups
+            .iter()
+            .any(|g| !get(&g.config, key).is_some_and(named))
     }
 }
 
 fn percent(key: &str) -> Measure {
-    Measure { key: key.into(), words: String::new(), percent: true, higher: true }
+    Measure {
+        key: key.into(),
+        words: String::new(),
+        percent: true,
+        higher: true,
+    }
 }
 
 fn ours(f: &Facts, train: bool) -> String {
     let e = if train { f.train } else { f.score };
-    e.map_or(String::new(), |e| format!("{} (n = {})", percent("").estimate(&e), e.n))
+    e.map_or(String::new(), |e| {
+        format!("{} (n = {})", percent("").estimate(&e), e.n)
+    })
 }
 
 /// What Keskar et al. report of a network, for the small batch and the large one.
@@ -73,13 +94,25 @@ const C1: Keskar = Keskar {
 
 /// Keskar et al. 2017 (arXiv 1609.04836), tables 2 to 4; the smaller batch first.
 fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
-    let mut groups: Vec<usize> = (0..a.groups.len()).filter(|g| a.groups[*g].batch.is_some()).collect();
-    groups.sort_by(|p, q| a.groups[*p].batch.partial_cmp(&a.groups[*q].batch).unwrap_or(std::cmp::Ordering::Equal));
+    let mut groups: Vec<usize> = (0..a.groups.len())
+        .filter(|g| a.groups[*g].batch.is_some())
+        .collect();
+    groups.sort_by(|p, q| {
+        a.groups[*p]
+            .batch
+            .partial_cmp(&a.groups[*q].batch)
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
     let mut rows = Vec::new();
-    let ends = [("small batch", groups.first()), ("large batch", groups.get(1..).and_then(|g| g.last()))];
+    let ends = [
+        ("small batch", groups.first()),
+        ("large batch", groups.get(1..).and_then(|g| g.last())),
+    ];
     let mut row = |what: &str, unit: &str, figures: [&str; 2], here: &dyn Fn(usize) -> String| {
         for ((size, group), figure) in ends.iter().zip(figures) {
-            let batch = group.and_then(|g| a.groups[*g].batch).map_or(String::new(), |b| format!(" ({b} here)"));
+            let batch = group
+                .and_then(|g| a.groups[*g].batch)
+                .map_or(String::new(), |b| format!(" ({b} here)"));
             rows.push(PaperRow {
                 what: format!("{what}, {size}{batch}"),
                 paper: format!("{figure}{unit}"),
@@ -87,22 +120,47 @@ fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
             });
         }
     };
-    row("training accuracy", " %", paper.train, &|g| ours(&a.groups[g], true));
-    row("test accuracy", " %", paper.test, &|g| ours(&a.groups[g], false));
-    for (what, figures, random) in
-        [("sharpness, ε = 0.001, full space", paper.full, false), ("sharpness, ε = 0.001, 100 random directions", paper.random, true)]
-    {
-        let plain = Measure { key: String::new(), words: String::new(), percent: false, higher: false };
+    row("training accuracy", " %", paper.train, &|g| {
+        ours(&a.groups[g], true)
+    });
+    row("test accuracy", " %", paper.test, &|g| {
+        ours(&a.groups[g], false)
+    });
+    for (what, figures, random) in [
+        ("sharpness, ε = 0.001, full space", paper.full, false),
+        (
+            "sharpness, ε = 0.001, 100 random directions",
+            paper.random,
+            true,
+        ),
+    ] {
+        let plain = Measure {
+            key: String::new(),
+            words: String::new(),
+            percent: false,
+            higher: false,
+        };
         row(what, "", figures, &|g| {
-            let values: Vec<f64> = sharpness::keskar(looks, g, random).into_iter().map(|v| v.1).collect();
-            estimate(&values).map_or(String::new(), |e| format!("{} (n = {})", plain.estimate(&e), e.n))
+            let values: Vec<f64> = sharpness::keskar(looks, g, random)
+                .into_iter()
+                .map(|v| v.1)
+                .collect();
+            estimate(&values).map_or(String::new(), |e| {
+                format!("{} (n = {})", plain.estimate(&e), e.n)
+            })
         });
     }
-    let difference = a.comparisons.last().and_then(|c| c.end).map(|p| p.difference);
+    let difference = a
+        .comparisons
+        .last()
+        .and_then(|c| c.end)
+        .map(|p| p.difference);
     rows.push(PaperRow {
         what: "test accuracy, small − large".into(),
         paper: format!("{} points", paper.difference),
-        ours: difference.map_or(String::new(), |e| format!("{} points (n = {} pairs)", percent("").difference(&e), e.n)),
+        ours: difference.map_or(String::new(), |e| {
+            format!("{} points (n = {} pairs)", percent("").difference(&e), e.n)
+        }),
     });
     PaperTable {
         title: format!("Keskar et al. 2017, tables 2 to 4: {}", paper.net),
@@ -114,15 +172,31 @@ fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
 /// Hoffer et al. 2017 (arXiv 1705.08741), table 2. Its figures for the two middle arms are left out, because we have not read them in the paper itself.
 fn hoffer(a: &Analysis) -> PaperTable {
     let named = |arm: &str| {
-        let at = a.results.plan.groups.iter().position(|g| g.labels.get("arm").and_then(toml::Value::as_str) == Some(arm));
+        let at = a
+            .results
+            .plan
+            .groups
+            .iter()
+            .position(|g| g.labels.get("arm").and_then(toml::Value::as_str) == Some(arm));
         at.map(|i| &a.groups[i])
     };
-    let arms =
-        [("small", "98.27 %"), ("large", "97.05 %"), ("+ sqrt rate", "–"), ("+ ghost batch norm", "–"), ("+ regime adaptation", "98.53 %")];
+    let arms = [
+        ("small", "98.27 %"),
+        ("large", "97.05 %"),
+        ("+ sqrt rate", "–"),
+        ("+ ghost batch norm", "–"),
+        ("+ regime adaptation", "98.53 %"),
+    ];
     let row = |(arm, paper): (&str, &str)| {
         let g = named(arm)?;
-        let batch = g.batch.map_or(String::new(), |b| format!(" (batch {b} here)"));
-        Some(PaperRow { what: format!("test accuracy, {arm}{batch}"), paper: paper.into(), ours: ours(g, false) })
+        let batch = g
+            .batch
+            .map_or(String::new(), |b| format!(" (batch {b} here)"));
+        Some(PaperRow {
+            what: format!("test accuracy, {arm}{batch}"),
+            paper: paper.into(),
+            ours: ours(g, false),
+        })
     };
     PaperTable {
         title: "Hoffer et al. 2017, table 2: F1 on MNIST".into(),

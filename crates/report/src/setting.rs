@@ -28,8 +28,15 @@ pub(crate) struct Setting {
 impl Setting {
     pub fn new(results: &Results) -> Setting {
         let rows = results.rows();
-        let first = rows.iter().find(|r| r.stage == Stage::Tune).map(|r| r.group);
-        let tune: Vec<u64> = rows.iter().filter(|r| r.point == Some(0) && Some(r.group) == first).map(|r| r.seed).collect();
+        let first = rows
+            .iter()
+            .find(|r| r.stage == Stage::Tune)
+            .map(|r| r.group);
+        let tune: Vec<u64> = rows
+            .iter()
+            .filter(|r| r.point == Some(0) && Some(r.group) == first)
+            .map(|r| r.seed)
+            .collect();
         let progress = results.progress(1);
         let mut setting = Setting {
             tune_count: tune.len(),
@@ -40,16 +47,27 @@ impl Setting {
         };
         let mut seen = BTreeSet::new();
         let mut other: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for record in rows.iter().filter_map(|r| r.record).filter(|r| seen.insert(&r.id)) {
+        for record in rows
+            .iter()
+            .filter_map(|r| r.record)
+            .filter(|r| seen.insert(&r.id))
+        {
             setting.trials += 1;
             setting.seconds += record.provenance.seconds;
             setting.diverged += usize::from(record.stop == StopReason::Diverged);
             let at = record.provenance.started;
-            setting.started = Some(setting.started.map_or((at, at), |(a, b)| (a.min(at), b.max(at))));
+            setting.started = Some(
+                setting
+                    .started
+                    .map_or((at, at), |(a, b)| (a.min(at), b.max(at))),
+            );
             for (k, v) in &record.provenance.other {
                 other.entry(k.clone()).or_default().push(v.clone());
             }
-            other.entry("threads a trial".into()).or_default().push(record.threads.into());
+            other
+                .entry("threads a trial".into())
+                .or_default()
+                .push(record.threads.into());
         }
         let all = |key: &str| other.get(key).map_or(Vec::new(), |values| texts(values));
         setting.devices = all("device");
@@ -57,7 +75,10 @@ impl Setting {
         if let ([cpu], [device]) = (&all("cpu")[..], &mut setting.devices[..]) {
             *device = format!("{device} on {cpu}");
         }
-        setting.environment = other.iter().filter_map(|(key, values)| readable(key, values)).collect();
+        setting.environment = other
+            .iter()
+            .filter_map(|(key, values)| readable(key, values))
+            .collect();
         setting
     }
 }
@@ -66,18 +87,36 @@ impl Setting {
 fn readable(key: &str, values: &[Value]) -> Option<(String, String)> {
     match key {
         "peak_memory" => {
-            let megabytes = |v: &Value| Some(v.as_str()?.strip_suffix(" kB")?.parse::<f64>().ok()? * 1.024e-3);
-            Some(("peak memory a trial".into(), format!("{} MB", range(values.iter().filter_map(megabytes))?)))
+            let megabytes =
+                |v: &Value| Some(v.as_str()?.strip_suffix(" kB")?.parse::<f64>().ok()? * 1.024e-3);
+            Some((
+                "peak memory a trial".into(),
+                format!("{} MB", range(values.iter().filter_map(megabytes))?),
+            ))
         }
-        "examples_per_second" => Some(("examples a second".into(), range(values.iter().filter_map(Value::as_f64))?)),
+        "examples_per_second" => Some((
+            "examples a second".into(),
+            range(values.iter().filter_map(Value::as_f64))?,
+        )),
         "sources" => {
             let file = |v: &Value| {
                 let hash: String = v["sha256"].as_str()?.chars().take(12).collect();
-                let known = if v["known"] == false { ", not one that this program knows" } else { "" };
+                let known = if v["known"] == false {
+                    ", not one that this program knows"
+                } else {
+                    ""
+                };
                 Some(format!("{} (sha256 {hash}…{known})", v["file"].as_str()?))
             };
-            let files: BTreeSet<String> = values.iter().flat_map(|v| v.as_array().into_iter().flatten()).filter_map(file).collect();
-            Some(("data".into(), files.into_iter().collect::<Vec<_>>().join("; ")))
+            let files: BTreeSet<String> = values
+                .iter()
+                .flat_map(|v| v.as_array().into_iter().flatten())
+                .filter_map(file)
+                .collect();
+            Some((
+                "data".into(),
+                files.into_iter().collect::<Vec<_>>().join("; "),
+            ))
         }
         key => {
             let texts = texts(values);
@@ -89,7 +128,10 @@ fn readable(key: &str, values: &[Value]) -> Option<(String, String)> {
 
 /// The different values as texts.
 fn texts(values: &[Value]) -> Vec<String> {
-    let all: BTreeSet<String> = values.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string)).collect();
+    let all: BTreeSet<String> = values
+        .iter()
+        .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string))
+        .collect();
     all.into_iter().collect()
 }
 
@@ -97,7 +139,11 @@ fn texts(values: &[Value]) -> Vec<String> {
 fn range(values: impl Iterator<Item = f64>) -> Option<String> {
     let (low, high) = extent(values)?;
     let (low, high) = (whole(low.round() as u64), whole(high.round() as u64));
-    Some(if low == high { low } else { format!("{low} to {high}") })
+    Some(if low == high {
+        low
+    } else {
+        format!("{low} to {high}")
+    })
 }
 
 /// Seeds as ranges: `0–9`, `3, 5, 9`.
@@ -128,13 +174,33 @@ mod tests {
     fn the_environment_is_written_for_people() {
         let of = |key, values: &[Value]| readable(key, values).unwrap();
         let row = |key: &str, text: &str| (key.to_string(), text.to_string());
-        assert_eq!(of("peak_memory", &[json!("48556 kB"), json!("54700 kB")]), row("peak memory a trial", "50 to 56 MB"));
-        assert_eq!(of("examples_per_second", &[json!(381162.0)]), row("examples a second", "381\u{202f}162"));
-        let digits = json!([{ "file": "built in: digits", "sha256": "d8121ca7764eccfa", "known": true }]);
+        assert_eq!(
+            of("peak_memory", &[json!("48556 kB"), json!("54700 kB")]),
+            row("peak memory a trial", "50 to 56 MB")
+        );
+        assert_eq!(
+            of("examples_per_second", &[json!(381162.0)]),
+            row("examples a second", "381\u{202f}162")
+        );
+        let digits =
+            json!([{ "file": "built in: digits", "sha256": "d8121ca7764eccfa", "known": true }]);
         let mine = json!([{ "file": "mine.npz", "sha256": "0123456789abcdef", "known": false }]);
-        assert_eq!(of("sources", &[digits.clone(), digits.clone()]), row("data", "built in: digits (sha256 d8121ca7764e…)"));
-        assert!(of("sources", &[digits, mine]).1.ends_with("; mine.npz (sha256 0123456789ab…, not one that this program knows)"));
-        assert_eq!(of("some_key", &[json!("b"), json!(1), json!("b")]), row("some key", "1, b"));
-        assert_eq!(readable("trial", &(0..9).map(Value::from).collect::<Vec<_>>()), None);
+        assert_eq!(
+            of("sources", &[digits.clone(), digits.clone()]),
+            row("data", "built in: digits (sha256 d8121ca7764e…)")
+        );
+        assert!(
+            of("sources", &[digits, mine])
+                .1
+                .ends_with("; mine.npz (sha256 0123456789ab…, not one that this program knows)")
+        );
+        assert_eq!(
+            of("some_key", &[json!("b"), json!(1), json!("b")]),
+            row("some key", "1, b")
+        );
+        assert_eq!(
+            readable("trial", &(0..9).map(Value::from).collect::<Vec<_>>()),
+            None
+        );
     }
 }

@@ -9,7 +9,9 @@ use crate::number::{Measure, duration, significant, whole};
 /// What the comparisons say, in sentences.
 pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
     let differences = a.comparisons.iter().filter_map(|c| sentence(a, c));
-    differences.chain(steps::findings(a).into_iter().map(|text| ('→', text))).collect()
+    differences
+        .chain(steps::findings(a).into_iter().map(|text| ('→', text)))
+        .collect()
 }
 
 fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
@@ -24,18 +26,37 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
         ('=', Some(r)) => format!(" (it resolves {}{})", m.bare(r), m.points()),
         // The interval is one over seeds, which share the test part.
         (_, Some(r)) if m.percent && end.difference.mean.abs() < r => {
-            format!(" (on this test part, which shows {}{} at least)", m.bare(r), m.points())
+            format!(
+                " (on this test part, which shows {}{} at least)",
+                m.bare(r),
+                m.points()
+            )
         }
         _ => String::new(),
     };
-    let budget = if c.equal_epochs { "at equal epochs" } else { "with another budget" };
+    let budget = if c.equal_epochs {
+        "at equal epochs"
+    } else {
+        "with another budget"
+    };
     let n = end.difference.n;
-    let pairs = if n == 1 { "1 pair".to_string() } else { format!("{n} pairs") };
-    let mut text = format!("{}: {} {told} {than} {beside}{note}{ends}, {budget}, {pairs}", large.label, m.words);
+    let pairs = if n == 1 {
+        "1 pair".to_string()
+    } else {
+        format!("{n} pairs")
+    };
+    let mut text = format!(
+        "{}: {} {told} {than} {beside}{note}{ends}, {budget}, {pairs}",
+        large.label, m.words
+    );
     if let Some((loss, p)) = c.at_loss {
         let (sign, told, ends) = self::told(&a.validation, &p.difference);
         let apart = if sign == '=' { " apart" } else { "" };
-        text += &format!("; at training loss {}: {} {told}{apart}{ends}", significant(loss, 3), a.validation.words);
+        text += &format!(
+            "; at training loss {}: {} {told}{apart}{ends}",
+            significant(loss, 3),
+            a.validation.words
+        );
     }
     Some((sign, text + "."))
 }
@@ -51,7 +72,11 @@ fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
         Some(_) => ('=', "not to be told".into()),
     };
     let ends = e.interval.map_or(String::new(), |(low, high)| {
-        let (low, high) = if sign == '+' { (-high, -low) } else { (low, high) };
+        let (low, high) = if sign == '+' {
+            (-high, -low)
+        } else {
+            (low, high)
+        };
         format!(" [{}, {}]", m.bare(low), m.bare(high))
     });
     (sign, text, ends)
@@ -62,47 +87,101 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
     let points = if a.measure.percent { ", in points" } else { "" };
-    note(a.groups.iter().any(|g| g.binomial.is_some()), format!("test ±: binomial standard error of the test part{points}."));
+    note(
+        a.groups.iter().any(|g| g.binomial.is_some()),
+        format!("test ±: binomial standard error of the test part{points}."),
+    );
     let (train, measure) = (words(&a.train_key), &a.measure.words);
-    let gap = if a.measure.higher { format!("{train} − {measure}") } else { format!("{measure} − {train}") };
-    note(a.groups.iter().any(|g| g.gap.is_some()), format!("gap: {gap}{points}."));
-    note(a.comparisons.iter().any(|c| c.end.is_some()), format!("worse than small: above 0 where the larger batch is worse{points}."));
+    let gap = if a.measure.higher {
+        format!("{train} − {measure}")
+    } else {
+        format!("{measure} − {train}")
+    };
+    note(
+        a.groups.iter().any(|g| g.gap.is_some()),
+        format!("gap: {gap}{points}."),
+    );
+    note(
+        a.comparisons.iter().any(|c| c.end.is_some()),
+        format!("worse than small: above 0 where the larger batch is worse{points}."),
+    );
     // McNemar's test compares hits of a test part whose size is known.
-    let part =
-        if a.measure.percent && a.groups.iter().any(|g| g.test_examples.is_some()) { " and test part (six examples, McNemar)" } else { "" };
+    let part = if a.measure.percent && a.groups.iter().any(|g| g.test_examples.is_some()) {
+        " and test part (six examples, McNemar)"
+    } else {
+        ""
+    };
     note(
         a.comparisons.iter().any(|c| c.resolves.is_some()),
-        format!("resolves: the smallest difference that seeds (Student’s t){part} can show{points}."),
+        format!(
+            "resolves: the smallest difference that seeds (Student’s t){part} can show{points}."
+        ),
     );
     note(
         a.comparisons.iter().any(|c| c.at_loss.is_some()),
-        format!("at equal loss: {} where both first had the lowest training loss that all their trials reached.", a.validation.words),
+        format!(
+            "at equal loss: {} where both first had the lowest training loss that all their trials reached.",
+            a.validation.words
+        ),
     );
     note(
-        a.groups.iter().any(|g| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0)),
-        "0 of n without a figure: no rate reached the target, and n are the trials of its search.".into(),
+        a.groups
+            .iter()
+            .any(|g| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0)),
+        "0 of n without a figure: no rate reached the target, and n are the trials of its search."
+            .into(),
     );
     let baseline = baseline(a);
     note(baseline.is_some(), baseline.unwrap_or_default());
-    note(a.comparisons.iter().any(|c| c.end.is_some() && !c.equal_epochs), "‡: the two have different budgets in epochs.".into());
+    note(
+        a.comparisons
+            .iter()
+            .any(|c| c.end.is_some() && !c.equal_epochs),
+        "‡: the two have different budgets in epochs.".into(),
+    );
     notes
 }
 
 /// The accuracy of always saying the training part's most frequent class, on the part that the study reports.
 fn baseline(a: &Analysis) -> Option<String> {
     let key = a.measure.key.replace("_accuracy", "_majority_accuracy");
-    let shares = a.results.records.values().filter_map(|r| r.metrics.get(&key).filter(|_| key != a.measure.key));
-    let (low, high) = shares.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &s| (low.min(s), high.max(s)));
-    let range = if low == high { a.measure.value(low) } else { format!("{} to {}", a.measure.bare(low), a.measure.value(high)) };
-    (low <= high).then(|| format!("majority-class baseline, always saying the most frequent class: {} {range}.", a.measure.words))
+    let shares = a
+        .results
+        .records
+        .values()
+        .filter_map(|r| r.metrics.get(&key).filter(|_| key != a.measure.key));
+    let (low, high) = shares.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &s| {
+        (low.min(s), high.max(s))
+    });
+    let range = if low == high {
+        a.measure.value(low)
+    } else {
+        format!("{} to {}", a.measure.bare(low), a.measure.value(high))
+    };
+    (low <= high).then(|| {
+        format!(
+            "majority-class baseline, always saying the most frequent class: {} {range}.",
+            a.measure.words
+        )
+    })
 }
 
 /// The heads of the summary, and its rows: the terminal shows the same.
 pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     let any = |f: &dyn Fn(&crate::analysis::Facts) -> bool| a.groups.iter().any(f);
-    let (train, gap, target) = (any(&|g| g.train.is_some()), any(&|g| g.gap.is_some()), any(&|g| g.target.is_some()));
+    let (train, gap, target) = (
+        any(&|g| g.train.is_some()),
+        any(&|g| g.gap.is_some()),
+        any(&|g| g.target.is_some()),
+    );
     let budget = any(&|g| g.budget.is_some());
-    let mut heads = vec!["group".to_string(), "batch".into(), "rate".into(), "n".into(), a.measure.words.clone()];
+    let mut heads = vec![
+        "group".to_string(),
+        "batch".into(),
+        "rate".into(),
+        "n".into(),
+        a.measure.words.clone(),
+    ];
     let mut head = |show: bool, text: &str| {
         if show {
             heads.push(text.into());
@@ -112,8 +191,14 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     head(train, &words(&a.train_key));
     head(gap, "gap");
     head(!a.comparisons.is_empty(), "worse than small");
-    head(a.comparisons.iter().any(|c| c.resolves.is_some()), "resolves");
-    head(a.comparisons.iter().any(|c| c.at_loss.is_some()), "at equal loss");
+    head(
+        a.comparisons.iter().any(|c| c.resolves.is_some()),
+        "resolves",
+    );
+    head(
+        a.comparisons.iter().any(|c| c.at_loss.is_some()),
+        "at equal loss",
+    );
     head(target, "steps to target");
     head(budget, "epochs");
     head(budget, "steps");
@@ -127,7 +212,11 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
         format!(
             "{}{}",
             c.median.map_or("–".into(), |m| whole(m as u64)),
-            if c.reached < c.n { format!(" ({} of {})", c.reached, c.n) } else { String::new() }
+            if c.reached < c.n {
+                format!(" ({} of {})", c.reached, c.n)
+            } else {
+                String::new()
+            }
         )
     };
     let rows = a.groups.iter().enumerate().map(|(i, g)| {
@@ -144,22 +233,49 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
                 row.push(text.unwrap_or_else(dash));
             }
         };
-        cell(any(&|g| g.binomial.is_some()), g.binomial.map(|b| a.measure.bare(b)));
+        cell(
+            any(&|g| g.binomial.is_some()),
+            g.binomial.map(|b| a.measure.bare(b)),
+        );
         cell(train, g.train.map(|e| a.measure.bare(e.mean)));
         cell(gap, g.gap.map(|e| a.measure.difference(&e)));
         let end = c.and_then(|c| Some((c, c.end?)));
-        cell(!a.comparisons.is_empty(), end.map(|(c, p)| a.measure.difference(&p.difference) + if c.equal_epochs { "" } else { " ‡" }));
+        cell(
+            !a.comparisons.is_empty(),
+            end.map(|(c, p)| {
+                a.measure.difference(&p.difference) + if c.equal_epochs { "" } else { " ‡" }
+            }),
+        );
         cell(
             a.comparisons.iter().any(|c| c.resolves.is_some()),
-            c.and_then(|c| c.resolves).map(|r| if a.measure.percent && r > 1.0 { "> 100".into() } else { a.measure.bare(r) }),
+            c.and_then(|c| c.resolves).map(|r| {
+                if a.measure.percent && r > 1.0 {
+                    "> 100".into()
+                } else {
+                    a.measure.bare(r)
+                }
+            }),
         );
-        cell(a.comparisons.iter().any(|c| c.at_loss.is_some()), c.and_then(|c| Some(a.validation.difference(&c.at_loss?.1.difference))));
+        cell(
+            a.comparisons.iter().any(|c| c.at_loss.is_some()),
+            c.and_then(|c| Some(a.validation.difference(&c.at_loss?.1.difference))),
+        );
         cell(target, g.steps.as_ref().map(censored));
         cell(budget, g.epochs.map(|e| significant(e, 3)));
         let steps = |r: &&largebatch_study::TrialRecord| r.steps as f64;
         let n = g.records.len() as f64;
-        cell(budget, (n > 0.0).then(|| whole((g.records.iter().map(steps).sum::<f64>() / n).round() as u64)));
-        cell(true, Some(if g.lost > 0 { format!("{} + {} lost", g.diverged, g.lost) } else { g.diverged.to_string() }));
+        cell(
+            budget,
+            (n > 0.0).then(|| whole((g.records.iter().map(steps).sum::<f64>() / n).round() as u64)),
+        );
+        cell(
+            true,
+            Some(if g.lost > 0 {
+                format!("{} + {} lost", g.diverged, g.lost)
+            } else {
+                g.diverged.to_string()
+            }),
+        );
         cell(true, g.seconds.map(duration));
         row
     });
@@ -174,13 +290,27 @@ mod tests {
 
     #[test]
     fn an_interval_has_the_sense_of_its_word() {
-        let m = Measure { key: "test_accuracy".into(), words: "test accuracy".into(), percent: true, higher: true };
+        let m = Measure {
+            key: "test_accuracy".into(),
+            words: "test accuracy".into(),
+            percent: true,
+            higher: true,
+        };
         let of = |values: &[f64]| told(&m, &estimate(values).unwrap());
         let text = |sign, text: &str, ends: &str| (sign, text.to_string(), ends.to_string());
         // t(0.975, 1) = 12.7062: 0.02 ± 12.7062 · 0.001.
-        assert_eq!(of(&[0.019, 0.021]), text('−', "2.00 points worse", " [0.73, 3.27]"));
-        assert_eq!(of(&[-0.019, -0.021]), text('+', "2.00 points better", " [0.73, 3.27]"));
-        assert_eq!(of(&[-0.01, 0.0]), text('=', "not to be told", " [−6.85, 5.85]"));
+        assert_eq!(
+            of(&[0.019, 0.021]),
+            text('−', "2.00 points worse", " [0.73, 3.27]")
+        );
+        assert_eq!(
+            of(&[-0.019, -0.021]),
+            text('+', "2.00 points better", " [0.73, 3.27]")
+        );
+        assert_eq!(
+            of(&[-0.01, 0.0]),
+            text('=', "not to be told", " [−6.85, 5.85]")
+        );
         assert_eq!(of(&[-0.01]), text('?', "1.00 points better", ""));
     }
 }

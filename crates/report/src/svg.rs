@@ -31,7 +31,13 @@ impl Svg {
     }
 
     pub fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
-        self.raw(format_args!("<path class=\"{class}\" d=\"M{} {}L{} {}\"/>", px(x1), px(y1), px(x2), px(y2)));
+        self.raw(format_args!(
+            "<path class=\"{class}\" d=\"M{} {}L{} {}\"/>",
+            px(x1),
+            px(y1),
+            px(x2),
+            px(y2)
+        ));
     }
 
     pub fn text(&mut self, class: &str, anchor: Anchor, x: f64, y: f64, text: &str) {
@@ -40,11 +46,21 @@ impl Svg {
             Anchor::Middle => " text-anchor=\"middle\"",
             Anchor::End => " text-anchor=\"end\"",
         };
-        self.raw(format_args!("<text class=\"{class}\"{anchor} x=\"{}\" y=\"{}\">{}</text>", px(x), px(y), escape(text)));
+        self.raw(format_args!(
+            "<text class=\"{class}\"{anchor} x=\"{}\" y=\"{}\">{}</text>",
+            px(x),
+            px(y),
+            escape(text)
+        ));
     }
 
     /// A line through points, broken where one is not finite.
-    pub fn polyline(&mut self, class: &str, extra: &str, points: impl IntoIterator<Item = (f64, f64)>) {
+    pub fn polyline(
+        &mut self,
+        class: &str,
+        extra: &str,
+        points: impl IntoIterator<Item = (f64, f64)>,
+    ) {
         let (mut d, mut pen) = (String::new(), 'M');
         for (x, y) in points {
             if x.is_finite() && y.is_finite() {
@@ -67,7 +83,18 @@ impl Svg {
     /// An arrow from within an axis to its edge, where its tip is: a mark that lies beyond.
     pub fn arrow(&mut self, series: usize, hollow: bool, (x, y): (f64, f64), way: Way, tip: &str) {
         let mut d = String::new();
-        for (k, (dx, dy)) in [(1.0, 0.0), (8.0, -5.5), (8.0, -1.8), (15.0, -1.8), (15.0, 1.8), (8.0, 1.8), (8.0, 5.5)].iter().enumerate() {
+        for (k, (dx, dy)) in [
+            (1.0, 0.0),
+            (8.0, -5.5),
+            (8.0, -1.8),
+            (15.0, -1.8),
+            (15.0, 1.8),
+            (8.0, 1.8),
+            (8.0, 5.5),
+        ]
+        .iter()
+        .enumerate()
+        {
             let (ax, ay) = match way {
                 Way::Left => (x + dx, y + dy),
                 Way::Right => (x - dx, y + dy),
@@ -80,18 +107,41 @@ impl Svg {
     }
 
     fn outline(&mut self, series: usize, hollow: bool, d: &str, tip: &str) {
-        let (fill, tip) = (if hollow { "h".to_string() } else { format!("f{}", series % COLOURS) }, escape(tip));
+        let (fill, tip) = (
+            if hollow {
+                "h".to_string()
+            } else {
+                format!("f{}", series % COLOURS)
+            },
+            escape(tip),
+        );
         let class = format!("mk {fill} s{}", series % COLOURS);
-        let class = if hollow { class } else { format!("mk {fill} o") };
-        self.raw(format_args!("<path class=\"{class}\" d=\"{d}\"><title>{tip}</title></path>"));
+        let class = if hollow {
+            class
+        } else {
+            format!("mk {fill} o")
+        };
+        self.raw(format_args!(
+            "<path class=\"{class}\" d=\"{d}\"><title>{tip}</title></path>"
+        ));
     }
 
     /// An interval with end caps, across (`true`) or upright.
     pub fn interval(&mut self, series: usize, across: bool, at: f64, a: f64, b: f64) {
         let class = format!("iv s{}", series % COLOURS);
-        let p = |along: f64, side: f64| if across { (along, at + side) } else { (at + side, along) };
+        let p = |along: f64, side: f64| {
+            if across {
+                (along, at + side)
+            } else {
+                (at + side, along)
+            }
+        };
         let mut d = String::new();
-        for ((x1, y1), (x2, y2)) in [(p(a, 0.0), p(b, 0.0)), (p(a, -4.0), p(a, 4.0)), (p(b, -4.0), p(b, 4.0))] {
+        for ((x1, y1), (x2, y2)) in [
+            (p(a, 0.0), p(b, 0.0)),
+            (p(a, -4.0), p(a, 4.0)),
+            (p(b, -4.0), p(b, 4.0)),
+        ] {
             let _ = write!(d, "M{} {}L{} {}", px(x1), px(y1), px(x2), px(y2));
         }
         self.raw(format_args!("<path class=\"{class}\" d=\"{d}\"/>"));
@@ -108,24 +158,52 @@ fn shape(i: usize, x: f64, y: f64, r: f64) -> String {
     let polygon = |points: &[(f64, f64)]| {
         let mut d = String::new();
         for (k, (dx, dy)) in points.iter().enumerate() {
-            let _ = write!(d, "{}{} {}", if k == 0 { 'M' } else { 'L' }, px(x + dx * r), px(y + dy * r));
+            let _ = write!(
+                d,
+                "{}{} {}",
+                if k == 0 { 'M' } else { 'L' },
+                px(x + dx * r),
+                px(y + dy * r)
+            );
         }
         d + "Z"
     };
     match i % SHAPES {
-        0 => format!("M{} {}a{r} {r} 0 1 0 {} 0a{r} {r} 0 1 0 {} 0Z", px(x - r), px(y), px(2.0 * r), px(-2.0 * r)),
+        0 => format!(
+            "M{} {}a{r} {r} 0 1 0 {} 0a{r} {r} 0 1 0 {} 0Z",
+            px(x - r),
+            px(y),
+            px(2.0 * r),
+            px(-2.0 * r)
+        ),
         1 => polygon(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)]),
         2 => polygon(&[(0.0, -1.25), (1.15, 0.8), (-1.15, 0.8)]),
         3 => polygon(&[(0.0, -1.3), (1.1, 0.0), (0.0, 1.3), (-1.1, 0.0)]),
         4 => polygon(&[(0.0, 1.25), (1.15, -0.8), (-1.15, -0.8)]),
         5 => {
             let (a, b) = (0.42, 1.2);
-            polygon(&[(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)])
+            polygon(&[
+                (-a, -b),
+                (a, -b),
+                (a, -a),
+                (b, -a),
+                (b, a),
+                (a, a),
+                (a, b),
+                (-a, b),
+                (-a, a),
+                (-b, a),
+                (-b, -a),
+                (-a, -a),
+            ])
         }
         _ => {
             let star: Vec<(f64, f64)> = (0..10)
                 .map(|k| {
-                    let (angle, r) = (std::f64::consts::PI * (f64::from(k) / 5.0 - 0.5), if k % 2 == 0 { 1.4 } else { 0.62 });
+                    let (angle, r) = (
+                        std::f64::consts::PI * (f64::from(k) / 5.0 - 0.5),
+                        if k % 2 == 0 { 1.4 } else { 0.62 },
+                    );
                     (r * angle.cos(), r * angle.sin())
                 })
                 .collect();
@@ -166,10 +244,18 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     let unit = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '\'' | 'I' | '·' | '\u{202f}' => 0.3,
         'f' | 't' | 'r' | ' ' | '(' | ')' | '[' | ']' | '-' => 0.38,
-        'm' | 'w' | 'M' | 'W' | '%' | '=' | '+' | '−' | '<' | '>' | '≤' | '≥' | '~' | '^' | '∝' => 0.88,
+        'm' | 'w' | 'M' | 'W' | '%' | '=' | '+' | '−' | '<' | '>' | '≤' | '≥' | '~' | '^' | '∝' => {
+            0.88
+        }
         // Chinese, Japanese and Korean, full-width forms, pictures.
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' => 1.0,
-        '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}' => 1.0,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}' => 1.0,
+        '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => 1.0,
         c if c.is_uppercase() => 0.68,
         _ => 0.56,
     };
@@ -190,7 +276,10 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
         chars.take_while(fits).collect::<String>()
     };
     let room = room - size;
-    let end: String = taken(&mut text.chars().rev(), 0.4 * room).chars().rev().collect();
+    let end: String = taken(&mut text.chars().rev(), 0.4 * room)
+        .chars()
+        .rev()
+        .collect();
     let beginning = taken(&mut text.chars(), room - width(&end, size));
     format!("{}…{}", beginning.trim_end(), end.trim_start())
 }
@@ -199,7 +288,15 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
 pub(crate) fn fits(texts: &[&str], size: f64, room: f64) -> Vec<String> {
     let short: Vec<String> = texts.iter().map(|text| fit(text, size, room)).collect();
     let alike = |i: usize| (0..texts.len()).any(|j| short[j] == short[i] && texts[j] != texts[i]);
-    (0..texts.len()).map(|i| if alike(i) { fit(&format!("{}. {}", i + 1, texts[i]), size, room) } else { short[i].clone() }).collect()
+    (0..texts.len())
+        .map(|i| {
+            if alike(i) {
+                fit(&format!("{}. {}", i + 1, texts[i]), size, room)
+            } else {
+                short[i].clone()
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -208,20 +305,43 @@ mod tests {
 
     #[test]
     fn text_is_escaped() {
-        assert_eq!(escape("<a href=\"x\">&'\u{7}"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
-        assert_eq!((px(-0.01), px(2.0), px(1.26)), ("0".into(), "2".into(), "1.3".into()));
-        let (short, wide) = (fit("momentum, weight decay 0.0001", 12.0, 100.0), fit(&"大".repeat(30), 12.0, 100.0));
-        assert!(short.starts_with("momen") && short.contains('…') && short.ends_with("0001"), "{short}");
+        assert_eq!(
+            escape("<a href=\"x\">&'\u{7}"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;&#39;"
+        );
+        assert_eq!(
+            (px(-0.01), px(2.0), px(1.26)),
+            ("0".into(), "2".into(), "1.3".into())
+        );
+        let (short, wide) = (
+            fit("momentum, weight decay 0.0001", 12.0, 100.0),
+            fit(&"大".repeat(30), 12.0, 100.0),
+        );
+        assert!(
+            short.starts_with("momen") && short.contains('…') && short.ends_with("0001"),
+            "{short}"
+        );
         assert_ne!(short, fit("momentum, weight decay 0.0005", 12.0, 100.0));
-        let (a, b) = ("x".repeat(99) + "a · batch 128", "x".repeat(99) + "b · batch 128");
+        let (a, b) = (
+            "x".repeat(99) + "a · batch 128",
+            "x".repeat(99) + "b · batch 128",
+        );
         let alike = fits(&[&a, &b, "c", &a], 12.0, 100.0);
-        assert!(alike[0].starts_with("1. x") && alike[1].starts_with("2. x") && alike[2] == "c", "{alike:?}");
-        assert!(width(&short, 12.0) <= 100.0 && width(&wide, 12.0) <= 100.0 && wide.chars().count() < 9, "{wide}");
+        assert!(
+            alike[0].starts_with("1. x") && alike[1].starts_with("2. x") && alike[2] == "c",
+            "{alike:?}"
+        );
+        assert!(
+            width(&short, 12.0) <= 100.0 && width(&wide, 12.0) <= 100.0 && wide.chars().count() < 9,
+            "{wide}"
+        );
     }
 
     #[test]
     fn marks_of_seventy_series_differ() {
-        let mut seen: Vec<String> = (0..70).map(|i| format!("{} {}", i % COLOURS, shape(i, 0.0, 0.0, 4.0))).collect();
+        let mut seen: Vec<String> = (0..70)
+            .map(|i| format!("{} {}", i % COLOURS, shape(i, 0.0, 0.0, 4.0)))
+            .collect();
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 70);

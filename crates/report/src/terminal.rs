@@ -16,26 +16,45 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
         out.push('\n');
     }
     let (heads, mut rows) = summary_rows(a);
-    let different = |rows: &[Vec<String>]| rows.iter().map(|r| r[..2].to_vec()).collect::<BTreeSet<_>>().len();
-    let short: Vec<Vec<String>> = rows.iter().map(|r| [vec![shortened(&r[0])], r[1..].to_vec()].concat()).collect();
+    let different = |rows: &[Vec<String>]| {
+        rows.iter()
+            .map(|r| r[..2].to_vec())
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let short: Vec<Vec<String>> = rows
+        .iter()
+        .map(|r| [vec![shortened(&r[0])], r[1..].to_vec()].concat())
+        .collect();
     if different(&short) == different(&rows) {
         rows = short;
     }
-    let cells = |i: usize| std::iter::once(&heads[i]).chain(rows.iter().map(move |r| &r[i])).map(|c| c.chars().count()).max().unwrap_or(0);
+    let cells = |i: usize| {
+        std::iter::once(&heads[i])
+            .chain(rows.iter().map(move |r| &r[i]))
+            .map(|c| c.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
     // Columns that do not fit go below, each block with what tells the rows apart: the groups' names, and batch sizes where names repeat.
     let names: BTreeSet<&String> = rows.iter().map(|r| &r[0]).collect();
     let lead = if names.len() < rows.len() { 2 } else { 1 };
     let mut from = lead;
     while from < heads.len() {
-        let (mut to, mut used) = (from, widths[0] + widths[1..lead].iter().map(|w| w + 2).sum::<usize>());
+        let (mut to, mut used) = (
+            from,
+            widths[0] + widths[1..lead].iter().map(|w| w + 2).sum::<usize>(),
+        );
         while to < heads.len() && (to == from || used + 2 + widths[to] <= width) {
             used += 2 + widths[to];
             to += 1;
         }
         for row in std::iter::once(&heads).chain(&rows) {
             let mut line = pad(&row[0], widths[0], false);
-            (1..lead).chain(from..to).for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
+            (1..lead)
+                .chain(from..to)
+                .for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
             let _ = writeln!(out, "{}", line.trim_end());
             if std::ptr::eq(row, &heads) {
                 let _ = writeln!(out, "{}", "─".repeat(used.min(width.max(widths[0]))));
@@ -67,7 +86,11 @@ fn shortened(name: &str) -> String {
         return name.into();
     }
     let (head, tail) = (LONGEST * 3 / 5, LONGEST * 2 / 5 - 1);
-    name.chars().take(head).chain(['…']).chain(name.chars().skip(length - tail)).collect()
+    name.chars()
+        .take(head)
+        .chain(['…'])
+        .chain(name.chars().skip(length - tail))
+        .collect()
 }
 
 /// Characters of a name in the table.
@@ -75,5 +98,9 @@ const LONGEST: usize = 60;
 
 fn pad(text: &str, width: usize, right: bool) -> String {
     let room = " ".repeat(width.saturating_sub(text.chars().count()));
-    if right { room + text } else { text.to_string() + &room }
+    if right {
+        room + text
+    } else {
+        text.to_string() + &room
+    }
 }

@@ -19,7 +19,10 @@ const LIGHT: Theme = Theme {
     muted: "#5a6675",
     grid: "#e6eaef",
     axis: "#9aa5b1",
-    series: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b2430", "#9c8f00", "#8516f3", "#612405"],
+    series: [
+        "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b2430", "#9c8f00",
+        "#8516f3", "#612405",
+    ],
 };
 
 const DARK: Theme = Theme {
@@ -28,7 +31,10 @@ const DARK: Theme = Theme {
     muted: "#9ba7b4",
     grid: "#2a323c",
     axis: "#5b6673",
-    series: ["#4aa3df", "#f0813a", "#2fbf94", "#e08fbe", "#f2b134", "#8fd0f5", "#e6edf3", "#f0e442", "#9a4dff", "#8a6a48"],
+    series: [
+        "#4aa3df", "#f0813a", "#2fbf94", "#e08fbe", "#f2b134", "#8fd0f5", "#e6edf3", "#f0e442",
+        "#9a4dff", "#8a6a48",
+    ],
 };
 
 fn rules(theme: &Theme, out: &mut String) {
@@ -72,8 +78,10 @@ pub(crate) fn style() -> String {
 
 /// The light style alone, for pictures.
 pub(crate) fn light() -> String {
-    let mut out =
-        String::from(FORMS).replace("system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif", "'DejaVu Sans'");
+    let mut out = String::from(FORMS).replace(
+        "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif",
+        "'DejaVu Sans'",
+    );
     rules(&LIGHT, &mut out);
     out
 }
@@ -104,7 +112,11 @@ mod tests {
         let light = |c: &str| {
             let part = |i: usize| {
                 let x = f64::from(u8::from_str_radix(&c[i..i + 2], 16).unwrap()) / 255.0;
-                if x <= 0.04045 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) }
+                if x <= 0.04045 {
+                    x / 12.92
+                } else {
+                    ((x + 0.055) / 1.055).powf(2.4)
+                }
             };
             0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
         };
@@ -125,7 +137,13 @@ mod tests {
 
     #[test]
     fn heat_grows_lighter() {
-        let light = |t: f64| heat(t).iter().zip([0.2126, 0.7152, 0.0722]).map(|(c, w)| f64::from(*c) * w).sum::<f64>();
+        let light = |t: f64| {
+            heat(t)
+                .iter()
+                .zip([0.2126, 0.7152, 0.0722])
+                .map(|(c, w)| f64::from(*c) * w)
+                .sum::<f64>()
+        };
         assert!((0..20).all(|i| light(f64::from(i) / 20.0) < light(f64::from(i + 1) / 20.0)));
     }
 }

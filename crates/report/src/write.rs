@@ -15,8 +15,17 @@ use crate::format::Format;
 use crate::{html, instruments};
 
 /// What a report's folder may hold; a folder with anything else is not replaced.
-const OURS: [&str; 9] =
-    ["index.html", "figures", "summary.csv", "trials.csv", "curves.csv", "trials.jsonl", "trials.parquet", "curves.parquet", "tensorboard"];
+const OURS: [&str; 9] = [
+    "index.html",
+    "figures",
+    "summary.csv",
+    "trials.csv",
+    "curves.csv",
+    "trials.jsonl",
+    "trials.parquet",
+    "curves.parquet",
+    "tensorboard",
+];
 
 /// What [`write()`] made.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,14 +44,27 @@ const PATIENCE: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// [`ReportError::Foreign`] for a folder that holds something else, [`ReportError::Io`], [`ReportError::Encode`].
-pub fn write(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
+pub fn write(
+    results: &Results,
+    context: &Context,
+    folder: &Path,
+    formats: &[Format],
+) -> Result<Written, ReportError> {
     let io = |doing| ReportError::io(doing, folder);
-    let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(io("creating the folder above"))?;
-    let name = folder.file_name().map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
+    let name = folder
+        .file_name()
+        .map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
     let lock = parent.join(format!(".{name}.lock"));
     let _lock = Lock::take(&lock, PATIENCE).map_err(|e| match e {
-        LockError::Held { by } => ReportError::Busy { folder: folder.into(), by },
+        LockError::Held { by } => ReportError::Busy {
+            folder: folder.into(),
+            by,
+        },
         LockError::Io(e) => ReportError::io("locking", &lock)(e),
     })?;
     clear_leftovers(folder);
@@ -60,18 +82,33 @@ fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {
         Err(e) => return Err(ReportError::io("reading", folder)(e)),
     };
     for entry in entries {
-        let name = entry.map_err(ReportError::io("reading", folder))?.file_name().to_string_lossy().into_owned();
+        let name = entry
+            .map_err(ReportError::io("reading", folder))?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
         if !OURS.contains(&name.as_str()) {
-            return Err(ReportError::Foreign { folder: folder.into(), entry: name });
+            return Err(ReportError::Foreign {
+                folder: folder.into(),
+                entry: name,
+            });
         }
     }
     Ok(())
 }
 
-fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
+fn fill(
+    results: &Results,
+    context: &Context,
+    folder: &Path,
+    formats: &[Format],
+) -> Result<Written, ReportError> {
     let a = Analysis::new(results);
-    let figures: Vec<Figure> =
-        sections(&a).into_iter().chain(instruments::sections(&a, &context.findings)).flat_map(|s| s.figures).collect();
+    let figures: Vec<Figure> = sections(&a)
+        .into_iter()
+        .chain(instruments::sections(&a, &context.findings))
+        .flat_map(|s| s.figures)
+        .collect();
     let (mut files, mut undrawn) = (Vec::new(), String::new());
     let mut put = |name: String, bytes: &[u8]| {
         let path = folder.join(&name);
@@ -105,8 +142,12 @@ fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format])
             Format::Jsonl => {
                 let mut seen = std::collections::HashSet::new();
                 let mut text = String::new();
-                for (_, record) in tables::done(&a).into_iter().filter(|(row, _)| seen.insert(row.id.clone())) {
-                    text += &serde_json::to_string(record).map_err(|e| ReportError::encode("trials.jsonl", e))?;
+                for (_, record) in tables::done(&a)
+                    .into_iter()
+                    .filter(|(row, _)| seen.insert(row.id.clone()))
+                {
+                    text += &serde_json::to_string(record)
+                        .map_err(|e| ReportError::encode("trials.jsonl", e))?;
                     text.push('\n');
                 }
                 put("trials.jsonl".into(), text.as_bytes())?;
@@ -119,9 +160,20 @@ fn fill(results: &Results, context: &Context, folder: &Path, formats: &[Format])
                 for (row, record) in tables::done(&a) {
                     let point = row.point.map_or(String::new(), |p| format!("-point{p}"));
                     let group = stem(&a.groups[row.group].label);
-                    let run = format!("{:02}-{group}/{}{point}-seed{}", row.group, stage(row.stage), row.seed);
-                    let file = format!("events.out.tfevents.{}.{}", record.provenance.started, row.id);
-                    put(format!("tensorboard/{run}/{file}"), &tensorboard::events(record))?;
+                    let run = format!(
+                        "{:02}-{group}/{}{point}-seed{}",
+                        row.group,
+                        stage(row.stage),
+                        row.seed
+                    );
+                    let file = format!(
+                        "events.out.tfevents.{}.{}",
+                        record.provenance.started, row.id
+                    );
+                    put(
+                        format!("tensorboard/{run}/{file}"),
+                        &tensorboard::events(record),
+                    )?;
                 }
             }
         }

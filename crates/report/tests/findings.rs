@@ -26,7 +26,10 @@ fn keep(results: &Results, folder: &Path, name: &str, object: impl Fn(i64, u64) 
     for group in 0..results.plan.groups.len() {
         for record in results.reported(group) {
             let batch = record.labels["batch_size"].as_integer().unwrap();
-            let probe = folder.join("runs").join(run_folder(&record.labels, record.seed, &record.id)).join("probe");
+            let probe = folder
+                .join("runs")
+                .join(run_folder(&record.labels, record.seed, &record.id))
+                .join("probe");
             fs::create_dir_all(&probe).unwrap();
             fs::write(probe.join(name), object(batch, record.seed)).unwrap();
         }
@@ -54,7 +57,8 @@ fn each_instrument_has_its_section() {
             { "space": "full", "epsilon": 1e-3, "sharpness": value },
             { "space": { "random": { "directions": 100 } }, "epsilon": 1e-3, "sharpness": value / 10.0 },
         ]);
-        object(json!({ "batch_statistics": false, "boxes": boxes, "ball": null, "adaptive": null })).to_string()
+        object(json!({ "batch_statistics": false, "boxes": boxes, "ball": null, "adaptive": null }))
+            .to_string()
     });
     keep(&results, dir.path(), "noise.jsonl", |_, seed| {
         (0..3).map(|i| line(10 * i, json!({ "b_simple": 1.0, "b_simple_population": 100.0 * (i + seed + 1) as f64 }))).collect()
@@ -70,7 +74,8 @@ fn each_instrument_has_its_section() {
             .collect()
     });
     keep(&results, dir.path(), "layers.json", |batch, _| {
-        let row = |path: &str, ratio: i64| json!({ "path": path, "ratio": ratio, "is_weight": true });
+        let row =
+            |path: &str, ratio: i64| json!({ "path": path, "ratio": ratio, "is_weight": true });
         object(
             json!({ "rows": [row("first", batch), row("last", 2 * batch)], "bounding": "first", "smallest_ratio": batch, "spread": 2.0 }),
         )
@@ -84,17 +89,41 @@ fn each_instrument_has_its_section() {
     let findings = Findings::read(dir.path()).unwrap();
 
     let papers = published(&results, &findings);
-    let ours = |what: &str| papers[0].rows.iter().find(|r| r.what.starts_with(what)).unwrap().ours.clone();
-    assert_eq!(ours("sharpness, ε = 0.001, full space, small batch (16 here)"), "4 [−0.9683, 8.968] (n = 3)");
-    assert_eq!(ours("sharpness, ε = 0.001, 100 random directions, large batch"), "3.2 [−0.7746, 7.175] (n = 3)");
+    let ours = |what: &str| {
+        papers[0]
+            .rows
+            .iter()
+            .find(|r| r.what.starts_with(what))
+            .unwrap()
+            .ours
+            .clone()
+    };
+    assert_eq!(
+        ours("sharpness, ε = 0.001, full space, small batch (16 here)"),
+        "4 [−0.9683, 8.968] (n = 3)"
+    );
+    assert_eq!(
+        ours("sharpness, ε = 0.001, 100 random directions, large batch"),
+        "3.2 [−0.7746, 7.175] (n = 3)"
+    );
 
-    let page = html(&results, &Context { findings: findings.clone(), ..Context::default() });
+    let page = html(
+        &results,
+        &Context {
+            findings: findings.clone(),
+            ..Context::default()
+        },
+    );
     let row = |start: &str| {
         let from = page.find(start).unwrap_or_else(|| panic!("no {start}"));
         page[from..][..page[from..].find("</tr>").unwrap()].to_owned()
     };
     // The ratio is 8 for each seed.
-    assert!(row("batch 256 ÷ batch 16").contains("× 8 "), "{}", row("batch 256 ÷ batch 16"));
+    assert!(
+        row("batch 256 ÷ batch 16").contains("× 8 "),
+        "{}",
+        row("batch 256 ÷ batch 16")
+    );
     // λ_max 40; rates 0.002 and 0.008 train, 2 diverges.
     let heading = page.find("Curvature and the stable rate</h2>").unwrap();
     let curvature = &page[heading..][..page[heading..].find("</table>").unwrap()];
@@ -104,13 +133,35 @@ fn each_instrument_has_its_section() {
     // Medians over the three seeds: 200, 300, 400.
     let heading = page.find("Gradient noise</h2>").unwrap();
     let noise = &page[heading..][..page[heading..].find("</table>").unwrap()];
-    assert!(noise.contains("<td>200</td><td>300</td><td>300</td><td>400</td>"), "{noise}");
+    assert!(
+        noise.contains("<td>200</td><td>300</td><td>300</td><td>400</td>"),
+        "{noise}"
+    );
     assert!(page.contains("Layers</h2>") && page.contains("‖x_S − x_0‖"));
 
     let out = dir.path().join("report");
-    let files = write(&results, &Context { findings, ..Context::default() }, &out, &[Format::Svg]).unwrap().files;
-    for name in ["sharpness", "noise-scale", "edge", "layers", "line-loss-batch-256"] {
-        assert!(files.contains(&format!("figures/{name}.svg").into()), "{name} in {files:?}");
+    let files = write(
+        &results,
+        &Context {
+            findings,
+            ..Context::default()
+        },
+        &out,
+        &[Format::Svg],
+    )
+    .unwrap()
+    .files;
+    for name in [
+        "sharpness",
+        "noise-scale",
+        "edge",
+        "layers",
+        "line-loss-batch-256",
+    ] {
+        assert!(
+            files.contains(&format!("figures/{name}.svg").into()),
+            "{name} in {files:?}"
+        );
     }
 }
 
@@ -122,5 +173,8 @@ fn a_file_that_is_no_json_is_named() {
     fs::write(probe.join("noise.json"), "{\"torn").unwrap();
     let error = Findings::read(dir.path()).unwrap_err().to_string();
     assert!(error.contains("noise.json"), "{error}");
-    assert_eq!(Findings::read(&dir.path().join("runs/a")).unwrap(), Findings::default());
+    assert_eq!(
+        Findings::read(&dir.path().join("runs/a")).unwrap(),
+        Findings::default()
+    );
 }

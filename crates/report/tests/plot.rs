@@ -5,7 +5,10 @@ use largebatch_report::plot::{Plot, Scale};
 
 fn everything() -> Plot {
     let axis: Vec<f64> = (0..=60).map(|i| f64::from(i) / 10.0 - 3.0).collect();
-    let grid = axis.iter().map(|y| axis.iter().map(|x| 0.5 * (x * x + 8.0 * y * y)).collect()).collect::<Vec<Vec<f64>>>();
+    let grid = axis
+        .iter()
+        .map(|y| axis.iter().map(|x| 0.5 * (x * x + 8.0 * y * y)).collect())
+        .collect::<Vec<Vec<f64>>>();
     let path = (0..30).map(|t| (-2.5 * 0.9f64.powi(t), 1.2 * (-0.85f64).powi(t)));
     Plot::new("bowl", "A path on a surface")
         .x("w₁", Scale::Linear)
@@ -22,10 +25,16 @@ fn lines() -> Plot {
     Plot::new("rates", "Loss against rate")
         .x("learning rate η", Scale::Log)
         .y("loss", Scale::Log)
-        .points("measured <b>", rates.map(|r| (r, if r > 2.0 { f64::INFINITY } else { 0.1 / r })))
+        .points(
+            "measured <b>",
+            rates.map(|r| (r, if r > 2.0 { f64::INFINITY } else { 0.1 / r })),
+        )
         .dashed("measured <b>", rates.map(|r| (r, 0.1 / r)))
         .band("interval", rates.map(|r| (r, 0.08 / r, 0.12 / r)))
-        .line("nothing above 0", [(0.1, -1.0), (1.0, 0.0), (f64::NAN, 1.0)])
+        .line(
+            "nothing above 0",
+            [(0.1, -1.0), (1.0, 0.0), (f64::NAN, 1.0)],
+        )
         .guide_x("2/L", 2.0)
         .guide_y("noise floor", 0.05)
         .caption("5 rates, seed 0.")
@@ -34,7 +43,14 @@ fn lines() -> Plot {
 #[test]
 fn a_chart_shows_what_it_was_given() {
     let svg = lines().figure().svg();
-    for part in ["measured &lt;b&gt;", "2/L", "noise floor", "learning rate η", "5 rates, seed 0.", "stroke-dasharray=\"5 5\""] {
+    for part in [
+        "measured &lt;b&gt;",
+        "2/L",
+        "noise floor",
+        "learning rate η",
+        "5 rates, seed 0.",
+        "stroke-dasharray=\"5 5\"",
+    ] {
         assert!(svg.contains(part), "{part}");
     }
     assert!(!svg.contains("NaN") && !svg.contains("inf"));
@@ -49,29 +65,51 @@ fn a_chart_shows_what_it_was_given() {
 fn charts_without_data_do_not_panic() {
     let empty = Plot::new("", "").figure();
     assert!(empty.svg().contains("no data"));
-    let log =
-        Plot::new("a", "b").x("x", Scale::Log).y("y", Scale::Log).line("l", [(0.0, -1.0), (f64::NAN, f64::INFINITY)]).guide_x("g", -1.0);
+    let log = Plot::new("a", "b")
+        .x("x", Scale::Log)
+        .y("y", Scale::Log)
+        .line("l", [(0.0, -1.0), (f64::NAN, f64::INFINITY)])
+        .guide_x("g", -1.0);
     assert!(log.figure().svg().contains("no data"));
-    let flat =
-        Plot::new("a", "b").contour([0.0], [], Vec::new(), [1.0, f64::NAN]).y_names(["one"]).height(f64::NAN).points("", [(1.0, 0.0)]);
+    let flat = Plot::new("a", "b")
+        .contour([0.0], [], Vec::new(), [1.0, f64::NAN])
+        .y_names(["one"])
+        .height(f64::NAN)
+        .points("", [(1.0, 0.0)]);
     assert!(flat.figure().svg().contains("one"));
 }
 
 #[test]
 fn figures_are_written_by_their_files_ending() {
     let dir = tempfile::tempdir().unwrap();
-    let (svg, png) = (dir.path().join("new/rates.svg"), dir.path().join("new/bowl.PNG"));
+    let (svg, png) = (
+        dir.path().join("new/rates.svg"),
+        dir.path().join("new/bowl.PNG"),
+    );
     lines().figure().write(&svg).unwrap();
     everything().figure().write(&png).unwrap();
     assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
     assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG"));
     if let Some(keep) = std::env::var_os("PLOT_KEEP") {
-        lines().figure().write(std::path::Path::new(&keep).join("rates.png")).unwrap();
-        everything().figure().write(std::path::Path::new(&keep).join("bowl.png")).unwrap();
+        lines()
+            .figure()
+            .write(std::path::Path::new(&keep).join("rates.png"))
+            .unwrap();
+        everything()
+            .figure()
+            .write(std::path::Path::new(&keep).join("bowl.png"))
+            .unwrap();
     }
     for wrong in ["rates", "rates.jpg"] {
         let error = lines().figure().write(dir.path().join(wrong)).unwrap_err();
-        assert!(matches!(error, ReportError::Extension(_)) && error.to_string().contains(".svg or .png"), "{error}");
+        assert!(
+            matches!(error, ReportError::Extension(_))
+                && error.to_string().contains(".svg or .png"),
+            "{error}"
+        );
     }
-    assert!(matches!(lines().figure().write(svg.join("a.svg")), Err(ReportError::Io { .. })));
+    assert!(matches!(
+        lines().figure().write(svg.join("a.svg")),
+        Err(ReportError::Io { .. })
+    ));
 }

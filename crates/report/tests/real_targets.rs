@@ -4,14 +4,23 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use largebatch_report::{Context, Format, figures, html, terminal, write};
-use largebatch_study::{Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, Workers, get, number, run};
+use largebatch_study::{
+    Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, Workers, get,
+    number, run,
+};
 
 /// Errors below 1, which could be mistaken for shares.
 struct Regression;
 
 impl Runner for Regression {
-    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
-        let batch = get(&trial.config, "batch_size").and_then(number).ok_or("no batch_size")?;
+    fn run(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, String> {
+        let batch = get(&trial.config, "batch_size")
+            .and_then(number)
+            .ok_or("no batch_size")?;
         let lr = get(&trial.config, "lr").and_then(number).ok_or("no lr")?;
         let metric = "validation_rmse".to_string();
         let started = Started {
@@ -26,13 +35,32 @@ impl Runner for Regression {
         let error = 0.5 + 0.001 * batch + (lr - 0.1).abs() + 0.01 * (trial.seed % 7) as f64;
         for step in 1..=4u64 {
             let (examples, loss) = (16 * step, 1.0 / step as f64);
-            let _ = emit(Event::Point { step, examples, train_loss: loss, validation: Some(error), fitted_loss: Some(loss) });
+            let _ = emit(Event::Point {
+                step,
+                examples,
+                train_loss: loss,
+                validation: Some(error),
+                fitted_loss: Some(loss),
+            });
         }
-        let mut metrics = BTreeMap::from([(metric, error), ("train_rmse".into(), 0.9 * error), ("train_loss".into(), 0.25)]);
+        let mut metrics = BTreeMap::from([
+            (metric, error),
+            ("train_rmse".into(), 0.9 * error),
+            ("train_loss".into(), 0.25),
+        ]);
         if trial.stage == Stage::Confirm {
-            metrics.extend([("test_rmse".into(), 1.1 * error), ("test_examples".into(), 89.0)]);
+            metrics.extend([
+                ("test_rmse".into(), 1.1 * error),
+                ("test_examples".into(), 89.0),
+            ]);
         }
-        Ok(Outcome { diverged: false, metrics, steps: 4, examples: 64, provenance: BTreeMap::new() })
+        Ok(Outcome {
+            diverged: false,
+            metrics,
+            steps: 4,
+            examples: 64,
+            provenance: BTreeMap::new(),
+        })
     }
 }
 
@@ -44,7 +72,9 @@ fn seen(page: &str) -> String {
             text.replace_range(from..to + end.len(), "");
         }
     }
-    text.split('<').map(|part| part.split_once('>').map_or("", |p| p.1)).collect()
+    text.split('<')
+        .map(|part| part.split_once('>').map_or("", |p| p.1))
+        .collect()
 }
 
 #[test]
@@ -52,23 +82,54 @@ fn real_targets_have_no_hits() {
     let text = "name='real'\naxes.batch_size=[16, 64]\nset.epochs=1\nsearch.lr=[0.01, 0.1, 0.2]\nconfirm.seeds=4";
     let plan = Plan::new(Study::parse(text, "real.toml", &[]).unwrap(), &|_| Ok(())).unwrap();
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    run(&plan, dir.path(), Workers::Threads(&Regression), RunOptions::default(), &mut |_, _| {}).unwrap();
+    run(
+        &plan,
+        dir.path(),
+        Workers::Threads(&Regression),
+        RunOptions::default(),
+        &mut |_, _| {},
+    )
+    .unwrap();
     let results = Results::open(dir.path()).unwrap();
-    let (page, table) = (seen(&html(&results, &Context::default())), terminal(&results, 150));
+    let (page, table) = (
+        seen(&html(&results, &Context::default())),
+        terminal(&results, 150),
+    );
     for text in [&page, &table] {
         let rest = text.replace("95 %", "");
-        for word in ["McNemar", "ccuracy", " points", "%", "binomial", "test part", "rmse"] {
+        for word in [
+            "McNemar",
+            "ccuracy",
+            " points",
+            "%",
+            "binomial",
+            "test part",
+            "rmse",
+        ] {
             assert!(!rest.contains(word), "{word} in {rest}");
         }
-        assert!(text.contains("test RMSE") && text.contains("resolves: the smallest difference that seeds (Student’s t) can show."));
+        assert!(
+            text.contains("test RMSE")
+                && text.contains(
+                    "resolves: the smallest difference that seeds (Student’s t) can show."
+                )
+        );
     }
     assert!(page.contains("Test RMSE and the generalization gap"));
     let names: Vec<String> = figures(&results).into_iter().map(|f| f.name).collect();
-    assert!(names.contains(&"rmse-batch".into()) && !names.iter().any(|n| n.contains("accuracy")), "{names:?}");
+    assert!(
+        names.contains(&"rmse-batch".into()) && !names.iter().any(|n| n.contains("accuracy")),
+        "{names:?}"
+    );
     let folder = out.path().join("csv");
     write(&results, &Context::default(), &folder, &[Format::Csv]).unwrap();
     let summary = std::fs::read_to_string(folder.join("summary.csv")).unwrap();
     let mut lines = summary.lines().map(|l| l.split(',').collect::<Vec<_>>());
-    let at = lines.next().unwrap().iter().position(|h| *h == "binomial_error").unwrap();
+    let at = lines
+        .next()
+        .unwrap()
+        .iter()
+        .position(|h| *h == "binomial_error")
+        .unwrap();
     assert!(lines.all(|l| l[at].is_empty()), "{summary}");
 }

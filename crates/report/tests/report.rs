@@ -7,20 +7,30 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-use largebatch_report::{Context, Findings, Format, ReportError, figures, html, published, terminal, write};
+use largebatch_report::{
+    Context, Findings, Format, ReportError, figures, html, published, terminal, write,
+};
 use largebatch_study::{Plan, Results, RunOptions, Study, Workers, run};
 use made_up::{BATCHES, GAP, MadeUp, SCALING, results};
 
 fn recipe(name: &str) -> String {
-    std::fs::read_to_string(format!("{}/../../examples/studies/{name}.toml", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read_to_string(format!(
+        "{}/../../examples/studies/{name}.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
 }
 
 /// Rows of a CSV without quoted fields, by head.
 fn csv(path: &Path) -> Vec<HashMap<String, String>> {
     let text = std::fs::read_to_string(path).unwrap();
-    let mut lines = text.lines().map(|l| l.split(',').map(str::to_string).collect::<Vec<_>>());
+    let mut lines = text
+        .lines()
+        .map(|l| l.split(',').map(str::to_string).collect::<Vec<_>>());
     let heads = lines.next().unwrap();
-    lines.map(|l| heads.iter().cloned().zip(l).collect()).collect()
+    lines
+        .map(|l| heads.iter().cloned().zip(l).collect())
+        .collect()
 }
 
 #[test]
@@ -53,7 +63,9 @@ fn the_page_loads_nothing_and_says_what_it_must() {
     assert!(figures.len() >= 8, "{}", figures.len());
     for f in &figures {
         assert!(
-            f.caption.contains("n = ") && f.caption.contains("seeds ") && f.caption.contains("device cpu"),
+            f.caption.contains("n = ")
+                && f.caption.contains("seeds ")
+                && f.caption.contains("device cpu"),
             "{}: {}",
             f.name,
             f.caption
@@ -61,8 +73,15 @@ fn the_page_loads_nothing_and_says_what_it_must() {
     }
     assert_eq!(page.matches("<figure ").count(), figures.len());
     // The linear rule at batch 512 diverges or learns nothing: the axis of the others does not go there, and the caption says so.
-    let curve = figures.iter().find(|f| f.name == "validation-steps-arms").unwrap();
-    assert!(curve.caption.contains("Worse values lie below the axis"), "{}", curve.caption);
+    let curve = figures
+        .iter()
+        .find(|f| f.name == "validation-steps-arms")
+        .unwrap();
+    assert!(
+        curve.caption.contains("Worse values lie below the axis"),
+        "{}",
+        curve.caption
+    );
 }
 
 #[test]
@@ -70,26 +89,49 @@ fn page_terminal_and_csv_have_the_same_figures() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let results = results(BATCHES, dir.path());
     let folder = out.path().join("report");
-    write(&results, &Context::default(), &folder, &[Format::Html, Format::Csv]).unwrap();
-    let (page, table) = (std::fs::read_to_string(folder.join("index.html")).unwrap(), terminal(&results, 100));
-    let (summary, trials) = (csv(&folder.join("summary.csv")), csv(&folder.join("trials.csv")));
+    write(
+        &results,
+        &Context::default(),
+        &folder,
+        &[Format::Html, Format::Csv],
+    )
+    .unwrap();
+    let (page, table) = (
+        std::fs::read_to_string(folder.join("index.html")).unwrap(),
+        terminal(&results, 100),
+    );
+    let (summary, trials) = (
+        csv(&folder.join("summary.csv")),
+        csv(&folder.join("trials.csv")),
+    );
     assert_eq!(summary.len(), 8);
     for row in &summary {
         // The mean once more, from the trials.
-        let own = trials.iter().filter(|t| t["group"] == row["group"] && t["stage"] == "confirm");
+        let own = trials
+            .iter()
+            .filter(|t| t["group"] == row["group"] && t["stage"] == "confirm");
         let values: Vec<f64> = own.map(|t| t["test_accuracy"].parse().unwrap()).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         assert_eq!(values.len(), 12);
         assert!((mean - row["test_accuracy"].parse::<f64>().unwrap()).abs() < 1e-12);
         let text = format!("{:.2} %", mean * 100.0);
-        assert!(page.contains(&text) && table.contains(&text), "{text}\n{table}");
+        assert!(
+            page.contains(&text) && table.contains(&text),
+            "{text}\n{table}"
+        );
     }
     // The smallest difference that each comparison resolves is one number in all three.
-    let resolved: Vec<f64> = summary.iter().filter_map(|row| row["resolves"].parse().ok()).collect();
+    let resolved: Vec<f64> = summary
+        .iter()
+        .filter_map(|row| row["resolves"].parse().ok())
+        .collect();
     assert_eq!(resolved.len(), 6);
     for r in resolved {
         let text = format!("{:.2}", 100.0 * r);
-        assert!(page.contains(&format!("<td data-h=\"resolves\">{text}</td>")) && table.contains(&text), "{text}\n{table}");
+        assert!(
+            page.contains(&format!("<td data-h=\"resolves\">{text}</td>")) && table.contains(&text),
+            "{text}\n{table}"
+        );
     }
     // Both explain the heads of the table.
     for note in [
@@ -100,9 +142,20 @@ fn page_terminal_and_csv_have_the_same_figures() {
         assert!(page.contains(note) && table.contains(note), "{note}");
     }
     // The gap of the made-up task grows by 0.0042 with every doubling, seen through noise of about 0.002 / √12.
-    let gap = |group: &str| summary.iter().find(|r| r["group"] == group).unwrap()["gap"].parse::<f64>().unwrap();
-    assert!((gap("momentum · batch 256") - gap("momentum · batch 16") - 4.0 * 0.0042).abs() < 0.003);
-    assert!(table.lines().all(|l| l.chars().count() <= 100 || l.contains(':')), "{table}");
+    let gap = |group: &str| {
+        summary.iter().find(|r| r["group"] == group).unwrap()["gap"]
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert!(
+        (gap("momentum · batch 256") - gap("momentum · batch 16") - 4.0 * 0.0042).abs() < 0.003
+    );
+    assert!(
+        table
+            .lines()
+            .all(|l| l.chars().count() <= 100 || l.contains(':')),
+        "{table}"
+    );
 }
 
 /// Every block of a table that is too wide tells its rows apart.
@@ -110,12 +163,28 @@ fn page_terminal_and_csv_have_the_same_figures() {
 fn a_wrapped_table_tells_its_rows_apart() {
     let dir = tempfile::tempdir().unwrap();
     let table = terminal(&results(BATCHES, dir.path()), 70);
-    let blocks: Vec<&str> = table.split("\n\n").filter(|b| b.starts_with("group")).collect();
+    let blocks: Vec<&str> = table
+        .split("\n\n")
+        .filter(|b| b.starts_with("group"))
+        .collect();
     assert!(blocks.len() > 1, "{table}");
     for block in blocks {
         assert!(block.lines().next().unwrap().contains("batch"), "{block}");
-        let own = |name: &str, batch: &str| block.lines().filter(|l| l.split_whitespace().take(2).eq([name, batch])).count();
-        assert_eq!((own("momentum", "16"), own("momentum", "1024"), own("lars", "64")), (1, 1, 1), "{block}");
+        let own = |name: &str, batch: &str| {
+            block
+                .lines()
+                .filter(|l| l.split_whitespace().take(2).eq([name, batch]))
+                .count()
+        };
+        assert_eq!(
+            (
+                own("momentum", "16"),
+                own("momentum", "1024"),
+                own("lars", "64")
+            ),
+            (1, 1, 1),
+            "{block}"
+        );
     }
 }
 
@@ -124,7 +193,14 @@ fn steps_to_the_target_are_reported_with_their_fit() {
     let dir = tempfile::tempdir().unwrap();
     let results = results(SCALING, dir.path());
     let page = html(&results, &Context::default());
-    for part in ["id=\"steps-target\"", "id=\"heat-lamb\"", "id=\"rate-batch\"", "perfect scaling", "B_crit", "maximum useful batch"] {
+    for part in [
+        "id=\"steps-target\"",
+        "id=\"heat-lamb\"",
+        "id=\"rate-batch\"",
+        "perfect scaling",
+        "B_crit",
+        "maximum useful batch",
+    ] {
         assert!(page.contains(part), "{part}");
     }
 }
@@ -132,25 +208,52 @@ fn steps_to_the_target_are_reported_with_their_fit() {
 #[test]
 fn our_figures_stand_beside_the_papers() {
     let dir = tempfile::tempdir().unwrap();
-    let keskar = published(&results(&recipe("keskar-f1"), dir.path()), &Findings::default()).remove(0);
+    let keskar = published(
+        &results(&recipe("keskar-f1"), dir.path()),
+        &Findings::default(),
+    )
+    .remove(0);
     assert_eq!(keskar.rows.len(), 9);
-    assert_eq!((keskar.rows[2].what.as_str(), keskar.rows[2].paper.as_str()), ("test accuracy, small batch (256 here)", "98.03 ± 0.07 %"));
-    let measured =
-        |r: &largebatch_report::PaperRow| if r.what.starts_with("sharpness") { r.ours.is_empty() } else { r.ours.contains("n = 5") };
+    assert_eq!(
+        (keskar.rows[2].what.as_str(), keskar.rows[2].paper.as_str()),
+        ("test accuracy, small batch (256 here)", "98.03 ± 0.07 %")
+    );
+    let measured = |r: &largebatch_report::PaperRow| {
+        if r.what.starts_with("sharpness") {
+            r.ours.is_empty()
+        } else {
+            r.ours.contains("n = 5")
+        }
+    };
     assert!(keskar.rows.iter().all(measured), "{keskar:?}");
     let dir = tempfile::tempdir().unwrap();
-    let hoffer = published(&results(&recipe("hoffer-f1"), dir.path()), &Findings::default()).remove(0);
+    let hoffer = published(
+        &results(&recipe("hoffer-f1"), dir.path()),
+        &Findings::default(),
+    )
+    .remove(0);
     assert_eq!(hoffer.rows.len(), 5);
-    assert_eq!(hoffer.rows[4].what, "test accuracy, + regime adaptation (batch 2048 here)");
+    assert_eq!(
+        hoffer.rows[4].what,
+        "test accuracy, + regime adaptation (batch 2048 here)"
+    );
 }
 
 #[test]
 fn a_papers_figures_stand_beside_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let other = recipe("keskar-f1").replace("\"mnist\"", "\"digits\"").replace("\"adam\"", "{ name = \"sgd\" }");
+    let other = recipe("keskar-f1")
+        .replace("\"mnist\"", "\"digits\"")
+        .replace("\"adam\"", "{ name = \"sgd\" }");
     let results = results(&other, dir.path());
     let table = published(&results, &Findings::default()).remove(0);
-    assert!(table.rows.is_empty() && table.note.contains("are of dataset mnist and optimizer adam"), "{table:?}");
+    assert!(
+        table.rows.is_empty()
+            && table
+                .note
+                .contains("are of dataset mnist and optimizer adam"),
+        "{table:?}"
+    );
     let page = html(&results, &Context::default());
     assert!(page.contains(&table.note) && !page.contains("98.03"));
 }
@@ -159,12 +262,20 @@ fn a_papers_figures_stand_beside_nothing_else() {
 #[test]
 fn the_page_says_only_what_the_study_has() {
     let dir = tempfile::tempdir().unwrap();
-    let far = SCALING.replace("steps = 1500", "steps = 60").replace("[16, 64, 256, 1024, 4096]", "[16, 4096]");
+    let far = SCALING
+        .replace("steps = 1500", "steps = 60")
+        .replace("[16, 64, 256, 1024, 4096]", "[16, 4096]");
     let results = results(&far, dir.path());
-    assert!((0..results.plan.groups.len()).any(|g| results.reported(g).is_empty()) && !results.records.is_empty());
+    assert!(
+        (0..results.plan.groups.len()).any(|g| results.reported(g).is_empty())
+            && !results.records.is_empty()
+    );
     let (page, table) = (html(&results, &Context::default()), terminal(&results, 200));
     for text in [&page, &table] {
-        assert!(text.contains("0 of 16") && text.contains("n are the trials of its search"), "{table}");
+        assert!(
+            text.contains("0 of 16") && text.contains("n are the trials of its search"),
+            "{table}"
+        );
         assert!(!text.contains("compared with a small one") && !text.contains("resolves"));
     }
 }
@@ -173,15 +284,36 @@ fn the_page_says_only_what_the_study_has() {
 fn rates_at_the_edge_are_not_fitted() {
     let dir = tempfile::tempdir().unwrap();
     let narrow = BATCHES.replace("[0.01, 3.0]", "[0.04, 0.3]");
-    let chart = figures(&results(&narrow, dir.path())).into_iter().find(|f| f.name == "rate-batch").unwrap();
-    assert!(chart.caption.contains("The square-root rule"), "{}", chart.caption);
+    let chart = figures(&results(&narrow, dir.path()))
+        .into_iter()
+        .find(|f| f.name == "rate-batch")
+        .unwrap();
+    assert!(
+        chart.caption.contains("The square-root rule"),
+        "{}",
+        chart.caption
+    );
     let grid = BATCHES
-        .replace("log_uniform = [0.01, 3.0]", "log_uniform = [0.05, 0.06], points = 2")
+        .replace(
+            "log_uniform = [0.01, 3.0]",
+            "log_uniform = [0.05, 0.06], points = 2",
+        )
         .replace(", method = \"sobol\", trials = 14", "")
-        .replace("search.lr = { log_uniform = [1.0, 300.0] }", "search.lr = { log_uniform = [1.0, 300.0], points = 9 }");
+        .replace(
+            "search.lr = { log_uniform = [1.0, 300.0] }",
+            "search.lr = { log_uniform = [1.0, 300.0], points = 9 }",
+        );
     let dir = tempfile::tempdir().unwrap();
-    let chart = figures(&results(&grid, dir.path())).into_iter().find(|f| f.name == "rate-batch").unwrap();
-    assert!(chart.caption.contains("momentum not fitted") && chart.caption.contains("left out of the fit"), "{}", chart.caption);
+    let chart = figures(&results(&grid, dir.path()))
+        .into_iter()
+        .find(|f| f.name == "rate-batch")
+        .unwrap();
+    assert!(
+        chart.caption.contains("momentum not fitted")
+            && chart.caption.contains("left out of the fit"),
+        "{}",
+        chart.caption
+    );
 }
 
 /// Nothing run, everything failed, one seed, hostile names: a report all the same.
@@ -190,13 +322,29 @@ fn poor_studies_have_a_report_too() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new(Study::parse(SCALING, "x", &[]).unwrap(), &|_| Ok(())).unwrap();
     let stop = AtomicBool::new(true);
-    let options = RunOptions { interrupt: Some(&stop), ..Default::default() };
-    run(&plan, dir.path(), Workers::Threads(&MadeUp), options, &mut |_, _| {}).unwrap();
+    let options = RunOptions {
+        interrupt: Some(&stop),
+        ..Default::default()
+    };
+    run(
+        &plan,
+        dir.path(),
+        Workers::Threads(&MadeUp),
+        options,
+        &mut |_, _| {},
+    )
+    .unwrap();
     let empty = Results::open(dir.path()).unwrap();
     // 15 groups: 8 rates with 2 seeds, and 5 to confirm; the status of the study counts the same.
     assert_eq!(empty.progress(1).total, 15 * (8 * 2 + 5));
-    assert!(html(&empty, &Context::default()).contains("315 of 315 trials are not done") && figures(&empty).is_empty());
-    assert!(terminal(&empty, 100).contains("nothing is confirmed yet") && !terminal(&empty, 100).contains("n = 0"));
+    assert!(
+        html(&empty, &Context::default()).contains("315 of 315 trials are not done")
+            && figures(&empty).is_empty()
+    );
+    assert!(
+        terminal(&empty, 100).contains("nothing is confirmed yet")
+            && !terminal(&empty, 100).contains("n = 0")
+    );
     for text in [
         "name='no rate'\nset.batch_size=16\nconfirm.seeds=2",
         "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=1",
@@ -213,22 +361,38 @@ fn poor_studies_have_a_report_too() {
         "name='</title><script>x'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=2\n[[arm]]\nname='<img onerror=1>'",
         dir.path(),
     );
-    let page = html(&hostile, &Context { about: "<b>".into(), ..Context::default() });
+    let page = html(
+        &hostile,
+        &Context {
+            about: "<b>".into(),
+            ..Context::default()
+        },
+    );
     assert!(!page.contains("<script>x") && !page.contains("<img") && !page.contains("<b></p>"));
 }
 
 #[test]
 fn a_report_replaces_a_report_and_nothing_else() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
+    let r = results(
+        "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3",
+        dir.path(),
+    );
     let folder = out.path().join("report");
     write(&r, &Context::default(), &folder, &Format::REPORT).unwrap();
     let files = write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
     assert_eq!(files.files.len(), 3);
     assert!(!folder.join("index.html").exists() && folder.join("trials.csv").exists());
-    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 2, "only its lock is beside it");
+    assert_eq!(
+        std::fs::read_dir(out.path()).unwrap().count(),
+        2,
+        "only its lock is beside it"
+    );
     let refused = write(&r, &Context::default(), dir.path(), &[Format::Jsonl]);
-    assert!(matches!(refused, Err(ReportError::Foreign { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ReportError::Foreign { .. })),
+        "{refused:?}"
+    );
     assert!(Results::open(dir.path()).unwrap().records.len() == 3);
 }
 
@@ -236,7 +400,10 @@ fn a_report_replaces_a_report_and_nothing_else() {
 #[test]
 fn what_killed_writers_left_is_cleared() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
+    let r = results(
+        "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3",
+        dir.path(),
+    );
     let folder = out.path().join("report");
     let left = |path: &str| {
         let path = out.path().join(path);
@@ -245,7 +412,10 @@ fn what_killed_writers_left_is_cleared() {
         path
     };
     let names = || {
-        let mut names: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(out.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.retain(|name| name != ".report.lock");
         names.sort();
         names
@@ -259,22 +429,37 @@ fn what_killed_writers_left_is_cleared() {
     // A report that was moved away is back even if the next writer fails, as it does over a folder of somebody else's.
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::write(left(".report.C3.partial/old").join("mine.txt"), "").unwrap();
-    assert!(matches!(write(&r, &Context::default(), &folder, &[Format::Csv]), Err(ReportError::Foreign { .. })));
-    assert_eq!((names(), std::fs::read_to_string(folder.join("summary.csv")).unwrap()), (vec!["report".to_string()], "old".to_string()));
+    assert!(matches!(
+        write(&r, &Context::default(), &folder, &[Format::Csv]),
+        Err(ReportError::Foreign { .. })
+    ));
+    assert_eq!(
+        (
+            names(),
+            std::fs::read_to_string(folder.join("summary.csv")).unwrap()
+        ),
+        (vec!["report".to_string()], "old".to_string())
+    );
 }
 
 /// Forty shards that end together: each writes the report, one at a time, and none takes a living one's folder for a dead one's.
 #[test]
 fn writers_of_one_report_wait_for_each_other() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let r = results("name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3", dir.path());
+    let r = results(
+        "name='one'\nset={batch_size=16, lr=0.05, epochs=2}\nconfirm.seeds=3",
+        dir.path(),
+    );
     let folder = out.path().join("report");
     std::thread::scope(|s| {
         for _ in 0..40 {
             s.spawn(|| write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap());
         }
     });
-    let names: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(out.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(names.len(), 2, "the report and its lock: {names:?}");
 }
 
@@ -282,14 +467,30 @@ fn writers_of_one_report_wait_for_each_other() {
 #[test]
 fn other_programs_read_the_files() {
     let Ok(python) = std::env::var("LARGEBATCH_PYTHON") else {
-        eprintln!("skipped: LARGEBATCH_PYTHON names no Python with tensorboard, pyarrow and pillow");
+        eprintln!(
+            "skipped: LARGEBATCH_PYTHON names no Python with tensorboard, pyarrow and pillow"
+        );
         return;
     };
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let folder = out.path().join("report");
-    write(&results(GAP, dir.path()), &Context::default(), &folder, &Format::ALL).unwrap();
+    write(
+        &results(GAP, dir.path()),
+        &Context::default(),
+        &folder,
+        &Format::ALL,
+    )
+    .unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers.py");
-    let output = Command::new(python).arg(script).arg(&folder).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("190 trials"), "{text}");
+    let output = Command::new(python)
+        .arg(script)
+        .arg(&folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && text.contains("190 trials"),
+        "{text}"
+    );
 }

@@ -47,11 +47,24 @@ struct RawBatch {
 impl TryFrom<RawBatch> for BatchConfig {
     type Error = ConfigError;
     fn try_from(raw: RawBatch) -> Result<Self, ConfigError> {
-        match (BatchConfig::named(raw.name.as_deref().unwrap_or("constant"))?, raw) {
-            (BatchConfig::MultiStep { factor, at, max }, raw) => {
-                Ok(BatchConfig::MultiStep { factor: raw.factor.unwrap_or(factor), at: raw.at.unwrap_or(at), max: raw.max.or(max) })
-            }
-            (BatchConfig::Constant, RawBatch { factor: None, at: None, max: None, .. }) => Ok(BatchConfig::Constant),
+        match (
+            BatchConfig::named(raw.name.as_deref().unwrap_or("constant"))?,
+            raw,
+        ) {
+            (BatchConfig::MultiStep { factor, at, max }, raw) => Ok(BatchConfig::MultiStep {
+                factor: raw.factor.unwrap_or(factor),
+                at: raw.at.unwrap_or(at),
+                max: raw.max.or(max),
+            }),
+            (
+                BatchConfig::Constant,
+                RawBatch {
+                    factor: None,
+                    at: None,
+                    max: None,
+                    ..
+                },
+            ) => Ok(BatchConfig::Constant),
             (BatchConfig::Constant, raw) => {
                 let key = if raw.factor.is_some() {
                     "factor"
@@ -60,7 +73,12 @@ impl TryFrom<RawBatch> for BatchConfig {
                 } else {
                     "max"
                 };
-                Err(ConfigError::UnknownKey { what: "batch schedule", name: "constant", key, known: vec!["name"] })
+                Err(ConfigError::UnknownKey {
+                    what: "batch schedule",
+                    name: "constant",
+                    key,
+                    known: vec!["name"],
+                })
             }
         }
     }
@@ -107,10 +125,18 @@ impl BatchConfig {
     pub fn named(name: &str) -> Result<Self, ConfigError> {
         match name {
             "constant" => Ok(BatchConfig::Constant),
-            "multi-step" => Ok(BatchConfig::MultiStep { factor: 2.0, at: Marks::Fraction(vec![0.5, 0.75]), max: None }),
+            "multi-step" => Ok(BatchConfig::MultiStep {
+                factor: 2.0,
+                at: Marks::Fraction(vec![0.5, 0.75]),
+                max: None,
+            }),
             _ => {
                 let known = batch_facts().iter().map(|f| f.name).collect();
-                Err(ConfigError::UnknownName { what: "batch schedule", name: name.into(), known })
+                Err(ConfigError::UnknownName {
+                    what: "batch schedule",
+                    name: name.into(),
+                    known,
+                })
             }
         }
     }
@@ -121,22 +147,63 @@ impl BatchConfig {
     ///
     /// # Errors
     /// A size of 0 or above the set's; a factor below 1; a `max` below the size; milestones in steps, or in fractions where `epochs` is `None`.
-    pub fn resolve(&self, size: usize, examples: usize, epochs: Option<f64>) -> Result<BatchSchedule, ConfigError> {
-        require(size > 0, "batch_size", size, "a batch has at least one example")?;
-        require(size <= examples, "batch_size", size, "a batch is at most as large as the training set: lower it, or take the full batch")?;
-        let constant = BatchSchedule { size, factor: 1.0, at: Vec::new(), max: size, examples };
+    pub fn resolve(
+        &self,
+        size: usize,
+        examples: usize,
+        epochs: Option<f64>,
+    ) -> Result<BatchSchedule, ConfigError> {
+        require(
+            size > 0,
+            "batch_size",
+            size,
+            "a batch has at least one example",
+        )?;
+        require(
+            size <= examples,
+            "batch_size",
+            size,
+            "a batch is at most as large as the training set: lower it, or take the full batch",
+        )?;
+        let constant = BatchSchedule {
+            size,
+            factor: 1.0,
+            at: Vec::new(),
+            max: size,
+            examples,
+        };
         let BatchConfig::MultiStep { factor, at, max } = self else {
             return Ok(constant);
         };
-        require(*factor >= 1.0 && factor.is_finite(), "batch_schedule.factor", factor, "the batch grows, so it is at least 1")?;
+        require(
+            *factor >= 1.0 && factor.is_finite(),
+            "batch_schedule.factor",
+            factor,
+            "the batch grows, so it is at least 1",
+        )?;
         if let Some(max) = max {
-            require(*max >= size, "batch_schedule.max", max, "the largest batch is at least the first one, batch_size")?;
+            require(
+                *max >= size,
+                "batch_schedule.max",
+                max,
+                "the largest batch is at least the first one, batch_size",
+            )?;
         }
         let mark = |mark: Span| {
             let wanted = "milestones in steps would depend on the sizes themselves: give them in epochs or as a fraction";
-            require(!matches!(mark, Span::Steps(_)), "batch_schedule.at", mark, wanted)?;
+            require(
+                !matches!(mark, Span::Steps(_)),
+                "batch_schedule.at",
+                mark,
+                wanted,
+            )?;
             let wanted = "a training limited by steps has no known number of epochs: give the milestones in epochs";
-            require(epochs.is_some() || matches!(mark, Span::Epochs(_)), "batch_schedule.at", mark, wanted)?;
+            require(
+                epochs.is_some() || matches!(mark, Span::Epochs(_)),
+                "batch_schedule.at",
+                mark,
+                wanted,
+            )?;
             mark.check("batch_schedule.at", true)?;
             let all = examples as f64;
             Ok(settled(match mark {
@@ -146,7 +213,12 @@ impl BatchConfig {
             }))
         };
         let at = at.spans().into_iter().map(mark).collect::<Result<_, _>>()?;
-        Ok(BatchSchedule { factor: *factor, at, max: max.unwrap_or(examples).min(examples), ..constant })
+        Ok(BatchSchedule {
+            factor: *factor,
+            at,
+            max: max.unwrap_or(examples).min(examples),
+            ..constant
+        })
     }
 }
 
@@ -168,14 +240,23 @@ impl BatchSchedule {
         let size = self.size(epoch as u64 * self.examples as u64 + start as u64);
         let left = self.examples - start;
         if size <= left || (left > 0 && last == LastBatch::Keep) {
-            return Planned { epoch, start, size: size.min(left) };
+            return Planned {
+                epoch,
+                start,
+                size: size.min(left),
+            };
         }
-        Planned { epoch: epoch + 1, start: 0, size: self.size((epoch as u64 + 1) * self.examples as u64) }
+        Planned {
+            epoch: epoch + 1,
+            start: 0,
+            size: self.size((epoch as u64 + 1) * self.examples as u64),
+        }
     }
 
     /// The batches of `epochs` epochs, in order; `usize::MAX` for as many as are taken.
     pub fn plan(&self, epochs: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
-        self.plan_from(0, last).take_while(move |batch| batch.epoch < epochs)
+        self.plan_from(0, last)
+            .take_while(move |batch| batch.epoch < epochs)
     }
 
     fn plan_from(&self, epoch: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
@@ -189,7 +270,11 @@ impl BatchSchedule {
 
     /// Where the epochs begin, in steps.
     pub fn epochs(&self, last: LastBatch) -> Epochs {
-        Epochs::stretches(self.changes().into_iter().map(|epoch| (epoch as u64, self.epoch(epoch, last).count() as u64)))
+        Epochs::stretches(
+            self.changes()
+                .into_iter()
+                .map(|epoch| (epoch as u64, self.epoch(epoch, last).count() as u64)),
+        )
     }
 
     /// The steps of a training of `epochs` epochs: the length of its plan.
@@ -201,14 +286,22 @@ impl BatchSchedule {
     pub fn steps_for(&self, examples: u64, last: LastBatch) -> u64 {
         let (changes, mut left, mut steps) = (self.changes(), examples, 0u64);
         for (i, &epoch) in changes.iter().enumerate() {
-            let (each, used) = self.epoch(epoch, last).fold((0, 0), |(each, used), batch| (each + 1, used + batch.size as u64));
-            let alike = changes.get(i + 1).map_or(u64::MAX, |next| (next - epoch) as u64);
+            let (each, used) = self.epoch(epoch, last).fold((0, 0), |(each, used), batch| {
+                (each + 1, used + batch.size as u64)
+            });
+            let alike = changes
+                .get(i + 1)
+                .map_or(u64::MAX, |next| (next - epoch) as u64);
             let whole = (left / used).min(alike);
-            (steps, left) = (steps.saturating_add(whole.saturating_mul(each)), left - whole * used);
+            (steps, left) = (
+                steps.saturating_add(whole.saturating_mul(each)),
+                left - whole * used,
+            );
             if whole < alike {
                 let mut batches = self.epoch(epoch, last);
                 while left > 0 {
-                    left = left.saturating_sub(batches.next().map_or(left, |batch| batch.size as u64));
+                    left =
+                        left.saturating_sub(batches.next().map_or(left, |batch| batch.size as u64));
                     steps = steps.saturating_add(1);
                 }
                 break;
@@ -232,8 +325,15 @@ impl BatchSchedule {
     fn changes(&self) -> Vec<usize> {
         // A milestone further away never comes.
         let most = usize::MAX / 2 / self.examples;
-        let marked = self.at.iter().map(|at| at / self.examples as f64).filter(|epoch| *epoch < most as f64).map(|epoch| epoch as usize);
-        let mut epochs: Vec<usize> = std::iter::once(0).chain(marked.flat_map(|epoch| [epoch, epoch + 1])).collect();
+        let marked = self
+            .at
+            .iter()
+            .map(|at| at / self.examples as f64)
+            .filter(|epoch| *epoch < most as f64)
+            .map(|epoch| epoch as usize);
+        let mut epochs: Vec<usize> = std::iter::once(0)
+            .chain(marked.flat_map(|epoch| [epoch, epoch + 1]))
+            .collect();
         epochs.sort_unstable();
         epochs.dedup();
         epochs
@@ -241,7 +341,8 @@ impl BatchSchedule {
 
     /// The batches of one epoch.
     fn epoch(&self, epoch: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
-        self.plan_from(epoch, last).take_while(move |batch| batch.epoch == epoch)
+        self.plan_from(epoch, last)
+            .take_while(move |batch| batch.epoch == epoch)
     }
 
     /// The size without its bound, not yet rounded; infinity where it overflows.

@@ -164,7 +164,10 @@ pub enum Anneal {
 impl From<Shape> for ScheduleConfig {
     /// The curve without floor and warm-up.
     fn from(shape: Shape) -> Self {
-        ScheduleConfig { shape, ..Default::default() }
+        ScheduleConfig {
+            shape,
+            ..Default::default()
+        }
     }
 }
 
@@ -192,7 +195,12 @@ impl ScheduleConfig {
     /// # Errors
     /// [`ConfigError::Range`] for the first that is not.
     pub fn check(&self) -> Result<(), ConfigError> {
-        require((0.0..=1.0).contains(&self.floor), "schedule.floor", self.floor, "a fraction of the peak rate, between 0 and 1")?;
+        require(
+            (0.0..=1.0).contains(&self.floor),
+            "schedule.floor",
+            self.floor,
+            "a fraction of the peak rate, between 0 and 1",
+        )?;
         self.warmup.check()?;
         self.shape.check()
     }
@@ -208,19 +216,51 @@ impl Shape {
         let all = Span::Fraction(1.0);
         Ok(match name {
             "constant" => Shape::Constant,
-            "power-law" => Shape::PowerLaw { exponent: 0.5, every: Span::Steps(1) },
-            "polynomial" => Shape::Polynomial { power: 2.0, length: all },
-            "step" => Shape::Step { factor: 0.1, every: third },
-            "multi-step" => Shape::MultiStep { factor: 0.1, at: Marks::Fraction(vec![0.5, 0.75]) },
-            "exponential" => Shape::Exponential { factor: 0.01, every: all },
+            "power-law" => Shape::PowerLaw {
+                exponent: 0.5,
+                every: Span::Steps(1),
+            },
+            "polynomial" => Shape::Polynomial {
+                power: 2.0,
+                length: all,
+            },
+            "step" => Shape::Step {
+                factor: 0.1,
+                every: third,
+            },
+            "multi-step" => Shape::MultiStep {
+                factor: 0.1,
+                at: Marks::Fraction(vec![0.5, 0.75]),
+            },
+            "exponential" => Shape::Exponential {
+                factor: 0.01,
+                every: all,
+            },
             "cosine" => Shape::Cosine { length: all },
-            "cosine-restarts" => Shape::CosineRestarts { first: Span::Fraction(1.0 / 7.0), growth: 2.0 },
-            "cyclic" => Shape::Cyclic { mode: CycleMode::Triangular, rise: Span::Fraction(0.125), fall: None, low: 0.25 },
-            "one-cycle" => Shape::OneCycle { rise: Span::Fraction(0.3), start: 0.04, end: 4e-6, anneal: Anneal::Cosine },
+            "cosine-restarts" => Shape::CosineRestarts {
+                first: Span::Fraction(1.0 / 7.0),
+                growth: 2.0,
+            },
+            "cyclic" => Shape::Cyclic {
+                mode: CycleMode::Triangular,
+                rise: Span::Fraction(0.125),
+                fall: None,
+                low: 0.25,
+            },
+            "one-cycle" => Shape::OneCycle {
+                rise: Span::Fraction(0.3),
+                start: 0.04,
+                end: 4e-6,
+                anneal: Anneal::Cosine,
+            },
             "linear" => Shape::Linear { length: all },
             _ => {
                 let known = facts::facts().iter().map(|f| f.name).collect();
-                return Err(ConfigError::UnknownName { what: "schedule", name: name.into(), known });
+                return Err(ConfigError::UnknownName {
+                    what: "schedule",
+                    name: name.into(),
+                    known,
+                });
             }
         })
     }
@@ -244,17 +284,39 @@ impl Shape {
 
     fn check(&self) -> Result<(), ConfigError> {
         let factor = |x: f64| {
-            require(x > 0.0 && x <= 1.0, "schedule.factor", x, "the rate is multiplied by it, so it lies above 0 and at most at 1")
+            require(
+                x > 0.0 && x <= 1.0,
+                "schedule.factor",
+                x,
+                "the rate is multiplied by it, so it lies above 0 and at most at 1",
+            )
         };
-        let part = |key, x: f64| require((0.0..=1.0).contains(&x), key, x, "a fraction of the peak rate, between 0 and 1");
+        let part = |key, x: f64| {
+            require(
+                (0.0..=1.0).contains(&x),
+                key,
+                x,
+                "a fraction of the peak rate, between 0 and 1",
+            )
+        };
         match self {
             Shape::Constant => Ok(()),
             Shape::PowerLaw { exponent, every } => {
-                require(*exponent >= 0.0 && exponent.is_finite(), "schedule.exponent", exponent, "a number of at least 0, such as 0.5")?;
+                require(
+                    *exponent >= 0.0 && exponent.is_finite(),
+                    "schedule.exponent",
+                    exponent,
+                    "a number of at least 0, such as 0.5",
+                )?;
                 every.check("schedule.every", true)
             }
             Shape::Polynomial { power, length } => {
-                require(*power > 0.0 && power.is_finite(), "schedule.power", power, "a number above 0, such as 2")?;
+                require(
+                    *power > 0.0 && power.is_finite(),
+                    "schedule.power",
+                    power,
+                    "a number above 0, such as 2",
+                )?;
                 length.check("schedule.length", true)
             }
             Shape::Step { factor: x, every } | Shape::Exponential { factor: x, every } => {
@@ -263,19 +325,38 @@ impl Shape {
             }
             Shape::MultiStep { factor: x, at } => {
                 factor(*x)?;
-                at.spans().into_iter().try_for_each(|mark| mark.check("schedule.at", true))
+                at.spans()
+                    .into_iter()
+                    .try_for_each(|mark| mark.check("schedule.at", true))
             }
-            Shape::Cosine { length } | Shape::Linear { length } => length.check("schedule.length", true),
+            Shape::Cosine { length } | Shape::Linear { length } => {
+                length.check("schedule.length", true)
+            }
             Shape::CosineRestarts { first, growth } => {
-                require(*growth >= 1.0 && growth.is_finite(), "schedule.growth", growth, "cycles do not shrink, so it is at least 1")?;
+                require(
+                    *growth >= 1.0 && growth.is_finite(),
+                    "schedule.growth",
+                    growth,
+                    "cycles do not shrink, so it is at least 1",
+                )?;
                 first.check("schedule.first", true)
             }
-            Shape::Cyclic { rise, fall, low, mode: _ } => {
+            Shape::Cyclic {
+                rise,
+                fall,
+                low,
+                mode: _,
+            } => {
                 part("schedule.low", *low)?;
                 rise.check("schedule.rise", true)?;
                 fall.map_or(Ok(()), |fall| fall.check("schedule.fall", true))
             }
-            Shape::OneCycle { rise, start, end, anneal: _ } => {
+            Shape::OneCycle {
+                rise,
+                start,
+                end,
+                anneal: _,
+            } => {
                 part("schedule.start", *start)?;
                 part("schedule.end", *end)?;
                 rise.check("schedule.rise", true)
@@ -292,7 +373,9 @@ mod tests {
     /// serde's own list of the enum's variants is the table's list of names, and each name builds the variant of that name.
     #[test]
     fn the_table_holds_every_variant() {
-        let error = serde_json::from_str::<Shape>(r#"{ "name": "?" }"#).unwrap_err().to_string();
+        let error = serde_json::from_str::<Shape>(r#"{ "name": "?" }"#)
+            .unwrap_err()
+            .to_string();
         let mut variants: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
         let mut names: Vec<&str> = facts().iter().map(|f| f.name).collect();
         variants.sort();
@@ -310,18 +393,37 @@ mod tests {
     fn the_table_states_the_defaults() {
         for facts in facts() {
             let config = ScheduleConfig::named(facts.name).unwrap();
-            let serde_json::Value::Object(mut written) = serde_json::to_value(&config).unwrap() else { panic!() };
+            let serde_json::Value::Object(mut written) = serde_json::to_value(&config).unwrap()
+            else {
+                panic!()
+            };
             assert_eq!(written.remove("name").unwrap(), facts.name);
             for p in facts.parameters.iter().chain(common_parameters()) {
                 assert!(!p.purpose.is_empty() && !p.range.is_empty());
                 let value = written.remove(p.name);
-                assert_eq!(value.is_none(), p.default.is_empty(), "{}.{}", facts.name, p.name);
+                assert_eq!(
+                    value.is_none(),
+                    p.default.is_empty(),
+                    "{}.{}",
+                    facts.name,
+                    p.name
+                );
                 if value.is_some() {
                     let text = format!("name = '{}'\n{} = {}", facts.name, p.name, p.default);
-                    assert_eq!(toml::from_str::<ScheduleConfig>(&text).unwrap(), config, "{}.{}", facts.name, p.name);
+                    assert_eq!(
+                        toml::from_str::<ScheduleConfig>(&text).unwrap(),
+                        config,
+                        "{}.{}",
+                        facts.name,
+                        p.name
+                    );
                 }
             }
-            assert!(written.is_empty(), "{}: {written:?} is not in the table", facts.name);
+            assert!(
+                written.is_empty(),
+                "{}: {written:?} is not in the table",
+                facts.name
+            );
         }
     }
 }

@@ -36,7 +36,11 @@ impl Epochs {
 
     /// Epochs that all have so many steps; 0 is taken as 1.
     pub fn even(steps: u64) -> Self {
-        Epochs(vec![Stretch { epoch: 0, step: 0, each: steps.max(1) }])
+        Epochs(vec![Stretch {
+            epoch: 0,
+            step: 0,
+            each: steps.max(1),
+        }])
     }
 
     /// Stretches that begin at these epochs, with the steps of each; the first is 0, and they rise.
@@ -45,10 +49,18 @@ impl Epochs {
         for (epoch, each) in epochs {
             match all.last() {
                 Some(last) if last.each == each => {}
-                Some(last) => {
-                    all.push(Stretch { epoch, step: last.step.saturating_add((epoch - last.epoch).saturating_mul(last.each)), each })
-                }
-                None => all.push(Stretch { epoch, step: 0, each }),
+                Some(last) => all.push(Stretch {
+                    epoch,
+                    step: last
+                        .step
+                        .saturating_add((epoch - last.epoch).saturating_mul(last.each)),
+                    each,
+                }),
+                None => all.push(Stretch {
+                    epoch,
+                    step: 0,
+                    each,
+                }),
             }
         }
         Epochs(all)
@@ -61,13 +73,19 @@ impl Epochs {
 
     /// The step at which a place in epochs lies, which need not be whole; defined for every `epoch` of at least 0, also beyond the end of training.
     pub fn step(&self, epoch: f64) -> f64 {
-        let from = self.0[self.0.partition_point(|s| s.epoch as f64 <= epoch).saturating_sub(1)];
+        let from = self.0[self
+            .0
+            .partition_point(|s| s.epoch as f64 <= epoch)
+            .saturating_sub(1)];
         settled(from.step as f64 + (epoch - from.epoch as f64) * from.each as f64)
     }
 
     /// The place in epochs of a step, the inverse of [`Epochs::step`].
     pub fn epoch(&self, step: f64) -> f64 {
-        let from = self.0[self.0.partition_point(|s| s.step as f64 <= step).saturating_sub(1)];
+        let from = self.0[self
+            .0
+            .partition_point(|s| s.step as f64 <= step)
+            .saturating_sub(1)];
         from.epoch as f64 + (step - from.step as f64) / from.each as f64
     }
 
@@ -83,10 +101,18 @@ impl Epochs {
 impl TryFrom<Vec<[u64; 3]>> for Epochs {
     type Error = ConfigError;
     fn try_from(rows: Vec<[u64; 3]>) -> Result<Self, ConfigError> {
-        let sound =
-            rows.first().is_some_and(|row| row[0] == 0) && rows.iter().all(|row| row[2] > 0) && rows.is_sorted_by(|a, b| a[0] < b[0]);
-        require(sound, "epochs", format!("{rows:?}"), "rows of [first epoch, its first step, steps of each], from epoch 0 on")?;
-        Ok(Epochs::stretches(rows.into_iter().map(|[epoch, _, each]| (epoch, each))))
+        let sound = rows.first().is_some_and(|row| row[0] == 0)
+            && rows.iter().all(|row| row[2] > 0)
+            && rows.is_sorted_by(|a, b| a[0] < b[0]);
+        require(
+            sound,
+            "epochs",
+            format!("{rows:?}"),
+            "rows of [first epoch, its first step, steps of each], from epoch 0 on",
+        )?;
+        Ok(Epochs::stretches(
+            rows.into_iter().map(|[epoch, _, each]| (epoch, each)),
+        ))
     }
 }
 
@@ -98,5 +124,9 @@ impl From<Epochs> for Vec<[u64; 3]> {
 
 /// A number within rounding of a whole one is that one (0.07 · 100 is 7, not 7.000000000000001), else a milestone would come a step late.
 pub(crate) fn settled(x: f64) -> f64 {
-    if (x - x.round()).abs() <= 1e-9 * x.max(1.0) { x.round() } else { x }
+    if (x - x.round()).abs() <= 1e-9 * x.max(1.0) {
+        x.round()
+    } else {
+        x
+    }
 }

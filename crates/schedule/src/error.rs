@@ -36,7 +36,9 @@ pub enum ConfigError {
         wanted: &'static str,
     },
     /// A length given in no unit, or in two.
-    #[error("a length needs exactly one of `fraction`, `epochs` and `steps`, such as {{ epochs = 5 }}, but {found}")]
+    #[error(
+        "a length needs exactly one of `fraction`, `epochs` and `steps`, such as {{ epochs = 5 }}, but {found}"
+    )]
     Unit {
         /// Which units were given.
         found: String,
@@ -70,6 +72,19 @@ pub enum ConfigError {
 }
 
 /// `Ok` if `good`, else the error for `key = value`.
-pub(crate) fn require(good: bool, key: &str, value: impl ToString, wanted: &'static str) -> Result<(), ConfigError> {
-    if good { Ok(()) } else { Err(ConfigError::Range { key: key.into(), value: value.to_string(), wanted }) }
+pub(crate) fn require(
+    good: bool,
+    key: &str,
+    value: impl ToString,
+    wanted: &'static str,
+) -> Result<(), ConfigError> {
+    if good {
+        Ok(())
+    } else {
+        Err(ConfigError::Range {
+            key: key.into(),
+            value: value.to_string(),
+            wanted,
+        })
+    }
 }

@@ -28,8 +28,18 @@ pub struct Parameter {
     pub range: &'static str,
 }
 
-const fn parameter(name: &'static str, default: &'static str, purpose: &'static str, range: &'static str) -> Parameter {
-    Parameter { name, default, purpose, range }
+const fn parameter(
+    name: &'static str,
+    default: &'static str,
+    purpose: &'static str,
+    range: &'static str,
+) -> Parameter {
+    Parameter {
+        name,
+        default,
+        purpose,
+        range,
+    }
 }
 
 const LENGTH: &str = "{ fraction = x in (0, 1] } | { epochs = x > 0 } | { steps = n > 0 }";
@@ -37,8 +47,13 @@ const MARKS: &str = "{ fraction = [..] } | { epochs = [..] } | { steps = [..] }"
 const WHOLE: &str = "{ fraction = 1.0 }";
 const PART: &str = "0 to 1, of the peak";
 
-pub(crate) const CONSTANT: Facts =
-    Facts { name: "constant", summary: "The peak rate throughout", formula: "1", paper: "", parameters: &[] };
+pub(crate) const CONSTANT: Facts = Facts {
+    name: "constant",
+    summary: "The peak rate throughout",
+    formula: "1",
+    paper: "",
+    parameters: &[],
+};
 
 pub(crate) const POWER_LAW: Facts = Facts {
     name: "power-law",
@@ -52,7 +67,12 @@ pub(crate) const POWER_LAW: Facts = Facts {
             "how fast it falls; for 1/2 < a <= 1 SGD converges (Robbins and Monro), the default is that interval's slow end",
             "0 or more",
         ),
-        parameter("every", "{ steps = 1 }", "the unit in which time counts", LENGTH),
+        parameter(
+            "every",
+            "{ steps = 1 }",
+            "the unit in which time counts",
+            LENGTH,
+        ),
     ],
 };
 
@@ -73,8 +93,18 @@ pub(crate) const STEP: Facts = Facts {
     formula: "max(floor, factor^floor(t/every))",
     paper: "He et al. 2015, arXiv 1512.03385",
     parameters: &[
-        parameter("factor", "0.1", "what each drop multiplies the rate by", "above 0, at most 1"),
-        parameter("every", "{ fraction = 0.3333333333333333 }", "between two drops, from the start of training", LENGTH),
+        parameter(
+            "factor",
+            "0.1",
+            "what each drop multiplies the rate by",
+            "above 0, at most 1",
+        ),
+        parameter(
+            "every",
+            "{ fraction = 0.3333333333333333 }",
+            "between two drops, from the start of training",
+            LENGTH,
+        ),
     ],
 };
 
@@ -84,8 +114,18 @@ pub(crate) const MULTI_STEP: Facts = Facts {
     formula: "max(floor, factor^(milestones at or before t))",
     paper: "Goyal et al. 2017, arXiv 1706.02677",
     parameters: &[
-        parameter("factor", "0.1", "what each drop multiplies the rate by", "above 0, at most 1"),
-        parameter("at", "{ fraction = [0.5, 0.75] }", "the milestones, from the start of training", MARKS),
+        parameter(
+            "factor",
+            "0.1",
+            "what each drop multiplies the rate by",
+            "above 0, at most 1",
+        ),
+        parameter(
+            "at",
+            "{ fraction = [0.5, 0.75] }",
+            "the milestones, from the start of training",
+            MARKS,
+        ),
     ],
 };
 
@@ -95,7 +135,12 @@ pub(crate) const EXPONENTIAL: Facts = Facts {
     formula: "max(floor, factor^(t/every))",
     paper: "",
     parameters: &[
-        parameter("factor", "0.01", "what a length multiplies the rate by", "above 0, at most 1"),
+        parameter(
+            "factor",
+            "0.01",
+            "what a length multiplies the rate by",
+            "above 0, at most 1",
+        ),
         parameter("every", WHOLE, "that length", LENGTH),
     ],
 };
@@ -105,7 +150,12 @@ pub(crate) const COSINE: Facts = Facts {
     summary: "Falls to the floor along half a cosine wave",
     formula: "floor + (1 - floor) (1 + cos(pi t/length)) / 2",
     paper: "Loshchilov and Hutter 2017, arXiv 1608.03983",
-    parameters: &[parameter("length", WHOLE, "when the floor is reached", LENGTH)],
+    parameters: &[parameter(
+        "length",
+        WHOLE,
+        "when the floor is reached",
+        LENGTH,
+    )],
 };
 
 pub(crate) const COSINE_RESTARTS: Facts = Facts {
@@ -114,8 +164,18 @@ pub(crate) const COSINE_RESTARTS: Facts = Facts {
     formula: "floor + (1 - floor) (1 + cos(pi u/T_i)) / 2, u since the restart, T_i = first growth^i",
     paper: "Loshchilov and Hutter 2017, arXiv 1608.03983",
     parameters: &[
-        parameter("first", "{ fraction = 0.14285714285714285 }", "the first cycle; 1/7 growing by 2 makes three cycles", LENGTH),
-        parameter("growth", "2.0", "how much longer each cycle is than the last", "1 or more"),
+        parameter(
+            "first",
+            "{ fraction = 0.14285714285714285 }",
+            "the first cycle; 1/7 growing by 2 makes three cycles",
+            LENGTH,
+        ),
+        parameter(
+            "growth",
+            "2.0",
+            "how much longer each cycle is than the last",
+            "1 or more",
+        ),
     ],
 };
 
@@ -125,7 +185,12 @@ pub(crate) const CYCLIC: Facts = Facts {
     formula: "max(floor, low + (1 - low) tri(t) s), s = 1 or 2^-cycle",
     paper: "Smith 2017, arXiv 1506.01186",
     parameters: &[
-        parameter("mode", "\"triangular\"", "whether each cycle is half as high as the last", "triangular | triangular2"),
+        parameter(
+            "mode",
+            "\"triangular\"",
+            "whether each cycle is half as high as the last",
+            "triangular | triangular2",
+        ),
         parameter("rise", "{ fraction = 0.125 }", "from low to high", LENGTH),
         parameter("fall", "", "from high to low; like rise if absent", LENGTH),
         parameter("low", "0.25", "the low rate", PART),
@@ -141,7 +206,12 @@ pub(crate) const ONE_CYCLE: Facts = Facts {
         parameter("rise", "{ fraction = 0.3 }", "up to the peak", LENGTH),
         parameter("start", "0.04", "the first rate", PART),
         parameter("end", "0.000004", "the last rate", PART),
-        parameter("anneal", "\"cosine\"", "the form of both phases", "cosine | linear"),
+        parameter(
+            "anneal",
+            "\"cosine\"",
+            "the form of both phases",
+            "cosine | linear",
+        ),
     ],
 };
 
@@ -150,12 +220,29 @@ pub(crate) const LINEAR: Facts = Facts {
     summary: "Falls to the floor along a straight line; LAMB's",
     formula: "floor + (1 - floor) (1 - t/length)",
     paper: "You et al. 2020, arXiv 1904.00962",
-    parameters: &[parameter("length", WHOLE, "when the floor is reached", LENGTH)],
+    parameters: &[parameter(
+        "length",
+        WHOLE,
+        "when the floor is reached",
+        LENGTH,
+    )],
 };
 
 /// Every learning-rate schedule.
 pub fn facts() -> &'static [Facts] {
-    &[CONSTANT, POWER_LAW, POLYNOMIAL, LINEAR, STEP, MULTI_STEP, EXPONENTIAL, COSINE, COSINE_RESTARTS, CYCLIC, ONE_CYCLE]
+    &[
+        CONSTANT,
+        POWER_LAW,
+        POLYNOMIAL,
+        LINEAR,
+        STEP,
+        MULTI_STEP,
+        EXPONENTIAL,
+        COSINE,
+        COSINE_RESTARTS,
+        CYCLIC,
+        ONE_CYCLE,
+    ]
 }
 
 const COMMON: &[Parameter] = &[
@@ -169,15 +256,31 @@ const COMMON: &[Parameter] = &[
 ];
 
 const BATCH: &[Facts] = &[
-    Facts { name: "constant", summary: "The same batch size throughout", formula: "size", paper: "", parameters: &[] },
+    Facts {
+        name: "constant",
+        summary: "The same batch size throughout",
+        formula: "size",
+        paper: "",
+        parameters: &[],
+    },
     Facts {
         name: "multi-step",
         summary: "Grows the batch instead of dropping the rate",
         formula: "min(max, size factor^(milestones at or before the examples seen))",
         paper: "Smith et al. 2018, arXiv 1711.00489",
         parameters: &[
-            parameter("factor", "2.0", "what each milestone multiplies the size by", "1 or more"),
-            parameter("at", "{ fraction = [0.5, 0.75] }", "the milestones", "{ fraction = [..] } | { epochs = [..] }"),
+            parameter(
+                "factor",
+                "2.0",
+                "what each milestone multiplies the size by",
+                "1 or more",
+            ),
+            parameter(
+                "at",
+                "{ fraction = [0.5, 0.75] }",
+                "the milestones",
+                "{ fraction = [..] } | { epochs = [..] }",
+            ),
             parameter(
                 "max",
                 "",

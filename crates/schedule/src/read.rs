@@ -88,13 +88,23 @@ impl TryFrom<Flat> for ScheduleConfig {
                 set(first, &mut flat.first);
                 set(growth, &mut flat.growth);
             }
-            Shape::Cyclic { mode, rise, fall, low } => {
+            Shape::Cyclic {
+                mode,
+                rise,
+                fall,
+                low,
+            } => {
                 set(mode, &mut flat.mode);
                 set(rise, &mut flat.rise);
                 *fall = flat.fall.take();
                 set(low, &mut flat.low);
             }
-            Shape::OneCycle { rise, start, end, anneal } => {
+            Shape::OneCycle {
+                rise,
+                start,
+                end,
+                anneal,
+            } => {
                 set(rise, &mut flat.rise);
                 set(start, &mut flat.start);
                 set(end, &mut flat.end);
@@ -103,8 +113,18 @@ impl TryFrom<Flat> for ScheduleConfig {
         }
         if let Some(key) = flat.left() {
             let facts = config.shape.facts();
-            let known = facts.parameters.iter().chain(common_parameters()).map(|p| p.name).collect();
-            return Err(ConfigError::UnknownKey { what: "schedule", name: facts.name, key, known });
+            let known = facts
+                .parameters
+                .iter()
+                .chain(common_parameters())
+                .map(|p| p.name)
+                .collect();
+            return Err(ConfigError::UnknownKey {
+                what: "schedule",
+                name: facts.name,
+                key,
+                known,
+            });
         }
         Ok(config)
     }

@@ -23,15 +23,46 @@ pub struct Schedule {
 #[derive(Clone, PartialEq, Debug)]
 enum Curve {
     Constant,
-    PowerLaw { exponent: f64, every: f64 },
-    Polynomial { power: f64, length: f64 },
-    Step { factor: f64, every: f64 },
-    MultiStep { factor: f64, at: Vec<f64> },
-    Exponential { factor: f64, every: f64 },
-    Cosine { length: f64 },
-    CosineRestarts { first: f64, growth: f64 },
-    Cyclic { mode: CycleMode, rise: f64, fall: f64, low: f64 },
-    OneCycle { rise: f64, length: f64, start: f64, end: f64, anneal: Anneal },
+    PowerLaw {
+        exponent: f64,
+        every: f64,
+    },
+    Polynomial {
+        power: f64,
+        length: f64,
+    },
+    Step {
+        factor: f64,
+        every: f64,
+    },
+    MultiStep {
+        factor: f64,
+        at: Vec<f64>,
+    },
+    Exponential {
+        factor: f64,
+        every: f64,
+    },
+    Cosine {
+        length: f64,
+    },
+    CosineRestarts {
+        first: f64,
+        growth: f64,
+    },
+    Cyclic {
+        mode: CycleMode,
+        rise: f64,
+        fall: f64,
+        low: f64,
+    },
+    OneCycle {
+        rise: f64,
+        length: f64,
+        start: f64,
+        end: f64,
+        anneal: Anneal,
+    },
 }
 
 impl ScheduleConfig {
@@ -43,54 +74,147 @@ impl ScheduleConfig {
     ///
     /// # Errors
     /// A value out of range; a warm-up that leaves no step for the curve; a drop of `step` or `multi-step` inside the warm-up.
-    pub fn resolve(&self, peak: f64, total_steps: usize, epochs: &Epochs) -> Result<Schedule, ConfigError> {
+    pub fn resolve(
+        &self,
+        peak: f64,
+        total_steps: usize,
+        epochs: &Epochs,
+    ) -> Result<Schedule, ConfigError> {
         self.check()?;
-        require(peak >= 0.0 && peak.is_finite(), "lr", peak, "the peak learning rate is a finite number of at least 0")?;
-        require(total_steps > 0, "steps", total_steps, "a training has at least one step: raise the epochs or steps")?;
+        require(
+            peak >= 0.0 && peak.is_finite(),
+            "lr",
+            peak,
+            "the peak learning rate is a finite number of at least 0",
+        )?;
+        require(
+            total_steps > 0,
+            "steps",
+            total_steps,
+            "a training has at least one step: raise the epochs or steps",
+        )?;
         let total = total_steps as f64;
         let warmup = self.warmup.steps(total, epochs);
         if warmup >= total {
-            return Err(ConfigError::WarmupTooLong { span: self.warmup.length.to_string(), warmup, total: total_steps });
+            return Err(ConfigError::WarmupTooLong {
+                span: self.warmup.length.to_string(),
+                warmup,
+                total: total_steps,
+            });
         }
         let left = total - warmup;
         let steps = |span: Span| span.steps(left, warmup, epochs);
         // Where all epochs are alike, steps are as good, and a step's rate does not depend on the unit in the last bit.
-        let in_epochs = self.shape.period().is_some_and(|period| matches!(period, Span::Epochs(_))) && !epochs.are_even();
+        let in_epochs = self
+            .shape
+            .period()
+            .is_some_and(|period| matches!(period, Span::Epochs(_)))
+            && !epochs.are_even();
         let period = |span: Span, whole: f64, from: f64| match span {
             Span::Epochs(x) if in_epochs => x,
-            _ if in_epochs => epochs.epoch(from + span.steps(whole, from, epochs)) - epochs.epoch(from),
+            _ if in_epochs => {
+                epochs.epoch(from + span.steps(whole, from, epochs)) - epochs.epoch(from)
+            }
             _ => span.steps(whole, from, epochs),
         };
         let every = |span: Span| period(span, left, warmup);
         let curve = match &self.shape {
             Shape::Constant => Curve::Constant,
-            Shape::PowerLaw { exponent, every: unit } => Curve::PowerLaw { exponent: *exponent, every: every(*unit) },
-            Shape::Polynomial { power, length } => Curve::Polynomial { power: *power, length: steps(*length) },
-            Shape::Linear { length } => Curve::Polynomial { power: 1.0, length: steps(*length) },
+            Shape::PowerLaw {
+                exponent,
+                every: unit,
+            } => Curve::PowerLaw {
+                exponent: *exponent,
+                every: every(*unit),
+            },
+            Shape::Polynomial { power, length } => Curve::Polynomial {
+                power: *power,
+                length: steps(*length),
+            },
+            Shape::Linear { length } => Curve::Polynomial {
+                power: 1.0,
+                length: steps(*length),
+            },
             Shape::Step { factor, every } => {
                 drop_after(warmup, every.steps(total, 0.0, epochs), "schedule.every")?;
-                Curve::Step { factor: *factor, every: period(*every, total, 0.0) }
+                Curve::Step {
+                    factor: *factor,
+                    every: period(*every, total, 0.0),
+                }
             }
             Shape::MultiStep { factor, at } => {
-                let at: Vec<f64> = at.spans().into_iter().map(|mark| mark.steps(total, 0.0, epochs)).collect();
-                at.iter().try_for_each(|at| drop_after(warmup, *at, "schedule.at"))?;
-                Curve::MultiStep { factor: *factor, at }
+                let at: Vec<f64> = at
+                    .spans()
+                    .into_iter()
+                    .map(|mark| mark.steps(total, 0.0, epochs))
+                    .collect();
+                at.iter()
+                    .try_for_each(|at| drop_after(warmup, *at, "schedule.at"))?;
+                Curve::MultiStep {
+                    factor: *factor,
+                    at,
+                }
             }
-            Shape::Exponential { factor, every: unit } => Curve::Exponential { factor: *factor, every: every(*unit) },
-            Shape::Cosine { length } => Curve::Cosine { length: steps(*length) },
-            Shape::CosineRestarts { first, growth } => Curve::CosineRestarts { first: every(*first), growth: *growth },
-            Shape::Cyclic { mode, rise, fall, low } => {
+            Shape::Exponential {
+                factor,
+                every: unit,
+            } => Curve::Exponential {
+                factor: *factor,
+                every: every(*unit),
+            },
+            Shape::Cosine { length } => Curve::Cosine {
+                length: steps(*length),
+            },
+            Shape::CosineRestarts { first, growth } => Curve::CosineRestarts {
+                first: every(*first),
+                growth: *growth,
+            },
+            Shape::Cyclic {
+                mode,
+                rise,
+                fall,
+                low,
+            } => {
                 let fall = period(fall.unwrap_or(*rise), left, warmup + steps(*rise));
-                Curve::Cyclic { mode: *mode, rise: every(*rise), fall, low: *low }
+                Curve::Cyclic {
+                    mode: *mode,
+                    rise: every(*rise),
+                    fall,
+                    low: *low,
+                }
             }
-            Shape::OneCycle { rise, start, end, anneal } => {
+            Shape::OneCycle {
+                rise,
+                start,
+                end,
+                anneal,
+            } => {
                 let steps = steps(*rise);
-                require(steps < left, "schedule.rise", rise, "the rise of one-cycle is shorter than the training after the warm-up")?;
-                Curve::OneCycle { rise: steps, length: left, start: *start, end: *end, anneal: *anneal }
+                require(
+                    steps < left,
+                    "schedule.rise",
+                    rise,
+                    "the rise of one-cycle is shorter than the training after the warm-up",
+                )?;
+                Curve::OneCycle {
+                    rise: steps,
+                    length: left,
+                    start: *start,
+                    end: *end,
+                    anneal: *anneal,
+                }
             }
         };
         let epochs = in_epochs.then(|| epochs.clone());
-        Ok(Schedule { peak, floor: self.floor, warmup: self.warmup, warmup_steps: warmup, total_steps, curve, epochs })
+        Ok(Schedule {
+            peak,
+            floor: self.floor,
+            warmup: self.warmup,
+            warmup_steps: warmup,
+            total_steps,
+            curve,
+            epochs,
+        })
     }
 }
 
@@ -98,7 +222,9 @@ impl Shape {
     /// The length that the curve repeats.
     fn period(&self) -> Option<Span> {
         match self {
-            Shape::PowerLaw { every, .. } | Shape::Step { every, .. } | Shape::Exponential { every, .. } => Some(*every),
+            Shape::PowerLaw { every, .. }
+            | Shape::Step { every, .. }
+            | Shape::Exponential { every, .. } => Some(*every),
             Shape::CosineRestarts { first, .. } => Some(*first),
             Shape::Cyclic { rise, .. } => Some(*rise),
             Shape::Constant
@@ -112,7 +238,11 @@ impl Shape {
 }
 
 fn drop_after(warmup: f64, at: f64, key: &'static str) -> Result<(), ConfigError> {
-    if at > warmup || warmup == 0.0 { Ok(()) } else { Err(ConfigError::DropInWarmup { key, at, warmup }) }
+    if at > warmup || warmup == 0.0 {
+        Ok(())
+    } else {
+        Err(ConfigError::DropInWarmup { key, at, warmup })
+    }
 }
 
 impl Schedule {
@@ -124,7 +254,9 @@ impl Schedule {
     /// The learning rate at a real-valued time of at least 0, in steps: for plots.
     pub fn lr_at(&self, time: f64) -> f64 {
         if time < self.warmup_steps {
-            return self.peak * self.factor(self.warmup_steps) * self.warmup.factor(time, self.warmup_steps);
+            return self.peak
+                * self.factor(self.warmup_steps)
+                * self.warmup.factor(time, self.warmup_steps);
         }
         self.peak * self.factor(time)
     }
@@ -146,30 +278,63 @@ impl Schedule {
 
     /// The curve with its floor, as a fraction of the peak, at a time after the warm-up.
     fn factor(&self, time: f64) -> f64 {
-        let clock = |step: f64| self.epochs.as_ref().map_or(step, |epochs| epochs.epoch(step));
+        let clock = |step: f64| {
+            self.epochs
+                .as_ref()
+                .map_or(step, |epochs| epochs.epoch(step))
+        };
         let t = (clock(time) - clock(self.warmup_steps)).max(0.0);
         let between = |x: f64| self.floor + (1.0 - self.floor) * x;
         match &self.curve {
             Curve::Constant => 1.0,
-            Curve::PowerLaw { exponent, every } => (1.0 + t / every).powf(-exponent).max(self.floor),
-            Curve::Polynomial { power, length } => between((1.0 - t.min(*length) / length).powf(*power)),
-            Curve::Step { factor, every } => factor.powf(whole(clock(time) / every)).max(self.floor),
-            Curve::MultiStep { factor, at } => factor.powi(at.iter().filter(|at| **at <= time).count() as i32).max(self.floor),
+            Curve::PowerLaw { exponent, every } => {
+                (1.0 + t / every).powf(-exponent).max(self.floor)
+            }
+            Curve::Polynomial { power, length } => {
+                between((1.0 - t.min(*length) / length).powf(*power))
+            }
+            Curve::Step { factor, every } => {
+                factor.powf(whole(clock(time) / every)).max(self.floor)
+            }
+            Curve::MultiStep { factor, at } => factor
+                .powi(at.iter().filter(|at| **at <= time).count() as i32)
+                .max(self.floor),
             Curve::Exponential { factor, every } => factor.powf(t / every).max(self.floor),
             Curve::Cosine { length } => between(half_wave(t.min(*length) / length)),
-            Curve::CosineRestarts { first, growth } => between(half_wave(since_restart(t, *first, *growth))),
-            Curve::Cyclic { mode, rise, fall, low } => {
+            Curve::CosineRestarts { first, growth } => {
+                between(half_wave(since_restart(t, *first, *growth)))
+            }
+            Curve::Cyclic {
+                mode,
+                rise,
+                fall,
+                low,
+            } => {
                 let cycle = whole(t / (rise + fall));
                 let u = (t - cycle * (rise + fall)).max(0.0);
-                let height = if u <= *rise { u / rise } else { ((rise + fall - u) / fall).max(0.0) };
+                let height = if u <= *rise {
+                    u / rise
+                } else {
+                    ((rise + fall - u) / fall).max(0.0)
+                };
                 let scale = match mode {
                     CycleMode::Triangular => 1.0,
                     CycleMode::Triangular2 => (-cycle).exp2(),
                 };
                 (low + (1.0 - low) * height * scale).max(self.floor)
             }
-            Curve::OneCycle { rise, length, start, end, anneal } => {
-                let (a, b, u) = if t <= *rise { (*start, 1.0, t / rise) } else { (1.0, *end, ((t - rise) / (length - rise)).min(1.0)) };
+            Curve::OneCycle {
+                rise,
+                length,
+                start,
+                end,
+                anneal,
+            } => {
+                let (a, b, u) = if t <= *rise {
+                    (*start, 1.0, t / rise)
+                } else {
+                    (1.0, *end, ((t - rise) / (length - rise)).min(1.0))
+                };
                 let value = match anneal {
                     Anneal::Cosine => b + (a - b) * half_wave(u),
                     Anneal::Linear => a + (b - a) * u,
@@ -197,7 +362,10 @@ fn since_restart(t: f64, first: f64, growth: f64) -> f64 {
     }
     // Cycle n starts at first · (growth^n − 1) / (growth − 1); `powi` keeps whole numbers whole.
     let start = |n: f64| first * (growth.powi(n as i32) - 1.0) / (growth - 1.0);
-    let mut n = (t / first * (growth - 1.0)).ln_1p().div_euclid(growth.ln()).max(0.0);
+    let mut n = (t / first * (growth - 1.0))
+        .ln_1p()
+        .div_euclid(growth.ln())
+        .max(0.0);
     if start(n + 1.0) <= t * (1.0 + 1e-12) {
         n += 1.0;
     } else if n > 0.0 && start(n) > t * (1.0 + 1e-12) {

@@ -33,11 +33,14 @@ impl Scaling {
     /// # Errors
     /// [`ConfigError::UnknownName`] with the names that there are.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
-        Self::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| ConfigError::UnknownName {
-            what: "scaling",
-            name: name.into(),
-            known: Self::ALL.map(Scaling::name).to_vec(),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|s| s.name() == name)
+            .ok_or_else(|| ConfigError::UnknownName {
+                what: "scaling",
+                name: name.into(),
+                known: Self::ALL.map(Scaling::name).to_vec(),
+            })
     }
 
     /// f(batch / base_batch). Sizes of 0 have no meaning: `base_batch` = 0 gives infinity or NaN, which [`resolve`](crate::ScheduleConfig::resolve) refuses.

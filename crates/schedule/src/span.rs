@@ -77,24 +77,41 @@ impl<'de, R: Deserialize<'de>, N: Deserialize<'de>> Deserialize<'de> for Units<R
 
 impl<R, N> Units<R, N> {
     pub(crate) fn new(fraction: Option<R>, epochs: Option<R>, steps: Option<N>) -> Self {
-        Units { fraction, epochs, steps }
+        Units {
+            fraction,
+            epochs,
+            steps,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.fraction.is_none() && self.epochs.is_none() && self.steps.is_none()
     }
 
-    fn one<T>(self, fraction: fn(R) -> T, epochs: fn(R) -> T, steps: fn(N) -> T) -> Result<T, ConfigError> {
+    fn one<T>(
+        self,
+        fraction: fn(R) -> T,
+        epochs: fn(R) -> T,
+        steps: fn(N) -> T,
+    ) -> Result<T, ConfigError> {
         match (self.fraction, self.epochs, self.steps) {
             (Some(x), None, None) => Ok(fraction(x)),
             (None, Some(x), None) => Ok(epochs(x)),
             (None, None, Some(x)) => Ok(steps(x)),
             (f, e, s) => {
-                let given: Vec<_> = [("fraction", f.is_some()), ("epochs", e.is_some()), ("steps", s.is_some())]
-                    .into_iter()
-                    .filter_map(|(name, given)| given.then_some(name))
-                    .collect();
-                let found = if given.is_empty() { "has none".to_string() } else { format!("has {}", given.join(" and ")) };
+                let given: Vec<_> = [
+                    ("fraction", f.is_some()),
+                    ("epochs", e.is_some()),
+                    ("steps", s.is_some()),
+                ]
+                .into_iter()
+                .filter_map(|(name, given)| given.then_some(name))
+                .collect();
+                let found = if given.is_empty() {
+                    "has none".to_string()
+                } else {
+                    format!("has {}", given.join(" and "))
+                };
                 Err(ConfigError::Unit { found })
             }
         }
@@ -148,7 +165,12 @@ impl Span {
             (_, true) => "a length is above 0",
             (_, false) => "a length is at least 0",
         };
-        require(x >= 0.0 && x <= most && (x > 0.0 || !positive), key, self, wanted)
+        require(
+            x >= 0.0 && x <= most && (x > 0.0 || !positive),
+            key,
+            self,
+            wanted,
+        )
     }
 }
 

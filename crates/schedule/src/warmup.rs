@@ -38,29 +38,50 @@ pub struct Warmup {
 
 impl Warmup {
     /// No warm-up.
-    pub const NONE: Warmup = Warmup { kind: WarmupKind::None, start: 0.0, length: Span::Steps(0) };
+    pub const NONE: Warmup = Warmup {
+        kind: WarmupKind::None,
+        start: 0.0,
+        length: Span::Steps(0),
+    };
 
     /// A straight line from zero over `length`.
     pub fn linear(length: Span) -> Self {
-        Warmup { kind: WarmupKind::Linear, start: 0.0, length }
+        Warmup {
+            kind: WarmupKind::Linear,
+            start: 0.0,
+            length,
+        }
     }
 
     /// The fraction `start` of the rate during `length`.
     pub fn constant(start: f64, length: Span) -> Self {
-        Warmup { kind: WarmupKind::Constant, start, length }
+        Warmup {
+            kind: WarmupKind::Constant,
+            start,
+            length,
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.kind == WarmupKind::None {
             return Ok(());
         }
-        require((0.0..=1.0).contains(&self.start), "schedule.warmup.start", self.start, "a fraction of the rate, between 0 and 1")?;
+        require(
+            (0.0..=1.0).contains(&self.start),
+            "schedule.warmup.start",
+            self.start,
+            "a fraction of the rate, between 0 and 1",
+        )?;
         self.length.check("schedule.warmup", false)
     }
 
     /// The length in steps; 0 for none.
     pub(crate) fn steps(&self, total: f64, epochs: &Epochs) -> f64 {
-        if self.kind == WarmupKind::None { 0.0 } else { self.length.steps(total, 0.0, epochs) }
+        if self.kind == WarmupKind::None {
+            0.0
+        } else {
+            self.length.steps(total, 0.0, epochs)
+        }
     }
 
     /// The factor of the curve's first rate at `t` steps into a warm-up of `length` > `t` steps.
@@ -80,7 +101,10 @@ impl Default for Warmup {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a warm-up such as { epochs = 5 } or { name = \"linear\", start = 0.1, fraction = 0.05 }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a warm-up such as { epochs = 5 } or { name = \"linear\", start = 0.1, fraction = 0.05 }"
+)]
 struct RawWarmup {
     name: Option<WarmupKind>,
     start: Option<f64>,
@@ -93,9 +117,25 @@ impl TryFrom<RawWarmup> for Warmup {
     type Error = ConfigError;
     fn try_from(raw: RawWarmup) -> Result<Self, ConfigError> {
         let kind = raw.name.unwrap_or(WarmupKind::Linear);
-        let start = raw.start.unwrap_or(if kind == WarmupKind::Constant { 0.1 } else { 0.0 });
+        let start = raw.start.unwrap_or(if kind == WarmupKind::Constant {
+            0.1
+        } else {
+            0.0
+        });
         let units = Units::new(raw.fraction, raw.epochs, raw.steps);
-        let length = if units.is_empty() { Span::Fraction(0.05) } else { units.try_into()? };
-        Ok(if kind == WarmupKind::None { Warmup::NONE } else { Warmup { kind, start, length } })
+        let length = if units.is_empty() {
+            Span::Fraction(0.05)
+        } else {
+            units.try_into()?
+        };
+        Ok(if kind == WarmupKind::None {
+            Warmup::NONE
+        } else {
+            Warmup {
+                kind,
+                start,
+                length,
+            }
+        })
     }
 }

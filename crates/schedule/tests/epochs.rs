@@ -3,7 +3,8 @@
 use std::f64::consts::PI;
 
 use largebatch_schedule::{
-    Anneal, BatchConfig, BatchSchedule, CycleMode, Epochs, LastBatch, Marks, Schedule, ScheduleConfig, Shape, Span, Warmup, facts,
+    Anneal, BatchConfig, BatchSchedule, CycleMode, Epochs, LastBatch, Marks, Schedule,
+    ScheduleConfig, Shape, Span, Warmup, facts,
 };
 use proptest::prelude::*;
 
@@ -23,7 +24,11 @@ impl Training {
     fn batches(&self) -> BatchSchedule {
         let config = match &self.grows {
             None => BatchConfig::Constant,
-            Some((at, factor, max)) => BatchConfig::MultiStep { factor: *factor, at: Marks::Epochs(at.clone()), max: Some(*max) },
+            Some((at, factor, max)) => BatchConfig::MultiStep {
+                factor: *factor,
+                at: Marks::Epochs(at.clone()),
+                max: Some(*max),
+            },
         };
         config.resolve(self.batch, self.n, None).unwrap()
     }
@@ -38,7 +43,9 @@ impl Training {
                 if let Some((at, factor, max)) = &self.grows {
                     let seen = (epoch * self.n + start) as f64;
                     let grown = at.iter().filter(|at| *at * self.n as f64 <= seen).count();
-                    size = (self.batch as f64 * factor.powi(grown as i32)).round().min(*max as f64) as usize;
+                    size = (self.batch as f64 * factor.powi(grown as i32))
+                        .round()
+                        .min(*max as f64) as usize;
                 }
                 if start + size > self.n && self.last == LastBatch::Drop {
                     break;
@@ -58,7 +65,10 @@ struct Counted(Vec<usize>);
 impl Counted {
     fn of(training: &Training) -> Self {
         let mut begins = vec![0];
-        training.count().iter().for_each(|sizes| begins.push(begins[begins.len() - 1] + sizes.len()));
+        training
+            .count()
+            .iter()
+            .for_each(|sizes| begins.push(begins[begins.len() - 1] + sizes.len()));
         Counted(begins)
     }
 
@@ -68,7 +78,11 @@ impl Counted {
     }
 
     fn epoch(&self, step: f64) -> f64 {
-        let whole = self.0.iter().rposition(|&begin| begin as f64 <= step).unwrap();
+        let whole = self
+            .0
+            .iter()
+            .rposition(|&begin| begin as f64 <= step)
+            .unwrap();
         whole as f64 + (step - self.0[whole] as f64) / (self.0[whole + 1] - self.0[whole]) as f64
     }
 
@@ -129,8 +143,13 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
             factor.powi(drops).max(floor)
         }
         Shape::MultiStep { factor, at } => {
-            let places = at.spans().into_iter().map(|mark| counted.steps(mark, 0.0, total));
-            factor.powi(places.filter(|place| *place <= step + TINY).count() as i32).max(floor)
+            let places = at
+                .spans()
+                .into_iter()
+                .map(|mark| counted.steps(mark, 0.0, total));
+            factor
+                .powi(places.filter(|place| *place <= step + TINY).count() as i32)
+                .max(floor)
         }
         Shape::CosineRestarts { first, growth } => {
             let (mut t, mut cycle) = repeated(*first);
@@ -139,7 +158,12 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
             }
             down(wave((t / cycle).max(0.0)))
         }
-        Shape::Cyclic { mode, rise, fall, low } => {
+        Shape::Cyclic {
+            mode,
+            rise,
+            fall,
+            low,
+        } => {
             let (mut t, up) = repeated(*rise);
             let down = fall.map_or(up, |fall| match (rise, fall) {
                 (Span::Epochs(_), Span::Epochs(x)) => x,
@@ -152,27 +176,69 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
             let mut scale = 1.0;
             while t >= up + down {
                 t -= up + down;
-                scale *= if *mode == CycleMode::Triangular { 1.0 } else { 0.5 };
+                scale *= if *mode == CycleMode::Triangular {
+                    1.0
+                } else {
+                    0.5
+                };
             }
-            let height = if t <= up { t / up } else { (up + down - t) / down };
+            let height = if t <= up {
+                t / up
+            } else {
+                (up + down - t) / down
+            };
             (low + (1.0 - low) * height * scale).max(floor)
         }
-        Shape::OneCycle { rise, start, end, anneal } => {
+        Shape::OneCycle {
+            rise,
+            start,
+            end,
+            anneal,
+        } => {
             let (t, rise) = (step - warm, counted.steps(*rise, warm, left));
-            let (a, b, u) = if t <= rise { (*start, 1.0, t / rise) } else { (1.0, *end, ((t - rise) / (left - rise)).min(1.0)) };
-            let value = if *anneal == Anneal::Linear { a + (b - a) * u } else { b + (a - b) * wave(u) };
+            let (a, b, u) = if t <= rise {
+                (*start, 1.0, t / rise)
+            } else {
+                (1.0, *end, ((t - rise) / (left - rise)).min(1.0))
+            };
+            let value = if *anneal == Anneal::Linear {
+                a + (b - a) * u
+            } else {
+                b + (a - b) * wave(u)
+            };
             value.max(floor)
         }
     }
 }
 
 fn training() -> impl Strategy<Value = Training> {
-    let grows = (prop::collection::vec((1u32..40).prop_map(|k| f64::from(k) / 4.0), 1..4), 1.0..4.0, 0.0..1.0);
-    (2usize..200, 0.0..1.0, prop::option::of(grows), any::<bool>()).prop_map(|(n, part, grows, keep)| {
-        let batch = 1 + (part * (n - 1) as f64) as usize;
-        let grows = grows.map(|(at, factor, room): (Vec<f64>, f64, f64)| (at, factor, batch + (room * (n - batch) as f64) as usize));
-        Training { n, batch, grows, last: if keep { LastBatch::Keep } else { LastBatch::Drop } }
-    })
+    let grows = (
+        prop::collection::vec((1u32..40).prop_map(|k| f64::from(k) / 4.0), 1..4),
+        1.0..4.0,
+        0.0..1.0,
+    );
+    (
+        2usize..200,
+        0.0..1.0,
+        prop::option::of(grows),
+        any::<bool>(),
+    )
+        .prop_map(|(n, part, grows, keep)| {
+            let batch = 1 + (part * (n - 1) as f64) as usize;
+            let grows = grows.map(|(at, factor, room): (Vec<f64>, f64, f64)| {
+                (at, factor, batch + (room * (n - batch) as f64) as usize)
+            });
+            Training {
+                n,
+                batch,
+                grows,
+                last: if keep {
+                    LastBatch::Keep
+                } else {
+                    LastBatch::Drop
+                },
+            }
+        })
 }
 
 /// Lengths in quarters of epochs, eighths of training, and steps.
@@ -193,22 +259,39 @@ fn shape() -> impl Strategy<Value = Shape> {
         (0.1..2.0, span(4)).prop_map(|(exponent, every)| Shape::PowerLaw { exponent, every }),
         (0.5..3.0, span(9)).prop_map(|(power, length)| Shape::Polynomial { power, length }),
         span(9).prop_map(|length| Shape::Linear { length }),
-        (factor(), late()).prop_map(|(factor, x)| Shape::Step { factor, every: Span::Epochs(x) }),
-        (factor(), prop::collection::vec(late(), 0..4)).prop_map(|(factor, at)| Shape::MultiStep { factor, at: Marks::Epochs(at) }),
+        (factor(), late()).prop_map(|(factor, x)| Shape::Step {
+            factor,
+            every: Span::Epochs(x)
+        }),
+        (factor(), prop::collection::vec(late(), 0..4)).prop_map(|(factor, at)| Shape::MultiStep {
+            factor,
+            at: Marks::Epochs(at)
+        }),
         (factor(), span(4)).prop_map(|(factor, every)| Shape::Exponential { factor, every }),
         span(9).prop_map(|length| Shape::Cosine { length }),
-        (span(4), 1u32..3).prop_map(|(first, growth)| Shape::CosineRestarts { first, growth: growth.into() }),
-        (any::<bool>(), span(3), prop::option::of(span(3)), 0.0..1.0).prop_map(|(same, rise, fall, low)| Shape::Cyclic {
-            mode: if same { CycleMode::Triangular } else { CycleMode::Triangular2 },
-            rise,
-            fall,
-            low
+        (span(4), 1u32..3).prop_map(|(first, growth)| Shape::CosineRestarts {
+            first,
+            growth: growth.into()
         }),
-        (1u32..8, 0.0..1.0, 0.0..1.0, any::<bool>()).prop_map(|(k, start, end, line)| Shape::OneCycle {
-            rise: Span::Epochs(f64::from(k) / 4.0),
-            start,
-            end: end * start,
-            anneal: if line { Anneal::Linear } else { Anneal::Cosine },
+        (any::<bool>(), span(3), prop::option::of(span(3)), 0.0..1.0).prop_map(
+            |(same, rise, fall, low)| Shape::Cyclic {
+                mode: if same {
+                    CycleMode::Triangular
+                } else {
+                    CycleMode::Triangular2
+                },
+                rise,
+                fall,
+                low
+            }
+        ),
+        (1u32..8, 0.0..1.0, 0.0..1.0, any::<bool>()).prop_map(|(k, start, end, line)| {
+            Shape::OneCycle {
+                rise: Span::Epochs(f64::from(k) / 4.0),
+                start,
+                end: end * start,
+                anneal: if line { Anneal::Linear } else { Anneal::Cosine },
+            }
         }),
     ]
 }
@@ -269,7 +352,12 @@ fn every_schedule_is_counted() {
     let mut runner = TestRunner::deterministic();
     let mut missing: Vec<&str> = facts().iter().map(|f| f.name).collect();
     for _ in 0..500 {
-        let name = shape().new_tree(&mut runner).unwrap().current().facts().name;
+        let name = shape()
+            .new_tree(&mut runner)
+            .unwrap()
+            .current()
+            .facts()
+            .name;
         missing.retain(|other| *other != name);
     }
     assert!(missing.is_empty(), "{missing:?}");
@@ -282,12 +370,20 @@ fn digits(batch: usize) -> BatchSchedule {
 
 fn resolve(text: &str, batches: &BatchSchedule, epochs: usize, last: LastBatch) -> Schedule {
     let config: ScheduleConfig = toml::from_str(text).unwrap();
-    config.resolve(1.0, batches.total_steps(epochs, last), &batches.epochs(last)).unwrap()
+    config
+        .resolve(
+            1.0,
+            batches.total_steps(epochs, last),
+            &batches.epochs(last),
+        )
+        .unwrap()
 }
 
 /// The first steps at which the rate is lower than before.
 fn drops(schedule: &Schedule) -> Vec<usize> {
-    (1..schedule.total_steps()).filter(|&step| schedule.lr(step) < schedule.lr(step - 1)).collect()
+    (1..schedule.total_steps())
+        .filter(|&step| schedule.lr(step) < schedule.lr(step - 1))
+        .collect()
 }
 
 #[test]
@@ -301,12 +397,26 @@ fn milestones_in_epochs_come_where_the_epoch_begins() {
         (64, LastBatch::Drop, 170, 85),
     ] {
         let schedule = resolve(at_five, &digits(batch), 10, last);
-        assert_eq!((schedule.total_steps(), drops(&schedule)), (total, vec![drop]), "batch {batch}");
+        assert_eq!(
+            (schedule.total_steps(), drops(&schedule)),
+            (total, vec![drop]),
+            "batch {batch}"
+        );
     }
     // A fraction of an epoch is one of its steps: 5.5 epochs of 3 are 16.5.
-    let schedule = resolve("name = 'multi-step'\nat.epochs = [5.5]", &digits(512), 10, LastBatch::Keep);
+    let schedule = resolve(
+        "name = 'multi-step'\nat.epochs = [5.5]",
+        &digits(512),
+        10,
+        LastBatch::Keep,
+    );
     assert_eq!(drops(&schedule), [17]);
-    let schedule = resolve("name = 'step'\nevery.epochs = 3", &digits(1024), 10, LastBatch::Keep);
+    let schedule = resolve(
+        "name = 'step'\nevery.epochs = 3",
+        &digits(1024),
+        10,
+        LastBatch::Keep,
+    );
     assert_eq!(drops(&schedule), [6, 12, 18]);
 }
 
@@ -315,32 +425,60 @@ fn a_warmup_takes_its_epochs() {
     let warm = |epochs: usize, batch| {
         let config: ScheduleConfig = toml::from_str("warmup.epochs = 5").unwrap();
         let batches = digits(batch);
-        config.resolve(1.0, batches.total_steps(epochs, LastBatch::Keep), &batches.epochs(LastBatch::Keep))
+        config.resolve(
+            1.0,
+            batches.total_steps(epochs, LastBatch::Keep),
+            &batches.epochs(LastBatch::Keep),
+        )
     };
     let schedule = warm(10, 512).unwrap();
     assert_eq!(schedule.warmup_steps(), 15.0);
-    assert_eq!([0, 3, 14, 15].map(|step| schedule.lr(step)), [0.0, 0.2, 14.0 / 15.0, 1.0]);
+    assert_eq!(
+        [0, 3, 14, 15].map(|step| schedule.lr(step)),
+        [0.0, 0.2, 14.0 / 15.0, 1.0]
+    );
     let message = warm(4, 1024).unwrap_err().to_string();
-    assert!(message.contains("10 steps ({ epochs = 5 })") && message.contains("a training of 8 steps"), "{message}");
+    assert!(
+        message.contains("10 steps ({ epochs = 5 })") && message.contains("a training of 8 steps"),
+        "{message}"
+    );
     assert!(warm(5, 1024).is_err() && warm(6, 1024).is_ok());
 }
 
 /// The batch grows from 100 to 400 at epoch 2 of a set of 1,000: 10, 10, 3, 3, … steps. The rate's milestones know it.
 #[test]
 fn milestones_follow_a_growing_batch() {
-    let grow = BatchConfig::MultiStep { factor: 4.0, at: Marks::Epochs(vec![2.0]), max: None };
+    let grow = BatchConfig::MultiStep {
+        factor: 4.0,
+        at: Marks::Epochs(vec![2.0]),
+        max: None,
+    };
     // A budget in steps has no number of epochs, and the same clock.
     for epochs in [Some(10.0), None] {
         let batches = grow.resolve(100, 1000, epochs).unwrap();
         let schedule = |text| resolve(text, &batches, 10, LastBatch::Keep);
         assert_eq!(schedule("").total_steps(), 20 + 8 * 3);
-        assert_eq!(drops(&schedule("name = 'multi-step'\nat.epochs = [1, 2, 3, 5.5]")), [10, 20, 23, 31]);
-        assert_eq!(drops(&schedule("name = 'step'\nevery.epochs = 2")), [20, 26, 32, 38]);
+        assert_eq!(
+            drops(&schedule("name = 'multi-step'\nat.epochs = [1, 2, 3, 5.5]")),
+            [10, 20, 23, 31]
+        );
+        assert_eq!(
+            drops(&schedule("name = 'step'\nevery.epochs = 2")),
+            [20, 26, 32, 38]
+        );
         assert_eq!(schedule("warmup.epochs = 4").warmup_steps(), 26.0);
         let restarts = schedule("name = 'cosine-restarts'\nfirst.epochs = 1\ngrowth = 1");
-        assert_eq!((0..44).filter(|&step| restarts.lr(step) == 1.0).collect::<Vec<_>>(), [0, 10, 20, 23, 26, 29, 32, 35, 38, 41]);
+        assert_eq!(
+            (0..44)
+                .filter(|&step| restarts.lr(step) == 1.0)
+                .collect::<Vec<_>>(),
+            [0, 10, 20, 23, 26, 29, 32, 35, 38, 41]
+        );
         let halves = schedule("name = 'exponential'\nfactor = 0.5\nevery.epochs = 1");
-        assert_eq!([10, 20, 23, 26].map(|step| halves.lr(step)), [0.5, 0.25, 0.125, 0.0625]);
+        assert_eq!(
+            [10, 20, 23, 26].map(|step| halves.lr(step)),
+            [0.5, 0.25, 0.125, 0.0625]
+        );
         // The decay ends where the sixth epoch does.
         let line = schedule("name = 'linear'\nlength.epochs = 6");
         assert!(line.lr(31) > 0.0 && line.lr(32) == 0.0);
@@ -350,7 +488,11 @@ fn milestones_follow_a_growing_batch() {
 /// Whatever is asked for, the answer costs neither time nor memory.
 #[test]
 fn huge_trainings_have_a_clock() {
-    let grow = BatchConfig::MultiStep { factor: 2.0, at: Marks::Epochs(vec![1.0, 1e9, 1e18, 1e300]), max: None };
+    let grow = BatchConfig::MultiStep {
+        factor: 2.0,
+        at: Marks::Epochs(vec![1.0, 1e9, 1e18, 1e300]),
+        max: None,
+    };
     let batches = grow.resolve(10, 1000, None).unwrap();
     let epochs = batches.epochs(LastBatch::Keep);
     assert_eq!(epochs.step(1e9), 100.0 + 50.0 * (1e9 - 1.0));

@@ -24,14 +24,30 @@ fn rates_are_those_of_pytorch_and_optax() {
     assert!(golden.cases.len() >= 30);
     let mut wrong = Vec::new();
     for case in golden.cases {
-        let schedule = case.schedule.resolve(case.peak, case.total_steps, &Epochs::even(case.steps_per_epoch)).unwrap();
+        let schedule = case
+            .schedule
+            .resolve(
+                case.peak,
+                case.total_steps,
+                &Epochs::even(case.steps_per_epoch),
+            )
+            .unwrap();
         assert_eq!(case.rates.len(), case.total_steps);
         for (step, &rate) in case.rates.iter().enumerate() {
             let ours = schedule.lr(step);
             if (ours - rate).abs() > 1e-12 * rate.abs() {
-                wrong.push(format!("{} step {step}: {ours:e} for {rate:e}, {:.1e} relative", case.name, (ours - rate).abs() / rate));
+                wrong.push(format!(
+                    "{} step {step}: {ours:e} for {rate:e}, {:.1e} relative",
+                    case.name,
+                    (ours - rate).abs() / rate
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} values differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} values differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

@@ -1,11 +1,18 @@
 //! What holds for every schedule: bounds, the warm-up, the end, monotonicity, independence of the batch size.
 
-use largebatch_schedule::{Anneal, BatchConfig, CycleMode, Epochs, LastBatch, Marks, ScheduleConfig, Shape, Span, Warmup, facts};
+use largebatch_schedule::{
+    Anneal, BatchConfig, CycleMode, Epochs, LastBatch, Marks, ScheduleConfig, Shape, Span, Warmup,
+    facts,
+};
 use proptest::prelude::*;
 
 /// Lengths that fit into any training of these tests (20 to 3000 steps).
 fn span() -> impl Strategy<Value = Span> {
-    prop_oneof![(0.01..1.0).prop_map(Span::Fraction), (1u64..500).prop_map(Span::Steps), (0.05..30.0).prop_map(Span::Epochs)]
+    prop_oneof![
+        (0.01..1.0).prop_map(Span::Fraction),
+        (1u64..500).prop_map(Span::Steps),
+        (0.05..30.0).prop_map(Span::Epochs)
+    ]
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -18,48 +25,92 @@ fn shape() -> impl Strategy<Value = Shape> {
         Just(Shape::Constant),
         (0.0..3.0, span()).prop_map(|(exponent, every)| Shape::PowerLaw { exponent, every }),
         (0.1..5.0, span()).prop_map(|(power, length)| Shape::Polynomial { power, length }),
-        (factor(), 0.41..1.0).prop_map(|(factor, x)| Shape::Step { factor, every: Span::Fraction(x) }),
+        (factor(), 0.41..1.0).prop_map(|(factor, x)| Shape::Step {
+            factor,
+            every: Span::Fraction(x)
+        }),
         (factor(), marks()).prop_map(|(factor, at)| Shape::MultiStep { factor, at }),
         (factor(), span()).prop_map(|(factor, every)| Shape::Exponential { factor, every }),
         span().prop_map(|length| Shape::Cosine { length }),
-        (span(), prop_oneof![Just(1.0), Just(2.0), 1.0..4.0]).prop_map(|(first, growth)| Shape::CosineRestarts { first, growth }),
-        (mode(), span(), prop::option::of(span()), 0.0..1.0).prop_map(|(mode, rise, fall, low)| Shape::Cyclic { mode, rise, fall, low }),
-        (0.01..0.99, 0.0..1.0, 0.0..1.0, anneal()).prop_map(|(x, start, end, anneal)| Shape::OneCycle {
-            rise: Span::Fraction(x),
-            start,
-            end,
-            anneal
+        (span(), prop_oneof![Just(1.0), Just(2.0), 1.0..4.0])
+            .prop_map(|(first, growth)| Shape::CosineRestarts { first, growth }),
+        (mode(), span(), prop::option::of(span()), 0.0..1.0).prop_map(|(mode, rise, fall, low)| {
+            Shape::Cyclic {
+                mode,
+                rise,
+                fall,
+                low,
+            }
+        }),
+        (0.01..0.99, 0.0..1.0, 0.0..1.0, anneal()).prop_map(|(x, start, end, anneal)| {
+            Shape::OneCycle {
+                rise: Span::Fraction(x),
+                start,
+                end,
+                anneal,
+            }
         }),
         span().prop_map(|length| Shape::Linear { length }),
     ]
 }
 
 fn warmup() -> impl Strategy<Value = Warmup> {
-    let length = || prop_oneof![(0.0..0.4).prop_map(Span::Fraction), (0u64..8).prop_map(Span::Steps)];
+    let length = || {
+        prop_oneof![
+            (0.0..0.4).prop_map(Span::Fraction),
+            (0u64..8).prop_map(Span::Steps)
+        ]
+    };
     prop_oneof![
         Just(Warmup::NONE),
-        (0.0..=1.0, length()).prop_map(|(start, length)| Warmup { start, ..Warmup::linear(length) }),
+        (0.0..=1.0, length()).prop_map(|(start, length)| Warmup {
+            start,
+            ..Warmup::linear(length)
+        }),
         (0.0..=1.0, length()).prop_map(|(start, length)| Warmup::constant(start, length)),
     ]
 }
 
 /// Epochs that are alike, and those of a growing batch.
 fn epochs() -> impl Strategy<Value = Epochs> {
-    let grows = (1usize..20, 1.0..4.0, prop::collection::vec(0.1..20.0, 1..4), any::<bool>()).prop_map(|(batch, factor, at, keep)| {
-        let grow = BatchConfig::MultiStep { factor, at: Marks::Epochs(at), max: None };
-        grow.resolve(batch, 20 * batch, None).unwrap().epochs(if keep { LastBatch::Keep } else { LastBatch::Drop })
-    });
+    let grows = (
+        1usize..20,
+        1.0..4.0,
+        prop::collection::vec(0.1..20.0, 1..4),
+        any::<bool>(),
+    )
+        .prop_map(|(batch, factor, at, keep)| {
+            let grow = BatchConfig::MultiStep {
+                factor,
+                at: Marks::Epochs(at),
+                max: None,
+            };
+            grow.resolve(batch, 20 * batch, None)
+                .unwrap()
+                .epochs(if keep {
+                    LastBatch::Keep
+                } else {
+                    LastBatch::Drop
+                })
+        });
     prop_oneof![(1u64..200).prop_map(Epochs::even), grows]
 }
 
 fn config() -> impl Strategy<Value = ScheduleConfig> {
     let floor = prop_oneof![Just(0.0), 0.0..1.0];
-    (shape(), floor, warmup()).prop_map(|(shape, floor, warmup)| ScheduleConfig { shape, floor, warmup })
+    (shape(), floor, warmup()).prop_map(|(shape, floor, warmup)| ScheduleConfig {
+        shape,
+        floor,
+        warmup,
+    })
 }
 
 /// Schedules that never rise after the warm-up.
 fn falls(shape: &Shape) -> bool {
-    !matches!(shape, Shape::CosineRestarts { .. } | Shape::Cyclic { .. } | Shape::OneCycle { .. })
+    !matches!(
+        shape,
+        Shape::CosineRestarts { .. } | Shape::Cyclic { .. } | Shape::OneCycle { .. }
+    )
 }
 
 proptest! {
@@ -152,16 +203,33 @@ proptest! {
 #[test]
 fn ends_are_reached() {
     for facts in facts() {
-        for warmup in [Warmup::NONE, Warmup::linear(Span::Fraction(0.1)), Warmup::linear(Span::Epochs(3.3))] {
-            let schedule =
-                ScheduleConfig::named(facts.name).unwrap().with_floor(0.02).with_warmup(warmup).resolve(2.0, 90, &Epochs::even(9)).unwrap();
+        for warmup in [
+            Warmup::NONE,
+            Warmup::linear(Span::Fraction(0.1)),
+            Warmup::linear(Span::Epochs(3.3)),
+        ] {
+            let schedule = ScheduleConfig::named(facts.name)
+                .unwrap()
+                .with_floor(0.02)
+                .with_warmup(warmup)
+                .resolve(2.0, 90, &Epochs::even(9))
+                .unwrap();
             let end = match facts.name {
                 "constant" => 2.0,
                 "polynomial" | "linear" | "cosine" | "one-cycle" => 0.04,
                 _ => continue,
             };
-            assert!((schedule.lr(90) - end).abs() < 1e-12, "{}: {}", facts.name, schedule.lr(90));
-            assert!((schedule.lr(1000) - end).abs() < 1e-12, "{} stays", facts.name);
+            assert!(
+                (schedule.lr(90) - end).abs() < 1e-12,
+                "{}: {}",
+                facts.name,
+                schedule.lr(90)
+            );
+            assert!(
+                (schedule.lr(1000) - end).abs() < 1e-12,
+                "{} stays",
+                facts.name
+            );
         }
     }
     let cycle = ScheduleConfig::named("one-cycle")
@@ -170,7 +238,10 @@ fn ends_are_reached() {
         .resolve(1.0, 110, &Epochs::even(10))
         .unwrap();
     assert!((cycle.lr(10) - 0.04).abs() < 1e-12 && cycle.lr(40) == 1.0);
-    let restarts = ScheduleConfig::named("cosine-restarts").unwrap().resolve(1.0, 70, &Epochs::even(10)).unwrap();
+    let restarts = ScheduleConfig::named("cosine-restarts")
+        .unwrap()
+        .resolve(1.0, 70, &Epochs::even(10))
+        .unwrap();
     assert_eq!([0, 10, 30].map(|step| restarts.lr(step)), [1.0; 3]);
     assert!([9, 29, 69].iter().all(|&step| restarts.lr(step) < 0.03));
 }
@@ -179,14 +250,29 @@ fn ends_are_reached() {
 #[test]
 fn the_recipe_of_goyal_et_al() {
     use largebatch_schedule::Scaling;
-    let config: ScheduleConfig =
-        toml::from_str("name = 'multi-step'\nat.epochs = [30, 60, 80]\nwarmup = { start = 0.03125, epochs = 5 }").unwrap();
+    let config: ScheduleConfig = toml::from_str(
+        "name = 'multi-step'\nat.epochs = [30, 60, 80]\nwarmup = { start = 0.03125, epochs = 5 }",
+    )
+    .unwrap();
     let per_epoch = 157; // ⌈1,281,167 / 8192⌉
-    let schedule = config.resolve(Scaling::Linear.peak(0.1, 8192, 256), 90 * per_epoch, &Epochs::even(per_epoch as u64)).unwrap();
+    let schedule = config
+        .resolve(
+            Scaling::Linear.peak(0.1, 8192, 256),
+            90 * per_epoch,
+            &Epochs::even(per_epoch as u64),
+        )
+        .unwrap();
     let rate = |epoch: f64| schedule.lr((epoch * per_epoch as f64) as usize);
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
     near(rate(0.0), 0.1);
-    for (epoch, wanted) in [(5.0, 3.2), (29.99, 3.2), (30.0, 0.32), (60.0, 0.032), (80.0, 0.0032), (89.99, 0.0032)] {
+    for (epoch, wanted) in [
+        (5.0, 3.2),
+        (29.99, 3.2),
+        (30.0, 0.32),
+        (60.0, 0.032),
+        (80.0, 0.0032),
+        (89.99, 0.0032),
+    ] {
         near(rate(epoch), wanted);
     }
 }
@@ -194,15 +280,27 @@ fn the_recipe_of_goyal_et_al() {
 /// A milestone of 0.07 of 100 steps is step 7, although 0.07 · 100 is 7.000000000000001; every third of 90 steps is 30, 60.
 #[test]
 fn milestones_do_not_slip() {
-    let schedule = ScheduleConfig::from(Shape::MultiStep { factor: 0.5, at: Marks::Fraction(vec![0.07]) })
-        .resolve(1.0, 100, &Epochs::even(1))
-        .unwrap();
+    let schedule = ScheduleConfig::from(Shape::MultiStep {
+        factor: 0.5,
+        at: Marks::Fraction(vec![0.07]),
+    })
+    .resolve(1.0, 100, &Epochs::even(1))
+    .unwrap();
     assert_eq!((schedule.lr(6), schedule.lr(7)), (1.0, 0.5));
-    let schedule = ScheduleConfig::named("step").unwrap().resolve(1.0, 90, &Epochs::even(1)).unwrap();
+    let schedule = ScheduleConfig::named("step")
+        .unwrap()
+        .resolve(1.0, 90, &Epochs::even(1))
+        .unwrap();
     assert_eq!([29, 30, 59].map(|step| schedule.lr(step)), [1.0, 0.1, 0.1]);
-    let schedule =
-        ScheduleConfig::from(Shape::Step { factor: 0.5, every: Span::Epochs(0.1) }).resolve(1.0, 1000, &Epochs::even(33)).unwrap();
-    let drops: Vec<usize> = (1..100).filter(|&step| schedule.lr(step) < schedule.lr(step - 1)).collect();
+    let schedule = ScheduleConfig::from(Shape::Step {
+        factor: 0.5,
+        every: Span::Epochs(0.1),
+    })
+    .resolve(1.0, 1000, &Epochs::even(33))
+    .unwrap();
+    let drops: Vec<usize> = (1..100)
+        .filter(|&step| schedule.lr(step) < schedule.lr(step - 1))
+        .collect();
     let wanted: Vec<usize> = (1..=30usize).map(|k| (33 * k).div_ceil(10)).collect();
     assert_eq!(drops, wanted);
 }

@@ -1,8 +1,8 @@
 //! What a user writes: TOML, its defaults, and the messages for what is wrong.
 
 use largebatch_schedule::{
-    BatchConfig, ConfigError, Epochs, Marks, Scaling, ScheduleConfig, Shape, Span, Warmup, WarmupKind, batch_facts, common_parameters,
-    facts,
+    BatchConfig, ConfigError, Epochs, Marks, Scaling, ScheduleConfig, Shape, Span, Warmup,
+    WarmupKind, batch_facts, common_parameters, facts,
 };
 
 fn read(text: &str) -> Result<ScheduleConfig, String> {
@@ -12,7 +12,10 @@ fn read(text: &str) -> Result<ScheduleConfig, String> {
 /// The message of a schedule that must not be read or resolved (100 steps, 10 an epoch).
 fn refused(text: &str) -> String {
     match read(text) {
-        Ok(config) => config.resolve(0.1, 100, &Epochs::even(10)).expect_err(text).to_string(),
+        Ok(config) => config
+            .resolve(0.1, 100, &Epochs::even(10))
+            .expect_err(text)
+            .to_string(),
         Err(message) => message,
     }
 }
@@ -30,21 +33,45 @@ fn every_name_alone_is_a_schedule() {
 
 #[test]
 fn lengths_name_their_unit() {
-    let config = read("name = 'cosine'\nfloor = 0\nlength = { epochs = 4 }\nwarmup.epochs = 5").unwrap();
-    assert_eq!(config.shape, Shape::Cosine { length: Span::Epochs(4.0) });
+    let config =
+        read("name = 'cosine'\nfloor = 0\nlength = { epochs = 4 }\nwarmup.epochs = 5").unwrap();
+    assert_eq!(
+        config.shape,
+        Shape::Cosine {
+            length: Span::Epochs(4.0)
+        }
+    );
     assert_eq!(config.warmup, Warmup::linear(Span::Epochs(5.0)));
     let config = read("name = 'multi-step'\nat.epochs = [30, 60, 80]").unwrap();
-    assert_eq!(config.shape, Shape::MultiStep { factor: 0.1, at: Marks::Epochs(vec![30.0, 60.0, 80.0]) });
+    assert_eq!(
+        config.shape,
+        Shape::MultiStep {
+            factor: 0.1,
+            at: Marks::Epochs(vec![30.0, 60.0, 80.0])
+        }
+    );
     for (text, part) in [
         ("name = 'cosine'\nlength = 5", "a length with its unit"),
         ("name = 'cosine'\nlength = {}", "has none"),
-        ("name = 'cosine'\nlength = { epochs = 1, steps = 2 }", "epochs and steps"),
-        ("warmup = { epochs = 1, fraction = 0.1 }", "fraction and epochs"),
-        ("name = 'cosine'\nlength = { minutes = 1 }", "unknown field `minutes`"),
+        (
+            "name = 'cosine'\nlength = { epochs = 1, steps = 2 }",
+            "epochs and steps",
+        ),
+        (
+            "warmup = { epochs = 1, fraction = 0.1 }",
+            "fraction and epochs",
+        ),
+        (
+            "name = 'cosine'\nlength = { minutes = 1 }",
+            "unknown field `minutes`",
+        ),
         ("name = 'cosine'\nlength = { steps = -1 }", "-1"),
         ("warmup = 5", "a warm-up such as"),
         ("name = 'multi-step'\nat = [1, 2]", "a length with its unit"),
-        ("name = 'cosine'\nlength = [0.5, 1, 2]", "a length with its unit"),
+        (
+            "name = 'cosine'\nlength = [0.5, 1, 2]",
+            "a length with its unit",
+        ),
     ] {
         let message = refused(text);
         assert!(message.contains(part), "{text}: {message}");
@@ -54,11 +81,29 @@ fn lengths_name_their_unit() {
 #[test]
 fn warmups_have_defaults() {
     let warmup = |text: &str| read(text).unwrap().warmup;
-    assert_eq!(warmup("warmup.name = 'linear'"), Warmup::linear(Span::Fraction(0.05)));
-    assert_eq!(warmup("warmup.name = 'constant'"), Warmup::constant(0.1, Span::Fraction(0.05)));
-    assert_eq!(warmup("warmup = { name = 'none', epochs = 5 }").kind, WarmupKind::None);
-    assert_eq!(warmup("warmup = { start = 0.5, steps = 7 }"), Warmup { start: 0.5, ..Warmup::linear(Span::Steps(7)) });
-    let off = read("name = 'cosine'\nwarmup.epochs = 0").unwrap().resolve(1.0, 10, &Epochs::even(1)).unwrap();
+    assert_eq!(
+        warmup("warmup.name = 'linear'"),
+        Warmup::linear(Span::Fraction(0.05))
+    );
+    assert_eq!(
+        warmup("warmup.name = 'constant'"),
+        Warmup::constant(0.1, Span::Fraction(0.05))
+    );
+    assert_eq!(
+        warmup("warmup = { name = 'none', epochs = 5 }").kind,
+        WarmupKind::None
+    );
+    assert_eq!(
+        warmup("warmup = { start = 0.5, steps = 7 }"),
+        Warmup {
+            start: 0.5,
+            ..Warmup::linear(Span::Steps(7))
+        }
+    );
+    let off = read("name = 'cosine'\nwarmup.epochs = 0")
+        .unwrap()
+        .resolve(1.0, 10, &Epochs::even(1))
+        .unwrap();
     assert_eq!(off.lr(0), 1.0);
 }
 
@@ -67,18 +112,47 @@ fn warmups_have_defaults() {
 fn no_schedule_ignores_a_key() {
     let all: Vec<_> = facts().iter().flat_map(|f| f.parameters).collect();
     for facts in facts() {
-        let own: Vec<&str> = facts.parameters.iter().chain(common_parameters()).map(|p| p.name).collect();
+        let own: Vec<&str> = facts
+            .parameters
+            .iter()
+            .chain(common_parameters())
+            .map(|p| p.name)
+            .collect();
         let message = refused(&format!("name = '{}'\nmomentum = 1", facts.name));
-        assert!(message.contains("unknown field `momentum`") && message.contains("`warmup`") && message.contains("line 2"), "{message}");
+        assert!(
+            message.contains("unknown field `momentum`")
+                && message.contains("`warmup`")
+                && message.contains("line 2"),
+            "{message}"
+        );
         for p in all.iter().filter(|p| !own.contains(&p.name)) {
-            let value = if p.default.is_empty() { "{ steps = 1 }" } else { p.default };
+            let value = if p.default.is_empty() {
+                "{ steps = 1 }"
+            } else {
+                p.default
+            };
             let message = refused(&format!("name = '{}'\n{} = {value}", facts.name, p.name));
             let expected = format!("unknown field `{}` of schedule `{}`", p.name, facts.name);
-            assert!(message.contains(&expected) && own.iter().all(|key| message.contains(&format!("`{key}`"))), "{message}");
+            assert!(
+                message.contains(&expected)
+                    && own.iter().all(|key| message.contains(&format!("`{key}`"))),
+                "{message}"
+            );
         }
-        assert!(refused(&format!("name = '{}'\nwarmup = {{ epochs = 1, end = 2 }}", facts.name)).contains("unknown field `end`"));
+        assert!(
+            refused(&format!(
+                "name = '{}'\nwarmup = {{ epochs = 1, end = 2 }}",
+                facts.name
+            ))
+            .contains("unknown field `end`")
+        );
     }
-    for text in ["name = 'constant'\nfactor = 2", "name = 'constant'\nmax = 2", "factor = 2", "name = 'multi-step'\nsize = 1"] {
+    for text in [
+        "name = 'constant'\nfactor = 2",
+        "name = 'constant'\nmax = 2",
+        "factor = 2",
+        "name = 'multi-step'\nsize = 1",
+    ] {
         let message = toml::from_str::<BatchConfig>(text).unwrap_err().to_string();
         assert!(message.contains("unknown field"), "{message}");
     }
@@ -86,12 +160,24 @@ fn no_schedule_ignores_a_key() {
 
 #[test]
 fn unknown_names_list_the_known() {
-    let ConfigError::UnknownName { known, .. } = ScheduleConfig::named("cosin").unwrap_err() else { panic!() };
+    let ConfigError::UnknownName { known, .. } = ScheduleConfig::named("cosin").unwrap_err() else {
+        panic!()
+    };
     assert!(known.contains(&"cosine") && known.len() == facts().len());
     assert!(refused("name = 'cosin'").contains("unknown schedule `cosin`; there are: constant, "));
-    assert!(Scaling::named("cubic").unwrap_err().to_string().contains("none, sqrt, linear"));
-    let message = toml::from_str::<BatchConfig>("name = 'grow'").unwrap_err().to_string();
-    assert!(batch_facts().iter().all(|f| message.contains(f.name)), "{message}");
+    assert!(
+        Scaling::named("cubic")
+            .unwrap_err()
+            .to_string()
+            .contains("none, sqrt, linear")
+    );
+    let message = toml::from_str::<BatchConfig>("name = 'grow'")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        batch_facts().iter().all(|f| message.contains(f.name)),
+        "{message}"
+    );
     for name in ["", "Cosine", "cosine ", "one_cycle"] {
         assert!(ScheduleConfig::named(name).is_err());
     }
@@ -105,45 +191,99 @@ fn values_out_of_range_are_named() {
         ("floor = 1.5", "between 0 and 1"),
         ("name = 'polynomial'\npower = 0", "schedule.power = 0"),
         ("name = 'polynomial'\npower = inf", "schedule.power = inf"),
-        ("name = 'power-law'\nexponent = -1", "schedule.exponent = -1"),
+        (
+            "name = 'power-law'\nexponent = -1",
+            "schedule.exponent = -1",
+        ),
         ("name = 'step'\nfactor = 0", "schedule.factor = 0"),
-        ("name = 'exponential'\nfactor = 1.1", "schedule.factor = 1.1"),
-        ("name = 'step'\nevery.steps = 0", "schedule.every = { steps = 0 }"),
-        ("name = 'cosine'\nlength.fraction = 1.5", "schedule.length = { fraction = 1.5 }"),
-        ("name = 'cosine'\nlength.epochs = inf", "schedule.length = { epochs = inf }"),
-        ("name = 'linear'\nlength.epochs = nan", "schedule.length = { epochs = NaN }"),
-        ("name = 'cosine-restarts'\ngrowth = 0.5", "schedule.growth = 0.5"),
-        ("name = 'cosine-restarts'\nfirst.epochs = 0", "schedule.first"),
+        (
+            "name = 'exponential'\nfactor = 1.1",
+            "schedule.factor = 1.1",
+        ),
+        (
+            "name = 'step'\nevery.steps = 0",
+            "schedule.every = { steps = 0 }",
+        ),
+        (
+            "name = 'cosine'\nlength.fraction = 1.5",
+            "schedule.length = { fraction = 1.5 }",
+        ),
+        (
+            "name = 'cosine'\nlength.epochs = inf",
+            "schedule.length = { epochs = inf }",
+        ),
+        (
+            "name = 'linear'\nlength.epochs = nan",
+            "schedule.length = { epochs = NaN }",
+        ),
+        (
+            "name = 'cosine-restarts'\ngrowth = 0.5",
+            "schedule.growth = 0.5",
+        ),
+        (
+            "name = 'cosine-restarts'\nfirst.epochs = 0",
+            "schedule.first",
+        ),
         ("name = 'cyclic'\nlow = 2", "schedule.low = 2"),
         ("name = 'cyclic'\nfall.steps = 0", "schedule.fall"),
         ("name = 'cyclic'\nmode = 'square'", "triangular2"),
         ("name = 'one-cycle'\nstart = -1", "schedule.start = -1"),
         ("name = 'one-cycle'\nend = 2", "schedule.end = 2"),
-        ("name = 'one-cycle'\nrise.fraction = 1", "shorter than the training"),
-        ("name = 'multi-step'\nat.epochs = [1, -1]", "schedule.at = { epochs = -1 }"),
-        ("warmup = { epochs = -5 }", "schedule.warmup = { epochs = -5 }"),
-        ("warmup = { epochs = 1, start = -0.1 }", "schedule.warmup.start = -0.1"),
-        ("warmup = { epochs = 10 }", "does not fit into a training of 100 steps"),
+        (
+            "name = 'one-cycle'\nrise.fraction = 1",
+            "shorter than the training",
+        ),
+        (
+            "name = 'multi-step'\nat.epochs = [1, -1]",
+            "schedule.at = { epochs = -1 }",
+        ),
+        (
+            "warmup = { epochs = -5 }",
+            "schedule.warmup = { epochs = -5 }",
+        ),
+        (
+            "warmup = { epochs = 1, start = -0.1 }",
+            "schedule.warmup.start = -0.1",
+        ),
+        (
+            "warmup = { epochs = 10 }",
+            "does not fit into a training of 100 steps",
+        ),
         ("warmup = { fraction = 1 }", "does not fit"),
         (
             "name = 'multi-step'\nat.epochs = [2, 5]\nwarmup.epochs = 3",
             "schedule.at: the drop at step 20 lies inside the warm-up of 30 steps",
         ),
-        ("name = 'step'\nevery.epochs = 1\nwarmup.epochs = 3", "schedule.every: the drop at step 10"),
+        (
+            "name = 'step'\nevery.epochs = 1\nwarmup.epochs = 3",
+            "schedule.every: the drop at step 10",
+        ),
     ] {
         let message = refused(text);
         assert!(message.contains(part), "{text}: {message}");
     }
     let config = ScheduleConfig::default();
-    for (peak, total, part) in [(-0.1, 10, "lr = -0.1"), (f64::NAN, 10, "lr = NaN"), (f64::INFINITY, 10, "lr = inf"), (0.1, 0, "steps = 0")]
-    {
-        let message = config.resolve(peak, total, &Epochs::even(1)).unwrap_err().to_string();
+    for (peak, total, part) in [
+        (-0.1, 10, "lr = -0.1"),
+        (f64::NAN, 10, "lr = NaN"),
+        (f64::INFINITY, 10, "lr = inf"),
+        (0.1, 0, "steps = 0"),
+    ] {
+        let message = config
+            .resolve(peak, total, &Epochs::even(1))
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(part), "{message}");
     }
     let fine = |peak, total| config.resolve(peak, total, &Epochs::even(1)).is_ok();
-    assert!(fine(50.0, 10) && fine(0.0, 1), "a rate above 1 and a rate of 0 are allowed");
+    assert!(
+        fine(50.0, 10) && fine(0.0, 1),
+        "a rate above 1 and a rate of 0 are allowed"
+    );
     for text in ["[]", "[[1, 0, 5]]", "[[0, 0, 0]]", "[[0, 0, 3], [0, 0, 2]]"] {
-        let message = serde_json::from_str::<Epochs>(text).unwrap_err().to_string();
+        let message = serde_json::from_str::<Epochs>(text)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("from epoch 0 on"), "{message}");
     }
 }
@@ -151,21 +291,39 @@ fn values_out_of_range_are_named() {
 /// What a run records is read back as the same schedule.
 #[test]
 fn written_and_read_is_the_same() {
-    let warmups =
-        [Warmup::NONE, Warmup::linear(Span::Epochs(2.0)), Warmup::constant(0.2, Span::Steps(3)), Warmup::linear(Span::Fraction(0.1))];
+    let warmups = [
+        Warmup::NONE,
+        Warmup::linear(Span::Epochs(2.0)),
+        Warmup::constant(0.2, Span::Steps(3)),
+        Warmup::linear(Span::Fraction(0.1)),
+    ];
     for facts in facts() {
         for warmup in warmups {
-            let config = ScheduleConfig::named(facts.name).unwrap().with_floor(0.01).with_warmup(warmup);
+            let config = ScheduleConfig::named(facts.name)
+                .unwrap()
+                .with_floor(0.01)
+                .with_warmup(warmup);
             let text = toml::to_string(&config).unwrap();
             assert_eq!(read(&text).unwrap(), config, "{text}");
-            assert_eq!(serde_json::from_str::<ScheduleConfig>(&serde_json::to_string(&config).unwrap()).unwrap(), config);
+            assert_eq!(
+                serde_json::from_str::<ScheduleConfig>(&serde_json::to_string(&config).unwrap())
+                    .unwrap(),
+                config
+            );
         }
     }
     let cyclic = read("name = 'cyclic'\nfall.epochs = 3").unwrap();
     assert_eq!(read(&toml::to_string(&cyclic).unwrap()).unwrap(), cyclic);
-    for text in ["name = 'constant'", "name = 'multi-step'", "name = 'multi-step'\nfactor = 5\nat.epochs = [60, 120]\nmax = 512"] {
+    for text in [
+        "name = 'constant'",
+        "name = 'multi-step'",
+        "name = 'multi-step'\nfactor = 5\nat.epochs = [60, 120]\nmax = 512",
+    ] {
         let batch: BatchConfig = toml::from_str(text).unwrap();
-        assert_eq!(toml::from_str::<BatchConfig>(&toml::to_string(&batch).unwrap()).unwrap(), batch);
+        assert_eq!(
+            toml::from_str::<BatchConfig>(&toml::to_string(&batch).unwrap()).unwrap(),
+            batch
+        );
     }
     for scaling in Scaling::ALL {
         assert_eq!(serde_json::to_value(scaling).unwrap(), scaling.name());

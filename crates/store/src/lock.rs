@@ -16,8 +16,14 @@ pub struct Lock {
 
 #[derive(Debug)]
 enum Kind {
-    System { file: File },
-    Heartbeat { held: PathBuf, stop: Option<Sender<()>>, thread: Option<JoinHandle<()>> },
+    System {
+        file: File,
+    },
+    Heartbeat {
+        held: PathBuf,
+        stop: Option<Sender<()>>,
+        thread: Option<JoinHandle<()>>,
+    },
 }
 
 /// Why there is no lock.
@@ -39,7 +45,10 @@ struct Pace {
     dead: Duration,
 }
 
-const PACE: Pace = Pace { beat: Duration::from_secs(3), dead: Duration::from_secs(20) };
+const PACE: Pace = Pace {
+    beat: Duration::from_secs(3),
+    dead: Duration::from_secs(20),
+};
 
 impl Lock {
     /// Takes the lock whose file is `path`, which stays when the lock is gone.
@@ -47,19 +56,37 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`] at once where a living process has it (by heartbeat, after the holder's next beat); the file system's.
     pub fn try_take(path: &Path) -> Result<Lock, LockError> {
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(LockError::Io)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {
                 // Only for the message that others print.
-                let _ = file.set_len(0).and_then(|()| file.write_all(holder().as_bytes()));
-                Ok(Lock { kind: Kind::System { file } })
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| file.write_all(holder().as_bytes()));
+                Ok(Lock {
+                    kind: Kind::System { file },
+                })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut by = String::new();
                 let _ = file.read_to_string(&mut by);
-                Err(LockError::Held { by: if by.is_empty() { "another process".into() } else { by } })
+                Err(LockError::Held {
+                    by: if by.is_empty() {
+                        "another process".into()
+                    } else {
+                        by
+                    },
+                })
             }
-            Err(TryLockError::Error(error)) if cannot_lock(&error) => Self::by_heartbeat(path, PACE),
+            Err(TryLockError::Error(error)) if cannot_lock(&error) => {
+                Self::by_heartbeat(path, PACE)
+            }
             Err(TryLockError::Error(error)) => Err(LockError::Io(error)),
         }
     }
@@ -72,7 +99,9 @@ impl Lock {
         let until = Instant::now() + patience;
         loop {
             match Self::try_take(path) {
-                Err(LockError::Held { .. }) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+                Err(LockError::Held { .. }) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
                 other => return other,
             }
         }
@@ -80,7 +109,9 @@ impl Lock {
 
     /// What to tell the user where the file system has no locks, else `None`.
     pub fn weak(&self) -> Option<String> {
-        let Kind::Heartbeat { held, .. } = &self.kind else { return None };
+        let Kind::Heartbeat { held, .. } = &self.kind else {
+            return None;
+        };
         Some(format!(
             "this file system has no locks; {} stands for one. If no process uses it and it stays, wait {} seconds or delete it",
             held.display(),
@@ -101,7 +132,9 @@ impl Lock {
             // By what is seen here and now, not by clocks: those of two hosts differ.
             let now = fs::read_to_string(&held).unwrap_or_default();
             if last.as_ref().is_some_and(|last| *last != now) {
-                return Err(LockError::Held { by: now.lines().next().unwrap_or("another process").to_owned() });
+                return Err(LockError::Held {
+                    by: now.lines().next().unwrap_or("another process").to_owned(),
+                });
             }
             last = Some(now);
             if since.elapsed() > pace.dead {
@@ -129,7 +162,13 @@ impl Lock {
                 }
             }
         });
-        Ok(Lock { kind: Kind::Heartbeat { held, stop: Some(stop), thread: Some(thread) } })
+        Ok(Lock {
+            kind: Kind::Heartbeat {
+                held,
+                stop: Some(stop),
+                thread: Some(thread),
+            },
+        })
     }
 }
 
@@ -150,11 +189,19 @@ impl Drop for Lock {
 
 /// Removes the file of a dead holder. Of several who see it one renames it away; where that was already a new holder's, it goes back.
 fn bury(held: &Path, dead: &str) -> io::Result<()> {
-    let folder = held.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let grave = tempfile::Builder::new().prefix(".held.").suffix(".partial").tempdir_in(folder)?;
+    let folder = held
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let grave = tempfile::Builder::new()
+        .prefix(".held.")
+        .suffix(".partial")
+        .tempdir_in(folder)?;
     let moved = grave.path().join("held");
     match fs::rename(held, &moved) {
-        Ok(()) if fs::read_to_string(&moved).is_ok_and(|text| text != dead) => fs::hard_link(&moved, held),
+        Ok(()) if fs::read_to_string(&moved).is_ok_and(|text| text != dead) => {
+            fs::hard_link(&moved, held)
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -166,14 +213,25 @@ fn cannot_lock(error: &io::Error) -> bool {
     const ENOSYS: i32 = 38;
     const EOPNOTSUPP: i32 = 95;
     error.kind() == io::ErrorKind::Unsupported
-        || cfg!(target_os = "linux") && error.raw_os_error().is_some_and(|code| [ENOLCK, ENOSYS, EOPNOTSUPP].contains(&code))
+        || cfg!(target_os = "linux")
+            && error
+                .raw_os_error()
+                .is_some_and(|code| [ENOLCK, ENOSYS, EOPNOTSUPP].contains(&code))
 }
 
 /// This process in words: host, the system's start, and number.
 fn holder() -> String {
-    let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let host = read("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "this host".into());
-    let boot = read("/proc/sys/kernel/random/boot_id").map_or(String::new(), |id| format!(" (boot {id})"));
+    let read = |path: &str| {
+        fs::read_to_string(path)
+            .ok()
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
+    let host = read("/proc/sys/kernel/hostname")
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .unwrap_or_else(|| "this host".into());
+    let boot =
+        read("/proc/sys/kernel/random/boot_id").map_or(String::new(), |id| format!(" (boot {id})"));
     format!("process {} on {host}{boot}", std::process::id())
 }
 
@@ -186,14 +244,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.lock");
         let first = Lock::try_take(&path).unwrap();
-        let Err(LockError::Held { by }) = Lock::try_take(&path) else { panic!("the lock was taken twice") };
-        assert!(by.contains(&format!("process {}", std::process::id())), "{by}");
+        let Err(LockError::Held { by }) = Lock::try_take(&path) else {
+            panic!("the lock was taken twice")
+        };
+        assert!(
+            by.contains(&format!("process {}", std::process::id())),
+            "{by}"
+        );
         assert!(first.weak().is_none());
         drop(first);
         Lock::take(&path, Duration::ZERO).unwrap();
     }
 
-    const FAST: Pace = Pace { beat: Duration::from_millis(20), dead: Duration::from_millis(300) };
+    const FAST: Pace = Pace {
+        beat: Duration::from_millis(20),
+        dead: Duration::from_millis(300),
+    };
 
     #[test]
     fn without_system_locks_a_heartbeat_tells_the_living_from_the_dead() {
@@ -201,14 +267,20 @@ mod tests {
         let path = dir.path().join("run.lock");
         let first = Lock::by_heartbeat(&path, FAST).unwrap();
         assert!(first.weak().unwrap().contains("run.held"));
-        let Err(LockError::Held { by }) = Lock::by_heartbeat(&path, FAST) else { panic!("the lock was taken twice") };
+        let Err(LockError::Held { by }) = Lock::by_heartbeat(&path, FAST) else {
+            panic!("the lock was taken twice")
+        };
         assert!(by.contains("process"), "{by}");
         drop(first);
         drop(Lock::by_heartbeat(&path, FAST).unwrap());
         // A holder that died left its file, and no more beats.
         fs::write(path.with_extension("held"), "process 1 on elsewhere\n5\n").unwrap();
         drop(Lock::by_heartbeat(&path, FAST).unwrap());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "nothing is left"
+        );
     }
 
     #[test]
@@ -217,7 +289,9 @@ mod tests {
         let path = dir.path().join("run.lock");
         fs::write(path.with_extension("held"), "process 1 on elsewhere\n5\n").unwrap();
         let taken: Vec<Result<Lock, LockError>> = std::thread::scope(|s| {
-            let threads: Vec<_> = (0..8).map(|_| s.spawn(|| Lock::by_heartbeat(&path, FAST))).collect();
+            let threads: Vec<_> = (0..8)
+                .map(|_| s.spawn(|| Lock::by_heartbeat(&path, FAST)))
+                .collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
         assert_eq!(taken.iter().filter(|t| t.is_ok()).count(), 1);

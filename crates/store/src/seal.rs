@@ -14,7 +14,9 @@ const KEY: &str = ",\"digest\":\"";
 /// # Panics
 /// If the text does not end in a brace.
 pub fn seal(object: &str) -> String {
-    let open = object.strip_suffix('}').expect("a JSON object ends in a brace");
+    let open = object
+        .strip_suffix('}')
+        .expect("a JSON object ends in a brace");
     format!("{open}{KEY}{}\"}}", &digest(open.as_bytes())[..DIGITS])
 }
 
@@ -32,13 +34,19 @@ pub enum Seal {
 /// Checks the digest that [`seal`] has added.
 pub fn unseal(line: &[u8]) -> Seal {
     let tail = KEY.len() + DIGITS + 2;
-    let Some(at) = line.len().checked_sub(tail) else { return Seal::Absent };
+    let Some(at) = line.len().checked_sub(tail) else {
+        return Seal::Absent;
+    };
     let (open, rest) = line.split_at(at);
     if !rest.starts_with(KEY.as_bytes()) || !rest.ends_with(b"\"}") {
         return Seal::Absent;
     }
     let found = &rest[KEY.len()..KEY.len() + DIGITS];
-    if digest(open).as_bytes()[..DIGITS] == *found { Seal::Whole } else { Seal::Broken }
+    if digest(open).as_bytes()[..DIGITS] == *found {
+        Seal::Whole
+    } else {
+        Seal::Broken
+    }
 }
 
 /// What stands before the digest of a text, in its last line: a comment of TOML.
@@ -51,8 +59,14 @@ pub fn seal_text(text: &str) -> String {
 
 /// Checks the digest that [`seal_text`] has added.
 pub fn unseal_text(text: &str) -> Seal {
-    let Some(at) = text.rfind(LINE) else { return Seal::Absent };
-    if seal_text(&text[..at]) == text { Seal::Whole } else { Seal::Broken }
+    let Some(at) = text.rfind(LINE) else {
+        return Seal::Absent;
+    };
+    if seal_text(&text[..at]) == text {
+        Seal::Whole
+    } else {
+        Seal::Broken
+    }
 }
 
 #[cfg(test)]
@@ -69,15 +83,26 @@ mod tests {
         for i in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone().into_bytes();
             flipped[i / 8] ^= 1 << (i % 8);
-            let Ok(flipped) = String::from_utf8(flipped) else { continue };
+            let Ok(flipped) = String::from_utf8(flipped) else {
+                continue;
+            };
             let in_the_words = (text.len()..text.len() + LINE.len()).contains(&(i / 8));
-            assert_eq!(unseal_text(&flipped), if in_the_words { Seal::Absent } else { Seal::Broken }, "bit {i}");
+            assert_eq!(
+                unseal_text(&flipped),
+                if in_the_words {
+                    Seal::Absent
+                } else {
+                    Seal::Broken
+                },
+                "bit {i}"
+            );
         }
     }
 
     #[test]
     fn every_flipped_bit_is_found() {
-        let line = seal(r#"{"schema":3,"id":"00ff","loss":0.25,"text":"ä\",\"digest\":\""}"#).into_bytes();
+        let line =
+            seal(r#"{"schema":3,"id":"00ff","loss":0.25,"text":"ä\",\"digest\":\""}"#).into_bytes();
         assert_eq!(unseal(&line), Seal::Whole);
         for i in 0..line.len() * 8 {
             let mut flipped = line.clone();
@@ -94,6 +119,9 @@ mod tests {
     #[test]
     fn the_digest_is_blake3() {
         // From the BLAKE3 paper's test vectors: no input.
-        assert_eq!(digest(b""), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+        assert_eq!(
+            digest(b""),
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
     }
 }

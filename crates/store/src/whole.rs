@@ -9,12 +9,17 @@ const PARTIAL: &str = ".partial";
 
 /// `.NAME.` of `.NAME.RANDOM.partial`, which stands beside NAME.
 fn prefix(path: &Path) -> String {
-    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+    format!(
+        ".{}.",
+        path.file_name().unwrap_or_default().to_string_lossy()
+    )
 }
 
 /// The folder that a path stands in.
 fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Rights that the user's mask narrows, as for every new file; a temporary file's own would be for the owner alone.
@@ -62,7 +67,10 @@ impl NewFile {
         builder.prefix(&prefix).suffix(PARTIAL);
         #[cfg(unix)]
         builder.permissions(rights(0o666));
-        Ok(NewFile { beside: builder.tempfile_in(parent(place))?, place: place.to_owned() })
+        Ok(NewFile {
+            beside: builder.tempfile_in(parent(place))?,
+            place: place.to_owned(),
+        })
     }
 
     /// Flushes the file to the disk and puts it in its place, also over the file that stands there.
@@ -91,7 +99,11 @@ impl Write for NewFile {
 /// # Errors
 /// The file system's.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder).and_then(|f| f.sync_all()) } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder).and_then(|f| f.sync_all())
+    } else {
+        Ok(())
+    }
 }
 
 /// A folder that is filled beside its place under a random name, and then put in place as a whole; deleted with its content if it never is.
@@ -112,7 +124,10 @@ impl Folder {
         builder.prefix(&prefix).suffix(PARTIAL);
         #[cfg(unix)]
         builder.permissions(rights(0o777));
-        Ok(Folder { beside: builder.tempdir_in(parent(place))?, place: place.to_owned() })
+        Ok(Folder {
+            beside: builder.tempdir_in(parent(place))?,
+            place: place.to_owned(),
+        })
     }
 
     /// Where to write.
@@ -173,17 +188,27 @@ const OLD: &str = "old";
 ///
 /// Only for whoever holds the lock under which `path` is written: a living writer's files would go too. What cannot be removed does no harm and stays.
 pub fn clear_leftovers(path: &Path) {
-    let Ok(entries) = fs::read_dir(parent(path)) else { return };
+    let Ok(entries) = fs::read_dir(parent(path)) else {
+        return;
+    };
     let prefix = prefix(path);
     for entry in entries.flatten() {
-        if !entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(PARTIAL)) {
+        if !entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(PARTIAL))
+        {
             continue;
         }
         let leftover = entry.path();
         if leftover.join(OLD).exists() && !path.exists() {
             let _ = fs::rename(leftover.join(OLD), path);
         }
-        let _ = if leftover.is_dir() { fs::remove_dir_all(&leftover) } else { fs::remove_file(&leftover) };
+        let _ = if leftover.is_dir() {
+            fs::remove_dir_all(&leftover)
+        } else {
+            fs::remove_file(&leftover)
+        };
     }
 }
 
@@ -192,7 +217,10 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -204,7 +232,10 @@ mod tests {
         write_whole(&path, b"one").unwrap();
         write_whole(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(write_new(&path, b"three").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            write_new(&path, b"three").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["a.json"]);
         // A folder in its place: refused, and nothing stays.
@@ -221,7 +252,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ordinary"), "").unwrap();
         write_whole(&dir.path().join("whole"), b"").unwrap();
-        let mode = |name| fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        let mode = |name| {
+            fs::metadata(dir.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+        };
         assert_eq!(mode("whole"), mode("ordinary"));
     }
 

@@ -19,14 +19,36 @@ impl Plan {
     pub(crate) fn records(&self, folder: &Path) -> Result<Records, StudyError> {
         let mut records = read_folder(folder)?;
         for group in &self.groups {
-            let Some(budget) = group.config.get(key::BUDGET) else { continue };
-            let old = |r: &&TrialRecord| r.epochs.is_none() && *r.labels == group.labels && steps(r, &group.config) == Some(r.budget_steps);
-            let old: Vec<RunId> = records.by_id.values().filter(old).map(|r| r.id.clone()).collect();
-            for mut record in old.iter().filter_map(|id| records.by_id.remove(id)).collect::<Vec<_>>() {
+            let Some(budget) = group.config.get(key::BUDGET) else {
+                continue;
+            };
+            let old = |r: &&TrialRecord| {
+                r.epochs.is_none()
+                    && *r.labels == group.labels
+                    && steps(r, &group.config) == Some(r.budget_steps)
+            };
+            let old: Vec<RunId> = records
+                .by_id
+                .values()
+                .filter(old)
+                .map(|r| r.id.clone())
+                .collect();
+            for mut record in old
+                .iter()
+                .filter_map(|id| records.by_id.remove(id))
+                .collect::<Vec<_>>()
+            {
                 let mut config = Table::clone(&record.config);
                 config.retain(|k, _| k != key::EPOCHS && k != key::STEPS);
                 config.insert(key::BUDGET.into(), budget.clone());
-                record.id = Template::new(record.stage, Labels::new(), record.threads, group.stop, config.clone()).id(record.seed);
+                record.id = Template::new(
+                    record.stage,
+                    Labels::new(),
+                    record.threads,
+                    group.stop,
+                    config.clone(),
+                )
+                .id(record.seed);
                 record.config = Arc::new(config);
                 records.by_id.entry(record.id.clone()).or_insert(record);
             }
@@ -39,14 +61,27 @@ impl Plan {
 /// The steps that a budget asks for on the data of a record; `None` where batches are not simply all of one size but the last.
 fn steps(record: &TrialRecord, config: &Table) -> Option<u64> {
     let setting = |k: &str| get(config, k).and_then(number);
-    let word = |k: &str| get(config, k).map(|v| v.get("name").unwrap_or(v)).and_then(Value::as_str);
+    let word = |k: &str| {
+        get(config, k)
+            .map(|v| v.get("name").unwrap_or(v))
+            .and_then(Value::as_str)
+    };
     let simple = get(config, key::DROP_LAST).is_none_or(|v| *v == Value::Boolean(false))
         && word(key::SAMPLING).is_none_or(|w| w == "shuffled" || w == "replacement")
         && word(key::BATCH_SCHEDULE).is_none_or(|w| w == "constant");
-    let batches = |size: f64| BatchConfig::Constant.resolve(size as usize, record.train_examples as usize, None).ok();
+    let batches = |size: f64| {
+        BatchConfig::Constant
+            .resolve(size as usize, record.train_examples as usize, None)
+            .ok()
+    };
     let steps = match setting(key::EXAMPLES) {
-        Some(examples) => batches(setting(key::BATCH)?)?.steps_for(examples as u64, LastBatch::Keep),
-        None => batches(setting(key::AT_BATCH)?)?.epochs(LastBatch::Keep).step(setting(key::EQUAL_EPOCHS)?).ceil() as u64,
+        Some(examples) => {
+            batches(setting(key::BATCH)?)?.steps_for(examples as u64, LastBatch::Keep)
+        }
+        None => batches(setting(key::AT_BATCH)?)?
+            .epochs(LastBatch::Keep)
+            .step(setting(key::EQUAL_EPOCHS)?)
+            .ceil() as u64,
     };
     simple.then_some(steps)
 }
@@ -61,8 +96,17 @@ mod tests {
     /// A record as 0.2.0 wrote it: 20 epochs of batch 16 were 640 of batch 512, whatever the number of examples.
     fn old(examples: u64, steps: u64) -> TrialRecord {
         let labels: Labels = "arm = 'longer'".parse().unwrap();
-        let config: Table = "batch_size = 512\nlr = 1\nepochs = 640\nsplit_seed = 0".parse().unwrap();
-        let id = Template::new(Stage::Confirm, labels.clone(), 1, Default::default(), config.clone()).id(0);
+        let config: Table = "batch_size = 512\nlr = 1\nepochs = 640\nsplit_seed = 0"
+            .parse()
+            .unwrap();
+        let id = Template::new(
+            Stage::Confirm,
+            labels.clone(),
+            1,
+            Default::default(),
+            config.clone(),
+        )
+        .id(0);
         let (config, labels) = (Arc::new(config), Arc::new(labels));
         TrialRecord {
             schema: 2,
@@ -85,9 +129,18 @@ mod tests {
         let planned = &plan.confirm_ids(0, &[None])[0];
         for (record, counts) in [(old(1024, 1280), true), (old(1150, 1920), false)] {
             let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("trials.jsonl"), serde_json::to_string(&record).unwrap() + "\n").unwrap();
+            std::fs::write(
+                folder.path().join("trials.jsonl"),
+                serde_json::to_string(&record).unwrap() + "\n",
+            )
+            .unwrap();
             let records = plan.records(folder.path()).unwrap().by_id;
-            assert_eq!((records.len(), records.contains_key(planned)), (1, counts), "{} examples", record.train_examples);
+            assert_eq!(
+                (records.len(), records.contains_key(planned)),
+                (1, counts),
+                "{} examples",
+                record.train_examples
+            );
         }
     }
 }

@@ -43,12 +43,24 @@ impl Axis {
     pub fn grid(&self) -> Result<Vec<Value>, String> {
         match *self {
             Axis::List(ref values) => Ok(values.clone()),
-            Axis::Range { spread: Spread::Integer, low, high, points: None } => {
-                Ok((low as i64..=high as i64).map(Value::Integer).collect())
+            Axis::Range {
+                spread: Spread::Integer,
+                low,
+                high,
+                points: None,
+            } => Ok((low as i64..=high as i64).map(Value::Integer).collect()),
+            Axis::Range { points: None, .. } => {
+                Err("a range in a grid needs its number of `points`".into())
             }
-            Axis::Range { points: None, .. } => Err("a range in a grid needs its number of `points`".into()),
-            Axis::Range { points: Some(n), spread, low, high } => {
-                let mut values: Vec<Value> = (0..n).map(|i| spread.at(low, high, i as f64 / (n - 1) as f64)).collect();
+            Axis::Range {
+                points: Some(n),
+                spread,
+                low,
+                high,
+            } => {
+                let mut values: Vec<Value> = (0..n)
+                    .map(|i| spread.at(low, high, i as f64 / (n - 1) as f64))
+                    .collect();
                 values.dedup();
                 Ok(values)
             }
@@ -59,8 +71,15 @@ impl Axis {
     pub(crate) fn len(&self) -> usize {
         match *self {
             Axis::List(ref values) => values.len(),
-            Axis::Range { points: Some(n), .. } => n,
-            Axis::Range { spread: Spread::Integer, low, high, .. } => (high - low + 1.0) as usize,
+            Axis::Range {
+                points: Some(n), ..
+            } => n,
+            Axis::Range {
+                spread: Spread::Integer,
+                low,
+                high,
+                ..
+            } => (high - low + 1.0) as usize,
             Axis::Range { .. } => 0,
         }
     }
@@ -68,22 +87,33 @@ impl Axis {
     /// The value at `u` in [0, 1): the quantile function of the axis.
     pub fn at(&self, u: f64) -> Value {
         match *self {
-            Axis::List(ref values) => values[((u * values.len() as f64) as usize).min(values.len() - 1)].clone(),
-            // Each of the integers gets an equal part of [0, 1).
-            Axis::Range { spread: Spread::Integer, low, high, .. } => {
-                Value::Integer(((low + (u * (high - low + 1.0)).floor()) as i64).min(high as i64))
+            Axis::List(ref values) => {
+                values[((u * values.len() as f64) as usize).min(values.len() - 1)].clone()
             }
-            Axis::Range { spread, low, high, .. } => spread.at(low, high, u),
+            // Each of the integers gets an equal part of [0, 1).
+            Axis::Range {
+                spread: Spread::Integer,
+                low,
+                high,
+                ..
+            } => Value::Integer(((low + (u * (high - low + 1.0)).floor()) as i64).min(high as i64)),
+            Axis::Range {
+                spread, low, high, ..
+            } => spread.at(low, high, u),
         }
     }
 
     fn read(value: Value) -> Result<Self, String> {
         match value {
-            Value::Array(values) if values.is_empty() => Err("an axis without values: write at least one".into()),
-            Value::Array(values) => match (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
-                Some(i) => Err(format!("{} stands twice on the axis", values[i])),
-                None => Ok(Axis::List(values)),
-            },
+            Value::Array(values) if values.is_empty() => {
+                Err("an axis without values: write at least one".into())
+            }
+            Value::Array(values) => {
+                match (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
+                    Some(i) => Err(format!("{} stands twice on the axis", values[i])),
+                    None => Ok(Axis::List(values)),
+                }
+            }
             Value::Table(table) => Self::read_range(&table),
             other => Err(format!(
                 "{other} is no axis: write a list such as [{other}], or a range such as {{ log_uniform = [0.001, 1.0], points = 7 }}; a single value belongs in `set`"
@@ -100,20 +130,32 @@ impl Axis {
                 "integer" => Spread::Integer,
                 "points" => {
                     points = Some(
-                        v.as_integer().filter(|n| (2..=1_000_000).contains(n)).ok_or(format!("points = {v}: a whole number from 2 on"))?
+                        v.as_integer()
+                            .filter(|n| (2..=1_000_000).contains(n))
+                            .ok_or(format!("points = {v}: a whole number from 2 on"))?
                             as usize,
                     );
                     continue;
                 }
-                k => return Err(format!("unknown key `{k}` of a range: it has one of log_uniform, uniform, integer, and points")),
+                k => {
+                    return Err(format!(
+                        "unknown key `{k}` of a range: it has one of log_uniform, uniform, integer, and points"
+                    ));
+                }
             };
-            let ends = v
-                .as_array()
-                .filter(|a| a.len() == 2)
-                .and_then(|a| Some((crate::settings::number(&a[0])?, crate::settings::number(&a[1])?)));
-            let Some((low, high)) = ends else { return Err(format!("{k} = {v}: two numbers, [least, greatest]")) };
+            let ends = v.as_array().filter(|a| a.len() == 2).and_then(|a| {
+                Some((
+                    crate::settings::number(&a[0])?,
+                    crate::settings::number(&a[1])?,
+                ))
+            });
+            let Some((low, high)) = ends else {
+                return Err(format!("{k} = {v}: two numbers, [least, greatest]"));
+            };
             if !(low.is_finite() && high.is_finite() && low < high) {
-                return Err(format!("{k} = {v}: the first number is below the second, and both are finite"));
+                return Err(format!(
+                    "{k} = {v}: the first number is below the second, and both are finite"
+                ));
             }
             if spread == Spread::LogUniform && low <= 0.0 {
                 return Err(format!("{k} = {v}: a logarithmic range lies above 0"));
@@ -122,14 +164,24 @@ impl Axis {
                 return Err(format!("{k} = {v}: two whole numbers"));
             }
             if spread == Spread::Integer && low.abs().max(high.abs()) > EXACT {
-                return Err(format!("{k} = {v}: whole numbers of a range are at most {EXACT}, so that they are exact"));
+                return Err(format!(
+                    "{k} = {v}: whole numbers of a range are at most {EXACT}, so that they are exact"
+                ));
             }
             if found.replace((spread, low, high)).is_some() {
-                return Err("a range is one of log_uniform, uniform and integer, not several".into());
+                return Err(
+                    "a range is one of log_uniform, uniform and integer, not several".into(),
+                );
             }
         }
-        let (spread, low, high) = found.ok_or("a range has one of log_uniform, uniform and integer")?;
-        Ok(Axis::Range { spread, low, high, points })
+        let (spread, low, high) =
+            found.ok_or("a range has one of log_uniform, uniform and integer")?;
+        Ok(Axis::Range {
+            spread,
+            low,
+            high,
+            points,
+        })
     }
 }
 
@@ -149,7 +201,9 @@ impl Spread {
 
 /// To six significant digits.
 fn round(x: f64) -> f64 {
-    format!("{x:.5e}").parse().expect("Rust reads the numbers that it writes")
+    format!("{x:.5e}")
+        .parse()
+        .expect("Rust reads the numbers that it writes")
 }
 
 /// Axes by dotted key, in alphabetical order, which is also that of labels.
@@ -160,14 +214,24 @@ impl<'de> Deserialize<'de> for Axes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         fn walk(prefix: &str, table: Table, out: &mut Vec<(String, Axis)>) -> Result<(), String> {
             for (k, v) in table {
-                let path = if prefix.is_empty() { k } else { format!("{prefix}.{k}") };
+                let path = if prefix.is_empty() {
+                    k
+                } else {
+                    format!("{prefix}.{k}")
+                };
                 match v {
                     Value::Table(t)
-                        if !["log_uniform", "uniform", "integer", "points"].iter().any(|k| t.contains_key(*k)) && !t.is_empty() =>
+                        if !["log_uniform", "uniform", "integer", "points"]
+                            .iter()
+                            .any(|k| t.contains_key(*k))
+                            && !t.is_empty() =>
                     {
                         walk(&path, t, out)?;
                     }
-                    v => out.push((path.clone(), Axis::read(v).map_err(|e| format!("{path}: {e}"))?)),
+                    v => out.push((
+                        path.clone(),
+                        Axis::read(v).map_err(|e| format!("{path}: {e}"))?,
+                    )),
                 }
             }
             Ok(())
@@ -192,9 +256,25 @@ mod tests {
         let a = axes("lr = { log_uniform = [0.001, 1.0], points = 4 }\no.eps = [1e-8, 1e-6]\nw = { integer = [3, 5] }\nm = { uniform = [0.5, 1.0], points = 3 }").unwrap().0;
         let names: Vec<_> = a.iter().map(|a| a.0.as_str()).collect();
         assert_eq!(names, ["lr", "m", "o.eps", "w"]);
-        let grid: Vec<Vec<f64>> =
-            a.iter().map(|a| a.1.grid().unwrap().iter().map(|v| crate::settings::number(v).unwrap()).collect()).collect();
-        assert_eq!(grid, [vec![0.001, 0.01, 0.1, 1.0], vec![0.5, 0.75, 1.0], vec![1e-8, 1e-6], vec![3.0, 4.0, 5.0]]);
+        let grid: Vec<Vec<f64>> = a
+            .iter()
+            .map(|a| {
+                a.1.grid()
+                    .unwrap()
+                    .iter()
+                    .map(|v| crate::settings::number(v).unwrap())
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            grid,
+            [
+                vec![0.001, 0.01, 0.1, 1.0],
+                vec![0.5, 0.75, 1.0],
+                vec![1e-8, 1e-6],
+                vec![3.0, 4.0, 5.0]
+            ]
+        );
         assert_eq!(a[3].1.at(0.34), Value::Integer(4));
         assert_eq!(a[3].1.at(0.999), Value::Integer(5));
         assert_eq!(a[0].1.at(0.5), Value::Float(0.0316228));
@@ -210,12 +290,18 @@ mod tests {
             ("lr = { uniform = [2, 1] }", "below the second"),
             ("lr = { log_uniform = [0, 1] }", "above 0"),
             ("lr = { uniform = [0, 1], integer = [1, 2] }", "not several"),
-            ("lr = { uniform = [0, 1], pints = 3 }", "unknown key `pints`"),
+            (
+                "lr = { uniform = [0, 1], pints = 3 }",
+                "unknown key `pints`",
+            ),
             ("lr = { uniform = [0, 1], points = 1 }", "from 2 on"),
             ("lr = { points = 3 }", "has one of"),
         ] {
             let error = axes(text).unwrap_err();
-            assert!(error.contains(part) && error.contains("lr"), "{text}: {error}");
+            assert!(
+                error.contains(part) && error.contains("lr"),
+                "{text}: {error}"
+            );
         }
     }
 }

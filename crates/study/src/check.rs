@@ -28,8 +28,18 @@ impl Study {
             stop: self.stop,
         };
         let mut parts = vec![(String::new(), top)];
-        parts.extend(self.arms.iter().enumerate().map(|(i, p)| (format!("arm.{i}."), p.clone())));
-        parts.extend(self.whens.iter().enumerate().map(|(i, p)| (format!("when.{i}."), p.clone())));
+        parts.extend(
+            self.arms
+                .iter()
+                .enumerate()
+                .map(|(i, p)| (format!("arm.{i}."), p.clone())),
+        );
+        parts.extend(
+            self.whens
+                .iter()
+                .enumerate()
+                .map(|(i, p)| (format!("when.{i}."), p.clone())),
+        );
         parts
     }
 
@@ -39,23 +49,41 @@ impl Study {
             return fail("name", "a study needs a name in one line".into());
         }
         if self.threads == 0 {
-            return fail("threads", "threads = 0: a trial needs at least one thread".into());
+            return fail(
+                "threads",
+                "threads = 0: a trial needs at least one thread".into(),
+            );
         }
         if self.threads > MAX_THREADS {
-            return fail("threads", format!("threads = {}: a trial has at most {MAX_THREADS}", self.threads));
+            return fail(
+                "threads",
+                format!(
+                    "threads = {}: a trial has at most {MAX_THREADS}",
+                    self.threads
+                ),
+            );
         }
         let parts = self.parts();
         for (path, part) in &parts {
-            check_part(part).map_err(|(key, message)| self.places.error(&format!("{path}{key}"), message))?;
+            check_part(part)
+                .map_err(|(key, message)| self.places.error(&format!("{path}{key}"), message))?;
         }
         for (i, arm) in self.arms.iter().enumerate() {
             let path = format!("arm.{i}");
-            let Some(name) = arm.name.as_ref().filter(|n| !n.is_empty()) else { return fail(&path, "an arm needs a `name`".into()) };
+            let Some(name) = arm.name.as_ref().filter(|n| !n.is_empty()) else {
+                return fail(&path, "an arm needs a `name`".into());
+            };
             if arm.condition.is_some() {
-                return fail(&format!("{path}.if"), "an arm has no `if`; conditions are [[when]] tables".into());
+                return fail(
+                    &format!("{path}.if"),
+                    "an arm has no `if`; conditions are [[when]] tables".into(),
+                );
             }
             if self.arms[..i].iter().any(|a| a.name.as_ref() == Some(name)) {
-                return fail(&format!("{path}.name"), format!("two arms are named \"{name}\""));
+                return fail(
+                    &format!("{path}.name"),
+                    format!("two arms are named \"{name}\""),
+                );
             }
         }
         let arms: Vec<&str> = self.arms.iter().filter_map(|a| a.name.as_deref()).collect();
@@ -63,11 +91,18 @@ impl Study {
             if let Some(from) = part.rate.as_ref().and_then(|r| r.from.as_deref()) {
                 let at = format!("{path}rate.from");
                 match self.arms.iter().find(|a| a.name.as_deref() == Some(from)) {
-                    None => return fail(&at, format!("there is no arm \"{from}\"{}", nearest(from, &arms))),
+                    None => {
+                        return fail(
+                            &at,
+                            format!("there is no arm \"{from}\"{}", nearest(from, &arms)),
+                        );
+                    }
                     Some(arm) if arm.rate.as_ref().is_some_and(|r| r.from.is_some()) => {
                         return fail(
                             &at,
-                            format!("arm \"{from}\" takes its own rate from another arm; name the arm where the rate is tuned or set"),
+                            format!(
+                                "arm \"{from}\" takes its own rate from another arm; name the arm where the rate is tuned or set"
+                            ),
                         );
                     }
                     Some(_) => {}
@@ -87,28 +122,57 @@ impl Study {
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         for (i, when) in self.whens.iter().enumerate() {
             let path = format!("when.{i}");
-            let fail = |key: &str, message: String| Err(self.places.error(&format!("{path}.{key}"), message));
+            let fail = |key: &str, message: String| {
+                Err(self.places.error(&format!("{path}.{key}"), message))
+            };
             if when.name.is_some() {
-                return fail("name", "a condition has no name; named cases are [[arm]] tables".into());
+                return fail(
+                    "name",
+                    "a condition has no name; named cases are [[arm]] tables".into(),
+                );
             }
             let Some(condition) = when.condition.as_ref().filter(|c| !c.is_empty()) else {
                 return fail("if", "a condition needs `if = { setting = value }`".into());
             };
             for (k, v) in flatten(condition) {
                 if k == "arm" {
-                    let asked = v.as_array().map_or(std::slice::from_ref(&v), |a| a.as_slice());
-                    if let Some(wrong) = asked.iter().find(|v| !v.as_str().is_some_and(|v| arms.contains(&v))) {
-                        return fail("if", format!("there is no arm {wrong}{}", nearest(wrong.as_str().unwrap_or_default(), arms)));
+                    let asked = v
+                        .as_array()
+                        .map_or(std::slice::from_ref(&v), |a| a.as_slice());
+                    if let Some(wrong) = asked
+                        .iter()
+                        .find(|v| !v.as_str().is_some_and(|v| arms.contains(&v)))
+                    {
+                        return fail(
+                            "if",
+                            format!(
+                                "there is no arm {wrong}{}",
+                                nearest(wrong.as_str().unwrap_or_default(), arms)
+                            ),
+                        );
                     }
-                } else if parts.iter().any(|(_, p)| p.search.0.iter().any(|a| a.0 == k)) {
+                } else if parts
+                    .iter()
+                    .any(|(_, p)| p.search.0.iter().any(|a| a.0 == k))
+                {
                     return fail(
                         "if",
                         format!(
                             "`{k}` is tuned, and a condition on it would change the search that it is part of; conditions see settings, axes and `arm`"
                         ),
                     );
-                } else if !settings.iter().any(|s| *s == k || k.strip_suffix(".name") == Some(s) || s.strip_suffix(".name") == Some(&k)) {
-                    return fail("if", format!("no setting or axis of this file is named `{k}`{}", nearest(&k, &settings)));
+                } else if !settings.iter().any(|s| {
+                    *s == k
+                        || k.strip_suffix(".name") == Some(s)
+                        || s.strip_suffix(".name") == Some(&k)
+                }) {
+                    return fail(
+                        "if",
+                        format!(
+                            "no setting or axis of this file is named `{k}`{}",
+                            nearest(&k, &settings)
+                        ),
+                    );
                 }
             }
         }
@@ -119,17 +183,27 @@ impl Study {
         let fail = |path: &str, message: String| Err(self.places.error(path, message));
         let searched = parts.iter().any(|(_, p)| !p.search.0.is_empty());
         if !searched && self.tune != Default::default() {
-            return fail("tune", "nothing is tuned: name the settings and their values under `search`".into());
+            return fail(
+                "tune",
+                "nothing is tuned: name the settings and their values under `search`".into(),
+            );
         }
         if !searched && self.confirm.is_none() {
-            return fail("confirm", "nothing to run: give `confirm.seeds`, or settings to tune under `search`".into());
+            return fail(
+                "confirm",
+                "nothing to run: give `confirm.seeds`, or settings to tune under `search`".into(),
+            );
         }
-        if let Some(Confirm { seeds, .. }) = &self.confirm.as_ref().map(|c| Confirm { seeds: c.seeds.all(0) })
-            && searched
+        if let Some(Confirm { seeds, .. }) = &self.confirm.as_ref().map(|c| Confirm {
+            seeds: c.seeds.all(0),
+        }) && searched
             && let seeds = seeds.iter().collect::<std::collections::HashSet<_>>()
             && let Some(shared) = self.tune_seeds().iter().find(|s| seeds.contains(s))
         {
-            return fail("confirm.seeds", format!("seed {shared} is also a tuning seed; what is reported needs fresh seeds"));
+            return fail(
+                "confirm.seeds",
+                format!("seed {shared} is also a tuning seed; what is reported needs fresh seeds"),
+            );
         }
         match (self.tune.method, self.tune.trials) {
             (Method::Grid, Some(_)) => fail(
@@ -147,7 +221,11 @@ impl Study {
     }
 
     pub(crate) fn tune_seeds(&self) -> Vec<u64> {
-        self.tune.seeds.as_ref().unwrap_or(&Seeds::Count(1)).all(Seeds::TUNE)
+        self.tune
+            .seeds
+            .as_ref()
+            .unwrap_or(&Seeds::Count(1))
+            .all(Seeds::TUNE)
     }
 }
 
@@ -159,15 +237,30 @@ struct Confirm {
 fn check_part(part: &Part) -> Result<(), (String, String)> {
     let set = flatten(&part.set);
     let mut seen: Vec<(&str, &str)> = Vec::new();
-    let lists: [(&str, Vec<&str>); 3] =
-        [("axes", names(&part.axes)), ("search", names(&part.search)), ("set", set.keys().map(String::as_str).collect())];
+    let lists: [(&str, Vec<&str>); 3] = [
+        ("axes", names(&part.axes)),
+        ("search", names(&part.search)),
+        ("set", set.keys().map(String::as_str).collect()),
+    ];
     for (section, keys) in &lists {
         for k in keys {
             let at = format!("{section}.{k}");
             match *k {
-                key::SEED => return Err((at, "seeds belong in `confirm.seeds` and `tune.seeds`".into())),
-                key::SPLIT_SEED if *section == "set" => return Err((at, "`split_seed` stands at the top of the file".into())),
-                key::SPLIT_SEED => return Err((at, "`split_seed` is the same for all trials of a study".into())),
+                key::SEED => {
+                    return Err((
+                        at,
+                        "seeds belong in `confirm.seeds` and `tune.seeds`".into(),
+                    ));
+                }
+                key::SPLIT_SEED if *section == "set" => {
+                    return Err((at, "`split_seed` stands at the top of the file".into()));
+                }
+                key::SPLIT_SEED => {
+                    return Err((
+                        at,
+                        "`split_seed` is the same for all trials of a study".into(),
+                    ));
+                }
                 "threads" => return Err((at, "`threads` stands at the top of the file".into())),
                 "arm" => return Err((at, "`arm` names the arms and cannot be a setting".into())),
                 k if k == key::BUDGET || is_below(k, key::BUDGET) => {
@@ -187,16 +280,27 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
                 return Err((at, message));
             }
             if *k == key::RATE && part.rate.is_some() {
-                return Err((at, format!("`{k}` stands beside `rate`, which derives it: keep one")));
+                return Err((
+                    at,
+                    format!("`{k}` stands beside `rate`, which derives it: keep one"),
+                ));
             }
             if (*k == key::EPOCHS || *k == key::STEPS) && part.budget.is_some() {
-                return Err((at, format!("`{k}` stands beside `budget`, which sets it: keep one")));
+                return Err((
+                    at,
+                    format!("`{k}` stands beside `budget`, which sets it: keep one"),
+                ));
             }
         }
         seen.extend(keys.iter().map(|k| (*section, *k)));
     }
     if let Some((k, v)) = set.iter().find(|(_, v)| !plain(v)) {
-        return Err((format!("set.{k}"), format!("{k} = {v}: settings are finite numbers, strings, booleans, and lists of these")));
+        return Err((
+            format!("set.{k}"),
+            format!(
+                "{k} = {v}: settings are finite numbers, strings, booleans, and lists of these"
+            ),
+        ));
     }
     for (section, axes) in [("axes", &part.axes), ("search", &part.search)] {
         for (k, axis) in &axes.0 {
@@ -205,7 +309,9 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
             {
                 return Err((
                     format!("{section}.{k}"),
-                    format!("{k} = {v}: settings are finite numbers, strings, booleans, and lists of these"),
+                    format!(
+                        "{k} = {v}: settings are finite numbers, strings, booleans, and lists of these"
+                    ),
                 ));
             }
         }
@@ -240,23 +346,46 @@ fn plain(value: &Value) -> bool {
 fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
     match (&rate.from, rate.base_rate, rate.base_batch) {
         (Some(_), None, None) | (None, Some(_), Some(_)) => {}
-        (Some(_), ..) => return Err(("rate".into(), "a rate comes `from` an arm or from `base_rate` and `base_batch`, not both".into())),
-        _ => return Err(("rate".into(), "a rate needs `from = \"arm\"`, or `base_rate` and `base_batch`".into())),
+        (Some(_), ..) => {
+            return Err((
+                "rate".into(),
+                "a rate comes `from` an arm or from `base_rate` and `base_batch`, not both".into(),
+            ));
+        }
+        _ => {
+            return Err((
+                "rate".into(),
+                "a rate needs `from = \"arm\"`, or `base_rate` and `base_batch`".into(),
+            ));
+        }
     }
     if let Some(r) = rate.base_rate.filter(|r| !(r.is_finite() && *r > 0.0)) {
-        return Err(("rate.base_rate".into(), format!("base_rate = {r}: a finite number above 0")));
+        return Err((
+            "rate.base_rate".into(),
+            format!("base_rate = {r}: a finite number above 0"),
+        ));
     }
     if rate.base_batch == Some(0) {
-        return Err(("rate.base_batch".into(), "base_batch = 0: at least one example".into()));
+        return Err((
+            "rate.base_batch".into(),
+            "base_batch = 0: at least one example".into(),
+        ));
     }
     if let Some(warmup) = &rate.warmup {
         match warmup.get("start") {
             None => {}
             Some(Value::String(s)) if s == "base" => {}
             Some(v) if crate::settings::number(v).is_some_and(|x| (0.0..=1.0).contains(&x)) => {}
-            Some(v) => return Err(("rate.warmup.start".into(), format!("start = {v}: \"base\", or a fraction of the peak from 0 to 1"))),
+            Some(v) => {
+                return Err((
+                    "rate.warmup.start".into(),
+                    format!("start = {v}: \"base\", or a fraction of the peak from 0 to 1"),
+                ));
+            }
         }
-        if rate.scaling == Scaling::None && matches!(warmup.get("start"), None | Some(Value::String(_))) {
+        if rate.scaling == Scaling::None
+            && matches!(warmup.get("start"), None | Some(Value::String(_)))
+        {
             return Err((
                 "rate.warmup".into(),
                 "a warm-up from the base rate to the same rate changes nothing: give `scaling`, or `start = 0`".into(),
@@ -267,21 +396,33 @@ fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
 }
 
 fn check_budget(budget: &Budget) -> Result<(), (String, String)> {
-    let given = usize::from(budget.epochs.is_some()) + usize::from(budget.steps.is_some()) + usize::from(budget.examples.is_some());
+    let given = usize::from(budget.epochs.is_some())
+        + usize::from(budget.steps.is_some())
+        + usize::from(budget.examples.is_some());
     if given != 1 {
-        return Err(("budget".into(), "a budget is one of `epochs`, `steps` and `examples`".into()));
+        return Err((
+            "budget".into(),
+            "a budget is one of `epochs`, `steps` and `examples`".into(),
+        ));
     }
     if let Some(e) = budget.epochs.filter(|e| !(e.is_finite() && *e > 0.0)) {
-        return Err(("budget.epochs".into(), format!("epochs = {e}: a finite number above 0")));
+        return Err((
+            "budget.epochs".into(),
+            format!("epochs = {e}: a finite number above 0"),
+        ));
     }
     if budget.steps == Some(0) || budget.examples == Some(0) {
         return Err(("budget".into(), "a budget of 0 trains nothing".into()));
     }
     match budget.at_batch {
-        Some(0) => Err(("budget.at_batch".into(), "at_batch = 0: at least one example".into())),
-        Some(_) if budget.epochs.is_none() => {
-            Err(("budget.at_batch".into(), "`at_batch` converts `epochs` to equal steps; `steps` are equal already".into()))
-        }
+        Some(0) => Err((
+            "budget.at_batch".into(),
+            "at_batch = 0: at least one example".into(),
+        )),
+        Some(_) if budget.epochs.is_none() => Err((
+            "budget.at_batch".into(),
+            "`at_batch` converts `epochs` to equal steps; `steps` are equal already".into(),
+        )),
         _ => Ok(()),
     }
 }
@@ -289,19 +430,42 @@ fn check_budget(budget: &Budget) -> Result<(), (String, String)> {
 fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
     let inside = |x: f64| x > 0.0 && x < 1.0;
     match stop {
-        StopRules { target: Some(t), .. } if !t.is_finite() => Err(("stop.target".into(), format!("target = {t}: a finite number"))),
-        StopRules { hopeless: Some(h), .. } if !inside(h.after) => {
-            Err(("stop.hopeless.after".into(), format!("after = {}: a fraction of the budget, above 0 and below 1", h.after)))
-        }
-        StopRules { hopeless: Some(h), .. } if h.loss_above.is_some_and(|x| !x.is_finite()) => {
-            Err(("stop.hopeless.loss_above".into(), "loss_above is a finite number".into()))
-        }
-        StopRules { plateau: Some(p), .. } if !(p.epochs.is_finite() && p.epochs > 0.0) => {
-            Err(("stop.plateau.epochs".into(), format!("epochs = {}: above 0", p.epochs)))
-        }
-        StopRules { plateau: Some(p), .. } if !inside(p.improvement) => {
-            Err(("stop.plateau.improvement".into(), format!("improvement = {}: a fraction, above 0 and below 1", p.improvement)))
-        }
+        StopRules {
+            target: Some(t), ..
+        } if !t.is_finite() => Err((
+            "stop.target".into(),
+            format!("target = {t}: a finite number"),
+        )),
+        StopRules {
+            hopeless: Some(h), ..
+        } if !inside(h.after) => Err((
+            "stop.hopeless.after".into(),
+            format!(
+                "after = {}: a fraction of the budget, above 0 and below 1",
+                h.after
+            ),
+        )),
+        StopRules {
+            hopeless: Some(h), ..
+        } if h.loss_above.is_some_and(|x| !x.is_finite()) => Err((
+            "stop.hopeless.loss_above".into(),
+            "loss_above is a finite number".into(),
+        )),
+        StopRules {
+            plateau: Some(p), ..
+        } if !(p.epochs.is_finite() && p.epochs > 0.0) => Err((
+            "stop.plateau.epochs".into(),
+            format!("epochs = {}: above 0", p.epochs),
+        )),
+        StopRules {
+            plateau: Some(p), ..
+        } if !inside(p.improvement) => Err((
+            "stop.plateau.improvement".into(),
+            format!(
+                "improvement = {}: a fraction, above 0 and below 1",
+                p.improvement
+            ),
+        )),
         _ => Ok(()),
     }
 }
@@ -319,10 +483,14 @@ pub(crate) fn nearest(wrong: &str, known: &[&str]) -> String {
 /// Whether a flat condition holds for the settings, given as a lookup.
 pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -> bool {
     flatten(condition).iter().all(|(k, wanted)| {
-        let Some(actual) = lookup(k) else { return false };
+        let Some(actual) = lookup(k) else {
+            return false;
+        };
         // An axis may hold whole tables; a condition on `optimizer.name` then looks inside, and one on `optimizer` means its name.
         let actual = match &actual {
-            Value::Table(t) if !wanted.is_table() => get(t, "name").cloned().unwrap_or(actual.clone()),
+            Value::Table(t) if !wanted.is_table() => {
+                get(t, "name").cloned().unwrap_or(actual.clone())
+            }
             _ => actual,
         };
         match wanted {
@@ -333,5 +501,6 @@ pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -
 }
 
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
-    a == b || matches!((crate::settings::number(a), crate::settings::number(b)), (Some(a), Some(b)) if a == b)
+    a == b
+        || matches!((crate::settings::number(a), crate::settings::number(b)), (Some(a), Some(b)) if a == b)
 }

@@ -27,27 +27,49 @@ impl Plan {
     /// Goal `best_validation`: the points with the fewest trials that diverged, failed or were hopeless; among these the best mean metric.
     /// Goal `fewest_steps`: the points with the most seeds at the target; among these the lowest median of steps. Ties go to the earlier point.
     pub fn choices(&self, records: &HashMap<RunId, TrialRecord>) -> Vec<Option<Choice>> {
-        (0..self.groups.len()).map(|g| self.choice(g, records)).collect()
+        (0..self.groups.len())
+            .map(|g| self.choice(g, records))
+            .collect()
     }
 
     /// The choice of one group; see [`Plan::choices`].
     pub fn choice(&self, group: usize, records: &HashMap<RunId, TrialRecord>) -> Option<Choice> {
-        let trials: Option<Vec<&TrialRecord>> = self.tune_ids(group).iter().map(|id| records.get(id)).collect();
+        let trials: Option<Vec<&TrialRecord>> = self
+            .tune_ids(group)
+            .iter()
+            .map(|id| records.get(id))
+            .collect();
         let (trials, seeds) = (trials?, self.study.tune_seeds().len());
         let mut best: Option<(Rank, Choice)> = None;
         for (point, trials) in trials.chunks(seeds).enumerate() {
             let (rank, score) = match self.study.tune.goal {
                 Goal::BestValidation => {
-                    let values: Vec<f64> = trials.iter().filter(|t| t.stop.is_measurement()).filter_map(|t| t.validation()).collect();
+                    let values: Vec<f64> = trials
+                        .iter()
+                        .filter(|t| t.stop.is_measurement())
+                        .filter_map(|t| t.validation())
+                        .collect();
                     if values.is_empty() {
                         continue;
                     }
                     let score = mean(&values);
-                    (Rank(seeds - values.len(), if trials[0].higher_is_better { -score } else { score }), score)
+                    (
+                        Rank(
+                            seeds - values.len(),
+                            if trials[0].higher_is_better {
+                                -score
+                            } else {
+                                score
+                            },
+                        ),
+                        score,
+                    )
                 }
                 Goal::FewestSteps => {
-                    let steps: Vec<Option<f64>> =
-                        trials.iter().map(|t| (t.stop == StopReason::TargetReached).then_some(t.steps as f64)).collect();
+                    let steps: Vec<Option<f64>> = trials
+                        .iter()
+                        .map(|t| (t.stop == StopReason::TargetReached).then_some(t.steps as f64))
+                        .collect();
                     let reached = Censored::new(&steps);
                     if reached.reached == 0 {
                         continue;
@@ -57,7 +79,14 @@ impl Plan {
                 }
             };
             if best.as_ref().is_none_or(|(b, _)| rank < *b) {
-                best = Some((rank, Choice { point, score, seeds }));
+                best = Some((
+                    rank,
+                    Choice {
+                        point,
+                        score,
+                        seeds,
+                    },
+                ));
             }
         }
         best.map(|b| b.1)
@@ -67,8 +96,14 @@ impl Plan {
 impl TrialRecord {
     /// The final value of the validation metric: from the final figures, else the curve's last point.
     pub fn validation(&self) -> Option<f64> {
-        let value =
-            self.metrics.get(&self.metric).copied().or_else(|| self.curves.validation.iter().rev().copied().find(|v| v.is_finite()));
+        let value = self.metrics.get(&self.metric).copied().or_else(|| {
+            self.curves
+                .validation
+                .iter()
+                .rev()
+                .copied()
+                .find(|v| v.is_finite())
+        });
         value.filter(|v| v.is_finite())
     }
 }
@@ -80,13 +115,25 @@ mod tests {
     use crate::fixture::record;
 
     /// The point chosen for (stop reason, steps, final metric) of each seed at each point.
-    fn chosen<const SEEDS: usize>(goal: &str, points: &[[(StopReason, u64, f64); SEEDS]], higher_is_better: bool) -> Option<usize> {
+    fn chosen<const SEEDS: usize>(
+        goal: &str,
+        points: &[[(StopReason, u64, f64); SEEDS]],
+        higher_is_better: bool,
+    ) -> Option<usize> {
         let rates: Vec<String> = (1..=points.len()).map(|i| i.to_string()).collect();
-        let text = format!("name='x'\nstop.target=0.9\nsearch.lr=[{}]\ntune={{seeds={SEEDS}, goal='{goal}'}}", rates.join(","));
+        let text = format!(
+            "name='x'\nstop.target=0.9\nsearch.lr=[{}]\ntune={{seeds={SEEDS}, goal='{goal}'}}",
+            rates.join(",")
+        );
         let plan = Plan::new(Study::parse(&text, "x", &[]).unwrap(), &|_| Ok(())).unwrap();
         let trials = plan.tune_ids(0).into_iter().zip(points.iter().flatten());
         let records = trials.map(|(id, (stop, steps, metric))| {
-            let record = TrialRecord { id: id.clone(), stop: stop.clone(), higher_is_better, ..record(&[(*steps, 1.0, *metric)]) };
+            let record = TrialRecord {
+                id: id.clone(),
+                stop: stop.clone(),
+                higher_is_better,
+                ..record(&[(*steps, 1.0, *metric)])
+            };
             (id, record)
         });
         plan.choice(0, &records.collect()).map(|c| c.point)
@@ -96,21 +143,71 @@ mod tests {
     fn the_best_mean_wins_but_not_over_divergence() {
         use StopReason::{Diverged, Finished, Hopeless};
         let fine = |a, b| [(Finished, 10, a), (Finished, 10, b)];
-        assert_eq!(chosen("best_validation", &[fine(0.5, 0.7), fine(0.6, 0.8), fine(0.6, 0.6)], true), Some(1));
-        assert_eq!(chosen("best_validation", &[fine(0.5, 0.7), fine(0.6, 0.8), fine(0.6, 0.5)], false), Some(2));
-        assert_eq!(chosen("best_validation", &[fine(0.5, 0.5), [(Finished, 10, 0.9), (Diverged, 3, 0.99)]], true), Some(0));
-        assert_eq!(chosen("best_validation", &[fine(0.5, 0.5), fine(0.5, 0.5)], true), Some(0), "ties go to the earlier point");
-        assert_eq!(chosen("best_validation", &[[(Hopeless, 1, 0.9), (Diverged, 1, 0.9)]], true), None);
+        assert_eq!(
+            chosen(
+                "best_validation",
+                &[fine(0.5, 0.7), fine(0.6, 0.8), fine(0.6, 0.6)],
+                true
+            ),
+            Some(1)
+        );
+        assert_eq!(
+            chosen(
+                "best_validation",
+                &[fine(0.5, 0.7), fine(0.6, 0.8), fine(0.6, 0.5)],
+                false
+            ),
+            Some(2)
+        );
+        assert_eq!(
+            chosen(
+                "best_validation",
+                &[fine(0.5, 0.5), [(Finished, 10, 0.9), (Diverged, 3, 0.99)]],
+                true
+            ),
+            Some(0)
+        );
+        assert_eq!(
+            chosen("best_validation", &[fine(0.5, 0.5), fine(0.5, 0.5)], true),
+            Some(0),
+            "ties go to the earlier point"
+        );
+        assert_eq!(
+            chosen(
+                "best_validation",
+                &[[(Hopeless, 1, 0.9), (Diverged, 1, 0.9)]],
+                true
+            ),
+            None
+        );
     }
 
     #[test]
     fn the_fewest_steps_win_but_not_over_seeds_that_never_arrive() {
         use StopReason::{Finished, TargetReached};
-        let slow = [(TargetReached, 90, 0.9), (TargetReached, 80, 0.9), (TargetReached, 70, 0.9)];
-        let rash = [(TargetReached, 10, 0.9), (TargetReached, 10, 0.9), (Finished, 100, 0.8)];
-        let never = [(Finished, 100, 0.89), (Finished, 100, 0.89), (Finished, 100, 0.89)];
-        assert_eq!(chosen("fewest_steps", &[never.clone(), rash.clone(), slow], true), Some(2));
-        assert_eq!(chosen("fewest_steps", &[never.clone(), rash], true), Some(1));
+        let slow = [
+            (TargetReached, 90, 0.9),
+            (TargetReached, 80, 0.9),
+            (TargetReached, 70, 0.9),
+        ];
+        let rash = [
+            (TargetReached, 10, 0.9),
+            (TargetReached, 10, 0.9),
+            (Finished, 100, 0.8),
+        ];
+        let never = [
+            (Finished, 100, 0.89),
+            (Finished, 100, 0.89),
+            (Finished, 100, 0.89),
+        ];
+        assert_eq!(
+            chosen("fewest_steps", &[never.clone(), rash.clone(), slow], true),
+            Some(2)
+        );
+        assert_eq!(
+            chosen("fewest_steps", &[never.clone(), rash], true),
+            Some(1)
+        );
         assert_eq!(chosen("fewest_steps", &[never], true), None);
     }
 }

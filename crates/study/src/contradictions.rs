@@ -14,13 +14,24 @@ impl Plan {
     /// Refuses rules that no trial of a group could ever meet.
     pub(crate) fn contradictions(&self) -> Result<(), StudyError> {
         self.study.twins()?;
-        self.groups.iter().try_for_each(|group| self.contradiction(group))
+        self.groups
+            .iter()
+            .try_for_each(|group| self.contradiction(group))
     }
 
     fn contradiction(&self, group: &Group) -> Result<(), StudyError> {
-        let fail =
-            |paths: &[String], message: String| Err(self.study.places.error_among(paths, format!("{message}{}", in_group(&group.labels))));
-        let stop = |rule: &str, has: &dyn Fn(&Part) -> bool| format!("{}stop.{rule}", self.last_part(group, has).unwrap_or_default());
+        let fail = |paths: &[String], message: String| {
+            Err(self
+                .study
+                .places
+                .error_among(paths, format!("{message}{}", in_group(&group.labels))))
+        };
+        let stop = |rule: &str, has: &dyn Fn(&Part) -> bool| {
+            format!(
+                "{}stop.{rule}",
+                self.last_part(group, has).unwrap_or_default()
+            )
+        };
         let target = || stop("target", &|p| p.stop.target.is_some());
         if get(&group.config, key::VALIDATION).and_then(number) == Some(0.0) {
             let held = self.place(group, key::VALIDATION);
@@ -30,21 +41,41 @@ impl Plan {
             }
             if !group.points.is_empty() {
                 let message = "settings are tuned on held-out examples, and `data.validation = 0` holds none out: hold some out, or fix the settings of `search`";
-                let search = format!("{}search", self.last_part(group, &|p| !p.search.0.is_empty()).unwrap_or_default());
+                let search = format!(
+                    "{}search",
+                    self.last_part(group, &|p| !p.search.0.is_empty())
+                        .unwrap_or_default()
+                );
                 return fail(&[held, search], message.into());
             }
         }
         // Of real targets the metric is an error in the targets' own unit. Studies without a data set are a program's own and may have any metric.
         let dataset = get(&group.config, key::DATASET);
-        let real = dataset.is_some_and(|d| named(d).as_str() == Some(REAL) || d.get("labels").and_then(Value::as_str) == Some("real"));
+        let real = dataset.is_some_and(|d| {
+            named(d).as_str() == Some(REAL)
+                || d.get("labels").and_then(Value::as_str) == Some("real")
+        });
         let fractions = dataset.is_some() && !real;
-        if let Some(t) = group.stop.target.filter(|t| fractions && !(*t > 0.0 && *t <= 1.0)) {
-            let hint = if t > 1.0 && t <= 100.0 { t / 100.0 } else { 0.97 };
-            return fail(&[target()], format!("target = {t}: accuracies are fractions, such as {hint}"));
+        if let Some(t) = group
+            .stop
+            .target
+            .filter(|t| fractions && !(*t > 0.0 && *t <= 1.0))
+        {
+            let hint = if t > 1.0 && t <= 100.0 {
+                t / 100.0
+            } else {
+                0.97
+            };
+            return fail(
+                &[target()],
+                format!("target = {t}: accuracies are fractions, such as {hint}"),
+            );
         }
         let setting = |k: &str| get(&group.config, k).and_then(number);
-        let equal = || Some(setting(key::EQUAL_EPOCHS)? * setting(key::BATCH)? / setting(key::AT_BATCH)?);
-        if let (Some(plateau), Some(epochs)) = (group.stop.plateau, setting(key::EPOCHS).or_else(equal))
+        let equal =
+            || Some(setting(key::EQUAL_EPOCHS)? * setting(key::BATCH)? / setting(key::AT_BATCH)?);
+        if let (Some(plateau), Some(epochs)) =
+            (group.stop.plateau, setting(key::EPOCHS).or_else(equal))
             && plateau.epochs >= epochs
         {
             let message = format!(
@@ -52,8 +83,18 @@ impl Plan {
                 plateau.epochs
             );
             let length = self.place(group, key::EPOCHS);
-            let length = if length.ends_with("budget") { format!("{length}.epochs") } else { length };
-            return fail(&[stop("plateau.epochs", &|p| p.stop.plateau.is_some()), length], message);
+            let length = if length.ends_with("budget") {
+                format!("{length}.epochs")
+            } else {
+                length
+            };
+            return fail(
+                &[
+                    stop("plateau.epochs", &|p| p.stop.plateau.is_some()),
+                    length,
+                ],
+                message,
+            );
         }
         Ok(())
     }
@@ -68,15 +109,27 @@ const LISTED: usize = 10_000;
 impl Study {
     /// Refuses groups that readers could not tell apart: arms whose names look the same, and one value of an axis in two ways of writing.
     fn twins(&self) -> Result<(), StudyError> {
-        let look = |arm: &Part| arm.name.iter().flat_map(|n| n.split_whitespace()).map(str::to_string).collect::<Vec<_>>();
+        let look = |arm: &Part| {
+            arm.name
+                .iter()
+                .flat_map(|n| n.split_whitespace())
+                .map(str::to_string)
+                .collect::<Vec<_>>()
+        };
         for (i, arm) in self.arms.iter().enumerate() {
-            let (name, fail) = (arm.name.as_deref().unwrap_or_default(), |m: String| Err(self.places.error(&format!("arm.{i}.name"), m)));
+            let (name, fail) = (arm.name.as_deref().unwrap_or_default(), |m: String| {
+                Err(self.places.error(&format!("arm.{i}.name"), m))
+            });
             if name.chars().any(char::is_control) || look(arm).is_empty() {
-                return fail(format!("an arm needs a name in one line, and {name:?} is none"));
+                return fail(format!(
+                    "an arm needs a name in one line, and {name:?} is none"
+                ));
             }
             if let Some(other) = self.arms[..i].iter().find(|other| look(other) == look(arm)) {
                 let other = other.name.as_deref().unwrap_or_default();
-                return fail(format!("the names {other:?} and {name:?} differ in spaces alone: give this arm another one"));
+                return fail(format!(
+                    "the names {other:?} and {name:?} differ in spaces alone: give this arm another one"
+                ));
             }
         }
         for (path, part) in self.parts() {
@@ -98,22 +151,42 @@ impl Study {
     /// setting, which `--set` gives, and may be left without its case by a shorter axis.
     pub(crate) fn check_asked(&self, places: &Places) -> Result<(), StudyError> {
         let parts = self.parts();
-        for (i, condition) in self.whens.iter().enumerate().filter_map(|(i, w)| Some((i, w.condition.as_ref()?))) {
+        for (i, condition) in self
+            .whens
+            .iter()
+            .enumerate()
+            .filter_map(|(i, w)| Some((i, w.condition.as_ref()?)))
+        {
             for (k, asked) in flatten(condition) {
-                let Some(values) = values(&parts, &k) else { continue };
-                let takes = |wanted: &Value| values.iter().any(|v| same(wanted, named(v)) || same(wanted, v));
+                let Some(values) = values(&parts, &k) else {
+                    continue;
+                };
+                let takes = |wanted: &Value| {
+                    values
+                        .iter()
+                        .any(|v| same(wanted, named(v)) || same(wanted, v))
+                };
                 let wrong = match &asked {
                     Value::Array(any) if !takes(&asked) => any.iter().find(|w| !takes(w)),
                     one if !takes(one) => Some(one),
                     _ => None,
                 };
                 if let Some(wrong) = wrong {
-                    let mut texts: Vec<String> = values.iter().map(|v| named(v).to_string()).collect();
+                    let mut texts: Vec<String> =
+                        values.iter().map(|v| named(v).to_string()).collect();
                     texts.dedup();
-                    let words: Vec<&str> = values.iter().filter_map(|v| named(v).as_str()).collect();
+                    let words: Vec<&str> =
+                        values.iter().filter_map(|v| named(v).as_str()).collect();
                     let hint = nearest(wrong.as_str().unwrap_or_default(), &words);
-                    let hint = if hint.is_empty() { format!("; it is {}", shortened(&texts)) } else { hint };
-                    return Err(places.error(&format!("when.{i}.if"), format!("`{k}` is never {wrong} in this file{hint}")));
+                    let hint = if hint.is_empty() {
+                        format!("; it is {}", shortened(&texts))
+                    } else {
+                        hint
+                    };
+                    return Err(places.error(
+                        &format!("when.{i}.if"),
+                        format!("`{k}` is never {wrong} in this file{hint}"),
+                    ));
                 }
             }
         }
@@ -123,16 +196,28 @@ impl Study {
 
 /// All values of a setting that is compared; `None` if it is no axis, also has a fixed value that `--set` may change, or has too many values.
 fn values(parts: &[(String, Part)], k: &str) -> Option<Vec<Value>> {
-    let is = |other: &str| other == k || k.strip_suffix(".name") == Some(other) || other.strip_suffix(".name") == Some(k);
+    let is = |other: &str| {
+        other == k
+            || k.strip_suffix(".name") == Some(other)
+            || other.strip_suffix(".name") == Some(k)
+    };
     let mut all = Vec::new();
     let mut compared = false;
     for (i, (_, part)) in parts.iter().enumerate() {
         for (_, axis) in part.axes.0.iter().filter(|(other, _)| is(other)) {
             compared = true;
-            all.extend(if let Axis::List(values) = axis { values.clone() } else { axis.grid().ok().filter(|_| axis.len() <= LISTED)? });
+            all.extend(if let Axis::List(values) = axis {
+                values.clone()
+            } else {
+                axis.grid().ok().filter(|_| axis.len() <= LISTED)?
+            });
         }
         let set = flatten(&part.set);
-        let fixed: Vec<Value> = set.iter().filter(|(other, _)| is(other)).map(|(_, v)| v.clone()).collect();
+        let fixed: Vec<Value> = set
+            .iter()
+            .filter(|(other, _)| is(other))
+            .map(|(_, v)| v.clone())
+            .collect();
         if i == 0 && !fixed.is_empty() {
             return None;
         }
@@ -146,7 +231,9 @@ fn plain(value: &Value) -> Value {
     match value {
         Value::Float(x) if *x == x.trunc() && x.abs() < 1e15 => Value::Integer(*x as i64),
         Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
-        Value::Table(t) if t.len() == 1 && t.get("name").is_some_and(Value::is_str) => t["name"].clone(),
+        Value::Table(t) if t.len() == 1 && t.get("name").is_some_and(Value::is_str) => {
+            t["name"].clone()
+        }
         Value::Table(t) => Value::Table(t.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
         value => value.clone(),
     }

@@ -39,8 +39,17 @@ struct Made {
 impl Made {
     fn names(&self) -> String {
         let more = self.trials - self.some.len();
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        format!("{} {}: {}{more}", self.trials, if self.trials == 1 { "trial" } else { "trials" }, self.some.join("; "))
+        let more = if more > 0 {
+            format!("; and {more} more")
+        } else {
+            String::new()
+        };
+        format!(
+            "{} {}: {}{more}",
+            self.trials,
+            if self.trials == 1 { "trial" } else { "trials" },
+            self.some.join("; ")
+        )
     }
 }
 
@@ -58,10 +67,22 @@ pub(crate) struct Data {
 impl Data {
     /// Counts a record.
     pub(crate) fn note(&mut self, record: &TrialRecord) {
-        let (Some(files), Some(dataset)) = (files(record), record.config.get(key::DATASET).map(data_set)) else { return };
-        let found = self.made.iter().position(|made| same(&made.files, &files) && made.dataset == dataset);
+        let (Some(files), Some(dataset)) =
+            (files(record), record.config.get(key::DATASET).map(data_set))
+        else {
+            return;
+        };
+        let found = self
+            .made
+            .iter()
+            .position(|made| same(&made.files, &files) && made.dataset == dataset);
         let at = found.unwrap_or_else(|| {
-            self.made.push(Made { dataset, files, trials: 0, some: Vec::new() });
+            self.made.push(Made {
+                dataset,
+                files,
+                trials: 0,
+                some: Vec::new(),
+            });
             self.made.len() - 1
         });
         self.made[at].trials += 1;
@@ -74,8 +95,14 @@ impl Data {
     pub(crate) fn unmixed(&self, plan: &Plan, folder: &Path) -> Result<(), StudyError> {
         self.older.unmixed(folder)?;
         for dataset in data_sets(plan).into_iter().map(|(dataset, _)| dataset) {
-            let made: Vec<&Made> = self.made.iter().filter(|made| made.dataset == dataset).collect();
-            let [first, others @ ..] = made.as_slice() else { continue };
+            let made: Vec<&Made> = self
+                .made
+                .iter()
+                .filter(|made| made.dataset == dataset)
+                .collect();
+            let [first, others @ ..] = made.as_slice() else {
+                continue;
+            };
             if others.is_empty() {
                 continue;
             }
@@ -83,12 +110,18 @@ impl Data {
             for made in std::iter::once(first).chain(others) {
                 let differing = made.files.iter().enumerate().filter(|(i, file)| {
                     let of = |other: &&Made| other.files.get(*i).map(|f| f.sha256.clone());
-                    of(first) != Some(file.sha256.clone()) || others.iter().any(|other| of(other) != of(first))
+                    of(first) != Some(file.sha256.clone())
+                        || others.iter().any(|other| of(other) != of(first))
                 });
-                let files: Vec<String> = differing.map(|(_, file)| format!("{} with SHA-256 {}", file.file, file.sha256)).collect();
+                let files: Vec<String> = differing
+                    .map(|(_, file)| format!("{} with SHA-256 {}", file.file, file.sha256))
+                    .collect();
                 let _ = write!(kinds, "\n  {} ({})", files.join(", "), made.names());
             }
-            return Err(StudyError::MixedData { folder: folder.into(), kinds });
+            return Err(StudyError::MixedData {
+                folder: folder.into(),
+                kinds,
+            });
         }
         Ok(())
     }
@@ -100,17 +133,27 @@ pub(crate) struct Now(Vec<(Value, Vec<DataFile>)>);
 
 impl Now {
     pub(crate) fn of(plan: &Plan, reads: Reads<'_>) -> Self {
-        Now(data_sets(plan).into_iter().filter_map(|(dataset, config)| Some((dataset, reads(config)?))).collect())
+        Now(data_sets(plan)
+            .into_iter()
+            .filter_map(|(dataset, config)| Some((dataset, reads(config)?)))
+            .collect())
     }
 
     fn files(&self, config: &Table) -> Option<&[DataFile]> {
         let dataset = data_set(config.get(key::DATASET)?);
-        self.0.iter().find(|(other, _)| *other == dataset).map(|(_, files)| files.as_slice())
+        self.0
+            .iter()
+            .find(|(other, _)| *other == dataset)
+            .map(|(_, files)| files.as_slice())
     }
 
     /// Whether a record was made from other data than those there now, or by an old version that took them otherwise.
     pub(crate) fn is_stale(&self, record: &TrialRecord) -> bool {
-        is_older(record) || self.files(&record.config).zip(files(record)).is_some_and(|(now, then)| !same(now, &then))
+        is_older(record)
+            || self
+                .files(&record.config)
+                .zip(files(record))
+                .is_some_and(|(now, then)| !same(now, &then))
     }
 
     /// Whether a record tells nothing of its data and measures nothing: a failure, for which the data may have been the reason.
@@ -120,14 +163,37 @@ impl Now {
 
     /// Refuses records that were made from other data than those there now, or from different data where it is not known which are there; and those with
     /// which trials to come must not be compared.
-    pub(crate) fn check_all(&self, data: &Data, plan: &Plan, folder: &Path) -> Result<(), StudyError> {
+    pub(crate) fn check_all(
+        &self,
+        data: &Data,
+        plan: &Plan,
+        folder: &Path,
+    ) -> Result<(), StudyError> {
         data.older.complete(folder)?;
         let mut differs = String::new();
         for made in &data.made {
-            let Some((_, now)) = self.0.iter().find(|(dataset, now)| *dataset == made.dataset && !same(now, &made.files)) else { continue };
-            let _ = write!(differs, "\n  {} ({})", changes(&made.files, now), made.names());
+            let Some((_, now)) = self
+                .0
+                .iter()
+                .find(|(dataset, now)| *dataset == made.dataset && !same(now, &made.files))
+            else {
+                continue;
+            };
+            let _ = write!(
+                differs,
+                "\n  {} ({})",
+                changes(&made.files, now),
+                made.names()
+            );
         }
-        if differs.is_empty() { data.unmixed(plan, folder) } else { Err(StudyError::OtherData { folder: folder.into(), differs }) }
+        if differs.is_empty() {
+            data.unmixed(plan, folder)
+        } else {
+            Err(StudyError::OtherData {
+                folder: folder.into(),
+                differs,
+            })
+        }
     }
 
     /// Notes in a record that says nothing of its data, because its worker died, what they are; what differs in one that was made from other data.
@@ -135,7 +201,10 @@ impl Now {
         let now = self.files(&record.config)?;
         match files(record) {
             None => {
-                let list: Vec<_> = now.iter().map(|f| serde_json::json!({ "file": f.file, "sha256": f.sha256 })).collect();
+                let list: Vec<_> = now
+                    .iter()
+                    .map(|f| serde_json::json!({ "file": f.file, "sha256": f.sha256 }))
+                    .collect();
                 record.provenance.other.insert(SOURCES.into(), list.into());
                 None
             }
@@ -159,23 +228,41 @@ fn data_sets(plan: &Plan) -> Vec<(Value, &Table)> {
 
 /// What of a data set's setting decides which files are read: its name, or the paths.
 fn data_set(setting: &Value) -> Value {
-    let Value::Table(table) = setting else { return setting.clone() };
-    let files: Table = table.iter().filter(|(k, _)| key::DATA_FILES.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
-    if files.is_empty() { setting.clone() } else { Value::Table(files) }
+    let Value::Table(table) = setting else {
+        return setting.clone();
+    };
+    let files: Table = table
+        .iter()
+        .filter(|(k, _)| key::DATA_FILES.contains(&k.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    if files.is_empty() {
+        setting.clone()
+    } else {
+        Value::Table(files)
+    }
 }
 
 /// The files that a record was made from, if it says so.
 fn files(record: &TrialRecord) -> Option<Vec<DataFile>> {
     let list = record.provenance.other.get(SOURCES)?.as_array()?;
     let file = |entry: &serde_json::Value| {
-        Some(DataFile { file: entry["file"].as_str().unwrap_or("a file").to_owned(), sha256: entry["sha256"].as_str()?.to_owned() })
+        Some(DataFile {
+            file: entry["file"].as_str().unwrap_or("a file").to_owned(),
+            sha256: entry["sha256"].as_str()?.to_owned(),
+        })
     };
-    list.iter().map(file).collect::<Option<Vec<_>>>().filter(|files| !files.is_empty())
+    list.iter()
+        .map(file)
+        .collect::<Option<Vec<_>>>()
+        .filter(|files| !files.is_empty())
 }
 
 /// A trial for people.
 fn name(record: &TrialRecord) -> String {
-    format!("{} seed {}", describe(&record.labels), record.seed).trim_start().to_owned()
+    format!("{} seed {}", describe(&record.labels), record.seed)
+        .trim_start()
+        .to_owned()
 }
 
 /// Names do not count: the same content may lie elsewhere on another machine.
@@ -187,12 +274,21 @@ fn changes(then: &[DataFile], now: &[DataFile]) -> String {
     let hash = |file: Option<&DataFile>| file.map_or("none".to_owned(), |f| f.sha256.clone());
     let pairs = (0..then.len().max(now.len())).map(|i| (then.get(i), now.get(i)));
     let changed = pairs.filter(|(a, b)| a.map(|f| &f.sha256) != b.map(|f| &f.sha256));
-    let text =
-        changed.map(|(then, now)| format!("{}: SHA-256 was {} and is {}", now.or(then).map_or("", |f| &f.file), hash(then), hash(now)));
+    let text = changed.map(|(then, now)| {
+        format!(
+            "{}: SHA-256 was {} and is {}",
+            now.or(then).map_or("", |f| &f.file),
+            hash(then),
+            hash(now)
+        )
+    });
     text.collect::<Vec<_>>().join(", ")
 }
 
 /// An error for a trial that was made from other data than those at the study's beginning.
 pub(crate) fn changed(record: &TrialRecord, differs: String) -> StudyError {
-    StudyError::DataChanged { trial: name(record), differs }
+    StudyError::DataChanged {
+        trial: name(record),
+        differs,
+    }
 }

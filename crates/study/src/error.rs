@@ -130,8 +130,15 @@ pub enum StudyError {
 }
 
 impl StudyError {
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StudyError {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> StudyError {
         let path = path.to_path_buf();
-        move |source| StudyError::Io { action, path, source }
+        move |source| StudyError::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

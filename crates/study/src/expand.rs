@@ -18,7 +18,14 @@ use crate::trial::{Labels, key};
 
 /// The groups of a study, in the order of its arms and axes.
 pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {
-    let mut builder = Builder { parts: study.parts(), study, groups: Vec::new(), rates: Vec::new(), seen: HashSet::new(), trials: 0 };
+    let mut builder = Builder {
+        parts: study.parts(),
+        study,
+        groups: Vec::new(),
+        rates: Vec::new(),
+        seen: HashSet::new(),
+        trials: 0,
+    };
     if study.arms.is_empty() {
         builder.expand(None, &mut Table::new())?;
     }
@@ -47,7 +54,9 @@ struct Draft {
 
 impl Draft {
     fn apply(&mut self, part: &Part) {
-        let clear = |list: &mut Vec<(String, Axis)>, path: &str| list.retain(|(k, _)| k != path && !is_below(k, path));
+        let clear = |list: &mut Vec<(String, Axis)>, path: &str| {
+            list.retain(|(k, _)| k != path && !is_below(k, path))
+        };
         let set = flatten(&part.set);
         // First everything that this part replaces goes, then what it brings comes; so its own plain names and options stand beside each other.
         for path in set.keys() {
@@ -66,10 +75,18 @@ impl Draft {
             self.set.retain(|k, _| k != path && !is_below(k, path));
             clear(&mut self.axes, path);
         }
-        part.axes.0.iter().for_each(|(path, axis)| replace(&mut self.axes, path, axis));
-        part.search.0.iter().for_each(|(path, axis)| replace(&mut self.search, path, axis));
+        part.axes
+            .0
+            .iter()
+            .for_each(|(path, axis)| replace(&mut self.axes, path, axis));
+        part.search
+            .0
+            .iter()
+            .for_each(|(path, axis)| replace(&mut self.search, path, axis));
         overlay(&mut self.set, &set);
-        let own_rate = set.contains_key(key::RATE) || has(&part.axes, key::RATE) || has(&part.search, key::RATE);
+        let own_rate = set.contains_key(key::RATE)
+            || has(&part.axes, key::RATE)
+            || has(&part.search, key::RATE);
         if own_rate {
             self.rate = None;
         }
@@ -79,7 +96,11 @@ impl Draft {
             clear(&mut self.search, key::RATE);
             self.rate = Some(rate.clone());
         }
-        if set.contains_key(key::EPOCHS) || set.contains_key(key::STEPS) || has(&part.axes, key::EPOCHS) || has(&part.axes, key::STEPS) {
+        if set.contains_key(key::EPOCHS)
+            || set.contains_key(key::STEPS)
+            || has(&part.axes, key::EPOCHS)
+            || has(&part.axes, key::STEPS)
+        {
             self.budget = None;
         }
         if let Some(budget) = &part.budget {
@@ -126,13 +147,26 @@ impl Builder<'_> {
                         if k == "arm" {
                             return name.clone().map(Value::String);
                         }
-                        let compared = |k: &str| draft.axes.iter().any(|a| a.0 == k).then(|| assigned.get(k)).flatten();
+                        let compared = |k: &str| {
+                            draft
+                                .axes
+                                .iter()
+                                .any(|a| a.0 == k)
+                                .then(|| assigned.get(k))
+                                .flatten()
+                        };
                         if let Some(value) = compared(k).or_else(|| draft.set.get(k)) {
                             return Some(value.clone());
                         }
                         // `optimizer.name` of an axis `optimizer` that holds tables; `optimizer` of settings that have `optimizer.name`.
                         let (parent, child) = k.rsplit_once('.').unwrap_or((k, ""));
-                        let inside = |v: &Value| if child == "name" && v.is_str() { Some(v.clone()) } else { v.get(child).cloned() };
+                        let inside = |v: &Value| {
+                            if child == "name" && v.is_str() {
+                                Some(v.clone())
+                            } else {
+                                v.get(child).cloned()
+                            }
+                        };
                         compared(parent)
                             .or_else(|| draft.set.get(parent))
                             .and_then(inside)
@@ -149,20 +183,39 @@ impl Builder<'_> {
 
     fn expand(&mut self, arm: Option<usize>, assigned: &mut Table) -> Result<(), StudyError> {
         let draft = self.draft(arm, assigned);
-        let seeds = self.study.confirm.as_ref().map_or(0, |c| c.seeds.len()).max(1);
+        let seeds = self
+            .study
+            .confirm
+            .as_ref()
+            .map_or(0, |c| c.seeds.len())
+            .max(1);
         few_enough(&draft.axes, &[("seeds", seeds)]).map_err(|m| {
             let own = arm.filter(|a| !self.study.arms[*a].axes.0.is_empty());
-            self.study.places.error(&own.map_or("axes".into(), |a| format!("arm.{a}.axes")), m)
+            self.study
+                .places
+                .error(&own.map_or("axes".into(), |a| format!("arm.{a}.axes")), m)
         })?;
         // Axes that conditions ask about come first, because the others' values may depend on them.
         let asked = |path: &str| {
-            self.study.whens.iter().filter_map(|w| w.condition.as_ref()).any(|c| flatten(c).keys().any(|k| k == path || is_below(k, path)))
+            self.study
+                .whens
+                .iter()
+                .filter_map(|w| w.condition.as_ref())
+                .any(|c| flatten(c).keys().any(|k| k == path || is_below(k, path)))
         };
         let open = || draft.axes.iter().filter(|(k, _)| !assigned.contains_key(k));
-        let Some((path, axis)) = open().find(|(k, _)| asked(k)).or_else(|| open().next()).cloned() else {
+        let Some((path, axis)) = open()
+            .find(|(k, _)| asked(k))
+            .or_else(|| open().next())
+            .cloned()
+        else {
             return self.close(arm, assigned, draft);
         };
-        let values = axis.grid().map_err(|e| self.study.places.error(&format!("axes.{path}"), format!("{path}: {e}")))?;
+        let values = axis.grid().map_err(|e| {
+            self.study
+                .places
+                .error(&format!("axes.{path}"), format!("{path}: {e}"))
+        })?;
         for value in values {
             assigned.insert(path.clone(), value);
             self.expand(arm, assigned)?;
@@ -171,10 +224,18 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn close(&mut self, arm: Option<usize>, assigned: &Table, mut draft: Draft) -> Result<(), StudyError> {
+    fn close(
+        &mut self,
+        arm: Option<usize>,
+        assigned: &Table,
+        mut draft: Draft,
+    ) -> Result<(), StudyError> {
         let mut labels = Labels::new();
         if let Some(arm) = arm {
-            labels.insert("arm".into(), Value::String(self.study.arms[arm].name.clone().unwrap_or_default()));
+            labels.insert(
+                "arm".into(),
+                Value::String(self.study.arms[arm].name.clone().unwrap_or_default()),
+            );
         }
         for (path, _) in &draft.axes {
             labels.insert(path.clone(), assigned[path].clone());
@@ -186,45 +247,102 @@ impl Builder<'_> {
             overlay(&mut draft.set, &values);
         }
         // A condition may fix what is an axis elsewhere; then several values of the axis lead to one group, unless something else differs.
-        let Draft { set, search, rate, budget, stop, .. } = &draft;
-        if !self.seen.insert(format!("{:?}", (&labels, set, search, rate, budget, stop))) {
+        let Draft {
+            set,
+            search,
+            rate,
+            budget,
+            stop,
+            ..
+        } = &draft;
+        if !self
+            .seen
+            .insert(format!("{:?}", (&labels, set, search, rate, budget, stop)))
+        {
             return Ok(());
         }
         let place = arm.map_or(String::new(), |a| format!("arm.{a}"));
         let error = |path: &str, message: String| {
-            self.study.places.error(format!("{place}{path}").trim_start_matches('.'), format!("{message}{}", in_group(&labels)))
+            self.study.places.error(
+                format!("{place}{path}").trim_start_matches('.'),
+                format!("{message}{}", in_group(&labels)),
+            )
         };
-        self.apply_budget(&mut draft).map_err(|m| error(".budget", m))?;
-        draft.set.insert(key::SPLIT_SEED.into(), Value::Integer(self.study.split_seed.into()));
-        if self.study.tune.goal == crate::file::Goal::FewestSteps && draft.stop.target.is_none() && !draft.search.is_empty() {
-            return Err(self.study.places.error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
+        self.apply_budget(&mut draft)
+            .map_err(|m| error(".budget", m))?;
+        draft.set.insert(
+            key::SPLIT_SEED.into(),
+            Value::Integer(self.study.split_seed.into()),
+        );
+        if self.study.tune.goal == crate::file::Goal::FewestSteps
+            && draft.stop.target.is_none()
+            && !draft.search.is_empty()
+        {
+            return Err(self
+                .study
+                .places
+                .error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
         }
-        let points = self.points(&draft.search).map_err(|m| error(".search", m))?;
-        self.trials +=
-            points.len() * self.study.tune.seeds.as_ref().map_or(1, Seeds::len) + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
+        let points = self
+            .points(&draft.search)
+            .map_err(|m| error(".search", m))?;
+        self.trials += points.len() * self.study.tune.seeds.as_ref().map_or(1, Seeds::len)
+            + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
         if self.trials > Plan::MAX_TRIALS {
-            let message = format!("the axes, searches and seeds make more than {} trials: name fewer values", grouped(Plan::MAX_TRIALS));
-            return Err(self.study.places.error(if labels.is_empty() { "search" } else { "axes" }, message));
+            let message = format!(
+                "the axes, searches and seeds make more than {} trials: name fewer values",
+                grouped(Plan::MAX_TRIALS)
+            );
+            return Err(self
+                .study
+                .places
+                .error(if labels.is_empty() { "search" } else { "axes" }, message));
         }
         let mut config = nest(&draft.set);
-        if let Some(rate @ Rate { base_rate: Some(base), base_batch: Some(base_batch), .. }) = &draft.rate {
+        if let Some(
+            rate @ Rate {
+                base_rate: Some(base),
+                base_batch: Some(base_batch),
+                ..
+            },
+        ) = &draft.rate
+        {
             let batch = batch(&draft.set).map_err(|m| error(".rate", m))?;
-            set_rate(&mut config, rate, *base, rate.scaling.factor(batch as usize, *base_batch as usize));
+            set_rate(
+                &mut config,
+                rate,
+                *base,
+                rate.scaling.factor(batch as usize, *base_batch as usize),
+            );
         }
         self.rates.push(draft.rate.filter(|r| r.from.is_some()));
-        self.groups.push(Group { labels, config, points, derived: None, stop: draft.stop });
+        self.groups.push(Group {
+            labels,
+            config,
+            points,
+            derived: None,
+            stop: draft.stop,
+        });
         Ok(())
     }
 
     fn apply_budget(&self, draft: &mut Draft) -> Result<(), String> {
-        let Some(budget) = &draft.budget else { return Ok(()) };
+        let Some(budget) = &draft.budget else {
+            return Ok(());
+        };
         // A study file's whole numbers are TOML's, so they fit.
         let integer = |n: u64| Value::Integer(n as i64);
         let length = if let Some(epochs) = budget.epochs {
             let whole = epochs == epochs.trunc() && epochs < 1e15;
-            let epochs = if whole { Value::Integer(epochs as i64) } else { Value::Float(epochs) };
+            let epochs = if whole {
+                Value::Integer(epochs as i64)
+            } else {
+                Value::Float(epochs)
+            };
             match budget.at_batch {
-                Some(at) if batch(&draft.set)? != at as f64 => vec![(key::EQUAL_EPOCHS, epochs), (key::AT_BATCH, integer(at))],
+                Some(at) if batch(&draft.set)? != at as f64 => {
+                    vec![(key::EQUAL_EPOCHS, epochs), (key::AT_BATCH, integer(at))]
+                }
                 _ => vec![(key::EPOCHS, epochs)],
             }
         } else if let Some(steps) = budget.steps {
@@ -232,7 +350,9 @@ impl Builder<'_> {
         } else {
             vec![(key::EXAMPLES, integer(budget.examples.unwrap_or(0)))]
         };
-        draft.set.extend(length.into_iter().map(|(k, value)| (k.to_owned(), value)));
+        draft
+            .set
+            .extend(length.into_iter().map(|(k, value)| (k.to_owned(), value)));
         Ok(())
     }
 
@@ -243,9 +363,25 @@ impl Builder<'_> {
         let tune = &self.study.tune;
         let seeds = tune.seeds.as_ref().map_or(1, Seeds::len);
         if tune.method != Method::Grid {
-            few_enough(&[], &[("points", tune.trials.unwrap_or(0)), ("seeds", seeds)])?;
-            let cube = tune.method.points(tune.trials.unwrap_or(0), search.len(), tune.search_seed.into());
-            return Ok(cube.iter().map(|u| search.iter().zip(u).map(|((k, axis), &u)| (k.clone(), axis.at(u))).collect()).collect());
+            few_enough(
+                &[],
+                &[("points", tune.trials.unwrap_or(0)), ("seeds", seeds)],
+            )?;
+            let cube = tune.method.points(
+                tune.trials.unwrap_or(0),
+                search.len(),
+                tune.search_seed.into(),
+            );
+            return Ok(cube
+                .iter()
+                .map(|u| {
+                    search
+                        .iter()
+                        .zip(u)
+                        .map(|((k, axis), &u)| (k.clone(), axis.at(u)))
+                        .collect()
+                })
+                .collect());
         }
         few_enough(search, &[("seeds", seeds)])?;
         let mut points = vec![Table::new()];
@@ -270,23 +406,48 @@ impl Builder<'_> {
     fn link(&mut self) -> Result<(), StudyError> {
         let mut by_arm: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (i, group) in self.groups.iter().enumerate() {
-            by_arm.entry(group.labels.get("arm").and_then(Value::as_str).unwrap_or_default().into()).or_default().push(i);
+            by_arm
+                .entry(
+                    group
+                        .labels
+                        .get("arm")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .into(),
+                )
+                .or_default()
+                .push(i);
         }
         for i in 0..self.groups.len() {
-            let Some(rate) = self.rates[i].clone() else { continue };
+            let Some(rate) = self.rates[i].clone() else {
+                continue;
+            };
             let arm = rate.from.clone().unwrap_or_default();
             let labels = &self.groups[i].labels;
-            let agrees =
-                |other: &Labels| other.iter().all(|(k, v)| k == "arm" || k == key::BATCH || labels.get(k).is_none_or(|mine| mine == v));
-            let candidates: Vec<usize> =
-                by_arm.get(&arm).into_iter().flatten().copied().filter(|&j| agrees(&self.groups[j].labels)).collect();
+            let agrees = |other: &Labels| {
+                other.iter().all(|(k, v)| {
+                    k == "arm" || k == key::BATCH || labels.get(k).is_none_or(|mine| mine == v)
+                })
+            };
+            let candidates: Vec<usize> = by_arm
+                .get(&arm)
+                .into_iter()
+                .flatten()
+                .copied()
+                .filter(|&j| agrees(&self.groups[j].labels))
+                .collect();
             let place = self
                 .study
                 .arms
                 .iter()
                 .position(|a| a.name.as_deref() == labels.get("arm").and_then(Value::as_str))
                 .map_or(String::new(), |i| format!("arm.{i}."));
-            let error = |m: String| self.study.places.error(&format!("{place}rate.from"), format!("{m}{}", in_group(labels)));
+            let error = |m: String| {
+                self.study.places.error(
+                    &format!("{place}rate.from"),
+                    format!("{m}{}", in_group(labels)),
+                )
+            };
             let [from] = candidates[..] else {
                 return Err(error(format!(
                     "{} groups of arm \"{arm}\" could give the rate; it takes exactly one with the same values on the shared axes",
@@ -294,21 +455,38 @@ impl Builder<'_> {
                 )));
             };
             if from == i || self.rates[from].is_some() {
-                return Err(error(format!("arm \"{arm}\" cannot take its rate from itself or from an arm that derives its own")));
+                return Err(error(format!(
+                    "arm \"{arm}\" cannot take its rate from itself or from an arm that derives its own"
+                )));
             }
             let base = &self.groups[from];
             if base
                 .points
                 .first()
-                .map_or(!base.config.contains_key(key::RATE), |p| !p.contains_key(key::RATE) && !base.config.contains_key(key::RATE))
+                .map_or(!base.config.contains_key(key::RATE), |p| {
+                    !p.contains_key(key::RATE) && !base.config.contains_key(key::RATE)
+                })
             {
-                return Err(error(format!("arm \"{arm}\" neither tunes nor sets `{}`", key::RATE)));
+                return Err(error(format!(
+                    "arm \"{arm}\" neither tunes nor sets `{}`",
+                    key::RATE
+                )));
             }
-            let size = |g: &Group| g.config.get(key::BATCH).and_then(number).filter(|b| *b > 0.0);
+            let size = |g: &Group| {
+                g.config
+                    .get(key::BATCH)
+                    .and_then(number)
+                    .filter(|b| *b > 0.0)
+            };
             let factor = match (rate.scaling, size(&self.groups[i]), size(base)) {
                 (Scaling::None, ..) => 1.0,
                 (scaling, Some(batch), Some(base)) => scaling.factor(batch as usize, base as usize),
-                _ => return Err(error(format!("scaling needs a fixed `{}` in both arms", key::BATCH))),
+                _ => {
+                    return Err(error(format!(
+                        "scaling needs a fixed `{}` in both arms",
+                        key::BATCH
+                    )));
+                }
             };
             self.groups[i].derived = Some(Derived { from, factor, rate });
         }
@@ -320,21 +498,37 @@ impl Builder<'_> {
 fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), String> {
     let axes = axes.iter().map(|(k, axis)| (k.as_str(), axis.len().max(1)));
     let factors: Vec<(&str, usize)> = axes.chain(others.iter().copied()).collect();
-    let product = factors.iter().fold(1, |all: usize, (_, n)| all.saturating_mul(*n));
+    let product = factors
+        .iter()
+        .fold(1, |all: usize, (_, n)| all.saturating_mul(*n));
     if product <= Plan::MAX_TRIALS {
         return Ok(());
     }
-    let texts: Vec<String> = factors.iter().map(|(k, n)| format!("{k} ({})", grouped(*n))).collect();
-    Err(format!("{} make {} trials: a study has at most {}", texts.join(" × "), grouped(product), grouped(Plan::MAX_TRIALS)))
+    let texts: Vec<String> = factors
+        .iter()
+        .map(|(k, n)| format!("{k} ({})", grouped(*n)))
+        .collect();
+    Err(format!(
+        "{} make {} trials: a study has at most {}",
+        texts.join(" × "),
+        grouped(product),
+        grouped(Plan::MAX_TRIALS)
+    ))
 }
 
 /// A number with commas between thousands.
 fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let comma = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);
-    digits.char_indices().flat_map(|(i, c)| comma(i).then_some(',').into_iter().chain([c])).collect()
+    digits
+        .char_indices()
+        .flat_map(|(i, c)| comma(i).then_some(',').into_iter().chain([c]))
+        .collect()
 }
 
 fn batch(set: &Table) -> Result<f64, String> {
-    set.get(key::BATCH).and_then(number).filter(|b| *b > 0.0).ok_or_else(|| format!("this needs a fixed `{}` above 0", key::BATCH))
+    set.get(key::BATCH)
+        .and_then(number)
+        .filter(|b| *b > 0.0)
+        .ok_or_else(|| format!("this needs a fixed `{}` above 0", key::BATCH))
 }

@@ -195,16 +195,30 @@ impl Seeds {
 
 impl<'de> Deserialize<'de> for Seeds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || D::Error::custom("seeds are a count from 1 to 1,000,000, or a list of different numbers from 0 to 4294967295");
+        let wrong = || {
+            D::Error::custom(
+                "seeds are a count from 1 to 1,000,000, or a list of different numbers from 0 to 4294967295",
+            )
+        };
         match Value::deserialize(deserializer)? {
             Value::Integer(n) if (1..=1_000_000).contains(&n) => Ok(Seeds::Count(n as u32)),
             Value::Array(items) if !items.is_empty() => {
-                let seeds: Vec<u32> =
-                    items.iter().map(|v| v.as_integer().and_then(|i| u32::try_from(i).ok()).ok_or_else(wrong)).collect::<Result<_, _>>()?;
+                let seeds: Vec<u32> = items
+                    .iter()
+                    .map(|v| {
+                        v.as_integer()
+                            .and_then(|i| u32::try_from(i).ok())
+                            .ok_or_else(wrong)
+                    })
+                    .collect::<Result<_, _>>()?;
                 let mut sorted = seeds.clone();
                 sorted.sort_unstable();
                 sorted.dedup();
-                if sorted.len() == seeds.len() { Ok(Seeds::List(seeds)) } else { Err(wrong()) }
+                if sorted.len() == seeds.len() {
+                    Ok(Seeds::List(seeds))
+                } else {
+                    Err(wrong())
+                }
             }
             _ => Err(wrong()),
         }
@@ -241,38 +255,71 @@ impl Study {
     /// The study, and what its file says without overrides.
     fn read(text: &str, file: &str, overrides: &[String]) -> Result<(Study, Study), StudyError> {
         let invalid = |e: toml::de::Error| {
-            let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let message = match e.span().and_then(|span| text.get(span)).filter(|value| beyond(value.trim())) {
-                Some(value) => format!("{value} is beyond the whole numbers of TOML, which end at {}", i64::MAX),
+            let line = e
+                .span()
+                .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let message = match e
+                .span()
+                .and_then(|span| text.get(span))
+                .filter(|value| beyond(value.trim()))
+            {
+                Some(value) => format!(
+                    "{value} is beyond the whole numbers of TOML, which end at {}",
+                    i64::MAX
+                ),
                 None => suggest(e.message()),
             };
-            StudyError::Invalid { file: file.into(), line, message }
+            StudyError::Invalid {
+                file: file.into(),
+                line,
+                message,
+            }
         };
         let written: Study = toml::from_str(text).map_err(invalid)?;
         let mut study = written.clone();
         let mut document: Table = toml::from_str(text).map_err(invalid)?;
         let mut paths = Vec::new();
         for text in overrides {
-            let wrong = |message: String| StudyError::Override { text: text.clone(), message };
-            let (key, value) = text.split_once('=').ok_or_else(|| wrong("write key=value".into()))?;
+            let wrong = |message: String| StudyError::Override {
+                text: text.clone(),
+                message,
+            };
+            let (key, value) = text
+                .split_once('=')
+                .ok_or_else(|| wrong("write key=value".into()))?;
             let (key, value) = (key.trim(), value.trim());
-            if key.is_empty() || key.split('.').any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
+            if key.is_empty()
+                || key
+                    .split('.')
+                    .any(|part| part.is_empty() || part.contains(char::is_whitespace))
+            {
                 return Err(wrong(format!("`{key}` is no dotted key")));
             }
-            let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+            let parsed = format!("v = {value}")
+                .parse::<Table>()
+                .ok()
+                .and_then(|mut t| t.remove("v"));
             if parsed.is_none() && beyond(value) {
-                return Err(wrong(format!("{value} is beyond the whole numbers of TOML, which end at {}", i64::MAX)));
+                return Err(wrong(format!(
+                    "{value} is beyond the whole numbers of TOML, which end at {}",
+                    i64::MAX
+                )));
             }
             let value = parsed.unwrap_or_else(|| Value::String(value.into()));
             let head = key.split('.').next().unwrap_or(key);
-            let path = if SECTIONS.contains(&head) { key.to_string() } else { format!("set.{key}") };
+            let path = if SECTIONS.contains(&head) {
+                key.to_string()
+            } else {
+                format!("set.{key}")
+            };
             if matches!(head, "arm" | "when") {
                 return Err(wrong("arms and conditions are changed in the file".into()));
             }
             insert(&mut document, &path, value);
             overrule(&mut document, if head == "budget" { head } else { &path });
             paths.push((path, text.clone()));
-            study = Study::deserialize(Value::Table(document.clone())).map_err(|e| wrong(suggest(e.message())))?;
+            study = Study::deserialize(Value::Table(document.clone()))
+                .map_err(|e| wrong(suggest(e.message())))?;
         }
         document.remove("about");
         study.document = document;
@@ -300,23 +347,54 @@ pub(crate) fn text(path: &Path) -> Result<String, StudyError> {
         let before = &bytes[..at];
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-        let message = format!("the byte {:#04x} at column {column} is no UTF-8: save the file in that encoding", bytes[at]);
-        StudyError::Invalid { file: path.display().to_string(), line: Some(line), message }
+        let message = format!(
+            "the byte {:#04x} at column {column} is no UTF-8: save the file in that encoding",
+            bytes[at]
+        );
+        StudyError::Invalid {
+            file: path.display().to_string(),
+            line: Some(line),
+            message,
+        }
     })
 }
 
 /// Whether a text is a whole number that TOML cannot hold.
 fn beyond(text: &str) -> bool {
-    text.parse::<i64>().is_err_and(|e| matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow))
+    text.parse::<i64>().is_err_and(|e| {
+        matches!(
+            e.kind(),
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow
+        )
+    })
 }
 
 /// The keys of a study file.
-const SECTIONS: [&str; 14] =
-    ["name", "about", "threads", "split_seed", "set", "axes", "search", "rate", "budget", "stop", "tune", "confirm", "arm", "when"];
+const SECTIONS: [&str; 14] = [
+    "name",
+    "about",
+    "threads",
+    "split_seed",
+    "set",
+    "axes",
+    "search",
+    "rate",
+    "budget",
+    "stop",
+    "tune",
+    "confirm",
+    "arm",
+    "when",
+];
 
 /// Removes what conditions other than those on arms say of `path`, so that an override holds whatever the data set or the batch size.
 fn overrule(document: &mut Table, path: &str) {
-    let whens = document.get_mut("when").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_table_mut);
+    let whens = document
+        .get_mut("when")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_table_mut);
     for when in whens.filter(|when| get(when, "if.arm").is_none()) {
         remove(when, path);
     }
@@ -329,10 +407,15 @@ fn suggest(message: &str) -> String {
         return message.to_string();
     }
     let wrong = quoted.next().unwrap_or_default();
-    let nearest = quoted.map(|k| (strsim::damerau_levenshtein(wrong, k), k)).min().filter(|(d, k)| *d <= k.len().div_ceil(3));
+    let nearest = quoted
+        .map(|k| (strsim::damerau_levenshtein(wrong, k), k))
+        .min()
+        .filter(|(d, k)| *d <= k.len().div_ceil(3));
     match nearest {
         Some((_, k)) => format!("{message}; did you mean `{k}`?"),
-        None if message.starts_with("unknown field") => format!("{message}; settings of the training run belong in `set`"),
+        None if message.starts_with("unknown field") => {
+            format!("{message}; settings of the training run belong in `set`")
+        }
         None => message.to_string(),
     }
 }
@@ -355,7 +438,11 @@ impl Places {
             lines: &mut std::collections::HashMap<String, usize>,
         ) {
             for (k, v) in table {
-                let path = if prefix.is_empty() { k.get_ref().to_string() } else { format!("{prefix}.{}", k.get_ref()) };
+                let path = if prefix.is_empty() {
+                    k.get_ref().to_string()
+                } else {
+                    format!("{prefix}.{}", k.get_ref())
+                };
                 lines.insert(path.clone(), line(k.span().start));
                 match v.get_ref() {
                     toml::de::DeValue::Table(t) => walk(&path, t, line, lines),
@@ -371,28 +458,57 @@ impl Places {
                 }
             }
         }
-        let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(i, _)| i + 1))
+            .collect();
         let mut lines = std::collections::HashMap::new();
-        walk("", toml::de::DeTable::parse(text)?.get_ref(), &|at| starts.partition_point(|&s| s <= at), &mut lines);
-        Ok(Places { file: file.into(), lines, overrides: Vec::new() })
+        walk(
+            "",
+            toml::de::DeTable::parse(text)?.get_ref(),
+            &|at| starts.partition_point(|&s| s <= at),
+            &mut lines,
+        );
+        Ok(Places {
+            file: file.into(),
+            lines,
+            overrides: Vec::new(),
+        })
     }
 
     /// An error at the first of several paths at fault that an override set, else at the first.
     pub(crate) fn error_among(&self, paths: &[String], message: String) -> StudyError {
-        self.error(paths.iter().find(|p| self.overriding(p).is_some()).or(paths.first()).map_or("", |p| p), message)
+        self.error(
+            paths
+                .iter()
+                .find(|p| self.overriding(p).is_some())
+                .or(paths.first())
+                .map_or("", |p| p),
+            message,
+        )
     }
 
     /// The override that set a path, or a part of it.
     fn overriding(&self, path: &str) -> Option<&String> {
-        let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let within = |inner: &str, outer: &str| {
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         let sets = |set: &str| within(path, set) || (path.contains('.') && within(set, path));
-        self.overrides.iter().rev().find(|(set, _)| sets(set)).map(|(_, text)| text)
+        self.overrides
+            .iter()
+            .rev()
+            .find(|(set, _)| sets(set))
+            .map(|(_, text)| text)
     }
 
     /// An error at the line of `path`, or of the nearest enclosing key that the file has; or at the override that set it, or a part of it.
     pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> StudyError {
         if let Some(text) = self.overriding(path) {
-            return StudyError::Override { text: text.clone(), message: message.into() };
+            return StudyError::Override {
+                text: text.clone(),
+                message: message.into(),
+            };
         }
         let (mut path, mut line) = (path, None);
         while line.is_none() {
@@ -402,6 +518,10 @@ impl Places {
                 None => break,
             }
         }
-        StudyError::Invalid { file: self.file.clone(), line: line.or_else(|| self.lines.get(path).copied()), message: message.into() }
+        StudyError::Invalid {
+            file: self.file.clone(),
+            line: line.or_else(|| self.lines.get(path).copied()),
+            message: message.into(),
+        }
     }
 }

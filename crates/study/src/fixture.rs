@@ -7,7 +7,14 @@ use crate::trial::{Stage, Template};
 
 /// A finished record at batch 32 with the points (step, training loss, validation accuracy).
 pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
-    let trial = Template::new(Stage::Confirm, Default::default(), 1, StopRules::default(), Default::default()).trial(0);
+    let trial = Template::new(
+        Stage::Confirm,
+        Default::default(),
+        1,
+        StopRules::default(),
+        Default::default(),
+    )
+    .trial(0);
     let last = points.last().copied().unwrap_or_default();
     TrialRecord {
         stop: StopReason::Finished,
@@ -17,7 +24,11 @@ pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
         epochs: None,
         budget_steps: last.0,
         metric: "validation_accuracy".into(),
-        metrics: [("train_loss".to_string(), last.1), ("validation_accuracy".to_string(), last.2)].into(),
+        metrics: [
+            ("train_loss".to_string(), last.1),
+            ("validation_accuracy".to_string(), last.2),
+        ]
+        .into(),
         curves: Curves {
             step: points.iter().map(|p| p.0).collect(),
             examples: points.iter().map(|p| p.0 * 32).collect(),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use largebatch_store::{Lock, LockError, Seal, clear_leftovers, seal, sync_folder, unseal, write_whole};
+use largebatch_store::{
+    Lock, LockError, Seal, clear_leftovers, seal, sync_folder, unseal, write_whole,
+};
 use toml::Table;
 
 use crate::data::Data;
@@ -31,10 +33,16 @@ pub struct Shard {
 impl FromStr for Shard {
     type Err = StudyError;
     fn from_str(text: &str) -> Result<Self, StudyError> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let parts = text
+            .split_once('/')
+            .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
         match parts {
-            Some((index, count)) if 1 <= index && index <= count && count <= 10_000 => Ok(Shard { index, count }),
-            _ => Err(StudyError::Argument(format!("shard {text}: write i/n with 1 ≤ i ≤ n ≤ 10000, such as 2/8"))),
+            Some((index, count)) if 1 <= index && index <= count && count <= 10_000 => {
+                Ok(Shard { index, count })
+            }
+            _ => Err(StudyError::Argument(format!(
+                "shard {text}: write i/n with 1 ≤ i ≤ n ≤ 10000, such as 2/8"
+            ))),
         }
     }
 }
@@ -52,23 +60,47 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens the journal of a shard for appending, takes its lock, and cuts off a line that was torn when an earlier process died.
     pub(crate) fn open(folder: &Path, shard: Option<Shard>) -> Result<Self, StudyError> {
-        Self::named(folder, &shard.map_or("trials".into(), |s| format!("trials-{}of{}", s.index, s.count)))
+        Self::named(
+            folder,
+            &shard.map_or("trials".into(), |s| {
+                format!("trials-{}of{}", s.index, s.count)
+            }),
+        )
     }
 
     /// Opens the journal of a name.
     fn named(folder: &Path, name: &str) -> Result<Self, StudyError> {
-        let (path, lock_path) = (folder.join(format!("{name}.jsonl")), folder.join(format!("{name}.lock")));
+        let (path, lock_path) = (
+            folder.join(format!("{name}.jsonl")),
+            folder.join(format!("{name}.lock")),
+        );
         let lock = Lock::try_take(&lock_path).map_err(|e| match e {
-            LockError::Held { by } => StudyError::Locked { folder: folder.into(), lock: lock_path.clone(), by },
+            LockError::Held { by } => StudyError::Locked {
+                folder: folder.into(),
+                lock: lock_path.clone(),
+                by,
+            },
             LockError::Io(e) => StudyError::io("locking", &lock_path)(e),
         })?;
         clear_leftovers(&path);
-        let mut file =
-            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(StudyError::io("opening", &path))?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(StudyError::io("opening", &path))?;
         let length = complete_length(&mut file).map_err(StudyError::io("reading", &path))?;
-        file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(StudyError::io("writing", &path))?;
+        file.set_len(length)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(StudyError::io("writing", &path))?;
         sync_folder(folder).map_err(StudyError::io("syncing", folder))?;
-        Ok(Journal { file, path, length, lock })
+        Ok(Journal {
+            file,
+            path,
+            length,
+            lock,
+        })
     }
 
     /// What to tell the user where the file system has no locks.
@@ -77,15 +109,24 @@ impl Journal {
     }
 
     /// Appends records; when this returns their lines are on disk. On an error (a full disk) the file keeps its earlier lines and nothing else.
-    pub(crate) fn append<'a>(&mut self, records: impl Iterator<Item = &'a TrialRecord>) -> Result<(), StudyError> {
+    pub(crate) fn append<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a TrialRecord>,
+    ) -> Result<(), StudyError> {
         let lines: Vec<u8> = records.flat_map(line).collect();
         if lines.is_empty() {
             return Ok(());
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        let written = self
+            .file
+            .write_all(&lines)
+            .and_then(|()| self.file.sync_data());
         if let Err(e) = written {
             // If this fails too, the next opening cuts off the torn line.
-            let _ = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            let _ = self
+                .file
+                .set_len(self.length)
+                .and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
             return Err(StudyError::io("writing", &self.path)(e));
         }
         self.length += lines.len() as u64;
@@ -114,17 +155,29 @@ impl Journal {
         aside: &dyn Fn(&TrialRecord) -> bool,
     ) -> Result<Vec<TrialRecord>, StudyError> {
         let mut others = Vec::new();
-        for path in files(folder)?.into_iter().filter(|path| all && *path != self.path) {
+        for path in files(folder)?
+            .into_iter()
+            .filter(|path| all && *path != self.path)
+        {
             let mut any = false;
             read_file(&path, &mut |record| any |= aside(&record))?;
             if any {
-                others.push(Journal::named(folder, &path.file_stem().unwrap_or_default().to_string_lossy())?);
+                others.push(Journal::named(
+                    folder,
+                    &path.file_stem().unwrap_or_default().to_string_lossy(),
+                )?);
             }
         }
         let mut away = Vec::new();
         for journal in std::iter::once(self).chain(&mut others) {
             let (mut moved, mut kept) = (Vec::new(), Vec::new());
-            read_file(&journal.path, &mut |record| if aside(&record) { moved.push(record) } else { kept.push(record) })?;
+            read_file(&journal.path, &mut |record| {
+                if aside(&record) {
+                    moved.push(record)
+                } else {
+                    kept.push(record)
+                }
+            })?;
             if moved.is_empty() {
                 continue;
             }
@@ -133,7 +186,8 @@ impl Journal {
                 let mut file = OpenOptions::new().create(true).append(true).open(&place)?;
                 file.write_all(bytes).and_then(|()| file.sync_all())
             };
-            append(&moved.iter().flat_map(line).collect::<Vec<u8>>()).map_err(StudyError::io("writing", &place))?;
+            append(&moved.iter().flat_map(line).collect::<Vec<u8>>())
+                .map_err(StudyError::io("writing", &place))?;
             journal.rewrite(&kept)?;
             away.append(&mut moved);
         }
@@ -144,7 +198,10 @@ impl Journal {
     fn rewrite(&mut self, records: &[TrialRecord]) -> Result<(), StudyError> {
         let bytes: Vec<u8> = records.iter().flat_map(line).collect();
         write_whole(&self.path, &bytes).map_err(StudyError::io("writing", &self.path))?;
-        self.file = OpenOptions::new().append(true).open(&self.path).map_err(StudyError::io("opening", &self.path))?;
+        self.file = OpenOptions::new()
+            .append(true)
+            .open(&self.path)
+            .map_err(StudyError::io("opening", &self.path))?;
         self.length = bytes.len() as u64;
         Ok(())
     }
@@ -152,8 +209,12 @@ impl Journal {
 
 /// A record's line, with a digest: see [`unseal`].
 fn line(record: &TrialRecord) -> Vec<u8> {
-    let json = serde_json::to_string(&TrialRecord { schema: SCHEMA, ..record.clone() });
-    let mut line = seal(&json.expect("a record has string keys and no number that JSON lacks")).into_bytes();
+    let json = serde_json::to_string(&TrialRecord {
+        schema: SCHEMA,
+        ..record.clone()
+    });
+    let mut line =
+        seal(&json.expect("a record has string keys and no number that JSON lacks")).into_bytes();
     line.push(b'\n');
     line
 }
@@ -224,9 +285,17 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Records, StudyError> {
 /// The journals of a folder, in the order of their names.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, StudyError> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>())
+        .and_then(|entries| {
+            entries
+                .map(|e| e.map(|e| e.path()))
+                .collect::<std::io::Result<_>>()
+        })
         .map_err(StudyError::io("reading", folder))?;
-    files.retain(|p| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("trials") && n.ends_with(".jsonl")));
+    files.retain(|p| {
+        p.file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.starts_with("trials") && n.ends_with(".jsonl"))
+    });
     files.sort();
     Ok(files)
 }
@@ -237,15 +306,24 @@ const BLOCK: usize = 4 << 20;
 /// Reads the complete lines of a journal in order; parsing is spread over the processors.
 fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(StudyError::io("reading", path))?);
+    let mut reader = BufReader::with_capacity(
+        1 << 20,
+        File::open(path).map_err(StudyError::io("reading", path))?,
+    );
     let mut first = 1;
     loop {
         let mut blocks: Vec<(usize, Vec<u8>)> = Vec::new();
         for _ in 0..threads {
             let mut block = Vec::with_capacity(BLOCK);
             // Unlike `read`, this goes on where a signal has interrupted it.
-            reader.by_ref().take(BLOCK as u64).read_to_end(&mut block).map_err(StudyError::io("reading", path))?;
-            reader.read_until(b'\n', &mut block).map_err(StudyError::io("reading", path))?;
+            reader
+                .by_ref()
+                .take(BLOCK as u64)
+                .read_to_end(&mut block)
+                .map_err(StudyError::io("reading", path))?;
+            reader
+                .read_until(b'\n', &mut block)
+                .map_err(StudyError::io("reading", path))?;
             if block.is_empty() {
                 break;
             }
@@ -257,8 +335,14 @@ fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyE
             return Ok(());
         }
         let parsed: Vec<_> = std::thread::scope(|scope| {
-            let handles: Vec<_> = blocks.iter().map(|(first, block)| scope.spawn(move || parse(path, *first, block))).collect();
-            handles.into_iter().map(|h| h.join().expect("parsing does not panic")).collect()
+            let handles: Vec<_> = blocks
+                .iter()
+                .map(|(first, block)| scope.spawn(move || parse(path, *first, block)))
+                .collect();
+            handles
+                .into_iter()
+                .map(|h| h.join().expect("parsing does not panic"))
+                .collect()
         });
         for records in parsed {
             records?.into_iter().for_each(&mut *add);
@@ -270,11 +354,19 @@ fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, St
     let (mut records, mut configs, mut labels) = (Vec::new(), Recent::default(), Recent::default());
     for (i, line) in block.split_inclusive(|b| *b == b'\n').enumerate() {
         // A line without an end was torn, or is being written.
-        let Some(line) = line.strip_suffix(b"\n") else { continue };
-        let fail = |message: String| StudyError::Journal { file: path.into(), line: first + i, message };
-        let mut record: TrialRecord = serde_json::from_slice(line).map_err(|e| match serde_json::from_slice::<Version>(line) {
-            Ok(Version { schema }) if schema > SCHEMA => fail(newer(schema)),
-            _ => fail(format!("no trial record ({e})")),
+        let Some(line) = line.strip_suffix(b"\n") else {
+            continue;
+        };
+        let fail = |message: String| StudyError::Journal {
+            file: path.into(),
+            line: first + i,
+            message,
+        };
+        let mut record: TrialRecord = serde_json::from_slice(line).map_err(|e| {
+            match serde_json::from_slice::<Version>(line) {
+                Ok(Version { schema }) if schema > SCHEMA => fail(newer(schema)),
+                _ => fail(format!("no trial record ({e})")),
+            }
         })?;
         if record.schema > SCHEMA {
             return Err(fail(newer(record.schema)));
@@ -313,7 +405,9 @@ struct Version {
 }
 
 fn newer(schema: u32) -> String {
-    format!("schema version {schema} is newer than {SCHEMA}, the newest that this program reads; use a newer program")
+    format!(
+        "schema version {schema} is newer than {SCHEMA}, the newest that this program reads; use a newer program"
+    )
 }
 
 #[cfg(test)]
@@ -322,11 +416,20 @@ mod tests {
     use crate::fixture::record;
 
     fn numbered(i: u64) -> TrialRecord {
-        TrialRecord { id: RunId(format!("{i:032}")), seed: i, ..record(&[(10, 2.0, 0.5), (20, f64::NAN, 0.7)]) }
+        TrialRecord {
+            id: RunId(format!("{i:032}")),
+            seed: i,
+            ..record(&[(10, 2.0, 0.5), (20, f64::NAN, 0.7)])
+        }
     }
 
     fn ids(folder: &Path) -> Vec<u64> {
-        let mut ids: Vec<u64> = read_folder(folder).unwrap().by_id.into_values().map(|r| r.seed).collect();
+        let mut ids: Vec<u64> = read_folder(folder)
+            .unwrap()
+            .by_id
+            .into_values()
+            .map(|r| r.seed)
+            .collect();
         ids.sort_unstable();
         ids
     }
@@ -340,15 +443,24 @@ mod tests {
         let path = dir.path().join("trials.jsonl");
         let whole = std::fs::read(&path).unwrap();
         assert_eq!(
-            serde_json::to_string(&read_folder(dir.path()).unwrap().by_id[&numbered(1).id]).unwrap(),
+            serde_json::to_string(&read_folder(dir.path()).unwrap().by_id[&numbered(1).id])
+                .unwrap(),
             serde_json::to_string(&numbered(1)).unwrap()
         );
         for cut in [1, 2, 100, whole.len() / 3 - 1] {
             std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
-            assert_eq!(ids(dir.path()), [0, 1], "reading tolerates {cut} missing bytes");
+            assert_eq!(
+                ids(dir.path()),
+                [0, 1],
+                "reading tolerates {cut} missing bytes"
+            );
             let mut journal = Journal::open(dir.path(), None).unwrap();
             journal.append([&numbered(2)].into_iter()).unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), whole, "and appending repairs it");
+            assert_eq!(
+                std::fs::read(&path).unwrap(),
+                whole,
+                "and appending repairs it"
+            );
         }
     }
 
@@ -356,7 +468,10 @@ mod tests {
     fn a_second_writer_is_refused_and_shards_are_apart() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = Journal::open(dir.path(), None).unwrap();
-        assert!(matches!(Journal::open(dir.path(), None), Err(StudyError::Locked { .. })));
+        assert!(matches!(
+            Journal::open(dir.path(), None),
+            Err(StudyError::Locked { .. })
+        ));
         let mut second = Journal::open(dir.path(), Some("2/8".parse().unwrap())).unwrap();
         first.append([&numbered(1)].into_iter()).unwrap();
         second.append([&numbered(2)].into_iter()).unwrap();
@@ -364,7 +479,15 @@ mod tests {
         assert!(dir.path().join("trials-2of8.jsonl").exists());
         assert_eq!(ids(dir.path()), [1, 2]);
         assert!(read_folder(dir.path()).unwrap().conflicts.is_empty());
-        second.append([&TrialRecord { steps: 999, ..numbered(1) }].into_iter()).unwrap();
+        second
+            .append(
+                [&TrialRecord {
+                    steps: 999,
+                    ..numbered(1)
+                }]
+                .into_iter(),
+            )
+            .unwrap();
         assert_eq!(read_folder(dir.path()).unwrap().conflicts, [numbered(1).id]);
         for wrong in ["0/8", "9/8", "1", "a/b", "-1/2", "1/0"] {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
@@ -375,12 +498,21 @@ mod tests {
     fn broken_and_newer_lines_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let good = String::from_utf8(line(&numbered(0))).unwrap();
-        for (bad, part) in
-            [("{}\n", "no trial record"), ("\0\0\n", "no trial record"), ("{\"schema\": 99}\n", "schema version 99 is newer")]
-        {
-            std::fs::write(dir.path().join("trials.jsonl"), format!("{good}{bad}{good}")).unwrap();
+        for (bad, part) in [
+            ("{}\n", "no trial record"),
+            ("\0\0\n", "no trial record"),
+            ("{\"schema\": 99}\n", "schema version 99 is newer"),
+        ] {
+            std::fs::write(
+                dir.path().join("trials.jsonl"),
+                format!("{good}{bad}{good}"),
+            )
+            .unwrap();
             let error = read_folder(dir.path()).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("line 2") && error.contains("trials.jsonl"), "{error}");
+            assert!(
+                error.contains(part) && error.contains("line 2") && error.contains("trials.jsonl"),
+                "{error}"
+            );
         }
     }
 
@@ -388,14 +520,21 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_named_with_its_file_and_line() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, lines) = (dir.path().join("trials.jsonl"), [line(&numbered(0)), line(&numbered(1)), line(&numbered(2))]);
+        let (path, lines) = (
+            dir.path().join("trials.jsonl"),
+            [line(&numbered(0)), line(&numbered(1)), line(&numbered(2))],
+        );
         let whole = lines.concat();
         for bit in (lines[0].len() * 8..(lines[0].len() + lines[1].len()) * 8).step_by(7) {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(&path, &flipped).unwrap();
             let error = read_folder(dir.path()).unwrap_err().to_string();
-            assert!(error.contains("trials.jsonl, line 2:") && error.contains("its trial then runs again"), "bit {bit}: {error}");
+            assert!(
+                error.contains("trials.jsonl, line 2:")
+                    && error.contains("its trial then runs again"),
+                "bit {bit}: {error}"
+            );
         }
     }
 
@@ -403,10 +542,17 @@ mod tests {
     #[test]
     fn version_1_still_loads() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("trials.jsonl"), include_bytes!("../tests/schema-1.jsonl")).unwrap();
+        std::fs::write(
+            dir.path().join("trials.jsonl"),
+            include_bytes!("../tests/schema-1.jsonl"),
+        )
+        .unwrap();
         let records = read_folder(dir.path()).unwrap();
         let record = records.by_id.values().next().unwrap();
-        assert_eq!((record.schema, record.steps, record.curves.step.len()), (1, 20, 2));
+        assert_eq!(
+            (record.schema, record.steps, record.curves.step.len()),
+            (1, 20, 2)
+        );
         assert_eq!(record.config.to_string(), "batch_size = 32\nlr = 0.1\n");
         assert!(record.labels.is_empty() && record.curves.train_loss[1].is_nan());
     }
@@ -417,13 +563,19 @@ mod tests {
         let file = |order: &[u64]| {
             let dir = tempfile::tempdir().unwrap();
             let mut journal = Journal::open(dir.path(), None).unwrap();
-            order.iter().for_each(|&i| journal.append([&numbered(i)].into_iter()).unwrap());
+            order
+                .iter()
+                .for_each(|&i| journal.append([&numbered(i)].into_iter()).unwrap());
             journal.sort(&place).unwrap();
             journal.append([&numbered(9)].into_iter()).unwrap();
             std::fs::read(dir.path().join("trials.jsonl")).unwrap()
         };
         let strip = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).unwrap().lines().map(|l| l.split("\"provenance\"").next().unwrap().to_string()).collect::<Vec<_>>()
+            String::from_utf8(bytes)
+                .unwrap()
+                .lines()
+                .map(|l| l.split("\"provenance\"").next().unwrap().to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(strip(file(&[3, 1, 2])), strip(file(&[1, 2, 3])));
     }

@@ -31,13 +31,19 @@ impl Older {
             return older;
         }
         let choices = plan.choices(records);
-        let ids = |g| plan.tune_ids(g).into_iter().chain(plan.confirm_ids(g, &choices));
+        let ids = |g| {
+            plan.tune_ids(g)
+                .into_iter()
+                .chain(plan.confirm_ids(g, &choices))
+        };
         for id in (0..plan.groups.len()).flat_map(ids).collect::<HashSet<_>>() {
             let Some(record) = records.get(&id) else {
                 older.left = true;
                 continue;
             };
-            let Some(what) = changed(record) else { continue };
+            let Some(what) = changed(record) else {
+                continue;
+            };
             if is_older(record) {
                 older.old += 1;
                 older.what.insert(what);
@@ -50,24 +56,41 @@ impl Older {
 
     /// Refuses to compare trials of both.
     pub(crate) fn unmixed(&self, folder: &Path) -> Result<(), StudyError> {
-        if self.old > 0 && self.new > 0 { Err(self.error(folder)) } else { Ok(()) }
+        if self.old > 0 && self.new > 0 {
+            Err(self.error(folder))
+        } else {
+            Ok(())
+        }
     }
 
     /// Refuses to go on where trials to come would be compared with older ones.
     pub(crate) fn complete(&self, folder: &Path) -> Result<(), StudyError> {
-        if self.old > 0 && self.left { Err(self.error(folder)) } else { self.unmixed(folder) }
+        if self.old > 0 && self.left {
+            Err(self.error(folder))
+        } else {
+            self.unmixed(folder)
+        }
     }
 
     fn error(&self, folder: &Path) -> StudyError {
         let what = self.what.iter().copied().collect::<Vec<_>>().join("; ");
-        StudyError::OlderTrials { folder: folder.into(), trials: self.old, what }
+        StudyError::OlderTrials {
+            folder: folder.into(),
+            trials: self.old,
+            what,
+        }
     }
 }
 
 /// Whether an old version made a record by settings that mean something else today.
 pub(crate) fn is_older(record: &TrialRecord) -> bool {
-    let version = record.provenance.other.get("version").and_then(|v| v.as_str());
-    version.is_some_and(|v| v.starts_with("0.1.") || v.starts_with("0.2.")) && changed(record).is_some()
+    let version = record
+        .provenance
+        .other
+        .get("version")
+        .and_then(|v| v.as_str());
+    version.is_some_and(|v| v.starts_with("0.1.") || v.starts_with("0.2."))
+        && changed(record).is_some()
 }
 
 /// What the settings of a trial have come to mean with version 0.3, in words.
@@ -80,22 +103,39 @@ fn changed(record: &TrialRecord) -> Option<&'static str> {
     if setting(key::PREPROCESS).is_some() && setting(key::NORMALISE).is_none() {
         return Some("`data.preprocess` without `normalise` normalises as suits the data set");
     }
-    moved(record).then_some("a schedule's lengths in epochs count the steps that an epoch really has")
+    moved(record)
+        .then_some("a schedule's lengths in epochs count the steps that an epoch really has")
 }
 
 /// Whether a schedule's length in epochs is another by a step or more: an epoch had examples / batch steps, and has whole ones.
 fn moved(record: &TrialRecord) -> bool {
     let setting = |k: &str| get(&record.config, k);
-    let word = |k: &str| setting(k).map(|v| v.get("name").unwrap_or(v)).and_then(Value::as_str);
-    let longest = setting(key::SCHEDULE).map_or(0.0, |schedule| longest(schedule, record.budget_epochs().unwrap_or(0.0)));
-    let Some(batch) = setting(key::BATCH).and_then(number).filter(|_| longest > 0.0) else { return false };
+    let word = |k: &str| {
+        setting(k)
+            .map(|v| v.get("name").unwrap_or(v))
+            .and_then(Value::as_str)
+    };
+    let longest = setting(key::SCHEDULE).map_or(0.0, |schedule| {
+        longest(schedule, record.budget_epochs().unwrap_or(0.0))
+    });
+    let Some(batch) = setting(key::BATCH)
+        .and_then(number)
+        .filter(|_| longest > 0.0)
+    else {
+        return false;
+    };
     if word(key::SAMPLING).is_some_and(|w| w == "full" || w == "one") {
         return false;
     }
     let before = record.train_examples as f64 / batch;
-    let now = if setting(key::DROP_LAST) == Some(&Value::Boolean(true)) { before.floor() } else { before.ceil() };
+    let now = if setting(key::DROP_LAST) == Some(&Value::Boolean(true)) {
+        before.floor()
+    } else {
+        before.ceil()
+    };
     // While a batch grew, an epoch had as many steps as at its beginning.
-    word(key::BATCH_SCHEDULE).is_some_and(|w| w != "constant") || longest * (now - before).abs() >= 1.0
+    word(key::BATCH_SCHEDULE).is_some_and(|w| w != "constant")
+        || longest * (now - before).abs() >= 1.0
 }
 
 /// The longest length in epochs below a schedule's setting; one that is repeated moves over the whole budget.
@@ -105,7 +145,9 @@ fn longest(value: &Value, budget: f64) -> f64 {
         Value::Table(table) => most(&mut table.iter().map(|(k, v)| match (k.as_str(), v) {
             ("epochs", Value::Array(all)) => most(&mut all.iter().filter_map(number)),
             ("epochs", v) => number(v).unwrap_or(0.0),
-            ("every" | "first" | "rise" | "fall", v) if longest(v, budget) > 0.0 => longest(v, budget).max(budget),
+            ("every" | "first" | "rise" | "fall", v) if longest(v, budget) > 0.0 => {
+                longest(v, budget).max(budget)
+            }
             (_, v) => longest(v, budget),
         })),
         _ => 0.0,
@@ -129,11 +171,18 @@ mod tests {
             let choices = plan.choices(&records);
             all.extend((0..2).flat_map(|g| plan.confirm_trials(g, &choices)));
             let trial = &all[i];
-            let mut record = TrialRecord { stage: trial.stage, metric: metric.into(), ..fixture::record(&[(1, 1.0, 0.5)]) };
+            let mut record = TrialRecord {
+                stage: trial.stage,
+                metric: metric.into(),
+                ..fixture::record(&[(1, 1.0, 0.5)])
+            };
             record.metrics = [(metric.to_string(), 0.5)].into();
             record.config = without_seed(&trial.config).into();
             record.id = trial.id.clone();
-            record.provenance.other.insert("version".into(), (*version).into());
+            record
+                .provenance
+                .other
+                .insert("version".into(), (*version).into());
             records.insert(trial.id.clone(), record);
         }
         records
@@ -142,7 +191,9 @@ mod tests {
     #[test]
     fn old_trials_are_compared_with_each_other_alone() {
         let (old, new) = ("0.2.0", "0.3.0");
-        let plan = |set: &str| Plan::expand(Study::parse(&(STUDY.to_owned() + set), "x.toml", &[]).unwrap()).unwrap();
+        let plan = |set: &str| {
+            Plan::expand(Study::parse(&(STUDY.to_owned() + set), "x.toml", &[]).unwrap()).unwrap()
+        };
         let folder = Path::new("x");
         let (plain, partly) = ("", "\nset.data.preprocess.translate=1");
         let growing = "\nset.schedule={name='cosine', warmup={epochs=1}}\nset.batch_schedule={name='multi-step'}";
@@ -152,7 +203,13 @@ mod tests {
             (plain, "validation_rmse", &[old; 4], true, false),
             (plain, "validation_rmse", &[old, old, new], false, false),
             (plain, "validation_rmse", &[new; 2], true, true),
-            ("\nset.data.preprocess.targets='none'\nset.data.preprocess.normalise='feature'", "validation_rmse", &[old, new], true, true),
+            (
+                "\nset.data.preprocess.targets='none'\nset.data.preprocess.normalise='feature'",
+                "validation_rmse",
+                &[old, new],
+                true,
+                true,
+            ),
             (plain, "validation_accuracy", &[old, new], true, true),
             (partly, "validation_accuracy", &[old, new], false, false),
             (partly, "validation_accuracy", &[old; 3], true, false),
@@ -160,7 +217,10 @@ mod tests {
         ] {
             let plan = plan(set);
             let older = Older::of(&plan, &records(&plan, metric, versions));
-            let ended = (older.unmixed(folder).is_ok(), older.complete(folder).is_ok());
+            let ended = (
+                older.unmixed(folder).is_ok(),
+                older.complete(folder).is_ok(),
+            );
             assert_eq!(ended, (compares, goes_on), "{set} {metric} {versions:?}");
         }
     }
@@ -169,20 +229,64 @@ mod tests {
     #[test]
     fn lengths_in_epochs_move_by_steps() {
         for (config, examples, wanted) in [
-            ("batch_size=512\nschedule={name='cosine', warmup={epochs=2}}", 1150, true),
-            ("batch_size=512\nschedule={name='cosine', warmup={epochs=1}}", 1150, false),
-            ("batch_size=512\nschedule={name='cosine', warmup={steps=9}}", 1150, false),
-            ("batch_size=32\nschedule={name='cosine', warmup={epochs=9}}", 320, false),
-            ("batch_size=32\nschedule={name='cosine', warmup={epochs=9}}", 1150, false),
-            ("batch_size=32\nschedule={name='multi-step', at={epochs=[1, 20]}}", 1150, true),
-            ("batch_size=512\nepochs=20\nschedule={name='step', every={epochs=1}}", 1150, true),
-            ("batch_size=512\nschedule={name='multi-step', at={epochs=[2]}}\ndata.drop_last=true", 1150, false),
-            ("batch_size=512\nschedule={name='multi-step', at={epochs=[5]}}\ndata.drop_last=true", 1150, true),
-            ("batch_size=512\nschedule={name='multi-step', at={epochs=[5]}}\ndata.sampling='full'", 1150, false),
+            (
+                "batch_size=512\nschedule={name='cosine', warmup={epochs=2}}",
+                1150,
+                true,
+            ),
+            (
+                "batch_size=512\nschedule={name='cosine', warmup={epochs=1}}",
+                1150,
+                false,
+            ),
+            (
+                "batch_size=512\nschedule={name='cosine', warmup={steps=9}}",
+                1150,
+                false,
+            ),
+            (
+                "batch_size=32\nschedule={name='cosine', warmup={epochs=9}}",
+                320,
+                false,
+            ),
+            (
+                "batch_size=32\nschedule={name='cosine', warmup={epochs=9}}",
+                1150,
+                false,
+            ),
+            (
+                "batch_size=32\nschedule={name='multi-step', at={epochs=[1, 20]}}",
+                1150,
+                true,
+            ),
+            (
+                "batch_size=512\nepochs=20\nschedule={name='step', every={epochs=1}}",
+                1150,
+                true,
+            ),
+            (
+                "batch_size=512\nschedule={name='multi-step', at={epochs=[2]}}\ndata.drop_last=true",
+                1150,
+                false,
+            ),
+            (
+                "batch_size=512\nschedule={name='multi-step', at={epochs=[5]}}\ndata.drop_last=true",
+                1150,
+                true,
+            ),
+            (
+                "batch_size=512\nschedule={name='multi-step', at={epochs=[5]}}\ndata.sampling='full'",
+                1150,
+                false,
+            ),
             ("batch_size=512\nschedule='cosine'", 1150, false),
         ] {
             let table: toml::Table = config.parse().unwrap();
-            let record = TrialRecord { config: table.into(), train_examples: examples, ..fixture::record(&[(1, 1.0, 0.5)]) };
+            let record = TrialRecord {
+                config: table.into(),
+                train_examples: examples,
+                ..fixture::record(&[(1, 1.0, 0.5)])
+            };
             assert_eq!(moved(&record), wanted, "{config}");
         }
     }

@@ -10,7 +10,10 @@ use crate::trial::{title, word};
 
 /// Makes the labels of all groups tell them apart. Labels whose titles do so already stay as they are.
 pub(crate) fn distinguish(groups: &mut [Group]) {
-    let axes: BTreeSet<String> = groups.iter().flat_map(|g| g.labels.keys().cloned()).collect();
+    let axes: BTreeSet<String> = groups
+        .iter()
+        .flat_map(|g| g.labels.keys().cloned())
+        .collect();
     for axis in axes {
         let mut by_word: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for value in groups.iter().filter_map(|g| g.labels.get(&axis)) {
@@ -34,7 +37,11 @@ pub(crate) fn distinguish(groups: &mut [Group]) {
         return;
     }
     for i in same {
-        for (axis, value) in groups[i].labels.iter_mut().filter(|(_, v)| v.is_str() || v.get("name").is_some()) {
+        for (axis, value) in groups[i]
+            .labels
+            .iter_mut()
+            .filter(|(_, v)| v.is_str() || v.get("name").is_some())
+        {
             *value = Value::String(format!("{axis} {}", word(value)));
         }
     }
@@ -42,11 +49,19 @@ pub(crate) fn distinguish(groups: &mut [Group]) {
     let same = alike(groups);
     let configs: Vec<Table> = same.iter().map(|i| flatten(&groups[*i].config)).collect();
     for (i, config) in same.iter().zip(&configs) {
-        let differs = |(k, v): &(&String, &Value)| configs.iter().any(|other| other.get(*k) != Some(*v));
-        groups[*i].labels.extend(config.iter().filter(differs).map(|(k, v)| (k.clone(), v.clone())));
+        let differs =
+            |(k, v): &(&String, &Value)| configs.iter().any(|other| other.get(*k) != Some(*v));
+        groups[*i].labels.extend(
+            config
+                .iter()
+                .filter(differs)
+                .map(|(k, v)| (k.clone(), v.clone())),
+        );
     }
     for i in alike(groups) {
-        groups[i].labels.insert("group".into(), Value::Integer(i as i64 + 1));
+        groups[i]
+            .labels
+            .insert("group".into(), Value::Integer(i as i64 + 1));
     }
 }
 
@@ -56,7 +71,11 @@ fn alike(groups: &[Group]) -> Vec<usize> {
     for (i, group) in groups.iter().enumerate() {
         by_title.entry(title(&group.labels)).or_default().push(i);
     }
-    let mut alike: Vec<usize> = by_title.into_values().filter(|same| same.len() > 1).flatten().collect();
+    let mut alike: Vec<usize> = by_title
+        .into_values()
+        .filter(|same| same.len() > 1)
+        .flatten()
+        .collect();
     alike.sort_unstable();
     alike
 }
@@ -65,10 +84,18 @@ fn alike(groups: &[Group]) -> Vec<usize> {
 fn name(value: &Value, same: &[Value], taken: &BTreeSet<String>) -> String {
     let all: Vec<Table> = same.iter().map(options).collect();
     let differs = |(k, v): &(&String, &Value)| all.iter().any(|other| other.get(*k) != Some(*v));
-    let told = |options: &Table| options.iter().filter(differs).fold(word(value), |text, (k, v)| text + &option(&word(value), k, v));
+    let told = |options: &Table| {
+        options
+            .iter()
+            .filter(differs)
+            .fold(word(value), |text, (k, v)| {
+                text + &option(&word(value), k, v)
+            })
+    };
     let text = told(&options(value));
     // As TOML no two values are the same.
-    let shared = all.iter().filter(|other| told(other) == text).count() > 1 || (text != word(value) && taken.contains(&text));
+    let shared = all.iter().filter(|other| told(other) == text).count() > 1
+        || (text != word(value) && taken.contains(&text));
     if shared { value.to_string() } else { text }
 }
 
@@ -88,7 +115,11 @@ fn option(name: &str, key: &str, value: &Value) -> String {
     let words = key.replace("warmup", "warm-up").replace(['.', '_'], " ");
     match words.rsplit_once(' ') {
         Some((what, unit @ ("epochs" | "steps"))) => {
-            let unit = if value == "1" { unit.trim_end_matches('s') } else { unit };
+            let unit = if value == "1" {
+                unit.trim_end_matches('s')
+            } else {
+                unit
+            };
             format!(", {what} {value} {unit}")
         }
         _ => format!(", {words} {value}"),

@@ -74,7 +74,10 @@ impl Plan {
 
     /// The plan of a study that was checked when it began.
     pub(crate) fn expand(study: Study) -> Result<Plan, StudyError> {
-        Ok(Plan { groups: expand(&study)?, study })
+        Ok(Plan {
+            groups: expand(&study)?,
+            study,
+        })
     }
 
     fn validate(&self, check: Check) -> Result<(), StudyError> {
@@ -85,11 +88,20 @@ impl Plan {
                 Some(d) => &self.groups[d.from].points[..self.groups[d.from].points.len().min(1)],
                 None => &group.points,
             };
-            for point in if points.is_empty() { std::slice::from_ref(&nothing) } else { points } {
+            for point in if points.is_empty() {
+                std::slice::from_ref(&nothing)
+            } else {
+                points
+            } {
                 let config = self.configure(group, point);
                 check(&config).map_err(|p| {
-                    let place = p.key.as_deref().map_or(String::new(), |k| self.place(group, k));
-                    self.study.places.error(&place, format!("{}{}", p.message, in_group(&group.labels)))
+                    let place = p
+                        .key
+                        .as_deref()
+                        .map_or(String::new(), |k| self.place(group, k));
+                    self.study
+                        .places
+                        .error(&place, format!("{}{}", p.message, in_group(&group.labels)))
                 })?;
             }
         }
@@ -99,10 +111,22 @@ impl Plan {
     /// Where the file sets a key of a group's configuration, or what lies above it.
     pub(crate) fn place(&self, group: &Group, key: &str) -> String {
         let has = |axes: &Axes| axes.0.iter().any(|(k, _)| k == key || is_below(key, k));
-        for (path, part) in self.study.parts().iter().rev().filter(|(_, p)| applies(p, group)) {
-            let (length, rate) =
-                (key == key::EPOCHS || key == key::STEPS || is_below(key, key::BUDGET), key == key::RATE || key.starts_with(key::WARMUP));
-            for (section, has) in [("set", get(&part.set, key).is_some()), ("axes", has(&part.axes)), ("search", has(&part.search))] {
+        for (path, part) in self
+            .study
+            .parts()
+            .iter()
+            .rev()
+            .filter(|(_, p)| applies(p, group))
+        {
+            let (length, rate) = (
+                key == key::EPOCHS || key == key::STEPS || is_below(key, key::BUDGET),
+                key == key::RATE || key.starts_with(key::WARMUP),
+            );
+            for (section, has) in [
+                ("set", get(&part.set, key).is_some()),
+                ("axes", has(&part.axes)),
+                ("search", has(&part.search)),
+            ] {
                 if has {
                     return format!("{path}{section}.{key}");
                 }
@@ -114,12 +138,18 @@ impl Plan {
                 return format!("{path}rate");
             }
         }
-        key.rsplit_once('.').map_or(String::new(), |(parent, _)| self.place(group, parent))
+        key.rsplit_once('.')
+            .map_or(String::new(), |(parent, _)| self.place(group, parent))
     }
 
     /// The path of the last part that makes up a group and has something.
     pub(crate) fn last_part(&self, group: &Group, has: &dyn Fn(&Part) -> bool) -> Option<String> {
-        self.study.parts().into_iter().rev().find(|(_, p)| applies(p, group) && has(p)).map(|(path, _)| path)
+        self.study
+            .parts()
+            .into_iter()
+            .rev()
+            .find(|(_, p)| applies(p, group) && has(p))
+            .map(|(path, _)| path)
     }
 
     /// The configuration of a group at a point of a search, its own or that of the group it derives from.
@@ -129,7 +159,10 @@ impl Plan {
             insert(&mut config, k, v.clone());
         }
         if let Some(Derived { from, factor, rate }) = &group.derived {
-            let base = point.get(key::RATE).or_else(|| self.groups[*from].config.get(key::RATE)).and_then(number);
+            let base = point
+                .get(key::RATE)
+                .or_else(|| self.groups[*from].config.get(key::RATE))
+                .and_then(number);
             if let Some(base) = base {
                 set_rate(&mut config, rate, base, *factor);
             }
@@ -140,43 +173,71 @@ impl Plan {
     /// The tuning trials of a group, point by point, each with every tuning seed.
     pub fn tune_trials(&self, group: usize) -> Vec<Trial> {
         let seeds = self.study.tune_seeds();
-        self.tune_templates(group).flat_map(|t| seeds.iter().map(|&s| t.trial(s)).collect::<Vec<_>>()).collect()
+        self.tune_templates(group)
+            .flat_map(|t| seeds.iter().map(|&s| t.trial(s)).collect::<Vec<_>>())
+            .collect()
     }
 
     /// The identities of [`Plan::tune_trials`].
     pub fn tune_ids(&self, group: usize) -> Vec<RunId> {
         let seeds = self.study.tune_seeds();
-        self.tune_templates(group).flat_map(|t| seeds.iter().map(|&s| t.id(s)).collect::<Vec<_>>()).collect()
+        self.tune_templates(group)
+            .flat_map(|t| seeds.iter().map(|&s| t.id(s)).collect::<Vec<_>>())
+            .collect()
     }
 
     fn tune_templates(&self, group: usize) -> impl Iterator<Item = Template> + '_ {
         let group = &self.groups[group];
-        group.points.iter().map(|point| self.template(Stage::Tune, group, point))
+        group
+            .points
+            .iter()
+            .map(|point| self.template(Stage::Tune, group, point))
     }
 
     fn template(&self, stage: Stage, group: &Group, point: &Table) -> Template {
-        Template::new(stage, group.labels.clone(), self.study.threads, group.stop, self.configure(group, point))
+        Template::new(
+            stage,
+            group.labels.clone(),
+            self.study.threads,
+            group.stop,
+            self.configure(group, point),
+        )
     }
 
     /// The group whose tuning decides the settings of this one: itself, the one that it derives from, or none.
     pub fn tuned_by(&self, group: usize) -> Option<usize> {
-        let decider = self.groups[group].derived.as_ref().map_or(group, |d| d.from);
+        let decider = self.groups[group]
+            .derived
+            .as_ref()
+            .map_or(group, |d| d.from);
         (!self.groups[decider].points.is_empty()).then_some(decider)
     }
 
     /// The seeds of stage confirm; none if the study has no such stage.
     pub fn confirm_seeds(&self) -> Vec<u64> {
-        self.study.confirm.as_ref().map_or(Vec::new(), |c| c.seeds.all(0))
+        self.study
+            .confirm
+            .as_ref()
+            .map_or(Vec::new(), |c| c.seeds.all(0))
     }
 
     /// The confirming trials of a group, seed by seed; none while the choice that decides its settings is missing.
     pub fn confirm_trials(&self, group: usize, choices: &[Option<Choice>]) -> Vec<Trial> {
-        self.confirm_template(group, choices).map_or(Vec::new(), |t| self.confirm_seeds().into_iter().map(|s| t.trial(s)).collect())
+        self.confirm_template(group, choices)
+            .map_or(Vec::new(), |t| {
+                self.confirm_seeds()
+                    .into_iter()
+                    .map(|s| t.trial(s))
+                    .collect()
+            })
     }
 
     /// The identities of [`Plan::confirm_trials`].
     pub fn confirm_ids(&self, group: usize, choices: &[Option<Choice>]) -> Vec<RunId> {
-        self.confirm_template(group, choices).map_or(Vec::new(), |t| self.confirm_seeds().into_iter().map(|s| t.id(s)).collect())
+        self.confirm_template(group, choices)
+            .map_or(Vec::new(), |t| {
+                self.confirm_seeds().into_iter().map(|s| t.id(s)).collect()
+            })
     }
 
     fn confirm_template(&self, group: usize, choices: &[Option<Choice>]) -> Option<Template> {
@@ -191,15 +252,22 @@ impl Plan {
     /// Seconds of computing that the whole study takes, from an estimate for one configuration; `None` where that has none. Divide by the jobs.
     /// A group whose settings are not chosen yet counts with the first point of its search.
     pub fn seconds(&self, estimate: &dyn Fn(&Table) -> Option<f64>) -> Option<f64> {
-        let (tune, confirm) = (self.study.tune_seeds().len() as f64, self.confirm_seeds().len() as f64);
+        let (tune, confirm) = (
+            self.study.tune_seeds().len() as f64,
+            self.confirm_seeds().len() as f64,
+        );
         let nothing = Table::new();
         let mut sum = 0.0;
         for group in &self.groups {
             for point in &group.points {
                 sum += tune * estimate(&self.configure(group, point))?;
             }
-            let decider = group.derived.as_ref().map_or(group, |d| &self.groups[d.from]);
-            sum += confirm * estimate(&self.configure(group, decider.points.first().unwrap_or(&nothing)))?;
+            let decider = group
+                .derived
+                .as_ref()
+                .map_or(group, |d| &self.groups[d.from]);
+            sum += confirm
+                * estimate(&self.configure(group, decider.points.first().unwrap_or(&nothing)))?;
         }
         Some(sum)
     }
@@ -218,13 +286,29 @@ impl Plan {
 /// Whether a part of the file is one of those that a group adds up.
 fn applies(part: &Part, group: &Group) -> bool {
     // The values on axes stand in the settings; labels may have a text in their place.
-    let lookup = |k: &str| if k == "arm" { group.labels.get(k) } else { get(&group.config, k) }.cloned();
-    part.name.as_ref().is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
-        && part.condition.as_ref().is_none_or(|condition| holds(condition, &lookup))
+    let lookup = |k: &str| {
+        if k == "arm" {
+            group.labels.get(k)
+        } else {
+            get(&group.config, k)
+        }
+        .cloned()
+    };
+    part.name
+        .as_ref()
+        .is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
+        && part
+            .condition
+            .as_ref()
+            .is_none_or(|condition| holds(condition, &lookup))
 }
 
 pub(crate) fn in_group(labels: &Labels) -> String {
-    if labels.is_empty() { String::new() } else { format!(" (in the group {})", describe(labels)) }
+    if labels.is_empty() {
+        String::new()
+    } else {
+        format!(" (in the group {})", describe(labels))
+    }
 }
 
 pub(crate) fn set_rate(config: &mut Table, rate: &Rate, base: f64, factor: f64) {

@@ -65,13 +65,17 @@ enum Budget {
 impl Budget {
     fn of(config: &Table) -> Option<Self> {
         let value = |path| get(config, path).and_then(number);
-        value(key::EPOCHS).map(Budget::Epochs).or_else(|| Some(Budget::Examples(value(key::STEPS)? * value(key::BATCH)?)))
+        value(key::EPOCHS)
+            .map(Budget::Epochs)
+            .or_else(|| Some(Budget::Examples(value(key::STEPS)? * value(key::BATCH)?)))
     }
 
     /// In the other's unit, if it is this one's.
     fn length_like(self, other: Self) -> Option<f64> {
         match (self, other) {
-            (Budget::Epochs(x), Budget::Epochs(_)) | (Budget::Examples(x), Budget::Examples(_)) => Some(x),
+            (Budget::Epochs(x), Budget::Epochs(_)) | (Budget::Examples(x), Budget::Examples(_)) => {
+                Some(x)
+            }
             _ => None,
         }
     }
@@ -90,7 +94,10 @@ pub struct Best {
 
 impl Progress {
     pub(crate) fn new(jobs: usize) -> Self {
-        Progress { jobs, ..Progress::default() }
+        Progress {
+            jobs,
+            ..Progress::default()
+        }
     }
 
     /// A group's trials to confirm, which tuning has yet to decide.
@@ -103,7 +110,9 @@ impl Progress {
     pub(crate) fn expect(&mut self, labels: &Labels, stage: Stage, config: &Table) {
         let group = self.groups.entry(describe(labels)).or_default();
         group.left += 1;
-        group.undecided = group.undecided.saturating_sub(usize::from(stage == Stage::Confirm));
+        group.undecided = group
+            .undecided
+            .saturating_sub(usize::from(stage == Stage::Confirm));
         group.budget = Budget::of(config);
     }
 
@@ -117,7 +126,9 @@ impl Progress {
     /// A trial had ended before.
     pub(crate) fn found(&mut self, record: &TrialRecord) {
         let group = self.groups.entry(describe(&record.labels)).or_default();
-        group.undecided = group.undecided.saturating_sub(usize::from(record.stage == Stage::Confirm));
+        group.undecided = group
+            .undecided
+            .saturating_sub(usize::from(record.stage == Stage::Confirm));
         self.count(record);
     }
 
@@ -129,9 +140,19 @@ impl Progress {
         (group.seconds, group.ended) = (group.seconds + record.provenance.seconds, group.ended + 1);
         group.budget = group.budget.or_else(|| Budget::of(&record.config));
         if let Some(value) = record.validation().filter(|_| record.stop.is_measurement()) {
-            let better = |b: &Best| if record.higher_is_better { value > b.value } else { value < b.value };
+            let better = |b: &Best| {
+                if record.higher_is_better {
+                    value > b.value
+                } else {
+                    value < b.value
+                }
+            };
             if self.best.as_ref().is_none_or(better) {
-                self.best = Some(Best { metric: record.metric.clone(), value, labels: (*record.labels).clone() });
+                self.best = Some(Best {
+                    metric: record.metric.clone(),
+                    value,
+                    labels: (*record.labels).clone(),
+                });
             }
         }
     }
@@ -145,9 +166,14 @@ impl Progress {
             return None;
         }
         let by_budget = |budget: Budget| {
-            let done = |g: &Group| g.budget.and_then(|b| b.length_like(budget)).map_or(0.0, |length| length * g.ended as f64);
+            let done = |g: &Group| {
+                g.budget
+                    .and_then(|b| b.length_like(budget))
+                    .map_or(0.0, |length| length * g.ended as f64)
+            };
             let rate = sum(&|g| if done(g) > 0.0 { g.seconds } else { 0.0 }) / sum(&done);
-            rate.is_finite().then_some(rate * budget.length_like(budget)?)
+            rate.is_finite()
+                .then_some(rate * budget.length_like(budget)?)
         };
         let trial = |g: &Group| match g.ended {
             0 => g.budget.and_then(by_budget).unwrap_or(seconds / ended),
@@ -156,7 +182,11 @@ impl Progress {
         let planned = sum(&|g| (g.left + g.undecided) as f64);
         // Groups may share trials.
         let remaining = self.total.saturating_sub(self.done) as f64;
-        let each = if planned > 0.0 { sum(&|g| (g.left + g.undecided) as f64 * trial(g)) / planned } else { seconds / ended };
+        let each = if planned > 0.0 {
+            sum(&|g| (g.left + g.undecided) as f64 * trial(g)) / planned
+        } else {
+            seconds / ended
+        };
         Duration::try_from_secs_f64(remaining * each / self.jobs as f64).ok()
     }
 }
@@ -190,18 +220,33 @@ mod tests {
     #[test]
     fn a_group_without_a_trial_counts_by_its_budget() {
         let config = |text: &str| text.parse::<Table>().unwrap();
-        let mut progress = Progress { total: 7, ..Progress::new(2) };
+        let mut progress = Progress {
+            total: 7,
+            ..Progress::new(2)
+        };
         progress.undecided(&labels("long"), &config("epochs = 320"), 2);
         (0..3).for_each(|_| progress.expect(&labels("short"), Stage::Tune, &config("epochs = 10")));
         // In steps, which no other group has: the mean of all.
-        (0..2).for_each(|_| progress.expect(&labels("steps"), Stage::Tune, &config("steps = 5\nbatch_size = 2")));
+        (0..2).for_each(|_| {
+            progress.expect(
+                &labels("steps"),
+                Stage::Tune,
+                &config("steps = 5\nbatch_size = 2"),
+            )
+        });
         assert_eq!(progress.eta(), None);
         progress.done(&ended("short", 3.0));
         progress.done(&ended("short", 5.0));
         // One of 4 s, two of 4 s, two of 32 × 4 s, by two jobs.
-        assert_eq!(progress.eta(), Some(Duration::from_secs((4 + 2 * 4 + 2 * 128) / 2)));
+        assert_eq!(
+            progress.eta(),
+            Some(Duration::from_secs((4 + 2 * 4 + 2 * 128) / 2))
+        );
         // What had ended before, here at 100 s, is not to come.
         progress.found(&ended("long", 100.0));
-        assert_eq!(progress.eta(), Some(Duration::from_secs((4 + 2 * 36 + 100) / 2)));
+        assert_eq!(
+            progress.eta(),
+            Some(Duration::from_secs((4 + 2 * 36 + 100) / 2))
+        );
     }
 }

@@ -40,7 +40,10 @@ pub enum StopReason {
 impl StopReason {
     /// Whether the trial is a valid measurement: it ended by its budget, target or plateau.
     pub fn is_measurement(&self) -> bool {
-        matches!(self, StopReason::Finished | StopReason::TargetReached | StopReason::Plateau)
+        matches!(
+            self,
+            StopReason::Finished | StopReason::TargetReached | StopReason::Plateau
+        )
     }
 }
 
@@ -117,8 +120,16 @@ impl TrialRecord {
     /// The trial in words: its group, its rate where it was tuned, and its seed.
     pub fn name(&self) -> String {
         let group = describe(&self.labels);
-        let rate = self.config.get(key::RATE).filter(|_| self.stage == Stage::Tune).map(|rate| format!("lr={rate}"));
-        let words = [Some(group).filter(|group| !group.is_empty()), rate, Some(format!("seed {}", self.seed))];
+        let rate = self
+            .config
+            .get(key::RATE)
+            .filter(|_| self.stage == Stage::Tune)
+            .map(|rate| format!("lr={rate}"));
+        let words = [
+            Some(group).filter(|group| !group.is_empty()),
+            rate,
+            Some(format!("seed {}", self.seed)),
+        ];
         words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
@@ -128,23 +139,34 @@ impl TrialRecord {
             return Some(message.clone());
         }
         let probes = self.provenance.other.get(FAILED_PROBES)?.as_array()?;
-        let probes: Vec<&str> = probes.iter().filter_map(serde_json::Value::as_str).collect();
+        let probes: Vec<&str> = probes
+            .iter()
+            .filter_map(serde_json::Value::as_str)
+            .collect();
         (!probes.is_empty()).then(|| format!("probe {}", probes.join("; probe ")))
     }
 
     /// The place in epochs after so many steps and examples; `None` if the trial never began.
     pub fn epoch(&self, steps: u64, examples: u64) -> Option<f64> {
-        let by_examples = || (self.train_examples > 0).then(|| examples as f64 / self.train_examples as f64);
-        self.epochs.as_ref().map(|epochs| epochs.epoch(steps as f64)).or_else(by_examples)
+        let by_examples =
+            || (self.train_examples > 0).then(|| examples as f64 / self.train_examples as f64);
+        self.epochs
+            .as_ref()
+            .map(|epochs| epochs.epoch(steps as f64))
+            .or_else(by_examples)
     }
 
     /// The budget in epochs, where it is known.
     pub fn budget_epochs(&self) -> Option<f64> {
         let setting = |k: &str| self.config.get(k).and_then(number);
         // Without epochs, steps × batch counts a last partial batch as a whole one; the setting does not.
-        let by_batch = || Some(self.budget_steps as f64 * setting(key::BATCH)? / self.train_examples as f64);
+        let by_batch =
+            || Some(self.budget_steps as f64 * setting(key::BATCH)? / self.train_examples as f64);
         let known = || Some(self.epochs.as_ref()?.epoch(self.budget_steps as f64));
-        known().or_else(|| setting(key::EPOCHS)).or_else(by_batch).filter(|epochs| epochs.is_finite() && *epochs > 0.0)
+        known()
+            .or_else(|| setting(key::EPOCHS))
+            .or_else(by_batch)
+            .filter(|epochs| epochs.is_finite() && *epochs > 0.0)
     }
 }
 
@@ -183,7 +205,10 @@ mod nullable {
         serializer.collect_seq(column.iter().map(|x| x.is_finite().then_some(x)))
     }
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<Option<f64>>::deserialize(deserializer)?.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
+        Ok(Vec::<Option<f64>>::deserialize(deserializer)?
+            .into_iter()
+            .map(|x| x.unwrap_or(f64::NAN))
+            .collect())
     }
 }
 
@@ -199,10 +224,18 @@ pub(crate) mod nullable_number {
 
 mod nullable_map {
     use super::*;
-    pub fn serialize<S: Serializer>(map: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        map: &BTreeMap<String, f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(map.iter().map(|(k, x)| (k, x.is_finite().then_some(x))))
     }
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
-        Ok(BTreeMap::<String, Option<f64>>::deserialize(deserializer)?.into_iter().map(|(k, x)| (k, x.unwrap_or(f64::NAN))).collect())
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, f64>, D::Error> {
+        Ok(BTreeMap::<String, Option<f64>>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(k, x)| (k, x.unwrap_or(f64::NAN)))
+            .collect())
     }
 }

@@ -30,28 +30,52 @@ pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     check_digest(&there, &path)?;
     let there = there.parse().map_err(|_| damaged(&path))?;
     let (there, here) = (lines(&there), lines(&study.document));
-    if there == here { Ok(()) } else { Err(StudyError::Changed { folder: folder.into(), diff: diff(&there, &here) }) }
+    if there == here {
+        Ok(())
+    } else {
+        Err(StudyError::Changed {
+            folder: folder.into(),
+            diff: diff(&there, &here),
+        })
+    }
 }
 
 /// Refuses a study's file in which a byte has changed since it was written. Those of versions before 0.3 have no digest.
 fn check_digest(text: &str, path: &Path) -> Result<(), StudyError> {
-    if unseal_text(text) == Seal::Broken { Err(damaged(path)) } else { Ok(()) }
+    if unseal_text(text) == Seal::Broken {
+        Err(damaged(path))
+    } else {
+        Ok(())
+    }
 }
 
 fn damaged(path: &Path) -> StudyError {
     let message = "has changed since it was written: restore it, or delete it and give the same `study run` again".into();
-    StudyError::Invalid { file: path.display().to_string(), line: None, message }
+    StudyError::Invalid {
+        file: path.display().to_string(),
+        line: None,
+        message,
+    }
 }
 
 /// A document as values by path, such as `arm.sqrt.axes.batch_size`.
 fn lines(document: &Table) -> BTreeMap<String, String> {
     fn walk(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
-        let below = |k: &str| if prefix.is_empty() { k.to_string() } else { format!("{prefix}.{k}") };
+        let below = |k: &str| {
+            if prefix.is_empty() {
+                k.to_string()
+            } else {
+                format!("{prefix}.{k}")
+            }
+        };
         match value {
             Value::Table(t) => t.iter().for_each(|(k, v)| walk(&below(k), v, out)),
             Value::Array(items) if items.iter().any(Value::is_table) => {
                 for (i, item) in items.iter().enumerate() {
-                    let name = item.get("name").and_then(Value::as_str).map_or_else(|| (i + 1).to_string(), str::to_string);
+                    let name = item
+                        .get("name")
+                        .and_then(Value::as_str)
+                        .map_or_else(|| (i + 1).to_string(), str::to_string);
                     walk(&below(&name), item, out);
                 }
             }
@@ -68,9 +92,15 @@ fn lines(document: &Table) -> BTreeMap<String, String> {
 /// The values that differ, with `- ` and `+ `.
 fn diff(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let line = |sign: char, path: &String, value: Option<&String>| value.map(|v| format!("{sign} {path} = {v}"));
+    let line = |sign: char, path: &String, value: Option<&String>| {
+        value.map(|v| format!("{sign} {path} = {v}"))
+    };
     let changed = paths.into_iter().filter(|p| old.get(*p) != new.get(*p));
-    changed.flat_map(|p| [line('-', p, old.get(p)), line('+', p, new.get(p))]).flatten().collect::<Vec<_>>().join("\n")
+    changed
+        .flat_map(|p| [line('-', p, old.get(p)), line('+', p, new.get(p))])
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A study's folder as read: its plan, its finished trials of all shards, and what tuning chose.
@@ -112,7 +142,9 @@ impl Results {
     pub fn open(folder: &Path) -> Result<Results, StudyError> {
         let path = folder.join(STUDY_FILE);
         let text = text(&path).map_err(|e| match e {
-            StudyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => StudyError::NoStudy(folder.into()),
+            StudyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                StudyError::NoStudy(folder.into())
+            }
             e => e,
         })?;
         check_digest(&text, &path)?;
@@ -121,7 +153,12 @@ impl Results {
         let records = plan.records(folder)?;
         records.data.unmixed(&plan, folder)?;
         let choices = plan.choices(&records.by_id);
-        Ok(Results { plan, choices, records: records.by_id, conflicts: records.conflicts })
+        Ok(Results {
+            plan,
+            choices,
+            records: records.by_id,
+            conflicts: records.conflicts,
+        })
     }
 
     /// Every planned trial in the plan's order, first stage tune, then stage confirm as far as it is decided.
@@ -129,25 +166,37 @@ impl Results {
         let mut rows = Vec::new();
         let tune_seeds = self.plan.study.tune_seeds();
         for group in 0..self.plan.groups.len() {
-            rows.extend(self.plan.tune_ids(group).into_iter().enumerate().map(|(i, id)| Row {
-                group,
-                stage: Stage::Tune,
-                point: Some(i / tune_seeds.len()),
-                seed: tune_seeds[i % tune_seeds.len()],
-                record: self.records.get(&id),
-                id,
-            }));
+            rows.extend(
+                self.plan
+                    .tune_ids(group)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, id)| Row {
+                        group,
+                        stage: Stage::Tune,
+                        point: Some(i / tune_seeds.len()),
+                        seed: tune_seeds[i % tune_seeds.len()],
+                        record: self.records.get(&id),
+                        id,
+                    }),
+            );
         }
         let seeds = self.plan.confirm_seeds();
         for group in 0..self.plan.groups.len() {
-            rows.extend(self.plan.confirm_ids(group, &self.choices).into_iter().zip(&seeds).map(|(id, &seed)| Row {
-                group,
-                stage: Stage::Confirm,
-                point: None,
-                seed,
-                record: self.records.get(&id),
-                id,
-            }));
+            rows.extend(
+                self.plan
+                    .confirm_ids(group, &self.choices)
+                    .into_iter()
+                    .zip(&seeds)
+                    .map(|(id, &seed)| Row {
+                        group,
+                        stage: Stage::Confirm,
+                        point: None,
+                        seed,
+                        record: self.records.get(&id),
+                        id,
+                    }),
+            );
         }
         rows
     }
@@ -157,7 +206,11 @@ impl Results {
         let mut progress = Progress::new(jobs.max(1));
         progress.total = self.plan.tune_count() + self.plan.confirm_count();
         // What a search without a usable point would decide is never run.
-        let lost = |g: usize| self.plan.tuned_by(g).is_some_and(|d| self.choices[d].is_none() && self.tuned(d));
+        let lost = |g: usize| {
+            self.plan
+                .tuned_by(g)
+                .is_some_and(|d| self.choices[d].is_none() && self.tuned(d))
+        };
         for (g, group) in self.plan.groups.iter().enumerate() {
             match self.plan.confirm_seeds().len() {
                 seeds if lost(g) => progress.total -= seeds,
@@ -181,9 +234,16 @@ impl Results {
         let ids = if self.plan.study.confirm.is_some() {
             self.plan.confirm_ids(group, &self.choices)
         } else {
-            let Some(choice) = &self.choices[group] else { return Vec::new() };
+            let Some(choice) = &self.choices[group] else {
+                return Vec::new();
+            };
             let seeds = self.plan.study.tune_seeds().len();
-            self.plan.tune_ids(group).into_iter().skip(choice.point * seeds).take(seeds).collect()
+            self.plan
+                .tune_ids(group)
+                .into_iter()
+                .skip(choice.point * seeds)
+                .take(seeds)
+                .collect()
         };
         ids.iter().filter_map(|id| self.records.get(id)).collect()
     }
@@ -191,35 +251,61 @@ impl Results {
     /// Of the tuning trials of a group that have ended: how many reached `stop.target`, and how many there are, such as 0 of 6. `None` without a target or a
     /// search. Where it is 0 of n no point could be chosen, and [`Results::reported`] is empty: n trials were censored, and not none.
     pub fn reached(&self, group: usize) -> Option<(usize, usize)> {
-        self.plan.groups[group].stop.target.filter(|_| !self.plan.groups[group].points.is_empty())?;
+        self.plan.groups[group]
+            .stop
+            .target
+            .filter(|_| !self.plan.groups[group].points.is_empty())?;
         let ids = self.plan.tune_ids(group);
         let ended = || ids.iter().filter_map(|id| self.records.get(id));
-        Some((ended().filter(|r| r.stop == StopReason::TargetReached).count(), ended().count()))
+        Some((
+            ended()
+                .filter(|r| r.stop == StopReason::TargetReached)
+                .count(),
+            ended().count(),
+        ))
     }
 
     /// Whether all tuning trials of a group have ended.
     pub fn tuned(&self, group: usize) -> bool {
-        self.plan.tune_ids(group).iter().all(|id| self.records.contains_key(id))
+        self.plan
+            .tune_ids(group)
+            .iter()
+            .all(|id| self.records.contains_key(id))
     }
 
     /// Records in the folder that belong to no trial of this study.
     pub fn strangers(&self) -> usize {
         let planned: HashSet<RunId> = self.rows().into_iter().map(|r| r.id).collect();
-        self.records.keys().filter(|id| !planned.contains(id)).count()
+        self.records
+            .keys()
+            .filter(|id| !planned.contains(id))
+            .count()
     }
 
     /// Groups that differ in their batch size alone, each series by ascending batch size: a curve of "something against batch size".
     pub fn series(&self) -> Vec<Series> {
         let mut series: Vec<Series> = Vec::new();
         for (index, group) in self.plan.groups.iter().enumerate() {
-            let Some(batch) = group.config.get(key::BATCH).and_then(number) else { continue };
-            let labels: Labels = group.labels.iter().filter(|(k, _)| *k != key::BATCH).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let Some(batch) = group.config.get(key::BATCH).and_then(number) else {
+                continue;
+            };
+            let labels: Labels = group
+                .labels
+                .iter()
+                .filter(|(k, _)| *k != key::BATCH)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             match series.iter_mut().find(|s| s.labels == labels) {
                 Some(s) => s.groups.push((batch, index)),
-                None => series.push(Series { labels, groups: vec![(batch, index)] }),
+                None => series.push(Series {
+                    labels,
+                    groups: vec![(batch, index)],
+                }),
             }
         }
-        series.iter_mut().for_each(|s| s.groups.sort_by(|a, b| a.0.total_cmp(&b.0)));
+        series
+            .iter_mut()
+            .for_each(|s| s.groups.sort_by(|a, b| a.0.total_cmp(&b.0)));
         series
     }
 
@@ -228,9 +314,14 @@ impl Results {
         let nothing = Table::new();
         let point = match self.plan.tuned_by(group) {
             None => &nothing,
-            Some(decider) => &self.plan.groups[decider].points[self.choices[decider].as_ref()?.point],
+            Some(decider) => {
+                &self.plan.groups[decider].points[self.choices[decider].as_ref()?.point]
+            }
         };
-        self.plan.configure(&self.plan.groups[group], point).get(key::RATE).and_then(number)
+        self.plan
+            .configure(&self.plan.groups[group], point)
+            .get(key::RATE)
+            .and_then(number)
     }
 }
 

@@ -53,35 +53,63 @@ impl StopRules {
         let last = curves.step.len().checked_sub(1)?;
         if let Some(target) = self.target {
             let value = curves.validation[last];
-            if if started.higher_is_better { value >= target } else { value <= target } {
+            if if started.higher_is_better {
+                value >= target
+            } else {
+                value <= target
+            } {
                 return Some(StopReason::TargetReached);
             }
         }
         if let Some(Hopeless { after, loss_above }) = self.hopeless
-            && let first = curves.step.partition_point(|&step| (step as f64) < after * started.budget_steps as f64)
+            && let first = curves
+                .step
+                .partition_point(|&step| (step as f64) < after * started.budget_steps as f64)
             && first <= last
             && let Some(bound) = loss_above.or(started.constant_loss)
             && let (halves, rest) = half_epochs(started, curves, first)
-            && let newest = halves.last().copied().filter(|(i, _)| *i == last).map(|(_, loss)| loss)
-            && let at_the_end = rest.filter(|_| halves.is_empty() && curves.step[last] >= started.budget_steps)
-            && (!curves.train_loss[last].is_finite() || newest.or(at_the_end).is_some_and(|loss| loss > bound))
+            && let newest = halves
+                .last()
+                .copied()
+                .filter(|(i, _)| *i == last)
+                .map(|(_, loss)| loss)
+            && let at_the_end =
+                rest.filter(|_| halves.is_empty() && curves.step[last] >= started.budget_steps)
+            && (!curves.train_loss[last].is_finite()
+                || newest.or(at_the_end).is_some_and(|loss| loss > bound))
         {
             return Some(StopReason::Hopeless);
         }
-        if let Some(Plateau { epochs, improvement }) = self.plateau {
+        if let Some(Plateau {
+            epochs,
+            improvement,
+        }) = self.plateau
+        {
             let (halves, _) = half_epochs(started, curves, 0);
             let before = match &started.epochs {
                 Some(clock) => {
                     let since = clock.step(clock.epoch(curves.step[last] as f64) - epochs);
-                    halves.iter().rposition(|(i, _)| curves.step[*i] as f64 <= since)
+                    halves
+                        .iter()
+                        .rposition(|(i, _)| curves.step[*i] as f64 <= since)
                 }
                 None => {
-                    let since = curves.examples[last] as f64 - epochs * started.train_examples as f64;
-                    halves.iter().rposition(|(i, _)| curves.examples[*i] as f64 <= since)
+                    let since =
+                        curves.examples[last] as f64 - epochs * started.train_examples as f64;
+                    halves
+                        .iter()
+                        .rposition(|(i, _)| curves.examples[*i] as f64 <= since)
                 }
             };
-            let lowest = |of: &[(usize, f64)]| of.iter().map(|half| half.1).filter(|x| x.is_finite()).fold(f64::INFINITY, f64::min);
-            if before.is_some_and(|before| lowest(&halves) > (1.0 - improvement) * lowest(&halves[..=before])) {
+            let lowest = |of: &[(usize, f64)]| {
+                of.iter()
+                    .map(|half| half.1)
+                    .filter(|x| x.is_finite())
+                    .fold(f64::INFINITY, f64::min)
+            };
+            if before.is_some_and(|before| {
+                lowest(&halves) > (1.0 - improvement) * lowest(&halves[..=before])
+            }) {
                 return Some(StopReason::Plateau);
             }
         }
@@ -102,14 +130,25 @@ impl StopRules {
 }
 
 /// The training loss from the point `first` on, as means over half epochs or more, each with the index of its last point; and the mean over what is left.
-fn half_epochs(started: &Started, curves: &Curves, first: usize) -> (Vec<(usize, f64)>, Option<f64>) {
+fn half_epochs(
+    started: &Started,
+    curves: &Curves,
+    first: usize,
+) -> (Vec<(usize, f64)>, Option<f64>) {
     let (mut halves, mut sum, mut held, mut begun) = (Vec::new(), 0.0, 0, first);
     for i in first..curves.step.len() {
         let examples = curves.examples[i] - i.checked_sub(1).map_or(0, |i| curves.examples[i]);
         sum += examples as f64 * curves.train_loss[i];
         held += examples;
         if 2 * held >= started.train_examples {
-            halves.push((i, if begun == i { curves.train_loss[i] } else { sum / held as f64 }));
+            halves.push((
+                i,
+                if begun == i {
+                    curves.train_loss[i]
+                } else {
+                    sum / held as f64
+                },
+            ));
             (sum, held, begun) = (0.0, 0, i + 1);
         }
     }
@@ -133,19 +172,39 @@ mod tests {
     /// The step at which rules stop a course of (step, training loss, validation metric); an epoch is 10 steps.
     fn stop(rules: &str, points: &[(u64, f64, f64)]) -> Option<(u64, StopReason)> {
         let rules: StopRules = toml::from_str(rules).unwrap();
-        (1..=points.len()).find_map(|n| Some((points[n - 1].0, rules.judge(&STARTED(), &record(&points[..n]).curves)?)))
+        (1..=points.len()).find_map(|n| {
+            Some((
+                points[n - 1].0,
+                rules.judge(&STARTED(), &record(&points[..n]).curves)?,
+            ))
+        })
     }
 
     #[test]
     fn targets_are_reached_from_the_better_side() {
         let course = [(10, 1.0, 0.3), (20, 1.0, 0.5), (30, 1.0, 0.6)];
-        assert_eq!(stop("target = 0.5", &course), Some((20, StopReason::TargetReached)));
+        assert_eq!(
+            stop("target = 0.5", &course),
+            Some((20, StopReason::TargetReached))
+        );
         assert_eq!(stop("target = 0.7", &course), None);
-        let rules = StopRules { target: Some(0.4), ..Default::default() };
-        let lower = Started { higher_is_better: false, ..STARTED() };
-        assert_eq!(rules.judge(&lower, &record(&course[..1]).curves), Some(StopReason::TargetReached));
+        let rules = StopRules {
+            target: Some(0.4),
+            ..Default::default()
+        };
+        let lower = Started {
+            higher_is_better: false,
+            ..STARTED()
+        };
+        assert_eq!(
+            rules.judge(&lower, &record(&course[..1]).curves),
+            Some(StopReason::TargetReached)
+        );
         assert_eq!(rules.judge(&lower, &record(&course[1..]).curves), None);
-        assert_eq!(rules.judge(&lower, &record(&[(1, 1.0, f64::NAN)]).curves), None);
+        assert_eq!(
+            rules.judge(&lower, &record(&[(1, 1.0, f64::NAN)]).curves),
+            None
+        );
     }
 
     #[test]
@@ -153,60 +212,169 @@ mod tests {
         let rule = "hopeless.after = 0.2";
         let course = |l: f64| [(10, 2.4, 0.1), (15, 2.5, 0.1), (20, l, 0.1), (30, 2.2, 0.1)];
         assert_eq!(stop(rule, &course(2.35)), Some((20, StopReason::Hopeless)));
-        assert_eq!(stop(rule, &course(2.3)), None, "as good as a constant is not above it");
-        assert_eq!(stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)), Some((20, StopReason::Hopeless)));
+        assert_eq!(
+            stop(rule, &course(2.3)),
+            None,
+            "as good as a constant is not above it"
+        );
+        assert_eq!(
+            stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)),
+            Some((20, StopReason::Hopeless))
+        );
         // A collapse is hopeless, however low the loss once was and however late it comes.
-        assert_eq!(stop(rule, &[(10, 0.9, 0.8), (20, 19.0, 0.1), (30, 19.0, 0.1)]), Some((20, StopReason::Hopeless)));
-        assert_eq!(stop(rule, &[(20, 0.9, 0.8), (40, 0.5, 0.9), (60, 19.0, 0.1), (80, 0.5, 0.9)]), Some((60, StopReason::Hopeless)));
-        assert_eq!(stop(rule, &[(20, 0.9, 0.8), (100, 2.31, 0.1)]), Some((100, StopReason::Hopeless)), "the last point too");
+        assert_eq!(
+            stop(rule, &[(10, 0.9, 0.8), (20, 19.0, 0.1), (30, 19.0, 0.1)]),
+            Some((20, StopReason::Hopeless))
+        );
+        assert_eq!(
+            stop(
+                rule,
+                &[
+                    (20, 0.9, 0.8),
+                    (40, 0.5, 0.9),
+                    (60, 19.0, 0.1),
+                    (80, 0.5, 0.9)
+                ]
+            ),
+            Some((60, StopReason::Hopeless))
+        );
+        assert_eq!(
+            stop(rule, &[(20, 0.9, 0.8), (100, 2.31, 0.1)]),
+            Some((100, StopReason::Hopeless)),
+            "the last point too"
+        );
         // A spike before the share is forgiven, and so is a slow but falling course below the bound.
-        assert_eq!(stop(rule, &[(10, 500.0, 0.1), (15, f64::NAN, 0.1), (20, 2.2, 0.2), (30, 1.0, 0.7)]), None);
-        assert_eq!(stop(rule, &[(20, 2.29, 0.1), (40, 2.28, 0.1), (60, 2.27, 0.1), (80, 2.26, 0.1), (100, 2.25, 0.1)]), None);
+        assert_eq!(
+            stop(
+                rule,
+                &[
+                    (10, 500.0, 0.1),
+                    (15, f64::NAN, 0.1),
+                    (20, 2.2, 0.2),
+                    (30, 1.0, 0.7)
+                ]
+            ),
+            None
+        );
+        assert_eq!(
+            stop(
+                rule,
+                &[
+                    (20, 2.29, 0.1),
+                    (40, 2.28, 0.1),
+                    (60, 2.27, 0.1),
+                    (80, 2.26, 0.1),
+                    (100, 2.25, 0.1)
+                ]
+            ),
+            None
+        );
         // No number is no low loss.
-        assert_eq!(stop(rule, &[(30, f64::NAN, 0.1)]), Some((30, StopReason::Hopeless)));
-        assert_eq!(stop(rule, &[(20, 1.0, 0.7), (30, f64::INFINITY, 0.1)]), Some((30, StopReason::Hopeless)));
+        assert_eq!(
+            stop(rule, &[(30, f64::NAN, 0.1)]),
+            Some((30, StopReason::Hopeless))
+        );
+        assert_eq!(
+            stop(rule, &[(20, 1.0, 0.7), (30, f64::INFINITY, 0.1)]),
+            Some((30, StopReason::Hopeless))
+        );
     }
 
     /// Keskar et al.'s rule as issue 4 words it: the training loss not down by 1 % in 10 epochs, here in 2.
     #[test]
     fn a_plateau_is_a_loss_that_no_longer_falls() {
         let rules = "plateau = { epochs = 2, improvement = 0.01 }";
-        let course = [(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.805, 0.0), (50, 0.795, 0.0), (60, 0.5, 0.0)];
+        let course = [
+            (10, 1.0, 0.0),
+            (20, 0.9, 0.0),
+            (30, 0.8, 0.0),
+            (40, 0.805, 0.0),
+            (50, 0.795, 0.0),
+            (60, 0.5, 0.0),
+        ];
         // At step 50 the lowest is 0.795, two epochs before it was 0.8: down by less than 1 %.
         assert_eq!(stop(rules, &course), Some((50, StopReason::Plateau)));
-        assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 0.9, 0.0), (30, 0.8, 0.0), (40, 0.7, 0.0)]), None);
-        assert_eq!(stop(rules, &[(10, 1.0, 0.0), (20, 1.0, 0.0)]), None, "too early to tell");
+        assert_eq!(
+            stop(
+                rules,
+                &[
+                    (10, 1.0, 0.0),
+                    (20, 0.9, 0.0),
+                    (30, 0.8, 0.0),
+                    (40, 0.7, 0.0)
+                ]
+            ),
+            None
+        );
+        assert_eq!(
+            stop(rules, &[(10, 1.0, 0.0), (20, 1.0, 0.0)]),
+            None,
+            "too early to tell"
+        );
         // Epochs are those of the training, also where a last batch is dropped: with 5 steps an epoch, two of them end at step 10.
         let flat = record(&[(5, 1.0, 0.0), (10, 1.0, 0.0), (15, 1.0, 0.0)]).curves;
-        let started = Started { epochs: Some(largebatch_schedule::Epochs::even(5)), ..STARTED() };
+        let started = Started {
+            epochs: Some(largebatch_schedule::Epochs::even(5)),
+            ..STARTED()
+        };
         let rules: StopRules = toml::from_str(rules).unwrap();
-        assert_eq!((rules.judge(&STARTED(), &flat), rules.judge(&started, &flat)), (None, Some(StopReason::Plateau)));
+        assert_eq!(
+            (rules.judge(&STARTED(), &flat), rules.judge(&started, &flat)),
+            (None, Some(StopReason::Plateau))
+        );
     }
 
     /// Ten points an epoch, each of a batch of 32: some are above the constant predictor's loss by chance, and one is low by chance.
     #[test]
     fn no_rule_is_decided_by_one_noisy_point() {
         let hopeless = "hopeless.after = 0.2";
-        let noisy = |mean: f64| -> Vec<(u64, f64, f64)> { (1..=100).map(|i| (i, mean + [1.5, -0.6, -0.9][i as usize % 3], 0.1)).collect() };
+        let noisy = |mean: f64| -> Vec<(u64, f64, f64)> {
+            (1..=100)
+                .map(|i| (i, mean + [1.5, -0.6, -0.9][i as usize % 3], 0.1))
+                .collect()
+        };
         assert_eq!(stop(hopeless, &noisy(2.0)), None);
         // Half an epoch from step 20 on: 5 points.
-        assert_eq!(stop(hopeless, &noisy(2.6)), Some((24, StopReason::Hopeless)));
+        assert_eq!(
+            stop(hopeless, &noisy(2.6)),
+            Some((24, StopReason::Hopeless))
+        );
         let mut collapsed = noisy(2.0);
         collapsed[70..].iter_mut().for_each(|point| point.1 = 19.0);
         assert_eq!(stop(hopeless, &collapsed), Some((74, StopReason::Hopeless)));
         collapsed[60].1 = f64::NAN;
-        assert_eq!(stop(hopeless, &collapsed), Some((61, StopReason::Hopeless)), "no number counts at once");
+        assert_eq!(
+            stop(hopeless, &collapsed),
+            Some((61, StopReason::Hopeless)),
+            "no number counts at once"
+        );
         // A budget of less than half an epoch is judged at its end.
-        let short = Started { train_examples: 32_000, ..STARTED() };
+        let short = Started {
+            train_examples: 32_000,
+            ..STARTED()
+        };
         let rules: StopRules = toml::from_str(hopeless).unwrap();
         let judged = |mean: f64, n: usize| rules.judge(&short, &record(&noisy(mean)[..n]).curves);
-        assert_eq!((judged(2.6, 99), judged(2.6, 100), judged(2.0, 100)), (None, Some(StopReason::Hopeless), None));
+        assert_eq!(
+            (judged(2.6, 99), judged(2.6, 100), judged(2.0, 100)),
+            (None, Some(StopReason::Hopeless), None)
+        );
 
         // It falls from 3 to 1 over 100 steps; at step 12 a point is lower than others will be for three epochs, by chance.
-        let mut falling: Vec<(u64, f64, f64)> = (1..=100).map(|i| (i, 3.0 - 0.02 * i as f64, 0.1)).collect();
+        let mut falling: Vec<(u64, f64, f64)> =
+            (1..=100).map(|i| (i, 3.0 - 0.02 * i as f64, 0.1)).collect();
         falling[11].1 = 2.0;
-        assert_eq!(stop("plateau = { epochs = 2, improvement = 0.01 }", &falling), None);
-        let flat: Vec<(u64, f64, f64)> = falling.iter().map(|&(i, loss, v)| (i, if i <= 50 { loss } else { 2.0 }, v)).collect();
-        assert_eq!(stop("plateau = { epochs = 2, improvement = 0.01 }", &flat), Some((75, StopReason::Plateau)));
+        assert_eq!(
+            stop("plateau = { epochs = 2, improvement = 0.01 }", &falling),
+            None
+        );
+        let flat: Vec<(u64, f64, f64)> = falling
+            .iter()
+            .map(|&(i, loss, v)| (i, if i <= 50 { loss } else { 2.0 }, v))
+            .collect();
+        assert_eq!(
+            stop("plateau = { epochs = 2, improvement = 0.01 }", &flat),
+            Some((75, StopReason::Plateau))
+        );
     }
 }

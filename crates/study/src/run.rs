@@ -92,17 +92,26 @@ pub fn run(
     let mut journal = Journal::open(folder, options.shard)?;
     begin(folder, &plan.study)?;
     let progress = Progress::new(options.jobs.max(1));
-    let now = options.data.map_or(Now::default(), |reads| Now::of(plan, reads));
+    let now = options
+        .data
+        .map_or(Now::default(), |reads| Now::of(plan, reads));
     let mut records = plan.records(folder)?;
     let (mut aside, mut retried) = (Vec::new(), Vec::new());
     if options.accept_data {
-        aside = journal.set_aside(folder, ASIDE, true, &|record| now.is_stale(record) || now.is_doubtful(record))?;
+        aside = journal.set_aside(folder, ASIDE, true, &|record| {
+            now.is_stale(record) || now.is_doubtful(record)
+        })?;
     }
     if options.retry {
-        retried = journal.set_aside(folder, FAILED, options.shard.is_none(), &|record| record.failure().is_some())?;
+        retried = journal.set_aside(folder, FAILED, options.shard.is_none(), &|record| {
+            record.failure().is_some()
+        })?;
     }
     if aside.len() + retried.len() > 0 {
-        aside.iter().chain(&retried).for_each(|record| watch(&progress, &Notice::Aside(record)));
+        aside
+            .iter()
+            .chain(&retried)
+            .for_each(|record| watch(&progress, &Notice::Aside(record)));
         records = plan.records(folder)?;
     }
     now.check_all(&records.data, plan, folder)?;
@@ -112,7 +121,11 @@ pub fn run(
         options,
         slots: (0..jobs).map(|_| Slot::default()).collect(),
         progress,
-        summary: Summary { aside: aside.len(), retried: retried.len(), ..Summary::default() },
+        summary: Summary {
+            aside: aside.len(),
+            retried: retried.len(),
+            ..Summary::default()
+        },
         counted: HashSet::new(),
         records,
         now,
@@ -121,23 +134,50 @@ pub fn run(
         watch(&session.progress, &Notice::Warning(&warning));
     }
     let mine = plan.units(options.shard);
-    session.progress.total =
-        mine.tune.iter().map(|&g| plan.tune_ids(g).len()).sum::<usize>() + mine.confirm.iter().map(|(_, s)| s.len()).sum::<usize>();
+    session.progress.total = mine
+        .tune
+        .iter()
+        .map(|&g| plan.tune_ids(g).len())
+        .sum::<usize>()
+        + mine.confirm.iter().map(|(_, s)| s.len()).sum::<usize>();
     for (g, seeds) in &mine.confirm {
-        session.progress.undecided(&plan.groups[*g].labels, &plan.groups[*g].config, seeds.len());
+        session.progress.undecided(
+            &plan.groups[*g].labels,
+            &plan.groups[*g].config,
+            seeds.len(),
+        );
     }
 
-    session.batch(mine.tune.iter().flat_map(|&g| plan.tune_trials(g)).collect(), &mut journal, watch)?;
+    session.batch(
+        mine.tune
+            .iter()
+            .flat_map(|&g| plan.tune_trials(g))
+            .collect(),
+        &mut journal,
+        watch,
+    )?;
     // Another shard may have done meanwhile what this one needs.
     if options.shard.is_some() {
         session.records = plan.records(folder)?;
         session.now.check_all(&session.records.data, plan, folder)?;
     }
-    let mut needed: Vec<usize> = mine.confirm.iter().filter_map(|(g, _)| plan.tuned_by(*g)).filter(|g| !mine.tune.contains(g)).collect();
+    let mut needed: Vec<usize> = mine
+        .confirm
+        .iter()
+        .filter_map(|(g, _)| plan.tuned_by(*g))
+        .filter(|g| !mine.tune.contains(g))
+        .collect();
     needed.dedup();
-    let missing =
-        |g: usize, records: &Records| plan.tune_trials(g).into_iter().filter(|t| !records.by_id.contains_key(&t.id)).collect::<Vec<_>>();
-    let extra: Vec<Trial> = needed.iter().flat_map(|&g| missing(g, &session.records)).collect();
+    let missing = |g: usize, records: &Records| {
+        plan.tune_trials(g)
+            .into_iter()
+            .filter(|t| !records.by_id.contains_key(&t.id))
+            .collect::<Vec<_>>()
+    };
+    let extra: Vec<Trial> = needed
+        .iter()
+        .flat_map(|&g| missing(g, &session.records))
+        .collect();
     session.progress.total += extra.len();
     session.batch(extra, &mut journal, watch)?;
 
@@ -146,8 +186,13 @@ pub fn run(
     for (group, seeds) in &mine.confirm {
         match plan.tuned_by(*group) {
             Some(decider) if choices[decider].is_none() => session.summary.untunable.push(*group),
-            _ => trials
-                .extend(plan.confirm_trials(*group, &choices).into_iter().enumerate().filter(|(i, _)| seeds.contains(i)).map(|(_, t)| t)),
+            _ => trials.extend(
+                plan.confirm_trials(*group, &choices)
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(i, _)| seeds.contains(i))
+                    .map(|(_, t)| t),
+            ),
         }
     }
     if session.summary.interrupted {
@@ -178,7 +223,13 @@ impl Plan {
             next += 1;
             shard.is_none_or(|s| (next - 1) % s.count == s.index - 1)
         };
-        let (mut units, seeds) = (Units { tune: Vec::new(), confirm: Vec::new() }, self.confirm_seeds().len());
+        let (mut units, seeds) = (
+            Units {
+                tune: Vec::new(),
+                confirm: Vec::new(),
+            },
+            self.confirm_seeds().len(),
+        );
         for group in 0..self.groups.len() {
             if let Some(decider) = self.tuned_by(group) {
                 if mine() {
@@ -201,7 +252,10 @@ impl Plan {
     /// Each trial's place in the plan's order.
     fn places(&self, choices: &[Option<crate::Choice>]) -> HashMap<RunId, usize> {
         let groups = 0..self.groups.len();
-        let ids = groups.clone().flat_map(|g| self.tune_ids(g)).chain(groups.flat_map(|g| self.confirm_ids(g, choices)));
+        let ids = groups
+            .clone()
+            .flat_map(|g| self.tune_ids(g))
+            .chain(groups.flat_map(|g| self.confirm_ids(g, choices)));
         let mut places = HashMap::new();
         for (i, id) in ids.enumerate() {
             places.entry(id).or_insert(i);
@@ -230,11 +284,18 @@ enum Message {
 
 impl Session<'_> {
     fn interrupted(&self) -> bool {
-        self.options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed))
+        self.options
+            .interrupt
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// Runs those of the trials that are not done.
-    fn batch(&mut self, trials: Vec<Trial>, journal: &mut Journal, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {
+    fn batch(
+        &mut self,
+        trials: Vec<Trial>,
+        journal: &mut Journal,
+        watch: &mut dyn FnMut(&Progress, &Notice),
+    ) -> Result<(), StudyError> {
         let mut queue = VecDeque::new();
         for trial in trials {
             if !self.counted.insert(trial.id.clone()) {
@@ -245,7 +306,8 @@ impl Session<'_> {
                 self.summary.count(record);
                 self.progress.found(record);
             } else {
-                self.progress.expect(&trial.labels, trial.stage, &trial.config);
+                self.progress
+                    .expect(&trial.labels, trial.stage, &trial.config);
                 queue.push_back(trial);
             }
         }
@@ -256,8 +318,14 @@ impl Session<'_> {
             return Ok(());
         }
         let (queue, give_up) = (Mutex::new(queue), AtomicBool::new(false));
-        let (slots, workers, options) = (std::mem::take(&mut self.slots), self.workers, self.options);
-        let cancelled = || give_up.load(Ordering::Relaxed) || options.interrupt.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        let (slots, workers, options) =
+            (std::mem::take(&mut self.slots), self.workers, self.options);
+        let cancelled = || {
+            give_up.load(Ordering::Relaxed)
+                || options
+                    .interrupt
+                    .is_some_and(|flag| flag.load(Ordering::Relaxed))
+        };
         let result = std::thread::scope(|scope| {
             let (sender, messages) = mpsc::channel();
             for slot in &slots {
@@ -276,17 +344,30 @@ impl Session<'_> {
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 };
                 // What came meanwhile shares one wait for the disk.
-                let mut batch: Vec<Message> = std::iter::once(message).chain(messages.try_iter()).collect();
+                let mut batch: Vec<Message> = std::iter::once(message)
+                    .chain(messages.try_iter())
+                    .collect();
                 if result.is_err() {
                     continue;
                 }
-                if let Some(error) = batch.iter_mut().find_map(|message| self.other_data(message)) {
+                if let Some(error) = batch
+                    .iter_mut()
+                    .find_map(|message| self.other_data(message))
+                {
                     give_up.store(true, Ordering::Relaxed);
                     result = Err(error);
                     continue;
                 }
-                let ended = batch.iter().filter_map(|m| if let Message::Done(record) = m { Some(&**record) } else { None });
-                let handled = journal.append(ended).and_then(|()| batch.into_iter().try_for_each(|m| self.handle(m, watch)));
+                let ended = batch.iter().filter_map(|m| {
+                    if let Message::Done(record) = m {
+                        Some(&**record)
+                    } else {
+                        None
+                    }
+                });
+                let handled = journal
+                    .append(ended)
+                    .and_then(|()| batch.into_iter().try_for_each(|m| self.handle(m, watch)));
                 if let Err(error) = handled {
                     give_up.store(true, Ordering::Relaxed);
                     result = Err(error);
@@ -301,11 +382,19 @@ impl Session<'_> {
 
     /// What is wrong with a trial that has ended on other data than the study began with.
     fn other_data(&self, message: &mut Message) -> Option<StudyError> {
-        let Message::Done(record) = message else { return None };
-        self.now.note(record).map(|differs| changed(record, differs))
+        let Message::Done(record) = message else {
+            return None;
+        };
+        self.now
+            .note(record)
+            .map(|differs| changed(record, differs))
     }
 
-    fn handle(&mut self, message: Message, watch: &mut dyn FnMut(&Progress, &Notice)) -> Result<(), StudyError> {
+    fn handle(
+        &mut self,
+        message: Message,
+        watch: &mut dyn FnMut(&Progress, &Notice),
+    ) -> Result<(), StudyError> {
         match message {
             Message::Started(trial) => {
                 self.progress.running += 1;
@@ -342,11 +431,19 @@ fn work(
         let _ = sender.send(message);
     };
     while !cancelled() {
-        let Some(trial) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+        let Some(trial) = queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+        else {
+            return;
+        };
         say(Message::Started(trial.clone()));
         let mut watch = |event: Event| say(Message::Event(trial.clone(), event));
         let record = match workers {
-            Workers::Threads(runner) => Ok(Some(execute(runner, &trial, &mut |event| watch(event.clone())))),
+            Workers::Threads(runner) => Ok(Some(execute(runner, &trial, &mut |event| {
+                watch(event.clone())
+            }))),
             Workers::Processes(start) => slot.run(start, &trial, &mut watch, &cancelled),
         };
         match record {

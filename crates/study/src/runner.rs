@@ -74,25 +74,43 @@ pub struct Outcome {
 /// A message that is the same for every repetition of the trial; it becomes [`StopReason::Failed`].
 pub trait Runner {
     /// Runs one trial to its end.
-    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String>;
+    fn run(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, String>;
 }
 
 /// Runs a trial in this process: collects its curves, applies its stop rules, and makes its record. `watch` sees every event.
 pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)) -> TrialRecord {
-    let (clock, mut started, mut curves, mut stop) = (Instant::now(), None::<Started>, Curves::default(), None);
+    let (clock, mut started, mut curves, mut stop) =
+        (Instant::now(), None::<Started>, Curves::default(), None);
     let outcome = runner.run(trial, &mut |event| {
         watch(&event);
         match event {
             Event::Started(s) => started = Some(s),
-            Event::Point { step, examples, train_loss, validation, fitted_loss } => {
+            Event::Point {
+                step,
+                examples,
+                train_loss,
+                validation,
+                fitted_loss,
+            } => {
                 curves.step.push(step);
                 curves.examples.push(examples);
                 // As the journal keeps them, so that a record is the same before and after the disk.
-                curves.train_loss.push(if train_loss.is_finite() { train_loss } else { f64::NAN });
-                curves.validation.push(validation.filter(|v| v.is_finite()).unwrap_or(f64::NAN));
+                curves.train_loss.push(if train_loss.is_finite() {
+                    train_loss
+                } else {
+                    f64::NAN
+                });
+                curves
+                    .validation
+                    .push(validation.filter(|v| v.is_finite()).unwrap_or(f64::NAN));
                 if fitted_loss.is_some() || !curves.fitted_loss.is_empty() {
                     curves.fitted_loss.resize(curves.step.len(), f64::NAN);
-                    curves.fitted_loss[curves.step.len() - 1] = fitted_loss.filter(|v| v.is_finite()).unwrap_or(f64::NAN);
+                    curves.fitted_loss[curves.step.len() - 1] =
+                        fitted_loss.filter(|v| v.is_finite()).unwrap_or(f64::NAN);
                 }
                 if stop.is_none()
                     && let Some(started) = &started
@@ -101,14 +119,22 @@ pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)
                 }
             }
         }
-        if stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stop.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     let (stop, outcome) = match outcome {
         Ok(outcome) if outcome.diverged => (StopReason::Diverged, Some(outcome)),
         Ok(outcome) => (stop.unwrap_or(StopReason::Finished), Some(outcome)),
         Err(message) => (StopReason::Failed { message }, None),
     };
-    let mut record = TrialRecord { curves, stop, ..unstarted(trial) };
+    let mut record = TrialRecord {
+        curves,
+        stop,
+        ..unstarted(trial)
+    };
     if let Some(started) = started {
         record.train_examples = started.train_examples;
         record.epochs = started.epochs;
@@ -117,7 +143,8 @@ pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)
         record.higher_is_better = started.higher_is_better;
     }
     if let Some(outcome) = outcome {
-        (record.steps, record.examples, record.metrics) = (outcome.steps, outcome.examples, outcome.metrics);
+        (record.steps, record.examples, record.metrics) =
+            (outcome.steps, outcome.examples, outcome.metrics);
         record.provenance.other = outcome.provenance;
     } else {
         record.steps = record.curves.step.last().copied().unwrap_or(0);
@@ -135,7 +162,9 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
         labels: Arc::new(trial.labels.clone()),
         stage: trial.stage,
         seed: trial.seed,
-        stop: StopReason::Failed { message: String::new() },
+        stop: StopReason::Failed {
+            message: String::new(),
+        },
         steps: 0,
         examples: 0,
         train_examples: 0,
@@ -148,7 +177,9 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
         threads: trial.threads,
         config: Arc::new(without_seed(&trial.config)),
         provenance: Provenance {
-            started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            started: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| d.as_secs()),
             ..Provenance::default()
         },
     }
@@ -162,10 +193,21 @@ mod tests {
     #[test]
     fn an_event_with_a_loss_that_is_not_finite_is_read() {
         for loss in [f64::NAN, f64::INFINITY, 0.1] {
-            let event = Event::Point { step: 1, examples: 2, train_loss: loss, validation: None, fitted_loss: Some(loss) };
+            let event = Event::Point {
+                step: 1,
+                examples: 2,
+                train_loss: loss,
+                validation: None,
+                fitted_loss: Some(loss),
+            };
             let text = serde_json::to_string(&event).unwrap();
-            let Event::Point { train_loss, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
-            assert!(train_loss == loss || (train_loss.is_nan() && !loss.is_finite()), "{text}");
+            let Event::Point { train_loss, .. } = serde_json::from_str(&text).unwrap() else {
+                panic!("{text}")
+            };
+            assert!(
+                train_loss == loss || (train_loss.is_nan() && !loss.is_finite()),
+                "{text}"
+            );
         }
     }
 }

@@ -40,14 +40,23 @@ impl Method {
                     (0..dimensions).map(|_| unit(&mut rng)).collect()
                 })
                 .collect(),
-            Method::Halton => {
-                (0..n as u64).map(|i| (0..dimensions).map(|d| (radical_inverse(i, PRIMES[d]) + shift[d]).fract()).collect()).collect()
-            }
+            Method::Halton => (0..n as u64)
+                .map(|i| {
+                    (0..dimensions)
+                        .map(|d| (radical_inverse(i, PRIMES[d]) + shift[d]).fract())
+                        .collect()
+                })
+                .collect(),
             Method::Sobol => {
                 let shift: Vec<u32> = shift.iter().map(|u| (u * 4_294_967_296.0) as u32).collect();
                 sobol(n, dimensions)
                     .into_iter()
-                    .map(|p| p.iter().zip(&shift).map(|(x, s)| f64::from(x ^ s) / 4_294_967_296.0).collect())
+                    .map(|p| {
+                        p.iter()
+                            .zip(&shift)
+                            .map(|(x, s)| f64::from(x ^ s) / 4_294_967_296.0)
+                            .collect()
+                    })
                     .collect()
             }
         }
@@ -97,7 +106,9 @@ fn sobol(n: usize, dimensions: usize) -> Vec<Vec<u32>> {
                 v[k] = if k < s {
                     m[k] << (31 - k)
                 } else {
-                    (1..s).filter(|j| coefficients >> (s - 1 - j) & 1 == 1).fold(v[k - s] ^ (v[k - s] >> s), |x, j| x ^ v[k - j])
+                    (1..s)
+                        .filter(|j| coefficients >> (s - 1 - j) & 1 == 1)
+                        .fold(v[k - s] ^ (v[k - s] >> s), |x, j| x ^ v[k - j])
                 };
             }
             v
@@ -108,7 +119,9 @@ fn sobol(n: usize, dimensions: usize) -> Vec<Vec<u32>> {
         .map(|i| {
             let point = x.clone();
             let bit = (i as u32).trailing_ones() as usize;
-            x.iter_mut().zip(&directions).for_each(|(x, v)| *x ^= v[bit.min(31)]);
+            x.iter_mut()
+                .zip(&directions)
+                .for_each(|(x, v)| *x ^= v[bit.min(31)]);
             point
         })
         .collect()
@@ -121,16 +134,25 @@ mod tests {
     /// scipy.stats.qmc.Sobol(10, scramble=False, bits=32).random(1000) and Halton(10, scramble=False): see `tests/golden.py`.
     #[test]
     fn sequences_are_scipys() {
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../tests/golden.json")).unwrap();
-        let rows = |name: &str| -> Vec<(usize, Vec<f64>)> { serde_json::from_value(golden[name].clone()).unwrap() };
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/golden.json")).unwrap();
+        let rows = |name: &str| -> Vec<(usize, Vec<f64>)> {
+            serde_json::from_value(golden[name].clone()).unwrap()
+        };
         let points = sobol(1000, 10);
         for (i, row) in rows("sobol") {
-            let ours: Vec<f64> = points[i].iter().map(|&x| f64::from(x) / 4_294_967_296.0).collect();
+            let ours: Vec<f64> = points[i]
+                .iter()
+                .map(|&x| f64::from(x) / 4_294_967_296.0)
+                .collect();
             assert_eq!(ours, row, "Sobol point {i}");
         }
         for (i, row) in rows("halton") {
             for (d, x) in row.iter().enumerate() {
-                assert!((radical_inverse(i as u64, PRIMES[d]) - x).abs() < 1e-14, "Halton point {i}, dimension {d}");
+                assert!(
+                    (radical_inverse(i as u64, PRIMES[d]) - x).abs() < 1e-14,
+                    "Halton point {i}, dimension {d}"
+                );
             }
         }
     }
@@ -139,8 +161,15 @@ mod tests {
     fn points_lie_in_the_cube_and_follow_the_seed() {
         for method in [Method::Random, Method::Halton, Method::Sobol] {
             let points = method.points(100, 10, 1);
-            assert!(points.iter().flatten().all(|x| (0.0..1.0).contains(x)), "{method:?}");
-            assert_eq!(points[..50], method.points(50, 10, 1), "{method:?}: more points keep the first ones");
+            assert!(
+                points.iter().flatten().all(|x| (0.0..1.0).contains(x)),
+                "{method:?}"
+            );
+            assert_eq!(
+                points[..50],
+                method.points(50, 10, 1),
+                "{method:?}: more points keep the first ones"
+            );
             assert_ne!(points, method.points(100, 10, 2), "{method:?}");
             let mean = points.iter().map(|p| p[0]).sum::<f64>() / 100.0;
             assert!((mean - 0.5).abs() < 0.1, "{method:?}: {mean}");

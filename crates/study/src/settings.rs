@@ -6,7 +6,11 @@ use toml::{Table, Value};
 pub(crate) fn flatten(table: &Table) -> Table {
     fn walk(prefix: &str, table: &Table, out: &mut Table) {
         for (k, v) in table {
-            let path = if prefix.is_empty() { k.clone() } else { format!("{prefix}.{k}") };
+            let path = if prefix.is_empty() {
+                k.clone()
+            } else {
+                format!("{prefix}.{k}")
+            };
             match v {
                 Value::Table(t) if !t.is_empty() => walk(&path, t, out),
                 v => {
@@ -36,10 +40,17 @@ pub(crate) fn insert(table: &mut Table, path: &str, value: Value) {
             table.insert(path.into(), value);
         }
         Some((head, rest)) => {
-            let slot = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            let slot = table
+                .entry(head)
+                .or_insert_with(|| Value::Table(Table::new()));
             match slot {
                 Value::Table(_) => {}
-                Value::String(name) => *slot = Value::Table(Table::from_iter([("name".to_string(), Value::String(std::mem::take(name)))])),
+                Value::String(name) => {
+                    *slot = Value::Table(Table::from_iter([(
+                        "name".to_string(),
+                        Value::String(std::mem::take(name)),
+                    )]))
+                }
                 _ => *slot = Value::Table(Table::new()),
             }
             if let Value::Table(inner) = slot {
@@ -73,7 +84,9 @@ pub(crate) fn remove(table: &mut Table, path: &str) {
 
 /// A number, whole or not.
 pub fn number(value: &Value) -> Option<f64> {
-    value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|i| i as f64))
 }
 
 /// Lays `new` over `old`, both flat. A later value replaces an earlier one.
@@ -86,10 +99,16 @@ pub(crate) fn overlay(old: &mut Table, new: &Table) {
         let named = format!("{path}.name");
         let mut path = path.clone();
         if let Some(parent) = path.strip_suffix(".name")
-            && old.get(&path).or_else(|| old.get(parent)).is_some_and(|v| v != value)
+            && old
+                .get(&path)
+                .or_else(|| old.get(parent))
+                .is_some_and(|v| v != value)
         {
             old.retain(|k, _| k != parent && !is_below(k, parent));
-        } else if value.is_str() && old.keys().any(|k| is_below(k, &path)) && old.get(&named).is_none_or(|v| v == value) {
+        } else if value.is_str()
+            && old.keys().any(|k| is_below(k, &path))
+            && old.get(&named).is_none_or(|v| v == value)
+        {
             path = named;
         }
         make_room(old, &path);
@@ -111,7 +130,8 @@ fn make_room(flat: &mut Table, path: &str) {
 
 /// Whether `key` lies below `parent`: `a.b.c` below `a.b` and `a`.
 pub(crate) fn is_below(key: &str, parent: &str) -> bool {
-    key.strip_prefix(parent).is_some_and(|rest| rest.starts_with('.'))
+    key.strip_prefix(parent)
+        .is_some_and(|rest| rest.starts_with('.'))
 }
 
 #[cfg(test)]
@@ -137,18 +157,45 @@ mod tests {
             overlay(&mut old, &flatten(&table(b)));
             nest(&old)
         };
-        assert_eq!(lay("a.b = 1\na.c = 2", "a.b = 3"), table("a.b = 3\na.c = 2"));
-        assert_eq!(lay("s = { name = 'step', every = 3 }", "s.name = 'cosine'"), table("s.name = 'cosine'"));
         assert_eq!(
-            lay("s = { name = 'step', every = 3 }", "s = { name = 'step', factor = 2 }"),
+            lay("a.b = 1\na.c = 2", "a.b = 3"),
+            table("a.b = 3\na.c = 2")
+        );
+        assert_eq!(
+            lay("s = { name = 'step', every = 3 }", "s.name = 'cosine'"),
+            table("s.name = 'cosine'")
+        );
+        assert_eq!(
+            lay(
+                "s = { name = 'step', every = 3 }",
+                "s = { name = 'step', factor = 2 }"
+            ),
             table("s = { every = 3, name = 'step', factor = 2 }")
         );
-        assert_eq!(lay("o = 'sgd'", "o.name = 'lars'"), table("o.name = 'lars'"));
-        assert_eq!(lay("o.name = 'lars'\no.eps = 1", "o = 'sgd'"), table("o = 'sgd'"));
-        assert_eq!(lay("o = 'lars'", "o.eps = 1"), table("o = { name = 'lars', eps = 1 }"));
-        assert_eq!(lay("o = 'lars'", "o = { name = 'lamb', eps = 1 }"), table("o = { name = 'lamb', eps = 1 }"));
-        assert_eq!(lay("o.eps = 1", "o = 'lars'"), table("o = { name = 'lars', eps = 1 }"));
-        assert_eq!(lay("o = { name = 'lars', eps = 1 }", "o = 'lars'"), table("o = { name = 'lars', eps = 1 }"));
+        assert_eq!(
+            lay("o = 'sgd'", "o.name = 'lars'"),
+            table("o.name = 'lars'")
+        );
+        assert_eq!(
+            lay("o.name = 'lars'\no.eps = 1", "o = 'sgd'"),
+            table("o = 'sgd'")
+        );
+        assert_eq!(
+            lay("o = 'lars'", "o.eps = 1"),
+            table("o = { name = 'lars', eps = 1 }")
+        );
+        assert_eq!(
+            lay("o = 'lars'", "o = { name = 'lamb', eps = 1 }"),
+            table("o = { name = 'lamb', eps = 1 }")
+        );
+        assert_eq!(
+            lay("o.eps = 1", "o = 'lars'"),
+            table("o = { name = 'lars', eps = 1 }")
+        );
+        assert_eq!(
+            lay("o = { name = 'lars', eps = 1 }", "o = 'lars'"),
+            table("o = { name = 'lars', eps = 1 }")
+        );
         assert_eq!(lay("o = 3", "o.eps = 1"), table("o.eps = 1"));
         let mut nested = table("o = 'lars'");
         insert(&mut nested, "o.eps", Value::Integer(1));

@@ -6,9 +6,14 @@ mod interval;
 mod steps;
 mod warnings;
 
-pub use fit::{Hyperbola, PowerLaw, UsefulBatch, hyperbola, perfect_scaling, power_law, useful_batch};
+pub use fit::{
+    Hyperbola, PowerLaw, UsefulBatch, hyperbola, perfect_scaling, power_law, useful_batch,
+};
 pub use gap::{common_train_loss, finals, gaps};
-pub use interval::{Estimate, Method, Paired, binomial_error, estimate, paired, smallest_difference, smallest_resolved, smallest_shown};
+pub use interval::{
+    Estimate, Method, Paired, binomial_error, estimate, paired, smallest_difference,
+    smallest_resolved, smallest_shown,
+};
 pub use steps::{Censored, at_train_loss, examples_to_target, steps_to_target};
 pub use warnings::{Warning, warnings};
 

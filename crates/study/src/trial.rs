@@ -31,7 +31,14 @@ pub mod key {
     /// The data set: a name, or a table with `labels = "real"` where targets are real.
     pub const DATASET: &str = "dataset";
     /// The keys of a data set's table that name files.
-    pub const DATA_FILES: [&str; 6] = ["train", "test", "train_images", "train_labels", "test_images", "test_labels"];
+    pub const DATA_FILES: [&str; 6] = [
+        "train",
+        "test",
+        "train_images",
+        "train_labels",
+        "test_images",
+        "test_labels",
+    ];
     /// Examples held out for validation.
     pub const VALIDATION: &str = "data.validation";
     /// Normalisation and augmentation.
@@ -112,31 +119,70 @@ pub(crate) struct Template {
 
 impl Template {
     /// `config` has no seed yet.
-    pub(crate) fn new(stage: Stage, labels: Labels, threads: u32, stop: StopRules, config: Table) -> Self {
+    pub(crate) fn new(
+        stage: Stage,
+        labels: Labels,
+        threads: u32,
+        stop: StopRules,
+        config: Table,
+    ) -> Self {
         let mut text = String::from("{\"config\":");
         canonical_table(&config, &mut text);
-        text += &format!(",\"stage\":\"{stage:?}\",\"stop\":{},\"threads\":{threads},\"seed\":", stop.canonical());
+        text += &format!(
+            ",\"stage\":\"{stage:?}\",\"stop\":{},\"threads\":{threads},\"seed\":",
+            stop.canonical()
+        );
         let mut hasher = blake3::Hasher::new();
         hasher.update(text.as_bytes());
-        Template { stage, labels, threads, stop, config, hasher }
+        Template {
+            stage,
+            labels,
+            threads,
+            stop,
+            config,
+            hasher,
+        }
     }
 
     pub(crate) fn id(&self, seed: u64) -> RunId {
         let mut hasher = self.hasher.clone();
-        RunId(hasher.update(format!("{seed}}}").as_bytes()).finalize().to_hex()[..32].to_string())
+        RunId(
+            hasher
+                .update(format!("{seed}}}").as_bytes())
+                .finalize()
+                .to_hex()[..32]
+                .to_string(),
+        )
     }
 
     pub(crate) fn trial(&self, seed: u64) -> Trial {
         let mut config = self.config.clone();
         // Seeds are u32 in a study file.
         config.insert(key::SEED.into(), Value::Integer(seed as i64));
-        let Template { stage, threads, stop, .. } = *self;
-        Trial { id: self.id(seed), stage, labels: self.labels.clone(), seed, threads, stop, config }
+        let Template {
+            stage,
+            threads,
+            stop,
+            ..
+        } = *self;
+        Trial {
+            id: self.id(seed),
+            stage,
+            labels: self.labels.clone(),
+            seed,
+            threads,
+            stop,
+            config,
+        }
     }
 }
 
 pub(crate) fn without_seed(config: &Table) -> Table {
-    config.iter().filter(|(k, _)| *k != key::SEED).map(|(k, v)| (k.clone(), v.clone())).collect()
+    config
+        .iter()
+        .filter(|(k, _)| *k != key::SEED)
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 /// Canonical JSON of a table: keys sorted, no spaces, whole floats below 2⁵³ as integers (1.0 and 1 are the same setting).
@@ -181,17 +227,28 @@ fn canonical_string(text: &str, out: &mut String) {
 }
 
 pub(crate) fn canonical_number(x: f64) -> String {
-    if x == x.trunc() && x.abs() < 9_007_199_254_740_992.0 { format!("{}", x as i64) } else { format!("{x:e}") }
+    if x == x.trunc() && x.abs() < 9_007_199_254_740_992.0 {
+        format!("{}", x as i64)
+    } else {
+        format!("{x:e}")
+    }
 }
 
 /// Labels in one line: `arm=linear batch_size=1024`.
 pub fn describe(labels: &Table) -> String {
     let text = |v: &Value| match v {
         Value::String(s) => s.clone(),
-        Value::Table(t) => t.get("name").and_then(Value::as_str).map_or_else(|| v.to_string(), str::to_string),
+        Value::Table(t) => t
+            .get("name")
+            .and_then(Value::as_str)
+            .map_or_else(|| v.to_string(), str::to_string),
         v => v.to_string(),
     };
-    labels.iter().map(|(k, v)| format!("{k}={}", text(v))).collect::<Vec<_>>().join(" ")
+    labels
+        .iter()
+        .map(|(k, v)| format!("{k}={}", text(v)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Labels for a reader: `linear, warm-up · batch 512`. Numbers are written in full.
@@ -202,29 +259,49 @@ pub fn title(labels: &Labels) -> String {
         v => format!("{} {}", if k == key::BATCH { "batch" } else { k }, word(v)),
     };
     let (batch, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(k, _)| *k == key::BATCH);
-    others.into_iter().chain(batch).map(part).collect::<Vec<_>>().join(" · ")
+    others
+        .into_iter()
+        .chain(batch)
+        .map(part)
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 /// A value in a title: the name of a table that has one.
 pub(crate) fn word(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
-        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => t["name"].as_str().unwrap_or_default().into(),
+        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => {
+            t["name"].as_str().unwrap_or_default().into()
+        }
         v => number(v).map_or_else(|| v.to_string(), digits),
     }
 }
 
 /// The shortest decimals that read back as the same number.
 fn digits(x: f64) -> String {
-    if x == 0.0 || (1e-4..1e7).contains(&x.abs()) { x.to_string().replacen('-', "−", 1) } else { format!("{x:e}") }
+    if x == 0.0 || (1e-4..1e7).contains(&x.abs()) {
+        x.to_string().replacen('-', "−", 1)
+    } else {
+        format!("{x:e}")
+    }
 }
 
 /// The name of the folder in which a study keeps a trial's run: `batch-size-256-seed-0-1f2e3d4c`, which ends with the first eight digits of its identity.
 pub fn run_folder(labels: &Table, seed: u64, id: &RunId) -> String {
     // Long labels are cut: a file's name has its limit, and the identity tells trials apart.
-    let text = format!("{:.120} seed {seed} {}", describe(labels), id.0.get(..8).unwrap_or(&id.0));
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter(|word| !word.is_empty());
-    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
+    let text = format!(
+        "{:.120} seed {seed} {}",
+        describe(labels),
+        id.0.get(..8).unwrap_or(&id.0)
+    );
+    let words = text
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '.')
+        .filter(|word| !word.is_empty());
+    words
+        .map(str::to_ascii_lowercase)
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 #[cfg(test)]
@@ -232,21 +309,37 @@ mod tests {
     use super::*;
 
     fn id(text: &str) -> RunId {
-        Template::new(Stage::Tune, Table::new(), 1, StopRules::default(), text.parse().unwrap()).id(7)
+        Template::new(
+            Stage::Tune,
+            Table::new(),
+            1,
+            StopRules::default(),
+            text.parse().unwrap(),
+        )
+        .id(7)
     }
 
     /// Pinned: a change here would orphan every trial that was ever recorded. The value is that of another BLAKE3 (PyPI's) of the JSON in the comment.
     #[test]
     fn identities_are_pinned() {
         // {"config":{"batch_size":32,"lr":1e-1,"o":{"eps":1e-8,"name":"adam"}},"stage":"Tune","stop":[null,null,null,null,null],"threads":1,"seed":7}
-        assert_eq!(id("lr = 0.1\nbatch_size = 32\no = { name = 'adam', eps = 1e-8 }").0, PINNED);
+        assert_eq!(
+            id("lr = 0.1\nbatch_size = 32\no = { name = 'adam', eps = 1e-8 }").0,
+            PINNED
+        );
     }
     const PINNED: &str = "f95cdc3c70b23a1f9826fa0f874eefc5";
 
     #[test]
     fn a_folder_is_named_for_reading() {
-        let labels: Table = "batch_size = 256\noptimizer = { name = 'lars', momentum = 0.9 }\narm = '+ sqrt rate'".parse().unwrap();
-        assert_eq!(run_folder(&labels, 3, &RunId(PINNED.into())), "arm-sqrt-rate-batch-size-256-optimizer-lars-seed-3-f95cdc3c");
+        let labels: Table =
+            "batch_size = 256\noptimizer = { name = 'lars', momentum = 0.9 }\narm = '+ sqrt rate'"
+                .parse()
+                .unwrap();
+        assert_eq!(
+            run_folder(&labels, 3, &RunId(PINNED.into())),
+            "arm-sqrt-rate-batch-size-256-optimizer-lars-seed-3-f95cdc3c"
+        );
     }
 
     #[test]
@@ -254,8 +347,18 @@ mod tests {
         let one = id("a = 1\nb.c = [1.0, 'x']");
         assert_eq!(one, id("b = { c = [1, 'x'] }\na = 1.0"));
         assert_ne!(one, id("a = 2\nb.c = [1.0, 'x']"));
-        let template =
-            |stage, threads, target| Template::new(stage, Table::new(), threads, StopRules { target, ..Default::default() }, Table::new());
+        let template = |stage, threads, target| {
+            Template::new(
+                stage,
+                Table::new(),
+                threads,
+                StopRules {
+                    target,
+                    ..Default::default()
+                },
+                Table::new(),
+            )
+        };
         let plain = template(Stage::Tune, 1, None);
         let others = [
             template(Stage::Confirm, 1, None).id(0),

@@ -66,7 +66,8 @@ pub fn serve(runner: &dyn Runner) -> ! {
 }
 
 fn say(message: &Message) {
-    let mut line = serde_json::to_vec(message).expect("a message has string keys and no number that JSON lacks");
+    let mut line = serde_json::to_vec(message)
+        .expect("a message has string keys and no number that JSON lacks");
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
     if out.write_all(&line).and_then(|()| out.flush()).is_err() {
@@ -116,7 +117,8 @@ impl Slot {
             let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
             if pipes.is_none() {
                 let (child, fresh) = spawn(start, trial.threads)?;
-                *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Mutex::new(child)));
+                *self.process.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Arc::new(Mutex::new(child)));
                 *pipes = Some(fresh);
             }
             let Some(open) = pipes.as_mut() else { continue };
@@ -131,22 +133,34 @@ impl Slot {
                 if p.reader.is_finished() || wait_finished(&p.reader) {
                     let _ = p.reader.join();
                 }
-                String::from_utf8_lossy(&p.errors.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+                String::from_utf8_lossy(&p.errors.lock().unwrap_or_else(PoisonError::into_inner))
+                    .into_owned()
             });
             let errors = errors.unwrap_or_default();
             if cancelled() {
                 return Ok(None);
             }
             let (signal, what) = cause(status);
-            let starved = signal && (errors.contains("memory allocation of") || memory_kills() > kills);
+            let starved =
+                signal && (errors.contains("memory allocation of") || memory_kills() > kills);
             if signal && retries < RETRIES {
                 retries += 1;
                 continue;
             }
-            let times = if signal { format!(", {} times", RETRIES + 1) } else { String::new() };
-            let memory = if starved { format!(" because memory ran out: {LESS_MEMORY}") } else { String::new() };
+            let times = if signal {
+                format!(", {} times", RETRIES + 1)
+            } else {
+                String::new()
+            };
+            let memory = if starved {
+                format!(" because memory ran out: {LESS_MEMORY}")
+            } else {
+                String::new()
+            };
             let mut record = unstarted(trial);
-            record.stop = StopReason::Failed { message: format!("the worker process {what}{times}{memory}") };
+            record.stop = StopReason::Failed {
+                message: format!("the worker process {what}{times}{memory}"),
+            };
             record.provenance.retries = retries;
             record.provenance.seconds = begun.elapsed().as_secs_f64();
             record.provenance.stderr = errors;
@@ -164,7 +178,11 @@ impl Slot {
 
     /// Waits for a worker whose output has ended.
     fn bury(&self) -> Option<ExitStatus> {
-        let child = self.process.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let child = self
+            .process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
         let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
         // A worker that closed its output without ending would be waited for in vain.
         for _ in 0..200 {
@@ -197,7 +215,10 @@ fn wait_finished(thread: &std::thread::JoinHandle<()>) -> bool {
 
 fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
     let mut command = start();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.env("RAYON_NUM_THREADS", threads.to_string());
     #[cfg(unix)]
     {
@@ -206,9 +227,13 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
     }
     let kills = memory_kills();
     let spawned = command.spawn();
-    let mut child =
-        spawned.map_err(|source| StudyError::Worker { program: command.get_program().to_string_lossy().into_owned(), source })?;
-    let (Some(input), Some(output), Some(mut stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+    let mut child = spawned.map_err(|source| StudyError::Worker {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })?;
+    let (Some(input), Some(output), Some(mut stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
         unreachable!("all three were asked for as pipes");
     };
     let errors = Arc::new(Mutex::new(Vec::new()));
@@ -228,15 +253,32 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
             kept.drain(..excess);
         }
     });
-    Ok((child, Pipes { input, output: BufReader::new(output), errors, kills, reader }))
+    Ok((
+        child,
+        Pipes {
+            input,
+            output: BufReader::new(output),
+            errors,
+            kills,
+            reader,
+        },
+    ))
 }
 
 /// Sends a trial and waits for its record; `None` if the worker died.
 fn converse(pipes: &mut Pipes, trial: &Trial, watch: &mut dyn FnMut(Event)) -> Option<TrialRecord> {
-    pipes.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    pipes
+        .errors
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
     let mut line = serde_json::to_vec(trial).expect("a trial has string keys and finite numbers");
     line.push(b'\n');
-    pipes.input.write_all(&line).and_then(|()| pipes.input.flush()).ok()?;
+    pipes
+        .input
+        .write_all(&line)
+        .and_then(|()| pipes.input.flush())
+        .ok()?;
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -252,19 +294,32 @@ fn converse(pipes: &mut Pipes, trial: &Trial, watch: &mut dyn FnMut(Event)) -> O
 }
 
 /// What a trial that memory does not suffice for may be told.
-const LESS_MEMORY: &str = "fewer trials at a time (--jobs), a smaller batch_size or a larger accumulate need less";
+const LESS_MEMORY: &str =
+    "fewer trials at a time (--jobs), a smaller batch_size or a larger accumulate need less";
 
 /// How many processes the system has ended for want of memory since it started, where it tells; a control group's limit counts too.
 fn memory_kills() -> Option<u64> {
-    std::fs::read_to_string("/proc/vmstat").ok()?.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+    std::fs::read_to_string("/proc/vmstat")
+        .ok()?
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
 /// Whether a signal ended the worker, and what ended it.
 fn cause(status: Option<ExitStatus>) -> (bool, String) {
-    let Some(status) = status else { return (false, "ended and left no status".into()) };
+    let Some(status) = status else {
+        return (false, "ended and left no status".into());
+    };
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return (true, format!("was ended by signal {signal}"));
     }
-    (false, status.code().map_or("ended without a status".into(), |code| format!("ended with status {code}")))
+    (
+        false,
+        status
+            .code()
+            .map_or("ended without a status".into(), |code| {
+                format!("ended with status {code}")
+            }),
+    )
 }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use largebatch_store::seal;
-use largebatch_study::{Curves, Plan, Provenance, Results, SCHEMA, Stage, StopReason, Study, TrialRecord};
+use largebatch_study::{
+    Curves, Plan, Provenance, Results, SCHEMA, Stage, StopReason, Study, TrialRecord,
+};
 
 /// Counts allocations.
 struct Counting;
@@ -47,10 +49,17 @@ fn a_study_of_100_000_trials_opens_fast() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("study.toml"), STUDY).unwrap();
     let plan = Plan::new(Study::parse(STUDY, "large.toml", &[]).unwrap(), &|_| Ok(())).unwrap();
-    assert_eq!((plan.groups.len(), plan.tune_count(), plan.confirm_count()), (50, 50_000, 50_000));
+    assert_eq!(
+        (plan.groups.len(), plan.tune_count(), plan.confirm_count()),
+        (50, 50_000, 50_000)
+    );
     let mut file = BufWriter::new(std::fs::File::create(dir.path().join("trials.jsonl")).unwrap());
     let mut write = |trial: largebatch_study::Trial| {
-        let column = |scale: f64| (1..=20).map(|i| scale / f64::from(i) + 1e-3 * trial.seed as f64).collect::<Vec<f64>>();
+        let column = |scale: f64| {
+            (1..=20)
+                .map(|i| scale / f64::from(i) + 1e-3 * trial.seed as f64)
+                .collect::<Vec<f64>>()
+        };
         let record = TrialRecord {
             schema: SCHEMA,
             id: trial.id,
@@ -65,9 +74,15 @@ fn a_study_of_100_000_trials_opens_fast() {
             budget_steps: 1000,
             metric: "validation_accuracy".into(),
             higher_is_better: true,
-            metrics: ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "test_accuracy"]
-                .map(|k| (k.to_string(), 1.0 / 3.0))
-                .into(),
+            metrics: [
+                "train_loss",
+                "train_accuracy",
+                "validation_loss",
+                "validation_accuracy",
+                "test_accuracy",
+            ]
+            .map(|k| (k.to_string(), 1.0 / 3.0))
+            .into(),
             curves: Curves {
                 step: (1..=20).collect(),
                 examples: (1..=20).collect(),
@@ -76,26 +91,47 @@ fn a_study_of_100_000_trials_opens_fast() {
                 fitted_loss: Vec::new(),
             },
             threads: 1,
-            config: trial.config.into_iter().filter(|(k, _)| k != "seed").collect::<toml::Table>().into(),
+            config: trial
+                .config
+                .into_iter()
+                .filter(|(k, _)| k != "seed")
+                .collect::<toml::Table>()
+                .into(),
             provenance: Provenance {
                 seconds: 1.0 / 7.0,
-                other: BTreeMap::from(["host", "device", "version", "out"].map(|k| (k.to_string(), "some text of usual length".into()))),
+                other: BTreeMap::from(
+                    ["host", "device", "version", "out"]
+                        .map(|k| (k.to_string(), "some text of usual length".into())),
+                ),
                 ..Default::default()
             },
         };
-        file.write_all(seal(&serde_json::to_string(&record).unwrap()).as_bytes()).unwrap();
+        file.write_all(seal(&serde_json::to_string(&record).unwrap()).as_bytes())
+            .unwrap();
         file.write_all(b"\n").unwrap();
     };
     for group in 0..50 {
         plan.tune_trials(group).into_iter().for_each(&mut write);
     }
-    let choices: Vec<_> = (0..50).map(|_| Some(largebatch_study::Choice { point: 0, score: 1.0 / 3.0, seeds: 10 })).collect();
+    let choices: Vec<_> = (0..50)
+        .map(|_| {
+            Some(largebatch_study::Choice {
+                point: 0,
+                score: 1.0 / 3.0,
+                seeds: 10,
+            })
+        })
+        .collect();
     for group in 0..50 {
-        plan.confirm_trials(group, &choices).into_iter().for_each(&mut write);
+        plan.confirm_trials(group, &choices)
+            .into_iter()
+            .for_each(&mut write);
     }
     file.flush().unwrap();
     drop(file);
-    let bytes = std::fs::metadata(dir.path().join("trials.jsonl")).unwrap().len();
+    let bytes = std::fs::metadata(dir.path().join("trials.jsonl"))
+        .unwrap()
+        .len();
 
     let (begun, before) = (Instant::now(), ALLOCATIONS.load(Relaxed));
     let results = Results::open(dir.path()).unwrap();
@@ -107,7 +143,11 @@ fn a_study_of_100_000_trials_opens_fast() {
     assert!(rows.iter().any(|r| r.stage == Stage::Confirm));
     let peak = std::fs::read_to_string("/proc/self/status")
         .ok()
-        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()));
+        .and_then(|s| {
+            s.lines()
+                .find_map(|l| l.strip_prefix("VmHWM:"))
+                .and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        });
     println!(
         "100,000 trials of {} bytes: opened in {opened:.2?}, with all rows {seconds:.2?}, {allocations:.1} allocations a trial, peak memory {} MB",
         bytes / 100_000,

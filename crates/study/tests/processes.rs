@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 
 use largebatch_random::{Key, normal};
 use largebatch_study::{
-    Event, Notice, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, StopReason, Study, StudyError, Trial, TrialRecord, Workers,
-    get, number, run, serve,
+    Event, Notice, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, StopReason, Study,
+    StudyError, Trial, TrialRecord, Workers, get, number, run, serve,
 };
 
 /// The file that a trial names.
 fn marker(trial: &Trial) -> PathBuf {
-    get(&trial.config, "marker").and_then(|m| m.as_str()).unwrap_or_default().into()
+    get(&trial.config, "marker")
+        .and_then(|m| m.as_str())
+        .unwrap_or_default()
+        .into()
 }
 
 /// Bytes of a trial that wants too many.
@@ -27,18 +30,30 @@ const GREED: usize = 256 << 20;
 struct Toy;
 
 impl Runner for Toy {
-    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+    fn run(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, String> {
         let setting = |k: &str| get(&trial.config, k).and_then(number);
-        let (lr, batch) = (setting("lr").ok_or("no lr")?, setting("batch_size").unwrap_or(1.0));
+        let (lr, batch) = (
+            setting("lr").ok_or("no lr")?,
+            setting("batch_size").unwrap_or(1.0),
+        );
         let steps = setting("steps").unwrap_or(20.0) as u64;
-        match get(&trial.config, "mode").and_then(|m| m.as_str()).unwrap_or("") {
+        match get(&trial.config, "mode")
+            .and_then(|m| m.as_str())
+            .unwrap_or("")
+        {
             "error" => return Err("lr = 7 is unlucky".into()),
             "panic" => panic!("this trial panics"),
             "exit" => std::process::exit(3),
             "abort" => std::process::abort(),
             "kill" => kill_self(),
             // More than there is at all.
-            "starve" => drop(std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX as usize))),
+            "starve" => drop(std::hint::black_box(Vec::<u8>::with_capacity(
+                isize::MAX as usize,
+            ))),
             // More than its control group may have.
             "greedy" => drop(std::hint::black_box(vec![1u8; GREED])),
             "kill-without" if !marker(trial).exists() => kill_self(),
@@ -78,17 +93,28 @@ impl Runner for Toy {
                 break;
             }
         }
-        let mut metrics = BTreeMap::from([(metric, 1.0 / (1.0 + w * w)), ("train_loss".into(), w * w / 2.0)]);
+        let mut metrics = BTreeMap::from([
+            (metric, 1.0 / (1.0 + w * w)),
+            ("train_loss".into(), w * w / 2.0),
+        ]);
         if trial.stage == Stage::Confirm {
             metrics.insert("test_accuracy".into(), 0.99 / (1.0 + w * w));
         }
         let provenance = BTreeMap::from([("pid".into(), std::process::id().into())]);
-        Ok(Outcome { diverged: w.is_nan() || w.abs() > 1e6, metrics, steps: done, examples: done * batch as u64, provenance })
+        Ok(Outcome {
+            diverged: w.is_nan() || w.abs() > 1e6,
+            metrics,
+            steps: done,
+            examples: done * batch as u64,
+            provenance,
+        })
     }
 }
 
 fn kill_self() -> ! {
-    let _ = Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+    let _ = Command::new("kill")
+        .args(["-9", &std::process::id().to_string()])
+        .status();
     loop {
         std::thread::park();
     }
@@ -132,38 +158,77 @@ fn worker() -> Command {
 
 /// Runs a study in this process with worker processes.
 fn study(text: &str, dir: &Path, jobs: usize) -> Result<largebatch_study::Summary, StudyError> {
-    run(&plan(text), dir, Workers::Processes(&worker), RunOptions { jobs, ..Default::default() }, &mut |_, _| {})
+    run(
+        &plan(text),
+        dir,
+        Workers::Processes(&worker),
+        RunOptions {
+            jobs,
+            ..Default::default()
+        },
+        &mut |_, _| {},
+    )
 }
 
 /// A study as a process of its own; it prints the identity of every trial that is reported done.
 fn spawn_study(file: &Path, dir: &Path, arguments: &[&str]) -> Child {
-    me("study").args([file, dir]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    me("study")
+        .args([file, dir])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn study_process(arguments: &[String]) -> Result<(), StudyError> {
     let jobs = arguments[2].parse().unwrap();
     let shard = arguments.get(3).map(|s| s.parse().unwrap());
-    let options = RunOptions { jobs, shard, ..Default::default() };
+    let options = RunOptions {
+        jobs,
+        shard,
+        ..Default::default()
+    };
     let text = fs::read_to_string(&arguments[0]).unwrap();
-    run(&plan(&text), Path::new(&arguments[1]), Workers::Processes(&worker), options, &mut |_, notice| {
-        if let Notice::Done(record) = notice {
-            println!("{}", record.id);
-        }
-    })
+    run(
+        &plan(&text),
+        Path::new(&arguments[1]),
+        Workers::Processes(&worker),
+        options,
+        &mut |_, notice| {
+            if let Notice::Done(record) = notice {
+                println!("{}", record.id);
+            }
+        },
+    )
     .map(|_| ())
 }
 
 /// The final lines of a study's folder without provenance.
 fn lines(dir: &Path) -> Vec<String> {
-    let mut files: Vec<_> =
-        fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "jsonl")).collect();
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
+        .collect();
     files.sort();
-    files.iter().flat_map(|f| fs::read_to_string(f).unwrap().lines().map(strip).collect::<Vec<_>>()).collect()
+    files
+        .iter()
+        .flat_map(|f| {
+            fs::read_to_string(f)
+                .unwrap()
+                .lines()
+                .map(strip)
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn strip(line: &str) -> String {
     let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
-    ["provenance", "digest"].iter().for_each(|key| drop(value.as_object_mut().unwrap().remove(*key)));
+    ["provenance", "digest"]
+        .iter()
+        .for_each(|key| drop(value.as_object_mut().unwrap().remove(*key)));
     value.to_string()
 }
 
@@ -173,8 +238,18 @@ fn folder() -> tempfile::TempDir {
 
 fn undisturbed() -> Vec<String> {
     let dir = folder();
-    let summary = run(&plan(GAP), dir.path(), Workers::Threads(&Toy), RunOptions::default(), &mut |_, _| {}).unwrap();
-    assert_eq!((summary.ran, summary.skipped, summary.diverged), (8 + 6 + 5 * 4, 0, 2));
+    let summary = run(
+        &plan(GAP),
+        dir.path(),
+        Workers::Threads(&Toy),
+        RunOptions::default(),
+        &mut |_, _| {},
+    )
+    .unwrap();
+    assert_eq!(
+        (summary.ran, summary.skipped, summary.diverged),
+        (8 + 6 + 5 * 4, 0, 2)
+    );
     lines(dir.path())
 }
 
@@ -195,9 +270,27 @@ fn any_number_of_jobs_gives_the_same_bits() {
     let base = number(&results.plan.groups[0].points[chosen.point]["lr"]).unwrap();
     let derived = results.reported(2);
     assert_eq!(derived.len(), 4);
-    assert!(derived.iter().all(|r| number(&r.config["lr"]) == Some(base * 4.0) && r.metrics.contains_key("test_accuracy")));
-    assert!(results.rows().iter().filter(|r| r.stage == Stage::Tune).all(|r| !r.record.unwrap().metrics.contains_key("test_accuracy")));
-    assert_eq!((results.rows().len(), results.strangers(), results.conflicts.len()), (34, 0, 0));
+    assert!(
+        derived
+            .iter()
+            .all(|r| number(&r.config["lr"]) == Some(base * 4.0)
+                && r.metrics.contains_key("test_accuracy"))
+    );
+    assert!(
+        results
+            .rows()
+            .iter()
+            .filter(|r| r.stage == Stage::Tune)
+            .all(|r| !r.record.unwrap().metrics.contains_key("test_accuracy"))
+    );
+    assert_eq!(
+        (
+            results.rows().len(),
+            results.strangers(),
+            results.conflicts.len()
+        ),
+        (34, 0, 0)
+    );
 }
 
 fn killed_at_twenty_points_it_ends_with_the_same_bits() {
@@ -215,14 +308,27 @@ fn killed_at_twenty_points_it_ends_with_the_same_bits() {
     loop {
         let mut child = spawn_study(&file, &out, &["2"]);
         if kills < 20 {
-            std::thread::sleep(Duration::from_millis(u64::from(largebatch_random::below(&mut rng, 100))));
-            assert!(child.try_wait().unwrap().is_none(), "the study ended before it was killed 20 times: it has to be longer");
+            std::thread::sleep(Duration::from_millis(u64::from(largebatch_random::below(
+                &mut rng, 100,
+            ))));
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the study ended before it was killed 20 times: it has to be longer"
+            );
             kills += 1;
             child.kill().unwrap();
             let output = child.wait_with_output().unwrap();
-            reported.extend(String::from_utf8(output.stdout).unwrap().lines().map(str::to_string));
+            reported.extend(
+                String::from_utf8(output.stdout)
+                    .unwrap()
+                    .lines()
+                    .map(str::to_string),
+            );
             let now = fs::read_to_string(out.join("trials.jsonl")).unwrap_or_default();
-            assert!(reported.iter().all(|id| now.contains(id.as_str())), "a trial that was reported done is lost");
+            assert!(
+                reported.iter().all(|id| now.contains(id.as_str())),
+                "a trial that was reported done is lost"
+            );
         } else {
             assert!(child.wait().unwrap().success());
             break;
@@ -234,27 +340,52 @@ fn killed_at_twenty_points_it_ends_with_the_same_bits() {
 
 fn one(settings: &str) -> TrialRecord {
     let dir = folder();
-    study(&format!("name = \"one\"\nset = {{ lr = 0.1, {settings} }}\nconfirm.seeds = 1"), dir.path(), 1).unwrap();
+    study(
+        &format!("name = \"one\"\nset = {{ lr = 0.1, {settings} }}\nconfirm.seeds = 1"),
+        dir.path(),
+        1,
+    )
+    .unwrap();
     let results = Results::open(dir.path()).unwrap();
     results.records.into_values().next().unwrap()
 }
 
 fn a_dying_worker_is_its_trials_outcome() {
     let failed = |mode: &str| match one(&format!("mode = \"{mode}\"")) {
-        TrialRecord { stop: StopReason::Failed { message }, provenance, .. } => (message, provenance),
+        TrialRecord {
+            stop: StopReason::Failed { message },
+            provenance,
+            ..
+        } => (message, provenance),
         other => panic!("{mode}: {other:?}"),
     };
     assert_eq!(failed("error").0, "lr = 7 is unlucky");
     let (message, provenance) = failed("panic");
     assert_eq!(message, "the worker process ended with status 101");
-    assert!(provenance.stderr.contains("this trial panics"), "{}", provenance.stderr);
+    assert!(
+        provenance.stderr.contains("this trial panics"),
+        "{}",
+        provenance.stderr
+    );
     assert_eq!(failed("exit").0, "the worker process ended with status 3");
     let (message, provenance) = failed("kill");
-    assert_eq!((message.as_str(), provenance.retries), ("the worker process was ended by signal 9, 3 times", 2));
-    assert_eq!(failed("abort").0, "the worker process was ended by signal 6, 3 times");
+    assert_eq!(
+        (message.as_str(), provenance.retries),
+        ("the worker process was ended by signal 9, 3 times", 2)
+    );
+    assert_eq!(
+        failed("abort").0,
+        "the worker process was ended by signal 6, 3 times"
+    );
     let dir = folder();
-    let once = one(&format!("mode = \"kill-once\", marker = \"{}\"", dir.path().join("marker").display()));
-    assert_eq!((once.stop, once.provenance.retries), (StopReason::Finished, 1));
+    let once = one(&format!(
+        "mode = \"kill-once\", marker = \"{}\"",
+        dir.path().join("marker").display()
+    ));
+    assert_eq!(
+        (once.stop, once.provenance.retries),
+        (StopReason::Finished, 1)
+    );
     assert_eq!(one("mode = \"noise\"").stop, StopReason::Finished);
     // The others of the study go on.
     let dir = folder();
@@ -264,62 +395,148 @@ fn a_dying_worker_is_its_trials_outcome() {
     assert_eq!((summary.ran, summary.failed.len()), (10, 8));
     // A program that is not there is the study's error, not the trials'.
     let start = || Command::new("no-such-program");
-    let result = run(&plan(GAP), folder().path(), Workers::Processes(&start), RunOptions::default(), &mut |_, _| {});
-    assert!(matches!(&result, Err(StudyError::Worker { program, .. }) if program == "no-such-program"), "{result:?}");
+    let result = run(
+        &plan(GAP),
+        folder().path(),
+        Workers::Processes(&start),
+        RunOptions::default(),
+        &mut |_, _| {},
+    );
+    assert!(
+        matches!(&result, Err(StudyError::Worker { program, .. }) if program == "no-such-program"),
+        "{result:?}"
+    );
 }
 
 fn a_kill_for_memory_is_told_from_a_crash() {
-    let TrialRecord { stop: StopReason::Failed { message }, .. } = one("mode = \"starve\"") else { panic!("it failed") };
+    let TrialRecord {
+        stop: StopReason::Failed { message },
+        ..
+    } = one("mode = \"starve\"")
+    else {
+        panic!("it failed")
+    };
     assert!(
         message.starts_with("the worker process was ended by signal 6, 3 times because memory ran out: fewer trials at a time"),
         "{message}"
     );
     // The system's own killer, where control groups may be made.
-    let group = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"].map(|root| Path::new(root).join(format!("largebatch-{}", std::process::id())));
+    let group = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"]
+        .map(|root| Path::new(root).join(format!("largebatch-{}", std::process::id())));
     let limits = ["memory.limit_in_bytes", "memory.max"];
-    let limited =
-        |(path, limit): (&PathBuf, &&str)| fs::create_dir(path).and_then(|()| fs::write(path.join(limit), (GREED / 4).to_string()));
-    let made: Vec<&PathBuf> =
-        group.iter().zip(&limits).filter(|(path, limit)| limited((path, limit)).is_ok()).map(|(path, _)| path).collect();
+    let limited = |(path, limit): (&PathBuf, &&str)| {
+        fs::create_dir(path).and_then(|()| fs::write(path.join(limit), (GREED / 4).to_string()))
+    };
+    let made: Vec<&PathBuf> = group
+        .iter()
+        .zip(&limits)
+        .filter(|(path, limit)| limited((path, limit)).is_ok())
+        .map(|(path, _)| path)
+        .collect();
     let Some(place) = made.first() else {
         group.iter().for_each(|path| drop(fs::remove_dir(path)));
         return println!("  SKIPPED: no control group may be made here");
     };
     let start = || {
-        let script = format!("echo $$ > {}/cgroup.procs && exec \"$0\" worker", place.display());
+        let script = format!(
+            "echo $$ > {}/cgroup.procs && exec \"$0\" worker",
+            place.display()
+        );
         let mut command = Command::new("sh");
-        command.args(["-c", &script]).arg(std::env::current_exe().unwrap());
+        command
+            .args(["-c", &script])
+            .arg(std::env::current_exe().unwrap());
         command
     };
-    let (dir, text) = (folder(), "name = \"one\"\nset = { lr = 0.1, mode = \"greedy\" }\nconfirm.seeds = 1");
-    let summary = run(&plan(text), dir.path(), Workers::Processes(&start), RunOptions::default(), &mut |_, _| {});
+    let (dir, text) = (
+        folder(),
+        "name = \"one\"\nset = { lr = 0.1, mode = \"greedy\" }\nconfirm.seeds = 1",
+    );
+    let summary = run(
+        &plan(text),
+        dir.path(),
+        Workers::Processes(&start),
+        RunOptions::default(),
+        &mut |_, _| {},
+    );
     group.iter().for_each(|path| drop(fs::remove_dir(path)));
     assert_eq!(summary.unwrap().failed.len(), 1);
-    let failure = Results::open(dir.path()).unwrap().records.into_values().next().unwrap().failure().unwrap();
-    assert!(failure.starts_with("the worker process was ended by signal 9, 3 times because memory ran out"), "{failure}");
+    let failure = Results::open(dir.path())
+        .unwrap()
+        .records
+        .into_values()
+        .next()
+        .unwrap()
+        .failure()
+        .unwrap();
+    assert!(
+        failure.starts_with(
+            "the worker process was ended by signal 9, 3 times because memory ran out"
+        ),
+        "{failure}"
+    );
 }
 
 fn failed_trials_run_again_when_asked() {
     let expected: Vec<String> = undisturbed();
     let (dir, marks) = (folder(), folder());
     let marker = marks.path().join("marker");
-    let wanted = format!("set = {{ steps = 20, mode = \"kill-without\", marker = \"{}\" }}", marker.display());
+    let wanted = format!(
+        "set = {{ steps = 20, mode = \"kill-without\", marker = \"{}\" }}",
+        marker.display()
+    );
     let text = GAP.replace("set.steps = 20", &wanted);
     let again = |retry: bool, shard: Option<&str>| {
-        let options = RunOptions { jobs: 2, retry, shard: shard.map(|s| s.parse().unwrap()), ..Default::default() };
-        run(&plan(&text), dir.path(), Workers::Processes(&worker), options, &mut |_, _| {}).unwrap()
+        let options = RunOptions {
+            jobs: 2,
+            retry,
+            shard: shard.map(|s| s.parse().unwrap()),
+            ..Default::default()
+        };
+        run(
+            &plan(&text),
+            dir.path(),
+            Workers::Processes(&worker),
+            options,
+            &mut |_, _| {},
+        )
+        .unwrap()
     };
     let first = again(false, None);
-    assert!(first.ran > 0 && first.failed.len() == first.ran, "{first:?}");
+    assert!(
+        first.ran > 0 && first.failed.len() == first.ran,
+        "{first:?}"
+    );
     fs::write(&marker, "").unwrap();
     // They stay failed until somebody asks; a shard asks for its own journal's.
     let same = again(false, None);
-    assert_eq!((same.ran, same.skipped, same.failed.len()), (0, first.ran, first.ran));
+    assert_eq!(
+        (same.ran, same.skipped, same.failed.len()),
+        (0, first.ran, first.ran)
+    );
     assert_eq!(again(true, Some("1/2")).retried, 0);
     let retried = again(true, None);
-    assert_eq!((retried.retried, retried.failed.len(), retried.diverged), (first.ran, 0, 2));
-    assert_eq!(fs::read_to_string(dir.path().join("failed.jsonl")).unwrap().lines().count(), first.ran, "their records are kept");
-    assert_eq!(Results::open(dir.path()).unwrap().rows().iter().filter(|r| r.record.is_some()).count(), expected.len());
+    assert_eq!(
+        (retried.retried, retried.failed.len(), retried.diverged),
+        (first.ran, 0, 2)
+    );
+    assert_eq!(
+        fs::read_to_string(dir.path().join("failed.jsonl"))
+            .unwrap()
+            .lines()
+            .count(),
+        first.ran,
+        "their records are kept"
+    );
+    assert_eq!(
+        Results::open(dir.path())
+            .unwrap()
+            .rows()
+            .iter()
+            .filter(|r| r.record.is_some())
+            .count(),
+        expected.len()
+    );
 }
 
 fn workers_end_with_their_parent() {
@@ -329,35 +546,66 @@ fn workers_end_with_their_parent() {
     fs::write(&file, format!("name = \"slow\"\nset = {{ lr = 0.1, sleep_ms = 100000, pids = \"{}\" }}\nconfirm.seeds = 4", pids.display()))
         .unwrap();
     let mut child = spawn_study(&file, &dir.path().join("out"), &["2"]);
-    let workers = || fs::read_dir(&pids).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+    let workers = || {
+        fs::read_dir(&pids)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
     wait("two workers", || workers().len() == 2);
     // A second process on the folder is refused meanwhile.
-    assert!(matches!(study(&fs::read_to_string(&file).unwrap(), &dir.path().join("out"), 1), Err(StudyError::Locked { .. })));
+    assert!(matches!(
+        study(
+            &fs::read_to_string(&file).unwrap(),
+            &dir.path().join("out"),
+            1
+        ),
+        Err(StudyError::Locked { .. })
+    ));
     child.kill().unwrap();
     child.wait().unwrap();
     // Orphans may stay as zombies where nobody reaps them: they run no more.
-    let ended = |pid: &String| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.contains(") Z"));
+    let ended = |pid: &String| {
+        fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.contains(") Z"))
+    };
     wait("the workers' end", || workers().iter().all(ended));
 }
 
 fn wait(what: &str, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "waited in vain for {what}"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 fn an_interrupted_study_gives_up_running_trials_at_once() {
     let (dir, flag) = (folder(), AtomicBool::new(false));
-    let slow = plan("name = \"slow\"\nset.lr = 0.1\naxes.sleep_ms = [0, 100000]\nconfirm.seeds = 2");
+    let slow =
+        plan("name = \"slow\"\nset.lr = 0.1\naxes.sleep_ms = [0, 100000]\nconfirm.seeds = 2");
     let begun = Instant::now();
-    let options = RunOptions { jobs: 2, interrupt: Some(&flag), ..Default::default() };
-    let summary = run(&slow, dir.path(), Workers::Processes(&worker), options, &mut |progress, _| {
-        flag.store(progress.done == 2, Ordering::Relaxed);
-    })
+    let options = RunOptions {
+        jobs: 2,
+        interrupt: Some(&flag),
+        ..Default::default()
+    };
+    let summary = run(
+        &slow,
+        dir.path(),
+        Workers::Processes(&worker),
+        options,
+        &mut |progress, _| {
+            flag.store(progress.done == 2, Ordering::Relaxed);
+        },
+    )
     .unwrap();
-    assert!(summary.interrupted && summary.ran == 2 && begun.elapsed() < Duration::from_secs(60), "{summary:?}");
+    assert!(
+        summary.interrupted && summary.ran == 2 && begun.elapsed() < Duration::from_secs(60),
+        "{summary:?}"
+    );
     assert_eq!(lines(dir.path()).len(), 2);
 }
 
@@ -376,16 +624,26 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
         .output()
         .unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("writing") && error.contains("trials.jsonl"), "{error}");
+    assert!(
+        !output.status.success() && error.contains("writing") && error.contains("trials.jsonl"),
+        "{error}"
+    );
     let kept = fs::read_to_string(out.join("trials.jsonl")).unwrap();
     let reported = String::from_utf8(output.stdout).unwrap();
-    assert!(kept.ends_with('\n') && kept.lines().count() == reported.lines().count() && !reported.is_empty());
+    assert!(
+        kept.ends_with('\n')
+            && kept.lines().count() == reported.lines().count()
+            && !reported.is_empty()
+    );
     // With room again it goes on.
     study(GAP, &out, 2).unwrap();
     assert_eq!(lines(&out), undisturbed());
     // A folder that cannot be made.
     let error = study(GAP, &file.join("below"), 1).unwrap_err().to_string();
-    assert!(error.contains("creating") && error.contains("below"), "{error}");
+    assert!(
+        error.contains("creating") && error.contains("below"),
+        "{error}"
+    );
 }
 
 fn a_changed_study_is_refused_with_a_diff() {
@@ -393,18 +651,36 @@ fn a_changed_study_is_refused_with_a_diff() {
     study(GAP, dir.path(), 2).unwrap();
     let before = lines(dir.path());
     let error = study(&GAP.replace("[16, 64]", "[16, 32]"), dir.path(), 2).unwrap_err();
-    let StudyError::Changed { diff, .. } = &error else { panic!("{error}") };
-    assert_eq!(diff, "- arm.sqrt.axes.batch_size = [16, 64]\n+ arm.sqrt.axes.batch_size = [16, 32]", "{error}");
+    let StudyError::Changed { diff, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        diff, "- arm.sqrt.axes.batch_size = [16, 64]\n+ arm.sqrt.axes.batch_size = [16, 32]",
+        "{error}"
+    );
     assert_eq!(lines(dir.path()), before);
     // Another text of the same study goes on.
-    assert_eq!(study(&format!("about = 'other words'\n# and a comment\n{GAP}"), dir.path(), 1).unwrap().ran, 0);
+    assert_eq!(
+        study(
+            &format!("about = 'other words'\n# and a comment\n{GAP}"),
+            dir.path(),
+            1
+        )
+        .unwrap()
+        .ran,
+        0
+    );
 }
 
 fn shards_are_the_same_study() {
     let expected = undisturbed();
     let compare = |dir: &Path| {
         let results = Results::open(dir).unwrap();
-        let mut all: Vec<String> = results.rows().iter().map(|r| strip(&serde_json::to_string(r.record.unwrap()).unwrap())).collect();
+        let mut all: Vec<String> = results
+            .rows()
+            .iter()
+            .map(|r| strip(&serde_json::to_string(r.record.unwrap()).unwrap()))
+            .collect();
         let mut expected = expected.clone();
         all.sort();
         expected.sort();
@@ -424,7 +700,10 @@ fn shards_are_the_same_study() {
     compare(dir.path());
     // All at once in one folder.
     let dir = folder();
-    let mut children: Vec<Child> = ["1/3", "2/3", "3/3"].iter().map(|s| shard(dir.path(), s)).collect();
+    let mut children: Vec<Child> = ["1/3", "2/3", "3/3"]
+        .iter()
+        .map(|s| shard(dir.path(), s))
+        .collect();
     assert!(children.iter_mut().all(|c| c.wait().unwrap().success()));
     compare(dir.path());
     // Without tuning the trials themselves go round: each shard runs its own and no other.
@@ -432,10 +711,28 @@ fn shards_are_the_same_study() {
     let seeds: Vec<Vec<u64>> = ["1/3", "2/3", "3/3"]
         .iter()
         .map(|s| {
-            let (dir, options) = (folder(), RunOptions { shard: Some(s.parse().unwrap()), ..Default::default() });
-            run(&fixed, dir.path(), Workers::Threads(&Toy), options, &mut |_, _| {}).unwrap();
+            let (dir, options) = (
+                folder(),
+                RunOptions {
+                    shard: Some(s.parse().unwrap()),
+                    ..Default::default()
+                },
+            );
+            run(
+                &fixed,
+                dir.path(),
+                Workers::Threads(&Toy),
+                options,
+                &mut |_, _| {},
+            )
+            .unwrap();
             let results = Results::open(dir.path()).unwrap();
-            results.rows().iter().filter(|r| r.record.is_some()).map(|r| r.seed).collect()
+            results
+                .rows()
+                .iter()
+                .filter(|r| r.record.is_some())
+                .map(|r| r.seed)
+                .collect()
         })
         .collect();
     assert_eq!(seeds, [vec![0, 3, 1, 4], vec![1, 4, 2], vec![2, 0, 3]]);
@@ -456,18 +753,40 @@ fn shards_are_the_same_study() {
 fn a_thousand_trivial_trials() {
     for jobs in [1, 2] {
         let (dir, pids, begun) = (folder(), folder(), Instant::now());
-        let set = format!("set = {{ lr = 0.1, steps = 2, pids = \"{}\" }}", pids.path().display());
-        let summary = study(&format!("name = \"many\"\n{set}\nconfirm.seeds = 1000"), dir.path(), jobs).unwrap();
-        println!("  1,000 trials, {jobs} jobs: {:.3} ms each", begun.elapsed().as_secs_f64());
+        let set = format!(
+            "set = {{ lr = 0.1, steps = 2, pids = \"{}\" }}",
+            pids.path().display()
+        );
+        let summary = study(
+            &format!("name = \"many\"\n{set}\nconfirm.seeds = 1000"),
+            dir.path(),
+            jobs,
+        )
+        .unwrap();
+        println!(
+            "  1,000 trials, {jobs} jobs: {:.3} ms each",
+            begun.elapsed().as_secs_f64()
+        );
         // A process a job, and not one a trial.
-        assert_eq!((summary.ran, lines(dir.path()).len(), fs::read_dir(pids.path()).unwrap().count()), (1000, 1000, jobs));
+        assert_eq!(
+            (
+                summary.ran,
+                lines(dir.path()).len(),
+                fs::read_dir(pids.path()).unwrap().count()
+            ),
+            (1000, 1000, jobs)
+        );
     }
 }
 
 fn a_reader_sees_the_study_while_it_runs() {
     let dir = folder();
     let file = dir.path().join("toy.toml");
-    fs::write(&file, GAP.replace("set.steps = 20", "set = { steps = 20, sleep_ms = 2 }")).unwrap();
+    fs::write(
+        &file,
+        GAP.replace("set.steps = 20", "set = { steps = 20, sleep_ms = 2 }"),
+    )
+    .unwrap();
     let out = dir.path().join("out");
     let mut child = spawn_study(&file, &out, &["2"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -477,11 +796,17 @@ fn a_reader_sees_the_study_while_it_runs() {
         assert!(results.records.keys().any(|k| k.0 == id));
         seen += 1;
         let progress = results.progress(2);
-        assert!(progress.total == 34 && progress.done >= seen && progress.eta().is_some(), "{progress:?}");
+        assert!(
+            progress.total == 34 && progress.done >= seen && progress.eta().is_some(),
+            "{progress:?}"
+        );
     }
     assert!(child.wait().unwrap().success() && seen == 34);
     let progress = Results::open(&out).unwrap().progress(2);
-    assert_eq!((progress.done, progress.diverged, progress.eta()), (34, 2, Some(Duration::ZERO)));
+    assert_eq!(
+        (progress.done, progress.diverged, progress.eta()),
+        (34, 2, Some(Duration::ZERO))
+    );
     assert!(progress.best.unwrap().value > 0.9);
 }
 
@@ -499,23 +824,60 @@ fn main() {
         _ => {}
     }
     let tests: [(&str, fn()); 12] = [
-        ("any_number_of_jobs_gives_the_same_bits", any_number_of_jobs_gives_the_same_bits),
-        ("killed_at_twenty_points_it_ends_with_the_same_bits", killed_at_twenty_points_it_ends_with_the_same_bits),
-        ("a_dying_worker_is_its_trials_outcome", a_dying_worker_is_its_trials_outcome),
-        ("a_kill_for_memory_is_told_from_a_crash", a_kill_for_memory_is_told_from_a_crash),
-        ("failed_trials_run_again_when_asked", failed_trials_run_again_when_asked),
-        ("workers_end_with_their_parent", workers_end_with_their_parent),
-        ("an_interrupted_study_gives_up_running_trials_at_once", an_interrupted_study_gives_up_running_trials_at_once),
-        ("a_full_disk_is_an_error_and_loses_nothing", a_full_disk_is_an_error_and_loses_nothing),
-        ("a_changed_study_is_refused_with_a_diff", a_changed_study_is_refused_with_a_diff),
+        (
+            "any_number_of_jobs_gives_the_same_bits",
+            any_number_of_jobs_gives_the_same_bits,
+        ),
+        (
+            "killed_at_twenty_points_it_ends_with_the_same_bits",
+            killed_at_twenty_points_it_ends_with_the_same_bits,
+        ),
+        (
+            "a_dying_worker_is_its_trials_outcome",
+            a_dying_worker_is_its_trials_outcome,
+        ),
+        (
+            "a_kill_for_memory_is_told_from_a_crash",
+            a_kill_for_memory_is_told_from_a_crash,
+        ),
+        (
+            "failed_trials_run_again_when_asked",
+            failed_trials_run_again_when_asked,
+        ),
+        (
+            "workers_end_with_their_parent",
+            workers_end_with_their_parent,
+        ),
+        (
+            "an_interrupted_study_gives_up_running_trials_at_once",
+            an_interrupted_study_gives_up_running_trials_at_once,
+        ),
+        (
+            "a_full_disk_is_an_error_and_loses_nothing",
+            a_full_disk_is_an_error_and_loses_nothing,
+        ),
+        (
+            "a_changed_study_is_refused_with_a_diff",
+            a_changed_study_is_refused_with_a_diff,
+        ),
         ("shards_are_the_same_study", shards_are_the_same_study),
         ("a_thousand_trivial_trials", a_thousand_trivial_trials),
-        ("a_reader_sees_the_study_while_it_runs", a_reader_sees_the_study_while_it_runs),
+        (
+            "a_reader_sees_the_study_while_it_runs",
+            a_reader_sees_the_study_while_it_runs,
+        ),
     ];
-    let filter = arguments.iter().find(|a| !a.starts_with('-')).cloned().unwrap_or_default();
+    let filter = arguments
+        .iter()
+        .find(|a| !a.starts_with('-'))
+        .cloned()
+        .unwrap_or_default();
     for (name, test) in tests.iter().filter(|(name, _)| name.contains(&filter)) {
         let begun = Instant::now();
         test();
-        println!("test {name} ... ok ({:.1} s)", begun.elapsed().as_secs_f64());
+        println!(
+            "test {name} ... ok ({:.1} s)",
+            begun.elapsed().as_secs_f64()
+        );
     }
 }

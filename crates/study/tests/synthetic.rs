@@ -5,11 +5,13 @@ use std::ops::ControlFlow;
 
 use largebatch_random::{Key, normal};
 use largebatch_study::statistics::{
-    Hyperbola, UsefulBatch, Warning, at_train_loss, common_train_loss, estimate, examples_to_target, finals, gaps, hyperbola, paired,
-    power_law, smallest_difference, steps_to_target, useful_batch, warnings,
+    Hyperbola, UsefulBatch, Warning, at_train_loss, common_train_loss, estimate,
+    examples_to_target, finals, gaps, hyperbola, paired, power_law, smallest_difference,
+    steps_to_target, useful_batch, warnings,
 };
 use largebatch_study::{
-    Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Summary, Trial, Workers, describe, get, number, run,
+    Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Summary, Trial,
+    Workers, describe, get, number, run,
 };
 
 /// Best rate 0.02 · √(B/16); the validation accuracy falls off with the squared distance in the logarithm; it diverges above four times the best rate.
@@ -18,9 +20,16 @@ use largebatch_study::{
 struct Known;
 
 impl Runner for Known {
-    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+    fn run(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, String> {
         let setting = |k: &str| get(&trial.config, k).and_then(number);
-        let (lr, batch) = (setting("lr").ok_or("no lr")?, setting("batch_size").ok_or("no batch_size")?);
+        let (lr, batch) = (
+            setting("lr").ok_or("no lr")?,
+            setting("batch_size").ok_or("no batch_size")?,
+        );
         let miss = (lr / (0.02 * (batch / 16.0).sqrt())).ln();
         let noise = 0.002 * normal(&mut Key::new(trial.seed).word("seed").rng());
         let steps = (3000.0 * setting("epochs").ok_or("no epochs")? / batch) as u64;
@@ -51,11 +60,18 @@ impl Runner for Known {
                 break;
             }
         }
-        let diverged = miss > 4f64.ln() || setting("unlucky").is_some_and(|s| s == trial.seed as f64);
+        let diverged =
+            miss > 4f64.ln() || setting("unlucky").is_some_and(|s| s == trial.seed as f64);
         let fit = 0.95 - 0.02 * miss * miss + noise;
-        let mut metrics = BTreeMap::from([("validation_accuracy".into(), fit), ("train_accuracy".into(), 0.99 + noise)]);
+        let mut metrics = BTreeMap::from([
+            ("validation_accuracy".into(), fit),
+            ("train_accuracy".into(), 0.99 + noise),
+        ]);
         if trial.stage == Stage::Confirm {
-            metrics.insert("test_accuracy".into(), 0.99 + 2.0 * noise - 0.01 * (batch / 16.0).log2());
+            metrics.insert(
+                "test_accuracy".into(),
+                0.99 + 2.0 * noise - 0.01 * (batch / 16.0).log2(),
+            );
         }
         Ok(Outcome {
             diverged,
@@ -79,34 +95,72 @@ budget.epochs = 16
 fn results(text: &str) -> (Results, Summary) {
     let dir = tempfile::tempdir().unwrap();
     let plan = Plan::new(Study::parse(text, "known.toml", &[]).unwrap(), &|_| Ok(())).unwrap();
-    let summary = run(&plan, dir.path(), Workers::Threads(&Known), RunOptions { jobs: 2, ..Default::default() }, &mut |_, _| {}).unwrap();
+    let summary = run(
+        &plan,
+        dir.path(),
+        Workers::Threads(&Known),
+        RunOptions {
+            jobs: 2,
+            ..Default::default()
+        },
+        &mut |_, _| {},
+    )
+    .unwrap();
     (Results::open(dir.path()).unwrap(), summary)
 }
 
 #[test]
 fn best_rates_exponents_and_gaps_are_found() {
     let (results, summary) = results(STUDY);
-    assert_eq!((summary.ran, summary.failed.len(), summary.untunable.len()), (4 * 11 * 2 + 4 * 12, 0, 0));
-    let [series] = &results.series()[..] else { panic!("one series") };
+    assert_eq!(
+        (summary.ran, summary.failed.len(), summary.untunable.len()),
+        (4 * 11 * 2 + 4 * 12, 0, 0)
+    );
+    let [series] = &results.series()[..] else {
+        panic!("one series")
+    };
     // The grid has a factor 2 between rates, so that the best rates 0.02, 0.04, 0.08, 0.16 lie on it.
-    let rates: Vec<(f64, f64)> = series.groups.iter().map(|(batch, group)| (*batch, results.rate(*group).unwrap())).collect();
-    assert_eq!(rates, [(16.0, 0.02), (64.0, 0.04), (256.0, 0.08), (1024.0, 0.16)]);
+    let rates: Vec<(f64, f64)> = series
+        .groups
+        .iter()
+        .map(|(batch, group)| (*batch, results.rate(*group).unwrap()))
+        .collect();
+    assert_eq!(
+        rates,
+        [(16.0, 0.02), (64.0, 0.04), (256.0, 0.08), (1024.0, 0.16)]
+    );
     assert!((power_law(&rates).unwrap().exponent - 0.5).abs() < 1e-12);
 
     let gap = |group: usize| gaps(results.reported(group), "train_accuracy", "test_accuracy");
     let (small, large) = (gap(0), gap(3));
     let low = estimate(&small.iter().map(|g| g.1).collect::<Vec<_>>()).unwrap();
-    assert!(low.n == 12 && low.mean.abs() < 0.002 && low.interval.unwrap().0 < 0.0 && low.interval.unwrap().1 > 0.0, "{low:?}");
+    assert!(
+        low.n == 12
+            && low.mean.abs() < 0.002
+            && low.interval.unwrap().0 < 0.0
+            && low.interval.unwrap().1 > 0.0,
+        "{low:?}"
+    );
     // The seeds' noise is the same for both, and the difference is 0.06 exactly: pairing sees it.
     let pair = paired(&large, &small).unwrap();
-    assert!((pair.difference.mean - 0.06).abs() < 1e-12 && pair.difference.sd < 1e-12 && smallest_difference(&pair).unwrap() < 1e-12);
+    assert!(
+        (pair.difference.mean - 0.06).abs() < 1e-12
+            && pair.difference.sd < 1e-12
+            && smallest_difference(&pair).unwrap() < 1e-12
+    );
     assert_eq!(finals(results.reported(1), "test_accuracy").len(), 12);
     assert_eq!(warnings(&results), []);
     // At equal training loss the groups are equal, because here the accuracy is a function of the loss.
     let all: Vec<_> = (0..4).flat_map(|g| results.reported(g)).collect();
     let level = common_train_loss(all.iter().copied()).unwrap();
-    let values: Vec<f64> = all.iter().map(|r| at_train_loss(r, level + 0.1).unwrap()).collect();
-    assert!(values.iter().all(|v| (v - values[0]).abs() < 1e-9), "{values:?}");
+    let values: Vec<f64> = all
+        .iter()
+        .map(|r| at_train_loss(r, level + 0.1).unwrap())
+        .collect();
+    assert!(
+        values.iter().all(|v| (v - values[0]).abs() < 1e-9),
+        "{values:?}"
+    );
 }
 
 #[test]
@@ -117,15 +171,38 @@ fn steps_to_the_target_give_the_critical_batch() {
     let points: Vec<(f64, f64)> = results.series()[0]
         .groups
         .iter()
-        .map(|(batch, group)| (*batch, steps_to_target(results.reported(*group), 0.9).median.unwrap()))
+        .map(|(batch, group)| {
+            (
+                *batch,
+                steps_to_target(results.reported(*group), 0.9)
+                    .median
+                    .unwrap(),
+            )
+        })
         .collect();
     let Hyperbola { s_min, b_crit, .. } = hyperbola(&points).unwrap();
     // Steps are whole, and the rate grid misses the best rates of every other batch size by √2 at most.
-    assert!((s_min / 100.0 - 1.0).abs() < 0.45 && (b_crit / 200.0 - 1.0).abs() < 0.25, "{points:?} {s_min} {b_crit}");
-    assert!(matches!(useful_batch(&points), Some(UsefulBatch::At(b)) if (100.0..400.0).contains(&b)), "{:?}", useful_batch(&points));
+    assert!(
+        (s_min / 100.0 - 1.0).abs() < 0.45 && (b_crit / 200.0 - 1.0).abs() < 0.25,
+        "{points:?} {s_min} {b_crit}"
+    );
+    assert!(
+        matches!(useful_batch(&points), Some(UsefulBatch::At(b)) if (100.0..400.0).contains(&b)),
+        "{:?}",
+        useful_batch(&points)
+    );
     let examples = examples_to_target(results.reported(0), 0.9);
-    assert_eq!((examples.median.unwrap(), examples.reached, examples.n), (points[0].1 * 16.0, 3, 3));
-    assert!(results.reported(0).iter().all(|r| r.steps as f64 == points[0].1), "a trial ends at its target");
+    assert_eq!(
+        (examples.median.unwrap(), examples.reached, examples.n),
+        (points[0].1 * 16.0, 3, 3)
+    );
+    assert!(
+        results
+            .reported(0)
+            .iter()
+            .all(|r| r.steps as f64 == points[0].1),
+        "a trial ends at its target"
+    );
 }
 
 /// Without a stage confirm: at batch 16 the target is met at some rate, at 1024 the few steps suffice at none. Those are 0 of 6 and not nothing.
@@ -135,8 +212,14 @@ fn censored_searches_count_what_was_tried() {
         "name='x'\naxes.batch_size=[16,1024]\nsearch.lr={log_uniform=[0.01, 0.32], points=6}\nbudget.epochs=16\nstop.target=0.9\ntune.goal='fewest_steps'",
     );
     let (few, all) = results.reached(0).unwrap();
-    assert!(all == 6 && (1..=6).contains(&few) && results.reported(0).len() == 1, "{few} of {all}");
-    assert_eq!((results.reached(1), results.reported(1).len()), (Some((0, 6)), 0));
+    assert!(
+        all == 6 && (1..=6).contains(&few) && results.reported(0).len() == 1,
+        "{few} of {all}"
+    );
+    assert_eq!(
+        (results.reached(1), results.reported(1).len()),
+        (Some((0, 6)), 0)
+    );
     let none = self::results("name='x'\nset.batch_size=16\nsearch.lr=[0.02]\nbudget.epochs=1").0;
     assert_eq!(none.reached(0), None, "no target");
 }
@@ -172,6 +255,12 @@ fn every_warning_is_given() {
     }
     assert_eq!(texts.len(), 5, "{texts:#?}");
     assert_eq!(describe(&results.plan.groups[1].labels), "arm=all diverge");
-    let one = Warning::FewSeeds { groups: vec![results.plan.groups[0].labels.clone()], seeds: 1 };
-    assert_eq!(one.to_string(), "arm=edge: 1 seed tells little of the spread: use at least 3");
+    let one = Warning::FewSeeds {
+        groups: vec![results.plan.groups[0].labels.clone()],
+        seeds: 1,
+    };
+    assert_eq!(
+        one.to_string(),
+        "arm=edge: 1 seed tells little of the spread: use at least 3"
+    );
 }

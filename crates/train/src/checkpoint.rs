@@ -56,9 +56,16 @@ impl Checkpoint {
         if place.exists() {
             return Ok(place);
         }
-        let state =
-            StateFile { schema: SEALED, model: digest(&self.model), optimizer: digest(&self.optimizer), progress: self.progress.clone() };
-        let state = seal(&serde_json::to_string(&state).map_err(|e| TrainError::folder(&place, e.to_string()))?);
+        let state = StateFile {
+            schema: SEALED,
+            model: digest(&self.model),
+            optimizer: digest(&self.optimizer),
+            progress: self.progress.clone(),
+        };
+        let state = seal(
+            &serde_json::to_string(&state)
+                .map_err(|e| TrainError::folder(&place, e.to_string()))?,
+        );
         Folder::beside(&place)
             .and_then(|new| {
                 new.write("model.safetensors", &self.model)?;
@@ -90,10 +97,17 @@ impl Checkpoint {
         if seal == Seal::Broken {
             return Err(changed("state.json"));
         }
-        let state: StateFile = serde_json::from_slice(&bytes)
-            .map_err(|e| TrainError::folder(&place.join("state.json"), format!("not a state that this version reads ({e})")))?;
+        let state: StateFile = serde_json::from_slice(&bytes).map_err(|e| {
+            TrainError::folder(
+                &place.join("state.json"),
+                format!("not a state that this version reads ({e})"),
+            )
+        })?;
         if !(1..=SEALED).contains(&state.schema) {
-            let message = format!("schema {} of a checkpoint; this version reads 1 to {SEALED}", state.schema);
+            let message = format!(
+                "schema {} of a checkpoint; this version reads 1 to {SEALED}",
+                state.schema
+            );
             return Err(TrainError::folder(place, message));
         }
         if state.schema == SEALED && seal == Seal::Absent {
@@ -101,7 +115,11 @@ impl Checkpoint {
         }
         let checked = |name: &str, wanted: &str| {
             let bytes = read(name)?;
-            if state.schema == SEALED && digest(&bytes) != wanted { Err(changed(name)) } else { Ok(bytes) }
+            if state.schema == SEALED && digest(&bytes) != wanted {
+                Err(changed(name))
+            } else {
+                Ok(bytes)
+            }
         };
         Ok(Checkpoint {
             model: checked("model.safetensors", &state.model)?,
@@ -115,7 +133,10 @@ impl Checkpoint {
     /// # Errors
     /// The file system's, and those of [`Checkpoint::load`].
     pub fn newest(folder: &Path) -> Result<Option<Self>, TrainError> {
-        list(folder)?.last().map(|place| Self::load(place)).transpose()
+        list(folder)?
+            .last()
+            .map(|place| Self::load(place))
+            .transpose()
     }
 }
 
@@ -124,9 +145,16 @@ pub(crate) fn tidy(folder: &Path, keep: usize) -> Result<(), TrainError> {
     let mut old = list(folder)?;
     old.truncate(old.len().saturating_sub(keep.max(1)));
     if let Ok(entries) = fs::read_dir(folder) {
-        old.extend(entries.flatten().map(|e| e.path()).filter(|path| path.extension().is_some_and(|e| e == "partial")));
+        old.extend(
+            entries
+                .flatten()
+                .map(|e| e.path())
+                .filter(|path| path.extension().is_some_and(|e| e == "partial")),
+        );
     }
-    old.iter().try_for_each(|old| fs::remove_dir_all(old).map_err(TrainError::io(old, "delete the old checkpoint")))
+    old.iter().try_for_each(|old| {
+        fs::remove_dir_all(old).map_err(TrainError::io(old, "delete the old checkpoint"))
+    })
 }
 
 /// The finished checkpoints of a folder, the oldest first.
@@ -137,7 +165,11 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(TrainError::io(folder, "list"))? {
         let path = entry.map_err(TrainError::io(folder, "list"))?.path();
-        let step = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix("step-")).and_then(|n| n.parse::<u64>().ok());
+        let step = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .and_then(|n| n.strip_prefix("step-"))
+            .and_then(|n| n.parse::<u64>().ok());
         if let Some(step) = step {
             found.push((step, path));
         }
@@ -151,21 +183,31 @@ mod tests {
     use super::*;
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint { model: vec![7; 300], optimizer: vec![9; 200], progress: Progress::default() }
+        Checkpoint {
+            model: vec![7; 300],
+            optimizer: vec![9; 200],
+            progress: Progress::default(),
+        }
     }
 
     #[test]
     fn every_flipped_bit_is_named_with_its_file() {
         let dir = tempfile::tempdir().unwrap();
         let place = checkpoint().save(dir.path(), 2).unwrap();
-        assert_eq!(Checkpoint::load(&place).unwrap().progress, checkpoint().progress);
+        assert_eq!(
+            Checkpoint::load(&place).unwrap().progress,
+            checkpoint().progress
+        );
         for name in ["model.safetensors", "optimizer.safetensors", "state.json"] {
             let whole = fs::read(place.join(name)).unwrap();
             for bit in (0..whole.len() * 8).step_by(3) {
                 let mut flipped = whole.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 fs::write(place.join(name), &flipped).unwrap();
-                let error = Checkpoint::load(&place).err().map(|e| e.to_string()).unwrap_or_default();
+                let error = Checkpoint::load(&place)
+                    .err()
+                    .map(|e| e.to_string())
+                    .unwrap_or_default();
                 assert!(error.contains(name), "{name}, bit {bit}: '{error}'");
             }
             fs::write(place.join(name), &whole).unwrap();
@@ -180,9 +222,15 @@ mod tests {
         let text = fs::read_to_string(place.join("state.json")).unwrap();
         let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
         let object = state.as_object_mut().unwrap();
-        ["digest", "model", "optimizer"].iter().for_each(|key| drop(object.remove(*key)));
+        ["digest", "model", "optimizer"]
+            .iter()
+            .for_each(|key| drop(object.remove(*key)));
         object.insert("schema".into(), 1.into());
-        fs::write(place.join("state.json"), serde_json::to_string_pretty(&state).unwrap()).unwrap();
+        fs::write(
+            place.join("state.json"),
+            serde_json::to_string_pretty(&state).unwrap(),
+        )
+        .unwrap();
         fs::write(place.join("model.safetensors"), [8; 300]).unwrap();
         assert_eq!(Checkpoint::load(&place).unwrap().model, [8; 300]);
     }

@@ -15,7 +15,10 @@ pub struct Choice {
 impl Choice {
     /// The choice without options.
     pub fn plain(name: impl Into<String>) -> Self {
-        Choice { name: name.into(), options: Table::new() }
+        Choice {
+            name: name.into(),
+            options: Table::new(),
+        }
     }
 
     /// The options with the name among them, under `name`.
@@ -28,14 +31,21 @@ impl Choice {
 
 impl Serialize for Choice {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.options.is_empty() { self.name.serialize(serializer) } else { self.table().serialize(serializer) }
+        if self.options.is_empty() {
+            self.name.serialize(serializer)
+        } else {
+            self.table().serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Choice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a name such as \"sgd\", or a table such as { name = \"sgd\", momentum = 0.9 }")]
+        #[serde(
+            untagged,
+            expecting = "a name such as \"sgd\", or a table such as { name = \"sgd\", momentum = 0.9 }"
+        )]
         enum Form {
             Name(String),
             Table(Table),
@@ -44,16 +54,29 @@ impl<'de> Deserialize<'de> for Choice {
             Form::Name(name) => Ok(Choice::plain(name)),
             Form::Table(mut options) => match options.remove("name") {
                 // Files of one's own, whose name is the training file's unless it is given.
-                name if options.contains_key("format") && name.as_ref().and_then(|n| n.as_str()).is_none_or(str::is_empty) => {
+                name if options.contains_key("format")
+                    && name
+                        .as_ref()
+                        .and_then(|n| n.as_str())
+                        .is_none_or(str::is_empty) =>
+                {
                     let file = ["train", "train_images"]
                         .into_iter()
                         .find_map(|key| options.get(key))
                         .and_then(|t| t.as_str())
                         .and_then(|t| std::path::Path::new(t).file_name()?.to_str());
-                    Ok(Choice { name: file.and_then(|f| f.split('.').next()).unwrap_or("own").to_owned(), options })
+                    Ok(Choice {
+                        name: file
+                            .and_then(|f| f.split('.').next())
+                            .unwrap_or("own")
+                            .to_owned(),
+                        options,
+                    })
                 }
                 Some(toml::Value::String(name)) => Ok(Choice { name, options }),
-                _ => Err(serde::de::Error::custom("this table needs a name, such as { name = \"sgd\", momentum = 0.9 }")),
+                _ => Err(serde::de::Error::custom(
+                    "this table needs a name, such as { name = \"sgd\", momentum = 0.9 }",
+                )),
             },
         }
     }

@@ -94,7 +94,11 @@ pub struct DataConfig {
 impl DataConfig {
     /// What becomes of an epoch's last batch.
     pub fn last_batch(&self) -> LastBatch {
-        if self.drop_last { LastBatch::Drop } else { LastBatch::Keep }
+        if self.drop_last {
+            LastBatch::Drop
+        } else {
+            LastBatch::Keep
+        }
     }
 }
 
@@ -176,34 +180,58 @@ impl Default for RunConfig {
 
 impl Default for StopConfig {
     fn default() -> Self {
-        StopConfig { target: None, divergence: 1000.0, patience: None }
+        StopConfig {
+            target: None,
+            divergence: 1000.0,
+            patience: None,
+        }
     }
 }
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        CheckpointConfig { every_steps: None, every_minutes: Some(10.0), keep: 2 }
+        CheckpointConfig {
+            every_steps: None,
+            every_minutes: Some(10.0),
+            keep: 2,
+        }
     }
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        LogConfig { every_steps: 10, evaluate_every_steps: None, layers_every_steps: None }
+        LogConfig {
+            every_steps: 10,
+            evaluate_every_steps: None,
+            layers_every_steps: None,
+        }
     }
 }
 
 /// The keys whose value is a [`Choice`]: a new name discards the options of the old one.
-const CHOICES: [&str; 5] = ["dataset", "model", "optimizer", "schedule", "batch_schedule"];
+const CHOICES: [&str; 5] = [
+    "dataset",
+    "model",
+    "optimizer",
+    "schedule",
+    "batch_schedule",
+];
 
 impl RunConfig {
     /// Reads a TOML text and lays `key = value` pairs over it, later ones over earlier ones.
     ///
     /// # Errors
     /// Text that is not TOML, unknown keys (with the line and the nearest known key), values of the wrong type.
-    pub fn layered(file: Option<(&Path, &str)>, over: &[(String, Value)]) -> Result<Self, TrainError> {
+    pub fn layered(
+        file: Option<(&Path, &str)>,
+        over: &[(String, Value)],
+    ) -> Result<Self, TrainError> {
         let mut table = Table::new();
         if let Some((path, text)) = file {
-            let explain = |e: toml::de::Error| TrainError::Config { place: path.display().to_string(), message: explain(&e) };
+            let explain = |e: toml::de::Error| TrainError::Config {
+                place: path.display().to_string(),
+                message: explain(&e),
+            };
             toml::from_str::<RunConfig>(text).map_err(explain)?;
             table = toml::from_str(text).map_err(explain)?;
         }
@@ -212,7 +240,10 @@ impl RunConfig {
         }
         Value::Table(table)
             .try_into()
-            .map_err(|e: toml::de::Error| TrainError::Config { place: "command line".into(), message: explain(&e) })
+            .map_err(|e: toml::de::Error| TrainError::Config {
+                place: "command line".into(),
+                message: explain(&e),
+            })
     }
 
     /// Reads `key=value`; the value is TOML, or else a plain word.
@@ -220,22 +251,45 @@ impl RunConfig {
     /// # Errors
     /// Text without `=`, or with an empty key.
     pub fn assignment(text: &str) -> Result<(String, Value), TrainError> {
-        let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(|| TrainError::Config {
-            place: format!("--set {text}"),
-            message: "write key=value, such as optimizer.momentum=0.9".into(),
-        })?;
-        let parsed = toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-        let beyond = |e: std::num::ParseIntError| matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+        let (key, value) = text
+            .split_once('=')
+            .filter(|(key, _)| !key.trim().is_empty())
+            .ok_or_else(|| TrainError::Config {
+                place: format!("--set {text}"),
+                message: "write key=value, such as optimizer.momentum=0.9".into(),
+            })?;
+        let parsed = toml::from_str::<Table>(&format!("v = {value}"))
+            .ok()
+            .and_then(|mut t| t.remove("v"));
+        let beyond = |e: std::num::ParseIntError| {
+            matches!(
+                e.kind(),
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow
+            )
+        };
         if parsed.is_none() && value.trim().parse::<i64>().is_err_and(beyond) {
-            let message = format!("{} is beyond the whole numbers of TOML, which end at {}", value.trim(), i64::MAX);
-            return Err(TrainError::Config { place: format!("--set {}", key.trim()), message });
+            let message = format!(
+                "{} is beyond the whole numbers of TOML, which end at {}",
+                value.trim(),
+                i64::MAX
+            );
+            return Err(TrainError::Config {
+                place: format!("--set {}", key.trim()),
+                message,
+            });
         }
-        Ok((key.trim().to_owned(), parsed.unwrap_or_else(|| Value::String(value.trim().to_owned()))))
+        Ok((
+            key.trim().to_owned(),
+            parsed.unwrap_or_else(|| Value::String(value.trim().to_owned())),
+        ))
     }
     /// The learning rate after scaling by the batch: lr · f(batch_size / base_batch), once defaults are filled in.
     pub fn peak_lr(&self) -> Option<f64> {
         let (lr, batch) = (self.lr?, self.batch_size?);
-        Some(self.scaling.peak(lr, batch, self.base_batch.unwrap_or(batch)))
+        Some(
+            self.scaling
+                .peak(lr, batch, self.base_batch.unwrap_or(batch)),
+        )
     }
 
     /// The text of the configuration as TOML.
@@ -245,7 +299,9 @@ impl RunConfig {
 
     /// A hash of all that determines the result: not of the device's or the program's version.
     pub fn id(&self) -> String {
-        let canonical = Value::try_from(self).expect("a configuration has only TOML's types").to_string();
+        let canonical = Value::try_from(self)
+            .expect("a configuration has only TOML's types")
+            .to_string();
         blake3::hash(canonical.as_bytes()).to_hex()[..16].to_owned()
     }
 
@@ -256,7 +312,9 @@ impl RunConfig {
     /// # Errors
     /// The first value out of range, or contradiction.
     pub fn resolve(mut self, examples: usize) -> Result<Self, TrainError> {
-        let bad = |key: &str, value: &dyn std::fmt::Display, why: &str| Err(TrainError::value(key, value, why));
+        let bad = |key: &str, value: &dyn std::fmt::Display, why: &str| {
+            Err(TrainError::value(key, value, why))
+        };
         let default = defaults::of(&self.dataset.name, &self.model.name, &self.optimizer);
         let size = match self.data.sampling {
             Sampling::Full => examples,
@@ -265,38 +323,67 @@ impl RunConfig {
         };
         match self.batch_size.replace(size) {
             Some(0) => return bad("batch_size", &0, "must be at least 1"),
-            Some(b) if b != size => return bad("batch_size", &b, &format!("data.sampling makes it {size}; leave one of them out")),
+            Some(b) if b != size => {
+                return bad(
+                    "batch_size",
+                    &b,
+                    &format!("data.sampling makes it {size}; leave one of them out"),
+                );
+            }
             _ if size > examples => {
-                let why = format!("larger than the {examples} training examples; for all of them set data.sampling = \"full\"");
+                let why = format!(
+                    "larger than the {examples} training examples; for all of them set data.sampling = \"full\""
+                );
                 return bad("batch_size", &size, &why);
             }
             _ => {}
         }
         let lr = *self.lr.get_or_insert(default.lr);
         if !(lr.is_finite() && lr >= 0.0) {
-            return bad("lr", &lr, "the learning rate must be a finite number of at least 0");
+            return bad(
+                "lr",
+                &lr,
+                "the learning rate must be a finite number of at least 0",
+            );
         }
         match (self.epochs, self.steps) {
-            (Some(_), Some(steps)) => return bad("steps", &steps, "epochs is given too; give one of them"),
+            (Some(_), Some(steps)) => {
+                return bad("steps", &steps, "epochs is given too; give one of them");
+            }
             (None, None) => self.epochs = Some(default.epochs),
             _ => {}
         }
         self.base_batch.get_or_insert(default.batch_size);
         for (key, parts) in [("accumulate", self.accumulate), ("workers", self.workers)] {
             if parts == 0 || parts > size {
-                return bad(key, &parts, &format!("must lie between 1 and the batch size, {size}"));
+                return bad(
+                    key,
+                    &parts,
+                    &format!("must lie between 1 and the batch size, {size}"),
+                );
             }
         }
         if self.accumulate * self.workers > size {
-            return bad("workers", &self.workers, &format!("accumulate × workers exceeds the batch size, {size}"));
+            return bad(
+                "workers",
+                &self.workers,
+                &format!("accumulate × workers exceeds the batch size, {size}"),
+            );
         }
-        for (key, bound) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
+        for (key, bound) in [
+            ("clip_norm", self.clip_norm),
+            ("clip_value", self.clip_value),
+        ] {
             if let Some(bound) = bound.filter(|b| !(b.is_finite() && *b > 0.0)) {
                 return bad(key, &bound, "must be a positive number");
             }
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
-            return bad("label_smoothing", &self.label_smoothing, "must lie in [0, 1)");
+            return bad(
+                "label_smoothing",
+                &self.label_smoothing,
+                "must lie in [0, 1)",
+            );
         }
         for (key, n, least) in [
             ("epochs", self.epochs, 1),
@@ -313,18 +400,30 @@ impl RunConfig {
             ("log.layers_every_steps", self.log.layers_every_steps, 1),
             ("stop.patience", self.stop.patience, 1),
         ] {
-            let most = if key == "threads" { MAX_THREADS as u64 } else { i64::MAX as u64 };
+            let most = if key == "threads" {
+                MAX_THREADS as u64
+            } else {
+                i64::MAX as u64
+            };
             match n {
                 Some(n) if n < least => return bad(key, &n, "must be at least 1"),
                 Some(n) if n > most => return bad(key, &n, &format!("must be at most {most}")),
                 _ => {}
             }
         }
-        if let Some(minutes) = self.checkpoint.every_minutes.filter(|m| m.is_nan() || *m <= 0.0) {
+        if let Some(minutes) = self
+            .checkpoint
+            .every_minutes
+            .filter(|m| m.is_nan() || *m <= 0.0)
+        {
             return bad("checkpoint.every_minutes", &minutes, "must be positive");
         }
         if self.stop.divergence.is_nan() || self.stop.divergence <= 1.0 {
-            return bad("stop.divergence", &self.stop.divergence, "must be above 1: it multiplies the loss of a constant prediction");
+            return bad(
+                "stop.divergence",
+                &self.stop.divergence,
+                "must be above 1: it multiplies the loss of a constant prediction",
+            );
         }
         Ok(self)
     }
@@ -333,7 +432,9 @@ impl RunConfig {
 /// Sets a dotted key, turning a choice's plain name into a table where an option is set.
 fn set(table: &mut Table, key: &str, value: Value) -> Result<(), TrainError> {
     let place = || format!("--set {key}");
-    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = key
+        .split_once('.')
+        .map_or((key, None), |(first, rest)| (first, Some(rest)));
     let Some(rest) = rest else {
         let same = |old: &Value| old.get("name").is_some_and(|name| *name == value);
         if !(CHOICES.contains(&first) && table.get(first).is_some_and(same)) {
@@ -343,15 +444,23 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<(), TrainError> {
     };
     let entry = table.entry(first.to_owned()).or_insert_with(|| {
         let defaults = Value::try_from(RunConfig::default()).ok();
-        let name = defaults.and_then(|d| d.get(first).cloned()).filter(|_| CHOICES.contains(&first));
+        let name = defaults
+            .and_then(|d| d.get(first).cloned())
+            .filter(|_| CHOICES.contains(&first));
         name.unwrap_or_else(|| Value::Table(Table::new()))
     });
     if let (true, Value::String(name)) = (CHOICES.contains(&first), &entry) {
-        *entry = Value::Table(Table::from_iter([("name".to_owned(), Value::String(name.clone()))]));
+        *entry = Value::Table(Table::from_iter([(
+            "name".to_owned(),
+            Value::String(name.clone()),
+        )]));
     }
     match entry {
         Value::Table(inner) => set(inner, rest, value),
-        other => Err(TrainError::Config { place: place(), message: format!("{first} is {other}, which has no key {rest}") }),
+        other => Err(TrainError::Config {
+            place: place(),
+            message: format!("{first} is {other}, which has no key {rest}"),
+        }),
     }
 }
 
@@ -360,10 +469,12 @@ pub(crate) fn explain(error: &toml::de::Error) -> String {
     let message = error.to_string();
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     match quoted.split_first() {
-        Some((name, known)) if error.message().starts_with("unknown") => match nearest(name, known.iter().copied()) {
-            Some(near) => format!("{}\ndid you mean '{near}'?", message.trim_end()),
-            None => message,
-        },
+        Some((name, known)) if error.message().starts_with("unknown") => {
+            match nearest(name, known.iter().copied()) {
+                Some(near) => format!("{}\ndid you mean '{near}'?", message.trim_end()),
+                None => message,
+            }
+        }
         _ => message,
     }
     .trim_end()

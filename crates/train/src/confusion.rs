@@ -35,7 +35,10 @@ impl Confusion {
     pub fn of(classes: usize, pairs: impl Iterator<Item = (u32, u32)>) -> Self {
         let mut counts = vec![vec![0; classes]; classes];
         for (truth, predicted) in pairs {
-            if let Some(count) = counts.get_mut(truth as usize).and_then(|row| row.get_mut(predicted as usize)) {
+            if let Some(count) = counts
+                .get_mut(truth as usize)
+                .and_then(|row| row.get_mut(predicted as usize))
+            {
                 *count += 1;
             }
         }
@@ -49,7 +52,11 @@ impl Confusion {
             let hits = self.counts[class][class];
             let n: u64 = self.counts[class].iter().sum();
             let predicted: u64 = self.counts.iter().map(|row| row[class]).sum();
-            let scores = Scores { precision: share(hits, predicted), recall: share(hits, n), f1: share(2 * hits, n + predicted) };
+            let scores = Scores {
+                precision: share(hits, predicted),
+                recall: share(hits, n),
+                f1: share(2 * hits, n + predicted),
+            };
             ClassScore { n, scores }
         };
         (0..self.counts.len()).map(score).collect()
@@ -59,10 +66,17 @@ impl Confusion {
     pub fn macro_average(&self) -> Scores {
         let classes = self.classes();
         let mean = |of: &dyn Fn(&Scores) -> Option<f64>| {
-            let defined: Vec<f64> = classes.iter().filter_map(|class| of(&class.scores)).collect();
+            let defined: Vec<f64> = classes
+                .iter()
+                .filter_map(|class| of(&class.scores))
+                .collect();
             (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64)
         };
-        Scores { precision: mean(&|s| s.precision), recall: mean(&|s| s.recall), f1: mean(&|s| s.f1) }
+        Scores {
+            precision: mean(&|s| s.precision),
+            recall: mean(&|s| s.recall),
+            f1: mean(&|s| s.f1),
+        }
     }
 }
 
@@ -73,14 +87,25 @@ mod tests {
     /// scikit-learn's numbers, by `confusion.py` in the folder of the tests.
     #[test]
     fn scores_are_scikit_learns() {
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../tests/confusion.json")).unwrap();
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/confusion.json")).unwrap();
         let cases = golden["cases"].as_array().unwrap();
         for case in cases {
-            let numbers = |key: &str| -> Vec<u32> { serde_json::from_value(case[key].clone()).unwrap() };
+            let numbers =
+                |key: &str| -> Vec<u32> { serde_json::from_value(case[key].clone()).unwrap() };
             let classes = case["classes"].as_u64().unwrap() as usize;
-            let confusion = Confusion::of(classes, numbers("truth").into_iter().zip(numbers("predicted")));
-            assert_eq!(serde_json::to_value(&confusion.counts).unwrap(), case["confusion"]);
-            let same = |ours: Option<f64>, theirs: &serde_json::Value, what: &str| match (ours, theirs.as_f64()) {
+            let confusion = Confusion::of(
+                classes,
+                numbers("truth").into_iter().zip(numbers("predicted")),
+            );
+            assert_eq!(
+                serde_json::to_value(&confusion.counts).unwrap(),
+                case["confusion"]
+            );
+            let same = |ours: Option<f64>, theirs: &serde_json::Value, what: &str| match (
+                ours,
+                theirs.as_f64(),
+            ) {
                 (Some(a), Some(b)) => assert!((a - b).abs() < 1e-12, "{what}: {a} and {b}"),
                 (a, b) => assert!(a.is_none() && b.is_none(), "{what}: {a:?} and {b:?}"),
             };
@@ -100,7 +125,13 @@ mod tests {
                     same(ours, &case[key][class], &format!("{key} of class {class}"));
                 }
             }
-            assert!(all.iter().map(|c| c.n).eq(case["support"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap())));
+            assert!(
+                all.iter().map(|c| c.n).eq(case["support"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|n| n.as_u64().unwrap()))
+            );
         }
         assert!(cases.len() == 3);
     }

@@ -6,7 +6,9 @@ use largebatch_data::{Part, Search, folds};
 use largebatch_optim::Registry;
 use serde::Serialize;
 
-use crate::{Controls, Experiment, Metrics, Outcome, RunConfig, Stop, TrainError, experiment, train};
+use crate::{
+    Controls, Experiment, Metrics, Outcome, RunConfig, Stop, TrainError, experiment, train,
+};
 
 /// What a cross-validation came to.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -45,7 +47,11 @@ pub fn cross_validate(
     each: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<CrossValidation>, TrainError> {
     if let Some(held) = config.data.validation.filter(|&held| held > 0) {
-        return Err(TrainError::value("data.validation", held, "a cross-validation holds out its folds; leave it out"));
+        return Err(TrainError::value(
+            "data.validation",
+            held,
+            "a cross-validation holds out its folds; leave it out",
+        ));
     }
     let mut dataset = experiment::open(&config.dataset, search)?;
     dataset.train = Part::concat(&dataset.train, &dataset.test)?;
@@ -58,14 +64,24 @@ pub fn cross_validate(
         let mut parts = Vec::new();
         for split in folds(dataset.train.labels(), k, config.split_seed + repeat)? {
             let experiment = Experiment::with(config.clone(), dataset.clone(), split, registry)?;
-            let (outcome, _) = train(&experiment, Controls { interrupt, ..Controls::default() })?;
+            let (outcome, _) = train(
+                &experiment,
+                Controls {
+                    interrupt,
+                    ..Controls::default()
+                },
+            )?;
             if interrupt.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            majority += outcome.validation_majority_accuracy.unwrap_or(f64::NAN) * experiment.split.validation.len() as f64;
+            majority += outcome.validation_majority_accuracy.unwrap_or(f64::NAN)
+                * experiment.split.validation.len() as f64;
             diverged += u64::from(outcome.stop == Stop::Diverged);
             parts.push(held_out(&outcome, experiment.split.validation.len() as u64));
-            each(repeat * k as u64 + parts.len() as u64, repeats.saturating_mul(k as u64));
+            each(
+                repeat * k as u64 + parts.len() as u64,
+                repeats.saturating_mul(k as u64),
+            );
         }
         per_repeat.push(pooled(&parts));
     }
@@ -74,18 +90,37 @@ pub fn cross_validate(
         values.map(|v| {
             let mean = v.iter().sum::<f64>() / v.len() as f64;
             let squares: f64 = v.iter().map(|x| (x - mean) * (x - mean)).sum();
-            (mean, (v.len() > 1).then(|| (squares / (v.len() - 1) as f64).sqrt()))
+            (
+                mean,
+                (v.len() > 1).then(|| (squares / (v.len() - 1) as f64).sqrt()),
+            )
         })
     };
     let (accuracy, rmse) = (mean(|m| m.accuracy), mean(|m| m.rmse));
     let accuracy_std = accuracy.and_then(|(_, std)| std);
     let (accuracy, rmse) = (accuracy.map(|(mean, _)| mean), rmse.map(|(mean, _)| mean));
-    let majority_accuracy = Some(majority / (repeats as f64 * dataset.train.len() as f64)).filter(|m| m.is_finite());
-    Ok(Some(CrossValidation { repeats, folds: k, per_repeat, diverged, accuracy, accuracy_std, majority_accuracy, rmse }))
+    let majority_accuracy =
+        Some(majority / (repeats as f64 * dataset.train.len() as f64)).filter(|m| m.is_finite());
+    Ok(Some(CrossValidation {
+        repeats,
+        folds: k,
+        per_repeat,
+        diverged,
+        accuracy,
+        accuracy_std,
+        majority_accuracy,
+        rmse,
+    }))
 }
 
 fn held_out(outcome: &Outcome, n: u64) -> Metrics {
-    let wrong = Metrics { n, loss: f64::INFINITY, accuracy: Some(0.0), rmse: None, r2: None };
+    let wrong = Metrics {
+        n,
+        loss: f64::INFINITY,
+        accuracy: Some(0.0),
+        rmse: None,
+        r2: None,
+    };
     outcome.validation.unwrap_or(wrong)
 }
 
@@ -93,7 +128,11 @@ fn held_out(outcome: &Outcome, n: u64) -> Metrics {
 fn pooled(parts: &[Metrics]) -> Metrics {
     let n: u64 = parts.iter().map(|m| m.n).sum();
     let mean = |of: &dyn Fn(&Metrics) -> Option<f64>| -> Option<f64> {
-        parts.iter().map(|m| of(m).map(|x| x * m.n as f64)).sum::<Option<f64>>().map(|sum| sum / n as f64)
+        parts
+            .iter()
+            .map(|m| of(m).map(|x| x * m.n as f64))
+            .sum::<Option<f64>>()
+            .map(|sum| sum / n as f64)
     };
     Metrics {
         n,

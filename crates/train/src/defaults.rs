@@ -29,16 +29,35 @@ struct Table {
     lr: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-static TABLE: LazyLock<Table> =
-    LazyLock::new(|| toml::from_str(include_str!("defaults.toml")).expect("defaults.toml is tested to have this form"));
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    toml::from_str(include_str!("defaults.toml"))
+        .expect("defaults.toml is tested to have this form")
+});
 
 /// The defaults for a data set, a model and an optimizer, at batch size 64.
 pub fn of(dataset: &str, model: &str, optimizer: &Choice) -> Default {
     let pair = format!("{model}/{dataset}");
-    let other = |map: &BTreeMap<String, f64>| [pair.as_str(), model, ""].into_iter().find_map(|key| map.get(key)).copied();
-    let lr = TABLE.lr.get(optimizer.name.as_str()).or_else(|| TABLE.lr.get("")).and_then(other);
-    let epochs = TABLE.epochs.get(dataset).or_else(|| TABLE.epochs.get("")).copied();
-    Default { batch_size: TABLE.batch_size, epochs: epochs.unwrap_or(1), lr: lr.unwrap_or(0.01) }
+    let other = |map: &BTreeMap<String, f64>| {
+        [pair.as_str(), model, ""]
+            .into_iter()
+            .find_map(|key| map.get(key))
+            .copied()
+    };
+    let lr = TABLE
+        .lr
+        .get(optimizer.name.as_str())
+        .or_else(|| TABLE.lr.get(""))
+        .and_then(other);
+    let epochs = TABLE
+        .epochs
+        .get(dataset)
+        .or_else(|| TABLE.epochs.get(""))
+        .copied();
+    Default {
+        batch_size: TABLE.batch_size,
+        epochs: epochs.unwrap_or(1),
+        lr: lr.unwrap_or(0.01),
+    }
 }
 
 #[cfg(test)]
@@ -47,9 +66,16 @@ mod tests {
 
     #[test]
     fn the_table_reads_and_covers_everything() {
-        assert!(TABLE.epochs.contains_key("") && TABLE.lr.values().all(|models| models.contains_key("")));
+        assert!(
+            TABLE.epochs.contains_key("")
+                && TABLE.lr.values().all(|models| models.contains_key(""))
+        );
         for entry in largebatch_optim::Registry::standard().iter() {
-            assert!(TABLE.lr.contains_key(entry.facts().name), "no default rate for {}", entry.facts().name);
+            assert!(
+                TABLE.lr.contains_key(entry.facts().name),
+                "no default rate for {}",
+                entry.facts().name
+            );
         }
     }
 }

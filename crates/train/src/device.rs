@@ -19,23 +19,47 @@ pub struct Backend {
 
 /// The backends that largebatch knows, the default first.
 pub const BACKENDS: [Backend; 4] = [
-    Backend { name: "flex", summary: "CPU, Burn's fast pure-Rust backend (default)", compiled: true, feature: "" },
+    Backend {
+        name: "flex",
+        summary: "CPU, Burn's fast pure-Rust backend (default)",
+        compiled: true,
+        feature: "",
+    },
     Backend {
         name: "ndarray",
         summary: "CPU, on the ndarray crate; slow convolutions",
         compiled: cfg!(feature = "ndarray"),
         feature: "ndarray",
     },
-    Backend { name: "wgpu", summary: "GPU through Vulkan, Metal or DirectX", compiled: cfg!(feature = "wgpu"), feature: "wgpu" },
-    Backend { name: "cuda", summary: "NVIDIA GPU", compiled: cfg!(feature = "cuda"), feature: "cuda" },
+    Backend {
+        name: "wgpu",
+        summary: "GPU through Vulkan, Metal or DirectX",
+        compiled: cfg!(feature = "wgpu"),
+        feature: "wgpu",
+    },
+    Backend {
+        name: "cuda",
+        summary: "NVIDIA GPU",
+        compiled: cfg!(feature = "cuda"),
+        feature: "cuda",
+    },
 ];
 
 /// The processor and the vector instructions that the kernels use on it: `AMD EPYC, AVX2`. Between processors with other instructions, sums are formed
 /// in another order, so that the same seed gives the same bits on one kind only.
 pub fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| Some(line.strip_prefix("model name")?.trim_start_matches([' ', '\t', ':']).trim()));
-    let parts: Vec<&str> = model.into_iter().chain(largebatch_kernels::vectors()).collect();
+    let model = text.lines().find_map(|line| {
+        Some(
+            line.strip_prefix("model name")?
+                .trim_start_matches([' ', '\t', ':'])
+                .trim(),
+        )
+    });
+    let parts: Vec<&str> = model
+        .into_iter()
+        .chain(largebatch_kernels::vectors())
+        .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -46,9 +70,17 @@ pub fn adapters(backend: &Backend) -> Vec<Device> {
         #[cfg(feature = "ndarray")]
         "ndarray" => vec![ndarray()],
         #[cfg(feature = "wgpu")]
-        "wgpu" => quietly(|| Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect()),
+        "wgpu" => quietly(|| {
+            Device::enumerate(burn::tensor::DeviceType::Wgpu)
+                .into_iter()
+                .collect()
+        }),
         #[cfg(feature = "cuda")]
-        "cuda" => quietly(|| Device::enumerate(burn::tensor::DeviceType::Cuda).into_iter().collect()),
+        "cuda" => quietly(|| {
+            Device::enumerate(burn::tensor::DeviceType::Cuda)
+                .into_iter()
+                .collect()
+        }),
         _ => Vec::new(),
     }
 }
@@ -58,12 +90,21 @@ pub fn adapters(backend: &Backend) -> Vec<Device> {
 /// # Errors
 /// An unknown name, a backend that this build lacks, or one for which the machine has no adapter: each says what to add.
 pub fn device(name: &str) -> Result<Device, TrainError> {
-    let (backend, which) = name.split_once(':').map_or((name, None), |(backend, which)| (backend, Some(which)));
+    let (backend, which) = name
+        .split_once(':')
+        .map_or((name, None), |(backend, which)| (backend, Some(which)));
     let Some(known) = BACKENDS.iter().find(|b| b.name == backend) else {
-        return Err(TrainError::unknown("device", backend, BACKENDS.iter().map(|b| b.name)));
+        return Err(TrainError::unknown(
+            "device",
+            backend,
+            BACKENDS.iter().map(|b| b.name),
+        ));
     };
     if !known.compiled {
-        return Err(TrainError::NotCompiled { device: known.name, feature: known.feature });
+        return Err(TrainError::NotCompiled {
+            device: known.name,
+            feature: known.feature,
+        });
     }
     if adapters(known).is_empty() {
         return Err(TrainError::NoAdapter {
@@ -84,9 +125,9 @@ pub fn device(name: &str) -> Result<Device, TrainError> {
         #[cfg(feature = "wgpu")]
         ("wgpu", Some("cpu")) => Ok(Device::wgpu(burn::tensor::DeviceKind::Cpu)),
         #[cfg(feature = "cuda")]
-        ("cuda", index) if index.is_none_or(|i| i.parse::<usize>().is_ok()) => {
-            Ok(Device::cuda(index.and_then(|i| i.parse::<usize>().ok()).unwrap_or(0)))
-        }
+        ("cuda", index) if index.is_none_or(|i| i.parse::<usize>().is_ok()) => Ok(Device::cuda(
+            index.and_then(|i| i.parse::<usize>().ok()).unwrap_or(0),
+        )),
         _ => Err(TrainError::Value {
             key: "device".into(),
             value: name.into(),
@@ -101,7 +142,10 @@ pub(crate) fn reads_are_free(name: &str) -> bool {
 }
 
 #[cfg(feature = "ndarray")]
-#[allow(deprecated, reason = "Burn 0.22 still ships ndarray, and the project offers it for comparison")]
+#[allow(
+    deprecated,
+    reason = "Burn 0.22 still ships ndarray, and the project offers it for comparison"
+)]
 fn ndarray() -> Device {
     Device::ndarray()
 }
@@ -129,5 +173,7 @@ pub fn set_threads(threads: usize) {
     if !(1..=MAX_THREADS).contains(&threads) {
         return;
     }
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
 }

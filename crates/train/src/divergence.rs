@@ -32,14 +32,19 @@ pub(crate) struct Divergence {
 
 impl Divergence {
     pub(crate) fn new(unit: Option<f64>) -> Self {
-        Divergence { unit, average: unit.unwrap_or(0.0), diverged: false }
+        Divergence {
+            unit,
+            average: unit.unwrap_or(0.0),
+            diverged: false,
+        }
     }
 
     /// Takes the mean loss of a step's examples. The bound is `factor` times the unit; `epoch` is the number of training examples.
     pub(crate) fn see(&mut self, loss: f64, examples: usize, epoch: usize, factor: f64) {
         let weight = (examples as f64 / STRETCH.min(epoch) as f64).min(MOST);
         self.average += weight * (loss - self.average);
-        self.diverged |= !loss.is_finite() || self.unit.is_some_and(|unit| self.average > factor * unit);
+        self.diverged |=
+            !loss.is_finite() || self.unit.is_some_and(|unit| self.average > factor * unit);
     }
 
     pub(crate) fn found(&self) -> bool {
@@ -72,7 +77,11 @@ mod tests {
             assert_eq!(found(batch, [1.0, 1.0, f64::NAN]), Some(2));
             assert_eq!(found(batch, [f64::INFINITY]), Some(0));
         }
-        assert_eq!(found(1, std::iter::repeat_n(999.0, 100_000)), None, "below the bound for ever");
+        assert_eq!(
+            found(1, std::iter::repeat_n(999.0, 100_000)),
+            None,
+            "below the bound for ever"
+        );
     }
 
     /// Losses of which one in `1/share` is 1/share, else 0: of mean 1, and as heavy in the tail as a data set of 1/share examples can be.
@@ -81,7 +90,12 @@ mod tests {
         for (batch, share) in [(1, 0.1), (1, 1e-3), (1, 1e-5), (8, 1e-4), (256, 1e-5)] {
             for seed in 0..20 {
                 let mut rng = Key::new(seed).rng();
-                let mean = |rng: &mut _| (0..batch).map(|_| if unit(rng) < share { 1.0 / share } else { 0.0 }).sum::<f64>() / batch as f64;
+                let mean = |rng: &mut _| {
+                    (0..batch)
+                        .map(|_| if unit(rng) < share { 1.0 / share } else { 0.0 })
+                        .sum::<f64>()
+                        / batch as f64
+                };
                 let losses: Vec<f64> = (0..100_000 / batch).map(|_| mean(&mut rng)).collect();
                 assert_eq!(found(batch, losses), None, "batch {batch}, one in {share}");
             }
@@ -97,6 +111,9 @@ mod tests {
         verdict.see(1.0, 1, 10, 2.0);
         assert!(verdict.found(), "and it stands");
         let text = serde_json::to_string(&verdict).unwrap();
-        assert!(serde_json::from_str::<Divergence>(&text).unwrap().found(), "{text}");
+        assert!(
+            serde_json::from_str::<Divergence>(&text).unwrap().found(),
+            "{text}"
+        );
     }
 }

@@ -40,7 +40,9 @@ pub enum TrainError {
         known: String,
     },
     /// A backend that this build lacks.
-    #[error("device '{device}' is not compiled into this program: `cargo build --release --features {feature}` adds it")]
+    #[error(
+        "device '{device}' is not compiled into this program: `cargo build --release --features {feature}` adds it"
+    )]
     NotCompiled {
         /// The device asked for.
         device: &'static str,
@@ -48,7 +50,9 @@ pub enum TrainError {
         feature: &'static str,
     },
     /// A backend without hardware or driver.
-    #[error("device '{device}': this machine offers no adapter for it; {remedy}, or take --device flex")]
+    #[error(
+        "device '{device}': this machine offers no adapter for it; {remedy}, or take --device flex"
+    )]
     NoAdapter {
         /// The device asked for.
         device: &'static str,
@@ -115,10 +119,20 @@ impl From<largebatch_optim::ConfigError> for TrainError {
 
 impl TrainError {
     /// An unknown name, with the nearest known one.
-    pub fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+    pub fn unknown<'a>(
+        kind: &'static str,
+        name: &str,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let known: Vec<&str> = known.collect();
-        let hint = nearest(name, known.iter().copied()).map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
-        TrainError::Unknown { kind, name: name.into(), hint, known: known.join(", ") }
+        let hint = nearest(name, known.iter().copied())
+            .map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
+        TrainError::Unknown {
+            kind,
+            name: name.into(),
+            hint,
+            known: known.join(", "),
+        }
     }
 
     /// Whether the arguments were at fault, rather than the machine or the data.
@@ -138,15 +152,30 @@ impl TrainError {
     /// A refusal of the file system.
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| TrainError::Io { path, action, source }
+        move |source| TrainError::Io {
+            path,
+            action,
+            source,
+        }
     }
 
     pub(crate) fn folder(path: &Path, message: impl Into<String>) -> Self {
-        TrainError::Folder { path: path.to_owned(), message: message.into() }
+        TrainError::Folder {
+            path: path.to_owned(),
+            message: message.into(),
+        }
     }
 
-    pub(crate) fn value(key: impl Into<String>, value: impl ToString, why: impl Into<String>) -> Self {
-        TrainError::Value { key: key.into(), value: value.to_string(), why: why.into() }
+    pub(crate) fn value(
+        key: impl Into<String>,
+        value: impl ToString,
+        why: impl Into<String>,
+    ) -> Self {
+        TrainError::Value {
+            key: key.into(),
+            value: value.to_string(),
+            why: why.into(),
+        }
     }
 }
 

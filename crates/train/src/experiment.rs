@@ -4,7 +4,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use largebatch_data::{DataSpec, Dataset, Labels, Order, Part, Pipeline, Position, Sampling, Search, Split, Task};
+use largebatch_data::{
+    DataSpec, Dataset, Labels, Order, Part, Pipeline, Position, Sampling, Search, Split, Task,
+};
 use largebatch_models::{Blueprint, Forward, Io, Loss, Model, Network, Pass, Targets};
 use largebatch_optim::{Driver, DynRecipe, Registry};
 use largebatch_random::Key;
@@ -100,17 +102,32 @@ pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
         if message.contains("missing field `label`") {
             message = "the label is missing: name its column, as in dataset.label = \"species\", or give its number from 0".into();
         }
-        TrainError::Config { place: "dataset".into(), message }
+        TrainError::Config {
+            place: "dataset".into(),
+            message,
+        }
     };
-    toml::Value::Table(dataset.table()).try_into().map(Some).map_err(unread)
+    toml::Value::Table(dataset.table())
+        .try_into()
+        .map(Some)
+        .map_err(unread)
 }
 
 /// A network's outputs for some examples of a part, in their order: dropout off, batch norm by its running statistics, no augmentation.
-pub(crate) fn outputs(network: &Network, pipeline: &Pipeline, device: &Device, part: &Part, indices: &[u32]) -> Outputs {
+pub(crate) fn outputs(
+    network: &Network,
+    pipeline: &Pipeline,
+    device: &Device,
+    part: &Part,
+    indices: &[u32],
+) -> Outputs {
     let network = network.valid();
     let (mut width, mut values) = (0, Vec::new());
     for some in indices.chunks(EVALUATION_BATCH) {
-        let outputs = network.forward(inputs(pipeline, device, part, some, None), &mut Pass::eval());
+        let outputs = network.forward(
+            inputs(pipeline, device, part, some, None),
+            &mut Pass::eval(),
+        );
         width = outputs.dims()[1];
         values.extend(outputs.into_data().iter::<f32>());
     }
@@ -118,10 +135,19 @@ pub(crate) fn outputs(network: &Network, pipeline: &Pipeline, device: &Device, p
 }
 
 /// Inputs `[n, values]` of some examples, on the device without autodiff; augmented where a key is given.
-fn inputs(pipeline: &Pipeline, device: &Device, part: &Part, indices: &[u32], augment: Option<Key>) -> Tensor<2> {
+fn inputs(
+    pipeline: &Pipeline,
+    device: &Device,
+    part: &Part,
+    indices: &[u32],
+    augment: Option<Key>,
+) -> Tensor<2> {
     let mut values = Vec::new();
     pipeline.gather(part, indices, augment, &mut values);
-    Tensor::from_data(TensorData::new(values, [indices.len(), part.size()]), &device.clone().inner())
+    Tensor::from_data(
+        TensorData::new(values, [indices.len(), part.size()]),
+        &device.clone().inner(),
+    )
 }
 
 /// A schedule of the configuration, of which `facts` lists the names.
@@ -131,21 +157,42 @@ fn read<T: serde::de::DeserializeOwned>(
     facts: &[largebatch_schedule::Facts],
 ) -> Result<T, TrainError> {
     if facts.iter().all(|f| f.name != choice.name) {
-        return Err(TrainError::unknown(kind, &choice.name, facts.iter().map(|f| f.name)));
+        return Err(TrainError::unknown(
+            kind,
+            &choice.name,
+            facts.iter().map(|f| f.name),
+        ));
     }
-    let unread = |e: toml::de::Error| TrainError::Config { place: kind.replace(' ', "_"), message: crate::config::explain(&e) };
-    toml::Value::Table(choice.table()).try_into().map_err(unread)
+    let unread = |e: toml::de::Error| TrainError::Config {
+        place: kind.replace(' ', "_"),
+        message: crate::config::explain(&e),
+    };
+    toml::Value::Table(choice.table())
+        .try_into()
+        .map_err(unread)
 }
 
 /// The batch sizes of a training on so many examples that begins with `batch`: also for another batch than the configuration's, whose steps are to be equalled.
 ///
 /// # Errors
 /// A batch schedule that is wrong, or that `data.sampling` = `"one"` would ignore.
-pub fn batch_schedule(config: &RunConfig, batch: usize, examples: usize) -> Result<BatchSchedule, TrainError> {
-    let schedule: BatchConfig = read("batch schedule", &config.batch_schedule, largebatch_schedule::batch_facts())?;
+pub fn batch_schedule(
+    config: &RunConfig,
+    batch: usize,
+    examples: usize,
+) -> Result<BatchSchedule, TrainError> {
+    let schedule: BatchConfig = read(
+        "batch schedule",
+        &config.batch_schedule,
+        largebatch_schedule::batch_facts(),
+    )?;
     if config.data.sampling == Sampling::One && schedule != BatchConfig::Constant {
         let why = "data.sampling = \"one\" takes one example at every step; leave one of them out";
-        return Err(TrainError::value("batch_schedule", &config.batch_schedule.name, why));
+        return Err(TrainError::value(
+            "batch_schedule",
+            &config.batch_schedule.name,
+            why,
+        ));
     }
     Ok(schedule.resolve(batch, examples, config.epochs.map(|e| e as f64))?)
 }
@@ -155,9 +202,16 @@ impl Experiment {
     ///
     /// # Errors
     /// The first setting, name or file that is wrong.
-    pub fn open(config: RunConfig, registry: &Registry, search: &Search) -> Result<Self, TrainError> {
+    pub fn open(
+        config: RunConfig,
+        registry: &Registry,
+        search: &Search,
+    ) -> Result<Self, TrainError> {
         let dataset = open(&config.dataset, search)?;
-        let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
+        let held = config
+            .data
+            .validation
+            .unwrap_or_else(|| dataset.default_validation());
         let split = largebatch_data::split(dataset.train.labels(), held, config.split_seed)?;
         Self::with(config, dataset, split, registry)
     }
@@ -166,7 +220,12 @@ impl Experiment {
     ///
     /// # Errors
     /// The first setting or name that is wrong.
-    pub fn with(mut config: RunConfig, dataset: Dataset, split: Split, registry: &Registry) -> Result<Self, TrainError> {
+    pub fn with(
+        mut config: RunConfig,
+        dataset: Dataset,
+        split: Split,
+        registry: &Registry,
+    ) -> Result<Self, TrainError> {
         config.data.validation = Some(split.validation.len());
         let preprocess = config.data.preprocess.get_or_insert(dataset.preprocess);
         preprocess.normalise = preprocess.normalise.or(dataset.preprocess.normalise);
@@ -178,7 +237,10 @@ impl Experiment {
             Task::Classes(n) => Some(n),
             Task::Real => None,
         };
-        let io = Io { shape: dataset.shape.clone(), classes };
+        let io = Io {
+            shape: dataset.shape.clone(),
+            classes,
+        };
         if config.model.name.is_empty() {
             return Err(TrainError::value(
                 "model",
@@ -186,28 +248,50 @@ impl Experiment {
                 "give one, such as --model mlp or --set model=mlp; `largebatch models` shows them",
             ));
         }
-        let model = largebatch_models::named(&config.model.name)?.configure(config.model.options.clone())?;
+        let model = largebatch_models::named(&config.model.name)?
+            .configure(config.model.options.clone())?;
         model.check(&io)?;
         let loss = model.loss();
         if config.label_smoothing > 0.0 && !loss.takes_label_smoothing() {
-            let why = format!("the loss of model {} has no label smoothing; leave it out", config.model.name);
-            return Err(TrainError::value("label_smoothing", config.label_smoothing, why));
+            let why = format!(
+                "the loss of model {} has no label smoothing; leave it out",
+                config.model.name
+            );
+            return Err(TrainError::value(
+                "label_smoothing",
+                config.label_smoothing,
+                why,
+            ));
         }
         let mut options = config.optimizer.options.clone();
         let preset = match options.remove("preset") {
             None => None,
             Some(toml::Value::String(preset)) => Some(preset),
-            Some(other) => return Err(TrainError::value("optimizer.preset", other, "a preset is a word")),
+            Some(other) => {
+                return Err(TrainError::value(
+                    "optimizer.preset",
+                    other,
+                    "a preset is a word",
+                ));
+            }
         };
-        let optimizer = registry.named(&config.optimizer.name)?.configure(preset.as_deref(), options)?;
+        let optimizer = registry
+            .named(&config.optimizer.name)?
+            .configure(preset.as_deref(), options)?;
         // The resolved configuration holds every option, so that a later change of a default does not change a recorded run.
         config.model.options = model.parameters();
         config.optimizer.options = optimizer.table();
-        config.optimizer.options.extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
+        config
+            .optimizer
+            .options
+            .extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
         let mut pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
-        [&dataset.train, &dataset.test].into_iter().try_for_each(|part| pipeline.prepare(part))?;
+        [&dataset.train, &dataset.test]
+            .into_iter()
+            .try_for_each(|part| pipeline.prepare(part))?;
 
-        let schedule: ScheduleConfig = read("schedule", &config.schedule, largebatch_schedule::facts())?;
+        let schedule: ScheduleConfig =
+            read("schedule", &config.schedule, largebatch_schedule::facts())?;
         let (n, batch) = (split.train.len(), config.batch_size.unwrap_or(1));
         let batches = batch_schedule(&config, batch, n)?;
         let epochs = batches.epochs(config.data.last_batch());
@@ -216,10 +300,18 @@ impl Experiment {
             (None, whole) => ("epochs", whole, epochs.step(whole as f64)),
         };
         if steps > Epochs::MOST_STEPS as f64 {
-            return Err(TrainError::value(key, budget, format!("a training has at most {} steps", Epochs::MOST_STEPS)));
+            return Err(TrainError::value(
+                key,
+                budget,
+                format!("a training has at most {} steps", Epochs::MOST_STEPS),
+            ));
         }
         let total_steps = steps as u64;
-        let schedule = schedule.resolve(config.peak_lr().unwrap_or(0.0), total_steps as usize, &epochs)?;
+        let schedule = schedule.resolve(
+            config.peak_lr().unwrap_or(0.0),
+            total_steps as usize,
+            &epochs,
+        )?;
         let experiment = Experiment {
             all_train: (0..dataset.train.len() as u32).collect(),
             all_test: (0..dataset.test.len() as u32).collect(),
@@ -240,7 +332,9 @@ impl Experiment {
         let part = batch / (experiment.config.accumulate * experiment.config.workers);
         let ghost = experiment.config.ghost_batch;
         if (part == 1 || ghost == Some(1)) && experiment.initial_model()?.network.has_batch_norm() {
-            let (key, size) = ghost.filter(|&n| n == 1).map_or(("batch_size", batch), |n| ("ghost_batch", n));
+            let (key, size) = ghost
+                .filter(|&n| n == 1)
+                .map_or(("batch_size", batch), |n| ("ghost_batch", n));
             let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
             return Err(TrainError::value(key, size, why));
         }
@@ -270,12 +364,21 @@ impl Experiment {
     /// # Errors
     /// If there is nothing to train on.
     pub fn order(&self) -> Result<Order, TrainError> {
-        Ok(Order::new(self.split.train.clone(), self.config.data.sampling, self.config.data.drop_last, self.key("order"))?)
+        Ok(Order::new(
+            self.split.train.clone(),
+            self.config.data.sampling,
+            self.config.data.drop_last,
+            self.key("order"),
+        )?)
     }
 
     /// The batch that is trained on next from a place of the order.
     pub fn next_batch(&self, position: Position) -> Planned {
-        self.batches.next(position.epoch as usize, position.offset as usize, self.config.data.last_batch())
+        self.batches.next(
+            position.epoch as usize,
+            position.offset as usize,
+            self.config.data.last_batch(),
+        )
     }
 
     /// The learning rate of the update number `step`, from 0, on a batch of the plan: the schedule's, lowered where the batch could not grow as planned.
@@ -300,22 +403,40 @@ impl Experiment {
     /// Data of another shape, or whose columns or classes have other names or another order: the network would take one for another.
     pub fn adopt(&mut self, data: &ModelData, place: &Path) -> Result<(), TrainError> {
         let now = self.model_data();
-        for (what, then, now) in [("columns", &data.feature_names, &now.feature_names), ("classes", &data.class_names, &now.class_names)] {
+        for (what, then, now) in [
+            ("columns", &data.feature_names, &now.feature_names),
+            ("classes", &data.class_names, &now.class_names),
+        ] {
             if then != now {
-                let list = |names: &[String]| if names.is_empty() { "without names".into() } else { names.join(", ") };
+                let list = |names: &[String]| {
+                    if names.is_empty() {
+                        "without names".into()
+                    } else {
+                        names.join(", ")
+                    }
+                };
                 let (then, now) = (list(then), list(now));
-                let message =
-                    format!("was trained on other {what} than the data have now: {then}; now {now}. Bring them into this form and order");
+                let message = format!(
+                    "was trained on other {what} than the data have now: {then}; now {now}. Bring them into this form and order"
+                );
                 return Err(TrainError::folder(place, message));
             }
         }
         if data.classes != now.classes {
-            let count = |classes: Option<usize>| classes.map_or("a real target".into(), |n| format!("{n} classes"));
-            let message = format!("was trained on {}, and the data have {} now", count(data.classes), count(now.classes));
+            let count = |classes: Option<usize>| {
+                classes.map_or("a real target".into(), |n| format!("{n} classes"))
+            };
+            let message = format!(
+                "was trained on {}, and the data have {} now",
+                count(data.classes),
+                count(now.classes)
+            );
             return Err(TrainError::folder(place, message));
         }
         let mut pipeline = Pipeline::restore(data.preprocessing.clone())?;
-        [&self.dataset.train, &self.dataset.test].into_iter().try_for_each(|part| pipeline.prepare(part))?;
+        [&self.dataset.train, &self.dataset.test]
+            .into_iter()
+            .try_for_each(|part| pipeline.prepare(part))?;
         self.pipeline = pipeline;
         Ok(())
     }
@@ -336,17 +457,33 @@ impl Experiment {
     ///
     /// # Errors
     /// Labels that the model's loss cannot take.
-    pub fn batch(&self, part: &Part, indices: &[u32], augment: Option<Key>) -> Result<(Tensor<2>, Targets), TrainError> {
+    pub fn batch(
+        &self,
+        part: &Part,
+        indices: &[u32],
+        augment: Option<Key>,
+    ) -> Result<(Tensor<2>, Targets), TrainError> {
         let inputs = inputs(&self.pipeline, &self.device, part, indices, augment);
         let device = self.device.clone().inner();
         let targets = match part.labels() {
             Labels::Classes(all) => {
                 let some: Vec<u32> = indices.iter().map(|&i| all[i as usize]).collect();
-                self.loss.targets(largebatch_models::Labels::Classes(&some), self.io.classes, &device)?
+                self.loss.targets(
+                    largebatch_models::Labels::Classes(&some),
+                    self.io.classes,
+                    &device,
+                )?
             }
             Labels::Targets(all) => {
-                let some: Vec<f32> = indices.iter().map(|&i| self.pipeline.encode(all[i as usize])).collect();
-                self.loss.targets(largebatch_models::Labels::Real(&some), self.io.classes, &device)?
+                let some: Vec<f32> = indices
+                    .iter()
+                    .map(|&i| self.pipeline.encode(all[i as usize]))
+                    .collect();
+                self.loss.targets(
+                    largebatch_models::Labels::Real(&some),
+                    self.io.classes,
+                    &device,
+                )?
             }
         };
         Ok((inputs, targets))
@@ -376,7 +513,11 @@ impl Experiment {
     }
 
     /// As [`evaluate`](Self::evaluate), over at most `n` examples that are evenly spread over the training part.
-    pub(crate) fn fitted(&self, network: &Network, n: usize) -> Result<Option<Metrics>, TrainError> {
+    pub(crate) fn fitted(
+        &self,
+        network: &Network,
+        n: usize,
+    ) -> Result<Option<Metrics>, TrainError> {
         self.means(network, &self.dataset.train, &self.spread(n))
     }
 
@@ -394,15 +535,29 @@ impl Experiment {
                 }
                 // The smoothed targets' own distribution is the best constant prediction, and its entropy the loss.
                 let smoothing = self.config.label_smoothing;
-                let share = |count: &f64| (1.0 - smoothing) * count / n + smoothing / counts.len() as f64;
-                -counts.iter().map(share).filter(|p| *p > 0.0).map(|p| p * p.ln()).sum::<f64>()
+                let share =
+                    |count: &f64| (1.0 - smoothing) * count / n + smoothing / counts.len() as f64;
+                -counts
+                    .iter()
+                    .map(share)
+                    .filter(|p| *p > 0.0)
+                    .map(|p| p * p.ln())
+                    .sum::<f64>()
             }
             (Labels::Targets(targets), Loss::Squared) => {
-                let values = || indices.iter().map(|&i| f64::from(self.pipeline.encode(targets[i as usize])));
+                let values = || {
+                    indices
+                        .iter()
+                        .map(|&i| f64::from(self.pipeline.encode(targets[i as usize])))
+                };
                 let mean = values().sum::<f64>() / n;
                 let variance = values().map(|y| (y - mean).powi(2)).sum::<f64>() / n;
                 // Equal targets differ from their mean by its rounding alone.
-                if variance > (mean * f64::from(f32::EPSILON)).powi(2) { variance } else { 0.0 }
+                if variance > (mean * f64::from(f32::EPSILON)).powi(2) {
+                    variance
+                } else {
+                    0.0
+                }
             }
             _ => return None,
         };
@@ -412,9 +567,15 @@ impl Experiment {
     /// What `stop.divergence` multiplies: the constant prediction's loss, or that of the initial weights where it is larger, as with values that are not
     /// normalised, so that a training that begins above the bound is not lost before it begins.
     pub(crate) fn divergence_unit(&self, initial: &Network) -> Result<Option<f64>, TrainError> {
-        let Some(constant) = self.constant_loss() else { return Ok(None) };
+        let Some(constant) = self.constant_loss() else {
+            return Ok(None);
+        };
         let start = self.loss_in_training(initial, STRETCH)?;
-        Ok(Some(if start.is_finite() { constant.max(start) } else { constant }))
+        Ok(Some(if start.is_finite() {
+            constant.max(start)
+        } else {
+            constant
+        }))
     }
 
     /// The mean loss over at most `n` examples that are evenly spread over the training part, as training sees it: dropout on, always by the same masks, batch
@@ -428,7 +589,10 @@ impl Experiment {
         let (inputs, targets) = self.batch(&self.dataset.train, &some, None)?;
         let mut pass = Pass::train(self.key("dropout"), &examples, self.config.ghost_batch);
         let outputs = network.valid().forward(inputs, &mut pass);
-        Ok(scalar(self.loss.sum(outputs, &targets, self.config.label_smoothing)) / some.len() as f64)
+        Ok(scalar(
+            self.loss
+                .sum(outputs, &targets, self.config.label_smoothing),
+        ) / some.len() as f64)
     }
 
     /// At most `n` examples that are evenly spread over the training part.
@@ -446,16 +610,26 @@ impl Experiment {
     /// How often each class was taken for each in a part; `None` for real targets and for an empty part.
     pub fn confusion(&self, network: &Network, which: Which) -> Option<Confusion> {
         let (part, indices) = self.indices(which);
-        let (Some(classes), Labels::Classes(labels)) = (self.io.classes, part.labels()) else { return None };
+        let (Some(classes), Labels::Classes(labels)) = (self.io.classes, part.labels()) else {
+            return None;
+        };
         if indices.is_empty() {
             return None;
         }
         let outputs = self.outputs(network, part, indices);
         let predicted = outputs.rows().filter_map(|row| self.loss.predicted(row));
-        Some(Confusion::of(classes, indices.iter().map(|&i| labels[i as usize]).zip(predicted)))
+        Some(Confusion::of(
+            classes,
+            indices.iter().map(|&i| labels[i as usize]).zip(predicted),
+        ))
     }
 
-    fn means(&self, network: &Network, part: &Part, indices: &[u32]) -> Result<Option<Metrics>, TrainError> {
+    fn means(
+        &self,
+        network: &Network,
+        part: &Part,
+        indices: &[u32],
+    ) -> Result<Option<Metrics>, TrainError> {
         if indices.is_empty() {
             return Ok(None);
         }
@@ -470,7 +644,12 @@ impl Experiment {
             if let Labels::Targets(all) = part.labels() {
                 // In the target's own unit and in f64: what standardising kept is not lost here.
                 let error = |(&i, o): (&u32, f64)| all[i as usize] - self.pipeline.decode(o);
-                squares += some.iter().zip(outputs.clone().into_data().iter::<f64>()).map(error).map(|e| e * e).sum::<f64>();
+                squares += some
+                    .iter()
+                    .zip(outputs.clone().into_data().iter::<f64>())
+                    .map(error)
+                    .map(|e| e * e)
+                    .sum::<f64>();
             }
             loss += scalar(self.loss.sum(outputs, &targets, 0.0));
         }
@@ -478,12 +657,26 @@ impl Experiment {
         let (mut rmse, mut r2) = (None, None);
         if let Labels::Targets(all) = part.labels() {
             let first = all[indices[0] as usize];
-            let mean = first + indices.iter().map(|&i| all[i as usize] - first).sum::<f64>() / n;
-            let total: f64 = indices.iter().map(|&i| (all[i as usize] - mean).powi(2)).sum();
+            let mean = first
+                + indices
+                    .iter()
+                    .map(|&i| all[i as usize] - first)
+                    .sum::<f64>()
+                    / n;
+            let total: f64 = indices
+                .iter()
+                .map(|&i| (all[i as usize] - mean).powi(2))
+                .sum();
             rmse = Some((squares / n).sqrt());
             r2 = (total > 0.0).then(|| 1.0 - squares / total);
         }
-        Ok(Some(Metrics { n: indices.len() as u64, loss: loss / n, accuracy: correct.map(|c| c / n), rmse, r2 }))
+        Ok(Some(Metrics {
+            n: indices.len() as u64,
+            loss: loss / n,
+            accuracy: correct.map(|c| c / n),
+            rmse,
+            r2,
+        }))
     }
 }
 

@@ -78,7 +78,9 @@ impl RunFolder {
     /// A folder that holds something already, that another process writes, or that cannot be made.
     pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
         // What a program leaves that is killed while it writes run.toml does not count.
-        let counts = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|e| !is_lock(&e.path()) && !is_partial(&e.path()));
+        let counts = |entry: std::io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|e| !is_lock(&e.path()) && !is_partial(&e.path()))
+        };
         let empty = || {
             if !fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts)) {
                 return Ok(());
@@ -103,7 +105,10 @@ impl RunFolder {
 
     /// The folder of a run, unopened and without its lock.
     pub(crate) fn at(path: &Path) -> Self {
-        RunFolder { path: path.to_owned(), lock: None }
+        RunFolder {
+            path: path.to_owned(),
+            lock: None,
+        }
     }
 
     /// The folder with its lock, which is freed when the last copy goes, or the process ends; what a killed writer has left half-written is removed.
@@ -116,16 +121,25 @@ impl RunFolder {
         }
         let path = self.path.join(LOCK);
         let lock = Lock::try_take(&path).map_err(|e| match e {
-            LockError::Held { by } => TrainError::Locked { path: self.path.clone(), by },
+            LockError::Held { by } => TrainError::Locked {
+                path: self.path.clone(),
+                by,
+            },
             LockError::Io(e) => TrainError::io(&path, "lock")(e),
         })?;
-        for entry in fs::read_dir(&self.path).map_err(TrainError::io(&self.path, "list"))?.flatten() {
+        for entry in fs::read_dir(&self.path)
+            .map_err(TrainError::io(&self.path, "list"))?
+            .flatten()
+        {
             if is_partial(&entry.path()) {
                 // What cannot be removed does no harm.
                 let _ = fs::remove_file(entry.path());
             }
         }
-        Ok(RunFolder { lock: Some(Arc::new(lock)), ..self })
+        Ok(RunFolder {
+            lock: Some(Arc::new(lock)),
+            ..self
+        })
     }
 
     /// What to tell the user where the file system has no locks.
@@ -135,7 +149,8 @@ impl RunFolder {
 
     /// Writes run.toml.
     pub(crate) fn describe(&self, run: &RunFile) -> Result<(), TrainError> {
-        let text = toml::to_string(run).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
+        let text =
+            toml::to_string(run).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
         write_whole(&self.path.join("run.toml"), seal_text(&text).as_bytes())
     }
 
@@ -146,10 +161,17 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, RunFile), TrainError> {
         let file = path.join("run.toml");
         if !file.exists() {
-            let among = path.parent().filter(|p| !path.exists() && p.file_name().is_some_and(|name| name == "checkpoints"));
+            let among = path.parent().filter(|p| {
+                !path.exists() && p.file_name().is_some_and(|name| name == "checkpoints")
+            });
             let there: Vec<String> = among
                 .and_then(|p| fs::read_dir(p).ok())
-                .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+                .map(|entries| {
+                    entries
+                        .flatten()
+                        .map(|e| e.file_name().to_string_lossy().into_owned())
+                        .collect()
+                })
                 .unwrap_or_default();
             return Err(TrainError::folder(
                 path,
@@ -164,20 +186,37 @@ impl RunFolder {
             ));
         }
         let text = fs::read_to_string(&file).map_err(TrainError::io(&file, "read"))?;
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| TrainError::folder(&file, e.to_string()))?;
-        let schema = table.get("schema").and_then(toml::Value::as_integer).unwrap_or(0);
+        let table: toml::Table = text
+            .parse()
+            .map_err(|e: toml::de::Error| TrainError::folder(&file, e.to_string()))?;
+        let schema = table
+            .get("schema")
+            .and_then(toml::Value::as_integer)
+            .unwrap_or(0);
         if schema != i64::from(SCHEMA) {
-            return Err(TrainError::folder(&file, format!("schema {schema}; this version reads {SCHEMA}")));
+            return Err(TrainError::folder(
+                &file,
+                format!("schema {schema}; this version reads {SCHEMA}"),
+            ));
         }
         if unseal_text(&text) == Seal::Broken {
             let message = "has changed since it was written (its digest is another one): take a copy, or start the run again; if you changed it yourself, \
                            delete its last line";
             return Err(TrainError::folder(&file, message));
         }
-        let mut run: RunFile = toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
+        let mut run: RunFile =
+            toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
         // Until version 0.3 real targets were trained on as they are, and no key said so.
-        let old = ["0.1.", "0.2."].iter().any(|old| run.provenance.version.starts_with(old));
-        if let Some(preprocess) = run.config.data.preprocess.as_mut().filter(|_| old && of_real_targets(&run.config.model)) {
+        let old = ["0.1.", "0.2."]
+            .iter()
+            .any(|old| run.provenance.version.starts_with(old));
+        if let Some(preprocess) = run
+            .config
+            .data
+            .preprocess
+            .as_mut()
+            .filter(|_| old && of_real_targets(&run.config.model))
+        {
             preprocess.targets.get_or_insert(TargetScale::None);
         }
         Ok((RunFolder::at(path), run))
@@ -203,13 +242,16 @@ impl RunFolder {
             return Ok(None);
         }
         let bytes = fs::read(&path).map_err(TrainError::io(&path, "read"))?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|e| TrainError::folder(&path, format!("not a result ({e})")))
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| TrainError::folder(&path, format!("not a result ({e})")))
     }
 
     /// Writes the result and the weights: the run has ended for good.
     pub(crate) fn finish(&self, outcome: &Outcome, model: &[u8]) -> Result<(), TrainError> {
         write_whole(&self.path.join("model.safetensors"), model)?;
-        let json = serde_json::to_vec_pretty(outcome).map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
+        let json = serde_json::to_vec_pretty(outcome)
+            .map_err(|e| TrainError::folder(&self.path, e.to_string()))?;
         write_whole(&self.path.join("result.json"), &json)
     }
 
@@ -224,7 +266,10 @@ impl RunFolder {
         }
         match Checkpoint::newest(&self.checkpoints())? {
             Some(checkpoint) => Ok(checkpoint.model),
-            None => Err(TrainError::folder(&self.path, "has no weights yet: it has neither ended nor written a checkpoint")),
+            None => Err(TrainError::folder(
+                &self.path,
+                "has no weights yet: it has neither ended nor written a checkpoint",
+            )),
         }
     }
 
@@ -234,22 +279,35 @@ impl RunFolder {
     /// A log that is shorter; the file system's.
     pub(crate) fn log(&self, name: &str, length: u64) -> Result<Log, TrainError> {
         let path = self.path.join(name);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path, "open"))?;
-        let there = file.metadata().map_err(TrainError::io(&path, "open"))?.len();
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(TrainError::io(&path, "open"))?;
+        let there = file
+            .metadata()
+            .map_err(TrainError::io(&path, "open"))?
+            .len();
         if there < length {
             let message = format!(
                 "holds {there} bytes, {length} when the checkpoint was written: lines are missing; take a copy, or start the run again"
             );
             return Err(TrainError::folder(&path, message));
         }
-        file.set_len(length).map_err(TrainError::io(&path, "write"))?;
-        Ok(Log { file: BufWriter::new(file), length, path })
+        file.set_len(length)
+            .map_err(TrainError::io(&path, "write"))?;
+        Ok(Log {
+            file: BufWriter::new(file),
+            length,
+            path,
+        })
     }
 }
 
 /// Whether a name is that of the lock, or of what stands for one where the file system has none.
 fn is_lock(path: &Path) -> bool {
-    path.file_stem().is_some_and(|name| name == LOCK) && path.extension().is_none_or(|e| e == "held")
+    path.file_stem().is_some_and(|name| name == LOCK)
+        && path.extension().is_none_or(|e| e == "held")
 }
 
 /// Whether a name is that of a file that was never finished.
@@ -258,7 +316,8 @@ fn is_partial(path: &Path) -> bool {
 }
 
 fn of_real_targets(model: &Choice) -> bool {
-    let configured = largebatch_models::named(&model.name).and_then(|m| m.configure(model.options.clone()));
+    let configured =
+        largebatch_models::named(&model.name).and_then(|m| m.configure(model.options.clone()));
     configured.is_ok_and(|m| m.loss() == Loss::Squared)
 }
 
@@ -277,14 +336,19 @@ impl Log {
 
     /// Hands all lines to the system, and returns the length of the file.
     pub(crate) fn flush(&mut self) -> Result<u64, TrainError> {
-        self.file.flush().map_err(TrainError::io(&self.path, "write"))?;
+        self.file
+            .flush()
+            .map_err(TrainError::io(&self.path, "write"))?;
         Ok(self.length)
     }
 
     /// The same, and has them on the disk.
     pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
         self.flush()?;
-        self.file.get_ref().sync_data().map_err(TrainError::io(&self.path, "write"))?;
+        self.file
+            .get_ref()
+            .sync_data()
+            .map_err(TrainError::io(&self.path, "write"))?;
         Ok(self.length)
     }
 }

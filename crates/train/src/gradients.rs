@@ -50,7 +50,12 @@ impl Experiment {
     ///
     /// # Errors
     /// Labels that the model's loss cannot take.
-    pub fn gradient(&self, network: &Network, indices: &[u32], keys: StepKeys) -> Result<BatchGradient, TrainError> {
+    pub fn gradient(
+        &self,
+        network: &Network,
+        indices: &[u32],
+        keys: StepKeys,
+    ) -> Result<BatchGradient, TrainError> {
         self.sum_of_parts(network, indices, keys, &mut |_, _| {})
     }
 
@@ -70,7 +75,10 @@ impl Experiment {
             let scale = indices.len() as f64 / size as f64;
             parts.push((size, scale.powi(2) * squared_norm(gradients, network)));
         })?;
-        let norms = (parts.len() > 1).then(|| SquaredNorms { parts, whole: squared_norm(&sum.gradients, network) });
+        let norms = (parts.len() > 1).then(|| SquaredNorms {
+            parts,
+            whole: squared_norm(&sum.gradients, network),
+        });
         Ok((sum, norms))
     }
 
@@ -96,18 +104,33 @@ impl Experiment {
         for first in (0..parts).step_by(workers) {
             let group = first..(first + workers).min(parts);
             if group.len() == 1 {
-                add(cut(first).len(), self.part_gradient(network, cut(first), n, keys)?);
+                add(
+                    cut(first).len(),
+                    self.part_gradient(network, cut(first), n, keys)?,
+                );
                 continue;
             }
             // Each replica has leaves of its own, so that the graphs share nothing; the weights' storage is shared, and only read.
-            let replicas: Vec<Network> = group.clone().map(|_| network.clone().fork(&self.device)).collect();
+            let replicas: Vec<Network> = group
+                .clone()
+                .map(|_| network.clone().fork(&self.device))
+                .collect();
             let gradients: Vec<_> = std::thread::scope(|scope| {
                 let threads: Vec<_> = group
                     .clone()
                     .zip(&replicas)
-                    .map(|(part, replica)| scope.spawn(move || self.part_gradient(replica, cut(part), n, keys)))
+                    .map(|(part, replica)| {
+                        scope.spawn(move || self.part_gradient(replica, cut(part), n, keys))
+                    })
                     .collect();
-                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+                threads
+                    .into_iter()
+                    .map(|thread| {
+                        thread
+                            .join()
+                            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                    })
+                    .collect()
             });
             for (part, gradient) in group.zip(gradients) {
                 add(cut(part).len(), gradient?);
@@ -116,22 +139,38 @@ impl Experiment {
         sum.ok_or_else(|| TrainError::value("batch", 0, "a gradient needs at least one example"))
     }
 
-    fn part_gradient(&self, network: &Network, indices: &[u32], whole: usize, keys: StepKeys) -> Result<BatchGradient, TrainError> {
+    fn part_gradient(
+        &self,
+        network: &Network,
+        indices: &[u32],
+        whole: usize,
+        keys: StepKeys,
+    ) -> Result<BatchGradient, TrainError> {
         let (inputs, targets) = self.batch(&self.dataset.train, indices, Some(keys.augment))?;
         let examples: Vec<u64> = indices.iter().map(|&i| u64::from(i)).collect();
         let mut pass = Pass::train(keys.dropout, &examples, self.config.ghost_batch);
         let outputs = network.forward(inputs, &mut pass);
         let correct = self.loss.correct(&outputs, &targets).into_iter().collect();
-        let sum = self.loss.sum(outputs, &targets, self.config.label_smoothing);
+        let sum = self
+            .loss
+            .sum(outputs, &targets, self.config.label_smoothing);
         let loss = vec![sum.clone().inner()];
         let gradients = GradientsParams::from_grads((sum / whole as f64).backward(), network);
-        Ok(BatchGradient { gradients, loss, correct, statistics: pass.into_statistics() })
+        Ok(BatchGradient {
+            gradients,
+            loss,
+            correct,
+            statistics: pass.into_statistics(),
+        })
     }
 }
 
 impl BatchGradient {
     fn plus(mut self, mut other: BatchGradient, network: &Network) -> Self {
-        network.visit(&mut Add { sum: &mut self.gradients, term: &mut other.gradients });
+        network.visit(&mut Add {
+            sum: &mut self.gradients,
+            term: &mut other.gradients,
+        });
         self.loss.append(&mut other.loss);
         self.correct.append(&mut other.correct);
         self.statistics.append(&mut other.statistics);
@@ -141,7 +180,10 @@ impl BatchGradient {
 
 /// |g|² over all parameters, summed in f64 on the host.
 fn squared_norm(gradients: &GradientsParams, network: &Network) -> f64 {
-    let mut squares = Squares { gradients, sum: 0.0 };
+    let mut squares = Squares {
+        gradients,
+        sum: 0.0,
+    };
     network.visit(&mut squares);
     squares.sum
 }

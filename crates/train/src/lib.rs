@@ -36,7 +36,9 @@ pub use choice::Choice;
 pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig};
 pub use confusion::{ClassScore, Confusion, Scores};
 pub use cross_validation::{CrossValidation, cross_validate};
-pub use device::{BACKENDS, Backend, MAX_THREADS, adapters, device, processor, set_threads, threads};
+pub use device::{
+    BACKENDS, Backend, MAX_THREADS, adapters, device, processor, set_threads, threads,
+};
 pub use error::{TrainError, nearest};
 pub use experiment::{Experiment, Outputs, Which, batch_schedule, open};
 pub use folder::{Provenance, RunFile, RunFolder};

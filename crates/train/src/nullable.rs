@@ -76,13 +76,40 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let through = |three: &Three| serde_json::from_str::<Three>(&serde_json::to_string(three).unwrap()).unwrap();
-        let finite = through(&Three { one: 0.1, perhaps: Some(1e-300), many: vec![1.0, 2.5] });
-        assert_eq!((finite.one, finite.perhaps, finite.many), (0.1, Some(1e-300), vec![1.0, 2.5]));
+        let through = |three: &Three| {
+            serde_json::from_str::<Three>(&serde_json::to_string(three).unwrap()).unwrap()
+        };
+        let finite = through(&Three {
+            one: 0.1,
+            perhaps: Some(1e-300),
+            many: vec![1.0, 2.5],
+        });
+        assert_eq!(
+            (finite.one, finite.perhaps, finite.many),
+            (0.1, Some(1e-300), vec![1.0, 2.5])
+        );
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let read = through(&Three { one: bad, perhaps: Some(bad), many: vec![bad, 3.0] });
-            assert!(read.one.is_nan() && read.perhaps.unwrap().is_nan() && read.many[0].is_nan() && read.many[1] == 3.0, "{read:?}");
+            let read = through(&Three {
+                one: bad,
+                perhaps: Some(bad),
+                many: vec![bad, 3.0],
+            });
+            assert!(
+                read.one.is_nan()
+                    && read.perhaps.unwrap().is_nan()
+                    && read.many[0].is_nan()
+                    && read.many[1] == 3.0,
+                "{read:?}"
+            );
         }
-        assert_eq!(through(&Three { one: 1.0, perhaps: None, many: vec![] }).perhaps, None);
+        assert_eq!(
+            through(&Three {
+                one: 1.0,
+                perhaps: None,
+                many: vec![]
+            })
+            .perhaps,
+            None
+        );
     }
 }

@@ -40,14 +40,35 @@ impl Predictor {
     ///
     /// # Errors
     /// A device that is not there; a model and weights that do not go with `data`.
-    pub fn new(config: &RunConfig, data: ModelData, weights: &[u8], place: &Path) -> Result<Self, TrainError> {
+    pub fn new(
+        config: &RunConfig,
+        data: ModelData,
+        weights: &[u8],
+        place: &Path,
+    ) -> Result<Self, TrainError> {
         let device = device(&config.device)?.autodiff();
-        let model = largebatch_models::named(&config.model.name)?.configure(config.model.options.clone())?;
-        let io = Io { shape: data.preprocessing.shape.clone(), classes: data.classes };
+        let model = largebatch_models::named(&config.model.name)?
+            .configure(config.model.options.clone())?;
+        let io = Io {
+            shape: data.preprocessing.shape.clone(),
+            classes: data.classes,
+        };
         model.check(&io)?;
         let pipeline = Pipeline::restore(data.preprocessing.clone())?;
-        let network = from_safetensors(model.build(&io, config.seed, &device)?.network, weights, place)?;
-        Ok(Predictor { spec: spec(&config.dataset)?, loss: model.loss(), data, pipeline, network, device, place: place.to_owned() })
+        let network = from_safetensors(
+            model.build(&io, config.seed, &device)?.network,
+            weights,
+            place,
+        )?;
+        Ok(Predictor {
+            spec: spec(&config.dataset)?,
+            loss: model.loss(),
+            data,
+            pipeline,
+            network,
+            device,
+            place: place.to_owned(),
+        })
     }
 
     /// Reads a file of the format of the training file, whose labels need not be there, see [`read_features`].
@@ -55,12 +76,24 @@ impl Predictor {
     /// # Errors
     /// Those of [`read_features`].
     pub fn read(&self, file: &Path) -> Result<(Part, Vec<String>), TrainError> {
-        Ok(read_features(file, self.spec.as_ref(), &self.data.feature_names, &self.data.class_names, self.pipeline.fitted())?)
+        Ok(read_features(
+            file,
+            self.spec.as_ref(),
+            &self.data.feature_names,
+            &self.data.class_names,
+            self.pipeline.fitted(),
+        )?)
     }
 
     /// The names of the classes, in the order of their numbers; empty for real targets.
     pub fn class_names(&self) -> Vec<String> {
-        let name = |class: usize| self.data.class_names.get(class).cloned().unwrap_or_else(|| class.to_string());
+        let name = |class: usize| {
+            self.data
+                .class_names
+                .get(class)
+                .cloned()
+                .unwrap_or_else(|| class.to_string())
+        };
         (0..self.data.classes.unwrap_or(0)).map(name).collect()
     }
 
@@ -88,7 +121,10 @@ impl Predictor {
                 return Err(TrainError::folder(&self.place, message));
             }
             Ok(match self.loss.predicted(row) {
-                Some(class) => Prediction::Class { class, probabilities: self.loss.probabilities(row).unwrap_or_default() },
+                Some(class) => Prediction::Class {
+                    class,
+                    probabilities: self.loss.probabilities(row).unwrap_or_default(),
+                },
                 None => Prediction::Value(self.pipeline.decode(f64::from(row[0]))),
             })
         };

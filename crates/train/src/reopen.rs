@@ -41,42 +41,82 @@ impl RunFile {
         let mut weights = None;
         if let Some(differs) = self.differs(&dataset) {
             match other {
-                OtherData::Refuse => return Err(TrainError::OtherData { path: place.to_owned(), differs }),
-                OtherData::Accept(warn) => warn(&format!("{}: was made from other data than those there now: {differs}", place.display())),
+                OtherData::Refuse => {
+                    return Err(TrainError::OtherData {
+                        path: place.to_owned(),
+                        differs,
+                    });
+                }
+                OtherData::Accept(warn) => warn(&format!(
+                    "{}: was made from other data than those there now: {differs}",
+                    place.display()
+                )),
             }
             // A run without weights yet has taken nothing from its data.
             weights = RunFolder::at(place).weights().ok();
         }
-        let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
+        let held = config
+            .data
+            .validation
+            .unwrap_or_else(|| dataset.default_validation());
         let split = split(dataset.train.labels(), held, config.split_seed)?;
         let mut experiment = Experiment::with(config, dataset, split, registry)?;
-        if let Some(data) = weights.map(|bytes| model_data(&bytes, place)).transpose()?.flatten() {
+        if let Some(data) = weights
+            .map(|bytes| model_data(&bytes, place))
+            .transpose()?
+            .flatten()
+        {
             experiment.adopt(&data, place)?;
         }
         Ok(experiment)
     }
 
     /// The data set with the paths of its files as they lead there from here.
-    fn located(&self, place: &Path, dataset: &Choice, search: &Search) -> Result<Choice, TrainError> {
+    fn located(
+        &self,
+        place: &Path,
+        dataset: &Choice,
+        search: &Search,
+    ) -> Result<Choice, TrainError> {
         let mut located = dataset.clone();
         for key in DataSpec::FILES {
-            let Some(Value::String(text)) = located.options.get_mut(key) else { continue };
+            let Some(Value::String(text)) = located.options.get_mut(key) else {
+                continue;
+            };
             let path = PathBuf::from(&*text);
             if path.is_absolute() {
                 continue;
             }
             let here = std::env::current_dir().ok();
-            let mut folders: Vec<PathBuf> =
-                [search.data_dir(), self.provenance.folder.clone(), here.clone()].into_iter().flatten().collect();
+            let mut folders: Vec<PathBuf> = [
+                search.data_dir(),
+                self.provenance.folder.clone(),
+                here.clone(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
             folders.dedup();
             match folders.iter().find(|folder| folder.join(&path).exists()) {
                 // As the user wrote it, where it leads there as it did then.
-                Some(folder) if here.as_ref() == Some(folder) && self.provenance.folder.as_ref().is_none_or(|then| then == folder) => {}
+                Some(folder)
+                    if here.as_ref() == Some(folder)
+                        && self
+                            .provenance
+                            .folder
+                            .as_ref()
+                            .is_none_or(|then| then == folder) => {}
                 Some(folder) => {
-                    *text = std::path::absolute(folder.join(&path)).unwrap_or(folder.join(&path)).to_string_lossy().into_owned()
+                    *text = std::path::absolute(folder.join(&path))
+                        .unwrap_or(folder.join(&path))
+                        .to_string_lossy()
+                        .into_owned()
                 }
                 None => {
-                    let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                    let looked: Vec<String> = folders
+                        .iter()
+                        .map(|folder| folder.display().to_string())
+                        .collect();
                     let message = format!(
                         "its data are in {text}, which is not there: looked in {}; name the folder that holds it by --data-dir",
                         looked.join(", ")
@@ -93,13 +133,21 @@ impl RunFile {
         let mut all = differences(&self.sources, &now.sources);
         // As many files each time that the data changed.
         for earlier in self.earlier_sources.chunks(self.sources.len().max(1)) {
-            all.extend(differences(earlier, &now.sources).into_iter().map(|text| format!("before it was resumed, {text}")));
+            all.extend(
+                differences(earlier, &now.sources)
+                    .into_iter()
+                    .map(|text| format!("before it was resumed, {text}")),
+            );
         }
         if all.is_empty() {
             return None;
         }
         let examples = now.train.len() + now.test.len();
-        all.extend(self.examples.filter(|n| *n != examples).map(|n| format!("it had {n} examples and has {examples}")));
+        all.extend(
+            self.examples
+                .filter(|n| *n != examples)
+                .map(|n| format!("it had {n} examples and has {examples}")),
+        );
         Some(all.join("; "))
     }
 }
@@ -115,8 +163,14 @@ fn differences(then: &[Source], now: &[Source]) -> Vec<String> {
         .filter(|(then, now)| then.map(|f| &f.sha256) != now.map(|f| &f.sha256))
         .map(|(old, new)| {
             let file = new.or(old).map_or("", |f| &f.file);
-            let moved = old.filter(|old| old.file != file).map_or(String::new(), |old| format!(" (then {})", old.file));
-            format!("{file}{moved}: SHA-256 was {} and is {}", none(old), none(new))
+            let moved = old
+                .filter(|old| old.file != file)
+                .map_or(String::new(), |old| format!(" (then {})", old.file));
+            format!(
+                "{file}{moved}: SHA-256 was {} and is {}",
+                none(old),
+                none(new)
+            )
         })
         .collect()
 }

@@ -7,7 +7,9 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use largebatch_data::Position;
 use largebatch_models::Network;
-use largebatch_optim::{ClipForm, Driver, GlobalClip, LayerTrace, clip_by_global_norm, clip_by_value};
+use largebatch_optim::{
+    ClipForm, Driver, GlobalClip, LayerTrace, clip_by_global_norm, clip_by_value,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -160,7 +162,13 @@ pub struct Controls<'a> {
 impl Default for Controls<'_> {
     fn default() -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Controls { folder: None, observers: Vec::new(), interrupt: &NEVER, test: true, fitted: 0 }
+        Controls {
+            folder: None,
+            observers: Vec::new(),
+            interrupt: &NEVER,
+            test: true,
+            fitted: 0,
+        }
     }
 }
 
@@ -170,7 +178,10 @@ impl Default for Controls<'_> {
 ///
 /// # Errors
 /// Those of the data, the model and the file system. Divergence is an outcome, not an error.
-pub fn train<'a>(experiment: &'a Experiment, controls: Controls<'a>) -> Result<(Outcome, Network), TrainError> {
+pub fn train<'a>(
+    experiment: &'a Experiment,
+    controls: Controls<'a>,
+) -> Result<(Outcome, Network), TrainError> {
     Training::start(experiment, controls)?.run()
 }
 
@@ -193,7 +204,10 @@ struct Training<'a> {
 
 impl<'a> Training<'a> {
     fn start(experiment: &'a Experiment, controls: Controls<'a>) -> Result<Self, TrainError> {
-        let locked = controls.folder.map(|folder| folder.clone().locked()).transpose()?;
+        let locked = controls
+            .folder
+            .map(|folder| folder.clone().locked())
+            .transpose()?;
         let mut network = experiment.initial_model()?.network;
         let config = &experiment.config;
         let mut driver = Driver::new(&*experiment.optimizer, &network)?;
@@ -204,7 +218,9 @@ impl<'a> Training<'a> {
         {
             network = from_safetensors(network, &checkpoint.model, &folder.checkpoints())?;
             checkpoint::tidy(&folder.checkpoints(), config.checkpoint.keep)?;
-            driver.load(&checkpoint.optimizer).map_err(|e| TrainError::folder(&folder.checkpoints(), e.to_string()))?;
+            driver
+                .load(&checkpoint.optimizer)
+                .map_err(|e| TrainError::folder(&folder.checkpoints(), e.to_string()))?;
             order.seek(checkpoint.progress.position);
             progress = checkpoint.progress;
         }
@@ -212,10 +228,19 @@ impl<'a> Training<'a> {
             progress.divergence = Some(Divergence::new(experiment.divergence_unit(&network)?));
         }
         let traced = experiment.config.log.layers_every_steps.is_some();
-        let events = controls.folder.map(|f| f.log("events.jsonl", progress.events_length)).transpose()?;
-        let mut layers = controls.folder.filter(|_| traced).map(|f| f.log("layers.csv", progress.layers_length)).transpose()?;
+        let events = controls
+            .folder
+            .map(|f| f.log("events.jsonl", progress.events_length))
+            .transpose()?;
+        let mut layers = controls
+            .folder
+            .filter(|_| traced)
+            .map(|f| f.log("layers.csv", progress.layers_length))
+            .transpose()?;
         if let (Some(layers), 0) = (&mut layers, progress.layers_length) {
-            layers.line("step,path,weight_norm,gradient_norm,update_norm,trust_ratio,effective_rate")?;
+            layers.line(
+                "step,path,weight_norm,gradient_norm,update_norm,trust_ratio,effective_rate",
+            )?;
         }
         let mut training = Training {
             experiment,
@@ -232,14 +257,25 @@ impl<'a> Training<'a> {
             _locked: locked,
             network: None,
         };
-        let start = Start { experiment, step: training.progress.step, parameters: network.parameter_count(), network: &network };
-        training.controls.observers.iter_mut().for_each(|o| o.on_start(&start));
+        let start = Start {
+            experiment,
+            step: training.progress.step,
+            parameters: network.parameter_count(),
+            network: &network,
+        };
+        training
+            .controls
+            .observers
+            .iter_mut()
+            .for_each(|o| o.on_start(&start));
         training.network = Some(network);
         Ok(training)
     }
 
     fn network(&self) -> &Network {
-        self.network.as_ref().expect("the network is away only while the optimizer moves it")
+        self.network
+            .as_ref()
+            .expect("the network is away only while the optimizer moves it")
     }
 
     fn weights(&self) -> Result<Vec<u8>, TrainError> {
@@ -268,9 +304,14 @@ impl<'a> Training<'a> {
         let planned = experiment.next_batch(self.progress.position);
         let (epoch, indices) = self.order.next(planned.size);
         let lr = experiment.lr(self.progress.step, &planned);
-        let keys =
-            StepKeys { augment: experiment.key("augment").number(epoch), dropout: experiment.key("dropout").number(self.progress.step) };
-        let network = self.network.take().expect("the network is away only while the optimizer moves it");
+        let keys = StepKeys {
+            augment: experiment.key("augment").number(epoch),
+            dropout: experiment.key("dropout").number(self.progress.step),
+        };
+        let network = self
+            .network
+            .take()
+            .expect("the network is away only while the optimizer moves it");
         let ahead = self.driver.ahead(&network);
         let at = ahead.as_ref().unwrap_or(&network);
         let (gradient, norms) = if self.controls.observers.iter().any(|o| o.wants_norms()) {
@@ -283,13 +324,22 @@ impl<'a> Training<'a> {
         if let Some(bound) = config.clip_value {
             gradients = clip_by_value(gradients, &network, bound);
         }
-        for clip in
-            config.clip_norm.map(|max_norm| GlobalClip { max_norm, form: ClipForm::Torch }).into_iter().chain(self.driver.global_clip())
+        for clip in config
+            .clip_norm
+            .map(|max_norm| GlobalClip {
+                max_norm,
+                form: ClipForm::Torch,
+            })
+            .into_iter()
+            .chain(self.driver.global_clip())
         {
             gradients = clip_by_global_norm(gradients, &network, clip).0;
         }
         let step = self.progress.step + 1;
-        let traced = config.log.layers_every_steps.is_some_and(|every| (step - 1).is_multiple_of(every));
+        let traced = config
+            .log
+            .layers_every_steps
+            .is_some_and(|every| (step - 1).is_multiple_of(every));
         let network = if traced {
             let (network, rows) = self.driver.step_traced(lr, network, gradients);
             self.write_layers(step, &rows)?;
@@ -298,7 +348,9 @@ impl<'a> Training<'a> {
             self.driver.step(lr, network, gradients)
         };
         self.network = Some(network.absorb(gradient.statistics));
-        self.pending.0.push((indices.len(), gradient.loss, gradient.correct));
+        self.pending
+            .0
+            .push((indices.len(), gradient.loss, gradient.correct));
         self.progress.step = step;
         self.progress.examples += indices.len() as u64;
         self.progress.position = self.order.position();
@@ -327,14 +379,21 @@ impl<'a> Training<'a> {
             driver: &self.driver,
             norms: norms.as_ref(),
         };
-        self.controls.observers.iter_mut().for_each(|o| o.on_step(&report));
+        self.controls
+            .observers
+            .iter_mut()
+            .for_each(|o| o.on_step(&report));
         if log_due || diverged {
             self.write_step(lr)?;
         }
         if diverged {
             return Ok(Some(Stop::Diverged));
         }
-        let stop = if evaluate || epoch_ends { self.evaluate(evaluate)? } else { None };
+        let stop = if evaluate || epoch_ends {
+            self.evaluate(evaluate)?
+        } else {
+            None
+        };
         if epoch_ends {
             self.progress.last_epoch = Some(std::mem::take(&mut self.progress.epoch));
         }
@@ -356,14 +415,21 @@ impl<'a> Training<'a> {
 
     /// Reads what lies on the device into the sums, in order; says whether training has diverged.
     fn read_losses(&mut self) -> bool {
-        let (epoch, factor) = (self.experiment.split.train.len(), self.experiment.config.stop.divergence);
-        let divergence = self.progress.divergence.get_or_insert_with(|| Divergence::new(None));
+        let (epoch, factor) = (
+            self.experiment.split.train.len(),
+            self.experiment.config.stop.divergence,
+        );
+        let divergence = self
+            .progress
+            .divergence
+            .get_or_insert_with(|| Divergence::new(None));
         for (n, losses, hits) in self.pending.0.drain(..) {
             let sum: f64 = losses.into_iter().map(scalar).sum();
             self.progress.epoch.loss += sum;
             self.progress.epoch.examples += n as u64;
             if !hits.is_empty() {
-                *self.progress.epoch.correct.get_or_insert(0.0) += hits.into_iter().map(scalar).sum::<f64>();
+                *self.progress.epoch.correct.get_or_insert(0.0) +=
+                    hits.into_iter().map(scalar).sum::<f64>();
             }
             for sums in [&mut self.progress.logged, &mut self.progress.recent] {
                 sums.loss += sum;
@@ -377,8 +443,18 @@ impl<'a> Training<'a> {
     }
 
     fn evaluate(&mut self, validate: bool) -> Result<Option<Stop>, TrainError> {
-        let validation = if validate { self.experiment.evaluate(self.network(), Which::Validation)? } else { None };
-        let fitted = if validate { self.experiment.fitted(self.network(), self.controls.fitted)? } else { None };
+        let validation = if validate {
+            self.experiment
+                .evaluate(self.network(), Which::Validation)?
+        } else {
+            None
+        };
+        let fitted = if validate {
+            self.experiment
+                .fitted(self.network(), self.controls.fitted)?
+        } else {
+            None
+        };
         let evaluation = Evaluation {
             step: self.progress.step,
             epoch: self.whole_epochs(),
@@ -389,10 +465,15 @@ impl<'a> Training<'a> {
             fitted,
             validation,
         };
-        self.controls.observers.iter_mut().for_each(|o| o.on_evaluation(&evaluation));
+        self.controls
+            .observers
+            .iter_mut()
+            .for_each(|o| o.on_evaluation(&evaluation));
         if let Some(events) = &mut self.events {
             let mut line = json!({ "schema": SCHEMA, "event": "evaluation" });
-            if let (Some(line), Ok(serde_json::Value::Object(fields))) = (line.as_object_mut(), serde_json::to_value(&evaluation)) {
+            if let (Some(line), Ok(serde_json::Value::Object(fields))) =
+                (line.as_object_mut(), serde_json::to_value(&evaluation))
+            {
                 line.extend(fields);
             }
             events.line(&line.to_string())?;
@@ -405,18 +486,26 @@ impl<'a> Training<'a> {
         if self.controls.observers.iter().any(|o| o.stop()) {
             return Ok(Some(Stop::Observer));
         }
-        let Some(validation) = validation else { return Ok(None) };
+        let Some(validation) = validation else {
+            return Ok(None);
+        };
         let stop = &self.experiment.config.stop;
         if stop.target.is_some_and(|target| validation.reaches(target)) {
             return Ok(Some(Stop::TargetReached));
         }
-        if self.progress.best_validation.is_none_or(|best| validation.loss < best) {
+        if self
+            .progress
+            .best_validation
+            .is_none_or(|best| validation.loss < best)
+        {
             self.progress.best_validation = Some(validation.loss);
             self.progress.evaluations_since_best = 0;
         } else {
             self.progress.evaluations_since_best += 1;
         }
-        let stale = stop.patience.is_some_and(|patience| self.progress.evaluations_since_best >= patience);
+        let stale = stop
+            .patience
+            .is_some_and(|patience| self.progress.evaluations_since_best >= patience);
         Ok(stale.then_some(Stop::NoImprovement))
     }
 
@@ -439,12 +528,20 @@ impl<'a> Training<'a> {
                 .iter()
                 .map(|r| json!({"path": r.path, "w": r.w, "g": r.g, "delta": r.delta, "trust_ratio": r.trust_ratio, "rate": r.rate}))
                 .collect();
-            events.line(&json!({ "schema": SCHEMA, "event": "layers", "step": step, "layers": rows }).to_string())?;
+            events.line(
+                &json!({ "schema": SCHEMA, "event": "layers", "step": step, "layers": rows })
+                    .to_string(),
+            )?;
         }
         if let Some(layers) = &mut self.layers {
             for r in rows {
-                let ratio = r.trust_ratio.map_or(String::new(), |ratio| ratio.to_string());
-                layers.line(&format!("{step},{},{},{},{},{ratio},{}", r.path, r.w, r.g, r.delta, r.rate))?;
+                let ratio = r
+                    .trust_ratio
+                    .map_or(String::new(), |ratio| ratio.to_string());
+                layers.line(&format!(
+                    "{step},{},{},{},{},{ratio},{}",
+                    r.path, r.w, r.g, r.delta, r.rate
+                ))?;
             }
         }
         Ok(())
@@ -452,13 +549,19 @@ impl<'a> Training<'a> {
 
     fn checkpoint_due(&self) -> bool {
         let config = &self.experiment.config.checkpoint;
-        config.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every))
-            || config.every_minutes.is_some_and(|minutes| self.last_checkpoint.elapsed().as_secs_f64() > 60.0 * minutes)
+        config
+            .every_steps
+            .is_some_and(|every| self.progress.step.is_multiple_of(every))
+            || config.every_minutes.is_some_and(|minutes| {
+                self.last_checkpoint.elapsed().as_secs_f64() > 60.0 * minutes
+            })
     }
 
     fn checkpoint(&mut self) -> Result<(), TrainError> {
         self.last_checkpoint = Instant::now();
-        let Some(folder) = self.controls.folder else { return Ok(()) };
+        let Some(folder) = self.controls.folder else {
+            return Ok(());
+        };
         self.read_losses();
         // A checkpoint that outlives a loss of power must find the lines that it counts on.
         if let Some(events) = &mut self.events {
@@ -467,29 +570,55 @@ impl<'a> Training<'a> {
         if let Some(layers) = &mut self.layers {
             self.progress.layers_length = layers.sync()?;
         }
-        let checkpoint = Checkpoint { model: self.weights()?, optimizer: self.driver.save(), progress: self.progress.clone() };
-        let place = checkpoint.save(&folder.checkpoints(), self.experiment.config.checkpoint.keep)?;
+        let checkpoint = Checkpoint {
+            model: self.weights()?,
+            optimizer: self.driver.save(),
+            progress: self.progress.clone(),
+        };
+        let place = checkpoint.save(
+            &folder.checkpoints(),
+            self.experiment.config.checkpoint.keep,
+        )?;
         let step = self.progress.step;
-        self.controls.observers.iter_mut().for_each(|o| o.on_checkpoint(step, &place));
+        self.controls
+            .observers
+            .iter_mut()
+            .for_each(|o| o.on_checkpoint(step, &place));
         Ok(())
     }
 
     fn end(mut self, stop: Stop) -> Result<(Outcome, Network), TrainError> {
         let config = &self.experiment.config;
-        let whole = matches!(stop, Stop::Finished | Stop::TargetReached | Stop::NoImprovement | Stop::Observer);
+        let whole = matches!(
+            stop,
+            Stop::Finished | Stop::TargetReached | Stop::NoImprovement | Stop::Observer
+        );
         let (mut validation, mut test) = (None, None);
         if whole {
-            validation = self.last_evaluation.as_ref().filter(|e| e.step == self.progress.step).and_then(|e| e.validation);
+            validation = self
+                .last_evaluation
+                .as_ref()
+                .filter(|e| e.step == self.progress.step)
+                .and_then(|e| e.validation);
             if validation.is_none() {
-                validation = self.experiment.evaluate(self.network(), Which::Validation)?;
+                validation = self
+                    .experiment
+                    .evaluate(self.network(), Which::Validation)?;
             }
             if self.controls.test {
                 test = self.experiment.evaluate(self.network(), Which::Test)?;
             }
         }
-        let sums = self.progress.last_epoch.filter(|_| whole).unwrap_or(self.progress.epoch);
+        let sums = self
+            .progress
+            .last_epoch
+            .filter(|_| whole)
+            .unwrap_or(self.progress.epoch);
         let seconds = self.progress.seconds;
-        let [validation_majority, test_majority] = self.experiment.dataset.majority_accuracy(&self.experiment.split);
+        let [validation_majority, test_majority] = self
+            .experiment
+            .dataset
+            .majority_accuracy(&self.experiment.split);
         let outcome = Outcome {
             schema: SCHEMA,
             dataset: config.dataset.name.clone(),
@@ -511,7 +640,11 @@ impl<'a> Training<'a> {
             test_majority_accuracy: test_majority.filter(|_| test.is_some()),
             validation,
             test,
-            examples_per_second: if seconds > 0.0 { self.progress.examples as f64 / seconds } else { 0.0 },
+            examples_per_second: if seconds > 0.0 {
+                self.progress.examples as f64 / seconds
+            } else {
+                0.0
+            },
             seconds,
             out: self.controls.folder.map(|f| f.path().display().to_string()),
         };
@@ -524,8 +657,14 @@ impl<'a> Training<'a> {
         if let (Some(folder), true) = (self.controls.folder, stop != Stop::Interrupted) {
             folder.finish(&outcome, &self.weights()?)?;
         }
-        self.controls.observers.iter_mut().for_each(|o| o.on_end(&outcome));
-        let network = self.network.take().expect("the network is away only while the optimizer moves it");
+        self.controls
+            .observers
+            .iter_mut()
+            .for_each(|o| o.on_end(&outcome));
+        let network = self
+            .network
+            .take()
+            .expect("the network is away only while the optimizer moves it");
         Ok((outcome, network))
     }
 }
@@ -534,7 +673,11 @@ impl<'a> Training<'a> {
 ///
 /// # Errors
 /// Weights of another model; the file system's.
-pub fn load_network(experiment: &Experiment, weights: &[u8], place: &Path) -> Result<Network, TrainError> {
+pub fn load_network(
+    experiment: &Experiment,
+    weights: &[u8],
+    place: &Path,
+) -> Result<Network, TrainError> {
     from_safetensors(experiment.initial_model()?.network, weights, place)
 }
 
@@ -545,9 +688,26 @@ mod tests {
     /// A loss beyond f32 that was read for a checkpoint stands in its sums.
     #[test]
     fn progress_with_a_loss_that_is_not_finite_is_read() {
-        let beyond = Sums { loss: f64::INFINITY, correct: None, examples: 4 };
-        let progress = Progress { step: 3, epoch: beyond, last_epoch: Some(beyond), logged: beyond, recent: beyond, ..Progress::default() };
-        let read: Progress = serde_json::from_str(&serde_json::to_string(&progress).unwrap()).unwrap();
-        assert!(read.step == 3 && read.epoch.loss.is_nan() && read.last_epoch.is_some_and(|sums| sums.loss.is_nan()), "{read:?}");
+        let beyond = Sums {
+            loss: f64::INFINITY,
+            correct: None,
+            examples: 4,
+        };
+        let progress = Progress {
+            step: 3,
+            epoch: beyond,
+            last_epoch: Some(beyond),
+            logged: beyond,
+            recent: beyond,
+            ..Progress::default()
+        };
+        let read: Progress =
+            serde_json::from_str(&serde_json::to_string(&progress).unwrap()).unwrap();
+        assert!(
+            read.step == 3
+                && read.epoch.loss.is_nan()
+                && read.last_epoch.is_some_and(|sums| sums.loss.is_nan()),
+            "{read:?}"
+        );
     }
 }

@@ -54,19 +54,35 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
         let dtype = match data.dtype() {
             DType::F32 => Dtype::F32,
             DType::F64 => Dtype::F64,
-            other => return Err(TrainError::value(path.clone(), format!("{other:?}"), "only f32 and f64 weights are written")),
+            other => {
+                return Err(TrainError::value(
+                    path.clone(),
+                    format!("{other:?}"),
+                    "only f32 and f64 weights are written",
+                ));
+            }
         };
         let view = TensorView::new(dtype, data.shape().to_vec(), data.as_bytes());
-        views.insert(path.as_str(), view.map_err(|e| TrainError::value(path.clone(), format!("{dtype:?}"), e.to_string()))?);
+        views.insert(
+            path.as_str(),
+            view.map_err(|e| TrainError::value(path.clone(), format!("{dtype:?}"), e.to_string()))?,
+        );
     }
     let failed = |e: &dyn std::fmt::Display| TrainError::value("weights", "(all)", e.to_string());
     let plain = safetensors::serialize(views, None).map_err(|e| failed(&e))?;
     // The format's writer puts several entries of metadata in a random order: the header is written anew, with ours and in order.
     let (length, rest) = plain.split_at(8);
-    let length = length.iter().rev().fold(0, |n, byte| n << 8 | *byte as usize);
+    let length = length
+        .iter()
+        .rev()
+        .fold(0, |n, byte| n << 8 | *byte as usize);
     let (old, tensors) = rest.split_at(length);
-    let mut header: BTreeMap<String, Value> = serde_json::from_slice(old).map_err(|e| failed(&e))?;
-    let data = data.map(serde_json::to_string).transpose().map_err(|e| failed(&e))?;
+    let mut header: BTreeMap<String, Value> =
+        serde_json::from_slice(old).map_err(|e| failed(&e))?;
+    let data = data
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|e| failed(&e))?;
     let mut metadata = json!({ "format": "pt", "digest": "0".repeat(DIGITS) });
     if let Some(data) = data.filter(|data| data.len() + length < LARGEST_HEADER) {
         metadata[KEY] = data.into();
@@ -74,7 +90,12 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
     header.insert("__metadata__".into(), metadata);
     let mut header = serde_json::to_vec(&header).map_err(|e| failed(&e))?;
     header.resize(header.len().next_multiple_of(8), b' ');
-    let mut bytes = [&(header.len() as u64).to_le_bytes(), header.as_slice(), tensors].concat();
+    let mut bytes = [
+        &(header.len() as u64).to_le_bytes(),
+        header.as_slice(),
+        tensors,
+    ]
+    .concat();
     let found = digest(&bytes);
     if let Some(place) = place_of_digest(&bytes) {
         bytes[place].copy_from_slice(found.as_bytes());
@@ -121,13 +142,27 @@ pub(crate) fn check_digest(bytes: &[u8], place: &Path) -> Result<(), TrainError>
 /// # Errors
 /// Bytes that are not safetensors; an entry that this version does not read.
 pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, TrainError> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
-    let Some(text) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else { return Ok(None) };
-    let unread =
-        |why: String| TrainError::folder(place, format!("the metadata's entry `{KEY}` is not one that this version reads ({why})"));
+    let (_, header) = SafeTensors::read_metadata(bytes)
+        .map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
+    let Some(text) = header
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get(KEY))
+    else {
+        return Ok(None);
+    };
+    let unread = |why: String| {
+        TrainError::folder(
+            place,
+            format!("the metadata's entry `{KEY}` is not one that this version reads ({why})"),
+        )
+    };
     let data: ModelData = serde_json::from_str(text).map_err(|e| unread(e.to_string()))?;
     if data.version != VERSION {
-        return Err(unread(format!("its version is {}, not {VERSION}", data.version)));
+        return Err(unread(format!(
+            "its version is {}, not {VERSION}",
+            data.version
+        )));
     }
     Ok(Some(data))
 }
@@ -136,9 +171,14 @@ pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, Train
 ///
 /// # Errors
 /// Bytes that are not safetensors; weights of ours in which a byte has changed; parameters that are missing, unknown, or of another shape.
-pub fn from_safetensors(network: Network, bytes: &[u8], place: &Path) -> Result<Network, TrainError> {
+pub fn from_safetensors(
+    network: Network,
+    bytes: &[u8],
+    place: &Path,
+) -> Result<Network, TrainError> {
     check_digest(bytes, place)?;
-    let file = SafeTensors::deserialize(bytes).map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
     let mut state = BTreeMap::new();
     for (path, view) in file.tensors() {
         let dtype = match view.dtype() {
@@ -146,12 +186,21 @@ pub fn from_safetensors(network: Network, bytes: &[u8], place: &Path) -> Result<
             Dtype::F64 => DType::F64,
             // Counters of PyTorch's batch norm, which need no place here.
             Dtype::I64 if path.ends_with("num_batches_tracked") => continue,
-            other => return Err(TrainError::folder(place, format!("{path} has the element type {other:?}; f32 and f64 are read"))),
+            other => {
+                return Err(TrainError::folder(
+                    place,
+                    format!("{path} has the element type {other:?}; f32 and f64 are read"),
+                ));
+            }
         };
         let bytes = burn::tensor::Bytes::from_bytes_vec(view.data().to_vec());
-        state.insert(path, TensorData::from_bytes(bytes, view.shape().to_vec(), dtype));
+        state.insert(
+            path,
+            TensorData::from_bytes(bytes, view.shape().to_vec(), dtype),
+        );
     }
-    largebatch_models::load_state_dict(network, state).map_err(|e| TrainError::folder(place, e.to_string()))
+    largebatch_models::load_state_dict(network, state)
+        .map_err(|e| TrainError::folder(place, e.to_string()))
 }
 
 #[cfg(test)]
@@ -164,18 +213,32 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_our_weights_is_found() {
-        let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), ..RunConfig::default() };
-        let experiment = Experiment::open(config, &Registry::standard(), &Search::default()).unwrap();
+        let config = RunConfig {
+            dataset: Choice::plain("digits"),
+            model: Choice::plain("softmax"),
+            ..RunConfig::default()
+        };
+        let experiment =
+            Experiment::open(config, &Registry::standard(), &Search::default()).unwrap();
         let network = || experiment.initial_model().unwrap().network;
         let whole = to_safetensors(&network(), Some(&experiment.model_data())).unwrap();
         let place = Path::new("run/model.safetensors");
         from_safetensors(network(), &whole, place).unwrap();
         let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-        for bit in (0..header * 8).step_by(3).chain((header * 8..whole.len() * 8).step_by(101)) {
+        for bit in (0..header * 8)
+            .step_by(3)
+            .chain((header * 8..whole.len() * 8).step_by(101))
+        {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let error = from_safetensors(network(), &flipped, place).err().map(|e| e.to_string()).unwrap_or_default();
-            assert!(error.contains("run/model.safetensors"), "bit {bit}: '{error}'");
+            let error = from_safetensors(network(), &flipped, place)
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default();
+            assert!(
+                error.contains("run/model.safetensors"),
+                "bit {bit}: '{error}'"
+            );
         }
     }
 }

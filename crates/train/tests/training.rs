@@ -8,7 +8,10 @@ use largebatch_train::{Choice, Controls, Experiment, Outcome, RunConfig, Stop, T
 use toml::Value;
 
 fn config(over: &[&str]) -> Result<RunConfig, TrainError> {
-    let over: Vec<(String, Value)> = over.iter().map(|s| RunConfig::assignment(s)).collect::<Result<_, _>>()?;
+    let over: Vec<(String, Value)> = over
+        .iter()
+        .map(|s| RunConfig::assignment(s))
+        .collect::<Result<_, _>>()?;
     RunConfig::layered(None, &over)
 }
 
@@ -47,40 +50,84 @@ fn gradient_descent_on_a_linear_model_is_the_formula() {
         preprocess: Preprocess::default(),
         warnings: Vec::new(),
     };
-    let split = Split { train: vec![0, 1, 2, 3], validation: vec![] };
-    let config =
-        config(&["dataset=four", "model=linear", "model.init=zero", "optimizer=sgd", "lr=0.05", "steps=25", "data.sampling=full"]).unwrap();
+    let split = Split {
+        train: vec![0, 1, 2, 3],
+        validation: vec![],
+    };
+    let config = config(&[
+        "dataset=four",
+        "model=linear",
+        "model.init=zero",
+        "optimizer=sgd",
+        "lr=0.05",
+        "steps=25",
+        "data.sampling=full",
+    ])
+    .unwrap();
     let experiment = Experiment::with(config, dataset, split, &Registry::standard()).unwrap();
     let (outcome, network) = train(&experiment, Controls::default()).unwrap();
 
     let (mut w, mut b, mut loss) = ([0.0f64; 2], 0.0f64, 0.0);
     for _ in 0..25 {
-        let error: Vec<f64> = x.iter().zip(y).map(|(x, y)| x[0] * w[0] + x[1] * w[1] + b - y).collect();
+        let error: Vec<f64> = x
+            .iter()
+            .zip(y)
+            .map(|(x, y)| x[0] * w[0] + x[1] * w[1] + b - y)
+            .collect();
         loss = error.iter().map(|e| e * e).sum::<f64>() / 4.0;
-        let gradient = |j: usize| x.iter().zip(&error).map(|(x, e)| 2.0 * x[j] * e).sum::<f64>() / 4.0;
-        let (g0, g1, gb) = (gradient(0), gradient(1), 2.0 * error.iter().sum::<f64>() / 4.0);
+        let gradient = |j: usize| {
+            x.iter()
+                .zip(&error)
+                .map(|(x, e)| 2.0 * x[j] * e)
+                .sum::<f64>()
+                / 4.0
+        };
+        let (g0, g1, gb) = (
+            gradient(0),
+            gradient(1),
+            2.0 * error.iter().sum::<f64>() / 4.0,
+        );
         w = [w[0] - 0.05 * g0, w[1] - 0.05 * g1];
         b -= 0.05 * gb;
     }
-    let state: Vec<f32> = state_dict(&network.valid()).into_iter().flat_map(|(_, data)| data.try_to_vec::<f32>().unwrap()).collect();
+    let state: Vec<f32> = state_dict(&network.valid())
+        .into_iter()
+        .flat_map(|(_, data)| data.try_to_vec::<f32>().unwrap())
+        .collect();
     for (ours, exact) in state.iter().zip([w[0], w[1], b]) {
-        assert!((f64::from(*ours) - exact).abs() < 1e-5, "{state:?} against {w:?}, {b}");
+        assert!(
+            (f64::from(*ours) - exact).abs() < 1e-5,
+            "{state:?} against {w:?}, {b}"
+        );
     }
-    assert!((outcome.train_loss.unwrap() - loss).abs() < 1e-5, "the last epoch is the last step: {:?} against {loss}", outcome.train_loss);
-    assert_eq!((outcome.steps, outcome.epochs, outcome.stop), (25, 25, Stop::Finished));
+    assert!(
+        (outcome.train_loss.unwrap() - loss).abs() < 1e-5,
+        "the last epoch is the last step: {:?} against {loss}",
+        outcome.train_loss
+    );
+    assert_eq!(
+        (outcome.steps, outcome.epochs, outcome.stop),
+        (25, 25, Stop::Finished)
+    );
 }
 
 #[test]
 fn divergence_is_an_outcome() {
     let outcome = run(&["model=mlp", "lr=1e6", "epochs=3"]);
-    assert_eq!((outcome.stop, outcome.test, outcome.validation), (Stop::Diverged, None, None));
+    assert_eq!(
+        (outcome.stop, outcome.test, outcome.validation),
+        (Stop::Diverged, None, None)
+    );
 }
 
 #[test]
 fn a_target_ends_training_early() {
     let outcome = run(&["lr=0.5", "epochs=50", "stop.target=0.9"]);
     assert_eq!(outcome.stop, Stop::TargetReached);
-    assert!(outcome.epochs < 50 && outcome.validation_accuracy.unwrap() >= 0.9, "{outcome:?}");
+    assert!(
+        outcome.epochs < 50 && outcome.validation_accuracy.unwrap() >= 0.9,
+        "{outcome:?}"
+    );
     let unreachable = run(&["lr=0.5", "epochs=2", "stop.target=1.0"]);
     assert_eq!((unreachable.stop, unreachable.epochs), (Stop::Finished, 2));
 }
@@ -98,8 +145,13 @@ fn batches_grow_and_partial_batches_are_kept_or_dropped() {
     assert_eq!(run(&["batch_size=100", "epochs=2"]).steps, 24);
     let dropped = run(&["batch_size=100", "epochs=2", "data.drop_last=true"]);
     assert_eq!((dropped.steps, dropped.epochs), (22, 2));
-    let grown =
-        run(&["batch_size=100", "epochs=2", "batch_schedule.name=multi-step", "batch_schedule.factor=2", "batch_schedule.at.epochs=[1]"]);
+    let grown = run(&[
+        "batch_size=100",
+        "epochs=2",
+        "batch_schedule.name=multi-step",
+        "batch_schedule.factor=2",
+        "batch_schedule.at.epochs=[1]",
+    ]);
     assert_eq!(grown.steps, 12 + 6);
     assert_eq!(run(&["data.sampling=one", "steps=5"]).batch_size, 1);
 }
@@ -108,34 +160,72 @@ fn batches_grow_and_partial_batches_are_kept_or_dropped() {
 fn options_follow_their_name() {
     let text = "dataset = 'digits'\nmodel = 'mlp'\nlr = 1\noptimizer = { name = 'momentum', momentum = 0.5 }\n";
     let layered = |over: &[&str]| {
-        let over: Vec<_> = over.iter().map(|s| RunConfig::assignment(s).unwrap()).collect();
+        let over: Vec<_> = over
+            .iter()
+            .map(|s| RunConfig::assignment(s).unwrap())
+            .collect();
         RunConfig::layered(Some((std::path::Path::new("x.toml"), text)), &over)
     };
-    let kept = layered(&["optimizer=momentum", "optimizer.weight_decay=0.1"]).unwrap().optimizer;
-    assert_eq!(kept.options.keys().collect::<Vec<_>>(), ["momentum", "weight_decay"]);
-    assert_eq!(layered(&["optimizer=sgd"]).unwrap().optimizer, Choice::plain("sgd"));
-    assert_eq!(layered(&["model.widths=[8]"]).unwrap().model.options["widths"], Value::Array(vec![8.into()]));
+    let kept = layered(&["optimizer=momentum", "optimizer.weight_decay=0.1"])
+        .unwrap()
+        .optimizer;
+    assert_eq!(
+        kept.options.keys().collect::<Vec<_>>(),
+        ["momentum", "weight_decay"]
+    );
+    assert_eq!(
+        layered(&["optimizer=sgd"]).unwrap().optimizer,
+        Choice::plain("sgd")
+    );
+    assert_eq!(
+        layered(&["model.widths=[8]"]).unwrap().model.options["widths"],
+        Value::Array(vec![8.into()])
+    );
 
-    let misspelt =
-        RunConfig::layered(Some((std::path::Path::new("x.toml"), "dataset = 'digits'\nepoch = 3\n")), &[]).unwrap_err().to_string();
-    assert!(misspelt.contains("x.toml") && misspelt.contains("line 2") && misspelt.contains("did you mean 'epochs'"), "{misspelt}");
+    let misspelt = RunConfig::layered(
+        Some((
+            std::path::Path::new("x.toml"),
+            "dataset = 'digits'\nepoch = 3\n",
+        )),
+        &[],
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        misspelt.contains("x.toml")
+            && misspelt.contains("line 2")
+            && misspelt.contains("did you mean 'epochs'"),
+        "{misspelt}"
+    );
 }
 
 /// A resolved configuration is complete: read again, it is the same run.
 #[test]
 fn a_resolved_configuration_is_a_fixed_point() {
-    let first =
-        open(&["optimizer=lars", "optimizer.preset=timm", "schedule=cosine", "schedule.warmup.epochs=1", "epochs=3"]).unwrap().config;
+    let first = open(&[
+        "optimizer=lars",
+        "optimizer.preset=timm",
+        "schedule=cosine",
+        "schedule.warmup.epochs=1",
+        "epochs=3",
+    ])
+    .unwrap()
+    .config;
     let again: RunConfig = toml::from_str(&first.to_toml()).unwrap();
     assert_eq!(first, again);
-    let resolved = Experiment::open(again, &Registry::standard(), &Search::default()).unwrap().config;
+    let resolved = Experiment::open(again, &Registry::standard(), &Search::default())
+        .unwrap()
+        .config;
     assert_eq!((first.id(), &first), (resolved.id(), &resolved));
 }
 
 #[test]
 fn values_out_of_range_are_named() {
     for (over, words) in [
-        (&["batch_size=0"][..], &["batch_size", "0", "at least 1"][..]),
+        (
+            &["batch_size=0"][..],
+            &["batch_size", "0", "at least 1"][..],
+        ),
         (&["batch_size=5000"], &["batch_size", "5000", "1150"]),
         (&["lr=-1"], &["lr", "-1"]),
         (&["lr=nan"], &["lr", "NaN"]),
@@ -144,7 +234,10 @@ fn values_out_of_range_are_named() {
         (&["accumulate=65"], &["accumulate", "65", "64"]),
         (&["clip_norm=0"], &["clip_norm", "positive"]),
         (&["model=perceptron"], &["perceptron", "softmax"]),
-        (&["model=mlp", "model.batch_norm=true", "batch_size=1"], &["batch_size", "batch norm"]),
+        (
+            &["model=mlp", "model.batch_norm=true", "batch_size=1"],
+            &["batch_size", "batch norm"],
+        ),
         (&["optimizer=lamp"], &["lamp", "lamb"]),
         (&["schedule=cosin"], &["cosin", "cosine"]),
         (&["dataset=digit"], &["digit", "digits"]),
@@ -153,7 +246,10 @@ fn values_out_of_range_are_named() {
         (&["stop.divergence=0.5"], &["stop.divergence", "0.5"]),
     ] {
         let message = refused(over);
-        assert!(words.iter().all(|word| message.contains(word)), "{over:?}: {message}");
+        assert!(
+            words.iter().all(|word| message.contains(word)),
+            "{over:?}: {message}"
+        );
     }
 }
 
@@ -161,8 +257,19 @@ fn values_out_of_range_are_named() {
 fn the_scaled_rate_is_reported_and_files_of_ones_own_have_their_files_name() {
     let end = run(&["batch_size=256", "scaling=linear", "steps=1"]);
     assert_eq!((end.lr, end.peak_lr), (0.1, 0.1 * 256.0 / 64.0));
-    let own = config(&["dataset.format=csv", "dataset.train=folder/iris.train.csv", "dataset.label=0"]).unwrap();
+    let own = config(&[
+        "dataset.format=csv",
+        "dataset.train=folder/iris.train.csv",
+        "dataset.label=0",
+    ])
+    .unwrap();
     assert_eq!(own.dataset.name, "iris");
-    let named = config(&["dataset.name=mine", "dataset.format=csv", "dataset.train=iris.csv", "dataset.label=0"]).unwrap();
+    let named = config(&[
+        "dataset.name=mine",
+        "dataset.format=csv",
+        "dataset.train=iris.csv",
+        "dataset.label=0",
+    ])
+    .unwrap();
     assert_eq!(named.dataset.name, "mine");
 }

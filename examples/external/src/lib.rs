@@ -5,7 +5,9 @@
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch::optim::{ConfigError, Decay, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
+use largebatch::optim::{
+    ConfigError, Decay, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within,
+};
 use serde::{Deserialize, Serialize};
 
 /// Lion: u = sign(β₁m + (1 − β₁)g); w ← w − η(u + λw); m ← β₂m + (1 − β₂)g.
@@ -24,7 +26,11 @@ pub struct LionConfig {
 
 impl Default for LionConfig {
     fn default() -> Self {
-        LionConfig { beta1: 0.9, beta2: 0.99, weight_decay: 0.0 }
+        LionConfig {
+            beta1: 0.9,
+            beta2: 0.99,
+            weight_decay: 0.0,
+        }
     }
 }
 
@@ -37,33 +43,74 @@ impl Recipe for LionConfig {
         formula: "u = sign(β₁ m + (1 − β₁) g); w ← w − η (u + λ w); m ← β₂ m + (1 − β₂) g",
         paper: "Chen et al. 2023, arXiv 2302.06675",
         parameters: &[
-            Parameter { name: "beta1", purpose: "the weight β₁ of the past in the step", range: "0 ≤ β₁ < 1" },
-            Parameter { name: "beta2", purpose: "the weight β₂ of the past in the memory", range: "0 ≤ β₂ < 1" },
-            Parameter { name: "weight_decay", purpose: "the decoupled weight decay λ; 0 is none", range: "0 or more" },
+            Parameter {
+                name: "beta1",
+                purpose: "the weight β₁ of the past in the step",
+                range: "0 ≤ β₁ < 1",
+            },
+            Parameter {
+                name: "beta2",
+                purpose: "the weight β₂ of the past in the memory",
+                range: "0 ≤ β₂ < 1",
+            },
+            Parameter {
+                name: "weight_decay",
+                purpose: "the decoupled weight decay λ; 0 is none",
+                range: "0 or more",
+            },
         ],
         presets: &[
-            Preset { name: "paper", summary: "β₁ = 0.9, β₂ = 0.99" },
-            Preset { name: "language", summary: "β₁ = 0.95, β₂ = 0.98: the paper's for language models" },
+            Preset {
+                name: "paper",
+                summary: "β₁ = 0.9, β₂ = 0.99",
+            },
+            Preset {
+                name: "language",
+                summary: "β₁ = 0.95, β₂ = 0.98: the paper's for language models",
+            },
         ],
     };
 
     fn preset(name: &str) -> Option<Self> {
         match name {
             "paper" => Some(LionConfig::default()),
-            "language" => Some(LionConfig { beta1: 0.95, beta2: 0.98, ..LionConfig::default() }),
+            "language" => Some(LionConfig {
+                beta1: 0.95,
+                beta2: 0.98,
+                ..LionConfig::default()
+            }),
             _ => None,
         }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        within("beta1", self.beta1, 0.0..1.0, "an average that keeps all of the past never moves")?;
-        within("beta2", self.beta2, 0.0..1.0, "an average that keeps all of the past never moves")?;
-        within("weight_decay", self.weight_decay, 0.0..f64::INFINITY, "a negative decay makes weights grow without bound")
+        within(
+            "beta1",
+            self.beta1,
+            0.0..1.0,
+            "an average that keeps all of the past never moves",
+        )?;
+        within(
+            "beta2",
+            self.beta2,
+            0.0..1.0,
+            "an average that keeps all of the past never moves",
+        )?;
+        within(
+            "weight_decay",
+            self.weight_decay,
+            0.0..f64::INFINITY,
+            "a negative decay makes weights grow without bound",
+        )
     }
 
     fn rule_for(&self, part: Part) -> Lion {
         let decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, part.decay);
-        Lion { beta1: self.beta1, beta2: self.beta2, decay }
+        Lion {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            decay,
+        }
     }
 }
 
@@ -88,10 +135,17 @@ impl Rule for Lion {}
 impl Optimizer for Lion {
     type State<const D: usize> = LionState<D>;
 
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LionState<D>>) -> (Tensor<D>, Option<LionState<D>>) {
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<LionState<D>>,
+    ) -> (Tensor<D>, Option<LionState<D>>) {
         let (w, g) = self.decay.apply(lr, w, g);
         let past = state.map_or_else(|| g.zeros_like(), |state| state.momentum);
-        let step = (past.clone().mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1)).sign();
+        let step =
+            (past.clone().mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1)).sign();
         let momentum = past.mul_scalar(self.beta2) + g.mul_scalar(1.0 - self.beta2);
         (w - step.mul_scalar(lr), Some(LionState { momentum }))
     }

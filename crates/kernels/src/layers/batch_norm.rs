@@ -13,7 +13,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
-use crate::layers::flex::{Tracked, contiguous, numbers, plain, rectified, tensor, tracked, written};
+use crate::layers::flex::{
+    Tracked, contiguous, numbers, plain, rectified, tensor, tracked, written,
+};
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::moments::{Layout, Moments, moments, products};
 
@@ -47,23 +49,46 @@ pub(crate) fn batch_norm<const D: usize>(
     relu: bool,
 ) -> Option<BatchNorm<D>> {
     let (dims, layout) = (x.dims(), Layout::of(&x.dims())?);
-    let dtypes = [x.dtype(), gamma.dtype(), beta.dtype(), plus.map_or(DType::F32, Tensor::dtype)];
-    let shapes = gamma.dims() == [layout.channels] && beta.dims() == [layout.channels] && plus.is_none_or(|p| p.dims() == dims);
+    let dtypes = [
+        x.dtype(),
+        gamma.dtype(),
+        beta.dtype(),
+        plus.map_or(DType::F32, Tensor::dtype),
+    ];
+    let shapes = gamma.dims() == [layout.channels]
+        && beta.dims() == [layout.channels]
+        && plus.is_none_or(|p| p.dims() == dims);
     if dtypes != [DType::F32; 4] || !shapes || dims.contains(&0) {
         return None;
     }
     let level = Level::best();
     let run = |x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, plus: Option<&FlexTensor>| {
         let moments = moments(level, &layout, numbers(x), epsilon);
-        let y = forward(level, &layout, numbers(x), &moments, numbers(gamma), numbers(beta), plus.map(numbers), relu);
+        let y = forward(
+            level,
+            &layout,
+            numbers(x),
+            &moments,
+            numbers(gamma),
+            numbers(beta),
+            plus.map(numbers),
+            relu,
+        );
         (moments, tensor(y, dims))
     };
     let done = |output: Tensor<D>, moments: &Moments| BatchNorm {
         output,
         mean: Tensor::from_primitive::<Flex>(tensor(moments.mean.clone(), [layout.channels])),
-        variance: Tensor::from_primitive::<Flex>(tensor(moments.variance.clone(), [layout.channels])),
+        variance: Tensor::from_primitive::<Flex>(tensor(
+            moments.variance.clone(),
+            [layout.channels],
+        )),
     };
-    if !(x.is_autodiff() || gamma.is_autodiff() || beta.is_autodiff() || plus.is_some_and(Tensor::is_autodiff)) {
+    if !(x.is_autodiff()
+        || gamma.is_autodiff()
+        || beta.is_autodiff()
+        || plus.is_some_and(Tensor::is_autodiff))
+    {
         let plus = match plus {
             Some(plus) => Some(plain(plus)?),
             None => None,
@@ -73,15 +98,30 @@ pub(crate) fn batch_norm<const D: usize>(
     }
     let (x, gamma, beta) = (tracked(x)?, tracked(gamma)?, tracked(beta)?);
     let nodes = [x.node(), gamma.node(), beta.node()];
-    let (x, gamma, beta) = (contiguous(x.into_primitive()), contiguous(gamma.into_primitive()), contiguous(beta.into_primitive()));
+    let (x, gamma, beta) = (
+        contiguous(x.into_primitive()),
+        contiguous(gamma.into_primitive()),
+        contiguous(beta.into_primitive()),
+    );
     let (moments, y) = match plus {
         Some(plus) => {
             let plus = tracked(plus)?;
             let [a, b, c] = nodes;
             let nodes = [a, b, c, plus.node()];
             let (moments, y) = run(&x, &gamma, &beta, Some(&contiguous(plus.into_primitive())));
-            let state = State { layout, dims, x, gamma, moments: moments.clone(), y: relu.then(|| y.clone()) };
-            let y = match Normalise::<D>.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            let state = State {
+                layout,
+                dims,
+                x,
+                gamma,
+                moments: moments.clone(),
+                y: relu.then(|| y.clone()),
+            };
+            let y = match Normalise::<D>
+                .prepare::<NoCheckpointing>(nodes)
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(p) => p.finish(state, y),
                 OpsKind::UnTracked(p) => p.finish(y),
             };
@@ -89,8 +129,19 @@ pub(crate) fn batch_norm<const D: usize>(
         }
         None => {
             let (moments, y) = run(&x, &gamma, &beta, None);
-            let state = State { layout, dims, x, gamma, moments: moments.clone(), y: relu.then(|| y.clone()) };
-            let y = match Normalise::<D>.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            let state = State {
+                layout,
+                dims,
+                x,
+                gamma,
+                moments: moments.clone(),
+                y: relu.then(|| y.clone()),
+            };
+            let y = match Normalise::<D>
+                .prepare::<NoCheckpointing>(nodes)
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(p) => p.finish(state, y),
                 OpsKind::UnTracked(p) => p.finish(y),
             };
@@ -108,7 +159,14 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
     type State = State<D>;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let State { layout, dims, x, gamma, moments, y } = ops.state;
+        let State {
+            layout,
+            dims,
+            x,
+            gamma,
+            moments,
+            y,
+        } = ops.state;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (level, values) = (Level::best(), layout.values() as f32);
         let gradient = match y {
@@ -119,10 +177,22 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
             // dx = γ/σ (g − mean g − x̂ mean(g x̂)) as scale (g − offset) + slope (x − mean).
-            let scale: Vec<f32> = numbers(&gamma).iter().zip(&moments.inverse).map(|(gamma, inverse)| gamma * inverse).collect();
-            let slope: Vec<f32> = (0..layout.channels).map(|c| -scale[c] * moments.inverse[c] * by_gamma[c] / values).collect();
+            let scale: Vec<f32> = numbers(&gamma)
+                .iter()
+                .zip(&moments.inverse)
+                .map(|(gamma, inverse)| gamma * inverse)
+                .collect();
+            let slope: Vec<f32> = (0..layout.channels)
+                .map(|c| -scale[c] * moments.inverse[c] * by_gamma[c] / values)
+                .collect();
             let offset: Vec<f32> = sums.iter().map(|s| s / values).collect();
-            let by_x = combine(level, &layout, numbers(&gradient), numbers(&x), [&scale, &offset, &slope, &moments.mean]);
+            let by_x = combine(
+                level,
+                &layout,
+                numbers(&gradient),
+                numbers(&x),
+                [&scale, &offset, &slope, &moments.mean],
+            );
             grads.register::<Flex>(node.id, tensor(by_x, dims));
         }
         for values in [by_gamma, sums] {
@@ -147,15 +217,30 @@ fn forward(
     plus: Option<&[f32]>,
     relu: bool,
 ) -> Vec<f32> {
-    let scale: Vec<f32> = gamma.iter().zip(&moments.inverse).map(|(gamma, inverse)| gamma * inverse).collect();
+    let scale: Vec<f32> = gamma
+        .iter()
+        .zip(&moments.inverse)
+        .map(|(gamma, inverse)| gamma * inverse)
+        .collect();
     let each = layout.chunk();
     // SAFETY: `scaled` writes each number of its part.
     unsafe {
         written(x.len(), |y| {
-            y.par_chunks_mut(each).zip(x.par_chunks(each)).enumerate().for_each(|(i, (y, x))| {
-                let plus = plus.map(|plus| &plus[i * each..][..x.len()]);
-                scaled(level, layout, x, [&moments.mean, &scale, beta], plus, relu, y);
-            });
+            y.par_chunks_mut(each)
+                .zip(x.par_chunks(each))
+                .enumerate()
+                .for_each(|(i, (y, x))| {
+                    let plus = plus.map(|plus| &plus[i * each..][..x.len()]);
+                    scaled(
+                        level,
+                        layout,
+                        x,
+                        [&moments.mean, &scale, beta],
+                        plus,
+                        relu,
+                        y,
+                    );
+                });
         })
     }
 }
@@ -177,26 +262,42 @@ fn scaled_body<V: Vector, const ROWS: usize>(
     // NaN goes through.
     let rectify = |value: f32| if relu && value <= 0.0 { 0.0 } else { value };
     let length = layout.row();
-    for (row, (y, x)) in y.chunks_exact_mut(length).zip(x.chunks_exact(length)).enumerate() {
+    for (row, (y, x)) in y
+        .chunks_exact_mut(length)
+        .zip(x.chunks_exact(length))
+        .enumerate()
+    {
         let plus = plus.map(|plus| &plus[row * length..][..length]);
         if layout.length == 1 {
             match plus {
-                Some(plus) => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean[i]) * scale[i] + beta[i] + plus[i]))),
-                None => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean[i]) * scale[i] + beta[i]))),
+                Some(plus) => (0..length).for_each(|i| {
+                    _ = y[i].write(rectify((x[i] - mean[i]) * scale[i] + beta[i] + plus[i]))
+                }),
+                None => (0..length)
+                    .for_each(|i| _ = y[i].write(rectify((x[i] - mean[i]) * scale[i] + beta[i]))),
             }
         } else {
             let c = row % layout.channels;
             let (mean, scale, beta) = (mean[c], scale[c], beta[c]);
             match plus {
-                Some(plus) => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean) * scale + beta + plus[i]))),
-                None => (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean) * scale + beta))),
+                Some(plus) => (0..length)
+                    .for_each(|i| _ = y[i].write(rectify((x[i] - mean) * scale + beta + plus[i]))),
+                None => {
+                    (0..length).for_each(|i| _ = y[i].write(rectify((x[i] - mean) * scale + beta)))
+                }
             }
         }
     }
 }
 
 /// scale (g − offset) + slope (x − mean), by channel.
-fn combine(level: Level, layout: &Layout, gradient: &[f32], x: &[f32], by: [&[f32]; 4]) -> Vec<f32> {
+fn combine(
+    level: Level,
+    layout: &Layout,
+    gradient: &[f32],
+    x: &[f32],
+    by: [&[f32]; 4],
+) -> Vec<f32> {
     let each = layout.chunk();
     // SAFETY: `combined` writes each number of its part.
     unsafe {
@@ -221,14 +322,19 @@ fn combined_body<V: Vector, const ROWS: usize>(
     out: &mut [MaybeUninit<f32>],
 ) {
     let length = layout.row();
-    let rows = out.chunks_exact_mut(length).zip(gradient.chunks_exact(length).zip(x.chunks_exact(length)));
+    let rows = out
+        .chunks_exact_mut(length)
+        .zip(gradient.chunks_exact(length).zip(x.chunks_exact(length)));
     for (row, (out, (g, x))) in rows.enumerate() {
         if layout.length == 1 {
-            (0..length).for_each(|i| _ = out[i].write(scale[i] * (g[i] - offset[i]) + slope[i] * (x[i] - mean[i])));
+            (0..length).for_each(|i| {
+                _ = out[i].write(scale[i] * (g[i] - offset[i]) + slope[i] * (x[i] - mean[i]))
+            });
         } else {
             let c = row % layout.channels;
             let (scale, offset, slope, mean) = (scale[c], offset[c], slope[c], mean[c]);
-            (0..length).for_each(|i| _ = out[i].write(scale * (g[i] - offset) + slope * (x[i] - mean)));
+            (0..length)
+                .for_each(|i| _ = out[i].write(scale * (g[i] - offset) + slope * (x[i] - mean)));
         }
     }
 }

@@ -42,7 +42,16 @@ pub(crate) struct Plan {
 impl Plan {
     /// y from x.
     pub fn forward(shape: &Shape, weight: &[f32], level: Level) -> Self {
-        let Shape { inputs, outputs, size, kernel, stride, padding, out, .. } = *shape;
+        let Shape {
+            inputs,
+            outputs,
+            size,
+            kernel,
+            stride,
+            padding,
+            out,
+            ..
+        } = *shape;
         let full = [0, 1].map(|i| ((out[i] - 1) * stride[i] + kernel[i]).max(size[i] + padding[i]));
         let frame = Frame::new(inputs, size, padding, full, stride[1]);
         let mut taps = Vec::with_capacity(inputs * shape.kernel_area());
@@ -53,15 +62,38 @@ impl Plan {
         }
         let depth = taps.len();
         let weights = pack(level, outputs, depth, |o, tap| weight[o * depth + tap]);
-        let pass = Pass { taps, weights, grid: out, step: stride[0] * frame.pitch, first: 0, strides: [out[1], 1] };
-        Plan { level, frame, outputs, out_pixels: shape.out_pixels(), image: inputs * shape.pixels(), passes: vec![pass] }
+        let pass = Pass {
+            taps,
+            weights,
+            grid: out,
+            step: stride[0] * frame.pitch,
+            first: 0,
+            strides: [out[1], 1],
+        };
+        Plan {
+            level,
+            frame,
+            outputs,
+            out_pixels: shape.out_pixels(),
+            image: inputs * shape.pixels(),
+            passes: vec![pass],
+        }
     }
 
     /// The gradient by x from the gradient by y: one pass for each residue of rows and columns modulo the stride.
     ///
     /// x's row s i + a meets y's row i + c − t through the kernel's row r + s t, where r = (a + padding) mod s, c = (a + padding) / s.
     pub fn input_gradient(shape: &Shape, weight: &[f32], level: Level) -> Self {
-        let Shape { inputs, outputs, size, kernel, stride, padding, out, .. } = *shape;
+        let Shape {
+            inputs,
+            outputs,
+            size,
+            kernel,
+            stride,
+            padding,
+            out,
+            ..
+        } = *shape;
         let reach = |i: usize| (kernel[i] - 1) / stride[i];
         let before = [reach(0), reach(1)];
         let full = [0, 1].map(|i| before[i] + out[i].max((size[i] + padding[i]) / stride[i] + 1));
@@ -69,7 +101,8 @@ impl Plan {
         let mut passes = Vec::new();
         for a in 0..stride[0].min(size[0]) {
             for b in 0..stride[1].min(size[1]) {
-                let [(r0, c0), (r1, c1)] = [(a, 0), (b, 1)].map(|(a, i)| ((a + padding[i]) % stride[i], (a + padding[i]) / stride[i]));
+                let [(r0, c0), (r1, c1)] = [(a, 0), (b, 1)]
+                    .map(|(a, i)| ((a + padding[i]) % stride[i], (a + padding[i]) / stride[i]));
                 let (mut taps, mut places) = (Vec::new(), Vec::new());
                 for o in 0..outputs {
                     for (t0, i) in (r0..kernel[0]).step_by(stride[0]).enumerate() {
@@ -79,18 +112,30 @@ impl Plan {
                         }
                     }
                 }
-                let weights = pack(level, inputs, taps.len(), |c, tap| weight[places[tap] + c * shape.kernel_area()]);
+                let weights = pack(level, inputs, taps.len(), |c, tap| {
+                    weight[places[tap] + c * shape.kernel_area()]
+                });
                 passes.push(Pass {
                     taps,
                     weights,
-                    grid: [(size[0] - a).div_ceil(stride[0]), (size[1] - b).div_ceil(stride[1])],
+                    grid: [
+                        (size[0] - a).div_ceil(stride[0]),
+                        (size[1] - b).div_ceil(stride[1]),
+                    ],
                     step: frame.pitch,
                     first: a * size[1] + b,
                     strides: [stride[0] * size[1], stride[1]],
                 });
             }
         }
-        Plan { level, frame, outputs: inputs, out_pixels: shape.pixels(), image: outputs * shape.out_pixels(), passes }
+        Plan {
+            level,
+            frame,
+            outputs: inputs,
+            out_pixels: shape.pixels(),
+            image: outputs * shape.out_pixels(),
+            passes,
+        }
     }
 
     /// Runs over all images of `input`; images are independent, so the threads do not show in the result.
@@ -100,22 +145,33 @@ impl Plan {
         // SAFETY: every pass writes its grid in each image, and the grids cover the image.
         unsafe {
             written(batch * image, |output| {
-                output.par_chunks_mut(together * image).zip(input.par_chunks(together * self.image)).for_each(|(output, input)| {
-                    let mut work = Work::new(self);
-                    for (output, input) in output.chunks_exact_mut(image).zip(input.chunks_exact(self.image)) {
-                        self.frame.fill(input, &mut work.frame);
-                        for pass in &self.passes {
-                            correlate(self.level, pass, self, bias, &mut work, output);
+                output
+                    .par_chunks_mut(together * image)
+                    .zip(input.par_chunks(together * self.image))
+                    .for_each(|(output, input)| {
+                        let mut work = Work::new(self);
+                        for (output, input) in output
+                            .chunks_exact_mut(image)
+                            .zip(input.chunks_exact(self.image))
+                        {
+                            self.frame.fill(input, &mut work.frame);
+                            for pass in &self.passes {
+                                correlate(self.level, pass, self, bias, &mut work, output);
+                            }
                         }
-                    }
-                });
+                    });
             })
         }
     }
 }
 
 /// Weights in the order in which the kernel reads them; rows beyond the last output are zero.
-fn pack(level: Level, outputs: usize, depth: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+fn pack(
+    level: Level,
+    outputs: usize,
+    depth: usize,
+    weight: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
     let rows = level.tile().0;
     let mut packed = vec![0.0; outputs.div_ceil(rows) * rows * depth];
     for o in 0..outputs {
@@ -189,7 +245,9 @@ fn correlate_body<V: Vector, const ROWS: usize>(
                 }
             }
         }
-        store(columns, pass, plan, start, count, &work.sums, &work.runs, output);
+        store(
+            columns, pass, plan, start, count, &work.sums, &work.runs, output,
+        );
     }
 }
 
@@ -200,7 +258,12 @@ fn runs(pass: &Pass, start: usize, count: usize, runs: &mut Vec<Run>) {
         let (row, column) = ((start + lane) / pass.grid[1], (start + lane) % pass.grid[1]);
         let length = (pass.grid[1] - column).min(count - lane);
         let target = pass.first + row * pass.strides[0] + column * pass.strides[1];
-        runs.push(Run { lane, base: row * pass.step + column, length, target });
+        runs.push(Run {
+            lane,
+            base: row * pass.step + column,
+            length,
+            target,
+        });
         lane += length;
     }
 }
@@ -208,7 +271,8 @@ fn runs(pass: &Pass, start: usize, count: usize, runs: &mut Vec<Run>) {
 /// Copies 16 numbers at a time, beyond a run's end: what is too much is overwritten by the next run, or is no pixel.
 #[inline(always)]
 fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel: &mut [f32]) {
-    let last = runs.iter().map(|r| r.base + r.length).max().unwrap_or(0) + taps.iter().max().copied().unwrap_or(0);
+    let last = runs.iter().map(|r| r.base + r.length).max().unwrap_or(0)
+        + taps.iter().max().copied().unwrap_or(0);
     assert!(last + 16 <= frame.len() && taps.len() * columns + 16 <= panel.len());
     let (frame, panel) = (frame.as_ptr(), panel.as_mut_ptr());
     for (k, tap) in taps.iter().enumerate() {
@@ -219,7 +283,10 @@ fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel
                 // both are checked above. Vectors of 16 numbers have no stricter alignment than a number when copied like this.
                 unsafe {
                     let from = frame.add(tap + run.base + i).cast::<[f32; 16]>();
-                    panel.add(k * columns + run.lane + i).cast::<[f32; 16]>().write_unaligned(from.read_unaligned());
+                    panel
+                        .add(k * columns + run.lane + i)
+                        .cast::<[f32; 16]>()
+                        .write_unaligned(from.read_unaligned());
                 }
                 i += 16;
             }
@@ -239,13 +306,18 @@ fn store(
     output: &mut [MaybeUninit<f32>],
 ) {
     let contiguous = pass.strides[1] == 1 && pass.strides[0] == pass.grid[1];
-    for (sums, output) in sums.chunks_exact(columns).zip(output.chunks_exact_mut(plan.out_pixels)) {
+    for (sums, output) in sums
+        .chunks_exact(columns)
+        .zip(output.chunks_exact_mut(plan.out_pixels))
+    {
         if contiguous {
             output[pass.first + start..][..count].write_copy_of_slice(&sums[..count]);
         } else {
             for run in runs {
                 let pixels = output[run.target..].iter_mut().step_by(pass.strides[1]);
-                pixels.zip(&sums[run.lane..][..run.length]).for_each(|(pixel, sum)| _ = pixel.write(*sum));
+                pixels
+                    .zip(&sums[run.lane..][..run.length])
+                    .for_each(|(pixel, sum)| _ = pixel.write(*sum));
             }
         }
     }

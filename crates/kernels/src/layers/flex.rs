@@ -17,7 +17,10 @@ pub(crate) type Tracked = Autodiff<Flex, NoCheckpointing>;
 ///
 /// # Safety
 /// `write` must initialise every number.
-pub(crate) unsafe fn written<T>(length: usize, write: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<T> {
+pub(crate) unsafe fn written<T>(
+    length: usize,
+    write: impl FnOnce(&mut [MaybeUninit<T>]),
+) -> Vec<T> {
     let mut values = Vec::with_capacity(length);
     write(&mut values.spare_capacity_mut()[..length]);
     // SAFETY: by the caller's promise.
@@ -31,16 +34,25 @@ pub(crate) fn plain<const D: usize>(t: &Tensor<D>) -> Option<FlexTensor> {
 
 /// A plain tensor becomes a constant of the graph.
 pub(crate) fn tracked<const D: usize>(t: &Tensor<D>) -> Option<FloatTensor<Tracked>> {
-    let t = if t.is_autodiff() { t.clone() } else { Tensor::from_inner(t.clone()) };
+    let t = if t.is_autodiff() {
+        t.clone()
+    } else {
+        Tensor::from_inner(t.clone())
+    };
     t.try_into_primitive::<Tracked>().ok()
 }
 
 pub(crate) fn contiguous(t: FlexTensor) -> FlexTensor {
-    if t.is_contiguous() { t } else { t.to_contiguous() }
+    if t.is_contiguous() {
+        t
+    } else {
+        t.to_contiguous()
+    }
 }
 
 pub(crate) fn numbers(t: &FlexTensor) -> &[f32] {
-    t.as_slice::<f32>().expect("checked to be f32, and made contiguous")
+    t.as_slice::<f32>()
+        .expect("checked to be f32, and made contiguous")
 }
 
 pub(crate) fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> FlexTensor {
@@ -65,7 +77,11 @@ leveled! {
 }
 
 #[inline(always)]
-fn masked_body<V: Vector, const ROWS: usize>(gradient: &[f32], y: &[f32], out: &mut [MaybeUninit<f32>]) {
+fn masked_body<V: Vector, const ROWS: usize>(
+    gradient: &[f32],
+    y: &[f32],
+    out: &mut [MaybeUninit<f32>],
+) {
     for ((out, g), y) in out.iter_mut().zip(gradient).zip(y) {
         out.write(if *y == 0.0 { 0.0 } else { *g });
     }

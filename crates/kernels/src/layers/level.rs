@@ -25,7 +25,10 @@ impl Level {
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+            {
                 return Level::Avx512;
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -129,14 +132,16 @@ mod x86 {
         #[inline(always)]
         unsafe fn load_even(from: *const f32) -> Self {
             unsafe {
-                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let even =
+                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
                 _mm512_permutex2var_ps(_mm512_loadu_ps(from), even, _mm512_loadu_ps(from.add(16)))
             }
         }
         #[inline(always)]
         unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
             unsafe {
-                let better = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, *largest) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self, self);
+                let better = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self, *largest)
+                    | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self, self);
                 *largest = _mm512_mask_mov_ps(*largest, better, self);
                 *place = _mm512_mask_mov_ps(*place, better, tap);
             }
@@ -170,14 +175,18 @@ mod x86 {
         unsafe fn load_even(from: *const f32) -> Self {
             unsafe {
                 // 0 2 8 10 4 6 12 14, then in order.
-                let pairs = _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
+                let pairs =
+                    _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
                 _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(pairs)))
             }
         }
         #[inline(always)]
         unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self) {
             unsafe {
-                let better = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self, *largest), _mm256_cmp_ps::<_CMP_UNORD_Q>(self, self));
+                let better = _mm256_or_ps(
+                    _mm256_cmp_ps::<_CMP_GT_OQ>(self, *largest),
+                    _mm256_cmp_ps::<_CMP_UNORD_Q>(self, self),
+                );
                 *largest = _mm256_blendv_ps(*largest, self, better);
                 *place = _mm256_blendv_ps(*place, tap, better);
             }
@@ -206,8 +215,14 @@ mod x86 {
                 fours[h + 3] = _mm256_shuffle_ps::<0xee>(pairs[h + 1], pairs[h + 3]);
             }
             for j in 0..4 {
-                _mm256_storeu_ps(to.add(j * to_stride), _mm256_permute2f128_ps::<0x20>(fours[j], fours[j + 4]));
-                _mm256_storeu_ps(to.add((j + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(fours[j], fours[j + 4]));
+                _mm256_storeu_ps(
+                    to.add(j * to_stride),
+                    _mm256_permute2f128_ps::<0x20>(fours[j], fours[j + 4]),
+                );
+                _mm256_storeu_ps(
+                    to.add((j + 4) * to_stride),
+                    _mm256_permute2f128_ps::<0x31>(fours[j], fours[j + 4]),
+                );
             }
         }
     }
@@ -231,7 +246,13 @@ unsafe impl Vector for [f32; 4] {
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         // A fused product without its instruction would be a slow function of the library.
-        let term = |i: usize| if cfg!(target_arch = "aarch64") { a[i].mul_add(b[i], self[i]) } else { a[i] * b[i] + self[i] };
+        let term = |i: usize| {
+            if cfg!(target_arch = "aarch64") {
+                a[i].mul_add(b[i], self[i])
+            } else {
+                a[i] * b[i] + self[i]
+            }
+        };
         std::array::from_fn(term)
     }
     #[inline(always)]

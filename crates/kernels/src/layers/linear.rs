@@ -26,16 +26,36 @@ struct State {
     y: Option<FlexTensor>,
 }
 
-pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>, relu: bool) -> Option<Tensor<2>> {
+pub(crate) fn linear(
+    x: &Tensor<2>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+    relu: bool,
+) -> Option<Tensor<2>> {
     let ([batch, inputs], [depth, outputs]) = (x.dims(), weight.dims());
-    let dtypes = [x.dtype(), weight.dtype(), bias.map_or(DType::F32, Tensor::dtype)];
-    let fits = depth == inputs && bias.is_none_or(|b| b.dims() == [outputs]) && batch * inputs * outputs > 0;
+    let dtypes = [
+        x.dtype(),
+        weight.dtype(),
+        bias.map_or(DType::F32, Tensor::dtype),
+    ];
+    let fits = depth == inputs
+        && bias.is_none_or(|b| b.dims() == [outputs])
+        && batch * inputs * outputs > 0;
     if dtypes != [DType::F32; 3] || !fits {
         return None;
     }
     let run = |x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>| {
-        let (a, b) = (Matrix::rows(numbers(x), inputs), Matrix::rows(numbers(weight), outputs));
-        let what = Product { sizes: [batch, outputs, inputs], a, b, bias: bias.map(numbers), relu };
+        let (a, b) = (
+            Matrix::rows(numbers(x), inputs),
+            Matrix::rows(numbers(weight), outputs),
+        );
+        let what = Product {
+            sizes: [batch, outputs, inputs],
+            a,
+            b,
+            bias: bias.map(numbers),
+            relu,
+        };
         tensor(product(Level::best(), what), [batch, outputs])
     };
     if !(x.is_autodiff() || weight.is_autodiff() || bias.is_some_and(Tensor::is_autodiff)) {
@@ -43,26 +63,46 @@ pub(crate) fn linear(x: &Tensor<2>, weight: &Tensor<2>, bias: Option<&Tensor<1>>
             Some(bias) => Some(plain(bias)?),
             None => None,
         };
-        return Some(Tensor::from_primitive::<Flex>(run(&plain(x)?, &plain(weight)?, bias.as_ref())));
+        return Some(Tensor::from_primitive::<Flex>(run(
+            &plain(x)?,
+            &plain(weight)?,
+            bias.as_ref(),
+        )));
     }
     let (x, weight) = (tracked(x)?, tracked(weight)?);
     let (node_x, node_weight) = (x.node(), weight.node());
-    let (x, weight) = (contiguous(x.into_primitive()), contiguous(weight.into_primitive()));
+    let (x, weight) = (
+        contiguous(x.into_primitive()),
+        contiguous(weight.into_primitive()),
+    );
     let sizes = [batch, inputs, outputs];
-    let state = |y: &FlexTensor| State { sizes, x: x.clone(), weight: weight.clone(), y: relu.then(|| y.clone()) };
+    let state = |y: &FlexTensor| State {
+        sizes,
+        x: x.clone(),
+        weight: weight.clone(),
+        y: relu.then(|| y.clone()),
+    };
     Some(Tensor::from_primitive::<Tracked>(match bias {
         Some(bias) => {
             let bias = tracked(bias)?;
             let nodes = [node_x, node_weight, bias.node()];
             let y = run(&x, &weight, Some(&contiguous(bias.into_primitive())));
-            match Linear.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            match Linear
+                .prepare::<NoCheckpointing>(nodes)
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(p) => p.finish(state(&y), y),
                 OpsKind::UnTracked(p) => p.finish(y),
             }
         }
         None => {
             let y = run(&x, &weight, None);
-            match Linear.prepare::<NoCheckpointing>([node_x, node_weight]).compute_bound().stateful() {
+            match Linear
+                .prepare::<NoCheckpointing>([node_x, node_weight])
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(p) => p.finish(state(&y), y),
                 OpsKind::UnTracked(p) => p.finish(y),
             }
@@ -78,27 +118,50 @@ impl<const N: usize> Backward<Flex, N> for Linear {
     type State = State;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let State { sizes: [batch, inputs, outputs], x, weight, y } = ops.state;
+        let State {
+            sizes: [batch, inputs, outputs],
+            x,
+            weight,
+            y,
+        } = ops.state;
         let level = Level::best();
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let gradient = match y {
-            Some(y) => tensor(rectified(level, numbers(&gradient), numbers(&y)), [batch, outputs]),
+            Some(y) => tensor(
+                rectified(level, numbers(&gradient), numbers(&y)),
+                [batch, outputs],
+            ),
             None => gradient,
         };
         let g = Matrix::rows(numbers(&gradient), outputs);
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
             let weight = Matrix::rows(numbers(&weight), outputs).turned();
-            let what = Product { sizes: [batch, inputs, outputs], a: g, b: weight, bias: None, relu: false };
+            let what = Product {
+                sizes: [batch, inputs, outputs],
+                a: g,
+                b: weight,
+                bias: None,
+                relu: false,
+            };
             grads.register::<Flex>(node.id, tensor(product(level, what), [batch, inputs]));
         }
         if let Some(Some(node)) = parents.next() {
             let x = Matrix::rows(numbers(&x), inputs).turned();
-            let what = Product { sizes: [inputs, outputs, batch], a: x, b: g, bias: None, relu: false };
+            let what = Product {
+                sizes: [inputs, outputs, batch],
+                a: x,
+                b: g,
+                bias: None,
+                relu: false,
+            };
             grads.register::<Flex>(node.id, tensor(product(level, what), [inputs, outputs]));
         }
         if let Some(Some(node)) = parents.next() {
-            grads.register::<Flex>(node.id, tensor(column_sums(numbers(&gradient), outputs), [outputs]));
+            grads.register::<Flex>(
+                node.id,
+                tensor(column_sums(numbers(&gradient), outputs), [outputs]),
+            );
         }
     }
 }
@@ -106,10 +169,19 @@ impl<const N: usize> Backward<Flex, N> for Linear {
 /// In parts of a fixed size, which are added in order.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     let sum_rows = |mut sum: Vec<f32>, row: &[f32]| {
-        sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        sum.iter_mut()
+            .zip(row)
+            .for_each(|(sum, value)| *sum += value);
         sum
     };
-    let parts: Vec<Vec<f32>> =
-        values.par_chunks(ROWS_TOGETHER * columns).map(|part| part.chunks_exact(columns).fold(vec![0.0; columns], sum_rows)).collect();
-    parts.iter().fold(vec![0.0; columns], |sum, part| sum_rows(sum, part))
+    let parts: Vec<Vec<f32>> = values
+        .par_chunks(ROWS_TOGETHER * columns)
+        .map(|part| {
+            part.chunks_exact(columns)
+                .fold(vec![0.0; columns], sum_rows)
+        })
+        .collect();
+    parts
+        .iter()
+        .fold(vec![0.0; columns], |sum, part| sum_rows(sum, part))
 }

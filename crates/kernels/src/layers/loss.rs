@@ -52,7 +52,11 @@ pub(crate) fn logistic(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f64 {
 /// Outputs and targets `[batch, n]`; the targets are constants.
 pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, n] = outputs.dims();
-    if [outputs.dtype(), targets.dtype()] != [DType::F32; 2] || targets.dims() != [batch, n] || batch * n == 0 || targets.is_autodiff() {
+    if [outputs.dtype(), targets.dtype()] != [DType::F32; 2]
+        || targets.dims() != [batch, n]
+        || batch * n == 0
+        || targets.is_autodiff()
+    {
         return None;
     }
     let targets = plain(targets)?;
@@ -60,10 +64,22 @@ pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Opti
         let (mut gradient, each) = (vec![0.0; batch * n], ROWS_TOGETHER * n);
         let parts: Vec<f64> = gradient
             .par_chunks_mut(each)
-            .zip(numbers(outputs).par_chunks(each).zip(numbers(&targets).par_chunks(each)))
-            .map(|(g, (o, t))| g.chunks_exact_mut(n).zip(o.chunks_exact(n).zip(t.chunks_exact(n))).map(|(g, (o, t))| row(o, t, g)).sum())
+            .zip(
+                numbers(outputs)
+                    .par_chunks(each)
+                    .zip(numbers(&targets).par_chunks(each)),
+            )
+            .map(|(g, (o, t))| {
+                g.chunks_exact_mut(n)
+                    .zip(o.chunks_exact(n).zip(t.chunks_exact(n)))
+                    .map(|(g, (o, t))| row(o, t, g))
+                    .sum()
+            })
             .collect();
-        (tensor(vec![parts.iter().sum::<f64>() as f32], [1]), gradient)
+        (
+            tensor(vec![parts.iter().sum::<f64>() as f32], [1]),
+            gradient,
+        )
     };
     if !outputs.is_autodiff() {
         return Some(Tensor::from_primitive::<Flex>(run(&plain(outputs)?).0));
@@ -71,23 +87,46 @@ pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Opti
     let outputs = tracked(outputs)?;
     let node = outputs.node();
     let (loss, gradient) = run(&contiguous(outputs.into_primitive()));
-    Some(Tensor::from_primitive::<Tracked>(match SumOfLosses.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(p) => p.finish((gradient, [batch, n]), loss),
-        OpsKind::UnTracked(p) => p.finish(loss),
-    }))
+    Some(Tensor::from_primitive::<Tracked>(
+        match SumOfLosses
+            .prepare::<NoCheckpointing>([node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(p) => p.finish((gradient, [batch, n]), loss),
+            OpsKind::UnTracked(p) => p.finish(loss),
+        },
+    ))
 }
 
 /// How many of the rows have their greatest number, the first of equal ones, where the targets have it; of rows of one number, how many have its sign.
 pub(crate) fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, n] = outputs.dims();
-    if [outputs.dtype(), targets.dtype()] != [DType::F32; 2] || targets.dims() != [batch, n] || batch * n == 0 {
+    if [outputs.dtype(), targets.dtype()] != [DType::F32; 2]
+        || targets.dims() != [batch, n]
+        || batch * n == 0
+    {
         return None;
     }
     let (outputs, targets) = (plain(outputs)?, plain(targets)?);
-    let greatest = |row: &[f32]| (1..n).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-    let hit = |(o, t): &(&[f32], &[f32])| if n == 1 { (o[0] > 0.0) == (t[0] > 0.0) } else { greatest(o) == greatest(t) };
-    let count = numbers(&outputs).chunks_exact(n).zip(numbers(&targets).chunks_exact(n)).filter(hit).count();
-    Some(Tensor::from_primitive::<Flex>(tensor(vec![count as f32], [1])))
+    let greatest =
+        |row: &[f32]| (1..n).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+    let hit = |(o, t): &(&[f32], &[f32])| {
+        if n == 1 {
+            (o[0] > 0.0) == (t[0] > 0.0)
+        } else {
+            greatest(o) == greatest(t)
+        }
+    };
+    let count = numbers(&outputs)
+        .chunks_exact(n)
+        .zip(numbers(&targets).chunks_exact(n))
+        .filter(hit)
+        .count();
+    Some(Tensor::from_primitive::<Flex>(tensor(
+        vec![count as f32],
+        [1],
+    )))
 }
 
 #[derive(Debug)]
@@ -101,7 +140,9 @@ impl Backward<Flex, 1> for SumOfLosses {
         let by = numbers(&contiguous(grads.consume::<Flex>(&ops.node)))[0];
         if let [Some(node)] = ops.parents {
             if by != 1.0 {
-                gradient.par_chunks_mut(1 << 15).for_each(|part| part.iter_mut().for_each(|g| *g *= by));
+                gradient
+                    .par_chunks_mut(1 << 15)
+                    .for_each(|part| part.iter_mut().for_each(|g| *g *= by));
             }
             grads.register::<Flex>(node.id, tensor(gradient, dims));
         }

@@ -27,17 +27,37 @@ struct Fields {
 }
 
 impl Fields {
-    fn new(dims: [usize; 4], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool) -> Option<Self> {
+    fn new(
+        dims: [usize; 4],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        ceil: bool,
+    ) -> Option<Self> {
         let side = |i: usize| {
             let (size, padding, stride) = (dims[2 + i], padding[i], stride[i]);
             let left = (size + 2 * padding).checked_sub(kernel[i])?;
-            let out = if ceil { left.div_ceil(stride) } else { left / stride } + 1;
+            let out = if ceil {
+                left.div_ceil(stride)
+            } else {
+                left / stride
+            } + 1;
             // A field has a pixel inside: PyTorch's rule too.
-            (2 * padding <= kernel[i]).then_some(if (out - 1) * stride >= size + padding { out - 1 } else { out })
+            (2 * padding <= kernel[i]).then_some(if (out - 1) * stride >= size + padding {
+                out - 1
+            } else {
+                out
+            })
         };
         let out = [side(0)?, side(1)?];
         let fits = dims.iter().all(|&d| d > 0) && kernel[0] * kernel[1] < usize::from(NONE);
-        fits.then_some(Fields { dims, kernel, stride, padding, out })
+        fits.then_some(Fields {
+            dims,
+            kernel,
+            stride,
+            padding,
+            out,
+        })
     }
 
     fn planes(&self) -> usize {
@@ -58,8 +78,15 @@ impl Fields {
     }
 }
 
-pub(crate) fn max_pool2d_relu(x: &Tensor<4>, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool) -> Option<Tensor<4>> {
-    let fields = Fields::new(x.dims(), kernel, stride, padding, ceil).filter(|_| x.dtype() == DType::F32)?;
+pub(crate) fn max_pool2d_relu(
+    x: &Tensor<4>,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    ceil: bool,
+) -> Option<Tensor<4>> {
+    let fields =
+        Fields::new(x.dims(), kernel, stride, padding, ceil).filter(|_| x.dtype() == DType::F32)?;
     let dims = [fields.dims[0], fields.dims[1], fields.out[0], fields.out[1]];
     if !x.is_autodiff() {
         let (y, _) = forward(Level::best(), &fields, numbers(&plain(x)?));
@@ -67,12 +94,22 @@ pub(crate) fn max_pool2d_relu(x: &Tensor<4>, kernel: [usize; 2], stride: [usize;
     }
     let x = tracked(x)?;
     let node = x.node();
-    let (y, places) = forward(Level::best(), &fields, numbers(&contiguous(x.into_primitive())));
+    let (y, places) = forward(
+        Level::best(),
+        &fields,
+        numbers(&contiguous(x.into_primitive())),
+    );
     let y = tensor(y, dims);
-    Some(Tensor::from_primitive::<Tracked>(match MaxPool.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(p) => p.finish((fields, places), y),
-        OpsKind::UnTracked(p) => p.finish(y),
-    }))
+    Some(Tensor::from_primitive::<Tracked>(
+        match MaxPool
+            .prepare::<NoCheckpointing>([node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(p) => p.finish((fields, places), y),
+            OpsKind::UnTracked(p) => p.finish(y),
+        },
+    ))
 }
 
 #[derive(Debug)]
@@ -85,7 +122,10 @@ impl Backward<Flex, 1> for MaxPool {
         let (fields, places) = ops.state;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         if let [Some(node)] = ops.parents {
-            grads.register::<Flex>(node.id, tensor(backward(&fields, &places, numbers(&gradient)), fields.dims));
+            grads.register::<Flex>(
+                node.id,
+                tensor(backward(&fields, &places, numbers(&gradient)), fields.dims),
+            );
         }
     }
 }
@@ -114,27 +154,49 @@ leveled! {
 }
 
 #[inline(always)]
-fn pool_body<V: Vector, const ROWS: usize>(fields: &Fields, x: &[f32], y: &mut [MaybeUninit<f32>], places: &mut [MaybeUninit<u8>]) {
+fn pool_body<V: Vector, const ROWS: usize>(
+    fields: &Fields,
+    x: &[f32],
+    y: &mut [MaybeUninit<f32>],
+    places: &mut [MaybeUninit<u8>],
+) {
     let ([_, _, height, width], [out_height, out_width]) = (fields.dims, fields.out);
     let whole = out_width.next_multiple_of(V::N);
     let (mut largest, mut place) = (vec![0.0f32; whole], vec![0.0f32; whole]);
     // A row with −∞ around it.
-    let mut line = vec![f32::NEG_INFINITY; width.max(whole * fields.stride[1]) + fields.padding[1] + fields.kernel[1] + 2 * V::N];
-    let rows = y.chunks_exact_mut(out_width).zip(places.chunks_exact_mut(out_width)).enumerate();
+    let mut line =
+        vec![
+            f32::NEG_INFINITY;
+            width.max(whole * fields.stride[1]) + fields.padding[1] + fields.kernel[1] + 2 * V::N
+        ];
+    let rows = y
+        .chunks_exact_mut(out_width)
+        .zip(places.chunks_exact_mut(out_width))
+        .enumerate();
     for (number, (y, places)) in rows {
-        let (plane, row) = (&x[number / out_height * fields.size()..][..fields.size()], number % out_height);
+        let (plane, row) = (
+            &x[number / out_height * fields.size()..][..fields.size()],
+            number % out_height,
+        );
         largest.fill(f32::NEG_INFINITY);
         for i in 0..fields.kernel[0] {
             let above = row * fields.stride[0] + i;
             if above < fields.padding[0] || above - fields.padding[0] >= height {
                 continue;
             }
-            line[fields.padding[1]..][..width].copy_from_slice(&plane[(above - fields.padding[0]) * width..][..width]);
+            line[fields.padding[1]..][..width]
+                .copy_from_slice(&plane[(above - fields.padding[0]) * width..][..width]);
             for j in 0..fields.kernel[1] {
                 let tap = (i * fields.kernel[1] + j) as f32;
                 for start in (0..out_width).step_by(V::N) {
                     let from = &line[start * fields.stride[1] + j..];
-                    compare::<V>(from, fields.stride[1], tap, &mut largest[start..], &mut place[start..]);
+                    compare::<V>(
+                        from,
+                        fields.stride[1],
+                        tap,
+                        &mut largest[start..],
+                        &mut place[start..],
+                    );
                 }
             }
         }
@@ -149,7 +211,13 @@ fn pool_body<V: Vector, const ROWS: usize>(fields: &Fields, x: &[f32], y: &mut [
 
 /// A vector of fields: every `stride`th number of `from` against the largest so far.
 #[inline(always)]
-fn compare<V: Vector>(from: &[f32], stride: usize, tap: f32, largest: &mut [f32], place: &mut [f32]) {
+fn compare<V: Vector>(
+    from: &[f32],
+    stride: usize,
+    tap: f32,
+    largest: &mut [f32],
+    place: &mut [f32],
+) {
     assert!(from.len() >= V::N * stride.max(2) && largest.len() >= V::N && place.len() >= V::N);
     // SAFETY: the lengths are checked above; the caller is compiled for V's level.
     unsafe {
@@ -171,17 +239,31 @@ fn compare<V: Vector>(from: &[f32], stride: usize, tap: f32, largest: &mut [f32]
 
 /// Each output's gradient goes to its place.
 fn backward(fields: &Fields, places: &[u8], gradient: &[f32]) -> Vec<f32> {
-    let (size, out_size, together, width) = (fields.size(), fields.out_size(), fields.together(), fields.dims[3]);
+    let (size, out_size, together, width) = (
+        fields.size(),
+        fields.out_size(),
+        fields.together(),
+        fields.dims[3],
+    );
     let mut sums = vec![0.0f32; fields.planes() * size];
-    let offsets: Vec<usize> =
-        (0..fields.kernel[0] * fields.kernel[1]).map(|tap| tap / fields.kernel[1] * width + tap % fields.kernel[1]).collect();
+    let offsets: Vec<usize> = (0..fields.kernel[0] * fields.kernel[1])
+        .map(|tap| tap / fields.kernel[1] * width + tap % fields.kernel[1])
+        .collect();
     let before = fields.padding[0] * width + fields.padding[1];
     sums.par_chunks_mut(together * size)
-        .zip(places.par_chunks(together * out_size).zip(gradient.par_chunks(together * out_size)))
+        .zip(
+            places
+                .par_chunks(together * out_size)
+                .zip(gradient.par_chunks(together * out_size)),
+        )
         .for_each(|(sums, (places, gradient))| {
-            let planes = places.chunks_exact(out_size).zip(gradient.chunks_exact(out_size));
+            let planes = places
+                .chunks_exact(out_size)
+                .zip(gradient.chunks_exact(out_size));
             for (sums, (places, gradient)) in sums.chunks_exact_mut(size).zip(planes) {
-                let rows = places.chunks_exact(fields.out[1]).zip(gradient.chunks_exact(fields.out[1]));
+                let rows = places
+                    .chunks_exact(fields.out[1])
+                    .zip(gradient.chunks_exact(fields.out[1]));
                 for (row, (places, gradient)) in rows.enumerate() {
                     let mut corner = row * fields.stride[0] * width;
                     for (place, gradient) in places.iter().zip(gradient) {
@@ -204,7 +286,11 @@ mod tests {
 
     #[test]
     fn every_level_gives_the_same_maxima() {
-        for (kernel, stride, padding) in [([2, 2], [2, 2], [0, 0]), ([3, 3], [2, 2], [1, 1]), ([3, 2], [1, 3], [1, 0])] {
+        for (kernel, stride, padding) in [
+            ([2, 2], [2, 2], [0, 0]),
+            ([3, 3], [2, 2], [1, 1]),
+            ([3, 2], [1, 3], [1, 0]),
+        ] {
             let fields = Fields::new([2, 3, 9, 37], kernel, stride, padding, true).unwrap();
             let x = value(2 * 3 * 9 * 37, 1);
             let plain = forward(Level::Plain, &fields, &x);

@@ -8,7 +8,11 @@
 //! All of it applies to the backend flex in f32, to plain tensors and to those of a graph without gradient checkpointing; everything else
 //! goes to Burn's own operations. So does everything if the environment variable `LARGEBATCH_KERNELS` is `off`.
 
-#![allow(clippy::too_many_arguments, clippy::needless_range_loop, reason = "kernels take sizes and pointers, and index registers")]
+#![allow(
+    clippy::too_many_arguments,
+    clippy::needless_range_loop,
+    reason = "kernels take sizes and pointers, and index registers"
+)]
 
 mod batch_norm;
 mod correlate;
@@ -42,13 +46,24 @@ pub(crate) fn vectors() -> Option<&'static str> {
 ///
 /// # Panics
 /// Where Burn's own panics: if sizes do not fit together.
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: [usize; 2], padding: [usize; 2]) -> Tensor<4> {
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Tensor<4> {
     if crate::enabled()
         && let Some(y) = operation::conv2d(&x, &weight, bias.as_ref(), stride, padding)
     {
         return y;
     }
-    module::conv2d(x, weight, bias, ConvOptions::new(stride, padding, [1, 1], 1))
+    module::conv2d(
+        x,
+        weight,
+        bias,
+        ConvOptions::new(stride, padding, [1, 1], 1),
+    )
 }
 
 /// max(0, the largest number of each field), a field of `kernel` pixels every `stride` pixels; padding counts as −∞, or as 0 after the maximum.
@@ -56,13 +71,22 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: 
 /// x `[batch, channels, h, w]`. `ceil` keeps a last field that lies partly outside. Equal to the rectifier after (or, as both are
 /// monotonic, before) `burn::tensor::module::max_pool2d`, in one pass. The gradient goes to the first of equal numbers, and NaN wins, as in
 /// PyTorch. On flex in f32 without gradient checkpointing this crate's kernel runs, unless `LARGEBATCH_KERNELS` is `off`; otherwise Burn's.
-pub fn max_pool2d_relu(x: Tensor<4>, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool) -> Tensor<4> {
+pub fn max_pool2d_relu(
+    x: Tensor<4>,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    ceil: bool,
+) -> Tensor<4> {
     if crate::enabled()
         && let Some(y) = max_pool::max_pool2d_relu(&x, kernel, stride, padding, ceil)
     {
         return y;
     }
-    let options = MaxPoolOptions::new(kernel).with_stride(stride).with_padding(padding).with_ceil_mode(ceil);
+    let options = MaxPoolOptions::new(kernel)
+        .with_stride(stride)
+        .with_padding(padding)
+        .with_ceil_mode(ceil);
     activation::relu(module::max_pool2d(x, options))
 }
 
@@ -92,8 +116,16 @@ pub fn batch_norm_train<const D: usize>(
         Some(plus) => seen.output + plus,
         None => seen.output,
     };
-    let output = if relu { activation::relu(output) } else { output };
-    BatchNorm { output, mean: seen.mean.inner(), variance: seen.variance.inner() }
+    let output = if relu {
+        activation::relu(output)
+    } else {
+        output
+    };
+    BatchNorm {
+        output,
+        mean: seen.mean.inner(),
+        variance: seen.variance.inner(),
+    }
 }
 
 /// Every second pixel, and as many zero channels behind as there are: the shortcut without parameters of He et al. 2016 (option A).
@@ -138,7 +170,12 @@ pub fn cross_entropy(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     {
         return sum;
     }
-    total((activation::log_softmax(outputs, 1) * targets).sum_dim(1).reshape([-1])).neg()
+    total(
+        (activation::log_softmax(outputs, 1) * targets)
+            .sum_dim(1)
+            .reshape([-1]),
+    )
+    .neg()
 }
 
 /// Σ log(1 + e^(−t o)) over all examples, `[1]`: outputs o `[batch, 1]`, constant targets t = ±1.
@@ -156,7 +193,11 @@ pub fn logistic(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
 /// How many examples have their greatest output, the first of equal ones, where the targets have it, `[1]`; of outputs `[batch, 1]`, how many are above 0
 /// where the targets are. `None` where this crate's kernel does not run; both on flex in f32, `[batch, classes]`, outside a graph.
 pub fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
-    if crate::enabled() { loss::hits(outputs, targets) } else { None }
+    if crate::enabled() {
+        loss::hits(outputs, targets)
+    } else {
+        None
+    }
 }
 
 /// The sum of a vector. Along a dimension, not over everything: flex adds 4 Mi numbers or more at once in an order that varies, and the sum over

@@ -18,8 +18,13 @@ pub(crate) struct Layout {
 impl Layout {
     /// `None` for shapes that the loops here do not suit.
     pub fn of(dims: &[usize]) -> Option<Self> {
-        let layout = Layout { batch: dims[0], channels: dims[1], length: dims[2..].iter().product() };
-        let suits = layout.batch > 0 && (layout.length >= 16 || (layout.length == 1 && layout.channels >= 16));
+        let layout = Layout {
+            batch: dims[0],
+            channels: dims[1],
+            length: dims[2..].iter().product(),
+        };
+        let suits = layout.batch > 0
+            && (layout.length >= 16 || (layout.length == 1 && layout.channels >= 16));
         suits.then_some(layout)
     }
 
@@ -30,7 +35,11 @@ impl Layout {
 
     /// Numbers that an inner loop takes: an image of one channel, or all channels of an example without an image.
     pub fn row(&self) -> usize {
-        if self.length == 1 { self.channels } else { self.length }
+        if self.length == 1 {
+            self.channels
+        } else {
+            self.length
+        }
     }
 
     /// Examples of a group with sums of its own.
@@ -57,45 +66,82 @@ pub(crate) struct Moments {
 
 /// One pass over x: each group's mean and squares in f32, combined in f64 (Chan et al. 1983).
 pub(crate) fn moments(level: Level, layout: &Layout, x: &[f32], epsilon: f64) -> Moments {
-    let (c, per_group) = (layout.channels, layout.group() * layout.channels * layout.length);
+    let (c, per_group) = (
+        layout.channels,
+        layout.group() * layout.channels * layout.length,
+    );
     let groups = x.len().div_ceil(per_group);
     let mut parts = vec![0.0f32; groups * 2 * c];
     let each = layout.chunk();
-    parts.par_chunks_mut(each / per_group * 2 * c).zip(x.par_chunks(each)).for_each(|(parts, x)| {
-        parts.chunks_exact_mut(2 * c).zip(x.chunks(per_group)).for_each(|(part, x)| group_moments(level, layout, x, part));
-    });
+    parts
+        .par_chunks_mut(each / per_group * 2 * c)
+        .zip(x.par_chunks(each))
+        .for_each(|(parts, x)| {
+            parts
+                .chunks_exact_mut(2 * c)
+                .zip(x.chunks(per_group))
+                .for_each(|(part, x)| group_moments(level, layout, x, part));
+        });
     let count = |group: usize| (x.len() - group * per_group).min(per_group) as f64 / c as f64;
     let values = layout.values() as f64;
     let (mut mean, mut variance) = (vec![0.0f64; c], vec![0.0f64; c]);
     for (group, part) in parts.chunks_exact(2 * c).enumerate() {
-        mean.iter_mut().zip(part).for_each(|(mean, part)| *mean += f64::from(*part) * count(group) / values);
+        mean.iter_mut()
+            .zip(part)
+            .for_each(|(mean, part)| *mean += f64::from(*part) * count(group) / values);
     }
     for (group, part) in parts.chunks_exact(2 * c).enumerate() {
         for i in 0..c {
-            variance[i] += (f64::from(part[c + i]) + count(group) * (f64::from(part[i]) - mean[i]).powi(2)) / values;
+            variance[i] += (f64::from(part[c + i])
+                + count(group) * (f64::from(part[i]) - mean[i]).powi(2))
+                / values;
         }
     }
     Moments {
         mean: mean.iter().map(|v| *v as f32).collect(),
         variance: variance.iter().map(|v| *v as f32).collect(),
-        inverse: variance.iter().map(|v| (1.0 / (v + epsilon).sqrt()) as f32).collect(),
+        inverse: variance
+            .iter()
+            .map(|v| (1.0 / (v + epsilon).sqrt()) as f32)
+            .collect(),
     }
 }
 
 /// Σ g and Σ g (x − mean) / σ of each channel.
-pub(crate) fn products(level: Level, layout: &Layout, gradient: &[f32], x: &[f32], moments: &Moments) -> (Vec<f32>, Vec<f32>) {
-    let (c, per_group) = (layout.channels, layout.group() * layout.channels * layout.length);
+pub(crate) fn products(
+    level: Level,
+    layout: &Layout,
+    gradient: &[f32],
+    x: &[f32],
+    moments: &Moments,
+) -> (Vec<f32>, Vec<f32>) {
+    let (c, per_group) = (
+        layout.channels,
+        layout.group() * layout.channels * layout.length,
+    );
     let mut parts = vec![0.0f32; x.len().div_ceil(per_group) * 2 * c];
     let each = layout.chunk();
-    parts.par_chunks_mut(each / per_group * 2 * c).zip(gradient.par_chunks(each).zip(x.par_chunks(each))).for_each(|(parts, (g, x))| {
-        let groups = g.chunks(per_group).zip(x.chunks(per_group));
-        parts.chunks_exact_mut(2 * c).zip(groups).for_each(|(part, (g, x))| group_products(level, layout, g, x, &moments.mean, part));
-    });
+    parts
+        .par_chunks_mut(each / per_group * 2 * c)
+        .zip(gradient.par_chunks(each).zip(x.par_chunks(each)))
+        .for_each(|(parts, (g, x))| {
+            let groups = g.chunks(per_group).zip(x.chunks(per_group));
+            parts
+                .chunks_exact_mut(2 * c)
+                .zip(groups)
+                .for_each(|(part, (g, x))| {
+                    group_products(level, layout, g, x, &moments.mean, part)
+                });
+        });
     let mut sums = vec![0.0f64; 2 * c];
     for part in parts.chunks_exact(2 * c) {
-        sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += f64::from(*part));
+        sums.iter_mut()
+            .zip(part)
+            .for_each(|(sum, part)| *sum += f64::from(*part));
     }
-    let by_gamma = (0..c).map(|i| (sums[c + i] * f64::from(moments.inverse[i])) as f32).collect();
+    let by_gamma = (0..c)
+        .map(|i| (sums[c + i] * f64::from(moments.inverse[i])) as f32)
+        .collect();
     (sums[..c].iter().map(|v| *v as f32).collect(), by_gamma)
 }
 
@@ -114,10 +160,18 @@ fn group_moments_body<V: Vector, const ROWS: usize>(layout: &Layout, x: &[f32], 
         let count = (x.len() / layout.channels) as f32;
         mean.iter_mut().for_each(|mean| *mean /= count);
         for row in x.chunks_exact(layout.channels) {
-            squares.iter_mut().zip(&*mean).zip(row).for_each(|((square, mean), x)| *square += (x - mean) * (x - mean));
+            squares
+                .iter_mut()
+                .zip(&*mean)
+                .zip(row)
+                .for_each(|((square, mean), x)| *square += (x - mean) * (x - mean));
         }
     } else {
-        for ((mean, squares), row) in mean.iter_mut().zip(squares).zip(x.chunks_exact(layout.length)) {
+        for ((mean, squares), row) in mean
+            .iter_mut()
+            .zip(squares)
+            .zip(x.chunks_exact(layout.length))
+        {
             *mean = sum(row, row, |x, _| x) / layout.length as f32;
             *squares = sum(row, row, |x, _| (x - *mean) * (x - *mean));
         }
@@ -129,17 +183,29 @@ leveled! {
 }
 
 #[inline(always)]
-fn group_products_body<V: Vector, const ROWS: usize>(layout: &Layout, gradient: &[f32], x: &[f32], mean: &[f32], part: &mut [f32]) {
+fn group_products_body<V: Vector, const ROWS: usize>(
+    layout: &Layout,
+    gradient: &[f32],
+    x: &[f32],
+    mean: &[f32],
+    part: &mut [f32],
+) {
     let (sums, products) = part.split_at_mut(layout.channels);
     if layout.length == 1 {
-        for (g, x) in gradient.chunks_exact(layout.channels).zip(x.chunks_exact(layout.channels)) {
+        for (g, x) in gradient
+            .chunks_exact(layout.channels)
+            .zip(x.chunks_exact(layout.channels))
+        {
             for (i, (sum, product)) in sums.iter_mut().zip(&mut *products).enumerate() {
                 *sum += g[i];
                 *product += g[i] * (x[i] - mean[i]);
             }
         }
     } else {
-        let rows = gradient.chunks_exact(layout.length).zip(x.chunks_exact(layout.length)).zip(mean);
+        let rows = gradient
+            .chunks_exact(layout.length)
+            .zip(x.chunks_exact(layout.length))
+            .zip(mean);
         for ((sum_, product), ((g, x), mean)) in sums.iter_mut().zip(products).zip(rows) {
             *sum_ = sum(g, g, |g, _| g);
             *product = sum(g, x, |g, x| g * (x - mean));

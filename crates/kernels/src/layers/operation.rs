@@ -22,7 +22,11 @@ pub(crate) fn conv2d(
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Option<Tensor<4>> {
-    let tensors = [x.dtype(), weight.dtype(), bias.map_or(DType::F32, Tensor::dtype)];
+    let tensors = [
+        x.dtype(),
+        weight.dtype(),
+        bias.map_or(DType::F32, Tensor::dtype),
+    ];
     if tensors != [DType::F32; 3] || x.dims()[1] != weight.dims()[1] {
         return None;
     }
@@ -32,7 +36,12 @@ pub(crate) fn conv2d(
             Some(bias) => Some(plain(bias)?),
             None => None,
         };
-        return Some(Tensor::from_primitive::<Flex>(forward(&shape, &plain(x)?, &plain(weight)?, bias.as_ref())));
+        return Some(Tensor::from_primitive::<Flex>(forward(
+            &shape,
+            &plain(x)?,
+            &plain(weight)?,
+            bias.as_ref(),
+        )));
     }
     let (x, weight) = (tracked(x)?, tracked(weight)?);
     let dims = shape;
@@ -40,19 +49,33 @@ pub(crate) fn conv2d(
         Some(bias) => {
             let bias = tracked(bias)?;
             let nodes = [x.node(), weight.node(), bias.node()];
-            let (x, weight, bias) =
-                (contiguous(x.into_primitive()), contiguous(weight.into_primitive()), contiguous(bias.into_primitive()));
+            let (x, weight, bias) = (
+                contiguous(x.into_primitive()),
+                contiguous(weight.into_primitive()),
+                contiguous(bias.into_primitive()),
+            );
             let y = forward(&dims, &x, &weight, Some(&bias));
-            match Convolution.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            match Convolution
+                .prepare::<NoCheckpointing>(nodes)
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(p) => p.finish((dims, x, weight), y),
                 OpsKind::UnTracked(p) => p.finish(y),
             }
         }
         None => {
             let nodes = [x.node(), weight.node()];
-            let (x, weight) = (contiguous(x.into_primitive()), contiguous(weight.into_primitive()));
+            let (x, weight) = (
+                contiguous(x.into_primitive()),
+                contiguous(weight.into_primitive()),
+            );
             let y = forward(&dims, &x, &weight, None);
-            match Convolution.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+            match Convolution
+                .prepare::<NoCheckpointing>(nodes)
+                .compute_bound()
+                .stateful()
+            {
                 OpsKind::Tracked(p) => p.finish((dims, x, weight), y),
                 OpsKind::UnTracked(p) => p.finish(y),
             }
@@ -61,9 +84,17 @@ pub(crate) fn conv2d(
     Some(Tensor::from_primitive::<Tracked>(y))
 }
 
-fn forward(shape: &Shape, x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>) -> FlexTensor {
+fn forward(
+    shape: &Shape,
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    bias: Option<&FlexTensor>,
+) -> FlexTensor {
     let plan = Plan::forward(shape, numbers(weight), Level::best());
-    tensor(plan.run(numbers(x), bias.map(numbers)), [shape.batch, shape.outputs, shape.out[0], shape.out[1]])
+    tensor(
+        plan.run(numbers(x), bias.map(numbers)),
+        [shape.batch, shape.outputs, shape.out[0], shape.out[1]],
+    )
 }
 
 /// With parents x, weight and, where N = 3, bias.
@@ -79,14 +110,33 @@ impl<const N: usize> Backward<Flex, N> for Convolution {
         let mut parents = ops.parents.into_iter();
         let mut parent = || parents.next().flatten();
         if let Some(node) = parent() {
-            let values = Plan::input_gradient(&shape, numbers(&weight), Level::best()).run(numbers(&gradient), None);
-            grads.register::<Flex>(node.id, tensor(values, [shape.batch, shape.inputs, shape.size[0], shape.size[1]]));
+            let values = Plan::input_gradient(&shape, numbers(&weight), Level::best())
+                .run(numbers(&gradient), None);
+            grads.register::<Flex>(
+                node.id,
+                tensor(
+                    values,
+                    [shape.batch, shape.inputs, shape.size[0], shape.size[1]],
+                ),
+            );
         }
         let (node_weight, node_bias) = (parent(), parent());
         if node_weight.is_some() || node_bias.is_some() {
-            let (by_weight, by_bias) = weight_gradient(&shape, numbers(&x), numbers(&gradient), Level::best());
+            let (by_weight, by_bias) =
+                weight_gradient(&shape, numbers(&x), numbers(&gradient), Level::best());
             if let Some(node) = node_weight {
-                grads.register::<Flex>(node.id, tensor(by_weight, [shape.outputs, shape.inputs, shape.kernel[0], shape.kernel[1]]));
+                grads.register::<Flex>(
+                    node.id,
+                    tensor(
+                        by_weight,
+                        [
+                            shape.outputs,
+                            shape.inputs,
+                            shape.kernel[0],
+                            shape.kernel[1],
+                        ],
+                    ),
+                );
             }
             if let Some(node) = node_bias {
                 grads.register::<Flex>(node.id, tensor(by_bias, [shape.outputs]));

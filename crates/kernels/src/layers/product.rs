@@ -31,12 +31,18 @@ pub(crate) struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Rows one after the other.
     pub fn rows(values: &'a [f32], columns: usize) -> Self {
-        Matrix { values, strides: [columns, 1] }
+        Matrix {
+            values,
+            strides: [columns, 1],
+        }
     }
 
     /// The transposed.
     pub fn turned(self) -> Self {
-        Matrix { values: self.values, strides: [self.strides[1], self.strides[0]] }
+        Matrix {
+            values: self.values,
+            strides: [self.strides[1], self.strides[0]],
+        }
     }
 }
 
@@ -56,29 +62,54 @@ pub(crate) struct Product<'a> {
 ///
 /// A number's terms are added in the same order whichever task computes it.
 pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
-    let Product { sizes: [rows, columns, depth], a, b, bias, .. } = what;
-    assert!(a.values.len() >= rows * depth && b.values.len() >= depth * columns && bias.is_none_or(|bias| bias.len() == columns));
+    let Product {
+        sizes: [rows, columns, depth],
+        a,
+        b,
+        bias,
+        ..
+    } = what;
+    assert!(
+        a.values.len() >= rows * depth
+            && b.values.len() >= depth * columns
+            && bias.is_none_or(|bias| bias.len() == columns)
+    );
     let few = match b.strides {
         [_, 1] => rows.min(depth) <= FEW,
         _ => rows <= FEW && a.strides[1] == 1,
     };
     let tile = level.tile();
-    let mut block = if a.strides[1] == 1 && tile.1 < 32 { SMALL_CACHE_BLOCK } else { BLOCK };
+    let mut block = if a.strides[1] == 1 && tile.1 < 32 {
+        SMALL_CACHE_BLOCK
+    } else {
+        BLOCK
+    };
     let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
     let worth = rows * columns * depth >= worth_sharing;
-    let threads = if worth { rayon::current_num_threads() } else { 1 };
+    let threads = if worth {
+        rayon::current_num_threads()
+    } else {
+        1
+    };
     let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
     // One task a thread; and three, which even out what else the machine does, of blocks that are large enough for what packing costs.
     while (block[0] > 32 || block[1] > 64)
-        && (tasks(block) < threads || (worth && tasks(block) < 3 * threads && block[0].min(rows) * block[1].min(columns) > WORTH_PACKING))
+        && (tasks(block) < threads
+            || (worth
+                && tasks(block) < 3 * threads
+                && block[0].min(rows) * block[1].min(columns) > WORTH_PACKING))
     {
         // The longer side, in tiles' lengths, is the one whose packing costs less.
-        let side = usize::from(block[0] <= 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)));
+        let side = usize::from(
+            block[0] <= 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)),
+        );
         block[side] /= 2;
     }
     let across = columns.div_ceil(block[1]);
     // Tasks of one height, as many for each thread.
-    let down = (rows.div_ceil(block[0])..).find(|down| (down * across).is_multiple_of(threads)).unwrap_or(1);
+    let down = (rows.div_ceil(block[0])..)
+        .find(|down| (down * across).is_multiple_of(threads))
+        .unwrap_or(1);
     block[0] = rows.div_ceil(down).next_multiple_of(tile.0);
     // SAFETY: the tasks' blocks cover C, each writes its own.
     unsafe {
@@ -86,10 +117,15 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
             let c = Target(c.as_mut_ptr().cast());
             (0..tasks(block)).into_par_iter().for_each(|task| {
                 let (i, j) = (task / across * block[0], task % across * block[1]);
-                let part = Part { start: [i, j], size: [block[0].min(rows - i), block[1].min(columns - j)] };
+                let part = Part {
+                    start: [i, j],
+                    size: [block[0].min(rows - i), block[1].min(columns - j)],
+                };
                 match few {
                     true => few_rows(level, what, part, c),
-                    false => BUFFER.with_borrow_mut(|buffer| one_block(level, what, part, buffer, c)),
+                    false => {
+                        BUFFER.with_borrow_mut(|buffer| one_block(level, what, part, buffer, c))
+                    }
                 }
             });
         })
@@ -120,15 +156,34 @@ leveled! {
 }
 
 #[inline(always)]
-fn one_block_body<V: Vector, const ROWS: usize>(what: Product, part: Part, buffer: &mut Vec<f32>, c: Target) {
-    let Product { sizes: [_, columns, depth], a, b, bias, relu } = what;
+fn one_block_body<V: Vector, const ROWS: usize>(
+    what: Product,
+    part: Part,
+    buffer: &mut Vec<f32>,
+    c: Target,
+) {
+    let Product {
+        sizes: [_, columns, depth],
+        a,
+        b,
+        bias,
+        relu,
+    } = what;
     let ([i0, j0], [height, width], wide) = (part.start, part.size, 2 * V::N);
     for i in 0..height {
         // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
-        unsafe { begin(c.0.add((i0 + i) * columns + j0), width, bias.map(|bias| &bias[j0..])) };
+        unsafe {
+            begin(
+                c.0.add((i0 + i) * columns + j0),
+                width,
+                bias.map(|bias| &bias[j0..]),
+            )
+        };
     }
     // SAFETY: as above, and written above.
-    let row = |i: usize| unsafe { std::slice::from_raw_parts_mut(c.0.add((i0 + i) * columns + j0), width) };
+    let row = |i: usize| unsafe {
+        std::slice::from_raw_parts_mut(c.0.add((i0 + i) * columns + j0), width)
+    };
     let blocks = height.div_ceil(ROWS);
     buffer.resize((blocks * ROWS + wide) * DEPTH + CACHE_LINE, 0.0);
     let start = buffer.as_ptr().align_offset(4 * CACHE_LINE);
@@ -138,7 +193,11 @@ fn one_block_body<V: Vector, const ROWS: usize>(what: Product, part: Part, buffe
     let direct = a.strides[1] == 1 && width.is_multiple_of(wide);
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
-        for (block, packed) in packed_a.chunks_exact_mut(ROWS * DEPTH).take(blocks).enumerate() {
+        for (block, packed) in packed_a
+            .chunks_exact_mut(ROWS * DEPTH)
+            .take(blocks)
+            .enumerate()
+        {
             let i = block * ROWS;
             if direct && i + ROWS <= height {
                 continue;
@@ -149,15 +208,30 @@ fn one_block_body<V: Vector, const ROWS: usize>(what: Product, part: Part, buffe
         for j in (0..width).step_by(wide) {
             let from = &b.values[first * b.strides[0] + (j0 + j) * b.strides[1]..];
             let count = wide.min(width - j);
-            lanes::<V>(from, [b.strides[1], b.strides[0]], count, deep, wide, packed);
+            lanes::<V>(
+                from,
+                [b.strides[1], b.strides[0]],
+                count,
+                deep,
+                wide,
+                packed,
+            );
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).take(blocks).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
                 if high == ROWS && direct {
                     // SAFETY: as below; rows i to i + ROWS of A have `depth` numbers each, of which `first + deep` at most are read.
                     unsafe {
-                        let rows = std::array::from_fn(|r| a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first));
-                        tile_at::<V, ROWS, 2, 1>(deep, rows, packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                        let rows = std::array::from_fn(|r| {
+                            a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
+                        });
+                        tile_at::<V, ROWS, 2, 1>(
+                            deep,
+                            rows,
+                            packed.as_ptr(),
+                            c.0.add((i0 + i) * columns + j0 + j),
+                            columns,
+                        )
                     };
                     continue;
                 }
@@ -165,7 +239,13 @@ fn one_block_body<V: Vector, const ROWS: usize>(what: Product, part: Part, buffe
                     // SAFETY: the tile lies inside the task's block, whose rows are `columns` apart; what is read was packed above.
                     unsafe {
                         let rows = std::array::from_fn(|r| weights.as_ptr().add(r));
-                        tile_at::<V, ROWS, 2, ROWS>(deep, rows, packed.as_ptr(), c.0.add((i0 + i) * columns + j0 + j), columns)
+                        tile_at::<V, ROWS, 2, ROWS>(
+                            deep,
+                            rows,
+                            packed.as_ptr(),
+                            c.0.add((i0 + i) * columns + j0 + j),
+                            columns,
+                        )
                     };
                     continue;
                 }
@@ -207,7 +287,8 @@ unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
 /// NaN goes through.
 #[inline(always)]
 fn rectify(row: &mut [f32]) {
-    row.iter_mut().for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v });
+    row.iter_mut()
+        .for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v });
 }
 
 leveled! {
@@ -217,7 +298,13 @@ leveled! {
 /// As [`one_block`], from A and B where they lie.
 #[inline(always)]
 fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Target) {
-    let Product { sizes: [_, columns, depth], a, b, bias, relu } = what;
+    let Product {
+        sizes: [_, columns, depth],
+        a,
+        b,
+        bias,
+        relu,
+    } = what;
     let ([i0, j0], [height, width]) = (part.start, part.size);
     for i in i0..i0 + height {
         // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
@@ -254,8 +341,16 @@ fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Tar
 
 /// sums += Σ_k term(k) × the k-th row of B, for the first `WIDE` vectors.
 #[inline(always)]
-fn add_rows<V: Vector, const WIDE: usize>(depth: usize, term: impl Fn(usize) -> f32, b: &[f32], stride: usize, sums: &mut [f32]) {
-    assert!(depth > 0 && (depth - 1) * stride + WIDE * V::N <= b.len() && WIDE * V::N <= sums.len());
+fn add_rows<V: Vector, const WIDE: usize>(
+    depth: usize,
+    term: impl Fn(usize) -> f32,
+    b: &[f32],
+    stride: usize,
+    sums: &mut [f32],
+) {
+    assert!(
+        depth > 0 && (depth - 1) * stride + WIDE * V::N <= b.len() && WIDE * V::N <= sums.len()
+    );
     // SAFETY: the lengths are checked above; the caller is compiled for V's level.
     unsafe {
         let mut acc: [V; WIDE] = std::array::from_fn(|j| V::load(sums.as_ptr().add(j * V::N)));
@@ -273,13 +368,23 @@ fn add_rows<V: Vector, const WIDE: usize>(depth: usize, term: impl Fn(usize) -> 
 
 /// The same for sums that do not fill a vector.
 #[inline(always)]
-fn add_edge<V: Vector>(depth: usize, term: impl Fn(usize) -> f32, b: &[f32], stride: usize, sums: &mut [f32]) {
+fn add_edge<V: Vector>(
+    depth: usize,
+    term: impl Fn(usize) -> f32,
+    b: &[f32],
+    stride: usize,
+    sums: &mut [f32],
+) {
     let (mut acc, mut from) = ([0.0f32; 16], [0.0f32; 16]);
     acc[..sums.len()].copy_from_slice(sums);
     for k in 0..depth {
         from[..sums.len()].copy_from_slice(&b[k * stride..][..sums.len()]);
         // SAFETY: no vector is longer than 16 numbers; the caller is compiled for V's level.
-        unsafe { V::load(acc.as_ptr()).add_product(V::splat(term(k)), V::load(from.as_ptr())).store(acc.as_mut_ptr()) };
+        unsafe {
+            V::load(acc.as_ptr())
+                .add_product(V::splat(term(k)), V::load(from.as_ptr()))
+                .store(acc.as_mut_ptr())
+        };
     }
     sums.copy_from_slice(&acc[..sums.len()]);
 }
@@ -294,7 +399,10 @@ fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
         let mut acc: [V; 4] = std::array::from_fn(|_| V::splat(0.0));
         for k in (0..whole).step_by(4 * V::N) {
             for (i, acc) in acc.iter_mut().enumerate() {
-                *acc = acc.add_product(V::load(x.as_ptr().add(k + i * V::N)), V::load(y.as_ptr().add(k + i * V::N)));
+                *acc = acc.add_product(
+                    V::load(x.as_ptr().add(k + i * V::N)),
+                    V::load(y.as_ptr().add(k + i * V::N)),
+                );
             }
         }
         for (i, acc) in acc.into_iter().enumerate() {
@@ -308,7 +416,14 @@ fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
 /// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
 /// the rest of a row holds anything: what is computed from it is thrown away.
 #[inline(always)]
-pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, depth: usize, wide: usize, to: &mut [f32]) {
+pub(crate) fn lanes<V: Vector>(
+    from: &[f32],
+    strides: [usize; 2],
+    count: usize,
+    depth: usize,
+    wide: usize,
+    to: &mut [f32],
+) {
     assert!(count <= wide && depth * wide <= to.len());
     if depth == 0 || count == 0 {
         return;
@@ -318,13 +433,20 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
         // Eight numbers at a time: what is too much is written over by the next row, and the last rows are copied number by number.
         let ahead = count.next_multiple_of(8);
         let fits = |k: usize| k * strides[1] + ahead <= from.len() && k * wide + ahead <= to.len();
-        let whole = if fits(depth - 1) { depth } else { (0..depth).rev().find(|&k| fits(k)).map_or(0, |k| k + 1) };
+        let whole = if fits(depth - 1) {
+            depth
+        } else {
+            (0..depth).rev().find(|&k| fits(k)).map_or(0, |k| k + 1)
+        };
         for k in 0..whole {
             for i in (0..count).step_by(8) {
                 // SAFETY: both ends are checked above; vectors of eight numbers have no stricter alignment when copied like this.
                 unsafe {
                     let from = from.as_ptr().add(k * strides[1] + i).cast::<[f32; 8]>();
-                    to.as_mut_ptr().add(k * wide + i).cast::<[f32; 8]>().write_unaligned(from.read_unaligned());
+                    to.as_mut_ptr()
+                        .add(k * wide + i)
+                        .cast::<[f32; 8]>()
+                        .write_unaligned(from.read_unaligned());
                 }
             }
         }
@@ -333,11 +455,22 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
         }
         return;
     }
-    let (whole_lanes, whole_depth) = if strides[1] == 1 { (count / 8 * 8, depth / 8 * 8) } else { (0, 0) };
+    let (whole_lanes, whole_depth) = if strides[1] == 1 {
+        (count / 8 * 8, depth / 8 * 8)
+    } else {
+        (0, 0)
+    };
     for i in (0..whole_lanes).step_by(8) {
         for k in (0..whole_depth).step_by(8) {
             // SAFETY: eight lanes and eight numbers of each lie inside both, by the checks above.
-            unsafe { V::turn(from.as_ptr().add(i * strides[0] + k), strides[0], to.as_mut_ptr().add(k * wide + i), wide) };
+            unsafe {
+                V::turn(
+                    from.as_ptr().add(i * strides[0] + k),
+                    strides[0],
+                    to.as_mut_ptr().add(k * wide + i),
+                    wide,
+                )
+            };
         }
     }
     for i in 0..count {
@@ -350,12 +483,19 @@ pub(crate) fn lanes<V: Vector>(from: &[f32], strides: [usize; 2], count: usize, 
 
 /// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]` of which the first `WIDE` count; rows of sums are `stride` apart.
 #[inline(always)]
-pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(weights: &[f32], panel: &[f32], sums: &mut [f32], stride: usize) {
+pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
+    weights: &[f32],
+    panel: &[f32],
+    sums: &mut [f32],
+    stride: usize,
+) {
     let depth = weights.len() / ROWS;
     assert!(depth * 2 * V::N <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
     let rows = std::array::from_fn(|i| weights[i..].as_ptr());
     // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe { tile_at::<V, ROWS, WIDE, ROWS>(depth, rows, panel.as_ptr(), sums.as_mut_ptr(), stride) }
+    unsafe {
+        tile_at::<V, ROWS, WIDE, ROWS>(depth, rows, panel.as_ptr(), sums.as_mut_ptr(), stride)
+    }
 }
 
 /// See [`tile`]; weight (k, i) lies at `rows[i]` + k `STEP`.
@@ -371,7 +511,9 @@ unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: u
     stride: usize,
 ) {
     unsafe {
-        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N))));
+        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| {
+            std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N)))
+        });
         add_terms::<V, ROWS, WIDE, STEP>(depth, rows, panel, &mut acc);
         for i in 0..ROWS {
             for j in 0..WIDE {
@@ -386,7 +528,12 @@ unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: u
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(crate) unsafe fn add_terms<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
+pub(crate) unsafe fn add_terms<
+    V: Vector,
+    const ROWS: usize,
+    const WIDE: usize,
+    const STEP: usize,
+>(
     depth: usize,
     rows: [*const f32; ROWS],
     panel: *const f32,

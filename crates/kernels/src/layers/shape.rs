@@ -17,9 +17,18 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// `None` where the kernel does not fit into the padded image, or something is empty.
-    pub fn new(x: [usize; 4], weight: [usize; 4], stride: [usize; 2], padding: [usize; 2]) -> Option<Self> {
+    pub fn new(
+        x: [usize; 4],
+        weight: [usize; 4],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Option<Self> {
         let ([batch, inputs, height, width], [outputs, _, kernel_h, kernel_w]) = (x, weight);
-        let side = |i: usize, size: usize, kernel: usize| (size + 2 * padding[i]).checked_sub(kernel).map(|left| left / stride[i] + 1);
+        let side = |i: usize, size: usize, kernel: usize| {
+            (size + 2 * padding[i])
+                .checked_sub(kernel)
+                .map(|left| left / stride[i] + 1)
+        };
         let shape = Shape {
             batch,
             inputs,
@@ -65,10 +74,24 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// A frame for `channels` images of `size`, with `before` zeros above and left, and `full` rows and columns in all.
-    pub fn new(channels: usize, size: [usize; 2], before: [usize; 2], full: [usize; 2], split: usize) -> Self {
+    pub fn new(
+        channels: usize,
+        size: [usize; 2],
+        before: [usize; 2],
+        full: [usize; 2],
+        split: usize,
+    ) -> Self {
         let residue = full[1].div_ceil(split);
         let pitch = residue * split;
-        Frame { channels, size, before, split, residue, pitch, plane: full[0] * pitch }
+        Frame {
+            channels,
+            size,
+            before,
+            split,
+            residue,
+            pitch,
+            plane: full[0] * pitch,
+        }
     }
 
     /// An empty frame.
@@ -78,7 +101,10 @@ impl Frame {
 
     /// Where a pixel of the padded image lies.
     pub fn offset(&self, channel: usize, row: usize, column: usize) -> usize {
-        channel * self.plane + row * self.pitch + column % self.split * self.residue + column / self.split
+        channel * self.plane
+            + row * self.pitch
+            + column % self.split * self.residue
+            + column / self.split
     }
 
     /// Copy one image, `[channels, height, width]`, inside; the zeros around it stay.
@@ -96,7 +122,10 @@ impl Frame {
                     copy(row, &mut buffer[to..to + width]);
                 } else {
                     let count = row.len().div_ceil(self.split);
-                    buffer[to..to + count].iter_mut().zip(row.iter().step_by(self.split)).for_each(|(to, from)| *to = *from);
+                    buffer[to..to + count]
+                        .iter_mut()
+                        .zip(row.iter().step_by(self.split))
+                        .for_each(|(to, from)| *to = *from);
                 }
             }
         }
@@ -108,5 +137,8 @@ impl Frame {
 fn copy(from: &[f32], to: &mut [f32]) {
     let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
+    to_rest
+        .iter_mut()
+        .zip(from_rest)
+        .for_each(|(to, from)| *to = *from);
 }

@@ -16,13 +16,25 @@ pub(crate) fn levels() -> Vec<Level> {
 }
 
 pub(crate) fn value(count: usize, salt: usize) -> Vec<f32> {
-    (0..count).map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0).collect()
+    (0..count)
+        .map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0)
+        .collect()
 }
 
 /// The four results by the definition, in f64.
-fn by_definition(s: &Shape, x: &[f32], weight: &[f32], bias: &[f32], gradient: &[f32]) -> [Vec<f64>; 4] {
+fn by_definition(
+    s: &Shape,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    gradient: &[f32],
+) -> [Vec<f64>; 4] {
     let mut y: Vec<f64> = Vec::new();
-    let (mut by_x, mut by_weight, mut by_bias) = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; bias.len()]);
+    let (mut by_x, mut by_weight, mut by_bias) = (
+        vec![0.0; x.len()],
+        vec![0.0; weight.len()],
+        vec![0.0; bias.len()],
+    );
     for n in 0..s.batch {
         for o in 0..s.outputs {
             for p in 0..s.out_pixels() {
@@ -31,11 +43,15 @@ fn by_definition(s: &Shape, x: &[f32], weight: &[f32], bias: &[f32], gradient: &
                 by_bias[o] += g;
                 for c in 0..s.inputs {
                     for k in 0..s.kernel_area() {
-                        let row = (p / s.out[1] * s.stride[0] + k / s.kernel[1]).wrapping_sub(s.padding[0]);
-                        let column = (p % s.out[1] * s.stride[1] + k % s.kernel[1]).wrapping_sub(s.padding[1]);
+                        let row = (p / s.out[1] * s.stride[0] + k / s.kernel[1])
+                            .wrapping_sub(s.padding[0]);
+                        let column = (p % s.out[1] * s.stride[1] + k % s.kernel[1])
+                            .wrapping_sub(s.padding[1]);
                         if row < s.size[0] && column < s.size[1] {
-                            let (i, j) =
-                                (((n * s.inputs + c) * s.size[0] + row) * s.size[1] + column, (o * s.inputs + c) * s.kernel_area() + k);
+                            let (i, j) = (
+                                ((n * s.inputs + c) * s.size[0] + row) * s.size[1] + column,
+                                (o * s.inputs + c) * s.kernel_area() + k,
+                            );
                             sum += f64::from(x[i]) * f64::from(weight[j]);
                             by_x[i] += f64::from(weight[j]) * g;
                             by_weight[j] += f64::from(x[i]) * g;
@@ -56,14 +72,24 @@ fn shape(case: [usize; 9]) -> Shape {
 
 /// With a factor that is not a power of two, sums of products round, and show the order in which they are added.
 fn results(s: &Shape, level: Level, factor: f32) -> [Vec<f32>; 4] {
-    let scaled = |count, salt| value(count, salt).iter().map(|v| v * factor).collect::<Vec<_>>();
+    let scaled = |count, salt| {
+        value(count, salt)
+            .iter()
+            .map(|v| v * factor)
+            .collect::<Vec<_>>()
+    };
     let x = scaled(s.batch * s.inputs * s.pixels(), 1);
     let weight = value(s.outputs * s.inputs * s.kernel_area(), 2);
     let bias = value(s.outputs, 3);
     let gradient = scaled(s.batch * s.outputs * s.out_pixels(), 4);
     let (by_weight, by_bias) = weight_gradient(s, &x, &gradient, level);
     let y = Plan::forward(s, &weight, level).run(&x, Some(&bias));
-    [y, Plan::input_gradient(s, &weight, level).run(&gradient, None), by_weight, by_bias]
+    [
+        y,
+        Plan::input_gradient(s, &weight, level).run(&gradient, None),
+        by_weight,
+        by_bias,
+    ]
 }
 
 /// batch, inputs, outputs, height, width, kernel h, kernel w, stride, padding
@@ -89,7 +115,10 @@ fn every_level_agrees_with_the_definition() {
                 assert_eq!(ours.len(), expected.len());
                 let largest = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
                 for (a, b) in ours.iter().zip(expected) {
-                    assert!((f64::from(*a) - b).abs() <= 2e-6 * largest, "{case:?} {level:?}, result {i}: {a} {b}");
+                    assert!(
+                        (f64::from(*a) - b).abs() <= 2e-6 * largest,
+                        "{case:?} {level:?}, result {i}: {a} {b}"
+                    );
                 }
             }
         }
@@ -100,13 +129,26 @@ fn every_level_agrees_with_the_definition() {
 #[test]
 fn weight_gradients_of_many_images_lose_nothing() {
     let s = shape([4096, 1, 1, 8, 8, 1, 1, 1, 0]);
-    let (x, gradient) = (vec![0.7; s.batch * s.inputs * s.pixels()], vec![0.3; s.batch * s.outputs * s.out_pixels()]);
+    let (x, gradient) = (
+        vec![0.7; s.batch * s.inputs * s.pixels()],
+        vec![0.3; s.batch * s.outputs * s.out_pixels()],
+    );
     let expected = (s.batch * s.out_pixels()) as f64 * f64::from(0.7f32) * f64::from(0.3f32);
     for level in levels() {
         let (weight, bias) = weight_gradient(&s, &x, &gradient, level);
-        assert!(weight.iter().all(|v| (f64::from(*v) / expected - 1.0).abs() < 2e-5), "{level:?}: {} {expected}", weight[0]);
+        assert!(
+            weight
+                .iter()
+                .all(|v| (f64::from(*v) / expected - 1.0).abs() < 2e-5),
+            "{level:?}: {} {expected}",
+            weight[0]
+        );
         let expected = (s.batch * s.out_pixels()) as f64 * f64::from(0.3f32);
-        assert!((f64::from(bias[0]) / expected - 1.0).abs() < 2e-5, "{level:?}: {} {expected}", bias[0]);
+        assert!(
+            (f64::from(bias[0]) / expected - 1.0).abs() < 2e-5,
+            "{level:?}: {} {expected}",
+            bias[0]
+        );
     }
 }
 
@@ -115,8 +157,12 @@ fn any_number_of_threads_gives_the_same_bits() {
     for case in CASES {
         let s = shape(case);
         let with = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| results(&s, Level::best(), 0.7)).map(|v| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| results(&s, Level::best(), 0.7))
+                .map(|v| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
         };
         let one = with(1);
         for threads in [2, 3, 8] {
@@ -128,27 +174,52 @@ fn any_number_of_threads_gives_the_same_bits() {
 #[test]
 fn every_level_multiplies_matrices() {
     // One row, few rows, few terms, one tile, several blocks.
-    for [m, n, k] in [[1, 1, 1], [1, 300, 70], [5, 131, 300], [9, 33, 17], [13, 40, 300], [130, 70, 24], [600, 530, 5], [570, 600, 31]] {
+    for [m, n, k] in [
+        [1, 1, 1],
+        [1, 300, 70],
+        [5, 131, 300],
+        [9, 33, 17],
+        [13, 40, 300],
+        [130, 70, 24],
+        [600, 530, 5],
+        [570, 600, 31],
+    ] {
         let (a, b, bias) = (value(m * k, 1), value(k * n, 2), value(n, 3));
         let term = |i: usize, j: usize, l: usize| f64::from(a[i * k + l]) * f64::from(b[l * n + j]);
-        let transposed =
-            |v: &[f32], rows: usize, columns: usize| (0..rows * columns).map(|i| v[i % rows * columns + i / rows]).collect::<Vec<_>>();
+        let transposed = |v: &[f32], rows: usize, columns: usize| {
+            (0..rows * columns)
+                .map(|i| v[i % rows * columns + i / rows])
+                .collect::<Vec<_>>()
+        };
         let (a_turned, b_turned) = (transposed(&a, m, k), transposed(&b, k, n));
         for level in levels() {
             let ways_a = [Matrix::rows(&a, k), Matrix::rows(&a_turned, m).turned()];
             let ways_b = [Matrix::rows(&b, n), Matrix::rows(&b_turned, k).turned()];
             for (a, b) in ways_a.iter().flat_map(|a| ways_b.map(|b| (*a, b))) {
-                let what = Product { sizes: [m, n, k], a, b, bias: Some(&bias), relu: false };
+                let what = Product {
+                    sizes: [m, n, k],
+                    a,
+                    b,
+                    bias: Some(&bias),
+                    relu: false,
+                };
                 let with = |threads: usize| {
-                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    let pool = rayon::ThreadPoolBuilder::new()
+                        .num_threads(threads)
+                        .build()
+                        .unwrap();
                     pool.install(|| product(level, what))
                 };
                 let c = with(1);
                 assert_eq!(c, with(3), "{level:?} {m} {n} {k}");
                 for (i, value) in c.iter().enumerate() {
-                    let expected = f64::from(bias[i % n]) + (0..k).map(|l| term(i / n, i % n, l)).sum::<f64>();
+                    let expected =
+                        f64::from(bias[i % n]) + (0..k).map(|l| term(i / n, i % n, l)).sum::<f64>();
                     let error = (f64::from(*value) - expected).abs();
-                    assert!(error < 1e-4 * (k as f64).sqrt(), "{level:?} {m} {n} {k}: {value}, not {expected}");
+                    assert!(
+                        error < 1e-4 * (k as f64).sqrt(),
+                        "{level:?} {m} {n} {k}: {value}, not {expected}"
+                    );
                 }
             }
         }

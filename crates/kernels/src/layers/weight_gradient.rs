@@ -31,8 +31,23 @@ struct Part {
 }
 
 /// `(weight gradient, bias gradient)`.
-pub(crate) fn weight_gradient(shape: &Shape, x: &[f32], gradient: &[f32], level: Level) -> (Vec<f32>, Vec<f32>) {
-    let Shape { batch, inputs, outputs, size, kernel, stride, padding, out, .. } = *shape;
+pub(crate) fn weight_gradient(
+    shape: &Shape,
+    x: &[f32],
+    gradient: &[f32],
+    level: Level,
+) -> (Vec<f32>, Vec<f32>) {
+    let Shape {
+        batch,
+        inputs,
+        outputs,
+        size,
+        kernel,
+        stride,
+        padding,
+        out,
+        ..
+    } = *shape;
     let (rows, columns) = level.tile();
     let full = [0, 1].map(|i| ((out[i] - 1) * stride[i] + kernel[i]).max(size[i] + padding[i]));
     let frame = Frame::new(inputs, size, padding, full, stride[1]);
@@ -44,17 +59,29 @@ pub(crate) fn weight_gradient(shape: &Shape, x: &[f32], gradient: &[f32], level:
     }
     let depth = taps.len();
     taps.resize(depth.next_multiple_of(rows), 0);
-    let plan = Plan { frame, taps, out, step: stride[0] * frame.pitch, outputs };
+    let plan = Plan {
+        frame,
+        taps,
+        out,
+        step: stride[0] * frame.pitch,
+        outputs,
+    };
     let images = batch.div_ceil(PARTS).max(LEAST);
     let parts: Vec<Part> = x
         .par_chunks(images * inputs * shape.pixels())
         .zip(gradient.par_chunks(images * outputs * shape.out_pixels()))
         .map(|(x, gradient)| {
             let blocks = outputs.div_ceil(columns);
-            let mut part = Part { weight: vec![0.0; blocks * columns * plan.taps.len()], bias: vec![0.0; outputs] };
+            let mut part = Part {
+                weight: vec![0.0; blocks * columns * plan.taps.len()],
+                bias: vec![0.0; outputs],
+            };
             let mut buffer = plan.frame.buffer();
             let mut turned = vec![0.0; blocks * columns * shape.out_pixels()];
-            for (x, gradient) in x.chunks_exact(inputs * shape.pixels()).zip(gradient.chunks_exact(outputs * shape.out_pixels())) {
+            for (x, gradient) in x
+                .chunks_exact(inputs * shape.pixels())
+                .zip(gradient.chunks_exact(outputs * shape.out_pixels()))
+            {
                 plan.frame.fill(x, &mut buffer);
                 accumulate(level, &plan, &buffer, gradient, &mut turned, &mut part);
             }
@@ -62,15 +89,23 @@ pub(crate) fn weight_gradient(shape: &Shape, x: &[f32], gradient: &[f32], level:
         })
         .collect();
     let mut weight = vec![0.0; outputs * depth];
-    weight.par_chunks_mut(depth).enumerate().for_each(|(o, row)| {
-        let start = o / columns * columns * plan.taps.len() + o % columns;
-        for part in &parts {
-            for (sum, value) in row.iter_mut().zip(part.weight[start..].iter().step_by(columns)) {
-                *sum += value;
+    weight
+        .par_chunks_mut(depth)
+        .enumerate()
+        .for_each(|(o, row)| {
+            let start = o / columns * columns * plan.taps.len() + o % columns;
+            for part in &parts {
+                for (sum, value) in row
+                    .iter_mut()
+                    .zip(part.weight[start..].iter().step_by(columns))
+                {
+                    *sum += value;
+                }
             }
-        }
-    });
-    let bias = (0..outputs).map(|o| parts.iter().map(|p| p.bias[o]).sum()).collect();
+        });
+    let bias = (0..outputs)
+        .map(|o| parts.iter().map(|p| p.bias[o]).sum())
+        .collect();
     (weight, bias)
 }
 
@@ -80,19 +115,42 @@ leveled! {
 }
 
 #[inline(always)]
-fn accumulate_body<V: Vector, const ROWS: usize>(plan: &Plan, frame: &[f32], gradient: &[f32], turned: &mut [f32], part: &mut Part) {
+fn accumulate_body<V: Vector, const ROWS: usize>(
+    plan: &Plan,
+    frame: &[f32],
+    gradient: &[f32],
+    turned: &mut [f32],
+    part: &mut Part,
+) {
     let (pixels, columns) = (plan.out[0] * plan.out[1], 2 * V::N);
     for (row, bias) in gradient.chunks_exact(pixels).zip(&mut part.bias) {
         *bias += sum(row);
     }
     for (block, turned) in turned.chunks_exact_mut(pixels * columns).enumerate() {
         let channels = (plan.outputs - block * columns).min(columns);
-        lanes::<V>(&gradient[block * columns * pixels..], [pixels, 1], channels, pixels, columns, turned);
+        lanes::<V>(
+            &gradient[block * columns * pixels..],
+            [pixels, 1],
+            channels,
+            pixels,
+            columns,
+            turned,
+        );
     }
-    let most = plan.taps.iter().max().copied().unwrap_or(0) + (plan.out[0] - 1) * plan.step + plan.out[1];
-    assert!(most <= frame.len() && turned.len() == plan.outputs.div_ceil(columns) * columns * pixels);
-    for (turned, sums) in turned.chunks_exact(pixels * columns).zip(part.weight.chunks_exact_mut(plan.taps.len() * columns)) {
-        for (taps, sums) in plan.taps.chunks_exact(ROWS).zip(sums.chunks_exact_mut(ROWS * columns)) {
+    let most =
+        plan.taps.iter().max().copied().unwrap_or(0) + (plan.out[0] - 1) * plan.step + plan.out[1];
+    assert!(
+        most <= frame.len() && turned.len() == plan.outputs.div_ceil(columns) * columns * pixels
+    );
+    for (turned, sums) in turned
+        .chunks_exact(pixels * columns)
+        .zip(part.weight.chunks_exact_mut(plan.taps.len() * columns))
+    {
+        for (taps, sums) in plan
+            .taps
+            .chunks_exact(ROWS)
+            .zip(sums.chunks_exact_mut(ROWS * columns))
+        {
             if plan.outputs <= V::N {
                 tile::<V, ROWS, 1>(plan, frame, taps, turned, sums);
             } else {
@@ -103,9 +161,19 @@ fn accumulate_body<V: Vector, const ROWS: usize>(plan: &Plan, frame: &[f32], gra
 }
 
 #[inline(always)]
-fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(plan: &Plan, frame: &[f32], taps: &[usize], turned: &[f32], sums: &mut [f32]) {
+fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
+    plan: &Plan,
+    frame: &[f32],
+    taps: &[usize],
+    turned: &[f32],
+    sums: &mut [f32],
+) {
     let columns = 2 * V::N;
-    assert!(taps.len() == ROWS && turned.len() == plan.out[0] * plan.out[1] * columns && sums.len() == ROWS * columns);
+    assert!(
+        taps.len() == ROWS
+            && turned.len() == plan.out[0] * plan.out[1] * columns
+            && sums.len() == ROWS * columns
+    );
     let (mut turned, sums) = (turned.as_ptr(), sums.as_mut_ptr());
     // SAFETY: lengths are checked above, and by the caller that the last pixel of the farthest tap lies in the frame; the caller is
     // compiled for V's level.
@@ -113,14 +181,17 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(plan: &Plan, frame: &[f
         // From 0 for each image: one sum through all of them would be too long for f32.
         let mut acc = [[V::splat(0.0); WIDE]; ROWS];
         for y in 0..plan.out[0] {
-            let base: [*const f32; ROWS] = std::array::from_fn(|i| frame.as_ptr().add(taps[i] + y * plan.step));
+            let base: [*const f32; ROWS] =
+                std::array::from_fn(|i| frame.as_ptr().add(taps[i] + y * plan.step));
             add_terms::<V, ROWS, WIDE, 1>(plan.out[1], base, turned, &mut acc);
             turned = turned.add(plan.out[1] * columns);
         }
         for i in 0..ROWS {
             for j in 0..WIDE {
                 let sum = sums.add(i * columns + j * V::N);
-                acc[i][j].add_product(V::splat(1.0), V::load(sum)).store(sum);
+                acc[i][j]
+                    .add_product(V::splat(1.0), V::load(sum))
+                    .store(sum);
             }
         }
     }

@@ -31,13 +31,34 @@ impl Step<1, 2> for Adagrad {
     #[cfg(feature = "cube")]
     fn launch(&self, on: &Launch, [g]: [Arg; 1], [w, sum]: [Arg; 2]) {
         let (l2, shrink) = self.decay;
-        gpu::launch(&on.client, on.count(), on.dim(), g, w, sum, l2, shrink, self.inside, self.outside, self.rate);
+        gpu::launch(
+            &on.client,
+            on.count(),
+            on.dim(),
+            g,
+            w,
+            sum,
+            l2,
+            shrink,
+            self.inside,
+            self.outside,
+            self.rate,
+        );
     }
 }
 
 #[cfg(feature = "cube")]
 #[cube(launch)]
-fn gpu(g: &[f32], w: &mut [f32], sum: &mut [f32], l2: f32, shrink: f32, inside: f32, outside: f32, rate: f32) {
+fn gpu(
+    g: &[f32],
+    w: &mut [f32],
+    sum: &mut [f32],
+    l2: f32,
+    shrink: f32,
+    inside: f32,
+    outside: f32,
+    rate: f32,
+) {
     let mut i = ABSOLUTE_POS;
     while i < w.len() {
         let (kept, u) = cube::decayed(w[i], g[i], l2, shrink);

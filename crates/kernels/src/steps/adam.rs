@@ -35,8 +35,19 @@ impl Kernel<1, 3, 0> for Adam {
 impl Step<1, 3> for Adam {
     #[cfg(feature = "cube")]
     fn launch(&self, on: &Launch, [g]: [Arg; 1], [w, mean, square]: [Arg; 3]) {
-        let ((l2, shrink), [beta1, beta2], [entering1, entering2]) = (self.decay, self.beta, self.entering);
-        let by = ConstantsLaunch::new(l2, shrink, beta1, beta2, entering1, entering2, self.correction, self.eps, self.rate);
+        let ((l2, shrink), [beta1, beta2], [entering1, entering2]) =
+            (self.decay, self.beta, self.entering);
+        let by = ConstantsLaunch::new(
+            l2,
+            shrink,
+            beta1,
+            beta2,
+            entering1,
+            entering2,
+            self.correction,
+            self.eps,
+            self.rate,
+        );
         gpu::launch(&on.client, on.count(), on.dim(), g, w, mean, square, by);
     }
 }

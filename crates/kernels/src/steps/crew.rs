@@ -109,7 +109,11 @@ impl Crew {
                 let mut looks = 0;
                 while self.0.inside.load(SeqCst) != 0 {
                     looks += 1;
-                    if looks % 1024 == 0 { thread::yield_now() } else { std::hint::spin_loop() }
+                    if looks % 1024 == 0 {
+                        thread::yield_now()
+                    } else {
+                        std::hint::spin_loop()
+                    }
                 }
             }
         }
@@ -117,7 +121,10 @@ impl Crew {
         let number = NUMBER.get().wrapping_add(1).max(1);
         NUMBER.set(number);
         // SAFETY: only the lifetime changes; `Close` waits until no helper is at the job. For the write see `Crew`.
-        unsafe { *self.job.get() = Some(std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(job)) };
+        unsafe {
+            *self.job.get() =
+                Some(std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(job))
+        };
         let close = Close(self);
         self.owners_place.store(processor::here(), SeqCst);
         self.open.store(number, SeqCst);
@@ -148,7 +155,10 @@ impl Crew {
             }
             looks += 1;
             std::hint::spin_loop();
-            if looks % 64 == 0 && (since.elapsed() > PATIENCE || rayon::yield_now() == Some(rayon::Yield::Executed)) {
+            if looks % 64 == 0
+                && (since.elapsed() > PATIENCE
+                    || rayon::yield_now() == Some(rayon::Yield::Executed))
+            {
                 return;
             }
         }
@@ -203,17 +213,28 @@ mod tests {
     #[test]
     fn each_piece_is_done_once() {
         let loops = || {
-            for (round, count) in [0, 1, 2, 15, 16, 17, 100].into_iter().cycle().take(700).enumerate() {
+            for (round, count) in [0, 1, 2, 15, 16, 17, 100]
+                .into_iter()
+                .cycle()
+                .take(700)
+                .enumerate()
+            {
                 let done: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
                 each(count, round % 2 == 0, |i| {
                     each(i % 3, false, |_| {});
                     done[i].fetch_add(1, SeqCst);
                 });
-                assert!(done.iter().all(|d| d.load(SeqCst) == 1), "{count} pieces: {done:?}");
+                assert!(
+                    done.iter().all(|d| d.load(SeqCst) == 1),
+                    "{count} pieces: {done:?}"
+                );
             }
         };
         for threads in [1, 2, 5] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             std::thread::scope(|scope| {
                 scope.spawn(|| pool.install(loops));
                 scope.spawn(|| pool.install(loops));

@@ -22,7 +22,9 @@ pub type Arg = BufferArg;
 
 /// Whether the tensor is an array of this backend. Where Burn fuses operations itself it is a promise, and left to Burn.
 pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
-    t.clone().try_into_primitive::<Cube>().is_ok_and(|t| as_any::<_, CubeTensor>(t).is_some())
+    t.clone()
+        .try_into_primitive::<Cube>()
+        .is_ok_and(|t| as_any::<_, CubeTensor>(t).is_some())
 }
 
 /// The numbers of a tensor that this backend holds.
@@ -34,7 +36,11 @@ pub(super) fn array<const D: usize>(t: Tensor<D>) -> CubeTensor {
 /// The array, or a copy if somebody else holds it too: a kernel may change it.
 pub(super) fn own(t: CubeTensor) -> CubeTensor {
     // CUDA and HIP pad a copy's rows.
-    if t.can_mut() { t } else { into_contiguous(t.copy()) }
+    if t.can_mut() {
+        t
+    } else {
+        into_contiguous(t.copy())
+    }
 }
 
 /// Back to Burn.
@@ -44,7 +50,10 @@ pub(super) fn tensor<const D: usize>(t: CubeTensor) -> Tensor<D> {
 
 /// The tensor type of the backend is another one under Burn's fusion, which this crate cannot see at compile time.
 fn as_any<A: 'static, B: 'static>(a: A) -> Option<B> {
-    (Box::new(a) as Box<dyn Any>).downcast::<B>().ok().map(|b| *b)
+    (Box::new(a) as Box<dyn Any>)
+        .downcast::<B>()
+        .ok()
+        .map(|b| *b)
 }
 
 /// A launch over arrays of n numbers.
@@ -56,7 +65,10 @@ pub struct Launch {
 impl Launch {
     pub fn over(t: &CubeTensor) -> Self {
         let n = t.shape().num_elements();
-        Launch { client: t.client.clone(), cubes: n.div_ceil(UNITS * WORTH_A_UNIT).clamp(1, CUBES) }
+        Launch {
+            client: t.client.clone(),
+            cubes: n.div_ceil(UNITS * WORTH_A_UNIT).clamp(1, CUBES),
+        }
     }
 
     pub fn count(&self) -> CubeCount {
@@ -71,7 +83,13 @@ impl Launch {
 /// A new array of n numbers beside another one.
 pub(super) fn empty(beside: &CubeTensor, n: usize) -> CubeTensor {
     let handle = beside.client.empty(n * size_of::<f32>());
-    CubeTensor::new_contiguous(beside.client.clone(), beside.device.clone(), Shape::new([n]), handle, DType::F32)
+    CubeTensor::new_contiguous(
+        beside.client.clone(),
+        beside.device.clone(),
+        Shape::new([n]),
+        handle,
+        DType::F32,
+    )
 }
 
 pub(super) fn arg(t: &CubeTensor) -> Arg {
@@ -149,7 +167,10 @@ mod tests {
     }
 
     fn wave(n: usize, device: &Device, by: f32) -> Tensor<1> {
-        Tensor::from_data(TensorData::new((0..n).map(|i| (i as f32 * by).sin()).collect(), [n]), device)
+        Tensor::from_data(
+            TensorData::new((0..n).map(|i| (i as f32 * by).sin()).collect(), [n]),
+            device,
+        )
     }
 
     fn host(t: Tensor<1>) -> Vec<f32> {
@@ -160,37 +181,84 @@ mod tests {
     #[test]
     fn a_step_changes_its_own_arrays_alone() {
         let Some(device) = device() else { return };
-        for n in [1, UNITS - 1, 3 * UNITS + 5, CUBES * UNITS * WORTH_A_UNIT + 77] {
-            let long = Tensor::<1>::from_data(TensorData::new((0..n as i64 + 3).map(|i| (i % 1000) as f32).collect(), [n + 3]), &device);
+        for n in [
+            1,
+            UNITS - 1,
+            3 * UNITS + 5,
+            CUBES * UNITS * WORTH_A_UNIT + 77,
+        ] {
+            let long = Tensor::<1>::from_data(
+                TensorData::new(
+                    (0..n as i64 + 3).map(|i| (i % 1000) as f32).collect(),
+                    [n + 3],
+                ),
+                &device,
+            );
             let (w, g) = (long.clone().narrow(0, 3, n), long.clone().narrow(0, 0, n));
             assert!(matches!(place([&w, &g].into_iter()), Some(Place::Cube)));
-            let kernel = Sgd { decay: (0.0, 1.0), rate: 2.0 };
-            let Ok([stepped]) = step(&kernel, [g.clone()], [w.clone()]) else { panic!("the kernels work here") };
-            let wanted: Vec<f32> = (0..n).map(|i| ((i + 3) % 1000) as f32 - 2.0 * (i % 1000) as f32).collect();
+            let kernel = Sgd {
+                decay: (0.0, 1.0),
+                rate: 2.0,
+            };
+            let Ok([stepped]) = step(&kernel, [g.clone()], [w.clone()]) else {
+                panic!("the kernels work here")
+            };
+            let wanted: Vec<f32> = (0..n)
+                .map(|i| ((i + 3) % 1000) as f32 - 2.0 * (i % 1000) as f32)
+                .collect();
             assert_eq!(host(stepped), wanted);
-            assert_eq!(host(long), (0..n + 3).map(|i| (i % 1000) as f32).collect::<Vec<_>>());
+            assert_eq!(
+                host(long),
+                (0..n + 3).map(|i| (i % 1000) as f32).collect::<Vec<_>>()
+            );
         }
     }
 
     /// A tensor of n numbers in a buffer of more, as CUDA and HIP pad it; behind them lies NaN.
     fn padded(t: &Tensor<1>) -> Tensor<1> {
         let n = t.dims()[0];
-        let long = array(Tensor::cat(vec![t.clone(), Tensor::full([6], f32::NAN, &t.device())], 0));
-        tensor(CubeTensor::new_contiguous(long.client.clone(), long.device.clone(), Shape::new([n]), long.handle, DType::F32))
+        let long = array(Tensor::cat(
+            vec![t.clone(), Tensor::full([6], f32::NAN, &t.device())],
+            0,
+        ));
+        tensor(CubeTensor::new_contiguous(
+            long.client.clone(),
+            long.device.clone(),
+            Shape::new([n]),
+            long.handle,
+            DType::F32,
+        ))
     }
 
     #[test]
     fn what_lies_behind_an_array_is_not_read() {
         let Some(device) = device() else { return };
         let (w, g) = (wave(10, &device, 0.37), wave(10, &device, 0.11));
-        let trust = Trust { coefficient: 0.01, eps: 0.0, combined: false, clip: None };
+        let trust = Trust {
+            coefficient: 0.01,
+            eps: 0.0,
+            combined: false,
+            clip: None,
+        };
         let step = |w: Tensor<1>, g: Tensor<1>, v: Tensor<1>| {
-            let velocity = Velocity { decay: (0.1, 1.0), scale: 1.0, beta: 0.9, kept: 1.0, ahead: None, rate: 1.0 };
-            let Ok(([w, v], ratio)) = trust.step(velocity, w, g, v) else { panic!("the kernels work here") };
+            let velocity = Velocity {
+                decay: (0.1, 1.0),
+                scale: 1.0,
+                beta: 0.9,
+                kept: 1.0,
+                ahead: None,
+                rate: 1.0,
+            };
+            let Ok(([w, v], ratio)) = trust.step(velocity, w, g, v) else {
+                panic!("the kernels work here")
+            };
             [w, v, ratio].map(host)
         };
         let zeros = Tensor::zeros([10], &device);
-        assert_eq!(step(padded(&w), padded(&g), padded(&zeros)), step(w, g, zeros));
+        assert_eq!(
+            step(padded(&w), padded(&g), padded(&zeros)),
+            step(w, g, zeros)
+        );
     }
 
     /// Norms over all numbers: the ratio is that of sums in f64.
@@ -198,14 +266,41 @@ mod tests {
     fn ratios_are_of_all_numbers() {
         let Some(device) = device() else { return };
         for n in [1, UNITS + 1, 70_000, CUBES * UNITS * WORTH_A_UNIT + 77] {
-            let (w, g, zeros) = (wave(n, &device, 0.37), wave(n, &device, 0.11), Tensor::zeros([n], &device));
-            let norm = |t: &Tensor<1>| host(t.clone()).iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-            let trust = Trust { coefficient: 0.01, eps: 0.0, combined: false, clip: None };
-            let velocity = Velocity { decay: (0.1, 1.0), scale: 1.0, beta: 0.9, kept: 1.0, ahead: None, rate: 1.0 };
+            let (w, g, zeros) = (
+                wave(n, &device, 0.37),
+                wave(n, &device, 0.11),
+                Tensor::zeros([n], &device),
+            );
+            let norm = |t: &Tensor<1>| {
+                host(t.clone())
+                    .iter()
+                    .map(|&x| f64::from(x).powi(2))
+                    .sum::<f64>()
+                    .sqrt()
+            };
+            let trust = Trust {
+                coefficient: 0.01,
+                eps: 0.0,
+                combined: false,
+                clip: None,
+            };
+            let velocity = Velocity {
+                decay: (0.1, 1.0),
+                scale: 1.0,
+                beta: 0.9,
+                kept: 1.0,
+                ahead: None,
+                rate: 1.0,
+            };
             let wanted = 0.01 * norm(&w) / (norm(&g) + 0.1 * norm(&w));
-            let Ok((_, ratio)) = trust.step(velocity, w.clone(), g.clone(), zeros.clone()) else { panic!("the kernels work here") };
+            let Ok((_, ratio)) = trust.step(velocity, w.clone(), g.clone(), zeros.clone()) else {
+                panic!("the kernels work here")
+            };
             let found = f64::from(host(ratio)[0]);
-            assert!(n == 1 || (found / wanted - 1.0).abs() < 2e-6, "{n}: {found}, not {wanted}");
+            assert!(
+                n == 1 || (found / wanted - 1.0).abs() < 2e-6,
+                "{n}: {found}, not {wanted}"
+            );
 
             let lamb = Lamb {
                 decay: (0.0, 1.0),
@@ -218,11 +313,18 @@ mod tests {
                 bounds: Some([0.0, f32::INFINITY, 0.0, f32::INFINITY]),
             };
             let again = || {
-                let Ok(([w, ..], ratio)) = lamb.step([w.clone(), g.clone(), zeros.clone(), zeros.clone()]) else { panic!("as above") };
+                let Ok(([w, ..], ratio)) =
+                    lamb.step([w.clone(), g.clone(), zeros.clone(), zeros.clone()])
+                else {
+                    panic!("as above")
+                };
                 (host(w), host(ratio.expect("bounds")))
             };
             let (stepped, ratio) = again();
-            assert!(n == 1 || (f64::from(ratio[0]) / (norm(&w) / norm(&g) * 1e6) - 1.0).abs() < 2e-6, "{n}: {ratio:?}");
+            assert!(
+                n == 1 || (f64::from(ratio[0]) / (norm(&w) / norm(&g) * 1e6) - 1.0).abs() < 2e-6,
+                "{n}: {ratio:?}"
+            );
             assert!(again() == (stepped, ratio), "{n}: other bits");
         }
     }

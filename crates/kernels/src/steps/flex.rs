@@ -22,8 +22,12 @@ pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
 
 /// The numbers of a tensor on flex, in a buffer of their own: a view into a larger buffer, a transposed or an expanded tensor is copied.
 pub(super) fn array<const D: usize>(t: Tensor<D>) -> FlexTensor {
-    let t = t.try_into_primitive::<Flex>().expect("a tensor that flex holds");
-    let whole = t.is_contiguous() && t.layout().start_offset() == 0 && t.storage::<f32>().len() == t.layout().num_elements();
+    let t = t
+        .try_into_primitive::<Flex>()
+        .expect("a tensor that flex holds");
+    let whole = t.is_contiguous()
+        && t.layout().start_offset() == 0
+        && t.storage::<f32>().len() == t.layout().num_elements();
     if whole { t } else { t.to_contiguous() }
 }
 
@@ -100,7 +104,11 @@ impl<'a, T> Shared<'a, T> {
 }
 
 /// One chunk, with the widest instructions that the processor has. All give the same bits: nothing is contracted or reordered.
-fn chunk_best<K, const I: usize, const M: usize, const S: usize>(kernel: &K, read: [&[f32]; I], changed: [&mut [f32]; M]) -> [f64; S]
+fn chunk_best<K, const I: usize, const M: usize, const S: usize>(
+    kernel: &K,
+    read: [&[f32]; I],
+    changed: [&mut [f32]; M],
+) -> [f64; S]
 where
     K: Kernel<I, M, S>,
 {
@@ -115,7 +123,11 @@ where
             chunk(k, r, c)
         }
         #[target_feature(enable = "avx2")]
-        fn avx2<K: Kernel<I, M, S>, const I: usize, const M: usize, const S: usize>(k: &K, r: [&[f32]; I], c: [&mut [f32]; M]) -> [f64; S] {
+        fn avx2<K: Kernel<I, M, S>, const I: usize, const M: usize, const S: usize>(
+            k: &K,
+            r: [&[f32]; I],
+            c: [&mut [f32]; M],
+        ) -> [f64; S] {
             chunk(k, r, c)
         }
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
@@ -132,11 +144,19 @@ where
 
 /// Loops in place of closures: a closure is not compiled for the instructions of the function around it.
 #[inline(always)]
-fn chunk<K, const I: usize, const M: usize, const S: usize>(kernel: &K, read: [&[f32]; I], mut changed: [&mut [f32]; M]) -> [f64; S]
+fn chunk<K, const I: usize, const M: usize, const S: usize>(
+    kernel: &K,
+    read: [&[f32]; I],
+    mut changed: [&mut [f32]; M],
+) -> [f64; S]
 where
     K: Kernel<I, M, S>,
 {
-    let n = if I > 0 { read[0].len() } else { changed[0].len() };
+    let n = if I > 0 {
+        read[0].len()
+    } else {
+        changed[0].len()
+    };
     if S == 0 {
         strip(kernel, &read, &mut changed, 0, n, &mut [[0.0; STRIP]; S]);
         return [0.0; S];
@@ -227,13 +247,26 @@ mod tests {
     /// Around the lengths of a strip and of a chunk: whole numbers, so the results are exact; and the same for one thread and three.
     #[test]
     fn every_number_is_met_once() {
-        for n in [1, STRIP - 1, STRIP, STRIP + 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5, 40 * CHUNK + 130] {
+        for n in [
+            1,
+            STRIP - 1,
+            STRIP,
+            STRIP + 1,
+            CHUNK - 1,
+            CHUNK,
+            CHUNK + 1,
+            3 * CHUNK + 5,
+            40 * CHUNK + 130,
+        ] {
             let tensor = |factor: f32| {
                 let values = (0..n).map(|i| factor * (i % 1000) as f32).collect();
                 FlexTensor::from_data(TensorData::new::<f32, _>(values, [n]))
             };
             for threads in [1, 3] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let pool = rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .unwrap();
                 let (x, mut y) = (tensor(1.0), tensor(10.0));
                 let [sum] = pool.install(|| run(Order::Rising, &Double, [&x], [&mut y]));
                 assert_eq!(sum, (0..n).map(|i| (i % 1000) as f64).sum::<f64>());

@@ -36,12 +36,28 @@ impl Lamb {
             Some(Place::Flex) => {
                 let [mut w, mut g, mut mean, mut square] = [w, g, mean, square].map(flex::array);
                 // The update takes the gradient's place.
-                let [phi, un] = flex::run(flex::Order::Rising, self, [&w], [&mut g, &mut mean, &mut square]).map(|s| s.sqrt() as f32);
-                let ratio = self.bounds.map(|[norm_min, norm_max, ratio_min, ratio_max]| {
-                    let phi = if phi.is_nan() { phi } else { phi.clamp(norm_min, norm_max) };
-                    if phi > 0.0 && un > 0.0 { phi / un } else { 1.0 }.clamp(ratio_min, ratio_max)
-                });
-                let apply = Apply { shrink: self.decay.1, rate: self.rate * ratio.unwrap_or(1.0) };
+                let [phi, un] = flex::run(
+                    flex::Order::Rising,
+                    self,
+                    [&w],
+                    [&mut g, &mut mean, &mut square],
+                )
+                .map(|s| s.sqrt() as f32);
+                let ratio = self
+                    .bounds
+                    .map(|[norm_min, norm_max, ratio_min, ratio_max]| {
+                        let phi = if phi.is_nan() {
+                            phi
+                        } else {
+                            phi.clamp(norm_min, norm_max)
+                        };
+                        if phi > 0.0 && un > 0.0 { phi / un } else { 1.0 }
+                            .clamp(ratio_min, ratio_max)
+                    });
+                let apply = Apply {
+                    shrink: self.decay.1,
+                    rate: self.rate * ratio.unwrap_or(1.0),
+                };
                 flex::run(flex::Order::Falling, &apply, [&g], [&mut w]);
                 Ok(([w, mean, square].map(flex::tensor), ratio.map(flex::scalar)))
             }
@@ -52,15 +68,39 @@ impl Lamb {
                 let partial = cube::empty(&w, 2 * on.cubes);
                 let args = [&w, &g, &mean, &square, &partial].map(cube::arg);
                 let [w_arg, g_arg, mean_arg, square_arg, partial_arg] = args;
-                update::launch(&on.client, on.count(), on.dim(), w_arg, g_arg, mean_arg, square_arg, partial_arg, self.constants());
+                update::launch(
+                    &on.client,
+                    on.count(),
+                    on.dim(),
+                    w_arg,
+                    g_arg,
+                    mean_arg,
+                    square_arg,
+                    partial_arg,
+                    self.constants(),
+                );
                 let ratio = self.bounds.map(|bounds| {
                     let ratio = cube::empty(&w, 1);
-                    let [w_arg, g_arg, partial_arg, ratio_arg] = [&w, &g, &partial, &ratio].map(cube::arg);
+                    let [w_arg, g_arg, partial_arg, ratio_arg] =
+                        [&w, &g, &partial, &ratio].map(cube::arg);
                     // A shader need not know infinity.
-                    let [norm_min, norm_max, ratio_min, ratio_max] = bounds.map(|b| b.min(f32::MAX));
-                    let bounds = BoundsLaunch::new(norm_min, norm_max, ratio_min, ratio_max, on.cubes);
+                    let [norm_min, norm_max, ratio_min, ratio_max] =
+                        bounds.map(|b| b.min(f32::MAX));
+                    let bounds =
+                        BoundsLaunch::new(norm_min, norm_max, ratio_min, ratio_max, on.cubes);
                     let (shrink, rate) = (self.decay.1, self.rate);
-                    apply::launch(&on.client, on.count(), on.dim(), g_arg, w_arg, partial_arg, ratio_arg, shrink, rate, bounds);
+                    apply::launch(
+                        &on.client,
+                        on.count(),
+                        on.dim(),
+                        g_arg,
+                        w_arg,
+                        partial_arg,
+                        ratio_arg,
+                        shrink,
+                        rate,
+                        bounds,
+                    );
                     cube::tensor(ratio)
                 });
                 Ok(([w, mean, square].map(cube::tensor), ratio))
@@ -99,7 +139,8 @@ impl Kernel<1, 1, 0> for Apply {
 #[cfg(feature = "cube")]
 impl Lamb {
     fn constants(&self) -> ConstantsLaunch {
-        let ((l2, shrink), [beta1, beta2], [entering1, entering2]) = (self.decay, self.beta, self.entering);
+        let ((l2, shrink), [beta1, beta2], [entering1, entering2]) =
+            (self.decay, self.beta, self.entering);
         let ([correction1, correction2], whole) = (self.corrections, self.bounds.is_none());
         ConstantsLaunch::new(
             l2,
@@ -140,7 +181,14 @@ struct Constants {
 
 #[cfg(feature = "cube")]
 #[cube(launch)]
-fn update(w: &mut [f32], g: &mut [f32], mean: &mut [f32], square: &mut [f32], partial: &mut [f32], by: &Constants) {
+fn update(
+    w: &mut [f32],
+    g: &mut [f32],
+    mean: &mut [f32],
+    square: &mut [f32],
+    partial: &mut [f32],
+    by: &Constants,
+) {
     let mut ww = 0.0f32;
     let mut uu = 0.0f32;
     let mut i = ABSOLUTE_POS;
@@ -148,7 +196,8 @@ fn update(w: &mut [f32], g: &mut [f32], mean: &mut [f32], square: &mut [f32], pa
         let (kept, u) = cube::decayed(w[i], g[i], by.l2, by.shrink);
         let m = mean[i] * by.beta1 + u * by.entering1;
         let v = square[i] * by.beta2 + u * u * by.entering2;
-        let update = m * by.correction1 / cube::root_plus_eps(v * by.correction2, by.eps) + kept * by.update_decay;
+        let update = m * by.correction1 / cube::root_plus_eps(v * by.correction2, by.eps)
+            + kept * by.update_decay;
         mean[i] = m;
         square[i] = v;
         if comptime!(by.whole) {
@@ -182,7 +231,15 @@ struct Bounds {
 
 #[cfg(feature = "cube")]
 #[cube(launch)]
-fn apply(u: &[f32], w: &mut [f32], partial: &[f32], ratio_out: &mut [f32], shrink: f32, rate: f32, bounds: &Bounds) {
+fn apply(
+    u: &[f32],
+    w: &mut [f32],
+    partial: &[f32],
+    ratio_out: &mut [f32],
+    shrink: f32,
+    rate: f32,
+    bounds: &Bounds,
+) {
     let norm = cube::over_cubes(partial, bounds.cubes, 0usize).sqrt();
     let phi = clamp(norm, bounds.norm_min, bounds.norm_max);
     let un = cube::over_cubes(partial, bounds.cubes, 1usize).sqrt();

@@ -24,8 +24,16 @@ pub struct Trust {
 impl Trust {
     fn ratio(&self, [w, g, u]: [f32; 3], beta: f32) -> f32 {
         let other = if self.combined { u } else { g };
-        let denominator = if self.combined { u + self.eps } else { g + (w * beta + self.eps) };
-        let ratio = if w > 0.0 && other > 0.0 { w * self.coefficient / denominator } else { 1.0 };
+        let denominator = if self.combined {
+            u + self.eps
+        } else {
+            g + (w * beta + self.eps)
+        };
+        let ratio = if w > 0.0 && other > 0.0 {
+            w * self.coefficient / denominator
+        } else {
+            1.0
+        };
         match self.clip {
             None => ratio,
             // At rate 0 (the start of a warm-up) the quotient is infinite and the clip makes it 1.
@@ -47,7 +55,15 @@ impl Trust {
         match place([&w, &g, &v].into_iter()) {
             Some(Place::Flex) => {
                 let [mut w, g, mut v] = [w, g, v].map(flex::array);
-                let norms = flex::run(flex::Order::Rising, &Norms { decay: velocity.decay }, [&w, &g], []).map(|s| s.sqrt() as f32);
+                let norms = flex::run(
+                    flex::Order::Rising,
+                    &Norms {
+                        decay: velocity.decay,
+                    },
+                    [&w, &g],
+                    [],
+                )
+                .map(|s| s.sqrt() as f32);
                 let ratio = self.ratio(norms, velocity.decay.0);
                 velocity.scale *= ratio;
                 flex::run(flex::Order::Falling, &velocity, [&g], [&mut w, &mut v]);
@@ -58,9 +74,19 @@ impl Trust {
                 let [w, g, v] = [w, g, v].map(cube::array);
                 let (w, v, on) = (cube::own(w), cube::own(v), Launch::over(&g));
                 let (partial, ratio) = (cube::empty(&g, 3 * on.cubes), cube::empty(&g, 1));
-                let [w_arg, g_arg, v_arg, partial_arg, ratio_arg] = [&w, &g, &v, &partial, &ratio].map(cube::arg);
+                let [w_arg, g_arg, v_arg, partial_arg, ratio_arg] =
+                    [&w, &g, &v, &partial, &ratio].map(cube::arg);
                 let (l2, shrink) = velocity.decay;
-                norms::launch(&on.client, on.count(), on.dim(), cube::arg(&w), cube::arg(&g), cube::arg(&partial), l2, shrink);
+                norms::launch(
+                    &on.client,
+                    on.count(),
+                    on.dim(),
+                    cube::arg(&w),
+                    cube::arg(&g),
+                    cube::arg(&partial),
+                    l2,
+                    shrink,
+                );
                 let by = ConstantsOfTrustLaunch::new(
                     self.coefficient,
                     self.eps,
@@ -71,7 +97,18 @@ impl Trust {
                     self.clip.is_some(),
                 );
                 let args = (g_arg, w_arg, v_arg, partial_arg, ratio_arg);
-                step::launch(&on.client, on.count(), on.dim(), args.0, args.1, args.2, args.3, args.4, velocity.constants(), by);
+                step::launch(
+                    &on.client,
+                    on.count(),
+                    on.dim(),
+                    args.0,
+                    args.1,
+                    args.2,
+                    args.3,
+                    args.4,
+                    velocity.constants(),
+                    by,
+                );
                 Ok(([w, v].map(cube::tensor), cube::tensor(ratio)))
             }
             None => Err([w, g, v]),
@@ -106,7 +143,11 @@ fn norms(w: &[f32], g: &[f32], partial: &mut [f32], l2: f32, shrink: f32) {
         uu += u * u;
         i += CUBE_COUNT * UNITS;
     }
-    let (ww, gg, uu) = (cube::over_cube(ww), cube::over_cube(gg), cube::over_cube(uu));
+    let (ww, gg, uu) = (
+        cube::over_cube(ww),
+        cube::over_cube(gg),
+        cube::over_cube(uu),
+    );
     if UNIT_POS == 0 {
         partial[CUBE_POS] = ww;
         partial[CUBE_COUNT + CUBE_POS] = gg;
@@ -131,10 +172,27 @@ struct ConstantsOfTrust {
 
 #[cfg(feature = "cube")]
 #[cube(launch)]
-fn step(g: &[f32], w: &mut [f32], v: &mut [f32], partial: &[f32], ratio_out: &mut [f32], by: &Constants, trust: &ConstantsOfTrust) {
+fn step(
+    g: &[f32],
+    w: &mut [f32],
+    v: &mut [f32],
+    partial: &[f32],
+    ratio_out: &mut [f32],
+    by: &Constants,
+    trust: &ConstantsOfTrust,
+) {
     let wn = cube::over_cubes(partial, trust.cubes, 0usize).sqrt();
-    let other = cube::over_cubes(partial, trust.cubes, comptime!(if trust.combined { 2usize } else { 1usize })).sqrt();
-    let denominator = if comptime!(trust.combined) { other + trust.eps } else { other + (wn * by.l2 + trust.eps) };
+    let other = cube::over_cubes(
+        partial,
+        trust.cubes,
+        comptime!(if trust.combined { 2usize } else { 1usize }),
+    )
+    .sqrt();
+    let denominator = if comptime!(trust.combined) {
+        other + trust.eps
+    } else {
+        other + (wn * by.l2 + trust.eps)
+    };
     let mut ratio = 1.0f32;
     if wn > 0.0 && other > 0.0 {
         ratio = wn * trust.coefficient / denominator;

@@ -39,13 +39,25 @@ pub fn step<const D: usize, const I: usize, const M: usize>(
     match place(read.iter().chain(&changed)) {
         Some(Place::Flex) => {
             let (read, mut changed) = (read.map(flex::array), changed.map(flex::array));
-            flex::run(flex::Order::Rising, kernel, read.each_ref(), changed.each_mut());
+            flex::run(
+                flex::Order::Rising,
+                kernel,
+                read.each_ref(),
+                changed.each_mut(),
+            );
             Ok(changed.map(flex::tensor))
         }
         #[cfg(feature = "cube")]
         Some(Place::Cube) => {
-            let (read, changed) = (read.map(cube::array), changed.map(cube::array).map(cube::own));
-            kernel.launch(&cube::Launch::over(&changed[0]), read.each_ref().map(cube::arg), changed.each_ref().map(cube::arg));
+            let (read, changed) = (
+                read.map(cube::array),
+                changed.map(cube::array).map(cube::own),
+            );
+            kernel.launch(
+                &cube::Launch::over(&changed[0]),
+                read.each_ref().map(cube::arg),
+                changed.each_ref().map(cube::arg),
+            );
             Ok(changed.map(cube::tensor))
         }
         None => Err((read, changed)),
@@ -60,11 +72,15 @@ enum Place {
 }
 
 /// Where these tensors of one shape are; nowhere if the kernels were switched off by `LARGEBATCH_KERNELS=off`.
-fn place<'a, const D: usize>(tensors: impl Iterator<Item = &'a Tensor<D>> + Clone) -> Option<Place> {
+fn place<'a, const D: usize>(
+    tensors: impl Iterator<Item = &'a Tensor<D>> + Clone,
+) -> Option<Place> {
     let shape = tensors.clone().next()?.shape();
     if shape.num_elements() == 0
         || !crate::enabled()
-        || !tensors.clone().all(|t| t.dtype() == DType::F32 && t.shape() == shape && !t.is_autodiff())
+        || !tensors
+            .clone()
+            .all(|t| t.dtype() == DType::F32 && t.shape() == shape && !t.is_autodiff())
     {
         return None;
     }

@@ -24,7 +24,16 @@ impl Kernel<1, 1, 0> for Sgd {
 impl Step<1, 1> for Sgd {
     #[cfg(feature = "cube")]
     fn launch(&self, on: &Launch, [g]: [Arg; 1], [w]: [Arg; 1]) {
-        gpu::launch(&on.client, on.count(), on.dim(), g, w, self.decay.0, self.decay.1, self.rate);
+        gpu::launch(
+            &on.client,
+            on.count(),
+            on.dim(),
+            g,
+            w,
+            self.decay.0,
+            self.decay.1,
+            self.rate,
+        );
     }
 }
 

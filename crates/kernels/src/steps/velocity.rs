@@ -35,7 +35,16 @@ impl Kernel<1, 2, 0> for Velocity {
 impl Step<1, 2> for Velocity {
     #[cfg(feature = "cube")]
     fn launch(&self, on: &Launch, [g]: [Arg; 1], [w, v]: [Arg; 2]) {
-        gpu::launch(&on.client, on.count(), on.dim(), g, w, v, self.constants(), self.scale);
+        gpu::launch(
+            &on.client,
+            on.count(),
+            on.dim(),
+            g,
+            w,
+            v,
+            self.constants(),
+            self.scale,
+        );
     }
 }
 
@@ -43,7 +52,15 @@ impl Step<1, 2> for Velocity {
 impl Velocity {
     pub(super) fn constants(&self) -> ConstantsLaunch {
         let (l2, shrink) = self.decay;
-        ConstantsLaunch::new(l2, shrink, self.beta, self.kept, self.ahead.unwrap_or(0.0), self.rate, self.ahead.is_some())
+        ConstantsLaunch::new(
+            l2,
+            shrink,
+            self.beta,
+            self.kept,
+            self.ahead.unwrap_or(0.0),
+            self.rate,
+            self.ahead.is_some(),
+        )
     }
 }
 
@@ -75,7 +92,11 @@ pub(super) fn step(g: &[f32], w: &mut [f32], v: &mut [f32], by: &Constants, scal
         let (kept, u) = cube::decayed(w[i], g[i], by.l2, by.shrink);
         let entering = u * scale;
         let moved = v[i] * by.beta + entering * by.kept;
-        let direction = if comptime!(by.looks_ahead) { entering + moved * by.ahead } else { moved };
+        let direction = if comptime!(by.looks_ahead) {
+            entering + moved * by.ahead
+        } else {
+            moved
+        };
         v[i] = moved;
         w[i] = kept - direction * by.rate;
         i += CUBE_COUNT * UNITS;

@@ -45,10 +45,12 @@ pub(super) fn run(command: DataCommand, global: &Global) -> Result<Done> {
         DataCommand::List(args) => show(&args)?,
         DataCommand::Fetch(args) => download(&args, global)?,
         DataCommand::Verify(args) => check(&args)?,
-        DataCommand::Path(args) => match path(&args.name, &args.data_dir.search()).map_err(TrainError::from)? {
-            Some(path) => writeln!(std::io::stdout(), "{}", path.display())?,
-            None => writeln!(std::io::stdout(), "built in: {}", args.name)?,
-        },
+        DataCommand::Path(args) => {
+            match path(&args.name, &args.data_dir.search()).map_err(TrainError::from)? {
+                Some(path) => writeln!(std::io::stdout(), "{}", path.display())?,
+                None => writeln!(std::io::stdout(), "built in: {}", args.name)?,
+            }
+        }
     }
     Ok(Done::Ok)
 }
@@ -61,8 +63,14 @@ fn show(args: &ListArgs) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for set in sets {
         let megabytes = set.bytes as f64 / 1e6;
-        let place = set.place.unwrap_or_else(|| format!("not here; largebatch data fetch {}", set.name));
-        writeln!(out, "{:<15}{}\n{:15}{megabytes:.1} MB, {place}", set.name, set.summary, "")?;
+        let place = set
+            .place
+            .unwrap_or_else(|| format!("not here; largebatch data fetch {}", set.name));
+        writeln!(
+            out,
+            "{:<15}{}\n{:15}{megabytes:.1} MB, {place}",
+            set.name, set.summary, ""
+        )?;
     }
     Ok(())
 }
@@ -74,7 +82,10 @@ fn download(args: &NameArgs, global: &Global) -> Result<()> {
         if file != progress.file {
             file.clone_from(&progress.file);
             if bar.is_hidden() && !global.quiet {
-                say(&format!("fetching {} from {}", progress.file, progress.address));
+                say(&format!(
+                    "fetching {} from {}",
+                    progress.file, progress.address
+                ));
             }
             bar.set_message(format!("· {}", progress.file));
         }
@@ -83,8 +94,17 @@ fn download(args: &NameArgs, global: &Global) -> Result<()> {
     });
     bar.finish_and_clear();
     match fetched.map_err(TrainError::from)? {
-        Some(folder) => writeln!(std::io::stdout(), "{} is whole, in {}", args.name, folder.display())?,
-        None => writeln!(std::io::stdout(), "{} ships inside this program; nothing to fetch", args.name)?,
+        Some(folder) => writeln!(
+            std::io::stdout(),
+            "{} is whole, in {}",
+            args.name,
+            folder.display()
+        )?,
+        None => writeln!(
+            std::io::stdout(),
+            "{} ships inside this program; nothing to fetch",
+            args.name
+        )?,
     }
     Ok(())
 }
@@ -93,12 +113,25 @@ fn check(args: &NameArgs) -> Result<()> {
     let sources = verify(&args.name, &args.data_dir.search()).map_err(TrainError::from)?;
     let mut unknown = Vec::new();
     for source in sources {
-        let verdict = if source.known { "as published" } else { "NOT the published content" };
-        writeln!(std::io::stdout(), "{}  {}  {verdict}", source.sha256, source.file)?;
+        let verdict = if source.known {
+            "as published"
+        } else {
+            "NOT the published content"
+        };
+        writeln!(
+            std::io::stdout(),
+            "{}  {}  {verdict}",
+            source.sha256,
+            source.file
+        )?;
         unknown.extend((!source.known).then_some(source.file));
     }
     match unknown.into_iter().next() {
         None => Ok(()),
-        Some(file) => Err(TrainError::Data(DataError::Unpublished { name: args.name.clone(), file }).into()),
+        Some(file) => Err(TrainError::Data(DataError::Unpublished {
+            name: args.name.clone(),
+            file,
+        })
+        .into()),
     }
 }

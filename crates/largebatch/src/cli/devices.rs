@@ -33,12 +33,22 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
     }
     for (backend, found) in rows {
         let state = match (backend.compiled, found.len()) {
-            (false, _) => format!("not compiled in; `cargo build --release --features {}` adds it", backend.feature),
+            (false, _) => format!(
+                "not compiled in; `cargo build --release --features {}` adds it",
+                backend.feature
+            ),
             (true, 0) => "compiled in, but this machine offers no adapter".into(),
-            (true, _) if matches!(backend.name, "flex" | "ndarray") => format!("{} threads", largebatch_train::threads()),
+            (true, _) if matches!(backend.name, "flex" | "ndarray") => {
+                format!("{} threads", largebatch_train::threads())
+            }
             (true, _) => found.join(", "),
         };
-        writeln!(std::io::stdout(), "{:<9}{}\n         {state}", backend.name, backend.summary)?;
+        writeln!(
+            std::io::stdout(),
+            "{:<9}{}\n         {state}",
+            backend.name,
+            backend.summary
+        )?;
     }
     Ok(Done::Ok)
 }
@@ -46,6 +56,10 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
 /// What Burn says of a device, without the names of its wrappers: `kind: Cpu, backend: Auto`.
 fn adapter(device: &burn::tensor::Device) -> String {
     let text = format!("{device:?}");
-    let inner = text.rsplit_once(['{', '(']).map_or(text.as_str(), |(_, inner)| inner);
-    inner.trim_matches(|c: char| "<>(){} ".contains(c)).to_owned()
+    let inner = text
+        .rsplit_once(['{', '('])
+        .map_or(text.as_str(), |(_, inner)| inner);
+    inner
+        .trim_matches(|c: char| "<>(){} ".contains(c))
+        .to_owned()
 }

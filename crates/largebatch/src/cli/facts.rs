@@ -36,7 +36,12 @@ struct Row {
 pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
     let mut rows = Vec::new();
     for entry in registry.iter() {
-        let options = |preset| entry.defaults(preset).map_err(largebatch_optim::OptimError::from).map_err(TrainError::from);
+        let options = |preset| {
+            entry
+                .defaults(preset)
+                .map_err(largebatch_optim::OptimError::from)
+                .map_err(TrainError::from)
+        };
         let (facts, defaults) = (entry.facts(), options(None)?);
         let mut presets = Vec::new();
         for preset in facts.presets {
@@ -47,11 +52,16 @@ pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
         rows.push(Row {
             name: facts.name,
             summary: facts.summary,
-            texts: vec![("Formula", facts.formula.into()), ("Paper", facts.paper.into())],
+            texts: vec![
+                ("Formula", facts.formula.into()),
+                ("Paper", facts.paper.into()),
+            ],
             parameters: facts
                 .parameters
                 .iter()
-                .map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned))
+                .map(|p| {
+                    [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)
+                })
                 .collect(),
             presets,
         });
@@ -63,7 +73,10 @@ pub(super) fn models(args: FactsArgs) -> Result<Done> {
     let mut rows = Vec::new();
     for entry in largebatch_models::all() {
         let facts = entry.facts;
-        let defaults = entry.configure(toml::Table::new()).map_err(TrainError::from)?.parameters();
+        let defaults = entry
+            .configure(toml::Table::new())
+            .map_err(TrainError::from)?
+            .parameters();
         rows.push(Row {
             name: facts.name,
             summary: facts.summary,
@@ -71,7 +84,9 @@ pub(super) fn models(args: FactsArgs) -> Result<Done> {
             parameters: facts
                 .parameters
                 .iter()
-                .map(|p| [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned))
+                .map(|p| {
+                    [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)
+                })
                 .collect(),
             presets: Vec::new(),
         });
@@ -83,7 +98,10 @@ pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
     let row = |facts: &'static largebatch_schedule::Facts| Row {
         name: facts.name,
         summary: facts.summary,
-        texts: vec![("Formula", facts.formula.into()), ("Paper", facts.paper.into())],
+        texts: vec![
+            ("Formula", facts.formula.into()),
+            ("Paper", facts.paper.into()),
+        ],
         parameters: facts
             .parameters
             .iter()
@@ -92,12 +110,18 @@ pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
             .collect(),
         presets: Vec::new(),
     };
-    show(args, "schedule", largebatch_schedule::facts().iter().map(row).collect())
+    show(
+        args,
+        "schedule",
+        largebatch_schedule::facts().iter().map(row).collect(),
+    )
 }
 
 /// The default of an option, as TOML writes it.
 fn default(table: &toml::Table, name: &str) -> String {
-    table.get(name).map_or("none".into(), toml::Value::to_string)
+    table
+        .get(name)
+        .map_or("none".into(), toml::Value::to_string)
 }
 
 fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
@@ -121,7 +145,14 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
     }
     if args.name.is_some() {
         for row in &rows {
-            write!(out, "{}", row.page(terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into())))?;
+            write!(
+                out,
+                "{}",
+                row.page(
+                    terminal_size::terminal_size_of(std::io::stdout())
+                        .map(|(width, _)| width.0.into())
+                )
+            )?;
         }
     } else {
         let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
@@ -164,20 +195,45 @@ impl Row {
         }
         if !self.parameters.is_empty() {
             page.push_str("\nParameters\n");
-            let width = self.parameters.iter().map(|[name, default, ..]| name.len() + default.len() + 3).max().unwrap_or(0);
+            let width = self
+                .parameters
+                .iter()
+                .map(|[name, default, ..]| name.len() + default.len() + 3)
+                .max()
+                .unwrap_or(0);
             for [name, default, purpose, range] in &self.parameters {
-                page.push_str(&wrapped(&format!("  {:<width$}  ", format!("{name} = {default}")), &format!("{purpose} [{range}]"), room));
+                page.push_str(&wrapped(
+                    &format!("  {:<width$}  ", format!("{name} = {default}")),
+                    &format!("{purpose} [{range}]"),
+                    room,
+                ));
             }
         }
         if !self.presets.is_empty() {
             page.push_str("\nPresets, and where they differ from the defaults above\n");
-            let width = self.presets.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+            let width = self
+                .presets
+                .iter()
+                .map(|(name, ..)| name.len())
+                .max()
+                .unwrap_or(0);
             for (i, (name, summary, options)) in self.presets.iter().enumerate() {
                 let default = if i == 0 { " (default)" } else { "" };
-                page.push_str(&wrapped(&format!("  {name:<width$}  "), &format!("{summary}{default}"), room));
-                let options: Vec<String> = options.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                page.push_str(&wrapped(
+                    &format!("  {name:<width$}  "),
+                    &format!("{summary}{default}"),
+                    room,
+                ));
+                let options: Vec<String> = options
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {value}"))
+                    .collect();
                 if !options.is_empty() {
-                    page.push_str(&wrapped(&format!("  {:<width$}  ", ""), &options.join(", "), room));
+                    page.push_str(&wrapped(
+                        &format!("  {:<width$}  ", ""),
+                        &options.join(", "),
+                        room,
+                    ));
                 }
             }
         }
@@ -191,7 +247,13 @@ fn wrapped(head: &str, text: &str, width: usize) -> String {
     if width < indent.len() + 20 {
         return format!("{head}{text}\n");
     }
-    textwrap::fill(text, textwrap::Options::new(width).initial_indent(head).subsequent_indent(&indent).break_words(false)) + "\n"
+    textwrap::fill(
+        text,
+        textwrap::Options::new(width)
+            .initial_indent(head)
+            .subsequent_indent(&indent)
+            .break_words(false),
+    ) + "\n"
 }
 
 #[cfg(test)]
@@ -200,9 +262,15 @@ mod tests {
 
     #[test]
     fn long_lines_go_on_below_their_text() {
-        assert_eq!(wrapped("  η = 1  ", "the rate of the longest of steps", 30), "  η = 1  the rate of the\n         longest of steps\n");
+        assert_eq!(
+            wrapped("  η = 1  ", "the rate of the longest of steps", 30),
+            "  η = 1  the rate of the\n         longest of steps\n"
+        );
         let line = "the rate of the longest of steps";
         assert_eq!(wrapped("  ", line, usize::MAX), format!("  {line}\n"));
-        assert_eq!(wrapped("a head that leaves no room: ", line, 30), format!("a head that leaves no room: {line}\n"));
+        assert_eq!(
+            wrapped("a head that leaves no room: ", line, 30),
+            format!("a head that leaves no room: {line}\n")
+        );
     }
 }

@@ -29,10 +29,14 @@ static INTERRUPT: AtomicBool = AtomicBool::new(false);
 /// A whole number that a configuration can hold: TOML's go to 2⁶³ − 1.
 fn whole(text: &str) -> Result<u64, String> {
     let wrong = || format!("must be a whole number from 0 to {}", i64::MAX);
-    text.parse().ok().filter(|&n| n <= i64::MAX as u64).ok_or_else(wrong)
+    text.parse()
+        .ok()
+        .filter(|&n| n <= i64::MAX as u64)
+        .ok_or_else(wrong)
 }
 
-const ABOUT: &str = "A laboratory for large-batch training: train, study and question optimizers on Burn.";
+const ABOUT: &str =
+    "A laboratory for large-batch training: train, study and question optimizers on Burn.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,7 +91,10 @@ struct DataDir {
 
 impl DataDir {
     fn search(&self) -> Search {
-        Search { data_dir: self.data_dir.clone(), ..Search::default() }
+        Search {
+            data_dir: self.data_dir.clone(),
+            ..Search::default()
+        }
     }
 }
 
@@ -101,7 +108,11 @@ struct AcceptData {
 
 impl AcceptData {
     fn other(&self) -> OtherData<'static> {
-        if self.accept_data { OtherData::Accept(&warn) } else { OtherData::Refuse }
+        if self.accept_data {
+            OtherData::Accept(&warn)
+        } else {
+            OtherData::Refuse
+        }
     }
 }
 
@@ -172,7 +183,10 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Err(error) => {
             // A pipe that was closed, as by `| head`, is no failure.
             let closed = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
-            if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(closed)) {
+            if error
+                .chain()
+                .any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(closed))
+            {
                 return ExitCode::SUCCESS;
             }
             // Most errors say their cause themselves.
@@ -185,13 +199,27 @@ pub fn main_with(registry: Registry) -> ExitCode {
                     text = format!("{text}: {cause}");
                 }
             }
-            if let Some(remedy) = error.chain().find_map(|cause| remedy(cause.downcast_ref::<std::io::Error>()?.kind())) {
+            if let Some(remedy) = error
+                .chain()
+                .find_map(|cause| remedy(cause.downcast_ref::<std::io::Error>()?.kind()))
+            {
                 text = format!("{text}; {remedy}");
             }
             say(&format!("error: {text}"));
-            let usage = error.downcast_ref::<largebatch_probe::ProbeError>().is_some_and(|e| e.is_usage())
-                || error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage)
-                || matches!(error.downcast_ref(), Some(StudyError::Invalid { .. } | StudyError::Override { .. } | StudyError::Argument(_)));
+            let usage = error
+                .downcast_ref::<largebatch_probe::ProbeError>()
+                .is_some_and(|e| e.is_usage())
+                || error
+                    .downcast_ref::<TrainError>()
+                    .is_some_and(TrainError::is_usage)
+                || matches!(
+                    error.downcast_ref(),
+                    Some(
+                        StudyError::Invalid { .. }
+                            | StudyError::Override { .. }
+                            | StudyError::Argument(_)
+                    )
+                );
             ExitCode::from(if usage { 2 } else { 1 })
         }
     }
@@ -220,9 +248,13 @@ impl PartArg {
 fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
     use std::io::ErrorKind as Kind;
     Some(match kind {
-        Kind::NotADirectory | Kind::AlreadyExists => "a file stands where a folder is needed: choose another path",
+        Kind::NotADirectory | Kind::AlreadyExists => {
+            "a file stands where a folder is needed: choose another path"
+        }
         Kind::NotFound => "check the path's spelling, and that the folder above it exists",
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => "choose a place that you may write to, or change its permissions",
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            "choose a place that you may write to, or change its permissions"
+        }
         Kind::StorageFull | Kind::QuotaExceeded => {
             "free space or choose another disk; what was finished before is whole, and the same command goes on"
         }
@@ -236,8 +268,16 @@ fn command() -> clap::Command {
 }
 
 fn version() -> String {
-    let compiled: Vec<&str> = BACKENDS.iter().filter(|b| b.compiled).map(|b| b.name).collect();
-    format!("{} (devices: {})", env!("CARGO_PKG_VERSION"), compiled.join(", "))
+    let compiled: Vec<&str> = BACKENDS
+        .iter()
+        .filter(|b| b.compiled)
+        .map(|b| b.name)
+        .collect();
+    format!(
+        "{} (devices: {})",
+        env!("CARGO_PKG_VERSION"),
+        compiled.join(", ")
+    )
 }
 
 /// A write beyond a file-size limit then fails with an error that is reported, instead of a signal that ends the process without a word.
@@ -263,7 +303,9 @@ fn quiet_graphics() {
 fn watch_interrupts() -> anyhow::Result<()> {
     // A worker of a study has one command after the other in one process.
     static WATCHED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
-    let mut watched = WATCHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut watched = WATCHED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*watched {
         #[cfg(unix)]
         // SAFETY: setting an action of the system, and asking for the one before.
@@ -318,7 +360,12 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Columns under each other: the first to the left, the others to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|r| r[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -327,7 +374,11 @@ fn aligned(rows: &[Vec<String>]) -> String {
             .enumerate()
             .map(|(i, cell)| {
                 let space = " ".repeat(widths[i] - cell.chars().count());
-                if i == 0 { format!("{cell}{space}") } else { format!("{space}{cell}") }
+                if i == 0 {
+                    format!("{cell}{space}")
+                } else {
+                    format!("{space}{cell}")
+                }
             })
             .collect();
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());

@@ -51,10 +51,19 @@ pub(super) struct PredictArgs {
 }
 
 pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Result<Done> {
-    let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    let same = |a: &Path, b: &Path| {
+        a.canonicalize()
+            .ok()
+            .is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+    };
     if let Some(out) = args.out.as_deref().filter(|out| same(out, &args.file)) {
         let why = "it is the file to predict, which would be lost; give another".into();
-        return Err(TrainError::Value { key: "--out".into(), value: out.display().to_string(), why }.into());
+        return Err(TrainError::Value {
+            key: "--out".into(),
+            value: out.display().to_string(),
+            why,
+        }
+        .into());
     }
     let (folder, file) = RunFolder::open(&args.run)?;
     let mut config = file.config.clone();
@@ -62,7 +71,10 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
         config.device = device;
     }
     let (weights, place) = match &args.weights {
-        Some(path) => (std::fs::read(path).map_err(TrainError::io(path, "read"))?, path.as_path()),
+        Some(path) => (
+            std::fs::read(path).map_err(TrainError::io(path, "read"))?,
+            path.as_path(),
+        ),
         None => (folder.weights()?, args.run.as_path()),
     };
     let mut data = model_data(&weights, place)?;
@@ -72,7 +84,15 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
     }
     let data = match data {
         Some(data) => data,
-        None => file.reopen(&args.run, config.clone(), registry, args.data_dir.search(), args.accept.other())?.model_data(),
+        None => file
+            .reopen(
+                &args.run,
+                config.clone(),
+                registry,
+                args.data_dir.search(),
+                args.accept.other(),
+            )?
+            .model_data(),
     };
     let predictor = Predictor::new(&config, data, &weights, place)?;
     let (part, notes) = predictor.read(&args.file)?;
@@ -85,7 +105,11 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
     if !global.quiet {
         notes.iter().for_each(|note| say(note));
         let rows = if part.len() == 1 { "row" } else { "rows" };
-        say(&format!("predicted {} {rows} of {} features", part.len(), part.size()));
+        say(&format!(
+            "predicted {} {rows} of {} features",
+            part.len(),
+            part.size()
+        ));
     }
     Ok(Done::Ok)
 }
@@ -102,9 +126,14 @@ fn table(predictor: &Predictor, predictions: &[Prediction]) -> String {
         text.push('\n');
         match prediction {
             Prediction::Value(value) => text += &format!("{value:?}"),
-            Prediction::Class { class, probabilities } => {
+            Prediction::Class {
+                class,
+                probabilities,
+            } => {
                 text += &classes[*class as usize];
-                probabilities.iter().for_each(|p| text += &format!(",{p:?}"));
+                probabilities
+                    .iter()
+                    .for_each(|p| text += &format!(",{p:?}"));
             }
         }
     }

@@ -20,10 +20,16 @@ pub(super) struct Progress {
 
 /// A bar of `length`, hidden where standard error is no terminal or `show` is false.
 pub(super) fn bar(show: bool, length: u64, unit: &str) -> ProgressBar {
-    let target = if show && std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if show && std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let bar = ProgressBar::with_draw_target(Some(length), target);
     let template = format!("{{bar:30}} {{pos}}/{{len}} {unit} · {{elapsed}} · ETA {{eta}} {{msg}}");
-    bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
@@ -50,8 +56,15 @@ impl Observer for Progress {
         self.bar.set_position(start.step);
         let dataset = &start.experiment.dataset;
         let read = std::iter::once(dataset.summary(&start.experiment.split));
-        let warnings = dataset.warnings.iter().map(|warning| format!("warning: {warning}"));
-        let resumed = if start.step > 0 { format!(", going on from step {}", start.step) } else { String::new() };
+        let warnings = dataset
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {warning}"));
+        let resumed = if start.step > 0 {
+            format!(", going on from step {}", start.step)
+        } else {
+            String::new()
+        };
         let text = format!(
             "{} on {}: {} parameters, {} training examples, {} steps of {}{resumed}",
             config.model.name,
@@ -62,12 +75,18 @@ impl Observer for Progress {
             config.batch_size.unwrap_or_default(),
         );
         for text in read.chain(warnings).chain([text]) {
-            if self.lines { say(&text) } else { self.bar.println(text) }
+            if self.lines {
+                say(&text)
+            } else {
+                self.bar.println(text)
+            }
         }
     }
 
     fn on_step(&mut self, step: &Step<'_>) {
-        let before = *self.first_examples.get_or_insert(step.examples - step.batch as u64);
+        let before = *self
+            .first_examples
+            .get_or_insert(step.examples - step.batch as u64);
         self.bar.set_position(step.step);
         if let Some(loss) = step.loss {
             self.loss = Some(self.loss.map_or(loss, |old| 0.9 * old + 0.1 * loss));
@@ -77,15 +96,32 @@ impl Observer for Progress {
         }
         let rate = (step.examples - before) as f64 / self.started.elapsed().as_secs_f64();
         let of = self.epochs.map_or(String::new(), |n| format!("/{n}"));
-        let loss = self.loss.map_or(String::new(), |loss| format!(" · loss {loss:.4}"));
-        self.bar.set_message(format!("· epoch {}{of}{loss} · lr {:.3e} · {rate:.0} examples/s", step.epoch + 1, step.lr));
+        let loss = self
+            .loss
+            .map_or(String::new(), |loss| format!(" · loss {loss:.4}"));
+        self.bar.set_message(format!(
+            "· epoch {}{of}{loss} · lr {:.3e} · {rate:.0} examples/s",
+            step.epoch + 1,
+            step.lr
+        ));
     }
 
     fn on_evaluation(&mut self, e: &Evaluation) {
-        let train = e.train_accuracy.map_or(String::new(), |a| format!(" ({:.2} %)", 100.0 * a));
-        let validation = e.validation.map_or(String::new(), |m| format!(" · validation {} (loss {:.4})", m.headline(), m.loss));
-        let text = format!("epoch {:>3} · step {:>6} · train loss {:.4}{train}{validation}", e.epoch, e.step, e.train_loss);
-        if self.lines { say(&text) } else { self.bar.println(text) }
+        let train = e
+            .train_accuracy
+            .map_or(String::new(), |a| format!(" ({:.2} %)", 100.0 * a));
+        let validation = e.validation.map_or(String::new(), |m| {
+            format!(" · validation {} (loss {:.4})", m.headline(), m.loss)
+        });
+        let text = format!(
+            "epoch {:>3} · step {:>6} · train loss {:.4}{train}{validation}",
+            e.epoch, e.step, e.train_loss
+        );
+        if self.lines {
+            say(&text)
+        } else {
+            self.bar.println(text)
+        }
     }
 
     fn on_checkpoint(&mut self, step: u64, place: &std::path::Path) {

@@ -58,21 +58,35 @@ pub(super) fn run(args: ReplayArgs, registry: &Registry) -> Result<Done> {
     let entry = registry.named(&args.optimizer).map_err(TrainError::from)?;
     let has = |name: &str| entry.facts().presets.iter().any(|p| p.name == name);
     let usual = ["torch", "paper"].into_iter().find(|name| has(name));
-    let options = args.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<toml::Table, _>>()?;
-    let recipe = entry.configure(args.preset.as_deref().or(usual), options).map_err(TrainError::from)?;
+    let options = args
+        .set
+        .iter()
+        .map(|s| RunConfig::assignment(s))
+        .collect::<Result<toml::Table, _>>()?;
+    let recipe = entry
+        .configure(args.preset.as_deref().or(usual), options)
+        .map_err(TrainError::from)?;
     let dtype = match args.dtype {
         Type::F32 => DType::F32,
         Type::F64 => DType::F64,
     };
-    let replayed = replay(&args.input, &*recipe, dtype, &device(&args.device)?).map_err(TrainError::from)?;
+    let replayed =
+        replay(&args.input, &*recipe, dtype, &device(&args.device)?).map_err(TrainError::from)?;
     if let Some(output) = &args.output {
         replayed.save(output).map_err(TrainError::from)?;
     }
     if args.json {
         print_json(&replayed)?;
     } else {
-        let last = args.output.map_or(String::new(), |path| format!(", weights in {}", path.display()));
-        writeln!(std::io::stdout(), "{} steps of {}{last}", replayed.steps.len(), args.optimizer)?;
+        let last = args.output.map_or(String::new(), |path| {
+            format!(", weights in {}", path.display())
+        });
+        writeln!(
+            std::io::stdout(),
+            "{} steps of {}{last}",
+            replayed.steps.len(),
+            args.optimizer
+        )?;
     }
     Ok(Done::Ok)
 }

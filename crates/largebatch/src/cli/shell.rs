@@ -36,8 +36,10 @@ pub(super) fn man(args: ManArgs) -> Result<Done> {
     match args.out {
         None => clap_mangen::Man::new(command()).render(&mut std::io::stdout())?,
         Some(dir) => {
-            std::fs::create_dir_all(&dir).with_context(|| format!("{}: cannot make the folder", dir.display()))?;
-            clap_mangen::generate_to(command(), &dir).with_context(|| format!("{}: cannot write the pages", dir.display()))?;
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("{}: cannot make the folder", dir.display()))?;
+            clap_mangen::generate_to(command(), &dir)
+                .with_context(|| format!("{}: cannot write the pages", dir.display()))?;
         }
     }
     Ok(Done::Ok)

@@ -9,14 +9,16 @@ use clap::Args;
 use largebatch_data::{DataSpec, Part, Split};
 use largebatch_optim::Registry;
 use largebatch_train::{
-    Choice, Controls, CrossValidation, Experiment, Observer, OtherData, Outcome, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Stop,
-    TrainError, cross_validate, train,
+    Choice, Controls, CrossValidation, Experiment, Observer, OtherData, Outcome, Provenance,
+    RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError, cross_validate, train,
 };
 use toml::Value;
 
 use super::probe::training::Probing;
 use super::progress::Progress;
-use super::{DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole};
+use super::{
+    DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,10 +57,20 @@ pub(super) struct TrainArgs {
     preset: Option<String>,
 
     /// Examples a step, or `full` for gradient descent [default: 64]
-    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "How to train",
+        allow_negative_numbers = true
+    )]
     batch_size: Option<String>,
     /// Learning rate at the base batch [default: measured for optimizer and model at the default batch; it does not grow with --batch-size unless by --scaling]
-    #[arg(long, value_name = "RATE", help_heading = "How to train", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        help_heading = "How to train",
+        allow_negative_numbers = true
+    )]
     lr: Option<f64>,
     /// Passes over the training part [default: by data set]
     #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
@@ -120,7 +132,9 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     if let Some(folder) = resumed_folder(&args)? {
         return resume(&args, &folder, global, registry);
     }
-    args.probe.iter().try_for_each(|text| Probing::check(text))?;
+    args.probe
+        .iter()
+        .try_for_each(|text| Probing::check(text))?;
     let config = configuration(&args, None)?;
     set_threads(config.threads);
     if let Some(shape) = &args.cross_validate {
@@ -129,10 +143,18 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
     warn_of_unknown_sources(&experiment, global);
     tell_notes(&experiment, global);
-    let path = args.out.clone().map_or_else(|| fresh_folder(&experiment.config), Ok)?;
-    let data_dir = args.data_dir.search().data_dir.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    let path = args
+        .out
+        .clone()
+        .map_or_else(|| fresh_folder(&experiment.config), Ok)?;
+    let data_dir = args
+        .data_dir
+        .search()
+        .data_dir
+        .map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     // Before anything is written: what cannot be probed leaves no folder.
-    let probes = Probing::all(&args.probe, &experiment, &path).inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
+    let probes = Probing::all(&args.probe, &experiment, &path)
+        .inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
     drive(&args, &experiment, &folder, probes, global)
 }
@@ -141,8 +163,14 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
 fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfig, TrainError> {
     let text = match &args.file {
         Some(path) if path.is_dir() => {
-            let message = format!("is a folder and no configuration; to go on with a run write --resume {}", path.display());
-            return Err(TrainError::Folder { path: path.clone(), message });
+            let message = format!(
+                "is a folder and no configuration; to go on with a run write --resume {}",
+                path.display()
+            );
+            return Err(TrainError::Folder {
+                path: path.clone(),
+                message,
+            });
         }
         Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
         None => under.map(RunConfig::to_toml),
@@ -157,11 +185,20 @@ fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfi
         ("optimizer.preset", &args.preset),
         ("schedule", &args.schedule),
     ];
-    let names: Vec<(String, Value)> = names.iter().filter_map(|(key, text)| Some(((*key).to_owned(), word(text)?))).collect();
+    let names: Vec<(String, Value)> = names
+        .iter()
+        .filter_map(|(key, text)| Some(((*key).to_owned(), word(text)?)))
+        .collect();
     let mut over = names.clone();
-    over.extend(args.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<Vec<_>, _>>()?);
+    over.extend(
+        args.set
+            .iter()
+            .map(|s| RunConfig::assignment(s))
+            .collect::<Result<Vec<_>, _>>()?,
+    );
     over.extend(names);
-    let mut flag = |key: &str, value: Option<Value>| over.extend(value.map(|v| (key.to_owned(), v)));
+    let mut flag =
+        |key: &str, value: Option<Value>| over.extend(value.map(|v| (key.to_owned(), v)));
     match args.batch_size.as_deref() {
         None => {}
         Some("full") => flag("data.sampling", Some("full".into())),
@@ -184,7 +221,10 @@ fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfi
     flag("device", word(&args.device));
     flag("threads", args.threads.map(|n| Value::Integer(n as i64)));
     flag("workers", args.workers.map(|n| Value::Integer(n as i64)));
-    flag("log.layers_every_steps", traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)));
+    flag(
+        "log.layers_every_steps",
+        traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)),
+    );
     let mut config = RunConfig::layered(text.as_deref().map(|text| (place, text)), &over)?;
     // A budget given on the command line replaces the file's.
     if args.steps.is_some() {
@@ -200,11 +240,18 @@ fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
     let Some(text) = text else { return Ok(None) };
     let every = match text {
         "layers" => Some(1),
-        _ => text.strip_prefix("layers:every=").and_then(|n| n.parse().ok()).filter(|&n| n > 0 && i64::try_from(n).is_ok()),
+        _ => text
+            .strip_prefix("layers:every=")
+            .and_then(|n| n.parse().ok())
+            .filter(|&n| n > 0 && i64::try_from(n).is_ok()),
     };
     match every {
         Some(every) => Ok(Some(every)),
-        None => Err(TrainError::Value { key: "trace".into(), value: text.into(), why: "write layers or layers:every=50".into() }),
+        None => Err(TrainError::Value {
+            key: "trace".into(),
+            value: text.into(),
+            why: "write layers or layers:every=50".into(),
+        }),
     }
 }
 
@@ -218,7 +265,10 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
         (Some(Some(dir)), Some(out)) => Err(TrainError::Value {
             key: "resume".into(),
             value: dir.display().to_string(),
-            why: format!("--out {} names another folder; give one of them", out.display()),
+            why: format!(
+                "--out {} names another folder; give one of them",
+                out.display()
+            ),
         }),
         (Some(None), None) => Err(TrainError::Value {
             key: "resume".into(),
@@ -231,8 +281,13 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
 fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -> Result<Done> {
     let (folder, file) = RunFolder::open(path)?;
     set_threads(file.config.threads);
-    let other = if args.accept_data { OtherData::Accept(&warn) } else { OtherData::Refuse };
-    let open = |config: RunConfig| file.reopen(path, config, registry, args.data_dir.search(), other);
+    let other = if args.accept_data {
+        OtherData::Accept(&warn)
+    } else {
+        OtherData::Refuse
+    };
+    let open =
+        |config: RunConfig| file.reopen(path, config, registry, args.data_dir.search(), other);
     let asked = configuration(args, Some(&file.config))?;
     if asked != file.config {
         let asked = open(asked)?.config;
@@ -241,14 +296,23 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
                 "holds another run than the one asked for; they differ in: {}; leave these out to go on, or start another run with --out",
                 differences(&file.config, &asked)
             );
-            return Err(TrainError::Folder { path: path.into(), message }.into());
+            return Err(TrainError::Folder {
+                path: path.into(),
+                message,
+            }
+            .into());
         }
     }
     if let Some(outcome) = folder.outcome()? {
         if args.json {
             print_json(&outcome)?;
         } else if !global.quiet {
-            writeln!(std::io::stdout(), "{} has ended already; nothing to do.\n{}", path.display(), summary(&outcome))?;
+            writeln!(
+                std::io::stdout(),
+                "{} has ended already; nothing to do.\n{}",
+                path.display(),
+                summary(&outcome)
+            )?;
         }
         return Ok(done(&outcome));
     }
@@ -256,7 +320,10 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     let begun = &file.provenance.version;
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
     if minor(begun) != minor(env!("CARGO_PKG_VERSION")) && !global.quiet {
-        warn(&format!("{} was begun by version {begun}; from here on its bits may be others than that version's", path.display()));
+        warn(&format!(
+            "{} was begun by version {begun}; from here on its bits may be others than that version's",
+            path.display()
+        ));
     }
     let probes = Probing::all(&args.probe, &experiment, path)?;
     let folder = folder.locked()?;
@@ -268,15 +335,23 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
 fn differences(old: &RunConfig, new: &RunConfig) -> String {
     fn flat(prefix: &str, value: &Value, into: &mut std::collections::BTreeMap<String, Value>) {
         match value {
-            Value::Table(table) => {
-                table.iter().for_each(|(k, v)| flat(&format!("{prefix}{}{k}", if prefix.is_empty() { "" } else { "." }), v, into))
-            }
+            Value::Table(table) => table.iter().for_each(|(k, v)| {
+                flat(
+                    &format!("{prefix}{}{k}", if prefix.is_empty() { "" } else { "." }),
+                    v,
+                    into,
+                )
+            }),
             leaf => drop(into.insert(prefix.to_owned(), leaf.clone())),
         }
     }
     let leaves = |config: &RunConfig| {
         let mut leaves = std::collections::BTreeMap::new();
-        flat("", &Value::Table(toml::Table::try_from(config).unwrap_or_default()), &mut leaves);
+        flat(
+            "",
+            &Value::Table(toml::Table::try_from(config).unwrap_or_default()),
+            &mut leaves,
+        );
         leaves
     };
     let (old, new) = (leaves(old), leaves(new));
@@ -285,29 +360,55 @@ fn differences(old: &RunConfig, new: &RunConfig) -> String {
     let changed: Vec<String> = keys
         .into_iter()
         .filter(|key| old.get(*key) != new.get(*key))
-        .map(|key| format!("{key} ({} there, {} here)", show(old.get(key)), show(new.get(key))))
+        .map(|key| {
+            format!(
+                "{key} ({} there, {} here)",
+                show(old.get(key)),
+                show(new.get(key))
+            )
+        })
         .collect();
     changed.join(", ")
 }
 
-fn drive(args: &TrainArgs, experiment: &Experiment, folder: &RunFolder, mut probes: Vec<Probing<'_>>, global: &Global) -> Result<Done> {
+fn drive(
+    args: &TrainArgs,
+    experiment: &Experiment,
+    folder: &RunFolder,
+    mut probes: Vec<Probing<'_>>,
+    global: &Global,
+) -> Result<Done> {
     let mut progress = Progress::new(global);
     folder.weak_lock().iter().for_each(|text| warn(text));
     if !global.quiet {
         probes.iter_mut().for_each(Probing::tell_cost);
     }
-    let mut observers: Vec<&mut dyn Observer> = probes.iter_mut().map(|probe| probe as &mut dyn Observer).collect();
+    let mut observers: Vec<&mut dyn Observer> = probes
+        .iter_mut()
+        .map(|probe| probe as &mut dyn Observer)
+        .collect();
     if !global.quiet {
         observers.push(&mut progress);
     }
-    let (outcome, _) = train(experiment, Controls { folder: Some(folder), observers, interrupt: &INTERRUPT, ..Controls::default() })?;
+    let (outcome, _) = train(
+        experiment,
+        Controls {
+            folder: Some(folder),
+            observers,
+            interrupt: &INTERRUPT,
+            ..Controls::default()
+        },
+    )?;
     if args.json {
         print_json(&outcome)?;
     } else if !global.quiet {
         writeln!(std::io::stdout(), "{}", summary(&outcome))?;
     }
     if outcome.stop == Stop::Interrupted {
-        say(&format!("interrupted; go on with: largebatch train --resume {}", folder.path().display()));
+        say(&format!(
+            "interrupted; go on with: largebatch train --resume {}",
+            folder.path().display()
+        ));
     }
     let failures: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
     match done(&outcome) {
@@ -340,48 +441,127 @@ fn summary(outcome: &Outcome) -> String {
         Stop::Interrupted => "was interrupted",
     };
     let o = outcome;
-    let lr = if o.peak_lr == o.lr || o.peak_lr == 0.0 { o.lr.to_string() } else { format!("{} ({} scaled by the batch)", o.peak_lr, o.lr) };
+    let lr = if o.peak_lr == o.lr || o.peak_lr == 0.0 {
+        o.lr.to_string()
+    } else {
+        format!("{} ({} scaled by the batch)", o.peak_lr, o.lr)
+    };
     let epochs = if o.epochs == 1 { "epoch" } else { "epochs" };
     let mut text = format!(
         "{} · {} · {}, batch {}, lr {lr}, seed {}, {}\n{why} after {} {epochs} ({} steps) in {:.1} s, {:.0} examples/s\n",
-        o.dataset, o.model, o.optimizer, o.batch_size, o.seed, o.device, o.epochs, o.steps, o.seconds, o.examples_per_second
+        o.dataset,
+        o.model,
+        o.optimizer,
+        o.batch_size,
+        o.seed,
+        o.device,
+        o.epochs,
+        o.steps,
+        o.seconds,
+        o.examples_per_second
     );
     if o.stop == Stop::Diverged {
         text += "  the loss left all bounds: try a smaller --lr, or a warm-up\n";
     }
-    let majority = |share: Option<f64>| share.map_or(String::new(), |m| format!(" (majority class {:.2} %)", 100.0 * m));
+    let majority = |share: Option<f64>| {
+        share.map_or(String::new(), |m| {
+            format!(" (majority class {:.2} %)", 100.0 * m)
+        })
+    };
     let mut part = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = writeln!(text, "  {name:<12}{value}");
         }
     };
-    part("train loss", o.train_loss.map(|loss| if loss.abs() < 1e4 { format!("{loss:.4}") } else { format!("{loss:.3e}") }));
-    part("validation", o.validation.map(|m| format!("{} of {}{}", m.headline(), m.n, majority(o.validation_majority_accuracy))));
-    part("test", o.test.map(|m| format!("{} of {}{}", m.headline(), m.n, majority(o.test_majority_accuracy))));
+    part(
+        "train loss",
+        o.train_loss.map(|loss| {
+            if loss.abs() < 1e4 {
+                format!("{loss:.4}")
+            } else {
+                format!("{loss:.3e}")
+            }
+        }),
+    );
+    part(
+        "validation",
+        o.validation.map(|m| {
+            format!(
+                "{} of {}{}",
+                m.headline(),
+                m.n,
+                majority(o.validation_majority_accuracy)
+            )
+        }),
+    );
+    part(
+        "test",
+        o.test.map(|m| {
+            format!(
+                "{} of {}{}",
+                m.headline(),
+                m.n,
+                majority(o.test_majority_accuracy)
+            )
+        }),
+    );
     part("saved in", o.out.clone());
     text.trim_end().to_owned()
 }
 
-fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &Global, registry: &Registry) -> Result<Done> {
-    let parsed = shape.split_once('x').and_then(|(r, k)| Some((r.parse::<u64>().ok()?, k.parse::<usize>().ok()?)));
+fn validate_across(
+    args: &TrainArgs,
+    config: &RunConfig,
+    shape: &str,
+    global: &Global,
+    registry: &Registry,
+) -> Result<Done> {
+    let parsed = shape
+        .split_once('x')
+        .and_then(|(r, k)| Some((r.parse::<u64>().ok()?, k.parse::<usize>().ok()?)));
     let Some((repeats, folds)) = parsed.filter(|&(r, k)| r > 0 && k > 1) else {
         let why = "write REPEATSxFOLDS, such as 5x10".into();
-        return Err(TrainError::Value { key: "cross-validate".into(), value: shape.into(), why }.into());
+        return Err(TrainError::Value {
+            key: "cross-validate".into(),
+            value: shape.into(),
+            why,
+        }
+        .into());
     };
     // Read here, too, so that what was read is told before hours of training.
     let mut dataset = largebatch_train::open(&config.dataset, &args.data_dir.search())?;
     dataset.train = Part::concat(&dataset.train, &dataset.test).map_err(TrainError::from)?;
     dataset.test = dataset.train.select(&[]);
-    let all = Split { train: (0..dataset.train.len() as u32).collect(), validation: Vec::new() };
+    let all = Split {
+        train: (0..dataset.train.len() as u32).collect(),
+        validation: Vec::new(),
+    };
     tell_data(&dataset, &all, global);
-    let bar = super::progress::bar(!global.quiet, repeats.saturating_mul(folds as u64), "trainings");
+    let bar = super::progress::bar(
+        !global.quiet,
+        repeats.saturating_mul(folds as u64),
+        "trainings",
+    );
     let mut each = |done: u64, _all: u64| bar.set_position(done);
-    let result = cross_validate(config, (repeats, folds), registry, &args.data_dir.search(), &INTERRUPT, &mut each)?;
+    let result = cross_validate(
+        config,
+        (repeats, folds),
+        registry,
+        &args.data_dir.search(),
+        &INTERRUPT,
+        &mut each,
+    )?;
     bar.finish_and_clear();
-    let Some(result) = result else { return Ok(Done::Interrupted) };
+    let Some(result) = result else {
+        return Ok(Done::Interrupted);
+    };
     if args.json {
         let mut object = serde_json::to_value(&result)?;
-        for (key, name) in [("dataset", &config.dataset.name), ("model", &config.model.name), ("optimizer", &config.optimizer.name)] {
+        for (key, name) in [
+            ("dataset", &config.dataset.name),
+            ("model", &config.model.name),
+            ("optimizer", &config.optimizer.name),
+        ] {
             object[key] = name.clone().into();
         }
         print_json(&object)?;
@@ -393,23 +573,41 @@ fn validate_across(args: &TrainArgs, config: &RunConfig, shape: &str, global: &G
 
 fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
     let (r, k) = (result.repeats, result.folds);
-    let mut text =
-        format!("{} · {} · {}, {r} × {k}-fold cross-validation\n", config.dataset.name, config.model.name, config.optimizer.name);
+    let mut text = format!(
+        "{} · {} · {}, {r} × {k}-fold cross-validation\n",
+        config.dataset.name, config.model.name, config.optimizer.name
+    );
     for (i, metrics) in result.per_repeat.iter().enumerate() {
-        let _ = writeln!(text, "  repeat {}    {} of {}", i + 1, metrics.headline(), metrics.n);
+        let _ = writeln!(
+            text,
+            "  repeat {}    {} of {}",
+            i + 1,
+            metrics.headline(),
+            metrics.n
+        );
     }
     if let Some(accuracy) = result.accuracy {
-        let spread = result.accuracy_std.map_or(String::new(), |std| format!(" ± {:.2} (standard deviation over repeats)", 100.0 * std));
+        let spread = result.accuracy_std.map_or(String::new(), |std| {
+            format!(" ± {:.2} (standard deviation over repeats)", 100.0 * std)
+        });
         let _ = writeln!(text, "  accuracy    {:.2} %{spread}", 100.0 * accuracy);
     }
     if let Some(majority) = result.majority_accuracy {
-        let _ = writeln!(text, "  majority    {:.2} % by always saying the most frequent class", 100.0 * majority);
+        let _ = writeln!(
+            text,
+            "  majority    {:.2} % by always saying the most frequent class",
+            100.0 * majority
+        );
     }
     if let Some(rmse) = result.rmse {
         let _ = writeln!(text, "  RMSE        {rmse:.4}");
     }
     if result.diverged > 0 {
-        let _ = writeln!(text, "  {} trainings diverged and count as fully wrong", result.diverged);
+        let _ = writeln!(
+            text,
+            "  {} trainings diverged and count as fully wrong",
+            result.diverged
+        );
     }
     text.trim_end().to_owned()
 }
@@ -417,14 +615,27 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
 /// What is doubtful in the data.
 fn tell_notes(experiment: &Experiment, global: &Global) {
     if !global.quiet {
-        experiment.notes().iter().for_each(|note| say(&format!("warning: {note}")));
+        experiment
+            .notes()
+            .iter()
+            .for_each(|note| say(&format!("warning: {note}")));
     }
 }
 
 fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
-    let unknown: Vec<&str> = experiment.dataset.sources.iter().filter(|s| !s.known).map(|s| s.file.as_str()).collect();
+    let unknown: Vec<&str> = experiment
+        .dataset
+        .sources
+        .iter()
+        .filter(|s| !s.known)
+        .map(|s| s.file.as_str())
+        .collect();
     if let ([first, rest @ ..], false) = (unknown.as_slice(), global.quiet) {
-        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} more", rest.len())
+        };
         say(&format!(
             "warning: {first}{more}: not the published content of {}; results do not compare digit by digit with others' (run.toml holds the hashes)",
             experiment.dataset.name
@@ -436,12 +647,21 @@ fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
 fn fresh_folder(config: &RunConfig) -> Result<PathBuf, TrainError> {
     let runs = Path::new("runs");
     std::fs::create_dir_all(runs).map_err(TrainError::io(runs, "make the folder"))?;
-    let name = format!("{}-{}-{}", config.dataset.name, config.model.name, config.optimizer.name);
+    let name = format!(
+        "{}-{}-{}",
+        config.dataset.name, config.model.name, config.optimizer.name
+    );
     let mut path = runs.join(&name);
     for i in 2u64.. {
         match std::fs::create_dir(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => path = runs.join(format!("{name}-{i}")),
-            made => return made.map(|()| path.clone()).map_err(TrainError::io(&path, "make the folder")),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                path = runs.join(format!("{name}-{i}"))
+            }
+            made => {
+                return made
+                    .map(|()| path.clone())
+                    .map_err(TrainError::io(&path, "make the folder"));
+            }
         }
     }
     Ok(path)
@@ -459,7 +679,9 @@ pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> Ru
             cpu: largebatch_train::processor(),
             platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
             data_dir,
-            folder: std::env::current_dir().ok().filter(|_| has_relative_files(&experiment.config.dataset)),
+            folder: std::env::current_dir()
+                .ok()
+                .filter(|_| has_relative_files(&experiment.config.dataset)),
         },
         config: experiment.config.clone(),
         sources: experiment.dataset.sources.clone(),
@@ -468,7 +690,9 @@ pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> Ru
 }
 
 fn has_relative_files(dataset: &Choice) -> bool {
-    let files = DataSpec::FILES.iter().filter_map(|key| dataset.options.get(*key)?.as_str());
+    let files = DataSpec::FILES
+        .iter()
+        .filter_map(|key| dataset.options.get(*key)?.as_str());
     files.into_iter().any(|file| Path::new(file).is_relative())
 }
 

@@ -55,14 +55,32 @@ impl BatchNorm {
     }
 
     /// max(0, y + plus), the end of a residual block.
-    pub fn forward_plus_relu<const D: usize>(&self, x: Tensor<D>, plus: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
+    pub fn forward_plus_relu<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        plus: Tensor<D>,
+        pass: &mut Pass,
+    ) -> Tensor<D> {
         self.apply(x, Some(plus), true, pass)
     }
 
-    fn apply<const D: usize>(&self, x: Tensor<D>, plus: Option<Tensor<D>>, relu: bool, pass: &mut Pass) -> Tensor<D> {
+    fn apply<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        plus: Option<Tensor<D>>,
+        relu: bool,
+        pass: &mut Pass,
+    ) -> Tensor<D> {
         if !pass.is_training() {
             let (mean, variance) = (self.running_mean.val(), self.running_var.val());
-            let y = module::batch_norm(x, self.weight.val(), self.bias.val(), mean, variance, EPSILON);
+            let y = module::batch_norm(
+                x,
+                self.weight.val(),
+                self.bias.val(),
+                mean,
+                variance,
+                EPSILON,
+            );
             let y = match plus {
                 Some(plus) => y + plus,
                 None => y,
@@ -84,7 +102,13 @@ impl BatchNorm {
         Tensor::cat(parts, 0)
     }
 
-    fn normalise<const D: usize>(&self, x: Tensor<D>, plus: Option<Tensor<D>>, relu: bool, pass: &mut Pass) -> Tensor<D> {
+    fn normalise<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        plus: Option<Tensor<D>>,
+        relu: bool,
+        pass: &mut Pass,
+    ) -> Tensor<D> {
         let dims = x.dims();
         let values = dims.iter().product::<usize>() / dims[1];
         let seen = batch_norm_train(x, self.weight.val(), self.bias.val(), EPSILON, plus, relu);
@@ -100,7 +124,10 @@ impl BatchNorm {
 /// Start and size of the ghost batches.
 fn chunks(batch: usize, size: Option<usize>) -> Vec<(usize, usize)> {
     let size = size.unwrap_or(batch).max(1);
-    let mut chunks: Vec<_> = (0..batch).step_by(size).map(|start| (start, size.min(batch - start))).collect();
+    let mut chunks: Vec<_> = (0..batch)
+        .step_by(size)
+        .map(|start| (start, size.min(batch - start)))
+        .collect();
     if size > 1 && chunks.len() > 1 && chunks.last().is_some_and(|(_, n)| *n == 1) {
         chunks.pop();
         if let Some((_, last)) = chunks.last_mut() {

@@ -25,11 +25,23 @@ impl Conv2d {
     }
 
     /// A convolution with all its options.
-    pub fn new(b: &mut Builder, inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> Self {
+    pub fn new(
+        b: &mut Builder,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        bias: bool,
+    ) -> Self {
         let area = kernel * kernel;
         let fan_in = inputs.saturating_mul(area);
         Conv2d {
-            weight: b.weight("weight", [outputs, inputs, kernel, kernel], (fan_in, outputs.saturating_mul(area))),
+            weight: b.weight(
+                "weight",
+                [outputs, inputs, kernel, kernel],
+                (fan_in, outputs.saturating_mul(area)),
+            ),
             bias: bias.then(|| b.bias("bias", outputs, fan_in)),
             stride,
             padding,
@@ -38,6 +50,12 @@ impl Conv2d {
 
     /// `[batch, in, h, w]` to `[batch, out, h', w']`, h' = ⌊(h + 2 padding − kernel) / stride⌋ + 1.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        largebatch_kernels::layers::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), [self.stride; 2], [self.padding; 2])
+        largebatch_kernels::layers::conv2d(
+            x,
+            self.weight.val(),
+            self.bias.as_ref().map(Param::val),
+            [self.stride; 2],
+            [self.padding; 2],
+        )
     }
 }

@@ -19,20 +19,40 @@ pub struct Dropout {
 impl Dropout {
     /// Dropout of units with `probability` in [0, 1).
     pub fn new(b: &Builder, name: &str, probability: f64) -> Self {
-        Dropout { path: b.path(name), probability }
+        Dropout {
+            path: b.path(name),
+            probability,
+        }
     }
 
     /// Mask x, `[batch, units]`.
     pub fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
-        let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else { return x };
+        let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else {
+            return x;
+        };
         let [batch, units] = x.dims();
-        assert_eq!(examples.len(), batch, "a pass knows the number of every example of its batch");
-        let (key, scale) = (key.word(&self.path), (1.0 / (1.0 - self.probability)) as f32);
+        assert_eq!(
+            examples.len(),
+            batch,
+            "a pass knows the number of every example of its batch"
+        );
+        let (key, scale) = (
+            key.word(&self.path),
+            (1.0 / (1.0 - self.probability)) as f32,
+        );
         let mut mask = vec![0.0; batch * units];
-        mask.par_chunks_mut(units.max(1)).zip(examples).for_each(|(mask, example)| {
-            let mut rng = key.stream(*example);
-            mask.iter_mut().for_each(|m| *m = if unit(&mut rng) < self.probability { 0.0 } else { scale });
-        });
+        mask.par_chunks_mut(units.max(1))
+            .zip(examples)
+            .for_each(|(mask, example)| {
+                let mut rng = key.stream(*example);
+                mask.iter_mut().for_each(|m| {
+                    *m = if unit(&mut rng) < self.probability {
+                        0.0
+                    } else {
+                        scale
+                    }
+                });
+            });
         let (device, dtype) = (x.device().inner(), x.dtype());
         x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
     }

@@ -20,7 +20,10 @@ pub struct Linear {
 impl Linear {
     /// A layer from `inputs` to `outputs` numbers.
     pub fn new(b: &mut Builder, inputs: usize, outputs: usize, bias: bool) -> Self {
-        Linear { weight: b.weight("weight", [inputs, outputs], (inputs, outputs)), bias: bias.then(|| b.bias("bias", outputs, inputs)) }
+        Linear {
+            weight: b.weight("weight", [inputs, outputs], (inputs, outputs)),
+            bias: bias.then(|| b.bias("bias", outputs, inputs)),
+        }
     }
 }
 
@@ -28,13 +31,23 @@ impl Linear {
     /// An activation of y, `[batch, in]` to `[batch, out]`.
     pub fn forward_activated(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let relu = activation == Activation::Relu;
-        let y = largebatch_kernels::layers::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), relu);
+        let y = largebatch_kernels::layers::linear(
+            x,
+            self.weight.val(),
+            self.bias.as_ref().map(Param::val),
+            relu,
+        );
         if relu { y } else { activation.forward(y) }
     }
 }
 
 impl Forward for Linear {
     fn forward(&self, x: Tensor<2>, _: &mut Pass) -> Tensor<2> {
-        largebatch_kernels::layers::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), false)
+        largebatch_kernels::layers::linear(
+            x,
+            self.weight.val(),
+            self.bias.as_ref().map(Param::val),
+            false,
+        )
     }
 }

@@ -31,7 +31,9 @@ impl Pool {
     pub fn activate_and_halve(self, activation: Activation, x: Tensor<4>) -> Tensor<4> {
         match (self, activation) {
             (Pool::Max, Activation::Relu) => max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false),
-            (Pool::Max, Activation::Tanh | Activation::Sigmoid) => activation.forward(self.halve(x)),
+            (Pool::Max, Activation::Tanh | Activation::Sigmoid) => {
+                activation.forward(self.halve(x))
+            }
             _ => self.halve(activation.forward(x)),
         }
     }
@@ -48,5 +50,7 @@ pub fn max_pool_same_relu(x: Tensor<4>) -> Tensor<4> {
 /// The mean over the image: `[batch, channels, h, w]` to `[batch, channels]`.
 pub fn global_average(x: Tensor<4>) -> Tensor<2> {
     let [batch, channels, h, w] = x.dims();
-    x.reshape([batch, channels, h * w]).mean_dim(2).reshape([batch, channels])
+    x.reshape([batch, channels, h * w])
+        .mean_dim(2)
+        .reshape([batch, channels])
 }

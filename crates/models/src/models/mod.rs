@@ -6,29 +6,65 @@ macro_rules! files {
     ($($file:ident),* $(,)?) => { $(mod $file; pub use $file::*;)* };
 }
 
-files!(c1, f1, lenet5, linear, logistic, mlp, perceptron, resnet, resnet20, resnet8, simple_cnn, softmax);
+files!(
+    c1, f1, lenet5, linear, logistic, mlp, perceptron, resnet, resnet20, resnet8, simple_cnn,
+    softmax
+);
 
 /// The row of `bias` for linear models.
 pub(crate) const BIAS: Parameter = Parameter::new("bias", "add a bias b: w·x + b", "true or false");
 
 /// The row of `init` for models without hidden layers.
-pub(crate) const INIT_LINEAR: Parameter =
-    Parameter::new("init", "how weights are drawn", "kaiming-uniform, kaiming-normal, xavier-uniform or zero");
+pub(crate) const INIT_LINEAR: Parameter = Parameter::new(
+    "init",
+    "how weights are drawn",
+    "kaiming-uniform, kaiming-normal, xavier-uniform or zero",
+);
 
 /// The row of `init` for models with hidden layers.
-pub(crate) const INIT_HIDDEN: Parameter =
-    Parameter::new("init", "how weights are drawn", "kaiming-uniform, kaiming-normal or xavier-uniform");
+pub(crate) const INIT_HIDDEN: Parameter = Parameter::new(
+    "init",
+    "how weights are drawn",
+    "kaiming-uniform, kaiming-normal or xavier-uniform",
+);
 
-pub(crate) fn range(model: &'static str, parameter: &'static str, value: impl ToString, reason: &str) -> ConfigError {
-    ConfigError::Range { model, parameter, value: value.to_string(), reason: reason.into() }
+pub(crate) fn range(
+    model: &'static str,
+    parameter: &'static str,
+    value: impl ToString,
+    reason: &str,
+) -> ConfigError {
+    ConfigError::Range {
+        model,
+        parameter,
+        value: value.to_string(),
+        reason: reason.into(),
+    }
 }
 
-pub(crate) fn check_width(model: &'static str, parameter: &'static str, width: usize) -> Result<(), ConfigError> {
-    if (1..=65536).contains(&width) { Ok(()) } else { Err(range(model, parameter, width, "1 to 65536 is allowed")) }
+pub(crate) fn check_width(
+    model: &'static str,
+    parameter: &'static str,
+    width: usize,
+) -> Result<(), ConfigError> {
+    if (1..=65536).contains(&width) {
+        Ok(())
+    } else {
+        Err(range(model, parameter, width, "1 to 65536 is allowed"))
+    }
 }
 
 pub(crate) fn check_dropout(model: &'static str, p: f64) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&p) { Ok(()) } else { Err(range(model, "dropout", p, "0 <= dropout < 1 is needed; 0 turns it off")) }
+    if (0.0..1.0).contains(&p) {
+        Ok(())
+    } else {
+        Err(range(
+            model,
+            "dropout",
+            p,
+            "0 <= dropout < 1 is needed; 0 turns it off",
+        ))
+    }
 }
 
 pub(crate) fn check_hidden_init(model: &'static str, init: Init) -> Result<(), ConfigError> {

@@ -22,7 +22,12 @@ pub(super) const LANDSCAPES: [Landscape; 2] = [
         name: "Rosenbrock's (1 − x)² + 100(y − x²)²",
         start: [-1.2, 1.0],
         value: |[x, y]| (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2),
-        gradient: |[x, y]| [-2.0 * (1.0 - x) - 400.0 * x * (y - x * x), 200.0 * (y - x * x)],
+        gradient: |[x, y]| {
+            [
+                -2.0 * (1.0 - x) - 400.0 * x * (y - x * x),
+                200.0 * (y - x * x),
+            ]
+        },
         enough: 1e-2,
     },
 ];

@@ -6,7 +6,9 @@ use burn::tensor::{DType, Device};
 use std::marker::PhantomData;
 
 /// Rates that are tried on a landscape, the likeliest first.
-const RATES: [f64; 13] = [1e-3, 1e-2, 0.1, 3e-3, 3e-2, 0.3, 1e-4, 3e-4, 1.0, 3.0, 10.0, 30.0, 100.0];
+const RATES: [f64; 13] = [
+    1e-3, 1e-2, 0.1, 3e-3, 3e-2, 0.3, 1e-4, 3e-4, 1.0, 3.0, 10.0, 30.0, 100.0,
+];
 const LANDSCAPE_STEPS: usize = 10_000;
 
 pub(super) struct Suite<C> {
@@ -16,7 +18,10 @@ pub(super) struct Suite<C> {
 
 impl<C> Default for Suite<C> {
     fn default() -> Self {
-        Suite { failures: Vec::new(), recipe: PhantomData }
+        Suite {
+            failures: Vec::new(),
+            recipe: PhantomData,
+        }
     }
 }
 
@@ -29,63 +34,115 @@ impl<C: Recipe> Suite<C> {
 
     pub fn facts(&mut self) {
         let facts = C::FACTS;
-        for (what, text) in [("name", facts.name), ("summary", facts.summary), ("formula", facts.formula), ("paper", facts.paper)] {
+        for (what, text) in [
+            ("name", facts.name),
+            ("summary", facts.summary),
+            ("formula", facts.formula),
+            ("paper", facts.paper),
+        ] {
             self.expect(!text.trim().is_empty(), || format!("its {what} is empty"));
         }
         let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        self.expect(facts.name.chars().all(word), || format!("its name `{}` has other characters than a to z, 0 to 9 and -", facts.name));
+        self.expect(facts.name.chars().all(word), || {
+            format!(
+                "its name `{}` has other characters than a to z, 0 to 9 and -",
+                facts.name
+            )
+        });
         match facts.presets.first() {
-            None => self.failures.push("it has no preset; name its default".into()),
-            Some(first) => self.expect(C::preset(first.name).as_ref() == Some(&C::default()), || {
-                format!("its default is not its first preset, `{}`", first.name)
-            }),
+            None => self
+                .failures
+                .push("it has no preset; name its default".into()),
+            Some(first) => self.expect(
+                C::preset(first.name).as_ref() == Some(&C::default()),
+                || format!("its default is not its first preset, `{}`", first.name),
+            ),
         }
         for preset in facts.presets {
-            self.expect(!preset.summary.trim().is_empty(), || format!("preset `{}` has no summary", preset.name));
+            self.expect(!preset.summary.trim().is_empty(), || {
+                format!("preset `{}` has no summary", preset.name)
+            });
             match C::preset(preset.name) {
-                None => self.failures.push(format!("preset `{}` is listed but not there", preset.name)),
+                None => self
+                    .failures
+                    .push(format!("preset `{}` is listed but not there", preset.name)),
                 Some(recipe) => {
                     if let Err(e) = recipe.check() {
-                        self.failures.push(format!("preset `{}` does not pass its own check: {e}", preset.name));
+                        self.failures.push(format!(
+                            "preset `{}` does not pass its own check: {e}",
+                            preset.name
+                        ));
                     }
                 }
             }
         }
-        self.expect(C::preset("no such preset").is_none(), || "it has presets of any name".into());
+        self.expect(C::preset("no such preset").is_none(), || {
+            "it has presets of any name".into()
+        });
     }
 
     pub fn options(&mut self) {
         let mut all: Vec<(&str, C)> = vec![("the default", C::default())];
-        all.extend(C::FACTS.presets.iter().filter_map(|p| Some((p.name, C::preset(p.name)?))));
+        all.extend(
+            C::FACTS
+                .presets
+                .iter()
+                .filter_map(|p| Some((p.name, C::preset(p.name)?))),
+        );
         for (name, recipe) in all {
             let table = match toml::Table::try_from(&recipe) {
                 Ok(table) => table,
-                Err(e) => return self.failures.push(format!("{name} cannot be written as TOML: {e}")),
+                Err(e) => {
+                    return self
+                        .failures
+                        .push(format!("{name} cannot be written as TOML: {e}"));
+                }
             };
             for key in table.keys() {
-                let documented = C::FACTS.parameters.iter().any(|p| p.name == key && !p.purpose.is_empty() && !p.range.is_empty());
-                self.expect(documented, || format!("option `{key}` has no purpose and range among its facts"));
+                let documented = C::FACTS
+                    .parameters
+                    .iter()
+                    .any(|p| p.name == key && !p.purpose.is_empty() && !p.range.is_empty());
+                self.expect(documented, || {
+                    format!("option `{key}` has no purpose and range among its facts")
+                });
             }
             for parameter in C::FACTS.parameters {
                 self.expect(table.contains_key(parameter.name), || {
                     format!("option `{}` is described but is not in the TOML of {name}; write every option, always", parameter.name)
                 });
             }
-            let back = toml::to_string(&recipe).ok().and_then(|text| toml::from_str::<C>(&text).ok());
-            self.expect(back.as_ref() == Some(&recipe), || format!("{name} comes back from TOML as something else"));
+            let back = toml::to_string(&recipe)
+                .ok()
+                .and_then(|text| toml::from_str::<C>(&text).ok());
+            self.expect(back.as_ref() == Some(&recipe), || {
+                format!("{name} comes back from TOML as something else")
+            });
             let mut mistyped = table;
             mistyped.insert("no_such_option".into(), 1.into());
-            self.expect(mistyped.try_into::<C>().is_err(), || "it takes a key that is no option; add #[serde(deny_unknown_fields)]".into());
+            self.expect(mistyped.try_into::<C>().is_err(), || {
+                "it takes a key that is no option; add #[serde(deny_unknown_fields)]".into()
+            });
         }
         let empty = toml::Table::new().try_into::<C>();
-        self.expect(empty.as_ref().ok() == Some(&C::default()), || "an empty TOML is not its default; add #[serde(default)]".into());
+        self.expect(empty.as_ref().ok() == Some(&C::default()), || {
+            "an empty TOML is not its default; add #[serde(default)]".into()
+        });
     }
 
     pub fn references(&mut self, references: &[Reference]) -> Vec<Row> {
-        self.expect(!references.is_empty(), || "it has no reference; its own output is none".into());
+        self.expect(!references.is_empty(), || {
+            "it has no reference; its own output is none".into()
+        });
         let mut rows: Vec<Row> = Vec::new();
         for reference in references {
-            let mut variant = format!("`{}`", reference.preset.as_deref().unwrap_or(C::FACTS.presets.first().map_or("", |p| p.name)));
+            let mut variant = format!(
+                "`{}`",
+                reference
+                    .preset
+                    .as_deref()
+                    .unwrap_or(C::FACTS.presets.first().map_or("", |p| p.name))
+            );
             for (key, value) in &reference.options {
                 variant += &format!(", {key} = {value}");
             }
@@ -93,16 +150,31 @@ impl<C: Recipe> Suite<C> {
             match (deviation(DType::F64), deviation(DType::F32)) {
                 (Ok(in_f64), Ok(in_f32)) => {
                     let shown = format!("{variant} deviates from {}", reference.origin);
-                    self.expect(in_f64 <= TOLERANCE_F64, || format!("{shown} by {in_f64:.1e} in f64 (allowed {TOLERANCE_F64:.0e})"));
-                    self.expect(in_f32 <= TOLERANCE_F32, || format!("{shown} by {in_f32:.1e} in f32 (allowed {TOLERANCE_F32:.0e})"));
-                    match rows.iter_mut().find(|r| r.origin == reference.origin && r.variant == variant) {
-                        Some(row) => (row.f64, row.f32) = (row.f64.max(in_f64), row.f32.max(in_f32)),
-                        None => rows.push(Row { origin: reference.origin.clone(), variant, f64: in_f64, f32: in_f32 }),
+                    self.expect(in_f64 <= TOLERANCE_F64, || {
+                        format!("{shown} by {in_f64:.1e} in f64 (allowed {TOLERANCE_F64:.0e})")
+                    });
+                    self.expect(in_f32 <= TOLERANCE_F32, || {
+                        format!("{shown} by {in_f32:.1e} in f32 (allowed {TOLERANCE_F32:.0e})")
+                    });
+                    match rows
+                        .iter_mut()
+                        .find(|r| r.origin == reference.origin && r.variant == variant)
+                    {
+                        Some(row) => {
+                            (row.f64, row.f32) = (row.f64.max(in_f64), row.f32.max(in_f32))
+                        }
+                        None => rows.push(Row {
+                            origin: reference.origin.clone(),
+                            variant,
+                            f64: in_f64,
+                            f32: in_f32,
+                        }),
                     }
                 }
-                (Err(e), _) | (_, Err(e)) => {
-                    self.failures.push(format!("{variant} cannot follow the reference of {}: {e}", reference.origin))
-                }
+                (Err(e), _) | (_, Err(e)) => self.failures.push(format!(
+                    "{variant} cannot follow the reference of {}: {e}",
+                    reference.origin
+                )),
             }
         }
         rows
@@ -112,12 +184,19 @@ impl<C: Recipe> Suite<C> {
         let path = standard_trajectory();
         for dtype in [DType::F64, DType::F32] {
             if let Err(e) = self.one_resumed(preset, recipe, &path, dtype) {
-                self.failures.push(format!("preset `{preset}` in {dtype:?}: {e}"));
+                self.failures
+                    .push(format!("preset `{preset}` in {dtype:?}: {e}"));
             }
         }
     }
 
-    fn one_resumed(&mut self, preset: &str, recipe: &C, path: &Trajectory, dtype: DType) -> Result<(), OptimError> {
+    fn one_resumed(
+        &mut self,
+        preset: &str,
+        recipe: &C,
+        path: &Trajectory,
+        dtype: DType,
+    ) -> Result<(), OptimError> {
         let device = Device::flex();
         let mut whole = Run::new(recipe, path, dtype, &device, false)?;
         let mut part: Option<Run> = None;
@@ -129,7 +208,10 @@ impl<C: Recipe> Suite<C> {
             let weights = whole.weights();
             for (p, w) in path.parameters.iter().zip(&weights) {
                 if w.len() != p.init.len() || w.iter().any(|x| !x.is_finite()) {
-                    self.failures.push(format!("preset `{preset}` in {dtype:?}: `{}` is not finite after step {t}", p.name));
+                    self.failures.push(format!(
+                        "preset `{preset}` in {dtype:?}: `{}` is not finite after step {t}",
+                        p.name
+                    ));
                     return Ok(());
                 }
             }
@@ -148,9 +230,19 @@ impl<C: Recipe> Suite<C> {
                 part = Some(resumed);
             }
         }
-        let bits = |run: &Run| run.weights().into_iter().flatten().map(f64::to_bits).collect::<Vec<_>>();
-        let same = part.is_some_and(|part| bits(&part) == bits(&whole) && part.driver.save() == whole.driver.save());
-        self.expect(same, || format!("preset `{preset}` in {dtype:?}: the resumed run ends at other bits"));
+        let bits = |run: &Run| {
+            run.weights()
+                .into_iter()
+                .flatten()
+                .map(f64::to_bits)
+                .collect::<Vec<_>>()
+        };
+        let same = part.is_some_and(|part| {
+            bits(&part) == bits(&whole) && part.driver.save() == whole.driver.save()
+        });
+        self.expect(same, || {
+            format!("preset `{preset}` in {dtype:?}: the resumed run ends at other bits")
+        });
         Ok(())
     }
 
@@ -178,8 +270,16 @@ impl<C: Recipe> Suite<C> {
 
 /// The value at the end, at a rate that falls to 0 as (1 − t/T)²: one that scales a step by ‖w‖ must come to rest. Infinite if it diverges.
 fn descend<C: Recipe>(recipe: &C, landscape: &Landscape, peak: f64) -> Result<f64, OptimError> {
-    let parameter = Named { name: "w".into(), shape: vec![1, 2], init: landscape.start.to_vec(), grads: vec![] };
-    let path = Trajectory { rates: vec![], parameters: vec![parameter] };
+    let parameter = Named {
+        name: "w".into(),
+        shape: vec![1, 2],
+        init: landscape.start.to_vec(),
+        grads: vec![],
+    };
+    let path = Trajectory {
+        rates: vec![],
+        parameters: vec![parameter],
+    };
     let mut run = Run::new(recipe, &path, DType::F64, &Device::flex(), false)?;
     let at = |w: Vec<Vec<f64>>| [w[0][0], w[0][1]];
     for t in 0..LANDSCAPE_STEPS {
@@ -187,7 +287,10 @@ fn descend<C: Recipe>(recipe: &C, landscape: &Landscape, peak: f64) -> Result<f6
         if g.iter().any(|x| !x.is_finite() || x.abs() > 1e12) {
             return Ok(f64::INFINITY);
         }
-        run.step(peak * (1.0 - t as f64 / LANDSCAPE_STEPS as f64).powi(2), &[&g]);
+        run.step(
+            peak * (1.0 - t as f64 / LANDSCAPE_STEPS as f64).powi(2),
+            &[&g],
+        );
     }
     Ok((landscape.value)(at(run.weights())))
 }

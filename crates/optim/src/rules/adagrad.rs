@@ -1,6 +1,9 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
 use crate::norm::root_plus_eps;
-use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
+    WeightDecay, within,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
@@ -70,42 +73,87 @@ impl Recipe for AdagradConfig {
         formula: "G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)",
         paper: "Duchi et al. 2011, JMLR 12",
         parameters: &[
-            Parameter { name: "eps", purpose: "keeps the divisor away from 0", range: "0 or more" },
-            Parameter { name: "eps_place", purpose: "inside or outside the root", range: "\"inside\", \"outside\"" },
-            Parameter { name: "initial_accumulator", purpose: "G at the start", range: "0 or more" },
-            Parameter { name: "lr_decay", purpose: "the rate at step t is η / (1 + (t − 1) lr_decay)", range: "0 or more" },
+            Parameter {
+                name: "eps",
+                purpose: "keeps the divisor away from 0",
+                range: "0 or more",
+            },
+            Parameter {
+                name: "eps_place",
+                purpose: "inside or outside the root",
+                range: "\"inside\", \"outside\"",
+            },
+            Parameter {
+                name: "initial_accumulator",
+                purpose: "G at the start",
+                range: "0 or more",
+            },
+            Parameter {
+                name: "lr_decay",
+                purpose: "the rate at step t is η / (1 + (t − 1) lr_decay)",
+                range: "0 or more",
+            },
             WEIGHT_DECAY,
             DECAY,
             EXCLUDE_DECAY,
         ],
         presets: &[
-            Preset { name: "torch", summary: "PyTorch's Adagrad: eps 1e-10 outside the root" },
-            Preset { name: "lecture", summary: "the lecture's: eps (here 1e-8) inside the root" },
+            Preset {
+                name: "torch",
+                summary: "PyTorch's Adagrad: eps 1e-10 outside the root",
+            },
+            Preset {
+                name: "lecture",
+                summary: "the lecture's: eps (here 1e-8) inside the root",
+            },
         ],
     };
 
     fn preset(name: &str) -> Option<Self> {
         match name {
             "torch" => Some(Self::default()),
-            "lecture" => Some(AdagradConfig { eps: 1e-8, eps_place: EpsPlace::Inside, ..Self::default() }),
+            "lecture" => Some(AdagradConfig {
+                eps: 1e-8,
+                eps_place: EpsPlace::Inside,
+                ..Self::default()
+            }),
             _ => None,
         }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         check_eps(self.eps)?;
-        within("initial_accumulator", self.initial_accumulator, 0.0..f64::INFINITY, "it is a sum of squares")?;
-        within("lr_decay", self.lr_decay, 0.0..f64::INFINITY, "a negative one would let the rate grow without bound")?;
+        within(
+            "initial_accumulator",
+            self.initial_accumulator,
+            0.0..f64::INFINITY,
+            "it is a sum of squares",
+        )?;
+        within(
+            "lr_decay",
+            self.lr_decay,
+            0.0..f64::INFINITY,
+            "a negative one would let the rate grow without bound",
+        )?;
         check_decay(self.weight_decay)
     }
 
     fn rule_for(&self, part: Part) -> Adagrad {
         let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
-        Adagrad { eps: self.eps, eps_place: self.eps_place, initial: self.initial_accumulator, lr_decay: self.lr_decay, weight_decay }
+        Adagrad {
+            eps: self.eps,
+            eps_place: self.eps_place,
+            initial: self.initial_accumulator,
+            lr_decay: self.lr_decay,
+            weight_decay,
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
     }
 }
 
@@ -141,15 +189,31 @@ impl Optimizer for Adagrad {
         g: Tensor<D>,
         state: Option<AdagradState<D>>,
     ) -> (Tensor<D>, Option<AdagradState<D>>) {
-        let AdagradState { accumulator, time } = state.unwrap_or_else(|| AdagradState { accumulator: w.full_like(self.initial), time: 0 });
+        let AdagradState { accumulator, time } = state.unwrap_or_else(|| AdagradState {
+            accumulator: w.full_like(self.initial),
+            time: 0,
+        });
         let rate = lr / (1.0 + time as f64 * self.lr_decay);
         let (inside, outside) = match self.eps_place {
             EpsPlace::Outside => (0.0, self.eps as f32),
             EpsPlace::Inside => (self.eps as f32, 0.0),
         };
-        let kernel = steps::Adagrad { decay: self.weight_decay.factors(lr), inside, outside, rate: rate as f32 };
+        let kernel = steps::Adagrad {
+            decay: self.weight_decay.factors(lr),
+            inside,
+            outside,
+            rate: rate as f32,
+        };
         let (w, g, accumulator) = match steps::step(&kernel, [g], [w, accumulator]) {
-            Ok([w, accumulator]) => return (w, Some(AdagradState { accumulator, time: time + 1 })),
+            Ok([w, accumulator]) => {
+                return (
+                    w,
+                    Some(AdagradState {
+                        accumulator,
+                        time: time + 1,
+                    }),
+                );
+            }
             Err(([g], [w, accumulator])) => (w, g, accumulator),
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
@@ -158,7 +222,13 @@ impl Optimizer for Adagrad {
             EpsPlace::Outside => root_plus_eps(accumulator.clone(), self.eps),
             EpsPlace::Inside => root_plus_eps(accumulator.clone().add_scalar(self.eps), 0.0),
         };
-        (w - (g / divisor).mul_scalar(rate), Some(AdagradState { accumulator, time: time + 1 }))
+        (
+            w - (g / divisor).mul_scalar(rate),
+            Some(AdagradState {
+                accumulator,
+                time: time + 1,
+            }),
+        )
     }
 
     fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {

@@ -1,6 +1,9 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
 use crate::norm::root_plus_eps;
-use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
+    WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
@@ -51,13 +54,26 @@ impl Default for AdamConfig {
     }
 }
 
-pub(super) const BETA1: Parameter =
-    Parameter { name: "beta1", purpose: "weight of the past in the mean of gradients", range: "0 ≤ β₁ < 1" };
-pub(super) const BETA2: Parameter =
-    Parameter { name: "beta2", purpose: "weight of the past in the mean of squares", range: "0 ≤ β₂ < 1" };
-pub(super) const EPS: Parameter = Parameter { name: "eps", purpose: "added to the root, so that it divides", range: "0 or more" };
-pub(super) const AMSGRAD: Parameter =
-    Parameter { name: "amsgrad", purpose: "divide by the largest mean of squares so far", range: "true, false" };
+pub(super) const BETA1: Parameter = Parameter {
+    name: "beta1",
+    purpose: "weight of the past in the mean of gradients",
+    range: "0 ≤ β₁ < 1",
+};
+pub(super) const BETA2: Parameter = Parameter {
+    name: "beta2",
+    purpose: "weight of the past in the mean of squares",
+    range: "0 ≤ β₂ < 1",
+};
+pub(super) const EPS: Parameter = Parameter {
+    name: "eps",
+    purpose: "added to the root, so that it divides",
+    range: "0 or more",
+};
+pub(super) const AMSGRAD: Parameter = Parameter {
+    name: "amsgrad",
+    purpose: "divide by the largest mean of squares so far",
+    range: "true, false",
+};
 
 impl Recipe for AdamConfig {
     type Rule = Adam;
@@ -68,18 +84,38 @@ impl Recipe for AdamConfig {
         formula: "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
                   w ← w − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
         paper: "Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237",
-        parameters: &[BETA1, BETA2, EPS, AMSGRAD, WEIGHT_DECAY, DECAY, EXCLUDE_DECAY],
+        parameters: &[
+            BETA1,
+            BETA2,
+            EPS,
+            AMSGRAD,
+            WEIGHT_DECAY,
+            DECAY,
+            EXCLUDE_DECAY,
+        ],
         presets: &[
-            Preset { name: "torch", summary: "PyTorch's Adam" },
-            Preset { name: "lecture", summary: "the same" },
-            Preset { name: "amsgrad", summary: "PyTorch's Adam(amsgrad=True)" },
+            Preset {
+                name: "torch",
+                summary: "PyTorch's Adam",
+            },
+            Preset {
+                name: "lecture",
+                summary: "the same",
+            },
+            Preset {
+                name: "amsgrad",
+                summary: "PyTorch's Adam(amsgrad=True)",
+            },
         ],
     };
 
     fn preset(name: &str) -> Option<Self> {
         match name {
             "torch" | "lecture" => Some(Self::default()),
-            "amsgrad" => Some(AdamConfig { amsgrad: true, ..Self::default() }),
+            "amsgrad" => Some(AdamConfig {
+                amsgrad: true,
+                ..Self::default()
+            }),
             _ => None,
         }
     }
@@ -93,11 +129,20 @@ impl Recipe for AdamConfig {
 
     fn rule_for(&self, part: Part) -> Adam {
         let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
-        Adam { beta1: self.beta1, beta2: self.beta2, eps: self.eps, amsgrad: self.amsgrad, weight_decay }
+        Adam {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            amsgrad: self.amsgrad,
+            weight_decay,
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
     }
 }
 
@@ -130,13 +175,34 @@ impl Rule for Adam {}
 impl Optimizer for Adam {
     type State<const D: usize> = AdamState<D>;
 
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<AdamState<D>>) -> (Tensor<D>, Option<AdamState<D>>) {
-        let mut state = state.unwrap_or_else(|| AdamState { mean: w.zeros_like(), square: w.zeros_like(), largest: None, time: 0 });
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<AdamState<D>>,
+    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        let mut state = state.unwrap_or_else(|| AdamState {
+            mean: w.zeros_like(),
+            square: w.zeros_like(),
+            largest: None,
+            time: 0,
+        });
         let (mut w, mut g) = (w, g);
         if !self.amsgrad {
             let time = state.time + 1;
             match steps::step(&self.fused(lr, time), [g], [w, state.mean, state.square]) {
-                Ok([w, mean, square]) => return (w, Some(AdamState { mean, square, largest: None, time })),
+                Ok([w, mean, square]) => {
+                    return (
+                        w,
+                        Some(AdamState {
+                            mean,
+                            square,
+                            largest: None,
+                            time,
+                        }),
+                    );
+                }
                 Err(([given], changed)) => (g, [w, state.mean, state.square]) = (given, changed),
             }
         }
@@ -148,10 +214,23 @@ impl Optimizer for Adam {
             None => square.clone(),
         });
         let time = state.time + 1;
-        let (correction1, correction2) = (correction(self.beta1, time), correction(self.beta2, time));
-        let corrected = largest.as_ref().unwrap_or(&square).clone().div_scalar(correction2);
+        let (correction1, correction2) =
+            (correction(self.beta1, time), correction(self.beta2, time));
+        let corrected = largest
+            .as_ref()
+            .unwrap_or(&square)
+            .clone()
+            .div_scalar(correction2);
         let update = mean.clone() / root_plus_eps(corrected, self.eps);
-        (w - update.mul_scalar(lr / correction1), Some(AdamState { mean, square, largest, time }))
+        (
+            w - update.mul_scalar(lr / correction1),
+            Some(AdamState {
+                mean,
+                square,
+                largest,
+                time,
+            }),
+        )
     }
 
     fn to_device<const D: usize>(state: AdamState<D>, device: &Device) -> AdamState<D> {
@@ -170,6 +249,13 @@ impl Adam {
         let entering = [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32];
         let rate = (lr / correction(self.beta1, time)) as f32;
         let correction = correction(self.beta2, time) as f32;
-        steps::Adam { decay: self.weight_decay.factors(lr), beta, entering, correction, eps: self.eps as f32, rate }
+        steps::Adam {
+            decay: self.weight_decay.factors(lr),
+            beta,
+            entering,
+            correction,
+            eps: self.eps as f32,
+            rate,
+        }
     }
 }

@@ -1,6 +1,8 @@
 use super::adam::{AMSGRAD, BETA1, BETA2, EPS};
 use super::{EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::{Adam, ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, WeightDecay};
+use crate::{
+    Adam, ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, WeightDecay,
+};
 use serde::{Deserialize, Serialize};
 
 /// AdamW: w ← w − ηλw, then Adam's step. [`AdamConfig`](crate::AdamConfig) with decoupled decay, and PyTorch's defaults.
@@ -31,7 +33,14 @@ pub struct AdamWConfig {
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        AdamWConfig { beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: false, weight_decay: 0.01, exclude_from_weight_decay: Exclude::none() }
+        AdamWConfig {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            amsgrad: false,
+            weight_decay: 0.01,
+            exclude_from_weight_decay: Exclude::none(),
+        }
     }
 }
 
@@ -44,7 +53,10 @@ impl Recipe for AdamWConfig {
         formula: "w ← w − η λ w; then Adam: w ← w − η m̂ / (√v̂ + ε)",
         paper: "Loshchilov and Hutter 2019, arXiv 1711.05101",
         parameters: &[BETA1, BETA2, EPS, AMSGRAD, WEIGHT_DECAY, EXCLUDE_DECAY],
-        presets: &[Preset { name: "torch", summary: "PyTorch's AdamW" }],
+        presets: &[Preset {
+            name: "torch",
+            summary: "PyTorch's AdamW",
+        }],
     };
 
     fn preset(name: &str) -> Option<Self> {
@@ -60,10 +72,19 @@ impl Recipe for AdamWConfig {
 
     fn rule_for(&self, part: Part) -> Adam {
         let weight_decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, part.decay);
-        Adam { beta1: self.beta1, beta2: self.beta2, eps: self.eps, amsgrad: self.amsgrad, weight_decay }
+        Adam {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            amsgrad: self.amsgrad,
+            weight_decay,
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
     }
 }

@@ -2,7 +2,8 @@ use super::adam::{BETA1, BETA2, EPS, correction};
 use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
-    ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe, Rule, finite_ratio, norm, within,
+    ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe,
+    Rule, finite_ratio, norm, within,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -128,7 +129,11 @@ impl Default for LambConfig {
 impl LambConfig {
     /// What λ of the decoupled decay is multiplied by.
     fn decay_rate(&self, lr: f64) -> f64 {
-        if self.max_lr.is_finite() { lr * lr / self.max_lr } else { lr }
+        if self.max_lr.is_finite() {
+            lr * lr / self.max_lr
+        } else {
+            lr
+        }
     }
 }
 
@@ -150,7 +155,9 @@ impl Recipe for LambConfig {
                 range: "\"moments\", \"step-size\", \"none\"",
             },
             Parameter {
-                name: "grad_averaging", purpose: "the gradient enters m with weight 1 − β₁, else with 1", range: "true, false"
+                name: "grad_averaging",
+                purpose: "the gradient enters m with weight 1 − β₁, else with 1",
+                range: "true, false",
             },
             Parameter {
                 name: "caution",
@@ -168,48 +175,114 @@ impl Recipe for LambConfig {
                 purpose: "decoupled decay is λη²/max_lr, the schedule's highest rate; inf: λη",
                 range: "above 0, inf for no correction",
             },
-            Parameter { name: "norm_min", purpose: "‖w‖ in the ratio is at least this", range: "0 ≤ norm_min ≤ norm_max" },
-            Parameter { name: "norm_max", purpose: "‖w‖ in the ratio is at most this", range: "above 0, inf for no bound" },
-            Parameter { name: "ratio_min", purpose: "the ratio is at least this", range: "0 ≤ ratio_min ≤ ratio_max" },
-            Parameter { name: "ratio_max", purpose: "the ratio is at most this", range: "above 0, inf for no bound" },
-            Parameter { name: "always_adapt", purpose: "adapt also where there is no decay", range: "true, false" },
+            Parameter {
+                name: "norm_min",
+                purpose: "‖w‖ in the ratio is at least this",
+                range: "0 ≤ norm_min ≤ norm_max",
+            },
+            Parameter {
+                name: "norm_max",
+                purpose: "‖w‖ in the ratio is at most this",
+                range: "above 0, inf for no bound",
+            },
+            Parameter {
+                name: "ratio_min",
+                purpose: "the ratio is at least this",
+                range: "0 ≤ ratio_min ≤ ratio_max",
+            },
+            Parameter {
+                name: "ratio_max",
+                purpose: "the ratio is at most this",
+                range: "above 0, inf for no bound",
+            },
+            Parameter {
+                name: "always_adapt",
+                purpose: "adapt also where there is no decay",
+                range: "true, false",
+            },
             Parameter {
                 name: "max_grad_norm",
                 purpose: "all gradients are clipped to this global norm first",
                 range: "above 0, inf for no clipping",
             },
-            Parameter { name: "pre_normalize", purpose: "divide all gradients by their global norm first", range: "true, false" },
+            Parameter {
+                name: "pre_normalize",
+                purpose: "divide all gradients by their global norm first",
+                range: "true, false",
+            },
             EXCLUDE_DECAY,
             EXCLUDE_ADAPTATION,
         ],
         presets: &[
-            Preset { name: "paper", summary: "Algorithm 2 of the paper, bias-corrected, decay 0.01" },
-            Preset { name: "paper-v3", summary: "the paper's third version and pytorch-lamb: no correction, ‖w‖ at most 10" },
-            Preset { name: "optax", summary: "optax.lamb: no decay unless asked for" },
-            Preset { name: "timm", summary: "timm.optim.Lamb: global clip at 1, no adaptation where there is no decay" },
-            Preset { name: "apex", summary: "apex.optimizers.FusedLAMB: the same" },
-            Preset { name: "nvlamb", summary: "FusedLAMB(use_nvlamb=True): every layer is adapted" },
+            Preset {
+                name: "paper",
+                summary: "Algorithm 2 of the paper, bias-corrected, decay 0.01",
+            },
+            Preset {
+                name: "paper-v3",
+                summary: "the paper's third version and pytorch-lamb: no correction, ‖w‖ at most 10",
+            },
+            Preset {
+                name: "optax",
+                summary: "optax.lamb: no decay unless asked for",
+            },
+            Preset {
+                name: "timm",
+                summary: "timm.optim.Lamb: global clip at 1, no adaptation where there is no decay",
+            },
+            Preset {
+                name: "apex",
+                summary: "apex.optimizers.FusedLAMB: the same",
+            },
+            Preset {
+                name: "nvlamb",
+                summary: "FusedLAMB(use_nvlamb=True): every layer is adapted",
+            },
             Preset {
                 name: "deepspeed",
                 summary: "DeepSpeed's FusedLamb: ratio within 0.01 and 10, correction in the step size (its newest source: in the moments)",
             },
-            Preset { name: "lecture", summary: "the lecture's: w ← w − η ‖w‖/‖u‖ u with Adam's update u" },
+            Preset {
+                name: "lecture",
+                summary: "the lecture's: w ← w − η ‖w‖/‖u‖ u with Adam's update u",
+            },
         ],
     };
 
     fn preset(name: &str) -> Option<Self> {
         let paper = Self::default();
-        let no_decay = LambConfig { weight_decay: 0.0, ..paper.clone() };
+        let no_decay = LambConfig {
+            weight_decay: 0.0,
+            ..paper.clone()
+        };
         Some(match name {
             "paper" => paper,
-            "paper-v3" => LambConfig { bias_correction: BiasCorrection::None, norm_max: 10.0, ..paper },
+            "paper-v3" => LambConfig {
+                bias_correction: BiasCorrection::None,
+                norm_max: 10.0,
+                ..paper
+            },
             "optax" => no_decay,
-            "timm" | "apex" => LambConfig { always_adapt: false, max_grad_norm: 1.0, ..paper },
-            "nvlamb" => LambConfig { max_grad_norm: 1.0, ..paper },
-            "deepspeed" => {
-                LambConfig { eps: 1e-8, bias_correction: BiasCorrection::StepSize, ratio_min: 0.01, ratio_max: 10.0, ..no_decay }
-            }
-            "lecture" => LambConfig { eps: 1e-8, ..no_decay },
+            "timm" | "apex" => LambConfig {
+                always_adapt: false,
+                max_grad_norm: 1.0,
+                ..paper
+            },
+            "nvlamb" => LambConfig {
+                max_grad_norm: 1.0,
+                ..paper
+            },
+            "deepspeed" => LambConfig {
+                eps: 1e-8,
+                bias_correction: BiasCorrection::StepSize,
+                ratio_min: 0.01,
+                ratio_max: 10.0,
+                ..no_decay
+            },
+            "lecture" => LambConfig {
+                eps: 1e-8,
+                ..no_decay
+            },
             _ => return None,
         })
     }
@@ -220,32 +293,80 @@ impl Recipe for LambConfig {
         check_eps(self.eps)?;
         check_decay(self.weight_decay)?;
         let positive = f64::MIN_POSITIVE..=f64::INFINITY;
-        within("max_lr", self.max_lr, positive.clone(), "the decay is divided by it")?;
+        within(
+            "max_lr",
+            self.max_lr,
+            positive.clone(),
+            "the decay is divided by it",
+        )?;
         if self.max_lr.is_finite() && self.decay != LambDecay::Decoupled {
             let why = "it belongs to `decay = \"decoupled\"`: set that, or leave max_lr out";
-            return Err(ConfigError::OutOfRange { option: "max_lr", value: self.max_lr, range: "inf".into(), why });
+            return Err(ConfigError::OutOfRange {
+                option: "max_lr",
+                value: self.max_lr,
+                range: "inf".into(),
+                why,
+            });
         }
-        within("norm_max", self.norm_max, positive.clone(), "at 0 no layer would move")?;
-        within("norm_min", self.norm_min, 0.0..=self.norm_max.min(f64::MAX), "it is the lower of two bounds of a norm")?;
-        within("ratio_max", self.ratio_max, positive.clone(), "at 0 no layer would move")?;
-        within("ratio_min", self.ratio_min, 0.0..=self.ratio_max.min(f64::MAX), "it is the lower of two bounds of a ratio")?;
-        within("max_grad_norm", self.max_grad_norm, positive, "at 0 no gradient would be left; inf is no clipping")
+        within(
+            "norm_max",
+            self.norm_max,
+            positive.clone(),
+            "at 0 no layer would move",
+        )?;
+        within(
+            "norm_min",
+            self.norm_min,
+            0.0..=self.norm_max.min(f64::MAX),
+            "it is the lower of two bounds of a norm",
+        )?;
+        within(
+            "ratio_max",
+            self.ratio_max,
+            positive.clone(),
+            "at 0 no layer would move",
+        )?;
+        within(
+            "ratio_min",
+            self.ratio_min,
+            0.0..=self.ratio_max.min(f64::MAX),
+            "it is the lower of two bounds of a ratio",
+        )?;
+        within(
+            "max_grad_norm",
+            self.max_grad_norm,
+            positive,
+            "at 0 no gradient would be left; inf is no clipping",
+        )
     }
 
     fn rule_for(&self, part: Part) -> Lamb {
         let weight_decay = if part.decay { self.weight_decay } else { 0.0 };
-        Lamb { weight_decay, adapt: part.adapt && (self.always_adapt || weight_decay != 0.0), options: self.clone() }
+        Lamb {
+            weight_decay,
+            adapt: part.adapt && (self.always_adapt || weight_decay != 0.0),
+            options: self.clone(),
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: self.exclude_from_layer_adaptation.clone() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: self.exclude_from_layer_adaptation.clone(),
+        }
     }
 
     fn global_clip(&self) -> Option<GlobalClip> {
         if self.pre_normalize {
-            return Some(GlobalClip { max_norm: 1.0, form: ClipForm::Normalize });
+            return Some(GlobalClip {
+                max_norm: 1.0,
+                form: ClipForm::Normalize,
+            });
         }
-        self.max_grad_norm.is_finite().then_some(GlobalClip { max_norm: self.max_grad_norm, form: ClipForm::Exact })
+        self.max_grad_norm.is_finite().then_some(GlobalClip {
+            max_norm: self.max_grad_norm,
+            form: ClipForm::Exact,
+        })
     }
 }
 
@@ -280,7 +401,13 @@ impl Rule for Lamb {
 impl Optimizer for Lamb {
     type State<const D: usize> = LambState<D>;
 
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LambState<D>>) -> (Tensor<D>, Option<LambState<D>>) {
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<LambState<D>>,
+    ) -> (Tensor<D>, Option<LambState<D>>) {
         let (mean, square, time) = match state {
             Some(s) => (s.mean, s.square, s.time + 1),
             None => (w.zeros_like(), w.zeros_like(), 1),
@@ -291,10 +418,22 @@ impl Optimizer for Lamb {
         };
         let (o, decay) = (&self.options, self.weight_decay);
         let decays = |how| decay != 0.0 && o.decay == how;
-        let g = if decays(LambDecay::L2) { g + w.clone().mul_scalar(decay) } else { g };
-        let w = if decays(LambDecay::Decoupled) { w.mul_scalar(1.0 - o.decay_rate(lr) * decay) } else { w };
+        let g = if decays(LambDecay::L2) {
+            g + w.clone().mul_scalar(decay)
+        } else {
+            g
+        };
+        let w = if decays(LambDecay::Decoupled) {
+            w.mul_scalar(1.0 - o.decay_rate(lr) * decay)
+        } else {
+            w
+        };
 
-        let entering = if o.grad_averaging { g.clone().mul_scalar(1.0 - o.beta1) } else { g.clone() };
+        let entering = if o.grad_averaging {
+            g.clone().mul_scalar(1.0 - o.beta1)
+        } else {
+            g.clone()
+        };
         let seen = o.caution.then(|| g.clone());
         let mean = mean.mul_scalar(o.beta1) + entering;
         let square = square.mul_scalar(o.beta2) + g.square().mul_scalar(1.0 - o.beta2);
@@ -305,17 +444,32 @@ impl Optimizer for Lamb {
                 let divisor = root_plus_eps(square.clone().div_scalar(correction2), o.eps);
                 (mean.clone().div_scalar(correction1) / divisor, lr)
             }
-            BiasCorrection::StepSize => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr * correction2.sqrt() / correction1),
+            BiasCorrection::StepSize => (
+                mean.clone() / root_plus_eps(square.clone(), o.eps),
+                lr * correction2.sqrt() / correction1,
+            ),
             BiasCorrection::None => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr),
         };
         let update = match seen {
             Some(g) => cautious(update, g),
             None => update,
         };
-        let update = if decays(LambDecay::Update) { update + w.clone().mul_scalar(decay) } else { update };
+        let update = if decays(LambDecay::Update) {
+            update + w.clone().mul_scalar(decay)
+        } else {
+            update
+        };
 
         if !self.adapt {
-            return (w - update.mul_scalar(rate), Some(LambState { mean, square, trust_ratio: None, time }));
+            return (
+                w - update.mul_scalar(rate),
+                Some(LambState {
+                    mean,
+                    square,
+                    trust_ratio: None,
+                    time,
+                }),
+            );
         }
         let mut phi = norm(&w);
         if o.norm_min > 0.0 || o.norm_max < f64::INFINITY {
@@ -327,7 +481,15 @@ impl Optimizer for Lamb {
             ratio = ratio.clamp(o.ratio_min, o.ratio_max);
         }
         let delta = scaled(update, ratio.clone().mul_scalar(rate));
-        (w - delta, Some(LambState { mean, square, trust_ratio: Some(ratio), time }))
+        (
+            w - delta,
+            Some(LambState {
+                mean,
+                square,
+                trust_ratio: Some(ratio),
+                time,
+            }),
+        )
     }
 
     fn to_device<const D: usize>(state: LambState<D>, device: &Device) -> LambState<D> {
@@ -340,7 +502,9 @@ fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
     let agree = (update.clone() * g).greater_scalar(0.0);
     let n = update.shape().num_elements();
     let mask = update.zeros_like().mask_fill(agree, 1.0);
-    let part = sum(mask.clone().reshape([n])).div_scalar(n as f64).clamp_min(1e-3);
+    let part = sum(mask.clone().reshape([n]))
+        .div_scalar(n as f64)
+        .clamp_min(1e-3);
     scaled(update * mask, part.recip())
 }
 
@@ -370,14 +534,31 @@ impl Lamb {
         let kernel = steps::Lamb {
             decay: (by(LambDecay::L2) as f32, shrink),
             beta: [o.beta1 as f32, o.beta2 as f32],
-            entering: [if o.grad_averaging { (1.0 - o.beta1) as f32 } else { 1.0 }, (1.0 - o.beta2) as f32],
+            entering: [
+                if o.grad_averaging {
+                    (1.0 - o.beta1) as f32
+                } else {
+                    1.0
+                },
+                (1.0 - o.beta2) as f32,
+            ],
             corrections: [(1.0 / corrections.0) as f32, (1.0 / corrections.1) as f32],
             eps: o.eps as f32,
             update_decay: by(LambDecay::Update) as f32,
             rate: rate as f32,
-            bounds: self.adapt.then_some([o.norm_min, o.norm_max, o.ratio_min, o.ratio_max].map(|b| b as f32)),
+            bounds: self
+                .adapt
+                .then_some([o.norm_min, o.norm_max, o.ratio_min, o.ratio_max].map(|b| b as f32)),
         };
         let ([w, mean, square], trust_ratio) = kernel.step([w, g, mean, square])?;
-        Ok((w, LambState { mean, square, trust_ratio, time }))
+        Ok((
+            w,
+            LambState {
+                mean,
+                square,
+                trust_ratio,
+                time,
+            },
+        ))
     }
 }

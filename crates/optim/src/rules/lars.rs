@@ -1,7 +1,11 @@
-use super::{DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use super::{
+    DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay,
+    check_eps,
+};
 use crate::norm::scaled;
 use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, finite_ratio, norm, within,
+    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
+    WeightDecay, finite_ratio, norm, within,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -129,7 +133,11 @@ impl Recipe for LarsConfig {
         formula: "λ = c ‖w‖ / (‖g‖ + β ‖w‖ + ε); v ← μ v + η λ (g + β w); w ← w − v",
         paper: "You, Gitman and Ginsburg 2017, arXiv 1708.03888",
         parameters: &[
-            Parameter { name: "momentum", purpose: "the weight μ of the past", range: "0 ≤ μ < 1" },
+            Parameter {
+                name: "momentum",
+                purpose: "the weight μ of the past",
+                range: "0 ≤ μ < 1",
+            },
             Parameter {
                 name: "dampening",
                 purpose: "the gradient enters the velocity with weight 1 − d after the first step (rate outside)",
@@ -138,18 +146,36 @@ impl Recipe for LarsConfig {
             NESTEROV,
             WEIGHT_DECAY,
             DECAY,
-            Parameter { name: "trust_coefficient", purpose: "c: how far a layer moves, as a part of its norm", range: "above 0" },
-            Parameter { name: "eps", purpose: "added to the denominator of the ratio", range: "0 or more" },
             Parameter {
-                name: "denominator", purpose: "‖g‖ + β‖w‖, or ‖g + βw‖, with β the weight decay", range: "\"sum\", \"combined\""
+                name: "trust_coefficient",
+                purpose: "c: how far a layer moves, as a part of its norm",
+                range: "above 0",
+            },
+            Parameter {
+                name: "eps",
+                purpose: "added to the denominator of the ratio",
+                range: "0 or more",
+            },
+            Parameter {
+                name: "denominator",
+                purpose: "‖g‖ + β‖w‖, or ‖g + βw‖, with β the weight decay",
+                range: "\"sum\", \"combined\"",
             },
             Parameter {
                 name: "rate",
                 purpose: "inside: v ← μv + ηλu, w ← w − v; outside: v ← μv + λu, w ← w − ηv; velocity: v ← μv + u, w ← w − ηλv, λ from ‖v‖",
                 range: "\"inside\", \"outside\", \"velocity\"",
             },
-            Parameter { name: "trust_clip", purpose: "LARC: the ratio becomes min(λ/η, 1)", range: "true, false" },
-            Parameter { name: "always_adapt", purpose: "adapt also where there is no decay", range: "true, false" },
+            Parameter {
+                name: "trust_clip",
+                purpose: "LARC: the ratio becomes min(λ/η, 1)",
+                range: "true, false",
+            },
+            Parameter {
+                name: "always_adapt",
+                purpose: "adapt also where there is no decay",
+                range: "true, false",
+            },
             Parameter {
                 name: "zero_norm",
                 purpose: "a layer with ‖w‖ or ‖g‖ = 0 moves as SGD, or bare: also without decay",
@@ -159,23 +185,48 @@ impl Recipe for LarsConfig {
             EXCLUDE_ADAPTATION,
         ],
         presets: &[
-            Preset { name: "paper", summary: "Algorithm 1 of the paper" },
-            Preset { name: "mlperf", summary: "MLPerf's ResNet reference: decay 1e-4; biases and batch norm are left out of both" },
-            Preset { name: "tf-models", summary: "tensorflow/models (classic momentum): ‖g + βw‖, no decay unless asked for" },
-            Preset { name: "optax", summary: "optax.lars: ‖g + βw‖, no decay unless asked for" },
-            Preset { name: "timm", summary: "timm.optim.Lars: rate outside, momentum 0, no adaptation where there is no decay" },
-            Preset { name: "apex-larc", summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped, c = 0.02" },
-            Preset { name: "lecture", summary: "the lecture's: w ← w − η ‖w‖/‖g‖ g" },
+            Preset {
+                name: "paper",
+                summary: "Algorithm 1 of the paper",
+            },
+            Preset {
+                name: "mlperf",
+                summary: "MLPerf's ResNet reference: decay 1e-4; biases and batch norm are left out of both",
+            },
+            Preset {
+                name: "tf-models",
+                summary: "tensorflow/models (classic momentum): ‖g + βw‖, no decay unless asked for",
+            },
+            Preset {
+                name: "optax",
+                summary: "optax.lars: ‖g + βw‖, no decay unless asked for",
+            },
+            Preset {
+                name: "timm",
+                summary: "timm.optim.Lars: rate outside, momentum 0, no adaptation where there is no decay",
+            },
+            Preset {
+                name: "apex-larc",
+                summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped, c = 0.02",
+            },
+            Preset {
+                name: "lecture",
+                summary: "the lecture's: w ← w − η ‖w‖/‖g‖ g",
+            },
         ],
     };
 
     fn preset(name: &str) -> Option<Self> {
         let paper = Self::default();
-        let no_decay = LarsConfig { weight_decay: 0.0, ..paper.clone() };
+        let no_decay = LarsConfig {
+            weight_decay: 0.0,
+            ..paper.clone()
+        };
         Some(match name {
             "paper" => paper,
             "mlperf" => {
-                let skipped = Exclude::patterns(["batch_normalization", "bias", "layer:BatchNorm"]).ok()?;
+                let skipped =
+                    Exclude::patterns(["batch_normalization", "bias", "layer:BatchNorm"]).ok()?;
                 LarsConfig {
                     weight_decay: 1e-4,
                     exclude_from_weight_decay: skipped.clone(),
@@ -183,8 +234,17 @@ impl Recipe for LarsConfig {
                     ..paper
                 }
             }
-            "tf-models" | "optax" => LarsConfig { denominator: Denominator::Combined, ..no_decay },
-            "timm" => LarsConfig { momentum: 0.0, eps: 1e-8, rate: RatePlace::Outside, always_adapt: false, ..no_decay },
+            "tf-models" | "optax" => LarsConfig {
+                denominator: Denominator::Combined,
+                ..no_decay
+            },
+            "timm" => LarsConfig {
+                momentum: 0.0,
+                eps: 1e-8,
+                rate: RatePlace::Outside,
+                always_adapt: false,
+                ..no_decay
+            },
             "apex-larc" => LarsConfig {
                 trust_coefficient: 0.02,
                 eps: 1e-8,
@@ -193,35 +253,64 @@ impl Recipe for LarsConfig {
                 zero_norm: ZeroNorm::Bare,
                 ..no_decay
             },
-            "lecture" => LarsConfig { momentum: 0.0, trust_coefficient: 1.0, ..no_decay },
+            "lecture" => LarsConfig {
+                momentum: 0.0,
+                trust_coefficient: 1.0,
+                ..no_decay
+            },
             _ => return None,
         })
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         check_beta("momentum", self.momentum)?;
-        within("dampening", self.dampening, 0.0..=1.0, "it is the part of the gradient that is held back")?;
+        within(
+            "dampening",
+            self.dampening,
+            0.0..=1.0,
+            "it is the part of the gradient that is held back",
+        )?;
         check_decay(self.weight_decay)?;
-        within("trust_coefficient", self.trust_coefficient, f64::MIN_POSITIVE..f64::INFINITY, "at 0 no layer would move")?;
+        within(
+            "trust_coefficient",
+            self.trust_coefficient,
+            f64::MIN_POSITIVE..f64::INFINITY,
+            "at 0 no layer would move",
+        )?;
         check_eps(self.eps)?;
         if self.dampening != 0.0 && self.rate != RatePlace::Outside {
             let why = "only timm's form, with the rate outside, has it";
-            return Err(ConfigError::Contradiction { option: "dampening", with: "rate `inside` or `velocity`", why });
+            return Err(ConfigError::Contradiction {
+                option: "dampening",
+                with: "rate `inside` or `velocity`",
+                why,
+            });
         }
         if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
             let why = "Nesterov's step needs momentum, undamped";
-            return Err(ConfigError::Contradiction { option: "nesterov", with: "momentum 0 or dampening", why });
+            return Err(ConfigError::Contradiction {
+                option: "nesterov",
+                with: "momentum 0 or dampening",
+                why,
+            });
         }
         Ok(())
     }
 
     fn rule_for(&self, part: Part) -> Lars {
         let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
-        Lars { adapt: part.adapt && (self.always_adapt || weight_decay.rate != 0.0), weight_decay, options: self.clone() }
+        Lars {
+            adapt: part.adapt && (self.always_adapt || weight_decay.rate != 0.0),
+            weight_decay,
+            options: self.clone(),
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: self.exclude_from_layer_adaptation.clone() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: self.exclude_from_layer_adaptation.clone(),
+        }
     }
 }
 
@@ -251,11 +340,25 @@ impl Rule for Lars {
 
 impl Lars {
     /// λ for a denominator ‖x‖ + extra; `guards` are the norms that must not be 0.
-    fn ratio(&self, lr: f64, w: &Tensor<1>, denominator: Tensor<1>, guards: [Tensor<1>; 2]) -> Tensor<1> {
+    fn ratio(
+        &self,
+        lr: f64,
+        w: &Tensor<1>,
+        denominator: Tensor<1>,
+        guards: [Tensor<1>; 2],
+    ) -> Tensor<1> {
         let o = &self.options;
-        let fit = (o.zero_norm == ZeroNorm::Bare && o.trust_clip)
-            .then(|| guards[0].clone().greater_scalar(0.0).bool_and(guards[1].clone().greater_scalar(0.0)));
-        let ratio = finite_ratio(w.clone().mul_scalar(o.trust_coefficient), denominator, guards);
+        let fit = (o.zero_norm == ZeroNorm::Bare && o.trust_clip).then(|| {
+            guards[0]
+                .clone()
+                .greater_scalar(0.0)
+                .bool_and(guards[1].clone().greater_scalar(0.0))
+        });
+        let ratio = finite_ratio(
+            w.clone().mul_scalar(o.trust_coefficient),
+            denominator,
+            guards,
+        );
         if !o.trust_clip {
             return ratio;
         }
@@ -268,29 +371,42 @@ impl Lars {
     }
 
     /// The gradient with its decay, and the trust ratio, if it does not come from the velocity.
-    fn gradient<const D: usize>(&self, lr: f64, w: &Tensor<D>, g: Tensor<D>) -> (Tensor<D>, Option<Tensor<1>>) {
+    fn gradient<const D: usize>(
+        &self,
+        lr: f64,
+        w: &Tensor<D>,
+        g: Tensor<D>,
+    ) -> (Tensor<D>, Option<Tensor<1>>) {
         let (o, beta) = (&self.options, self.weight_decay.l2());
         let bare = o.zero_norm == ZeroNorm::Bare && self.adapt;
-        let norms = (bare || (self.adapt && o.rate != RatePlace::Velocity)).then(|| (norm(w), norm(&g)));
+        let norms =
+            (bare || (self.adapt && o.rate != RatePlace::Velocity)).then(|| (norm(w), norm(&g)));
         let u = match &norms {
             _ if beta == 0.0 => g,
             Some((wn, gn)) if bare => {
-                let unfit = wn.clone().greater_scalar(0.0).bool_and(gn.clone().greater_scalar(0.0)).bool_not();
+                let unfit = wn
+                    .clone()
+                    .greater_scalar(0.0)
+                    .bool_and(gn.clone().greater_scalar(0.0))
+                    .bool_not();
                 g + scaled(w.clone(), gn.full_like(beta).mask_fill(unfit, 0.0))
             }
             _ => g + w.clone().mul_scalar(beta),
         };
         let ratio = match norms {
-            Some((wn, gn)) if self.adapt && o.rate != RatePlace::Velocity => Some(match o.denominator {
-                Denominator::Sum => {
-                    let denominator = gn.clone() + wn.clone().mul_scalar(beta).add_scalar(o.eps);
-                    self.ratio(lr, &wn.clone(), denominator, [wn, gn])
-                }
-                Denominator::Combined => {
-                    let un = if beta == 0.0 { gn } else { norm(&u) };
-                    self.ratio(lr, &wn.clone(), un.clone().add_scalar(o.eps), [wn, un])
-                }
-            }),
+            Some((wn, gn)) if self.adapt && o.rate != RatePlace::Velocity => {
+                Some(match o.denominator {
+                    Denominator::Sum => {
+                        let denominator =
+                            gn.clone() + wn.clone().mul_scalar(beta).add_scalar(o.eps);
+                        self.ratio(lr, &wn.clone(), denominator, [wn, gn])
+                    }
+                    Denominator::Combined => {
+                        let un = if beta == 0.0 { gn } else { norm(&u) };
+                        self.ratio(lr, &wn.clone(), un.clone().add_scalar(o.eps), [wn, un])
+                    }
+                })
+            }
             _ => None,
         };
         (u, ratio)
@@ -300,17 +416,35 @@ impl Lars {
 impl Optimizer for Lars {
     type State<const D: usize> = LarsState<D>;
 
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, state: Option<LarsState<D>>) -> (Tensor<D>, Option<LarsState<D>>) {
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        state: Option<LarsState<D>>,
+    ) -> (Tensor<D>, Option<LarsState<D>>) {
         let o = &self.options;
         let (w, g, state) = match state {
-            Some(LarsState { velocity: Some(velocity), trust_ratio }) => match self.fused(lr, w, g, velocity) {
+            Some(LarsState {
+                velocity: Some(velocity),
+                trust_ratio,
+            }) => match self.fused(lr, w, g, velocity) {
                 Ok((w, state)) => return (w, Some(state)),
-                Err([w, g, velocity]) => (w, g, Some(LarsState { velocity: Some(velocity), trust_ratio })),
+                Err([w, g, velocity]) => (
+                    w,
+                    g,
+                    Some(LarsState {
+                        velocity: Some(velocity),
+                        trust_ratio,
+                    }),
+                ),
             },
             state => (w, g, state),
         };
         let w = match self.weight_decay.decay {
-            Decay::Decoupled if self.weight_decay.rate != 0.0 => w.mul_scalar(1.0 - lr * self.weight_decay.rate),
+            Decay::Decoupled if self.weight_decay.rate != 0.0 => {
+                w.mul_scalar(1.0 - lr * self.weight_decay.rate)
+            }
             _ => w,
         };
         let (u, mut trust_ratio) = self.gradient(lr, &w, g);
@@ -327,9 +461,15 @@ impl Optimizer for Lars {
             let velocity = match state.and_then(|s| s.velocity) {
                 None => entering.clone(),
                 Some(v) if o.dampening == 0.0 => v.mul_scalar(o.momentum) + entering.clone(),
-                Some(v) => v.mul_scalar(o.momentum) + entering.clone().mul_scalar(1.0 - o.dampening),
+                Some(v) => {
+                    v.mul_scalar(o.momentum) + entering.clone().mul_scalar(1.0 - o.dampening)
+                }
             };
-            let direction = if o.nesterov { entering + velocity.clone().mul_scalar(o.momentum) } else { velocity.clone() };
+            let direction = if o.nesterov {
+                entering + velocity.clone().mul_scalar(o.momentum)
+            } else {
+                velocity.clone()
+            };
             (direction, Some(velocity))
         };
         let delta = match o.rate {
@@ -343,7 +483,13 @@ impl Optimizer for Lars {
             }
             RatePlace::Velocity => direction.mul_scalar(lr),
         };
-        (w - delta, Some(LarsState { velocity, trust_ratio }))
+        (
+            w - delta,
+            Some(LarsState {
+                velocity,
+                trust_ratio,
+            }),
+        )
     }
 
     fn to_device<const D: usize>(state: LarsState<D>, device: &Device) -> LarsState<D> {
@@ -364,7 +510,11 @@ impl Lars {
         if o.rate == RatePlace::Velocity || o.zero_norm == ZeroNorm::Bare {
             return Err([w, g, velocity]);
         }
-        let (scale, rate) = if o.rate == RatePlace::Inside { (lr as f32, 1.0) } else { (1.0, lr as f32) };
+        let (scale, rate) = if o.rate == RatePlace::Inside {
+            (lr as f32, 1.0)
+        } else {
+            (1.0, lr as f32)
+        };
         let momentum = o.momentum as f32;
         let step = steps::Velocity {
             decay: self.weight_decay.factors(lr),
@@ -376,7 +526,13 @@ impl Lars {
         };
         if !self.adapt {
             return match steps::step(&step, [g], [w, velocity]) {
-                Ok([w, velocity]) => Ok((w, LarsState { velocity: Some(velocity), trust_ratio: None })),
+                Ok([w, velocity]) => Ok((
+                    w,
+                    LarsState {
+                        velocity: Some(velocity),
+                        trust_ratio: None,
+                    },
+                )),
                 Err(([g], [w, velocity])) => Err([w, g, velocity]),
             };
         }
@@ -387,6 +543,12 @@ impl Lars {
             clip: o.trust_clip.then_some(lr as f32),
         };
         let ([w, velocity], ratio) = trust.step(step, w, g, velocity)?;
-        Ok((w, LarsState { velocity: Some(velocity), trust_ratio: Some(ratio) }))
+        Ok((
+            w,
+            LarsState {
+                velocity: Some(velocity),
+                trust_ratio: Some(ratio),
+            },
+        ))
     }
 }

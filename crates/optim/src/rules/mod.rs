@@ -11,8 +11,11 @@ pub mod sgd;
 
 use crate::{ConfigError, Parameter, within};
 
-pub(crate) const WEIGHT_DECAY: Parameter =
-    Parameter { name: "weight_decay", purpose: "the rate of weight decay; 0 is none", range: "0 or more" };
+pub(crate) const WEIGHT_DECAY: Parameter = Parameter {
+    name: "weight_decay",
+    purpose: "the rate of weight decay; 0 is none",
+    range: "0 or more",
+};
 pub(crate) const DECAY: Parameter = Parameter {
     name: "decay",
     purpose: "how the decay enters: in the gradient, or apart from it, w ← w − η · weight_decay · w before the step",
@@ -28,17 +31,35 @@ pub(crate) const EXCLUDE_ADAPTATION: Parameter = Parameter {
     purpose: "who is left out of layer adaptation and moves as the base optimizer",
     range: "as exclude_from_weight_decay",
 };
-pub(crate) const NESTEROV: Parameter =
-    Parameter { name: "nesterov", purpose: "step along momentum · velocity + gradient instead of the velocity", range: "true, false" };
+pub(crate) const NESTEROV: Parameter = Parameter {
+    name: "nesterov",
+    purpose: "step along momentum · velocity + gradient instead of the velocity",
+    range: "true, false",
+};
 
 pub(crate) fn check_decay(rate: f64) -> Result<(), ConfigError> {
-    within("weight_decay", rate, 0.0..f64::INFINITY, "a negative decay makes weights grow without bound")
+    within(
+        "weight_decay",
+        rate,
+        0.0..f64::INFINITY,
+        "a negative decay makes weights grow without bound",
+    )
 }
 
 pub(crate) fn check_beta(option: &'static str, beta: f64) -> Result<(), ConfigError> {
-    within(option, beta, 0.0..1.0, "an average with a weight of 1 or more on the past never forgets and grows without bound")
+    within(
+        option,
+        beta,
+        0.0..1.0,
+        "an average with a weight of 1 or more on the past never forgets and grows without bound",
+    )
 }
 
 pub(crate) fn check_eps(eps: f64) -> Result<(), ConfigError> {
-    within("eps", eps, 0.0..f64::INFINITY, "it keeps a divisor away from 0")
+    within(
+        "eps",
+        eps,
+        0.0..f64::INFINITY,
+        "it keeps a divisor away from 0",
+    )
 }

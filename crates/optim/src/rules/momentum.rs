@@ -1,5 +1,8 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
+    WeightDecay, within,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
@@ -75,19 +78,38 @@ impl Recipe for MomentumConfig {
                   heavy-ball: v ← β v + η (g + λ w); w ← w − v",
         paper: "Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)",
         parameters: &[
-            Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" },
-            Parameter { name: "form", purpose: "which of the forms", range: "\"torch\", \"ema\", \"heavy-ball\"" },
             Parameter {
-                name: "dampening", purpose: "the gradient enters the velocity with weight 1 − d (form torch)", range: "0 ≤ d ≤ 1"
+                name: "momentum",
+                purpose: "the weight β of the past",
+                range: "0 ≤ β < 1",
+            },
+            Parameter {
+                name: "form",
+                purpose: "which of the forms",
+                range: "\"torch\", \"ema\", \"heavy-ball\"",
+            },
+            Parameter {
+                name: "dampening",
+                purpose: "the gradient enters the velocity with weight 1 − d (form torch)",
+                range: "0 ≤ d ≤ 1",
             },
             WEIGHT_DECAY,
             DECAY,
             EXCLUDE_DECAY,
         ],
         presets: &[
-            Preset { name: "torch", summary: "PyTorch's SGD(momentum=0.9)" },
-            Preset { name: "lecture", summary: "the lecture's form, a moving average of gradients" },
-            Preset { name: "heavy-ball", summary: "the lecture's equivalent form, the rate inside the velocity" },
+            Preset {
+                name: "torch",
+                summary: "PyTorch's SGD(momentum=0.9)",
+            },
+            Preset {
+                name: "lecture",
+                summary: "the lecture's form, a moving average of gradients",
+            },
+            Preset {
+                name: "heavy-ball",
+                summary: "the lecture's equivalent form, the rate inside the velocity",
+            },
         ],
     };
 
@@ -98,15 +120,27 @@ impl Recipe for MomentumConfig {
             "heavy-ball" => MomentumForm::HeavyBall,
             _ => return None,
         };
-        Some(MomentumConfig { form, ..Self::default() })
+        Some(MomentumConfig {
+            form,
+            ..Self::default()
+        })
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         check_beta("momentum", self.momentum)?;
-        within("dampening", self.dampening, 0.0..=1.0, "it is the part of the gradient that is held back")?;
+        within(
+            "dampening",
+            self.dampening,
+            0.0..=1.0,
+            "it is the part of the gradient that is held back",
+        )?;
         if self.dampening != 0.0 && self.form != MomentumForm::Torch {
             let why = "only PyTorch's form has it";
-            return Err(ConfigError::Contradiction { option: "dampening", with: "form `ema` or `heavy-ball`", why });
+            return Err(ConfigError::Contradiction {
+                option: "dampening",
+                with: "form `ema` or `heavy-ball`",
+                why,
+            });
         }
         check_decay(self.weight_decay)
     }
@@ -121,7 +155,10 @@ impl Recipe for MomentumConfig {
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
     }
 }
 
@@ -156,10 +193,12 @@ impl Optimizer for Momentum {
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
         let (w, g, state) = match state {
             None => (w, g, None),
-            Some(MomentumState { velocity }) => match steps::step(&self.fused(lr), [g], [w, velocity]) {
-                Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
-                Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
-            },
+            Some(MomentumState { velocity }) => {
+                match steps::step(&self.fused(lr), [g], [w, velocity]) {
+                    Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
+                    Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
+                }
+            }
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
         let entering = match self.form {
@@ -192,6 +231,13 @@ impl Momentum {
             MomentumForm::HeavyBall => (lr, 1.0),
         };
         let decay = self.weight_decay.factors(lr);
-        steps::Velocity { decay, scale: entering as f32, beta: self.beta as f32, kept: 1.0, ahead: None, rate: rate as f32 }
+        steps::Velocity {
+            decay,
+            scale: entering as f32,
+            beta: self.beta as f32,
+            kept: 1.0,
+            ahead: None,
+            rate: rate as f32,
+        }
     }
 }

@@ -1,5 +1,8 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe, Rule, WeightDecay};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe,
+    Rule, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
@@ -69,7 +72,11 @@ impl Recipe for NesterovConfig {
                   look-ahead: v ← β v + η (∇f(w − β v) + λ w); w ← w − v",
         paper: "Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML",
         parameters: &[
-            Parameter { name: "momentum", purpose: "the weight β of the past", range: "0 ≤ β < 1" },
+            Parameter {
+                name: "momentum",
+                purpose: "the weight β of the past",
+                range: "0 ≤ β < 1",
+            },
             Parameter {
                 name: "form",
                 purpose: "gradient at w, or at w − βv (two copies of the weights while it is computed)",
@@ -80,8 +87,14 @@ impl Recipe for NesterovConfig {
             EXCLUDE_DECAY,
         ],
         presets: &[
-            Preset { name: "torch", summary: "PyTorch's SGD(momentum=0.9, nesterov=True)" },
-            Preset { name: "lecture", summary: "the lecture's look-ahead gradient" },
+            Preset {
+                name: "torch",
+                summary: "PyTorch's SGD(momentum=0.9, nesterov=True)",
+            },
+            Preset {
+                name: "lecture",
+                summary: "the lecture's look-ahead gradient",
+            },
         ],
     };
 
@@ -91,7 +104,10 @@ impl Recipe for NesterovConfig {
             "lecture" => NesterovForm::LookAhead,
             _ => return None,
         };
-        Some(NesterovConfig { form, ..Self::default() })
+        Some(NesterovConfig {
+            form,
+            ..Self::default()
+        })
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -100,11 +116,18 @@ impl Recipe for NesterovConfig {
     }
 
     fn rule_for(&self, part: Part) -> Nesterov {
-        Nesterov { beta: self.momentum, form: self.form, weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay) }
+        Nesterov {
+            beta: self.momentum,
+            form: self.form,
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
     }
 }
 
@@ -141,10 +164,12 @@ impl Optimizer for Nesterov {
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
         let (w, g, state) = match state {
             None => (w, g, None),
-            Some(MomentumState { velocity }) => match steps::step(&self.fused(lr), [g], [w, velocity]) {
-                Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
-                Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
-            },
+            Some(MomentumState { velocity }) => {
+                match steps::step(&self.fused(lr), [g], [w, velocity]) {
+                    Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
+                    Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
+                }
+            }
         };
         let (w, g) = self.weight_decay.apply(lr, w, g);
         let past = state.map(|s| s.velocity.mul_scalar(self.beta));
@@ -156,7 +181,10 @@ impl Optimizer for Nesterov {
             NesterovForm::Torch => {
                 let velocity = add(past, g.clone());
                 let direction = g + velocity.clone().mul_scalar(self.beta);
-                (w - direction.mul_scalar(lr), Some(MomentumState { velocity }))
+                (
+                    w - direction.mul_scalar(lr),
+                    Some(MomentumState { velocity }),
+                )
             }
             NesterovForm::LookAhead => {
                 let velocity = add(past, g.mul_scalar(lr));
@@ -177,6 +205,13 @@ impl Nesterov {
             NesterovForm::Torch => (1.0, Some(beta), lr as f32),
             NesterovForm::LookAhead => (lr as f32, None, 1.0),
         };
-        steps::Velocity { decay: self.weight_decay.factors(lr), scale, beta, kept: 1.0, ahead, rate }
+        steps::Velocity {
+            decay: self.weight_decay.factors(lr),
+            scale,
+            beta,
+            kept: 1.0,
+            ahead,
+            rate,
+        }
     }
 }

@@ -1,5 +1,7 @@
 use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay};
-use crate::{ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, Rule, WeightDecay};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, Rule, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
@@ -35,8 +37,14 @@ impl Recipe for SgdConfig {
         paper: "Robbins and Monro 1951, Annals of Mathematical Statistics 22(3)",
         parameters: &[WEIGHT_DECAY, DECAY, EXCLUDE_DECAY],
         presets: &[
-            Preset { name: "torch", summary: "PyTorch's SGD with momentum 0" },
-            Preset { name: "lecture", summary: "the same: w ← w − η g" },
+            Preset {
+                name: "torch",
+                summary: "PyTorch's SGD with momentum 0",
+            },
+            Preset {
+                name: "lecture",
+                summary: "the same: w ← w − η g",
+            },
         ],
     };
 
@@ -49,11 +57,16 @@ impl Recipe for SgdConfig {
     }
 
     fn rule_for(&self, part: Part) -> Sgd {
-        Sgd { weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay) }
+        Sgd {
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+        }
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions { weight_decay: self.exclude_from_weight_decay.clone(), layer_adaptation: Exclude::none() }
+        Exclusions {
+            weight_decay: self.exclude_from_weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
     }
 }
 
@@ -68,8 +81,21 @@ impl Rule for Sgd {}
 impl Optimizer for Sgd {
     type State<const D: usize> = ();
 
-    fn step<const D: usize>(&self, lr: f64, w: Tensor<D>, g: Tensor<D>, _: Option<()>) -> (Tensor<D>, Option<()>) {
-        let (w, g) = match steps::step(&steps::Sgd { decay: self.weight_decay.factors(lr), rate: lr as f32 }, [g], [w]) {
+    fn step<const D: usize>(
+        &self,
+        lr: f64,
+        w: Tensor<D>,
+        g: Tensor<D>,
+        _: Option<()>,
+    ) -> (Tensor<D>, Option<()>) {
+        let (w, g) = match steps::step(
+            &steps::Sgd {
+                decay: self.weight_decay.factors(lr),
+                rate: lr as f32,
+            },
+            [g],
+            [w],
+        ) {
             Ok([w]) => return (w, None),
             Err(([g], [w])) => (w, g),
         };

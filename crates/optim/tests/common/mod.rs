@@ -12,12 +12,17 @@ pub struct Point {
 }
 
 pub fn point(values: &[f64]) -> Point {
-    Point { w: Param::from_tensor(matrix(values)) }
+    Point {
+        w: Param::from_tensor(matrix(values)),
+    }
 }
 
 /// As a row, so that no exclusion of vectors hits it.
 pub fn matrix(values: &[f64]) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [1, values.len()]), (&Device::flex(), DType::F64))
+    Tensor::from_data(
+        TensorData::new(values.to_vec(), [1, values.len()]),
+        (&Device::flex(), DType::F64),
+    )
 }
 
 pub fn values(point: &Point) -> Vec<f64> {
@@ -32,13 +37,19 @@ pub struct Walk {
 
 pub fn walk(recipe: &impl Recipe, start: &[f64]) -> Walk {
     let point = point(start);
-    Walk { driver: Driver::new(recipe, &point).unwrap(), point }
+    Walk {
+        driver: Driver::new(recipe, &point).unwrap(),
+        point,
+    }
 }
 
 impl Walk {
     /// A step along the gradient, which is asked for where the rule wants it.
     pub fn step(&mut self, lr: f64, gradient: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-        let at = self.driver.ahead(&self.point).unwrap_or_else(|| self.point.clone());
+        let at = self
+            .driver
+            .ahead(&self.point)
+            .unwrap_or_else(|| self.point.clone());
         let mut grads = GradientsParams::new();
         grads.register(self.point.w.id, matrix(&gradient(&values(&at))));
         drop(at);

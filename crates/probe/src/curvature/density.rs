@@ -27,13 +27,21 @@ pub struct Density {
 impl Density {
     /// ∫ f dφ = tr f(A) / d.
     pub fn integral(&self, f: impl Fn(f64) -> f64) -> f64 {
-        self.nodes.iter().zip(&self.weights).map(|(t, w)| w * f(*t)).sum()
+        self.nodes
+            .iter()
+            .zip(&self.weights)
+            .map(|(t, w)| w * f(*t))
+            .sum()
     }
 
     /// The density smoothed by a Gaussian of standard deviation `sigma`, at each of `at`.
     pub fn smoothed(&self, sigma: f64, at: &[f64]) -> Vec<f64> {
-        let bell = |x: f64| (-0.5 * (x / sigma).powi(2)).exp() / (sigma * (2.0 * std::f64::consts::PI).sqrt());
-        at.iter().map(|&t| self.integral(|node| bell(t - node))).collect()
+        let bell = |x: f64| {
+            (-0.5 * (x / sigma).powi(2)).exp() / (sigma * (2.0 * std::f64::consts::PI).sqrt())
+        };
+        at.iter()
+            .map(|&t| self.integral(|node| bell(t - node)))
+            .collect()
     }
 }
 
@@ -43,9 +51,20 @@ impl Density {
 ///
 /// # Errors
 /// No probes or steps; the operator's.
-pub fn density(operator: &mut impl Operator, probes: usize, steps: usize, key: Key, watch: Watch) -> Result<Density, ProbeError> {
+pub fn density(
+    operator: &mut impl Operator,
+    probes: usize,
+    steps: usize,
+    key: Key,
+    watch: Watch,
+) -> Result<Density, ProbeError> {
     let d = operator.dim();
-    quadrature(operator, (0..probes).map(|i| gaussian(d, key.number(i as u64))), steps, watch)
+    quadrature(
+        operator,
+        (0..probes).map(|i| gaussian(d, key.number(i as u64))),
+        steps,
+        watch,
+    )
 }
 
 /// The same from given vectors: from a whole orthonormal basis it is the exact density.
@@ -59,7 +78,11 @@ pub fn quadrature(
     watch: Watch,
 ) -> Result<Density, ProbeError> {
     if starts.len() == 0 || steps == 0 {
-        return Err(ProbeError::value("density", starts.len().min(steps), "at least one vector and one step are needed"));
+        return Err(ProbeError::value(
+            "density",
+            starts.len().min(steps),
+            "at least one vector and one step are needed",
+        ));
     }
     let steps = steps.min(operator.dim());
     let all = (starts.len() * steps) as u64;
@@ -81,7 +104,12 @@ pub fn quadrature(
             }
         }
         let (values, vectors) = space.ritz();
-        masses.extend(values.into_iter().zip(vectors).map(|(t, s)| (t, s[0] * s[0])));
+        masses.extend(
+            values
+                .into_iter()
+                .zip(vectors)
+                .map(|(t, s)| (t, s[0] * s[0])),
+        );
         probes += 1;
     }
     masses.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -45,14 +45,25 @@ impl Edge {
     /// Sets rate and curvature against a bound.
     pub fn new(optimizer: &str, rate: f64, lambda_max: f64, bound: f64) -> Self {
         let stable_rate = (lambda_max > 0.0).then(|| bound / lambda_max);
-        Edge { optimizer: optimizer.into(), rate, lambda_max, product: rate * lambda_max, bound, stable_rate }
+        Edge {
+            optimizer: optimizer.into(),
+            rate,
+            lambda_max,
+            product: rate * lambda_max,
+            bound,
+            stable_rate,
+        }
     }
 }
 
 /// The bound on η λ_max of an optimizer with these options, see [`Edge`]; `None` for rules whose step is not linear in the gradient on a quadratic
 /// (LARS, LAMB).
 pub fn bound(optimizer: &str, options: &toml::Table) -> Option<f64> {
-    let number = |key: &str| options.get(key).and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64)));
+    let number = |key: &str| {
+        options
+            .get(key)
+            .and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64)))
+    };
     let word = |key: &str| options.get(key).and_then(toml::Value::as_str);
     match optimizer {
         "sgd" | "adagrad" => Some(2.0),
@@ -77,8 +88,14 @@ pub fn is_preconditioned(optimizer: &str) -> bool {
 
 /// The rate of weight decay that acts as curvature: that of the l2 kind.
 pub fn decay(options: &toml::Table) -> f64 {
-    let is_l2 = options.get("decay").and_then(toml::Value::as_str).is_none_or(|d| d == "l2");
-    let rate = options.get("weight_decay").and_then(|v| v.as_float()).unwrap_or(0.0);
+    let is_l2 = options
+        .get("decay")
+        .and_then(toml::Value::as_str)
+        .is_none_or(|d| d == "l2");
+    let rate = options
+        .get("weight_decay")
+        .and_then(|v| v.as_float())
+        .unwrap_or(0.0);
     if is_l2 { rate } else { 0.0 }
 }
 
@@ -110,19 +127,45 @@ impl AtPoint<'_> {
         options: &CurvatureOptions,
         watch: Watch,
     ) -> Result<Option<Edge>, ProbeError> {
-        let Choice { name, options: settings } = self.optimizer;
-        let Some(bound) = bound(name, settings) else { return Ok(None) };
+        let Choice {
+            name,
+            options: settings,
+        } = self.optimizer;
+        let Some(bound) = bound(name, settings) else {
+            return Ok(None);
+        };
         if !is_preconditioned(name) {
-            return Ok(Some(Edge::new(name, self.rate, lambda_max + decay(settings), bound)));
+            return Ok(Some(Edge::new(
+                name,
+                self.rate,
+                lambda_max + decay(settings),
+                bound,
+            )));
         }
-        let Some(state) = self.state else { return Ok(None) };
-        let Some(diagonal) = preconditioner(self.optimizer, subject.layers(), state)? else { return Ok(None) };
-        let mut hessian = Hessian::preconditioned(subject, w, &diagonal)?.with_decay(if name == "adamw" { 0.0 } else { decay(settings) });
+        let Some(state) = self.state else {
+            return Ok(None);
+        };
+        let Some(diagonal) = preconditioner(self.optimizer, subject.layers(), state)? else {
+            return Ok(None);
+        };
+        let mut hessian =
+            Hessian::preconditioned(subject, w, &diagonal)?.with_decay(if name == "adamw" {
+                0.0
+            } else {
+                decay(settings)
+            });
         let mut goes_on = true;
-        let found = top(&mut hessian, 1, key(options.seed, "preconditioned"), options.tolerance, options.most, &mut |done, all| {
-            goes_on = watch(2 * done, 2 * all);
-            goes_on
-        })?;
+        let found = top(
+            &mut hessian,
+            1,
+            key(options.seed, "preconditioned"),
+            options.tolerance,
+            options.most,
+            &mut |done, all| {
+                goes_on = watch(2 * done, 2 * all);
+                goes_on
+            },
+        )?;
         Ok(goes_on.then(|| Edge::new(name, self.rate, found.values[0], bound)))
     }
 }
@@ -138,18 +181,30 @@ mod tests {
         type Step = fn(f64, f64, f64, f64) -> (f64, f64);
         let cases: [(&str, &str, Step); 5] = [
             ("sgd", "", |w, _, x, _| (w - x * w, 0.0)),
-            ("momentum", "momentum = 0.8\nform = \"torch\"\ndampening = 0.0", |w, v, x, b| {
-                let v = b * v + w;
-                (w - x * v, v)
-            }),
-            ("momentum", "momentum = 0.8\nform = \"ema\"\ndampening = 0.0", |w, v, x, b| {
-                let v = b * v + (1.0 - b) * w;
-                (w - x * v, v)
-            }),
-            ("momentum", "momentum = 0.8\nform = \"torch\"\ndampening = 0.3", |w, v, x, b| {
-                let v = b * v + 0.7 * w;
-                (w - x * v, v)
-            }),
+            (
+                "momentum",
+                "momentum = 0.8\nform = \"torch\"\ndampening = 0.0",
+                |w, v, x, b| {
+                    let v = b * v + w;
+                    (w - x * v, v)
+                },
+            ),
+            (
+                "momentum",
+                "momentum = 0.8\nform = \"ema\"\ndampening = 0.0",
+                |w, v, x, b| {
+                    let v = b * v + (1.0 - b) * w;
+                    (w - x * v, v)
+                },
+            ),
+            (
+                "momentum",
+                "momentum = 0.8\nform = \"torch\"\ndampening = 0.3",
+                |w, v, x, b| {
+                    let v = b * v + 0.7 * w;
+                    (w - x * v, v)
+                },
+            ),
             ("nesterov", "momentum = 0.8", |w, v, x, b| {
                 let v = b * v + w;
                 (w - x * (w + b * v), v)
@@ -164,8 +219,14 @@ mod tests {
                 }
                 f64::abs(w) + f64::abs(v)
             };
-            assert!(size(0.99 * bound) < 1e-3, "{name} {options}: unstable below {bound}");
-            assert!(!(size(1.01 * bound) < 1e3), "{name} {options}: stable above {bound}");
+            assert!(
+                size(0.99 * bound) < 1e-3,
+                "{name} {options}: unstable below {bound}"
+            );
+            assert!(
+                !(size(1.01 * bound) < 1e3),
+                "{name} {options}: stable above {bound}"
+            );
         }
     }
 }

@@ -20,7 +20,11 @@ impl Krylov {
     pub fn new(mut start: Vec<f64>) -> Self {
         let length = norm(&start);
         scale(1.0 / length, &mut start);
-        Krylov { alpha: Vec::new(), beta: Vec::new(), basis: vec![start] }
+        Krylov {
+            alpha: Vec::new(),
+            beta: Vec::new(),
+            basis: vec![start],
+        }
     }
 
     /// One product with the operator. Returns false once the space is invariant: T's eigenvalues are then the operator's.
@@ -28,7 +32,10 @@ impl Krylov {
     /// Each new vector is made orthogonal to all before it, twice ("twice is enough", Parlett 1980): without it, copies of the largest eigenvalues
     /// come up again and again.
     pub fn step(&mut self, operator: &mut impl Operator) -> Result<bool, ProbeError> {
-        let last = self.basis.last().expect("a Krylov space has at least its start");
+        let last = self
+            .basis
+            .last()
+            .expect("a Krylov space has at least its start");
         let mut next = operator.apply(last)?;
         let a = dot(&next, last);
         self.alpha.push(a);
@@ -40,7 +47,11 @@ impl Krylov {
         }
         let b = norm(&next);
         self.beta.push(b);
-        let size = self.alpha.iter().chain(&self.beta).fold(0.0f64, |m, x| m.max(x.abs()));
+        let size = self
+            .alpha
+            .iter()
+            .chain(&self.beta)
+            .fold(0.0f64, |m, x| m.max(x.abs()));
         if self.basis.len() == operator.dim() || b <= 1e-9 * size {
             return Ok(false);
         }
@@ -89,7 +100,14 @@ pub fn largest(
     watch: Watch,
 ) -> Result<Eigen, ProbeError> {
     if k == 0 || k > operator.dim() {
-        return Err(ProbeError::value("top", k, format!("there are {} eigenvalues; ask for 1 to that many", operator.dim())));
+        return Err(ProbeError::value(
+            "top",
+            k,
+            format!(
+                "there are {} eigenvalues; ask for 1 to that many",
+                operator.dim()
+            ),
+        ));
     }
     let most = most.clamp(k, operator.dim());
     let mut space = Krylov::new(start);
@@ -97,25 +115,42 @@ pub fn largest(
         let goes_on = space.step(operator)?;
         let interrupted = !watch(step as u64, most as u64);
         let (values, vectors) = space.ritz();
-        let outside = if goes_on { *space.beta.last().expect("a step was made") } else { 0.0 };
+        let outside = if goes_on {
+            *space.beta.last().expect("a step was made")
+        } else {
+            0.0
+        };
         let found = k.min(values.len());
-        let residuals: Vec<f64> = vectors[..found].iter().map(|s| outside * s.last().map_or(0.0, |x| x.abs())).collect();
+        let residuals: Vec<f64> = vectors[..found]
+            .iter()
+            .map(|s| outside * s.last().map_or(0.0, |x| x.abs()))
+            .collect();
         // Not of the largest |λ|: far below 0 it would pass anything off as the largest.
         let ends = [values.first(), values.last()].map(|v| v.map_or(0.0, |v| v.abs()));
         let size = ends[0].max(1e-6 * ends[1]);
-        let converged = !goes_on || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
+        let converged =
+            !goes_on || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
         if converged || interrupted || step == most {
             let d = operator.dim();
             let vectors = vectors[..found]
                 .iter()
                 .map(|s| {
                     let mut v = vec![0.0; d];
-                    s.iter().zip(&space.basis).for_each(|(c, b)| axpy(*c, b, &mut v));
+                    s.iter()
+                        .zip(&space.basis)
+                        .for_each(|(c, b)| axpy(*c, b, &mut v));
                     v
                 })
                 .collect();
             let least = values.last().copied().unwrap_or(f64::NAN);
-            return Ok(Eigen { values: values[..found].to_vec(), vectors, residuals, least, products: step as u64, converged });
+            return Ok(Eigen {
+                values: values[..found].to_vec(),
+                vectors,
+                residuals,
+                least,
+                products: step as u64,
+                converged,
+            });
         }
     }
     unreachable!("the last step returns")

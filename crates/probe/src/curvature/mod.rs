@@ -46,14 +46,27 @@ pub struct CurvatureOptions {
 
 impl Default for CurvatureOptions {
     fn default() -> Self {
-        CurvatureOptions { top: 5, tolerance: 1e-4, most: 60, samples: 30, probes: 2, steps: 40, seed: 0 }
+        CurvatureOptions {
+            top: 5,
+            tolerance: 1e-4,
+            most: 60,
+            samples: 30,
+            probes: 2,
+            steps: 40,
+            seed: 0,
+        }
     }
 }
 
 impl CurvatureOptions {
     /// Gradient evaluations at most, for d parameters: two a product. More only where a kink was met, see [`top`](fn@top).
     pub fn gradients(&self, d: usize) -> u64 {
-        let traces = self.samples + if self.samples >= 3 { 3 * (self.samples / 3) } else { 0 };
+        let traces = self.samples
+            + if self.samples >= 3 {
+                3 * (self.samples / 3)
+            } else {
+                0
+            };
         2 * (self.most.min(d) + self.top.min(d) + traces + self.probes * self.steps.min(d)) as u64
     }
 }
@@ -104,10 +117,17 @@ pub fn curvature(
     let all = options.gradients(d);
     let mut hessian = Hessian::new(objective, w);
     let (mut before, mut goes_on) = (0, true);
-    let eigen = top(&mut hessian, options.top.min(d), key.word("start"), options.tolerance, options.most, &mut |done, _| {
-        goes_on = watch(2 * done, all);
-        goes_on
-    })?;
+    let eigen = top(
+        &mut hessian,
+        options.top.min(d),
+        key.word("start"),
+        options.tolerance,
+        options.most,
+        &mut |done, _| {
+            goes_on = watch(2 * done, all);
+            goes_on
+        },
+    )?;
     before += 2 * eigen.products;
     let lambda_max = eigen.values.first().copied().unwrap_or(f64::NAN);
     let mut found = Curvature {
@@ -126,18 +146,33 @@ pub fn curvature(
         goes_on
     };
     if options.samples > 0 && watch_part(before, 0) {
-        let trace = hutchinson(&mut hessian, options.samples, key.word("trace"), &mut |done, _| watch_part(before, done))?;
+        let trace = hutchinson(
+            &mut hessian,
+            options.samples,
+            key.word("trace"),
+            &mut |done, _| watch_part(before, done),
+        )?;
         before += 2 * trace.products;
         found.trace = Some(trace);
     }
     if options.samples >= 3 && watch_part(before, 0) {
-        let trace = hutch_plus_plus(&mut hessian, options.samples, key.word("trace"), &mut |done, _| watch_part(before, done))?;
+        let trace = hutch_plus_plus(
+            &mut hessian,
+            options.samples,
+            key.word("trace"),
+            &mut |done, _| watch_part(before, done),
+        )?;
         before += trace.map_or(0, |t| 2 * t.products);
         found.trace_plus = trace;
     }
     if options.probes > 0 && watch_part(before, 0) {
-        found.density =
-            Some(density(&mut hessian, options.probes, options.steps, key.word("density"), &mut |done, _| watch_part(before, done))?);
+        found.density = Some(density(
+            &mut hessian,
+            options.probes,
+            options.steps,
+            key.word("density"),
+            &mut |done, _| watch_part(before, done),
+        )?);
     }
     Ok((found, goes_on))
 }
@@ -147,14 +182,30 @@ impl Curvature {
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
         let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(caption);
         let Some(density) = &self.density else {
-            let points = self.eigenvalues.iter().enumerate().map(|(i, v)| (i as f64 + 1.0, *v));
-            return plot.x("rank", Scale::Linear).y("eigenvalue", Scale::Linear).points("largest", points).figure();
+            let points = self
+                .eigenvalues
+                .iter()
+                .enumerate()
+                .map(|(i, v)| (i as f64 + 1.0, *v));
+            return plot
+                .x("rank", Scale::Linear)
+                .y("eigenvalue", Scale::Linear)
+                .points("largest", points)
+                .figure();
         };
-        let ends = density.nodes.iter().chain(&self.eigenvalues).chain([&self.least]);
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let ends = density
+            .nodes
+            .iter()
+            .chain(&self.eigenvalues)
+            .chain([&self.least]);
+        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+            (l.min(*v), h.max(*v))
+        });
         let span = (high - low).max(f64::MIN_POSITIVE);
         let sigma = span / 100.0;
-        let at: Vec<f64> = (0..=500).map(|i| low - 0.04 * span + 1.08 * span * f64::from(i) / 500.0).collect();
+        let at: Vec<f64> = (0..=500)
+            .map(|i| low - 0.04 * span + 1.08 * span * f64::from(i) / 500.0)
+            .collect();
         let smooth = density.smoothed(sigma, &at);
         let top = smooth.iter().fold(0.0f64, |a, b| a.max(*b));
         let floor = 1e-6 * top;
@@ -163,9 +214,13 @@ impl Curvature {
             .y("density", Scale::Log)
             .y_range(floor, 2.0 * top)
             .line("density", at.iter().copied().zip(smooth))
-            .points("largest eigenvalues", self.eigenvalues.iter().map(|v| (*v, 1.6 * floor)));
-        if let Some(edge) = self.edge.as_ref().filter(|e| !is_preconditioned(&e.optimizer) && e.rate > 0.0 && e.bound / e.rate < 3.0 * high)
-        {
+            .points(
+                "largest eigenvalues",
+                self.eigenvalues.iter().map(|v| (*v, 1.6 * floor)),
+            );
+        if let Some(edge) = self.edge.as_ref().filter(|e| {
+            !is_preconditioned(&e.optimizer) && e.rate > 0.0 && e.bound / e.rate < 3.0 * high
+        }) {
             plot = plot.guide_x("edge of stability", edge.bound / edge.rate);
         }
         plot.figure()

@@ -37,21 +37,44 @@ pub struct Hessian<'a, O: Objective + ?Sized> {
 impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
     /// The Hessian at w.
     pub fn new(objective: &'a mut O, w: &'a [f64]) -> Self {
-        Hessian { objective, w, factors: None, decay: 0.0, step: STEP }
+        Hessian {
+            objective,
+            w,
+            factors: None,
+            decay: 0.0,
+            step: STEP,
+        }
     }
 
     /// The preconditioned Hessian at w; every entry of `diagonal` is above 0.
     ///
     /// # Errors
     /// An entry that is not above 0, or another length.
-    pub fn preconditioned(objective: &'a mut O, w: &'a [f64], diagonal: &[f64]) -> Result<Self, ProbeError> {
+    pub fn preconditioned(
+        objective: &'a mut O,
+        w: &'a [f64],
+        diagonal: &[f64],
+    ) -> Result<Self, ProbeError> {
         if diagonal.len() != w.len() {
-            return Err(ProbeError::Length { expected: w.len(), found: diagonal.len() });
+            return Err(ProbeError::Length {
+                expected: w.len(),
+                found: diagonal.len(),
+            });
         }
         if let Some(p) = diagonal.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
-            return Err(ProbeError::value("preconditioner", p, "each entry must be above 0"));
+            return Err(ProbeError::value(
+                "preconditioner",
+                p,
+                "each entry must be above 0",
+            ));
         }
-        Ok(Hessian { objective, w, factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()), decay: 0.0, step: STEP })
+        Ok(Hessian {
+            objective,
+            w,
+            factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()),
+            decay: 0.0,
+            step: STEP,
+        })
     }
 
     /// The Hessian of L + ½ `rate` ‖w‖², as l2 weight decay makes it: H + rate · I, preconditioned as a whole.
@@ -75,7 +98,13 @@ impl<O: Objective + ?Sized> Operator for Hessian<'_, O> {
         if length == 0.0 {
             return Ok(vec![0.0; v.len()]);
         }
-        let at = |side: f64| -> Vec<f64> { self.w.iter().zip(&u).map(|(w, u)| w + side * self.step * u / length).collect() };
+        let at = |side: f64| -> Vec<f64> {
+            self.w
+                .iter()
+                .zip(&u)
+                .map(|(w, u)| w + side * self.step * u / length)
+                .collect()
+        };
         let (_, mut product) = self.objective.gradient(&at(1.0))?;
         let (_, below) = self.objective.gradient(&at(-1.0))?;
         product.iter_mut().zip(&below).for_each(|(a, b)| *a -= b);
@@ -85,7 +114,10 @@ impl<O: Objective + ?Sized> Operator for Hessian<'_, O> {
             product.iter_mut().zip(factors).for_each(|(u, f)| *u *= f);
         }
         match product.iter().find(|x| !x.is_finite()) {
-            Some(&value) => Err(ProbeError::NotFinite { what: "Hessian-vector product", value }),
+            Some(&value) => Err(ProbeError::NotFinite {
+                what: "Hessian-vector product",
+                value,
+            }),
             None => Ok(product),
         }
     }

@@ -30,7 +30,14 @@ pub fn top<O: Objective + ?Sized>(
     let (d, mut spent) = (hessian.dim(), 0);
     let mut attempt = 0;
     loop {
-        let start = gaussian(d, if attempt == 0 { key } else { key.number(attempt) });
+        let start = gaussian(
+            d,
+            if attempt == 0 {
+                key
+            } else {
+                key.number(attempt)
+            },
+        );
         let mut goes_on = true;
         let mut found = largest(hessian, k, start, tolerance, most, &mut |done, all| {
             goes_on = watch(spent + done, spent + all + k as u64);
@@ -40,7 +47,11 @@ pub fn top<O: Objective + ?Sized>(
         let step = hessian.step;
         hessian.step = step / 10.0;
         // A product of the shorter step is off by a millionth of the largest |λ|.
-        let size = found.values.first().map_or(0.0, |v| v.abs()).max(1e-3 * found.least.abs());
+        let size = found
+            .values
+            .first()
+            .map_or(0.0, |v| v.abs())
+            .max(1e-3 * found.least.abs());
         let mut agrees = true;
         for (value, vector) in found.values.iter().zip(&found.vectors) {
             if !goes_on {

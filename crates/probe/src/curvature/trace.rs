@@ -24,16 +24,29 @@ fn mean(samples: &[f64], offset: f64, products: u64) -> Estimate {
     let n = samples.len() as f64;
     let mean = samples.iter().sum::<f64>() / n;
     let square = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
-    Estimate { value: offset + mean, error: (samples.len() > 1).then(|| (square / (n - 1.0) / n).sqrt()), products }
+    Estimate {
+        value: offset + mean,
+        error: (samples.len() > 1).then(|| (square / (n - 1.0) / n).sqrt()),
+        products,
+    }
 }
 
 /// tr A as the mean of zᵀAz over `samples` vectors z of random signs (Hutchinson 1990). The variance of one is 2 (‖A‖²_F − Σ aᵢᵢ²).
 ///
 /// # Errors
 /// No samples; the operator's. An interruption keeps the samples that it has.
-pub fn hutchinson(operator: &mut impl Operator, samples: usize, key: Key, watch: Watch) -> Result<Estimate, ProbeError> {
+pub fn hutchinson(
+    operator: &mut impl Operator,
+    samples: usize,
+    key: Key,
+    watch: Watch,
+) -> Result<Estimate, ProbeError> {
     if samples == 0 {
-        return Err(ProbeError::value("samples", 0, "a trace needs at least one"));
+        return Err(ProbeError::value(
+            "samples",
+            0,
+            "a trace needs at least one",
+        ));
     }
     let mut found = Vec::new();
     for i in 0..samples {
@@ -54,9 +67,18 @@ pub fn hutchinson(operator: &mut impl Operator, samples: usize, key: Key, watch:
 ///
 /// # Errors
 /// Fewer than 3 products; the operator's.
-pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, watch: Watch) -> Result<Option<Estimate>, ProbeError> {
+pub fn hutch_plus_plus(
+    operator: &mut impl Operator,
+    products: usize,
+    key: Key,
+    watch: Watch,
+) -> Result<Option<Estimate>, ProbeError> {
     if products < 3 {
-        return Err(ProbeError::value("samples", products, "Hutch++ needs at least 3 products"));
+        return Err(ProbeError::value(
+            "samples",
+            products,
+            "Hutch++ needs at least 3 products",
+        ));
     }
     let third = products / 3;
     let d = operator.dim();
@@ -90,7 +112,11 @@ pub fn hutch_plus_plus(operator: &mut impl Operator, products: usize, key: Key, 
         }
     }
     if q.len() == d {
-        return Ok(Some(Estimate { value: large, error: Some(0.0), products: done }));
+        return Ok(Some(Estimate {
+            value: large,
+            error: Some(0.0),
+            products: done,
+        }));
     }
     let mut rest = Vec::new();
     for i in 0..third {

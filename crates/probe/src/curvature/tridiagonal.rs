@@ -10,10 +10,16 @@ pub(crate) fn eigen(alpha: &[f64], beta: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut e = beta.to_vec();
     e.resize(n, 0.0);
     // Rows of z are eigenvectors.
-    let mut z: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| if i == j { 1.0 } else { 0.0 }).collect()).collect();
+    let mut z: Vec<Vec<f64>> = (0..n)
+        .map(|i| (0..n).map(|j| if i == j { 1.0 } else { 0.0 }).collect())
+        .collect();
     for l in 0..n {
         for _ in 0..60 {
-            let Some(m) = (l..n).find(|&m| m + 1 == n || e[m].abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs())) else { break };
+            let Some(m) = (l..n).find(|&m| {
+                m + 1 == n || e[m].abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs())
+            }) else {
+                break;
+            };
             if m == l {
                 break;
             }
@@ -56,7 +62,10 @@ pub(crate) fn eigen(alpha: &[f64], beta: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
     }
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| d[b].total_cmp(&d[a]));
-    (order.iter().map(|&i| d[i]).collect(), order.iter().map(|&i| std::mem::take(&mut z[i])).collect())
+    (
+        order.iter().map(|&i| d[i]).collect(),
+        order.iter().map(|&i| std::mem::take(&mut z[i])).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -70,8 +79,13 @@ mod tests {
         let (values, vectors) = eigen(&vec![2.0; n], &vec![-1.0; n - 1]);
         for (i, (value, v)) in values.iter().zip(&vectors).enumerate() {
             let angle = (n - i) as f64 * std::f64::consts::PI / (n as f64 + 1.0);
-            assert!((value - (2.0 - 2.0 * angle.cos())).abs() < 1e-13, "{i}: {value}");
-            let exact: Vec<f64> = (1..=n).map(|j| (j as f64 * angle).sin() * (2.0 / (n as f64 + 1.0)).sqrt()).collect();
+            assert!(
+                (value - (2.0 - 2.0 * angle.cos())).abs() < 1e-13,
+                "{i}: {value}"
+            );
+            let exact: Vec<f64> = (1..=n)
+                .map(|j| (j as f64 * angle).sin() * (2.0 / (n as f64 + 1.0)).sqrt())
+                .collect();
             let cosine: f64 = v.iter().zip(&exact).map(|(a, b)| a * b).sum();
             assert!((cosine.abs() - 1.0).abs() < 1e-12, "{i}: {cosine}");
         }

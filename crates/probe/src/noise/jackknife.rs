@@ -6,7 +6,11 @@ use crate::vector::dot;
 /// B_simple of the population and its interval: the estimate without each block in turn.
 ///
 /// The jackknife is taken of tr Σ and of |G|² together, and the ratio's interval by Fieller's theorem on their pseudo-values.
-pub(super) fn jackknife(sums: &[Vec<f64>], squares: &[(f64, usize)], gradient: &[f64]) -> (Option<f64>, Option<Interval>) {
+pub(super) fn jackknife(
+    sums: &[Vec<f64>],
+    squares: &[(f64, usize)],
+    gradient: &[f64],
+) -> (Option<f64>, Option<Interval>) {
     let n: usize = squares.iter().map(|s| s.1).sum();
     let total: f64 = squares.iter().map(|s| s.0).sum();
     let mean_square = dot(gradient, gradient);
@@ -26,9 +30,13 @@ pub(super) fn jackknife(sums: &[Vec<f64>], squares: &[(f64, usize)], gradient: &
         .map(|(sum, (square, members))| {
             let left = (n - members) as f64;
             // |Σ − Σ_block|² of the gradients' sums.
-            let rest = (n as f64).powi(2) * mean_square - 2.0 * n as f64 * dot(gradient, sum) + dot(sum, sum);
+            let rest = (n as f64).powi(2) * mean_square - 2.0 * n as f64 * dot(gradient, sum)
+                + dot(sum, sum);
             let (t, g) = estimate(left, total - square, rest / left.powi(2));
-            (blocks * trace - (blocks - 1.0) * t, blocks * gradient_square - (blocks - 1.0) * g)
+            (
+                blocks * trace - (blocks - 1.0) * t,
+                blocks * gradient_square - (blocks - 1.0) * g,
+            )
         })
         .collect();
     (value, fieller(&pseudo))

@@ -35,21 +35,35 @@ pub struct NoiseOptions {
 
 impl Default for NoiseOptions {
     fn default() -> Self {
-        NoiseOptions { replicates: 20, pairs: 40, micro: (16, 16), batch: 64, seed: 0 }
+        NoiseOptions {
+            replicates: 20,
+            pairs: 40,
+            micro: (16, 16),
+            batch: 64,
+            seed: 0,
+        }
     }
 }
 
 impl NoiseOptions {
     /// The cost in passes of single examples, for a set of n.
     pub fn passes(&self, n: usize) -> u64 {
-        let sweep = if self.replicates > 1 { 2 * sweep::cost(n, &sizes(n), self.replicates) } else { 0 };
+        let sweep = if self.replicates > 1 {
+            2 * sweep::cost(n, &sizes(n), self.replicates)
+        } else {
+            0
+        };
         n as u64 + sweep + (self.pairs * self.micro.0 * self.micro.1) as u64
     }
 
     /// The number of gradients, of single examples and of batches: small ones cost little less than large ones.
     pub fn gradients(&self, n: usize) -> u64 {
         let draws = |b: &usize| sweep::draws(n, *b, self.replicates) as u64;
-        let sweep = if self.replicates > 1 { 2 * sizes(n).iter().map(draws).sum::<u64>() } else { 0 };
+        let sweep = if self.replicates > 1 {
+            2 * sizes(n).iter().map(draws).sum::<u64>()
+        } else {
+            0
+        };
         n as u64 + sweep + (self.pairs * self.micro.1) as u64
     }
 }
@@ -111,7 +125,10 @@ const BLOCKS: usize = 20;
 
 /// Batch sizes for n examples: 1, 2, 4, … up to half of them.
 fn sizes(n: usize) -> Vec<usize> {
-    (0..).map(|i| 1usize << i).take_while(|b| *b <= n / 2).collect()
+    (0..)
+        .map(|i| 1usize << i)
+        .take_while(|b| *b <= n / 2)
+        .collect()
 }
 
 /// Measures the noise of the gradient at w, over all the examples of `objective`.
@@ -134,7 +151,11 @@ pub fn noise(
 ) -> Result<(Noise, bool), ProbeError> {
     let (n, d) = (objective.count(), objective.dim());
     if n < 2 {
-        return Err(ProbeError::value("subset", n, "a variance needs at least 2 examples"));
+        return Err(ProbeError::value(
+            "subset",
+            n,
+            "a variance needs at least 2 examples",
+        ));
     }
     if options.batch == 0 || options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
         let value = format!("{} x {}", options.micro.0, options.micro.1);
@@ -146,8 +167,16 @@ pub fn noise(
     }
     let key = Key::new(options.seed).word("noise");
     let all = options.passes(n);
-    let whole = [Layer { path: String::new(), shape: vec![d], range: 0..d }];
-    let layers = if layers.is_empty() { &whole[..] } else { layers };
+    let whole = [Layer {
+        path: String::new(),
+        shape: vec![d],
+        range: 0..d,
+    }];
+    let layers = if layers.is_empty() {
+        &whole[..]
+    } else {
+        layers
+    };
 
     // Single examples, in random order, in blocks for the jackknife.
     let order = key.word("blocks").permutation(n);
@@ -173,7 +202,10 @@ pub fn noise(
             goes_on = watch(done, all);
         }
         if !square.is_finite() {
-            return Err(ProbeError::NotFinite { what: "gradient of an example", value: square });
+            return Err(ProbeError::NotFinite {
+                what: "gradient of an example",
+                value: square,
+            });
         }
         sums.push(sum);
         squares.push((square, members.len()));
@@ -193,7 +225,11 @@ pub fn noise(
     }
 
     if options.replicates > 1 {
-        let population = sweep::Population { w, gradient: &gradient, variance: found.trace * (n as f64 - 1.0) / n as f64 };
+        let population = sweep::Population {
+            w,
+            gradient: &gradient,
+            variance: found.trace * (n as f64 - 1.0) / n as f64,
+        };
         let mut along = Vec::new();
         for replace in [true, false] {
             let part = key.word(if replace { "with" } else { "without" });
@@ -201,7 +237,16 @@ pub fn noise(
             let mut others = Vec::new();
             let along = if replace { &mut along } else { &mut others };
             let sizes = sizes(n);
-            let (sweep, on) = sweep::sweep(objective, &population, &sizes, options.replicates, replace, part, along, &mut part_watch)?;
+            let (sweep, on) = sweep::sweep(
+                objective,
+                &population,
+                &sizes,
+                options.replicates,
+                replace,
+                part,
+                along,
+                &mut part_watch,
+            )?;
             done += sweep::cost(n, &sizes, options.replicates);
             goes_on = on;
             if replace {
@@ -222,12 +267,19 @@ pub fn noise(
             let mut rng = key.word("pairs").number(step as u64).rng();
             let (mut mean, mut square) = (vec![0.0; d], 0.0);
             for _ in 0..parts {
-                let places: Vec<usize> = (0..small).map(|_| largebatch_random::below(&mut rng, n as u32) as usize).collect();
+                let places: Vec<usize> = (0..small)
+                    .map(|_| largebatch_random::below(&mut rng, n as u32) as usize)
+                    .collect();
                 let (_, g) = objective.batch_gradient(w, &places)?;
                 square += dot(&g, &g) / parts as f64;
                 axpy(1.0 / parts as f64, &g, &mut mean);
             }
-            pairs.push(small as f64, square, (small * parts) as f64, dot(&mean, &mean));
+            pairs.push(
+                small as f64,
+                square,
+                (small * parts) as f64,
+                dot(&mean, &mean),
+            );
             done += (small * parts) as u64;
             goes_on = watch(done, all);
             if !goes_on {
@@ -240,7 +292,13 @@ pub fn noise(
 }
 
 /// What follows from the mean gradient and the sums of squares.
-fn exact(gradient: &[f64], layer_squares: &[f64], layers: &[Layer], n: usize, batch: usize) -> Noise {
+fn exact(
+    gradient: &[f64],
+    layer_squares: &[f64],
+    layers: &[Layer],
+    n: usize,
+    batch: usize,
+) -> Noise {
     let count = n as f64;
     let ratio = |a: f64, b: f64| (b > 0.0).then(|| a / b);
     let each: Vec<LayerNoise> = layers
@@ -270,7 +328,11 @@ fn exact(gradient: &[f64], layer_squares: &[f64], layers: &[Layer], n: usize, ba
         batch,
         snr: ratio(batch as f64 * gradient_square, trace).map(f64::sqrt),
         critical_batch: b_simple.map(|b| b.round().max(1.0) as u64),
-        layers: if each.len() == 1 && each[0].path.is_empty() { Vec::new() } else { each },
+        layers: if each.len() == 1 && each[0].path.is_empty() {
+            Vec::new()
+        } else {
+            each
+        },
         ..Noise::default()
     }
 }
@@ -278,20 +340,32 @@ fn exact(gradient: &[f64], layer_squares: &[f64], layers: &[Layer], n: usize, ba
 impl Noise {
     /// Variance against the batch as a chart, with theory's curves and the predicted critical batch.
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
-        let mut plot =
-            Plot::new("noise", "Variance of the mini-batch gradient").x("batch size B", Axis::Log).y("mean of |g_B − G|²", Axis::Log);
-        for (label, sweep) in [("with replacement", &self.with_replacement), ("without replacement", &self.without_replacement)] {
+        let mut plot = Plot::new("noise", "Variance of the mini-batch gradient")
+            .x("batch size B", Axis::Log)
+            .y("mean of |g_B − G|²", Axis::Log);
+        for (label, sweep) in [
+            ("with replacement", &self.with_replacement),
+            ("without replacement", &self.without_replacement),
+        ] {
             let Some(sweep) = sweep else { continue };
             let label = match sweep.exponent {
                 Some(p) => format!("{label} (B^{p:.2})"),
                 None => label.into(),
             };
-            plot = plot.points(&label, sweep.points.iter().map(|p| (p.batch as f64, p.variance)));
-            plot = plot.dashed(&label, sweep.points.iter().map(|p| (p.batch as f64, p.predicted)));
+            plot = plot.points(
+                &label,
+                sweep.points.iter().map(|p| (p.batch as f64, p.variance)),
+            );
+            plot = plot.dashed(
+                &label,
+                sweep.points.iter().map(|p| (p.batch as f64, p.predicted)),
+            );
         }
         if let Some(b) = self.b_simple {
             plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
         }
-        plot.guide_y("|G|²", self.gradient_square).caption(caption).figure()
+        plot.guide_y("|G|²", self.gradient_square)
+            .caption(caption)
+            .figure()
     }
 }

@@ -57,9 +57,19 @@ impl Pairs {
     pub fn add(&mut self, norms: &SquaredNorms) {
         let count = norms.parts.len() as f64;
         // E|g_b|² = |G|² + tr Σ/b: the mean over micro-batches of different sizes has the mean of 1/b.
-        let small = count / norms.parts.iter().map(|(b, _)| 1.0 / *b as f64).sum::<f64>();
+        let small = count
+            / norms
+                .parts
+                .iter()
+                .map(|(b, _)| 1.0 / *b as f64)
+                .sum::<f64>();
         let square = norms.parts.iter().map(|p| p.1).sum::<f64>() / count;
-        self.push(small, square, norms.parts.iter().map(|p| p.0 as f64).sum(), norms.whole);
+        self.push(
+            small,
+            square,
+            norms.parts.iter().map(|p| p.0 as f64).sum(),
+            norms.whole,
+        );
     }
 
     /// B_simple over the steps so far; `None` before the first.
@@ -71,6 +81,12 @@ impl Pairs {
         let trace = self.samples.iter().map(|s| s.0).sum::<f64>() / n;
         let gradient_square = self.samples.iter().map(|s| s.1).sum::<f64>() / n;
         let b_simple = (gradient_square > 0.0).then(|| trace / gradient_square);
-        Some(PairNoise { steps: self.samples.len(), gradient_square, trace, b_simple, interval: fieller(&self.samples) })
+        Some(PairNoise {
+            steps: self.samples.len(),
+            gradient_square,
+            trace,
+            b_simple,
+            interval: fieller(&self.samples),
+        })
     }
 }

@@ -47,13 +47,26 @@ pub(crate) fn fieller(pairs: &[(f64, f64)]) -> Option<Interval> {
     let root = (b * b - a * c).max(0.0).sqrt();
     if a > 0.0 && y < 0.0 {
         // By chance the denominator, a square, came out below 0: nothing is known of the ratio.
-        return Some(Interval { low: 0.0, high: None });
+        return Some(Interval {
+            low: 0.0,
+            high: None,
+        });
     }
     if a > 0.0 {
-        return Some(Interval { low: ((b - root) / a).max(0.0), high: Some((b + root) / a) });
+        return Some(Interval {
+            low: ((b - root) / a).max(0.0),
+            high: Some((b + root) / a),
+        });
     }
     // The denominator does not differ from 0: everything but the stretch between the roots. The part of it that is above 0 is what can be said.
-    let low = if a == 0.0 { if b > 0.0 { c / (2.0 * b) } else { 0.0 } } else { (b - root) / a };
+    let low = if a == 0.0 {
+        if b > 0.0 { c / (2.0 * b) } else { 0.0 }
+    } else {
+        (b - root) / a
+    };
     let other = if a == 0.0 { low } else { (b + root) / a };
-    Some(Interval { low: if other > 0.0 { 0.0 } else { low.max(0.0) }, high: None })
+    Some(Interval {
+        low: if other > 0.0 { 0.0 } else { low.max(0.0) },
+        high: None,
+    })
 }

@@ -60,16 +60,24 @@ pub(super) struct Population<'a> {
 
 /// Passes of single examples that a sweep takes.
 pub(super) fn cost(n: usize, sizes: &[usize], replicates: usize) -> u64 {
-    sizes.iter().map(|b| (b * draws(n, *b, replicates)) as u64).sum()
+    sizes
+        .iter()
+        .map(|b| (b * draws(n, *b, replicates)) as u64)
+        .sum()
 }
 
 /// The examples of one batch.
 fn draw(n: usize, batch: usize, replace: bool, key: Key) -> Vec<usize> {
     if replace {
         let mut rng = key.rng();
-        return (0..batch).map(|_| below(&mut rng, n as u32) as usize).collect();
+        return (0..batch)
+            .map(|_| below(&mut rng, n as u32) as usize)
+            .collect();
     }
-    key.permutation(n)[..batch].iter().map(|&i| i as usize).collect()
+    key.permutation(n)[..batch]
+        .iter()
+        .map(|&i| i as usize)
+        .collect()
 }
 
 /// How many batches of a size are drawn: at least `replicates`, and for small batches as many as hold all the examples once. A gradient's noise has
@@ -101,7 +109,9 @@ pub(super) fn sweep(
             let places = draw(n, batch, replace, key.number(batch as u64).number(i as u64));
             let (_, mut g) = objective.batch_gradient(population.w, &places)?;
             along.push(dot(&g, population.gradient) / square - 1.0);
-            g.iter_mut().zip(population.gradient).for_each(|(g, m)| *g -= m);
+            g.iter_mut()
+                .zip(population.gradient)
+                .for_each(|(g, m)| *g -= m);
             samples.push(dot(&g, &g));
             done += batch as u64;
             goes_on = watch(done, all);
@@ -113,7 +123,12 @@ pub(super) fn sweep(
         let mean = samples.iter().sum::<f64>() / m;
         let spread = samples.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / (m - 1.0) / m;
         let predicted = population.variance / batch as f64 * correction(n, batch, replace);
-        found.points.push(BatchPoint { batch, variance: mean, error: spread.sqrt(), predicted });
+        found.points.push(BatchPoint {
+            batch,
+            variance: mean,
+            error: spread.sqrt(),
+            predicted,
+        });
     }
     if let Some((exponent, error)) = power(&found.points, |p| correction(n, p.batch, replace)) {
         (found.exponent, found.exponent_error) = (Some(exponent), Some(error));
@@ -123,7 +138,11 @@ pub(super) fn sweep(
 
 /// (N − B)/(N − 1) without replacement.
 fn correction(n: usize, batch: usize, replace: bool) -> f64 {
-    if replace { 1.0 } else { (n - batch) as f64 / (n as f64 - 1.0) }
+    if replace {
+        1.0
+    } else {
+        (n - batch) as f64 / (n as f64 - 1.0)
+    }
 }
 
 /// The slope of ln(variance/correction) over ln(batch), and its standard error from those of the points.
@@ -134,7 +153,13 @@ fn power(points: &[BatchPoint], correction: impl Fn(&BatchPoint) -> f64) -> Opti
     let rows: Vec<(f64, f64, f64)> = points
         .iter()
         .filter(|p| p.variance > 0.0 && p.error > 0.0)
-        .map(|p| ((p.batch as f64).ln(), (p.variance / correction(p)).ln(), p.error / p.variance))
+        .map(|p| {
+            (
+                (p.batch as f64).ln(),
+                (p.variance / correction(p)).ln(),
+                p.error / p.variance,
+            )
+        })
         .collect();
     if rows.len() < 3 {
         return None;
@@ -143,7 +168,11 @@ fn power(points: &[BatchPoint], correction: impl Fn(&BatchPoint) -> f64) -> Opti
     let mx = rows.iter().map(|r| r.0).sum::<f64>() / count;
     let xx: f64 = rows.iter().map(|r| (r.0 - mx).powi(2)).sum();
     let slope = rows.iter().map(|r| (r.0 - mx) * r.1).sum::<f64>() / xx;
-    let error = rows.iter().map(|r| ((r.0 - mx) / xx * r.2).powi(2)).sum::<f64>().sqrt();
+    let error = rows
+        .iter()
+        .map(|r| ((r.0 - mx) / xx * r.2).powi(2))
+        .sum::<f64>()
+        .sqrt();
     Some((slope, error))
 }
 
@@ -155,5 +184,10 @@ pub(super) fn bias(along: &[f64]) -> Option<Bias> {
     let n = along.len() as f64;
     let mean = along.iter().sum::<f64>() / n;
     let error = (along.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt();
-    Some(Bias { batches: along.len(), along: mean, along_error: error, is_consistent: mean.abs() <= t95(n - 1.0) * error })
+    Some(Bias {
+        batches: along.len(),
+        along: mean,
+        along_error: error,
+        is_consistent: mean.abs() <= t95(n - 1.0) * error,
+    })
 }

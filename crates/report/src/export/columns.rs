@@ -16,31 +16,48 @@ pub(crate) enum Data {
 
 impl Columns {
     pub fn new(rows: usize) -> Self {
-        Columns { columns: Vec::new(), rows }
+        Columns {
+            columns: Vec::new(),
+            rows,
+        }
     }
 
     pub fn text(&mut self, name: &str, values: impl Iterator<Item = Option<String>>) {
-        self.columns.push((name.into(), Data::Text(values.map(|v| v.map(Rc::from)).collect())));
+        self.columns.push((
+            name.into(),
+            Data::Text(values.map(|v| v.map(Rc::from)).collect()),
+        ));
     }
 
     pub fn whole(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {
         // No count of steps or examples reaches 2⁶³.
-        self.columns.push((name.into(), Data::Whole(values.map(|v| v.map(|v| v as i64)).collect())));
+        self.columns.push((
+            name.into(),
+            Data::Whole(values.map(|v| v.map(|v| v as i64)).collect()),
+        ));
     }
 
     pub fn flag(&mut self, name: &str, values: impl Iterator<Item = Option<bool>>) {
-        self.columns.push((name.into(), Data::Flag(values.collect())));
+        self.columns
+            .push((name.into(), Data::Flag(values.collect())));
     }
 
     /// A value that is not finite counts as not there.
     pub fn real(&mut self, name: &str, values: impl Iterator<Item = Option<f64>>) {
-        self.columns.push((name.into(), Data::Real(values.map(|v| v.filter(|v| v.is_finite())).collect())));
+        self.columns.push((
+            name.into(),
+            Data::Real(values.map(|v| v.filter(|v| v.is_finite())).collect()),
+        ));
     }
 
     /// Repeats row i so many times; the repetitions share their texts.
     pub fn repeat(&mut self, times: &[usize]) {
         fn each<T: Clone>(values: &mut Vec<Option<T>>, times: &[usize]) {
-            *values = values.iter().zip(times).flat_map(|(v, n)| std::iter::repeat_n(v.clone(), *n)).collect();
+            *values = values
+                .iter()
+                .zip(times)
+                .flat_map(|(v, n)| std::iter::repeat_n(v.clone(), *n))
+                .collect();
         }
         for (_, data) in &mut self.columns {
             match data {

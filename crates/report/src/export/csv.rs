@@ -25,5 +25,9 @@ pub(crate) fn csv(table: &Columns) -> String {
 
 /// A field of a CSV file (RFC 4180), in quotes where it needs them.
 pub fn quote(text: &str) -> String {
-    if text.is_empty() || text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+    if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.into()
+    }
 }

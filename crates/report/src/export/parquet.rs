@@ -70,13 +70,26 @@ fn page(data: &Data) -> Vec<u8> {
             }
             (v.iter().map(Option::is_some).collect(), bytes)
         }
-        Data::Whole(v) => (v.iter().map(Option::is_some).collect(), v.iter().flatten().flat_map(|x| x.to_le_bytes()).collect()),
-        Data::Real(v) => (v.iter().map(Option::is_some).collect(), v.iter().flatten().flat_map(|x| x.to_le_bytes()).collect()),
+        Data::Whole(v) => (
+            v.iter().map(Option::is_some).collect(),
+            v.iter().flatten().flat_map(|x| x.to_le_bytes()).collect(),
+        ),
+        Data::Real(v) => (
+            v.iter().map(Option::is_some).collect(),
+            v.iter().flatten().flat_map(|x| x.to_le_bytes()).collect(),
+        ),
         Data::Flag(v) => {
             // Bit by bit, the least significant first.
             let there: Vec<bool> = v.iter().flatten().copied().collect();
-            let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
-            (v.iter().map(Option::is_some).collect(), there.chunks(8).map(byte).collect())
+            let byte = |bits: &[bool]| {
+                bits.iter()
+                    .rev()
+                    .fold(0, |byte, bit| byte << 1 | u8::from(*bit))
+            };
+            (
+                v.iter().map(Option::is_some).collect(),
+                there.chunks(8).map(byte).collect(),
+            )
         }
     };
     let levels = runs(&levels);
@@ -91,7 +104,10 @@ fn runs(levels: &[bool]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while at < levels.len() {
-        let length = levels[at..].iter().take_while(|l| **l == levels[at]).count();
+        let length = levels[at..]
+            .iter()
+            .take_while(|l| **l == levels[at])
+            .count();
         varint(&mut out, (length as u64) << 1);
         out.push(u8::from(levels[at]));
         at += length;
@@ -153,7 +169,10 @@ fn footer(table: &Columns, chunks: &[(usize, usize)]) -> Vec<u8> {
     t.int(2, I64, chunks.iter().map(|c| c.1 as i64).sum());
     t.int(3, I64, table.rows as i64);
     t.end();
-    t.binary(6, concat!("largebatch-report ", env!("CARGO_PKG_VERSION")).as_bytes());
+    t.binary(
+        6,
+        concat!("largebatch-report ", env!("CARGO_PKG_VERSION")).as_bytes(),
+    );
     t.stop();
     t.bytes
 }

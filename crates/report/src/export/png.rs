@@ -10,7 +10,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use fontdb::{Database, FaceInfo, ID, Style};
-use tiny_skia::{Color, FillRule, LineCap, LineJoin, Mask, Paint, Pixmap, Stroke, StrokeDash, Transform};
+use tiny_skia::{
+    Color, FillRule, LineCap, LineJoin, Mask, Paint, Pixmap, Stroke, StrokeDash, Transform,
+};
 use usvg::{FontResolver, Group, Node};
 
 use crate::error::ReportError;
@@ -35,12 +37,23 @@ impl Painter {
         Self::with(|fonts| {
             let mut system = Database::new();
             system.load_system_fonts();
-            let called = |face: &FaceInfo, part: &str| face.families.iter().any(|family| family.0.contains(part));
+            let called = |face: &FaceInfo, part: &str| {
+                face.families.iter().any(|family| family.0.contains(part))
+            };
             // Coloured pictures are no outlines, and only those are drawn.
-            let mut faces: Vec<FaceInfo> = system.faces().filter(|face| !called(face, "Color Emoji")).cloned().collect();
+            let mut faces: Vec<FaceInfo> = system
+                .faces()
+                .filter(|face| !called(face, "Color Emoji"))
+                .cloned()
+                .collect();
             // The first that has a character is taken: one that suits ours.
             faces.sort_by_cached_key(|face| {
-                let unlike = (face.style != Style::Normal, !called(face, "Sans"), face.monospaced, face.weight.0.abs_diff(400));
+                let unlike = (
+                    face.style != Style::Normal,
+                    !called(face, "Sans"),
+                    face.monospaced,
+                    face.weight.0.abs_diff(400),
+                );
                 (unlike, face.post_script_name.clone(), face.index)
             });
             for face in faces {
@@ -55,7 +68,12 @@ impl Painter {
         ours.load_font_data(SANS.to_vec());
         ours.load_font_data(BOLD.to_vec());
         let ours = Arc::new(ours);
-        Painter { ours: options(ours.clone(), ours), all: OnceCell::new(), load, undrawn: RefCell::default() }
+        Painter {
+            ours: options(ours.clone(), ours),
+            all: OnceCell::new(),
+            load,
+            undrawn: RefCell::default(),
+        }
     }
 
     /// The characters of the charts so far that no font has: `?` stands in their place.
@@ -68,15 +86,25 @@ impl Painter {
     /// # Errors
     /// [`ReportError::Encode`].
     pub fn png(&self, figure: &Figure, scale: f32) -> Result<Vec<u8>, ReportError> {
-        let wrong = |e: &dyn std::fmt::Display| ReportError::encode(&format!("{}.png", figure.name), e);
+        let wrong =
+            |e: &dyn std::fmt::Display| ReportError::encode(&format!("{}.png", figure.name), e);
         let mut svg = figure.picture();
         let options = self.fonts(&mut svg);
         let tree = usvg::Tree::from_str(&svg, options).map_err(|e| wrong(&e))?;
         let size = tree.size();
-        let (width, height) = ((size.width() * scale).round() as u32, (size.height() * scale).round() as u32);
+        let (width, height) = (
+            (size.width() * scale).round() as u32,
+            (size.height() * scale).round() as u32,
+        );
         let mut pixmap = Pixmap::new(width, height).ok_or_else(|| wrong(&"it has no size"))?;
         pixmap.fill(Color::WHITE);
-        group(tree.root(), &mut pixmap, Transform::from_scale(scale, scale), None, 1.0);
+        group(
+            tree.root(),
+            &mut pixmap,
+            Transform::from_scale(scale, scale),
+            None,
+            1.0,
+        );
         encode(&pixmap).map_err(|e| wrong(&e))
     }
 
@@ -86,7 +114,10 @@ impl Painter {
         let mut fonts = self.ours.fontdb.clone();
         let ids: Vec<ID> = fonts.faces().map(|face| face.id).collect();
         // A font is asked for beside one that is there already.
-        let foreign: BTreeSet<char> = svg.chars().filter(|c| !c.is_ascii() && find(*c, &ids[1..], &mut fonts).is_none()).collect();
+        let foreign: BTreeSet<char> = svg
+            .chars()
+            .filter(|c| !c.is_ascii() && find(*c, &ids[1..], &mut fonts).is_none())
+            .collect();
         if foreign.is_empty() {
             return &self.ours;
         }
@@ -96,7 +127,10 @@ impl Painter {
             options(self.ours.fontdb.clone(), Arc::new(fonts))
         });
         let mut fonts = all.fontdb.clone();
-        let undrawn: Vec<char> = foreign.into_iter().filter(|c| find(*c, &ids, &mut fonts).is_none()).collect();
+        let undrawn: Vec<char> = foreign
+            .into_iter()
+            .filter(|c| find(*c, &ids, &mut fonts).is_none())
+            .collect();
         *svg = svg.replace(&undrawn[..], "?");
         self.undrawn.borrow_mut().extend(undrawn);
         all
@@ -106,9 +140,18 @@ impl Painter {
 /// Text is in our fonts; another of `all` steps in for what they have not.
 fn options(ours: Arc<Database>, all: Arc<Database>) -> usvg::Options<'static> {
     let select = FontResolver::default_font_selector();
-    let select_font = Box::new(move |font: &usvg::Font, _: &mut Arc<Database>| select(font, &mut ours.clone()));
-    let font_resolver = FontResolver { select_font, ..FontResolver::default() };
-    usvg::Options { font_family: "DejaVu Sans".into(), fontdb: all, font_resolver, ..usvg::Options::default() }
+    let select_font =
+        Box::new(move |font: &usvg::Font, _: &mut Arc<Database>| select(font, &mut ours.clone()));
+    let font_resolver = FontResolver {
+        select_font,
+        ..FontResolver::default()
+    };
+    usvg::Options {
+        font_family: "DejaVu Sans".into(),
+        fontdb: all,
+        font_resolver,
+        ..usvg::Options::default()
+    }
 }
 
 /// Draws a group. Opacities multiply down to the shapes, which is exact for shapes that do not overlap within a group; the charts have no others.
@@ -118,7 +161,12 @@ fn group(g: &Group, pixmap: &mut Pixmap, base: Transform, mask: Option<&Mask>, o
         let mut mask = Mask::new(pixmap.width(), pixmap.height())?;
         clip.root().children().iter().for_each(|node| {
             if let Node::Path(path) = node {
-                mask.fill_path(path.data(), FillRule::Winding, true, base.pre_concat(path.abs_transform()));
+                mask.fill_path(
+                    path.data(),
+                    FillRule::Winding,
+                    true,
+                    base.pre_concat(path.abs_transform()),
+                );
             }
         });
         Some(mask)
@@ -128,7 +176,13 @@ fn group(g: &Group, pixmap: &mut Pixmap, base: Transform, mask: Option<&Mask>, o
         match node {
             Node::Group(inner) => group(inner, pixmap, base, mask, opacity),
             Node::Text(text) => group(text.flattened(), pixmap, base, mask, opacity),
-            Node::Path(path) if path.is_visible() => shape(path, pixmap, base.pre_concat(path.abs_transform()), mask, opacity),
+            Node::Path(path) if path.is_visible() => shape(
+                path,
+                pixmap,
+                base.pre_concat(path.abs_transform()),
+                mask,
+                opacity,
+            ),
             Node::Path(_) | Node::Image(_) => {}
         }
     }
@@ -136,15 +190,29 @@ fn group(g: &Group, pixmap: &mut Pixmap, base: Transform, mask: Option<&Mask>, o
 
 fn shape(path: &usvg::Path, pixmap: &mut Pixmap, at: Transform, mask: Option<&Mask>, opacity: f32) {
     let paint = |p: &usvg::Paint, own: f32| {
-        let usvg::Paint::Color(c) = p else { return None };
-        let mut paint = Paint { anti_alias: true, ..Paint::default() };
-        paint.set_color_rgba8(c.red, c.green, c.blue, (own * opacity * 255.0).round() as u8);
+        let usvg::Paint::Color(c) = p else {
+            return None;
+        };
+        let mut paint = Paint {
+            anti_alias: true,
+            ..Paint::default()
+        };
+        paint.set_color_rgba8(
+            c.red,
+            c.green,
+            c.blue,
+            (own * opacity * 255.0).round() as u8,
+        );
         Some(paint)
     };
     if let Some(fill) = path.fill()
         && let Some(paint) = paint(fill.paint(), fill.opacity().get())
     {
-        let rule = if fill.rule() == usvg::FillRule::EvenOdd { FillRule::EvenOdd } else { FillRule::Winding };
+        let rule = if fill.rule() == usvg::FillRule::EvenOdd {
+            FillRule::EvenOdd
+        } else {
+            FillRule::Winding
+        };
         pixmap.fill_path(path.data(), &paint, rule, at, mask);
     }
     if let Some(stroke) = path.stroke()
@@ -154,7 +222,9 @@ fn shape(path: &usvg::Path, pixmap: &mut Pixmap, at: Transform, mask: Option<&Ma
             width: stroke.width().get(),
             line_cap: LineCap::Round,
             line_join: LineJoin::Round,
-            dash: stroke.dasharray().and_then(|d| StrokeDash::new(d.to_vec(), 0.0)),
+            dash: stroke
+                .dasharray()
+                .and_then(|d| StrokeDash::new(d.to_vec(), 0.0)),
             ..Stroke::default()
         };
         pixmap.stroke_path(path.data(), &paint, &stroke, at, mask);
@@ -175,7 +245,9 @@ fn encode(pixmap: &Pixmap) -> std::io::Result<Vec<u8>> {
     for row in pixmap.data().chunks(4 * width as usize) {
         let rgb: Vec<u8> = row.chunks(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
         // Filter "sub": the difference to the pixel on the left; flat colours become zeros.
-        let line: Vec<u8> = (0..rgb.len()).map(|i| rgb[i].wrapping_sub(if i < 3 { 0 } else { rgb[i - 3] })).collect();
+        let line: Vec<u8> = (0..rgb.len())
+            .map(|i| rgb[i].wrapping_sub(if i < 3 { 0 } else { rgb[i - 3] }))
+            .collect();
         deflate.write_all(&[1])?;
         deflate.write_all(&line)?;
     }
@@ -200,7 +272,9 @@ mod tests {
     use crate::plot::Plot;
 
     fn figure(title: &str) -> Figure {
-        Plot::new("x", title).line("a", [(0.0, 1.0), (1.0, 2.0)]).figure()
+        Plot::new("x", title)
+            .line("a", [(0.0, 1.0), (1.0, 2.0)])
+            .figure()
     }
 
     /// A picture of what our fonts have does not depend on the system's, and what nobody has is named.
@@ -213,7 +287,10 @@ mod tests {
         let painter = Painter::with(|_| panic!("nothing is missing"));
         assert_eq!(painter.png(&figure(PLAIN), 1.0).unwrap(), plain);
         let boxes = bare.png(&figure("模型 a 模"), 1.0).unwrap();
-        assert_eq!((bare.undrawn().as_str(), boxes), ("型模", painter.png(&figure("?? a ?"), 1.0).unwrap()));
+        assert_eq!(
+            (bare.undrawn().as_str(), boxes),
+            ("型模", painter.png(&figure("?? a ?"), 1.0).unwrap())
+        );
         // After them plain text is drawn as before.
         assert_eq!(bare.png(&figure(PLAIN), 1.0).unwrap(), plain);
     }

@@ -23,13 +23,20 @@ pub(crate) fn summary(a: &Analysis) -> Columns {
     estimate(&mut t, &a.train_key, a.groups.iter().map(|g| g.train));
     estimate(&mut t, "gap", a.groups.iter().map(|g| g.gap));
     let compared = || (0..a.groups.len()).map(|i| a.comparisons.iter().find(|c| c.large == i));
-    t.text("compared_with", compared().map(|c| Some(a.groups[c?.small].label.clone())));
+    t.text(
+        "compared_with",
+        compared().map(|c| Some(a.groups[c?.small].label.clone())),
+    );
     t.flag("equal_epochs", compared().map(|c| Some(c?.equal_epochs)));
     let end = |c: Option<&Comparison>| Some(c?.end?.difference);
     estimate(&mut t, "worse_at_end", compared().map(end));
     t.real("resolves", compared().map(|c| c?.resolves));
     t.real("equal_train_loss", compared().map(|c| Some(c?.at_loss?.0)));
-    estimate(&mut t, "worse_at_equal_train_loss", compared().map(|c| Some(c?.at_loss?.1.difference)));
+    estimate(
+        &mut t,
+        "worse_at_equal_train_loss",
+        compared().map(|c| Some(c?.at_loss?.1.difference)),
+    );
     t.real("target", of().map(|g| g.target));
     let steps = |g: &Facts| g.steps.map(|s| s.reached as u64);
     t.whole("reached_target", of().map(steps));
@@ -44,8 +51,14 @@ fn estimate(t: &mut Columns, name: &str, values: impl Iterator<Item = Option<Est
     let values: Vec<Option<Estimate>> = values.collect();
     let of = || values.iter();
     t.real(name, of().map(|e| Some((*e)?.mean)));
-    t.real(&format!("{name}_low"), of().map(|e| Some((*e)?.interval?.0)));
-    t.real(&format!("{name}_high"), of().map(|e| Some((*e)?.interval?.1)));
+    t.real(
+        &format!("{name}_low"),
+        of().map(|e| Some((*e)?.interval?.0)),
+    );
+    t.real(
+        &format!("{name}_high"),
+        of().map(|e| Some((*e)?.interval?.1)),
+    );
     t.whole(&format!("{name}_n"), of().map(|e| Some((*e)?.n as u64)));
 }
 
@@ -68,9 +81,15 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
     let mut configs: Vec<Table> = of().map(|(_, r)| flat(&r.config)).collect();
     // A choice that is a plain name here and has options there has its name in one column.
     let keys: BTreeSet<String> = configs.iter().flat_map(Table::keys).cloned().collect();
-    for name in keys.iter().filter(|k| k.strip_suffix(".name").is_some_and(|choice| keys.contains(choice))) {
+    for name in keys.iter().filter(|k| {
+        k.strip_suffix(".name")
+            .is_some_and(|choice| keys.contains(choice))
+    }) {
         for config in &mut configs {
-            if let Some(plain) = name.strip_suffix(".name").and_then(|choice| config.remove(choice)) {
+            if let Some(plain) = name
+                .strip_suffix(".name")
+                .and_then(|choice| config.remove(choice))
+            {
                 config.insert(name.clone(), plain);
             }
         }
@@ -78,22 +97,40 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
     let keys: BTreeSet<&String> = configs.iter().flat_map(Table::keys).collect();
     for key in keys {
         let values = configs.iter().map(|c| c.get(key).cloned());
-        t.columns.push((format!("config.{key}"), column(values.collect())));
+        t.columns
+            .push((format!("config.{key}"), column(values.collect())));
     }
     t.whole("threads", of().map(|(_, r)| Some(u64::from(r.threads))));
     t.real("seconds", of().map(|(_, r)| Some(r.provenance.seconds)));
     t.whole("started", of().map(|(_, r)| Some(r.provenance.started)));
-    t.whole("retries", of().map(|(_, r)| Some(u64::from(r.provenance.retries))));
+    t.whole(
+        "retries",
+        of().map(|(_, r)| Some(u64::from(r.provenance.retries))),
+    );
     let other: BTreeSet<&String> = of().flat_map(|(_, r)| r.provenance.other.keys()).collect();
     for name in other {
-        let values: Vec<Option<Value>> = of().map(|(_, r)| plain(r.provenance.other.get(name)?)).collect();
+        let values: Vec<Option<Value>> = of()
+            .map(|(_, r)| plain(r.provenance.other.get(name)?))
+            .collect();
         // The system writes memory with its unit.
-        let memory = |v: &Value| v.as_str()?.strip_suffix(" kB")?.trim().parse().ok().map(Value::Integer);
-        let kilobytes: Vec<Option<Value>> = values.iter().map(|v| v.as_ref().and_then(memory)).collect();
-        if values.iter().flatten().count() == kilobytes.iter().flatten().count() && values.iter().any(Option::is_some) {
-            t.columns.push((format!("provenance.{name}_kb"), column(kilobytes)));
+        let memory = |v: &Value| {
+            v.as_str()?
+                .strip_suffix(" kB")?
+                .trim()
+                .parse()
+                .ok()
+                .map(Value::Integer)
+        };
+        let kilobytes: Vec<Option<Value>> =
+            values.iter().map(|v| v.as_ref().and_then(memory)).collect();
+        if values.iter().flatten().count() == kilobytes.iter().flatten().count()
+            && values.iter().any(Option::is_some)
+        {
+            t.columns
+                .push((format!("provenance.{name}_kb"), column(kilobytes)));
         } else {
-            t.columns.push((format!("provenance.{name}"), column(values)));
+            t.columns
+                .push((format!("provenance.{name}"), column(values)));
         }
     }
     t
@@ -104,25 +141,43 @@ pub(crate) fn curves(a: &Analysis) -> Columns {
     let rows = done(a);
     let mut t = Columns::new(rows.len());
     identity(&mut t, a, &rows);
-    t.repeat(&rows.iter().map(|(_, r)| r.curves.step.len()).collect::<Vec<_>>());
+    t.repeat(
+        &rows
+            .iter()
+            .map(|(_, r)| r.curves.step.len())
+            .collect::<Vec<_>>(),
+    );
     let of = || rows.iter().map(|(_, r)| &r.curves);
     t.whole("step", of().flat_map(|c| c.step.iter().map(|s| Some(*s))));
-    t.whole("examples", of().flat_map(|c| c.examples.iter().map(|e| Some(*e))));
-    t.real("train_loss", of().flat_map(|c| c.train_loss.iter().map(|l| Some(*l))));
-    t.real("validation", of().flat_map(|c| c.validation.iter().map(|v| Some(*v))));
+    t.whole(
+        "examples",
+        of().flat_map(|c| c.examples.iter().map(|e| Some(*e))),
+    );
+    t.real(
+        "train_loss",
+        of().flat_map(|c| c.train_loss.iter().map(|l| Some(*l))),
+    );
+    t.real(
+        "validation",
+        of().flat_map(|c| c.validation.iter().map(|v| Some(*v))),
+    );
     t
 }
 
 /// Every planned trial that has ended, with its record; a trial that several groups share stands in each.
 pub(crate) fn done<'a>(a: &Analysis<'a>) -> Vec<(Row<'a>, &'a TrialRecord)> {
     let rows = a.results.rows().into_iter();
-    rows.filter_map(|r| r.record.map(|record| (r, record))).collect()
+    rows.filter_map(|r| r.record.map(|record| (r, record)))
+        .collect()
 }
 
 fn identity(t: &mut Columns, a: &Analysis, rows: &[(Row, &TrialRecord)]) {
     let of = || rows.iter();
     t.text("id", of().map(|(row, _)| Some(row.id.to_string())));
-    t.text("group", of().map(|(row, _)| Some(a.groups[row.group].label.clone())));
+    t.text(
+        "group",
+        of().map(|(row, _)| Some(a.groups[row.group].label.clone())),
+    );
     t.text("stage", of().map(|(row, _)| Some(stage(row.stage).into())));
     t.whole("point", of().map(|(row, _)| row.point.map(|p| p as u64)));
     t.whole("seed", of().map(|(row, _)| Some(row.seed)));
@@ -144,7 +199,11 @@ fn flat(table: &Table) -> Table {
     let mut out = Table::new();
     for (k, v) in table {
         match v {
-            Value::Table(inner) => out.extend(flat(inner).into_iter().map(|(below, v)| (format!("{k}.{below}"), v))),
+            Value::Table(inner) => out.extend(
+                flat(inner)
+                    .into_iter()
+                    .map(|(below, v)| (format!("{k}.{below}"), v)),
+            ),
             v => {
                 out.insert(k.clone(), v.clone());
             }
@@ -159,7 +218,10 @@ fn plain(value: &serde_json::Value) -> Option<Value> {
     Some(match value {
         Json::Null => return None,
         Json::Bool(b) => Value::Boolean(*b),
-        Json::Number(n) => n.as_i64().map(Value::Integer).or_else(|| n.as_f64().map(Value::Float))?,
+        Json::Number(n) => n
+            .as_i64()
+            .map(Value::Integer)
+            .or_else(|| n.as_f64().map(Value::Float))?,
         Json::String(s) => Value::String(s.clone()),
         other => Value::String(other.to_string()),
     })
@@ -171,11 +233,27 @@ fn column(values: Vec<Option<Value>>) -> Data {
     if all(Value::is_integer) {
         Data::Whole(values.into_iter().map(|v| v?.as_integer()).collect())
     } else if all(|v| v.is_integer() || v.is_float()) {
-        Data::Real(values.into_iter().map(|v| largebatch_study::number(&v?).filter(|x| x.is_finite())).collect())
+        Data::Real(
+            values
+                .into_iter()
+                .map(|v| largebatch_study::number(&v?).filter(|x| x.is_finite()))
+                .collect(),
+        )
     } else if all(Value::is_bool) {
         Data::Flag(values.into_iter().map(|v| v?.as_bool()).collect())
     } else {
-        Data::Text(values.into_iter().map(|v| v.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_string).into())).collect())
+        Data::Text(
+            values
+                .into_iter()
+                .map(|v| {
+                    v.map(|v| {
+                        v.as_str()
+                            .map_or_else(|| v.to_string(), str::to_string)
+                            .into()
+                    })
+                })
+                .collect(),
+        )
     }
 }
 
@@ -186,18 +264,34 @@ mod tests {
 
     #[test]
     fn a_column_has_the_kind_of_its_values() {
-        let kind = |values: Vec<serde_json::Value>| match column(values.iter().map(plain).collect()) {
+        let kind = |values: Vec<serde_json::Value>| match column(values.iter().map(plain).collect())
+        {
             Data::Text(v) => format!("text {v:?}"),
             Data::Whole(v) => format!("whole {v:?}"),
             Data::Real(v) => format!("real {v:?}"),
             Data::Flag(v) => format!("flag {v:?}"),
         };
-        assert_eq!(kind(vec![json!(381_162.0), json!(null), json!(2.5)]), "real [Some(381162.0), None, Some(2.5)]");
+        assert_eq!(
+            kind(vec![json!(381_162.0), json!(null), json!(2.5)]),
+            "real [Some(381162.0), None, Some(2.5)]"
+        );
         assert_eq!(kind(vec![json!(3), json!(null)]), "whole [Some(3), None]");
-        assert_eq!(kind(vec![json!(3), json!(0.5)]), "real [Some(3.0), Some(0.5)]");
-        assert_eq!(kind(vec![json!(true), json!(null)]), "flag [Some(true), None]");
-        assert_eq!(kind(vec![json!("a"), json!(1)]), "text [Some(\"a\"), Some(\"1\")]");
-        assert_eq!(kind(vec![json!([1, "x"])]), "text [Some(\"[1,\\\"x\\\"]\")]");
+        assert_eq!(
+            kind(vec![json!(3), json!(0.5)]),
+            "real [Some(3.0), Some(0.5)]"
+        );
+        assert_eq!(
+            kind(vec![json!(true), json!(null)]),
+            "flag [Some(true), None]"
+        );
+        assert_eq!(
+            kind(vec![json!("a"), json!(1)]),
+            "text [Some(\"a\"), Some(\"1\")]"
+        );
+        assert_eq!(
+            kind(vec![json!([1, "x"])]),
+            "text [Some(\"[1,\\\"x\\\"]\")]"
+        );
     }
 
     #[test]
@@ -206,6 +300,9 @@ mod tests {
         t.text("text", [Some(String::new()), None].into_iter());
         t.flag("flag", [Some(true), None].into_iter());
         t.real("real", [Some(0.5), Some(f64::NAN)].into_iter());
-        assert_eq!(crate::export::csv::csv(&t), "text,flag,real\n\"\",true,0.5\n,,\n");
+        assert_eq!(
+            crate::export::csv::csv(&t),
+            "text,flag,real\n\"\",true,0.5\n,,\n"
+        );
     }
 }

@@ -13,17 +13,39 @@ pub(crate) fn events(record: &TrialRecord) -> Vec<u8> {
     let c = &record.curves;
     let last = record.steps.max(c.step.last().copied().unwrap_or(0));
     // The points have no clock of their own; they are spread evenly over the trial's time.
-    let time = |step: u64| begun + record.provenance.seconds * if last > 0 { step as f64 / last as f64 } else { 1.0 };
-    let metric = if record.metric.is_empty() { "validation" } else { &record.metric };
+    let time = |step: u64| {
+        begun
+            + record.provenance.seconds
+                * if last > 0 {
+                    step as f64 / last as f64
+                } else {
+                    1.0
+                }
+    };
+    let metric = if record.metric.is_empty() {
+        "validation"
+    } else {
+        &record.metric
+    };
     for (i, step) in c.step.iter().enumerate() {
         let values = [("train_loss", c.train_loss[i]), (metric, c.validation[i])];
-        let values: Vec<(String, f64)> = values.into_iter().filter(|v| v.1.is_finite()).map(|(k, v)| (k.into(), v)).collect();
+        let values: Vec<(String, f64)> = values
+            .into_iter()
+            .filter(|v| v.1.is_finite())
+            .map(|(k, v)| (k.into(), v))
+            .collect();
         if !values.is_empty() {
             frame(&mut out, &event(time(*step), Some(*step), None, &values));
         }
     }
-    let finals = record.metrics.iter().filter(|m| m.1.is_finite()).map(|(k, v)| (format!("final/{k}"), *v));
-    let finals: Vec<(String, f64)> = finals.chain([("final/steps".into(), record.steps as f64)]).collect();
+    let finals = record
+        .metrics
+        .iter()
+        .filter(|m| m.1.is_finite())
+        .map(|(k, v)| (format!("final/{k}"), *v));
+    let finals: Vec<(String, f64)> = finals
+        .chain([("final/steps".into(), record.steps as f64)])
+        .collect();
     frame(&mut out, &event(time(last), Some(last), None, &finals));
     out
 }
@@ -38,11 +60,18 @@ fn frame(out: &mut Vec<u8>, data: &[u8]) {
 }
 
 fn masked(data: &[u8]) -> u32 {
-    crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 /// `Event`: 1 wall_time (double), 2 step, 3 file_version, 5 summary { 1 value { 1 tag, 2 simple_value (float) } }.
-fn event(wall_time: f64, step: Option<u64>, version: Option<&str>, values: &[(String, f64)]) -> Vec<u8> {
+fn event(
+    wall_time: f64,
+    step: Option<u64>,
+    version: Option<&str>,
+    values: &[(String, f64)],
+) -> Vec<u8> {
     let mut out = vec![1 << 3 | 1];
     out.extend(wall_time.to_le_bytes());
     if let Some(step) = step {
@@ -78,6 +107,9 @@ mod tests {
     #[test]
     fn checksums_are_castagnolis() {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(super::masked(&[0; 32]), 0x8a91_36aau32.rotate_right(15).wrapping_add(0xa282_ead8));
+        assert_eq!(
+            super::masked(&[0; 32]),
+            0x8a91_36aau32.rotate_right(15).wrapping_add(0xa282_ead8)
+        );
     }
 }

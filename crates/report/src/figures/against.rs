@@ -11,28 +11,42 @@ pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
     if !curves.is_empty() {
-        figures.extend(lines(a, shown, &format!("{name}-batch"), &format!("{title} against batch size")));
+        figures.extend(lines(
+            a,
+            shown,
+            &format!("{name}-batch"),
+            &format!("{title} against batch size"),
+        ));
     }
     if !rest.is_empty() && !few(a, &rest) {
-        figures.extend(forest::groups(a, shown, &rest, &format!("{name}-arms"), &format!("{title} by arm")));
+        figures.extend(forest::groups(
+            a,
+            shown,
+            &rest,
+            &format!("{name}-arms"),
+            &format!("{title} by arm"),
+        ));
     }
     figures
 }
 
 /// Whether the groups that stand alone are so few that they join the lines of the others, as the base of scaled arms does.
 pub(super) fn few(a: &Analysis, rest: &[usize]) -> bool {
-    rest.len() <= 2 && rest.len() < a.groups.len() && rest.iter().all(|g| a.groups[*g].batch.is_some())
+    rest.len() <= 2
+        && rest.len() < a.groups.len()
+        && rest.iter().all(|g| a.groups[*g].batch.is_some())
 }
 
 fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let alone = if few(a, &rest) { &rest[..] } else { &[] };
     let mut series: Vec<Series> = curves.into_iter().cloned().collect();
-    series.extend(
-        alone
-            .iter()
-            .filter_map(|g| Some(Series { labels: a.results.plan.groups[*g].labels.clone(), groups: vec![(a.groups[*g].batch?, *g)] })),
-    );
+    series.extend(alone.iter().filter_map(|g| {
+        Some(Series {
+            labels: a.results.plan.groups[*g].labels.clone(),
+            groups: vec![(a.groups[*g].batch?, *g)],
+        })
+    }));
     let of = |g: usize| (shown.of)(&a.groups[g]);
     let all = || series.iter().flat_map(|s| &s.groups).map(|(_, g)| *g);
     let rows: Vec<(f64, Vec<f64>)> = all().filter_map(|g| forest::drawn(of(g))).collect();
@@ -40,15 +54,33 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         return None;
     }
     let values = bulk(&rows, if shown.zero { &[0.0] } else { &[] });
-    let keys: Vec<Key> = series.iter().enumerate().map(|(i, s)| Key::Series(i, series_label(s))).collect();
-    let mut frame = Frame::new(name, title, if series.len() > 1 { &keys } else { &[] }, 54.0, 230.0);
-    let mut batches: Vec<f64> = series.iter().flat_map(|s| s.groups.iter().map(|g| g.0)).collect();
+    let keys: Vec<Key> = series
+        .iter()
+        .enumerate()
+        .map(|(i, s)| Key::Series(i, series_label(s)))
+        .collect();
+    let mut frame = Frame::new(
+        name,
+        title,
+        if series.len() > 1 { &keys } else { &[] },
+        54.0,
+        230.0,
+    );
+    let mut batches: Vec<f64> = series
+        .iter()
+        .flat_map(|s| s.groups.iter().map(|g| g.0))
+        .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
     let x = Scale::log(batches.iter().copied(), 0.07, frame.left, frame.right);
     let y = Scale::linear(values, 0.06, frame.bottom, frame.top);
     let ticks = y.ticks(5);
-    frame.y_axis(&y, &ticks, &tick_labels(&ticks, shown.measure.factor()), &shown.words);
+    frame.y_axis(
+        &y,
+        &ticks,
+        &tick_labels(&ticks, shown.measure.factor()),
+        &shown.words,
+    );
     let labels: Vec<String> = batches.iter().map(|b| significant(*b, 7)).collect();
     frame.x_axis(&x, &batches, &labels, "batch size");
     if shown.zero {
@@ -57,7 +89,12 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.svg.line("ax", left, at, right, at);
     }
     if !shown.zero {
-        for mean in alone.iter().filter_map(|g| of(*g).0).filter(|e| y.shows(e.mean)).map(|e| y.at(e.mean)) {
+        for mean in alone
+            .iter()
+            .filter_map(|g| of(*g).0)
+            .filter(|e| y.shows(e.mean))
+            .map(|e| y.at(e.mean))
+        {
             let (left, right) = (frame.left, frame.right);
             frame.svg.line("gd", left, mean, right, mean);
         }
@@ -65,13 +102,19 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
     let (least, most) = y.ends();
     let (mut gone, mut beyond) = ("", false);
     for (i, s) in series.iter().enumerate() {
-        let shift = (i as f64 - (series.len() - 1) as f64 / 2.0) * (24.0 / series.len() as f64).min(7.0);
+        let shift =
+            (i as f64 - (series.len() - 1) as f64 / 2.0) * (24.0 / series.len() as f64).min(7.0);
         frame.series(i);
-        let points = s.groups.iter().filter_map(|(b, g)| Some((x.at(*b) + shift, y.at(of(*g).0?.mean))));
+        let points = s
+            .groups
+            .iter()
+            .filter_map(|(b, g)| Some((x.at(*b) + shift, y.at(of(*g).0?.mean))));
         let points: Vec<(f64, f64)> = points.collect();
         // Only the lines are cut: marks may reach over the edge.
         frame.clip();
-        frame.svg.polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points);
+        frame
+            .svg
+            .polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points);
         frame.end();
         for (batch, g) in &s.groups {
             let (estimate, seeds) = of(*g);
@@ -80,16 +123,30 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                 let f = &a.groups[*g];
                 if !f.records.is_empty() && f.diverged + f.lost == f.records.len() {
                     let low = frame.bottom - 5.0;
-                    frame.svg.text(&format!("b f{}", i % crate::svg::COLOURS), Anchor::Middle, at, low, "✕");
+                    frame.svg.text(
+                        &format!("b f{}", i % crate::svg::COLOURS),
+                        Anchor::Middle,
+                        at,
+                        low,
+                        "✕",
+                    );
                     gone = " ✕ at the bottom: every trial diverged or was lost.";
                 }
                 continue;
             };
             if seeds.len() <= 40 {
-                seeds.iter().filter(|s| y.shows(s.1)).for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
+                seeds
+                    .iter()
+                    .filter(|s| y.shows(s.1))
+                    .for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
             }
-            if let Some((low, high)) = e.interval.filter(|(low, high)| *low <= most && *high >= least) {
-                frame.svg.interval(i, false, at, y.at(low.max(least)), y.at(high.min(most)));
+            if let Some((low, high)) = e
+                .interval
+                .filter(|(low, high)| *low <= most && *high >= least)
+            {
+                frame
+                    .svg
+                    .interval(i, false, at, y.at(low.max(least)), y.at(high.min(most)));
             }
             let f = &a.groups[*g];
             let (hollow, tip) = (f.diverged + f.lost > 0, forest::tip(f, &e, shown.measure));
@@ -97,7 +154,11 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                 frame.svg.mark(i, hollow, at, y.at(e.mean), 4.6, &tip);
             } else {
                 beyond = true;
-                let (edge, way) = if e.mean < least { (frame.bottom, Way::Down) } else { (frame.top, Way::Up) };
+                let (edge, way) = if e.mean < least {
+                    (frame.bottom, Way::Down)
+                } else {
+                    (frame.top, Way::Up)
+                };
                 frame.svg.arrow(i, hollow, (at, edge), way, &tip);
             }
         }
@@ -111,9 +172,20 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
     let dashed = match alone {
         [] => String::new(),
         _ if shown.zero => String::new(),
-        alone => format!(" Dashed: {}.", alone.iter().map(|g| a.groups[*g].label.clone()).collect::<Vec<_>>().join(", ")),
+        alone => format!(
+            " Dashed: {}.",
+            alone
+                .iter()
+                .map(|g| a.groups[*g].label.clone())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     };
-    let beyond = if beyond { " Arrow: far beyond the axis, which shows the others; the summary has the figure." } else { "" };
+    let beyond = if beyond {
+        " Arrow: far beyond the axis, which shows the others; the summary has the figure."
+    } else {
+        ""
+    };
     Some(frame.finish(format!(
         "Mean over seeds with its interval; faint dots are single seeds.{dashed}{hollow}{gone}{beyond} {}.",
         a.small_print()

@@ -31,13 +31,29 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let labels: Vec<String> = curves.iter().map(|s| series_label(s)).collect();
     let stems = stems(labels.iter().map(String::as_str).chain(["arms"]));
     for ((s, label), stem) in curves.iter().zip(&labels).zip(&stems) {
-        let rows = s.groups.iter().filter_map(|(batch, g)| row(a, *g, significant(*batch, 7))).collect();
-        let title =
-            if label == "all" { "Learning rate × batch size".to_string() } else { format!("Learning rate × batch size · {label}") };
+        let rows = s
+            .groups
+            .iter()
+            .filter_map(|(batch, g)| row(a, *g, significant(*batch, 7)))
+            .collect();
+        let title = if label == "all" {
+            "Learning rate × batch size".to_string()
+        } else {
+            format!("Learning rate × batch size · {label}")
+        };
         figures.extend(chart(a, &format!("heat-{stem}"), &title, "batch", rows));
     }
-    let rows = rest.iter().filter_map(|g| row(a, *g, a.groups[*g].label.clone())).collect();
-    figures.extend(chart(a, &format!("heat-{}", stems[labels.len()]), "Learning rate × arm", "", rows));
+    let rows = rest
+        .iter()
+        .filter_map(|g| row(a, *g, a.groups[*g].label.clone()))
+        .collect();
+    figures.extend(chart(
+        a,
+        &format!("heat-{}", stems[labels.len()]),
+        "Learning rate × arm",
+        "",
+        rows,
+    ));
     figures
 }
 
@@ -47,7 +63,10 @@ fn row(a: &Analysis, group: usize, label: String) -> Option<Row> {
     let records = at_points(a.results, group);
     let cell = |(i, point): (usize, &toml::Table)| {
         let records = &records[i];
-        let diverged = records.iter().filter(|r| r.stop == StopReason::Diverged).count();
+        let diverged = records
+            .iter()
+            .filter(|r| r.stop == StopReason::Diverged)
+            .count();
         Some(Cell {
             rate: point.get(key::RATE).and_then(number)?,
             score: score(a, records),
@@ -65,11 +84,18 @@ fn row(a: &Analysis, group: usize, label: String) -> Option<Row> {
 fn score(a: &Analysis, records: &[&TrialRecord]) -> Option<f64> {
     match a.results.plan.study.tune.goal {
         Goal::BestValidation => {
-            let values: Vec<f64> = records.iter().filter(|r| r.stop.is_measurement()).filter_map(|r| r.validation()).collect();
+            let values: Vec<f64> = records
+                .iter()
+                .filter(|r| r.stop.is_measurement())
+                .filter_map(|r| r.validation())
+                .collect();
             (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         }
         Goal::FewestSteps => {
-            let steps: Vec<Option<f64>> = records.iter().map(|r| (r.stop == StopReason::TargetReached).then_some(r.steps as f64)).collect();
+            let steps: Vec<Option<f64>> = records
+                .iter()
+                .map(|r| (r.stop == StopReason::TargetReached).then_some(r.steps as f64))
+                .collect();
             Censored::new(&steps).median
         }
     }
@@ -82,7 +108,12 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     }
     let steps = a.results.plan.study.tune.goal == Goal::FewestSteps;
     let measure = if steps {
-        Measure { key: "steps".into(), words: "steps to the target".into(), percent: false, higher: false }
+        Measure {
+            key: "steps".into(),
+            words: "steps to the target".into(),
+            percent: false,
+            higher: false,
+        }
     } else {
         a.validation.clone()
     };
@@ -96,9 +127,21 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         _ => 0.0,
     };
     let top = grades.last().copied().unwrap_or(1.0);
-    let shade = |s: f64| if top > worst { (grade(s) - worst) / (top - worst) } else { 1.0 };
+    let shade = |s: f64| {
+        if top > worst {
+            (grade(s) - worst) / (top - worst)
+        } else {
+            1.0
+        }
+    };
 
-    let left = rows.iter().map(|r| width(&r.label, 12.0)).fold(40.0, f64::max).min(140.0) * 1.1 + 18.0;
+    let left = rows
+        .iter()
+        .map(|r| width(&r.label, 12.0))
+        .fold(40.0, f64::max)
+        .min(140.0)
+        * 1.1
+        + 18.0;
     let high = if rows.len() > 14 { 22.0 } else { 28.0 };
     let mut frame = Frame::new(name, title, &[], left, high * rows.len() as f64 + 4.0);
     let lift = 22.0;
@@ -109,14 +152,38 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     sorted.sort_by(f64::total_cmp);
     sorted.dedup_by(|x, y| (*x / *y - 1.0).abs() < 1e-6);
     let plain = Scale::log(rates.iter().copied(), 0.0, frame.left, frame.right);
-    let gap = sorted.windows(2).map(|w| plain.at(w[1]) - plain.at(w[0])).fold(f64::INFINITY, f64::min);
+    let gap = sorted
+        .windows(2)
+        .map(|w| plain.at(w[1]) - plain.at(w[0]))
+        .fold(f64::INFINITY, f64::min);
     // A grid's cells touch; the points of a random search are marks of their own.
     let span = frame.right - frame.left;
     let grid = gap >= 13.0;
-    let side = if grid { (span / (span / gap + 1.0)).min(60.0) } else { 13.0 };
-    let x = Scale::log(rates.iter().copied(), 0.0, frame.left + side / 2.0 + 2.0, frame.right - side / 2.0 - 2.0);
-    let side = if grid { sorted.windows(2).map(|w| x.at(w[1]) - x.at(w[0])).fold(60.0, f64::min) - 2.0 } else { side };
-    let ticks = if grid && sorted.len() <= 9 { sorted.clone() } else { x.ticks(6) };
+    let side = if grid {
+        (span / (span / gap + 1.0)).min(60.0)
+    } else {
+        13.0
+    };
+    let x = Scale::log(
+        rates.iter().copied(),
+        0.0,
+        frame.left + side / 2.0 + 2.0,
+        frame.right - side / 2.0 - 2.0,
+    );
+    let side = if grid {
+        sorted
+            .windows(2)
+            .map(|w| x.at(w[1]) - x.at(w[0]))
+            .fold(60.0, f64::min)
+            - 2.0
+    } else {
+        side
+    };
+    let ticks = if grid && sorted.len() <= 9 {
+        sorted.clone()
+    } else {
+        x.ticks(6)
+    };
     let labels: Vec<String> = if ticks.len() == sorted.len() {
         ticks.iter().map(|t| significant(*t, 2)).collect()
     } else {
@@ -128,19 +195,52 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         frame.svg.text("m", Anchor::End, left - 8.0, y, axis);
     }
     // The largest size at which every number fits into its cell; the fonts that readers have may be wider by a seventh.
-    let widest = |size| cells().filter_map(|c| c.score).map(|s| 1.15 * width(&figure(&measure, s), size)).fold(0.0, f64::max);
-    let size = [10.5, 9.0].into_iter().find(|size| widest(*size) < side - 1.0);
-    let labels = fits(&rows.iter().map(|r| r.label.as_str()).collect::<Vec<_>>(), 12.0, left - 12.0);
+    let widest = |size| {
+        cells()
+            .filter_map(|c| c.score)
+            .map(|s| 1.15 * width(&figure(&measure, s), size))
+            .fold(0.0, f64::max)
+    };
+    let size = [10.5, 9.0]
+        .into_iter()
+        .find(|size| widest(*size) < side - 1.0);
+    let labels = fits(
+        &rows.iter().map(|r| r.label.as_str()).collect::<Vec<_>>(),
+        12.0,
+        left - 12.0,
+    );
     for (i, row) in rows.iter().enumerate() {
         let y = frame.top + 2.0 + high * i as f64;
-        frame.svg.text("t", Anchor::End, left - 8.0, y + high / 2.0 + 4.0, &labels[i]);
+        frame.svg.text(
+            "t",
+            Anchor::End,
+            left - 8.0,
+            y + high / 2.0 + 4.0,
+            &labels[i],
+        );
         // The best cell's ring lies over its neighbours.
-        for c in row.cells.iter().filter(|c| !c.best).chain(row.cells.iter().filter(|c| c.best)) {
-            draw(&mut frame, c, (x.at(c.rate), y + 1.0, side, high - 2.0), (&measure, size), &shade, &row.label);
+        for c in row
+            .cells
+            .iter()
+            .filter(|c| !c.best)
+            .chain(row.cells.iter().filter(|c| c.best))
+        {
+            draw(
+                &mut frame,
+                c,
+                (x.at(c.rate), y + 1.0, side, high - 2.0),
+                (&measure, size),
+                &shade,
+                &row.label,
+            );
         }
     }
     legend(&mut frame, left, lift, &measure, (worst, top), steps);
-    let kind = if steps { "Colour: median steps to the target" } else { "Colour: mean validation metric at the end" };
+    let kind = if steps {
+        "Colour: median steps to the target"
+    } else {
+        "Colour: mean validation metric at the end"
+    };
     let mut figure = frame.finish(format!(
         "{kind}; ✕ diverged (small: some seeds), – failed, hopeless or without the target; ring: the chosen rate. {}.",
         a.tune_print()
@@ -151,7 +251,11 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
 
 /// A score as its cell says it.
 fn figure(measure: &Measure, score: f64) -> String {
-    if measure.percent { format!("{:.1}", score * 100.0).replace("100.0", "100") } else { measure.bare(score) }
+    if measure.percent {
+        format!("{:.1}", score * 100.0).replace("100.0", "100")
+    } else {
+        measure.bare(score)
+    }
 }
 
 fn draw(
@@ -164,7 +268,9 @@ fn draw(
 ) {
     let svg = &mut frame.svg;
     let mut tip = format!("{row}, rate {}: ", significant(c.rate, 3));
-    tip += &c.score.map_or_else(|| "no result".into(), |s| measure.value(s));
+    tip += &c
+        .score
+        .map_or_else(|| "no result".into(), |s| measure.value(s));
     if c.diverged > 0 {
         tip += &format!(", {} of {} diverged", c.diverged, c.of);
     }
@@ -172,15 +278,27 @@ fn draw(
         tip += &format!(", {} of {} lost", c.lost, c.of);
     }
     let (left, middle) = (x - w / 2.0, y + h / 2.0);
-    let cell = format!("x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"3\"", px(left), px(y), px(w), px(h));
+    let cell = format!(
+        "x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"3\"",
+        px(left),
+        px(y),
+        px(w),
+        px(h)
+    );
     let tip = crate::svg::escape(&tip);
     match c.score {
         Some(score) => {
             let [r, g, b] = heat(shade(score));
-            svg.raw(format_args!("<rect {cell} fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>"));
+            svg.raw(format_args!(
+                "<rect {cell} fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>"
+            ));
             if let Some(size) = size {
                 let text = figure(measure, score);
-                let ink = if shade(score) > 0.55 { "#1b2430" } else { "#ffffff" };
+                let ink = if shade(score) > 0.55 {
+                    "#1b2430"
+                } else {
+                    "#ffffff"
+                };
                 svg.raw(format_args!(
                     "<text style=\"font-size:{size}px\" text-anchor=\"middle\" fill=\"{ink}\" x=\"{}\" y=\"{}\" pointer-events=\"none\">{text}</text>",
                     px(x),
@@ -192,11 +310,17 @@ fn draw(
             }
         }
         None => {
-            svg.raw(format_args!("<rect {cell} class=\"no\"><title>{tip}</title></rect>"));
+            svg.raw(format_args!(
+                "<rect {cell} class=\"no\"><title>{tip}</title></rect>"
+            ));
             if c.diverged > 0 && c.diverged >= c.lost {
                 cross(svg, x, middle, 4.5);
             } else if c.of > 0 {
-                svg.raw(format_args!("<path class=\"rg\" d=\"M{} {}h8\"/>", px(x - 4.0), px(middle)));
+                svg.raw(format_args!(
+                    "<path class=\"rg\" d=\"M{} {}h8\"/>",
+                    px(x - 4.0),
+                    px(middle)
+                ));
             }
         }
     }
@@ -207,11 +331,22 @@ fn draw(
 
 fn cross(svg: &mut crate::svg::Svg, x: f64, y: f64, r: f64) {
     let (d, r) = (px(2.0 * r), r);
-    svg.raw(format_args!("<path class=\"xx\" d=\"M{} {}l{d} {d}m0 -{d}l-{d} {d}\"/>", px(x - r), px(y - r)));
+    svg.raw(format_args!(
+        "<path class=\"xx\" d=\"M{} {}l{d} {d}m0 -{d}l-{d} {d}\"/>",
+        px(x - r),
+        px(y - r)
+    ));
 }
 
 /// The scale of colours with its ends, above the plot.
-fn legend(frame: &mut Frame, left: f64, lift: f64, measure: &Measure, (worst, best): (f64, f64), steps: bool) {
+fn legend(
+    frame: &mut Frame,
+    left: f64,
+    lift: f64,
+    measure: &Measure,
+    (worst, best): (f64, f64),
+    steps: bool,
+) {
     let y = frame.top - lift - 12.0;
     let value = |grade: f64| {
         let v = if measure.higher { grade } else { -grade };
@@ -220,19 +355,38 @@ fn legend(frame: &mut Frame, left: f64, lift: f64, measure: &Measure, (worst, be
     };
     let (from, to) = (value(worst), value(best));
     let unit = if measure.percent { ", %" } else { "" };
-    frame.svg.text("m", Anchor::Start, 12.0, y + 9.0, &format!("{}{unit}", measure.words));
+    frame.svg.text(
+        "m",
+        Anchor::Start,
+        12.0,
+        y + 9.0,
+        &format!("{}{unit}", measure.words),
+    );
     let (x0, wide) = ((left + 60.0).max(210.0), 120.0);
     frame.svg.text(
         "m",
         Anchor::End,
         x0 - 6.0,
         y + 9.0,
-        &format!("≤ {from}").replace("≤ ", if steps || !measure.higher { "≥ " } else { "≤ " }),
+        &format!("≤ {from}").replace(
+            "≤ ",
+            if steps || !measure.higher {
+                "≥ "
+            } else {
+                "≤ "
+            },
+        ),
     );
     for i in 0..24 {
         let [r, g, b] = heat(f64::from(i) / 23.0);
         let (x, w) = (px(x0 + wide / 24.0 * f64::from(i)), px(wide / 24.0 + 0.4));
         frame.svg.raw(format_args!("<rect x=\"{x}\" y=\"{}\" width=\"{w}\" height=\"11\" fill=\"#{r:02x}{g:02x}{b:02x}\"/>", px(y)));
     }
-    frame.svg.text("m", Anchor::Start, (x0 + wide + 6.0).min(WIDTH - 60.0), y + 9.0, &to);
+    frame.svg.text(
+        "m",
+        Anchor::Start,
+        (x0 + wide + 6.0).min(WIDTH - 60.0),
+        y + 9.0,
+        &to,
+    );
 }

@@ -46,22 +46,37 @@ pub(crate) struct Shown<'a> {
 pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let unit = if a.measure.percent { ", %" } else { "" };
     let mut sections = Vec::new();
-    let score =
-        Shown { measure: &a.measure, words: format!("{}{unit}", a.measure.words), of: |f| (f.score, f.values.clone()), zero: false };
+    let score = Shown {
+        measure: &a.measure,
+        words: format!("{}{unit}", a.measure.words),
+        of: |f| (f.score, f.values.clone()),
+        zero: false,
+    };
     let words = capital(&a.measure.words);
-    let (stem, heading) =
-        if a.measure.percent { ("accuracy", "Accuracy") } else { (a.measure.key.rsplit('_').next().unwrap_or("score"), &*words) };
+    let (stem, heading) = if a.measure.percent {
+        ("accuracy", "Accuracy")
+    } else {
+        (a.measure.key.rsplit('_').next().unwrap_or("score"), &*words)
+    };
     let mut figures = against::both(a, &score, stem, &words);
     let gap = Shown {
         measure: &a.measure,
-        words: if a.measure.percent { "gap, points".into() } else { "gap".into() },
+        words: if a.measure.percent {
+            "gap, points".into()
+        } else {
+            "gap".into()
+        },
         of: |f| (f.gap, f.gaps.clone()),
         zero: true,
     };
     figures.extend(against::both(a, &gap, "gap", "Generalization gap"));
     figures.extend(forest::comparisons(a));
     let (train, test) = (metric_words(&a.train_key), &a.measure.words);
-    let formula = if a.measure.higher { format!("{train} − {test}") } else { format!("{test} − {train}") };
+    let formula = if a.measure.higher {
+        format!("{train} − {test}")
+    } else {
+        format!("{test} − {train}")
+    };
     let mut text = Vec::new();
     if a.groups.iter().any(|g| g.gap.is_some()) {
         text.push(format!("The gap of a trial is {formula}."));
@@ -74,14 +89,30 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
             "It is compared also where both had first reached the same training loss, and so had fitted their data equally well.".into(),
         );
     }
-    sections.push(Section { title: format!("{heading} and the generalization gap"), text: text.join(" "), tables: Vec::new(), figures });
-    sections.push(Section { title: "Steps to the target".into(), text: steps::text(), tables: Vec::new(), figures: steps::charts(a) });
+    sections.push(Section {
+        title: format!("{heading} and the generalization gap"),
+        text: text.join(" "),
+        tables: Vec::new(),
+        figures,
+    });
+    sections.push(Section {
+        title: "Steps to the target".into(),
+        text: steps::text(),
+        tables: Vec::new(),
+        figures: steps::charts(a),
+    });
     let mut figures = heat::charts(a);
     figures.extend(rates::chart(a));
-    sections.push(Section { title: "Tuning".into(), text: tuning(a), tables: Vec::new(), figures });
+    sections.push(Section {
+        title: "Tuning".into(),
+        text: tuning(a),
+        tables: Vec::new(),
+        figures,
+    });
     sections.push(Section {
         title: "Curves".into(),
-        text: "Steps are what a parallel machine waits for; epochs are what the examples cost.".into(),
+        text: "Steps are what a parallel machine waits for; epochs are what the examples cost."
+            .into(),
         tables: Vec::new(),
         figures: curves::charts(a),
     });
@@ -95,14 +126,20 @@ fn tuning(a: &Analysis) -> String {
         Goal::BestValidation => format!("by {}", a.validation.words),
         Goal::FewestSteps => "by the fewest steps to the target".into(),
     };
-    let seeds = if a.results.plan.study.confirm.is_some() { "with seeds of its own" } else { "with the seeds that are reported" };
+    let seeds = if a.results.plan.study.confirm.is_some() {
+        "with seeds of its own"
+    } else {
+        "with the seeds that are reported"
+    };
     format!("Chosen {by}, {seeds}.")
 }
 
 /// A text with a capital.
 pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// Stems for charts of these labels, all different.
@@ -110,8 +147,18 @@ pub(crate) fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String
     let mut out: Vec<String> = Vec::new();
     for label in labels {
         let stem = stem(label);
-        let numbered = (out.len() + 1..).map(|n| if stem.is_empty() { n.to_string() } else { format!("{stem}-{n}") });
-        let free = Some(stem.clone()).filter(|s| !s.is_empty()).into_iter().chain(numbered).find(|s| !out.contains(s));
+        let numbered = (out.len() + 1..).map(|n| {
+            if stem.is_empty() {
+                n.to_string()
+            } else {
+                format!("{stem}-{n}")
+            }
+        });
+        let free = Some(stem.clone())
+            .filter(|s| !s.is_empty())
+            .into_iter()
+            .chain(numbered)
+            .find(|s| !out.contains(s));
         out.extend(free);
     }
     out
@@ -122,12 +169,21 @@ const LONGEST_STEM: usize = 120;
 
 /// A file's stem of any text: letters and digits of any script in lower case, and hyphens. A long one is cut, and ends with the text's checksum instead.
 pub(crate) fn stem(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
     let mut out = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
     if out.len() > LONGEST_STEM {
-        let end = (0..=LONGEST_STEM - 9).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=LONGEST_STEM - 9)
+            .rev()
+            .find(|at| out.is_char_boundary(*at))
+            .unwrap_or(0);
         out.truncate(end);
-        out = format!("{}-{:08x}", out.trim_end_matches('-'), crc32fast::hash(text.as_bytes()));
+        out = format!(
+            "{}-{:08x}",
+            out.trim_end_matches('-'),
+            crc32fast::hash(text.as_bytes())
+        );
     }
     out
 }
@@ -138,13 +194,26 @@ mod tests {
 
     #[test]
     fn stems_are_readable_short_and_different() {
-        assert_eq!(stem("linear, warm-up · batch 512"), "linear-warm-up-batch-512");
+        assert_eq!(
+            stem("linear, warm-up · batch 512"),
+            "linear-warm-up-batch-512"
+        );
         assert_eq!(stem("Скорость 0.5 · batch 16"), "скорость-0-5-batch-16");
         assert_eq!(stem("学習率/大"), "学習率-大");
-        assert_eq!((stem("a\u{0}/..\\b:*?\"<>|"), stem("·")), ("a-b".into(), String::new()));
+        assert_eq!(
+            (stem("a\u{0}/..\\b:*?\"<>|"), stem("·")),
+            ("a-b".into(), String::new())
+        );
         let (x, y) = ("x".repeat(300) + " one", "x".repeat(300) + " two");
-        assert!(stem(&x).len() <= LONGEST_STEM && stem(&x) != stem(&y), "{}", stem(&x));
+        assert!(
+            stem(&x).len() <= LONGEST_STEM && stem(&x) != stem(&y),
+            "{}",
+            stem(&x)
+        );
         assert!(stem(&"大".repeat(100)).len() <= LONGEST_STEM);
-        assert_eq!(stems(["a-3", "a", "A", "·", "·"]), ["a-3", "a", "a-4", "4", "5"]);
+        assert_eq!(
+            stems(["a-3", "a", "A", "·", "·"]),
+            ["a-3", "a", "a-4", "4", "5"]
+        );
     }
 }

@@ -1,4 +1,6 @@
-use largebatch_study::statistics::{Censored, UsefulBatch, hyperbola, perfect_scaling, useful_batch};
+use largebatch_study::statistics::{
+    Censored, UsefulBatch, hyperbola, perfect_scaling, useful_batch,
+};
 
 use crate::analysis::{Analysis, Facts, series_label};
 use crate::figure::{Figure, Frame, Key};
@@ -10,8 +12,22 @@ type Of = fn(&Facts<'_>) -> Option<Censored>;
 
 /// Steps and examples to the target against batch size, on logarithmic axes.
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
-    let steps = chart(a, "steps-target", "Steps to the target", "steps", |f| f.steps, true);
-    let examples = chart(a, "examples-target", "Examples to the target", "examples", |f| f.examples, false);
+    let steps = chart(
+        a,
+        "steps-target",
+        "Steps to the target",
+        "steps",
+        |f| f.steps,
+        true,
+    );
+    let examples = chart(
+        a,
+        "examples-target",
+        "Examples to the target",
+        "examples",
+        |f| f.examples,
+        false,
+    );
     steps.into_iter().chain(examples).collect()
 }
 
@@ -22,13 +38,21 @@ pub(super) fn text() -> String {
 
 /// What was fitted to each series, in words.
 pub(crate) fn findings(a: &Analysis) -> Vec<String> {
-    a.curves_and_rest().0.into_iter().filter_map(|s| finding(a, s)).collect()
+    a.curves_and_rest()
+        .0
+        .into_iter()
+        .filter_map(|s| finding(a, s))
+        .collect()
 }
 
 fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
     let points = reached(a, s, |f| f.steps);
     let (first, last) = (points.first()?, points.last()?);
-    let target = s.groups.iter().find_map(|(_, g)| a.groups[*g].target).map_or(String::new(), |t| a.validation.value(t));
+    let target = s
+        .groups
+        .iter()
+        .find_map(|(_, g)| a.groups[*g].target)
+        .map_or(String::new(), |t| a.validation.value(t));
     let mut said = vec![format!(
         "{} steps to {} {target} at batch {}, {} at batch {} ({} times fewer, of {} by perfect scaling)",
         whole(first.1 as u64),
@@ -46,48 +70,113 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
     }));
     said.extend(hyperbola(&points).map(|h| {
         let at = |v: f64| significant(v, 2);
-        format!("B_crit {} with S_min {} steps and E_min {} examples", at(h.b_crit), at(h.s_min), at(h.e_min))
+        format!(
+            "B_crit {} with S_min {} steps and E_min {} examples",
+            at(h.b_crit),
+            at(h.s_min),
+            at(h.e_min)
+        )
     }));
     let missing = s.groups.len() - points.len();
     if missing > 0 {
-        said.push(format!("{missing} of {} batch sizes did not reach it in half their seeds or more", s.groups.len()));
+        said.push(format!(
+            "{missing} of {} batch sizes did not reach it in half their seeds or more",
+            s.groups.len()
+        ));
     }
     Some(format!("{}: {}.", series_label(s), said.join("; ")))
 }
 
 fn reached(a: &Analysis, s: &largebatch_study::Series, of: Of) -> Vec<(f64, f64)> {
-    s.groups.iter().filter_map(|(b, g)| Some((*b, of(&a.groups[*g])?.median?))).collect()
+    s.groups
+        .iter()
+        .filter_map(|(b, g)| Some((*b, of(&a.groups[*g])?.median?)))
+        .collect()
 }
 
-fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of, guides: bool) -> Option<Figure> {
+fn chart(
+    a: &Analysis,
+    name: &str,
+    title: &str,
+    what: &str,
+    of: Of,
+    guides: bool,
+) -> Option<Figure> {
     let (series, _) = a.curves_and_rest();
-    let with: Vec<_> =
-        series.iter().filter(|s| s.groups.iter().any(|(_, g)| of(&a.groups[*g]).is_some_and(|c| c.median.is_some()))).collect();
+    let with: Vec<_> = series
+        .iter()
+        .filter(|s| {
+            s.groups
+                .iter()
+                .any(|(_, g)| of(&a.groups[*g]).is_some_and(|c| c.median.is_some()))
+        })
+        .collect();
     if with.is_empty() {
         return None;
     }
-    let mut keys: Vec<Key> = series.iter().enumerate().map(|(i, s)| Key::Series(i, series_label(s))).collect();
+    let mut keys: Vec<Key> = series
+        .iter()
+        .enumerate()
+        .map(|(i, s)| Key::Series(i, series_label(s)))
+        .collect();
     if guides {
         keys.push(Key::Guide("perfect scaling".into()));
         keys.push(Key::Fit("S_min (1 + B_crit/B)".into()));
     }
-    let targets: std::collections::BTreeSet<String> =
-        series.iter().flat_map(|s| &s.groups).filter_map(|(_, g)| a.groups[*g].target).map(|t| a.validation.value(t)).collect();
+    let targets: std::collections::BTreeSet<String> = series
+        .iter()
+        .flat_map(|s| &s.groups)
+        .filter_map(|(_, g)| a.groups[*g].target)
+        .map(|t| a.validation.value(t))
+        .collect();
     let target = targets.into_iter().collect::<Vec<_>>().join(", ");
     let title = format!("{title} ({} {target})", a.validation.words);
     let mut frame = Frame::new(name, &title, &keys, 62.0, 240.0);
-    let mut batches: Vec<f64> = series.iter().flat_map(|s| s.groups.iter().map(|g| g.0)).collect();
+    let mut batches: Vec<f64> = series
+        .iter()
+        .flat_map(|s| s.groups.iter().map(|g| g.0))
+        .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
     let x = Scale::log(batches.iter().copied(), 0.06, frame.left, frame.right);
-    let values: Vec<f64> = series.iter().flat_map(|s| reached(a, s, of)).map(|p| p.1).collect();
+    let values: Vec<f64> = series
+        .iter()
+        .flat_map(|s| reached(a, s, of))
+        .map(|p| p.1)
+        .collect();
     // Room below, in which perfect scaling can be seen to go on.
-    let below = if guides { values.iter().copied().reduce(f64::min).map(|v| v / 2.0) } else { None };
-    let y = Scale::log(values.into_iter().chain(below), 0.1, frame.bottom, frame.top + 16.0);
+    let below = if guides {
+        values.iter().copied().reduce(f64::min).map(|v| v / 2.0)
+    } else {
+        None
+    };
+    let y = Scale::log(
+        values.into_iter().chain(below),
+        0.1,
+        frame.bottom,
+        frame.top + 16.0,
+    );
     let ticks = y.ticks(6);
-    let labels: Vec<String> = ticks.iter().map(|t| if *t < 1e6 { whole(*t as u64) } else { significant(*t, 2) }).collect();
+    let labels: Vec<String> = ticks
+        .iter()
+        .map(|t| {
+            if *t < 1e6 {
+                whole(*t as u64)
+            } else {
+                significant(*t, 2)
+            }
+        })
+        .collect();
     frame.y_axis(&y, &ticks, &labels, what);
-    frame.x_axis(&x, &batches, &batches.iter().map(|b| significant(*b, 7)).collect::<Vec<_>>(), "batch size");
+    frame.x_axis(
+        &x,
+        &batches,
+        &batches
+            .iter()
+            .map(|b| significant(*b, 7))
+            .collect::<Vec<_>>(),
+        "batch size",
+    );
     frame.clip();
     for (i, s) in series.iter().enumerate() {
         let points = reached(a, s, of);
@@ -95,27 +184,55 @@ fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of, guides: bool
         let class = format!(" s{}", i % COLOURS);
         if guides && !points.is_empty() {
             let ends = [points[0].0, batches.last().copied().unwrap_or(1.0)];
-            let ideal = ends.into_iter().filter_map(|b| Some((x.at(b), y.at(perfect_scaling(&points, b)?))));
-            frame.svg.polyline(&format!("gd{class}"), "", ideal.collect::<Vec<_>>());
+            let ideal = ends
+                .into_iter()
+                .filter_map(|b| Some((x.at(b), y.at(perfect_scaling(&points, b)?))));
+            frame
+                .svg
+                .polyline(&format!("gd{class}"), "", ideal.collect::<Vec<_>>());
             if let Some(fit) = hyperbola(&points) {
                 let (low, high) = (points[0].0.ln(), points[points.len() - 1].0.ln());
                 let curve = (0..=40).map(|k| (low + (high - low) * f64::from(k) / 40.0).exp());
-                frame.svg.polyline(&format!("th{class}"), "", curve.map(|b| (x.at(b), y.at(fit.steps(b)))));
+                frame.svg.polyline(
+                    &format!("th{class}"),
+                    "",
+                    curve.map(|b| (x.at(b), y.at(fit.steps(b)))),
+                );
             }
         }
-        frame.svg.polyline(&format!("ln{class}"), "", points.iter().map(|(b, v)| (x.at(*b), y.at(*v))));
+        frame.svg.polyline(
+            &format!("ln{class}"),
+            "",
+            points.iter().map(|(b, v)| (x.at(*b), y.at(*v))),
+        );
         for (batch, g) in &s.groups {
             let Some(c) = of(&a.groups[*g]) else { continue };
-            let tip = format!("{}, batch {batch}: {} of {} reached the target", series_label(s), c.reached, c.n);
+            let tip = format!(
+                "{}, batch {batch}: {} of {} reached the target",
+                series_label(s),
+                c.reached,
+                c.n
+            );
             match c.median {
                 Some(median) => {
                     let tip = format!("{tip}, median {} {what}", whole(median as u64));
-                    frame.svg.mark(i, c.reached < c.n, x.at(*batch), y.at(median), 4.8, &tip);
+                    frame
+                        .svg
+                        .mark(i, c.reached < c.n, x.at(*batch), y.at(median), 4.8, &tip);
                 }
                 None if c.n > 0 => {
-                    let (at, top) = (x.at(*batch) + (i as f64 - (series.len() - 1) as f64 / 2.0) * 12.0, frame.top + 8.0);
+                    let (at, top) = (
+                        x.at(*batch) + (i as f64 - (series.len() - 1) as f64 / 2.0) * 12.0,
+                        frame.top + 8.0,
+                    );
                     frame.svg.mark(i, true, at, top, 4.2, &tip);
-                    frame.svg.text("m sm", Anchor::Middle, at, top + 15.0, &format!("{} of {}", c.reached, c.n));
+                    frame.svg.text(
+                        "m sm",
+                        Anchor::Middle,
+                        at,
+                        top + 15.0,
+                        &format!("{} of {}", c.reached, c.n),
+                    );
                 }
                 None => {}
             }

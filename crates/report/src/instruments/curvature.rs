@@ -10,15 +10,24 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     looks.first("curvature")?;
     let end = |path: &'static str| {
         move |run: &Looked| {
-            let object = run.end.get("curvature").or_else(|| run.course.get("curvature")?.last())?;
+            let object = run
+                .end
+                .get("curvature")
+                .or_else(|| run.course.get("curvature")?.last())?;
             at(object, path)
         }
     };
     let start = |run: &Looked| {
-        let first = run.course.get("curvature")?.first().filter(|line| line["step"] == 0)?;
+        let first = run
+            .course
+            .get("curvature")?
+            .first()
+            .filter(|line| line["step"] == 0)?;
         at(first, "/result/edge/stable_rate").or_else(|| at(first, "/result/stable_rate"))
     };
-    let groups: Vec<usize> = (0..a.groups.len()).filter(|g| !looks.values(*g, end("/result/lambda_max")).is_empty()).collect();
+    let groups: Vec<usize> = (0..a.groups.len())
+        .filter(|g| !looks.values(*g, end("/result/lambda_max")).is_empty())
+        .collect();
     let heads = [
         "",
         "n",
@@ -31,7 +40,9 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     ];
     let rows = groups.iter().map(|&g| {
         let lambda = looks.values(g, end("/result/lambda_max"));
-        let rate = |run: &Looked| end("/result/edge/stable_rate")(run).or_else(|| end("/result/stable_rate")(run));
+        let rate = |run: &Looked| {
+            end("/result/edge/stable_rate")(run).or_else(|| end("/result/stable_rate")(run))
+        };
         let (trained, lost) = rates(a, g);
         vec![
             a.groups[g].label.clone(),
@@ -45,8 +56,14 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         ]
     });
     let note = format!("{}.", looks.small_print(a, "curvature"));
-    let table = Table { heads: heads.map(str::to_owned).to_vec(), rows: rows.collect(), note: note.clone() };
-    let mut edge = Plot::new("edge", "Towards the edge of stability").x("step", Scale::Linear).y("rate × λ_max", Scale::Linear);
+    let table = Table {
+        heads: heads.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+        note: note.clone(),
+    };
+    let mut edge = Plot::new("edge", "Towards the edge of stability")
+        .x("step", Scale::Linear)
+        .y("rate × λ_max", Scale::Linear);
     let mut bounds: Vec<f64> = Vec::new();
     let mut any = false;
     for &g in &groups {
@@ -58,9 +75,21 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             bounds.extend(bound.last().map(|b| b.1).filter(|b| !bounds.contains(b)));
         }
     }
-    edge = bounds.iter().fold(edge, |edge, bound| edge.guide_y("edge", *bound));
-    let figures = if any { vec![edge.caption(&format!("Medians over the runs. {note}")).figure()] } else { Vec::new() };
-    let tuned = if groups.iter().all(|g| a.results.plan.groups[*g].points.is_empty()) {
+    edge = bounds
+        .iter()
+        .fold(edge, |edge, bound| edge.guide_y("edge", *bound));
+    let figures = if any {
+        vec![
+            edge.caption(&format!("Medians over the runs. {note}"))
+                .figure(),
+        ]
+    } else {
+        Vec::new()
+    };
+    let tuned = if groups
+        .iter()
+        .all(|g| a.results.plan.groups[*g].points.is_empty())
+    {
         ""
     } else {
         " Beside it what happened: the rates of stage tune at which every trial trained, and those at which one diverged or learned nothing."
@@ -79,8 +108,18 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
 /// The largest rate of a group's search at which all trials trained, and the smallest at which one did not.
 fn rates(a: &Analysis, group: usize) -> (Option<f64>, Option<f64>) {
     let (mut trained, mut lost) = (None::<f64>, None::<f64>);
-    for (point, records) in a.results.plan.groups[group].points.iter().zip(at_points(a.results, group)) {
-        let Some(rate) = point.get(key::RATE).and_then(number).filter(|_| !records.is_empty()) else { continue };
+    for (point, records) in a.results.plan.groups[group]
+        .points
+        .iter()
+        .zip(at_points(a.results, group))
+    {
+        let Some(rate) = point
+            .get(key::RATE)
+            .and_then(number)
+            .filter(|_| !records.is_empty())
+        else {
+            continue;
+        };
         if records.iter().all(|r| r.stop.is_measurement()) {
             trained = Some(trained.map_or(rate, |t| t.max(rate)));
         } else {

@@ -10,28 +10,64 @@ use crate::plot::{Plot, Scale};
 const COURSES: usize = 4;
 
 fn last(run: &Looked) -> Option<&Value> {
-    run.end.get("layers").or_else(|| run.course.get("layers")?.last())
+    run.end
+        .get("layers")
+        .or_else(|| run.course.get("layers")?.last())
 }
 
 pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     looks.first("layers")?;
-    let groups: Vec<usize> = (0..a.groups.len()).filter(|g| looks.groups[*g].iter().any(|(_, run)| last(run).is_some())).collect();
+    let groups: Vec<usize> = (0..a.groups.len())
+        .filter(|g| looks.groups[*g].iter().any(|(_, run)| last(run).is_some()))
+        .collect();
     let rows = groups.iter().map(|&g| {
         let of = |path: &'static str| {
-            let values: Vec<f64> = looks.values(g, |run| at(last(run)?, path)).into_iter().map(|v| v.1).collect();
+            let values: Vec<f64> = looks
+                .values(g, |run| at(last(run)?, path))
+                .into_iter()
+                .map(|v| v.1)
+                .collect();
             (!values.is_empty()).then(|| median(values))
         };
-        let bounding = |object: &Value| object.pointer("/result/bounding").and_then(Value::as_str).map(str::to_owned);
-        let mut layers: Vec<String> = looks.groups[g].iter().filter_map(|(_, run)| bounding(last(run)?)).collect();
+        let bounding = |object: &Value| {
+            object
+                .pointer("/result/bounding")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let mut layers: Vec<String> = looks.groups[g]
+            .iter()
+            .filter_map(|(_, run)| bounding(last(run)?))
+            .collect();
         layers.sort();
         layers.dedup();
-        let layers = if layers.is_empty() { "–".into() } else { layers.join(", ") };
+        let layers = if layers.is_empty() {
+            "–".into()
+        } else {
+            layers.join(", ")
+        };
         let n = looks.groups[g].len().to_string();
-        vec![a.groups[g].label.clone(), n, layers, or_dash(of("/result/smallest_ratio")), or_dash(of("/result/spread"))]
+        vec![
+            a.groups[g].label.clone(),
+            n,
+            layers,
+            or_dash(of("/result/smallest_ratio")),
+            or_dash(of("/result/spread")),
+        ]
     });
     let note = format!("Medians over the runs. {}.", looks.small_print(a, "layers"));
-    let heads = ["", "n", "layer that bounds the rate", "its ‖w‖/‖∇w‖", "largest ÷ smallest"];
-    let table = Table { heads: heads.map(str::to_owned).to_vec(), rows: rows.collect(), note: note.clone() };
+    let heads = [
+        "",
+        "n",
+        "layer that bounds the rate",
+        "its ‖w‖/‖∇w‖",
+        "largest ÷ smallest",
+    ];
+    let table = Table {
+        heads: heads.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+        note: note.clone(),
+    };
 
     let names: Vec<(usize, String)> = looks
         .first("layers")
@@ -44,23 +80,34 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         .map(|(i, row)| (i, row["path"].as_str().unwrap_or("?").to_owned()))
         .collect();
     let path = |i: usize| format!("/result/rows/{i}/ratio");
-    let mut ends =
-        Plot::new("layers", "‖w‖/‖∇w‖ of each layer at the end").x("‖w‖/‖∇w‖", Scale::Log).y_names(names.iter().map(|n| n.1.clone()));
+    let mut ends = Plot::new("layers", "‖w‖/‖∇w‖ of each layer at the end")
+        .x("‖w‖/‖∇w‖", Scale::Log)
+        .y_names(names.iter().map(|n| n.1.clone()));
     for &g in &groups {
         let points = names.iter().enumerate().filter_map(|(row, (i, _))| {
-            let values: Vec<f64> = looks.values(g, |run| at(last(run)?, &path(*i))).into_iter().map(|v| v.1).collect();
+            let values: Vec<f64> = looks
+                .values(g, |run| at(last(run)?, &path(*i)))
+                .into_iter()
+                .map(|v| v.1)
+                .collect();
             (!values.is_empty()).then(|| (median(values), row as f64))
         });
         ends = ends.points(&a.groups[g].label, points.collect::<Vec<_>>());
     }
     let mut figures = vec![ends.caption(&note).figure()];
-    let with_course: Vec<usize> =
-        groups.iter().copied().filter(|g| looks.course(*g, "layers", |line| at(line, "/step")).len() > 1).collect();
+    let with_course: Vec<usize> = groups
+        .iter()
+        .copied()
+        .filter(|g| looks.course(*g, "layers", |line| at(line, "/step")).len() > 1)
+        .collect();
     let stems = stems(with_course.iter().map(|g| a.groups[*g].label.as_str()));
     for (&g, stem) in with_course.iter().zip(&stems).take(COURSES) {
-        let mut plot = Plot::new(&format!("layers-{stem}"), &format!("‖w‖/‖∇w‖ over training · {}", a.groups[g].label))
-            .x("step", Scale::Linear)
-            .y("‖w‖/‖∇w‖", Scale::Log);
+        let mut plot = Plot::new(
+            &format!("layers-{stem}"),
+            &format!("‖w‖/‖∇w‖ over training · {}", a.groups[g].label),
+        )
+        .x("step", Scale::Linear)
+        .y("‖w‖/‖∇w‖", Scale::Log);
         for (i, name) in &names {
             plot = plot.line(name, looks.course(g, "layers", |line| at(line, &path(*i))));
         }

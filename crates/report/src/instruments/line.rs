@@ -9,28 +9,53 @@ use crate::plot::{Plot, Scale};
 
 pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     looks.first("line")?;
-    let groups: Vec<usize> = (0..a.groups.len()).filter(|g| !distance(looks, *g, "ratio").is_empty()).collect();
+    let groups: Vec<usize> = (0..a.groups.len())
+        .filter(|g| !distance(looks, *g, "ratio").is_empty())
+        .collect();
     let measures = ["small", "large", "ratio", "cosine_of_paths", "between"];
-    let heads = ["to", "n", "‖x_S − x_0‖", "‖x_L − x_0‖", "ratio", "cosine of the paths", "‖x_L − x_S‖"];
+    let heads = [
+        "to",
+        "n",
+        "‖x_S − x_0‖",
+        "‖x_L − x_0‖",
+        "ratio",
+        "cosine of the paths",
+        "‖x_L − x_S‖",
+    ];
     let rows = groups.iter().map(|&g| {
         let n = distance(looks, g, "ratio").len();
         let cells = measures.iter().map(|m| text(&distance(looks, g, m)));
-        [a.groups[g].label.clone(), n.to_string()].into_iter().chain(cells).collect()
+        [a.groups[g].label.clone(), n.to_string()]
+            .into_iter()
+            .chain(cells)
+            .collect()
     });
     let note = format!("{}.", looks.small_print(a, "line"));
-    let table = Table { heads: heads.map(str::to_owned).to_vec(), rows: rows.collect(), note: note.clone() };
+    let table = Table {
+        heads: heads.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+        note: note.clone(),
+    };
     let mut figures = Vec::new();
     let stems = stems(groups.iter().map(|g| a.groups[*g].label.as_str()));
     for (&g, stem) in groups.iter().zip(&stems) {
-        for (kind, title, scale, factor) in [("loss", "loss", Scale::Log, 1.0), ("accuracy", "accuracy, %", Scale::Linear, 100.0)] {
-            let heights = ["train", "test"].map(|part| (part, mean(looks, g, &format!("/{part}/{kind}"))));
+        for (kind, title, scale, factor) in [
+            ("loss", "loss", Scale::Log, 1.0),
+            ("accuracy", "accuracy, %", Scale::Linear, 100.0),
+        ] {
+            let heights =
+                ["train", "test"].map(|part| (part, mean(looks, g, &format!("/{part}/{kind}"))));
             // Real targets are not hit or missed.
             if kind == "accuracy" && heights.iter().all(|(_, curve)| curve.is_empty()) {
                 continue;
             }
             let mut plot = Plot::new(
                 &format!("line-{kind}-{stem}"),
-                &format!("{} from the small batch’s weights to {}", capital(kind), a.groups[g].label),
+                &format!(
+                    "{} from the small batch’s weights to {}",
+                    capital(kind),
+                    a.groups[g].label
+                ),
             )
             .x("α", Scale::Linear)
             .y(title, scale)
@@ -41,7 +66,10 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
                     plot = plot.line(part, curve.into_iter().map(|(x, y)| (x, factor * y)));
                 }
             }
-            figures.push(plot.caption(&format!("Means over the runs. {note}")).figure());
+            figures.push(
+                plot.caption(&format!("Means over the runs. {note}"))
+                    .figure(),
+            );
         }
     }
     Some(Section {
@@ -55,23 +83,36 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
 }
 
 fn distance(looks: &Looks, group: usize, name: &str) -> Vec<(u64, f64)> {
-    looks.values(group, |run| at(run.end.get("line")?, &format!("/result/distances/{name}")))
+    looks.values(group, |run| {
+        at(run.end.get("line")?, &format!("/result/distances/{name}"))
+    })
 }
 
 /// A height along the line: its mean over runs for each α that all of them have.
 fn mean(looks: &Looks, group: usize, path: &str) -> Vec<(f64, f64)> {
     let (mut sums, mut runs) = (BTreeMap::<i64, (f64, f64, usize)>::new(), 0);
     for (_, run) in &looks.groups[group] {
-        let Some(points) = run.end.get("line").and_then(|line| line["result"]["points"].as_array()) else { continue };
+        let Some(points) = run
+            .end
+            .get("line")
+            .and_then(|line| line["result"]["points"].as_array())
+        else {
+            continue;
+        };
         runs += 1;
         for point in points {
             let alpha = point["alpha"].as_f64().unwrap_or(f64::NAN);
             if let Some(height) = point.pointer(path).and_then(Value::as_f64) {
-                let sum = sums.entry((alpha * 1e6).round() as i64).or_insert((alpha, 0.0, 0));
+                let sum = sums
+                    .entry((alpha * 1e6).round() as i64)
+                    .or_insert((alpha, 0.0, 0));
                 sum.1 += height;
                 sum.2 += 1;
             }
         }
     }
-    sums.into_values().filter(|s| s.2 == runs).map(|(alpha, sum, n)| (alpha, sum / n as f64)).collect()
+    sums.into_values()
+        .filter(|s| s.2 == runs)
+        .map(|(alpha, sum, n)| (alpha, sum / n as f64))
+        .collect()
 }

@@ -23,35 +23,69 @@ pub(crate) struct Looks<'a> {
 
 impl<'a> Looks<'a> {
     pub fn new(a: &Analysis, findings: &'a Findings) -> Self {
-        let find = |id: &str| findings.runs.iter().find(|run| id.get(..8).is_some_and(|id| run.folder.ends_with(&format!("-{id}"))));
-        let of = |records: &[&largebatch_study::TrialRecord]| records.iter().filter_map(|r| Some((r.seed, find(&r.id.0)?))).collect();
-        Looks { groups: a.groups.iter().map(|g| of(&g.records)).collect() }
+        let find = |id: &str| {
+            findings.runs.iter().find(|run| {
+                id.get(..8)
+                    .is_some_and(|id| run.folder.ends_with(&format!("-{id}")))
+            })
+        };
+        let of = |records: &[&largebatch_study::TrialRecord]| {
+            records
+                .iter()
+                .filter_map(|r| Some((r.seed, find(&r.id.0)?)))
+                .collect()
+        };
+        Looks {
+            groups: a.groups.iter().map(|g| of(&g.records)).collect(),
+        }
     }
 
     /// A number of each of a group's runs, by seed.
     pub fn values(&self, group: usize, of: impl Fn(&Looked) -> Option<f64>) -> Vec<(u64, f64)> {
-        self.groups[group].iter().filter_map(|(seed, run)| Some((*seed, of(run).filter(|x| x.is_finite())?))).collect()
+        self.groups[group]
+            .iter()
+            .filter_map(|(seed, run)| Some((*seed, of(run).filter(|x| x.is_finite())?)))
+            .collect()
     }
 
     /// A number along training: for each step its median over the group's runs.
-    pub fn course(&self, group: usize, name: &str, of: impl Fn(&Value) -> Option<f64>) -> Vec<(f64, f64)> {
+    pub fn course(
+        &self,
+        group: usize,
+        name: &str,
+        of: impl Fn(&Value) -> Option<f64>,
+    ) -> Vec<(f64, f64)> {
         let mut at = BTreeMap::<u64, Vec<f64>>::new();
-        for line in self.groups[group].iter().filter_map(|(_, run)| run.course.get(name)).flatten() {
-            if let (Some(step), Some(value)) = (line["step"].as_u64(), of(line).filter(|x| x.is_finite())) {
+        for line in self.groups[group]
+            .iter()
+            .filter_map(|(_, run)| run.course.get(name))
+            .flatten()
+        {
+            if let (Some(step), Some(value)) =
+                (line["step"].as_u64(), of(line).filter(|x| x.is_finite()))
+            {
                 at.entry(step).or_default().push(value);
             }
         }
-        at.into_iter().map(|(step, values)| (step as f64, median(values))).collect()
+        at.into_iter()
+            .map(|(step, values)| (step as f64, median(values)))
+            .collect()
     }
 
     /// The first run that an instrument looked at, at its end or on the way.
     pub fn first(&self, name: &str) -> Option<&'a Looked> {
-        self.groups.iter().flatten().map(|(_, run)| *run).find(|run| run.end.contains_key(name) || run.course.contains_key(name))
+        self.groups
+            .iter()
+            .flatten()
+            .map(|(_, run)| *run)
+            .find(|run| run.end.contains_key(name) || run.course.contains_key(name))
     }
 
     /// How many runs there are, and what they were looked at with.
     pub fn small_print(&self, a: &Analysis, name: &str) -> String {
-        let object = self.first(name).and_then(|run| run.end.get(name).or_else(|| run.course.get(name)?.first()));
+        let object = self
+            .first(name)
+            .and_then(|run| run.end.get(name).or_else(|| run.course.get(name)?.first()));
         let on = object.map_or(String::new(), |o| {
             format!(
                 "; on {} examples of the {} part, in {}",
@@ -77,8 +111,14 @@ fn at(value: &Value, path: &str) -> Option<f64> {
 
 /// Mean and interval of values by seed, as text.
 fn text(values: &[(u64, f64)]) -> String {
-    let plain = Measure { key: String::new(), words: String::new(), percent: false, higher: false };
-    estimate(&values.iter().map(|v| v.1).collect::<Vec<_>>()).map_or("–".into(), |e: Estimate| plain.estimate(&e))
+    let plain = Measure {
+        key: String::new(),
+        words: String::new(),
+        percent: false,
+        higher: false,
+    };
+    estimate(&values.iter().map(|v| v.1).collect::<Vec<_>>())
+        .map_or("–".into(), |e: Estimate| plain.estimate(&e))
 }
 
 fn or_dash(value: Option<f64>) -> String {

@@ -14,43 +14,86 @@ fn b_simple(line: &Value) -> Option<f64> {
 
 pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     // From gradients of its own, or else from the micro-batches of the training's steps.
-    let name = ["noise", "noise-pairs"].into_iter().find(|name| looks.first(name).is_some())?;
+    let name = ["noise", "noise-pairs"]
+        .into_iter()
+        .find(|name| looks.first(name).is_some())?;
     // What steps to the target say, for each series that has them.
     let measured: Vec<(String, Vec<usize>, f64)> = a
         .series
         .iter()
         .filter_map(|s| {
-            let points: Vec<(f64, f64)> = s.groups.iter().filter_map(|(b, g)| Some((*b, a.groups[*g].steps?.median?))).collect();
-            Some((series_label(s), s.groups.iter().map(|g| g.1).collect(), hyperbola(&points)?.b_crit))
+            let points: Vec<(f64, f64)> = s
+                .groups
+                .iter()
+                .filter_map(|(b, g)| Some((*b, a.groups[*g].steps?.median?)))
+                .collect();
+            Some((
+                series_label(s),
+                s.groups.iter().map(|g| g.1).collect(),
+                hyperbola(&points)?.b_crit,
+            ))
         })
         .collect();
-    let mut plot = Plot::new("noise-scale", "Gradient noise scale over training").x("step", Scale::Linear).y("examples", Scale::Log);
+    let mut plot = Plot::new("noise-scale", "Gradient noise scale over training")
+        .x("step", Scale::Linear)
+        .y("examples", Scale::Log);
     let mut rows = Vec::new();
     for g in 0..a.groups.len() {
         let course = looks.course(g, name, b_simple);
-        let ends: Vec<f64> = looks.values(g, |run| b_simple(run.end.get("noise")?)).into_iter().map(|v| v.1).collect();
-        let end = if ends.is_empty() { course.last().map(|p| p.1) } else { Some(median(ends)) };
+        let ends: Vec<f64> = looks
+            .values(g, |run| b_simple(run.end.get("noise")?))
+            .into_iter()
+            .map(|v| v.1)
+            .collect();
+        let end = if ends.is_empty() {
+            course.last().map(|p| p.1)
+        } else {
+            Some(median(ends))
+        };
         if course.is_empty() && end.is_none() {
             continue;
         }
         let middle = (!course.is_empty()).then(|| median(course.iter().map(|p| p.1).collect()));
-        let mean = (!course.is_empty()).then(|| course.iter().map(|p| p.1).sum::<f64>() / course.len() as f64);
+        let mean = (!course.is_empty())
+            .then(|| course.iter().map(|p| p.1).sum::<f64>() / course.len() as f64);
         let start = course.first().filter(|p| p.0 == 0.0).map(|p| p.1);
         let b_crit = measured.iter().find(|m| m.1.contains(&g)).map(|m| m.2);
         let n = looks.groups[g].len().to_string();
         let cells = [start, middle, mean, end, b_crit].map(or_dash);
-        rows.push([a.groups[g].label.clone(), n].into_iter().chain(cells).collect());
+        rows.push(
+            [a.groups[g].label.clone(), n]
+                .into_iter()
+                .chain(cells)
+                .collect(),
+        );
         if course.len() > 1 {
             plot = plot.line(&a.groups[g].label, course);
         }
     }
     for (label, _, b_crit) in &measured {
-        let label = if measured.len() > 1 { format!(" of {label}") } else { String::new() };
-        plot = plot.guide_y(&format!("B_crit{label} {}", significant(*b_crit, 2)), *b_crit);
+        let label = if measured.len() > 1 {
+            format!(" of {label}")
+        } else {
+            String::new()
+        };
+        plot = plot.guide_y(
+            &format!("B_crit{label} {}", significant(*b_crit, 2)),
+            *b_crit,
+        );
     }
-    let heads = ["", "n", "at step 0", "median over training", "mean over training", "at the end", "B_crit from steps"];
+    let heads = [
+        "",
+        "n",
+        "at step 0",
+        "median over training",
+        "mean over training",
+        "at the end",
+        "B_crit from steps",
+    ];
     let note = format!("{}.", looks.small_print(a, name));
-    let with_course = looks.first(name).is_some_and(|run| run.course.contains_key(name));
+    let with_course = looks
+        .first(name)
+        .is_some_and(|run| run.course.contains_key(name));
     Some(Section {
         title: "Gradient noise".into(),
         text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018): a forecast of \

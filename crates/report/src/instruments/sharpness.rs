@@ -21,16 +21,32 @@ impl Kind {
 }
 
 fn kinds(object: &Value) -> Vec<Kind> {
-    let boxes = object["result"]["boxes"].as_array().into_iter().flatten().enumerate().map(|(i, b)| {
-        let space = match at(b, "/space/random/directions") {
-            Some(n) => format!("{n} random directions"),
-            None => "full space".into(),
-        };
-        Kind { words: format!("box ε = {}, {space}", b["epsilon"]), path: format!("/result/boxes/{i}/sharpness") }
+    let boxes = object["result"]["boxes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .map(|(i, b)| {
+            let space = match at(b, "/space/random/directions") {
+                Some(n) => format!("{n} random directions"),
+                None => "full space".into(),
+            };
+            Kind {
+                words: format!("box ε = {}, {space}", b["epsilon"]),
+                path: format!("/result/boxes/{i}/sharpness"),
+            }
+        });
+    let balls = [
+        ("ball", "SAM’s ball: rise of the loss"),
+        ("adaptive", "adaptive ball: rise of the loss"),
+    ];
+    let balls = balls
+        .iter()
+        .filter(|(key, _)| object["result"][*key].is_object());
+    let balls = balls.map(|(key, words)| Kind {
+        words: (*words).into(),
+        path: format!("/result/{key}/rise"),
     });
-    let balls = [("ball", "SAM’s ball: rise of the loss"), ("adaptive", "adaptive ball: rise of the loss")];
-    let balls = balls.iter().filter(|(key, _)| object["result"][*key].is_object());
-    let balls = balls.map(|(key, words)| Kind { words: (*words).into(), path: format!("/result/{key}/rise") });
     boxes.chain(balls).collect()
 }
 
@@ -38,7 +54,9 @@ fn kinds(object: &Value) -> Vec<Kind> {
 pub(crate) fn keskar(looks: &Looks, group: usize, random: bool) -> Vec<(u64, f64)> {
     looks.values(group, |run| {
         let boxes = run.end.get("sharpness")?["result"]["boxes"].as_array()?;
-        let wanted = |b: &&Value| at(b, "/epsilon") == Some(1e-3) && b.pointer("/space/random").is_some() == random;
+        let wanted = |b: &&Value| {
+            at(b, "/epsilon") == Some(1e-3) && b.pointer("/space/random").is_some() == random
+        };
         at(boxes.iter().find(wanted)?, "/sharpness")
     })
 }
@@ -46,28 +64,50 @@ pub(crate) fn keskar(looks: &Looks, group: usize, random: bool) -> Vec<(u64, f64
 pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     let object = looks.first("sharpness")?.end.get("sharpness")?;
     let kinds = kinds(object);
-    let groups: Vec<usize> = (0..a.groups.len()).filter(|g| !looks.values(*g, |run| kinds.first()?.of(run)).is_empty()).collect();
-    let heads = ["".to_owned(), "n".to_owned()].into_iter().chain(kinds.iter().map(|k| k.words.clone())).collect();
+    let groups: Vec<usize> = (0..a.groups.len())
+        .filter(|g| !looks.values(*g, |run| kinds.first()?.of(run)).is_empty())
+        .collect();
+    let heads = ["".to_owned(), "n".to_owned()]
+        .into_iter()
+        .chain(kinds.iter().map(|k| k.words.clone()))
+        .collect();
     let mut rows: Vec<Vec<String>> = groups
         .iter()
         .map(|&g| {
             let n = looks.values(g, |run| kinds.first()?.of(run)).len();
-            let cells = kinds.iter().map(|k| text(&looks.values(g, |run| k.of(run))));
-            [a.groups[g].label.clone(), n.to_string()].into_iter().chain(cells).collect()
+            let cells = kinds
+                .iter()
+                .map(|k| text(&looks.values(g, |run| k.of(run))));
+            [a.groups[g].label.clone(), n.to_string()]
+                .into_iter()
+                .chain(cells)
+                .collect()
         })
         .collect();
-    for c in a.comparisons.iter().filter(|c| groups.contains(&c.small) && groups.contains(&c.large)) {
+    for c in a
+        .comparisons
+        .iter()
+        .filter(|c| groups.contains(&c.small) && groups.contains(&c.large))
+    {
         let ratio = |kind: &Kind| {
-            let logs = |g: usize| looks.values(g, |run| kind.of(run).filter(|x| *x > 0.0).map(f64::ln));
+            let logs =
+                |g: usize| looks.values(g, |run| kind.of(run).filter(|x| *x > 0.0).map(f64::ln));
             paired(&logs(c.large), &logs(c.small)).map_or("–".into(), |p| {
                 let times = |x: f64| significant(x.exp(), 3);
-                let ends = p.difference.interval.map_or(String::new(), |(low, high)| format!(" [{}, {}]", times(low), times(high)));
+                let ends = p.difference.interval.map_or(String::new(), |(low, high)| {
+                    format!(" [{}, {}]", times(low), times(high))
+                });
                 format!("× {}{ends}", times(p.difference.mean))
             })
         };
         let label = format!("{} ÷ {}", a.groups[c.large].label, a.groups[c.small].label);
         let n = looks.values(c.large, |run| kinds.first()?.of(run)).len();
-        rows.push([label, n.to_string()].into_iter().chain(kinds.iter().map(ratio)).collect());
+        rows.push(
+            [label, n.to_string()]
+                .into_iter()
+                .chain(kinds.iter().map(ratio))
+                .collect(),
+        );
     }
     let note = format!(
         "{}. Ratios are geometric means, paired by seed.{}",
@@ -78,11 +118,16 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             None => "",
         }
     );
-    let mut plot =
-        Plot::new("sharpness", "Sharpness").x("sharpness", Scale::Log).y_names(groups.iter().map(|g| a.groups[*g].label.clone()));
+    let mut plot = Plot::new("sharpness", "Sharpness")
+        .x("sharpness", Scale::Log)
+        .y_names(groups.iter().map(|g| a.groups[*g].label.clone()));
     for kind in kinds.iter().filter(|k| k.path.contains("boxes")) {
-        let points =
-            groups.iter().enumerate().flat_map(|(i, &g)| looks.values(g, |run| kind.of(run)).into_iter().map(move |v| (v.1, i as f64)));
+        let points = groups.iter().enumerate().flat_map(|(i, &g)| {
+            looks
+                .values(g, |run| kind.of(run))
+                .into_iter()
+                .map(move |v| (v.1, i as f64))
+        });
         plot = plot.points(&kind.words, points.collect::<Vec<_>>());
     }
     Some(Section {

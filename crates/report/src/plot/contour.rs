@@ -21,7 +21,10 @@ pub(super) struct Contour {
 impl Contour {
     /// The lines, and on each level's longest one its label.
     pub fn draw(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
-        let (xs, ys): (Vec<f64>, Vec<f64>) = (self.x.iter().map(|v| x.at(*v)).collect(), self.y.iter().map(|v| y.at(*v)).collect());
+        let (xs, ys): (Vec<f64>, Vec<f64>) = (
+            self.x.iter().map(|v| x.at(*v)).collect(),
+            self.y.iter().map(|v| y.at(*v)).collect(),
+        );
         let (low, high) = extent(self.levels.iter().copied()).unwrap_or((0.0, 1.0));
         let positive = low > 0.0 && high > 20.0 * low;
         let share = |level: f64| match (positive, high > low) {
@@ -39,14 +42,35 @@ impl Contour {
                 frame.svg.polyline("", &style, line.iter().copied());
             }
             let inside = |p: &&(f64, f64)| {
-                p.0 > frame.left + 24.0 && p.0 < frame.right - 24.0 && p.1 > frame.top + 10.0 && p.1 < frame.bottom - 10.0
+                p.0 > frame.left + 24.0
+                    && p.0 < frame.right - 24.0
+                    && p.1 > frame.top + 10.0
+                    && p.1 < frame.bottom - 10.0
             };
             let text = significant(*level, 3);
-            let free = |p: &&(f64, f64)| labels.iter().all(|l| (l.0 - p.0).abs() > 40.0 || (l.1 - p.1).abs() > 14.0);
-            if let Some(line) = found.iter().filter(|l| length(l) > 60.0).max_by_key(|l| length(l) as u64) {
+            let free = |p: &&(f64, f64)| {
+                labels
+                    .iter()
+                    .all(|l| (l.0 - p.0).abs() > 40.0 || (l.1 - p.1).abs() > 14.0)
+            };
+            if let Some(line) = found
+                .iter()
+                .filter(|l| length(l) > 60.0)
+                .max_by_key(|l| length(l) as u64)
+            {
                 let middle = line.len() / 2;
-                let outwards = (0..line.len()).map(|k| if k % 2 == 0 { middle + k / 2 } else { middle.wrapping_sub(k / 2 + 1) });
-                if let Some(p) = outwards.filter_map(|k| line.get(k)).filter(inside).find(free) {
+                let outwards = (0..line.len()).map(|k| {
+                    if k % 2 == 0 {
+                        middle + k / 2
+                    } else {
+                        middle.wrapping_sub(k / 2 + 1)
+                    }
+                });
+                if let Some(p) = outwards
+                    .filter_map(|k| line.get(k))
+                    .filter(inside)
+                    .find(free)
+                {
                     labels.push((p.0, p.1, text));
                 }
             }
@@ -69,17 +93,32 @@ type Edge = (usize, usize, bool);
 
 /// The lines along which the surface has this value, in the coordinates of `x` and `y`. Where a cell is a saddle the mean of its corners decides.
 fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f64)>> {
-    let value = |i: usize, j: usize| grid.get(j).and_then(|row| row.get(i)).copied().unwrap_or(f64::NAN);
+    let value = |i: usize, j: usize| {
+        grid.get(j)
+            .and_then(|row| row.get(i))
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
     // Each edge that the line crosses has at most two neighbours: one through either cell beside it.
     let mut links: HashMap<Edge, Vec<Edge>> = HashMap::new();
     let mut starts: Vec<Edge> = Vec::new();
     for j in 0..y.len().saturating_sub(1) {
         for i in 0..x.len().saturating_sub(1) {
-            let corners = [value(i, j), value(i + 1, j), value(i + 1, j + 1), value(i, j + 1)];
+            let corners = [
+                value(i, j),
+                value(i + 1, j),
+                value(i + 1, j + 1),
+                value(i, j + 1),
+            ];
             if corners.iter().any(|v| !v.is_finite()) {
                 continue;
             }
-            let edges: [Edge; 4] = [(i, j, true), (i + 1, j, false), (i, j + 1, true), (i, j, false)];
+            let edges: [Edge; 4] = [
+                (i, j, true),
+                (i + 1, j, false),
+                (i, j + 1, true),
+                (i, j, false),
+            ];
             let above = corners.map(|v| v >= level);
             let crossed: Vec<usize> = (0..4).filter(|k| above[*k] != above[(k + 1) % 4]).collect();
             let pairs: Vec<(usize, usize)> = match crossed[..] {
@@ -87,7 +126,11 @@ fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f
                 [_, _, _, _] => {
                     // Either corners 0 and 2 are joined through the middle, or 1 and 3.
                     let middle = corners.iter().sum::<f64>() / 4.0 >= level;
-                    if middle == above[0] { vec![(0, 1), (2, 3)] } else { vec![(3, 0), (1, 2)] }
+                    if middle == above[0] {
+                        vec![(0, 1), (2, 3)]
+                    } else {
+                        vec![(3, 0), (1, 2)]
+                    }
                 }
                 _ => Vec::new(),
             };
@@ -106,7 +149,11 @@ fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f
         (x[i] + share * (x[k] - x[i]), y[j] + share * (y[l] - y[j]))
     };
     // Open lines begin at their ends; what is left after them are closed ones.
-    let ends: Vec<Edge> = starts.iter().copied().filter(|e| links[e].len() == 1).collect();
+    let ends: Vec<Edge> = starts
+        .iter()
+        .copied()
+        .filter(|e| links[e].len() == 1)
+        .collect();
     let mut lines = Vec::new();
     for start in ends.into_iter().chain(starts) {
         let mut line = Vec::new();
@@ -132,7 +179,9 @@ fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f
 
 /// The length of a line.
 fn length(line: &[(f64, f64)]) -> f64 {
-    line.windows(2).map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1)).sum()
+    line.windows(2)
+        .map(|w| (w[1].0 - w[0].0).hypot(w[1].1 - w[0].1))
+        .sum()
 }
 
 #[cfg(test)]
@@ -143,7 +192,10 @@ mod tests {
     #[test]
     fn circles_are_round_and_closed() {
         let axis: Vec<f64> = (0..=80).map(|i| f64::from(i) / 20.0 - 2.0).collect();
-        let grid: Vec<Vec<f64>> = axis.iter().map(|y| axis.iter().map(|x| x * x + y * y).collect()).collect();
+        let grid: Vec<Vec<f64>> = axis
+            .iter()
+            .map(|y| axis.iter().map(|x| x * x + y * y).collect())
+            .collect();
         for r in [0.5f64, 1.0, 1.7] {
             let found = lines(&axis, &axis, &grid, r * r);
             assert_eq!(found.len(), 1, "radius {r}");
@@ -157,7 +209,10 @@ mod tests {
     #[test]
     fn saddles_and_holes() {
         let axis: Vec<f64> = (0..=10).map(|i| f64::from(i) / 5.0 - 1.0).collect();
-        let mut grid: Vec<Vec<f64>> = axis.iter().map(|y| axis.iter().map(|x| x * y).collect()).collect();
+        let mut grid: Vec<Vec<f64>> = axis
+            .iter()
+            .map(|y| axis.iter().map(|x| x * y).collect())
+            .collect();
         assert_eq!(lines(&axis, &axis, &grid, 0.1).len(), 2);
         grid[9][9] = f64::NAN;
         assert!(lines(&axis, &axis, &grid, 0.1).len() >= 2);

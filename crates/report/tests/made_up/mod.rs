@@ -6,17 +6,29 @@ use std::path::Path;
 
 use largebatch_random::{Key, normal};
 use largebatch_study::{
-    Epochs, Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, Workers, get, key, number, run,
+    Epochs, Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial,
+    Workers, get, key, number, run,
 };
 
 /// The best rate grows as √B; steps to a target follow S_min (1 + B_crit / B); the generalization gap grows with log B.
 pub struct MadeUp;
 
 impl Runner for MadeUp {
-    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+    fn run(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, String> {
         let setting = |k: &str| get(&trial.config, k).and_then(number);
-        let named = |k: &str| get(&trial.config, k).and_then(|v| v.as_str().or_else(|| v.get("name")?.as_str())).unwrap_or("momentum");
-        let (lr, batch) = (setting("lr").ok_or("no lr")?, setting("batch_size").ok_or("no batch_size")?);
+        let named = |k: &str| {
+            get(&trial.config, k)
+                .and_then(|v| v.as_str().or_else(|| v.get("name")?.as_str()))
+                .unwrap_or("momentum")
+        };
+        let (lr, batch) = (
+            setting("lr").ok_or("no lr")?,
+            setting("batch_size").ok_or("no batch_size")?,
+        );
         let (factor, critical, kind) = match named("optimizer") {
             "sgd" => (0.4, 60.0, 0.0),
             "lars" => (8.0, 500.0, -0.002),
@@ -26,9 +38,15 @@ impl Runner for MadeUp {
         };
         let warm = get(&trial.config, "schedule.warmup").is_some();
         let miss = (lr / (factor * (batch / 16.0).sqrt())).ln();
-        let examples = if named("dataset") == "mnist" { 6000.0f64 } else { 1500.0 };
+        let examples = if named("dataset") == "mnist" {
+            6000.0f64
+        } else {
+            1500.0
+        };
         let epoch = |batch: f64| (examples / batch).ceil();
-        let equal = setting(key::EQUAL_EPOCHS).zip(setting(key::AT_BATCH)).map(|(epochs, at)| epochs * epoch(at));
+        let equal = setting(key::EQUAL_EPOCHS)
+            .zip(setting(key::AT_BATCH))
+            .map(|(epochs, at)| epochs * epoch(at));
         let own = || setting("epochs").unwrap_or(20.0) * epoch(batch);
         let steps = setting("steps").or(equal).unwrap_or_else(own).ceil() as u64;
         let _ = emit(Event::Started(Started {
@@ -40,7 +58,11 @@ impl Runner for MadeUp {
             constant_loss: Some(2.303),
         }));
         let luck = normal(&mut Key::new(trial.seed).word("seed").rng());
-        let mut rng = Key::new(trial.seed).word("noise").number(batch as u64).number(lr.to_bits()).rng();
+        let mut rng = Key::new(trial.seed)
+            .word("noise")
+            .number(batch as u64)
+            .number(lr.to_bits())
+            .rng();
         let needed = 22.0 * (1.0 + critical / batch) * (0.55 * miss.abs()).exp();
         let gap = 0.004 + 0.0042 * (batch / 16.0).log2() + kind * 2.0;
         let diverges = miss > if warm { 2.6 } else { 1.5 };
@@ -83,25 +105,58 @@ impl Runner for MadeUp {
             }
         }
         let (train, validation, loss) = last;
-        let mut metrics =
-            BTreeMap::from([("validation_accuracy".into(), validation), ("train_accuracy".into(), train), ("train_loss".into(), loss)]);
+        let mut metrics = BTreeMap::from([
+            ("validation_accuracy".into(), validation),
+            ("train_accuracy".into(), train),
+            ("train_loss".into(), loss),
+        ]);
         if trial.stage == Stage::Confirm {
-            metrics.insert("test_accuracy".into(), (validation + 0.0015 * normal(&mut rng)).clamp(0.0, 1.0));
+            metrics.insert(
+                "test_accuracy".into(),
+                (validation + 0.0015 * normal(&mut rng)).clamp(0.0, 1.0),
+            );
             metrics.insert("test_examples".into(), 10_000.0);
         }
-        Ok(Outcome { diverged: false, metrics, steps: done, examples: done * batch as u64, provenance: provenance() })
+        Ok(Outcome {
+            diverged: false,
+            metrics,
+            steps: done,
+            examples: done * batch as u64,
+            provenance: provenance(),
+        })
     }
 }
 
 fn provenance() -> BTreeMap<String, serde_json::Value> {
-    let words = [("device", "cpu (made up)"), ("version", "0.1.0"), ("platform", "linux x86_64"), ("peak_memory", "48556 kB")];
+    let words = [
+        ("device", "cpu (made up)"),
+        ("version", "0.1.0"),
+        ("platform", "linux x86_64"),
+        ("peak_memory", "48556 kB"),
+    ];
     let words = words.into_iter().map(|(k, v)| (k.into(), v.into()));
-    words.chain([("examples_per_second".into(), 381_162.0.into())]).collect()
+    words
+        .chain([("examples_per_second".into(), 381_162.0.into())])
+        .collect()
 }
 
 pub fn results(text: &str, folder: &Path) -> Results {
-    let plan = Plan::new(Study::parse(text, "made-up.toml", &[]).unwrap(), &|_| Ok(())).unwrap();
-    run(&plan, folder, Workers::Threads(&MadeUp), RunOptions { jobs: 2, ..Default::default() }, &mut |_, _| {}).unwrap();
+    let plan = Plan::new(
+        Study::parse(text, "made-up.toml", &[]).unwrap(),
+        &|_| Ok(()),
+    )
+    .unwrap();
+    run(
+        &plan,
+        folder,
+        Workers::Threads(&MadeUp),
+        RunOptions {
+            jobs: 2,
+            ..Default::default()
+        },
+        &mut |_, _| {},
+    )
+    .unwrap();
     Results::open(folder).unwrap()
 }
 

@@ -15,7 +15,10 @@ pub struct PowerLaw {
 /// Fits a power law to points (x, y) above 0. `None` below two different x, or with a value that is not above 0 and finite.
 /// The interval is that of `scipy.stats.linregress` on the logarithms.
 pub fn power_law(points: &[(f64, f64)]) -> Option<PowerLaw> {
-    if points.iter().any(|(x, y)| !(x.is_finite() && *x > 0.0 && y.is_finite() && *y > 0.0)) {
+    if points
+        .iter()
+        .any(|(x, y)| !(x.is_finite() && *x > 0.0 && y.is_finite() && *y > 0.0))
+    {
         return None;
     }
     let (x, y): (Vec<f64>, Vec<f64>) = points.iter().map(|(x, y)| (x.ln(), y.ln())).unzip();
@@ -24,11 +27,25 @@ pub fn power_law(points: &[(f64, f64)]) -> Option<PowerLaw> {
     if x.len() < 2 || spread == 0.0 {
         return None;
     }
-    let exponent = x.iter().zip(&y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>() / spread;
-    let residual: f64 = x.iter().zip(&y).map(|(x, y)| (y - my - exponent * (x - mx)).powi(2)).sum();
+    let exponent = x
+        .iter()
+        .zip(&y)
+        .map(|(x, y)| (x - mx) * (y - my))
+        .sum::<f64>()
+        / spread;
+    let residual: f64 = x
+        .iter()
+        .zip(&y)
+        .map(|(x, y)| (y - my - exponent * (x - mx)).powi(2))
+        .sum();
     let freedom = x.len() as f64 - 2.0;
-    let half = (freedom > 0.0).then(|| t_quantile(0.975, freedom) * (residual / freedom / spread).sqrt());
-    Some(PowerLaw { exponent, interval: half.map(|h| (exponent - h, exponent + h)), factor: (my - exponent * mx).exp() })
+    let half =
+        (freedom > 0.0).then(|| t_quantile(0.975, freedom) * (residual / freedom / spread).sqrt());
+    Some(PowerLaw {
+        exponent,
+        interval: half.map(|h| (exponent - h, exponent + h)),
+        factor: (my - exponent * mx).exp(),
+    })
 }
 
 /// Steps that perfect scaling would need at `batch`: those of the smallest batch size, halved with every doubling.
@@ -60,12 +77,21 @@ impl Hyperbola {
 /// do not bend: B_crit is then outside the measured batch sizes by more than 100-fold and the data does not tell where.
 pub fn hyperbola(points: &[(f64, f64)]) -> Option<Hyperbola> {
     let sizes = distinct(points)?;
-    let (low, high) = ((sizes[0] / 100.0).ln(), (sizes[sizes.len() - 1] * 100.0).ln());
+    let (low, high) = (
+        (sizes[0] / 100.0).ln(),
+        (sizes[sizes.len() - 1] * 100.0).ln(),
+    );
     // For a given B_crit the best S_min is in closed form, so that one dimension is left.
     let fit = |log_b: f64| {
-        let parts: Vec<f64> = points.iter().map(|(b, s)| s.ln() - (log_b.exp() / b).ln_1p()).collect();
+        let parts: Vec<f64> = points
+            .iter()
+            .map(|(b, s)| s.ln() - (log_b.exp() / b).ln_1p())
+            .collect();
         let log_s = mean(&parts);
-        (parts.iter().map(|p| (p - log_s).powi(2)).sum::<f64>(), log_s)
+        (
+            parts.iter().map(|p| (p - log_s).powi(2)).sum::<f64>(),
+            log_s,
+        )
     };
     let grid = 400;
     let at = |i: usize| low + (high - low) * i as f64 / grid as f64;
@@ -81,7 +107,11 @@ pub fn hyperbola(points: &[(f64, f64)]) -> Option<Hyperbola> {
         if fit(c).0 < fit(d).0 { b = d } else { a = c }
     }
     let (b_crit, s_min) = (f64::midpoint(a, b).exp(), fit(f64::midpoint(a, b)).1.exp());
-    Some(Hyperbola { s_min, e_min: s_min * b_crit, b_crit })
+    Some(Hyperbola {
+        s_min,
+        e_min: s_min * b_crit,
+        b_crit,
+    })
 }
 
 /// Where larger batches stop saving steps.
@@ -102,8 +132,14 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
     // Each split of the sizes into a falling and a flat part has a closed form; a corner that its own split contradicts cannot be the best one of a maximum.
     let mut best: Option<(f64, UsefulBatch)> = None;
     for k in [0, sizes.len()].into_iter().chain(1..sizes.len()) {
-        let (falling, flat): (Vec<_>, Vec<_>) = points.iter().partition(|(b, _)| sizes[..k].contains(b));
-        let log_a = mean(&falling.iter().map(|(b, s)| (b * s).ln()).collect::<Vec<_>>());
+        let (falling, flat): (Vec<_>, Vec<_>) =
+            points.iter().partition(|(b, _)| sizes[..k].contains(b));
+        let log_a = mean(
+            &falling
+                .iter()
+                .map(|(b, s)| (b * s).ln())
+                .collect::<Vec<_>>(),
+        );
         let log_c = mean(&flat.iter().map(|(_, s)| s.ln()).collect::<Vec<_>>());
         let found = match k {
             0 => UsefulBatch::AtMost(sizes[0]),
@@ -115,7 +151,10 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
             UsefulBatch::AtLeast(_) => log_a - b.ln(),
             UsefulBatch::At(_) => (log_a - b.ln()).max(log_c),
         };
-        let error: f64 = points.iter().map(|(b, s)| (s.ln() - model(*b)).powi(2)).sum();
+        let error: f64 = points
+            .iter()
+            .map(|(b, s)| (s.ln() - model(*b)).powi(2))
+            .sum();
         // Perfect data fits in more than one way, up to rounding: then the plainest is first.
         if best.is_none_or(|(e, _)| error < e - 1e-20) {
             best = Some((error, found));
@@ -126,7 +165,10 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
 
 /// The different batch sizes, ascending; `None` below three, or with a value that is not above 0 and finite.
 fn distinct(points: &[(f64, f64)]) -> Option<Vec<f64>> {
-    if points.iter().any(|(b, s)| !(b.is_finite() && *b > 0.0 && s.is_finite() && *s > 0.0)) {
+    if points
+        .iter()
+        .any(|(b, s)| !(b.is_finite() && *b > 0.0 && s.is_finite() && *s > 0.0))
+    {
         return None;
     }
     let mut sizes: Vec<f64> = points.iter().map(|p| p.0).collect();
@@ -142,15 +184,23 @@ mod tests {
     const SIZES: [f64; 8] = [16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
 
     fn golden(name: &str) -> serde_json::Value {
-        serde_json::from_str::<serde_json::Value>(include_str!("../../tests/golden.json")).unwrap()[name].clone()
+        serde_json::from_str::<serde_json::Value>(include_str!("../../tests/golden.json")).unwrap()
+            [name]
+            .clone()
     }
 
     #[test]
     fn known_exponents_come_back() {
         for exponent in [0.0, 0.5, 1.0, -1.0] {
-            let points: Vec<_> = SIZES.iter().map(|b| (*b, 0.02 * b.powf(exponent))).collect();
+            let points: Vec<_> = SIZES
+                .iter()
+                .map(|b| (*b, 0.02 * b.powf(exponent)))
+                .collect();
             let fit = power_law(&points).unwrap();
-            assert!((fit.exponent - exponent).abs() < 1e-12 && (fit.factor - 0.02).abs() < 1e-12, "{fit:?}");
+            assert!(
+                (fit.exponent - exponent).abs() < 1e-12 && (fit.factor - 0.02).abs() < 1e-12,
+                "{fit:?}"
+            );
         }
         assert_eq!(power_law(&[(1.0, 1.0)]), None);
         assert_eq!(power_law(&[(1.0, 1.0), (1.0, 2.0)]), None);
@@ -165,23 +215,39 @@ mod tests {
         let fit = power_law(&column("x").into_iter().zip(column("y")).collect::<Vec<_>>()).unwrap();
         let (low, high) = fit.interval.unwrap();
         for (ours, name) in [(fit.exponent, "exponent"), (low, "low"), (high, "high")] {
-            assert!((ours - g[name].as_f64().unwrap()).abs() < 1e-9, "{name}: {ours}");
+            assert!(
+                (ours - g[name].as_f64().unwrap()).abs() < 1e-9,
+                "{name}: {ours}"
+            );
         }
     }
 
     #[test]
     fn a_hyperbola_comes_back_and_is_scipys() {
-        let truth = Hyperbola { s_min: 150.0, e_min: 150.0 * 300.0, b_crit: 300.0 };
+        let truth = Hyperbola {
+            s_min: 150.0,
+            e_min: 150.0 * 300.0,
+            b_crit: 300.0,
+        };
         let points: Vec<_> = SIZES.iter().map(|b| (*b, truth.steps(*b))).collect();
         let fit = hyperbola(&points).unwrap();
-        assert!((fit.s_min / 150.0 - 1.0).abs() < 1e-6 && (fit.b_crit / 300.0 - 1.0).abs() < 1e-6, "{fit:?}");
+        assert!(
+            (fit.s_min / 150.0 - 1.0).abs() < 1e-6 && (fit.b_crit / 300.0 - 1.0).abs() < 1e-6,
+            "{fit:?}"
+        );
         for (b, s) in points {
             let product = (s / fit.s_min - 1.0) * (s * b / fit.e_min - 1.0);
             assert!((product - 1.0).abs() < 1e-4, "{product}");
         }
         let g = golden("hyperbola");
         let column = |k: &str| serde_json::from_value::<Vec<f64>>(g[k].clone()).unwrap();
-        let fit = hyperbola(&column("batch").into_iter().zip(column("steps")).collect::<Vec<_>>()).unwrap();
+        let fit = hyperbola(
+            &column("batch")
+                .into_iter()
+                .zip(column("steps"))
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
         assert!(
             (fit.s_min / g["s_min"].as_f64().unwrap() - 1.0).abs() < 1e-5
                 && (fit.b_crit / g["b_crit"].as_f64().unwrap() - 1.0).abs() < 1e-5,
@@ -199,10 +265,18 @@ mod tests {
     #[test]
     fn the_corner_is_found() {
         let points = SIZES.map(|b| (b, (51_200.0 / b).max(100.0)));
-        let Some(UsefulBatch::At(corner)) = useful_batch(&points) else { panic!("{:?}", useful_batch(&points)) };
+        let Some(UsefulBatch::At(corner)) = useful_batch(&points) else {
+            panic!("{:?}", useful_batch(&points))
+        };
         assert!((corner - 512.0).abs() < 1e-6, "{corner}");
-        assert_eq!(useful_batch(&SIZES.map(|b| (b, 1e6 / b))), Some(UsefulBatch::AtLeast(2048.0)));
-        assert_eq!(useful_batch(&SIZES.map(|b| (b, 700.0))), Some(UsefulBatch::AtMost(16.0)));
+        assert_eq!(
+            useful_batch(&SIZES.map(|b| (b, 1e6 / b))),
+            Some(UsefulBatch::AtLeast(2048.0))
+        );
+        assert_eq!(
+            useful_batch(&SIZES.map(|b| (b, 700.0))),
+            Some(UsefulBatch::AtMost(16.0))
+        );
         assert_eq!(perfect_scaling(&points, 2048.0), Some(25.0));
     }
 }

@@ -45,7 +45,13 @@ pub fn estimate(values: &[f64]) -> Option<Estimate> {
         }
         _ => (Method::Bootstrap, Some(bca(values, mean))),
     };
-    Some(Estimate { mean, sd, interval, n, method })
+    Some(Estimate {
+        mean,
+        sd,
+        interval,
+        n,
+        method,
+    })
 }
 
 /// The quantile of Student's t with `freedom` degrees of freedom, above 0.
@@ -61,14 +67,24 @@ fn bca(values: &[f64], theta: f64) -> (f64, f64) {
         return (theta, theta);
     }
     let deviations: Vec<f64> = values.iter().map(|v| v - theta).collect();
-    let (squares, cubes) = deviations.iter().fold((0.0, 0.0), |(s, c), d| (s + d * d, c + d * d * d));
+    let (squares, cubes) = deviations
+        .iter()
+        .fold((0.0, 0.0), |(s, c), d| (s + d * d, c + d * d * d));
     let mut rng = Key::new(0).word("bootstrap").rng();
-    let resample = |_| (0..n).map(|_| deviations[below(&mut rng, n as u32) as usize]).sum::<f64>() / n as f64;
+    let resample = |_| {
+        (0..n)
+            .map(|_| deviations[below(&mut rng, n as u32) as usize])
+            .sum::<f64>()
+            / n as f64
+    };
     let mut means: Vec<f64> = (0..RESAMPLES).map(resample).collect();
     means.sort_by(f64::total_cmp);
     // A resampled mean that equals the mean counts half, also if rounding parts them.
     let tie = 1e-9 * (squares / n as f64).sqrt();
-    let (less, upto) = (means.partition_point(|m| *m < -tie), means.partition_point(|m| *m <= tie));
+    let (less, upto) = (
+        means.partition_point(|m| *m < -tie),
+        means.partition_point(|m| *m <= tie),
+    );
     // A share of 0 or 1 would be an infinite bias.
     let share = ((less + upto) as f64 / (2 * RESAMPLES) as f64).clamp(1e-4, 1.0 - 1e-4);
     let normal = Normal::standard();
@@ -100,9 +116,15 @@ pub struct Paired {
 
 /// first − second, seed by seed: what the groups share (initial weights, order, held-out examples) cancels. `None` without a shared seed.
 pub fn paired(first: &[(u64, f64)], second: &[(u64, f64)]) -> Option<Paired> {
-    let differences: Vec<f64> = first.iter().filter_map(|(seed, a)| Some(a - second.iter().find(|(s, _)| s == seed)?.1)).collect();
+    let differences: Vec<f64> = first
+        .iter()
+        .filter_map(|(seed, a)| Some(a - second.iter().find(|(s, _)| s == seed)?.1))
+        .collect();
     let unmatched = first.len() + second.len() - 2 * differences.len();
-    Some(Paired { difference: estimate(&differences)?, unmatched })
+    Some(Paired {
+        difference: estimate(&differences)?,
+        unmatched,
+    })
 }
 
 /// √(p (1 − p) / n): the standard error of an accuracy `p` that comes from a test part of `n` examples, which seeds do not average away.
@@ -131,7 +153,8 @@ pub fn smallest_shown(examples: usize) -> f64 {
 /// The smallest difference of accuracies, or errors, that a comparison resolves: the larger of [`smallest_difference`], the seeds' part, and
 /// [`smallest_shown`], that of a test part of `examples`, where its size is known. Seeds that agree to the digit do not make a small test part a large one.
 pub fn smallest_resolved(paired: &Paired, examples: Option<usize>) -> Option<f64> {
-    smallest_difference(paired).map(|seeds| examples.map_or(seeds, |n| seeds.max(smallest_shown(n))))
+    smallest_difference(paired)
+        .map(|seeds| examples.map_or(seeds, |n| seeds.max(smallest_shown(n))))
 }
 
 #[cfg(test)]
@@ -150,7 +173,8 @@ mod tests {
             let ours = estimate(&data[..n.parse::<usize>().unwrap()]).unwrap();
             let (low, high) = ours.interval.unwrap();
             assert!(
-                (low - ends[0].as_f64().unwrap()).abs() < 1e-10 && (high - ends[1].as_f64().unwrap()).abs() < 1e-10,
+                (low - ends[0].as_f64().unwrap()).abs() < 1e-10
+                    && (high - ends[1].as_f64().unwrap()).abs() < 1e-10,
                 "n = {n}: {low} {high}"
             );
             assert_eq!(ours.method, Method::StudentT);
@@ -158,9 +182,18 @@ mod tests {
         let ours = estimate(&data).unwrap();
         let (low, high) = ours.interval.unwrap();
         // 10,000 resamples place a 2.5 % quantile to about 2 % of the width of the interval.
-        let (a, b) = (golden["bca"][0].as_f64().unwrap(), golden["bca"][1].as_f64().unwrap());
-        assert!((low - a).abs() < 0.03 * (b - a) && (high - b).abs() < 0.03 * (b - a), "{low} {high} against {a} {b}");
-        assert_eq!((ours.method, ours), (Method::Bootstrap, estimate(&data).unwrap()));
+        let (a, b) = (
+            golden["bca"][0].as_f64().unwrap(),
+            golden["bca"][1].as_f64().unwrap(),
+        );
+        assert!(
+            (low - a).abs() < 0.03 * (b - a) && (high - b).abs() < 0.03 * (b - a),
+            "{low} {high} against {a} {b}"
+        );
+        assert_eq!(
+            (ours.method, ours),
+            (Method::Bootstrap, estimate(&data).unwrap())
+        );
     }
 
     #[test]
@@ -180,7 +213,9 @@ mod tests {
             let covered = (0..runs)
                 .filter(|i| {
                     let mut rng = Key::new(*i).rng();
-                    let sample: Vec<f64> = (0..n).map(|_| largebatch_random::normal(&mut rng)).collect();
+                    let sample: Vec<f64> = (0..n)
+                        .map(|_| largebatch_random::normal(&mut rng))
+                        .collect();
                     let (low, high) = estimate(&sample).unwrap().interval.unwrap();
                     low <= 0.0 && 0.0 <= high
                 })
@@ -193,16 +228,32 @@ mod tests {
     #[test]
     fn pairs_cancel_what_they_share() {
         let noise = [0.3, -0.5, 0.2, 0.9];
-        let a: Vec<(u64, f64)> = noise.iter().enumerate().map(|(i, x)| (i as u64, x + 1.0)).collect();
-        let b: Vec<(u64, f64)> = noise.iter().enumerate().rev().map(|(i, x)| (i as u64, *x)).chain([(9, 5.0)]).collect();
+        let a: Vec<(u64, f64)> = noise
+            .iter()
+            .enumerate()
+            .map(|(i, x)| (i as u64, x + 1.0))
+            .collect();
+        let b: Vec<(u64, f64)> = noise
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(i, x)| (i as u64, *x))
+            .chain([(9, 5.0)])
+            .collect();
         let p = paired(&a, &b).unwrap();
-        assert!((p.difference.mean - 1.0).abs() < 1e-15 && p.difference.sd < 1e-15 && p.unmatched == 1);
+        assert!(
+            (p.difference.mean - 1.0).abs() < 1e-15 && p.difference.sd < 1e-15 && p.unmatched == 1
+        );
         assert!(smallest_difference(&p).unwrap() < 1e-14);
         assert_eq!(paired(&a, &[(77, 1.0)]), None);
         // t(0.975, 3) = 3.182446; s = 1 for the differences -1, -1, 1, 1 is √(4/3).
         let zero: Vec<(u64, f64)> = (0..4).map(|i| (i, 0.0)).collect();
         let p = paired(&[(0, -1.0), (1, -1.0), (2, 1.0), (3, 1.0)], &zero).unwrap();
-        assert!((smallest_difference(&p).unwrap() - 3.182446305284263 * (4.0f64 / 3.0).sqrt() / 2.0).abs() < 1e-9);
+        assert!(
+            (smallest_difference(&p).unwrap() - 3.182446305284263 * (4.0f64 / 3.0).sqrt() / 2.0)
+                .abs()
+                < 1e-9
+        );
         assert!((binomial_error(0.98, 10_000) - 0.0014).abs() < 1e-15);
     }
 
@@ -211,17 +262,36 @@ mod tests {
     fn a_test_part_shows_no_less_than_six_examples() {
         let p = |discordant: i32| 2.0 * 0.5f64.powi(discordant);
         assert!(p(6) < 0.05 && p(5) > 0.05);
-        assert_eq!((smallest_shown(360), smallest_shown(10_000), smallest_shown(3), smallest_shown(0)), (6.0 / 360.0, 6e-4, 1.0, 1.0));
+        assert_eq!(
+            (
+                smallest_shown(360),
+                smallest_shown(10_000),
+                smallest_shown(3),
+                smallest_shown(0)
+            ),
+            (6.0 / 360.0, 6e-4, 1.0, 1.0)
+        );
         let equal: Vec<(u64, f64)> = (0..5).map(|i| (i, 0.95)).collect();
         let p = paired(&equal, &equal).unwrap();
         assert_eq!(
-            (smallest_difference(&p), smallest_resolved(&p, Some(20)), smallest_resolved(&p, None)),
+            (
+                smallest_difference(&p),
+                smallest_resolved(&p, Some(20)),
+                smallest_resolved(&p, None)
+            ),
             (Some(0.0), Some(0.3), Some(0.0))
         );
         let spread: Vec<(u64, f64)> = (0..4).map(|i| (i, 0.9 + 0.1 * (i % 2) as f64)).collect();
         let p = paired(&spread, &equal).unwrap();
-        assert_eq!(smallest_resolved(&p, Some(10_000)), smallest_difference(&p), "noisy seeds resolve less than the test part");
-        assert_eq!(smallest_resolved(&paired(&equal[..1], &equal).unwrap(), Some(20)), None);
+        assert_eq!(
+            smallest_resolved(&p, Some(10_000)),
+            smallest_difference(&p),
+            "noisy seeds resolve less than the test part"
+        );
+        assert_eq!(
+            smallest_resolved(&paired(&equal[..1], &equal).unwrap(), Some(20)),
+            None
+        );
     }
 
     /// Two networks that are equally good, on 20 examples of which each separates them with probability 0.1, and that differ by the same amount for every seed:
@@ -231,13 +301,20 @@ mod tests {
         let mut rng = Key::new(3).rng();
         let mut difference = || {
             let sides = (0..20).map(|_| i64::from(below(&mut rng, 20)));
-            sides.map(|side| i64::from(side == 0) - i64::from(side == 1)).sum::<i64>() as f64 / 20.0
+            sides
+                .map(|side| i64::from(side == 0) - i64::from(side == 1))
+                .sum::<i64>() as f64
+                / 20.0
         };
         let (mut by_seeds, mut by_both) = (0, 0);
         for _ in 0..2000 {
             let d = difference();
             let zero: Vec<(u64, f64)> = (0..3).map(|i| (i, 0.0)).collect();
-            let p = paired(&zero.iter().map(|(i, _)| (*i, d)).collect::<Vec<_>>(), &zero).unwrap();
+            let p = paired(
+                &zero.iter().map(|(i, _)| (*i, d)).collect::<Vec<_>>(),
+                &zero,
+            )
+            .unwrap();
             by_seeds += usize::from(d != 0.0 && d.abs() >= smallest_difference(&p).unwrap());
             by_both += usize::from(d.abs() >= smallest_resolved(&p, Some(20)).unwrap());
         }

@@ -21,24 +21,52 @@ impl Censored {
         let mut reached: Vec<f64> = values.iter().flatten().copied().collect();
         reached.sort_by(f64::total_cmp);
         // The middle one or two of all n, those without a value being last.
-        let middle = n.checked_sub(1).and_then(|last| reached.get(last / 2..=n / 2).filter(|m| !m.is_empty()));
-        Censored { median: middle.map(mean), reached: reached.len(), n }
+        let middle = n
+            .checked_sub(1)
+            .and_then(|last| reached.get(last / 2..=n / 2).filter(|m| !m.is_empty()));
+        Censored {
+            median: middle.map(mean),
+            reached: reached.len(),
+            n,
+        }
     }
 }
 
 /// The first point at which a trial's validation metric is at least as good as the target.
 fn reached(record: &TrialRecord, target: f64) -> Option<usize> {
-    record.curves.validation.iter().position(|v| if record.higher_is_better { *v >= target } else { *v <= target })
+    record.curves.validation.iter().position(|v| {
+        if record.higher_is_better {
+            *v >= target
+        } else {
+            *v <= target
+        }
+    })
 }
 
 /// Steps until the validation metric first reached the target, over trials; resolved to the spacing of the curves' points.
-pub fn steps_to_target<'a>(records: impl IntoIterator<Item = &'a TrialRecord>, target: f64) -> Censored {
-    Censored::new(&records.into_iter().map(|r| reached(r, target).map(|i| r.curves.step[i] as f64)).collect::<Vec<_>>())
+pub fn steps_to_target<'a>(
+    records: impl IntoIterator<Item = &'a TrialRecord>,
+    target: f64,
+) -> Censored {
+    Censored::new(
+        &records
+            .into_iter()
+            .map(|r| reached(r, target).map(|i| r.curves.step[i] as f64))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Examples until the validation metric first reached the target, over trials.
-pub fn examples_to_target<'a>(records: impl IntoIterator<Item = &'a TrialRecord>, target: f64) -> Censored {
-    Censored::new(&records.into_iter().map(|r| reached(r, target).map(|i| r.curves.examples[i] as f64)).collect::<Vec<_>>())
+pub fn examples_to_target<'a>(
+    records: impl IntoIterator<Item = &'a TrialRecord>,
+    target: f64,
+) -> Censored {
+    Censored::new(
+        &records
+            .into_iter()
+            .map(|r| reached(r, target).map(|i| r.curves.examples[i] as f64))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// The validation metric where the training loss first fell to `loss`, linear between the points around it; `None` if it never did, or began below.
@@ -65,19 +93,50 @@ mod tests {
         assert_eq!(c(&[]).median, None);
         assert_eq!(c(&[Some(3.0)]).median, Some(3.0));
         assert_eq!(c(&[None]).median, None);
-        assert_eq!(c(&[Some(5.0), Some(1.0), None]), Censored { median: Some(5.0), reached: 2, n: 3 });
-        assert_eq!(c(&[Some(5.0), None, None]), Censored { median: None, reached: 1, n: 3 });
+        assert_eq!(
+            c(&[Some(5.0), Some(1.0), None]),
+            Censored {
+                median: Some(5.0),
+                reached: 2,
+                n: 3
+            }
+        );
+        assert_eq!(
+            c(&[Some(5.0), None, None]),
+            Censored {
+                median: None,
+                reached: 1,
+                n: 3
+            }
+        );
         assert_eq!(c(&[Some(2.0), Some(1.0)]).median, Some(1.5));
-        assert_eq!(c(&[Some(2.0), Some(1.0), None, None]).median, None, "between 2 and never");
-        assert_eq!(c(&[Some(2.0), Some(1.0), Some(4.0), None]).median, Some(3.0));
+        assert_eq!(
+            c(&[Some(2.0), Some(1.0), None, None]).median,
+            None,
+            "between 2 and never"
+        );
+        assert_eq!(
+            c(&[Some(2.0), Some(1.0), Some(4.0), None]).median,
+            Some(3.0)
+        );
     }
 
     #[test]
     fn targets_and_equal_losses_are_read_from_curves() {
         let record = crate::fixture::record(&[(10, 2.0, 0.5), (20, 1.0, 0.7), (30, 0.5, 0.9)]);
         assert_eq!(steps_to_target([&record], 0.7).median, Some(20.0));
-        assert_eq!(examples_to_target([&record, &record], 0.65).median, Some(640.0));
-        assert_eq!(steps_to_target([&record], 0.95), Censored { median: None, reached: 0, n: 1 });
+        assert_eq!(
+            examples_to_target([&record, &record], 0.65).median,
+            Some(640.0)
+        );
+        assert_eq!(
+            steps_to_target([&record], 0.95),
+            Censored {
+                median: None,
+                reached: 0,
+                n: 1
+            }
+        );
         assert!((at_train_loss(&record, 0.75).unwrap() - 0.8).abs() < 1e-15);
         assert_eq!(at_train_loss(&record, 0.1), None);
         assert_eq!(at_train_loss(&record, 2.5), None);

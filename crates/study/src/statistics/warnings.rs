@@ -78,10 +78,25 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let hundredths = |x: &f64| (x * 100.0).round() / 100.0;
-        let group = |labels: &Labels| if labels.is_empty() { "the group".into() } else { describe(labels) };
+        let group = |labels: &Labels| {
+            if labels.is_empty() {
+                "the group".into()
+            } else {
+                describe(labels)
+            }
+        };
         match self {
-            Warning::GridEdge { labels, key, value, greatest } => {
-                let (end, way) = if *greatest { ("greatest", "above") } else { ("least", "below") };
+            Warning::GridEdge {
+                labels,
+                key,
+                value,
+                greatest,
+            } => {
+                let (end, way) = if *greatest {
+                    ("greatest", "above")
+                } else {
+                    ("least", "below")
+                };
                 write!(
                     f,
                     "{}: the best {key} = {value} is the {end} one tried; a better one may lie {way} it: widen the search",
@@ -89,11 +104,24 @@ impl fmt::Display for Warning {
                 )
             }
             Warning::FewSeeds { groups, seeds } => {
-                let who = if let [one] = &groups[..] { group(one) } else { format!("{} groups", groups.len()) };
-                let tell = if *seeds == 1 { "1 seed tells".into() } else { format!("{seeds} seeds tell") };
+                let who = if let [one] = &groups[..] {
+                    group(one)
+                } else {
+                    format!("{} groups", groups.len())
+                };
+                let tell = if *seeds == 1 {
+                    "1 seed tells".into()
+                } else {
+                    format!("{seeds} seeds tell")
+                };
                 write!(f, "{who}: {tell} little of the spread: use at least 3")
             }
-            Warning::Lost { labels, diverged, lost, of } => {
+            Warning::Lost {
+                labels,
+                diverged,
+                lost,
+                of,
+            } => {
                 let mut what = Vec::new();
                 if *diverged > 0 {
                     what.push(format!("{diverged} of {of} trials diverged"));
@@ -101,11 +129,19 @@ impl fmt::Display for Warning {
                 if *lost > 0 {
                     what.push(format!("{lost} of {of} trials failed or were hopeless"));
                 }
-                let left = if diverged + lost < *of { "figures are of the others" } else { "there are no figures" };
+                let left = if diverged + lost < *of {
+                    "figures are of the others"
+                } else {
+                    "there are no figures"
+                };
                 write!(f, "{}: {}; {left}", group(labels), what.join(" and "))
             }
             Warning::Untunable { labels } => {
-                write!(f, "{}: every tuning trial diverged, failed, was hopeless or missed the target; change the search", group(labels))
+                write!(
+                    f,
+                    "{}: every tuning trial diverged, failed, was hopeless or missed the target; change the search",
+                    group(labels)
+                )
             }
             Warning::UnequalBudgets { least, greatest } => {
                 write!(
@@ -115,16 +151,26 @@ impl fmt::Display for Warning {
                     hundredths(greatest)
                 )
             }
-            Warning::Mixed { what, values } => write!(f, "trials of different {what} are mixed: {}", values.join("; ")),
+            Warning::Mixed { what, values } => write!(
+                f,
+                "trials of different {what} are mixed: {}",
+                values.join("; ")
+            ),
             Warning::NotReproducible { trials } => {
                 write!(
                     f,
                     "{trials} trials ran twice with different results: the machines do not compute the same bits, and the first result counts"
                 )
             }
-            Warning::Unfinished { missing, of } => write!(f, "{missing} of {of} trials are not done; run the study again to go on"),
+            Warning::Unfinished { missing, of } => write!(
+                f,
+                "{missing} of {of} trials are not done; run the study again to go on"
+            ),
             Warning::Strangers { records } => {
-                write!(f, "{records} records in the folder belong to no trial of this study and are left out")
+                write!(
+                    f,
+                    "{records} records in the folder belong to no trial of this study and are left out"
+                )
             }
         }
     }
@@ -136,12 +182,17 @@ impl fmt::Display for Warning {
 pub fn warnings(results: &Results) -> Vec<Warning> {
     let mut out = Vec::new();
     if !results.conflicts.is_empty() {
-        out.push(Warning::NotReproducible { trials: results.conflicts.len() });
+        out.push(Warning::NotReproducible {
+            trials: results.conflicts.len(),
+        });
     }
     let rows = results.rows();
     let progress = results.progress(1);
     if progress.done < progress.total {
-        out.push(Warning::Unfinished { missing: progress.total - progress.done, of: progress.total });
+        out.push(Warning::Unfinished {
+            missing: progress.total - progress.done,
+            of: progress.total,
+        });
     }
     let mut budgets: Vec<f64> = Vec::new();
     let mut few = [Vec::new(), Vec::new()];
@@ -158,18 +209,38 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
         let diverged = reported.iter().filter(|r| r.stop.is_diverged()).count();
         let lost = reported.iter().filter(|r| !r.stop.is_measurement()).count() - diverged;
         if diverged + lost > 0 {
-            out.push(Warning::Lost { labels: labels(), diverged, lost, of });
+            out.push(Warning::Lost {
+                labels: labels(),
+                diverged,
+                lost,
+                of,
+            });
         }
         if of < 3 {
             few[of - 1].push(labels());
         }
         if let Some(choice) = &results.choices[index] {
             for (k, value) in &group.points[choice.point] {
-                let tried: Option<Vec<f64>> = group.points.iter().map(|p| p.get(k).and_then(number)).collect();
-                let (Some(tried), Some(value)) = (tried, number(value)) else { continue };
-                let (least, greatest) = tried.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
+                let tried: Option<Vec<f64>> = group
+                    .points
+                    .iter()
+                    .map(|p| p.get(k).and_then(number))
+                    .collect();
+                let (Some(tried), Some(value)) = (tried, number(value)) else {
+                    continue;
+                };
+                let (least, greatest) = tried
+                    .iter()
+                    .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| {
+                        (a.min(*x), b.max(*x))
+                    });
                 if least < greatest && (value == least || value == greatest) {
-                    out.push(Warning::GridEdge { labels: labels(), key: k.clone(), value, greatest: value == greatest });
+                    out.push(Warning::GridEdge {
+                        labels: labels(),
+                        key: k.clone(),
+                        value,
+                        greatest: value == greatest,
+                    });
                 }
             }
         }
@@ -178,15 +249,23 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
     for (seeds, groups) in (1..).zip(few).filter(|(_, groups)| !groups.is_empty()) {
         out.push(Warning::FewSeeds { groups, seeds });
     }
-    let (least, greatest) = budgets.iter().fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
+    let (least, greatest) = budgets
+        .iter()
+        .fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
     if greatest > 1.01 * least {
         out.push(Warning::UnequalBudgets { least, greatest });
     }
     let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
     for (what, key) in [("versions", "version"), ("processors", "cpu")] {
-        let values: BTreeSet<String> = rows.iter().filter_map(|r| r.record?.provenance.other.get(key).map(text)).collect();
+        let values: BTreeSet<String> = rows
+            .iter()
+            .filter_map(|r| r.record?.provenance.other.get(key).map(text))
+            .collect();
         if values.len() > 1 {
-            out.push(Warning::Mixed { what, values: values.into_iter().collect() });
+            out.push(Warning::Mixed {
+                what,
+                values: values.into_iter().collect(),
+            });
         }
     }
     let strangers = results.strangers();

@@ -33,10 +33,22 @@ pub(super) struct BatchFindArgs {
     #[arg(long, value_name = "N", help_heading = "What")]
     largest: Option<usize>,
     /// Seconds of timed steps at each size, and three steps at least
-    #[arg(long, value_name = "S", default_value_t = 0.5, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 0.5,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     seconds: f64,
     /// The knee is the smallest batch with this share of the highest speed
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.9,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     knee: f64,
     #[command(flatten)]
     results: Results,
@@ -46,15 +58,32 @@ pub(super) fn run(args: BatchFindArgs, global: &Global, registry: &Registry) -> 
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(registry)?;
     tell_data(&experiment.dataset, &experiment.split, global);
-    let search = BatchSearch { smallest: args.smallest, largest: args.largest, seconds: args.seconds, knee: args.knee };
+    let search = BatchSearch {
+        smallest: args.smallest,
+        largest: args.largest,
+        seconds: args.seconds,
+        knee: args.knee,
+    };
     let largest = search.largest.unwrap_or(experiment.split.train.len());
-    say_cost(&format!("steps of {} to {largest} examples", search.smallest), search.seconds(&experiment)?, global);
+    say_cost(
+        &format!("steps of {} to {largest} examples", search.smallest),
+        search.seconds(&experiment)?,
+        global,
+    );
     let mut watching = Watching::new(global, "batch sizes");
     let mut found = search.run(&experiment, &mut watching.watch())?;
     drop(watching);
     found.noise_scale = noise_scale(&folder.join("noise.json"));
     let complete = found.ended != BatchEnd::Interrupted;
-    args.results.finish(&folder, "batch-find", &found, complete, &[found.figure()], &summary(&found), global)
+    args.results.finish(
+        &folder,
+        "batch-find",
+        &found,
+        complete,
+        &[found.figure()],
+        &summary(&found),
+        global,
+    )
 }
 
 fn summary(found: &BatchFind) -> String {
@@ -64,11 +93,22 @@ fn summary(found: &BatchFind) -> String {
     );
     // Writing to a String cannot fail.
     for p in &found.points {
-        let memory = p.memory.map_or("–".to_owned(), |m| format!("{:.0} MiB", m as f64 / 1048576.0));
-        let _ = writeln!(text, "{:>10} {:>14.0} {:>12.3} {memory:>10}", p.batch_size, p.examples_per_second, 1e3 * p.seconds_per_step);
+        let memory = p.memory.map_or("–".to_owned(), |m| {
+            format!("{:.0} MiB", m as f64 / 1048576.0)
+        });
+        let _ = writeln!(
+            text,
+            "{:>10} {:>14.0} {:>12.3} {memory:>10}",
+            p.batch_size,
+            p.examples_per_second,
+            1e3 * p.seconds_per_step
+        );
     }
     if let Some(knee) = found.knee {
-        let _ = writeln!(text, "  knee       {knee}: the smallest batch near the highest speed");
+        let _ = writeln!(
+            text,
+            "  knee       {knee}: the smallest batch near the highest speed"
+        );
     }
     if let Some(largest) = found.largest {
         let why = match found.ended {
@@ -80,14 +120,21 @@ fn summary(found: &BatchFind) -> String {
         let _ = writeln!(text, "  largest    {largest}: {why}");
     }
     let _ = match found.noise_scale {
-        Some(b) => write!(text, "  B_simple   {b:.0}: the gradient's noise scale, beyond which a larger batch saves few steps"),
-        None => write!(text, "  B_simple   not measured: `largebatch probe noise` gives the bound on the useful batch"),
+        Some(b) => write!(
+            text,
+            "  B_simple   {b:.0}: the gradient's noise scale, beyond which a larger batch saves few steps"
+        ),
+        None => write!(
+            text,
+            "  B_simple   not measured: `largebatch probe noise` gives the bound on the useful batch"
+        ),
     };
     text
 }
 
 /// B_simple of the file that `noise` wrote, if it did.
 fn noise_scale(file: &Path) -> Option<f64> {
-    let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    let record: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
     record["result"]["b_simple"].as_f64()
 }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 use largebatch_optim::Registry;
-use largebatch_probe::curvature::{AtPoint, Curvature, CurvatureOptions, curvature, is_preconditioned};
+use largebatch_probe::curvature::{
+    AtPoint, Curvature, CurvatureOptions, curvature, is_preconditioned,
+};
 use largebatch_probe::{Objective, Record};
 use largebatch_train::TrainError;
 
@@ -39,8 +41,16 @@ pub(super) struct CurvatureArgs {
 
 pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> Result<Done> {
     if args.top == 0 || args.top > args.most {
-        let why = format!("from 1 to the number of Lanczos iterations, --most {}", args.most);
-        return Err(TrainError::Value { key: "top".into(), value: args.top.to_string(), why }.into());
+        let why = format!(
+            "from 1 to the number of Lanczos iterations, --most {}",
+            args.most
+        );
+        return Err(TrainError::Value {
+            key: "top".into(),
+            value: args.top.to_string(),
+            why,
+        }
+        .into());
     }
     let run = args.common.open(registry)?;
     let mut subject = args.common.subject(&run)?;
@@ -57,15 +67,36 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
     let w = subject.weights().to_vec();
     let n = subject.examples().len();
     let seconds = gradients as f64 * gradient_seconds(&mut subject, &w, n)?;
-    announce(&format!("at most {gradients} gradient evaluations"), n, seconds, global);
+    announce(
+        &format!("at most {gradients} gradient evaluations"),
+        n,
+        seconds,
+        global,
+    );
     let mut watching = Watching::new(global, "gradients");
     let (mut result, complete) = curvature(&mut subject, &w, &options, &mut watching.watch())?;
     if complete {
-        let at = AtPoint { optimizer: &run.experiment.config.optimizer, rate: run.rate(), state: run.optimizer.as_deref() };
-        result.edge = at.edge(&mut subject, &w, result.lambda_max, &options, &mut watching.watch())?;
+        let at = AtPoint {
+            optimizer: &run.experiment.config.optimizer,
+            rate: run.rate(),
+            state: run.optimizer.as_deref(),
+        };
+        result.edge = at.edge(
+            &mut subject,
+            &w,
+            result.lambda_max,
+            &options,
+            &mut watching.watch(),
+        )?;
     }
     drop(watching);
-    let record = Record::new("curvature", run.weights.display().to_string(), &subject, complete, result);
+    let record = Record::new(
+        "curvature",
+        run.weights.display().to_string(),
+        &subject,
+        complete,
+        result,
+    );
     let caption = format!(
         "{} on {}, {} {} examples, {} parameters; {} Lanczos runs of {} steps, smoothed by a hundredth of the range; marks: the largest {}.",
         run.experiment.config.model.name,
@@ -78,7 +109,13 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
         record.result.eigenvalues.len()
     );
     let figures = [("curvature".to_owned(), record.result.figure(&caption).svg())];
-    args.common.finish(&run, &record, &figures, &summary(&record.result, &run.experiment.config.optimizer.name), global)
+    args.common.finish(
+        &run,
+        &record,
+        &figures,
+        &summary(&record.result, &run.experiment.config.optimizer.name),
+        global,
+    )
 }
 
 fn summary(c: &Curvature, optimizer: &str) -> String {
@@ -88,20 +125,37 @@ fn summary(c: &Curvature, optimizer: &str) -> String {
         text,
         "largest eigenvalues {}{}",
         values.join(", "),
-        if c.converged { "" } else { " (not converged: raise --most; at a kink of the loss they do not at all)" }
+        if c.converged {
+            ""
+        } else {
+            " (not converged: raise --most; at a kink of the loss they do not at all)"
+        }
     );
     let _ = writeln!(text, "least eigenvalue at most {:.4}", c.least);
     if let Some(rate) = c.stable_rate {
-        let _ = writeln!(text, "L = {:.4}: gradient descent is stable up to the rate 2/L = {}", c.lambda_max, readable(rate));
+        let _ = writeln!(
+            text,
+            "L = {:.4}: gradient descent is stable up to the rate 2/L = {}",
+            c.lambda_max,
+            readable(rate)
+        );
     }
     for (name, trace) in [("Hutchinson", c.trace), ("Hutch++", c.trace_plus)] {
         if let Some(t) = trace {
             let error = t.error.map_or(String::new(), |e| format!(" ± {e:.2}"));
-            let _ = writeln!(text, "trace {:.4}{error} ({name}, {} products)", t.value, t.products);
+            let _ = writeln!(
+                text,
+                "trace {:.4}{error} ({name}, {} products)",
+                t.value, t.products
+            );
         }
     }
     if let Some(e) = &c.edge {
-        let word = if e.product < e.bound { "below" } else { "beyond" };
+        let word = if e.product < e.bound {
+            "below"
+        } else {
+            "beyond"
+        };
         let _ = writeln!(
             text,
             "{} at rate {}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
@@ -109,10 +163,16 @@ fn summary(c: &Curvature, optimizer: &str) -> String {
             readable(e.rate),
             e.product,
             e.bound,
-            e.stable_rate.map_or(String::new(), |r| format!("; stable up to rate {}", readable(r)))
+            e.stable_rate.map_or(String::new(), |r| format!(
+                "; stable up to rate {}",
+                readable(r)
+            ))
         );
     } else if is_preconditioned(optimizer) {
-        let _ = writeln!(text, "the edge of stability of {optimizer} needs its state: name a checkpoint, RUN/checkpoints/step-N");
+        let _ = writeln!(
+            text,
+            "the edge of stability of {optimizer} needs its state: name a checkpoint, RUN/checkpoints/step-N"
+        );
     } else {
         let _ = writeln!(text, "no edge of stability is known for {optimizer}");
     }

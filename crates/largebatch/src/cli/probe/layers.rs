@@ -30,11 +30,28 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
     let mut subject = args.common.subject(&run)?;
     let w = subject.weights().to_vec();
     let n = subject.examples().len();
-    announce("one gradient", n, gradient_seconds(&mut subject, &w, n)?, global);
+    announce(
+        "one gradient",
+        n,
+        gradient_seconds(&mut subject, &w, n)?,
+        global,
+    );
     let (_, gradient) = subject.gradient(&w)?;
-    let update = planned_update(&run.experiment, &run.network, &gradient, run.optimizer.as_deref(), run.rate())?;
+    let update = planned_update(
+        &run.experiment,
+        &run.network,
+        &gradient,
+        run.optimizer.as_deref(),
+        run.rate(),
+    )?;
     let table = layer_table(subject.layers(), &w, &gradient, Some(&update))?;
-    let record = Record::new("layers", run.weights.display().to_string(), &subject, true, table);
+    let record = Record::new(
+        "layers",
+        run.weights.display().to_string(),
+        &subject,
+        true,
+        table,
+    );
     let caption = format!(
         "{} on {}, {} {} examples; step of {} at rate {}, {}. {} bounds the learning rate.",
         run.experiment.config.model.name,
@@ -43,41 +60,77 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
         record.part,
         run.experiment.config.optimizer.name,
         readable(run.rate()),
-        if run.optimizer.is_some() { "with its state" } else { "as its first" },
+        if run.optimizer.is_some() {
+            "with its state"
+        } else {
+            "as its first"
+        },
         record.result.bounding.as_deref().unwrap_or("No layer")
     );
     let mut figures = vec![("layers".to_owned(), record.result.figure(&caption).svg())];
     if let Ok(text) = std::fs::read_to_string(run.folder.join("layers.csv")) {
-        figures.extend(courses(&text).map(|plot| plot.figure()).map(|figure| (figure.name.clone(), figure.svg())));
+        figures.extend(
+            courses(&text)
+                .map(|plot| plot.figure())
+                .map(|figure| (figure.name.clone(), figure.svg())),
+        );
     }
-    args.common.finish(&run, &record, &figures, &summary(&record.result), global)
+    args.common
+        .finish(&run, &record, &figures, &summary(&record.result), global)
 }
 
 /// The quotient ‖w‖/‖∇w‖ and the trust ratio of each weight over the steps of `layers.csv`, where there are some.
 fn courses(text: &str) -> impl Iterator<Item = Plot> {
     let number = |field: Option<&&str>| field.and_then(|f| f.parse::<f64>().ok());
-    let lines: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').collect())
+        .collect();
     let draw = |plot: Plot, value: &dyn Fn(&[&str]) -> Option<f64>| -> Option<Plot> {
         let mut layers: Vec<(&str, Vec<(f64, f64)>)> = Vec::new();
-        for line in lines.iter().filter(|line| line.get(1).is_some_and(|path| path.ends_with("weight"))) {
-            let (Some(step), Some(y)) = (number(line.first()), value(line)) else { continue };
+        for line in lines
+            .iter()
+            .filter(|line| line.get(1).is_some_and(|path| path.ends_with("weight")))
+        {
+            let (Some(step), Some(y)) = (number(line.first()), value(line)) else {
+                continue;
+            };
             match layers.iter_mut().find(|l| l.0 == line[1]) {
                 Some(layer) => layer.1.push((step, y)),
                 None => layers.push((line[1], vec![(step, y)])),
             }
         }
-        let plot = plot.x("step", Scale::Linear).caption("Of the steps' own mini-batch gradients, as traced in layers.csv.");
-        (!layers.is_empty()).then(|| layers.into_iter().fold(plot, |plot, (path, points)| plot.line(path, points)))
+        let plot = plot
+            .x("step", Scale::Linear)
+            .caption("Of the steps' own mini-batch gradients, as traced in layers.csv.");
+        (!layers.is_empty()).then(|| {
+            layers
+                .into_iter()
+                .fold(plot, |plot, (path, points)| plot.line(path, points))
+        })
     };
     let ratio = Plot::new("layers-course", "‖w‖/‖∇w‖ over training").y("‖w‖/‖∇w‖", Scale::Log);
-    let trust = Plot::new("layers-trust-course", "Trust ratio of each layer over training").y("trust ratio", Scale::Log);
-    let ratio = draw(ratio, &|line| Some(number(line.get(2))? / number(line.get(3))?));
+    let trust = Plot::new(
+        "layers-trust-course",
+        "Trust ratio of each layer over training",
+    )
+    .y("trust ratio", Scale::Log);
+    let ratio = draw(ratio, &|line| {
+        Some(number(line.get(2))? / number(line.get(3))?)
+    });
     let trust = draw(trust, &|line| number(line.get(5)));
     [ratio, trust].into_iter().flatten()
 }
 
 fn summary(table: &LayerTable) -> String {
-    let wide = table.rows.iter().map(|r| r.path.len()).max().unwrap_or(0).max(9);
+    let wide = table
+        .rows
+        .iter()
+        .map(|r| r.path.len())
+        .max()
+        .unwrap_or(0)
+        .max(9);
     let mut text = format!(
         "{:<wide$} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}\n",
         "parameter", "numbers", "‖w‖", "‖∇w‖", "‖w‖/‖∇w‖", "‖Δw‖/‖w‖", "trust"
@@ -96,7 +149,9 @@ fn summary(table: &LayerTable) -> String {
             number(r.trust_ratio)
         );
     }
-    if let (Some(path), Some(ratio), Some(spread)) = (&table.bounding, table.smallest_ratio, table.spread) {
+    if let (Some(path), Some(ratio), Some(spread)) =
+        (&table.bounding, table.smallest_ratio, table.spread)
+    {
         let _ = write!(
             text,
             "{path} bounds the learning rate: a step of gradient descent with rate {} is as long as its weights; the largest quotient is {spread:.1} times that",

@@ -29,7 +29,13 @@ pub(super) struct LineArgs {
     #[arg(long, value_name = "ALPHA", default_value_t = -1.0, allow_negative_numbers = true, help_heading = "What")]
     from: f64,
     /// Last α
-    #[arg(long, value_name = "ALPHA", default_value_t = 2.0, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        default_value_t = 2.0,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     to: f64,
     /// Points, both ends included
     #[arg(long, value_name = "N", default_value_t = 25, help_heading = "What")]
@@ -47,21 +53,49 @@ pub(super) struct LineArgs {
 pub(super) fn run(args: LineArgs, global: &Global, registry: &Registry) -> Result<Done> {
     watch_interrupts()?;
     let alphas = alphas(args.from, args.to, args.points)?;
-    let (small, large) = (args.on.open(&args.small, registry)?, args.on.open(&args.large, registry)?);
+    let (small, large) = (
+        args.on.open(&args.small, registry)?,
+        args.on.open(&args.large, registry)?,
+    );
     comparable(&small.experiment, &large.experiment)?;
     let statistics = args.on.statistics();
     let landscape = Landscape::new(&small.experiment, statistics, examples(&args.subset)?)?;
-    let (s, l) = (State::of(&small.network, &small.weights)?, State::of(&large.network, &large.weights)?);
-    let initial = |run: &Run| -> Result<State, ProbeError> { State::of(&run.experiment.initial_model()?.network, &run.weights) };
+    let (s, l) = (
+        State::of(&small.network, &small.weights)?,
+        State::of(&large.network, &large.weights)?,
+    );
+    let initial = |run: &Run| -> Result<State, ProbeError> {
+        State::of(&run.experiment.initial_model()?.network, &run.weights)
+    };
     let distances = Distances::of([&initial(&small)?, &s], [&initial(&large)?, &l]);
 
     let passes = 1 + usize::from(landscape.has_batch_norm() && statistics == Statistics::Recompute);
-    let what = format!("{} points, {passes} forward passes over {} examples each", alphas.len(), landscape.examples());
-    let test = if args.test { small.experiment.indices(Which::Test).1.len() } else { 0 };
-    let point = point_seconds(&landscape, &small.experiment, landscape.examples() + test, &s)?;
+    let what = format!(
+        "{} points, {passes} forward passes over {} examples each",
+        alphas.len(),
+        landscape.examples()
+    );
+    let test = if args.test {
+        small.experiment.indices(Which::Test).1.len()
+    } else {
+        0
+    };
+    let point = point_seconds(
+        &landscape,
+        &small.experiment,
+        landscape.examples() + test,
+        &s,
+    )?;
     say_cost(&what, point * alphas.len() as f64, global);
     let mut watching = Watching::new(global, "points");
-    let points = line(&landscape, &s, &l, &alphas, args.test, &mut watching.watch())?;
+    let points = line(
+        &landscape,
+        &s,
+        &l,
+        &alphas,
+        args.test,
+        &mut watching.watch(),
+    )?;
     drop(watching);
     let complete = points.len() == alphas.len();
     let result = Line {
@@ -85,7 +119,15 @@ pub(super) fn run(args: LineArgs, global: &Global, registry: &Registry) -> Resul
         result,
     };
     let figures = record.result.figures(record.examples);
-    args.on.results.finish(&small.folder.join("probe"), "line", &record, complete, &figures, &summary(&record), global)
+    args.on.results.finish(
+        &small.folder.join("probe"),
+        "line",
+        &record,
+        complete,
+        &figures,
+        &summary(&record),
+        global,
+    )
 }
 
 fn summary(record: &Record<Line>) -> String {
@@ -99,14 +141,38 @@ fn summary(record: &Record<Line>) -> String {
         "alpha",
         "train loss",
         "accuracy",
-        if r.points.iter().any(|p| p.test.is_some()) { "    test loss   accuracy" } else { "" }
+        if r.points.iter().any(|p| p.test.is_some()) {
+            "    test loss   accuracy"
+        } else {
+            ""
+        }
     );
     for p in &r.points {
-        let test = p.test.map_or(String::new(), |t| format!(" {} {}", loss(t.loss), percent(t.accuracy)));
-        let _ = writeln!(text, "{:>6.3} {} {}{test}", p.alpha, loss(p.train.loss), percent(p.train.accuracy));
+        let test = p.test.map_or(String::new(), |t| {
+            format!(" {} {}", loss(t.loss), percent(t.accuracy))
+        });
+        let _ = writeln!(
+            text,
+            "{:>6.3} {} {}{test}",
+            p.alpha,
+            loss(p.train.loss),
+            percent(p.train.accuracy)
+        );
     }
-    let paths = d.cosine_of_paths.map_or("began at different weights".to_owned(), |c| format!("cosine {c:.4}"));
-    let _ = writeln!(text, "‖x_S − x_0‖ = {:.4}, ‖x_L − x_0‖ = {:.4}, ratio {:.3}; their paths: {paths}", d.small, d.large, d.ratio);
-    let _ = write!(text, "‖x_L − x_S‖ = {:.4}, cosine of the weights {:.4}", d.between, d.cosine_of_weights);
+    let paths = d
+        .cosine_of_paths
+        .map_or("began at different weights".to_owned(), |c| {
+            format!("cosine {c:.4}")
+        });
+    let _ = writeln!(
+        text,
+        "‖x_S − x_0‖ = {:.4}, ‖x_L − x_0‖ = {:.4}, ratio {:.3}; their paths: {paths}",
+        d.small, d.large, d.ratio
+    );
+    let _ = write!(
+        text,
+        "‖x_L − x_S‖ = {:.4}, cosine of the weights {:.4}",
+        d.between, d.cosine_of_weights
+    );
     text
 }

@@ -27,19 +27,43 @@ pub(super) struct LrFindArgs {
     #[command(flatten)]
     settings: Settings,
     /// First rate
-    #[arg(long, value_name = "RATE", default_value_t = 1e-6, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value_t = 1e-6,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     lowest: f64,
     /// Last rate
-    #[arg(long, value_name = "RATE", default_value_t = 10.0, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value_t = 10.0,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     highest: f64,
     /// Steps from the first to the last
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "What")]
     steps: usize,
     /// Beta of the loss's moving average
-    #[arg(long, value_name = "BETA", default_value_t = 0.9, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "BETA",
+        default_value_t = 0.9,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     smoothing: f64,
     /// The test ends where the smoothed loss is this many times its least
-    #[arg(long, value_name = "FACTOR", default_value_t = 4.0, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 4.0,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     divergence: f64,
     #[command(flatten)]
     results: Results,
@@ -49,15 +73,32 @@ pub(super) fn run(args: LrFindArgs, global: &Global, registry: &Registry) -> Res
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(registry)?;
     tell_data(&experiment.dataset, &experiment.split, global);
-    let test =
-        RangeTest { lowest: args.lowest, highest: args.highest, steps: args.steps, smoothing: args.smoothing, divergence: args.divergence };
-    let what = format!("at most {} steps of {} examples", test.steps, experiment.config.batch_size.unwrap_or_default());
+    let test = RangeTest {
+        lowest: args.lowest,
+        highest: args.highest,
+        steps: args.steps,
+        smoothing: args.smoothing,
+        divergence: args.divergence,
+    };
+    let what = format!(
+        "at most {} steps of {} examples",
+        test.steps,
+        experiment.config.batch_size.unwrap_or_default()
+    );
     say_cost(&what, test.seconds(&experiment)?, global);
     let mut watching = Watching::new(global, "steps");
     let found = test.run(&experiment, &mut watching.watch())?;
     drop(watching);
     let complete = found.ended != RangeEnd::Interrupted;
-    args.results.finish(&folder, "lr-find", &found, complete, &[found.figure()], &summary(&found), global)
+    args.results.finish(
+        &folder,
+        "lr-find",
+        &found,
+        complete,
+        &[found.figure()],
+        &summary(&found),
+        global,
+    )
 }
 
 fn summary(found: &LrFind) -> String {
@@ -71,11 +112,34 @@ fn summary(found: &LrFind) -> String {
     );
     let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), readable);
     // Writing to a String cannot fail.
-    let last = if found.steepest.is_some() && found.steepest == found.points.last().map(|p| p.lr) { ", the last rate tried" } else { "" };
-    let _ = writeln!(text, "  steepest   {}{last}", rate(found.steepest, "none: the loss never falls"));
-    let _ = writeln!(text, "  valley     {}", rate(found.valley, "none: the loss never falls"));
+    let last = if found.steepest.is_some() && found.steepest == found.points.last().map(|p| p.lr) {
+        ", the last rate tried"
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        text,
+        "  steepest   {}{last}",
+        rate(found.steepest, "none: the loss never falls")
+    );
+    let _ = writeln!(
+        text,
+        "  valley     {}",
+        rate(found.valley, "none: the loss never falls")
+    );
     let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
-    let end = if found.ended == RangeEnd::Interrupted { ", where it was interrupted" } else { "; a larger --highest may" };
-    let _ = write!(text, "  diverged   {}", rate(found.divergence, &format!("not up to {}{end}", readable(highest))));
+    let end = if found.ended == RangeEnd::Interrupted {
+        ", where it was interrupted"
+    } else {
+        "; a larger --highest may"
+    };
+    let _ = write!(
+        text,
+        "  diverged   {}",
+        rate(
+            found.divergence,
+            &format!("not up to {}{end}", readable(highest))
+        )
+    );
     text
 }

@@ -13,7 +13,10 @@ use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
 use super::progress::bar;
-use super::{AcceptData, DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, tell_data, watch_interrupts, whole};
+use super::{
+    AcceptData, DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, tell_data,
+    watch_interrupts, whole,
+};
 
 mod batch_find;
 mod curvature;
@@ -73,7 +76,12 @@ struct Common {
     #[arg(long, value_enum, default_value = "train", help_heading = "On what")]
     part: PartArg,
     /// Examples of the part, with its shares of classes, or `all`
-    #[arg(long, value_name = "N", default_value = "2000", help_heading = "On what")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2000",
+        help_heading = "On what"
+    )]
     subset: String,
     /// Seed of the subset and of the probe's own draws
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "On what")]
@@ -100,7 +108,14 @@ impl Common {
     fn open(&self, registry: &Registry) -> Result<Run> {
         watch_interrupts()?;
         let (weights, device) = (self.weights.as_deref(), self.device.as_deref());
-        Ok(Run::open(&self.run, weights, device, registry, self.data_dir.search(), self.accept.other())?)
+        Ok(Run::open(
+            &self.run,
+            weights,
+            device,
+            registry,
+            self.data_dir.search(),
+            self.accept.other(),
+        )?)
     }
 
     fn subject<'a>(&self, run: &'a Run) -> Result<Subject<'a>> {
@@ -112,7 +127,13 @@ impl Common {
                 why: "a number of examples, or `all`".into(),
             })?),
         };
-        Ok(run.subject(self.part.which().0, Subset { size, seed: self.seed })?)
+        Ok(run.subject(
+            self.part.which().0,
+            Subset {
+                size,
+                seed: self.seed,
+            },
+        )?)
     }
 
     /// Writes NAME.json and the figures (file's stem and SVG), prints the object or the summary, and says how the program ends.
@@ -137,13 +158,24 @@ impl Common {
         if self.json {
             print_json(record)?;
         } else if !global.quiet {
-            let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-            writeln!(std::io::stdout(), "{summary}\nwritten: {}", written.join(", "))?;
+            let written: Vec<String> = written
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            writeln!(
+                std::io::stdout(),
+                "{summary}\nwritten: {}",
+                written.join(", ")
+            )?;
         }
         if !record.complete {
             say("interrupted: the result is of what was measured until then");
         }
-        Ok(if record.complete { Done::Ok } else { Done::Interrupted })
+        Ok(if record.complete {
+            Done::Ok
+        } else {
+            Done::Interrupted
+        })
     }
 }
 
@@ -168,7 +200,10 @@ fn least_seconds(mut work: impl FnMut() -> Result<(), ProbeError>) -> Result<f64
 /// Says what an instrument costs, where it will take more than ten seconds.
 fn announce(what: &str, examples: usize, seconds: f64, global: &Global) {
     if seconds > 10.0 && !global.quiet {
-        say(&format!("{what} over {examples} examples: about {}", duration(seconds)));
+        say(&format!(
+            "{what} over {examples} examples: about {}",
+            duration(seconds)
+        ));
     }
 }
 
@@ -214,7 +249,8 @@ pub(super) fn parse<S: AsRef<str>>(words: &[S]) -> Result<ProbeArgs, clap::Error
         #[command(flatten)]
         args: ProbeArgs,
     }
-    Words::try_parse_from(std::iter::once("probe").chain(words.iter().map(AsRef::as_ref))).map(|words| words.args)
+    Words::try_parse_from(std::iter::once("probe").chain(words.iter().map(AsRef::as_ref)))
+        .map(|words| words.args)
 }
 
 pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
@@ -237,5 +273,9 @@ fn readable(rate: f64) -> String {
     }
     let places = (3.0 - rate.abs().log10().floor()).max(0.0) as usize;
     let text = format!("{rate:.places$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }

@@ -33,28 +33,60 @@ pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Resu
     let run = args.common.open(registry)?;
     let mut subject = args.common.subject(&run)?;
     let batch = run.experiment.config.batch_size.unwrap_or(64).max(1);
-    let options = NoiseOptions { replicates: args.replicates, pairs: args.pairs, batch, seed: args.common.seed, ..NoiseOptions::default() };
+    let options = NoiseOptions {
+        replicates: args.replicates,
+        pairs: args.pairs,
+        batch,
+        seed: args.common.seed,
+        ..NoiseOptions::default()
+    };
     let n = subject.count();
     let w = subject.weights().to_vec();
-    let (whole, one) = (gradient_seconds(&mut subject, &w, n)?, gradient_seconds(&mut subject, &w, 1)?);
+    let (whole, one) = (
+        gradient_seconds(&mut subject, &w, n)?,
+        gradient_seconds(&mut subject, &w, 1)?,
+    );
     let seconds = options.passes(n) as f64 * whole / n as f64 + options.gradients(n) as f64 * one;
-    announce(&format!("{} gradients of single examples and batches", options.gradients(n)), n, seconds, global);
+    announce(
+        &format!(
+            "{} gradients of single examples and batches",
+            options.gradients(n)
+        ),
+        n,
+        seconds,
+        global,
+    );
     let layers = subject.layers().to_vec();
     let mut watching = Watching::new(global, "examples");
     let (result, complete) = noise(&mut subject, &w, &layers, &options, &mut watching.watch())?;
     drop(watching);
-    let record = Record::new("noise", run.weights.display().to_string(), &subject, complete, result);
+    let record = Record::new(
+        "noise",
+        run.weights.display().to_string(),
+        &subject,
+        complete,
+        result,
+    );
     let caption = format!(
         "{} on {}, {n} {} examples, {} or more batches a point, seed {}; dashed: σ²/B, without replacement times (N − B)/(N − 1).",
-        run.experiment.config.model.name, run.experiment.config.dataset.name, record.part, options.replicates, options.seed
+        run.experiment.config.model.name,
+        run.experiment.config.dataset.name,
+        record.part,
+        options.replicates,
+        options.seed
     );
     let figures = [("noise".to_owned(), record.result.figure(&caption).svg())];
-    args.common.finish(&run, &record, &figures, &summary(&record.result), global)
+    args.common
+        .finish(&run, &record, &figures, &summary(&record.result), global)
 }
 
 fn summary(noise: &Noise) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "|G|² {:.4e}, tr Σ {:.4e} over {} examples", noise.gradient_square, noise.trace, noise.examples);
+    let _ = writeln!(
+        text,
+        "|G|² {:.4e}, tr Σ {:.4e} over {} examples",
+        noise.gradient_square, noise.trace, noise.examples
+    );
     let range = |i: largebatch_probe::noise::Interval| match i.high {
         Some(high) => format!("{:.4} to {high:.4}", i.low),
         None => format!("from {:.4} up: more examples are needed", i.low),
@@ -68,19 +100,30 @@ fn summary(noise: &Noise) -> String {
         );
     }
     if let (Some(b), Some(i)) = (noise.b_simple_population, noise.interval) {
-        let _ = writeln!(text, "B_simple {b:.1} of what they are a sample of (95 %: {})", range(i));
+        let _ = writeln!(
+            text,
+            "B_simple {b:.1} of what they are a sample of (95 %: {})",
+            range(i)
+        );
     }
     if let Some(p) = noise.pairs {
-        let b = p.b_simple.map_or("undefined".to_owned(), |b| format!("{b:.1}"));
+        let b = p
+            .b_simple
+            .map_or("undefined".to_owned(), |b| format!("{b:.1}"));
         let _ = writeln!(
             text,
             "B_simple {b} from {} pairs of batches{}",
             p.steps,
-            p.interval.map_or(String::new(), |i| format!(" (95 %: {})", range(i)))
+            p.interval
+                .map_or(String::new(), |i| format!(" (95 %: {})", range(i)))
         );
     }
     if let Some(bias) = noise.bias {
-        let word = if bias.is_consistent { "unbiased within its error" } else { "BIASED" };
+        let word = if bias.is_consistent {
+            "unbiased within its error"
+        } else {
+            "BIASED"
+        };
         let _ = writeln!(
             text,
             "mean of {} mini-batch gradients along G: off by {:+.3} % ± {:.3} %: {word}",
@@ -90,14 +133,30 @@ fn summary(noise: &Noise) -> String {
         );
     }
     let mut law = |name: &str, sweep: &Option<Sweep>| {
-        if let Some((p, e)) = sweep.as_ref().and_then(|s| s.exponent.zip(s.exponent_error)) {
-            let _ = writeln!(text, "variance {name} replacement falls as B^({p:.3} ± {e:.3})");
+        if let Some((p, e)) = sweep
+            .as_ref()
+            .and_then(|s| s.exponent.zip(s.exponent_error))
+        {
+            let _ = writeln!(
+                text,
+                "variance {name} replacement falls as B^({p:.3} ± {e:.3})"
+            );
         }
     };
     law("with", &noise.with_replacement);
     law("without", &noise.without_replacement);
-    let wide = noise.layers.iter().map(|l| l.path.len()).max().unwrap_or(0).max(9);
-    let _ = writeln!(text, "{:<wide$} {:>10} {:>10} {:>10} {:>10}", "parameter", "|G|²", "tr Σ", "B_simple", "|G|/noise");
+    let wide = noise
+        .layers
+        .iter()
+        .map(|l| l.path.len())
+        .max()
+        .unwrap_or(0)
+        .max(9);
+    let _ = writeln!(
+        text,
+        "{:<wide$} {:>10} {:>10} {:>10} {:>10}",
+        "parameter", "|G|²", "tr Σ", "B_simple", "|G|/noise"
+    );
     for l in &noise.layers {
         let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.3}"));
         let _ = writeln!(

@@ -56,7 +56,11 @@ impl Results {
         if !complete {
             say("interrupted: the result is of what was measured until then");
         }
-        Ok(if complete { Done::Ok } else { Done::Interrupted })
+        Ok(if complete {
+            Done::Ok
+        } else {
+            Done::Interrupted
+        })
     }
 }
 
@@ -93,12 +97,24 @@ impl OnLandscape {
     }
 
     pub(super) fn open(&self, path: &Path, registry: &Registry) -> Result<Run, ProbeError> {
-        Run::open(path, None, self.device.as_deref(), registry, self.data_dir.search(), self.accept.other())
+        Run::open(
+            path,
+            None,
+            self.device.as_deref(),
+            registry,
+            self.data_dir.search(),
+            self.accept.other(),
+        )
     }
 }
 
 /// The seconds that a point of a landscape takes over so many examples, by a thousand of them.
-pub(super) fn point_seconds(landscape: &Landscape<'_>, experiment: &Experiment, examples: usize, state: &State) -> Result<f64, ProbeError> {
+pub(super) fn point_seconds(
+    landscape: &Landscape<'_>,
+    experiment: &Experiment,
+    examples: usize,
+    state: &State,
+) -> Result<f64, ProbeError> {
     let some = Landscape::new(experiment, landscape.statistics(), Some(1000))?;
     let seconds = least_seconds(|| some.train(&some.network(state)?).map(drop))?;
     Ok(seconds * examples as f64 / some.examples() as f64)
@@ -117,9 +133,12 @@ pub(super) fn examples(text: &str) -> Result<Option<usize>> {
         "all" => Ok(None),
         text => match text.parse() {
             Ok(n) => Ok(Some(n)),
-            Err(_) => {
-                Err(TrainError::Value { key: "subset".into(), value: text.into(), why: "a number of examples, or `all`".into() }.into())
+            Err(_) => Err(TrainError::Value {
+                key: "subset".into(),
+                value: text.into(),
+                why: "a number of examples, or `all`".into(),
             }
+            .into()),
         },
     }
 }
@@ -148,7 +167,12 @@ pub(super) struct Settings {
 impl Settings {
     /// The experiment of the settings, and the folder for results.
     pub(super) fn open(&self, registry: &Registry) -> Result<(Experiment, PathBuf)> {
-        let (mut run, mut text, mut folder, mut place) = (None, None, PathBuf::from("probe"), PathBuf::from("run.toml"));
+        let (mut run, mut text, mut folder, mut place) = (
+            None,
+            None,
+            PathBuf::from("probe"),
+            PathBuf::from("run.toml"),
+        );
         match &self.source {
             None => {}
             Some(path) if path.is_dir() => {
@@ -162,16 +186,26 @@ impl Settings {
                 place = path.clone();
             }
         }
-        let mut over = self.set.iter().map(|s| RunConfig::assignment(s)).collect::<Result<Vec<_>, _>>()?;
+        let mut over = self
+            .set
+            .iter()
+            .map(|s| RunConfig::assignment(s))
+            .collect::<Result<Vec<_>, _>>()?;
         over.extend(self.device.clone().map(|d| ("device".to_owned(), d.into())));
-        over.extend(self.threads.map(|n| ("threads".to_owned(), toml::Value::Integer(n as i64))));
-        let config = RunConfig::layered(text.as_deref().map(|text| (place.as_path(), text)), &over)?;
+        over.extend(
+            self.threads
+                .map(|n| ("threads".to_owned(), toml::Value::Integer(n as i64))),
+        );
+        let config =
+            RunConfig::layered(text.as_deref().map(|text| (place.as_path(), text)), &over)?;
         if let Some(threads) = config.threads.filter(|&n| n > 0) {
             largebatch_train::set_threads(threads);
         }
         let search = self.data_dir.search();
         let experiment = match run {
-            Some((path, file)) => file.reopen(path, config, registry, search, self.accept.other())?,
+            Some((path, file)) => {
+                file.reopen(path, config, registry, search, self.accept.other())?
+            }
             None => Experiment::open(config, registry, &search)?,
         };
         Ok((experiment, folder))

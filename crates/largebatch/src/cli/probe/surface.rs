@@ -38,7 +38,13 @@ pub(super) struct SurfaceArgs {
     #[arg(long, help_heading = "What")]
     path: bool,
     /// Half the width of a random plane, in units of the weights' norms
-    #[arg(long, value_name = "WIDTH", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "WIDTH",
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        help_heading = "What"
+    )]
     range: f64,
     /// Points along each direction
     #[arg(long, value_name = "N", default_value_t = 25, help_heading = "What")]
@@ -61,44 +67,96 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         let text = std::fs::read_to_string(file).map_err(TrainError::io(file, "read"))?;
         let surface = Surface::read(&text, &file.display().to_string())?;
         let folder = file.parent().unwrap_or(Path::new(".")).to_owned();
-        return args.on.results.finish(&folder, "surface", &surface, true, &[surface.figure()], &summary(&surface), global);
+        return args.on.results.finish(
+            &folder,
+            "surface",
+            &surface,
+            true,
+            &[surface.figure()],
+            &summary(&surface),
+            global,
+        );
     }
     watch_interrupts()?;
-    let runs = args.runs.iter().map(|path| args.on.open(path, registry)).collect::<Result<Vec<Run>, _>>()?;
+    let runs = args
+        .runs
+        .iter()
+        .map(|path| args.on.open(path, registry))
+        .collect::<Result<Vec<Run>, _>>()?;
     let first = &runs[0];
     for other in &runs[1..] {
         comparable(&first.experiment, &other.experiment)?;
     }
     let statistics = args.on.statistics();
     let landscape = Landscape::new(&first.experiment, statistics, examples(&args.subset)?)?;
-    let states = runs.iter().map(|run| State::of(&run.network, &run.weights)).collect::<Result<Vec<State>, _>>()?;
+    let states = runs
+        .iter()
+        .map(|run| State::of(&run.network, &run.weights))
+        .collect::<Result<Vec<State>, _>>()?;
     let (plane, name) = match (states.as_slice(), args.path) {
         ([_], true) => (Plane::principal(&path(first)?)?, "path"),
-        ([one], false) => (Plane::random(&one.parameters, &landscape.shapes(), args.seed)?, "random"),
+        ([one], false) => (
+            Plane::random(&one.parameters, &landscape.shapes(), args.seed)?,
+            "random",
+        ),
         ([a, b, c], false) => {
             let label = |i: usize| args.runs[i].display().to_string();
             let labels = [label(0), label(1), label(2)];
-            (Plane::through([(&labels[0], &a.parameters), (&labels[1], &b.parameters), (&labels[2], &c.parameters)])?, "three points")
+            (
+                Plane::through([
+                    (&labels[0], &a.parameters),
+                    (&labels[1], &b.parameters),
+                    (&labels[2], &c.parameters),
+                ])?,
+                "three points",
+            )
         }
         (some, path) => {
-            let why = if path { "--path takes one run, whose checkpoints are the path" } else { "name one run, or three" };
-            return Err(TrainError::Value { key: "RUN".into(), value: format!("{} folders", some.len()), why: why.into() }.into());
+            let why = if path {
+                "--path takes one run, whose checkpoints are the path"
+            } else {
+                "name one run, or three"
+            };
+            return Err(TrainError::Value {
+                key: "RUN".into(),
+                value: format!("{} folders", some.len()),
+                why: why.into(),
+            }
+            .into());
         }
     };
-    let [range_a, range_b] = if name == "random" { [(-args.range, args.range); 2] } else { plane.window(0.25) };
+    let [range_a, range_b] = if name == "random" {
+        [(-args.range, args.range); 2]
+    } else {
+        plane.window(0.25)
+    };
     if !(args.range > 0.0 && args.range.is_finite()) {
-        let why = "half the width must be a positive number; 1 moves each filter by its own norm".into();
-        return Err(TrainError::Value { key: "range".into(), value: args.range.to_string(), why }.into());
+        let why =
+            "half the width must be a positive number; 1 moves each filter by its own norm".into();
+        return Err(TrainError::Value {
+            key: "range".into(),
+            value: args.range.to_string(),
+            why,
+        }
+        .into());
     }
     let (a, b) = (spaced(range_a, args.points)?, spaced(range_b, args.points)?);
 
     let height = |_: f64, _: f64, parameters: Vec<f64>| {
-        let network = landscape.network(&State { parameters, buffers: states[0].buffers.clone() })?;
+        let network = landscape.network(&State {
+            parameters,
+            buffers: states[0].buffers.clone(),
+        })?;
         landscape.train(&network)
     };
     let all = a.len() * b.len();
     let what = format!("{all} points over {} examples", landscape.examples());
-    let point = point_seconds(&landscape, &first.experiment, landscape.examples(), &states[0])?;
+    let point = point_seconds(
+        &landscape,
+        &first.experiment,
+        landscape.examples(),
+        &states[0],
+    )?;
     say_cost(&what, point * all as f64, global);
     let mut watching = Watching::new(global, "points");
     let mut done = 0;
@@ -124,7 +182,15 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         marks: plane.marks,
         explained: plane.explained,
     };
-    args.on.results.finish(&first.folder.join("probe"), "surface", &surface, complete, &[surface.figure()], &summary(&surface), global)
+    args.on.results.finish(
+        &first.folder.join("probe"),
+        "surface",
+        &surface,
+        complete,
+        &[surface.figure()],
+        &summary(&surface),
+        global,
+    )
 }
 
 /// The initial weights, the checkpoints and the final weights of a run.
@@ -134,19 +200,38 @@ fn path(run: &Run) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|e| Some((e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?, e.path())))
+        .filter_map(|e| {
+            Some((
+                e.file_name()
+                    .to_str()?
+                    .strip_prefix("step-")?
+                    .parse()
+                    .ok()?,
+                e.path(),
+            ))
+        })
         .collect();
     steps.sort();
     if steps.len() < 3 {
         let why = "the plane of a path needs three or more: train with --set checkpoint.every_steps=N --set checkpoint.keep=100";
-        return Err(TrainError::Folder { path: folder, message: format!("holds {} checkpoints; {why}", steps.len()) }.into());
+        return Err(TrainError::Folder {
+            path: folder,
+            message: format!("holds {} checkpoints; {why}", steps.len()),
+        }
+        .into());
     }
-    let mut points = vec![("start".to_owned(), State::of(&run.experiment.initial_model()?.network, &run.folder)?.parameters)];
+    let mut points = vec![(
+        "start".to_owned(),
+        State::of(&run.experiment.initial_model()?.network, &run.folder)?.parameters,
+    )];
     for (step, place) in steps {
         let file = place.join("model.safetensors");
         let bytes = std::fs::read(&file).map_err(TrainError::io(&file, "read"))?;
         let network = load_network(&run.experiment, &bytes, &file)?;
-        points.push((format!("step {step}"), State::of(&network, &file)?.parameters));
+        points.push((
+            format!("step {step}"),
+            State::of(&network, &file)?.parameters,
+        ));
     }
     let end = State::of(&run.network, &run.weights)?.parameters;
     if points.last().is_some_and(|(_, p)| *p != end) {
@@ -157,10 +242,18 @@ fn path(run: &Run) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
 
 fn summary(surface: &Surface) -> String {
     let all: Vec<f64> = surface.loss.iter().flatten().flatten().copied().collect();
-    let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    let explained = surface
-        .explained
-        .map_or(String::new(), |[a, b]| format!("; the directions hold {:.1} % and {:.1} % of its variance", 100.0 * a, 100.0 * b));
+    let (low, high) = all
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+            (l.min(*v), h.max(*v))
+        });
+    let explained = surface.explained.map_or(String::new(), |[a, b]| {
+        format!(
+            "; the directions hold {:.1} % and {:.1} % of its variance",
+            100.0 * a,
+            100.0 * b
+        )
+    });
     format!(
         "{}, plane: {}{explained}\n{} of {} points, loss {low:.6} to {high:.6} over {} examples",
         surface.what,

@@ -15,7 +15,9 @@ use largebatch_probe::curvature::{AtPoint, CurvatureOptions, curvature, is_preco
 use largebatch_probe::layers::{Update, layer_table};
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset};
-use largebatch_train::{Experiment, Observer, Outcome, Start, Step, TrainError, Which, write_whole};
+use largebatch_train::{
+    Experiment, Observer, Outcome, Start, Step, TrainError, Which, write_whole,
+};
 use serde_json::Value;
 
 use super::{INTERRUPT, duration, say};
@@ -54,28 +56,48 @@ struct At<'a> {
 
 /// Reads `NAME:every=N` or `NAME:every=N,subset=M`.
 fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
-    let wrong = |why: String| TrainError::Value { key: "probe".into(), value: text.into(), why };
+    let wrong = |why: String| TrainError::Value {
+        key: "probe".into(),
+        value: text.into(),
+        why,
+    };
     let (name, options) = text.split_once(':').unwrap_or((text, ""));
     let Some(name) = NAMES.into_iter().find(|n| *n == name) else {
         return Err(TrainError::unknown("probe", name, NAMES.into_iter()));
     };
     let (mut every, mut subset) = (None, None);
-    let more = if name == "noise-pairs" { String::new() } else { format!(" or {name}:every=100,subset=500") };
+    let more = if name == "noise-pairs" {
+        String::new()
+    } else {
+        format!(" or {name}:every=100,subset=500")
+    };
     for option in options.split(',').filter(|o| !o.is_empty()) {
         let number = |text: &str| text.parse::<u64>().ok().filter(|&n| n > 0);
-        match option.split_once('=').map(|(key, value)| (key, number(value))) {
+        match option
+            .split_once('=')
+            .map(|(key, value)| (key, number(value)))
+        {
             Some(("every", Some(n))) => every = Some(n),
             Some(("subset", Some(n))) => subset = Some(n as usize),
             Some(("every" | "subset", None)) => {
-                return Err(wrong(format!("'{option}' is no number above 0; write {name}:every=100{more}")));
+                return Err(wrong(format!(
+                    "'{option}' is no number above 0; write {name}:every=100{more}"
+                )));
             }
-            _ => return Err(wrong(format!("'{option}' is not an option; write {name}:every=100{more}"))),
+            _ => {
+                return Err(wrong(format!(
+                    "'{option}' is not an option; write {name}:every=100{more}"
+                )));
+            }
         }
     }
     if name == "noise-pairs" && subset.is_some() {
-        return Err(wrong("it takes the steps' own examples, not a subset; write noise-pairs:every=100".into()));
+        return Err(wrong(
+            "it takes the steps' own examples, not a subset; write noise-pairs:every=100".into(),
+        ));
     }
-    let every = every.ok_or_else(|| wrong(format!("say after how many steps, as in {name}:every=100")))?;
+    let every =
+        every.ok_or_else(|| wrong(format!("say after how many steps, as in {name}:every=100")))?;
     Ok((name, every, subset.unwrap_or(500)))
 }
 
@@ -92,7 +114,11 @@ impl<'a> Probing<'a> {
     ///
     /// # Errors
     /// An unknown name or option; a device without double precision for curvature; a batch in one piece for pairs.
-    pub(crate) fn all(texts: &[String], experiment: &'a Experiment, folder: &Path) -> Result<Vec<Self>> {
+    pub(crate) fn all(
+        texts: &[String],
+        experiment: &'a Experiment,
+        folder: &Path,
+    ) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for text in texts {
             let (name, every, subset) = parse(text)?;
@@ -111,11 +137,18 @@ impl<'a> Probing<'a> {
             };
             let config = &experiment.config;
             match name {
-                "curvature" => probing.subject(&experiment.initial_model()?.network)?.need_double()?,
+                "curvature" => probing
+                    .subject(&experiment.initial_model()?.network)?
+                    .need_double()?,
                 "noise-pairs" if config.accumulate * config.workers == 1 => {
                     let why = "it compares the gradients of a batch and of its micro-batches, and this run takes its batch in one piece: add \
                                --set accumulate=4, or take noise, which needs none";
-                    return Err(TrainError::Value { key: "probe".into(), value: text.clone(), why: why.into() }.into());
+                    return Err(TrainError::Value {
+                        key: "probe".into(),
+                        value: text.clone(),
+                        why: why.into(),
+                    }
+                    .into());
                 }
                 _ => {}
             }
@@ -130,7 +163,15 @@ impl<'a> Probing<'a> {
     }
 
     fn subject(&self, network: &Network) -> Result<Subject<'a>, ProbeError> {
-        Subject::new(self.experiment, network, Which::Train, Subset { size: Some(self.subset), seed: self.experiment.config.seed })
+        Subject::new(
+            self.experiment,
+            network,
+            Which::Train,
+            Subset {
+                size: Some(self.subset),
+                seed: self.experiment.config.seed,
+            },
+        )
     }
 
     fn lines(&self) -> PathBuf {
@@ -147,13 +188,22 @@ impl<'a> Probing<'a> {
         let looks = (self.experiment.total_steps / self.every).saturating_sub(at.step / self.every);
         let seconds = started.elapsed().as_secs_f64() * looks as f64;
         if std::mem::take(&mut self.tells_cost) && seconds > 10.0 {
-            say(&format!("probe {}: {looks} more looks take about {}", self.name, duration(seconds)));
+            say(&format!(
+                "probe {}: {looks} more looks take about {}",
+                self.name,
+                duration(seconds)
+            ));
         }
         let written = measured.and_then(|line| {
             let Some(line) = line else { return Ok(()) };
             let path = self.lines();
-            fs::create_dir_all(&self.folder).map_err(TrainError::io(&self.folder, "make the folder"))?;
-            let mut file = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(TrainError::io(&path, "open"))?;
+            fs::create_dir_all(&self.folder)
+                .map_err(TrainError::io(&self.folder, "make the folder"))?;
+            let mut file = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(TrainError::io(&path, "open"))?;
             Ok(writeln!(file, "{line}").map_err(TrainError::io(&path, "write"))?)
         });
         if let Err(error) = written {
@@ -162,7 +212,9 @@ impl<'a> Probing<'a> {
     }
 
     fn fail(&mut self, what: String) {
-        say(&format!("warning: probe {what}; it is left out from here on"));
+        say(&format!(
+            "warning: probe {what}; it is left out from here on"
+        ));
         self.failed = Some(what);
     }
 
@@ -175,7 +227,9 @@ impl<'a> Probing<'a> {
         let run = format!("step {}", at.step);
         let mut line = if self.name == "noise-pairs" {
             let examples = std::mem::take(&mut self.examples);
-            let Some(result) = std::mem::take(&mut self.pairs).noise() else { return Ok(None) };
+            let Some(result) = std::mem::take(&mut self.pairs).noise() else {
+                return Ok(None);
+            };
             serde_json::to_value(Record {
                 schema: SCHEMA,
                 probe: self.name.into(),
@@ -209,16 +263,33 @@ impl<'a> Probing<'a> {
             "layers" => {
                 let (_, gradient) = subject.gradient(&w)?;
                 let ratios = at.driver.map(Driver::trust_ratios).unwrap_or_default();
-                let update = before.map(|network| self.subject(&network)).transpose()?.map(|before| Update {
-                    step: w.iter().zip(before.weights()).map(|(after, before)| after - before).collect(),
-                    trust_ratios: subject.layers().iter().map(|layer| ratios.get(&layer.path).copied()).collect(),
-                });
+                let update = before
+                    .map(|network| self.subject(&network))
+                    .transpose()?
+                    .map(|before| Update {
+                        step: w
+                            .iter()
+                            .zip(before.weights())
+                            .map(|(after, before)| after - before)
+                            .collect(),
+                        trust_ratios: subject
+                            .layers()
+                            .iter()
+                            .map(|layer| ratios.get(&layer.path).copied())
+                            .collect(),
+                    });
                 let table = layer_table(subject.layers(), &w, &gradient, update.as_ref())?;
                 serde_json::to_value(Record::new("layers", run, &subject, true, table))?
             }
             "noise" => {
                 let batch = config.batch_size.unwrap_or(1).max(1);
-                let options = NoiseOptions { replicates: 0, pairs: 0, batch, seed: config.seed, ..NoiseOptions::default() };
+                let options = NoiseOptions {
+                    replicates: 0,
+                    pairs: 0,
+                    batch,
+                    seed: config.seed,
+                    ..NoiseOptions::default()
+                };
                 let layers = subject.layers().to_vec();
                 let (found, complete) = noise(&mut subject, &w, &layers, &options, &mut goes_on)?;
                 serde_json::to_value(Record::new("noise", run, &subject, complete, found))?
@@ -237,8 +308,13 @@ impl<'a> Probing<'a> {
                 // The state is copied for rules that divide by it, and only here.
                 let divides = is_preconditioned(&config.optimizer.name);
                 let state = at.driver.filter(|_| divides).map(Driver::save);
-                let here = AtPoint { optimizer: &config.optimizer, rate: at.lr, state: state.as_deref() };
-                found.edge = here.edge(&mut subject, &w, found.lambda_max, &options, &mut goes_on)?;
+                let here = AtPoint {
+                    optimizer: &config.optimizer,
+                    rate: at.lr,
+                    state: state.as_deref(),
+                };
+                found.edge =
+                    here.edge(&mut subject, &w, found.lambda_max, &options, &mut goes_on)?;
                 let complete = complete && goes_on(0, 0);
                 serde_json::to_value(Record::new("curvature", run, &subject, complete, found))?
             }
@@ -248,7 +324,9 @@ impl<'a> Probing<'a> {
     /// The lines so far.
     fn course(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.lines()).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 }
 
@@ -275,7 +353,12 @@ impl Observer for Probing<'_> {
         }
         if start.step == 0 {
             let before = self.before.take();
-            self.look(&At { step: 0, lr: self.experiment.schedule.lr(0), network: start.network, driver: None });
+            self.look(&At {
+                step: 0,
+                lr: self.experiment.schedule.lr(0),
+                network: start.network,
+                driver: None,
+            });
             self.before = before;
         }
     }
@@ -286,7 +369,12 @@ impl Observer for Probing<'_> {
             self.examples += step.batch;
         }
         if step.step.is_multiple_of(self.every) {
-            self.look(&At { step: step.step, lr: step.lr, network: step.network, driver: Some(step.driver) });
+            self.look(&At {
+                step: step.step,
+                lr: step.lr,
+                network: step.network,
+                driver: Some(step.driver),
+            });
         }
         if self.name == "layers" && (step.step + 1).is_multiple_of(self.every) {
             self.before = Some(step.network.clone());
@@ -298,9 +386,17 @@ impl Observer for Probing<'_> {
         if !self.lines().exists() {
             return;
         }
-        for plot in course::plots(self.name, &self.course(), &self.experiment.config, self.subset) {
+        for plot in course::plots(
+            self.name,
+            &self.course(),
+            &self.experiment.config,
+            self.subset,
+        ) {
             let figure = plot.figure();
-            if let Err(error) = write_whole(&self.folder.join(format!("{}.svg", figure.name)), figure.svg().as_bytes()) {
+            if let Err(error) = write_whole(
+                &self.folder.join(format!("{}.svg", figure.name)),
+                figure.svg().as_bytes(),
+            ) {
                 self.fail(format!("{}: {error}", self.name));
             }
         }

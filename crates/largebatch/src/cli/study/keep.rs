@@ -18,7 +18,10 @@ const RUNS: &str = "runs";
 /// The instruments that can look at a run by itself.
 const ALONE: [&str; 4] = ["layers", "noise", "curvature", "sharpness"];
 
-const QUIET: Global = Global { quiet: true, verbose: false };
+const QUIET: Global = Global {
+    quiet: true,
+    verbose: false,
+};
 
 /// The instruments of a study: `NAME:every=N` on the way, as `train --probe` has them, and `NAME --option ...` at the end, as `largebatch probe` has them;
 /// among the latter `line`, which joins the small batch's weights with the large batch's.
@@ -41,9 +44,17 @@ impl Instruments {
     pub(super) fn read(texts: &[String]) -> Result<Self, TrainError> {
         let mut all = Instruments::default();
         for text in texts {
-            let wrong = |why: String| TrainError::Value { key: "confirm.probe".into(), value: text.clone(), why };
+            let wrong = |why: String| TrainError::Value {
+                key: "confirm.probe".into(),
+                value: text.clone(),
+                why,
+            };
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            let Some(name) = words.first() else { return Err(wrong("name an instrument, such as sharpness or noise:every=100".into())) };
+            let Some(name) = words.first() else {
+                return Err(wrong(
+                    "name an instrument, such as sharpness or noise:every=100".into(),
+                ));
+            };
             if name.contains(':') {
                 Probing::check(text).map_err(|e| match e {
                     TrainError::Value { why, .. } => wrong(why),
@@ -75,13 +86,23 @@ impl Instruments {
 /// `sharpness --epsilon 1e-3` with the folders that it works on behind its name.
 fn with_folders(words: &[String], folders: &[&str]) -> Vec<String> {
     let (name, options) = words.split_at(1);
-    name.iter().cloned().chain(folders.iter().map(|f| (*f).to_owned())).chain(options.iter().cloned()).collect()
+    name.iter()
+        .cloned()
+        .chain(folders.iter().map(|f| (*f).to_owned()))
+        .chain(options.iter().cloned())
+        .collect()
 }
 
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    format!("{}; see `largebatch probe --help`", line.trim_start_matches("error: "))
+    let line = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    format!(
+        "{}; see `largebatch probe --help`",
+        line.trim_start_matches("error: ")
+    )
 }
 
 /// Where a worker keeps its runs, and what looks at them.
@@ -92,35 +113,60 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    pub(super) fn new(runs: PathBuf, texts: &[String], data_dir: Option<PathBuf>) -> Result<Self, TrainError> {
-        Ok(Keep { runs, instruments: Instruments::read(texts)?, data_dir })
+    pub(super) fn new(
+        runs: PathBuf,
+        texts: &[String],
+        data_dir: Option<PathBuf>,
+    ) -> Result<Self, TrainError> {
+        Ok(Keep {
+            runs,
+            instruments: Instruments::read(texts)?,
+            data_dir,
+        })
     }
 
     /// The arguments by which `study run` tells its workers.
     pub(super) fn arguments(study: &Study, folder: &Path) -> Vec<String> {
-        let texts = study.confirm.as_ref().map_or(&[][..], |confirm| &confirm.probe);
+        let texts = study
+            .confirm
+            .as_ref()
+            .map_or(&[][..], |confirm| &confirm.probe);
         if texts.is_empty() {
             return Vec::new();
         }
         let runs = ["--keep".to_owned(), folder.join(RUNS).display().to_string()];
-        runs.into_iter().chain(texts.iter().map(|text| format!("--probe={text}"))).collect()
+        runs.into_iter()
+            .chain(texts.iter().map(|text| format!("--probe={text}")))
+            .collect()
     }
 
     /// The folder of a trial's run; what a killed worker left there is removed. `None` in stage tune.
-    pub(super) fn begin(&self, trial: &Trial, experiment: &Experiment) -> Result<Option<RunFolder>, TrainError> {
+    pub(super) fn begin(
+        &self,
+        trial: &Trial,
+        experiment: &Experiment,
+    ) -> Result<Option<RunFolder>, TrainError> {
         if trial.stage == Stage::Tune {
             return Ok(None);
         }
-        let path = self.runs.join(run_folder(&trial.labels, trial.seed, &trial.id));
+        let path = self
+            .runs
+            .join(run_folder(&trial.labels, trial.seed, &trial.id));
         match fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(TrainError::io(&path, "empty")(e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(TrainError::io(&path, "empty")(e));
+            }
             _ => {}
         }
         RunFolder::create(&path, &run_file(experiment, None)).map(Some)
     }
 
     /// The instruments that look on the way.
-    pub(super) fn on_the_way<'e>(&self, experiment: &'e Experiment, folder: &RunFolder) -> Result<Vec<Probing<'e>>> {
+    pub(super) fn on_the_way<'e>(
+        &self,
+        experiment: &'e Experiment,
+        folder: &RunFolder,
+    ) -> Result<Vec<Probing<'e>>> {
         Probing::all(&self.instruments.on_the_way, experiment, folder.path())
     }
 
@@ -129,9 +175,15 @@ impl Keep {
         let path = folder.path().display().to_string();
         let look = |words: &Vec<String>| {
             let words = with_folders(words, &[&path]);
-            look(&words, self.data_dir.as_deref(), registry).err().map(|e| format!("{}: {e}", words[0]))
+            look(&words, self.data_dir.as_deref(), registry)
+                .err()
+                .map(|e| format!("{}: {e}", words[0]))
         };
-        self.instruments.at_the_end.iter().filter_map(look).collect()
+        self.instruments
+            .at_the_end
+            .iter()
+            .filter_map(look)
+            .collect()
     }
 }
 
@@ -163,12 +215,22 @@ pub(super) fn join_runs(
     global: &Global,
 ) -> Result<Vec<String>> {
     let mut failures = Vec::new();
-    let Some(options) = Instruments::of(&results.plan.study)?.line else { return Ok(failures) };
-    let rows: Vec<Row> = results.rows().into_iter().filter(|row| row.stage == Stage::Confirm).collect();
+    let Some(options) = Instruments::of(&results.plan.study)?.line else {
+        return Ok(failures);
+    };
+    let rows: Vec<Row> = results
+        .rows()
+        .into_iter()
+        .filter(|row| row.stage == Stage::Confirm)
+        .collect();
     let run = |group: usize, seed: u64| -> Option<PathBuf> {
-        let row = rows.iter().find(|row| row.group == group && row.seed == seed)?;
+        let row = rows
+            .iter()
+            .find(|row| row.group == group && row.seed == seed)?;
         let record = row.record.filter(|record| record.stop.is_measurement())?;
-        let path = folder.join(RUNS).join(run_folder(&record.labels, seed, &record.id));
+        let path = folder
+            .join(RUNS)
+            .join(run_folder(&record.labels, seed, &record.id));
         path.join("model.safetensors").exists().then_some(path)
     };
     let mut seeds: Vec<u64> = rows.iter().map(|row| row.seed).collect();
@@ -176,18 +238,31 @@ pub(super) fn join_runs(
     seeds.dedup();
     for (small, large) in pairs(results) {
         for &seed in &seeds {
-            let (Some(small), Some(large)) = (run(small, seed), run(large, seed)) else { continue };
+            let (Some(small), Some(large)) = (run(small, seed), run(large, seed)) else {
+                continue;
+            };
             let out = large.join("probe");
             if out.join("line.json").exists() {
                 continue;
             }
             if !global.quiet {
-                say(&format!("line between {} and {}", small.display(), large.display()));
+                say(&format!(
+                    "line between {} and {}",
+                    small.display(),
+                    large.display()
+                ));
             }
-            let mut words = with_folders(&options, &[&small.display().to_string(), &large.display().to_string()]);
+            let mut words = with_folders(
+                &options,
+                &[&small.display().to_string(), &large.display().to_string()],
+            );
             words.extend(["--out".into(), out.display().to_string()]);
             if let Err(error) = look(&words, data_dir, registry) {
-                failures.push(format!("probe line between {} and {}: {error}", small.display(), large.display()));
+                failures.push(format!(
+                    "probe line between {} and {}: {error}",
+                    small.display(),
+                    large.display()
+                ));
             }
         }
     }
@@ -197,8 +272,11 @@ pub(super) fn join_runs(
 /// Groups whose weights a line joins.
 fn pairs(results: &Results) -> Vec<(usize, usize)> {
     let series = results.series();
-    let mut pairs: Vec<(usize, usize)> =
-        series.iter().filter(|s| s.groups.len() > 1).map(|s| (s.groups[0].1, s.groups[s.groups.len() - 1].1)).collect();
+    let mut pairs: Vec<(usize, usize)> = series
+        .iter()
+        .filter(|s| s.groups.len() > 1)
+        .map(|s| (s.groups[0].1, s.groups[s.groups.len() - 1].1))
+        .collect();
     if pairs.is_empty() {
         let groups = || series.iter().flat_map(|s| &s.groups);
         let least = groups().map(|g| g.0).fold(f64::INFINITY, f64::min);
@@ -219,8 +297,17 @@ mod tests {
 
     #[test]
     fn instruments_are_checked_before_anything_runs() {
-        assert_eq!(read("noise:every=50,subset=100").unwrap().on_the_way.len(), 1);
-        assert_eq!(read("sharpness --epsilon 1e-3 --batch-norm batch").unwrap().at_the_end.len(), 1);
+        assert_eq!(
+            read("noise:every=50,subset=100").unwrap().on_the_way.len(),
+            1
+        );
+        assert_eq!(
+            read("sharpness --epsilon 1e-3 --batch-norm batch")
+                .unwrap()
+                .at_the_end
+                .len(),
+            1
+        );
         assert!(read("line --test").unwrap().line.is_some());
         for (text, part) in [
             ("sharpnes", "the instruments are"),
@@ -231,7 +318,10 @@ mod tests {
             (" ", "name an instrument"),
         ] {
             let error = read(text).unwrap_err();
-            assert!(error.contains("confirm.probe") && error.contains(part), "{text}: {error}");
+            assert!(
+                error.contains("confirm.probe") && error.contains(part),
+                "{text}: {error}"
+            );
         }
     }
 }

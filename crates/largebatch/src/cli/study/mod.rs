@@ -9,7 +9,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
-use largebatch_study::{Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord, Workers, serve};
+use largebatch_study::{
+    Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
+    Workers, serve,
+};
 
 use super::{DataDir, Done, Global, INTERRUPT, say, warn, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
@@ -168,7 +171,10 @@ pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Resu
             None => show::recipes(),
         }),
         StudyCommand::Worker(args) => {
-            let keep = args.keep.map(|runs| Keep::new(runs, &args.probe, args.data_dir.data_dir.clone())).transpose()?;
+            let keep = args
+                .keep
+                .map(|runs| Keep::new(runs, &args.probe, args.data_dir.data_dir.clone()))
+                .transpose()?;
             serve(&Trainer::new(registry, args.data_dir.search()).keeping(keep))
         }
     }
@@ -181,8 +187,13 @@ fn print(text: String) -> Result<Done> {
 
 fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
     let study = recipes::study(&what.study, &what.set)?;
-    for (i, text) in study.confirm.iter().flat_map(|confirm| confirm.probe.iter().enumerate()) {
-        Instruments::read(std::slice::from_ref(text)).map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
+    for (i, text) in study
+        .confirm
+        .iter()
+        .flat_map(|confirm| confirm.probe.iter().enumerate())
+    {
+        Instruments::read(std::slice::from_ref(text))
+            .map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
     Ok(Plan::new(study, &|config| trainer.check(config))?)
 }
@@ -206,7 +217,11 @@ fn plan(args: PlanArgs, global: &Global, registry: &Registry) -> Result<Done> {
     trainer.tell(global);
     largebatch_train::set_threads(plan.study.threads as usize);
     let seconds = plan.seconds(&|config| trainer.seconds(config));
-    print(show::plan(&plan, seconds, jobs(args.jobs, plan.study.threads)))
+    print(show::plan(
+        &plan,
+        seconds,
+        jobs(args.jobs, plan.study.threads),
+    ))
 }
 
 /// `studies/NAME`.
@@ -214,7 +229,9 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
         (Some(std::path::Component::Normal(_)), None) => Ok(Path::new("studies").join(name)),
-        _ => Err(StudyError::Argument(format!("the study's name, \"{name}\", leads out of the folder studies: give its folder by --out"))),
+        _ => Err(StudyError::Argument(format!(
+            "the study's name, \"{name}\", leads out of the folder studies: give its folder by --out"
+        ))),
     }
 }
 
@@ -223,10 +240,21 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     let trainer = Trainer::new(registry, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
     trainer.tell(global);
-    let folder = args.out.clone().map_or_else(|| own_folder(&plan.study.name), Ok)?;
-    let program = std::env::current_exe().context("finding this program, to start it again as a worker")?;
+    let folder = args
+        .out
+        .clone()
+        .map_or_else(|| own_folder(&plan.study.name), Ok)?;
+    let program =
+        std::env::current_exe().context("finding this program, to start it again as a worker")?;
     // Workers look for data where this process does.
-    let data_dir = args.what.data_dir.search().data_dir.map(std::path::absolute).transpose().context("--data-dir")?;
+    let data_dir = args
+        .what
+        .data_dir
+        .search()
+        .data_dir
+        .map(std::path::absolute)
+        .transpose()
+        .context("--data-dir")?;
     let kept = Keep::arguments(&plan.study, &folder);
     let start = || {
         let mut command = Command::new(&program);
@@ -246,12 +274,18 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         interrupt: Some(&INTERRUPT),
     };
     let mut watcher = Watcher::new(global);
-    let summary = largebatch_study::run(&plan, &folder, Workers::Processes(&start), options, &mut |progress, notice| {
-        if let Notice::Aside(record) = notice {
-            keep::forget(&folder, record);
-        }
-        watcher.see(progress, notice);
-    });
+    let summary = largebatch_study::run(
+        &plan,
+        &folder,
+        Workers::Processes(&start),
+        options,
+        &mut |progress, notice| {
+            if let Notice::Aside(record) = notice {
+                keep::forget(&folder, record);
+            }
+            watcher.see(progress, notice);
+        },
+    );
     watcher.end();
     let summary = summary?;
     if summary.aside > 0 {
@@ -269,20 +303,39 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         ));
     }
     if summary.interrupted {
-        say(&format!("interrupted; finished trials are kept in {}, and the same command goes on", folder.display()));
+        say(&format!(
+            "interrupted; finished trials are kept in {}, and the same command goes on",
+            folder.display()
+        ));
         return Ok(Done::Interrupted);
     }
     let results = Results::open(&folder)?;
     let unseen = join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
-    write_report(&results, &around(repeats(&args, &folder), &about(&plan.study, &args.what), &folder)?, &folder.join("report"), global)?;
+    write_report(
+        &results,
+        &around(
+            repeats(&args, &folder),
+            &about(&plan.study, &args.what),
+            &folder,
+        )?,
+        &folder.join("report"),
+        global,
+    )?;
     if !global.quiet {
         eprintln!("{}", ended(&summary, &folder));
     }
-    let failed: Vec<&TrialRecord> = summary.failed.iter().filter_map(|id| results.records.get(id)).collect();
+    let failed: Vec<&TrialRecord> = summary
+        .failed
+        .iter()
+        .filter_map(|id| results.records.get(id))
+        .collect();
     if failed.is_empty() && unseen.is_empty() {
         return Ok(Done::Ok);
     }
-    anyhow::bail!("{}", failures(&failed, summary.ran + summary.skipped, &unseen))
+    anyhow::bail!(
+        "{}",
+        failures(&failed, summary.ran + summary.skipped, &unseen)
+    )
 }
 
 /// What failed, trials of one cause together, and the remedy.
@@ -295,7 +348,10 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
             None => causes.push((cause, vec![record.name()])),
         }
     }
-    let unmade = failed.iter().filter(|record| matches!(record.stop, StopReason::Failed { .. })).count();
+    let unmade = failed
+        .iter()
+        .filter(|record| matches!(record.stop, StopReason::Failed { .. }))
+        .count();
     let mut text = match (unmade, failed.len() - unmade) {
         (0, 0) => "a probe failed".to_owned(),
         (0, probed) => format!("a probe failed at {probed} of {of} trials"),
@@ -304,8 +360,16 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
     };
     for (cause, trials) in &mut causes {
         trials.sort_unstable();
-        let more = if trials.len() > SHOWN { format!(", and {} more", trials.len() - SHOWN) } else { String::new() };
-        let _ = write!(text, "\n  {}{more}: {cause}", trials[..trials.len().min(SHOWN)].join(", "));
+        let more = if trials.len() > SHOWN {
+            format!(", and {} more", trials.len() - SHOWN)
+        } else {
+            String::new()
+        };
+        let _ = write!(
+            text,
+            "\n  {}{more}: {cause}",
+            trials[..trials.len().min(SHOWN)].join(", ")
+        );
     }
     text.extend(unseen.iter().map(|cause| format!("\n  {cause}")));
     if !failed.is_empty() {
@@ -322,9 +386,18 @@ fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let results = Results::open(folder)?;
     // The folder keeps the whole study but what it is about, which a recipe knows.
     let study = &results.plan.study;
-    let recipe = recipes::study(&study.name, &[]).ok().filter(|recipe| recipe.resolved() == study.resolved());
+    let recipe = recipes::study(&study.name, &[])
+        .ok()
+        .filter(|recipe| recipe.resolved() == study.resolved());
     let about = recipe.map_or(String::new(), |recipe| recipe.about);
-    let command = shell(&["study".into(), "run".into(), folder.join("study.toml").display().to_string()], folder);
+    let command = shell(
+        &[
+            "study".into(),
+            "run".into(),
+            folder.join("study.toml").display().to_string(),
+        ],
+        folder,
+    );
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
     write_report(&results, &around(command, &about, folder)?, &out, global)?;
     Ok(Done::Ok)
@@ -332,13 +405,30 @@ fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
 
 fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
     let folder = &args.study.folder;
-    let out = args.out.clone().unwrap_or_else(|| folder.join("export").join(args.format.name()));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.join("export").join(args.format.name()));
     if let Some(parent) = out.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("creating {}", parent.display()))?;
     }
-    let written = write(&Results::open(folder)?, &around(String::new(), "", folder)?, &out, &[args.format])?;
+    let written = write(
+        &Results::open(folder)?,
+        &around(String::new(), "", folder)?,
+        &out,
+        &[args.format],
+    )?;
     say_undrawn(&written.undrawn);
-    if global.quiet { Ok(Done::Ok) } else { print(format!("{} files in {}", written.files.len(), out.display())) }
+    if global.quiet {
+        Ok(Done::Ok)
+    } else {
+        print(format!(
+            "{} files in {}",
+            written.files.len(),
+            out.display()
+        ))
+    }
 }
 
 /// Says which characters the PNG figures lack.
@@ -354,29 +444,51 @@ fn say_undrawn(characters: &str) {
 fn write_report(results: &Results, around: &Around, out: &Path, global: &Global) -> Result<()> {
     say_undrawn(&write(results, around, out, &Format::REPORT)?.undrawn);
     if !global.quiet {
-        let width = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
-        print(format!("{}\nreport: {}", terminal(results, width), out.join("index.html").display()))?;
+        let width = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(150);
+        print(format!(
+            "{}\nreport: {}",
+            terminal(results, width),
+            out.join("index.html").display()
+        ))?;
     }
     Ok(())
 }
 
 fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
     let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
-    Ok(Around { command, about: about.trim().into(), environment, findings: Findings::read(folder)? })
+    Ok(Around {
+        command,
+        about: about.trim().into(),
+        environment,
+        findings: Findings::read(folder)?,
+    })
 }
 
 /// The command that repeats a study; jobs change nothing, and where the data lie is another machine's own affair.
 fn repeats(args: &RunArgs, folder: &Path) -> String {
     let what = ["study".into(), "run".into(), args.what.study.clone()].into_iter();
-    let set = args.what.set.iter().flat_map(|s| ["--set".into(), s.clone()]);
+    let set = args
+        .what
+        .set
+        .iter()
+        .flat_map(|s| ["--set".into(), s.clone()]);
     shell(&what.chain(set).collect::<Vec<_>>(), folder)
 }
 
 /// A command with its folder, quoted for a shell.
 fn shell(words: &[String], folder: &Path) -> String {
     let folder = folder.display().to_string();
-    let words = ["largebatch"].into_iter().chain(words.iter().map(String::as_str)).chain(["--out", &folder]);
-    words.map(|word| shlex::try_quote(word).map_or_else(|_| word.into(), |word| word.into_owned())).collect::<Vec<_>>().join(" ")
+    let words = ["largebatch"]
+        .into_iter()
+        .chain(words.iter().map(String::as_str))
+        .chain(["--out", &folder]);
+    words
+        .map(|word| shlex::try_quote(word).map_or_else(|_| word.into(), |word| word.into_owned()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// What a study is about: its own text, with a warning before it where `--set` has changed what it speaks of.
@@ -384,12 +496,24 @@ fn about(study: &Study, what: &WhatArgs) -> String {
     if what.set.is_empty() {
         return study.about.clone();
     }
-    format!("Changed by {}; as the file has it, the study is about this: {}", what.set.join(", "), study.about.trim())
+    format!(
+        "Changed by {}; as the file has it, the study is about this: {}",
+        what.set.join(", "),
+        study.about.trim()
+    )
 }
 
 fn ended(summary: &Summary, folder: &Path) -> String {
-    let before = if summary.skipped > 0 { format!(" now, {} before", summary.skipped) } else { String::new() };
-    format!("{} trials ran{before}; they lie in {}", summary.ran, folder.display())
+    let before = if summary.skipped > 0 {
+        format!(" now, {} before", summary.skipped)
+    } else {
+        String::new()
+    };
+    format!(
+        "{} trials ran{before}; they lie in {}",
+        summary.ran,
+        folder.display()
+    )
 }
 
 #[cfg(test)]
@@ -400,21 +524,43 @@ mod tests {
     fn a_name_leads_nowhere_else() {
         assert_eq!(own_folder("gap 2").unwrap(), Path::new("studies/gap 2"));
         for name in ["../../x", "/tmp/x", "..", ".", "a/b"] {
-            assert!(own_folder(name).is_err_and(|e| e.to_string().contains("--out")), "{name}");
+            assert!(
+                own_folder(name).is_err_and(|e| e.to_string().contains("--out")),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn no_jobs_are_refused() {
         assert_eq!(at_least_one("2"), Ok(2));
-        assert!(["0", "-1", "x"].iter().all(|text| at_least_one(text).is_err_and(|e| e.contains("at least 1"))));
+        assert!(
+            ["0", "-1", "x"]
+                .iter()
+                .all(|text| at_least_one(text).is_err_and(|e| e.contains("at least 1")))
+        );
     }
 
     #[test]
     fn a_command_is_quoted_where_it_must_be() {
         let words = ["study", "run", "gap", "--set", "axes.optimizer=[\"sgd\"]"].map(String::from);
         let command = shell(&words, Path::new("qu ote"));
-        assert_eq!(shlex::split(&command).unwrap(), ["largebatch", "study", "run", "gap", "--set", &words[4], "--out", "qu ote"]);
-        assert!(shell(&words[..3], Path::new("studies/gap")) == "largebatch study run gap --out studies/gap");
+        assert_eq!(
+            shlex::split(&command).unwrap(),
+            [
+                "largebatch",
+                "study",
+                "run",
+                "gap",
+                "--set",
+                &words[4],
+                "--out",
+                "qu ote"
+            ]
+        );
+        assert!(
+            shell(&words[..3], Path::new("studies/gap"))
+                == "largebatch study run gap --out studies/gap"
+        );
     }
 }

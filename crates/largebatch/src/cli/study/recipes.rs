@@ -11,8 +11,12 @@ use largebatch_train::nearest;
 pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {
     RECIPES.iter().find(|r| r.name == name).ok_or_else(|| {
         let names: Vec<&str> = RECIPES.iter().map(|r| r.name).collect();
-        let hint = nearest(name, names.iter().copied()).map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
-        StudyError::Argument(format!("there is no recipe or file {name}{hint}; the recipes are {}", names.join(", ")))
+        let hint = nearest(name, names.iter().copied())
+            .map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
+        StudyError::Argument(format!(
+            "there is no recipe or file {name}{hint}; the recipes are {}",
+            names.join(", ")
+        ))
     })
 }
 
@@ -20,7 +24,11 @@ pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {
 pub(super) fn study(what: &str, overrides: &[String]) -> Result<Study> {
     let path = Path::new(what);
     if path.extension().is_none() && path.components().count() == 1 {
-        return Ok(Study::parse(named(what)?.text, &format!("recipe {what}"), overrides)?);
+        return Ok(Study::parse(
+            named(what)?.text,
+            &format!("recipe {what}"),
+            overrides,
+        )?);
     }
     Ok(Study::open(path, overrides)?)
 }

@@ -25,7 +25,12 @@ pub(super) fn progress(progress: &Progress) -> String {
         }
     }
     if let Some(best) = &progress.best {
-        let _ = write!(text, " · best {} {}", best.metric.replace('_', " "), figure(&best.metric, best.value));
+        let _ = write!(
+            text,
+            " · best {} {}",
+            best.metric.replace('_', " "),
+            figure(&best.metric, best.value)
+        );
         if !best.labels.is_empty() {
             let _ = write!(text, " ({})", describe(&best.labels));
         }
@@ -37,17 +42,31 @@ pub(super) fn progress(progress: &Progress) -> String {
 pub(super) fn recipes() -> String {
     let mut text = String::new();
     for recipe in RECIPES {
-        let about = recipe.text.parse::<toml::Table>().ok().and_then(|t| Some(t.get("about")?.as_str()?.trim().replace('\n', " ")));
+        let about = recipe
+            .text
+            .parse::<toml::Table>()
+            .ok()
+            .and_then(|t| Some(t.get("about")?.as_str()?.trim().replace('\n', " ")));
         let about = about.unwrap_or_default();
         // A sentence ends with a point before a capital; "et al. 2017" does not.
-        let sentence =
-            about.match_indices(". ").find(|(i, _)| about[i + 2..].starts_with(char::is_uppercase)).map_or(&*about, |(i, _)| &about[..=i]);
+        let sentence = about
+            .match_indices(". ")
+            .find(|(i, _)| about[i + 2..].starts_with(char::is_uppercase))
+            .map_or(&*about, |(i, _)| &about[..=i]);
         let mut column = usize::MAX;
         for word in sentence.split_whitespace() {
             let width = word.chars().count() + 1;
             if column.saturating_add(width) > 100 {
-                let head = if column == usize::MAX { recipe.name } else { "" };
-                let _ = write!(text, "{}{head:<11}", if text.is_empty() { "" } else { "\n" });
+                let head = if column == usize::MAX {
+                    recipe.name
+                } else {
+                    ""
+                };
+                let _ = write!(
+                    text,
+                    "{}{head:<11}",
+                    if text.is_empty() { "" } else { "\n" }
+                );
                 column = 11;
             }
             let _ = write!(text, " {word}");
@@ -60,13 +79,27 @@ pub(super) fn recipes() -> String {
 /// A study's groups and the size of the whole.
 pub(super) fn plan(plan: &Plan, seconds: Option<f64>, jobs: usize) -> String {
     let confirm = plan.confirm_seeds().len();
-    let mut rows = vec![["group", "batch", "rate", "tune", "confirm"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["group", "batch", "rate", "tune", "confirm"]
+            .map(String::from)
+            .to_vec(),
+    ];
     for (index, group) in plan.groups.iter().enumerate() {
-        rows.push(vec![name(group), batch(group), rates(plan, group), plan.tune_ids(index).len().to_string(), confirm.to_string()]);
+        rows.push(vec![
+            name(group),
+            batch(group),
+            rates(plan, group),
+            plan.tune_ids(index).len().to_string(),
+            confirm.to_string(),
+        ]);
     }
     let mut text = aligned(&rows);
     let (tune, confirm) = (plan.tune_count(), plan.confirm_count());
-    let _ = writeln!(text, "\n{} trials: {tune} to tune, {confirm} to confirm", tune + confirm);
+    let _ = writeln!(
+        text,
+        "\n{} trials: {tune} to tune, {confirm} to confirm",
+        tune + confirm
+    );
     if let Some(seconds) = seconds {
         let jobs = jobs as f64;
         let _ = writeln!(
@@ -81,13 +114,27 @@ pub(super) fn plan(plan: &Plan, seconds: Option<f64>, jobs: usize) -> String {
 /// Where a group's rate comes from.
 fn rates(plan: &Plan, group: &Group) -> String {
     if let Some(derived) = &group.derived {
-        return format!("{} × {:.3}", name(&plan.groups[derived.from]), derived.factor);
+        return format!(
+            "{} × {:.3}",
+            name(&plan.groups[derived.from]),
+            derived.factor
+        );
     }
-    let tried: Vec<f64> = group.points.iter().filter_map(|p| p.get(key::RATE).and_then(number)).collect();
+    let tried: Vec<f64> = group
+        .points
+        .iter()
+        .filter_map(|p| p.get(key::RATE).and_then(number))
+        .collect();
     match tried.as_slice() {
-        [] => group.config.get(key::RATE).and_then(number).map_or("default".into(), short),
+        [] => group
+            .config
+            .get(key::RATE)
+            .and_then(number)
+            .map_or("default".into(), short),
         tried => {
-            let (low, high) = tried.iter().fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
+            let (low, high) = tried
+                .iter()
+                .fold((f64::INFINITY, 0.0f64), |(a, b), x| (a.min(*x), b.max(*x)));
             format!("{} of {} to {}", tried.len(), short(low), short(high))
         }
     }
@@ -111,9 +158,17 @@ pub(super) fn status(results: &Results) -> String {
     {
         let _ = writeln!(text, "about {} of computing to go", time(eta.as_secs_f64()));
     }
-    for (index, group) in results.plan.groups.iter().enumerate().filter(|(_, g)| !g.points.is_empty()) {
+    for (index, group) in results
+        .plan
+        .groups
+        .iter()
+        .enumerate()
+        .filter(|(_, g)| !g.points.is_empty())
+    {
         let chosen = match (&results.choices[index], results.rate(index)) {
-            (Some(choice), Some(rate)) => format!("rate {} chosen, score {:.4}", short(rate), choice.score),
+            (Some(choice), Some(rate)) => {
+                format!("rate {} chosen, score {:.4}", short(rate), choice.score)
+            }
             _ if results.tuned(index) => "tuned, and no rate is usable".into(),
             _ => "not tuned yet".into(),
         };
@@ -131,7 +186,10 @@ fn name(group: &Group) -> String {
 }
 
 fn batch(group: &Group) -> String {
-    group.config.get(key::BATCH).map_or("default".into(), ToString::to_string)
+    group
+        .config
+        .get(key::BATCH)
+        .map_or("default".into(), ToString::to_string)
 }
 
 fn short(x: f64) -> String {
@@ -142,5 +200,9 @@ fn short(x: f64) -> String {
 
 /// A figure with its unit: accuracies in percent.
 fn figure(metric: &str, value: f64) -> String {
-    if metric.ends_with("accuracy") { format!("{:.2} %", 100.0 * value) } else { format!("{value:.4}") }
+    if metric.ends_with("accuracy") {
+        format!("{:.2} %", 100.0 * value)
+    } else {
+        format!("{value:.4}")
+    }
 }

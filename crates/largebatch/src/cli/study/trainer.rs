@@ -8,9 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use largebatch_data::{Dataset, Labels, Search, Split, split};
 use largebatch_optim::Registry;
 use largebatch_schedule::Epochs;
-use largebatch_study::{DataFile, Event, FAILED_PROBES, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key, number};
+use largebatch_study::{
+    DataFile, Event, FAILED_PROBES, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key,
+    number,
+};
 use largebatch_train::{
-    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which, batch_schedule, open, train,
+    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which,
+    batch_schedule, open, train,
 };
 use serde_json::json;
 use toml::{Table, Value};
@@ -35,7 +39,14 @@ pub(super) struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     pub(super) fn new(registry: &'a Registry, search: Search) -> Self {
-        Trainer { registry, search, opened: Mutex::default(), speeds: Mutex::default(), read: Mutex::default(), keep: None }
+        Trainer {
+            registry,
+            search,
+            opened: Mutex::default(),
+            speeds: Mutex::default(),
+            read: Mutex::default(),
+            keep: None,
+        }
     }
 
     pub(super) fn keeping(self, keep: Option<Keep>) -> Self {
@@ -45,25 +56,36 @@ impl<'a> Trainer<'a> {
     /// What a plan must satisfy: every setting is one that training knows, and the data are there.
     pub(super) fn check(&self, config: &Table) -> Result<(), Problem> {
         let reserved = [
-            ("stop.target", "write it in the study's `stop`, so that the trial's record says why it ended"),
+            (
+                "stop.target",
+                "write it in the study's `stop`, so that the trial's record says why it ended",
+            ),
             ("stop.patience", "a study has `stop.plateau`"),
-            ("threads", "write it at the top of the study: it is the same for all trials"),
+            (
+                "threads",
+                "write it at the top of the study: it is the same for all trials",
+            ),
         ];
         for (key, why) in reserved {
             if largebatch_study::get(config, key).is_some() {
-                return Err(Problem { key: Some(key.into()), message: format!("{key} is no setting of a trial: {why}") });
+                return Err(Problem {
+                    key: Some(key.into()),
+                    message: format!("{key} is no setting of a trial: {why}"),
+                });
             }
         }
         let experiment = self.open(config).map_err(|error| problem(&error, config))?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.entry(experiment.config.dataset.table().to_string()).or_insert((experiment.dataset, experiment.split));
+        read.entry(experiment.config.dataset.table().to_string())
+            .or_insert((experiment.dataset, experiment.split));
         Ok(())
     }
 
     /// Says what was read, once for each data set.
     pub(super) fn tell(&self, global: &Global) {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.values().for_each(|(dataset, split)| tell_data(dataset, split, global));
+        read.values()
+            .for_each(|(dataset, split)| tell_data(dataset, split, global));
     }
 
     fn dataset(&self, config: &RunConfig) -> Result<Dataset, TrainError> {
@@ -82,7 +104,15 @@ impl<'a> Trainer<'a> {
         let setting = config.get(key::DATASET)?.clone();
         let config = RunConfig::layered(None, &[(key::DATASET.to_owned(), setting)]).ok()?;
         let sources = self.dataset(&config).ok()?.sources;
-        Some(sources.into_iter().map(|s| DataFile { file: s.file, sha256: s.sha256 }).collect())
+        Some(
+            sources
+                .into_iter()
+                .map(|s| DataFile {
+                    file: s.file,
+                    sha256: s.sha256,
+                })
+                .collect(),
+        )
     }
 
     fn open(&self, config: &Table) -> Result<Experiment, TrainError> {
@@ -92,7 +122,10 @@ impl<'a> Trainer<'a> {
         flatten("", &config, &mut flat);
         let mut config = RunConfig::layered(None, &flat)?;
         let dataset = self.dataset(&config)?;
-        let held = config.data.validation.unwrap_or_else(|| dataset.default_validation());
+        let held = config
+            .data
+            .validation
+            .unwrap_or_else(|| dataset.default_validation());
         let split = split(dataset.train.labels(), held, config.split_seed)?;
         if let Some(length) = length {
             config.steps = Some(length.steps(&config, split.train.len())?);
@@ -108,9 +141,20 @@ impl<'a> Trainer<'a> {
         let timed = batch.min(TIMED_BATCH);
         let mut few = config.clone();
         few.insert(key::BATCH.into(), Value::Integer(timed as i64));
-        [key::RATE, key::SEED, key::EPOCHS, key::STEPS, key::BUDGET, "schedule"].into_iter().for_each(|key| drop(few.remove(key)));
+        [
+            key::RATE,
+            key::SEED,
+            key::EPOCHS,
+            key::STEPS,
+            key::BUDGET,
+            "schedule",
+        ]
+        .into_iter()
+        .for_each(|key| drop(few.remove(key)));
         let mut speeds = self.speeds.lock().unwrap_or_else(PoisonError::into_inner);
-        let speed = *speeds.entry(few.to_string()).or_insert_with(|| speed(&self.open(&few).ok()?, 2.max(512 / timed as u64)));
+        let speed = *speeds
+            .entry(few.to_string())
+            .or_insert_with(|| speed(&self.open(&few).ok()?, 2.max(512 / timed as u64)));
         Some(steps as f64 * batch as f64 / speed?)
     }
 }
@@ -133,10 +177,15 @@ impl Length {
             return Some(Length::Examples(examples));
         }
         if let Some(epochs) = setting(key::EQUAL_EPOCHS).and_then(number) {
-            return Some(Length::Epochs(epochs, setting(key::AT_BATCH).and_then(whole).map(|n| n as usize)));
+            return Some(Length::Epochs(
+                epochs,
+                setting(key::AT_BATCH).and_then(whole).map(|n| n as usize),
+            ));
         }
         match config.get(key::EPOCHS) {
-            Some(&Value::Float(epochs)) if epochs == epochs.trunc() && epochs < Epochs::MOST_STEPS as f64 => {
+            Some(&Value::Float(epochs))
+                if epochs == epochs.trunc() && epochs < Epochs::MOST_STEPS as f64 =>
+            {
                 config.insert(key::EPOCHS.into(), Value::Integer(epochs as i64));
                 None
             }
@@ -150,21 +199,39 @@ impl Length {
 
     /// The steps of it, for a training on so many examples.
     fn steps(&self, config: &RunConfig, examples: usize) -> Result<u64, TrainError> {
-        let wrong = |key: &str, length: f64, why: String| Err(TrainError::Value { key: key.into(), value: length.to_string(), why });
+        let wrong = |key: &str, length: f64, why: String| {
+            Err(TrainError::Value {
+                key: key.into(),
+                value: length.to_string(),
+                why,
+            })
+        };
         let last = config.data.last_batch();
         let batch = config.clone().resolve(examples)?.batch_size.unwrap_or(1);
         let (key, length, steps) = match *self {
             Length::Epochs(epochs, Some(at)) if at > examples => {
-                return wrong("epochs", epochs, format!("its at_batch, {at}, is larger than the {examples} training examples"));
+                return wrong(
+                    "epochs",
+                    epochs,
+                    format!("its at_batch, {at}, is larger than the {examples} training examples"),
+                );
             }
             Length::Epochs(epochs, at) => {
                 let schedule = batch_schedule(config, at.unwrap_or(batch), examples)?;
                 ("epochs", epochs, schedule.epochs(last).step(epochs).ceil())
             }
-            Length::Examples(n) => (key::EXAMPLES, n as f64, batch_schedule(config, batch, examples)?.steps_for(n, last) as f64),
+            Length::Examples(n) => (
+                key::EXAMPLES,
+                n as f64,
+                batch_schedule(config, batch, examples)?.steps_for(n, last) as f64,
+            ),
         };
         if steps > Epochs::MOST_STEPS as f64 {
-            return wrong(key, length, format!("a training has at most {} steps", Epochs::MOST_STEPS));
+            return wrong(
+                key,
+                length,
+                format!("a training has at most {} steps", Epochs::MOST_STEPS),
+            );
         }
         Ok((steps as u64).max(1))
     }
@@ -189,14 +256,25 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
             let now = computed();
             let (begun, seen) = *self.begun.get_or_insert((now, step.examples));
             if step.step > self.steps {
-                self.speed = Some((step.examples - seen) as f64 / (now - begun)).filter(|speed| speed.is_finite() && *speed > 0.0);
+                self.speed = Some((step.examples - seen) as f64 / (now - begun))
+                    .filter(|speed| speed.is_finite() && *speed > 0.0);
                 self.enough.store(true, Ordering::Relaxed);
             }
         }
     }
     let enough = AtomicBool::new(false);
-    let mut few = Few { steps, enough: &enough, begun: None, speed: None };
-    let controls = Controls { observers: vec![&mut few], interrupt: &enough, test: false, ..Controls::default() };
+    let mut few = Few {
+        steps,
+        enough: &enough,
+        begun: None,
+        speed: None,
+    };
+    let controls = Controls {
+        observers: vec![&mut few],
+        interrupt: &enough,
+        test: false,
+        ..Controls::default()
+    };
     train(experiment, controls).ok()?;
     Some(few.speed? * largebatch_train::threads() as f64)
 }
@@ -205,20 +283,28 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
 fn computed() -> f64 {
     #[cfg(unix)]
     {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // SAFETY: the call writes one timespec.
         if unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } == 0 {
             return time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64;
         }
     }
-    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    static START: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
     START.elapsed().as_secs_f64() * largebatch_train::threads() as f64
 }
 
 /// A nested table as dotted keys.
 fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, Value)>) {
     for (key, value) in table {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let path = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         match value {
             Value::Table(table) => flatten(&path, table, out),
             value => out.push((path, value.clone())),
@@ -240,7 +326,9 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
             let quoted = message.split('`').nth(1).unwrap_or_default();
             let mut flat = Vec::new();
             flatten("", config, &mut flat);
-            flat.into_iter().map(|(path, _)| path).find(|path| path.split('.').any(|part| part == quoted))
+            flat.into_iter()
+                .map(|(path, _)| path)
+                .find(|path| path.split('.').any(|part| part == quoted))
         }
         _ => None,
     };
@@ -266,10 +354,19 @@ const LAST_POINTS: usize = 20;
 impl Relay<'_> {
     /// Tells how a trial that diverged came there, which no evaluation saw: means over equal stretches of steps.
     fn diverged(&mut self) {
-        for steps in self.since.chunks(self.since.len().div_ceil(LAST_POINTS).max(1)) {
+        for steps in self
+            .since
+            .chunks(self.since.len().div_ceil(LAST_POINTS).max(1))
+        {
             let (step, examples, _) = steps[steps.len() - 1];
             let train_loss = steps.iter().map(|s| s.2).sum::<f64>() / steps.len() as f64;
-            let _ = (self.emit)(Event::Point { step, examples, train_loss, validation: None, fitted_loss: None });
+            let _ = (self.emit)(Event::Point {
+                step,
+                examples,
+                train_loss,
+                validation: None,
+                fitted_loss: None,
+            });
         }
     }
 }
@@ -277,14 +374,21 @@ impl Relay<'_> {
 impl Observer for Relay<'_> {
     fn on_step(&mut self, step: &Step<'_>) {
         self.examples = step.examples;
-        self.since.extend(step.loss.map(|loss| (step.step, step.examples, loss)));
+        self.since
+            .extend(step.loss.map(|loss| (step.step, step.examples, loss)));
     }
 
     fn on_evaluation(&mut self, e: &Evaluation) {
         self.since.clear();
         let validation = e.validation.map(|metrics| headline(&metrics).1);
         let fitted_loss = e.fitted.map(|metrics| metrics.loss);
-        let point = Event::Point { step: e.step, examples: e.examples, train_loss: e.recent_loss, validation, fitted_loss };
+        let point = Event::Point {
+            step: e.step,
+            examples: e.examples,
+            train_loss: e.recent_loss,
+            validation,
+            fitted_loss,
+        };
         self.stopped |= (self.emit)(point).is_break();
     }
 
@@ -303,7 +407,11 @@ fn headline(metrics: &Metrics) -> (&'static str, f64) {
 }
 
 impl Runner for Trainer<'_> {
-    fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+    fn run(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Outcome, String> {
         largebatch_train::set_threads(trial.threads as usize);
         let experiment = self.open(&trial.config).map_err(|e| e.to_string())?;
         let classes = matches!(experiment.dataset.train.labels(), Labels::Classes(_));
@@ -321,18 +429,41 @@ impl Runner for Trainer<'_> {
             higher_is_better: metric == "validation_accuracy",
             constant_loss: experiment.constant_loss(),
         }));
-        let kept = self.keep.as_ref().map(|keep| keep.begin(trial, &experiment)).transpose().map_err(|e| e.to_string())?.flatten();
+        let kept = self
+            .keep
+            .as_ref()
+            .map(|keep| keep.begin(trial, &experiment))
+            .transpose()
+            .map_err(|e| e.to_string())?
+            .flatten();
         let mut probes = match (&self.keep, &kept) {
-            (Some(keep), Some(folder)) => keep.on_the_way(&experiment, folder).map_err(|e| e.to_string())?,
+            (Some(keep), Some(folder)) => keep
+                .on_the_way(&experiment, folder)
+                .map_err(|e| e.to_string())?,
             _ => Vec::new(),
         };
-        let mut relay = Relay { emit, stopped: false, examples: 0, since: Vec::new() };
+        let mut relay = Relay {
+            emit,
+            stopped: false,
+            examples: 0,
+            since: Vec::new(),
+        };
         let mut observers: Vec<&mut dyn Observer> = vec![&mut relay];
         observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
         // Groups are compared at equal training loss where they are reported, by their validation.
         let reported = trial.stage == Stage::Confirm;
-        let fitted = if reported && !experiment.split.validation.is_empty() { FITTED } else { 0 };
-        let controls = Controls { observers, folder: kept.as_ref(), test: reported, fitted, ..Controls::default() };
+        let fitted = if reported && !experiment.split.validation.is_empty() {
+            FITTED
+        } else {
+            0
+        };
+        let controls = Controls {
+            observers,
+            folder: kept.as_ref(),
+            test: reported,
+            fitted,
+            ..Controls::default()
+        };
         let (end, network) = train(&experiment, controls).map_err(|e| e.to_string())?;
         let diverged = end.stop == Stop::Diverged;
         if diverged {
@@ -344,8 +475,18 @@ impl Runner for Trainer<'_> {
         }
         let mut metrics = BTreeMap::new();
         // The trained weights on the data that they saw, which the running means of an epoch are not.
-        let seen = if diverged { None } else { experiment.evaluate(&network, Which::Train).map_err(|e| e.to_string())? };
-        for (part, means) in [("train", seen), ("validation", end.validation), ("test", end.test)] {
+        let seen = if diverged {
+            None
+        } else {
+            experiment
+                .evaluate(&network, Which::Train)
+                .map_err(|e| e.to_string())?
+        };
+        for (part, means) in [
+            ("train", seen),
+            ("validation", end.validation),
+            ("test", end.test),
+        ] {
             let Some(means) = means else { continue };
             let (name, value) = headline(&means);
             metrics.insert(format!("{part}_{name}"), value);
@@ -354,27 +495,51 @@ impl Runner for Trainer<'_> {
                 metrics.insert("test_examples".into(), means.n as f64);
             }
         }
-        for (part, share) in [("validation", end.validation_majority_accuracy), ("test", end.test_majority_accuracy)] {
+        for (part, share) in [
+            ("validation", end.validation_majority_accuracy),
+            ("test", end.test_majority_accuracy),
+        ] {
             metrics.extend(share.map(|share| (format!("{part}_majority_accuracy"), share)));
         }
         let mut provenance = self.provenance(&experiment, end.examples_per_second);
         if !unseen.is_empty() {
             provenance.insert(FAILED_PROBES.into(), json!(unseen));
         }
-        Ok(Outcome { diverged, metrics, steps: end.steps, examples: relay.examples, provenance })
+        Ok(Outcome {
+            diverged,
+            metrics,
+            steps: end.steps,
+            examples: relay.examples,
+            provenance,
+        })
     }
 }
 
 impl Trainer<'_> {
-    fn provenance(&self, experiment: &Experiment, examples_per_second: f64) -> BTreeMap<String, serde_json::Value> {
+    fn provenance(
+        &self,
+        experiment: &Experiment,
+        examples_per_second: f64,
+    ) -> BTreeMap<String, serde_json::Value> {
         let line = |file: &str, key: &str| {
             let text = std::fs::read_to_string(file).ok()?;
-            text.lines().find_map(|l| Some(l.strip_prefix(key)?.trim_start_matches([' ', '\t', ':']).trim().to_owned()))
+            text.lines().find_map(|l| {
+                Some(
+                    l.strip_prefix(key)?
+                        .trim_start_matches([' ', '\t', ':'])
+                        .trim()
+                        .to_owned(),
+                )
+            })
         };
         // Without their folder, so that a published record tells nobody how a home looks.
         let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-        let sources: Vec<_> =
-            experiment.dataset.sources.iter().map(|s| json!({ "file": file(&s.file), "sha256": s.sha256, "known": s.known })).collect();
+        let sources: Vec<_> = experiment
+            .dataset
+            .sources
+            .iter()
+            .map(|s| json!({ "file": file(&s.file), "sha256": s.sha256, "known": s.known }))
+            .collect();
         // A CPU backend has one device, which `cpu` names; a GPU's adapter has a name of its own.
         let device = match experiment.config.device.as_str() {
             cpu @ ("flex" | "ndarray") => cpu.to_owned(),
@@ -383,11 +548,27 @@ impl Trainer<'_> {
         [
             ("version", Some(json!(env!("CARGO_PKG_VERSION")))),
             ("device", Some(json!(device))),
-            ("platform", Some(json!(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)))),
+            (
+                "platform",
+                Some(json!(format!(
+                    "{}-{}",
+                    std::env::consts::OS,
+                    std::env::consts::ARCH
+                ))),
+            ),
             ("cpu", largebatch_train::processor().map(|cpu| json!(cpu))),
-            ("host", line("/proc/sys/kernel/hostname", "").map(|host| json!(host))),
-            ("peak_memory", line("/proc/self/status", "VmHWM").map(|memory| json!(memory))),
-            ("examples_per_second", Some(json!(examples_per_second.round()))),
+            (
+                "host",
+                line("/proc/sys/kernel/hostname", "").map(|host| json!(host)),
+            ),
+            (
+                "peak_memory",
+                line("/proc/self/status", "VmHWM").map(|memory| json!(memory)),
+            ),
+            (
+                "examples_per_second",
+                Some(json!(examples_per_second.round())),
+            ),
             (SOURCES, Some(json!(sources))),
         ]
         .into_iter()
@@ -411,10 +592,18 @@ mod tests {
         for (text, key, part) in [
             ("batch_size = 0", "batch_size", "at least 1"),
             ("batchsize = 1", "batchsize", "did you mean 'batch_size'"),
-            ("data.validatio = 1", "data.validatio", "did you mean 'validation'"),
+            (
+                "data.validatio = 1",
+                "data.validatio",
+                "did you mean 'validation'",
+            ),
             ("optimizer = 'lasr'", "optimizer", "lars"),
             ("model = 'mpl'", "model", "mlp"),
-            ("optimizer = { name = 'sgd', nesterov = true }", "optimizer", "nesterov"),
+            (
+                "optimizer = { name = 'sgd', nesterov = true }",
+                "optimizer",
+                "nesterov",
+            ),
             ("stop.target = 0.9", "stop.target", "study's `stop`"),
             ("threads = 2", "threads", "top of the study"),
         ] {
@@ -422,7 +611,10 @@ mod tests {
             let mut config = base.clone();
             config.extend(text.parse::<Table>().unwrap());
             let problem = trainer.check(&config).unwrap_err();
-            assert!(problem.key.as_deref() == Some(key) && problem.message.contains(part), "{text}: {problem:?}");
+            assert!(
+                problem.key.as_deref() == Some(key) && problem.message.contains(part),
+                "{text}: {problem:?}"
+            );
             trainer.check(&base).unwrap();
         }
     }
@@ -433,7 +625,10 @@ mod tests {
         let config = "dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 64\nepochs = 2.5\ndata.validation = 0".parse().unwrap();
         let experiment = trainer(&registry).open(&config).unwrap();
         // 1,437 examples: 23 steps an epoch.
-        assert_eq!((experiment.split.train.len(), experiment.total_steps), (1437, 58));
+        assert_eq!(
+            (experiment.split.train.len(), experiment.total_steps),
+            (1437, 58)
+        );
     }
 
     /// 1,150 examples are 72 steps of 16 and 3 of 512: equal steps are equal, and examples are counted with the small last batches.
@@ -441,8 +636,14 @@ mod tests {
     fn lengths_of_a_budget_are_those_of_the_real_epochs() {
         let registry = Registry::standard();
         let steps = |budget: &str| {
-            let config = format!("dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 512\n{budget}").parse().unwrap();
-            trainer(&registry).open(&config).map(|e| (e.split.train.len(), e.total_steps)).map_err(|e| e.to_string())
+            let config =
+                format!("dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 512\n{budget}")
+                    .parse()
+                    .unwrap();
+            trainer(&registry)
+                .open(&config)
+                .map(|e| (e.split.train.len(), e.total_steps))
+                .map_err(|e| e.to_string())
         };
         for (budget, wanted) in [
             ("budget = { epochs = 20, at_batch = 16 }", 1440),
@@ -462,9 +663,18 @@ mod tests {
         for (budget, part) in [
             ("budget = { epochs = 20, at_batch = 2048 }", "epochs = 20"),
             ("epochs = 1e300", "epochs = 1000"),
-            ("budget.examples = 9223372036854775807\ndata.drop_last = true\nbatch_schedule.name = 'multi-step'", "batch_schedule.at"),
-            ("batch_schedule = { name = 'multi-step', at.epochs = [1] }\nepochs = 9223372036854775807", "epochs = 9223372036854775807"),
-            ("epochs = 9223372036854775807", "epochs = 9223372036854775807"),
+            (
+                "budget.examples = 9223372036854775807\ndata.drop_last = true\nbatch_schedule.name = 'multi-step'",
+                "batch_schedule.at",
+            ),
+            (
+                "batch_schedule = { name = 'multi-step', at.epochs = [1] }\nepochs = 9223372036854775807",
+                "epochs = 9223372036854775807",
+            ),
+            (
+                "epochs = 9223372036854775807",
+                "epochs = 9223372036854775807",
+            ),
             ("steps = 9223372036854775807", "steps = 9223372036854775807"),
         ] {
             let message = steps(budget).unwrap_err();

@@ -20,7 +20,13 @@ pub(super) struct Watcher {
 impl Watcher {
     pub(super) fn new(global: &Global) -> Self {
         let bar = progress::bar(!global.quiet, 0, "trials");
-        Watcher { bar, quiet: global.quiet, verbose: global.verbose, lines: !std::io::stderr().is_terminal(), last: None }
+        Watcher {
+            bar,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            lines: !std::io::stderr().is_terminal(),
+            last: None,
+        }
     }
 
     pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
@@ -31,12 +37,27 @@ impl Watcher {
             return;
         }
         if let (Notice::Done(record), true) = (notice, self.verbose) {
-            let metric = record.metrics.get(&record.metric).map_or(String::new(), |value| format!(" {} {value:.4}", record.metric));
+            let metric = record
+                .metrics
+                .get(&record.metric)
+                .map_or(String::new(), |value| {
+                    format!(" {} {value:.4}", record.metric)
+                });
             let what = format!("{:?}", record.stop).to_lowercase();
-            let rate = record.config.get(key::RATE).map_or(String::new(), |rate| format!(" lr={rate}"));
+            let rate = record
+                .config
+                .get(key::RATE)
+                .map_or(String::new(), |rate| format!(" lr={rate}"));
             let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
-            let text = format!("{group}{rate} seed {}: {what}{metric} in {seconds:.1} s", record.seed);
-            if self.lines { say(&text) } else { self.bar.println(text) }
+            let text = format!(
+                "{group}{rate} seed {}: {what}{metric} in {seconds:.1} s",
+                record.seed
+            );
+            if self.lines {
+                say(&text)
+            } else {
+                self.bar.println(text)
+            }
         }
         if matches!(notice, Notice::Aside(_)) {
             return;
@@ -48,11 +69,19 @@ impl Watcher {
         self.bar.set_length(progress.total as u64);
         self.bar.set_position(progress.done as u64);
         self.bar.set_message(message.clone());
-        let due = self.last.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) || progress.done == progress.total;
+        let due = self
+            .last
+            .is_none_or(|at| at.elapsed() > Duration::from_secs(10))
+            || progress.done == progress.total;
         if self.lines && due {
             self.last = Some(Instant::now());
-            let eta = progress.eta().map_or(String::new(), |eta| format!(" · ETA {}", show::time(eta.as_secs_f64())));
-            say(&format!("{}/{} trials{eta} {message}", progress.done, progress.total));
+            let eta = progress.eta().map_or(String::new(), |eta| {
+                format!(" · ETA {}", show::time(eta.as_secs_f64()))
+            });
+            say(&format!(
+                "{}/{} trials{eta} {message}",
+                progress.done, progress.total
+            ));
         }
     }
 
