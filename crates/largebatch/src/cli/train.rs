@@ -29,10 +29,14 @@ Examples:
   largebatch train --dataset breast-cancer --model logistic --cross-validate 5x10
   largebatch train --set dataset.format=csv --set dataset.train=my.csv --set dataset.label=species --model softmax
 
-Files of your own: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test (else a fifth is held out), or idx, with
-dataset.train_images and dataset.train_labels. Of a CSV file dataset.header, dataset.delimiter and dataset.labels (classes or real) say what the
-program does not guess; dataset.missing = mean or drop says what becomes of missing values.
-The configuration is the TOML file, then --set over it, then the plain flags over both. What is left out has a default.
+Files of your own: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test \
+(else a fifth is held out); or idx, with dataset.train_images and dataset.train_labels. For a CSV file \
+dataset.header, dataset.delimiter and dataset.labels (classes or real) say what the program does not guess; \
+dataset.missing (mean or drop) says what becomes of missing values.
+
+Settings come from the TOML file, then from --set, then from the other flags; the last one counts. What is \
+left out has a default.
+
 A run's folder holds run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
 
 /// Train a model: on the data that ships inside, on known data sets, or on your own files
@@ -115,7 +119,7 @@ pub(super) struct TrainArgs {
     /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or `layers:every=50`
     #[arg(long, value_name = "WHAT", help_heading = "Results")]
     trace: Option<String>,
-    /// Question the network on the way, see `largebatch probe`: layers, noise, curvature, as in noise:every=100 or noise:every=100,subset=500; or noise-pairs,
+    /// Measure the network during training, as `largebatch probe` does afterwards: layers, noise, curvature, as in noise:every=100 or noise:every=100,subset=500; or noise-pairs,
     /// the noise scale at no gradients of its own, in a run that accumulates (--set accumulate=4)
     #[arg(long, value_name = "NAME:every=N", help_heading = "Results")]
     probe: Vec<String>,

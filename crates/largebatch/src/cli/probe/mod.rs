@@ -42,11 +42,13 @@ Examples:
   largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb
   largebatch probe batch-find runs/a
 
-Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long one tells its cost first; Ctrl-C ends it with what it has. Those that stand on
-gradients of one run (layers, noise, curvature, sharpness) compute with dropout off, batch norm frozen at its running statistics and no
-augmentation, in f64 on the CPU devices.";
+Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long one says first how long it takes; Ctrl-C ends \
+it and keeps what it has found.
 
-/// Question a trained network: layers, gradient noise, curvature, sharpness, line, surface; find a rate and a batch size
+layers, noise, curvature and sharpness use gradients of one run: without dropout and augmentation, with batch \
+norm at its running statistics, in f64 on the CPU devices.";
+
+/// Measure a trained network: layers, gradient noise, curvature, sharpness, line, surface; find a rate and a batch size
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProbeArgs {
