@@ -54,8 +54,9 @@ fn test(folder: &Path, target: &Path) -> Output {
     let compiled = BACKENDS
         .iter()
         .filter(|b| b.compiled && !b.feature.is_empty())
-        .map(|b| format!(",largebatch/{}", b.feature));
-    let features = format!("burn/train{}", compiled.collect::<String>());
+        .map(|b| format!("largebatch/{}", b.feature));
+    let learner = cfg!(feature = "learner").then(|| "burn/train".to_owned());
+    let features = compiled.chain(learner).collect::<Vec<_>>().join(",");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(folder)
