@@ -823,17 +823,22 @@ fn folders_that_are_no_runs() {
     write(dir, "file", "a file");
     let train = |arguments: &[&str]| ended(command(dir, &[&["train"], arguments].concat()));
     for name in ["empty", "full", "absent"] {
+        let why = if name == "absent" {
+            "does not exist"
+        } else {
+            "run.toml"
+        };
         check(
             "resume of no run",
             &train(&["--resume", name]),
             1,
-            &[name, "run.toml"],
+            &[name, why],
         );
         check(
             "evaluation of no run",
             &ended(command(dir, &["evaluate", name])),
             1,
-            &[name, "run.toml"],
+            &[name, why],
         );
     }
     check(

@@ -244,7 +244,7 @@ fn bad_input_names_value_place_and_remedy() {
     assert_eq!(ended(command(dir, &diverged)).code, Some(3));
     fs::write(dir.join("text.json"), "{\"a\": 1}").unwrap();
     let rows: &[(&[&str], i32, &[&str])] = &[
-        (&["sharpness", "nowhere"], 1, &["nowhere", "run.toml"]),
+        (&["sharpness", "nowhere"], 1, &["nowhere", "does not exist"]),
         (&["sharpness", "lost"], 1, &["lost", "diverged"]),
         (
             &["sharpness", "a", "--epsilon", "0"],

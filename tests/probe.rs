@@ -501,7 +501,7 @@ fn bad_input_is_told() {
     );
     let other = model("wide").display().to_string();
     let rows: [(&[&str], i32, &[&str]); 12] = [
-        (&["layers", "absent"], 1, &["absent", "run.toml"]),
+        (&["layers", "absent"], 1, &["absent", "does not exist"]),
         (
             &["noise", "run", "--subset", "0"],
             2,
