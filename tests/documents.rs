@@ -449,3 +449,29 @@ fn the_table_of_crates_is_that_of_the_manifests() {
         "the table of crates in ARCHITECTURE.md, left, and the manifests, right"
     );
 }
+
+/// A release sets the version in one go; between releases nothing may drift.
+#[test]
+fn versions_agree() {
+    let version = env!("CARGO_PKG_VERSION");
+    let citation = read(&root().join("CITATION.cff"));
+    assert!(
+        citation.contains(&format!("\nversion: {version}\n")),
+        "CITATION.cff is of another version than {version}"
+    );
+    let changelog = read(&root().join("CHANGELOG.md"));
+    let newest = changelog
+        .lines()
+        .find(|line| line.starts_with("## "))
+        .expect("a section");
+    assert!(
+        newest.contains(version),
+        "CHANGELOG.md begins with {newest}"
+    );
+    let minor = version.rsplit_once('.').expect("three numbers").0;
+    let template = read(&root().join("examples/external/Cargo.toml"));
+    assert!(
+        template.contains(&format!("largebatch = \"{minor}\"")),
+        "the template names another version than {minor}"
+    );
+}
