@@ -149,7 +149,7 @@ impl Fault<'_> {
         self.same_but(subject, &[])
     }
 
-    /// The same, leaving out what lies in some folders.
+    /// As [`Self::same`], but files in these folders may differ.
     pub fn same_but(&self, subject: Subject, folders: &[&str]) -> Outcome {
         self.lab
             .reference(subject)

@@ -15,7 +15,7 @@ pub enum ReportError {
     },
     /// The folder holds something that no report wrote.
     #[error(
-        "{folder} holds `{entry}`, which is no part of a report, and would be lost: name a new or an empty folder"
+        "{folder} holds `{entry}`, which does not belong to a report and would be lost: name a new or an empty folder"
     )]
     Foreign {
         /// The folder.

@@ -70,7 +70,7 @@ impl<'a> Trainer<'a> {
             if largebatch_study::get(config, key).is_some() {
                 return Err(Problem {
                     key: Some(key.into()),
-                    message: format!("{key} is no setting of a trial: {why}"),
+                    message: format!("{key} cannot be set for a trial: {why}"),
                 });
             }
         }
