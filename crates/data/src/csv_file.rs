@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
     }
     let at = label(path, header.then_some(first), width, &spec.label)?;
     let mut warnings = Vec::new();
-    if header && first.fields.iter().all(|f| is_number(f)) {
+    if header && spec.header.is_none() && first.fields.iter().all(|f| is_number(f)) {
         warnings.push(format!(
             "{}, line {}: all its fields are numbers, and it was read as the names of columns; if it is a row of data, write dataset.header = false and dataset.label = {at}",
             path.display(),

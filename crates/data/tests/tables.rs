@@ -237,17 +237,15 @@ fn the_first_line() {
     let text = "0,1,2\n5,3,0\n4,2,1\n";
     assert_eq!(opened(text, "label = 2\nheader = true").train.len(), 2);
     assert_eq!(opened(text, "label = 2\nheader = false").train.len(), 3);
-    warns(
-        &opened(text, "label = 2\nheader = true"),
-        &[
-            "t.csv, line 1",
-            "all its fields are numbers",
-            "dataset.header = false",
-        ],
-    );
+    // Who says so need not be warned; who names a label that is a number may have meant a column.
+    let said = &opened(text, "label = 2\nheader = true").warnings;
+    assert!(!said.iter().any(|text| text.contains("line 1")), "{said:?}");
     warns(
         &opened("7,8,9\n5,3,0\n4,2,1\n", "label = \"9\""),
-        &["line 1: all its fields are numbers", "dataset.label = 2"],
+        &[
+            "t.csv, line 1: all its fields are numbers",
+            "dataset.header = false and dataset.label = 2",
+        ],
     );
     // A missing value is not a name.
     refused(

@@ -9,7 +9,9 @@ use largebatch_optim::Registry;
 use largebatch_train::{Confusion, RunFolder, Scores, TrainError, Which, load_network, model_data};
 use serde_json::json;
 
-use super::{AcceptData, DataDir, Done, Global, PartArg, aligned, print_json, tell_data};
+use super::{
+    AcceptData, DataDir, Done, Global, PartArg, aligned, print_json, tell_data, warn_of_divergence,
+};
 
 /// The most classes that tables show in full.
 const CLASSES: usize = 20;
@@ -58,6 +60,9 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
         ),
         None => (folder.weights()?, args.run.clone()),
     };
+    if args.weights.is_none() {
+        warn_of_divergence(&folder)?;
+    }
     // Other weights may have been trained on data of another scale.
     if let Some(data) = model_data(&weights, &place)? {
         experiment.adopt(&data, &place)?;

@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Search, Split};
 use largebatch_optim::Registry;
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, OtherData, TrainError, Which};
+use largebatch_train::{BACKENDS, OtherData, RunFolder, Stop, TrainError, Which};
 
 mod data;
 mod devices;
@@ -72,7 +72,7 @@ struct Cli {
 /// Flags of every subcommand.
 #[derive(Args, Clone)]
 struct Global {
-    /// Print less: no progress, no summary.
+    /// Print less: no progress and no summary. Warnings and errors are still printed.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Print more: a line for every evaluation and checkpoint, and the causes of errors.
@@ -343,8 +343,22 @@ fn say(text: &str) {
 fn tell_data(dataset: &Dataset, split: &Split, global: &Global) {
     if !global.quiet {
         say(&dataset.summary(split));
-        dataset.warnings.iter().for_each(|warning| warn(warning));
     }
+    dataset.warnings.iter().for_each(|warning| warn(warning));
+}
+
+/// Warns of weights that a diverged training left.
+fn warn_of_divergence(folder: &RunFolder) -> anyhow::Result<()> {
+    if folder
+        .outcome()?
+        .is_some_and(|outcome| outcome.stop == Stop::Diverged)
+    {
+        warn(&format!(
+            "the training in {} diverged: its weights are those of the step at which it stopped, and say little",
+            folder.path().display()
+        ));
+    }
+    Ok(())
 }
 
 fn warn(text: &str) {

@@ -9,7 +9,7 @@ use largebatch_optim::Registry;
 use largebatch_report::quote;
 use largebatch_train::{Prediction, Predictor, RunFolder, TrainError, model_data, write_whole};
 
-use super::{AcceptData, DataDir, Done, Global, say};
+use super::{AcceptData, DataDir, Done, Global, say, warn_of_divergence};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,6 +77,9 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
         ),
         None => (folder.weights()?, args.run.as_path()),
     };
+    if args.weights.is_none() {
+        warn_of_divergence(&folder)?;
+    }
     let mut data = model_data(&weights, place)?;
     // Weights from elsewhere, such as PyTorch, go with the data of the run.
     if let (None, Some(_), Ok(own)) = (&data, &args.weights, folder.weights()) {

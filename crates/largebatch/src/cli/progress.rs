@@ -54,12 +54,6 @@ impl Observer for Progress {
         self.started = Instant::now();
         self.bar = bar(true, start.experiment.total_steps, "steps");
         self.bar.set_position(start.step);
-        let dataset = &start.experiment.dataset;
-        let read = std::iter::once(dataset.summary(&start.experiment.split));
-        let warnings = dataset
-            .warnings
-            .iter()
-            .map(|warning| format!("warning: {warning}"));
         let resumed = if start.step > 0 {
             format!(", going on from step {}", start.step)
         } else {
@@ -74,12 +68,10 @@ impl Observer for Progress {
             start.experiment.total_steps,
             config.batch_size.unwrap_or_default(),
         );
-        for text in read.chain(warnings).chain([text]) {
-            if self.lines {
-                say(&text)
-            } else {
-                self.bar.println(text)
-            }
+        if self.lines {
+            say(&text)
+        } else {
+            self.bar.println(text)
         }
     }
 

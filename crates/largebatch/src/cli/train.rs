@@ -145,8 +145,8 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
         return validate_across(&args, &config, shape, global, registry);
     }
     let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
-    warn_of_unknown_sources(&experiment, global);
-    tell_notes(&experiment, global);
+    warn_of_unknown_sources(&experiment);
+    tell_notes(&experiment);
     let path = args
         .out
         .clone()
@@ -323,7 +323,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     let experiment = open(file.config.clone())?;
     let begun = &file.provenance.version;
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
-    if minor(begun) != minor(env!("CARGO_PKG_VERSION")) && !global.quiet {
+    if minor(begun) != minor(env!("CARGO_PKG_VERSION")) {
         warn(&format!(
             "{} was begun by version {begun}; from here on its bits may be others than that version's",
             path.display()
@@ -383,6 +383,7 @@ fn drive(
     global: &Global,
 ) -> Result<Done> {
     let mut progress = Progress::new(global);
+    tell_data(&experiment.dataset, &experiment.split, global);
     folder.weak_lock().iter().for_each(|text| warn(text));
     if !global.quiet {
         probes.iter_mut().for_each(Probing::tell_cost);
@@ -617,16 +618,11 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
 }
 
 /// What is doubtful in the data.
-fn tell_notes(experiment: &Experiment, global: &Global) {
-    if !global.quiet {
-        experiment
-            .notes()
-            .iter()
-            .for_each(|note| say(&format!("warning: {note}")));
-    }
+fn tell_notes(experiment: &Experiment) {
+    experiment.notes().iter().for_each(|note| warn(note));
 }
 
-fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
+fn warn_of_unknown_sources(experiment: &Experiment) {
     let unknown: Vec<&str> = experiment
         .dataset
         .sources
@@ -634,14 +630,14 @@ fn warn_of_unknown_sources(experiment: &Experiment, global: &Global) {
         .filter(|s| !s.known)
         .map(|s| s.file.as_str())
         .collect();
-    if let ([first, rest @ ..], false) = (unknown.as_slice(), global.quiet) {
+    if let [first, rest @ ..] = unknown.as_slice() {
         let more = if rest.is_empty() {
             String::new()
         } else {
             format!(" and {} more", rest.len())
         };
-        say(&format!(
-            "warning: {first}{more}: not the published content of {}; results do not compare digit by digit with others' (run.toml holds the hashes)",
+        warn(&format!(
+            "{first}{more}: not the published content of {}; results do not compare digit by digit with others' (run.toml holds the hashes)",
             experiment.dataset.name
         ));
     }
