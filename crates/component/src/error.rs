@@ -1,0 +1,92 @@
+use crate::Kind;
+use crate::words::{backticked, suggestion};
+
+/// A name or an option of a component that cannot be used. The message names the value, the place and the remedy.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComponentError {
+    /// The table has no component of this name.
+    #[error("unknown {kind} `{name}`{}", rest(.name, .known, &format!("the {kind}s are")))]
+    UnknownName {
+        /// What was looked for.
+        kind: Kind,
+        /// The name that was given.
+        name: String,
+        /// All known names.
+        known: Vec<String>,
+    },
+    /// The component has no preset of this name.
+    #[error("{kind} `{component}` has no preset `{preset}`{}", rest(.preset, .known, "it has"))]
+    UnknownPreset {
+        /// The component's kind.
+        kind: Kind,
+        /// The component's name.
+        component: String,
+        /// The preset that was given.
+        preset: String,
+        /// All its presets.
+        known: Vec<String>,
+    },
+    /// The component has no option of this name.
+    #[error("{kind} `{component}` has no option `{option}`{}", rest(.option, .known, "it has"))]
+    UnknownOption {
+        /// The component's kind.
+        kind: Kind,
+        /// The component's name.
+        component: String,
+        /// The option that was given.
+        option: String,
+        /// All its options.
+        known: Vec<String>,
+    },
+    /// An option's value has the wrong type.
+    #[error("{kind} `{component}`: option `{option}` cannot be {value}: {message}")]
+    Type {
+        /// The component's kind.
+        kind: Kind,
+        /// The component's name.
+        component: String,
+        /// The option.
+        option: String,
+        /// Its value, as TOML writes it.
+        value: String,
+        /// What is expected.
+        message: String,
+    },
+    /// An option's value is out of its range.
+    #[error("option `{option}` is {value}, but it must be within {range}{}", because(.why))]
+    Range {
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+        /// The range.
+        range: String,
+        /// Why; empty if it is plain.
+        why: String,
+    },
+}
+
+/// The suggestion, and the list of known names.
+fn rest(name: &str, known: &[String], words: &str) -> String {
+    let names = || known.iter().map(String::as_str);
+    if known.is_empty() {
+        return "; it has none".into();
+    }
+    match suggestion(name, names()) {
+        none if none.is_empty() => format!("; {words} {}", backticked(names())),
+        meant => {
+            let mut words = words.to_owned();
+            words[..1].make_ascii_uppercase();
+            format!("{meant} {words} {}", backticked(names()))
+        }
+    }
+}
+
+fn because(why: &str) -> String {
+    if why.is_empty() {
+        String::new()
+    } else {
+        format!(": {why}")
+    }
+}

@@ -1,0 +1,198 @@
+//! Options as a configuration type states them: by serde, doc comments and `schemars` attributes.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde_json::Value;
+use toml::Value as Toml;
+
+use crate::ComponentError;
+
+/// One option of a component.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Opt {
+    /// The key in TOML and in `--set key=value`.
+    pub name: String,
+    /// The default, as TOML writes it; `none` if the option is absent by default.
+    pub default: String,
+    /// What it does, in one line.
+    pub purpose: String,
+    /// The values it takes.
+    pub range: String,
+}
+
+/// The JSON Schema (Draft 7) of a configuration type, with everything inlined. Two keywords are ours: `why` says why a range is
+/// what it is, and `values` says in words which values an option takes, where the schema's own keywords do not; `infinite` allows
+/// TOML's `inf`, which JSON lacks.
+pub fn schema<C: JsonSchema>() -> Value {
+    let mut settings = SchemaSettings::draft07();
+    settings.inline_subschemas = true;
+    settings.meta_schema = None;
+    settings.into_generator().into_root_schema_for::<C>().into()
+}
+
+/// The options of a configuration type, in the order of its fields, with the values of `default` as their defaults.
+pub fn options<C: JsonSchema + Serialize>(default: &C) -> Vec<Opt> {
+    let schema = schema::<C>();
+    let default = toml::Table::try_from(default).unwrap_or_default();
+    properties(&schema)
+        .map(|(name, schema)| Opt {
+            name: name.clone(),
+            default: default.get(name).map_or("none".into(), Toml::to_string),
+            purpose: purpose(schema),
+            range: range(schema),
+        })
+        .collect()
+}
+
+/// Checks the values of a configuration against the ranges of its type. NaN is in no range, and infinity only in one that says so.
+///
+/// # Errors
+/// [`ComponentError::Range`] for the first value that is out of its range.
+pub fn check<C: JsonSchema + Serialize>(config: &C) -> Result<(), ComponentError> {
+    let schema = schema::<C>();
+    let table = toml::Table::try_from(config).unwrap_or_default();
+    table.iter().try_for_each(|(option, value)| {
+        match properties(&schema).find(|(name, _)| *name == option) {
+            Some((_, schema)) => within(option, value, schema),
+            None => Ok(()),
+        }
+    })
+}
+
+pub(crate) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema["properties"].as_object().into_iter().flatten()
+}
+
+/// The first paragraph of a field's documentation, on one line and without its full stop.
+fn purpose(schema: &Value) -> String {
+    let text = schema["description"].as_str().unwrap_or_default();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    first.replace('\n', " ").trim_end_matches('.').to_owned()
+}
+
+fn within(option: &str, value: &Toml, schema: &Value) -> Result<(), ComponentError> {
+    let wrong = |value: String| ComponentError::Range {
+        option: option.into(),
+        value,
+        range: range(schema),
+        why: schema["why"].as_str().unwrap_or_default().into(),
+    };
+    match value {
+        Toml::Float(x) if !number(*x, schema) => Err(wrong(x.to_string())),
+        Toml::Integer(i) if !number(*i as f64, schema) => Err(wrong(i.to_string())),
+        Toml::Array(values) => {
+            let n = values.len() as u64;
+            let bound = |key: &str| schema[key].as_u64();
+            if bound("minItems").is_some_and(|least| n < least)
+                || bound("maxItems").is_some_and(|most| n > most)
+            {
+                return Err(wrong(format!("a list of {n}")));
+            }
+            if schema["items"].is_object() {
+                values
+                    .iter()
+                    .try_for_each(|value| within(option, value, &schema["items"]))
+                    .map_err(|error| match error {
+                        ComponentError::Range { value, .. } => wrong(value),
+                        other => other,
+                    })
+            } else {
+                Ok(())
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn number(x: f64, schema: &Value) -> bool {
+    let bound = |key: &str| schema[key].as_f64();
+    !x.is_nan()
+        && (x.is_finite() || schema["infinite"] == true)
+        && bound("minimum").is_none_or(|least| x >= least)
+        && bound("maximum").is_none_or(|most| x <= most)
+        && bound("exclusiveMinimum").is_none_or(|least| x > least)
+        && bound("exclusiveMaximum").is_none_or(|most| x < most)
+}
+
+/// The values that a schema allows, in words.
+fn range(schema: &Value) -> String {
+    if let Some(words) = schema["values"].as_str() {
+        return words.into();
+    }
+    let consts = |list: &Value| -> Option<Vec<String>> {
+        list.as_array()?
+            .iter()
+            .map(|one| one.get("const").map(Value::to_string))
+            .collect()
+    };
+    if let Some(values) = consts(&schema["oneOf"]) {
+        return values.join(", ");
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        return values
+            .iter()
+            .filter(|value| !value.is_null())
+            .map(Value::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    // `Option<T>` is T or null.
+    if let Some([one, null]) = schema["anyOf"].as_array().map(Vec::as_slice)
+        && null["type"] == "null"
+    {
+        return range(one);
+    }
+    let kind = match &schema["type"] {
+        Value::Array(types) => types[0].as_str(),
+        kind => kind.as_str(),
+    };
+    match kind {
+        Some("boolean") => "true, false".into(),
+        Some("integer") => format!("whole, {}", interval(schema)),
+        Some("number") => interval(schema),
+        Some("array") => {
+            let count = match (schema["minItems"].as_u64(), schema["maxItems"].as_u64()) {
+                (Some(least), Some(most)) => format!("{least} to {most} values"),
+                (Some(least), None) => format!("{least} or more values"),
+                (None, Some(most)) => format!("up to {most} values"),
+                (None, None) => "a list".into(),
+            };
+            match &schema["items"] {
+                items if items.is_object() => format!("{count}, each {}", range(items)),
+                _ => count,
+            }
+        }
+        _ => "text".into(),
+    }
+}
+
+/// `0 ≤ x < 1` and the like.
+fn interval(schema: &Value) -> String {
+    let bound = |key: &str| {
+        let x = schema[key].as_f64()?;
+        Some(if x != 0.0 && !(1e-3..1e6).contains(&x.abs()) {
+            format!("{x:e}")
+        } else {
+            format!("{x}")
+        })
+    };
+    let or_inf = if schema["infinite"] == true {
+        ", inf"
+    } else {
+        ""
+    };
+    let least = bound("exclusiveMinimum")
+        .map(|x| (x, "<", ">"))
+        .or(bound("minimum").map(|x| (x, "≤", "≥")));
+    let most = bound("exclusiveMaximum")
+        .map(|x| (x, "<"))
+        .or(bound("maximum").map(|x| (x, "≤")));
+    let plain = match (least, most) {
+        (Some((least, from, _)), Some((most, to))) => format!("{least} {from} x {to} {most}"),
+        (Some((least, _, from)), None) => format!("x {from} {least}"),
+        (None, Some((most, to))) => format!("x {to} {most}"),
+        (None, None) => "any number".into(),
+    };
+    plain + or_inf
+}
