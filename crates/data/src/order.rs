@@ -50,7 +50,7 @@ impl Order {
     /// out.
     ///
     /// # Errors
-    /// If there is no index.
+    /// If there are no indices.
     pub fn new(
         indices: Vec<u32>,
         sampling: Sampling,

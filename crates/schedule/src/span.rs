@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::epochs::{Epochs, settled};
 use crate::error::{ConfigError, require};
 
-/// A length of training with its unit, as written: `{ fraction = 0.1 }`, `{ epochs = 5 }` or `{
-/// steps = 500 }`.
+/// A length of training with its unit, as written: `{ fraction = 0.1 }`, `{ epochs = 5 }` or
+/// `{ steps = 500 }`.
 ///
 /// A plain number is refused: 1 might be an epoch, a step, or all of training. An epoch counts its
 /// actual number of steps, see [`Epochs`]. Fractions of epochs are allowed, and lengths stay real

@@ -24,10 +24,10 @@ pub enum WarmupKind {
 
 /// A warm-up: its kind, where it starts and how long it lasts.
 ///
-/// In TOML the length is in the same table: `warmup = { epochs = 5 }`, `warmup = { name =
-/// "constant", start = 0.1, fraction = 0.05 }`; on the command line `--set
-/// schedule.warmup.epochs=5`. Without `name` the warm-up is linear; without a length it takes 5 %
-/// of training; a length of 0 means no warm-up.
+/// In TOML the length is in the same table: `warmup = { epochs = 5 }`,
+/// `warmup = { name = "constant", start = 0.1, fraction = 0.05 }`; on the command line
+/// `--set schedule.warmup.epochs=5`. Without `name` the warm-up is linear; without a length it
+/// takes 5 % of training; a length of 0 means no warm-up.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "RawWarmup")]
 pub struct Warmup {

@@ -97,8 +97,8 @@ pub(crate) unsafe trait Vector: Copy {
     /// Where self is greater than `largest`, or is NaN, stores self in `largest` and `tap` in
     /// `place`.
     unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self);
-    /// Transposes eight rows of eight elements, `stride` apart: element j of row i goes to `to + j
-    /// to_stride + i`.
+    /// Transposes eight rows of eight elements, `stride` apart: element j of row i goes to
+    /// `to + j to_stride + i`.
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         for i in 0..8 {

@@ -44,11 +44,11 @@ pub(crate) fn vectors() -> Option<&'static str> {
 
 /// y = weight ⋆ x + bias, the cross-correlation that every framework calls convolution.
 ///
-/// x `[batch, in, h, w]`, weight `[out, in, kernel_h, kernel_w]`, bias `[out]`; y `[batch, out, h',
-/// w']`, h' = ⌊(h + 2 padding − kernel) / stride⌋ + 1. Equal to `burn::tensor::module::conv2d`
-/// without dilation and groups up to rounding, with its gradients. On flex in f32 without gradient
-/// checkpointing this crate's kernels run, unless the environment variable `LARGEBATCH_KERNELS` is
-/// `off`; otherwise Burn's.
+/// x `[batch, in, h, w]`, weight `[out, in, kernel_h, kernel_w]`, bias `[out]`; y
+/// `[batch, out, h', w']`, h' = ⌊(h + 2 padding − kernel) / stride⌋ + 1. Equal to
+/// `burn::tensor::module::conv2d` without dilation and groups up to rounding, with its gradients.
+/// On flex in f32 without gradient checkpointing this crate's kernels run, unless the environment
+/// variable `LARGEBATCH_KERNELS` is `off`; otherwise Burn's.
 ///
 /// # Panics
 /// If sizes do not match, like Burn's own operation.
@@ -207,8 +207,8 @@ pub fn logistic(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
 
 /// The number of examples whose largest output, the first one in a tie, is where the largest target
 /// is, `[1]`. For outputs `[batch, 1]`: the number whose output and target are both above 0 or both
-/// not. `None` if this crate's kernel does not run; it needs both on flex in f32, `[batch,
-/// classes]`, outside a graph.
+/// not. `None` if this crate's kernel does not run; it needs both on flex in f32,
+/// `[batch, classes]`, outside a graph.
 pub fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     if crate::enabled() {
         loss::hits(outputs, targets)

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 
 use crate::Builder;
 
-/// Cross-correlation with square kernels, which every framework calls "convolution": x `[batch, in,
-/// h, w]`.
+/// Cross-correlation with square kernels, which every framework calls "convolution": x
+/// `[batch, in, h, w]`.
 #[derive(Module, Debug)]
 pub struct Conv2d {
     /// The weights, `[out, in, kernel, kernel]`.
