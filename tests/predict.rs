@@ -781,7 +781,11 @@ fn without_names_columns_go_by_their_place() {
     refused(
         &ended(command(dir, &["predict", "run", "named.csv"])),
         1,
-        &["named.csv, line 1", "line of names", "remove it"],
+        &[
+            "named.csv, line 1",
+            "line of column names",
+            "remove the line",
+        ],
     );
     // As wide as with the label, which is not there: the rows' numbers would be the first feature, and the first feature the label.
     let counted: String = text(&[0, 2])
@@ -793,9 +797,9 @@ fn without_names_columns_go_by_their_place() {
     let words = [
         "counted.csv, line 2, column 1",
         "`7`",
-        "none of its classes, 0, 1",
-        "2 features alone",
-        "rows' numbers",
+        "not one of its classes, 0, 1",
+        "only the 2 features",
+        "row numbers",
     ];
     refused(
         &ended(command(dir, &["predict", "run", "counted.csv"])),
@@ -824,14 +828,14 @@ fn without_names_columns_go_by_their_place() {
     let counted = ok(dir, &["predict", "line", "counted.csv"]).stderr;
     assert!(
         counted.contains(
-            "counted.csv: column 0 counts the rows and was read as the first feature; remove it if"
+            "counted.csv: column 0 numbers the rows and was read as the first feature; remove it if"
         ),
         "{counted}"
     );
     assert!(
         !ok(dir, &["predict", "line", "t.csv"])
             .stderr
-            .contains("counts the rows")
+            .contains("numbers the rows")
     );
 }
 
@@ -908,7 +912,7 @@ fn what_is_refused() {
             &[
                 "new.csv, line 1",
                 "lacks the column `v`",
-                "the nearest name to `v` is",
+                "the name most similar to `v` is",
                 "add or rename it",
             ],
         ),

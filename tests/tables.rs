@@ -140,7 +140,7 @@ fn what_is_refused() {
             &named(30),
             &["label=z"],
             2,
-            &["label = z", "the nearest is"],
+            &["label = z", "the most similar is"],
         ),
         (&named(30), &["label=1.5"], 2, &["its name in quotes"]),
         (&named(30), &[y, "delimiter=:"], 2, &["delimiter", ":"]),
@@ -210,7 +210,7 @@ fn what_is_said() {
     let tabs = named(30).replace(',', "\t");
     let year = named(30).replacen("a,b,y", "2022,2023,2024", 1);
     let read = "read t: 30 examples of 2 features; 20 to train on, 4 held out for validation, 6 for the test";
-    let counts = "2 classes: `0` 20, `1` 10; always saying `0` is right for";
+    let counts = "2 classes: `0` 20, `1` 10; always predicting `0` is right for";
     let rows: &[(&str, &[&str], &[&str])] = &[
         (&named(30), &["label=y"], &[read, counts]),
         (
@@ -244,7 +244,7 @@ fn what_is_said() {
             &["label=y", "missing=drop"],
             &[
                 "read t: 29 examples",
-                "1 of 30 rows were dropped for a missing value (line 3)",
+                "1 of 30 rows were dropped because a value is missing (line 3)",
             ],
         ),
         (&tabs, &["label=y"], &[read, counts]),

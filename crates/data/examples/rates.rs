@@ -1,4 +1,5 @@
-//! How fast a set opens, and how fast batches are gathered: `rates mnist [batch]`. Say RAYON_NUM_THREADS=1 for one thread.
+//! Measures how fast a set opens and how fast batches are gathered: `rates mnist [batch]`. Set
+//! RAYON_NUM_THREADS=1 for one thread.
 
 use largebatch_data::{Order, Pipeline, Preprocess, Sampling, Search, open, split};
 use largebatch_random::Key;

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::Path;
 
-/// What stands beside expanded files: it says which archive they came out of.
+/// A file next to the extracted files; it records which archive they came from.
 const NOTE: &str = "archive.json";
 
 #[derive(Serialize, Deserialize)]
@@ -22,8 +22,8 @@ struct Note {
     files: BTreeMap<String, String>,
 }
 
-/// Takes the set's files out of an archive into `folder`, which appears at the end, whole. Nothing but these files is written, whatever paths
-/// the archive holds.
+/// Extracts the set's files from an archive into `folder`, which appears only when it is complete.
+/// Only these files are written, whatever paths the archive contains.
 pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(), DataError> {
     let (_, hash) = cache::hash_file(archive)?;
     let part = Folder::beside(folder).map_err(DataError::write(folder))?;
@@ -52,7 +52,7 @@ pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(),
     }
     if let Some(file) = entry.file.iter().find(|f| !files.contains_key(&f.name)) {
         return Err(damaged(io::Error::other(format!(
-            "it does not hold {}",
+            "it does not contain {}",
             file.name
         ))));
     }
@@ -65,13 +65,13 @@ pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(),
     text.and_then(|text| part.write(NOTE, text.as_bytes()))
         .map_err(DataError::write(&folder.join(NOTE)))?;
     match part.place() {
-        // Another process was first: its files are the same.
+        // Another process was faster; its files are the same.
         Err(_) if folder.join(NOTE).is_file() => Ok(()),
         result => result.map_err(DataError::write(folder)),
     }
 }
 
-/// Whether a file came out of the archive that the catalogue knows, unchanged.
+/// Whether a file came unchanged from the archive that the catalogue lists.
 pub(crate) fn vouches(entry: &Entry, folder: &Path, file: &str, sha256: &str) -> bool {
     let note = fs::read_to_string(folder.join(NOTE))
         .ok()

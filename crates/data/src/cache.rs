@@ -1,5 +1,6 @@
-//! Files as bytes that processes share: plain files are mapped where they lie, compressed ones are expanded once into the cache folder and
-//! mapped there. What was hashed once is not hashed again while the file is the same to the system, see [`stamp`].
+//! Files as bytes that processes share: plain files are mapped in place; compressed files are
+//! expanded once into the cache folder and mapped there. A hash is computed once and reused while
+//! the file is unchanged, see [`stamp`].
 
 use crate::DataError;
 use crate::part::Bytes;
@@ -18,7 +19,7 @@ pub(crate) struct Content {
     /// The file as the user knows it.
     pub path: PathBuf,
     pub bytes: Bytes,
-    /// Of the uncompressed content.
+    /// SHA-256 of the uncompressed content.
     pub sha256: String,
 }
 
@@ -39,7 +40,8 @@ pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
         path.to_path_buf()
     };
     let note = cache.join("hashes").join(&stamp);
-    // The note says the expanded length too, so that a file cut off by a crash is not taken for whole.
+    // The note also records the expanded length, so that a file truncated by a crash is not taken
+    // as complete.
     if let (Some((length, sha256)), Ok(found)) = (read_note(&note), expanded.metadata())
         && found.len() == length
     {
@@ -55,13 +57,15 @@ pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
             path: path.to_path_buf(),
         });
     }
-    // Without the note the next start hashes again: slower, not wrong. So a cache that cannot be written is no error here.
+    // Without the note the next start hashes again, which is slower but not wrong. So an unwritable
+    // cache is not an error here.
     let _ = write_whole(&note, format!("{length} {sha256}\n").as_bytes());
     Ok(content(map(&expanded)?, sha256))
 }
 
-/// A name for the present state of a file. Other content may have the same path, size and time (`cp -p`, `touch -r`), so the name also covers what no
-/// program can set: device, inode and the time of the inode's change. Where these cannot tell, it covers the content.
+/// A name for the current state of a file. Different content may have the same path, size and time
+/// (`cp -p`, `touch -r`), so the name also covers what no program can set: the device, the inode
+/// and the inode's change time. If these are not enough, it covers the content.
 pub(crate) fn stamp(path: &Path) -> Result<String, DataError> {
     stamp_at(path, SystemTime::now())
 }
@@ -96,8 +100,8 @@ fn stamp_at(path: &Path, now: SystemTime) -> Result<String, DataError> {
     )
 }
 
-/// Device, inode and the time of its change; nothing for a file that was changed just now, since a second change may get the same time: a clock's grain
-/// is up to two seconds.
+/// The device, the inode and its change time. `None` for a file that was changed just now, since a
+/// second change may get the same time: the resolution of a clock is up to two seconds.
 #[cfg(unix)]
 fn identity(meta: &fs::Metadata, now: SystemTime) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
@@ -114,7 +118,7 @@ fn identity(meta: &fs::Metadata, now: SystemTime) -> Option<String> {
     })
 }
 
-/// Other systems tell no time that a program cannot set.
+/// Other systems report no time that programs cannot set.
 #[cfg(not(unix))]
 fn identity(_: &fs::Metadata, _: SystemTime) -> Option<String> {
     None
@@ -132,8 +136,9 @@ fn read_note(note: &Path) -> Option<(u64, String)> {
     (sha256.len() == 64).then_some((length.parse().ok()?, sha256.into()))
 }
 
-/// Writes the content of `from`, plain or gzip, to `to`, beside it first and then renamed; length and SHA-256 of the content. With `expected`,
-/// content of another hash is refused before it takes the name.
+/// Writes the content of `from`, plain or gzip, to a file next to `to`, which is then renamed to
+/// `to`. Returns the length and SHA-256 of the content. If `expected` is given, content with
+/// another hash is refused before the rename.
 pub(crate) fn expand(
     from: &Path,
     to: &Path,
@@ -175,7 +180,7 @@ pub(crate) fn hash_file(path: &Path) -> Result<(u64, String), DataError> {
     )
 }
 
-/// The SHA-256 of a file's uncompressed content, read anew.
+/// The SHA-256 of a file's uncompressed content, always computed anew.
 pub(crate) fn hash_content(path: &Path) -> Result<String, DataError> {
     if !is_gzip(path)? {
         return Ok(hash_file(path)?.1);
@@ -194,7 +199,7 @@ pub(crate) fn hash_content(path: &Path) -> Result<String, DataError> {
     .1)
 }
 
-/// Copies all of `from`, hashing it.
+/// Copies all of `from`; returns the length and the SHA-256.
 pub(crate) fn copy(
     from: &mut impl Read,
     to: &mut impl Write,
@@ -228,8 +233,9 @@ pub(crate) fn write_whole(to: &Path, bytes: &[u8]) -> Result<(), DataError> {
 
 fn map(path: &Path) -> Result<Bytes, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
-    // SAFETY: the mapping is only ever read. Files of the cache are replaced by renaming, never changed in place, so their pages stay; a
-    // user who cuts a data file short while it trains is told by the system (SIGBUS), as with every program that maps files.
+    // SAFETY: the mapping is only ever read. Files in the cache are replaced by renaming, never
+    // changed in place, so their pages stay valid. If a user truncates a data file during training,
+    // the system stops the process (SIGBUS), as with every program that maps files.
     let map = unsafe { Mmap::map(&file) }.map_err(DataError::read(path))?;
     Ok(Bytes::Mapped(Arc::new(map)))
 }
@@ -248,7 +254,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Other content of the same path, size and time has another name, also long after it was written; the same file keeps its name.
+    /// Different content with the same path, size and time gets another stamp, also long after it
+    /// was written; an unchanged file keeps its stamp.
     #[test]
     fn a_stamp_sees_other_content_of_equal_size_and_time() {
         let folder = tempfile::tempdir().unwrap();
@@ -258,7 +265,8 @@ mod tests {
             fs::write(&path, "first").unwrap();
             let (time, first) = (fs::metadata(&path).unwrap().modified().unwrap(), stamp());
             assert_eq!(first, stamp());
-            // Beyond the grain of the system's clock, as a user is who comes back after seconds.
+            // Longer than the resolution of the system's clock, as for a user who changes the file
+            // later.
             std::thread::sleep(Duration::from_millis(20));
             fs::write(&path, "other").unwrap();
             let as_before = |path: &Path| {
@@ -270,7 +278,7 @@ mod tests {
             };
             as_before(&path);
             let second = stamp();
-            assert_ne!(first, second, "written over, seen after {later:?}");
+            assert_ne!(first, second, "overwritten, seen after {later:?}");
             let beside = folder.path().join("beside");
             fs::write(&beside, "third").unwrap();
             as_before(&beside);

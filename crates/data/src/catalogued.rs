@@ -26,7 +26,7 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
                 what: "the content".into(),
                 found: format!("{}'s", other.name),
                 expected: format!(
-                    "{}'s; put each set into a subfolder of its name",
+                    "{}'s (each set belongs in a subfolder of its own name)",
                     entry.name
                 ),
             });
@@ -43,7 +43,7 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
         let part = match (entry.format, files) {
             (FileFormat::Idx, [images, labels]) => idx::pair(images, labels, Some(classes))?.0,
             (FileFormat::Idx, _) => {
-                unreachable!("a test of the catalogue counts two IDX files a part")
+                unreachable!("the catalogue's tests check that each part has two IDX files")
             }
             (FileFormat::Cifar, files) => {
                 cifar::part(files, if classes == 10 { 1 } else { 2 }, classes)?
@@ -99,7 +99,8 @@ pub(crate) struct Found {
     pub files: Vec<PathBuf>,
 }
 
-/// Whether the catalogue, or the whole archive that the file came out of, says that this is its hash.
+/// Whether the catalogue lists this hash, or the file came unchanged from the archive in the
+/// catalogue.
 pub(crate) fn is_known(entry: &Entry, file: &File, folder: &Path, sha256: &str) -> bool {
     file.sha256.as_deref() == Some(sha256) || archive::vouches(entry, folder, &file.name, sha256)
 }
@@ -122,7 +123,7 @@ pub(crate) fn find(entry: &Entry, search: &Search) -> Result<Found, DataError> {
     Ok(Found { folder, files })
 }
 
-/// The first folder that holds all files, plain or .gz, or the first archive that should.
+/// The first folder that contains all files, plain or .gz, or the first archive.
 pub(crate) fn locate(entry: &Entry, search: &Search) -> Option<PathBuf> {
     let archive = |folder: &Path| {
         entry
@@ -163,7 +164,8 @@ pub(crate) fn missing(entry: &Entry, search: &Search) -> DataError {
     }
 }
 
-/// A root's folders that may hold the set: that of the set's name, and torchvision's, before the root itself, since sets share file names.
+/// The subfolders of a root that may hold the set: those named after the set or as in torchvision
+/// come before the root itself, since different sets use the same file names.
 fn folders(entry: &Entry, root: &Path) -> Vec<PathBuf> {
     let own = root.join(&entry.name);
     let within = entry
@@ -180,7 +182,7 @@ fn folders(entry: &Entry, root: &Path) -> Vec<PathBuf> {
 }
 
 fn all_files(entry: &Entry, folder: &Path) -> Option<Vec<PathBuf>> {
-    // Kaggle's copies have a dot in the name.
+    // In Kaggle's copies the name has a dot in place of the hyphen.
     let file = |name: &str| {
         let names = [name.to_owned(), name.replace("-idx", ".idx")];
         names

@@ -1,4 +1,4 @@
-//! Tables of text with a label column.
+//! Delimited text tables with a label column.
 
 use crate::DataError;
 use crate::delimited::{self, Record};
@@ -7,7 +7,7 @@ use crate::table::{Encoding, Rows, is_missing, line, number, some, text};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-/// Reads a file: every column but the label's is a feature.
+/// Reads a file: every column except the label is a feature.
 pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.delimiter)?;
@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
             path: path.to_path_buf(),
             what: "the number of columns".into(),
             found: "1".into(),
-            expected: "features and a label, with `,`, `;`, tabs or `|` between".into(),
+            expected: "features and a label, separated by `,`, `;`, tabs or `|`".into(),
         });
     }
     let header = header(path, &records, spec)?;
@@ -34,7 +34,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
     let mut warnings = Vec::new();
     if header && spec.header.is_none() && first.fields.iter().all(|f| is_number(f)) {
         warnings.push(format!(
-            "{}, line {}: all its fields are numbers, and it was read as the names of columns; if it is a row of data, write dataset.header = false and dataset.label = {at}",
+            "{}, line {}: all its fields are numbers, but it was read as column names; if it is a row of data, write dataset.header = false and dataset.label = {at}",
             path.display(),
             first.line
         ));
@@ -48,7 +48,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
                 path,
                 first.line,
                 None,
-                "no named column is left beside the label; give at least one feature".into(),
+                "the label is the only column with a name; give at least one feature".into(),
             ));
         }
     }
@@ -81,7 +81,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
                 format!("; if `{label}` is a class, give it another name")
             };
             let problem = format!(
-                "the label is missing{}; fill it in, remove the line, or write dataset.missing = \"drop\"{class}",
+                "the label is missing{}; fill it in, remove the line, or set dataset.missing = \"drop\"{class}",
                 shown(label)
             );
             return Err(line(
@@ -93,7 +93,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         }
         for (column, &i) in kept.iter().enumerate() {
             let remedy =
-                "fill it in, remove the line, or write dataset.missing = \"mean\" or \"drop\"";
+                "fill it in, remove the line, or set dataset.missing = \"mean\" or \"drop\"";
             let value = value(
                 path,
                 *here,
@@ -117,7 +117,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
             .join(", ");
         let more = if dropped.len() > 5 { ", …" } else { "" };
         let message = format!(
-            "{}: {} of {} rows were dropped for a missing value (line {lines}{more})",
+            "{}: {} of {} rows were dropped because a value is missing (line {lines}{more})",
             path.display(),
             dropped.len(),
             body.len()
@@ -125,7 +125,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         rows.warnings.push(message);
     }
     if let Some((&column, _)) = filled.iter().find(|(_, n)| **n == rows.labels.len()) {
-        let problem = "no row has a value here; remove the column".into();
+        let problem = "the column has no values; remove it".into();
         return Err(line(
             path,
             body[0].line,
@@ -138,8 +138,9 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
     some(rows)
 }
 
-/// Reads a file without need of labels: the columns of a training file by their `names`, or, where it has none, all `size` columns by their place.
-/// Other columns are left out, with a note. A column that by its place is the label's must hold `classes`, where they are known.
+/// Reads a file whose labels are optional: the columns called `names`, or, if the training file has
+/// no names, the `size` columns by position. Other columns are left out, with a note. A column in
+/// the label's position must hold one of `classes`, if they are known.
 pub(crate) fn read_features(
     path: &Path,
     bytes: &[u8],
@@ -203,7 +204,7 @@ pub(crate) fn read_features(
         };
         let others = others[..others.len().min(5)].join(", ");
         rows.warnings.push(format!(
-            "{}: not a feature, so not read: {what} {others}{more}",
+            "{}: ignored because not a feature: {what} {others}{more}",
             path.display()
         ));
     }
@@ -222,13 +223,13 @@ pub(crate) fn read_features(
     {
         let path = path.display();
         rows.warnings.push(format!(
-            "{path}: column 0 counts the rows and was read as the first feature; remove it if training had none of the kind"
+            "{path}: column 0 numbers the rows and was read as the first feature; remove it if the training file had no such column"
         ));
     }
     some(rows)
 }
 
-/// The places of the columns of these names.
+/// The positions of the columns with these names.
 fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, DataError> {
     unique(path, first, |name| names.iter().any(|n| n == name))?;
     let places: HashMap<&str, usize> = first
@@ -258,7 +259,7 @@ fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, 
     let problem = match first.fields.iter().find(|f| is_number(f)) {
         Some(figure) if missing.len() == names.len() => {
             format!(
-                "`{figure}` is not a name; begin with a line that names the features as the training file does: {all}{more}"
+                "`{figure}` is not a name; the first line must name the features as in the training file: {all}{more}"
             )
         }
         _ => {
@@ -269,15 +270,16 @@ fn by_name(path: &Path, first: &Record, names: &[String]) -> Result<Vec<usize>, 
                 ("columns", "them")
             };
             format!(
-                "it lacks the {columns} {all}{more} of the training file; the nearest name to `{lacks}` is `{near}`; add or rename {them}"
+                "it lacks the {columns} {all}{more} of the training file; the name most similar to `{lacks}` is `{near}`; add or rename {them}"
             )
         }
     };
     Err(line(path, first.line, None, problem))
 }
 
-/// The places of the features in a file without names: all, but for the label's column where there is one. A file that lacks the label and has another
-/// column more, such as the rows' numbers, is as wide as one with the label: its values tell.
+/// The positions of the features in a file without column names: all columns except the label's, if
+/// it is there. A file without the label but with some other extra column, such as row numbers, has
+/// the same width as one with the label; the values show which it is.
 fn by_place(
     path: &Path,
     records: &[Record],
@@ -307,7 +309,7 @@ fn by_place(
         .iter()
         .all(|&i| !is_number(&first.fields[i]) && !is_missing(&first.fields[i]))
     {
-        let problem = "it is a line of names, but the training file has none, so that columns go by their place; remove it".into();
+        let problem = "it is a line of column names, but the training file has none, so columns are matched by position; remove the line".into();
         return Err(line(path, first.line, None, problem));
     }
     let (known, label) = (Encoding::named(classes), |at: usize| {
@@ -317,8 +319,8 @@ fn by_place(
         at.and_then(|at| label(at).find(|(_, word)| !is_missing(word) && !known.holds(word)))
     {
         let problem = format!(
-            "the file is as wide as the training file with its label, and `{other}`, where the label stands there, is none of its classes, {}; give the \
-             {size} features alone, without the label and without other columns such as the rows' numbers",
+            "the file is as wide as the training file with its label, and `{other}`, in the label's column, is not one of its classes, {}; give only the \
+             {size} features, without the label or other columns such as row numbers",
             known.listed()
         );
         return Err(line(
@@ -331,7 +333,7 @@ fn by_place(
     Ok(kept)
 }
 
-/// The columns in messages: their names, or their numbers from 0.
+/// How messages refer to the columns: by name, or by number from 0.
 fn in_words(first: &Record, header: bool) -> Vec<String> {
     first
         .fields
@@ -347,7 +349,7 @@ fn in_words(first: &Record, header: bool) -> Vec<String> {
         .collect()
 }
 
-/// A feature's value. One that is missing is refused with the remedy, or NaN where there is none because it may be missing.
+/// A feature's value. A missing value is refused with `remedy`, or becomes NaN if there is none.
 fn value(
     path: &Path,
     at: u64,
@@ -367,7 +369,7 @@ fn value(
     }
 }
 
-/// How many missing values of which columns became means.
+/// A sentence with the numbers of missing values, by column, that are replaced by means.
 fn told<'a>(
     path: &Path,
     filled: &BTreeMap<usize, usize>,
@@ -389,7 +391,7 @@ fn told<'a>(
     })
 }
 
-/// How a missing value is written, where it is written at all.
+/// How a missing value is written in the file; empty for an empty field.
 fn shown(word: &str) -> String {
     if word.is_empty() {
         String::new()
@@ -402,7 +404,8 @@ fn is_number(word: &str) -> bool {
     word.parse::<f64>().is_ok() && !is_missing(word)
 }
 
-/// Whether the first line holds names. A line that may be names or data is refused: one guess loses a row, the other invents one.
+/// Whether the first line holds names. A line that may be either names or data is refused: one
+/// guess would lose a row, the other would invent one.
 fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataError> {
     if let Some(header) = spec.header {
         return Ok(header);
@@ -414,7 +417,7 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
     };
     let unclear = |why: String| {
         let problem = format!(
-            "{why}; write dataset.header = true if the line names the columns, and false if it is a row of data"
+            "{why}; set dataset.header = true if the line names the columns, or false if it is a row of data"
         );
         Err(line(path, first.line, None, problem))
     };
@@ -432,7 +435,7 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
         (Some(_), None) => return Ok(true),
         (Some(word), Some(figure)) => {
             return unclear(format!(
-                "its features are words (`{word}`) and numbers (`{figure}`)"
+                "its features include words (`{word}`) and numbers (`{figure}`)"
             ));
         }
         (None, None) => return Ok(false),
@@ -446,7 +449,7 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
             .all(|(i, f)| **f == (i + from).to_string())
     };
     if counts(0) || counts(1) {
-        return unclear("it may be the columns' numbers".into());
+        return unclear("its fields may be column numbers".into());
     }
     let label = &first.fields[at];
     if is_missing(label) {
@@ -462,7 +465,8 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
             "its label `{label}` is a word, and all others are numbers"
         ));
     }
-    // A class that only the first line has, where the others are frequent, may be the name of the label's column.
+    // A class that occurs only in the first line, while all others are frequent, may be the name of
+    // the label's column.
     if spec.labels != Some(LabelKind::Real) && rest.len() >= 10 {
         let value = |word: &str| {
             word.parse::<f64>()
@@ -472,13 +476,14 @@ fn header(path: &Path, records: &[Record], spec: &CsvSpec) -> Result<bool, DataE
         rest.iter()
             .for_each(|r| *counts.entry(value(&r.fields[at])).or_default() += 1);
         if counts.values().all(|&n| n > 1) && !counts.contains_key(&value(label)) {
-            return unclear(format!("no other line has its label, `{label}`"));
+            return unclear(format!("no other line has the same label, `{label}`"));
         }
     }
     Ok(false)
 }
 
-/// Refuses two columns of one name, among those that count: one of them may be a copy of the label.
+/// Refuses two columns with the same name, among those that matter: one of them may be a copy of
+/// the label.
 fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<(), DataError> {
     let mut seen = BTreeMap::new();
     for (i, name) in first
@@ -497,7 +502,7 @@ fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<
     Ok(())
 }
 
-/// The column whose name is nearest.
+/// The column whose name is most similar.
 fn nearest<'a>(first: &'a Record, name: &str) -> Option<&'a str> {
     let near = |field: &str| strsim::jaro_winkler(&field.to_lowercase(), &name.to_lowercase());
     first
@@ -527,7 +532,9 @@ fn label(
                 Err(DataError::setting(
                     "dataset.label",
                     at,
-                    format!("{why}; write \"{at}\" in quotes for the name, or \"{other}\""),
+                    format!(
+                        "{why}; write \"{at}\" in quotes for the second, or \"{other}\" for the first"
+                    ),
                 ))
             }
             None if *at < width => Ok(*at),
@@ -537,13 +544,13 @@ fn label(
                 format!("{} has columns 0 to {}", path.display(), width - 1),
             )),
         },
-        // Without names a number in quotes can only be a number.
+        // Without column names, a number in quotes can only be a position.
         (Column::Name(name), None) => match name.parse::<usize>() {
             Ok(at) => self::label(path, None, width, &Column::Index(at)),
             Err(_) => Err(DataError::setting(
                 "dataset.label",
                 name,
-                "without a line of names, give the column's number, from 0",
+                "the file has no line of column names; give the column's number, from 0",
             )),
         },
         (Column::Name(name), Some(first)) => called(name).ok_or_else(|| {
@@ -559,7 +566,7 @@ fn label(
                 "dataset.label",
                 name,
                 format!(
-                    "{} has no such column; the nearest is `{near}`, of {all}{more}",
+                    "{} has no such column; the most similar is `{near}`, of {all}{more}",
                     path.display()
                 ),
             )
@@ -567,8 +574,9 @@ fn label(
     }
 }
 
-/// Columns without a name that are left out: empty ones, and those that number the rows, as pandas writes its index. Others are refused: a
-/// number of the row tells the class where rows are sorted by class.
+/// Columns without a name that are left out: empty ones, and row numbers such as the index that
+/// pandas writes. Others are refused. A row number reveals the class if the rows are sorted by
+/// class.
 fn unnamed(
     path: &Path,
     first: &Record,
@@ -578,14 +586,14 @@ fn unnamed(
 ) -> Result<HashSet<usize>, DataError> {
     let mut left_out = HashSet::new();
     for (i, name) in first.fields.iter().enumerate() {
-        // pandas gives the second name where it reads such a column and writes it again.
+        // pandas writes the second name after reading a file with such a column.
         if i == label || !(name.is_empty() || name.starts_with("Unnamed: ")) {
             continue;
         }
         let column = || body.iter().map(|r| r.fields[i].as_ref());
         let place = format!("{}: column {i} has no name", path.display());
         if column().all(str::is_empty) {
-            warnings.push(format!("{place} and no value; it was left out"));
+            warnings.push(format!("{place} and no values; it was left out"));
         } else if column()
             .map(|f| f.parse::<i64>().ok())
             .collect::<Option<HashSet<_>>>()

@@ -1,4 +1,4 @@
-//! Text with delimiters: lines into fields.
+//! Delimited text: splits lines into fields.
 
 use crate::DataError;
 use crate::spec::Delimiter;
@@ -6,11 +6,11 @@ use crate::table::line;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// A line that is not blank.
+/// A non-blank line.
 pub(crate) struct Record<'a> {
-    /// From 1.
+    /// The line number, from 1.
     pub line: u64,
-    /// Without the blanks around them, and without quotes.
+    /// The fields, without surrounding blanks and quotes.
     pub fields: Vec<Cow<'a, str>>,
 }
 
@@ -25,21 +25,22 @@ impl Delimiter {
     }
 }
 
-/// All lines but blank ones, which count where each line is a single field. Each has as many fields as the first. A field does not go over the end of its line, even in quotes: a quote that
-/// is not closed would else swallow lines up to the next quote.
+/// All lines except blank ones, which count if each line is a single field. Each line must have as
+/// many fields as the first. A field never extends beyond its line, even in quotes: otherwise an
+/// unclosed quote would swallow everything up to the next quote.
 pub(crate) fn records<'a>(
     path: &Path,
     text: &'a str,
     delimiter: Option<Delimiter>,
 ) -> Result<Vec<Record<'a>>, DataError> {
-    // Macs once ended lines by a carriage return alone.
+    // Old Macs ended lines with a carriage return only.
     let end = if text.contains('\n') { '\n' } else { '\r' };
     let mut delimiter = delimiter.map(Delimiter::char);
     let mut records: Vec<Record> = Vec::new();
     let mut blank = Vec::new();
     for (at, content) in (1..).zip(text.split(end)) {
         let content = content.trim_end_matches('\r');
-        // A line of tabs alone is a row without values where tabs divide the columns.
+        // If tabs separate the columns, a line of only tabs is a row without values.
         if content
             .trim_matches(|c: char| c.is_whitespace() && Some(c) != delimiter)
             .is_empty()
@@ -49,7 +50,8 @@ pub(crate) fn records<'a>(
         }
         if content.contains('\r') {
             let problem =
-                "a carriage return stands in its middle; end all lines in the same way".into();
+                "it contains a carriage return in the middle; use the same line ending everywhere"
+                    .into();
             return Err(line(path, at, None, problem));
         }
         let delimiter = match delimiter {
@@ -62,13 +64,13 @@ pub(crate) fn records<'a>(
             .filter(|first| first.fields.len() != fields.len())
         {
             let problem = format!(
-                "it has {} fields, but the first line has {}; mend or remove the line",
+                "it has {} fields, but the first line has {}; correct or remove the line",
                 fields.len(),
                 first.fields.len()
             );
             return Err(line(path, at, None, problem));
         }
-        // Among lines of a single field a blank one is a row whose value is missing.
+        // If lines have a single field, a blank line is a row with a missing value.
         if fields.len() == 1 && !records.is_empty() {
             records.extend(blank.iter().map(|&line| Record {
                 line,
@@ -81,7 +83,7 @@ pub(crate) fn records<'a>(
     Ok(records)
 }
 
-/// The delimiter that a line holds outside quotes; a bar counts where there is no other.
+/// The delimiter that a line contains outside quotes; a bar only counts if there is no other.
 fn detect(path: &Path, at: u64, content: &str) -> Result<char, DataError> {
     let mut quoted = false;
     let bare: String = content
@@ -108,7 +110,7 @@ fn detect(path: &Path, at: u64, content: &str) -> Result<char, DataError> {
             };
             let found = found.iter().map(name).collect::<Vec<_>>().join(" and ");
             let problem = format!(
-                "it holds {found}; say which of them divides the columns: dataset.delimiter = \",\", \";\" or \"tab\" (a number needs a point, not a decimal comma)"
+                "it contains {found}; say which of them separates the columns: dataset.delimiter = \",\", \";\" or \"tab\" (a number needs a point, not a decimal comma)"
             );
             Err(line(path, at, None, problem))
         }
@@ -131,14 +133,14 @@ fn fields<'a>(
         let (field, after) = match start.strip_prefix('"') {
             Some(inner) => {
                 let end = closing(inner).ok_or_else(|| {
-                    bad("a quote opens here and is not closed on this line; close it, or remove it (a quote within quotes is doubled)"
+                    bad("a quote opens here and is not closed on this line; close or remove it (double a quote inside quotes)"
                         .into())
                 })?;
                 let after = inner[end + 1..].trim_start_matches(blank);
                 if !after.is_empty() && !after.starts_with(delimiter) {
                     let next: String = after.chars().take(20).collect();
                     return Err(bad(format!(
-                        "`{next}` follows a closing quote; a quote within quotes is doubled"
+                        "`{next}` follows a closing quote; double a quote inside quotes"
                     )));
                 }
                 let text = inner[..end].trim();
@@ -156,7 +158,7 @@ fn fields<'a>(
                 let text = start[..end].trim_end();
                 if text.contains('"') {
                     return Err(bad(format!(
-                        "`{text}` holds a quote; put the whole field into quotes, and double the quote within"
+                        "`{text}` contains a quote; put the whole field in quotes, and double the quote inside it"
                     )));
                 }
                 (Cow::Borrowed(text), &start[end..])
@@ -170,7 +172,7 @@ fn fields<'a>(
     }
 }
 
-/// Where the quote stands that ends a text, doubled ones left out.
+/// The position of the closing quote; doubled quotes are skipped.
 fn closing(text: &str) -> Option<usize> {
     let mut from = 0;
     loop {

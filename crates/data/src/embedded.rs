@@ -10,7 +10,7 @@ use crate::{
 use largebatch_datasets::{BuiltIn, Format};
 use std::sync::Arc;
 
-/// Reads a built-in set and divides it by its committed test indices.
+/// Reads a built-in set and splits it by its committed test indices.
 pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
     let file = format!("built in: {}", set.name);
     let path = std::path::Path::new(&file);

@@ -7,19 +7,19 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DataError {
     /// No data set has this name.
-    #[error("there is no data set `{name}`{}; the names are {}; files of your own are a table: --set dataset.format=csv --set dataset.train=FILE --set dataset.label=COLUMN", hint(nearest), known.join(", "))]
+    #[error("there is no data set `{name}`{}; the names are {}; to read your own files, give --set dataset.format=csv --set dataset.train=FILE --set dataset.label=COLUMN", hint(nearest), known.join(", "))]
     UnknownSet {
         /// The name asked for.
         name: String,
-        /// The nearest known name, if one is near.
+        /// The most similar known name, if one is close.
         nearest: Option<String>,
         /// All known names.
         known: Vec<String>,
     },
-    /// The set is known, but its files are in none of the places.
+    /// The set is known, but its files are not in any of the searched folders.
     #[error(
-        "the files of `{name}` are not here; looked in {}. Put {} (plain or .gz) into one of these folders, \
-         or run `largebatch data fetch {name}` where there is a network",
+        "the files of `{name}` were not found; looked in {}. Put {} (plain or .gz) into one of these folders, \
+         or run `largebatch data fetch {name}` on a machine with a network",
         places(searched), files.join(", ")
     )]
     Missing {
@@ -30,15 +30,15 @@ pub enum DataError {
         /// The files that the set needs.
         files: Vec<String>,
     },
-    /// A relative path leads to no file.
+    /// A relative path does not lead to a file.
     #[error(
-        "cannot find {}; looked in {}. Check its spelling, give an absolute path, or name the folder that holds it by --data-dir",
+        "cannot find {}; looked in {}. Check its spelling, give an absolute path, or name its folder with --data-dir",
         path.display(), places(searched)
     )]
     NotFound {
         /// The path as given.
         path: PathBuf,
-        /// The folders that it was looked for in.
+        /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
     /// A file or folder could not be read.
@@ -46,7 +46,7 @@ pub enum DataError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's word on it.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file or folder could not be written.
@@ -57,36 +57,36 @@ pub enum DataError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// The system's word on it.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A compressed file ends early or is damaged.
-    #[error("{} is not a whole gzip file ({source}); copy or fetch it again", path.display())]
+    #[error("{} is not a complete gzip file ({source}); copy or fetch it again", path.display())]
     Compressed {
         /// The file.
         path: PathBuf,
-        /// The decoder's word on it.
+        /// The decoder's error.
         source: std::io::Error,
     },
-    /// A file holds nothing.
+    /// A file is empty.
     #[error("{} is empty; copy or fetch it again", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// A binary file is not of the expected format or length.
+    /// A binary file does not have the expected format or length.
     #[error("{}: {what} is {found}, but {expected} was expected; is it the right file?", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// The part of the file at fault, such as "the magic number".
+        /// The part of the file that is wrong, such as "the magic number".
         what: String,
-        /// What stands there.
+        /// The value found.
         found: String,
-        /// What should.
+        /// The value expected.
         expected: String,
     },
-    /// As many labels as examples are needed.
+    /// There are more or fewer labels than examples.
     #[error(
         "{} holds {examples} examples, but {} holds {labels} labels; they do not belong together",
         examples_file.display(), labels_file.display()
@@ -94,14 +94,14 @@ pub enum DataError {
     Counts {
         /// The file of the examples.
         examples_file: PathBuf,
-        /// How many it holds.
+        /// The number of examples in it.
         examples: usize,
         /// The file of the labels.
         labels_file: PathBuf,
-        /// How many it holds.
+        /// The number of labels in it.
         labels: usize,
     },
-    /// A label is none of the classes.
+    /// A label is not one of the classes.
     #[error("{}: the label of example {index} (counted from 0) is {label}, but the classes are {classes}", path.display())]
     Label {
         /// The file.
@@ -122,7 +122,7 @@ pub enum DataError {
         line: u64,
         /// The column, by name or number.
         column: Option<String>,
-        /// The value at fault and what to do.
+        /// The wrong value and what to do.
         problem: String,
     },
     /// A column of a table, or the target, cannot be used as it is.
@@ -130,34 +130,34 @@ pub enum DataError {
     Column {
         /// The column, by its name or number, or `the target`.
         column: String,
-        /// The value at fault and what to do.
+        /// The wrong value and what to do.
         problem: String,
     },
-    /// A setting has a value out of range, or one that does not go with the data.
+    /// A setting has a value that is out of range or does not suit the data.
     #[error("{key} = {value}: {why}")]
     Setting {
         /// The setting's name.
         key: String,
         /// Its value.
         value: String,
-        /// The range, or why it does not fit.
+        /// The allowed range, or why the value does not fit.
         why: String,
     },
-    /// No mirror gave the file.
+    /// No mirror delivered the file.
     #[error("could not fetch {file} of `{name}`:{}\nFetch it by hand from one of these addresses and put it into {}", list(attempts), folder.display())]
     Fetch {
         /// The set.
         name: String,
         /// The file.
         file: String,
-        /// Each mirror with what went wrong.
+        /// Each address that was tried, with what went wrong.
         attempts: Vec<String>,
         /// Where to put the file.
         folder: PathBuf,
     },
-    /// A verification found content that the catalogue does not know.
+    /// Verification found a file whose content is not in the catalogue.
     #[error(
-        "{file} is not the published content of `{name}`: it trains with a warning, and results do not compare digit by digit with others'"
+        "{file} is not the published content of `{name}`: training on it gives a warning, and the results cannot be compared digit by digit with those on the published data"
     )]
     Unpublished {
         /// The set.
@@ -165,14 +165,14 @@ pub enum DataError {
         /// The file.
         file: String,
     },
-    /// Files differ from the catalogue.
+    /// A file differs from the catalogue.
     #[error("{}: SHA-256 is {found}, but the catalogue says {expected}; delete the file and fetch it again", path.display())]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// Its hash.
+        /// Its SHA-256.
         found: String,
-        /// The catalogue's.
+        /// The SHA-256 in the catalogue.
         expected: String,
     },
 }
@@ -197,7 +197,7 @@ fn list(attempts: &[String]) -> String {
 }
 
 impl DataError {
-    /// Whether the settings were at fault, rather than the machine or a file.
+    /// Whether the settings are wrong, rather than the machine or a file.
     pub fn is_usage(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Files that are to be predicted: features as in training, and labels that need not be there.
+//! Files to predict: the features are as in training, and labels are optional.
 
 use crate::cache::Content;
 use crate::part::Bytes;
@@ -9,15 +9,20 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Reads a file, plain or .gz, or standard input (`-`), of the format of a training file: every row becomes an example, in order. Its labels, if it has
-/// any, are not read: all examples count as class 0.
+/// Reads a file, plain or .gz, or standard input (`-`), in the format of a training file: every row
+/// becomes an example, in order. Labels are not read, if there are any: the result has class 0 for
+/// every example.
 ///
-/// `spec` describes the training file, where it is one of the user's own. `names` are the features' names, by which a CSV file's columns are found;
-/// where there are none, columns go by their place, and one of more than there are features must hold the label: one of `classes`, by their names in the
-/// training file, or a number where there are none. `like` is what was fitted to the training data. What was left out or filled in comes back in sentences.
+/// `spec` describes the training file, if it is one of the user's own. `names` are the features'
+/// names, by which the columns of a CSV file are found. If `names` is empty, columns are taken by
+/// position, and one extra column must hold the label: one of `classes`, which are the class names
+/// in the training file, or a number if `classes` is empty. `like` is the preprocessing that was
+/// fitted to the training data. Also returns a sentence for everything that was left out or filled
+/// in.
 ///
 /// # Errors
-/// If the file cannot be read, is not of the format, lacks a feature, or has a missing value where training had no means for them.
+/// If the file cannot be read, has another format, lacks a feature, or has a missing value for
+/// which training stored no mean.
 pub fn read_features(
     path: &Path,
     spec: Option<&DataSpec>,
@@ -42,7 +47,7 @@ pub fn read_features(
     Ok((rows.part(labels)?, notes))
 }
 
-/// A file in memory, decompressed; nothing of it goes into the cache.
+/// A file in memory, decompressed; nothing is written to the cache.
 fn content(path: &Path) -> Result<Content, DataError> {
     let (mut bytes, mut path) = (Vec::new(), path.to_path_buf());
     if path.as_os_str() == "-" {

@@ -1,4 +1,5 @@
-//! Fetching the sets of the catalogue: mirrors in turn, a partial download resumed, the content verified, the files put in place at the end.
+//! Fetching the sets of the catalogue: tries the mirrors in turn, resumes a partial download,
+//! verifies the content, and puts the files in place at the end.
 
 use crate::cache;
 use crate::{DataError, archive};
@@ -9,31 +10,31 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// The file.
     pub file: String,
     /// The address it comes from.
     pub address: String,
-    /// Bytes here, those of an earlier, interrupted download included.
+    /// Bytes received, including those of an earlier, interrupted download.
     pub done: u64,
-    /// Bytes in all, if the server says.
+    /// Total number of bytes, if the server reports it.
     pub total: Option<u64>,
 }
 
-/// How to fetch.
+/// Downloads sets.
 pub(crate) struct Fetcher {
     agent: ureq::Agent,
 }
 
-/// A file to download, and what becomes of it.
+/// A file to download, and what to do with it.
 struct Item<'a> {
     remote: String,
     part: PathBuf,
     mirrors: &'a [Mirror],
     what: What<'a>,
-    /// The file or folder that appears at the end.
+    /// The final file or folder.
     to: PathBuf,
 }
 
@@ -43,14 +44,14 @@ enum What<'a> {
     Content(&'a str),
 }
 
-/// How long another process is waited for that fetches the same set.
+/// How long to wait for another process that fetches the same set.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// How often a download that is cut off is resumed from the same mirror.
+/// How often an interrupted download is resumed from the same mirror.
 const RESUMES: usize = 3;
 
 impl Fetcher {
-    /// A connection that gives nothing for as long as `stall` is given up.
+    /// A connection that sends nothing for as long as `stall` is given up.
     pub(crate) fn new(stall: Duration) -> Fetcher {
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(stall))
@@ -63,7 +64,7 @@ impl Fetcher {
         }
     }
 
-    /// Fetches what of the set is not in `folder`, or is damaged there.
+    /// Fetches those parts of the set that are missing in `folder` or damaged.
     pub(crate) fn fetch(
         &self,
         entry: &Entry,
@@ -71,7 +72,8 @@ impl Fetcher {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
-        // One process at a time; the others find the files when it is done. The system frees the lock whatever happens.
+        // One process at a time; the others find the files when it is done. The system frees the
+        // lock in any case.
         let lock_path = folder.join(".lock");
         let _lock = Lock::take(&lock_path, PATIENCE).map_err(|error| match error {
             LockError::Held { by } => DataError::write(&lock_path)(io::Error::other(format!(
@@ -103,7 +105,7 @@ impl Fetcher {
                     if mirror.tried {
                         ""
                     } else {
-                        " (never tried by this project)"
+                        " (not yet tested by this project)"
                     }
                 ))
             };
@@ -120,7 +122,8 @@ impl Fetcher {
                             return Err(error);
                         }
                         Err(error) => {
-                            // Not the right content. If an older part was continued, that may be why: once more from the start.
+                            // The content is wrong. If an older partial download was continued,
+                            // that may be the reason: try once more from the start.
                             fs::remove_file(&item.part).map_err(DataError::write(&item.part))?;
                             fail(error.to_string());
                             if before == 0 {
@@ -150,7 +153,7 @@ impl Fetcher {
         })
     }
 
-    /// Downloads into the part file, from where an earlier download ended.
+    /// Downloads into the partial file, from where an earlier download ended.
     fn download(
         &self,
         address: &str,
@@ -166,7 +169,7 @@ impl Fetcher {
         };
         let mut response = self.ask(address, have)?;
         if response.status() == 416 {
-            // There is nothing from there on, so the part is not of this file.
+            // The server has no bytes from there on, so the partial download is not of this file.
             response = self.ask(address, 0)?;
         }
         let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
@@ -212,7 +215,7 @@ impl Fetcher {
 
     /// Asks for the file from byte `have` on.
     fn ask(&self, address: &str, have: u64) -> Result<ureq::http::Response<ureq::Body>, Failure> {
-        // Nothing is to be decoded on the way: the file's own bytes are wanted.
+        // The server must not encode the content: we need the file's own bytes.
         let request = self
             .agent
             .get(address)
@@ -227,11 +230,11 @@ impl Fetcher {
 }
 
 enum Failure {
-    /// The mirror does not have it, or is not there.
+    /// The mirror does not have the file, or does not answer.
     Refused(String),
-    /// It ended early, and may be continued.
+    /// The download ended early and can be resumed.
     Cut(String),
-    /// This machine's fault.
+    /// An error on this machine.
     Ours(DataError),
 }
 
@@ -240,7 +243,7 @@ fn size(path: &Path) -> u64 {
 }
 
 impl Item<'_> {
-    /// Whether it is here, and is what it should be.
+    /// Whether the file is present and correct.
     fn is_here(&self) -> bool {
         match self.what {
             What::Content(sha256) => {
@@ -267,7 +270,7 @@ impl Item<'_> {
                     });
                 }
                 if self.to.is_dir() {
-                    // Damaged, or `is_here` would have said so.
+                    // It is damaged, or `is_here` would have returned true.
                     fs::remove_dir_all(&self.to).map_err(DataError::write(&self.to))?;
                 }
                 archive::expand(entry, &self.part, &self.to)
@@ -276,7 +279,7 @@ impl Item<'_> {
     }
 }
 
-/// What a set consists of.
+/// The downloads of a set.
 fn items<'a>(entry: &'a Entry, folder: &Path) -> Vec<Item<'a>> {
     let item = |remote: String, to: &str, what| Item {
         part: folder.join(format!("{remote}.part")),

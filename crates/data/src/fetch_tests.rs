@@ -1,4 +1,4 @@
-//! Fetching from a server on the loopback that misbehaves as told.
+//! Fetching from a local server that misbehaves on request.
 
 use super::*;
 use flate2::{Compression, write::GzEncoder};
@@ -6,13 +6,13 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What the server does with the n-th request; the last stands for all later ones.
+/// The server's answer to the n-th request; the last one is repeated for all later requests.
 #[derive(Clone)]
 enum Act {
     Serve(Vec<u8>),
-    /// Says the whole length, sends so many bytes, and closes.
+    /// Announces the whole length, sends this many bytes, and closes.
     Cut(Vec<u8>, usize),
-    /// Sends the head and then nothing.
+    /// Sends the header and then nothing.
     Silent,
     Status(u16),
     /// Ignores ranges, as simple servers do.
@@ -21,7 +21,7 @@ enum Act {
 
 struct Server {
     url: String,
-    /// The ranges that were asked for, "" without one.
+    /// The requested ranges, "" without one.
     ranges: Arc<Mutex<Vec<String>>>,
 }
 
@@ -99,7 +99,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Bytes that do not compress, so that a cut leaves half of them.
+/// Incompressible bytes, so that a cut leaves half of them.
 fn content() -> Vec<u8> {
     let mut rng = largebatch_random::Key::new(0).rng();
     (0..200_000)
@@ -121,7 +121,7 @@ fn entry(mirrors: &[&str]) -> Entry {
     largebatch_datasets::parse(&text).unwrap().remove(0)
 }
 
-/// The outcome, the file's content if it took its name, and whether a part was left.
+/// The outcome, the content of the final file if it exists, and whether a partial file was left.
 fn run(mirrors: &[&str], part: &[u8]) -> (Result<(), DataError>, Option<Vec<u8>>, bool) {
     let folder = tempfile::tempdir().unwrap();
     if !part.is_empty() {
@@ -169,7 +169,7 @@ fn a_server_without_ranges_starts_over() {
     assert_eq!(file, Some(content()));
 }
 
-/// A part of something else, or one that is too long, does not block the download.
+/// A partial file of other content, or one that is too long, does not block the download.
 #[test]
 fn a_wrong_part_is_thrown_away() {
     let body = gzip(&content());
@@ -232,7 +232,7 @@ fn a_silent_server_goes_to_the_next_mirror() {
     assert_eq!(file, Some(content()));
 }
 
-/// What came before the end of all mirrors stays for the next call.
+/// What was received before all mirrors failed is kept for the next call.
 #[test]
 fn a_part_is_kept() {
     let body = gzip(&content());
@@ -245,7 +245,8 @@ fn a_part_is_kept() {
     );
 }
 
-/// CIFAR's way: the archive is verified, expanded and deleted; its files are known by it, until one changes.
+/// CIFAR's case: the archive is verified, expanded and deleted; its files count as known until one
+/// changes.
 #[test]
 fn an_archive_is_expanded_and_vouches_for_its_files() {
     let mut tar = tar::Builder::new(Vec::new());
@@ -295,7 +296,7 @@ fn an_archive_is_expanded_and_vouches_for_its_files() {
         .map(|s| s.known)
         .collect();
     assert_eq!(known, [false, true]);
-    // Fetching again mends it, and once more has nothing to do.
+    // Fetching again repairs it; a further fetch has nothing to do.
     Fetcher::new(Duration::from_secs(1))
         .fetch(&entry, &folder, &mut |_| ())
         .unwrap();
@@ -327,7 +328,7 @@ fn an_archive_is_expanded_and_vouches_for_its_files() {
             .iter()
             .all(|s| s.known)
     );
-    // Another archive of the same files: readable, but nobody vouches for it.
+    // Another archive with the same files: readable, but its files do not count as known.
     fs::write(
         by_hand.join("toy.tar.gz"),
         [body.clone(), gzip(&[0; 512])].concat(),
@@ -345,7 +346,7 @@ fn an_archive_is_expanded_and_vouches_for_its_files() {
     assert!(matches!(error, DataError::Compressed { .. }), "{error}");
 }
 
-/// With no server at all the error names what to fetch by hand, and where to put it.
+/// Without any server, the error says what to fetch by hand and where to put it.
 #[test]
 fn no_network_says_what_to_do() {
     let closed = TcpListener::bind("127.0.0.1:0")

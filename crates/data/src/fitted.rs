@@ -1,4 +1,5 @@
-//! What preprocessing takes from the training examples: means and deviations, in f64.
+//! The statistics that preprocessing takes from the training examples: means and deviations, in
+//! f64.
 
 use crate::part::{Features, Statistics};
 use crate::pipeline::channels;
@@ -6,23 +7,26 @@ use crate::{DataError, Labels, Normalise, Part, Preprocess, TargetScale};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What a [`Pipeline`](crate::Pipeline) took from its training examples. [`Pipeline::restore`](crate::Pipeline::restore) makes the same pipeline of
-/// it, to the bit, where the training examples are gone.
+/// The statistics that a [`Pipeline`](crate::Pipeline) took from its training examples.
+/// [`Pipeline::restore`](crate::Pipeline::restore) makes the same pipeline from them, bit for bit,
+/// without the training examples.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Fitted {
-    /// The setting.
+    /// The preprocessing settings.
     pub preprocess: Preprocess,
     /// The shape of one example.
     pub shape: Vec<usize>,
-    /// The byte that is white, for images of bytes; absent for tables.
+    /// The byte value of white, for images; absent for tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub white: Option<u8>,
-    /// The training mean of each feature of a table, which stands in for a missing value too. For images: of each channel in 0 to 1, or of each
-    /// pixel in bytes, where these are normalised.
+    /// The training mean of each feature of a table, which also replaces missing values. For
+    /// images, if they are normalised: of each channel scaled to 0 to 1, or of each pixel as a
+    /// byte.
     pub mean: Vec<f64>,
-    /// The population standard deviations that go with the means, where values are divided by them; 1 where all values are equal.
+    /// The population standard deviations for the means, if values are divided by them; 1 if all
+    /// values are equal.
     pub std: Vec<f64>,
-    /// Mean and deviation of real targets, where they are standardised.
+    /// Mean and deviation of real targets, if they are standardised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Moments>,
 }
@@ -32,7 +36,7 @@ pub struct Fitted {
 pub struct Moments {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation, or 1 where all values are equal.
+    /// The standard deviation, or 1 if all values are equal.
     pub std: f64,
 }
 
@@ -98,7 +102,7 @@ impl Fitted {
         })
     }
 
-    /// Refuses statistics that do not belong to the shape, or that no examples have.
+    /// Refuses statistics that do not match the shape, or that no data can have.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         let bad = |what: &str, found: usize, why: String| {
             Err(DataError::setting(
@@ -122,7 +126,7 @@ impl Fitted {
                 ));
             }
         };
-        // One channel's statistics may stand for all, as the catalogue gives them.
+        // One channel's statistics may serve for all channels, as in the catalogue.
         let fits = |n: usize, wanted: usize| {
             n == wanted || (wanted == channels && n > 0 && channels.is_multiple_of(n))
         };
@@ -130,7 +134,10 @@ impl Fitted {
             return bad(
                 "preprocessing",
                 self.mean.len(),
-                format!("that many means do not go with the shape {:?}", self.shape),
+                format!(
+                    "the number of means does not match the shape {:?}",
+                    self.shape
+                ),
             );
         }
         let target = self.target.iter().map(|t| (t.mean, t.std));
@@ -153,7 +160,7 @@ impl Fitted {
     }
 }
 
-/// Whether values can be divided by it.
+/// Whether values can be divided by this deviation.
 fn usable(std: f64) -> bool {
     std > 0.0 && std.is_normal() && (1.0 / std).is_normal()
 }
@@ -179,11 +186,14 @@ fn features(part: &Part, indices: &[u32]) -> Result<Vec<Moments>, DataError> {
     moments(size, each, &|j| part.column(j))
 }
 
-/// Mean and population standard deviation of each of `size` columns. `each` hands out all values in a fixed order, so the bits are the same on every
-/// machine; NaN is a missing value and does not count.
+/// Mean and population standard deviation of each of `size` columns. `each` passes all values in a
+/// fixed order, so the bits are the same on every machine. NaN is a missing value and is not
+/// counted.
 ///
-/// Values are taken relative to the column's first one, and squares in units of its reach: time stamps keep their seconds, and neither 1e-200 nor 1e200
-/// leaves the range of squares. A column whose values are all equal has the deviation 0 exactly, and gets 1.
+/// Values are taken relative to the column's first value, and squares in units of its largest
+/// distance from it: time stamps keep their seconds, and the squares of neither 1e-200 nor 1e200
+/// leave the range of f64. A column whose values are all equal has the deviation 0 exactly, and
+/// gets 1.
 fn moments(
     size: usize,
     each: impl Fn(&mut dyn FnMut(usize, f64)),
@@ -194,7 +204,7 @@ fn moments(
         first: f64,
         n: u64,
         sum: f64,
-        /// The largest distance from the first value; then the power of two below it.
+        /// The largest distance from the first value; later the power of two just below it.
         reach: f64,
         mean: f64,
         squares: f64,
@@ -224,14 +234,14 @@ fn moments(
     });
     for (j, c) in columns.iter_mut().enumerate() {
         if c.n == 0 {
-            let problem = "it has no value in the training part, so no mean can stand in for the missing ones; remove the column".into();
+            let problem = "it has no value in the training part, so there is no mean to replace the missing ones; remove the column".into();
             return Err(DataError::Column {
                 column: name(j),
                 problem,
             });
         }
         c.mean = c.first + c.sum / c.n as f64;
-        // Its exponent alone: a division by it is exact.
+        // Keeps only the exponent: dividing by it is exact.
         c.reach = f64::from_bits(c.reach.to_bits() & 0x7ff0_0000_0000_0000).max(f64::MIN_POSITIVE);
     }
     each(&mut |j, x| {
@@ -251,7 +261,7 @@ fn moments(
             return Ok(Moments { mean: c.mean, std });
         }
         let problem = format!(
-            "its values (the first is {:e}) reach too far or lie too close for numbers of 64 bits; rescale or remove it",
+            "its values (the first is {:e}) are too large or too close together for 64-bit numbers; rescale or remove it",
             c.first
         );
         Err(DataError::Column {
@@ -262,7 +272,8 @@ fn moments(
     columns.iter().enumerate().map(finish).collect()
 }
 
-/// Mean and population standard deviation of each channel's pixels in 0 to 1, from counts, so exact whatever the number of threads.
+/// Mean and population standard deviation of each channel's pixels scaled to 0 to 1. They are
+/// computed from counts, so the result is exact for any number of threads.
 fn statistics(part: &Part, indices: &[u32]) -> Statistics {
     let Features::Bytes { white, .. } = part.features else {
         return Statistics {

@@ -4,7 +4,7 @@ use crate::cache::Content;
 use crate::part::Block;
 use crate::{DataError, Labels, Part};
 
-/// Images and the shape of one.
+/// The images and the shape of one of them.
 fn images(file: &Content) -> Result<(Block, Vec<usize>), DataError> {
     let (dims, start) = header(file)?;
     let shape = match dims[..] {
@@ -31,7 +31,8 @@ fn images(file: &Content) -> Result<(Block, Vec<usize>), DataError> {
     ))
 }
 
-/// Images without labels, all of which count as class 0, of the shape and the range of those that a network was trained on.
+/// Images without labels; all count as class 0. Shape and value range must be those of the training
+/// images.
 pub(crate) fn read_features(file: &Content, like: &[usize], white: u8) -> Result<Part, DataError> {
     let (block, shape) = images(file)?;
     if shape != like {
@@ -60,7 +61,7 @@ pub(crate) fn read_features(file: &Content, like: &[usize], white: u8) -> Result
     Ok(Part::from_blocks(vec![block], white, shape, labels))
 }
 
-/// Images and their labels. Without `classes`, the largest label and one more.
+/// Images and their labels. Without `classes`, the number of classes is the largest label plus one.
 pub(crate) fn pair(
     images: &Content,
     labels: &Content,
@@ -96,7 +97,7 @@ pub(crate) fn pair(
     ))
 }
 
-/// Refuses labels beyond the classes.
+/// Refuses a label that is not below the number of classes.
 pub(crate) fn check(file: &Content, labels: &[u32], classes: usize) -> Result<(), DataError> {
     match labels.iter().position(|&l| l as usize >= classes) {
         None => Ok(()),
@@ -109,7 +110,8 @@ pub(crate) fn check(file: &Content, labels: &[u32], classes: usize) -> Result<()
     }
 }
 
-/// The dimensions, and where the values begin; there are as many values as the dimensions say, and at least one.
+/// The dimensions and the offset of the values. The file's length must agree with the dimensions,
+/// and there must be at least one value.
 fn header(file: &Content) -> Result<(Vec<usize>, usize), DataError> {
     let bytes = &file.bytes;
     let magic = bytes
@@ -151,7 +153,7 @@ fn header(file: &Content) -> Result<(Vec<usize>, usize), DataError> {
         Some(n) if n == bytes.len() && n > start => Ok((dims, start)),
         Some(n) if n == start => Err(bad(
             file,
-            "the dimensions",
+            "the shape",
             format!("{dims:?}"),
             "at least one value",
         )),

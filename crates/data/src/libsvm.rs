@@ -1,4 +1,5 @@
-//! LIBSVM's text: `label index:value index:value ...`, indices from 1 and rising, what is left out is 0.
+//! LIBSVM's text format: `label index:value index:value ...`; indices count from 1 and rise, and
+//! omitted values are 0.
 
 use crate::DataError;
 use crate::table::{Rows, is_missing, line, number, some, text};
@@ -9,7 +10,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result
     table(path, bytes, features, true)
 }
 
-/// Reads a file whose labels, if it has any, are ignored, as a table of so many columns.
+/// Reads a file as a table of `features` columns; labels are ignored if there are any.
 pub(crate) fn read_features(path: &Path, bytes: &[u8], features: usize) -> Result<Rows, DataError> {
     table(path, bytes, Some(features), false)
 }
@@ -46,7 +47,7 @@ fn table(
         }
         if labelled && label.contains(',') {
             let problem = format!(
-                "`{label}` is more than one label; leave one on each line (a table with commas is read by format = \"csv\")"
+                "`{label}` is more than one label; keep one label per line (a table with commas is read by format = \"csv\")"
             );
             return Err(line(path, at, None, problem));
         }
@@ -106,7 +107,7 @@ fn table(
         labels.push((at, label.to_string()));
     }
     if let Some(at) = blank.filter(|_| bare) {
-        let problem = "it is blank, which may be a row of zeros in a file without labels; write 1:0 for such a row, or remove the line";
+        let problem = "it is blank, which in a file without labels may mean a row of zeros; write 1:0 for such a row, or remove the line";
         return Err(line(path, at, None, problem.into()));
     }
     let size = features.unwrap_or(size);
@@ -143,7 +144,8 @@ fn table(
 }
 
 impl Rows {
-    /// Adds columns of zeros: a test file may lack the last features of its training file, or the other way round.
+    /// Adds columns of zeros: a test file may lack the last features of its training file, or vice
+    /// versa.
     pub(crate) fn widen(&mut self, size: usize) {
         if size > self.size {
             let rows = self.values.chunks_exact(self.size);

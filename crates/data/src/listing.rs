@@ -1,4 +1,4 @@
-//! What there is, where it lies, whether it is whole, and fetching it: the library's side of `largebatch data`.
+//! Lists, locates, verifies and fetches data sets: the library behind `largebatch data`.
 
 use crate::catalogued::{self, Found};
 use crate::fetch::{Fetcher, Progress};
@@ -17,9 +17,10 @@ pub struct Listing {
     pub summary: String,
     /// Source and licence.
     pub licence: String,
-    /// The size in bytes of what is fetched (of the uncompressed files where each is fetched by itself), or of what is built in.
+    /// The size in bytes of the download (of the uncompressed files if each is fetched separately),
+    /// or of the built-in data.
     pub bytes: u64,
-    /// Where it is; nothing if it would have to be fetched.
+    /// Where it is; `None` if it has to be fetched first.
     pub place: Option<String>,
 }
 
@@ -45,10 +46,10 @@ pub fn list(search: &Search) -> Vec<Listing> {
     built_in.chain(others).collect()
 }
 
-/// The folder (or archive) that a run would read the set from; none for a built-in set.
+/// The folder (or archive) that a run reads the set from; `None` for a built-in set.
 ///
 /// # Errors
-/// If there is no such set, or its files are in none of the places.
+/// If there is no such set, or its files are not found.
 pub fn path(name: &str, search: &Search) -> Result<Option<PathBuf>, DataError> {
     match entry(name)? {
         None => Ok(None),
@@ -58,11 +59,11 @@ pub fn path(name: &str, search: &Search) -> Result<Option<PathBuf>, DataError> {
     }
 }
 
-/// Hashes the files of a set anew, whatever was hashed before.
+/// Hashes the files of a set anew, even if they were hashed before.
 ///
 /// # Errors
-/// If there is no such set, its files are in none of the places, or one cannot be read. A hash that is not the catalogue's is no error here:
-/// it is a [`Source`] that is not known.
+/// If there is no such set, its files are not found, or one cannot be read. A hash that differs
+/// from the catalogue is not an error here: it gives a [`Source`] that is not `known`.
 pub fn verify(name: &str, search: &Search) -> Result<Vec<Source>, DataError> {
     let Some(entry) = entry(name)? else {
         return crate::open(name, search).map(|set| set.sources);
@@ -80,10 +81,12 @@ pub fn verify(name: &str, search: &Search) -> Result<Vec<Source>, DataError> {
     entry.file.iter().zip(&files).map(check).collect()
 }
 
-/// Fetches a set into the cache folder, if it is not there, and says where it lies. `progress` is called for every piece that comes.
+/// Fetches a set into the cache folder unless it is already there, and returns the folder; `None`
+/// for a built-in set. `progress` is called for every piece received.
 ///
 /// # Errors
-/// If there is no such set, no mirror gives it, or the cache cannot be written. What was downloaded stays, and the next call continues it.
+/// If there is no such set, no mirror delivers it, or the cache cannot be written. What was
+/// downloaded is kept, and the next call continues from there.
 pub fn fetch(
     name: &str,
     search: &Search,
@@ -97,7 +100,7 @@ pub fn fetch(
     Ok(Some(folder))
 }
 
-/// The catalogue's entry; none for a built-in set.
+/// The catalogue's entry; `None` for a built-in set.
 fn entry(name: &str) -> Result<Option<&'static Entry>, DataError> {
     if BUILT_IN.iter().any(|s| s.name == name) {
         return Ok(None);

@@ -22,7 +22,7 @@ pub fn names() -> Vec<String> {
 /// Opens a data set of the catalogue, such as `digits` (built in) or `mnist` (from files).
 ///
 /// # Errors
-/// If there is no set of this name, its files are in none of the places, or they are damaged.
+/// If no set has this name, or its files are missing or damaged.
 pub fn open(name: &str, search: &Search) -> Result<Dataset, DataError> {
     if let Some(set) = BUILT_IN.iter().find(|s| s.name == name) {
         return embedded::open(set);
@@ -33,7 +33,7 @@ pub fn open(name: &str, search: &Search) -> Result<Dataset, DataError> {
     Err(unknown(name))
 }
 
-/// There is no set of this name.
+/// The error for a name that no set has.
 pub(crate) fn unknown(name: &str) -> DataError {
     let known = names();
     let nearest = known
@@ -48,10 +48,11 @@ pub(crate) fn unknown(name: &str) -> DataError {
     }
 }
 
-/// Opens files of one's own. Relative paths are looked for in the data folder first (if one is named), then from where the program runs.
+/// Opens the user's own files. A relative path is looked up in the data folder first, if one is
+/// named, and then in the working directory.
 ///
 /// # Errors
-/// If a file cannot be read, or its content is at fault: the error names the line or the example.
+/// If a file cannot be read or its content is wrong; the error names the line or the example.
 pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError> {
     let content = |path: &Path| cache::content(&find(path, search)?, &search.cache_dir());
     let optional = |path: &Option<PathBuf>| path.as_deref().map(content).transpose();
@@ -71,7 +72,8 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
                     expected: format!("{}, as in {}", rows.size, rows.path.display()),
                 });
             }
-            // Columns in another order would be learned as one thing and tested as another.
+            // With columns in another order, a feature would be trained as one thing and tested as
+            // another.
             if let Some(tests) = tests.as_ref().filter(|t| t.names != rows.names) {
                 let differ = tests.names.iter().zip(&rows.names).find(|(a, b)| a != b);
                 let (found, expected) = differ
@@ -163,7 +165,7 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
     }
 }
 
-/// The file of a path: within the data folder, or else from where the program runs.
+/// Looks a path up in the data folder, or else in the working directory.
 fn find(path: &Path, search: &Search) -> Result<PathBuf, DataError> {
     if let Some(within) = search
         .data_dir()
@@ -234,7 +236,8 @@ fn finish<const N: usize>(
     let sources: Vec<Source> = files
         .into_iter()
         .flatten()
-        // Nobody says what these files should be: what is read is what was meant.
+        // No catalogue says what the user's own files should contain, so they always count as
+        // known.
         .map(|c| Source {
             file: c.path.display().to_string(),
             sha256: c.sha256,
@@ -274,7 +277,7 @@ fn finish<const N: usize>(
         (1..sources.len()).find(|&i| sources[..i].iter().any(|s| s.sha256 == sources[i].sha256))
     {
         warnings.push(format!(
-            "{} has the content of another of the files: what is tested was learned",
+            "{} has the same content as another of the files: the model is tested on examples that it was trained on",
             sources[twin].file
         ));
     }

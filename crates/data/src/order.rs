@@ -1,4 +1,4 @@
-//! In which order the training examples come.
+//! The order of the training examples.
 
 use crate::DataError;
 use largebatch_random::{Key, below};
@@ -14,24 +14,26 @@ pub enum Sampling {
     /// With replacement: each example of a batch is drawn uniformly from all. An epoch is as many draws as there are examples
     /// (PyTorch's `RandomSampler(replacement=True)`).
     Replacement,
-    /// One example a step, drawn uniformly with replacement, whatever the batch size: SGD in the narrow sense.
+    /// One example per step, drawn uniformly with replacement, whatever the batch size: SGD in the
+    /// narrow sense.
     One,
-    /// All examples a step, in their own order, whatever the batch size: gradient descent.
+    /// All examples in every step, in their stored order, whatever the batch size: gradient
+    /// descent.
     Full,
 }
 
-/// A place in an [`Order`]: so many whole epochs, and so many examples of the next.
+/// A place in an [`Order`]: an epoch, and the number of its examples that were already drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The epoch, from 0.
     pub epoch: u64,
-    /// The number of examples of this epoch that were handed out.
+    /// The number of examples of this epoch that were handed out so far.
     pub offset: u64,
 }
 
-/// A cursor over the training examples. The order of an epoch depends on the key and the epoch's number alone: whoever seeks to a
-/// position gets the same batches as one who came there step by step. Batch sizes may change between calls; a batch never crosses the end
-/// of an epoch.
+/// A cursor over the training examples. The order of an epoch depends only on the key and the
+/// epoch's number, so seeking to a position gives the same batches as stepping there. The batch
+/// size may change between calls; a batch never crosses the end of an epoch.
 #[derive(Clone, Debug)]
 pub struct Order {
     indices: Vec<u32>,
@@ -39,15 +41,16 @@ pub struct Order {
     drop_last: bool,
     key: Key,
     position: Position,
-    /// The order of one epoch: that number and the indices in that order.
+    /// One epoch's number and its order of the indices.
     current: Option<(u64, Vec<u32>)>,
 }
 
 impl Order {
-    /// A cursor at the beginning of epoch 0. With `drop_last`, an epoch ends before a batch that could not be filled.
+    /// A cursor at the beginning of epoch 0. With `drop_last`, an incomplete last batch is left
+    /// out.
     ///
     /// # Errors
-    /// If there is no index.
+    /// If there are no indices.
     pub fn new(
         indices: Vec<u32>,
         sampling: Sampling,
@@ -76,12 +79,13 @@ impl Order {
         self.indices.len()
     }
 
-    /// Never: [`Order::new`] refuses no examples.
+    /// Always false: [`Order::new`] refuses an empty list.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// The batch size that a step really takes: 1 with [`Sampling::One`], all with [`Sampling::Full`], else `batch`.
+    /// The actual batch size of a step: 1 with [`Sampling::One`], all examples with
+    /// [`Sampling::Full`], else `batch`.
     ///
     /// # Errors
     /// If `batch` is 0 or larger than the number of examples.
@@ -124,8 +128,8 @@ impl Order {
         }
     }
 
-    /// The next batch: its epoch, and at most `batch` indices (at least 1). Sizes that [`Order::check`] refuses are taken as the nearest
-    /// that it allows.
+    /// The next batch: its epoch, and 1 to `batch` indices. A size that [`Order::check`] refuses is
+    /// replaced by the nearest allowed one.
     pub fn next(&mut self, batch: usize) -> (u64, Vec<u32>) {
         let batch = self.clamp(batch) as u64;
         let n = self.len() as u64;
@@ -173,7 +177,7 @@ impl Order {
         self.position
     }
 
-    /// Continues from a position that [`Order::position`] gave.
+    /// Continues from a position returned by [`Order::position`].
     pub fn seek(&mut self, position: Position) {
         self.position = position;
     }

@@ -4,7 +4,7 @@ use crate::{DataError, Labels};
 use memmap2::Mmap;
 use std::sync::Arc;
 
-/// Bytes that may lie in a mapped file, shared by all processes that map it.
+/// Bytes in memory or in a mapped file, which all processes that map it share.
 #[derive(Clone)]
 pub(crate) enum Bytes {
     Owned(Arc<Vec<u8>>),
@@ -38,33 +38,36 @@ pub(crate) enum Features {
         ends: Vec<usize>,
         white: u8,
     },
-    /// A table of numbers, row by row, as they stand in the file; NaN where a value is missing.
+    /// A table of numbers, row by row, as in the file; NaN marks a missing value.
     Table(Arc<Vec<f64>>),
 }
 
-/// Examples with their labels: images as bytes (mapped from a file where there is one), or a table of numbers.
+/// Examples with their labels: images as bytes (mapped from a file if possible), or a table of
+/// numbers.
 #[derive(Clone)]
 pub struct Part {
     pub(crate) features: Features,
     shape: Vec<usize>,
     labels: Labels,
-    /// A table's columns; empty where nobody named them.
+    /// The names of a table's columns; empty if the columns have no names.
     names: Arc<Vec<String>>,
-    /// Per-channel mean and standard deviation of the values in 0 to 1, where the catalogue knows them.
+    /// Per-channel mean and standard deviation of the values scaled to 0 to 1, if the catalogue
+    /// lists them.
     pub(crate) statistics: Option<Statistics>,
 }
 
 /// Per-channel mean and population standard deviation of pixels scaled to 0 to 1.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Statistics {
-    /// One mean a channel.
+    /// One mean per channel.
     pub mean: Vec<f64>,
-    /// One standard deviation a channel.
+    /// One standard deviation per channel.
     pub std: Vec<f64>,
 }
 
 impl Part {
-    /// A part from a table, row by row; `shape` is that of one example: `[features]` or `[channels, height, width]`.
+    /// A part from a table, row by row; `shape` is the shape of one example: `[features]` or
+    /// `[channels, height, width]`.
     ///
     /// # Errors
     /// If the table's length is not examples × values, or a value is not finite.
@@ -79,7 +82,8 @@ impl Part {
         Part::with_missing(values, shape, labels)
     }
 
-    /// As [`Part::from_table`], with NaN where a value is missing; a [`crate::Pipeline`] puts the training mean in its place.
+    /// Like [`Part::from_table`], but NaN marks a missing value; a [`crate::Pipeline`] replaces it
+    /// by the training mean.
     pub(crate) fn with_missing(
         values: Vec<f64>,
         shape: Vec<usize>,
@@ -109,7 +113,8 @@ impl Part {
         })
     }
 
-    /// The same part with names for the columns of its table; other than one a column are not taken.
+    /// The same part with names for the columns of its table; `names` is ignored unless it has one
+    /// name per column.
     #[must_use]
     pub fn named(mut self, names: Vec<String>) -> Part {
         if names.len() == self.size() {
@@ -118,12 +123,12 @@ impl Part {
         self
     }
 
-    /// The names of a table's columns; empty where nobody gave any, as for images.
+    /// The names of a table's columns; empty if there are none, as for images.
     pub fn feature_names(&self) -> &[String] {
         &self.names
     }
 
-    /// A column in words, for messages: by its name, or by its number from 0.
+    /// How messages refer to a column: by its name, or by its number from 0.
     pub(crate) fn column(&self, index: usize) -> String {
         self.names.get(index).map_or_else(
             || format!("feature {index}"),
@@ -195,7 +200,7 @@ impl Part {
         self.labels.len()
     }
 
-    /// Whether there is no example.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -210,7 +215,7 @@ impl Part {
         self.shape.iter().product()
     }
 
-    /// The labels, one an example.
+    /// The labels, one per example.
     pub fn labels(&self) -> &Labels {
         &self.labels
     }
@@ -257,7 +262,7 @@ impl Part {
         part
     }
 
-    /// The examples of one part and then those of another, as a cross-validation needs them.
+    /// The examples of one part followed by those of another, as cross-validation needs them.
     ///
     /// # Errors
     /// If the parts differ in shape, or in the kind of features or labels.
@@ -307,7 +312,7 @@ impl Part {
                 return Err(DataError::setting(
                     "parts",
                     "features",
-                    "one part holds images and the other a table, or images of another scale",
+                    "one part holds images and the other a table, or the images have different value ranges",
                 ));
             }
         };

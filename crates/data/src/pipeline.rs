@@ -1,4 +1,4 @@
-//! From stored examples to the numbers that a model reads: augmentation and normalisation, in one pass.
+//! From stored examples to model inputs: augmentation and normalisation in one pass.
 
 use crate::part::Features;
 use crate::{DataError, Fitted, Labels, Part, Task};
@@ -7,55 +7,62 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How values are scaled. Statistics come from the training examples, never from validation or test.
+/// How values are scaled. Statistics come only from the training examples, never from validation or
+/// test examples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
     /// As stored.
     #[default]
     None,
-    /// Pixels to 0 to 1: x / 255 (x / 16 for `digits`), as torchvision's `ToTensor`.
+    /// Pixels to 0 to 1: x / 255 (x / 16 for `digits`), like torchvision's `ToTensor`.
     Unit,
-    /// Each channel to mean 0 and standard deviation 1: (x / 255 − mean) / std, as torchvision's `Normalize`. Where the catalogue knows the
-    /// statistics of the training part, they are used; else they are computed from the training examples.
+    /// Each channel to mean 0 and standard deviation 1: (x / 255 − mean) / std, like torchvision's
+    /// `Normalize`. Uses the catalogue's statistics of the training part if it lists them; else
+    /// they are computed from the training examples.
     Channel,
-    /// Each feature to mean 0 and population standard deviation 1, as scikit-learn's `StandardScaler`: in f64, then rounded to 32 bits. A feature
-    /// whose training values are all equal becomes 0 there.
+    /// Each feature to mean 0 and population standard deviation 1, like scikit-learn's
+    /// `StandardScaler`: computed in f64, then rounded to 32 bits. A training value becomes 0 if
+    /// all training values of the feature are equal.
     Feature,
 }
 
-/// How real targets are scaled. The loss is in the scaled unit, as the model sees it; RMSE and R² are in the target's own.
+/// How real targets are scaled. The loss is in scaled units, as the model sees them; RMSE and R²
+/// are in the target's original unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetScale {
     /// As stored, rounded to 32 bits.
     #[default]
     None,
-    /// (y − mean) / std of the training examples, in f64, then rounded: one learning rate suits prices and fractions.
+    /// (y − mean) / std with the moments of the training examples, in f64, then rounded: one
+    /// learning rate suits prices as well as fractions.
     Standardise,
 }
 
 impl TargetScale {
-    /// What suits a task: real targets are standardised.
+    /// The default for a task: real targets are standardised.
     pub(crate) fn of(task: Task) -> Option<TargetScale> {
         (task == Task::Real).then_some(TargetScale::Standardise)
     }
 }
 
-/// Normalisation and augmentation, as it stands in a run's configuration.
+/// Normalisation and augmentation, as written in a run's configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preprocess {
-    /// How values are scaled; absent: as suits the data set.
+    /// How values are scaled; if absent, the default of the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalise: Option<Normalise>,
     /// Mirror each image left to right with probability 1/2.
     pub flip: bool,
-    /// Pad each side with this many black pixels and cut a random window of the old size (He et al. 2016 on CIFAR: 4). 0 is off.
+    /// Pad each side with this many black pixels and crop a random window of the original size (He
+    /// et al. 2016 use 4 on CIFAR). 0 is off.
     pub crop_pad: usize,
-    /// Shift by up to this many pixels each way, the border filled by reflection (as airbench does). 0 is off.
+    /// Shift by up to this many pixels in each direction; the border is filled by reflection (as in
+    /// airbench). 0 is off.
     pub translate: usize,
-    /// How real targets are scaled; absent: as suits the data set.
+    /// How real targets are scaled; if absent, the default of the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<TargetScale>,
 }
@@ -65,7 +72,7 @@ pub struct Preprocess {
 pub struct Pipeline {
     fitted: Fitted,
     map: Map,
-    /// Tables with what they become, see [`Pipeline::prepare`].
+    /// Tables with their prepared values, see [`Pipeline::prepare`].
     ready: Vec<Ready>,
 }
 
@@ -78,24 +85,26 @@ struct Ready {
 
 #[derive(Clone, Debug)]
 enum Map {
-    /// For pixels: what each of the 256 values becomes, by channel; rounded once.
+    /// For pixels: the result for each of the 256 values, by channel, rounded once.
     Channel(Vec<[f32; 256]>),
     /// For the value x of feature i: (x − mean_i) · scale_i, in f64, then rounded.
     Feature { mean: Vec<f64>, scale: Vec<f64> },
-    /// For a table: as it is, rounded; the mean where a value is missing.
+    /// For a table: the value, rounded; the mean if it is missing.
     Same { mean: Vec<f64> },
 }
 
-/// Fewer values than this are gathered by the calling thread: waking others would take longer.
+/// Fewer values than this are gathered by the calling thread: waking other threads would take
+/// longer.
 const PARALLEL_FROM: usize = 1 << 15;
-/// Tables of up to so many values are kept as the model sees them, 1 GiB.
+/// Tables of at most this many values (1 GiB) are kept in prepared form.
 const READY: usize = 1 << 28;
 
 impl Pipeline {
     /// Prepares `config` for `part`; statistics come from the examples at `indices`.
     ///
     /// # Errors
-    /// If there is no index, or the setting does not suit the data: augmentation and pixel scaling need images.
+    /// If `indices` is empty, or the setting does not suit the data: augmentation and pixel scaling
+    /// need images.
     pub fn fit(config: Preprocess, part: &Part, indices: &[u32]) -> Result<Pipeline, DataError> {
         let Preprocess {
             crop_pad,
@@ -107,7 +116,7 @@ impl Pipeline {
             return Err(DataError::setting(
                 "training examples",
                 0,
-                "normalisation needs at least one",
+                "normalisation needs at least one example",
             ));
         }
         let shape = part.shape().to_vec();
@@ -150,7 +159,7 @@ impl Pipeline {
             return Err(DataError::setting(
                 "translate",
                 translate,
-                "crop_pad shifts already; use one of the two",
+                "crop_pad already shifts images; use only one of the two",
             ));
         }
         if let (Normalise::Unit | Normalise::Channel, Features::Table(_)) =
@@ -170,10 +179,10 @@ impl Pipeline {
         Ok(Pipeline::of(Fitted::new(config, part, indices)?))
     }
 
-    /// The pipeline that these statistics were taken from, to the bit.
+    /// The pipeline that these statistics came from, bit for bit.
     ///
     /// # Errors
-    /// If they do not go with their shape or setting.
+    /// If the statistics do not match the shape or the setting.
     pub fn restore(fitted: Fitted) -> Result<Pipeline, DataError> {
         fitted.check()?;
         Ok(Pipeline::of(fitted))
@@ -209,7 +218,7 @@ impl Pipeline {
         }
     }
 
-    /// What was taken from the training examples.
+    /// The statistics of the training examples.
     pub fn fitted(&self) -> &Fitted {
         &self.fitted
     }
@@ -221,17 +230,18 @@ impl Pipeline {
             .map_or(target, |t| (target - t.mean) / t.std) as f32
     }
 
-    /// A model's output in the target's own unit.
+    /// A model's output in the target's original unit.
     pub fn decode(&self, output: f64) -> f64 {
         self.fitted
             .target
             .map_or(output, |t| output * t.std + t.mean)
     }
 
-    /// Gets a part ready to be gathered from: a table is standardised once, so that a batch of it is a copy. Without it the bits are the same.
+    /// Prepares a part for [`Pipeline::gather`]: a table is standardised once, so that gathering a
+    /// batch is a copy. Without it the values are the same, bit for bit.
     ///
-    /// Refuses a part that this pipeline cannot prepare: of another shape or kind than the one it was fitted to, or with a value or target that
-    /// leaves the range of 32 bits.
+    /// Refuses a part that this pipeline cannot process: one with a different shape or kind than
+    /// the part it was fitted to, or with a value or target beyond the range of 32 bits.
     ///
     /// # Errors
     /// What differs, or the first such value with its column.
@@ -246,25 +256,25 @@ impl Pipeline {
         };
         if (part.shape(), white) != (&self.fitted.shape, self.fitted.white) {
             let why = format!(
-                "the network was trained on {} of the shape {:?}",
+                "the network was trained on {} of shape {:?}",
                 kind(self.fitted.white),
                 self.fitted.shape
             );
             return Err(DataError::setting(
                 "examples",
-                format!("{} of the shape {:?}", kind(white), part.shape()),
+                format!("{} of shape {:?}", kind(white), part.shape()),
                 why,
             ));
         }
         let beyond = |column: String, value: f64, unit: bool| {
             let (after, remedy) = match unit {
-                true => (" once it is standardised", "mend or remove it"),
-                false => ("", "mend or remove it, or standardise"),
+                true => (" once it is standardised", "correct or remove it"),
+                false => ("", "correct or remove it, or standardise"),
             };
             Err(DataError::Column {
                 column,
                 problem: format!(
-                    "the value {value:e} leaves the range of 32 bits{after}; {remedy}"
+                    "the value {value:e} exceeds the range of 32 bits{after}; {remedy}"
                 ),
             })
         };
@@ -298,8 +308,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// A warning for each column, and for the target, whose distinct values are fewer once they are rounded to 32 bits: what tells them apart is
-    /// lost to the model. Looks at up to 10,000 of the examples; one value in a thousand may coincide by chance.
+    /// A warning for each column, and for the target, that has fewer distinct values once they are
+    /// rounded to 32 bits: the model cannot tell those apart. Looks at up to 10,000 of the
+    /// examples; one value in a thousand may coincide by chance.
     pub fn notes(&self, part: &Part, indices: &[u32]) -> Vec<String> {
         let n = indices.len().min(10_000);
         let some: Vec<usize> = (0..n)
@@ -321,7 +332,7 @@ impl Pipeline {
             left.dedup();
             let remedy = match standardised {
                 true => {
-                    "a few values are far from all others: mend or clip them, or take logarithms"
+                    "a few values are far from all others: correct or clip them, or take logarithms"
                 }
                 false => "standardise them",
             };
@@ -381,7 +392,7 @@ impl Pipeline {
                 .zip(row)
                 .zip(mean)
                 .for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32),
-            Map::Channel(_) => unreachable!("fit gives channels to images alone"),
+            Map::Channel(_) => unreachable!("`fit` uses channels only for images"),
         }
     }
 
@@ -395,12 +406,14 @@ impl Pipeline {
         }
     }
 
-    /// Writes the examples at `indices` into `out`, one after the other, each of the shape of the part: normalised and, where `augment` is
-    /// given, augmented. `augment` is the key of (seed, "augment", epoch); the draws of an example depend on it and the example's index
-    /// alone, so the bits are the same with any number of threads and any batch.
+    /// Writes the examples at `indices` into `out`, one after the other, each in the shape of the
+    /// part: normalised and, if `augment` is given, augmented. `augment` is the key of (seed,
+    /// "augment", epoch). The random draws of an example depend only on this key and the example's
+    /// index, so the bits are the same for any number of threads and any batch.
     ///
     /// # Panics
-    /// If an index is not below `part.len()`, or `part` has another shape or kind than the part that the pipeline was fitted to.
+    /// If an index is not below `part.len()`, or `part` differs in shape or kind from the part that
+    /// the pipeline was fitted to.
     pub fn gather(&self, part: &Part, indices: &[u32], augment: Option<Key>, out: &mut Vec<f32>) {
         assert_eq!(
             part.shape(),
@@ -463,7 +476,7 @@ impl Pipeline {
                                         *o = ((f64::from(p) - m) * s) as f32
                                     });
                             }
-                            Map::Same { .. } => unreachable!("fit gives it to tables alone"),
+                            Map::Same { .. } => unreachable!("`fit` uses it only for tables"),
                         }
                     }
                 }
@@ -471,11 +484,12 @@ impl Pipeline {
         }
     }
 
-    /// One image, shifted and flipped by draws of `rng`: first the flip, then down, then right.
+    /// One image, flipped and shifted by draws of `rng`: first the flip, then the shift down, then
+    /// right.
     fn augmented(&self, pixels: &[u8], mut rng: impl rand::Rng, out: &mut [f32]) {
         let config = &self.fitted.preprocess;
         let [_, h, w] = self.fitted.shape[..] else {
-            unreachable!("fit refuses augmentation of anything but images")
+            unreachable!("`fit` refuses augmentation unless the examples are images")
         };
         let flip = config.flip && below(&mut rng, 2) == 1;
         let reach = config.crop_pad.max(config.translate);
@@ -504,19 +518,20 @@ impl Pipeline {
                     Map::Feature { mean, scale } => {
                         ((f64::from(p) - mean[i * w + x]) * scale[i * w + x]) as f32
                     }
-                    Map::Same { .. } => unreachable!("fit gives it to tables alone"),
+                    Map::Same { .. } => unreachable!("`fit` uses it only for tables"),
                 };
             }
         }
     }
 }
 
-/// Bytes without the shape of an image count as one channel.
+/// The number of channels; bytes that are not shaped as images count as one.
 pub(crate) fn channels(shape: &[usize]) -> usize {
     if shape.len() == 3 { shape[0] } else { 1 }
 }
 
-/// Where the pixel at `at` of a line of `n` comes from after a shift: reflected at the border (its own pixel not repeated), or nowhere.
+/// The source of the pixel at `at` in a line of `n` after a shift: reflected at the border (which
+/// is not repeated) if `mirror`, or `None` outside.
 fn from(at: usize, shift: isize, n: usize, mirror: bool) -> Option<usize> {
     let (source, last) = (at as isize + shift, n as isize - 1);
     if (0..=last).contains(&source) {

@@ -5,18 +5,19 @@ use crate::{Part, Preprocess};
 /// What the labels are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {
-    /// One of so many classes, 0 to n − 1. A model with labels ±1 takes class 1 as +1 and class 0 as −1.
+    /// A class; the field is the number n of classes, which count from 0. A model with labels ±1
+    /// takes class 1 as +1 and class 0 as −1.
     Classes(usize),
     /// A real number.
     Real,
 }
 
-/// The labels of a part, one an example.
+/// The labels of a part, one per example.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Labels {
     /// Classes, from 0.
     Classes(Vec<u32>),
-    /// Real targets, as they stand in the file.
+    /// Real targets, as in the file.
     Targets(Vec<f64>),
 }
 
@@ -49,14 +50,15 @@ pub struct Source {
     pub file: String,
     /// The SHA-256 of its uncompressed content.
     pub sha256: String,
-    /// Whether this is the hash that the catalogue gives; if not, warn: results are not comparable digit by digit.
+    /// Whether this is the hash in the catalogue; if not, warn: the results are not comparable
+    /// digit by digit.
     pub known: bool,
 }
 
-/// A data set: what to learn from, and what to test on once, at the end.
+/// A data set: examples to train on, and examples to test on once, at the end.
 #[derive(Clone)]
 pub struct Dataset {
-    /// The catalogue's name, or the one of a [`crate::DataSpec`].
+    /// The name in the catalogue or in the [`crate::DataSpec`].
     pub name: String,
     /// What the labels are.
     pub task: Task,
@@ -68,16 +70,17 @@ pub struct Dataset {
     pub test: Part,
     /// The files it was read from.
     pub sources: Vec<Source>,
-    /// One name a class; may be empty.
+    /// One name per class; may be empty.
     pub class_names: Vec<String>,
     /// The normalisation that suits this set, without augmentation.
     pub preprocess: Preprocess,
-    /// What was left out or looks wrong in the files, a sentence each: for the user to see once.
+    /// One sentence for each thing that was left out or looks wrong in the files, to be shown to
+    /// the user once.
     pub warnings: Vec<String>,
 }
 
 impl Dataset {
-    /// The size of the validation split if none is given: a fifth of the training part, and at most 5,000.
+    /// The default size of the validation split: a fifth of the training part, but at most 5,000.
     pub fn default_validation(&self) -> usize {
         (self.train.len() / 5).min(5000)
     }

@@ -1,9 +1,9 @@
-//! Data sets of one's own, described in a configuration.
+//! The user's own data sets, described in a configuration.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Files of one's own, as a table of a TOML file:
+/// The user's own files, as a table of a TOML file:
 ///
 /// ```toml
 /// name = "iris"             # optional
@@ -14,11 +14,12 @@ use std::path::PathBuf;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "format", rename_all = "kebab-case")]
 pub enum DataSpec {
-    /// A table of text with `,`, `;`, tabs or `|` between its fields, with or without a line of names.
+    /// A text table with `,`, `;`, tabs or `|` between its fields, with or without a line of column
+    /// names.
     Csv(CsvSpec),
-    /// LIBSVM's text: `label index:value ...`, indices from 1.
+    /// LIBSVM's text format: `label index:value ...`, indices from 1.
     Libsvm(LibsvmSpec),
-    /// A pair of IDX files (MNIST's format), bytes.
+    /// A pair of IDX files (MNIST's format) with byte values.
     Idx(IdxSpec),
 }
 
@@ -38,7 +39,8 @@ impl DataSpec {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelKind {
-    /// Classes: whole numbers, or words. They are numbered from 0 in rising order, so −1 becomes 0 and +1 becomes 1.
+    /// Classes: whole numbers or words. They are numbered from 0 in ascending order, so −1 becomes
+    /// 0 and +1 becomes 1.
     #[default]
     Classes,
     /// Real numbers.
@@ -49,32 +51,37 @@ pub enum LabelKind {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CsvSpec {
-    /// The set's name in reports; by default the training file's, without what follows the first dot.
+    /// The set's name in reports; by default the training file's name up to the first dot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The file to train on.
     pub train: PathBuf,
-    /// The file to test on. Without it, a stratified fifth of `train` is held out, the same whatever the run's seed.
+    /// The file to test on. Without it, a stratified fifth of `train` is held out, the same for
+    /// every seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// The label's column; all others are features.
     pub label: Column,
-    /// Whether the first line holds names. By default it does if `label` is a name, or if the features of that line are words. Where the line
-    /// may be either, such as `0,1,2`, it is refused until this says what it is.
+    /// Whether the first line holds column names. By default it does if `label` is a name, or if
+    /// the features of that line are words. A line that may be either, such as `0,1,2`, is refused
+    /// until this says what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
-    /// What stands between the fields; by default the one that the first line holds. A first line that holds two of them is refused.
+    /// The separator of the fields; by default the one in the first line. A first line that
+    /// contains two of them is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<Delimiter>,
-    /// What becomes of missing values: empty fields, `?`, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NULL`. By default they are refused.
+    /// How to treat missing values: empty fields, `?`, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NULL`.
+    /// By default they are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
-    /// What the labels are; by default classes, but more than 20 that do not count from 0 or 1 are refused until this says what they are.
+    /// What the labels are; by default classes. More than 20 classes that do not count from 0 or 1
+    /// are refused until this says what they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelKind>,
 }
 
-/// What stands between the fields of a line; written as the character itself, or as its name.
+/// The separator of the fields of a line, written as the character itself or as its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Delimiter {
@@ -97,7 +104,7 @@ impl TryFrom<String> for Delimiter {
             "\t" | "tab" => Ok(Delimiter::Tab),
             "|" | "bar" => Ok(Delimiter::Bar),
             _ => Err(format!(
-                "delimiter = \"{text}\": it is \",\", \";\", \"tab\" or \"|\""
+                "delimiter = \"{text}\": use \",\", \";\", \"tab\" or \"|\""
             )),
         }
     }
@@ -109,18 +116,19 @@ impl From<Delimiter> for String {
     }
 }
 
-/// What becomes of missing values.
+/// How to treat missing values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// A missing feature becomes the mean of the training part, without what is held out for validation. A missing label is refused.
+    /// A missing feature becomes the mean of the training part, without the validation examples. A
+    /// missing label is refused.
     Mean,
     /// Rows with a missing feature or label are left out.
     Drop,
 }
 
-/// A column by name or by number, counted from 0. A number is also the name of a column that is called so; where it may be two columns, it is
-/// refused.
+/// A column by name or by number, counted from 0. A number may also be the name of a column; if it
+/// could mean two different columns, it is refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(
     untagged,
@@ -133,11 +141,11 @@ pub enum Column {
     Name(String),
 }
 
-/// A LIBSVM file, or two. Values that are left out are 0; the table is dense after reading.
+/// A LIBSVM file, or two. Omitted values are 0; the table is dense after reading.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LibsvmSpec {
-    /// The set's name in reports; by default the training file's, without what follows the first dot.
+    /// The set's name in reports; by default the training file's name up to the first dot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The file to train on.
@@ -148,7 +156,7 @@ pub struct LibsvmSpec {
     /// What the labels are; see [`CsvSpec::labels`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelKind>,
-    /// The number of features; by default the largest index of the files.
+    /// The number of features; by default the largest index in the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<usize>,
 }
@@ -157,7 +165,7 @@ pub struct LibsvmSpec {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdxSpec {
-    /// The set's name in reports; by default the training file's, without what follows the first dot.
+    /// The set's name in reports; by default the training file's name up to the first dot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The images to train on.
@@ -170,7 +178,7 @@ pub struct IdxSpec {
     /// Their labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<PathBuf>,
-    /// The number of classes; by default the largest label of the training file and one more.
+    /// The number of classes; by default the largest label of the training file plus one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
 }

@@ -3,17 +3,18 @@
 use crate::{DataError, Labels};
 use largebatch_random::Key;
 
-/// Two disjoint sets of indices that together are all, each in rising order.
+/// Two disjoint sets of indices, each in rising order, that together cover all examples.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Split {
-    /// To train on.
+    /// The examples to train on.
     pub train: Vec<u32>,
-    /// To choose by.
+    /// The examples to choose by.
     pub validation: Vec<u32>,
 }
 
-/// Takes `validation` examples out of a training part. Each class gives its share, rounded by largest remainder, so that shares differ
-/// from the exact ones by less than one example; real targets are stratified over their tenths. The same seed takes the same examples.
+/// Takes `validation` examples out of a training part. Each class gives its share, rounded by
+/// largest remainder, so that its count differs from the exact share by less than one example; real
+/// targets are stratified by deciles. The same seed takes the same examples.
 ///
 /// # Errors
 /// If `validation` leaves nothing to train on.
@@ -27,7 +28,8 @@ pub fn split(labels: &Labels, validation: usize, seed: u64) -> Result<Split, Dat
         ));
     }
     let strata = strata(labels);
-    // Largest remainder: v·n_c/n rounded down, then the missing ones to the largest remainders, the lower class first.
+    // Largest remainder: v·n_c/n rounded down, then one more for the largest remainders, the lower
+    // class first in a tie.
     let share = |c: &Vec<u32>| {
         (
             validation as u128 * c.len() as u128 / n as u128,
@@ -53,8 +55,8 @@ pub fn split(labels: &Labels, validation: usize, seed: u64) -> Result<Split, Dat
     Ok(divide(&held))
 }
 
-/// `k` splits for cross-validation: every example is in exactly one validation part, sizes differ by at most one, and so do the counts of
-/// each class.
+/// `k` splits for cross-validation: every example is in exactly one validation part. The sizes of
+/// the validation parts, and the counts of each class in them, differ by at most one.
 ///
 /// # Errors
 /// If `k` is below 2 or above the number of examples.
@@ -64,11 +66,12 @@ pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Split>, DataErr
         return Err(DataError::setting(
             "folds",
             k,
-            format!("there must be 2 to {n} folds, the number of examples"),
+            format!("there must be 2 to {n} folds; {n} is the number of examples"),
         ));
     }
     let key = Key::new(seed).word("folds");
-    // Deal the shuffled classes one after the other like cards: counts of a class, and of all, differ by at most one.
+    // Deal the shuffled classes one after the other like cards: counts per class, and in total,
+    // differ by at most one.
     let mut fold_of = vec![0; n];
     let mut dealt = 0;
     for (c, members) in strata(labels).iter().enumerate() {
@@ -87,7 +90,7 @@ fn divide(held: &[bool]) -> Split {
     Split { train, validation }
 }
 
-/// The indices of each class, or of each tenth of the targets by rank.
+/// The indices of each class, or of each decile of the targets.
 fn strata(labels: &Labels) -> Vec<Vec<u32>> {
     match labels {
         Labels::Classes(classes) => {

@@ -1,8 +1,8 @@
-//! What was read, in words, and what a predictor reaches that learned nothing.
+//! A summary of what was read, and the scores of trivial predictors.
 
 use crate::{Dataset, Labels, Split, Task};
 
-/// The most frequent class of some examples, the lowest of several; nothing for real targets.
+/// The most frequent class of some examples, the lowest one in a tie; `None` for real targets.
 pub fn majority(labels: &Labels, indices: &[u32]) -> Option<u32> {
     let Labels::Classes(labels) = labels else {
         return None;
@@ -20,8 +20,9 @@ pub fn majority(labels: &Labels, indices: &[u32]) -> Option<u32> {
 }
 
 impl Dataset {
-    /// The accuracy of always saying the training examples' most frequent class: over what `split` holds out, and over the test part.
-    /// Nothing for real targets, and for a part without examples.
+    /// The accuracy of always predicting the most frequent class of the training examples: on the
+    /// validation examples of `split`, and on the test part. `None` for real targets and for a part
+    /// without examples.
     pub fn majority_accuracy(&self, split: &Split) -> [Option<f64>; 2] {
         let class = majority(self.train.labels(), &split.train);
         let share = |labels: &Labels, indices: &[u32]| {
@@ -43,7 +44,8 @@ impl Dataset {
         ]
     }
 
-    /// What was read: rows and features, what is held out, and the classes with their counts or the target's range.
+    /// What was read: the numbers of examples and features, what is held out, and the classes with
+    /// their counts or the target's range.
     pub fn summary(&self, split: &Split) -> String {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
         let each = if shape.len() == 1 {
@@ -116,7 +118,7 @@ impl Dataset {
             String::new()
         } else {
             format!(
-                "; always saying `{class}` is right for {}",
+                "; always predicting `{class}` is right for {}",
                 shares.join(" and ")
             )
         };
@@ -135,7 +137,7 @@ impl Dataset {
             (low.min(y), high.max(y))
         });
         format!(
-            "real target from {low} to {high}, mean {mean:.6}, standard deviation {std:.6} (the RMSE of always saying the mean)"
+            "real target from {low} to {high}, mean {mean:.6}, standard deviation {std:.6} (the RMSE of always predicting the mean)"
         )
     }
 }

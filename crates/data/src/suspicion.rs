@@ -1,10 +1,10 @@
-//! What looks wrong in a table that can be read: leaks of the label, and classes by accident.
+//! Signs of mistakes in a readable table: leaked labels and accidental classes.
 
 use crate::table::{Encoding, Rows};
 use crate::{Labels, Part};
 use std::collections::{BTreeMap, HashMap};
 
-/// With fewer rows a column may count them, or tell the classes, by chance.
+/// With fewer rows a column may count the rows, or determine the classes, by chance.
 const ROWS: usize = 10;
 
 /// Warnings about the rows of a training file.
@@ -22,11 +22,11 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
             && values().enumerate().all(|(i, x)| x == first + i as f64)
         {
             warnings.push(format!(
-                "{path}: {name} numbers the rows; where rows are sorted, it tells the label, so remove it unless it was measured"
+                "{path}: {name} numbers the rows; if the rows are sorted it reveals the label, so remove it unless it was measured"
             ));
         }
         if tells(values(), labels) {
-            warnings.push(format!("{path}: {name} tells the label of every row by itself; is it the label under another name?"));
+            warnings.push(format!("{path}: {name} alone determines the label of every row; is it the label under another name?"));
         }
     }
     if let Encoding::Classes(classes) = encoding {
@@ -40,12 +40,12 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
         let single: Vec<_> = first.iter().filter(|(_, (count, _))| *count == 1).collect();
         if let Some((class, (_, at))) = single.first() {
             let others = if single.len() > 1 {
-                format!(", and so have {} other classes", single.len() - 1)
+                format!(", and so do {} other classes", single.len() - 1)
             } else {
                 String::new()
             };
             let name = &classes[**class as usize].1;
-            warnings.push(format!("{path}, line {at}: class `{name}` has a single example{others}: it cannot be both learned and tested"));
+            warnings.push(format!("{path}, line {at}: class `{name}` has a single example{others}: it cannot be both trained and tested"));
         }
         if classes[0].0.is_none() {
             warnings.extend(words(rows, classes));
@@ -54,7 +54,7 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
     warnings
 }
 
-/// Whether each value goes with one label, and each label with one value.
+/// Whether each value occurs with only one label, and each label with only one value.
 fn tells(values: impl Iterator<Item = f64>, labels: &Labels) -> bool {
     match labels {
         Labels::Targets(targets) => values
@@ -62,7 +62,7 @@ fn tells(values: impl Iterator<Item = f64>, labels: &Labels) -> bool {
             .all(|(x, &y)| (x - y).abs() <= 1e-6 * x.abs()),
         Labels::Classes(classes) => {
             let (mut class_of, mut value_of) = (HashMap::new(), HashMap::new());
-            // -0 is 0.
+            // Adding 0 turns -0 into 0.
             values
                 .map(|x| (x + 0.0).to_bits())
                 .zip(classes)
@@ -74,7 +74,7 @@ fn tells(values: impl Iterator<Item = f64>, labels: &Labels) -> bool {
     }
 }
 
-/// Classes by words that may be one class, or none.
+/// Warnings about class names that differ only in case, or that may stand for a missing label.
 fn words(rows: &Rows, classes: &[(Option<i64>, String)]) -> Vec<String> {
     let path = rows.path.display();
     let mut warnings = Vec::new();
@@ -82,7 +82,7 @@ fn words(rows: &Rows, classes: &[(Option<i64>, String)]) -> Vec<String> {
     for (_, name) in classes {
         if let Some(other) = seen.insert(name.to_lowercase(), name) {
             warnings
-                .push(format!("{path}: the classes `{other}` and `{name}` differ in capitals alone; if they are one, write them alike"));
+                .push(format!("{path}: the classes `{other}` and `{name}` differ only in upper and lower case; if they are the same class, spell them alike"));
             break;
         }
     }
@@ -92,13 +92,13 @@ fn words(rows: &Rows, classes: &[(Option<i64>, String)]) -> Vec<String> {
         rows.labels.iter().any(|(_, l)| is_number(l)),
     ) {
         warnings.push(format!(
-            "{path}, line {at}: the label `{word}` is a word, and others are numbers; each is a class of its own: if it stands for a missing label, mend or remove the line"
+            "{path}, line {at}: the label `{word}` is a word, and others are numbers; it counts as a class: if it stands for a missing label, correct or remove the line"
         ));
     }
     warnings
 }
 
-/// Warnings about classes that a part lacks.
+/// Warnings about classes that are absent from a part.
 pub(crate) fn of_parts(train: &Part, test: &Part, names: &[String]) -> Vec<String> {
     let count = |part: &Part| {
         let mut counts = vec![0; names.len()];

@@ -1,4 +1,5 @@
-//! What CSV and LIBSVM files have in common: rows of numbers with a label in words, and the meaning of those labels.
+//! Common parts of CSV and LIBSVM reading: rows of numbers with labels as text, and the encoding of
+//! those labels.
 
 use crate::spec::LabelKind;
 use crate::{DataError, Labels, Part, Task};
@@ -7,33 +8,34 @@ use std::path::{Path, PathBuf};
 /// A text file's examples.
 pub(crate) struct Rows {
     pub path: PathBuf,
-    /// Row by row; NaN is missing.
+    /// Values, row by row; NaN marks a missing one.
     pub values: Vec<f64>,
-    /// Values a row.
+    /// Number of values per row.
     pub size: usize,
-    /// The features' names, as they stand in the file; empty if it gives none.
+    /// The features' names, as in the file; empty if it has none.
     pub names: Vec<String>,
-    /// Each row's line, from 1, and its label as it stands there.
+    /// Each row's line number, from 1, and its label as written.
     pub labels: Vec<(u64, String)>,
     /// What was left out or looks wrong.
     pub warnings: Vec<String>,
 }
 
 impl Rows {
-    /// The examples with their labels in numbers.
+    /// The examples with numeric labels.
     pub(crate) fn part(self, labels: Labels) -> Result<Part, DataError> {
         Ok(Part::with_missing(self.values, vec![self.size], labels)?.named(self.names))
     }
 }
 
-/// How label words become numbers; learned from the training file and applied to the test file.
+/// How label texts become numbers; learned from the training file and applied to the test file.
 pub(crate) enum Encoding {
     Real,
-    /// The classes' names, in the order of their numbers; with each its value, if all are whole numbers.
+    /// The classes' names, in the order of their numbers; each with its value, if all are whole
+    /// numbers.
     Classes(Vec<(Option<i64>, String)>),
 }
 
-/// More classes than this by whole numbers that do not count from 0 or 1 may be a real target.
+/// More whole-number labels than this, unless they count from 0 or 1, may be a real target.
 const MANY: usize = 20;
 
 impl Encoding {
@@ -49,7 +51,7 @@ impl Encoding {
                     .position(|x| x.fract() != 0.0 || x.abs() > 1e15)
                 {
                     let problem = format!(
-                        "the label `{}` is no class; write labels = \"real\" for a real target",
+                        "the label `{}` is not a class; set labels = \"real\" for a real target",
                         rows.labels[i].1
                     );
                     return Err(line(&rows.path, rows.labels[i].0, None, problem));
@@ -74,13 +76,14 @@ impl Encoding {
         }
         let (k, n) = (classes.len(), rows.labels.len());
         let counts = |from: i64| classes.iter().zip(from..).all(|(c, i)| c.0 == Some(i));
-        // Names or texts, too, have a class a row; whole numbers that count are told from prices by several examples each.
+        // Names and free text also give almost one class per row. Whole numbers that count up are
+        // taken as classes, not as a price, if each occurs several times.
         let real = k > MANY
             && (n < 2 * k || classes[0].0.is_some() && (n < 5 * k || !counts(0) && !counts(1)));
         if kind.is_none() && real {
             let range = format!("`{}` to `{}`", classes[0].1, classes[k - 1].1);
             let why = format!(
-                "{} has {k} different labels in {n} rows, {range}: for a real target write labels = \"real\", and \"classes\" if each is a class",
+                "{} has {k} different labels in {n} rows, {range}: set labels = \"real\" for a real target, or \"classes\" if each label is a class",
                 rows.path.display()
             );
             return Err(DataError::setting("dataset.labels", "(none)", why));
@@ -102,7 +105,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding of classes of these names; of a real target where there are none.
+    /// The encoding for classes with these names; for a real target if there are none.
     pub(crate) fn named(names: &[String]) -> Encoding {
         let number = |name: &String| name.parse::<i64>().ok().filter(|x| x.to_string() == *name);
         let all = names.iter().all(|name| number(name).is_some());
@@ -127,7 +130,7 @@ impl Encoding {
         )
     }
 
-    /// The number of the class of this label.
+    /// The class number of this label.
     fn class(classes: &[(Option<i64>, String)], word: &str) -> Option<u32> {
         let number = classes[0]
             .0
@@ -141,7 +144,7 @@ impl Encoding {
         found.ok().map(|c| c as u32)
     }
 
-    /// Whether a label may be this.
+    /// Whether this can be a label.
     pub(crate) fn holds(&self, word: &str) -> bool {
         match self {
             Encoding::Real => word.parse::<f64>().is_ok(),
@@ -159,7 +162,7 @@ impl Encoding {
                         *at,
                         None,
                         format!(
-                            "the target `{word}` is not a finite number; mend or remove the line"
+                            "the target `{word}` is not a finite number; correct or remove the line"
                         ),
                     )),
                 };
@@ -170,9 +173,9 @@ impl Encoding {
             Encoding::Classes(classes) => {
                 let class = |(at, word): &(u64, String)| {
                     Self::class(classes, word).ok_or_else(|| {
-                        let from = "mend the label, or move such rows to the training file";
+                        let from = "correct the label, or move such rows to the training file";
                         let problem = format!(
-                            "the label `{word}` is none of the training file's classes, {}; {from}",
+                            "the label `{word}` is not one of the training file's classes, {}; {from}",
                             self.listed()
                         );
                         line(&rows.path, *at, None, problem)
@@ -186,14 +189,14 @@ impl Encoding {
     }
 }
 
-/// Whether a field says that its value is not known: empty, or one of the words that spreadsheets, R, pandas, databases and the UCI repository
-/// write.
+/// Whether a field marks a missing value: empty, or one of the words that spreadsheets, R, pandas,
+/// databases and the UCI repository use.
 pub(crate) fn is_missing(word: &str) -> bool {
     const WORDS: [&str; 8] = ["?", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null"];
     word.is_empty() || WORDS.iter().any(|w| w.eq_ignore_ascii_case(word))
 }
 
-/// A cell's number.
+/// The number in a field.
 pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
     let digits = || {
         word.split(['e', 'E'])
@@ -204,10 +207,12 @@ pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f
     };
     let problem = match word.parse::<f64>() {
         Ok(0.0) if digits() => {
-            format!("the value `{word}` is too small to tell from 0; scale the column, or write 0")
+            format!(
+                "the value `{word}` is too small to distinguish from 0; scale the column, or write 0"
+            )
         }
         Ok(x) if x.is_finite() => return Ok(x),
-        Ok(_) => format!("the value `{word}` is not finite; mend or remove the line"),
+        Ok(_) => format!("the value `{word}` is not finite; correct or remove the line"),
         Err(_) if word.is_empty() => "the value is missing; fill it in or remove the line".into(),
         Err(_)
             if word.contains(',')
@@ -247,24 +252,24 @@ pub(crate) fn text(path: &Path, bytes: &[u8]) -> Result<String, DataError> {
         Err(line(path, at, None, problem.into()))
     };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return bad(
-            0,
-            "it is not text in UTF-8 but in UTF-16; save the file as UTF-8",
-        );
+        return bad(0, "it is UTF-16 text; save the file as UTF-8");
     }
     if let Some(at) = bytes.iter().position(|&b| b == 0) {
         return bad(
             at,
-            "it holds a byte 0, as UTF-16, a binary file or a damaged one does; save the file as text in UTF-8",
+            "it contains a zero byte, so it is UTF-16, binary or damaged; save the file as UTF-8 text",
         );
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.trim_start_matches('\u{feff}').to_string()),
-        Err(e) => bad(e.valid_up_to(), "it is not text in UTF-8; convert the file"),
+        Err(e) => bad(
+            e.valid_up_to(),
+            "it is not UTF-8 text; convert the file to UTF-8",
+        ),
     }
 }
 
-/// Refuses a file without any example.
+/// Refuses a file without examples.
 pub(crate) fn some(rows: Rows) -> Result<Rows, DataError> {
     if rows.labels.is_empty() {
         return Err(DataError::Format {

@@ -1,4 +1,4 @@
-//! Bad input: each row is refused with an error that names the value, the place and the remedy.
+//! Bad input: each case is refused with an error that names the value, the place and the remedy.
 
 use flate2::{Compression, write::GzEncoder};
 use largebatch_data::{
@@ -34,7 +34,7 @@ impl Folder {
     }
 }
 
-/// The error's words hold all of these, and it is one paragraph.
+/// The error's text contains all of these words and is one paragraph.
 fn says(result: Result<Dataset, DataError>, words: &[&str]) {
     let Err(error) = result else {
         panic!("it was accepted; expected an error with {words:?}")
@@ -85,14 +85,14 @@ fn a_truncated_gzip() {
     let whole = gzip(&idx(&[6, 2, 2], &[1; 24]));
     says(
         pair(whole[..whole.len() - 6].to_vec(), idx(&[6], &[0; 6]), ""),
-        &["i is not a whole gzip file", "fetch it again"],
+        &["i is not a complete gzip file", "fetch it again"],
     );
     let mut damaged = whole.clone();
     let middle = damaged.len() - 5; // in the checksum
     damaged[middle] ^= 1;
     says(
         pair(damaged, idx(&[6], &[0; 6]), ""),
-        &["i is not a whole gzip file"],
+        &["i is not a complete gzip file"],
     );
 }
 
@@ -124,7 +124,7 @@ fn dimensions_that_do_not_fit_the_file() {
     );
     says(
         pair(idx(&[0, 2, 2], &[]), idx(&[6], &[0; 6]), ""),
-        &["the dimensions is [0, 2, 2]"],
+        &["the shape is [0, 2, 2]"],
     );
     says(
         pair(idx(&[6], &[0; 6]), idx(&[6], &[0; 6]), ""),
@@ -159,13 +159,16 @@ fn a_label_out_of_range() {
         .with("u.csv", "x,y\n1,0\n2,7\n");
     says(
         folder.spec(&format!("{CSV}test = \"u.csv\"")),
-        &["u.csv, line 3: the label `7` is none of", "classes, 0, 1;"],
+        &[
+            "u.csv, line 3: the label `7` is not one of",
+            "classes, 0, 1;",
+        ],
     );
     let folder = folder.with("v.csv", "x,y\n1,0\n2,0.7\n");
     says(
         folder.spec(&format!("{CSV}test = \"v.csv\"")),
         &[
-            "v.csv, line 3: the label `0.7` is none of",
+            "v.csv, line 3: the label `0.7` is not one of",
             "classes, 0, 1;",
         ],
     );
@@ -260,7 +263,7 @@ fn a_label_column_that_is_not_there() {
     let folder = Folder::new().with("t.csv", "x,species\n1,0\n2,1\n");
     says(
         folder.spec("format = \"csv\"\ntrain = \"t.csv\"\nlabel = \"specie\""),
-        &["label = specie", "the nearest is `species`"],
+        &["label = specie", "the most similar is `species`"],
     );
     says(
         folder.spec("format = \"csv\"\ntrain = \"t.csv\"\nlabel = 2"),
@@ -276,7 +279,10 @@ fn a_label_column_that_is_not_there() {
 fn labels_that_do_not_suit_the_task() {
     says(
         csv("x,y\n1,0.5\n2,1\n"),
-        &["line 2: the label `0.5` is no class", "labels = \"real\""],
+        &[
+            "line 2: the label `0.5` is not a class",
+            "labels = \"real\"",
+        ],
     );
     says(
         csv("x,y\n1,0\n2,0\n"),
@@ -344,7 +350,7 @@ fn a_file_that_is_not_text() {
         Folder::new()
             .with("t.csv", b"x,y\n1,0\n\xff\xfe,1\n")
             .spec(CSV),
-        &["t.csv, line 3: it is not text in UTF-8"],
+        &["t.csv, line 3: it is not UTF-8 text"],
     );
 }
 
@@ -358,7 +364,7 @@ fn files_that_are_missing() {
     says(
         open("mnist", &folder.search()),
         &[
-            "the files of `mnist` are not here",
+            "the files of `mnist` were not found",
             "train-images-idx3-ubyte",
             "largebatch data fetch mnist",
         ],
@@ -374,7 +380,8 @@ fn files_that_are_missing() {
     );
 }
 
-/// A cache below a file: root, too, cannot create it. Plain files need no cache.
+/// The cache folder would be inside a file, so not even root can create it. Plain files need no
+/// cache.
 #[test]
 fn a_cache_that_cannot_be_written() {
     let folder = Folder::new()
@@ -392,8 +399,8 @@ fn a_cache_that_cannot_be_written() {
     assert_eq!(spec(CSV).map(|s| s.train.len()).ok(), Some(4));
 }
 
-/// A disk without room, as a limit on the size of files: this test runs itself again under `ulimit -f`, with the signal ignored, so that
-/// writing fails with an error.
+/// A full disk, simulated by a limit on file size: this test runs itself again under `ulimit -f`,
+/// with the signal ignored, so that writing fails with an error.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk() {
@@ -436,7 +443,7 @@ fn a_full_disk() {
     );
 }
 
-/// What a failed expansion wrote is gone.
+/// The partial output of a failed expansion is removed.
 #[test]
 fn no_partial_output_stays() {
     let whole = gzip(&idx(&[6, 2, 2], &[1; 24]));
@@ -542,7 +549,7 @@ fn settings_out_of_range() {
             },
             &images
         )
-        .contains("use one of the two")
+        .contains("use only one of the two")
     );
     assert!(Pipeline::fit(config, &images, &[]).is_err());
     assert!(Part::from_images(vec![0; 15], vec![1, 2, 2], Labels::Classes(vec![0; 4])).is_err());

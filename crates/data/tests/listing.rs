@@ -1,4 +1,4 @@
-//! The library's side of `largebatch data`, on an empty cache and without a network.
+//! The library behind `largebatch data`, with an empty cache and without a network.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,8 @@ fn built_in_sets_need_no_files() {
     );
 }
 
-/// Files that are not the original: found, and said to be unknown, by `open` as by `verify`.
+/// Files that are not the original are found and reported as unknown, both by `open` and by
+/// `verify`.
 #[test]
 fn files_of_another_hash_are_unknown() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +73,7 @@ fn files_of_another_hash_are_unknown() {
     assert_eq!(open("mnist", &search).unwrap().sources, sources);
 }
 
-/// Where torchvision leaves its files, and under the names of Kaggle's copies.
+/// The folders in which torchvision stores its files, and the file names of Kaggle's copies.
 #[test]
 fn files_of_torchvision_and_kaggle_are_found() {
     let write = |folder: &std::path::Path, dot: bool, gz: bool| {
@@ -122,7 +123,7 @@ fn files_of_torchvision_and_kaggle_are_found() {
         );
         let opened = open(set, &search).unwrap();
         assert!(opened.train.len() == 2 && opened.sources.len() == 4);
-        // Checked as others are: these are made up.
+        // These made-up files are checked like any others, so they are unknown.
         assert!(verify(set, &search).unwrap().iter().all(|s| !s.known));
     }
     // Both sets in one folder, as torchvision keeps them.

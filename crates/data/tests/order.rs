@@ -1,4 +1,4 @@
-//! Splits, folds and batch order: what must hold for every seed, size and batch.
+//! Splits, folds and batch order: properties for every seed, data size and batch size.
 
 use largebatch_data::{Labels, Order, Position, Sampling, folds, split};
 use largebatch_random::Key;
@@ -23,7 +23,8 @@ fn count(classes: &[u32], indices: &[u32], class: u32) -> usize {
 }
 
 proptest! {
-    /// An epoch holds every example once, in batches of the size asked for but the last; with `drop_last`, the last one is missing.
+    /// An epoch contains every example once, in batches of the requested size except the last; with
+    /// `drop_last` that one is missing.
     #[test]
     fn shuffled_epochs_are_permutations(n in 1u32..200, batch in 1usize..70, drop_last: bool, seed: u64) {
         let batch = batch.min(n as usize);
@@ -48,7 +49,8 @@ proptest! {
         prop_assert!(n < 20 || epochs[0] != epochs[1]);
     }
 
-    /// Whoever seeks to a position gets what the uninterrupted cursor gets, with batch sizes that change on the way.
+    /// Seeking to a position gives what the uninterrupted cursor gives, with batch sizes that
+    /// change on the way.
     #[test]
     fn seeking_continues_to_the_same_batches(
         n in 1u32..100, batches in prop::collection::vec(1usize..40, 2..30), cut in 0usize..30, drop_last: bool, seed: u64, mode in 0..4,
@@ -68,7 +70,8 @@ proptest! {
         prop_assert_eq!(&all[cut..], &rest[..]);
     }
 
-    /// Nothing lost, nothing twice, the right size, and each class gives its share to within one example.
+    /// No index is lost or repeated, the size is right, and each class gives its share to within
+    /// one example.
     #[test]
     fn splits_are_stratified(classes in prop::collection::vec(0u32..5, 1..300), part in 0.0..1.0f64, seed: u64) {
         let n = classes.len();
@@ -86,7 +89,8 @@ proptest! {
         prop_assert_eq!(split(&labels, validation, seed).unwrap(), s);
     }
 
-    /// Each example is held out exactly once; sizes, and counts of each class, differ by at most one between folds.
+    /// Each example is held out exactly once; the sizes, and the counts of each class, differ by at
+    /// most one between folds.
     #[test]
     fn folds_are_stratified(classes in prop::collection::vec(0u32..4, 10..200), k in 2usize..10, seed: u64) {
         let parts = folds(&Labels::Classes(classes.clone()), k, seed).unwrap();
@@ -105,7 +109,7 @@ proptest! {
     }
 }
 
-/// Real targets: every tenth by rank gives a tenth of the validation split.
+/// Real targets: every decile contributes a tenth of the validation split.
 #[test]
 fn real_targets_are_stratified_by_rank() {
     let targets: Vec<f64> = (0..100).map(|i| f64::from((i * 37) % 100)).collect();

@@ -1,4 +1,4 @@
-//! Normalisation and augmentation, against a naive way and closed forms.
+//! Normalisation and augmentation, compared with a naive implementation and with closed forms.
 
 use largebatch_data::{Labels, Normalise, Part, Pipeline, Preprocess};
 use largebatch_random::{Key, below};
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 fn images(n: usize, shape: [usize; 3]) -> (Part, Vec<u8>) {
     let mut rng = Key::new(5).rng();
-    // No black pixel, so that a border of black can be told from the image.
+    // No black pixels, so that a black border can be distinguished from the image.
     let pixels: Vec<u8> = (0..n * shape.iter().product::<usize>())
         .map(|_| below(&mut rng, 255) as u8 + 1)
         .collect();
@@ -24,7 +24,7 @@ fn gather(config: Preprocess, part: &Part, indices: &[u32], key: Option<Key>) ->
     out
 }
 
-/// Padding, then cutting, then flipping, as He et al. describe it, from a padded copy of the image.
+/// Padding, then cropping, then flipping, as He et al. describe it, on a padded copy of the image.
 fn naive(
     image: &[u8],
     [c, h, w]: [usize; 3],
@@ -69,7 +69,8 @@ fn naive(
     out
 }
 
-/// Every augmented image is one of the (2p+1)² · 2 that padding, cutting and flipping can give, and over many epochs each of them comes up.
+/// Every augmented image is one of the (2p+1)² · 2 that padding, cropping and flipping can give,
+/// and over many epochs each of them occurs.
 #[test]
 fn augmentation_gives_every_crop_and_flip_and_nothing_else() {
     let shape = [2, 4, 6]; // wider than 2p + 1, or a reflected image may be its own flip
@@ -110,7 +111,8 @@ fn augmentation_gives_every_crop_and_flip_and_nothing_else() {
     }
 }
 
-/// An image's draws depend on the key and its index alone: not on the batch, nor on the number of threads.
+/// An image's random draws depend only on the key and its index, not on the batch or the number of
+/// threads.
 #[test]
 fn bits_depend_on_the_index_alone() {
     let (part, _) = images(600, [3, 16, 16]);
@@ -174,7 +176,7 @@ fn examples_draw_for_themselves() {
     assert!((450..550).contains(&flipped), "{flipped}"); // 500 ± 3.2 deviations of 15.8
 }
 
-/// (x / 255 − mean) / std by channel, with the moments taken in the plain way.
+/// (x / 255 − mean) / std by channel, with moments computed naively.
 #[test]
 fn channels_are_normalised() {
     let shape = [3, 8, 8];
@@ -204,7 +206,7 @@ fn channels_are_normalised() {
     }
 }
 
-/// Statistics come from the indices that `fit` was given, not from the others.
+/// Statistics come only from the indices that `fit` was given.
 #[test]
 fn statistics_come_from_the_training_indices() {
     let part = Part::from_table(
@@ -283,7 +285,7 @@ fn constant_features_become_zero() {
     }
 }
 
-/// Two parts in one are as the two one after the other.
+/// Two joined parts give the same as the two one after the other.
 #[test]
 fn parts_are_joined() {
     let (all, pixels) = images(5, [1, 2, 3]);

@@ -1,4 +1,5 @@
-//! Values are standardised in f64 and rounded last, and what was fitted can be stored and restored to the bit.
+//! Values are standardised in f64 and rounded last; fitted statistics can be stored and restored
+//! bit for bit.
 
 use largebatch_data::{
     DataError, Fitted, Labels, Normalise, Part, Pipeline, Preprocess, TargetScale,
@@ -37,7 +38,7 @@ fn standardised(values: &[f64]) -> Vec<f32> {
     gather(&Pipeline::fit(FEATURE, &part, &all(&part)).unwrap(), &part)
 }
 
-/// 0, 1, …, 199 standardise to (i − 99.5) / √((200² − 1)/12), wherever they begin and whatever their unit.
+/// 0, 1, …, 199 standardise to (i − 99.5) / √((200² − 1)/12), whatever their origin and unit.
 #[test]
 fn neither_the_origin_nor_the_unit_of_a_column_matters() {
     let exact: Vec<f64> = (0..200)
@@ -69,7 +70,7 @@ fn neither_the_origin_nor_the_unit_of_a_column_matters() {
     }
 }
 
-/// A column is constant if its values are equal, and only then: a second in a time stamp is not rounding.
+/// A column is constant only if its values are equal: one second in a time stamp is not rounding.
 #[test]
 fn only_equal_values_are_constant() {
     for value in [0.1, 1.7e9, 1e300, -3e-300] {
@@ -84,7 +85,7 @@ fn only_equal_values_are_constant() {
     }
 }
 
-/// Pixels keep their bits, but for features: the formula in f64, rounded once.
+/// Pixels normalised by feature follow the formula in f64, rounded once.
 #[test]
 fn pixels_are_standardised_in_f64_too() {
     let pixels = [0u8, 255, 3, 255, 7, 254];
@@ -127,7 +128,7 @@ fn real_targets_are_standardised_by_the_training_examples() {
         (pipeline.decode(f64::from(pipeline.encode(1_700_000_010.0))) - 1_700_000_010.0).abs()
             < 1e-4
     );
-    // As they are, unless somebody asks.
+    // Not scaled unless the configuration asks for it.
     let plain = Pipeline::fit(FEATURE, &part, &[0, 1]).unwrap();
     assert_eq!((plain.encode(0.1), plain.decode(0.1)), (0.1f32, 0.1));
     let classes = column(&[1.0, 2.0]);
@@ -140,7 +141,8 @@ fn real_targets_are_standardised_by_the_training_examples() {
     );
 }
 
-/// All kinds of preprocessing, stored as JSON and restored, give the same bits, on examples that the fit did not see too.
+/// All kinds of preprocessing, stored as JSON and restored, give the same bits, also on examples
+/// that the fit did not see.
 #[test]
 fn what_was_fitted_is_restored_to_the_bit() {
     let mut rng = Key::new(3).rng();
@@ -204,7 +206,7 @@ fn what_was_fitted_is_restored_to_the_bit() {
         .unwrap_err()
         .to_string();
     assert!(
-        other.contains("images") && other.contains("a table of the shape [5]"),
+        other.contains("images") && other.contains("a table of shape [5]"),
         "{other}"
     );
 }
@@ -251,7 +253,8 @@ fn statistics_that_are_none_are_refused() {
     assert!(Pipeline::restore(good).is_ok());
 }
 
-/// What 32 bits cannot hold is refused by column and value, not made infinite.
+/// A value that does not fit into 32 bits is refused, naming column and value, instead of becoming
+/// infinite.
 #[test]
 fn values_beyond_32_bits_are_named() {
     let part = Part::from_table(
@@ -277,7 +280,7 @@ fn values_beyond_32_bits_are_named() {
         of_column && text.contains("column `far`: the value 1e50") && text.contains("standardise"),
         "{text}"
     );
-    // Far outside of what was trained on.
+    // Far outside the range of the training data.
     assert!(
         message(FEATURE, &[0])
             .unwrap()
@@ -309,7 +312,8 @@ fn values_beyond_32_bits_are_named() {
     );
 }
 
-/// One value far from all others leaves them no bits: a warning with the column's name and the counts.
+/// One value far from all others leaves too few bits for them: a warning with the column name and
+/// the counts.
 #[test]
 fn values_that_coincide_in_32_bits_are_told() {
     let mut values: Vec<f64> = (0..100).map(f64::from).collect();
@@ -347,7 +351,8 @@ fn values_that_coincide_in_32_bits_are_told() {
                 .starts_with("column `id`: 101 distinct values become 2 in 32 bits; a few values"),
         "{far:?}"
     );
-    // Of 200,000 values between 0 and 1 some share their 32 bits by chance, which takes nothing from a model.
+    // Of 200,000 values between 0 and 1 some share their 32 bits by chance, which does no harm to a
+    // model.
     let mut rng = Key::new(0).rng();
     let many: Vec<f64> = (0..200_000)
         .map(|_| (f64::from(below(&mut rng, 1 << 30)) + 0.5) / f64::from(1 << 30))
@@ -368,7 +373,7 @@ fn values_that_coincide_in_32_bits_are_told() {
     assert!(told(Some(TargetScale::Standardise)).is_empty());
 }
 
-/// A configuration of version 0.2 has no key for targets, and is written again without one.
+/// A configuration of version 0.2 has no key for targets, and is written without one.
 #[test]
 fn the_key_for_targets_may_be_absent() {
     let old: Preprocess =

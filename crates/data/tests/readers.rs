@@ -1,4 +1,4 @@
-//! Files of one's own: CSV, LIBSVM and IDX in their variants.
+//! The user's own files: variants of CSV, LIBSVM and IDX.
 
 use flate2::{Compression, write::GzEncoder};
 use largebatch_data::{DataSpec, Dataset, Labels, Pipeline, Preprocess, Search, Task, open_spec};
@@ -95,7 +95,7 @@ fn csv_without_names() {
         )
     );
     assert_eq!(values(&set.train), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-    // Numbers as names of columns are taken for numbers unless the description says otherwise.
+    // Column names that are numbers are read as data unless the description says otherwise.
     let set = opened(
         &[
             ("t.csv", b"1,2,3\n1,2,0\n3,4,1\n"),
@@ -157,7 +157,8 @@ fn a_fifth_is_held_out() {
     assert_eq!(all, (0..50).map(|i| i as f32).collect::<Vec<_>>());
 }
 
-/// The example of LIBSVM's own description of the format, sparse, with a comment; the test file has a feature more.
+/// The example from LIBSVM's own description of the format, sparse, with a comment; the test file
+/// has one more feature.
 #[test]
 fn libsvm() {
     let train = b"+1 1:0.7 3:1 # first\n-1 2:-5.5\n\n+1\n";
@@ -212,7 +213,7 @@ fn idx_of_other_shapes() {
     }
 }
 
-/// What is expanded once is found again, and a change of the file is seen.
+/// An expanded file is found again, and a change of the original is noticed.
 #[test]
 fn the_cache_follows_the_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -231,7 +232,7 @@ fn the_cache_follows_the_file() {
     put("1,0\n2,1\n");
     let first = hash();
     assert_eq!(first, hash());
-    // A cut-off expansion, as a crash may leave it, is made anew.
+    // A truncated expansion, as a crash may leave it, is replaced.
     let expanded: Vec<_> = std::fs::read_dir(folder.path().join("cache/expanded"))
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -246,7 +247,7 @@ fn the_cache_follows_the_file() {
     assert!(Path::new(&open_spec(&spec, &search).unwrap().sources[0].file).ends_with("t.gz"));
 }
 
-/// Several that open the same compressed file at once all get it whole.
+/// Several readers that open the same compressed file at once all get it complete.
 #[test]
 fn many_open_at_once() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! MNIST, Fashion-MNIST and CIFAR-10 from the folder of LARGEBATCH_DATA_DIR; without it these tests say so and check nothing.
+//! MNIST, Fashion-MNIST and CIFAR-10 from the folder LARGEBATCH_DATA_DIR; without it these tests
+//! print that they are skipped and check nothing.
 
 use std::io::Write;
 
@@ -7,7 +8,7 @@ use largebatch_data::{
     split,
 };
 
-/// Past the capture of a passing test's output, so that it is seen.
+/// Bypasses the capture of test output, so that the message is visible when the test passes.
 fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "\nSKIPPED, NOTHING CHECKED: {why}");
 }
@@ -43,7 +44,8 @@ fn first(part: &Part, n: usize) -> Vec<u32> {
     labels[..n].to_vec()
 }
 
-/// Mean and deviation of each channel of the pixels in 0 to 1, in another way than the crate's.
+/// Mean and deviation of each channel of the pixels scaled to 0 to 1, computed differently than in
+/// the crate.
 fn moments(set: &Dataset) -> Vec<(f64, f64)> {
     let all: Vec<u32> = (0..set.train.len() as u32).collect();
     let pipeline = Pipeline::fit(
@@ -99,7 +101,7 @@ fn mnist_is_the_original() {
         (set.shape.as_slice(), set.default_validation()),
         ([1, 28, 28].as_slice(), 5000)
     );
-    // LeCun's order: the training labels begin 5 0 4 1 9, those to test on 7 2 1 0 4.
+    // LeCun's order: the training labels begin 5 0 4 1 9, the test labels 7 2 1 0 4.
     assert_eq!(
         (first(&set.train, 5), first(&set.test, 5)),
         (vec![5, 0, 4, 1, 9], vec![7, 2, 1, 0, 4])
@@ -112,7 +114,7 @@ fn mnist_is_the_original() {
         counts(&set.test),
         [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     );
-    // The statistics that everybody uses: 0.1307 and 0.3081.
+    // The statistics in common use: 0.1307 and 0.3081.
     let (mean, std) = moments(&set)[0];
     assert!(
         (mean - 0.1307).abs() < 5e-5 && (std - 0.3081).abs() < 5e-5,
@@ -144,7 +146,8 @@ fn fashion_mnist_is_the_original() {
     );
 }
 
-/// The JPEG version is not the catalogue's, so its hashes are unknown; its statistics are near those published for the original.
+/// The JPEG version differs from the catalogue's, so its hashes are unknown; its statistics are
+/// close to those published for the original.
 #[test]
 fn cifar_10_reads() {
     let Some(set) = set("cifar-10") else { return };
@@ -166,7 +169,7 @@ fn cifar_10_reads() {
     is_standardised(&set, &(0..50_000).collect::<Vec<_>>());
 }
 
-/// One set's files under another's name are refused, since both have the same file names.
+/// One set's files under another's name are refused; both sets use the same file names.
 #[test]
 fn fashion_is_not_taken_for_mnist() {
     let Some(_) = set("fashion-mnist") else {

@@ -1,5 +1,5 @@
-//! Tables of one's own: nothing of a file is lost, leaked or invented without a word. Each row is a file's text, what its description says beside
-//! `format`, `train` and `label`, and what comes of it.
+//! The user's own tables: nothing in a file is lost, leaked or invented silently. Each case is a
+//! file's text, its description apart from `format`, `train` and `label`, and the outcome.
 
 use largebatch_data::{
     DataSpec, Dataset, Labels, Normalise, Pipeline, Preprocess, Search, Split, majority, open_spec,
@@ -15,11 +15,11 @@ fn open_files(files: &[(&str, &[u8])], spec: &str) -> Result<Dataset, String> {
         cache_dir: Some(folder.path().join("cache")),
     };
     let spec: DataSpec = toml::from_str(spec).map_err(|e| e.to_string())?;
-    // The folder's own name tells nothing.
+    // The folder's name is irrelevant.
     open_spec(&spec, &search).map_err(|e| e.to_string())
 }
 
-/// A text as the training file, which is the test file too so that nothing is divided.
+/// Opens a text as the training file, and also as the test file so that nothing is split off.
 fn open(text: &str, more: &str) -> Result<Dataset, String> {
     open_files(
         &[("t.csv", text.as_bytes())],
@@ -65,12 +65,12 @@ fn warns(set: &Dataset, words: &[&str]) {
     assert!(found, "no warning with {words:?} in {:#?}", set.warnings);
 }
 
-/// Warnings but the one that the two files are one.
+/// Asserts that there are no warnings, except that the two files are the same.
 fn quiet(set: &Dataset) {
     let warnings: Vec<_> = set
         .warnings
         .iter()
-        .filter(|w| !w.contains("has the content of another"))
+        .filter(|w| !w.contains("has the same content as another"))
         .collect();
     assert!(warnings.is_empty(), "{warnings:#?}");
 }
@@ -94,7 +94,7 @@ fn a_quote_that_is_not_closed() {
         Y,
         &["t.csv, line 52, column 0: a quote opens here and is not closed on this line"],
     );
-    // A second such quote must not close the first, with the lines between in one field.
+    // A second such quote must not close the first one, with the lines between them in one field.
     let twice: String = (0..100)
         .map(|i| {
             if i == 50 || i == 70 {
@@ -119,7 +119,7 @@ fn a_quote_that_is_not_closed() {
     refused(
         "a,y\n1,cat\"\n2,dog\n",
         Y,
-        &["line 2, column 1: `cat\"` holds a quote"],
+        &["line 2, column 1: `cat\"` contains a quote"],
     );
     let set = opened(
         "a,\"y\"\n \"1\" , \"the \"\"cat\"\", tame\" \n2,\"\"\"\"\n",
@@ -165,7 +165,7 @@ fn the_label_under_another_name() {
     };
     warns(
         &opened(&copy("kind"), Y),
-        &["column `kind` tells the label of every row"],
+        &["column `kind` alone determines the label of every row"],
     );
     let real: String = (0..20)
         .map(|i| format!("{},{},{}\n", i * 7 % 5, i as f64 * 0.5, i as f64 * 0.5))
@@ -175,11 +175,11 @@ fn the_label_under_another_name() {
             &format!("a,b,y\n{real}"),
             "label = \"y\"\nlabels = \"real\"",
         ),
-        &["column `b` tells the label"],
+        &["column `b` alone determines the label"],
     );
 }
 
-/// Whether the first line holds names is never a guess.
+/// The reader never guesses whether the first line holds names.
 #[test]
 fn the_first_line() {
     let unclear = [
@@ -194,8 +194,16 @@ fn the_first_line() {
             &[&unclear[..], &[why]].concat(),
         )
     };
-    is_unclear("0,1,2\n5,3,0\n4,2,1\n", 2, "it may be the columns' numbers");
-    is_unclear("1,2,3\n5,3,0\n4,2,1\n", 2, "it may be the columns' numbers");
+    is_unclear(
+        "0,1,2\n5,3,0\n4,2,1\n",
+        2,
+        "its fields may be column numbers",
+    );
+    is_unclear(
+        "1,2,3\n5,3,0\n4,2,1\n",
+        2,
+        "its fields may be column numbers",
+    );
     is_unclear(
         "400.5,401,species\n5,3,0\n4,2,1\n",
         2,
@@ -207,7 +215,7 @@ fn the_first_line() {
     is_unclear(
         &format!("400.5,401,species\n{words}"),
         2,
-        "no other line has its label",
+        "no other line has the same label",
     );
     let numbers: String = (0..12)
         .map(|i| format!("{i},{},{}\n", i * 7 % 5, ["1", "0.0"][i % 2]))
@@ -215,7 +223,7 @@ fn the_first_line() {
     is_unclear(
         &format!("2019,2020,7\n{numbers}"),
         2,
-        "no other line has its label",
+        "no other line has the same label",
     );
     assert_eq!(
         opened(&format!("2019,2020,0\n{numbers}"), "label = 2")
@@ -233,7 +241,7 @@ fn the_first_line() {
         2,
         "words (`0.3x`) and numbers (`1`)",
     );
-    // With a word on it, both readings are possible.
+    // Both readings are possible once the description says which one applies.
     let text = "0,1,2\n5,3,0\n4,2,1\n";
     assert_eq!(opened(text, "label = 2\nheader = true").train.len(), 2);
     assert_eq!(opened(text, "label = 2\nheader = false").train.len(), 3);
@@ -293,7 +301,7 @@ fn missing_labels_are_no_classes() {
             assert_eq!((set.train.len(), set.class_names.len()), (3, 2), "{word}");
             warns(
                 &set,
-                &["t.csv: 1 of 4 rows were dropped for a missing value (line 4)"],
+                &["t.csv: 1 of 4 rows were dropped because a value is missing (line 4)"],
             );
         }
         let real = format!("x,y\n1,0.5\n2,0.7\n3,{word}\n");
@@ -314,7 +322,7 @@ fn missing_labels_are_no_classes() {
     );
     warns(
         &opened("x,y\n1,cat\n2,Cat\n3,dog\n", Y),
-        &["`Cat` and `cat` differ in capitals alone"],
+        &["`Cat` and `cat` differ only in upper and lower case"],
     );
 }
 
@@ -334,7 +342,7 @@ fn missing_features() {
         assert_eq!(values(&set.train), [1.0, 2.0, 5.0, 6.0]);
         warns(
             &set,
-            &["1 of 3 rows were dropped for a missing value (line 3)"],
+            &["1 of 3 rows were dropped because a value is missing (line 3)"],
         );
         let set = opened(&text, "label = \"y\"\nmissing = \"mean\"");
         assert_eq!(values(&set.train), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
@@ -346,14 +354,14 @@ fn missing_features() {
     refused(
         "a,b,y\n1,,0\n2,,1\n",
         "label = \"y\"\nmissing = \"mean\"",
-        &["column `b`: no row has a value here; remove the column"],
+        &["column `b`: the column has no values; remove it"],
     );
     refused(
         "a,b,y\n1,,0\n2,,1\n",
         "label = \"y\"\nmissing = \"drop\"",
         &["the number of examples is 0"],
     );
-    // A word that is none of the list is no missing value.
+    // A word that is not in the list does not count as missing.
     refused(
         "a,b,y\n1,none,0\n2,3,1\n",
         "label = \"y\"\nmissing = \"drop\"",
@@ -361,7 +369,7 @@ fn missing_features() {
     );
 }
 
-/// The mean is of the training examples alone; what is held out is filled with it too.
+/// The mean is taken over the training examples only; it also fills in the held-out ones.
 #[test]
 fn means_are_of_the_training_part() {
     let files: [(&str, &[u8]); 2] = [
@@ -403,7 +411,7 @@ fn means_are_of_the_training_part() {
         (gather(&plain, &set.train), gather(&plain, &set.test)),
         (vec![1.0, 3.0, 5.0, 1000.0], vec![3.0, 7.0])
     );
-    // Mean 3 and deviation 2 of 1 and 5: the missing one does not count.
+    // Mean 3 and deviation 2 of 1 and 5: the missing value does not count.
     let scaled = fit(Normalise::Feature);
     assert_eq!(
         (gather(&scaled, &set.train), gather(&scaled, &set.test)),
@@ -439,7 +447,7 @@ fn a_column_without_a_name() {
             ],
         );
     }
-    // Shuffled, too.
+    // Also if shuffled.
     let set = opened(",x,y\n3,1,0\n17,2,1\n5,5,0\n", Y);
     assert_eq!(values(&set.train), [1.0, 2.0, 5.0]);
     refused(
@@ -450,21 +458,21 @@ fn a_column_without_a_name() {
     refused(
         ",y\n0,1\n1,0\n",
         Y,
-        &["no named column is left beside the label"],
+        &["the label is the only column with a name"],
     );
     // A delimiter at the end of each line.
     let set = opened("x,y,\n1,0,\n2,1,\n", Y);
     assert_eq!(set.shape, [1]);
     warns(
         &set,
-        &["column 2 has no name and no value; it was left out"],
+        &["column 2 has no name and no values; it was left out"],
     );
     refused(
         "x,y\n1,0,\n2,1,\n",
         Y,
         &["line 2: it has 3 fields, but the first line has 2"],
     );
-    // With a name, or in a file without names, it may have been measured.
+    // With a name, or in a file without names, it may be a measurement.
     warns(
         &opened(&format!("id,x,y\n{indexed}"), Y),
         &["column `id` numbers the rows"],
@@ -501,7 +509,7 @@ fn a_real_target_in_whole_numbers() {
             .len(),
         41
     );
-    // Years: many examples each, and still no classes that count from 0 or 1.
+    // Years: many examples each, but they do not count from 0 or 1, so they are not classes.
     let years: String = (0..3000)
         .map(|i| format!("{},{}\n", i * 7 % 13, 1922 + i % 89))
         .collect();
@@ -510,7 +518,7 @@ fn a_real_target_in_whole_numbers() {
         Y,
         &["89 different labels in 3000 rows, `1922` to `2010`"],
     );
-    // Names: one a row.
+    // Names: one per row.
     let names: String = (0..40)
         .map(|i| format!("{},name{i}\n", i * 7 % 13))
         .collect();
@@ -572,7 +580,7 @@ fn classes_that_a_part_lacks() {
     .unwrap_err();
     assert!(
         error.contains(
-            "u.csv, line 3: the label `d` is none of the training file's classes, a, b, c"
+            "u.csv, line 3: the label `d` is not one of the training file's classes, a, b, c"
         ),
         "{error}"
     );
@@ -600,12 +608,15 @@ fn other_delimiters() {
     refused(
         "1,5;2;0\n3,5;4;1\n",
         "label = 2",
-        &["t.csv, line 1: it holds `,` and `;`", "dataset.delimiter"],
+        &[
+            "t.csv, line 1: it contains `,` and `;`",
+            "dataset.delimiter",
+        ],
     );
     refused(
         "1,5\t2\t0\n3,5\t4\t1\n",
         "label = 2",
-        &["it holds `,` and tabs"],
+        &["it contains `,` and tabs"],
     );
     refused("\"1,234\",2,0\n3,4,1\n", "label = 2", &["words (`1,234`)"]);
     refused(
@@ -642,10 +653,10 @@ fn a_number_as_a_column_s_name() {
             (vec![1.0, 5.0, 2.0, 6.0], [0, 1].as_slice())
         );
     }
-    // Beyond the columns a number can only be a name, and then the line holds names.
+    // A number beyond the columns can only be a name, and then the first line holds names.
     assert_eq!(opened(text, "label = 2024").train.len(), 2);
     refused(text, "label = 2025", &["label = 2025", "columns 0 to 2"]);
-    // A number within the columns that another column has for a name may be either.
+    // A number within the columns that is also the name of another column is ambiguous.
     let text = "2,a,b\n1,0,5\n2,1,6\n";
     refused(
         text,
@@ -676,7 +687,7 @@ fn a_number_as_a_column_s_name() {
     }
 }
 
-/// Encodings, line ends and numbers that are read as something else.
+/// Encodings, line endings and numbers that are easily misread.
 #[test]
 fn bytes_and_numbers() {
     let expected = (vec![1.5, 2.0, 3.0, 4.0], vec![0, 1]);
@@ -705,7 +716,7 @@ fn bytes_and_numbers() {
         ("1e400", "not finite"),
         ("inf", "not finite"),
         ("-Infinity", "not finite"),
-        ("1e-400", "too small to tell from 0"),
+        ("1e-400", "too small to distinguish from 0"),
         ("0x1F", "not a number"),
         ("1_000", "not a number"),
         ("1 000", "not a number"),
@@ -721,12 +732,12 @@ fn bytes_and_numbers() {
     refused(
         "a,b,y\n1,2,0\r3,4,1\n5,6,0\n",
         Y,
-        &["line 2: a carriage return stands in its middle"],
+        &["line 2: it contains a carriage return in the middle"],
     );
     refused(
         "a,b,y\n1,2,0\n3,\u{0},1\n",
         Y,
-        &["line 3: it holds a byte 0"],
+        &["line 3: it contains a zero byte"],
     );
     let utf16 = |big: bool, mark: bool| -> Vec<u8> {
         let units = if mark {
@@ -758,7 +769,8 @@ fn bytes_and_numbers() {
             "{error}"
         );
     }
-    // Spreadsheets leave blank lines and lines of delimiters alone at the end: these are not rows of zeros.
+    // Spreadsheets leave blank lines and lines with only delimiters at the end: these are not rows
+    // of zeros.
     refused(
         "a,y\n1,0\n2,1\n,\n",
         Y,
@@ -781,7 +793,7 @@ fn libsvm_files() {
             "1 1:1\n1,3 1:2\n3 1:3\n",
             [
                 "t, line 2: `1,3` is more than one label",
-                "one on each line",
+                "one label per line",
             ],
         ),
         (
@@ -835,11 +847,12 @@ fn the_test_file_is_another_one() {
     let text = "x,y\n1,0\n2,1\n";
     warns(
         &opened(text, Y),
-        &["t.csv has the content of another of the files"],
+        &["t.csv has the same content as another of the files"],
     );
 }
 
-/// What was read, in words; and the most frequent class of the training part, on what is held out.
+/// The summary of what was read; and the accuracy of the most frequent class of the training part
+/// on the held-out examples.
 #[test]
 fn a_summary() {
     let lines: String = (0..60)
@@ -858,13 +871,13 @@ fn a_summary() {
     assert_eq!(
         set.summary(&split),
         "read pets: 60 examples of 1 features; 39 to train on, 9 held out for validation, 12 for the test\n  \
-         2 classes: `cat` 40, `dog` 20; always saying `cat` is right for 66.67 % of validation and 66.67 % of test"
+         2 classes: `cat` 40, `dog` 20; always predicting `cat` is right for 66.67 % of validation and 66.67 % of test"
     );
     assert_eq!(
         set.majority_accuracy(&split),
         [Some(2.0 / 3.0), Some(2.0 / 3.0)]
     );
-    // The most frequent class is the training part's, whatever the others hold.
+    // The most frequent class is that of the training part, whatever the other parts contain.
     let dogs = Split {
         train: (0..48)
             .filter(|&i| classes(&set.train)[i as usize] == 1)

@@ -1,17 +1,19 @@
-//! largebatch's kernels for Burn: what Burn 0.22 does in several passes over memory, in one.
+//! largebatch's kernels for Burn: operations that take Burn 0.22 several passes over memory, done
+//! in one.
 //!
 //! - [`layers`]: convolution, pooling, batch norm and the fully connected layer on the CPU, differentiable.
-//! - [`steps`]: the steps of the optimizers on the CPU and, under the features `wgpu` and `cuda`, on GPUs.
+//! - [`steps`]: the optimizers' steps on the CPU and, with the features `wgpu` and `cuda`, on GPUs.
 //!
-//! Each applies to f32 on the backends that its module names. Everywhere else, and everywhere if the environment variable `LARGEBATCH_KERNELS`
-//! is `off`, the caller's composition of Burn's operations runs in its place. The results agree up to rounding, on the CPU with the same bits
-//! for any number of threads.
+//! Each works on f32 and on the backends that its module names. In all other cases, and always if
+//! the environment variable `LARGEBATCH_KERNELS` is `off`, Burn's own operations run instead. The
+//! results agree up to rounding; on the CPU they have the same bits for any number of threads.
 
 pub mod layers;
 pub mod steps;
 
-/// How the kernels compute on this processor: by `AVX-512`, by `AVX2`, without either (none), or not at all (`kernels off`). Each way adds in another
-/// order, so that trainings differ in their last bits, and in the end in more.
+/// The instructions that the kernels use on this processor: `AVX-512`, `AVX2`, `None` for portable
+/// code, or `kernels off` if they are disabled. Each adds in a different order, so training runs
+/// differ in their last bits and, in the end, by more.
 pub fn vectors() -> Option<&'static str> {
     if enabled() {
         layers::vectors()
@@ -20,7 +22,7 @@ pub fn vectors() -> Option<&'static str> {
     }
 }
 
-/// Whether the user wants these kernels.
+/// Whether the user has left the kernels enabled.
 fn enabled() -> bool {
     const OFF: [&str; 4] = ["off", "0", "false", "no"];
     static ENABLED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! The convolution and its gradients against PyTorch and against Burn's own.
+//! The convolution and its gradients, compared with PyTorch and with Burn's own.
 
 use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
 use largebatch_kernels::layers::conv2d;
@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 /// batch, inputs, outputs, height, width, kernel h, kernel w, stride, padding
 type Case = [usize; 9];
 
-/// As in tests/golden/conv.py, in its order.
+/// The cases of tests/golden/conv.py, in its order.
 const GOLDEN: [Case; 7] = [
     [1, 1, 1, 1, 1, 1, 1, 1, 0],
     [2, 1, 3, 9, 7, 5, 5, 1, 2],
@@ -18,7 +18,8 @@ const GOLDEN: [Case; 7] = [
     [18, 2, 3, 4, 4, 3, 3, 1, 1],
 ];
 
-/// Layers of the models, and what is odd: more taps than a panel, outputs beyond a tile, a stride above the kernel, rows that are not read.
+/// Layers of the models, and unusual cases: more taps than a panel, outputs beyond a tile, a stride
+/// larger than the kernel, rows that are not read.
 const AGAINST_BURN: [Case; 12] = [
     [3, 1, 32, 28, 28, 5, 5, 1, 2],
     [2, 32, 64, 14, 14, 5, 5, 1, 2],
@@ -68,12 +69,13 @@ fn burns_own(
     )
 }
 
-/// y and the gradients of Σ y r by x, weight and bias.
+/// y and the gradients of Σ y r with respect to x, weight and bias.
 fn results(convolution: Convolution, case: Case, device: &Device) -> [(&'static str, Vec<f32>); 4] {
     scaled_results(convolution, case, 1.0, device)
 }
 
-/// With a factor of x and r that is not a power of two, sums of products round, and show the order in which they are added.
+/// With a factor of x and r that is not a power of two, sums of products are rounded, which reveals
+/// the order of addition.
 fn scaled_results(
     convolution: Convolution,
     case: Case,
@@ -104,7 +106,7 @@ fn scaled_results(
     ]
 }
 
-/// The largest difference over the largest number.
+/// The largest difference divided by the largest value.
 fn error(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let largest = b
@@ -173,7 +175,7 @@ fn constants_and_parameters_mix() {
         tensor(3, [4], &device),
     );
 
-    // A plain image, as in a first layer; views that do not lie in order.
+    // A plain image, as in a first layer; views that are not contiguous.
     let w = weight.clone().require_grad();
     let turned = x.clone().swap_dims(2, 3).mul_scalar(1.0).swap_dims(2, 3);
     let ours = conv2d(turned, w.clone(), Some(bias.clone()), [1, 1], [1, 1]);

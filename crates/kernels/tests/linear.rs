@@ -1,9 +1,10 @@
-//! The fully connected layer and its gradients against sums in f64.
+//! The fully connected layer and its gradients, compared with sums in f64.
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module};
 use largebatch_kernels::layers::linear;
 
-/// batch, inputs, outputs: single numbers, edges of tiles, blocks and panels, more terms than a panel holds.
+/// batch, inputs, outputs: single elements, edges of tiles, blocks and panels, more terms than fit
+/// into a panel.
 const CASES: [[usize; 3]; 8] = [
     [1, 1, 1],
     [3, 5, 2],
@@ -32,8 +33,8 @@ fn vec<const D: usize>(t: Tensor<D>) -> Vec<f32> {
     t.into_data().try_to_vec().unwrap()
 }
 
-/// y, and the gradients of Σ y r by x, weight and bias. A factor of x and r that is not a power of two makes sums of products round, and
-/// shows the order in which they are added.
+/// y, and the gradients of Σ y r with respect to x, weight and bias. With a factor of x and r that
+/// is not a power of two, sums of products are rounded, which reveals the order of addition.
 fn results([n, inputs, outputs]: [usize; 3], relu: bool, factor: f32) -> [Vec<f32>; 4] {
     let device = Device::flex().autodiff();
     let x = (tensor(1, [n, inputs], &device) * factor)
@@ -128,7 +129,7 @@ fn agrees_with_burn_outside_a_graph_and_without_bias() {
     {
         assert!((a - b).abs() < 1e-4, "{a}, not {b}");
     }
-    // A plain input and a parameter; an input that does not lie in order.
+    // A plain input and a parameter; an input that is not contiguous.
     let weight = Tensor::<2>::from_inner(weight).require_grad();
     let turned = x.transpose().mul_scalar(1.0).transpose();
     let y = linear(turned.clone(), weight.clone(), None, false);

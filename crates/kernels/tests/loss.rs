@@ -1,4 +1,4 @@
-//! The losses and their gradients against their formulae in f64, and against Burn's operations.
+//! The losses and their gradients, compared with their formulas in f64 and with Burn's operations.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_kernels::layers::{cross_entropy, hits, logistic};
@@ -12,7 +12,7 @@ fn outputs([n, classes]: [usize; 2]) -> Vec<f32> {
         .collect()
 }
 
-/// Rows that add to 1, as label smoothing makes them.
+/// Rows that sum to 1, as label smoothing makes them.
 fn smoothed([n, classes]: [usize; 2]) -> Vec<f32> {
     (0..n * classes).map(|i| if i % classes == i / classes % classes { 0.9 } else { 0.0 } + 0.1 / classes as f32).collect()
 }
@@ -55,7 +55,7 @@ fn close(ours: &(f32, Vec<f32>), truth: &(f64, Vec<f64>), what: &str) {
     }
 }
 
-/// What another backend gives, which goes by Burn's own operations.
+/// Another backend, which uses Burn's own operations.
 #[cfg(feature = "ndarray")]
 #[allow(deprecated)]
 fn elsewhere() -> Device {
@@ -127,7 +127,7 @@ fn logistic_is_its_formula() {
     }
 }
 
-/// Large outputs overflow nowhere; what is no number stays none.
+/// Large outputs do not overflow, and NaN is propagated.
 #[test]
 fn extremes() {
     let device = Device::flex().autodiff();
@@ -181,7 +181,7 @@ fn hits_are_where_the_greatest_is() {
         };
         hits(&tensor(o), &tensor(t)).unwrap().into_scalar::<f32>()
     };
-    // The first of equal ones counts.
+    // In a tie the first one counts.
     assert_eq!(
         count(
             &[1.0, 2.0, 2.0, 5.0, 1.0, 1.0, 0.0, 0.0, 0.0],

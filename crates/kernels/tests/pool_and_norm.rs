@@ -1,4 +1,4 @@
-//! Max pooling and batch norm with their gradients, against PyTorch and against Burn's own.
+//! Max pooling and batch norm with their gradients, compared with PyTorch and with Burn's own.
 
 use burn::tensor::{Device, Tensor, TensorData, activation, module, ops::MaxPoolOptions};
 use largebatch_kernels::layers::{batch_norm_train, max_pool2d_relu, subsample_and_widen};
@@ -165,7 +165,7 @@ fn batch_norm_agrees_with_pytorch() {
     norm(5, [4, 3], false, true);
 }
 
-/// A mean far from zero costs no digits: E(x²) − E(x)² would lose all.
+/// A mean far from zero costs no digits; E(x²) − E(x)² would lose all of them.
 #[test]
 fn variance_around_a_large_mean() {
     let device = Device::flex();
@@ -190,7 +190,7 @@ fn any_number_of_threads_gives_the_same_bits() {
             .unwrap();
         pool.install(|| {
             let device = Device::flex().autodiff();
-            // Not multiples of a power of two: sums round, and show their order.
+            // Not multiples of a power of two: sums are rounded, which reveals their order.
             let x = (tensor(1, [33, 19, 9, 8], &device) * 0.7)
                 .detach()
                 .require_grad();

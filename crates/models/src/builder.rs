@@ -1,11 +1,11 @@
-//! Makes parameters: the same for the same seed on every backend.
+//! Creates parameters: the same seed gives the same values on every backend.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_random::{Key, normal, unit};
 use serde::{Deserialize, Serialize};
 
-/// How initial weights are drawn, f = fan-in (inputs that one output sees), o = fan-out.
+/// How initial weights are drawn, where f = fan-in (the inputs of one output) and o = fan-out.
 ///
 /// | name | weight | bias |
 /// | --- | --- | --- |
@@ -16,24 +16,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Init {
-    /// PyTorch's default.
+    /// Kaiming's rule with a = √5, PyTorch's default.
     #[default]
     KaimingUniform,
-    /// He's rule for ReLU.
+    /// Kaiming He's rule for ReLU.
     KaimingNormal,
-    /// Glorot's rule.
+    /// Xavier Glorot's rule.
     XavierUniform,
-    /// All zero.
+    /// All weights are zero.
     Zero,
 }
 
-/// Parameters in all; beyond this a model is refused instead of exhausting the memory.
+/// The largest number of parameters; a larger model is refused rather than exhausting the memory.
 pub(crate) const MOST_PARAMETERS: usize = 1 << 30;
 
-/// Makes a network's parameters, each known by its path (`hidden.0.linear.weight`).
+/// Creates a network's parameters, each with a path such as `hidden.0.linear.weight`.
 ///
-/// A parameter's values depend on the seed and its path alone, and are drawn on the host: the same on every backend, and independent of
-/// the order in which layers are built. Its [`ParamId`] is a hash of the path: the same in every process.
+/// A parameter's values depend only on the seed and its path, and are drawn on the host. So they
+/// are the same on every backend and do not depend on the order in which layers are built. Its
+/// [`ParamId`] is a hash of the path, the same in every process.
 pub struct Builder {
     key: Key,
     init: Init,
@@ -54,7 +55,7 @@ impl Builder {
         }
     }
 
-    /// Build a part under a name, which must be the field's.
+    /// Builds a part under a name, which must be the name of its field.
     pub fn part<T>(&mut self, name: impl ToString, build: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(name.to_string());
         let part = build(self);
@@ -62,7 +63,7 @@ impl Builder {
         part
     }
 
-    /// The path of `name` here.
+    /// The path of `name` in the current part.
     pub fn path(&self, name: &str) -> String {
         self.path
             .iter()
@@ -72,12 +73,13 @@ impl Builder {
             .join(".")
     }
 
-    /// Parameters made so far.
+    /// The number of parameters created so far.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// A weight drawn by the rule. `shape` is as stored; `fans` are fan-in and fan-out.
+    /// A weight drawn by the rule of `Init`. `shape` is the stored shape; `fans` are fan-in and
+    /// fan-out.
     pub fn weight<const D: usize>(
         &mut self,
         name: &str,
@@ -99,7 +101,7 @@ impl Builder {
         }
     }
 
-    /// A bias drawn by the rule.
+    /// A bias drawn by the rule of `Init`.
     pub fn bias(&mut self, name: &str, size: usize, fan_in: usize) -> Param<Tensor<1>> {
         match self.init {
             Init::KaimingUniform => self.trained(
@@ -114,7 +116,7 @@ impl Builder {
         }
     }
 
-    /// A trained parameter that starts at one value.
+    /// A trained parameter whose elements all start at the same value.
     pub fn constant<const D: usize>(
         &mut self,
         name: &str,
@@ -124,7 +126,7 @@ impl Builder {
         self.trained(name, shape, || value)
     }
 
-    /// A value that belongs to the network's state but has no gradient, such as a running mean.
+    /// A value without gradient that belongs to the network's state, such as a running mean.
     pub fn buffer<const D: usize>(
         &mut self,
         name: &str,
@@ -154,7 +156,8 @@ impl Builder {
             .iter()
             .fold(1usize, |product, side| product.saturating_mul(*side));
         self.count = self.count.saturating_add(size);
-        // Beyond the limit the network is thrown away (see `Blueprint::build`), so nothing is allocated.
+        // Beyond the limit the network is discarded (see `Blueprint::build`), so nothing is
+        // allocated.
         let (shape, size) = if self.count > MOST_PARAMETERS {
             ([1; D], 1)
         } else {

@@ -9,9 +9,9 @@ pub enum ConfigError {
     UnknownModel {
         /// The name that was asked for.
         name: String,
-        /// The nearest existing name, if one is near.
+        /// The most similar model name, if one is close.
         nearest: Option<String>,
-        /// Every existing name.
+        /// All model names.
         known: String,
     },
     /// The model has no parameter of this name.
@@ -21,9 +21,9 @@ pub enum ConfigError {
         model: &'static str,
         /// The parameter that was given.
         name: String,
-        /// The nearest existing parameter, if one is near.
+        /// The most similar parameter name, if one is close.
         nearest: Option<String>,
-        /// Every parameter of the model.
+        /// All parameters of the model.
         known: String,
     },
     /// A parameter's value has the wrong type.
@@ -31,7 +31,7 @@ pub enum ConfigError {
     Type {
         /// The model's name.
         model: &'static str,
-        /// What was found where, and what was expected.
+        /// serde's message: what was found and what was expected.
         message: String,
     },
     /// A parameter's value is out of range.
@@ -43,7 +43,7 @@ pub enum ConfigError {
         parameter: &'static str,
         /// Its value.
         value: String,
-        /// The allowed range, and why.
+        /// The allowed range, or why the value is refused.
         reason: String,
     },
     /// The model does not fit the data set.
@@ -51,39 +51,39 @@ pub enum ConfigError {
     Data {
         /// The model's name.
         model: &'static str,
-        /// What about the data, and what to use instead.
+        /// What is wrong with the data, and what to use instead.
         reason: String,
     },
-    /// A label that the loss cannot take.
+    /// The loss cannot take a label.
     #[error("label {label} of example {position} of the batch is refused: {reason}")]
     Label {
         /// The label.
         label: String,
-        /// Its place in the batch, from 0.
+        /// Its position in the batch, from 0.
         position: usize,
-        /// What is allowed.
+        /// Which labels are allowed.
         reason: String,
     },
 }
 
-/// Saved weights that do not belong to this network.
+/// Saved weights do not belong to this network.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// Paths are missing or superfluous.
+    /// Weights are missing or superfluous.
     #[error(
         "the weights do not belong to this model: {}; train or load with the configuration that made them",
         paths(.missing, .extra)
     )]
     Paths {
-        /// Parameters of the model that the weights lack.
+        /// Paths of the model's parameters that are missing from the weights.
         missing: Vec<String>,
-        /// Weights that the model has no parameter for.
+        /// Paths of weights that match no parameter of the model.
         extra: Vec<String>,
     },
-    /// A weight has another shape than the parameter (both in PyTorch's layout).
+    /// A weight's shape differs from the parameter's (both in PyTorch's layout).
     #[error(
-        "weight `{path}` has shape {found:?}, the model needs {expected:?}; check the model's widths and the data's shape"
+        "weight `{path}` has shape {found:?}, but the model needs {expected:?}; check the model's widths and the data's shape"
     )]
     Shape {
         /// The parameter's path.
@@ -130,7 +130,7 @@ fn paths(missing: &[String], extra: &[String]) -> String {
         .join("; ")
 }
 
-/// The known word nearest to `word`, if it is near enough to be meant.
+/// The known word most similar to `word`, if it is close enough to be meant.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let word = word.to_lowercase().replace('_', "-");
     known

@@ -1,4 +1,4 @@
-//! What goes into a model and what comes out.
+//! The shapes of a model's inputs and outputs.
 
 use crate::ConfigError;
 
@@ -15,14 +15,14 @@ pub struct Io {
 }
 
 impl Io {
-    /// Numbers an example: the product of the shape.
+    /// The number of values per example: the product of the shape.
     pub fn features(&self) -> usize {
         self.shape
             .iter()
             .fold(1, |product, side| product.saturating_mul(*side))
     }
 
-    /// Refuse empty and absurd shapes and fewer than two classes.
+    /// Refuses empty or huge shapes and fewer than two classes.
     pub(crate) fn check(&self, model: &'static str) -> Result<(), ConfigError> {
         let refuse = |reason: String| Err(ConfigError::Data { model, reason });
         if !matches!(self.shape.len(), 1 | 3) {
@@ -39,37 +39,37 @@ impl Io {
         }
         match self.classes {
             Some(n @ 0..=1) => refuse(format!(
-                "it has {n} classes; a classifier needs at least 2, check the label column"
+                "it has {n} classes; a classifier needs at least 2 (check the label column)"
             )),
             Some(n) if n > LARGEST => refuse(format!(
-                "it has {n} classes; at most {LARGEST} are allowed, check the label column"
+                "it has {n} classes; at most {LARGEST} are allowed (check the label column)"
             )),
             _ => Ok(()),
         }
     }
 
-    /// The number of classes, for a classifier of any number of them.
+    /// The number of classes, for a classifier with any number of classes.
     pub(crate) fn classes(&self, model: &'static str) -> Result<usize, ConfigError> {
         self.classes.ok_or_else(|| ConfigError::Data {
             model,
-            reason: format!("`{model}` predicts classes and the target is a real number; use model `linear`, or give class labels"),
+            reason: format!("`{model}` predicts classes, but the target is a real number; use model `linear`, or give class labels"),
         })
     }
 
-    /// Exactly two classes, for a model of ±1 labels.
+    /// Checks that there are exactly two classes, for a model with ±1 labels.
     pub(crate) fn two_classes(&self, model: &'static str) -> Result<(), ConfigError> {
         match self.classes(model)? {
             2 => Ok(()),
             n => Err(ConfigError::Data {
                 model,
                 reason: format!(
-                    "it has {n} classes and `{model}` separates two; use model `softmax`"
+                    "it has {n} classes, but `{model}` separates only two; use model `softmax`"
                 ),
             }),
         }
     }
 
-    /// `[channels, height, width]` of an image with sides of at least `smallest`.
+    /// Checks for an image, `[channels, height, width]`, with sides of at least `smallest`.
     pub(crate) fn image(
         &self,
         model: &'static str,
@@ -80,20 +80,20 @@ impl Io {
             [_, h, w] => Err(ConfigError::Data {
                 model,
                 reason: format!(
-                    "its images are {h}×{w} and `{model}` needs at least {smallest}×{smallest}; use `simple-cnn`, `mlp` or `softmax`"
+                    "its images are {h}×{w}, but `{model}` needs at least {smallest}×{smallest}; use `simple-cnn`, `mlp` or `softmax`"
                 ),
             }),
             _ => Err(ConfigError::Data {
                 model,
                 reason: format!(
-                    "its examples have shape {:?} and `{model}` needs images [channels, height, width]; use `mlp` or `softmax`",
+                    "its examples have shape {:?}, but `{model}` needs images [channels, height, width]; use `mlp` or `softmax`",
                     self.shape
                 ),
             }),
         }
     }
 
-    /// The image's shape after [`Io::image`] has agreed.
+    /// The image's shape, after [`Io::image`] has accepted it.
     pub(crate) fn sides(&self) -> [usize; 3] {
         match self.shape[..] {
             [c, h, w] => [c, h, w],

@@ -14,7 +14,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A new model is one file under `models/` with a [`Recipe`], and one line in the table.
+//! To add a model, write one file under `models/` with a [`Recipe`], and one line in the table.
 
 mod builder;
 mod error;

@@ -1,22 +1,24 @@
-//! Losses, and the targets they compare with.
+//! Losses and their targets.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use largebatch_kernels::layers::{self, total};
 
 use crate::ConfigError;
 
-/// A loss f(output, target) of one example.
+/// The loss f(output, target) of one example.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loss {
     /// (o − y)², y real, one output.
     Squared,
     /// log(1 + e^(−y o)), y = ±1, one output.
     Logistic,
-    /// −log softmax(o)_y, one output a class. With label smoothing s the target is (1 − s) e_y + s/C, as PyTorch.
+    /// −log softmax(o)_y, one output per class. With label smoothing s the target is (1 − s) e_y +
+    /// s/C, as in PyTorch.
     CrossEntropy,
-    /// max(0, −y o), y = ±1, one output. The gradient is −y x where y o < 0, and 0 elsewhere; `update_on_tie` makes it −y x at y o = 0 too.
+    /// max(0, −y o), y = ±1, one output. The gradient is −y x if y o < 0, and 0 otherwise; with
+    /// `update_on_tie` it is −y x at y o = 0 too.
     Perceptron {
-        /// Does an example exactly on the boundary count as wrong?
+        /// Whether an example exactly on the boundary counts as wrong.
         update_on_tie: bool,
     },
 }
@@ -32,13 +34,14 @@ pub enum Labels<'a> {
 
 /// The targets of a batch, on the device, in the form that a loss needs.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // one a batch
+#[allow(clippy::large_enum_variant)] // one per batch
 pub enum Targets {
     /// Class numbers and their one-hot rows.
     Classes {
         /// `[batch]`.
         index: Tensor<1, Int>,
-        /// `[batch, classes]`: the loss is then a product and a sum, without gather and scatter, whose order varies on a GPU.
+        /// `[batch, classes]`: the loss is then a product and a sum, without gather and scatter,
+        /// whose order varies on a GPU.
         one_hot: Tensor<2>,
     },
     /// ±1, `[batch]`.
@@ -48,10 +51,12 @@ pub enum Targets {
 }
 
 impl Loss {
-    /// Bring labels to the device in the form that this loss needs. `classes` is the field of that name of [`Io`](crate::Io).
+    /// Copies labels to the device in the form that this loss needs. `classes` is the field of that
+    /// name in [`Io`](crate::Io).
     ///
     /// # Errors
-    /// A class number beyond `classes`, class labels for a loss of real targets, or the other way round.
+    /// A class number that is not below `classes`, class labels for a loss with real targets, or
+    /// vice versa.
     pub fn targets(
         self,
         labels: Labels<'_>,
@@ -130,18 +135,19 @@ impl Loss {
         }
     }
 
-    /// Is label smoothing defined for this loss?
+    /// Whether label smoothing is defined for this loss.
     pub fn takes_label_smoothing(self) -> bool {
         self == Loss::CrossEntropy
     }
 
-    /// The SUM of the loss over the batch's examples, `[1]`; divide by the size of the whole batch for the mean, so that accumulated
-    /// micro-batches equal the large batch. `outputs` is `[batch, classes]` or `[batch, 1]`. For [`Loss::Squared`] it is the sum of squared errors.
+    /// The SUM of the loss over the batch's examples, `[1]`. Divide it by the size of the whole
+    /// batch for the mean; accumulated micro-batches then equal the large batch. `outputs` is
+    /// `[batch, classes]` or `[batch, 1]`. For [`Loss::Squared`] it is the sum of squared errors.
     ///
     /// # Panics
     /// If the targets were made for another loss.
     pub fn sum(self, outputs: Tensor<2>, targets: &Targets, label_smoothing: f64) -> Tensor<1> {
-        // Outputs are f64 where a probe runs the network in double precision.
+        // Outputs are f64 if a probe runs the network in double precision.
         let dtype = outputs.dtype();
         match (self, targets) {
             (Loss::CrossEntropy, Targets::Classes { one_hot, .. }) => {
@@ -165,7 +171,7 @@ impl Loss {
             (Loss::Perceptron { update_on_tie }, Targets::Signs(y)) => {
                 let margin = column(outputs) * y.clone().cast(dtype);
                 let fixed = margin.clone().inner();
-                // A mask, not relu: it says what the gradient at 0 is.
+                // A mask instead of relu: it defines the gradient at 0.
                 let wrong = if update_on_tie {
                     fixed.lower_equal_elem(0.0)
                 } else {
@@ -173,13 +179,14 @@ impl Loss {
                 };
                 (margin * wrong.float().cast(dtype)).sum().neg()
             }
-            _ => panic!("targets made for another loss than {self:?}"),
+            _ => panic!("the targets were made for a loss other than {self:?}"),
         }
     }
 
     /// How many examples are classified correctly, `[1]` on the device; `None` for real targets.
     ///
-    /// A class is predicted by the largest output, +1 by a positive output.
+    /// The predicted class is that of the largest output; for a single output it is +1 if the
+    /// output is positive.
     pub fn correct(self, outputs: &Tensor<2>, targets: &Targets) -> Option<Tensor<1>> {
         let outputs = outputs.clone().inner();
         match targets {
@@ -201,8 +208,9 @@ impl Loss {
 }
 
 impl Loss {
-    /// The class that one example's outputs predict, as [`Loss::correct`] counts it: the first of the largest outputs, or, for a single output, class 1 where it
-    /// is positive and else class 0. `None` for real targets.
+    /// The class predicted by one example's outputs, as counted by [`Loss::correct`]: the first of
+    /// the largest outputs, or, for a single output, class 1 if it is positive and class 0
+    /// otherwise. `None` for real targets.
     pub fn predicted(self, outputs: &[f32]) -> Option<u32> {
         match self {
             Loss::Squared => None,
@@ -218,8 +226,9 @@ impl Loss {
         }
     }
 
-    /// The probability of each class that one example's outputs say, in f64: softmax(o), or σ(−o) and σ(o) for [`Loss::Logistic`]. `None` for real targets
-    /// and for the perceptron, whose outputs are no probabilities.
+    /// The probability of each class according to one example's outputs, in f64: softmax(o), or
+    /// σ(−o) and σ(o) for [`Loss::Logistic`]. `None` for real targets and for the perceptron, whose
+    /// outputs are not probabilities.
     pub fn probabilities(self, outputs: &[f32]) -> Option<Vec<f64>> {
         let outputs = match self {
             Loss::Squared | Loss::Perceptron { .. } => return None,
@@ -233,7 +242,7 @@ impl Loss {
     }
 }
 
-/// `[batch, 1]` as `[batch]`.
+/// Reshapes `[batch, 1]` to `[batch]`.
 fn column(outputs: Tensor<2>) -> Tensor<1> {
     let [batch, _] = outputs.dims();
     outputs.reshape([batch])

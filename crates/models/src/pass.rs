@@ -1,4 +1,4 @@
-//! One forward pass: training or evaluation, and what it leaves behind.
+//! One forward pass: training or evaluation, and the statistics it records.
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
@@ -6,10 +6,10 @@ use largebatch_random::Key;
 
 use crate::Network;
 
-/// The share of a batch's statistics in the running ones, as PyTorch.
+/// The weight of a batch's statistics in the update of the running ones, as in PyTorch.
 const MOMENTUM: f64 = 0.1;
 
-/// What a forward pass is told beside its input, and what batch norm saw in it.
+/// The settings of a forward pass, and the statistics that batch norm recorded in it.
 pub struct Pass<'a> {
     training: Option<Training<'a>>,
     statistics: Vec<Statistic>,
@@ -21,7 +21,7 @@ struct Training<'a> {
     ghost_batch: Option<usize>,
 }
 
-/// A mean or a variance that one batch norm layer saw in one chunk; see [`Network::absorb`].
+/// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::absorb`].
 #[derive(Clone, Debug)]
 pub struct Statistic {
     running: ParamId,
@@ -29,7 +29,7 @@ pub struct Statistic {
 }
 
 impl Pass<'static> {
-    /// Evaluation: no dropout, batch norm by its running statistics.
+    /// An evaluation pass: no dropout, and batch norm uses its running statistics.
     pub fn eval() -> Self {
         Pass {
             training: None,
@@ -39,8 +39,10 @@ impl Pass<'static> {
 }
 
 impl<'a> Pass<'a> {
-    /// Training. `dropout` is the key of this epoch's or step's masks; `examples` are the numbers of the batch's examples, one a row
-    /// (an example's mask depends on its number, not on its place); `ghost_batch` is the size of batch norm's chunks, by default the batch.
+    /// A training pass. `dropout` is the key of this epoch's or step's masks. `examples` are the
+    /// numbers of the batch's examples, one per row: an example's mask depends on its number, not
+    /// on its position. `ghost_batch` is the size of batch norm's chunks, by default the whole
+    /// batch.
     pub fn train(dropout: Key, examples: &'a [u64], ghost_batch: Option<usize>) -> Self {
         Pass {
             training: Some(Training {
@@ -52,12 +54,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Is this a training pass?
+    /// Whether this is a training pass.
     pub fn is_training(&self) -> bool {
         self.training.is_some()
     }
 
-    /// What batch norm saw, in order, for [`Network::absorb`]. Plain tensors on the device, without a graph.
+    /// The statistics that batch norm recorded, in order, for [`Network::absorb`]. They are plain
+    /// tensors on the device, without a graph.
     pub fn into_statistics(self) -> Vec<Statistic> {
         self.statistics
     }
@@ -76,9 +79,11 @@ impl<'a> Pass<'a> {
 }
 
 impl Network {
-    /// Update batch norm's running statistics by what passes saw: running ← 0.9 running + 0.1 seen, once for each, in order.
+    /// Updates batch norm's running statistics from the recorded ones: running ← 0.9 running + 0.1
+    /// seen, once for each, in order.
     ///
-    /// Give the statistics of a step's micro-batches or workers one after the other in a fixed order. The device is not waited for.
+    /// Pass the statistics of a step's micro-batches or workers one after the other in a fixed
+    /// order. This does not wait for the device.
     pub fn absorb(self, statistics: Vec<Statistic>) -> Self {
         if statistics.is_empty() {
             self
@@ -87,8 +92,9 @@ impl Network {
         }
     }
 
-    /// Replace batch norm's running statistics by the plain mean of what passes saw, as PyTorch's `update_bn` with its `momentum = None`: the statistics
-    /// that belong to weights which no training passed through, such as a mean of two networks'.
+    /// Replaces batch norm's running statistics by the plain mean of the recorded ones, like
+    /// PyTorch's `update_bn` with `momentum = None`. Use it for weights that no training pass has
+    /// seen, such as the mean of two networks.
     pub fn average(self, statistics: Vec<Statistic>) -> Self {
         if statistics.is_empty() {
             self

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::{Network, StateError};
 
-/// Is this the path of a value without gradient (batch norm's running statistics)?
+/// Whether this is the path of a value without gradient (batch norm's running statistics).
 pub fn is_buffer(path: &str) -> bool {
     matches!(
         path.rsplit('.').next(),
@@ -15,20 +15,22 @@ pub fn is_buffer(path: &str) -> bool {
     )
 }
 
-/// Every parameter and buffer by path, in the network's order, read from the device.
+/// All parameters and buffers by path, in the network's order, read from the device.
 ///
-/// Names are PyTorch's `state_dict` names, and weights of rank 2 are transposed to PyTorch's `[out, in]`. Batch norm's `num_batches_tracked`
-/// is left out; PyTorch fills it in.
+/// Names are those of PyTorch's `state_dict`, and weights of rank 2 are transposed to PyTorch's
+/// `[out, in]`. Batch norm's `num_batches_tracked` is omitted; PyTorch fills it in.
 pub fn state_dict(network: &Network) -> Vec<(String, TensorData)> {
     let mut reader = Reader::default();
     network.visit(&mut reader);
     reader.state
 }
 
-/// The network with every parameter and buffer replaced by `state`'s, as [`state_dict`] writes it or PyTorch.
+/// The network with every parameter and buffer replaced by those of `state`, as written by
+/// [`state_dict`] or PyTorch.
 ///
 /// # Errors
-/// [`StateError`] for paths missing or unknown, another shape, or integers; `num_batches_tracked` is ignored.
+/// [`StateError`] for missing or unknown paths, wrong shapes, or integers; `num_batches_tracked` is
+/// ignored.
 pub fn load_state_dict(
     network: Network,
     state: BTreeMap<String, TensorData>,
@@ -77,7 +79,7 @@ pub fn load_state_dict(
 }
 
 impl Network {
-    /// The number of trained numbers, without batch norm's running statistics.
+    /// The number of trained values, without batch norm's running statistics.
     pub fn parameter_count(&self) -> usize {
         let mut shapes = Shapes::default();
         self.visit(&mut shapes);
@@ -89,7 +91,8 @@ impl Network {
             .sum()
     }
 
-    /// Does the network hold batch norm, so that a batch of one example cannot train it?
+    /// Whether the network contains batch norm, so that it cannot be trained on a batch of one
+    /// example.
     pub fn has_batch_norm(&self) -> bool {
         let mut shapes = Shapes::default();
         self.visit(&mut shapes);
@@ -152,12 +155,12 @@ impl ModuleMapper for Writer {
         self.path.pop();
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Every path was found above.
+        // It was checked above that every path exists.
         let Some(data) = self.state.remove(&self.path.join(".")) else {
             return param;
         };
         let value = Tensor::<D>::from_data(data, &param.lazy_device());
-        // A copy in memory order: the transposed view would make every later product slower.
+        // A copy in memory order: a transposed view would slow down every later product.
         let value = if D == 2 {
             Tensor::from_data(value.swap_dims(0, 1).into_data(), &param.lazy_device())
         } else {

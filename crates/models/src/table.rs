@@ -1,4 +1,4 @@
-//! The table of models: names, configuration, and the one enum of networks.
+//! The table of models: names, configurations, and the enum of all networks.
 
 use std::fmt::Debug;
 
@@ -10,22 +10,22 @@ use crate::builder::MOST_PARAMETERS;
 use crate::error::nearest;
 use crate::{Builder, ConfigError, Init, Io, Loss, Pass, models};
 
-/// What is known of a model beside its code; listings and documentation derive from it.
+/// Facts about a model that are not code; listings and documentation are generated from them.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// The word of the command line and of configurations; also the file's name, with `_` for `-`.
+    /// The name on the command line and in configurations; also the file's name, with `_` for `-`.
     pub name: &'static str,
-    /// One line.
+    /// A one-line summary.
     pub summary: &'static str,
-    /// Which data it takes.
+    /// The data it accepts.
     pub input: &'static str,
     /// Its parameters.
     pub parameters: &'static [Parameter],
-    /// Where it comes from.
+    /// The paper or book that introduced it.
     pub paper: &'static str,
 }
 
-/// One parameter of a model; its default stands in the configuration type.
+/// One parameter of a model; its default is in the configuration type.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     /// The configuration key.
@@ -50,13 +50,15 @@ impl Parameter {
     }
 }
 
-/// A network: from a batch of flat examples to outputs.
+/// A network: maps a batch of flat examples to outputs.
 pub trait Forward: Module {
-    /// x is `[batch, features]`, an image row by row within each channel; the result is `[batch, outputs]`.
+    /// `x` is `[batch, features]`, with images row by row within each channel; the result is
+    /// `[batch, outputs]`.
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2>;
 }
 
-/// A model's configuration. The type derives serde with `default` and `deny_unknown_fields`.
+/// A model's configuration. The type derives serde's traits with `default` and
+/// `deny_unknown_fields`.
 pub trait Recipe:
     Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -64,14 +66,14 @@ pub trait Recipe:
     type Net: Forward;
     /// The model's row in the table.
     const FACTS: Facts;
-    /// Refuse values out of range, and data that the model cannot take.
+    /// Refuses values out of range, and data that the model cannot take.
     ///
     /// # Errors
     /// [`ConfigError::Range`] or [`ConfigError::Data`].
     fn check(&self, io: &Io) -> Result<(), ConfigError>;
     /// How weights are drawn.
     fn init(&self) -> Init;
-    /// Build the network; `check` has agreed.
+    /// Builds the network; called only after `check` has succeeded.
     fn build(&self, io: &Io, b: &mut Builder) -> Self::Net;
     /// The loss it is trained with.
     fn loss(&self) -> Loss {
@@ -88,7 +90,7 @@ pub struct Model {
     pub loss: Loss,
 }
 
-/// A configured model of the table, of whatever type.
+/// A configured model of any type.
 pub trait Blueprint: Debug + Send + Sync {
     /// The model's row in the table.
     fn facts(&self) -> &'static Facts;
@@ -96,12 +98,14 @@ pub trait Blueprint: Debug + Send + Sync {
     fn parameters(&self) -> toml::Table;
     /// The loss it is trained with.
     fn loss(&self) -> Loss;
-    /// Would [`Blueprint::build`] succeed? (All but the limit on size.)
+    /// Checks whether [`Blueprint::build`] would succeed, except for the limit on the number of
+    /// parameters.
     ///
     /// # Errors
     /// [`ConfigError::Range`] or [`ConfigError::Data`].
     fn check(&self, io: &Io) -> Result<(), ConfigError>;
-    /// Build the network with weights drawn from `seed`. A device with autodiff gives a network that can be trained.
+    /// Builds the network with weights drawn from `seed`. On a device with autodiff the network can
+    /// be trained.
     ///
     /// # Errors
     /// [`ConfigError::Range`] or [`ConfigError::Data`].
@@ -120,7 +124,7 @@ impl<R: Recipe> Blueprint for Configured<R> {
     }
 
     fn parameters(&self) -> toml::Table {
-        // A configuration is a struct of numbers, words and lists, which TOML can always write.
+        // A configuration contains only numbers, words and lists, which TOML can always represent.
         toml::Table::try_from(&self.recipe).unwrap_or_default()
     }
 
@@ -139,7 +143,7 @@ impl<R: Recipe> Blueprint for Configured<R> {
         let network = (self.wrap)(self.recipe.build(io, &mut builder));
         if builder.count() > MOST_PARAMETERS {
             let reason = format!(
-                "it would have {} parameters and at most {MOST_PARAMETERS} are allowed; use smaller widths",
+                "it would have {} parameters, but at most {MOST_PARAMETERS} are allowed; use smaller widths",
                 builder.count()
             );
             return Err(ConfigError::Data {
@@ -156,16 +160,17 @@ impl<R: Recipe> Blueprint for Configured<R> {
 
 /// One row of the table.
 pub struct Entry {
-    /// What is known of the model.
+    /// The facts about the model.
     pub facts: &'static Facts,
     configure: fn(toml::Table) -> Result<Box<dyn Blueprint>, ConfigError>,
 }
 
 impl Entry {
-    /// Set parameters; those that are not given keep their default.
+    /// Sets parameters; those that are not given keep their defaults.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownParameter`] or [`ConfigError::Type`]. Ranges are checked when the data is known.
+    /// [`ConfigError::UnknownParameter`] or [`ConfigError::Type`]. Ranges are checked once the data
+    /// is known.
     pub fn configure(&self, parameters: toml::Table) -> Result<Box<dyn Blueprint>, ConfigError> {
         (self.configure)(parameters)
     }
@@ -197,15 +202,15 @@ fn configure<R: Recipe>(
     }))
 }
 
-/// The models in the table's order.
+/// All models, in the table's order.
 pub fn all() -> &'static [Entry] {
     ALL
 }
 
-/// The model of this name.
+/// The model with this name.
 ///
 /// # Errors
-/// [`ConfigError::UnknownModel`] with the nearest name.
+/// [`ConfigError::UnknownModel`] with the most similar name.
 pub fn named(name: &str) -> Result<&'static Entry, ConfigError> {
     let known = || ALL.iter().map(|e| e.facts.name);
     ALL.iter()
@@ -219,10 +224,12 @@ pub fn named(name: &str) -> Result<&'static Entry, ConfigError> {
 
 macro_rules! table {
     ($($config:ident => $variant:ident),* $(,)?) => {
-        /// The network of any model of the table: [`Module`] is no trait for objects, and so code over models is compiled once.
-        #[derive(Clone, Debug)]
+        /// The network of any model of the table. An enum, since [`Module`] is not dyn-compatible;
+        /// code over models is then compiled once.
         ///
-        /// In boxes, because a step moves it several times, and else each would be as large as the largest.
+        /// The variants are boxed: a step moves the network several times, and an unboxed enum is
+        /// as large as its largest variant.
+        #[derive(Clone, Debug)]
         #[allow(missing_docs)]
         pub enum Network { $($variant(Box<<models::$config as Recipe>::Net>)),* }
 
@@ -237,7 +244,8 @@ macro_rules! table {
             }
         }
 
-        // By hand, because the derived one puts the variant's name in front of every path.
+        // Implemented by hand, because the derived implementation puts the variant's name before
+        // every path.
         impl Module for Network {
             fn collect_devices(&self, devices: Devices) -> Devices {
                 match self { $(Network::$variant(n) => n.collect_devices(devices)),* }
@@ -267,7 +275,7 @@ macro_rules! table {
     };
 }
 
-// A new model is a file under `models/` and a line here.
+// To add a model, add a file under `models/` and a line here.
 table! {
     LinearConfig => Linear,
     LogisticConfig => Logistic,

@@ -1,4 +1,4 @@
-//! Losses and linear models against their formulae.
+//! Losses and linear models, compared with their formulas.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -19,7 +19,7 @@ fn model_on(device: &Device, name: &str, parameters: &str, io: &Io) -> Model {
         .unwrap()
 }
 
-/// A linear model without bias and with these weights.
+/// A linear model with these weights and no bias.
 fn with_weights(name: &str, parameters: &str, weights: &[f32]) -> Model {
     with_weights_on(&device(), name, parameters, weights)
 }
@@ -46,7 +46,7 @@ fn with_weights_on(device: &Device, name: &str, parameters: &str, weights: &[f32
     }
 }
 
-/// Loss and gradient by the weights, of one example.
+/// The loss of one example and its gradient with respect to the weights.
 fn step(model: &Model, x: &[f32], labels: Labels<'_>) -> (f32, Vec<f32>) {
     let device = model.network.devices()[0].clone();
     let input = Tensor::from_data(TensorData::new(x.to_vec(), [1, x.len()]), &device);
@@ -128,7 +128,7 @@ fn logistic_on(device: &Device) {
     }
 }
 
-/// The rule of Rosenblatt, by hand: twelve examples, batch 1, rate 0.5.
+/// Rosenblatt's rule, computed by hand: twelve examples, batch size 1, rate 0.5.
 #[test]
 fn sgd_of_batch_one_is_the_perceptron_rule() {
     let examples: Vec<([f32; 2], u32)> = (0..12)

@@ -1,4 +1,4 @@
-//! The table, initial weights, dropout, batch norm and bad input.
+//! The table, initial weights, dropout, batch norm and invalid input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.inner().into_data().iter::<f32>().collect()
 }
 
-/// Data that the model takes.
+/// Data that the model accepts.
 fn fitting(name: &str) -> Io {
     match name {
         "linear" => Io {
@@ -153,7 +153,7 @@ fn the_same_seed_gives_the_same_weights_on_every_backend() {
     }
 }
 
-/// Pinned, as resumed and repeated runs rely on it; and layers of one shape differ.
+/// Pinned, because resumed and repeated runs rely on it; layers of the same shape differ.
 #[test]
 fn initial_weights_are_pinned_and_keyed_by_path() {
     let state: BTreeMap<_, _> = state_dict(
@@ -238,7 +238,7 @@ impl ModuleVisitor for Look {
         assert_eq!(
             param.id,
             id(&path),
-            "{path}: a part's name is not its field's"
+            "{path}: a part's name differs from its field's name"
         );
         self.tracked.insert(path, param.is_require_grad());
     }
@@ -329,7 +329,7 @@ fn dropout_layers_have_masks_of_their_own() {
     assert_eq!(mask("a"), mask("a"));
 }
 
-/// The mask itself: a quarter of 20,000 units is 0, the others are scaled by 4/3.
+/// The mask itself: a quarter of 20,000 units is 0, and the others are scaled by 4/3.
 #[test]
 fn dropout_drops_its_share() {
     let mut builder = Builder::new(0, Default::default(), &Device::flex());
@@ -348,7 +348,7 @@ fn dropout_drops_its_share() {
     );
 }
 
-/// Ghost batches of 4 are accumulated micro-batches of 4, to the bit.
+/// Ghost batches of 4 are the same as accumulated micro-batches of 4, bit for bit.
 #[test]
 fn ghost_batch_norm_is_accumulation() {
     for name in ["f1", "c1", "resnet8"] {
@@ -599,7 +599,7 @@ fn weights_of_another_model_are_refused() {
     );
 }
 
-/// `absorb` works on a network with and without autodiff, and a clone does not feel it.
+/// `absorb` works on networks with and without autodiff, and does not affect clones.
 #[test]
 fn clones_do_not_share_running_statistics() {
     let network = build("f1", "width = 4", &io(&[6], 3), 0, &device())
@@ -619,7 +619,7 @@ fn clones_do_not_share_running_statistics() {
     assert_ne!(state_dict(&tracked), before);
 }
 
-/// A network cast to f64 runs in f64: probes need it for finite differences.
+/// A network cast to f64 runs in f64, as probes need for finite differences.
 #[test]
 fn double_precision_runs_through() {
     struct Double;

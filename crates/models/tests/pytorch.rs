@@ -1,4 +1,5 @@
-//! Every model against PyTorch: outputs, loss, all gradients, running statistics. `tests/golden/models.py` made the numbers.
+//! Every model compared with PyTorch: outputs, loss, all gradients and running statistics.
+//! `tests/golden/models.py` made the reference values.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use largebatch_models::{
 use largebatch_random::Key;
 use safetensors::SafeTensors;
 
-/// name of the case, model, parameters, shape, classes, label smoothing, ghost batch.
+/// Case name, model, parameters, shape, classes, label smoothing, ghost batch.
 type Case = (
     &'static str,
     &'static str,
@@ -271,8 +272,8 @@ fn compare(&(name, model, parameters, shape, classes, smoothing, ghost): &Case, 
     }
 }
 
-/// Within 1e-4 of the largest entry: f32 against f64, through up to 20 layers of batch norm. The floor is for gradients that are 0: of biases
-/// before batch norm.
+/// Within 1e-4 of the largest entry: f32 against f64, through up to 20 layers of batch norm. The
+/// floor is for gradients that are 0, such as those of biases before batch norm.
 fn close(ours: &TensorData, theirs: &TensorData, what: &str) {
     assert_eq!(ours.shape(), theirs.shape(), "{what}");
     let (ours, theirs): (Vec<f32>, Vec<f32>) =

@@ -1,8 +1,9 @@
 //! Keyed, reproducible randomness.
 //!
-//! Every random number of a training run comes from a [`Key`]: a seed, refined by words and numbers that say what it is for.
-//! The same key gives the same numbers on every machine, in every thread and in every process, whatever ran before; so a run that is
-//! resumed, repeated, or run beside others draws the same weights, batches, masks and crops.
+//! Every random number of a training run comes from a [`Key`]: a seed, refined by words and numbers
+//! that say what it is for. The same key gives the same numbers on every machine, in every thread
+//! and in every process, whatever ran before. So a run that is resumed, repeated, or run in
+//! parallel with others draws the same weights, batches, masks and crops.
 //!
 //! ```
 //! use largebatch_random::Key;
@@ -48,7 +49,8 @@ impl Key {
         ChaCha8Rng::from_seed(self.0)
     }
 
-    /// The stream of one of 2⁶⁴ members of this key, such as one example of a batch. It costs no hash, unlike [`Key::number`].
+    /// The stream of one of the 2⁶⁴ members of this key, such as one example of a batch. Unlike
+    /// [`Key::number`], it needs no hash.
     pub fn stream(self, member: u64) -> ChaCha8Rng {
         let mut rng = self.rng();
         rng.set_stream(member);

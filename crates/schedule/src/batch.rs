@@ -7,7 +7,8 @@ use crate::span::{Marks, Span};
 
 /// How the batch size changes during training.
 ///
-/// Time is counted in examples seen, never in steps: the number of steps depends on the batch sizes, so milestones in steps would be circular, and are refused.
+/// Time is counted in examples seen, not in steps. The number of steps depends on the batch sizes,
+/// so milestones in steps would be circular; they are refused.
 /// ```toml
 /// batch_schedule = { name = "multi-step", factor = 5, at = { epochs = [60, 120, 160] }, max = 5120 }
 /// ```
@@ -17,16 +18,19 @@ pub enum BatchConfig {
     /// The same size throughout.
     #[default]
     Constant,
-    /// size · factor^k, k being the number of milestones at or before the examples seen, at most `max`.
+    /// size · factor^k, at most `max`, where k is the number of milestones at or before the
+    /// examples seen.
     ///
-    /// Smith et al. 2018 (arXiv 1711.00489): grow the batch where one would have dropped the rate by the same factor, for the same ratio of rate to batch, until
-    /// the batch is as large as it can be; from there on the rate falls instead ([`BatchSchedule::rate_factor`]).
+    /// Smith et al. 2018 (arXiv 1711.00489): instead of dropping the rate by a factor, grow the
+    /// batch by the same factor, which gives the same ratio of rate to batch size. Once the batch
+    /// has reached `max`, the rate drops instead ([`BatchSchedule::rate_factor`]).
     MultiStep {
-        /// By how much each milestone multiplies the size, at least 1; sizes are rounded to whole numbers.
+        /// The factor by which each milestone multiplies the size, at least 1; sizes are rounded to
+        /// whole numbers.
         factor: f64,
         /// The milestones, as fractions of training or in epochs.
         at: Marks,
-        /// The largest size; without it, the training set's.
+        /// The largest size; by default the size of the training set.
         #[serde(skip_serializing_if = "Option::is_none")]
         max: Option<usize>,
     },
@@ -84,29 +88,29 @@ impl TryFrom<RawBatch> for BatchConfig {
     }
 }
 
-/// What happens to the last batch of an epoch when the examples do not fill it.
+/// What happens to the last batch of an epoch if the examples do not fill it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LastBatch {
     /// It is trained on, smaller than the others.
     #[default]
     Keep,
-    /// It is left out; its examples come in another epoch's order.
+    /// It is left out; its examples come at other places in the order of later epochs.
     Drop,
 }
 
-/// One batch of a training's plan.
+/// One batch in the plan of a training run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Planned {
     /// The epoch, from 0.
     pub epoch: usize,
-    /// The place in the epoch's order at which the batch starts.
+    /// The position in the epoch's order at which the batch starts.
     pub start: usize,
     /// Its number of examples.
     pub size: usize,
 }
 
-/// The batch sizes of one training.
+/// The batch sizes of one training run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct BatchSchedule {
     size: usize,
@@ -118,10 +122,10 @@ pub struct BatchSchedule {
 }
 
 impl BatchConfig {
-    /// The batch schedule of that name with all its defaults, which [`batch_facts`] lists.
+    /// The batch schedule with this name and its defaults, which [`batch_facts`] lists.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownName`] with the names that there are.
+    /// [`ConfigError::UnknownName`] with the known names.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
         match name {
             "constant" => Ok(BatchConfig::Constant),
@@ -141,12 +145,14 @@ impl BatchConfig {
         }
     }
 
-    /// The sizes of a training over a set of `examples`, starting with batches of `size`.
+    /// The batch sizes of a training run on `examples` examples, starting with batches of `size`.
     ///
-    /// `epochs` is the length of training, which fractions refer to; `None` where the budget is in steps, and then milestones are in epochs.
+    /// `epochs` is the length of training, to which fractions refer. It is `None` if the budget is
+    /// in steps; milestones must then be in epochs.
     ///
     /// # Errors
-    /// A size of 0 or above the set's; a factor below 1; a `max` below the size; milestones in steps, or in fractions where `epochs` is `None`.
+    /// A size of 0 or above the number of examples; a factor below 1; a `max` below the size;
+    /// milestones in steps, or in fractions if `epochs` is `None`.
     pub fn resolve(
         &self,
         size: usize,
@@ -157,13 +163,13 @@ impl BatchConfig {
             size > 0,
             "batch_size",
             size,
-            "a batch has at least one example",
+            "a batch needs at least one example",
         )?;
         require(
             size <= examples,
             "batch_size",
             size,
-            "a batch is at most as large as the training set: lower it, or take the full batch",
+            "a batch cannot be larger than the training set: lower it, or use the full batch",
         )?;
         let constant = BatchSchedule {
             size,
@@ -179,18 +185,18 @@ impl BatchConfig {
             *factor >= 1.0 && factor.is_finite(),
             "batch_schedule.factor",
             factor,
-            "the batch grows, so it is at least 1",
+            "the batch only grows, so the factor must be at least 1",
         )?;
         if let Some(max) = max {
             require(
                 *max >= size,
                 "batch_schedule.max",
                 max,
-                "the largest batch is at least the first one, batch_size",
+                "the largest batch must be at least the first one, batch_size",
             )?;
         }
         let mark = |mark: Span| {
-            let wanted = "milestones in steps would depend on the sizes themselves: give them in epochs or as a fraction";
+            let wanted = "milestones in steps would depend on the batch sizes: give them in epochs or as a fraction";
             require(
                 !matches!(mark, Span::Steps(_)),
                 "batch_schedule.at",
@@ -223,19 +229,21 @@ impl BatchConfig {
 }
 
 impl BatchSchedule {
-    /// The size of the batch that begins after `seen` examples, counted from the start of training; examples of a dropped last batch count as seen.
+    /// The size of the batch that begins after `seen` examples, counted from the start of training;
+    /// the examples of a dropped last batch count as seen.
     pub fn size(&self, seen: u64) -> usize {
         // At most `max`, so the cast is exact.
         self.planned(seen).round().min(self.max as f64) as usize
     }
 
-    /// By what the rate is multiplied after `seen` examples because the batch could not grow as far as planned: 1 while it could, then `max` / planned size.
+    /// The factor of the rate after `seen` examples: 1 while the batch can grow as planned, then
+    /// `max` / planned size.
     pub fn rate_factor(&self, seen: u64) -> f64 {
         (self.max as f64 / self.planned(seen)).min(1.0)
     }
 
-    /// The batch at a place of an epoch's order, or the first of the next epoch where none fits there any more. Milestones act at the first batch that begins at
-    /// or after them.
+    /// The batch at a position in an epoch's order, or the first batch of the next epoch if none
+    /// fits there. A milestone acts at the first batch that begins at or after it.
     pub fn next(&self, epoch: usize, start: usize, last: LastBatch) -> Planned {
         let size = self.size(epoch as u64 * self.examples as u64 + start as u64);
         let left = self.examples - start;
@@ -253,7 +261,7 @@ impl BatchSchedule {
         }
     }
 
-    /// The batches of `epochs` epochs, in order; `usize::MAX` for as many as are taken.
+    /// The batches of `epochs` epochs, in order; use `usize::MAX` for an endless plan.
     pub fn plan(&self, epochs: usize, last: LastBatch) -> impl Iterator<Item = Planned> + '_ {
         self.plan_from(0, last)
             .take_while(move |batch| batch.epoch < epochs)
@@ -277,12 +285,12 @@ impl BatchSchedule {
         )
     }
 
-    /// The steps of a training of `epochs` epochs: the length of its plan.
+    /// The number of steps in a training run of `epochs` epochs: the length of its plan.
     pub fn total_steps(&self, epochs: usize, last: LastBatch) -> usize {
         self.epochs(last).step(epochs as f64) as usize
     }
 
-    /// The least number of steps that train on so many examples.
+    /// The smallest number of steps that train on at least `examples` examples.
     pub fn steps_for(&self, examples: u64, last: LastBatch) -> u64 {
         let (changes, mut left, mut steps) = (self.changes(), examples, 0u64);
         for (i, &epoch) in changes.iter().enumerate() {
@@ -310,7 +318,7 @@ impl BatchSchedule {
         steps
     }
 
-    /// The batch of the step number `step`, from 0.
+    /// The batch of step number `step`, which counts from 0.
     pub fn at_step(&self, step: u64, last: LastBatch) -> Planned {
         let epochs = self.epochs(last);
         let epoch = epochs.epoch(step as f64).floor();
@@ -321,9 +329,10 @@ impl BatchSchedule {
         planned
     }
 
-    /// The epochs from which on the number or the sizes of an epoch's batches may differ from those before: that of each milestone and the one after it.
+    /// The epochs from which the number or sizes of an epoch's batches may differ from the epochs
+    /// before: that of each milestone and the one after it.
     fn changes(&self) -> Vec<usize> {
-        // A milestone further away never comes.
+        // A milestone further away than this is never reached.
         let most = usize::MAX / 2 / self.examples;
         let marked = self
             .at
@@ -345,7 +354,7 @@ impl BatchSchedule {
             .take_while(move |batch| batch.epoch == epoch)
     }
 
-    /// The size without its bound, not yet rounded; infinity where it overflows.
+    /// The size without its upper bound, not yet rounded; infinity on overflow.
     fn planned(&self, seen: u64) -> f64 {
         let grown = self.at.iter().filter(|at| **at <= seen as f64).count();
         self.size as f64 * self.factor.powi(grown as i32)

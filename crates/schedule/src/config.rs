@@ -7,11 +7,13 @@ use crate::warmup::Warmup;
 
 /// A learning-rate schedule as written by a user: a curve, a floor and a warm-up.
 ///
-/// In TOML they stand side by side; every key has a default, and a key that the curve does not have is an error:
+/// In TOML they are keys of one table. Every key has a default, and a key that the curve does not
+/// use is an error:
 /// ```toml
 /// schedule = { name = "cosine", floor = 0.01, warmup = { epochs = 5 } }
 /// ```
-/// The default is a constant rate. The peak rate is no part of it: see [`ScheduleConfig::resolve`].
+/// The default is a constant rate. The peak rate is not part of the schedule: see
+/// [`ScheduleConfig::resolve`].
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "crate::read::Flat")]
 pub struct ScheduleConfig {
@@ -20,14 +22,15 @@ pub struct ScheduleConfig {
     pub shape: Shape,
     /// The lowest rate after the warm-up, as a fraction of the peak, in [0, 1].
     pub floor: f64,
-    /// What comes before the curve.
+    /// The warm-up before the curve.
     pub warmup: Warmup,
 }
 
 /// The curve of a schedule: the rate as a fraction of the peak, at `t` steps after the warm-up (for `step` and `multi-step`: since the start of training).
 ///
-/// Below, f is the floor, T the length in steps, and a [`Span`] stands for its number of steps. Where the batch grows, the epochs of a repeated length (`every`,
-/// `first`, `rise`) differ in their steps, and t counts epochs.
+/// In the formulas f is the floor, T the length in steps, and a [`Span`] stands for its number of
+/// steps. If the batch grows, epochs differ in their number of steps; a repeated length (`every`,
+/// `first`, `rise`) in epochs then repeats in epochs, and t counts epochs.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[cfg_attr(test, derive(Deserialize))] // only to list the variants in a test; the reader is `read::Flat`
 #[serde(tag = "name", rename_all = "kebab-case")]
@@ -37,22 +40,25 @@ pub enum Shape {
     Constant,
     /// max(f, τ^−a) with τ = 1 + t / `every`: the lecture's η_t = η_0 · t^−a, where t counts steps from 1.
     ///
-    /// Robbins and Monro 1951: SGD converges for 1/2 < a ≤ 1. `every` is the unit in which τ counts, one step by default; `{ epochs = 1 }` makes the decay
-    /// independent of the batch size (τ grows smoothly within an epoch). PyTorch has no such scheduler (a `LambdaLR`); scikit-learn's `invscaling` is this.
+    /// Robbins and Monro 1951: SGD converges for 1/2 < a ≤ 1. `every` is the unit of τ, one step by
+    /// default; `{ epochs = 1 }` makes the decay independent of the batch size (τ grows smoothly
+    /// within an epoch). PyTorch has no such scheduler (use a `LambdaLR`); scikit-learn calls it
+    /// `invscaling`.
     PowerLaw {
-        /// a, at least 0.
+        /// The exponent a, at least 0.
         exponent: f64,
-        /// The unit of τ.
+        /// The unit of τ, a length above 0.
         every: Span,
     },
     /// f + (1 − f) · (1 − min(t, T) / T)^p.
     ///
-    /// LARS (You et al. 2017, arXiv 1708.03888) takes p = 2. PyTorch's `PolynomialLR` has p = 1 by default and f = 0; optax's `polynomial_schedule` has f as
-    /// `end_value` (a rate, not a fraction).
+    /// LARS (You et al. 2017, arXiv 1708.03888) uses p = 2. PyTorch's `PolynomialLR` has f = 0 and
+    /// p = 1 by default; in optax's `polynomial_schedule`, f is `end_value` (a rate, not a
+    /// fraction).
     Polynomial {
-        /// p, above 0.
+        /// The power p, above 0.
         power: f64,
-        /// T; the rate stays at the floor afterwards.
+        /// The length T; the rate stays at the floor afterwards.
         length: Span,
     },
     /// max(f, γ^⌊t / every⌋), t since the start of training, the warm-up included.
@@ -60,58 +66,66 @@ pub enum Shape {
     /// He et al. 2015 (arXiv 1512.03385). PyTorch's `StepLR(step_size, gamma)`, chained with the warm-up (`ChainedScheduler`); in a `SequentialLR` its count
     /// begins after the warm-up, unlike here.
     Step {
-        /// γ, in (0, 1].
+        /// The factor γ of each drop, in (0, 1].
         factor: f64,
-        /// Between two drops; longer than the warm-up.
+        /// The length between two drops; longer than the warm-up.
         every: Span,
     },
-    /// max(f, γ^k), k being the number of milestones at or before t, t since the start of training, the warm-up included.
+    /// max(f, γ^k), where k is the number of milestones at or before t, and t counts from the start
+    /// of training, warm-up included.
     ///
     /// Goyal et al. 2017 (arXiv 1706.02677): 0.1 at epochs 30, 60, 80 with five epochs of warm-up. PyTorch's `MultiStepLR` and optax's
     /// `piecewise_constant_schedule` drop at the same step; in a `SequentialLR` the milestones count from the warm-up's end, unlike here.
     MultiStep {
-        /// γ, in (0, 1].
+        /// The factor γ of each drop, in (0, 1].
         factor: f64,
-        /// The milestones, after the warm-up; a milestone beyond the end never comes.
+        /// The milestones, after the warm-up; a milestone beyond the end has no effect.
         at: Marks,
     },
     /// max(f, γ^(t / every)).
     ///
-    /// PyTorch's `ExponentialLR(gamma)` with `every` = one call of its `step()`; optax's `exponential_decay` with `transition_steps` = `every`.
+    /// PyTorch's `ExponentialLR(gamma)` if `every` is the interval between calls of its `step()`;
+    /// optax's `exponential_decay` with `transition_steps` = `every`.
     Exponential {
-        /// γ, in (0, 1].
+        /// The factor γ, in (0, 1].
         factor: f64,
         /// The length over which the rate falls by γ.
         every: Span,
     },
     /// f + (1 − f) · (1 + cos(π · min(t, T) / T)) / 2.
     ///
-    /// Loshchilov and Hutter 2017 (arXiv 1608.03983), without restarts. The floor is reached at t = T, one step behind the last of 0..T, as in PyTorch's
-    /// `CosineAnnealingLR(T_max = T)` and optax's `cosine_decay_schedule`; but PyTorch's rises again after T, while this one and optax's stay down.
+    /// Loshchilov and Hutter 2017 (arXiv 1608.03983), without restarts. The floor is reached at t =
+    /// T, one step after the last of 0..T, as in PyTorch's `CosineAnnealingLR(T_max = T)` and
+    /// optax's `cosine_decay_schedule`. PyTorch's rate rises again after T, while this one and
+    /// optax's stay at the floor.
     Cosine {
-        /// T.
+        /// The length T.
         length: Span,
     },
-    /// f + (1 − f) · (1 + cos(π · u / T_i)) / 2, u being the steps since the last restart and T_i = `first` · growth^i the length of cycle i.
+    /// f + (1 − f) · (1 + cos(π · u / T_i)) / 2, where u counts the steps since the last restart
+    /// and T_i = `first` · growth^i is the length of cycle i.
     ///
-    /// SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983). PyTorch's `CosineAnnealingWarmRestarts(T_0, T_mult)`, which wants whole numbers; optax's
-    /// `sgdr_schedule` joins any list of cycles. The default, a seventh growing by 2, is three cycles that end with training.
+    /// SGDR (Loshchilov and Hutter 2017, arXiv 1608.03983). PyTorch's
+    /// `CosineAnnealingWarmRestarts(T_0, T_mult)` requires whole numbers; optax's `sgdr_schedule`
+    /// joins any list of cycles. The default, a first cycle of 1/7 of training and growth 2, gives
+    /// three cycles that end with training.
     CosineRestarts {
-        /// T_0.
+        /// The length T_0 of the first cycle.
         first: Span,
-        /// T_mult, at least 1.
+        /// The growth factor T_mult of the cycles, at least 1.
         growth: f64,
     },
     /// max(f, low + (1 − low) · tri(t) · s): up from `low` to the peak over `rise`, down again over `fall`, and so on.
     ///
-    /// Smith 2017 (arXiv 1506.01186), who advises 2 to 10 epochs for `rise`. PyTorch's `CyclicLR` with `base_lr` = low · peak and `max_lr` = peak; it also cycles
-    /// momentum unless `cycle_momentum = False`, and it sets the rate, ignoring the optimizer's.
+    /// Smith 2017 (arXiv 1506.01186), who advises 2 to 10 epochs for `rise`. PyTorch's `CyclicLR`
+    /// with `base_lr` = low · peak and `max_lr` = peak; unless `cycle_momentum = False` it also
+    /// cycles momentum, and it overrides the optimizer's rate.
     Cyclic {
         /// `triangular`: s = 1; `triangular2`: s = 2^−c in cycle c (from 0).
         mode: CycleMode,
-        /// From `low` to the peak.
+        /// The length from `low` to the peak.
         rise: Span,
-        /// From the peak to `low`; as long as `rise` if absent.
+        /// The length from the peak to `low`; the same as `rise` if absent.
         #[serde(skip_serializing_if = "Option::is_none")]
         fall: Option<Span>,
         /// The lowest rate, as a fraction of the peak, in [0, 1].
@@ -119,39 +133,43 @@ pub enum Shape {
     },
     /// Up from `start` to 1 over `rise`, then down to `end` at the end of training; never below f.
     ///
-    /// Smith and Topin 2018 (arXiv 1708.07120), in the two-phase form of fast.ai. PyTorch's `OneCycleLR` with `start` = 1 / `div_factor` and `end` = `start` /
-    /// `final_div_factor`, except that it is at the top at pct_start · T − 1 and at the end at T − 1, not at pct_start · T and T; it also cycles momentum.
-    /// optax's `cosine_onecycle_schedule` has this clock.
+    /// Smith and Topin 2018 (arXiv 1708.07120), in the two-phase form of fast.ai. PyTorch's
+    /// `OneCycleLR` with `start` = 1 / `div_factor` and `end` = `start` / `final_div_factor`
+    /// differs: it reaches the peak at pct_start · T − 1 and the end at T − 1 instead of pct_start
+    /// · T and T, and it also cycles momentum. optax's `cosine_onecycle_schedule` has the clock
+    /// used here.
     OneCycle {
-        /// Up to the peak; shorter than training.
+        /// The length of the rise to the peak; shorter than training.
         rise: Span,
         /// The first rate, as a fraction of the peak, in [0, 1].
         start: f64,
         /// The last rate, as a fraction of the peak, in [0, 1].
         end: f64,
-        /// The form of both phases.
+        /// The shape of both phases.
         anneal: Anneal,
     },
     /// f + (1 − f) · (1 − min(t, T) / T).
     ///
-    /// BERT's and LAMB's decay (You et al. 2020, arXiv 1904.00962). PyTorch's `LinearLR(start_factor = 1, end_factor = f, total_iters = T)`, whose own defaults rise from 1/3 to 1.
+    /// The decay used with BERT and LAMB (You et al. 2020, arXiv 1904.00962). PyTorch's
+    /// `LinearLR(start_factor = 1, end_factor = f, total_iters = T)`, whose own defaults rise from
+    /// 1/3 to 1.
     Linear {
-        /// T; the rate stays at the floor afterwards.
+        /// The length T; the rate stays at the floor afterwards.
         length: Span,
     },
 }
 
-/// What a cyclic schedule does to its amplitude.
+/// How the amplitude of a cyclic schedule changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CycleMode {
     /// Every cycle reaches the peak.
     Triangular,
-    /// Every cycle is half as high over `low` as the one before.
+    /// Every cycle rises half as high above `low` as the one before.
     Triangular2,
 }
 
-/// How a phase of one-cycle goes from a to b, u in [0, 1] being the part that is done.
+/// How a phase of one-cycle goes from a to b; u in [0, 1] is the part that is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Anneal {
@@ -162,7 +180,7 @@ pub enum Anneal {
 }
 
 impl From<Shape> for ScheduleConfig {
-    /// The curve without floor and warm-up.
+    /// The curve without a floor or warm-up.
     fn from(shape: Shape) -> Self {
         ScheduleConfig {
             shape,
@@ -172,15 +190,15 @@ impl From<Shape> for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// The schedule of that name with all its defaults, which [`facts`](crate::facts) lists.
+    /// The schedule with this name and its defaults, which [`facts`](crate::facts) lists.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownName`] with the names that there are.
+    /// [`ConfigError::UnknownName`] with the known names.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
         Shape::named(name).map(Into::into)
     }
 
-    /// This schedule with a floor, a fraction of the peak.
+    /// This schedule with a floor, as a fraction of the peak.
     pub fn with_floor(self, floor: f64) -> Self {
         ScheduleConfig { floor, ..self }
     }
@@ -190,10 +208,11 @@ impl ScheduleConfig {
         ScheduleConfig { warmup, ..self }
     }
 
-    /// Every value is in its range; what depends on the length of training is checked by [`ScheduleConfig::resolve`].
+    /// Checks that every value is in its range; [`ScheduleConfig::resolve`] checks what depends on
+    /// the length of training.
     ///
     /// # Errors
-    /// [`ConfigError::Range`] for the first that is not.
+    /// [`ConfigError::Range`] for the first value that is not.
     pub fn check(&self) -> Result<(), ConfigError> {
         require(
             (0.0..=1.0).contains(&self.floor),
@@ -207,10 +226,10 @@ impl ScheduleConfig {
 }
 
 impl Shape {
-    /// The curve of that name with all its defaults.
+    /// The curve with this name and its defaults.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownName`] with the names that there are.
+    /// [`ConfigError::UnknownName`] with the known names.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
         let third = Span::Fraction(1.0 / 3.0);
         let all = Span::Fraction(1.0);
@@ -265,7 +284,7 @@ impl Shape {
         })
     }
 
-    /// Name, formula, paper and parameters of this curve.
+    /// The name, formula, paper and parameters of this curve.
     pub fn facts(&self) -> &'static Facts {
         match self {
             Shape::Constant => &facts::CONSTANT,
@@ -288,7 +307,7 @@ impl Shape {
                 x > 0.0 && x <= 1.0,
                 "schedule.factor",
                 x,
-                "the rate is multiplied by it, so it lies above 0 and at most at 1",
+                "the rate is multiplied by it, so it must be above 0 and at most 1",
             )
         };
         let part = |key, x: f64| {
@@ -337,7 +356,7 @@ impl Shape {
                     *growth >= 1.0 && growth.is_finite(),
                     "schedule.growth",
                     growth,
-                    "cycles do not shrink, so it is at least 1",
+                    "cycles do not shrink, so it must be at least 1",
                 )?;
                 first.check("schedule.first", true)
             }
@@ -370,7 +389,8 @@ mod tests {
     use super::*;
     use crate::facts::{common_parameters, facts};
 
-    /// serde's own list of the enum's variants is the table's list of names, and each name builds the variant of that name.
+    /// serde's list of the enum's variants equals the table's list of names, and each name builds
+    /// the right variant.
     #[test]
     fn the_table_holds_every_variant() {
         let error = serde_json::from_str::<Shape>(r#"{ "name": "?" }"#)
@@ -388,7 +408,7 @@ mod tests {
         }
     }
 
-    /// The table's parameters and defaults are those of the code: as many keys, the same names, the same values.
+    /// The table's parameters and defaults match the code: the same keys with the same values.
     #[test]
     fn the_table_states_the_defaults() {
         for facts in facts() {

@@ -2,11 +2,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, require};
 
-/// Where each epoch of a training begins, in steps: what a length in epochs means.
+/// The step at which each epoch of a training run begins: the meaning of a length in epochs.
 ///
-/// Batches never cross the end of an epoch, so an epoch has a whole number of steps, at least one: ⌈examples / batch⌉, or ⌊examples / batch⌋ where the last batch
-/// is dropped, and fewer once the batch has grown. A fraction of an epoch is that fraction of its steps: at 3 steps an epoch, 1.5 epochs are 4.5 steps.
-/// [`BatchSchedule::epochs`](crate::BatchSchedule::epochs) has those of a training.
+/// Batches never cross the end of an epoch, so an epoch has a whole number of steps, at least one:
+/// ⌈examples / batch⌉, or ⌊examples / batch⌋ if the last batch is dropped, and fewer once the batch
+/// has grown. A fraction of an epoch is that fraction of its steps: at 3 steps per epoch, 1.5
+/// epochs are 4.5 steps. [`BatchSchedule::epochs`](crate::BatchSchedule::epochs) gives the epochs
+/// of a training run.
 ///
 /// ```
 /// use largebatch_schedule::{BatchConfig, LastBatch};
@@ -19,22 +21,22 @@ use crate::error::{ConfigError, require};
 #[serde(try_from = "Vec<[u64; 3]>", into = "Vec<[u64; 3]>")]
 pub struct Epochs(Vec<Stretch>);
 
-/// Epochs of equally many steps, up to the next stretch; the last one goes on for ever.
+/// Epochs with the same number of steps, up to the next stretch; the last stretch never ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stretch {
-    /// The first of them.
+    /// The first of these epochs.
     pub epoch: u64,
     /// The step at which it begins.
     pub step: u64,
-    /// The steps of each, at least 1.
+    /// The number of steps of each, at least 1.
     pub each: u64,
 }
 
 impl Epochs {
-    /// The most steps of a training: beyond it, a step's number is no exact `f64`.
+    /// The largest number of steps in a training run: larger step numbers are not exact in `f64`.
     pub const MOST_STEPS: u64 = 1 << f64::MANTISSA_DIGITS;
 
-    /// Epochs that all have so many steps; 0 is taken as 1.
+    /// Epochs that all have `steps` steps; 0 counts as 1.
     pub fn even(steps: u64) -> Self {
         Epochs(vec![Stretch {
             epoch: 0,
@@ -43,7 +45,8 @@ impl Epochs {
         }])
     }
 
-    /// Stretches that begin at these epochs, with the steps of each; the first is 0, and they rise.
+    /// Stretches that begin at these epochs, with the steps of each; the first epoch is 0, and they
+    /// rise.
     pub(crate) fn stretches(epochs: impl IntoIterator<Item = (u64, u64)>) -> Self {
         let mut all: Vec<Stretch> = Vec::new();
         for (epoch, each) in epochs {
@@ -66,12 +69,13 @@ impl Epochs {
         Epochs(all)
     }
 
-    /// Whether all epochs have equally many steps.
+    /// Whether all epochs have the same number of steps.
     pub(crate) fn are_even(&self) -> bool {
         self.0.len() == 1
     }
 
-    /// The step at which a place in epochs lies, which need not be whole; defined for every `epoch` of at least 0, also beyond the end of training.
+    /// The step at a time in epochs; neither needs to be a whole number. Defined for every `epoch`
+    /// of at least 0, also beyond the end of training.
     pub fn step(&self, epoch: f64) -> f64 {
         let from = self.0[self
             .0
@@ -80,7 +84,7 @@ impl Epochs {
         settled(from.step as f64 + (epoch - from.epoch as f64) * from.each as f64)
     }
 
-    /// The place in epochs of a step, the inverse of [`Epochs::step`].
+    /// The time of a step in epochs, the inverse of [`Epochs::step`].
     pub fn epoch(&self, step: f64) -> f64 {
         let from = self.0[self
             .0
@@ -89,7 +93,7 @@ impl Epochs {
         from.epoch as f64 + (step - from.step as f64) / from.each as f64
     }
 
-    /// The steps that so many epochs take from a step on.
+    /// The number of steps that `epochs` epochs take from the step `from` on.
     pub(crate) fn steps(&self, epochs: f64, from: f64) -> f64 {
         match self.0[..] {
             [Stretch { each, .. }] => settled(epochs * each as f64),
@@ -122,7 +126,8 @@ impl From<Epochs> for Vec<[u64; 3]> {
     }
 }
 
-/// A number within rounding of a whole one is that one (0.07 · 100 is 7, not 7.000000000000001), else a milestone would come a step late.
+/// Rounds a number that is within rounding error of a whole number (0.07 · 100 is 7, not
+/// 7.000000000000001); else a milestone would come one step late.
 pub(crate) fn settled(x: f64) -> f64 {
     if (x - x.round()).abs() <= 1e-9 * x.max(1.0) {
         x.round()

@@ -1,10 +1,10 @@
 use thiserror::Error;
 
-/// What can be wrong with a schedule; each message names the value, its place and the remedy.
+/// What can be wrong with a schedule; each message names the value, the place and the remedy.
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum ConfigError {
-    /// No schedule, warm-up or rule of that name.
-    #[error("unknown {what} `{name}`; there are: {}", known.join(", "))]
+    /// No schedule, warm-up or rule has this name.
+    #[error("unknown {what} `{name}`; expected one of {}", known.join(", "))]
     UnknownName {
         /// What was looked up: `schedule`, `batch schedule`, `scaling`.
         what: &'static str,
@@ -13,7 +13,7 @@ pub enum ConfigError {
         /// The names that exist.
         known: Vec<&'static str>,
     },
-    /// A parameter that this schedule does not have, although another one does.
+    /// A parameter of another schedule.
     #[error("unknown field `{key}` of {what} `{name}`, expected one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))]
     UnknownKey {
         /// `schedule` or `batch schedule`.
@@ -22,28 +22,28 @@ pub enum ConfigError {
         name: &'static str,
         /// The parameter that was given.
         key: &'static str,
-        /// The parameters that it has.
+        /// The parameters that the schedule has.
         known: Vec<&'static str>,
     },
-    /// A value out of its range.
+    /// A value is out of range.
     #[error("{key} = {value} is out of range: {wanted}")]
     Range {
-        /// Where: the key's full path, such as `schedule.warmup.start`.
+        /// The key's full path, such as `schedule.warmup.start`.
         key: String,
         /// The value, as written.
         value: String,
-        /// The range, and what to do.
+        /// The allowed range, and what to do.
         wanted: &'static str,
     },
-    /// A length given in no unit, or in two.
+    /// A length with no unit or with several.
     #[error(
-        "a length needs exactly one of `fraction`, `epochs` and `steps`, such as {{ epochs = 5 }}, but {found}"
+        "a length needs exactly one of `fraction`, `epochs` and `steps`, such as {{ epochs = 5 }}, but this one {found}"
     )]
     Unit {
         /// Which units were given.
         found: String,
     },
-    /// A warm-up as long as the training, or longer: the peak would never be reached.
+    /// A warm-up that is at least as long as the training run: the peak would never be reached.
     #[error(
         "schedule.warmup of {warmup} steps ({span}) does not fit into a training of {total} steps: shorten it, give it as a fraction \
          (schedule.warmup.fraction = 0.05), or train longer"
@@ -51,27 +51,27 @@ pub enum ConfigError {
     WarmupTooLong {
         /// The warm-up as written.
         span: String,
-        /// Its steps.
+        /// Its length in steps.
         warmup: f64,
-        /// The steps of training.
+        /// The number of steps of the training run.
         total: usize,
     },
-    /// A drop of the rate inside the warm-up.
+    /// A drop of the rate during the warm-up.
     #[error(
-        "{key}: the drop at step {at} lies inside the warm-up of {warmup} steps (milestones count from the start of training): move it \
-         behind the warm-up, or shorten schedule.warmup"
+        "{key}: the drop at step {at} is inside the warm-up of {warmup} steps (milestones count from the start of training): move it \
+         after the warm-up, or shorten schedule.warmup"
     )]
     DropInWarmup {
-        /// Where the milestone was given.
+        /// The key of the milestone.
         key: &'static str,
-        /// Its step.
+        /// The step of the drop.
         at: f64,
-        /// The warm-up's steps.
+        /// The warm-up's length in steps.
         warmup: f64,
     },
 }
 
-/// `Ok` if `good`, else the error for `key = value`.
+/// `Ok` if `good`, else the range error for `key = value`.
 pub(crate) fn require(
     good: bool,
     key: &str,

@@ -1,15 +1,17 @@
-//! The table of the schedules that `largebatch schedules` prints; a test holds it against the enum and its defaults.
+//! The table of schedules that `largebatch schedules` prints; a test compares it with the enum and
+//! its defaults.
 
-/// What is known about a schedule.
+/// Facts about a schedule.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Facts {
     /// The name in configurations and on the command line.
     pub name: &'static str,
-    /// One line.
+    /// A one-line summary.
     pub summary: &'static str,
-    /// The rate, as a fraction of the peak, at t steps after the warm-up (`step`, `multi-step`: since the start); for batch schedules the size.
+    /// The rate, as a fraction of the peak, at t steps after the warm-up (for `step` and
+    /// `multi-step`: since the start of training); for batch schedules the batch size.
     pub formula: &'static str,
-    /// Where it comes from.
+    /// The paper that introduced it.
     pub paper: &'static str,
     /// Its own parameters, without those of [`common_parameters`].
     pub parameters: &'static [Parameter],
@@ -20,11 +22,11 @@ pub struct Facts {
 pub struct Parameter {
     /// The key.
     pub name: &'static str,
-    /// The default as TOML, empty if there is none.
+    /// The default as TOML; empty if there is none.
     pub default: &'static str,
     /// What it is for.
     pub purpose: &'static str,
-    /// Which values it takes.
+    /// The allowed values.
     pub range: &'static str,
 }
 
@@ -64,7 +66,7 @@ pub(crate) const POWER_LAW: Facts = Facts {
         parameter(
             "exponent",
             "0.5",
-            "how fast it falls; for 1/2 < a <= 1 SGD converges (Robbins and Monro), the default is that interval's slow end",
+            "how fast it falls; SGD converges for 1/2 < a <= 1 (Robbins and Monro), and the default is the slow end of that interval",
             "0 or more",
         ),
         parameter(
@@ -78,7 +80,7 @@ pub(crate) const POWER_LAW: Facts = Facts {
 
 pub(crate) const POLYNOMIAL: Facts = Facts {
     name: "polynomial",
-    summary: "Falls to the floor with a power of the time that is left; LARS's",
+    summary: "Falls to the floor with a power of the remaining time; used with LARS",
     formula: "floor + (1 - floor) (1 - t/length)^power",
     paper: "You et al. 2017, arXiv 1708.03888",
     parameters: &[
@@ -89,7 +91,7 @@ pub(crate) const POLYNOMIAL: Facts = Facts {
 
 pub(crate) const STEP: Facts = Facts {
     name: "step",
-    summary: "Drops by a factor at equal distances",
+    summary: "Drops by a factor at equal intervals",
     formula: "max(floor, factor^floor(t/every))",
     paper: "He et al. 2015, arXiv 1512.03385",
     parameters: &[
@@ -102,7 +104,7 @@ pub(crate) const STEP: Facts = Facts {
         parameter(
             "every",
             "{ fraction = 0.3333333333333333 }",
-            "between two drops, from the start of training",
+            "the length between two drops, from the start of training",
             LENGTH,
         ),
     ],
@@ -131,14 +133,14 @@ pub(crate) const MULTI_STEP: Facts = Facts {
 
 pub(crate) const EXPONENTIAL: Facts = Facts {
     name: "exponential",
-    summary: "Falls by a factor over each length, smoothly",
+    summary: "Falls smoothly, by a factor over each length",
     formula: "max(floor, factor^(t/every))",
     paper: "",
     parameters: &[
         parameter(
             "factor",
             "0.01",
-            "what a length multiplies the rate by",
+            "what each length multiplies the rate by",
             "above 0, at most 1",
         ),
         parameter("every", WHOLE, "that length", LENGTH),
@@ -192,7 +194,12 @@ pub(crate) const CYCLIC: Facts = Facts {
             "triangular | triangular2",
         ),
         parameter("rise", "{ fraction = 0.125 }", "from low to high", LENGTH),
-        parameter("fall", "", "from high to low; like rise if absent", LENGTH),
+        parameter(
+            "fall",
+            "",
+            "from high to low; the same as rise if absent",
+            LENGTH,
+        ),
         parameter("low", "0.25", "the low rate", PART),
     ],
 };
@@ -209,7 +216,7 @@ pub(crate) const ONE_CYCLE: Facts = Facts {
         parameter(
             "anneal",
             "\"cosine\"",
-            "the form of both phases",
+            "the shape of both phases",
             "cosine | linear",
         ),
     ],
@@ -217,7 +224,7 @@ pub(crate) const ONE_CYCLE: Facts = Facts {
 
 pub(crate) const LINEAR: Facts = Facts {
     name: "linear",
-    summary: "Falls to the floor along a straight line; LAMB's",
+    summary: "Falls to the floor along a straight line; used with LAMB",
     formula: "floor + (1 - floor) (1 - t/length)",
     paper: "You et al. 2020, arXiv 1904.00962",
     parameters: &[parameter(
@@ -250,7 +257,7 @@ const COMMON: &[Parameter] = &[
     parameter(
         "warmup",
         "{ name = \"none\" }",
-        "what comes before",
+        "the warm-up before the curve",
         "{ name = none | linear | constant, start = 0 to 1, fraction | epochs | steps = length }; { epochs = 5 } is linear from 0",
     ),
 ];

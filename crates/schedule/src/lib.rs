@@ -1,7 +1,8 @@
 //! Learning-rate and batch-size schedules, warm-up and scaling rules: pure functions of the step, without Burn.
 //!
-//! A [`ScheduleConfig`] says what a user wrote; [`ScheduleConfig::resolve`] turns it, for a peak rate and a length of training, into a
-//! [`Schedule`], whose [`lr`](Schedule::lr) gives the rate of every step.
+//! A [`ScheduleConfig`] holds what the user wrote; [`ScheduleConfig::resolve`] turns it into a
+//! [`Schedule`] for a given peak rate and length of training, and [`lr`](Schedule::lr) gives the
+//! rate of every step.
 //!
 //! ```
 //! use largebatch_schedule::{Epochs, ScheduleConfig, Scaling};
@@ -15,20 +16,24 @@
 //! assert!(schedule.lr(8_999) < 1e-6);                      // cosine ends at the floor
 //! ```
 //!
-//! **Clock.** Steps count from 0; `lr(0)` is the rate of the first update. A curve of length T reaches its end at step T, the one after the last
-//! of 0..T: this is PyTorch's `CosineAnnealingLR(T_max = T)` and optax's `cosine_decay_schedule`, not PyTorch's `OneCycleLR`, which
-//! arrives one step earlier.
+//! **Clock.** Steps count from 0; `lr(0)` is the rate of the first update. A curve of length T
+//! reaches its end at step T, one after the last of 0..T. PyTorch's `CosineAnnealingLR(T_max = T)`
+//! and optax's `cosine_decay_schedule` do the same, but PyTorch's `OneCycleLR` arrives one step
+//! earlier.
 //!
-//! **Lengths** are a [`Span`]: a fraction of training, epochs, or steps. Fractions and epochs make batch sizes comparable: ten times the batch is a tenth of the
-//! steps, and the curve shrinks with it. An epoch is as many steps as it really has ([`Epochs`]): batches never cross its end, a last batch may be smaller or
-//! dropped, and a growing batch makes epochs shorter.
+//! **Lengths** are a [`Span`]: a fraction of training, epochs, or steps. Fractions and epochs make
+//! batch sizes comparable: with ten times the batch there are a tenth of the steps, and the curve
+//! shrinks accordingly. An epoch counts its actual number of steps ([`Epochs`]): batches never
+//! cross its end, a last batch may be smaller or dropped, and a growing batch makes epochs shorter.
 //!
-//! **Warm-up** ([`Warmup`]) comes before the curve, and most curves start where it ends; a fraction in them is a fraction of the steps that are left.
-//! `step` and `multi-step` alone count from the start of training, because the papers give their milestones that way (Goyal et al. 2017: epochs 30, 60 and 80,
-//! the first five being warm-up).
+//! **Warm-up** ([`Warmup`]) comes before the curve. Most curves start where it ends, and a fraction
+//! in them refers to the steps that remain. Only `step` and `multi-step` count from the start of
+//! training, because the papers give their milestones that way (Goyal et al. 2017: epochs 30, 60
+//! and 80, where the first five are warm-up).
 //!
-//! **Floor** is the lowest rate after the warm-up, as a fraction of the peak. Curves that fall to zero (polynomial, linear, cosine, cosine-restarts)
-//! are drawn between peak and floor, as PyTorch's `eta_min` and optax's `alpha` do; the others are cut off at it.
+//! **Floor** is the lowest rate after the warm-up, as a fraction of the peak. Curves that fall to
+//! zero (polynomial, linear, cosine, cosine-restarts) are scaled to end at the floor, like
+//! PyTorch's `eta_min` and optax's `alpha`; the others are cut off at it.
 #![warn(missing_docs)]
 
 mod batch;

@@ -1,5 +1,6 @@
-//! How a schedule is read: one flat table, so that a key of no schedule is refused by serde (with its line in TOML), and a key of another schedule by us.
-//! serde's own internally tagged enums accept unknown keys beside a unit variant, and lose the line.
+//! How a schedule is read: as one flat table, so that serde refuses a key that no schedule has
+//! (with its line in TOML), and this module refuses a key of another schedule. serde's internally
+//! tagged enums accept unknown keys next to a unit variant, and lose the line.
 
 use serde::Deserialize;
 
@@ -21,7 +22,7 @@ macro_rules! flat {
         }
 
         impl Flat {
-            /// A parameter that was given and that nobody took.
+            /// A parameter that was given but not used.
             fn left(&self) -> Option<&'static str> {
                 $(if self.$key.is_some() { return Some(stringify!($key)); })*
                 None
@@ -48,7 +49,7 @@ flat! {
     anneal: Anneal,
 }
 
-/// Takes a given value over a default.
+/// Replaces a default by the given value, if there is one.
 fn set<T>(target: &mut T, given: &mut Option<T>) {
     if let Some(value) = given.take() {
         *target = value;

@@ -6,7 +6,7 @@ use crate::error::{ConfigError, require};
 use crate::span::Span;
 use crate::warmup::Warmup;
 
-/// A schedule for one training: the learning rate of every step.
+/// A schedule for one training run: the learning rate of every step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Schedule {
     peak: f64,
@@ -15,7 +15,7 @@ pub struct Schedule {
     warmup_steps: f64,
     total_steps: usize,
     curve: Curve,
-    /// The unit of the curve's time: present for epochs, absent for steps.
+    /// The unit of the curve's time: `Some` for epochs, `None` for steps.
     epochs: Option<Epochs>,
 }
 
@@ -66,14 +66,17 @@ enum Curve {
 }
 
 impl ScheduleConfig {
-    /// The schedule of a training of `total_steps` steps with `peak` as its highest rate.
+    /// The schedule of a training run of `total_steps` steps with `peak` as the highest rate.
     ///
-    /// `epochs` says where the training's epochs begin. A length that comes once (a warm-up, a milestone, the length of a decay) becomes steps at its place. One
-    /// that is repeated (`every`, `first`, a cycle) and given in epochs repeats in epochs: the k-th drop of `every` = 30 epochs comes at the first step of epoch
-    /// 30k, whatever the batch has grown to; `fall` follows the unit of `rise`. A peak of 0, or one above 1, is fine.
+    /// `epochs` says at which steps the epochs begin. A length that occurs once (a warm-up, a
+    /// milestone, the length of a decay) is converted to steps where it occurs. A repeated length
+    /// (`every`, `first`, a cycle) that is given in epochs repeats in epochs: with `every` = 30
+    /// epochs, the k-th drop comes at the first step of epoch 30k, even if the batch has grown.
+    /// `fall` follows the unit of `rise`. A peak of 0 or above 1 is allowed.
     ///
     /// # Errors
-    /// A value out of range; a warm-up that leaves no step for the curve; a drop of `step` or `multi-step` inside the warm-up.
+    /// A value out of range; a warm-up that leaves no steps for the curve; a drop of `step` or
+    /// `multi-step` inside the warm-up.
     pub fn resolve(
         &self,
         peak: f64,
@@ -85,13 +88,13 @@ impl ScheduleConfig {
             peak >= 0.0 && peak.is_finite(),
             "lr",
             peak,
-            "the peak learning rate is a finite number of at least 0",
+            "the peak learning rate must be finite and at least 0",
         )?;
         require(
             total_steps > 0,
             "steps",
             total_steps,
-            "a training has at least one step: raise the epochs or steps",
+            "training needs at least one step: raise the epochs or steps",
         )?;
         let total = total_steps as f64;
         let warmup = self.warmup.steps(total, epochs);
@@ -104,7 +107,8 @@ impl ScheduleConfig {
         }
         let left = total - warmup;
         let steps = |span: Span| span.steps(left, warmup, epochs);
-        // Where all epochs are alike, steps are as good, and a step's rate does not depend on the unit in the last bit.
+        // If all epochs are alike, time in steps is equivalent, and then the rate does not depend
+        // on the unit even in the last bit.
         let in_epochs = self
             .shape
             .period()
@@ -194,7 +198,7 @@ impl ScheduleConfig {
                     steps < left,
                     "schedule.rise",
                     rise,
-                    "the rise of one-cycle is shorter than the training after the warm-up",
+                    "the rise of one-cycle must be shorter than the training after the warm-up",
                 )?;
                 Curve::OneCycle {
                     rise: steps,
@@ -246,12 +250,13 @@ fn drop_after(warmup: f64, at: f64, key: &'static str) -> Result<(), ConfigError
 }
 
 impl Schedule {
-    /// The learning rate of the update number `step`, which counts from 0. A pure function; finite for every step, also beyond the end.
+    /// The learning rate of update number `step`, which counts from 0. A pure function; finite for
+    /// every step, also beyond the end.
     pub fn lr(&self, step: usize) -> f64 {
         self.lr_at(step as f64)
     }
 
-    /// The learning rate at a real-valued time of at least 0, in steps: for plots.
+    /// The learning rate at a real-valued time in steps, at least 0: for plots.
     pub fn lr_at(&self, time: f64) -> f64 {
         if time < self.warmup_steps {
             return self.peak
@@ -266,17 +271,17 @@ impl Schedule {
         self.peak
     }
 
-    /// The length of the warm-up in steps, which need not be whole; 0 without one.
+    /// The length of the warm-up in steps, not necessarily whole; 0 if there is none.
     pub fn warmup_steps(&self) -> f64 {
         self.warmup_steps
     }
 
-    /// The steps of the training.
+    /// The number of steps of the training run.
     pub fn total_steps(&self) -> usize {
         self.total_steps
     }
 
-    /// The curve with its floor, as a fraction of the peak, at a time after the warm-up.
+    /// The curve with its floor at a time after the warm-up, as a fraction of the peak.
     fn factor(&self, time: f64) -> f64 {
         let clock = |step: f64| {
             self.epochs
@@ -350,7 +355,8 @@ fn half_wave(u: f64) -> f64 {
     0.5 * (1.0 + (PI * u).cos())
 }
 
-/// ⌊x⌋, where an x just below a whole number by rounding counts as that number.
+/// ⌊x⌋, but an x that is only just below a whole number, within rounding error, counts as that
+/// number.
 fn whole(x: f64) -> f64 {
     (x + 1e-9 * x.max(1.0)).floor()
 }

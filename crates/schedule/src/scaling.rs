@@ -9,14 +9,15 @@ pub enum Scaling {
     /// f(k) = 1: the same rate for every batch size.
     #[default]
     None,
-    /// f(k) = √k, which keeps the variance of the update (Krizhevsky 2014, arXiv 1404.5997; Hoffer et al. 2017, arXiv 1705.08741); the rule for LAMB.
+    /// f(k) = √k, which keeps the variance of the update (Krizhevsky 2014, arXiv 1404.5997; Hoffer
+    /// et al. 2017, arXiv 1705.08741); commonly used with LAMB.
     Sqrt,
     /// f(k) = k, which keeps the sum of k small steps (Goyal et al. 2017, arXiv 1706.02677).
     Linear,
 }
 
 impl Scaling {
-    /// Every rule.
+    /// All rules.
     pub const ALL: [Scaling; 3] = [Scaling::None, Scaling::Sqrt, Scaling::Linear];
 
     /// The name in configurations and on the command line.
@@ -28,10 +29,10 @@ impl Scaling {
         }
     }
 
-    /// The rule of that name.
+    /// The rule with this name.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownName`] with the names that there are.
+    /// [`ConfigError::UnknownName`] with the known names.
     pub fn named(name: &str) -> Result<Self, ConfigError> {
         Self::ALL
             .into_iter()
@@ -43,7 +44,8 @@ impl Scaling {
             })
     }
 
-    /// f(batch / base_batch). Sizes of 0 have no meaning: `base_batch` = 0 gives infinity or NaN, which [`resolve`](crate::ScheduleConfig::resolve) refuses.
+    /// f(batch / base_batch). `base_batch` = 0 gives infinity or NaN, which
+    /// [`resolve`](crate::ScheduleConfig::resolve) refuses.
     pub fn factor(self, batch: usize, base_batch: usize) -> f64 {
         let k = batch as f64 / base_batch as f64;
         match self {

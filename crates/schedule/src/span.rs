@@ -7,23 +7,26 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::epochs::{Epochs, settled};
 use crate::error::{ConfigError, require};
 
-/// A length of training, in the unit that was written: `{ fraction = 0.1 }`, `{ epochs = 5 }` or `{ steps = 500 }`.
+/// A length of training with its unit, as written: `{ fraction = 0.1 }`, `{ epochs = 5 }` or
+/// `{ steps = 500 }`.
 ///
-/// A plain number is refused: 1 might be an epoch, a step, or all of training. An epoch is as many steps as it really has, see [`Epochs`]. Fractions of epochs are
-/// fine, and lengths stay real numbers when they are resolved: half an epoch of 3 steps is 1.5 steps.
+/// A plain number is refused: 1 might be an epoch, a step, or all of training. An epoch counts its
+/// actual number of steps, see [`Epochs`]. Fractions of epochs are allowed, and lengths stay real
+/// numbers when they are resolved: half an epoch of 3 steps is 1.5 steps.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Units<f64, u64>")]
 pub enum Span {
-    /// A fraction of training, in [0, 1]; of what is left after the warm-up for a curve that starts there. For a rate it is one of the steps, for a batch schedule
-    /// one of the epochs: they differ where the batch grows.
+    /// A fraction of training, in [0, 1]; for a curve that starts after the warm-up, a fraction of
+    /// the rest. For a rate it refers to steps, for a batch schedule to epochs; the two differ if
+    /// the batch grows.
     Fraction(f64),
-    /// Steps, that is updates of the weights.
+    /// A number of steps, that is, updates of the weights.
     Steps(u64),
-    /// Epochs, that is passes over the training set.
+    /// A number of epochs, that is, passes over the training set.
     Epochs(f64),
 }
 
-/// Places in training, all in one unit: `{ epochs = [30, 60, 80] }`; see [`Span`].
+/// Times in training, all in one unit: `{ epochs = [30, 60, 80] }`; see [`Span`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Units<Vec<f64>, Vec<u64>>")]
 pub enum Marks {
@@ -35,7 +38,7 @@ pub enum Marks {
     Epochs(Vec<f64>),
 }
 
-/// What a length may be written with; exactly one of the three is given.
+/// The possible units of a length; exactly one of the three is given.
 pub(crate) struct Units<R, N> {
     fraction: Option<R>,
     epochs: Option<R>,
@@ -50,7 +53,8 @@ enum Unit {
     Steps,
 }
 
-/// By hand, because serde's derived structs also take a list for their fields in order, and `at = [30, 60]` would get a message about that.
+/// Written by hand, because serde's derived structs also accept a list of their fields in order,
+/// and `at = [30, 60]` would get a confusing message.
 impl<'de, R: Deserialize<'de>, N: Deserialize<'de>> Deserialize<'de> for Units<R, N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Table<R, N>(PhantomData<(R, N)>);
@@ -143,7 +147,7 @@ impl fmt::Display for Span {
 }
 
 impl Span {
-    /// The length in steps from the step `from` on, where a fraction is one of `whole` steps.
+    /// The length in steps from the step `from` on; a fraction refers to `whole` steps.
     pub(crate) fn steps(self, whole: f64, from: f64, epochs: &Epochs) -> f64 {
         match self {
             Span::Fraction(x) => settled(x * whole),
@@ -152,7 +156,8 @@ impl Span {
         }
     }
 
-    /// `Ok` if the length is a number at or above zero, and above zero if it is to be `positive`; a fraction at most 1.
+    /// `Ok` if the length is a number of at least 0, or above 0 if `positive`; a fraction must also
+    /// be at most 1.
     pub(crate) fn check(self, key: &str, positive: bool) -> Result<(), ConfigError> {
         let (x, most) = match self {
             Span::Fraction(x) => (x, 1.0),
@@ -160,10 +165,10 @@ impl Span {
             Span::Epochs(x) => (x, f64::MAX),
         };
         let wanted = match (self, positive) {
-            (Span::Fraction(_), true) => "a fraction of training lies above 0 and at most at 1",
-            (Span::Fraction(_), false) => "a fraction of training lies between 0 and 1",
-            (_, true) => "a length is above 0",
-            (_, false) => "a length is at least 0",
+            (Span::Fraction(_), true) => "a fraction of training must be above 0 and at most 1",
+            (Span::Fraction(_), false) => "a fraction of training must be between 0 and 1",
+            (_, true) => "a length must be above 0",
+            (_, false) => "a length must be at least 0",
         };
         require(
             x >= 0.0 && x <= most && (x > 0.0 || !positive),
@@ -175,7 +180,7 @@ impl Span {
 }
 
 impl Marks {
-    /// Each place as a [`Span`].
+    /// Each time as a [`Span`].
     pub fn spans(&self) -> Vec<Span> {
         match self {
             Marks::Fraction(x) => x.iter().copied().map(Span::Fraction).collect(),

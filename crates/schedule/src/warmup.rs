@@ -10,28 +10,33 @@ use crate::span::{Span, Units};
 pub enum WarmupKind {
     /// No warm-up; start and length are ignored.
     None,
-    /// A straight line from `start` · r to r over W steps: rate(t) = r · (start + (1 − start) · t / W), r being the curve's first rate.
+    /// A straight line from `start` · r to r over W steps: rate(t) = r · (start + (1 − start) · t /
+    /// W), where r is the curve's first rate.
     ///
-    /// "Gradual warm-up" of Goyal et al. 2017 (arXiv 1706.02677), where `start` is 1/k for k workers.
-    /// PyTorch's `LinearLR(start_factor, total_iters = W)` is the same, with 1/3 as its default; optax's `linear_schedule` too.
+    /// The "gradual warm-up" of Goyal et al. 2017 (arXiv 1706.02677), where `start` is 1/k for k
+    /// workers. The same as PyTorch's `LinearLR(start_factor, total_iters = W)`, whose
+    /// `start_factor` is 1/3 by default, and optax's `linear_schedule`.
     Linear,
-    /// `start` · r for W steps, then r at once: the constant warm-up that Goyal et al. compare with, PyTorch's `ConstantLR`.
+    /// `start` · r for W steps, then r at once: the constant warm-up that Goyal et al. compare
+    /// with; PyTorch's `ConstantLR`.
     Constant,
 }
 
 /// A warm-up: its kind, where it starts and how long it lasts.
 ///
-/// In TOML the length stands beside them: `warmup = { epochs = 5 }`, `warmup = { name = "constant", start = 0.1, fraction = 0.05 }`;
-/// on the command line `--set schedule.warmup.epochs=5`. A table without `name` is linear; without a length it is 5 % of training; a length of 0 is no warm-up.
+/// In TOML the length is in the same table: `warmup = { epochs = 5 }`,
+/// `warmup = { name = "constant", start = 0.1, fraction = 0.05 }`; on the command line
+/// `--set schedule.warmup.epochs=5`. Without `name` the warm-up is linear; without a length it
+/// takes 5 % of training; a length of 0 means no warm-up.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "RawWarmup")]
 pub struct Warmup {
-    /// The kind.
+    /// The kind of warm-up.
     #[serde(rename = "name")]
     pub kind: WarmupKind,
     /// The first rate, as a fraction of the curve's first rate, in [0, 1]; 0 by default for linear, 0.1 for constant.
     pub start: f64,
-    /// How long; a fraction is one of the whole training.
+    /// How long it lasts; a fraction refers to the whole training.
     #[serde(flatten)]
     pub length: Span,
 }
@@ -53,7 +58,7 @@ impl Warmup {
         }
     }
 
-    /// The fraction `start` of the rate during `length`.
+    /// A constant fraction `start` of the rate during `length`.
     pub fn constant(start: f64, length: Span) -> Self {
         Warmup {
             kind: WarmupKind::Constant,

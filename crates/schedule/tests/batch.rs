@@ -7,7 +7,8 @@ fn grow(factor: f64, at: Marks, max: Option<usize>) -> BatchConfig {
     BatchConfig::MultiStep { factor, at, max }
 }
 
-/// Smith et al. 2018 on CIFAR-10 multiply 128 by 5 at epochs 60, 120, 160 of 200; here with an upper bound, 5120, that binds in the last stage.
+/// Smith et al. 2018 on CIFAR-10 multiply 128 by 5 at epochs 60, 120 and 160 of 200; here with an
+/// upper bound of 5120, which takes effect in the last stage.
 #[test]
 fn the_recipe_of_smith_et_al() {
     let n = 50_000;
@@ -101,7 +102,7 @@ fn what_is_wrong_is_named() {
             grow(2.0, Marks::Steps(vec![9]), None),
             10,
             Some(1.0),
-            "milestones in steps would depend on the sizes",
+            "milestones in steps would depend on the batch sizes",
         ),
         (
             grow(2.0, Marks::Fraction(vec![0.5]), None),
@@ -152,7 +153,8 @@ fn scaling_rules() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// The plan covers every epoch from its start without gaps, its sizes never shrink but for the last of an epoch, and its length is the number of steps.
+    /// The plan covers every epoch from its start without gaps, its sizes never shrink except for
+    /// the last batch of an epoch, and its length is the number of steps.
     #[test]
     fn plans_cover_the_epochs(
         n in 1usize..200, part in 0.0..1.0, factor in 1.0..4.0, at in prop::collection::vec(0.0001..1.0, 0..4), epochs in 1usize..6, keep: bool

@@ -1,4 +1,5 @@
-//! Lengths in epochs against a loop that counts the steps of a training: for every schedule, with every batch schedule, kept and dropped last batches.
+//! Lengths in epochs compared with a loop that counts the steps of a training run: for every
+//! schedule, every batch schedule, and both kept and dropped last batches.
 
 use std::f64::consts::PI;
 
@@ -8,7 +9,8 @@ use largebatch_schedule::{
 };
 use proptest::prelude::*;
 
-/// A training to count: its examples, its first batch, and (milestone in epochs, factor, largest batch) if the batch grows.
+/// A training run to count: its examples, its first batch, and (milestone in epochs, factor,
+/// largest batch) if the batch grows.
 #[derive(Clone, Debug)]
 struct Training {
     n: usize,
@@ -17,7 +19,7 @@ struct Training {
     last: LastBatch,
 }
 
-/// Epochs that are counted; a length of these tests ends before.
+/// The number of counted epochs; the lengths in these tests end before.
 const COUNTED: usize = 64;
 
 impl Training {
@@ -33,7 +35,7 @@ impl Training {
         config.resolve(self.batch, self.n, None).unwrap()
     }
 
-    /// The sizes of the batches of each epoch, one after the other as a training takes them.
+    /// The sizes of the batches of each epoch, in the order of training.
     fn count(&self) -> Vec<Vec<usize>> {
         let mut all = Vec::new();
         for epoch in 0..COUNTED {
@@ -59,7 +61,7 @@ impl Training {
     }
 }
 
-/// A training's epochs as counted: the step at which each begins.
+/// The counted epochs of a training run: the step at which each begins.
 struct Counted(Vec<usize>);
 
 impl Counted {
@@ -86,7 +88,7 @@ impl Counted {
         whole as f64 + (step - self.0[whole] as f64) / (self.0[whole + 1] - self.0[whole]) as f64
     }
 
-    /// The steps of a length that comes once, from a step on.
+    /// The number of steps of a length that occurs once, from a step on.
     fn steps(&self, span: Span, from: f64, whole: f64) -> f64 {
         match span {
             Span::Fraction(x) => x * whole,
@@ -96,10 +98,10 @@ impl Counted {
     }
 }
 
-/// Rounding is no milestone.
+/// Tolerance for rounding errors at milestones.
 const TINY: f64 = 1e-9;
 
-/// The rate of a step as the documentation words it, for a peak of 1.
+/// The rate of a step according to the documentation, for a peak of 1.
 fn rate(config: &ScheduleConfig, counted: &Counted, total: f64, step: usize) -> f64 {
     let warm = counted.steps(config.warmup.length, 0.0, total);
     if (step as f64) < warm {
@@ -110,7 +112,7 @@ fn rate(config: &ScheduleConfig, counted: &Counted, total: f64, step: usize) -> 
 
 fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step: f64) -> f64 {
     let (floor, left) = (config.floor, total - warm);
-    // The time since the warm-up and a repeated length, both in epochs where the length is.
+    // The time since the warm-up and a repeated length; both in epochs if the length is.
     let repeated = |every: Span| match every {
         Span::Epochs(x) => (counted.epoch(step) - counted.epoch(warm), x),
         span => (step - warm, counted.steps(span, warm, left)),
@@ -250,7 +252,8 @@ fn span(most: u32) -> impl Strategy<Value = Span> {
     ]
 }
 
-/// Every curve, with lengths in every unit. Drops come after the second epoch, behind any warm-up here.
+/// Every curve, with lengths in every unit. Drops come after the second epoch, which is after any
+/// warm-up here.
 fn shape() -> impl Strategy<Value = Shape> {
     let factor = || 0.1..1.0;
     let late = || (8u32..60).prop_map(|k| f64::from(k) / 4.0);
@@ -299,7 +302,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
 
-    /// The clock, the number of steps and the plan are those of a loop that counts.
+    /// The clock, the number of steps and the plan agree with a counting loop.
     #[test]
     fn epochs_are_counted(training in training(), quarter in 0usize..240, examples in 1usize..4000) {
         let (batches, counted) = (training.batches(), Counted::of(&training));
@@ -327,7 +330,7 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Epochs>(&written).unwrap(), epochs);
     }
 
-    /// Every rate of every schedule is that of the documentation's formula over counted epochs.
+    /// Every rate of every schedule follows the documented formula with counted epochs.
     #[test]
     fn schedules_follow_the_counted_epochs(
         training in training(), shape in shape(), floor in prop_oneof![Just(0.0), 0.0..0.5], warm in 0u32..8, length in 4usize..12,
@@ -344,7 +347,7 @@ proptest! {
     }
 }
 
-/// All curves of the table are among those that are compared with a count.
+/// All curves of the table are among those compared with a count.
 #[test]
 fn every_schedule_is_counted() {
     use proptest::strategy::ValueTree;
@@ -363,7 +366,7 @@ fn every_schedule_is_counted() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The digits have 1,150 examples to train on.
+/// The digits data set has 1,150 training examples.
 fn digits(batch: usize) -> BatchSchedule {
     BatchConfig::Constant.resolve(batch, 1150, None).unwrap()
 }
@@ -445,7 +448,8 @@ fn a_warmup_takes_its_epochs() {
     assert!(warm(5, 1024).is_err() && warm(6, 1024).is_ok());
 }
 
-/// The batch grows from 100 to 400 at epoch 2 of a set of 1,000: 10, 10, 3, 3, … steps. The rate's milestones know it.
+/// The batch grows from 100 to 400 at epoch 2 of a set of 1,000: 10, 10, 3, 3, … steps. The
+/// milestones of the rate follow.
 #[test]
 fn milestones_follow_a_growing_batch() {
     let grow = BatchConfig::MultiStep {
@@ -453,7 +457,7 @@ fn milestones_follow_a_growing_batch() {
         at: Marks::Epochs(vec![2.0]),
         max: None,
     };
-    // A budget in steps has no number of epochs, and the same clock.
+    // A budget in steps has no number of epochs but the same clock.
     for epochs in [Some(10.0), None] {
         let batches = grow.resolve(100, 1000, epochs).unwrap();
         let schedule = |text| resolve(text, &batches, 10, LastBatch::Keep);
@@ -479,13 +483,13 @@ fn milestones_follow_a_growing_batch() {
             [10, 20, 23, 26].map(|step| halves.lr(step)),
             [0.5, 0.25, 0.125, 0.0625]
         );
-        // The decay ends where the sixth epoch does.
+        // The decay ends when the sixth epoch does.
         let line = schedule("name = 'linear'\nlength.epochs = 6");
         assert!(line.lr(31) > 0.0 && line.lr(32) == 0.0);
     }
 }
 
-/// Whatever is asked for, the answer costs neither time nor memory.
+/// Whatever the size of the training run, the answer costs neither time nor memory.
 #[test]
 fn huge_trainings_have_a_clock() {
     let grow = BatchConfig::MultiStep {

@@ -1,4 +1,5 @@
-//! What holds for every schedule: bounds, the warm-up, the end, monotonicity, independence of the batch size.
+//! Properties of every schedule: bounds, the warm-up, the end, monotonicity, independence of the
+//! batch size.
 
 use largebatch_schedule::{
     Anneal, BatchConfig, CycleMode, Epochs, LastBatch, Marks, ScheduleConfig, Shape, Span, Warmup,
@@ -6,7 +7,7 @@ use largebatch_schedule::{
 };
 use proptest::prelude::*;
 
-/// Lengths that fit into any training of these tests (20 to 3000 steps).
+/// Lengths that fit into any training run of these tests (20 to 3000 steps).
 fn span() -> impl Strategy<Value = Span> {
     prop_oneof![
         (0.01..1.0).prop_map(Span::Fraction),
@@ -19,7 +20,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     let factor = || 0.01..1.0;
     let mode = || prop_oneof![Just(CycleMode::Triangular), Just(CycleMode::Triangular2)];
     let anneal = || prop_oneof![Just(Anneal::Cosine), Just(Anneal::Linear)];
-    // Milestones behind any warm-up of `config`, which takes at most 0.4.
+    // Milestones after any warm-up of `config`, which takes at most 0.4.
     let marks = || prop::collection::vec(0.41..1.0, 0..5).prop_map(Marks::Fraction);
     prop_oneof![
         Just(Shape::Constant),
@@ -71,7 +72,7 @@ fn warmup() -> impl Strategy<Value = Warmup> {
     ]
 }
 
-/// Epochs that are alike, and those of a growing batch.
+/// Equal epochs, and those of a growing batch.
 fn epochs() -> impl Strategy<Value = Epochs> {
     let grows = (
         1usize..20,
@@ -162,16 +163,17 @@ proptest! {
     fn curves_are_continuous(config in config(), total in 20usize..3000, at in 0.0..1.2) {
         let smooth = !matches!(config.shape, Shape::Step { .. } | Shape::MultiStep { .. } | Shape::CosineRestarts { .. });
         let smooth = smooth && config.warmup.kind != largebatch_schedule::WarmupKind::Constant;
-        // A power below 1 has an infinite slope at the end of the polynomial.
+        // A power below 1 gives an infinite slope at the end of the polynomial.
         let smooth = smooth && !matches!(config.shape, Shape::Polynomial { power, .. } if power < 1.0);
         prop_assume!(smooth);
         let schedule = config.resolve(1.0, total, &Epochs::even(50)).unwrap();
         let t = at * total as f64;
-        // The shortest length here is 0.12 steps, so no slope is above 40 a step.
+        // The shortest length here is 0.12 steps, so no slope exceeds 40 per step.
         prop_assert!((schedule.lr_at(t + 1e-6) - schedule.lr_at(t)).abs() < 1e-4);
     }
 
-    /// Ten times the batch is a tenth of the steps: in fractions and epochs the rate at the same part of training is the same.
+    /// Ten times the batch means a tenth of the steps: with lengths in fractions and epochs, the
+    /// rate at the same fraction of training is the same.
     #[test]
     fn fractions_and_epochs_do_not_depend_on_the_batch(config in config(), steps in 2usize..300, each in 1u64..40, part in 0usize..300) {
         let text = serde_json::to_string(&config).unwrap();
@@ -179,7 +181,7 @@ proptest! {
         let part = part.min(steps);
         let small = config.resolve(1.0, 10 * steps, &Epochs::even(10 * each)).unwrap();
         let large = config.resolve(1.0, steps, &Epochs::even(each)).unwrap();
-        // A jump may round to either side where it falls on a step.
+        // A jump exactly at a step may round to either side.
         let jump = (small.lr_at(10.0 * part as f64 + 1e-6) - small.lr_at(10.0 * part as f64 - 1e-6)).abs() > 1e-3;
         prop_assert!(jump || (small.lr(10 * part) - large.lr(part)).abs() < 1e-6);
     }
@@ -199,7 +201,8 @@ proptest! {
     }
 }
 
-/// Schedules of length 1 end at the floor when training ends, whatever the warm-up; each peaks where it should.
+/// Schedules of length 1 end at the floor when training ends, whatever the warm-up; each has its
+/// peak where it should.
 #[test]
 fn ends_are_reached() {
     for facts in facts() {

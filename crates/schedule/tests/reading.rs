@@ -1,4 +1,4 @@
-//! What a user writes: TOML, its defaults, and the messages for what is wrong.
+//! What users write: TOML, its defaults, and the messages for mistakes.
 
 use largebatch_schedule::{
     BatchConfig, ConfigError, Epochs, Marks, Scaling, ScheduleConfig, Shape, Span, Warmup,
@@ -9,7 +9,8 @@ fn read(text: &str) -> Result<ScheduleConfig, String> {
     toml::from_str(text).map_err(|e| e.to_string())
 }
 
-/// The message of a schedule that must not be read or resolved (100 steps, 10 an epoch).
+/// The message of a schedule that must be refused when it is read or resolved (100 steps, 10 per
+/// epoch).
 fn refused(text: &str) -> String {
     match read(text) {
         Ok(config) => config
@@ -107,7 +108,8 @@ fn warmups_have_defaults() {
     assert_eq!(off.lr(0), 1.0);
 }
 
-/// A key that no schedule has, or that another one has, is refused by every schedule, and the message lists the keys that there are.
+/// Every schedule refuses a key that no schedule has, or that only another one has, and the message
+/// lists the existing keys.
 #[test]
 fn no_schedule_ignores_a_key() {
     let all: Vec<_> = facts().iter().flat_map(|f| f.parameters).collect();
@@ -164,7 +166,9 @@ fn unknown_names_list_the_known() {
         panic!()
     };
     assert!(known.contains(&"cosine") && known.len() == facts().len());
-    assert!(refused("name = 'cosin'").contains("unknown schedule `cosin`; there are: constant, "));
+    assert!(
+        refused("name = 'cosin'").contains("unknown schedule `cosin`; expected one of constant, ")
+    );
     assert!(
         Scaling::named("cubic")
             .unwrap_err()
@@ -252,7 +256,7 @@ fn values_out_of_range_are_named() {
         ("warmup = { fraction = 1 }", "does not fit"),
         (
             "name = 'multi-step'\nat.epochs = [2, 5]\nwarmup.epochs = 3",
-            "schedule.at: the drop at step 20 lies inside the warm-up of 30 steps",
+            "schedule.at: the drop at step 20 is inside the warm-up of 30 steps",
         ),
         (
             "name = 'step'\nevery.epochs = 1\nwarmup.epochs = 3",
@@ -288,7 +292,7 @@ fn values_out_of_range_are_named() {
     }
 }
 
-/// What a run records is read back as the same schedule.
+/// A schedule recorded by a run is read back unchanged.
 #[test]
 fn written_and_read_is_the_same() {
     let warmups = [

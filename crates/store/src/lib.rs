@@ -1,10 +1,13 @@
-//! What lies on disk: files and folders that are written whole, locks, digests.
+//! Files on disk: files and folders that are written as a whole, locks, and digests.
 //!
-//! - [`write_whole`], [`write_new`], [`NewFile`] and [`Folder`] put a file or a folder in place in one step. Their temporary names are random and created exclusively, so that two writers never share
-//!   one, on whatever hosts or in whatever containers they run.
-//! - [`Lock`] says whether a writer lives. The system frees it when the process ends, however it ends; process numbers are never asked. What a killed writer
-//!   left is removed by whoever holds the lock next: [`clear_leftovers`].
-//! - [`seal`] and [`unseal`] add a digest to a line of JSON and check it, [`seal_text`] and [`unseal_text`] to a file in TOML; [`digest`] is the digest of whole files.
+//! - [`write_whole`], [`write_new`], [`NewFile`] and [`Folder`] put a file or a folder in place in
+//!   one step. Their temporary names are random and created exclusively, so two writers never share
+//!   one, whatever hosts or containers they run on.
+//! - [`Lock`] shows whether a writer is alive. The system frees it whenever the process ends;
+//!   process numbers are not used. The next holder of the lock removes what a killed writer left:
+//!   [`clear_leftovers`].
+//! - [`seal`] and [`unseal`] add a digest to a line of JSON and check it; [`seal_text`] and
+//!   [`unseal_text`] do so for a TOML file; [`digest`] is the digest of whole files.
 #![warn(missing_docs)]
 
 mod lock;

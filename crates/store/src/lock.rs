@@ -5,10 +5,12 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A lock that one process holds until it drops it or ends, however it ends.
+/// A lock that one process holds until it drops the lock or ends, in whatever way.
 ///
-/// The system locks the file (`flock`). On a file system that cannot (ENOSYS, ENOLCK, EOPNOTSUPP, as on some clusters), a second file, created exclusively, holds who
-/// has the lock and a heartbeat that rises every few seconds; a heartbeat that stands still has lost its process. That is weaker: say [`Lock::weak`] to the user.
+/// The system locks the file (`flock`). Some file systems cannot do this (ENOSYS, ENOLCK,
+/// EOPNOTSUPP, as on some clusters). There a second file, created exclusively, names the holder and
+/// contains a heartbeat that counts up every few seconds; if it stops, the holder is considered
+/// dead. This is weaker than a system lock: show the message of [`Lock::weak`] to the user.
 #[derive(Debug)]
 pub struct Lock {
     kind: Kind,
@@ -26,19 +28,19 @@ enum Kind {
     },
 }
 
-/// Why there is no lock.
+/// Why the lock could not be taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// A living process has it; `by` says which one, as far as is known.
+    /// A living process holds the lock; `by` names it, as far as it is known.
     Held {
         /// Host and process of the holder.
         by: String,
     },
-    /// The file system's.
+    /// An error of the file system.
     Io(io::Error),
 }
 
-/// How long between two beats, and after how long without one a holder is dead.
+/// The time between two beats, and the time without a beat after which a holder counts as dead.
 #[derive(Clone, Copy)]
 struct Pace {
     beat: Duration,
@@ -51,10 +53,11 @@ const PACE: Pace = Pace {
 };
 
 impl Lock {
-    /// Takes the lock whose file is `path`, which stays when the lock is gone.
+    /// Takes the lock with the file `path`; the file stays after the lock is released.
     ///
     /// # Errors
-    /// [`LockError::Held`] at once where a living process has it (by heartbeat, after the holder's next beat); the file system's.
+    /// [`LockError::Held`] at once if a living process holds the lock (with a heartbeat: after the
+    /// holder's next beat); an error of the file system.
     pub fn try_take(path: &Path) -> Result<Lock, LockError> {
         let mut file = OpenOptions::new()
             .create(true)
@@ -65,7 +68,7 @@ impl Lock {
             .map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {
-                // Only for the message that others print.
+                // Only used in the messages of other processes.
                 let _ = file
                     .set_len(0)
                     .and_then(|()| file.write_all(holder().as_bytes()));
@@ -91,7 +94,7 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, waiting at most `patience` for another holder to go.
+    /// Takes the lock; waits at most `patience` for another holder to release it.
     ///
     /// # Errors
     /// As [`Lock::try_take`].
@@ -107,13 +110,13 @@ impl Lock {
         }
     }
 
-    /// What to tell the user where the file system has no locks, else `None`.
+    /// A warning for the user if the file system has no locks, else `None`.
     pub fn weak(&self) -> Option<String> {
         let Kind::Heartbeat { held, .. } = &self.kind else {
             return None;
         };
         Some(format!(
-            "this file system has no locks; {} stands for one. If no process uses it and it stays, wait {} seconds or delete it",
+            "this file system has no locks; {} is used in place of a lock. If the file is still there although no process uses it, wait {} seconds or delete it",
             held.display(),
             PACE.dead.as_secs()
         ))
@@ -129,7 +132,7 @@ impl Lock {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(LockError::Io(error)),
             }
-            // By what is seen here and now, not by clocks: those of two hosts differ.
+            // Goes by changes of the file, not by time stamps: the clocks of two hosts differ.
             let now = fs::read_to_string(&held).unwrap_or_default();
             if last.as_ref().is_some_and(|last| *last != now) {
                 return Err(LockError::Held {
@@ -156,7 +159,7 @@ impl Lock {
         let thread = std::thread::spawn(move || {
             for n in 1.. {
                 match stopped.recv_timeout(pace.beat) {
-                    // A beat that cannot be written may succeed the next time.
+                    // If a beat cannot be written, the next one may succeed.
                     Err(RecvTimeoutError::Timeout) => drop(beat(n)),
                     _ => return,
                 }
@@ -175,11 +178,11 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         match &mut self.kind {
-            // Nobody holds it any more. The system frees it when the file closes.
+            // Clears the name of the holder. The system frees the lock when the file closes.
             Kind::System { file } => drop(file.set_len(0)),
             Kind::Heartbeat { held, stop, thread } => {
                 drop(stop.take());
-                // The thread does nothing that panics.
+                // The thread contains nothing that panics.
                 let _ = thread.take().map(JoinHandle::join);
                 let _ = fs::remove_file(held);
             }
@@ -187,7 +190,8 @@ impl Drop for Lock {
     }
 }
 
-/// Removes the file of a dead holder. Of several who see it one renames it away; where that was already a new holder's, it goes back.
+/// Removes the file of a dead holder. If several processes notice it, one of them renames it away;
+/// if the file already belonged to a new holder, it is put back.
 fn bury(held: &Path, dead: &str) -> io::Result<()> {
     let folder = held
         .parent()
@@ -207,7 +211,7 @@ fn bury(held: &Path, dead: &str) -> io::Result<()> {
     }
 }
 
-/// Whether the file system has no locks at all; the numbers are Linux's.
+/// Whether the file system has no locks at all; the numbers are those of Linux.
 fn cannot_lock(error: &io::Error) -> bool {
     const ENOLCK: i32 = 37;
     const ENOSYS: i32 = 38;
@@ -219,7 +223,7 @@ fn cannot_lock(error: &io::Error) -> bool {
                 .is_some_and(|code| [ENOLCK, ENOSYS, EOPNOTSUPP].contains(&code))
 }
 
-/// This process in words: host, the system's start, and number.
+/// A description of this process: its number, its host and the boot of the system.
 fn holder() -> String {
     let read = |path: &str| {
         fs::read_to_string(path)
@@ -273,7 +277,7 @@ mod tests {
         assert!(by.contains("process"), "{by}");
         drop(first);
         drop(Lock::by_heartbeat(&path, FAST).unwrap());
-        // A holder that died left its file, and no more beats.
+        // A dead holder left its file, without further beats.
         fs::write(path.with_extension("held"), "process 1 on elsewhere\n5\n").unwrap();
         drop(Lock::by_heartbeat(&path, FAST).unwrap());
         assert_eq!(

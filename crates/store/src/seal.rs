@@ -3,10 +3,10 @@ pub fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-/// Digits of a line's digest: 64 bits, so that one of 10¹⁹ damaged lines is taken for whole.
+/// Digits of a line's digest: 64 bits, so that about one in 10¹⁹ damaged lines goes unnoticed.
 const DIGITS: usize = 16;
 
-/// What stands before the digest; serde_json never writes it inside a string without an escape.
+/// The text in front of the digest; serde_json never writes it inside a string without escapes.
 const KEY: &str = ",\"digest\":\"";
 
 /// Adds a digest to the text of a JSON object with at least one field: `{…}` becomes `{…,"digest":"0123456789abcdef"}`.
@@ -25,13 +25,13 @@ pub fn seal(object: &str) -> String {
 pub enum Seal {
     /// The digest is right.
     Whole,
-    /// There is no digest: a line of version 0.2 or older, or one that was damaged where the digest stood.
+    /// There is no digest: the line is from version 0.2 or older, or its digest was damaged.
     Absent,
-    /// The digest is another one: a byte of the line has changed since it was written.
+    /// The digest does not match: the line has changed since it was written.
     Broken,
 }
 
-/// Checks the digest that [`seal`] has added.
+/// Checks the digest that [`seal`] added.
 pub fn unseal(line: &[u8]) -> Seal {
     let tail = KEY.len() + DIGITS + 2;
     let Some(at) = line.len().checked_sub(tail) else {
@@ -49,15 +49,15 @@ pub fn unseal(line: &[u8]) -> Seal {
     }
 }
 
-/// What stands before the digest of a text, in its last line: a comment of TOML.
+/// The start of a text's last line, a TOML comment with the digest.
 const LINE: &str = "# digest of the lines above: ";
 
-/// Adds the digest of a text in TOML as a comment in its last line.
+/// Adds the digest of a TOML text as a comment in its last line.
 pub fn seal_text(text: &str) -> String {
     format!("{text}{LINE}{}\n", &digest(text.as_bytes())[..DIGITS])
 }
 
-/// Checks the digest that [`seal_text`] has added.
+/// Checks the digest that [`seal_text`] added.
 pub fn unseal_text(text: &str) -> Seal {
     let Some(at) = text.rfind(LINE) else {
         return Seal::Absent;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// What temporary names of files and folders end in; [`clear_leftovers`] goes by it.
+/// The ending of temporary names of files and folders; [`clear_leftovers`] recognises them by it.
 const PARTIAL: &str = ".partial";
 
-/// `.NAME.` of `.NAME.RANDOM.partial`, which stands beside NAME.
+/// The prefix `.NAME.` of `.NAME.RANDOM.partial`, the temporary name next to NAME.
 fn prefix(path: &Path) -> String {
     format!(
         ".{}.",
@@ -15,33 +15,36 @@ fn prefix(path: &Path) -> String {
     )
 }
 
-/// The folder that a path stands in.
+/// The folder that contains a path.
 fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// Rights that the user's mask narrows, as for every new file; a temporary file's own would be for the owner alone.
+/// Permissions before the user's umask applies, as for every new file; a temporary file would
+/// otherwise be readable only by its owner.
 #[cfg(unix)]
 fn rights(mode: u32) -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(mode)
 }
 
-/// Writes a file beside its place under a random name, flushes it to the disk, and renames it into place.
+/// Writes a file under a random name in the same folder, flushes it to disk, and renames it to its
+/// final name.
 ///
 /// # Errors
-/// The file system's. The old file, if any, is then untouched, and nothing half-written stays.
+/// An error of the file system. An old file is then untouched, and no partial file is left.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = NewFile::beside(path)?;
     file.write_all(bytes)?;
     file.place()
 }
 
-/// As [`write_whole`], but a file that is there already stays: of several writers at the same moment the first one wins.
+/// Like [`write_whole`], but never replaces an existing file: of several concurrent writers, the
+/// first one wins.
 ///
 /// # Errors
-/// The file system's; [`io::ErrorKind::AlreadyExists`] where a file is there.
+/// An error of the file system; [`io::ErrorKind::AlreadyExists`] if the file exists.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = NewFile::beside(path)?;
     file.write_all(bytes)?;
@@ -50,17 +53,18 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(parent(path))
 }
 
-/// A file that is written beside its place under a random name, and then put in place as a whole; deleted if it never is.
+/// A file that is written under a random name in the same folder and then put in place as a whole;
+/// it is deleted if it is never placed.
 pub struct NewFile {
     beside: NamedTempFile,
     place: PathBuf,
 }
 
 impl NewFile {
-    /// An empty file beside `place`.
+    /// An empty file next to `place`.
     ///
     /// # Errors
-    /// The file system's.
+    /// An error of the file system.
     pub fn beside(place: &Path) -> io::Result<Self> {
         let prefix = prefix(place);
         let mut builder = Builder::new();
@@ -73,10 +77,10 @@ impl NewFile {
         })
     }
 
-    /// Flushes the file to the disk and puts it in its place, also over the file that stands there.
+    /// Flushes the file to disk and puts it in place, replacing any file there.
     ///
     /// # Errors
-    /// The file system's. The old file, if any, is then untouched, and nothing half-written stays.
+    /// An error of the file system. An old file is then untouched, and no partial file is left.
     pub fn place(self) -> io::Result<()> {
         self.beside.as_file().sync_all()?;
         self.beside.persist(&self.place).map_err(|e| e.error)?;
@@ -94,10 +98,10 @@ impl Write for NewFile {
     }
 }
 
-/// Makes new and renamed files of a folder durable, where the system can.
+/// Makes new and renamed files of a folder durable, if the system supports it.
 ///
 /// # Errors
-/// The file system's.
+/// An error of the file system.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder).and_then(|f| f.sync_all())
@@ -106,17 +110,18 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A folder that is filled beside its place under a random name, and then put in place as a whole; deleted with its content if it never is.
+/// A folder that is filled under a random name in the same parent and then put in place as a whole;
+/// it is deleted with its contents if it is never placed.
 pub struct Folder {
     beside: TempDir,
     place: PathBuf,
 }
 
 impl Folder {
-    /// An empty folder beside `place`, whose parent is made if it is missing.
+    /// An empty folder next to `place`; a missing parent is created.
     ///
     /// # Errors
-    /// The file system's.
+    /// An error of the file system.
     pub fn beside(place: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent(place))?;
         let prefix = prefix(place);
@@ -130,15 +135,15 @@ impl Folder {
         })
     }
 
-    /// Where to write.
+    /// The temporary folder to write into.
     pub fn path(&self) -> &Path {
         self.beside.path()
     }
 
-    /// Writes a file of the folder and flushes it to the disk; missing folders above it are made.
+    /// Writes a file in the folder and flushes it to disk; missing subfolders are created.
     ///
     /// # Errors
-    /// The file system's.
+    /// An error of the file system.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.path().join(name);
         fs::create_dir_all(parent(&path))?;
@@ -147,22 +152,22 @@ impl Folder {
         file.sync_all()
     }
 
-    /// Puts the folder in its place, where nothing may stand.
+    /// Puts the folder in place, where nothing may exist yet.
     ///
     /// # Errors
-    /// The file system's, also where something stands there; nothing half-written stays.
+    /// An error of the file system, also if something is already there; nothing partial is left.
     pub fn place(self) -> io::Result<()> {
         fs::rename(self.beside.path(), &self.place)?;
-        // It has moved away: nothing is left to delete.
+        // The folder was moved, so nothing is left to delete.
         let _ = self.beside.keep();
         sync_folder(parent(&self.place))
     }
 
-    /// Puts the folder in the place of the one that stands there, if one does. Between its two renames a crash leaves the old one under a temporary name, from where
-    /// [`clear_leftovers`] brings it back.
+    /// Puts the folder in place of an existing one, if there is one. A crash between the two
+    /// renames leaves the old folder under a temporary name, and [`clear_leftovers`] restores it.
     ///
     /// # Errors
-    /// The file system's; the old folder is then in its place again.
+    /// An error of the file system; the old folder is then back in its place.
     pub fn replace(self) -> io::Result<()> {
         if !self.place.exists() {
             return self.place();
@@ -181,12 +186,14 @@ impl Folder {
     }
 }
 
-/// The name under which a folder that is being replaced waits in a temporary one.
+/// The name of the folder that is being replaced, inside the temporary folder.
 const OLD: &str = "old";
 
-/// Removes what killed writers of `path`, a file or a folder, have left beside it, and puts a folder back that was moved away and never replaced.
+/// Removes what killed writers of `path`, a file or a folder, left next to it, and restores a
+/// folder that was moved away but never replaced.
 ///
-/// Only for whoever holds the lock under which `path` is written: a living writer's files would go too. What cannot be removed does no harm and stays.
+/// Call this only while holding the lock that protects `path`: it would also delete the files of a
+/// living writer. Files that cannot be removed do no harm and stay.
 pub fn clear_leftovers(path: &Path) {
     let Ok(entries) = fs::read_dir(parent(path)) else {
         return;
@@ -238,7 +245,7 @@ mod tests {
         );
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(dir.path()), ["a.json"]);
-        // A folder in its place: refused, and nothing stays.
+        // A folder is in the way: the write is refused, and no partial file is left.
         fs::create_dir(dir.path().join("b")).unwrap();
         fs::write(dir.path().join("b/c"), "").unwrap();
         assert!(write_whole(&dir.path().join("b"), b"x").is_err());
@@ -286,7 +293,7 @@ mod tests {
             folder
         };
         folder("one").place().unwrap();
-        assert!(folder("two").place().is_err(), "something stands there");
+        assert!(folder("two").place().is_err(), "something is already there");
         assert_eq!(fs::read(path.join("figures/a.svg")).unwrap(), b"one");
         folder("three").replace().unwrap();
         assert_eq!(fs::read(path.join("figures/a.svg")).unwrap(), b"three");

@@ -1,6 +1,8 @@
-//! Batch normalisation in training, with what often follows: a sum and the rectifier.
+//! Batch normalisation in training, with the operations that often follow: a residual addition and
+//! ReLU.
 //!
-//! Two passes forward (statistics; result) and two backward (sums; gradient), where the composed operations make ten.
+//! Two passes forward (statistics; result) and two backward (sums; gradient), compared with ten for
+//! the composed operations.
 
 use std::mem::MaybeUninit;
 
@@ -19,7 +21,7 @@ use crate::layers::flex::{
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::moments::{Layout, Moments, moments, products};
 
-/// What a training pass gives.
+/// The result of a training pass.
 pub struct BatchNorm<const D: usize> {
     /// y, the shape of x.
     pub output: Tensor<D>,
@@ -36,7 +38,7 @@ struct State<const D: usize> {
     x: FlexTensor,
     gamma: FlexTensor,
     moments: Moments,
-    /// y, where it was rectified: zero where no gradient passes.
+    /// y if ReLU was applied: zero where no gradient passes.
     y: Option<FlexTensor>,
 }
 
@@ -151,7 +153,7 @@ pub(crate) fn batch_norm<const D: usize>(
     Some(done(Tensor::from_primitive::<Tracked>(y), &moments))
 }
 
-/// With parents x, γ, β and, where N = 4, the sum's other term. `D` is x's rank.
+/// The parents are x, γ, β and, if N = 4, the added tensor. `D` is x's rank.
 #[derive(Debug)]
 struct Normalise<const D: usize>;
 
@@ -206,7 +208,7 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
     }
 }
 
-#[allow(clippy::too_many_arguments, reason = "the formula has so many terms")]
+#[allow(clippy::too_many_arguments, reason = "the formula has this many terms")]
 fn forward(
     level: Level,
     layout: &Layout,
@@ -223,7 +225,7 @@ fn forward(
         .map(|(gamma, inverse)| gamma * inverse)
         .collect();
     let each = layout.chunk();
-    // SAFETY: `scaled` writes each number of its part.
+    // SAFETY: `scaled` writes every element of its part.
     unsafe {
         written(x.len(), |y| {
             y.par_chunks_mut(each)
@@ -246,7 +248,7 @@ fn forward(
 }
 
 leveled! {
-    /// (x − mean) scale + β, plus, rectified.
+    /// (x − mean) scale + β, then plus `plus`, then ReLU.
     scaled = scaled_body(layout: &Layout, x: &[f32], by: [&[f32]; 3], plus: Option<&[f32]>, relu: bool, y: &mut [MaybeUninit<f32>])
 }
 
@@ -259,7 +261,7 @@ fn scaled_body<V: Vector, const ROWS: usize>(
     relu: bool,
     y: &mut [MaybeUninit<f32>],
 ) {
-    // NaN goes through.
+    // NaN is propagated.
     let rectify = |value: f32| if relu && value <= 0.0 { 0.0 } else { value };
     let length = layout.row();
     for (row, (y, x)) in y
@@ -299,7 +301,7 @@ fn combine(
     by: [&[f32]; 4],
 ) -> Vec<f32> {
     let each = layout.chunk();
-    // SAFETY: `combined` writes each number of its part.
+    // SAFETY: `combined` writes every element of its part.
     unsafe {
         written(x.len(), |out| {
             out.par_chunks_mut(each)

@@ -1,7 +1,9 @@
-//! y = Σ over taps of weight × shifted image: the forward pass and the gradient by the input.
+//! y = Σ over taps of weight × shifted image: the forward pass and the gradient with respect to the
+//! input.
 //!
-//! For each tile of neighbouring output pixels, what its taps read is copied into a panel `[taps, pixels]` that stays in the nearest cache;
-//! a register tile of outputs × pixels runs over it. The matrix of all columns never exists.
+//! For each tile of neighbouring output pixels, the values that its taps read are copied into a
+//! panel `[taps, pixels]` that stays in the L1 cache; a register tile of outputs × pixels runs over
+//! it. The full im2col matrix is never formed.
 
 use std::mem::MaybeUninit;
 
@@ -12,24 +14,24 @@ use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::product::tile;
 use crate::layers::shape::{Frame, SLACK, Shape};
 
-/// Taps of a panel: 256 × 32 numbers are 32 KiB.
+/// The number of taps in a panel: 256 × 32 elements are 32 KiB.
 const DEPTH: usize = 256;
 
 /// One correlation of a frame that writes a regular grid of output pixels.
 struct Pass {
-    /// Where each tap reads for the first pixel.
+    /// The offset that each tap reads for the first pixel.
     taps: Vec<usize>,
     /// Weights `[outputs / rows, taps, rows]`.
     weights: Vec<f32>,
     grid: [usize; 2],
-    /// From one row of the grid to the next in the frame.
+    /// The distance in the frame from one row of the grid to the next.
     step: usize,
-    /// Where the first pixel is written, and the steps from there.
+    /// Where the first pixel is written; `strides` are the steps from there.
     first: usize,
     strides: [usize; 2],
 }
 
-/// All passes that make one output image.
+/// All passes that produce one output image.
 pub(crate) struct Plan {
     level: Level,
     frame: Frame,
@@ -40,7 +42,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// y from x.
+    /// The forward pass, y from x.
     pub fn forward(shape: &Shape, weight: &[f32], level: Level) -> Self {
         let Shape {
             inputs,
@@ -80,7 +82,8 @@ impl Plan {
         }
     }
 
-    /// The gradient by x from the gradient by y: one pass for each residue of rows and columns modulo the stride.
+    /// The gradient with respect to x from that with respect to y: one pass for each residue of
+    /// rows and columns modulo the stride.
     ///
     /// x's row s i + a meets y's row i + c − t through the kernel's row r + s t, where r = (a + padding) mod s, c = (a + padding) / s.
     pub fn input_gradient(shape: &Shape, weight: &[f32], level: Level) -> Self {
@@ -138,7 +141,8 @@ impl Plan {
         }
     }
 
-    /// Runs over all images of `input`; images are independent, so the threads do not show in the result.
+    /// Runs over all images of `input`; images are independent, so the result does not depend on
+    /// the threads.
     pub fn run(&self, input: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let (batch, image) = (input.len() / self.image, self.outputs * self.out_pixels);
         let together = batch.div_ceil(4 * rayon::current_num_threads()).max(1);
@@ -165,7 +169,7 @@ impl Plan {
     }
 }
 
-/// Weights in the order in which the kernel reads them; rows beyond the last output are zero.
+/// The weights in the order in which the kernel reads them; rows beyond the last output are zero.
 fn pack(
     level: Level,
     outputs: usize,
@@ -191,7 +195,8 @@ struct Work {
     runs: Vec<Run>,
 }
 
-/// Neighbouring pixels in one row: lane in the panel, place in the frame, length, place in the output.
+/// Neighbouring pixels in one row: lane in the panel, offset in the frame, length, offset in the
+/// output.
 #[derive(Clone, Copy)]
 struct Run {
     lane: usize,
@@ -237,7 +242,8 @@ fn correlate_body<V: Vector, const ROWS: usize>(
             fill_panel(columns, taps, &work.runs, &work.frame, &mut work.panel);
             for (block, sums) in work.sums.chunks_exact_mut(ROWS * columns).enumerate() {
                 let weights = &pass.weights[(block * depth + first) * ROWS..][..taps.len() * ROWS];
-                // Not through a pointer: the call must be inlined into the function that is compiled for the level.
+                // Called directly, not through a pointer: it must be inlined into the function that
+                // is compiled for the level.
                 if count <= V::N {
                     tile::<V, ROWS, 1>(weights, &work.panel, sums, columns)
                 } else {
@@ -268,7 +274,8 @@ fn runs(pass: &Pass, start: usize, count: usize, runs: &mut Vec<Run>) {
     }
 }
 
-/// Copies 16 numbers at a time, beyond a run's end: what is too much is overwritten by the next run, or is no pixel.
+/// Copies 16 elements at a time, beyond a run's end: the excess is overwritten by the next run or
+/// is not a pixel.
 #[inline(always)]
 fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel: &mut [f32]) {
     let last = runs.iter().map(|r| r.base + r.length).max().unwrap_or(0)
@@ -279,8 +286,9 @@ fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel
         for run in runs {
             let mut i = 0;
             while i < run.length {
-                // SAFETY: a read ends at most 16 numbers behind the last pixel of the last tap, a write 16 behind the panel's last row;
-                // both are checked above. Vectors of 16 numbers have no stricter alignment than a number when copied like this.
+                // SAFETY: a read ends at most 16 elements after the last pixel of the last tap, and
+                // a write at most 16 after the panel's last row; both are checked above. Copied
+                // like this, arrays of 16 elements need no stricter alignment than one element.
                 unsafe {
                     let from = frame.add(tap + run.base + i).cast::<[f32; 16]>();
                     panel

@@ -1,4 +1,4 @@
-//! Between Burn's tensors and flex's numbers.
+//! Conversions between Burn's tensors and flex's slices. (flex is Burn's CPU backend.)
 
 use std::mem::MaybeUninit;
 
@@ -13,10 +13,10 @@ use crate::layers::level::{Level, Vector, leveled};
 
 pub(crate) type Tracked = Autodiff<Flex, NoCheckpointing>;
 
-/// A vector whose `length` numbers are all written by `write`.
+/// A vector of `length` elements, all written by `write`.
 ///
 /// # Safety
-/// `write` must initialise every number.
+/// `write` must initialise every element.
 pub(crate) unsafe fn written<T>(
     length: usize,
     write: impl FnOnce(&mut [MaybeUninit<T>]),
@@ -59,10 +59,10 @@ pub(crate) fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Flex
     FlexTensor::from_data(TensorData::new(values, dims))
 }
 
-/// The gradient g before a rectifier whose output was y: g where y is not 0.
+/// The gradient before a ReLU, given the gradient after it and its output y: kept where y is not 0.
 pub(crate) fn rectified(level: Level, gradient: &[f32], y: &[f32]) -> Vec<f32> {
     const EACH: usize = 32_768;
-    // SAFETY: `masked` writes each number of its part.
+    // SAFETY: `masked` writes every element of its part.
     unsafe {
         written(y.len(), |out| {
             out.par_chunks_mut(EACH)

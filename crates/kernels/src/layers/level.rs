@@ -1,6 +1,6 @@
-//! Which vector instructions the kernels are compiled for.
+//! The vector instructions that the kernels are compiled for.
 
-/// Chosen once, at run time.
+/// The instruction set, chosen once at run time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Level {
     #[cfg(target_arch = "x86_64")]
@@ -11,7 +11,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The instructions' name.
+    /// The instruction set's name.
     pub fn name(self) -> Option<&'static str> {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -38,7 +38,8 @@ impl Level {
         Level::Plain
     }
 
-    /// Rows and columns of a kernel's tile, two vectors wide: as many sums as fit into the registers.
+    /// Rows and columns of a kernel's tile, which is two vectors wide: as many sums as fit into the
+    /// registers.
     pub const fn tile(self) -> (usize, usize) {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -66,7 +67,7 @@ macro_rules! leveled {
                 $body::<std::arch::x86_64::__m256, 6>($($arg),*)
             }
             match level {
-                // SAFETY: a level is only made where the processor has its instructions.
+                // SAFETY: a level is created only if the processor supports its instructions.
                 #[cfg(target_arch = "x86_64")]
                 $crate::layers::level::Level::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
@@ -82,19 +83,22 @@ pub(crate) use leveled;
 /// A vector register of f32.
 ///
 /// # Safety
-/// The methods may only run where the level's instructions exist; pointers must be valid for `N` numbers, with any alignment.
+/// The methods may run only if the processor supports the level's instructions; pointers must be
+/// valid for `N` elements, with any alignment.
 pub(crate) unsafe trait Vector: Copy {
     const N: usize;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn splat(value: f32) -> Self;
-    /// a b + self.
+    /// a b + self, element by element.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
-    /// Numbers 0, 2, 4, .. of the 2 N numbers there.
+    /// Elements 0, 2, 4, .. of the 2 N elements at `from`.
     unsafe fn load_even(from: *const f32) -> Self;
-    /// Where self is greater than `largest`, or NaN: self becomes the largest, and `tap` its place.
+    /// Where self is greater than `largest`, or is NaN, stores self in `largest` and `tap` in
+    /// `place`.
     unsafe fn keep(self, tap: Self, largest: &mut Self, place: &mut Self);
-    /// Eight rows of eight numbers, `stride` apart, become columns: number j of row i goes to `to + j to_stride + i`.
+    /// Transposes eight rows of eight elements, `stride` apart: element j of row i goes to
+    /// `to + j to_stride + i`.
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         for i in 0..8 {
@@ -110,7 +114,7 @@ mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    // SAFETY: unaligned loads and stores of exactly 16 numbers.
+    // SAFETY: unaligned loads and stores of exactly 16 elements.
     unsafe impl Vector for __m512 {
         const N: usize = 16;
         #[inline(always)]
@@ -152,7 +156,7 @@ mod x86 {
         }
     }
 
-    // SAFETY: unaligned loads and stores of exactly 8 numbers.
+    // SAFETY: unaligned loads and stores of exactly 8 elements.
     unsafe impl Vector for __m256 {
         const N: usize = 8;
         #[inline(always)]
@@ -174,7 +178,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn load_even(from: *const f32) -> Self {
             unsafe {
-                // 0 2 8 10 4 6 12 14, then in order.
+                // 0 2 8 10 4 6 12 14, then put into order.
                 let pairs =
                     _mm256_shuffle_ps::<0x88>(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)));
                 _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(pairs)))
@@ -197,7 +201,7 @@ mod x86 {
         }
     }
 
-    /// By eight registers (AVX).
+    /// Uses eight AVX registers.
     #[inline(always)]
     unsafe fn turn(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
         unsafe {
@@ -228,7 +232,8 @@ mod x86 {
     }
 }
 
-// SAFETY: unaligned loads and stores of exactly 4 numbers; the compiler finds the vector instructions of any processor.
+// SAFETY: unaligned loads and stores of exactly 4 elements; the compiler uses the vector
+// instructions of the target processor.
 unsafe impl Vector for [f32; 4] {
     const N: usize = 4;
     #[inline(always)]
@@ -245,7 +250,7 @@ unsafe impl Vector for [f32; 4] {
     }
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        // A fused product without its instruction would be a slow function of the library.
+        // Without a fused multiply-add instruction, `mul_add` would be a slow library call.
         let term = |i: usize| {
             if cfg!(target_arch = "aarch64") {
                 a[i].mul_add(b[i], self[i])

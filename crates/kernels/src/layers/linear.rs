@@ -1,4 +1,4 @@
-//! The fully connected layer with its rectifier.
+//! The fully connected layer, optionally with ReLU.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -13,7 +13,7 @@ use crate::layers::flex::{Tracked, contiguous, numbers, plain, rectified, tensor
 use crate::layers::level::Level;
 use crate::layers::product::{Matrix, Product, product};
 
-/// Rows that are summed on their own.
+/// The number of rows that are summed as one group.
 const ROWS_TOGETHER: usize = 64;
 
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ struct State {
     sizes: [usize; 3],
     x: FlexTensor,
     weight: FlexTensor,
-    /// y, where it was rectified.
+    /// y if ReLU was applied.
     y: Option<FlexTensor>,
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn linear(
     }))
 }
 
-/// With parents x, weight and, where N = 3, bias.
+/// The parents are x, weight and, if N = 3, bias.
 #[derive(Debug)]
 struct Linear;
 
@@ -166,7 +166,7 @@ impl<const N: usize> Backward<Flex, N> for Linear {
     }
 }
 
-/// In parts of a fixed size, which are added in order.
+/// Sums parts of a fixed size, then adds them in order.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     let sum_rows = |mut sum: Vec<f32>, row: &[f32]| {
         sum.iter_mut()

@@ -11,10 +11,11 @@ use rayon::prelude::*;
 
 use crate::layers::flex::{Tracked, contiguous, numbers, plain, tensor, tracked};
 
-/// Examples that are summed on their own, in f64.
+/// The number of examples that are summed as one group, in f64.
 const ROWS_TOGETHER: usize = 64;
 
-/// The loss of an example from its outputs and targets; the gradient takes the third place.
+/// The loss of an example from its outputs and targets; the gradient is written to the third
+/// argument.
 type Row = fn(&[f32], &[f32], &mut [f32]) -> f64;
 
 /// −Σ t log softmax(o).
@@ -41,7 +42,7 @@ pub(crate) fn logistic(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f64 {
     for ((g, o), t) in gradient.iter_mut().zip(o).zip(t) {
         let margin = o * t;
         let e = (-margin.abs()).exp();
-        // Not `max`, which would lose a NaN.
+        // Not `max`, which would drop a NaN.
         let linear = if margin > 0.0 { 0.0 } else { -margin };
         loss += f64::from(linear + e.ln_1p());
         *g = -t * if margin > 0.0 { e } else { 1.0 } / (1.0 + e);
@@ -49,7 +50,7 @@ pub(crate) fn logistic(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f64 {
     loss
 }
 
-/// Outputs and targets `[batch, n]`; the targets are constants.
+/// `outputs` and `targets` are `[batch, n]`; the targets are constants.
 pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, n] = outputs.dims();
     if [outputs.dtype(), targets.dtype()] != [DType::F32; 2]
@@ -99,7 +100,9 @@ pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Opti
     ))
 }
 
-/// How many of the rows have their greatest number, the first of equal ones, where the targets have it; of rows of one number, how many have its sign.
+/// The number of rows whose largest output, the first one in a tie, is where the largest target is.
+/// For rows of a single element: the number of rows whose output and target are both above 0 or
+/// both not.
 pub(crate) fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, n] = outputs.dims();
     if [outputs.dtype(), targets.dtype()] != [DType::F32; 2]

@@ -1,4 +1,4 @@
-//! Maximum over fields, with the rectifier.
+//! Max pooling with ReLU.
 
 use std::mem::MaybeUninit;
 
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::layers::flex::{Tracked, contiguous, numbers, plain, tensor, tracked, written};
 use crate::layers::level::{Level, Vector, leveled};
 
-/// The place of a field whose output is 0 and has no gradient.
+/// Marks a window whose output is 0 and has no gradient.
 const NONE: u8 = u8::MAX;
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ impl Fields {
             } else {
                 left / stride
             } + 1;
-            // A field has a pixel inside: PyTorch's rule too.
+            // Every window contains a pixel of the image, as PyTorch also requires.
             (2 * padding <= kernel[i]).then_some(if (out - 1) * stride >= size + padding {
                 out - 1
             } else {
@@ -72,7 +72,7 @@ impl Fields {
         self.out[0] * self.out[1]
     }
 
-    /// Planes that one task takes.
+    /// The number of planes per task.
     fn together(&self) -> usize {
         (self.planes() / (8 * rayon::current_num_threads())).max(1)
     }
@@ -130,11 +130,11 @@ impl Backward<Flex, 1> for MaxPool {
     }
 }
 
-/// y, and for each output the place of its largest number in the field.
+/// y, and for each output the position of the largest element in its window.
 fn forward(level: Level, fields: &Fields, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
     let (size, together) = (fields.out_size(), fields.together());
     let mut places = Vec::new();
-    // SAFETY: `pool` writes every output of a plane and its place.
+    // SAFETY: `pool` writes every output of a plane and its position.
     let y = unsafe {
         written(fields.planes() * size, |y| {
             places = written(fields.planes() * size, |places| {
@@ -149,7 +149,7 @@ fn forward(level: Level, fields: &Fields, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
 }
 
 leveled! {
-    /// Some planes.
+    /// Pools some planes.
     pool = pool_body(fields: &Fields, x: &[f32], y: &mut [MaybeUninit<f32>], places: &mut [MaybeUninit<u8>])
 }
 
@@ -163,7 +163,7 @@ fn pool_body<V: Vector, const ROWS: usize>(
     let ([_, _, height, width], [out_height, out_width]) = (fields.dims, fields.out);
     let whole = out_width.next_multiple_of(V::N);
     let (mut largest, mut place) = (vec![0.0f32; whole], vec![0.0f32; whole]);
-    // A row with −∞ around it.
+    // A row padded with −∞.
     let mut line =
         vec![
             f32::NEG_INFINITY;
@@ -201,7 +201,7 @@ fn pool_body<V: Vector, const ROWS: usize>(
             }
         }
         for (((y, places), largest), place) in y.iter_mut().zip(places).zip(&largest).zip(&place) {
-            // NaN goes through.
+            // NaN is propagated.
             let dead = *largest <= 0.0;
             y.write(if dead { 0.0 } else { *largest });
             places.write(if dead { NONE } else { *place as u8 });
@@ -209,7 +209,7 @@ fn pool_body<V: Vector, const ROWS: usize>(
     }
 }
 
-/// A vector of fields: every `stride`th number of `from` against the largest so far.
+/// A vector of windows: compares every `stride`th element of `from` with the largest so far.
 #[inline(always)]
 fn compare<V: Vector>(
     from: &[f32],
@@ -237,7 +237,7 @@ fn compare<V: Vector>(
     }
 }
 
-/// Each output's gradient goes to its place.
+/// Adds each output's gradient at the stored position.
 fn backward(fields: &Fields, places: &[u8], gradient: &[f32]) -> Vec<f32> {
     let (size, out_size, together, width) = (
         fields.size(),

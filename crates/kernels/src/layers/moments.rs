@@ -1,10 +1,10 @@
-//! Means, variances and sums by channel, in an order that no number of threads changes.
+//! Means, variances and sums by channel, in an order that does not depend on the number of threads.
 
 use rayon::prelude::*;
 
 use crate::layers::level::{Level, Vector, leveled};
 
-/// Rows of `[batch, channels]` that are summed on their own.
+/// The number of rows of `[batch, channels]` that are summed as one group.
 const ROWS_TOGETHER: usize = 64;
 
 /// x as `[batch, channels, length]`.
@@ -16,7 +16,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` for shapes that the loops here do not suit.
+    /// `None` for shapes for which these loops are unsuitable.
     pub fn of(dims: &[usize]) -> Option<Self> {
         let layout = Layout {
             batch: dims[0],
@@ -28,12 +28,13 @@ impl Layout {
         suits.then_some(layout)
     }
 
-    /// Values of a channel.
+    /// The number of values per channel.
     pub fn values(&self) -> usize {
         self.batch * self.length
     }
 
-    /// Numbers that an inner loop takes: an image of one channel, or all channels of an example without an image.
+    /// The number of elements in an inner loop: an image of one channel or, without images, all
+    /// channels of an example.
     pub fn row(&self) -> usize {
         if self.length == 1 {
             self.channels
@@ -42,29 +43,30 @@ impl Layout {
         }
     }
 
-    /// Examples of a group with sums of its own.
+    /// The number of examples in a group with its own sums.
     fn group(&self) -> usize {
         if self.length == 1 { ROWS_TOGETHER } else { 1 }
     }
 
-    /// Numbers of one task: whole groups, about half the second cache.
+    /// The number of elements per task: whole groups, about half the L2 cache.
     pub fn chunk(&self) -> usize {
         let group = self.group() * self.channels * self.length;
         group * (65_536 / group).clamp(1, self.batch.div_ceil(self.group() * 4).max(1))
     }
 }
 
-/// Of each channel.
+/// The moments of each channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Moments {
     pub mean: Vec<f32>,
-    /// Biased.
+    /// The biased variance.
     pub variance: Vec<f32>,
     /// 1 / √(variance + ε).
     pub inverse: Vec<f32>,
 }
 
-/// One pass over x: each group's mean and squares in f32, combined in f64 (Chan et al. 1983).
+/// One pass over x: each group's mean and sum of squares in f32, combined in f64 (Chan et al.
+/// 1983).
 pub(crate) fn moments(level: Level, layout: &Layout, x: &[f32], epsilon: f64) -> Moments {
     let (c, per_group) = (
         layout.channels,
@@ -146,7 +148,7 @@ pub(crate) fn products(
 }
 
 leveled! {
-    /// Means, then sums of squares around them.
+    /// The means, then the sums of squared deviations from them.
     group_moments = group_moments_body(layout: &Layout, x: &[f32], part: &mut [f32])
 }
 
@@ -213,7 +215,7 @@ fn group_products_body<V: Vector, const ROWS: usize>(
     }
 }
 
-/// Σ f(a, b), 32 numbers at a time.
+/// Σ f(a, b), 32 elements at a time.
 #[inline(always)]
 fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<32>(), b.as_chunks::<32>());

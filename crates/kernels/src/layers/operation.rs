@@ -14,7 +14,7 @@ use crate::layers::level::Level;
 use crate::layers::shape::Shape;
 use crate::layers::weight_gradient::weight_gradient;
 
-/// The operation, or `None` where it does not apply: then Burn's own does.
+/// The operation, or `None` if it does not apply and Burn's own must be used.
 pub(crate) fn conv2d(
     x: &Tensor<4>,
     weight: &Tensor<4>,
@@ -97,7 +97,7 @@ fn forward(
     )
 }
 
-/// With parents x, weight and, where N = 3, bias.
+/// The parents are x, weight and, if N = 3, bias.
 #[derive(Debug)]
 struct Convolution;
 

@@ -1,4 +1,4 @@
-//! The matrix product in register tiles.
+//! The matrix product, computed in register tiles.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -8,20 +8,23 @@ use rayon::prelude::*;
 use crate::layers::flex::written;
 use crate::layers::level::{Level, Vector, leveled};
 
-/// Terms of a sum that run over one panel: 256 × 32 numbers are 32 KiB.
+/// The number of terms of a sum per panel: 256 × 32 elements are 32 KiB.
 const DEPTH: usize = 256;
-/// Rows and columns of C that a task takes at most: what is packed of A stays in the second cache, and serves for so many columns; and B for so many rows.
+/// The largest number of rows and columns of C in a task: the packed part of A stays in the L2
+/// cache and is used for this many columns, and that of B for this many rows.
 const BLOCK: [usize; 2] = [512, 512];
-/// The same for processors without AVX-512, whose second cache is smaller, where rows of A are read in place, again for each panel of B.
+/// The same for processors without AVX-512. Their L2 cache is smaller, and rows of A are read in
+/// place, again for each panel of B.
 const SMALL_CACHE_BLOCK: [usize; 2] = [192, 512];
-/// Numbers of a cache line.
+/// The number of elements in a cache line.
 const CACHE_LINE: usize = 16;
-/// Numbers of a block above which it is halved for balance.
+/// A block with more elements than this is halved for load balancing.
 const WORTH_PACKING: usize = 256 * 256;
-/// So few rows, or terms of a sum, that packing would not pay.
+/// With so few rows, or so few terms per sum, packing does not pay.
 const FEW: usize = 4;
 
-/// A matrix in memory: number (i, j) at i `strides[0]` + j `strides[1]`; one of the strides is 1.
+/// A matrix in memory: element (i, j) is at i `strides[0]` + j `strides[1]`, and one of the strides
+/// is 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub values: &'a [f32],
@@ -29,7 +32,7 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows one after the other.
+    /// A matrix stored row by row.
     pub fn rows(values: &'a [f32], columns: usize) -> Self {
         Matrix {
             values,
@@ -37,7 +40,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The transposed.
+    /// The transpose.
     pub fn turned(self) -> Self {
         Matrix {
             values: self.values,
@@ -46,21 +49,21 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// C = A B + bias, rectified if `relu`.
+/// C = A B + bias, followed by ReLU if `relu`.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     /// `[rows, columns, depth]`: C is `[rows, columns]`, A `[rows, depth]`.
     pub sizes: [usize; 3],
     pub a: Matrix<'a>,
     pub b: Matrix<'a>,
-    /// One number a column.
+    /// One element per column.
     pub bias: Option<&'a [f32]>,
     pub relu: bool,
 }
 
-/// C, rows one after the other.
+/// C, stored row by row.
 ///
-/// A number's terms are added in the same order whichever task computes it.
+/// The terms of an element are added in the same order whichever task computes it.
 pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
     let Product {
         sizes: [rows, columns, depth],
@@ -92,26 +95,27 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
         1
     };
     let tasks = |block: [usize; 2]| rows.div_ceil(block[0]) * columns.div_ceil(block[1]);
-    // One task a thread; and three, which even out what else the machine does, of blocks that are large enough for what packing costs.
+    // At least one task per thread. Three per thread, which balances other load on the machine, if
+    // the blocks are large enough to justify the packing.
     while (block[0] > 32 || block[1] > 64)
         && (tasks(block) < threads
             || (worth
                 && tasks(block) < 3 * threads
                 && block[0].min(rows) * block[1].min(columns) > WORTH_PACKING))
     {
-        // The longer side, in tiles' lengths, is the one whose packing costs less.
+        // Halve the longer side, measured in tiles: that adds less packing.
         let side = usize::from(
             block[0] <= 32 || (block[1] > 64 && block[1].min(columns) >= block[0].min(rows)),
         );
         block[side] /= 2;
     }
     let across = columns.div_ceil(block[1]);
-    // Tasks of one height, as many for each thread.
+    // Make all tasks equally high, and their number a multiple of the number of threads.
     let down = (rows.div_ceil(block[0])..)
         .find(|down| (down * across).is_multiple_of(threads))
         .unwrap_or(1);
     block[0] = rows.div_ceil(down).next_multiple_of(tile.0);
-    // SAFETY: the tasks' blocks cover C, each writes its own.
+    // SAFETY: the tasks' blocks cover C, and each task writes only its own.
     unsafe {
         written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
             let c = Target(c.as_mut_ptr().cast());
@@ -133,11 +137,11 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
 }
 
 thread_local! {
-    /// What a thread has packed.
+    /// The packed data of a thread.
     static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// C in memory.
+/// A pointer to C.
 #[derive(Clone, Copy)]
 struct Target(*mut f32);
 // SAFETY: the tasks write disjoint blocks.
@@ -171,7 +175,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     } = what;
     let ([i0, j0], [height, width], wide) = (part.start, part.size, 2 * V::N);
     for i in 0..height {
-        // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
+        // SAFETY: `product` gives each task its own block inside C, whose rows are `columns` apart.
         unsafe {
             begin(
                 c.0.add((i0 + i) * columns + j0),
@@ -189,7 +193,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     let start = buffer.as_ptr().align_offset(4 * CACHE_LINE);
     let (packed, packed_a) = buffer[start..].split_at_mut(wide * DEPTH);
     let mut edge = [0.0f32; 256];
-    // Rows of A that lie one number after the other are read where they are, but for the last ones.
+    // Rows of A that are contiguous in memory are read in place, except the last ones.
     let direct = a.strides[1] == 1 && width.is_multiple_of(wide);
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
@@ -220,7 +224,8 @@ fn one_block_body<V: Vector, const ROWS: usize>(
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
                 if high == ROWS && direct {
-                    // SAFETY: as below; rows i to i + ROWS of A have `depth` numbers each, of which `first + deep` at most are read.
+                    // SAFETY: as below; rows i to i + ROWS of A have `depth` elements each, of
+                    // which at most `first + deep` are read.
                     unsafe {
                         let rows = std::array::from_fn(|r| {
                             a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
@@ -236,7 +241,8 @@ fn one_block_body<V: Vector, const ROWS: usize>(
                     continue;
                 }
                 if high == ROWS && count == wide {
-                    // SAFETY: the tile lies inside the task's block, whose rows are `columns` apart; what is read was packed above.
+                    // SAFETY: the tile is inside the task's block, whose rows are `columns` apart;
+                    // the data that is read was packed above.
                     unsafe {
                         let rows = std::array::from_fn(|r| weights.as_ptr().add(r));
                         tile_at::<V, ROWS, 2, ROWS>(
@@ -253,7 +259,8 @@ fn one_block_body<V: Vector, const ROWS: usize>(
                 for r in 0..high {
                     edge[r * wide..][..count].copy_from_slice(&row(i + r)[j..j + count]);
                 }
-                // Not through a pointer: the call must be inlined into the function that is compiled for the level.
+                // Called directly, not through a pointer: it must be inlined into the function that
+                // is compiled for the level.
                 if count <= V::N {
                     tile::<V, ROWS, 1>(weights, packed, edge, wide)
                 } else {
@@ -270,10 +277,10 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     }
 }
 
-/// Bias or 0, which a row's sums begin from.
+/// Writes the initial value of a row's sums: the bias, or 0.
 ///
 /// # Safety
-/// `row` must be valid for writing `width` numbers.
+/// `row` must be valid for writing `width` elements.
 #[inline(always)]
 unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
     unsafe {
@@ -284,7 +291,7 @@ unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
     }
 }
 
-/// NaN goes through.
+/// NaN is propagated.
 #[inline(always)]
 fn rectify(row: &mut [f32]) {
     row.iter_mut()
@@ -295,7 +302,7 @@ leveled! {
     few_rows = few_rows_body(what: Product<'_>, part: Part, c: Target)
 }
 
-/// As [`one_block`], from A and B where they lie.
+/// Like [`one_block`], but reads A and B in place.
 #[inline(always)]
 fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Target) {
     let Product {
@@ -307,7 +314,7 @@ fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Tar
     } = what;
     let ([i0, j0], [height, width]) = (part.start, part.size);
     for i in i0..i0 + height {
-        // SAFETY: `product` gives each task a block inside C of its own, whose rows are `columns` apart.
+        // SAFETY: `product` gives each task its own block inside C, whose rows are `columns` apart.
         let row = unsafe {
             let start = c.0.add(i * columns + j0);
             begin(start, width, bias.map(|bias| &bias[j0..]));
@@ -379,7 +386,7 @@ fn add_edge<V: Vector>(
     acc[..sums.len()].copy_from_slice(sums);
     for k in 0..depth {
         from[..sums.len()].copy_from_slice(&b[k * stride..][..sums.len()]);
-        // SAFETY: no vector is longer than 16 numbers; the caller is compiled for V's level.
+        // SAFETY: a vector has at most 16 elements; the caller is compiled for V's level.
         unsafe {
             V::load(acc.as_ptr())
                 .add_product(V::splat(term(k)), V::load(from.as_ptr()))
@@ -389,12 +396,13 @@ fn add_edge<V: Vector>(
     sums.copy_from_slice(&acc[..sums.len()]);
 }
 
-/// Σ x y, in four vectors of sums, then the rest.
+/// Σ x y: four vectors of sums, then the rest.
 #[inline(always)]
 fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
     assert_eq!(x.len(), y.len());
     let (whole, mut lanes) = (x.len() - x.len() % (4 * V::N), [0.0f32; 64]);
-    // SAFETY: within `whole` numbers of both; four vectors are at most 64 numbers; the caller is compiled for V's level.
+    // SAFETY: within the first `whole` elements of both; four vectors are at most 64 elements; the
+    // caller is compiled for V's level.
     unsafe {
         let mut acc: [V; 4] = std::array::from_fn(|_| V::splat(0.0));
         for k in (0..whole).step_by(4 * V::N) {
@@ -413,8 +421,9 @@ fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// `count` lanes of `depth` numbers, of which lane i's number k lies at i `strides[0]` + k `strides[1]`, side by side in rows of `wide`;
-/// the rest of a row holds anything: what is computed from it is thrown away.
+/// Copies `count` lanes of `depth` elements, where element k of lane i is at i `strides[0]` + k
+/// `strides[1]`, next to each other into rows of `wide`. The rest of a row is undefined: results
+/// computed from it are discarded.
 #[inline(always)]
 pub(crate) fn lanes<V: Vector>(
     from: &[f32],
@@ -430,7 +439,8 @@ pub(crate) fn lanes<V: Vector>(
     }
     assert!((count - 1) * strides[0] + (depth - 1) * strides[1] < from.len());
     if strides[0] == 1 {
-        // Eight numbers at a time: what is too much is written over by the next row, and the last rows are copied number by number.
+        // Eight elements at a time: the excess is overwritten by the next row, and the last rows
+        // are copied element by element.
         let ahead = count.next_multiple_of(8);
         let fits = |k: usize| k * strides[1] + ahead <= from.len() && k * wide + ahead <= to.len();
         let whole = if fits(depth - 1) {
@@ -440,7 +450,8 @@ pub(crate) fn lanes<V: Vector>(
         };
         for k in 0..whole {
             for i in (0..count).step_by(8) {
-                // SAFETY: both ends are checked above; vectors of eight numbers have no stricter alignment when copied like this.
+                // SAFETY: both ends are checked above; copied like this, arrays of eight elements
+                // need no stricter alignment.
                 unsafe {
                     let from = from.as_ptr().add(k * strides[1] + i).cast::<[f32; 8]>();
                     to.as_mut_ptr()
@@ -462,7 +473,7 @@ pub(crate) fn lanes<V: Vector>(
     };
     for i in (0..whole_lanes).step_by(8) {
         for k in (0..whole_depth).step_by(8) {
-            // SAFETY: eight lanes and eight numbers of each lie inside both, by the checks above.
+            // SAFETY: eight lanes with eight elements each are inside both, by the checks above.
             unsafe {
                 V::turn(
                     from.as_ptr().add(i * strides[0] + k),
@@ -481,7 +492,8 @@ pub(crate) fn lanes<V: Vector>(
     }
 }
 
-/// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]` of which the first `WIDE` count; rows of sums are `stride` apart.
+/// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]`, of which the
+/// first `WIDE` are used; rows of sums are `stride` apart.
 #[inline(always)]
 pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
     weights: &[f32],
@@ -498,10 +510,11 @@ pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
     }
 }
 
-/// See [`tile`]; weight (k, i) lies at `rows[i]` + k `STEP`.
+/// See [`tile`]; weight (k, i) is at `rows[i]` + k `STEP`.
 ///
 /// # Safety
-/// The pointers must be valid for as many numbers as the sizes say, and the caller compiled for V's level.
+/// The pointers must be valid for as many elements as the sizes say, and the caller must be
+/// compiled for V's level.
 #[inline(always)]
 unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
     depth: usize,
@@ -523,10 +536,10 @@ unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: u
     }
 }
 
-/// acc += `depth` terms of weights and panel, which lie as in [`tile_at`].
+/// acc += `depth` terms of weights and panel, which are stored as in [`tile_at`].
 ///
 /// # Safety
-/// As there.
+/// As for [`tile_at`].
 #[inline(always)]
 pub(crate) unsafe fn add_terms<
     V: Vector,
@@ -539,7 +552,8 @@ pub(crate) unsafe fn add_terms<
     panel: *const f32,
     acc: &mut [[V; WIDE]; ROWS],
 ) {
-    /// So many in one turn: a core that serves two threads at a time is short of instructions, not of arithmetic. With 8 the compiler runs out of registers.
+    /// Terms per loop iteration. Unrolling helps because a core that runs two threads is limited by
+    /// instruction throughput, not by arithmetic; with 8 the compiler runs out of registers.
     const TERMS: usize = 4;
     let whole = depth - depth % TERMS;
     for k in (0..whole).step_by(TERMS) {

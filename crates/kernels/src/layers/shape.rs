@@ -1,4 +1,4 @@
-//! Sizes of a convolution, and the padded copy of an image that the kernels read.
+//! The sizes of a convolution, and the padded copy of an image that the kernels read.
 
 /// The sizes of one convolution: x `[batch, inputs, height, width]`, weight `[outputs, inputs, kernel, kernel]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// `None` where the kernel does not fit into the padded image, or something is empty.
+    /// `None` if the kernel does not fit into the padded image, or something is empty.
     pub fn new(
         x: [usize; 4],
         weight: [usize; 4],
@@ -55,25 +55,26 @@ impl Shape {
     }
 }
 
-/// How far a kernel may read behind the end of a row.
+/// How far a kernel may read beyond the end of a row.
 pub(crate) const SLACK: usize = 64;
 
-/// An image with zeros around it. Columns are split by their place modulo the stride, so that the pixels that one row of outputs reads with
-/// one element of the kernel lie side by side.
+/// An image with zeros around it. Columns are grouped by their index modulo the stride, so that the
+/// pixels that one row of outputs reads with one kernel element are contiguous.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
     channels: usize,
     size: [usize; 2],
     before: [usize; 2],
     split: usize,
-    /// Columns of one residue.
+    /// The number of columns per residue.
     residue: usize,
     pub pitch: usize,
     plane: usize,
 }
 
 impl Frame {
-    /// A frame for `channels` images of `size`, with `before` zeros above and left, and `full` rows and columns in all.
+    /// A frame for `channels` images of `size`, with `before` zeros above and to the left, and
+    /// `full` rows and columns in total.
     pub fn new(
         channels: usize,
         size: [usize; 2],
@@ -94,12 +95,12 @@ impl Frame {
         }
     }
 
-    /// An empty frame.
+    /// A buffer of zeros.
     pub fn buffer(&self) -> Vec<f32> {
         vec![0.0; self.channels * self.plane + SLACK]
     }
 
-    /// Where a pixel of the padded image lies.
+    /// The offset of a pixel of the padded image.
     pub fn offset(&self, channel: usize, row: usize, column: usize) -> usize {
         channel * self.plane
             + row * self.pitch
@@ -107,14 +108,14 @@ impl Frame {
             + column / self.split
     }
 
-    /// Copy one image, `[channels, height, width]`, inside; the zeros around it stay.
+    /// Copies one image, `[channels, height, width]`, into the frame; the zeros around it stay.
     pub fn fill(&self, image: &[f32], buffer: &mut [f32]) {
         let [height, width] = self.size;
         for (i, row) in image.chunks_exact(width).enumerate() {
             let (channel, y) = (i / height, i % height + self.before[0]);
             let start = self.offset(channel, y, 0);
             for residue in 0..self.split {
-                // The first column of the image that is `residue` modulo the split in the frame.
+                // The image's first column whose index in the frame is `residue` modulo the split.
                 let first = (residue + self.split - self.before[1] % self.split) % self.split;
                 let to = start + residue * self.residue + (first + self.before[1]) / self.split;
                 let row = row.get(first..).unwrap_or_default();
@@ -132,7 +133,7 @@ impl Frame {
     }
 }
 
-/// A copy without a call: rows are short.
+/// Copies without calling a function, since rows are short.
 #[inline(always)]
 fn copy(from: &[f32], to: &mut [f32]) {
     let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());

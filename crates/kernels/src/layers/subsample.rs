@@ -1,4 +1,4 @@
-//! The residual network's shortcut where the image halves.
+//! The parameter-free shortcut of the residual network, where the image halves.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

@@ -21,7 +21,7 @@ pub(crate) fn value(count: usize, salt: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The four results by the definition, in f64.
+/// The four results computed by definition, in f64.
 fn by_definition(
     s: &Shape,
     x: &[f32],
@@ -70,7 +70,8 @@ fn shape(case: [usize; 9]) -> Shape {
     Shape::new([n, c, h, w], [o, c, kh, kw], [stride; 2], [padding; 2]).unwrap()
 }
 
-/// With a factor that is not a power of two, sums of products round, and show the order in which they are added.
+/// With a factor that is not a power of two, sums of products are rounded, which reveals the order
+/// of addition.
 fn results(s: &Shape, level: Level, factor: f32) -> [Vec<f32>; 4] {
     let scaled = |count, salt| {
         value(count, salt)
@@ -125,7 +126,7 @@ fn every_level_agrees_with_the_definition() {
     }
 }
 
-/// Equal terms, each rounded the same way in a sum that is too long for its numbers.
+/// Equal terms, each rounded the same way, in a sum that is too long for f32.
 #[test]
 fn weight_gradients_of_many_images_lose_nothing() {
     let s = shape([4096, 1, 1, 8, 8, 1, 1, 1, 0]);

@@ -1,7 +1,8 @@
-//! The gradients by weight and bias: Σ over images and pixels of image × output gradient.
+//! The gradients with respect to weight and bias: Σ over images and pixels of image × output
+//! gradient.
 //!
-//! The output gradient is turned so that output channels lie side by side; a register tile of taps × channels runs over the pixels, reading
-//! the image in place.
+//! The output gradient is transposed so that output channels are contiguous; a register tile of
+//! taps × channels runs over the pixels and reads the image in place.
 
 use rayon::prelude::*;
 
@@ -9,21 +10,23 @@ use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::product::{add_terms, lanes};
 use crate::layers::shape::{Frame, Shape};
 
-/// Parts of the batch that are summed on their own, and then one after the other: the same parts for any number of threads.
+/// The number of parts of the batch that are summed separately and then added in order: the same
+/// for any number of threads.
 const PARTS: usize = 16;
-/// A part has at least so many images.
+/// The smallest number of images in a part.
 const LEAST: usize = 4;
 
 struct Plan {
     frame: Frame,
-    /// Where each tap reads for the first pixel; padded to whole tiles by reads that are thrown away.
+    /// The offset that each tap reads for the first pixel; padded to whole tiles with reads that
+    /// are discarded.
     taps: Vec<usize>,
     out: [usize; 2],
     step: usize,
     outputs: usize,
 }
 
-/// A part's sums.
+/// The sums of a part.
 struct Part {
     /// `[outputs / columns, taps, columns]`.
     weight: Vec<f32>,
@@ -175,10 +178,10 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
             && sums.len() == ROWS * columns
     );
     let (mut turned, sums) = (turned.as_ptr(), sums.as_mut_ptr());
-    // SAFETY: lengths are checked above, and by the caller that the last pixel of the farthest tap lies in the frame; the caller is
-    // compiled for V's level.
+    // SAFETY: lengths are checked above, and the caller checks that the last pixel of the farthest
+    // tap is inside the frame; the caller is compiled for V's level.
     unsafe {
-        // From 0 for each image: one sum through all of them would be too long for f32.
+        // Starts at 0 for each image: one sum over all images would be too long for f32.
         let mut acc = [[V::splat(0.0); WIDE]; ROWS];
         for y in 0..plan.out[0] {
             let base: [*const f32; ROWS] =
@@ -197,7 +200,7 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
     }
 }
 
-/// A sum in a fixed order, 16 numbers at a time.
+/// A sum in a fixed order, 16 elements at a time.
 #[inline(always)]
 fn sum(row: &[f32]) -> f32 {
     let (chunks, rest) = row.as_chunks::<16>();

@@ -7,11 +7,11 @@ use super::{Decay, Kernel, Step, decayed, root_plus_eps};
 
 /// G ← G + g²; w ← w − rate · g / (√(G + inside) + outside). Reads g, changes w and G.
 pub struct Adagrad {
-    /// The weights' decay.
+    /// Weight decay.
     pub decay: Decay,
-    /// Added to G under the root.
+    /// A constant added to G under the root.
     pub inside: f32,
-    /// Added to the root; 0: the root is at least the smallest normal number.
+    /// A constant added to the root; if 0, the root is at least the smallest normal number.
     pub outside: f32,
     /// The learning rate.
     pub rate: f32,

@@ -7,15 +7,15 @@ use super::{Decay, Kernel, Step, decayed, root_plus_eps};
 
 /// m ← β₁m + e₁g; v ← β₂v + e₂g²; w ← w − rate · m / (√(v / correction) + eps). Reads g, changes w, m and v.
 pub struct Adam {
-    /// The weights' decay.
+    /// Weight decay.
     pub decay: Decay,
-    /// β₁ and β₂.
+    /// The decay rates β₁ and β₂ of the moments.
     pub beta: [f32; 2],
-    /// e₁ and e₂: 1 − β₁ and 1 − β₂, or 1.
+    /// The factors e₁ and e₂ of the new gradient: 1 − β₁ and 1 − β₂, or 1.
     pub entering: [f32; 2],
-    /// Of v: 1 − β₂ᵗ, or 1. That of m is part of the rate.
+    /// The bias correction of v: 1 − β₂ᵗ, or 1. That of m is part of the rate.
     pub correction: f32,
-    /// Added to the root; 0: the root is at least the smallest normal number.
+    /// A constant added to the root; if 0, the root is at least the smallest normal number.
     pub eps: f32,
     /// The learning rate.
     pub rate: f32,

@@ -1,7 +1,8 @@
 //! Threads that share a loop and stay awake for the next one.
 //!
-//! A step is a loop for each of a model's tensors, some microseconds long. Waking a thread of rayon's pool takes longer than that, so the threads that
-//! helped once wait for more, for a short time, at work that the pool may have for them meanwhile.
+//! A step is one loop for each of a model's tensors, each some microseconds long. Waking a thread
+//! of rayon's pool takes longer than that. So threads that have helped once stay awake for a short
+//! time to wait for the next loop; meanwhile they do work that the pool has for them.
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// How long a thread waits awake.
+/// How long a thread stays awake without work.
 const PATIENCE: Duration = Duration::from_micros(50);
-/// Fewer pieces are not worth waking a thread for.
+/// With fewer pieces than this, waking a thread does not pay.
 const WORTH_WAKING: usize = 16;
 
 type Job = *const (dyn Fn(usize) + Sync);
@@ -19,19 +20,20 @@ type Job = *const (dyn Fn(usize) + Sync);
 /// The threads that help one thread.
 struct Crew {
     owner: ThreadId,
-    /// The processor that the owner was on when it opened the job.
+    /// The processor on which the owner ran when it opened the job.
     owners_place: AtomicUsize,
     job: UnsafeCell<Option<Job>>,
-    /// The number of the job that can be joined; 0: none.
+    /// The number of the job that can be joined, or 0 if there is none.
     open: AtomicUsize,
-    /// Helpers who work at the job, or look whether there is one.
+    /// The number of helpers that work on the job or are checking for one.
     inside: AtomicUsize,
-    /// Helpers who are awake or were called.
+    /// The number of helpers that are awake or have been called.
     present: AtomicUsize,
 }
 
-// SAFETY: `job` is written by the owner alone, while `open` is 0 and `inside` was seen to be 0; helpers read it only after they raised `inside` and then
-// found `open` not to be 0. In the one order of all these SeqCst operations the two never overlap.
+// SAFETY: only the owner writes `job`, while `open` is 0 and after it has seen `inside` at 0.
+// Helpers read it only after they have incremented `inside` and then found `open` not to be 0. All
+// these operations are SeqCst and so have a single total order, in which the two never overlap.
 unsafe impl Send for Crew {}
 unsafe impl Sync for Crew {}
 
@@ -46,18 +48,19 @@ thread_local! {
     });
 }
 
-/// On a cache line of its own.
+/// A counter on its own cache line.
 #[repr(align(128))]
 struct Taken(AtomicUsize);
 
-/// `piece(i)` for each i below `count`, by this thread and those of rayon's pool that have nothing else to do. Each thread begins with a stretch of its
-/// own, in rising or falling order, so that a second loop finds in the thread's cache what the first one left there. A piece must not panic: where a
-/// helper does it, it ends the process, as rayon has it.
+/// Runs `piece(i)` for each i below `count`, on this thread and on idle threads of rayon's pool.
+/// Each thread begins with its own stretch, in rising or falling order, so that a second loop finds
+/// in the thread's cache what the first one left there. A piece must not panic: a panic in a helper
+/// ends the process, as usual in rayon.
 pub(super) fn each(count: usize, falling: bool, piece: impl Fn(usize) + Sync) {
     let threads = rayon::current_num_threads().min(count);
     CREW.with(|crew| {
         let idle = crew.present.load(SeqCst) == 0;
-        // A piece that itself comes here finds its crew at work.
+        // If a piece calls this function itself, the crew is already busy.
         if threads < 2 || (idle && count < WORTH_WAKING) || crew.open.load(SeqCst) != 0 {
             return (0..count).for_each(|i| piece(if falling { count - 1 - i } else { i }));
         }
@@ -85,7 +88,7 @@ pub(super) fn each(count: usize, falling: bool, piece: impl Fn(usize) + Sync) {
 }
 
 impl Crew {
-    /// Sees to it that so many helpers are awake.
+    /// Makes sure that `wanted` helpers are awake.
     fn call(self: &Arc<Self>, wanted: usize) {
         for _ in self.present.load(SeqCst)..wanted {
             self.present.fetch_add(1, SeqCst);
@@ -99,9 +102,9 @@ impl Crew {
         }
     }
 
-    /// Does `own`, while helpers do `job`; returns when all are done.
+    /// Runs `own` while helpers run `job`; returns when all are done.
     fn shared(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
-        /// Also if `own` panics nobody may be left at a job whose data goes away.
+        /// Even if `own` panics, no helper may still run the job when its data is dropped.
         struct Close<'a>(&'a Crew);
         impl Drop for Close<'_> {
             fn drop(&mut self) {
@@ -120,7 +123,8 @@ impl Crew {
         thread_local!(static NUMBER: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
         let number = NUMBER.get().wrapping_add(1).max(1);
         NUMBER.set(number);
-        // SAFETY: only the lifetime changes; `Close` waits until no helper is at the job. For the write see `Crew`.
+        // SAFETY: only the lifetime changes; `Close` waits until no helper runs the job. For the
+        // write see `Crew`.
         unsafe {
             *self.job.get() =
                 Some(std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(job))
@@ -132,7 +136,8 @@ impl Crew {
         drop(close);
     }
 
-    /// A helper's time: jobs as they come, until there are none for a while, or the pool has other work.
+    /// A helper's loop: runs jobs as they come, until there are none for a while or the pool has
+    /// other work.
     fn help(&self) {
         let (mut done, mut looks, mut since) = (0, 0_u32, Instant::now());
         loop {
@@ -145,7 +150,7 @@ impl Crew {
                 let open = self.open.load(SeqCst);
                 if open != 0 {
                     done = open;
-                    // SAFETY: see `Crew`; the job stays until `inside` falls.
+                    // SAFETY: see `Crew`; the job stays valid until `inside` is decremented.
                     if let Some(job) = unsafe { *self.job.get() } {
                         unsafe { (*job)(open) };
                     }
@@ -165,22 +170,25 @@ impl Crew {
     }
 }
 
-/// Linux may wake a thread on the processor of the one that woke it, though others are idle, and leaves it there for some milliseconds.
+/// Linux may wake a thread on the processor of the thread that woke it, although others are idle,
+/// and leave it there for some milliseconds.
 #[cfg(target_os = "linux")]
 mod processor {
-    /// The processor that this thread is on; `usize::MAX` if it is not known.
+    /// The processor on which this thread runs; `usize::MAX` if unknown.
     pub fn here() -> usize {
-        // SAFETY: no arguments.
+        // SAFETY: the call takes no arguments.
         usize::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(usize::MAX)
     }
 
-    /// Moves this thread to another processor if it is on this one; false if it may run on no other.
+    /// Moves this thread away from the processor `busy` if it runs there; false if it may run on no
+    /// other.
     pub fn leave(busy: usize) -> bool {
         if here() != busy || busy >= libc::CPU_SETSIZE as usize {
             return true;
         }
         let size = size_of::<libc::cpu_set_t>();
-        // SAFETY: the sets are plain bits of the size that is passed, and `busy` is below their length. The thread's own set is put back.
+        // SAFETY: the sets are plain bits of the size passed, and `busy` is below their length. The
+        // thread's own set is restored.
         unsafe {
             let mut own: libc::cpu_set_t = std::mem::zeroed();
             if libc::sched_getaffinity(0, size, &raw mut own) != 0 {
@@ -209,7 +217,8 @@ mod processor {
 mod tests {
     use super::*;
 
-    /// In both orders, in pools of several sizes, from two threads at once, for every piece that is itself a loop, and whether or not helpers are awake.
+    /// In both orders, in pools of several sizes, from two threads at once, with nested loops, and
+    /// whether or not helpers are awake.
     #[test]
     fn each_piece_is_done_once() {
         let loops = || {

@@ -1,6 +1,8 @@
-//! Arrays of Burn's GPU backend, launches of CubeCL kernels over them, and what the rules' kernels share.
+//! Arrays of Burn's GPU backend, launches of CubeCL kernels on them, and functions that the kernels
+//! of the optimizers share.
 //!
-//! Sums are formed in an order that depends on an array's size alone, without atomics: the same bits on each run.
+//! Sums are formed in an order that depends only on an array's size, without atomics: every run
+//! gives the same bits.
 
 use std::any::Any;
 
@@ -10,32 +12,34 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// Units of a cube.
+/// The number of units (threads) in a cube (thread block).
 pub(super) const UNITS: usize = 256;
-/// Cubes of a launch at most. A unit goes on at a distance of all units, so that neighbours read neighbours.
+/// The largest number of cubes in a launch. A unit strides by the number of all units, so that
+/// neighbouring units read neighbouring elements.
 const CUBES: usize = 1024;
-/// Numbers that a unit has to do before there is another cube.
+/// The number of elements per unit from which another cube is added.
 const WORTH_A_UNIT: usize = 4;
 
-/// An array in the place of a kernel's slice.
+/// An array passed as a kernel's slice argument.
 pub type Arg = BufferArg;
 
-/// Whether the tensor is an array of this backend. Where Burn fuses operations itself it is a promise, and left to Burn.
+/// Whether the tensor is an array of this backend. If Burn itself fuses operations, the tensor is
+/// lazy and is left to Burn.
 pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
     t.clone()
         .try_into_primitive::<Cube>()
         .is_ok_and(|t| as_any::<_, CubeTensor>(t).is_some())
 }
 
-/// The numbers of a tensor that this backend holds.
+/// The array of a tensor on this backend.
 pub(super) fn array<const D: usize>(t: Tensor<D>) -> CubeTensor {
     let t = t.try_into_primitive::<Cube>().ok().and_then(as_any);
-    into_contiguous(t.expect("a tensor that the backend holds"))
+    into_contiguous(t.expect("a tensor on this backend"))
 }
 
-/// The array, or a copy if somebody else holds it too: a kernel may change it.
+/// The array, or a copy if it is shared: a kernel may change it.
 pub(super) fn own(t: CubeTensor) -> CubeTensor {
-    // CUDA and HIP pad a copy's rows.
+    // CUDA and HIP pad the rows of a copy.
     if t.can_mut() {
         t
     } else {
@@ -43,12 +47,13 @@ pub(super) fn own(t: CubeTensor) -> CubeTensor {
     }
 }
 
-/// Back to Burn.
+/// Converts an array back to a Burn tensor.
 pub(super) fn tensor<const D: usize>(t: CubeTensor) -> Tensor<D> {
-    Tensor::from_primitive::<Cube>(as_any(t).expect("no fusion where arrays were held"))
+    Tensor::from_primitive::<Cube>(as_any(t).expect("no fusion if the tensors were arrays"))
 }
 
-/// The tensor type of the backend is another one under Burn's fusion, which this crate cannot see at compile time.
+/// Casts between types that are equal at run time: with Burn's fusion the backend has another
+/// tensor type, which this crate cannot see at compile time.
 fn as_any<A: 'static, B: 'static>(a: A) -> Option<B> {
     (Box::new(a) as Box<dyn Any>)
         .downcast::<B>()
@@ -56,7 +61,7 @@ fn as_any<A: 'static, B: 'static>(a: A) -> Option<B> {
         .map(|b| *b)
 }
 
-/// A launch over arrays of n numbers.
+/// The launch of a kernel on arrays of n elements.
 pub struct Launch {
     pub client: Client,
     pub cubes: usize,
@@ -80,7 +85,7 @@ impl Launch {
     }
 }
 
-/// A new array of n numbers beside another one.
+/// A new array of n elements on the device of another one.
 pub(super) fn empty(beside: &CubeTensor, n: usize) -> CubeTensor {
     let handle = beside.client.empty(n * size_of::<f32>());
     CubeTensor::new_contiguous(
@@ -94,26 +99,27 @@ pub(super) fn empty(beside: &CubeTensor, n: usize) -> CubeTensor {
 
 pub(super) fn arg(t: &CubeTensor) -> Arg {
     let n = t.shape().num_elements();
-    // In a kernel a slice is as long as its buffer, which CUDA and HIP pad.
+    // In a kernel a slice has the length of its buffer, which CUDA and HIP pad.
     let padding = t.handle.size_in_used() - (n * size_of::<f32>()) as u64;
-    // SAFETY: the array is contiguous, and has without the padding as many numbers as its shape says.
+    // SAFETY: the array is contiguous and, without the padding, has as many elements as its shape
+    // says.
     unsafe { BufferArg::from_raw_parts(t.handle.clone().offset_end(padding), n) }
 }
 
-/// Weight and gradient with the decay.
+/// The weight and gradient after weight decay.
 #[cube]
 pub(super) fn decayed(w: f32, g: f32, l2: f32, shrink: f32) -> (f32, f32) {
     (w * shrink, select(l2 == 0.0, g, g + w * l2))
 }
 
-/// √v + eps, at least the smallest normal number; a NaN stays one.
+/// √v + eps, but at least the smallest normal number; NaN is propagated.
 #[cube]
 pub(super) fn root_plus_eps(v: f32, eps: f32) -> f32 {
     let root = v.sqrt() + eps;
     select(root < f32::MIN_POSITIVE, f32::MIN_POSITIVE.runtime(), root)
 }
 
-/// The sum over the cube's units, in each of them.
+/// The sum over the cube's units, available in each of them.
 #[cube]
 pub(super) fn over_cube(term: f32) -> f32 {
     let mut sums = Shared::<[f32]>::new_slice(UNITS);
@@ -131,7 +137,7 @@ pub(super) fn over_cube(term: f32) -> f32 {
     sums[0]
 }
 
-/// The sum of the `which`-th term that each cube of an earlier launch left.
+/// The sum over cubes of the `which`-th term that each cube of an earlier launch wrote.
 #[cube]
 pub(super) fn over_cubes(partial: &[f32], cubes: usize, #[comptime] which: usize) -> f32 {
     let mut sum = 0.0f32;
@@ -149,7 +155,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, DeviceKind, TensorData};
 
-    /// The software adapter, or any; none where there is none, or where the kernels are off.
+    /// The software adapter, or any other; `None` if there is no adapter or the kernels are off.
     fn device() -> Option<Device> {
         if !crate::enabled() {
             return None;
@@ -177,7 +183,8 @@ mod tests {
         t.into_data().try_to_vec().unwrap()
     }
 
-    /// Whole numbers, so that the result is exact; the tensors that somebody else holds stay as they were, and a view is read where it is.
+    /// Whole numbers, so that the result is exact. Tensors that are shared stay unchanged, and a
+    /// view is read in place.
     #[test]
     fn a_step_changes_its_own_arrays_alone() {
         let Some(device) = device() else { return };
@@ -201,7 +208,7 @@ mod tests {
                 rate: 2.0,
             };
             let Ok([stepped]) = step(&kernel, [g.clone()], [w.clone()]) else {
-                panic!("the kernels work here")
+                panic!("the kernels run here")
             };
             let wanted: Vec<f32> = (0..n)
                 .map(|i| ((i + 3) % 1000) as f32 - 2.0 * (i % 1000) as f32)
@@ -214,7 +221,7 @@ mod tests {
         }
     }
 
-    /// A tensor of n numbers in a buffer of more, as CUDA and HIP pad it; behind them lies NaN.
+    /// A tensor of n elements in a larger buffer, as CUDA and HIP pad it; the padding is NaN.
     fn padded(t: &Tensor<1>) -> Tensor<1> {
         let n = t.dims()[0];
         let long = array(Tensor::cat(
@@ -250,7 +257,7 @@ mod tests {
                 rate: 1.0,
             };
             let Ok(([w, v], ratio)) = trust.step(velocity, w, g, v) else {
-                panic!("the kernels work here")
+                panic!("the kernels run here")
             };
             [w, v, ratio].map(host)
         };
@@ -261,7 +268,7 @@ mod tests {
         );
     }
 
-    /// Norms over all numbers: the ratio is that of sums in f64.
+    /// The norms include all elements: the ratio is that of sums in f64.
     #[test]
     fn ratios_are_of_all_numbers() {
         let Some(device) = device() else { return };
@@ -294,7 +301,7 @@ mod tests {
             };
             let wanted = 0.01 * norm(&w) / (norm(&g) + 0.1 * norm(&w));
             let Ok((_, ratio)) = trust.step(velocity, w.clone(), g.clone(), zeros.clone()) else {
-                panic!("the kernels work here")
+                panic!("the kernels run here")
             };
             let found = f64::from(host(ratio)[0]);
             assert!(

@@ -1,4 +1,4 @@
-//! Kernels over arrays of Burn's CPU backend flex, by all threads.
+//! Kernels on arrays of Burn's CPU backend flex, using all threads.
 //!
 //! Sums are formed over fixed chunks and added in order: the same bits for any number of threads.
 
@@ -10,9 +10,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{Kernel, crew};
 
-/// Numbers that are worked on together: what a processor's vectors need, many times.
+/// The number of elements that are processed together: many vectors of the processor.
 const STRIP: usize = 256;
-/// Numbers that one thread takes at a time.
+/// The number of elements that one thread takes at a time.
 const CHUNK: usize = 1 << 13;
 
 /// Whether the tensor is on flex.
@@ -20,18 +20,17 @@ pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
     t.clone().try_into_primitive::<Flex>().is_ok()
 }
 
-/// The numbers of a tensor on flex, in a buffer of their own: a view into a larger buffer, a transposed or an expanded tensor is copied.
+/// The elements of a tensor on flex, in their own buffer: a view into a larger buffer, a transposed
+/// or an expanded tensor is copied.
 pub(super) fn array<const D: usize>(t: Tensor<D>) -> FlexTensor {
-    let t = t
-        .try_into_primitive::<Flex>()
-        .expect("a tensor that flex holds");
+    let t = t.try_into_primitive::<Flex>().expect("a tensor on flex");
     let whole = t.is_contiguous()
         && t.layout().start_offset() == 0
         && t.storage::<f32>().len() == t.layout().num_elements();
     if whole { t } else { t.to_contiguous() }
 }
 
-/// Back to Burn.
+/// Converts an array back to a Burn tensor.
 pub(super) fn tensor<const D: usize>(t: FlexTensor) -> Tensor<D> {
     Tensor::from_primitive::<Flex>(t)
 }
@@ -41,14 +40,15 @@ pub(super) fn scalar(x: f32) -> Tensor<1> {
     Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(vec![x], [1])))
 }
 
-/// The order of a pass. After another pass the cache holds the end of the arrays.
+/// The order of a pass. A second pass goes in falling order, since the cache then holds the end of
+/// the arrays.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Rising,
     Falling,
 }
 
-/// The kernel over all numbers; returns the sums.
+/// Runs the kernel on all elements; returns the sums.
 pub(super) fn run<K, const I: usize, const M: usize, const S: usize>(
     order: Order,
     kernel: &K,
@@ -69,7 +69,7 @@ where
     crew::each(n.div_ceil(CHUNK), order == Order::Falling, |i| {
         let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
         let read = read.map(|r| &r[begin..end]);
-        // SAFETY: each i comes once, so that no two of these slices overlap.
+        // SAFETY: each i occurs once, so no two of these slices overlap.
         unsafe {
             let changed = changed.each_ref().map(|c| c.part(begin, end));
             parts.part(i, i + 1)[0] = chunk_best(kernel, read, changed);
@@ -82,10 +82,10 @@ where
     total
 }
 
-/// A slice whose parts several threads change.
+/// A slice whose parts are changed by several threads.
 struct Shared<'a, T>(*mut [T], PhantomData<&'a mut [T]>);
 
-// SAFETY: as for `&mut [T]`; whoever calls `part` sees to it that its parts do not overlap.
+// SAFETY: as for `&mut [T]`; callers of `part` make sure that the parts do not overlap.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
 impl<'a, T> Shared<'a, T> {
@@ -94,16 +94,18 @@ impl<'a, T> Shared<'a, T> {
     }
 
     /// # Safety
-    /// No two parts that are in use overlap.
+    /// No two parts that are in use at the same time may overlap.
     #[expect(clippy::mut_from_ref)]
     unsafe fn part(&self, begin: usize, end: usize) -> &mut [T] {
         assert!(begin <= end && end <= self.0.len());
-        // SAFETY: within the slice, which is borrowed for as long as this lives; alone by the caller's promise.
+        // SAFETY: inside the slice, which is borrowed as long as `self` lives; exclusive by the
+        // caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.cast::<T>().add(begin), end - begin) }
     }
 }
 
-/// One chunk, with the widest instructions that the processor has. All give the same bits: nothing is contracted or reordered.
+/// Processes one chunk with the widest instructions of the processor. All give the same bits: no
+/// operation is fused or reordered.
 fn chunk_best<K, const I: usize, const M: usize, const S: usize>(
     kernel: &K,
     read: [&[f32]; I],
@@ -142,7 +144,8 @@ where
     chunk(kernel, read, changed)
 }
 
-/// Loops in place of closures: a closure is not compiled for the instructions of the function around it.
+/// Uses loops, not closures: a closure is not compiled for the instruction set of the enclosing
+/// function.
 #[inline(always)]
 fn chunk<K, const I: usize, const M: usize, const S: usize>(
     kernel: &K,
@@ -161,7 +164,8 @@ where
         strip(kernel, &read, &mut changed, 0, n, &mut [[0.0; STRIP]; S]);
         return [0.0; S];
     }
-    // Each place of a strip has its own sums: in f32, because short sums lose nothing that counts there, then in f64.
+    // Each position in a strip has its own sum. It is in f32, since so short a sum loses nothing
+    // that matters; the totals are in f64.
     let mut sums = [[0.0_f32; STRIP]; S];
     let mut at = 0;
     while at < n {
@@ -171,7 +175,7 @@ where
     }
     let mut result = [0.0; S];
     for k in 0..S {
-        // By halves, which is done with vectors.
+        // Adds by halves, which the compiler can vectorise.
         let mut total = [0.0_f64; STRIP / 2];
         for i in 0..STRIP / 2 {
             total[i] = f64::from(sums[k][i]) + f64::from(sums[k][i + STRIP / 2]);
@@ -188,7 +192,7 @@ where
     result
 }
 
-/// The numbers from `begin` to `end`, which are a strip at most if there are sums.
+/// Processes the elements from `begin` to `end`: at most one strip if there are sums.
 #[inline(always)]
 fn strip<K, const I: usize, const M: usize, const S: usize>(
     kernel: &K,
@@ -201,7 +205,7 @@ fn strip<K, const I: usize, const M: usize, const S: usize>(
     K: Kernel<I, M, S>,
 {
     let n = end - begin;
-    // Slices of a length that is seen to be n, so that nothing is checked in the loop.
+    // The compiler can see that these slices have length n, so the loop has no bounds checks.
     let mut from = [&[][..]; I];
     for (from, read) in from.iter_mut().zip(read) {
         *from = &read[begin..][..n];
@@ -244,7 +248,8 @@ mod tests {
         }
     }
 
-    /// Around the lengths of a strip and of a chunk: whole numbers, so the results are exact; and the same for one thread and three.
+    /// Around the lengths of a strip and a chunk: whole numbers, so the results are exact, with one
+    /// thread and with three.
     #[test]
     fn every_number_is_met_once() {
         for n in [

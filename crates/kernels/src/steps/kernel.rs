@@ -1,15 +1,16 @@
-//! What a kernel says of itself.
+//! The traits that every kernel implements.
 
 #[cfg(feature = "cube")]
 use super::cube;
 
-/// What is done to each number: those of `I` arrays are read, those of `M` are changed; of the `S` terms the sums are formed.
+/// The operation on each element: reads `I` arrays, changes `M` arrays, and gives `S` terms, each
+/// of which is summed over all elements.
 pub trait Kernel<const I: usize, const M: usize, const S: usize>: Sync {
-    /// The changed numbers, and the terms.
+    /// The changed elements, and the terms to sum.
     fn one(&self, read: [f32; I], changed: [f32; M]) -> ([f32; M], [f32; S]);
 }
 
-/// A whole step in one pass.
+/// A whole optimizer step in one pass.
 pub trait Step<const I: usize, const M: usize>: Kernel<I, M, 0> {
     /// The same on a GPU.
     #[cfg(feature = "cube")]

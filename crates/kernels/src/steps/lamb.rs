@@ -8,26 +8,29 @@ use super::{Decay, Kernel, Place, decayed, flex, place, root_plus_eps};
 
 /// m ← β₁m + e₁g; v ← β₂v + e₂g²; u = c₁m / (√(c₂v) + eps) + λw; w ← w − rate · ratio · u with ratio = ‖w‖/‖u‖ within bounds.
 pub struct Lamb {
-    /// The weights' decay.
+    /// Weight decay.
     pub decay: Decay,
-    /// β₁ and β₂.
+    /// The decay rates β₁ and β₂ of the moments.
     pub beta: [f32; 2],
-    /// e₁ and e₂: 1 − β₁ and 1 − β₂, or 1.
+    /// The factors e₁ and e₂ of the new gradient: 1 − β₁ and 1 − β₂, or 1.
     pub entering: [f32; 2],
-    /// c₁ and c₂, what m and v are multiplied by: a division takes longer than all the rest.
+    /// The factors c₁ and c₂ of m and v; a factor, because a division would take longer than all
+    /// the rest.
     pub corrections: [f32; 2],
-    /// Added to the root; 0: the root is at least the smallest normal number.
+    /// A constant added to the root; if 0, the root is at least the smallest normal number.
     pub eps: f32,
-    /// λ, the decay inside the update.
+    /// The weight decay λ inside the update.
     pub update_decay: f32,
     /// The learning rate.
     pub rate: f32,
-    /// Least and greatest ‖w‖ and ratio; none: the ratio is 1.
+    /// The smallest and largest ‖w‖, then the smallest and largest ratio; with `None` the ratio
+    /// is 1.
     pub bounds: Option<[f32; 4]>,
 }
 
 impl Lamb {
-    /// Weights, m, v and ratio. The tensors come back where that cannot be done.
+    /// Returns the weights, m, v and the ratio, or gives the tensors back if the kernels cannot run
+    /// on them.
     pub fn step<const D: usize>(
         &self,
         [w, g, mean, square]: [Tensor<D>; 4],
@@ -35,7 +38,7 @@ impl Lamb {
         match place([&w, &g, &mean, &square].into_iter()) {
             Some(Place::Flex) => {
                 let [mut w, mut g, mut mean, mut square] = [w, g, mean, square].map(flex::array);
-                // The update takes the gradient's place.
+                // The update overwrites the gradient.
                 let [phi, un] = flex::run(
                     flex::Order::Rising,
                     self,
@@ -83,7 +86,7 @@ impl Lamb {
                     let ratio = cube::empty(&w, 1);
                     let [w_arg, g_arg, partial_arg, ratio_arg] =
                         [&w, &g, &partial, &ratio].map(cube::arg);
-                    // A shader need not know infinity.
+                    // A shader may not support infinity.
                     let [norm_min, norm_max, ratio_min, ratio_max] =
                         bounds.map(|b| b.min(f32::MAX));
                     let bounds =
@@ -110,7 +113,8 @@ impl Lamb {
     }
 }
 
-/// The moments and the update, in the gradient's place; sums the squares of the weights and of the update.
+/// Computes the moments and the update, which overwrites the gradient; sums the squares of the
+/// weights and of the update.
 impl Kernel<1, 3, 2> for Lamb {
     #[inline(always)]
     fn one(&self, [w]: [f32; 1], [g, mean, square]: [f32; 3]) -> ([f32; 3], [f32; 2]) {
@@ -174,7 +178,7 @@ struct Constants {
     eps: f32,
     update_decay: f32,
     rate: f32,
-    /// Without a ratio the weights move at once.
+    /// Without a ratio the weights are changed in the same pass.
     #[cube(comptime)]
     whole: bool,
 }
@@ -218,7 +222,7 @@ fn update(
     }
 }
 
-/// Of ‖w‖ and of the ratio, and how many sums there are of each kind.
+/// The bounds of ‖w‖ and of the ratio, and the number of partial sums of each kind.
 #[cfg(feature = "cube")]
 #[derive(CubeType, CubeLaunch)]
 struct Bounds {

@@ -9,15 +9,16 @@ use super::velocity::Velocity;
 use super::velocity::{self, Constants};
 use super::{Decay, Kernel, Place, decayed, flex, place};
 
-/// ratio = coefficient · ‖w‖ / (‖g‖ + β‖w‖ + eps), or coefficient · ‖w‖ / (‖g + βw‖ + eps); 1 where a norm is 0.
+/// ratio = coefficient · ‖w‖ / (‖g‖ + β‖w‖ + eps), or coefficient · ‖w‖ / (‖g + βw‖ + eps); 1 if a
+/// norm is 0.
 pub struct Trust {
-    /// What the ratio of the norms is multiplied by.
+    /// The factor of the ratio of the norms.
     pub coefficient: f32,
-    /// Added to the denominator.
+    /// A constant added to the denominator.
     pub eps: f32,
-    /// The denominator is ‖g + βw‖.
+    /// Whether the denominator is ‖g + βw‖.
     pub combined: bool,
-    /// The rate by which the ratio is divided and then held to 1 at most.
+    /// The rate by which the ratio is divided before it is limited to 1.
     pub clip: Option<f32>,
 }
 
@@ -36,7 +37,7 @@ impl Trust {
         };
         match self.clip {
             None => ratio,
-            // At rate 0 (the start of a warm-up) the quotient is infinite and the clip makes it 1.
+            // At rate 0 (the start of a warm-up) the quotient is infinite, and clipping makes it 1.
             Some(lr) => {
                 let clipped = ratio / lr;
                 if clipped > 1.0 { 1.0 } else { clipped }
@@ -44,7 +45,8 @@ impl Trust {
         }
     }
 
-    /// The step of `velocity`, whose scale the trust ratio multiplies: weights, velocity and ratio. The tensors come back where that cannot be done.
+    /// The step of `velocity`, with its scale multiplied by the trust ratio. Returns the weights,
+    /// velocity and ratio, or gives the tensors back if the kernels cannot run on them.
     pub fn step<const D: usize>(
         &self,
         mut velocity: Velocity,
@@ -116,7 +118,7 @@ impl Trust {
     }
 }
 
-/// Sums the squares of the weights, of the gradient, and of the gradient with its decay.
+/// Sums the squares of the weights, of the gradient, and of the gradient with weight decay.
 struct Norms {
     decay: Decay,
 }
@@ -155,7 +157,8 @@ fn norms(w: &[f32], g: &[f32], partial: &mut [f32], l2: f32, shrink: f32) {
     }
 }
 
-/// The fields of [`Trust`], the scale that the ratio multiplies, and how many sums there are of each kind.
+/// The fields of [`Trust`], the scale that the ratio multiplies, and the number of partial sums of
+/// each kind.
 #[cfg(feature = "cube")]
 #[derive(CubeType, CubeLaunch)]
 struct ConstantsOfTrust {
@@ -198,7 +201,7 @@ fn step(
         ratio = wn * trust.coefficient / denominator;
     }
     if comptime!(trust.clip) {
-        // At rate 0 too, where a GPU's quotient need not be infinite.
+        // Also correct at rate 0, where the quotient on a GPU may not be infinite.
         if ratio > trust.lr {
             ratio = 1.0f32;
         } else {

@@ -1,8 +1,9 @@
-//! The rules' steps in one pass over memory, in place, for f32 on flex and on GPUs; LARS and LAMB, which need norms first, in two. Everywhere else a rule is
-//! composed of tensor operations.
+//! The optimizers' steps in one pass over memory, in place, for f32 on flex and on GPUs. LARS and
+//! LAMB need norms first, so they take two passes. In all other cases a step is composed of tensor
+//! operations.
 //!
-//! On flex a kernel's operations are done number by number in the order in which the composed rule does them, so elementwise rules give the same bits
-//! either way; a GPU's compiler may contract them.
+//! On flex a kernel performs the operations on each element in the same order as the composed step,
+//! so elementwise steps give the same bits either way; a GPU's compiler may fuse operations.
 
 mod adagrad;
 mod adam;
@@ -27,10 +28,13 @@ pub use lars::Trust;
 pub use sgd::Sgd;
 pub use velocity::Velocity;
 
-/// Weight decay: (l₂, s) adds l₂w to the gradient, and shrinks the weights to s·w before the step. (0, 1): none.
+/// Weight decay (l₂, s): adds l₂w to the gradient, and multiplies the weights by s before the step.
+/// (0, 1) is no decay.
 pub type Decay = (f32, f32);
 
-/// The changed tensors after a step: of [`Sgd`], [`Velocity`], [`Adagrad`] or [`Adam`], which name what they read and change. All tensors are given back where the kernels cannot work on them.
+/// The changed tensors after a step of [`Sgd`], [`Velocity`], [`Adagrad`] or [`Adam`], whose
+/// documentation says what they read and change. Gives all tensors back if the kernels cannot run
+/// on them.
 pub fn step<const D: usize, const I: usize, const M: usize>(
     kernel: &impl Step<I, M>,
     read: [Tensor<D>; I],
@@ -64,14 +68,15 @@ pub fn step<const D: usize, const I: usize, const M: usize>(
     }
 }
 
-/// Where the kernels work.
+/// Where the kernels run.
 enum Place {
     Flex,
     #[cfg(feature = "cube")]
     Cube,
 }
 
-/// Where these tensors of one shape are; nowhere if the kernels were switched off by `LARGEBATCH_KERNELS=off`.
+/// The backend of these tensors if all have one shape; `None` if the kernels cannot run on them or
+/// are switched off by `LARGEBATCH_KERNELS=off`.
 fn place<'a, const D: usize>(
     tensors: impl Iterator<Item = &'a Tensor<D>> + Clone,
 ) -> Option<Place> {
@@ -94,7 +99,7 @@ fn place<'a, const D: usize>(
     None
 }
 
-/// √v + eps, or √v lifted to the smallest normal number; a NaN stays one.
+/// √v + eps, or √v raised to at least the smallest normal number if eps is 0; NaN is propagated.
 #[inline(always)]
 fn root_plus_eps(v: f32, eps: f32) -> f32 {
     let root = v.sqrt();
@@ -107,7 +112,7 @@ fn root_plus_eps(v: f32, eps: f32) -> f32 {
     }
 }
 
-/// Weight and gradient with the decay.
+/// The weight and gradient after weight decay.
 #[inline(always)]
 fn decayed(w: f32, g: f32, (l2, shrink): Decay) -> (f32, f32) {
     (w * shrink, if l2 == 0.0 { g } else { g + w * l2 })

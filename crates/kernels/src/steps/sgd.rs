@@ -7,7 +7,7 @@ use super::{Decay, Kernel, Step, decayed};
 
 /// w ← w − rate · g. Reads g, changes w.
 pub struct Sgd {
-    /// The weights' decay.
+    /// Weight decay.
     pub decay: Decay,
     /// The learning rate.
     pub rate: f32,

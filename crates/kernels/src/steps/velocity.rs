@@ -7,15 +7,15 @@ use super::{Decay, Kernel, Step, decayed};
 
 /// e = scale · g; v ← βv + kept · e; w ← w − rate · v, or w ← w − rate · (e + ahead · v). Reads g, changes w and v.
 pub struct Velocity {
-    /// The weights' decay.
+    /// Weight decay.
     pub decay: Decay,
-    /// What the gradient is multiplied by.
+    /// The factor of the gradient.
     pub scale: f32,
-    /// β.
+    /// The momentum coefficient β.
     pub beta: f32,
-    /// How much of the scaled gradient enters v.
+    /// The share of the scaled gradient that enters v.
     pub kept: f32,
-    /// The factor of v where the step looks ahead; none: the step is along v.
+    /// The factor of v in a look-ahead step (Nesterov); `None` steps along v.
     pub ahead: Option<f32>,
     /// The learning rate.
     pub rate: f32,
@@ -64,7 +64,7 @@ impl Velocity {
     }
 }
 
-/// The fields of [`Velocity`] but for the scale.
+/// The fields of [`Velocity`] except the scale.
 #[cfg(feature = "cube")]
 #[derive(CubeType, CubeLaunch)]
 pub(super) struct Constants {

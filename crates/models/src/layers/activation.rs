@@ -14,19 +14,19 @@ pub enum Activation {
     Relu,
     /// tanh x.
     Tanh,
-    /// x Φ(x), Φ the normal distribution function (the exact form, PyTorch's default).
+    /// x Φ(x), where Φ is the normal distribution function (the exact form, PyTorch's default).
     Gelu,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
 }
 
 impl Activation {
-    /// Apply to every element.
+    /// Applies the function to every element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Activation::Relu => activation::relu(x),
             Activation::Tanh => activation::tanh(x),
-            // Burn's own has an approximate gradient on every backend but flex.
+            // Burn's own gradient is approximate on every backend except flex.
             Activation::Gelu => x.clone() * ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5,
             Activation::Sigmoid => activation::sigmoid(x),
         }

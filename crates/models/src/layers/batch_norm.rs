@@ -6,26 +6,28 @@ use largebatch_kernels::layers::batch_norm_train;
 
 use crate::{Builder, Pass};
 
-/// Added to the variance, as PyTorch.
+/// ε, added to the variance, as in PyTorch.
 const EPSILON: f64 = 1e-5;
 
 /// y = γ (x − μ) / √(σ² + 1e-5) + β for every channel (Ioffe and Szegedy 2015, arXiv 1502.03167), x `[batch, channels, ..]`.
 ///
-/// In training μ and σ² (biased) are the batch's, or those of each ghost batch (Hoffer et al. 2017, arXiv 1705.08741): chunks of the
-/// pass's size in order. In evaluation they are the running ones.
+/// In training, μ and the biased σ² are those of the batch, or of each ghost batch (Hoffer et al.
+/// 2017, arXiv 1705.08741): consecutive chunks of the size given in the pass. In evaluation they
+/// are the running ones.
 ///
-/// A forward pass never changes the running statistics; it leaves what it saw in the [`Pass`], and [`crate::Network::absorb`] updates
-/// them: running ← 0.9 running + 0.1 seen, with the unbiased variance, as PyTorch. One update a chunk, in order: ghost batch norm and
-/// accumulated micro-batches of the same size give the same bits. This differs from Burn's own layer, whose running statistics are shared
-/// by clones and updated late.
+/// A forward pass never changes the running statistics. It records its own in the [`Pass`], and
+/// [`crate::Network::absorb`] updates the running ones: running ← 0.9 running + 0.1 seen, with the
+/// unbiased variance, as in PyTorch. There is one update per chunk, in order, so ghost batch norm
+/// and accumulated micro-batches of the same size give the same bits. In Burn's own layer, by
+/// contrast, clones share running statistics, which are updated late.
 ///
-/// A chunk with a single value a channel has no variance (PyTorch raises an error): a single last example joins the chunk before it, and
-/// where there is none the output is β and nothing is absorbed.
+/// A chunk with a single value per channel has no variance (PyTorch raises an error). A single last
+/// example joins the chunk before it; if there is none, the output is β and nothing is absorbed.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
-    /// γ, `[channels]`, 1 at the start.
+    /// The scale γ, `[channels]`, initially 1.
     pub weight: Param<Tensor<1>>,
-    /// β, `[channels]`, 0 at the start.
+    /// The shift β, `[channels]`, initially 0.
     pub bias: Param<Tensor<1>>,
     /// The running mean, `[channels]`; no gradient.
     pub running_mean: Param<Tensor<1>>,
@@ -44,12 +46,12 @@ impl BatchNorm {
         }
     }
 
-    /// Normalise x, `[batch, channels, ..]`.
+    /// Normalises x, `[batch, channels, ..]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
         self.apply(x, None, false, pass)
     }
 
-    /// max(0, y).
+    /// max(0, y): the layer followed by ReLU.
     pub fn forward_relu<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
         self.apply(x, None, true, pass)
     }
@@ -121,7 +123,7 @@ impl BatchNorm {
     }
 }
 
-/// Start and size of the ghost batches.
+/// The start and size of each ghost batch.
 fn chunks(batch: usize, size: Option<usize>) -> Vec<(usize, usize)> {
     let size = size.unwrap_or(batch).max(1);
     let mut chunks: Vec<_> = (0..batch)

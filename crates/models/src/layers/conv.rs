@@ -5,12 +5,13 @@ use burn::tensor::Tensor;
 
 use crate::Builder;
 
-/// Cross-correlation with square kernels, as every framework's "convolution": x `[batch, in, h, w]`.
+/// Cross-correlation with square kernels, which every framework calls "convolution": x
+/// `[batch, in, h, w]`.
 #[derive(Module, Debug)]
 pub struct Conv2d {
-    /// `[out, in, kernel, kernel]`.
+    /// The weights, `[out, in, kernel, kernel]`.
     pub weight: Param<Tensor<4>>,
-    /// `[out]`.
+    /// The bias, `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     stride: usize,
@@ -19,7 +20,8 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution from `inputs` to `outputs` channels with stride 1, padded so that the size stays ("same"), with a bias.
+    /// A convolution from `inputs` to `outputs` channels with stride 1 and a bias, padded so that
+    /// the size stays the same ("same" padding).
     pub fn same(b: &mut Builder, inputs: usize, outputs: usize, kernel: usize) -> Self {
         Self::new(b, inputs, outputs, kernel, 1, kernel / 2, true)
     }
@@ -48,7 +50,8 @@ impl Conv2d {
         }
     }
 
-    /// `[batch, in, h, w]` to `[batch, out, h', w']`, h' = ⌊(h + 2 padding − kernel) / stride⌋ + 1.
+    /// Maps `[batch, in, h, w]` to `[batch, out, h', w']`, where h' = ⌊(h + 2 padding − kernel) /
+    /// stride⌋ + 1.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         largebatch_kernels::layers::conv2d(
             x,

@@ -1,4 +1,4 @@
-//! Dropout whose mask belongs to the example.
+//! Dropout with masks that depend on the example.
 
 use burn::tensor::{Tensor, TensorData};
 use largebatch_random::unit;
@@ -8,8 +8,9 @@ use crate::{Builder, Pass};
 
 /// In training, sets each unit to 0 with probability p and scales the others by 1 / (1 − p).
 ///
-/// Srivastava et al. 2014, in the "inverted" form of PyTorch. The mask is drawn on the host from (the pass's key, the layer's path, the
-/// example's number): it depends neither on the rest of the batch, nor on the backend, nor on the worker that computes it.
+/// Srivastava et al. 2014, in the "inverted" form of PyTorch. The mask is drawn on the host from
+/// the pass's key, the layer's path and the example's number. It does not depend on the rest of the
+/// batch, the backend, or the worker that computes it.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     path: String,
@@ -17,7 +18,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Dropout of units with `probability` in [0, 1).
+    /// Dropout with `probability` in [0, 1).
     pub fn new(b: &Builder, name: &str, probability: f64) -> Self {
         Dropout {
             path: b.path(name),
@@ -25,7 +26,7 @@ impl Dropout {
         }
     }
 
-    /// Mask x, `[batch, units]`.
+    /// Applies the mask to x, `[batch, units]`.
     pub fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
         let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else {
             return x;
@@ -34,7 +35,7 @@ impl Dropout {
         assert_eq!(
             examples.len(),
             batch,
-            "a pass knows the number of every example of its batch"
+            "a pass contains the number of every example in its batch"
         );
         let (key, scale) = (
             key.word(&self.path),

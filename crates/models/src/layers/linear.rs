@@ -1,4 +1,4 @@
-//! The fully connected layer, which is also the network of every linear model.
+//! The fully connected layer, which is also the whole network of every linear model.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -8,17 +8,18 @@ use crate::{Builder, Forward, Pass};
 
 /// y = x W + b, x `[batch, in]`, y `[batch, out]`.
 ///
-/// W is stored `[in, out]`, PyTorch's transposed; [`crate::state_dict`] writes PyTorch's layout.
+/// W is stored as `[in, out]`, the transpose of PyTorch's; [`crate::state_dict`] writes PyTorch's
+/// layout.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// W, `[in, out]`.
+    /// The weights W, `[in, out]`.
     pub weight: Param<Tensor<2>>,
-    /// b, `[out]`.
+    /// The bias b, `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
 
 impl Linear {
-    /// A layer from `inputs` to `outputs` numbers.
+    /// A layer from `inputs` to `outputs` features.
     pub fn new(b: &mut Builder, inputs: usize, outputs: usize, bias: bool) -> Self {
         Linear {
             weight: b.weight("weight", [inputs, outputs], (inputs, outputs)),
@@ -28,7 +29,7 @@ impl Linear {
 }
 
 impl Linear {
-    /// An activation of y, `[batch, in]` to `[batch, out]`.
+    /// The layer followed by an activation: `[batch, in]` to `[batch, out]`.
     pub fn forward_activated(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         let relu = activation == Activation::Relu;
         let y = largebatch_kernels::layers::linear(

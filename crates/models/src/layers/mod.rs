@@ -1,4 +1,4 @@
-//! The layers that the models are made of. Parameters are named as PyTorch's.
+//! The layers of the models. Parameters are named as in PyTorch.
 
 mod activation;
 mod batch_norm;

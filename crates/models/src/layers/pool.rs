@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Activation;
 
-/// Which number stands for a 2×2 field.
+/// Which value represents a 2×2 window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pool {
-    /// The largest.
+    /// The largest value.
     #[default]
     Max,
     /// The mean.
@@ -19,7 +19,7 @@ pub enum Pool {
 }
 
 impl Pool {
-    /// Halve the sides (rounded down) by 2×2 fields with stride 2.
+    /// Halves the sides (rounding down) with 2×2 windows and stride 2.
     pub fn halve(self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Pool::Max => module::max_pool2d(x, MaxPoolOptions::new([2, 2])),
@@ -27,7 +27,8 @@ impl Pool {
         }
     }
 
-    /// An activation, and [`Pool::halve`]. A monotonic activation and the maximum commute: on the pooled image it has a quarter of the work.
+    /// An activation followed by [`Pool::halve`]. A monotonic activation and the maximum commute,
+    /// so it is applied to the pooled image, which is a quarter of the work.
     pub fn activate_and_halve(self, activation: Activation, x: Tensor<4>) -> Tensor<4> {
         match (self, activation) {
             (Pool::Max, Activation::Relu) => max_pool2d_relu(x, [2, 2], [2, 2], [0, 0], false),
@@ -39,9 +40,11 @@ impl Pool {
     }
 }
 
-/// ReLU, and maximum over 3×3 fields with stride 2 and TensorFlow's padding "same": the sides are halved, rounded up.
+/// ReLU, and the maximum over 3×3 windows with stride 2 and TensorFlow's padding "same": the sides
+/// are halved, rounding up.
 ///
-/// "Same" pads an odd side by one at both ends and an even one by one at its end; ceiling mode does the latter without a copy.
+/// "Same" pads an odd side by one at both ends, and an even side by one at its end only; ceiling
+/// mode does the latter without a copy.
 pub fn max_pool_same_relu(x: Tensor<4>) -> Tensor<4> {
     let [_, _, h, w] = x.dims();
     max_pool2d_relu(x, [3, 3], [2, 2], [h % 2, w % 2], true)

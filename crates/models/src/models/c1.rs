@@ -9,8 +9,9 @@ use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width};
 use crate::layers::{Activation, BatchNorm, Conv2d, Linear, max_pool_same_relu};
 use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
 
-/// C1 of Keskar et al., a small AlexNet: twice conv 64 5×5, batch norm, ReLU, 3×3 max pooling with stride 2; then 384 and 192 units with
-/// batch norm, ReLU and dropout 0.5; then the classes. Convolutions and pooling are padded "same".
+/// C1 of Keskar et al., a small AlexNet: two blocks of conv 64 5×5, batch norm, ReLU and 3×3 max
+/// pooling with stride 2; then two hidden layers of 384 and 192 units with batch norm, ReLU and
+/// dropout 0.5; then the output layer. Convolutions and pooling use "same" padding.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct C1Config {

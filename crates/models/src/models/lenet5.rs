@@ -8,15 +8,17 @@ use super::{INIT_HIDDEN, check_hidden_init};
 use crate::layers::{Activation, Conv2d, Linear, Pool};
 use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
 
-/// LeNet-5: conv 6 5×5, pool, conv 16 5×5, pool, 120, 84, classes.
+/// LeNet-5: conv 6 5×5, pooling, conv 16 5×5, pooling, hidden layers of 120 and 84 units, output
+/// layer.
 ///
-/// By default the form of today's papers, with ReLU and max pooling; `activation = "tanh"` with `pool = "average"` is nearest the original,
-/// whose scaled tanh, trained subsampling, partial connections and RBF outputs are left out in every framework's version. Images under 32
+/// The default is the form used in recent papers, with ReLU and max pooling. `activation = "tanh"`
+/// with `pool = "average"` is closest to the original, whose scaled tanh, trained subsampling,
+/// partial connections and RBF outputs no framework's version includes. Images smaller than 32
 /// pixels are padded by 2, as LeCun padded MNIST's 28 to 32: 61,706 parameters on MNIST.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeNet5Config {
-    /// The activation after each layer but the last.
+    /// The activation after each layer except the last.
     pub activation: Activation,
     /// The pooling after each convolution.
     pub pool: Pool,
@@ -39,7 +41,7 @@ impl Recipe for LeNet5Config {
         summary: "LeNet-5 with ReLU and max pooling, or tanh and average pooling",
         input: "images of at least 12×12; 2 or more classes",
         parameters: &[
-            Parameter::new("activation", "after each layer but the last", "relu, tanh, gelu or sigmoid"),
+            Parameter::new("activation", "after each layer except the last", "relu, tanh, gelu or sigmoid"),
             Parameter::new("pool", "after each convolution", "max or average"),
             INIT_HIDDEN,
         ],
@@ -49,7 +51,7 @@ impl Recipe for LeNet5Config {
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
         io.classes(model)?;
-        // 12 + 4 → 12 → 6 → 2 → 1: below that nothing is left.
+        // Sizes: 12 + 4 → 12 → 6 → 2 → 1. A smaller image would vanish.
         io.image(model, 12)?;
         check_hidden_init(model, self.init)
     }

@@ -8,11 +8,11 @@ use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Recipe};
 
 /// Linear regression: o = w·x + b, loss (o − y)².
 ///
-/// Root mean square error and R² follow from [`Loss::sum`], the sum of squared errors.
+/// The root mean square error and R² can be computed from [`Loss::sum`], the sum of squared errors.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearConfig {
-    /// Add a bias b?
+    /// Whether to add a bias b.
     pub bias: bool,
     /// How w and b are drawn.
     pub init: Init,
@@ -40,7 +40,7 @@ impl Recipe for LinearConfig {
             Some(n) => Err(ConfigError::Data {
                 model: Self::FACTS.name,
                 reason: format!(
-                    "its target is one of {n} classes and `linear` predicts a real number; use {}`softmax` or `mlp`",
+                    "its target is one of {n} classes, but `linear` predicts a real number; use {}`softmax` or `mlp`",
                     if n == 2 { "`logistic`, " } else { "" }
                 ),
             }),

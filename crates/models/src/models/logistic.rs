@@ -8,12 +8,13 @@ use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Recipe};
 
 /// Logistic regression with ±1 labels: o = w·x + b, loss log(1 + e^(−y o)); class 1 is +1, class 0 is −1.
 ///
-/// The optional L2 penalty λ/2 ‖w‖² is the training's `weight_decay` λ: plain SGD and momentum add its gradient λ w, and there is no second
-/// place to set it. scikit-learn's C is 1/(λ n) for n examples, and it leaves the bias out.
+/// The optional L2 penalty λ/2 ‖w‖² is set only by the training's `weight_decay` λ: plain SGD and
+/// momentum add its gradient λ w. scikit-learn's C is 1/(λ n) for n examples, and its penalty does
+/// not include the bias.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogisticConfig {
-    /// Add a bias b?
+    /// Whether to add a bias b.
     pub bias: bool,
     /// How w and b are drawn.
     pub init: Init,

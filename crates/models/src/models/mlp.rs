@@ -8,15 +8,16 @@ use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width, range};
 use crate::layers::{Activation, BatchNorm, Dropout, Linear};
 use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
 
-/// A multi-layer perceptron: hidden layers of linear, batch norm (optional), activation, dropout (optional), then a linear layer.
+/// A multi-layer perceptron: hidden layers, each of linear, batch norm (optional), activation and
+/// dropout (optional), then a linear output layer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlpConfig {
-    /// Units of each hidden layer.
+    /// The number of units of each hidden layer.
     pub widths: Vec<usize>,
     /// The activation after each hidden layer.
     pub activation: Activation,
-    /// Normalise each hidden layer before the activation?
+    /// Whether to normalise each hidden layer before the activation.
     pub batch_norm: bool,
     /// Probability that a hidden unit is dropped.
     pub dropout: f64,
@@ -50,7 +51,7 @@ impl Recipe for MlpConfig {
         let model = Self::FACTS.name;
         io.classes(model)?;
         if self.widths.is_empty() || self.widths.len() > 64 {
-            return Err(range(model, "widths", format!("{} layers", self.widths.len()), "1 to 64 layers; model `softmax` has none"));
+            return Err(range(model, "widths", format!("{} layers", self.widths.len()), "1 to 64 layers are allowed; model `softmax` has none"));
         }
         self.widths.iter().try_for_each(|width| check_width(model, "widths", *width))?;
         check_dropout(model, self.dropout)?;
@@ -110,7 +111,7 @@ impl Dense {
         }
     }
 
-    /// `[batch, inputs]` to `[batch, width]`.
+    /// Maps `[batch, inputs]` to `[batch, width]`.
     pub fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let x = match (&self.norm, self.activation) {
             (Some(norm), Activation::Relu) => norm.forward_relu(self.linear.forward(x, pass), pass),

@@ -1,4 +1,4 @@
-//! One file a model: configuration, facts, checks, network.
+//! One file per model: configuration, facts, checks and network.
 
 use crate::{ConfigError, Init, Parameter};
 
@@ -11,17 +11,17 @@ files!(
     softmax
 );
 
-/// The row of `bias` for linear models.
+/// The parameter `bias` of linear models.
 pub(crate) const BIAS: Parameter = Parameter::new("bias", "add a bias b: w·x + b", "true or false");
 
-/// The row of `init` for models without hidden layers.
+/// The parameter `init` of models without hidden layers.
 pub(crate) const INIT_LINEAR: Parameter = Parameter::new(
     "init",
     "how weights are drawn",
     "kaiming-uniform, kaiming-normal, xavier-uniform or zero",
 );
 
-/// The row of `init` for models with hidden layers.
+/// The parameter `init` of models with hidden layers.
 pub(crate) const INIT_HIDDEN: Parameter = Parameter::new(
     "init",
     "how weights are drawn",
@@ -71,6 +71,6 @@ pub(crate) fn check_hidden_init(model: &'static str, init: Init) -> Result<(), C
     if init != Init::Zero {
         return Ok(());
     }
-    let why = "from zero the units of a hidden layer get equal gradients and stay equal for ever; use kaiming-uniform, kaiming-normal or xavier-uniform";
+    let why = "starting from zero, all units of a hidden layer get equal gradients and stay equal; use kaiming-uniform, kaiming-normal or xavier-uniform";
     Err(range(model, "init", "zero", why))
 }

@@ -8,16 +8,18 @@ use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Parameter, Recipe};
 
 /// The perceptron: o = w·x + b, loss max(0, −y o), labels ±1.
 ///
-/// A step of plain SGD on one example IS the perceptron rule: w ← w + η y x if y o < 0, else w stays. At zero weights every o is 0, the rule
-/// never moves, and so a zero start is refused unless `update_on_tie` makes an example with o = 0 wrong (Rosenblatt's and scikit-learn's rule).
+/// A step of plain SGD on one example is exactly the perceptron rule: w ← w + η y x if y o < 0,
+/// else w stays. With zero weights every o is 0 and the weights never change, so a zero start is
+/// refused unless `update_on_tie` counts an example with o = 0 as wrong (Rosenblatt's and
+/// scikit-learn's rule).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PerceptronConfig {
-    /// Add a bias b?
+    /// Whether to add a bias b.
     pub bias: bool,
     /// How w and b are drawn.
     pub init: Init,
-    /// Is an example with w·x + b = 0 wrong, so that it moves the weights?
+    /// Whether an example with w·x + b = 0 counts as wrong and so moves the weights.
     pub update_on_tie: bool,
 }
 
@@ -41,7 +43,7 @@ impl Recipe for PerceptronConfig {
         let model = Self::FACTS.name;
         io.two_classes(model)?;
         if self.init == Init::Zero && !self.update_on_tie {
-            let why = "at zero weights w·x = 0 for every example, which the rule takes as right, so it can never move; start at random \
+            let why = "with zero weights w·x = 0 for every example, which the rule counts as correct, so the weights never change; start from random weights \
                        (kaiming-uniform) or set update_on_tie = true";
             return Err(range(model, "init", "zero", why));
         }

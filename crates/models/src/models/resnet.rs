@@ -9,18 +9,19 @@ use super::{INIT_HIDDEN, check_hidden_init, check_width};
 use crate::layers::{BatchNorm, Conv2d, Linear, global_average};
 use crate::{Builder, ConfigError, Forward, Init, Io, Parameter, Pass};
 
-/// How a shortcut passes where the image halves and the channels double (He et al. 2016, 3.3).
+/// The shortcut where the image halves and the channels double (He et al. 2016, 3.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shortcut {
-    /// Option A, the paper's for CIFAR: every second pixel, new channels zero; no parameters.
+    /// Option A, the paper's choice for CIFAR: every second pixel, and zeros for the new channels;
+    /// no parameters.
     #[default]
     Pad,
     /// Option B: a 1×1 convolution with stride 2 and batch norm.
     Projection,
 }
 
-/// What `resnet8` and `resnet20` have in common.
+/// The common part of `resnet8` and `resnet20`.
 pub(crate) struct Size<'a> {
     pub model: &'static str,
     pub blocks: usize,
@@ -32,7 +33,7 @@ pub(crate) struct Size<'a> {
 
 pub(crate) const PARAMETERS: &[Parameter] = &[
     Parameter::new("width", "channels of the first stage; the next two have twice and four times as many", "1 to 16384"),
-    Parameter::new("shortcut", "how shortcuts pass a change of size", "pad (option A) or projection (option B)"),
+    Parameter::new("shortcut", "how shortcuts handle a change of size", "pad (option A) or projection (option B)"),
     INIT_HIDDEN,
 ];
 
@@ -63,8 +64,9 @@ impl Size<'_> {
     }
 }
 
-/// A residual network: conv 3×3, three stages of blocks (the second and third halve the image and double the channels), mean over the
-/// image, linear layer. Version 1 of He et al.: batch norm after each convolution, ReLU after the sum.
+/// A residual network: conv 3×3, three stages of blocks (the second and third halve the image and
+/// double the channels), global average pooling, and a linear layer. Version 1 of He et al.: batch
+/// norm after each convolution, ReLU after the sum.
 #[derive(Module, Debug)]
 pub struct ResNet {
     conv: Conv2d,

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::resnet::{PARAMETERS, ResNet, Shortcut, Size};
 use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
 
-/// ResNet-20 of He et al. (6n + 2 layers, n = 3 blocks a stage) with shortcuts of option A. 269,722 parameters on CIFAR-10, "0.27 M" in the paper.
+/// ResNet-20 of He et al. (6n + 2 layers, n = 3 blocks per stage) with shortcuts of option A.
+/// 269,722 parameters on CIFAR-10 ("0.27 M" in the paper).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNet20Config {
     /// Channels of the first stage; the next two have twice and four times as many.
     pub width: usize,
-    /// How shortcuts pass a change of size.
+    /// How shortcuts handle a change of size.
     pub shortcut: Shortcut,
     /// How weights are drawn; He's rule by default, as in the paper.
     pub init: Init,

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::resnet::{PARAMETERS, ResNet, Shortcut, Size};
 use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
 
-/// ResNet-8 of Shallue et al.: He's CIFAR network (6n + 2 layers) with n = 1, one block a stage. 75,290 parameters on CIFAR-10.
+/// ResNet-8 of Shallue et al.: He's CIFAR network (6n + 2 layers) with n = 1, one block per stage.
+/// 75,290 parameters on CIFAR-10.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNet8Config {
     /// Channels of the first stage; the next two have twice and four times as many.
     pub width: usize,
-    /// How shortcuts pass a change of size.
+    /// How shortcuts handle a change of size.
     pub shortcut: Shortcut,
     /// How weights are drawn; He's rule by default, as in the paper.
     pub init: Init,

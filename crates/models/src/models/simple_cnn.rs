@@ -8,7 +8,8 @@ use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width};
 use crate::layers::{Activation, Conv2d, Dropout, Linear, Pool};
 use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
 
-/// The Simple CNN: conv 32 5×5, pool, conv 64 5×5, pool, 1024 with dropout 0.4, classes; ReLU, padding "same", max pooling 2×2.
+/// The Simple CNN: conv 32 5×5, pooling, conv 64 5×5, pooling, 1024 units with dropout 0.4, output
+/// layer; with ReLU, "same" padding and 2×2 max pooling.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleCnnConfig {

@@ -10,7 +10,7 @@ use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftmaxConfig {
-    /// Add a bias b?
+    /// Whether to add a bias b.
     pub bias: bool,
     /// How W and b are drawn.
     pub init: Init,
