@@ -784,7 +784,7 @@ fn data_sets_are_listed_and_found() {
     let other = ended(command(dir, &["train", "--resume", "run"]));
     assert!(
         other.code == Some(1)
-            && other.stderr.contains("other data")
+            && other.stderr.contains("the data have changed")
             && other.stderr.contains("SHA-256"),
         "{other:?}"
     );

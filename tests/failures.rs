@@ -56,7 +56,7 @@ fn a_study_with_failed_trials_says_which_and_runs_them_again() {
         "batch_size=64 seed 0: study/runs/",
         "batch_size=256 seed 1: study/runs/",
         "Not a directory",
-        "the same command with --retry",
+        "the same command and --retry",
     ];
     assert!(
         again.code == Some(1) && words.iter().all(|word| again.stderr.contains(word)),

@@ -284,7 +284,7 @@ fn runs_of_old_versions_open_their_data_again() {
     assert!(
         accepted
             .stderr
-            .contains("warning: run: was made from other data")
+            .contains("warning: run: the data have changed")
             && accepted.stdout != before,
         "{accepted:?}"
     );
@@ -292,7 +292,7 @@ fn runs_of_old_versions_open_their_data_again() {
     refused(
         &ended(command(dir, &arguments)),
         1,
-        &["train.csv", "not there", "--data-dir"],
+        &["train.csv", "missing", "--data-dir"],
     );
     // They may have moved.
     fs::create_dir(dir.join("data")).expect("made");
@@ -957,7 +957,7 @@ fn what_is_refused() {
         (
             &["predict", "run", "test.csv", "--out", "./test.csv"],
             2,
-            &["--out = ./test.csv", "would be lost"],
+            &["--out = ./test.csv", "would be overwritten"],
         ),
         (
             &["predict", "run", "test.csv", "--out", "nowhere/p.csv"],

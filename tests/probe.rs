@@ -559,7 +559,7 @@ fn bad_input_is_told() {
         (
             &["layers", "run", "--out", "run/run.toml"],
             1,
-            &["run.toml", "make the folder"],
+            &["run.toml", "create the folder"],
         ),
     ];
     for (arguments, code, words) in rows {
@@ -580,9 +580,13 @@ fn bad_input_is_told() {
         ("layers:often", &["often", "every=100"]),
         (
             "noise-pairs:every=5",
-            &["noise-pairs:every=5", "one piece", "accumulate=4"],
+            &[
+                "noise-pairs:every=5",
+                "does not cut its batch",
+                "accumulate=4",
+            ],
         ),
-        ("noise-pairs:every=5,subset=9", &["own examples"]),
+        ("noise-pairs:every=5,subset=9", &["not a subset"]),
     ] {
         let found = ended(command(
             dir.path(),

@@ -430,7 +430,7 @@ fn a_finished_run_stays_as_it_is() {
         &["train", "--resume", "run", "--out", "run"],
     ] {
         let again = ok(dir, arguments);
-        assert!(again.stdout.contains("ended already"), "{again:?}");
+        assert!(again.stdout.contains("already ended"), "{again:?}");
         assert_eq!(json(dir, arguments), first, "the same result once more");
         assert!(
             (tree(&dir.join("run")), times()) == before,
@@ -457,7 +457,7 @@ fn resume_with_out_begins_a_run_that_is_not_there() {
     ];
     ok(dir, &arguments);
     let again = ok(dir, &arguments);
-    assert!(again.stdout.contains("ended already"), "{again:?}");
+    assert!(again.stdout.contains("already ended"), "{again:?}");
 }
 
 #[test]

@@ -334,7 +334,7 @@ fn the_baseline_is_in_results() {
     assert!(
         ok(dir, &["train", "--resume", "out"])
             .stdout
-            .contains("has ended already")
+            .contains("has already ended")
     );
 
     let crossed = [

@@ -196,7 +196,7 @@ fn a_loss_beyond_f32_is_written_and_read() {
     let test = json(dir, &["evaluate", "run", "--part", "test"]);
     assert!(test["loss"].is_null() && test["n"] == 10, "{test}");
     let told = ok(dir, &["evaluate", "run", "--part", "test"]).stdout;
-    assert!(told.contains("beyond f32"), "{told}");
+    assert!(told.contains("too large for f32"), "{told}");
     ok(dir, &["probe", "curvature", "run", "--quiet"]);
 
     let study = "name = 'far'\nsplit_seed = 0\nconfirm = { seeds = 2, probe = ['layers'] }\naxes.batch_size = [8, 16]\n\

@@ -111,7 +111,7 @@ fn whatever_opens_a_run_again_notices_other_data() {
             &[
                 "noise.csv",
                 &hash,
-                "other data",
+                "the data have changed",
                 "it had 250 examples and has 290",
                 "--accept-data",
                 "--data-dir",
@@ -434,7 +434,7 @@ fn a_study_does_not_mix_data() {
         accepted.code == Some(0)
             && accepted
                 .stderr
-                .contains("warning: 4 trials were made from other data"),
+                .contains("warning: 4 trials ran on data that have changed"),
         "{accepted:?}"
     );
     let (n, new) = one(hashes());
