@@ -143,7 +143,7 @@ fn names_that_look_the_same_are_refused() {
         (
             "[[arm]]\nname='a'\n[[arm]]\nname=' a'",
             7,
-            "differ in spaces alone",
+            "differ only in spaces",
         ),
         ("axes.clip_norm=[1, 1.0]", 4, "1 and 1.0 are the same value"),
         (

@@ -367,7 +367,7 @@ fn a_killed_study_with_lengths_in_epochs_runs_anew_what_has_moved() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     for part in [
         &format!("{} of its trials", moved.len()),
-        "lengths in epochs count the steps",
+        "lengths in epochs count the actual steps",
         "--accept-data",
     ] {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");

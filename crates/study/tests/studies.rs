@@ -507,7 +507,7 @@ fn wrong_files_name_the_line() {
         (
             "set.lr = 1\naxes.lr = [1, 2]",
             5,
-            "stands under both `axes` and `set`",
+            "is under both `axes` and `set`",
         ),
         (
             "axes.lr = [1, 2]\nsearch.lr = [1, 2]",
@@ -531,7 +531,7 @@ fn wrong_files_name_the_line() {
             "one of `epochs`, `steps` and `examples`",
         ),
         ("budget.at_batch = 0", 5, "at least one example"),
-        ("set.budget.epochs = 5", 5, "`budget` stands beside `set`"),
+        ("set.budget.epochs = 5", 5, "`budget` belongs beside `set`"),
         (
             "axes.w = { integer = [1, 9007199254740994] }",
             5,
@@ -555,7 +555,7 @@ fn wrong_files_name_the_line() {
         (
             "search.lr = [1, 2]\ntune.trials = 2",
             6,
-            "a grid takes every combination",
+            "a grid runs every combination",
         ),
         ("search.lr = [1, 2]\ntune.method = 'sobol'", 6, "`trials`"),
         (
@@ -577,19 +577,19 @@ fn wrong_files_name_the_line() {
         (
             "rate = { base_rate = 0.1, base_batch = 32, warmup = { epochs = 1 } }",
             5,
-            "changes nothing",
+            "has no effect",
         ),
         ("[[arm]]\nset.lr = 1", 5, "needs a `name`"),
         ("[[arm]]\nname = 'a'\n[[arm]]\nname = 'a'", 8, "two arms"),
         (
             "set.lr = 1\n[[arm]]\nname = 'a b'\n[[arm]]\nname = ' a  b'",
             9,
-            "differ in spaces alone",
+            "differ only in spaces",
         ),
         (
             "set.lr = 1\n[[arm]]\nname = \"a\\nb\"",
             7,
-            "a name in one line",
+            "a name on one line",
         ),
         ("axes.lr = [1, 2, 1.0]", 5, "1 and 1.0 are the same value"),
         ("axes.o = [{ name = 'a' }, 'a']", 5, "are the same value"),
@@ -704,7 +704,7 @@ fn wrong_files_name_the_line() {
     }
     for (text, part) in [
         ("", "name"),
-        ("name = 'x'\nconfirm.seeds = 0", "seeds are a count"),
+        ("name = 'x'\nconfirm.seeds = 0", "seeds must be a count"),
         ("name = 'x'", "nothing to run"),
     ] {
         let error = plan(text).unwrap_err().to_string();
@@ -784,7 +784,7 @@ fn a_file_that_is_no_text_names_the_place() {
     assert_eq!(
         error,
         format!(
-            "{}, line 2: the byte 0xe9 at column 13 is no UTF-8: save the file in that encoding",
+            "{}, line 2: the byte 0xe9 at column 13 is not UTF-8: save the file in that encoding",
             path.display()
         )
     );
@@ -866,9 +866,9 @@ fn overrides_change_settings_and_sections() {
     for (wrong, part) in [
         ("dataset", "key=value"),
         ("confirm.seds=3", "did you mean `seeds`"),
-        ("a b=1", "no dotted key"),
+        ("a b=1", "not a dotted key"),
         ("budget.epochs=many", "invalid type"),
-        ("=1", "no dotted key"),
+        ("=1", "not a dotted key"),
     ] {
         let error = study(&[wrong]).unwrap_err().to_string();
         assert!(

@@ -245,8 +245,8 @@ fn every_warning_is_given() {
     assert_eq!((summary.untunable, summary.diverged), (vec![1], 3));
     let texts: Vec<String> = warnings(&results).iter().map(Warning::to_string).collect();
     for part in [
-        "arm=edge: the best lr = 0.002 is the greatest one tried",
-        "2 groups: 2 seeds tell little of the spread",
+        "arm=edge: the best lr = 0.002 is the largest one tried",
+        "2 groups: 2 seeds say little about the spread",
         "arm=all diverge: every tuning trial diverged",
         "arm=unlucky: 1 of 2 trials diverged",
         "budgets differ, from 1 to 3 epochs",
@@ -261,6 +261,6 @@ fn every_warning_is_given() {
     };
     assert_eq!(
         one.to_string(),
-        "arm=edge: 1 seed tells little of the spread: use at least 3"
+        "arm=edge: 1 seed says little about the spread: use at least 3"
     );
 }

@@ -69,7 +69,7 @@ pub(super) struct TrainArgs {
     )]
     batch_size: Option<String>,
     /// Learning rate at the base batch [default: measured for optimizer and model at the default
-    /// batch size; it grows with --batch-size only by --scaling]
+    /// batch size; it grows with the batch size only with --scaling]
     #[arg(
         long,
         value_name = "RATE",

@@ -23,8 +23,8 @@ const QUIET: Global = Global {
     verbose: false,
 };
 
-/// The instruments of a study: `NAME:every=N` during training, as in `train --probe`, and `NAME
-/// --option ...` at the end, as in `largebatch probe`. One of the latter is `line`, which connects
+/// The instruments of a study: `NAME:every=N` during training, as in `train --probe`, and
+/// `NAME --option ...` at the end, as in `largebatch probe`. One of the latter is `line`, which connects
 /// the weights of the small and the large batch.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub(super) struct Instruments {

@@ -301,7 +301,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     }
     if summary.retried > 0 && !global.quiet {
         say(&format!(
-            "{} failed trials ran again; their old records moved to {}",
+            "{} failed trials run again; their old records moved to {}",
             summary.retried,
             folder.join("failed.jsonl").display()
         ));
