@@ -19,7 +19,7 @@ use largebatch_tests::{copy, ended, folder, program, shell, write};
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the tests lie in the repository")
+        .expect("the tests are in the repository")
         .to_owned()
 }
 

@@ -616,7 +616,7 @@ fn bad_input_is_told() {
         );
         assert!(
             !dir.path().join("new").exists(),
-            "{probe} is told before a folder is made"
+            "{probe} is reported before a folder is created"
         );
     }
 }

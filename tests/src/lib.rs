@@ -21,7 +21,7 @@ pub fn program() -> PathBuf {
     let folder = test
         .parent()
         .and_then(Path::parent)
-        .expect("tests lie in target/PROFILE/deps");
+        .expect("tests are in target/PROFILE/deps");
     let program = folder.join(format!(
         "largebatch-under-test{}",
         std::env::consts::EXE_SUFFIX
@@ -185,7 +185,9 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 open.push(path);
             } else if path.file_name().is_some_and(|name| name != ".lock") {
                 found.insert(
-                    path.strip_prefix(folder).expect("it lies there").to_owned(),
+                    path.strip_prefix(folder)
+                        .expect("it is below the folder")
+                        .to_owned(),
                     bytes(&path),
                 );
             }

@@ -101,7 +101,7 @@ impl Study {
                         return fail(
                             &at,
                             format!(
-                                "arm \"{from}\" takes its own rate from another arm; name the arm where the rate is tuned or set"
+                                "arm \"{from}\" takes its own rate from another arm; name the arm whose rate is tuned or set"
                             ),
                         );
                     }

@@ -13,7 +13,7 @@ use crate::trial::{Labels, Stage, Trial, describe, key};
 pub enum Notice<'a> {
     /// A trial began.
     Started(&'a Trial),
-    /// A trial goes on.
+    /// A running trial reports an event.
     Event(&'a Trial, &'a Event),
     /// The data of a trial have changed, or it failed and is to run again: its record was set
     /// aside.

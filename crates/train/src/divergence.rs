@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(
             found(1, std::iter::repeat_n(999.0, 100_000)),
             None,
-            "below the bound for ever"
+            "always below the bound"
         );
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Results {
 impl Results {
     /// Writes NAME.json and NAME.svg, prints the object or the summary, and returns how the command
     /// ended.
-    #[allow(clippy::too_many_arguments)] // what is written, where, and how it is told
+    #[allow(clippy::too_many_arguments)] // what is written, where, and how it is reported
     pub(super) fn finish(
         &self,
         folder: &Path,
