@@ -1,4 +1,5 @@
-//! Bad input: one row each, with its exit code and the words that its message needs: value, place, remedy.
+//! Bad input: one row per case, with its exit code and the words that its message needs: value,
+//! place, remedy.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +50,7 @@ fn pair(dir: &Path) {
     images(dir, "train", (60, 8, 4), 1);
 }
 
-/// Twelve good lines, and what is given in place of the line after them.
+/// Twelve valid lines, with `line` in place of the thirteenth.
 fn csv(dir: &Path, line: &str) {
     let lines: String = (0..12)
         .map(|i| format!("{i},{},{}\n", i * i, i % 2))
@@ -65,7 +66,7 @@ fn config(dir: &Path, text: &str) {
     );
 }
 
-/// Files of one's own.
+/// The user's own files.
 const FILES: &[Row] = &[
     (
         "truncated gzip",
@@ -436,7 +437,7 @@ const VALUES: &[Row] = &[
     ),
 ];
 
-/// Names and keys that are not known; the nearest one is suggested.
+/// Unknown names and keys; the nearest known one is suggested.
 const NAMES: &[Row] = &[
     (
         "unknown optimizer",
@@ -580,7 +581,8 @@ const NAMES: &[Row] = &[
     ),
 ];
 
-/// One paragraph that begins with `error: ` (then perhaps a hint and the usage), and nothing on standard output.
+/// Checks that standard error is one paragraph that begins with `error: ` (perhaps with a hint and
+/// the usage), and that standard output is empty.
 fn check(name: &str, ended: &Ended, code: i32, words: &[&str]) {
     let said = &ended.stderr;
     assert_eq!(ended.code, Some(code), "{name}: {said}{}", ended.stdout);
@@ -601,7 +603,7 @@ fn check(name: &str, ended: &Ended, code: i32, words: &[&str]) {
             "{name}: the message lacks {word:?}:\n{said}"
         );
     }
-    // The same cause told twice is noise.
+    // Repeating the same cause is noise.
     let sentences: Vec<&str> = message.split(": ").filter(|part| part.len() > 25).collect();
     assert!(
         sentences.iter().all(|s| message.matches(s).count() == 1),
@@ -614,7 +616,8 @@ fn refused(rows: &[Row], common: &[&str]) {
         let folder = folder();
         let dir = folder.path();
         prepare(dir);
-        // A flag of the row stands in place of the common one (another model takes the options with it), and a file in place of all.
+        // A flag of the row replaces the common one (another model also drops the options), and a
+        // file replaces all of them.
         let replaced = |flag: &str, value: &str| {
             arguments.contains(&flag) && flag != "--set"
                 || arguments.contains(&"--model") && value.starts_with("model.")
@@ -660,7 +663,8 @@ fn names_that_are_not_known() {
 
 #[test]
 fn the_good_rows_are_good() {
-    // The rows above differ from these in one thing each, so that thing is what they are refused for.
+    // The rows above differ from these in one thing each, so that thing is the reason for the
+    // refusal.
     let folder = folder();
     let dir = folder.path();
     pair(dir);
@@ -768,7 +772,7 @@ fn weights_of_another_model() {
         &["none.safetensors"],
     );
 
-    // A checkpoint of another model, or damaged, in the folder of a run that is to go on.
+    // A checkpoint of another model, or a damaged one, in the folder of a run to be resumed.
     let resume = || {
         let _ = fs::remove_file(dir.join("mlp/result.json"));
         ended(command(dir, &["train", "--resume", "mlp"]))
@@ -905,7 +909,7 @@ fn folders_that_are_no_runs() {
     );
 }
 
-/// A file-size limit stands for a full disk: writing beyond it fails.
+/// A file-size limit simulates a full disk: writing beyond it fails.
 #[cfg(unix)]
 #[test]
 fn a_full_disk() {
@@ -952,7 +956,7 @@ fn a_full_disk() {
     );
     assert!(!dir.join("middle/checkpoints/.step-7.partial").exists());
 
-    // With room again, the runs go on to the end as if nothing had been.
+    // With space again, the runs finish as if nothing had happened.
     ok(
         dir,
         &[

@@ -178,7 +178,7 @@ fn train_prints_one_object_for_machines() {
     ] {
         assert_eq!(result[key], value, "{key}");
     }
-    // 1,797 digits: 360 of the test part, 287 held out, 1,150 to train on.
+    // 1,797 digits: 360 in the test part, 287 held out, 1,150 for training.
     assert_eq!(
         (
             result["seed"].as_u64(),
@@ -204,7 +204,7 @@ fn train_prints_one_object_for_machines() {
             .expect("JSON");
     assert_eq!(file, result, "result.json holds the same");
 
-    // train_loss is the mean over the last epoch: the same as what the events say of it.
+    // train_loss is the mean over the last epoch, as the events report it.
     let events = fs::read_to_string(dir.join("run/events.jsonl")).expect("events");
     let events: Vec<serde_json::Value> = events
         .lines()
@@ -220,7 +220,7 @@ fn train_prints_one_object_for_machines() {
         events.iter().all(|e| e["schema"] == 1),
         "each line has its schema"
     );
-    // What the evaluation says later is what the run said.
+    // A later evaluation reports what the run reported.
     for part in ["validation", "test"] {
         let metrics = json(dir, &["evaluate", "run", "--part", part]);
         assert_eq!(
@@ -321,7 +321,8 @@ fn file_set_and_flags_lie_over_each_other() {
         .all(|line| b.contains(line)),
         "{b}"
     );
-    // Options by --set belong to the model and the optimizer of the flags, on whatever side of them they stand.
+    // Options given by --set belong to the model and the optimizer of the flags, whether they come
+    // before or after them.
     let c = config(
         "c",
         &[
@@ -345,7 +346,7 @@ fn file_set_and_flags_lie_over_each_other() {
             .all(|line| c.contains(line)),
         "{c}"
     );
-    // Another optimizer by a flag takes nothing over from the file's.
+    // An optimizer given by a flag inherits nothing from the file's.
     let d = config("d", &["run.toml", "--optimizer", "sgd", "--epochs", "1"]);
     assert!(
         !d.contains("momentum") && d.contains("epochs = 1") && !d.contains("\nsteps"),
@@ -371,7 +372,7 @@ fn file_set_and_flags_lie_over_each_other() {
             .all(|line| e.contains(line)),
         "{e}"
     );
-    // The resolved configuration is a configuration: it makes the same run.
+    // The resolved configuration is itself a configuration, and makes the same run.
     let again: String = b
         .lines()
         .skip_while(|line| *line != "[config]")
@@ -557,7 +558,8 @@ fn real_targets_report_rmse() {
         test["loss"].as_f64().expect("a loss"),
         test["r2"].as_f64().expect("R²"),
     );
-    // The loss is in deviations of the training targets, about 77; the error is in their own unit.
+    // The loss is in deviations of the training targets, about 77; the error is in the targets' own
+    // unit.
     let std = rmse / loss.sqrt();
     assert!(
         (70.0..85.0).contains(&std) && rmse < 60.0 && r2 > 0.3 && r2 < 1.0,
@@ -706,7 +708,8 @@ fn data_sets_are_listed_and_found() {
         "{wrong:?}"
     );
 
-    // A folder of the set's name in the data folder, by flag and by environment; content that is not the published one.
+    // A folder named after the set in the data folder, by flag and by environment; content that
+    // differs from the published one.
     let place = dir.join("sets/mnist");
     fs::create_dir_all(&place).expect("a folder");
     for (part, n) in [("train", 200), ("t10k", 100)] {
@@ -771,7 +774,7 @@ fn data_sets_are_listed_and_found() {
         file.contains("sha256") && file.contains("known = false"),
         "{file}"
     );
-    // The run remembers where its data lay.
+    // The run remembers where its data were.
     assert_eq!(json(dir, &["evaluate", "run", "--part", "test"])["n"], 100);
     // Other data under the same name: refused on resume.
     fs::remove_file(dir.join("run/result.json")).expect("the result");
@@ -784,7 +787,7 @@ fn data_sets_are_listed_and_found() {
     let other = ended(command(dir, &["train", "--resume", "run"]));
     assert!(
         other.code == Some(1)
-            && other.stderr.contains("other data")
+            && other.stderr.contains("the data have changed")
             && other.stderr.contains("SHA-256"),
         "{other:?}"
     );
@@ -822,7 +825,7 @@ fn quiet_is_quiet_and_logs_are_plain() {
     let both = train("both", &["--quiet", "--json"]);
     assert!(both.stderr.is_empty());
     one_json(&both.stdout);
-    // Without a terminal: a line for the beginning and for each epoch, and neither colours nor a bar.
+    // Without a terminal: a line at the start and one for each epoch, without colours or a bar.
     let plain = train("plain", &[]);
     assert!(
         plain.stderr.lines().count() == 5 && plain.stderr.contains("epoch   2"),
@@ -845,7 +848,7 @@ fn quiet_is_quiet_and_logs_are_plain() {
     assert_eq!(conflict.code, Some(2));
 }
 
-/// On a terminal, which `script` pretends to be: a bar; and with NO_COLOR no colours.
+/// On a terminal, which `script` simulates: a bar; and with NO_COLOR no colours.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_shows_a_bar_and_honours_no_color() {
@@ -943,7 +946,7 @@ fn a_closed_pipe_is_no_failure() {
         ));
         assert_eq!(closed.stderr, "0\n", "{arguments}");
     }
-    // A log nobody reads, and results that are written all the same.
+    // A log that nobody reads, and results that are written nevertheless.
     let deaf = ended(shell(
         dir,
         "{ $LARGEBATCH train --dataset digits --model softmax --epochs 2 --out deaf 2>&1; echo $? > code; } | true",

@@ -1,4 +1,4 @@
-//! Same seed, same bits; and what must not change a result does not.
+//! The same seed gives the same bits, and settings that must not change a result do not.
 
 use std::path::Path;
 
@@ -108,8 +108,8 @@ fn other_trainings_beside_it_change_nothing() {
     assert!(model(dir, "d") != model(dir, "alone"));
 }
 
-/// The kernels of flex give the same bits with any number of threads, also for matrices that are large enough to be shared out, with batch norm, and with
-/// the norms of LARS and LAMB.
+/// The kernels of flex give the same bits with any number of threads, also for matrices that are
+/// large enough to be split, with batch norm, and with the norms of LARS and LAMB.
 #[test]
 fn the_number_of_threads_changes_nothing() {
     let folder = folder();
@@ -221,7 +221,7 @@ fn workers_are_accumulated_micro_batches_to_the_bit() {
     }
 }
 
-/// With dropout in it: the masks belong to the examples, not to their places in a micro-batch.
+/// With dropout: the masks belong to the examples, not to their places in a micro-batch.
 #[test]
 fn accumulation_equals_the_large_batch() {
     let folder = folder();
@@ -280,7 +280,8 @@ fn accumulation_equals_the_large_batch() {
 fn accumulation_with_batch_norm_is_ghost_batch_norm() {
     let folder = folder();
     let dir = folder.path();
-    // Steps that end before the epoch's smaller last batch, whose parts would be cut at other places than ghost batches.
+    // The steps end before the epoch's smaller last batch, whose parts would be cut at other places
+    // than the ghost batches.
     let common: &[&str] = &[
         "--dataset",
         "digits",

@@ -1,14 +1,16 @@
-//! The backends agree, and those that cannot be had say what is missing.
+//! The backends agree, and unavailable ones say what is missing.
 
 use std::path::Path;
 
 use largebatch_tests::{command, distance, ended, folder, json, ok, skipped, weights};
 
-/// ‖w − w'‖ / ‖w'‖ of each tensor after 20 steps. Backends add in other orders: an error of about 1e-7 a sum, that training multiplies.
+/// ‖w − w'‖ / ‖w'‖ of each tensor after 20 steps. Backends sum in different orders: an error of
+/// about 1e-7 per sum, which training multiplies.
 /// Measured: at most 5e-7 from ndarray to flex, 1e-6 from wgpu (llvmpipe).
 const TOLERANCE: f64 = 1e-5;
 
-/// No Adam with batch norm: the gradient of a bias before batch norm is 0 but for rounding, and Adam makes steps of full length of it.
+/// No Adam with batch norm: the gradient of a bias before batch norm is 0 except for rounding, and
+/// Adam turns that into full-length steps.
 const TRAININGS: &[(&str, &[&str])] = &[
     (
         "mlp",
@@ -97,7 +99,7 @@ fn agrees_with_flex(dir: &Path, device: &str) {
             (a - b).abs() < 1e-5 * b,
             "{name} on {device}: loss {a}, and {b} on flex"
         );
-        // The same weights give the same loss wherever they are evaluated.
+        // The same weights give the same loss on every backend.
         let there = json(dir, &["evaluate", &out, "--device", device])["loss"]
             .as_f64()
             .expect("a loss");
@@ -109,7 +111,7 @@ fn agrees_with_flex(dir: &Path, device: &str) {
     }
 }
 
-/// Whether this build holds a backend, and how many adapters the machine has for it.
+/// Whether this build includes a backend, and how many adapters the machine has for it.
 fn offered(dir: &Path, name: &str) -> (bool, usize) {
     let devices = json(dir, &["devices"]);
     let device = devices["devices"]

@@ -1,7 +1,9 @@
-//! The documents are true: links lead somewhere, commands run, the README is one screen, and the table of crates is that of the manifests.
+//! The documents are correct: links lead somewhere, commands run, the README fits on one screen,
+//! and the table of crates matches the manifests.
 //!
-//! A block of commands is a fenced block of `sh`. Those lines of it that begin with `largebatch ` or `cargo run --release -- ` are run, page by page and in order, in
-//! an empty folder. Three comments in a page, each in the line before a block, guide the test:
+//! A block of commands is a fenced block of `sh`. Its lines that begin with `largebatch ` or `cargo
+//! run --release -- ` are run, page by page and in order, in an empty folder. Three comments in a
+//! page, each on the line before a block, control the test:
 //!
 //! - `<!-- not run: WHY -->`: the block is not run.
 //! - `<!-- printed by: largebatch ... -->`: the block is what this command prints.
@@ -17,7 +19,7 @@ use largebatch_tests::{copy, ended, folder, program, shell, write};
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the tests lie in the repository")
+        .expect("the tests are in the repository")
         .to_owned()
 }
 
@@ -25,7 +27,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The files of this name's end under a folder, in order.
+/// The files under a folder whose names have this ending, in order.
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
@@ -76,9 +78,9 @@ fn documents() -> Vec<PathBuf> {
 struct Block {
     /// The number of its first line, from 1.
     line: usize,
-    /// What follows the backticks.
+    /// The text after the backticks.
     language: String,
-    /// The comment in the line before it, without the marks.
+    /// The comment on the line before it, without the comment marks.
     comment: String,
     text: String,
 }
@@ -114,7 +116,7 @@ fn parse(text: &str) -> (Vec<Block>, Vec<(usize, String)>) {
     (blocks, prose)
 }
 
-/// A line of Markdown without what stands in backticks.
+/// A line of Markdown without the text in backticks.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect()
 }
@@ -141,7 +143,7 @@ fn links(prose: &[(usize, String)]) -> Vec<(usize, String)> {
     found
 }
 
-/// The anchors of a page's headings, as forges and mdBook make them.
+/// The anchors of a page's headings, as code forges and mdBook make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let (_, prose) = parse(text);
     let mut found = BTreeSet::new();
@@ -284,8 +286,8 @@ fn every_figure_is_used_and_small() {
     );
 }
 
-/// What stands before each command: the program by its name, in a small mode. Studies have few seeds and short trainings, networks are small, and probes look at few
-/// examples.
+/// Runs before the commands of a page: defines the program under its name, in a small mode. Studies
+/// have few seeds and short trainings, networks are small, and probes use few examples.
 const PRELUDE: &str = r#"set -e
 largebatch() {
     case "$1 $2" in
@@ -304,7 +306,7 @@ largebatch() {
 }
 "#;
 
-/// The commands of a block for the program, a line each.
+/// The commands of a block for the program, one per line.
 fn commands(block: &Block) -> Vec<String> {
     let joined = block.text.replace("\\\n", " ");
     let ours = |line: &str| {
@@ -320,7 +322,7 @@ fn commands(block: &Block) -> Vec<String> {
         .collect()
 }
 
-/// Runs a page's commands, and says how many there were.
+/// Runs a page's commands, and returns how many there were.
 fn run(page: &Path) -> usize {
     let folder = folder();
     let here = folder.path();
@@ -369,7 +371,7 @@ fn commands_run() {
     let pages: Vec<PathBuf> = std::iter::once(root().join("README.md"))
         .chain(book())
         .collect();
-    // Two at a time: each page has a folder of its own.
+    // Two at a time: each page has its own folder.
     let next = std::sync::Mutex::new(pages.iter());
     let ran: usize = std::thread::scope(|scope| {
         let work = || {
@@ -392,7 +394,7 @@ fn commands_run() {
     assert!(ran > 40, "only {ran} commands were found");
 }
 
-/// A crate's dependencies within the workspace, by its name, those of tests left out.
+/// Each crate's dependencies within the workspace, by the crate's name, without those of tests.
 fn manifests() -> BTreeMap<String, BTreeSet<String>> {
     let root = root();
     let mut paths: Vec<PathBuf> = fs::read_dir(root.join("crates"))
@@ -450,7 +452,7 @@ fn the_table_of_crates_is_that_of_the_manifests() {
     );
 }
 
-/// A release sets the version in one go; between releases nothing may drift.
+/// A release changes the version everywhere at once; between releases the places must agree.
 #[test]
 fn versions_agree() {
     let version = env!("CARGO_PKG_VERSION");

@@ -1,4 +1,4 @@
-//! What failed looks like a failure: in the exit code, by name, and with the way on.
+//! A failure is reported as one: by the exit code, by name, and with what to do.
 #![cfg(unix)]
 
 use std::fs;
@@ -43,20 +43,20 @@ fn a_study_with_failed_trials_says_which_and_runs_them_again() {
     let folder = folder();
     let dir = folder.path();
     write(dir, "study.toml", STUDY);
-    // A file where the trials would keep their runs.
+    // A file at the path where the trials would keep their runs.
     fs::create_dir(dir.join("study")).expect("a folder");
     write(dir, "study/runs", "");
     let first = run(dir, &[]);
     assert_eq!(first.code, Some(1), "{}", first.stderr);
     fs::remove_file(dir.join("study/runs")).expect("removed");
-    // Nothing is left to run, and that it failed is told again.
+    // Nothing is left to run, and the failure is reported again.
     let again = run(dir, &[]);
     let words = [
         "error: 4 of 4 trials failed",
         "batch_size=64 seed 0: study/runs/",
         "batch_size=256 seed 1: study/runs/",
         "Not a directory",
-        "the same command with --retry",
+        "the same command and --retry",
     ];
     assert!(
         again.code == Some(1) && words.iter().all(|word| again.stderr.contains(word)),

@@ -1,4 +1,5 @@
-//! Names of groups in `study`: what differs is in them, in the plan, tables, figures and exports, whatever they are called.
+//! Names of groups in `study`: they contain what differs, in the plan, tables, figures and exports,
+//! whatever the groups are called.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use largebatch_tests::{Ended, command, csv, ended, folder, ok, write};
 
-/// Groups whose names were the same by kind and name alone.
+/// Groups whose names would be the same if only kind and name counted.
 const TWINS: &str = r#"
 name = "twins"
 [set]
@@ -68,7 +69,7 @@ fn no_two_groups_share_a_name() {
     let printed = study(dir.path(), TWINS).stdout;
     let plan = ok(dir.path(), &["study", "plan", "study.toml"]).stdout;
     for name in NAMES {
-        // A table that is too wide goes on below.
+        // A table that is too wide is continued below.
         let count = |text: &str| {
             text.lines()
                 .filter(|l| l.starts_with(&format!("{name}  ")))
@@ -80,7 +81,7 @@ fn no_two_groups_share_a_name() {
             "{name}\n{plan}\n{printed}"
         );
     }
-    // In a table of trials, a group's name and its whole setting name the same rows.
+    // In a table of trials, a group's name and its full settings select the same rows.
     let report = dir.path().join("out/report");
     let mut settings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in csv(&report.join("trials.csv")) {
@@ -114,7 +115,7 @@ fn no_two_groups_share_a_name() {
             .iter()
             .all(|name| page.contains(&format!("<th scope=\"row\">{name}</th>")))
     );
-    // Every row of the figure of arms is called differently, short as its labels are.
+    // Every row of the figure of arms has a different name, although its labels are short.
     let figure = fs::read_to_string(report.join("figures/accuracy-arms.svg")).expect("a figure");
     let labels: Vec<&str> = figure
         .split("<text class=\"t\" text-anchor=\"end\" x=\"160\"")
@@ -125,7 +126,7 @@ fn no_two_groups_share_a_name() {
         .filter_map(|l| l.split_once('>')?.1.split('<').next())
         .collect();
     assert_eq!(labels.len(), 8, "{labels:?}");
-    // The names of warnings too: two seeds are few, and every warning names its own group.
+    // The names in warnings too: two seeds are few, and every warning names its own group.
     let journal = fs::read_to_string(dir.path().join("out/trials.jsonl")).expect("a journal");
     assert_eq!(journal.matches("\"optimizer\":\"momentum 0.5\"").count(), 4);
 }
@@ -143,7 +144,7 @@ fn names_that_look_the_same_are_refused() {
         (
             "[[arm]]\nname='a'\n[[arm]]\nname=' a'",
             7,
-            "differ in spaces alone",
+            "differ only in spaces",
         ),
         ("axes.clip_norm=[1, 1.0]", 4, "1 and 1.0 are the same value"),
         (
@@ -163,7 +164,8 @@ fn names_that_look_the_same_are_refused() {
     }
 }
 
-/// An arm of 300 characters, arms in other scripts, and one with everything that file systems refuse.
+/// An arm of 300 characters, arms in other scripts, and one with every character that file systems
+/// refuse.
 #[test]
 fn any_name_can_be_exported() {
     let dir = folder();
@@ -180,7 +182,7 @@ fn any_name_can_be_exported() {
         .collect();
     let set = "name = 'names'\nset = { dataset = 'digits', model = 'softmax', lr = 0.1, epochs = 1 }\nconfirm.seeds = 1\n";
     let run = study(dir.path(), &format!("{set}{arms}"));
-    // No font here need have them; then they are named.
+    // A machine need not have fonts for these scripts; then the characters are named.
     assert!(
         run.stderr.contains("warning: no font on this machine has")
             || files(Path::new("/usr/share/fonts")).len() > 1,
@@ -217,7 +219,8 @@ fn any_name_can_be_exported() {
             &["study", "export", "out", "--format", kind, "--out", kind],
         );
         let names = files(&dir.path().join(kind));
-        // Loss and accuracy in steps and in epochs, for each of the five arms or each of the two batch sizes, and more.
+        // Loss and accuracy in steps and in epochs, for each of the five arms or of the two batch
+        // sizes, and more.
         assert!(names.len() >= 9, "{names:?}");
     }
 }
@@ -236,7 +239,7 @@ fn scalars(path: &Path) -> BTreeMap<String, Vec<(u64, f32)>> {
             shift += 7;
         }
     }
-    /// Fields by number; fixed ones as their bytes.
+    /// The fields of a message by number; fixed-size ones as bytes.
     fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
         let mut out = Vec::new();
         while !bytes.is_empty() {
@@ -319,7 +322,7 @@ fn a_trial_that_diverged_shows_its_way_there() {
     );
 }
 
-/// What applies to classes alone is not said of real targets.
+/// A report on real targets has nothing that applies only to classes.
 #[test]
 fn real_targets_have_a_report_of_their_own() {
     let dir = folder();
@@ -328,7 +331,7 @@ fn real_targets_have_a_report_of_their_own() {
     let page = fs::read_to_string(dir.path().join("out/report/index.html")).expect("a page");
     let (body, _) = page.split_once("<script>").expect("a script");
     let body = &body[body.find("<body>").expect("a body")..];
-    // What a reader sees: no tags.
+    // The text that a reader sees, without tags.
     let body: String = body
         .split('<')
         .map(|part| part.split_once('>').map_or("", |p| p.1))

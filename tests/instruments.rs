@@ -1,4 +1,4 @@
-//! `probe sharpness`, `line`, `surface`, `lr-find` and `batch-find` as a user sees them.
+//! `probe sharpness`, `line`, `surface`, `lr-find` and `batch-find`, as a user sees them.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn train(dir: &Path, out: &str, more: &[&str]) {
     );
 }
 
-/// Runs a: small batches with checkpoints; b: a large batch; c: another seed.
+/// Three runs. a: small batches with checkpoints; b: a large batch; c: another seed.
 fn runs(dir: &Path) {
     let every = [
         "--set",
@@ -82,7 +82,7 @@ fn instruments_print_and_write_what_they_found() {
     let points = line["result"]["points"].as_array().unwrap();
     let at: Vec<f64> = points.iter().map(|p| number(&p["alpha"])).collect();
     assert_eq!(at, [-1.0, 0.0, 1.0, 2.0]);
-    // The run's own evaluation says the same of its end.
+    // The run's own evaluation reports the same for its end.
     let evaluated = json(dir, &["evaluate", "a", "--part", "test"]);
     assert!((number(&points[1]["test"]["loss"]) - number(&evaluated["loss"])).abs() < 1e-6);
     assert!((number(&points[1]["test"]["accuracy"]) - number(&evaluated["accuracy"])).abs() < 1e-9);
@@ -173,7 +173,7 @@ fn instruments_print_and_write_what_they_found() {
     );
     assert!(dir.join("probe/lr-find.svg").exists());
 
-    // A run is left as it is, beside what lies in its folder `probe`.
+    // A probe changes nothing in a run except the folder `probe`.
     let after = tree(dir);
     assert!(
         before
@@ -323,7 +323,7 @@ fn bad_input_names_value_place_and_remedy() {
     }
 }
 
-/// A signal ends an instrument with what it has.
+/// A signal ends an instrument, which keeps its partial result.
 #[test]
 #[cfg(unix)]
 fn an_interruption_keeps_the_partial_result() {
@@ -346,7 +346,7 @@ fn an_interruption_keeps_the_partial_result() {
     assert!(heights[0] && !heights[heights.len() - 1]);
 }
 
-/// The short trainings tell their cost beforehand, and a signal ends them with what they have.
+/// The short trainings announce their cost, and after a signal they keep their partial result.
 #[test]
 #[cfg(unix)]
 fn an_interrupted_search_keeps_its_part() {
@@ -360,7 +360,8 @@ fn an_interrupted_search_keeps_its_part() {
         let script = format!(
             r#""$LARGEBATCH" probe {name} a {options} & pid=$!; sleep 5; kill -INT $pid; wait $pid; exit $?"#
         );
-        // A background command of a shell without job control ignores the interrupt; the program asks for it again.
+        // A background command of a shell without job control ignores the interrupt; the program
+        // enables it again.
         let found = ended(shell(dir, &script));
         assert_eq!(found.code, Some(130), "{name}: {found:?}");
         let (cost, end) = (found.stderr.find("about"), found.stderr.find("interrupted"));

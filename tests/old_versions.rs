@@ -1,4 +1,5 @@
-//! Runs and studies that version 0.2.0 wrote, in `v0.2`, still open, go on and report the same. `v0.2/make.py` says how they were made.
+//! Runs and studies that version 0.2.0 wrote, in `v0.2`, still open, resume and report the same
+//! results. `v0.2/make.py` shows how they were made.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,7 @@ use largebatch_tests::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Some of the files of version 0.2.0 in a folder to work in.
+/// Copies some of the files of version 0.2.0 into a folder to work in.
 fn old(names: &[&str]) -> TempDir {
     let to = folder();
     for name in names {
@@ -31,14 +32,15 @@ fn value(path: PathBuf) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// Whether this machine computes the bits of the one that made a run or a study: it has the same vector instructions.
+/// Whether this machine computes the same bits as the one that made a run or a study, that is, has
+/// the same vector instructions.
 fn same_bits(dir: &Path, made: &str) -> bool {
     let vectors = |cpu: &str| cpu.rsplit(", ").next().map(str::to_owned);
     let read = |name: &str| fs::read_to_string(dir.join(made).join(name));
     let text = read("run.toml")
         .or_else(|_| read("trials.jsonl"))
         .expect("a run or a study");
-    // `cpu = "AMD EPYC, AVX2"` in the one, `"cpu":"AMD EPYC, AVX2"` in the other.
+    // `cpu = "AMD EPYC, AVX2"` in the one file, `"cpu":"AMD EPYC, AVX2"` in the other.
     let then = text.split_once("cpu").and_then(|(_, rest)| {
         rest.trim_start_matches(['"', ' ', '=', ':'])
             .split('"')
@@ -47,7 +49,8 @@ fn same_bits(dir: &Path, made: &str) -> bool {
     then.and_then(vectors) == largebatch::train::processor().as_deref().and_then(vectors)
 }
 
-/// Compares all numbers of two values, which must be of one form, and within a relative tolerance.
+/// Compares all numbers of two values, which must have the same structure, within a relative
+/// tolerance.
 fn close(a: &Value, b: &Value, tolerance: f64) {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => {
@@ -58,7 +61,7 @@ fn close(a: &Value, b: &Value, tolerance: f64) {
             assert_eq!(x.len(), y.len());
             x.iter().zip(y).for_each(|(x, y)| close(x, y, tolerance));
         }
-        // A later version may say more.
+        // A later version may have more keys.
         (Value::Object(x), Value::Object(y)) => y
             .iter()
             .for_each(|(key, y)| close(x.get(key).unwrap_or(&Value::Null), y, tolerance)),
@@ -66,7 +69,8 @@ fn close(a: &Value, b: &Value, tolerance: f64) {
     }
 }
 
-/// The columns of tables are scaled in 64 bits since version 0.3, so that the last digits of an f32 may differ.
+/// Since version 0.3 the columns of tables are scaled in 64 bits, so the last digits of an f32 may
+/// differ.
 const TABLE: f64 = 1e-5;
 
 #[test]
@@ -124,7 +128,8 @@ fn a_finished_run_predicts() {
         .count();
     assert_eq!((rows.len(), predicted as f64), (truth.len(), right.round()));
 
-    // Targets of diabetes are from 25 to 346; standardised once more they would be thousands.
+    // The targets of diabetes are from 25 to 346; standardised twice, the predictions would be in
+    // the thousands.
     write(
         dir,
         "patients.csv",
@@ -156,7 +161,7 @@ fn a_finished_run_predicts() {
 fn number(value: &Value) -> f64 {
     value
         .as_f64()
-        .unwrap_or_else(|| panic!("{value} is no number"))
+        .unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 #[test]
@@ -204,7 +209,8 @@ fn a_killed_run_goes_on_to_the_same_bits() {
     assert_eq!(now["steps"], result["steps"]);
 }
 
-/// Its targets stay as they are. Its rate drops after 50 epochs, which were 1,894 steps and are 1,900 now: the figures are nearly those of 0.2.0.
+/// Its targets stay unscaled. Its rate drops after 50 epochs, which were 1,894 steps and are 1,900
+/// now, so the results are nearly those of 0.2.0.
 #[test]
 fn a_killed_run_on_real_targets_goes_on_with_them_as_they_are() {
     let dir = old(&["real", "real-whole"]);
@@ -224,7 +230,7 @@ fn a_killed_run_on_real_targets_goes_on_with_them_as_they_are() {
     );
 }
 
-/// A line for each trial: its identity, and what decides nothing but the result.
+/// For each trial its identity, and the parts of its record that are determined by its result.
 fn records(dir: &Path, study: &str) -> Vec<(String, Value)> {
     let text = fs::read_to_string(dir.join(study).join("trials.jsonl")).expect("trials");
     let record = |line: &str| {
@@ -301,7 +307,7 @@ fn a_finished_study_reports_the_same_and_has_nothing_left() {
         same_summary(dir, study);
         assert_eq!(records(dir, study), before);
     }
-    // What instruments found is in the report, and their runs open.
+    // The report includes the instruments' results, and their runs open.
     let dir = old(&["study"]);
     let dir = dir.path();
     ok(dir, &["study", "report", "study"]);
@@ -351,7 +357,8 @@ fn a_killed_study_goes_on_to_the_same_trials() {
     );
 }
 
-/// A warm-up of two epochs of 512 was 4.49 steps and is 6; one of 32 is as long as it was but for an eighth of a step.
+/// A warm-up of two epochs of batch 512 was 4.49 steps and is 6; one of batch 32 differs only by an
+/// eighth of a step.
 #[test]
 fn a_killed_study_with_lengths_in_epochs_runs_anew_what_has_moved() {
     let dir = old(&["epochs-half", "epochs.toml"]);
@@ -367,7 +374,7 @@ fn a_killed_study_with_lengths_in_epochs_runs_anew_what_has_moved() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     for part in [
         &format!("{} of its trials", moved.len()),
-        "lengths in epochs count the steps",
+        "lengths in epochs count the actual steps",
         "--accept-data",
     ] {
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
@@ -386,7 +393,8 @@ fn a_killed_study_with_lengths_in_epochs_runs_anew_what_has_moved() {
     );
 }
 
-/// By the same settings version 0.2 trained on targets as they are, and 0.3 on standardised ones.
+/// With the same settings version 0.2 trained on unscaled targets, and 0.3 trains on standardised
+/// ones.
 #[test]
 fn a_killed_study_on_real_targets_is_refused_or_runs_anew() {
     let dir = old(&["targets-half", "targets.toml"]);
@@ -420,7 +428,7 @@ fn a_killed_study_on_real_targets_is_refused_or_runs_anew() {
         fs::read_to_string(dir.join("targets-half/other-data.jsonl")).expect("the old records");
     assert_eq!(aside.lines().count(), count);
     assert!(!anew.stdout.contains("are mixed"), "{anew:?}");
-    // Trials of both in one folder, as from machines with either version.
+    // Trials of both versions in one folder, as from two machines.
     fs::write(dir.join("targets-half/trials-old.jsonl"), aside).expect("written");
     for arguments in [
         &["study", "report", "targets-half"][..],

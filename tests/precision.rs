@@ -1,4 +1,5 @@
-//! The program on values that 32 bits cannot hold before they are centred, and what it stores with the weights.
+//! The program on values that 32 bits cannot represent before they are centred, and what it stores
+//! with the weights.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -36,7 +37,8 @@ fn csv(file: &str) -> String {
     format!(r#"dataset={{format="csv",train="{file}",label="label"}}"#)
 }
 
-/// A threshold in one feature: logistic regression errs on one of 200 at most, wherever the column begins and whatever its unit.
+/// A threshold in one feature: logistic regression makes at most one error in 200, whatever the
+/// column's offset and unit.
 #[test]
 fn stamps_ids_and_tiny_values_are_learned() {
     let folder = folder();
@@ -74,7 +76,8 @@ fn stamps_ids_and_tiny_values_are_learned() {
     }
 }
 
-/// The error is measured in the target's own unit, and `evaluate` agrees with the training's end.
+/// The error is measured in the target's own unit, and `evaluate` agrees with the end of the
+/// training.
 #[test]
 fn a_real_target_of_time_stamps_is_learned() {
     let folder = folder();
@@ -108,7 +111,7 @@ fn a_real_target_of_time_stamps_is_learned() {
         (550.0..600.0).contains(&std) && (ratio - 1.0).abs() < 0.05,
         "{std}, {ratio}"
     );
-    // As they are, such targets leave 32 bits no step below 128: that is told.
+    // Unscaled, such targets have no 32-bit step below 128, and the program says so.
     let plain = [
         &[
             "train",
@@ -129,7 +132,7 @@ fn a_real_target_of_time_stamps_is_learned() {
     );
 }
 
-/// A target in its own unit stops by its own unit.
+/// `stop.target` for real targets is in their own unit.
 #[test]
 fn a_target_for_the_error_is_in_the_targets_unit() {
     let folder = folder();
@@ -163,7 +166,7 @@ fn a_target_for_the_error_is_in_the_targets_unit() {
     assert!(rmse <= 30.0 && rmse > 1.0, "{reached}");
 }
 
-/// A run of version 0.2 has no key for its targets: its weights mean what they meant.
+/// A run of version 0.2 has no key for its targets: its weights keep their meaning.
 #[test]
 fn a_run_of_0_2_predicts_in_the_unit_it_was_trained_in() {
     let folder = folder();
@@ -205,7 +208,7 @@ fn a_run_of_0_2_predicts_in_the_unit_it_was_trained_in() {
         (&test["rmse"], &test["loss"]),
         (&end["test"]["rmse"], &end["test"]["loss"])
     );
-    // A configuration of this version without a word on targets has the default.
+    // A configuration of this version that does not mention targets has the default.
     let ours = [
         "train",
         "--out",
@@ -234,7 +237,7 @@ fn metadata(file: &Path) -> Value {
     serde_json::from_str(&entries["largebatch"]).expect("JSON")
 }
 
-/// Equal weights are equal files, whatever the process: the header's keys are sorted.
+/// Equal weights give equal files in every process: the header's keys are sorted.
 #[test]
 fn equal_weights_are_equal_files() {
     let folder = folder();
@@ -291,7 +294,7 @@ fn equal_weights_are_equal_files() {
     assert_eq!(weights(dir.join("a/model.safetensors")).len(), 4);
 }
 
-/// Names of classes and columns, and the means of the training part in all their digits.
+/// The names of classes and columns, and the means of the training part with all their digits.
 #[test]
 fn names_and_statistics_are_stored_with_the_weights() {
     let folder = folder();
@@ -333,7 +336,8 @@ fn names_and_statistics_are_stored_with_the_weights() {
     );
     let p = &data["preprocessing"];
     let when = p["mean"][0].as_f64().expect("a mean");
-    // Of 32 of the 40 rows, so a multiple of 1/32: 32 bits would know multiples of 128.
+    // The mean of 32 of the 40 rows is a multiple of 1/32; in 32 bits it would be a multiple of
+    // 128.
     assert!(
         when > 1_700_000_010.0 && when < 1_700_000_030.0 && (32.0 * when).fract() == 0.0,
         "{p}"

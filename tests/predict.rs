@@ -1,4 +1,5 @@
-//! `largebatch predict`: the same as an evaluation on the same rows, whatever the order of columns, and without the training data.
+//! `largebatch predict` gives the same result as an evaluation on the same rows, for any order of
+//! columns, and without the training data.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +12,8 @@ use largebatch_tests::{
 };
 use serde_json::Value;
 
-/// Rows of three features `u`, `v`, `w` and a class of three that they tell with some noise.
+/// Rows with three features `u`, `v`, `w` and one of three classes, which the features determine up
+/// to some noise.
 fn rows(n: usize, seed: u64) -> Vec<([String; 3], usize)> {
     let mut rng = Key::new(seed).word("predict").rng();
     let mut number = |most: u32| f64::from(below(&mut rng, most)) / 100.0;
@@ -28,7 +30,7 @@ fn rows(n: usize, seed: u64) -> Vec<([String; 3], usize)> {
         .collect()
 }
 
-/// The names of the classes as a CSV file writes them, and as they are.
+/// The names of the classes: as a CSV file writes them, and as they are.
 const NAMES: [(&str, &str); 3] = [("\"a, \"\"x\"\"\"", "a, \"x\""), ("b", "b"), ("ç d", "ç d")];
 
 fn labelled(rows: &[([String; 3], usize)]) -> String {
@@ -38,7 +40,7 @@ fn labelled(rows: &[([String; 3], usize)]) -> String {
     format!("u,v,kind,w\n{}", rows.iter().map(line).collect::<String>())
 }
 
-/// A softmax on 240 rows, tested on 90 others.
+/// A softmax model trained on 240 rows and tested on 90 others.
 fn trained(dir: &Path) -> Vec<([String; 3], usize)> {
     let tests = rows(90, 2);
     write(dir, "train.csv", labelled(&rows(240, 1)));
@@ -140,7 +142,8 @@ fn a_csv_file_is_predicted_as_it_is_evaluated() {
         "{loss} and {metrics}"
     );
 
-    // The same bytes: twice, with other columns in another order, without the label, by ; and tabs, compressed, from standard input, into a file.
+    // The same bytes each time: twice, with extra columns and another order, without the label,
+    // with ; and tabs, compressed, from standard input, into a file.
     let unlabelled: String = tests
         .iter()
         .enumerate()
@@ -200,7 +203,7 @@ fn a_csv_file_is_predicted_as_it_is_evaluated() {
         "{written:?}"
     );
 
-    // One row at a time, too.
+    // Also one row at a time.
     write(
         dir,
         "one.csv",
@@ -221,7 +224,7 @@ fn a_csv_file_is_predicted_as_it_is_evaluated() {
     fs::create_dir(dir.join("away")).expect("made");
     fs::rename(dir.join("run"), dir.join("away/moved")).expect("moved");
     assert!(ok(&dir.join("away"), &["predict", "moved", "../test.csv"]).stdout == said.stdout);
-    // Weights of PyTorch say nothing of the data; the run's own do.
+    // Weights from PyTorch say nothing about the data; the run's own do.
     strip(
         &dir.join("away/moved/model.safetensors"),
         &dir.join("bare.safetensors"),
@@ -242,7 +245,8 @@ fn a_csv_file_is_predicted_as_it_is_evaluated() {
     );
 }
 
-/// Copies weights without what they say of their data, as version 0.2.0 and PyTorch write them.
+/// Copies weights without their information about the data, as version 0.2.0 and PyTorch write
+/// them.
 fn strip(from: &Path, to: &Path) {
     let all = bytes(from);
     let length = u64::from_le_bytes(all[..8].try_into().expect("8 bytes")) as usize;
@@ -284,7 +288,7 @@ fn runs_of_old_versions_open_their_data_again() {
     assert!(
         accepted
             .stderr
-            .contains("warning: run: was made from other data")
+            .contains("warning: run: the data have changed")
             && accepted.stdout != before,
         "{accepted:?}"
     );
@@ -292,9 +296,9 @@ fn runs_of_old_versions_open_their_data_again() {
     refused(
         &ended(command(dir, &arguments)),
         1,
-        &["train.csv", "not there", "--data-dir"],
+        &["train.csv", "missing", "--data-dir"],
     );
-    // They may have moved.
+    // The data may have moved.
     fs::create_dir(dir.join("data")).expect("made");
     fs::write(dir.join("data/train.csv"), whole).expect("written");
     fs::rename(dir.join("test.csv"), dir.join("data/test.csv")).expect("moved");
@@ -308,7 +312,7 @@ fn runs_of_old_versions_open_their_data_again() {
     );
 }
 
-/// softmax(Wx + b), σ(w·x + b) and sign(w·x + b) in f64 from the weights' file.
+/// softmax(Wx + b), σ(w·x + b) and sign(w·x + b) in f64 from the weights file.
 #[test]
 fn probabilities_are_those_of_the_weights() {
     let folder = folder();
@@ -346,7 +350,7 @@ fn probabilities_are_those_of_the_weights() {
             ]
             .concat(),
         );
-        // Far beyond training, so that some probabilities are tiny.
+        // Far outside the training data, so that some probabilities are tiny.
         let x: Vec<[f64; 2]> = points.iter().map(|x| [x[0] * 8.0, x[1] * 32.0]).collect();
         write(
             dir,
@@ -405,7 +409,7 @@ fn probabilities_are_those_of_the_weights() {
     }
 }
 
-/// y = 1.7e9 + 10 x: an offset that 32 bits cannot tell from its neighbours 128 away.
+/// y = 1.7e9 + 10 x: in 32 bits the offset is indistinguishable from neighbours less than 128 away.
 #[test]
 fn values_are_in_the_targets_own_unit() {
     let folder = folder();
@@ -497,7 +501,7 @@ fn built_in_sets_have_their_formats() {
                 Some(accuracy(&predicted, truth.iter().map(String::as_str))),
                 of_file("accuracy")
             );
-            // Pixels go to 16: images of 0 to 255 are another unit.
+            // The pixels go up to 16, while images from 0 to 255 have another scale.
             write(dir, "bright", idx(&[1, 8, 8], &[200; 64]));
             refused(
                 &ended(command(dir, &["predict", name, "bright"])),
@@ -715,7 +719,7 @@ fn missing_values_become_means_where_training_said_so() {
         1,
         &["new.csv, line 2, column `a`", "dataset.missing = \"mean\""],
     );
-    // A row of tabs alone is a row.
+    // A row of only tabs is a row.
     write(dir, "tabs.csv", "a\tb\n1\t2\n\t\n3\t4\n\n");
     assert_eq!(
         ok(dir, &["predict", "mean", "tabs.csv"])
@@ -787,7 +791,8 @@ fn without_names_columns_go_by_their_place() {
             "remove the line",
         ],
     );
-    // As wide as with the label, which is not there: the rows' numbers would be the first feature, and the first feature the label.
+    // The file has no label but as many columns as with it: the row numbers would be read as the
+    // first feature, and the first feature as the label.
     let counted: String = text(&[0, 2])
         .lines()
         .enumerate()
@@ -961,7 +966,7 @@ fn what_is_refused() {
         (
             &["predict", "run", "test.csv", "--out", "./test.csv"],
             2,
-            &["--out = ./test.csv", "would be lost"],
+            &["--out = ./test.csv", "would be overwritten"],
         ),
         (
             &["predict", "run", "test.csv", "--out", "nowhere/p.csv"],
@@ -997,7 +1002,7 @@ fn what_is_refused() {
     }
     assert!(bytes(dir.join("test.csv")) == test);
 
-    // A class of weights that are not numbers would be the first one, always.
+    // A class predicted by weights that are not numbers would always be the first one.
     let set = r#"dataset={format="csv",train="train.csv",test="test.csv",label="kind"}"#;
     let diverged = [
         "train", "--set", set, "--model", "mlp", "--lr", "1e30", "--steps", "50", "--out",
@@ -1011,7 +1016,8 @@ fn what_is_refused() {
     );
 }
 
-/// With one feature a blank line is a row without a value: left out, the rows below it would get each other's predictions.
+/// With one feature a blank line is a row without a value: if it were skipped, each row below it
+/// would get the prediction of another.
 #[test]
 fn a_blank_line_of_one_column_is_a_row() {
     let folder = folder();

@@ -53,7 +53,7 @@ fn each_instrument_writes_its_files() {
         assert_eq!(printed["parameters"], 8 * 64 + 8 + 10 * 8 + 10);
         let svg = fs::read_to_string(place.join(format!("{name}.svg"))).expect("a figure");
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{name}");
-        // The same seed, the same numbers.
+        // The same seed gives the same numbers.
         assert_eq!(
             printed,
             json(
@@ -91,7 +91,8 @@ fn each_instrument_writes_its_files() {
     );
 }
 
-/// A checkpoint has the optimizer's state: Adam's edge of stability needs it, and a finished run has none.
+/// A checkpoint has the optimizer's state, which Adam's edge of stability needs; a finished run has
+/// none.
 #[test]
 fn a_checkpoint_can_be_probed() {
     let dir = folder();
@@ -132,7 +133,7 @@ fn a_checkpoint_can_be_probed() {
     assert!(update("run/checkpoints/step-10") > 0.0 && update("run") > 0.0);
 }
 
-/// Probing changes nothing in the training, and its course is that of the run.
+/// Probing does not affect the training, and its measurements are those of the run.
 #[test]
 fn probes_watch_a_training() {
     let dir = folder();
@@ -173,7 +174,7 @@ fn probes_watch_a_training() {
         if name == "layers" {
             assert!(lines[1]["result"]["rows"][0]["update"].as_f64().unwrap() > 0.0);
         }
-        // The last line is what the finished run says of itself.
+        // The last line equals a probe of the finished run.
         if name == "noise" {
             let after = json(
                 dir.path(),
@@ -211,7 +212,8 @@ fn lines(run: &Path, name: &str) -> Vec<Value> {
         .collect()
 }
 
-/// An adaptive rule's state is looked at on the way: the edge of stability is that of the checkpoint of the same step, and no weight changes for it.
+/// The state of an adaptive rule is measured during training: the edge of stability equals that of
+/// a checkpoint at the same step, and no weight changes.
 #[test]
 fn an_adaptive_rule_is_watched() {
     let dir = folder();
@@ -274,7 +276,7 @@ fn an_adaptive_rule_is_watched() {
         let number = |key: &str| edge[key].as_f64().unwrap();
         assert!((number("bound") - bound).abs() < 1e-9 && edge["rate"] == lines[1]["lr"]);
         assert!((number("product") / (number("rate") * number("lambda_max")) - 1.0).abs() < 1e-12);
-        // What it divides by is far from 1.
+        // The preconditioner is far from 1.
         let (seen, plain) = (
             edge["lambda_max"].as_f64().unwrap(),
             lines[1]["result"]["lambda_max"].as_f64().unwrap(),
@@ -286,7 +288,8 @@ fn an_adaptive_rule_is_watched() {
     }
 }
 
-/// The first look tells what all will cost; an interrupt ends the look that is going on, whose line says so, and the run can go on.
+/// The first measurement announces the cost of all; an interrupt ends the measurement in progress,
+/// whose line says so, and the run can be resumed.
 #[test]
 #[cfg(unix)]
 fn a_look_can_be_interrupted() {
@@ -305,7 +308,7 @@ fn a_look_can_be_interrupted() {
     let lines = lines(&dir.path().join("run"), "curvature");
     let (last, before) = lines.split_last().expect("a line");
     assert!(!before.is_empty() && before.iter().all(|line| line["complete"] == true));
-    // Between two looks the interrupt meets none.
+    // Between two measurements the interrupt hits none.
     assert!(
         last["complete"] == false || last["result"]["converged"] == true,
         "{last}"
@@ -319,7 +322,7 @@ fn a_look_can_be_interrupted() {
     );
 }
 
-/// The trust ratios on the way are those that the trace of the same steps wrote.
+/// The trust ratios measured during training are those in the trace of the same steps.
 #[test]
 fn trust_ratios_are_watched() {
     let dir = folder();
@@ -366,7 +369,7 @@ fn trust_ratios_are_watched() {
             run.join("probe/layers-trust-course.svg").exists(),
             optimizer != "sgd"
         );
-        // The same from the trace.
+        // The same values from the trace.
         ok(
             dir.path(),
             &[
@@ -388,11 +391,12 @@ fn trust_ratios_are_watched() {
     }
 }
 
-/// The noise scale from a run's own micro-batches: at no gradients, beside the exact one, and with no weight changed.
+/// The noise scale from a run's own micro-batches: without extra gradients, next to the exact one,
+/// and without changing a weight.
 #[test]
 fn pairs_are_watched() {
     let dir = folder();
-    // The rate is far below what moves a weight.
+    // The rate is too small to change a weight.
     let more = ["--set", "accumulate=5", "--lr", "1e-30", "--steps", "200"];
     let arguments = |out: &'static str, probes: &[&'static str]| {
         let shape = [
@@ -448,7 +452,7 @@ fn pairs_are_watched() {
             (&line["gradient_evaluations"], &line["result"]["steps"]),
             (&0.into(), &100.into())
         );
-        // The batches of an epoch's end are smaller.
+        // The batches at the end of an epoch are smaller.
         assert!(
             (4500..=5000).contains(&line["examples"].as_u64().unwrap()),
             "{line}"
@@ -559,7 +563,7 @@ fn bad_input_is_told() {
         (
             &["layers", "run", "--out", "run/run.toml"],
             1,
-            &["run.toml", "make the folder"],
+            &["run.toml", "create the folder"],
         ),
     ];
     for (arguments, code, words) in rows {
@@ -580,9 +584,13 @@ fn bad_input_is_told() {
         ("layers:often", &["often", "every=100"]),
         (
             "noise-pairs:every=5",
-            &["noise-pairs:every=5", "one piece", "accumulate=4"],
+            &[
+                "noise-pairs:every=5",
+                "does not cut its batch",
+                "accumulate=4",
+            ],
         ),
-        ("noise-pairs:every=5,subset=9", &["own examples"]),
+        ("noise-pairs:every=5,subset=9", &["not a subset"]),
     ] {
         let found = ended(command(
             dir.path(),
@@ -608,12 +616,13 @@ fn bad_input_is_told() {
         );
         assert!(
             !dir.path().join("new").exists(),
-            "{probe} is told before a folder is made"
+            "{probe} is reported before a folder is created"
         );
     }
 }
 
-/// Instruments of a study change no trial; their findings lie with the kept runs and stand in the report. What a killed worker left is made anew.
+/// A study's instruments change no trial; their results are stored with the kept runs and shown in
+/// the report. What a killed worker left is made again.
 #[test]
 fn a_study_keeps_its_runs_for_instruments() {
     const STUDY: &str = "set = { dataset = 'digits', model = { name = 'mlp', widths = [8] }, optimizer = 'sgd', lr = 0.1 }\n\
@@ -681,7 +690,8 @@ fn a_study_keeps_its_runs_for_instruments() {
         assert!(page.contains(&format!("{heading}</h2>")), "{heading}");
     }
 
-    // A run that was begun and not ended: its trial runs again, in the same folder, to the same findings.
+    // A run that began but did not end: its trial runs again, in the same folder, with the same
+    // results.
     let before = bytes(runs[0].join("probe/sharpness.json"));
     let id = runs[0]
         .to_string_lossy()

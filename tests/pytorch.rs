@@ -1,4 +1,5 @@
-//! PyTorch loads what largebatch wrote, largebatch loads what PyTorch wrote, and both compute the same.
+//! PyTorch loads what largebatch wrote, largebatch loads what PyTorch wrote, and both compute the
+//! same.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use largebatch_tests::{ended, folder, images, json, ok, one_json, skipped};
 use serde_json::Value;
 
-/// A Python that has what check.py needs: `LARGEBATCH_PYTHON`, or else `python3`.
+/// A Python with the packages that check.py needs: `LARGEBATCH_PYTHON`, or else `python3`.
 fn python() -> Option<PathBuf> {
     let python =
         std::env::var_os("LARGEBATCH_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
@@ -28,7 +29,7 @@ fn close(what: &str, ours: &Value, theirs: &Value) {
         (a - b).abs() < 2e-6 * b.max(1.0),
         "{what}: loss {a} here, {b} in PyTorch"
     );
-    // One example of 200 may lie on the border between two classes.
+    // One example in 200 may be on the border between two classes.
     let (a, b) = (read(ours, "accuracy"), read(theirs, "accuracy"));
     assert!(
         (a - b).abs() < 0.0051,

@@ -1,4 +1,4 @@
-//! A run that was killed goes on to the same bits as the run that was never disturbed.
+//! A killed run resumes and ends with the same bits as an undisturbed run.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ every_steps = 7
 layers_every_steps = 40
 "#;
 
-/// Convolutions, momentum, crops and mirror images, replicas, a last batch left out, evaluations out of step with the epochs.
+/// Convolutions, momentum, crops and mirror images, replicas, a dropped last batch, and evaluations
+/// that do not coincide with epochs.
 const CNN: &str = r#"
 dataset = "digits"
 model = { name = "simple-cnn", filters = [4, 8], width = 32, dropout = 0.4 }
@@ -64,7 +65,8 @@ checkpoint = { every_steps = 35, keep = 1 }
 sampling = "replacement"
 "#;
 
-/// What a run leaves that does not tell the time: all files but `result.json` and `state.json`, and of those all but the seconds.
+/// The output of a run that does not depend on time: all files but `result.json` and `state.json`,
+/// and of those everything but the seconds.
 fn deterministic(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = tree(run);
     for (path, content) in &mut files {
@@ -136,7 +138,8 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Kills a run at seeded random moments, resumes it until it ends, and compares all its files with the undisturbed run's.
+/// Kills a run at random (seeded) moments, resumes it until it ends, and compares all its files
+/// with those of the undisturbed run.
 fn killed(name: &str, configuration: &str) {
     let folder = folder();
     let dir = folder.path();
@@ -155,7 +158,8 @@ fn killed(name: &str, configuration: &str) {
                 "train", "run.toml", "--resume", "--out", "killed", "--quiet",
             ],
         );
-        // The first is killed at its beginning, the others somewhere behind the checkpoint that passes the goal.
+        // The first kill is at the beginning, the others some time after the checkpoint that passes
+        // the goal.
         let delay = Duration::from_micros((30_000.0 * unit(&mut rng)) as u64);
         wait_for("the next kill", || {
             checkpoint(&out) as f64 >= goal || out.join("result.json").exists()
@@ -262,7 +266,8 @@ fn an_ignored_hangup_stays_ignored() {
     assert!(dir.join("run/result.json").exists());
 }
 
-/// Started together, trainings that name no folder take one each, and of two that name the same, one is refused.
+/// Of trainings started together, those that name no folder take one each, and of two that name the
+/// same folder one is refused.
 #[test]
 fn trainings_that_start_together_never_share_a_folder() {
     let folder = folder();
@@ -310,7 +315,7 @@ fn trainings_that_start_together_never_share_a_folder() {
     }
 }
 
-/// A second --resume beside a run that goes on would double its lines.
+/// A second --resume of a running run would write its lines twice.
 #[test]
 fn a_run_that_is_being_written_is_refused() {
     let folder = folder();
@@ -430,7 +435,7 @@ fn a_finished_run_stays_as_it_is() {
         &["train", "--resume", "run", "--out", "run"],
     ] {
         let again = ok(dir, arguments);
-        assert!(again.stdout.contains("ended already"), "{again:?}");
+        assert!(again.stdout.contains("already ended"), "{again:?}");
         assert_eq!(json(dir, arguments), first, "the same result once more");
         assert!(
             (tree(&dir.join("run")), times()) == before,
@@ -457,7 +462,7 @@ fn resume_with_out_begins_a_run_that_is_not_there() {
     ];
     ok(dir, &arguments);
     let again = ok(dir, &arguments);
-    assert!(again.stdout.contains("ended already"), "{again:?}");
+    assert!(again.stdout.contains("already ended"), "{again:?}");
 }
 
 #[test]
@@ -473,7 +478,7 @@ fn another_configuration_is_refused_by_its_keys() {
             .replace("seed = 5", "seed = 6"),
     );
     ok(dir, &["train", "run.toml", "--out", "run", "--quiet"]);
-    // An unfinished run, so that nothing but the comparison stands in the way.
+    // An unfinished run, so that only the comparison can refuse it.
     fs::remove_file(dir.join("run/result.json")).expect("the result");
     let before = tree(&dir.join("run"));
     for (arguments, words) in [
@@ -506,7 +511,7 @@ fn another_configuration_is_refused_by_its_keys() {
             &[&["train", "--resume", "run"], arguments].concat(),
         ));
         if refused.stderr.contains("--features") {
-            // A build without ndarray refuses it as such.
+            // A build without ndarray refuses it for that reason.
             continue;
         }
         assert_eq!(refused.code, Some(1), "{arguments:?} {refused:?}");

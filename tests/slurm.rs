@@ -1,5 +1,6 @@
-//! A study as an array of Slurm jobs: `examples/slurm/study.sbatch`, by a real Slurm of one node where this machine has one (Debian: slurm-wlm, munge; as
-//! root), and everywhere in a loop that sets Slurm's variables.
+//! A study as an array of Slurm jobs: `examples/slurm/study.sbatch`, on a real one-node Slurm if
+//! this machine has one (Debian: slurm-wlm, munge; as root), and everywhere in a loop that sets
+//! Slurm's variables.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +32,7 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/slurm/study.sbatch")
 }
 
-/// The trials of a study's folder, sorted, without what may differ between two runs.
+/// The trials in a study's folder, sorted, without the parts that may differ between two runs.
 fn trials(study: &Path) -> Vec<String> {
     let mut lines: Vec<String> = std::fs::read_dir(study)
         .unwrap()
@@ -177,7 +178,7 @@ fn a_real_slurm_runs_the_array() {
     );
 }
 
-/// A Slurm of this one node on the loopback, stopped at the end.
+/// A one-node Slurm on the loopback interface, stopped at the end.
 struct Cluster {
     folder: TempDir,
 }

@@ -1,5 +1,6 @@
-//! The program on tables of one's own: what it refuses, what it warns of, and what it says that it has read. One row each: a file's text, options
-//! beside `dataset.train`, exit code, and words of standard error.
+//! The program on the user's own tables: what it refuses, what it warns about, and what it reports
+//! to have read. One row per case: a file's text, options beside `dataset.train`, exit code, and
+//! words of standard error.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use largebatch_tests::{Ended, command, ended, folder, json, ok, write};
 use serde_json::Value;
 
-/// Lines of numbers with two classes that the first feature does not tell.
+/// Lines of numbers with two classes that the first feature does not predict.
 fn lines(n: usize) -> String {
     (0..n)
         .map(|i| format!("{},{},{}\n", i * 7 % 13, i * 5 % 11, i % 3 / 2))
@@ -273,7 +274,7 @@ fn what_is_said() {
             said.stderr
         );
     }
-    // Quiet is quiet.
+    // With --quiet nothing is printed.
     let folder = folder();
     let said = train(folder.path(), &indexed, &["label=y"], &["--quiet"]);
     assert!(
@@ -291,7 +292,8 @@ fn the_baseline_is_in_results() {
     let result: Value =
         serde_json::from_slice(&fs::read(dir.join("out/result.json")).expect("a result"))
             .expect("JSON");
-    // 20 of class 0 and 10 of class 1: in the test part 4 and 2, of 4 for validation 3 and 1.
+    // 20 of class 0 and 10 of class 1: 4 and 2 in the test part, 3 and 1 among the 4 for
+    // validation.
     let share = |key: &str| result[key].as_f64().expect("a share");
     assert!(
         (share("test_majority_accuracy") - 4.0 / 6.0).abs() < 1e-12,
@@ -321,7 +323,7 @@ fn the_baseline_is_in_results() {
     );
     assert!(ok(dir, &["evaluate", "out", "--quiet"]).stderr.is_empty());
 
-    // A result of version 0.2.0, which had no baseline, is still read.
+    // A result of version 0.2.0, which had no baseline, can still be read.
     let mut old = result.clone();
     let fields = old.as_object_mut().expect("an object");
     fields
@@ -334,7 +336,7 @@ fn the_baseline_is_in_results() {
     assert!(
         ok(dir, &["train", "--resume", "out"])
             .stdout
-            .contains("has ended already")
+            .contains("has already ended")
     );
 
     let crossed = [

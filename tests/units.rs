@@ -1,4 +1,5 @@
-//! Lengths and whole numbers on the command line: each is what it says, or is refused by its name.
+//! Lengths and whole numbers on the command line: each is used exactly as given, or refused by
+//! name.
 
 use std::fs;
 
@@ -14,7 +15,7 @@ const DIGITS: &[&str] = &[
     "data.validation=287",
 ];
 
-/// 2⁶³ and 2⁶⁴: beyond TOML's whole numbers, and beyond all.
+/// 2⁶³ and 2⁶⁴ and more: beyond TOML's whole numbers, and beyond 64 bits.
 const HUGE: [&str; 3] = [
     "9223372036854775808",
     "18446744073709551615",
@@ -89,7 +90,7 @@ fn huge_numbers_are_refused_by_name() {
             refused(&["train", "huge.toml"], &["huge.toml", "line 3", huge]);
         }
     }
-    // What fits is taken at its word: the length, and not the number, is too great.
+    // A number that fits is used as given: it is the length that is too large.
     for flag in ["--epochs", "--steps"] {
         refused(
             &[DIGITS, &[flag, "9223372036854775807"]].concat(),
@@ -144,7 +145,8 @@ fn huge_numbers_are_refused_by_name() {
     }
 }
 
-/// A five-epoch warm-up takes ten steps at 1,024 of 1,150 examples, and four epochs have eight.
+/// At batch 1,024 of 1,150 examples a five-epoch warm-up takes ten steps, and four epochs have
+/// eight.
 #[test]
 fn a_warmup_longer_than_training_is_refused() {
     let folder = folder();
@@ -166,7 +168,8 @@ fn a_warmup_longer_than_training_is_refused() {
     ok(dir, &[&warm[..], &["--epochs", "6"]].concat());
 }
 
-/// The rates that are written are those of the real epochs: 20 steps in ten epochs of two, and the drop after step 10.
+/// The written rates follow the real epochs: 20 steps in ten epochs of two, with the drop after
+/// step 10.
 #[test]
 fn the_rates_of_a_run_drop_with_the_epoch() {
     let folder = folder();

@@ -1,11 +1,12 @@
-//! Verdicts that no single noisy number may decide, and results with numbers that JSON lacks.
+//! Verdicts that must not depend on a single noisy number, and results with numbers that JSON
+//! lacks.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use largebatch_tests::{command, ended, folder, json, ok, one_json, write};
 
-/// A table of `n` rows of normal features with a target of their own.
+/// A table of `n` rows of normal features with a target computed from them.
 fn table(
     folder: &Path,
     name: &str,
@@ -82,7 +83,8 @@ fn a_small_batch_is_not_called_diverged_for_a_rare_row() {
     }
 }
 
-/// At batch 1 the losses of single examples said "the loss never falls" after a few steps.
+/// At batch size 1 the losses of single examples used to give "the loss never falls" after a few
+/// steps.
 #[test]
 fn a_range_test_at_batch_1_finds_the_valley() {
     let dir = folder();
@@ -105,7 +107,8 @@ fn a_range_test_at_batch_1_finds_the_valley() {
         valleys.sort_by(f64::total_cmp);
         valleys
     };
-    // As they stand the targets' mean, twice their spread, falls first and every seed agrees; standardised they leave the noise of single examples.
+    // With unscaled targets their mean, twice their spread, falls first and all seeds agree; with
+    // standardised ones only the noise of single examples is left.
     let (raw, standardised) = (
         valleys("data.preprocess.targets=none"),
         valleys("data.preprocess.targets=standardise"),
@@ -117,7 +120,8 @@ fn a_range_test_at_batch_1_finds_the_valley() {
     assert!((0.005..0.04).contains(&standardised[2]), "{standardised:?}");
 }
 
-/// Random directions of a handful of weights depend on each other more often than not.
+/// In a space of a handful of weights, random directions are linearly dependent more often than
+/// not.
 #[test]
 fn sharpness_of_a_handful_of_weights_never_fails() {
     let dir = folder();
@@ -164,7 +168,8 @@ fn sharpness_of_a_handful_of_weights_never_fails() {
     }
 }
 
-/// Test targets whose squared error is beyond f32: the training is healthy and its test loss infinite, `null` in JSON.
+/// Test targets whose squared error is too large for f32: the training is healthy and its test loss
+/// infinite, `null` in JSON.
 #[test]
 fn a_loss_beyond_f32_is_written_and_read() {
     let dir = folder();
@@ -196,7 +201,7 @@ fn a_loss_beyond_f32_is_written_and_read() {
     let test = json(dir, &["evaluate", "run", "--part", "test"]);
     assert!(test["loss"].is_null() && test["n"] == 10, "{test}");
     let told = ok(dir, &["evaluate", "run", "--part", "test"]).stdout;
-    assert!(told.contains("beyond f32"), "{told}");
+    assert!(told.contains("too large for f32"), "{told}");
     ok(dir, &["probe", "curvature", "run", "--quiet"]);
 
     let study = "name = 'far'\nsplit_seed = 0\nconfirm = { seeds = 2, probe = ['layers'] }\naxes.batch_size = [8, 16]\n\

@@ -1,4 +1,4 @@
-//! A result never outlives the data that it was made from without a word: runs, studies and the file cache notice other data.
+//! A result never silently outlives its data: runs, studies and the file cache notice changed data.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use largebatch_random::{Key, below};
 use largebatch_tests::{Ended, command, copy, ended, folder, json, ok, tree, write};
 use serde_json::Value;
 
-/// A CSV of noise: five features, and one of two classes by chance.
+/// A CSV file of noise: five features, and one of two random classes.
 fn noise(rows: std::ops::Range<u64>) -> String {
     let row = |i: u64| {
         let mut rng = Key::new(7).word("noise").number(i).rng();
@@ -80,7 +80,7 @@ fn whatever_opens_a_run_again_notices_other_data() {
         sha256(dir, "run"),
         fs::read(dir.join("noise.csv")).expect("the data"),
     );
-    // A run that waits to be resumed.
+    // A run waiting to be resumed.
     copy(&dir.join("run"), &dir.join("waiting"));
     fs::remove_file(dir.join("waiting/result.json")).expect("removed");
 
@@ -111,7 +111,7 @@ fn whatever_opens_a_run_again_notices_other_data() {
             &[
                 "noise.csv",
                 &hash,
-                "other data",
+                "the data have changed",
                 "it had 250 examples and has 290",
                 "--accept-data",
                 "--data-dir",
@@ -148,7 +148,7 @@ fn whatever_opens_a_run_again_notices_other_data() {
         layers.code == Some(0) && layers.stderr.contains("warning: "),
         "{layers:?}"
     );
-    // Another data set on purpose is no other data.
+    // Another data set that was requested is not refused.
     ok(
         dir,
         &[
@@ -201,7 +201,7 @@ fn a_run_that_goes_on_with_other_data_says_so_for_ever() {
             && file.contains("examples = 290"),
         "{file}"
     );
-    // It learned from both, so that neither is right.
+    // It learned from both data sets, so neither is right.
     for data in [&more, &whole] {
         fs::write(dir.join("noise.csv"), data).expect("written");
         refused(
@@ -225,7 +225,7 @@ fn a_relative_path_leads_to_the_same_file_from_everywhere() {
         .iter()
         .for_each(|dir| fs::create_dir(dir).expect("made"));
     learned(&here);
-    // Only the provenance holds the folder: the identity is that of the settings.
+    // Only the provenance contains the folder: the identity depends on the settings.
     let value = |dir: &Path, name: &str| {
         let file = fs::read_to_string(dir.join("run/run.toml")).expect("run.toml");
         file.lines()
@@ -243,7 +243,7 @@ fn a_relative_path_leads_to_the_same_file_from_everywhere() {
             &["evaluate", "../here/run", "--part", "test", "--json"],
         ))
     };
-    // Nothing there; then another file of the same name.
+    // Nothing is there; then another file of the same name.
     for other in [false, true] {
         if other {
             write(&there, "noise.csv", format!("{HEAD}{}", noise(1000..1250)));
@@ -272,7 +272,7 @@ fn a_relative_path_leads_to_the_same_file_from_everywhere() {
     );
 }
 
-/// Content that differs at equal size and equal time of change.
+/// Content that differs although size and modification time are equal.
 #[test]
 fn the_file_cache_sees_other_content() {
     for compressed in [false, true] {
@@ -434,7 +434,7 @@ fn a_study_does_not_mix_data() {
         accepted.code == Some(0)
             && accepted
                 .stderr
-                .contains("warning: 4 trials were made from other data"),
+                .contains("warning: 4 trials ran on data that have changed"),
         "{accepted:?}"
     );
     let (n, new) = one(hashes());
@@ -467,7 +467,7 @@ fn a_study_does_not_mix_data() {
         lines().len() == 2 && lines() != line,
         "the lines are those of the new runs"
     );
-    // Journals of both in one folder.
+    // Journals with trials on both data in one folder.
     fs::copy(
         dir.join("study/other-data.jsonl"),
         dir.join("study/trials-old.jsonl"),
@@ -583,8 +583,9 @@ fn evaluate_says_which_classes_are_confused() {
     assert_eq!(ok(dir, &["evaluate", "linear"]).stdout.lines().count(), 1);
 }
 
-/// Data that were accepted are scaled as the run's, not by themselves: a target ten times as large is a large error. Columns and classes of other names or
-/// order are refused.
+/// Accepted data are scaled as the run's data were, not by their own statistics: a target ten times
+/// as large gives a large error. Columns and classes with other names or in another order are
+/// refused.
 #[test]
 fn accepted_data_are_seen_by_the_eyes_of_the_run() {
     let folder = folder();

@@ -1,6 +1,8 @@
-//! The pieces of a training step, ours beside Burn's own operations: `cargo bench --workspace --features largebatch/wgpu --bench pieces`.
+//! The pieces of a training step, ours and Burn's own operations: `cargo bench --workspace
+//! --features largebatch/wgpu --bench pieces`.
 //!
-//! Each unit is forward, sum and backward on random numbers in f32 on flex, with all threads. `benches/compare` measures whole steps against PyTorch.
+//! Each unit is forward, sum and backward on random f32 numbers on flex, with all threads.
+//! `benches/compare` measures whole steps against PyTorch.
 
 #![expect(clippy::ptr_arg, reason = "divan hands its arguments on so")]
 
@@ -24,7 +26,7 @@ fn drawn<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     .require_grad()
 }
 
-/// Forward and backward of `work` over the same numbers again and again.
+/// Repeats forward and backward of `work` on the same numbers.
 fn both_ways<const D: usize, const E: usize>(
     bencher: Bencher,
     x: Tensor<D>,
@@ -33,7 +35,8 @@ fn both_ways<const D: usize, const E: usize>(
     bencher.bench_local(|| drop(work(x.clone()).sum().backward()));
 }
 
-/// Channels in and out, and side of the image, of the two convolutions of simple-cnn, one of C1 and one of ResNet-8, with batch 64.
+/// Input channels, output channels and image side of the two convolutions of simple-cnn, one of C1
+/// and one of ResNet-8, at batch 64.
 #[divan::bench_group(name = "conv2d 5×5 or 3×3, batch 64", sample_count = 20)]
 mod convolution {
     use super::*;

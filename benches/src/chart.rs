@@ -6,7 +6,7 @@ use anyhow::Context;
 use largebatch::report::plot::{Plot, Scale};
 use serde_json::Value;
 
-/// Draws examples/s against batch size, a line for each model and number of threads.
+/// Draws examples/s against batch size, with a line for each model and number of threads.
 pub fn write(from: &Path, to: &Path) -> anyhow::Result<()> {
     let text =
         std::fs::read_to_string(from).with_context(|| format!("reading {}", from.display()))?;

@@ -1,10 +1,13 @@
-//! Does a piece of work again and again, and says how long it took: the side of largebatch in `benches/compare`.
+//! Repeats a piece of work and reports how long it took: largebatch's side of `benches/compare`.
 //!
-//! `largebatch-benches THREADS WORK …` prints `ready`, then for each line that comes in does the work for about the time that the line says in seconds, and
-//! prints the median of the seconds that one unit took. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on random images),
-//! `optimizer NAME [DEVICE]` (a step over 25 million parameters in 53 tensors, gradients given), `logistic BATCH` (a training step of `largebatch train` on the
-//! breast-cancer data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, by all threads) and `product` (a matrix product of 2,048³ multiplications).
-//! `largebatch-benches 1 chart FILE.json FILE.svg` draws what `benches/scaling` measured.
+//! `largebatch-benches THREADS WORK …` prints `ready`. Then it reads lines with a number of
+//! seconds; for each it repeats the work for about that time and prints the median number of
+//! seconds per unit. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on
+//! random images), `optimizer NAME [DEVICE]` (a step over 25 million parameters in 53 tensors, with
+//! given gradients), `logistic BATCH` (a training step of `largebatch train` on the breast-cancer
+//! data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, on all threads) and `product` (a
+//! matrix product of 2,048³ multiplications). `largebatch-benches 1 chart FILE.json FILE.svg` draws
+//! the measurements of `benches/scaling`.
 
 mod chart;
 mod work;

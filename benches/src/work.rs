@@ -1,4 +1,4 @@
-//! The works; each is a function that does one unit and returns its seconds.
+//! The works: each is a function that does one unit and returns its time in seconds.
 
 use std::time::Instant;
 
@@ -71,7 +71,8 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
     }))
 }
 
-/// The 53 convolutions of ResNet-50: output channels, input channels, kernel; 23.5 million, and the last made larger so that they are 25 million.
+/// The 53 convolutions of ResNet-50 (output channels, input channels, kernel): 23.5 million
+/// parameters, with the last layer enlarged to make 25 million.
 fn shapes() -> Vec<[usize; 4]> {
     let mut shapes = vec![[64, 3, 7, 7]];
     let mut inputs = 64;
@@ -99,7 +100,8 @@ struct Weights {
     layers: Vec<Param<Tensor<4>>>,
 }
 
-/// A step of the optimizer's PyTorch-like preset over 25 million parameters whose gradients are given, and not shared with anything.
+/// A step of the optimizer's PyTorch-like preset over 25 million parameters, with given gradients
+/// that nothing else shares.
 pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
     let device = largebatch::train::device(device)?;
     let drawn = |shape: [usize; 4], key: Key| {
@@ -147,7 +149,7 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
         for (layer, gradient) in before.layers.iter().zip(&gradients) {
             given.register(layer.id, Tensor::<4>::from_data(gradient.clone(), &device));
         }
-        // Only flex computes before it is asked.
+        // Only flex computes eagerly.
         let finished = device.sync();
         let (seconds, after) = timed(|| {
             let after = driver.step(1e-4, before, given);
@@ -159,7 +161,8 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
     }))
 }
 
-/// A training step of logistic regression as `largebatch train` does it: order, gather, gradient, SGD, loss and accuracy; the mean over 1,000 steps.
+/// A training step of logistic regression as `largebatch train` does it: order, gather, gradient,
+/// SGD, loss and accuracy; the mean over 1,000 steps.
 pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
     const STEPS: u64 = 1000;
     let config = RunConfig {
@@ -183,7 +186,8 @@ pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
     }))
 }
 
-/// a ← a + b/2 over two arrays of half a gigabyte: a gigabyte read and half a gigabyte written, nothing fetched in order to be overwritten.
+/// a ← a + b/2 over two arrays of half a gigabyte: one gigabyte read and half a gigabyte written,
+/// without reading memory only to overwrite it.
 pub fn stream() -> Unit {
     let mut a = vec![1.0_f32; 1 << 27];
     let b = vec![1.0_f32; 1 << 27];

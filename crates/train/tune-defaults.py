@@ -3,9 +3,10 @@
 
     python3 crates/train/tune-defaults.py PROGRAM [MODEL ...] > rates.json
 
-For each model and optimizer, at batch size 64: trains representative data at each rate of a grid (a factor of about 3 apart) with two seeds (one for
-the CNNs that take seconds a step) that nothing else uses, and finds the rate with the best mean VALIDATION accuracy (for `linear`: loss; among equals the one with the lower loss) and takes the smallest rate within one
-binomial standard error of it, so that chance does not push a default to the edge of divergence. The test part is not looked at. Prints one JSON object a line: model, optimizer, rate, its mean, and whether it lies on the grid's edge.
+For each model and optimizer, at batch size 64: trains on representative data at each rate of a grid (a factor of about 3 apart) with two seeds (one for the CNNs
+that take seconds per step) that nothing else uses. Finds the rate with the best mean VALIDATION accuracy (for `linear`: loss; ties go to the lower loss), and
+takes the smallest rate within one binomial standard error of it, so that chance does not push a default to the edge of divergence. The test part is not used.
+Prints one JSON object per line: model, optimizer, rate, its mean, and whether it is on the edge of the grid.
 """
 import json, math, subprocess, sys, tempfile, os
 
@@ -19,7 +20,7 @@ GRIDS = {
     "lars": [0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
     "lamb": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
 }
-# Model/data set -> data set and budget. A model without a data set is for all that are not measured.
+# Model/data set -> data set and budget. A model without a data set stands for all unmeasured data sets.
 MODELS = {
     "linear": ["--dataset", "diabetes"],
     "logistic": ["--dataset", "breast-cancer"],
@@ -70,7 +71,7 @@ def main():
                 edge = 1 if best == grid[-1] else -1 if best == grid[0] else 0
                 if edge == 0 or len(grid) > 14:
                     break
-                # The best lies on the grid's edge: go on in that direction.
+                # The best rate is on the edge of the grid: continue in that direction.
                 grid = grid + [float(f"{grid[-1] * 10 ** 0.5:.1g}")] if edge > 0 else [float(f"{grid[0] / 10 ** 0.5:.1g}")] + grid
             if examples:
                 top = means[best][0]

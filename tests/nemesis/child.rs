@@ -22,14 +22,14 @@ pub struct Process {
     shown: String,
     started: Instant,
     pub limit: Duration,
-    /// What was sent to it, and may have ended it.
+    /// The signals sent to it; one of them may have ended it.
     signals: Vec<i32>,
-    /// Processes of its family that were killed.
+    /// Descendants that were killed.
     killed: Vec<i32>,
 }
 
 impl Process {
-    /// Starts a command, whose processes are known by the variable NEMESIS_ROOT.
+    /// Starts a command; its processes are recognised by the variable NEMESIS_ROOT.
     pub fn start(mut command: Command, root: PathBuf, out: PathBuf, err: PathBuf) -> Process {
         let shown = std::iter::once(command.get_program())
             .chain(command.get_args())
@@ -50,7 +50,7 @@ impl Process {
         }
     }
 
-    /// Lets it run so long; says whether it lives on.
+    /// Lets it run for this time, and returns whether it is still alive.
     pub fn lives(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         loop {
@@ -68,7 +68,7 @@ impl Process {
         self.child.id() as i32
     }
 
-    /// It and the processes that it has started, each by its number.
+    /// The process and its descendants, by process number.
     pub fn family(&self) -> Vec<i32> {
         let parents: BTreeMap<i32, i32> = living().into_iter().collect();
         let ours = |id: &i32| {
@@ -86,7 +86,7 @@ impl Process {
         if signal == libc::SIGKILL {
             self.killed.push(id);
         }
-        // SAFETY: sending a signal to a process of ours; it may have ended already.
+        // SAFETY: sends a signal to one of our processes; it may have ended already.
         unsafe { libc::kill(id, signal) };
     }
 
@@ -97,7 +97,7 @@ impl Process {
             .for_each(|id| self.signal(id, signal));
     }
 
-    /// Waits for its end, and the end of all that it started.
+    /// Waits for its end and the end of everything it started.
     pub fn end(mut self) -> Result<Ended, String> {
         let left = (self.started + self.limit).saturating_duration_since(Instant::now());
         if self.lives(left) {
@@ -116,12 +116,12 @@ impl Process {
             .wait()
             .map_err(|e| format!("waiting for `{}`: {e}", self.shown))?;
         let begun = Instant::now();
-        // A process that dies shows no environment any more, and holds its locks for a moment.
+        // A dying process no longer shows its environment, but holds its locks for a moment.
         let dying = || living().iter().any(|(id, _)| self.killed.contains(id));
         while !orphans(&self.root).is_empty() || dying() {
             if begun.elapsed() > GRACE {
                 let orphans = orphans(&self.root);
-                // SAFETY: these carry the mark of this fault.
+                // SAFETY: these processes carry the mark of this fault.
                 orphans
                     .iter()
                     .for_each(|id| assert!(unsafe { libc::kill(*id, libc::SIGKILL) } <= 0));
@@ -145,7 +145,7 @@ impl Process {
         })
     }
 
-    /// The same, and that the end is a sound one.
+    /// As [`Self::end`], and checks that the end is sound.
     pub fn sound(self) -> Result<Ended, String> {
         let ended = self.end()?;
         ended.check().map(|()| ended)
@@ -166,9 +166,9 @@ fn living() -> Vec<(i32, i32)> {
         .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     let parent = |id: i32| {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name before stands in parentheses and may hold anything.
+        // The name before is in parentheses and may contain anything.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        // A zombie whose other threads still end holds its files, and with them its locks.
+        // A zombie whose other threads are still ending holds its files, and with them its locks.
         let ended = fields.next()? == "Z"
             && fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count) <= 1;
         Some((id, fields.next()?.parse().ok()?)).filter(|_| !ended)
@@ -202,7 +202,8 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// What holds for every end: a known exit code or a signal of ours, no panic, and an error's line with the codes of errors.
+    /// Checks what every end must satisfy: a known exit code or one of our signals, no panic, and a
+    /// line with the error if the code says so.
     pub fn check(&self) -> Result<(), String> {
         let ours = self
             .signal
@@ -218,7 +219,7 @@ impl Ended {
         Err(self.failure(expected))
     }
 
-    /// That the exit code is one of these, and standard error holds some text.
+    /// Checks that the exit code is one of these and that standard error contains a text.
     pub fn expect(&self, codes: &[i32], text: &str) -> Result<(), String> {
         if self.code.is_some_and(|code| codes.contains(&code)) && self.stderr.contains(text) {
             return Ok(());
@@ -231,7 +232,7 @@ impl Ended {
         Err(self.failure(&format!("exit code {codes:?}{text}")))
     }
 
-    /// A failure's two lines.
+    /// The two lines that describe a failure.
     pub fn failure(&self, expected: &str) -> String {
         let end = match (self.code, self.signal) {
             (Some(code), _) => format!("exit code {code}"),

@@ -1,4 +1,5 @@
-//! Faults of files: torn ends, flipped bits, a full disk, calls that fail, locks that do not exist; and a clock that jumps.
+//! Faults of files: torn ends, flipped bits, a full disk, failing calls, missing locks; and a
+//! jumping clock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ fn newest(run: &Path) -> Option<PathBuf> {
         .max_by_key(step)
 }
 
-/// After a kill the end of a file is missing, as after the machine lost power.
+/// After a kill the end of a file is missing, as after a power loss.
 pub fn torn(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
     let moment = fault
@@ -75,7 +76,8 @@ pub fn torn(fault: &mut Fault) -> Outcome {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    // A checkpoint says how long the logs were. What came later is written again; what it counts on must be there.
+    // A checkpoint records how long the logs were. Later lines are written again; earlier ones must
+    // be there.
     let key = format!("\"{}_length\":", name.split('.').next().unwrap_or_default());
     let counted = checkpoint
         .as_ref()
@@ -92,7 +94,7 @@ pub fn torn(fault: &mut Fault) -> Outcome {
     match checkpoint {
         Some(checkpoint) if path.starts_with(&checkpoint) => {
             fault.run(&subject.arguments())?.expect(&[1], &name)?;
-            // As the message says.
+            // As the message suggests.
             fs::remove_dir_all(checkpoint).map_err(|e| e.to_string())?;
         }
         _ if counted.is_some_and(|counted| left < counted) => {
@@ -104,12 +106,12 @@ pub fn torn(fault: &mut Fault) -> Outcome {
     fault.finish(subject).map(|_| Verdict::Refused)
 }
 
-/// One bit of a file that stays: whoever reads it names the file, or the bit makes no difference.
+/// Flips one bit of a file that stays: every reader names the file, or the bit makes no difference.
 pub fn bit(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
     let out = fault.out();
     copy(&fault.lab.reference(subject).out, &out);
-    // What is done with the file, and whether the run had ended.
+    // What to do with the file, and whether the run had ended.
     let (file, ended): (&str, bool) = match subject {
         Subject::Study => (
             fault
@@ -175,7 +177,7 @@ pub fn bit(fault: &mut Fault) -> Outcome {
         if !writes && end.stdout != expected {
             return Err(end.failure(&format!("what the undisturbed run says, `{expected}`")));
         }
-        // The file itself stays as it is where nothing has read it.
+        // If nothing has read the file, it stays as it is.
         if path.exists() {
             bytes[place / 8] ^= 1 << (place % 8);
             fs::write(&path, &bytes).map_err(|e| e.to_string())?;
@@ -187,7 +189,7 @@ pub fn bit(fault: &mut Fault) -> Outcome {
     Ok(Verdict::Refused)
 }
 
-/// A small disk that fills, and then has room again.
+/// A small disk that fills up and then has space again.
 pub fn full(fault: &mut Fault) -> Outcome {
     if let Err(why) = &fault.lab.mounts {
         return Ok(Verdict::Skipped(why.clone()));
@@ -237,7 +239,8 @@ pub fn full(fault: &mut Fault) -> Outcome {
 }
 
 impl Fault<'_> {
-    /// Runs the subject's command with the preloaded library and its settings; no settings, no library.
+    /// Runs the subject's command with the preloaded library and its settings; without settings,
+    /// without the library.
     fn shimmed(&mut self, subject: Subject, shim: &Path, settings: &[(&str, String)]) -> Process {
         self.note(
             settings
@@ -260,7 +263,8 @@ impl Fault<'_> {
     }
 }
 
-/// Writes, renames and other calls that fail, are interrupted, or do half of it; then the same command once more, undisturbed.
+/// Writes, renames and other calls that fail, are interrupted, or do half of the work; then the
+/// same command again, undisturbed.
 pub fn calls(fault: &mut Fault) -> Outcome {
     let shim = match &fault.lab.shim {
         Ok(shim) => shim.clone(),
@@ -274,7 +278,7 @@ pub fn calls(fault: &mut Fault) -> Outcome {
             .collect();
         let every = [2, 5, 15, 50][fault.dice.below(4)].to_string();
         let settings = [("CALLS", calls), ("EVERY", every), fault.seed()];
-        // Interrupted and short calls alone are no errors.
+        // Interrupted and short calls are not errors.
         let harmless = settings[0].1.chars().all(|c| "si".contains(c));
         let end = fault.shimmed(subject, &shim, &settings).sound()?;
         end.expect(if harmless { &[0] } else { &[0, 1, 2] }, "")?;
@@ -303,12 +307,13 @@ pub fn clock(fault: &mut Fault) -> Outcome {
     fault.same(subject)
 }
 
-/// A file system without locks: the program says so, and its heartbeat stands for one; of two writers one works.
+/// A file system without locks: the program says so and uses a heartbeat instead; of two writers
+/// one works.
 pub fn no_locks(fault: &mut Fault) -> Outcome {
     without_locks(fault, false)
 }
 
-/// The same, and the holder was killed: the next start waits until it counts as dead.
+/// As [`no_locks`], but the holder was killed: the next start waits until it counts as dead.
 pub fn dead_holder(fault: &mut Fault) -> Outcome {
     without_locks(fault, true)
 }
@@ -344,7 +349,7 @@ fn without_locks(fault: &mut Fault, killed: bool) -> Outcome {
     }
     for end in &ends {
         end.expect(&[0, 1], "")?;
-        // A run that had ended already takes no lock.
+        // A run that had already ended takes no lock.
         if end.code == Some(0) && !end.stderr.contains("has no locks") && subject == Subject::Study
         {
             return Err(end.failure("a warning that there are no locks"));

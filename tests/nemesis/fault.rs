@@ -12,22 +12,22 @@ use largebatch_tests::program;
 use crate::child::{Ended, Process};
 use crate::lab::{Lab, Subject};
 
-/// How a fault ended well.
+/// The ways in which a fault can end well.
 pub enum Verdict {
-    /// The same files as the undisturbed run's.
+    /// The same files as those of the undisturbed run.
     Same,
     /// A clear error.
     Refused,
-    /// Mutated input that the program took as it is.
+    /// Mutated input that the program accepted.
     Taken,
-    /// This machine cannot make the fault.
+    /// This machine cannot produce the fault.
     Skipped(String),
 }
 
 /// How a fault ended; an error says what was expected and what was found.
 pub type Outcome = Result<Verdict, String>;
 
-/// Random numbers of one fault.
+/// The random numbers of one fault.
 pub struct Dice(Key, u64);
 
 impl Dice {
@@ -57,7 +57,7 @@ impl Dice {
     }
 }
 
-/// A fault in its own folder: `work` is what it disturbs, `logs` what the programs say.
+/// A fault in its own folder: it disturbs `work`, and the programs' output is in `logs`.
 pub struct Fault<'a> {
     pub lab: &'a Lab,
     pub dice: Dice,
@@ -70,7 +70,7 @@ impl Fault<'_> {
         self.folder.join("work")
     }
 
-    /// The folder that the subject writes.
+    /// The folder that the subject writes to.
     pub fn out(&self) -> PathBuf {
         self.work().join("out")
     }
@@ -79,7 +79,7 @@ impl Fault<'_> {
         self.notes.push(text.into());
     }
 
-    /// A subject by chance, with its file in the folder.
+    /// A random subject, with its file in the folder.
     pub fn subject(&mut self) -> Subject {
         let subject = if self.dice.chance(0.5) {
             Subject::Train
@@ -103,14 +103,14 @@ impl Fault<'_> {
         command
     }
 
-    /// The same behind another program, such as `unshare`.
+    /// As [`Self::program`], run by another program, such as `unshare`.
     pub fn behind(&self, before: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new(before[0]);
         command.args(&before[1..]).arg(program()).args(arguments);
         command
     }
 
-    /// Starts a command in the folder. Its processes are known by the variable NEMESIS_ROOT.
+    /// Starts a command in the folder. Its processes are recognised by the variable NEMESIS_ROOT.
     pub fn start(&mut self, mut command: Command) -> Process {
         let logs = self.folder.join("logs");
         let number = fs::read_dir(&logs).map_or(0, |entries| entries.count() / 2);
@@ -132,13 +132,14 @@ impl Fault<'_> {
         Process::start(command, self.work(), out, err)
     }
 
-    /// Runs the program to its end, which must be a sound one.
+    /// Runs the program to its end, which must be sound.
     pub fn run(&mut self, arguments: &[&str]) -> Result<Ended, String> {
         let command = self.program(arguments);
         self.start(command).sound()
     }
 
-    /// Runs the subject's command undisturbed to its end: it must succeed, and leave what the undisturbed run left.
+    /// Runs the subject's command undisturbed to its end: it must succeed and leave the same files
+    /// as the undisturbed run.
     pub fn finish(&mut self, subject: Subject) -> Outcome {
         let ended = self.run(&subject.arguments())?;
         ended.expect(&[0], "")?;
@@ -157,7 +158,7 @@ impl Fault<'_> {
             .map(|()| Verdict::Same)
     }
 
-    /// A moment of the subject's life, or shortly after it.
+    /// A random moment of the subject's life, or shortly after it.
     pub fn moment(&mut self, subject: Subject) -> Duration {
         self.lab
             .reference(subject)

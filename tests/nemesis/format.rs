@@ -5,19 +5,21 @@ use std::io::Read;
 use largebatch_store::seal;
 use largebatch_tests::gzip;
 
-/// A format: its name, the file that is mutated, what else is needed, and the commands that read it.
+/// A format: its name, the file that is mutated, the other files needed, and the commands that read
+/// it.
 pub struct Format {
     pub name: &'static str,
     pub file: &'static str,
     pub needs: &'static [&'static str],
     pub commands: &'static [&'static [&'static str]],
-    /// Whether a digest says that the file is as it was written: then it is refused, or nothing depends on what has changed.
+    /// Whether a digest protects the file: then a change is refused, or has no effect.
     pub sealed: bool,
-    /// What is mutated in most cases in place of the whole file, so that mutations get past digests, lengths and checksums.
+    /// The part that is mutated in most cases instead of the whole file, so that mutations get past
+    /// digests, lengths and checksums.
     pub inner: Option<Inner>,
 }
 
-/// Takes a part out of a file, and puts another in its place.
+/// Takes a part out of a file, and replaces it.
 pub struct Inner {
     pub take: fn(&[u8]) -> Vec<u8>,
     pub put: fn(&[u8], &[u8]) -> Vec<u8>,
@@ -73,7 +75,7 @@ pub const HEADER: Inner = Inner {
     },
 };
 
-/// What is compressed.
+/// The compressed content.
 const GZIP: Inner = Inner {
     take: |file| {
         let mut part = Vec::new();
@@ -85,7 +87,7 @@ const GZIP: Inner = Inner {
     put: |part, _| gzip(part),
 };
 
-/// What stands before the last such text.
+/// The bytes before the last occurrence of this text.
 fn until(bytes: &[u8], end: &str) -> Vec<u8> {
     let at = bytes
         .windows(end.len())
@@ -93,12 +95,12 @@ fn until(bytes: &[u8], end: &str) -> Vec<u8> {
     bytes[..at.unwrap_or(bytes.len())].to_vec()
 }
 
-/// Where a safetensors file's header ends.
+/// The end of a safetensors file's header.
 fn header_end(file: &[u8]) -> usize {
     8 + u64::from_le_bytes(file[..8].try_into().expect("eight bytes")) as usize
 }
 
-/// What comes behind a command that names a data set.
+/// The arguments that follow a command that names a data set.
 pub const SHORT: &[&str] = &[
     "--model",
     "softmax",
@@ -317,7 +319,7 @@ const IDX: &[&str] = &[
     "dataset={format='idx',train_images='a-images',train_labels='a-labels'}",
 ];
 
-/// A run's file with much in it.
+/// A run's configuration file with many settings.
 pub const CONFIG: &str = r#"
 model = { name = "mlp", widths = [8, 4], dropout = 0.1, batch_norm = true, activation = "tanh" }
 optimizer = { name = "momentum", momentum = 0.9, weight_decay = 0.0001 }
@@ -351,7 +353,7 @@ evaluate_every_steps = 3
 patience = 4
 "#;
 
-/// A study's file with much in it.
+/// A study file with many settings.
 pub const PLAN: &str = r#"
 name = "small"
 threads = 1

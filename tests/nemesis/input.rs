@@ -17,7 +17,7 @@ use crate::mutate::mutate;
 /// The folder of the prepared files.
 const INPUTS: &str = "inputs";
 
-/// Makes the files once, and checks that the program takes each of them.
+/// Makes the files once, and checks that the program accepts each of them.
 pub fn prepare(lab: &Lab) -> Result<(), String> {
     let mut fault = lab.fault(INPUTS, Key::new(0));
     let (dir, mut dice) = (fault.work(), Dice::new(Key::new(1).word("inputs")));
@@ -121,7 +121,7 @@ pub fn prepare(lab: &Lab) -> Result<(), String> {
     Ok(())
 }
 
-/// A safetensors file with its tensors alone.
+/// A safetensors file with only its tensors.
 fn without_metadata(bytes: &[u8]) -> Vec<u8> {
     let mut header: serde_json::Value =
         serde_json::from_slice(&(HEADER.take)(bytes)).expect("a header");
@@ -149,10 +149,10 @@ fn bring(fault: &Fault, format: &Format) {
     }
 }
 
-/// The most address space of a program that reads mutated input.
+/// The largest address space of a program that reads mutated input.
 const MEMORY: u64 = 4 << 30;
 
-/// Runs a command that reads input, with bounded memory.
+/// Runs a command that reads input, with limited memory.
 fn read(fault: &mut Fault, command: &[&str]) -> Result<Ended, String> {
     let data =
         command[0] == "train" && command.contains(&"--set") || command.contains(&"--dataset");
@@ -161,7 +161,7 @@ fn read(fault: &mut Fault, command: &[&str]) -> Result<Ended, String> {
         rlim_cur: MEMORY,
         rlim_max: MEMORY,
     };
-    // SAFETY: setrlimit is a system call and nothing else, which is allowed between fork and exec.
+    // SAFETY: setrlimit is only a system call, which is allowed between fork and exec.
     unsafe {
         command.pre_exec(move || {
             if libc::setrlimit(libc::RLIMIT_AS, &limit) == 0 {
@@ -174,7 +174,8 @@ fn read(fault: &mut Fault, command: &[&str]) -> Result<Ended, String> {
     fault.start(command).sound()
 }
 
-/// Mutates a file of some format, and reads it: any answer but a panic, a signal, a hang, an unclear error, or half a file.
+/// Mutates a file of a random format and reads it. Any answer is accepted except a panic, a signal,
+/// a hang, an unclear error, or half a file.
 pub fn mutated(fault: &mut Fault) -> Outcome {
     let format = &FORMATS[fault.dice.below(FORMATS.len())];
     let command = format.commands[fault.dice.below(format.commands.len())];

@@ -1,4 +1,5 @@
-//! What all faults share: undisturbed runs to compare with, input files, and what this machine can do.
+//! What all faults share: undisturbed runs to compare with, input files, and the abilities of this
+//! machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use crate::fault::{Dice, Fault};
 use crate::input;
 
-/// What is disturbed.
+/// What a fault disturbs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
     Train,
@@ -66,7 +67,7 @@ impl Subject {
         }
     }
 
-    /// The command, which begins or goes on.
+    /// The command, which begins the subject or continues it.
     pub fn arguments(self) -> Vec<&'static str> {
         match self {
             Subject::Train => vec![
@@ -90,7 +91,7 @@ impl Subject {
         }
     }
 
-    /// Every file that it left, without what tells the time: of a report the names alone.
+    /// Every file that it left, without what depends on time; of a report only the names.
     pub fn files(self, out: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, String> {
         let mut files = tree(out);
         files.retain(|path, _| path.extension().is_none_or(|e| e != "lock"));
@@ -118,7 +119,7 @@ impl Subject {
     }
 }
 
-/// The lines of a journal, without what may differ between two runs.
+/// The lines of a journal, without the parts that may differ between two runs.
 pub fn trials(journal: &[u8]) -> Result<Vec<String>, String> {
     let lines = journal
         .split(|b| *b == b'\n')
@@ -140,14 +141,14 @@ fn without(json: &[u8], keys: &[&str]) -> Result<Vec<u8>, String> {
 
 /// An undisturbed run.
 pub struct Reference {
-    /// Its folder, whole.
+    /// Its complete folder.
     pub out: PathBuf,
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     pub seconds: Duration,
 }
 
 impl Reference {
-    /// That these files are the undisturbed run's, but for those in some folders.
+    /// Checks that these files are those of the undisturbed run, except in some folders.
     pub fn same(&self, files: &BTreeMap<PathBuf, Vec<u8>>, but: &[&str]) -> Result<(), String> {
         let compared = |path: &PathBuf| !but.iter().any(|folder| path.starts_with(folder));
         let names =
@@ -177,11 +178,11 @@ pub struct Lab {
     pub folder: TempDir,
     train: Reference,
     study: Reference,
-    /// The preloaded library, or why there is none.
+    /// The preloaded library, or why it is missing.
     pub shim: Result<PathBuf, String>,
-    /// Whether this process may make name spaces of mounts, or why not.
+    /// Whether this process may make mount name spaces, or why not.
     pub mounts: Result<(), String>,
-    /// The same of process numbers.
+    /// The same for process-number name spaces.
     pub processes: Result<(), String>,
 }
 
@@ -221,7 +222,7 @@ impl Lab {
         }
     }
 
-    /// A fault in a folder of its own.
+    /// A fault in its own folder.
     pub fn fault(&self, name: &str, key: Key) -> Fault<'_> {
         let folder = self.folder.path().join(name);
         ["work", "logs"].iter().for_each(|below| {
@@ -272,7 +273,7 @@ fn compile(folder: &Path) -> Result<PathBuf, String> {
     .map(|()| library)
 }
 
-/// Runs a command to its end; its complaint where it fails.
+/// Runs a command to its end; returns its error output if it fails.
 fn answer(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|e| format!("{name}: {e}"))?;
@@ -286,7 +287,7 @@ fn answer(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// Copies a file or a folder with all that is in it.
+/// Copies a file, or a folder with its content.
 pub fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(

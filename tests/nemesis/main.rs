@@ -1,7 +1,9 @@
 //! The nemesis: faults of every kind from a seed, as many as asked for, against the program as its users run it.
 //!
-//! Each fault is made from the seed and its number alone, up to the moments at which the system runs its processes. Afterwards the program must have left the same
-//! trials and the same bits as a run that nothing disturbed, or have said a clear error; a panic, a hang, an unknown exit code or another result is a failure.
+//! Each fault depends only on the seed and its number, except for the moments at which the system
+//! runs its processes. Afterwards the program must have left the same trials and the same bits as
+//! an undisturbed run, or have reported a clear error; a panic, a hang, an unknown exit code or
+//! another result is a failure.
 //!
 //! ```text
 //! cargo test --release --workspace --features largebatch/wgpu --test nemesis                     # a minute
@@ -32,7 +34,7 @@ mod run;
 
 use std::time::Duration;
 
-/// How long faults are begun where no count is given.
+/// How long faults are started if no count is given.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What to do.
@@ -41,13 +43,14 @@ struct Asked {
     /// The first fault's number.
     first: usize,
     count: Option<usize>,
-    /// Kinds by a part of their names; all without one.
+    /// Kinds by a part of their names; empty for all.
     kinds: Vec<String>,
-    /// Whether each fault is told.
+    /// Whether to report each fault.
     tell: bool,
 }
 
-/// Reads `[SEED [COUNT] [KIND …]]` or `SEED:NUMBER`. The options of cargo's own test harness are accepted, and a filter by name, too; `None` where they leave nothing to do.
+/// Reads `[SEED [COUNT] [KIND …]]` or `SEED:NUMBER`. The options of cargo's own test harness and a
+/// filter by name are also accepted; `None` if they leave nothing to do.
 fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
     const WITH_VALUE: [&str; 7] = [
         "--test-threads",

@@ -1,8 +1,9 @@
-//! Changes of bytes: bits, bytes, lines and numbers that change, go, come twice, or become absurd.
+//! Mutations of bytes: bits, bytes, lines and numbers that are changed, removed, doubled, or made
+//! absurd.
 
 use crate::fault::Dice;
 
-/// Numbers that few formats take.
+/// Numbers that few formats accept.
 const NUMBERS: &[&str] = &[
     "-1",
     "0",
@@ -29,7 +30,7 @@ const NUMBERS: &[&str] = &[
     "0.1.2",
 ];
 
-/// Characters that mean something somewhere, or nothing anywhere.
+/// Characters that have a meaning in some format, or in none.
 const TEXTS: &[&str] = &[
     "\u{feff}", "\0", "é", "\u{202e}", "\r", "\r\n", "\"", "\"\"", "\t", "💥", "\n\n", "'", ",",
     "=", "[", "{", "}", "#", "\\", "\\u0000", "\u{2028}",
@@ -38,13 +39,13 @@ const TEXTS: &[&str] = &[
 /// Absurd lengths in binary files.
 const WORDS: [[u8; 4]; 4] = [[0xff; 4], [0x7f, 0xff, 0xff, 0xff], [0x80, 0, 0, 0], [0; 4]];
 
-/// Changes some bytes in one way or another, and says which.
+/// Changes some bytes in a random way, and says how.
 pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     if bytes.is_empty() {
         bytes.extend(b"\0");
         return "one zero byte".into();
     }
-    // Headers are short: a third of all changes happen among the first bytes.
+    // Headers are short, so a third of all changes are among the first bytes.
     let most = if dice.chance(0.33) {
         bytes.len().min(64)
     } else {
@@ -53,7 +54,7 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     let (at, more) = (dice.below(most), dice.below(most) + 1);
     let end = (at + if dice.chance(0.8) { more.min(12) } else { more }).min(bytes.len());
     let text = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
-    // Text that is no text any more is refused at once; its numbers reach further.
+    // Broken text is refused at once; changed numbers get further.
     if text && dice.chance(0.5) {
         return number(bytes, at, dice);
     }
@@ -136,7 +137,7 @@ pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) -> String {
     }
 }
 
-/// Puts another number in the place of the next one behind `at`, or of the first.
+/// Replaces the next number after `at`, or the first one, by another number.
 fn number(bytes: &mut Vec<u8>, at: usize, dice: &mut Dice) -> String {
     let part = |b: &u8| b.is_ascii_digit() || b"+-.eE_".contains(b);
     let begin = (at..bytes.len())

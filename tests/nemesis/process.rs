@@ -1,4 +1,4 @@
-//! Faults of processes: killed, stopped, asked to end, two at a time, in name spaces of their own.
+//! Faults of processes: killed, stopped, asked to end, two at a time, in separate name spaces.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::child::Process;
 use crate::fault::{Fault, Outcome, Verdict};
 use crate::lab::{Subject, trials};
 
-/// The most workers killed in a row: a trial whose worker dies three times by a signal has failed.
+/// The most workers killed in a row: a trial fails if a signal kills its worker three times.
 const WORKERS: usize = 2;
 
 impl Fault<'_> {
@@ -18,7 +18,7 @@ impl Fault<'_> {
         self.start(command)
     }
 
-    /// Sends a signal to the whole family, to the parent alone, or to one worker, if there is one.
+    /// Sends a signal to the whole family, to the parent only, or to one worker, if there is one.
     fn strike(&mut self, process: &mut Process, signal: i32, workers: bool) {
         let mut family = process.family();
         family.retain(|id| *id != process.id());
@@ -41,7 +41,7 @@ impl Fault<'_> {
     }
 }
 
-/// SIGKILL at random moments, one to three times, each time the same command again.
+/// SIGKILL at random moments, one to three times, each time followed by the same command.
 pub fn kill(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
     let mut workers = 0;
@@ -76,7 +76,8 @@ pub fn stop(fault: &mut Fault) -> Outcome {
     fault.same(subject)
 }
 
-/// A signal that asks for the end, perhaps twice: a checkpoint, exit code 130, and the same command goes on.
+/// A signal that asks the program to end, perhaps twice: a checkpoint, exit code 130, and the same
+/// command continues.
 pub fn ask(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
     for _ in 0..=fault.dice.below(2) {
@@ -98,21 +99,22 @@ pub fn ask(fault: &mut Fault) -> Outcome {
             }
         }
         let ended = process.sound()?;
-        // Before the program has begun to listen, a signal does what it does to every program.
+        // Before the program has installed its handlers, a signal has its default effect.
         if ended.signal.is_none() {
             ended.expect(&[0, 130], "")?;
         }
     }
     fault.run(&subject.arguments())?.expect(&[0], "")?;
-    // The checkpoint of the moment stands in the place of an older one.
+    // The checkpoint of the interruption replaces an older one.
     fault.same_but(subject, &["checkpoints"])
 }
 
-/// Two writers of one folder, and readers beside them: one writer works, the other is refused or finds all done.
+/// Two writers of one folder, and readers at the same time: one writer works, the other is refused
+/// or finds everything done.
 pub fn writers(fault: &mut Fault) -> Outcome {
     let subject = fault.subject();
     if fault.dice.chance(0.5) {
-        // Both then go on with a begun run.
+        // Both then resume a run that has begun.
         let moment = fault.moment(subject);
         let mut process = fault.begin(subject);
         if process.lives(moment) {
@@ -170,7 +172,8 @@ pub fn writers(fault: &mut Fault) -> Outcome {
     fault.finish(subject)
 }
 
-/// Two shards of a study, each in its own name space of process numbers, where both are process 1; perhaps one is killed and goes on.
+/// Two shards of a study, each in its own process-number name space, where both are process 1; one
+/// may be killed and resumed.
 pub fn shards(fault: &mut Fault) -> Outcome {
     if let Err(why) = &fault.lab.processes {
         return Ok(Verdict::Skipped(why.clone()));
@@ -197,7 +200,7 @@ pub fn shards(fault: &mut Fault) -> Outcome {
     }
     first.sound()?.expect(&[0], "")?;
     second.sound()?.expect(&[0], "")?;
-    // What both have is no more than the whole.
+    // Together they have no more than the whole.
     fault.run(&subject.arguments())?.expect(&[0], "")?;
     fault.run(&["study", "report", "out"])?.expect(&[0], "")?;
     let read =

@@ -18,7 +18,7 @@ use crate::{Asked, MINUTE, disk, input, process};
 /// A kind of fault.
 struct Kind {
     name: &'static str,
-    /// Faults of this kind among [`Kind::ALL`]'s sum, after each kind has come twice.
+    /// The share of this kind among [`Kind::ALL`]'s sum, after each kind has come twice.
     weight: usize,
     make: fn(&mut Fault) -> Outcome,
 }
@@ -87,7 +87,7 @@ impl Kind {
         },
     ];
 
-    /// A dead holder under a weak lock costs twenty seconds: once in the first faults, then rarely.
+    /// A dead holder of a weak lock costs twenty seconds: once among the first faults, then rarely.
     const SLOW: Kind = Kind {
         name: "no locks, dead holder",
         weight: 1,
@@ -226,7 +226,7 @@ pub fn run(asked: &Asked) -> ExitCode {
             }
         }
     };
-    // Many faults wait: for a moment, a heartbeat, the disk.
+    // Many faults spend time waiting: for a moment, a heartbeat, the disk.
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()) + 1;
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let (rows, failures) = (
@@ -243,7 +243,7 @@ pub fn run(asked: &Asked) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Makes one fault; a panic here is a failure like others.
+/// Runs one fault; a panic here is a failure like any other.
 fn one<'a>(lab: &'a Lab, kind: &Kind, seed: u64, number: usize) -> (Fault<'a>, Outcome, f64) {
     let begun = Instant::now();
     let mut fault = lab.fault(&format!("{seed}-{number}"), key(seed, number));

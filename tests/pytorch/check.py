@@ -78,7 +78,7 @@ make = {"mlp": Mlp, "simple-cnn": SimpleCnn}[name]
 
 theirs = make()
 missing, unexpected = theirs.load_state_dict(load_file(weights), strict=False)
-# The counter of batches is no weight, and PyTorch computes the same without it.
+# The counter of batches is not a weight, and PyTorch computes the same without it.
 assert not unexpected and all(key.endswith("num_batches_tracked") for key in missing), (missing, unexpected)
 
 torch.manual_seed(1)

@@ -1,4 +1,4 @@
-//! What the black-box tests share: running the program, reading its files, small data sets.
+//! Shared by the black-box tests: running the program, reading its files, small data sets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,16 +11,17 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program under test: cargo puts it beside the folder of the tests, and builds it before them.
+/// The program under test: cargo puts it next to the folder of the tests, and builds it before
+/// them.
 ///
 /// # Panics
-/// If it is not there.
+/// If it does not exist.
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test
         .parent()
         .and_then(Path::parent)
-        .expect("tests lie in target/PROFILE/deps");
+        .expect("tests are in target/PROFILE/deps");
     let program = folder.join(format!(
         "largebatch-under-test{}",
         std::env::consts::EXE_SUFFIX
@@ -36,7 +37,7 @@ pub fn program() -> PathBuf {
 /// A folder to run in, deleted at the end.
 ///
 /// # Panics
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder for the test")
 }
@@ -49,7 +50,7 @@ pub fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
     fs::write(folder.join(name), content).unwrap_or_else(|e| panic!("{name}: {e}"));
 }
 
-/// The program with its arguments, in a folder, away from the user's settings and caches.
+/// The program with its arguments, in a folder, isolated from the user's settings and caches.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     isolated(&mut command, folder).args(arguments);
@@ -70,7 +71,8 @@ fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
         .current_dir(folder)
         .env_remove("LARGEBATCH_DATA_DIR")
         .env("LARGEBATCH_CACHE_DIR", folder.join("cache"))
-        // Graphics libraries complain on standard error where it is not set; the program must keep them quiet.
+        // Without this variable graphics libraries complain on standard error; the program must
+        // keep them quiet.
         .env_remove("XDG_RUNTIME_DIR")
         .stdin(Stdio::null())
 }
@@ -136,7 +138,7 @@ pub fn json(folder: &Path, arguments: &[&str]) -> Value {
     one_json(&ok(folder, &arguments).stdout)
 }
 
-/// The one line of JSON in a text.
+/// The single line of JSON in a text.
 ///
 /// # Panics
 /// If there are more lines, or other text.
@@ -148,7 +150,7 @@ pub fn one_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}:\n{text}"))
 }
 
-/// Starts the program, and lets it run.
+/// Starts the program without waiting for it.
 ///
 /// # Panics
 /// If it cannot be started.
@@ -169,7 +171,7 @@ pub fn bytes(path: impl AsRef<Path>) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// All files under a folder but its lock, by their relative paths, with content.
+/// All files under a folder except its lock, with their content, by relative path.
 ///
 /// # Panics
 /// If it cannot be read.
@@ -183,7 +185,9 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                 open.push(path);
             } else if path.file_name().is_some_and(|name| name != ".lock") {
                 found.insert(
-                    path.strip_prefix(folder).expect("it lies there").to_owned(),
+                    path.strip_prefix(folder)
+                        .expect("it is below the folder")
+                        .to_owned(),
                     bytes(&path),
                 );
             }
@@ -192,7 +196,7 @@ pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Rows of a CSV file by head.
+/// Rows of a CSV file, by column name.
 ///
 /// # Panics
 /// If it cannot be read.
@@ -216,7 +220,7 @@ pub fn csv(path: &Path) -> Vec<BTreeMap<String, String>> {
         .collect()
 }
 
-/// Copies all files under a folder, but for its lock.
+/// Copies all files under a folder except its lock.
 ///
 /// # Panics
 /// If it cannot be read, or the copy cannot be written.
@@ -231,7 +235,7 @@ pub fn copy(from: &Path, to: &Path) {
 /// The tensors of a safetensors file of f32.
 ///
 /// # Panics
-/// If it is none.
+/// If it is not one.
 pub fn weights(path: impl AsRef<Path>) -> BTreeMap<String, Vec<f32>> {
     let bytes = bytes(path);
     let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
@@ -249,7 +253,7 @@ pub fn weights(path: impl AsRef<Path>) -> BTreeMap<String, Vec<f32>> {
 /// The largest ‖a − b‖ / ‖b‖ over the tensors of two models.
 ///
 /// # Panics
-/// If they are not of the same model.
+/// If they are not weights of the same model.
 pub fn distance(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) -> f64 {
     assert!(!b.is_empty() && a.keys().eq(b.keys()), "the same tensors");
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
@@ -264,7 +268,8 @@ pub fn distance(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) 
         .fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most })
 }
 
-/// An IDX pair of small images that a model can learn: a bright patch whose place tells the class, in noise.
+/// An IDX pair of small images that a model can learn: noise with a bright patch whose position
+/// gives the class.
 ///
 /// # Panics
 /// If it cannot be written.
@@ -299,14 +304,15 @@ pub fn idx(dimensions: &[usize], values: &[u8]) -> Vec<u8> {
 /// Bytes as a .gz file.
 ///
 /// # Panics
-/// Never: memory does not fail.
+/// Never: writing to memory does not fail.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
 }
 
-/// Says that a test did not run, past the test harness, which swallows what passing tests print.
+/// Reports that a test did not run, bypassing the test harness, which swallows what passing tests
+/// print.
 pub fn skipped(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "\n*** SKIPPED: {test}: {why}\n");
 }

@@ -1,4 +1,4 @@
-//! The `largebatch` program once more, for the black-box tests.
+//! The `largebatch` program again, for the black-box tests.
 
 use std::process::ExitCode;
 

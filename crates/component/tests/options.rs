@@ -135,7 +135,10 @@ fn every_mistake_names_the_option() {
         assert_eq!(parsed(text).unwrap_err().to_string(), message);
     }
     for (text, parts) in [
-        ("form = \"heavy\"", ["option `form` cannot be \"heavy\"", "heavy-ball"]),
+        (
+            "form = \"heavy\"",
+            ["option `form` cannot be \"heavy\"", "heavy-ball"],
+        ),
         ("on = 1", ["option `on` cannot be 1", "boolean"]),
         ("widths = 8", ["option `widths` cannot be 8", "sequence"]),
     ] {

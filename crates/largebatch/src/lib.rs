@@ -1,9 +1,10 @@
 //! A laboratory for large-batch training on the [Burn](https://burn.dev) framework.
 //!
-//! With the feature `cli` (default) this crate is the command line and everything under it: data sets, models, training, studies. Without default
-//! features it is the optimizers and the schedules alone, for a Burn project of your own.
+//! With the feature `cli` (default) this crate is the command line and everything under it: data
+//! sets, models, training, studies. Without default features it is only the optimizers and
+//! schedules, for your own Burn project.
 //!
-//! An optimizer of your own joins the command line by one line in your own `main`:
+//! Your own optimizer joins the command line with one line in your own `main`:
 //! ```no_run
 //! # #[cfg(feature = "cli")] {
 //! let registry = largebatch::optim::Registry::standard(); // .with::<MyConfig>()
@@ -23,7 +24,7 @@ pub use {
 #[cfg(feature = "cli")]
 pub mod cli;
 
-/// The examples of the book are tests.
+/// Runs the examples of the book as tests.
 #[cfg(all(doctest, feature = "cli"))]
 mod book {
     #[doc = include_str!("../../../docs/burn.md")]

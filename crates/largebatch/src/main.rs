@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Keeps freed blocks, so that a training step's temporaries cost no page faults.
+/// Keeps freed blocks, so that the temporaries of a training step cause no page faults.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

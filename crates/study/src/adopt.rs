@@ -1,4 +1,5 @@
-//! Folders of versions before 0.3, which turned `budget.at_batch` and `budget.examples` into epochs and steps without knowing the data.
+//! Folders from versions before 0.3, which converted `budget.at_batch` and `budget.examples` to
+//! epochs and steps without knowing the data.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::settings::{get, number};
 use crate::trial::{Labels, RunId, Template, key};
 
 impl Plan {
-    /// The records of a folder. Those of an old version that trained for as many steps as their budget asks for stand under today's identity.
+    /// Reads the records of a folder. A record from an old version is stored under today's identity
+    /// if it trained for the number of steps that its budget requires.
     pub(crate) fn records(&self, folder: &Path) -> Result<Records, StudyError> {
         let mut records = read_folder(folder)?;
         for group in &self.groups {
@@ -58,7 +60,8 @@ impl Plan {
     }
 }
 
-/// The steps that a budget asks for on the data of a record; `None` where batches are not simply all of one size but the last.
+/// The steps that a budget requires on the data of a record; `None` unless all batches but the last
+/// have the same size.
 fn steps(record: &TrialRecord, config: &Table) -> Option<u64> {
     let setting = |k: &str| get(config, k).and_then(number);
     let word = |k: &str| {
@@ -93,7 +96,8 @@ mod tests {
     use crate::fixture::record;
     use crate::trial::Stage;
 
-    /// A record as 0.2.0 wrote it: 20 epochs of batch 16 were 640 of batch 512, whatever the number of examples.
+    /// A record as 0.2.0 wrote it: it converted 20 epochs of batch 16 to 640 epochs of batch 512,
+    /// whatever the number of examples.
     fn old(examples: u64, steps: u64) -> TrialRecord {
         let labels: Labels = "arm = 'longer'".parse().unwrap();
         let config: Table = "batch_size = 512\nlr = 1\nepochs = 640\nsplit_seed = 0"

@@ -4,27 +4,30 @@ use toml::{Table, Value};
 
 /// The values of one setting.
 ///
-/// In a study file a list, `[0.1, 0.3]`, or a range: `{ log_uniform = [0.001, 1.0] }`, `{ uniform = [0.8, 0.99] }`, `{ integer = [16, 256] }`. In a grid a
-/// range has `points`, equally spaced (in the logarithm, for `log_uniform`) with both ends; integers without `points` are all taken.
-/// Values of ranges are rounded to six significant digits, so that they are readable, and the same on machines whose logarithms differ in the last bit.
+/// In a study file it is a list, `[0.1, 0.3]`, or a range: `{ log_uniform = [0.001, 1.0] }`,
+/// `{ uniform = [0.8, 0.99] }`, `{ integer = [16, 256] }`. For a grid, a range has a number of
+/// `points`, equally spaced (in the logarithm, for `log_uniform`) and including both ends; an
+/// integer range without `points` takes every integer. Values of ranges are rounded to six
+/// significant digits, to be readable and the same on machines whose logarithms differ in the last
+/// bit.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Axis {
-    /// These values.
+    /// A list of values.
     List(Vec<Value>),
-    /// Numbers between two.
+    /// Numbers in an interval.
     Range {
-        /// How they spread.
+        /// How the numbers are spread.
         spread: Spread,
-        /// The least.
+        /// The smallest number.
         low: f64,
-        /// The greatest.
+        /// The largest number.
         high: f64,
-        /// How many a grid takes.
+        /// How many points a grid uses.
         points: Option<usize>,
     },
 }
 
-/// How the numbers of a range spread.
+/// How the numbers of a range are spread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spread {
     /// Evenly in the logarithm.
@@ -36,7 +39,7 @@ pub enum Spread {
 }
 
 impl Axis {
-    /// The values that a grid takes.
+    /// The values that a grid uses.
     ///
     /// # Errors
     /// A message, if a range has no `points`.
@@ -67,7 +70,7 @@ impl Axis {
         }
     }
 
-    /// How many values a grid takes at most; 0 if a range has no `points`.
+    /// The most values that a grid uses; 0 if a range has no `points`.
     pub(crate) fn len(&self) -> usize {
         match *self {
             Axis::List(ref values) => values.len(),
@@ -90,7 +93,7 @@ impl Axis {
             Axis::List(ref values) => {
                 values[((u * values.len() as f64) as usize).min(values.len() - 1)].clone()
             }
-            // Each of the integers gets an equal part of [0, 1).
+            // Each integer gets an equal part of [0, 1).
             Axis::Range {
                 spread: Spread::Integer,
                 low,
@@ -110,13 +113,13 @@ impl Axis {
             }
             Value::Array(values) => {
                 match (1..values.len()).find(|&i| values[..i].contains(&values[i])) {
-                    Some(i) => Err(format!("{} stands twice on the axis", values[i])),
+                    Some(i) => Err(format!("{} appears twice on the axis", values[i])),
                     None => Ok(Axis::List(values)),
                 }
             }
             Value::Table(table) => Self::read_range(&table),
             other => Err(format!(
-                "{other} is no axis: write a list such as [{other}], or a range such as {{ log_uniform = [0.001, 1.0], points = 7 }}; a single value belongs in `set`"
+                "{other} is not an axis: write a list such as [{other}], or a range such as {{ log_uniform = [0.001, 1.0], points = 7 }}; a single value belongs in `set`"
             )),
         }
     }
@@ -132,7 +135,7 @@ impl Axis {
                     points = Some(
                         v.as_integer()
                             .filter(|n| (2..=1_000_000).contains(n))
-                            .ok_or(format!("points = {v}: a whole number from 2 on"))?
+                            .ok_or(format!("points = {v}: must be a whole number from 2 on"))?
                             as usize,
                     );
                     continue;
@@ -150,27 +153,29 @@ impl Axis {
                 ))
             });
             let Some((low, high)) = ends else {
-                return Err(format!("{k} = {v}: two numbers, [least, greatest]"));
+                return Err(format!(
+                    "{k} = {v}: must be two numbers, [smallest, largest]"
+                ));
             };
             if !(low.is_finite() && high.is_finite() && low < high) {
                 return Err(format!(
-                    "{k} = {v}: the first number is below the second, and both are finite"
+                    "{k} = {v}: the first number must be below the second, and both must be finite"
                 ));
             }
             if spread == Spread::LogUniform && low <= 0.0 {
-                return Err(format!("{k} = {v}: a logarithmic range lies above 0"));
+                return Err(format!("{k} = {v}: a logarithmic range must be above 0"));
             }
             if spread == Spread::Integer && (low.fract() != 0.0 || high.fract() != 0.0) {
-                return Err(format!("{k} = {v}: two whole numbers"));
+                return Err(format!("{k} = {v}: must be two whole numbers"));
             }
             if spread == Spread::Integer && low.abs().max(high.abs()) > EXACT {
                 return Err(format!(
-                    "{k} = {v}: whole numbers of a range are at most {EXACT}, so that they are exact"
+                    "{k} = {v}: the whole numbers of a range must be at most {EXACT} to be exact"
                 ));
             }
             if found.replace((spread, low, high)).is_some() {
                 return Err(
-                    "a range is one of log_uniform, uniform and integer, not several".into(),
+                    "a range has one of log_uniform, uniform and integer, not several".into(),
                 );
             }
         }
@@ -185,7 +190,7 @@ impl Axis {
     }
 }
 
-/// The largest number up to which `f64` holds every whole one.
+/// Up to this number `f64` represents every whole number exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Spread {
@@ -199,14 +204,14 @@ impl Spread {
     }
 }
 
-/// To six significant digits.
+/// Rounds to six significant digits.
 fn round(x: f64) -> f64 {
     format!("{x:.5e}")
         .parse()
-        .expect("Rust reads the numbers that it writes")
+        .expect("Rust parses the numbers that it prints")
 }
 
-/// Axes by dotted key, in alphabetical order, which is also that of labels.
+/// Axes by dotted key, in alphabetical order, which is also the order of labels.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Axes(pub Vec<(String, Axis)>);
 

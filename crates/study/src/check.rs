@@ -1,4 +1,4 @@
-//! What serde cannot see: contradictions within a study file, each with its line.
+//! Checks that serde cannot make: contradictions within a study file, each reported with its line.
 
 use largebatch_schedule::Scaling;
 use toml::{Table, Value};
@@ -11,11 +11,11 @@ use crate::sequence::{MAX_DIMENSIONS, Method};
 use crate::settings::{flatten, get, is_below};
 use crate::trial::key;
 
-/// No machine has more.
+/// The most threads of a trial; no machine has more.
 const MAX_THREADS: u32 = 4096;
 
 impl Study {
-    /// The parts with their paths in the file: the top level, arms, conditions.
+    /// The parts with their paths in the file: the top level, the arms, the conditions.
     pub(crate) fn parts(&self) -> Vec<(String, Part)> {
         let top = Part {
             name: None,
@@ -46,7 +46,7 @@ impl Study {
     pub(crate) fn check(&self) -> Result<(), StudyError> {
         let fail = |path: &str, message: String| Err(self.places.error(path, message));
         if self.name.is_empty() || self.name.chars().any(char::is_control) {
-            return fail("name", "a study needs a name in one line".into());
+            return fail("name", "a study needs a name on one line".into());
         }
         if self.threads == 0 {
             return fail(
@@ -101,7 +101,7 @@ impl Study {
                         return fail(
                             &at,
                             format!(
-                                "arm \"{from}\" takes its own rate from another arm; name the arm where the rate is tuned or set"
+                                "arm \"{from}\" takes its own rate from another arm; name the arm whose rate is tuned or set"
                             ),
                         );
                     }
@@ -158,7 +158,7 @@ impl Study {
                     return fail(
                         "if",
                         format!(
-                            "`{k}` is tuned, and a condition on it would change the search that it is part of; conditions see settings, axes and `arm`"
+                            "`{k}` is tuned, so a condition on it would change its own search; conditions can ask for settings, axes and `arm`"
                         ),
                     );
                 } else if !settings.iter().any(|s| {
@@ -202,19 +202,19 @@ impl Study {
         {
             return fail(
                 "confirm.seeds",
-                format!("seed {shared} is also a tuning seed; what is reported needs fresh seeds"),
+                format!("seed {shared} is also a tuning seed; reported trials need fresh seeds"),
             );
         }
         match (self.tune.method, self.tune.trials) {
             (Method::Grid, Some(_)) => fail(
                 "tune.trials",
-                "a grid takes every combination; `trials` belongs to method = \"random\", \"halton\" or \"sobol\"".into(),
+                "a grid runs every combination; `trials` belongs to method = \"random\", \"halton\" or \"sobol\"".into(),
             ),
             (Method::Grid, None) => Ok(()),
             (_, None) if searched => fail("tune.method", "this method needs `trials`, the number of points".into()),
-            (_, Some(n)) if !(1..=1_000_000).contains(&n) => fail("tune.trials", format!("trials = {n}: from 1 to 1,000,000")),
+            (_, Some(n)) if !(1..=1_000_000).contains(&n) => fail("tune.trials", format!("trials = {n}: must be from 1 to 1,000,000")),
             (Method::Halton | Method::Sobol, _) if parts.iter().map(|(_, p)| p.search.0.len()).sum::<usize>() > MAX_DIMENSIONS => {
-                fail("search", format!("Halton and Sobol search at most {MAX_DIMENSIONS} settings; take method = \"random\""))
+                fail("search", format!("Halton and Sobol search at most {MAX_DIMENSIONS} settings; use method = \"random\""))
             }
             _ => Ok(()),
         }
@@ -233,7 +233,7 @@ struct Confirm {
     seeds: Vec<u64>,
 }
 
-/// Contradictions within one part: the key and what is wrong with it.
+/// Contradictions within one part: the key and the error.
 fn check_part(part: &Part) -> Result<(), (String, String)> {
     let set = flatten(&part.set);
     let mut seen: Vec<(&str, &str)> = Vec::new();
@@ -253,7 +253,7 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
                     ));
                 }
                 key::SPLIT_SEED if *section == "set" => {
-                    return Err((at, "`split_seed` stands at the top of the file".into()));
+                    return Err((at, "`split_seed` belongs at the top of the file".into()));
                 }
                 key::SPLIT_SEED => {
                     return Err((
@@ -261,34 +261,35 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
                         "`split_seed` is the same for all trials of a study".into(),
                     ));
                 }
-                "threads" => return Err((at, "`threads` stands at the top of the file".into())),
+                "threads" => return Err((at, "`threads` belongs at the top of the file".into())),
                 "arm" => return Err((at, "`arm` names the arms and cannot be a setting".into())),
                 k if k == key::BUDGET || is_below(k, key::BUDGET) => {
                     return Err((
                         at,
-                        "`budget` stands beside `set`, `axes` and `search`: at the top of the file, in an arm or in a condition".into(),
+                        "`budget` belongs beside `set`, `axes` and `search`: at the top of the file, in an arm or in a condition".into(),
                     ));
                 }
                 _ => {}
             }
-            // A choice's options may stand beside its name, `optimizer.momentum` beside `optimizer`.
+            // A choice's options may be given beside its name, `optimizer.momentum` beside
+            // `optimizer`.
             let choice = |k: &str| k.strip_suffix(".name").unwrap_or(k).to_string();
             if let Some((other, _)) = seen.iter().find(|(_, o)| choice(o) == choice(k)) {
                 let message = format!(
-                    "`{k}` stands under both `{other}` and `{section}`: a setting is fixed, compared or tuned; the values that are tried are those of `{other}.{k}`"
+                    "`{k}` is under both `{other}` and `{section}`, but a setting is either fixed, compared or tuned; the values tried are those of `{other}.{k}`"
                 );
                 return Err((at, message));
             }
             if *k == key::RATE && part.rate.is_some() {
                 return Err((
                     at,
-                    format!("`{k}` stands beside `rate`, which derives it: keep one"),
+                    format!("`{k}` is given beside `rate`, which derives it: keep one"),
                 ));
             }
             if (*k == key::EPOCHS || *k == key::STEPS) && part.budget.is_some() {
                 return Err((
                     at,
-                    format!("`{k}` stands beside `budget`, which sets it: keep one"),
+                    format!("`{k}` is given beside `budget`, which sets it: keep one"),
                 ));
             }
         }
@@ -298,7 +299,7 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
         return Err((
             format!("set.{k}"),
             format!(
-                "{k} = {v}: settings are finite numbers, strings, booleans, and lists of these"
+                "{k} = {v}: settings must be finite numbers, strings, booleans, or lists of these"
             ),
         ));
     }
@@ -310,7 +311,7 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
                 return Err((
                     format!("{section}.{k}"),
                     format!(
-                        "{k} = {v}: settings are finite numbers, strings, booleans, and lists of these"
+                        "{k} = {v}: settings must be finite numbers, strings, booleans, or lists of these"
                     ),
                 ));
             }
@@ -321,7 +322,7 @@ fn check_part(part: &Part) -> Result<(), (String, String)> {
         if rate.from.is_some() && !part.search.0.is_empty() {
             return Err((
                 "search".into(),
-                "this case takes its settings from another arm and cannot also tune some: drop `search` or `rate.from`".into(),
+                "this case takes its settings from another arm, so it cannot also tune some: drop `search` or `rate.from`".into(),
             ));
         }
     }
@@ -362,13 +363,13 @@ fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
     if let Some(r) = rate.base_rate.filter(|r| !(r.is_finite() && *r > 0.0)) {
         return Err((
             "rate.base_rate".into(),
-            format!("base_rate = {r}: a finite number above 0"),
+            format!("base_rate = {r}: must be a finite number above 0"),
         ));
     }
     if rate.base_batch == Some(0) {
         return Err((
             "rate.base_batch".into(),
-            "base_batch = 0: at least one example".into(),
+            "base_batch = 0: must be at least one example".into(),
         ));
     }
     if let Some(warmup) = &rate.warmup {
@@ -379,7 +380,7 @@ fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
             Some(v) => {
                 return Err((
                     "rate.warmup.start".into(),
-                    format!("start = {v}: \"base\", or a fraction of the peak from 0 to 1"),
+                    format!("start = {v}: must be \"base\", or a fraction of the peak from 0 to 1"),
                 ));
             }
         }
@@ -388,7 +389,7 @@ fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
         {
             return Err((
                 "rate.warmup".into(),
-                "a warm-up from the base rate to the same rate changes nothing: give `scaling`, or `start = 0`".into(),
+                "a warm-up from the base rate to the same rate has no effect: give `scaling`, or `start = 0`".into(),
             ));
         }
     }
@@ -402,13 +403,13 @@ fn check_budget(budget: &Budget) -> Result<(), (String, String)> {
     if given != 1 {
         return Err((
             "budget".into(),
-            "a budget is one of `epochs`, `steps` and `examples`".into(),
+            "a budget must have one of `epochs`, `steps` and `examples`".into(),
         ));
     }
     if let Some(e) = budget.epochs.filter(|e| !(e.is_finite() && *e > 0.0)) {
         return Err((
             "budget.epochs".into(),
-            format!("epochs = {e}: a finite number above 0"),
+            format!("epochs = {e}: must be a finite number above 0"),
         ));
     }
     if budget.steps == Some(0) || budget.examples == Some(0) {
@@ -417,11 +418,11 @@ fn check_budget(budget: &Budget) -> Result<(), (String, String)> {
     match budget.at_batch {
         Some(0) => Err((
             "budget.at_batch".into(),
-            "at_batch = 0: at least one example".into(),
+            "at_batch = 0: must be at least one example".into(),
         )),
         Some(_) if budget.epochs.is_none() => Err((
             "budget.at_batch".into(),
-            "`at_batch` converts `epochs` to equal steps; `steps` are equal already".into(),
+            "`at_batch` converts `epochs` to equal steps; `steps` are already equal".into(),
         )),
         _ => Ok(()),
     }
@@ -434,14 +435,14 @@ fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
             target: Some(t), ..
         } if !t.is_finite() => Err((
             "stop.target".into(),
-            format!("target = {t}: a finite number"),
+            format!("target = {t}: must be a finite number"),
         )),
         StopRules {
             hopeless: Some(h), ..
         } if !inside(h.after) => Err((
             "stop.hopeless.after".into(),
             format!(
-                "after = {}: a fraction of the budget, above 0 and below 1",
+                "after = {}: must be a fraction of the budget, above 0 and below 1",
                 h.after
             ),
         )),
@@ -449,20 +450,20 @@ fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
             hopeless: Some(h), ..
         } if h.loss_above.is_some_and(|x| !x.is_finite()) => Err((
             "stop.hopeless.loss_above".into(),
-            "loss_above is a finite number".into(),
+            "loss_above must be a finite number".into(),
         )),
         StopRules {
             plateau: Some(p), ..
         } if !(p.epochs.is_finite() && p.epochs > 0.0) => Err((
             "stop.plateau.epochs".into(),
-            format!("epochs = {}: above 0", p.epochs),
+            format!("epochs = {}: must be above 0", p.epochs),
         )),
         StopRules {
             plateau: Some(p), ..
         } if !inside(p.improvement) => Err((
             "stop.plateau.improvement".into(),
             format!(
-                "improvement = {}: a fraction, above 0 and below 1",
+                "improvement = {}: must be a fraction, above 0 and below 1",
                 p.improvement
             ),
         )),
@@ -470,7 +471,7 @@ fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
     }
 }
 
-/// `; did you mean …?`
+/// The hint `; did you mean …?`, or nothing.
 pub(crate) fn nearest(wrong: &str, known: &[&str]) -> String {
     known
         .iter()
@@ -480,13 +481,14 @@ pub(crate) fn nearest(wrong: &str, known: &[&str]) -> String {
         .map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
 }
 
-/// Whether a flat condition holds for the settings, given as a lookup.
+/// Whether a flat condition holds for settings, which `lookup` finds.
 pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -> bool {
     flatten(condition).iter().all(|(k, wanted)| {
         let Some(actual) = lookup(k) else {
             return false;
         };
-        // An axis may hold whole tables; a condition on `optimizer.name` then looks inside, and one on `optimizer` means its name.
+        // The value of an axis may be a whole table; then a condition on `optimizer.name` looks
+        // inside it, and one on `optimizer` means its name.
         let actual = match &actual {
             Value::Table(t) if !wanted.is_table() => {
                 get(t, "name").cloned().unwrap_or(actual.clone())

@@ -6,26 +6,29 @@ use crate::record::{StopReason, TrialRecord};
 use crate::statistics::{Censored, mean};
 use crate::trial::RunId;
 
-/// The point that a group's tuning chose, on the validation part alone.
+/// The point that a group's tuning chose, using only the validation part.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Choice {
     /// Its index among the group's points.
     pub point: usize,
     /// Its score: the mean final validation metric, or the median steps to the target.
     pub score: f64,
-    /// How many seeds the score is from.
+    /// The number of seeds that the score is based on.
     pub seeds: usize,
 }
 
-/// A point's rank; less is better.
+/// A point's rank; lower is better.
 #[derive(PartialEq, PartialOrd)]
 struct Rank(usize, f64);
 
 impl Plan {
-    /// The choice of every group: `None` for a group that tunes nothing, whose tuning is not complete, or of which no point is usable.
+    /// The choice of every group. `None` for a group that tunes nothing, whose tuning is not
+    /// complete, or that has no usable point.
     ///
-    /// Goal `best_validation`: the points with the fewest trials that diverged, failed or were hopeless; among these the best mean metric.
-    /// Goal `fewest_steps`: the points with the most seeds at the target; among these the lowest median of steps. Ties go to the earlier point.
+    /// With the goal `best_validation`: among the points with the fewest trials that diverged,
+    /// failed or were hopeless, the best mean metric. With the goal `fewest_steps`: among the
+    /// points with the most seeds that reached the target, the lowest median number of steps. Ties
+    /// go to the earlier point.
     pub fn choices(&self, records: &HashMap<RunId, TrialRecord>) -> Vec<Option<Choice>> {
         (0..self.groups.len())
             .map(|g| self.choice(g, records))
@@ -94,7 +97,8 @@ impl Plan {
 }
 
 impl TrialRecord {
-    /// The final value of the validation metric: from the final figures, else the curve's last point.
+    /// The final value of the validation metric: from the final metrics, else the last point of the
+    /// curve.
     pub fn validation(&self) -> Option<f64> {
         let value = self.metrics.get(&self.metric).copied().or_else(|| {
             self.curves

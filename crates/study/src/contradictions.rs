@@ -1,4 +1,5 @@
-//! Contradictions that show when parts, axes and overrides are added up: a study that would run and could not mean what it says.
+//! Contradictions that appear only when parts, axes and overrides are combined: a study that would
+//! run, but could not do what it says.
 
 use toml::Value;
 
@@ -11,7 +12,7 @@ use crate::settings::{flatten, get, number};
 use crate::trial::key;
 
 impl Plan {
-    /// Refuses rules that no trial of a group could ever meet.
+    /// Refuses stop rules that no trial of a group could ever meet.
     pub(crate) fn contradictions(&self) -> Result<(), StudyError> {
         self.study.twins()?;
         self.groups
@@ -36,11 +37,11 @@ impl Plan {
         if get(&group.config, key::VALIDATION).and_then(number) == Some(0.0) {
             let held = self.place(group, key::VALIDATION);
             if group.stop.target.is_some() {
-                let message = "`stop.target` is a value of the validation metric, and `data.validation = 0` holds nothing out: hold examples out, or drop the target";
+                let message = "`stop.target` is a value of the validation metric, but `data.validation = 0` holds nothing out: hold examples out, or drop the target";
                 return fail(&[held, target()], message.into());
             }
             if !group.points.is_empty() {
-                let message = "settings are tuned on held-out examples, and `data.validation = 0` holds none out: hold some out, or fix the settings of `search`";
+                let message = "settings are tuned on held-out examples, but `data.validation = 0` holds none out: hold some out, or fix the settings of `search`";
                 let search = format!(
                     "{}search",
                     self.last_part(group, &|p| !p.search.0.is_empty())
@@ -49,7 +50,8 @@ impl Plan {
                 return fail(&[held, search], message.into());
             }
         }
-        // Of real targets the metric is an error in the targets' own unit. Studies without a data set are a program's own and may have any metric.
+        // For real targets the metric is an error in the targets' own unit. A study without a data
+        // set belongs to another program and may have any metric.
         let dataset = get(&group.config, key::DATASET);
         let real = dataset.is_some_and(|d| {
             named(d).as_str() == Some(REAL)
@@ -79,7 +81,7 @@ impl Plan {
             && plateau.epochs >= epochs
         {
             let message = format!(
-                "a plateau of {} epochs cannot show within a budget of {epochs} epochs: give a longer budget, or a shorter `stop.plateau.epochs`",
+                "a plateau of {} epochs cannot be detected within a budget of {epochs} epochs: give a longer budget, or a shorter `stop.plateau.epochs`",
                 plateau.epochs
             );
             let length = self.place(group, key::EPOCHS);
@@ -100,14 +102,15 @@ impl Plan {
     }
 }
 
-/// The data set inside the program whose targets are real.
+/// The built-in data set with real targets.
 const REAL: &str = "diabetes";
 
-/// An axis with more values than this is not searched for those of conditions.
+/// An axis with more values than this is not searched for the values of conditions.
 const LISTED: usize = 10_000;
 
 impl Study {
-    /// Refuses groups that readers could not tell apart: arms whose names look the same, and one value of an axis in two ways of writing.
+    /// Refuses groups that readers could not tell apart: arms whose names look the same, and a
+    /// value that an axis lists in two spellings.
     fn twins(&self) -> Result<(), StudyError> {
         let look = |arm: &Part| {
             arm.name
@@ -121,14 +124,12 @@ impl Study {
                 Err(self.places.error(&format!("arm.{i}.name"), m))
             });
             if name.chars().any(char::is_control) || look(arm).is_empty() {
-                return fail(format!(
-                    "an arm needs a name in one line, and {name:?} is none"
-                ));
+                return fail(format!("an arm needs a name on one line, not {name:?}"));
             }
             if let Some(other) = self.arms[..i].iter().find(|other| look(other) == look(arm)) {
                 let other = other.name.as_deref().unwrap_or_default();
                 return fail(format!(
-                    "the names {other:?} and {name:?} differ in spaces alone: give this arm another one"
+                    "the names {other:?} and {name:?} differ only in spaces: give this arm another name"
                 ));
             }
         }
@@ -147,8 +148,9 @@ impl Study {
         Ok(())
     }
 
-    /// Refuses a condition on a value that nothing in the file takes. `self` is the file without overrides: a condition may be there for another value of a fixed
-    /// setting, which `--set` gives, and may be left without its case by a shorter axis.
+    /// Refuses a condition on a value that nothing in the file takes. `self` is the file without
+    /// overrides: a condition may exist for another value of a fixed setting, which `--set` gives,
+    /// and a shorter axis may leave a condition without a case.
     pub(crate) fn check_asked(&self, places: &Places) -> Result<(), StudyError> {
         let parts = self.parts();
         for (i, condition) in self
@@ -194,7 +196,8 @@ impl Study {
     }
 }
 
-/// All values of a setting that is compared; `None` if it is no axis, also has a fixed value that `--set` may change, or has too many values.
+/// All values of a setting that is compared; `None` if it is not an axis, also has a fixed value
+/// that `--set` may change, or has too many values.
 fn values(parts: &[(String, Part)], k: &str) -> Option<Vec<Value>> {
     let is = |other: &str| {
         other == k
@@ -226,7 +229,7 @@ fn values(parts: &[(String, Part)], k: &str) -> Option<Vec<Value>> {
     compared.then_some(all)
 }
 
-/// A setting in one way of writing: `1` for `1.0`, and `"sgd"` for `{ name = "sgd" }`.
+/// A setting in its plainest spelling: `1` for `1.0`, and `"sgd"` for `{ name = "sgd" }`.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Float(x) if *x == x.trunc() && x.abs() < 1e15 => Value::Integer(*x as i64),
@@ -239,7 +242,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// The name of a choice that has options.
+/// The name of a choice with options.
 fn named(value: &Value) -> &Value {
     value.get("name").unwrap_or(value)
 }

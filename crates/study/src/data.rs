@@ -1,4 +1,5 @@
-//! Which data trials were made from. A runner says it in its provenance under [`SOURCES`]; trials of different data must not be compared.
+//! Which data trials ran on. A runner lists them in its provenance under [`SOURCES`]; trials on
+//! different data must not be compared.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,22 +18,22 @@ pub const SOURCES: &str = "sources";
 /// A file that trials read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DataFile {
-    /// Its name, for people.
+    /// Its name, for messages.
     pub file: String,
     /// The SHA-256 of its content.
     pub sha256: String,
 }
 
-/// The files that a trial of this configuration would read now; `None` where that is not known.
+/// The files that a trial of this configuration would read now; `None` if that is not known.
 pub type Reads<'a> = &'a dyn Fn(&Table) -> Option<Vec<DataFile>>;
 
-/// Trials of one data set that were made from the same files.
+/// Trials of one data set that ran on the same files.
 #[derive(Clone, Debug)]
 struct Made {
     dataset: Value,
     files: Vec<DataFile>,
     trials: usize,
-    /// The first of them, for people.
+    /// The first few of them, for messages.
     some: Vec<String>,
 }
 
@@ -53,19 +54,20 @@ impl Made {
     }
 }
 
-/// Trials that are named in an error.
+/// How many trials an error names.
 const NAMED: usize = 3;
 
-/// What the records of a folder were made from. Records that do not say it (of early versions, of trials that failed) are not among them.
+/// The data that the records of a folder come from. Records that do not list them (from early
+/// versions, or of failed trials) are not included.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Data {
     made: Vec<Made>,
-    /// Trials of an old version, by settings that mean something else now.
+    /// Trials of an old version whose settings have another meaning now.
     pub older: Older,
 }
 
 impl Data {
-    /// Counts a record.
+    /// Adds a record.
     pub(crate) fn note(&mut self, record: &TrialRecord) {
         let (Some(files), Some(dataset)) =
             (files(record), record.config.get(key::DATASET).map(data_set))
@@ -91,7 +93,8 @@ impl Data {
         }
     }
 
-    /// Refuses trials of one data set that were made from different files, or by settings that have changed their meaning.
+    /// Refuses trials of one data set that ran on different files, or whose settings have another
+    /// meaning now.
     pub(crate) fn unmixed(&self, plan: &Plan, folder: &Path) -> Result<(), StudyError> {
         self.older.unmixed(folder)?;
         for dataset in data_sets(plan).into_iter().map(|(dataset, _)| dataset) {
@@ -127,7 +130,7 @@ impl Data {
     }
 }
 
-/// What the trials of a study read now.
+/// The data that the trials of a study read now.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Now(Vec<(Value, Vec<DataFile>)>);
 
@@ -147,7 +150,7 @@ impl Now {
             .map(|(_, files)| files.as_slice())
     }
 
-    /// Whether a record was made from other data than those there now, or by an old version that took them otherwise.
+    /// Whether the data of a record have changed, or an old version used them in another way.
     pub(crate) fn is_stale(&self, record: &TrialRecord) -> bool {
         is_older(record)
             || self
@@ -156,13 +159,14 @@ impl Now {
                 .is_some_and(|(now, then)| !same(now, &then))
     }
 
-    /// Whether a record tells nothing of its data and measures nothing: a failure, for which the data may have been the reason.
+    /// Whether a record says nothing about its data and is no measurement: a failure, which the
+    /// data may have caused.
     pub(crate) fn is_doubtful(&self, record: &TrialRecord) -> bool {
         record.stop.is_failed() && files(record).is_none() && self.files(&record.config).is_some()
     }
 
-    /// Refuses records that were made from other data than those there now, or from different data where it is not known which are there; and those with
-    /// which trials to come must not be compared.
+    /// Refuses records whose data have changed, records on different data if the present data are
+    /// unknown, and records that must not be compared with the remaining trials.
     pub(crate) fn check_all(
         &self,
         data: &Data,
@@ -196,7 +200,8 @@ impl Now {
         }
     }
 
-    /// Notes in a record that says nothing of its data, because its worker died, what they are; what differs in one that was made from other data.
+    /// If the record lacks its data because the worker died, adds them. Returns the differences if
+    /// the data have changed.
     pub(crate) fn note(&self, record: &mut TrialRecord) -> Option<String> {
         let now = self.files(&record.config)?;
         match files(record) {
@@ -213,7 +218,7 @@ impl Now {
     }
 }
 
-/// The data sets of a study, each with the configuration of a group that has it.
+/// The data sets of a study, each with the configuration of a group that uses it.
 fn data_sets(plan: &Plan) -> Vec<(Value, &Table)> {
     let mut all: Vec<(Value, &Table)> = Vec::new();
     for group in &plan.groups {
@@ -226,7 +231,7 @@ fn data_sets(plan: &Plan) -> Vec<(Value, &Table)> {
     all
 }
 
-/// What of a data set's setting decides which files are read: its name, or the paths.
+/// The part of a data set's setting that decides which files are read: its name, or the paths.
 fn data_set(setting: &Value) -> Value {
     let Value::Table(table) = setting else {
         return setting.clone();
@@ -243,7 +248,7 @@ fn data_set(setting: &Value) -> Value {
     }
 }
 
-/// The files that a record was made from, if it says so.
+/// The files that a record ran on, if it lists them.
 fn files(record: &TrialRecord) -> Option<Vec<DataFile>> {
     let list = record.provenance.other.get(SOURCES)?.as_array()?;
     let file = |entry: &serde_json::Value| {
@@ -258,14 +263,14 @@ fn files(record: &TrialRecord) -> Option<Vec<DataFile>> {
         .filter(|files| !files.is_empty())
 }
 
-/// A trial for people.
+/// A trial's name for messages.
 fn name(record: &TrialRecord) -> String {
     format!("{} seed {}", describe(&record.labels), record.seed)
         .trim_start()
         .to_owned()
 }
 
-/// Names do not count: the same content may lie elsewhere on another machine.
+/// Compares by content, not by name: another machine may store the same content elsewhere.
 fn same(a: &[DataFile], b: &[DataFile]) -> bool {
     a.iter().map(|f| &f.sha256).eq(b.iter().map(|f| &f.sha256))
 }
@@ -285,7 +290,7 @@ fn changes(then: &[DataFile], now: &[DataFile]) -> String {
     text.collect::<Vec<_>>().join(", ")
 }
 
-/// An error for a trial that was made from other data than those at the study's beginning.
+/// The error for a trial that ran on other data than the study began with.
 pub(crate) fn changed(record: &TrialRecord, differs: String) -> StudyError {
     StudyError::DataChanged {
         trial: name(record),

@@ -1,14 +1,14 @@
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with a study; each message names the value, the place and the remedy.
+/// Errors of studies; each names the value, the place and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StudyError {
-    /// The study file does not say a study: a syntax error, an unknown key, a contradiction.
+    /// The file does not describe a study: a syntax error, an unknown key or a contradiction.
     #[error("{file}{}: {message}", line.map(|l| format!(", line {l}")).unwrap_or_default())]
     Invalid {
-        /// The file as the user named it.
+        /// The file, as the user named it.
         file: String,
-        /// The line, counted from 1, where it is known.
+        /// The line, counted from 1, if it is known.
         line: Option<usize>,
         /// What is wrong, and what would be right.
         message: String,
@@ -23,8 +23,8 @@ pub enum StudyError {
     },
     /// The folder was begun with another study.
     #[error(
-        "{} was begun with another study; the difference (- there, + here):\n{diff}\nUse another folder for the changed study; \
-         a copy of this folder's trials*.jsonl in it keeps the trials that both share",
+        "{} was begun with another study; the difference (- in the folder, + here):\n{diff}\nUse another folder for the changed study; \
+         copy this folder's trials*.jsonl into it to keep the trials that both share",
         folder.display()
     )]
     Changed {
@@ -35,8 +35,8 @@ pub enum StudyError {
     },
     /// The data have changed since trials of the folder ran.
     #[error(
-        "{}: the data are no longer those that its trials were made from:{differs}\nBring the old data back; or run these trials anew from the data as they are \
-         now by --accept-data (their records then move to {}); or use another folder by --out",
+        "{}: the data have changed since its trials ran:{differs}\nRestore the old data; or run these trials again on the data as they are \
+         now with --accept-data (their records then move to {}); or use another folder with --out",
         folder.display(), crate::journal::ASIDE
     )]
     OtherData {
@@ -45,10 +45,10 @@ pub enum StudyError {
         /// A line for each state of the data: files with both hashes, and the trials.
         differs: String,
     },
-    /// Trials of one data set were made from different files.
+    /// Trials of one data set ran on different files.
     #[error(
-        "{}: its trials were made from different data and must not be compared:{kinds}\n`study run` of this study with --accept-data keeps those of the data \
-         as they are now and runs the others anew",
+        "{}: its trials ran on different data and must not be compared:{kinds}\n`study run` of this study with --accept-data keeps those on the data \
+         as they are now and runs the others again",
         folder.display()
     )]
     MixedData {
@@ -57,46 +57,47 @@ pub enum StudyError {
         /// A line for each state of the data: files with their hashes, and the trials.
         kinds: String,
     },
-    /// Trials of an old version, by settings that mean something else now, with others to come or to be compared with.
+    /// Trials of an old version whose settings have another meaning now, together with new or
+    /// remaining trials.
     #[error(
-        "{}: {trials} of its trials were made by a version before 0.3, and the same settings mean something else now: {what}. Trials of both must not be \
-         compared.\n`study run` of this study with --accept-data runs the old ones anew (their records then move to {}); or use another folder by --out, or go on \
+        "{}: {trials} of its trials ran in a version before 0.3, in which the same settings had another meaning: {what}. Trials of both must not be \
+         compared.\n`study run` of this study with --accept-data runs the old ones again (their records then move to {}); or use another folder with --out, or continue \
          with the old version",
         folder.display(), crate::journal::ASIDE
     )]
     OlderTrials {
         /// The study's folder.
         folder: PathBuf,
-        /// How many there are.
+        /// The number of old trials.
         trials: usize,
-        /// What has changed.
+        /// What has changed, in words.
         what: String,
     },
     /// The data changed while the study ran.
     #[error(
-        "the data changed while the study ran, as the trial {trial} shows: {differs}\nIts record was thrown away, those before it are kept; bring the old data \
-         back and give the same command again, or add --accept-data"
+        "the data changed while the study ran, as the trial {trial} shows: {differs}\nIts record was discarded, those before it are kept; restore the old data \
+         and run the same command again, or add --accept-data"
     )]
     DataChanged {
-        /// The trial.
+        /// The trial that showed it.
         trial: String,
-        /// The files with both hashes.
+        /// The files, with both hashes.
         differs: String,
     },
     /// A folder without a study.
-    #[error("{} holds no study.toml: name the folder that `study run … --out` wrote", .0.display())]
+    #[error("{} has no study.toml: name the folder that `study run … --out` wrote", .0.display())]
     NoStudy(PathBuf),
-    /// Another process works on this folder.
-    #[error("{} is being written by {by} (it holds {}): wait for it or stop it; shards (--shard i/n) may share a folder", folder.display(), lock.display())]
+    /// Another process is writing to this folder.
+    #[error("{} is being written by {by} (which holds {}): wait for it or stop it; shards (--shard i/n) may share a folder", folder.display(), lock.display())]
     Locked {
         /// The study's folder.
         folder: PathBuf,
         /// The lock file.
         lock: PathBuf,
-        /// Who holds it.
+        /// The process that holds it.
         by: String,
     },
-    /// A complete line of a journal that is no trial record.
+    /// A complete line of a journal that is not a trial record.
     #[error("{}, line {line}: {message}; the line is complete, so it was changed after it was written: restore it or delete it (its trial then runs again)", file.display())]
     Journal {
         /// The journal.
@@ -106,14 +107,14 @@ pub enum StudyError {
         /// What is wrong.
         message: String,
     },
-    /// Reading or writing failed; what was reported done before is on disk.
+    /// Reading or writing failed; everything reported as done is on disk.
     #[error("{action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
     /// No worker process could be started.
@@ -121,10 +122,10 @@ pub enum StudyError {
     Worker {
         /// The program.
         program: String,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Wrong use of an argument.
+    /// An invalid argument.
     #[error("{0}")]
     Argument(String),
 }

@@ -1,4 +1,4 @@
-//! From a study file to its groups: parts are added up, axes multiplied, derived rates linked.
+//! From a study file to its groups: combines parts, multiplies axes and links derived rates.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -41,7 +41,7 @@ fn has(axes: &Axes, key: &str) -> bool {
     axes.0.iter().any(|a| a.0 == key)
 }
 
-/// What the parts of a file add up to for one group.
+/// The combined parts of a file for one group.
 #[derive(Debug, Default)]
 struct Draft {
     set: Table,
@@ -58,7 +58,8 @@ impl Draft {
             list.retain(|(k, _)| k != path && !is_below(k, path))
         };
         let set = flatten(&part.set);
-        // First everything that this part replaces goes, then what it brings comes; so its own plain names and options stand beside each other.
+        // First remove everything that this part replaces, then add what it brings; so its own
+        // plain names and options can be combined.
         for path in set.keys() {
             clear(&mut self.axes, path);
             clear(&mut self.search, path);
@@ -133,7 +134,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The parts that hold for an arm and the axes' values assigned so far, added up.
+    /// Combines the parts that hold for an arm and the axis values assigned so far.
     fn draft(&self, arm: Option<usize>, assigned: &Table) -> Draft {
         let mut draft = Draft::default();
         let arms = self.study.arms.len();
@@ -158,7 +159,8 @@ impl Builder<'_> {
                         if let Some(value) = compared(k).or_else(|| draft.set.get(k)) {
                             return Some(value.clone());
                         }
-                        // `optimizer.name` of an axis `optimizer` that holds tables; `optimizer` of settings that have `optimizer.name`.
+                        // `optimizer.name` when the axis `optimizer` has tables as values;
+                        // `optimizer` when the settings have `optimizer.name`.
                         let (parent, child) = k.rsplit_once('.').unwrap_or((k, ""));
                         let inside = |v: &Value| {
                             if child == "name" && v.is_str() {
@@ -195,7 +197,8 @@ impl Builder<'_> {
                 .places
                 .error(&own.map_or("axes".into(), |a| format!("arm.{a}.axes")), m)
         })?;
-        // Axes that conditions ask about come first, because the others' values may depend on them.
+        // Axes that conditions ask about come first, because the values of the others may depend on
+        // them.
         let asked = |path: &str| {
             self.study
                 .whens
@@ -246,7 +249,8 @@ impl Builder<'_> {
             };
             overlay(&mut draft.set, &values);
         }
-        // A condition may fix what is an axis elsewhere; then several values of the axis lead to one group, unless something else differs.
+        // A condition may fix a setting that is an axis elsewhere; then several values of the axis
+        // give one group, unless something else differs.
         let Draft {
             set,
             search,
@@ -290,7 +294,7 @@ impl Builder<'_> {
             + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
         if self.trials > Plan::MAX_TRIALS {
             let message = format!(
-                "the axes, searches and seeds make more than {} trials: name fewer values",
+                "the axes, searches and seeds make more than {} trials: give fewer values",
                 grouped(Plan::MAX_TRIALS)
             );
             return Err(self
@@ -330,7 +334,7 @@ impl Builder<'_> {
         let Some(budget) = &draft.budget else {
             return Ok(());
         };
-        // A study file's whole numbers are TOML's, so they fit.
+        // The whole numbers of a study file are TOML's, so they fit.
         let integer = |n: u64| Value::Integer(n as i64);
         let length = if let Some(epochs) = budget.epochs {
             let whole = epochs == epochs.trunc() && epochs < 1e15;
@@ -401,8 +405,8 @@ impl Builder<'_> {
         Ok(points)
     }
 
-    /// Finds the group that each deriving group takes its settings from: that of the named arm with the same values on the axes that both have,
-    /// the batch size apart.
+    /// Finds the group from which each deriving group takes its settings: the group of the named
+    /// arm with the same values on the axes that both have, except the batch size.
     fn link(&mut self) -> Result<(), StudyError> {
         let mut by_arm: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (i, group) in self.groups.iter().enumerate() {
@@ -450,7 +454,7 @@ impl Builder<'_> {
             };
             let [from] = candidates[..] else {
                 return Err(error(format!(
-                    "{} groups of arm \"{arm}\" could give the rate; it takes exactly one with the same values on the shared axes",
+                    "{} groups of arm \"{arm}\" could give the rate; there must be exactly one with the same values on the shared axes",
                     candidates.len()
                 )));
             };
@@ -494,7 +498,7 @@ impl Builder<'_> {
     }
 }
 
-/// Refuses a product of axes and of other factors that would never end, before it is taken.
+/// Refuses a product of axes and other factors that is too large, before it is computed.
 fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), String> {
     let axes = axes.iter().map(|(k, axis)| (k.as_str(), axis.len().max(1)));
     let factors: Vec<(&str, usize)> = axes.chain(others.iter().copied()).collect();
@@ -516,7 +520,7 @@ fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), S
     ))
 }
 
-/// A number with commas between thousands.
+/// A number with commas between the thousands.
 fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let comma = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);

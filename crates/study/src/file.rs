@@ -12,19 +12,21 @@ use crate::rules::StopRules;
 use crate::sequence::Method;
 use crate::settings::{get, insert, remove};
 
-/// A study file. See the crate's documentation for the format with examples.
+/// A study file. The crate's documentation describes the format with examples.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
     /// The study's name.
     pub name: String,
-    /// What the paper did, what differs here, how long it takes. Not part of the study's identity.
+    /// What the paper did, what differs here and how long it takes. Not part of the study's
+    /// identity.
     #[serde(default)]
     pub about: String,
-    /// Threads of each trial, whatever the number of jobs.
+    /// Threads of each trial, independent of the number of jobs.
     #[serde(default = "one")]
     pub threads: u32,
-    /// Drives the validation split of every trial; apart from the seeds, so that all trials hold out the same examples.
+    /// The seed of every trial's validation split; separate from the other seeds, so that all
+    /// trials hold out the same examples.
     #[serde(default)]
     pub split_seed: u32,
     /// Settings of every trial.
@@ -36,7 +38,7 @@ pub struct Study {
     /// Settings that are tuned within each group.
     #[serde(default)]
     pub search: Axes,
-    /// The rule that gives the rate.
+    /// The rule that derives the rate.
     pub rate: Option<Rate>,
     /// How long trials train.
     pub budget: Option<Budget>,
@@ -46,18 +48,18 @@ pub struct Study {
     /// How the tuned settings are searched and chosen.
     #[serde(default)]
     pub tune: Tune,
-    /// The trials that are reported.
+    /// The reported trials.
     pub confirm: Option<Confirm>,
-    /// Named cases, each over all of the above.
+    /// Named cases, each overriding the keys above.
     #[serde(default, rename = "arm")]
     pub arms: Vec<Part>,
-    /// Conditions, each over all of the above.
+    /// Conditions, each overriding the keys above.
     #[serde(default, rename = "when")]
     pub whens: Vec<Part>,
-    /// The file with overrides and without `about`, for the study's folder.
+    /// The file with overrides applied and without `about`, for the study's folder.
     #[serde(skip)]
     pub(crate) document: Table,
-    /// Where each key stands in the text.
+    /// The position of each key in the text.
     #[serde(skip)]
     pub(crate) places: Places,
 }
@@ -66,14 +68,15 @@ fn one() -> u32 {
     1
 }
 
-/// An arm (with `name`) or a condition (with `if`), and what it changes. What comes later wins: the top level, then the arm, then the conditions in order.
-/// A setting, an axis, a search and a rate of one key replace each other.
+/// An arm (with `name`) or a condition (with `if`), and what it changes. Later parts win: the top
+/// level, then the arm, then the conditions in order. A setting, an axis, a search and a rate of
+/// the same key replace each other.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// The arm's name.
     pub name: Option<String>,
-    /// The settings, axes' values or arm that the condition asks for; a list means any of these.
+    /// The settings, axis values or arm that the condition requires; a list means any of these.
     #[serde(rename = "if")]
     pub condition: Option<Table>,
     /// As [`Study::set`].
@@ -94,20 +97,21 @@ pub struct Part {
     pub stop: StopRules,
 }
 
-/// A rate derived from that of a base batch size, either given here or tuned by another arm.
+/// A rate derived from the rate at a base batch size, which is given here or tuned by another arm.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// The rule.
+    /// The scaling rule.
     #[serde(default)]
     pub scaling: Scaling,
-    /// The arm whose chosen settings are taken, its rate scaled from its batch size.
+    /// The arm whose chosen settings are used, with its rate scaled from its batch size.
     pub from: Option<String>,
     /// The rate at the base batch size.
     pub base_rate: Option<f64>,
     /// The base batch size.
     pub base_batch: Option<u64>,
-    /// A warm-up with its length, `{ epochs = 5 }`; it starts at `start` times the peak, by default (and for `start = "base"`) at the base rate.
+    /// A warm-up with its length, `{ epochs = 5 }`. It starts at `start` times the peak; by default
+    /// (and for `start = "base"`) at the base rate.
     pub warmup: Option<Table>,
 }
 
@@ -117,11 +121,12 @@ pub struct Rate {
 pub struct Budget {
     /// Passes over the training part.
     pub epochs: Option<f64>,
-    /// Updates.
+    /// Optimizer steps.
     pub steps: Option<u64>,
-    /// Examples; rounded up to whole steps.
+    /// Training examples, rounded up to whole steps.
     pub examples: Option<u64>,
-    /// The epochs are those of this batch size, and other batch sizes train for as many steps ("regime adaptation" of Hoffer et al.): epochs × batch / `at_batch`.
+    /// Counts the epochs at this batch size and gives other batch sizes the same number of steps
+    /// ("regime adaptation" of Hoffer et al.): epochs × batch / `at_batch`.
     pub at_batch: Option<u64>,
 }
 
@@ -129,22 +134,22 @@ pub struct Budget {
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tune {
-    /// Seeds of the tuning trials. By default one.
+    /// Seeds of the tuning trials; one by default.
     pub seeds: Option<Seeds>,
-    /// The search.
+    /// The search method.
     #[serde(default)]
     pub method: Method,
-    /// Points of a search that is no grid.
+    /// Number of points, unless the search is a grid.
     pub trials: Option<usize>,
     /// The seed of the search's points.
     #[serde(default)]
     pub search_seed: u32,
-    /// What the best point is.
+    /// How the best point is determined.
     #[serde(default)]
     pub goal: Goal,
 }
 
-/// What makes a point the best.
+/// How the best point is determined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
@@ -159,19 +164,21 @@ pub enum Goal {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
-    /// Their seeds.
+    /// The seeds.
     pub seeds: Seeds,
-    /// Instruments that look at these trials' networks, in the words of the trainer. They change no trial. A study that has some keeps each trial's run.
+    /// Instruments that measure the networks of these trials, in the trainer's syntax. They do not
+    /// change a trial. If there are any, the study keeps each trial's run.
     #[serde(default)]
     pub probe: Vec<String>,
 }
 
-/// Seeds: a list, or how many. Counted seeds are 0, 1, … in stage confirm and 1,000,000, 1,000,001, … in stage tune.
+/// Seeds: a list, or their number. Counted seeds are 0, 1, … in stage confirm and 1,000,000,
+/// 1,000,001, … in stage tune.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seeds {
-    /// So many.
+    /// This many seeds.
     Count(u32),
-    /// These.
+    /// These seeds.
     List(Vec<u32>),
 }
 
@@ -197,7 +204,7 @@ impl<'de> Deserialize<'de> for Seeds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong = || {
             D::Error::custom(
-                "seeds are a count from 1 to 1,000,000, or a list of different numbers from 0 to 4294967295",
+                "seeds must be a count from 1 to 1,000,000, or a list of different numbers from 0 to 4294967295",
             )
         };
         match Value::deserialize(deserializer)? {
@@ -226,13 +233,15 @@ impl<'de> Deserialize<'de> for Seeds {
 }
 
 impl Study {
-    /// Reads a study file's text. `file` names it in errors. Each override is `key=value`: a key that begins with a section of study files
-    /// (`confirm.seeds=3`, `budget.epochs=2`, `axes.batch_size=[32, 64]`) changes that, any other key is a setting (`dataset=mnist` means `set.dataset`).
-    /// A value is TOML; what is no TOML is a string. An override takes the place of what conditions say of the same key, but for conditions on arms, which like
-    /// arms say what a case is.
+    /// Parses a study file's text. `file` names it in errors. Each override is `key=value`: a key
+    /// that begins with a section of study files (`confirm.seeds=3`, `budget.epochs=2`,
+    /// `axes.batch_size=[32, 64]`) changes that section; any other key is a setting
+    /// (`dataset=mnist` means `set.dataset`). A value that is not valid TOML is taken as a string.
+    /// An override also replaces what conditions say about the same key, except conditions on arms,
+    /// which, like arms, define a case.
     ///
     /// # Errors
-    /// [`StudyError::Invalid`] with the line, [`StudyError::Override`].
+    /// [`StudyError::Invalid`] with the line, and [`StudyError::Override`].
     pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Study, StudyError> {
         let (study, written) = Self::read(text, file, overrides)?;
         written.check_asked(&study.places)?;
@@ -242,17 +251,19 @@ impl Study {
     /// Reads a study file; see [`Study::parse`].
     ///
     /// # Errors
-    /// As [`Study::parse`], [`StudyError::Io`], and [`StudyError::Invalid`] with the line of the first byte that is no UTF-8.
+    /// As [`Study::parse`]; also [`StudyError::Io`], and [`StudyError::Invalid`] with the line of
+    /// the first byte that is not UTF-8.
     pub fn open(path: &Path, overrides: &[String]) -> Result<Study, StudyError> {
         Self::parse(&text(path)?, &path.display().to_string(), overrides)
     }
 
-    /// The study of a folder, which was checked when it began: a file that an older version took, or that overrides narrowed, opens.
+    /// Reads the study of a folder, which was checked when it began: a file that an older version
+    /// accepted, or that overrides narrowed, opens.
     pub(crate) fn resume(text: &str, file: &str) -> Result<Study, StudyError> {
         Self::read(text, file, &[]).map(|(study, _)| study)
     }
 
-    /// The study, and what its file says without overrides.
+    /// Reads the study, and also what its file says without overrides.
     fn read(text: &str, file: &str, overrides: &[String]) -> Result<(Study, Study), StudyError> {
         let invalid = |e: toml::de::Error| {
             let line = e
@@ -264,7 +275,7 @@ impl Study {
                 .filter(|value| beyond(value.trim()))
             {
                 Some(value) => format!(
-                    "{value} is beyond the whole numbers of TOML, which end at {}",
+                    "{value} is too large: whole numbers in TOML end at {}",
                     i64::MAX
                 ),
                 None => suggest(e.message()),
@@ -293,7 +304,7 @@ impl Study {
                     .split('.')
                     .any(|part| part.is_empty() || part.contains(char::is_whitespace))
             {
-                return Err(wrong(format!("`{key}` is no dotted key")));
+                return Err(wrong(format!("`{key}` is not a dotted key")));
             }
             let parsed = format!("v = {value}")
                 .parse::<Table>()
@@ -301,7 +312,7 @@ impl Study {
                 .and_then(|mut t| t.remove("v"));
             if parsed.is_none() && beyond(value) {
                 return Err(wrong(format!(
-                    "{value} is beyond the whole numbers of TOML, which end at {}",
+                    "{value} is too large: whole numbers in TOML end at {}",
                     i64::MAX
                 )));
             }
@@ -313,7 +324,9 @@ impl Study {
                 format!("set.{key}")
             };
             if matches!(head, "arm" | "when") {
-                return Err(wrong("arms and conditions are changed in the file".into()));
+                return Err(wrong(
+                    "arms and conditions can be changed only in the file".into(),
+                ));
             }
             insert(&mut document, &path, value);
             overrule(&mut document, if head == "budget" { head } else { &path });
@@ -329,18 +342,19 @@ impl Study {
         Ok((study, written))
     }
 
-    /// An error of whoever runs the trials about a key of the file, such as `confirm.probe.0`: it names the line, or the override that set it.
+    /// An error that a runner reports about a key of the file, such as `confirm.probe.0`: it names
+    /// the line, or the override that set it.
     pub fn error(&self, key: &str, message: impl Into<String>) -> StudyError {
         self.places.error(key, message)
     }
 
-    /// The study as its folder keeps it: overrides applied, `about` left out.
+    /// The study as its folder stores it: with overrides applied, without `about`.
     pub fn resolved(&self) -> String {
         self.document.to_string()
     }
 }
 
-/// The text of a study file.
+/// Reads the text of a study file.
 pub(crate) fn text(path: &Path) -> Result<String, StudyError> {
     String::from_utf8(std::fs::read(path).map_err(StudyError::io("reading", path))?).map_err(|e| {
         let (at, bytes) = (e.utf8_error().valid_up_to(), e.as_bytes());
@@ -348,7 +362,7 @@ pub(crate) fn text(path: &Path) -> Result<String, StudyError> {
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let message = format!(
-            "the byte {:#04x} at column {column} is no UTF-8: save the file in that encoding",
+            "the byte {:#04x} at column {column} is not UTF-8: save the file in that encoding",
             bytes[at]
         );
         StudyError::Invalid {
@@ -387,7 +401,8 @@ const SECTIONS: [&str; 14] = [
     "when",
 ];
 
-/// Removes what conditions other than those on arms say of `path`, so that an override holds whatever the data set or the batch size.
+/// Removes what conditions, except those on arms, say about `path`, so that an override holds for
+/// every data set and batch size.
 fn overrule(document: &mut Table, path: &str) {
     let whens = document
         .get_mut("when")
@@ -420,12 +435,13 @@ fn suggest(message: &str) -> String {
     }
 }
 
-/// The lines of a file's keys by path, such as `arm.2.rate.from`.
+/// The lines of a file's keys, by paths such as `arm.2.rate.from`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     file: String,
     lines: std::collections::HashMap<String, usize>,
-    /// Paths that an override set, with its text: these are its fault, and not the file's.
+    /// Paths that an override set, with its text: errors about them name the override, not the
+    /// file.
     overrides: Vec<(String, String)>,
 }
 
@@ -475,7 +491,7 @@ impl Places {
         })
     }
 
-    /// An error at the first of several paths at fault that an override set, else at the first.
+    /// An error at the first of several paths that an override set, or else at the first path.
     pub(crate) fn error_among(&self, paths: &[String], message: String) -> StudyError {
         self.error(
             paths
@@ -502,7 +518,8 @@ impl Places {
             .map(|(_, text)| text)
     }
 
-    /// An error at the line of `path`, or of the nearest enclosing key that the file has; or at the override that set it, or a part of it.
+    /// An error at the line of `path`, or of the nearest enclosing key in the file; or at the
+    /// override that set the path or a part of it.
     pub(crate) fn error(&self, path: &str, message: impl Into<String>) -> StudyError {
         if let Some(text) = self.overriding(path) {
             return StudyError::Override {

@@ -5,7 +5,7 @@ use crate::rules::StopRules;
 use crate::runner::unstarted;
 use crate::trial::{Stage, Template};
 
-/// A finished record at batch 32 with the points (step, training loss, validation accuracy).
+/// A finished record at batch size 32 with these points (step, training loss, validation accuracy).
 pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
     let trial = Template::new(
         Stage::Confirm,

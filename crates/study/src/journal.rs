@@ -15,18 +15,18 @@ use crate::error::StudyError;
 use crate::record::{SCHEMA, SEALED, TrialRecord};
 use crate::trial::{RunId, without_seed};
 
-/// The file of a study's folder that keeps the records of trials that were made from other data.
+/// The file in a study's folder for the records of trials whose data have changed.
 pub(crate) const ASIDE: &str = "other-data.jsonl";
 
-/// The file of a study's folder that keeps the records of failed trials that were run again.
+/// The file in a study's folder for the records of failed trials that ran again.
 pub(crate) const FAILED: &str = "failed.jsonl";
 
-/// A part of a study that one machine runs: `2/8` is the second of eight.
+/// The part of a study that one machine runs: `2/8` is the second of eight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shard {
-    /// From 1.
+    /// The shard's number, from 1.
     pub index: usize,
-    /// How many there are.
+    /// The number of shards.
     pub count: usize,
 }
 
@@ -47,18 +47,21 @@ impl FromStr for Shard {
     }
 }
 
-/// The file of finished trials that one process writes: a line a trial, on disk before it is reported.
+/// The file of finished trials that one process writes: one line per trial, on disk before the
+/// trial is reported.
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
     length: u64,
-    /// Held while the journal is open; the system releases it when the process ends, however it ends.
+    /// The lock, held while the journal is open; the system releases it when the process ends, even
+    /// by a crash.
     lock: Lock,
 }
 
 impl Journal {
-    /// Opens the journal of a shard for appending, takes its lock, and cuts off a line that was torn when an earlier process died.
+    /// Opens the journal of a shard for appending, takes its lock, and cuts off a line that is
+    /// incomplete because an earlier process died.
     pub(crate) fn open(folder: &Path, shard: Option<Shard>) -> Result<Self, StudyError> {
         Self::named(
             folder,
@@ -68,7 +71,7 @@ impl Journal {
         )
     }
 
-    /// Opens the journal of a name.
+    /// Opens the journal with this name.
     fn named(folder: &Path, name: &str) -> Result<Self, StudyError> {
         let (path, lock_path) = (
             folder.join(format!("{name}.jsonl")),
@@ -103,12 +106,13 @@ impl Journal {
         })
     }
 
-    /// What to tell the user where the file system has no locks.
+    /// A warning for the user if the file system does not support locks.
     pub(crate) fn weak_lock(&self) -> Option<String> {
         self.lock.weak()
     }
 
-    /// Appends records; when this returns their lines are on disk. On an error (a full disk) the file keeps its earlier lines and nothing else.
+    /// Appends records; their lines are on disk when this returns. After an error (a full disk) the
+    /// file still has exactly its earlier lines.
     pub(crate) fn append<'a>(
         &mut self,
         records: impl Iterator<Item = &'a TrialRecord>,
@@ -122,7 +126,7 @@ impl Journal {
             .write_all(&lines)
             .and_then(|()| self.file.sync_data());
         if let Err(e) = written {
-            // If this fails too, the next opening cuts off the torn line.
+            // If this fails too, the next opening cuts off the incomplete line.
             let _ = self
                 .file
                 .set_len(self.length)
@@ -133,7 +137,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts the lines into the order of `place`, so that the file does not tell in which order the trials ended: a copy is written beside and renamed.
+    /// Sorts the lines by `place`, so that the file does not depend on the order in which the
+    /// trials ended: writes a copy beside it and renames it.
     pub(crate) fn sort(&mut self, place: &dyn Fn(&RunId) -> usize) -> Result<(), StudyError> {
         let mut records = Vec::new();
         read_file(&self.path, &mut |record| records.push(record))?;
@@ -145,8 +150,9 @@ impl Journal {
         self.rewrite(&records)
     }
 
-    /// Moves the records that `aside` says out of this journal, and where `all` says so out of the folder's others, into a file of that name, and returns
-    /// them. Every journal is locked before one is changed.
+    /// Moves the records selected by `aside` into a file with this name and returns them: from this
+    /// journal, and if `all` also from the folder's other journals. Every journal is locked before
+    /// one is changed.
     pub(crate) fn set_aside(
         &mut self,
         folder: &Path,
@@ -194,7 +200,7 @@ impl Journal {
         Ok(away)
     }
 
-    /// Replaces all lines: a copy is written beside and renamed.
+    /// Replaces all lines: writes a copy beside the file and renames it.
     fn rewrite(&mut self, records: &[TrialRecord]) -> Result<(), StudyError> {
         let bytes: Vec<u8> = records.iter().flat_map(line).collect();
         write_whole(&self.path, &bytes).map_err(StudyError::io("writing", &self.path))?;
@@ -207,7 +213,7 @@ impl Journal {
     }
 }
 
-/// A record's line, with a digest: see [`unseal`].
+/// A record's line, with a digest; see [`unseal`].
 fn line(record: &TrialRecord) -> Vec<u8> {
     let json = serde_json::to_string(&TrialRecord {
         schema: SCHEMA,
@@ -242,12 +248,12 @@ pub(crate) struct Records {
     pub by_id: HashMap<RunId, TrialRecord>,
     /// Trials with two records that differ in more than their provenance.
     pub conflicts: Vec<RunId>,
-    /// What all of them were made from.
+    /// The data that all of them ran on.
     pub data: Data,
 }
 
 impl Records {
-    /// Adds a record; of two for one trial the first stays.
+    /// Adds a record; if a trial has two, the first one stays.
     pub(crate) fn add(&mut self, record: TrialRecord) {
         self.data.note(&record);
         match self.by_id.get(&record.id) {
@@ -273,7 +279,8 @@ impl Records {
     }
 }
 
-/// Reads every `trials*.jsonl` of a folder, in the order of their names, also while other processes write them.
+/// Reads every `trials*.jsonl` of a folder, in the order of their names, even while other processes
+/// write to them.
 pub(crate) fn read_folder(folder: &Path) -> Result<Records, StudyError> {
     let mut records = Records::default();
     for file in files(folder)? {
@@ -300,10 +307,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, StudyError> {
     Ok(files)
 }
 
-/// Bytes that one thread parses at a time.
+/// The number of bytes that one thread parses at a time.
 const BLOCK: usize = 4 << 20;
 
-/// Reads the complete lines of a journal in order; parsing is spread over the processors.
+/// Reads the complete lines of a journal in order, parsing on all processors.
 fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut reader = BufReader::with_capacity(
@@ -315,7 +322,7 @@ fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyE
         let mut blocks: Vec<(usize, Vec<u8>)> = Vec::new();
         for _ in 0..threads {
             let mut block = Vec::with_capacity(BLOCK);
-            // Unlike `read`, this goes on where a signal has interrupted it.
+            // Unlike `read`, this continues after an interruption by a signal.
             reader
                 .by_ref()
                 .take(BLOCK as u64)
@@ -353,7 +360,7 @@ fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyE
 fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, StudyError> {
     let (mut records, mut configs, mut labels) = (Vec::new(), Recent::default(), Recent::default());
     for (i, line) in block.split_inclusive(|b| *b == b'\n').enumerate() {
-        // A line without an end was torn, or is being written.
+        // A line without an end is torn, or is being written.
         let Some(line) = line.strip_suffix(b"\n") else {
             continue;
         };
@@ -365,14 +372,14 @@ fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, St
         let mut record: TrialRecord = serde_json::from_slice(line).map_err(|e| {
             match serde_json::from_slice::<Version>(line) {
                 Ok(Version { schema }) if schema > SCHEMA => fail(newer(schema)),
-                _ => fail(format!("no trial record ({e})")),
+                _ => fail(format!("not a trial record ({e})")),
             }
         })?;
         if record.schema > SCHEMA {
             return Err(fail(newer(record.schema)));
         }
         if unseal(line) == Seal::Broken || record.schema >= SEALED && unseal(line) == Seal::Absent {
-            return Err(fail("its digest is not that of its content".into()));
+            return Err(fail("its digest does not match its content".into()));
         }
         if record.schema == 1 {
             record.config = Arc::new(without_seed(&record.config));
@@ -384,7 +391,8 @@ fn parse(path: &Path, first: usize, block: &[u8]) -> Result<Vec<TrialRecord>, St
     Ok(records)
 }
 
-/// The last different tables. Trials that differ in their seed alone stand near each other in a journal, and then share a table in memory.
+/// The most recent distinct tables. Trials that differ only in their seed are close to each other
+/// in a journal, and so share a table in memory.
 #[derive(Default)]
 struct Recent(VecDeque<Arc<Table>>);
 
@@ -406,7 +414,7 @@ struct Version {
 
 fn newer(schema: u32) -> String {
     format!(
-        "schema version {schema} is newer than {SCHEMA}, the newest that this program reads; use a newer program"
+        "schema version {schema} is newer than {SCHEMA}, the newest that this program can read; use a newer version"
     )
 }
 
@@ -499,8 +507,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let good = String::from_utf8(line(&numbered(0))).unwrap();
         for (bad, part) in [
-            ("{}\n", "no trial record"),
-            ("\0\0\n", "no trial record"),
+            ("{}\n", "not a trial record"),
+            ("\0\0\n", "not a trial record"),
             ("{\"schema\": 99}\n", "schema version 99 is newer"),
         ] {
             std::fs::write(
@@ -516,7 +524,8 @@ mod tests {
         }
     }
 
-    /// Never another record, never fewer without a word: but for the last line's end, which then counts as torn.
+    /// A flipped bit never yields another record or a silent loss, except in the last line's end,
+    /// which then counts as torn.
     #[test]
     fn a_flipped_bit_is_named_with_its_file_and_line() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,14 +1,17 @@
-//! Studies: many training runs as one experiment that is reproducible, resumable and spread over processes and machines.
+//! Studies: many training runs as one experiment that is reproducible, resumable and can be spread
+//! over processes and machines.
 //!
-//! This crate sees a trial as data and knows no optimizer. The train crate's side is two functions: a [`Check`] that validates a configuration while a study is
-//! planned, and a [`Runner`] that trains one. The crate makes trials of a study file ([`Study`], [`Plan`]), runs them ([`run`](run()), in worker processes that
-//! [`serve`]), keeps their records ([`TrialRecord`], a line of `trials.jsonl` each), and reads and judges them ([`Results`], [`statistics`]).
+//! This crate treats a trial as data and knows no optimizer. The trainer provides two functions: a
+//! [`Check`] that validates a configuration while a study is planned, and a [`Runner`] that trains
+//! one. The crate expands a study file into trials ([`Study`], [`Plan`]), runs them
+//! ([`run`](run()), in worker processes that [`serve`]), stores their records ([`TrialRecord`], a
+//! line of `trials.jsonl` each), and reads and analyses them ([`Results`], [`statistics`]).
 //!
 //! # Study files
 //! ```toml
 //! name = "linear-rule"
 //! about = "What the paper did, what differs here, how long it takes."
-//! threads = 1                       # of each trial, whatever the number of jobs
+//! threads = 1                       # of each trial, independent of the number of jobs
 //! split_seed = 0                    # which examples are held out; the same for all trials
 //!
 //! [set]                             # settings of every training run, any keys, dotted or nested
@@ -24,21 +27,21 @@
 //! [budget]                          # one of epochs, steps, examples
 //! epochs = 20
 //!
-//! [stop]                            # rules on the trial alone
+//! [stop]                            # rules that look only at the trial itself
 //! target = 0.97                     # of the validation metric; accuracies are fractions
 //! plateau = { epochs = 10, improvement = 0.01 }
 //! hopeless = { after = 0.2 }        # from then on, a loss above a constant predictor's ends the trial
 //!
-//! [tune]                            # stage tune: on validation, with seeds of its own
+//! [tune]                            # stage tune: on validation, with its own seeds
 //! seeds = 2
 //! method = "grid"                   # or random, halton, sobol with `trials` and `search_seed`
 //! goal = "best_validation"          # or fewest_steps, to `stop.target`
 //!
 //! [confirm]                         # stage confirm: the chosen settings, fresh seeds, the test part
 //! seeds = 10
-//! probe = ["layers:every=50", "sharpness"]   # instruments that look at these trials; their runs are kept in `runs/`
+//! probe = ["layers:every=50", "sharpness"]   # instruments that measure these trials; their runs are kept in `runs/`
 //!
-//! [[arm]]                           # named cases: each may say set, axes, search, rate, budget, stop
+//! [[arm]]                           # named cases: each may give set, axes, search, rate, budget, stop
 //! name = "tuned"
 //!
 //! [[arm]]
@@ -50,24 +53,31 @@
 //! name = "base"
 //! set.batch_size = 64
 //!
-//! [[when]]                          # conditions: each may say the same as an arm
+//! [[when]]                          # conditions: each may give the same keys as an arm
 //! if = { optimizer = ["lars", "lamb"] }
 //! search.lr = { log_uniform = [0.1, 100.0], points = 7 }
 //! ```
-//! The top level, then the arm, then the conditions that hold, in order: what comes later wins. A setting, an axis, a search and a `rate` of the same key
-//! replace each other, and `rate.from` replaces every search, because the whole chosen point of the other arm is taken. A table whose `name` changes drops the
-//! old name's options. A `--set` changes the top level, and takes the place of what conditions say of the same key, but for those on arms. An arm can override an axis by a setting, and then has one group for it.
+//! Later parts win: the top level, then the arm, then the conditions that hold, in order. A
+//! setting, an axis, a search and a `rate` of the same key replace each other, and `rate.from`
+//! replaces every search, because it takes the other arm's whole chosen point. A table whose `name`
+//! changes drops the old name's options. A `--set` changes the top level and replaces what
+//! conditions say about the same key, except conditions on arms. An arm can override an axis with a
+//! setting, and then has one group for it.
 //!
-//! A group is called by its arm and its values on the axes ([`title`]). Tables of one `name` are also called by the options in which they differ: `momentum 0.5`
-//! and `momentum 0.99`.
+//! A group is named after its arm and its values on the axes ([`title`]). Tables with the same
+//! `name` are also distinguished by the options in which they differ: `momentum 0.5` and
+//! `momentum 0.99`.
 //!
-//! A condition asks for values that something in the file takes. It may also ask for any value of a fixed setting, which then waits for a `--set`.
-//! A study has at most 1,000,000 trials ([`Plan::MAX_TRIALS`]).
+//! A condition may ask for values that something in the file takes. It may also ask for any value
+//! of a fixed setting, and then waits for a `--set`. A study has at most 1,000,000 trials
+//! ([`Plan::MAX_TRIALS`]).
 //!
-//! `rate` derives the peak rate from a base batch size: `from` another arm, whose chosen rate and own batch size are the base, or from `base_rate` and
-//! `base_batch`. Its `warmup` is written to `schedule.warmup` with `start` = base rate / peak rate, the gradual warm-up of Goyal et al.
-//! `budget.at_batch` gives every batch size as many steps as `epochs` have at that batch size. What a budget is in steps depends on the data: a runner finds it
-//! in its configuration as `epochs` or `steps`, or, as it was written, below `budget` ([`key::BUDGET`]).
+//! `rate` derives the peak rate from a base batch size: `from` another arm, whose chosen rate and
+//! batch size are the base, or from `base_rate` and `base_batch`. Its `warmup` is written to
+//! `schedule.warmup` with `start` = base rate / peak rate, the gradual warm-up of Goyal et al.
+//! `budget.at_batch` gives every batch size as many steps as `epochs` have at that batch size. The
+//! number of steps of a budget depends on the data: a runner finds the budget in its configuration
+//! as `epochs` or `steps`, or, as it was written, below `budget` ([`key::BUDGET`]).
 //!
 //! # A study from code
 //! ```
@@ -100,13 +110,19 @@
 //! ```
 //!
 //! # On disk
-//! A study's folder holds `study.toml` (the study with overrides), `trials.jsonl` or a `trials-2of8.jsonl` of each shard, and a lock file beside each. A line of a journal is
-//! one finished trial; it is on disk before it is reported done. A line that was torn by a crash is ignored and cut off at the next run. When a run is complete
-//! its journal is put into the plan's order, so that it does not depend on the number of jobs or on interruptions; what may differ between two runs of a trial
-//! stands in each record's `provenance` alone. It says which files the trial read ([`SOURCES`]): a study whose data have changed is refused, or put aside into
-//! `other-data.jsonl` and run anew ([`RunOptions::accept_data`]). So is one that an old version began by settings that mean something else now, unless it is complete.
+//! A study's folder contains `study.toml` (the study with overrides), a journal (`trials.jsonl`, or
+//! a `trials-2of8.jsonl` for each shard), and a lock file beside each journal. A line of a journal
+//! is one finished trial; it is on disk before it is reported as done. A line that is incomplete
+//! after a crash is ignored, and cut off at the next run. When a run is complete its journal is
+//! sorted into the plan's order, so that it does not depend on the number of jobs or on
+//! interruptions. Only a record's `provenance` may differ between two runs of a trial. It lists the
+//! files that the trial read ([`SOURCES`]): if a study's data have changed, it is refused, or its
+//! records are moved to `other-data.jsonl` and the trials run again ([`RunOptions::accept_data`]).
+//! The same holds for an incomplete study that an old version began with settings that have another
+//! meaning now.
 //!
-//! A study with `confirm.probe` also keeps a folder of each reported trial, `runs/` and [`run_folder`], with what the instruments found; the trainer writes it.
+//! A study with `confirm.probe` also keeps a folder for each reported trial, `runs/` and
+//! [`run_folder`], with the instruments' results; the trainer writes it.
 
 mod adopt;
 mod axis;

@@ -1,4 +1,5 @@
-//! Settings that meant something else before version 0.3. Their trials keep their identities, but must not be compared with those of today.
+//! Settings that had another meaning before version 0.3. Their trials keep their identities, but
+//! must not be compared with today's.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -11,14 +12,15 @@ use crate::record::TrialRecord;
 use crate::settings::{get, number};
 use crate::trial::{RunId, key};
 
-/// The trials of a study for which an old version and this one do different things by the same settings.
+/// The trials of a study for which an old version and this one do different things with the same
+/// settings.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Older {
-    /// Those that an old version trained.
+    /// Trials that an old version ran.
     old: usize,
-    /// Those that a version since trained.
+    /// Trials that a newer version ran.
     new: usize,
-    /// Whether there are others to come.
+    /// Whether any of them still have to run.
     left: bool,
     /// What changed, in words.
     what: BTreeSet<&'static str>,
@@ -54,7 +56,7 @@ impl Older {
         older
     }
 
-    /// Refuses to compare trials of both.
+    /// Refuses to compare old and new trials.
     pub(crate) fn unmixed(&self, folder: &Path) -> Result<(), StudyError> {
         if self.old > 0 && self.new > 0 {
             Err(self.error(folder))
@@ -63,7 +65,7 @@ impl Older {
         }
     }
 
-    /// Refuses to go on where trials to come would be compared with older ones.
+    /// Refuses to continue if remaining trials would be compared with old ones.
     pub(crate) fn complete(&self, folder: &Path) -> Result<(), StudyError> {
         if self.old > 0 && self.left {
             Err(self.error(folder))
@@ -82,7 +84,7 @@ impl Older {
     }
 }
 
-/// Whether an old version made a record by settings that mean something else today.
+/// Whether an old version ran a record with settings that have another meaning today.
 pub(crate) fn is_older(record: &TrialRecord) -> bool {
     let version = record
         .provenance
@@ -93,21 +95,21 @@ pub(crate) fn is_older(record: &TrialRecord) -> bool {
         && changed(record).is_some()
 }
 
-/// What the settings of a trial have come to mean with version 0.3, in words.
+/// How version 0.3 changed the meaning of a trial's settings, in words.
 fn changed(record: &TrialRecord) -> Option<&'static str> {
     let setting = |k: &str| get(&record.config, k);
     let real = record.metric == "validation_rmse" || record.metrics.contains_key("train_rmse");
     if real && setting(key::TARGETS).is_none() {
-        return Some("real targets are standardised, and rates for them are others");
+        return Some("real targets are standardised, which changes the rates for them");
     }
     if setting(key::PREPROCESS).is_some() && setting(key::NORMALISE).is_none() {
-        return Some("`data.preprocess` without `normalise` normalises as suits the data set");
+        return Some("`data.preprocess` without `normalise` uses the data set's normalisation");
     }
-    moved(record)
-        .then_some("a schedule's lengths in epochs count the steps that an epoch really has")
+    moved(record).then_some("a schedule's lengths in epochs count the actual steps of an epoch")
 }
 
-/// Whether a schedule's length in epochs is another by a step or more: an epoch had examples / batch steps, and has whole ones.
+/// Whether a schedule's length in epochs has changed by a step or more: an epoch used to have
+/// examples / batch steps, and now has whole steps.
 fn moved(record: &TrialRecord) -> bool {
     let setting = |k: &str| get(&record.config, k);
     let word = |k: &str| {
@@ -133,12 +135,13 @@ fn moved(record: &TrialRecord) -> bool {
     } else {
         before.ceil()
     };
-    // While a batch grew, an epoch had as many steps as at its beginning.
+    // While the batch grew, an epoch kept its initial number of steps.
     word(key::BATCH_SCHEDULE).is_some_and(|w| w != "constant")
         || longest * (now - before).abs() >= 1.0
 }
 
-/// The longest length in epochs below a schedule's setting; one that is repeated moves over the whole budget.
+/// The longest length in epochs in a schedule's setting; a repeated one counts over the whole
+/// budget.
 fn longest(value: &Value, budget: f64) -> f64 {
     let most = |lengths: &mut dyn Iterator<Item = f64>| lengths.fold(0.0, f64::max);
     match value {
@@ -163,7 +166,7 @@ mod tests {
 
     const STUDY: &str = "name='x'\nset.dataset='diabetes'\naxes.batch_size=[8,16]\nsearch.lr=[1,2]\ntune.seeds=1\nconfirm.seeds=1";
 
-    /// A record of each trial, tuning first, by so many versions.
+    /// A record of each trial, tuning first, by these versions in order.
     fn records(plan: &Plan, metric: &str, versions: &[&str]) -> HashMap<RunId, TrialRecord> {
         let mut records = HashMap::new();
         for (i, version) in versions.iter().enumerate() {

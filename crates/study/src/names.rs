@@ -1,4 +1,5 @@
-//! What groups are called: labels hold what differs between the groups of a study, so that no two groups have the same title.
+//! The names of groups: labels contain what differs between the groups of a study, so that no two
+//! groups have the same title.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,8 @@ use crate::plan::Group;
 use crate::settings::flatten;
 use crate::trial::{title, word};
 
-/// Makes the labels of all groups tell them apart. Labels whose titles do so already stay as they are.
+/// Makes the labels of all groups distinct. Labels whose titles are already distinct stay as they
+/// are.
 pub(crate) fn distinguish(groups: &mut [Group]) {
     let axes: BTreeSet<String> = groups
         .iter()
@@ -22,7 +24,7 @@ pub(crate) fn distinguish(groups: &mut [Group]) {
                 values.push(value.clone());
             }
         }
-        // A value that no other is mistaken for stays as it is.
+        // A value that cannot be confused with another stays as it is.
         let words: BTreeSet<String> = by_word.keys().cloned().collect();
         by_word.retain(|_, values| values.len() > 1);
         for label in groups.iter_mut().filter_map(|g| g.labels.get_mut(&axis)) {
@@ -45,7 +47,8 @@ pub(crate) fn distinguish(groups: &mut [Group]) {
             *value = Value::String(format!("{axis} {}", word(value)));
         }
     }
-    // Conditions may give values of an axis one and the same setting, and another one beside it, which is no axis.
+    // Conditions may give several values of an axis the same setting, and differ in another setting
+    // that is not an axis.
     let same = alike(groups);
     let configs: Vec<Table> = same.iter().map(|i| flatten(&groups[*i].config)).collect();
     for (i, config) in same.iter().zip(&configs) {
@@ -65,7 +68,7 @@ pub(crate) fn distinguish(groups: &mut [Group]) {
     }
 }
 
-/// The groups whose title another one has too.
+/// The groups whose title is not unique.
 fn alike(groups: &[Group]) -> Vec<usize> {
     let mut by_title: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (i, group) in groups.iter().enumerate() {
@@ -80,7 +83,8 @@ fn alike(groups: &[Group]) -> Vec<usize> {
     alike
 }
 
-/// A value in words: its word, and the options in which it differs from the others with this word. `taken` are all words of its axis.
+/// A value in words: its name, and the options in which it differs from the others with this name.
+/// `taken` are all words of its axis.
 fn name(value: &Value, same: &[Value], taken: &BTreeSet<String>) -> String {
     let all: Vec<Table> = same.iter().map(options).collect();
     let differs = |(k, v): &(&String, &Value)| all.iter().any(|other| other.get(*k) != Some(*v));
@@ -93,7 +97,7 @@ fn name(value: &Value, same: &[Value], taken: &BTreeSet<String>) -> String {
             })
     };
     let text = told(&options(value));
-    // As TOML no two values are the same.
+    // Written as TOML, no two values are the same.
     let shared = all.iter().filter(|other| told(other) == text).count() > 1
         || (text != word(value) && taken.contains(&text));
     if shared { value.to_string() } else { text }

@@ -10,7 +10,7 @@ use crate::rules::StopRules;
 use crate::settings::{get, insert, is_below, number};
 use crate::trial::{Labels, RunId, Stage, Template, Trial, describe, key};
 
-/// What a training run's configuration must satisfy: the train crate's side of a plan.
+/// Validates a training run's configuration: the trainer's part in planning.
 pub type Check<'a> = &'a dyn Fn(&Table) -> Result<(), Problem>;
 
 /// Why a configuration is refused.
@@ -22,7 +22,8 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Trials that share all but seed and tuned settings: one arm at one value of every axis.
+/// Trials that share everything but the seed and the tuned settings: one arm at one value of every
+/// axis.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Its arm and its values on the axes. No two groups have the same [`title`](crate::title).
@@ -31,7 +32,7 @@ pub struct Group {
     pub config: Table,
     /// The points of the search, flat; empty if nothing is tuned.
     pub points: Vec<Table>,
-    /// The group that this one takes its tuned settings from.
+    /// The group from which this one takes its tuned settings.
     pub derived: Option<Derived>,
     /// When its trials end early.
     pub stop: StopRules,
@@ -47,7 +48,7 @@ pub struct Derived {
     pub(crate) rate: Rate,
 }
 
-/// A study's groups, and their trials as far as the results so far decide them.
+/// A study's groups, and their trials as far as the results so far determine them.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The study.
@@ -60,8 +61,9 @@ impl Plan {
     /// Expands a study into groups. `check` validates one configuration of each group and each point of its search.
     ///
     /// # Errors
-    /// [`StudyError::Invalid`] with the line of the setting at fault; also where the study has more than [`Plan::MAX_TRIALS`], and where rules contradict
-    /// settings: a target or a search with nothing held out, an accuracy above 1, a plateau that is no shorter than the budget.
+    /// [`StudyError::Invalid`] with the line of the setting at fault; also if the study has more
+    /// than [`Plan::MAX_TRIALS`] trials, or if rules contradict settings: a target or a search with
+    /// nothing held out, an accuracy above 1, a plateau that is not shorter than the budget.
     pub fn new(study: Study, check: Check) -> Result<Plan, StudyError> {
         let plan = Plan::expand(study)?;
         plan.contradictions()?;
@@ -83,7 +85,8 @@ impl Plan {
     fn validate(&self, check: Check) -> Result<(), StudyError> {
         let nothing = Table::new();
         for group in &self.groups {
-            // What is derived is not known yet; the settings beside it are checked with the other group's first point.
+            // A derived rate is not known yet; the other settings are checked with the other
+            // group's first point.
             let points = match &group.derived {
                 Some(d) => &self.groups[d.from].points[..self.groups[d.from].points.len().min(1)],
                 None => &group.points,
@@ -108,7 +111,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Where the file sets a key of a group's configuration, or what lies above it.
+    /// The place in the file that sets a key of a group's configuration, or an enclosing key.
     pub(crate) fn place(&self, group: &Group, key: &str) -> String {
         let has = |axes: &Axes| axes.0.iter().any(|(k, _)| k == key || is_below(key, k));
         for (path, part) in self
@@ -142,7 +145,7 @@ impl Plan {
             .map_or(String::new(), |(parent, _)| self.place(group, parent))
     }
 
-    /// The path of the last part that makes up a group and has something.
+    /// The path of the last part of a group that satisfies `has`.
     pub(crate) fn last_part(&self, group: &Group, has: &dyn Fn(&Part) -> bool) -> Option<String> {
         self.study
             .parts()
@@ -204,7 +207,8 @@ impl Plan {
         )
     }
 
-    /// The group whose tuning decides the settings of this one: itself, the one that it derives from, or none.
+    /// The group whose tuning decides the settings of this one: itself, the group it derives from,
+    /// or none.
     pub fn tuned_by(&self, group: usize) -> Option<usize> {
         let decider = self.groups[group]
             .derived
@@ -221,7 +225,7 @@ impl Plan {
             .map_or(Vec::new(), |c| c.seeds.all(0))
     }
 
-    /// The confirming trials of a group, seed by seed; none while the choice that decides its settings is missing.
+    /// The confirming trials of a group, seed by seed; none until its settings are chosen.
     pub fn confirm_trials(&self, group: usize, choices: &[Option<Choice>]) -> Vec<Trial> {
         self.confirm_template(group, choices)
             .map_or(Vec::new(), |t| {
@@ -249,8 +253,9 @@ impl Plan {
         Some(self.template(Stage::Confirm, &self.groups[group], point))
     }
 
-    /// Seconds of computing that the whole study takes, from an estimate for one configuration; `None` where that has none. Divide by the jobs.
-    /// A group whose settings are not chosen yet counts with the first point of its search.
+    /// The computing time of the whole study in seconds, from an estimate per configuration; `None`
+    /// if an estimate is missing. Divide it by the number of jobs. A group whose settings are not
+    /// chosen yet counts with the first point of its search.
     pub fn seconds(&self, estimate: &dyn Fn(&Table) -> Option<f64>) -> Option<f64> {
         let (tune, confirm) = (
             self.study.tune_seeds().len() as f64,
@@ -283,9 +288,9 @@ impl Plan {
     }
 }
 
-/// Whether a part of the file is one of those that a group adds up.
+/// Whether a part of the file applies to a group.
 fn applies(part: &Part, group: &Group) -> bool {
-    // The values on axes stand in the settings; labels may have a text in their place.
+    // The axis values are in the settings; labels may have a text instead.
     let lookup = |k: &str| {
         if k == "arm" {
             group.labels.get(k)

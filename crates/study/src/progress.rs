@@ -13,24 +13,25 @@ use crate::trial::{Labels, Stage, Trial, describe, key};
 pub enum Notice<'a> {
     /// A trial began.
     Started(&'a Trial),
-    /// A trial goes on.
+    /// A running trial reports an event.
     Event(&'a Trial, &'a Event),
-    /// A trial was made from other data than those there now, or failed and is to be tried again: its record was put aside, and it will run anew.
+    /// The data of a trial have changed, or it failed and is to run again: its record was set
+    /// aside.
     Aside(&'a TrialRecord),
-    /// A trial has ended and its record is on disk.
+    /// A trial has ended, and its record is on disk.
     Done(&'a TrialRecord),
-    /// Something that the user should know and that stops nothing.
+    /// A warning for the user; the study continues.
     Warning(&'a str),
 }
 
-/// How far a study is.
+/// A study's progress.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// Trials in all, of this shard.
+    /// The number of trials, of this shard.
     pub total: usize,
     /// Trials that have ended, in this run or before.
     pub done: usize,
-    /// Trials that run now.
+    /// Trials running now.
     pub running: usize,
     /// Ended trials that diverged.
     pub diverged: usize,
@@ -42,7 +43,7 @@ pub struct Progress {
     groups: HashMap<String, Group>,
 }
 
-/// What is known of a group's trials.
+/// What is known about a group's trials.
 #[derive(Clone, Copy, Debug, Default)]
 struct Group {
     /// Seconds of its ended trials.
@@ -70,7 +71,7 @@ impl Budget {
             .or_else(|| Some(Budget::Examples(value(key::STEPS)? * value(key::BATCH)?)))
     }
 
-    /// In the other's unit, if it is this one's.
+    /// The length in the unit of `other`, if it has the same unit.
     fn length_like(self, other: Self) -> Option<f64> {
         match (self, other) {
             (Budget::Epochs(x), Budget::Epochs(_)) | (Budget::Examples(x), Budget::Examples(_)) => {
@@ -100,13 +101,13 @@ impl Progress {
         }
     }
 
-    /// A group's trials to confirm, which tuning has yet to decide.
+    /// Adds a group's trials to confirm, which tuning has yet to decide.
     pub(crate) fn undecided(&mut self, labels: &Labels, config: &Table, trials: usize) {
         let group = self.groups.entry(describe(labels)).or_default();
         (group.undecided, group.budget) = (trials, Budget::of(config));
     }
 
-    /// A trial is to come.
+    /// Adds a trial that has to run.
     pub(crate) fn expect(&mut self, labels: &Labels, stage: Stage, config: &Table) {
         let group = self.groups.entry(describe(labels)).or_default();
         group.left += 1;
@@ -116,14 +117,14 @@ impl Progress {
         group.budget = Budget::of(config);
     }
 
-    /// An expected trial has ended.
+    /// Counts an expected trial that has ended.
     pub(crate) fn done(&mut self, record: &TrialRecord) {
         let group = self.groups.entry(describe(&record.labels)).or_default();
         group.left = group.left.saturating_sub(1);
         self.count(record);
     }
 
-    /// A trial had ended before.
+    /// Counts a trial that had already ended.
     pub(crate) fn found(&mut self, record: &TrialRecord) {
         let group = self.groups.entry(describe(&record.labels)).or_default();
         group.undecided = group
@@ -157,8 +158,9 @@ impl Progress {
         }
     }
 
-    /// The time to the end; `None` before the first trial has ended. Trials to come take as long as those of their group took; of a group that has none yet, as long
-    /// as others took for so many epochs, or examples; else as long as the mean of all.
+    /// The estimated time to the end; `None` before the first trial has ended. Remaining trials
+    /// take as long as the ended ones of their group; in a group without an ended trial, as long
+    /// per epoch or example as others; else the mean of all.
     pub fn eta(&self) -> Option<Duration> {
         let sum = |f: &dyn Fn(&Group) -> f64| self.groups.values().map(f).sum::<f64>();
         let (seconds, ended) = (sum(&|g| g.seconds), sum(&|g| g.ended as f64));
@@ -226,7 +228,7 @@ mod tests {
         };
         progress.undecided(&labels("long"), &config("epochs = 320"), 2);
         (0..3).for_each(|_| progress.expect(&labels("short"), Stage::Tune, &config("epochs = 10")));
-        // In steps, which no other group has: the mean of all.
+        // In steps, a unit that no other group has: the mean of all.
         (0..2).for_each(|_| {
             progress.expect(
                 &labels("steps"),
@@ -237,12 +239,12 @@ mod tests {
         assert_eq!(progress.eta(), None);
         progress.done(&ended("short", 3.0));
         progress.done(&ended("short", 5.0));
-        // One of 4 s, two of 4 s, two of 32 × 4 s, by two jobs.
+        // One of 4 s, two of 4 s, two of 32 × 4 s, on two jobs.
         assert_eq!(
             progress.eta(),
             Some(Duration::from_secs((4 + 2 * 4 + 2 * 128) / 2))
         );
-        // What had ended before, here at 100 s, is not to come.
+        // A trial that had already ended, here after 100 s, does not remain.
         progress.found(&ended("long", 100.0));
         assert_eq!(
             progress.eta(),

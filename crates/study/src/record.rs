@@ -8,9 +8,10 @@ use toml::Table;
 use crate::settings::number;
 use crate::trial::{Labels, RunId, Stage, describe, key};
 
-/// The version of a record's line that this program writes; it reads this and all earlier ones.
+/// The version of the record lines that this program writes; it reads this and all earlier ones.
 ///
-/// 3 has a digest at the end of each line; 2 has `labels`, and `config` is without the seed; 1 had no labels, and the seed in `config` too.
+/// Version 3 has a digest at the end of each line. Version 2 has `labels`, and no seed in `config`.
+/// Version 1 has no labels, and the seed also in `config`.
 pub const SCHEMA: u32 = 3;
 
 /// The first version whose lines carry a digest.
@@ -26,7 +27,7 @@ pub enum StopReason {
     TargetReached,
     /// The training loss no longer fell ([`Plateau`](crate::Plateau)).
     Plateau,
-    /// The loss left the finite numbers or the trainer's bound.
+    /// The loss was not finite, or exceeded the trainer's bound.
     Diverged,
     /// It learned nothing, or lost what it had learned ([`Hopeless`](crate::Hopeless)).
     Hopeless,
@@ -47,21 +48,22 @@ impl StopReason {
     }
 }
 
-/// A trial's course, as columns of equal length; a value that is not finite or was not taken is `null` in JSON and NaN here.
+/// A trial's curves, as columns of equal length; a value that is not finite or was not measured is
+/// `null` in JSON and NaN here.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Curves {
     /// Steps done.
     pub step: Vec<u64>,
     /// Examples seen.
     pub examples: Vec<u64>,
-    /// Mean training loss since the point before.
+    /// Mean training loss since the previous point.
     #[serde(with = "nullable")]
     pub train_loss: Vec<f64>,
     /// The validation metric.
     #[serde(with = "nullable")]
     pub validation: Vec<f64>,
-    /// The loss of the weights of the moment over a fixed set of training examples, which `train_loss` is not: it lags behind by up to the distance of
-    /// the points. Empty where it was not taken.
+    /// The loss of the current weights on a fixed set of training examples. (`train_loss` is a mean
+    /// over the steps since the previous point and lags behind.) Empty if it was not measured.
     #[serde(with = "nullable", default, skip_serializing_if = "Vec::is_empty")]
     pub fitted_loss: Vec<f64>,
 }
@@ -75,14 +77,15 @@ pub struct TrialRecord {
     pub schema: u32,
     /// The trial's identity.
     pub id: RunId,
-    /// The labels of the first group that has the trial, for readers of the file alone; several groups may share a trial.
+    /// The labels of the first group that has the trial, for readers of the file only; several
+    /// groups may share a trial.
     #[serde(default, with = "shared")]
     pub labels: Arc<Labels>,
     /// The trial's stage.
     pub stage: Stage,
     /// The trial's seed.
     pub seed: u64,
-    /// Why it ended.
+    /// Why the trial ended.
     pub stop: StopReason,
     /// Steps done.
     pub steps: u64,
@@ -90,34 +93,36 @@ pub struct TrialRecord {
     pub examples: u64,
     /// Size of the training part; 0 if the trial never began.
     pub train_examples: u64,
-    /// Where each epoch begins, in steps; absent in records of versions before 0.3.
+    /// The step at which each epoch begins; absent in records of versions before 0.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<Epochs>,
     /// The budget in steps; 0 if the trial never began.
     pub budget_steps: u64,
     /// The validation metric's name.
     pub metric: String,
-    /// Whether more of the metric is better.
+    /// Whether a higher metric is better.
     pub higher_is_better: bool,
-    /// Final figures by name, such as `train_loss`, `validation_accuracy`, and in stage confirm `test_accuracy`.
+    /// Final metrics by name, such as `train_loss`, `validation_accuracy`, and in stage confirm
+    /// `test_accuracy`.
     #[serde(with = "nullable_map")]
     pub metrics: BTreeMap<String, f64>,
-    /// The course of training.
+    /// The curves of the training.
     pub curves: Curves,
     /// Threads used.
     pub threads: u32,
-    /// The configuration, all but the seed; trials that differ in the seed alone share it in memory.
+    /// The configuration without the seed; trials that differ only in the seed share it in memory.
     #[serde(with = "shared")]
     pub config: Arc<Table>,
     /// Everything that may differ between two runs of this trial.
     pub provenance: Provenance,
 }
 
-/// The key of a record's provenance under which a runner lists the probes that failed at a trial which itself is whole, a sentence each.
+/// The provenance key under which a runner lists the probes that failed in an otherwise successful
+/// trial, one sentence each.
 pub const FAILED_PROBES: &str = "failed_probes";
 
 impl TrialRecord {
-    /// The trial in words: its group, its rate where it was tuned, and its seed.
+    /// The trial in words: its group, its rate if it was tuned, and its seed.
     pub fn name(&self) -> String {
         let group = describe(&self.labels);
         let rate = self
@@ -133,7 +138,7 @@ impl TrialRecord {
         words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    /// What failed, if anything did: the trial, or a probe that looked at it.
+    /// What failed, if anything: the trial, or a probe that measured it.
     pub fn failure(&self) -> Option<String> {
         if let StopReason::Failed { message } = &self.stop {
             return Some(message.clone());
@@ -146,7 +151,7 @@ impl TrialRecord {
         (!probes.is_empty()).then(|| format!("probe {}", probes.join("; probe ")))
     }
 
-    /// The place in epochs after so many steps and examples; `None` if the trial never began.
+    /// The position in epochs after this many steps and examples; `None` if the trial never began.
     pub fn epoch(&self, steps: u64, examples: u64) -> Option<f64> {
         let by_examples =
             || (self.train_examples > 0).then(|| examples as f64 / self.train_examples as f64);
@@ -156,10 +161,11 @@ impl TrialRecord {
             .or_else(by_examples)
     }
 
-    /// The budget in epochs, where it is known.
+    /// The budget in epochs, if it is known.
     pub fn budget_epochs(&self) -> Option<f64> {
         let setting = |k: &str| self.config.get(k).and_then(number);
-        // Without epochs, steps × batch counts a last partial batch as a whole one; the setting does not.
+        // Without epochs, steps × batch counts a last partial batch as a whole one, but the setting
+        // does not.
         let by_batch =
             || Some(self.budget_steps as f64 * setting(key::BATCH)? / self.train_examples as f64);
         let known = || Some(self.epochs.as_ref()?.epoch(self.budget_steps as f64));
@@ -175,12 +181,12 @@ impl TrialRecord {
 pub struct Provenance {
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// When it began, in seconds since 1970.
+    /// When the trial began, in seconds since 1970.
     pub started: u64,
-    /// Deaths of the worker before this attempt.
+    /// How often the worker died before this attempt.
     #[serde(default)]
     pub retries: u32,
-    /// The last words of a failed worker.
+    /// The last error output of a failed worker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr: String,
     /// What the runner adds: host, device name, versions, memory, paths.
@@ -198,7 +204,7 @@ mod shared {
     }
 }
 
-/// NaN and infinities as `null`, which JSON has in their place.
+/// NaN and infinities as `null`, since JSON has neither.
 mod nullable {
     use super::*;
     pub fn serialize<S: Serializer>(column: &[f64], serializer: S) -> Result<S::Ok, S::Error> {

@@ -13,18 +13,19 @@ use crate::record::{StopReason, TrialRecord};
 use crate::settings::number;
 use crate::trial::{Labels, RunId, Stage, key};
 
-/// The name of a study's resolved file in its folder.
+/// The name of the resolved study file in a study's folder.
 const STUDY_FILE: &str = "study.toml";
 
-/// Begins a study in a folder, or goes on with it: writes the resolved study, or compares with the one there.
+/// Begins a study in a folder or continues it: writes the resolved study, or compares it with the
+/// one there.
 pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     let path = folder.join(STUDY_FILE);
-    // Shards may begin at the same moment: the first one's file stays.
+    // Shards may begin at the same moment: the first file stays.
     match write_new(&path, seal_text(&study.resolved()).as_bytes()) {
         Err(e) if !path.exists() => return Err(StudyError::io("writing", &path)(e)),
         _ => {}
     }
-    // What a killed writer left, and what another shard is writing, is of no use any more.
+    // What a killed writer left, or another shard is writing, is no longer needed.
     clear_leftovers(&path);
     let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
     check_digest(&there, &path)?;
@@ -40,7 +41,8 @@ pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     }
 }
 
-/// Refuses a study's file in which a byte has changed since it was written. Those of versions before 0.3 have no digest.
+/// Refuses a study file in which a byte has changed since it was written. Files from versions
+/// before 0.3 have no digest.
 fn check_digest(text: &str, path: &Path) -> Result<(), StudyError> {
     if unseal_text(text) == Seal::Broken {
         Err(damaged(path))
@@ -50,7 +52,7 @@ fn check_digest(text: &str, path: &Path) -> Result<(), StudyError> {
 }
 
 fn damaged(path: &Path) -> StudyError {
-    let message = "has changed since it was written: restore it, or delete it and give the same `study run` again".into();
+    let message = "has changed since it was written: restore it, or delete it and run the same `study run` again".into();
     StudyError::Invalid {
         file: path.display().to_string(),
         line: None,
@@ -58,7 +60,7 @@ fn damaged(path: &Path) -> StudyError {
     }
 }
 
-/// A document as values by path, such as `arm.sqrt.axes.batch_size`.
+/// A document's values by path, such as `arm.sqrt.axes.batch_size`.
 fn lines(document: &Table) -> BTreeMap<String, String> {
     fn walk(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
         let below = |k: &str| {
@@ -89,7 +91,7 @@ fn lines(document: &Table) -> BTreeMap<String, String> {
     out
 }
 
-/// The values that differ, with `- ` and `+ `.
+/// The values that differ, marked with `- ` and `+ `.
 fn diff(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let line = |sign: char, path: &String, value: Option<&String>| {
@@ -103,7 +105,8 @@ fn diff(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Strin
         .join("\n")
 }
 
-/// A study's folder as read: its plan, its finished trials of all shards, and what tuning chose.
+/// A study's folder as read: its plan, the finished trials of all shards, and the choices of
+/// tuning.
 #[derive(Debug)]
 pub struct Results {
     /// The study, expanded.
@@ -112,7 +115,7 @@ pub struct Results {
     pub choices: Vec<Option<Choice>>,
     /// Records by trial.
     pub records: HashMap<RunId, TrialRecord>,
-    /// Trials that were run twice with different results: the machines do not compute the same bits.
+    /// Trials that ran twice with different results: the machines do not compute the same bits.
     pub conflicts: Vec<RunId>,
 }
 
@@ -134,11 +137,12 @@ pub struct Row<'a> {
 }
 
 impl Results {
-    /// Opens a study's folder, finished or not, also while it is being written.
+    /// Opens a study's folder, finished or not, even while it is being written.
     ///
     /// # Errors
-    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`], [`StudyError::Io`]; [`StudyError::MixedData`] and
-    /// [`StudyError::OlderTrials`], since trials of different data, or by settings that have changed their meaning, must not be compared.
+    /// [`StudyError::NoStudy`], [`StudyError::Invalid`], [`StudyError::Journal`],
+    /// [`StudyError::Io`]; [`StudyError::MixedData`] and [`StudyError::OlderTrials`], since trials
+    /// on different data, or with settings whose meaning has changed, must not be compared.
     pub fn open(folder: &Path) -> Result<Results, StudyError> {
         let path = folder.join(STUDY_FILE);
         let text = text(&path).map_err(|e| match e {
@@ -148,7 +152,7 @@ impl Results {
             e => e,
         })?;
         check_digest(&text, &path)?;
-        // All was checked when the study began.
+        // Everything was checked when the study began.
         let plan = Plan::expand(Study::resume(&text, &path.display().to_string())?)?;
         let records = plan.records(folder)?;
         records.data.unmixed(&plan, folder)?;
@@ -161,7 +165,8 @@ impl Results {
         })
     }
 
-    /// Every planned trial in the plan's order, first stage tune, then stage confirm as far as it is decided.
+    /// Every planned trial in the plan's order: first stage tune, then stage confirm as far as it
+    /// is decided.
     pub fn rows(&self) -> Vec<Row<'_>> {
         let mut rows = Vec::new();
         let tune_seeds = self.plan.study.tune_seeds();
@@ -201,11 +206,12 @@ impl Results {
         rows
     }
 
-    /// How far the study is, with the time to its end for so many jobs. No trial counts as running: the folder does not tell.
+    /// The study's progress, with the estimated time to its end for this many jobs. No trial counts
+    /// as running, since the folder does not say so.
     pub fn progress(&self, jobs: usize) -> Progress {
         let mut progress = Progress::new(jobs.max(1));
         progress.total = self.plan.tune_count() + self.plan.confirm_count();
-        // What a search without a usable point would decide is never run.
+        // Trials that depend on a search without a usable point never run.
         let lost = |g: usize| {
             self.plan
                 .tuned_by(g)
@@ -248,8 +254,9 @@ impl Results {
         ids.iter().filter_map(|id| self.records.get(id)).collect()
     }
 
-    /// Of the tuning trials of a group that have ended: how many reached `stop.target`, and how many there are, such as 0 of 6. `None` without a target or a
-    /// search. Where it is 0 of n no point could be chosen, and [`Results::reported`] is empty: n trials were censored, and not none.
+    /// How many of a group's ended tuning trials reached `stop.target`, and how many ended, such as
+    /// 0 of 6. `None` without a target or a search. With 0 of n, no point could be chosen and
+    /// [`Results::reported`] is empty, although n trials ran.
     pub fn reached(&self, group: usize) -> Option<(usize, usize)> {
         self.plan.groups[group]
             .stop
@@ -273,7 +280,7 @@ impl Results {
             .all(|id| self.records.contains_key(id))
     }
 
-    /// Records in the folder that belong to no trial of this study.
+    /// The number of records in the folder that belong to no trial of this study.
     pub fn strangers(&self) -> usize {
         let planned: HashSet<RunId> = self.rows().into_iter().map(|r| r.id).collect();
         self.records
@@ -282,7 +289,8 @@ impl Results {
             .count()
     }
 
-    /// Groups that differ in their batch size alone, each series by ascending batch size: a curve of "something against batch size".
+    /// Groups that differ only in their batch size, each series by ascending batch size: a curve
+    /// against batch size.
     pub fn series(&self) -> Vec<Series> {
         let mut series: Vec<Series> = Vec::new();
         for (index, group) in self.plan.groups.iter().enumerate() {
@@ -325,7 +333,7 @@ impl Results {
     }
 }
 
-/// See [`Results::series`].
+/// A series of groups; see [`Results::series`].
 #[derive(Clone, PartialEq, Debug)]
 pub struct Series {
     /// The labels that the groups share.

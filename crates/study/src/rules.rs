@@ -4,15 +4,18 @@ use crate::record::{Curves, StopReason};
 use crate::runner::Started;
 use crate::trial::canonical_number;
 
-/// When a trial ends before its budget. Every rule looks at this trial alone, so that the result is the same beside any other trials,
-/// on any shard; a rule is judged at each point of the curves.
+/// When a trial ends before its budget. Every rule looks only at this trial, so that the result
+/// does not depend on other trials or on the shard. A rule is evaluated at each point of the
+/// curves.
 ///
-/// [`Plateau`] and [`Hopeless`] judge the training loss over half an epoch or more: points that are nearer to each other are first joined to their mean. So points
-/// an epoch apart are judged one by one, and of denser ones, each of which may be the loss of a few examples, none decides alone.
+/// [`Plateau`] and [`Hopeless`] judge the training loss over half an epoch or more: points closer
+/// together are first averaged. So points an epoch apart are judged one by one, and among denser
+/// ones, each of which may be the loss of a few examples, none decides alone.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopRules {
-    /// Stop once the validation metric is at least this good (for a metric of which less is better: at most this).
+    /// Stop once the validation metric is at least this good: at or above this value, or at or
+    /// below it if lower is better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
     /// Stop once the training loss no longer falls.
@@ -33,22 +36,24 @@ pub struct Plateau {
     pub improvement: f64,
 }
 
-/// At some point from the fraction `after` of the budget on, the training loss since then is above that of a constant predictor.
+/// From the fraction `after` of the budget on, the training loss must not be above that of a
+/// constant predictor.
 ///
-/// Judged is the newest half epoch at every such point, or at the end of a shorter budget what there is: a course that never learned, and one that learned and then collapsed, are both hopeless. What a course did
-/// before is forgiven. A loss that is not finite is above every bound.
+/// At every such point the newest half epoch is judged, or what there is at the end of a shorter
+/// budget. A training that never learned and one that learned and then collapsed are both hopeless.
+/// Earlier losses are ignored. A loss that is not finite is above every bound.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hopeless {
     /// The fraction of the budget before which nothing is judged, in (0, 1).
     pub after: f64,
-    /// The loss to be below; by default the constant predictor's, which the runner tells.
+    /// The loss to stay below; by default the constant predictor's, which the runner reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_above: Option<f64>,
 }
 
 impl StopRules {
-    /// The reason to stop at the curves' last point, if there is one.
+    /// The reason to stop at the last point of the curves, if there is one.
     pub fn judge(&self, started: &Started, curves: &Curves) -> Option<StopReason> {
         let last = curves.step.len().checked_sub(1)?;
         if let Some(target) = self.target {
@@ -129,7 +134,8 @@ impl StopRules {
     }
 }
 
-/// The training loss from the point `first` on, as means over half epochs or more, each with the index of its last point; and the mean over what is left.
+/// The training loss from the point `first` on, as means over half an epoch or more, each with the
+/// index of its last point; and the mean over the rest.
 fn half_epochs(
     started: &Started,
     curves: &Curves,
@@ -169,7 +175,8 @@ mod tests {
         constant_loss: Some(2.3),
     };
 
-    /// The step at which rules stop a course of (step, training loss, validation metric); an epoch is 10 steps.
+    /// The step at which rules stop a sequence of (step, training loss, validation metric); an
+    /// epoch is 10 steps.
     fn stop(rules: &str, points: &[(u64, f64, f64)]) -> Option<(u64, StopReason)> {
         let rules: StopRules = toml::from_str(rules).unwrap();
         (1..=points.len()).find_map(|n| {
@@ -221,7 +228,7 @@ mod tests {
             stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)),
             Some((20, StopReason::Hopeless))
         );
-        // A collapse is hopeless, however low the loss once was and however late it comes.
+        // A collapse is hopeless, however low the loss was before and however late it comes.
         assert_eq!(
             stop(rule, &[(10, 0.9, 0.8), (20, 19.0, 0.1), (30, 19.0, 0.1)]),
             Some((20, StopReason::Hopeless))
@@ -243,7 +250,7 @@ mod tests {
             Some((100, StopReason::Hopeless)),
             "the last point too"
         );
-        // A spike before the share is forgiven, and so is a slow but falling course below the bound.
+        // A spike before `after` is ignored, and so is a slowly falling loss below the bound.
         assert_eq!(
             stop(
                 rule,
@@ -269,7 +276,7 @@ mod tests {
             ),
             None
         );
-        // No number is no low loss.
+        // NaN is not a low loss.
         assert_eq!(
             stop(rule, &[(30, f64::NAN, 0.1)]),
             Some((30, StopReason::Hopeless))
@@ -280,7 +287,7 @@ mod tests {
         );
     }
 
-    /// Keskar et al.'s rule as issue 4 words it: the training loss not down by 1 % in 10 epochs, here in 2.
+    /// The rule of Keskar et al.: the training loss has not fallen by 1 % in 10 epochs, here in 2.
     #[test]
     fn a_plateau_is_a_loss_that_no_longer_falls() {
         let rules = "plateau = { epochs = 2, improvement = 0.01 }";
@@ -292,7 +299,8 @@ mod tests {
             (50, 0.795, 0.0),
             (60, 0.5, 0.0),
         ];
-        // At step 50 the lowest is 0.795, two epochs before it was 0.8: down by less than 1 %.
+        // At step 50 the lowest loss is 0.795, and two epochs earlier it was 0.8: a fall of less
+        // than 1 %.
         assert_eq!(stop(rules, &course), Some((50, StopReason::Plateau)));
         assert_eq!(
             stop(
@@ -311,7 +319,8 @@ mod tests {
             None,
             "too early to tell"
         );
-        // Epochs are those of the training, also where a last batch is dropped: with 5 steps an epoch, two of them end at step 10.
+        // Epochs are those of the training, even if a last batch is dropped: with 5 steps per
+        // epoch, two of them end at step 10.
         let flat = record(&[(5, 1.0, 0.0), (10, 1.0, 0.0), (15, 1.0, 0.0)]).curves;
         let started = Started {
             epochs: Some(largebatch_schedule::Epochs::even(5)),
@@ -324,7 +333,8 @@ mod tests {
         );
     }
 
-    /// Ten points an epoch, each of a batch of 32: some are above the constant predictor's loss by chance, and one is low by chance.
+    /// Ten points per epoch, each of a batch of 32: by chance some are above the constant
+    /// predictor's loss, and one is low.
     #[test]
     fn no_rule_is_decided_by_one_noisy_point() {
         let hopeless = "hopeless.after = 0.2";
@@ -360,7 +370,8 @@ mod tests {
             (None, Some(StopReason::Hopeless), None)
         );
 
-        // It falls from 3 to 1 over 100 steps; at step 12 a point is lower than others will be for three epochs, by chance.
+        // The loss falls from 3 to 1 over 100 steps; at step 12 a point is by chance lower than the
+        // others will be for three epochs.
         let mut falling: Vec<(u64, f64, f64)> =
             (1..=100).map(|i| (i, 3.0 - 0.02 * i as f64, 0.1)).collect();
         falling[11].1 = 2.0;

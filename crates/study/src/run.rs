@@ -15,50 +15,52 @@ use crate::runner::{Event, Runner, execute};
 use crate::trial::{RunId, Stage, Trial};
 use crate::worker::{Slot, Start};
 
-/// Who runs the trials.
+/// What runs the trials.
 #[derive(Clone, Copy)]
 pub enum Workers<'a> {
-    /// Threads of this process: for tests, and for runners that cannot be started again. A panic of the runner ends the study.
+    /// Threads of this process: for tests, and for runners that cannot be started again. A panic of
+    /// the runner ends the study.
     Threads(&'a (dyn Runner + Sync)),
-    /// Processes of their own, which live on between trials.
+    /// Separate processes, which are reused between trials.
     Processes(Start<'a>),
 }
 
 /// How a study is run.
 #[derive(Clone, Copy, Default)]
 pub struct RunOptions<'a> {
-    /// Trials at a time; 0 counts as 1. It changes no result.
+    /// Trials at a time; 0 counts as 1. Does not affect the results.
     pub jobs: usize,
     /// The part of the study to run.
     pub shard: Option<Shard>,
-    /// What trials read now, so that no trial is taken for done, or compared with others, that was made from other data.
+    /// The files that trials read now, so that a trial whose data have changed is neither taken as
+    /// done nor compared with others.
     pub data: Option<Reads<'a>>,
-    /// Runs anew the trials that were made from other data, in place of [`StudyError::OtherData`].
+    /// Runs trials again whose data have changed, instead of [`StudyError::OtherData`].
     pub accept_data: bool,
-    /// Runs failed trials again, and those whose probes failed; a shard its own.
+    /// Runs failed trials again, and those whose probes failed; a shard only its own.
     pub retry: bool,
-    /// Set to stop: running trials are given up, finished ones are kept.
+    /// Set to stop: running trials are abandoned, finished ones are kept.
     pub interrupt: Option<&'a AtomicBool>,
 }
 
 /// How a run of a study ended.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Summary {
-    /// Trials run now.
+    /// Trials that ran now.
     pub ran: usize,
     /// Trials that were done before.
     pub skipped: usize,
-    /// Trials that were made from other data and are not done any more.
+    /// Trials that no longer count as done, because their data have changed.
     pub aside: usize,
-    /// Trials that had failed, or their probes, and are not done any more.
+    /// Trials that no longer count as done, because they or their probes had failed.
     pub retried: usize,
-    /// Of all these, the diverged ones.
+    /// The diverged ones among all these.
     pub diverged: usize,
-    /// Of all these, those that [failed](TrialRecord::failure), or their probes.
+    /// The trials among these that [failed](TrialRecord::failure), or whose probes failed.
     pub failed: Vec<RunId>,
     /// Groups without a usable tuning trial, which therefore cannot be confirmed.
     pub untunable: Vec<usize>,
-    /// Whether it was interrupted.
+    /// Whether the run was interrupted.
     pub interrupted: bool,
 }
 
@@ -71,13 +73,16 @@ impl Summary {
     }
 }
 
-/// Runs what is not yet done of a study, or of a shard of it.
+/// Runs the remaining trials of a study, or of a shard of it.
 ///
-/// Every finished trial is on disk before `watch` hears of it. After the last one the journal is put into the plan's order; so its lines are the same,
-/// `provenance` apart, however many jobs ran and however often it was interrupted.
+/// Every finished trial is on disk before `watch` is called. After the last trial the journal is
+/// sorted into the plan's order, so its lines are the same, except `provenance`, for any number of
+/// jobs and interruptions.
 ///
-/// A shard runs whole units: a group that tunes, a group that derives its settings from another, or a single trial of any other group. A shard that needs
-/// the tuning of a group of another shard, and does not find it in the folder, repeats it: shards need not wait for each other or see each other's files.
+/// A shard runs whole units: a group that tunes, a group that derives its settings from another, or
+/// a single trial of any other group. If a shard needs the tuning of another shard's group and does
+/// not find it in the folder, it repeats it: shards need not wait for each other or see each
+/// other's files.
 ///
 /// # Errors
 /// [`StudyError::Changed`], [`StudyError::OtherData`], [`StudyError::MixedData`], [`StudyError::DataChanged`], [`StudyError::OlderTrials`], [`StudyError::Locked`], [`StudyError::Journal`], [`StudyError::Io`], [`StudyError::Worker`].
@@ -156,7 +161,7 @@ pub fn run(
         &mut journal,
         watch,
     )?;
-    // Another shard may have done meanwhile what this one needs.
+    // Meanwhile another shard may have done what this one needs.
     if options.shard.is_some() {
         session.records = plan.records(folder)?;
         session.now.check_all(&session.records.data, plan, folder)?;
@@ -207,7 +212,7 @@ pub fn run(
     Ok(session.summary)
 }
 
-/// What a shard runs.
+/// The work of one shard.
 pub(crate) struct Units {
     /// Groups to tune.
     pub tune: Vec<usize>,
@@ -216,7 +221,7 @@ pub(crate) struct Units {
 }
 
 impl Plan {
-    /// The units of a shard: the units of the plan, numbered in its order, go round the shards like cards.
+    /// The units of a shard: the plan's units, numbered in order, are dealt to the shards in turn.
     pub(crate) fn units(&self, shard: Option<Shard>) -> Units {
         let mut next = 0;
         let mut mine = || {
@@ -249,7 +254,7 @@ impl Plan {
         units
     }
 
-    /// Each trial's place in the plan's order.
+    /// Each trial's position in the plan's order.
     fn places(&self, choices: &[Option<crate::Choice>]) -> HashMap<RunId, usize> {
         let groups = 0..self.groups.len();
         let ids = groups
@@ -289,7 +294,7 @@ impl Session<'_> {
             .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// Runs those of the trials that are not done.
+    /// Runs the trials that are not done yet.
     fn batch(
         &mut self,
         trials: Vec<Trial>,
@@ -343,7 +348,7 @@ impl Session<'_> {
                     Err(mpsc::RecvTimeoutError::Timeout) => continue,
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 };
-                // What came meanwhile shares one wait for the disk.
+                // Messages that arrived in the meantime share one wait for the disk.
                 let mut batch: Vec<Message> = std::iter::once(message)
                     .chain(messages.try_iter())
                     .collect();
@@ -380,7 +385,7 @@ impl Session<'_> {
         result
     }
 
-    /// What is wrong with a trial that has ended on other data than the study began with.
+    /// The error for a trial that ended on other data than the study began with.
     fn other_data(&self, message: &mut Message) -> Option<StudyError> {
         let Message::Done(record) = message else {
             return None;
@@ -407,7 +412,7 @@ impl Session<'_> {
                 self.summary.ran += 1;
                 self.summary.count(&record);
                 watch(&self.progress, &Notice::Done(&record));
-                // Only the choice reads records, and it reads tuning trials alone.
+                // Only the choice reads records, and only those of tuning trials.
                 if record.stage == Stage::Tune {
                     self.records.add(*record);
                 }
@@ -427,7 +432,7 @@ fn work(
     cancelled: &(dyn Fn() -> bool + Sync),
 ) {
     let say = |message| {
-        // The receiver is there until all jobs have ended.
+        // The receiver exists until all jobs have ended.
         let _ = sender.send(message);
     };
     while !cancelled() {

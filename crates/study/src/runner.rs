@@ -9,28 +9,30 @@ use serde::{Deserialize, Serialize};
 use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord, nullable_number};
 use crate::trial::{Trial, without_seed};
 
-/// What a runner tells before the first step.
+/// What a runner reports before the first step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Started {
     /// Size of the training part.
     pub train_examples: u64,
-    /// Where each epoch begins, in steps; without it, an epoch counts as `train_examples` examples.
+    /// The step at which each epoch begins; without it, an epoch counts as `train_examples`
+    /// examples.
     pub epochs: Option<Epochs>,
     /// Steps of the whole budget.
     pub budget_steps: u64,
     /// The validation metric's name, such as `validation_accuracy`.
     pub metric: String,
-    /// Whether more of it is better.
+    /// Whether a higher metric is better.
     pub higher_is_better: bool,
-    /// Training loss of the best constant predictor, for the hopeless rule; absent where there is none.
+    /// Training loss of the best constant predictor, for the hopeless rule; absent if there is
+    /// none.
     pub constant_loss: Option<f64>,
 }
 
-/// What happens in a trial.
+/// An event in a trial.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// Before the first step; once.
+    /// The training begins; sent once, before the first step.
     Started(Started),
     /// A point of the curves.
     Point {
@@ -38,12 +40,12 @@ pub enum Event {
         step: u64,
         /// Examples seen.
         examples: u64,
-        /// Mean training loss since the point before; `null` in JSON where it is not finite.
+        /// Mean training loss since the previous point; `null` in JSON if it is not finite.
         #[serde(with = "nullable_number")]
         train_loss: f64,
-        /// The validation metric, where it was taken.
+        /// The validation metric, if it was measured.
         validation: Option<f64>,
-        /// The loss of the weights of the moment over a fixed set of training examples, where it was taken.
+        /// The loss of the current weights on a fixed set of training examples, if it was measured.
         fitted_loss: Option<f64>,
     },
 }
@@ -51,24 +53,27 @@ pub enum Event {
 /// How a runner's training ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
-    /// Whether the loss left the finite numbers or the trainer's bound.
+    /// Whether the loss was not finite, or exceeded the trainer's bound.
     pub diverged: bool,
-    /// Final figures by name: `train_loss`, the validation metric under its name, `train_accuracy`, and in stage confirm alone `test_accuracy` and
-    /// `test_examples`, the size of the test part, which its binomial error needs.
+    /// Final metrics by name: `train_loss`, the validation metric under its name, `train_accuracy`,
+    /// and only in stage confirm `test_accuracy` and `test_examples`, the size of the test part,
+    /// which the binomial error of the accuracy needs.
     pub metrics: BTreeMap<String, f64>,
     /// Steps done.
     pub steps: u64,
     /// Examples seen.
     pub examples: u64,
-    /// Host, device name, versions, memory, paths; `version` is the program's, and the report warns when it varies. Under
-    /// [`SOURCES`](crate::SOURCES) stand the files that the trial read: trials of different data are not compared.
+    /// Host, device name, versions, memory, paths. `version` is the program's; the report warns if
+    /// it varies. Under [`SOURCES`](crate::SOURCES) it lists the files that the trial read: trials
+    /// on different data are not compared.
     pub provenance: BTreeMap<String, serde_json::Value>,
 }
 
-/// What trains: the train crate's side of a study.
+/// The trainer's side of a study.
 ///
-/// Emit [`Event::Started`] first, then a [`Event::Point`] at every evaluation. On [`ControlFlow::Break`] end training at once, evaluate, and return as usual.
-/// Only a trial of [`Stage::Confirm`](crate::Stage::Confirm) may read the test part.
+/// Emit [`Event::Started`] first, then an [`Event::Point`] at every evaluation. On
+/// [`ControlFlow::Break`], end training at once, evaluate, and return as usual. Only a trial of
+/// [`Stage::Confirm`](crate::Stage::Confirm) may read the test part.
 ///
 /// # Errors
 /// A message that is the same for every repetition of the trial; it becomes [`StopReason::Failed`].
@@ -81,7 +86,8 @@ pub trait Runner {
     ) -> Result<Outcome, String>;
 }
 
-/// Runs a trial in this process: collects its curves, applies its stop rules, and makes its record. `watch` sees every event.
+/// Runs a trial in this process: collects its curves, applies its stop rules, and makes its record.
+/// `watch` receives every event.
 pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)) -> TrialRecord {
     let (clock, mut started, mut curves, mut stop) =
         (Instant::now(), None::<Started>, Curves::default(), None);
@@ -98,7 +104,8 @@ pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)
             } => {
                 curves.step.push(step);
                 curves.examples.push(examples);
-                // As the journal keeps them, so that a record is the same before and after the disk.
+                // As the journal stores them, so that a record is the same before and after writing
+                // it to disk.
                 curves.train_loss.push(if train_loss.is_finite() {
                     train_loss
                 } else {
@@ -154,7 +161,7 @@ pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)
     record
 }
 
-/// The record of a trial of which nothing is known but that it was begun now.
+/// The record of a trial about which nothing is known except that it begins now.
 pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
     TrialRecord {
         schema: SCHEMA,
@@ -189,7 +196,7 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
 mod tests {
     use super::*;
 
-    /// Workers tell their study by JSON, which lacks NaN and infinity.
+    /// Workers send JSON, which has no NaN or infinity.
     #[test]
     fn an_event_with_a_loss_that_is_not_finite_is_read() {
         for loss in [f64::NAN, f64::INFINITY, 0.1] {

@@ -1,4 +1,4 @@
-//! Points in the unit cube: random, Halton, Sobol.
+//! Points in the unit cube: random, Halton and Sobol.
 
 use largebatch_random::{Key, unit};
 use serde::Deserialize;
@@ -12,17 +12,20 @@ pub enum Method {
     Grid,
     /// Independent uniform points.
     Random,
-    /// Halton's sequence (1960) in the bases 2, 3, 5, …, each coordinate shifted by a random number modulo 1 (Cranley and Patterson 1976).
+    /// Halton's sequence (1960) in the bases 2, 3, 5, …, with each coordinate shifted by a random
+    /// number modulo 1 (Cranley and Patterson 1976).
     Halton,
-    /// Sobol's sequence with the direction numbers of Joe and Kuo (2008), each coordinate's bits XORed with random bits. The method of Shallue et al. is quasi-random too.
+    /// Sobol's sequence with the direction numbers of Joe and Kuo (2008), with each coordinate's
+    /// bits XORed with random bits. The method of Shallue et al. is also quasi-random.
     Sobol,
 }
 
-/// The most settings that Halton's and Sobol's sequences are made for here.
+/// The most settings that the Halton and Sobol sequences support here.
 pub const MAX_DIMENSIONS: usize = 10;
 
 impl Method {
-    /// The first `n` points in [0, 1)^`dimensions`. The same seed gives the same points; another seed another shift of the same sequence.
+    /// The first `n` points in [0, 1)^`dimensions`. The same seed gives the same points; another
+    /// seed gives another shift of the same sequence.
     ///
     /// # Panics
     /// For `Grid`, and above [`MAX_DIMENSIONS`] for the sequences.
@@ -65,7 +68,7 @@ impl Method {
 
 const PRIMES: [u64; MAX_DIMENSIONS] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29];
 
-/// The digits of `i` in `base`, mirrored at the point.
+/// The digits of `i` in `base`, mirrored at the radix point.
 fn radical_inverse(mut i: u64, base: u64) -> f64 {
     let (mut digits, mut scale) = (0u64, 1u64);
     while i > 0 {
@@ -89,7 +92,8 @@ const JOE_KUO: [(u32, u32, &[u32]); MAX_DIMENSIONS - 1] = [
     (5, 7, &[1, 1, 7, 11, 19]),
 ];
 
-/// The first `n` Sobol points as 32-bit fractions, in Gray-code order (Antonov and Saleev 1979), beginning at 0.
+/// The first `n` Sobol points as 32-bit fractions, in Gray-code order (Antonov and Saleev 1979),
+/// starting at 0.
 fn sobol(n: usize, dimensions: usize) -> Vec<Vec<u32>> {
     let directions: Vec<[u32; 32]> = (0..dimensions)
         .map(|d| {

@@ -2,7 +2,8 @@
 
 use toml::{Table, Value};
 
-/// The leaves of a table under their dotted keys, in order. Arrays are leaves, and so is an empty table.
+/// The leaves of a table under their dotted keys, in order. Arrays are leaves, and so are empty
+/// tables.
 pub(crate) fn flatten(table: &Table) -> Table {
     fn walk(prefix: &str, table: &Table, out: &mut Table) {
         for (k, v) in table {
@@ -33,7 +34,8 @@ pub(crate) fn nest(flat: &Table) -> Table {
     out
 }
 
-/// Sets a dotted key of a nested table; a text that stands in the way becomes the `name` beside it, anything else is replaced.
+/// Sets a dotted key of a nested table. A string on the way becomes the `name` in a new table; any
+/// other value is replaced.
 pub(crate) fn insert(table: &mut Table, path: &str, value: Value) {
     match path.split_once('.') {
         None => {
@@ -68,7 +70,7 @@ pub fn get<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
     }
 }
 
-/// Removes a dotted key of a nested table, with what lies below it.
+/// Removes a dotted key of a nested table, with everything below it.
 pub(crate) fn remove(table: &mut Table, path: &str) {
     match path.split_once('.') {
         None => {
@@ -89,10 +91,12 @@ pub fn number(value: &Value) -> Option<f64> {
         .or_else(|| value.as_integer().map(|i| i as f64))
 }
 
-/// Lays `new` over `old`, both flat. A later value replaces an earlier one.
+/// Overrides the settings `old` with `new`, both flat. A later value replaces an earlier one.
 ///
-/// A choice such as `optimizer` is a plain name, or a table with `name` and options, and these meet: an option turns a plain name into a table, a name that
-/// changes drops the options of the old one, and a name that is the same or the first one joins the options that are there.
+/// A choice such as `optimizer` is a plain name, or a table with `name` and options, and the two
+/// forms combine. An option turns a plain name into a table. A name that changes drops the old
+/// one's options. A name that stays the same, or is the first one, keeps the options that are
+/// there.
 pub(crate) fn overlay(old: &mut Table, new: &Table) {
     let mut laid = Vec::new();
     for (path, value) in new {
@@ -117,7 +121,8 @@ pub(crate) fn overlay(old: &mut Table, new: &Table) {
     old.extend(laid);
 }
 
-/// Removes what a value at `path` makes meaningless: what lies below it, and plain values above it, of which a text becomes the `name` beside it.
+/// Removes what a value at `path` makes meaningless: everything below it, and plain values above
+/// it, of which a string becomes the `name` beside it.
 fn make_room(flat: &mut Table, path: &str) {
     flat.retain(|k, _| !is_below(k, path));
     let above: Vec<String> = flat.keys().filter(|k| is_below(path, k)).cloned().collect();
@@ -128,7 +133,7 @@ fn make_room(flat: &mut Table, path: &str) {
     }
 }
 
-/// Whether `key` lies below `parent`: `a.b.c` below `a.b` and `a`.
+/// Whether `key` is below `parent`: `a.b.c` is below `a.b` and `a`.
 pub(crate) fn is_below(key: &str, parent: &str) -> bool {
     key.strip_prefix(parent)
         .is_some_and(|rest| rest.starts_with('.'))

@@ -1,4 +1,5 @@
-//! Statistics over seeds, batch sizes and rates: pure functions of numbers, and of a study's [`Row`](crate::Row)s.
+//! Statistics over seeds, batch sizes and rates: pure functions of numbers, or of a study's
+//! [`Row`](crate::Row)s.
 
 mod fit;
 mod gap;

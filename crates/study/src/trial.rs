@@ -6,29 +6,33 @@ use toml::{Table, Value};
 use crate::rules::StopRules;
 use crate::settings::number;
 
-/// The configuration keys of a training run that a study itself reads or writes; every other key is passed through.
+/// The configuration keys that a study itself reads or writes; every other key is passed through.
 pub mod key {
-    /// Examples a step.
+    /// Examples per step.
     pub const BATCH: &str = "batch_size";
     /// The peak learning rate, written by `rate`.
     pub const RATE: &str = "lr";
     /// The warm-up, written by `rate.warmup` with `start` = base rate / scaled rate.
     pub const WARMUP: &str = "schedule.warmup";
-    /// The length of training in epochs, written by `budget`; not whole, it is that fraction of the last epoch's steps.
+    /// The length of training in epochs, written by `budget`. If it is not whole, the fraction is
+    /// that part of the last epoch's steps.
     pub const EPOCHS: &str = "epochs";
     /// The length of training in steps, written by `budget`.
     pub const STEPS: &str = "steps";
-    /// A budget that only the data turn into steps stands below this key, as it was written: [`EXAMPLES`], or [`EQUAL_EPOCHS`] and [`AT_BATCH`].
+    /// A budget that becomes steps only with the data; it is kept below this key as it was written:
+    /// [`EXAMPLES`], or [`EQUAL_EPOCHS`] and [`AT_BATCH`].
     pub const BUDGET: &str = "budget";
-    /// The length of training in examples: the least number of steps that train on so many.
+    /// The length of training in examples: the smallest number of steps that train on at least this
+    /// many.
     pub const EXAMPLES: &str = "budget.examples";
-    /// The length of training in epochs of another batch size: as many steps as they have there.
+    /// The length of training in epochs of another batch size: the number of steps that they have
+    /// there.
     pub const EQUAL_EPOCHS: &str = "budget.epochs";
-    /// That batch size.
+    /// The batch size of [`EQUAL_EPOCHS`].
     pub const AT_BATCH: &str = "budget.at_batch";
-    /// Drives initial weights, order, augmentation and dropout.
+    /// The seed of initial weights, order, augmentation and dropout.
     pub const SEED: &str = "seed";
-    /// The data set: a name, or a table with `labels = "real"` where targets are real.
+    /// The data set: a name, or a table, with `labels = "real"` for real targets.
     pub const DATASET: &str = "dataset";
     /// The keys of a data set's table that name files.
     pub const DATA_FILES: [&str; 6] = [
@@ -47,22 +51,24 @@ pub mod key {
     pub const NORMALISE: &str = "data.preprocess.normalise";
     /// How real targets are scaled.
     pub const TARGETS: &str = "data.preprocess.targets";
-    /// The rate over training; its lengths may be in epochs.
+    /// The rate's schedule; its lengths may be in epochs.
     pub const SCHEDULE: &str = "schedule";
-    /// The batch size over training.
+    /// The batch size's schedule.
     pub const BATCH_SCHEDULE: &str = "batch_schedule";
-    /// How an epoch takes its examples.
+    /// How an epoch draws its examples.
     pub const SAMPLING: &str = "data.sampling";
-    /// Whether an epoch's smaller last batch is left out.
+    /// Whether an epoch's smaller last batch is dropped.
     pub const DROP_LAST: &str = "data.drop_last";
-    /// Drives the validation split.
+    /// The seed of the validation split.
     pub const SPLIT_SEED: &str = "split_seed";
 }
 
 /// The identity of a trial: 32 hexadecimal digits, the first half of a BLAKE3 hash.
 ///
-/// Hashed is what decides the trial's result: its configuration, stage, stop rules, threads and seed, as JSON with sorted keys and without
-/// spaces, whole numbers without a fraction. Labels and the program's version are left out: renaming an arm or upgrading repeats nothing.
+/// It hashes everything that decides the trial's result: configuration, stage, stop rules, threads
+/// and seed, as JSON with sorted keys, without spaces, and with whole numbers without a fraction.
+/// Labels and the program's version are not included, so renaming an arm or upgrading the program
+/// repeats nothing.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct RunId(pub String);
 
@@ -72,23 +78,26 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Which part of a study a trial belongs to.
+/// The stage of a study that a trial belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Chooses settings on the validation part; never reads the test part.
     Tune,
-    /// Runs the chosen settings with fresh seeds; these alone read the test part and are reported.
+    /// Runs the chosen settings with fresh seeds; only these trials read the test part and are
+    /// reported.
     Confirm,
 }
 
-/// What distinguishes a group of trials: its arm, if the study has arms, then its value on every axis, in alphabetical order.
+/// What distinguishes a group of trials: its arm, if the study has arms, then its value on every
+/// axis, in alphabetical order.
 ///
-/// Where two values of an axis would have the same name, such as two tables of one optimizer, a text takes each one's place: its name and the options in which
-/// they differ, `momentum 0.5` and `momentum 0.99`. No two groups of a study have the same [`title`].
+/// If two values of an axis would have the same name, such as two tables of one optimizer, each is
+/// replaced by a text: its name and the options in which they differ, `momentum 0.5` and
+/// `momentum 0.99`. No two groups of a study have the same [`title`].
 pub type Labels = Table;
 
-/// One training run as data.
+/// One training run, as data.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Trial {
     /// Its identity.
@@ -97,17 +106,17 @@ pub struct Trial {
     pub stage: Stage,
     /// Its group's labels.
     pub labels: Labels,
-    /// The seed, also in `config`.
+    /// The seed; also in `config`.
     pub seed: u64,
-    /// Threads the trial may use.
+    /// Threads that the trial may use.
     pub threads: u32,
-    /// When to stop before the budget's end.
+    /// When to stop before the end of the budget.
     pub stop: StopRules,
     /// The whole configuration of the training run.
     pub config: Table,
 }
 
-/// Trials that differ in their seed alone.
+/// Trials that differ only in their seed.
 pub(crate) struct Template {
     stage: Stage,
     labels: Labels,
@@ -157,7 +166,7 @@ impl Template {
 
     pub(crate) fn trial(&self, seed: u64) -> Trial {
         let mut config = self.config.clone();
-        // Seeds are u32 in a study file.
+        // The seeds in a study file are u32.
         config.insert(key::SEED.into(), Value::Integer(seed as i64));
         let Template {
             stage,
@@ -185,7 +194,8 @@ pub(crate) fn without_seed(config: &Table) -> Table {
         .collect()
 }
 
-/// Canonical JSON of a table: keys sorted, no spaces, whole floats below 2⁵³ as integers (1.0 and 1 are the same setting).
+/// Canonical JSON of a table: sorted keys, no spaces, whole floats below 2⁵³ as integers (1.0 and 1
+/// are the same setting).
 fn canonical_table(table: &Table, out: &mut String) {
     let mut keys: Vec<&String> = table.keys().collect();
     keys.sort();
@@ -234,7 +244,7 @@ pub(crate) fn canonical_number(x: f64) -> String {
     }
 }
 
-/// Labels in one line: `arm=linear batch_size=1024`.
+/// Labels on one line: `arm=linear batch_size=1024`.
 pub fn describe(labels: &Table) -> String {
     let text = |v: &Value| match v {
         Value::String(s) => s.clone(),
@@ -251,7 +261,7 @@ pub fn describe(labels: &Table) -> String {
         .join(" ")
 }
 
-/// Labels for a reader: `linear, warm-up · batch 512`. Numbers are written in full.
+/// Labels for readers: `linear, warm-up · batch 512`. Numbers are written in full.
 pub fn title(labels: &Labels) -> String {
     let part = |(k, v): (&String, &Value)| match v {
         Value::String(_) => word(v),
@@ -267,7 +277,7 @@ pub fn title(labels: &Labels) -> String {
         .join(" · ")
 }
 
-/// A value in a title: the name of a table that has one.
+/// A value in a title: a table with a `name` is shown by its name.
 pub(crate) fn word(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
@@ -278,7 +288,7 @@ pub(crate) fn word(value: &Value) -> String {
     }
 }
 
-/// The shortest decimals that read back as the same number.
+/// The shortest decimal that reads back as the same number.
 fn digits(x: f64) -> String {
     if x == 0.0 || (1e-4..1e7).contains(&x.abs()) {
         x.to_string().replacen('-', "−", 1)
@@ -287,9 +297,11 @@ fn digits(x: f64) -> String {
     }
 }
 
-/// The name of the folder in which a study keeps a trial's run: `batch-size-256-seed-0-1f2e3d4c`, which ends with the first eight digits of its identity.
+/// The name of the folder in which a study keeps a trial's run, such as
+/// `batch-size-256-seed-0-1f2e3d4c`; it ends with the first eight digits of its identity.
 pub fn run_folder(labels: &Table, seed: u64, id: &RunId) -> String {
-    // Long labels are cut: a file's name has its limit, and the identity tells trials apart.
+    // Long labels are cut, since file names have a maximum length; the identity distinguishes the
+    // trials.
     let text = format!(
         "{:.120} seed {seed} {}",
         describe(labels),
@@ -319,7 +331,8 @@ mod tests {
         .id(7)
     }
 
-    /// Pinned: a change here would orphan every trial that was ever recorded. The value is that of another BLAKE3 (PyPI's) of the JSON in the comment.
+    /// Pinned: a change here would orphan every recorded trial. The expected value was computed
+    /// with another BLAKE3 implementation (PyPI's) from the JSON in the comment.
     #[test]
     fn identities_are_pinned() {
         // {"config":{"batch_size":32,"lr":1e-1,"o":{"eps":1e-8,"name":"adam"}},"stage":"Tune","stop":[null,null,null,null,null],"threads":1,"seed":7}

@@ -1,4 +1,5 @@
-//! Worker processes: trials in on the standard input, events and records out on the standard output, a JSON line each.
+//! Worker processes: trials arrive on standard input; events and records leave on standard output,
+//! one JSON line each.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use crate::record::{StopReason, TrialRecord};
 use crate::runner::{Event, Runner, execute, unstarted};
 use crate::trial::Trial;
 
-/// What a worker says. Lines that are none of this (a library printing) are ignored.
+/// The messages of a worker. Other lines (printed by a library) are ignored.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Message {
@@ -20,11 +21,11 @@ enum Message {
     StudyRecord(Box<TrialRecord>),
 }
 
-/// Points of a curve are passed on at most this often; the record has them all.
+/// Points of a curve are passed on at most this often; the record has all of them.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// The life of a worker process: runs the trials that come in on the standard input until it ends, which is also how a worker learns that its
-/// parent is gone, even in the midst of a trial. Never returns.
+/// Serves as a worker process: runs the trials that arrive on standard input until it closes, which
+/// also tells a worker, even in the middle of a trial, that its parent is gone. Never returns.
 pub fn serve(runner: &dyn Runner) -> ! {
     let (sender, trials) = mpsc::channel::<Trial>();
     std::thread::spawn(move || {
@@ -42,7 +43,7 @@ pub fn serve(runner: &dyn Runner) -> ! {
                 Err(_) => break,
             }
         }
-        // The exit handlers of a library (a device's driver) may wait for the trial that is running.
+        // A library's exit handlers (of a device driver) may wait for the running trial.
         std::thread::spawn(|| {
             std::thread::sleep(Duration::from_secs(2));
             std::process::abort();
@@ -59,7 +60,7 @@ pub fn serve(runner: &dyn Runner) -> ! {
         });
         say(&Message::StudyRecord(Box::new(record)));
     }
-    // The thread that reads ends the process; waiting for it here keeps a worker from ending twice.
+    // The reading thread ends the process; waiting for it here keeps a worker from ending twice.
     loop {
         std::thread::park();
     }
@@ -76,10 +77,10 @@ fn say(message: &Message) {
     }
 }
 
-/// How a worker process is started, such as this program with the arguments `study worker`.
+/// How to start a worker process, such as this program with the arguments `study worker`.
 pub type Start<'a> = &'a (dyn Fn() -> Command + Sync);
 
-/// A place for one worker process, started when a trial needs it and kept between trials.
+/// A slot for one worker process, which is started when a trial needs it and kept between trials.
 #[derive(Default)]
 pub(crate) struct Slot {
     process: Mutex<Option<Arc<Mutex<Child>>>>,
@@ -90,17 +91,18 @@ struct Pipes {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     errors: Arc<Mutex<Vec<u8>>>,
-    /// What [`memory_kills`] said when the process began.
+    /// The value of [`memory_kills`] when the process began.
     kills: Option<u64>,
     reader: std::thread::JoinHandle<()>,
 }
 
-/// Deaths by a signal after which a trial is tried again.
+/// How often a trial is tried again after its worker was killed by a signal.
 const RETRIES: u32 = 2;
 
 impl Slot {
-    /// Runs a trial in the worker process. A worker that dies is the trial's outcome; after a death by a signal (killed, out of memory) it is first tried
-    /// twice more. `None` if `cancelled` says that the death was ours.
+    /// Runs a trial in the worker process. If the worker dies, that is the trial's outcome; after a
+    /// death by a signal (killed, out of memory) the trial is first tried twice more. `None` if
+    /// `cancelled` says that we ended the worker.
     pub(crate) fn run(
         &self,
         start: Start,
@@ -129,7 +131,8 @@ impl Slot {
             let status = self.bury();
             let kills = open.kills;
             let errors = pipes.take().map(|p| {
-                // The worker is dead, so that its pipe ends and the thread with it, unless a process that it started holds the pipe.
+                // The worker is dead, so its pipe and the thread end, unless a process that it
+                // started holds the pipe.
                 if p.reader.is_finished() || wait_finished(&p.reader) {
                     let _ = p.reader.join();
                 }
@@ -168,7 +171,7 @@ impl Slot {
         }
     }
 
-    /// Ends the worker process, whatever it does.
+    /// Ends the worker process, whatever it is doing.
     pub(crate) fn kill(&self) {
         if let Some(child) = &*self.process.lock().unwrap_or_else(PoisonError::into_inner) {
             // It may have ended already.
@@ -184,7 +187,7 @@ impl Slot {
             .unwrap_or_else(PoisonError::into_inner)
             .take()?;
         let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-        // A worker that closed its output without ending would be waited for in vain.
+        // A worker that closed its output without ending must not block us.
         for _ in 0..200 {
             match child.try_wait() {
                 Ok(None) => std::thread::sleep(Duration::from_millis(10)),
@@ -199,7 +202,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        // Closing the input ends an idle worker at once; kill makes it certain.
+        // Closing the input ends an idle worker at once; kill makes sure.
         *self.pipes.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.kill();
         self.bury();
@@ -234,7 +237,7 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
     let (Some(input), Some(output), Some(mut stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        unreachable!("all three were asked for as pipes");
+        unreachable!("all three were requested as pipes");
     };
     let errors = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&errors);
@@ -293,11 +296,12 @@ fn converse(pipes: &mut Pipes, trial: &Trial, watch: &mut dyn FnMut(Event)) -> O
     }
 }
 
-/// What a trial that memory does not suffice for may be told.
+/// The hint for a trial that ran out of memory.
 const LESS_MEMORY: &str =
     "fewer trials at a time (--jobs), a smaller batch_size or a larger accumulate need less";
 
-/// How many processes the system has ended for want of memory since it started, where it tells; a control group's limit counts too.
+/// How many processes the system has killed for lack of memory since it started, if it reports
+/// that; a control group's limit counts too.
 fn memory_kills() -> Option<u64> {
     std::fs::read_to_string("/proc/vmstat")
         .ok()?
@@ -305,7 +309,7 @@ fn memory_kills() -> Option<u64> {
         .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
-/// Whether a signal ended the worker, and what ended it.
+/// Whether a signal ended the worker, and the cause in words.
 fn cause(status: Option<ExitStatus>) -> (bool, String) {
     let Some(status) = status else {
         return (false, "ended and left no status".into());

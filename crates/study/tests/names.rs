@@ -1,4 +1,4 @@
-//! Names of groups: what differs is in them, and no two of a study are the same.
+//! Names of groups: they contain what differs, and no two groups of a study have the same name.
 
 use largebatch_study::{Plan, Study, describe, title};
 
@@ -79,7 +79,7 @@ fn names_hold_what_differs() {
             "my, test 0.2, train b.csv"
         ]
     );
-    // Numbers that only later digits tell apart; a word and a number.
+    // Numbers that differ only in later digits; a word and a number.
     assert_eq!(
         titles("axes.clip_norm=[0.1234567, 0.1234568]"),
         ["clip_norm 0.1234567", "clip_norm 0.1234568"]
@@ -88,17 +88,17 @@ fn names_hold_what_differs() {
         titles("axes.x=['0.5', 0.5, -2, 1e-9]"),
         ["\"0.5\"", "0.5", "x −2", "x 1e-9"]
     );
-    // A text that is another value's name.
+    // A text that equals another value's name.
     assert_eq!(
         titles("axes.o=['m 1', {name='m', preset=1}, {name='m', preset=2}]").len(),
         3
     );
-    // Axes that not all groups have.
+    // Axes that some groups do not have.
     let arms = "[[arm]]\nname='a'\naxes.x=['p', 'q']\n[[arm]]\nname='a · p'";
     assert_eq!(titles(arms).len(), 3);
     let folded = "axes={model=['a', 'b'], teacher=['a', 'none']}\n[[when]]\nif.model='b'\nset.model='c'\n[[when]]\nif.teacher='none'\nset.teacher='d'";
     assert_eq!(titles(folded), ["a · a", "model a", "teacher a", ""]);
-    // What is plain stays as it is.
+    // Values that are already distinct stay as they are.
     assert_eq!(
         titles("axes={batch_size=[64, 1e9], optimizer=[{name='lars', momentum=0.5}, 'sgd']}"),
         [
@@ -110,7 +110,8 @@ fn names_hold_what_differs() {
     );
 }
 
-/// Two values that conditions fold into one, with another setting each, were one group, and the second was lost.
+/// Two values that conditions map to one, each with another setting, used to become one group, and
+/// the second was lost.
 #[test]
 fn folded_values_that_differ_elsewhere_are_two_groups() {
     let text = "axes.a=[1, 2, 3]\n[[when]]\nif.a=[2, 3]\nset.b=5\n[[when]]\nif.a=3\nset.b=6\n[[when]]\nif.a=[2, 3]\nset.a=7";

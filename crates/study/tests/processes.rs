@@ -1,4 +1,5 @@
-//! Studies as processes: workers that die, studies that are killed, disks that fill, shards. This program starts itself again with a role.
+//! Studies as processes: dying workers, killed studies, full disks, shards. This program starts
+//! itself again in a role.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +16,7 @@ use largebatch_study::{
     StudyError, Trial, TrialRecord, Workers, get, number, run, serve,
 };
 
-/// The file that a trial names.
+/// The file that a trial's settings name.
 fn marker(trial: &Trial) -> PathBuf {
     get(&trial.config, "marker")
         .and_then(|m| m.as_str())
@@ -23,7 +24,7 @@ fn marker(trial: &Trial) -> PathBuf {
         .into()
 }
 
-/// Bytes of a trial that wants too many.
+/// The bytes allocated by a trial that asks for too much memory.
 const GREED: usize = 256 << 20;
 
 /// Noisy gradient descent on w²/2 with the noise of a batch; `mode` makes it misbehave.
@@ -50,7 +51,7 @@ impl Runner for Toy {
             "exit" => std::process::exit(3),
             "abort" => std::process::abort(),
             "kill" => kill_self(),
-            // More than there is at all.
+            // More than the machine has.
             "starve" => drop(std::hint::black_box(Vec::<u8>::with_capacity(
                 isize::MAX as usize,
             ))),
@@ -170,7 +171,8 @@ fn study(text: &str, dir: &Path, jobs: usize) -> Result<largebatch_study::Summar
     )
 }
 
-/// A study as a process of its own; it prints the identity of every trial that is reported done.
+/// Starts a study as a separate process, which prints the identity of every trial that is reported
+/// done.
 fn spawn_study(file: &Path, dir: &Path, arguments: &[&str]) -> Child {
     me("study")
         .args([file, dir])
@@ -204,7 +206,7 @@ fn study_process(arguments: &[String]) -> Result<(), StudyError> {
     .map(|_| ())
 }
 
-/// The final lines of a study's folder without provenance.
+/// The final lines of a study's folder, without provenance.
 fn lines(dir: &Path) -> Vec<String> {
     let mut files: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -262,7 +264,7 @@ fn any_number_of_jobs_gives_the_same_bits() {
         let again = study(GAP, dir.path(), jobs).unwrap();
         assert_eq!((again.ran, again.skipped), (0, 34));
     }
-    // The derived arm took the rate that the small one chose, times √(64/4) = 4.
+    // The derived arm uses the rate chosen for the small one, times √(64/4) = 4.
     let dir = folder();
     study(GAP, dir.path(), 2).unwrap();
     let results = Results::open(dir.path()).unwrap();
@@ -387,13 +389,13 @@ fn a_dying_worker_is_its_trials_outcome() {
         (StopReason::Finished, 1)
     );
     assert_eq!(one("mode = \"noise\"").stop, StopReason::Finished);
-    // The others of the study go on.
+    // The other trials of the study continue.
     let dir = folder();
     let summary =
         study("name = \"mixed\"\nset.lr = 0.1\naxes.mode = ['', 'kill', 'panic', 'exit', 'error']\nconfirm.seeds = 2", dir.path(), 2)
             .unwrap();
     assert_eq!((summary.ran, summary.failed.len()), (10, 8));
-    // A program that is not there is the study's error, not the trials'.
+    // If the program does not exist, the study fails, not the trials.
     let start = || Command::new("no-such-program");
     let result = run(
         &plan(GAP),
@@ -420,7 +422,7 @@ fn a_kill_for_memory_is_told_from_a_crash() {
         message.starts_with("the worker process was ended by signal 6, 3 times because memory ran out: fewer trials at a time"),
         "{message}"
     );
-    // The system's own killer, where control groups may be made.
+    // The system's own out-of-memory killer, if control groups can be made.
     let group = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"]
         .map(|root| Path::new(root).join(format!("largebatch-{}", std::process::id())));
     let limits = ["memory.limit_in_bytes", "memory.max"];
@@ -508,7 +510,7 @@ fn failed_trials_run_again_when_asked() {
         "{first:?}"
     );
     fs::write(&marker, "").unwrap();
-    // They stay failed until somebody asks; a shard asks for its own journal's.
+    // They stay failed until a retry is requested; a shard retries only those in its own journal.
     let same = again(false, None);
     assert_eq!(
         (same.ran, same.skipped, same.failed.len()),
@@ -553,7 +555,7 @@ fn workers_end_with_their_parent() {
             .collect::<Vec<_>>()
     };
     wait("two workers", || workers().len() == 2);
-    // A second process on the folder is refused meanwhile.
+    // Meanwhile a second process on the folder is refused.
     assert!(matches!(
         study(
             &fs::read_to_string(&file).unwrap(),
@@ -564,7 +566,7 @@ fn workers_end_with_their_parent() {
     ));
     child.kill().unwrap();
     child.wait().unwrap();
-    // Orphans may stay as zombies where nobody reaps them: they run no more.
+    // Orphans may stay as zombies if nobody reaps them; they no longer run.
     let ended = |pid: &String| {
         fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.contains(") Z"))
     };
@@ -614,7 +616,8 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     let file = dir.path().join("toy.toml");
     fs::write(&file, GAP).unwrap();
     let out = dir.path().join("out");
-    // Files of at most 12 blocks of 1,024 bytes: a write beyond fails like one on a full disk.
+    // Files of at most 12 blocks of 1,024 bytes: a write beyond the limit fails like one on a full
+    // disk.
     let output = Command::new("bash")
         .args(["-c", "trap '' XFSZ; ulimit -f 12; exec \"$@\"", "bash"])
         .arg(std::env::current_exe().unwrap())
@@ -635,10 +638,10 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
             && kept.lines().count() == reported.lines().count()
             && !reported.is_empty()
     );
-    // With room again it goes on.
+    // With space again the study continues.
     study(GAP, &out, 2).unwrap();
     assert_eq!(lines(&out), undisturbed());
-    // A folder that cannot be made.
+    // A folder that cannot be created.
     let error = study(GAP, &file.join("below"), 1).unwrap_err().to_string();
     assert!(
         error.contains("creating") && error.contains("below"),
@@ -659,7 +662,7 @@ fn a_changed_study_is_refused_with_a_diff() {
         "{error}"
     );
     assert_eq!(lines(dir.path()), before);
-    // Another text of the same study goes on.
+    // Another text of the same study is accepted.
     assert_eq!(
         study(
             &format!("about = 'other words'\n# and a comment\n{GAP}"),
@@ -691,14 +694,14 @@ fn shards_are_the_same_study() {
     let file = file_dir.path().join("toy.toml");
     fs::write(&file, GAP).unwrap();
     let shard = |dir: &Path, s: &str| spawn_study(&file, dir, &["1", s]);
-    // One after the other in one folder: nothing is done twice.
+    // One after the other in one folder: nothing runs twice.
     let dir = folder();
     for s in ["1/3", "2/3", "3/3"] {
         assert!(shard(dir.path(), s).wait().unwrap().success());
     }
     assert_eq!(lines(dir.path()).len(), expected.len());
     compare(dir.path());
-    // All at once in one folder.
+    // All at the same time in one folder.
     let dir = folder();
     let mut children: Vec<Child> = ["1/3", "2/3", "3/3"]
         .iter()
@@ -706,7 +709,7 @@ fn shards_are_the_same_study() {
         .collect();
     assert!(children.iter_mut().all(|c| c.wait().unwrap().success()));
     compare(dir.path());
-    // Without tuning the trials themselves go round: each shard runs its own and no other.
+    // Without tuning the trials themselves are dealt out: each shard runs only its own.
     let fixed = plan("name = 'fixed'\nset.lr = 0.1\naxes.batch_size = [1, 2]\nconfirm.seeds = 5");
     let seeds: Vec<Vec<u64>> = ["1/3", "2/3", "3/3"]
         .iter()
@@ -736,7 +739,7 @@ fn shards_are_the_same_study() {
         })
         .collect();
     assert_eq!(seeds, [vec![0, 3, 1, 4], vec![1, 4, 2], vec![2, 0, 3]]);
-    // On machines that do not see each other, the files brought together afterwards.
+    // On machines that do not see each other, with the files collected afterwards.
     let dir = folder();
     for s in ["3/3", "1/3", "2/3"] {
         let other = folder();
@@ -749,7 +752,8 @@ fn shards_are_the_same_study() {
     compare(dir.path());
 }
 
-/// They are to cost under 10 ms each, which is printed: a test's time is the machine's.
+/// They should take less than 10 ms each, which is only printed: the time of a test depends on the
+/// machine.
 fn a_thousand_trivial_trials() {
     for jobs in [1, 2] {
         let (dir, pids, begun) = (folder(), folder(), Instant::now());
@@ -767,7 +771,7 @@ fn a_thousand_trivial_trials() {
             "  1,000 trials, {jobs} jobs: {:.3} ms each",
             begun.elapsed().as_secs_f64()
         );
-        // A process a job, and not one a trial.
+        // One process per job, not one per trial.
         assert_eq!(
             (
                 summary.ran,

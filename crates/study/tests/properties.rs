@@ -1,4 +1,4 @@
-//! What holds for all numbers, of the statistics and of identities.
+//! Properties of the statistics and identities that hold for all numbers.
 
 use largebatch_study::statistics::{Censored, Hyperbola, estimate, hyperbola, paired, power_law};
 use largebatch_study::{Plan, Study};
@@ -17,7 +17,7 @@ proptest! {
         prop_assert_eq!((ours.reached, ours.n), (values.iter().flatten().count(), n));
     }
 
-    /// Moving and stretching the data moves and stretches mean and interval.
+    /// Shifting and scaling the data shifts and scales the mean and the interval.
     #[test]
     fn estimates_follow_units(values in prop::collection::vec(-1.0..1.0f64, 2..15), shift in -5.0..5.0f64, scale in 0.1..10.0f64) {
         let (a, b) = (estimate(&values).unwrap(), estimate(&values.iter().map(|v| scale * v + shift).collect::<Vec<_>>()).unwrap());
@@ -28,7 +28,7 @@ proptest! {
         prop_assert!(low <= a.mean && a.mean <= high);
     }
 
-    /// Exact data gives back its law, wherever the bend lies among the batch sizes.
+    /// The fits recover the laws from exact data, wherever the bend is among the batch sizes.
     #[test]
     fn laws_come_back(s_min in 1.0..1e5f64, b_crit in 20.0..1000.0f64, exponent in -2.0..2.0f64) {
         let sizes = [16.0, 64.0, 256.0, 1024.0, 4096.0];
@@ -39,7 +39,7 @@ proptest! {
         prop_assert!((fit.exponent - exponent).abs() < 1e-9);
     }
 
-    /// Which group comes first changes the sign of a paired difference and nothing else.
+    /// Swapping the groups changes only the sign of a paired difference.
     #[test]
     fn pairs_are_antisymmetric(values in prop::collection::vec((-1.0..1.0f64, -1.0..1.0f64), 2..9)) {
         let side = |pick: fn(&(f64, f64)) -> f64| values.iter().enumerate().map(|(i, v)| (i as u64, pick(v))).collect::<Vec<_>>();
@@ -48,7 +48,7 @@ proptest! {
         prop_assert!((ab.difference.mean + ba.difference.mean).abs() < 1e-12 && (ab.difference.sd - ba.difference.sd).abs() < 1e-12);
     }
 
-    /// All trials of a grid are different, and every search draws within its ends.
+    /// All trials of a grid are distinct, and every search draws within its range.
     #[test]
     fn trials_are_different(rates in prop::collection::btree_set(1u32..1000, 1..6), seeds in 1u32..5, trials in 1usize..40, method in prop::sample::select(vec!["random", "halton", "sobol"])) {
         let rates: Vec<String> = rates.iter().map(|r| format!("{r}e-4")).collect();

@@ -1,4 +1,5 @@
-//! Study files: the recipes expand to what their headers say, and wrong files say what is wrong, where.
+//! Study files: the recipes expand to what their headers say, and errors in files say what is wrong
+//! and where.
 
 use largebatch_study::{
     Check, Choice, Plan, Problem, Stage, Study, StudyError, describe, get, number,
@@ -206,7 +207,7 @@ fn the_other_recipes_expand() {
         rates(lamb)
     );
 
-    // The paper's size, with a range for each of the six.
+    // The paper's batch size, with a range for each of the six.
     for (dataset, target) in [("mnist", 0.99), ("fashion-mnist", 0.9)] {
         let (dataset, target) = (
             format!("dataset={dataset}"),
@@ -254,7 +255,7 @@ fn the_other_recipes_expand() {
     );
 }
 
-/// The recipe says that it has all of them: a new rule needs a place in it.
+/// The recipe claims to have all optimizers, so a new rule needs a place in it.
 #[test]
 fn the_recipe_of_all_optimizers_has_all_optimizers() {
     let rules = format!("{}/../optim/src/rules", env!("CARGO_MANIFEST_DIR"));
@@ -326,7 +327,7 @@ fn stages_have_seeds_of_their_own_and_trials_their_settings() {
 
 #[test]
 fn conditions_change_values_and_fold_axes() {
-    // Momentum means nothing to adam: its two values there are one group.
+    // Momentum has no meaning for adam, so its two values give one group there.
     let text = "name='x'\nset.lr=1\naxes.optimizer=['sgd','adam']\naxes.momentum=[0.0,0.9]\nconfirm.seeds=1\n[[when]]\nif.optimizer='adam'\nset.momentum=0";
     let labels: Vec<String> = plan(text)
         .unwrap()
@@ -342,7 +343,7 @@ fn conditions_change_values_and_fold_axes() {
             "optimizer=adam"
         ]
     );
-    // An axis whose values depend on another, later in the alphabet.
+    // An axis whose values depend on another axis that comes later in the alphabet.
     let text = "name='x'\naxes.lr=[1]\naxes.optimizer=['sgd','lars']\nconfirm.seeds=1\n[[when]]\nif.optimizer='lars'\naxes.lr=[10, 20]";
     let labels: Vec<String> = plan(text)
         .unwrap()
@@ -358,7 +359,7 @@ fn conditions_change_values_and_fold_axes() {
             "lr=20 optimizer=lars"
         ]
     );
-    // A table on an axis, and a condition on its name.
+    // An axis with a table as value, and a condition on its name.
     let text = "name='x'\nset.lr=1\naxes.schedule=[{name='cosine'}, {name='step', factor=0.1}]\nconfirm.seeds=1\n[[when]]\nif.schedule='step'\nset.lr=2";
     let groups = plan(text).unwrap().groups;
     assert_eq!(
@@ -379,7 +380,7 @@ fn conditions_change_values_and_fold_axes() {
         get(&groups[1].config, "schedule.factor").and_then(number),
         Some(0.1)
     );
-    // Options beside a plain name, wherever the name comes from.
+    // Options beside a plain name, wherever the name is set.
     let text = "name='x'\nset.lr=1\naxes.optimizer=['sgd','lars']\nconfirm.seeds=1\n[[when]]\nif.optimizer='lars'\nset.optimizer.eps=0.5\nsearch.optimizer.coefficient=[2, 3]\n[[when]]\nif.optimizer.name='sgd'\nset.lr=5";
     let groups = configs(&plan(text).unwrap());
     assert_eq!(groups[0].1["optimizer"].as_str(), Some("sgd"));
@@ -400,7 +401,8 @@ fn conditions_change_values_and_fold_axes() {
             "{ decay = 2, name = \"lars\" }"
         ]
     );
-    // What examples and equal steps come to depends on the data: the runner is told what was written.
+    // The steps of examples and equal-step budgets depend on the data: the runner gets them as
+    // written.
     let text =
         "name='x'\nset.lr=1\naxes.batch_size=[16, 64]\nbudget.examples=1000\nconfirm.seeds=1";
     assert!(
@@ -417,7 +419,7 @@ fn conditions_change_values_and_fold_axes() {
         ),
         (Some(2.5), "{ at_batch = 16, epochs = 2.5 }".into())
     );
-    // Such a budget replaces another one, and is replaced by it.
+    // Such a budget replaces another one, and can be replaced.
     let arms = "name='x'\nset={lr=1, batch_size=64}\nbudget.examples=1000\nconfirm.seeds=1\n[[arm]]\nname='a'\nbudget.steps=7\n[[arm]]\nname='b'";
     let groups = configs(&plan(arms).unwrap());
     assert_eq!(
@@ -430,7 +432,7 @@ fn conditions_change_values_and_fold_axes() {
     );
 }
 
-/// The whole chosen point is taken, and nothing is tuned beside it.
+/// The whole chosen point is used, and nothing else is tuned.
 #[test]
 fn a_derived_arm_takes_every_tuned_setting() {
     let text = "name='x'\nset.optimizer='momentum'\nsearch={lr=[0.5], optimizer.momentum=[0.8, 0.9]}\nconfirm.seeds=1\n[[arm]]\nname='a'\nset.batch_size=2\n[[arm]]\nname='b'\nset.batch_size=8\nrate={from='a', scaling='linear'}";
@@ -484,13 +486,13 @@ fn the_documented_study_expands() {
     );
 }
 
-/// A study that is right; each line below makes one thing wrong.
+/// A valid study; each line below introduces one error.
 const RIGHT: &str = "name = 'x'\nset.batch_size = 32\nbudget.epochs = 2\nconfirm.seeds = 3\n";
 
 #[test]
 fn wrong_files_name_the_line() {
     plan(&format!("{RIGHT}set.lr = 1")).unwrap();
-    // Targets of diabetes are real, and its metric is no share.
+    // The targets of diabetes are real, so its metric is not a fraction.
     plan(&format!(
         "{RIGHT}set.lr = 1\nset.dataset = 'diabetes'\nstop.target = 60"
     ))
@@ -507,7 +509,7 @@ fn wrong_files_name_the_line() {
         (
             "set.lr = 1\naxes.lr = [1, 2]",
             5,
-            "stands under both `axes` and `set`",
+            "is under both `axes` and `set`",
         ),
         (
             "axes.lr = [1, 2]\nsearch.lr = [1, 2]",
@@ -531,7 +533,7 @@ fn wrong_files_name_the_line() {
             "one of `epochs`, `steps` and `examples`",
         ),
         ("budget.at_batch = 0", 5, "at least one example"),
-        ("set.budget.epochs = 5", 5, "`budget` stands beside `set`"),
+        ("set.budget.epochs = 5", 5, "`budget` belongs beside `set`"),
         (
             "axes.w = { integer = [1, 9007199254740994] }",
             5,
@@ -555,7 +557,7 @@ fn wrong_files_name_the_line() {
         (
             "search.lr = [1, 2]\ntune.trials = 2",
             6,
-            "a grid takes every combination",
+            "a grid runs every combination",
         ),
         ("search.lr = [1, 2]\ntune.method = 'sobol'", 6, "`trials`"),
         (
@@ -577,19 +579,19 @@ fn wrong_files_name_the_line() {
         (
             "rate = { base_rate = 0.1, base_batch = 32, warmup = { epochs = 1 } }",
             5,
-            "changes nothing",
+            "has no effect",
         ),
         ("[[arm]]\nset.lr = 1", 5, "needs a `name`"),
         ("[[arm]]\nname = 'a'\n[[arm]]\nname = 'a'", 8, "two arms"),
         (
             "set.lr = 1\n[[arm]]\nname = 'a b'\n[[arm]]\nname = ' a  b'",
             9,
-            "differ in spaces alone",
+            "differ only in spaces",
         ),
         (
             "set.lr = 1\n[[arm]]\nname = \"a\\nb\"",
             7,
-            "a name in one line",
+            "a name on one line",
         ),
         ("axes.lr = [1, 2, 1.0]", 5, "1 and 1.0 are the same value"),
         ("axes.o = [{ name = 'a' }, 'a']", 5, "are the same value"),
@@ -619,7 +621,7 @@ fn wrong_files_name_the_line() {
             7,
             "is tuned",
         ),
-        // Rules that nothing could meet.
+        // Rules that no trial could ever meet.
         (
             "set.lr = 1\nset.data.validation = 0\nstop.target = 0.9",
             6,
@@ -650,7 +652,7 @@ fn wrong_files_name_the_line() {
             9,
             "(in the group arm=b)",
         ),
-        // Conditions on what never is.
+        // Conditions on values that never occur.
         (
             "axes.o = ['lars', 'lamb']\n[[when]]\nif.o = 'lras'\nset.lr = 1",
             7,
@@ -671,7 +673,7 @@ fn wrong_files_name_the_line() {
             7,
             "is never \"lamb\"",
         ),
-        // Studies without end.
+        // Studies that would be too large.
         (
             "axes.a = { integer = [1, 100000] }\naxes.b = { uniform = [0, 1], points = 337 }",
             5,
@@ -704,7 +706,7 @@ fn wrong_files_name_the_line() {
     }
     for (text, part) in [
         ("", "name"),
-        ("name = 'x'\nconfirm.seeds = 0", "seeds are a count"),
+        ("name = 'x'\nconfirm.seeds = 0", "seeds must be a count"),
         ("name = 'x'", "nothing to run"),
     ] {
         let error = plan(text).unwrap_err().to_string();
@@ -712,7 +714,7 @@ fn wrong_files_name_the_line() {
     }
 }
 
-/// What looks like a contradiction and is none.
+/// Cases that look like contradictions but are valid.
 #[test]
 fn rules_that_can_be_met_are_taken() {
     for text in [
@@ -723,7 +725,7 @@ fn rules_that_can_be_met_are_taken() {
         "set.lr = 1\nstop.plateau = { epochs = 1, improvement = 0.1 }",
         // A fixed setting, which `--set` may change.
         "set.dataset = 'digits'\n[[when]]\nif.dataset = ['mnist', 'cifar-10']\nset.lr = 1",
-        // A value that another condition or an arm brings, and one of a range.
+        // A value that another condition or an arm sets, and one from a range.
         "axes.o = ['a']\nset.m = 1\n[[when]]\nif.m = 2\naxes.o = ['a', 'b']\n[[when]]\nif.o = 'b'\nset.lr = 1",
         "axes.o = ['a']\n[[arm]]\nname = 'x'\nset.o = 'b'\n[[when]]\nif.o = 'b'\nset.lr = 1",
         "axes.o = { integer = [1, 5] }\n[[when]]\nif.o = 4.0\nset.lr = 1",
@@ -731,7 +733,7 @@ fn rules_that_can_be_met_are_taken() {
     ] {
         plan(&format!("{RIGHT}{text}\n")).unwrap_or_else(|e| panic!("{text}\n  gives: {e}"));
     }
-    // A shorter axis leaves conditions without a case, and that is no fault of the file.
+    // A shorter axis leaves conditions without a case, which is not an error of the file.
     assert_eq!(
         recipe("shallue", &["axes.optimizer=['lamb']"]).groups.len(),
         6
@@ -784,7 +786,7 @@ fn a_file_that_is_no_text_names_the_place() {
     assert_eq!(
         error,
         format!(
-            "{}, line 2: the byte 0xe9 at column 13 is no UTF-8: save the file in that encoding",
+            "{}, line 2: the byte 0xe9 at column 13 is not UTF-8: save the file in that encoding",
             path.display()
         )
     );
@@ -866,9 +868,9 @@ fn overrides_change_settings_and_sections() {
     for (wrong, part) in [
         ("dataset", "key=value"),
         ("confirm.seds=3", "did you mean `seeds`"),
-        ("a b=1", "no dotted key"),
+        ("a b=1", "not a dotted key"),
         ("budget.epochs=many", "invalid type"),
-        ("=1", "no dotted key"),
+        ("=1", "not a dotted key"),
     ] {
         let error = study(&[wrong]).unwrap_err().to_string();
         assert!(

@@ -14,9 +14,11 @@ use largebatch_study::{
     Workers, describe, get, number, run,
 };
 
-/// Best rate 0.02 · √(B/16); the validation accuracy falls off with the squared distance in the logarithm; it diverges above four times the best rate.
-/// The test accuracy of a batch B is lower than the training accuracy by 0.01 · log2(B/16), give or take noise that a seed has for all B.
-/// At the best rate the accuracy 0.9 is reached after S_min (1 + B_crit/B) steps with S_min = 100 and B_crit = 200.
+/// The best rate is 0.02 · √(B/16). The validation accuracy falls with the squared distance to it
+/// in the logarithm, and training diverges above four times the best rate. The test accuracy of a
+/// batch size B is lower than the training accuracy by 0.01 · log2(B/16), plus noise that a seed
+/// has for all B. At the best rate the accuracy 0.9 is reached after S_min (1 + B_crit/B) steps,
+/// with S_min = 100 and B_crit = 200.
 struct Known;
 
 impl Runner for Known {
@@ -119,7 +121,8 @@ fn best_rates_exponents_and_gaps_are_found() {
     let [series] = &results.series()[..] else {
         panic!("one series")
     };
-    // The grid has a factor 2 between rates, so that the best rates 0.02, 0.04, 0.08, 0.16 lie on it.
+    // The grid has a factor of 2 between rates, so it contains the best rates 0.02, 0.04, 0.08 and
+    // 0.16.
     let rates: Vec<(f64, f64)> = series
         .groups
         .iter()
@@ -141,7 +144,7 @@ fn best_rates_exponents_and_gaps_are_found() {
             && low.interval.unwrap().1 > 0.0,
         "{low:?}"
     );
-    // The seeds' noise is the same for both, and the difference is 0.06 exactly: pairing sees it.
+    // Both have the same noise per seed, and differ by exactly 0.06: pairing finds it.
     let pair = paired(&large, &small).unwrap();
     assert!(
         (pair.difference.mean - 0.06).abs() < 1e-12
@@ -150,7 +153,8 @@ fn best_rates_exponents_and_gaps_are_found() {
     );
     assert_eq!(finals(results.reported(1), "test_accuracy").len(), 12);
     assert_eq!(warnings(&results), []);
-    // At equal training loss the groups are equal, because here the accuracy is a function of the loss.
+    // At equal training loss the groups are equal, because here the accuracy is a function of the
+    // loss.
     let all: Vec<_> = (0..4).flat_map(|g| results.reported(g)).collect();
     let level = common_train_loss(all.iter().copied()).unwrap();
     let values: Vec<f64> = all
@@ -181,7 +185,8 @@ fn steps_to_the_target_give_the_critical_batch() {
         })
         .collect();
     let Hyperbola { s_min, b_crit, .. } = hyperbola(&points).unwrap();
-    // Steps are whole, and the rate grid misses the best rates of every other batch size by √2 at most.
+    // Steps are whole, and for every other batch size the rate grid misses the best rate by up to
+    // √2.
     assert!(
         (s_min / 100.0 - 1.0).abs() < 0.45 && (b_crit / 200.0 - 1.0).abs() < 0.25,
         "{points:?} {s_min} {b_crit}"
@@ -205,7 +210,8 @@ fn steps_to_the_target_give_the_critical_batch() {
     );
 }
 
-/// Without a stage confirm: at batch 16 the target is met at some rate, at 1024 the few steps suffice at none. Those are 0 of 6 and not nothing.
+/// Without a stage confirm: at batch 16 some rate reaches the target, at 1024 no rate does in the
+/// few steps. That must count as 0 of 6, not as nothing.
 #[test]
 fn censored_searches_count_what_was_tried() {
     let (results, _) = results(
@@ -224,7 +230,7 @@ fn censored_searches_count_what_was_tried() {
     assert_eq!(none.reached(0), None, "no target");
 }
 
-/// A folder that an earlier version began, whose study would be refused today, opens.
+/// A folder begun by an earlier version opens even if its study would be refused today.
 #[test]
 fn old_studies_open() {
     let text = "name='x'\nset={data.validation=0, dataset='digits'}\naxes.batch_size=[16]\nsearch.lr=[0.02]\nbudget.epochs=1\nstop={target=97, plateau={epochs=3, improvement=0.1}}\n[[when]]\nif.batch_size=77\nset.x=1";
@@ -245,8 +251,8 @@ fn every_warning_is_given() {
     assert_eq!((summary.untunable, summary.diverged), (vec![1], 3));
     let texts: Vec<String> = warnings(&results).iter().map(Warning::to_string).collect();
     for part in [
-        "arm=edge: the best lr = 0.002 is the greatest one tried",
-        "2 groups: 2 seeds tell little of the spread",
+        "arm=edge: the best lr = 0.002 is the largest one tried",
+        "2 groups: 2 seeds say little about the spread",
         "arm=all diverge: every tuning trial diverged",
         "arm=unlucky: 1 of 2 trials diverged",
         "budgets differ, from 1 to 3 epochs",
@@ -261,6 +267,6 @@ fn every_warning_is_given() {
     };
     assert_eq!(
         one.to_string(),
-        "arm=edge: 1 seed tells little of the spread: use at least 3"
+        "arm=edge: 1 seed says little about the spread: use at least 3"
     );
 }

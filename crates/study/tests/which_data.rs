@@ -1,4 +1,4 @@
-//! Trials of different data are never taken for each other's equals.
+//! Trials on different data are never treated as comparable.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -68,7 +68,7 @@ impl Runner for Reader<'_> {
     }
 }
 
-/// Runs a study whose data are `now` and whose trials say that they read `read`.
+/// Runs a study whose data are `now` and whose trials report that they read `read`.
 fn study(
     dir: &Path,
     now: &str,
@@ -108,7 +108,7 @@ fn lines(path: &Path) -> usize {
     fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
-/// The files of a folder, but for locks.
+/// The files of a folder, except locks.
 fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -162,7 +162,7 @@ fn trials_of_other_data_are_refused_and_run_anew_where_they_are_accepted() {
     );
     let results = Results::open(dir.path()).unwrap();
     assert!(results.conflicts.is_empty() && results.strangers() == 0);
-    assert_eq!(results.rate(0), Some(0.9), "tuned anew");
+    assert_eq!(results.rate(0), Some(0.9), "tuned again");
     assert_eq!(
         study(dir.path(), "b", Some("b"), None, false)
             .unwrap()
@@ -191,7 +191,7 @@ fn shards_of_different_data_are_not_mixed() {
     let (summary, _) = study(dir.path(), "b", Some("b"), Some("2/2"), true).unwrap();
     assert_eq!((summary.ran, summary.aside), (ALL / 2, ALL / 2));
     assert_eq!(lines(&dir.path().join("trials-1of2.jsonl")), 0);
-    // What was put aside counts as never run.
+    // Trials that were set aside count as never run.
     let results = Results::open(dir.path()).unwrap();
     let progress = results.progress(1);
     assert_eq!((progress.done, progress.total), (ALL / 2, ALL));
@@ -225,13 +225,13 @@ fn a_report_of_different_data_is_refused() {
     ] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
-    // The remedy.
+    // The remedy that the message gives.
     assert_eq!(
         study(one.path(), "b", Some("b"), None, true).unwrap().0.ran,
         ALL / 2
     );
     assert_eq!(Results::open(one.path()).unwrap().progress(1).done, ALL);
-    // Journals that another process writes are not changed.
+    // Journals that another process is writing are not changed.
     fs::write(
         one.path().join("trials-1of2.jsonl"),
         fs::read(one.path().join("trials.jsonl")).unwrap(),
@@ -260,7 +260,7 @@ fn data_that_change_while_a_study_runs_stop_it() {
     assert_eq!(lines(&dir.path().join("trials.jsonl")), 0);
 }
 
-/// Records of early versions and of trials that failed do not say what they were made from.
+/// Records of early versions and of failed trials do not say which data they ran on.
 #[test]
 fn records_without_data_still_count() {
     let dir = tempfile::tempdir().unwrap();
@@ -286,7 +286,7 @@ fn records_without_data_still_count() {
     );
     assert_eq!(Results::open(dir.path()).unwrap().progress(1).done, ALL);
 
-    // A failure notes the data of its time, so that mended data are seen as such.
+    // A failure records the data at that time, so that repaired data are noticed.
     let dir = tempfile::tempdir().unwrap();
     let failed = study(dir.path(), "a", Some("bad"), None, false).unwrap().0;
     assert_eq!((failed.failed.len(), failed.ran), (TUNE, TUNE));

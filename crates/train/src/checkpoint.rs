@@ -1,4 +1,4 @@
-//! Files that are whole or absent, and checkpoints made of them.
+//! Files that are written whole or not at all, and checkpoints made of such files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,37 +9,38 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::run::Progress;
 
-/// The version of the layout of a run's folder.
+/// The layout version of a run's folder.
 pub const SCHEMA: u32 = 1;
 
-/// The version of a checkpoint's state; 1, of version 0.2 and older, has no digests.
+/// The layout version of a checkpoint's state. Version 1, from largebatch 0.2 and older, has no
+/// digests.
 const SEALED: u32 = 2;
 
-/// Writes a file as a whole or not at all, see [`largebatch_store::write_whole`].
+/// Writes a file whole or not at all; see [`largebatch_store::write_whole`].
 ///
 /// # Errors
-/// The file system's, with the path.
+/// File system errors, with the path.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     largebatch_store::write_whole(path, bytes).map_err(TrainError::io(path, "write"))
 }
 
-/// Everything that training needs to go on to the same bits.
+/// Everything needed to resume training and end with the same bits.
 pub struct Checkpoint {
     /// The weights and running statistics, as safetensors in PyTorch's layout.
     pub model: Vec<u8>,
     /// The optimizer's state, as safetensors.
     pub optimizer: Vec<u8>,
-    /// Counters and sums.
+    /// Counters and running sums.
     pub progress: Progress,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StateFile {
     schema: u32,
-    /// The digest of the weights' file.
+    /// The digest of the weights file.
     #[serde(default)]
     model: String,
-    /// The digest of the optimizer's file.
+    /// The digest of the optimizer file.
     #[serde(default)]
     optimizer: String,
     #[serde(flatten)]
@@ -47,10 +48,11 @@ struct StateFile {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint to `folder/step-N`, whole or not at all, then deletes all but the newest `keep`.
+    /// Writes the checkpoint to `folder/step-N`, whole or not at all, then deletes all but the
+    /// newest `keep` checkpoints.
     ///
     /// # Errors
-    /// The file system's.
+    /// File system errors.
     pub fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, TrainError> {
         let place = folder.join(format!("step-{}", self.progress.step));
         if place.exists() {
@@ -78,17 +80,18 @@ impl Checkpoint {
         Ok(place)
     }
 
-    /// Reads one checkpoint, and checks its digests.
+    /// Reads one checkpoint and checks its digests.
     ///
     /// # Errors
-    /// A file that is missing, that has changed since it was written, or that another version of the program wrote.
+    /// A file that is missing, has changed since it was written, or was written by another version
+    /// of the program.
     pub fn load(place: &Path) -> Result<Self, TrainError> {
         let read = |name: &str| {
             let path = place.join(name);
             fs::read(&path).map_err(TrainError::io(&path, "read"))
         };
         let changed = |name: &str| {
-            let message = "has changed since it was written (its digest is another one): delete this checkpoint's folder to go on from the one before, \
+            let message = "has changed since it was written (its digest differs): delete this checkpoint's folder to resume from the one before, \
                            or start the run again";
             TrainError::folder(&place.join(name), message)
         };
@@ -100,12 +103,12 @@ impl Checkpoint {
         let state: StateFile = serde_json::from_slice(&bytes).map_err(|e| {
             TrainError::folder(
                 &place.join("state.json"),
-                format!("not a state that this version reads ({e})"),
+                format!("not a checkpoint state that this version can read ({e})"),
             )
         })?;
         if !(1..=SEALED).contains(&state.schema) {
             let message = format!(
-                "schema {} of a checkpoint; this version reads 1 to {SEALED}",
+                "has schema {}; this version reads 1 to {SEALED}",
                 state.schema
             );
             return Err(TrainError::folder(place, message));
@@ -131,7 +134,7 @@ impl Checkpoint {
     /// The newest checkpoint in a folder, if there is one.
     ///
     /// # Errors
-    /// The file system's, and those of [`Checkpoint::load`].
+    /// File system errors, and those of [`Checkpoint::load`].
     pub fn newest(folder: &Path) -> Result<Option<Self>, TrainError> {
         list(folder)?
             .last()
@@ -140,7 +143,8 @@ impl Checkpoint {
     }
 }
 
-/// Deletes all but the newest `keep` checkpoints, and what a program left that was killed while it wrote or deleted one.
+/// Deletes all but the newest `keep` checkpoints, and the remains of a program that was killed
+/// while it wrote or deleted one.
 pub(crate) fn tidy(folder: &Path, keep: usize) -> Result<(), TrainError> {
     let mut old = list(folder)?;
     old.truncate(old.len().saturating_sub(keep.max(1)));
@@ -157,7 +161,7 @@ pub(crate) fn tidy(folder: &Path, keep: usize) -> Result<(), TrainError> {
     })
 }
 
-/// The finished checkpoints of a folder, the oldest first.
+/// The finished checkpoints of a folder, oldest first.
 pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -214,7 +218,7 @@ mod tests {
         }
     }
 
-    /// As version 0.2.0 wrote it: no digests, pretty JSON.
+    /// A checkpoint as version 0.2.0 wrote it: no digests, pretty-printed JSON.
     #[test]
     fn a_checkpoint_of_version_0_2_still_loads() {
         let dir = tempfile::tempdir().unwrap();

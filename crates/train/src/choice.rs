@@ -1,19 +1,19 @@
-//! A named thing with options, as it stands in a configuration.
+//! A named thing with options, as a configuration writes it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-/// A name and its options: in TOML `"sgd"`, or `{ name = "sgd", momentum = 0.9 }` where options are given.
+/// A name and its options. In TOML: `"sgd"`, or `{ name = "sgd", momentum = 0.9 }` with options.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Choice {
-    /// The word that stands in the table of optimizers, models, data sets or schedules.
+    /// The name in the table of optimizers, models, data sets or schedules.
     pub name: String,
     /// Everything but the name.
     pub options: Table,
 }
 
 impl Choice {
-    /// The choice without options.
+    /// A choice without options.
     pub fn plain(name: impl Into<String>) -> Self {
         Choice {
             name: name.into(),
@@ -21,7 +21,7 @@ impl Choice {
         }
     }
 
-    /// The options with the name among them, under `name`.
+    /// The options, with the name added under the key `name`.
     pub fn table(&self) -> Table {
         let mut table = Table::from_iter([("name".to_owned(), self.name.clone().into())]);
         table.extend(self.options.clone());
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Choice {
         match Form::deserialize(deserializer)? {
             Form::Name(name) => Ok(Choice::plain(name)),
             Form::Table(mut options) => match options.remove("name") {
-                // Files of one's own, whose name is the training file's unless it is given.
+                // The user's own files are named after the training file unless a name is given.
                 name if options.contains_key("format")
                     && name
                         .as_ref()

@@ -1,4 +1,4 @@
-//! The configuration of a run: what stands in a TOML file, under `--set`, and in `run.toml`.
+//! The configuration of a run: the keys of a TOML file, of `--set` and of `run.toml`.
 
 use std::num::IntErrorKind;
 use std::path::Path;
@@ -10,20 +10,21 @@ use toml::{Table, Value};
 
 use crate::{Choice, TrainError, defaults, device::MAX_THREADS, error::nearest};
 
-/// Everything that determines a run. What is absent has a default; [`RunConfig::resolve`] fills in those that depend on other keys.
+/// Everything that determines a run. Absent keys take their defaults; [`RunConfig::resolve`] fills
+/// in those that depend on other keys.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// The data set: a name of the catalogue, or a table that describes files.
+    /// The data set: a name from the catalogue, or a table that describes files.
     pub dataset: Choice,
     /// The model and its options.
     pub model: Choice,
-    /// The optimizer, its `preset` and its options.
+    /// The optimizer, with its `preset` and options.
     pub optimizer: Choice,
-    /// Examples a step; `data.sampling` = `"full"` or `"one"` sets it to all or to one.
+    /// Examples per step; `data.sampling` = `"full"` sets it to all examples, `"one"` to one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<usize>,
-    /// The base learning rate, before scaling by the batch.
+    /// The base learning rate, before it is scaled with the batch size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
     /// Passes over the training part. Excludes `steps`.
@@ -34,25 +35,26 @@ pub struct RunConfig {
     pub steps: Option<u64>,
     /// The learning rate's schedule.
     pub schedule: Choice,
-    /// How the rate grows with the batch: the peak is lr · f(batch_size / base_batch).
+    /// How the rate grows with the batch size: the peak is lr · f(batch_size / base_batch).
     pub scaling: Scaling,
     /// The batch size at which the peak rate is `lr`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_batch: Option<usize>,
-    /// How the batch grows during training (Smith et al. 2018) instead of the rate's decay.
+    /// How the batch grows during training, in place of a decaying rate (Smith et al. 2018).
     pub batch_schedule: Choice,
-    /// Initial weights, batch order, augmentation and dropout.
+    /// The seed of the initial weights, batch order, augmentation and dropout.
     pub seed: u64,
-    /// The validation split; separate, so that seeds compare on one split.
+    /// The seed of the validation split; separate, so that runs with different seeds share one
+    /// split.
     pub split_seed: u64,
     /// Where to compute: `flex`, `ndarray`, `wgpu`, `wgpu:cpu`, `cuda`, `cuda:1`.
     pub device: String,
-    /// CPU threads; absent: all.
+    /// CPU threads; absent: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Micro-batches that one step accumulates one after another.
+    /// Micro-batches whose gradients one step accumulates, one after another.
     pub accumulate: usize,
-    /// Replicas that take equal parts of every batch side by side.
+    /// Replicas that process equal parts of every batch in parallel.
     pub workers: usize,
     /// Bound on the gradient's global l2 norm: g ← g · min(1, clip_norm / (‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,9 +62,10 @@ pub struct RunConfig {
     /// Bound on each component of the gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_value: Option<f64>,
-    /// Weight of the uniform distribution in the targets of a classifier, in [0, 1).
+    /// Weight of the uniform distribution in a classifier's targets, in [0, 1).
     pub label_smoothing: f64,
-    /// Examples of batch-normalisation statistics (ghost batch norm, Hoffer et al. 2017); absent: the whole micro-batch.
+    /// Examples per batch-normalisation statistic (ghost batch norm, Hoffer et al. 2017); absent:
+    /// the whole micro-batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ghost_batch: Option<usize>,
     /// Data: split, order and preprocessing.
@@ -71,7 +74,7 @@ pub struct RunConfig {
     pub stop: StopConfig,
     /// Checkpoints.
     pub checkpoint: CheckpointConfig,
-    /// What is measured and written on the way.
+    /// What is measured and logged during training.
     pub log: LogConfig,
 }
 
@@ -84,15 +87,15 @@ pub struct DataConfig {
     pub validation: Option<usize>,
     /// How batches are drawn.
     pub sampling: Sampling,
-    /// Whether an epoch's last batch is left out when it is smaller than the others.
+    /// Whether an epoch's last batch is dropped when it is smaller than the others.
     pub drop_last: bool,
-    /// Normalisation and augmentation; what is absent is as suits the data set, without augmentation.
+    /// Normalisation and augmentation; absent: the data set's normalisation, no augmentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
 }
 
 impl DataConfig {
-    /// What becomes of an epoch's last batch.
+    /// What is done with an epoch's last batch.
     pub fn last_batch(&self) -> LastBatch {
         if self.drop_last {
             LastBatch::Drop
@@ -106,14 +109,17 @@ impl DataConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopConfig {
-    /// Stop when validation accuracy reaches this (a fraction), or, for real targets, when the mean squared error, in their own unit, falls to it.
+    /// Stop when validation reaches this: an accuracy (a fraction) or above, or for real targets a
+    /// mean squared error, in the target's own unit squared, or below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
-    /// Diverged: the loss, averaged over 1,000 examples (or an epoch, if that is shorter) and 10 steps at least, is above this many times the training part's
-    /// loss of the best constant prediction, or of the initial weights, if that is larger. NaN and infinity count at once, and alone for the perceptron, whose
-    /// loss grows with its weights, and where all targets are equal.
+    /// A training has diverged when its loss exceeds this many times a unit. The loss is averaged
+    /// over 1,000 examples (or an epoch, if that is shorter) and at least 10 steps. The unit is the
+    /// training loss of the best constant prediction, or of the initial weights if that is larger.
+    /// NaN and infinity count at once. They are the only criterion for the perceptron, whose loss
+    /// grows with its weights, and for data whose targets are all equal.
     pub divergence: f64,
-    /// Evaluations without a better validation loss after which training stops; absent: never.
+    /// Evaluations without a better validation loss before training stops; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
 }
@@ -122,26 +128,27 @@ pub struct StopConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// Steps between checkpoints; absent: none by steps.
+    /// Steps between checkpoints; absent: none by step count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_steps: Option<u64>,
     /// Minutes between checkpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_minutes: Option<f64>,
-    /// How many of the newest are kept.
+    /// How many of the newest checkpoints are kept.
     pub keep: usize,
 }
 
-/// What is measured and written on the way.
+/// What is measured and logged during training.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// Steps between lines of `events.jsonl`.
+    /// Steps between step lines in `events.jsonl`.
     pub every_steps: u64,
-    /// Steps between evaluations on the validation part; absent: at each epoch's end.
+    /// Steps between evaluations on the validation part; absent: at the end of each epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluate_every_steps: Option<u64>,
-    /// Steps between rows of `layers.csv`: per parameter ‖w‖, ‖g‖, ‖Δw‖, trust ratio, effective rate; absent: none.
+    /// Steps between rows of `layers.csv` (‖w‖, ‖g‖, ‖Δw‖, trust ratio and effective rate of each
+    /// parameter); absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers_every_steps: Option<u64>,
 }
@@ -208,7 +215,7 @@ impl Default for LogConfig {
     }
 }
 
-/// The keys whose value is a [`Choice`]: a new name discards the options of the old one.
+/// The keys whose value is a [`Choice`]: a new name discards the old one's options.
 const CHOICES: [&str; 5] = [
     "dataset",
     "model",
@@ -218,10 +225,11 @@ const CHOICES: [&str; 5] = [
 ];
 
 impl RunConfig {
-    /// Reads a TOML text and lays `key = value` pairs over it, later ones over earlier ones.
+    /// Reads a TOML text and overrides it with `key = value` pairs, later ones over earlier ones.
     ///
     /// # Errors
-    /// Text that is not TOML, unknown keys (with the line and the nearest known key), values of the wrong type.
+    /// Text that is not TOML, unknown keys (with the line and the nearest known key), or values of
+    /// the wrong type.
     pub fn layered(
         file: Option<(&Path, &str)>,
         over: &[(String, Value)],
@@ -246,7 +254,7 @@ impl RunConfig {
             })
     }
 
-    /// Reads `key=value`; the value is TOML, or else a plain word.
+    /// Reads `key=value`. A value that is not valid TOML is taken as a string.
     ///
     /// # Errors
     /// Text without `=`, or with an empty key.
@@ -269,7 +277,7 @@ impl RunConfig {
         };
         if parsed.is_none() && value.trim().parse::<i64>().is_err_and(beyond) {
             let message = format!(
-                "{} is beyond the whole numbers of TOML, which end at {}",
+                "{} is too large: whole numbers in TOML end at {}",
                 value.trim(),
                 i64::MAX
             );
@@ -283,7 +291,8 @@ impl RunConfig {
             parsed.unwrap_or_else(|| Value::String(value.trim().to_owned())),
         ))
     }
-    /// The learning rate after scaling by the batch: lr · f(batch_size / base_batch), once defaults are filled in.
+    /// The learning rate after scaling with the batch size, lr · f(batch_size / base_batch), once
+    /// defaults are filled in.
     pub fn peak_lr(&self) -> Option<f64> {
         let (lr, batch) = (self.lr?, self.batch_size?);
         Some(
@@ -292,12 +301,13 @@ impl RunConfig {
         )
     }
 
-    /// The text of the configuration as TOML.
+    /// The configuration as TOML text.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration has only TOML's types")
     }
 
-    /// A hash of all that determines the result: not of the device's or the program's version.
+    /// A hash of everything that determines the result, except the versions of the device and the
+    /// program.
     pub fn id(&self) -> String {
         let canonical = Value::try_from(self)
             .expect("a configuration has only TOML's types")
@@ -310,7 +320,7 @@ impl RunConfig {
     /// `examples` is the size of the training part after the split.
     ///
     /// # Errors
-    /// The first value out of range, or contradiction.
+    /// The first value that is out of range or contradicts another.
     pub fn resolve(mut self, examples: usize) -> Result<Self, TrainError> {
         let bad = |key: &str, value: &dyn std::fmt::Display, why: &str| {
             Err(TrainError::value(key, value, why))
@@ -327,7 +337,7 @@ impl RunConfig {
                 return bad(
                     "batch_size",
                     &b,
-                    &format!("data.sampling makes it {size}; leave one of them out"),
+                    &format!("data.sampling sets it to {size}; leave one of them out"),
                 );
             }
             _ if size > examples => {
@@ -359,7 +369,7 @@ impl RunConfig {
                 return bad(
                     key,
                     &parts,
-                    &format!("must lie between 1 and the batch size, {size}"),
+                    &format!("must be between 1 and the batch size, {size}"),
                 );
             }
         }
@@ -382,7 +392,7 @@ impl RunConfig {
             return bad(
                 "label_smoothing",
                 &self.label_smoothing,
-                "must lie in [0, 1)",
+                "must be in [0, 1)",
             );
         }
         for (key, n, least) in [
@@ -429,7 +439,8 @@ impl RunConfig {
     }
 }
 
-/// Sets a dotted key, turning a choice's plain name into a table where an option is set.
+/// Sets a dotted key. A choice given as a plain name becomes a table when one of its options is
+/// set.
 fn set(table: &mut Table, key: &str, value: Value) -> Result<(), TrainError> {
     let place = || format!("--set {key}");
     let (first, rest) = key
@@ -464,7 +475,7 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<(), TrainError> {
     }
 }
 
-/// The parser's message, with the nearest known key where one was mistyped.
+/// The parser's message, with the nearest known key when one was mistyped.
 pub(crate) fn explain(error: &toml::de::Error) -> String {
     let message = error.to_string();
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();

@@ -2,25 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How often each class was taken for each: `counts[true class][predicted class]`.
+/// The confusion matrix: `counts[true class][predicted class]`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Confusion {
-    /// A row for each true class, a column for each predicted one.
+    /// A row for each true class, a column for each predicted class.
     pub counts: Vec<Vec<u64>>,
 }
 
-/// Shares from 0 to 1. One whose denominator is 0 is undefined and absent.
+/// Shares from 0 to 1; a share whose denominator is 0 is undefined and absent.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Scores {
-    /// Of the examples that were taken for the class, the share that are of it.
+    /// Precision: the share of the examples predicted as the class that belong to it.
     pub precision: Option<f64>,
-    /// Of the examples of the class, the share that were taken for it.
+    /// Recall: the share of the examples of the class that are predicted as it.
     pub recall: Option<f64>,
-    /// 2 tp / (2 tp + fp + fn): the harmonic mean of precision and recall, where both are defined.
+    /// F1, the harmonic mean of precision and recall where both are defined: 2 tp / (2 tp + fp +
+    /// fn).
     pub f1: Option<f64>,
 }
 
-/// How well a class is found.
+/// How well one class is recognised.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ClassScore {
     /// Examples of the class.
@@ -31,7 +32,8 @@ pub struct ClassScore {
 }
 
 impl Confusion {
-    /// The counts of pairs (true class, predicted class), each below `classes`; others are left out.
+    /// Counts the pairs (true class, predicted class), each below `classes`; other pairs are left
+    /// out.
     pub fn of(classes: usize, pairs: impl Iterator<Item = (u32, u32)>) -> Self {
         let mut counts = vec![vec![0; classes]; classes];
         for (truth, predicted) in pairs {
@@ -62,7 +64,8 @@ impl Confusion {
         (0..self.counts.len()).map(score).collect()
     }
 
-    /// The means over the classes, each class counting the same; classes where a figure is undefined are left out of its mean.
+    /// Macro averages: unweighted means over the classes. A class where a score is undefined is
+    /// left out of that score's mean.
     pub fn macro_average(&self) -> Scores {
         let classes = self.classes();
         let mean = |of: &dyn Fn(&Scores) -> Option<f64>| {
@@ -84,7 +87,7 @@ impl Confusion {
 mod tests {
     use super::*;
 
-    /// scikit-learn's numbers, by `confusion.py` in the folder of the tests.
+    /// scikit-learn's numbers, from `confusion.py` in the folder `tests`.
     #[test]
     fn scores_are_scikit_learns() {
         let golden: serde_json::Value =

@@ -1,4 +1,4 @@
-//! Repeated k-fold cross-validation, for sets too small for a test part.
+//! Repeated k-fold cross-validation, for data sets too small for a test part.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,34 +10,39 @@ use crate::{
     Controls, Experiment, Metrics, Outcome, RunConfig, Stop, TrainError, experiment, train,
 };
 
-/// What a cross-validation came to.
+/// The result of a cross-validation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct CrossValidation {
-    /// How often the whole was divided anew.
+    /// How many times the data set was divided into folds.
     pub repeats: u64,
-    /// Into how many parts.
+    /// The number of folds.
     pub folds: usize,
-    /// The mean over all examples of each repeat, each predicted by the model that did not see it.
+    /// For each repeat, the means over all examples, each predicted by the model that did not train
+    /// on it.
     pub per_repeat: Vec<Metrics>,
-    /// Trainings that diverged; they count as fully wrong.
+    /// Trainings that diverged; all of their predictions count as wrong.
     pub diverged: u64,
-    /// The mean accuracy over repeats; absent for real targets.
+    /// The mean accuracy over the repeats; absent for real targets.
     pub accuracy: Option<f64>,
-    /// The standard deviation of the accuracy over repeats (n − 1).
+    /// The standard deviation of the accuracy over the repeats (n − 1).
     pub accuracy_std: Option<f64>,
-    /// The majority-class baseline: the mean accuracy of always saying the most frequent class of the other folds; absent for real targets.
+    /// The majority-class baseline: the mean accuracy of always predicting the other folds' most
+    /// frequent class; absent for real targets.
     pub majority_accuracy: Option<f64>,
-    /// The mean root of the mean squared error over repeats; absent for classes.
+    /// The mean RMSE over the repeats; absent for classes.
     pub rmse: Option<f64>,
 }
 
-/// Trains on all but one fold and evaluates on it, for each fold of each repeat, on ALL examples of the set (training and test part together). Repeat r divides
-/// by seed `split_seed` + r and trains by seed `seed` + r. Nothing may be tuned by the result: every example is a test example once.
+/// For each fold of each repeat, trains on the other folds and evaluates on this one, over ALL
+/// examples of the set (training and test part together). Repeat r divides with the seed
+/// `split_seed` + r and trains with the seed `seed` + r. Do not tune on the result: every example
+/// serves as a test example once.
 ///
-/// `each` is told after each training: how many are done, and of how many.
+/// `each` is called after each training with the number done and the total.
 ///
 /// # Errors
-/// Those of [`Experiment::open`] and [`train`]; a `validation` setting, since nothing is held out.
+/// Those of [`Experiment::open`] and [`train`], and a `validation` setting, since nothing is held
+/// out.
 pub fn cross_validate(
     config: &RunConfig,
     (repeats, k): (u64, usize),
@@ -50,7 +55,7 @@ pub fn cross_validate(
         return Err(TrainError::value(
             "data.validation",
             held,
-            "a cross-validation holds out its folds; leave it out",
+            "a cross-validation holds out its own folds; leave this setting out",
         ));
     }
     let mut dataset = experiment::open(&config.dataset, search)?;
@@ -124,7 +129,7 @@ fn held_out(outcome: &Outcome, n: u64) -> Metrics {
     outcome.validation.unwrap_or(wrong)
 }
 
-/// The mean over all examples of several parts.
+/// The means over all examples of several parts.
 fn pooled(parts: &[Metrics]) -> Metrics {
     let n: u64 = parts.iter().map(|m| m.n).sum();
     let mean = |of: &dyn Fn(&Metrics) -> Option<f64>| -> Option<f64> {

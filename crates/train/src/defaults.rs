@@ -1,4 +1,4 @@
-//! Defaults that were measured: batch size, epochs and rate for what the user leaves out.
+//! Measured defaults: the batch size, epochs and rate used when the user gives none.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::Choice;
 
-/// What a run takes where the configuration is silent.
+/// The values a run uses when the configuration gives none.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Default {
-    /// Examples a step.
+    /// Examples per step.
     pub batch_size: usize,
     /// Passes over the training part.
     pub epochs: u64,
@@ -18,14 +18,15 @@ pub struct Default {
     pub lr: f64,
 }
 
-/// The file that `crates/train/tune-defaults.py` writes: see its header.
+/// The form of `defaults.toml`, whose rates `crates/train/tune-defaults.py` measures: see its
+/// header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     batch_size: usize,
-    /// By data set; `""` for others.
+    /// By data set; `""` for all others.
     epochs: BTreeMap<String, u64>,
-    /// By optimizer, then by `MODEL/DATASET` or by model; `""` for others.
+    /// By optimizer, then by `MODEL/DATASET` or by model; `""` for all others.
     lr: BTreeMap<String, BTreeMap<String, f64>>,
 }
 

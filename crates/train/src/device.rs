@@ -4,14 +4,14 @@ use burn::tensor::Device;
 
 use crate::TrainError;
 
-/// A backend that a device name stands for.
+/// A backend that a device name can select.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backend {
-    /// The word for `--device`.
+    /// The name for `--device`.
     pub name: &'static str,
-    /// One line about it.
+    /// A one-line description.
     pub summary: &'static str,
-    /// Whether this build holds it.
+    /// Whether this build includes it.
     pub compiled: bool,
     /// The cargo feature that adds it.
     pub feature: &'static str,
@@ -45,8 +45,9 @@ pub const BACKENDS: [Backend; 4] = [
     },
 ];
 
-/// The processor and the vector instructions that the kernels use on it: `AMD EPYC, AVX2`. Between processors with other instructions, sums are formed
-/// in another order, so that the same seed gives the same bits on one kind only.
+/// The processor and the vector instructions that the kernels use on it: `AMD EPYC, AVX2`.
+/// Processors with different instructions sum in a different order, so the same seed gives the same
+/// bits only on the same kind of processor.
 pub fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| {
@@ -63,7 +64,8 @@ pub fn processor() -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The adapters that the machine offers to a backend, as Burn names them; for the CPU backends always one.
+/// The adapters that this machine offers to a backend, as Burn names them; always one for a CPU
+/// backend.
 pub fn adapters(backend: &Backend) -> Vec<Device> {
     match backend.name {
         "flex" => vec![Device::flex()],
@@ -85,10 +87,12 @@ pub fn adapters(backend: &Backend) -> Vec<Device> {
     }
 }
 
-/// The device of a name: `flex`, `ndarray`, `wgpu`, `wgpu:cpu` (the software adapter), `cuda`, `cuda:1`.
+/// Finds a device by name: `flex`, `ndarray`, `wgpu`, `wgpu:cpu` (the software adapter), `cuda`,
+/// `cuda:1`.
 ///
 /// # Errors
-/// An unknown name, a backend that this build lacks, or one for which the machine has no adapter: each says what to add.
+/// An unknown name, a backend that this build lacks, or a backend without an adapter on this
+/// machine. Each error says what to add.
 pub fn device(name: &str) -> Result<Device, TrainError> {
     let (backend, which) = name
         .split_once(':')
@@ -136,7 +140,7 @@ pub fn device(name: &str) -> Result<Device, TrainError> {
     }
 }
 
-/// Whether reading a number from the device waits for nothing: true on the CPU backends.
+/// Whether a number can be read from the device without waiting: true on the CPU backends.
 pub(crate) fn reads_are_free(name: &str) -> bool {
     matches!(name, "flex" | "ndarray")
 }
@@ -150,7 +154,8 @@ fn ndarray() -> Device {
     Device::ndarray()
 }
 
-/// A driver that is missing makes some graphics libraries panic while they look for adapters: that is no adapter.
+/// Some graphics libraries panic when a driver is missing while they look for adapters; that counts
+/// as no adapter.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn quietly(list: impl FnOnce() -> Vec<Device> + std::panic::UnwindSafe) -> Vec<Device> {
     let hook = std::panic::take_hook();
@@ -160,7 +165,7 @@ fn quietly(list: impl FnOnce() -> Vec<Device> + std::panic::UnwindSafe) -> Vec<D
     found
 }
 
-/// The number of CPU threads that computing uses.
+/// The number of CPU threads used for computing.
 pub fn threads() -> usize {
     rayon::current_num_threads()
 }

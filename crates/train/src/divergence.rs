@@ -1,10 +1,11 @@
-//! When a training has diverged.
+//! Decides when a training has diverged.
 
 use serde::{Deserialize, Serialize};
 
 use crate::nullable;
 
-/// Examples over which a loss is averaged before anything is concluded from it: single examples' losses may differ a hundredfold in a healthy training.
+/// Examples over which a loss is averaged before it is judged: in a healthy training the losses of
+/// single examples may differ a hundredfold.
 pub(crate) const STRETCH: usize = 1000;
 
 /// The largest weight of one step, so that no single step decides.
@@ -12,21 +13,25 @@ const MOST: f64 = 0.1;
 
 /// The verdict on a training's loss.
 ///
-/// NaN and infinity count at once. Otherwise it is a moving average that is compared, s ← s + w (ℓ − s) with the mean loss ℓ of a step's n examples and
-/// w = min(n / E, 1/10), where E is 1,000 examples, or an epoch if that is shorter: an average over about E examples, and over 10 steps at least. s starts
-/// at the unit L, so that a single step counts for no more than its weight at the start either. The training has diverged once s > `stop.divergence` · L.
+/// NaN and infinity count at once. Otherwise a moving average is compared: s ← s + w (ℓ − s), with
+/// the mean loss ℓ of a step's n examples and w = min(n / E, 1/10), where E is 1,000 examples, or
+/// an epoch if that is shorter. So s averages over about E examples and at least 10 steps. It
+/// starts at the unit L, so that the first step, too, counts only by its weight. The training has
+/// diverged once s > `stop.divergence` · L.
 ///
-/// With the default of 1,000 a loss that stays at twice the bound is found after 7 steps of E/10 examples or more, and else after 0.7 E examples; one that
-/// doubles in every step within 20 steps, whatever the batch. On a GPU, where losses are read late, the verdict falls at the next line of the log, evaluation or
-/// epoch's end.
+/// With the default of 1,000, a loss that stays at twice the bound is detected after 7 steps of at
+/// least E/10 examples, or after 0.7 E examples in smaller steps; a loss that doubles in every step
+/// is detected within 20 steps at any batch size. A GPU's losses are read late: there the verdict
+/// comes at the next log line, evaluation or end of an epoch.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Divergence {
-    /// L, what `stop.divergence` multiplies; without one only NaN and infinity count.
+    /// The unit L, which `stop.divergence` multiplies; without it only NaN and infinity count.
     unit: Option<f64>,
-    /// s.
+    /// The moving average s of the loss.
     #[serde(with = "nullable")]
     average: f64,
-    /// A loss that is read late, as on a GPU, may be read for a checkpoint; the verdict then stands until the next step that asks for it.
+    /// The verdict. A loss that is read late, as on a GPU, may be read for a checkpoint; the
+    /// verdict is kept until the next step asks for it.
     diverged: bool,
 }
 
@@ -39,7 +44,8 @@ impl Divergence {
         }
     }
 
-    /// Takes the mean loss of a step's examples. The bound is `factor` times the unit; `epoch` is the number of training examples.
+    /// Adds the mean loss of a step's examples. The bound is `factor` times the unit; `epoch` is
+    /// the number of training examples.
     pub(crate) fn see(&mut self, loss: f64, examples: usize, epoch: usize, factor: f64) {
         let weight = (examples as f64 / STRETCH.min(epoch) as f64).min(MOST);
         self.average += weight * (loss - self.average);
@@ -57,7 +63,7 @@ mod tests {
     use super::*;
     use largebatch_random::{Key, unit};
 
-    /// The step at which a course of losses counts as diverged.
+    /// The step at which a sequence of losses counts as diverged.
     fn found(batch: usize, losses: impl IntoIterator<Item = f64>) -> Option<usize> {
         let mut verdict = Divergence::new(Some(1.0));
         losses.into_iter().position(|loss| {
@@ -66,7 +72,7 @@ mod tests {
         })
     }
 
-    /// The numbers of steps that the documentation states.
+    /// The step counts that the documentation states.
     #[test]
     fn a_diverging_loss_is_found_within_the_stated_steps() {
         for batch in [1, 2, 7, 32, 100, 1000, 50_000] {
@@ -80,11 +86,12 @@ mod tests {
         assert_eq!(
             found(1, std::iter::repeat_n(999.0, 100_000)),
             None,
-            "below the bound for ever"
+            "always below the bound"
         );
     }
 
-    /// Losses of which one in `1/share` is 1/share, else 0: of mean 1, and as heavy in the tail as a data set of 1/share examples can be.
+    /// Losses that are 1/share with probability `share` and else 0: their mean is 1, and their tail
+    /// as heavy as in a data set of 1/share examples.
     #[test]
     fn heavy_tails_are_not_divergence() {
         for (batch, share) in [(1, 0.1), (1, 1e-3), (1, 1e-5), (8, 1e-4), (256, 1e-5)] {

@@ -1,11 +1,12 @@
-//! What can go wrong.
+//! Errors of this crate.
 
 use std::path::{Path, PathBuf};
 
 use largebatch_data::DataError;
 use largebatch_optim::OptimError;
 
-/// An error of training. Each names the value, its place and the remedy. Divergence is not among them: it is an [`Outcome`](crate::Outcome).
+/// A training error. Each names the value, its place and the remedy. Divergence is not an error but
+/// an [`Outcome`](crate::Outcome).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -24,19 +25,19 @@ pub enum TrainError {
         key: String,
         /// The value given.
         value: String,
-        /// Why it cannot be, and what can.
+        /// Why the value is refused, and what is allowed.
         why: String,
     },
-    /// A name that no table holds.
+    /// A name that is not in the table.
     #[error("unknown {kind} '{name}'{hint}; known: {known}")]
     Unknown {
         /// What the name was for.
         kind: &'static str,
         /// The name given.
         name: String,
-        /// The nearest name, as a question, or nothing.
+        /// The nearest name, as a question, or empty.
         hint: String,
-        /// All names.
+        /// All known names.
         known: String,
     },
     /// A backend that this build lacks.
@@ -46,7 +47,7 @@ pub enum TrainError {
     NotCompiled {
         /// The device asked for.
         device: &'static str,
-        /// The feature that brings it.
+        /// The cargo feature that adds it.
         feature: &'static str,
     },
     /// A backend without hardware or driver.
@@ -59,32 +60,32 @@ pub enum TrainError {
         /// What to install.
         remedy: &'static str,
     },
-    /// A data set that cannot be had.
+    /// A data set that cannot be found, read or used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A model that cannot be built or filled.
+    /// A model that cannot be built, or whose weights do not fit.
     #[error(transparent)]
     Model(#[from] largebatch_models::ConfigError),
     /// An optimizer that cannot be built, or whose state does not fit.
     #[error(transparent)]
     Optim(#[from] OptimError),
-    /// A schedule that cannot be.
+    /// A schedule that cannot be built.
     #[error(transparent)]
     Schedule(#[from] largebatch_schedule::ConfigError),
-    /// The file system says no.
+    /// An error of the file system.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
-        /// The system's word.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The data of a run are no longer those that it was made from.
+    /// The run's data have changed since it was trained.
     #[error(
-        "{}: was made from other data than those there now: {differs}. Bring the old data back, or name the folder that holds them by --data-dir; \
-         --accept-data goes on with those there now, but some of their test examples may have been training examples of the run",
+        "{}: the data have changed since this run was trained: {differs}. Restore the old data, or name the folder that holds them by --data-dir; \
+         --accept-data uses the data as they are now, but some of their test examples may have been training examples of the run",
         path.display()
     )]
     OtherData {
@@ -93,18 +94,18 @@ pub enum TrainError {
         /// The files that differ, with both hashes.
         differs: String,
     },
-    /// Another process writes the run's folder.
-    #[error("{}: is being written by {by}: wait for it or stop it, or give another --out", path.display())]
+    /// Another process is writing to the run's folder.
+    #[error("{}: is being written by {by}: wait for it, stop it, or give another --out", path.display())]
     Locked {
         /// The folder.
         path: PathBuf,
-        /// Who writes it.
+        /// The process that writes to it.
         by: String,
     },
-    /// A run's folder that is not one, or not this run's.
+    /// A folder that is not a run's folder, or belongs to another run.
     #[error("{}: {message}", path.display())]
     Folder {
-        /// The folder or the file in it.
+        /// The folder, or the file in it.
         path: PathBuf,
         /// What is wrong, and the remedy.
         message: String,
@@ -135,7 +136,7 @@ impl TrainError {
         }
     }
 
-    /// Whether the arguments were at fault, rather than the machine or the data.
+    /// Whether the arguments are at fault, rather than the machine or the data.
     pub fn is_usage(&self) -> bool {
         match self {
             TrainError::Data(error) => error.is_usage(),
@@ -149,7 +150,7 @@ impl TrainError {
         }
     }
 
-    /// A refusal of the file system.
+    /// Wraps an error of the file system.
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| TrainError::Io {
@@ -179,7 +180,7 @@ impl TrainError {
     }
 }
 
-/// The known name that a mistyped one most likely meant, if any is near.
+/// The known name that a mistyped one most likely means, if any is close.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|k| (strsim::damerau_levenshtein(&name.to_lowercase(), k), k))

@@ -1,4 +1,4 @@
-//! A run's data, model and rules, ready to compute with.
+//! A run's data, model and update rules, ready to compute with.
 
 use std::path::Path;
 
@@ -15,37 +15,38 @@ use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule,
 use crate::divergence::STRETCH;
 use crate::{Choice, Confusion, Metrics, ModelData, RunConfig, TrainError, device};
 
-/// Examples that one evaluation pass takes at once; fixed, so that the sums are the same for every batch size.
+/// Examples in each batch of an evaluation; fixed, so that the sums are the same for every training
+/// batch size.
 const EVALUATION_BATCH: usize = 1000;
 
-/// Which part of the data.
+/// A part of the data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {
-    /// The training part without what is held out.
+    /// The training part without the held-out examples.
     Train,
-    /// What is held out of the training part.
+    /// The examples held out of the training part.
     Validation,
     /// The test part: only for the final evaluation.
     Test,
 }
 
-/// A run's data, model and rules: what a training, an evaluation or a probe computes with.
+/// A run's data, model and update rules: everything that training, evaluation and probes need.
 pub struct Experiment {
-    /// The configuration, resolved.
+    /// The resolved configuration.
     pub config: RunConfig,
     /// The data.
     pub dataset: Dataset,
-    /// The training and the validation part, as indices of `dataset.train`.
+    /// The training and validation parts, as indices into `dataset.train`.
     pub split: Split,
     /// The device with autodiff.
     pub device: Device,
     /// The model's loss.
     pub loss: Loss,
-    /// The rate of each step.
+    /// The learning rate of each step.
     pub schedule: Schedule,
     /// The batch size of each step.
     pub batches: BatchSchedule,
-    /// Where each epoch begins, in steps.
+    /// The step at which each epoch begins.
     pub epochs: Epochs,
     /// The number of steps that the budget allows.
     pub total_steps: u64,
@@ -58,26 +59,26 @@ pub struct Experiment {
     all_test: Vec<u32>,
 }
 
-/// A network's outputs, a row for each example.
+/// A network's outputs, one row per example.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outputs {
-    /// Numbers in a row: the classes, or 1 for a model with one output.
+    /// Values per row: the number of classes, or 1 for a model with one output.
     pub width: usize,
-    /// Row after row.
+    /// The values, row after row.
     pub values: Vec<f32>,
 }
 
 impl Outputs {
-    /// The rows.
+    /// Iterates over the rows.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width.max(1))
     }
 }
 
-/// A data set from its place in the configuration.
+/// Opens the data set that the configuration names.
 ///
 /// # Errors
-/// A name that the catalogue lacks, files that are missing or broken.
+/// A name that is not in the catalogue, or files that are missing or malformed.
 pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
     match dataset.name.as_str() {
         "" => Err(TrainError::value(
@@ -92,7 +93,7 @@ pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
     }
 }
 
-/// The description of the user's own files; `None` for a name of the catalogue.
+/// The description of the user's own files; `None` for a name from the catalogue.
 pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
     if dataset.options.is_empty() {
         return Ok(None);
@@ -113,7 +114,8 @@ pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
         .map_err(unread)
 }
 
-/// A network's outputs for some examples of a part, in their order: dropout off, batch norm by its running statistics, no augmentation.
+/// A network's outputs for some examples of a part, in their order: without dropout or
+/// augmentation, with batch norm's running statistics.
 pub(crate) fn outputs(
     network: &Network,
     pipeline: &Pipeline,
@@ -134,7 +136,8 @@ pub(crate) fn outputs(
     Outputs { width, values }
 }
 
-/// Inputs `[n, values]` of some examples, on the device without autodiff; augmented where a key is given.
+/// The inputs `[n, values]` of some examples, on the device without autodiff; augmented if a key is
+/// given.
 fn inputs(
     pipeline: &Pipeline,
     device: &Device,
@@ -150,7 +153,7 @@ fn inputs(
     )
 }
 
-/// A schedule of the configuration, of which `facts` lists the names.
+/// Reads a schedule from the configuration; `facts` lists the known names.
 fn read<T: serde::de::DeserializeOwned>(
     kind: &'static str,
     choice: &Choice,
@@ -172,10 +175,11 @@ fn read<T: serde::de::DeserializeOwned>(
         .map_err(unread)
 }
 
-/// The batch sizes of a training on so many examples that begins with `batch`: also for another batch than the configuration's, whose steps are to be equalled.
+/// The batch sizes of a training on `examples` examples that begins with `batch`. The batch may
+/// differ from the configuration's, to match the steps of another batch size.
 ///
 /// # Errors
-/// A batch schedule that is wrong, or that `data.sampling` = `"one"` would ignore.
+/// A batch schedule that is invalid, or that `data.sampling` = `"one"` would ignore.
 pub fn batch_schedule(
     config: &RunConfig,
     batch: usize,
@@ -187,7 +191,7 @@ pub fn batch_schedule(
         largebatch_schedule::batch_facts(),
     )?;
     if config.data.sampling == Sampling::One && schedule != BatchConfig::Constant {
-        let why = "data.sampling = \"one\" takes one example at every step; leave one of them out";
+        let why = "data.sampling = \"one\" uses one example in every step; leave one of them out";
         return Err(TrainError::value(
             "batch_schedule",
             &config.batch_schedule.name,
@@ -216,7 +220,8 @@ impl Experiment {
         Self::with(config, dataset, split, registry)
     }
 
-    /// The same on data and a split that the caller brings, such as a fold of a cross-validation.
+    /// As [`Experiment::open`], on data and a split from the caller, such as a fold of a
+    /// cross-validation.
     ///
     /// # Errors
     /// The first setting or name that is wrong.
@@ -254,7 +259,7 @@ impl Experiment {
         let loss = model.loss();
         if config.label_smoothing > 0.0 && !loss.takes_label_smoothing() {
             let why = format!(
-                "the loss of model {} has no label smoothing; leave it out",
+                "the loss of model {} does not support label smoothing; leave it out",
                 config.model.name
             );
             return Err(TrainError::value(
@@ -271,14 +276,15 @@ impl Experiment {
                 return Err(TrainError::value(
                     "optimizer.preset",
                     other,
-                    "a preset is a word",
+                    "a preset must be a name in quotes",
                 ));
             }
         };
         let optimizer = registry
             .named(&config.optimizer.name)?
             .configure(preset.as_deref(), options)?;
-        // The resolved configuration holds every option, so that a later change of a default does not change a recorded run.
+        // The resolved configuration records every option, so that a later change of a default does
+        // not change a recorded run.
         config.model.options = model.parameters();
         config.optimizer.options = optimizer.table();
         config
@@ -338,7 +344,7 @@ impl Experiment {
             let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
             return Err(TrainError::value(key, size, why));
         }
-        // The optimizer resolves its exclusions on the network's paths.
+        // The optimizer matches its exclusions against the network's parameter paths.
         let excluded = experiment.optimizer.exclusions();
         if excluded.weight_decay.is_by_path() || excluded.layer_adaptation.is_by_path() {
             Driver::new(&*experiment.optimizer, &experiment.initial_model()?.network)?;
@@ -346,15 +352,15 @@ impl Experiment {
         Ok(experiment)
     }
 
-    /// The model with the initial weights of the run's seed.
+    /// The model with the initial weights for the run's seed.
     ///
     /// # Errors
-    /// A model that does not suit the data; [`Experiment::open`] has checked it.
+    /// A model that does not suit the data; [`Experiment::open`] has already checked this.
     pub fn initial_model(&self) -> Result<Model, TrainError> {
         Ok(self.model.build(&self.io, self.config.seed, &self.device)?)
     }
 
-    /// The key of the run's seed for a purpose.
+    /// The random key that the run's seed gives for a purpose.
     pub fn key(&self, purpose: &str) -> Key {
         Key::new(self.config.seed).word(purpose)
     }
@@ -362,7 +368,7 @@ impl Experiment {
     /// The order of the training examples, at its start.
     ///
     /// # Errors
-    /// If there is nothing to train on.
+    /// If there are no training examples.
     pub fn order(&self) -> Result<Order, TrainError> {
         Ok(Order::new(
             self.split.train.clone(),
@@ -372,7 +378,7 @@ impl Experiment {
         )?)
     }
 
-    /// The batch that is trained on next from a place of the order.
+    /// The next training batch at a position of the order.
     pub fn next_batch(&self, position: Position) -> Planned {
         self.batches.next(
             position.epoch as usize,
@@ -381,26 +387,31 @@ impl Experiment {
         )
     }
 
-    /// The learning rate of the update number `step`, from 0, on a batch of the plan: the schedule's, lowered where the batch could not grow as planned.
+    /// The learning rate of update number `step`, from 0, on a planned batch: the schedule's,
+    /// lowered if the batch could not grow as planned.
     pub fn lr(&self, step: u64, batch: &Planned) -> f64 {
         let seen = batch.epoch as u64 * self.split.train.len() as u64 + batch.start as u64;
         self.schedule.lr(step as usize) * self.batches.rate_factor(seen)
     }
 
-    /// From stored examples to what the model reads, and from its outputs back to the target's unit.
+    /// The preprocessing: from stored examples to the model's inputs, and from its outputs back to
+    /// the target's unit.
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
-    /// Warnings about the data, one a line: columns whose values 32 bits cannot tell apart.
+    /// Warnings about the data, one per line: columns whose values 32-bit numbers cannot tell
+    /// apart.
     pub fn notes(&self) -> Vec<String> {
         self.pipeline.notes(&self.dataset.train, &self.split.train)
     }
 
-    /// Scales the data as the network of these weights was trained, and not as the data are now. `place` is the weights' name in errors.
+    /// Scales the data as they were scaled for the training of these weights, not as the present
+    /// data would be. `place` names the weights in errors.
     ///
     /// # Errors
-    /// Data of another shape, or whose columns or classes have other names or another order: the network would take one for another.
+    /// Data of another shape, or whose columns or classes have other names or another order: the
+    /// network would confuse them.
     pub fn adopt(&mut self, data: &ModelData, place: &Path) -> Result<(), TrainError> {
         let now = self.model_data();
         for (what, then, now) in [
@@ -417,7 +428,7 @@ impl Experiment {
                 };
                 let (then, now) = (list(then), list(now));
                 let message = format!(
-                    "was trained on other {what} than the data have now: {then}; now {now}. Bring them into this form and order"
+                    "was trained on {what} {then}, but the data now have {what} {now}: restore the former names and their order"
                 );
                 return Err(TrainError::folder(place, message));
             }
@@ -427,7 +438,7 @@ impl Experiment {
                 classes.map_or("a real target".into(), |n| format!("{n} classes"))
             };
             let message = format!(
-                "was trained on {}, and the data have {} now",
+                "was trained on {}, but the data now have {}",
                 count(data.classes),
                 count(now.classes)
             );
@@ -441,7 +452,7 @@ impl Experiment {
         Ok(())
     }
 
-    /// What the network takes from its data, for the file of its weights.
+    /// What the network learned from its data, to be stored in the weights file.
     pub fn model_data(&self) -> ModelData {
         ModelData {
             version: crate::weights::VERSION,
@@ -453,10 +464,11 @@ impl Experiment {
         }
     }
 
-    /// Inputs `[n, values]` and targets of some examples, on the device without autodiff; augmented where a key is given.
+    /// Inputs `[n, values]` and targets of some examples, on the device without autodiff; augmented
+    /// if a key is given.
     ///
     /// # Errors
-    /// Labels that the model's loss cannot take.
+    /// Labels that the model's loss does not accept.
     pub fn batch(
         &self,
         part: &Part,
@@ -489,7 +501,8 @@ impl Experiment {
         Ok((inputs, targets))
     }
 
-    /// The examples of a part, as indices of `dataset.train` or, for the test part, of `dataset.test`.
+    /// The examples of a part, as indices into `dataset.train`, or `dataset.test` for the test
+    /// part.
     pub fn indices(&self, which: Which) -> (&Part, &[u32]) {
         match which {
             Which::Train => (&self.dataset.train, &self.split.train),
@@ -498,21 +511,23 @@ impl Experiment {
         }
     }
 
-    /// All of the training part, what is held out included.
+    /// The whole training part, with the held-out examples.
     pub fn all_training_indices(&self) -> &[u32] {
         &self.all_train
     }
 
-    /// The model's means over a part: dropout off, batch norm by its running statistics, no augmentation. `None` for an empty part.
+    /// The model's means over a part: without dropout or augmentation, with batch norm's running
+    /// statistics. `None` for an empty part.
     ///
     /// # Errors
-    /// Labels that the model's loss cannot take.
+    /// Labels that the model's loss does not accept.
     pub fn evaluate(&self, network: &Network, which: Which) -> Result<Option<Metrics>, TrainError> {
         let (part, indices) = self.indices(which);
         self.means(network, part, indices)
     }
 
-    /// As [`evaluate`](Self::evaluate), over at most `n` examples that are evenly spread over the training part.
+    /// As [`evaluate`](Self::evaluate), on at most `n` examples spread evenly over the training
+    /// part.
     pub(crate) fn fitted(
         &self,
         network: &Network,
@@ -521,8 +536,10 @@ impl Experiment {
         self.means(network, &self.dataset.train, &self.spread(n))
     }
 
-    /// The training loss of the best constant prediction, what a model that learned nothing has: for classes the entropy of their frequencies (smoothed, where
-    /// labels are), for real targets, as the model sees them, their variance. `None` for the perceptron's loss, which a constant of 0 brings to 0, and where all targets are equal.
+    /// The training loss of the best constant prediction, that is, of a model that has learned
+    /// nothing. For classes it is the entropy of their frequencies (smoothed if the labels are).
+    /// For real targets, as the model sees them, it is their variance. `None` for the perceptron,
+    /// whose loss is 0 for a constant output of 0, and when all targets are equal.
     pub fn constant_loss(&self) -> Option<f64> {
         let (part, indices) = self.indices(Which::Train);
         let n = indices.len() as f64;
@@ -530,10 +547,11 @@ impl Experiment {
             (Labels::Classes(labels), Loss::CrossEntropy | Loss::Logistic) => {
                 let mut counts = vec![0.0; self.io.classes?];
                 for &i in indices {
-                    // The first batch reports a label beyond the classes.
+                    // The first batch reports a label outside the classes.
                     *counts.get_mut(labels[i as usize] as usize)? += 1.0;
                 }
-                // The smoothed targets' own distribution is the best constant prediction, and its entropy the loss.
+                // The best constant prediction is the distribution of the smoothed targets, and its
+                // loss is their entropy.
                 let smoothing = self.config.label_smoothing;
                 let share =
                     |count: &f64| (1.0 - smoothing) * count / n + smoothing / counts.len() as f64;
@@ -552,7 +570,7 @@ impl Experiment {
                 };
                 let mean = values().sum::<f64>() / n;
                 let variance = values().map(|y| (y - mean).powi(2)).sum::<f64>() / n;
-                // Equal targets differ from their mean by its rounding alone.
+                // Equal targets differ from their mean only by its rounding.
                 if variance > (mean * f64::from(f32::EPSILON)).powi(2) {
                     variance
                 } else {
@@ -564,8 +582,9 @@ impl Experiment {
         Some(loss).filter(|loss| *loss > 0.0)
     }
 
-    /// What `stop.divergence` multiplies: the constant prediction's loss, or that of the initial weights where it is larger, as with values that are not
-    /// normalised, so that a training that begins above the bound is not lost before it begins.
+    /// The unit that `stop.divergence` multiplies: the loss of the constant prediction, or of the
+    /// initial weights if that is larger, as with data that are not normalised. So a training whose
+    /// loss starts high is not stopped before it begins.
     pub(crate) fn divergence_unit(&self, initial: &Network) -> Result<Option<f64>, TrainError> {
         let Some(constant) = self.constant_loss() else {
             return Ok(None);
@@ -578,11 +597,12 @@ impl Experiment {
         }))
     }
 
-    /// The mean loss over at most `n` examples that are evenly spread over the training part, as training sees it: dropout on, always by the same masks, batch
-    /// norm by the statistics of these examples, with label smoothing; not augmented.
+    /// The mean loss on at most `n` examples spread evenly over the training part, computed as in
+    /// training: with dropout (always the same masks), batch norm with the statistics of these
+    /// examples, and label smoothing, but without augmentation.
     ///
     /// # Errors
-    /// Labels that the model's loss cannot take.
+    /// Labels that the model's loss does not accept.
     pub fn loss_in_training(&self, network: &Network, n: usize) -> Result<f64, TrainError> {
         let some = self.spread(n);
         let examples: Vec<u64> = some.iter().map(|&i| u64::from(i)).collect();
@@ -595,19 +615,20 @@ impl Experiment {
         ) / some.len() as f64)
     }
 
-    /// At most `n` examples that are evenly spread over the training part.
+    /// At most `n` examples spread evenly over the training part.
     fn spread(&self, n: usize) -> Vec<u32> {
         let all = &self.split.train;
         let n = n.min(all.len());
         (0..n).map(|i| all[i * all.len() / n]).collect()
     }
 
-    /// A network's outputs for some examples of a part, in their order: dropout off, batch norm by its running statistics, no augmentation. Labels are not read.
+    /// A network's outputs for some examples of a part, in their order: without dropout or
+    /// augmentation, with batch norm's running statistics. Labels are not read.
     pub fn outputs(&self, network: &Network, part: &Part, indices: &[u32]) -> Outputs {
         outputs(network, &self.pipeline, &self.device, part, indices)
     }
 
-    /// How often each class was taken for each in a part; `None` for real targets and for an empty part.
+    /// The confusion matrix of a part; `None` for real targets and for an empty part.
     pub fn confusion(&self, network: &Network, which: Which) -> Option<Confusion> {
         let (part, indices) = self.indices(which);
         let (Some(classes), Labels::Classes(labels)) = (self.io.classes, part.labels()) else {
@@ -642,7 +663,7 @@ impl Experiment {
                 *correct.get_or_insert(0.0) += scalar(right);
             }
             if let Labels::Targets(all) = part.labels() {
-                // In the target's own unit and in f64: what standardising kept is not lost here.
+                // In the target's own unit and in f64, so that no precision is lost.
                 let error = |(&i, o): (&u32, f64)| all[i as usize] - self.pipeline.decode(o);
                 squares += some
                     .iter()
@@ -680,7 +701,7 @@ impl Experiment {
     }
 }
 
-/// The one number of a tensor; waits for the device.
+/// Reads a tensor's only number; waits for the device.
 pub(crate) fn scalar(tensor: Tensor<1>) -> f64 {
     f64::from(tensor.into_scalar::<f32>())
 }

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{SCHEMA, write_whole};
 use crate::{Checkpoint, Choice, Outcome, RunConfig, TrainError};
 
-/// `run.toml`: everything that the run was made from.
+/// `run.toml`: everything needed to repeat the run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunFile {
-    /// The version of the folder's layout.
+    /// The layout version of the folder.
     pub schema: u32,
     /// The hash of `config`.
     pub id: String,
@@ -26,12 +26,14 @@ pub struct RunFile {
     pub examples: Option<usize>,
     /// What may differ between two runs of one configuration.
     pub provenance: Provenance,
-    /// The resolved configuration. To compute with it, open it by [`RunFile::reopen`], which makes sure that its data are those of the run.
+    /// The resolved configuration. To compute with it, use [`RunFile::reopen`], which makes sure
+    /// that the data are those of the run.
     pub config: RunConfig,
-    /// The files that the data came from.
+    /// The files that the data were read from.
     #[serde(default)]
     pub sources: Vec<Source>,
-    /// Files of other content that the run was trained on before it was resumed with other data.
+    /// Data files, since replaced, that the run was trained on before it was resumed with other
+    /// data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_sources: Vec<Source>,
 }
@@ -42,11 +44,11 @@ pub struct RunFile {
 pub struct Provenance {
     /// The version of largebatch.
     pub version: String,
-    /// The device as Burn names it.
+    /// The device, as Burn names it.
     pub device: String,
     /// CPU threads.
     pub threads: usize,
-    /// The processor and its vector instructions, see [`processor`](crate::processor).
+    /// The processor and its vector instructions; see [`processor`](crate::processor).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<String>,
     /// Operating system and processor architecture.
@@ -54,30 +56,31 @@ pub struct Provenance {
     /// The folder that `--data-dir` named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// The folder that relative paths of the data set start from, where it has any.
+    /// The folder that the data set's relative paths start from, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
 }
 
-/// A run's folder: `run.toml`, `events.jsonl`, `layers.csv`, `checkpoints/`, and at the end `model.safetensors` and `result.json`.
+/// A run's folder: `run.toml`, `events.jsonl`, `layers.csv`, `checkpoints/`, and at the end
+/// `model.safetensors` and `result.json`.
 ///
-/// Whoever writes there holds the lock of its file `.lock`: see [`RunFolder::locked`].
+/// A process that writes to it holds the lock on its file `.lock`: see [`RunFolder::locked`].
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
     lock: Option<Arc<Lock>>,
 }
 
-/// The file of the lock.
+/// The lock file.
 const LOCK: &str = ".lock";
 
 impl RunFolder {
-    /// Makes the folder of a new run, and takes its lock.
+    /// Creates the folder of a new run and takes its lock.
     ///
     /// # Errors
-    /// A folder that holds something already, that another process writes, or that cannot be made.
+    /// A folder that is not empty, that another process is writing to, or that cannot be created.
     pub fn create(path: &Path, run: &RunFile) -> Result<Self, TrainError> {
-        // What a program leaves that is killed while it writes run.toml does not count.
+        // A partial file left by a program that was killed while it wrote run.toml does not count.
         let counts = |entry: std::io::Result<fs::DirEntry>| {
             entry.is_ok_and(|e| !is_lock(&e.path()) && !is_partial(&e.path()))
         };
@@ -86,16 +89,16 @@ impl RunFolder {
                 return Ok(());
             }
             let message = if path.join("run.toml").exists() {
-                "holds a run already: go on with it by --resume, or give another --out"
+                "already holds a run: continue it with --resume, or give another --out"
             } else {
                 "is not empty: give another --out"
             };
             Err(TrainError::folder(path, message))
         };
         empty()?;
-        fs::create_dir_all(path).map_err(TrainError::io(path, "make the folder"))?;
+        fs::create_dir_all(path).map_err(TrainError::io(path, "create the folder"))?;
         let folder = RunFolder::at(path).locked()?;
-        // Another process may have made a run there meanwhile.
+        // Another process may have created a run there in the meantime.
         empty()?;
         folder.describe(run).inspect_err(|_| {
             let _ = fs::remove_file(path.join(LOCK)).and_then(|()| fs::remove_dir(path));
@@ -103,7 +106,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// The folder of a run, unopened and without its lock.
+    /// A run's folder that is neither opened nor locked.
     pub(crate) fn at(path: &Path) -> Self {
         RunFolder {
             path: path.to_owned(),
@@ -111,10 +114,11 @@ impl RunFolder {
         }
     }
 
-    /// The folder with its lock, which is freed when the last copy goes, or the process ends; what a killed writer has left half-written is removed.
+    /// Takes the folder's lock, which is released when the last clone is dropped or the process
+    /// ends, and removes files that a killed writer left unfinished.
     ///
     /// # Errors
-    /// [`TrainError::Locked`] where another process writes there.
+    /// [`TrainError::Locked`] if another process is writing to the folder.
     pub fn locked(self) -> Result<Self, TrainError> {
         if self.lock.is_some() {
             return Ok(self);
@@ -132,7 +136,7 @@ impl RunFolder {
             .flatten()
         {
             if is_partial(&entry.path()) {
-                // What cannot be removed does no harm.
+                // A file that cannot be removed does no harm.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -142,7 +146,7 @@ impl RunFolder {
         })
     }
 
-    /// What to tell the user where the file system has no locks.
+    /// A warning for the user if the file system does not support locks.
     pub fn weak_lock(&self) -> Option<String> {
         self.lock.as_ref()?.weak()
     }
@@ -157,7 +161,7 @@ impl RunFolder {
     /// Opens the folder of a run.
     ///
     /// # Errors
-    /// A folder that is none, or of another version of the program.
+    /// A folder that is not a run's folder, or that another version of the program wrote.
     pub fn open(path: &Path) -> Result<(Self, RunFile), TrainError> {
         let file = path.join("run.toml");
         if !file.exists() {
@@ -177,7 +181,7 @@ impl RunFolder {
                 path,
                 match among {
                     None if !path.exists() => "does not exist: name the folder of a run, such as runs/digits-mlp-sgd".to_owned(),
-                    None => "is not a run's folder: it holds no run.toml".to_owned(),
+                    None => "is not a run's folder: it has no run.toml".to_owned(),
                     Some(_) if there.is_empty() => {
                         "does not exist: the run kept no checkpoints (--set checkpoint.every_steps=100)".to_owned()
                     }
@@ -196,17 +200,17 @@ impl RunFolder {
         if schema != i64::from(SCHEMA) {
             return Err(TrainError::folder(
                 &file,
-                format!("schema {schema}; this version reads {SCHEMA}"),
+                format!("has schema {schema}; this version reads {SCHEMA}"),
             ));
         }
         if unseal_text(&text) == Seal::Broken {
-            let message = "has changed since it was written (its digest is another one): take a copy, or start the run again; if you changed it yourself, \
+            let message = "has changed since it was written (its digest differs): restore a copy, or start the run again; if you changed it yourself, \
                            delete its last line";
             return Err(TrainError::folder(&file, message));
         }
         let mut run: RunFile =
             toml::from_str(&text).map_err(|e| TrainError::folder(&file, e.to_string()))?;
-        // Until version 0.3 real targets were trained on as they are, and no key said so.
+        // Before version 0.3 real targets were not standardised, and no key recorded that.
         let old = ["0.1.", "0.2."]
             .iter()
             .any(|old| run.provenance.version.starts_with(old));
@@ -222,17 +226,17 @@ impl RunFolder {
         Ok((RunFolder::at(path), run))
     }
 
-    /// The folder.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder of the checkpoints.
+    /// The folder with the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
 
-    /// The result, once the run has ended for good.
+    /// The result, or `None` if the run has not ended.
     ///
     /// # Errors
     /// A file that is not a result.
@@ -247,7 +251,7 @@ impl RunFolder {
             .map_err(|e| TrainError::folder(&path, format!("not a result ({e})")))
     }
 
-    /// Writes the result and the weights: the run has ended for good.
+    /// Writes the result and the weights, which marks the run as ended.
     pub(crate) fn finish(&self, outcome: &Outcome, model: &[u8]) -> Result<(), TrainError> {
         write_whole(&self.path.join("model.safetensors"), model)?;
         let json = serde_json::to_vec_pretty(outcome)
@@ -255,10 +259,10 @@ impl RunFolder {
         write_whole(&self.path.join("result.json"), &json)
     }
 
-    /// The weights: of the finished run, or else of its newest checkpoint.
+    /// The weights of the finished run, or else of its newest checkpoint.
     ///
     /// # Errors
-    /// A run that has left neither yet.
+    /// A run that has neither yet.
     pub fn weights(&self) -> Result<Vec<u8>, TrainError> {
         let path = self.path.join("model.safetensors");
         if path.exists() {
@@ -273,10 +277,11 @@ impl RunFolder {
         }
     }
 
-    /// Opens a log for lines to be added after its first `length` bytes; what stands behind them, from a run that was killed, is cut off.
+    /// Opens a log to append lines after its first `length` bytes; anything after them, from a run
+    /// that was killed, is cut off.
     ///
     /// # Errors
-    /// A log that is shorter; the file system's.
+    /// A log that is shorter than `length`, and file system errors.
     pub(crate) fn log(&self, name: &str, length: u64) -> Result<Log, TrainError> {
         let path = self.path.join(name);
         let file = OpenOptions::new()
@@ -290,7 +295,7 @@ impl RunFolder {
             .len();
         if there < length {
             let message = format!(
-                "holds {there} bytes, {length} when the checkpoint was written: lines are missing; take a copy, or start the run again"
+                "has {there} bytes, but had {length} when the checkpoint was written: lines are missing; restore a copy, or start the run again"
             );
             return Err(TrainError::folder(&path, message));
         }
@@ -304,13 +309,13 @@ impl RunFolder {
     }
 }
 
-/// Whether a name is that of the lock, or of what stands for one where the file system has none.
+/// Whether a file is the lock, or its substitute on a file system without locks.
 fn is_lock(path: &Path) -> bool {
     path.file_stem().is_some_and(|name| name == LOCK)
         && path.extension().is_none_or(|e| e == "held")
 }
 
-/// Whether a name is that of a file that was never finished.
+/// Whether a file was never finished.
 fn is_partial(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "partial")
 }
@@ -334,7 +339,7 @@ impl Log {
         writeln!(self.file, "{text}").map_err(TrainError::io(&self.path, "write"))
     }
 
-    /// Hands all lines to the system, and returns the length of the file.
+    /// Hands all lines to the operating system, and returns the length of the file.
     pub(crate) fn flush(&mut self) -> Result<u64, TrainError> {
         self.file
             .flush()
@@ -342,7 +347,7 @@ impl Log {
         Ok(self.length)
     }
 
-    /// The same, and has them on the disk.
+    /// As [`Log::flush`], and waits until the lines are on the disk.
     pub(crate) fn sync(&mut self) -> Result<u64, TrainError> {
         self.flush()?;
         self.file

@@ -1,4 +1,4 @@
-//! The gradient of one batch: in one piece, accumulated over micro-batches, or by replicas side by side.
+//! The gradient of one batch: at once, accumulated over micro-batches, or by parallel replicas.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -8,48 +8,53 @@ use largebatch_random::Key;
 
 use crate::{Experiment, TrainError};
 
-/// The gradient of the mean loss over a batch, and what else its passes saw.
+/// The gradient of the mean loss over a batch, and what its passes collected.
 pub struct BatchGradient {
     /// ∇ (1/n) Σ loss, by parameter.
     pub gradients: GradientsParams,
-    /// Σ loss over the batch, one term a micro-batch, still on the device.
+    /// Σ loss over the batch, one term per micro-batch, still on the device.
     pub loss: Vec<Tensor<1>>,
-    /// The number of examples classified correctly, one term a micro-batch; empty for real targets.
+    /// The number of correctly classified examples, one term per micro-batch; empty for real
+    /// targets.
     pub correct: Vec<Tensor<1>>,
-    /// What batch norm saw, for [`Network::absorb`].
+    /// The statistics that batch norm collected, for [`Network::absorb`].
     pub statistics: Vec<Statistic>,
 }
 
 /// Squared norms of the gradients of one step: of its micro-batches and of the whole batch, before clipping and without weight decay.
 ///
-/// From them the gradient's noise scale can be had at no extra gradients (McCandlish et al. 2018, arXiv 1812.06162, appendix A.1).
+/// The gradient noise scale follows from them without further gradients (McCandlish et al. 2018,
+/// arXiv 1812.06162, appendix A.1).
 #[derive(Clone, PartialEq, Debug)]
 pub struct SquaredNorms {
-    /// The examples of each micro-batch, and |g|² of the gradient of its mean loss.
+    /// The size of each micro-batch, and |g|² of the gradient of its mean loss.
     pub parts: Vec<(usize, f64)>,
     /// |g|² of the gradient of the whole batch's mean loss.
     pub whole: f64,
 }
 
-/// The keys of a step's randomness.
+/// The random keys of one step.
 #[derive(Clone, Copy)]
 pub struct StepKeys {
-    /// Of augmentation.
+    /// The key of augmentation.
     pub augment: Key,
-    /// Of dropout masks.
+    /// The key of the dropout masks.
     pub dropout: Key,
 }
 
 impl Experiment {
     /// The gradient of the mean loss over the training examples `indices`.
     ///
-    /// The batch is cut into `accumulate` × `workers` consecutive parts whose sizes differ by at most one. Each part's gradient is that of its summed
-    /// loss divided by the size of the WHOLE batch, and the parts are added in their order; so the sum is the large batch's gradient up to rounding, and
-    /// K workers give the same bits as K accumulated micro-batches. With batch norm each part has its own statistics (ghost batch norm, Hoffer et al.
-    /// 2017, arXiv 1705.08741). PyTorch's usual accumulation loop divides each micro-batch's mean by their number, which is wrong for a smaller last one.
+    /// The batch is cut into `accumulate` × `workers` consecutive parts whose sizes differ by at
+    /// most one. Each part's gradient is that of its summed loss divided by the size of the WHOLE
+    /// batch, and the parts are added in order. So the sum equals the large batch's gradient up to
+    /// rounding, and K workers give the same bits as K accumulated micro-batches. With batch norm
+    /// each part has its own statistics (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741).
+    /// PyTorch's usual accumulation loop divides each micro-batch's mean by the number of
+    /// micro-batches, which is wrong if the last one is smaller.
     ///
     /// # Errors
-    /// Labels that the model's loss cannot take.
+    /// Labels that the model's loss does not accept.
     pub fn gradient(
         &self,
         network: &Network,
@@ -59,7 +64,8 @@ impl Experiment {
         self.sum_of_parts(network, indices, keys, &mut |_, _| {})
     }
 
-    /// [`Experiment::gradient`] with the squared norms on the way to it; without them where the batch is not cut. The gradient is the same to the bit.
+    /// As [`Experiment::gradient`], with the squared norms unless the batch is in one part. The
+    /// gradient has the same bits.
     ///
     /// # Errors
     /// Those of [`Experiment::gradient`].
@@ -110,7 +116,8 @@ impl Experiment {
                 );
                 continue;
             }
-            // Each replica has leaves of its own, so that the graphs share nothing; the weights' storage is shared, and only read.
+            // Each replica has its own leaves, so that the graphs share nothing; the storage of the
+            // weights is shared and only read.
             let replicas: Vec<Network> = group
                 .clone()
                 .map(|_| network.clone().fork(&self.device))

@@ -7,25 +7,29 @@ use crate::nullable;
 /// Means over the examples of a part.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Metrics {
-    /// How many examples.
+    /// The number of examples.
     pub n: u64,
-    /// The mean loss, without label smoothing; of real targets in the unit that the model sees, which is the training targets' deviation where they are
-    /// standardised. Where it is beyond f32 it is infinite, and `null` in JSON, which is read as NaN.
+    /// The mean loss, without label smoothing. For real targets it is measured on the targets as
+    /// the model sees them, that is, standardised if preprocessing does so. A loss too large for
+    /// f32 is infinite; JSON writes it as `null`, which is read as NaN.
     #[serde(with = "nullable")]
     pub loss: f64,
     /// The share of examples classified correctly; absent for real targets.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accuracy: Option<f64>,
-    /// The root of the mean squared error, in the target's own unit; absent for classes, and `null` where the loss is.
+    /// The root mean squared error, in the target's own unit; absent for classes, `null` if the
+    /// loss is.
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none", default)]
     pub rmse: Option<f64>,
-    /// The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; absent for classes, and where all targets are equal; `null` where the loss is.
+    /// The coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; absent for classes and when all
+    /// targets are equal, `null` if the loss is.
     #[serde(with = "nullable", skip_serializing_if = "Option::is_none", default)]
     pub r2: Option<f64>,
 }
 
 impl Metrics {
-    /// Whether validation reached a target: accuracy at least, or, for real targets, mean squared error in their own unit at most.
+    /// Whether validation has reached a target: an accuracy of at least `target`, or for real
+    /// targets a mean squared error, in their own unit squared, of at most `target`.
     pub fn reaches(&self, target: f64) -> bool {
         match self.accuracy {
             Some(accuracy) => accuracy >= target,

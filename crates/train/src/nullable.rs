@@ -1,18 +1,19 @@
 //! Numbers that may be NaN or infinite, for serde: `#[serde(with = "nullable")]`.
 //!
-//! JSON has neither, and serde_json writes both as `null`, which it then refuses to read as a number. With this, `null` is read as NaN: whether a number that
-//! is not finite was NaN or infinite is lost, and nothing else. It suits `f64`, `Option<f64>` (where `null` is `Some(NaN)`; leave `None` out by
-//! `skip_serializing_if`, and give `default`) and `Vec<f64>`.
+//! JSON has neither, and serde_json writes both as `null`, which it then refuses to read as a
+//! number. With this module, `null` is read as NaN; the only thing lost is whether the number was
+//! NaN or infinite. It works for `f64`, `Option<f64>` (`null` becomes `Some(NaN)`; skip `None` with
+//! `skip_serializing_if`, and add `default`) and `Vec<f64>`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A number, or numbers, of which some may not be finite.
+/// A number or a collection of numbers, some of which may not be finite.
 pub trait Nullable: Sized {
-    /// What JSON holds in its place.
+    /// The form in JSON.
     type Json: Serialize + for<'de> Deserialize<'de>;
-    /// With `None` for what is not finite.
+    /// Replaces numbers that are not finite by `None`.
     fn json(&self) -> Self::Json;
-    /// With NaN for `None`.
+    /// Replaces `None` by NaN.
     fn of(json: Self::Json) -> Self;
 }
 
@@ -46,7 +47,7 @@ impl Nullable for Vec<f64> {
     }
 }
 
-/// Writes what is not finite as `null`.
+/// Writes numbers that are not finite as `null`.
 ///
 /// # Errors
 /// The serializer's.

@@ -1,4 +1,4 @@
-//! What may watch a run: progress bars, logs, probes.
+//! What can watch a run: progress bars, logs, probes.
 
 use std::path::Path;
 
@@ -8,26 +8,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Experiment, Metrics, Outcome, SquaredNorms, nullable};
 
-/// Watches a run; every method may be left out.
+/// Watches a run; every method is optional.
 pub trait Observer {
-    /// Whether each [`Step`] is to bring the squared norms of its gradients; asked before each step. They cost no gradient, but a pass over each
-    /// micro-batch's gradient and a wait for the device.
+    /// Whether each [`Step`] should include the squared norms of its gradients; asked before each
+    /// step. They need no extra gradient, but a pass over each micro-batch's gradient and a wait
+    /// for the device.
     fn wants_norms(&self) -> bool {
         false
     }
-    /// Before the first step.
+    /// Called before the first step.
     fn on_start(&mut self, _start: &Start<'_>) {}
-    /// After each step.
+    /// Called after each step.
     fn on_step(&mut self, _step: &Step<'_>) {}
-    /// After each evaluation on the validation part, and at each epoch's end.
+    /// Called after each evaluation on the validation part, and at the end of each epoch.
     fn on_evaluation(&mut self, _evaluation: &Evaluation) {}
-    /// Whether training ends here; asked after each evaluation.
+    /// Whether training should stop here; asked after each evaluation.
     fn stop(&self) -> bool {
         false
     }
-    /// After a checkpoint stands on the disk.
+    /// Called when a checkpoint is on the disk.
     fn on_checkpoint(&mut self, _step: u64, _place: &Path) {}
-    /// After the last step, or at divergence or interruption.
+    /// Called after the last step, or at divergence or interruption.
     fn on_end(&mut self, _outcome: &Outcome) {}
 }
 
@@ -35,37 +36,40 @@ pub trait Observer {
 pub struct Start<'a> {
     /// The run's data, model and settings.
     pub experiment: &'a Experiment,
-    /// The step to start from: above 0 for a resumed run.
+    /// The first step: above 0 for a resumed run.
     pub step: u64,
-    /// The number of trained parameters.
+    /// The number of trainable parameters.
     pub parameters: usize,
-    /// The model there.
+    /// The model at this step.
     pub network: &'a Network,
 }
 
 /// One optimizer step.
 pub struct Step<'a> {
-    /// Steps so far, this one included.
+    /// Steps so far, including this one.
     pub step: u64,
-    /// The epoch that it belongs to, from 0.
+    /// The epoch of this step, from 0.
     pub epoch: u64,
     /// Examples seen so far.
     pub examples: u64,
-    /// Examples of this step.
+    /// Examples in this step.
     pub batch: usize,
     /// The learning rate of this step.
     pub lr: f64,
-    /// The mean loss over the batch, before the step; absent where reading it would have to wait for the device.
+    /// The mean loss over the batch, before the step; absent if reading it would have to wait for
+    /// the device.
     pub loss: Option<f64>,
     /// The model after the step.
     pub network: &'a Network,
-    /// The optimizer after the step: its trust ratios and, by [`Driver::save`], its state. Nothing of it is copied unless the observer asks.
+    /// The optimizer after the step: its trust ratios and, by [`Driver::save`], its state. Nothing
+    /// is copied unless the observer asks.
     pub driver: &'a Driver,
-    /// The squared norms of the step's gradients; absent unless an [observer wants them](Observer::wants_norms), and where the batch was not cut.
+    /// The squared norms of the step's gradients; absent unless an [observer wants
+    /// them](Observer::wants_norms) and the batch was cut.
     pub norms: Option<&'a SquaredNorms>,
 }
 
-/// Training so far, and the validation part.
+/// The training so far, and the metrics of the validation part.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Steps so far.
@@ -74,19 +78,21 @@ pub struct Evaluation {
     pub epoch: u64,
     /// Examples seen so far.
     pub examples: u64,
-    /// Mean loss over this epoch's steps so far, each taken before its step.
+    /// Mean loss over this epoch's steps so far, each measured before its step.
     #[serde(with = "nullable")]
     pub train_loss: f64,
-    /// The same over the steps since the evaluation before.
+    /// Mean loss over the steps since the previous evaluation.
     #[serde(with = "nullable")]
     pub recent_loss: f64,
-    /// The share of this epoch's examples that were classified correctly before their step; absent for real targets.
+    /// The share of this epoch's examples that were classified correctly before their step; absent
+    /// for real targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_accuracy: Option<f64>,
-    /// Over some training examples, always the same: see [`Controls::fitted`](crate::Controls::fitted).
+    /// Metrics on some training examples, always the same ones: see
+    /// [`Controls::fitted`](crate::Controls::fitted).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fitted: Option<Metrics>,
-    /// The validation part; absent where nothing is held out.
+    /// Metrics of the validation part; absent if nothing is held out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Metrics>,
 }

@@ -9,7 +9,8 @@ use largebatch_models::{Io, Loss, Network};
 use crate::experiment::{outputs, spec};
 use crate::{ModelData, RunConfig, TrainError, device, from_safetensors};
 
-/// A trained network with all that predictions need: what run.toml and the file of its weights say.
+/// A trained network with everything needed to predict: the contents of run.toml and of its weights
+/// file.
 pub struct Predictor {
     data: ModelData,
     spec: Option<DataSpec>,
@@ -20,14 +21,14 @@ pub struct Predictor {
     place: PathBuf,
 }
 
-/// What a network says of one example.
+/// A network's prediction for one example.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Prediction {
-    /// The number of a class.
+    /// The index of a class.
     Class {
-        /// The class, as an evaluation counts it.
+        /// The class, numbered as in an evaluation.
         class: u32,
-        /// One probability a class; empty for the perceptron, which has none.
+        /// One probability per class; empty for the perceptron, which gives none.
         probabilities: Vec<f64>,
     },
     /// A real number, in the target's own unit.
@@ -35,11 +36,13 @@ pub enum Prediction {
 }
 
 impl Predictor {
-    /// The network of a run's configuration with its weights. `data` is what the weights' file says of the data, see [`model_data`](crate::model_data), or
-    /// [`Experiment::model_data`](crate::Experiment::model_data) of the run opened again; `place` is the file's name in errors.
+    /// Builds the network of a run's configuration with its weights. `data` is what the weights
+    /// file says about the data, see [`model_data`](crate::model_data), or
+    /// [`Experiment::model_data`](crate::Experiment::model_data) of the reopened run. `place` names
+    /// the file in errors.
     ///
     /// # Errors
-    /// A device that is not there; a model and weights that do not go with `data`.
+    /// A device that is not available, or a model or weights that do not match `data`.
     pub fn new(
         config: &RunConfig,
         data: ModelData,
@@ -71,7 +74,8 @@ impl Predictor {
         })
     }
 
-    /// Reads a file of the format of the training file, whose labels need not be there, see [`read_features`].
+    /// Reads a file in the format of the training file; its labels may be missing, see
+    /// [`read_features`].
     ///
     /// # Errors
     /// Those of [`read_features`].
@@ -85,7 +89,7 @@ impl Predictor {
         )?)
     }
 
-    /// The names of the classes, in the order of their numbers; empty for real targets.
+    /// The names of the classes, in the order of their indices; empty for real targets.
     pub fn class_names(&self) -> Vec<String> {
         let name = |class: usize| {
             self.data
@@ -102,10 +106,11 @@ impl Predictor {
         matches!(self.loss, Loss::CrossEntropy | Loss::Logistic)
     }
 
-    /// One prediction an example, in order; the same as an evaluation's.
+    /// One prediction per example, in order; the same as in an evaluation.
     ///
     /// # Errors
-    /// Examples of another shape, values beyond the range of 32 bits, and outputs that are not numbers, as those of weights that have diverged.
+    /// Examples of another shape, values outside the range of 32-bit numbers, and outputs that are
+    /// not finite, as from weights that have diverged.
     pub fn predict(&self, part: &Part) -> Result<Vec<Prediction>, TrainError> {
         let mut pipeline = self.pipeline.clone();
         pipeline.prepare(part)?;
@@ -114,8 +119,8 @@ impl Predictor {
         let one = |(i, row): (usize, &[f32])| {
             if let Some(output) = row.iter().find(|o| !o.is_finite()) {
                 let message = format!(
-                    "the network's output for row {} (counted from 1) is {output}, not a number to predict by: its training diverged, or the row's values \
-                     are far beyond those of training; take other weights by --weights, or mend the row",
+                    "the network's output for row {} (counted from 1) is {output}, which is not a usable prediction: its training diverged, or the row's values \
+                     are far outside those of training; choose other weights with --weights, or correct the row",
                     i + 1
                 );
                 return Err(TrainError::folder(&self.place, message));

@@ -1,4 +1,5 @@
-//! The data of a run, opened again: the one place that makes sure that they are those that the run was made from.
+//! Opens a run's data again. This is the only place that checks that they have not changed since
+//! the run was trained.
 
 use std::path::{Path, PathBuf};
 
@@ -8,23 +9,26 @@ use toml::Value;
 
 use crate::{Choice, Experiment, RunConfig, RunFile, RunFolder, TrainError, model_data, open};
 
-/// What happens where a run's data are no longer those that it was made from.
+/// What to do if a run's data have changed since it was trained.
 #[derive(Clone, Copy, Default)]
 pub enum OtherData<'a> {
-    /// [`TrainError::OtherData`].
+    /// Refuse them with [`TrainError::OtherData`].
     #[default]
     Refuse,
-    /// It goes on with the data as they are now, after a warning to this function: scaled as the run's weights were trained, and refused all the same where their
-    /// columns or classes have other names.
+    /// Use the data as they are now, after a warning to this function. They are scaled as for the
+    /// training of the run's weights. Data whose columns or classes have other names are still
+    /// refused.
     Accept(&'a dyn Fn(&str)),
 }
 
 impl RunFile {
-    /// Opens the run in the folder `place`, or one that differs from it in the settings of `config`, on the data that the run was made from. Relative paths
-    /// of its data set start from where they started when it was made, and only where nothing is there, from here.
+    /// Opens the run in the folder `place`, or one with other settings in `config`, on the data
+    /// that the run was trained on. Relative paths of its data set start from the same folder as
+    /// when the run was made, or, if nothing is there, from the current folder.
     ///
     /// # Errors
-    /// Those of [`Experiment::open`]; [`TrainError::OtherData`] where the data have changed, unless `config` names another data set.
+    /// Those of [`Experiment::open`], and [`TrainError::OtherData`] if the data have changed,
+    /// unless `config` names another data set.
     pub fn reopen(
         &self,
         place: &Path,
@@ -48,11 +52,11 @@ impl RunFile {
                     });
                 }
                 OtherData::Accept(warn) => warn(&format!(
-                    "{}: was made from other data than those there now: {differs}",
+                    "{}: the data have changed since this run was trained: {differs}",
                     place.display()
                 )),
             }
-            // A run without weights yet has taken nothing from its data.
+            // A run without weights has taken nothing from its data yet.
             weights = RunFolder::at(place).weights().ok();
         }
         let held = config
@@ -71,7 +75,7 @@ impl RunFile {
         Ok(experiment)
     }
 
-    /// The data set with the paths of its files as they lead there from here.
+    /// The data set with its file paths as they lead to the files from the current folder.
     fn located(
         &self,
         place: &Path,
@@ -98,7 +102,7 @@ impl RunFile {
             .collect();
             folders.dedup();
             match folders.iter().find(|folder| folder.join(&path).exists()) {
-                // As the user wrote it, where it leads there as it did then.
+                // As the user wrote it, if it still leads to the same place.
                 Some(folder)
                     if here.as_ref() == Some(folder)
                         && self
@@ -118,7 +122,7 @@ impl RunFile {
                         .map(|folder| folder.display().to_string())
                         .collect();
                     let message = format!(
-                        "its data are in {text}, which is not there: looked in {}; name the folder that holds it by --data-dir",
+                        "its data file {text} is missing (looked in {}); name the folder that holds it with --data-dir",
                         looked.join(", ")
                     );
                     return Err(TrainError::folder(place, message));
@@ -128,10 +132,10 @@ impl RunFile {
         Ok(located)
     }
 
-    /// What of the data differs from those that the run was made from, in words.
+    /// How the data differ from those that the run was trained on, in words.
     fn differs(&self, now: &Dataset) -> Option<String> {
         let mut all = differences(&self.sources, &now.sources);
-        // As many files each time that the data changed.
+        // Each change of the data added the same number of files.
         for earlier in self.earlier_sources.chunks(self.sources.len().max(1)) {
             all.extend(
                 differences(earlier, &now.sources)
@@ -152,7 +156,8 @@ impl RunFile {
     }
 }
 
-/// The files that differ, with both hashes. A run without a record of its files differs in nothing that is known.
+/// The files that differ, with both hashes. For a run that has no record of its files, no
+/// difference is known.
 fn differences(then: &[Source], now: &[Source]) -> Vec<String> {
     if then.is_empty() {
         return Vec::new();
@@ -176,11 +181,12 @@ fn differences(then: &[Source], now: &[Source]) -> Vec<String> {
 }
 
 impl RunFolder {
-    /// Writes into run.toml that the run goes on with these data, where they are not those that it was made from. The files before are kept in
-    /// `earlier_sources`: [`RunFile::reopen`] accepts such a run only where it is told to.
+    /// Records in run.toml that the run continues with these data, if they have changed since it
+    /// was trained. The previous files are kept in `earlier_sources`; [`RunFile::reopen`] accepts
+    /// such a run only when told to.
     ///
     /// # Errors
-    /// The file system's.
+    /// File system errors.
     pub fn go_on_with(&self, run: &RunFile, data: &Dataset) -> Result<(), TrainError> {
         if differences(&run.sources, &data.sources).is_empty() {
             return Ok(());

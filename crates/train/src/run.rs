@@ -25,7 +25,7 @@ use crate::{Metrics, TrainError, device, from_safetensors, nullable, to_safetens
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// The budget is spent.
+    /// The budget of epochs or steps is used up.
     Finished,
     /// Validation reached the target.
     TargetReached,
@@ -33,16 +33,17 @@ pub enum Stop {
     NoImprovement,
     /// An observer asked to stop.
     Observer,
-    /// The loss was NaN or infinite, or for a stretch of steps beyond the bound of [`stop.divergence`](crate::StopConfig::divergence).
+    /// The loss was NaN or infinite, or exceeded the bound of
+    /// [`stop.divergence`](crate::StopConfig::divergence) for a number of steps.
     Diverged,
-    /// Somebody asked to stop; a checkpoint stands on the disk.
+    /// An interrupt was requested; a checkpoint is on the disk.
     Interrupted,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The version of the file's layout.
+    /// The layout version of the file.
     pub schema: u32,
     /// The data set's name.
     pub dataset: String,
@@ -54,59 +55,63 @@ pub struct Outcome {
     pub device: String,
     /// The seed.
     pub seed: u64,
-    /// Examples a step at the start.
+    /// Examples per step at the start.
     pub batch_size: usize,
     /// The base learning rate.
     pub lr: f64,
-    /// The learning rate after scaling by the batch: what the schedule multiplies.
+    /// The learning rate after scaling with the batch size: the rate that the schedule multiplies.
     #[serde(default)]
     pub peak_lr: f64,
-    /// Optimizer steps.
+    /// Optimizer steps done.
     pub steps: u64,
-    /// Whole epochs.
+    /// Whole epochs done.
     pub epochs: u64,
-    /// Why it ended.
+    /// Why training ended.
     pub stop: Stop,
-    /// Mean loss over the last whole epoch, or over all steps if they were fewer; `null` if it is not finite.
+    /// Mean loss over the last whole epoch, or over all steps if there was none; `null` if it is
+    /// not finite.
     pub train_loss: Option<f64>,
     /// Training accuracy over the same steps.
     pub train_accuracy: Option<f64>,
-    /// Validation accuracy at the end; `null` for real targets, after divergence, and where nothing is held out.
+    /// Validation accuracy at the end; `null` for real targets, after divergence, and if nothing is
+    /// held out.
     pub validation_accuracy: Option<f64>,
-    /// Test accuracy at the end; the only use of the test part, and `null` where [`Controls::test`] says no.
+    /// Test accuracy at the end, the only use of the test part; `null` if [`Controls::test`] is
+    /// off.
     pub test_accuracy: Option<f64>,
-    /// The majority-class baseline on the validation part: the accuracy of always saying the training part's most frequent class. `null` for real
-    /// targets, and where nothing is held out.
+    /// The majority-class baseline on the validation part: the accuracy of always predicting the
+    /// training part's most frequent class. `null` for real targets and if nothing is held out.
     #[serde(default)]
     pub validation_majority_accuracy: Option<f64>,
-    /// The majority-class baseline on the test part; `null` where the test part was not evaluated, too.
+    /// The majority-class baseline on the test part; also `null` if the test part was not
+    /// evaluated.
     #[serde(default)]
     pub test_majority_accuracy: Option<f64>,
-    /// All validation means at the end.
+    /// All validation metrics at the end.
     pub validation: Option<Metrics>,
-    /// All test means at the end.
+    /// All test metrics at the end.
     pub test: Option<Metrics>,
-    /// Training examples a second, evaluations and checkpoints left out.
+    /// Training examples per second, without the time of evaluations and checkpoints.
     pub examples_per_second: f64,
-    /// Seconds of training, evaluations and checkpoints left out.
+    /// Seconds of training, without evaluations and checkpoints.
     pub seconds: f64,
     /// The run's folder.
     pub out: Option<String>,
 }
 
-/// Counters and sums that a resumed run goes on from.
+/// Counters and sums with which a resumed run continues.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Optimizer steps.
     pub step: u64,
     /// Examples seen.
     pub examples: u64,
-    /// Where the next batch begins.
+    /// The position of the next batch.
     pub position: Position,
-    /// Whether the loss has left all bounds; absent before the first step.
+    /// The divergence verdict so far; absent before the first step.
     #[serde(default)]
     divergence: Option<Divergence>,
-    /// Sums of this epoch, and of the last whole one.
+    /// Sums over this epoch so far.
     epoch: Sums,
     last_epoch: Option<Sums>,
     best_validation: Option<f64>,
@@ -140,22 +145,23 @@ impl Sums {
     }
 }
 
-/// Losses and hits that still lie on the device.
+/// Losses and counts of correct examples that are still on the device.
 #[derive(Default)]
 struct Pending(Vec<(usize, Vec<Tensor<1>>, Vec<Tensor<1>>)>);
 
-/// What goes into a training beside the experiment.
+/// What a training needs besides the experiment.
 pub struct Controls<'a> {
-    /// The run's folder; without one, nothing is written.
+    /// The run's folder; without it, nothing is written.
     pub folder: Option<&'a RunFolder>,
-    /// Watchers.
+    /// Observers to call.
     pub observers: Vec<&'a mut dyn Observer>,
     /// Set by a signal handler: training then writes a checkpoint and returns.
     pub interrupt: &'a AtomicBool,
-    /// Whether the test part is evaluated at the end; a trial that only tunes must not see it.
+    /// Whether to evaluate the test part at the end; a trial that only tunes must not see it.
     pub test: bool,
-    /// Training examples, evenly spread over the training part, over which each evaluation takes the weights' means too, as it does over the validation
-    /// part; the training's own loss is of weights that have changed since.
+    /// How many training examples, spread evenly over the training part, each evaluation also
+    /// measures with the current weights. (The mean loss of the training steps comes from weights
+    /// that have changed since.)
     pub fitted: usize,
 }
 
@@ -174,10 +180,10 @@ impl Default for Controls<'_> {
 
 /// Trains from the start, or from the folder's newest checkpoint, and evaluates at the end.
 ///
-/// Returns what the run came to, and the trained network.
+/// Returns the run's outcome and the trained network.
 ///
 /// # Errors
-/// Those of the data, the model and the file system. Divergence is an outcome, not an error.
+/// Errors of the data, the model and the file system. Divergence is an outcome, not an error.
 pub fn train<'a>(
     experiment: &'a Experiment,
     controls: Controls<'a>,
@@ -198,7 +204,7 @@ struct Training<'a> {
     events: Option<Log>,
     layers: Option<Log>,
     last_checkpoint: Instant,
-    /// Holds the folder's lock.
+    /// Keeps the folder's lock.
     _locked: Option<RunFolder>,
 }
 
@@ -275,7 +281,7 @@ impl<'a> Training<'a> {
     fn network(&self) -> &Network {
         self.network
             .as_ref()
-            .expect("the network is away only while the optimizer moves it")
+            .expect("the network is absent only while the optimizer updates it")
     }
 
     fn weights(&self) -> Result<Vec<u8>, TrainError> {
@@ -311,7 +317,7 @@ impl<'a> Training<'a> {
         let network = self
             .network
             .take()
-            .expect("the network is away only while the optimizer moves it");
+            .expect("the network is absent only while the optimizer updates it");
         let ahead = self.driver.ahead(&network);
         let at = ahead.as_ref().unwrap_or(&network);
         let (gradient, norms) = if self.controls.observers.iter().any(|o| o.wants_norms()) {
@@ -413,7 +419,8 @@ impl<'a> Training<'a> {
         self.progress.position.epoch + u64::from(self.at_epoch_end())
     }
 
-    /// Reads what lies on the device into the sums, in order; says whether training has diverged.
+    /// Reads the pending losses from the device into the sums, in order; returns whether training
+    /// has diverged.
     fn read_losses(&mut self) -> bool {
         let (epoch, factor) = (
             self.experiment.split.train.len(),
@@ -563,7 +570,7 @@ impl<'a> Training<'a> {
             return Ok(());
         };
         self.read_losses();
-        // A checkpoint that outlives a loss of power must find the lines that it counts on.
+        // After a power loss a checkpoint must find the log lines that it counts.
         if let Some(events) = &mut self.events {
             self.progress.events_length = events.sync()?;
         }
@@ -664,15 +671,15 @@ impl<'a> Training<'a> {
         let network = self
             .network
             .take()
-            .expect("the network is away only while the optimizer moves it");
+            .expect("the network is absent only while the optimizer updates it");
         Ok((outcome, network))
     }
 }
 
-/// A network of a run's folder or of a safetensors file, for evaluation and probes.
+/// Loads a network from a run's folder or a safetensors file, for evaluation and probes.
 ///
 /// # Errors
-/// Weights of another model; the file system's.
+/// Weights of another model, and file system errors.
 pub fn load_network(
     experiment: &Experiment,
     weights: &[u8],
@@ -685,7 +692,7 @@ pub fn load_network(
 mod tests {
     use super::*;
 
-    /// A loss beyond f32 that was read for a checkpoint stands in its sums.
+    /// A loss beyond f32 that was read for a checkpoint is in the checkpoint's sums.
     #[test]
     fn progress_with_a_loss_that_is_not_finite_is_read() {
         let beyond = Sums {

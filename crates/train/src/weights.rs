@@ -1,4 +1,4 @@
-//! Weights as safetensors, in PyTorch's names and layout.
+//! Weights as safetensors, with PyTorch's names and layout.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,40 +13,42 @@ use serde_json::{Value, json};
 
 use crate::TrainError;
 
-/// The metadata's entry for [`ModelData`].
+/// The metadata key of [`ModelData`].
 const KEY: &str = "largebatch";
 
-/// The version of [`ModelData`].
+/// The layout version of [`ModelData`].
 pub(crate) const VERSION: u32 = 1;
 
-/// A header of more bytes than this no reader takes: the data's facts are then left out. The format's limit is 100 MB.
+/// No reader accepts a larger header (in bytes): the data's facts are then left out. The format's
+/// limit is 100 MB.
 const LARGEST_HEADER: usize = 90_000_000;
 
-/// What a network took from its data, as JSON under `largebatch` in the metadata of its weights: with run.toml it is all that predictions need where the
-/// training data are gone.
+/// What a network learned from its data, as JSON under the key `largebatch` in the metadata of its
+/// weights. Together with run.toml it is all that predictions need when the training data are gone.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ModelData {
-    /// The version of this object's layout, 1.
+    /// The layout version of this object, 1.
     pub version: u32,
     /// The data set's name.
     pub dataset: String,
     /// The number of classes; `null` for a real target.
     pub classes: Option<usize>,
-    /// One name a class; empty where the data have none.
+    /// One name per class; empty if the data have none.
     #[serde(default)]
     pub class_names: Vec<String>,
-    /// One name a feature; empty where the data have none.
+    /// One name per feature; empty if the data have none.
     #[serde(default)]
     pub feature_names: Vec<String>,
     /// The input's shape, and the preprocessing with the means and deviations of the training part.
     pub preprocessing: Fitted,
 }
 
-/// The weights and running statistics as the bytes of a safetensors file, in PyTorch's names and layout: `torch.nn.Module.load_state_dict` takes them.
-/// The same weights of the same data give the same bytes: the header's keys are sorted.
+/// The weights and running statistics as the bytes of a safetensors file, with PyTorch's names and
+/// layout: `torch.nn.Module.load_state_dict` accepts them. The header's keys are sorted, so the
+/// same weights and data give the same bytes.
 ///
 /// # Errors
-/// A parameter whose element type safetensors has no name for.
+/// A parameter whose element type is neither f32 nor f64.
 pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec<u8>, TrainError> {
     let state = largebatch_models::state_dict(network);
     let mut views = BTreeMap::new();
@@ -58,7 +60,7 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
                 return Err(TrainError::value(
                     path.clone(),
                     format!("{other:?}"),
-                    "only f32 and f64 weights are written",
+                    "only f32 and f64 weights can be written",
                 ));
             }
         };
@@ -70,7 +72,8 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
     }
     let failed = |e: &dyn std::fmt::Display| TrainError::value("weights", "(all)", e.to_string());
     let plain = safetensors::serialize(views, None).map_err(|e| failed(&e))?;
-    // The format's writer puts several entries of metadata in a random order: the header is written anew, with ours and in order.
+    // The format's writer puts the metadata entries in random order, so we write the header again,
+    // with our entries and sorted.
     let (length, rest) = plain.split_at(8);
     let length = length
         .iter()
@@ -103,23 +106,25 @@ pub fn to_safetensors(network: &Network, data: Option<&ModelData>) -> Result<Vec
     Ok(bytes)
 }
 
-/// Hexadecimal digits of a digest.
+/// The number of hexadecimal digits in a digest.
 const DIGITS: usize = 64;
 
-/// Where the digest stands in a weights' file: the digest of all its bytes, with zeros in this place.
+/// Where a weights file stores its digest: the digest of all its bytes, with zeros in this place.
 fn place_of_digest(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
     const KEY: &[u8] = b"\"digest\":\"";
     let length = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     let header = bytes.get(8..8usize.checked_add(usize::try_from(length).ok()?)?)?;
-    // The metadata come first, and their keys are sorted: no name or text of the user's stands before it.
+    // The metadata come first and their keys are sorted, so no name or text of the user's precedes
+    // it.
     let begin = 8 + header.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
     (bytes.get(begin + DIGITS) == Some(&b'"')).then_some(begin..begin + DIGITS)
 }
 
-/// Refuses a weights' file of ours in which a byte has changed since it was written. One of PyTorch's, or of versions before 0.3, has no digest.
+/// Refuses a weights file of ours in which a byte has changed since it was written. Files from
+/// PyTorch and from versions before 0.3 have no digest.
 ///
 /// # Errors
-/// The file with what to do.
+/// A changed file, with the remedy.
 pub(crate) fn check_digest(bytes: &[u8], place: &Path) -> Result<(), TrainError> {
     let whole = match place_of_digest(bytes) {
         Some(range) => {
@@ -127,20 +132,21 @@ pub(crate) fn check_digest(bytes: &[u8], place: &Path) -> Result<(), TrainError>
             zeroed[range.clone()].fill(b'0');
             digest(&zeroed).as_bytes() == &bytes[range]
         }
-        // Ours have both entries or neither.
+        // Our files have both entries or neither.
         None => !matches!(model_data(bytes, place), Ok(Some(_))),
     };
     if whole {
         return Ok(());
     }
-    let message = "a byte of these weights has changed since they were written (their digest is another one): take a copy, or train again";
+    let message = "these weights have changed since they were written (their digest differs): restore a copy, or train again";
     Err(TrainError::folder(place, message))
 }
 
-/// What a weights' file says about its data; `None` for weights of PyTorch or of versions before 0.3. `place` is its name in errors.
+/// What a weights file says about its data; `None` for weights from PyTorch or from versions before
+/// 0.3. `place` names the file in errors.
 ///
 /// # Errors
-/// Bytes that are not safetensors; an entry that this version does not read.
+/// Bytes that are not safetensors, or an entry that this version cannot read.
 pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, TrainError> {
     let (_, header) = SafeTensors::read_metadata(bytes)
         .map_err(|e| TrainError::folder(place, format!("not a safetensors file ({e})")))?;
@@ -154,7 +160,7 @@ pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, Train
     let unread = |why: String| {
         TrainError::folder(
             place,
-            format!("the metadata's entry `{KEY}` is not one that this version reads ({why})"),
+            format!("this version cannot read the metadata entry `{KEY}` ({why})"),
         )
     };
     let data: ModelData = serde_json::from_str(text).map_err(|e| unread(e.to_string()))?;
@@ -167,10 +173,11 @@ pub fn model_data(bytes: &[u8], place: &Path) -> Result<Option<ModelData>, Train
     Ok(Some(data))
 }
 
-/// A network with the weights of a safetensors file; `place` is its name in errors.
+/// A network with the weights of a safetensors file; `place` names the file in errors.
 ///
 /// # Errors
-/// Bytes that are not safetensors; weights of ours in which a byte has changed; parameters that are missing, unknown, or of another shape.
+/// Bytes that are not safetensors; weights of ours that have changed since they were written;
+/// parameters that are missing, unknown or of another shape.
 pub fn from_safetensors(
     network: Network,
     bytes: &[u8],
@@ -184,12 +191,12 @@ pub fn from_safetensors(
         let dtype = match view.dtype() {
             Dtype::F32 => DType::F32,
             Dtype::F64 => DType::F64,
-            // Counters of PyTorch's batch norm, which need no place here.
+            // Counters of PyTorch's batch norm, which we do not need.
             Dtype::I64 if path.ends_with("num_batches_tracked") => continue,
             other => {
                 return Err(TrainError::folder(
                     place,
-                    format!("{path} has the element type {other:?}; f32 and f64 are read"),
+                    format!("{path} has the element type {other:?}; only f32 and f64 can be read"),
                 ));
             }
         };

@@ -1,4 +1,5 @@
-//! Which trainings count as diverged: those whose loss leaves all bounds, and no healthy one however noisy.
+//! Which trainings count as diverged: those whose loss exceeds all bounds, but no healthy one,
+//! however noisy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +11,7 @@ use largebatch_train::{
     train,
 };
 
-/// `n` examples of normal features times `scale`, with the labels that `label` draws.
+/// `n` examples with normal features times `scale`, and the labels that `label` draws.
 fn dataset(
     task: Task,
     (n, features, scale): (usize, usize, f64),
@@ -73,7 +74,7 @@ fn end(dataset: &Dataset, over: &[&str]) -> (Stop, u64) {
     (outcome.stop, outcome.steps)
 }
 
-/// A target of 0.01, and near 100 in one row of ten.
+/// A target of 0.01, but near 100 in one row of ten.
 fn one_in_ten() -> Dataset {
     dataset(Task::Real, (200, 3, 1.0), |i, _, u| {
         if i % 10 == 9 { 99.0 + 2.0 * u } else { 0.01 }
@@ -100,12 +101,12 @@ fn a_small_batch_without_the_rare_row_is_no_reference() {
     }
 }
 
-/// Rates that train, on noisy data, at small batches: 300 trainings.
+/// Rates that train, on noisy data, with small batches: 300 trainings.
 #[test]
 fn no_healthy_training_counts_as_diverged() {
     let sign = |_: usize, x: &[f64], u: f64| f64::from(u8::from((x[0] > 0.0) == (u < 0.8)));
     let rare = |i: usize, _: &[f64], _: f64| f64::from(u8::from(i.is_multiple_of(30)));
-    // Cauchy's distribution, which has no mean.
+    // The Cauchy distribution, which has no mean.
     let cauchy = |_: usize, x: &[f64], u: f64| x[0] + (std::f64::consts::PI * (u - 0.5)).tan();
     let far = |_: usize, x: &[f64], u: f64| 1000.0 + x[0] + 0.1 * u;
     let small = (60, 3, 1.0);
@@ -115,7 +116,7 @@ fn no_healthy_training_counts_as_diverged() {
             dataset(Task::Real, small, cauchy),
             &["model=linear", "lr=0.01"],
         ),
-        // Initial weights are far off, and the rate is small for what the features are large.
+        // The initial weights are far off, and the rate is small for such large features.
         (
             dataset(Task::Real, small, far),
             &["model=linear", "lr=0.01"],
@@ -166,7 +167,8 @@ fn no_healthy_training_counts_as_diverged() {
     }
 }
 
-/// At these rates the loss at least doubles in each step until it is beyond the bound: found within 20 steps, as documented, whatever the batch.
+/// At these rates the loss at least doubles in each step until it exceeds the bound: detected
+/// within 20 steps at any batch size, as documented.
 #[test]
 fn a_diverging_training_is_found_within_the_stated_steps() {
     let line = dataset(Task::Real, (256, 3, 1.0), |_, x, u| x[0] - 2.0 * x[1] + u);
@@ -192,7 +194,7 @@ fn a_diverging_training_is_found_within_the_stated_steps() {
                     "{over:?}, {batch}, seed {seed}: {stop:?} after {steps} steps"
                 );
             }
-            // The first step's weights are beyond f32.
+            // The first step's weights are too large for f32.
             let (stop, steps) = end(
                 &line,
                 &[

@@ -1,10 +1,10 @@
-//! An epoch is as many steps as it really has: budgets, schedules and the batches that are trained on agree.
+//! An epoch has exactly its real number of steps: budgets, schedules and training batches agree.
 
 use largebatch_data::Search;
 use largebatch_optim::Registry;
 use largebatch_train::{Controls, Experiment, Observer, RunConfig, Step, TrainError, train};
 
-/// The digits, of which 1,150 are trained on.
+/// The digits, with 1,150 training examples.
 fn open(over: &[&str]) -> Result<Experiment, TrainError> {
     let all = ["dataset=digits", "model=softmax", "lr=1"]
         .iter()
@@ -19,7 +19,7 @@ fn open(over: &[&str]) -> Result<Experiment, TrainError> {
     )
 }
 
-/// The steps at which the rate is lower than before, and the steps of training.
+/// The steps at which the rate drops, and the number of training steps.
 fn drops(over: &[&str]) -> (Vec<usize>, u64) {
     let experiment = open(over).unwrap();
     assert_eq!(experiment.split.train.len(), 1150);
@@ -58,7 +58,8 @@ fn a_milestone_comes_where_its_epoch_begins() {
         at_five(&["data.sampling=full", "data.drop_last=true"]),
         (vec![5], 10)
     );
-    // Twelve steps an epoch, six from epoch 2 on: the batch grows there by its own milestone, and the rate's know it.
+    // Twelve steps per epoch, six from epoch 2 on, where the batch grows at its own milestone; the
+    // rate's milestones take that into account.
     let grows = [
         "batch_size=100",
         "batch_schedule.name=multi-step",
@@ -106,7 +107,7 @@ fn a_warmup_has_the_steps_of_its_epochs() {
     assert!(warm(&["epochs=6", "batch_size=1024"]).is_ok());
 }
 
-/// The epoch, size and rate of each step that was trained.
+/// The epoch, size and rate of each training step.
 #[derive(Default)]
 struct Seen(Vec<(usize, usize, f64)>);
 
@@ -116,8 +117,8 @@ impl Observer for Seen {
     }
 }
 
-/// What is trained on is what was planned, batch by batch, so that a training of three epochs ends with the third: also where a batch grows with the epoch whose
-/// predecessor dropped its last batch.
+/// Training follows the plan batch by batch, so a training of three epochs ends with the third,
+/// even if the batch grows with an epoch whose predecessor dropped its last batch.
 #[test]
 fn a_training_takes_the_batches_of_its_plan() {
     let grow =
@@ -217,7 +218,7 @@ fn lengths_beyond_all_numbers_are_named() {
             "{over:?}: {message}"
         );
     }
-    // A program can give what TOML cannot hold.
+    // A program can pass values that TOML cannot represent.
     for (key, config) in [
         (
             "seed",
@@ -254,7 +255,7 @@ fn lengths_beyond_all_numbers_are_named() {
             "{message}"
         );
     }
-    // Long, but a training.
+    // Long, but a valid training.
     assert_eq!(
         open(&["epochs=1000000000000", "batch_size=512"])
             .unwrap()

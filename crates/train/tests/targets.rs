@@ -1,4 +1,4 @@
-//! Which scale real targets are trained in, and what the weights' file says of it.
+//! The scale in which real targets are trained, and what the weights file says about it.
 
 use std::path::Path;
 
@@ -21,8 +21,9 @@ fn open(over: &[&str]) -> Result<Experiment, TrainError> {
     )
 }
 
-/// A configuration that is silent on targets takes what suits the data, also where it sets something else of the preprocessing; one of classes does not
-/// hold the key, so that its identity is what it was.
+/// A configuration that does not mention targets uses the data set's default, even if it sets other
+/// keys of the preprocessing. A configuration for classes does not contain the key, so its identity
+/// does not change.
 #[test]
 fn silence_is_filled_in_where_targets_are_real() {
     let targets = |over: &[&str]| open(over).unwrap().config.data.preprocess.unwrap().targets;
@@ -36,7 +37,7 @@ fn silence_is_filled_in_where_targets_are_real() {
         targets(&[&diabetes[..], &["data.preprocess.targets=none"]].concat()),
         Some(TargetScale::None)
     );
-    // What is not named keeps the data set's way.
+    // Keys that are not given keep the data set's default.
     let normalise = |over: &[&str]| {
         open(over)
             .unwrap()
@@ -82,7 +83,8 @@ fn silence_is_filled_in_where_targets_are_real() {
     );
 }
 
-/// The loss is the squared error in deviations of the training targets; RMSE and R² are in the target's own unit, with the plain scale too.
+/// The loss is the squared error in deviations of the training targets; RMSE and R² are in the
+/// target's own unit, even if targets are not scaled.
 #[test]
 fn the_loss_and_the_error_have_their_units() {
     for scale in ["standardise", "none"] {
@@ -108,7 +110,7 @@ fn the_loss_and_the_error_have_their_units() {
             rmse > 45.0 && rmse < 65.0 && test.r2.unwrap() > 0.3,
             "{test:?}"
         );
-        // A target of 1e4 is an error of 100, whatever the scale.
+        // A target of 1e4 corresponds to an error of 100, in either scale.
         assert!(test.reaches(1e4) && !test.reaches(1e3));
         let bytes = to_safetensors(&network, Some(&experiment.model_data())).unwrap();
         let place = Path::new("memory");

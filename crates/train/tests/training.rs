@@ -1,4 +1,4 @@
-//! The loop and the configuration, from outside.
+//! The training loop and the configuration, from outside.
 
 use burn::module::Module;
 use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
@@ -135,13 +135,13 @@ fn a_target_ends_training_early() {
 #[test]
 fn patience_ends_training_that_does_not_improve() {
     let outcome = run(&["lr=0", "epochs=50", "stop.patience=3"]);
-    // The first evaluation is the best; three more do not improve on it.
+    // The first evaluation is the best; the next three do not improve on it.
     assert_eq!((outcome.stop, outcome.epochs), (Stop::NoImprovement, 4));
 }
 
 #[test]
 fn batches_grow_and_partial_batches_are_kept_or_dropped() {
-    // 1,437 training examples of digits less 287 for validation: 1,150.
+    // 1,437 training examples of digits minus 287 for validation: 1,150.
     assert_eq!(run(&["batch_size=100", "epochs=2"]).steps, 24);
     let dropped = run(&["batch_size=100", "epochs=2", "data.drop_last=true"]);
     assert_eq!((dropped.steps, dropped.epochs), (22, 2));
@@ -199,7 +199,7 @@ fn options_follow_their_name() {
     );
 }
 
-/// A resolved configuration is complete: read again, it is the same run.
+/// A resolved configuration is complete: read again, it gives the same run.
 #[test]
 fn a_resolved_configuration_is_a_fixed_point() {
     let first = open(&[

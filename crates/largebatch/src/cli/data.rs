@@ -12,7 +12,7 @@ use super::{DataDir, Done, Global, print_json, say};
 /// List, fetch and check data sets
 #[derive(Subcommand)]
 pub(super) enum DataCommand {
-    /// List the data sets: what ships inside, what is here, what can be fetched
+    /// List the data sets: built in, on this machine, or available for download
     List(ListArgs),
     /// Download a data set into the cache folder, resuming a partial download, and check it
     Fetch(NameArgs),
@@ -63,9 +63,12 @@ fn show(args: &ListArgs) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for set in sets {
         let megabytes = set.bytes as f64 / 1e6;
-        let place = set
-            .place
-            .unwrap_or_else(|| format!("not here; largebatch data fetch {}", set.name));
+        let place = set.place.unwrap_or_else(|| {
+            format!(
+                "not on this machine; run: largebatch data fetch {}",
+                set.name
+            )
+        });
         writeln!(
             out,
             "{:<15}{}\n{:15}{megabytes:.1} MB, {place}",
@@ -96,13 +99,13 @@ fn download(args: &NameArgs, global: &Global) -> Result<()> {
     match fetched.map_err(TrainError::from)? {
         Some(folder) => writeln!(
             std::io::stdout(),
-            "{} is whole, in {}",
+            "{} is complete, in {}",
             args.name,
             folder.display()
         )?,
         None => writeln!(
             std::io::stdout(),
-            "{} ships inside this program; nothing to fetch",
+            "{} is built into this program; nothing to fetch",
             args.name
         )?,
     }

@@ -53,7 +53,7 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
     Ok(Done::Ok)
 }
 
-/// What Burn says of a device, without the names of its wrappers: `kind: Cpu, backend: Auto`.
+/// Burn's description of a device, without the names of its wrappers: `kind: Cpu, backend: Auto`.
 fn adapter(device: &burn::tensor::Device) -> String {
     let text = format!("{device:?}");
     let inner = text

@@ -13,10 +13,11 @@ use super::{
     AcceptData, DataDir, Done, Global, PartArg, aligned, print_json, tell_data, warn_of_divergence,
 };
 
-/// The most classes that tables show in full.
+/// The most classes that the tables show in full.
 const CLASSES: usize = 20;
 
-/// Evaluate the model of a run on a part of its data: loss and accuracy, and for classes which are taken for which, with precision, recall and F1
+/// Evaluate a run's model on a part of its data: loss and accuracy, and for classes the confusion
+/// matrix, precision, recall and F1
 #[derive(Args)]
 pub(super) struct EvaluateArgs {
     /// Folder of the run
@@ -25,10 +26,10 @@ pub(super) struct EvaluateArgs {
     /// Part of the data
     #[arg(long, value_enum, default_value = "validation")]
     part: PartArg,
-    /// Weights to take instead of the run's own: a safetensors file, such as one from PyTorch
+    /// Weights to use instead of the run's: a safetensors file, such as one from PyTorch
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Device to compute on instead of the run's own
+    /// Device to compute on instead of the run's
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     #[command(flatten)]
@@ -63,14 +64,14 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
     if args.weights.is_none() {
         warn_of_divergence(&folder)?;
     }
-    // Other weights may have been trained on data of another scale.
+    // Other weights may come from training on data with another scaling.
     if let Some(data) = model_data(&weights, &place)? {
         experiment.adopt(&data, &place)?;
     }
     let network = load_network(&experiment, &weights, &place)?;
     let (which, name) = args.part.which();
     let Some(metrics) = experiment.evaluate(&network, which)? else {
-        let message = format!("its {name} part is empty; take another --part");
+        let message = format!("its {name} part is empty; choose another --part");
         return Err(TrainError::Folder {
             path: args.run,
             message,
@@ -118,7 +119,7 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
         let loss = if metrics.loss.is_finite() {
             format!("{:.6}", metrics.loss)
         } else {
-            "beyond f32".to_owned()
+            "too large for f32".to_owned()
         };
         writeln!(
             std::io::stdout(),
@@ -138,7 +139,8 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
     Ok(Done::Ok)
 }
 
-/// The confusion matrix, and precision, recall and F1 of each class. Of many classes, only those that are found worst.
+/// The confusion matrix, and precision, recall and F1 of each class. If there are many classes,
+/// only those with the lowest F1.
 fn tables(confusion: &Confusion, names: &[String]) -> String {
     let (all, mut text) = (confusion.classes(), String::new());
     let mut shown: Vec<usize> = (0..all.len()).collect();

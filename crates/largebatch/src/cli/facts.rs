@@ -1,4 +1,4 @@
-//! `largebatch models`, `optimizers` and `schedules`: the tables, and one entry in full.
+//! `largebatch models`, `optimizers` and `schedules`: the tables, and the details of one entry.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use super::{Done, print_json};
 
 #[derive(Args)]
 pub(super) struct FactsArgs {
-    /// The one to show in full
+    /// Show the details of this entry
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Print JSON
@@ -25,11 +25,11 @@ pub(super) struct FactsArgs {
 struct Row {
     name: &'static str,
     summary: &'static str,
-    /// Labelled texts, such as the formula and the paper.
+    /// Texts with a label, such as the formula and the paper.
     texts: Vec<(&'static str, String)>,
     /// Name, default, purpose, range.
     parameters: Vec<[String; 4]>,
-    /// Name, summary, and the options that are not the defaults.
+    /// Name, summary, and the options that differ from the defaults.
     presets: Vec<(&'static str, &'static str, toml::Table)>,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
     )
 }
 
-/// The default of an option, as TOML writes it.
+/// An option's default in TOML syntax.
 fn default(table: &toml::Table, name: &str) -> String {
     table
         .get(name)
@@ -159,7 +159,7 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
         for row in &rows {
             writeln!(out, "{:<width$}  {}", row.name, row.summary)?;
         }
-        writeln!(out, "\nOne in full: largebatch {kind}s NAME")?;
+        writeln!(out, "\nDetails: largebatch {kind}s NAME")?;
     }
     Ok(Done::Ok)
 }
@@ -183,7 +183,7 @@ impl Row {
         object
     }
 
-    /// The text; with a width, lines that are longer go on below.
+    /// The text of the page; with a width, longer lines are wrapped.
     fn page(&self, width: Option<usize>) -> String {
         let room = width.unwrap_or(usize::MAX);
         let mut page = wrapped("", &format!("{}: {}", self.name, self.summary), room);
@@ -210,7 +210,7 @@ impl Row {
             }
         }
         if !self.presets.is_empty() {
-            page.push_str("\nPresets, and where they differ from the defaults above\n");
+            page.push_str("\nPresets, and how they differ from the defaults above\n");
             let width = self
                 .presets
                 .iter()
@@ -241,7 +241,7 @@ impl Row {
     }
 }
 
-/// A text behind a head, in lines of at most `width` characters where the head leaves room for it.
+/// A text after a head, wrapped to at most `width` characters unless the head is too long for that.
 fn wrapped(head: &str, text: &str, width: usize) -> String {
     let indent = " ".repeat(textwrap::core::display_width(head));
     if width < indent.len() + 20 {

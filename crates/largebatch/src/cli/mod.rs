@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand.
+//! The command line: one file per subcommand.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ mod train;
 /// Set by Ctrl-C and by SIGTERM.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
 
-/// A whole number that a configuration can hold: TOML's go to 2⁶³ − 1.
+/// Parses a whole number that a configuration can hold: TOML's end at 2⁶³ − 1.
 fn whole(text: &str) -> Result<u64, String> {
     let wrong = || format!("must be a whole number from 0 to {}", i64::MAX);
     text.parse()
@@ -35,28 +35,27 @@ fn whole(text: &str) -> Result<u64, String> {
         .ok_or_else(wrong)
 }
 
-const ABOUT: &str =
-    "A laboratory for large-batch training: train, study and question optimizers on Burn.";
+const ABOUT: &str = "A laboratory for large-batch training: train networks, run studies and measure optimizers, on Burn.";
 
 const EXAMPLES: &str = "\
 Examples:
   largebatch train --dataset digits --model mlp
-      Train a multilayer perceptron on the handwritten digits that ship inside.
+      Train a multilayer perceptron on the built-in handwritten digits.
 
   largebatch train --dataset digits --model mlp --optimizer lars --batch-size 512
       The same with LARS and a large batch.
 
   largebatch predict runs/iris new.csv --out predictions.csv
-      What a trained network says of new rows: classes with probabilities, or values.
+      Predict new rows with a trained network: classes with probabilities, or values.
 
   largebatch study run gap
-      What a large batch costs, and which remedy helps: a study with its report, in seconds.
+      Measure what a large batch costs and which remedy helps: a study with a report, in seconds.
 
   largebatch data fetch mnist && largebatch train --dataset mnist --model lenet5
-      Download MNIST, and train LeNet-5 on it.
+      Download MNIST and train LeNet-5 on it.
 
   largebatch optimizers lamb
-      LAMB's formula, parameters, presets and paper.
+      Show LAMB's formula, parameters, presets and paper.
 
 Exit codes: 0 done, 1 failed, 2 bad arguments, 3 training diverged, 130 interrupted.";
 
@@ -80,10 +79,10 @@ struct Global {
     verbose: bool,
 }
 
-/// Where data sets are looked for.
+/// Where to look for data sets.
 #[derive(Args, Clone)]
 struct DataDir {
-    /// Folder that holds data sets already, plain or .gz, in itself or in a subfolder of the set's name
+    /// Folder with data sets, plain or .gz, directly in it or in a subfolder named after the set
     /// [default: $LARGEBATCH_DATA_DIR, else the cache folder].
     #[arg(long, value_name = "DIR", help_heading = "Where")]
     data_dir: Option<PathBuf>,
@@ -98,10 +97,10 @@ impl DataDir {
     }
 }
 
-/// What to do where the data of a run have changed.
+/// What to do if a run's data have changed.
 #[derive(Args, Clone)]
 struct AcceptData {
-    /// Go on though the data are not those that the run was made from, with a warning
+    /// Use the data even if they have changed since the run was trained, with a warning
     #[arg(long, help_heading = "Where")]
     accept_data: bool,
 }
@@ -126,27 +125,28 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Devices(devices::DevicesArgs),
-    /// List the models, or show one in full: input, parameters, paper
+    /// List the models, or show the details of one: input, parameters, paper
     Models(facts::FactsArgs),
-    /// List the optimizers, or show one in full: formula, parameters, presets, paper
+    /// List the optimizers, or show the details of one: formula, parameters, presets, paper
     Optimizers(facts::FactsArgs),
-    /// List the schedules of the learning rate, or show one in full: formula, parameters, paper
+    /// List the learning-rate schedules, or show the details of one: formula, parameters, paper
     Schedules(facts::FactsArgs),
     Replay(replay::ReplayArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
 
-/// What a subcommand ends with, when nothing failed.
+/// How a subcommand ended, if nothing failed.
 enum Done {
     Ok,
     Diverged,
     Interrupted,
 }
 
-/// The whole command line, with the optimizers of `registry`: your own among them.
+/// Runs the whole command line with the optimizers of `registry`, including your own.
 ///
-/// Reads the arguments of the process, and returns its exit code: 0 done, 1 failed, 2 bad arguments, 3 diverged, 130 interrupted.
+/// Reads the arguments of the process and returns its exit code: 0 done, 1 failed, 2 bad arguments,
+/// 3 diverged, 130 interrupted.
 pub fn main_with(registry: Registry) -> ExitCode {
     ignore_file_size_signal();
     quiet_graphics();
@@ -181,7 +181,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Ok(Done::Diverged) => ExitCode::from(3),
         Ok(Done::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            // A pipe that was closed, as by `| head`, is no failure.
+            // A closed pipe, as after `| head`, is not a failure.
             let closed = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
             if error
                 .chain()
@@ -189,7 +189,7 @@ pub fn main_with(registry: Registry) -> ExitCode {
             {
                 return ExitCode::SUCCESS;
             }
-            // Most errors say their cause themselves.
+            // Most errors already name their cause.
             let mut text = error.to_string();
             if error.is::<std::io::Error>() {
                 text.insert_str(0, "standard output: cannot write: ");
@@ -244,21 +244,21 @@ impl PartArg {
     }
 }
 
-/// What to do where the file system refuses.
+/// What to do if the file system refuses.
 fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
     use std::io::ErrorKind as Kind;
     Some(match kind {
         Kind::NotADirectory | Kind::AlreadyExists => {
-            "a file stands where a folder is needed: choose another path"
+            "there is a file where a folder is needed: choose another path"
         }
         Kind::NotFound => "check the path's spelling, and that the folder above it exists",
         Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-            "choose a place that you may write to, or change its permissions"
+            "choose a folder that you may write to, or change its permissions"
         }
         Kind::StorageFull | Kind::QuotaExceeded => {
-            "free space or choose another disk; what was finished before is whole, and the same command goes on"
+            "free space or choose another disk; finished work is kept, and the same command continues"
         }
-        Kind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+        Kind::FileTooLarge => "raise the file-size limit (`ulimit -f`)",
         _ => return None,
     })
 }
@@ -280,7 +280,8 @@ fn version() -> String {
     )
 }
 
-/// A write beyond a file-size limit then fails with an error that is reported, instead of a signal that ends the process without a word.
+/// Makes a write beyond the file-size limit fail with an error that is reported; otherwise a signal
+/// would end the process without a message.
 fn ignore_file_size_signal() {
     #[cfg(unix)]
     // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
@@ -289,7 +290,8 @@ fn ignore_file_size_signal() {
     }
 }
 
-/// Without this variable, graphics libraries print an error for each adapter that they look at, though they then do without it.
+/// Without this variable, graphics libraries print an error for each adapter they examine, although
+/// they work without it.
 fn quiet_graphics() {
     #[cfg(target_os = "linux")]
     if cfg!(feature = "wgpu") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
@@ -298,17 +300,18 @@ fn quiet_graphics() {
     }
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP ask politely once, and end the process the second time; SIGUSR1, which schedulers send before the end, asks only. A SIGHUP that was
-/// ignored (`nohup`) stays ignored.
+/// Ctrl-C, SIGTERM and SIGHUP ask the process to stop the first time and end it the second time.
+/// SIGUSR1, which schedulers send before the end, only asks. A SIGHUP that was ignored (`nohup`)
+/// stays ignored.
 fn watch_interrupts() -> anyhow::Result<()> {
-    // A worker of a study has one command after the other in one process.
+    // A study's worker runs several commands in one process.
     static WATCHED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
     let mut watched = WATCHED
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*watched {
         #[cfg(unix)]
-        // SAFETY: setting an action of the system, and asking for the one before.
+        // SAFETY: sets a signal's action and returns the previous one.
         let ignored = unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) } == libc::SIG_IGN;
         ctrlc::set_handler(|| {
             if INTERRUPT.swap(true, Ordering::Relaxed) {
@@ -320,7 +323,7 @@ fn watch_interrupts() -> anyhow::Result<()> {
             extern "C" fn ask(_signal: libc::c_int) {
                 INTERRUPT.store(true, Ordering::Relaxed);
             }
-            // SAFETY: the handler stores an atomic and nothing else, which a signal handler may.
+            // SAFETY: the handler only stores to an atomic, which is allowed in a signal handler.
             unsafe {
                 libc::signal(libc::SIGUSR1, ask as *const () as libc::sighandler_t);
                 if ignored {
@@ -333,13 +336,14 @@ fn watch_interrupts() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a line on standard error; where that is closed or full, there is nobody to tell.
+/// Writes a line to standard error; if that is closed or full, the line is lost.
 fn say(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Says what was read, what is held out, what a predictor that learned nothing reaches, and what looks wrong in the data.
+/// Reports what was read, what is held out, the majority-class baseline, and anything that looks
+/// wrong in the data.
 fn tell_data(dataset: &Dataset, split: &Split, global: &Global) {
     if !global.quiet {
         say(&dataset.summary(split));
@@ -372,7 +376,7 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Columns under each other: the first to the left, the others to the right.
+/// Aligns columns: the first to the left, the others to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter()

@@ -14,34 +14,38 @@ use super::{AcceptData, DataDir, Done, Global, say, warn_of_divergence};
 const EXAMPLES: &str = "\
 Examples:
   largebatch predict runs/iris new.csv --out predictions.csv
-      A row for each row of new.csv, in order: its class and the probability of each.
+      For each row of new.csv, in order: its class, and the probability of every class.
 
   gzip -dc images-idx3-ubyte.gz | largebatch predict runs/mnist - | head
       The classes of images in MNIST's format, from standard input.";
 
-/// Predict the rows of a file by the model of a run: a class with the probability of each, or a value
+/// Predict the rows of a file with the model of a run: a class with the probability of each class,
+/// or a value
 ///
-/// The file is of the format of the run's training data: CSV, LIBSVM or IDX images, plain or .gz. Labels need not be there. The columns of a CSV file are
-/// found by the features' names, in any order, and others are ignored; where the training file named none, they go by their place. The training data are not
-/// needed, but for runs of versions before 0.3, whose weights do not say how features were scaled: their data are opened again, and must be the same.
+/// The file must have the format of the run's training data: CSV, LIBSVM or IDX images, plain or
+/// .gz. It may leave out the labels. The columns of a CSV file are matched by the features' names,
+/// in any order, and other columns are ignored; if the training file had no names, columns are
+/// matched by position. The training data are needed only for runs of versions before 0.3, whose
+/// weights do not say how features were scaled: the data must then still be there and unchanged.
 ///
-/// The output is CSV, one row for each row of the file, in order: `prediction`, and for classes `p_CLASS` for each (but the perceptron has no probabilities).
+/// The output is CSV, with one row for each row of the file, in order: `prediction`, and for
+/// classes a column `p_CLASS` for each class (the perceptron has no probabilities).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PredictArgs {
     /// Folder of the run
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// File to predict, plain or .gz; `-` is standard input
+    /// File with the rows to predict, plain or .gz; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// File to write, CSV [default: standard output]
+    /// CSV file to write [default: standard output]
     #[arg(long, value_name = "CSV")]
     out: Option<PathBuf>,
-    /// Weights to take instead of the run's own: a safetensors file, such as one from PyTorch
+    /// Weights to use instead of the run's: a safetensors file, such as one from PyTorch
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Device to compute on instead of the run's own
+    /// Device to compute on instead of the run's
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     #[command(flatten)]
@@ -57,7 +61,7 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
             .is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     };
     if let Some(out) = args.out.as_deref().filter(|out| same(out, &args.file)) {
-        let why = "it is the file to predict, which would be lost; give another".into();
+        let why = "this is the file with the rows to predict, which would be overwritten; give another file".into();
         return Err(TrainError::Value {
             key: "--out".into(),
             value: out.display().to_string(),
@@ -81,7 +85,7 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
         warn_of_divergence(&folder)?;
     }
     let mut data = model_data(&weights, place)?;
-    // Weights from elsewhere, such as PyTorch, go with the data of the run.
+    // Weights from elsewhere, such as PyTorch, are used with the run's data.
     if let (None, Some(_), Ok(own)) = (&data, &args.weights, folder.weights()) {
         data = model_data(&own, &args.run)?;
     }
@@ -109,7 +113,7 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
         notes.iter().for_each(|note| say(note));
         let rows = if part.len() == 1 { "row" } else { "rows" };
         say(&format!(
-            "predicted {} {rows} of {} features",
+            "predicted {} {rows} with {} features",
             part.len(),
             part.size()
         ));

@@ -1,4 +1,4 @@
-//! A bar on a terminal, plain lines elsewhere.
+//! A progress bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use largebatch_train::{Evaluation, Observer, Outcome, Start, Step};
 
 use super::{Global, say};
 
-/// Watches a training on standard error.
+/// Shows a training's progress on standard error.
 pub(super) struct Progress {
     bar: ProgressBar,
     lines: bool,
@@ -18,7 +18,7 @@ pub(super) struct Progress {
     loss: Option<f64>,
 }
 
-/// A bar of `length`, hidden where standard error is no terminal or `show` is false.
+/// A bar of `length`, hidden if standard error is not a terminal or `show` is false.
 pub(super) fn bar(show: bool, length: u64, unit: &str) -> ProgressBar {
     let target = if show && std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
@@ -55,7 +55,7 @@ impl Observer for Progress {
         self.bar = bar(true, start.experiment.total_steps, "steps");
         self.bar.set_position(start.step);
         let resumed = if start.step > 0 {
-            format!(", going on from step {}", start.step)
+            format!(", resuming at step {}", start.step)
         } else {
             String::new()
         };

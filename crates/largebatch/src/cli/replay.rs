@@ -12,29 +12,29 @@ use largebatch_train::{RunConfig, TrainError, device};
 use super::{Done, print_json};
 
 const FORMAT: &str = "\
-The input is a safetensors file with, for each parameter, PARAM/init and PARAM/grad/0, PARAM/grad/1, …, and lr/0, lr/1, … of one element each.
+The input is a safetensors file with PARAM/init and PARAM/grad/0, PARAM/grad/1, … for each parameter, and with lr/0, lr/1, … of one element each.
 The output holds PARAM/0, PARAM/1, …: the weights after each step.
 
 Example:
   largebatch replay --input steps.safetensors --optimizer lars --preset timm --set weight_decay=1e-4 --output weights.safetensors";
 
-/// Drive an optimizer along given gradients, to compare it with another program's
+/// Run an optimizer on given gradients, to compare it with another program's optimizer
 #[derive(Args)]
 #[command(after_help = FORMAT)]
 pub(super) struct ReplayArgs {
-    /// Initial weights, gradients and rates
+    /// File with initial weights, gradients and rates
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Optimizer; `largebatch optimizers` shows them
+    /// Optimizer; `largebatch optimizers` lists them
     #[arg(long, value_name = "NAME")]
     optimizer: String,
-    /// Variant of the optimizer [default: `torch` where there is one, else `paper`]
+    /// Variant of the optimizer [default: `torch` if it has one, else `paper`]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// An option of the optimizer, such as momentum=0.9
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to write the weights after each step
+    /// File to write the weights to, after each step
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print norms, trust ratio and effective rate of each layer at each step as JSON
@@ -43,7 +43,7 @@ pub(super) struct ReplayArgs {
     /// Type of the numbers
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Type,
-    /// Where to compute
+    /// Device to compute on
     #[arg(long, value_name = "NAME", default_value = "flex")]
     device: String,
 }

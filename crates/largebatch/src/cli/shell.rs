@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use super::{Done, command};
 
-/// Print the completion script of a shell
+/// Print a shell's completion script
 #[derive(Args)]
 pub(super) struct CompletionsArgs {
     /// The shell
@@ -25,7 +25,7 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: CompletionsArgs) -> Result<Done> {
-    // By way of the memory: the generator panics where it cannot write.
+    // Written to memory first: the generator panics if it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command(), "largebatch", &mut script);
     std::io::stdout().write_all(&script)?;
@@ -37,7 +37,7 @@ pub(super) fn man(args: ManArgs) -> Result<Done> {
         None => clap_mangen::Man::new(command()).render(&mut std::io::stdout())?,
         Some(dir) => {
             std::fs::create_dir_all(&dir)
-                .with_context(|| format!("{}: cannot make the folder", dir.display()))?;
+                .with_context(|| format!("{}: cannot create the folder", dir.display()))?;
             clap_mangen::generate_to(command(), &dir)
                 .with_context(|| format!("{}: cannot write the pages", dir.display()))?;
         }

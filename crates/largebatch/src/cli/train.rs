@@ -29,17 +29,17 @@ Examples:
   largebatch train --dataset breast-cancer --model logistic --cross-validate 5x10
   largebatch train --set dataset.format=csv --set dataset.train=my.csv --set dataset.label=species --model softmax
 
-Files of your own: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test \
+Your own files: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test \
 (else a fifth is held out); or idx, with dataset.train_images and dataset.train_labels. For a CSV file \
-dataset.header, dataset.delimiter and dataset.labels (classes or real) say what the program does not guess; \
-dataset.missing (mean or drop) says what becomes of missing values.
+dataset.header, dataset.delimiter and dataset.labels (classes or real) settle what the program cannot infer; \
+dataset.missing (mean or drop) says what to do with missing values.
 
-Settings come from the TOML file, then from --set, then from the other flags; the last one counts. What is \
-left out has a default.
+Settings come from the TOML file, then from --set, then from the other flags; later ones win. Settings that \
+are not given have defaults.
 
-A run's folder holds run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
+A run's folder contains run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
 
-/// Train a model: on the data that ships inside, on known data sets, or on your own files
+/// Train a model on built-in data, on well-known data sets, or on your own files
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TrainArgs {
@@ -47,20 +47,20 @@ pub(super) struct TrainArgs {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// Data set; `largebatch data list` shows them
+    /// Data set; `largebatch data list` lists them
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     dataset: Option<String>,
-    /// Model; `largebatch models` shows them
+    /// Model; `largebatch models` lists them
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     model: Option<String>,
-    /// Optimizer; `largebatch optimizers` shows them [default: sgd]
+    /// Optimizer; `largebatch optimizers` lists them [default: sgd]
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     optimizer: Option<String>,
-    /// Variant of the optimizer, such as `timm` of lars; `largebatch optimizers NAME` shows them
+    /// Variant of the optimizer, such as `timm` for lars; `largebatch optimizers NAME` lists them
     #[arg(long, value_name = "NAME", help_heading = "What to train")]
     preset: Option<String>,
 
-    /// Examples a step, or `full` for gradient descent [default: 64]
+    /// Examples per step, or `full` for gradient descent [default: 64]
     #[arg(
         long,
         value_name = "N",
@@ -68,7 +68,8 @@ pub(super) struct TrainArgs {
         allow_negative_numbers = true
     )]
     batch_size: Option<String>,
-    /// Learning rate at the base batch [default: measured for optimizer and model at the default batch; it does not grow with --batch-size unless by --scaling]
+    /// Learning rate at the base batch [default: measured for optimizer and model at the default
+    /// batch size; it grows with the batch size only with --scaling]
     #[arg(
         long,
         value_name = "RATE",
@@ -76,32 +77,34 @@ pub(super) struct TrainArgs {
         allow_negative_numbers = true
     )]
     lr: Option<f64>,
-    /// Passes over the training part [default: by data set]
+    /// Passes over the training part [default: depends on the data set]
     #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
     epochs: Option<u64>,
     /// Optimizer steps, instead of --epochs
     #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs", allow_negative_numbers = true, value_parser = whole)]
     steps: Option<u64>,
-    /// Schedule of the learning rate; `largebatch schedules` shows them [default: constant]
+    /// Learning-rate schedule; `largebatch schedules` lists them [default: constant]
     #[arg(long, value_name = "NAME", help_heading = "How to train")]
     schedule: Option<String>,
-    /// How the rate grows with the batch: none, sqrt or linear, from base_batch [default: none]
+    /// How the rate grows with the batch size, relative to base_batch: none, sqrt or linear
+    /// [default: none]
     #[arg(long, value_name = "RULE", help_heading = "How to train")]
     scaling: Option<String>,
-    /// Seed of weights, order, augmentation and dropout [default: 0]
+    /// Seed of the initial weights, batch order, augmentation and dropout [default: 0]
     #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
     seed: Option<u64>,
     /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
     set: Vec<String>,
 
-    /// Where to compute: flex, ndarray, wgpu, cuda; `largebatch devices` shows them [default: flex]
+    /// Device to compute on: flex, ndarray, wgpu, cuda; `largebatch devices` lists them [default:
+    /// flex]
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     /// CPU threads [default: all]
     #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
     threads: Option<u64>,
-    /// Replicas that take equal parts of every batch side by side [default: 1]
+    /// Replicas that process equal parts of every batch in parallel [default: 1]
     #[arg(long, value_name = "K", help_heading = "Where", value_parser = whole)]
     workers: Option<u64>,
     #[command(flatten)]
@@ -110,20 +113,25 @@ pub(super) struct TrainArgs {
     /// Folder of the run [default: runs/DATASET-MODEL-OPTIMIZER, numbered if it exists]
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
-    /// Go on with the run in DIR (or in --out) from its newest checkpoint, to the same bits as without the break
+    /// Resume the run in DIR (or in --out) from its newest checkpoint; it ends with the same bits
+    /// as without the break
     #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Results")]
     resume: Option<Option<PathBuf>>,
-    /// With --resume: go on though the data are not those that the run was made from, with a warning; run.toml then tells of both
+    /// With --resume: use the data even if they have changed since the run began, with a warning;
+    /// run.toml then records both
     #[arg(long, requires = "resume", help_heading = "Results")]
     accept_data: bool,
-    /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or `layers:every=50`
+    /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or
+    /// `layers:every=50`
     #[arg(long, value_name = "WHAT", help_heading = "Results")]
     trace: Option<String>,
-    /// Measure the network during training, as `largebatch probe` does afterwards: layers, noise, curvature, as in noise:every=100 or noise:every=100,subset=500; or noise-pairs,
-    /// the noise scale at no gradients of its own, in a run that accumulates (--set accumulate=4)
+    /// Measure the network during training, as `largebatch probe` does afterwards: layers, noise or
+    /// curvature, as in noise:every=100 or noise:every=100,subset=500; or noise-pairs, the noise
+    /// scale without extra gradients, in a run that accumulates (--set accumulate=4)
     #[arg(long, value_name = "NAME:every=N", help_heading = "Results")]
     probe: Vec<String>,
-    /// Repeated k-fold cross-validation on all examples instead of one run: REPEATSxFOLDS
+    /// Run a repeated k-fold cross-validation on all examples instead of one training:
+    /// REPEATSxFOLDS
     #[arg(long, value_name = "RxK", num_args = 0..=1, default_missing_value = "5x10", conflicts_with_all = ["resume", "out", "probe"], help_heading = "Results")]
     cross_validate: Option<String>,
     /// Print one JSON object instead of a summary
@@ -156,19 +164,20 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
         .search()
         .data_dir
         .map(|dir| std::path::absolute(&dir).unwrap_or(dir));
-    // Before anything is written: what cannot be probed leaves no folder.
+    // Before anything is written, so that a refused probe leaves no folder.
     let probes = Probing::all(&args.probe, &experiment, &path)
         .inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
     drive(&args, &experiment, &folder, probes, global)
 }
 
-/// The configuration of file, --set and flags; without a file, of what lies under them: the run that is to go on.
+/// The configuration from file, --set and flags; without a file it starts from `under`, the run to
+/// be resumed.
 fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfig, TrainError> {
     let text = match &args.file {
         Some(path) if path.is_dir() => {
             let message = format!(
-                "is a folder and no configuration; to go on with a run write --resume {}",
+                "is a folder, not a configuration; to continue a run write --resume {}",
                 path.display()
             );
             return Err(TrainError::Folder {
@@ -181,7 +190,8 @@ fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfi
     };
     let place = args.file.as_deref().unwrap_or(Path::new("run.toml"));
     let word = |text: &Option<String>| text.clone().map(Value::String);
-    // Names come first, because a new name discards the options of the old one, and --set gives options of the new; then once more, because flags win.
+    // Names come first, because a new name discards the old one's options, and --set gives options
+    // of the new one; then once more, because flags win.
     let names = [
         ("dataset", &args.dataset),
         ("model", &args.model),
@@ -212,7 +222,7 @@ fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfi
                 return Err(TrainError::Value {
                     key: "batch_size".into(),
                     value: text.into(),
-                    why: "a number of examples of at least 1, or `full`".into(),
+                    why: "must be at least 1, or `full`".into(),
                 });
             }
         },
@@ -230,7 +240,7 @@ fn configuration(args: &TrainArgs, under: Option<&RunConfig>) -> Result<RunConfi
         traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)),
     );
     let mut config = RunConfig::layered(text.as_deref().map(|text| (place, text)), &over)?;
-    // A budget given on the command line replaces the file's.
+    // A budget from the command line replaces the file's.
     if args.steps.is_some() {
         config.epochs = None;
     } else if args.epochs.is_some() {
@@ -297,7 +307,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         let asked = open(asked)?.config;
         if asked != file.config {
             let message = format!(
-                "holds another run than the one asked for; they differ in: {}; leave these out to go on, or start another run with --out",
+                "holds another run than the one requested; they differ in: {}; leave these out to resume it, or start another run with --out",
                 differences(&file.config, &asked)
             );
             return Err(TrainError::Folder {
@@ -313,7 +323,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
         } else if !global.quiet {
             writeln!(
                 std::io::stdout(),
-                "{} has ended already; nothing to do.\n{}",
+                "{} has already ended; nothing to do.\n{}",
                 path.display(),
                 summary(&outcome)
             )?;
@@ -325,7 +335,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
     if minor(begun) != minor(env!("CARGO_PKG_VERSION")) {
         warn(&format!(
-            "{} was begun by version {begun}; from here on its bits may be others than that version's",
+            "{} was begun by version {begun}; from here on its bits may differ from that version's",
             path.display()
         ));
     }
@@ -411,7 +421,7 @@ fn drive(
     }
     if outcome.stop == Stop::Interrupted {
         say(&format!(
-            "interrupted; go on with: largebatch train --resume {}",
+            "interrupted; continue with: largebatch train --resume {}",
             folder.path().display()
         ));
     }
@@ -419,7 +429,7 @@ fn drive(
     match done(&outcome) {
         Done::Ok if !failures.is_empty() => {
             anyhow::bail!(
-                "the training has ended and {} is whole, but for what a probe was to find: probe {}",
+                "the training has ended and {} is complete except for a probe's results: probe {}",
                 folder.path().display(),
                 failures.join("; probe ")
             )
@@ -449,7 +459,7 @@ fn summary(outcome: &Outcome) -> String {
     let lr = if o.peak_lr == o.lr || o.peak_lr == 0.0 {
         o.lr.to_string()
     } else {
-        format!("{} ({} scaled by the batch)", o.peak_lr, o.lr)
+        format!("{} ({} scaled with the batch)", o.peak_lr, o.lr)
     };
     let epochs = if o.epochs == 1 { "epoch" } else { "epochs" };
     let mut text = format!(
@@ -466,7 +476,7 @@ fn summary(outcome: &Outcome) -> String {
         o.examples_per_second
     );
     if o.stop == Stop::Diverged {
-        text += "  the loss left all bounds: try a smaller --lr, or a warm-up\n";
+        text += "  the loss diverged: try a smaller --lr, or a warm-up\n";
     }
     let majority = |share: Option<f64>| {
         share.map_or(String::new(), |m| {
@@ -533,7 +543,7 @@ fn validate_across(
         }
         .into());
     };
-    // Read here, too, so that what was read is told before hours of training.
+    // Read here too, so that the data are reported before hours of training.
     let mut dataset = largebatch_train::open(&config.dataset, &args.data_dir.search())?;
     dataset.train = Part::concat(&dataset.train, &dataset.test).map_err(TrainError::from)?;
     dataset.test = dataset.train.select(&[]);
@@ -600,7 +610,7 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
     if let Some(majority) = result.majority_accuracy {
         let _ = writeln!(
             text,
-            "  majority    {:.2} % by always saying the most frequent class",
+            "  majority    {:.2} % by always predicting the most frequent class",
             100.0 * majority
         );
     }
@@ -610,14 +620,14 @@ fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
     if result.diverged > 0 {
         let _ = writeln!(
             text,
-            "  {} trainings diverged and count as fully wrong",
+            "  {} trainings diverged; their predictions count as wrong",
             result.diverged
         );
     }
     text.trim_end().to_owned()
 }
 
-/// What is doubtful in the data.
+/// Warns about problems in the data.
 fn tell_notes(experiment: &Experiment) {
     experiment.notes().iter().for_each(|note| warn(note));
 }
@@ -637,16 +647,17 @@ fn warn_of_unknown_sources(experiment: &Experiment) {
             format!(" and {} more", rest.len())
         };
         warn(&format!(
-            "{first}{more}: not the published content of {}; results do not compare digit by digit with others' (run.toml holds the hashes)",
+            "{first}{more}: not the published content of {}; results are not exactly comparable with others' (run.toml records the hashes)",
             experiment.dataset.name
         ));
     }
 }
 
-/// A new folder in `runs`, made in one step, so that two trainings that begin together never take the same.
+/// Creates a new folder in `runs`, in one step, so that two trainings that start together never
+/// share one.
 fn fresh_folder(config: &RunConfig) -> Result<PathBuf, TrainError> {
     let runs = Path::new("runs");
-    std::fs::create_dir_all(runs).map_err(TrainError::io(runs, "make the folder"))?;
+    std::fs::create_dir_all(runs).map_err(TrainError::io(runs, "create the folder"))?;
     let name = format!(
         "{}-{}-{}",
         config.dataset.name, config.model.name, config.optimizer.name
@@ -660,7 +671,7 @@ fn fresh_folder(config: &RunConfig) -> Result<PathBuf, TrainError> {
             made => {
                 return made
                     .map(|()| path.clone())
-                    .map_err(TrainError::io(&path, "make the folder"));
+                    .map_err(TrainError::io(&path, "create the folder"));
             }
         }
     }

@@ -1,19 +1,21 @@
 use super::interval::t_quantile;
 use super::mean;
 
-/// y = c · x^exponent, by least squares in the logarithms.
+/// A power law y = c · x^exponent, fitted by least squares in the logarithms.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PowerLaw {
-    /// The exponent: 0.5 is the square-root rule and 1 the linear rule, if x is the batch size and y the best rate.
+    /// The exponent. If x is the batch size and y the best rate, 0.5 is the square-root rule and 1
+    /// the linear rule.
     pub exponent: f64,
     /// Its 95 % interval (Student's t); `None` for two points, which any power law fits.
     pub interval: Option<(f64, f64)>,
-    /// c.
+    /// The factor c.
     pub factor: f64,
 }
 
-/// Fits a power law to points (x, y) above 0. `None` below two different x, or with a value that is not above 0 and finite.
-/// The interval is that of `scipy.stats.linregress` on the logarithms.
+/// Fits a power law to points (x, y) above 0. `None` with fewer than two different x, or with a
+/// value that is not above 0 and finite. The interval is that of `scipy.stats.linregress` on the
+/// logarithms.
 pub fn power_law(points: &[(f64, f64)]) -> Option<PowerLaw> {
     if points
         .iter()
@@ -48,21 +50,22 @@ pub fn power_law(points: &[(f64, f64)]) -> Option<PowerLaw> {
     })
 }
 
-/// Steps that perfect scaling would need at `batch`: those of the smallest batch size, halved with every doubling.
-/// `points` are (batch size, steps to the target).
+/// Steps needed at `batch` with perfect scaling: those of the smallest batch size, halved with
+/// every doubling. `points` are (batch size, steps to the target).
 pub fn perfect_scaling(points: &[(f64, f64)], batch: f64) -> Option<f64> {
     let (b0, s0) = points.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(s0 * b0 / batch)
 }
 
-/// (S/S_min − 1)(E/E_min − 1) = 1, which with E = S·B is S = S_min (1 + B_crit/B) (McCandlish et al. 2018, arXiv 1812.06162).
+/// The hyperbola (S/S_min − 1)(E/E_min − 1) = 1, which with E = S·B is S = S_min (1 + B_crit/B)
+/// (McCandlish et al. 2018, arXiv 1812.06162).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Hyperbola {
-    /// Steps that no batch size undercuts.
+    /// The least number of steps at any batch size, S_min.
     pub s_min: f64,
-    /// Examples that no batch size undercuts: S_min · B_crit.
+    /// The least number of examples at any batch size, E_min = S_min · B_crit.
     pub e_min: f64,
-    /// The batch size that needs twice S_min steps and twice E_min examples.
+    /// The batch size that needs twice S_min steps and twice E_min examples, B_crit.
     pub b_crit: f64,
 }
 
@@ -73,15 +76,16 @@ impl Hyperbola {
     }
 }
 
-/// Fits the hyperbola to (batch size, steps to the target), by least squares in log steps. `None` below three batch sizes, and where the points
-/// do not bend: B_crit is then outside the measured batch sizes by more than 100-fold and the data does not tell where.
+/// Fits the hyperbola to (batch size, steps to the target), by least squares in log steps. `None`
+/// with fewer than three batch sizes, or if the points do not bend: B_crit is then more than
+/// 100-fold outside the measured batch sizes, and the data do not determine it.
 pub fn hyperbola(points: &[(f64, f64)]) -> Option<Hyperbola> {
     let sizes = distinct(points)?;
     let (low, high) = (
         (sizes[0] / 100.0).ln(),
         (sizes[sizes.len() - 1] * 100.0).ln(),
     );
-    // For a given B_crit the best S_min is in closed form, so that one dimension is left.
+    // For a given B_crit the best S_min has a closed form, so only one dimension remains.
     let fit = |log_b: f64| {
         let parts: Vec<f64> = points
             .iter()
@@ -99,7 +103,7 @@ pub fn hyperbola(points: &[(f64, f64)]) -> Option<Hyperbola> {
     if best == 0 || best == grid {
         return None;
     }
-    // Golden section around the best of the grid.
+    // Golden-section search around the best grid point.
     let (mut a, mut b) = (at(best - 1), at(best + 1));
     let golden = (5f64.sqrt() - 1.0) / 2.0;
     for _ in 0..80 {
@@ -114,7 +118,7 @@ pub fn hyperbola(points: &[(f64, f64)]) -> Option<Hyperbola> {
     })
 }
 
-/// Where larger batches stop saving steps.
+/// The batch size at which larger batches stop saving steps.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum UsefulBatch {
     /// The corner of the fit: steps halve with each doubling below it, and stay the same above.
@@ -125,11 +129,13 @@ pub enum UsefulBatch {
     AtMost(f64),
 }
 
-/// The maximum useful batch (Shallue et al. 2019, arXiv 1811.03600), fitted: log S = max(log a − log B, log c) by least squares over (batch size, steps);
-/// the corner is a / c. It lies in the middle of the bend that they call diminishing returns. `None` below three batch sizes.
+/// The maximum useful batch (Shallue et al. 2019, arXiv 1811.03600), fitted: log S = max(log a −
+/// log B, log c) by least squares over (batch size, steps); the corner is at a / c. It is in the
+/// middle of the bend that they call diminishing returns. `None` with fewer than three batch sizes.
 pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
     let sizes = distinct(points)?;
-    // Each split of the sizes into a falling and a flat part has a closed form; a corner that its own split contradicts cannot be the best one of a maximum.
+    // Each split of the sizes into a falling and a flat part has a closed form; a corner outside
+    // its own split cannot be the best one of a maximum.
     let mut best: Option<(f64, UsefulBatch)> = None;
     for k in [0, sizes.len()].into_iter().chain(1..sizes.len()) {
         let (falling, flat): (Vec<_>, Vec<_>) =
@@ -155,7 +161,7 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
             .iter()
             .map(|(b, s)| (s.ln() - model(*b)).powi(2))
             .sum();
-        // Perfect data fits in more than one way, up to rounding: then the plainest is first.
+        // Perfect data fit in more than one way, up to rounding: then the simplest comes first.
         if best.is_none_or(|(e, _)| error < e - 1e-20) {
             best = Some((error, found));
         }
@@ -163,7 +169,8 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
     best.map(|b| b.1)
 }
 
-/// The different batch sizes, ascending; `None` below three, or with a value that is not above 0 and finite.
+/// The distinct batch sizes, ascending; `None` with fewer than three, or with a value that is not
+/// above 0 and finite.
 fn distinct(points: &[(f64, f64)]) -> Option<Vec<f64>> {
     if points
         .iter()

@@ -1,6 +1,7 @@
 use crate::record::TrialRecord;
 
-/// The final figure `name` of each trial that is a measurement, with its seed. A trial that diverged, failed or was hopeless has none: count it apart.
+/// The final metric `name` of each trial that is a measurement, with its seed. A trial that
+/// diverged, failed or was hopeless has none: count those separately.
 pub fn finals<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     name: &str,
@@ -17,8 +18,9 @@ pub fn finals<'a>(
         .collect()
 }
 
-/// The generalization gap of each trial with its seed: `train` − `test`, such as `train_accuracy` − `test_accuracy`. Give the result to
-/// [`estimate`](super::estimate), or that of two groups to [`paired`](super::paired).
+/// The generalization gap of each trial with its seed: `train` − `test`, such as `train_accuracy` −
+/// `test_accuracy`. Pass the result to [`estimate`](super::estimate), or those of two groups to
+/// [`paired`](super::paired).
 pub fn gaps<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord> + Clone,
     train: &str,
@@ -31,8 +33,9 @@ pub fn gaps<'a>(
         .collect()
 }
 
-/// The lowest training loss that all of the trials reached, that of [`Curves::fitted_loss`](crate::Curves::fitted_loss): the place at which they are compared
-/// at equal training loss (see [`at_train_loss`](super::at_train_loss)). `None` without trials, or if one has no such loss.
+/// The lowest training loss, of [`Curves::fitted_loss`](crate::Curves::fitted_loss), that all of
+/// the trials reached: the loss at which they are compared at equal training loss (see
+/// [`at_train_loss`](super::at_train_loss)). `None` without trials, or if one has no such loss.
 pub fn common_train_loss<'a>(records: impl IntoIterator<Item = &'a TrialRecord>) -> Option<f64> {
     let lowest = |r: &TrialRecord| {
         r.curves

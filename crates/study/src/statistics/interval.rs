@@ -3,12 +3,13 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::mean;
 
-/// How an interval was made.
+/// How an interval was computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
-    /// mean ± t · s / √n, for normal data; below 10 values.
+    /// mean ± t · s / √n, for normal data; used below 10 values.
     StudentT,
-    /// Bias-corrected and accelerated bootstrap (Efron 1987) of the mean with 10,000 resamples of a fixed seed; from 10 values.
+    /// Bias-corrected and accelerated bootstrap (Efron 1987) of the mean with 10,000 resamples from
+    /// a fixed seed; used from 10 values on.
     Bootstrap,
 }
 
@@ -19,17 +20,19 @@ pub struct Estimate {
     pub mean: f64,
     /// The standard deviation with n − 1; NaN for one value.
     pub sd: f64,
-    /// The interval's ends; `None` for one value, which has no spread.
+    /// The ends of the interval; `None` for one value, which has no spread.
     pub interval: Option<(f64, f64)>,
-    /// How many values.
+    /// The number of values.
     pub n: usize,
-    /// How the interval was made.
+    /// How the interval was computed.
     pub method: Method,
 }
 
-/// The mean of `values` with its 95 % interval: Student's t below 10 values, the bootstrap from 10. `None` without values, or with one that is not finite.
+/// The mean of `values` with its 95 % interval: Student's t below 10 values, the bootstrap from 10
+/// on. `None` without values, or if one is not finite.
 ///
-/// `scipy.stats.t.interval` and `scipy.stats.bootstrap(method="BCa")` give the same, the latter up to its own resampling.
+/// `scipy.stats.t.interval` and `scipy.stats.bootstrap(method="BCa")` give the same, the latter up
+/// to its own resampling.
 pub fn estimate(values: &[f64]) -> Option<Estimate> {
     let n = values.len();
     if n == 0 || values.iter().any(|v| !v.is_finite()) {
@@ -79,13 +82,13 @@ fn bca(values: &[f64], theta: f64) -> (f64, f64) {
     };
     let mut means: Vec<f64> = (0..RESAMPLES).map(resample).collect();
     means.sort_by(f64::total_cmp);
-    // A resampled mean that equals the mean counts half, also if rounding parts them.
+    // A resampled mean that equals the mean counts half, even if rounding separates them.
     let tie = 1e-9 * (squares / n as f64).sqrt();
     let (less, upto) = (
         means.partition_point(|m| *m < -tie),
         means.partition_point(|m| *m <= tie),
     );
-    // A share of 0 or 1 would be an infinite bias.
+    // A share of 0 or 1 would give an infinite bias.
     let share = ((less + upto) as f64 / (2 * RESAMPLES) as f64).clamp(1e-4, 1.0 - 1e-4);
     let normal = Normal::standard();
     let bias = normal.inverse_cdf(share);
@@ -98,7 +101,7 @@ fn bca(values: &[f64], theta: f64) -> (f64, f64) {
     (end(0.025), end(0.975))
 }
 
-/// The quantile of sorted values, linear between them (NumPy's default).
+/// A quantile of sorted values, with linear interpolation (NumPy's default).
 pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
     let at = p * (sorted.len() - 1) as f64;
     let (low, high) = (at.floor() as usize, at.ceil() as usize);
@@ -114,7 +117,8 @@ pub struct Paired {
     pub unmatched: usize,
 }
 
-/// first − second, seed by seed: what the groups share (initial weights, order, held-out examples) cancels. `None` without a shared seed.
+/// first − second, seed by seed: what the groups share (initial weights, order, held-out examples)
+/// cancels out. `None` without a shared seed.
 pub fn paired(first: &[(u64, f64)], second: &[(u64, f64)]) -> Option<Paired> {
     let differences: Vec<f64> = first
         .iter()
@@ -127,31 +131,36 @@ pub fn paired(first: &[(u64, f64)], second: &[(u64, f64)]) -> Option<Paired> {
     })
 }
 
-/// √(p (1 − p) / n): the standard error of an accuracy `p` that comes from a test part of `n` examples, which seeds do not average away.
-/// NaN for a `p` outside [0, 1].
+/// √(p (1 − p) / n): the standard error of an accuracy `p` measured on a test part of `n` examples,
+/// which more seeds do not reduce. NaN for a `p` outside [0, 1].
 pub fn binomial_error(p: f64, n: usize) -> f64 {
     (p * (1.0 - p) / n as f64).sqrt()
 }
 
-/// The smallest difference that a comparison resolves: half the 95 % interval of the mean difference, t · s / √n with s the standard deviation of the
-/// `n` paired differences. A smaller difference cannot be told from none. `None` below two pairs.
+/// The smallest difference that a comparison resolves: half the 95 % interval of the mean
+/// difference, t · s / √n with s the standard deviation of the `n` paired differences. A smaller
+/// difference is statistically indistinguishable from none. `None` with fewer than two pairs.
 pub fn smallest_difference(paired: &Paired) -> Option<f64> {
     let Estimate { sd, n, .. } = paired.difference;
     (n > 1).then(|| t_quantile(0.975, n as f64 - 1.0) * sd / (n as f64).sqrt())
 }
 
-/// The smallest difference of two accuracies, or errors, that a test part of `examples` can show, with any number of seeds: 6 examples of it.
+/// The smallest difference of two accuracies, or errors, that a test part of `examples` can show
+/// with any number of seeds: 6 of its examples.
 ///
-/// Two networks on the same examples differ by those that just one of them has right, and if they are equally good each such example is as likely either's
-/// (McNemar 1947; for networks Dietterich 1998, "Approximate statistical tests for comparing supervised classification learning algorithms"). Least is
-/// needed where all of them are on one side: 2 · 2⁻⁶ = 0.031 is below 5 %, and 2 · 2⁻⁵ = 0.063 is not. Seeds share the test part and do not average this away.
-/// 1, the largest difference there is, for fewer than 6 examples.
+/// Two networks on the same examples differ in those that exactly one of them has right. If the
+/// networks are equally good, each such example is equally likely to be either's (McNemar 1947; for
+/// networks Dietterich 1998, "Approximate statistical tests for comparing supervised classification
+/// learning algorithms"). The difference can be smallest if all of them are on one side: 2 · 2⁻⁶ =
+/// 0.031 is below 5 %, and 2 · 2⁻⁵ = 0.063 is not. Seeds share the test part, so they do not
+/// average this away. With fewer than 6 examples it is 1, the largest possible difference.
 pub fn smallest_shown(examples: usize) -> f64 {
     (6.0 / examples as f64).min(1.0)
 }
 
-/// The smallest difference of accuracies, or errors, that a comparison resolves: the larger of [`smallest_difference`], the seeds' part, and
-/// [`smallest_shown`], that of a test part of `examples`, where its size is known. Seeds that agree to the digit do not make a small test part a large one.
+/// The smallest difference of accuracies, or errors, that a comparison resolves: the larger of
+/// [`smallest_difference`], from the seeds, and [`smallest_shown`], from a test part of `examples`,
+/// if its size is known. Seeds that agree closely do not make a small test part larger.
 pub fn smallest_resolved(paired: &Paired, examples: Option<usize>) -> Option<f64> {
     smallest_difference(paired)
         .map(|seeds| examples.map_or(seeds, |n| seeds.max(smallest_shown(n))))
@@ -181,7 +190,8 @@ mod tests {
         }
         let ours = estimate(&data).unwrap();
         let (low, high) = ours.interval.unwrap();
-        // 10,000 resamples place a 2.5 % quantile to about 2 % of the width of the interval.
+        // With 10,000 resamples a 2.5 % quantile is accurate to about 2 % of the width of the
+        // interval.
         let (a, b) = (
             golden["bca"][0].as_f64().unwrap(),
             golden["bca"][1].as_f64().unwrap(),
@@ -205,7 +215,8 @@ mod tests {
         assert_eq!(estimate(&[2.0; 3]).unwrap().interval, Some((2.0, 2.0)));
     }
 
-    /// A t interval covers the true mean in 95 % of samples of 5 normal values; the bootstrap of 12 in a little less, as is known of it.
+    /// A t interval covers the true mean in 95 % of samples of 5 normal values; the bootstrap of 12
+    /// values covers it slightly less often, as is known.
     #[test]
     fn intervals_cover() {
         for (n, least, most) in [(5, 0.935, 0.965), (12, 0.89, 0.96)] {
@@ -257,7 +268,8 @@ mod tests {
         assert!((binomial_error(0.98, 10_000) - 0.0014).abs() < 1e-15);
     }
 
-    /// The exact binomial test of McNemar on discordant examples that are all on one side: 6 are the first that it tells from chance.
+    /// McNemar's exact binomial test on discordant examples that are all on one side: 6 is the
+    /// first number that it distinguishes from chance.
     #[test]
     fn a_test_part_shows_no_less_than_six_examples() {
         let p = |discordant: i32| 2.0 * 0.5f64.powi(discordant);
@@ -294,8 +306,9 @@ mod tests {
         );
     }
 
-    /// Two networks that are equally good, on 20 examples of which each separates them with probability 0.1, and that differ by the same amount for every seed:
-    /// the seeds call most such differences resolved, and the test part at most 5 %.
+    /// Two equally good networks, on 20 examples, each of which separates them with probability
+    /// 0.1, and with the same difference for every seed. By the seeds most such differences count
+    /// as resolved, by the test part at most 5 %.
     #[test]
     fn equal_networks_seldom_differ_by_what_a_test_part_can_show() {
         let mut rng = Key::new(3).rng();

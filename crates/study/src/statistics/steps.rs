@@ -1,26 +1,27 @@
 use super::mean;
 use crate::record::TrialRecord;
 
-/// A median over trials of which some never reached the target.
+/// A median over trials, some of which may never have reached the target.
 ///
-/// Those that did not are longer than any that did; the mean of those that did would reward a method for failing on hard seeds.
+/// Trials that did not reach it count as longer than all that did; a mean over those that did would
+/// reward a method for failing on hard seeds.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Censored {
-    /// The median over all `n`; `None` where it lies among those that did not reach the target.
+    /// The median over all `n`; `None` if it falls among those that did not reach the target.
     pub median: Option<f64>,
     /// How many reached it.
     pub reached: usize,
-    /// Of how many.
+    /// The number of trials.
     pub n: usize,
 }
 
 impl Censored {
-    /// The median of values, `None` being a trial that did not reach the target.
+    /// The median of values; `None` stands for a trial that did not reach the target.
     pub fn new(values: &[Option<f64>]) -> Self {
         let n = values.len();
         let mut reached: Vec<f64> = values.iter().flatten().copied().collect();
         reached.sort_by(f64::total_cmp);
-        // The middle one or two of all n, those without a value being last.
+        // The middle one or two of all n, with those without a value last.
         let middle = n
             .checked_sub(1)
             .and_then(|last| reached.get(last / 2..=n / 2).filter(|m| !m.is_empty()));
@@ -43,7 +44,8 @@ fn reached(record: &TrialRecord, target: f64) -> Option<usize> {
     })
 }
 
-/// Steps until the validation metric first reached the target, over trials; resolved to the spacing of the curves' points.
+/// Steps until the validation metric first reached the target, over trials; the resolution is the
+/// spacing of the curves' points.
 pub fn steps_to_target<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     target: f64,
@@ -69,11 +71,14 @@ pub fn examples_to_target<'a>(
     )
 }
 
-/// The validation metric where the training loss first fell to `loss`, linear between the points around it; `None` if it never did, or began below.
+/// The validation metric when the training loss first fell to `loss`, interpolated linearly between
+/// the neighbouring points; `None` if it never did, or began below.
 ///
-/// Two groups at equal training loss have fitted their data equally well, so that a difference is one of generalization and not of under-training. The loss is
-/// that of [`Curves::fitted_loss`](crate::Curves::fitted_loss), of the same weights as the validation metric: a mean over the steps since the point before would lag
-/// behind them, most for the batch size of which most steps lie between two points.
+/// Two groups at equal training loss have fitted their data equally well, so a difference between
+/// them is one of generalization and not of under-training. The loss is
+/// [`Curves::fitted_loss`](crate::Curves::fitted_loss), of the same weights as the validation
+/// metric. A mean over the steps since the previous point would lag behind, most for the batch size
+/// with the most steps between two points.
 pub fn at_train_loss(record: &TrialRecord, loss: f64) -> Option<f64> {
     let c = &record.curves;
     let i = c.fitted_loss.iter().position(|l| *l <= loss)?;
@@ -140,7 +145,7 @@ mod tests {
         assert!((at_train_loss(&record, 0.75).unwrap() - 0.8).abs() < 1e-15);
         assert_eq!(at_train_loss(&record, 0.1), None);
         assert_eq!(at_train_loss(&record, 2.5), None);
-        // The mean over the steps between two points says nothing of the weights at them.
+        // The mean over the steps between two points says nothing about the weights at them.
         let mut lagging = record.clone();
         lagging.curves.train_loss = vec![9.0, 2.0, 1.0];
         assert_eq!(at_train_loss(&lagging, 0.75), at_train_loss(&record, 0.75));

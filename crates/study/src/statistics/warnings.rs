@@ -5,10 +5,10 @@ use crate::results::Results;
 use crate::settings::number;
 use crate::trial::{Labels, describe};
 
-/// What a reader of a study must know before believing it; each says what to do.
+/// What a reader must know before trusting a study; each warning says what to do.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Warning {
-    /// A tuned setting's best value is the least or the greatest one tried.
+    /// A tuned setting's best value is the smallest or the largest one tried.
     GridEdge {
         /// The group.
         labels: Labels,
@@ -16,14 +16,14 @@ pub enum Warning {
         key: String,
         /// Its best value.
         value: f64,
-        /// Whether it is the greatest.
+        /// Whether it is the largest.
         greatest: bool,
     },
-    /// Fewer than three seeds.
+    /// A group has fewer than three seeds.
     FewSeeds {
-        /// The groups with so many.
+        /// The groups with this many seeds.
         groups: Vec<Labels>,
-        /// How many.
+        /// The number of seeds.
         seeds: usize,
     },
     /// Some reported trials diverged, failed or were stopped as hopeless; averages are over the others.
@@ -34,7 +34,7 @@ pub enum Warning {
         diverged: usize,
         /// How many failed or were hopeless.
         lost: usize,
-        /// Of how many.
+        /// The number of reported trials.
         of: usize,
     },
     /// No point of a group's search was usable.
@@ -42,35 +42,36 @@ pub enum Warning {
         /// The group.
         labels: Labels,
     },
-    /// Groups were given different numbers of examples.
+    /// Groups have different numbers of training examples.
     UnequalBudgets {
-        /// The least number, in epochs.
+        /// The smallest number, in epochs.
         least: f64,
-        /// The greatest number, in epochs.
+        /// The largest number, in epochs.
         greatest: f64,
     },
-    /// Trials of different versions of the program, or on processors that round differently.
+    /// Trials of different versions of the program, or on processors that round differently, are
+    /// mixed.
     Mixed {
         /// `versions` or `processors`.
         what: &'static str,
-        /// Those there are.
+        /// The values found.
         values: Vec<String>,
     },
-    /// Trials that ran twice with different results.
+    /// Trials ran twice with different results.
     NotReproducible {
-        /// How many.
+        /// The number of such trials.
         trials: usize,
     },
     /// The study is not finished.
     Unfinished {
-        /// Trials without a record.
+        /// The number of trials without a record.
         missing: usize,
-        /// Of how many; see [`Progress::total`](crate::Progress::total).
+        /// The number of all trials; see [`Progress::total`](crate::Progress::total).
         of: usize,
     },
-    /// Records of another study.
+    /// There are records of another study.
     Strangers {
-        /// How many.
+        /// The number of such records.
         records: usize,
     },
 }
@@ -93,13 +94,13 @@ impl fmt::Display for Warning {
                 greatest,
             } => {
                 let (end, way) = if *greatest {
-                    ("greatest", "above")
+                    ("largest", "above")
                 } else {
-                    ("least", "below")
+                    ("smallest", "below")
                 };
                 write!(
                     f,
-                    "{}: the best {key} = {value} is the {end} one tried; a better one may lie {way} it: widen the search",
+                    "{}: the best {key} = {value} is the {end} one tried; a better one may be {way} it: widen the search",
                     group(labels)
                 )
             }
@@ -110,11 +111,11 @@ impl fmt::Display for Warning {
                     format!("{} groups", groups.len())
                 };
                 let tell = if *seeds == 1 {
-                    "1 seed tells".into()
+                    "1 seed says".into()
                 } else {
-                    format!("{seeds} seeds tell")
+                    format!("{seeds} seeds say")
                 };
-                write!(f, "{who}: {tell} little of the spread: use at least 3")
+                write!(f, "{who}: {tell} little about the spread: use at least 3")
             }
             Warning::Lost {
                 labels,
@@ -130,7 +131,7 @@ impl fmt::Display for Warning {
                     what.push(format!("{lost} of {of} trials failed or were hopeless"));
                 }
                 let left = if diverged + lost < *of {
-                    "figures are of the others"
+                    "the figures cover only the others"
                 } else {
                     "there are no figures"
                 };
@@ -146,7 +147,7 @@ impl fmt::Display for Warning {
             Warning::UnequalBudgets { least, greatest } => {
                 write!(
                     f,
-                    "budgets differ, from {} to {} epochs: compare groups of equal budget, or at equal training loss",
+                    "budgets differ, from {} to {} epochs: compare groups with equal budgets, or at equal training loss",
                     hundredths(least),
                     hundredths(greatest)
                 )
@@ -164,19 +165,19 @@ impl fmt::Display for Warning {
             }
             Warning::Unfinished { missing, of } => write!(
                 f,
-                "{missing} of {of} trials are not done; run the study again to go on"
+                "{missing} of {of} trials are not done; run the study again to continue"
             ),
             Warning::Strangers { records } => {
                 write!(
                     f,
-                    "{records} records in the folder belong to no trial of this study and are left out"
+                    "{records} records in the folder belong to no trial of this study and are ignored"
                 )
             }
         }
     }
 }
 
-/// Every warning about a study's results, the gravest first.
+/// Every warning about a study's results, the most serious first.
 ///
 /// Versions are compared by the provenance key `version` of the runner.
 pub fn warnings(results: &Results) -> Vec<Warning> {

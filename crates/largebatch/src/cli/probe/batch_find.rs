@@ -17,22 +17,22 @@ Examples:
   largebatch probe batch-find --set dataset=mnist --set model=lenet5 --largest 4096
   largebatch probe batch-find examples/train/mnist-mlp.toml --threads 1
 
-Where `largebatch probe noise` was run on the same run, its noise scale stands beside the speeds: below it a larger batch saves steps, above it
-only machine time is left to gain.";
+If `largebatch probe noise` has measured the same run, its noise scale is shown with the speeds: below it a larger batch saves steps, above it
+a larger batch saves at most machine time.";
 
-/// Examples a second and memory against the batch size, the knee, and the largest batch that fits
+/// Measure speed and memory for each batch size, and find the knee and the largest batch that fits
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct BatchFindArgs {
     #[command(flatten)]
     settings: Settings,
-    /// First batch size; each next is twice as large
+    /// First batch size; it doubles from then on
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = "What")]
     smallest: usize,
     /// Last batch size [default: all training examples]
     #[arg(long, value_name = "N", help_heading = "What")]
     largest: Option<usize>,
-    /// Seconds of timed steps at each size, and three steps at least
+    /// Seconds of timed steps at each size; at least three steps are timed
     #[arg(
         long,
         value_name = "S",
@@ -41,7 +41,7 @@ pub(super) struct BatchFindArgs {
         help_heading = "What"
     )]
     seconds: f64,
-    /// The knee is the smallest batch with this share of the highest speed
+    /// The knee is the smallest batch that reaches this share of the highest speed
     #[arg(
         long,
         value_name = "SHARE",
@@ -89,7 +89,7 @@ pub(super) fn run(args: BatchFindArgs, global: &Global, registry: &Registry) -> 
 fn summary(found: &BatchFind) -> String {
     let mut text = format!(
         "{}, {}, {} threads\n{:>10} {:>14} {:>12} {:>10}\n",
-        found.what, found.device, found.threads, "batch", "examples/s", "ms a step", "memory"
+        found.what, found.device, found.threads, "batch", "examples/s", "ms/step", "memory"
     );
     // Writing to a String cannot fail.
     for p in &found.points {
@@ -107,14 +107,14 @@ fn summary(found: &BatchFind) -> String {
     if let Some(knee) = found.knee {
         let _ = writeln!(
             text,
-            "  knee       {knee}: the smallest batch near the highest speed"
+            "  knee       {knee}: the smallest batch close to the highest speed"
         );
     }
     if let Some(largest) = found.largest {
         let why = match found.ended {
             BatchEnd::Largest if largest == found.examples => "all training examples",
-            BatchEnd::Largest => "the largest asked for",
-            BatchEnd::Memory => "twice as many would not fit into the free memory",
+            BatchEnd::Largest => "the limit of --largest",
+            BatchEnd::Memory => "twice this size would not fit into the free memory",
             BatchEnd::Interrupted => "interrupted",
         };
         let _ = writeln!(text, "  largest    {largest}: {why}");
@@ -122,17 +122,17 @@ fn summary(found: &BatchFind) -> String {
     let _ = match found.noise_scale {
         Some(b) => write!(
             text,
-            "  B_simple   {b:.0}: the gradient's noise scale, beyond which a larger batch saves few steps"
+            "  B_simple   {b:.0}: the gradient noise scale; above it a larger batch saves few steps"
         ),
         None => write!(
             text,
-            "  B_simple   not measured: `largebatch probe noise` gives the bound on the useful batch"
+            "  B_simple   not measured: `largebatch probe noise` estimates the largest useful batch"
         ),
     };
     text
 }
 
-/// B_simple of the file that `noise` wrote, if it did.
+/// B_simple from the file that `noise` wrote, if there is one.
 fn noise_scale(file: &Path) -> Option<f64> {
     let record: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;

@@ -14,27 +14,28 @@ use largebatch_train::TrainError;
 use super::{Common, Done, Global, Watching, announce, gradient_seconds, readable};
 
 const ABOUT: &str = "\
-Hessian-vector products are central differences of gradients in f64. The largest eigenvalues come from Lanczos's method, the trace from random signs
-and by Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at the rate of these weights:
-2/λ for gradient descent, and so on; for Adam and Adagrad that of the preconditioned Hessian, which needs a checkpoint (RUN/checkpoints/step-N)
-with their state.";
+Hessian-vector products are central differences of gradients in f64. The Lanczos method finds the largest eigenvalues; the trace comes from random
+signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at its current rate:
+2/λ for gradient descent, and so on. For Adam and Adagrad it is that of the preconditioned Hessian, which needs a checkpoint with their state
+(RUN/checkpoints/step-N).";
 
-/// Largest eigenvalues, trace and density of the loss's Hessian, and the largest stable learning rate
+/// Measure the largest eigenvalues, trace and density of the loss's Hessian, and the largest stable
+/// learning rate
 #[derive(Args)]
 #[command(after_help = ABOUT)]
 pub(super) struct CurvatureArgs {
     #[command(flatten)]
     common: Common,
-    /// How many of the largest eigenvalues
+    /// Number of largest eigenvalues to find
     #[arg(long, value_name = "K", default_value_t = 5, help_heading = "How")]
     top: usize,
-    /// Lanczos iterations at most
+    /// Most Lanczos iterations
     #[arg(long, value_name = "N", default_value_t = 60, help_heading = "How")]
     most: usize,
-    /// Products for each of the two estimates of the trace; 0 leaves them out
+    /// Products for each of the two trace estimates; 0 skips them
     #[arg(long, value_name = "N", default_value_t = 30, help_heading = "How")]
     samples: usize,
-    /// Random vectors for the density, each of 40 products; 0 leaves it out
+    /// Random vectors for the density, with 40 products each; 0 skips it
     #[arg(long, value_name = "N", default_value_t = 2, help_heading = "How")]
     probes: usize,
 }
@@ -42,7 +43,7 @@ pub(super) struct CurvatureArgs {
 pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> Result<Done> {
     if args.top == 0 || args.top > args.most {
         let why = format!(
-            "from 1 to the number of Lanczos iterations, --most {}",
+            "must be between 1 and the number of Lanczos iterations, --most {}",
             args.most
         );
         return Err(TrainError::Value {
@@ -98,7 +99,7 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
         result,
     );
     let caption = format!(
-        "{} on {}, {} {} examples, {} parameters; {} Lanczos runs of {} steps, smoothed by a hundredth of the range; marks: the largest {}.",
+        "{} on {}, {} {} examples, {} parameters; {} Lanczos runs of {} steps, smoothed by a hundredth of the range; marks: the {} largest.",
         run.experiment.config.model.name,
         run.experiment.config.dataset.name,
         record.examples,
@@ -128,10 +129,10 @@ fn summary(c: &Curvature, optimizer: &str) -> String {
         if c.converged {
             ""
         } else {
-            " (not converged: raise --most; at a kink of the loss they do not at all)"
+            " (not converged: raise --most; at a kink of the loss they never converge)"
         }
     );
-    let _ = writeln!(text, "least eigenvalue at most {:.4}", c.least);
+    let _ = writeln!(text, "smallest eigenvalue at most {:.4}", c.least);
     if let Some(rate) = c.stable_rate {
         let _ = writeln!(
             text,
@@ -154,7 +155,7 @@ fn summary(c: &Curvature, optimizer: &str) -> String {
         let word = if e.product < e.bound {
             "below"
         } else {
-            "beyond"
+            "above"
         };
         let _ = writeln!(
             text,

@@ -12,12 +12,13 @@ use largebatch_report::plot::{Plot, Scale};
 use super::{Common, Done, Global, announce, gradient_seconds, readable};
 
 const ABOUT: &str = "\
-For each parameter ‖w‖, ‖∇w‖ of the loss over the examples, their quotient, and of the step that the run's optimizer makes with that gradient
-‖Δw‖/‖w‖ and the trust ratio (You, Gitman and Ginsburg 2017, arXiv 1708.03888). From a checkpoint the step is made with the optimizer's state there;
-a finished run keeps none, and the step is then the first of a fresh optimizer. One gradient evaluation.
-A run that was made with --trace layers gets layers-course.svg too: the quotients over its training; and with LARS or LAMB layers-trust-course.svg.";
+For each parameter: ‖w‖, ‖∇w‖ of the loss over the examples, and their ratio; and for the step that the run's optimizer makes with this gradient,
+‖Δw‖/‖w‖ and the trust ratio (You, Gitman and Ginsburg 2017, arXiv 1708.03888). From a checkpoint the step uses the optimizer's saved state;
+a finished run keeps none, so the step is the first of a fresh optimizer. Cost: one gradient evaluation.
+A run trained with --trace layers also gets layers-course.svg, the ratios over its training, and with LARS or LAMB layers-trust-course.svg.";
 
-/// Norms of weights, gradients and steps of each layer, and which layer bounds the learning rate
+/// Measure the norms of each layer's weights, gradient and step, and find the layer that bounds the
+/// learning rate
 #[derive(Args)]
 #[command(after_help = ABOUT)]
 pub(super) struct LayersArgs {
@@ -61,9 +62,9 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
         run.experiment.config.optimizer.name,
         readable(run.rate()),
         if run.optimizer.is_some() {
-            "with its state"
+            "with its saved state"
         } else {
-            "as its first"
+            "as its first step"
         },
         record.result.bounding.as_deref().unwrap_or("No layer")
     );
@@ -79,7 +80,8 @@ pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Res
         .finish(&run, &record, &figures, &summary(&record.result), global)
 }
 
-/// The quotient ‖w‖/‖∇w‖ and the trust ratio of each weight over the steps of `layers.csv`, where there are some.
+/// The ratio ‖w‖/‖∇w‖ and the trust ratio of each weight over the steps of `layers.csv`, if it has
+/// any.
 fn courses(text: &str) -> impl Iterator<Item = Plot> {
     let number = |field: Option<&&str>| field.and_then(|f| f.parse::<f64>().ok());
     let lines: Vec<Vec<&str>> = text
@@ -101,9 +103,9 @@ fn courses(text: &str) -> impl Iterator<Item = Plot> {
                 None => layers.push((line[1], vec![(step, y)])),
             }
         }
-        let plot = plot
-            .x("step", Scale::Linear)
-            .caption("Of the steps' own mini-batch gradients, as traced in layers.csv.");
+        let plot = plot.x("step", Scale::Linear).caption(
+            "From the mini-batch gradients of the training steps, as traced in layers.csv.",
+        );
         (!layers.is_empty()).then(|| {
             layers
                 .into_iter()
@@ -154,7 +156,7 @@ fn summary(table: &LayerTable) -> String {
     {
         let _ = write!(
             text,
-            "{path} bounds the learning rate: a step of gradient descent with rate {} is as long as its weights; the largest quotient is {spread:.1} times that",
+            "{path} bounds the learning rate: at rate {} a step of gradient descent is as long as its weights; the largest ratio is {spread:.1} times that",
             readable(ratio)
         );
     }

@@ -14,15 +14,17 @@ use largebatch_train::Which;
 use super::results::{OnLandscape, examples, point_seconds, say_cost};
 use super::{Done, Global, Watching, watch_interrupts};
 
-/// Loss and accuracy along the line through the weights of two runs, and how far each moved
+/// Measure loss and accuracy along the line through the weights of two runs, and how far each run
+/// moved
 ///
-/// At α the weights are α x_L + (1 − α) x_S: 0 is the first run, 1 the second (Keskar et al. 2017, figure 3).
+/// At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, α = 1 the second (Keskar et
+/// al. 2017, figure 3).
 #[derive(Args)]
 pub(super) struct LineArgs {
-    /// Folder of the first run, or of one of its checkpoints: α = 0, the small batch in the paper
+    /// Folder of the first run or of one of its checkpoints: α = 0, the small batch in the paper
     #[arg(value_name = "RUN_S")]
     small: PathBuf,
-    /// Folder of the second: α = 1, the large batch
+    /// Folder of the second run: α = 1, the large batch
     #[arg(value_name = "RUN_L")]
     large: PathBuf,
     /// First α
@@ -37,13 +39,13 @@ pub(super) struct LineArgs {
         help_heading = "What"
     )]
     to: f64,
-    /// Points, both ends included
+    /// Number of points, including both ends
     #[arg(long, value_name = "N", default_value_t = 25, help_heading = "What")]
     points: usize,
     /// Examples of the training part, or `all`
     #[arg(long, value_name = "N", default_value = "all", help_heading = "What")]
     subset: String,
-    /// Measure on the test part too
+    /// Also measure on the test part
     #[arg(long, help_heading = "What")]
     test: bool,
     #[command(flatten)]
@@ -159,11 +161,10 @@ fn summary(record: &Record<Line>) -> String {
             percent(p.train.accuracy)
         );
     }
-    let paths = d
-        .cosine_of_paths
-        .map_or("began at different weights".to_owned(), |c| {
-            format!("cosine {c:.4}")
-        });
+    let paths = d.cosine_of_paths.map_or(
+        "not comparable (different initial weights)".to_owned(),
+        |c| format!("cosine {c:.4}"),
+    );
     let _ = writeln!(
         text,
         "‖x_S − x_0‖ = {:.4}, ‖x_L − x_0‖ = {:.4}, ratio {:.3}; their paths: {paths}",

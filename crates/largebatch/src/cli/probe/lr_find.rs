@@ -16,11 +16,12 @@ Examples:
   largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb --set batch_size=512
   largebatch probe lr-find examples/train/mnist-mlp.toml --lowest 1e-5 --highest 1
 
-It trains a network of its own from the initial weights, so that a run is left as it is. Suggestions are starting points: `steepest` is where the
-smoothed loss falls most steeply, `valley` lies within its longest descent, and a schedule with warm-up can go nearer to where it diverged.
-A batch of fewer than 64 examples is too few to tell the loss: it is then taken over 256 examples of the training part at each step.";
+It trains a new network from the initial weights, so it does not change the run. The suggestions are starting points: `steepest` is where the
+smoothed loss falls most steeply, `valley` is within its longest descent, and with a warm-up the rate can come closer to where it diverged.
+A batch of fewer than 64 examples is too small to estimate the loss, which is then measured on 256 training examples at each step.";
 
-/// Range test: train with a rate that grows from step to step, and see where the loss falls and where it diverges
+/// Range test: train with a rate that grows at each step, and find where the loss falls and where
+/// it diverges
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct LrFindArgs {
@@ -44,10 +45,10 @@ pub(super) struct LrFindArgs {
         help_heading = "What"
     )]
     highest: f64,
-    /// Steps from the first to the last
+    /// Steps from the first to the last rate
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "What")]
     steps: usize,
-    /// Beta of the loss's moving average
+    /// Smoothing factor β of the loss's moving average
     #[arg(
         long,
         value_name = "BETA",
@@ -56,7 +57,7 @@ pub(super) struct LrFindArgs {
         help_heading = "What"
     )]
     smoothing: f64,
-    /// The test ends where the smoothed loss is this many times its least
+    /// Stop when the smoothed loss exceeds its minimum this many times over
     #[arg(
         long,
         value_name = "FACTOR",
@@ -131,7 +132,7 @@ fn summary(found: &LrFind) -> String {
     let end = if found.ended == RangeEnd::Interrupted {
         ", where it was interrupted"
     } else {
-        "; a larger --highest may"
+        "; try a larger --highest"
     };
     let _ = write!(
         text,

@@ -1,4 +1,4 @@
-//! `largebatch probe`: one file an instrument.
+//! `largebatch probe`: one file per instrument.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -42,13 +42,14 @@ Examples:
   largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb
   largebatch probe batch-find runs/a
 
-Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long one says first how long it takes; Ctrl-C ends \
-it and keeps what it has found.
+Each writes RUN/probe/NAME.json and RUN/probe/NAME.svg. A long measurement first says how long it will take; \
+Ctrl-C ends it and keeps the results so far.
 
-layers, noise, curvature and sharpness use gradients of one run: without dropout and augmentation, with batch \
-norm at its running statistics, in f64 on the CPU devices.";
+layers, noise, curvature and sharpness compute a run's gradients without dropout and augmentation, with batch \
+norm's running statistics, and in f64 on the CPU devices.";
 
-/// Measure a trained network: layers, gradient noise, curvature, sharpness, line, surface; find a rate and a batch size
+/// Measure a trained network (layers, gradient noise, curvature, sharpness, line, surface), or find
+/// a learning rate or batch size
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ProbeArgs {
@@ -68,7 +69,7 @@ enum ProbeCommand {
     BatchFind(batch_find::BatchFindArgs),
 }
 
-/// What every instrument takes.
+/// Arguments of every instrument.
 #[derive(Args, Clone)]
 struct Common {
     /// Folder of the run, or of one of its checkpoints
@@ -77,7 +78,7 @@ struct Common {
     /// Part of the data
     #[arg(long, value_enum, default_value = "train", help_heading = "On what")]
     part: PartArg,
-    /// Examples of the part, with its shares of classes, or `all`
+    /// Number of examples, sampled with the part's class proportions, or `all`
     #[arg(
         long,
         value_name = "N",
@@ -85,13 +86,13 @@ struct Common {
         help_heading = "On what"
     )]
     subset: String,
-    /// Seed of the subset and of the probe's own draws
+    /// Seed of the subset and of the probe's random draws
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "On what")]
     seed: u64,
-    /// Weights to take instead of the run's own: a safetensors file, such as one from PyTorch
+    /// Weights to use instead of the run's: a safetensors file, such as one from PyTorch
     #[arg(long, value_name = "FILE", help_heading = "On what")]
     weights: Option<PathBuf>,
-    /// Device to compute on instead of the run's own
+    /// Device to compute on instead of the run's
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     #[command(flatten)]
@@ -126,7 +127,7 @@ impl Common {
             text => Some(text.parse().map_err(|_| TrainError::Value {
                 key: "subset".into(),
                 value: text.into(),
-                why: "a number of examples, or `all`".into(),
+                why: "must be a number of examples, or `all`".into(),
             })?),
         };
         Ok(run.subject(
@@ -138,7 +139,8 @@ impl Common {
         )?)
     }
 
-    /// Writes NAME.json and the figures (file's stem and SVG), prints the object or the summary, and says how the program ends.
+    /// Writes NAME.json and the figures (pairs of file stem and SVG), prints the object or the
+    /// summary, and returns how the command ended.
     fn finish<T: Serialize>(
         &self,
         run: &Run,
@@ -149,7 +151,7 @@ impl Common {
     ) -> Result<Done> {
         use std::io::Write as _;
         let folder = self.out.clone().unwrap_or_else(|| run.folder.join("probe"));
-        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
+        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
         let path = |stem: &str, end: &str| folder.join(format!("{stem}.{end}"));
         let mut written = vec![path(&record.probe, "json")];
         write_whole(&written[0], &serde_json::to_vec_pretty(record)?)?;
@@ -171,7 +173,7 @@ impl Common {
             )?;
         }
         if !record.complete {
-            say("interrupted: the result is of what was measured until then");
+            say("interrupted: the result covers what was measured so far");
         }
         Ok(if record.complete {
             Done::Ok
@@ -181,14 +183,15 @@ impl Common {
     }
 }
 
-/// The seconds that a gradient over so many of the subject's examples takes, by 250 of them at most.
+/// The seconds that one gradient over `examples` of the subject's examples takes, extrapolated from
+/// at most 250 of them.
 fn gradient_seconds(subject: &mut Subject<'_>, w: &[f64], examples: usize) -> Result<f64> {
     let some: Vec<usize> = (0..examples.min(250)).collect();
     let seconds = least_seconds(|| subject.batch_gradient(w, &some).map(drop))?;
     Ok(seconds * examples as f64 / some.len() as f64)
 }
 
-/// The least time of three: the first one is slower, and other work may disturb another.
+/// The shortest of three times: the first one is slower, and other work may disturb another.
 fn least_seconds(mut work: impl FnMut() -> Result<(), ProbeError>) -> Result<f64, ProbeError> {
     let mut least = f64::INFINITY;
     for _ in 0..3 {
@@ -199,7 +202,7 @@ fn least_seconds(mut work: impl FnMut() -> Result<(), ProbeError>) -> Result<f64
     Ok(least)
 }
 
-/// Says what an instrument costs, where it will take more than ten seconds.
+/// Announces the cost of an instrument that will take more than ten seconds.
 fn announce(what: &str, examples: usize, seconds: f64, global: &Global) {
     if seconds > 10.0 && !global.quiet {
         say(&format!(
@@ -217,7 +220,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// A bar that an instrument moves, and by which Ctrl-C reaches it.
+/// A progress bar that an instrument advances, and through which Ctrl-C reaches it.
 struct Watching(ProgressBar);
 
 impl Watching {
@@ -241,10 +244,10 @@ impl Drop for Watching {
     }
 }
 
-/// The instrument that words such as `sharpness RUN --subset 500` ask for.
+/// Parses the words of an instrument, such as `sharpness RUN --subset 500`.
 ///
 /// # Errors
-/// Words that are none.
+/// Words that do not form a valid command.
 pub(super) fn parse<S: AsRef<str>>(words: &[S]) -> Result<ProbeArgs, clap::Error> {
     #[derive(Parser)]
     struct Words {
@@ -268,7 +271,7 @@ pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Resu
     }
 }
 
-/// A rate with four digits, as people write it.
+/// A rate with four digits in readable notation.
 fn readable(rate: f64) -> String {
     if !(1e-3..1e4).contains(&rate.abs()) {
         return format!("{rate:.3e}");

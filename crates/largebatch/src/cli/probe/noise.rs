@@ -11,20 +11,21 @@ use largebatch_probe::{Examples, Record};
 use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
 const ABOUT: &str = "\
-Measures the gradient of every example by itself, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement;
-then pairs of batch sizes, as a training with accumulation can. B_simple = tr Σ/|G|² predicts the batch beyond which larger ones stop to save steps
+Measures every example's gradient, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement;
+then pairs of batch sizes, as a training with accumulation could. B_simple = tr Σ/|G|² predicts the batch above which a larger one saves few steps
 (McCandlish et al. 2018, arXiv 1812.06162).";
 
-/// Bias and variance of mini-batch gradients, the noise scale, and the critical batch that it predicts
+/// Measure the bias and variance of mini-batch gradients, the noise scale, and the critical batch
+/// that it predicts
 #[derive(Args)]
 #[command(after_help = ABOUT)]
 pub(super) struct NoiseArgs {
     #[command(flatten)]
     common: Common,
-    /// Batches of each size at least, with and without replacement; 0 leaves them out
+    /// Least number of batches of each size, with and without replacement; 0 skips them
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "How")]
     replicates: usize,
-    /// Pairs of batch sizes (16 and 256 examples); 0 leaves them out
+    /// Pairs of batch sizes (16 and 256 examples); 0 skips them
     #[arg(long, value_name = "N", default_value_t = 40, help_heading = "How")]
     pairs: usize,
 }
@@ -68,7 +69,7 @@ pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Resu
         result,
     );
     let caption = format!(
-        "{} on {}, {n} {} examples, {} or more batches a point, seed {}; dashed: σ²/B, without replacement times (N − B)/(N − 1).",
+        "{} on {}, {n} {} examples, {} or more batches per point, seed {}; dashed: σ²/B, multiplied by (N − B)/(N − 1) without replacement.",
         run.experiment.config.model.name,
         run.experiment.config.dataset.name,
         record.part,
@@ -89,12 +90,12 @@ fn summary(noise: &Noise) -> String {
     );
     let range = |i: largebatch_probe::noise::Interval| match i.high {
         Some(high) => format!("{:.4} to {high:.4}", i.low),
-        None => format!("from {:.4} up: more examples are needed", i.low),
+        None => format!("at least {:.4}; more examples are needed", i.low),
     };
     if let Some(b) = noise.b_simple {
         let _ = writeln!(
             text,
-            "B_simple {b:.1} of these examples: the predicted critical batch; the run's batch is {}, signal to noise {:.3}",
+            "B_simple {b:.1} of these examples: the predicted critical batch; the run's batch is {}, signal-to-noise ratio {:.3}",
             noise.batch,
             noise.snr.unwrap_or(f64::INFINITY)
         );
@@ -102,7 +103,7 @@ fn summary(noise: &Noise) -> String {
     if let (Some(b), Some(i)) = (noise.b_simple_population, noise.interval) {
         let _ = writeln!(
             text,
-            "B_simple {b:.1} of what they are a sample of (95 %: {})",
+            "B_simple {b:.1} of the population they sample (95 %: {})",
             range(i)
         );
     }

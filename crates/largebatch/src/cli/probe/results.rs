@@ -1,4 +1,4 @@
-//! What the instruments share that do not stand on one run's gradient.
+//! What is shared by the instruments that do not work on one run's gradient.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{AcceptData, DataDir, Done, Global, duration, least_seconds, print_json, say, whole};
 
-/// Where results go.
+/// Where to put the results.
 #[derive(Args, Clone)]
 pub(super) struct Results {
     /// Folder for NAME.json and NAME.svg [default: RUN/probe]
@@ -26,8 +26,9 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// Writes NAME.json and NAME.svg, prints the object or the summary, and says how the program ends.
-    #[allow(clippy::too_many_arguments)] // what is written, where, and how it is told
+    /// Writes NAME.json and NAME.svg, prints the object or the summary, and returns how the command
+    /// ended.
+    #[allow(clippy::too_many_arguments)] // what is written, where, and how it is reported
     pub(super) fn finish(
         &self,
         folder: &Path,
@@ -39,7 +40,7 @@ impl Results {
         global: &Global,
     ) -> Result<Done> {
         let folder = self.out.clone().unwrap_or_else(|| folder.to_owned());
-        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "make the folder"))?;
+        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
         let file = folder.join(format!("{name}.json"));
         write_whole(&file, &serde_json::to_vec_pretty(object)?)?;
         let mut written = file.display().to_string();
@@ -54,7 +55,7 @@ impl Results {
             writeln!(std::io::stdout(), "{summary}\nwritten: {written}")?;
         }
         if !complete {
-            say("interrupted: the result is of what was measured until then");
+            say("interrupted: the result covers what was measured so far");
         }
         Ok(if complete {
             Done::Ok
@@ -64,14 +65,15 @@ impl Results {
     }
 }
 
-/// What the instruments on a landscape take, line and surface.
+/// Arguments of the instruments on a loss landscape, line and surface.
 #[derive(Args, Clone)]
 pub(super) struct OnLandscape {
-    /// Batch norm's statistics: recomputed at each point, or as given: on a line mixed from those of the two runs, on a surface those of the first run
-    /// (with --path, of the last checkpoint)
+    /// Batch norm's statistics: recompute them at each point, or use the saved ones: on a line
+    /// interpolated between the two runs, on a surface those of the first run (with --path, of the
+    /// last checkpoint)
     #[arg(long, value_enum, default_value = "recompute", help_heading = "What")]
     batch_norm: BatchNormArg,
-    /// Device to compute on instead of the first run's own
+    /// Device to compute on instead of the first run's
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
     #[command(flatten)]
@@ -108,7 +110,8 @@ impl OnLandscape {
     }
 }
 
-/// The seconds that a point of a landscape takes over so many examples, by a thousand of them.
+/// The seconds that one point of a landscape over `examples` examples takes, extrapolated from at
+/// most a thousand of them.
 pub(super) fn point_seconds(
     landscape: &Landscape<'_>,
     experiment: &Experiment,
@@ -120,14 +123,14 @@ pub(super) fn point_seconds(
     Ok(seconds * examples as f64 / some.examples() as f64)
 }
 
-/// Says what an instrument costs where it takes more than ten seconds.
+/// Announces the cost of an instrument that takes more than ten seconds.
 pub(super) fn say_cost(what: &str, seconds: f64, global: &Global) {
     if seconds > 10.0 && !global.quiet {
         say(&format!("{what}: about {}", duration(seconds)));
     }
 }
 
-/// A number of examples, or `all`.
+/// Parses a number of examples, or `all`.
 pub(super) fn examples(text: &str) -> Result<Option<usize>> {
     match text {
         "all" => Ok(None),
@@ -136,20 +139,21 @@ pub(super) fn examples(text: &str) -> Result<Option<usize>> {
             Err(_) => Err(TrainError::Value {
                 key: "subset".into(),
                 value: text.into(),
-                why: "a number of examples, or `all`".into(),
+                why: "must be a number of examples, or `all`".into(),
             }
             .into()),
         },
     }
 }
 
-/// The settings of a run that an instrument trains anew.
+/// The settings of a run that an instrument trains again.
 #[derive(Args, Clone)]
 pub(super) struct Settings {
-    /// Folder of a run, or a training's configuration in TOML
+    /// Folder of a run, or a training configuration in TOML
     #[arg(value_name = "RUN|FILE")]
     source: Option<PathBuf>,
-    /// Any setting, over those of the run or file, such as dataset=digits, model=mlp, optimizer=lars, batch_size=512
+    /// Any setting, overriding the run or file, such as dataset=digits, model=mlp, optimizer=lars,
+    /// batch_size=512
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "What")]
     set: Vec<String>,
     /// Device to compute on
@@ -165,7 +169,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The experiment of the settings, and the folder for results.
+    /// The experiment of these settings, and the folder for the results.
     pub(super) fn open(&self, registry: &Registry) -> Result<(Experiment, PathBuf)> {
         let (mut run, mut text, mut folder, mut place) = (
             None,

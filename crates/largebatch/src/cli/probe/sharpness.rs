@@ -13,14 +13,15 @@ use largebatch_probe::{Objective, Record};
 use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
 const CAVEAT: &str = "\
-Sharpness is 100 (max f - f(x)) / (1 + f(x)), the maximum over the box |y_i| <= epsilon (|x_i| + 1) as far as L-BFGS-B finds it in 10
-iterations from x, in all of the space and in a random subspace (Keskar et al. 2017). The balls are those of SAM (Foret et al. 2021) and of ASAM
+Sharpness is 100 (max f - f(x)) / (1 + f(x)), with the maximum over the box |y_i| <= epsilon (|x_i| + 1) that L-BFGS-B finds in 10
+iterations from x, in the full space and in a random subspace (Keskar et al. 2017). The balls are those of SAM (Foret et al. 2021) and ASAM
 (Kwon et al. 2021), whose radius is relative to each weight.
 
-Caveat (Dinh et al. 2017): box and SAM's ball depend on how the weights are scaled, which a ReLU network's function does not. Compare runs of
-one model, trained alike; the adaptive ball does not change under rescaling.";
+Caveat (Dinh et al. 2017): the box and SAM's ball depend on the scale of the weights, although a ReLU network's function does not. Compare runs of
+one model that were trained alike. The adaptive ball is invariant under rescaling.";
 
-/// How far the loss can rise near the weights: Keskar's box, SAM's ball, and the adaptive ball
+/// Measure how far the loss can rise near the weights: Keskar's box, SAM's ball, and the adaptive
+/// ball
 #[derive(Args)]
 #[command(after_help = CAVEAT)]
 pub(super) struct SharpnessArgs {
@@ -35,7 +36,7 @@ pub(super) struct SharpnessArgs {
         help_heading = "What"
     )]
     epsilon: Vec<f64>,
-    /// Directions of the random subspace; 0 leaves it out [default: 100, or fewer for a smaller model]
+    /// Directions of the random subspace; 0 skips it [default: 100, or fewer for a smaller model]
     #[arg(long, value_name = "N", help_heading = "What")]
     directions: Option<usize>,
     /// Iterations of L-BFGS-B
@@ -52,10 +53,11 @@ pub(super) struct SharpnessArgs {
     /// Radius of the adaptive ball
     #[arg(long, value_name = "RHO", default_value_t = 0.5, help_heading = "What")]
     adaptive_radius: f64,
-    /// Batch norm: frozen at the run's running statistics, or by the statistics of each 250 examples, as the loss in training is
+    /// Batch norm: frozen running statistics, or the statistics of each 250 examples, as in the
+    /// training loss
     #[arg(long, value_enum, default_value = "frozen", help_heading = "What")]
     batch_norm: BatchNormArg,
-    /// Steps of ascent in each ball
+    /// Ascent steps in each ball
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "What")]
     steps: usize,
 }
@@ -80,7 +82,7 @@ pub(super) fn run(args: SharpnessArgs, global: &Global, registry: &Registry) -> 
     .into_iter()
     .flatten()
     .collect();
-    // A line search takes little more than one evaluation an iteration.
+    // A line search takes little more than one evaluation per iteration.
     let boxes = (spaces.len() * args.epsilon.len()) as f64 * (1.0 + 1.5 * args.iterations as f64);
     let gradients = boxes + 2.0 * (args.steps as f64 + 1.0);
     let x = subject.weights().to_vec();

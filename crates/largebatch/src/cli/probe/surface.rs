@@ -18,23 +18,24 @@ use super::{Done, Global, Watching, watch_interrupts};
 const EXAMPLES: &str = "\
 Examples:
   largebatch probe surface runs/a
-      Around the weights of one run, along two random directions with the weights' own filter norms (Li et al. 2018).
+      The loss around the weights of one run, along two random directions with the filter norms of the weights (Li et al. 2018).
   largebatch probe surface runs/small runs/large runs/other
       The plane through three runs.
   largebatch train --dataset digits --model mlp --out runs/a --set checkpoint.every_steps=20 --set checkpoint.keep=100
   largebatch probe surface runs/a --path
-      The plane of a training's path: the first two principal components of its checkpoints.
+      The plane of a training path: the first two principal components of its checkpoints.
   largebatch probe surface --from runs/a/probe/surface.json --out figures
       Draw a saved surface again.";
 
-/// The loss over a plane of the weights, as a contour figure
+/// Measure the loss over a plane of the weights, as a contour figure
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SurfaceArgs {
-    /// Folder of one run, or three that share model and data; each may be a checkpoint's folder
+    /// Folder of one run, or of three runs that share model and data; each may be a checkpoint's
+    /// folder
     #[arg(value_name = "RUN", required_unless_present = "from")]
     runs: Vec<PathBuf>,
-    /// The plane of the run's checkpoints, with the path of the training
+    /// Use the plane of the run's checkpoints, and draw the training path
     #[arg(long, help_heading = "What")]
     path: bool,
     /// Half the width of a random plane, in units of the weights' norms
@@ -55,7 +56,7 @@ pub(super) struct SurfaceArgs {
     /// Seed of the random directions
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "What")]
     seed: u64,
-    /// Draw the surface that this file holds, without measuring
+    /// Draw the surface saved in this file, without measuring
     #[arg(long, value_name = "FILE", conflicts_with_all = ["runs", "path"], help_heading = "What")]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -113,9 +114,9 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
         }
         (some, path) => {
             let why = if path {
-                "--path takes one run, whose checkpoints are the path"
+                "--path needs exactly one run, whose checkpoints form the path"
             } else {
-                "name one run, or three"
+                "name one run or three"
             };
             return Err(TrainError::Value {
                 key: "RUN".into(),
@@ -213,10 +214,10 @@ fn path(run: &Run) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
         .collect();
     steps.sort();
     if steps.len() < 3 {
-        let why = "the plane of a path needs three or more: train with --set checkpoint.every_steps=N --set checkpoint.keep=100";
+        let why = "the plane of a path needs at least three: train with --set checkpoint.every_steps=N --set checkpoint.keep=100";
         return Err(TrainError::Folder {
             path: folder,
-            message: format!("holds {} checkpoints; {why}", steps.len()),
+            message: format!("has {} checkpoints; {why}", steps.len()),
         }
         .into());
     }
@@ -249,7 +250,7 @@ fn summary(surface: &Surface) -> String {
         });
     let explained = surface.explained.map_or(String::new(), |[a, b]| {
         format!(
-            "; the directions hold {:.1} % and {:.1} % of its variance",
+            "; its directions explain {:.1} % and {:.1} % of the variance",
             100.0 * a,
             100.0 * b
         )

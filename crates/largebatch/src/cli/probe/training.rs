@@ -1,4 +1,4 @@
-//! `train --probe NAME:every=N`: instruments that look at a training on its way.
+//! `train --probe NAME:every=N`: instruments that measure a network during its training.
 
 mod course;
 
@@ -22,26 +22,29 @@ use serde_json::Value;
 
 use super::{INTERRUPT, duration, say};
 
-/// The instruments that training offers.
+/// The instruments available during training.
 const NAMES: [&str; 4] = ["layers", "noise", "noise-pairs", "curvature"];
 
-/// One instrument during a training. Its findings are lines of `RUN/probe/NAME.jsonl`, and at the end charts, `RUN/probe/NAME-course.svg` and, for layers
-/// with trust ratios, `RUN/probe/layers-trust-course.svg`. It changes nothing in the training: the weights come out to the same bits.
+/// One instrument during a training. It writes a line of `RUN/probe/NAME.jsonl` for each
+/// measurement, and at the end the charts `RUN/probe/NAME-course.svg` and, for layers with trust
+/// ratios, `RUN/probe/layers-trust-course.svg`. It does not affect the training: the weights end up
+/// with the same bits.
 pub(crate) struct Probing<'a> {
     name: &'static str,
     every: u64,
     subset: usize,
     experiment: &'a Experiment,
     folder: PathBuf,
-    /// The network before the step that is looked at, for ‖Δw‖.
+    /// The network before the measured step, for ‖Δw‖.
     before: Option<Network>,
     /// The squared norms of the steps since the last line.
     pairs: Pairs,
-    /// The examples of these steps.
+    /// The number of examples in these steps.
     examples: usize,
-    /// What went wrong: it is said once, and the training goes on.
+    /// The error after which the instrument stopped; it is reported once, and the training
+    /// continues.
     failed: Option<String>,
-    /// Whether the first look tells what all of them cost.
+    /// Whether the first measurement should announce what the others will cost.
     tells_cost: bool,
 }
 
@@ -81,7 +84,7 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
             Some(("subset", Some(n))) => subset = Some(n as usize),
             Some(("every" | "subset", None)) => {
                 return Err(wrong(format!(
-                    "'{option}' is no number above 0; write {name}:every=100{more}"
+                    "'{option}' needs a number above 0; write {name}:every=100{more}"
                 )));
             }
             _ => {
@@ -93,16 +96,21 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
     }
     if name == "noise-pairs" && subset.is_some() {
         return Err(wrong(
-            "it takes the steps' own examples, not a subset; write noise-pairs:every=100".into(),
+            "it uses the examples of the training steps, not a subset; write noise-pairs:every=100"
+                .into(),
         ));
     }
-    let every =
-        every.ok_or_else(|| wrong(format!("say after how many steps, as in {name}:every=100")))?;
+    let every = every.ok_or_else(|| {
+        wrong(format!(
+            "give the number of steps between measurements, as in {name}:every=100"
+        ))
+    })?;
     Ok((name, every, subset.unwrap_or(500)))
 }
 
 impl<'a> Probing<'a> {
-    /// Reads an instrument without a run, so that a typing error is told before anything begins.
+    /// Parses an instrument before there is a run, so that a typing error is reported before any
+    /// work starts.
     ///
     /// # Errors
     /// An unknown name or option.
@@ -113,7 +121,8 @@ impl<'a> Probing<'a> {
     /// The instruments of the command line, for a run in `folder`, which need not exist yet.
     ///
     /// # Errors
-    /// An unknown name or option; a device without double precision for curvature; a batch in one piece for pairs.
+    /// An unknown name or option, curvature on a device without double precision, or pairs in a run
+    /// whose batch is in one piece.
     pub(crate) fn all(
         texts: &[String],
         experiment: &'a Experiment,
@@ -141,8 +150,8 @@ impl<'a> Probing<'a> {
                     .subject(&experiment.initial_model()?.network)?
                     .need_double()?,
                 "noise-pairs" if config.accumulate * config.workers == 1 => {
-                    let why = "it compares the gradients of a batch and of its micro-batches, and this run takes its batch in one piece: add \
-                               --set accumulate=4, or take noise, which needs none";
+                    let why = "it compares the gradients of a batch and of its micro-batches, and this run does not cut its batch: add \
+                               --set accumulate=4, or use the probe noise, which needs no micro-batches";
                     return Err(TrainError::Value {
                         key: "probe".into(),
                         value: text.clone(),
@@ -157,7 +166,8 @@ impl<'a> Probing<'a> {
         Ok(all)
     }
 
-    /// Says after its first look what the others will cost, where that is more than ten seconds.
+    /// After its first measurement, announces what the others will cost if that is more than ten
+    /// seconds.
     pub(crate) fn tell_cost(&mut self) {
         self.tells_cost = true;
     }
@@ -189,7 +199,7 @@ impl<'a> Probing<'a> {
         let seconds = started.elapsed().as_secs_f64() * looks as f64;
         if std::mem::take(&mut self.tells_cost) && seconds > 10.0 {
             say(&format!(
-                "probe {}: {looks} more looks take about {}",
+                "probe {}: {looks} more measurements take about {}",
                 self.name,
                 duration(seconds)
             ));
@@ -198,7 +208,7 @@ impl<'a> Probing<'a> {
             let Some(line) = line else { return Ok(()) };
             let path = self.lines();
             fs::create_dir_all(&self.folder)
-                .map_err(TrainError::io(&self.folder, "make the folder"))?;
+                .map_err(TrainError::io(&self.folder, "create the folder"))?;
             let mut file = fs::OpenOptions::new()
                 .create(true)
                 .append(true)
@@ -213,12 +223,12 @@ impl<'a> Probing<'a> {
 
     fn fail(&mut self, what: String) {
         say(&format!(
-            "warning: probe {what}; it is left out from here on"
+            "warning: probe {what}; this probe is off from now on"
         ));
         self.failed = Some(what);
     }
 
-    /// What went wrong, once the training has ended.
+    /// The error of this instrument, once the training has ended.
     pub(crate) fn failure(&mut self) -> Option<String> {
         self.failed.take()
     }
@@ -251,13 +261,14 @@ impl<'a> Probing<'a> {
         Ok(Some(line))
     }
 
-    /// What the network says by gradients of its own.
+    /// Measures the network with separate gradients.
     fn question(&self, at: &At<'_>, before: Option<Network>, run: String) -> Result<Value> {
         let mut subject = self.subject(at.network)?;
         subject.check(&self.folder)?;
         let w = subject.weights().to_vec();
         let config = &self.experiment.config;
-        // The interrupt that ends the training ends the look too; its line says that it is not complete.
+        // The interrupt that ends the training also ends the measurement, whose line is then marked
+        // as incomplete.
         let mut goes_on = |_: u64, _: u64| !INTERRUPT.load(Ordering::Relaxed);
         Ok(match self.name {
             "layers" => {
@@ -305,7 +316,7 @@ impl<'a> Probing<'a> {
                     ..CurvatureOptions::default()
                 };
                 let (mut found, complete) = curvature(&mut subject, &w, &options, &mut goes_on)?;
-                // The state is copied for rules that divide by it, and only here.
+                // The optimizer's state is copied here only, and only for rules that divide by it.
                 let divides = is_preconditioned(&config.optimizer.name);
                 let state = at.driver.filter(|_| divides).map(Driver::save);
                 let here = AtPoint {
@@ -321,7 +332,7 @@ impl<'a> Probing<'a> {
         })
     }
 
-    /// The lines so far.
+    /// The lines written so far.
     fn course(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.lines()).unwrap_or_default();
         text.lines()
@@ -339,7 +350,8 @@ impl Observer for Probing<'_> {
         if self.name == "layers" && (start.step + 1).is_multiple_of(self.every) {
             self.before = Some(start.network.clone());
         }
-        // What a run that was killed wrote after its last checkpoint comes again, and before its first step all of it.
+        // A killed run measures again what it wrote after its last checkpoint, or everything if it
+        // had no checkpoint.
         let kept: String = self
             .course()
             .iter()

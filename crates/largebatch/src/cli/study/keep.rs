@@ -1,4 +1,4 @@
-//! `confirm.probe`: a study keeps the runs of its reported trials, and instruments look at them.
+//! `confirm.probe`: a study keeps the runs of its reported trials, and instruments measure them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::cli::probe::training::Probing;
 use crate::cli::train::run_file;
 use crate::cli::{Global, probe, say};
 
-/// The folder of the kept runs in a study's folder.
+/// The subfolder of a study in which kept runs are stored.
 const RUNS: &str = "runs";
 
-/// The instruments that can look at a run by itself.
+/// The instruments that need only one run.
 const ALONE: [&str; 4] = ["layers", "noise", "curvature", "sharpness"];
 
 const QUIET: Global = Global {
@@ -23,8 +23,9 @@ const QUIET: Global = Global {
     verbose: false,
 };
 
-/// The instruments of a study: `NAME:every=N` on the way, as `train --probe` has them, and `NAME --option ...` at the end, as `largebatch probe` has them;
-/// among the latter `line`, which joins the small batch's weights with the large batch's.
+/// The instruments of a study: `NAME:every=N` during training, as in `train --probe`, and
+/// `NAME --option ...` at the end, as in `largebatch probe`. One of the latter is `line`, which connects
+/// the weights of the small and the large batch.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub(super) struct Instruments {
     on_the_way: Vec<String>,
@@ -36,7 +37,7 @@ impl Instruments {
     /// The instruments that a study asks for.
     ///
     /// # Errors
-    /// An instrument or an option that there is none of.
+    /// An unknown instrument or option.
     pub(super) fn of(study: &Study) -> Result<Self, TrainError> {
         Self::read(study.confirm.as_ref().map_or(&[], |confirm| &confirm.probe))
     }
@@ -69,7 +70,7 @@ impl Instruments {
                 _ => {
                     let names = ALONE.join(", ");
                     return Err(wrong(format!(
-                        "the instruments are {names} and line, and on the way layers:every=N, noise:every=N, noise-pairs:every=N and curvature:every=N"
+                        "the instruments are {names} and line, and during training layers:every=N, noise:every=N, noise-pairs:every=N and curvature:every=N"
                     )));
                 }
             };
@@ -83,7 +84,7 @@ impl Instruments {
     }
 }
 
-/// `sharpness --epsilon 1e-3` with the folders that it works on behind its name.
+/// `sharpness --epsilon 1e-3` with the folders of its runs inserted after its name.
 fn with_folders(words: &[String], folders: &[&str]) -> Vec<String> {
     let (name, options) = words.split_at(1);
     name.iter()
@@ -105,7 +106,7 @@ fn first_line(error: &clap::Error) -> String {
     )
 }
 
-/// Where a worker keeps its runs, and what looks at them.
+/// Where a worker keeps its runs, and the instruments that measure them.
 pub(super) struct Keep {
     runs: PathBuf,
     instruments: Instruments,
@@ -125,7 +126,7 @@ impl Keep {
         })
     }
 
-    /// The arguments by which `study run` tells its workers.
+    /// The arguments that `study run` passes to its workers.
     pub(super) fn arguments(study: &Study, folder: &Path) -> Vec<String> {
         let texts = study
             .confirm
@@ -140,7 +141,8 @@ impl Keep {
             .collect()
     }
 
-    /// The folder of a trial's run; what a killed worker left there is removed. `None` in stage tune.
+    /// The folder of a trial's run; the remains of a killed worker are removed. `None` in stage
+    /// tune.
     pub(super) fn begin(
         &self,
         trial: &Trial,
@@ -161,7 +163,7 @@ impl Keep {
         RunFolder::create(&path, &run_file(experiment, None)).map(Some)
     }
 
-    /// The instruments that look on the way.
+    /// The instruments that measure during training.
     pub(super) fn on_the_way<'e>(
         &self,
         experiment: &'e Experiment,
@@ -170,7 +172,8 @@ impl Keep {
         Probing::all(&self.instruments.on_the_way, experiment, folder.path())
     }
 
-    /// Lets the other instruments look at a run that has ended. What goes wrong is said and spoils no trial.
+    /// Runs the other instruments on a run that has ended. Their errors are returned and do not
+    /// fail the trial.
     pub(super) fn at_the_end(&self, folder: &RunFolder, registry: &Registry) -> Vec<String> {
         let path = folder.path().display().to_string();
         let look = |words: &Vec<String>| {
@@ -195,18 +198,21 @@ fn look(words: &[String], data_dir: Option<&Path>, registry: &Registry) -> Resul
     probe::run(probe::parse(&words)?, &QUIET, registry).map(|_| ())
 }
 
-/// Deletes what a study kept of a trial that was made from other data, and all lines between runs, of which it may be an end.
+/// Deletes the kept run of a trial whose data have changed, and all lines between runs, since the
+/// run may be an end of any of them.
 pub(super) fn forget(folder: &Path, record: &TrialRecord) {
     let runs = folder.join(RUNS);
-    // What cannot be deleted is written over when the trial runs anew.
+    // Files that cannot be deleted are overwritten when the trial runs again.
     let _ = fs::remove_dir_all(runs.join(run_folder(&record.labels, record.seed, &record.id)));
     for run in fs::read_dir(&runs).into_iter().flatten().flatten() {
         let _ = fs::remove_file(run.path().join("probe").join("line.json"));
     }
 }
 
-/// The instrument `line`, which needs two runs, once all are there: for each seed from the smallest batch to the largest of the groups that differ in
-/// nothing else, or else from the first group of the smallest batch to every other. Its findings lie with the large batch's run. What went wrong comes back.
+/// Runs the instrument `line`, which needs two runs, once all runs are there. For each seed it
+/// connects the smallest batch with the largest among the groups that differ only in batch size, or
+/// else the first group with the smallest batch with every larger one. The result is stored with
+/// the large batch's run. Returns the errors.
 pub(super) fn join_runs(
     results: &Results,
     folder: &Path,
@@ -269,7 +275,7 @@ pub(super) fn join_runs(
     Ok(failures)
 }
 
-/// Groups whose weights a line joins.
+/// The pairs of groups whose weights a line connects.
 fn pairs(results: &Results) -> Vec<(usize, usize)> {
     let series = results.series();
     let mut pairs: Vec<(usize, usize)> = series

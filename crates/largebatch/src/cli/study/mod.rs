@@ -28,18 +28,18 @@ mod watcher;
 const EXAMPLES: &str = "\
 Examples:
   largebatch study run gap
-      THE experiment: what a large batch costs, on the digits that ship inside, in seconds.
+      The main experiment: what a large batch costs, on the built-in digits, in seconds.
 
   largebatch study run gap --set dataset=mnist --set confirm.seeds=5 --out studies/gap-mnist --jobs 8
       The same on MNIST.
 
   largebatch study list gap > mine.toml && largebatch study plan mine.toml
-      A study of your own from a recipe: what it would run, and how long.
+      Make your own study from a recipe, and see what it would run and for how long.
 
   largebatch study run mine.toml --out studies/mine --shard 2/8
-      The second of eight machines' parts; the report reads all that lie in the folder.
+      The second of eight parts, one per machine; the report reads all parts in the folder.
 
-A study that was stopped, by Ctrl-C or by a crash, goes on with the same command, and ends with the same results.";
+If a study is stopped, by Ctrl-C or a crash, the same command continues it, with the same results in the end.";
 
 /// Run a study: batch size × learning rate × optimizer, tuned and confirmed, with a report
 #[derive(Args)]
@@ -51,30 +51,32 @@ pub(super) struct StudyArgs {
 
 #[derive(Subcommand)]
 enum StudyCommand {
-    /// Run what is not yet done of a study, then write its report
+    /// Run the remaining trials of a study, then write its report
     Run(RunArgs),
-    /// Show a study's trials, their number and the time they would take, without running them
+    /// Show a study's trials, their number and their estimated time, without running them
     Plan(PlanArgs),
-    /// Show how far the study in a folder is
+    /// Show the progress of the study in a folder
     Status(FolderArgs),
-    /// Write the report of the study in a folder, finished or not: a page with figures and tables, and a summary here
+    /// Write the report of the study in a folder, finished or not: a page with figures and tables,
+    /// and print a summary
     Report(ReportArgs),
-    /// Write the trials of the study in a folder for other programs
+    /// Export the trials of the study in a folder for other programs
     Export(ExportArgs),
-    /// List the recipes that are inside this program, or print one
+    /// List the built-in recipes, or print one
     List(ListArgs),
-    /// Run trials that come in on the standard input; `study run` starts these
+    /// Run trials read from standard input; `study run` starts this command
     #[command(hide = true)]
     Worker(WorkerArgs),
 }
 
-/// What study.
+/// Arguments that select a study.
 #[derive(Args)]
 struct WhatArgs {
     /// A recipe's name (`largebatch study list`), or a study file
     #[arg(value_name = "FILE|RECIPE")]
     study: String,
-    /// A change: a setting of every trial such as dataset=mnist or optimizer.momentum=0.95, or a key of the study such as confirm.seeds=3
+    /// A change: a setting of every trial, such as dataset=mnist or optimizer.momentum=0.95, or a
+    /// key of the study, such as confirm.seeds=3
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     #[command(flatten)]
@@ -85,20 +87,22 @@ struct WhatArgs {
 struct RunArgs {
     #[command(flatten)]
     what: WhatArgs,
-    /// Folder of the study, new or begun [default: studies/NAME]
+    /// Folder of the study, new or already begun [default: studies/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Trials at a time, each in a process of its own; changes no result [default: all cores]
+    /// Trials at a time, each in its own process; does not affect the results [default: all cores]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<usize>,
-    /// Run anew the trials that were made from other data than those there now, or by a version for which their settings meant something else, in place of an
-    /// error; their records move to DIR/other-data.jsonl
+    /// Run trials again whose data have changed, or whose settings had another meaning in the
+    /// version that ran them, instead of refusing them; their records move to DIR/other-data.jsonl
     #[arg(long)]
     accept_data: bool,
-    /// Run trials again that failed, or whose probes failed; their old records move to DIR/failed.jsonl
+    /// Run failed trials again, and trials whose probes failed; their old records move to
+    /// DIR/failed.jsonl
     #[arg(long)]
     retry: bool,
-    /// The part of the study to run here, such as 2/8: machines share a study without talking to each other
+    /// The part of the study to run here, such as 2/8: several machines can share a study without
+    /// communicating
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
 }
@@ -114,7 +118,7 @@ struct PlanArgs {
 
 #[derive(Args)]
 struct FolderArgs {
-    /// Folder that `study run` wrote
+    /// Folder of a study
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -151,10 +155,10 @@ struct ListArgs {
 struct WorkerArgs {
     #[command(flatten)]
     data_dir: DataDir,
-    /// Folder in which reported trials leave their runs
+    /// Folder in which reported trials keep their runs
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// What looks at them
+    /// Instruments that measure these runs
     #[arg(long)]
     probe: Vec<String>,
 }
@@ -205,7 +209,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// All cores, with as many threads a trial as the study says.
+/// All cores, divided by the study's threads per trial.
 fn jobs(asked: Option<usize>, threads: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     asked.unwrap_or((cores / threads.max(1) as usize).max(1))
@@ -224,13 +228,13 @@ fn plan(args: PlanArgs, global: &Global, registry: &Registry) -> Result<Done> {
     ))
 }
 
-/// `studies/NAME`.
+/// The default folder, `studies/NAME`.
 fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
         (Some(std::path::Component::Normal(_)), None) => Ok(Path::new("studies").join(name)),
         _ => Err(StudyError::Argument(format!(
-            "the study's name, \"{name}\", leads out of the folder studies: give its folder by --out"
+            "the study's name, \"{name}\", is not a plain folder name: give the study's folder with --out"
         ))),
     }
 }
@@ -244,9 +248,9 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         .out
         .clone()
         .map_or_else(|| own_folder(&plan.study.name), Ok)?;
-    let program =
-        std::env::current_exe().context("finding this program, to start it again as a worker")?;
-    // Workers look for data where this process does.
+    let program = std::env::current_exe()
+        .context("finding this program's path, to start it again as a worker")?;
+    // Workers look for data in the same place as this process.
     let data_dir = args
         .what
         .data_dir
@@ -290,21 +294,21 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     let summary = summary?;
     if summary.aside > 0 {
         warn(&format!(
-            "{} trials were made from other data, or by a version for which their settings meant something else; their records moved to {}",
+            "{} trials ran on data that have changed, or in a version in which their settings had another meaning; they run again, and their old records moved to {}",
             summary.aside,
             folder.join("other-data.jsonl").display()
         ));
     }
     if summary.retried > 0 && !global.quiet {
         say(&format!(
-            "{} trials had failed and were to run again; their old records moved to {}",
+            "{} failed trials run again; their old records moved to {}",
             summary.retried,
             folder.join("failed.jsonl").display()
         ));
     }
     if summary.interrupted {
         say(&format!(
-            "interrupted; finished trials are kept in {}, and the same command goes on",
+            "interrupted; finished trials are kept in {}, and the same command continues",
             folder.display()
         ));
         return Ok(Done::Interrupted);
@@ -338,7 +342,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     )
 }
 
-/// What failed, trials of one cause together, and the remedy.
+/// Lists what failed, grouped by cause, with the remedy.
 fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
     let mut causes: Vec<(String, Vec<String>)> = Vec::new();
     for record in failed {
@@ -373,18 +377,18 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
     }
     text.extend(unseen.iter().map(|cause| format!("\n  {cause}")));
     if !failed.is_empty() {
-        text += "\nRemove the cause, then run them again: the same command with --retry";
+        text += "\nFix the cause, then run them again with the same command and --retry";
     }
     text
 }
 
-/// Failed trials of one cause that are named.
+/// How many failed trials of one cause are named.
 const SHOWN: usize = 5;
 
 fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let folder = &args.study.folder;
     let results = Results::open(folder)?;
-    // The folder keeps the whole study but what it is about, which a recipe knows.
+    // The folder keeps the whole study except what it is about, which a recipe knows.
     let study = &results.plan.study;
     let recipe = recipes::study(&study.name, &[])
         .ok()
@@ -431,16 +435,16 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
     }
 }
 
-/// Says which characters the PNG figures lack.
+/// Warns about characters that are missing in the PNG figures.
 fn say_undrawn(characters: &str) {
     if !characters.is_empty() {
         say(&format!(
-            "warning: no font on this machine has {characters}: `?` stands in their place in the PNG figures; install a font that has them, or use the SVG figures"
+            "warning: no font on this machine has {characters}: the PNG figures show `?` instead; install a font that has them, or use the SVG figures"
         ));
     }
 }
 
-/// Writes the report, and prints its summary.
+/// Writes the report and prints its summary.
 fn write_report(results: &Results, around: &Around, out: &Path, global: &Global) -> Result<()> {
     say_undrawn(&write(results, around, out, &Format::REPORT)?.undrawn);
     if !global.quiet {
@@ -467,7 +471,8 @@ fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
     })
 }
 
-/// The command that repeats a study; jobs change nothing, and where the data lie is another machine's own affair.
+/// The command that repeats a study; without --jobs, which changes no result, and --data-dir, which
+/// depends on the machine.
 fn repeats(args: &RunArgs, folder: &Path) -> String {
     let what = ["study".into(), "run".into(), args.what.study.clone()].into_iter();
     let set = args
@@ -491,13 +496,13 @@ fn shell(words: &[String], folder: &Path) -> String {
         .join(" ")
 }
 
-/// What a study is about: its own text, with a warning before it where `--set` has changed what it speaks of.
+/// What a study is about: its own text, preceded by a note if `--set` has changed the study.
 fn about(study: &Study, what: &WhatArgs) -> String {
     if what.set.is_empty() {
         return study.about.clone();
     }
     format!(
-        "Changed by {}; as the file has it, the study is about this: {}",
+        "Changed by {}. About the unchanged study: {}",
         what.set.join(", "),
         study.about.trim()
     )
@@ -510,7 +515,7 @@ fn ended(summary: &Summary, folder: &Path) -> String {
         String::new()
     };
     format!(
-        "{} trials ran{before}; they lie in {}",
+        "{} trials ran{before}; they are in {}",
         summary.ran,
         folder.display()
     )

@@ -1,4 +1,4 @@
-//! The recipes that are inside the binary.
+//! The built-in recipes.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ pub(super) use largebatch_recipes::{RECIPES, Recipe};
 use largebatch_study::{Study, StudyError};
 use largebatch_train::nearest;
 
-/// The recipe of a name.
+/// Finds a recipe by name.
 pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {
     RECIPES.iter().find(|r| r.name == name).ok_or_else(|| {
         let names: Vec<&str> = RECIPES.iter().map(|r| r.name).collect();
         let hint = nearest(name, names.iter().copied())
             .map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
         StudyError::Argument(format!(
-            "there is no recipe or file {name}{hint}; the recipes are {}",
+            "{name} is neither a recipe nor a file{hint}; the recipes are {}",
             names.join(", ")
         ))
     })
 }
 
-/// The study of a recipe's name or of a file, with overrides.
+/// The study from a recipe's name or a file, with overrides.
 pub(super) fn study(what: &str, overrides: &[String]) -> Result<Study> {
     let path = Path::new(what);
     if path.extension().is_none() && path.components().count() == 1 {

@@ -1,4 +1,4 @@
-//! What `largebatch study` prints.
+//! The output of `largebatch study`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use largebatch_study::{Group, Plan, Progress, Results, describe, key, number, ti
 use super::recipes::RECIPES;
 use crate::cli::aligned;
 
-/// Seconds, in a unit that suits them.
+/// A time in seconds, minutes or hours.
 pub(super) fn time(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),
@@ -16,7 +16,7 @@ pub(super) fn time(seconds: f64) -> String {
     }
 }
 
-/// Running, diverged, failed and best, for the progress bar.
+/// The numbers of running, diverged and failed trials and the best result, for the progress bar.
 pub(super) fn progress(progress: &Progress) -> String {
     let mut text = format!("· {} running", progress.running);
     for (n, what) in [(progress.diverged, "diverged"), (progress.failed, "failed")] {
@@ -38,7 +38,7 @@ pub(super) fn progress(progress: &Progress) -> String {
     text
 }
 
-/// The recipes with the first sentence about each.
+/// The recipes, each with the first sentence of its description.
 pub(super) fn recipes() -> String {
     let mut text = String::new();
     for recipe in RECIPES {
@@ -48,7 +48,7 @@ pub(super) fn recipes() -> String {
             .ok()
             .and_then(|t| Some(t.get("about")?.as_str()?.trim().replace('\n', " ")));
         let about = about.unwrap_or_default();
-        // A sentence ends with a point before a capital; "et al. 2017" does not.
+        // A sentence ends with a period before a capital; "et al. 2017" does not end one.
         let sentence = about
             .match_indices(". ")
             .find(|(i, _)| about[i + 2..].starts_with(char::is_uppercase))
@@ -76,7 +76,7 @@ pub(super) fn recipes() -> String {
     text + "\n\nPrint one with `largebatch study list NAME`, run it with `largebatch study run NAME`."
 }
 
-/// A study's groups and the size of the whole.
+/// A study's groups and its total size.
 pub(super) fn plan(plan: &Plan, seconds: Option<f64>, jobs: usize) -> String {
     let confirm = plan.confirm_seeds().len();
     let mut rows = vec![
@@ -104,14 +104,14 @@ pub(super) fn plan(plan: &Plan, seconds: Option<f64>, jobs: usize) -> String {
         let jobs = jobs as f64;
         let _ = writeln!(
             text,
-            "about {} with {jobs} at a time, by the speed of a few steps here; early stops make it shorter",
+            "about {} with {jobs} at a time, estimated from a few steps on this machine; early stops shorten it",
             time(seconds / jobs)
         );
     }
     text
 }
 
-/// Where a group's rate comes from.
+/// How a group gets its rate.
 fn rates(plan: &Plan, group: &Group) -> String {
     if let Some(derived) = &group.derived {
         return format!(
@@ -140,7 +140,7 @@ fn rates(plan: &Plan, group: &Group) -> String {
     }
 }
 
-/// How far a study is, and what its tuning has chosen so far.
+/// A study's progress, and what its tuning has chosen so far.
 pub(super) fn status(results: &Results) -> String {
     let state = results.progress(1);
     let mut text = format!(
@@ -151,12 +151,12 @@ pub(super) fn status(results: &Results) -> String {
         progress(&state).replace("· 0 running ", "")
     );
     if state.failed > 0 {
-        text += "`study run` with --retry runs the failed ones again\n";
+        text += "`study run` with --retry runs the failed trials again\n";
     }
     if state.done < state.total
         && let Some(eta) = state.eta()
     {
-        let _ = writeln!(text, "about {} of computing to go", time(eta.as_secs_f64()));
+        let _ = writeln!(text, "about {} of computing left", time(eta.as_secs_f64()));
     }
     for (index, group) in results
         .plan
@@ -169,7 +169,7 @@ pub(super) fn status(results: &Results) -> String {
             (Some(choice), Some(rate)) => {
                 format!("rate {} chosen, score {:.4}", short(rate), choice.score)
             }
-            _ if results.tuned(index) => "tuned, and no rate is usable".into(),
+            _ if results.tuned(index) => "tuned, but no rate is usable".into(),
             _ => "not tuned yet".into(),
         };
         let _ = writeln!(text, "  {}, batch {}: {chosen}", name(group), batch(group));
@@ -177,7 +177,7 @@ pub(super) fn status(results: &Results) -> String {
     text
 }
 
-/// A group's name, as reports and exports have it, but for the batch size, which has a column.
+/// A group's name as in reports and exports, without the batch size, which has its own column.
 fn name(group: &Group) -> String {
     let mut labels = group.labels.clone();
     labels.remove(key::BATCH);
@@ -193,12 +193,12 @@ fn batch(group: &Group) -> String {
 }
 
 fn short(x: f64) -> String {
-    // Three digits, without a tail of zeros.
+    // Three digits, without trailing zeros.
     let rounded: f64 = format!("{x:.2e}").parse().unwrap_or(x);
     rounded.to_string()
 }
 
-/// A figure with its unit: accuracies in percent.
+/// A metric with its unit: accuracies in percent.
 fn figure(metric: &str, value: f64) -> String {
     if metric.ends_with("accuracy") {
         format!("{:.2} %", 100.0 * value)

@@ -27,13 +27,13 @@ use crate::cli::probe::training::Probing;
 pub(super) struct Trainer<'a> {
     registry: &'a Registry,
     search: Search,
-    /// The data set opened last, since the trials of a study mostly share one.
+    /// The data set opened last: most studies use only one.
     opened: Mutex<Option<(toml::Value, Dataset)>>,
-    /// Examples a second of configurations, but for rate, seed and length.
+    /// Examples per second of each configuration, regardless of rate, seed and length.
     speeds: Mutex<BTreeMap<String, Option<f64>>>,
-    /// What was read, by data set, for the user to see once.
+    /// The data sets read, by name, each to be reported to the user once.
     read: Mutex<BTreeMap<String, (Dataset, Split)>>,
-    /// Where reported trials leave their runs, if they do.
+    /// Where reported trials keep their runs, if they do.
     keep: Option<Keep>,
 }
 
@@ -53,17 +53,17 @@ impl<'a> Trainer<'a> {
         Trainer { keep, ..self }
     }
 
-    /// What a plan must satisfy: every setting is one that training knows, and the data are there.
+    /// Checks a trial of a plan: training must know every setting, and the data must be there.
     pub(super) fn check(&self, config: &Table) -> Result<(), Problem> {
         let reserved = [
             (
                 "stop.target",
-                "write it in the study's `stop`, so that the trial's record says why it ended",
+                "set it in the study's `stop`, so that the trial's record says why it ended",
             ),
-            ("stop.patience", "a study has `stop.plateau`"),
+            ("stop.patience", "use the study's `stop.plateau`"),
             (
                 "threads",
-                "write it at the top of the study: it is the same for all trials",
+                "set it at the top of the study: it is the same for all trials",
             ),
         ];
         for (key, why) in reserved {
@@ -81,7 +81,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Says what was read, once for each data set.
+    /// Reports what was read, once for each data set.
     pub(super) fn tell(&self, global: &Global) {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.values()
@@ -99,7 +99,7 @@ impl<'a> Trainer<'a> {
         Ok(dataset)
     }
 
-    /// The files that a trial reads now; `None` if they cannot be had.
+    /// The files that a trial reads now; `None` if they cannot be read.
     pub(super) fn files(&self, config: &Table) -> Option<Vec<DataFile>> {
         let setting = config.get(key::DATASET)?.clone();
         let config = RunConfig::layered(None, &[(key::DATASET.to_owned(), setting)]).ok()?;
@@ -133,11 +133,12 @@ impl<'a> Trainer<'a> {
         Experiment::with(config, dataset, split, self.registry)
     }
 
-    /// Seconds that a trial takes, from the speed of a few steps here; `None` if it cannot be run.
+    /// The seconds that a trial takes, estimated from a few steps here; `None` if it cannot run.
     pub(super) fn seconds(&self, config: &Table) -> Option<f64> {
         let experiment = self.open(config).ok()?;
         let (batch, steps) = (experiment.config.batch_size?, experiment.total_steps);
-        // Above this an example takes about as long in any batch, and one step of a large batch would take longer than a plan should.
+        // Above this size the time per example hardly changes, and one step of a large batch would
+        // take too long for a plan.
         let timed = batch.min(TIMED_BATCH);
         let mut few = config.clone();
         few.insert(key::BATCH.into(), Value::Integer(timed as i64));
@@ -159,16 +160,16 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// A length that only the data turn into steps.
+/// A length that becomes a number of steps only with the data.
 enum Length {
-    /// So many epochs, of this batch size if it is another than the trial's.
+    /// A number of epochs, counted in steps of this batch size if it differs from the trial's.
     Epochs(f64, Option<usize>),
-    /// The least number of steps that train on so many examples.
+    /// The least number of steps that train on this many examples.
     Examples(u64),
 }
 
 impl Length {
-    /// Takes such a length out of a trial's configuration.
+    /// Takes the length out of a trial's configuration.
     fn take(config: &mut Table) -> Option<Length> {
         let budget = config.remove(key::BUDGET);
         let setting = |key: &str| budget.as_ref().and_then(|b| b.get(key.rsplit('.').next()?));
@@ -197,7 +198,7 @@ impl Length {
         }
     }
 
-    /// The steps of it, for a training on so many examples.
+    /// The number of steps, for a training on `examples` examples.
     fn steps(&self, config: &RunConfig, examples: usize) -> Result<u64, TrainError> {
         let wrong = |key: &str, length: f64, why: String| {
             Err(TrainError::Value {
@@ -237,13 +238,14 @@ impl Length {
     }
 }
 
-/// Training examples whose loss each evaluation of a reported trial takes, at most.
+/// The most training examples on which each evaluation of a reported trial measures the loss.
 const FITTED: usize = 10_000;
 
-/// Examples a step at which speed is measured.
+/// The batch size at which speed is measured.
 const TIMED_BATCH: usize = 256;
 
-/// Examples a second over some steps after the first, by the time that the threads compute: a machine that is busy now need not be so later.
+/// Examples per second over some steps after the first, by CPU time: a machine that is busy now
+/// need not be busy later.
 fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
     struct Few<'a> {
         steps: u64,
@@ -279,7 +281,8 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
     Some(few.speed? * largebatch_train::threads() as f64)
 }
 
-/// Seconds that this process has computed, its threads together; where nobody counts them, seconds on the clock for each thread.
+/// The CPU time of this process in seconds, over all threads; if the system does not count it,
+/// wall-clock time times the number of threads.
 fn computed() -> f64 {
     #[cfg(unix)]
     {
@@ -297,7 +300,7 @@ fn computed() -> f64 {
     START.elapsed().as_secs_f64() * largebatch_train::threads() as f64
 }
 
-/// A nested table as dotted keys.
+/// Flattens a nested table into dotted keys.
 fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, Value)>) {
     for (key, value) in table {
         let path = if prefix.is_empty() {
@@ -312,7 +315,7 @@ fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, Value)>) {
     }
 }
 
-/// The key of a configuration that an error is about, and what it says.
+/// The configuration key that an error is about, and its message.
 fn problem(error: &TrainError, config: &Table) -> Problem {
     let key = match error {
         TrainError::Value { key, .. } => Some(key.clone()),
@@ -322,7 +325,7 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
         TrainError::Optim(_) => Some("optimizer".into()),
         TrainError::Schedule(_) => Some("schedule".into()),
         TrainError::Config { message, .. } => {
-            // The parser names the field and not its place.
+            // The parser names the field but not its place.
             let quoted = message.split('`').nth(1).unwrap_or_default();
             let mut flat = Vec::new();
             flatten("", config, &mut flat);
@@ -339,20 +342,21 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
     Problem { key, message }
 }
 
-/// Passes evaluations on, and the study's word to stop back.
+/// Passes evaluations on to the study, and the study's decision to stop back to the training.
 struct Relay<'e> {
     emit: &'e mut dyn FnMut(Event) -> ControlFlow<()>,
     stopped: bool,
     examples: u64,
-    /// Step, examples so far and loss of the steps since the last evaluation.
+    /// Step, examples so far and loss of each step since the last evaluation.
     since: Vec<(u64, u64, f64)>,
 }
 
-/// The most points that a trial leaves of the steps between its last evaluation and its divergence.
+/// The most points recorded between a trial's last evaluation and its divergence.
 const LAST_POINTS: usize = 20;
 
 impl Relay<'_> {
-    /// Tells how a trial that diverged came there, which no evaluation saw: means over equal stretches of steps.
+    /// Reports the losses between the last evaluation and the divergence, as means over equal
+    /// numbers of steps.
     fn diverged(&mut self) {
         for steps in self
             .since
@@ -397,7 +401,7 @@ impl Observer for Relay<'_> {
     }
 }
 
-/// The figure that a part is judged by: accuracy, or for real targets the root of the mean squared error.
+/// The metric that a part is judged by: accuracy, or RMSE for real targets.
 fn headline(metrics: &Metrics) -> (&'static str, f64) {
     match (metrics.accuracy, metrics.rmse) {
         (Some(accuracy), _) => ("accuracy", accuracy),
@@ -416,7 +420,7 @@ impl Runner for Trainer<'_> {
         let experiment = self.open(&trial.config).map_err(|e| e.to_string())?;
         let classes = matches!(experiment.dataset.train.labels(), Labels::Classes(_));
         let metric = match (experiment.split.validation.is_empty(), classes) {
-            // Nothing is held out: the training loss is all that may be looked at.
+            // Nothing is held out, so only the training loss may be used.
             (true, _) => "train_loss",
             (false, true) => "validation_accuracy",
             (false, false) => "validation_rmse",
@@ -450,7 +454,7 @@ impl Runner for Trainer<'_> {
         };
         let mut observers: Vec<&mut dyn Observer> = vec![&mut relay];
         observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
-        // Groups are compared at equal training loss where they are reported, by their validation.
+        // Reported groups are compared by validation at equal training loss.
         let reported = trial.stage == Stage::Confirm;
         let fitted = if reported && !experiment.split.validation.is_empty() {
             FITTED
@@ -474,7 +478,8 @@ impl Runner for Trainer<'_> {
             unseen.extend(keep.at_the_end(folder, self.registry));
         }
         let mut metrics = BTreeMap::new();
-        // The trained weights on the data that they saw, which the running means of an epoch are not.
+        // Measured with the trained weights; the running means of an epoch come from changing
+        // weights.
         let seen = if diverged {
             None
         } else {
@@ -532,7 +537,8 @@ impl Trainer<'_> {
                 )
             })
         };
-        // Without their folder, so that a published record tells nobody how a home looks.
+        // File names without their folder, so that a published record does not reveal the user's
+        // folders.
         let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
         let sources: Vec<_> = experiment
             .dataset
@@ -540,7 +546,7 @@ impl Trainer<'_> {
             .iter()
             .map(|s| json!({ "file": file(&s.file), "sha256": s.sha256, "known": s.known }))
             .collect();
-        // A CPU backend has one device, which `cpu` names; a GPU's adapter has a name of its own.
+        // The name `cpu` identifies a CPU backend's device; a GPU's adapter has its own name.
         let device = match experiment.config.device.as_str() {
             cpu @ ("flex" | "ndarray") => cpu.to_owned(),
             gpu => format!("{gpu}, {:?}", experiment.device.clone().inner()),
@@ -631,7 +637,8 @@ mod tests {
         );
     }
 
-    /// 1,150 examples are 72 steps of 16 and 3 of 512: equal steps are equal, and examples are counted with the small last batches.
+    /// 1,150 examples are 72 steps of 16 and 3 of 512: equal steps are equal, and examples are
+    /// counted with the smaller last batches.
     #[test]
     fn lengths_of_a_budget_are_those_of_the_real_epochs() {
         let registry = Registry::standard();

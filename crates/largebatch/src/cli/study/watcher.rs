@@ -1,4 +1,4 @@
-//! The progress of a study that runs, on standard error.
+//! The progress of a running study, on standard error.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use largebatch_study::{Notice, Progress, describe, key};
 use super::show;
 use crate::cli::{Global, progress, say};
 
-/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds elsewhere.
+/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds
+/// elsewhere.
 pub(super) struct Watcher {
     bar: indicatif::ProgressBar,
     quiet: bool,

@@ -1,4 +1,4 @@
-//! Charts of an instrument's findings over a training.
+//! Charts of an instrument's measurements over a training.
 
 use largebatch_probe::curvature::is_preconditioned;
 use largebatch_report::plot::{Plot, Scale};
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The charts of the lines that an instrument wrote.
 pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usize) -> Vec<Plot> {
     let examples = match name {
-        "noise-pairs" => "micro-batches of its own steps".to_owned(),
+        "noise-pairs" => "micro-batches of the training steps".to_owned(),
         _ => format!("{subset} training examples"),
     };
     let caption = format!(
@@ -54,9 +54,9 @@ pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usi
             };
             let (label, interval) = match name {
                 "noise" => ("B_simple of these examples", "95 % for the population"),
-                _ => ("B_simple of the steps since the point before", "95 %"),
+                _ => ("B_simple of the steps since the previous point", "95 %"),
             };
-            // Not a band: an interval may be open above, and the upper line is broken there.
+            // Not a band: an interval may have no upper end, and the upper line is broken there.
             let plot = over_steps(
                 &format!("{name}-course"),
                 "Gradient noise scale over training",
@@ -76,7 +76,7 @@ pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usi
             let plot = match bound {
                 Some(bound) => {
                     let products = of(lines, "/result/edge/product");
-                    // A preconditioner that has seen few gradients takes it far beyond the edge.
+                    // With few gradients seen, a preconditioner takes it far beyond the edge.
                     let is_far = products.iter().any(|p| p.1 > 5.0 * bound)
                         && products.iter().all(|p| p.1 > 0.0);
                     let scale = if is_far { Scale::Log } else { Scale::Linear };
@@ -108,16 +108,16 @@ fn step(line: &Value) -> f64 {
     line["step"].as_f64().unwrap_or(f64::NAN)
 }
 
-/// The numbers at a place of each line, against its step.
+/// The numbers at a JSON pointer of each line, against its step.
 fn of(lines: &[Value], path: &str) -> Points {
-    // What was interrupted is of too few products or examples to stand beside the others.
+    // An interrupted measurement has too few products or examples to compare with the others.
     let whole = lines.iter().filter(|line| line["complete"] != false);
     whole
         .filter_map(|line| Some((step(line), line.pointer(path)?.as_f64()?)))
         .collect()
 }
 
-/// One column of the layer table for each weight that has it.
+/// One column of the layer table, for each weight that has a value.
 fn layers(lines: &[Value], column: &str) -> Vec<(String, Points)> {
     let rows = lines
         .first()
