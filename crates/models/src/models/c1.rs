@@ -27,7 +27,12 @@ pub struct C1Config {
 
 impl Default for C1Config {
     fn default() -> Self {
-        C1Config { filters: 64, widths: [384, 192], dropout: 0.5, init: Init::default() }
+        C1Config {
+            filters: 64,
+            widths: [384, 192],
+            dropout: 0.5,
+            init: Init::default(),
+        }
     }
 }
 
@@ -39,8 +44,16 @@ impl Recipe for C1Config {
         input: "images (CIFAR-10 in the paper); 2 or more classes",
         parameters: &[
             Parameter::new("filters", "filters of each convolution", "1 to 65536"),
-            Parameter::new("widths", "units of the two hidden layers", "two numbers of 1 to 65536"),
-            Parameter::new("dropout", "probability that a unit of a hidden layer is dropped", "0 <= p < 1"),
+            Parameter::new(
+                "widths",
+                "units of the two hidden layers",
+                "two numbers of 1 to 65536",
+            ),
+            Parameter::new(
+                "dropout",
+                "probability that a unit of a hidden layer is dropped",
+                "0 <= p < 1",
+            ),
             INIT_HIDDEN,
         ],
         paper: "Keskar et al. 2017, arXiv 1609.04836, B.3",
@@ -51,7 +64,9 @@ impl Recipe for C1Config {
         io.classes(model)?;
         io.image(model, 1)?;
         check_width(model, "filters", self.filters)?;
-        self.widths.iter().try_for_each(|width| check_width(model, "widths", *width))?;
+        self.widths
+            .iter()
+            .try_for_each(|width| check_width(model, "widths", *width))?;
         check_dropout(model, self.dropout)?;
         check_hidden_init(model, self.init)
     }
@@ -63,7 +78,9 @@ impl Recipe for C1Config {
     fn build(&self, io: &Io, b: &mut Builder) -> C1 {
         let ([channels, h, w], [first, second]) = (io.sides(), self.widths);
         let left = |side: usize| side.div_ceil(2).div_ceil(2);
-        let dense = |b: &mut Builder, inputs, width| Dense::new(b, inputs, width, true, Activation::Relu, self.dropout);
+        let dense = |b: &mut Builder, inputs, width| {
+            Dense::new(b, inputs, width, true, Activation::Relu, self.dropout)
+        };
         C1 {
             conv1: b.part("conv1", |b| Conv2d::same(b, channels, self.filters, 5)),
             norm1: b.part("norm1", |b| BatchNorm::new(b, self.filters)),
@@ -71,7 +88,9 @@ impl Recipe for C1Config {
             norm2: b.part("norm2", |b| BatchNorm::new(b, self.filters)),
             fc1: b.part("fc1", |b| dense(b, self.filters * left(h) * left(w), first)),
             fc2: b.part("fc2", |b| dense(b, first, second)),
-            output: b.part("output", |b| Linear::new(b, second, io.classes.unwrap_or(1), true)),
+            output: b.part("output", |b| {
+                Linear::new(b, second, io.classes.unwrap_or(1), true)
+            }),
             shape: [channels, h, w],
         }
     }
@@ -94,7 +113,9 @@ pub struct C1 {
 impl Forward for C1 {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
-        let x = self.norm1.forward(self.conv1.forward(x.reshape([batch, c, h, w])), pass);
+        let x = self
+            .norm1
+            .forward(self.conv1.forward(x.reshape([batch, c, h, w])), pass);
         let x = max_pool_same_relu(x);
         let x = self.norm2.forward(self.conv2.forward(x), pass);
         let x = max_pool_same_relu(x);

@@ -18,7 +18,10 @@ pub struct F1Config {
 
 impl Default for F1Config {
     fn default() -> Self {
-        F1Config { width: 512, init: Init::default() }
+        F1Config {
+            width: 512,
+            init: Init::default(),
+        }
     }
 }
 
@@ -28,7 +31,10 @@ impl Recipe for F1Config {
         name: "f1",
         summary: "Keskar's F1: five hidden layers of 512 with batch norm and ReLU",
         input: "any shape (MNIST in the paper); 2 or more classes",
-        parameters: &[Parameter::new("width", "units of each hidden layer", "1 to 65536"), INIT_HIDDEN],
+        parameters: &[
+            Parameter::new("width", "units of each hidden layer", "1 to 65536"),
+            INIT_HIDDEN,
+        ],
         paper: "Keskar et al. 2017, arXiv 1609.04836, B.1",
     };
 
@@ -44,6 +50,13 @@ impl Recipe for F1Config {
     }
 
     fn build(&self, io: &Io, b: &mut Builder) -> Mlp {
-        MlpConfig { widths: vec![self.width; 5], activation: Activation::Relu, batch_norm: true, dropout: 0.0, init: self.init }.build(io, b)
+        MlpConfig {
+            widths: vec![self.width; 5],
+            activation: Activation::Relu,
+            batch_norm: true,
+            dropout: 0.0,
+            init: self.init,
+        }
+        .build(io, b)
     }
 }

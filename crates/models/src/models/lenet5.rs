@@ -41,7 +41,11 @@ impl Recipe for LeNet5Config {
         summary: "LeNet-5 with ReLU and max pooling, or tanh and average pooling",
         input: "images of at least 12×12; 2 or more classes",
         parameters: &[
-            Parameter::new("activation", "after each layer except the last", "relu, tanh, gelu or sigmoid"),
+            Parameter::new(
+                "activation",
+                "after each layer except the last",
+                "relu, tanh, gelu or sigmoid",
+            ),
             Parameter::new("pool", "after each convolution", "max or average"),
             INIT_HIDDEN,
         ],
@@ -65,7 +69,9 @@ impl Recipe for LeNet5Config {
         let padding = Self::padding(io);
         let left = |side: usize| ((side + 2 * padding - 4) / 2 - 4) / 2;
         LeNet5 {
-            conv1: b.part("conv1", |b| Conv2d::new(b, channels, 6, 5, 1, padding, true)),
+            conv1: b.part("conv1", |b| {
+                Conv2d::new(b, channels, 6, 5, 1, padding, true)
+            }),
             conv2: b.part("conv2", |b| Conv2d::new(b, 6, 16, 5, 1, 0, true)),
             fc1: b.part("fc1", |b| Linear::new(b, 16 * left(h) * left(w), 120, true)),
             fc2: b.part("fc2", |b| Linear::new(b, 120, 84, true)),
@@ -96,8 +102,13 @@ pub struct LeNet5 {
 impl Forward for LeNet5 {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
-        let x = self.pool.activate_and_halve(self.activation, self.conv1.forward(x.reshape([batch, c, h, w])));
-        let x = self.pool.activate_and_halve(self.activation, self.conv2.forward(x));
+        let x = self.pool.activate_and_halve(
+            self.activation,
+            self.conv1.forward(x.reshape([batch, c, h, w])),
+        );
+        let x = self
+            .pool
+            .activate_and_halve(self.activation, self.conv2.forward(x));
         let x = self.fc1.forward_activated(x.flatten(1, 3), self.activation);
         let x = self.fc2.forward_activated(x, self.activation);
         self.fc3.forward(x, pass)

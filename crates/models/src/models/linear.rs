@@ -20,7 +20,10 @@ pub struct LinearConfig {
 
 impl Default for LinearConfig {
     fn default() -> Self {
-        LinearConfig { bias: true, init: Init::default() }
+        LinearConfig {
+            bias: true,
+            init: Init::default(),
+        }
     }
 }
 

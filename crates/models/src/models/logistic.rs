@@ -22,7 +22,10 @@ pub struct LogisticConfig {
 
 impl Default for LogisticConfig {
     fn default() -> Self {
-        LogisticConfig { bias: true, init: Init::default() }
+        LogisticConfig {
+            bias: true,
+            init: Init::default(),
+        }
     }
 }
 

@@ -27,7 +27,13 @@ pub struct MlpConfig {
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        MlpConfig { widths: vec![512, 512], activation: Activation::Relu, batch_norm: false, dropout: 0.0, init: Init::default() }
+        MlpConfig {
+            widths: vec![512, 512],
+            activation: Activation::Relu,
+            batch_norm: false,
+            dropout: 0.0,
+            init: Init::default(),
+        }
     }
 }
 
@@ -38,10 +44,26 @@ impl Recipe for MlpConfig {
         summary: "multi-layer perceptron",
         input: "any shape; 2 or more classes",
         parameters: &[
-            Parameter::new("widths", "units of each hidden layer", "1 to 64 numbers of 1 to 65536"),
-            Parameter::new("activation", "after each hidden layer", "relu, tanh, gelu or sigmoid"),
-            Parameter::new("batch_norm", "normalise before the activation", "true or false"),
-            Parameter::new("dropout", "probability that a hidden unit is dropped", "0 <= p < 1"),
+            Parameter::new(
+                "widths",
+                "units of each hidden layer",
+                "1 to 64 numbers of 1 to 65536",
+            ),
+            Parameter::new(
+                "activation",
+                "after each hidden layer",
+                "relu, tanh, gelu or sigmoid",
+            ),
+            Parameter::new(
+                "batch_norm",
+                "normalise before the activation",
+                "true or false",
+            ),
+            Parameter::new(
+                "dropout",
+                "probability that a hidden unit is dropped",
+                "0 <= p < 1",
+            ),
             INIT_HIDDEN,
         ],
         paper: "Rumelhart, Hinton and Williams 1986, Nature 323",
@@ -51,9 +73,16 @@ impl Recipe for MlpConfig {
         let model = Self::FACTS.name;
         io.classes(model)?;
         if self.widths.is_empty() || self.widths.len() > 64 {
-            return Err(range(model, "widths", format!("{} layers", self.widths.len()), "1 to 64 layers are allowed; model `softmax` has none"));
+            return Err(range(
+                model,
+                "widths",
+                format!("{} layers", self.widths.len()),
+                "1 to 64 layers are allowed; model `softmax` has none",
+            ));
         }
-        self.widths.iter().try_for_each(|width| check_width(model, "widths", *width))?;
+        self.widths
+            .iter()
+            .try_for_each(|width| check_width(model, "widths", *width))?;
         check_dropout(model, self.dropout)?;
         check_hidden_init(model, self.init)
     }
@@ -67,11 +96,25 @@ impl Recipe for MlpConfig {
         let mut hidden = Vec::with_capacity(self.widths.len());
         b.part("hidden", |b| {
             for (i, width) in self.widths.iter().enumerate() {
-                hidden.push(b.part(i, |b| Dense::new(b, inputs, *width, self.batch_norm, self.activation, self.dropout)));
+                hidden.push(b.part(i, |b| {
+                    Dense::new(
+                        b,
+                        inputs,
+                        *width,
+                        self.batch_norm,
+                        self.activation,
+                        self.dropout,
+                    )
+                }));
                 inputs = *width;
             }
         });
-        Mlp { hidden, output: b.part("output", |b| Linear::new(b, inputs, io.classes.unwrap_or(1), true)) }
+        Mlp {
+            hidden,
+            output: b.part("output", |b| {
+                Linear::new(b, inputs, io.classes.unwrap_or(1), true)
+            }),
+        }
     }
 }
 
@@ -84,7 +127,10 @@ pub struct Mlp {
 
 impl Forward for Mlp {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-        let x = self.hidden.iter().fold(x, |x, layer| layer.forward(x, pass));
+        let x = self
+            .hidden
+            .iter()
+            .fold(x, |x, layer| layer.forward(x, pass));
         self.output.forward(x, pass)
     }
 }
@@ -102,7 +148,14 @@ pub struct Dense {
 
 impl Dense {
     /// A layer from `inputs` to `width` units.
-    pub fn new(b: &mut Builder, inputs: usize, width: usize, batch_norm: bool, activation: Activation, dropout: f64) -> Self {
+    pub fn new(
+        b: &mut Builder,
+        inputs: usize,
+        width: usize,
+        batch_norm: bool,
+        activation: Activation,
+        dropout: f64,
+    ) -> Self {
         Dense {
             linear: b.part("linear", |b| Linear::new(b, inputs, width, true)),
             norm: batch_norm.then(|| b.part("norm", |b| BatchNorm::new(b, width))),
@@ -115,7 +168,9 @@ impl Dense {
     pub fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let x = match (&self.norm, self.activation) {
             (Some(norm), Activation::Relu) => norm.forward_relu(self.linear.forward(x, pass), pass),
-            (Some(norm), activation) => activation.forward(norm.forward(self.linear.forward(x, pass), pass)),
+            (Some(norm), activation) => {
+                activation.forward(norm.forward(self.linear.forward(x, pass), pass))
+            }
             (None, activation) => self.linear.forward_activated(x, activation),
         };
         self.dropout.forward(x, pass)

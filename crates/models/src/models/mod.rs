@@ -2,14 +2,31 @@
 
 use crate::{ConfigError, Init, Parameter};
 
-macro_rules! files {
-    ($($file:ident),* $(,)?) => { $(mod $file; pub use $file::*;)* };
-}
+mod c1;
+mod f1;
+mod lenet5;
+mod linear;
+mod logistic;
+mod mlp;
+mod perceptron;
+mod resnet;
+mod resnet20;
+mod resnet8;
+mod simple_cnn;
+mod softmax;
 
-files!(
-    c1, f1, lenet5, linear, logistic, mlp, perceptron, resnet, resnet20, resnet8, simple_cnn,
-    softmax
-);
+pub use c1::*;
+pub use f1::*;
+pub use lenet5::*;
+pub use linear::*;
+pub use logistic::*;
+pub use mlp::*;
+pub use perceptron::*;
+pub use resnet::*;
+pub use resnet8::*;
+pub use resnet20::*;
+pub use simple_cnn::*;
+pub use softmax::*;
 
 /// The parameter `bias` of linear models.
 pub(crate) const BIAS: Parameter = Parameter::new("bias", "add a bias b: w·x + b", "true or false");

@@ -25,7 +25,11 @@ pub struct PerceptronConfig {
 
 impl Default for PerceptronConfig {
     fn default() -> Self {
-        PerceptronConfig { bias: true, init: Init::default(), update_on_tie: false }
+        PerceptronConfig {
+            bias: true,
+            init: Init::default(),
+            update_on_tie: false,
+        }
     }
 }
 
@@ -35,7 +39,15 @@ impl Recipe for PerceptronConfig {
         name: "perceptron",
         summary: "perceptron: loss max(0, -y w.x); its SGD step with batch 1 is the perceptron rule",
         input: "any shape; 2 classes",
-        parameters: &[BIAS, INIT_LINEAR, Parameter::new("update_on_tie", "an example with w.x = 0 counts as wrong", "true or false")],
+        parameters: &[
+            BIAS,
+            INIT_LINEAR,
+            Parameter::new(
+                "update_on_tie",
+                "an example with w.x = 0 counts as wrong",
+                "true or false",
+            ),
+        ],
         paper: "Rosenblatt 1958, Psychological Review 65",
     };
 
@@ -59,6 +71,8 @@ impl Recipe for PerceptronConfig {
     }
 
     fn loss(&self) -> Loss {
-        Loss::Perceptron { update_on_tie: self.update_on_tie }
+        Loss::Perceptron {
+            update_on_tie: self.update_on_tie,
+        }
     }
 }

@@ -32,8 +32,16 @@ pub(crate) struct Size<'a> {
 }
 
 pub(crate) const PARAMETERS: &[Parameter] = &[
-    Parameter::new("width", "channels of the first stage; the next two have twice and four times as many", "1 to 16384"),
-    Parameter::new("shortcut", "how shortcuts handle a change of size", "pad (option A) or projection (option B)"),
+    Parameter::new(
+        "width",
+        "channels of the first stage; the next two have twice and four times as many",
+        "1 to 16384",
+    ),
+    Parameter::new(
+        "shortcut",
+        "how shortcuts handle a change of size",
+        "pad (option A) or projection (option B)",
+    ),
     INIT_HIDDEN,
 ];
 
@@ -55,12 +63,22 @@ impl Size<'_> {
             for (stage, outputs) in [width, 2 * width, 4 * width].into_iter().enumerate() {
                 for i in 0..self.blocks {
                     let halve = stage > 0 && i == 0;
-                    blocks.push(b.part(blocks.len(), |b| Block::new(b, channels, outputs, halve, self.shortcut)));
+                    blocks.push(b.part(blocks.len(), |b| {
+                        Block::new(b, channels, outputs, halve, self.shortcut)
+                    }));
                     channels = outputs;
                 }
             }
         });
-        ResNet { conv, norm, blocks, output: b.part("output", |b| Linear::new(b, 4 * width, self.io.classes.unwrap_or(1), true)), shape }
+        ResNet {
+            conv,
+            norm,
+            blocks,
+            output: b.part("output", |b| {
+                Linear::new(b, 4 * width, self.io.classes.unwrap_or(1), true)
+            }),
+            shape,
+        }
     }
 }
 
@@ -82,7 +100,10 @@ impl Forward for ResNet {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = self.conv.forward(x.reshape([batch, c, h, w]));
         let x = self.norm.forward_relu(x, pass);
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x, pass));
+        let x = self
+            .blocks
+            .iter()
+            .fold(x, |x, block| block.forward(x, pass));
         self.output.forward(global_average(x), pass)
     }
 }
@@ -107,12 +128,22 @@ pub struct Projection {
 }
 
 impl Block {
-    fn new(b: &mut Builder, inputs: usize, outputs: usize, halve: bool, shortcut: Shortcut) -> Self {
+    fn new(
+        b: &mut Builder,
+        inputs: usize,
+        outputs: usize,
+        halve: bool,
+        shortcut: Shortcut,
+    ) -> Self {
         let stride = if halve { 2 } else { 1 };
         Block {
-            conv1: b.part("conv1", |b| Conv2d::new(b, inputs, outputs, 3, stride, 1, false)),
+            conv1: b.part("conv1", |b| {
+                Conv2d::new(b, inputs, outputs, 3, stride, 1, false)
+            }),
             norm1: b.part("norm1", |b| BatchNorm::new(b, outputs)),
-            conv2: b.part("conv2", |b| Conv2d::new(b, outputs, outputs, 3, 1, 1, false)),
+            conv2: b.part("conv2", |b| {
+                Conv2d::new(b, outputs, outputs, 3, 1, 1, false)
+            }),
             norm2: b.part("norm2", |b| BatchNorm::new(b, outputs)),
             projection: (halve && shortcut == Shortcut::Projection).then(|| {
                 b.part("projection", |b| Projection {

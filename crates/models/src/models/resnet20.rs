@@ -20,13 +20,24 @@ pub struct ResNet20Config {
 
 impl Default for ResNet20Config {
     fn default() -> Self {
-        ResNet20Config { width: 16, shortcut: Shortcut::default(), init: Init::KaimingNormal }
+        ResNet20Config {
+            width: 16,
+            shortcut: Shortcut::default(),
+            init: Init::KaimingNormal,
+        }
     }
 }
 
 impl ResNet20Config {
     fn size<'a>(&self, io: &'a Io) -> Size<'a> {
-        Size { model: Self::FACTS.name, blocks: 3, width: self.width, shortcut: self.shortcut, init: self.init, io }
+        Size {
+            model: Self::FACTS.name,
+            blocks: 3,
+            width: self.width,
+            shortcut: self.shortcut,
+            init: self.init,
+            io,
+        }
     }
 }
 

@@ -20,13 +20,24 @@ pub struct ResNet8Config {
 
 impl Default for ResNet8Config {
     fn default() -> Self {
-        ResNet8Config { width: 16, shortcut: Shortcut::default(), init: Init::KaimingNormal }
+        ResNet8Config {
+            width: 16,
+            shortcut: Shortcut::default(),
+            init: Init::KaimingNormal,
+        }
     }
 }
 
 impl ResNet8Config {
     fn size<'a>(&self, io: &'a Io) -> Size<'a> {
-        Size { model: Self::FACTS.name, blocks: 1, width: self.width, shortcut: self.shortcut, init: self.init, io }
+        Size {
+            model: Self::FACTS.name,
+            blocks: 1,
+            width: self.width,
+            shortcut: self.shortcut,
+            init: self.init,
+            io,
+        }
     }
 }
 

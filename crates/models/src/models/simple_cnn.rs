@@ -25,7 +25,12 @@ pub struct SimpleCnnConfig {
 
 impl Default for SimpleCnnConfig {
     fn default() -> Self {
-        SimpleCnnConfig { filters: [32, 64], width: 1024, dropout: 0.4, init: Init::default() }
+        SimpleCnnConfig {
+            filters: [32, 64],
+            width: 1024,
+            dropout: 0.4,
+            init: Init::default(),
+        }
     }
 }
 
@@ -36,9 +41,17 @@ impl Recipe for SimpleCnnConfig {
         summary: "two 5×5 convolutions with pooling and a hidden layer of 1024 with dropout",
         input: "images of at least 4×4 (MNIST in the paper); 2 or more classes",
         parameters: &[
-            Parameter::new("filters", "filters of the two convolutions", "two numbers of 1 to 65536"),
+            Parameter::new(
+                "filters",
+                "filters of the two convolutions",
+                "two numbers of 1 to 65536",
+            ),
             Parameter::new("width", "units of the hidden layer", "1 to 65536"),
-            Parameter::new("dropout", "probability that a unit of the hidden layer is dropped", "0 <= p < 1"),
+            Parameter::new(
+                "dropout",
+                "probability that a unit of the hidden layer is dropped",
+                "0 <= p < 1",
+            ),
             INIT_HIDDEN,
         ],
         paper: "Shallue et al. 2019, arXiv 1811.03600",
@@ -48,7 +61,9 @@ impl Recipe for SimpleCnnConfig {
         let model = Self::FACTS.name;
         io.classes(model)?;
         io.image(model, 4)?;
-        self.filters.iter().try_for_each(|filters| check_width(model, "filters", *filters))?;
+        self.filters
+            .iter()
+            .try_for_each(|filters| check_width(model, "filters", *filters))?;
         check_width(model, "width", self.width)?;
         check_dropout(model, self.dropout)?;
         check_hidden_init(model, self.init)
@@ -63,8 +78,12 @@ impl Recipe for SimpleCnnConfig {
         SimpleCnn {
             conv1: b.part("conv1", |b| Conv2d::same(b, channels, first, 5)),
             conv2: b.part("conv2", |b| Conv2d::same(b, first, second, 5)),
-            fc1: b.part("fc1", |b| Linear::new(b, second * (h / 4) * (w / 4), self.width, true)),
-            fc2: b.part("fc2", |b| Linear::new(b, self.width, io.classes.unwrap_or(1), true)),
+            fc1: b.part("fc1", |b| {
+                Linear::new(b, second * (h / 4) * (w / 4), self.width, true)
+            }),
+            fc2: b.part("fc2", |b| {
+                Linear::new(b, self.width, io.classes.unwrap_or(1), true)
+            }),
             dropout: Dropout::new(b, "dropout", self.dropout),
             shape: [channels, h, w],
         }
@@ -87,9 +106,14 @@ pub struct SimpleCnn {
 impl Forward for SimpleCnn {
     fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
-        let x = Pool::Max.activate_and_halve(Activation::Relu, self.conv1.forward(x.reshape([batch, c, h, w])));
+        let x = Pool::Max.activate_and_halve(
+            Activation::Relu,
+            self.conv1.forward(x.reshape([batch, c, h, w])),
+        );
         let x = Pool::Max.activate_and_halve(Activation::Relu, self.conv2.forward(x));
-        let x = self.fc1.forward_activated(x.flatten(1, 3), Activation::Relu);
+        let x = self
+            .fc1
+            .forward_activated(x.flatten(1, 3), Activation::Relu);
         self.fc2.forward(self.dropout.forward(x, pass), pass)
     }
 }

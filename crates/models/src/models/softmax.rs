@@ -18,7 +18,10 @@ pub struct SoftmaxConfig {
 
 impl Default for SoftmaxConfig {
     fn default() -> Self {
-        SoftmaxConfig { bias: true, init: Init::default() }
+        SoftmaxConfig {
+            bias: true,
+            init: Init::default(),
+        }
     }
 }
 
