@@ -116,7 +116,7 @@ fn a_csv_file_is_predicted_as_it_is_evaluated() {
     let said = ok(dir, &["predict", "run", "test.csv"]);
     assert!(
         said.stderr.contains("column `kind`")
-            && said.stderr.contains("predicted 90 rows of 3 features"),
+            && said.stderr.contains("predicted 90 rows with 3 features"),
         "{}",
         said.stderr
     );

@@ -98,9 +98,13 @@ pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError>
                 .transpose()?;
             if let Some(tests) = tests.as_mut().filter(|t| t.size > rows.size) {
                 let (path, from, to) = (tests.path.display(), rows.size + 1, tests.size);
-                let message = format!(
-                    "{path}: no training example has the features {from} to {to}, so they are not learned"
-                );
+                let message = if from == to {
+                    format!("{path}: no training example has feature {to}, so it is not learned")
+                } else {
+                    format!(
+                        "{path}: no training example has the features {from} to {to}, so they are not learned"
+                    )
+                };
                 tests.warnings.push(message);
             }
             let size = tests.as_ref().map_or(rows.size, |t| t.size.max(rows.size));
@@ -248,7 +252,7 @@ fn finish<const N: usize>(
         Some(test) => (part, test),
         None if part.len() < 5 => {
             return Err(DataError::setting(
-                "train",
+                "dataset.train",
                 part.len(),
                 "fewer than 5 examples leave none to test on; give a test file or more examples",
             ));

@@ -48,10 +48,10 @@ impl Dataset {
     /// their counts or the target's range.
     pub fn summary(&self, split: &Split) -> String {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
-        let each = if shape.len() == 1 {
-            "features".to_owned()
-        } else {
-            "values".into()
+        let each = match self.shape[..] {
+            [1] => "feature",
+            [_] => "features",
+            _ => "values",
         };
         let parts = [
             (split.train.len(), "to train on"),

@@ -38,6 +38,19 @@ pub enum StopReason {
     },
 }
 
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            StopReason::Finished => "finished",
+            StopReason::TargetReached => "target reached",
+            StopReason::Plateau => "plateau",
+            StopReason::Diverged => "diverged",
+            StopReason::Hopeless => "hopeless",
+            StopReason::Failed { .. } => "failed",
+        })
+    }
+}
+
 impl StopReason {
     /// Whether the trial is a valid measurement: it ended by its budget, target or plateau.
     pub fn is_measurement(&self) -> bool {

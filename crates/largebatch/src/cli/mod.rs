@@ -365,6 +365,14 @@ fn warn_of_divergence(folder: &RunFolder) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `1 step`, `2 steps`.
+fn counted(n: impl TryInto<u64>, what: &str) -> String {
+    match n.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
 fn warn(text: &str) {
     say(&format!("warning: {text}"));
 }

@@ -9,7 +9,7 @@ use largebatch_optim::Registry;
 use largebatch_report::quote;
 use largebatch_train::{Prediction, Predictor, RunFolder, TrainError, model_data, write_whole};
 
-use super::{AcceptData, DataDir, Done, Global, say, warn_of_divergence};
+use super::{AcceptData, DataDir, Done, Global, counted, say, warn_of_divergence};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -111,11 +111,10 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
     }
     if !global.quiet {
         notes.iter().for_each(|note| say(note));
-        let rows = if part.len() == 1 { "row" } else { "rows" };
         say(&format!(
-            "predicted {} {rows} with {} features",
-            part.len(),
-            part.size()
+            "predicted {} with {}",
+            counted(part.len(), "row"),
+            counted(part.size(), "feature")
         ));
     }
     Ok(Done::Ok)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use largebatch_train::{Evaluation, Observer, Outcome, Start, Step};
 
-use super::{Global, say};
+use super::{Global, counted, say};
 
 /// Shows a training's progress on standard error.
 pub(super) struct Progress {
@@ -60,12 +60,12 @@ impl Observer for Progress {
             String::new()
         };
         let text = format!(
-            "{} on {}: {} parameters, {} training examples, {} steps of {}{resumed}",
+            "{} on {}: {} parameters, {} training examples, {} of {}{resumed}",
             config.model.name,
             config.dataset.name,
             start.parameters,
             start.experiment.split.train.len(),
-            start.experiment.total_steps,
+            counted(start.experiment.total_steps, "step"),
             config.batch_size.unwrap_or_default(),
         );
         if self.lines {

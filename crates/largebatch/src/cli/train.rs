@@ -17,7 +17,8 @@ use toml::Value;
 use super::probe::training::Probing;
 use super::progress::Progress;
 use super::{
-    DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole,
+    DataDir, Done, Global, INTERRUPT, counted, print_json, say, tell_data, warn, watch_interrupts,
+    whole,
 };
 
 const EXAMPLES: &str = "\
@@ -463,7 +464,7 @@ fn summary(outcome: &Outcome) -> String {
     };
     let epochs = if o.epochs == 1 { "epoch" } else { "epochs" };
     let mut text = format!(
-        "{} · {} · {}, batch {}, lr {lr}, seed {}, {}\n{why} after {} {epochs} ({} steps) in {:.1} s, {:.0} examples/s\n",
+        "{} · {} · {}, batch {}, lr {lr}, seed {}, {}\n{why} after {} {epochs} ({}) in {:.1} s, {:.0} examples/s\n",
         o.dataset,
         o.model,
         o.optimizer,
@@ -471,7 +472,7 @@ fn summary(outcome: &Outcome) -> String {
         o.seed,
         o.device,
         o.epochs,
-        o.steps,
+        counted(o.steps, "step"),
         o.seconds,
         o.examples_per_second
     );

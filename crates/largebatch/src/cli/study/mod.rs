@@ -14,7 +14,7 @@ use largebatch_study::{
     Workers, serve,
 };
 
-use super::{DataDir, Done, Global, INTERRUPT, say, warn, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
 use trainer::Trainer;
 use watcher::Watcher;
@@ -294,15 +294,15 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
     let summary = summary?;
     if summary.aside > 0 {
         warn(&format!(
-            "{} trials ran on data that have changed, or in a version in which their settings had another meaning; they run again, and their old records moved to {}",
-            summary.aside,
+            "{} ran on data that have changed, or in a version in which their settings had another meaning; they run again, and their old records moved to {}",
+            counted(summary.aside, "trial"),
             folder.join("other-data.jsonl").display()
         ));
     }
     if summary.retried > 0 && !global.quiet {
         say(&format!(
-            "{} failed trials run again; their old records moved to {}",
-            summary.retried,
+            "retrying {}; their old records moved to {}",
+            counted(summary.retried, "failed trial"),
             folder.join("failed.jsonl").display()
         ));
     }
@@ -515,8 +515,8 @@ fn ended(summary: &Summary, folder: &Path) -> String {
         String::new()
     };
     format!(
-        "{} trials ran{before}; they are in {}",
-        summary.ran,
+        "{} ran{before}; see {}",
+        counted(summary.ran, "trial"),
         folder.display()
     )
 }

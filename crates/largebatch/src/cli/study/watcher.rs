@@ -44,15 +44,14 @@ impl Watcher {
                 .map_or(String::new(), |value| {
                     format!(" {} {value:.4}", record.metric)
                 });
-            let what = format!("{:?}", record.stop).to_lowercase();
             let rate = record
                 .config
                 .get(key::RATE)
                 .map_or(String::new(), |rate| format!(" lr={rate}"));
             let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
             let text = format!(
-                "{group}{rate} seed {}: {what}{metric} in {seconds:.1} s",
-                record.seed
+                "{group}{rate} seed {}: {}{metric} in {seconds:.1} s",
+                record.seed, record.stop
             );
             if self.lines {
                 say(&text)
