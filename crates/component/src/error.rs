@@ -40,7 +40,7 @@ pub enum ComponentError {
         known: Vec<String>,
     },
     /// An option's value has the wrong type.
-    #[error("{kind} `{component}`: option `{option}` cannot be {value}: {message}")]
+    #[error("{kind} `{component}`: `{option}` cannot be {value}: {message}")]
     Type {
         /// The component's kind.
         kind: Kind,
@@ -54,8 +54,12 @@ pub enum ComponentError {
         message: String,
     },
     /// An option's value is out of its range.
-    #[error("option `{option}` is {value}, but it must be within {range}{}", because(.why))]
+    #[error("{kind} `{component}`: `{option}` is {value}, but it must be within {range}{}", because(.why))]
     Range {
+        /// The component's kind.
+        kind: Kind,
+        /// The component's name.
+        component: String,
         /// The option.
         option: String,
         /// Its value.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use toml::Value as Toml;
 
-use crate::ComponentError;
+use crate::{ComponentError, Kind};
 
 /// One option of a component.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -49,15 +49,26 @@ pub fn options<C: JsonSchema + Serialize>(default: &C) -> Vec<Opt> {
 ///
 /// # Errors
 /// [`ComponentError::Range`] for the first value that is out of its range.
-pub fn check<C: JsonSchema + Serialize>(config: &C) -> Result<(), ComponentError> {
+pub fn check<C: JsonSchema + Serialize>(
+    kind: Kind,
+    component: &str,
+    config: &C,
+) -> Result<(), ComponentError> {
     let schema = schema::<C>();
     let table = toml::Table::try_from(config).unwrap_or_default();
-    table.iter().try_for_each(|(option, value)| {
-        match properties(&schema).find(|(name, _)| *name == option) {
-            Some((_, schema)) => within(option, value, schema),
-            None => Ok(()),
+    for (option, schema) in properties(&schema) {
+        if let Some(value) = table.get(option).and_then(|value| outside(value, schema)) {
+            return Err(ComponentError::Range {
+                kind,
+                component: component.into(),
+                option: option.into(),
+                value,
+                range: range(schema),
+                why: schema["why"].as_str().unwrap_or_default().into(),
+            });
         }
-    })
+    }
+    Ok(())
 }
 
 pub(crate) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -71,37 +82,24 @@ fn purpose(schema: &Value) -> String {
     first.replace('\n', " ").trim_end_matches('.').to_owned()
 }
 
-fn within(option: &str, value: &Toml, schema: &Value) -> Result<(), ComponentError> {
-    let wrong = |value: String| ComponentError::Range {
-        option: option.into(),
-        value,
-        range: range(schema),
-        why: schema["why"].as_str().unwrap_or_default().into(),
-    };
+/// What of a value is outside the range of its schema, if anything.
+fn outside(value: &Toml, schema: &Value) -> Option<String> {
     match value {
-        Toml::Float(x) if !number(*x, schema) => Err(wrong(x.to_string())),
-        Toml::Integer(i) if !number(*i as f64, schema) => Err(wrong(i.to_string())),
+        Toml::Float(x) if !number(*x, schema) => Some(x.to_string()),
+        Toml::Integer(i) if !number(*i as f64, schema) => Some(i.to_string()),
         Toml::Array(values) => {
             let n = values.len() as u64;
             let bound = |key: &str| schema[key].as_u64();
             if bound("minItems").is_some_and(|least| n < least)
                 || bound("maxItems").is_some_and(|most| n > most)
             {
-                return Err(wrong(format!("a list of {n}")));
+                return Some(format!("a list of {n}"));
             }
-            if schema["items"].is_object() {
-                values
-                    .iter()
-                    .try_for_each(|value| within(option, value, &schema["items"]))
-                    .map_err(|error| match error {
-                        ComponentError::Range { value, .. } => wrong(value),
-                        other => other,
-                    })
-            } else {
-                Ok(())
-            }
+            values
+                .iter()
+                .find_map(|value| outside(value, &schema["items"]))
         }
-        _ => Ok(()),
+        _ => None,
     }
 }
 

@@ -45,6 +45,6 @@ pub fn read<C: JsonSchema + Serialize + DeserializeOwned>(
     let config: C = table
         .try_into()
         .map_err(|error| wrong_type("", String::new(), error))?;
-    check(&config)?;
+    check(kind, component, &config)?;
     Ok(config)
 }

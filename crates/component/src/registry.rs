@@ -1,7 +1,7 @@
 use crate::{ComponentError, Facts, Kind};
 
-/// One line of a [`Registry`].
-pub trait Entry {
+/// Something that a [`Registry`] holds.
+pub trait Component {
     /// What the component says about itself.
     fn facts(&self) -> &'static Facts;
 }
@@ -13,7 +13,7 @@ pub struct Registry<E> {
     entries: Vec<E>,
 }
 
-impl<E: Entry> Registry<E> {
+impl<E: Component> Registry<E> {
     /// An empty table.
     pub fn new(kind: Kind) -> Self {
         Registry {
@@ -22,13 +22,14 @@ impl<E: Entry> Registry<E> {
         }
     }
 
-    /// Adds a component. One of the same name is replaced, at its place.
-    pub fn insert(&mut self, entry: E) {
+    /// The table with one more component. One of the same name is replaced, at its place.
+    pub fn with(mut self, entry: E) -> Self {
         let name = entry.facts().name;
         match self.entries.iter_mut().find(|e| e.facts().name == name) {
             Some(old) => *old = entry,
             None => self.entries.push(entry),
         }
+        self
     }
 
     /// The component of this name.

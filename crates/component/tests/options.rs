@@ -1,7 +1,7 @@
 //! Options as types state them: what is listed, what is read, and what is refused.
 
 use largebatch_component::{
-    ComponentError, Entry, Facts, Kind, Registry, check, options, read, schema,
+    Component, ComponentError, Facts, Kind, Registry, check, options, read, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,27 +101,27 @@ fn every_mistake_names_the_option() {
     for (text, message) in [
         (
             "momentum = 1.0",
-            "option `momentum` is 1, but it must be within 0 ≤ x < 1: at 1 nothing is forgotten",
+            "model `net`: `momentum` is 1, but it must be within 0 ≤ x < 1: at 1 nothing is forgotten",
         ),
         (
             "momentum = nan",
-            "option `momentum` is NaN, but it must be within 0 ≤ x < 1: at 1 nothing is forgotten",
+            "model `net`: `momentum` is NaN, but it must be within 0 ≤ x < 1: at 1 nothing is forgotten",
         ),
         (
             "max_norm = 0",
-            "option `max_norm` is 0, but it must be within x > 0, inf",
+            "model `net`: `max_norm` is 0, but it must be within x > 0, inf",
         ),
         (
             "seed = inf",
-            "option `seed` is inf, but it must be within any number",
+            "model `net`: `seed` is inf, but it must be within any number",
         ),
         (
             "widths = []",
-            "option `widths` is a list of 0, but it must be within 1 to 3 values, each whole, 1 ≤ x ≤ 64",
+            "model `net`: `widths` is a list of 0, but it must be within 1 to 3 values, each whole, 1 ≤ x ≤ 64",
         ),
         (
             "widths = [8, 65]",
-            "option `widths` is 65, but it must be within 1 to 3 values, each whole, 1 ≤ x ≤ 64",
+            "model `net`: `widths` is 65, but it must be within 1 to 3 values, each whole, 1 ≤ x ≤ 64",
         ),
         (
             "momentun = 1",
@@ -137,16 +137,19 @@ fn every_mistake_names_the_option() {
     for (text, parts) in [
         (
             "form = \"heavy\"",
-            ["option `form` cannot be \"heavy\"", "heavy-ball"],
+            ["model `net`: `form` cannot be \"heavy\"", "heavy-ball"],
         ),
-        ("on = 1", ["option `on` cannot be 1", "boolean"]),
-        ("widths = 8", ["option `widths` cannot be 8", "sequence"]),
+        ("on = 1", ["model `net`: `on` cannot be 1", "boolean"]),
+        (
+            "widths = 8",
+            ["model `net`: `widths` cannot be 8", "sequence"],
+        ),
     ] {
         let message = parsed(text).unwrap_err().to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         assert!(!message.contains('\n'), "{message}");
     }
-    assert!(check(&Config::default()).is_ok());
+    assert!(check(Kind::Model, "net", &Config::default()).is_ok());
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn the_schema_is_draft_7_with_everything_inlined() {
 
 struct Line(&'static Facts);
 
-impl Entry for Line {
+impl Component for Line {
     fn facts(&self) -> &'static Facts {
         self.0
     }
@@ -184,10 +187,10 @@ static SGD: Facts = Facts {
 
 #[test]
 fn a_registry_is_open_and_suggests() {
-    let mut all = Registry::new(Kind::Optimizer);
-    all.insert(Line(&ADAM));
-    all.insert(Line(&SGD));
-    all.insert(Line(&OTHER));
+    let all = Registry::new(Kind::Optimizer)
+        .with(Line(&ADAM))
+        .with(Line(&SGD))
+        .with(Line(&OTHER));
     assert_eq!(all.names().collect::<Vec<_>>(), ["adam", "sgd"]);
     assert_eq!(all.named("adam").ok().unwrap().facts().summary, "another");
     let error = |name| all.named(name).err().unwrap().to_string();
