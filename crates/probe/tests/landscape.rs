@@ -216,7 +216,7 @@ fn bad_input_is_named() {
             .contains("at least one")
     );
     assert!(
-        text(alphas(1.0, 1.0, 5).map(drop)).contains("rise")
+        text(alphas(1.0, 1.0, 5).map(drop)).contains("increase")
             && text(alphas(0.0, 1.0, 1).map(drop)).contains("points = 1")
     );
     let landscape = Landscape::new(&one, Statistics::Given, None).unwrap();

@@ -116,7 +116,7 @@ fn bad_planes_are_named() {
     let a = vec![0.0, 1.0];
     let error = |r: Result<Plane, largebatch_probe::ProbeError>| r.unwrap_err().to_string();
     assert!(
-        error(Plane::through([("a", &a), ("b", &a), ("c", &[1.0, 1.0])])).contains("span no plane")
+        error(Plane::through([("a", &a), ("b", &a), ("c", &[1.0, 1.0])])).contains("do not span a plane")
     );
     assert!(
         error(Plane::through([
