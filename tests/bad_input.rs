@@ -238,7 +238,7 @@ const VALUES: &[Row] = &[
             "optimizer.exclude_from_weight_decay=vectros",
         ],
         2,
-        &["vectros", "`vectors`", "excludes nothing"],
+        &["vectros", "`vectors`", "matches no parameter"],
     ),
     (
         "a folder for a configuration",

@@ -281,7 +281,7 @@ fn bad_input_names_value_place_and_remedy() {
             &["subset = many", "all"],
         ),
         (&["surface", "a", "a"], 2, &["2 folders", "three"]),
-        (&["surface", "a", "a", "a"], 2, &["span no plane"]),
+        (&["surface", "a", "a", "a"], 2, &["do not span a plane"]),
         (&["surface", "a", "--path"], 1, &["checkpoint.every_steps"]),
         (&["surface", "a", "--range", "-1"], 2, &["range = -1"]),
         (

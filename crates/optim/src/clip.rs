@@ -1,4 +1,4 @@
-//! Clipping of gradients, by the norm of all of them together or value by value.
+//! Gradient clipping, by the global norm or by value.
 
 use crate::norm;
 use burn::module::{Module, ModuleVisitor, Param};
@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 /// Clipping by the global norm n = √(Σ‖gᵢ‖²) over all parameters.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct GlobalClip {
-    /// The bound c.
+    /// Upper bound c of the global norm, above 0.
     pub max_norm: f64,
-    /// The formula.
+    /// How the gradients are scaled.
     pub form: ClipForm,
 }
 
-/// What clipping does with a norm n and a bound c. The forms differ in the seventh digit, or below the bound.
+/// How gradients of global norm n are scaled for a bound c. `Exact` and `Torch` differ from about
+/// the seventh digit on; `Normalize` also scales up gradients below the bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClipForm {
@@ -23,12 +24,12 @@ pub enum ClipForm {
     Exact,
     /// g · min(1, c/(n + 1e-6)): PyTorch's `clip_grad_norm_`.
     Torch,
-    /// g · c/n, above the bound and below it: pre-normalisation. A zero gradient stays.
+    /// g · c/n, above the bound and below it: pre-normalization. Zero gradients stay zero.
     Normalize,
 }
 
 impl GlobalClip {
-    /// Clipping as PyTorch's `clip_grad_norm_` does it.
+    /// Clips as PyTorch's `clip_grad_norm_` does.
     pub fn torch(max_norm: f64) -> Self {
         GlobalClip {
             max_norm,
@@ -36,7 +37,7 @@ impl GlobalClip {
         }
     }
 
-    /// The factor for gradients of global norm `n`.
+    /// The factor by which gradients of global norm `n` are multiplied.
     pub fn factor(&self, n: f64) -> f64 {
         match self.form {
             ClipForm::Exact if n > self.max_norm => self.max_norm / n,
@@ -47,7 +48,8 @@ impl GlobalClip {
     }
 }
 
-/// The gradients clipped by their global norm, and that norm before (a host read: it waits for the device once).
+/// Returns the gradients, clipped by their global norm, and that norm before clipping. Reading the
+/// norm waits for the device once.
 pub fn clip_by_global_norm<M: Module>(
     mut grads: GradientsParams,
     module: &M,
@@ -69,7 +71,7 @@ pub fn clip_by_global_norm<M: Module>(
     (grads, n)
 }
 
-/// The gradients with every element cut to \[−limit, limit\].
+/// Returns the gradients with every element clamped to \[−limit, limit\].
 pub fn clip_by_value<M: Module>(
     mut grads: GradientsParams,
     module: &M,
@@ -82,7 +84,7 @@ pub fn clip_by_value<M: Module>(
     grads
 }
 
-/// √(Σ nᵢ²), summed on the host in f64 and in the order given, after one read.
+/// √(Σ nᵢ²): one read from the device, then a sum on the host in f64, in the order given.
 pub(crate) fn global_norm(norms: Vec<Tensor<1>>) -> f64 {
     if norms.is_empty() {
         return 0.0;
@@ -103,7 +105,7 @@ pub(crate) fn global_norm(norms: Vec<Tensor<1>>) -> f64 {
     let all = all
         .try_into_vec_as::<f64>()
         .unwrap_or_else(|_| vec![f64::NAN]);
-    // Scaled by the largest: the squares of 1e200 would overflow.
+    // Scaled by the largest norm, because the square of 1e200 would overflow.
     let largest = all.iter().copied().fold(0.0, f64::max);
     if largest > 0.0 && largest.is_finite() {
         largest

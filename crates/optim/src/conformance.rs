@@ -1,10 +1,10 @@
-//! The suite that every optimizer passes by being one: those of this crate, and yours.
+//! The suite of tests that every optimizer must pass: those of this crate, and yours.
 //!
 //! ```
 //! use largebatch_optim::conformance::{Reference, check};
 //! use largebatch_optim::SgdConfig;
 //!
-//! // What the steps ought to be, written down a second time, from the paper.
+//! // The expected steps, written a second time, from the paper.
 //! let reference = Reference::by_hand("Robbins and Monro", |p| {
 //!     for (w, g) in p.w.iter_mut().zip(p.g) {
 //!         *w -= p.lr * g;
@@ -21,47 +21,49 @@ use crate::{Named, OptimError, Recipe, Trajectory};
 use burn::tensor::{DType, Device};
 use std::fmt;
 
-/// A relative deviation, in norm, that is allowed in f64.
+/// The largest relative deviation, in norm, that is allowed in f64.
 pub const TOLERANCE_F64: f64 = 1e-12;
-/// A relative deviation, in norm, that is allowed in f32.
+/// The largest relative deviation, in norm, that is allowed in f32.
 pub const TOLERANCE_F32: f64 = 1e-5;
 
-/// Where an optimizer must get: weights after each step of a trajectory, from another source than its own code.
+/// The expected weights after each step of a trajectory, from another source than the optimizer's
+/// own code.
 #[derive(Clone, Debug)]
 pub struct Reference {
     /// The source, such as a package and its version.
     pub origin: String,
-    /// The preset that stands for it; `None` for the default.
+    /// The preset that should reproduce it; `None` for the default.
     pub preset: Option<String>,
-    /// Options over the preset.
+    /// Options that override the preset.
     pub options: toml::Table,
-    /// What drives it.
+    /// The initial weights, gradients and rates.
     pub trajectory: Trajectory,
-    /// The weights: `[step][parameter][element]`.
+    /// The expected weights: `[step][parameter][element]`.
     pub expected: Vec<Vec<Vec<f64>>>,
 }
 
-/// One parameter at one step of a reference that is written by hand.
+/// One parameter at one step of a hand-written reference.
 pub struct Hand<'a> {
-    /// The weights, to be changed.
+    /// The weights, which the rule updates in place.
     pub w: &'a mut [f64],
     /// The gradient.
     pub g: &'a [f64],
     /// The learning rate.
     pub lr: f64,
-    /// The step, from 1 on.
+    /// The number of the step, from 1.
     pub t: usize,
-    /// What the rule remembers of this parameter; empty at the first step.
+    /// What the rule keeps between steps for this parameter; empty at the first step.
     pub memory: &'a mut Vec<Vec<f64>>,
 }
 
 impl Reference {
-    /// A rule written out on plain numbers, for the default options, along [`standard_trajectory`].
+    /// A reference from a rule on plain numbers, for the default options, along
+    /// [`standard_trajectory`].
     pub fn by_hand(origin: &str, rule: impl FnMut(Hand)) -> Reference {
         Reference::by_hand_along(origin, standard_trajectory(), rule)
     }
 
-    /// A rule written out on plain numbers, along a trajectory of your own.
+    /// A reference from a rule on plain numbers, for the default options, along any trajectory.
     pub fn by_hand_along(
         origin: &str,
         trajectory: Trajectory,
@@ -95,19 +97,20 @@ impl Reference {
         }
     }
 
-    /// The reference of a preset.
+    /// Sets the preset to compare.
     pub fn preset(mut self, name: &str) -> Reference {
         self.preset = Some(name.into());
         self
     }
 
-    /// The reference of an option's value.
+    /// Sets an option of the optimizer to compare.
     pub fn option(mut self, name: &str, value: impl Into<toml::Value>) -> Reference {
         self.options.insert(name.into(), value.into());
         self
     }
 
-    /// The largest relative deviation in norm, over parameters and steps, of the optimizer from this reference.
+    /// The optimizer's largest relative deviation from this reference, in norm, over parameters and
+    /// steps.
     pub fn deviation<C: Recipe>(&self, dtype: DType, device: &Device) -> Result<f64, OptimError> {
         let recipe = crate::Registry::default()
             .with::<C>()
@@ -122,10 +125,11 @@ impl Reference {
     }
 }
 
-/// 52 steps with a rate that warms up from 0, decays and jumps; parameters of rank 1 to 5, one that starts at 0, one whose gradient is always 0,
-/// and one of magnitude 1e15 and one of 1e-15.
+/// 52 steps with a learning rate that warms up from 0, decays and jumps. The parameters have ranks
+/// 1 to 5; one starts at 0, one has a gradient that is always 0, one has magnitude 1e15 and one
+/// 1e-15.
 pub fn standard_trajectory() -> Trajectory {
-    // A fixed sequence of numbers in [−1, 1) (Knuth's 64-bit multiplier), the same on every machine.
+    // A fixed pseudo-random sequence in [−1, 1) (Knuth's 64-bit multiplier), the same everywhere.
     let mut seed = 7u64;
     let mut draw = || {
         seed = seed
@@ -183,13 +187,13 @@ pub fn standard_trajectory() -> Trajectory {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("optimizer `{optimizer}` does not conform:\n- {}", failures.join("\n- "))]
 pub struct Failures {
-    /// Its name.
+    /// The optimizer's name.
     pub optimizer: &'static str,
-    /// One line each.
+    /// One line for each failure.
     pub failures: Vec<String>,
 }
 
-/// What the suite measured; shown as the rows of a Markdown table.
+/// What the suite measured. Its `Display` writes the rows of a Markdown table.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The optimizer's name.
@@ -201,7 +205,7 @@ pub struct Report {
 /// The deviation from one reference.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The source.
+    /// The reference's source.
     pub origin: String,
     /// Preset and options.
     pub variant: String,
@@ -224,15 +228,21 @@ impl fmt::Display for Report {
     }
 }
 
-/// Puts an optimizer through everything that is asked of one. On the backend flex, in f64 and f32.
+/// Checks an optimizer on the backend flex, in f64 and f32:
 ///
-/// It has a name, a summary, a formula, a paper, and a preset that is its default; every option is documented; configurations go through TOML
-/// unchanged and a mistyped key is refused; it agrees with every reference to [`TOLERANCE_F64`] and [`TOLERANCE_F32`], and there is one at least;
-/// for every preset: interrupted, saved and loaded it goes on to the same bits; it stays finite on every rank from 1 to 5, with zero weights, zero
-/// gradients and magnitudes of 1e±15; and it finds the minimum of a parabola and of Rosenbrock's function at one rate of a list.
+/// - it has a name, a summary, a formula, a paper, and a preset that is its default;
+/// - every option is documented;
+/// - configurations survive a round trip through TOML, and unknown keys are refused;
+/// - it agrees with every reference to [`TOLERANCE_F64`] and [`TOLERANCE_F32`], and has at least
+///   one;
+/// - every preset, saved and loaded in the middle of a run, ends with the same bits;
+/// - every preset stays finite on ranks 1 to 5, with zero weights, zero gradients and magnitudes of
+///   1e±15;
+/// - every preset finds the minimum of a parabola and of Rosenbrock's function at one of a list of
+///   learning rates.
 ///
 /// # Errors
-/// All [`Failures`] together, not only the first.
+/// All [`Failures`], not only the first.
 pub fn check<C: Recipe>(references: &[Reference]) -> Result<Report, Failures> {
     let mut suite = suite::Suite::<C>::default();
     suite.facts();

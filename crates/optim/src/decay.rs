@@ -5,24 +5,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
-    /// As the gradient of the penalty ½λ‖w‖²: g ← g + λw, before everything else.
+    /// L2: the gradient of the penalty ½λ‖w‖² is added first, g ← g + λw.
     #[default]
     L2,
-    /// Apart from the gradient: w ← w − ηλw, before the step (Loshchilov and Hutter, arXiv 1711.05101; as in PyTorch, λ is multiplied by the rate).
+    /// Decoupled from the gradient: w ← w − ηλw before the step (Loshchilov and Hutter, arXiv
+    /// 1711.05101). As in PyTorch, λ is multiplied by the learning rate η.
     Decoupled,
 }
 
 /// The weight decay of one parameter.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct WeightDecay {
-    /// λ; 0 where the parameter is left out.
+    /// Weight decay λ, 0 or more; 0 for an excluded parameter.
     pub rate: f64,
-    /// How it enters.
+    /// How the decay is applied.
     pub decay: Decay,
 }
 
 impl WeightDecay {
-    /// Weight decay `rate` of a parameter that has it (`on`) or is left out.
+    /// Weight decay `rate` if `on`, else 0, for an excluded parameter.
     pub fn new(rate: f64, decay: Decay, on: bool) -> Self {
         WeightDecay {
             rate: if on { rate } else { 0.0 },
@@ -30,7 +31,7 @@ impl WeightDecay {
         }
     }
 
-    /// The λ that is added to the gradient as λw.
+    /// The λ of the term λw that is added to the gradient; 0 for decoupled decay.
     pub fn l2(&self) -> f64 {
         if self.decay == Decay::L2 {
             self.rate
@@ -39,7 +40,8 @@ impl WeightDecay {
         }
     }
 
-    /// What [`WeightDecay::apply`] multiplies the weight by: λ for the gradient, and the factor that shrinks the weight.
+    /// The two factors of [`WeightDecay::apply`]: λ of the term λw in the gradient, and the factor
+    /// that shrinks the weight.
     pub(crate) fn factors(&self, lr: f64) -> (f32, f32) {
         match self.decay {
             _ if self.rate == 0.0 => (0.0, 1.0),
@@ -48,7 +50,7 @@ impl WeightDecay {
         }
     }
 
-    /// Weight and gradient with the decay applied; `lr` is η of this step.
+    /// Applies the decay and returns weight and gradient; `lr` is this step's learning rate η.
     pub fn apply<const D: usize>(
         &self,
         lr: f64,

@@ -6,15 +6,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Steps a whole module by an optimizer, as Burn's `ModuleOptimizer` does; and beyond it
+/// Applies an optimizer to a whole module, as Burn's `ModuleOptimizer` does. Beyond that:
 ///
-/// - a parameter is known by its path, not by an id that is random in each process, so the state is the same bytes everywhere
-///   ([`Driver::save`], [`Driver::load`]),
-/// - parameters can be left out of decay and adaptation by path, rank or layer type,
-/// - norms and trust ratios can be looked at ([`Driver::step_traced`]),
-/// - a rule can have its gradient at shifted weights ([`Driver::ahead`]).
+/// - it identifies a parameter by its path, not by an id that is random in each process, so the
+///   saved state has the same bytes everywhere ([`Driver::save`], [`Driver::load`]);
+/// - parameters can be excluded from decay and adaptation by path, rank or layer type;
+/// - norms and trust ratios can be traced ([`Driver::step_traced`]);
+/// - a rule can take its gradient at shifted weights ([`Driver::ahead`]).
 ///
-/// Clipping by the global norm ([`Driver::global_clip`]) is applied by whoever owns the gradients, before the step.
+/// The driver does not clip: before the step, the caller applies [`Driver::global_clip`] to the
+/// gradients.
 pub struct Driver {
     pub(crate) recipe: Box<dyn DynRecipe>,
     exclusions: Exclusions,
@@ -22,7 +23,7 @@ pub struct Driver {
     pub(crate) slots: BTreeMap<String, Slot>,
 }
 
-/// What the driver knows of one parameter.
+/// What the driver keeps for one parameter.
 pub(crate) struct Slot {
     pub rule: Arc<dyn DynRule>,
     pub shape: Vec<usize>,
@@ -37,18 +38,19 @@ pub struct LayerTrace {
     pub path: String,
     /// ‖w‖₂ before the step.
     pub w: f64,
-    /// ‖g‖₂, as the rule was given it (so after clipping).
+    /// ‖g‖₂ of the gradient that the rule received, so after clipping.
     pub g: f64,
-    /// ‖Δw‖₂ of the step.
+    /// ‖Δw‖₂, the norm of the weights' change.
     pub delta: f64,
-    /// The layer's ratio, of rules that have one and parameters that are not left out.
+    /// The layer's trust ratio; `None` if the rule has none or the parameter is excluded.
     pub trust_ratio: Option<f64>,
-    /// The effective rate: the learning rate times the trust ratio.
+    /// The effective learning rate: the learning rate times the trust ratio.
     pub rate: f64,
 }
 
 impl Driver {
-    /// An optimizer for this module. The recipe is checked; its exclusions are resolved on the module's paths, ranks and layer types.
+    /// Makes an optimizer for this module: checks the recipe, and resolves its exclusions against
+    /// the module's paths, ranks and layer types.
     pub fn new<M: Module>(recipe: &dyn DynRecipe, module: &M) -> Result<Driver, OptimError> {
         let mut driver = Driver::empty(recipe)?;
         module.visit(&mut Enroll {
@@ -64,7 +66,7 @@ impl Driver {
         Ok(driver)
     }
 
-    /// An optimizer that meets its parameters in [`Driver::enroll`].
+    /// An optimizer without parameters; [`Driver::enroll`] adds them.
     pub(crate) fn empty(recipe: &dyn DynRecipe) -> Result<Driver, OptimError> {
         recipe.check()?;
         Ok(Driver {
@@ -113,13 +115,14 @@ impl Driver {
         self.recipe.facts().name
     }
 
-    /// The clipping that belongs to the optimizer; apply it with [`clip_by_global_norm`](crate::clip_by_global_norm) before the step.
+    /// The clipping that is part of the optimizer, if any. Apply it before the step, with
+    /// [`clip_by_global_norm`](crate::clip_by_global_norm).
     pub fn global_clip(&self) -> Option<GlobalClip> {
         self.recipe.global_clip()
     }
 
-    /// One step with learning rate `lr`. Parameters without a gradient stay as they are. Move the module in: where nothing else holds its
-    /// tensors they are updated in place.
+    /// One step with learning rate `lr`. Parameters without a gradient stay as they are. Pass the
+    /// module by move: tensors that nothing else holds are updated in place.
     pub fn step<M: Module>(&mut self, lr: f64, module: M, grads: GradientsParams) -> M {
         module.map(&mut Stepper {
             driver: self,
@@ -130,7 +133,8 @@ impl Driver {
         })
     }
 
-    /// [`Driver::step`], with what it did to each layer. Reads the norms, so it waits for the device.
+    /// As [`Driver::step`], and returns what the step did to each layer. It reads the norms, so it
+    /// waits for the device.
     pub fn step_traced<M: Module>(
         &mut self,
         lr: f64,
@@ -148,8 +152,8 @@ impl Driver {
         (module, trace)
     }
 
-    /// The trust ratio of each parameter at the last step, by path: of rules that have one, without the parameters that are left out of it. Reads them,
-    /// so it waits for the device.
+    /// The trust ratio of each parameter at the last step, by path. Empty for rules without one;
+    /// excluded parameters are missing. It reads the ratios, so it waits for the device.
     pub fn trust_ratios(&self) -> BTreeMap<String, f64> {
         let ratio = |slot: &Slot| slot.rule.dyn_trust_ratio(slot.state.as_ref()?).map(read);
         self.slots
@@ -158,11 +162,13 @@ impl Driver {
             .collect()
     }
 
-    /// The module at the weights where the rule wants its next gradient, such as w − βv for Nesterov's look-ahead; keep the original for
-    /// [`Driver::step`]. `None` if the rule wants it at the present weights, or before the first step (where both are the same).
+    /// A copy of the module at the weights at which the rule wants its next gradient, such as w −
+    /// βv for Nesterov's look-ahead. Keep the original for [`Driver::step`]. `None` if the rule
+    /// wants the gradient at the current weights, and before the first step, when both are the
+    /// same.
     ///
-    /// Batch norm's running statistics are shared with the original, as Burn's clones share them: the forward pass at the shifted weights updates
-    /// both.
+    /// The copy shares batch norm's running statistics with the original, as all clones in Burn do:
+    /// the forward pass at the shifted weights updates both.
     pub fn ahead<M: Module>(&self, module: &M) -> Option<M> {
         let wanted = self
             .slots
@@ -176,7 +182,7 @@ impl Driver {
         })
     }
 
-    /// One step of one parameter on plain (not tracked) tensors.
+    /// One step of one parameter, on tensors that autodiff does not track.
     pub(crate) fn advance<const D: usize>(
         slot: &mut Slot,
         lr: f64,
@@ -186,7 +192,8 @@ impl Driver {
     ) -> Tensor<D> {
         let before = trace.is_some().then(|| (w.clone(), norm(&g)));
         let dtype = w.dtype();
-        // Half precision holds neither an eps of 1e-8 nor a sum of squares: the step is done in f32.
+        // In half precision an eps of 1e-8 vanishes and a sum of squares overflows or loses digits,
+        // so the step is done in f32.
         let (w, g) = if matches!(dtype, DType::F16 | DType::BF16) {
             (w.cast(DType::F32), g.cast(DType::F32))
         } else {
@@ -226,12 +233,12 @@ impl Driver {
     }
 }
 
-/// The number on the host; NaN if the device failed.
+/// Reads the number from the device; NaN if the device failed.
 pub(crate) fn read(x: Tensor<1>) -> f64 {
     x.try_into_scalar::<f64>().unwrap_or(f64::NAN)
 }
 
-/// Where a visit of a module is: names and types of the modules around.
+/// The position in a visit of a module: names and types of the enclosing modules.
 #[derive(Default)]
 struct Place {
     names: Vec<String>,
@@ -297,7 +304,7 @@ impl ModuleMapper for Stepper<'_> {
         let path = self.place.path();
         let (id, w, mapper) = param.consume();
         if !self.driver.slots.contains_key(&path) {
-            // A layer that the module got after the driver was made.
+            // A layer that was added to the module after the driver was made.
             self.driver.enroll(
                 path.clone(),
                 &self.place.layers,

@@ -4,34 +4,34 @@ use std::ops::RangeBounds;
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// No optimizer of that name is in the registry.
+    /// The registry has no optimizer with this name.
     #[error("unknown optimizer `{name}`{}; known are {known}", suggestion(.nearest))]
     UnknownOptimizer {
-        /// The name that was asked for.
+        /// The unknown name.
         name: String,
         /// The most similar known name.
         nearest: Option<String>,
         /// All known names.
         known: String,
     },
-    /// The optimizer has no preset of that name.
+    /// The optimizer has no preset with this name.
     #[error("optimizer `{optimizer}` has no preset `{preset}`{}; it has {known}", suggestion(.nearest))]
     UnknownPreset {
         /// The optimizer.
         optimizer: &'static str,
-        /// The preset that was asked for.
+        /// The unknown preset.
         preset: String,
         /// The most similar known preset.
         nearest: Option<String>,
         /// All known presets.
         known: String,
     },
-    /// The optimizer has no option of that name.
+    /// The optimizer has no option with this name.
     #[error("optimizer `{optimizer}` has no option `{option}`{}; it has {known}", suggestion(.nearest))]
     UnknownOption {
         /// The optimizer.
         optimizer: &'static str,
-        /// The option that was given.
+        /// The unknown option.
         option: String,
         /// The most similar known option.
         nearest: Option<String>,
@@ -45,9 +45,9 @@ pub enum ConfigError {
         option: &'static str,
         /// Its value.
         value: f64,
-        /// The range.
+        /// The range of valid values.
         range: String,
-        /// Why.
+        /// Why the value is refused.
         why: &'static str,
     },
     /// Two options contradict each other.
@@ -55,9 +55,9 @@ pub enum ConfigError {
     Contradiction {
         /// The option.
         option: &'static str,
-        /// The other one.
+        /// The option or value that it contradicts.
         with: &'static str,
-        /// Why.
+        /// Why the two exclude each other.
         why: &'static str,
     },
     /// A value is of the wrong type.
@@ -65,27 +65,27 @@ pub enum ConfigError {
     Value {
         /// The optimizer.
         optimizer: &'static str,
-        /// What is wrong with which key.
+        /// Which option is wrong, and why.
         message: String,
     },
     /// A pattern of an exclusion is not a regular expression.
     #[error(
-        "`{pattern}` excludes nothing, as it is not a regular expression ({message}); give `none`, `vectors`, `layer:NAME`, or a regular expression on parameter paths"
+        "exclusion `{pattern}` is not a usable regular expression ({message}); give `none`, `vectors`, `layer:NAME`, or a regular expression on parameter paths"
     )]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// The regex engine's message, in one line.
+        /// What is wrong with it, in one line.
         message: String,
     },
-    /// Exclusions that hit no parameter of the model.
-    #[error("`{pattern}` excludes nothing: no parameter's path matches (they are {}){}", paths.join(", "), suggestion(nearest))]
+    /// An exclusion by path that matches no parameter of the model.
+    #[error("exclusion `{pattern}` matches no parameter (the model has {}){}", paths.join(", "), suggestion(nearest))]
     Unmatched {
         /// The patterns.
         pattern: String,
-        /// A keyword that is spelt almost so.
+        /// A keyword with a similar spelling.
         nearest: Option<String>,
-        /// The model's parameters.
+        /// The paths of the model's parameters.
         paths: Vec<String>,
     },
 }
@@ -108,9 +108,9 @@ pub enum OptimError {
         "this is not an optimizer state of largebatch: {0}; choose a file that `Driver::save` or a checkpoint wrote"
     )]
     NotAState(String),
-    /// The state was written in a newer form.
+    /// The state was written by a newer version of the program.
     #[error(
-        "the optimizer state has schema version {found}, this program reads up to {known}: use a newer program"
+        "the optimizer state has schema version {found}, but this program reads versions up to {known}: use a newer program"
     )]
     NewerState {
         /// Version in the file.
@@ -118,9 +118,9 @@ pub enum OptimError {
         /// Newest version that this program knows.
         known: u64,
     },
-    /// The state is of another optimizer.
+    /// The state belongs to another optimizer.
     #[error(
-        "the state is of optimizer `{found}`, but the run uses `{expected}`: resume with the same optimizer, or start without the state"
+        "the state belongs to optimizer `{found}`, but the run uses `{expected}`: resume with the same optimizer, or start without the state"
     )]
     OtherOptimizer {
         /// Name in the file.
@@ -128,9 +128,9 @@ pub enum OptimError {
         /// Name of this driver's optimizer.
         expected: &'static str,
     },
-    /// The state is of another model.
+    /// The state belongs to another model.
     #[error(
-        "the state does not fit the model at parameter `{path}`: {what}; load the state of the model it was saved with"
+        "the state does not fit the model at parameter `{path}`: {what}; load a state that was saved with this model"
     )]
     OtherModel {
         /// The parameter's path.
@@ -138,7 +138,7 @@ pub enum OptimError {
         /// The difference.
         what: String,
     },
-    /// The state has other contents than this configuration's rule keeps.
+    /// The state was saved with other options: its fields differ from those that the rule keeps.
     #[error(
         "the state of parameter `{path}` does not fit the optimizer's options ({what}): resume with the options it was saved with"
     )]
@@ -153,9 +153,9 @@ pub enum OptimError {
     Trajectory {
         /// The file, and the entry in it.
         place: String,
-        /// What is wrong.
+        /// What is wrong with the entry.
         what: String,
-        /// What to do.
+        /// What to do about it.
         remedy: String,
     },
     /// Reading or writing failed.
@@ -170,7 +170,8 @@ pub enum OptimError {
     },
 }
 
-/// Ok if `value` lies in `range`; else an error that names the option, the value, the range and `why`. NaN is in no range.
+/// Ok if `value` is in `range`, else an error that names the option, the value, the range and
+/// `why`. NaN is always refused.
 ///
 /// ```
 /// assert!(largebatch_optim::within("momentum", 0.9, 0.0..1.0, "the velocity would grow without bound").is_ok());
@@ -194,7 +195,7 @@ pub fn within(
     }
 }
 
-/// The known name that is most similar to `name`, if any is similar at all.
+/// The known name that is most similar to `name`, if one is similar enough.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|k| (strsim::jaro_winkler(name, k), k))

@@ -3,11 +3,12 @@ use regex::Regex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::str::FromStr;
 
-/// Which parameters are left out of weight decay or of layer adaptation.
+/// Which parameters are excluded from weight decay or from layer adaptation.
 ///
-/// In TOML and on the command line: `"none"`, one pattern, or a list of patterns. A pattern is `vectors` (rank 0 or 1: biases, the scales and
-/// shifts of normalisations), `layer:NAME` (everything in a layer of that type, such as `layer:BatchNorm`), or a regular expression that is
-/// searched in the parameter's path, such as `bias$`.
+/// In TOML and on the command line: `"none"`, one pattern, or a list of patterns. A pattern is
+/// `vectors` (parameters of rank 0 or 1: biases, the scales and shifts of normalization layers),
+/// `layer:NAME` (everything in layers of this type, such as `layer:BatchNorm`), or a regular
+/// expression that is searched in the parameter's path, such as `bias$`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exclude(Vec<Pattern>);
 
@@ -45,7 +46,7 @@ impl FromStr for Pattern {
         }
         let message = match Regex::new(text) {
             Ok(regex) if !text.is_empty() && text != "none" => return Ok(Pattern::Path(regex)),
-            Ok(_) => "it would stand for every or for no parameter".into(),
+            Ok(_) => "it would match every parameter, or none".into(),
             Err(e) => e
                 .to_string()
                 .lines()
@@ -62,17 +63,17 @@ impl FromStr for Pattern {
 }
 
 impl Exclude {
-    /// Nothing is left out.
+    /// Excludes nothing.
     pub fn none() -> Self {
         Exclude::default()
     }
 
-    /// Parameters of rank 0 and 1.
+    /// Excludes parameters of rank 0 and 1.
     pub fn vectors() -> Self {
         Exclude(vec![Pattern::Vectors])
     }
 
-    /// What any of these patterns matches (see the type's own documentation).
+    /// Excludes what any of these patterns matches (see [`Exclude`] for their form).
     pub fn patterns<S: AsRef<str>>(
         patterns: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
@@ -84,7 +85,8 @@ impl Exclude {
         ))
     }
 
-    /// Whether a parameter is left out. `layers` are the types of the modules around it, as Burn names them (`Struct:BatchNorm` or `BatchNorm`).
+    /// Whether a parameter is excluded. `layers` are the types of the enclosing modules, as Burn
+    /// names them (`Struct:BatchNorm` or `BatchNorm`).
     pub fn matches(&self, path: &str, rank: usize, layers: &[String]) -> bool {
         self.0.iter().any(|pattern| match pattern {
             Pattern::Vectors => rank <= 1,
@@ -97,13 +99,15 @@ impl Exclude {
 }
 
 impl Exclude {
-    /// Whether expressions on paths alone decide: then [`Driver::new`](crate::Driver::new) wants one of them to match.
+    /// Whether all patterns are regular expressions on paths. [`Driver::new`](crate::Driver::new)
+    /// then requires that at least one matches.
     pub fn is_by_path(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|p| matches!(p, Pattern::Path(_)))
     }
 
-    /// Refuses expressions on paths of which none matches: a typo would silently change the experiment. With `vectors` or `layer:NAME` beside them, which
-    /// hold for any model, a list may match nothing.
+    /// Refuses a list of regular expressions that match no path, because a typo would silently
+    /// change the experiment. A list with `vectors` or `layer:NAME`, which suit any model, may
+    /// match nothing.
     pub(crate) fn check<'p>(
         &self,
         paths: impl Iterator<Item = &'p str> + Clone,
@@ -166,11 +170,11 @@ impl<'de> Deserialize<'de> for Exclude {
     }
 }
 
-/// Both exclusions of an optimizer.
+/// The two exclusions of an optimizer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exclusions {
-    /// Who is left out of weight decay.
+    /// Parameters excluded from weight decay.
     pub weight_decay: Exclude,
-    /// Who is left out of layer adaptation and moves as the base optimizer.
+    /// Parameters excluded from layer adaptation; they move as under the base optimizer.
     pub layer_adaptation: Exclude,
 }

@@ -1,9 +1,9 @@
-/// What one ought to know of an optimizer; listings, help and documentation are made from it.
+/// The description of an optimizer, from which listings, help and documentation are made.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Facts {
-    /// The name in configurations and on the command line; also the stem of the optimizer's file.
+    /// The name in configurations and on the command line; also the name of its source file.
     pub name: &'static str,
-    /// One line.
+    /// A summary in one line.
     pub summary: &'static str,
     /// The update rule, in one or a few lines of plain text.
     pub formula: &'static str,
@@ -15,22 +15,23 @@ pub struct Facts {
     pub presets: &'static [Preset],
 }
 
-/// An option of an optimizer. Its default stands in the configuration itself (see [`Entry::defaults`](crate::Entry::defaults)).
+/// An option of an optimizer. [`Entry::defaults`](crate::Entry::defaults) gives its default, which
+/// comes from the configuration type.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Parameter {
     /// The key in TOML and in `--set key=value`.
     pub name: &'static str,
-    /// What it does.
+    /// What the option does.
     pub purpose: &'static str,
-    /// The values it takes.
+    /// The valid values.
     pub range: &'static str,
 }
 
-/// A named set of options: what a paper or a framework means by this optimizer.
+/// A named set of options: the optimizer as a paper or a framework defines it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Preset {
     /// The name.
     pub name: &'static str,
-    /// Whose definition it is.
+    /// Whose definition it is, in one line.
     pub summary: &'static str,
 }

@@ -1,7 +1,8 @@
 //! Large-batch optimizers for [Burn](https://burn.dev): LARS and LAMB in every published variant, the SGD family, Adagrad, Adam and AdamW.
 //!
-//! Each optimizer is one file with one configuration, and a place in the [`Registry`], which is open: an optimizer of your own joins it with
-//! [`Registry::with`] and gets the command line, the studies and the [`conformance`] suite.
+//! Each optimizer is one file with one configuration and an entry in the [`Registry`]. Add an
+//! optimizer of your own with [`Registry::with`]: it then works on the command line, in studies and
+//! in the [`conformance`] suite.
 //!
 //! In an ordinary Burn project a rule is a [`burn::optim::Optimizer`]:
 //!
@@ -12,8 +13,9 @@
 //! let optimizer = ModuleOptimizer::from(LarsConfig { weight_decay: 1e-4, ..Default::default() }.rule());
 //! ```
 //!
-//! The [`Driver`] is used instead of Burn's `ModuleOptimizer` where parameters are left out of decay or adaptation, where the state must be the
-//! same bytes on every machine, where the trust ratios are looked at, or where a rule wants its gradient at shifted weights.
+//! Use the [`Driver`] instead of Burn's `ModuleOptimizer` to exclude parameters from decay or
+//! adaptation, to save the state with the same bytes on every machine, to trace the trust ratios,
+//! or for a rule that takes its gradient at shifted weights.
 
 pub mod clip;
 pub mod conformance;

@@ -1,9 +1,10 @@
 use burn::tensor::{DType, Tensor};
 
-/// Elements that are summed in one go.
+/// Elements that are summed in one call.
 const ROW: usize = 1 << 12;
 
-/// ‖x‖₂ as a tensor of one element: no read, so no wait for the device. Half precision is summed in f32.
+/// ‖x‖₂ as a tensor of one element. It reads nothing, so it does not wait for the device. Half
+/// precision is summed in f32.
 pub fn norm<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
     let x = match x.dtype() {
         DType::F16 | DType::BF16 => x.clone().cast(DType::F32),
@@ -13,8 +14,9 @@ pub fn norm<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
     sum(x.square().reshape([n])).sqrt()
 }
 
-/// Row by row, then over the rows. Burn's `sum` is not used: on flex its order depends on the threads from 4 Mi elements on, in f32 a plain sum of
-/// millions loses digits, and with Mesa 22's software Vulkan it crashes.
+/// Sums row by row, then over the rows. Burn's `sum` is not used: on flex its order depends on the
+/// number of threads from 4 Mi elements on, in f32 a plain sum of millions loses digits, and with
+/// Mesa 22's software Vulkan it crashes.
 pub(crate) fn sum(x: Tensor<1>) -> Tensor<1> {
     let n = x.dims()[0];
     if n <= ROW {
@@ -34,9 +36,10 @@ pub(crate) fn sum(x: Tensor<1>) -> Tensor<1> {
     }
 }
 
-/// `numerator / denominator` where both `guards` are above 0, and 1 elsewhere. All are of shape \[1\].
+/// `numerator / denominator` if both `guards` are above 0, else 1. All have shape \[1\].
 ///
-/// The rule of every published LARS and LAMB for a layer whose weights or gradients are all zero.
+/// Every published LARS and LAMB treats a layer whose weights or gradients are all zero in this
+/// way.
 pub fn finite_ratio(
     numerator: Tensor<1>,
     denominator: Tensor<1>,
@@ -47,11 +50,11 @@ pub fn finite_ratio(
         .greater_scalar(0.0)
         .bool_and(b.greater_scalar(0.0))
         .bool_not();
-    // Filled before the division, so that 0/0 never comes up.
+    // Filled before the division, so that 0/0 never occurs.
     numerator.mask_fill(unfit.clone(), 1.0) / denominator.mask_fill(unfit, 1.0)
 }
 
-/// `x · scale`, the scale of shape \[1\].
+/// `x · scale`; the scale has shape \[1\].
 pub(crate) fn scaled<const D: usize>(x: Tensor<D>, scale: Tensor<1>) -> Tensor<D> {
     let scale = if scale.dtype() == x.dtype() {
         scale
@@ -61,7 +64,7 @@ pub(crate) fn scaled<const D: usize>(x: Tensor<D>, scale: Tensor<1>) -> Tensor<D
     x * scale.reshape([1; D])
 }
 
-/// √v + eps; with eps = 0 a zero is lifted to the smallest normal number, so that 0/√0 is 0.
+/// √v + eps. With eps = 0, a zero becomes the smallest normal number, so that 0/√0 is 0.
 pub(crate) fn root_plus_eps<const D: usize>(v: Tensor<D>, eps: f64) -> Tensor<D> {
     if eps > 0.0 {
         v.sqrt().add_scalar(eps)
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    /// Sizes around the row's, and a sum whose plain f32 form is off in the fourth digit.
+    /// Sizes around `ROW`, and a sum that is wrong in the fourth digit if summed plainly in f32.
     #[test]
     fn long_sums_keep_their_digits() {
         for n in [1, 5, ROW - 1, ROW, ROW + 1, 3 * ROW, 900 * ROW + 17] {

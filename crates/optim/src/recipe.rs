@@ -6,84 +6,88 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// In which parts of an optimizer a parameter takes part.
+/// Which parts of an optimizer apply to a parameter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Part {
-    /// It is decayed.
+    /// Whether weight decay applies.
     pub decay: bool,
-    /// Its rate is adapted by its norm (LARS, LAMB).
+    /// Whether layer adaptation (LARS, LAMB) applies.
     pub adapt: bool,
 }
 
 impl Part {
-    /// A parameter that is left out of nothing.
+    /// A parameter that is excluded from nothing.
     pub const ALL: Part = Part {
         decay: true,
         adapt: true,
     };
 }
 
-/// The arithmetic of a step on one parameter: Burn's [`Optimizer`], and what the [`Driver`](crate::Driver) can do beyond Burn's.
+/// The arithmetic of one step on one parameter: Burn's [`Optimizer`], and what the
+/// [`Driver`](crate::Driver) supports beyond it.
 ///
-/// `impl Rule for MyRule {}` is enough for a rule that needs none of it.
+/// `impl Rule for MyRule {}` is enough for a rule that needs nothing more.
 pub trait Rule: Optimizer {
-    /// The ratio by which the last step scaled this layer's rate, of shape \[1\], if the rule has one. It is read for the trace only.
+    /// The factor by which the last step scaled this layer's learning rate, of shape \[1\]; `None`
+    /// for a rule without one. Only the trace reads it.
     fn trust_ratio<const D: usize>(_state: &Self::State<D>) -> Option<Tensor<1>> {
         None
     }
 
-    /// Whether the rule wants its gradient at other weights than the present ones.
+    /// Whether the rule takes its gradient at weights other than the current ones.
     fn looks_ahead(&self) -> bool {
         false
     }
 
-    /// The weights at which it wants the gradient, for instance w − βv.
+    /// The weights at which the rule takes its gradient, for instance w − βv.
     fn ahead<const D: usize>(&self, w: Tensor<D>, _state: &Self::State<D>) -> Tensor<D> {
         w
     }
 }
 
-/// The configuration of an optimizer, and everything known about it. One file each.
+/// The configuration of an optimizer, with its description, presets and checks.
 pub trait Recipe:
     Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// The rule it configures.
+    /// The rule that it configures.
     type Rule: Rule;
 
     /// Name, formula, options, presets, paper.
     const FACTS: &'static Facts;
 
-    /// The configuration of a preset. Every name in [`Facts::presets`] has one, and `default()` is the first of them.
+    /// The configuration of a preset: `Some` for each name in [`Facts::presets`], else `None`. The
+    /// first preset is `default()`.
     fn preset(name: &str) -> Option<Self>;
 
-    /// Whether every value is in its range and nothing contradicts.
+    /// Checks that every value is in its range and that no options contradict each other.
     fn check(&self) -> Result<(), ConfigError>;
 
-    /// The rule for a parameter that takes part as `part` says.
+    /// The rule for a parameter to which the parts in `part` apply.
     fn rule_for(&self, part: Part) -> Self::Rule;
 
-    /// The rule for a parameter that is left out of nothing, for use with Burn's own `ModuleOptimizer`.
+    /// The rule for a parameter that is excluded from nothing, for use with Burn's
+    /// `ModuleOptimizer`.
     fn rule(&self) -> Self::Rule {
         self.rule_for(Part::ALL)
     }
 
-    /// Who is left out of decay and of adaptation.
+    /// Parameters excluded from decay and from adaptation.
     fn exclusions(&self) -> Exclusions {
         Exclusions::default()
     }
 
-    /// The clipping by the global norm of all gradients that belongs to the optimizer. Whoever drives the rule applies it before the step,
-    /// with [`clip_by_global_norm`](crate::clip_by_global_norm).
+    /// Clipping by the global norm, if it is part of the optimizer. The caller applies it before
+    /// the step, with [`clip_by_global_norm`](crate::clip_by_global_norm).
     fn global_clip(&self) -> Option<GlobalClip> {
         None
     }
 }
 
-/// A [`Recipe`] behind a pointer: what [`Registry`](crate::Registry) hands out.
+/// A dyn-compatible [`Recipe`], as the [`Registry`](crate::Registry) returns it.
 pub trait DynRecipe: Send + Sync + Debug {
     /// See [`Recipe::FACTS`].
     fn facts(&self) -> &'static Facts;
-    /// Every option with its value.
+    /// Every option and its value.
     fn table(&self) -> toml::Table;
     /// See [`Recipe::check`].
     fn check(&self) -> Result<(), ConfigError>;
@@ -102,7 +106,8 @@ impl<R: Recipe> DynRecipe for R {
         R::FACTS
     }
     fn table(&self) -> toml::Table {
-        // A recipe that is no table of options fails its conformance test; here it shows none.
+        // A recipe that does not serialize to a table fails the conformance suite; here it shows no
+        // options.
         toml::Table::try_from(self).unwrap_or_default()
     }
     fn check(&self) -> Result<(), ConfigError> {
@@ -122,17 +127,17 @@ impl<R: Recipe> DynRecipe for R {
     }
 }
 
-/// A [`Rule`] behind a pointer: rank and state are known at run time.
+/// A dyn-compatible [`Rule`]: rank and state are known only at run time.
 pub trait DynRule: DynOptimizer {
     /// See [`Rule::trust_ratio`].
     fn dyn_trust_ratio(&self, state: &DynState) -> Option<Tensor<1>>;
     /// See [`Rule::looks_ahead`].
     fn dyn_looks_ahead(&self) -> bool;
-    /// See [`Rule::ahead`]; `w` is of the state's rank.
+    /// See [`Rule::ahead`]; `w` has the state's rank.
     fn dyn_ahead(&self, w: BridgeTensor, state: &DynState) -> BridgeTensor;
 }
 
-/// Runs a body with a constant rank, as Burn does for ranks up to 8.
+/// Runs a body with the rank as a constant, for ranks up to 8, as Burn does.
 macro_rules! with_rank {
     ($rank:expr, $d:ident => $body:expr, else $other:expr) => {
         with_rank!(@ $rank, $d, $body, $other, 1 2 3 4 5 6 7 8)

@@ -5,7 +5,7 @@ use crate::{
 };
 use crate::{ConfigError, DynRecipe, Facts, Recipe};
 
-/// The table of optimizers. It is open: [`Registry::with`] adds one.
+/// The list of optimizers. [`Registry::with`] adds one.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     entries: Vec<Entry>,
@@ -13,7 +13,7 @@ pub struct Registry {
 
 type Configure = fn(Option<&str>, toml::Table) -> Result<Box<dyn DynRecipe>, ConfigError>;
 
-/// One optimizer of the table.
+/// One optimizer in the registry.
 #[derive(Clone, Debug)]
 pub struct Entry {
     facts: &'static Facts,
@@ -35,7 +35,7 @@ impl Registry {
             .with::<LambConfig>()
     }
 
-    /// The table with one more optimizer; one of the same name is replaced.
+    /// Adds an optimizer, and replaces one with the same name.
     pub fn with<R: Recipe>(mut self) -> Self {
         self.entries.retain(|e| e.facts.name != R::FACTS.name);
         self.entries.push(Entry {
@@ -46,7 +46,7 @@ impl Registry {
         self
     }
 
-    /// The optimizer of that name.
+    /// The optimizer with this name.
     pub fn named(&self, name: &str) -> Result<&Entry, ConfigError> {
         let known = || self.entries.iter().map(|e| e.facts.name);
         self.entries
@@ -71,7 +71,8 @@ impl Entry {
         self.facts
     }
 
-    /// The optimizer with a preset's options (without one: the default's, which is the first preset), and these over them; checked.
+    /// The optimizer with a preset's options, overridden by `options`, and checked. Without a
+    /// preset, the default (the first preset) is used.
     pub fn configure(
         &self,
         preset: Option<&str>,
@@ -80,7 +81,7 @@ impl Entry {
         (self.configure)(preset, options)
     }
 
-    /// Every option of a preset with its value.
+    /// Every option and its value in a preset.
     pub fn defaults(&self, preset: Option<&str>) -> Result<toml::Table, ConfigError> {
         (self.defaults)(preset)
     }
@@ -118,7 +119,7 @@ fn configure<R: Recipe>(
                 option,
             });
         }
-        // One option at a time, so that a value of the wrong type is reported with its name.
+        // One option at a time, so that the error for a value of the wrong type names the option.
         let mut one = table.clone();
         one.insert(option.clone(), value.clone());
         one.try_into::<R>().map_err(|e| ConfigError::Value {

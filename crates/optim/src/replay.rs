@@ -11,7 +11,7 @@ use std::path::Path;
 pub struct Replayed {
     /// The optimizer's name.
     pub optimizer: &'static str,
-    /// Its options, as they were resolved.
+    /// Its options, resolved.
     pub options: toml::Table,
     /// Every step.
     pub steps: Vec<ReplayedStep>,
@@ -24,25 +24,29 @@ pub struct Replayed {
 /// One step of a replay.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReplayedStep {
-    /// t = 0, 1, …
+    /// The number of the step, from 0.
     pub step: usize,
     /// The learning rate.
     pub lr: f64,
     /// What happened to each parameter.
     pub layers: Vec<LayerTrace>,
-    /// The weights after the step, by parameter, in the trajectory's order.
+    /// The weights after the step: `[parameter][element]`, in the trajectory's order.
     #[serde(skip)]
     pub weights: Vec<Vec<f64>>,
 }
 
-/// Drives an optimizer along the trajectory in a safetensors file: `PARAM/init`, `PARAM/grad/T` for T = 0, 1, …, and `lr/T` (one element).
+/// Drives an optimizer along the trajectory in a safetensors file with the entries `PARAM/init`,
+/// `PARAM/grad/T` for T = 0, 1, …, and `lr/T` (one element).
 ///
-/// The optimizer's own clipping by the global norm is applied. For a rule that looks ahead the gradients are meant at its shifted weights.
-/// Numbers are converted to `dtype` (F32 or F64) and computed on `device`. There are no layer types, so the exclusion `layer:NAME` matches nothing.
+/// The optimizer's own clipping by the global norm is applied. A rule that looks ahead takes the
+/// gradients as those at its shifted weights. Numbers are converted to `dtype` (F32 or F64) and
+/// computed on `device`. Parameters have no layer types here, so the exclusion `layer:NAME` matches
+/// nothing.
 ///
 /// # Errors
-/// [`OptimError::Trajectory`] names the file, the entry and the remedy: an entry that is none of the above, a step that is missing, a shape that
-/// differs from the weights', a NaN or infinity, a type that is no float.
+/// [`OptimError::Trajectory`] names the file, the entry and the remedy: for an unknown entry, a
+/// missing step, a shape other than the weights', a NaN or infinity, or a type that is not F32 or
+/// F64.
 pub fn replay(
     input: &Path,
     recipe: &dyn DynRecipe,
@@ -71,8 +75,8 @@ pub fn replay(
 }
 
 impl Replayed {
-    /// Writes `PARAM/T`, the weights after each step, to a safetensors file, in the type they were computed in. The file is written beside and
-    /// renamed.
+    /// Writes `PARAM/T`, the weights after each step, to a safetensors file, in the type in which
+    /// they were computed. The file is written under a temporary name and then renamed.
     pub fn save(&self, output: &Path) -> Result<(), OptimError> {
         let mut tensors = BTreeMap::new();
         for step in &self.steps {
@@ -112,7 +116,7 @@ impl Replayed {
             source,
         };
         if output.exists() && !output.is_file() {
-            return std::fs::write(output, bytes).map_err(failed); // a pipe or a device has nothing beside it
+            return std::fs::write(output, bytes).map_err(failed); // a pipe or a device cannot be renamed over
         }
         largebatch_store::write_whole(output, &bytes).map_err(failed)
     }
@@ -129,7 +133,7 @@ impl Trajectory {
         })?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| OptimError::Trajectory {
             place: shown.clone(),
-            what: format!("it is no safetensors file: {e}"),
+            what: format!("it is not a safetensors file: {e}"),
             remedy: "write it with safetensors' save_file".into(),
         })?;
         Reader { file: shown }.read(&file)
@@ -165,7 +169,7 @@ impl Reader {
                     return Err(self.error(
                         name,
                         what,
-                        "give a rate as one element, of shape [] or [1]",
+                        "store a rate as one element, of shape [] or [1]",
                     ));
                 }
                 rates.insert(t, values[0]);
@@ -182,19 +186,20 @@ impl Reader {
             } else {
                 return Err(self.error(
                     name,
-                    "it is none of `PARAM/init`, `PARAM/grad/T` and `lr/T`",
-                    "rename it or leave it out",
+                    "its name is not `PARAM/init`, `PARAM/grad/T` or `lr/T`",
+                    "rename it or remove it",
                 ));
             }
         }
         if inits.is_empty() {
             return Err(self.error(
                 "PARAM/init",
-                "there is none",
-                "give each parameter's first weights under this name",
+                "the file has no such entry",
+                "store each parameter's initial weights under this name",
             ));
         }
-        // As many as any entry speaks of, so that whichever is missing is named.
+        // One more than the largest step in any entry, so that the error can name each missing
+        // entry.
         let last = rates
             .keys()
             .chain(grads.values().flat_map(BTreeMap::keys))
@@ -203,8 +208,8 @@ impl Reader {
         if rates.is_empty() {
             return Err(self.error(
                 "lr/0",
-                "there is none",
-                "give the learning rate of each step, from 0 on",
+                "the file has no such entry",
+                "store the learning rate of each step, from 0",
             ));
         }
         self.contiguous(rates.keys(), steps, "lr/")?;
@@ -212,8 +217,8 @@ impl Reader {
             let entry = format!("{parameter}/init");
             return Err(self.error(
                 &entry,
-                "it is missing, though there are its gradients",
-                "give its first weights",
+                "it is missing, but the parameter has gradients",
+                "store the parameter's initial weights",
             ));
         }
         let mut parameters = Vec::new();
@@ -229,7 +234,7 @@ impl Reader {
                     return Err(self.error(
                         &format!("{prefix}{t}"),
                         what,
-                        "give gradients of the weights' own shape",
+                        "store gradients of the same shape as the weights",
                     ));
                 }
                 mine.push(values);
@@ -247,7 +252,7 @@ impl Reader {
         })
     }
 
-    /// Whether the steps are 0, 1, …, as many as there are rates.
+    /// Checks that the steps are 0, 1, … without a gap.
     fn contiguous<'a>(
         &self,
         keys: impl Iterator<Item = &'a usize>,
@@ -262,11 +267,11 @@ impl Reader {
             next += 1;
         }
         if next < steps {
-            let what = format!("it is missing, though there are {steps} steps");
+            let what = format!("it is missing, but the trajectory has {steps} steps");
             return Err(self.error(
                 &format!("{prefix}{next}"),
                 what,
-                "give every step from 0 on, without a gap",
+                "store every step from 0, without a gap",
             ));
         }
         Ok(())
@@ -296,20 +301,20 @@ impl Reader {
             }
         };
         if values.is_empty() {
-            return Err(self.error(name, "it is empty", "leave the parameter out"));
+            return Err(self.error(name, "it is empty", "remove the parameter"));
         }
         match values.iter().position(|x| !x.is_finite()) {
             Some(i) => Err(self.error(
                 name,
                 format!("element {i} is {}", values[i]),
-                "give finite numbers",
+                "store finite numbers",
             )),
             None => Ok(values),
         }
     }
 }
 
-/// The number of a step, written plainly: not `+1` and not `01`.
+/// A step number in plain form: not `+1` or `01`.
 fn number(text: &str) -> Option<usize> {
     text.parse().ok().filter(|t: &usize| t.to_string() == text)
 }

@@ -1,4 +1,4 @@
-//! The driver's state as bytes: a safetensors file, the same on every machine.
+//! The driver's state as bytes: a safetensors file, identical on every machine.
 
 use crate::{Driver, OptimError};
 use burn::optim::{DynState, StateSink, StateSource};
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 const KEY: &str = "largebatch.optim";
 const VERSION: u64 = 1;
 
-/// The header, as JSON in the file's one metadata entry: one, because the format's writer orders several at random.
+/// The header, as JSON in a single metadata entry, because the format's writer puts several in
+/// random order.
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u64,
@@ -22,15 +23,16 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     shape: Vec<usize>,
-    /// Whether there is a state: a parameter that never had a gradient has none.
+    /// Whether the parameter has a state; without a gradient so far, it has none.
     stepped: bool,
 }
 
 type Leaf = (Dtype, Vec<usize>, Vec<u8>);
 
 impl Driver {
-    /// The state of every parameter, as the bytes of a safetensors file: `PATH.FIELD` for each tensor and count, sorted, with the optimizer's name
-    /// and a schema version in the metadata. Equal states are equal bytes, on every machine and in every process.
+    /// The state of every parameter as the bytes of a safetensors file: sorted entries `PATH.FIELD`
+    /// for each tensor and count, and the optimizer's name and a schema version in the metadata.
+    /// Equal states give equal bytes, on every machine and in every process.
     pub fn save(&self) -> Vec<u8> {
         let mut leaves = BTreeMap::new();
         let mut parameters = BTreeMap::new();
@@ -59,18 +61,19 @@ impl Driver {
             (
                 name,
                 TensorView::new(*dtype, shape.clone(), bytes)
-                    .expect("a leaf's bytes are of its own shape and type"),
+                    .expect("a leaf's bytes match its shape and type"),
             )
         });
         safetensors::serialize(views, Some(HashMap::from([(KEY.into(), header)])))
-            .expect("views that were made are written")
+            .expect("valid views serialize")
     }
 
-    /// Takes over a saved state. If it is of another optimizer or another model nothing is changed.
+    /// Loads a saved state. On an error, nothing changes.
     ///
     /// # Errors
-    /// [`OptimError::NotAState`], [`OptimError::NewerState`], [`OptimError::OtherOptimizer`], [`OptimError::OtherModel`] (a parameter is missing,
-    /// is one too many, or has another shape) or [`OptimError::OtherOptions`].
+    /// [`OptimError::NotAState`], [`OptimError::NewerState`], [`OptimError::OtherOptimizer`],
+    /// [`OptimError::OtherModel`] (a parameter is missing, is extra, or has another shape) or
+    /// [`OptimError::OtherOptions`].
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), OptimError> {
         let unfit = |e: &dyn std::fmt::Display| OptimError::NotAState(e.to_string());
         let file = SafeTensors::deserialize(bytes).map_err(|e| unfit(&e))?;
@@ -124,7 +127,7 @@ impl Driver {
                 return Err(other(
                     path,
                     format!(
-                        "its shape is {:?}, the state's is {:?}",
+                        "its shape is {:?}, but in the state it is {:?}",
                         slot.shape, saved.shape
                     ),
                 ));
@@ -135,7 +138,8 @@ impl Driver {
                 let leaves = source[from..]
                     .iter()
                     .take_while(|(name, _)| name.starts_with(&prefix));
-                // A parameter `a` and a parameter `a.b` (an adapter of `a`) share a prefix: the longest path owns a leaf.
+                // A parameter `a` and a parameter `a.b` (an adapter of `a`) share a prefix. A leaf
+                // belongs to the longest matching path.
                 let owner = |name: &str| {
                     self.slots
                         .keys()
@@ -177,11 +181,11 @@ fn restore(
             scalars.insert(
                 name.clone(),
                 scalar_of(*dtype, bytes)
-                    .ok_or_else(|| other(format!("`{name}` is of type {dtype}")))?,
+                    .ok_or_else(|| other(format!("`{name}` has the unsupported type {dtype}")))?,
             );
         } else {
-            let dtype =
-                burn_dtype(*dtype).ok_or_else(|| other(format!("`{name}` is of type {dtype}")))?;
+            let dtype = burn_dtype(*dtype)
+                .ok_or_else(|| other(format!("`{name}` has the unsupported type {dtype}")))?;
             let data = TensorData::try_from_bytes_vec(bytes.clone(), shape.clone(), dtype)
                 .map_err(|e| other(e.to_string()))?;
             tensors.push((name.clone(), data));
@@ -194,8 +198,8 @@ fn restore(
     let state = slot
         .rule
         .state_unflatten(slot.shape.len(), path, &mut source, &slot.device)
-        .ok_or_else(|| other("a field is missing or of another rank".into()))?;
-    // What was restored must be what was saved: nothing left over, and f64 still f64.
+        .ok_or_else(|| other("a field is missing or has another rank".into()))?;
+    // The restored state must equal the saved one: no entry left over, and f64 still f64.
     let mut sink = StateSink::default();
     slot.rule.state_flatten(path, &state, &mut sink);
     let again = leaves_of(sink);
@@ -204,9 +208,11 @@ fn restore(
         .find(|k| !again.contains_key(*k))
         .or_else(|| again.keys().find(|k| !leaves.contains_key(*k)))
     {
-        Some(name) => Err(other(format!("`{name}` has no counterpart"))),
+        Some(name) => Err(other(format!(
+            "`{name}` is in the file or in the rule's state, but not in both"
+        ))),
         None if again != leaves => Err(other(
-            "it does not come back as it was saved; define the rule's state with `state!`".into(),
+            "it changes when it is saved and loaded; define the rule's state with `state!`".into(),
         )),
         None => Ok(state),
     }
@@ -215,7 +221,7 @@ fn restore(
 fn leaves_of(sink: StateSink) -> BTreeMap<String, Leaf> {
     let tensors = sink.tensors.into_iter().map(|(name, data)| {
         let dtype = file_dtype(data.dtype())
-            .expect("an optimizer's state holds floats, whole numbers or truth values");
+            .expect("an optimizer's state holds floats, integers or booleans");
         (
             name,
             (dtype, data.shape().to_vec(), data.as_bytes().to_vec()),

@@ -2,11 +2,11 @@ use burn::optim::{StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 use burn_pack::Scalar;
 
-/// What can be a field of a rule's state: a tensor, a count, or either of them optional.
+/// A type that can be a field of a rule's state: a tensor, a count, or an `Option` of either.
 pub trait Field: Sized {
-    /// Adds the field to what is saved.
+    /// Adds the field to the state that is saved.
     fn put(&self, prefix: &str, name: &str, out: &mut StateSink);
-    /// Takes the field from what was saved. `None` if it is missing or of another rank.
+    /// Takes the field from a saved state. `None` if it is missing or has another rank.
     fn take(prefix: &str, name: &str, from: &mut StateSource, device: &Device) -> Option<Self>;
     /// Moves the field to a device.
     fn to_device(self, device: &Device) -> Self;
@@ -19,7 +19,8 @@ impl<const D: usize> Field for Tensor<D> {
     fn take(prefix: &str, name: &str, from: &mut StateSource, device: &Device) -> Option<Self> {
         let data = from.take_tensor(prefix, name)?;
         let dtype = data.dtype();
-        // With the dtype named: Burn's own derive would turn f64 into the device's default float.
+        // The dtype is named because Burn's own derive would turn f64 into the device's default
+        // float.
         (data.rank() == D).then(|| Tensor::from_data(data, (device, dtype)))
     }
     fn to_device(self, device: &Device) -> Self {
@@ -53,17 +54,19 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// Defines the state that a rule keeps for a parameter of rank `D`, with what saving, loading and moving it need.
+/// Defines the state that a rule keeps for a parameter of rank `D`, with the code to save, load and
+/// move it.
 ///
-/// Unlike Burn's `#[derive(RecordState)]` it needs no other crate and no names at the crate's root, and it restores f64 as f64.
+/// Unlike Burn's `#[derive(RecordState)]`, it needs no other crate and no names at the crate root,
+/// and it restores f64 as f64.
 ///
 /// ```
 /// use burn::tensor::Tensor;
 ///
 /// largebatch_optim::state! {
-///     /// What heavy ball remembers.
+///     /// The state of the heavy-ball method.
 ///     pub struct Velocity<const D: usize> {
-///         /// v, of the parameter's shape.
+///         /// Velocity v, of the parameter's shape.
 ///         pub velocity: Tensor<D>,
 ///         /// Steps done.
 ///         pub time: u64,

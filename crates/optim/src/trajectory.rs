@@ -4,9 +4,10 @@ use crate::{Driver, DynRecipe, LayerTrace, OptimError, norm};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 
-/// Weights, gradients and rates that come from outside: an optimizer is driven along them without any model.
+/// Given weights, gradients and learning rates, along which an optimizer is driven without a model.
 ///
-/// The gradients are given, whatever the weights become. For a rule that looks ahead they are meant at its shifted weights.
+/// The gradients do not depend on the weights. A rule that looks ahead takes them as those at its
+/// shifted weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trajectory {
     /// The learning rate at each step.
@@ -18,9 +19,9 @@ pub struct Trajectory {
 /// One parameter of a [`Trajectory`]. Numbers are in row-major order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Named {
-    /// Its name, which stands for the path in exclusions.
+    /// Its name, which exclusions match as its path.
     pub name: String,
-    /// Its shape, of rank 0 to 8; rank 0 is computed as rank 1.
+    /// Its shape, of rank 0 to 8. Rank 0 is computed as rank 1.
     pub shape: Vec<usize>,
     /// Its weights before the first step.
     pub init: Vec<f64>,
@@ -28,7 +29,7 @@ pub struct Named {
     pub grads: Vec<Vec<f64>>,
 }
 
-/// A parameter on its way, its rank hidden.
+/// A parameter that moves along a trajectory, with its rank erased.
 trait Walker {
     fn measure(&mut self, grad: &[f64], norms: &mut Vec<Tensor<1>>);
     fn step(&mut self, driver: &mut Driver, lr: f64, factor: f64, trace: &mut Vec<LayerTrace>);
@@ -48,7 +49,7 @@ struct Walking<const D: usize> {
 
 impl<const D: usize> Walking<D> {
     fn tensor(&self, values: &[f64]) -> Tensor<D> {
-        // Converted on the host: from f64 data a device would make its default float.
+        // Converted on the host: a device would turn f64 data into its default float.
         let data = match self.dtype {
             DType::F64 => TensorData::new(values.to_vec(), self.shape),
             _ => TensorData::new(
@@ -104,12 +105,13 @@ impl<const D: usize> Walker for Walking<D> {
     }
 }
 
-/// The numbers on the host. A device that fails gives none, and a comparison with none fails.
+/// Reads the numbers from the device. If the device fails the result is empty, and a comparison
+/// with it fails.
 fn numbers<const D: usize>(w: &Tensor<D>) -> Vec<f64> {
     w.try_to_vec_as::<f64>().unwrap_or_default()
 }
 
-/// An optimizer on its way along a trajectory.
+/// An optimizer that moves along a trajectory.
 pub(crate) struct Run {
     pub driver: Driver,
     walkers: Vec<Box<dyn Walker>>,
@@ -142,7 +144,7 @@ impl Run {
         })
     }
 
-    /// One step, the recipe's own global clip included.
+    /// One step, including the recipe's own global clipping.
     pub fn step(&mut self, lr: f64, grads: &[&[f64]]) -> Vec<LayerTrace> {
         let mut norms = Vec::new();
         for (walker, grad) in self.walkers.iter_mut().zip(grads) {
@@ -160,7 +162,7 @@ impl Run {
         trace
     }
 
-    /// The weights at which the rule wants the next gradients.
+    /// The weights at which the rule takes its next gradients.
     pub fn ahead(&self) -> Vec<Vec<f64>> {
         self.walkers.iter().map(|w| w.ahead(&self.driver)).collect()
     }
@@ -215,7 +217,7 @@ impl Trajectory {
             .collect())
     }
 
-    /// Whether there is a gradient for each rate, and every number that a shape asks for.
+    /// Checks that each rate has a gradient, and that the counts of numbers match the shapes.
     fn check(&self) -> Result<(), OptimError> {
         for p in &self.parameters {
             let n = p.shape.iter().product::<usize>();
@@ -223,7 +225,7 @@ impl Trajectory {
                 place: format!("parameter `{}`", p.name),
                 what,
                 remedy: format!(
-                    "give {} gradients and, for each and for the weights, {n} numbers",
+                    "give {} gradients, and {n} numbers for each of them and for the weights",
                     self.rates.len()
                 ),
             };
@@ -251,7 +253,8 @@ impl Trajectory {
             .collect()
     }
 
-    /// The largest relative deviation ‖a − b‖ / ‖b‖ over all steps, by parameter. Infinite where b is 0 and a is not, or where anything is missing.
+    /// The largest relative deviation ‖a − b‖ / ‖b‖ over all steps, by parameter. Infinite if b is
+    /// 0 and a is not, or if anything is missing.
     pub fn deviations(
         &self,
         found: &[Vec<Vec<f64>>],
@@ -280,7 +283,7 @@ fn deviation(a: &[f64], b: &[f64]) -> f64 {
     if a.len() != b.len() {
         return f64::INFINITY;
     }
-    // Scaled, so that 1e200 has a norm too.
+    // Scaled, because the square of 1e200 would overflow.
     let scale = b.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let scale = if scale > 0.0 { scale } else { 1.0 };
     let length =

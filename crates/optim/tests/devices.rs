@@ -1,4 +1,4 @@
-//! Every preset goes the same way on flex, on ndarray, and on the GPU.
+//! Every preset takes the same steps on flex, on ndarray and on the GPU.
 
 #![cfg(any(feature = "ndarray", feature = "wgpu"))]
 
@@ -8,7 +8,7 @@ use largebatch_optim::conformance::standard_trajectory;
 
 #[cfg(feature = "ndarray")]
 #[test]
-#[allow(deprecated)] // ndarray, which the project keeps as a second opinion
+#[allow(deprecated)] // ndarray, which the tests keep as a second backend to compare with
 fn flex_and_ndarray_agree() {
     let path = standard_trajectory();
     for entry in Registry::standard().iter() {
@@ -33,7 +33,7 @@ fn flex_and_ndarray_agree() {
     }
 }
 
-/// The software adapter, as the tests of the program take it; in f32, which is all it has.
+/// The software adapter that the program's tests use, in f32, the only float type it supports.
 #[cfg(feature = "wgpu")]
 #[test]
 fn flex_and_wgpu_agree() {

@@ -1,4 +1,4 @@
-//! The driver on modules of Burn: whom it moves, whom it leaves, what it saves and refuses.
+//! The driver on Burn's modules: which parameters it moves and excludes, what it saves and refuses.
 
 mod common;
 
@@ -89,7 +89,8 @@ fn recipe(name: &str, options: &str) -> Box<dyn DynRecipe> {
         .unwrap()
 }
 
-/// Every rule under Burn's own `ModuleOptimizer` does what it does under the driver, when nobody is left out.
+/// Without exclusions, every rule takes the same steps under Burn's `ModuleOptimizer` and under the
+/// driver.
 #[test]
 fn the_rules_work_under_burns_module_optimizer() {
     fn same<R: Recipe>(recipe: &R) {
@@ -130,7 +131,8 @@ fn the_rules_work_under_burns_module_optimizer() {
     same(&LambConfig::default());
 }
 
-/// With a gradient of 0 only the decay moves: who moved was not left out.
+/// With a gradient of 0 only the decay moves a parameter, so a parameter that moved was not
+/// excluded.
 #[test]
 fn exclusions_go_by_rank_path_and_layer_type() {
     let moved = |exclude: &str| -> Vec<String> {
@@ -152,7 +154,7 @@ fn exclusions_go_by_rank_path_and_layer_type() {
             .collect()
     };
     let matrices = ["first.weight", "rest.0.weight", "rest.1.weight"];
-    // Batch norm's shift starts at 0 and cannot show its decay; its scale can.
+    // Batch norm's shift starts at 0, so its decay is not visible; its scale shows it.
     assert_eq!(
         moved("\"none\""),
         [
@@ -203,7 +205,7 @@ fn parameters_without_a_gradient_stay_as_they_are() {
     assert_ne!(before["first.weight"], after["first.weight"]);
     assert_eq!(
         before["norm.running_mean"], after["norm.running_mean"],
-        "a buffer is no parameter"
+        "a buffer is not a parameter"
     );
 }
 
@@ -219,7 +221,8 @@ fn the_module_stays_trainable_and_keeps_its_ids() {
     assert_eq!(gradients(&module, &device, 1).len(), 7);
 }
 
-/// Interrupted at every step, in a "new process" (other parameter ids), the run ends at the same bits and the same bytes.
+/// A run that restarts at every step in a "new process" (with other parameter ids) ends with the
+/// same weights and the same saved bytes.
 #[test]
 fn a_resumed_run_ends_at_the_same_bits() {
     let device = Device::flex().autodiff();
@@ -260,7 +263,7 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
     let refusals: Vec<(Vec<u8>, &str)> = vec![
         (
             stepped(&LambConfig::default()).save(),
-            "the state is of optimizer `lamb`, but the run uses `lars`",
+            "the state belongs to optimizer `lamb`, but the run uses `lars`",
         ),
         (
             walk(&LarsConfig::default(), &[1.0]).driver.save(),
@@ -285,7 +288,7 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
         match (driver.load(&bytes), message) {
             (Err(e), _) if !message.is_empty() => assert!(e.to_string().contains(message), "{e}"),
             (result, "") => {
-                // A velocity that is not there starts at 0, as it does in the first step: no error, no panic.
+                // A missing velocity starts at 0, as at the first step: no error, no panic.
                 result.unwrap();
                 driver.load(&before).unwrap();
             }
@@ -318,7 +321,7 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
     assert!(e.contains("`bias`"), "{e}");
 
     let newer = String::from_utf8_lossy(&before).contains("\\\"version\\\":1");
-    assert!(newer, "the schema version stands in the file");
+    assert!(newer, "the file contains the schema version");
     let newer: Vec<u8> = replace(&before, b"\\\"version\\\":1", b"\\\"version\\\":9");
     let e = Driver::new(&LarsConfig::default(), &module)
         .unwrap()
@@ -328,7 +331,7 @@ fn a_foreign_state_is_refused_and_changes_nothing() {
     assert!(e.contains("schema version 9"), "{e}");
 }
 
-/// Whatever happens to the bytes, the answer is a state or an error.
+/// However the bytes are damaged, loading gives a state or an error.
 #[test]
 fn damaged_bytes_do_not_panic() {
     let mut run = walk(&LambConfig::default(), &[1.0, 2.0, 3.0]);
@@ -358,7 +361,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     [&bytes[..at], to, &bytes[at + from.len()..]].concat()
 }
 
-/// f64 goes through saving as f64, and a step in f64 has its sixteen digits.
+/// f64 stays f64 when it is saved, and a step in f64 has sixteen digits.
 #[test]
 fn f64_is_f64() {
     let mut run = walk(&LambConfig::default(), &[1.0 / 3.0, 2.0 / 3.0]);
@@ -374,7 +377,8 @@ fn f64_is_f64() {
     );
 }
 
-/// Half precision is computed in f32: an eps of 1e-8 and a sum of squares of 300² would not live in f16.
+/// Half precision is computed in f32: f16 cannot represent an eps of 1e-8 or a sum of squares of
+/// 300².
 #[test]
 fn half_precision_is_stepped_in_f32() {
     let device = Device::flex();
@@ -425,7 +429,7 @@ fn the_trace_tells_what_the_step_did() {
         .try_into_vec_as::<f64>()
         .unwrap();
     let (traced, trace) = b.step_traced(0.5, traced, grads);
-    assert_eq!(weights(&plain), weights(&traced), "looking changes nothing");
+    assert_eq!(weights(&plain), weights(&traced), "tracing changes nothing");
     assert_eq!(trace.len(), 7);
     let layer = trace.iter().find(|l| l.path == "first.weight").unwrap();
     let w: Vec<f64> = before["first.weight"]
@@ -526,7 +530,8 @@ fn clipping_by_the_global_norm() {
     );
 }
 
-/// Where nothing else holds the weights and the state, their storage is written in place: the same addresses before and after.
+/// If nothing else holds the weights and the state, they are updated in place: the addresses stay
+/// the same.
 #[test]
 fn weights_are_updated_in_place() {
     let device = Device::flex();

@@ -1,6 +1,8 @@
-//! The conformance suite on every row of the registry, against PyTorch, optax, timm and NumPy transcriptions (`tests/golden/optim.py`).
+//! The conformance suite on every optimizer of the registry, against PyTorch, optax, timm and NumPy
+//! transcriptions (`tests/golden/optim.py`).
 //!
-//! `cargo test --release -p largebatch-optim --test golden -- --nocapture` prints the table of deviations that stands in the guide.
+//! `cargo test --release -p largebatch-optim --test golden -- --nocapture` prints the table of
+//! deviations in `docs/deviations.md`.
 
 use largebatch_optim::conformance::{Failures, Reference, Report, check};
 use largebatch_optim::*;
@@ -120,7 +122,7 @@ fn references(optimizer: &str) -> Vec<Reference> {
 
 type Check = fn(&[Reference]) -> Result<Report, Failures>;
 
-/// The optimizers that are checked; `every_row_is_checked` compares the list with the registry.
+/// The optimizers to check; `every_row_is_checked` compares the list with the registry.
 const CHECKED: [(&str, Check); 8] = [
     ("sgd", check::<SgdConfig>),
     ("momentum", check::<MomentumConfig>),
@@ -161,7 +163,8 @@ fn every_optimizer_conforms() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// At least 50 steps, ranks 1 to 5, a changing rate, zeros and magnitudes of 1e±15: what the issue asks of the golden vectors.
+/// The golden vectors cover at least 50 steps, ranks 1 to 5, a changing rate, zeros and magnitudes
+/// of 1e±15.
 #[test]
 fn the_golden_vectors_are_hard_enough() {
     let (plain, large, small) = (

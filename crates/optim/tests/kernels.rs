@@ -1,9 +1,11 @@
-//! The one-pass kernels, which flex has in f32, against the same rules composed of tensor operations, which ndarray has.
+//! The one-pass kernels, which flex uses in f32, against the same rules composed of tensor
+//! operations, which ndarray uses.
 
 use burn::tensor::{DType, Device};
 use largebatch_optim::*;
 
-/// Four steps of a parameter that is several threads' work and no multiple of anything, and of a small one.
+/// Four steps of a parameter that is large enough for several threads, with prime dimensions, and
+/// of a small one.
 fn path() -> Trajectory {
     let mut seed = 3u64;
     let mut draw = |n: usize| -> Vec<f64> {
@@ -44,7 +46,7 @@ fn bits(recipe: &dyn DynRecipe, device: Device) -> Vec<u64> {
         .collect()
 }
 
-/// All options that a rule of this kind has, switched on and off.
+/// Each variant of the rule, with its options switched on and off.
 fn variants(entry: &Entry) -> Vec<Box<dyn DynRecipe>> {
     let mut all = Vec::new();
     for preset in entry.facts().presets {
@@ -62,7 +64,7 @@ fn variants(entry: &Entry) -> Vec<Box<dyn DynRecipe>> {
 
 #[cfg(feature = "ndarray")]
 #[test]
-#[allow(deprecated)] // ndarray, which the project keeps as a second opinion
+#[allow(deprecated)] // ndarray, which the tests keep as a second backend to compare with
 fn elementwise_rules_give_the_same_bits() {
     for name in ["sgd", "momentum", "nesterov", "adagrad", "adam", "adamw"] {
         for recipe in variants(Registry::standard().named(name).unwrap()) {

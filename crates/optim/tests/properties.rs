@@ -54,7 +54,7 @@ fn recipes() -> impl Strategy<Value = (String, String, toml::Table)> {
 
 fn trajectories() -> impl Strategy<Value = Trajectory> {
     let shape = prop::collection::vec(1usize..4, 0..6);
-    // Exponents of the weights and of the gradients; none is all zeros.
+    // Exponents of the weights and of the gradients; `None` means all zeros.
     let scale = prop::option::of(-15i32..=15);
     (
         prop::collection::vec((shape, scale.clone(), scale), 1..4),
@@ -114,7 +114,7 @@ proptest! {
         }
     }
 
-    /// Every configuration that passes its check goes through TOML and back unchanged.
+    /// Every configuration that passes its check survives a round trip through TOML.
     #[test]
     fn configurations_go_through_toml((name, preset, options) in recipes()) {
         if let Ok(recipe) = Registry::standard().named(&name).unwrap().configure(Some(&preset), options) {

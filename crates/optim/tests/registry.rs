@@ -166,7 +166,8 @@ fn options_stand_over_the_preset() {
     );
 }
 
-/// Without a preset: PyTorch's for the SGD family, Adagrad and Adam, the paper's for LARS and LAMB.
+/// The default preset is PyTorch's for the SGD family, Adagrad and Adam, and the paper's for LARS
+/// and LAMB.
 #[test]
 fn the_first_preset_is_the_default() {
     for entry in Registry::standard().iter() {
@@ -179,7 +180,7 @@ fn the_first_preset_is_the_default() {
     }
 }
 
-/// Sign descent: an optimizer of somebody else's crate, whole.
+/// Sign descent: a complete optimizer, as another crate would define it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct SignConfig {
@@ -193,7 +194,7 @@ impl Recipe for SignConfig {
     type Rule = Sign;
     const FACTS: &'static Facts = &Facts {
         name: "sign",
-        summary: "a step of one size in each coordinate",
+        summary: "a step of the same size in every coordinate",
         formula: "w ← w − η sign(g + λ w)",
         paper: "Bernstein et al. 2018, arXiv 1802.04434",
         parameters: &[Parameter {
@@ -257,7 +258,7 @@ fn an_optimizer_from_outside_joins_and_conforms() {
             .name,
         "sign"
     );
-    // Once more: the row is replaced, not doubled.
+    // Adding it again replaces the entry.
     assert_eq!(
         registry
             .with::<SignConfig>()
@@ -276,7 +277,8 @@ fn an_optimizer_from_outside_joins_and_conforms() {
     assert_eq!(report.rows.len(), 2);
 }
 
-/// The suite can fail: without a reference, with a wrong one, and on a configuration that documents and refuses nothing.
+/// The suite fails without a reference, with a wrong one, and on a configuration that documents and
+/// refuses nothing.
 #[test]
 fn the_suite_can_fail() {
     let none = check::<SignConfig>(&[]).unwrap_err();

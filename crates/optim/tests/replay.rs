@@ -1,4 +1,4 @@
-//! Replaying a file: what comes out, and what is refused.
+//! Replaying a file: what it writes, and what it refuses.
 
 use burn::tensor::{DType, Device};
 use largebatch_optim::*;
@@ -101,7 +101,7 @@ fn a_replay_writes_the_weights_after_each_step() {
             assert_eq!(
                 std::fs::read_dir(folder.path()).unwrap().count(),
                 2,
-                "nothing partial is left"
+                "no partial file is left"
             );
         }
     }
@@ -118,7 +118,7 @@ fn a_replay_writes_the_weights_after_each_step() {
     let layer = &json["steps"][2]["layers"][0];
     assert_eq!(layer["path"], "net/fc.weight");
     assert!(layer["trust_ratio"].as_f64().unwrap() > 0.0 && layer["w"].as_f64().unwrap() > 0.0);
-    // timm's global clip: the rule sees gradients of norm 1 at most.
+    // timm's global clipping: the rule receives gradients of global norm 1 at most.
     let seen: f64 = json["steps"][2]["layers"]
         .as_array()
         .unwrap()
@@ -179,7 +179,7 @@ fn a_bad_file_is_an_error_that_names_the_entry() {
             attempt(&put("scale/gard/0", vec![], vec![1.0])),
             vec!["`scale/gard/0`", "PARAM/init"],
         ),
-        (attempt(&|all| all.clear()), vec!["there is none"]),
+        (attempt(&|all| all.clear()), vec!["no such entry"]),
         (
             attempt(&|all| all.retain(|k, _| !k.starts_with("lr"))),
             vec!["`lr/0`"],
@@ -194,7 +194,7 @@ fn a_bad_file_is_an_error_that_names_the_entry() {
         .unwrap_err()
         .to_string();
     assert!(
-        e.contains("no safetensors file") && e.contains("in.safetensors"),
+        e.contains("not a safetensors file") && e.contains("in.safetensors"),
         "{e}"
     );
     let e = replay(

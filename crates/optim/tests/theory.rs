@@ -1,11 +1,11 @@
-//! What the papers prove, measured.
+//! Theorems of the papers, measured.
 
 mod common;
 
 use common::{distance, norm, values, walk};
 use largebatch_optim::*;
 
-/// On ½Σλᵢwᵢ² gradient descent is wᵢ(t) = (1 − ηλᵢ)ᵗ wᵢ(0), and it diverges as soon as η > 2/λ.
+/// On ½Σλᵢwᵢ² gradient descent gives wᵢ(t) = (1 − ηλᵢ)ᵗ wᵢ(0), and it diverges as soon as η > 2/λ.
 #[test]
 fn gradient_descent_on_a_quadratic_is_a_power() {
     let lambda = [1.0, 10.0];
@@ -46,15 +46,15 @@ fn heavy_ball_reaches_its_rate() {
         let path: Vec<f64> = (0..150)
             .map(|_| norm(&run.step(eta, |w| vec![mu * w[0], l * w[1]])))
             .collect();
-        // The contraction is t·√βᵗ for the double root: the factor t goes out in a long stretch.
+        // The contraction is t·√βᵗ for the double root; over many steps the factor t is negligible.
         let measured = (path[149] / path[69]).powf(1.0 / 80.0);
         assert!((measured - root).abs() < 0.02, "{measured} against {root}");
         assert!(measured < (100.0 - 1.0) / (100.0 + 1.0) - 0.1);
     }
 }
 
-/// With η = 1/L and β = (√κ − 1)/(√κ + 1): f(w_t) − f* ≤ (L + μ)/2 ‖w₀ − w*‖² (1 − 1/√κ)ᵗ (Nesterov 2004, theorem 2.2.3), for the points at
-/// which PyTorch's form takes its gradients' step and for the lecture's.
+/// With η = 1/L and β = (√κ − 1)/(√κ + 1): f(w_t) − f* ≤ (L + μ)/2 ‖w₀ − w*‖² (1 − 1/√κ)ᵗ (Nesterov
+/// 2004, theorem 2.2.3), in PyTorch's form and in the lecture's.
 #[test]
 fn nesterov_keeps_its_bound() {
     let lambda = [1.0, 3.0, 40.0, 400.0];
@@ -81,7 +81,8 @@ fn nesterov_keeps_its_bound() {
     );
 }
 
-/// At a constant rate PyTorch's Nesterov writes the lecture's shifted points: w_torch = w − βv.
+/// At a constant rate, the weights of PyTorch's Nesterov are the lecture's shifted points: w_torch
+/// = w − βv.
 #[test]
 fn torch_writes_the_points_that_the_lecture_looks_ahead_to() {
     let gradient = |w: &[f64]| vec![w[0] - 2.0 * w[1], 3.0 * w[1] + w[0] * w[0]];
@@ -89,7 +90,7 @@ fn torch_writes_the_points_that_the_lecture_looks_ahead_to() {
     let mut lecture = walk(&NesterovConfig::preset("lecture").unwrap(), &[1.0, -0.5]);
     assert!(
         lecture.driver.ahead(&lecture.point).is_none(),
-        "before the first step there is nothing to look ahead along"
+        "before the first step there is no velocity to look ahead along"
     );
     assert!(torch.driver.ahead(&torch.point).is_none());
     for _ in 0..50 {
@@ -99,7 +100,7 @@ fn torch_writes_the_points_that_the_lecture_looks_ahead_to() {
         assert!(distance(&w, &ahead) <= 1e-13 * norm(&w), "{w:?} {ahead:?}");
         assert!(
             distance(&w, &before) > 1e-9,
-            "the weights that are kept are not the shifted ones"
+            "the stored weights are not the shifted ones"
         );
     }
 }
@@ -119,12 +120,13 @@ fn the_moving_average_is_heavy_ball_at_another_rate() {
         if t < 60 {
             assert!(distance(&a, &b) < 1e-13, "{t}");
         } else if t == 61 {
-            assert!(distance(&a, &b) > 1e-4, "when the rate changes they part");
+            assert!(distance(&a, &b) > 1e-4, "they differ once the rate changes");
         }
     }
 }
 
-/// Regret on f_t(x) = |x − z_t|: at most (D²/(2η) + η)·√ΣG, whatever comes (Duchi et al. 2011, theorem 5), and growing like √T on coin flips.
+/// Regret on f_t(x) = |x − z_t| is at most (D²/(2η) + η)·√ΣG for any sequence (Duchi et al. 2011,
+/// theorem 5), and grows like √T on coin flips.
 #[test]
 fn adagrads_regret_grows_like_the_root_of_time() {
     let horizons = [100usize, 400, 1600, 6400];
@@ -160,7 +162,7 @@ fn adagrads_regret_grows_like_the_root_of_time() {
     assert!((0.35..0.65).contains(&slope), "{mean:?}: exponent {slope}");
 }
 
-/// |Δw| = α·|g|/(|g| + ε): α in every coordinate, whatever the gradient's size.
+/// |Δw| = α·|g|/(|g| + ε): the step is α in every coordinate, whatever the gradient's size.
 #[test]
 fn adams_first_step_is_alpha() {
     for scale in [1e-3, 1.0, 1e6] {
@@ -172,7 +174,7 @@ fn adams_first_step_is_alpha() {
     }
 }
 
-/// Without decay and eps, the size of the gradients does not matter, for no step.
+/// Without decay and eps, the size of the gradients does not matter at any step.
 #[test]
 fn lars_and_lamb_do_not_see_the_gradients_scale() {
     let lars = LarsConfig {
@@ -209,12 +211,13 @@ fn lars_and_lamb_do_not_see_the_gradients_scale() {
             assert!(distance(&a, &b) < 1e-12 * norm(&a), "{scale} {a:?} {b:?}");
         }
     }
-    // It is the trust ratio that does it: with eps it is seen.
+    // The trust ratio causes this: with eps, the size of the gradients matters.
     let seen = LarsConfig { eps: 1e-3, ..lars };
     assert!(distance(&run(1.0, Some(&seen)), &run(1e-8, Some(&seen))) > 1e-3);
 }
 
-/// ‖Δw‖ = η·c·‖w‖: each step of LAMB (c = 1), each step of LARS without momentum, the first step of LARS.
+/// ‖Δw‖ = η·c·‖w‖ at each step of LAMB (c = 1), at each step of LARS without momentum, and at the
+/// first step of LARS.
 #[test]
 fn a_layer_moves_by_its_own_norm() {
     let gradient = |w: &[f64]| vec![w[1] + 3.0, w[0] - 1.0, 0.1];
@@ -250,7 +253,8 @@ fn a_layer_moves_by_its_own_norm() {
     assert!((distance(&first, &start) / (0.3 * c * norm(&start)) - 1.0).abs() < 1e-12);
 }
 
-/// What is left out of adaptation moves as the base optimizer: heavy ball, PyTorch's momentum, Adam.
+/// A parameter excluded from adaptation moves as under the base optimizer: heavy ball, PyTorch's
+/// momentum, Adam.
 #[test]
 fn what_is_left_out_moves_as_the_base_optimizer() {
     fn same(a: &impl Recipe, b: &impl Recipe) {

@@ -1,8 +1,8 @@
-"""Makes the files beside it, which tests/reference.rs compares the instruments with.
+"""Makes the files in this folder, with which tests/reference.rs compares the probes.
 
-Two small networks (tanh and ReLU) are trained by PyTorch on 100 handwritten digits of scikit-learn, and measured in double precision: the layer table
+PyTorch trains two small networks (tanh and ReLU) on 100 handwritten digits of scikit-learn. They are measured in double precision: the layer table
 by NumPy; the Hessian, by autograd's exact second derivatives, with all its eigenvalues; the gradient of every example; Keskar's sharpness by SciPy's
-L-BFGS-B; the loss at the end of SAM's step. The weights are stored in float32, and measured as stored.
+L-BFGS-B; the loss after SAM's step. The weights are stored in float32, and measured as stored.
 
     python reference.py        (writes digits.csv, tanh.safetensors, relu.safetensors, reference.json)
 """
@@ -96,7 +96,7 @@ def measure(name, activation, x, y):
     layers, weights, gradients = [], split(flat), split(gradient)
     for n in names:
         w, g = numpy.linalg.norm(weights[n].numpy()), numpy.linalg.norm(gradients[n].numpy())
-        rate = 0.1  # of a step of gradient descent
+        rate = 0.1  # learning rate of a step of gradient descent
         part = split(torch.arange(flat.numel()))[n].reshape(-1)
         layer_trace = (centred[:, part].square().sum() / (EXAMPLES - 1)).item()
         layers.append(

@@ -1,4 +1,4 @@
-//! How fast the machine is at each batch size, and what fits.
+//! Speed and memory at each batch size, up to the largest that fits.
 
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
@@ -9,23 +9,23 @@ use crate::memory;
 use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
-/// The settings of a search for the batch size.
+/// Settings of a search for the batch size.
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
-/// | `smallest` | 16 | the first batch size; each next is twice as large |
-/// | `largest` | all | the last batch size, at most the training examples |
-/// | `seconds` | 0.5 | at least so long, and at least three steps, are timed at each size |
-/// | `knee` | 0.9 | the knee is the smallest batch with this share of the highest speed |
+/// | `smallest` | 16 | the first batch size; each further size is twice as large |
+/// | `largest` | all | the last batch size, at most the number of training examples |
+/// | `seconds` | 0.5 | minimum time measured at each size, and at least three steps |
+/// | `knee` | 0.9 | the knee is the smallest batch that reaches this fraction of the highest speed, in (0, 1] |
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchSearch {
     /// The first batch size.
     pub smallest: usize,
-    /// The last batch size.
+    /// The last batch size; `None` for all training examples.
     pub largest: Option<usize>,
-    /// Seconds of timed steps at each size.
+    /// Minimum time measured at each size, in seconds.
     pub seconds: f64,
-    /// The share of the highest speed that makes the knee.
+    /// The fraction of the highest speed that defines the knee, in (0, 1].
     pub knee: f64,
 }
 
@@ -40,30 +40,31 @@ impl Default for BatchSearch {
     }
 }
 
-/// A batch size and how fast it is.
+/// A batch size and its speed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BatchPoint {
-    /// Examples a step.
+    /// Examples per step.
     pub batch_size: usize,
-    /// Timed steps.
+    /// Number of timed steps.
     pub steps: usize,
-    /// The median time of a step, data included.
+    /// Median time of a step, including loading the data.
     pub seconds_per_step: f64,
-    /// Examples a second: batch size / median time.
+    /// Examples per second: batch size / median time.
     pub examples_per_second: f64,
-    /// The process's peak memory during these steps, in bytes, data set included; `null` where the system does not say, and on a GPU.
+    /// The process's peak memory during these steps, in bytes, including the data set; `null` if
+    /// the system does not report it, and on a GPU.
     pub memory: Option<u64>,
 }
 
-/// Why no larger batch was tried.
+/// Why the search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchEnd {
-    /// The largest batch size asked for, or all training examples.
+    /// The largest batch size, or all training examples, was reached.
     Largest,
-    /// The next would not fit into the free memory, by the growth so far.
+    /// By the growth so far, the next size would not fit in the free memory.
     Memory,
-    /// Somebody asked to stop.
+    /// The caller stopped the search.
     Interrupted,
 }
 
@@ -74,28 +75,29 @@ pub struct BatchFind {
     pub what: String,
     /// The device's name.
     pub device: String,
-    /// CPU threads.
+    /// Number of CPU threads.
     pub threads: usize,
     /// The measurements.
     pub points: Vec<BatchPoint>,
-    /// The smallest batch size that reaches the knee's share of the highest speed: beyond it a larger batch buys little time.
+    /// The smallest batch size that reaches the fraction `knee` of the highest speed; larger
+    /// batches save little time.
     pub knee: Option<usize>,
     /// The largest batch size that was trained.
     pub largest: Option<usize>,
-    /// Why no larger one was.
+    /// Why no larger one was tried.
     pub ended: BatchEnd,
-    /// The training examples.
+    /// Number of training examples.
     pub examples: usize,
-    /// B_simple of the run, where `noise` measured it: the caller fills it in.
+    /// The run's noise scale B_simple if `noise` measured it; the caller fills it in.
     pub noise_scale: Option<f64>,
 }
 
 impl BatchSearch {
-    /// The sizes to be tried, each twice the one before and the largest at the end.
+    /// The sizes to try: each is twice the one before, and the largest is last.
     fn sizes(&self, experiment: &Experiment) -> Result<Vec<usize>, ProbeError> {
         let (examples, config) = (experiment.split.train.len(), &experiment.config);
         let largest = self.largest.unwrap_or(examples);
-        // Batch norm has no variance of one example.
+        // Batch norm needs two examples in each part: one has no variance.
         let has_batch_norm = experiment.initial_model()?.network.has_batch_norm();
         let least = if has_batch_norm {
             2 * config.accumulate * config.workers
@@ -106,12 +108,12 @@ impl BatchSearch {
             return Err(ProbeError::value(
                 "smallest",
                 self.smallest,
-                format!("must lie between {least} and the {examples} training examples"),
+                format!("must be between {least} and the {examples} training examples"),
             ));
         }
         if largest < self.smallest || largest > examples {
             let why = format!(
-                "must lie between the smallest, {}, and the {examples} training examples",
+                "must be between the smallest, {}, and the {examples} training examples",
                 self.smallest
             );
             return Err(ProbeError::value("largest", largest, why));
@@ -124,7 +126,7 @@ impl BatchSearch {
             ));
         }
         if !(self.knee > 0.0 && self.knee <= 1.0) {
-            return Err(ProbeError::value("knee", self.knee, "a share in (0, 1]"));
+            return Err(ProbeError::value("knee", self.knee, "must be in (0, 1]"));
         }
         Ok(std::iter::successors(Some(self.smallest), |size| {
             (*size < largest).then_some((size * 2).min(largest))
@@ -132,10 +134,10 @@ impl BatchSearch {
         .collect())
     }
 
-    /// An estimate of the seconds that [`BatchSearch::run`] takes to its end, from three small steps.
+    /// Estimates how many seconds [`BatchSearch::run`] takes, from three small steps.
     ///
     /// # Errors
-    /// Those of [`BatchSearch::run`].
+    /// As for [`BatchSearch::run`].
     pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
         let sizes = self.sizes(experiment)?;
         let largest = sizes.last().copied().unwrap_or(self.smallest);
@@ -147,19 +149,23 @@ impl BatchSearch {
             .sum())
     }
 
-    /// Times training steps (data, gradient, update) at batch sizes that double, on the experiment's own data, model, optimizer and device.
+    /// Times training steps (data, gradient, update) at batch sizes that double, with the
+    /// experiment's data, model, optimizer and device.
     ///
-    /// Each size does one step to warm up, then is timed. The weights are thrown away. `watch` is asked before each step, and hears of sizes; a size that
-    /// it breaks off is left out. Before a size is tried, its peak memory is foretold from the growth of the last doubling; where that is more than nine
-    /// tenths of what is free, the search ends.
+    /// Each size takes one warm-up step before the timed steps. The weights are discarded. `watch`
+    /// is called before each step, with the number of sizes done; an interrupted size is omitted.
+    /// Before each size, its peak memory is predicted from the growth at the last doubling. If it
+    /// exceeds nine tenths of the free memory, the search ends.
     ///
-    /// Caveats: times are of this machine as loaded now; speed levels off where its cores are busy, whatever that does to learning: the noise scale B_simple
-    /// (`noise`) bounds the useful batch from the other side. On a GPU the memory is not read, and a batch that does not fit ends in the driver's error.
+    /// Caveats: the times hold for this machine under its current load. The speed levels off when
+    /// the cores are busy, which says nothing about learning: the noise scale B_simple (`noise`)
+    /// limits the useful batch. On a GPU the memory is not read, and a batch that does not fit ends
+    /// in the driver's error.
     ///
-    /// Cost: about `seconds` or four steps for each size, whichever is longer.
+    /// Cost: for each size about `seconds` or four steps, whichever is longer.
     ///
     /// # Errors
-    /// Settings out of range, and those of training.
+    /// Settings out of range, and errors of training.
     pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<BatchFind, ProbeError> {
         let (sizes, config) = (self.sizes(experiment)?, &experiment.config);
         let cpu = ["flex", "ndarray"].contains(&config.device.as_str());
@@ -221,7 +227,7 @@ impl BatchSearch {
 }
 
 impl BatchFind {
-    /// Examples a second against the batch size, with the knee, the largest that fits and the noise scale.
+    /// Plots examples per second against the batch size, with the knee and the noise scale.
     pub fn figure(&self) -> Figure {
         let speed: Vec<(f64, f64)> = self
             .points
@@ -230,12 +236,12 @@ impl BatchFind {
             .collect();
         let mut plot = Plot::new("batch-find", &format!("Speed: {}", self.what))
             .x("batch size", Scale::Log)
-            .y("examples a second", Scale::Log)
+            .y("examples per second", Scale::Log)
             .x_ticks(speed.iter().map(|p| p.0));
         if let Some(first) = speed.first() {
             let last = speed.last().unwrap_or(first);
             plot = plot.dashed(
-                "time of a step constant",
+                "constant time per step",
                 [(first.0, first.1), (last.0, first.1 * last.0 / first.0)],
             );
             let highest = speed.iter().map(|p| p.1).fold(0.0, f64::max);
@@ -257,12 +263,12 @@ impl BatchFind {
         }
         let memory = self.points.last().and_then(|p| p.memory).map(|m| {
             format!(
-                " Peak memory at the largest: {:.0} MiB.",
+                " Peak memory at the largest batch: {:.0} MiB.",
                 m as f64 / 1_048_576.0
             )
         });
         let text = format!(
-            "Training steps on {}, {} threads; median of the timed steps.{}",
+            "Median of timed training steps on {} with {} threads.{}",
             self.device,
             self.threads,
             memory.unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! The errors of the probes.
 
 use std::path::PathBuf;
 
@@ -8,62 +8,62 @@ use largebatch_train::TrainError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProbeError {
-    /// The run, its data or its weights cannot be had.
+    /// The run, its data or its weights cannot be opened.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// An argument that cannot be.
+    /// An argument with an invalid value.
     #[error("{key} = {value}: {why}")]
     Value {
         /// The argument.
         key: &'static str,
-        /// The value given.
+        /// Its value.
         value: String,
-        /// Why it cannot be, and what can.
+        /// Why it is invalid, and which values are valid.
         why: String,
     },
     /// Weights that are NaN or infinite, as a diverged run leaves them.
     #[error(
-        "{path}: weight {index} of {layer} is {value}: the run has diverged; probe one that has not, or an earlier checkpoint"
+        "{path}: weight {index} of {layer} is {value}, so the run has diverged; probe another run or an earlier checkpoint"
     )]
     Weights {
         /// The file or run that the weights come from.
         path: PathBuf,
         /// The parameter's path.
         layer: String,
-        /// The place in the parameter, from 0.
+        /// The index in the parameter, from 0.
         index: usize,
         /// The value.
         value: f64,
     },
-    /// A loss or gradient that is NaN or infinite.
+    /// A computed number, such as a loss or gradient, that is NaN or infinite.
     #[error(
-        "the {what} is {value}: the weights have left the region where the model can be evaluated; take a smaller step or radius"
+        "the {what} is {value}: the loss is not finite at these weights; take a smaller step or radius"
     )]
     NotFinite {
         /// What was computed.
         what: &'static str,
-        /// What came out.
+        /// The value.
         value: f64,
     },
     /// An optimizer's state that does not fit the run.
-    #[error("the optimizer's state: {name} {why}; take a checkpoint of this run")]
+    #[error("optimizer state: {name} {why}; use a checkpoint of this run")]
     State {
-        /// The entry.
+        /// The entry of the state.
         name: String,
         /// What is wrong with it.
         why: String,
     },
     /// A vector of the wrong length.
-    #[error("a vector of {found} numbers was given for {expected} parameters")]
+    #[error("the vector has {found} numbers, but the model has {expected} parameters")]
     Length {
         /// The number of parameters.
         expected: usize,
-        /// The length given.
+        /// The vector's length.
         found: usize,
     },
-    /// Single precision where differences of gradients are taken.
+    /// Single precision in a probe that takes differences of gradients.
     #[error(
-        "device '{device}' computes in single precision, in which differences of gradients are lost in rounding; take --device flex"
+        "device '{device}' computes in single precision, in which rounding hides differences of gradients; use --device flex"
     )]
     Precision {
         /// The device's name.
@@ -72,7 +72,7 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
-    /// Whether the arguments were at fault, rather than the machine, the run or the data.
+    /// Whether the arguments caused the error, rather than the machine, the run or the data.
     pub fn is_usage(&self) -> bool {
         match self {
             ProbeError::Train(error) => error.is_usage(),

@@ -1,4 +1,4 @@
-//! A network's parameters as one flat vector, and back.
+//! Conversion between a network's parameters and one flat vector.
 
 use std::ops::Range;
 
@@ -7,14 +7,14 @@ use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
 use largebatch_models::Network;
 
-/// A parameter in the flat vector.
+/// A parameter of the network and its position in the flat vector.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layer {
-    /// Its path, PyTorch's `state_dict` name.
+    /// Its path, the same as its name in PyTorch's `state_dict`.
     pub path: String,
-    /// Its shape as stored; weights of rank 2 are `[in, out]`, PyTorch's transposed.
+    /// Its shape as stored; weights of rank 2 are `[in, out]`, the transpose of PyTorch's.
     pub shape: Vec<usize>,
-    /// Its place in the flat vector, row by row.
+    /// Its range in the flat vector, in row-major order.
     pub range: Range<usize>,
 }
 
@@ -48,14 +48,14 @@ impl ModuleVisitor for Flatten {
     }
 }
 
-/// The parameters of a network and their flat vector.
+/// A network's parameters and their flat vector.
 pub(crate) fn flatten(network: &Network) -> (Vec<Layer>, Vec<f64>) {
     let mut flatten = Flatten::default();
     network.visit(&mut flatten);
     (flatten.layers, flatten.values)
 }
 
-/// A flat gradient in the form that an optimizer takes, in f32 as the network.
+/// Converts a flat gradient to the form that an optimizer takes, in f32 like the network.
 pub(crate) fn gradients_of(network: &Network, gradient: &[f64]) -> GradientsParams {
     let mut gather = Gather {
         gradient,
@@ -89,12 +89,12 @@ impl ModuleVisitor for Gather<'_> {
     }
 }
 
-/// The numbers of a tensor, row by row.
+/// The numbers of a tensor, in row-major order.
 fn host<const D: usize>(value: Tensor<D>) -> Vec<f64> {
     value.into_data().iter::<f64>().collect()
 }
 
-/// Casts every tensor, batch norm's running statistics included.
+/// Casts every tensor, including batch norm's running statistics.
 pub(crate) struct Cast(pub(crate) DType);
 
 impl ModuleMapper for Cast {
@@ -106,7 +106,7 @@ impl ModuleMapper for Cast {
     }
 }
 
-/// Puts a flat vector into a network.
+/// Writes a flat vector into a network.
 pub(crate) struct Unflatten<'a> {
     pub(crate) values: &'a [f64],
     pub(crate) next: usize,

@@ -12,38 +12,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::ProbeError;
 
-/// Examples of one pass; fixed, so that the sums are the same for every batch size.
+/// Examples per pass; fixed, so that the sums are the same for every batch size.
 const BATCH: usize = 1000;
 
-/// Where batch norm's statistics come from at a point that no training passed through.
+/// Where batch norm's statistics come from at weights that no training produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistics {
-    /// Those of the point's own weights: averages over training passes of the examples, as PyTorch's `update_bn`.
+    /// Recomputed for these weights: averages over training passes of the examples, as in PyTorch's
+    /// `update_bn`.
     Recompute,
-    /// Those that the state brings: on a line interpolated as the weights are (variances not below 0), on a surface the origin's.
+    /// Taken from the state: on a line, interpolated like the weights (with variances of at least
+    /// 0); on a surface, those of the origin.
     Given,
 }
 
-/// A network's state: what is trained, and batch norm's running statistics.
+/// A network's state: its parameters, and batch norm's running statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     /// The parameters in the order and layout of PyTorch's `state_dict`.
     pub parameters: Vec<f64>,
-    /// The running statistics.
+    /// Batch norm's running statistics.
     pub buffers: Vec<f64>,
 }
 
-/// Means over examples at one point.
+/// Mean loss and accuracy at one point.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Height {
     /// The mean loss; `null` if it is not finite.
     pub loss: Option<f64>,
-    /// The fraction classified correctly; `null` for real targets.
+    /// The fraction of examples classified correctly; `null` for regression.
     pub accuracy: Option<f64>,
 }
 
-/// The loss of an experiment as a function of the weights: dropout off, no augmentation, no label smoothing, in f32 as training.
+/// The loss of an experiment as a function of the weights: without dropout, augmentation or label
+/// smoothing, in f32 like training.
 pub struct Landscape<'a> {
     experiment: &'a Experiment,
     network: Network,
@@ -53,7 +56,7 @@ pub struct Landscape<'a> {
 }
 
 impl State {
-    /// A network's state; `place` is where its weights were read.
+    /// Reads a network's state; `place` is the source of its weights, for errors.
     ///
     /// # Errors
     /// Weights that are not finite, as a diverged run leaves them.
@@ -81,7 +84,7 @@ impl State {
         Ok(state)
     }
 
-    /// (1 − t) · self + t · other, in both parts; t may lie outside [0, 1].
+    /// (1 − t) · self + t · other, for parameters and statistics; t may be outside [0, 1].
     pub fn towards(&self, other: &Self, t: f64) -> Self {
         let mix = |a: &[f64], b: &[f64]| {
             a.iter()
@@ -97,10 +100,11 @@ impl State {
 }
 
 impl<'a> Landscape<'a> {
-    /// The landscape over `examples` of the training part, drawn by the experiment's seed; `None` or more than there are: all.
+    /// The landscape over `examples` training examples, drawn with the experiment's seed; over all
+    /// of them for `None` or a larger number.
     ///
     /// # Errors
-    /// No examples.
+    /// `examples` is 0.
     pub fn new(
         experiment: &'a Experiment,
         statistics: Statistics,
@@ -137,12 +141,12 @@ impl<'a> Landscape<'a> {
         })
     }
 
-    /// The number of training examples that the loss is over.
+    /// The number of training examples over which the loss is computed.
     pub fn examples(&self) -> usize {
         self.train.len()
     }
 
-    /// Whether the model holds batch norm, so that its statistics matter.
+    /// Whether the model has batch norm.
     pub fn has_batch_norm(&self) -> bool {
         self.network.has_batch_norm()
     }
@@ -152,7 +156,7 @@ impl<'a> Landscape<'a> {
         self.statistics
     }
 
-    /// The shapes of the parameters, in their order, in PyTorch's layout.
+    /// The shapes of the parameters, in order and in PyTorch's layout.
     pub fn shapes(&self) -> Vec<Vec<usize>> {
         self.layout
             .iter()
@@ -161,10 +165,11 @@ impl<'a> Landscape<'a> {
             .collect()
     }
 
-    /// The model at a state, with batch norm's statistics recomputed where the landscape does so. The cost of that: a forward pass over the examples.
+    /// The model at a state. If the landscape recomputes batch norm's statistics, this costs a
+    /// forward pass over the examples.
     ///
     /// # Errors
-    /// A state of another model.
+    /// The state belongs to another model.
     pub fn network(&self, state: &State) -> Result<Network, ProbeError> {
         let mut left = [state.parameters.as_slice(), state.buffers.as_slice()];
         let mut by_path = BTreeMap::new();
@@ -221,7 +226,7 @@ impl<'a> Landscape<'a> {
             (count(false), count(true)),
         );
         let why = format!(
-            "the model has {} with {} running statistics: the weights are of another model",
+            "the model has {} with {} running statistics, so the weights belong to another model",
             expected.0, expected.1
         );
         ProbeError::value(

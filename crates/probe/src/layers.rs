@@ -16,24 +16,26 @@ use crate::{Layer, ProbeError};
 pub struct LayerRow {
     /// The parameter's path.
     pub path: String,
-    /// How many numbers it holds.
+    /// Number of weights in it.
     pub parameters: usize,
-    /// ‖w‖₂.
+    /// Norm of the weights, ‖w‖₂.
     #[serde(with = "nullable")]
     pub weight: f64,
-    /// ‖∇w‖₂.
+    /// Norm of the gradient, ‖∇w‖₂.
     #[serde(with = "nullable")]
     pub gradient: f64,
-    /// ‖w‖/‖∇w‖: the rate at which a step of gradient descent is as long as the weights themselves; absent where the gradient is 0.
+    /// ‖w‖/‖∇w‖: the learning rate at which a step of gradient descent is as long as the weights;
+    /// absent if the gradient is 0.
     pub ratio: Option<f64>,
-    /// ‖Δw‖ of a step of the run's optimizer.
+    /// Norm ‖Δw‖ of a step of the run's optimizer.
     pub update: Option<f64>,
-    /// ‖Δw‖/‖w‖; absent where the weights are 0.
+    /// Relative step ‖Δw‖/‖w‖; absent if the weights are 0.
     pub relative_update: Option<f64>,
-    /// The trust ratio of rules that have one (LARS, LAMB).
+    /// The trust ratio, for optimizers with one (LARS, LAMB).
     pub trust_ratio: Option<f64>,
-    /// Whether this is a weight matrix or filter. The others (biases, the scales and shifts of batch norm) may well be 0 and grow from there, so that
-    /// they bound nothing; LARS leaves them out for that reason.
+    /// Whether this is a weight matrix or filter. Other parameters (biases, batch norm's scales and
+    /// shifts) often start at 0, so their ratio does not bound the learning rate; LARS often
+    /// excludes them for this reason.
     pub is_weight: bool,
 }
 
@@ -42,27 +44,30 @@ pub struct LayerRow {
 pub struct LayerTable {
     /// The parameters in the network's order.
     pub rows: Vec<LayerRow>,
-    /// The weight with the smallest ‖w‖/‖∇w‖: with one global rate it is the first whose step is as long as itself, and so it bounds the rate.
+    /// The weight with the smallest ‖w‖/‖∇w‖. It bounds a global learning rate, as its step is the
+    /// first to become as long as the weight itself.
     pub bounding: Option<String>,
-    /// Its ‖w‖/‖∇w‖: a rate of that size replaces the layer in one step.
+    /// Its ‖w‖/‖∇w‖. At this learning rate, one step is as long as the layer's weights.
     pub smallest_ratio: Option<f64>,
-    /// Largest ‖w‖/‖∇w‖ over the smallest: by how much the layers disagree about the rate. 1 would leave LARS nothing to do.
+    /// The largest ‖w‖/‖∇w‖ divided by the smallest: how much the layers' suitable rates differ. At
+    /// 1, LARS would change nothing.
     pub spread: Option<f64>,
 }
 
-/// What an optimizer did, or would do, to each parameter: the step Δw as a flat vector, and the trust ratio of each layer.
+/// A step of an optimizer, done or planned: Δw as a flat vector, and the trust ratio of each layer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Update {
-    /// Δw.
+    /// The step Δw.
     pub step: Vec<f64>,
-    /// One a layer.
+    /// The trust ratio of each layer, if it has one.
     pub trust_ratios: Vec<Option<f64>>,
 }
 
-/// The layer table from flat weights, their gradient and an optimizer's step. One gradient evaluation, which the caller has made.
+/// Makes the layer table from flat weights, their gradient and an optimizer's step. The caller
+/// computes the gradient; nothing else costs anything.
 ///
 /// # Errors
-/// Vectors of another length than the layers'.
+/// Vectors whose length differs from the layers' total.
 pub fn layer_table(
     layers: &[Layer],
     w: &[f64],
@@ -121,7 +126,7 @@ pub fn layer_table(
 }
 
 impl LayerTable {
-    /// The table as a chart: one row a parameter.
+    /// The table as a chart, with a row for each parameter.
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
         let column = |f: &dyn Fn(&LayerRow) -> Option<f64>| -> Vec<(f64, f64)> {
             self.rows
@@ -142,11 +147,12 @@ impl LayerTable {
     }
 }
 
-/// The step that a run's optimizer would make with this gradient and rate, from `state` (see [`Run::optimizer`](crate::Run)) or, without one, as its
-/// very first. Clipping is left out.
+/// The step that a run's optimizer would take with this gradient and learning rate: from `state`
+/// (see [`Run::optimizer`](crate::Run)), or its first step if there is no state. Clipping is not
+/// applied.
 ///
 /// # Errors
-/// A state of another optimizer or model, a gradient of another length.
+/// A state of another optimizer or model, or a gradient of the wrong length.
 pub fn planned_update(
     experiment: &Experiment,
     network: &Network,

@@ -1,15 +1,18 @@
 //! L-BFGS-B: a limited-memory quasi-Newton method for a smooth function with a lower and an upper bound on every variable.
 //!
-//! Written from Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization" (SIAM J. Sci. Comput. 16, 1995), with the step of Morales
-//! and Nocedal (ACM TOMS 38, 2011) after the subspace minimisation, as SciPy's `L-BFGS-B` has it.
+//! Written from Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained
+//! optimization" (SIAM J. Sci. Comput. 16, 1995), with the step of Morales and Nocedal (ACM TOMS
+//! 38, 2011) after the subspace minimization, as in SciPy's `L-BFGS-B`.
 //!
-//! Each iteration takes the model m(z) = f + gᵀ(z − x) + ½ (z − x)ᵀ B (z − x) with B = θI − W M Wᵀ, W = [Y θS] of the last `memory` pairs; finds the first local
-//! minimum of m along the projected gradient path (the generalized Cauchy point); minimizes m over the variables that are free there; projects that minimizer onto
-//! the box; and searches along the line to it for a point of the strong Wolfe conditions (Moré and Thuente).
+//! Each iteration uses the model m(z) = f + gᵀ(z − x) + ½ (z − x)ᵀ B (z − x) with B = θI − W M Wᵀ,
+//! W = [Y θS] of the last `memory` pairs. It finds the first local minimum of m along the projected
+//! gradient path (the generalized Cauchy point), minimizes m over the variables that are free
+//! there, projects that minimizer onto the box, and searches along the line to it for a point that
+//! satisfies the strong Wolfe conditions (Moré and Thuente).
 //!
 //! ```
 //! # use largebatch_probe::{lbfgsb::LbfgsB, unwatched};
-//! // (x − 3)² on [0, 2]: the bound holds the minimum.
+//! // (x − 3)² on [0, 2]: the minimum is at the bound.
 //! let f = |x: &[f64]| Ok::<_, std::convert::Infallible>(((x[0] - 3.0).powi(2), vec![2.0 * (x[0] - 3.0)]));
 //! let minimum = LbfgsB::default().minimize(f, &[1.0], [&[0.0], &[2.0]], &mut unwatched).unwrap();
 //! assert_eq!((minimum.x[0], minimum.value), (2.0, 1.0));
@@ -24,18 +27,18 @@ use crate::vector::{dot, norm};
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
-/// | `memory` | 10 | pairs of steps and gradient differences that are kept, 1 or more |
-/// | `iterations` | 15,000 | iterations, 0 or more |
-/// | `evaluations` | 15,000 | evaluations of function and gradient; a line search under way is finished |
-/// | `gradient` | 1e-5 | stops where the projected gradient's largest entry is at most this |
-/// | `decrease` | 2.2e-9 | stops where an iteration's decrease is at most this, relative to max(\|f\|, 1) |
+/// | `memory` | 10 | pairs of steps and gradient differences to keep, 1 or more |
+/// | `iterations` | 15,000 | maximum number of iterations, 0 or more |
+/// | `evaluations` | 15,000 | maximum number of evaluations of function and gradient; a line search under way is finished |
+/// | `gradient` | 1e-5 | stop when the projected gradient's largest entry is at most this |
+/// | `decrease` | 2.2e-9 | stop when an iteration's decrease is at most this, relative to max(\|f\|, 1) |
 #[derive(Debug, Clone, PartialEq)]
 pub struct LbfgsB {
-    /// Pairs of steps and gradient differences that are kept.
+    /// Pairs of steps and gradient differences to keep, 1 or more.
     pub memory: usize,
-    /// The largest number of iterations.
+    /// Maximum number of iterations.
     pub iterations: usize,
-    /// The largest number of evaluations of function and gradient together.
+    /// Maximum number of evaluations of function and gradient.
     pub evaluations: usize,
     /// The tolerance on the largest entry of the projected gradient.
     pub gradient: f64,
@@ -55,7 +58,7 @@ impl Default for LbfgsB {
     }
 }
 
-/// Why a minimisation ended.
+/// Why a minimization ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
@@ -63,13 +66,14 @@ pub enum Ended {
     Gradient,
     /// An iteration decreased the function by no more than the tolerance.
     Decrease,
-    /// The iterations are used up.
+    /// The maximum number of iterations was reached.
     Iterations,
-    /// The evaluations are used up.
+    /// The maximum number of evaluations was reached.
     Evaluations,
-    /// No better point could be found along the search direction: rounding, or a gradient that is not the function's.
+    /// The line search found no better point, because of rounding or because the gradient is not
+    /// the function's.
     LineSearch,
-    /// Somebody asked to stop.
+    /// The caller stopped it.
     Interrupted,
 }
 
@@ -78,7 +82,7 @@ pub enum Ended {
 pub struct Minimum {
     /// The point, inside the bounds.
     pub x: Vec<f64>,
-    /// The function there.
+    /// The function's value there.
     pub value: f64,
     /// The projected gradient's largest entry there.
     pub gradient: f64,
@@ -86,16 +90,16 @@ pub struct Minimum {
     pub iterations: usize,
     /// Evaluations of function and gradient.
     pub evaluations: usize,
-    /// Why it ended.
+    /// Why the minimization ended.
     pub ended: Ended,
 }
 
-/// What can be wrong with a minimisation's input, and the function's own error.
+/// An error in a minimization's input, or the function's own error.
 #[derive(Debug, thiserror::Error)]
 pub enum LbfgsBError<E> {
     /// Start and bounds differ in length.
     #[error(
-        "the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}: give one of each for every variable"
+        "the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}; all three need the same length"
     )]
     Lengths {
         /// Entries of the start.
@@ -105,9 +109,9 @@ pub enum LbfgsBError<E> {
         /// Upper bounds.
         upper: usize,
     },
-    /// A bound that leaves no room, or NaN.
+    /// A lower bound above the upper one, or a bound that is NaN.
     #[error(
-        "variable {index} has the bounds [{lower}, {upper}]: the lower may not exceed the upper, and neither may be NaN"
+        "variable {index} has the bounds [{lower}, {upper}]; the lower must not exceed the upper, and neither may be NaN"
     )]
     Bounds {
         /// The variable, from 0.
@@ -122,10 +126,10 @@ pub enum LbfgsBError<E> {
     Memory,
     /// The function or its gradient is not finite at the start.
     #[error(
-        "the function or its gradient is not finite at the start (value {value}): start where it is"
+        "the function or its gradient is not finite at the start (value {value}); start at a point where both are finite"
     )]
     Start {
-        /// The value there.
+        /// The function's value there.
         value: f64,
     },
     /// The function's own error.
@@ -134,13 +138,16 @@ pub enum LbfgsBError<E> {
 }
 
 impl LbfgsB {
-    /// Minimizes a function over lower ≤ x ≤ upper (entries may be infinite), from `start`, which is first projected onto the box.
+    /// Minimizes a function over lower ≤ x ≤ upper (bounds may be infinite), from `start`, which is
+    /// first projected onto the box.
     ///
-    /// `function` returns the value and the gradient. A trial point where they are not finite ends the line search before it. `watch` hears the iterations
-    /// before each evaluation; where it says no, the best point so far is returned.
+    /// `function` returns the value and the gradient. The line search treats a trial point where
+    /// they are not finite as an end of its range. `watch` is called with the number of iterations
+    /// before each evaluation; if it returns `false`, the best point so far is returned.
     ///
     /// # Errors
-    /// Lengths that differ, bounds that leave no room, a start that is not finite, and whatever `function` returns.
+    /// Lengths that differ, a lower bound above the upper one, a start where the function is not
+    /// finite, and errors of `function`.
     pub fn minimize<E>(
         &self,
         mut function: impl FnMut(&[f64]) -> Result<(f64, Vec<f64>), E>,
@@ -317,7 +324,7 @@ impl LbfgsB {
     }
 }
 
-/// The point at a step towards `target`, which step 1 reaches to the bit.
+/// The point at a step towards `target`; step 1 gives exactly `target`.
 fn along(x: f64, step: f64, direction: f64, target: f64) -> f64 {
     if step == 1.0 {
         target
@@ -342,6 +349,6 @@ fn room(x: &[f64], direction: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
             largest = largest.min((bound - x[i]) / d);
         }
     }
-    // The way to the target lies within the bounds; only rounding can say less.
+    // The line to the target is within the bounds; only rounding could give less than 1.
     largest.max(1.0)
 }

@@ -1,7 +1,9 @@
-//! Why a network trains as it does: diagnostics of a run at a point of its training.
+//! Probes: diagnostics of a run at a point of its training, which show why a network trains as it
+//! does.
 //!
-//! Every instrument is algebra on the flat vector of parameters, with first-order gradients alone: it takes an [`Objective`], which is a closed form
-//! in the tests and a [`Subject`] (a network and some examples) in earnest.
+//! Every probe is algebra on the flat vector of parameters and needs only first-order gradients. It
+//! takes an [`Objective`]: usually a [`Subject`] (a network and some examples), in the tests a
+//! closed form.
 //!
 //! ```
 //! use largebatch_optim::Registry;

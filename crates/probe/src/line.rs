@@ -1,4 +1,4 @@
-//! The loss along the line through two runs' weights.
+//! The loss along the straight line through the weights of two runs.
 
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
@@ -9,24 +9,24 @@ use crate::landscape::{Height, Landscape, State, Statistics};
 use crate::vector::{dot, norm};
 use crate::{ProbeError, Watch};
 
-/// A point of the line.
+/// A point on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LinePoint {
     /// α: 0 at the first run's weights, 1 at the second's.
     pub alpha: f64,
-    /// Over the training examples.
+    /// Loss and accuracy over the training examples.
     pub train: Height,
-    /// Over the test part, where it was asked for.
+    /// Loss and accuracy over the test part, if requested.
     pub test: Option<Height>,
 }
 
-/// Where two runs ended, seen from where they began.
+/// Distances between the initial and final weights of two runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Distances {
-    /// ‖x_S − x_0‖ of the first run and its own initial weights.
+    /// ‖x_S − x_0‖ between the first run's weights and its initial weights.
     #[serde(with = "nullable")]
     pub small: f64,
-    /// ‖x_L − x_0‖ of the second.
+    /// ‖x_L − x_0‖, the same for the second run.
     #[serde(with = "nullable")]
     pub large: f64,
     /// ‖x_S − x_0‖ / ‖x_L − x_0‖.
@@ -35,30 +35,32 @@ pub struct Distances {
     /// ‖x_L − x_S‖.
     #[serde(with = "nullable")]
     pub between: f64,
-    /// The cosine of the angle between x_S − x_0 and x_L − x_0, if both began at the same weights.
+    /// The cosine of the angle between x_S − x_0 and x_L − x_0, if both runs started at the same
+    /// weights.
     pub cosine_of_paths: Option<f64>,
     /// The cosine of the angle between x_S and x_L.
     #[serde(with = "nullable")]
     pub cosine_of_weights: f64,
 }
 
-/// The line's points, and the runs' distances.
+/// The points on the line, and the runs' distances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// The first run.
+    /// The first run, at α = 0.
     pub small: String,
-    /// The second.
+    /// The second run, at α = 1.
     pub large: String,
     /// Where batch norm's statistics come from; `null` without batch norm.
     pub batch_norm: Option<Statistics>,
-    /// The points that were measured, α rising.
+    /// The measured points, with increasing α.
     pub points: Vec<LinePoint>,
-    /// The distances.
+    /// The distances between the runs' weights.
     pub distances: Distances,
 }
 
 impl Distances {
-    /// The distances of two runs, each with its initial weights first; over the parameters, without batch norm's statistics.
+    /// The distances of two runs, each given as its initial and final state. Batch norm's
+    /// statistics are not included.
     pub fn of(small: [&State; 2], large: [&State; 2]) -> Self {
         let minus = |a: &State, b: &State| {
             a.parameters
@@ -80,7 +82,8 @@ impl Distances {
     }
 }
 
-/// Refuses two runs whose weights or losses do not compare: another model, other data, another preprocessing or another training part.
+/// Refuses two runs whose weights or losses cannot be compared: they need the same model, data,
+/// preprocessing and training part.
 ///
 /// # Errors
 /// The first setting that differs.
@@ -110,36 +113,40 @@ pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeErr
         Some((key, s, l)) => Err(ProbeError::value(
             key,
             l.trim(),
-            format!("the other run has {}: take runs that share it", s.trim()),
+            format!(
+                "the other run has {}; choose two runs with the same value",
+                s.trim()
+            ),
         )),
         None => Ok(()),
     }
 }
 
-/// `count` values of α from `from` to `to`, both included. Keskar's figure has 25 from −1 to 2.
+/// `count` equally spaced values of α from `from` to `to`, both included. Keskar's figure has 25
+/// from −1 to 2.
 ///
 /// # Errors
-/// Fewer than two or more than a million, ends that are not finite or not in order.
+/// Fewer than two or more than a million values, or a range that is not finite or not increasing.
 pub fn alphas(from: f64, to: f64, count: usize) -> Result<Vec<f64>, ProbeError> {
     if count < 2 {
         return Err(ProbeError::value(
             "points",
             count,
-            "a line needs 2 points or more; 25 is usual",
+            "a line needs at least 2 points; 25 is usual",
         ));
     }
     if count > 1_000_000 {
         return Err(ProbeError::value(
             "points",
             count,
-            "a line has at most 1,000,000 points",
+            "a line can have at most 1,000,000 points",
         ));
     }
     if !(from < to && (to - from).is_finite()) {
         return Err(ProbeError::value(
             "from",
             format!("{from} to {to}"),
-            "α must rise, such as from -1 to 2",
+            "α must increase, for example from -1 to 2",
         ));
     }
     Ok((0..count)
@@ -149,16 +156,19 @@ pub fn alphas(from: f64, to: f64, count: usize) -> Result<Vec<f64>, ProbeError> 
 
 /// Loss and accuracy at α x_L + (1 − α) x_S (Goodfellow, Vinyals and Saxe 2015, arXiv 1412.6544; Keskar et al. 2017, figure 3).
 ///
-/// `watch` is asked before each point; where it says no, the points so far are returned. Batch norm's statistics do not suit weights
-/// between two networks: they are recomputed at each point unless the landscape interpolates them, which exaggerates the barrier between the runs.
+/// `watch` is called before each point; if it returns `false`, the points so far are returned. The
+/// batch-norm statistics of the two networks do not fit weights between them, so they are
+/// recomputed at each point, unless the landscape interpolates them, which exaggerates the barrier
+/// between the runs.
 ///
-/// Caveat: one line of very many; a barrier on it does not say that no other path is flat, and a wide valley on it is Dinh's caveat again (see
-/// [`sharpness`](crate::sharpness)).
+/// Caveat: this is one line among many. A barrier on it does not exclude a flat path elsewhere, and
+/// Dinh's caveat applies to a wide valley on it (see [`sharpness`](crate::sharpness)).
 ///
-/// Cost: a forward pass over the examples a point, with batch norm recomputed two, and one over the test part where it is asked for; no gradient.
+/// Cost: a forward pass over the examples for each point (two if batch norm is recomputed), and one
+/// over the test part if requested. No gradients.
 ///
 /// # Errors
-/// States of another model than the landscape's.
+/// States of a model other than the landscape's.
 pub fn line(
     landscape: &Landscape<'_>,
     small: &State,
@@ -188,7 +198,7 @@ pub fn line(
 }
 
 impl Line {
-    /// The losses and, for classes, the errors along the line: one chart each.
+    /// Charts of the loss and, for classification, of the accuracy along the line.
     pub fn figures(&self, examples: usize) -> Vec<Figure> {
         let statistics = match self.batch_norm {
             None => "",
@@ -222,7 +232,7 @@ impl Line {
             if !test.is_empty() {
                 plot = plot.line("test", test.clone()).points("test", test);
             }
-            // At the top of a chart of accuracies lie the points.
+            // In a chart of accuracies the labels would cover the points, which are at the top.
             let label = |text| if name == "line" { text } else { "" };
             plot.guide_x(label("first run"), 0.0)
                 .guide_x(label("second run"), 1.0)

@@ -1,11 +1,12 @@
-//! The line search of Moré and Thuente (1994): safeguarded cubic and quadratic steps to a point of the strong Wolfe conditions.
+//! The line search of Moré and Thuente (1994): safeguarded cubic and quadratic steps to a point
+//! that satisfies the strong Wolfe conditions.
 
 /// A trial step's value and slope along the search direction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trial {
     /// The step.
     pub step: f64,
-    /// The function there.
+    /// The function's value there.
     pub value: f64,
     /// Its derivative along the direction there.
     pub slope: f64,
@@ -21,9 +22,9 @@ const WIDTH: f64 = 0.1 * f64::EPSILON;
 pub(crate) enum Next {
     /// Evaluate here.
     Try(f64),
-    /// The last trial satisfies the conditions, or lies at the largest step and still descends.
+    /// The last trial satisfies the conditions, or is at the largest step and still descends.
     Done,
-    /// Rounding stops progress; the best step so far is the answer.
+    /// Rounding stops progress: take the best step so far.
     Stuck,
 }
 
@@ -42,7 +43,8 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// A search from value and slope (negative) at step 0, whose first trial the caller makes at `first`.
+    /// Starts a search from the value and the (negative) slope at step 0. The caller makes the
+    /// first trial at `first`.
     pub(crate) fn new(value: f64, slope: f64, first: f64, largest: f64) -> Self {
         let start = Trial {
             step: 0.0,
@@ -63,7 +65,7 @@ impl Search {
         }
     }
 
-    /// Takes in a trial and says what is next.
+    /// Processes a trial and returns what to do next.
     pub(crate) fn next(&mut self, now: Trial) -> Next {
         let required = DECREASE * self.start.slope;
         let ceiling = self.start.value + now.step * required;
@@ -83,7 +85,8 @@ impl Search {
         if out_of_room || (now.step == 0.0 && (now.value > ceiling || now.slope >= required)) {
             return Next::Stuck;
         }
-        // In the first stage the steps are taken on f(α) − DECREASE · α f'(0), whose minimizer satisfies the decrease condition.
+        // In the first stage the steps use f(α) − DECREASE · α f'(0), whose minimizer satisfies the
+        // decrease condition.
         let step = if self.first_stage && now.value <= self.best.value && now.value > ceiling {
             let tilt = |t: Trial| Trial {
                 value: t.value - t.step * required,
@@ -199,7 +202,7 @@ impl Search {
                 step = chosen.clamp(low.min(high), high);
             }
         } else if self.bracketed {
-            // A lower value, the same sign, a slope that does not shrink.
+            // A lower value, the same sign, a slope that does not decrease.
             let (theta, scale, inside) = cubic(now, other);
             let gamma =
                 scale * inside.max(0.0).sqrt() * if now.step > other.step { -1.0 } else { 1.0 };

@@ -12,26 +12,27 @@ use crate::rates::{descent, smoothed, steepest, valley};
 use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
-/// The settings of a range test.
+/// Settings of a range test.
 ///
 /// | field | default | meaning |
 /// | --- | --- | --- |
-/// | `lowest` | 1e-6 | the first rate, positive |
-/// | `highest` | 10 | the last rate |
-/// | `steps` | 100 | steps from one to the other, 10 or more |
-/// | `smoothing` | 0.9 | β of the loss's moving average, in [0, 1) |
-/// | `divergence` | 4 | the test ends where the smoothed loss is above this many times its least so far |
+/// | `lowest` | 1e-6 | the first learning rate, positive |
+/// | `highest` | 10 | the last learning rate, above the first |
+/// | `steps` | 100 | number of steps, 10 or more |
+/// | `smoothing` | 0.9 | coefficient β of the loss's moving average, in [0, 1) |
+/// | `divergence` | 4 | the test ends when the smoothed loss exceeds this multiple of its minimum so far, above 1 |
 #[derive(Debug, Clone, PartialEq)]
 pub struct RangeTest {
-    /// The first rate.
+    /// The first learning rate, positive.
     pub lowest: f64,
-    /// The last rate.
+    /// The last learning rate, above the first.
     pub highest: f64,
-    /// Steps from one to the other.
+    /// Number of steps, 10 or more.
     pub steps: usize,
-    /// β of the loss's moving average.
+    /// Coefficient β of the loss's moving average, in [0, 1).
     pub smoothing: f64,
-    /// The smoothed loss diverges above this many times its least.
+    /// The loss counts as diverged when its moving average exceeds this multiple of its minimum so
+    /// far; above 1.
     pub divergence: f64,
 }
 
@@ -47,19 +48,20 @@ impl Default for RangeTest {
     }
 }
 
-/// A step of fewer examples than this does not stand for the loss: at batch 1 single examples' losses differ a hundredfold.
+/// Batches below this size do not represent the loss: at batch size 1, the losses of single
+/// examples differ a hundredfold.
 const SMALL: usize = 64;
 
-/// Examples over which the loss is taken then.
+/// Number of examples over which the loss is computed for such batches.
 const SAMPLE: usize = 256;
 
-/// A step of a range test.
+/// One step of a range test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RangePoint {
-    /// The rate of this step's update.
+    /// The learning rate of this step's update.
     pub lr: f64,
-    /// The mean loss over its batch, before the update, or where that has fewer than 64 examples, over 256 of the training part, always the same; `null` if it
-    /// is not finite.
+    /// The mean loss before the update: over the batch, or, if it has fewer than 64 examples, over
+    /// 256 fixed training examples. `null` if it is not finite.
     pub loss: Option<f64>,
     /// The bias-corrected moving average of the losses up to here.
     pub smoothed: Option<f64>,
@@ -69,34 +71,34 @@ pub struct RangePoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RangeEnd {
-    /// The highest rate was reached without divergence.
+    /// The highest learning rate was reached without divergence.
     Highest,
     /// The loss diverged.
     Diverged,
-    /// Somebody asked to stop.
+    /// The caller stopped the test.
     Interrupted,
 }
 
-/// A range test's curve and what it suggests.
+/// The curve of a range test and the rates that it suggests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LrFind {
     /// Model, data set and optimizer, for titles.
     pub what: String,
-    /// Examples a step.
+    /// Examples per step.
     pub batch_size: usize,
-    /// The seed of initial weights and order.
+    /// The seed of the initial weights and the order of examples.
     pub seed: u64,
     /// The curve.
     pub points: Vec<RangePoint>,
-    /// The rate at which the smoothed loss falls most steeply over log η: a rate that learns fast.
+    /// The learning rate at which the smoothed loss falls most steeply over log η: it learns fast.
     pub steepest: Option<f64>,
-    /// The rate within the longest valley of the smoothed loss: usually safer.
+    /// A learning rate within the longest valley of the smoothed loss: usually the safer choice.
     pub valley: Option<f64>,
-    /// The rate at which the loss diverged.
+    /// The learning rate at which the loss diverged.
     pub divergence: Option<f64>,
-    /// Why it ended.
+    /// Why the test ended.
     pub ended: RangeEnd,
-    /// Seconds that it took.
+    /// Duration of the test in seconds.
     pub seconds: f64,
 }
 
@@ -106,7 +108,7 @@ impl RangeTest {
             return Err(ProbeError::value(
                 "lowest",
                 self.lowest,
-                "the first rate must be positive, because the rate grows by a factor",
+                "the first rate must be positive, because each step multiplies the rate by a factor",
             ));
         }
         if !(self.highest > self.lowest && self.highest.is_finite()) {
@@ -120,34 +122,34 @@ impl RangeTest {
             return Err(ProbeError::value(
                 "steps",
                 self.steps,
-                "a range test needs 10 steps or more; 100 is usual",
+                "a range test needs at least 10 steps; 100 is usual",
             ));
         }
         if !(0.0..1.0).contains(&self.smoothing) {
             return Err(ProbeError::value(
                 "smoothing",
                 self.smoothing,
-                "must lie in [0, 1); 0 leaves the loss as it is",
+                "must be in [0, 1); 0 means no smoothing",
             ));
         }
         if !(self.divergence > 1.0) {
             return Err(ProbeError::value(
                 "divergence",
                 self.divergence,
-                "must be above 1: it multiplies the least smoothed loss",
+                "must be above 1, as a multiple of the smallest smoothed loss",
             ));
         }
         Ok(())
     }
 
-    /// An estimate of the seconds that [`RangeTest::run`] takes to its end, from three small steps.
+    /// Estimates how many seconds [`RangeTest::run`] takes, from three small steps.
     ///
     /// # Errors
-    /// Those of [`RangeTest::run`].
+    /// As for [`RangeTest::run`].
     pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
         self.check()?;
         let batch = experiment.config.batch_size.unwrap_or(1);
-        // A loss without its gradient takes about a third.
+        // A loss without its gradient takes about a third of the time.
         let sample = if batch < SMALL {
             SAMPLE.min(experiment.split.train.len()) as f64 / 3.0
         } else {
@@ -158,22 +160,30 @@ impl RangeTest {
             * self.steps as f64)
     }
 
-    /// Trains from the initial weights with the rate η_t = lowest · (highest/lowest)^(t/(steps − 1)), t = 0, 1, … (Smith 2017, arXiv 1506.01186; exponential growth
-    /// and smoothing as Gugger 2018 and fastai have them).
+    /// Trains from the initial weights with the learning rate η_t = lowest ·
+    /// (highest/lowest)^(t/(steps − 1)), t = 0, 1, … (Smith 2017, arXiv 1506.01186; exponential
+    /// growth and smoothing as in Gugger 2018 and fastai).
     ///
-    /// The experiment's optimizer, batch size, clipping, augmentation and seed hold; its schedule of rate and batch size does not. A network of its own is
-    /// trained and thrown away, so that nothing has to be restored. In the first tenth of the steps the average is still of few losses: nothing but a loss that is
-    /// not finite counts as divergence there, and the suggestions leave it out, and what comes behind the least smoothed loss. The least is at most the loss of
-    /// the initial weights over 256 training examples. The valley is sought from where a twentieth of the fall is done. `watch` is asked before each step.
+    /// The test uses the experiment's optimizer, batch size, clipping, augmentation and seed, but
+    /// not its schedules of rate and batch size. It trains a separate network and discards it, so
+    /// nothing has to be restored. `watch` is called before each step.
     ///
-    /// Caveats: the curve depends on how fast the rate grows, because the weights move on the way, and a loss that falls late hides a rate that is too high for
-    /// longer training; the point of divergence is above the largest rate that trains stably. With SGD it comes after 2/λ_max, which `curvature` measures. fastai
-    /// smooths with β = 0.98, which shifts the curve by tens of steps; the default here is 0.9.
+    /// In the first tenth of the steps the average covers few losses: there, only a loss that is
+    /// not finite counts as divergence, and the suggestions ignore these steps. They also ignore
+    /// what comes after the minimum of the smoothed loss. Divergence is measured against that
+    /// minimum, or against the loss of the initial weights over 256 training examples if it is
+    /// lower. The valley is searched from the point at which a twentieth of the fall is done.
     ///
-    /// Cost: `steps` training steps, and at batches below 64 as many losses of 256 examples.
+    /// Caveats: the curve depends on how fast the rate grows, because the weights move meanwhile. A
+    /// loss that falls late can hide that a rate is too high for longer training. The rate of
+    /// divergence is above the largest rate that trains stably; with SGD it is above 2/λ_max, which
+    /// `curvature` measures. fastai smooths with β = 0.98, which shifts the curve by tens of steps;
+    /// the default here is 0.9.
+    ///
+    /// Cost: `steps` training steps, and for batches below 64 as many losses of 256 examples.
     ///
     /// # Errors
-    /// Settings out of range, and those of training. Divergence is a result.
+    /// Settings out of range, and errors of training. Divergence is a result, not an error.
     pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<LrFind, ProbeError> {
         self.check()?;
         let (started, config) = (Instant::now(), &experiment.config);
@@ -278,7 +288,7 @@ impl RangeTest {
 }
 
 impl LrFind {
-    /// The losses against the rate, with what they suggest.
+    /// Plots the losses against the learning rate, with the suggested rates.
     pub fn figure(&self) -> Figure {
         let of = |value: fn(&RangePoint) -> Option<f64>| {
             self.points
@@ -293,7 +303,7 @@ impl LrFind {
             .chain(&smooth)
             .map(|p| p.1)
             .fold(f64::INFINITY, f64::min);
-        // Where it diverges, the loss leaves the picture.
+        // A diverging loss leaves the plotted range.
         let high = raw.iter().map(|p| p.1).fold(0.0, f64::max).min(2.0 * first);
         let mut plot = Plot::new("lr-find", &format!("Range test: {}", self.what))
             .x("learning rate η", Scale::Log)

@@ -1,6 +1,6 @@
 //! Small systems of linear equations.
 
-/// A small square matrix factorised with partial pivoting.
+/// A small square matrix, factorized with partial pivoting.
 pub(crate) struct Lu {
     entries: Vec<f64>,
     order: Vec<usize>,
@@ -14,7 +14,7 @@ impl Lu {
         }
     }
 
-    /// Factorises a row-major n × n matrix; `None` if it is singular or not finite.
+    /// Factorizes a row-major n × n matrix; `None` if it is singular or not finite.
     pub(crate) fn new(mut a: Vec<f64>, n: usize) -> Option<Self> {
         let mut order: Vec<usize> = (0..n).collect();
         for column in 0..n {

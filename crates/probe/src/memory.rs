@@ -1,18 +1,18 @@
-//! What the system says about memory; on Linux alone.
+//! Memory use as the system reports it; only on Linux.
 
 use std::fs;
 
-/// Begins a new peak of this process's memory; `false` where the system has none.
+/// Resets this process's peak memory; `false` if the system does not support it.
 pub(crate) fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The process's peak of resident memory since the last reset, in bytes.
+/// The process's peak resident memory since the last reset, in bytes.
 pub(crate) fn peak() -> Option<u64> {
     field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// The memory that is free for this process, in bytes: of the machine, or what its control group leaves.
+/// The memory available to this process, in bytes: on the machine, or within its control group.
 pub(crate) fn free() -> Option<u64> {
     let machine = field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
@@ -22,7 +22,7 @@ pub(crate) fn free() -> Option<u64> {
     }))
 }
 
-/// A field of kB, as bytes.
+/// A field in kB, converted to bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.trim()

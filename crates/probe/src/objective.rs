@@ -1,33 +1,36 @@
-//! A function of a flat vector with its gradient: all that the instruments need.
+//! A function of a flat vector and its gradient, which is all that the probes need.
 
 use crate::ProbeError;
 
-/// A loss L(w) of d parameters, on the host, with its gradient.
+/// A loss L(w) of d parameters and its gradient, on the host.
 ///
-/// The instruments are written against this, so that they are tested on closed forms; [`Subject`](crate::Subject) is the one of a network and data.
+/// The probes use only this trait, so that tests can use closed forms. [`Subject`](crate::Subject)
+/// implements it for a network and data.
 pub trait Objective {
-    /// d.
+    /// The number of parameters d.
     fn dim(&self) -> usize;
-    /// L(w).
+    /// The loss L(w).
     ///
     /// # Errors
-    /// A vector of another length; what the model or the device refuses.
+    /// A vector of the wrong length; errors of the model or the device.
     fn loss(&mut self, w: &[f64]) -> Result<f64, ProbeError>;
-    /// L(w) and ∇L(w), of length d. One gradient evaluation.
+    /// The loss L(w) and its gradient ∇L(w), of length d. One gradient evaluation.
     ///
     /// # Errors
-    /// Those of [`Objective::loss`].
+    /// As for [`Objective::loss`].
     fn gradient(&mut self, w: &[f64]) -> Result<(f64, Vec<f64>), ProbeError>;
 }
 
-/// An objective that is a mean of losses of single examples, L = (1/N) Σ ℓᵢ: gradients of any batch of them.
+/// An objective that is the mean of single examples' losses, L = (1/N) Σ ℓᵢ, with gradients of any
+/// batch.
 pub trait Examples: Objective {
-    /// N.
+    /// The number of examples N.
     fn count(&self) -> usize;
-    /// The mean loss over the examples at `places` (0 to N − 1, repetitions allowed) and its gradient.
+    /// The mean loss over the examples with the indices `places` (0 to N − 1, repetitions allowed)
+    /// and its gradient.
     ///
     /// # Errors
-    /// An empty batch, and those of [`Objective::loss`].
+    /// An empty batch; otherwise as for [`Objective::loss`].
     fn batch_gradient(
         &mut self,
         w: &[f64],
@@ -35,7 +38,8 @@ pub trait Examples: Objective {
     ) -> Result<(f64, Vec<f64>), ProbeError>;
 }
 
-/// Hears how far an instrument is, and says whether it goes on: `(done, all)` gradient evaluations or rounds, `false` ends it with what it has.
+/// A callback for progress and interruption. It receives `(done, all)` in gradient evaluations or
+/// rounds; if it returns `false`, the probe ends with the results so far.
 pub type Watch<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
 
 /// A [`Watch`] that never interrupts.

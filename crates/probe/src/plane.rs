@@ -1,4 +1,5 @@
-//! Planes through the space of the parameters: random and filter-normalised, through three points, or of a path's principal components.
+//! Planes in the space of the parameters: random and filter-normalized, through three points, or of
+//! a path's principal components.
 
 use largebatch_random::{Key, normal};
 use serde::Serialize;
@@ -9,15 +10,15 @@ use crate::vector::{dot, norm};
 /// A plane origin + a·u + b·v.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plane {
-    /// Its origin.
+    /// The origin, at coordinates (0, 0).
     pub origin: Vec<f64>,
     /// The direction of the first coordinate.
     pub u: Vec<f64>,
-    /// The direction of the second.
+    /// The direction of the second coordinate.
     pub v: Vec<f64>,
     /// Points of interest: the centre, the three points, or the path.
     pub marks: Vec<Mark>,
-    /// The shares of the path's variance that the two directions hold; of a path's plane alone.
+    /// The fractions of the path's variance along the two directions; only for a path's plane.
     pub explained: Option<[f64; 2]>,
 }
 
@@ -28,16 +29,19 @@ pub struct Mark {
     pub label: String,
     /// Its first coordinate.
     pub a: f64,
-    /// Its second.
+    /// Its second coordinate.
     pub b: f64,
 }
 
 impl Plane {
     /// Two filter-normalised random directions about a point (Li, Xu, Taylor, Studer and Goldstein 2018, arXiv 1712.09913).
     ///
-    /// Normal entries; then each filter d of a weight is scaled to its filter w of the network, d ← d ‖w‖/‖d‖: a row of PyTorch's layout `[out, …]`, so also an
-    /// output of a dense layer. Biases and batch norm's parameters do not move, as in the paper's programs (`--xignore biasbn`). So the picture does not depend
-    /// on the weights' scale, and pictures of different networks compare. `shapes` are the parameters' shapes in the order of the vector.
+    /// The entries are drawn from a normal distribution; then each filter d is scaled to the norm
+    /// of the network's filter w, d ← d ‖w‖/‖d‖. A filter is a row in PyTorch's layout `[out, …]`,
+    /// in a dense layer the weights of one output. Biases and batch norm's parameters do not move,
+    /// as in the paper's programs (`--xignore biasbn`). The picture then does not depend on the
+    /// scale of the weights, so pictures of different networks can be compared. `shapes` are the
+    /// parameters' shapes in the order of the vector.
     ///
     /// # Errors
     /// Shapes that do not add up to the vector.
@@ -47,7 +51,7 @@ impl Plane {
             return Err(ProbeError::value(
                 "shapes",
                 total,
-                format!("the parameters are {}", x.len()),
+                format!("must add up to the {} parameters", x.len()),
             ));
         }
         let direction = |number: u64| {
@@ -85,7 +89,7 @@ impl Plane {
     /// The plane through three points, with orthonormal directions: the first point is the origin, the second lies on the first axis.
     ///
     /// # Errors
-    /// Points that lie on one line, which span no plane.
+    /// Points on one line, which do not span a plane.
     pub fn through(points: [(&str, &[f64]); 3]) -> Result<Self, ProbeError> {
         let [(_, a), (_, b), (_, c)] = points;
         let minus = |p: &[f64]| p.iter().zip(a).map(|(p, a)| p - a).collect::<Vec<f64>>();
@@ -95,13 +99,13 @@ impl Plane {
         let along = dot(&u, &v);
         v.iter_mut().zip(&u).for_each(|(v, u)| *v -= along * u);
         let height = norm(&v);
-        // Written so that NaN fails too.
+        // Written so that NaN is refused too.
         if !(ab > 0.0 && height > 1e-9 * ac) {
             let names = points.map(|(name, _)| name).join(", ");
             return Err(ProbeError::value(
                 "points",
                 names,
-                "they lie on one line, so they span no plane; take three different ones",
+                "the three points are on one line and do not span a plane; choose others",
             ));
         }
         v.iter_mut().for_each(|v| *v /= height);
@@ -124,7 +128,8 @@ impl Plane {
         })
     }
 
-    /// The plane of a path's first two principal components through its end: the points are centred, and the directions are the two of the greatest variance.
+    /// The plane through the end of a path, along the two principal components with the largest
+    /// variance. The points are centered first.
     ///
     /// # Errors
     /// Fewer than three points, or points on one line.
@@ -133,7 +138,7 @@ impl Plane {
             ProbeError::value(
                 "checkpoints",
                 path.len(),
-                "a plane of a path needs three checkpoints or more that do not lie on one line",
+                "the plane of a path needs at least three checkpoints that are not on one line",
             )
         };
         let Some((_, end)) = path.last().filter(|_| path.len() >= 3) else {
@@ -165,7 +170,7 @@ impl Plane {
                 .map(|i| (0..n).map(|t| vectors[k][t] * centred[t][i]).sum())
                 .collect();
             let length = norm(&d);
-            // The sign is free: the path comes from the left and from below.
+            // The sign is arbitrary: chosen so that the path comes from the left and from below.
             let start: f64 = (0..d.len()).map(|i| (path[0].1[i] - end[i]) * d[i]).sum();
             let sign = if start > 0.0 { -1.0 } else { 1.0 };
             d.iter_mut().for_each(|d| *d *= sign / length);
@@ -203,7 +208,8 @@ impl Plane {
             .collect()
     }
 
-    /// Ranges of both coordinates that hold every mark with a margin of `share` of the larger range on each side.
+    /// Ranges of both coordinates that contain every mark, with a margin on each side of `share`
+    /// times the larger range.
     pub fn window(&self, share: f64) -> [(f64, f64); 2] {
         let range = |of: fn(&Mark) -> f64| {
             let all = self.marks.iter().map(of);
@@ -217,7 +223,8 @@ impl Plane {
     }
 }
 
-/// Eigenvalues, falling, and their unit vectors, of a symmetric n × n matrix, by Jacobi's rotations.
+/// Eigenvalues in decreasing order and their unit vectors, of a symmetric n × n matrix, by Jacobi
+/// rotations.
 fn symmetric_eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);

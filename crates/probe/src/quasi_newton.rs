@@ -9,7 +9,7 @@ pub(crate) struct Model {
     s: Vec<Vec<f64>>,
     y: Vec<Vec<f64>>,
     theta: f64,
-    /// The inverse of M, factorised.
+    /// The inverse of M, factorized.
     middle: Lu,
 }
 
@@ -32,7 +32,7 @@ impl Model {
         *self = Model::new(self.memory);
     }
 
-    /// Takes in a pair, unless its curvature is not positive, and prepares M.
+    /// Adds a pair, unless its curvature is not positive, and prepares M.
     pub fn learn(&mut self, s: Vec<f64>, y: Vec<f64>) {
         let (sy, yy) = (dot(&s, &y), dot(&y, &y));
         // Written so that NaN is refused.
@@ -78,7 +78,8 @@ impl Model {
         }
     }
 
-    /// The minimizer of the model that the line search aims at; `None` where rounding spoils the algebra.
+    /// The minimizer of the model, towards which the line search goes; `None` if rounding makes the
+    /// algebra fail.
     pub fn target(&self, x: &[f64], g: &[f64], lower: &[f64], upper: &[f64]) -> Option<Vec<f64>> {
         let (cauchy, c) = self.cauchy(x, g, lower, upper)?;
         if self.is_empty() {
@@ -88,7 +89,8 @@ impl Model {
         let projected: Vec<f64> = (0..x.len())
             .map(|i| newton[i].clamp(lower[i], upper[i]))
             .collect();
-        // Morales and Nocedal: the projected minimizer if it descends, else the step to it cut off at the box.
+        // Morales and Nocedal: the projected minimizer if it descends, else the step to it,
+        // truncated at the box.
         let slope: f64 = (0..x.len()).map(|i| g[i] * (projected[i] - x[i])).sum();
         if slope < 0.0 {
             return Some(projected);
@@ -177,7 +179,7 @@ impl Model {
             curvature = curvature.max(floor);
             direction[b] = 0.0;
             old = t;
-            // All variables at their bounds, but for rounding: the path ends here.
+            // Up to rounding, all variables are at their bounds: the path ends here.
             least = if slope < 0.0 { -slope / curvature } else { 0.0 };
         }
         if !least.is_finite() {

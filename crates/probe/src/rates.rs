@@ -1,6 +1,6 @@
-//! What a range test's curve suggests.
+//! The learning rates that a range test's curve suggests.
 
-/// The bias-corrected moving average of the losses up to each: s_t = Σ β^(t−i) ℓ_i / Σ β^(t−i).
+/// The bias-corrected moving average of the losses: s_t = Σ β^(t−i) ℓ_i / Σ β^(t−i).
 pub fn smoothed(losses: &[f64], beta: f64) -> Vec<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
     losses
@@ -13,10 +13,11 @@ pub fn smoothed(losses: &[f64], beta: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Where the smoothed loss falls most steeply over log η: the index of the least central difference. `None` where it never falls.
+/// The index at which the smoothed loss falls most steeply over log η, by central differences.
+/// `None` if it never falls.
 pub fn steepest(smoothed: &[f64]) -> Option<usize> {
     let n = smoothed.len();
-    // The rates grow by a constant factor, so that equal steps of the index are equal steps of log η.
+    // The rates grow by a constant factor, so equal steps of the index are equal steps of log η.
     let slope = |i: usize| match i {
         0 => smoothed[1] - smoothed[0],
         _ if i + 1 == n => smoothed[i] - smoothed[i - 1],
@@ -28,8 +29,9 @@ pub fn steepest(smoothed: &[f64]) -> Option<usize> {
     (slope(best) < 0.0).then_some(best)
 }
 
-/// Where a curve that ends at its least has begun to fall: the last index at which not yet a twentieth of the whole fall is done. Before it a curve without
-/// noise falls too, by next to nothing over many orders of magnitude of the rate, and would pull the middle of the valley there.
+/// The start of the descent of a curve that ends at its minimum: the last index at which less than
+/// a twentieth of the total fall is done. A curve without noise falls before it too, but by very
+/// little over many orders of magnitude of the rate, which would shift the middle of the valley.
 pub fn descent(smoothed: &[f64]) -> usize {
     let (Some(first), Some(last)) = (smoothed.first(), smoothed.last()) else {
         return 0;
@@ -40,10 +42,10 @@ pub fn descent(smoothed: &[f64]) -> usize {
         .unwrap_or(0)
 }
 
-/// Within the longest valley: the longest falling subsequence of the smoothed losses, half a third behind its first third, as fastai's `valley`. `None` where
-/// nothing falls.
+/// A point in the longest valley: in the longest decreasing subsequence of the smoothed losses, one
+/// half of a third after its first third, as in fastai's `valley`. `None` if nothing falls.
 pub fn valley(smoothed: &[f64]) -> Option<usize> {
-    // lengths[i] is the length of the longest falling subsequence that ends at i.
+    // lengths[i] is the length of the longest decreasing subsequence that ends at i.
     let mut lengths = vec![1usize; smoothed.len()];
     for i in 1..smoothed.len() {
         let before = (0..i)

@@ -1,36 +1,36 @@
-//! What an instrument's file holds beside its result.
+//! The file of a probe: its result, and how it was measured.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Examples, Objective, Subject};
 
-/// The version of the layout of a probe's file.
+/// The schema version of a probe's file.
 pub const SCHEMA: u32 = 1;
 
-/// A probe's file, `RUN/probe/NAME.json`: what was measured, on what, and at which cost.
+/// A probe's file, `RUN/probe/NAME.json`: what was measured, on what, and at what cost.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Record<T> {
-    /// The version of the layout.
+    /// The schema version.
     pub schema: u32,
-    /// The instrument's name.
+    /// The probe's name.
     pub probe: String,
-    /// The run or checkpoint, or the step of the training.
+    /// The run, the checkpoint, or the step of the training.
     pub run: String,
     /// `train`, `validation` or `test`.
     pub part: String,
-    /// How many examples of it.
+    /// The number of examples measured.
     pub examples: usize,
-    /// How many parameters.
+    /// The number of parameters.
     pub parameters: usize,
     /// `f64` or `f32`.
     pub precision: String,
-    /// Gradients computed, over all the examples or over one batch.
+    /// Number of gradients computed, over all examples or over one batch.
     pub gradient_evaluations: u64,
-    /// Single examples that went forward and backward.
+    /// Number of forward and backward passes of single examples.
     pub example_gradients: u64,
-    /// Whether it came to its end; an interrupted one keeps what it has.
+    /// Whether the probe finished; an interrupted one stores its results so far.
     pub complete: bool,
-    /// What the instrument found.
+    /// The probe's result.
     pub result: T,
 }
 

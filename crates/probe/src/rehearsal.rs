@@ -1,4 +1,4 @@
-//! Training steps that are timed.
+//! Timed training steps.
 
 use std::time::Instant;
 
@@ -7,10 +7,11 @@ use largebatch_models::Network;
 use largebatch_optim::Driver;
 use largebatch_train::{Experiment, StepKeys, TrainError};
 
-/// Training steps (data, gradient, update) at a rate of 0, so that the time is that of training, and nothing can diverge.
+/// Training steps (data, gradient, update) at learning rate 0: they take the time of training but
+/// cannot diverge.
 pub(crate) struct Rehearsal<'a> {
     experiment: &'a Experiment,
-    /// Away only while the optimizer moves it.
+    /// `None` only while the optimizer holds it.
     network: Option<Network>,
     driver: Driver,
     order: Order,
@@ -30,11 +31,11 @@ impl<'a> Rehearsal<'a> {
         })
     }
 
-    /// The seconds of a step of so many examples.
+    /// The duration of a step with `batch` examples, in seconds.
     pub fn step(&mut self, batch: usize) -> Result<f64, TrainError> {
         let started = Instant::now();
         let (epoch, mut indices) = self.order.next(batch);
-        // The last batch of an epoch is filled up, so that all steps are alike.
+        // The last batch of an epoch is filled up, so that all steps have the same size.
         while indices.len() < batch {
             indices.extend(self.order.next(batch - indices.len()).1);
         }
@@ -47,7 +48,7 @@ impl<'a> Rehearsal<'a> {
         let network = self
             .network
             .take()
-            .expect("the network is away only while the optimizer moves it");
+            .expect("the network is absent only while the optimizer holds it");
         let gradient = experiment.gradient(&network, &indices, keys)?;
         self.network = Some(
             self.driver
@@ -62,8 +63,8 @@ impl<'a> Rehearsal<'a> {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// An estimate of the seconds of an example in training, from three steps of at most 256 examples: the least, because the first is slower and other
-    /// work may disturb another.
+    /// Estimates the seconds per example in training from three steps of at most 256 examples. It
+    /// takes the fastest, because the first is slower and other work may disturb another.
     pub fn example_seconds(&mut self, batch: usize) -> Result<f64, TrainError> {
         let config = &self.experiment.config;
         // Batch norm needs two examples in each part.

@@ -1,4 +1,4 @@
-//! A run that is opened for probing.
+//! A run, opened for probing.
 
 use std::path::{Path, PathBuf};
 
@@ -11,28 +11,30 @@ use largebatch_train::{
 
 use crate::{ProbeError, Subject, Subset};
 
-/// A run that was opened for probing: its data, its model and its weights.
+/// A run, opened for probing: its data, model and weights.
 pub struct Run {
-    /// Data, model and rules.
+    /// The run's experiment: data, model and configuration.
     pub experiment: Experiment,
     /// The network at the run's weights.
     pub network: Network,
     /// The run's folder.
     pub folder: PathBuf,
-    /// Where the weights were read.
+    /// The source of the weights.
     pub weights: PathBuf,
-    /// Optimizer steps behind these weights, where the run knows.
+    /// The number of optimizer steps that produced these weights, if known.
     pub step: Option<u64>,
-    /// The optimizer's state at these weights, as [`largebatch_optim::Driver::save`] writes it: a checkpoint has it, a finished run has not.
+    /// The optimizer's state at these weights, as [`largebatch_optim::Driver::save`] writes it.
+    /// Only checkpoints store it; a finished run does not.
     pub optimizer: Option<Vec<u8>>,
 }
 
 impl Run {
-    /// Opens a run's folder, or one checkpoint in it (`RUN/checkpoints/step-N`). `weights` names another safetensors file, `device` another device;
-    /// `other` says what happens where the data are no longer those of the run.
+    /// Opens a run's folder, or one checkpoint in it (`RUN/checkpoints/step-N`). `weights` names
+    /// another safetensors file and `device` another device; `other` decides what to do if the data
+    /// differ from the run's.
     ///
     /// # Errors
-    /// A folder that is none, weights of another model, data that cannot be had.
+    /// A folder that is not a run, weights of another model, data that cannot be read.
     pub fn open(
         path: &Path,
         weights: Option<&Path>,
@@ -74,7 +76,7 @@ impl Run {
                     };
                     let Some(checkpoint) = checkpoint else {
                         let message =
-                            "has no weights yet: it has neither ended nor written a checkpoint"
+                            "has no weights yet: it has not finished or written a checkpoint"
                                 .into();
                         return Err(TrainError::Folder {
                             path: root,
@@ -91,7 +93,7 @@ impl Run {
                 }
             },
         };
-        // Weights of another run may have been trained on data of another scale.
+        // Weights of another run may have been trained on data with another scaling.
         if let (Some(_), Some(data)) = (weights, model_data(&bytes, &place)?) {
             experiment.adopt(&data, &place)?;
         }
@@ -106,7 +108,8 @@ impl Run {
         })
     }
 
-    /// The learning rate at these weights: that of the step after them, or the last of a run that has ended.
+    /// The learning rate at these weights: that of the next step, or of the last step if the run
+    /// has ended.
     pub fn rate(&self) -> f64 {
         let experiment = &self.experiment;
         let last = experiment.total_steps.saturating_sub(1);
@@ -122,7 +125,7 @@ impl Run {
     /// The network on a part of the data, or on a subset of it.
     ///
     /// # Errors
-    /// Those of [`Subject::new`], and weights that are not finite.
+    /// As for [`Subject::new`], and weights that are not finite.
     pub fn subject(&self, which: Which, subset: Subset) -> Result<Subject<'_>, ProbeError> {
         let subject = Subject::new(&self.experiment, &self.network, which, subset)?;
         subject.check(&self.weights)?;

@@ -1,8 +1,11 @@
-//! How much the loss can grow near a point: Keskar's box, SAM's ball, and the adaptive ball.
+//! Sharpness: how much the loss can grow near a point, in Keskar's box, SAM's ball and the adaptive
+//! ball.
 //!
-//! **Caveat** (Dinh, Pascanu, Bengio and Bengio 2017, arXiv 1703.04933): the box and the plain ball measure a parametrisation, not a function. A network with
-//! ReLU computes the same when a layer is multiplied by α > 0 and the next divided by it, and its sharpness by [`keskar`] and [`ball`] then takes about any
-//! value. They compare runs of one model, trained alike. [`adaptive`] does not change under such a rescaling.
+//! **Caveat** (Dinh, Pascanu, Bengio and Bengio 2017, arXiv 1703.04933): the box and the plain ball
+//! measure a parametrization, not a function. A ReLU network computes the same function if one
+//! layer is multiplied by α > 0 and the next divided by it, but its sharpness by [`keskar`] and
+//! [`ball`] can then take almost any value. Use them to compare runs of the same model, trained in
+//! the same way. [`adaptive`] does not change under such a rescaling.
 
 use largebatch_random::Key;
 use largebatch_report::Figure;
@@ -14,76 +17,82 @@ use crate::subspace::Signs;
 use crate::vector::norm;
 use crate::{Objective, ProbeError, Watch};
 
-/// The space in which the loss is maximised.
+/// The space in which the loss is maximized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Space {
     /// All parameters: A = I.
     Full,
-    /// The span of `directions` random directions, drawn from the seed of the measurement; none depends on the others.
+    /// The span of `directions` linearly independent random directions, drawn from the seed of the
+    /// measurement.
     Random {
         /// p, the number of directions.
         directions: usize,
     },
 }
 
-/// Keskar's sharpness and what it was computed from.
+/// Keskar's sharpness and the numbers it was computed from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Keskar {
     /// The space.
     pub space: Space,
-    /// ε, the box's size.
+    /// Size ε of the box, above 0.
     pub epsilon: f64,
-    /// f(x).
+    /// The loss f(x) at the point itself.
     pub loss: f64,
-    /// The largest loss that was found in the box.
+    /// The largest loss found in the box.
     pub highest: f64,
-    /// φ = 100 (highest − f(x)) / (1 + f(x)).
+    /// Sharpness φ = 100 (highest − f(x)) / (1 + f(x)).
     pub sharpness: f64,
     /// Iterations of L-BFGS-B.
     pub iterations: usize,
     /// Evaluations of loss and gradient.
     pub evaluations: usize,
-    /// Why it ended.
+    /// Why the maximization ended.
     pub ended: Ended,
 }
 
 impl Keskar {
-    /// Whether somebody asked to stop before the last iteration.
+    /// Whether the caller stopped it before the last iteration.
     pub fn interrupted(&self) -> bool {
         self.ended == Ended::Interrupted
     }
 }
 
-/// All of a run's sharpness; what was not measured is absent.
+/// All sharpness measures of a run; those that were not measured are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Sharpness {
-    /// Whether batch norm took the statistics of each batch, as in training, or was frozen; `null` without batch norm.
+    /// Whether batch norm used the statistics of each batch, as in training, or frozen ones; `null`
+    /// without batch norm.
     pub batch_statistics: Option<bool>,
-    /// Keskar's, for each ε and space.
+    /// Keskar's sharpness, for each ε and space.
     pub boxes: Vec<Keskar>,
-    /// Within SAM's ball.
+    /// The rise of the loss in SAM's ball.
     pub ball: Option<Ball>,
-    /// Within the adaptive ball.
+    /// The rise of the loss in the adaptive ball.
     pub adaptive: Option<Ball>,
 }
 
-/// The iterations of L-BFGS-B in the paper.
+/// The number of iterations of L-BFGS-B in the paper.
 pub const ITERATIONS: usize = 10;
 
 /// Keskar's sharpness (Keskar, Mudigere, Nocedal, Smelyanskiy and Tang 2017, arXiv 1609.04836, equation 3):
 ///
 /// φ(ε, A) = 100 · (max_{y ∈ C} f(x + A y) − f(x)) / (1 + f(x)), C = {y : |y_i| ≤ ε (|(A⁺x)_i| + 1)},
 ///
-/// with A = I for [`Space::Full`], or n × p of random signs. As in the paper the maximum is that of `iterations` = 10 iterations of L-BFGS-B from y = 0: a lower
-/// bound, which more iterations raise. What stops it earlier is a corner of the box, a gradient of zero (of which it reports 0), or three evaluations an iteration
-/// on average. The paper does not say how A's entries are drawn; with signs A y moves each weight by up to p ε (|y_j| + 1), so that the random box is not part of
-/// the full one and the two numbers do not compare with each other.
+/// with A = I for [`Space::Full`], or an n × p matrix of random signs. As in the paper, the maximum
+/// is the result of `iterations` = 10 iterations of L-BFGS-B from y = 0: a lower bound, which rises
+/// with more iterations. The search ends earlier at a corner of the box, at a gradient of zero (the
+/// sharpness is then 0), or after three evaluations per iteration on average. The paper does not
+/// say how the entries of A are drawn. With signs, A y moves each weight by up to p ε (|y_j| + 1),
+/// so the random box is not part of the full one, and the two numbers cannot be compared with each
+/// other.
 ///
-/// Cost: one gradient evaluation, and one to three an iteration.
+/// Cost: one gradient evaluation, and one to three for each iteration.
 ///
 /// # Errors
-/// ε that is not positive and finite, more directions than parameters or none, a loss that is not finite, and the objective's own errors.
+/// ε that is not positive and finite, no directions or more than there are parameters, a loss that
+/// is not finite, and the objective's own errors.
 pub fn keskar(
     objective: &mut dyn Objective,
     x: &[f64],
@@ -105,7 +114,7 @@ pub fn keskar(
         Space::Full => None,
         Space::Random { directions } if directions == 0 || directions > x.len() => {
             let why = format!(
-                "a subspace of {} parameters has 1 to {} directions",
+                "a subspace of {} parameters can have 1 to {} directions",
                 x.len(),
                 x.len()
             );
@@ -170,26 +179,28 @@ pub fn keskar(
 /// The rise of the loss within a ball.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ball {
-    /// ρ, the ball's radius.
+    /// Radius ρ of the ball, above 0.
     pub radius: f64,
-    /// f(x).
+    /// The loss f(x) at the point itself.
     pub loss: f64,
-    /// f at the first step alone, x + ρ T² g / ‖T g‖: what one step of SAM sees.
+    /// The loss after the first step only, at x + ρ T² g / ‖T g‖, as in one step of SAM.
     pub first: f64,
-    /// The largest loss that was found in the ball.
+    /// The largest loss found in the ball.
     pub highest: f64,
-    /// highest − f(x).
+    /// The rise of the loss, `highest` − f(x).
     pub rise: f64,
     /// Evaluations of loss and gradient.
     pub evaluations: usize,
-    /// Whether somebody asked to stop before the last step.
+    /// Whether the caller stopped it before the last step.
     pub interrupted: bool,
 }
 
-/// The sharpness that SAM lowers (Foret, Kleiner, Mobahi and Neyshabur 2021, arXiv 2010.01412): max f(x + y) − f(x) over ‖y‖₂ ≤ ρ.
+/// The sharpness that SAM minimizes (Foret, Kleiner, Mobahi and Neyshabur 2021, arXiv 2010.01412):
+/// max f(x + y) − f(x) over ‖y‖₂ ≤ ρ.
 ///
-/// SAM takes y = ρ g/‖g‖, which is reported as `first`. This goes on from there, y ← ρ g(x + y)/‖g(x + y)‖, `steps` times in all (Journée, Nesterov, Richtárik
-/// and Sepulchre 2010: each step raises a convex f), and reports the highest loss on the way: a lower bound on the maximum.
+/// SAM takes y = ρ g/‖g‖, whose loss is reported as `first`. From there this function repeats y ← ρ
+/// g(x + y)/‖g(x + y)‖, `steps` steps in all (Journée, Nesterov, Richtárik and Sepulchre 2010: each
+/// step raises a convex f), and reports the highest loss it meets: a lower bound of the maximum.
 ///
 /// Cost: `steps` + 1 gradient evaluations.
 ///
@@ -207,10 +218,12 @@ pub fn ball(
 
 /// Adaptive sharpness (Kwon, Kim, Park and Choi 2021, arXiv 2102.11600): max f(x + y) − f(x) over ‖T⁻¹ y‖₂ ≤ ρ with T = diag(|x|).
 ///
-/// Each weight moves in proportion to itself, so that rescaling one layer and unscaling the next, which leaves a ReLU network's function alone, leaves this alone
-/// too; a weight of 0 does not move. The paper's programs leave biases unscaled and add 0.01 to T, which breaks the invariance; this does neither.
+/// Each weight moves in proportion to its size. Multiplying one layer of a ReLU network and
+/// dividing the next, which does not change its function, therefore does not change this sharpness
+/// either. A weight of 0 does not move. The paper's programs leave biases unscaled and add 0.01 to
+/// T, which breaks the invariance; this function does neither.
 ///
-/// Cost: `steps` + 1 gradient evaluations, by the steps of [`ball`]: y ← ρ T² g / ‖T g‖.
+/// Cost: `steps` + 1 gradient evaluations, with the steps of [`ball`]: y ← ρ T² g / ‖T g‖.
 ///
 /// # Errors
 /// As for [`ball`].
@@ -245,7 +258,7 @@ fn ascend(
         return Err(ProbeError::value(
             "steps",
             0,
-            "the ascent needs 1 step or more",
+            "the ascent needs at least 1 step",
         ));
     }
     let (loss, mut gradient) = objective.gradient(x)?;
@@ -297,7 +310,7 @@ fn ascend(
 fn finite(x: &[f64]) -> Result<(), ProbeError> {
     match x.iter().find(|x| !x.is_finite()) {
         Some(&value) => Err(ProbeError::NotFinite {
-            what: "point to measure at",
+            what: "weight at the point to measure",
             value,
         }),
         None => Ok(()),
@@ -305,7 +318,8 @@ fn finite(x: &[f64]) -> Result<(), ProbeError> {
 }
 
 impl Sharpness {
-    /// Sharpness against the box's size, in all of the space and in the random subspace.
+    /// Plots the sharpness against the size of the box, in the full space and in the random
+    /// subspace.
     pub fn figure(&self) -> Figure {
         let positive = self.boxes.iter().all(|k| k.sharpness > 0.0);
         let scale = if positive { Scale::Log } else { Scale::Linear };
@@ -342,22 +356,22 @@ impl Sharpness {
             b.as_ref()
                 .map(|b| {
                     format!(
-                        " {name} of radius {}: the loss rises by {:.4}.",
+                        " In {name} of radius {} the loss rises by {:.4}.",
                         b.radius, b.rise
                     )
                 })
                 .unwrap_or_default()
         };
-        let text = "φ = 100 (max f − f(x)) / (1 + f(x)) over |y_i| ≤ ε (|x_i| + 1), the maximum that L-BFGS-B finds (Keskar et al. 2017).";
+        let text = "φ = 100 (max f − f(x)) / (1 + f(x)), with the maximum over |y_i| ≤ ε (|x_i| + 1) that L-BFGS-B finds (Keskar et al. 2017).";
         let statistics = match self.batch_statistics {
             None => "",
-            Some(true) => " Batch norm by each batch's statistics.",
-            Some(false) => " Batch norm frozen.",
+            Some(true) => " Batch norm uses each batch's statistics.",
+            Some(false) => " Batch norm is frozen.",
         };
         plot.caption(&format!(
             "{text}{statistics}{}{}",
             ball("SAM's ball", &self.ball),
-            ball("Adaptive ball", &self.adaptive)
+            ball("the adaptive ball", &self.adaptive)
         ))
         .figure()
     }

@@ -1,4 +1,4 @@
-//! A network of a run, with examples to measure it on.
+//! A network of a run, and the examples on which it is measured.
 
 use std::path::Path;
 
@@ -14,9 +14,11 @@ use crate::subset::draw;
 use crate::vector::scale;
 use crate::{Examples, Layer, Objective, ProbeError, Subset};
 
-/// Examples of one pass; fixed, so that the sums are the same for every subset that contains them in this order.
+/// Examples per pass; fixed, so that the sums are the same for every subset that contains them in
+/// this order.
 const MICROBATCH: usize = 250;
-/// Inputs are kept on the device up to so many numbers in all; beyond it they are gathered anew for each gradient.
+/// Inputs with at most this many numbers in all stay on the device; larger ones are gathered again
+/// for each gradient.
 const KEPT: usize = 1 << 24;
 
 struct Batch {
@@ -24,11 +26,14 @@ struct Batch {
     targets: Targets,
 }
 
-/// L(w) of a network as a function of its flat parameters: the mean training loss (label smoothing as in the run, no weight decay) over some
-/// examples, without augmentation, with dropout off and batch norm frozen at its running statistics, so that it is one smooth function of w.
+/// The loss L(w) of a network as a function of its flat parameters: the mean training loss (with
+/// the run's label smoothing, without weight decay) over some examples. It is a fixed smooth
+/// function of w: without augmentation and dropout, and with batch norm frozen at its running
+/// statistics.
 ///
-/// The parameters stand in the network's order. On the CPU devices everything is computed in f64; elsewhere in f32. A gradient takes microbatches of
-/// 250 examples: memory does not grow with the number of examples.
+/// The parameters are in the network's order. On CPU devices everything is computed in f64, on
+/// others in f32. Gradients are computed in microbatches of 250 examples, so memory does not grow
+/// with the number of examples.
 pub struct Subject<'a> {
     experiment: &'a Experiment,
     which: Which,
@@ -37,7 +42,7 @@ pub struct Subject<'a> {
     layers: Vec<Layer>,
     weights: Vec<f64>,
     network: Network,
-    /// The weights that `network` stands at.
+    /// The current weights of `network`.
     at: Vec<f64>,
     kept: Vec<Batch>,
     gradients: u64,
@@ -46,7 +51,7 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// A network of an experiment on a part of its data.
+    /// A network of an experiment, on a part of its data.
     ///
     /// # Errors
     /// An empty part or subset.
@@ -61,7 +66,7 @@ impl<'a> Subject<'a> {
             return Err(ProbeError::value(
                 "part",
                 format!("{which:?}").to_lowercase(),
-                "the run has no examples in it; take another part",
+                "the run has no examples in this part; choose another part",
             ));
         }
         if subset.size == Some(0) {
@@ -77,7 +82,7 @@ impl<'a> Subject<'a> {
             Some("flex" | "ndarray")
         );
         let dtype = if double { DType::F64 } else { DType::F32 };
-        // Batch norm's running statistics included: everything is of one type.
+        // Including batch norm's running statistics, so that everything has the same type.
         let network = network.clone().map(&mut Cast(dtype));
         let (layers, values) = flatten(&network);
         Ok(Subject {
@@ -99,7 +104,7 @@ impl<'a> Subject<'a> {
     /// Refuses weights that are not finite.
     ///
     /// # Errors
-    /// The first such weight; `place` is its file in the message.
+    /// Names the first such weight; `place` is its file in the message.
     pub fn check(&self, place: &Path) -> Result<(), ProbeError> {
         let Some(i) = self.weights.iter().position(|w| !w.is_finite()) else {
             return Ok(());
@@ -114,7 +119,7 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// The network's own weights, where it was opened.
+    /// The weights that the network had when the subject was made.
     pub fn weights(&self) -> &[f64] {
         &self.weights
     }
@@ -124,12 +129,12 @@ impl<'a> Subject<'a> {
         &self.layers
     }
 
-    /// The data, model and rules.
+    /// The experiment: data, model and configuration.
     pub fn experiment(&self) -> &'a Experiment {
         self.experiment
     }
 
-    /// The examples, as indices of the part.
+    /// The examples, as indices into the part.
     pub fn examples(&self) -> &[u32] {
         &self.examples
     }
@@ -144,16 +149,18 @@ impl<'a> Subject<'a> {
         self.dtype == DType::F64
     }
 
-    /// From now on computes the loss as training does: batch norm by the statistics of each microbatch of 250, through which the gradient goes too, and dropout
-    /// with masks that stay the same. Frozen statistics make a network with batch norm much more sensitive to its weights than training sees it.
+    /// From now on, computes the loss as in training: batch norm uses the statistics of each
+    /// microbatch of 250, with gradients through them, and dropout uses fixed masks. With frozen
+    /// statistics, a network with batch norm is much more sensitive to its weights than in
+    /// training.
     pub fn use_batch_statistics(&mut self) {
         self.batch_statistics = true;
     }
 
-    /// Refuses single precision, for instruments that take differences of gradients.
+    /// Refuses single precision, for probes that take differences of gradients.
     ///
     /// # Errors
-    /// The device.
+    /// Names a device that computes in single precision.
     pub fn need_double(&self) -> Result<(), ProbeError> {
         if self.is_double() {
             Ok(())
@@ -164,20 +171,22 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Gradient evaluations so far: over all examples, or over one batch.
+    /// Number of gradient evaluations so far, over all examples or over one batch.
     pub fn gradients(&self) -> u64 {
         self.gradients
     }
 
-    /// Single examples that went forward and backward so far: the cost of everything, in units that do not depend on the batch.
+    /// Number of forward and backward passes of single examples so far: the total cost, in units
+    /// that do not depend on the batch size.
     pub fn example_gradients(&self) -> u64 {
         self.passes
     }
 
-    /// The network at w, in the subject's precision, with the original's batch-norm statistics.
+    /// The network with the weights w, in the subject's precision and with the original batch-norm
+    /// statistics.
     ///
     /// # Errors
-    /// A vector of another length.
+    /// A vector of the wrong length.
     pub fn network_at(&mut self, w: &[f64]) -> Result<&Network, ProbeError> {
         if w.len() != self.weights.len() {
             return Err(ProbeError::Length {
@@ -197,10 +206,10 @@ impl<'a> Subject<'a> {
         Ok(&self.network)
     }
 
-    /// The mean loss at w and, for classes, the share of examples that are classified correctly.
+    /// The mean loss at w and, for classification, the fraction of examples classified correctly.
     ///
     /// # Errors
-    /// A vector of another length; labels that the loss cannot take.
+    /// A vector of the wrong length; labels that the loss cannot take.
     pub fn measure(&mut self, w: &[f64]) -> Result<(f64, Option<f64>), ProbeError> {
         let network = self.network_at(w)?.valid();
         let (mut sum, mut correct) = (0.0, None);
@@ -260,8 +269,9 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// Adds ∇ Σ ℓ of one microbatch to `gradient`, and returns Σ ℓ. The division by the number of examples is the caller's: Burn 0.22 rounds the
-    /// scalar of a division to f32 on the way back.
+    /// Adds ∇ Σ ℓ of one microbatch to `gradient`, and returns Σ ℓ. The caller divides by the
+    /// number of examples, because Burn 0.22 rounds the scalar of a division to f32 in the backward
+    /// pass.
     fn add(&mut self, batch: Batch, gradient: &mut [f64]) -> f64 {
         let rows = rows(&batch.inputs);
         self.passes += rows.len() as u64;
@@ -335,7 +345,7 @@ impl Examples for Subject<'_> {
     }
 }
 
-/// The numbers of a batch's rows, by which dropout draws its masks.
+/// The row numbers of a batch, from which dropout draws its masks.
 fn rows(inputs: &Tensor<2>) -> Vec<u64> {
     (0..inputs.dims()[0] as u64).collect()
 }

@@ -1,23 +1,27 @@
-//! A random linear subspace of the parameters, kept in one bit an entry.
+//! A random linear subspace of the parameters, stored with one bit per entry.
 
 use largebatch_random::Key;
 use rand::Rng as _;
 
 use crate::lu::Lu;
 
-/// A matrix A of independent random signs ±1, n × p: a direction of the parameters in each column.
+/// An n × p matrix A of independent random signs ±1, with a direction of the parameters in each
+/// column.
 ///
-/// Keskar et al. say that A's columns are random, not how they are drawn. Signs have the mean 0 and the variance 1 of standard normal entries and take 1/64 of
-/// the memory: 100 directions of 25 million parameters are 320 MB. Columns that depend on each other would span less than p directions: of a handful of parameters
-/// random signs do so often, the more so the fewer (of two, half of all pairs). A column that depends on those before it is drawn again.
+/// Keskar et al. say that the columns of A are random, but not how they are drawn. Signs have the
+/// mean 0 and the variance 1 of standard normal entries and take 1/64 of the memory: 100 directions
+/// of 25 million parameters take 320 MB. Linearly dependent columns would span fewer than p
+/// directions. With few parameters, random signs are often dependent (with two, in half of all
+/// pairs), so a column that depends on earlier ones is drawn again.
 pub(crate) struct Signs {
-    /// Column by column; a set bit is −1. Bits beyond n are 0.
+    /// The columns; a set bit means −1. Bits beyond n are 0.
     columns: Vec<Vec<u64>>,
-    /// AᵀA, row by row.
+    /// AᵀA, in row-major order.
     gram: Vec<f64>,
 }
 
-/// The least share of a column's squared length that is not in the span of the columns before it.
+/// The smallest fraction of a column's squared length that must be outside the span of the earlier
+/// columns.
 const INDEPENDENT: f64 = 1e-9;
 
 impl Signs {
@@ -33,7 +37,8 @@ impl Signs {
         };
         let mut columns: Vec<Vec<u64>> = Vec::new();
         let mut gram = vec![0.0; p * p];
-        // The rows of Cholesky's factor L of AᵀA: L_jj² is what column j has outside the span of those before it.
+        // The rows of the Cholesky factor L of AᵀA: L_jj² is the squared length of column j outside
+        // the span of earlier columns.
         let mut factor: Vec<Vec<f64>> = Vec::new();
         for j in 0..p {
             let mut rng = key.number(j as u64).rng();
@@ -99,12 +104,12 @@ impl Signs {
     /// A⁺ x = (AᵀA)⁻¹ Aᵀ x.
     pub(crate) fn pseudo_inverse(&self, x: &[f64]) -> Vec<f64> {
         let solver = Lu::new(self.gram.clone(), self.columns.len())
-            .expect("independent columns have a Gram matrix with an inverse");
+            .expect("the Gram matrix of independent columns is invertible");
         solver.solve(&self.transposed(x))
     }
 }
 
-/// The scalar product of two columns of n signs.
+/// The dot product of two columns of n signs.
 fn product(n: usize, a: &[u64], b: &[u64]) -> f64 {
     let differ: u64 = a
         .iter()
@@ -114,7 +119,7 @@ fn product(n: usize, a: &[u64], b: &[u64]) -> f64 {
     n as f64 - 2.0 * differ as f64
 }
 
-/// The value, negated where the word's lowest bit is set.
+/// The value, negated if the word's lowest bit is set.
 fn signed(value: f64, word: u64) -> f64 {
     f64::from_bits(value.to_bits() ^ (word << 63))
 }
@@ -152,7 +157,8 @@ mod tests {
         assert!((31_000..33_000).contains(&ones), "{ones}");
     }
 
-    /// As many directions as parameters are a basis: A A⁺ x = x. Random signs alone give one in half of all cases for two parameters.
+    /// As many directions as parameters form a basis: A A⁺ x = x. For two parameters, plain random
+    /// signs are a basis only in half of all cases.
     #[test]
     fn directions_are_independent_however_few_the_parameters() {
         for n in 1..=12 {

@@ -8,44 +8,45 @@ use crate::landscape::{Height, Statistics};
 use crate::plane::{Mark, Plane};
 use crate::{ProbeError, Watch};
 
-/// A sampled plane; what a figure is drawn from.
+/// A sampled plane, from which a figure is drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Surface {
-    /// What the plane is: `random`, `three points` or `path`.
+    /// The kind of plane: `random`, `three points` or `path`.
     pub plane: String,
     /// Model, data set and runs, for titles.
     pub what: String,
     /// Where batch norm's statistics come from; `null` without batch norm.
     pub batch_norm: Option<Statistics>,
-    /// Training examples that the loss is over.
+    /// Number of training examples over which the loss is computed.
     pub examples: usize,
     /// The seed of the random directions.
     pub seed: Option<u64>,
-    /// The first coordinate of the columns.
+    /// The first coordinate of each column.
     pub a: Vec<f64>,
-    /// The second coordinate of the rows.
+    /// The second coordinate of each row.
     pub b: Vec<f64>,
-    /// The mean loss, a list for each value of `b`; `null` where it is not finite or was not measured.
+    /// The mean loss, with a list for each value of `b`; `null` if it is not finite or was not
+    /// measured.
     pub loss: Vec<Vec<Option<f64>>>,
-    /// The accuracy, likewise.
+    /// The accuracy, in the same form.
     pub accuracy: Vec<Vec<Option<f64>>>,
-    /// The centre, the three points, or the path.
+    /// The center, the three points, or the path.
     pub marks: Vec<Mark>,
-    /// The shares of the path's variance along both directions.
+    /// The fractions of the path's variance along the two directions.
     pub explained: Option<[f64; 2]>,
 }
 
 /// Equally spaced values over a range, both ends included.
 ///
 /// # Errors
-/// Fewer than two or more than a thousand, or a range that is empty or not finite.
+/// Fewer than two or more than a thousand values, or a range that is empty or not finite.
 pub fn spaced((from, to): (f64, f64), count: usize) -> Result<Vec<f64>, ProbeError> {
     if count > 1000 {
         return Err(ProbeError::value(
             "points",
             count,
-            "a surface has at most 1,000 points along each direction",
+            "a surface can have at most 1,000 points in each direction",
         ));
     }
     crate::line::alphas(from, to, count)
@@ -53,12 +54,13 @@ pub fn spaced((from, to): (f64, f64), count: usize) -> Result<Vec<f64>, ProbeErr
 
 /// Samples loss and accuracy at every point of a grid over a plane.
 ///
-/// `height` gives both at a vector of parameters; `watch` is asked before each point, and where it says no, the rest stays `None`.
+/// `height` returns both for a vector of parameters. `watch` is called before each point; if it
+/// returns `false`, the remaining points stay `None`.
 ///
 /// Cost: a·b evaluations of `height`.
 ///
 /// # Errors
-/// Those of `height`.
+/// Errors of `height`.
 #[allow(clippy::type_complexity)] // both layers of the surface
 pub fn sample(
     plane: &Plane,
@@ -91,7 +93,7 @@ impl Surface {
             ProbeError::value(
                 "from",
                 place,
-                format!("not a surface that `largebatch probe surface` saved ({why})"),
+                format!("is not a surface saved by `largebatch probe surface` ({why})"),
             )
         };
         let surface: Surface = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
@@ -103,7 +105,7 @@ impl Surface {
             || surface.b.len() < 2
         {
             return Err(bad(format!(
-                "its loss is not a table of {} rows of {}",
+                "loss and accuracy need {} rows of {} numbers",
                 surface.b.len(),
                 surface.a.len()
             )));
@@ -113,7 +115,8 @@ impl Surface {
 }
 
 impl Surface {
-    /// Contour lines of the loss at round levels, with the centre, the three points or the path.
+    /// Plots contour lines of the loss at round levels, with the center, the three points or the
+    /// path.
     pub fn figure(&self) -> Figure {
         let (x, y) = match self.plane.as_str() {
             "random" => (
@@ -121,7 +124,10 @@ impl Surface {
                 "second direction",
             ),
             "path" => ("first principal component", "second principal component"),
-            _ => ("along the first two, distance", "across, distance"),
+            _ => (
+                "distance along the line through the first two",
+                "distance across",
+            ),
         };
         let grid = self.loss.iter().map(|row| {
             row.iter()
@@ -129,8 +135,8 @@ impl Surface {
                 .collect::<Vec<f64>>()
         });
         let title = match self.plane.as_str() {
-            "path" => format!("Loss about the training's path: {}", self.what),
-            "random" => format!("Loss about the weights: {}", self.what),
+            "path" => format!("Loss around the training path: {}", self.what),
+            "random" => format!("Loss around the weights: {}", self.what),
             _ => format!("Loss through three runs: {}", self.what),
         };
         let mut plot = Plot::new("surface", &title)
@@ -174,11 +180,11 @@ impl Surface {
         };
         let seed = self
             .seed
-            .map(|s| format!(" Random directions of seed {s}, filter-normalised."))
+            .map(|s| format!(" Random directions of seed {s}, filter-normalized."))
             .unwrap_or_default();
         let shares = self.explained.map(|[a, b]| {
             format!(
-                " The directions hold {:.1} % and {:.1} % of the path's variance.",
+                " The directions explain {:.1} % and {:.1} % of the path's variance.",
                 100.0 * a,
                 100.0 * b
             )
@@ -193,7 +199,8 @@ impl Surface {
         .figure()
     }
 
-    /// Round levels, in equal ratio where the loss is positive: as many of 1, 2 and 5 or 1 and 3 a decade, or whole decades, as make about a dozen.
+    /// About a dozen round levels. If the loss is positive, they have about equal ratios: several
+    /// per decade (such as 1, 2 and 5, or 1 and 3), or whole decades.
     fn levels(&self) -> Vec<f64> {
         let all = || self.loss.iter().flatten().flatten().copied();
         let (low, high) = (
@@ -203,7 +210,7 @@ impl Surface {
         if !(low < high) {
             return Vec::new();
         }
-        // Within a decade and below 0 equal differences say more.
+        // Within a decade and below 0, levels with equal differences are more useful.
         if low <= 0.0 || high < 10.0 * low {
             return (0..12)
                 .map(|k| low + (high - low) * (f64::from(k) + 0.5) / 12.0)

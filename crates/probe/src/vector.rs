@@ -1,11 +1,12 @@
-//! Algebra on flat vectors. Sums run in a fixed order: the same bits on every machine.
+//! Algebra on flat vectors. Sums are in a fixed order, so they give the same bits on every machine.
 
 use largebatch_random::{Key, normal, unit};
 
-/// Numbers that are summed in one go; then the sums are summed, so that rounding grows with the logarithm of the length.
+/// Numbers summed in one block. The block sums are then summed, so that rounding errors grow with
+/// the logarithm of the length.
 const ROW: usize = 256;
 
-/// Σ xᵢ yᵢ. Both have one length.
+/// Σ xᵢ yᵢ. Both vectors have the same length.
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     debug_assert_eq!(x.len(), y.len());
     if x.len() <= ROW {
@@ -35,7 +36,7 @@ pub fn plus(x: &[f64], a: f64, y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| x + a * y).collect()
 }
 
-/// The key of a probe's seed for a purpose.
+/// The random key for a purpose of a probe, from its seed.
 pub fn key(seed: u64, purpose: &str) -> Key {
     Key::new(seed).word("probe").word(purpose)
 }

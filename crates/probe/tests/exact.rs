@@ -1,4 +1,4 @@
-//! The instruments against closed forms and explicit matrices.
+//! The probes against closed forms and explicit matrices.
 
 use largebatch_models::Network;
 use largebatch_optim::Registry;
@@ -12,7 +12,8 @@ use largebatch_probe::{Examples, Objective, ProbeError, Subject, Subset, unwatch
 use largebatch_random::{Key, normal};
 use largebatch_train::{Choice, Experiment, RunConfig, Which};
 
-/// Eigenvalues (decreasing) and vectors of a dense symmetric matrix by Jacobi's rotations: independent of what is tested.
+/// Eigenvalues (decreasing) and eigenvectors of a dense symmetric matrix by Jacobi rotations,
+/// independent of the tested code.
 fn jacobi(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let n = a.len();
     let mut v: Vec<Vec<f64>> = (0..n)
@@ -234,7 +235,7 @@ fn logistic_regression_in_closed_form() {
     let mut logistic = Logistic::random(200, 40);
     let w = gaussian(40, Key::new(9));
     let explicit = logistic.hessian(&w);
-    // From a whole orthonormal basis the quadrature is the exact density.
+    // For a complete orthonormal basis, the quadrature gives the exact density.
     let (values, _) = jacobi(explicit.clone());
     let basis: Vec<Vec<f64>> = (0..40)
         .map(|i| (0..40).map(|j| f64::from(i == j)).collect())
@@ -266,7 +267,7 @@ fn preconditioned_hessian() {
     let mut explicit = logistic.hessian(&w);
     for i in 0..12 {
         for j in 0..12 {
-            // With l2 decay, the whole divided.
+            // With L2 decay, the sum is preconditioned.
             explicit[i][j] =
                 (explicit[i][j] + if i == j { 0.3 } else { 0.0 }) / (p[i] * p[j]).sqrt();
         }
@@ -289,7 +290,7 @@ fn preconditioned_hessian() {
     }
 }
 
-/// A large negative eigenvalue does not end the search for the largest before it is found.
+/// A large negative eigenvalue does not end the search before the largest eigenvalue is found.
 #[test]
 fn a_large_negative_eigenvalue_hides_nothing() {
     let diagonal = |i: usize| if i == 0 { -1e6 } else { 0.5 * i as f64 };
@@ -343,7 +344,8 @@ impl Objective for Kinked {
     }
 }
 
-/// A kink makes no eigenvalue: without the check it made one of about 100, beside a true largest of 30.
+/// A kink does not make an eigenvalue: without the check it made one of about 100, while the
+/// largest true one is 30.
 #[test]
 fn a_kink_is_noticed() {
     let w = [0.0; 30];
@@ -358,7 +360,7 @@ fn a_kink_is_noticed() {
     .unwrap();
     assert!(
         plain.values[0] > 40.0,
-        "the test needs a kink that is met: {:?}",
+        "the test needs a step that crosses the kink: {:?}",
         plain.values
     );
     let found = top(
@@ -397,7 +399,7 @@ fn experiment(dataset: &str, model: &str, options: &str) -> (Experiment, Network
     (experiment, network)
 }
 
-/// The network `logistic` on real data has the closed form's Hessian.
+/// On real data, the network `logistic` has the Hessian of the closed form.
 #[test]
 fn a_logistic_network_has_the_closed_forms_hessian() {
     let (experiment, network) = experiment("breast-cancer", "logistic", "");
@@ -427,7 +429,8 @@ fn a_logistic_network_has_the_closed_forms_hessian() {
     compare(&mut Hessian::new(&mut subject, &w), closed);
 }
 
-/// An MLP of 610 parameters: every column of its Hessian by differences of gradients with another step.
+/// An MLP of 610 parameters: every column of its Hessian, by differences of gradients with another
+/// step.
 #[test]
 fn a_small_networks_explicit_hessian() {
     let (experiment, network) = experiment("digits", "mlp", "widths = [8]\nactivation = \"tanh\"");
@@ -467,7 +470,8 @@ fn a_small_networks_explicit_hessian() {
     compare(&mut Hessian::new(&mut subject, &w), explicit);
 }
 
-/// The flat gradient is the loss's: along random directions, by differences of the loss. With batch norm, dropout and microbatches.
+/// The flat gradient is the gradient of the loss: along random directions it agrees with
+/// differences of the loss, also with batch norm, dropout and microbatches.
 #[test]
 fn gradients_are_those_of_the_loss() {
     for options in [
@@ -518,7 +522,7 @@ fn gradients_are_those_of_the_loss() {
     }
 }
 
-/// Gradients gᵢ = G + noise of known covariance; |G| = 1.
+/// Gradients gᵢ = G + noise with known covariance; |G| = 1.
 struct Synthetic {
     gradients: Vec<Vec<f64>>,
 }
@@ -580,7 +584,8 @@ impl Examples for Synthetic {
     }
 }
 
-/// 1,000 seeded draws of pairs of batches: the 95 % interval holds the true B_simple in 930 to 970 of them.
+/// In 1,000 seeded draws of pairs of batches, the 95 % interval contains the true B_simple in 930
+/// to 970 cases.
 #[test]
 fn intervals_from_pairs_cover_the_truth() {
     let truth = synthetic_trace();
@@ -604,14 +609,15 @@ fn intervals_from_pairs_cover_the_truth() {
         sum += found.b_simple.unwrap_or(0.0);
     }
     println!(
-        "pairs: {held} of 1000 intervals hold the truth; mean estimate {:.3}, truth {truth:.3}",
+        "pairs: {held} of 1000 intervals contain the true value; mean estimate {:.3}, true value {truth:.3}",
         sum / 1000.0
     );
     assert!((930..=970).contains(&held), "{held} of 1000");
     assert!((sum / 1000.0 / truth - 1.0).abs() < 0.05);
 }
 
-/// Steps whose |G|² came out below 0 say nothing of the ratio: no number, and an interval that is open above.
+/// Steps whose estimate of |G|² is below 0 say nothing about the ratio: there is no estimate, and
+/// the interval is open above.
 #[test]
 fn a_negative_square_bounds_nothing() {
     let mut pairs = Pairs::default();
@@ -624,7 +630,7 @@ fn a_negative_square_bounds_nothing() {
     assert_eq!((interval.low, interval.high), (0.0, None));
 }
 
-/// The same of the estimate over a data set, as a sample of a population.
+/// The same for the estimate over a data set, as a sample of a population.
 #[test]
 fn intervals_over_a_data_set_cover_the_truth() {
     let truth = synthetic_trace();
@@ -646,11 +652,12 @@ fn intervals_over_a_data_set_cover_the_truth() {
         .unwrap();
         held += usize::from(found.interval.unwrap().contains(truth));
     }
-    println!("data set: {held} of 1000 intervals hold the truth");
+    println!("data set: {held} of 1000 intervals contain the true value");
     assert!((930..=970).contains(&held), "{held} of 1000");
 }
 
-/// Variance ∝ 1/B with replacement, and σ²/B (N − B)/(N − 1) without, point by point; and the mini-batch gradient is unbiased.
+/// The variance is ∝ 1/B with replacement, and σ²/B (N − B)/(N − 1) without, point by point; the
+/// mini-batch gradient is unbiased.
 #[test]
 fn variance_falls_as_theory_says() {
     let mut objective = synthetic(256, Key::new(13));
@@ -693,7 +700,7 @@ fn variance_falls_as_theory_says() {
     );
 }
 
-/// An interruption keeps what was measured.
+/// An interruption keeps the results so far.
 #[test]
 fn an_interrupted_probe_keeps_its_part() {
     let mut logistic = Logistic::random(100, 20);
@@ -782,7 +789,7 @@ fn bad_input_is_refused() {
     );
 }
 
-/// A subset has the classes' shares, and the same seed the same examples.
+/// A subset keeps the classes' shares, and the same seed gives the same examples.
 #[test]
 fn subsets_are_stratified() {
     let (experiment, network) = experiment("digits", "softmax", "");

@@ -1,4 +1,4 @@
-//! What an instrument writes it reads, numbers that JSON lacks included.
+//! Results survive a round trip through JSON, including numbers that JSON does not support.
 
 use largebatch_probe::curvature::{Curvature, Edge, Estimate};
 use largebatch_probe::landscape::State;
@@ -17,7 +17,7 @@ fn read_again<T: Serialize + DeserializeOwned>(value: &T) -> T {
 
 #[test]
 fn numbers_that_are_not_finite_come_back() {
-    // Two runs of which neither moved: 0/0.
+    // Two runs that did not move: 0/0.
     let state = State {
         parameters: vec![0.0; 3],
         buffers: vec![],

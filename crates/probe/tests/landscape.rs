@@ -1,4 +1,5 @@
-//! Heights, lines and planes of small networks against the training's own evaluation and against sums by hand.
+//! Loss and accuracy, lines and planes of small networks, against the evaluation in training and
+//! against sums by hand.
 
 use std::path::Path;
 
@@ -42,7 +43,7 @@ fn trained(experiment: &Experiment) -> State {
     .unwrap()
 }
 
-/// Without recomputed statistics the ends of the line are the runs as the training evaluates them.
+/// Without recomputed statistics, the ends of the line have the losses that training measured.
 #[test]
 fn the_lines_ends_are_the_runs() {
     let (small, large) = (open(&["batch_size=16"]), open(&["batch_size=256"]));
@@ -85,7 +86,8 @@ fn the_lines_ends_are_the_runs() {
     assert!((d.cosine_of_paths.unwrap() - law).abs() < 1e-9);
 }
 
-/// The first layer's recomputed statistics are the mean and the unbiased variance of Wx + b, averaged over passes: 1150 examples make two of 575.
+/// The first layer's recomputed statistics are the mean and the unbiased variance of Wx + b,
+/// averaged over passes: 1150 examples make two passes of 575.
 #[test]
 fn recomputed_statistics_are_those_of_the_examples() {
     let experiment = open(&[]);
@@ -138,7 +140,7 @@ fn recomputed_statistics_are_those_of_the_examples() {
     assert_eq!(
         State::of(&landscape.network(&other).unwrap(), Path::new("run")).unwrap(),
         found,
-        "the given ones do not matter"
+        "the given statistics do not matter"
     );
 }
 
@@ -174,7 +176,7 @@ fn a_surface_is_its_function_and_reads_back() {
     assert_eq!(
         part.iter().flatten().flatten().count(),
         7,
-        "what was measured is kept"
+        "the measured points are kept"
     );
     let surface = Surface {
         plane: "three points".into(),
@@ -216,7 +218,7 @@ fn bad_input_is_named() {
             .contains("at least one")
     );
     assert!(
-        text(alphas(1.0, 1.0, 5).map(drop)).contains("rise")
+        text(alphas(1.0, 1.0, 5).map(drop)).contains("increase")
             && text(alphas(0.0, 1.0, 1).map(drop)).contains("points = 1")
     );
     let landscape = Landscape::new(&one, Statistics::Given, None).unwrap();

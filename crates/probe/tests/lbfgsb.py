@@ -1,4 +1,4 @@
-"""The minima that SciPy's L-BFGS-B finds, for `lbfgsb.rs` beside this file. Needs numpy and scipy; prints JSON:
+"""The minima that SciPy's L-BFGS-B finds, for `lbfgsb.rs` in this folder. Needs numpy and scipy; prints JSON:
 
     python lbfgsb.py > lbfgsb.json
 """
@@ -75,7 +75,7 @@ CASES = [
 cases = []
 for name, function, start, lower, upper in CASES:
     n = len(start)
-    # Tolerances at their floor: the record is the minimum, not where a tolerance stopped.
+    # Tolerances as small as possible, so that the record is the minimum and not where a tolerance stopped.
     options = {"maxiter": 10_000, "maxfun": 100_000, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 10}
     r = minimize(function, np.array(start), jac=True, method="L-BFGS-B", bounds=[(lower, upper)] * n, options=options)
     usual = minimize(function, np.array(start), jac=True, method="L-BFGS-B", bounds=[(lower, upper)] * n)

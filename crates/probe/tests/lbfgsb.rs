@@ -1,4 +1,4 @@
-//! L-BFGS-B against the minima that SciPy's finds on the same functions (`lbfgsb.py` beside this file).
+//! L-BFGS-B against the minima that SciPy finds on the same functions (`lbfgsb.py` in this folder).
 
 use largebatch_probe::lbfgsb::{Ended, LbfgsB, LbfgsBError, Minimum};
 use largebatch_probe::unwatched;
@@ -144,7 +144,7 @@ fn the_minima_are_scipys() {
             case.name,
             minimum.value
         );
-        // The quartic is flat: its minimizer is known to the fourth root only.
+        // The quartic is flat, so its minimizer is known only to the fourth root of the precision.
         let tolerance = if case.name.contains("quartic") {
             1e-2
         } else {
@@ -171,7 +171,8 @@ fn the_minima_are_scipys() {
     }
 }
 
-/// The same method, not only the same minima: it needs SciPy's number of evaluations, but for what rounding does to the last ones.
+/// It is the same method, not only the same minima: it takes as many evaluations as SciPy, apart
+/// from the effect of rounding on the last ones.
 #[test]
 fn it_costs_what_scipys_costs() {
     for case in cases() {
@@ -190,7 +191,7 @@ fn it_costs_what_scipys_costs() {
     }
 }
 
-/// And it stands where SciPy's stands after ten iterations.
+/// After ten iterations it reaches the same value as SciPy.
 #[test]
 fn ten_iterations_are_scipys() {
     let method = LbfgsB {
@@ -271,7 +272,7 @@ fn bad_input_is_named() {
     ));
 }
 
-/// log x is not finite left of 0: the search comes back.
+/// log x is not finite left of 0: the search turns back.
 #[test]
 fn a_point_that_is_not_finite_is_left() {
     let f = |x: &[f64]| Ok::<_, Infallible>((x[0] - x[0].ln(), vec![1.0 - 1.0 / x[0]]));

@@ -1,4 +1,4 @@
-"""The principal components of a path by NumPy, for `plane.rs` beside this file. Needs numpy; prints JSON:
+"""The principal components of a path by NumPy, for `plane.rs` in this folder. Needs numpy; prints JSON:
 
     python plane.py > plane.json
 """

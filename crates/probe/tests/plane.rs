@@ -1,4 +1,5 @@
-//! Planes: principal components against NumPy's (`plane.py` beside this file), filter normalisation and three points against their definitions.
+//! Planes: principal components against NumPy's (`plane.py` in this folder), filter normalization
+//! and three points against their definitions.
 
 use largebatch_probe::plane::Plane;
 use serde_json::Value;
@@ -25,7 +26,7 @@ fn principal_components_are_numpys() {
     for k in 0..2 {
         let share = plane.explained.unwrap()[k];
         assert!((share - record["explained"][k].as_f64().unwrap()).abs() < 1e-12);
-        // The sign of a component is free.
+        // The sign of a component is arbitrary.
         let mine: Vec<f64> = plane
             .marks
             .iter()
@@ -116,7 +117,8 @@ fn bad_planes_are_named() {
     let a = vec![0.0, 1.0];
     let error = |r: Result<Plane, largebatch_probe::ProbeError>| r.unwrap_err().to_string();
     assert!(
-        error(Plane::through([("a", &a), ("b", &a), ("c", &[1.0, 1.0])])).contains("span no plane")
+        error(Plane::through([("a", &a), ("b", &a), ("c", &[1.0, 1.0])]))
+            .contains("do not span a plane")
     );
     assert!(
         error(Plane::through([

@@ -53,7 +53,7 @@ fn softmax(z: &[f64]) -> Vec<f64> {
     e.into_iter().map(|e| e / sum).collect()
 }
 
-/// Wᵀa + b of a dense layer, the weight stored as [in, out].
+/// Wᵀa + b of a dense layer whose weight is stored as [in, out].
 fn dense(weight: &[f64], bias: &[f64], a: &[f64]) -> Vec<f64> {
     let out = bias.len();
     (0..out)
@@ -89,7 +89,7 @@ fn agree(subject: &mut Subject<'_>, w: &[f64], exact: impl Fn(&[f64]) -> Vec<f64
     assert!(worst < 1e-6, "{worst}");
 }
 
-/// Softmax regression: H = (1/N) Σ (diag p − p pᵀ) ⊗ x xᵀ, x with a 1 for the bias.
+/// Softmax regression: H = (1/N) Σ (diag p − p pᵀ) ⊗ x xᵀ, where x has a 1 appended for the bias.
 #[test]
 fn softmax_regression() {
     let (experiment, network) = experiment("softmax", "");
@@ -126,7 +126,8 @@ fn softmax_regression() {
     });
 }
 
-/// An MLP's H v by Pearlmutter's R-operator (1994): forward and backward of the value and of its derivative along v.
+/// H v of an MLP by Pearlmutter's R-operator (1994): forward and backward passes of the values and
+/// of their derivatives along v.
 fn pearlmutter(
     shapes: &[Vec<usize>],
     w: &[f64],
@@ -135,7 +136,7 @@ fn pearlmutter(
     labels: &[usize],
     is_tanh: bool,
 ) -> Vec<f64> {
-    // The place of each layer's weight and bias, by turns.
+    // The offsets of each layer's weight and bias, alternating.
     let mut next = 0;
     let ranges: Vec<std::ops::Range<usize>> = shapes
         .iter()
@@ -147,7 +148,7 @@ fn pearlmutter(
     let mut product = vec![0.0; w.len()];
     for (x, label) in inputs.iter().zip(labels) {
         let (mut a, mut ra) = (x.clone(), vec![0.0; x.len()]);
-        // Of each layer: its inputs, their derivatives, and φ', φ'' Rz at its outputs.
+        // For each layer: its inputs, their derivatives, and φ', φ'' Rz at its outputs.
         let mut tape = Vec::new();
         let mut output = (Vec::new(), Vec::new());
         for (i, pair) in ranges.chunks(2).enumerate() {

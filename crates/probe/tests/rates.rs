@@ -1,4 +1,4 @@
-//! Range tests against gradient descent by hand, and searches for the batch size.
+//! Range tests against hand-written gradient descent, and searches for the batch size.
 
 use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
 use largebatch_optim::Registry;
@@ -34,7 +34,8 @@ fn digits(over: &[&str]) -> Experiment {
 const X: [[f64; 2]; 4] = [[1.0, 2.0], [-1.0, 0.5], [0.25, -2.0], [3.0, 1.0]];
 const Y: [f64; 4] = [1.0, -2.0, 0.5, 4.0];
 
-/// Full-batch gradient descent on squared loss under growing rates, by hand; it diverges where the rate has passed 2/L for long enough.
+/// Hand-written full-batch gradient descent on squared loss with growing rates; it diverges once
+/// the rate has been above 2/L for long enough.
 #[test]
 fn the_curve_is_gradient_descents() {
     let flat = X.concat();
@@ -82,7 +83,7 @@ fn the_curve_is_gradient_descents() {
         losses.push(error.iter().map(|e| e * e).sum::<f64>() / 4.0);
         let t = losses.len() as f64 - 1.0;
         assert!((point.lr / (1e-3 * 1e4f64.powf(t / 59.0)) - 1.0).abs() < 1e-12);
-        // Beyond 2/L, about 0.3 here, rounding grows as the loss does.
+        // Beyond 2/L, here about 0.3, rounding errors grow with the loss.
         let (loss, exact) = (point.loss.unwrap(), losses[losses.len() - 1]);
         assert!(
             point.lr > 0.3 || (loss - exact).abs() < 1e-5 * exact.max(1.0),
@@ -151,16 +152,16 @@ fn suggestions_are_where_the_curve_says() {
     assert_eq!(
         steepest(&curve),
         Some(3),
-        "(2.0 − 4.9)/2 is the least central difference"
+        "(2.0 − 4.9)/2 is the smallest central difference"
     );
     assert_eq!(steepest(&curve[..5]), Some(4), "2.0 − 4.0 at the edge");
-    // 5.0, 4.9, 4.0, 2.0, 1.5, 1.4 falls, from index 1 to 6: a third is 1, half of it 0.
+    // 5.0, 4.9, 4.0, 2.0, 1.5, 1.4 decreases from index 1 to 6: a third is 1, half of that 0.
     assert_eq!(valley(&curve), Some(2));
     let long: Vec<f64> = (0..=90).map(|i| f64::from(-i)).collect();
     assert_eq!(
         valley(&long),
         Some(45),
-        "the middle of a curve that falls all along"
+        "the middle of a curve that falls throughout"
     );
     assert_eq!(
         (steepest(&[1.0, 2.0, 3.0]), valley(&[1.0, 2.0, 3.0])),
@@ -172,7 +173,7 @@ fn suggestions_are_where_the_curve_says() {
     );
 }
 
-/// Of a fall from 20 to 10 a twentieth is done at 19.5: what comes before is noise, or next to nothing.
+/// In a fall from 20 to 10, a twentieth is done at 19.5: everything before is noise or negligible.
 #[test]
 fn a_descent_begins_where_it_matters() {
     assert_eq!(
@@ -190,8 +191,8 @@ fn a_descent_begins_where_it_matters() {
     );
 }
 
-/// At batch 1 single examples' losses differ a hundredfold; the curve is that of many, and so are the suggestions: every seed has them, and
-/// their median is where training goes well.
+/// At batch size 1, the losses of single examples differ a hundredfold, so the curve and the
+/// suggestions come from many examples: every seed has suggestions, and their median trains well.
 #[test]
 fn a_range_test_of_small_batches_finds_the_valley() {
     for (batch, seeds) in [(1, 12), (2, 4), (8, 4)] {
@@ -225,7 +226,8 @@ fn a_range_test_of_small_batches_finds_the_valley() {
     }
 }
 
-/// A rate that is too high from the first step on: nothing falls, and the loss leaves the finite numbers or the bound behind the grace period.
+/// With a rate that is too high from the first step, nothing falls, and the loss becomes infinite
+/// or exceeds the bound after the grace period.
 #[test]
 fn a_range_test_that_begins_too_high_diverges() {
     for batch in ["batch_size=1", "batch_size=64"] {

@@ -1,4 +1,5 @@
-//! The instruments against PyTorch, NumPy and SciPy on the same weights and examples: `reference/reference.py` made the numbers.
+//! The probes against PyTorch, NumPy and SciPy on the same weights and examples; the numbers come
+//! from `reference/reference.py`.
 
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,7 @@ fn loss_and_layer_table() {
             close("weight", row.weight, &wanted["weight"], 1e-12);
             close("gradient", row.gradient, &wanted["gradient"], 1e-10);
             close("ratio", row.ratio.unwrap(), &wanted["ratio"], 1e-10);
-            // The step is the optimizer's own, in f32.
+            // The optimizer computes its step in f32.
             close(
                 "update",
                 row.relative_update.unwrap(),
@@ -124,9 +125,9 @@ fn eigenvalues_and_trace() {
         }
         assert!(
             found.least >= wanted["least_eigenvalue"].as_f64().unwrap(),
-            "no Ritz value lies below the least eigenvalue"
+            "no Ritz value is below the smallest eigenvalue"
         );
-        // With a sketch as large as the space Hutch++ is exact.
+        // With a sketch as large as the space, Hutch++ is exact.
         let d = subject.dim();
         let trace = hutch_plus_plus(
             &mut Hessian::new(subject, &w),
@@ -173,7 +174,8 @@ fn noise_scale() {
     });
 }
 
-/// Keskar's box as far as SciPy's L-BFGS-B climbs it when it is not stopped after ten iterations, and the end of SAM's step.
+/// The sharpness in Keskar's box as SciPy's L-BFGS-B finds it without the limit of ten iterations,
+/// and the loss after SAM's step.
 #[test]
 fn sharpness_is_scipys() {
     each(|_, _, subject, wanted| {

@@ -1,4 +1,5 @@
-//! Sharpness against closed forms, and Dinh's caveat: a network that computes the same after rescaling has another sharpness, but the same adaptive one.
+//! Sharpness against closed forms, and Dinh's caveat: a rescaled network that computes the same
+//! function has another sharpness, but the same adaptive sharpness.
 
 use largebatch_probe::sharpness::{Space, adaptive, ball, keskar};
 use largebatch_probe::{Objective, ProbeError, unwatched};
@@ -30,7 +31,8 @@ impl Objective for Quadratic {
     }
 }
 
-/// Two layers with ReLU, 2 inputs, 3 hidden, 1 output, squared loss on fixed examples; parameters: W1 (3×2), b1 (3), W2 (3), b2.
+/// Two layers with ReLU: 2 inputs, 3 hidden units, 1 output, squared loss on fixed examples.
+/// Parameters: W1 (3×2), b1 (3), W2 (3), b2.
 struct Relu;
 
 const EXAMPLES: [([f64; 2], f64); 6] = [
@@ -79,7 +81,7 @@ impl Objective for Relu {
     }
 }
 
-/// The first layer times α, the second's weights divided by it.
+/// The first layer multiplied by α, the second layer's weights divided by it.
 fn rescaled(alpha: f64) -> Vec<f64> {
     let factor = |i: usize| match i {
         0..9 => alpha,
@@ -103,7 +105,7 @@ fn the_boxs_maximum_of_a_separable_quadratic_is_at_its_corner() {
     let x = [0.3, -0.5, 2.0];
     let epsilon = 1e-2;
     let result = keskar(&mut f, &x, Space::Full, epsilon, 10, 0, &mut unwatched).unwrap();
-    // A convex function of one variable is greatest at an end of its interval.
+    // A convex function of one variable has its maximum at an end of the interval.
     let (mut highest, mut loss) = (f.constant, f.constant);
     for i in 0..3 {
         let one = |w: f64| f.linear[i] * w + 0.5 * f.curvature[i] * w * w;
@@ -118,7 +120,8 @@ fn the_boxs_maximum_of_a_separable_quadratic_is_at_its_corner() {
     assert!((result.sharpness - 100.0 * (highest - loss) / (1.0 + loss)).abs() < 1e-10);
 }
 
-/// f is linear, so that its maximum over the subspace's box is f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1): with one direction a of signs, a⁺x = aᵀx / n.
+/// f is linear, so its maximum over the subspace's box is f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1);
+/// with one direction a of signs, a⁺x = aᵀx / n.
 #[test]
 fn a_random_subspace_is_searched_alone() {
     let n = 200;
@@ -174,8 +177,8 @@ fn a_random_subspace_is_searched_alone() {
     assert_ne!(one.highest, other.highest);
 }
 
-/// As many directions as weights are all of the space, A A⁺ x = x: the maximum of f = gᵀw is at a corner, f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1), and so at least
-/// f(x) + ε |gᵀx|, for any seed.
+/// As many directions as weights span the whole space, A A⁺ x = x. The maximum of f = gᵀw is at a
+/// corner, f(x) + Σ_j |a_jᵀ g| ε (|(A⁺x)_j| + 1), so it is at least f(x) + ε |gᵀx|, for any seed.
 #[test]
 fn a_random_basis_of_few_weights_is_one() {
     for n in 1..=6 {
@@ -252,14 +255,15 @@ fn the_gradient_of_the_test_network_is_right() {
     }
 }
 
-/// Dinh et al. 2017: the function does not change, the box's and the ball's sharpness do, the adaptive one does not.
+/// Dinh et al. 2017: the function and the adaptive sharpness do not change, but the sharpness in
+/// the box and in the ball does.
 #[test]
 fn rescaling_changes_sharpness_but_not_the_adaptive_one() {
     let (plain, scaled) = (WEIGHTS.to_vec(), rescaled(50.0));
     let loss = |w: &[f64]| Relu.gradient(w).unwrap().0;
     assert!(
         (loss(&plain) - loss(&scaled)).abs() < 1e-12,
-        "the network computes the same"
+        "the network computes the same function"
     );
     let box_of = |w: &[f64]| {
         keskar(&mut Relu, w, Space::Full, 1e-3, 10, 0, &mut unwatched)

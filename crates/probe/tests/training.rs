@@ -1,4 +1,5 @@
-//! What an observer can measure of a training: the optimizer's divisor, and the noise scale at no gradients of its own.
+//! Measurements that an observer can make during training: the optimizer's preconditioner, and the
+//! noise scale without extra gradients.
 
 use largebatch_optim::Registry;
 use largebatch_probe::curvature::preconditioner;
@@ -20,7 +21,7 @@ fn open(over: &[&str]) -> Experiment {
     .unwrap()
 }
 
-/// All that a step shows.
+/// Everything that a step shows to an observer.
 #[derive(Default)]
 struct Recorder<'a> {
     experiment: Option<&'a Experiment>,
@@ -59,7 +60,8 @@ impl Observer for Recorder<'_> {
     }
 }
 
-/// Without a mean of gradients (β₁ = 0) a step is Δw = −η g/P: P from the state against the step itself and the gradient in f64.
+/// Without a mean of gradients (β₁ = 0) a step is Δw = −η g/P: compares P from the state with the
+/// step itself and the gradient in f64.
 #[test]
 fn the_divisor_is_that_of_the_step() {
     for options in [
@@ -114,7 +116,7 @@ fn the_divisor_is_that_of_the_step() {
             let (_, g) = subject.gradient(before).unwrap();
             for i in 0..p.len() {
                 let (step, wanted) = (after[i] - before[i], -rate * g[i] / p[i]);
-                // Weights are f32, of size 1 at most; so is the gradient.
+                // Weights and gradient are f32, with a magnitude of at most 1.
                 assert!(
                     (step - wanted).abs() < 1e-6 + 1e-3 * wanted.abs(),
                     "{options:?}, step {t}, weight {i}: {step}, by P {wanted}"
@@ -124,10 +126,11 @@ fn the_divisor_is_that_of_the_step() {
     }
 }
 
-/// At weights that stay, B_simple from the steps' own micro-batches holds that of the data set, window by window and over all.
+/// At fixed weights, the interval of B_simple from the steps' own micro-batches contains that of
+/// the data set, in each window and over all steps.
 #[test]
 fn pairs_from_accumulation_hold_the_exact_noise_scale() {
-    // 60 examples in 7 micro-batches of 8 or 9. The rate is far below what moves a weight of f32.
+    // 60 examples in 7 micro-batches of 8 or 9. The rate is far too low to move an f32 weight.
     let over = [
         "optimizer=sgd",
         "lr=1e-30",
@@ -157,7 +160,7 @@ fn pairs_from_accumulation_hold_the_exact_noise_scale() {
         ..NoiseOptions::default()
     };
     let (exact, _) = noise(&mut subject, &w, &[], &options, &mut unwatched).unwrap();
-    // Drawn without replacement, the batches see the set as a sample of a population.
+    // Drawn without replacement, the batches treat the data set as a sample of a population.
     let truth = exact.b_simple_population.unwrap();
 
     let of = |norms: &[SquaredNorms]| {
@@ -179,7 +182,7 @@ fn pairs_from_accumulation_hold_the_exact_noise_scale() {
         .filter(|window| of(window).interval.unwrap().contains(truth))
         .count();
     println!(
-        "exact {truth:.3}; over 1000 steps {:.3}, {:?}; {held} of 20 windows hold it",
+        "exact {truth:.3}; over 1000 steps {:.3}, {:?}; {held} of 20 windows contain it",
         all.b_simple.unwrap(),
         all.interval
     );
@@ -194,7 +197,8 @@ fn pairs_from_accumulation_hold_the_exact_noise_scale() {
     );
 }
 
-/// Norms come only where they are asked for and a batch is cut, and they change no weight.
+/// Norms are reported only if they are requested and the batch is split, and they do not change the
+/// weights.
 #[test]
 fn norms_come_when_asked_for() {
     for (accumulate, workers, wants) in [
@@ -237,12 +241,13 @@ fn norms_come_when_asked_for() {
             "{accumulate} {workers} {wants}"
         );
         for norms in &recorder.norms {
-            // 50 into 4: cut as 12, 13, 12, 13.
+            // 50 examples in 4 parts: 12, 13, 12, 13.
             assert_eq!(
                 norms.parts.iter().map(|p| p.0).collect::<Vec<_>>(),
                 [12, 13, 12, 13]
             );
-            // The whole is the mean of the parts: not longer than they are on the mean.
+            // The gradient of the batch is the mean of the parts', so its norm is at most their
+            // mean norm.
             let mean = norms.parts.iter().map(|(n, g)| *n as f64 * g).sum::<f64>() / 50.0;
             assert!(norms.whole > 0.0 && norms.whole <= mean);
         }

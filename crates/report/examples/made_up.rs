@@ -1,4 +1,5 @@
-//! Writes reports of made-up studies into a folder, to look at: `cargo run --release -p largebatch-report --example made_up -- FOLDER`.
+//! Writes reports of made-up studies into a folder, for inspection: `cargo run --release -p
+//! largebatch-report --example made_up -- FOLDER`.
 
 #[path = "../tests/made_up/mod.rs"]
 mod made_up;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use largebatch_report::{Context, Format, terminal, write};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(std::env::args().nth(1).ok_or("give a folder")?);
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("name a folder")?);
     let recipes = |name: &str| {
         std::fs::read_to_string(format!(
             "{}/../../examples/studies/{name}.toml",

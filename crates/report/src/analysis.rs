@@ -1,4 +1,5 @@
-//! All figures of a report, computed once: the HTML, the terminal's table and the CSV files write the same ones.
+//! All numbers of a report, computed once, so that the HTML, the terminal's table and the CSV files
+//! agree.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +12,15 @@ use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, key, num
 use crate::number::Measure;
 use crate::setting::Setting;
 
-/// What a report says about a study.
+/// The results of a study as a report shows them.
 pub(crate) struct Analysis<'a> {
     pub results: &'a Results,
-    /// The reported quantity: the test metric, or the validation metric in a study that reads no test part.
+    /// The reported quantity: the test metric, or the validation metric in a study that does not
+    /// use the test part.
     pub measure: Measure,
-    /// The validation metric, which the curves have.
+    /// The validation metric, shown in the curves.
     pub validation: Measure,
-    /// The training counterpart of `measure`.
+    /// The key of the same metric on the training part.
     pub train_key: String,
     pub groups: Vec<Facts<'a>>,
     pub series: Vec<Series>,
@@ -27,7 +29,7 @@ pub(crate) struct Analysis<'a> {
     pub setting: Setting,
 }
 
-/// A group's figures.
+/// A group's numbers.
 pub(crate) struct Facts<'a> {
     pub label: String,
     /// The label without the batch size.
@@ -37,40 +39,41 @@ pub(crate) struct Facts<'a> {
     /// The reported trials.
     pub records: Vec<&'a TrialRecord>,
     pub diverged: usize,
-    /// Failed or hopeless.
+    /// Number of trials that failed or were hopeless.
     pub lost: usize,
     /// The reported quantity by seed.
     pub values: Vec<(u64, f64)>,
     pub score: Option<Estimate>,
-    /// Standard error of the score that comes from the size of the test part.
+    /// Standard error of the score due to the size of the test part.
     pub binomial: Option<f64>,
     /// The size of the test part.
     pub test_examples: Option<usize>,
     pub train: Option<Estimate>,
-    /// How much better training is than test, by seed.
+    /// How much better the training score is than the test score, by seed.
     pub gaps: Vec<(u64, f64)>,
     pub gap: Option<Estimate>,
     pub target: Option<f64>,
     pub steps: Option<Censored>,
     pub examples: Option<Censored>,
-    /// Budget in epochs and in steps.
+    /// The budget in epochs and in steps.
     pub budget: Option<(f64, u64)>,
-    /// Mean epochs that were trained.
+    /// Mean number of epochs trained.
     pub epochs: Option<f64>,
     pub seconds: Option<f64>,
 }
 
-/// A large batch against a small one, seed by seed.
+/// The comparison of a large batch with a small one, paired by seed.
 pub(crate) struct Comparison {
     pub small: usize,
     pub large: usize,
-    /// How much worse the large batch is in the reported quantity, at the end of its budget.
+    /// How much worse the large batch is at the end of its budget, in the reported quantity.
     pub end: Option<Paired>,
-    /// The smallest difference that the comparison resolves.
+    /// The smallest difference that the comparison can detect.
     pub resolves: Option<f64>,
     /// Whether both have the same budget in epochs.
     pub equal_epochs: bool,
-    /// How much worse the large batch is in the validation metric where both had fitted their data equally well; with the training loss.
+    /// How much worse the large batch is in the validation metric at an equal training loss, and
+    /// that loss.
     pub at_loss: Option<(f64, Paired)>,
 }
 
@@ -101,7 +104,7 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// How n, intervals, seeds and device are said under every figure.
+    /// The line below every chart: n, seeds, intervals and device.
     pub fn small_print(&self) -> String {
         if self.groups.iter().all(|g| g.records.is_empty()) {
             let what = if self.setting.confirm_seeds.is_empty() {
@@ -123,7 +126,7 @@ impl<'a> Analysis<'a> {
             _ => "n = 0".into(),
         };
         let method = match ns.last() {
-            None => "no trial gave a figure",
+            None => "no trial has a result",
             Some(0 | 1) => "no intervals from one seed",
             Some(2..10) => "95 % intervals: Student’s t",
             Some(_) if ns.first().is_some_and(|n| *n < 10) => {
@@ -156,14 +159,18 @@ impl<'a> Analysis<'a> {
             || differences
                 .flatten()
                 .any(|(low, high)| low <= -1.0 || high >= 1.0);
-        let cut = if cut { ", cut at what is possible" } else { "" };
+        let cut = if cut {
+            ", limited to possible values"
+        } else {
+            ""
+        };
         format!("{n}, seeds {seeds}; {method}{cut}; {}", self.device())
     }
 
-    /// The same for figures of stage tune.
+    /// The same for charts of stage tune.
     pub fn tune_print(&self) -> String {
         format!(
-            "n = {} a point, seeds {}; {}",
+            "n = {} per point, seeds {}; {}",
             self.setting.tune_count,
             self.setting.tune_seeds,
             self.device()
@@ -178,7 +185,7 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    /// Series of at least two batch sizes, and all groups that are in none of them.
+    /// The series with at least two batch sizes, and all groups that are not in one of them.
     pub fn curves_and_rest(&self) -> (Vec<&Series>, Vec<usize>) {
         let curves: Vec<&Series> = self.series.iter().filter(|s| s.groups.len() > 1).collect();
         let rest = (0..self.groups.len())
@@ -188,13 +195,14 @@ impl<'a> Analysis<'a> {
     }
 }
 
-/// A series' name: its labels but the batch size.
+/// A series' name: its labels without the batch size.
 pub(crate) fn series_label(series: &Series) -> String {
     let text = title(&series.labels);
     if text.is_empty() { "all".into() } else { text }
 }
 
-/// A label without its beginning if the other begins in the same way: `batch 16` of `sgd · batch 16` beside `sgd · batch 64`.
+/// A label without the part that it shares with the other: `batch 16` for `sgd · batch 16` next to
+/// `sgd · batch 64`.
 pub(crate) fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
     match (label.rsplit_once(" · "), other.rsplit_once(" · ")) {
         (Some((a, own)), Some((b, _))) if a == b => own,
@@ -202,12 +210,12 @@ pub(crate) fn without_shared<'l>(label: &'l str, other: &str) -> &'l str {
     }
 }
 
-/// A metric's name for a reader: `test accuracy`, `test RMSE`.
+/// A metric's readable name: `test accuracy`, `test RMSE`.
 pub(crate) fn words(key: &str) -> String {
     key.replace('_', " ").replace("rmse", "RMSE")
 }
 
-/// The reported quantity, the validation metric, and the name of the former's training counterpart.
+/// The reported quantity, the validation metric, and the key of the former on the training part.
 fn measures(reported: &[Vec<&TrialRecord>], results: &Results) -> (Measure, Measure, String) {
     let all = || reported.iter().flatten().copied();
     let named = all()
@@ -232,7 +240,8 @@ fn measures(reported: &[Vec<&TrialRecord>], results: &Results) -> (Measure, Meas
             higher,
         }
     };
-    // A study that holds nothing out watches its training loss, and still reports a test accuracy.
+    // A study without a validation part watches its training loss, but still reports a test
+    // accuracy.
     let test = [base, "accuracy", "error"]
         .into_iter()
         .find(|b| all().any(|r| r.metrics.contains_key(&format!("test_{b}"))));
@@ -263,7 +272,7 @@ fn facts<'a>(
         .iter()
         .find_map(|r| r.metrics.get("test_examples").copied())
         .filter(|_| measure.key.starts_with("test_"));
-    // Shares alone are binomial.
+    // Only fractions have a binomial error.
     let binomial = score
         .filter(|_| measure.percent)
         .zip(examples)
@@ -284,7 +293,8 @@ fn facts<'a>(
         .iter()
         .filter(|r| r.stop == StopReason::Diverged)
         .count();
-    // Where no point of the search reached the target nothing is confirmed, and those that did not are the search's trials.
+    // If no point of the search reached the target, nothing is confirmed, and the trials of the
+    // search are counted.
     let unconfirmed =
         if records.is_empty() && results.choices[index].is_none() && results.tuned(index) {
             results
@@ -335,8 +345,10 @@ fn facts<'a>(
     }
 }
 
-/// An estimate with its interval cut at what is possible: a share is between 0 and 1, a gap or difference of shares between `least` = −1 and 1.
-/// Student's t over few seeds that differ much goes beyond, where the truth cannot be: the cut interval covers it as often.
+/// Limits an estimate's interval to possible values: a fraction is between 0 and 1, a gap or
+/// difference of fractions between `least` = −1 and 1. With few seeds that differ much, Student's t
+/// goes beyond. The limited interval has the same coverage, because the true value cannot be
+/// outside.
 fn possible(m: &Measure, least: f64, e: Estimate) -> Estimate {
     let interval = e.interval.map(|(low, high)| {
         if m.percent {
@@ -352,8 +364,9 @@ pub(crate) fn second(pairs: &[(u64, f64)]) -> Vec<f64> {
     pairs.iter().map(|p| p.1).collect()
 }
 
-/// Each group against the one that it is to be compared with: the group that its rate is derived from, or in a study that derives rates the first group
-/// that is derived from; else the smallest batch size of its series; else the first group of the smallest batch size.
+/// Compares each group with its base: the group from which its rate is derived, or, in a study that
+/// derives rates, the first group from which one is derived; else the smallest batch size of its
+/// series; else the first group with the smallest batch size.
 fn comparisons(
     results: &Results,
     groups: &[Facts],
@@ -379,7 +392,7 @@ fn comparisons(
     };
     let pair = |g: usize| {
         let r = reference(g)?;
-        // Trials that end at a target are as good as each other by design: what differs is their steps.
+        // Trials that end at a target reach the same quality by design; they differ in their steps.
         if groups[r].target.is_some() || groups[g].target.is_some() {
             return None;
         }
@@ -446,7 +459,7 @@ fn measured<'a>(facts: &Facts<'a>) -> Vec<&'a TrialRecord> {
         .collect()
 }
 
-/// The records that stage tune has for each point of a group's search.
+/// The records of stage tune for each point of a group's search.
 pub(crate) fn at_points(results: &Results, group: usize) -> Vec<Vec<&TrialRecord>> {
     let ids = results.plan.tune_ids(group);
     let seeds = (ids.len() / results.plan.groups[group].points.len().max(1)).max(1);

@@ -6,21 +6,21 @@ pub enum ReportError {
     /// A file or folder could not be written.
     #[error("{doing} {path}: {source}; check the folder's permissions and free space")]
     Io {
-        /// What was being done.
+        /// The action that failed, such as `writing`.
         doing: &'static str,
-        /// To what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The folder holds something that no report wrote.
+    /// The folder contains something that is not part of a report.
     #[error(
-        "{folder} holds `{entry}`, which does not belong to a report and would be lost: name a new or an empty folder"
+        "{folder} contains `{entry}`, which is not part of a report and would be lost: name a new or an empty folder"
     )]
     Foreign {
         /// The folder.
         folder: PathBuf,
-        /// What it holds.
+        /// The entry that is not part of a report.
         entry: String,
     },
     /// Another process has been writing the report for ten minutes.
@@ -28,23 +28,25 @@ pub enum ReportError {
     Busy {
         /// The folder.
         folder: PathBuf,
-        /// Who writes it.
+        /// The process that writes it.
         by: String,
     },
-    /// A format's name is unknown.
+    /// Unknown name of a format.
     #[error(
-        "no export format `{0}`; there are html, svg, png, csv, jsonl, parquet and tensorboard"
+        "unknown export format `{0}`; known are html, svg, png, csv, jsonl, parquet and tensorboard"
     )]
     Format(String),
-    /// A figure's file has a name that says no format.
-    #[error("a figure cannot be written to {0}: let its name end in .svg or .png")]
+    /// The name of a figure's file does not end in a known format.
+    #[error("cannot write a figure to {0}: the file name must end in .svg or .png")]
     Extension(PathBuf),
     /// A figure or table could not be encoded.
-    #[error("encoding {what}: {message}; this is a defect of largebatch-report, please report it")]
+    #[error(
+        "cannot encode {what}: {message}; this is a bug in largebatch-report, please report it"
+    )]
     Encode {
-        /// What was encoded.
+        /// The figure or table.
         what: String,
-        /// What went wrong.
+        /// What is wrong with it.
         message: String,
     },
 }

@@ -11,9 +11,9 @@ use crate::theme;
 /// A chart.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Figure {
-    /// Its file's stem.
+    /// The name of its file, without extension.
     pub name: String,
-    /// What it shows.
+    /// The title.
     pub title: String,
     /// How to read it, with n, intervals, seeds and device.
     pub caption: String,
@@ -23,16 +23,17 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The chart as an SVG file, for light and dark, with its caption below.
+    /// The chart as an SVG file for light and dark mode, with the caption below.
     pub fn svg(&self) -> String {
         self.file(&theme::style())
     }
 
-    /// Writes the chart to a file: `.svg`, or `.png` in light colours at twice the size. Folders that are missing are made. In a `.png`, `?` stands for a character
-    /// that no font on this machine has.
+    /// Writes the chart to a file: `.svg`, or `.png` in light colours at twice the size. Missing
+    /// folders are created. In a `.png`, `?` replaces a character that no font on this machine has.
     ///
     /// # Errors
-    /// [`ReportError::Extension`] for another name, [`ReportError::Io`], [`ReportError::Encode`].
+    /// [`ReportError::Extension`] for any other extension, [`ReportError::Io`],
+    /// [`ReportError::Encode`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
         let path = path.as_ref();
         let bytes = match path
@@ -51,7 +52,7 @@ impl Figure {
         std::fs::write(path, bytes).map_err(ReportError::io("writing", path))
     }
 
-    /// The chart as an SVG file in light colours alone, for a reader without media queries.
+    /// The chart as an SVG file in light colours only, for renderers without media queries.
     pub(crate) fn picture(&self) -> String {
         self.file(&theme::light())
     }
@@ -81,7 +82,7 @@ impl Figure {
         )
     }
 
-    /// The chart inside a page that has the theme's style.
+    /// The chart for a page that contains the theme's style.
     pub(crate) fn inline(&self) -> String {
         format!(
             "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
@@ -110,7 +111,7 @@ fn wrap(text: &str, size: f64, room: f64) -> Vec<String> {
     lines
 }
 
-/// What stands in a legend.
+/// An entry of a legend.
 pub(crate) enum Key {
     /// A series with its mark.
     Series(usize, String),
@@ -124,7 +125,7 @@ pub(crate) enum Key {
     Plain(usize, Parts, String),
 }
 
-/// What a series in a legend is drawn as.
+/// The forms in which a series is drawn.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Parts {
     pub line: bool,
@@ -133,7 +134,7 @@ pub(crate) struct Parts {
     pub band: bool,
 }
 
-/// The stroke of the `i`-th line: there are fewer colours than series.
+/// The stroke of the `i`-th line; dashes distinguish series of the same colour.
 pub(crate) fn dash(i: usize) -> &'static str {
     ["", " stroke-dasharray=\"8 3\"", " stroke-dasharray=\"2 4\""][i / COLOURS % 3]
 }
@@ -152,11 +153,11 @@ pub(crate) struct Frame {
     pub bottom: f64,
 }
 
-/// Width of a chart: two stand side by side in a window of 1280 pixels, and one can be read in 400.
+/// Width of a chart: two fit side by side in a window of 1280 pixels, and one is readable in 400.
 pub(crate) const WIDTH: f64 = 480.0;
 
 impl Frame {
-    /// A frame with a plot area `plot` high that leaves `left` for labels.
+    /// A frame with a plot area of height `plot`, and `left` pixels for labels.
     pub fn new(name: &str, title: &str, keys: &[Key], left: f64, plot: f64) -> Self {
         let mut svg = Svg::default();
         svg.text(
@@ -250,7 +251,7 @@ impl Frame {
         }
     }
 
-    /// The horizontal axis. Labels that would touch the one before are left out.
+    /// Draws the horizontal axis. Labels that would touch the previous one are omitted.
     pub fn x_axis(&mut self, scale: &Scale, ticks: &[f64], labels: &[String], title: &str) {
         let mut free = f64::NEG_INFINITY;
         for (tick, label) in ticks.iter().zip(labels) {
@@ -271,7 +272,7 @@ impl Frame {
             .text("m", Anchor::End, self.right, self.bottom + 34.0, title);
     }
 
-    /// The vertical axis; its title stands above it.
+    /// Draws the vertical axis, with its title above.
     pub fn y_axis(&mut self, scale: &Scale, ticks: &[f64], labels: &[String], title: &str) {
         for (tick, label) in ticks.iter().zip(labels) {
             let y = scale.at(*tick);
@@ -283,7 +284,7 @@ impl Frame {
             .text("m", Anchor::Start, 12.0, self.top - 9.0, title);
     }
 
-    /// Begins a group whose drawing is cut at the plot area.
+    /// Begins a group that is clipped to the plot area.
     pub fn clip(&mut self) {
         let (x, y, w, h) = (
             px(self.left),
@@ -297,7 +298,7 @@ impl Frame {
         ));
     }
 
-    /// Begins the drawing of a series, which the page can make stand out.
+    /// Begins the drawing of a series, which the page can highlight.
     pub fn series(&mut self, i: usize) {
         self.svg
             .raw(format_args!("<g class=\"ser\" data-s=\"{i}\">"));

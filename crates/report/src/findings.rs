@@ -1,4 +1,4 @@
-//! What instruments found in the runs that a study kept.
+//! Results of probes on the runs that a study kept.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,28 +8,28 @@ use serde_json::Value;
 
 use crate::error::ReportError;
 
-/// What instruments found in the runs that a study kept: the files of `DIR/runs/*/probe/`. It may be empty.
+/// Results of probes on the runs that a study kept: the files in `DIR/runs/*/probe/`. May be empty.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Findings {
     pub(crate) runs: Vec<Looked>,
 }
 
-/// A run that instruments looked at.
+/// A run with results of probes.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Looked {
-    /// The run's folder, whose name ends with the beginning of the trial's identity.
+    /// The run's folder, whose name ends with the start of the trial's identity.
     pub folder: String,
-    /// By instrument: the object of `NAME.json`, of the trained network.
+    /// By probe: the object in `NAME.json`, measured on the trained network.
     pub end: BTreeMap<String, Value>,
-    /// By instrument: the objects of `NAME.jsonl`, from the way there.
+    /// By probe: the objects in `NAME.jsonl`, measured during training.
     pub course: BTreeMap<String, Vec<Value>>,
 }
 
 impl Findings {
-    /// Reads them from a study's folder. A study that kept no runs has none.
+    /// Reads them from a study's folder. A study without kept runs has none.
     ///
     /// # Errors
-    /// [`ReportError::Io`]; [`ReportError::Encode`] for a file that is no JSON.
+    /// [`ReportError::Io`]; [`ReportError::Encode`] for a file that is not valid JSON.
     pub fn read(folder: &Path) -> Result<Findings, ReportError> {
         let mut runs = Vec::new();
         for folder in entries(&folder.join("runs"))? {
@@ -67,7 +67,7 @@ impl Findings {
     }
 }
 
-/// What lies in a folder, by name; nothing where there is no folder.
+/// The entries of a folder, sorted by name; none if the folder does not exist.
 fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, ReportError> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use crate::ReportError;
 
-/// What a study can be written as.
+/// A format in which a study can be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// `index.html`: the report in one file.
@@ -32,7 +32,8 @@ impl Format {
         Format::Parquet,
         Format::TensorBoard,
     ];
-    /// What a report's folder has: all but the formats that only repeat the trials for other programs (JSON lines, TensorBoard).
+    /// The formats of a report's folder: all except those that only repeat the trials for other
+    /// programs (JSON lines, TensorBoard).
     pub const REPORT: [Format; 5] = [
         Format::Html,
         Format::Svg,

@@ -1,4 +1,4 @@
-//! The page.
+//! The report as an HTML page.
 
 use std::fmt::Write;
 
@@ -47,7 +47,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     }
     part(
         "paper",
-        "Beside the paper",
+        "Compared with the paper",
         published::tables(a, &Looks::new(a, &context.findings))
             .iter()
             .map(paper)
@@ -62,7 +62,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\"><title>{name}: report</title><style>{STYLE}{}</style></head><body><header><p class=\"kind\">largebatch study</p>\
-         <h1>{name}</h1>{}{}<nav>{nav}</nav></header>{}<main>{body}</main><footer>Made by largebatch {}. This page loads nothing from anywhere.</footer>\
+         <h1>{name}</h1>{}{}<nav>{nav}</nav></header>{}<main>{body}</main><footer>Made by largebatch {}. This page loads nothing from the network.</footer>\
          <script>{SCRIPT}</script></body></html>\n",
         theme::style(),
         if about.is_empty() {
@@ -79,7 +79,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
 /// Text with `code` between back-ticks.
 fn code(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    // An odd one out is no pair.
+    // A single back-tick without a partner stays as it is.
     if parts.len().is_multiple_of(2) {
         return escape(text);
     }
@@ -116,7 +116,7 @@ fn facts(a: &Analysis) -> String {
         &s.confirm_seeds
     };
     facts.push((seeds.clone(), "reported seeds".into()));
-    facts.push((duration(s.seconds), "of computing".into()));
+    facts.push((duration(s.seconds), "computing time".into()));
     facts.push((
         if s.devices.is_empty() {
             "not recorded".into()
@@ -126,7 +126,7 @@ fn facts(a: &Analysis) -> String {
         "device".into(),
     ));
     if let Some((_, last)) = s.started {
-        facts.push((time::date(last), "last trial begun".into()));
+        facts.push((time::date(last), "last trial started".into()));
     }
     let items: String = facts
         .iter()
@@ -145,13 +145,13 @@ fn warnings(a: &Analysis) -> String {
     if a.warnings.is_empty() {
         let tuned = a.results.plan.groups.iter().any(|g| !g.points.is_empty());
         let said = [
-            (tuned, "best rates lie inside their grids"),
+            (tuned, "best rates are inside their grids"),
             (true, "no reported trial diverged"),
             (a.groups.len() > 1, "budgets are equal"),
         ];
         let said: Vec<&str> = said.into_iter().filter(|s| s.0).map(|s| s.1).collect();
         return format!(
-            "<p class=\"fine\"><b>No warnings.</b> {}, and every group has three seeds or more.</p>",
+            "<p class=\"fine\"><b>No warnings.</b> {}, and every group has at least three seeds.</p>",
             capital(&said.join(", "))
         );
     }
@@ -160,7 +160,7 @@ fn warnings(a: &Analysis) -> String {
         .iter()
         .map(|w| format!("<li>{}</li>", escape(w)))
         .collect();
-    // Many arms may have the same kind of warning each.
+    // A study with many arms may have the same warning for each.
     let (first, rest) = items.split_at(items.len().min(6));
     let rest = if rest.is_empty() {
         String::new()
@@ -197,7 +197,7 @@ fn findings(a: &Analysis) -> String {
             escape(rest)
         )
     };
-    // The largest batches say the most.
+    // The results of the largest batches come first, as the most informative.
     let most = a.groups.iter().filter_map(|g| g.batch).fold(0.0, f64::max);
     let largest = format!("batch {most}: ");
     let (first, rest): (Vec<_>, Vec<_>) = all
@@ -227,7 +227,7 @@ fn findings(a: &Analysis) -> String {
         String::new()
     } else {
         format!(
-            "<p class=\"note\">Differences are paired by seed; in brackets each one’s 95 % interval, not corrected for the number of comparisons ({}); where nothing is told, it is above 0 where the larger batch is worse.</p>",
+            "<p class=\"note\">Differences are paired by seed. Brackets show the 95 % interval of each, not corrected for the number of comparisons ({}). If two batches are indistinguishable, values above 0 mean that the larger batch is worse.</p>",
             a.comparisons.len()
         )
     };
@@ -252,7 +252,7 @@ fn summary(a: &Analysis) -> String {
             .iter()
             .enumerate()
             .map(|(i, c)| {
-                // A narrow window shows each row as a block, with the heads beside the figures.
+                // A narrow window shows each row as a block, with the heads next to the values.
                 if i == 0 {
                     format!("<th scope=\"row\">{}</th>", escape(c))
                 } else {
@@ -270,7 +270,7 @@ fn summary(a: &Analysis) -> String {
     )
 }
 
-/// A figure with its interval in small print.
+/// A value with its interval in small print.
 fn interval(cell: &str) -> String {
     match cell.split_once(" [") {
         Some((value, rest)) => format!(
@@ -383,7 +383,7 @@ fn repeat(a: &Analysis, context: &Context) -> String {
     if let Some((first, last)) = s.started {
         let (first, last) = (time::date(first), time::date(last));
         rows.push((
-            "trials begun".into(),
+            "trials started".into(),
             if first == last {
                 first
             } else {
@@ -421,7 +421,7 @@ fn repeat(a: &Analysis, context: &Context) -> String {
         "<h3>Environment</h3><div class=\"scroll\"><table class=\"plain\"><tbody>{rows}</tbody></table></div>"
     );
     out + &format!(
-        "<details><summary>The study’s file, with its overrides</summary><pre>{}</pre></details>",
+        "<details><summary>The study’s file, with overrides applied</summary><pre>{}</pre></details>",
         escape(&a.results.plan.study.resolved())
     )
 }

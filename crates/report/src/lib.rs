@@ -1,7 +1,7 @@
 //! Reports of studies: pure functions of [`Results`].
 //!
-//! [`html`] makes one file that opens without a network, [`terminal`] a table of the same figures, [`figures`] the charts alone, and [`write()`] a folder with
-//! everything.
+//! [`html`] makes one file that opens without a network, [`terminal`] a table of the same numbers,
+//! [`figures`] only the charts, and [`write()`] a folder with everything.
 //!
 //! ```no_run
 //! use largebatch_report::{Context, Format, write};
@@ -14,15 +14,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! All of them compute the study's statistics by [`largebatch_study::statistics`] and say the same figures. The reported quantity is the test metric, or in a
-//! study without stage confirm the validation metric. A group is compared with the group that its rate is derived from, in a study that
-//! derives rates; else with the smallest batch size of its own series; else with the first group of the smallest batch size. Differences and gaps are written so that above 0 is worse.
-//! Intervals of shares are cut at what is possible: 0 to 100 %, and for gaps and differences −100 to 100 points.
+//! All of them use the statistics of [`largebatch_study::statistics`] and show the same numbers.
+//! The reported quantity is the test metric, or the validation metric in a study without stage
+//! confirm. In a study that derives rates, a group is compared with the group from which its rate
+//! is derived; else with the smallest batch size of its own series; else with the first group of
+//! the smallest batch size. Differences and gaps have a sign such that above 0 is worse. Intervals
+//! of fractions are limited to possible values: 0 to 100 %, and −100 to 100 points for gaps and
+//! differences.
 //!
-//! Files: `index.html`; `figures/*.svg` (light and dark by the reader's preference) and `figures/*.png` (light, twice the size); `summary.csv` (a row for each
-//! group), `trials.csv` and `trials.parquet` (a row for each ended trial of each group, settings as `config.*`), `curves.csv` and `curves.parquet` (a row for
-//! each point); `trials.jsonl` (the records); `tensorboard/GROUP/TRIAL/` (event files). A group has one name in all of them, and no two groups have the same.
-//! A column is of numbers, of truths or of texts, in CSV as in Parquet; what is not there is empty, and null.
+//! Files: `index.html`; `figures/*.svg` (light or dark by the reader's preference) and
+//! `figures/*.png` (light, twice the size); `summary.csv` (a row for each group), `trials.csv` and
+//! `trials.parquet` (a row for each ended trial of each group, settings as `config.*`),
+//! `curves.csv` and `curves.parquet` (a row for each point); `trials.jsonl` (the records);
+//! `tensorboard/GROUP/TRIAL/` (event files). A group has the same, unique name in all of them. A
+//! column contains numbers, booleans or texts, in CSV as in Parquet; a missing value is empty in
+//! CSV and null in Parquet.
 
 mod analysis;
 mod context;
@@ -60,12 +66,12 @@ pub use write::{Written, write};
 use analysis::Analysis;
 use instruments::Looks;
 
-/// The report as one HTML file that loads nothing.
+/// The report as one HTML file that loads nothing from the network.
 pub fn html(results: &Results, context: &Context) -> String {
     html::page(&Analysis::new(results), context)
 }
 
-/// Every chart that the results have data for, but those of instruments.
+/// Every chart for which the results have data, except those of probes.
 pub fn figures(results: &Results) -> Vec<Figure> {
     figures::sections(&Analysis::new(results))
         .into_iter()
@@ -73,13 +79,14 @@ pub fn figures(results: &Results) -> Vec<Figure> {
         .collect()
 }
 
-/// The summary as a table for a terminal of `width` columns; the same figures as in [`html`].
+/// The summary as a table for a terminal of `width` columns, with the same numbers as [`html`].
 pub fn terminal(results: &Results, width: usize) -> String {
     terminal::table(&Analysis::new(results), width)
 }
 
-/// Comparisons with the published figures of the study's paper, for the recipes `keskar-f1`, `keskar-c1` and `hoffer-f1`; empty for other studies.
-/// A recipe that was run on another dataset, model or optimizer than the paper's has a table without rows, whose note says so.
+/// Comparisons with the published results of the study's paper, for the recipes `keskar-f1`,
+/// `keskar-c1` and `hoffer-f1`; empty for other studies. If the dataset, model or optimizer differs
+/// from the paper's, the table has no rows and its note says so.
 pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
     let a = Analysis::new(results);
     published::tables(&a, &Looks::new(&a, findings))

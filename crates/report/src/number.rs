@@ -1,8 +1,8 @@
-//! Numbers as a reader wants them.
+//! Readable numbers.
 
 use largebatch_study::statistics::Estimate;
 
-/// `x` with so many significant digits and no trailing zeros: 0.0316, 512, 1.2e-7.
+/// `x` with `digits` significant digits and no trailing zeros: 0.0316, 512, 1.2e-7.
 pub(crate) fn significant(x: f64, digits: usize) -> String {
     if x == 0.0 || !x.is_finite() {
         return if x == 0.0 { "0".into() } else { "–".into() };
@@ -10,7 +10,7 @@ pub(crate) fn significant(x: f64, digits: usize) -> String {
     let magnitude = x.abs().log10().floor() as i32;
     if !(-4..7).contains(&magnitude) {
         let text = format!("{x:.*e}", digits - 1);
-        // 1.0e-7 is 1e-7.
+        // 1.0e-7 is written as 1e-7.
         return match text.split_once('e') {
             Some((m, e)) if m.contains('.') => {
                 format!("{}e{e}", m.trim_end_matches('0').trim_end_matches('.'))
@@ -28,7 +28,7 @@ pub(crate) fn significant(x: f64, digits: usize) -> String {
     text.replacen('-', "−", 1)
 }
 
-/// A whole number with thin spaces between thousands from five digits on: 60 000, 4096.
+/// An integer, with thin spaces between thousands if it has five digits or more: 60 000, 4096.
 pub(crate) fn whole(n: u64) -> String {
     let digits = n.to_string();
     if digits.len() < 5 {
@@ -55,37 +55,37 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A quantity that is measured, and how it is written.
+/// A measured quantity, and how it is written.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Measure {
-    /// Its name among a record's metrics.
+    /// Its key in a record's metrics.
     pub key: String,
-    /// Its name for a reader: `test accuracy`.
+    /// Its readable name: `test accuracy`.
     pub words: String,
-    /// Whether it is a share, written in percent, differences of it in points.
+    /// Whether it is a fraction, written in percent, with differences in points.
     pub percent: bool,
-    /// Whether more is better.
+    /// Whether higher is better.
     pub higher: bool,
 }
 
 impl Measure {
-    /// The factor from the value to what is written.
+    /// The factor from the value to the written number.
     pub fn factor(&self) -> f64 {
         if self.percent { 100.0 } else { 1.0 }
     }
 
-    /// The bare number.
+    /// The number without a unit.
     pub fn bare(&self, x: f64) -> String {
         if !self.percent {
             return significant(x, 4);
         }
         let text = format!("{:.2}", x * 100.0).replacen('-', "−", 1);
-        // A zero has no sign.
+        // Zero is written without a sign.
         text.strip_prefix("−0.00")
             .map_or(text.clone(), |_| "0.00".into())
     }
 
-    /// With its unit.
+    /// The number with its unit.
     pub fn value(&self, x: f64) -> String {
         if self.percent {
             format!("{} %", self.bare(x))

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  // A legend's entry, pointed at or clicked, dims the other series of its chart.
+  // Pointing at or clicking an entry of a legend dims the other series of its chart.
   for (const svg of document.querySelectorAll("figure svg")) {
     let held = null;
     const show = s => {
@@ -27,7 +27,7 @@
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     rows.sort((p, q) => {
       const a = value(p, i), b = value(q, i);
-      // What was not measured comes last either way.
+      // Missing values come last in both directions.
       if (a === null || b === null) return (a === null) - (b === null);
       return way * (typeof a === "number" ? a - b : a.localeCompare(b));
     });

@@ -1,4 +1,5 @@
-//! Charts of any numbers: what the report's own charts are drawn with, for probes, examples and programs of your own.
+//! Charts of any numbers, for probes, examples and your own programs, in the style of the report's
+//! own charts.
 //!
 //! ```
 //! use largebatch_report::plot::{Plot, Scale};
@@ -10,13 +11,15 @@
 //!     .points("measured", squares)
 //!     .dashed("measured", [(1.0, 1.0), (8.0, 0.125)])
 //!     .guide_x("N", 6.0)
-//!     .caption("2,000 draws a point, seed 0; dashed: σ²/B.")
+//!     .caption("2,000 draws per point, seed 0; dashed: σ²/B.")
 //!     .figure();
 //! assert!(figure.svg().contains("batch size"));
 //! ```
 //!
-//! Series of the same label have one colour and one entry in the legend, so that a theory's curve can be drawn over its measurements; an empty label makes
-//! a series of its own that is not in the legend. Points that are not finite, or not above 0 on a logarithmic axis, are left out, and a line is broken there.
+//! Series with the same label share a colour and an entry in the legend, so that a theoretical
+//! curve can be drawn over its measurements. An empty label makes a separate series that is not in
+//! the legend. Points that are not finite, or not above 0 on a logarithmic axis, are omitted, and a
+//! line is broken there.
 
 mod contour;
 
@@ -26,17 +29,17 @@ use crate::scale::{Scale as Axis, tick_labels};
 use crate::svg::{Anchor, COLOURS, fit, width};
 use contour::Contour;
 
-/// How an axis is divided.
+/// The scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Scale {
-    /// Equal differences are equal lengths.
+    /// Linear: equal differences have equal lengths.
     #[default]
     Linear,
-    /// Equal ratios are equal lengths; values above 0 alone have a place.
+    /// Logarithmic: equal ratios have equal lengths. Only values above 0 are shown.
     Log,
 }
 
-/// What is drawn of a series.
+/// The form in which a series is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Form {
     Line,
@@ -49,7 +52,7 @@ enum Form {
 struct Series {
     label: String,
     form: Form,
-    /// Of a band: there along the lower edge, back along the upper one.
+    /// For a band: forward along the lower edge, back along the upper one.
     points: Vec<(f64, f64)>,
 }
 
@@ -123,7 +126,7 @@ pub struct Plot {
 }
 
 impl Plot {
-    /// A chart without data. `name` is its file's stem.
+    /// A chart without data. `name` is the name of its file, without extension.
     pub fn new(name: &str, title: &str) -> Plot {
         let (x, y) = (Side::default(), Side::default());
         Plot {
@@ -138,44 +141,45 @@ impl Plot {
         }
     }
 
-    /// The horizontal axis.
+    /// Sets title and scale of the horizontal axis.
     pub fn x(mut self, title: &str, scale: Scale) -> Plot {
         (self.x.title, self.x.scale) = (title.into(), scale);
         self
     }
 
-    /// The vertical axis.
+    /// Sets title and scale of the vertical axis.
     pub fn y(mut self, title: &str, scale: Scale) -> Plot {
         (self.y.title, self.y.scale) = (title.into(), scale);
         self
     }
 
-    /// The ends of the horizontal axis. Without it they come from the data.
+    /// Sets the ends of the horizontal axis. By default they come from the data.
     pub fn x_range(mut self, low: f64, high: f64) -> Plot {
         self.x.range = Some((low, high));
         self
     }
 
-    /// The ends of the vertical axis; what lies beyond is cut off.
+    /// Sets the ends of the vertical axis. Lines are clipped there.
     pub fn y_range(mut self, low: f64, high: f64) -> Plot {
         self.y.range = Some((low, high));
         self
     }
 
-    /// Where the horizontal axis has its marks, such as the batch sizes that were measured.
+    /// Sets the tick marks of the horizontal axis, such as the measured batch sizes.
     pub fn x_ticks(mut self, ticks: impl IntoIterator<Item = f64>) -> Plot {
         self.x.ticks = Some(ticks.into_iter().collect());
         self
     }
 
-    /// Names in place of a vertical axis, the first at the top: a point with y = i stands in the row of name i. Layers, for example.
+    /// Replaces the vertical axis by names, for example of layers. The first is at the top; a point
+    /// with y = i is in the row of name i.
     pub fn y_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Plot {
         self.y.names = names.into_iter().map(Into::into).collect();
         self.height = (22.0 * self.y.names.len() as f64).max(80.0);
         self
     }
 
-    /// The height of the plot area in pixels; its width is about 410. Default 240.
+    /// Sets the height of the plot area in pixels; default 240. Its width is about 410.
     pub fn height(mut self, height: f64) -> Plot {
         self.height = if height.is_finite() {
             height.clamp(40.0, 2000.0)
@@ -185,22 +189,22 @@ impl Plot {
         self
     }
 
-    /// A line through points.
+    /// Adds a line through points.
     pub fn line(self, label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
         self.add(label, Form::Line, points.into_iter().collect())
     }
 
-    /// A dashed line through points: what a theory says, usually.
+    /// Adds a dashed line through points, usually for a theory.
     pub fn dashed(self, label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
         self.add(label, Form::Dashed, points.into_iter().collect())
     }
 
-    /// A mark at each point.
+    /// Adds a mark at each point.
     pub fn points(self, label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
         self.add(label, Form::Points, points.into_iter().collect())
     }
 
-    /// A band between `(x, low, high)`.
+    /// Adds a band from `low` to `high` along `x`, given as `(x, low, high)`.
     pub fn band(self, label: &str, edges: impl IntoIterator<Item = (f64, f64, f64)>) -> Plot {
         let edges: Vec<_> = edges
             .into_iter()
@@ -223,7 +227,7 @@ impl Plot {
         self
     }
 
-    /// A dashed upright line with its label. A value that is not finite draws nothing.
+    /// Adds a dashed vertical line with its label. A value that is not finite draws nothing.
     pub fn guide_x(mut self, label: &str, value: f64) -> Plot {
         if value.is_finite() {
             self.x.guides.push((label.into(), value));
@@ -231,7 +235,7 @@ impl Plot {
         self
     }
 
-    /// A dashed level line with its label. A value that is not finite draws nothing.
+    /// Adds a dashed horizontal line with its label. A value that is not finite draws nothing.
     pub fn guide_y(mut self, label: &str, value: f64) -> Plot {
         if value.is_finite() {
             self.y.guides.push((label.into(), value));
@@ -239,8 +243,9 @@ impl Plot {
         self
     }
 
-    /// Contour lines of a surface, by marching squares: `grid[j][i]` is its value at `x[i]`, `y[j]`. Lines are labelled with their level and coloured by it,
-    /// dark for the lowest; series are drawn over them. Cells with a corner that is not finite are left out. `x` and `y` must grow.
+    /// Adds contour lines of a surface, by marching squares: `grid[j][i]` is its value at `x[i]`,
+    /// `y[j]`. Lines are labelled and coloured by level, dark for the lowest. Series are drawn over
+    /// them. Cells with a corner that is not finite are omitted. `x` and `y` must increase.
     pub fn contour(
         mut self,
         x: impl IntoIterator<Item = f64>,
@@ -257,7 +262,7 @@ impl Plot {
         self
     }
 
-    /// How to read it: n, seeds, intervals, device.
+    /// Sets the caption: how to read the chart, with n, seeds, intervals and device.
     pub fn caption(mut self, caption: &str) -> Plot {
         self.caption = caption.into();
         self
@@ -282,7 +287,8 @@ impl Plot {
             .as_ref()
             .map_or((&[][..], &[][..]), |c| (&c.x, &c.y));
         let ys = place(&self.y, |p| p.1, grid_y);
-        // Its labels say how much room they need; where the area lies does not change them.
+        // Only the labels matter here: their width decides the room, and they do not depend on the
+        // area's position.
         let trial = self
             .y
             .axis(ys.iter().copied(), self.pad(), self.height, 0.0);
@@ -335,24 +341,24 @@ impl Plot {
                 (frame.top + frame.bottom) / 2.0,
             );
             frame.svg.text("m", Anchor::Middle, x, y, "no data");
-            caption = format!("{caption} No point has a place on these axes.")
+            caption = format!("{caption} No point fits on these axes.")
                 .trim_start()
                 .into();
         }
         frame.finish(caption)
     }
 
-    /// The margin of an axis, as a part of it; a surface reaches to the edge.
+    /// The margin of an axis, as a fraction of it. A surface extends to the edge.
     fn pad(&self) -> f64 {
         if self.contour.is_some() { 0.0 } else { 0.04 }
     }
 
-    /// The axes with their marks.
+    /// Draws the axes with their ticks.
     fn axes(&self, frame: &mut Frame, xs: Vec<f64>, ys: Vec<f64>) -> (Axis, Axis) {
         let x = self
             .x
             .axis(xs.into_iter(), self.pad(), frame.left, frame.right);
-        // The first of the names stands at the top.
+        // The first name is at the top.
         let (from, to) = if self.y.names.is_empty() {
             (frame.bottom, frame.top)
         } else {
@@ -363,7 +369,7 @@ impl Plot {
         let inside: Vec<usize> = (0..ticks.len())
             .filter(|i| (frame.top - 1.0..=frame.bottom + 1.0).contains(&y.at(ticks[*i])))
             .collect();
-        // Names may be longer than there is room; numbers are not.
+        // Names may not fit; numbers always do.
         let label = |i: usize| {
             if self.y.names.is_empty() {
                 labels[i].clone()
@@ -379,7 +385,7 @@ impl Plot {
         (x, y)
     }
 
-    /// The colour of each series: that of the first with its label.
+    /// The colour of each series: that of the first series with the same label.
     fn colours(&self) -> Vec<usize> {
         let mut labels: Vec<&str> = Vec::new();
         let mut colours = Vec::new();
@@ -393,7 +399,7 @@ impl Plot {
         colours
     }
 
-    /// The legend: an entry for each label, with all the forms that it is drawn in.
+    /// The legend: an entry for each label, with all the forms in which it is drawn.
     fn keys(&self, colours: &[usize]) -> Vec<Key> {
         let mut keys: Vec<(usize, Parts, String)> = Vec::new();
         for (s, colour) in self
@@ -491,7 +497,8 @@ impl Plot {
         }
     }
 
-    /// The guides' names, over the curves and with the ground's colour around them, so that no curve strikes them out.
+    /// Draws the guides' labels above the curves, with an outline in the background colour, so that
+    /// they stay readable.
     fn guide_labels(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
         let (right, top) = (frame.right, frame.top);
         for (i, (label, value)) in self

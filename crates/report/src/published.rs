@@ -1,4 +1,4 @@
-//! What papers report, beside what was measured here.
+//! Results of papers next to our measurements.
 
 use largebatch_study::get;
 use largebatch_study::statistics::estimate;
@@ -24,7 +24,7 @@ pub(crate) fn tables(a: &Analysis, looks: &Looks) -> Vec<PaperTable> {
         return vec![table];
     }
     let note = format!(
-        "Not shown: the paper’s figures are of {}, this study’s are not.",
+        "Not shown: the paper’s figures are for {}, which this study does not use.",
         other.join(" and ")
     );
     vec![PaperTable {
@@ -35,7 +35,7 @@ pub(crate) fn tables(a: &Analysis, looks: &Looks) -> Vec<PaperTable> {
 }
 
 impl Analysis<'_> {
-    /// Whether some group's setting is not the one of this name.
+    /// Whether a group has another value than `name` for this setting.
     fn groups_differ(&self, key: &str, name: &str) -> bool {
         let named = |v: &toml::Value| v.as_str().or_else(|| v.get("name")?.as_str()) == Some(name);
         self.results
@@ -62,13 +62,13 @@ fn ours(f: &Facts, train: bool) -> String {
     })
 }
 
-/// What Keskar et al. report of a network, for the small batch and the large one.
+/// The results of Keskar et al. for a network, with the small batch and the large one.
 struct Keskar {
     net: &'static str,
     train: [&'static str; 2],
     test: [&'static str; 2],
     difference: &'static str,
-    /// In the box of size 0.001, in the full space.
+    /// Sharpness in the box of size 0.001, in the full space.
     full: [&'static str; 2],
     /// The same in 100 random directions.
     random: [&'static str; 2],
@@ -169,7 +169,8 @@ fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
     }
 }
 
-/// Hoffer et al. 2017 (arXiv 1705.08741), table 2. Its figures for the two middle arms are left out, because we have not read them in the paper itself.
+/// Hoffer et al. 2017 (arXiv 1705.08741), table 2. The values of the two middle arms are omitted,
+/// because we have not seen them in the paper itself.
 fn hoffer(a: &Analysis) -> PaperTable {
     let named = |arm: &str| {
         let at = a
@@ -200,7 +201,7 @@ fn hoffer(a: &Analysis) -> PaperTable {
     };
     PaperTable {
         title: "Hoffer et al. 2017, table 2: F1 on MNIST".into(),
-        note: "The paper: batch 128 against 4,096, 50 epochs, with crops and flips. A dash: we have not read the paper’s figure ourselves. Here: mean and 95 % interval.".into(),
+        note: "The paper: batch 128 against 4,096, 50 epochs, with crops and flips. A dash: we have not seen this figure in the paper itself. Here: mean and 95 % interval.".into(),
         rows: arms.into_iter().filter_map(row).collect(),
     }
 }

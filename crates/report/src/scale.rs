@@ -1,8 +1,8 @@
-//! From values to pixels, and round ticks.
+//! Conversion from values to pixels, and round ticks.
 
 use crate::number::significant;
 
-/// An axis: values from `low` to `high` on the pixels from `from` to `to`.
+/// An axis, which maps values from `low` to `high` to pixels from `from` to `to`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Scale {
     low: f64,
@@ -13,7 +13,8 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// A linear axis over the values with a margin of `pad` of their range; a single value stands in the middle.
+    /// A linear axis over the values, with a margin of `pad` times their range. A single value is
+    /// in the middle.
     pub fn linear(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
         let room = if high > low {
@@ -30,7 +31,7 @@ impl Scale {
         }
     }
 
-    /// A logarithmic axis over the values above 0, with a margin of `pad` of their range.
+    /// A logarithmic axis over the values above 0, with a margin of `pad` times their range.
     pub fn log(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
         let (low, high) =
             extent(values.into_iter().filter(|v| *v > 0.0).map(f64::ln)).unwrap_or((0.0, 1.0));
@@ -54,7 +55,7 @@ impl Scale {
         self.from + (v - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
-    /// Whether a value lies on the axis.
+    /// Whether a value is on the axis.
     pub fn shows(&self, value: f64) -> bool {
         let (low, high) = self.ends();
         (low..=high).contains(&value)
@@ -69,7 +70,7 @@ impl Scale {
         }
     }
 
-    /// Round values within the axis, about `count` of them.
+    /// About `count` round values on the axis.
     pub fn ticks(&self, count: usize) -> Vec<f64> {
         let (low, high) = self.ends();
         if self.log {
@@ -106,7 +107,7 @@ fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     (first..=last).take(100).map(|i| i as f64 * step).collect()
 }
 
-/// Labels of ticks with as many decimals as tell them apart.
+/// Labels of ticks, with enough decimals to distinguish them.
 pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
     let values: Vec<f64> = ticks.iter().map(|t| t * factor).collect();
     let step = values
@@ -131,9 +132,11 @@ pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
         .collect()
 }
 
-/// The values that an axis shows of `rows`, each a mean with all that is drawn of it, and of `fixed`: all of them, unless some rows lie far off.
+/// The values that an axis must show, from `rows` (each a mean and everything drawn with it) and
+/// from `fixed`: all of them, unless some rows are far off.
 ///
-/// Far off are rows more than three times as far from the median as any other, at most half of all, if the others would have less than a third of the axis.
+/// Rows are far off if they are more than three times as far from the median as any other, are at
+/// most half of all, and would leave less than a third of the axis to the others.
 pub(crate) fn bulk(rows: &[(f64, Vec<f64>)], fixed: &[f64]) -> Vec<f64> {
     let mut means: Vec<f64> = rows.iter().map(|r| r.0).collect();
     means.sort_by(f64::total_cmp);
@@ -165,7 +168,7 @@ pub(crate) fn bulk(rows: &[(f64, Vec<f64>)], fixed: &[f64]) -> Vec<f64> {
         .map_or(all.clone(), shown)
 }
 
-/// Least and greatest of the finite values.
+/// The smallest and largest finite value.
 pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values
         .into_iter()
@@ -212,7 +215,8 @@ mod tests {
             shows(&[0.97, 0.11, 0.93, 0.95, 0.10, 0.96], &[]),
             (0.92, 0.98)
         ));
-        // Two apart, halves apart, a spread that has no gap, and the axis' origin that must be seen: everything stays.
+        // Two rows far apart, two halves far apart, a spread without a gap, and an origin that must
+        // be visible: everything stays.
         assert!(near(shows(&[0.97, 0.11], &[]), (0.10, 0.98)));
         assert!(near(shows(&[0.97, 0.96, 0.11, 0.10], &[]), (0.09, 0.98)));
         assert!(near(

@@ -6,22 +6,22 @@ use serde_json::Value;
 use crate::number::whole;
 use crate::scale::extent;
 
-/// Where and with what the trials ran.
+/// The environment of the trials.
 #[derive(Default)]
 pub(crate) struct Setting {
     pub devices: Vec<String>,
-    /// Other keys of the provenance with all their values.
+    /// Other keys of the provenance, with all their values.
     pub environment: Vec<(String, String)>,
-    /// How many seeds each point of a search has.
+    /// Number of seeds for each point of a search.
     pub tune_count: usize,
     pub tune_seeds: String,
     pub confirm_seeds: String,
-    /// Wall-clock seconds of all trials together.
+    /// Total wall-clock time of all trials, in seconds.
     pub seconds: f64,
     pub trials: usize,
     pub diverged: usize,
     pub missing: usize,
-    /// Seconds since 1970 of the first and the last trial's begin.
+    /// Start of the first and of the last trial, in seconds since 1970.
     pub started: Option<(u64, u64)>,
 }
 
@@ -65,13 +65,13 @@ impl Setting {
                 other.entry(k.clone()).or_default().push(v.clone());
             }
             other
-                .entry("threads a trial".into())
+                .entry("threads per trial".into())
                 .or_default()
                 .push(record.threads.into());
         }
         let all = |key: &str| other.get(key).map_or(Vec::new(), |values| texts(values));
         setting.devices = all("device");
-        // One kind of processor: it belongs to the device's name.
+        // If all processors are the same, the device's name includes it.
         if let ([cpu], [device]) = (&all("cpu")[..], &mut setting.devices[..]) {
             *device = format!("{device} on {cpu}");
         }
@@ -83,26 +83,26 @@ impl Setting {
     }
 }
 
-/// A key of the trials' provenance with all its values, for people.
+/// A key of the trials' provenance with all its values, in readable form.
 fn readable(key: &str, values: &[Value]) -> Option<(String, String)> {
     match key {
         "peak_memory" => {
             let megabytes =
                 |v: &Value| Some(v.as_str()?.strip_suffix(" kB")?.parse::<f64>().ok()? * 1.024e-3);
             Some((
-                "peak memory a trial".into(),
+                "peak memory per trial".into(),
                 format!("{} MB", range(values.iter().filter_map(megabytes))?),
             ))
         }
         "examples_per_second" => Some((
-            "examples a second".into(),
+            "examples per second".into(),
             range(values.iter().filter_map(Value::as_f64))?,
         )),
         "sources" => {
             let file = |v: &Value| {
                 let hash: String = v["sha256"].as_str()?.chars().take(12).collect();
                 let known = if v["known"] == false {
-                    ", not one that this program knows"
+                    ", unknown to this program"
                 } else {
                     ""
                 };
@@ -120,13 +120,13 @@ fn readable(key: &str, values: &[Value]) -> Option<(String, String)> {
         }
         key => {
             let texts = texts(values);
-            // What is different in every trial is no environment.
+            // A value that differs in every trial does not describe the environment.
             (texts.len() <= 8).then(|| (key.replace('_', " "), texts.join(", ")))
         }
     }
 }
 
-/// The different values as texts.
+/// The distinct values as texts.
 fn texts(values: &[Value]) -> Vec<String> {
     let all: BTreeSet<String> = values
         .iter()
@@ -135,7 +135,7 @@ fn texts(values: &[Value]) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Least and greatest: `48 to 55`.
+/// The smallest and largest value: `48 to 55`.
 fn range(values: impl Iterator<Item = f64>) -> Option<String> {
     let (low, high) = extent(values)?;
     let (low, high) = (whole(low.round() as u64), whole(high.round() as u64));
@@ -176,11 +176,11 @@ mod tests {
         let row = |key: &str, text: &str| (key.to_string(), text.to_string());
         assert_eq!(
             of("peak_memory", &[json!("48556 kB"), json!("54700 kB")]),
-            row("peak memory a trial", "50 to 56 MB")
+            row("peak memory per trial", "50 to 56 MB")
         );
         assert_eq!(
             of("examples_per_second", &[json!(381162.0)]),
-            row("examples a second", "381\u{202f}162")
+            row("examples per second", "381\u{202f}162")
         );
         let digits =
             json!([{ "file": "built in: digits", "sha256": "d8121ca7764eccfa", "known": true }]);
@@ -192,7 +192,7 @@ mod tests {
         assert!(
             of("sources", &[digits, mine])
                 .1
-                .ends_with("; mine.npz (sha256 0123456789ab…, not one that this program knows)")
+                .ends_with("; mine.npz (sha256 0123456789ab…, unknown to this program)")
         );
         assert_eq!(
             of("some_key", &[json!("b"), json!(1), json!("b")]),

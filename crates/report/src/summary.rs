@@ -1,4 +1,4 @@
-//! The figures of the summary in rows and in sentences: the page and the terminal show the same.
+//! The summary in rows and in sentences, the same for the page and the terminal.
 
 use largebatch_study::statistics::{Censored, Estimate};
 
@@ -6,7 +6,7 @@ use crate::analysis::{Analysis, Comparison, without_shared, words};
 use crate::figures::steps;
 use crate::number::{Measure, duration, significant, whole};
 
-/// What the comparisons say, in sentences.
+/// The results of the comparisons, in sentences.
 pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
     let differences = a.comparisons.iter().filter_map(|c| sentence(a, c));
     differences
@@ -22,12 +22,16 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     let than = if sign == '=' { "from" } else { "than" };
     let note = match (sign, c.resolves) {
         ('?', _) => ", from one pair of seeds: no interval".to_string(),
-        ('=', Some(r)) if m.percent && r > 1.0 => " (it resolves nothing)".into(),
-        ('=', Some(r)) => format!(" (it resolves {}{})", m.bare(r), m.points()),
-        // The interval is one over seeds, which share the test part.
+        ('=', Some(r)) if m.percent && r > 1.0 => " (no difference is detectable)".into(),
+        ('=', Some(r)) => format!(
+            " (smallest detectable difference: {}{})",
+            m.bare(r),
+            m.points()
+        ),
+        // The interval covers the variation over seeds, which share the test part.
         (_, Some(r)) if m.percent && end.difference.mean.abs() < r => {
             format!(
-                " (on this test part, which shows {}{} at least)",
+                " (on this test part, where differences below {}{} may be chance)",
                 m.bare(r),
                 m.points()
             )
@@ -51,7 +55,7 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     );
     if let Some((loss, p)) = c.at_loss {
         let (sign, told, ends) = self::told(&a.validation, &p.difference);
-        let apart = if sign == '=' { " apart" } else { "" };
+        let apart = if sign == '=' { " between the two" } else { "" };
         text += &format!(
             "; at training loss {}: {} {told}{apart}{ends}",
             significant(loss, 3),
@@ -61,7 +65,8 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
     Some((sign, text + "."))
 }
 
-/// A difference, above 0 where it is for the worse, in words: its sign, what it is, and its interval with the sense of the word.
+/// A difference in words: its sign, its description, and its interval, with the signs that match
+/// the description. Above 0 means worse.
 fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
     let size = |word| format!("{}{} {word}", m.bare(e.mean.abs()), m.points());
     let better = e.mean < 0.0;
@@ -69,7 +74,7 @@ fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
         None => ('?', size(if better { "better" } else { "worse" })),
         Some((low, _)) if low > 0.0 => ('−', size("worse")),
         Some((_, high)) if high < 0.0 => ('+', size("better")),
-        Some(_) => ('=', "not to be told".into()),
+        Some(_) => ('=', "indistinguishable".into()),
     };
     let ends = e.interval.map_or(String::new(), |(low, high)| {
         let (low, high) = if sign == '+' {
@@ -82,7 +87,7 @@ fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
     (sign, text, ends)
 }
 
-/// What the summary's columns mean, where their heads do not say it: a sentence for each.
+/// Sentences that explain the summary's columns, where the heads are not enough.
 pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
@@ -103,9 +108,9 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     );
     note(
         a.comparisons.iter().any(|c| c.end.is_some()),
-        format!("worse than small: above 0 where the larger batch is worse{points}."),
+        format!("worse than small: above 0 if the larger batch is worse{points}."),
     );
-    // McNemar's test compares hits of a test part whose size is known.
+    // McNemar's test needs a test part of known size.
     let part = if a.measure.percent && a.groups.iter().any(|g| g.test_examples.is_some()) {
         " and test part (six examples, McNemar)"
     } else {
@@ -114,13 +119,13 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     note(
         a.comparisons.iter().any(|c| c.resolves.is_some()),
         format!(
-            "resolves: the smallest difference that seeds (Student’s t){part} can show{points}."
+            "resolves: the smallest difference that seeds (Student’s t){part} can detect{points}."
         ),
     );
     note(
         a.comparisons.iter().any(|c| c.at_loss.is_some()),
         format!(
-            "at equal loss: {} where both first had the lowest training loss that all their trials reached.",
+            "at equal loss: {} where both first reached the lowest training loss that all their trials reached.",
             a.validation.words
         ),
     );
@@ -128,8 +133,7 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
         a.groups
             .iter()
             .any(|g| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0)),
-        "0 of n without a figure: no rate reached the target, and n are the trials of its search."
-            .into(),
+        "0 of n: no rate reached the target; n are the trials of its search.".into(),
     );
     let baseline = baseline(a);
     note(baseline.is_some(), baseline.unwrap_or_default());
@@ -142,7 +146,7 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
     notes
 }
 
-/// The accuracy of always saying the training part's most frequent class, on the part that the study reports.
+/// The accuracy of always predicting the training part's most frequent class, on the reported part.
 fn baseline(a: &Analysis) -> Option<String> {
     let key = a.measure.key.replace("_accuracy", "_majority_accuracy");
     let shares = a
@@ -160,13 +164,13 @@ fn baseline(a: &Analysis) -> Option<String> {
     };
     (low <= high).then(|| {
         format!(
-            "majority-class baseline, always saying the most frequent class: {} {range}.",
+            "majority-class baseline, which always predicts the most frequent class: {} {range}.",
             a.measure.words
         )
     })
 }
 
-/// The heads of the summary, and its rows: the terminal shows the same.
+/// The heads and the rows of the summary.
 pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     let any = |f: &dyn Fn(&crate::analysis::Facts) -> bool| a.groups.iter().any(f);
     let (train, gap, target) = (
@@ -203,7 +207,7 @@ pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
     head(budget, "epochs");
     head(budget, "steps");
     head(true, "diverged");
-    head(true, "time a trial");
+    head(true, "time per trial");
     let dash = || "–".to_string();
     let censored = |c: &Censored| {
         if c.reached == 0 {
@@ -309,7 +313,7 @@ mod tests {
         );
         assert_eq!(
             of(&[-0.01, 0.0]),
-            text('=', "not to be told", " [−6.85, 5.85]")
+            text('=', "indistinguishable", " [−6.85, 5.85]")
         );
         assert_eq!(of(&[-0.01]), text('?', "1.00 points better", ""));
     }

@@ -1,12 +1,13 @@
-//! A small SVG writer. Colours come from classes (see [`theme`](crate::theme)), so that one drawing serves light and dark.
+//! A small SVG writer. Colours come from classes (see [`theme`](crate::theme)), so that one drawing
+//! works in light and dark mode.
 
 use std::fmt::Write;
 
-/// An SVG in the making.
+/// An SVG under construction.
 #[derive(Clone, Default)]
 pub(crate) struct Svg(pub String);
 
-/// Which end of a text is at its x.
+/// Which part of a text is at its x.
 #[derive(Clone, Copy)]
 pub(crate) enum Anchor {
     Start,
@@ -54,7 +55,7 @@ impl Svg {
         ));
     }
 
-    /// A line through points, broken where one is not finite.
+    /// A line through points, broken at points that are not finite.
     pub fn polyline(
         &mut self,
         class: &str,
@@ -75,12 +76,12 @@ impl Svg {
         }
     }
 
-    /// A mark of the `shape`-th form with a tip that says what it is; a hollow one is not the usual case.
+    /// A mark of the `shape`-th form with a tooltip. A hollow mark flags an unusual case.
     pub fn mark(&mut self, series: usize, hollow: bool, x: f64, y: f64, r: f64, tip: &str) {
         self.outline(series, hollow, &shape(series, x, y, r), tip);
     }
 
-    /// An arrow from within an axis to its edge, where its tip is: a mark that lies beyond.
+    /// An arrow that points to the edge of an axis, for a mark that is beyond it.
     pub fn arrow(&mut self, series: usize, hollow: bool, (x, y): (f64, f64), way: Way, tip: &str) {
         let mut d = String::new();
         for (k, (dx, dy)) in [
@@ -126,7 +127,7 @@ impl Svg {
         ));
     }
 
-    /// An interval with end caps, across (`true`) or upright.
+    /// An interval with end caps, horizontal if `across`, else vertical.
     pub fn interval(&mut self, series: usize, across: bool, at: f64, a: f64, b: f64) {
         let class = format!("iv s{}", series % COLOURS);
         let p = |along: f64, side: f64| {
@@ -148,12 +149,12 @@ impl Svg {
     }
 }
 
-/// How many colours the theme has.
+/// Number of colours in the theme.
 pub(crate) const COLOURS: usize = 10;
-/// Seven shapes and ten colours do not share a factor: 70 series look different.
+/// Seven and ten have no common factor, so 70 series look different.
 const SHAPES: usize = 7;
 
-/// The outline of the `i`-th form of mark, all of about the same area.
+/// The outline of the `i`-th form of mark. All have about the same area.
 fn shape(i: usize, x: f64, y: f64, r: f64) -> String {
     let polygon = |points: &[(f64, f64)]| {
         let mut d = String::new();
@@ -212,7 +213,7 @@ fn shape(i: usize, x: f64, y: f64, r: f64) -> String {
     }
 }
 
-/// A coordinate with a tenth of a pixel.
+/// A coordinate, rounded to a tenth of a pixel.
 pub(crate) fn px(x: f64) -> String {
     let text = format!("{:.1}", x.clamp(-1e5, 1e5));
     match text.strip_suffix(".0") {
@@ -222,7 +223,7 @@ pub(crate) fn px(x: f64) -> String {
     }
 }
 
-/// Text for HTML and SVG. Control characters, which XML forbids, are left out.
+/// Escapes text for HTML and SVG. Control characters, which XML forbids, are removed.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -239,7 +240,7 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// About how wide a text is at a font size; the fonts that readers have differ by a tenth.
+/// The approximate width of a text at a font size. Readers' fonts differ by about a tenth.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
     let unit = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '\'' | 'I' | '·' | '\u{202f}' => 0.3,
@@ -247,7 +248,7 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
         'm' | 'w' | 'M' | 'W' | '%' | '=' | '+' | '−' | '<' | '>' | '≤' | '≥' | '~' | '^' | '∝' => {
             0.88
         }
-        // Chinese, Japanese and Korean, full-width forms, pictures.
+        // Chinese, Japanese and Korean, full-width forms, emoji.
         '\u{1100}'..='\u{115f}'
         | '\u{2e80}'..='\u{a4cf}'
         | '\u{ac00}'..='\u{d7a3}'
@@ -262,7 +263,8 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(unit).sum::<f64>() * size
 }
 
-/// A text that fits into a width: its beginning and its end, where names differ most, with an ellipsis between them if it is too long.
+/// Shortens a text to a width: a text that is too long keeps its beginning and its end, where names
+/// differ most, with an ellipsis between.
 pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.into();
@@ -284,7 +286,7 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     format!("{}…{}", beginning.trim_end(), end.trim_start())
 }
 
-/// [`fit`] for texts beside each other: those that would look the same are numbered.
+/// [`fit`] for several texts: those that would look the same are numbered.
 pub(crate) fn fits(texts: &[&str], size: f64, room: f64) -> Vec<String> {
     let short: Vec<String> = texts.iter().map(|text| fit(text, size, room)).collect();
     let alike = |i: usize| (0..texts.len()).any(|j| short[j] == short[i] && texts[j] != texts[i]);

@@ -37,7 +37,8 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
-    // Columns that do not fit go below, each block with what tells the rows apart: the groups' names, and batch sizes where names repeat.
+    // Columns that do not fit continue below. Each block repeats what identifies a row: the groups'
+    // names, and batch sizes if names repeat.
     let names: BTreeSet<&String> = rows.iter().map(|r| &r[0]).collect();
     let lead = if names.len() < rows.len() { 2 } else { 1 };
     let mut from = lead;
@@ -79,7 +80,7 @@ pub(crate) fn table(a: &Analysis, width: usize) -> String {
     out
 }
 
-/// A long name's beginning and end: other columns need room too.
+/// Shortens a long name to its beginning and end, because other columns need room too.
 fn shortened(name: &str) -> String {
     let length = name.chars().count();
     if length <= LONGEST {
@@ -93,7 +94,7 @@ fn shortened(name: &str) -> String {
         .collect()
 }
 
-/// Characters of a name in the table.
+/// Maximum number of characters of a name in the table.
 const LONGEST: usize = 60;
 
 fn pad(text: &str, width: usize, right: bool) -> String {

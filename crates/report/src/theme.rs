@@ -1,4 +1,5 @@
-//! Colours: Okabe and Ito's, which the colour-blind can tell apart, darkened or lightened a little where the ground asks for it.
+//! Colours: Okabe and Ito's, which colour-blind readers can distinguish, slightly darkened or
+//! lightened to suit the background.
 
 use std::fmt::Write;
 
@@ -59,24 +60,24 @@ fn rules(theme: &Theme, out: &mut String) {
     }
 }
 
-/// What is the same in light and dark.
+/// The part of the style that is the same in light and dark mode.
 const FORMS: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif;font-size:12px}\
 .tt{font-size:14.5px;font-weight:600}.sm{font-size:11px}.b{font-weight:600}\
 path{fill:none;stroke-linejoin:round;stroke-linecap:round}.gr,.ax{stroke-width:1}.gd{stroke-width:1.2;stroke-dasharray:5 4}\
 .hl{paint-order:stroke;stroke-width:5px;stroke-linejoin:round}.ln{stroke-width:2}.iv{stroke-width:1.6}.mk{stroke-width:1.2}.h{stroke-width:1.8}.dot{opacity:.4}.bn{opacity:.14}.th{stroke-width:1.2;stroke-dasharray:2 3}\
 .rg{fill:none;stroke-width:2.6}.no{stroke-width:.6}.xx{stroke-width:2}";
 
-/// The style of charts: light, and dark where the reader prefers it and does not print.
+/// The style of charts: light, or dark on screen if the reader prefers it.
 pub(crate) fn style() -> String {
     let mut out = String::from(FORMS);
     rules(&LIGHT, &mut out);
-    // A shape's own fill comes after `path`'s none in the same specificity: classes win.
+    // Classes are more specific than the `path` rule, so a shape's own fill wins over `fill:none`.
     out += "@media screen and (prefers-color-scheme:dark){";
     rules(&DARK, &mut out);
     out + "}"
 }
 
-/// The light style alone, for pictures.
+/// Only the light style, for pictures.
 pub(crate) fn light() -> String {
     let mut out = String::from(FORMS).replace(
         "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif",
@@ -86,7 +87,8 @@ pub(crate) fn light() -> String {
     out
 }
 
-/// Cividis (Nuñez, Anderton and Renslow 2018), from dark blue to yellow: even in lightness also for the colour-blind. `t` from 0 to 1.
+/// Cividis (Nuñez, Anderton and Renslow 2018), from dark blue to yellow, with even lightness for
+/// colour-blind readers too. `t` is from 0 to 1.
 pub(crate) fn heat(t: f64) -> [u8; 3] {
     const STOPS: [[f64; 3]; 7] = [
         [0.0, 34.0, 78.0],
@@ -107,7 +109,7 @@ pub(crate) fn heat(t: f64) -> [u8; 3] {
 mod tests {
     use super::*;
 
-    /// WCAG's contrast of two colours.
+    /// The WCAG contrast ratio of two colours.
     fn contrast(a: &str, b: &str) -> f64 {
         let light = |c: &str| {
             let part = |i: usize| {

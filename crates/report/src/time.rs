@@ -1,6 +1,7 @@
 //! Dates without a calendar crate.
 
-/// Seconds since 1970 as a UTC date and time: `2026-03-01 12:30 UTC`. The civil calendar by Hinnant's algorithm (`days_from_civil`, inverted).
+/// Converts seconds since 1970 to a UTC date and time: `2026-03-01 12:30 UTC`, by Hinnant's
+/// algorithm (the inverse of `days_from_civil`).
 pub(crate) fn date(seconds: u64) -> String {
     let (days, rest) = ((seconds / 86_400) as i64 + 719_468, seconds % 86_400);
     let era = days.div_euclid(146_097);
@@ -25,7 +26,7 @@ pub(crate) fn date(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    /// `date -u -d @…`.
+    /// Expected values from `date -u -d @…`.
     #[test]
     fn dates_are_those_of_the_system() {
         for (seconds, text) in [

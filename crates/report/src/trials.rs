@@ -6,14 +6,14 @@ use crate::analysis::{Analysis, stage};
 use crate::number::{duration, significant};
 use crate::svg::escape;
 
-/// A table of more trials would make the page slow; all of them are in the CSV.
+/// Maximum number of rows: more would make the page slow. The CSV contains all trials.
 const MOST_ROWS: usize = 4000;
 
 pub(crate) fn trials(a: &Analysis) -> String {
     let rows = a.results.rows();
     let done: Vec<_> = rows.iter().filter_map(|r| Some((r, r.record?))).collect();
     let metric = &a.measure.key;
-    // Where it is what the study watches, it has a column already.
+    // If the study watches it, it already has a column.
     let loss = a.measure.key != "train_loss" && a.validation.key != "train_loss";
     let mut body = String::new();
     let value = |v: Option<f64>, text: String| match v {
@@ -90,7 +90,7 @@ pub(crate) fn trials(a: &Analysis) -> String {
     let head: String = heads.map(head).collect();
     let more = if done.len() > MOST_ROWS {
         format!(
-            " The first {MOST_ROWS} of {}; all are in trials.csv.",
+            " Shown are the first {MOST_ROWS} of {}; all are in trials.csv.",
             done.len()
         )
     } else {
@@ -98,7 +98,7 @@ pub(crate) fn trials(a: &Analysis) -> String {
     };
     format!(
         "<p class=\"filter\"><label>Filter <input type=\"search\" placeholder=\"lars confirm, or diverged\" autocomplete=\"off\"></label> <output></output></p>\
-         <div class=\"scroll tall\"><table class=\"trials\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">Click a heading to sort; a row has to contain every word of the filter.{more}</p>"
+         <div class=\"scroll tall\"><table class=\"trials\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><p class=\"note\">Click a heading to sort. The filter shows the rows that contain all its words.{more}</p>"
     )
 }
 

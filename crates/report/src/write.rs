@@ -14,7 +14,7 @@ use crate::figures::{sections, stem};
 use crate::format::Format;
 use crate::{html, instruments};
 
-/// What a report's folder may hold; a folder with anything else is not replaced.
+/// What a report's folder may contain. A folder with anything else is not replaced.
 const OURS: [&str; 9] = [
     "index.html",
     "figures",
@@ -27,23 +27,25 @@ const OURS: [&str; 9] = [
     "tensorboard",
 ];
 
-/// What [`write()`] made.
+/// The result of [`write()`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Written {
     /// The files, relative to the folder.
     pub files: Vec<PathBuf>,
-    /// Characters that no font on this machine has: the PNG figures show `?` in their place. SVG and HTML are drawn with the reader's fonts.
+    /// Characters that no font on this machine has: PNG figures show `?` instead. SVG and HTML use
+    /// the reader's fonts.
     pub undrawn: String,
 }
 
-/// How long a writer waits for another one of the same folder; a report takes a second or two.
+/// How long a writer waits for another writer of the same folder. A report takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Writes a report or an export in one step: everything is written beside `folder`, then renamed. A report that was there is replaced as a whole; of several
-/// writers one writes at a time.
+/// Writes a report or an export in one step: into a temporary folder next to `folder`, which is
+/// then renamed. An existing report is replaced as a whole. Several writers take turns.
 ///
 /// # Errors
-/// [`ReportError::Foreign`] for a folder that holds something else, [`ReportError::Io`], [`ReportError::Encode`].
+/// [`ReportError::Foreign`] for a folder that contains anything else, [`ReportError::Io`],
+/// [`ReportError::Encode`].
 pub fn write(
     results: &Results,
     context: &Context,
@@ -55,7 +57,7 @@ pub fn write(
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(io("creating the folder above"))?;
+    fs::create_dir_all(parent).map_err(io("creating the parent folder of"))?;
     let name = folder
         .file_name()
         .map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
@@ -69,7 +71,7 @@ pub fn write(
     })?;
     clear_leftovers(folder);
     refuse_foreign(folder)?;
-    let new = Folder::beside(folder).map_err(io("creating a folder beside"))?;
+    let new = Folder::beside(folder).map_err(io("creating a temporary folder next to"))?;
     let written = fill(results, context, new.path(), formats)?;
     new.replace().map_err(io("replacing"))?;
     Ok(written)

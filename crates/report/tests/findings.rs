@@ -1,6 +1,6 @@
-//! Findings of instruments in a report: the figures are those of the files, by group.
+//! Results of probes in a report: the numbers are those of the files, by group.
 
-#[allow(dead_code, reason = "the studies of other tests")]
+#[allow(dead_code, reason = "also contains studies for other tests")]
 mod made_up;
 
 use std::fs;
@@ -21,7 +21,8 @@ confirm.seeds = 3
 confirm.probe = ["sharpness"]
 "#;
 
-/// The kept runs of every reported trial, with what `object` says of batch size and seed.
+/// Keeps the run of every reported trial, with the content that `object` gives for its batch size
+/// and seed.
 fn keep(results: &Results, folder: &Path, name: &str, object: impl Fn(i64, u64) -> String) {
     for group in 0..results.plan.groups.len() {
         for record in results.reported(group) {
@@ -50,7 +51,8 @@ fn line(step: u64, result: Value) -> String {
 fn each_instrument_has_its_section() {
     let dir = tempfile::tempdir().unwrap();
     let results = results(STUDY, dir.path());
-    // Sharpness 2, 4, 6 and eight times as much: mean 4 and 32, interval of t with two degrees of freedom 4 ± 4.303 · 2/√3.
+    // Sharpness 2, 4, 6 and eight times that: means 4 and 32, t interval with two degrees of
+    // freedom 4 ± 4.303 · 2/√3.
     keep(&results, dir.path(), "sharpness.json", |batch, seed| {
         let value = if batch == 16 { 2.0 } else { 16.0 } * (seed + 1) as f64;
         let boxes = json!([
@@ -124,7 +126,7 @@ fn each_instrument_has_its_section() {
         "{}",
         row("batch 256 ÷ batch 16")
     );
-    // λ_max 40; rates 0.002 and 0.008 train, 2 diverges.
+    // λ_max = 40; the rates 0.002 and 0.008 train, 2 diverges.
     let heading = page.find("Curvature and the stable rate</h2>").unwrap();
     let curvature = &page[heading..][..page[heading..].find("</table>").unwrap()];
     for cell in ["<td>40 ", "<td>0.05 ", "<td>0.008</td>", "<td>2</td>"] {

@@ -1,4 +1,4 @@
-//! Charts of any numbers: they show what they are given, whatever that is.
+//! Charts of any numbers show all valid data.
 
 use largebatch_report::ReportError;
 use largebatch_report::plot::{Plot, Scale};
@@ -54,7 +54,7 @@ fn a_chart_shows_what_it_was_given() {
         assert!(svg.contains(part), "{part}");
     }
     assert!(!svg.contains("NaN") && !svg.contains("inf"));
-    // Four of five rates have a loss; the legend has one mark more. One label is one entry.
+    // Four of five rates have a loss, and the legend has one more mark. One label makes one entry.
     assert_eq!(svg.matches("class=\"mk ").count(), 5);
     assert_eq!(svg.matches(">measured &lt;b&gt;</text>").count(), 1);
     let svg = everything().figure().svg();

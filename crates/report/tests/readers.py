@@ -1,4 +1,4 @@
-"""Reads a report's folder with TensorBoard, PyArrow, Pillow and Python's own CSV, XML and JSON readers, and compares them with each other."""
+"""Reads a report's folder with TensorBoard, PyArrow, Pillow and Python's CSV, XML and JSON readers, and compares the results."""
 
 import csv
 import glob

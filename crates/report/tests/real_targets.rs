@@ -1,4 +1,4 @@
-//! The report of a study of real targets speaks of errors, and of nothing that is for classes.
+//! The report of a regression study shows errors, and nothing that applies only to classification.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use largebatch_study::{
     number, run,
 };
 
-/// Errors below 1, which could be mistaken for shares.
+/// Errors below 1, which could be mistaken for fractions.
 struct Regression;
 
 impl Runner for Regression {
@@ -64,7 +64,7 @@ impl Runner for Regression {
     }
 }
 
-/// What a reader of the page sees, without styles, scripts and tags.
+/// The visible text of the page, without styles, scripts and tags.
 fn seen(page: &str) -> String {
     let mut text = page.to_string();
     for (begin, end) in [("<style>", "</style>"), ("<script>", "</script>")] {
@@ -111,7 +111,7 @@ fn real_targets_have_no_hits() {
         assert!(
             text.contains("test RMSE")
                 && text.contains(
-                    "resolves: the smallest difference that seeds (Student’s t) can show."
+                    "resolves: the smallest difference that seeds (Student’s t) can detect."
                 )
         );
     }

@@ -1,4 +1,4 @@
-//! Reports of made-up studies: what they say is what the records say, and other programs can read it.
+//! Reports of made-up studies: they agree with the records, and other programs can read them.
 
 mod made_up;
 
@@ -21,7 +21,7 @@ fn recipe(name: &str) -> String {
     .unwrap()
 }
 
-/// Rows of a CSV without quoted fields, by head.
+/// Rows of a CSV without quoted fields, by column name.
 fn csv(path: &Path) -> Vec<HashMap<String, String>> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines = text
@@ -56,9 +56,9 @@ fn the_page_loads_nothing_and_says_what_it_must() {
     ] {
         assert!(page.contains(part), "{part}");
     }
-    // Warnings stand above everything that they put in question.
+    // Warnings are above everything that they put in question.
     assert!(page.find("class=\"warnings\"").unwrap() < page.find("id=\"findings\"").unwrap());
-    // Every figure says n, its seeds and the device.
+    // Every chart states n, its seeds and the device.
     let figures = figures(&results);
     assert!(figures.len() >= 8, "{}", figures.len());
     for f in &figures {
@@ -72,13 +72,14 @@ fn the_page_loads_nothing_and_says_what_it_must() {
         );
     }
     assert_eq!(page.matches("<figure ").count(), figures.len());
-    // The linear rule at batch 512 diverges or learns nothing: the axis of the others does not go there, and the caption says so.
+    // The linear rule at batch 512 diverges or learns nothing: the axis does not extend to it, and
+    // the caption says so.
     let curve = figures
         .iter()
         .find(|f| f.name == "validation-steps-arms")
         .unwrap();
     assert!(
-        curve.caption.contains("Worse values lie below the axis"),
+        curve.caption.contains("Worse values are below the axis"),
         "{}",
         curve.caption
     );
@@ -106,7 +107,7 @@ fn page_terminal_and_csv_have_the_same_figures() {
     );
     assert_eq!(summary.len(), 8);
     for row in &summary {
-        // The mean once more, from the trials.
+        // The mean again, from the trials.
         let own = trials
             .iter()
             .filter(|t| t["group"] == row["group"] && t["stage"] == "confirm");
@@ -120,7 +121,7 @@ fn page_terminal_and_csv_have_the_same_figures() {
             "{text}\n{table}"
         );
     }
-    // The smallest difference that each comparison resolves is one number in all three.
+    // The smallest difference that each comparison can detect is the same in all three.
     let resolved: Vec<f64> = summary
         .iter()
         .filter_map(|row| row["resolves"].parse().ok())
@@ -133,7 +134,7 @@ fn page_terminal_and_csv_have_the_same_figures() {
             "{text}\n{table}"
         );
     }
-    // Both explain the heads of the table.
+    // Both explain the heads of the columns.
     for note in [
         "test ±: binomial standard error of the test part",
         "at equal loss: validation accuracy where",
@@ -141,7 +142,8 @@ fn page_terminal_and_csv_have_the_same_figures() {
     ] {
         assert!(page.contains(note) && table.contains(note), "{note}");
     }
-    // The gap of the made-up task grows by 0.0042 with every doubling, seen through noise of about 0.002 / √12.
+    // The gap of the made-up task grows by 0.0042 with every doubling, with noise of about 0.002 /
+    // √12.
     let gap = |group: &str| {
         summary.iter().find(|r| r["group"] == group).unwrap()["gap"]
             .parse::<f64>()
@@ -158,7 +160,7 @@ fn page_terminal_and_csv_have_the_same_figures() {
     );
 }
 
-/// Every block of a table that is too wide tells its rows apart.
+/// Every block of a table that is too wide identifies its rows.
 #[test]
 fn a_wrapped_table_tells_its_rows_apart() {
     let dir = tempfile::tempdir().unwrap();
@@ -251,14 +253,15 @@ fn a_papers_figures_stand_beside_nothing_else() {
         table.rows.is_empty()
             && table
                 .note
-                .contains("are of dataset mnist and optimizer adam"),
+                .contains("are for dataset mnist and optimizer adam"),
         "{table:?}"
     );
     let page = html(&results, &Context::default());
     assert!(page.contains(&table.note) && !page.contains("98.03"));
 }
 
-/// A study to a target compares nothing, and a target out of reach is said to be reached by none of those that tried.
+/// A study with a target compares nothing, and for a target out of reach the report says that no
+/// trial reached it.
 #[test]
 fn the_page_says_only_what_the_study_has() {
     let dir = tempfile::tempdir().unwrap();
@@ -316,7 +319,7 @@ fn rates_at_the_edge_are_not_fitted() {
     );
 }
 
-/// Nothing run, everything failed, one seed, hostile names: a report all the same.
+/// With nothing run, everything failed, one seed or hostile names, a report is still written.
 #[test]
 fn poor_studies_have_a_report_too() {
     let dir = tempfile::tempdir().unwrap();
@@ -335,7 +338,7 @@ fn poor_studies_have_a_report_too() {
     )
     .unwrap();
     let empty = Results::open(dir.path()).unwrap();
-    // 15 groups: 8 rates with 2 seeds, and 5 to confirm; the status of the study counts the same.
+    // 15 groups: 8 rates with 2 seeds, and 5 to confirm; the study's status has the same count.
     assert_eq!(empty.progress(1).total, 15 * (8 * 2 + 5));
     assert!(
         html(&empty, &Context::default()).contains("315 of 315 trials are not done")
@@ -386,7 +389,7 @@ fn a_report_replaces_a_report_and_nothing_else() {
     assert_eq!(
         std::fs::read_dir(out.path()).unwrap().count(),
         2,
-        "only its lock is beside it"
+        "only its lock is next to it"
     );
     let refused = write(&r, &Context::default(), dir.path(), &[Format::Jsonl]);
     assert!(
@@ -396,7 +399,8 @@ fn a_report_replaces_a_report_and_nothing_else() {
     assert!(Results::open(dir.path()).unwrap().records.len() == 3);
 }
 
-/// A writer that was killed leaves folders beside the report, or the old report beside none. Whether it lives the lock says, not its process number.
+/// A writer that was killed leaves temporary folders next to the report, or only the old report
+/// there. The lock shows whether it is alive, not its process id.
 #[test]
 fn what_killed_writers_left_is_cleared() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -426,7 +430,8 @@ fn what_killed_writers_left_is_cleared() {
     write(&r, &Context::default(), &folder, &[Format::Csv]).unwrap();
     assert_eq!(names(), [".report-of-mine", "report"]);
     std::fs::remove_dir_all(&other).unwrap();
-    // A report that was moved away is back even if the next writer fails, as it does over a folder of somebody else's.
+    // A report that was moved away is restored even if the next writer fails, here because of a
+    // foreign folder.
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::write(left(".report.C3.partial/old").join("mine.txt"), "").unwrap();
     assert!(matches!(
@@ -442,7 +447,8 @@ fn what_killed_writers_left_is_cleared() {
     );
 }
 
-/// Forty shards that end together: each writes the report, one at a time, and none takes a living one's folder for a dead one's.
+/// Forty shards that end together each write the report, one at a time, and none mistakes the
+/// folder of a living writer for an abandoned one.
 #[test]
 fn writers_of_one_report_wait_for_each_other() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -463,12 +469,13 @@ fn writers_of_one_report_wait_for_each_other() {
     assert_eq!(names.len(), 2, "the report and its lock: {names:?}");
 }
 
-/// TensorBoard, PyArrow and Pillow read what we wrote; with `LARGEBATCH_PYTHON`, a Python that has them.
+/// TensorBoard, PyArrow and Pillow can read our files. `LARGEBATCH_PYTHON` names a Python that has
+/// them.
 #[test]
 fn other_programs_read_the_files() {
     let Ok(python) = std::env::var("LARGEBATCH_PYTHON") else {
         eprintln!(
-            "skipped: LARGEBATCH_PYTHON names no Python with tensorboard, pyarrow and pillow"
+            "skipped: LARGEBATCH_PYTHON does not name a Python with tensorboard, pyarrow and pillow"
         );
         return;
     };

@@ -6,7 +6,7 @@ pub(super) struct Landscape {
     pub start: [f64; 2],
     pub value: fn([f64; 2]) -> f64,
     pub gradient: fn([f64; 2]) -> [f64; 2],
-    /// A value that counts as the minimum, which is 0.
+    /// Values up to this count as the minimum, which is 0.
     pub enough: f64,
 }
 

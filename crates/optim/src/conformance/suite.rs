@@ -5,7 +5,7 @@ use crate::{Named, OptimError, Recipe, Trajectory};
 use burn::tensor::{DType, Device};
 use std::marker::PhantomData;
 
-/// Rates that are tried on a landscape, the likeliest first.
+/// Learning rates to try on a landscape, the likeliest first.
 const RATES: [f64; 13] = [
     1e-3, 1e-2, 0.1, 3e-3, 3e-2, 0.3, 1e-4, 3e-4, 1.0, 3.0, 10.0, 30.0, 100.0,
 ];
@@ -45,14 +45,14 @@ impl<C: Recipe> Suite<C> {
         let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         self.expect(facts.name.chars().all(word), || {
             format!(
-                "its name `{}` has other characters than a to z, 0 to 9 and -",
+                "its name `{}` may contain only a to z, 0 to 9 and -",
                 facts.name
             )
         });
         match facts.presets.first() {
             None => self
                 .failures
-                .push("it has no preset; name its default".into()),
+                .push("it has no preset; add one for its default".into()),
             Some(first) => self.expect(
                 C::preset(first.name).as_ref() == Some(&C::default()),
                 || format!("its default is not its first preset, `{}`", first.name),
@@ -63,13 +63,14 @@ impl<C: Recipe> Suite<C> {
                 format!("preset `{}` has no summary", preset.name)
             });
             match C::preset(preset.name) {
-                None => self
-                    .failures
-                    .push(format!("preset `{}` is listed but not there", preset.name)),
+                None => self.failures.push(format!(
+                    "preset `{}` is listed, but `preset` returns nothing for it",
+                    preset.name
+                )),
                 Some(recipe) => {
                     if let Err(e) = recipe.check() {
                         self.failures.push(format!(
-                            "preset `{}` does not pass its own check: {e}",
+                            "preset `{}` fails the optimizer's own check: {e}",
                             preset.name
                         ));
                     }
@@ -77,7 +78,7 @@ impl<C: Recipe> Suite<C> {
             }
         }
         self.expect(C::preset("no such preset").is_none(), || {
-            "it has presets of any name".into()
+            "`preset` accepts any name; return None for a name that is not listed".into()
         });
     }
 
@@ -104,35 +105,35 @@ impl<C: Recipe> Suite<C> {
                     .iter()
                     .any(|p| p.name == key && !p.purpose.is_empty() && !p.range.is_empty());
                 self.expect(documented, || {
-                    format!("option `{key}` has no purpose and range among its facts")
+                    format!("option `{key}` has no purpose or no range in the facts")
                 });
             }
             for parameter in C::FACTS.parameters {
                 self.expect(table.contains_key(parameter.name), || {
-                    format!("option `{}` is described but is not in the TOML of {name}; write every option, always", parameter.name)
+                    format!("option `{}` is documented but missing in the TOML of {name}; always serialize every option", parameter.name)
                 });
             }
             let back = toml::to_string(&recipe)
                 .ok()
                 .and_then(|text| toml::from_str::<C>(&text).ok());
             self.expect(back.as_ref() == Some(&recipe), || {
-                format!("{name} comes back from TOML as something else")
+                format!("{name} changes when it is written to TOML and read back")
             });
             let mut mistyped = table;
             mistyped.insert("no_such_option".into(), 1.into());
             self.expect(mistyped.try_into::<C>().is_err(), || {
-                "it takes a key that is no option; add #[serde(deny_unknown_fields)]".into()
+                "it accepts unknown keys; add #[serde(deny_unknown_fields)]".into()
             });
         }
         let empty = toml::Table::new().try_into::<C>();
         self.expect(empty.as_ref().ok() == Some(&C::default()), || {
-            "an empty TOML is not its default; add #[serde(default)]".into()
+            "an empty TOML does not give the default; add #[serde(default)]".into()
         });
     }
 
     pub fn references(&mut self, references: &[Reference]) -> Vec<Row> {
         self.expect(!references.is_empty(), || {
-            "it has no reference; its own output is none".into()
+            "it has no reference; give one that does not come from its own code".into()
         });
         let mut rows: Vec<Row> = Vec::new();
         for reference in references {
@@ -216,7 +217,8 @@ impl<C: Recipe> Suite<C> {
                 }
             }
             if t == path.rates.len() / 2 {
-                // A new optimizer on the present weights, which loads the state; as a program that was killed would.
+                // As after a restart: a new optimizer on the current weights, which loads the saved
+                // state.
                 let mut middle = path.clone();
                 for (p, w) in middle.parameters.iter_mut().zip(weights) {
                     p.init = w;
@@ -225,7 +227,7 @@ impl<C: Recipe> Suite<C> {
                 let saved = whole.driver.save();
                 resumed.driver.load(&saved)?;
                 self.expect(resumed.driver.save() == saved, || {
-                    format!("preset `{preset}` in {dtype:?}: a loaded state saves as other bytes")
+                    format!("preset `{preset}` in {dtype:?}: a state that was loaded saves to different bytes")
                 });
                 part = Some(resumed);
             }
@@ -241,7 +243,7 @@ impl<C: Recipe> Suite<C> {
             bits(&part) == bits(&whole) && part.driver.save() == whole.driver.save()
         });
         self.expect(same, || {
-            format!("preset `{preset}` in {dtype:?}: the resumed run ends at other bits")
+            format!("preset `{preset}` in {dtype:?}: the resumed run ends with different bits")
         });
         Ok(())
     }
@@ -261,14 +263,15 @@ impl<C: Recipe> Suite<C> {
             let Landscape { name, enough, .. } = landscape;
             self.expect(best <= *enough, || {
                 format!(
-                    "preset `{preset}` reaches {best:.1e} on {name}, not {enough:.0e}, in {LANDSCAPE_STEPS} steps at any rate of {RATES:?}"
+                    "preset `{preset}` reaches {best:.1e} on {name}, not {enough:.0e}, in {LANDSCAPE_STEPS} steps at any of the learning rates {RATES:?}"
                 )
             });
         }
     }
 }
 
-/// The value at the end, at a rate that falls to 0 as (1 − t/T)²: one that scales a step by ‖w‖ must come to rest. Infinite if it diverges.
+/// The final value; infinite if the run diverges. The learning rate falls to 0 as (1 − t/T)²,
+/// because an optimizer that scales its step by ‖w‖ does not come to rest at a constant rate.
 fn descend<C: Recipe>(recipe: &C, landscape: &Landscape, peak: f64) -> Result<f64, OptimError> {
     let parameter = Named {
         name: "w".into(),

@@ -9,44 +9,46 @@ use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
-/// Adagrad: G ← G + g²; w ← w − η g / (√G + ε) (`outside`, PyTorch) or w ← w − η g / √(G + ε) (`inside`, the lecture).
+/// Adagrad: G ← G + g²; then w ← w − η g / (√G + ε) (`outside`, as PyTorch) or w ← w − η g / √(G +
+/// ε) (`inside`, as the lecture).
 ///
 /// | option | default | purpose |
 /// | --- | --- | --- |
-/// | `eps` | 1e-10 | ε (the preset `lecture`: 1e-8) |
-/// | `eps_place` | `outside` | of the root |
-/// | `initial_accumulator` | 0 | G at the start |
-/// | `lr_decay` | 0 | PyTorch's: the rate at step t = 1, 2, … is η / (1 + (t − 1)·lr_decay) |
+/// | `eps` | 1e-10 | ε in the denominator (preset `lecture`: 1e-8) |
+/// | `eps_place` | `outside` | whether ε is inside or outside the square root |
+/// | `initial_accumulator` | 0 | initial value of G |
+/// | `lr_decay` | 0 | as in PyTorch: the rate at step t = 1, 2, … is η / (1 + (t − 1)·lr_decay) |
 /// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
 ///
 /// Optax's `adagrad` starts at 0.1, with ε = 1e-7 inside. Duchi et al. 2011, JMLR 12.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdagradConfig {
-    /// ε.
+    /// ε, added to the denominator; 0 or more, default 1e-10.
     pub eps: f64,
-    /// Where ε stands.
+    /// Whether ε is added inside or outside the square root; default outside.
     pub eps_place: EpsPlace,
-    /// G at the start.
+    /// Initial value of G, the sum of squared gradients; 0 or more, default 0.
     pub initial_accumulator: f64,
-    /// PyTorch's decay of the rate.
+    /// Decay d of the learning rate as in PyTorch: η / (1 + (t − 1)d) at step t = 1, 2, …; 0 or
+    /// more, default 0.
     pub lr_decay: f64,
-    /// λ.
+    /// Weight decay λ; 0 or more, default 0 (none).
     pub weight_decay: f64,
-    /// How λ enters.
+    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
     pub decay: Decay,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
 }
 
-/// Where ε stands.
+/// Where ε is added, inside or outside the square root.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EpsPlace {
-    /// √G + ε.
+    /// Divide by √G + ε.
     #[default]
     Outside,
-    /// √(G + ε).
+    /// Divide by √(G + ε).
     Inside,
 }
 
@@ -69,28 +71,28 @@ impl Recipe for AdagradConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "adagrad",
-        summary: "each weight's rate falls with the squared gradients it has seen",
+        summary: "SGD whose learning rate falls, for each weight, with the sum of its squared gradients",
         formula: "G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)",
         paper: "Duchi et al. 2011, JMLR 12",
         parameters: &[
             Parameter {
                 name: "eps",
-                purpose: "keeps the divisor away from 0",
+                purpose: "ε, keeps the denominator above 0",
                 range: "0 or more",
             },
             Parameter {
                 name: "eps_place",
-                purpose: "inside or outside the root",
+                purpose: "whether ε is inside or outside the square root",
                 range: "\"inside\", \"outside\"",
             },
             Parameter {
                 name: "initial_accumulator",
-                purpose: "G at the start",
+                purpose: "initial value of G",
                 range: "0 or more",
             },
             Parameter {
                 name: "lr_decay",
-                purpose: "the rate at step t is η / (1 + (t − 1) lr_decay)",
+                purpose: "the learning rate at step t is η / (1 + (t − 1) lr_decay)",
                 range: "0 or more",
             },
             WEIGHT_DECAY,
@@ -100,11 +102,11 @@ impl Recipe for AdagradConfig {
         presets: &[
             Preset {
                 name: "torch",
-                summary: "PyTorch's Adagrad: eps 1e-10 outside the root",
+                summary: "PyTorch's Adagrad: eps 1e-10 outside the square root",
             },
             Preset {
                 name: "lecture",
-                summary: "the lecture's: eps (here 1e-8) inside the root",
+                summary: "the lecture's form: eps (here 1e-8) inside the square root",
             },
         ],
     };
@@ -133,7 +135,7 @@ impl Recipe for AdagradConfig {
             "lr_decay",
             self.lr_decay,
             0.0..f64::INFINITY,
-            "a negative one would let the rate grow without bound",
+            "with a negative value the learning rate would grow without bound",
         )?;
         check_decay(self.weight_decay)
     }
@@ -160,9 +162,9 @@ impl Recipe for AdagradConfig {
 crate::state! {
     /// The state of [`Adagrad`].
     pub struct AdagradState<const D: usize> {
-        /// G, of the parameter's shape.
+        /// Sum of squared gradients G, of the parameter's shape.
         pub accumulator: Tensor<D>,
-        /// Steps done.
+        /// Number of steps done.
         pub time: u64,
     }
 }

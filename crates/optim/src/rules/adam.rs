@@ -11,32 +11,33 @@ use serde::{Deserialize, Serialize};
 
 /// Adam: m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; m̂ = m/(1 − β₁ᵗ); v̂ = v/(1 − β₂ᵗ); w ← w − η m̂ / (√v̂ + ε).
 ///
-/// With `amsgrad` the largest v so far stands for v (Reddi et al. 2018), as in PyTorch before the correction (optax: after it).
+/// With `amsgrad`, the largest v so far replaces v (Reddi et al. 2018): the maximum before the bias
+/// correction, as in PyTorch (optax takes it after the correction).
 ///
 /// | option | default | purpose |
 /// | --- | --- | --- |
-/// | `beta1`, `beta2` | 0.9, 0.999 | β₁, β₂ |
+/// | `beta1`, `beta2` | 0.9, 0.999 | decay rates β₁, β₂ of the two averages |
 /// | `eps` | 1e-8 | ε, as in PyTorch and optax (Burn: 1e-5) |
-/// | `amsgrad` | false | see above |
+/// | `amsgrad` | false | divide by the largest v so far, see above |
 /// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | `decoupled` is AdamW |
 ///
 /// Kingma and Ba 2015, arXiv 1412.6980.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamConfig {
-    /// β₁.
+    /// Decay rate β₁ of the mean of gradients m; 0 ≤ β₁ < 1, default 0.9.
     pub beta1: f64,
-    /// β₂.
+    /// Decay rate β₂ of the mean of squared gradients v; 0 ≤ β₂ < 1, default 0.999.
     pub beta2: f64,
-    /// ε.
+    /// ε, added to √v̂; 0 or more, default 1e-8.
     pub eps: f64,
-    /// Whether the largest v is used.
+    /// AMSGrad: divide by the root of the largest v so far; default false.
     pub amsgrad: bool,
-    /// λ.
+    /// Weight decay λ; 0 or more, default 0 (none).
     pub weight_decay: f64,
-    /// How λ enters.
+    /// Whether λw is added to the gradient (L2, the default) or decoupled from it (AdamW).
     pub decay: Decay,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -56,22 +57,22 @@ impl Default for AdamConfig {
 
 pub(super) const BETA1: Parameter = Parameter {
     name: "beta1",
-    purpose: "weight of the past in the mean of gradients",
+    purpose: "decay rate of the mean of gradients",
     range: "0 ≤ β₁ < 1",
 };
 pub(super) const BETA2: Parameter = Parameter {
     name: "beta2",
-    purpose: "weight of the past in the mean of squares",
+    purpose: "decay rate of the mean of squared gradients",
     range: "0 ≤ β₂ < 1",
 };
 pub(super) const EPS: Parameter = Parameter {
     name: "eps",
-    purpose: "added to the root, so that it divides",
+    purpose: "ε, added to the root in the denominator",
     range: "0 or more",
 };
 pub(super) const AMSGRAD: Parameter = Parameter {
     name: "amsgrad",
-    purpose: "divide by the largest mean of squares so far",
+    purpose: "divide by the largest mean of squared gradients so far",
     range: "true, false",
 };
 
@@ -80,7 +81,7 @@ impl Recipe for AdamConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "adam",
-        summary: "momentum, divided by the root of the mean of squared gradients",
+        summary: "mean of gradients, divided by the root of the mean of squared gradients",
         formula: "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
                   w ← w − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
         paper: "Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237",
@@ -100,7 +101,7 @@ impl Recipe for AdamConfig {
             },
             Preset {
                 name: "lecture",
-                summary: "the same",
+                summary: "the lecture's form, the same as torch",
             },
             Preset {
                 name: "amsgrad",
@@ -149,13 +150,13 @@ impl Recipe for AdamConfig {
 crate::state! {
     /// The state of [`Adam`].
     pub struct AdamState<const D: usize> {
-        /// m, of the parameter's shape.
+        /// Mean of gradients m, of the parameter's shape.
         pub mean: Tensor<D>,
-        /// v, of the parameter's shape.
+        /// Mean of squared gradients v, of the parameter's shape.
         pub square: Tensor<D>,
-        /// The largest v so far, with `amsgrad`.
+        /// The largest v so far; only with `amsgrad`.
         pub largest: Option<Tensor<D>>,
-        /// Steps done.
+        /// Number of steps done.
         pub time: u64,
     }
 }
@@ -238,7 +239,7 @@ impl Optimizer for Adam {
     }
 }
 
-/// 1 − βᵗ: what a moving average that started at 0 is short of.
+/// 1 − βᵗ: the total weight of the gradients in a moving average that started at 0.
 pub(super) fn correction(beta: f64, time: u64) -> f64 {
     1.0 - beta.powf(time as f64)
 }

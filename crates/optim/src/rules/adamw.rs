@@ -5,29 +5,31 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// AdamW: w ← w − ηλw, then Adam's step. [`AdamConfig`](crate::AdamConfig) with decoupled decay, and PyTorch's defaults.
+/// AdamW: w ← w − ηλw, then Adam's step. It is [`AdamConfig`](crate::AdamConfig) with decoupled
+/// weight decay and PyTorch's defaults.
 ///
 /// | option | default | purpose |
 /// | --- | --- | --- |
-/// | `beta1`, `beta2`, `eps`, `amsgrad` | 0.9, 0.999, 1e-8, false | as Adam |
-/// | `weight_decay` | 0.01 | λ (optax: 1e-4) |
+/// | `beta1`, `beta2`, `eps`, `amsgrad` | 0.9, 0.999, 1e-8, false | as in Adam |
+/// | `weight_decay` | 0.01 | weight decay λ (optax: 1e-4) |
 /// | `exclude_from_weight_decay` | none | see [`Exclude`] |
 ///
-/// As in PyTorch and optax λ is multiplied by the rate. Loshchilov and Hutter 2019, arXiv 1711.05101.
+/// As in PyTorch and optax, λ is multiplied by the learning rate. Loshchilov and Hutter 2019, arXiv
+/// 1711.05101.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
-    /// β₁.
+    /// Decay rate β₁ of the mean of gradients m; 0 ≤ β₁ < 1, default 0.9.
     pub beta1: f64,
-    /// β₂.
+    /// Decay rate β₂ of the mean of squared gradients v; 0 ≤ β₂ < 1, default 0.999.
     pub beta2: f64,
-    /// ε.
+    /// ε, added to √v̂; 0 or more, default 1e-8.
     pub eps: f64,
-    /// Whether the largest v is used.
+    /// AMSGrad: divide by the root of the largest v so far; default false.
     pub amsgrad: bool,
-    /// λ.
+    /// Decoupled weight decay λ; 0 or more, default 0.01.
     pub weight_decay: f64,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -49,7 +51,7 @@ impl Recipe for AdamWConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "adamw",
-        summary: "Adam with weight decay apart from the gradient",
+        summary: "Adam with decoupled weight decay",
         formula: "w ← w − η λ w; then Adam: w ← w − η m̂ / (√v̂ + ε)",
         paper: "Loshchilov and Hutter 2019, arXiv 1711.05101",
         parameters: &[BETA1, BETA2, EPS, AMSGRAD, WEIGHT_DECAY, EXCLUDE_DECAY],

@@ -10,94 +10,98 @@ use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
-/// LAMB, layer-wise adaptive moments: Adam whose step is scaled in each layer by a trust ratio
+/// LAMB, layer-wise adaptive moments: Adam whose step is scaled in each layer by a trust ratio r:
 ///
-/// u = m̂ / (√v̂ + ε) + λw; w ← w − η r u with r = φ(‖w‖) / ‖u‖, and r = 1 where one of them is 0.
+/// u = m̂ / (√v̂ + ε) + λw; w ← w − η r u with r = φ(‖w‖) / ‖u‖, and r = 1 if one of the two is 0.
 ///
-/// What differs between its implementations is an option each:
+/// Each difference between the published implementations is an option:
 ///
 /// | option | default (`paper`) | purpose |
 /// | --- | --- | --- |
-/// | `beta1`, `beta2`, `eps` | 0.9, 0.999, 1e-6 | as Adam |
-/// | `bias_correction` | `moments` | m̂ = m/(1 − β₁ᵗ) and v̂ likewise; `step-size`: neither, but η ← η √(1 − β₂ᵗ)/(1 − β₁ᵗ), after the norm; `none` |
-/// | `grad_averaging` | true | g enters m with weight 1 − β₁, or with weight 1 (apex, timm) |
-/// | `caution` | false | moves only where m̂ and g agree in sign, by as much more (timm; Liang et al. 2024, arXiv 2411.16085) |
-/// | `weight_decay` | 0.01 | λ |
-/// | `decay` | `update` | in u, as above; `l2`: in the gradient; `decoupled`: w ← w − ηλw before the norms (timm) |
-/// | `max_lr` | inf | of decoupled decay: w ← w − η (η / `max_lr`) λw, so that a schedule's decay enters once more (timm's `corrected_weight_decay`, whose `max_lr` is the rate at construction); inf: w ← w − ηλw |
+/// | `beta1`, `beta2`, `eps` | 0.9, 0.999, 1e-6 | as in Adam |
+/// | `bias_correction` | `moments` | m̂ = m/(1 − β₁ᵗ), and v̂ likewise; `step-size`: η ← η √(1 − β₂ᵗ)/(1 − β₁ᵗ) instead, after the norm; `none`: no correction |
+/// | `grad_averaging` | true | add (1 − β₁)g to β₁m; false: add g (apex, timm) |
+/// | `caution` | false | move only the coordinates in which the update and g agree in sign, and scale their step up (timm; Liang et al. 2024, arXiv 2411.16085) |
+/// | `weight_decay` | 0.01 | weight decay λ |
+/// | `decay` | `update` | λw is part of u, as above; `l2`: added to the gradient; `decoupled`: w ← w − ηλw before the norms (timm) |
+/// | `max_lr` | inf | for decoupled decay: w ← w − η (η / `max_lr`) λw, so that the decay also follows the schedule (timm's `corrected_weight_decay`, where `max_lr` is the rate at construction); inf: w ← w − ηλw |
 /// | `norm_min`, `norm_max` | 0, inf | φ(z) = min(max(z, `norm_min`), `norm_max`) |
 /// | `ratio_min`, `ratio_max` | 0, inf | bounds of r; `ratio_max = 1` is timm's `trust_clip` |
-/// | `always_adapt` | true | also where there is no decay (apex and timm: false; apex's `use_nvlamb`: true) |
-/// | `max_grad_norm` | inf | all gradients are clipped to this global norm first: g / max(1, n/`max_grad_norm`) |
-/// | `pre_normalize` | false | instead they are divided by their global norm |
+/// | `always_adapt` | true | adapt parameters without weight decay too (apex and timm: false; apex's `use_nvlamb`: true) |
+/// | `max_grad_norm` | inf | first clip all gradients to this global norm: g / max(1, n/`max_grad_norm`) |
+/// | `pre_normalize` | false | first divide all gradients by their global norm, instead of clipping them |
 /// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`] |
 ///
-/// Both norms of the gradients are [`Recipe::global_clip`]: whoever drives the rule applies it. Burn's own `Lamb` has no exclusions, clamps or
-/// clips, and f32 options. You et al. 2020, arXiv 1904.00962.
+/// `max_grad_norm` and `pre_normalize` become [`Recipe::global_clip`], which the caller applies.
+/// Burn's own `Lamb` has no exclusions, bounds or clipping, and its options are f32. You et al.
+/// 2020, arXiv 1904.00962.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LambConfig {
-    /// β₁.
+    /// Decay rate β₁ of the mean of gradients m; 0 ≤ β₁ < 1, default 0.9.
     pub beta1: f64,
-    /// β₂.
+    /// Decay rate β₂ of the mean of squared gradients v; 0 ≤ β₂ < 1, default 0.999.
     pub beta2: f64,
-    /// ε.
+    /// ε, added to √v̂; 0 or more, default 1e-6.
     pub eps: f64,
-    /// Where the averages' start at 0 is corrected.
+    /// Where the bias of m and v, which start at 0, is corrected; default in the moments.
     pub bias_correction: BiasCorrection,
-    /// Whether g enters m with weight 1 − β₁.
+    /// Whether the gradient is multiplied by 1 − β₁ in m, or by 1; default true.
     pub grad_averaging: bool,
-    /// Whether coordinates whose update opposes the gradient stay.
+    /// Whether only coordinates whose update and gradient agree in sign move, scaled up; default
+    /// false.
     pub caution: bool,
-    /// λ.
+    /// Weight decay λ; 0 or more, default 0.01.
     pub weight_decay: f64,
-    /// How λ enters.
+    /// Whether λw is part of the update (default), added to the gradient, or decoupled.
     pub decay: LambDecay,
-    /// The rate at which decoupled decay is λη; below it the decay is λη²/`max_lr`. Infinity: λη at every rate.
+    /// For decoupled decay: w shrinks by λη²/`max_lr` a step, which is λη at the learning rate
+    /// `max_lr`. Above 0; default infinity, for λη at every rate.
     pub max_lr: f64,
-    /// Lower bound of φ.
+    /// Lower bound of φ(‖w‖); 0 ≤ `norm_min` ≤ `norm_max`, default 0.
     pub norm_min: f64,
-    /// Upper bound of φ.
+    /// Upper bound of φ(‖w‖); above 0, default infinity (no bound).
     pub norm_max: f64,
-    /// Lower bound of the ratio.
+    /// Lower bound of the trust ratio r; 0 ≤ `ratio_min` ≤ `ratio_max`, default 0.
     pub ratio_min: f64,
-    /// Upper bound of the ratio.
+    /// Upper bound of the trust ratio r; above 0, default infinity (no bound).
     pub ratio_max: f64,
-    /// Whether parameters without decay are adapted.
+    /// Whether parameters without weight decay are adapted too; default true.
     pub always_adapt: bool,
-    /// Bound on the global norm of all gradients.
+    /// Upper bound of the global norm of all gradients, to which they are clipped before the step;
+    /// above 0, default infinity (no clipping).
     pub max_grad_norm: f64,
-    /// Whether all gradients are divided by their global norm.
+    /// Whether all gradients are divided by their global norm before the step; default false.
     pub pre_normalize: bool,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
-    /// Who is left out of the adaptation.
+    /// Parameters excluded from layer adaptation, which move as under Adam; default none.
     pub exclude_from_layer_adaptation: Exclude,
 }
 
-/// Where it is corrected that m and v start at 0.
+/// Where the bias of m and v, which start at 0, is corrected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BiasCorrection {
-    /// m / (1 − β₁ᵗ), v / (1 − β₂ᵗ).
+    /// In the moments: m / (1 − β₁ᵗ), v / (1 − β₂ᵗ).
     #[default]
     Moments,
-    /// η √(1 − β₂ᵗ) / (1 − β₁ᵗ), outside the ratio.
+    /// In the step size: η √(1 − β₂ᵗ) / (1 − β₁ᵗ), outside the trust ratio.
     StepSize,
-    /// Nowhere.
+    /// No correction.
     None,
 }
 
-/// How weight decay enters LAMB.
+/// How LAMB applies weight decay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LambDecay {
-    /// u ← u + λw, so that it is in the ratio.
+    /// As part of the update, and so of the trust ratio: u ← u + λw.
     #[default]
     Update,
-    /// g ← g + λw (after clipping).
+    /// As L2 in the gradient, after clipping: g ← g + λw.
     L2,
-    /// w ← w − ηλw before the norms.
+    /// Decoupled: w ← w − ηλw before the norms are taken.
     Decoupled,
 }
 
@@ -127,7 +131,7 @@ impl Default for LambConfig {
 }
 
 impl LambConfig {
-    /// What λ of the decoupled decay is multiplied by.
+    /// The factor by which decoupled decay multiplies λ.
     fn decay_rate(&self, lr: f64) -> f64 {
         if self.max_lr.is_finite() {
             lr * lr / self.max_lr
@@ -151,63 +155,63 @@ impl Recipe for LambConfig {
             EPS,
             Parameter {
                 name: "bias_correction",
-                purpose: "of the averages' start at 0: in the moments, in the step size after the norm, or none",
+                purpose: "correct the bias of m and v in the moments, in the step size after the norm, or not at all",
                 range: "\"moments\", \"step-size\", \"none\"",
             },
             Parameter {
                 name: "grad_averaging",
-                purpose: "the gradient enters m with weight 1 − β₁, else with 1",
+                purpose: "multiply the gradient by 1 − β₁ in m; false: by 1",
                 range: "true, false",
             },
             Parameter {
                 name: "caution",
-                purpose: "move only where the update agrees with the gradient in sign, scaled up by the part of such coordinates",
+                purpose: "move only coordinates whose update and gradient agree in sign, divided by the fraction of such coordinates",
                 range: "true, false",
             },
             WEIGHT_DECAY,
             Parameter {
                 name: "decay",
-                purpose: "how the decay enters: in the update and so in the ratio, in the gradient, or apart from both",
+                purpose: "update: add λw to the update, and so to the trust ratio; l2: to the gradient; decoupled: w ← w − ηλw before the norms",
                 range: "\"update\", \"l2\", \"decoupled\"",
             },
             Parameter {
                 name: "max_lr",
-                purpose: "decoupled decay is λη²/max_lr, the schedule's highest rate; inf: λη",
+                purpose: "decoupled decay is λη²/max_lr, with max_lr the schedule's highest learning rate; inf: λη",
                 range: "above 0, inf for no correction",
             },
             Parameter {
                 name: "norm_min",
-                purpose: "‖w‖ in the ratio is at least this",
+                purpose: "lower bound of ‖w‖ in the trust ratio",
                 range: "0 ≤ norm_min ≤ norm_max",
             },
             Parameter {
                 name: "norm_max",
-                purpose: "‖w‖ in the ratio is at most this",
+                purpose: "upper bound of ‖w‖ in the trust ratio",
                 range: "above 0, inf for no bound",
             },
             Parameter {
                 name: "ratio_min",
-                purpose: "the ratio is at least this",
+                purpose: "lower bound of the trust ratio",
                 range: "0 ≤ ratio_min ≤ ratio_max",
             },
             Parameter {
                 name: "ratio_max",
-                purpose: "the ratio is at most this",
+                purpose: "upper bound of the trust ratio",
                 range: "above 0, inf for no bound",
             },
             Parameter {
                 name: "always_adapt",
-                purpose: "adapt also where there is no decay",
+                purpose: "adapt parameters without weight decay too",
                 range: "true, false",
             },
             Parameter {
                 name: "max_grad_norm",
-                purpose: "all gradients are clipped to this global norm first",
+                purpose: "first clip all gradients to this global norm",
                 range: "above 0, inf for no clipping",
             },
             Parameter {
                 name: "pre_normalize",
-                purpose: "divide all gradients by their global norm first",
+                purpose: "first divide all gradients by their global norm",
                 range: "true, false",
             },
             EXCLUDE_DECAY,
@@ -216,23 +220,23 @@ impl Recipe for LambConfig {
         presets: &[
             Preset {
                 name: "paper",
-                summary: "Algorithm 2 of the paper, bias-corrected, decay 0.01",
+                summary: "Algorithm 2 of the paper, with bias correction and weight decay 0.01",
             },
             Preset {
                 name: "paper-v3",
-                summary: "the paper's third version and pytorch-lamb: no correction, ‖w‖ at most 10",
+                summary: "the paper's third version and pytorch-lamb: no bias correction, ‖w‖ at most 10",
             },
             Preset {
                 name: "optax",
-                summary: "optax.lamb: no decay unless asked for",
+                summary: "optax.lamb: weight decay 0 by default",
             },
             Preset {
                 name: "timm",
-                summary: "timm.optim.Lamb: global clip at 1, no adaptation where there is no decay",
+                summary: "timm.optim.Lamb: gradients clipped to global norm 1, no adaptation without weight decay",
             },
             Preset {
                 name: "apex",
-                summary: "apex.optimizers.FusedLAMB: the same",
+                summary: "apex.optimizers.FusedLAMB: the same as timm",
             },
             Preset {
                 name: "nvlamb",
@@ -240,11 +244,11 @@ impl Recipe for LambConfig {
             },
             Preset {
                 name: "deepspeed",
-                summary: "DeepSpeed's FusedLamb: ratio within 0.01 and 10, correction in the step size (its newest source: in the moments)",
+                summary: "DeepSpeed's FusedLamb: trust ratio from 0.01 to 10, bias correction in the step size (its newest source: in the moments)",
             },
             Preset {
                 name: "lecture",
-                summary: "the lecture's: w ← w − η ‖w‖/‖u‖ u with Adam's update u",
+                summary: "the lecture's form: w ← w − η ‖w‖/‖u‖ u with Adam's update u",
             },
         ],
     };
@@ -300,7 +304,7 @@ impl Recipe for LambConfig {
             "the decay is divided by it",
         )?;
         if self.max_lr.is_finite() && self.decay != LambDecay::Decoupled {
-            let why = "it belongs to `decay = \"decoupled\"`: set that, or leave max_lr out";
+            let why = "it applies only to `decay = \"decoupled\"`: set that, or leave max_lr out";
             return Err(ConfigError::OutOfRange {
                 option: "max_lr",
                 value: self.max_lr,
@@ -318,7 +322,7 @@ impl Recipe for LambConfig {
             "norm_min",
             self.norm_min,
             0.0..=self.norm_max.min(f64::MAX),
-            "it is the lower of two bounds of a norm",
+            "it is a lower bound, so it cannot exceed norm_max",
         )?;
         within(
             "ratio_max",
@@ -330,13 +334,13 @@ impl Recipe for LambConfig {
             "ratio_min",
             self.ratio_min,
             0.0..=self.ratio_max.min(f64::MAX),
-            "it is the lower of two bounds of a ratio",
+            "it is a lower bound, so it cannot exceed ratio_max",
         )?;
         within(
             "max_grad_norm",
             self.max_grad_norm,
             positive,
-            "at 0 no gradient would be left; inf is no clipping",
+            "at 0 every gradient would become 0; inf is no clipping",
         )
     }
 
@@ -373,13 +377,13 @@ impl Recipe for LambConfig {
 crate::state! {
     /// The state of [`Lamb`].
     pub struct LambState<const D: usize> {
-        /// m, of the parameter's shape.
+        /// Mean of gradients m, of the parameter's shape.
         pub mean: Tensor<D>,
-        /// v, of the parameter's shape.
+        /// Mean of squared gradients v, of the parameter's shape.
         pub square: Tensor<D>,
-        /// The last trust ratio, of shape \[1\]; none where the layer is not adapted.
+        /// The last trust ratio, of shape \[1\]; `None` for a layer that is not adapted.
         pub trust_ratio: Option<Tensor<1>>,
-        /// Steps done.
+        /// Number of steps done.
         pub time: u64,
     }
 }
@@ -497,7 +501,8 @@ impl Optimizer for Lamb {
     }
 }
 
-/// The update where it has the gradient's sign, 0 elsewhere, divided by the part of coordinates that have it (at least 1e-3).
+/// Keeps the update in coordinates in which it has the gradient's sign and sets it to 0 elsewhere,
+/// then divides by the fraction of coordinates kept (at least 1e-3).
 fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
     let agree = (update.clone() * g).greater_scalar(0.0);
     let n = update.shape().num_elements();
@@ -509,7 +514,8 @@ fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
 }
 
 impl Lamb {
-    /// The step in two passes: the update and the norms, then the weights. The tensors come back where that cannot be done.
+    /// The step in two passes: the update and the norms, then the weights. Returns the tensors
+    /// unchanged if no kernel can do it.
     fn fused<const D: usize>(
         &self,
         lr: f64,

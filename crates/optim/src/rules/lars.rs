@@ -12,63 +12,67 @@ use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
-/// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose rate γ is scaled in each layer by a trust ratio
+/// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose learning rate γ is scaled in
+/// each layer by a trust ratio λ:
 ///
-/// λ = c ‖w‖ / (‖g‖ + β‖w‖ + ε), and λ = 1 where ‖w‖ or ‖g‖ is 0 (β is `weight_decay`, c is `trust_coefficient`).
+/// λ = c ‖w‖ / (‖g‖ + β‖w‖ + ε), and λ = 1 if ‖w‖ or ‖g‖ is 0 (β is `weight_decay`, c is
+/// `trust_coefficient`).
 ///
-/// What differs between its implementations is an option each:
+/// Each difference between the published implementations is an option:
 ///
 /// | option | default (`paper`) | purpose |
 /// | --- | --- | --- |
-/// | `momentum` | 0.9 | μ |
-/// | `dampening` | 0 | timm's: the gradient enters the velocity with weight 1 − d, after the first step (`rate = "outside"`) |
+/// | `momentum` | 0.9 | momentum coefficient μ |
+/// | `dampening` | 0 | as in timm: multiply the gradient in the velocity by 1 − d, except at the first step (only with `rate = "outside"`) |
 /// | `nesterov` | false | step along μv + g instead of v |
-/// | `weight_decay` | 5e-4 | β |
-/// | `decay` | `l2` | β w in the gradient, or decoupled |
-/// | `trust_coefficient` | 0.001 | c |
-/// | `eps` | 0 | ε |
+/// | `weight_decay` | 5e-4 | weight decay β |
+/// | `decay` | `l2` | add βw to the gradient, or `decoupled` |
+/// | `trust_coefficient` | 0.001 | trust coefficient c |
+/// | `eps` | 0 | ε in the denominator of λ |
 /// | `denominator` | `sum` | ‖g‖ + β‖w‖, or `combined`: ‖g + βw‖ |
-/// | `rate` | `inside` | v ← μv + γλ(g + βw), w ← w − v; `outside`: v ← μv + λ(g + βw), w ← w − γv; `velocity`: v ← μv + g + βw, w ← w − γλv, the ratio taken from ‖v‖ |
-/// | `trust_clip` | false | λ ← min(λ/γ, 1): LARC, the rate is never above γ |
-/// | `always_adapt` | true | also where there is no decay (timm: false) |
-/// | `zero_norm` | `plain` | where a norm is 0 the layer moves as SGD; `bare`: and without decay (apex) |
-/// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`]; two lists that are separate |
+/// | `rate` | `inside` | v ← μv + γλ(g + βw), w ← w − v; `outside`: v ← μv + λ(g + βw), w ← w − γv; `velocity`: v ← μv + g + βw, w ← w − γλv, with λ from ‖v‖ |
+/// | `trust_clip` | false | λ ← min(λ/γ, 1): LARC, so that the layer's rate never exceeds γ |
+/// | `always_adapt` | true | adapt parameters without weight decay too (timm: false) |
+/// | `zero_norm` | `plain` | if a norm is 0, the layer moves as under SGD; `bare`: also without weight decay (apex) |
+/// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`]; the two lists are independent |
 ///
-/// The presets are these options' values in each origin; the guide of this crate has the table. You, Gitman and Ginsburg 2017, arXiv 1708.03888.
+/// A preset holds the option values of one implementation; `docs/optimizers.md` has the table. You,
+/// Gitman and Ginsburg 2017, arXiv 1708.03888.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LarsConfig {
-    /// μ.
+    /// Momentum coefficient μ; 0 ≤ μ < 1, default 0.9.
     pub momentum: f64,
-    /// d.
+    /// Dampening d: the gradient is multiplied by 1 − d, except at the first step; 0 ≤ d ≤ 1,
+    /// default 0. Only with `rate` outside.
     pub dampening: f64,
-    /// Nesterov's step, in PyTorch's form.
+    /// Whether to step along μv + g instead of v (Nesterov, in PyTorch's form); default false.
     pub nesterov: bool,
-    /// β.
+    /// Weight decay β; 0 or more, default 5e-4.
     pub weight_decay: f64,
-    /// How β enters.
+    /// Whether βw is added to the gradient (L2, the default) or decoupled from it.
     pub decay: Decay,
-    /// c.
+    /// Trust coefficient c, the relative size of a layer's step; above 0, default 0.001.
     pub trust_coefficient: f64,
-    /// ε.
+    /// ε, added to the denominator of the trust ratio; 0 or more, default 0.
     pub eps: f64,
-    /// What ‖w‖ is divided by.
+    /// The denominator of the trust ratio; default ‖g‖ + β‖w‖.
     pub denominator: Denominator,
-    /// Where rate and ratio enter.
+    /// Where learning rate γ and trust ratio λ are applied; default both inside the velocity.
     pub rate: RatePlace,
-    /// LARC's clip.
+    /// LARC: λ becomes min(λ/γ, 1), so that a layer's rate never exceeds γ; default false.
     pub trust_clip: bool,
-    /// Whether parameters without decay are adapted.
+    /// Whether parameters without weight decay are adapted too; default true.
     pub always_adapt: bool,
-    /// What happens where a norm is 0.
+    /// How a layer moves whose ‖w‖ or ‖g‖ is 0; default as under SGD.
     pub zero_norm: ZeroNorm,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
-    /// Who is left out of the adaptation.
+    /// Parameters excluded from layer adaptation, which move as under SGD; default none.
     pub exclude_from_layer_adaptation: Exclude,
 }
 
-/// What ‖w‖ is divided by.
+/// The denominator of the trust ratio.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Denominator {
@@ -79,7 +83,7 @@ pub enum Denominator {
     Combined,
 }
 
-/// Where rate γ and ratio λ enter, with u = g + βw.
+/// Where learning rate γ and trust ratio λ are applied, with u = g + βw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RatePlace {
@@ -92,14 +96,14 @@ pub enum RatePlace {
     Velocity,
 }
 
-/// What happens to a layer whose weights or gradients are all 0.
+/// How a layer moves whose weights or gradients are all 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ZeroNorm {
-    /// The ratio is 1.
+    /// As under SGD: the trust ratio is 1.
     #[default]
     Plain,
-    /// The ratio is 1 and there is no decay either, and no clip.
+    /// The trust ratio is 1, without weight decay and without LARC's clipping.
     Bare,
 }
 
@@ -129,18 +133,18 @@ impl Recipe for LarsConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "lars",
-        summary: "momentum whose rate is scaled in each layer by ‖w‖ / ‖g‖",
+        summary: "SGD with momentum whose learning rate is scaled in each layer by ‖w‖ / ‖g‖",
         formula: "λ = c ‖w‖ / (‖g‖ + β ‖w‖ + ε); v ← μ v + η λ (g + β w); w ← w − v",
         paper: "You, Gitman and Ginsburg 2017, arXiv 1708.03888",
         parameters: &[
             Parameter {
                 name: "momentum",
-                purpose: "the weight μ of the past",
+                purpose: "momentum coefficient μ",
                 range: "0 ≤ μ < 1",
             },
             Parameter {
                 name: "dampening",
-                purpose: "the gradient enters the velocity with weight 1 − d after the first step (rate outside)",
+                purpose: "dampening d: multiply the gradient by 1 − d, except at the first step (only rate outside)",
                 range: "0 ≤ d ≤ 1",
             },
             NESTEROV,
@@ -148,17 +152,17 @@ impl Recipe for LarsConfig {
             DECAY,
             Parameter {
                 name: "trust_coefficient",
-                purpose: "c: how far a layer moves, as a part of its norm",
+                purpose: "c, the size of a layer's step relative to its norm",
                 range: "above 0",
             },
             Parameter {
                 name: "eps",
-                purpose: "added to the denominator of the ratio",
+                purpose: "ε, added to the denominator of the trust ratio",
                 range: "0 or more",
             },
             Parameter {
                 name: "denominator",
-                purpose: "‖g‖ + β‖w‖, or ‖g + βw‖, with β the weight decay",
+                purpose: "of the trust ratio: sum, ‖g‖ + β‖w‖, or combined, ‖g + βw‖; β is the weight decay",
                 range: "\"sum\", \"combined\"",
             },
             Parameter {
@@ -168,17 +172,17 @@ impl Recipe for LarsConfig {
             },
             Parameter {
                 name: "trust_clip",
-                purpose: "LARC: the ratio becomes min(λ/η, 1)",
+                purpose: "LARC: the trust ratio λ becomes min(λ/η, 1)",
                 range: "true, false",
             },
             Parameter {
                 name: "always_adapt",
-                purpose: "adapt also where there is no decay",
+                purpose: "adapt parameters without weight decay too",
                 range: "true, false",
             },
             Parameter {
                 name: "zero_norm",
-                purpose: "a layer with ‖w‖ or ‖g‖ = 0 moves as SGD, or bare: also without decay",
+                purpose: "a layer with ‖w‖ or ‖g‖ = 0 moves as under SGD; bare: also without weight decay",
                 range: "\"plain\", \"bare\"",
             },
             EXCLUDE_DECAY,
@@ -191,27 +195,27 @@ impl Recipe for LarsConfig {
             },
             Preset {
                 name: "mlperf",
-                summary: "MLPerf's ResNet reference: decay 1e-4; biases and batch norm are left out of both",
+                summary: "MLPerf's ResNet reference: weight decay 1e-4; biases and batch norm without decay and adaptation",
             },
             Preset {
                 name: "tf-models",
-                summary: "tensorflow/models (classic momentum): ‖g + βw‖, no decay unless asked for",
+                summary: "tensorflow/models (classic momentum): ‖g + βw‖, weight decay 0 by default",
             },
             Preset {
                 name: "optax",
-                summary: "optax.lars: ‖g + βw‖, no decay unless asked for",
+                summary: "optax.lars: ‖g + βw‖, weight decay 0 by default",
             },
             Preset {
                 name: "timm",
-                summary: "timm.optim.Lars: rate outside, momentum 0, no adaptation where there is no decay",
+                summary: "timm.optim.Lars: rate outside, momentum 0, no adaptation without weight decay",
             },
             Preset {
                 name: "apex-larc",
-                summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped, c = 0.02",
+                summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped trust ratio, c = 0.02",
             },
             Preset {
                 name: "lecture",
-                summary: "the lecture's: w ← w − η ‖w‖/‖g‖ g",
+                summary: "the lecture's form: w ← w − η ‖w‖/‖g‖ g",
             },
         ],
     };
@@ -268,7 +272,7 @@ impl Recipe for LarsConfig {
             "dampening",
             self.dampening,
             0.0..=1.0,
-            "it is the part of the gradient that is held back",
+            "it is a fraction of the gradient",
         )?;
         check_decay(self.weight_decay)?;
         within(
@@ -279,7 +283,7 @@ impl Recipe for LarsConfig {
         )?;
         check_eps(self.eps)?;
         if self.dampening != 0.0 && self.rate != RatePlace::Outside {
-            let why = "only timm's form, with the rate outside, has it";
+            let why = "only the form with `rate` outside, as in timm, has dampening";
             return Err(ConfigError::Contradiction {
                 option: "dampening",
                 with: "rate `inside` or `velocity`",
@@ -287,7 +291,7 @@ impl Recipe for LarsConfig {
             });
         }
         if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
-            let why = "Nesterov's step needs momentum, undamped";
+            let why = "Nesterov's step needs momentum without dampening";
             return Err(ConfigError::Contradiction {
                 option: "nesterov",
                 with: "momentum 0 or dampening",
@@ -317,9 +321,9 @@ impl Recipe for LarsConfig {
 crate::state! {
     /// The state of [`Lars`].
     pub struct LarsState<const D: usize> {
-        /// v, of the parameter's shape; none without momentum.
+        /// Velocity v, of the parameter's shape; `None` without momentum.
         pub velocity: Option<Tensor<D>>,
-        /// The last trust ratio, of shape \[1\]; none where the layer is not adapted.
+        /// The last trust ratio, of shape \[1\]; `None` for a layer that is not adapted.
         pub trust_ratio: Option<Tensor<1>>,
     }
 }
@@ -339,7 +343,7 @@ impl Rule for Lars {
 }
 
 impl Lars {
-    /// λ for a denominator ‖x‖ + extra; `guards` are the norms that must not be 0.
+    /// The trust ratio λ for this denominator; `guards` are the norms that must not be 0.
     fn ratio(
         &self,
         lr: f64,
@@ -370,7 +374,7 @@ impl Lars {
         }
     }
 
-    /// The gradient with its decay, and the trust ratio, if it does not come from the velocity.
+    /// The gradient with its decay, and the trust ratio unless it comes from the velocity.
     fn gradient<const D: usize>(
         &self,
         lr: f64,
@@ -448,7 +452,7 @@ impl Optimizer for Lars {
             _ => w,
         };
         let (u, mut trust_ratio) = self.gradient(lr, &w, g);
-        // What enters the velocity.
+        // The term that is added to the velocity.
         let entering = match (o.rate, &trust_ratio) {
             (RatePlace::Inside, Some(ratio)) => scaled(u, ratio.clone().mul_scalar(lr)),
             (RatePlace::Inside, None) => u.mul_scalar(lr),
@@ -498,7 +502,8 @@ impl Optimizer for Lars {
 }
 
 impl Lars {
-    /// The step with momentum in two passes: the norms, then velocity and weights. The tensors come back where that cannot be done.
+    /// The step with momentum in two passes: the norms, then velocity and weights. Returns the
+    /// tensors unchanged if no kernel can do it.
     fn fused<const D: usize>(
         &self,
         lr: f64,

@@ -1,4 +1,4 @@
-//! One file an optimizer.
+//! The optimizers, one file each.
 
 pub mod adagrad;
 pub mod adam;
@@ -13,23 +13,23 @@ use crate::{ConfigError, Parameter, within};
 
 pub(crate) const WEIGHT_DECAY: Parameter = Parameter {
     name: "weight_decay",
-    purpose: "the rate of weight decay; 0 is none",
+    purpose: "weight decay λ; 0 for none",
     range: "0 or more",
 };
 pub(crate) const DECAY: Parameter = Parameter {
     name: "decay",
-    purpose: "how the decay enters: in the gradient, or apart from it, w ← w − η · weight_decay · w before the step",
+    purpose: "l2: add λw to the gradient; decoupled: w ← w − ηλw before the step",
     range: "\"l2\", \"decoupled\"",
 };
 pub(crate) const EXCLUDE_DECAY: Parameter = Parameter {
     name: "exclude_from_weight_decay",
-    purpose: "who is left out of weight decay",
+    purpose: "parameters without weight decay",
     range: "\"none\", \"vectors\" (rank 1 or less), \"layer:NAME\", a regular expression on paths, or a list of these",
 };
 pub(crate) const EXCLUDE_ADAPTATION: Parameter = Parameter {
     name: "exclude_from_layer_adaptation",
-    purpose: "who is left out of layer adaptation and moves as the base optimizer",
-    range: "as exclude_from_weight_decay",
+    purpose: "parameters without layer adaptation; they move as under the base optimizer",
+    range: "as for exclude_from_weight_decay",
 };
 pub(crate) const NESTEROV: Parameter = Parameter {
     name: "nesterov",
@@ -42,7 +42,7 @@ pub(crate) fn check_decay(rate: f64) -> Result<(), ConfigError> {
         "weight_decay",
         rate,
         0.0..f64::INFINITY,
-        "a negative decay makes weights grow without bound",
+        "with a negative value the weights would grow without bound",
     )
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn check_beta(option: &'static str, beta: f64) -> Result<(), ConfigEr
         option,
         beta,
         0.0..1.0,
-        "an average with a weight of 1 or more on the past never forgets and grows without bound",
+        "at 1 or more the average would never forget and would grow without bound",
     )
 }
 
@@ -60,6 +60,6 @@ pub(crate) fn check_eps(eps: f64) -> Result<(), ConfigError> {
         "eps",
         eps,
         0.0..f64::INFINITY,
-        "it keeps a divisor away from 0",
+        "it keeps a denominator above 0",
     )
 }

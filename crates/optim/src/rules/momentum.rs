@@ -11,33 +11,36 @@ use serde::{Deserialize, Serialize};
 /// SGD with momentum β, in three forms (v starts at 0):
 ///
 /// - `torch`: v ← βv + (1 − d)g, but v ← g at the first step; w ← w − ηv. PyTorch's `SGD`.
-/// - `ema`: v ← βv + (1 − β)g; w ← w − ηv. The lecture's first form.
-/// - `heavy-ball`: v ← βv + ηg; w ← w − v. The lecture's second form, and Polyak's; at a constant rate it is `torch` with d = 0.
+/// - `ema`: v ← βv + (1 − β)g; w ← w − ηv, a moving average. The lecture's first form.
+/// - `heavy-ball`: v ← βv + ηg; w ← w − v. The lecture's second form, and Polyak's. At a constant
+///   learning rate it equals `torch` with d = 0.
 ///
-/// They differ when the rate changes: `heavy-ball` keeps in its velocity the rates at which it was gathered.
+/// They differ when the learning rate changes: the velocity of `heavy-ball` contains the rates of
+/// earlier steps.
 ///
 /// | option | default | purpose |
 /// | --- | --- | --- |
-/// | `momentum` | 0.9 | β |
+/// | `momentum` | 0.9 | momentum coefficient β |
 /// | `form` | `torch` | see above |
-/// | `dampening` | 0 | d, of the form `torch` (Burn's default is 0.1) |
+/// | `dampening` | 0 | dampening d, only in the form `torch` (Burn's default is 0.1) |
 /// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
 ///
 /// Polyak 1964, *Some methods of speeding up the convergence of iteration methods*.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MomentumConfig {
-    /// β.
+    /// Momentum coefficient β; 0 ≤ β < 1, default 0.9.
     pub momentum: f64,
-    /// Which form.
+    /// Which of the three forms; default `torch`.
     pub form: MomentumForm,
-    /// d: the gradient enters with weight 1 − d.
+    /// Dampening d: the gradient is multiplied by 1 − d, except at the first step; 0 ≤ d ≤ 1,
+    /// default 0. Only in the form `torch`.
     pub dampening: f64,
-    /// λ.
+    /// Weight decay λ; 0 or more, default 0 (none).
     pub weight_decay: f64,
-    /// How λ enters.
+    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
     pub decay: Decay,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -80,17 +83,17 @@ impl Recipe for MomentumConfig {
         parameters: &[
             Parameter {
                 name: "momentum",
-                purpose: "the weight β of the past",
+                purpose: "momentum coefficient β",
                 range: "0 ≤ β < 1",
             },
             Parameter {
                 name: "form",
-                purpose: "which of the forms",
+                purpose: "which of the three forms",
                 range: "\"torch\", \"ema\", \"heavy-ball\"",
             },
             Parameter {
                 name: "dampening",
-                purpose: "the gradient enters the velocity with weight 1 − d (form torch)",
+                purpose: "dampening d: multiply the gradient by 1 − d, except at the first step (only form torch)",
                 range: "0 ≤ d ≤ 1",
             },
             WEIGHT_DECAY,
@@ -108,7 +111,7 @@ impl Recipe for MomentumConfig {
             },
             Preset {
                 name: "heavy-ball",
-                summary: "the lecture's equivalent form, the rate inside the velocity",
+                summary: "the lecture's equivalent form, with the learning rate inside the velocity",
             },
         ],
     };
@@ -132,10 +135,10 @@ impl Recipe for MomentumConfig {
             "dampening",
             self.dampening,
             0.0..=1.0,
-            "it is the part of the gradient that is held back",
+            "it is a fraction of the gradient",
         )?;
         if self.dampening != 0.0 && self.form != MomentumForm::Torch {
-            let why = "only PyTorch's form has it";
+            let why = "only the form `torch` has dampening";
             return Err(ConfigError::Contradiction {
                 option: "dampening",
                 with: "form `ema` or `heavy-ball`",
@@ -165,7 +168,7 @@ impl Recipe for MomentumConfig {
 crate::state! {
     /// The state of [`Momentum`] and of [`Nesterov`](crate::Nesterov).
     pub struct MomentumState<const D: usize> {
-        /// v, of the parameter's shape.
+        /// Velocity v, of the parameter's shape.
         pub velocity: Tensor<D>,
     }
 }

@@ -10,16 +10,20 @@ use serde::{Deserialize, Serialize};
 
 /// Nesterov's accelerated gradient, in two forms (v starts at 0):
 ///
-/// - `torch`: v ← βv + g; w ← w − η(g + βv), all gradients at w. PyTorch's `SGD(nesterov=True)`.
-/// - `look-ahead`: v ← βv + ηg(w − βv); w ← w − v: the gradient is taken where the velocity is about to carry w. The lecture's form.
+/// - `torch`: v ← βv + g; w ← w − η(g + βv), with all gradients at w. PyTorch's
+///   `SGD(nesterov=True)`.
+/// - `look-ahead`: v ← βv + ηg(w − βv); w ← w − v. The gradient is taken at w − βv, where the
+///   velocity alone would move w. The lecture's form.
 ///
-/// At a constant rate both are the same method: `torch` writes the weights at the shifted point. In the form `look-ahead` the gradient must be
-/// evaluated on [`Driver::ahead`](crate::Driver::ahead) (the training loop does); under Burn's `ModuleOptimizer` it would be plain heavy ball.
-/// The weights that are saved and evaluated are w, not w − βv.
+/// At a constant learning rate both are the same method: the weights of `torch` are the shifted
+/// points w − βv. In the form `look-ahead`, the caller must evaluate the gradient on
+/// [`Driver::ahead`](crate::Driver::ahead), as the training loop does; under Burn's
+/// `ModuleOptimizer` it would be plain heavy ball. The weights that are saved and evaluated are w,
+/// not w − βv.
 ///
 /// | option | default | purpose |
 /// | --- | --- | --- |
-/// | `momentum` | 0.9 | β |
+/// | `momentum` | 0.9 | momentum coefficient β |
 /// | `form` | `torch` | see above |
 /// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
 ///
@@ -27,15 +31,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NesterovConfig {
-    /// β.
+    /// Momentum coefficient β; 0 ≤ β < 1, default 0.9.
     pub momentum: f64,
-    /// Which form.
+    /// Which of the two forms; default `torch`.
     pub form: NesterovForm,
-    /// λ.
+    /// Weight decay λ; 0 or more, default 0 (none).
     pub weight_decay: f64,
-    /// How λ enters.
+    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
     pub decay: Decay,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -67,19 +71,19 @@ impl Recipe for NesterovConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "nesterov",
-        summary: "Nesterov's accelerated gradient: PyTorch's form, or with a true look-ahead",
+        summary: "Nesterov's accelerated gradient: PyTorch's form, or the form with a look-ahead gradient",
         formula: "torch: v ← β v + g + λ w; w ← w − η (g + λ w + β v)\n\
                   look-ahead: v ← β v + η (∇f(w − β v) + λ w); w ← w − v",
         paper: "Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML",
         parameters: &[
             Parameter {
                 name: "momentum",
-                purpose: "the weight β of the past",
+                purpose: "momentum coefficient β",
                 range: "0 ≤ β < 1",
             },
             Parameter {
                 name: "form",
-                purpose: "gradient at w, or at w − βv (two copies of the weights while it is computed)",
+                purpose: "torch: gradient at w; look-ahead: gradient at w − βv, which needs a second copy of the weights",
                 range: "\"torch\", \"look-ahead\"",
             },
             WEIGHT_DECAY,
@@ -93,7 +97,7 @@ impl Recipe for NesterovConfig {
             },
             Preset {
                 name: "lecture",
-                summary: "the lecture's look-ahead gradient",
+                summary: "the lecture's form, with the look-ahead gradient",
             },
         ],
     };

@@ -7,23 +7,24 @@ use burn::tensor::{Device, Tensor};
 use largebatch_kernels::steps;
 use serde::{Deserialize, Serialize};
 
-/// Stochastic gradient descent: w ← w − η(g + λw). PyTorch's `SGD` without momentum, and the lecture's.
+/// Stochastic gradient descent: w ← w − η(g + λw), as PyTorch's `SGD` without momentum and as the
+/// lecture.
 ///
 /// | option | default | purpose |
 /// | --- | --- | --- |
-/// | `weight_decay` | 0 | λ |
-/// | `decay` | `l2` | λw in the gradient, or decoupled: w ← w − ηλw |
+/// | `weight_decay` | 0 | weight decay λ |
+/// | `decay` | `l2` | add λw to the gradient, or `decoupled`: w ← w − ηλw |
 /// | `exclude_from_weight_decay` | none | see [`Exclude`] |
 ///
 /// Robbins and Monro 1951, *A stochastic approximation method*.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SgdConfig {
-    /// λ.
+    /// Weight decay λ; 0 or more, default 0 (none).
     pub weight_decay: f64,
-    /// How λ enters.
+    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
     pub decay: Decay,
-    /// Who is left out of the decay.
+    /// Parameters excluded from weight decay; default none.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -43,7 +44,7 @@ impl Recipe for SgdConfig {
             },
             Preset {
                 name: "lecture",
-                summary: "the same: w ← w − η g",
+                summary: "the lecture's form, the same: w ← w − η g",
             },
         ],
     };
@@ -70,7 +71,7 @@ impl Recipe for SgdConfig {
     }
 }
 
-/// The rule of [`SgdConfig`]. It remembers nothing.
+/// The rule of [`SgdConfig`]. It has no state.
 #[derive(Clone, Debug)]
 pub struct Sgd {
     weight_decay: WeightDecay,

@@ -1,4 +1,4 @@
-//! A module of one vector, and a walk of an optimizer over a function of it.
+//! A module of one vector, and an optimizer that walks over a function of it.
 #![allow(dead_code)]
 
 use burn::module::{Module, Param};
@@ -17,7 +17,7 @@ pub fn point(values: &[f64]) -> Point {
     }
 }
 
-/// As a row, so that no exclusion of vectors hits it.
+/// As a row, so that the exclusion `vectors` does not match it.
 pub fn matrix(values: &[f64]) -> Tensor<2> {
     Tensor::from_data(
         TensorData::new(values.to_vec(), [1, values.len()]),
@@ -29,7 +29,7 @@ pub fn values(point: &Point) -> Vec<f64> {
     point.w.val().inner().try_into_vec_as::<f64>().unwrap()
 }
 
-/// A driver and its point.
+/// A driver and its current point.
 pub struct Walk {
     pub driver: Driver,
     pub point: Point,
@@ -44,7 +44,7 @@ pub fn walk(recipe: &impl Recipe, start: &[f64]) -> Walk {
 }
 
 impl Walk {
-    /// A step along the gradient, which is asked for where the rule wants it.
+    /// A step along the gradient, evaluated at the weights that the rule wants.
     pub fn step(&mut self, lr: f64, gradient: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
         let at = self
             .driver

@@ -9,18 +9,18 @@ use super::operator::Operator;
 use crate::vector::gaussian;
 use crate::{ProbeError, Watch};
 
-/// The density of eigenvalues, φ(t) = (1/d) Σ δ(t − λᵢ), as point masses.
+/// The spectral density φ(t) = (1/d) Σ δ(t − λᵢ), as point masses.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Density {
-    /// Where the masses are, increasing.
+    /// The positions of the masses, in increasing order.
     #[serde(with = "nullable")]
     pub nodes: Vec<f64>,
     /// The masses; they sum to 1.
     #[serde(with = "nullable")]
     pub weights: Vec<f64>,
-    /// Random vectors that were used.
+    /// Number of random vectors used.
     pub probes: usize,
-    /// Lanczos steps for each.
+    /// Number of Lanczos steps for each.
     pub steps: usize,
 }
 
@@ -45,12 +45,15 @@ impl Density {
     }
 }
 
-/// The spectral density from the mean over `probes` Gaussian vectors v of the measure with moments vᵀAᵖv / vᵀv (Golub and Welsch 1969; Lin, Saad and
-/// Yang 2016, arXiv 1308.5467; for networks Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159). `steps` Lanczos steps give the first
-/// 2·steps − 1 moments of each measure exactly, so that what is random is only the choice of v. `probes · steps` products.
+/// Estimates the spectral density: the mean over `probes` Gaussian vectors v of the measure with
+/// moments vᵀAᵖv / vᵀv (Golub and Welsch 1969; Lin, Saad and Yang 2016, arXiv 1308.5467; for
+/// networks Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159). `steps` Lanczos steps give the
+/// first 2·steps − 1 moments of each measure exactly, so only the choice of v is random.
+///
+/// Cost: `probes · steps` products.
 ///
 /// # Errors
-/// No probes or steps; the operator's.
+/// No probes or no steps; errors of the operator.
 pub fn density(
     operator: &mut impl Operator,
     probes: usize,
@@ -67,10 +70,10 @@ pub fn density(
     )
 }
 
-/// The same from given vectors: from a whole orthonormal basis it is the exact density.
+/// The same for given vectors: for a complete orthonormal basis, the density is exact.
 ///
 /// # Errors
-/// No vectors or steps; the operator's.
+/// No vectors or no steps; errors of the operator.
 pub fn quadrature(
     operator: &mut impl Operator,
     starts: impl ExactSizeIterator<Item = Vec<f64>>,
@@ -81,7 +84,7 @@ pub fn quadrature(
         return Err(ProbeError::value(
             "density",
             starts.len().min(steps),
-            "at least one vector and one step are needed",
+            "the density needs at least one vector and one step",
         ));
     }
     let steps = steps.min(operator.dim());
@@ -93,7 +96,8 @@ pub fn quadrature(
             let goes_on = space.step(operator)?;
             done += 1;
             if !watch(done, all) {
-                // A measure from fewer steps would be another one; the finished ones stand.
+                // A measure from fewer steps would be a different one, so only finished ones are
+                // kept.
                 if probes == 0 {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! The largest curvature at which an optimizer's step is stable.
+//! The edge of stability: the largest curvature at which an optimizer's step is stable.
 
 use largebatch_train::{Choice, nullable};
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,11 @@ use super::{CurvatureOptions, Hessian, preconditioner, top};
 use crate::vector::key;
 use crate::{ProbeError, Subject, Watch};
 
-/// Where an optimizer stands with respect to the edge of stability (Cohen et al. 2021, arXiv 2103.00065): on a quadratic of largest eigenvalue λ,
-/// its iteration with learning rate η is stable as long as η λ is below a bound.
+/// An optimizer's distance from the edge of stability (Cohen et al. 2021, arXiv 2103.00065): on a
+/// quadratic with largest eigenvalue λ, its iteration with learning rate η is stable as long as η λ
+/// is below a bound.
 ///
-/// | optimizer | bound of η λ_max |
+/// | optimizer | bound on η λ_max |
 /// | --- | --- |
 /// | gradient descent | 2 |
 /// | heavy ball v ← βv + ηg, and PyTorch's momentum | 2 (1 + β); with dampening d: 2 (1 + β)/(1 − d) |
@@ -19,30 +20,34 @@ use crate::{ProbeError, Subject, Watch};
 /// | Adam, AdamW | 2 (1 + β₁)/(1 − β₁), λ_max of P^{−1/2} H P^{−1/2} (Cohen et al. 2022, arXiv 2207.14484) |
 /// | Adagrad | 2, λ_max of P^{−1/2} H P^{−1/2} |
 ///
-/// P is that of [`preconditioner`](fn@super::preconditioner), taken as it stands: it changes slowly against the weights. Weight decay of the l2 kind adds its rate to H's diagonal.
-/// LARS and LAMB have no such bound: their ratio grows without limit as the gradient falls, so that no curvature is stable for them.
+/// P is given by [`preconditioner`](fn@super::preconditioner) and taken as constant, because it
+/// changes slowly compared with the weights. L2 weight decay adds λ to the diagonal of H. LARS and
+/// LAMB have no such bound: their trust ratio grows without limit as the gradient falls, so no
+/// curvature is stable for them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Edge {
-    /// The optimizer.
+    /// The optimizer's name.
     pub optimizer: String,
-    /// η at this step.
+    /// Learning rate η at this step.
     #[serde(with = "nullable")]
     pub rate: f64,
-    /// λ_max of what the optimizer sees: the Hessian, with l2 weight decay, preconditioned for Adam and Adagrad.
+    /// Largest eigenvalue λ_max as the optimizer sees it: of the Hessian, with L2 weight decay, and
+    /// preconditioned for Adam and Adagrad.
     #[serde(with = "nullable")]
     pub lambda_max: f64,
-    /// η λ_max.
+    /// The product η λ_max.
     #[serde(with = "nullable")]
     pub product: f64,
-    /// What it must stay below.
+    /// The bound below which the product is stable.
     #[serde(with = "nullable")]
     pub bound: f64,
-    /// The largest stable rate, bound / λ_max; absent where the largest eigenvalue is not above 0.
+    /// The largest stable learning rate, bound / λ_max; absent if the largest eigenvalue is not
+    /// above 0.
     pub stable_rate: Option<f64>,
 }
 
 impl Edge {
-    /// Sets rate and curvature against a bound.
+    /// Compares learning rate and curvature with a bound.
     pub fn new(optimizer: &str, rate: f64, lambda_max: f64, bound: f64) -> Self {
         let stable_rate = (lambda_max > 0.0).then(|| bound / lambda_max);
         Edge {
@@ -56,8 +61,8 @@ impl Edge {
     }
 }
 
-/// The bound on η λ_max of an optimizer with these options, see [`Edge`]; `None` for rules whose step is not linear in the gradient on a quadratic
-/// (LARS, LAMB).
+/// The bound on η λ_max for an optimizer with these options, see [`Edge`]; `None` for optimizers
+/// whose step on a quadratic is not linear in the gradient (LARS, LAMB).
 pub fn bound(optimizer: &str, options: &toml::Table) -> Option<f64> {
     let number = |key: &str| {
         options
@@ -81,12 +86,13 @@ pub fn bound(optimizer: &str, options: &toml::Table) -> Option<f64> {
     }
 }
 
-/// Whether an optimizer divides by a preconditioner, so that [`bound`] is about the preconditioned Hessian.
+/// Whether an optimizer divides by a preconditioner, so that [`bound`] applies to the
+/// preconditioned Hessian.
 pub fn is_preconditioned(optimizer: &str) -> bool {
     matches!(optimizer, "adam" | "adamw" | "adagrad")
 }
 
-/// The rate of weight decay that acts as curvature: that of the l2 kind.
+/// The weight decay λ that acts as curvature: λ for L2 decay, 0 for decoupled decay.
 pub fn decay(options: &toml::Table) -> f64 {
     let is_l2 = options
         .get("decay")
@@ -102,23 +108,27 @@ pub fn decay(options: &toml::Table) -> f64 {
 /// A run's optimizer at a point of its training.
 #[derive(Clone, Copy)]
 pub struct AtPoint<'a> {
-    /// The optimizer with its options.
+    /// The optimizer and its options.
     pub optimizer: &'a Choice,
-    /// η there.
+    /// Learning rate η at this point.
     pub rate: f64,
-    /// Its state, as [`largebatch_optim::Driver::save`] writes it, for rules that [`is_preconditioned`] names: without one their edge is unknown.
+    /// The optimizer's state, as [`largebatch_optim::Driver::save`] writes it. Preconditioned
+    /// optimizers (see [`is_preconditioned`]) need it: without it, their edge is unknown.
     pub state: Option<&'a [u8]>,
 }
 
 impl AtPoint<'_> {
-    /// Where the optimizer stands at w, where the Hessian's largest eigenvalue is `lambda_max`; `None` for rules without a bound, and where the state is
-    /// missing or has not made a step.
+    /// The optimizer's distance from the edge at w, where the Hessian's largest eigenvalue is
+    /// `lambda_max`. `None` for optimizers without a bound, if a needed state is missing or has no
+    /// step yet, and after an interruption.
     ///
-    /// The cost is nothing for most rules; for a preconditioned one that of its own largest eigenvalue, 2 [`CurvatureOptions::most`] gradient
-    /// evaluations at most, after which λ_max is a lower bound. With l2 decay every parameter counts as decayed. Interrupted: `None`.
+    /// For most optimizers this costs nothing. A preconditioned one needs the largest eigenvalue of
+    /// the preconditioned Hessian, at most 2 [`CurvatureOptions::most`] gradient evaluations; if
+    /// they do not suffice, λ_max is a lower bound. With L2 decay every parameter counts as
+    /// decayed.
     ///
     /// # Errors
-    /// A state of another optimizer or model; what the model refuses.
+    /// A state of another optimizer or model; errors of the model.
     pub fn edge(
         &self,
         subject: &mut Subject<'_>,
@@ -174,7 +184,7 @@ impl AtPoint<'_> {
 mod tests {
     use super::*;
 
-    /// Runs each method on λw²/2 and finds by bisection where it turns unstable.
+    /// Runs each method on λw²/2 and finds the λ at which it becomes unstable, by bisection.
     #[test]
     fn bounds_are_those_of_the_iterations() {
         let beta = 0.8;

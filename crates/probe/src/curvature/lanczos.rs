@@ -1,22 +1,22 @@
-//! Lanczos's method, with full reorthogonalisation.
+//! The Lanczos method, with full reorthogonalization.
 
 use super::operator::Operator;
 use super::tridiagonal::eigen;
 use crate::vector::{axpy, dot, norm, scale};
 use crate::{ProbeError, Watch};
 
-/// The projection of an operator on a Krylov space: V A Vᵀ = T, with T tridiagonal.
+/// The projection of an operator onto a Krylov space: V A Vᵀ = T, with T tridiagonal.
 pub(crate) struct Krylov {
     /// T's diagonal.
     pub alpha: Vec<f64>,
-    /// T's off-diagonal; the last one is the norm of what lies outside the space.
+    /// T's off-diagonal; the last entry is the norm of the part outside the space.
     pub beta: Vec<f64>,
     /// The rows of V, orthonormal.
     pub basis: Vec<Vec<f64>>,
 }
 
 impl Krylov {
-    /// The space of one vector.
+    /// The space spanned by one vector.
     pub fn new(mut start: Vec<f64>) -> Self {
         let length = norm(&start);
         scale(1.0 / length, &mut start);
@@ -29,13 +29,13 @@ impl Krylov {
 
     /// One product with the operator. Returns false once the space is invariant: T's eigenvalues are then the operator's.
     ///
-    /// Each new vector is made orthogonal to all before it, twice ("twice is enough", Parlett 1980): without it, copies of the largest eigenvalues
-    /// come up again and again.
+    /// Each new vector is made orthogonal to all earlier ones, twice ("twice is enough", Parlett
+    /// 1980). Otherwise copies of the largest eigenvalues would appear again and again.
     pub fn step(&mut self, operator: &mut impl Operator) -> Result<bool, ProbeError> {
         let last = self
             .basis
             .last()
-            .expect("a Krylov space has at least its start");
+            .expect("a Krylov space contains at least its start");
         let mut next = operator.apply(last)?;
         let a = dot(&next, last);
         self.alpha.push(a);
@@ -60,37 +60,41 @@ impl Krylov {
         Ok(true)
     }
 
-    /// T's eigenvalues, decreasing, with eigenvectors in T's coordinates.
+    /// T's eigenvalues in decreasing order, with their eigenvectors in T's coordinates.
     pub fn ritz(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
         let m = self.alpha.len();
         eigen(&self.alpha, &self.beta[..m.saturating_sub(1)])
     }
 }
 
-/// Eigenvalues of an operator with their vectors.
+/// Eigenvalues of an operator and their eigenvectors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Eigen {
-    /// The k largest, decreasing.
+    /// The k largest eigenvalues, in decreasing order.
     pub values: Vec<f64>,
-    /// Their unit vectors.
+    /// Their unit eigenvectors.
     pub vectors: Vec<Vec<f64>>,
-    /// ‖A v − λ v‖ of each: its eigenvalue is wrong by at most that, and usually by about its square over the gap.
+    /// The residual ‖A v − λ v‖ of each. The error of the eigenvalue is at most this, and usually
+    /// about its square divided by the gap.
     pub residuals: Vec<f64>,
-    /// The least eigenvalue, from below no better than its residual.
+    /// The smallest eigenvalue met: an upper bound of the operator's smallest.
     pub least: f64,
-    /// Products with the operator.
+    /// Number of products with the operator.
     pub products: u64,
     /// Whether all k residuals are below the tolerance.
     pub converged: bool,
 }
 
-/// The `k` largest eigenvalues (algebraically) with vectors, by Lanczos's method from `start`.
+/// The `k` algebraically largest eigenvalues and their eigenvectors, by the Lanczos method from
+/// `start`.
 ///
-/// One product an iteration, until each of the k residuals is at most `tolerance` times λ₁ (or a millionth of the largest |λ|, below which rounding rules), or
-/// `most` iterations. The memory is 8·d bytes an iteration. An eigenvalue that occurs several times is found once: a Krylov space holds only one vector of its eigenspace.
+/// Each iteration takes one product and 8·d bytes of memory. The method ends when each of the k
+/// residuals is at most `tolerance` times λ₁ (or a millionth of the largest |λ|, below which
+/// rounding dominates), or after `most` iterations. A multiple eigenvalue is found only once,
+/// because a Krylov space contains only one vector of its eigenspace.
 ///
 /// # Errors
-/// `k` = 0 or above d; the operator's.
+/// `k` is 0 or above d; errors of the operator.
 pub fn largest(
     operator: &mut impl Operator,
     k: usize,
@@ -104,7 +108,7 @@ pub fn largest(
             "top",
             k,
             format!(
-                "there are {} eigenvalues; ask for 1 to that many",
+                "must be from 1 to {}, the number of eigenvalues",
                 operator.dim()
             ),
         ));
@@ -116,7 +120,7 @@ pub fn largest(
         let interrupted = !watch(step as u64, most as u64);
         let (values, vectors) = space.ritz();
         let outside = if goes_on {
-            *space.beta.last().expect("a step was made")
+            *space.beta.last().expect("at least one step is done")
         } else {
             0.0
         };
@@ -125,7 +129,8 @@ pub fn largest(
             .iter()
             .map(|s| outside * s.last().map_or(0.0, |x| x.abs()))
             .collect();
-        // Not of the largest |λ|: far below 0 it would pass anything off as the largest.
+        // Relative to λ₁, not to the largest |λ|: with an eigenvalue far below 0, any value would
+        // pass as the largest.
         let ends = [values.first(), values.last()].map(|v| v.map_or(0.0, |v| v.abs()));
         let size = ends[0].max(1e-6 * ends[1]);
         let converged =
@@ -153,5 +158,5 @@ pub fn largest(
             });
         }
     }
-    unreachable!("the last step returns")
+    unreachable!("the last iteration returns")
 }

@@ -25,20 +25,21 @@ use largebatch_report::plot::{Plot, Scale};
 
 use crate::{Objective, ProbeError, Watch};
 
-/// How much of the curvature is measured.
+/// What is measured of the curvature, and how precisely.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CurvatureOptions {
-    /// How many of the largest eigenvalues.
+    /// Number of largest eigenvalues to find.
     pub top: usize,
-    /// The residual of each, as a part of λ_max, at which Lanczos's method ends.
+    /// The Lanczos method ends when each residual is at most this fraction of λ_max.
     pub tolerance: f64,
-    /// Lanczos iterations at most; each keeps a vector of d numbers.
+    /// Maximum number of Lanczos iterations; each stores a vector of d numbers.
     pub most: usize,
-    /// Products for each of the two estimates of the trace; 0 leaves them out, below 3 leaves Hutch++ out.
+    /// Number of products for each of the two estimates of the trace; 0 omits both, 1 and 2 omit
+    /// Hutch++.
     pub samples: usize,
-    /// Random vectors for the density; 0 leaves it out.
+    /// Number of random vectors for the density; 0 omits it.
     pub probes: usize,
-    /// Lanczos steps for each of them.
+    /// Number of Lanczos steps for each of them.
     pub steps: usize,
     /// The seed of the random vectors.
     pub seed: u64,
@@ -59,7 +60,8 @@ impl Default for CurvatureOptions {
 }
 
 impl CurvatureOptions {
-    /// Gradient evaluations at most, for d parameters: two a product. More only where a kink was met, see [`top`](fn@top).
+    /// Maximum number of gradient evaluations for d parameters, two for each product. A kink in the
+    /// loss may need more, see [`top`](fn@top).
     pub fn gradients(&self, d: usize) -> u64 {
         let traces = self.samples
             + if self.samples >= 3 {
@@ -71,26 +73,27 @@ impl CurvatureOptions {
     }
 }
 
-/// What is known of the Hessian at a point.
+/// The measurements of the Hessian at a point.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Curvature {
     /// L = λ_max, the largest eigenvalue: the gradient's Lipschitz constant near w.
     #[serde(with = "nullable")]
     pub lambda_max: f64,
-    /// 2/L: the largest rate at which gradient descent is stable here; absent where L is not above 0.
+    /// 2/L: the largest learning rate at which gradient descent is stable here; absent if L is not
+    /// above 0.
     pub stable_rate: Option<f64>,
     /// The largest eigenvalues, decreasing.
     #[serde(with = "nullable")]
     pub eigenvalues: Vec<f64>,
-    /// ‖H v − λ v‖ of each: a bound on its error.
+    /// The residual ‖H v − λ v‖ of each, which bounds its error.
     #[serde(with = "nullable")]
     pub residuals: Vec<f64>,
     /// Whether all of them are within the tolerance.
     pub converged: bool,
-    /// The least eigenvalue that the same search met: at most this one.
+    /// The smallest eigenvalue met in the same search: an upper bound of the Hessian's smallest.
     #[serde(with = "nullable")]
     pub least: f64,
-    /// Hutchinson's trace.
+    /// The trace by Hutchinson's estimator.
     pub trace: Option<Estimate>,
     /// The trace by Hutch++.
     pub trace_plus: Option<Estimate>,
@@ -100,12 +103,14 @@ pub struct Curvature {
     pub edge: Option<Edge>,
 }
 
-/// Measures the Hessian of `objective` at w: the largest eigenvalues by Lanczos's method, the trace in two ways, the density.
+/// Measures the Hessian of `objective` at w: the largest eigenvalues by the Lanczos method, the
+/// trace in two ways, and the density.
 ///
-/// The cost is [`CurvatureOptions::gradients`] at most. Returns with what it has, and `false`, when `watch` says so.
+/// The cost is at most [`CurvatureOptions::gradients`]. If `watch` returns `false`, returns the
+/// results so far and `false`.
 ///
 /// # Errors
-/// Options out of range; what the model refuses.
+/// Options out of range; errors of the model.
 pub fn curvature(
     objective: &mut impl Objective,
     w: &[f64],
@@ -139,7 +144,7 @@ pub fn curvature(
         least: eigen.least,
         ..Curvature::default()
     };
-    // The rest is planned on what Lanczos's method did not need.
+    // The rest of the plan no longer counts the products that the Lanczos method did not need.
     let all = all - 2 * (options.most.min(d) + options.top.min(d)) as u64 + before;
     let mut watch_part = |before: u64, done: u64| {
         goes_on = watch(before + 2 * done, all);
@@ -178,7 +183,8 @@ pub fn curvature(
 }
 
 impl Curvature {
-    /// The spectral density as a chart, with the largest eigenvalues; without a density, the eigenvalues alone.
+    /// Plots the spectral density with the largest eigenvalues; without a density, only the
+    /// eigenvalues.
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
         let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(caption);
         let Some(density) = &self.density else {

@@ -1,36 +1,40 @@
-//! Symmetric operators: the Hessian by differences of gradients.
+//! Symmetric operators, and the Hessian from differences of gradients.
 
 use crate::vector::{axpy, norm, scale};
 use crate::{Objective, ProbeError};
 
 /// A symmetric d × d matrix that can be multiplied with a vector.
 pub trait Operator {
-    /// d.
+    /// The dimension d.
     fn dim(&self) -> usize;
-    /// A v.
+    /// The product A v.
     ///
     /// # Errors
-    /// What the model or the device refuses.
+    /// Errors of the model or the device.
     fn apply(&mut self, v: &[f64]) -> Result<Vec<f64>, ProbeError>;
 }
 
-/// How far the gradient is taken from w on either side, along a unit vector.
+/// The distance from w, on either side along a unit vector, at which the gradient is taken.
 ///
-/// In f64 what is lost is about 1e-7 of the product, mostly in rounding. A larger step would be better for a smooth loss, but with ReLU an example that
-/// is so close to a kink that the step crosses it adds its whole jump divided by the step: at 1e-5 that was seen to make a spurious eigenvalue of 130
-/// beside true ones of 3. The chance of a crossing falls with the step; max-pooling has such kinks too. [`top`](fn@super::top) notices, and takes a smaller one.
+/// In f64 the relative error of a product is about 1e-7, mostly from rounding. A larger step would
+/// be better for a smooth loss. With ReLU or max-pooling, however, an example so close to a kink
+/// that the step crosses it adds its whole jump divided by the step: at 1e-5 this made a spurious
+/// eigenvalue of 130 beside true ones of 3. A smaller step crosses fewer kinks.
+/// [`top`](fn@super::top) detects such a crossing and takes a smaller step.
 pub const STEP: f64 = 1e-7;
 
-/// The Hessian of an objective at w: H v = ‖v‖ (∇L(w + h u) − ∇L(w − h u)) / 2h with u = v/‖v‖ and h = [`STEP`]. Two gradient evaluations a product.
+/// The Hessian of an objective at w: H v = ‖v‖ (∇L(w + h u) − ∇L(w − h u)) / 2h with u = v/‖v‖ and
+/// h = [`STEP`]. A product takes two gradient evaluations.
 ///
-/// With `diagonal` p it is P^{−1/2} H P^{−1/2}, P = diag(p): what an adaptive optimizer, which divides the gradient by p, sees.
+/// With a `diagonal` p it is P^{−1/2} H P^{−1/2} with P = diag(p): the Hessian as seen by an
+/// adaptive optimizer, which divides the gradient by p.
 pub struct Hessian<'a, O: Objective + ?Sized> {
     objective: &'a mut O,
     w: &'a [f64],
     /// p^{−1/2}.
     factors: Option<Vec<f64>>,
     decay: f64,
-    /// [`STEP`], or less where a kink was met.
+    /// [`STEP`], or less after a kink was met.
     pub(super) step: f64,
 }
 
@@ -49,7 +53,7 @@ impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
     /// The preconditioned Hessian at w; every entry of `diagonal` is above 0.
     ///
     /// # Errors
-    /// An entry that is not above 0, or another length.
+    /// An entry that is not above 0, or a diagonal of the wrong length.
     pub fn preconditioned(
         objective: &'a mut O,
         w: &'a [f64],
@@ -77,7 +81,8 @@ impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
         })
     }
 
-    /// The Hessian of L + ½ `rate` ‖w‖², as l2 weight decay makes it: H + rate · I, preconditioned as a whole.
+    /// The Hessian with L2 weight decay, that is of L + ½ `rate` ‖w‖²: H + rate · I, preconditioned
+    /// as a whole.
     pub fn with_decay(mut self, rate: f64) -> Self {
         self.decay = rate;
         self

@@ -1,15 +1,16 @@
-//! What an adaptive optimizer divides the gradient by.
+//! The preconditioner: the diagonal by which an adaptive optimizer divides the gradient.
 
 use largebatch_train::Choice;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::{Layer, ProbeError};
 
-/// The diagonal P by which Adam, AdamW and Adagrad divide the gradient at their last step, from their state as
-/// [`largebatch_optim::Driver::save`] writes it.
+/// The diagonal P by which Adam, AdamW and Adagrad divided the gradient at their last step, from
+/// their state as [`largebatch_optim::Driver::save`] writes it.
 ///
-/// Adam at step t: P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε), the bias corrections included; with AMSGrad the largest v. Adagrad: P = (√G + ε) or √(G + ε), times
-/// 1 + (t − 1) `lr_decay`. `None` for other rules, and before the first step.
+/// Adam at step t: P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε), with the bias corrections; with AMSGrad, v
+/// is the largest so far. Adagrad: P = (√G + ε) or √(G + ε), times 1 + (t − 1) `lr_decay`. `None`
+/// for other optimizers, and before the first step.
 ///
 /// # Errors
 /// A state of another optimizer or model.
@@ -21,7 +22,11 @@ pub fn preconditioner(
     let number = |key: &'static str| {
         let number = optimizer.options.get(key).and_then(toml::Value::as_float);
         number.ok_or_else(|| {
-            ProbeError::value(key, "(none)", format!("{} has this option", optimizer.name))
+            ProbeError::value(
+                key,
+                "(none)",
+                format!("{} needs this option", optimizer.name),
+            )
         })
     };
     let field = match optimizer.name.as_str() {
@@ -42,7 +47,8 @@ pub fn preconditioner(
         return Ok(None);
     };
     let eps = number("eps")?;
-    // A weight that never had a gradient has v = 0: with eps = 0 it would be divided by 0.
+    // A weight without any gradient so far has v = 0, which with eps = 0 would mean a division by
+    // 0.
     let least = 1e-30;
     if field == "accumulator" {
         let slower = 1.0 + (time - 1) as f64 * number("lr_decay")?;
@@ -75,7 +81,8 @@ pub fn preconditioner(
     ))
 }
 
-/// One field of every parameter's state as a flat vector, and the number of steps; `None` before the first.
+/// One field of every parameter's state as a flat vector, and the number of steps; `None` before
+/// the first step.
 fn sums(
     layers: &[Layer],
     state: &[u8],
@@ -91,20 +98,20 @@ fn sums(
     let mut time = 0;
     for layer in layers {
         let count = format!("{}.time", layer.path);
-        // A parameter that never had a gradient has no state, and keeps 0.
+        // A parameter without any gradient so far has no state, and keeps 0.
         let Ok(steps) = file.tensor(&count) else {
             continue;
         };
         let steps = steps
             .data()
             .try_into()
-            .map_err(|_| unfit(&count, "is not a number of 8 bytes".into()))?;
+            .map_err(|_| unfit(&count, "is not an 8-byte number".into()))?;
         time = time.max(u64::from_le_bytes(steps));
         let name = format!("{}.{field}", layer.path);
         let view = file.tensor(&name).map_err(|_| {
             unfit(
                 &name,
-                "is missing: the state is of another optimizer".into(),
+                "is missing: the state belongs to another optimizer".into(),
             )
         })?;
         let (data, part) = (view.data(), &mut all[layer.range.clone()]);
@@ -112,7 +119,7 @@ fn sums(
             return Err(unfit(
                 &name,
                 format!(
-                    "has shape {:?}, the parameter {:?}",
+                    "has shape {:?}, but the parameter has shape {:?}",
                     view.shape(),
                     layer.shape
                 ),
@@ -127,7 +134,12 @@ fn sums(
                 .iter_mut()
                 .zip(data.as_chunks().0)
                 .for_each(|(x, b)| *x = f64::from_le_bytes(*b)),
-            other => return Err(unfit(&name, format!("is {other}; F32 and F64 are read"))),
+            other => {
+                return Err(unfit(
+                    &name,
+                    format!("has type {other}, but only F32 and F64 can be read"),
+                ));
+            }
         }
     }
     Ok((time > 0).then_some((all, time)))

@@ -1,4 +1,5 @@
-//! Largest eigenvalues of a Hessian by differences, with a check that they are its own.
+//! Largest eigenvalues of a Hessian from differences of gradients, checked against kinks in the
+//! loss.
 
 use largebatch_random::Key;
 
@@ -7,18 +8,21 @@ use super::operator::{Hessian, Operator};
 use crate::vector::{dot, gaussian};
 use crate::{Objective, ProbeError, Watch};
 
-/// How often it is tried.
+/// Maximum number of attempts.
 const ATTEMPTS: u64 = 3;
 
-/// The `k` largest eigenvalues of a Hessian, as [`largest`] finds them, and checked: each vᵀHv is computed anew with a tenth of the step, one product each, and
-/// must be the eigenvalue to a thousandth of the largest. Where it is not, a kink of the loss (ReLU, max-pooling) lay within the step, which made an
-/// eigenvalue that the loss has not: its jump divided by the step. Then all is done again with the shorter step from another start, at most three times in
-/// all. What does not agree even then comes back as not converged.
+/// The `k` largest eigenvalues of a Hessian, by [`largest`], with a check.
 ///
-/// `watch` hears of products.
+/// Each vᵀHv is computed again with a tenth of the step (one product each) and must agree with the
+/// eigenvalue to a thousandth of the largest. If it does not, a kink of the loss (ReLU,
+/// max-pooling) was within the step and made a spurious eigenvalue: its jump divided by the step.
+/// The search is then repeated with the shorter step from another start, up to three attempts in
+/// all. If the last one does not agree either, the result is marked as not converged.
+///
+/// `watch` receives the number of products.
 ///
 /// # Errors
-/// Those of [`largest`].
+/// As for [`largest`].
 pub fn top<O: Objective + ?Sized>(
     hessian: &mut Hessian<'_, O>,
     k: usize,
@@ -46,7 +50,7 @@ pub fn top<O: Objective + ?Sized>(
         spent += found.products;
         let step = hessian.step;
         hessian.step = step / 10.0;
-        // A product of the shorter step is off by a millionth of the largest |λ|.
+        // With the shorter step, the error of a product is about a millionth of the largest |λ|.
         let size = found
             .values
             .first()

@@ -1,4 +1,4 @@
-//! Traces from random vectors.
+//! Estimates of the trace from random vectors.
 
 use largebatch_random::Key;
 use largebatch_train::nullable;
@@ -8,7 +8,7 @@ use super::operator::Operator;
 use crate::vector::{axpy, dot, norm, scale, signs};
 use crate::{ProbeError, Watch};
 
-/// An estimate with its standard error.
+/// An estimate and its standard error.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Estimate {
     /// The estimate.
@@ -16,7 +16,7 @@ pub struct Estimate {
     pub value: f64,
     /// Its standard error; absent for a single sample.
     pub error: Option<f64>,
-    /// Products with the operator that it took.
+    /// Number of products with the operator.
     pub products: u64,
 }
 
@@ -31,10 +31,11 @@ fn mean(samples: &[f64], offset: f64, products: u64) -> Estimate {
     }
 }
 
-/// tr A as the mean of zᵀAz over `samples` vectors z of random signs (Hutchinson 1990). The variance of one is 2 (‖A‖²_F − Σ aᵢᵢ²).
+/// Estimates tr A as the mean of zᵀAz over `samples` vectors z of random signs (Hutchinson 1990).
+/// The variance of one sample is 2 (‖A‖²_F − Σ aᵢᵢ²). An interruption keeps the samples so far.
 ///
 /// # Errors
-/// No samples; the operator's. An interruption keeps the samples that it has.
+/// No samples; errors of the operator.
 pub fn hutchinson(
     operator: &mut impl Operator,
     samples: usize,
@@ -45,7 +46,7 @@ pub fn hutchinson(
         return Err(ProbeError::value(
             "samples",
             0,
-            "a trace needs at least one",
+            "a trace needs at least one sample",
         ));
     }
     let mut found = Vec::new();
@@ -59,14 +60,17 @@ pub fn hutchinson(
     Ok(mean(&found, 0.0, found.len() as u64))
 }
 
-/// tr A by Hutch++ (Meyer, Musco, Musco and Woodruff 2021, arXiv 2010.09649, algorithm 1): a third of the `products` finds a basis Q of the large
-/// eigenvectors, whose part tr QᵀAQ is exact; a third gives that part; a third samples the rest as [`hutchinson`]. For a spectrum with a few large
-/// eigenvalues, as a network's, the error falls as 1/m and not as 1/√m. The memory is 8·d·m/3 bytes.
+/// Estimates tr A by Hutch++ (Meyer, Musco, Musco and Woodruff 2021, arXiv 2010.09649, algorithm
+/// 1). The first third of the `products` finds a basis Q of the large eigenvectors, the second
+/// computes their part tr QᵀAQ exactly, and the last samples the rest as [`hutchinson`] does. For a
+/// spectrum with a few large eigenvalues, as a network has, the error falls as 1/m instead of 1/√m.
+/// The memory is 8·d·m/3 bytes.
 ///
-/// `None` if it was interrupted before its last third: a part of the trace is no estimate of it.
+/// `None` if it is interrupted before the last third, because a part of the trace is not an
+/// estimate of it.
 ///
 /// # Errors
-/// Fewer than 3 products; the operator's.
+/// Fewer than 3 products; errors of the operator.
 pub fn hutch_plus_plus(
     operator: &mut impl Operator,
     products: usize,
@@ -95,7 +99,7 @@ pub fn hutch_plus_plus(
             project_out(&q, &mut v);
         }
         let length = norm(&v);
-        // A vector that lies in the space already adds nothing.
+        // A vector that is already in the space adds nothing.
         if length > 1e-10 * before {
             scale(1.0 / length, &mut v);
             q.push(v);

@@ -1,9 +1,10 @@
 //! Eigenvalues and eigenvectors of a symmetric tridiagonal matrix.
 
-/// Eigenvalues in decreasing order and, for each, its unit eigenvector, of the matrix with diagonal `alpha` and off-diagonal `beta` (one shorter).
+/// Eigenvalues in decreasing order and their unit eigenvectors, of the matrix with diagonal `alpha`
+/// and off-diagonal `beta` (one shorter).
 ///
-/// The implicit QL algorithm with Wilkinson's shift (Bowdler, Martin, Reinsch and Wilkinson 1968, EISPACK's `tql2`): 30 rotations sweeps at most an
-/// eigenvalue, O(m³) in all.
+/// The implicit QL algorithm with Wilkinson's shift (Bowdler, Martin, Reinsch and Wilkinson 1968,
+/// EISPACK's `tql2`): at most 30 sweeps of rotations per eigenvalue, O(m³) in all.
 pub(crate) fn eigen(alpha: &[f64], beta: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
     let n = alpha.len();
     let mut d = alpha.to_vec();

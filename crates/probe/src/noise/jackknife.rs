@@ -1,11 +1,13 @@
-//! The noise scale of a population from a sample of it.
+//! The noise scale of a population, estimated from a sample.
 
 use super::ratio::{Interval, fieller};
 use crate::vector::dot;
 
-/// B_simple of the population and its interval: the estimate without each block in turn.
+/// B_simple of the population and its interval, by the jackknife: the estimate is repeated without
+/// each block in turn.
 ///
-/// The jackknife is taken of tr Σ and of |G|² together, and the ratio's interval by Fieller's theorem on their pseudo-values.
+/// The jackknife treats tr Σ and |G|² together. The ratio's interval follows from their
+/// pseudo-values by Fieller's theorem.
 pub(super) fn jackknife(
     sums: &[Vec<f64>],
     squares: &[(f64, usize)],

@@ -1,4 +1,5 @@
-//! The noise of the stochastic gradient: its bias, its variance against the batch, and the batch beyond which more examples stop to pay.
+//! The noise of the stochastic gradient: its bias, its variance at each batch size, and the batch
+//! size beyond which more examples save few steps.
 
 mod jackknife;
 mod pair;
@@ -18,18 +19,19 @@ use largebatch_report::plot::{Plot, Scale as Axis};
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
 
-/// How much is measured.
+/// What is measured of the noise, and how precisely.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NoiseOptions {
-    /// Batches of each size at least, with and without replacement; 0 leaves the sweep over batch sizes out.
+    /// Minimum number of batches of each size, with and without replacement; 0 omits the sweep over
+    /// batch sizes.
     pub replicates: usize,
-    /// Pairs of batches for the estimate that a training can make; 0 leaves it out.
+    /// Number of pairs of batches for the estimate that is possible during training; 0 omits it.
     pub pairs: usize,
-    /// Examples of a micro-batch of these pairs, and how many of them make the large batch.
+    /// For these pairs: examples per micro-batch, and micro-batches per large batch.
     pub micro: (usize, usize),
-    /// The batch size at which the signal-to-noise ratio is given: the run's.
+    /// The batch size for which the signal-to-noise ratio is given: the run's.
     pub batch: usize,
-    /// The seed of all draws.
+    /// The seed of all random draws.
     pub seed: u64,
 }
 
@@ -46,7 +48,7 @@ impl Default for NoiseOptions {
 }
 
 impl NoiseOptions {
-    /// The cost in passes of single examples, for a set of n.
+    /// The cost in passes of single examples, for a data set of n examples.
     pub fn passes(&self, n: usize) -> u64 {
         let sweep = if self.replicates > 1 {
             2 * sweep::cost(n, &sizes(n), self.replicates)
@@ -56,7 +58,8 @@ impl NoiseOptions {
         n as u64 + sweep + (self.pairs * self.micro.0 * self.micro.1) as u64
     }
 
-    /// The number of gradients, of single examples and of batches: small ones cost little less than large ones.
+    /// The number of gradients, of single examples and of batches. Small batches cost almost as
+    /// much as large ones.
     pub fn gradients(&self, n: usize) -> u64 {
         let draws = |b: &usize| sweep::draws(n, *b, self.replicates) as u64;
         let sweep = if self.replicates > 1 {
@@ -73,54 +76,56 @@ impl NoiseOptions {
 pub struct LayerNoise {
     /// The parameter's path.
     pub path: String,
-    /// |G|² of this part of the gradient.
+    /// |G|², the squared norm of this part of the gradient.
     #[serde(with = "nullable")]
     pub gradient_square: f64,
-    /// tr Σ of this part.
+    /// tr Σ, the variance of this part.
     #[serde(with = "nullable")]
     pub trace: f64,
-    /// tr Σ / |G|²; absent where the gradient is 0.
+    /// Noise scale tr Σ / |G|²; absent if the gradient is 0.
     pub b_simple: Option<f64>,
-    /// |G|/√(tr Σ/B) at the run's batch size; absent where there is no noise.
+    /// Signal-to-noise ratio |G|/√(tr Σ/B) at the run's batch size B; absent without noise.
     pub snr: Option<f64>,
 }
 
 /// The noise of the stochastic gradient at a point.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Noise {
-    /// N.
+    /// The number of examples N.
     pub examples: usize,
-    /// |G|², of the gradient over all N examples.
+    /// |G|², the squared norm of the gradient over all N examples.
     #[serde(with = "nullable")]
     pub gradient_square: f64,
-    /// tr Σ = (1/(N − 1)) Σ |gᵢ − G|², the covariance's trace of single examples' gradients.
+    /// tr Σ = (1/(N − 1)) Σ |gᵢ − G|², the trace of the covariance of single examples' gradients.
     #[serde(with = "nullable")]
     pub trace: f64,
-    /// tr Σ / |G|² of these N examples, exactly; absent where the gradient is 0.
+    /// Noise scale B_simple = tr Σ / |G|² of these N examples, exact; absent if the gradient is 0.
     pub b_simple: Option<f64>,
-    /// The same for the population that they are a sample of: |G|² less its upward bias, tr Σ/N.
+    /// The same for the population from which the examples are a sample: with |G|² minus its bias
+    /// tr Σ/N.
     pub b_simple_population: Option<f64>,
     /// Its 95 % interval, by the jackknife over 20 blocks.
     pub interval: Option<Interval>,
-    /// The batch size at which the ratios are given.
+    /// The batch size B for which the signal-to-noise ratios are given.
     pub batch: usize,
-    /// |G|/√(tr Σ/B).
+    /// Signal-to-noise ratio |G|/√(tr Σ/B).
     pub snr: Option<f64>,
-    /// The predicted critical batch: B_simple, rounded. Below it twice the batch nearly halves the steps; above it nearly nothing is gained.
+    /// The predicted critical batch size: B_simple, rounded. Below it, doubling the batch nearly
+    /// halves the number of steps; above it, it saves almost nothing.
     pub critical_batch: Option<u64>,
-    /// Layer by layer.
+    /// The noise of each layer.
     pub layers: Vec<LayerNoise>,
-    /// Is the mini-batch gradient unbiased?
+    /// Whether the mini-batch gradient is unbiased.
     pub bias: Option<Bias>,
-    /// Variance against the batch, drawn with replacement.
+    /// Variance at each batch size, for batches drawn with replacement.
     pub with_replacement: Option<Sweep>,
-    /// The same without replacement.
+    /// The same for batches drawn without replacement.
     pub without_replacement: Option<Sweep>,
-    /// B_simple as a training measures it, from pairs of batch sizes.
+    /// B_simple from pairs of batch sizes, as it can be measured during training.
     pub pairs: Option<PairNoise>,
 }
 
-/// Blocks of the jackknife.
+/// Number of blocks of the jackknife.
 const BLOCKS: usize = 20;
 
 /// Batch sizes for n examples: 1, 2, 4, … up to half of them.
@@ -133,15 +138,19 @@ fn sizes(n: usize) -> Vec<usize> {
 
 /// Measures the noise of the gradient at w, over all the examples of `objective`.
 ///
-/// The gradient of every example is computed by itself (N passes of one example, which give G and Σ exactly), then batches of growing size with
-/// and without replacement. `layers` may be empty. The cost is [`NoiseOptions::passes`]. Returns with what it has, and `false`, when `watch` says so.
+/// First computes the gradient of each example (N passes of one example, which give G and Σ
+/// exactly), then those of batches of growing size, with and without replacement. `layers` may be
+/// empty. The cost is [`NoiseOptions::passes`]. If `watch` returns `false`, returns the results so
+/// far and `false`.
 ///
-/// McCandlish, Kaplan, Amodei et al. 2018, arXiv 1812.06162. Caveats: B_simple takes the Hessian for a multiple of the identity and plain gradient
-/// descent for the optimizer; it predicts the critical batch of the paper's adaptive optimizers to within a small factor. It grows as training goes
-/// on. For a network with batch norm it is that of frozen statistics; true batch statistics couple the examples of a batch.
+/// McCandlish, Kaplan, Amodei et al. 2018, arXiv 1812.06162. Caveats: B_simple assumes a Hessian
+/// that is a multiple of the identity, and plain gradient descent; it predicts the critical batch
+/// of the paper's adaptive optimizers to within a small factor. It grows during training. For a
+/// network with batch norm it holds for frozen statistics; real batch statistics couple the
+/// examples of a batch.
 ///
 /// # Errors
-/// Fewer than two examples: one has no variance. What the model refuses.
+/// Fewer than two examples, because one has no variance; errors of the model.
 pub fn noise(
     objective: &mut impl Examples,
     w: &[f64],
@@ -162,7 +171,7 @@ pub fn noise(
         return Err(ProbeError::value(
             "micro",
             value,
-            "the unbiased estimator compares two batch sizes: at least 2 micro-batches of at least 1 example",
+            "the unbiased estimator compares two batch sizes, so it needs at least 2 micro-batches of at least 1 example",
         ));
     }
     let key = Key::new(options.seed).word("noise");
@@ -291,7 +300,7 @@ pub fn noise(
     Ok((found, goes_on))
 }
 
-/// What follows from the mean gradient and the sums of squares.
+/// The results that follow from the mean gradient and the sums of squares.
 fn exact(
     gradient: &[f64],
     layer_squares: &[f64],
@@ -338,7 +347,8 @@ fn exact(
 }
 
 impl Noise {
-    /// Variance against the batch as a chart, with theory's curves and the predicted critical batch.
+    /// Plots the variance against the batch size, with the theoretical curves and the predicted
+    /// critical batch.
     pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
         let mut plot = Plot::new("noise", "Variance of the mini-batch gradient")
             .x("batch size B", Axis::Log)

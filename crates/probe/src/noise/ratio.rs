@@ -1,10 +1,11 @@
-//! Intervals of ratios of means.
+//! Confidence intervals of ratios of means.
 
 use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// A 95 % interval of a number that cannot be negative; without an upper end where the data does not bound it.
+/// A 95 % interval of a number that cannot be negative; without an upper end if the data do not
+/// bound it.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Interval {
     /// The lower end.
@@ -15,7 +16,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether it holds x.
+    /// Whether the interval contains x.
     pub fn contains(&self, x: f64) -> bool {
         self.low <= x && self.high.is_none_or(|high| x <= high)
     }
@@ -26,10 +27,11 @@ pub(crate) fn t95(freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(0.975))
 }
 
-/// The 95 % interval of E x / E y from pairs of samples, by Fieller's theorem (1954): the ratios r at which the mean of x − r y does not differ from 0.
+/// The 95 % interval of E x / E y from pairs of samples, by Fieller's theorem (1954): the ratios r
+/// at which the mean of x − r y does not differ significantly from 0.
 ///
-/// Exact for normal pairs, whatever the correlation, also where the denominator is close to 0: it is then open above, instead of falsely narrow. `None`
-/// with fewer than 3 pairs.
+/// It is exact for normal pairs with any correlation, even if the denominator is close to 0: the
+/// interval is then open above, not falsely narrow. `None` with fewer than 3 pairs.
 pub(crate) fn fieller(pairs: &[(f64, f64)]) -> Option<Interval> {
     let n = pairs.len() as f64;
     if pairs.len() < 3 {
@@ -46,7 +48,8 @@ pub(crate) fn fieller(pairs: &[(f64, f64)]) -> Option<Interval> {
     let (a, b, c) = (y * y - t2 * vyy, x * y - t2 * vxy, x * x - t2 * vxx);
     let root = (b * b - a * c).max(0.0).sqrt();
     if a > 0.0 && y < 0.0 {
-        // By chance the denominator, a square, came out below 0: nothing is known of the ratio.
+        // The estimate of the denominator, a square, is below 0 by chance: nothing is known about
+        // the ratio.
         return Some(Interval {
             low: 0.0,
             high: None,
@@ -58,7 +61,8 @@ pub(crate) fn fieller(pairs: &[(f64, f64)]) -> Option<Interval> {
             high: Some((b + root) / a),
         });
     }
-    // The denominator does not differ from 0: everything but the stretch between the roots. The part of it that is above 0 is what can be said.
+    // The denominator does not differ from 0: the set is everything except the range between the
+    // roots. Its part above 0 is the answer.
     let low = if a == 0.0 {
         if b > 0.0 { c / (2.0 * b) } else { 0.0 }
     } else {

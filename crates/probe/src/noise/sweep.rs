@@ -1,4 +1,4 @@
-//! How the gradient's variance falls with the batch.
+//! How the gradient's variance falls with the batch size.
 
 use largebatch_random::{Key, below};
 use largebatch_train::nullable;
@@ -8,10 +8,10 @@ use super::ratio::t95;
 use crate::vector::dot;
 use crate::{Examples, ProbeError, Watch};
 
-/// Batches of one size.
+/// The batches of one size.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BatchPoint {
-    /// |B|.
+    /// The batch size B.
     pub batch: usize,
     /// The mean of |g_B − G|² over the batches drawn.
     #[serde(with = "nullable")]
@@ -19,17 +19,19 @@ pub struct BatchPoint {
     /// Its standard error.
     #[serde(with = "nullable")]
     pub error: f64,
-    /// What theory says: σ²/B, times (N − B)/(N − 1) without replacement, with σ² = (1/N) Σ |gᵢ − G|².
+    /// The theoretical value: σ²/B, times (N − B)/(N − 1) without replacement, with σ² = (1/N) Σ
+    /// |gᵢ − G|².
     #[serde(with = "nullable")]
     pub predicted: f64,
 }
 
-/// The variance at several batch sizes, and the law that fits it.
+/// The variance at several batch sizes, and the power law fitted to it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Sweep {
-    /// One a batch size.
+    /// One point for each batch size.
     pub points: Vec<BatchPoint>,
-    /// p of variance ∝ Bᵖ; without replacement after division by (N − B)/(N − 1). Theory: −1.
+    /// Exponent p of the fit variance ∝ Bᵖ; in theory −1. Without replacement, the variance is
+    /// first divided by (N − B)/(N − 1).
     pub exponent: Option<f64>,
     /// Its standard error.
     pub exponent_error: Option<f64>,
@@ -38,7 +40,7 @@ pub struct Sweep {
 /// How far the mean of mini-batch gradients is from the full gradient.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Bias {
-    /// How many mini-batches, of all sizes, with replacement.
+    /// Number of mini-batches, of all sizes, drawn with replacement.
     pub batches: usize,
     /// Mean of ⟨g_B, G⟩/|G|² − 1: 0 for an unbiased gradient.
     #[serde(with = "nullable")]
@@ -46,11 +48,11 @@ pub struct Bias {
     /// Its standard error.
     #[serde(with = "nullable")]
     pub along_error: f64,
-    /// Its 95 % interval holds 0.
+    /// Whether the 95 % interval of the bias contains 0.
     pub is_consistent: bool,
 }
 
-/// The exact mean and spread that the batches are drawn from.
+/// The exact mean and variance of the population from which batches are drawn.
 pub(super) struct Population<'a> {
     pub w: &'a [f64],
     pub gradient: &'a [f64],
@@ -58,7 +60,7 @@ pub(super) struct Population<'a> {
     pub variance: f64,
 }
 
-/// Passes of single examples that a sweep takes.
+/// The cost of a sweep, in passes of single examples.
 pub(super) fn cost(n: usize, sizes: &[usize], replicates: usize) -> u64 {
     sizes
         .iter()
@@ -80,13 +82,15 @@ fn draw(n: usize, batch: usize, replace: bool, key: Key) -> Vec<usize> {
         .collect()
 }
 
-/// How many batches of a size are drawn: at least `replicates`, and for small batches as many as hold all the examples once. A gradient's noise has
-/// heavy tails (a few hard examples make most of it), and too few single examples would miss them.
+/// The number of batches drawn of one size: at least `replicates`, and for small batches enough to
+/// contain as many examples as the data set. The noise has heavy tails (a few hard examples cause
+/// most of it), which too few small batches would miss.
 pub(super) fn draws(n: usize, batch: usize, replicates: usize) -> usize {
     replicates.max(n / batch)
 }
 
-/// Batches of each size; returns false if it was interrupted. Biases along the gradient are added to `along`.
+/// Measures batches of each size, and adds their biases along the gradient to `along`. Returns
+/// false if it was interrupted.
 #[expect(clippy::too_many_arguments, reason = "called in one place")]
 pub(super) fn sweep(
     objective: &mut impl Examples,
@@ -136,7 +140,7 @@ pub(super) fn sweep(
     Ok((found, goes_on))
 }
 
-/// (N − B)/(N − 1) without replacement.
+/// (N − B)/(N − 1) without replacement, else 1.
 fn correction(n: usize, batch: usize, replace: bool) -> f64 {
     if replace {
         1.0
@@ -145,10 +149,11 @@ fn correction(n: usize, batch: usize, replace: bool) -> f64 {
     }
 }
 
-/// The slope of ln(variance/correction) over ln(batch), and its standard error from those of the points.
+/// The slope of ln(variance/correction) over ln(batch), and its standard error, from the errors of
+/// the points.
 ///
-/// Every point has the same weight: the variance of a heavy-tailed sample and its standard error are small together, so that weights from the errors
-/// would prefer the points that came out too low.
+/// All points have the same weight. In a heavy-tailed sample, a variance that is too low comes with
+/// a standard error that is too low, so weights from the errors would favor such points.
 fn power(points: &[BatchPoint], correction: impl Fn(&BatchPoint) -> f64) -> Option<(f64, f64)> {
     let rows: Vec<(f64, f64, f64)> = points
         .iter()
@@ -176,7 +181,7 @@ fn power(points: &[BatchPoint], correction: impl Fn(&BatchPoint) -> f64) -> Opti
     Some((slope, error))
 }
 
-/// The bias from its samples.
+/// Estimates the bias from its samples.
 pub(super) fn bias(along: &[f64]) -> Option<Bias> {
     if along.len() < 2 {
         return None;

@@ -1,12 +1,12 @@
 use std::rc::Rc;
 
-/// A table by columns, from which CSV and Parquet are written.
+/// A table in columns, from which CSV and Parquet are written.
 pub(crate) struct Columns {
     pub columns: Vec<(String, Data)>,
     pub rows: usize,
 }
 
-/// A column; `None` is a value that is not there.
+/// A column; `None` is a missing value.
 pub(crate) enum Data {
     Text(Vec<Option<Rc<str>>>),
     Whole(Vec<Option<i64>>),
@@ -30,7 +30,7 @@ impl Columns {
     }
 
     pub fn whole(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {
-        // No count of steps or examples reaches 2⁶³.
+        // Counts of steps or examples never reach 2⁶³.
         self.columns.push((
             name.into(),
             Data::Whole(values.map(|v| v.map(|v| v as i64)).collect()),
@@ -42,7 +42,7 @@ impl Columns {
             .push((name.into(), Data::Flag(values.collect())));
     }
 
-    /// A value that is not finite counts as not there.
+    /// Adds a column of numbers. A value that is not finite counts as missing.
     pub fn real(&mut self, name: &str, values: impl Iterator<Item = Option<f64>>) {
         self.columns.push((
             name.into(),
@@ -50,7 +50,7 @@ impl Columns {
         ));
     }
 
-    /// Repeats row i so many times; the repetitions share their texts.
+    /// Repeats row i `times[i]` times. The repetitions share their texts.
     pub fn repeat(&mut self, times: &[usize]) {
         fn each<T: Clone>(values: &mut Vec<Option<T>>, times: &[usize]) {
             *values = values

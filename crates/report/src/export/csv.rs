@@ -1,6 +1,7 @@
 use super::columns::{Columns, Data};
 
-/// The table as CSV (RFC 4180) with a head; numbers are the shortest that read back as the same. What is not there is empty, and an empty text is `""`.
+/// The table as CSV (RFC 4180) with a header. Numbers have the shortest form that reads back as the
+/// same value. A missing value is empty, and an empty text is `""`.
 pub(crate) fn csv(table: &Columns) -> String {
     let mut out = String::new();
     let heads: Vec<String> = table.columns.iter().map(|(name, _)| quote(name)).collect();
@@ -23,7 +24,7 @@ pub(crate) fn csv(table: &Columns) -> String {
     out
 }
 
-/// A field of a CSV file (RFC 4180), in quotes where it needs them.
+/// A field of a CSV file (RFC 4180), in quotes if it needs them.
 pub fn quote(text: &str) -> String {
     if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))

@@ -1,4 +1,4 @@
-//! Results for other programs.
+//! Export of results for other programs.
 
 pub(crate) mod columns;
 pub(crate) mod csv;

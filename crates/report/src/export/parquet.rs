@@ -1,7 +1,9 @@
-//! Parquet, version 1 of the format: one row group, optional columns, PLAIN values, no compression
+//! A writer for Parquet, version 1 of the format: one row group, optional columns, PLAIN values, no
+//! compression
 //! (<https://parquet.apache.org/docs/file-format/>, metadata in Thrift's compact protocol).
 //!
-//! The crate `parquet` would turn on features of crates that Burn uses, and so rebuild it.
+//! The crate `parquet` would enable features of crates that Burn uses, and so force a rebuild of
+//! Burn.
 
 use super::columns::{Columns, Data};
 
@@ -59,7 +61,7 @@ fn physical(data: &Data) -> i64 {
     }
 }
 
-/// A data page: which values are there, then those.
+/// A data page: which values are present, then these values.
 fn page(data: &Data) -> Vec<u8> {
     let (levels, values): (Vec<bool>, Vec<u8>) = match data {
         Data::Text(v) => {
@@ -99,7 +101,7 @@ fn page(data: &Data) -> Vec<u8> {
     out
 }
 
-/// Definition levels of one bit, run by run.
+/// Definition levels of one bit, run-length encoded.
 fn runs(levels: &[bool]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -131,7 +133,7 @@ fn footer(table: &Columns, chunks: &[(usize, usize)]) -> Vec<u8> {
         t.int(3, I32, 1);
         t.binary(4, name.as_bytes());
         if matches!(data, Data::Text(_)) {
-            // UTF8, in the old and the new way of saying so.
+            // UTF8, declared in the old and the new way.
             t.int(6, I32, 0);
             t.field(10, STRUCT);
             t.begin();
@@ -188,7 +190,7 @@ struct Thrift {
 impl Thrift {
     fn field(&mut self, id: i16, kind: u8) {
         let delta = id - self.last;
-        // Ids ascend, and never by more than 15.
+        // Field ids increase, and never by more than 15.
         self.bytes.push(((delta as u8) << 4) | kind);
         self.last = id;
     }

@@ -1,8 +1,9 @@
-//! Charts as PNG, with a typeface of our own so that the picture is the same everywhere. Characters that it has not, such as Chinese ones, are drawn with the
-//! system's fonts.
+//! Charts as PNG, with an embedded font, so that the picture is the same everywhere. Characters
+//! that it lacks, such as Chinese ones, are drawn with the system's fonts.
 //!
-//! `usvg` reads the SVG and turns text into outlines, `tiny-skia` fills them. The crate `resvg` does the same, but would turn on features of crates that
-//! Burn uses, and so rebuild it.
+//! `usvg` reads the SVG and turns text into outlines, and `tiny-skia` fills them. The crate `resvg`
+//! does the same, but would enable features of crates that Burn uses, and so force a rebuild of
+//! Burn.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -23,9 +24,9 @@ const BOLD: &[u8] = include_bytes!("../../fonts/DejaVuSans-Bold.ttf");
 
 /// Draws charts.
 pub(crate) struct Painter {
-    /// Our fonts alone.
+    /// Only the embedded fonts.
     ours: usvg::Options<'static>,
-    /// Ours, and the system's: read once a chart needs them.
+    /// The embedded and the system's fonts, loaded when a chart first needs them.
     all: OnceCell<usvg::Options<'static>>,
     load: fn(&mut Database),
     /// Characters that no font has.
@@ -40,13 +41,13 @@ impl Painter {
             let called = |face: &FaceInfo, part: &str| {
                 face.families.iter().any(|family| family.0.contains(part))
             };
-            // Coloured pictures are no outlines, and only those are drawn.
+            // Colour emoji are not outlines, and only outlines are drawn.
             let mut faces: Vec<FaceInfo> = system
                 .faces()
                 .filter(|face| !called(face, "Color Emoji"))
                 .cloned()
                 .collect();
-            // The first that has a character is taken: one that suits ours.
+            // The first font that has a character is used, so fonts that match ours come first.
             faces.sort_by_cached_key(|face| {
                 let unlike = (
                     face.style != Style::Normal,
@@ -62,7 +63,7 @@ impl Painter {
         })
     }
 
-    /// `load` brings the fonts for what ours have not.
+    /// `load` loads the fonts for characters that ours lack.
     fn with(load: fn(&mut Database)) -> Self {
         let mut ours = Database::new();
         ours.load_font_data(SANS.to_vec());
@@ -76,12 +77,12 @@ impl Painter {
         }
     }
 
-    /// The characters of the charts so far that no font has: `?` stands in their place.
+    /// The characters in the charts so far that no font has, which are drawn as `?`.
     pub fn undrawn(&self) -> String {
         self.undrawn.borrow().iter().collect()
     }
 
-    /// The chart as a PNG at `scale` pixels a unit.
+    /// The chart as a PNG at `scale` pixels per unit.
     ///
     /// # Errors
     /// [`ReportError::Encode`].
@@ -108,12 +109,12 @@ impl Painter {
         encode(&pixmap).map_err(|e| wrong(&e))
     }
 
-    /// The fonts for a chart; what none of them has becomes `?`.
+    /// The fonts for a chart. Characters that none of them has become `?`.
     fn fonts(&self, svg: &mut String) -> &usvg::Options<'static> {
         let find = FontResolver::default_fallback_selector();
         let mut fonts = self.ours.fontdb.clone();
         let ids: Vec<ID> = fonts.faces().map(|face| face.id).collect();
-        // A font is asked for beside one that is there already.
+        // usvg asks for a font as a fallback of one that it already has.
         let foreign: BTreeSet<char> = svg
             .chars()
             .filter(|c| !c.is_ascii() && find(*c, &ids[1..], &mut fonts).is_none())
@@ -137,7 +138,7 @@ impl Painter {
     }
 }
 
-/// Text is in our fonts; another of `all` steps in for what they have not.
+/// Text uses our fonts; another font of `all` replaces them for characters that they lack.
 fn options(ours: Arc<Database>, all: Arc<Database>) -> usvg::Options<'static> {
     let select = FontResolver::default_font_selector();
     let select_font =
@@ -154,7 +155,8 @@ fn options(ours: Arc<Database>, all: Arc<Database>) -> usvg::Options<'static> {
     }
 }
 
-/// Draws a group. Opacities multiply down to the shapes, which is exact for shapes that do not overlap within a group; the charts have no others.
+/// Draws a group. Opacities multiply down to the shapes, which is exact if shapes do not overlap
+/// within a group; in our charts they never do.
 fn group(g: &Group, pixmap: &mut Pixmap, base: Transform, mask: Option<&Mask>, opacity: f32) {
     let opacity = opacity * g.opacity().get();
     let own = g.clip_path().and_then(|clip| {
@@ -231,7 +233,7 @@ fn shape(path: &usvg::Path, pixmap: &mut Pixmap, at: Transform, mask: Option<&Ma
     }
 }
 
-/// An opaque picture as a PNG of 8 bits a channel.
+/// An opaque picture as a PNG with 8 bits per channel.
 fn encode(pixmap: &Pixmap) -> std::io::Result<Vec<u8>> {
     let (width, height) = (pixmap.width(), pixmap.height());
     let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
@@ -277,7 +279,8 @@ mod tests {
             .figure()
     }
 
-    /// A picture of what our fonts have does not depend on the system's, and what nobody has is named.
+    /// A picture with only characters of our fonts does not depend on the system's fonts, and
+    /// characters that no font has are reported.
     #[test]
     fn other_fonts_are_for_other_characters() {
         const PLAIN: &str = "Test accuracy, λ ≤ ½ · −3 %";
@@ -291,16 +294,17 @@ mod tests {
             (bare.undrawn().as_str(), boxes),
             ("型模", painter.png(&figure("?? a ?"), 1.0).unwrap())
         );
-        // After them plain text is drawn as before.
+        // Afterwards, plain text is drawn as before.
         assert_eq!(bare.png(&figure(PLAIN), 1.0).unwrap(), plain);
     }
 
-    /// Another font draws what ours lack, also beside what none has, and leaves the rest of the chart as it is.
+    /// Another font draws characters that ours lack, also next to characters that no font has, and
+    /// the rest of the chart does not change.
     #[test]
     fn the_systems_fonts_step_in() {
         let painter = Painter::new();
         let drawn = painter.png(&figure("Ж"), 1.0).unwrap();
         let same = drawn == painter.png(&figure("?"), 1.0).unwrap();
-        assert_eq!(same, painter.undrawn().contains('Ж'), "drawn, or named");
+        assert_eq!(same, painter.undrawn().contains('Ж'), "drawn or reported");
     }
 }

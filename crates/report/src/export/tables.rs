@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::columns::{Columns, Data};
 use crate::analysis::{Analysis, Comparison, Facts, stage};
 
-/// A row for each group: the figures of the report.
+/// A row for each group, with the numbers of the report.
 pub(crate) fn summary(a: &Analysis) -> Columns {
     let mut t = Columns::new(a.groups.len());
     let of = || a.groups.iter();
@@ -62,7 +62,8 @@ fn estimate(t: &mut Columns, name: &str, values: impl Iterator<Item = Option<Est
     t.whole(&format!("{name}_n"), of().map(|e| Some((*e)?.n as u64)));
 }
 
-/// A row for each finished trial of each group, in the plan's order; settings under `config.`, final figures under their names.
+/// A row for each ended trial of each group, in the plan's order; settings under `config.`, final
+/// metrics under their names.
 pub(crate) fn trials(a: &Analysis) -> Columns {
     let rows = done(a);
     let mut t = Columns::new(rows.len());
@@ -79,7 +80,8 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
         t.real(name, of().map(|(_, r)| r.metrics.get(name).copied()));
     }
     let mut configs: Vec<Table> = of().map(|(_, r)| flat(&r.config)).collect();
-    // A choice that is a plain name here and has options there has its name in one column.
+    // A choice may be a plain name or a table with options; its name goes into the same column in
+    // both cases.
     let keys: BTreeSet<String> = configs.iter().flat_map(Table::keys).cloned().collect();
     for name in keys.iter().filter(|k| {
         k.strip_suffix(".name")
@@ -112,7 +114,7 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
         let values: Vec<Option<Value>> = of()
             .map(|(_, r)| plain(r.provenance.other.get(name)?))
             .collect();
-        // The system writes memory with its unit.
+        // The system reports memory with its unit.
         let memory = |v: &Value| {
             v.as_str()?
                 .strip_suffix(" kB")?
@@ -164,7 +166,8 @@ pub(crate) fn curves(a: &Analysis) -> Columns {
     t
 }
 
-/// Every planned trial that has ended, with its record; a trial that several groups share stands in each.
+/// Every planned trial that has ended, with its record. A trial that several groups share appears
+/// in each.
 pub(crate) fn done<'a>(a: &Analysis<'a>) -> Vec<(Row<'a>, &'a TrialRecord)> {
     let rows = a.results.rows().into_iter();
     rows.filter_map(|r| r.record.map(|record| (r, record)))
@@ -194,7 +197,7 @@ fn stop(reason: &StopReason) -> (&'static str, Option<String>) {
     }
 }
 
-/// A table's leaves under dotted keys.
+/// The leaves of a table, under dotted keys.
 fn flat(table: &Table) -> Table {
     let mut out = Table::new();
     for (k, v) in table {
@@ -212,7 +215,8 @@ fn flat(table: &Table) -> Table {
     out
 }
 
-/// A provenance's value as a setting has it; lists and objects as JSON, and nothing for `null`.
+/// A value of the provenance in the form of a setting: lists and objects as JSON, and `None` for
+/// `null`.
 fn plain(value: &serde_json::Value) -> Option<Value> {
     use serde_json::Value as Json;
     Some(match value {
@@ -227,7 +231,8 @@ fn plain(value: &serde_json::Value) -> Option<Value> {
     })
 }
 
-/// Whole numbers if all are, numbers if all are, truths if all are, else text.
+/// A column of integers if all values are integers, else of numbers, else of booleans, else of
+/// text.
 fn column(values: Vec<Option<Value>>) -> Data {
     let all = |f: fn(&Value) -> bool| values.iter().flatten().all(f);
     if all(Value::is_integer) {

@@ -4,15 +4,16 @@ use largebatch_study::TrialRecord;
 
 use super::parquet::varint;
 
-/// A trial's event file: `train_loss` and the validation metric at the curve's points, the final figures under `final/`, and there `steps`, those that it took:
-/// until it diverged, for one that did.
+/// A trial's event file: `train_loss` and the validation metric at the curve's points, and the
+/// final metrics under `final/`, including `steps`, the number of steps done (until divergence, if
+/// it diverged).
 pub(crate) fn events(record: &TrialRecord) -> Vec<u8> {
     let mut out = Vec::new();
     let begun = record.provenance.started as f64;
     frame(&mut out, &event(begun, None, Some("brain.Event:2"), &[]));
     let c = &record.curves;
     let last = record.steps.max(c.step.last().copied().unwrap_or(0));
-    // The points have no clock of their own; they are spread evenly over the trial's time.
+    // The points have no time stamps, so they are spread evenly over the trial's duration.
     let time = |step: u64| {
         begun
             + record.provenance.seconds
@@ -103,7 +104,7 @@ fn message(out: &mut Vec<u8>, field: u8, body: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    /// CRC-32C of the RFC 3720's test vectors: 32 zeros give 8a9136aa.
+    /// CRC-32C of a test vector in RFC 3720: 32 zeros give 8a9136aa.
     #[test]
     fn checksums_are_castagnolis() {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);

@@ -6,7 +6,8 @@ use crate::scale::{Scale, bulk, tick_labels};
 use crate::svg::{Anchor, Way};
 use largebatch_study::Series;
 
-/// A quantity against batch size for the series that have several, and as rows for the groups that stand alone.
+/// A quantity against the batch size for series with several batch sizes, and as rows for single
+/// groups.
 pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
@@ -30,7 +31,8 @@ pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<
     figures
 }
 
-/// Whether the groups that stand alone are so few that they join the lines of the others, as the base of scaled arms does.
+/// Whether the single groups are so few that they are drawn with the lines of the others, like the
+/// base of scaled arms.
 pub(super) fn few(a: &Analysis, rest: &[usize]) -> bool {
     rest.len() <= 2
         && rest.len() < a.groups.len()
@@ -110,7 +112,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
             .iter()
             .filter_map(|(b, g)| Some((x.at(*b) + shift, y.at(of(*g).0?.mean))));
         let points: Vec<(f64, f64)> = points.collect();
-        // Only the lines are cut: marks may reach over the edge.
+        // Only lines are clipped: marks may extend over the edge.
         frame.clip();
         frame
             .svg
@@ -165,7 +167,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.end();
     }
     let hollow = if all().any(|g| a.groups[g].diverged + a.groups[g].lost > 0) {
-        " Hollow: some trials diverged or were lost, and the mean is of the others."
+        " Hollow: some trials diverged or were lost, and the mean is over the others."
     } else {
         ""
     };
@@ -182,7 +184,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         ),
     };
     let beyond = if beyond {
-        " Arrow: far beyond the axis, which shows the others; the summary has the figure."
+        " Arrow: far outside the axis range, which fits the others; the summary has the value."
     } else {
         ""
     };

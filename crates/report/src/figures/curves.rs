@@ -8,7 +8,7 @@ use crate::number::significant;
 use crate::scale::{Scale, extent, tick_labels};
 use crate::svg::COLOURS;
 
-/// A group's curve: place, mean, least and greatest over seeds.
+/// A group's curve: position, and mean, minimum and maximum over seeds.
 struct Curve {
     steps: Vec<f64>,
     epochs: Vec<f64>,
@@ -17,7 +17,8 @@ struct Curve {
     high: Vec<f64>,
 }
 
-/// Training loss and validation metric, against steps and epochs, for each series and for the groups that stand alone.
+/// Training loss and validation metric, against steps and epochs, for each series and for the
+/// single groups.
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let few = few(a, &rest);
@@ -33,7 +34,7 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
             .map(|g| (*g, a.groups[*g].label.clone()))
     };
     let batch = |b: f64| format!("batch {}", significant(b, 7));
-    // Whichever makes fewer panels: the batch sizes of a series together, or the series at a batch size.
+    // Whichever needs fewer panels: all batch sizes of a series, or all series at a batch size.
     let mut panels: Vec<(String, Vec<(usize, String)>)> = if curves.len() > batches.len() {
         let at = |b: f64| {
             curves.iter().flat_map(move |s| {
@@ -100,7 +101,7 @@ fn curve(records: &[&TrialRecord], loss: bool) -> Option<Curve> {
     };
     for i in 0..longest.curves.step.len() {
         let values: Vec<f64> = done.iter().filter_map(|r| column(r, i)).collect();
-        // The seeds that train longest are no sample of all.
+        // The seeds that train longest are not a representative sample.
         if 2 * values.len() < done.len() {
             continue;
         }
@@ -163,7 +164,7 @@ fn chart(
     let places: Vec<f64> = drawn().flat_map(place).collect();
     let (least, most) =
         extent(drawn().filter_map(|c| place(c).last().copied())).unwrap_or((1.0, 1.0));
-    // Lengths that differ many times can only be seen together on a logarithmic axis.
+    // Lengths that differ by a large factor are only visible together on a logarithmic axis.
     let log = most > 6.0 * least;
     let x = if log {
         Scale::log(places, 0.02, frame.left, frame.right)
@@ -181,7 +182,7 @@ fn chart(
     let y = if loss {
         Scale::log(values.iter().copied(), 0.04, frame.bottom, frame.top)
     } else {
-        // The first points, of an untrained model, would take most of the axis.
+        // The first points, from an untrained model, would take most of the axis.
         let cut = values.len() / 10;
         let shown = if a.validation.higher {
             &values[cut..]
@@ -267,9 +268,9 @@ fn chart(
     };
     let cut = match &gone[..] {
         _ if loss || drawn().all(|c| hidden(c) == 0) => String::new(),
-        [] => format!(" Worse values lie {side} the axis."),
+        [] => format!(" Worse values are {side} the axis range."),
         gone => format!(
-            " Worse values lie {side} the axis, among them all of: {}.",
+            " Worse values are {side} the axis range, among them all values of: {}.",
             gone.join("; ")
         ),
     };
@@ -279,9 +280,9 @@ fn chart(
         ""
     };
     let loss = if loss {
-        " Training loss is the mean since the point before."
+        " Training loss is the mean since the previous point."
     } else {
         ""
     };
-    Some(frame.finish(format!("Line: mean over the seeds that ended, while at least half of them still train; band: their extremes; mark: the end.{loss}{axis}{cut} {}.", a.small_print())))
+    Some(frame.finish(format!("Line: mean over the finished seeds, while at least half of them still train; band: minimum to maximum; mark: end.{loss}{axis}{cut} {}.", a.small_print())))
 }

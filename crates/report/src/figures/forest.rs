@@ -17,7 +17,7 @@ pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
     ));
 }
 
-/// What a mark says when pointed at.
+/// The tooltip of a mark.
 pub(super) fn tip(f: &Facts, e: &Estimate, measure: &Measure) -> String {
     let lost = if f.diverged + f.lost > 0 {
         format!(", {} diverged, {} lost", f.diverged, f.lost)
@@ -27,7 +27,7 @@ pub(super) fn tip(f: &Facts, e: &Estimate, measure: &Measure) -> String {
     format!("{}: {} (n = {}{lost})", f.label, measure.estimate(e), e.n)
 }
 
-/// A mean, and all that is drawn of it: what an axis chooses its ends by.
+/// A mean and everything drawn with it, from which an axis chooses its ends.
 pub(super) fn drawn((estimate, seeds): Values) -> Option<(f64, Vec<f64>)> {
     estimate.map(|e| (e.mean, ends(e).into_iter().chain(second(&seeds)).collect()))
 }
@@ -35,7 +35,7 @@ pub(super) fn drawn((estimate, seeds): Values) -> Option<(f64, Vec<f64>)> {
 const ROW: f64 = 30.0;
 const LABELS: f64 = 172.0;
 
-/// A row for each group: its mean with interval, and its seeds.
+/// A row for each group: its mean with interval, and its single seeds.
 pub(super) fn groups(
     a: &Analysis,
     shown: &Shown,
@@ -53,7 +53,7 @@ pub(super) fn groups(
     let room = 52.0;
     let x = Scale::linear(values, 0.05, frame.left, frame.right - room);
     axis(&mut frame, &x, shown.measure, &shown.words, room);
-    // The smallest batch, against which the others are read.
+    // The smallest batch is the reference for the others.
     let reference = groups
         .iter()
         .filter(|g| a.groups[**g].batch.is_some())
@@ -124,7 +124,7 @@ pub(super) fn groups(
         .iter()
         .any(|g| a.groups[*g].diverged + a.groups[*g].lost > 0)
     {
-        " Hollow: some trials diverged or were lost, and the mean is of the others."
+        " Hollow: some trials diverged or were lost, and the mean is over the others."
     } else {
         ""
     };
@@ -139,7 +139,8 @@ pub(super) fn groups(
     )))
 }
 
-/// A mean with its interval, as far as the axis goes; an arrow at its edge, and `true`, if the mean lies beyond.
+/// A mean with its interval, clipped to the axis. If the mean is beyond it, draws an arrow at the
+/// edge and returns `true`.
 fn mean(
     svg: &mut Svg,
     x: &Scale,
@@ -170,10 +171,10 @@ fn mean(
     beyond
 }
 
-/// What the caption says of arrows.
+/// The caption's text about arrows.
 fn arrows(beyond: bool) -> &'static str {
     if beyond {
-        " Arrow: far beyond the axis, which shows the others; the figure stands at the right."
+        " Arrow: far outside the axis range, which fits the others; the value is at the right."
     } else {
         ""
     }
@@ -214,7 +215,8 @@ fn axis(frame: &mut Frame, x: &Scale, measure: &Measure, words: &str, room: f64)
     frame.right = right;
 }
 
-/// How much worse each large batch is than its small one: at the end, and at equal training loss. Many comparisons are parted by batch size.
+/// How much worse each large batch is than its small one, at the end and at equal training loss.
+/// Many comparisons are split by batch size.
 pub(super) fn comparisons(a: &Analysis) -> Vec<Figure> {
     let rows: Vec<&Comparison> = a
         .comparisons
@@ -222,9 +224,9 @@ pub(super) fn comparisons(a: &Analysis) -> Vec<Figure> {
         .filter(|c| c.end.is_some() || c.at_loss.is_some())
         .collect();
     let title = if a.measure.higher {
-        "What the large batch loses: small − large"
+        "How much worse the large batch is: small − large"
     } else {
-        "What the large batch loses: large − small"
+        "How much worse the large batch is: large − small"
     };
     let batch = |c: &Comparison| a.groups[c.large].batch.unwrap_or(0.0);
     let mut batches: Vec<f64> = rows.iter().map(|c| batch(c)).collect();
@@ -351,10 +353,10 @@ fn differences(
     let budgets = match rows.iter().filter(|c| c.equal_epochs).count() {
         0 => "‡: budgets differ in epochs.",
         n if n == rows.len() => "Equal epochs.",
-        _ => "Equal epochs, but for ‡: another budget.",
+        _ => "Equal epochs, except ‡: another budget.",
     };
     Some(frame.finish(format!(
-        "{budgets} Mean of the differences seed by seed, with its interval.{} {}.",
+        "{budgets} Mean of the differences, paired by seed, with its interval.{} {}.",
         arrows(beyond),
         a.small_print()
     )))

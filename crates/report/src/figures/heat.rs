@@ -24,7 +24,7 @@ struct Row {
     cells: Vec<Cell>,
 }
 
-/// Rate × batch size for each series, and rate × arm for the groups that stand alone.
+/// Rate × batch size for each series, and rate × arm for the single groups.
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
@@ -80,7 +80,7 @@ fn row(a: &Analysis, group: usize, label: String) -> Option<Row> {
     (!cells.is_empty()).then_some(Row { label, cells })
 }
 
-/// As the study's choice scores a point.
+/// The score by which the study chooses a point.
 fn score(a: &Analysis, records: &[&TrialRecord]) -> Option<f64> {
     match a.results.plan.study.tune.goal {
         Goal::BestValidation => {
@@ -121,7 +121,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     let grade = |s: f64| better * if steps { s.max(1.0).ln() } else { s };
     let mut grades: Vec<f64> = cells().filter_map(|c| c.score).map(grade).collect();
     grades.sort_by(f64::total_cmp);
-    // Rates that learn next to nothing would take the whole range of colours.
+    // Rates that learn almost nothing would take the whole range of colours.
     let worst = match (grades.first(), grades.get(grades.len() / 2), grades.last()) {
         (Some(min), Some(median), Some(max)) => min.max(median - 2.0 * (max - median)),
         _ => 0.0,
@@ -156,7 +156,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         .windows(2)
         .map(|w| plain.at(w[1]) - plain.at(w[0]))
         .fold(f64::INFINITY, f64::min);
-    // A grid's cells touch; the points of a random search are marks of their own.
+    // The cells of a grid touch; the points of a random search are separate marks.
     let span = frame.right - frame.left;
     let grid = gap >= 13.0;
     let side = if grid {
@@ -194,7 +194,8 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         let y = frame.top - 7.0;
         frame.svg.text("m", Anchor::End, left - 8.0, y, axis);
     }
-    // The largest size at which every number fits into its cell; the fonts that readers have may be wider by a seventh.
+    // The largest font size at which every number fits in its cell; readers' fonts may be wider by
+    // a seventh.
     let widest = |size| {
         cells()
             .filter_map(|c| c.score)
@@ -218,7 +219,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
             y + high / 2.0 + 4.0,
             &labels[i],
         );
-        // The best cell's ring lies over its neighbours.
+        // The best cell's ring is drawn over its neighbours.
         for c in row
             .cells
             .iter()
@@ -242,14 +243,14 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         "Colour: mean validation metric at the end"
     };
     let mut figure = frame.finish(format!(
-        "{kind}; ✕ diverged (small: some seeds), – failed, hopeless or without the target; ring: the chosen rate. {}.",
+        "{kind}; ✕: diverged (small: some seeds); –: failed, hopeless, or target not reached; ring: the chosen rate. {}.",
         a.tune_print()
     ));
     figure.height += lift;
     Some(figure)
 }
 
-/// A score as its cell says it.
+/// A score as written in its cell.
 fn figure(measure: &Measure, score: f64) -> String {
     if measure.percent {
         format!("{:.1}", score * 100.0).replace("100.0", "100")
@@ -338,7 +339,7 @@ fn cross(svg: &mut crate::svg::Svg, x: f64, y: f64, r: f64) {
     ));
 }
 
-/// The scale of colours with its ends, above the plot.
+/// The colour scale with its ends, above the plot.
 fn legend(
     frame: &mut Frame,
     left: f64,

@@ -29,20 +29,20 @@ pub(crate) struct Table {
     pub note: String,
 }
 
-/// A group's estimate, and what it was made from.
+/// A group's estimate, and the values it was computed from.
 pub(crate) type Values = (Option<Estimate>, Vec<(u64, f64)>);
 
-/// A figure of each group that charts can show: its estimate, and the values by seed.
+/// A quantity of each group that charts can show: its estimate, and the values by seed.
 pub(crate) struct Shown<'a> {
     pub measure: &'a Measure,
-    /// The axis' title.
+    /// The axis title.
     pub words: String,
     pub of: fn(&Facts) -> Values,
     /// Whether 0 means "none" and is marked.
     pub zero: bool,
 }
 
-/// Every chart that the results have data for, in the order of the report.
+/// Every chart for which the results have data, in the order of the report.
 pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     let unit = if a.measure.percent { ", %" } else { "" };
     let mut sections = Vec::new();
@@ -82,11 +82,11 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
         text.push(format!("The gap of a trial is {formula}."));
     }
     if a.comparisons.iter().any(|c| c.end.is_some()) {
-        text.push("A large batch is compared with a small one seed by seed at the end of training, where a difference may be under-training alone.".into());
+        text.push("A large batch is compared with a small one, seed by seed, at the end of training. A difference there may only mean under-training.".into());
     }
     if a.comparisons.iter().any(|c| c.at_loss.is_some()) {
         text.push(
-            "It is compared also where both had first reached the same training loss, and so had fitted their data equally well.".into(),
+            "They are also compared at the points where both first reached the same training loss, and so fitted their data equally well.".into(),
         );
     }
     sections.push(Section {
@@ -111,7 +111,7 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     });
     sections.push(Section {
         title: "Curves".into(),
-        text: "Steps are what a parallel machine waits for; epochs are what the examples cost."
+        text: "On a parallel machine, time grows with the steps; the computing cost grows with the epochs."
             .into(),
         tables: Vec::new(),
         figures: curves::charts(a),
@@ -120,21 +120,21 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     sections
 }
 
-/// What tuning chose by, and with which seeds.
+/// By which quantity tuning chose, and with which seeds.
 fn tuning(a: &Analysis) -> String {
     let by = match a.results.plan.study.tune.goal {
         Goal::BestValidation => format!("by {}", a.validation.words),
         Goal::FewestSteps => "by the fewest steps to the target".into(),
     };
     let seeds = if a.results.plan.study.confirm.is_some() {
-        "with seeds of its own"
+        "with separate seeds"
     } else {
-        "with the seeds that are reported"
+        "with the reported seeds"
     };
     format!("Chosen {by}, {seeds}.")
 }
 
-/// A text with a capital.
+/// The text with its first letter in upper case.
 pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars
@@ -142,7 +142,7 @@ pub(crate) fn capital(text: &str) -> String {
         .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
-/// Stems for charts of these labels, all different.
+/// File stems for charts with these labels, all different.
 pub(crate) fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for label in labels {
@@ -164,10 +164,11 @@ pub(crate) fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String
     out
 }
 
-/// A file name's limit is 255 bytes on most systems, and a stem is a part of one.
+/// Most systems limit a file name to 255 bytes, and a stem is only a part of it.
 const LONGEST_STEM: usize = 120;
 
-/// A file's stem of any text: letters and digits of any script in lower case, and hyphens. A long one is cut, and ends with the text's checksum instead.
+/// A file stem from any text: letters and digits of any script in lower case, and hyphens. A long
+/// one is cut and ends with the text's checksum.
 pub(crate) fn stem(text: &str) -> String {
     let words = text
         .split(|c: char| !c.is_alphanumeric())

@@ -6,11 +6,11 @@ use crate::figure::{Figure, Frame, Key};
 use crate::number::significant;
 use crate::scale::{Scale, extent};
 
-/// A rate that tuning chose.
+/// A learning rate that tuning chose.
 struct Chosen {
     batch: f64,
     rate: f64,
-    /// Whether it is the least or the greatest that was tried.
+    /// Whether it is the lowest or the highest rate tried.
     edge: bool,
 }
 
@@ -22,7 +22,7 @@ fn edge(a: &Analysis, group: usize, rate: f64) -> bool {
     extent(tried).is_some_and(|(least, greatest)| rate == least || rate == greatest)
 }
 
-/// The chosen rate against batch size, for the series that tune it, with the fitted exponent.
+/// The chosen rate against the batch size, for the series that tune it, with the fitted exponent.
 pub(super) fn chart(a: &Analysis) -> Option<Figure> {
     let tuned = |s: &&largebatch_study::Series| -> Vec<Chosen> {
         let own = s
@@ -136,12 +136,12 @@ pub(super) fn chart(a: &Analysis) -> Option<Figure> {
     }
     frame.end();
     let edges = if series.iter().any(|s| s.1.iter().any(|p| p.edge)) {
-        " Hollow: at the edge of its grid, beyond which a better rate may lie, and left out of the fit."
+        " Hollow: at the edge of its grid, so that a better rate may be outside; left out of the fit."
     } else {
         ""
     };
     Some(frame.finish(format!(
-        "Fitted exponent with its 95 % interval: {}. The square-root rule has ½, the linear rule 1. The grid’s spacing bounds what can be told.{edges} {}.",
+        "Fitted exponent with its 95 % interval: {}. The square-root rule has ½, the linear rule 1. The grid’s spacing limits the precision.{edges} {}.",
         said.join("; "),
         a.tune_print()
     )))

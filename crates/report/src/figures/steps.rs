@@ -31,12 +31,12 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     steps.into_iter().chain(examples).collect()
 }
 
-/// What the points are.
+/// The explanation of the points.
 pub(super) fn text() -> String {
-    "The median over seeds of the first point of the validation curve at the target. With perfect scaling, steps halve as the batch doubles.".into()
+    "The median over seeds of the first point of the validation curve that reaches the target. With perfect scaling, doubling the batch halves the steps.".into()
 }
 
-/// What was fitted to each series, in words.
+/// The fits to each series, in words.
 pub(crate) fn findings(a: &Analysis) -> Vec<String> {
     a.curves_and_rest()
         .0
@@ -54,7 +54,7 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
         .find_map(|(_, g)| a.groups[*g].target)
         .map_or(String::new(), |t| a.validation.value(t));
     let mut said = vec![format!(
-        "{} steps to {} {target} at batch {}, {} at batch {} ({} times fewer, of {} by perfect scaling)",
+        "{} steps to {} {target} at batch {}, {} at batch {} ({} times fewer; {} times with perfect scaling)",
         whole(first.1 as u64),
         a.validation.words,
         first.0,
@@ -80,7 +80,7 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
     let missing = s.groups.len() - points.len();
     if missing > 0 {
         said.push(format!(
-            "{missing} of {} batch sizes did not reach it in half their seeds or more",
+            "{missing} of {} batch sizes did not reach it in at least half of their seeds",
             s.groups.len()
         ));
     }
@@ -144,7 +144,7 @@ fn chart(
         .flat_map(|s| reached(a, s, of))
         .map(|p| p.1)
         .collect();
-    // Room below, in which perfect scaling can be seen to go on.
+    // Room below, so that the line of perfect scaling is visible.
     let below = if guides {
         values.iter().copied().reduce(f64::min).map(|v| v / 2.0)
     } else {
@@ -241,7 +241,7 @@ fn chart(
     }
     frame.end();
     let caption = format!(
-        "Medians over seeds; a hollow mark: not every seed reached the target; hollow at the top: fewer than half did, so that there is no median. {}.",
+        "Medians over seeds. Hollow mark: not every seed reached the target. Hollow mark at the top: fewer than half did, so there is no median. {}.",
         a.small_print()
     );
     Some(frame.finish(caption))

@@ -92,20 +92,21 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     {
         ""
     } else {
-        " Beside it what happened: the rates of stage tune at which every trial trained, and those at which one diverged or learned nothing."
+        " The table also has, from stage tune, the largest rate at which every trial trained, and the smallest at which one diverged or learned nothing."
     };
     Some(Section {
         title: "Curvature and the stable rate".into(),
         text: format!(
-            "λ_max is the largest eigenvalue of the Hessian of the training loss (weight decay added for the edge). Gradient descent is stable near a minimum up to \
-               the rate 2/λ_max, other rules up to a bound of their own.{tuned} For noisy gradients, and where the loss is no parabola, the bound is no law."
+            "λ_max is the largest eigenvalue of the Hessian of the training loss (with weight decay for the edge). Near a minimum, gradient descent is stable up to \
+            the rate 2/λ_max; other optimizers have other bounds.{tuned} With noisy gradients, or if the loss is not quadratic, the bound is only a guide."
         ),
         tables: vec![table],
         figures,
     })
 }
 
-/// The largest rate of a group's search at which all trials trained, and the smallest at which one did not.
+/// The largest rate of a group's search at which all trials trained, and the smallest at which a
+/// trial did not.
 fn rates(a: &Analysis, group: usize) -> (Option<f64>, Option<f64>) {
     let (mut trained, mut lost) = (None::<f64>, None::<f64>);
     for (point, records) in a.results.plan.groups[group]

@@ -6,7 +6,7 @@ use crate::figures::{Section, Table, stems};
 use crate::findings::Looked;
 use crate::plot::{Plot, Scale};
 
-/// At most so many groups have a chart of their course.
+/// Maximum number of groups with a chart over training.
 const COURSES: usize = 4;
 
 fn last(run: &Looked) -> Option<&Value> {
@@ -115,8 +115,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     }
     Some(Section {
         title: "Layers".into(),
-        text: "With one rate for all layers, the layer of the smallest ‖w‖/‖∇w‖ bounds it: its weights change by the largest share in a step. LARS and LAMB give each \
-               layer a rate in proportion to its ratio."
+        text: "With one rate for all layers, the layer with the smallest ‖w‖/‖∇w‖ limits it: in a step, its weights change most in proportion. LARS and LAMB give each \
+        layer a rate in proportion to its ratio."
             .into(),
         tables: vec![table],
         figures,

@@ -45,7 +45,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         ] {
             let heights =
                 ["train", "test"].map(|part| (part, mean(looks, g, &format!("/{part}/{kind}"))));
-            // Real targets are not hit or missed.
+            // Regression has no accuracy.
             if kind == "accuracy" && heights.iter().all(|(_, curve)| curve.is_empty()) {
                 continue;
             }
@@ -74,8 +74,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     }
     Some(Section {
         title: "From the small batch to the large".into(),
-        text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to x_L of the large batch (α = 1), of the same seed; and how \
-               far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
+        text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to the weights x_L of the large batch (α = 1) with the same seed; and how \
+        far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
             .into(),
         tables: vec![table],
         figures,
@@ -88,7 +88,7 @@ fn distance(looks: &Looks, group: usize, name: &str) -> Vec<(u64, f64)> {
     })
 }
 
-/// A height along the line: its mean over runs for each α that all of them have.
+/// The mean over runs of a quantity along the line, for each α that all runs have.
 fn mean(looks: &Looks, group: usize, path: &str) -> Vec<(f64, f64)> {
     let (mut sums, mut runs) = (BTreeMap::<i64, (f64, f64, usize)>::new(), 0);
     for (_, run) in &looks.groups[group] {

@@ -1,4 +1,4 @@
-//! What instruments found in a study's runs, by group: tables and charts.
+//! Results of probes on a study's runs, by group: tables and charts.
 
 mod curvature;
 mod layers;
@@ -40,7 +40,7 @@ impl<'a> Looks<'a> {
         }
     }
 
-    /// A number of each of a group's runs, by seed.
+    /// A quantity of each run of a group, by seed.
     pub fn values(&self, group: usize, of: impl Fn(&Looked) -> Option<f64>) -> Vec<(u64, f64)> {
         self.groups[group]
             .iter()
@@ -48,7 +48,7 @@ impl<'a> Looks<'a> {
             .collect()
     }
 
-    /// A number along training: for each step its median over the group's runs.
+    /// A quantity over training: for each step, its median over the group's runs.
     pub fn course(
         &self,
         group: usize,
@@ -72,7 +72,7 @@ impl<'a> Looks<'a> {
             .collect()
     }
 
-    /// The first run that an instrument looked at, at its end or on the way.
+    /// The first run that a probe measured, at its end or during training.
     pub fn first(&self, name: &str) -> Option<&'a Looked> {
         self.groups
             .iter()
@@ -81,7 +81,7 @@ impl<'a> Looks<'a> {
             .find(|run| run.end.contains_key(name) || run.course.contains_key(name))
     }
 
-    /// How many runs there are, and what they were looked at with.
+    /// How many runs there are, and how they were measured.
     pub fn small_print(&self, a: &Analysis, name: &str) -> String {
         let object = self
             .first(name)
@@ -125,7 +125,7 @@ fn or_dash(value: Option<f64>) -> String {
     value.map_or("–".into(), |x| significant(x, 3))
 }
 
-/// A section for each instrument that found something.
+/// A section for each probe with results.
 pub(crate) fn sections(a: &Analysis, findings: &Findings) -> Vec<Section> {
     let looks = Looks::new(a, findings);
     let all = [

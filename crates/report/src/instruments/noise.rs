@@ -7,17 +7,18 @@ use crate::figures::{Section, Table};
 use crate::number::significant;
 use crate::plot::{Plot, Scale};
 
-/// For all data that are like these examples, where that can be said; else for these examples alone.
+/// B_simple for the population from which the examples are a sample, if known; else for these
+/// examples only.
 fn b_simple(line: &Value) -> Option<f64> {
     at(line, "/result/b_simple_population").or_else(|| at(line, "/result/b_simple"))
 }
 
 pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
-    // From gradients of its own, or else from the micro-batches of the training's steps.
+    // From separate gradients, or else from the micro-batches of the training steps.
     let name = ["noise", "noise-pairs"]
         .into_iter()
         .find(|name| looks.first(name).is_some())?;
-    // What steps to the target say, for each series that has them.
+    // B_crit from the steps to the target, for each series that has them.
     let measured: Vec<(String, Vec<usize>, f64)> = a
         .series
         .iter()
@@ -96,8 +97,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         .is_some_and(|run| run.course.contains_key(name));
     Some(Section {
         title: "Gradient noise".into(),
-        text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018): a forecast of \
-               the batch size beyond which larger ones save few steps. B_crit is what the steps to the target in this study say themselves."
+        text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018), predicts \
+        the batch size beyond which larger ones save few steps. B_crit is the same quantity, fitted to the steps to the target in this study."
             .into(),
         tables: vec![Table { heads: heads.map(str::to_owned).to_vec(), rows, note: format!("Medians over the runs. {note}") }],
         figures: if with_course { vec![plot.caption(&format!("Medians over the runs. {note}")).figure()] } else { Vec::new() },

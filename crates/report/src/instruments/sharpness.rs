@@ -8,7 +8,7 @@ use crate::findings::Looked;
 use crate::number::significant;
 use crate::plot::{Plot, Scale};
 
-/// A number that the instrument gives, with its place in the object.
+/// A number in the probe's result, with its path in the object.
 struct Kind {
     words: String,
     path: String,
@@ -113,8 +113,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         "{}. Ratios are geometric means, paired by seed.{}",
         looks.small_print(a, "sharpness"),
         match object["result"]["batch_statistics"].as_bool() {
-            Some(true) => " Batch norm by the statistics of each batch.",
-            Some(false) => " Batch norm frozen at its running statistics.",
+            Some(true) => " Batch norm uses the statistics of each batch.",
+            Some(false) => " Batch norm is frozen at its running statistics.",
             None => "",
         }
     );
@@ -133,9 +133,9 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     Some(Section {
         title: "Sharpness".into(),
         text: "How far the loss can rise near the trained weights: 100 (max f − f(x)) / (1 + f(x)) in Keskar’s box, of size ε (|x| + 1) along each axis; and the rise \
-               of f in SAM’s ball and in one that is relative to the weights, which does not depend on how a network is scaled as the others do (Dinh et al. 2017)."
+        of f in SAM’s ball and in the adaptive ball, which is relative to the weights. Only the adaptive ball does not depend on how a network is scaled (Dinh et al. 2017)."
             .into(),
         tables: vec![Table { heads, rows, note: note.clone() }],
-        figures: vec![plot.caption(&format!("A mark is a run. {note}")).figure()],
+        figures: vec![plot.caption(&format!("Each mark is a run. {note}")).figure()],
     })
 }

@@ -8,18 +8,18 @@ use crate::scale::{Scale as Axis, extent};
 use crate::svg::{Anchor, px, width};
 use crate::theme::heat;
 
-/// A surface and the levels of its lines.
+/// A surface and the levels of its contour lines.
 #[derive(Clone, Debug)]
 pub(super) struct Contour {
     pub x: Vec<f64>,
     pub y: Vec<f64>,
-    /// `grid[j][i]` belongs to `x[i]`, `y[j]`.
+    /// `grid[j][i]` is the value at `x[i]`, `y[j]`.
     pub grid: Vec<Vec<f64>>,
     pub levels: Vec<f64>,
 }
 
 impl Contour {
-    /// The lines, and on each level's longest one its label.
+    /// Draws the lines, with a label on the longest line of each level.
     pub fn draw(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
         let (xs, ys): (Vec<f64>, Vec<f64>) = (
             self.x.iter().map(|v| x.at(*v)).collect(),
@@ -34,7 +34,7 @@ impl Contour {
         };
         let mut labels: Vec<(f64, f64, String)> = Vec::new();
         for level in &self.levels {
-            // The ends of the colours cannot be seen on a white or on a dark ground.
+            // The ends of the colour scale are invisible on a white or a dark background.
             let [r, g, b] = heat(0.25 + 0.5 * share(*level));
             let found = lines(&xs, &ys, &self.grid, *level);
             let style = format!(" style=\"stroke:#{r:02x}{g:02x}{b:02x};stroke-width:1.1\"");
@@ -91,7 +91,8 @@ impl Contour {
 /// An edge of the grid: its lower left node, and whether it runs along x.
 type Edge = (usize, usize, bool);
 
-/// The lines along which the surface has this value, in the coordinates of `x` and `y`. Where a cell is a saddle the mean of its corners decides.
+/// The lines along which the surface has this value, in the coordinates of `x` and `y`. In a saddle
+/// cell, the mean of the corners decides.
 fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f64)>> {
     let value = |i: usize, j: usize| {
         grid.get(j)
@@ -99,7 +100,7 @@ fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f
             .copied()
             .unwrap_or(f64::NAN)
     };
-    // Each edge that the line crosses has at most two neighbours: one through either cell beside it.
+    // Each edge that the line crosses has at most two neighbours, one in each adjacent cell.
     let mut links: HashMap<Edge, Vec<Edge>> = HashMap::new();
     let mut starts: Vec<Edge> = Vec::new();
     for j in 0..y.len().saturating_sub(1) {
@@ -124,7 +125,7 @@ fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f
             let pairs: Vec<(usize, usize)> = match crossed[..] {
                 [a, b] => vec![(a, b)],
                 [_, _, _, _] => {
-                    // Either corners 0 and 2 are joined through the middle, or 1 and 3.
+                    // Either corners 0 and 2 are connected through the middle, or 1 and 3.
                     let middle = corners.iter().sum::<f64>() / 4.0 >= level;
                     if middle == above[0] {
                         vec![(0, 1), (2, 3)]
@@ -148,7 +149,7 @@ fn lines(x: &[f64], y: &[f64], grid: &[Vec<f64>], level: f64) -> Vec<Vec<(f64, f
         let share = if b == a { 0.5 } else { (level - a) / (b - a) };
         (x[i] + share * (x[k] - x[i]), y[j] + share * (y[l] - y[j]))
     };
-    // Open lines begin at their ends; what is left after them are closed ones.
+    // Open lines start at an end; the remaining lines are closed.
     let ends: Vec<Edge> = starts
         .iter()
         .copied()
@@ -188,7 +189,7 @@ fn length(line: &[(f64, f64)]) -> f64 {
 mod tests {
     use super::*;
 
-    /// The lines of x² + y² at r² are circles, of length 2πr, each one closed line.
+    /// The lines of x² + y² at r² are circles: single closed lines of length 2πr.
     #[test]
     fn circles_are_round_and_closed() {
         let axis: Vec<f64> = (0..=80).map(|i| f64::from(i) / 20.0 - 2.0).collect();
@@ -205,7 +206,8 @@ mod tests {
         }
     }
 
-    /// xy = c has two branches; of a saddle's cell no line is lost, and a hole in the data makes a hole in the lines alone.
+    /// xy = c has two branches. A saddle cell loses no line, and a hole in the data only makes a
+    /// hole in the lines.
     #[test]
     fn saddles_and_holes() {
         let axis: Vec<f64> = (0..=10).map(|i| f64::from(i) / 5.0 - 1.0).collect();

@@ -1,4 +1,5 @@
-//! A made-up task with a known response to batch size, rate and optimizer, for reports to be made of.
+//! A made-up task with a known response to batch size, rate and optimizer, from which test reports
+//! are made.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -160,11 +161,12 @@ pub fn results(text: &str, folder: &Path) -> Results {
     Results::open(folder).unwrap()
 }
 
-/// The recipe `gap` as it once was: arms of single batch sizes, of which one trains longer.
-#[allow(dead_code, reason = "the example shows the recipe as it is")]
+/// An earlier version of the recipe `gap`: arms with single batch sizes, one of which trains
+/// longer.
+#[allow(dead_code, reason = "the example uses the current recipe")]
 pub const GAP: &str = include_str!("gap.toml");
 
-/// Three optimizers over six batch sizes, to a target.
+/// Three optimizers at six batch sizes, trained to a target.
 pub const SCALING: &str = r#"
 name = "scaling"
 about = "A made-up task with a known answer: steps to the target follow the hyperbola, the best rate the square root of the batch."
@@ -189,7 +191,7 @@ goal = "fewest_steps"
 seeds = 5
 "#;
 
-/// Batch size alone, at equal epochs.
+/// Only the batch size varies, at equal epochs.
 pub const BATCHES: &str = r#"
 name = "batches"
 axes = { optimizer = ["momentum", "lars"], batch_size = [16, 64, 256, 1024] }
