@@ -77,8 +77,8 @@ fn main() -> anyhow::Result<()> {
         stable.push((batch as f64, largest));
         fastest.push((batch as f64, best));
     }
-    // Steps and examples until the distance is a thousand times smaller at the best rate, where c =
-    // 1 − η.
+    // Steps and examples until the distance is a thousand times smaller, at the best rate, at which
+    // c = 1 − η.
     for (batch, rate) in &fastest {
         let steps = 1e-6f64.ln() / (1.0 - rate).max(1e-12).ln();
         println!(
