@@ -3,7 +3,8 @@
 //! Each method uses the constants that are best for a quadratic. Per step, gradient descent with
 //! η = 2/(L + μ) contracts by (κ − 1)/(κ + 1), heavy ball with α = 4/(√L + √μ)² and
 //! β = ((√κ − 1)/(√κ + 1))² by √β (Polyak 1964), and Nesterov with α = 1/L and
-//! β = (√κ − 1)/(√κ + 1) by 1 − 1/√κ. For large κ, √κ replaces κ: momentum helps even without noise.
+//! β = (√κ − 1)/(√κ + 1) by 1 − 1/√κ. For large κ, √κ replaces κ: momentum helps even without
+//! noise.
 
 mod program;
 
