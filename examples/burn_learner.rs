@@ -1,10 +1,14 @@
-//! LARS and LAMB in an ordinary Burn project: Burn's own `Learner`, modules, data loaders and metrics.
+//! LARS and LAMB in an ordinary Burn project, with Burn's `Learner`, modules, data loaders and
+//! metrics.
 //!
-//! Shows what largebatch gives to a project that keeps its own training: the rules, with biases left out by Burn's parameter groups, and a schedule that
-//! starts at 0 and may peak above 1: Burn's own refuse both. The digits come from largebatch, because they need no download.
+//! Shows what largebatch adds to a project with its own training loop: the optimizers, with biases
+//! excluded through Burn's parameter groups, and a schedule that starts at 0 and may peak above 1,
+//! which Burn's own schedules refuse. The digits come from largebatch, because they need no
+//! download.
 //!
 //! ```text
-//! cargo run --release -p largebatch-examples --features learner --example burn_learner   (a second; Burn prints its progress, the findings come last)
+//! cargo run --release -p largebatch-examples --features learner --example burn_learner   (a
+//! second; Burn prints its progress, the results come last)
 //! ```
 
 use std::sync::Arc;
@@ -103,7 +107,7 @@ impl InferenceStep for Mlp {
     }
 }
 
-/// A schedule of largebatch as one of Burn's.
+/// Adapts a schedule of largebatch to Burn's schedulers.
 #[derive(Clone)]
 struct Rates {
     schedule: Schedule,
@@ -123,7 +127,7 @@ impl LrScheduler for Rates {
     }
 }
 
-/// Weights by the rule, biases without decay and without a trust ratio.
+/// The rule for weights; the same without weight decay and trust ratio for biases.
 fn optimizer(recipe: &impl Recipe) -> ModuleOptimizer {
     let bare = recipe.rule_for(optim::Part {
         decay: false,
@@ -161,7 +165,7 @@ fn main() -> anyhow::Result<()> {
     };
     let train = items(&digits.train, &split.train, &pipeline)?;
     let validation = items(&digits.train, &split.validation, &pipeline)?;
-    // The rates below were picked by hand on these digits, so the test part stays unread.
+    // The rates below were chosen by hand on these held-out digits, so the test part is not used.
     let held_out = Stack.batch(validation.clone(), &device);
 
     let steps = EPOCHS * train.len().div_ceil(BATCH);

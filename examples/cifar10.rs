@@ -1,11 +1,14 @@
-//! CIFAR-10 with largebatch as a library: ResNet-8, flips and crops, a cosine schedule after a warm-up.
+//! CIFAR-10 with largebatch as a library: ResNet-8 with flips and crops, and a cosine schedule
+//! after a warm-up.
 //!
-//! Shows a run described in TOML, the same text that `largebatch train FILE` takes. The files are looked for in `$LARGEBATCH_DATA_DIR`, and then
-//! where `largebatch data fetch cifar-10` puts them.
+//! Shows a run described in TOML, with the same text that `largebatch train FILE` takes. The data
+//! files are searched in `$LARGEBATCH_DATA_DIR`, then in the folder of `largebatch data fetch
+//! cifar-10`.
 //!
 //! ```text
 //! cargo run --release -p largebatch-examples --example cifar10                    (1,760 steps; 60 took 17 s on two busy cores)
-//! cargo run --release -p largebatch-examples --example cifar10 -- --steps 20     (so many steps, to try it out)
+//! cargo run --release -p largebatch-examples --example cifar10 -- --steps 20     (only 20 steps,
+//! to try it out)
 //! ```
 
 use std::path::Path;
@@ -30,7 +33,7 @@ flip = true
 crop_pad = 4
 "#;
 
-/// Prints a line every 50 steps and at each epoch's end.
+/// Prints a line every 50 steps and at the end of each epoch.
 struct Lines;
 
 impl Observer for Lines {
@@ -75,7 +78,7 @@ fn main() -> anyhow::Result<()> {
     )?;
     let test = outcome
         .test
-        .context("training diverged, so nothing was tested")?;
+        .context("training diverged, so there is no test result")?;
     println!(
         "\n{} of {} test images after {} steps in {:.0} s",
         test.headline(),
@@ -92,7 +95,7 @@ fn steps() -> anyhow::Result<Option<u64>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(None),
         ["--steps", n] => Ok(Some(n.parse().with_context(|| {
-            format!("--steps {n}: write a whole number, such as --steps 20")
+            format!("--steps {n}: give an integer, such as --steps 20")
         })?)),
         _ => bail!("usage: cifar10 [--steps N]"),
     }

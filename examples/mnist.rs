@@ -1,11 +1,13 @@
-//! MNIST with largebatch as a library: a small batch, a large one, and the large one with LAMB, for equal epochs.
+//! MNIST with largebatch as a library: a small batch, a large one, and the large one with LAMB, for
+//! the same number of epochs.
 //!
-//! Shows how to describe a run, to watch it, and to read what it came to. The files are looked for in `$LARGEBATCH_DATA_DIR`, and then where
-//! `largebatch data fetch mnist` puts them.
+//! Shows how to describe a run, watch it and read its result. The data files are searched in
+//! `$LARGEBATCH_DATA_DIR`, then in the folder of `largebatch data fetch mnist`.
 //!
 //! ```text
 //! cargo run --release -p largebatch-examples --example mnist                      (half a minute on two cores)
-//! cargo run --release -p largebatch-examples --example mnist -- --steps 20       (so many steps each, to try it out)
+//! cargo run --release -p largebatch-examples --example mnist -- --steps 20       (only 20 steps
+//! each, to try it out)
 //! ```
 
 use anyhow::{Context, bail};
@@ -22,7 +24,7 @@ const RUNS: [(&str, usize, f64); 3] = [
     ("lamb", 1024, 0.01),
 ];
 
-/// Prints a line an epoch.
+/// Prints a line for each epoch.
 struct Lines;
 
 impl Observer for Lines {
@@ -69,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         let outcome = run(optimizer, batch_size, lr, steps)?;
         let test = outcome
             .test
-            .context("training diverged, so nothing was tested")?;
+            .context("training diverged, so there is no test result")?;
         finding.push(format!(
             "{optimizer:<9} batch {batch_size:>4}: {} of {} test digits after {} steps in {:.0} s",
             test.headline(),
@@ -88,7 +90,7 @@ fn steps() -> anyhow::Result<Option<u64>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(None),
         ["--steps", n] => Ok(Some(n.parse().with_context(|| {
-            format!("--steps {n}: write a whole number, such as --steps 20")
+            format!("--steps {n}: give an integer, such as --steps 20")
         })?)),
         _ => bail!("usage: mnist [--steps N]"),
     }

@@ -1,11 +1,13 @@
-//! A new optimizer in one file: Signum, which steps along the sign of its momentum. It joins the command line with its own name.
+//! A new optimizer in one file: Signum, which steps along the sign of its momentum. The command
+//! line knows it by its name.
 //!
 //! ```text
 //! cargo run --release -p largebatch-examples --example new_optimizer -- optimizers signum
 //! cargo run --release -p largebatch-examples --example new_optimizer -- train --dataset digits --model mlp --optimizer signum --lr 0.0003
 //! ```
 //!
-//! `external/` beside it is the same as a crate of its own, with the tests that every optimizer of largebatch has to pass.
+//! `external/` in this folder does the same in a separate crate, with the tests that every
+//! optimizer of largebatch must pass.
 
 use std::process::ExitCode;
 
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct SignumConfig {
-    /// β.
+    /// Momentum coefficient β, in [0, 1); default 0.9.
     momentum: f64,
 }
 
@@ -35,12 +37,12 @@ impl Recipe for SignumConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "signum",
-        summary: "every weight moves by the rate, against the sign of its averaged gradient",
+        summary: "every weight moves by the learning rate, against the sign of its averaged gradient",
         formula: "m ← β m + (1 − β) g; w ← w − η sign(m)",
         paper: "Bernstein et al. 2018, arXiv 1802.04434",
         parameters: &[Parameter {
             name: "momentum",
-            purpose: "the weight β of the past",
+            purpose: "momentum coefficient β",
             range: "0 ≤ β < 1",
         }],
         presets: &[
@@ -68,7 +70,7 @@ impl Recipe for SignumConfig {
             "momentum",
             self.momentum,
             0.0..1.0,
-            "an average that keeps all of the past never moves",
+            "at 1 the average would never change",
         )
     }
 
@@ -80,9 +82,10 @@ impl Recipe for SignumConfig {
 }
 
 largebatch::optim::state! {
-    /// What Signum keeps of a parameter; the macro writes how it is saved, loaded and moved to another device.
+    /// The state of Signum for a parameter. The macro also defines how it is saved, loaded and
+    /// moved to another device.
     pub struct Memory<const D: usize> {
-        /// m, of the parameter's shape.
+        /// Average gradient m, of the parameter's shape.
         pub momentum: Tensor<D>,
     }
 }

@@ -389,8 +389,7 @@ fn the_baseline_is_in_a_study_s_report() {
         "{}",
         said.stderr
     );
-    let line =
-        "majority-class baseline, which always predicts the most frequent class: test accuracy 66.67 %.";
+    let line = "majority-class baseline, which always predicts the most frequent class: test accuracy 66.67 %.";
     assert!(said.stdout.contains(line), "{}", said.stdout);
     assert!(
         fs::read_to_string(dir.join("studies/small/report/index.html"))

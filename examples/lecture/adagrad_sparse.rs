@@ -1,8 +1,10 @@
-//! Adagrad on sparse features against SGD with one step for all.
+//! Adagrad on sparse features, compared with SGD, which has one step size for all.
 //!
-//! Feature j is 1 in a share p_j = 0.5 j^−1.3 of the examples and else 0, like words in a text; y = w*·x + noise. A step small enough for the frequent features
-//! hardly moves the rare ones. Adagrad divides by the root of the squared gradients that a weight has seen, so that the rate of feature j is
-//! about η/(σ √(number of its occurrences)): an exponent of −½. Both methods get the best rate of a grid.
+//! Feature j is 1 in a fraction p_j = 0.5 j^−1.3 of the examples and otherwise 0, like words in a
+//! text; y = w*·x + noise. A step small enough for the frequent features hardly moves the rare
+//! ones. Adagrad divides by the root of the sum of a weight's squared gradients, so the rate of
+//! feature j is about η/(σ √(number of its occurrences)): an exponent of −½. Both methods use the
+//! best rate of a grid.
 
 mod program;
 
@@ -23,7 +25,8 @@ fn share(j: usize) -> f64 {
     0.5 * (j as f64 + 1.0).powf(-1.3)
 }
 
-/// w after `steps` steps on fresh examples, the rule's state, and how often each feature was seen. The examples are the same for every call.
+/// w after `steps` steps on fresh examples, the rule's state, and the number of occurrences of each
+/// feature. Every call uses the same examples.
 fn learn<O: Optimizer>(
     rule: &O,
     rate: f64,
@@ -54,7 +57,7 @@ fn learn<O: Optimizer>(
     (numbers(&w), state, seen)
 }
 
-/// Expected loss of fresh examples above the noise: Σ p(1 − p) e² + (Σ p e)², halved.
+/// The expected loss on fresh examples above the noise: half of Σ p(1 − p) e² + (Σ p e)².
 fn excess(w: &[f64], truth: &[f64]) -> f64 {
     let e = || {
         w.iter()
@@ -66,7 +69,7 @@ fn excess(w: &[f64], truth: &[f64]) -> f64 {
         + e().map(|(p, e)| p * e).sum::<f64>().powi(2))
 }
 
-/// The run with the least excess loss over the grid, and its rate.
+/// The run with the smallest excess loss over the grid, and its rate.
 fn best<O: Optimizer>(rule: &O, rates: &[f64], truth: &[f64], steps: usize) -> (f64, Vec<f64>) {
     let runs = rates
         .iter()
@@ -100,7 +103,7 @@ fn main() -> anyhow::Result<()> {
     let (_, state, seen) = learn(&adagrad, rate, &truth, steps);
 
     println!(
-        "{D} features, p_j = 0.5 j^−1.3, {steps} steps of {BATCH} fresh examples, noise {NOISE}, seed {SEED}; each at the best rate of 8"
+        "{D} features, p_j = 0.5 j^−1.3, {steps} steps of {BATCH} fresh examples, noise {NOISE}, seed {SEED}; each method at the best of 8 rates"
     );
     let error = |w: &[f64], from: usize| {
         mean(
@@ -111,7 +114,7 @@ fn main() -> anyhow::Result<()> {
     };
     for (name, rate, w) in [("SGD", sgd_rate, &by_sgd), ("Adagrad", rate, &by_adagrad)] {
         println!(
-            "{name} at {rate}: excess loss {}, mean square error of the rarer half of the weights {}",
+            "{name} at {rate}: excess loss {}, mean squared error of the rarer half of the weights {}",
             short(excess(w, &truth)),
             short(error(w, D / 2))
         );
@@ -151,7 +154,7 @@ fn main() -> anyhow::Result<()> {
         0.2,
     )?;
 
-    // Features of about the same frequency together: twenty at a time.
+    // Features of similar frequency in groups of twenty.
     let errors = |w: &[f64]| {
         let group = |of: &dyn Fn(usize) -> f64, k: usize| {
             mean(&(20 * k..20 * k + 20).map(of).collect::<Vec<_>>())
@@ -171,16 +174,16 @@ fn main() -> anyhow::Result<()> {
         format!("SGD, η = {sgd_rate}"),
         format!("Adagrad, η = {rate}"),
     );
-    let plot = Plot::new("adagrad_sparse", "Rare features: one step for all against Adagrad")
+    let plot = Plot::new("adagrad_sparse", "Rare features: one step size for all against Adagrad")
         .x("occurrences of the feature", Scale::Log)
-        .y("mean square error of the weight", Scale::Log)
+        .y("mean squared error of the weight", Scale::Log)
         .line(&s, errors(&by_sgd))
         .points(&s, errors(&by_sgd))
         .line(&a, errors(&by_adagrad))
         .points(&a, errors(&by_adagrad))
         .guide_y("never moved", mean(&truth.iter().map(|t| t * t).collect::<Vec<_>>()))
         .caption(&format!(
-            "{D} features, twenty a mark; {steps} steps of {BATCH} examples, seed {SEED}; each method at its best rate of 8."
+            "{D} features, twenty per mark; {steps} steps of {BATCH} examples, seed {SEED}; each method at the best of 8 rates."
         ));
     program.finish(plot)
 }

@@ -1,8 +1,9 @@
-//! What Adam's bias correction corrects.
+//! What Adam's bias correction does.
 //!
-//! m and v start at 0, so after t steps they are short of the gradient's moments by 1 − β₁ᵗ and 1 − β₂ᵗ. Divided by these, m̂ has the gradient's mean from the
-//! first step on. Without the division the step for a steady gradient is α (1 − β₁ᵗ)/√(1 − β₂ᵗ): more than three times α at the start, 6.6 α at its
-//! worst, and too large for some thousand steps.
+//! m and v start at 0, so after t steps they are too small by the factors 1 − β₁ᵗ and 1 − β₂ᵗ.
+//! Divided by these, m̂ has the gradient's mean from the first step on. Without the division, the
+//! step for a constant gradient is α (1 − β₁ᵗ)/√(1 − β₂ᵗ): more than three times α at the start, up
+//! to 6.6 α, and too large for some thousand steps.
 
 mod program;
 
@@ -17,7 +18,7 @@ const SEED: u64 = 0;
 const ALPHA: f64 = 0.001;
 const BETA: (f64, f64) = (0.9, 0.999);
 
-/// The step |Δw|/α of every step, for a gradient that is always 1.
+/// The relative size |Δw|/α of every step, for a gradient that is always 1.
 fn steps<O: Optimizer>(rule: &O, count: usize) -> Vec<f64> {
     let mut w: Tensor<1> = tensor(vec![0.0], [1]);
     let (mut state, mut before, mut out) = (None, 0.0, Vec::new());
@@ -34,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     let program = Program::start("adam_bias_correction")?;
     let count = program.size(10_000, 3000);
     let adam = AdamConfig::default();
-    // LAMB without its layer-wise part is Adam, and has the correction as an option.
+    // LAMB without layer adaptation is Adam, with the correction as an option.
     let bare = LambConfig {
         eps: adam.eps,
         bias_correction: BiasCorrection::None,
@@ -48,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     let theory = |t: usize| (1.0 - BETA.0.powi(t as i32)) / (1.0 - BETA.1.powi(t as i32)).sqrt();
 
     println!(
-        "|Δw|/α for a steady gradient, β₁ = {}, β₂ = {}, {count} steps:",
+        "|Δw|/α for a constant gradient, β₁ = {}, β₂ = {}, {count} steps:",
         BETA.0, BETA.1
     );
     agree("corrected, first step", with[0], 1.0, 1e-4)?;
@@ -103,7 +104,7 @@ fn main() -> anyhow::Result<()> {
         .points("m, corrected", corrected.into_iter().step_by(3))
         .points("m", raw.into_iter().step_by(3))
         .caption(&format!(
-            "Lines: a steady gradient; dashed, on the line: (1 − β₁^t)/√(1 − β₂^t). Marks: gradients N(1, 1), {runs} runs, seed {SEED}. Largest step {} α.",
+            "Lines: a constant gradient; dashed, on the line: (1 − β₁^t)/√(1 − β₂^t). Marks: gradients N(1, 1), {runs} runs, seed {SEED}. Largest step {} α.",
             short(without[worst])
         ));
     program.finish(plot)

@@ -1,7 +1,9 @@
-//! How large a batch should be for this machine: time per example against batch size, an MLP on the digits.
+//! How large a batch should be on this machine: time per example against batch size, for an MLP on
+//! the digits.
 //!
-//! A step takes about t₀ + t₁|B|: what it costs to start, and what each example costs. Per example that is t₀/|B| + t₁, so a batch well above the knee t₀/t₁ uses the
-//! machine, and a larger one gains nothing. Memory sets the upper end; here it is not reached.
+//! A step takes about t₀ + t₁|B|: a fixed cost, and a cost for each example. Per example this is
+//! t₀/|B| + t₁, so a batch well above the knee t₀/t₁ uses the machine fully, and a larger one gains
+//! nothing. Memory sets the upper limit, which is not reached here.
 
 mod program;
 
@@ -16,7 +18,8 @@ use program::{Program, short};
 
 const SEED: u64 = 0;
 
-/// The time of a step in microseconds: the fastest tenth, since whatever else runs on the machine only adds.
+/// The time of a step in microseconds: the fastest tenth, because other work on the machine can
+/// only add to it.
 fn time(experiment: &Experiment, batch: usize, repeats: usize) -> anyhow::Result<f64> {
     let mut network = experiment.initial_model()?.network;
     let mut driver = Driver::new(&*experiment.optimizer, &network)?;
@@ -50,12 +53,12 @@ fn main() -> anyhow::Result<()> {
     let n = experiment.split.train.len();
     let rounds = program.size(6, 2);
     println!(
-        "MLP 64-256-256-10 on digits, momentum, CPU with {} threads, the fastest of {rounds} rounds",
+        "MLP 64-256-256-10 on digits, momentum, CPU with {} threads, fastest of {rounds} rounds",
         threads()
     );
     let batches: Vec<usize> = (0..).map(|k| 1 << k).take_while(|b| *b <= n).collect();
     let mut steps: Vec<(f64, f64)> = batches.iter().map(|b| (*b as f64, f64::INFINITY)).collect();
-    // In rounds over all sizes, so that a disturbance does not hit one size alone.
+    // In rounds over all sizes, so that a disturbance does not affect only one size.
     for _ in 0..rounds {
         for (batch, step) in batches.iter().zip(&mut steps) {
             let repeats = (program.size(2000, 500) / batch).clamp(8, 100);
@@ -64,12 +67,12 @@ fn main() -> anyhow::Result<()> {
     }
     for (batch, micros) in &steps {
         println!(
-            "|B| = {batch:>4}: {:>8} µs a step, {:>7} µs an example",
+            "|B| = {batch:>4}: {:>8} µs per step, {:>7} µs per example",
             short(*micros),
             short(micros / batch)
         );
     }
-    // t₀ + t₁|B| by least squares of the relative errors: weights 1/t².
+    // Fits t₀ + t₁|B| by least squares of the relative errors, with weights 1/t².
     let sum = |f: &dyn Fn(f64, f64) -> f64| steps.iter().map(|(b, t)| f(*b, *t)).sum::<f64>();
     let (s, sb, sbb) = (
         sum(&|_, t| 1.0 / (t * t)),
@@ -85,7 +88,7 @@ fn main() -> anyhow::Result<()> {
         .map(|(b, t)| (fit(*b) / t).max(t / fit(*b)))
         .fold(1.0, f64::max);
     println!(
-        "fit t₀ + t₁|B|: t₀ = {} µs, t₁ = {} µs, knee t₀/t₁ = {} examples; largest misfit a factor {}",
+        "fit t₀ + t₁|B|: t₀ = {} µs, t₁ = {} µs, knee t₀/t₁ = {} examples; largest misfit: a factor of {}",
         short(t0),
         short(t1),
         short(t0 / t1),
@@ -100,12 +103,12 @@ fn main() -> anyhow::Result<()> {
         .map_or(last.0, |p| p.0);
     let gain = each(&steps[0]) / least;
     println!(
-        "an example costs {} times as much at |B| = 1 as at best; |B| = {enough} is within 25 % of the best",
+        "an example costs {} times as much at |B| = 1 as at the best size; |B| = {enough} is within 25 % of the best",
         short(gain)
     );
     ensure!(
         gain > 2.0,
-        "a batch should be cheaper by the example than single examples"
+        "an example in a batch should cost less than a single one"
     );
     let plot = Plot::new("batch_time", "Time per example against batch size")
         .x("batch size", Scale::Log)
@@ -114,6 +117,9 @@ fn main() -> anyhow::Result<()> {
         .points("measured", steps.iter().map(|p| (p.0, each(p))))
         .dashed("t₀/|B| + t₁", steps.iter().map(|p| (p.0, fit(p.0) / p.0)))
         .guide_x("knee t₀/t₁", t0 / t1)
-        .caption(&format!("MLP 64-256-256-10 on digits, momentum, CPU, {} threads; the fastest of {rounds} rounds.", threads()));
+        .caption(&format!(
+            "MLP 64-256-256-10 on digits, momentum, CPU, {} threads; fastest of {rounds} rounds.",
+            threads()
+        ));
     program.finish(plot)
 }

@@ -1,8 +1,10 @@
-//! The two forms of momentum are one method, and its velocity is a less noisy gradient.
+//! The two forms of momentum are the same method, and its velocity is a less noisy gradient.
 //!
-//! v ← βv + (1 − β)g, w ← w − αv is v ← βv + α(1 − β)g, w ← w − v, as long as α stays the same. Of independent gradients of variance σ² the velocity
-//! has after t steps the variance σ² (1 − β)/(1 + β) · (1 − β²ᵗ): momentum is averaging, and β = 0.9 averages about as much as a batch 19 times as large.
-//! It does not lower the floor: the steps of a velocity are alike, and on ½w² the stationary variance α σ²/(2 − α (1 − β)/(1 + β)) is almost that of SGD.
+//! v ← βv + (1 − β)g, w ← w − αv equals v ← βv + α(1 − β)g, w ← w − v, as long as α is constant.
+//! For independent gradients of variance σ², the velocity has the variance σ² (1 − β)/(1 + β) · (1
+//! − β²ᵗ) after t steps: momentum averages, and β = 0.9 averages about as much as a batch 19 times
+//! as large. It does not lower the floor: successive velocities are correlated, and on ½w² the
+//! stationary variance α σ²/(2 − α (1 − β)/(1 + β)) is almost that of SGD.
 
 mod program;
 
@@ -24,7 +26,8 @@ fn momentum(preset: &str, beta: f64) -> Momentum {
     .rule()
 }
 
-/// The largest distance between both forms over 200 steps of noisy gradients of ½‖w‖²; the rate is divided by 10 at step `change`.
+/// The largest distance between the two forms over 200 steps with noisy gradients of ½‖w‖²; the
+/// rate is divided by 10 at step `change`.
 fn parting(change: usize) -> f64 {
     let (beta, d) = (0.9, 100);
     let (ema, ball) = (momentum("lecture", beta), momentum("heavy-ball", beta));
@@ -70,23 +73,23 @@ fn main() -> anyhow::Result<()> {
         "moving average at α against heavy ball at α(1 − β), β = 0.9, 200 noisy steps in 100 dimensions, seed {SEED}:"
     );
     println!(
-        "largest difference {} at a constant rate, {} where the rate drops to a tenth at step 100",
+        "largest difference {} at a constant rate, {} if the rate drops to a tenth at step 100",
         short(same),
         short(changed)
     );
     ensure!(
         same < 1e-13 && changed > 1e-3,
-        "the forms should agree at a constant rate, and only there"
+        "the forms should agree only at a constant rate"
     );
 
     let (runs, steps) = (program.size(20_000, 4000), program.size(500, 300));
     println!(
-        "variance of the velocity over that of the gradient, {runs} runs, gradients N(0, 1), mean of the steps after {}:",
+        "variance of the velocity divided by that of the gradient, {runs} runs, gradients N(0, 1), mean of the steps after {}:",
         steps / 2
     );
     let mut plot = Plot::new(
         "ema_heavy_ball",
-        "Momentum averages the gradient’s noise away",
+        "Momentum averages out the gradient’s noise",
     );
     plot = plot.x("step t", Scale::Log).y(
         "variance of the velocity / variance of the gradient",

@@ -1,7 +1,10 @@
-//! Gradient descent against SGD at equal numbers of gradient evaluations: linear regression on the diabetes data.
+//! Gradient descent and SGD at equal numbers of gradient evaluations, for linear regression on the
+//! diabetes data.
 //!
-//! One step of gradient descent costs N gradients ∇f_n, one of SGD |B| of them. SGD is ahead from the beginning, then stalls at its floor; gradient descent
-//! with η = 1/L passes it late and goes on to the minimum, under its bound L‖w₀ − w*‖²/(2t). SGD with a falling step goes on too, slowly.
+//! A step of gradient descent costs N gradients ∇f_n, a step of SGD |B| of them. SGD is ahead at
+//! first, then stalls at its floor. Gradient descent with η = 1/L overtakes it late and continues
+//! to the minimum, below its bound L‖w₀ − w*‖²/(2t). SGD with a falling step also continues, but
+//! slowly.
 
 mod program;
 
@@ -40,7 +43,7 @@ impl Problem {
             .sum::<f64>()
             / self.n as f64
     }
-    /// The examples at these indices, as a problem of its own.
+    /// The examples at these indices, as a separate problem.
     fn batch(&self, values: (&[f64], &[f64]), indices: &[u32]) -> Problem {
         let (n, d) = (indices.len(), self.x.dims()[1]);
         let rows = indices
@@ -92,7 +95,7 @@ fn main() -> anyhow::Result<()> {
         l = numbers(&hv.clone().square()).iter().sum::<f64>().sqrt();
         v = hv.div_scalar(l);
     }
-    // The minimum, by Nesterov's method to the last digit.
+    // The minimum, by Nesterov's method, to the last digit.
     let rule = NesterovConfig {
         momentum: 0.96,
         ..NesterovConfig::preset("lecture").unwrap_or_default()
@@ -109,7 +112,7 @@ fn main() -> anyhow::Result<()> {
     let excess = |w: &Tensor<2>| (problem.loss(w) - least) / (first - least);
 
     println!(
-        "linear regression on diabetes, N = {n}, L = {}, {passes} passes, seed {SEED}; excess loss over that at the start",
+        "linear regression on diabetes, N = {n}, L = {}, {passes} passes, seed {SEED}; excess loss relative to the start",
         short(l)
     );
     let mut plot = Plot::new("gd_against_sgd", "GD and SGD at equal numbers of gradients");
@@ -152,7 +155,7 @@ fn main() -> anyhow::Result<()> {
                 false => problem.batch((&x, &y), &order.next(batch).1).gradient(&w),
             };
             (w, _) = rule.step(schedule.lr(t - 1), w, gradient, None);
-            // Marks at equal ratios: eight for each doubling.
+            // Marks at equal ratios, eight per doubling.
             let place = |t: usize| (8.0 * (t as f64).log2()).floor();
             if t == 1 || place(t) > place(t - 1) {
                 points.push((t as f64 / per_pass as f64, excess(&w)));
@@ -173,7 +176,7 @@ fn main() -> anyhow::Result<()> {
     let distance = numbers(&best.square()).iter().sum::<f64>();
     let bound = l * distance / (2.0 * passes as f64) / (first - least);
     println!(
-        "GD at the end over its bound L‖w₀ − w*‖²/(2t): {}",
+        "GD at the end divided by its bound L‖w₀ − w*‖²/(2t): {}",
         short(found[0][passes - 1] / bound)
     );
     let passed = found[0]
@@ -182,7 +185,7 @@ fn main() -> anyhow::Result<()> {
         .rposition(|(gd, sgd)| gd > sgd)
         .map_or(0, |i| i + 2);
     println!(
-        "advantage of SGD after 1 pass: {}; GD is below SGD for good from pass {passed} on",
+        "advantage of SGD after 1 pass: {}; GD stays below SGD from pass {passed} on",
         short(found[0][0] / found[1][0])
     );
     ensure!(
@@ -191,7 +194,7 @@ fn main() -> anyhow::Result<()> {
     );
     ensure!(
         found[0][passes - 1] < found[1][passes - 1] && found[0][passes - 1] < bound,
-        "GD should be ahead at the end, and under its bound"
+        "GD should be ahead at the end, and below its bound"
     );
     program.finish(plot.caption(&format!(
         "Linear regression on diabetes, N = {n}, training loss, seed {SEED}."

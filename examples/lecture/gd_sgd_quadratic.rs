@@ -1,8 +1,10 @@
 //! Gradient descent and SGD on f(w) = (1/N) Σ ½ (w − x_n)².
 //!
-//! The gradient of a batch is w − w* plus noise of variance σ²/|B|, so the mean square distance m_t = E(w_t − w*)² follows exactly
-//! m_{t+1} = (1 − η_t)² m_t + η_t² σ²/|B|. At a constant step it stalls at η σ² / ((2 − η) |B|): a floor proportional to η/|B| for small η. A step
-//! that falls as t^−a converges. SGD that starts at the minimizer walks away from it, up to the same floor.
+//! The gradient of a batch is w − w* plus noise of variance σ²/|B|, so the mean squared distance
+//! m_t = E(w_t − w*)² follows m_{t+1} = (1 − η_t)² m_t + η_t² σ²/|B| exactly. With a constant step
+//! it stalls at η σ² / ((2 − η) |B|): a floor proportional to η/|B| for small η. With a step that
+//! falls as t^−a it converges. SGD that starts at the minimizer moves away from it, up to the same
+//! floor.
 
 mod program;
 
@@ -18,9 +20,9 @@ const SEED: u64 = 0;
 
 struct Arm {
     label: &'static str,
-    /// η, or η_1 where it falls.
+    /// Step size η, or the first one η_1 if it falls.
     rate: f64,
-    /// Of t^−a; 0 keeps the step.
+    /// Exponent a of t^−a; 0 for a constant step.
     exponent: f64,
     batch: usize,
     start: f64,
@@ -71,7 +73,7 @@ const ARMS: [Arm; 6] = [
     },
 ];
 
-/// The excess loss ½ E(w_t − w*)² after each step: measured over `runs` runs, and by the recursion.
+/// The excess loss ½ E(w_t − w*)² after each step, measured over `runs` runs and by the recursion.
 fn walk(arm: &Arm, x: &[f64], runs: usize, steps: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     let shape = Shape::PowerLaw {
         exponent: arm.exponent,
@@ -90,7 +92,7 @@ fn walk(arm: &Arm, x: &[f64], runs: usize, steps: usize) -> anyhow::Result<(Vec<
     } else {
         variance / arm.batch as f64
     };
-    // All runs side by side in one tensor: SGD acts on each number alone.
+    // All runs in one tensor, because SGD treats each number independently.
     let mut w = tensor(vec![arm.start; runs], [runs]);
     let (mut m, mut measured, mut theory) = (arm.start * arm.start, vec![], vec![]);
     for t in 0..steps {
@@ -153,25 +155,25 @@ fn main() -> anyhow::Result<()> {
     }
     let floor = |rate: f64| rate / (2.0 * (2.0 - rate));
     agree(
-        "floor at |B| = 1 over floor at |B| = 8",
+        "floor at |B| = 1 divided by floor at |B| = 8",
         floors[0] / floors[2],
         8.0,
         0.1,
     )?;
     agree(
-        "floor at η = 0.1 over floor at η = 0.02",
+        "floor at η = 0.1 divided by floor at η = 0.02",
         floors[0] / floors[1],
         floor(0.1) / floor(0.02),
         0.1,
     )?;
     agree(
-        "SGD from w* over SGD from afar",
+        "SGD from w* divided by SGD from afar",
         floors[4] / floors[0],
         1.0,
         0.1,
     )?;
     let caption = format!(
-        "N = {N}, mean of {runs} runs, seed {SEED}. Dashed, on the lines: m ← (1 − η)² m + η² σ²/|B|. GD leaves the chart at the bottom."
+        "N = {N}, mean of {runs} runs, seed {SEED}. Dashed, on the lines: m ← (1 − η)² m + η² σ²/|B|. GD falls below the range of the chart."
     );
     program.finish(plot.caption(&caption))
 }

@@ -1,7 +1,7 @@
 //! The stochastic gradient is unbiased, and its variance falls as 1/|B|: softmax regression on the digits.
 //!
-//! With replacement E‖g_B − ∇f‖² = tr Σ/|B| exactly, Σ being the covariance of the examples' gradients; without replacement it is smaller by the factor
-//! (N − |B|)/(N − 1), and 0 at |B| = N.
+//! With replacement, E‖g_B − ∇f‖² = tr Σ/|B| exactly, where Σ is the covariance of the examples'
+//! gradients. Without replacement, it is smaller by the factor (N − |B|)/(N − 1), and 0 at |B| = N.
 
 mod program;
 
@@ -48,7 +48,8 @@ fn draws(
     )?;
     let (mut squares, mut sum) = (Vec::new(), vec![0.0; d]);
     for draw in 0..count {
-        // The first batch of an epoch of its own: independent of the others also without replacement.
+        // The first batch of a separate epoch, so that the batches are independent even without
+        // replacement.
         order.seek(Position {
             epoch: draw,
             offset: 0,
@@ -91,7 +92,7 @@ fn main() -> anyhow::Result<()> {
     };
     let indices = &experiment.split.train;
     let (n, full) = (indices.len(), gradient(indices)?);
-    // Each example's gradient, less the full gradient.
+    // Each example's gradient minus the full gradient.
     let mut rows = Vec::new();
     for i in indices {
         rows.push(
@@ -115,7 +116,7 @@ fn main() -> anyhow::Result<()> {
         full.len()
     );
     println!(
-        "‖∇f‖ = {}, tr Σ = {}: the simple noise scale tr Σ/‖∇f‖² is {}",
+        "‖∇f‖ = {}, tr Σ = {}; the simple noise scale tr Σ/‖∇f‖² is {}",
         short(norm),
         short(trace),
         short(trace / (norm * norm))
@@ -142,10 +143,11 @@ fn main() -> anyhow::Result<()> {
                 0.25,
             )?;
             if batch == 16 {
-                // Of so many unbiased draws the mean square distance of the mean from ∇f is variance/count; their few large directions make it vary.
+                // For `count` unbiased draws, the mean squared distance of their mean from ∇f is
+                // variance/count. It fluctuates, because a few directions dominate.
                 let expected = (theory / count as f64).sqrt();
                 println!(
-                    "{name}, |B| = {batch}: the mean of all is {} from ∇f, expected {}",
+                    "{name}, |B| = {batch}: the distance of the mean of all batches from ∇f is {}, expected {}",
                     short(bias),
                     short(expected)
                 );
@@ -192,7 +194,7 @@ fn main() -> anyhow::Result<()> {
         .dashed("without replacement", theory(true))
         .guide_x("N", n as f64)
         .caption(&format!(
-            "Softmax regression on digits, N = {n}, {count} batches a mark, seed {SEED}. Dashed: tr Σ/|B|, and times (N − |B|)/(N − 1)."
+            "Softmax regression on digits, N = {n}, {count} batches per mark, seed {SEED}. Dashed: tr Σ/|B|, and times (N − |B|)/(N − 1)."
         ));
     program.finish(plot)
 }

@@ -1,7 +1,9 @@
-//! The layers of a network want different rates: ‖w‖, ‖∇w‖ and their ratio for an MLP on the digits, and what SGD, LARS and LAMB make of it.
+//! The layers of a network need different rates: ‖w‖, ‖∇w‖ and their ratio for an MLP on the
+//! digits, and the steps of SGD, LARS and LAMB.
 //!
-//! SGD moves a layer by the part η‖∇w‖/‖w‖ of itself, so the layer with the smallest ‖w‖/‖∇w‖ bounds the rate of all. LARS and LAMB (in the lecture's form,
-//! w ← w − η ‖w‖/‖g‖ g, g being the gradient or Adam's step) move every layer by the part η, neither more nor less.
+//! SGD changes a layer by the fraction η‖∇w‖/‖w‖ of its norm, so the layer with the smallest
+//! ‖w‖/‖∇w‖ limits the rate of all. LARS and LAMB (in the lecture's form, w ← w − η ‖w‖/‖g‖ g,
+//! where g is the gradient or Adam's step) change every layer by exactly the fraction η.
 
 mod program;
 
@@ -68,18 +70,18 @@ fn main() -> anyhow::Result<()> {
         .iter()
         .min_by(|a, b| (a.w / a.g).total_cmp(&(b.w / b.g)))
         .map_or("", |l| &l.path);
-    println!("the layer that bounds the rate of SGD: {tightest}");
+    println!("the layer that limits the rate of SGD: {tightest}");
     let spread = |k: usize| {
         let all = || (0..layers.len()).map(|i| moved(k, i));
         all().fold(0.0, f64::max) / all().fold(f64::INFINITY, f64::min)
     };
     println!(
-        "largest over smallest relative step: SGD {}",
+        "largest divided by smallest relative step: SGD {}",
         short(spread(0))
     );
     for (k, (label, trace)) in traces.iter().enumerate().skip(1) {
         agree(
-            &format!("{label}: largest over smallest relative step"),
+            &format!("{label}: largest divided by smallest relative step"),
             spread(k),
             1.0,
             1e-3,
@@ -93,7 +95,7 @@ fn main() -> anyhow::Result<()> {
     }
     ensure!(
         spread(0) > 3.0,
-        "the layers of SGD should move by different parts of themselves"
+        "SGD should change the layers by different fractions"
     );
 
     let mut plot =
@@ -102,7 +104,7 @@ fn main() -> anyhow::Result<()> {
         .y_names(layers.iter().map(|l| l.path.clone()))
         .guide_x("η", RATE);
     for (k, (label, _)) in traces.iter().enumerate() {
-        // Side by side, so that equal ones are seen.
+        // Slightly offset, so that equal values stay visible.
         let shift = 0.22 * (k as f64 - 1.0);
         plot = plot.points(
             label,

@@ -1,7 +1,10 @@
-//! Logistic regression by SGD with each batch size, at equal numbers of examples, on the breast-cancer data.
+//! Logistic regression by SGD with different batch sizes, at equal numbers of examples, on the
+//! breast-cancer data.
 //!
-//! N·epochs/|B| steps of size η go as far as a gradient flow of length η·N·epochs/|B|: at one rate for all, the large batch is left behind because it makes
-//! fewer steps. With the rate proportional to |B| all batch sizes go equally far, until the rate comes near 2/L. Test accuracy shows the same.
+//! N·epochs/|B| steps of size η go as far as a gradient flow of length η·N·epochs/|B|. At the same
+//! rate, a large batch therefore falls behind, because it takes fewer steps. With a rate
+//! proportional to |B|, all batch sizes go equally far, until the rate approaches 2/L. Test
+//! accuracy shows the same.
 
 mod program;
 
@@ -40,7 +43,8 @@ fn run(
     Ok((experiment, network, loss, 100.0 * accuracy))
 }
 
-/// L = λ_max(Σ x xᵀ)/(4N), with 1 for the bias in x: no curvature of the mean logistic loss is larger.
+/// L = λ_max(Σ x xᵀ)/(4N), with a 1 for the bias in x: an upper bound of the mean logistic loss's
+/// curvature.
 fn smoothness(experiment: &Experiment) -> anyhow::Result<f64> {
     let (part, indices) = experiment.indices(Which::Train);
     let (x, _) = experiment.batch(part, indices, None)?;
@@ -79,11 +83,11 @@ fn main() -> anyhow::Result<()> {
         let (_, _, loss, accuracy) = run(batch, rate, steps, "shuffled")?;
         let (_, _, loss_scaled, accuracy_scaled) =
             run(batch, rate * batch as f64, steps, "shuffled")?;
-        // Gradient descent in short steps stands for the flow of length η·steps.
+        // Gradient descent in short steps approximates the flow of length η·steps.
         let parts = (rate * steps as f64 / 0.02).ceil().max(20.0);
         let (_, _, expected, _) = run(n, rate * steps as f64 / parts, parts as u64, "full")?;
         agree(
-            &format!("|B| = {batch}, same rate ({steps} steps): loss against the flow’s"),
+            &format!("|B| = {batch}, same rate ({steps} steps): loss compared with the flow’s"),
             loss,
             expected,
             0.05,
@@ -98,7 +102,7 @@ fn main() -> anyhow::Result<()> {
         flow.push((batch as f64, expected));
     }
     agree(
-        "rate ~ |B|: loss at |B| = 64 against |B| = 1",
+        "rate ~ |B|: loss at |B| = 64 compared with |B| = 1",
         scaled[3].1,
         scaled[0].1,
         0.1,
@@ -110,7 +114,7 @@ fn main() -> anyhow::Result<()> {
     );
     ensure!(
         behind > 2.0,
-        "the full batch should be left behind at the same rate"
+        "the full batch should fall behind at the same rate"
     );
     let plot = Plot::new("logistic_batches", "Logistic regression at equal examples")
         .x("batch size", Scale::Log)

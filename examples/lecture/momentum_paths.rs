@@ -1,8 +1,10 @@
 //! Momentum and Nesterov in a ravine: f(w) = ½ (w₁² + κ w₂²).
 //!
-//! Each method with the constants that are best for a quadratic: gradient descent η = 2/(L + μ) contracts by (κ − 1)/(κ + 1) a step, heavy ball with
-//! α = 4/(√L + √μ)² and β = ((√κ − 1)/(√κ + 1))² by √β (Polyak 1964), Nesterov with α = 1/L and β = (√κ − 1)/(√κ + 1) by 1 − 1/√κ. With κ large
-//! the root of κ stands where κ stood: this is what momentum is for even without noise.
+//! Each method uses the constants that are best for a quadratic. Per step, gradient descent with
+//! η = 2/(L + μ) contracts by (κ − 1)/(κ + 1), heavy ball with α = 4/(√L + √μ)² and
+//! β = ((√κ − 1)/(√κ + 1))² by √β (Polyak 1964), and Nesterov with α = 1/L and
+//! β = (√κ − 1)/(√κ + 1) by 1 − 1/√κ. For large κ, √κ replaces κ: momentum helps even without
+//! noise.
 
 mod program;
 
@@ -14,7 +16,7 @@ use program::{Program, agree, numbers, tensor};
 const KAPPA: f64 = 25.0;
 const START: [f64; 2] = [-4.5, 0.9];
 
-/// The points from the start on, each step's gradient taken where the rule wants it.
+/// The points of the path, with each step's gradient at the weights that the rule wants.
 fn walk<R: Rule>(rule: &R, rate: f64, steps: usize) -> Vec<[f64; 2]> {
     let curvature = tensor(vec![1.0, KAPPA], [2]);
     let mut w: Tensor<1> = tensor(START.to_vec(), [2]);
@@ -68,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     ];
 
     println!(
-        "f(w) = ½ (w₁² + {KAPPA} w₂²) from ({}, {}), no noise; each method at its best constants",
+        "f(w) = ½ (w₁² + {KAPPA} w₂²) from ({}, {}), no noise; each method with its best constants",
         START[0], START[1]
     );
     let axis = |half: f64| (0..=80).map(move |i| half * (f64::from(i) / 40.0 - 1.0));
@@ -85,7 +87,7 @@ fn main() -> anyhow::Result<()> {
     );
     let mut needed = Vec::new();
     for (name, path, theory) in &methods {
-        // A double root contracts as t·rᵗ: a late stretch shows r. It must end above the rounding.
+        // A double root contracts as t·rᵗ, so r is measured late, but above rounding errors.
         let end = path
             .iter()
             .position(|w| length(w) < 1e-60)
@@ -100,7 +102,7 @@ fn main() -> anyhow::Result<()> {
         };
         let measured = (length(&path[end]) / length(&path[from]) / growth).powf(1.0 / stretch);
         agree(
-            &format!("{name}: contraction a step"),
+            &format!("{name}: contraction per step"),
             measured,
             *theory,
             0.01,
@@ -117,10 +119,10 @@ fn main() -> anyhow::Result<()> {
     }
     anyhow::ensure!(
         needed[1] < needed[0] && needed[2] < needed[0],
-        "momentum did not help"
+        "momentum should need fewer steps"
     );
     let caption = format!(
-        "The first 30 steps of each. κ = {KAPPA}; steps to a millionth: GD {}, momentum {}, Nesterov {}.",
+        "The first 30 steps of each. κ = {KAPPA}; steps to a millionth of the distance: GD {}, momentum {}, Nesterov {}.",
         needed[0], needed[1], needed[2]
     );
     program.finish(plot.caption(&caption))

@@ -1,7 +1,9 @@
-//! The perceptron, and its bound: on data of radius R that a hyperplane through 0 separates with margin γ it makes at most (R/γ)² mistakes, whatever
-//! the order, the dimension and the number of examples (Novikoff 1962).
+//! The perceptron and its bound: on data of radius R that a hyperplane through 0 separates with
+//! margin γ, it makes at most (R/γ)² mistakes, whatever the order, the dimension and the number of
+//! examples (Novikoff 1962).
 //!
-//! It is SGD with batch 1 on the loss max(0, −y w·x). Random data needs far fewer mistakes than the bound; orthogonal examples need every one of them.
+//! It is SGD with batch 1 on the loss max(0, −y w·x). Random data cause far fewer mistakes than the
+//! bound; orthogonal examples reach it.
 
 mod program;
 
@@ -15,7 +17,7 @@ use program::{Program, agree, short};
 
 const SEED: u64 = 0;
 
-/// Mistakes until a whole pass has none: a step is a mistake if it moves the weights.
+/// Mistakes until a whole pass has none. A step is a mistake if it changes the weights.
 fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result<usize> {
     let n = points.len();
     let values = points.concat();
@@ -62,7 +64,7 @@ fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result
         let trace;
         (network, trace) = driver.step_traced(1.0, network, gradient);
         let wrong = trace.iter().any(|layer| layer.delta > 0.0);
-        // Two clean windows of n steps hold at least one whole pass.
+        // Two windows of n steps without a mistake contain at least one whole pass.
         (count, since) = if wrong {
             (count + 1, 0)
         } else {
@@ -73,7 +75,8 @@ fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result
     Ok(count)
 }
 
-/// Points of the unit ball with |x₁| at least the margin; the class is the side. The separating direction is the first axis.
+/// Points in the unit ball with |x₁| at least the margin. The sign of x₁ is the class, so the first
+/// axis separates them.
 fn ball(n: usize, d: usize, margin: f64, seed: u64) -> Vec<Vec<f64>> {
     let mut rng = Key::new(seed).word("points").rng();
     let mut points = Vec::new();
@@ -92,9 +95,7 @@ fn ball(n: usize, d: usize, margin: f64, seed: u64) -> Vec<Vec<f64>> {
 fn main() -> anyhow::Result<()> {
     let program = Program::start("perceptron_bound")?;
     let (n, d, seeds) = (200, 5, program.size(5, 1) as u64);
-    println!(
-        "perceptron until a whole pass has no mistake, from w = 0; seed {SEED} and the following"
-    );
+    println!("perceptron from w = 0 until a whole pass has no mistake; seeds from {SEED} on");
     let (mut random, mut tight, mut largest) = (Vec::new(), Vec::new(), 0.0f64);
     for margin in [0.3, 0.2, 0.1, 0.05, 0.02, 0.01]
         .into_iter()
@@ -116,10 +117,7 @@ fn main() -> anyhow::Result<()> {
                 points.iter().map(|x| u32::from(x[0] > 0.0)).collect(),
             );
             let count = mistakes(&points, classes, seed)? as f64;
-            ensure!(
-                count <= bound,
-                "{count} mistakes are above the bound {bound}"
-            );
+            ensure!(count <= bound, "{count} mistakes exceed the bound {bound}");
             random.push((bound, count));
             share.push(count / bound);
         }
@@ -137,7 +135,7 @@ fn main() -> anyhow::Result<()> {
             .collect();
         let count = mistakes(&points, vec![1; d], SEED)? as f64;
         agree(
-            &format!("{d} orthogonal examples: mistakes against (R/γ)²"),
+            &format!("{d} orthogonal examples: mistakes compared with (R/γ)²"),
             count,
             d as f64,
             1e-9,
@@ -145,17 +143,17 @@ fn main() -> anyhow::Result<()> {
         tight.push((d as f64, count));
     }
     println!(
-        "largest share of the bound on random data: {}",
+        "largest fraction of the bound on random data: {}",
         short(largest)
     );
     let end = random.iter().chain(&tight).map(|p| p.0).fold(1.0, f64::max);
     let first = tight.first().context("there are orthogonal examples")?.0;
     let plot = Plot::new("perceptron_bound", "Mistakes of the perceptron and their bound")
         .x("(R/γ)²", Scale::Log)
-        .y("mistakes until all is right", Scale::Log)
+        .y("mistakes until all examples are right", Scale::Log)
         .points("random points in a ball", random)
         .points("orthogonal points", tight)
         .dashed("bound (R/γ)²", [(first, first), (end, end)])
-        .caption(&format!("Random: n = {n}, {d} dimensions, {seeds} seeds a margin. Start w = 0, η = 1, a shuffled pass after another."));
+        .caption(&format!("Random: n = {n}, {d} dimensions, {seeds} seeds per margin. Start at w = 0, η = 1, shuffled passes."));
     program.finish(plot)
 }

@@ -1,4 +1,5 @@
-//! What the programs of the lecture share: two options, tensors of f64, a check against theory, and the figure.
+//! Shared by the lecture's programs: two options, f64 tensors, a check against theory, and the
+//! figure.
 #![allow(dead_code)]
 
 use std::path::PathBuf;
@@ -7,7 +8,8 @@ use anyhow::{bail, ensure};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use largebatch::report::plot::Plot;
 
-/// The options: `--small` (fewer runs and steps, for tests) and `--out FILE` (.svg or .png, where the figure goes).
+/// The options: `--small` (fewer runs and steps, for tests) and `--out FILE` (the figure's file,
+/// .svg or .png).
 pub struct Program {
     pub small: bool,
     out: PathBuf,
@@ -25,7 +27,7 @@ impl Program {
                 ("--small", _) => program.small = true,
                 ("--out", 1..) => program.out = args.next().unwrap_or_default().into(),
                 _ => bail!(
-                    "usage: {name} [--small] [--out FILE.svg|FILE.png]; `{arg}` is not understood"
+                    "unknown argument `{arg}`; usage: {name} [--small] [--out FILE.svg|FILE.png]"
                 ),
             }
         }
@@ -44,7 +46,8 @@ impl Program {
     }
 }
 
-/// Says what was measured and what theory has; an error if they differ by more than `tolerance`, relative.
+/// Prints the measured and the theoretical value. An error if their relative difference exceeds
+/// `tolerance`.
 pub fn agree(what: &str, measured: f64, theory: f64, tolerance: f64) -> anyhow::Result<()> {
     let ratio = measured / theory;
     println!(
@@ -54,12 +57,12 @@ pub fn agree(what: &str, measured: f64, theory: f64, tolerance: f64) -> anyhow::
     );
     ensure!(
         (ratio - 1.0).abs() <= tolerance,
-        "{what}: {measured} is not {theory} within {tolerance}"
+        "{what}: measured {measured}, but theory gives {theory}; the relative tolerance is {tolerance}"
     );
     Ok(())
 }
 
-/// Three digits.
+/// The number with three significant digits.
 pub fn short(x: f64) -> String {
     let rounded = format!("{x:.2e}");
     let magnitude = rounded

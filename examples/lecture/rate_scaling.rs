@@ -1,8 +1,10 @@
-//! The rate grows with the batch size, up to a bound: 2/L, and no further.
+//! The rate grows with the batch size, but only up to the bound 2/L.
 //!
-//! Least squares on x ~ N(0, I), f = ½ (x·w)², so L = 1. A step on a batch multiplies the mean square distance by exactly
-//! c(η) = 1 − 2η + η² (1 + (d + 1)/|B|): SGD contracts for η < 2/(1 + (d + 1)/|B|), fastest at half of it. While |B| is far below d + 1 this is the linear
-//! scaling rule; above it the rate saturates at 2/L, and a larger batch buys nothing (Ma, Bassily and Belkin 2018, arXiv 1712.06559).
+//! Least squares on x ~ N(0, I), f = ½ (x·w)², so L = 1. A step on a batch multiplies the mean
+//! squared distance by exactly c(η) = 1 − 2η + η² (1 + (d + 1)/|B|): SGD contracts for η < 2/(1 +
+//! (d + 1)/|B|), fastest at half of it. For |B| far below d + 1, this is the linear scaling rule.
+//! Above, the rate saturates at 2/L, and a larger batch gains nothing (Ma, Bassily and Belkin 2018,
+//! arXiv 1712.06559).
 
 mod program;
 
@@ -17,7 +19,8 @@ use program::{Program, agree, numbers, short, tensor};
 const SEED: u64 = 0;
 const D: usize = 63;
 
-/// The mean of ‖w − η g‖²/‖w‖² over fresh batches, for each rate. By symmetry any w will do.
+/// The mean of ‖w − η g‖²/‖w‖² over fresh batches, for each rate. By symmetry, any w gives the
+/// same.
 fn contraction(batch: usize, rates: &[f64], count: usize) -> Vec<f64> {
     let rule = SgdConfig::default().rule();
     let mut rng = Key::new(SEED).word("batches").number(batch as u64).rng();
@@ -41,7 +44,8 @@ fn contraction(batch: usize, rates: &[f64], count: usize) -> Vec<f64> {
     sums
 }
 
-/// Where c(η) = 1 and where it is least. c is a parabola through (0, 1); two measured points fix it.
+/// The rate at which c(η) = 1, and the rate at which c is smallest. c is a parabola through (0, 1),
+/// so two measured points determine it.
 fn bounds(rates: &[f64; 2], c: &[f64]) -> (f64, f64) {
     // c = 1 − aη + bη², so (1 − c)/η = a − bη.
     let slope = |i: usize| (1.0 - c[i]) / rates[i];
@@ -54,7 +58,7 @@ fn main() -> anyhow::Result<()> {
     let program = Program::start("rate_scaling")?;
     let examples = program.size(150_000, 40_000);
     println!(
-        "least squares, x ~ N(0, I), d = {D}, L = 1, {examples} examples a batch size, seed {SEED}"
+        "least squares, x ~ N(0, I), d = {D}, L = 1, {examples} examples per batch size, seed {SEED}"
     );
     let batches = [1usize, 4, 16, 64, 256, 1024, 4096];
     let (mut stable, mut fastest) = (Vec::new(), Vec::new());
@@ -73,7 +77,8 @@ fn main() -> anyhow::Result<()> {
         stable.push((batch as f64, largest));
         fastest.push((batch as f64, best));
     }
-    // Steps and examples for a thousandfold smaller distance at the best rate: c = 1 − η there.
+    // Steps and examples until the distance is a thousand times smaller, at the best rate, at which
+    // c = 1 − η.
     for (batch, rate) in &fastest {
         let steps = 1e-6f64.ln() / (1.0 - rate).max(1e-12).ln();
         println!(
@@ -112,7 +117,7 @@ fn main() -> anyhow::Result<()> {
         .guide_y("2/L", 2.0)
         .guide_x("d + 1", D as f64 + 1.0)
         .caption(&format!(
-            "Least squares, d = {D}, mean over {examples} examples a mark, seed {SEED}. Dashed: 2/(1 + (d + 1)/|B|) and half of it."
+            "Least squares, d = {D}, mean over {examples} examples per mark, seed {SEED}. Dashed: 2/(1 + (d + 1)/|B|) and half of it."
         ));
     program.finish(plot)
 }

@@ -1,8 +1,10 @@
-//! The step-size schedules side by side, and where each leaves SGD on a noisy quadratic.
+//! The step-size schedules side by side, and the final loss of SGD with each on a noisy quadratic.
 //!
-//! On f(w) = (1/N) Σ ½ (w − x_n)² the mean square distance to the minimizer follows m ← (1 − η_t)² m + η_t² σ²/|B| exactly, whatever the schedule. All
-//! schedules have the same peak rate and the same number of steps. Those that end at a small rate end low; a constant rate ends at its floor. With one curvature
-//! alone an early fall costs nothing; where curvatures differ, t^−a can be too early for the flat directions.
+//! On f(w) = (1/N) Σ ½ (w − x_n)² the mean squared distance to the minimizer follows m ← (1 − η_t)²
+//! m + η_t² σ²/|B| exactly, for any schedule. All schedules have the same peak rate and the same
+//! number of steps. Those that end at a small rate end low; a constant rate ends at its floor. With
+//! a single curvature, an early fall costs nothing; if curvatures differ, t^−a can fall too early
+//! for the flat directions.
 
 mod program;
 
@@ -133,12 +135,12 @@ fn main() -> anyhow::Result<()> {
         .map(|(name, end)| format!("{name} {}", short(*end)))
         .collect::<Vec<_>>()
         .join(", ");
-    println!("from the lowest: {ranking}");
+    println!("from lowest to highest: {ranking}");
     anyhow::ensure!(
         ends.last().is_some_and(|e| e.0 == "constant"),
         "the constant rate should end highest"
     );
     program.finish(plot.caption(&format!(
-        "Excess loss at the end, from the lowest: {ranking}. {runs} runs, seed {SEED}."
+        "Excess loss at the end, from lowest to highest: {ranking}. {runs} runs, seed {SEED}."
     )))
 }

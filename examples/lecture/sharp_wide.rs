@@ -1,8 +1,11 @@
-//! A sharp and a wide minimum of one function: which of them SGD finds, and what a shift between training and test does to each.
+//! A sharp and a wide minimum of one function: which one SGD finds, and how a shift between
+//! training and test affects each.
 //!
-//! f is the smooth lower envelope of two parabolas of curvature h = 64 at −1 and h = 4 at 1, equally deep. Where the test function is f shifted by δ, the
-//! loss at a minimum rises by ½ h δ²: 16 times as much at the sharp one. Gradient noise of variance σ²/|B| drives SGD out of the sharp one
-//! when |B| is small; with a large batch it stays where it starts (Keskar et al. 2017, arXiv 1609.04836).
+//! f is the smooth lower envelope of two equally deep parabolas, with curvature h = 64 at −1 and h
+//! = 4 at 1. If the test function is f shifted by δ, the loss at a minimum rises by ½ h δ²: 16
+//! times as much at the sharp one. Gradient noise of variance σ²/|B| drives SGD out of the sharp
+//! minimum if |B| is small; with a large batch, SGD stays where it starts (Keskar et al. 2017,
+//! arXiv 1609.04836).
 
 mod program;
 
@@ -15,16 +18,17 @@ use largebatch_random::{Key, normal, unit};
 use program::{Program, agree, mean, numbers, short, tensor};
 
 const SEED: u64 = 0;
-/// Curvature and place.
+/// Curvature and position of the minima.
 const SHARP: (f64, f64) = (64.0, -1.0);
 const WIDE: (f64, f64) = (4.0, 1.0);
-/// How round the ridge between them is.
+/// The roundness τ of the ridge between them.
 const ROUND: f64 = 0.2;
 const RATE: f64 = 0.02;
 const SIGMA: f64 = 9.0;
 const SHIFT: f64 = 0.1;
 
-/// −τ log(e^(−p/τ) + e^(−q/τ)), p and q the parabolas; by the smaller of them, so that nothing underflows.
+/// −τ log(e^(−p/τ) + e^(−q/τ)) for the parabolas p and q, computed relative to the smaller one, so
+/// that nothing underflows.
 fn f(w: Tensor<1>) -> Tensor<1> {
     let parabola =
         |(h, centre): (f64, f64)| w.clone().sub_scalar(centre).square().mul_scalar(0.5 * h);
@@ -41,7 +45,7 @@ fn gradient(w: &Tensor<1>) -> anyhow::Result<Tensor<1>> {
     at.grad(&gradients).context("w has a gradient")
 }
 
-/// Where each run ends, from uniform starts, all runs side by side.
+/// The end of each run, from uniformly random starts, with all runs in one tensor.
 fn ends(batch: usize, runs: usize, steps: usize) -> anyhow::Result<Vec<f64>> {
     let rule = SgdConfig::default().rule();
     let mut rng = Key::new(SEED).word("runs").number(batch as u64).rng();
@@ -50,7 +54,7 @@ fn ends(batch: usize, runs: usize, steps: usize) -> anyhow::Result<Vec<f64>> {
         [runs],
     );
     for t in 0..steps {
-        // The last tenth without noise: to the bottom of the basin that it is in.
+        // The last tenth runs without noise, to the bottom of the current basin.
         let noise = if t < steps * 9 / 10 {
             SIGMA / (batch as f64).sqrt()
         } else {
@@ -71,7 +75,7 @@ fn main() -> anyhow::Result<()> {
     let (runs, steps) = (program.size(1000, 300), program.size(1500, 600));
     let value = |w: f64| numbers(&f(tensor(vec![w], [1])))[0];
     println!(
-        "minima at −1 (h = 64) and 1 (h = 4) of equal depth; test function shifted by δ = {SHIFT}"
+        "minima of equal depth at −1 (h = 64) and 1 (h = 4); test function shifted by δ = {SHIFT}"
     );
     let rise = |centre: f64| value(centre - SHIFT) - value(centre);
     agree(
@@ -87,14 +91,14 @@ fn main() -> anyhow::Result<()> {
         0.01,
     )?;
     agree(
-        "sharp over wide",
+        "sharp divided by wide",
         rise(SHARP.1) / rise(WIDE.1),
         SHARP.0 / WIDE.0,
         0.01,
     )?;
 
     println!(
-        "SGD, η = {RATE}, noise of σ = {SIGMA} an example, {runs} runs of {steps} steps from U(−2, 2), seed {SEED}:"
+        "SGD, η = {RATE}, noise of σ = {SIGMA} per example, {runs} runs of {steps} steps from U(−2, 2), seed {SEED}:"
     );
     let mut found = Vec::new();
     for batch in [1, 2, 4, 16, 64, 1024] {
@@ -111,9 +115,9 @@ fn main() -> anyhow::Result<()> {
         );
         found.push((batch, sharp));
     }
-    // Without noise a run ends in the basin it starts in; the ridge is at −0.6.
+    // Without noise, a run ends in the basin in which it starts; the ridge is at −0.6.
     agree(
-        "|B| = 1024: share in the sharp minimum",
+        "|B| = 1024: fraction in the sharp minimum",
         found[5].1,
         1.4 / 4.0,
         0.2,
@@ -129,7 +133,7 @@ fn main() -> anyhow::Result<()> {
         .map(|(b, s)| format!("{b}: {:.0} %", 100.0 * s))
         .collect::<Vec<_>>()
         .join(", ");
-    let plot = Plot::new("sharp_wide", "A sharp and a wide minimum, and a shift of the test")
+    let plot = Plot::new("sharp_wide", "A sharp and a wide minimum, with a shifted test function")
         .x("w", Scale::Linear)
         .y("loss", Scale::Linear)
         .x_range(-1.5, 2.4)
@@ -137,7 +141,7 @@ fn main() -> anyhow::Result<()> {
         .line("training", axis().map(|w| (w, value(w))))
         .dashed("test: shifted", axis().map(|w| (w, value(w - SHIFT))))
         .points("minima of the training loss", [SHARP.1, WIDE.1].map(|w| (w, value(w))))
-        .points("the same points on test", [SHARP.1, WIDE.1].map(|w| (w, value(w - SHIFT))))
+        .points("the same points in the test", [SHARP.1, WIDE.1].map(|w| (w, value(w - SHIFT))))
         .caption(&format!("h = 64 and h = 4, δ = {SHIFT}. SGD ends in the sharp minimum at |B| = {shares} of {runs} runs, seed {SEED}."));
     program.finish(plot)
 }

@@ -1,11 +1,12 @@
-//! The studies that ship inside largebatch, as text: `largebatch study list` shows them. To add one, write its file here and its name below.
+//! The studies that ship inside largebatch, as text. `largebatch study list` shows them. To add
+//! one, write its file in this folder and add its name below.
 
-/// Name and text of a study.
+/// The name and text of a study.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
-    /// The name, also in the text.
+    /// The name, which is also in the text.
     pub name: &'static str,
-    /// A study file.
+    /// The text of the study file.
     pub text: &'static str,
 }
 
@@ -15,7 +16,7 @@ macro_rules! recipes {
     };
 }
 
-/// All of them; the first is THE experiment.
+/// All recipes; the first is the main experiment.
 pub const RECIPES: &[Recipe] = recipes![
     "gap",
     "optimizers",

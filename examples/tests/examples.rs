@@ -1,14 +1,17 @@
-//! Runs every example as its reader would, in its small mode: it ends well, and its figure is no accident.
+//! Runs every example as a user would, in its small mode: it succeeds, and its accuracy is above
+//! chance.
 //!
-//! MNIST and CIFAR-10 are small files of the same format, made here, so that this runs everywhere. Where `LARGEBATCH_DATA_DIR` names a folder with
-//! the real ones, these are taken too.
+//! MNIST and CIFAR-10 are replaced by small generated files of the same format, so that the tests
+//! run everywhere. If `LARGEBATCH_DATA_DIR` names a folder with the real files, these are tested
+//! too.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The program of an example. `cargo test` builds examples beside the tests; `cargo test --test examples` alone does not.
+/// The program of an example. `cargo test` builds the examples with the tests; `cargo test --test
+/// examples` does not.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let release = test.ancestors().nth(2).unwrap();
@@ -23,7 +26,8 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// What an example prints. It runs in `place`, where its cache is too, and finds data sets in `data`.
+/// The output of an example. It runs in `place`, which also holds its cache, and finds data sets in
+/// `data`.
 fn output(name: &str, args: &[&str], data: &Path, place: &Path) -> String {
     let mut command = Command::new(program(name));
     command
@@ -45,7 +49,7 @@ fn output(name: &str, args: &[&str], data: &Path, place: &Path) -> String {
     out.into_owned()
 }
 
-/// The percentages before ` % of` in lines that hold `marker`.
+/// The percentages before ` % of` in lines that contain `marker`.
 fn percentages(text: &str, marker: &str) -> Vec<f64> {
     let number = |line: &str| line.split(" % of").next()?.rsplit(' ').next()?.parse().ok();
     text.lines()
@@ -54,7 +58,7 @@ fn percentages(text: &str, marker: &str) -> Vec<f64> {
         .collect()
 }
 
-/// The folder of the real data sets, if it holds this one.
+/// The folder of the real data sets, if it contains this one.
 fn real(name: &str, file: &str) -> Option<PathBuf> {
     let data = PathBuf::from(std::env::var_os("LARGEBATCH_DATA_DIR")?);
     let places = [
@@ -69,12 +73,12 @@ fn real(name: &str, file: &str) -> Option<PathBuf> {
         .then_some(data)
 }
 
-/// 0 to 63, without a pattern.
+/// Pixel noise from 0 to 63, without a pattern.
 fn noise(image: usize, place: usize) -> u8 {
     (image.wrapping_mul(7919) ^ place.wrapping_mul(104_729)).wrapping_mul(2_654_435_761) as u8 / 4
 }
 
-/// MNIST's four files with other images: a bright bar whose height tells the class.
+/// MNIST's four files with generated images: the height of a bright bar shows the class.
 fn write_mnist(folder: &Path) {
     for (name, n) in [("train", 2000), ("t10k", 500)] {
         let header = |magic: u32, sizes: &[u32]| {
@@ -100,7 +104,8 @@ fn write_mnist(folder: &Path) {
     }
 }
 
-/// CIFAR-10's six files with other images: a colour between red and green tells the class, whatever is cropped or mirrored.
+/// CIFAR-10's six files with generated images: a colour between red and green shows the class, also
+/// after crops and flips.
 fn write_cifar(folder: &Path) {
     let names = [
         "data_batch_1",
@@ -143,7 +148,7 @@ fn mnist() {
 #[test]
 fn mnist_on_the_real_digits() {
     let Some(data) = real("mnist", "train-images-idx3-ubyte") else {
-        eprintln!("SKIPPED: LARGEBATCH_DATA_DIR names no folder with MNIST");
+        eprintln!("SKIPPED: LARGEBATCH_DATA_DIR does not name a folder with MNIST");
         return;
     };
     let place = TempDir::new().unwrap();
@@ -171,7 +176,7 @@ fn cifar10() {
 #[test]
 fn cifar10_on_the_real_pictures() {
     let Some(data) = real("cifar-10", "data_batch_1.bin") else {
-        eprintln!("SKIPPED: LARGEBATCH_DATA_DIR names no folder with CIFAR-10");
+        eprintln!("SKIPPED: LARGEBATCH_DATA_DIR does not name a folder with CIFAR-10");
         return;
     };
     let place = TempDir::new().unwrap();

@@ -1,13 +1,15 @@
-//! The template of a crate of one's own, `external/`, builds against this largebatch, conforms, and trains on the command line.
+//! The template for your own crate, `external/`, builds against this largebatch, passes the
+//! conformance suite, and trains on the command line.
 //!
-//! It is built where this test is built, with the same versions, profile and features, so that Burn is not compiled a second time.
+//! It is built in this test's target folder, with the same versions, profile and features, so that
+//! Burn is not compiled again.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use largebatch::train::BACKENDS;
 
-/// Copies the files of a folder, and of the folders in it.
+/// Copies a folder with all its subfolders.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -21,7 +23,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What the test's own cargo told the test. Build scripts (ring's) take it for a change, and all that stands on them would be built again.
+/// Whether cargo set this variable for the test. To build scripts (such as ring's) these variables
+/// look like a change, and everything that depends on them would be rebuilt.
 fn told_by_cargo(variable: &str) -> bool {
     [
         "CARGO_PKG_",
@@ -49,7 +52,8 @@ fn output(command: &mut Command) -> Output {
     done
 }
 
-/// `cargo test` with the features of this very build: those of the workspace's members, and those that were asked for.
+/// Runs `cargo test` with the features of this build: those of the workspace's members, and those
+/// that were requested.
 fn test(folder: &Path, target: &Path) -> Output {
     let compiled = BACKENDS
         .iter()
@@ -87,10 +91,7 @@ fn a_crate_of_ones_own_conforms_and_trains() {
         "path = \"../../crates/largebatch\"",
         &format!("path = '{}'", path.display()),
     );
-    assert_ne!(
-        moved, text,
-        "the template depends on largebatch by its path"
-    );
+    assert_ne!(moved, text, "the template depends on largebatch by a path");
     let workspace = std::fs::read_to_string(here.join("../Cargo.toml")).unwrap();
     let profile = workspace
         .find("[profile.release]")
@@ -106,11 +107,11 @@ fn a_crate_of_ones_own_conforms_and_trains() {
         .collect();
     if !built.is_empty() {
         eprintln!(
-            "NOTE: Burn was compiled once more, because its features here differ from this build's:\n{}",
+            "NOTE: Burn was compiled again, because its features here differ from this build's:\n{}",
             built.join("\n")
         );
     }
-    // `cargo test` has built the program beside its tests.
+    // `cargo test` has built the program with its tests.
     let release = std::env::current_exe()
         .unwrap()
         .ancestors()

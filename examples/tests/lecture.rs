@@ -1,9 +1,11 @@
-//! Runs every program of the lecture in its small mode: it ends well, its key figures are those of the theory, and it writes its figure.
+//! Runs every program of the lecture in its small mode: it succeeds, its key numbers agree with the
+//! theory, and it writes its figure.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The program of an example. `cargo test` builds examples beside the tests; `cargo test --test lecture` alone does not.
+/// The program of an example. `cargo test` builds the examples with the tests; `cargo test --test
+/// lecture` does not.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let release = test.ancestors().nth(2).unwrap();
@@ -18,7 +20,7 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// What a program prints in its small mode; its figure is looked at too.
+/// The output of a program in its small mode. Also checks its figure.
 fn small(name: &str) -> String {
     let place = tempfile::tempdir().unwrap();
     let figure = place.path().join("figure.svg");
@@ -49,7 +51,7 @@ fn small(name: &str) -> String {
     out.into_owned()
 }
 
-/// The number after `marker`, in the first line that holds `line`.
+/// The number after `marker`, in the first line that contains `line`.
 fn after(text: &str, line: &str, marker: &str) -> f64 {
     let found = text
         .lines()
@@ -71,22 +73,27 @@ fn after(text: &str, line: &str, marker: &str) -> f64 {
         .unwrap_or_else(|_| panic!("no number after `{marker}` in `{found}`"))
 }
 
-/// The measured figure of a line, against a number that is computed here.
+/// Compares the measured value in a line with an expected number.
 fn measured(text: &str, line: &str, expected: f64, tolerance: f64) {
     let found = after(text, line, "measured ");
     assert!(
         (found / expected - 1.0).abs() < tolerance,
-        "{line}: {found}, not {expected}"
+        "{line}: {found}, expected {expected}"
     );
 }
 
 #[test]
 fn sgd_stalls_at_its_floor() {
     let text = small("gd_sgd_quadratic");
-    // η/(2(2 − η)) · σ²/|B|, of a sample whose variance is about 1.
+    // η/(2(2 − η)) · σ²/|B|, for a sample whose variance is about 1.
     measured(&text, "η = 0.1, |B| = 1:", 0.1 / (2.0 * 1.9), 0.1);
-    measured(&text, "floor at |B| = 1 over floor at |B| = 8", 8.0, 0.1);
-    measured(&text, "SGD from w* over SGD from afar", 1.0, 0.1);
+    measured(
+        &text,
+        "floor at |B| = 1 divided by floor at |B| = 8",
+        8.0,
+        0.1,
+    );
+    measured(&text, "SGD from w* divided by SGD from afar", 1.0, 0.1);
 }
 
 #[test]
@@ -102,7 +109,7 @@ fn the_full_batch_is_left_behind_at_one_rate() {
     assert!(after(&text, "same rate: the loss at |B| = N", "is ") > 2.0);
     measured(
         &text,
-        "rate ~ |B|: loss at |B| = 64 against |B| = 1",
+        "rate ~ |B|: loss at |B| = 64 compared with |B| = 1",
         after(&text, "|B| = 1, same rate", "measured "),
         0.1,
     );
@@ -114,7 +121,7 @@ fn the_perceptron_keeps_its_bound() {
     for d in [4.0, 16.0, 64.0, 256.0] {
         measured(&text, &format!("{d} orthogonal examples"), d, 1e-9);
     }
-    assert!(after(&text, "largest share of the bound", ": ") <= 1.0);
+    assert!(after(&text, "largest fraction of the bound", ": ") <= 1.0);
 }
 
 #[test]
@@ -195,7 +202,7 @@ fn the_rate_saturates_at_two_over_l() {
 #[test]
 fn a_shift_hurts_the_sharp_minimum() {
     let text = small("sharp_wide");
-    measured(&text, "sharp over wide", 16.0, 0.01);
+    measured(&text, "sharp divided by wide", 16.0, 0.01);
     assert!(after(&text, "|B| = 1:", " ") < 10.0 && after(&text, "|B| = 1024:", " ") > 25.0);
 }
 
@@ -203,10 +210,15 @@ fn a_shift_hurts_the_sharp_minimum() {
 fn lars_and_lamb_move_all_layers_alike() {
     let text = small("layer_ratios");
     for name in ["LARS", "LAMB"] {
-        measured(&text, &format!("{name}: largest over smallest"), 1.0, 1e-3);
+        measured(
+            &text,
+            &format!("{name}: largest divided by smallest"),
+            1.0,
+            1e-3,
+        );
         measured(&text, &format!("{name}: relative step of"), 0.01, 1e-2);
     }
-    assert!(after(&text, "largest over smallest relative step", "SGD ") > 2.0);
+    assert!(after(&text, "largest divided by smallest relative step", "SGD ") > 2.0);
 }
 
 #[test]

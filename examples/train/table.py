@@ -19,7 +19,7 @@ def main():
     program, seeds, rest = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     cut = rest.index("--") if "--" in rest else len(rest)
     files, extra = rest[:cut], rest[cut + 1:]
-    print("| recipe | test accuracy | n | validation | seconds a run | device |\n| --- | --- | --- | --- | --- | --- |")
+    print("| recipe | test accuracy | n | validation | seconds per run | device |\n| --- | --- | --- | --- | --- | --- |")
     for file in files:
         name = os.path.basename(file).removesuffix(".toml")
         if name.startswith("breast-cancer"):

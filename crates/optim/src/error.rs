@@ -163,7 +163,7 @@ pub enum OptimError {
     Io {
         /// `read` or `write`.
         action: &'static str,
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The system's error.
         source: std::io::Error,

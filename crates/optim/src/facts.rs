@@ -30,7 +30,7 @@ pub struct Parameter {
 /// A named set of options: the optimizer as a paper or a framework defines it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Preset {
-    /// The name.
+    /// The name in configurations and on the command line.
     pub name: &'static str,
     /// Whose definition it is, in one line.
     pub summary: &'static str,

@@ -102,11 +102,11 @@ pub enum LbfgsBError<E> {
         "the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}; all three need the same length"
     )]
     Lengths {
-        /// Entries of the start.
+        /// Number of entries in the start.
         start: usize,
-        /// Lower bounds.
+        /// Number of lower bounds.
         lower: usize,
-        /// Upper bounds.
+        /// Number of upper bounds.
         upper: usize,
     },
     /// A lower bound above the upper one, or a bound that is NaN.

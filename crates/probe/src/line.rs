@@ -32,7 +32,7 @@ pub struct Distances {
     /// ‖x_S − x_0‖ / ‖x_L − x_0‖.
     #[serde(with = "nullable")]
     pub ratio: f64,
-    /// ‖x_L − x_S‖.
+    /// ‖x_L − x_S‖, the distance between the two runs' weights.
     #[serde(with = "nullable")]
     pub between: f64,
     /// The cosine of the angle between x_S − x_0 and x_L − x_0, if both runs started at the same

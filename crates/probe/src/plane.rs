@@ -86,7 +86,8 @@ impl Plane {
         })
     }
 
-    /// The plane through three points, with orthonormal directions: the first point is the origin, the second lies on the first axis.
+    /// The plane through three points, with orthonormal directions. The first point is the origin,
+    /// and the second is on the first axis.
     ///
     /// # Errors
     /// Points on one line, which do not span a plane.

@@ -79,7 +79,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
 /// Text with `code` between back-ticks.
 fn code(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    // A single back-tick without a partner stays as it is.
+    // A single back-tick without a partner is kept.
     if parts.len().is_multiple_of(2) {
         return escape(text);
     }

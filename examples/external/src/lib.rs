@@ -1,7 +1,8 @@
-//! An optimizer of one's own in a crate of its own: Lion.
+//! Your own optimizer in a separate crate, with Lion as the example.
 //!
-//! Shows the whole of what an optimizer is: the configuration with its facts, the rule, its state. `main.rs` puts it on the command line,
-//! `tests/conformance.rs` through the tests that every optimizer of largebatch passes.
+//! Shows all parts of an optimizer: the configuration with its facts, the rule and its state.
+//! `main.rs` puts it on the command line, and `tests/conformance.rs` runs the tests that every
+//! optimizer of largebatch must pass.
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -16,11 +17,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LionConfig {
-    /// β₁.
+    /// Coefficient β₁ of the average in the step; 0 ≤ β₁ < 1, default 0.9.
     pub beta1: f64,
-    /// β₂.
+    /// Decay rate β₂ of the average; 0 ≤ β₂ < 1, default 0.99.
     pub beta2: f64,
-    /// λ.
+    /// Decoupled weight decay λ; 0 or more, default 0 (none).
     pub weight_decay: f64,
 }
 
@@ -39,23 +40,23 @@ impl Recipe for LionConfig {
 
     const FACTS: &'static Facts = &Facts {
         name: "lion",
-        summary: "every weight moves by the rate, against the sign of a gradient mixed with its past",
+        summary: "every weight moves by the learning rate, against the sign of a mix of the gradient and its average",
         formula: "u = sign(β₁ m + (1 − β₁) g); w ← w − η (u + λ w); m ← β₂ m + (1 − β₂) g",
         paper: "Chen et al. 2023, arXiv 2302.06675",
         parameters: &[
             Parameter {
                 name: "beta1",
-                purpose: "the weight β₁ of the past in the step",
+                purpose: "coefficient β₁ of the average in the step",
                 range: "0 ≤ β₁ < 1",
             },
             Parameter {
                 name: "beta2",
-                purpose: "the weight β₂ of the past in the memory",
+                purpose: "decay rate β₂ of the average",
                 range: "0 ≤ β₂ < 1",
             },
             Parameter {
                 name: "weight_decay",
-                purpose: "the decoupled weight decay λ; 0 is none",
+                purpose: "decoupled weight decay λ; 0 for none",
                 range: "0 or more",
             },
         ],
@@ -66,7 +67,7 @@ impl Recipe for LionConfig {
             },
             Preset {
                 name: "language",
-                summary: "β₁ = 0.95, β₂ = 0.98: the paper's for language models",
+                summary: "β₁ = 0.95, β₂ = 0.98: the paper's values for language models",
             },
         ],
     };
@@ -88,19 +89,19 @@ impl Recipe for LionConfig {
             "beta1",
             self.beta1,
             0.0..1.0,
-            "an average that keeps all of the past never moves",
+            "at 1 the average would never change",
         )?;
         within(
             "beta2",
             self.beta2,
             0.0..1.0,
-            "an average that keeps all of the past never moves",
+            "at 1 the average would never change",
         )?;
         within(
             "weight_decay",
             self.weight_decay,
             0.0..f64::INFINITY,
-            "a negative decay makes weights grow without bound",
+            "with a negative value the weights would grow without bound",
         )
     }
 
@@ -115,9 +116,9 @@ impl Recipe for LionConfig {
 }
 
 largebatch::optim::state! {
-    /// What Lion keeps of a parameter.
+    /// The state of Lion for a parameter.
     pub struct LionState<const D: usize> {
-        /// m, of the parameter's shape.
+        /// Average gradient m, of the parameter's shape.
         pub momentum: Tensor<D>,
     }
 }

@@ -1,4 +1,4 @@
-//! largebatch's command line with one optimizer more.
+//! The command line of largebatch with one more optimizer.
 //!
 //! ```text
 //! cargo run --release -- optimizers lion

@@ -1,10 +1,11 @@
-//! The tests that every optimizer of largebatch passes: facts, options, references, resuming to the same bits, odd shapes and magnitudes, two minima.
+//! The tests that every optimizer of largebatch must pass: facts, options, references, resuming
+//! with the same bits, unusual shapes and magnitudes, two minima.
 
 use largebatch::optim::conformance::{Hand, Reference, check};
 use my_optimizer::LionConfig;
 
-/// The paper's Algorithm 2 on plain numbers: what the steps ought to be, written down a second time. Numbers that another implementation made are
-/// better still; a `Reference` takes them as they are.
+/// The paper's Algorithm 2 on plain numbers: the expected steps, written a second time. Numbers
+/// from another implementation are even better; a `Reference` can hold them directly.
 fn lion(decay: f64) -> impl FnMut(Hand) {
     move |p| {
         if p.memory.is_empty() {

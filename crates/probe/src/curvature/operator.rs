@@ -31,7 +31,7 @@ pub const STEP: f64 = 1e-7;
 pub struct Hessian<'a, O: Objective + ?Sized> {
     objective: &'a mut O,
     w: &'a [f64],
-    /// p^{−1/2}.
+    /// The scaling p^{−1/2} of each coordinate, if preconditioned.
     factors: Option<Vec<f64>>,
     decay: f64,
     /// [`STEP`], or less after a kink was met.

@@ -8,7 +8,8 @@ use super::ratio::{Interval, fieller};
 /// Unbiased estimates of |G|² and tr Σ from the squared norms of a gradient over b examples and of
 /// one over B > b (McCandlish et al. 2018, arXiv 1812.06162, appendix A.1).
 ///
-/// |G|² = (B |g_B|² − b |g_b|²)/(B − b), tr Σ = (|g_b|² − |g_B|²)/(1/b − 1/B). A single pair is noisy, and its |G|² may be negative: average both over many pairs, then divide.
+/// |G|² = (B |g_B|² − b |g_b|²)/(B − b), tr Σ = (|g_b|² − |g_B|²)/(1/b − 1/B). A single pair is
+/// noisy, and its |G|² may be negative: average both over many pairs, then divide.
 pub fn pair(small: f64, small_square: f64, big: f64, big_square: f64) -> (f64, f64) {
     let gradient_square = (big * big_square - small * small_square) / (big - small);
     let trace = (small_square - big_square) / (1.0 / small - 1.0 / big);
