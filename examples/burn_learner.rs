@@ -27,7 +27,7 @@ use burn::train::{
     ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep,
 };
 use largebatch::data::{self, Labels, Part, Pipeline, Search};
-use largebatch::optim::{self, LambConfig, LarsConfig, Recipe};
+use largebatch::optim::{self, LambConfig, LarsConfig, OptimizerConfig};
 use largebatch::schedule::{Epochs, Schedule, ScheduleConfig, Span, Warmup};
 
 const BATCH: usize = 512;
@@ -128,12 +128,13 @@ impl LrScheduler for Rates {
 }
 
 /// The rule for weights; the same without weight decay and trust ratio for biases.
-fn optimizer(recipe: &impl Recipe) -> ModuleOptimizer {
-    let bare = recipe.rule_for(optim::Part {
+fn optimizer(config: &impl OptimizerConfig) -> Result<ModuleOptimizer, optim::ConfigError> {
+    let bare = config.rule_for(optim::Part {
         decay: false,
         adapt: false,
     });
-    ModuleOptimizer::from(recipe.rule()).with_group(ParamGroup::from_predicate("bias"), bare, None)
+    let biases = ParamGroup::from_predicate("bias");
+    Ok(ModuleOptimizer::from(config.rule()?).with_group(biases, bare, None))
 }
 
 fn items(part: &Part, indices: &[u32], pipeline: &Pipeline) -> anyhow::Result<Vec<Digit>> {
@@ -179,8 +180,8 @@ fn main() -> anyhow::Result<()> {
     let lamb = LambConfig::default();
     let mut findings = Vec::new();
     for (name, optimizer, rate) in [
-        ("LARS", optimizer(&lars), 0.5),
-        ("LAMB", optimizer(&lamb), 0.05),
+        ("LARS", optimizer(&lars)?, 0.5),
+        ("LAMB", optimizer(&lamb)?, 0.05),
     ] {
         let schedule = shape.resolve(rate, steps, &Epochs::even((steps / EPOCHS) as u64))?;
         device.seed(0);

@@ -14,8 +14,8 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use largebatch::Lab;
 use largebatch::data::Search;
-use largebatch::optim::Registry;
 use largebatch::train::{Controls, Evaluation, Experiment, Observer, RunConfig, Step, train};
 
 const RUN: &str = r#"
@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(steps) = steps()? {
         (config.steps, config.epochs) = (Some(steps), None);
     }
-    let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
+    let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     println!(
         "{} images to train on, {} steps",
         experiment.split.train.len(),

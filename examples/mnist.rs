@@ -11,8 +11,8 @@
 //! ```
 
 use anyhow::{Context, bail};
+use largebatch::Lab;
 use largebatch::data::Search;
-use largebatch::optim::Registry;
 use largebatch::train::{
     Choice, Controls, Evaluation, Experiment, Observer, Outcome, RunConfig, train,
 };
@@ -52,7 +52,7 @@ fn run(optimizer: &str, batch_size: usize, lr: f64, steps: Option<u64>) -> anyho
         steps,
         ..RunConfig::default()
     };
-    let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
+    let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     let (outcome, _network) = train(
         &experiment,
         Controls {

@@ -13,16 +13,18 @@ use std::process::ExitCode;
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch::optim::{
-    ConfigError, Facts, Parameter, Part, Preset, Recipe, Registry, Rule, within,
-};
+use largebatch::Lab;
+use largebatch::component::{Facts, Preset};
+use largebatch::optim::{OptimizerConfig, Part, Rule};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Signum: m ← βm + (1 − β)g; w ← w − η sign(m).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct SignumConfig {
-    /// Momentum coefficient β, in [0, 1); default 0.9.
+    /// Momentum coefficient β.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "at 1 the average would never change"))]
     momentum: f64,
 }
 
@@ -32,7 +34,7 @@ impl Default for SignumConfig {
     }
 }
 
-impl Recipe for SignumConfig {
+impl OptimizerConfig for SignumConfig {
     type Rule = Signum;
 
     const FACTS: &'static Facts = &Facts {
@@ -40,11 +42,6 @@ impl Recipe for SignumConfig {
         summary: "every weight moves by the learning rate, against the sign of its averaged gradient",
         formula: "m ← β m + (1 − β) g; w ← w − η sign(m)",
         paper: "Bernstein et al. 2018, arXiv 1802.04434",
-        parameters: &[Parameter {
-            name: "momentum",
-            purpose: "momentum coefficient β",
-            range: "0 ≤ β < 1",
-        }],
         presets: &[
             Preset {
                 name: "paper",
@@ -63,15 +60,6 @@ impl Recipe for SignumConfig {
             "signsgd" => Some(SignumConfig { momentum: 0.0 }),
             _ => None,
         }
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        within(
-            "momentum",
-            self.momentum,
-            0.0..1.0,
-            "at 1 the average would never change",
-        )
     }
 
     fn rule_for(&self, _part: Part) -> Signum {
@@ -125,5 +113,5 @@ impl Optimizer for Signum {
 }
 
 fn main() -> ExitCode {
-    largebatch::cli::main_with(Registry::standard().with::<SignumConfig>())
+    largebatch::cli::main(Lab::standard().optimizer::<SignumConfig>())
 }

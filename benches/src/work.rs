@@ -5,9 +5,10 @@ use std::time::Instant;
 use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use largebatch::models::{Forward, Io, Labels, Pass, named};
-use largebatch::optim::{Driver, Registry};
+use largebatch::models::{Forward, Io, Labels, Pass};
+use largebatch::optim::Driver;
 use largebatch::train::{Choice, Controls, Experiment, RunConfig, train};
+use largebatch::{Lab, models, optim};
 use largebatch_random::{Key, unit};
 use rayon::prelude::*;
 
@@ -32,12 +33,13 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
         classes: Some(10),
     };
     let device = Device::flex().autodiff();
-    let model = named(name)?
+    let model = models::standard()
+        .named(name)?
         .configure(toml::Table::new())?
         .build(&io, 0, &device)?;
     let loss = model.loss;
     let mut driver = Driver::new(
-        &*Registry::standard()
+        &*optim::standard()
             .named("momentum")?
             .configure(None, toml::Table::new())?,
         &model.network,
@@ -124,7 +126,7 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
     let weights = Weights {
         layers: layers.collect(),
     };
-    let registry = Registry::standard();
+    let optimizers = optim::standard();
     let (optimizer, preset, options) = match name {
         "momentum" | "adam" | "adagrad" => (name, "torch", toml::Table::new()),
         "lars" => (
@@ -135,7 +137,7 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
         _ => (name, "timm", toml::toml! { max_grad_norm = inf }),
     };
     let mut driver = Driver::new(
-        &*registry
+        &*optimizers
             .named(optimizer)?
             .configure(Some(preset), options)?,
         &weights,
@@ -173,7 +175,7 @@ pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
         steps: Some(STEPS),
         ..RunConfig::default()
     };
-    let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
+    let experiment = Experiment::open(config, &Lab::standard(), &Default::default())?;
     Ok(Box::new(move || {
         train(
             &experiment,

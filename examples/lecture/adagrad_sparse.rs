@@ -11,7 +11,7 @@ mod program;
 use anyhow::ensure;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
-use largebatch::optim::{AdagradConfig, Recipe, SgdConfig};
+use largebatch::optim::{AdagradConfig, OptimizerConfig, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch_random::{Key, normal, unit};
 use program::{Program, agree, mean, numbers, short, tensor};
@@ -85,8 +85,10 @@ fn main() -> anyhow::Result<()> {
     let mut rng = Key::new(SEED).word("truth").rng();
     let truth: Vec<f64> = (0..D).map(|_| normal(&mut rng)).collect();
     let (sgd, adagrad) = (
-        SgdConfig::default().rule(),
-        AdagradConfig::preset("lecture").unwrap_or_default().rule(),
+        SgdConfig::default().rule()?,
+        AdagradConfig::preset("lecture")
+            .unwrap_or_default()
+            .rule()?,
     );
     let (sgd_rate, by_sgd) = best(
         &sgd,

@@ -9,7 +9,7 @@ mod program;
 
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
-use largebatch::optim::{AdamConfig, BiasCorrection, LambConfig, Part, Recipe};
+use largebatch::optim::{AdamConfig, BiasCorrection, LambConfig, OptimizerConfig, Part};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         decay: false,
         adapt: false,
     });
-    let (with, without) = (steps(&adam.rule(), count), steps(&bare, count));
+    let (with, without) = (steps(&adam.rule()?, count), steps(&bare, count));
     let theory = |t: usize| (1.0 - BETA.0.powi(t as i32)) / (1.0 - BETA.1.powi(t as i32)).sqrt();
 
     println!(
@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     println!(
         "mean of m over {runs} runs of gradients N(1, 1), seed {SEED} (the gradient’s mean is 1):"
     );
-    let rule = adam.rule();
+    let rule = adam.rule()?;
     let mut rng = Key::new(SEED).word("gradients").rng();
     let (mut w, mut state) = (tensor(vec![0.0; runs], [runs]), None);
     let (mut raw, mut corrected) = (Vec::new(), Vec::new());

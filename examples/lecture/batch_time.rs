@@ -10,8 +10,9 @@ mod program;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use largebatch::Lab;
 use largebatch::data::Search;
-use largebatch::optim::{Driver, Registry};
+use largebatch::optim::Driver;
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::train::{Experiment, RunConfig, StepKeys, threads};
 use program::{Program, short};
@@ -49,7 +50,7 @@ fn main() -> anyhow::Result<()> {
         "dataset = 'digits'\nmodel = {{ name = 'mlp', widths = [256, 256] }}\noptimizer = 'momentum'\nlr = 0.01\nbatch_size = 64\nepochs = 1\nseed = {SEED}"
     );
     let config = RunConfig::layered(Some(("mlp".as_ref(), &text)), &[])?;
-    let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
+    let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     let n = experiment.split.train.len();
     let rounds = program.size(6, 2);
     println!(

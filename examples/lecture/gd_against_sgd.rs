@@ -12,7 +12,7 @@ use anyhow::ensure;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::data::{Labels, Order, Pipeline, Sampling, Search, open};
-use largebatch::optim::{NesterovConfig, Recipe, Rule, SgdConfig};
+use largebatch::optim::{NesterovConfig, OptimizerConfig, Rule, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::schedule::{Epochs, ScheduleConfig, Shape, Span};
 use largebatch_random::Key;
@@ -100,7 +100,7 @@ fn main() -> anyhow::Result<()> {
         momentum: 0.96,
         ..NesterovConfig::preset("lecture").unwrap_or_default()
     }
-    .rule();
+    .rule()?;
     let (mut best, mut state) = (zero.clone(), None);
     for _ in 0..3000 {
         let at = state
@@ -131,7 +131,7 @@ fn main() -> anyhow::Result<()> {
     ];
     let mut found: Vec<Vec<f64>> = Vec::new();
     for (label, batch, rate, shape) in arms {
-        let (rule, per_pass) = (SgdConfig::default().rule(), n / batch);
+        let (rule, per_pass) = (SgdConfig::default().rule()?, n / batch);
         let schedule = ScheduleConfig {
             shape,
             ..Default::default()

@@ -9,7 +9,7 @@
 mod program;
 
 use burn::optim::Optimizer;
-use largebatch::optim::{Recipe, SgdConfig};
+use largebatch::optim::{OptimizerConfig, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::schedule::{Epochs, ScheduleConfig, Shape, Span};
 use largebatch_random::{Key, below, normal};
@@ -84,7 +84,7 @@ fn walk(arm: &Arm, x: &[f64], runs: usize, steps: usize) -> anyhow::Result<(Vec<
         ..Default::default()
     }
     .resolve(arm.rate, steps, &Epochs::even(1))?;
-    let rule = SgdConfig::default().rule();
+    let rule = SgdConfig::default().rule()?;
     let mut rng = Key::new(SEED).word(arm.label).rng();
     let variance = x.iter().map(|x| x * x).sum::<f64>() / N as f64;
     let noise = if arm.batch == N {

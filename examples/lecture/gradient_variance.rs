@@ -9,8 +9,8 @@ use anyhow::ensure;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use largebatch::Lab;
 use largebatch::data::{Order, Position, Sampling, Search};
-use largebatch::optim::Registry;
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::train::{Controls, Experiment, RunConfig, StepKeys, train};
 use program::{Program, agree, mean, short};
@@ -75,7 +75,7 @@ fn main() -> anyhow::Result<()> {
         "dataset = 'digits'\nmodel = 'softmax'\noptimizer = 'sgd'\nlr = 0.1\nbatch_size = 32\nepochs = 1\nseed = {SEED}"
     );
     let config = RunConfig::layered(Some(("softmax".as_ref(), &text)), &[])?;
-    let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
+    let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     let (_, network) = train(&experiment, Controls::default())?;
     let keys = StepKeys {
         augment: experiment.key("augment"),

@@ -8,8 +8,9 @@
 mod program;
 
 use anyhow::ensure;
+use largebatch::Lab;
 use largebatch::data::Search;
-use largebatch::optim::{Driver, LayerTrace, Registry};
+use largebatch::optim::{Driver, LayerTrace};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::train::{Controls, Experiment, RunConfig, StepKeys, train};
 use program::{Program, agree, short};
@@ -24,8 +25,8 @@ fn main() -> anyhow::Result<()> {
         "dataset = 'digits'\nmodel = {{ name = 'mlp', widths = [128, 64, 32] }}\noptimizer = 'sgd'\nlr = 0.3\nbatch_size = 128\nsteps = {steps}\nseed = {SEED}"
     );
     let config = RunConfig::layered(Some(("mlp".as_ref(), &text)), &[])?;
-    let registry = Registry::standard();
-    let experiment = Experiment::open(config, &registry, &Search::default())?;
+    let lab = Lab::standard();
+    let experiment = Experiment::open(config, &lab, &Search::default())?;
     let (outcome, network) = train(&experiment, Controls::default())?;
     let accuracy = 100.0 * outcome.test.and_then(|m| m.accuracy).unwrap_or(f64::NAN);
     let keys = StepKeys {
@@ -37,7 +38,8 @@ fn main() -> anyhow::Result<()> {
     // One step of each optimizer from the same weights on the same batch.
     let mut traces: Vec<(&str, Vec<LayerTrace>)> = Vec::new();
     for (label, name) in [("SGD", "sgd"), ("LARS", "lars"), ("LAMB", "lamb")] {
-        let recipe = registry
+        let recipe = lab
+            .optimizers
             .named(name)?
             .configure(Some("lecture"), Default::default())?;
         let mut driver = Driver::new(&*recipe, &network)?;

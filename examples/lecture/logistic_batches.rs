@@ -9,9 +9,9 @@
 mod program;
 
 use anyhow::{Context, ensure};
+use largebatch::Lab;
 use largebatch::data::Search;
 use largebatch::models::Network;
-use largebatch::optim::Registry;
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::train::{Controls, Experiment, RunConfig, Which, train};
 use program::{Program, agree, numbers, short};
@@ -30,7 +30,7 @@ fn run(
          batch_size = {batch}\nlr = {rate}\nsteps = {steps}\ndata.validation = 0\ndata.sampling = '{sampling}'"
     );
     let config = RunConfig::layered(Some(("logistic".as_ref(), &text)), &[])?;
-    let experiment = Experiment::open(config, &Registry::standard(), &Search::default())?;
+    let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     let (outcome, network) = train(&experiment, Controls::default())?;
     let loss = experiment
         .evaluate(&network, Which::Train)?

@@ -9,7 +9,7 @@
 mod program;
 
 use burn::tensor::Tensor;
-use largebatch::optim::{MomentumConfig, NesterovConfig, Recipe, Rule, SgdConfig};
+use largebatch::optim::{MomentumConfig, NesterovConfig, OptimizerConfig, Rule, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use program::{Program, agree, numbers, tensor};
 
@@ -45,16 +45,16 @@ fn main() -> anyhow::Result<()> {
         momentum: beta,
         ..MomentumConfig::preset("heavy-ball").unwrap_or_default()
     }
-    .rule();
+    .rule()?;
     let ahead = NesterovConfig {
         momentum: beta.sqrt(),
         ..NesterovConfig::preset("lecture").unwrap_or_default()
     }
-    .rule();
+    .rule()?;
     let methods = [
         (
             "gradient descent",
-            walk(&SgdConfig::default().rule(), 2.0 / (KAPPA + 1.0), steps),
+            walk(&SgdConfig::default().rule()?, 2.0 / (KAPPA + 1.0), steps),
             (KAPPA - 1.0) / (KAPPA + 1.0),
         ),
         (

@@ -8,8 +8,9 @@
 mod program;
 
 use anyhow::{Context, ensure};
+use largebatch::Lab;
 use largebatch::data::{Dataset, Labels, Part, Preprocess, Split, Task};
-use largebatch::optim::{Driver, Registry};
+use largebatch::optim::Driver;
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::train::{Experiment, RunConfig, StepKeys};
 use largebatch_random::{Key, normal, unit};
@@ -49,7 +50,7 @@ fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result
         train: (0..n as u32).collect(),
         validation: vec![],
     };
-    let experiment = Experiment::with(config, dataset, split, &Registry::standard())?;
+    let experiment = Experiment::with(config, dataset, split, &Lab::standard())?;
     let mut network = experiment.initial_model()?.network;
     let mut driver = Driver::new(&*experiment.optimizer, &network)?;
     let mut order = experiment.order()?;

@@ -9,7 +9,7 @@
 mod program;
 
 use burn::optim::Optimizer;
-use largebatch::optim::{Recipe, SgdConfig};
+use largebatch::optim::{OptimizerConfig, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::schedule::{Anneal, CycleMode, Epochs, Marks, ScheduleConfig, Shape, Span, Warmup};
 use largebatch_random::{Key, normal};
@@ -82,7 +82,7 @@ fn shapes() -> Vec<(&'static str, Shape)> {
 fn main() -> anyhow::Result<()> {
     let program = Program::start("schedules")?;
     let (runs, steps) = (program.size(4000, 1500), program.size(800, 400));
-    let rule = SgdConfig::default().rule();
+    let rule = SgdConfig::default().rule()?;
     let mut arms = shapes();
     arms.push((
         "linear after a warm-up",

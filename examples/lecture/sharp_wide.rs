@@ -12,7 +12,7 @@ mod program;
 use anyhow::{Context, ensure};
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
-use largebatch::optim::{Recipe, SgdConfig};
+use largebatch::optim::{OptimizerConfig, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch_random::{Key, normal, unit};
 use program::{Program, agree, mean, numbers, short, tensor};
@@ -47,7 +47,7 @@ fn gradient(w: &Tensor<1>) -> anyhow::Result<Tensor<1>> {
 
 /// The end of each run, from uniformly random starts, with all runs in one tensor.
 fn ends(batch: usize, runs: usize, steps: usize) -> anyhow::Result<Vec<f64>> {
-    let rule = SgdConfig::default().rule();
+    let rule = SgdConfig::default().rule()?;
     let mut rng = Key::new(SEED).word("runs").number(batch as u64).rng();
     let mut w = tensor(
         (0..runs).map(|_| -2.0 + 4.0 * unit(&mut rng)).collect(),

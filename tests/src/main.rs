@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    largebatch::cli::main_with(largebatch::optim::Registry::standard())
+    largebatch::cli::main(largebatch::Lab::standard())
 }

@@ -1,12 +1,12 @@
 use crate::Kind;
-use crate::words::{backticked, suggestion};
+use crate::words::{backticked, suggestion, unknown};
 
 /// A name or an option of a component that cannot be used. The message names the value, the place and the remedy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComponentError {
     /// The table has no component of this name.
-    #[error("unknown {kind} `{name}`{}", rest(.name, .known, &format!("the {kind}s are")))]
+    #[error("{}", unknown(&.kind.to_string(), .name, .known.iter().map(String::as_str)))]
     UnknownName {
         /// What was looked for.
         kind: Kind,
@@ -16,7 +16,7 @@ pub enum ComponentError {
         known: Vec<String>,
     },
     /// The component has no preset of this name.
-    #[error("{kind} `{component}` has no preset `{preset}`{}", rest(.preset, .known, "it has"))]
+    #[error("{kind} `{component}` has no preset `{preset}`{}", rest(.preset, .known))]
     UnknownPreset {
         /// The component's kind.
         kind: Kind,
@@ -28,7 +28,7 @@ pub enum ComponentError {
         known: Vec<String>,
     },
     /// The component has no option of this name.
-    #[error("{kind} `{component}` has no option `{option}`{}", rest(.option, .known, "it has"))]
+    #[error("{kind} `{component}` has no option `{option}`{}", rest(.option, .known))]
     UnknownOption {
         /// The component's kind.
         kind: Kind,
@@ -72,18 +72,12 @@ pub enum ComponentError {
 }
 
 /// The suggestion, and the list of known names.
-fn rest(name: &str, known: &[String], words: &str) -> String {
+fn rest(name: &str, known: &[String]) -> String {
     let names = || known.iter().map(String::as_str);
-    if known.is_empty() {
-        return "; it has none".into();
-    }
     match suggestion(name, names()) {
-        none if none.is_empty() => format!("; {words} {}", backticked(names())),
-        meant => {
-            let mut words = words.to_owned();
-            words[..1].make_ascii_uppercase();
-            format!("{meant} {words} {}", backticked(names()))
-        }
+        _ if known.is_empty() => "; it has none".into(),
+        none if none.is_empty() => format!("; it has {}", backticked(names())),
+        meant => format!("{meant} It has {}", backticked(names())),
     }
 }
 

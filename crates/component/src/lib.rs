@@ -40,9 +40,14 @@ mod read;
 mod registry;
 mod words;
 
+pub mod settings;
+
+/// For `#[derive(JsonSchema)]`.
+pub use schemars;
+
 pub use error::ComponentError;
 pub use facts::{Facts, Kind, Preset};
 pub use options::{Opt, check, options, schema};
 pub use read::read;
 pub use registry::{Component, Registry};
-pub use words::{backticked, nearest, suggestion};
+pub use words::{backticked, closest, nearest, suggestion, unknown};

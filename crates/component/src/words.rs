@@ -1,16 +1,26 @@
 //! Names in messages: how they are quoted, and which one was meant.
 
-/// The known name nearest to `name`, if it is near enough to be meant: at most one edit, and one more for every three letters.
-/// Upper case and `_` for `-` count as the same.
+/// The known name that takes the fewest edits from `name`. Upper case and `_` for `-` count as the
+/// same.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    edits(name, known).map(|(_, k)| k)
+}
+
+/// The closest known name, if it is near enough to be meant: at most one edit, and one more for
+/// every three letters.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    edits(name, known)
+        .filter(|(edits, k)| *edits <= 1 + k.chars().count() / 3)
+        .map(|(_, k)| k)
+}
+
+fn edits<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(usize, &'a str)> {
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let name = plain(name);
     known
         .into_iter()
         .map(|k| (strsim::damerau_levenshtein(&name, &plain(k)), k))
         .min()
-        .filter(|(edits, k)| *edits <= 1 + k.chars().count() / 3)
-        .map(|(_, k)| k)
 }
 
 /// `, did you mean `adam`?` for the nearest known name, or nothing.
@@ -18,6 +28,20 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> S
     nearest(name, known)
         .map(|name| format!(", did you mean `{name}`?"))
         .unwrap_or_default()
+}
+
+/// The message about an unknown name: ``unknown optimizer `lar`, did you mean `lars`? The optimizers
+/// are `adam`, `lars` ``.
+pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let (meant, the) = match suggestion(name, known.iter().copied()) {
+        none if none.is_empty() => (none, "; the"),
+        meant => (meant, " The"),
+    };
+    format!(
+        "unknown {kind} `{name}`{meant}{the} {kind}s are {}",
+        backticked(known)
+    )
 }
 
 /// The names in backticks, with commas between them.

@@ -1,5 +1,7 @@
 //! Delimited text tables with a label column.
 
+use largebatch_component::closest;
+
 use crate::DataError;
 use crate::delimited::{self, Record};
 use crate::spec::{Column, CsvSpec, LabelKind, Missing};
@@ -504,12 +506,7 @@ fn unique(path: &Path, first: &Record, counts: impl Fn(&str) -> bool) -> Result<
 
 /// The column whose name is most similar.
 fn nearest<'a>(first: &'a Record, name: &str) -> Option<&'a str> {
-    let near = |field: &str| strsim::jaro_winkler(&field.to_lowercase(), &name.to_lowercase());
-    first
-        .fields
-        .iter()
-        .map(AsRef::as_ref)
-        .max_by(|a, b| near(a).total_cmp(&near(b)))
+    closest(name, first.fields.iter().map(AsRef::as_ref))
 }
 
 /// The label's column.

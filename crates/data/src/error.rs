@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
+use largebatch_component::unknown;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// No data set has this name.
-    #[error("there is no data set `{name}`{}; the names are {}; to read your own files, give --set dataset.format=csv --set dataset.train=FILE --set dataset.label=COLUMN", hint(nearest), known.join(", "))]
+    #[error("{}; to read your own files, give --set dataset.format=csv --set dataset.train=FILE --set dataset.label=COLUMN", unknown("data set", name, known.iter().map(String::as_str)))]
     UnknownSet {
         /// The name asked for.
         name: String,
-        /// The most similar known name, if one is close.
-        nearest: Option<String>,
         /// All known names.
         known: Vec<String>,
     },
@@ -175,13 +175,6 @@ pub enum DataError {
         /// The SHA-256 in the catalogue.
         expected: String,
     },
-}
-
-fn hint(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|n| format!(" (did you mean `{n}`?)"))
-        .unwrap_or_default()
 }
 
 fn places(folders: &[PathBuf]) -> String {

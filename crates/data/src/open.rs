@@ -35,16 +35,9 @@ pub fn open(name: &str, search: &Search) -> Result<Dataset, DataError> {
 
 /// The error for a name that no set has.
 pub(crate) fn unknown(name: &str) -> DataError {
-    let known = names();
-    let nearest = known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(k, name), k))
-        .filter(|(s, _)| *s > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
     DataError::UnknownSet {
         name: name.into(),
-        nearest: nearest.map(|(_, k)| k.clone()),
-        known,
+        known: names(),
     }
 }
 

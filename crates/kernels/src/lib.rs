@@ -8,6 +8,21 @@
 //! the environment variable `LARGEBATCH_KERNELS` is `off`, Burn's own operations run instead. The
 //! results agree up to rounding; on the CPU they have the same bits for any number of threads.
 
+/// Runs a body with a tensor's rank as a constant, as Burn does for ranks up to 8; `else` is for
+/// all others.
+#[macro_export]
+macro_rules! with_rank {
+    ($rank:expr, $d:ident => $body:expr, else $other:expr) => {
+        $crate::with_rank!(@ $rank, $d, $body, $other, 1 2 3 4 5 6 7 8)
+    };
+    (@ $rank:expr, $d:ident, $body:expr, $other:expr, $($n:literal)*) => {
+        match $rank {
+            $($n => { const $d: usize = $n; $body })*
+            _ => $other,
+        }
+    };
+}
+
 pub mod layers;
 pub mod steps;
 

@@ -7,11 +7,12 @@
 //! Your own optimizer joins the command line with one line in your own `main`:
 //! ```no_run
 //! # #[cfg(feature = "cli")] {
-//! let registry = largebatch::optim::Registry::standard(); // .with::<MyConfig>()
-//! largebatch::cli::main_with(registry);
+//! let lab = largebatch::Lab::standard(); // .optimizer::<MyConfig>()
+//! largebatch::cli::main(lab);
 //! # }
 //! ```
 
+pub use largebatch_component as component;
 pub use largebatch_optim as optim;
 pub use largebatch_schedule as schedule;
 
@@ -20,6 +21,9 @@ pub use {
     largebatch_data as data, largebatch_models as models, largebatch_probe as probe,
     largebatch_report as report, largebatch_study as study, largebatch_train as train,
 };
+
+#[cfg(feature = "cli")]
+pub use largebatch_train::Lab;
 
 #[cfg(feature = "cli")]
 pub mod cli;

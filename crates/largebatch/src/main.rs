@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    largebatch::cli::main_with(largebatch::optim::Registry::standard())
+    largebatch::cli::main(largebatch::Lab::standard())
 }

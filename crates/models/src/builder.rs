@@ -3,6 +3,7 @@
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_random::{Key, normal, unit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How initial weights are drawn, where f = fan-in (the inputs of one output) and o = fan-out.
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// | `kaiming-normal` | N(0, 2/f) (He et al. 2015, arXiv 1502.01852, for ReLU) | 0 |
 /// | `xavier-uniform` | U(−b, b), b = √(6/(f + o)) (Glorot and Bengio 2010) | 0 |
 /// | `zero` | 0; only for models without a hidden layer | 0 |
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Init {
     /// Kaiming's rule with a = √5, PyTorch's default.

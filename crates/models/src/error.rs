@@ -1,49 +1,24 @@
 //! What can be wrong with a model's name, parameters, data shape or saved weights.
 
+use largebatch_component::ComponentError;
+
 /// A model that cannot be built as asked. The message names the value, the place and the remedy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// No model has this name.
-    #[error("unknown model `{name}`{}; the models are {known}", suggest(.nearest))]
-    UnknownModel {
-        /// The name that was asked for.
-        name: String,
-        /// The most similar model name, if one is close.
-        nearest: Option<String>,
-        /// All model names.
-        known: String,
-    },
-    /// The model has no parameter of this name.
-    #[error("model `{model}` has no parameter `{name}`{}; it has {known}", suggest(.nearest))]
-    UnknownParameter {
+    /// An unknown model or option, a value of the wrong type or out of range.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// A value that contradicts another, or that the model cannot be trained with.
+    #[error("model `{model}`: {option} = {value} is refused: {reason}")]
+    Option {
         /// The model's name.
         model: &'static str,
-        /// The parameter that was given.
-        name: String,
-        /// The most similar parameter name, if one is close.
-        nearest: Option<String>,
-        /// All parameters of the model.
-        known: String,
-    },
-    /// A parameter's value has the wrong type.
-    #[error("model `{model}`: {message}")]
-    Type {
-        /// The model's name.
-        model: &'static str,
-        /// serde's message: what was found and what was expected.
-        message: String,
-    },
-    /// A parameter's value is out of range.
-    #[error("model `{model}`: {parameter} = {value} is refused: {reason}")]
-    Range {
-        /// The model's name.
-        model: &'static str,
-        /// The parameter.
-        parameter: &'static str,
+        /// The option.
+        option: &'static str,
         /// Its value.
         value: String,
-        /// The allowed range, or why the value is refused.
+        /// Why the value is refused, and what to use instead.
         reason: String,
     },
     /// The model does not fit the data set.
@@ -103,13 +78,6 @@ pub enum StateError {
     },
 }
 
-fn suggest(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|n| format!(" (did you mean `{n}`?)"))
-        .unwrap_or_default()
-}
-
 fn paths(missing: &[String], extra: &[String]) -> String {
     let list = |what: &str, paths: &[String]| match paths.len() {
         0 => None,
@@ -128,14 +96,4 @@ fn paths(missing: &[String], extra: &[String]) -> String {
         .flatten()
         .collect::<Vec<_>>()
         .join("; ")
-}
-
-/// The known word most similar to `word`, if it is close enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let word = word.to_lowercase().replace('_', "-");
-    known
-        .map(|k| (strsim::damerau_levenshtein(&word, &k.replace('_', "-")), k))
-        .min()
-        .filter(|(distance, k)| *distance <= 1 + k.len() / 3)
-        .map(|(_, k)| k.to_string())
 }

@@ -2,19 +2,19 @@
 //!
 //! ```no_run
 //! use burn::tensor::{Device, Tensor};
-//! use largebatch_models::{Forward, Io, Labels, Pass, named};
+//! use largebatch_models::{Forward, Io, Labels, Pass, standard};
 //!
 //! # fn main() -> Result<(), largebatch_models::ConfigError> {
 //! let device = Device::flex();
 //! let io = Io { shape: vec![1, 8, 8], classes: Some(10) };
-//! let model = named("mlp")?.configure(toml::toml! { widths = [32] })?.build(&io, 0, &device)?;
+//! let model = standard().named("mlp")?.configure(toml::toml! { widths = [32] })?.build(&io, 0, &device)?;
 //! let outputs = model.network.forward(Tensor::zeros([2, 64], &device), &mut Pass::eval());
 //! let targets = model.loss.targets(Labels::Classes(&[3, 7]), io.classes, &device)?;
 //! let mean = model.loss.sum(outputs, &targets, 0.0) / 2.0;
 //! # Ok(()) }
 //! ```
 //!
-//! To add a model, write one file under `models/` with a [`Recipe`], and one line in the table.
+//! To add a model, write one file under `models/` with a [`ModelConfig`], and one line in the table.
 
 mod builder;
 mod error;
@@ -22,6 +22,7 @@ mod io;
 pub mod layers;
 mod loss;
 pub mod models;
+mod network;
 mod pass;
 mod state;
 mod table;
@@ -30,6 +31,7 @@ pub use builder::{Builder, Init, id};
 pub use error::{ConfigError, StateError};
 pub use io::Io;
 pub use loss::{Labels, Loss, Targets};
+pub use network::{Forward, Network};
 pub use pass::{Pass, Statistic};
 pub use state::{is_buffer, load_state_dict, state_dict};
-pub use table::{Blueprint, Entry, Facts, Forward, Model, Network, Parameter, Recipe, all, named};
+pub use table::{DynModelConfig, Entry, Model, ModelConfig, Registry, standard};

@@ -1,79 +1,47 @@
-//! The table of models: names, configurations, and the enum of all networks.
+//! What a model is, and the open table of models.
 
 use std::fmt::Debug;
 
-use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use largebatch_component::{Component, Facts, Kind, Opt, options, read, schema};
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::builder::MOST_PARAMETERS;
-use crate::error::nearest;
-use crate::{Builder, ConfigError, Init, Io, Loss, Pass, models};
+use crate::{Builder, ConfigError, Forward, Init, Io, Loss, Network, models};
 
-/// Facts about a model that are not code; listings and documentation are generated from them.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts {
-    /// The name on the command line and in configurations; also the file's name, with `_` for `-`.
-    pub name: &'static str,
-    /// A one-line summary.
-    pub summary: &'static str,
-    /// The data it accepts.
-    pub input: &'static str,
-    /// Its parameters.
-    pub parameters: &'static [Parameter],
-    /// The paper or book that introduced it.
-    pub paper: &'static str,
-}
-
-/// One parameter of a model; its default is in the configuration type.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// The configuration key.
-    pub name: &'static str,
-    /// What it does.
-    pub purpose: &'static str,
-    /// The allowed values.
-    pub range: &'static str,
-}
-
-impl Parameter {
-    pub(crate) const fn new(
-        name: &'static str,
-        purpose: &'static str,
-        range: &'static str,
-    ) -> Self {
-        Parameter {
-            name,
-            purpose,
-            range,
-        }
-    }
-}
-
-/// A network: maps a batch of flat examples to outputs.
-pub trait Forward: Module {
-    /// `x` is `[batch, features]`, with images row by row within each channel; the result is
-    /// `[batch, outputs]`.
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2>;
-}
-
-/// A model's configuration. The type derives serde's traits with `default` and
-/// `deny_unknown_fields`.
-pub trait Recipe:
-    Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+/// A model's configuration, which says everything about the model. One file each.
+///
+/// The type derives serde with `default` and `deny_unknown_fields`, and [`JsonSchema`]: each field
+/// is an option, with its doc line and range.
+pub trait ModelConfig:
+    Default
+    + Clone
+    + PartialEq
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + JsonSchema
+    + Send
+    + Sync
+    + 'static
 {
     /// The network that it builds.
     type Net: Forward;
-    /// The model's row in the table.
-    const FACTS: Facts;
-    /// Refuses values out of range, and data that the model cannot take.
+    /// Name, summary and paper.
+    const FACTS: &'static Facts;
+    /// Which data it takes, in words.
+    const INPUT: &'static str;
+    /// Refuses data that the model cannot take, and options that contradict each other. Ranges are
+    /// checked before.
     ///
     /// # Errors
-    /// [`ConfigError::Range`] or [`ConfigError::Data`].
+    /// [`ConfigError::Data`] or [`ConfigError::Option`].
     fn check(&self, io: &Io) -> Result<(), ConfigError>;
     /// How weights are drawn.
     fn init(&self) -> Init;
-    /// Builds the network; called only after `check` has succeeded.
+    /// Builds the network; `check` has passed.
     fn build(&self, io: &Io, b: &mut Builder) -> Self::Net;
     /// The loss it is trained with.
     fn loss(&self) -> Loss {
@@ -90,202 +58,145 @@ pub struct Model {
     pub loss: Loss,
 }
 
-/// A configured model of any type.
-pub trait Blueprint: Debug + Send + Sync {
-    /// The model's row in the table.
+/// A [`ModelConfig`] behind a pointer: what [`Entry::configure`] returns.
+pub trait DynModelConfig: Debug + Send + Sync {
+    /// See [`ModelConfig::FACTS`].
     fn facts(&self) -> &'static Facts;
-    /// Every parameter with its value, defaults included.
-    fn parameters(&self) -> toml::Table;
-    /// The loss it is trained with.
+    /// Every option with its value, defaults included.
+    fn table(&self) -> toml::Table;
+    /// See [`ModelConfig::loss`].
     fn loss(&self) -> Loss;
-    /// Checks whether [`Blueprint::build`] would succeed, except for the limit on the number of
-    /// parameters.
+    /// Checks everything that [`DynModelConfig::build`] checks, except the limit on size.
     ///
     /// # Errors
-    /// [`ConfigError::Range`] or [`ConfigError::Data`].
+    /// [`ConfigError::Data`] or [`ConfigError::Option`].
     fn check(&self, io: &Io) -> Result<(), ConfigError>;
-    /// Builds the network with weights drawn from `seed`. On a device with autodiff the network can
-    /// be trained.
+    /// Builds the network with weights drawn from `seed`. A device with autodiff gives a network
+    /// that can be trained.
     ///
     /// # Errors
-    /// [`ConfigError::Range`] or [`ConfigError::Data`].
+    /// [`ConfigError::Data`] or [`ConfigError::Option`].
     fn build(&self, io: &Io, seed: u64, device: &Device) -> Result<Model, ConfigError>;
 }
 
-#[derive(Debug)]
-struct Configured<R: Recipe> {
-    recipe: R,
-    wrap: fn(R::Net) -> Network,
-}
-
-impl<R: Recipe> Blueprint for Configured<R> {
+impl<C: ModelConfig> DynModelConfig for C {
     fn facts(&self) -> &'static Facts {
-        &R::FACTS
+        C::FACTS
     }
 
-    fn parameters(&self) -> toml::Table {
-        // A configuration contains only numbers, words and lists, which TOML can always represent.
-        toml::Table::try_from(&self.recipe).unwrap_or_default()
+    fn table(&self) -> toml::Table {
+        // A configuration is a struct of numbers, words and lists, which TOML can always write.
+        toml::Table::try_from(self).unwrap_or_default()
     }
 
     fn loss(&self) -> Loss {
-        self.recipe.loss()
+        ModelConfig::loss(self)
     }
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
-        io.check(R::FACTS.name)?;
-        self.recipe.check(io)
+        io.check(C::FACTS.name)?;
+        ModelConfig::check(self, io)
     }
 
     fn build(&self, io: &Io, seed: u64, device: &Device) -> Result<Model, ConfigError> {
-        self.check(io)?;
-        let mut builder = Builder::new(seed, self.recipe.init(), device);
-        let network = (self.wrap)(self.recipe.build(io, &mut builder));
+        DynModelConfig::check(self, io)?;
+        let mut builder = Builder::new(seed, self.init(), device);
+        let network = Network::new(ModelConfig::build(self, io, &mut builder));
         if builder.count() > MOST_PARAMETERS {
             let reason = format!(
                 "it would have {} parameters, but at most {MOST_PARAMETERS} are allowed; use smaller widths",
                 builder.count()
             );
             return Err(ConfigError::Data {
-                model: R::FACTS.name,
+                model: C::FACTS.name,
                 reason,
             });
         }
         Ok(Model {
             network,
-            loss: self.recipe.loss(),
+            loss: ModelConfig::loss(self),
         })
     }
 }
 
-/// One row of the table.
+type Configure = fn(toml::Table) -> Result<Box<dyn DynModelConfig>, ConfigError>;
+
+/// One model of the table.
+#[derive(Clone, Debug)]
 pub struct Entry {
-    /// The facts about the model.
-    pub facts: &'static Facts,
-    configure: fn(toml::Table) -> Result<Box<dyn Blueprint>, ConfigError>,
+    facts: &'static Facts,
+    input: &'static str,
+    configure: Configure,
+    options: fn() -> Vec<Opt>,
+    schema: fn() -> Value,
+}
+
+impl Component for Entry {
+    fn facts(&self) -> &'static Facts {
+        self.facts
+    }
 }
 
 impl Entry {
-    /// Sets parameters; those that are not given keep their defaults.
+    /// Name, summary, formula, paper, presets.
+    pub fn facts(&self) -> &'static Facts {
+        self.facts
+    }
+
+    /// The entry of a model.
+    pub fn of<C: ModelConfig>() -> Self {
+        Entry {
+            facts: C::FACTS,
+            input: C::INPUT,
+            configure: |given| {
+                let config: C = read(Kind::Model, C::FACTS.name, &C::default(), given)?;
+                Ok(Box::new(config))
+            },
+            options: || options(&C::default()),
+            schema: schema::<C>,
+        }
+    }
+
+    /// Sets options; the others keep their defaults.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownParameter`] or [`ConfigError::Type`]. Ranges are checked once the data
-    /// is known.
-    pub fn configure(&self, parameters: toml::Table) -> Result<Box<dyn Blueprint>, ConfigError> {
-        (self.configure)(parameters)
+    /// [`ConfigError::Component`]: an unknown option, a value of the wrong type or out of range.
+    pub fn configure(&self, given: toml::Table) -> Result<Box<dyn DynModelConfig>, ConfigError> {
+        (self.configure)(given)
+    }
+
+    /// Which data it takes, in words.
+    pub fn input(&self) -> &'static str {
+        self.input
+    }
+
+    /// Its options.
+    pub fn options(&self) -> Vec<Opt> {
+        (self.options)()
+    }
+
+    /// The JSON Schema of its options.
+    pub fn schema(&self) -> Value {
+        (self.schema)()
     }
 }
 
-fn configure<R: Recipe>(
-    parameters: toml::Table,
-    wrap: fn(R::Net) -> Network,
-) -> Result<Box<dyn Blueprint>, ConfigError> {
-    let known = || R::FACTS.parameters.iter().map(|p| p.name);
-    if let Some(name) = parameters
-        .keys()
-        .find(|key| known().all(|k| k != key.as_str()))
-    {
-        return Err(ConfigError::UnknownParameter {
-            model: R::FACTS.name,
-            name: name.clone(),
-            nearest: nearest(name, known()),
-            known: known().collect::<Vec<_>>().join(", "),
-        });
-    }
-    let message = |e: toml::de::Error| ConfigError::Type {
-        model: R::FACTS.name,
-        message: e.to_string().trim().replace('\n', " "),
-    };
-    Ok(Box::new(Configured {
-        recipe: parameters.try_into::<R>().map_err(message)?,
-        wrap,
-    }))
-}
+/// The table of models. It is open: [`Registry::with`](largebatch_component::Registry::with) adds
+/// one.
+pub type Registry = largebatch_component::Registry<Entry>;
 
-/// All models, in the table's order.
-pub fn all() -> &'static [Entry] {
-    ALL
-}
-
-/// The model with this name.
-///
-/// # Errors
-/// [`ConfigError::UnknownModel`] with the most similar name.
-pub fn named(name: &str) -> Result<&'static Entry, ConfigError> {
-    let known = || ALL.iter().map(|e| e.facts.name);
-    ALL.iter()
-        .find(|e| e.facts.name == name)
-        .ok_or_else(|| ConfigError::UnknownModel {
-            name: name.into(),
-            nearest: nearest(name, known()),
-            known: known().collect::<Vec<_>>().join(", "),
-        })
-}
-
-macro_rules! table {
-    ($($config:ident => $variant:ident),* $(,)?) => {
-        /// The network of any model of the table. An enum, since [`Module`] is not dyn-compatible;
-        /// code over models is then compiled once.
-        ///
-        /// The variants are boxed: a step moves the network several times, and an unboxed enum is
-        /// as large as its largest variant.
-        #[derive(Clone, Debug)]
-        #[allow(missing_docs)]
-        pub enum Network { $($variant(Box<<models::$config as Recipe>::Net>)),* }
-
-        static ALL: &[Entry] = &[$(Entry {
-            facts: &<models::$config as Recipe>::FACTS,
-            configure: |parameters| configure::<models::$config>(parameters, |net| Network::$variant(Box::new(net))),
-        }),*];
-
-        impl Forward for Network {
-            fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-                match self { $(Network::$variant(n) => n.forward(x, pass)),* }
-            }
-        }
-
-        // Implemented by hand, because the derived implementation puts the variant's name before
-        // every path.
-        impl Module for Network {
-            fn collect_devices(&self, devices: Devices) -> Devices {
-                match self { $(Network::$variant(n) => n.collect_devices(devices)),* }
-            }
-            fn fork(self, device: &Device) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.fork(device)))),* }
-            }
-            fn to_device(self, device: &Device) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.to_device(device)))),* }
-            }
-            fn train(self) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.train()))),* }
-            }
-            fn valid(&self) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.valid()))),* }
-            }
-            fn materialize(self) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.materialize()))),* }
-            }
-            fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-                match self { $(Network::$variant(n) => n.visit(visitor)),* }
-            }
-            fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-                match self { $(Network::$variant(n) => Network::$variant(Box::new(n.map(mapper)))),* }
-            }
-        }
-    };
-}
-
-// To add a model, add a file under `models/` and a line here.
-table! {
-    LinearConfig => Linear,
-    LogisticConfig => Logistic,
-    SoftmaxConfig => Softmax,
-    PerceptronConfig => Perceptron,
-    MlpConfig => Mlp,
-    F1Config => F1,
-    LeNet5Config => LeNet5,
-    SimpleCnnConfig => SimpleCnn,
-    C1Config => C1,
-    ResNet8Config => ResNet8,
-    ResNet20Config => ResNet20,
+/// The models of this crate. A new one is a file under `models/` and a line here.
+pub fn standard() -> Registry {
+    Registry::new(Kind::Model)
+        .with(Entry::of::<models::LinearConfig>())
+        .with(Entry::of::<models::LogisticConfig>())
+        .with(Entry::of::<models::SoftmaxConfig>())
+        .with(Entry::of::<models::PerceptronConfig>())
+        .with(Entry::of::<models::MlpConfig>())
+        .with(Entry::of::<models::F1Config>())
+        .with(Entry::of::<models::LeNet5Config>())
+        .with(Entry::of::<models::SimpleCnnConfig>())
+        .with(Entry::of::<models::C1Config>())
+        .with(Entry::of::<models::ResNet8Config>())
+        .with(Entry::of::<models::ResNet20Config>())
 }

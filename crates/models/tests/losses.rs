@@ -2,8 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use largebatch_models::layers::Linear;
 use largebatch_models::{
-    ConfigError, Forward, Io, Labels, Loss, Model, Network, Pass, load_state_dict, named,
+    ConfigError, Forward, Io, Labels, Loss, Model, Pass, load_state_dict, standard,
 };
 
 fn device() -> Device {
@@ -11,7 +12,8 @@ fn device() -> Device {
 }
 
 fn model_on(device: &Device, name: &str, parameters: &str, io: &Io) -> Model {
-    named(name)
+    standard()
+        .named(name)
         .unwrap()
         .configure(toml::from_str(parameters).unwrap())
         .unwrap()
@@ -54,10 +56,10 @@ fn step(model: &Model, x: &[f32], labels: Labels<'_>) -> (f32, Vec<f32>) {
     let targets = model.loss.targets(labels, Some(2), &device).unwrap();
     let loss = model.loss.sum(outputs, &targets, 0.0);
     let gradients = loss.backward();
-    let (Network::Linear(net) | Network::Logistic(net) | Network::Perceptron(net)) = &model.network
-    else {
-        panic!("a linear model")
-    };
+    let net = model
+        .network
+        .downcast_ref::<Linear>()
+        .expect("a linear model");
     let gradient = net
         .weight
         .val()
@@ -182,7 +184,8 @@ fn a_tie_moves_the_perceptron_only_when_asked() {
         classes: Some(2),
     };
     let zero = |parameters: &str| {
-        named("perceptron")
+        standard()
+            .named("perceptron")
             .unwrap()
             .configure(toml::from_str(parameters).unwrap())
             .unwrap()
@@ -190,13 +193,8 @@ fn a_tie_moves_the_perceptron_only_when_asked() {
     };
     let error = zero("init = 'zero'").unwrap_err();
     assert!(
-        matches!(
-            error,
-            ConfigError::Range {
-                parameter: "init",
-                ..
-            }
-        ) && error.to_string().contains("update_on_tie"),
+        matches!(error, ConfigError::Option { option: "init", .. })
+            && error.to_string().contains("update_on_tie"),
         "{error}"
     );
     zero("init = 'zero'\nupdate_on_tie = true").unwrap();

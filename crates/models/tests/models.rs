@@ -6,8 +6,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use largebatch_models::layers::Dropout;
 use largebatch_models::{
-    Builder, ConfigError, Forward, Io, Labels, Model, Network, Pass, StateError, all, id,
-    is_buffer, load_state_dict, named, state_dict,
+    Builder, ConfigError, Forward, Io, Labels, Model, Network, Pass, StateError, id, is_buffer,
+    load_state_dict, standard, state_dict,
 };
 use largebatch_random::Key;
 
@@ -29,7 +29,8 @@ fn build(
     seed: u64,
     device: &Device,
 ) -> Result<Model, ConfigError> {
-    named(name)?
+    standard()
+        .named(name)?
         .configure(toml::from_str(parameters).unwrap())?
         .build(io, seed, device)
 }
@@ -97,23 +98,21 @@ fn parameters_are_the_literatures() {
 #[test]
 fn the_table_says_what_the_code_does() {
     let mut names = BTreeSet::new();
-    for entry in all() {
-        let facts = entry.facts;
+    for entry in standard().iter() {
+        let facts = entry.facts();
         assert!(names.insert(facts.name));
-        let defaults = named(facts.name)
-            .unwrap()
-            .configure(toml::Table::new())
-            .unwrap()
-            .parameters();
-        let (said, is): (BTreeSet<_>, BTreeSet<_>) = (
-            facts.parameters.iter().map(|p| p.name).collect(),
-            defaults.keys().map(String::as_str).collect(),
-        );
+        let defaults = entry.configure(toml::Table::new()).unwrap().table();
+        let options = entry.options();
+        let said: Vec<&str> = options.iter().map(|o| o.name.as_str()).collect();
+        let is: Vec<&str> = defaults.keys().map(String::as_str).collect();
         assert_eq!(said, is, "{}", facts.name);
+        for option in &options {
+            assert!(!option.purpose.is_empty(), "{} {}", facts.name, option.name);
+        }
         let again = entry.configure(defaults.clone()).unwrap();
-        assert_eq!(again.parameters(), defaults);
+        assert_eq!(again.table(), defaults);
         assert_eq!(again.facts().name, facts.name);
-        for text in [facts.summary, facts.input, facts.paper] {
+        for text in [facts.summary, entry.input(), facts.paper] {
             assert!(!text.is_empty());
         }
     }
@@ -136,8 +135,8 @@ fn the_table_says_what_the_code_does() {
 #[test]
 #[allow(deprecated)]
 fn the_same_seed_gives_the_same_weights_on_every_backend() {
-    for entry in all() {
-        let name = entry.facts.name;
+    for entry in standard().iter() {
+        let name = entry.facts().name;
         let state = |seed, device: Device| {
             state_dict(
                 &build(name, "", &fitting(name), seed, &device)
@@ -255,8 +254,8 @@ impl ModuleMapper for Same {
 
 #[test]
 fn paths_give_ids_and_buffers_never_ask_for_gradients() {
-    for entry in all() {
-        let name = entry.facts.name;
+    for entry in standard().iter() {
+        let name = entry.facts().name;
         let network = build(name, "", &fitting(name), 0, &device())
             .unwrap()
             .network;
@@ -512,7 +511,7 @@ fn no_data_makes_a_model_panic() {
         &[usize::MAX],
         &[1 << 40, 1 << 40, 2],
     ];
-    for entry in all() {
+    for entry in standard().iter() {
         for shape in shapes {
             for classes in [None, Some(0), Some(1), Some(2), Some(3), Some(usize::MAX)] {
                 let io = Io {
@@ -527,12 +526,17 @@ fn no_data_makes_a_model_panic() {
                 for mut pass in [Pass::eval(), Pass::train(Key::new(0), &examples, None)] {
                     let outputs = model.network.forward(input(3, io.features()), &mut pass);
                     let expected =
-                        if matches!(entry.facts.name, "linear" | "logistic" | "perceptron") {
+                        if matches!(entry.facts().name, "linear" | "logistic" | "perceptron") {
                             1
                         } else {
                             classes.unwrap()
                         };
-                    assert_eq!(outputs.dims(), [3, expected], "{} {io:?}", entry.facts.name);
+                    assert_eq!(
+                        outputs.dims(),
+                        [3, expected],
+                        "{} {io:?}",
+                        entry.facts().name
+                    );
                     assert!(values(outputs).iter().all(|v| v.is_finite()));
                 }
             }
@@ -629,8 +633,8 @@ fn double_precision_runs_through() {
             param.map(|t| Tensor::from_inner(t.inner().cast(DType::F64)).set_require_grad(tracked))
         }
     }
-    for entry in all() {
-        let (name, io) = (entry.facts.name, fitting(entry.facts.name));
+    for entry in standard().iter() {
+        let (name, io) = (entry.facts().name, fitting(entry.facts().name));
         let model = build(name, "", &io, 0, &device()).unwrap();
         let network = model.network.map(&mut Double);
         let examples = [0, 1];

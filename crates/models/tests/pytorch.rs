@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use largebatch_models::{
-    Forward, Io, Labels, Network, Pass, is_buffer, load_state_dict, named, state_dict,
+    Forward, Io, Labels, Network, Pass, is_buffer, load_state_dict, standard, state_dict,
 };
 use largebatch_random::Key;
 use safetensors::SafeTensors;
@@ -185,7 +185,8 @@ fn compare(&(name, model, parameters, shape, classes, smoothing, ghost): &Case, 
         shape: shape.to_vec(),
         classes,
     };
-    let recipe = named(model)
+    let recipe = standard()
+        .named(model)
         .unwrap()
         .configure(toml::from_str(parameters).unwrap())
         .unwrap();

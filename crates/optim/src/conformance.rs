@@ -17,7 +17,7 @@
 mod landscape;
 mod suite;
 
-use crate::{Named, OptimError, Recipe, Trajectory};
+use crate::{Named, OptimError, OptimizerConfig, Trajectory};
 use burn::tensor::{DType, Device};
 use std::fmt;
 
@@ -111,11 +111,13 @@ impl Reference {
 
     /// The optimizer's largest relative deviation from this reference, in norm, over parameters and
     /// steps.
-    pub fn deviation<C: Recipe>(&self, dtype: DType, device: &Device) -> Result<f64, OptimError> {
-        let recipe = crate::Registry::default()
-            .with::<C>()
-            .named(C::FACTS.name)?
-            .configure(self.preset.as_deref(), self.options.clone())?;
+    pub fn deviation<C: OptimizerConfig>(
+        &self,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<f64, OptimError> {
+        let recipe =
+            crate::Entry::of::<C>().configure(self.preset.as_deref(), self.options.clone())?;
         let found = self.trajectory.follow(&*recipe, dtype, device)?;
         Ok(self
             .trajectory
@@ -243,7 +245,7 @@ impl fmt::Display for Report {
 ///
 /// # Errors
 /// All [`Failures`], not only the first.
-pub fn check<C: Recipe>(references: &[Reference]) -> Result<Report, Failures> {
+pub fn check<C: OptimizerConfig>(references: &[Reference]) -> Result<Report, Failures> {
     let mut suite = suite::Suite::<C>::default();
     suite.facts();
     suite.options();

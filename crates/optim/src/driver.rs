@@ -1,4 +1,4 @@
-use crate::{DynRecipe, DynRule, Exclusions, GlobalClip, OptimError, Part, norm};
+use crate::{DynOptimizerConfig, DynRule, Exclusions, GlobalClip, OptimError, Part, norm};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{DynState, GradientsParams};
 use burn::tensor::{DType, Device, Tensor};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The driver does not clip: before the step, the caller applies [`Driver::global_clip`] to the
 /// gradients.
 pub struct Driver {
-    pub(crate) recipe: Box<dyn DynRecipe>,
+    pub(crate) recipe: Box<dyn DynOptimizerConfig>,
     exclusions: Exclusions,
     rules: BTreeMap<Part, Arc<dyn DynRule>>,
     pub(crate) slots: BTreeMap<String, Slot>,
@@ -51,7 +51,10 @@ pub struct LayerTrace {
 impl Driver {
     /// Makes an optimizer for this module: checks the recipe, and resolves its exclusions against
     /// the module's paths, ranks and layer types.
-    pub fn new<M: Module>(recipe: &dyn DynRecipe, module: &M) -> Result<Driver, OptimError> {
+    pub fn new<M: Module>(
+        recipe: &dyn DynOptimizerConfig,
+        module: &M,
+    ) -> Result<Driver, OptimError> {
         let mut driver = Driver::empty(recipe)?;
         module.visit(&mut Enroll {
             driver: &mut driver,
@@ -67,7 +70,7 @@ impl Driver {
     }
 
     /// An optimizer without parameters; [`Driver::enroll`] adds them.
-    pub(crate) fn empty(recipe: &dyn DynRecipe) -> Result<Driver, OptimError> {
+    pub(crate) fn empty(recipe: &dyn DynOptimizerConfig) -> Result<Driver, OptimError> {
         recipe.check()?;
         Ok(Driver {
             recipe: recipe.boxed(),

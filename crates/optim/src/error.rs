@@ -1,55 +1,11 @@
-use std::fmt::Debug;
-use std::ops::RangeBounds;
+use largebatch_component::ComponentError;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// The registry has no optimizer with this name.
-    #[error("unknown optimizer `{name}`{}; known are {known}", suggestion(.nearest))]
-    UnknownOptimizer {
-        /// The unknown name.
-        name: String,
-        /// The most similar known name.
-        nearest: Option<String>,
-        /// All known names.
-        known: String,
-    },
-    /// The optimizer has no preset with this name.
-    #[error("optimizer `{optimizer}` has no preset `{preset}`{}; it has {known}", suggestion(.nearest))]
-    UnknownPreset {
-        /// The optimizer.
-        optimizer: &'static str,
-        /// The unknown preset.
-        preset: String,
-        /// The most similar known preset.
-        nearest: Option<String>,
-        /// All known presets.
-        known: String,
-    },
-    /// The optimizer has no option with this name.
-    #[error("optimizer `{optimizer}` has no option `{option}`{}; it has {known}", suggestion(.nearest))]
-    UnknownOption {
-        /// The optimizer.
-        optimizer: &'static str,
-        /// The unknown option.
-        option: String,
-        /// The most similar known option.
-        nearest: Option<String>,
-        /// All known options.
-        known: String,
-    },
-    /// A value is outside its range.
-    #[error("option `{option}` is {value}, but it must be within {range}: {why}")]
-    OutOfRange {
-        /// The option.
-        option: &'static str,
-        /// Its value.
-        value: f64,
-        /// The range of valid values.
-        range: String,
-        /// Why the value is refused.
-        why: &'static str,
-    },
+    /// An unknown optimizer, preset or option, a value of the wrong type or out of range.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
     /// Two options contradict each other.
     #[error("option `{option}` cannot be combined with {with}: {why}")]
     Contradiction {
@@ -59,14 +15,6 @@ pub enum ConfigError {
         with: &'static str,
         /// Why the two exclude each other.
         why: &'static str,
-    },
-    /// A value is of the wrong type.
-    #[error("optimizer `{optimizer}`: {message}")]
-    Value {
-        /// The optimizer.
-        optimizer: &'static str,
-        /// Which option is wrong, and why.
-        message: String,
     },
     /// A pattern of an exclusion is not a regular expression.
     #[error(
@@ -170,43 +118,8 @@ pub enum OptimError {
     },
 }
 
-/// Ok if `value` is in `range`, else an error that names the option, the value, the range and
-/// `why`. NaN is always refused.
-///
-/// ```
-/// assert!(largebatch_optim::within("momentum", 0.9, 0.0..1.0, "the velocity would grow without bound").is_ok());
-/// assert!(largebatch_optim::within("momentum", f64::NAN, 0.0..1.0, "the velocity would grow without bound").is_err());
-/// ```
-pub fn within(
-    option: &'static str,
-    value: f64,
-    range: impl RangeBounds<f64> + Debug,
-    why: &'static str,
-) -> Result<(), ConfigError> {
-    if range.contains(&value) {
-        Ok(())
-    } else {
-        Err(ConfigError::OutOfRange {
-            option,
-            value,
-            range: format!("{range:?}"),
-            why,
-        })
+impl From<ComponentError> for OptimError {
+    fn from(error: ComponentError) -> Self {
+        OptimError::Config(error.into())
     }
-}
-
-/// The known name that is most similar to `name`, if one is similar enough.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|k| (strsim::jaro_winkler(name, k), k))
-        .filter(|(score, _)| *score > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k.to_string())
-}
-
-pub(crate) fn listing<'a>(known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .map(|k| format!("`{k}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

@@ -1,6 +1,9 @@
 use crate::ConfigError;
+use largebatch_component::nearest;
 use regex::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::str::FromStr;
 
 /// Which parameters are excluded from weight decay or from layer adaptation.
@@ -125,9 +128,7 @@ impl Exclude {
             .map(Pattern::text)
             .collect::<Vec<_>>()
             .join("`, `");
-        let typo = ["vectors", "none"]
-            .into_iter()
-            .find(|known| strsim::damerau_levenshtein(known, &pattern) <= 2);
+        let typo = nearest(&pattern, ["vectors", "none"]);
         Err(ConfigError::Unmatched {
             pattern,
             nearest: typo.map(String::from),
@@ -167,6 +168,22 @@ impl<'de> Deserialize<'de> for Exclude {
             Text::Many(texts) => Exclude::patterns(texts),
         }
         .map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Exclude {
+    fn schema_name() -> Cow<'static, str> {
+        "Exclude".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } }
+            ],
+            "values": "\"none\", \"vectors\" (rank 1 or less), \"layer:NAME\", a regular expression on paths, or a list of these"
+        })
     }
 }
 

@@ -1,16 +1,19 @@
-//! Large-batch optimizers for [Burn](https://burn.dev): LARS and LAMB in every published variant, the SGD family, Adagrad, Adam and AdamW.
+//! Large-batch optimizers for [Burn](https://burn.dev): LARS and LAMB in every published variant, the
+//! SGD family, Adagrad, Adam and AdamW.
 //!
 //! Each optimizer is one file with one configuration and an entry in the [`Registry`]. Add an
-//! optimizer of your own with [`Registry::with`]: it then works on the command line, in studies and
+//! optimizer of your own with `Registry::with`: it then works on the command line, in studies and
 //! in the [`conformance`] suite.
 //!
 //! In an ordinary Burn project a rule is a [`burn::optim::Optimizer`]:
 //!
 //! ```
 //! use burn::optim::ModuleOptimizer;
-//! use largebatch_optim::{LarsConfig, Recipe};
+//! use largebatch_optim::{LarsConfig, OptimizerConfig};
 //!
-//! let optimizer = ModuleOptimizer::from(LarsConfig { weight_decay: 1e-4, ..Default::default() }.rule());
+//! let lars = LarsConfig { weight_decay: 1e-4, ..Default::default() };
+//! let optimizer = ModuleOptimizer::from(lars.rule()?);
+//! # Ok::<(), largebatch_optim::ConfigError>(())
 //! ```
 //!
 //! Use the [`Driver`] instead of Burn's `ModuleOptimizer` to exclude parameters from decay or
@@ -18,33 +21,31 @@
 //! or for a rule that takes its gradient at shifted weights.
 
 pub mod clip;
+mod config;
 pub mod conformance;
 mod decay;
 mod driver;
 mod error;
 mod exclude;
-mod facts;
 mod norm;
-mod recipe;
-mod registry;
 mod replay;
 mod rules;
 mod saved;
 mod state;
+mod table;
 mod trajectory;
 
 #[doc(hidden)]
 pub use burn;
+pub use largebatch_component as component;
 
 pub use clip::{ClipForm, GlobalClip, clip_by_global_norm, clip_by_value};
+pub use config::{DynOptimizerConfig, DynRule, OptimizerConfig, Part, Rule};
 pub use decay::{Decay, WeightDecay};
 pub use driver::{Driver, LayerTrace};
-pub use error::{ConfigError, OptimError, within};
+pub use error::{ConfigError, OptimError};
 pub use exclude::{Exclude, Exclusions};
-pub use facts::{Facts, Parameter, Preset};
 pub use norm::{finite_ratio, norm};
-pub use recipe::{DynRecipe, DynRule, Part, Recipe, Rule};
-pub use registry::{Entry, Registry};
 pub use replay::{Replayed, ReplayedStep, replay};
 pub use rules::adagrad::{Adagrad, AdagradConfig, AdagradState, EpsPlace};
 pub use rules::adam::{Adam, AdamConfig, AdamState};
@@ -55,4 +56,5 @@ pub use rules::momentum::{Momentum, MomentumConfig, MomentumForm, MomentumState}
 pub use rules::nesterov::{Nesterov, NesterovConfig, NesterovForm};
 pub use rules::sgd::{Sgd, SgdConfig};
 pub use state::Field;
+pub use table::{Entry, Registry, standard};
 pub use trajectory::{Named, Trajectory};

@@ -1,5 +1,5 @@
 use crate::trajectory::Run;
-use crate::{DynRecipe, LayerTrace, Named, OptimError, Trajectory};
+use crate::{DynOptimizerConfig, LayerTrace, Named, OptimError, Trajectory};
 use burn::tensor::{DType, Device};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
@@ -49,7 +49,7 @@ pub struct ReplayedStep {
 /// F64.
 pub fn replay(
     input: &Path,
-    recipe: &dyn DynRecipe,
+    recipe: &dyn DynOptimizerConfig,
     dtype: DType,
     device: &Device,
 ) -> Result<Replayed, OptimError> {

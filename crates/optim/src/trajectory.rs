@@ -1,7 +1,7 @@
 use crate::clip::global_norm;
-use crate::recipe::with_rank;
-use crate::{Driver, DynRecipe, LayerTrace, OptimError, norm};
+use crate::{Driver, DynOptimizerConfig, LayerTrace, OptimError, norm};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use largebatch_kernels::with_rank;
 use std::collections::BTreeMap;
 
 /// Given weights, gradients and learning rates, along which an optimizer is driven without a model.
@@ -120,7 +120,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub fn new(
-        recipe: &dyn DynRecipe,
+        recipe: &dyn DynOptimizerConfig,
         path: &Trajectory,
         dtype: DType,
         device: &Device,
@@ -203,7 +203,7 @@ impl Trajectory {
     /// The weights of every parameter after every step: `[step][parameter][element]`, computed in `dtype` on `device`.
     pub fn follow(
         &self,
-        recipe: &dyn DynRecipe,
+        recipe: &dyn DynOptimizerConfig,
         dtype: DType,
         device: &Device,
     ) -> Result<Vec<Vec<Vec<f64>>>, OptimError> {

@@ -3,15 +3,15 @@
 #![cfg(any(feature = "ndarray", feature = "wgpu"))]
 
 use burn::tensor::{DType, Device};
-use largebatch_optim::Registry;
 use largebatch_optim::conformance::standard_trajectory;
+use largebatch_optim::standard;
 
 #[cfg(feature = "ndarray")]
 #[test]
 #[allow(deprecated)] // ndarray, which the tests keep as a second backend to compare with
 fn flex_and_ndarray_agree() {
     let path = standard_trajectory();
-    for entry in Registry::standard().iter() {
+    for entry in standard().iter() {
         for preset in entry.facts().presets {
             let recipe = entry
                 .configure(Some(preset.name), toml::Table::new())
@@ -48,7 +48,7 @@ fn flex_and_wgpu_agree() {
     }
     let path = standard_trajectory();
     let mut worst = (0.0, String::new());
-    for entry in Registry::standard().iter() {
+    for entry in standard().iter() {
         for preset in entry.facts().presets {
             let recipe = entry
                 .configure(Some(preset.name), toml::Table::new())

@@ -81,8 +81,8 @@ fn weights(net: &Net) -> BTreeMap<String, Vec<f32>> {
     collect.1
 }
 
-fn recipe(name: &str, options: &str) -> Box<dyn DynRecipe> {
-    Registry::standard()
+fn recipe(name: &str, options: &str) -> Box<dyn DynOptimizerConfig> {
+    standard()
         .named(name)
         .unwrap()
         .configure(None, options.parse().unwrap())
@@ -93,11 +93,11 @@ fn recipe(name: &str, options: &str) -> Box<dyn DynRecipe> {
 /// driver.
 #[test]
 fn the_rules_work_under_burns_module_optimizer() {
-    fn same<R: Recipe>(recipe: &R) {
+    fn same<R: OptimizerConfig>(recipe: &R) {
         let device = Device::flex().autodiff();
         let (mut ours, mut burns) = (net(&device), net(&device));
         let mut driver = Driver::new(recipe, &ours).unwrap();
-        let mut optimizer = ModuleOptimizer::from(recipe.rule());
+        let mut optimizer = ModuleOptimizer::from(recipe.rule().unwrap());
         for t in 0..5 {
             let grads = gradients(&ours, &device, t);
             ours = driver.step(0.05, ours, grads);
@@ -107,7 +107,7 @@ fn the_rules_work_under_burns_module_optimizer() {
         assert_eq!(weights(&ours), weights(&burns), "{}", R::FACTS.name);
         // Burn's own way of saving works with our states too.
         let bytes = optimizer.into_bytes().unwrap();
-        let mut again = ModuleOptimizer::from(recipe.rule())
+        let mut again = ModuleOptimizer::from(recipe.rule().unwrap())
             .from_bytes(bytes)
             .unwrap();
         let (a, b) = (gradients(&burns, &device, 5), gradients(&burns, &device, 5));
@@ -226,7 +226,7 @@ fn the_module_stays_trainable_and_keeps_its_ids() {
 #[test]
 fn a_resumed_run_ends_at_the_same_bits() {
     let device = Device::flex().autodiff();
-    for entry in Registry::standard().iter() {
+    for entry in standard().iter() {
         let recipe = entry.configure(None, toml::Table::new()).unwrap();
         let run = |interrupted: bool| {
             let mut module = net(&device);
@@ -253,7 +253,7 @@ fn a_resumed_run_ends_at_the_same_bits() {
 fn a_foreign_state_is_refused_and_changes_nothing() {
     let device = Device::flex().autodiff();
     let module = net(&device);
-    let stepped = |recipe: &dyn DynRecipe| {
+    let stepped = |recipe: &dyn DynOptimizerConfig| {
         let mut driver = Driver::new(recipe, &module).unwrap();
         driver.step(0.1, module.clone(), gradients(&module, &device, 0));
         driver
@@ -542,7 +542,7 @@ fn weights_are_updated_in_place() {
             .unwrap();
         flex.storage::<f32>().as_ptr() as usize
     };
-    for entry in Registry::standard().iter() {
+    for entry in standard().iter() {
         let recipe = entry.configure(None, toml::Table::new()).unwrap();
         let module = LinearConfig::new(64, 64).with_bias(false).init(&device);
         let mut driver = Driver::new(&*recipe, &module).unwrap();

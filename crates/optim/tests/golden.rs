@@ -136,7 +136,7 @@ const CHECKED: [(&str, Check); 8] = [
 
 #[test]
 fn every_row_is_checked() {
-    let registry = Registry::standard();
+    let registry = standard();
     let rows: Vec<&str> = registry.iter().map(|e| e.facts().name).collect();
     assert_eq!(rows, CHECKED.map(|(name, _)| name));
 }

@@ -35,7 +35,7 @@ fn path() -> Trajectory {
     }
 }
 
-fn bits(recipe: &dyn DynRecipe, device: Device) -> Vec<u64> {
+fn bits(recipe: &dyn DynOptimizerConfig, device: Device) -> Vec<u64> {
     path()
         .follow(recipe, DType::F32, &device)
         .unwrap()
@@ -47,7 +47,7 @@ fn bits(recipe: &dyn DynRecipe, device: Device) -> Vec<u64> {
 }
 
 /// Each variant of the rule, with its options switched on and off.
-fn variants(entry: &Entry) -> Vec<Box<dyn DynRecipe>> {
+fn variants(entry: &Entry) -> Vec<Box<dyn DynOptimizerConfig>> {
     let mut all = Vec::new();
     for preset in entry.facts().presets {
         for options in [
@@ -67,7 +67,7 @@ fn variants(entry: &Entry) -> Vec<Box<dyn DynRecipe>> {
 #[allow(deprecated)] // ndarray, which the tests keep as a second backend to compare with
 fn elementwise_rules_give_the_same_bits() {
     for name in ["sgd", "momentum", "nesterov", "adagrad", "adam", "adamw"] {
-        for recipe in variants(Registry::standard().named(name).unwrap()) {
+        for recipe in variants(standard().named(name).unwrap()) {
             assert!(
                 bits(&*recipe, Device::flex()) == bits(&*recipe, Device::ndarray()),
                 "{}",
@@ -80,7 +80,7 @@ fn elementwise_rules_give_the_same_bits() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     for name in ["momentum", "adam", "lars", "lamb"] {
-        for recipe in variants(Registry::standard().named(name).unwrap()) {
+        for recipe in variants(standard().named(name).unwrap()) {
             let with = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new()
                     .num_threads(threads)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 /// Any preset of any optimizer, with a few options changed.
 fn recipes() -> impl Strategy<Value = (String, String, toml::Table)> {
-    let all: Vec<(String, String)> = Registry::standard()
+    let all: Vec<(String, String)> = standard()
         .iter()
         .flat_map(|e| {
             e.facts()
@@ -26,7 +26,7 @@ fn recipes() -> impl Strategy<Value = (String, String, toml::Table)> {
         0usize..3,
     )
         .prop_map(|((name, preset), decay, eps, beta, flag, exclude)| {
-            let known = Registry::standard()
+            let known = standard()
                 .named(&name)
                 .unwrap()
                 .defaults(Some(&preset))
@@ -102,7 +102,7 @@ proptest! {
 
     #[test]
     fn finite_in_finite_out((name, preset, options) in recipes(), path in trajectories(), wide in any::<bool>()) {
-        let recipe = Registry::standard().named(&name).unwrap().configure(Some(&preset), options);
+        let recipe = standard().named(&name).unwrap().configure(Some(&preset), options);
         prop_assume!(recipe.is_ok());       // contradictions, such as Nesterov without momentum
         let dtype = if wide { DType::F64 } else { DType::F32 };
         let found = path.follow(&*recipe.unwrap(), dtype, &Device::flex()).unwrap();
@@ -117,9 +117,9 @@ proptest! {
     /// Every configuration that passes its check survives a round trip through TOML.
     #[test]
     fn configurations_go_through_toml((name, preset, options) in recipes()) {
-        if let Ok(recipe) = Registry::standard().named(&name).unwrap().configure(Some(&preset), options) {
+        if let Ok(recipe) = standard().named(&name).unwrap().configure(Some(&preset), options) {
             let text = toml::to_string(&recipe.table()).unwrap();
-            let again = Registry::standard().named(&name).unwrap().configure(Some(&preset), text.parse().unwrap()).unwrap();
+            let again = standard().named(&name).unwrap().configure(Some(&preset), text.parse().unwrap()).unwrap();
             prop_assert_eq!(recipe.table(), again.table());
         }
     }

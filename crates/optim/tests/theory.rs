@@ -257,7 +257,7 @@ fn a_layer_moves_by_its_own_norm() {
 /// momentum, Adam.
 #[test]
 fn what_is_left_out_moves_as_the_base_optimizer() {
-    fn same(a: &impl Recipe, b: &impl Recipe) {
+    fn same(a: &impl OptimizerConfig, b: &impl OptimizerConfig) {
         let (mut a, mut b) = (walk(a, &[1.0, -2.0]), walk(b, &[1.0, -2.0]));
         for t in 0..30 {
             let gradient = |w: &[f64]| vec![w[0] - 0.3 * t as f64, w[1] * w[0]];

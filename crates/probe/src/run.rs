@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use largebatch_data::Search;
 use largebatch_models::Network;
-use largebatch_optim::Registry;
+use largebatch_train::Lab;
 use largebatch_train::{
     Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network, model_data,
 };
@@ -39,7 +39,7 @@ impl Run {
         path: &Path,
         weights: Option<&Path>,
         device: Option<&str>,
-        registry: &Registry,
+        lab: &Lab,
         search: Search,
         other: OtherData<'_>,
     ) -> Result<Self, ProbeError> {
@@ -58,7 +58,7 @@ impl Run {
         if let Some(device) = device {
             config.device = device.into();
         }
-        let mut experiment = file.reopen(&root, config, registry, search, other)?;
+        let mut experiment = file.reopen(&root, config, lab, search, other)?;
         let mut optimizer = None;
         let (bytes, place, step) = match weights {
             Some(path) => (

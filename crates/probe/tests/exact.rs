@@ -1,7 +1,6 @@
 //! The probes against closed forms and explicit matrices.
 
 use largebatch_models::Network;
-use largebatch_optim::Registry;
 use largebatch_probe::curvature::{
     CurvatureOptions, Density, Hessian, Operator, curvature, density, hutch_plus_plus, hutchinson,
     largest, quadrature, top,
@@ -10,6 +9,7 @@ use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::vector::{dot, gaussian, norm, signs};
 use largebatch_probe::{Examples, Objective, ProbeError, Subject, Subset, unwatched};
 use largebatch_random::{Key, normal};
+use largebatch_train::Lab;
 use largebatch_train::{Choice, Experiment, RunConfig, Which};
 
 /// Eigenvalues (decreasing) and eigenvectors of a dense symmetric matrix by Jacobi rotations,
@@ -394,7 +394,7 @@ fn experiment(dataset: &str, model: &str, options: &str) -> (Experiment, Network
         seed: 3,
         ..RunConfig::default()
     };
-    let experiment = Experiment::open(config, &Registry::standard(), &Default::default()).unwrap();
+    let experiment = Experiment::open(config, &Lab::standard(), &Default::default()).unwrap();
     let network = experiment.initial_model().unwrap().network;
     (experiment, network)
 }

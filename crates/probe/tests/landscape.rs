@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use largebatch_data::Search;
-use largebatch_optim::Registry;
 use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::line::{Distances, alphas, comparable, line};
 use largebatch_probe::plane::Plane;
 use largebatch_probe::surface::{Surface, sample, spaced};
 use largebatch_probe::{ProbeError, unwatched};
+use largebatch_train::Lab;
 use largebatch_train::{Controls, Experiment, RunConfig, Which, train};
 
 fn open(over: &[&str]) -> Experiment {
@@ -29,7 +29,7 @@ fn open(over: &[&str]) -> Experiment {
         .collect();
     Experiment::open(
         RunConfig::layered(None, &over).unwrap(),
-        &Registry::standard(),
+        &Lab::standard(),
         &Search::default(),
     )
     .unwrap()

@@ -1,11 +1,11 @@
 //! Hessian-vector products of networks against closed forms in plain f64.
 
 use largebatch_models::Network;
-use largebatch_optim::Registry;
 use largebatch_probe::curvature::{Hessian, Operator};
 use largebatch_probe::vector::{dot, gaussian, norm};
 use largebatch_probe::{Subject, Subset};
 use largebatch_random::Key;
+use largebatch_train::Lab;
 use largebatch_train::{Choice, Experiment, RunConfig, Which};
 
 type Matrix = Vec<Vec<f64>>;
@@ -23,7 +23,7 @@ fn experiment(model: &str, options: &str) -> (Experiment, Network) {
         seed: 3,
         ..RunConfig::default()
     };
-    let experiment = Experiment::open(config, &Registry::standard(), &Default::default()).unwrap();
+    let experiment = Experiment::open(config, &Lab::standard(), &Default::default()).unwrap();
     let network = experiment.initial_model().unwrap().network;
     (experiment, network)
 }

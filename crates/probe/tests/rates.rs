@@ -1,11 +1,11 @@
 //! Range tests against hand-written gradient descent, and searches for the batch size.
 
 use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
-use largebatch_optim::Registry;
 use largebatch_probe::batch_find::{BatchEnd, BatchSearch};
 use largebatch_probe::lr_find::{RangeEnd, RangeTest};
 use largebatch_probe::rates::{descent, smoothed, steepest, valley};
 use largebatch_probe::unwatched;
+use largebatch_train::Lab;
 use largebatch_train::{Experiment, RunConfig};
 
 fn config(over: &[&str]) -> RunConfig {
@@ -25,7 +25,7 @@ fn digits(over: &[&str]) -> Experiment {
     ];
     Experiment::open(
         config(&[&all[..], over].concat()),
-        &Registry::standard(),
+        &Lab::standard(),
         &Search::default(),
     )
     .unwrap()
@@ -63,7 +63,7 @@ fn the_curve_is_gradient_descents() {
         "steps=1",
         "data.sampling=full",
     ]);
-    let experiment = Experiment::with(config, dataset, split, &Registry::standard()).unwrap();
+    let experiment = Experiment::with(config, dataset, split, &Lab::standard()).unwrap();
     let test = RangeTest {
         lowest: 1e-3,
         highest: 10.0,
@@ -202,7 +202,7 @@ fn a_range_test_of_small_batches_finds_the_valley() {
             let (batch, seed) = (format!("batch_size={batch}"), format!("seed={seed}"));
             let config = config(&[&over[..], &[&batch, &seed]].concat());
             let experiment =
-                Experiment::open(config, &Registry::standard(), &Search::default()).unwrap();
+                Experiment::open(config, &Lab::standard(), &Search::default()).unwrap();
             let found = RangeTest::default()
                 .run(&experiment, &mut unwatched)
                 .unwrap();

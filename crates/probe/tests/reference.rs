@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use largebatch_optim::Registry;
 use largebatch_probe::curvature::{CurvatureOptions, Hessian, curvature, hutch_plus_plus};
 use largebatch_probe::layers::{layer_table, planned_update};
 use largebatch_probe::noise::{NoiseOptions, noise};
 use largebatch_probe::sharpness::{Space, ball, keskar};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
 use largebatch_random::Key;
+use largebatch_train::Lab;
 use largebatch_train::{Experiment, RunConfig, Which, load_network};
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ fn experiment(activation: &str) -> Experiment {
         folder().join("digits.csv")
     );
     let config = RunConfig::layered(Some((Path::new("reference"), &text)), &[]).unwrap();
-    Experiment::open(config, &Registry::standard(), &Default::default()).unwrap()
+    Experiment::open(config, &Lab::standard(), &Default::default()).unwrap()
 }
 
 /// Calls `test` with each network of the reference.

@@ -1,10 +1,10 @@
 //! Measurements that an observer can make during training: the optimizer's preconditioner, and the
 //! noise scale without extra gradients.
 
-use largebatch_optim::Registry;
 use largebatch_probe::curvature::preconditioner;
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
+use largebatch_train::Lab;
 use largebatch_train::{
     Controls, Experiment, Observer, RunConfig, SquaredNorms, Start, Step, Which, train,
 };
@@ -15,7 +15,7 @@ fn open(over: &[&str]) -> Experiment {
     let over: Vec<(String, Value)> = all.map(|s| RunConfig::assignment(s).unwrap()).collect();
     Experiment::open(
         RunConfig::layered(None, &over).unwrap(),
-        &Registry::standard(),
+        &Lab::standard(),
         &Default::default(),
     )
     .unwrap()

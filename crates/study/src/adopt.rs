@@ -12,8 +12,8 @@ use crate::journal::{Records, read_folder};
 use crate::meaning::Older;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::settings::{get, number};
 use crate::trial::{Labels, RunId, Template, key};
+use largebatch_component::settings::{get, number};
 
 impl Plan {
     /// Reads the records of a folder. A record from an old version is stored under today's identity

@@ -148,8 +148,8 @@ impl Axis {
             };
             let ends = v.as_array().filter(|a| a.len() == 2).and_then(|a| {
                 Some((
-                    crate::settings::number(&a[0])?,
-                    crate::settings::number(&a[1])?,
+                    largebatch_component::settings::number(&a[0])?,
+                    largebatch_component::settings::number(&a[1])?,
                 ))
             });
             let Some((low, high)) = ends else {
@@ -267,7 +267,7 @@ mod tests {
                 a.1.grid()
                     .unwrap()
                     .iter()
-                    .map(|v| crate::settings::number(v).unwrap())
+                    .map(|v| largebatch_component::settings::number(v).unwrap())
                     .collect()
             })
             .collect();

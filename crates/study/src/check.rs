@@ -8,8 +8,9 @@ use crate::error::StudyError;
 use crate::file::{Budget, Part, Rate, Seeds, Study};
 use crate::rules::StopRules;
 use crate::sequence::{MAX_DIMENSIONS, Method};
-use crate::settings::{flatten, get, is_below};
 use crate::trial::key;
+use largebatch_component::settings::{flatten, get, is_below};
+use largebatch_component::suggestion;
 
 /// The most threads of a trial; no machine has more.
 const MAX_THREADS: u32 = 4096;
@@ -94,7 +95,10 @@ impl Study {
                     None => {
                         return fail(
                             &at,
-                            format!("there is no arm \"{from}\"{}", nearest(from, &arms)),
+                            format!(
+                                "there is no arm `{from}`{}",
+                                suggestion(from, arms.iter().copied())
+                            ),
                         );
                     }
                     Some(arm) if arm.rate.as_ref().is_some_and(|r| r.from.is_some()) => {
@@ -147,7 +151,10 @@ impl Study {
                             "if",
                             format!(
                                 "there is no arm {wrong}{}",
-                                nearest(wrong.as_str().unwrap_or_default(), arms)
+                                suggestion(
+                                    wrong.as_str().unwrap_or_default(),
+                                    arms.iter().copied()
+                                )
                             ),
                         );
                     }
@@ -170,7 +177,7 @@ impl Study {
                         "if",
                         format!(
                             "no setting or axis of this file is named `{k}`{}",
-                            nearest(&k, &settings)
+                            suggestion(&k, settings.iter().copied())
                         ),
                     );
                 }
@@ -376,7 +383,9 @@ fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
         match warmup.get("start") {
             None => {}
             Some(Value::String(s)) if s == "base" => {}
-            Some(v) if crate::settings::number(v).is_some_and(|x| (0.0..=1.0).contains(&x)) => {}
+            Some(v)
+                if largebatch_component::settings::number(v)
+                    .is_some_and(|x| (0.0..=1.0).contains(&x)) => {}
             Some(v) => {
                 return Err((
                     "rate.warmup.start".into(),
@@ -471,16 +480,6 @@ fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
     }
 }
 
-/// The hint `; did you mean …?`, or nothing.
-pub(crate) fn nearest(wrong: &str, known: &[&str]) -> String {
-    known
-        .iter()
-        .map(|k| (strsim::damerau_levenshtein(wrong, k), k))
-        .min()
-        .filter(|(d, k)| *d <= k.len().div_ceil(3))
-        .map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
-}
-
 /// Whether a flat condition holds for settings, which `lookup` finds.
 pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -> bool {
     flatten(condition).iter().all(|(k, wanted)| {
@@ -504,5 +503,5 @@ pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -
 
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
     a == b
-        || matches!((crate::settings::number(a), crate::settings::number(b)), (Some(a), Some(b)) if a == b)
+        || matches!((largebatch_component::settings::number(a), largebatch_component::settings::number(b)), (Some(a), Some(b)) if a == b)
 }

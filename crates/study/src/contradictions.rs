@@ -4,12 +4,13 @@
 use toml::Value;
 
 use crate::axis::Axis;
-use crate::check::{nearest, same};
+use crate::check::same;
 use crate::error::StudyError;
 use crate::file::{Part, Places, Study};
 use crate::plan::{Group, Plan, in_group};
-use crate::settings::{flatten, get, number};
 use crate::trial::key;
+use largebatch_component::settings::{flatten, get, number};
+use largebatch_component::suggestion;
 
 impl Plan {
     /// Refuses stop rules that no trial of a group could ever meet.
@@ -179,7 +180,7 @@ impl Study {
                     texts.dedup();
                     let words: Vec<&str> =
                         values.iter().filter_map(|v| named(v).as_str()).collect();
-                    let hint = nearest(wrong.as_str().unwrap_or_default(), &words);
+                    let hint = suggestion(wrong.as_str().unwrap_or_default(), words);
                     let hint = if hint.is_empty() {
                         format!("; it is {}", shortened(&texts))
                     } else {

@@ -13,8 +13,8 @@ use crate::names::distinguish;
 use crate::plan::{Derived, Group, Plan, in_group, set_rate};
 use crate::rules::StopRules;
 use crate::sequence::Method;
-use crate::settings::{flatten, is_below, nest, number, overlay};
 use crate::trial::{Labels, key};
+use largebatch_component::settings::{flatten, is_below, nest, number, overlay};
 
 /// The groups of a study, in the order of its arms and axes.
 pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {

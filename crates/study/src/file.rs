@@ -10,7 +10,8 @@ use crate::axis::Axes;
 use crate::error::StudyError;
 use crate::rules::StopRules;
 use crate::sequence::Method;
-use crate::settings::{get, insert, remove};
+use largebatch_component::settings::{get, insert, remove};
+use largebatch_component::suggestion;
 
 /// A study file. The crate's documentation describes the format with examples.
 #[derive(Clone, Debug, Deserialize)]
@@ -422,17 +423,7 @@ fn suggest(message: &str) -> String {
         return message.to_string();
     }
     let wrong = quoted.next().unwrap_or_default();
-    let nearest = quoted
-        .map(|k| (strsim::damerau_levenshtein(wrong, k), k))
-        .min()
-        .filter(|(d, k)| *d <= k.len().div_ceil(3));
-    match nearest {
-        Some((_, k)) => format!("{message}; did you mean `{k}`?"),
-        None if message.starts_with("unknown field") => {
-            format!("{message}; settings of the training run belong in `set`")
-        }
-        None => message.to_string(),
-    }
+    format!("{message}{}", suggestion(wrong, quoted))
 }
 
 /// The lines of a file's keys, by paths such as `arm.2.rate.from`.

@@ -9,8 +9,8 @@ use toml::Value;
 use crate::error::StudyError;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::settings::{get, number};
 use crate::trial::{RunId, key};
+use largebatch_component::settings::{get, number};
 
 /// The trials of a study for which an old version and this one do different things with the same
 /// settings.

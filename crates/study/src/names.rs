@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use crate::plan::Group;
-use crate::settings::flatten;
 use crate::trial::{title, word};
+use largebatch_component::settings::flatten;
 
 /// Makes the labels of all groups distinct. Labels whose titles are already distinct stay as they
 /// are.

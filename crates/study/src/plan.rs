@@ -7,8 +7,8 @@ use crate::error::StudyError;
 use crate::expand::expand;
 use crate::file::{Part, Rate, Study};
 use crate::rules::StopRules;
-use crate::settings::{get, insert, is_below, number};
 use crate::trial::{Labels, RunId, Stage, Template, Trial, describe, key};
+use largebatch_component::settings::{get, insert, is_below, number};
 
 /// Validates a training run's configuration: the trainer's part in planning.
 pub type Check<'a> = &'a dyn Fn(&Table) -> Result<(), Problem>;

@@ -5,8 +5,8 @@ use toml::Table;
 
 use crate::record::{StopReason, TrialRecord};
 use crate::runner::Event;
-use crate::settings::{get, number};
 use crate::trial::{Labels, Stage, Trial, describe, key};
+use largebatch_component::settings::{get, number};
 
 /// What just happened in a study.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use largebatch_schedule::Epochs;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use crate::settings::number;
 use crate::trial::{Labels, RunId, Stage, describe, key};
+use largebatch_component::settings::number;
 
 /// The version of the record lines that this program writes; it reads this and all earlier ones.
 ///

@@ -10,8 +10,8 @@ use crate::file::{Study, text};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::record::{StopReason, TrialRecord};
-use crate::settings::number;
 use crate::trial::{Labels, RunId, Stage, key};
+use largebatch_component::settings::number;
 
 /// The name of the resolved study file in a study's folder.
 const STUDY_FILE: &str = "study.toml";

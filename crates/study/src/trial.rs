@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::rules::StopRules;
-use crate::settings::number;
+use largebatch_component::settings::number;
 
 /// The configuration keys that a study itself reads or writes; every other key is passed through.
 pub mod key {

@@ -8,7 +8,9 @@ use largebatch_schedule::{LastBatch, Scaling};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::{Choice, TrainError, defaults, device::MAX_THREADS, error::nearest};
+use largebatch_component::nearest;
+
+use crate::{Choice, TrainError, defaults, device::MAX_THREADS};
 
 /// Everything that determines a run. Absent keys take their defaults; [`RunConfig::resolve`] fills
 /// in those that depend on other keys.
@@ -482,7 +484,7 @@ pub(crate) fn explain(error: &toml::de::Error) -> String {
     match quoted.split_first() {
         Some((name, known)) if error.message().starts_with("unknown") => {
             match nearest(name, known.iter().copied()) {
-                Some(near) => format!("{}\ndid you mean '{near}'?", message.trim_end()),
+                Some(near) => format!("{}\ndid you mean `{near}`?", message.trim_end()),
                 None => message,
             }
         }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::Lab;
 use largebatch_data::{Part, Search, folds};
-use largebatch_optim::Registry;
 use serde::Serialize;
 
 use crate::{
@@ -46,7 +46,7 @@ pub struct CrossValidation {
 pub fn cross_validate(
     config: &RunConfig,
     (repeats, k): (u64, usize),
-    registry: &Registry,
+    lab: &Lab,
     search: &Search,
     interrupt: &AtomicBool,
     each: &mut dyn FnMut(u64, u64),
@@ -68,7 +68,7 @@ pub fn cross_validate(
         config.data.validation = None;
         let mut parts = Vec::new();
         for split in folds(dataset.train.labels(), k, config.split_seed + repeat)? {
-            let experiment = Experiment::with(config.clone(), dataset.clone(), split, registry)?;
+            let experiment = Experiment::with(config.clone(), dataset.clone(), split, lab)?;
             let (outcome, _) = train(
                 &experiment,
                 Controls {

@@ -71,7 +71,7 @@ mod tests {
             TABLE.epochs.contains_key("")
                 && TABLE.lr.values().all(|models| models.contains_key(""))
         );
-        for entry in largebatch_optim::Registry::standard().iter() {
+        for entry in largebatch_optim::standard().iter() {
             assert!(
                 TABLE.lr.contains_key(entry.facts().name),
                 "no default rate for {}",

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use largebatch_component::ComponentError;
 use largebatch_data::DataError;
 use largebatch_optim::OptimError;
 
@@ -29,17 +30,16 @@ pub enum TrainError {
         why: String,
     },
     /// A name that is not in the table.
-    #[error("unknown {kind} '{name}'{hint}; known: {known}")]
+    #[error("{message}")]
     Unknown {
         /// What the name was for.
         kind: &'static str,
-        /// The name given.
-        name: String,
-        /// The nearest name, as a question, or empty.
-        hint: String,
-        /// All known names.
-        known: String,
+        /// The name, the nearest known one, and all of them.
+        message: String,
     },
+    /// An unknown component.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
     /// A backend that this build lacks.
     #[error(
         "device '{device}' is not compiled into this program: `cargo build --release --features {feature}` adds it"
@@ -125,14 +125,9 @@ impl TrainError {
         name: &str,
         known: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let known: Vec<&str> = known.collect();
-        let hint = nearest(name, known.iter().copied())
-            .map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
         TrainError::Unknown {
             kind,
-            name: name.into(),
-            hint,
-            known: known.join(", "),
+            message: largebatch_component::unknown(kind, name, known),
         }
     }
 
@@ -178,13 +173,4 @@ impl TrainError {
             why: why.into(),
         }
     }
-}
-
-/// The known name that a mistyped one most likely means, if any is close.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|k| (strsim::damerau_levenshtein(&name.to_lowercase(), k), k))
-        .filter(|(distance, k)| *distance <= 2.max(k.len() / 3).min(k.len() / 2))
-        .min()
-        .map(|(_, k)| k)
 }

@@ -7,8 +7,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_data::{
     DataSpec, Dataset, Labels, Order, Part, Pipeline, Position, Sampling, Search, Split, Task,
 };
-use largebatch_models::{Blueprint, Forward, Io, Loss, Model, Network, Pass, Targets};
-use largebatch_optim::{Driver, DynRecipe, Registry};
+use largebatch_models::{DynModelConfig, Forward, Io, Loss, Model, Network, Pass, Targets};
+use largebatch_optim::{Driver, DynOptimizerConfig};
+
+use crate::Lab;
 use largebatch_random::Key;
 use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig};
 
@@ -51,9 +53,9 @@ pub struct Experiment {
     /// The number of steps that the budget allows.
     pub total_steps: u64,
     /// The optimizer.
-    pub optimizer: Box<dyn DynRecipe>,
+    pub optimizer: Box<dyn DynOptimizerConfig>,
     pipeline: Pipeline,
-    model: Box<dyn Blueprint>,
+    model: Box<dyn DynModelConfig>,
     io: Io,
     all_train: Vec<u32>,
     all_test: Vec<u32>,
@@ -206,18 +208,14 @@ impl Experiment {
     ///
     /// # Errors
     /// The first setting, name or file that is wrong.
-    pub fn open(
-        config: RunConfig,
-        registry: &Registry,
-        search: &Search,
-    ) -> Result<Self, TrainError> {
+    pub fn open(config: RunConfig, lab: &Lab, search: &Search) -> Result<Self, TrainError> {
         let dataset = open(&config.dataset, search)?;
         let held = config
             .data
             .validation
             .unwrap_or_else(|| dataset.default_validation());
         let split = largebatch_data::split(dataset.train.labels(), held, config.split_seed)?;
-        Self::with(config, dataset, split, registry)
+        Self::with(config, dataset, split, lab)
     }
 
     /// As [`Experiment::open`], on data and a split from the caller, such as a fold of a
@@ -229,7 +227,7 @@ impl Experiment {
         mut config: RunConfig,
         dataset: Dataset,
         split: Split,
-        registry: &Registry,
+        lab: &Lab,
     ) -> Result<Self, TrainError> {
         config.data.validation = Some(split.validation.len());
         let preprocess = config.data.preprocess.get_or_insert(dataset.preprocess);
@@ -253,7 +251,9 @@ impl Experiment {
                 "give one, such as --model mlp or --set model=mlp; `largebatch models` shows them",
             ));
         }
-        let model = largebatch_models::named(&config.model.name)?
+        let model = lab
+            .models
+            .named(&config.model.name)?
             .configure(config.model.options.clone())?;
         model.check(&io)?;
         let loss = model.loss();
@@ -280,12 +280,13 @@ impl Experiment {
                 ));
             }
         };
-        let optimizer = registry
+        let optimizer = lab
+            .optimizers
             .named(&config.optimizer.name)?
             .configure(preset.as_deref(), options)?;
         // The resolved configuration records every option, so that a later change of a default does
         // not change a recorded run.
-        config.model.options = model.parameters();
+        config.model.options = model.table();
         config.optimizer.options = optimizer.table();
         config
             .optimizer

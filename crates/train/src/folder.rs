@@ -321,9 +321,13 @@ fn is_partial(path: &Path) -> bool {
 }
 
 fn of_real_targets(model: &Choice) -> bool {
-    let configured =
-        largebatch_models::named(&model.name).and_then(|m| m.configure(model.options.clone()));
-    configured.is_ok_and(|m| m.loss() == Loss::Squared)
+    // Runs that leave it open are of versions that knew these models only.
+    largebatch_models::standard()
+        .named(&model.name)
+        .is_ok_and(|entry| {
+            let model = entry.configure(model.options.clone());
+            model.is_ok_and(|m| m.loss() == Loss::Squared)
+        })
 }
 
 /// A file of lines that grows.

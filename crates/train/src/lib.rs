@@ -1,11 +1,11 @@
 //! Training: the configuration of a run, the loop, observers, checkpoints and the run's folder.
 //!
 //! ```
-//! use largebatch_optim::Registry;
+//! use largebatch_train::Lab;
 //! use largebatch_train::{Choice, Controls, Experiment, RunConfig, train};
 //!
 //! let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), lr: Some(0.5), epochs: Some(3), ..RunConfig::default() };
-//! let experiment = Experiment::open(config, &Registry::standard(), &Default::default())?;
+//! let experiment = Experiment::open(config, &Lab::standard(), &Default::default())?;
 //! let (outcome, _network) = train(&experiment, Controls::default())?;
 //! assert!(outcome.validation_accuracy.unwrap() > 0.8);
 //! # Ok::<(), largebatch_train::TrainError>(())
@@ -23,6 +23,7 @@ mod error;
 mod experiment;
 mod folder;
 mod gradients;
+mod lab;
 mod metrics;
 pub mod nullable;
 mod observer;
@@ -39,10 +40,11 @@ pub use cross_validation::{CrossValidation, cross_validate};
 pub use device::{
     BACKENDS, Backend, MAX_THREADS, adapters, device, processor, set_threads, threads,
 };
-pub use error::{TrainError, nearest};
+pub use error::TrainError;
 pub use experiment::{Experiment, Outputs, Which, batch_schedule, open};
 pub use folder::{Provenance, RunFile, RunFolder};
 pub use gradients::{BatchGradient, SquaredNorms, StepKeys};
+pub use lab::Lab;
 pub use metrics::Metrics;
 pub use observer::{Evaluation, Observer, Start, Step};
 pub use predict::{Prediction, Predictor};

@@ -7,7 +7,7 @@ use largebatch_data::{DataSpec, Part, Pipeline, read_features};
 use largebatch_models::{Io, Loss, Network};
 
 use crate::experiment::{outputs, spec};
-use crate::{ModelData, RunConfig, TrainError, device, from_safetensors};
+use crate::{Lab, ModelData, RunConfig, TrainError, device, from_safetensors};
 
 /// A trained network with everything needed to predict: the contents of run.toml and of its weights
 /// file.
@@ -44,13 +44,16 @@ impl Predictor {
     /// # Errors
     /// A device that is not available, or a model or weights that do not match `data`.
     pub fn new(
+        lab: &Lab,
         config: &RunConfig,
         data: ModelData,
         weights: &[u8],
         place: &Path,
     ) -> Result<Self, TrainError> {
         let device = device(&config.device)?.autodiff();
-        let model = largebatch_models::named(&config.model.name)?
+        let model = lab
+            .models
+            .named(&config.model.name)?
             .configure(config.model.options.clone())?;
         let io = Io {
             shape: data.preprocessing.shape.clone(),

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Lab;
 use largebatch_data::{DataSpec, Dataset, Search, Source, split};
-use largebatch_optim::Registry;
 use toml::Value;
 
 use crate::{Choice, Experiment, RunConfig, RunFile, RunFolder, TrainError, model_data, open};
@@ -33,13 +33,13 @@ impl RunFile {
         &self,
         place: &Path,
         config: RunConfig,
-        registry: &Registry,
+        lab: &Lab,
         mut search: Search,
         other: OtherData<'_>,
     ) -> Result<Experiment, TrainError> {
         search.data_dir = search.data_dir.or(self.provenance.data_dir.clone());
         if config.dataset != self.config.dataset {
-            return Experiment::open(config, registry, &search);
+            return Experiment::open(config, lab, &search);
         }
         let dataset = open(&self.located(place, &config.dataset, &search)?, &search)?;
         let mut weights = None;
@@ -64,7 +64,7 @@ impl RunFile {
             .validation
             .unwrap_or_else(|| dataset.default_validation());
         let split = split(dataset.train.labels(), held, config.split_seed)?;
-        let mut experiment = Experiment::with(config, dataset, split, registry)?;
+        let mut experiment = Experiment::with(config, dataset, split, lab)?;
         if let Some(data) = weights
             .map(|bytes| model_data(&bytes, place))
             .transpose()?

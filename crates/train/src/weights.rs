@@ -212,8 +212,8 @@ pub fn from_safetensors(
 
 #[cfg(test)]
 mod tests {
+    use crate::Lab;
     use largebatch_data::Search;
-    use largebatch_optim::Registry;
 
     use super::*;
     use crate::{Choice, Experiment, RunConfig};
@@ -225,8 +225,7 @@ mod tests {
             model: Choice::plain("softmax"),
             ..RunConfig::default()
         };
-        let experiment =
-            Experiment::open(config, &Registry::standard(), &Search::default()).unwrap();
+        let experiment = Experiment::open(config, &Lab::standard(), &Search::default()).unwrap();
         let network = || experiment.initial_model().unwrap().network;
         let whole = to_safetensors(&network(), Some(&experiment.model_data())).unwrap();
         let place = Path::new("run/model.safetensors");

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use largebatch_data::{Dataset, Labels, Part, Preprocess, Split, Task};
-use largebatch_optim::Registry;
 use largebatch_random::{Key, below, normal, unit};
+use largebatch_train::Lab;
 use largebatch_train::{
     Controls, Experiment, Observer, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Step, Stop,
     train,
@@ -56,7 +56,7 @@ fn experiment(dataset: &Dataset, over: &[&str]) -> Experiment {
         RunConfig::layered(None, &over).unwrap(),
         dataset.clone(),
         split,
-        &Registry::standard(),
+        &Lab::standard(),
     )
     .unwrap()
 }

@@ -1,7 +1,7 @@
 //! An epoch has exactly its real number of steps: budgets, schedules and training batches agree.
 
 use largebatch_data::Search;
-use largebatch_optim::Registry;
+use largebatch_train::Lab;
 use largebatch_train::{Controls, Experiment, Observer, RunConfig, Step, TrainError, train};
 
 /// The digits, with 1,150 training examples.
@@ -14,7 +14,7 @@ fn open(over: &[&str]) -> Result<Experiment, TrainError> {
         .collect::<Result<Vec<_>, _>>()?;
     Experiment::open(
         RunConfig::layered(None, &over)?,
-        &Registry::standard(),
+        &Lab::standard(),
         &Search::default(),
     )
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use largebatch_data::{Normalise, Search, TargetScale};
-use largebatch_optim::Registry;
+use largebatch_train::Lab;
 use largebatch_train::{
     Controls, Experiment, RunConfig, TrainError, Which, load_network, model_data, to_safetensors,
     train,
@@ -16,7 +16,7 @@ fn open(over: &[&str]) -> Result<Experiment, TrainError> {
         .collect::<Result<_, _>>()?;
     Experiment::open(
         RunConfig::layered(None, &over)?,
-        &Registry::standard(),
+        &Lab::standard(),
         &Search::default(),
     )
 }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
 use largebatch_models::state_dict;
-use largebatch_optim::Registry;
+use largebatch_train::Lab;
 use largebatch_train::{Choice, Controls, Experiment, Outcome, RunConfig, Stop, TrainError, train};
 use toml::Value;
 
@@ -18,7 +18,7 @@ fn config(over: &[&str]) -> Result<RunConfig, TrainError> {
 fn open(over: &[&str]) -> Result<Experiment, TrainError> {
     let mut all = vec!["dataset=digits", "model=softmax", "optimizer=sgd", "lr=0.1"];
     all.extend(over);
-    Experiment::open(config(&all)?, &Registry::standard(), &Search::default())
+    Experiment::open(config(&all)?, &Lab::standard(), &Search::default())
 }
 
 fn run(over: &[&str]) -> Outcome {
@@ -64,7 +64,7 @@ fn gradient_descent_on_a_linear_model_is_the_formula() {
         "data.sampling=full",
     ])
     .unwrap();
-    let experiment = Experiment::with(config, dataset, split, &Registry::standard()).unwrap();
+    let experiment = Experiment::with(config, dataset, split, &Lab::standard()).unwrap();
     let (outcome, network) = train(&experiment, Controls::default()).unwrap();
 
     let (mut w, mut b, mut loss) = ([0.0f64; 2], 0.0f64, 0.0);
@@ -213,7 +213,7 @@ fn a_resolved_configuration_is_a_fixed_point() {
     .config;
     let again: RunConfig = toml::from_str(&first.to_toml()).unwrap();
     assert_eq!(first, again);
-    let resolved = Experiment::open(again, &Registry::standard(), &Search::default())
+    let resolved = Experiment::open(again, &Lab::standard(), &Search::default())
         .unwrap()
         .config;
     assert_eq!((first.id(), &first), (resolved.id(), &resolved));

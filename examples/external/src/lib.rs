@@ -6,22 +6,25 @@
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch::optim::{
-    ConfigError, Decay, Facts, Parameter, Part, Preset, Recipe, Rule, WeightDecay, within,
-};
+use largebatch::component::{Facts, Preset};
+use largebatch::optim::{Decay, OptimizerConfig, Part, Rule, WeightDecay};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Lion: u = sign(β₁m + (1 − β₁)g); w ← w − η(u + λw); m ← β₂m + (1 − β₂)g.
 ///
 /// The decay is decoupled, as in the paper's Algorithm 2 and in optax's `lion`. Chen et al. 2023, arXiv 2302.06675.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LionConfig {
-    /// Coefficient β₁ of the average in the step; 0 ≤ β₁ < 1, default 0.9.
+    /// Coefficient β₁ of the average in the step.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "at 1 the average would never change"))]
     pub beta1: f64,
-    /// Decay rate β₂ of the average; 0 ≤ β₂ < 1, default 0.99.
+    /// Decay rate β₂ of the average.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "at 1 the average would never change"))]
     pub beta2: f64,
-    /// Decoupled weight decay λ; 0 or more, default 0 (none).
+    /// Decoupled weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = "with a negative value the weights would grow without bound"))]
     pub weight_decay: f64,
 }
 
@@ -35,7 +38,7 @@ impl Default for LionConfig {
     }
 }
 
-impl Recipe for LionConfig {
+impl OptimizerConfig for LionConfig {
     type Rule = Lion;
 
     const FACTS: &'static Facts = &Facts {
@@ -43,23 +46,6 @@ impl Recipe for LionConfig {
         summary: "every weight moves by the learning rate, against the sign of a mix of the gradient and its average",
         formula: "u = sign(β₁ m + (1 − β₁) g); w ← w − η (u + λ w); m ← β₂ m + (1 − β₂) g",
         paper: "Chen et al. 2023, arXiv 2302.06675",
-        parameters: &[
-            Parameter {
-                name: "beta1",
-                purpose: "coefficient β₁ of the average in the step",
-                range: "0 ≤ β₁ < 1",
-            },
-            Parameter {
-                name: "beta2",
-                purpose: "decay rate β₂ of the average",
-                range: "0 ≤ β₂ < 1",
-            },
-            Parameter {
-                name: "weight_decay",
-                purpose: "decoupled weight decay λ; 0 for none",
-                range: "0 or more",
-            },
-        ],
         presets: &[
             Preset {
                 name: "paper",
@@ -82,27 +68,6 @@ impl Recipe for LionConfig {
             }),
             _ => None,
         }
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        within(
-            "beta1",
-            self.beta1,
-            0.0..1.0,
-            "at 1 the average would never change",
-        )?;
-        within(
-            "beta2",
-            self.beta2,
-            0.0..1.0,
-            "at 1 the average would never change",
-        )?;
-        within(
-            "weight_decay",
-            self.weight_decay,
-            0.0..f64::INFINITY,
-            "with a negative value the weights would grow without bound",
-        )
     }
 
     fn rule_for(&self, part: Part) -> Lion {

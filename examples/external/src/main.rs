@@ -7,8 +7,8 @@
 
 use std::process::ExitCode;
 
-use largebatch::optim::Registry;
+use largebatch::Lab;
 
 fn main() -> ExitCode {
-    largebatch::cli::main_with(Registry::standard().with::<my_optimizer::LionConfig>())
+    largebatch::cli::main(Lab::standard().optimizer::<my_optimizer::LionConfig>())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
+use largebatch_train::Lab;
 use largebatch_train::{Confusion, RunFolder, Scores, TrainError, Which, load_network, model_data};
 use serde_json::json;
 
@@ -41,7 +41,7 @@ pub(super) struct EvaluateArgs {
     json: bool,
 }
 
-pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let (folder, file) = RunFolder::open(&args.run)?;
     let mut config = file.config.clone();
     if let Some(device) = args.device {
@@ -50,7 +50,7 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, registry: &Registry) -> R
     let mut experiment = file.reopen(
         &args.run,
         config,
-        registry,
+        lab,
         args.data_dir.search(),
         args.accept.other(),
     )?;

@@ -5,8 +5,8 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
-use largebatch_train::TrainError;
+use largebatch_component::{Facts, Opt};
+use largebatch_train::{Lab, TrainError};
 use serde_json::{Value, json};
 
 use super::{Done, print_json};
@@ -27,21 +27,15 @@ struct Row {
     summary: &'static str,
     /// Texts with a label, such as the formula and the paper.
     texts: Vec<(&'static str, String)>,
-    /// Name, default, purpose, range.
-    parameters: Vec<[String; 4]>,
+    options: Vec<Opt>,
     /// Name, summary, and the options that differ from the defaults.
     presets: Vec<(&'static str, &'static str, toml::Table)>,
 }
 
-pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
+pub(super) fn optimizers(args: FactsArgs, lab: &Lab) -> Result<Done> {
     let mut rows = Vec::new();
-    for entry in registry.iter() {
-        let options = |preset| {
-            entry
-                .defaults(preset)
-                .map_err(largebatch_optim::OptimError::from)
-                .map_err(TrainError::from)
-        };
+    for entry in lab.optimizers.iter() {
+        let options = |preset| entry.defaults(preset).map_err(TrainError::from);
         let (facts, defaults) = (entry.facts(), options(None)?);
         let mut presets = Vec::new();
         for preset in facts.presets {
@@ -50,48 +44,20 @@ pub(super) fn optimizers(args: FactsArgs, registry: &Registry) -> Result<Done> {
             presets.push((preset.name, preset.summary, own));
         }
         rows.push(Row {
-            name: facts.name,
-            summary: facts.summary,
-            texts: vec![
-                ("Formula", facts.formula.into()),
-                ("Paper", facts.paper.into()),
-            ],
-            parameters: facts
-                .parameters
-                .iter()
-                .map(|p| {
-                    [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)
-                })
-                .collect(),
             presets,
+            ..Row::of(facts, entry.options())
         });
     }
     show(args, "optimizer", rows)
 }
 
-pub(super) fn models(args: FactsArgs) -> Result<Done> {
-    let mut rows = Vec::new();
-    for entry in largebatch_models::all() {
-        let facts = entry.facts;
-        let defaults = entry
-            .configure(toml::Table::new())
-            .map_err(TrainError::from)?
-            .parameters();
-        rows.push(Row {
-            name: facts.name,
-            summary: facts.summary,
-            texts: vec![("Input", facts.input.into()), ("Paper", facts.paper.into())],
-            parameters: facts
-                .parameters
-                .iter()
-                .map(|p| {
-                    [p.name, &default(&defaults, p.name), p.purpose, p.range].map(str::to_owned)
-                })
-                .collect(),
-            presets: Vec::new(),
-        });
-    }
-    show(args, "model", rows)
+pub(super) fn models(args: FactsArgs, lab: &Lab) -> Result<Done> {
+    let row = |entry: &largebatch_models::Entry| {
+        let mut row = Row::of(entry.facts(), entry.options());
+        row.texts.insert(0, ("Input", entry.input().into()));
+        row
+    };
+    show(args, "model", lab.models.iter().map(row).collect())
 }
 
 pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
@@ -102,11 +68,16 @@ pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
             ("Formula", facts.formula.into()),
             ("Paper", facts.paper.into()),
         ],
-        parameters: facts
+        options: facts
             .parameters
             .iter()
             .chain(largebatch_schedule::common_parameters())
-            .map(|p| [p.name, p.default, p.purpose, p.range].map(str::to_owned))
+            .map(|p| Opt {
+                name: p.name.into(),
+                default: p.default.into(),
+                purpose: p.purpose.into(),
+                range: p.range.into(),
+            })
             .collect(),
         presets: Vec::new(),
     };
@@ -115,13 +86,6 @@ pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
         "schedule",
         largebatch_schedule::facts().iter().map(row).collect(),
     )
-}
-
-/// An option's default in TOML syntax.
-fn default(table: &toml::Table, name: &str) -> String {
-    table
-        .get(name)
-        .map_or("none".into(), toml::Value::to_string)
 }
 
 fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
@@ -165,17 +129,26 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
 }
 
 impl Row {
+    fn of(facts: &Facts, options: Vec<Opt>) -> Self {
+        Row {
+            name: facts.name,
+            summary: facts.summary,
+            texts: [("Formula", facts.formula), ("Paper", facts.paper)]
+                .into_iter()
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(label, text)| (label, text.to_owned()))
+                .collect(),
+            options,
+            presets: Vec::new(),
+        }
+    }
+
     fn json(&self) -> Value {
         let mut object = json!({ "name": self.name, "summary": self.summary });
         for (label, text) in &self.texts {
             object[label.to_lowercase()] = text.clone().into();
         }
-        let parameters: Vec<Value> = self
-            .parameters
-            .iter()
-            .map(|[name, default, purpose, range]| json!({"name": name, "default": default, "purpose": purpose, "range": range}))
-            .collect();
-        object["parameters"] = parameters.into();
+        object["parameters"] = json!(self.options);
         if !self.presets.is_empty() {
             object["presets"] =
                 self.presets.iter().map(|(name, summary, options)| json!({"name": name, "summary": summary, "options": options})).collect();
@@ -193,18 +166,17 @@ impl Row {
                 page.push_str(&wrapped("  ", line.trim_end(), room));
             }
         }
-        if !self.parameters.is_empty() {
+        if !self.options.is_empty() {
             page.push_str("\nParameters\n");
             let width = self
-                .parameters
+                .options
                 .iter()
-                .map(|[name, default, ..]| name.len() + default.len() + 3)
-                .max()
-                .unwrap_or(0);
-            for [name, default, purpose, range] in &self.parameters {
+                .map(|o| o.name.len() + o.default.len() + 3);
+            let width = width.max().unwrap_or(0);
+            for o in &self.options {
                 page.push_str(&wrapped(
-                    &format!("  {:<width$}  ", format!("{name} = {default}")),
-                    &format!("{purpose} [{range}]"),
+                    &format!("  {:<width$}  ", format!("{} = {}", o.name, o.default)),
+                    &format!("{} [{}]", o.purpose, o.range),
                     room,
                 ));
             }

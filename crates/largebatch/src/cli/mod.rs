@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Search, Split};
-use largebatch_optim::Registry;
 use largebatch_study::StudyError;
+use largebatch_train::Lab;
 use largebatch_train::{BACKENDS, OtherData, RunFolder, Stop, TrainError, Which};
 
 mod data;
@@ -143,11 +143,11 @@ enum Done {
     Interrupted,
 }
 
-/// Runs the whole command line with the optimizers of `registry`, including your own.
+/// Runs the whole command line with the optimizers of `lab`, including your own.
 ///
 /// Reads the arguments of the process and returns its exit code: 0 done, 1 failed, 2 bad arguments,
 /// 3 diverged, 130 interrupted.
-pub fn main_with(registry: Registry) -> ExitCode {
+pub fn main(lab: Lab) -> ExitCode {
     ignore_file_size_signal();
     quiet_graphics();
     let matches = match command().try_get_matches() {
@@ -162,17 +162,17 @@ pub fn main_with(registry: Registry) -> ExitCode {
         Err(error) => error.exit(),
     };
     let done = match cli.command {
-        Command::Train(args) => train::run(*args, &cli.global, &registry),
-        Command::Study(args) => study::run(args, &cli.global, &registry),
-        Command::Evaluate(args) => evaluate::run(args, &cli.global, &registry),
-        Command::Predict(args) => predict::run(args, &cli.global, &registry),
-        Command::Probe(args) => probe::run(args, &cli.global, &registry),
+        Command::Train(args) => train::run(*args, &cli.global, &lab),
+        Command::Study(args) => study::run(args, &cli.global, &lab),
+        Command::Evaluate(args) => evaluate::run(args, &cli.global, &lab),
+        Command::Predict(args) => predict::run(args, &cli.global, &lab),
+        Command::Probe(args) => probe::run(args, &cli.global, &lab),
         Command::Data(command) => data::run(command, &cli.global),
         Command::Devices(args) => devices::run(args),
-        Command::Models(args) => facts::models(args),
-        Command::Optimizers(args) => facts::optimizers(args, &registry),
+        Command::Models(args) => facts::models(args, &lab),
+        Command::Optimizers(args) => facts::optimizers(args, &lab),
         Command::Schedules(args) => facts::schedules(args),
-        Command::Replay(args) => replay::run(args, &registry),
+        Command::Replay(args) => replay::run(args, &lab),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
     };

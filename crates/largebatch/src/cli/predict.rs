@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_report::quote;
+use largebatch_train::Lab;
 use largebatch_train::{Prediction, Predictor, RunFolder, TrainError, model_data, write_whole};
 
 use super::{AcceptData, DataDir, Done, Global, counted, say, warn_of_divergence};
@@ -54,7 +54,7 @@ pub(super) struct PredictArgs {
     accept: AcceptData,
 }
 
-pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: PredictArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let same = |a: &Path, b: &Path| {
         a.canonicalize()
             .ok()
@@ -95,13 +95,13 @@ pub(super) fn run(args: PredictArgs, global: &Global, registry: &Registry) -> Re
             .reopen(
                 &args.run,
                 config.clone(),
-                registry,
+                lab,
                 args.data_dir.search(),
                 args.accept.other(),
             )?
             .model_data(),
     };
-    let predictor = Predictor::new(&config, data, &weights, place)?;
+    let predictor = Predictor::new(lab, &config, data, &weights, place)?;
     let (part, notes) = predictor.read(&args.file)?;
     let predictions = predictor.predict(&part)?;
     let text = table(&predictor, &predictions);

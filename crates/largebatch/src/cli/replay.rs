@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
-use largebatch_optim::{Registry, replay};
+use largebatch_optim::replay;
+use largebatch_train::Lab;
 use largebatch_train::{RunConfig, TrainError, device};
 
 use super::{Done, print_json};
@@ -54,8 +55,11 @@ enum Type {
     F64,
 }
 
-pub(super) fn run(args: ReplayArgs, registry: &Registry) -> Result<Done> {
-    let entry = registry.named(&args.optimizer).map_err(TrainError::from)?;
+pub(super) fn run(args: ReplayArgs, lab: &Lab) -> Result<Done> {
+    let entry = lab
+        .optimizers
+        .named(&args.optimizer)
+        .map_err(TrainError::from)?;
     let has = |name: &str| entry.facts().presets.iter().any(|p| p.name == name);
     let usual = ["torch", "paper"].into_iter().find(|name| has(name));
     let options = args

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use largebatch_data::{DataSpec, Part, Split};
-use largebatch_optim::Registry;
+use largebatch_train::Lab;
 use largebatch_train::{
     Choice, Controls, CrossValidation, Experiment, Observer, OtherData, Outcome, Provenance,
     RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError, cross_validate, train,
@@ -140,10 +140,10 @@ pub(super) struct TrainArgs {
     json: bool,
 }
 
-pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     if let Some(folder) = resumed_folder(&args)? {
-        return resume(&args, &folder, global, registry);
+        return resume(&args, &folder, global, lab);
     }
     args.probe
         .iter()
@@ -151,9 +151,9 @@ pub(super) fn run(args: TrainArgs, global: &Global, registry: &Registry) -> Resu
     let config = configuration(&args, None)?;
     set_threads(config.threads);
     if let Some(shape) = &args.cross_validate {
-        return validate_across(&args, &config, shape, global, registry);
+        return validate_across(&args, &config, shape, global, lab);
     }
-    let experiment = Experiment::open(config, registry, &args.data_dir.search())?;
+    let experiment = Experiment::open(config, lab, &args.data_dir.search())?;
     warn_of_unknown_sources(&experiment);
     tell_notes(&experiment);
     let path = args
@@ -293,7 +293,7 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
     }
 }
 
-fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -> Result<Done> {
+fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<Done> {
     let (folder, file) = RunFolder::open(path)?;
     set_threads(file.config.threads);
     let other = if args.accept_data {
@@ -301,8 +301,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, registry: &Registry) -
     } else {
         OtherData::Refuse
     };
-    let open =
-        |config: RunConfig| file.reopen(path, config, registry, args.data_dir.search(), other);
+    let open = |config: RunConfig| file.reopen(path, config, lab, args.data_dir.search(), other);
     let asked = configuration(args, Some(&file.config))?;
     if asked != file.config {
         let asked = open(asked)?.config;
@@ -530,7 +529,7 @@ fn validate_across(
     config: &RunConfig,
     shape: &str,
     global: &Global,
-    registry: &Registry,
+    lab: &Lab,
 ) -> Result<Done> {
     let parsed = shape
         .split_once('x')
@@ -562,7 +561,7 @@ fn validate_across(
     let result = cross_validate(
         config,
         (repeats, folds),
-        registry,
+        lab,
         &args.data_dir.search(),
         &INTERRUPT,
         &mut each,

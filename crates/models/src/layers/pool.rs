@@ -3,12 +3,13 @@
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, module};
 use largebatch_kernels::layers::max_pool2d_relu;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Activation;
 
 /// Which value represents a 2×2 window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pool {
     /// The largest value.

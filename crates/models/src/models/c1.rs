@@ -2,26 +2,32 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::mlp::Dense;
-use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width};
+use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, BatchNorm, Conv2d, Linear, max_pool_same_relu};
-use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
+use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
 
 /// C1 of Keskar et al., a small AlexNet: two blocks of conv 64 5×5, batch norm, ReLU and 3×3 max
 /// pooling with stride 2; then two hidden layers of 384 and 192 units with batch norm, ReLU and
 /// dropout 0.5; then the output layer. Convolutions and pooling use "same" padding.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct C1Config {
     /// Filters of each convolution.
+    #[schemars(range(min = 1, max = WIDEST))]
     pub filters: usize,
     /// Units of the two hidden layers.
+    #[schemars(inner(range(min = 1, max = WIDEST)))]
     pub widths: [usize; 2],
     /// Probability that a unit of a hidden layer is dropped.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "0 turns it off"))]
     pub dropout: f64,
     /// How weights are drawn.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
 }
 
@@ -36,38 +42,21 @@ impl Default for C1Config {
     }
 }
 
-impl Recipe for C1Config {
+impl ModelConfig for C1Config {
     type Net = C1;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "c1",
         summary: "Keskar's C1: two 5×5 convolutions and two hidden layers with batch norm and dropout",
-        input: "images (CIFAR-10 in the paper); 2 or more classes",
-        parameters: &[
-            Parameter::new("filters", "filters of each convolution", "1 to 65536"),
-            Parameter::new(
-                "widths",
-                "units of the two hidden layers",
-                "two numbers of 1 to 65536",
-            ),
-            Parameter::new(
-                "dropout",
-                "probability that a unit of a hidden layer is dropped",
-                "0 <= p < 1",
-            ),
-            INIT_HIDDEN,
-        ],
+        formula: "",
         paper: "Keskar et al. 2017, arXiv 1609.04836, B.3",
+        presets: &[],
     };
+    const INPUT: &'static str = "images (CIFAR-10 in the paper); 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
         io.classes(model)?;
         io.image(model, 1)?;
-        check_width(model, "filters", self.filters)?;
-        self.widths
-            .iter()
-            .try_for_each(|width| check_width(model, "widths", *width))?;
-        check_dropout(model, self.dropout)?;
         check_hidden_init(model, self.init)
     }
 

@@ -1,18 +1,22 @@
 //! Keskar's F1.
 
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{INIT_HIDDEN, Mlp, MlpConfig, check_hidden_init, check_width};
+use super::{HiddenInit, Mlp, MlpConfig, WIDEST, check_hidden_init};
 use crate::layers::Activation;
-use crate::{Builder, ConfigError, Facts, Init, Io, Parameter, Recipe};
+use crate::{Builder, ConfigError, Init, Io, ModelConfig};
 
 /// F1 of Keskar et al.: five hidden layers of 512 units, each linear, batch norm, ReLU.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct F1Config {
     /// Units of each of the five hidden layers.
+    #[schemars(range(min = 1, max = WIDEST))]
     pub width: usize,
     /// How weights are drawn.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
 }
 
@@ -25,23 +29,20 @@ impl Default for F1Config {
     }
 }
 
-impl Recipe for F1Config {
+impl ModelConfig for F1Config {
     type Net = Mlp;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "f1",
         summary: "Keskar's F1: five hidden layers of 512 with batch norm and ReLU",
-        input: "any shape (MNIST in the paper); 2 or more classes",
-        parameters: &[
-            Parameter::new("width", "units of each hidden layer", "1 to 65536"),
-            INIT_HIDDEN,
-        ],
+        formula: "",
         paper: "Keskar et al. 2017, arXiv 1609.04836, B.1",
+        presets: &[],
     };
+    const INPUT: &'static str = "any shape (MNIST in the paper); 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
         io.classes(model)?;
-        check_width(model, "width", self.width)?;
         check_hidden_init(model, self.init)
     }
 

@@ -2,11 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{INIT_HIDDEN, check_hidden_init};
+use super::{HiddenInit, check_hidden_init};
 use crate::layers::{Activation, Conv2d, Linear, Pool};
-use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
+use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
 
 /// LeNet-5: conv 6 5×5, pooling, conv 16 5×5, pooling, hidden layers of 120 and 84 units, output
 /// layer.
@@ -15,7 +17,7 @@ use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Rec
 /// with `pool = "average"` is closest to the original, whose scaled tanh, trained subsampling,
 /// partial connections and RBF outputs no framework's version includes. Images smaller than 32
 /// pixels are padded by 2, as LeCun padded MNIST's 28 to 32: 61,706 parameters on MNIST.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeNet5Config {
     /// The activation after each layer except the last.
@@ -23,6 +25,7 @@ pub struct LeNet5Config {
     /// The pooling after each convolution.
     pub pool: Pool,
     /// How weights are drawn.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
 }
 
@@ -34,23 +37,16 @@ impl LeNet5Config {
     }
 }
 
-impl Recipe for LeNet5Config {
+impl ModelConfig for LeNet5Config {
     type Net = LeNet5;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "lenet5",
         summary: "LeNet-5 with ReLU and max pooling, or tanh and average pooling",
-        input: "images of at least 12×12; 2 or more classes",
-        parameters: &[
-            Parameter::new(
-                "activation",
-                "after each layer except the last",
-                "relu, tanh, gelu or sigmoid",
-            ),
-            Parameter::new("pool", "after each convolution", "max or average"),
-            INIT_HIDDEN,
-        ],
+        formula: "",
         paper: "LeCun et al. 1998, Proc. IEEE 86; on MNIST in You et al. 2020, arXiv 1904.00962",
+        presets: &[],
     };
+    const INPUT: &'static str = "images of at least 12×12; 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

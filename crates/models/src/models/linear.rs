@@ -1,15 +1,16 @@
 //! Linear regression.
 
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BIAS, INIT_LINEAR};
 use crate::layers::Linear;
-use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Recipe};
+use crate::{Builder, ConfigError, Init, Io, Loss, ModelConfig};
 
 /// Linear regression: o = w·x + b, loss (o − y)².
 ///
 /// The root mean square error and R² can be computed from [`Loss::sum`], the sum of squared errors.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearConfig {
     /// Whether to add a bias b.
@@ -27,15 +28,16 @@ impl Default for LinearConfig {
     }
 }
 
-impl Recipe for LinearConfig {
+impl ModelConfig for LinearConfig {
     type Net = Linear;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "linear",
         summary: "linear regression: squared loss (o - y)^2",
-        input: "any shape; a real target",
-        parameters: &[BIAS, INIT_LINEAR],
+        formula: "",
         paper: "Legendre 1805; Bishop 2006, 3.1",
+        presets: &[],
     };
+    const INPUT: &'static str = "any shape; a real target";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         match io.classes {

@@ -1,17 +1,18 @@
 //! Logistic regression.
 
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BIAS, INIT_LINEAR};
 use crate::layers::Linear;
-use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Recipe};
+use crate::{Builder, ConfigError, Init, Io, Loss, ModelConfig};
 
 /// Logistic regression with ±1 labels: o = w·x + b, loss log(1 + e^(−y o)); class 1 is +1, class 0 is −1.
 ///
 /// The optional L2 penalty λ/2 ‖w‖² is set only by the training's `weight_decay` λ: plain SGD and
 /// momentum add its gradient λ w. scikit-learn's C is 1/(λ n) for n examples, and its penalty does
 /// not include the bias.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogisticConfig {
     /// Whether to add a bias b.
@@ -29,15 +30,16 @@ impl Default for LogisticConfig {
     }
 }
 
-impl Recipe for LogisticConfig {
+impl ModelConfig for LogisticConfig {
     type Net = Linear;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "logistic",
         summary: "logistic regression with labels -1 and +1: loss log(1 + e^(-y w.x)); L2 by weight_decay",
-        input: "any shape; 2 classes",
-        parameters: &[BIAS, INIT_LINEAR],
+        formula: "",
         paper: "Cox 1958, J. R. Stat. Soc. B 20; Bishop 2006, 4.3.2",
+        presets: &[],
     };
+    const INPUT: &'static str = "any shape; 2 classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         io.two_classes(Self::FACTS.name)

@@ -2,26 +2,31 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width, range};
+use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, BatchNorm, Dropout, Linear};
-use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
+use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
 
 /// A multi-layer perceptron: hidden layers, each of linear, batch norm (optional), activation and
 /// dropout (optional), then a linear output layer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlpConfig {
     /// The number of units of each hidden layer.
+    #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = WIDEST)), extend("why" = "without a hidden layer, use model `softmax`"))]
     pub widths: Vec<usize>,
     /// The activation after each hidden layer.
     pub activation: Activation,
     /// Whether to normalise each hidden layer before the activation.
     pub batch_norm: bool,
     /// Probability that a hidden unit is dropped.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "0 turns it off"))]
     pub dropout: f64,
     /// How weights are drawn.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
 }
 
@@ -37,53 +42,20 @@ impl Default for MlpConfig {
     }
 }
 
-impl Recipe for MlpConfig {
+impl ModelConfig for MlpConfig {
     type Net = Mlp;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "mlp",
         summary: "multi-layer perceptron",
-        input: "any shape; 2 or more classes",
-        parameters: &[
-            Parameter::new(
-                "widths",
-                "units of each hidden layer",
-                "1 to 64 numbers of 1 to 65536",
-            ),
-            Parameter::new(
-                "activation",
-                "after each hidden layer",
-                "relu, tanh, gelu or sigmoid",
-            ),
-            Parameter::new(
-                "batch_norm",
-                "normalise before the activation",
-                "true or false",
-            ),
-            Parameter::new(
-                "dropout",
-                "probability that a hidden unit is dropped",
-                "0 <= p < 1",
-            ),
-            INIT_HIDDEN,
-        ],
+        formula: "",
         paper: "Rumelhart, Hinton and Williams 1986, Nature 323",
+        presets: &[],
     };
+    const INPUT: &'static str = "any shape; 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
         io.classes(model)?;
-        if self.widths.is_empty() || self.widths.len() > 64 {
-            return Err(range(
-                model,
-                "widths",
-                format!("{} layers", self.widths.len()),
-                "1 to 64 layers are allowed; model `softmax` has none",
-            ));
-        }
-        self.widths
-            .iter()
-            .try_for_each(|width| check_width(model, "widths", *width))?;
-        check_dropout(model, self.dropout)?;
         check_hidden_init(model, self.init)
     }
 

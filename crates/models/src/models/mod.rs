@@ -1,6 +1,8 @@
 //! One file per model: configuration, facts, checks and network.
 
-use crate::{ConfigError, Init, Parameter};
+use schemars::JsonSchema;
+
+use crate::{ConfigError, Init};
 
 mod c1;
 mod f1;
@@ -28,66 +30,27 @@ pub use resnet20::*;
 pub use simple_cnn::*;
 pub use softmax::*;
 
-/// The parameter `bias` of linear models.
-pub(crate) const BIAS: Parameter = Parameter::new("bias", "add a bias b: w·x + b", "true or false");
+/// The most units of a layer.
+pub(crate) const WIDEST: usize = 65536;
 
-/// The parameter `init` of models without hidden layers.
-pub(crate) const INIT_LINEAR: Parameter = Parameter::new(
-    "init",
-    "how weights are drawn",
-    "kaiming-uniform, kaiming-normal, xavier-uniform or zero",
-);
-
-/// The parameter `init` of models with hidden layers.
-pub(crate) const INIT_HIDDEN: Parameter = Parameter::new(
-    "init",
-    "how weights are drawn",
-    "kaiming-uniform, kaiming-normal or xavier-uniform",
-);
-
-pub(crate) fn range(
-    model: &'static str,
-    parameter: &'static str,
-    value: impl ToString,
-    reason: &str,
-) -> ConfigError {
-    ConfigError::Range {
-        model,
-        parameter,
-        value: value.to_string(),
-        reason: reason.into(),
-    }
-}
-
-pub(crate) fn check_width(
-    model: &'static str,
-    parameter: &'static str,
-    width: usize,
-) -> Result<(), ConfigError> {
-    if (1..=65536).contains(&width) {
-        Ok(())
-    } else {
-        Err(range(model, parameter, width, "1 to 65536 is allowed"))
-    }
-}
-
-pub(crate) fn check_dropout(model: &'static str, p: f64) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&p) {
-        Ok(())
-    } else {
-        Err(range(
-            model,
-            "dropout",
-            p,
-            "0 <= dropout < 1 is needed; 0 turns it off",
-        ))
-    }
+/// The schema of [`Init`] for models with hidden layers, which cannot start from zero.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) enum HiddenInit {
+    KaimingUniform,
+    KaimingNormal,
+    XavierUniform,
 }
 
 pub(crate) fn check_hidden_init(model: &'static str, init: Init) -> Result<(), ConfigError> {
     if init != Init::Zero {
         return Ok(());
     }
-    let why = "starting from zero, all units of a hidden layer get equal gradients and stay equal; use kaiming-uniform, kaiming-normal or xavier-uniform";
-    Err(range(model, "init", "zero", why))
+    Err(ConfigError::Option {
+        model,
+        option: "init",
+        value: "zero".into(),
+        reason: "starting from zero, all units of a hidden layer get equal gradients and stay equal; use kaiming-uniform, kaiming-normal or xavier-uniform".into(),
+    })
 }

@@ -1,10 +1,11 @@
 //! Rosenblatt's perceptron.
 
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BIAS, INIT_LINEAR, range};
 use crate::layers::Linear;
-use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Parameter, Recipe};
+use crate::{Builder, ConfigError, Init, Io, Loss, ModelConfig};
 
 /// The perceptron: o = w·x + b, loss max(0, −y o), labels ±1.
 ///
@@ -12,7 +13,7 @@ use crate::{Builder, ConfigError, Facts, Init, Io, Loss, Parameter, Recipe};
 /// else w stays. With zero weights every o is 0 and the weights never change, so a zero start is
 /// refused unless `update_on_tie` counts an example with o = 0 as wrong (Rosenblatt's and
 /// scikit-learn's rule).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PerceptronConfig {
     /// Whether to add a bias b.
@@ -33,23 +34,16 @@ impl Default for PerceptronConfig {
     }
 }
 
-impl Recipe for PerceptronConfig {
+impl ModelConfig for PerceptronConfig {
     type Net = Linear;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "perceptron",
         summary: "perceptron: loss max(0, -y w.x); its SGD step with batch 1 is the perceptron rule",
-        input: "any shape; 2 classes",
-        parameters: &[
-            BIAS,
-            INIT_LINEAR,
-            Parameter::new(
-                "update_on_tie",
-                "an example with w.x = 0 counts as wrong",
-                "true or false",
-            ),
-        ],
+        formula: "",
         paper: "Rosenblatt 1958, Psychological Review 65",
+        presets: &[],
     };
+    const INPUT: &'static str = "any shape; 2 classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
@@ -57,7 +51,12 @@ impl Recipe for PerceptronConfig {
         if self.init == Init::Zero && !self.update_on_tie {
             let why = "with zero weights w·x = 0 for every example, which the rule counts as correct, so the weights never change; start from random weights \
                        (kaiming-uniform) or set update_on_tie = true";
-            return Err(range(model, "init", "zero", why));
+            return Err(ConfigError::Option {
+                model,
+                option: "init",
+                value: "zero".into(),
+                reason: why.into(),
+            });
         }
         Ok(())
     }

@@ -3,14 +3,15 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use largebatch_kernels::layers::subsample_and_widen;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{INIT_HIDDEN, check_hidden_init, check_width};
+use super::check_hidden_init;
 use crate::layers::{BatchNorm, Conv2d, Linear, global_average};
-use crate::{Builder, ConfigError, Forward, Init, Io, Parameter, Pass};
+use crate::{Builder, ConfigError, Forward, Init, Io, Pass};
 
 /// The shortcut where the image halves and the channels double (He et al. 2016, 3.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shortcut {
     /// Option A, the paper's choice for CIFAR: every second pixel, and zeros for the new channels;
@@ -31,25 +32,13 @@ pub(crate) struct Size<'a> {
     pub io: &'a Io,
 }
 
-pub(crate) const PARAMETERS: &[Parameter] = &[
-    Parameter::new(
-        "width",
-        "channels of the first stage; the next two have twice and four times as many",
-        "1 to 16384",
-    ),
-    Parameter::new(
-        "shortcut",
-        "how shortcuts handle a change of size",
-        "pad (option A) or projection (option B)",
-    ),
-    INIT_HIDDEN,
-];
+/// The most channels of the first stage; the last has four times as many.
+pub(crate) const WIDEST_STAGE: usize = super::WIDEST / 4;
 
 impl Size<'_> {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.io.classes(self.model)?;
         self.io.image(self.model, 1)?;
-        check_width(self.model, "width", self.width.saturating_mul(4))?;
         check_hidden_init(self.model, self.init)
     }
 

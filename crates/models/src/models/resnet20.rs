@@ -1,20 +1,25 @@
 //! ResNet-20 for CIFAR.
 
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::resnet::{PARAMETERS, ResNet, Shortcut, Size};
-use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
+use super::HiddenInit;
+use super::resnet::{ResNet, Shortcut, Size, WIDEST_STAGE};
+use crate::{Builder, ConfigError, Init, Io, ModelConfig};
 
 /// ResNet-20 of He et al. (6n + 2 layers, n = 3 blocks per stage) with shortcuts of option A.
 /// 269,722 parameters on CIFAR-10 ("0.27 M" in the paper).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNet20Config {
     /// Channels of the first stage; the next two have twice and four times as many.
+    #[schemars(range(min = 1, max = WIDEST_STAGE))]
     pub width: usize,
     /// How shortcuts handle a change of size.
     pub shortcut: Shortcut,
     /// How weights are drawn; He's rule by default, as in the paper.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
 }
 
@@ -41,15 +46,16 @@ impl ResNet20Config {
     }
 }
 
-impl Recipe for ResNet20Config {
+impl ModelConfig for ResNet20Config {
     type Net = ResNet;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "resnet20",
         summary: "residual network of 20 layers: three blocks in each of three stages",
-        input: "images (CIFAR in the paper); 2 or more classes",
-        parameters: PARAMETERS,
+        formula: "",
         paper: "He et al. 2016, arXiv 1512.03385, 4.2",
+        presets: &[],
     };
+    const INPUT: &'static str = "images (CIFAR in the paper); 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         self.size(io).check()

@@ -2,24 +2,30 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{INIT_HIDDEN, check_dropout, check_hidden_init, check_width};
+use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, Conv2d, Dropout, Linear, Pool};
-use crate::{Builder, ConfigError, Facts, Forward, Init, Io, Parameter, Pass, Recipe};
+use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
 
 /// The Simple CNN: conv 32 5×5, pooling, conv 64 5×5, pooling, 1024 units with dropout 0.4, output
 /// layer; with ReLU, "same" padding and 2×2 max pooling.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimpleCnnConfig {
     /// Filters of the two convolutions.
+    #[schemars(inner(range(min = 1, max = WIDEST)))]
     pub filters: [usize; 2],
     /// Units of the hidden layer.
+    #[schemars(range(min = 1, max = WIDEST))]
     pub width: usize,
     /// Probability that a unit of the hidden layer is dropped.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "0 turns it off"))]
     pub dropout: f64,
     /// How weights are drawn.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
 }
 
@@ -34,38 +40,21 @@ impl Default for SimpleCnnConfig {
     }
 }
 
-impl Recipe for SimpleCnnConfig {
+impl ModelConfig for SimpleCnnConfig {
     type Net = SimpleCnn;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "simple-cnn",
         summary: "two 5×5 convolutions with pooling and a hidden layer of 1024 with dropout",
-        input: "images of at least 4×4 (MNIST in the paper); 2 or more classes",
-        parameters: &[
-            Parameter::new(
-                "filters",
-                "filters of the two convolutions",
-                "two numbers of 1 to 65536",
-            ),
-            Parameter::new("width", "units of the hidden layer", "1 to 65536"),
-            Parameter::new(
-                "dropout",
-                "probability that a unit of the hidden layer is dropped",
-                "0 <= p < 1",
-            ),
-            INIT_HIDDEN,
-        ],
+        formula: "",
         paper: "Shallue et al. 2019, arXiv 1811.03600",
+        presets: &[],
     };
+    const INPUT: &'static str = "images of at least 4×4 (MNIST in the paper); 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
         io.classes(model)?;
         io.image(model, 4)?;
-        self.filters
-            .iter()
-            .try_for_each(|filters| check_width(model, "filters", *filters))?;
-        check_width(model, "width", self.width)?;
-        check_dropout(model, self.dropout)?;
         check_hidden_init(model, self.init)
     }
 

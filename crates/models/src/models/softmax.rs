@@ -1,13 +1,14 @@
 //! Softmax regression.
 
+use largebatch_component::Facts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BIAS, INIT_LINEAR};
 use crate::layers::Linear;
-use crate::{Builder, ConfigError, Facts, Init, Io, Recipe};
+use crate::{Builder, ConfigError, Init, Io, ModelConfig};
 
 /// Softmax (multinomial logistic) regression: o = x W + b, loss −log softmax(o)_y.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftmaxConfig {
     /// Whether to add a bias b.
@@ -25,15 +26,16 @@ impl Default for SoftmaxConfig {
     }
 }
 
-impl Recipe for SoftmaxConfig {
+impl ModelConfig for SoftmaxConfig {
     type Net = Linear;
-    const FACTS: Facts = Facts {
+    const FACTS: &'static Facts = &Facts {
         name: "softmax",
         summary: "softmax regression: one linear layer, cross-entropy",
-        input: "any shape; 2 or more classes",
-        parameters: &[BIAS, INIT_LINEAR],
+        formula: "",
         paper: "Bishop 2006, Pattern Recognition and Machine Learning, 4.3.4",
+        presets: &[],
     };
+    const INPUT: &'static str = "any shape; 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         io.classes(Self::FACTS.name).map(drop)

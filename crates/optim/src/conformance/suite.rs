@@ -1,8 +1,9 @@
 use super::landscape::{LANDSCAPES, Landscape};
 use super::{Reference, Row, TOLERANCE_F32, TOLERANCE_F64, standard_trajectory};
 use crate::trajectory::Run;
-use crate::{Named, OptimError, Recipe, Trajectory};
+use crate::{DynOptimizerConfig, Named, OptimError, OptimizerConfig, Trajectory};
 use burn::tensor::{DType, Device};
+use largebatch_component::options;
 use std::marker::PhantomData;
 
 /// Learning rates to try on a landscape, the likeliest first.
@@ -25,7 +26,7 @@ impl<C> Default for Suite<C> {
     }
 }
 
-impl<C: Recipe> Suite<C> {
+impl<C: OptimizerConfig> Suite<C> {
     fn expect(&mut self, fine: bool, failure: impl FnOnce() -> String) {
         if !fine {
             self.failures.push(failure());
@@ -68,7 +69,7 @@ impl<C: Recipe> Suite<C> {
                     preset.name
                 )),
                 Some(recipe) => {
-                    if let Err(e) = recipe.check() {
+                    if let Err(e) = DynOptimizerConfig::check(&recipe) {
                         self.failures.push(format!(
                             "preset `{}` fails the optimizer's own check: {e}",
                             preset.name
@@ -99,18 +100,19 @@ impl<C: Recipe> Suite<C> {
                         .push(format!("{name} cannot be written as TOML: {e}"));
                 }
             };
-            for key in table.keys() {
-                let documented = C::FACTS
-                    .parameters
-                    .iter()
-                    .any(|p| p.name == key && !p.purpose.is_empty() && !p.range.is_empty());
-                self.expect(documented, || {
-                    format!("option `{key}` has no purpose or no range in the facts")
+            let options = options(&recipe);
+            for option in &options {
+                self.expect(
+                    !option.purpose.is_empty() && !option.range.is_empty(),
+                    || format!("option `{}` has no doc line or no range", option.name),
+                );
+                self.expect(table.contains_key(&option.name), || {
+                    format!("option `{}` is missing in the TOML of {name}; always serialize every option", option.name)
                 });
             }
-            for parameter in C::FACTS.parameters {
-                self.expect(table.contains_key(parameter.name), || {
-                    format!("option `{}` is documented but missing in the TOML of {name}; always serialize every option", parameter.name)
+            for key in table.keys() {
+                self.expect(options.iter().any(|option| option.name == *key), || {
+                    format!("option `{key}` is missing in the type's schema")
                 });
             }
             let back = toml::to_string(&recipe)
@@ -272,7 +274,11 @@ impl<C: Recipe> Suite<C> {
 
 /// The final value; infinite if the run diverges. The learning rate falls to 0 as (1 − t/T)²,
 /// because an optimizer that scales its step by ‖w‖ does not come to rest at a constant rate.
-fn descend<C: Recipe>(recipe: &C, landscape: &Landscape, peak: f64) -> Result<f64, OptimError> {
+fn descend<C: OptimizerConfig>(
+    recipe: &C,
+    landscape: &Landscape,
+    peak: f64,
+) -> Result<f64, OptimError> {
     let parameter = Named {
         name: "w".into(),
         shape: vec![1, 2],

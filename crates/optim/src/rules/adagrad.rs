@@ -1,48 +1,42 @@
-use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay, check_eps};
+use super::{DECAYS, DIVIDES};
 use crate::norm::root_plus_eps;
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
-    WeightDecay, within,
-};
+use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Adagrad: G ← G + g²; then w ← w − η g / (√G + ε) (`outside`, as PyTorch) or w ← w − η g / √(G +
 /// ε) (`inside`, as the lecture).
 ///
-/// | option | default | purpose |
-/// | --- | --- | --- |
-/// | `eps` | 1e-10 | ε in the denominator (preset `lecture`: 1e-8) |
-/// | `eps_place` | `outside` | whether ε is inside or outside the square root |
-/// | `initial_accumulator` | 0 | initial value of G |
-/// | `lr_decay` | 0 | as in PyTorch: the rate at step t = 1, 2, … is η / (1 + (t − 1)·lr_decay) |
-/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
-///
 /// Optax's `adagrad` starts at 0.1, with ε = 1e-7 inside. Duchi et al. 2011, JMLR 12.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdagradConfig {
-    /// ε, added to the denominator; 0 or more, default 1e-10.
+    /// ε, which keeps the denominator above 0.
+    #[schemars(range(min = 0.0), extend("why" = DIVIDES))]
     pub eps: f64,
-    /// Whether ε is added inside or outside the square root; default outside.
+    /// Whether ε is inside or outside the square root.
     pub eps_place: EpsPlace,
-    /// Initial value of G, the sum of squared gradients; 0 or more, default 0.
+    /// Initial value of G, the sum of squared gradients.
+    #[schemars(range(min = 0.0), extend("why" = "it is a sum of squares"))]
     pub initial_accumulator: f64,
-    /// Decay d of the learning rate as in PyTorch: η / (1 + (t − 1)d) at step t = 1, 2, …; 0 or
-    /// more, default 0.
+    /// Decay d of the learning rate as in PyTorch: η / (1 + (t − 1)d) at step t = 1, 2, ….
+    #[schemars(range(min = 0.0), extend("why" = "with a negative value the learning rate would grow without bound"))]
     pub lr_decay: f64,
-    /// Weight decay λ; 0 or more, default 0 (none).
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
+    /// `l2`: add λw to the gradient; `decoupled`: w ← w − ηλw before the step.
     pub decay: Decay,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
 }
 
 /// Where ε is added, inside or outside the square root.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EpsPlace {
     /// Divide by √G + ε.
@@ -66,7 +60,7 @@ impl Default for AdagradConfig {
     }
 }
 
-impl Recipe for AdagradConfig {
+impl OptimizerConfig for AdagradConfig {
     type Rule = Adagrad;
 
     const FACTS: &'static Facts = &Facts {
@@ -74,31 +68,6 @@ impl Recipe for AdagradConfig {
         summary: "SGD whose learning rate falls, for each weight, with the sum of its squared gradients",
         formula: "G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)",
         paper: "Duchi et al. 2011, JMLR 12",
-        parameters: &[
-            Parameter {
-                name: "eps",
-                purpose: "ε, keeps the denominator above 0",
-                range: "0 or more",
-            },
-            Parameter {
-                name: "eps_place",
-                purpose: "whether ε is inside or outside the square root",
-                range: "\"inside\", \"outside\"",
-            },
-            Parameter {
-                name: "initial_accumulator",
-                purpose: "initial value of G",
-                range: "0 or more",
-            },
-            Parameter {
-                name: "lr_decay",
-                purpose: "the learning rate at step t is η / (1 + (t − 1) lr_decay)",
-                range: "0 or more",
-            },
-            WEIGHT_DECAY,
-            DECAY,
-            EXCLUDE_DECAY,
-        ],
         presets: &[
             Preset {
                 name: "torch",
@@ -121,23 +90,6 @@ impl Recipe for AdagradConfig {
             }),
             _ => None,
         }
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        check_eps(self.eps)?;
-        within(
-            "initial_accumulator",
-            self.initial_accumulator,
-            0.0..f64::INFINITY,
-            "it is a sum of squares",
-        )?;
-        within(
-            "lr_decay",
-            self.lr_decay,
-            0.0..f64::INFINITY,
-            "with a negative value the learning rate would grow without bound",
-        )?;
-        check_decay(self.weight_decay)
     }
 
     fn rule_for(&self, part: Part) -> Adagrad {

@@ -1,12 +1,11 @@
-use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::root_plus_eps;
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
-    WeightDecay,
-};
+use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Adam: m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; m̂ = m/(1 − β₁ᵗ); v̂ = v/(1 − β₂ᵗ); w ← w − η m̂ / (√v̂ + ε).
@@ -14,30 +13,27 @@ use serde::{Deserialize, Serialize};
 /// With `amsgrad`, the largest v so far replaces v (Reddi et al. 2018): the maximum before the bias
 /// correction, as in PyTorch (optax takes it after the correction).
 ///
-/// | option | default | purpose |
-/// | --- | --- | --- |
-/// | `beta1`, `beta2` | 0.9, 0.999 | decay rates β₁, β₂ of the two averages |
-/// | `eps` | 1e-8 | ε, as in PyTorch and optax (Burn: 1e-5) |
-/// | `amsgrad` | false | divide by the largest v so far, see above |
-/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | `decoupled` is AdamW |
-///
 /// Kingma and Ba 2015, arXiv 1412.6980.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamConfig {
-    /// Decay rate β₁ of the mean of gradients m; 0 ≤ β₁ < 1, default 0.9.
+    /// Decay rate β₁ of the mean of gradients m.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub beta1: f64,
-    /// Decay rate β₂ of the mean of squared gradients v; 0 ≤ β₂ < 1, default 0.999.
+    /// Decay rate β₂ of the mean of squared gradients v.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub beta2: f64,
-    /// ε, added to √v̂; 0 or more, default 1e-8.
+    /// ε, added to √v̂ in the denominator.
+    #[schemars(range(min = 0.0), extend("why" = DIVIDES))]
     pub eps: f64,
-    /// AMSGrad: divide by the root of the largest v so far; default false.
+    /// AMSGrad: divide by the root of the largest v so far.
     pub amsgrad: bool,
-    /// Weight decay λ; 0 or more, default 0 (none).
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether λw is added to the gradient (L2, the default) or decoupled from it (AdamW).
+    /// `l2`: add λw to the gradient; `decoupled`: w ← w − ηλw before the step.
     pub decay: Decay,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -55,28 +51,7 @@ impl Default for AdamConfig {
     }
 }
 
-pub(super) const BETA1: Parameter = Parameter {
-    name: "beta1",
-    purpose: "decay rate of the mean of gradients",
-    range: "0 ≤ β₁ < 1",
-};
-pub(super) const BETA2: Parameter = Parameter {
-    name: "beta2",
-    purpose: "decay rate of the mean of squared gradients",
-    range: "0 ≤ β₂ < 1",
-};
-pub(super) const EPS: Parameter = Parameter {
-    name: "eps",
-    purpose: "ε, added to the root in the denominator",
-    range: "0 or more",
-};
-pub(super) const AMSGRAD: Parameter = Parameter {
-    name: "amsgrad",
-    purpose: "divide by the largest mean of squared gradients so far",
-    range: "true, false",
-};
-
-impl Recipe for AdamConfig {
+impl OptimizerConfig for AdamConfig {
     type Rule = Adam;
 
     const FACTS: &'static Facts = &Facts {
@@ -85,15 +60,6 @@ impl Recipe for AdamConfig {
         formula: "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
                   w ← w − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
         paper: "Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237",
-        parameters: &[
-            BETA1,
-            BETA2,
-            EPS,
-            AMSGRAD,
-            WEIGHT_DECAY,
-            DECAY,
-            EXCLUDE_DECAY,
-        ],
         presets: &[
             Preset {
                 name: "torch",
@@ -119,13 +85,6 @@ impl Recipe for AdamConfig {
             }),
             _ => None,
         }
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        check_beta("beta1", self.beta1)?;
-        check_beta("beta2", self.beta2)?;
-        check_eps(self.eps)?;
-        check_decay(self.weight_decay)
     }
 
     fn rule_for(&self, part: Part) -> Adam {

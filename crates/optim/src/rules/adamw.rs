@@ -1,35 +1,32 @@
-use super::adam::{AMSGRAD, BETA1, BETA2, EPS};
-use super::{EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
-use crate::{
-    Adam, ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, WeightDecay,
-};
+use super::{DECAYS, DIVIDES, FORGETS};
+use crate::{Adam, Decay, Exclude, Exclusions, OptimizerConfig, Part, WeightDecay};
+use largebatch_component::{Facts, Preset};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// AdamW: w ← w − ηλw, then Adam's step. It is [`AdamConfig`](crate::AdamConfig) with decoupled
 /// weight decay and PyTorch's defaults.
 ///
-/// | option | default | purpose |
-/// | --- | --- | --- |
-/// | `beta1`, `beta2`, `eps`, `amsgrad` | 0.9, 0.999, 1e-8, false | as in Adam |
-/// | `weight_decay` | 0.01 | weight decay λ (optax: 1e-4) |
-/// | `exclude_from_weight_decay` | none | see [`Exclude`] |
-///
 /// As in PyTorch and optax, λ is multiplied by the learning rate. Loshchilov and Hutter 2019, arXiv
 /// 1711.05101.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
-    /// Decay rate β₁ of the mean of gradients m; 0 ≤ β₁ < 1, default 0.9.
+    /// Decay rate β₁ of the mean of gradients m.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub beta1: f64,
-    /// Decay rate β₂ of the mean of squared gradients v; 0 ≤ β₂ < 1, default 0.999.
+    /// Decay rate β₂ of the mean of squared gradients v.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub beta2: f64,
-    /// ε, added to √v̂; 0 or more, default 1e-8.
+    /// ε, added to √v̂ in the denominator.
+    #[schemars(range(min = 0.0), extend("why" = DIVIDES))]
     pub eps: f64,
-    /// AMSGrad: divide by the root of the largest v so far; default false.
+    /// AMSGrad: divide by the root of the largest v so far.
     pub amsgrad: bool,
-    /// Decoupled weight decay λ; 0 or more, default 0.01.
+    /// Decoupled weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
 }
 
@@ -46,7 +43,7 @@ impl Default for AdamWConfig {
     }
 }
 
-impl Recipe for AdamWConfig {
+impl OptimizerConfig for AdamWConfig {
     type Rule = Adam;
 
     const FACTS: &'static Facts = &Facts {
@@ -54,7 +51,6 @@ impl Recipe for AdamWConfig {
         summary: "Adam with decoupled weight decay",
         formula: "w ← w − η λ w; then Adam: w ← w − η m̂ / (√v̂ + ε)",
         paper: "Loshchilov and Hutter 2019, arXiv 1711.05101",
-        parameters: &[BETA1, BETA2, EPS, AMSGRAD, WEIGHT_DECAY, EXCLUDE_DECAY],
         presets: &[Preset {
             name: "torch",
             summary: "PyTorch's AdamW",
@@ -63,13 +59,6 @@ impl Recipe for AdamWConfig {
 
     fn preset(name: &str) -> Option<Self> {
         (name == "torch").then(Self::default)
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        check_beta("beta1", self.beta1)?;
-        check_beta("beta2", self.beta2)?;
-        check_eps(self.eps)?;
-        check_decay(self.weight_decay)
     }
 
     fn rule_for(&self, part: Part) -> Adam {

@@ -1,13 +1,15 @@
-use super::adam::{BETA1, BETA2, EPS, correction};
-use super::{EXCLUDE_ADAPTATION, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay, check_eps};
+use super::adam::correction;
+use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
-    ClipForm, ConfigError, Exclude, Exclusions, Facts, GlobalClip, Parameter, Part, Preset, Recipe,
-    Rule, finite_ratio, norm, within,
+    ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, Part, Rule,
+    finite_ratio, norm,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// LAMB, layer-wise adaptive moments: Adam whose step is scaled in each layer by a trust ratio r:
@@ -16,71 +18,64 @@ use serde::{Deserialize, Serialize};
 ///
 /// Each difference between the published implementations is an option:
 ///
-/// | option | default (`paper`) | purpose |
-/// | --- | --- | --- |
-/// | `beta1`, `beta2`, `eps` | 0.9, 0.999, 1e-6 | as in Adam |
-/// | `bias_correction` | `moments` | m̂ = m/(1 − β₁ᵗ), and v̂ likewise; `step-size`: η ← η √(1 − β₂ᵗ)/(1 − β₁ᵗ) instead, after the norm; `none`: no correction |
-/// | `grad_averaging` | true | add (1 − β₁)g to β₁m; false: add g (apex, timm) |
-/// | `caution` | false | move only the coordinates in which the update and g agree in sign, and scale their step up (timm; Liang et al. 2024, arXiv 2411.16085) |
-/// | `weight_decay` | 0.01 | weight decay λ |
-/// | `decay` | `update` | λw is part of u, as above; `l2`: added to the gradient; `decoupled`: w ← w − ηλw before the norms (timm) |
-/// | `max_lr` | inf | for decoupled decay: w ← w − η (η / `max_lr`) λw, so that the decay also follows the schedule (timm's `corrected_weight_decay`, where `max_lr` is the rate at construction); inf: w ← w − ηλw |
-/// | `norm_min`, `norm_max` | 0, inf | φ(z) = min(max(z, `norm_min`), `norm_max`) |
-/// | `ratio_min`, `ratio_max` | 0, inf | bounds of r; `ratio_max = 1` is timm's `trust_clip` |
-/// | `always_adapt` | true | adapt parameters without weight decay too (apex and timm: false; apex's `use_nvlamb`: true) |
-/// | `max_grad_norm` | inf | first clip all gradients to this global norm: g / max(1, n/`max_grad_norm`) |
-/// | `pre_normalize` | false | first divide all gradients by their global norm, instead of clipping them |
-/// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`] |
-///
-/// `max_grad_norm` and `pre_normalize` become [`Recipe::global_clip`], which the caller applies.
+/// `max_grad_norm` and `pre_normalize` become [`OptimizerConfig::global_clip`], which the caller applies.
 /// Burn's own `Lamb` has no exclusions, bounds or clipping, and its options are f32. You et al.
 /// 2020, arXiv 1904.00962.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LambConfig {
-    /// Decay rate β₁ of the mean of gradients m; 0 ≤ β₁ < 1, default 0.9.
+    /// Decay rate β₁ of the mean of gradients m.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub beta1: f64,
-    /// Decay rate β₂ of the mean of squared gradients v; 0 ≤ β₂ < 1, default 0.999.
+    /// Decay rate β₂ of the mean of squared gradients v.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub beta2: f64,
-    /// ε, added to √v̂; 0 or more, default 1e-6.
+    /// ε, added to √v̂ in the denominator.
+    #[schemars(range(min = 0.0), extend("why" = DIVIDES))]
     pub eps: f64,
-    /// Where the bias of m and v, which start at 0, is corrected; default in the moments.
+    /// Where the bias of m and v, which start at 0, is corrected.
     pub bias_correction: BiasCorrection,
-    /// Whether the gradient is multiplied by 1 − β₁ in m, or by 1; default true.
+    /// Whether the gradient is multiplied by 1 − β₁ in m, or by 1.
     pub grad_averaging: bool,
-    /// Whether only coordinates whose update and gradient agree in sign move, scaled up; default
-    /// false.
+    /// Whether only coordinates whose update and gradient agree in sign move, scaled up.
     pub caution: bool,
-    /// Weight decay λ; 0 or more, default 0.01.
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether λw is part of the update (default), added to the gradient, or decoupled.
+    /// `update`: λw is part of the update, and so of the trust ratio; `l2`: add λw to the
+    /// gradient; `decoupled`: w ← w − ηλw before the norms.
     pub decay: LambDecay,
-    /// For decoupled decay: w shrinks by λη²/`max_lr` a step, which is λη at the learning rate
-    /// `max_lr`. Above 0; default infinity, for λη at every rate.
+    /// For decoupled decay: w shrinks by λη²/`max_lr` a step, which is λη at the rate `max_lr`;
+    /// inf: λη at every rate.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "infinite" = true, "why" = "the decay is divided by it"))]
     pub max_lr: f64,
-    /// Lower bound of φ(‖w‖); 0 ≤ `norm_min` ≤ `norm_max`, default 0.
+    /// Lower bound of φ(‖w‖), at most `norm_max`.
+    #[schemars(range(min = 0.0), extend("why" = "it is a bound of a norm"))]
     pub norm_min: f64,
-    /// Upper bound of φ(‖w‖); above 0, default infinity (no bound).
+    /// Upper bound of φ(‖w‖); inf for none.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "infinite" = true, "why" = "at 0 no layer would move"))]
     pub norm_max: f64,
-    /// Lower bound of the trust ratio r; 0 ≤ `ratio_min` ≤ `ratio_max`, default 0.
+    /// Lower bound of the trust ratio r, at most `ratio_max`.
+    #[schemars(range(min = 0.0), extend("why" = "it is a bound of a ratio"))]
     pub ratio_min: f64,
-    /// Upper bound of the trust ratio r; above 0, default infinity (no bound).
+    /// Upper bound of the trust ratio r; inf for none.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "infinite" = true, "why" = "at 0 no layer would move"))]
     pub ratio_max: f64,
-    /// Whether parameters without weight decay are adapted too; default true.
+    /// Whether parameters without weight decay are adapted too.
     pub always_adapt: bool,
-    /// Upper bound of the global norm of all gradients, to which they are clipped before the step;
-    /// above 0, default infinity (no clipping).
+    /// Clip all gradients to this global norm before the step; inf for no clipping.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "infinite" = true, "why" = "at 0 no gradient would be left; inf is no clipping"))]
     pub max_grad_norm: f64,
-    /// Whether all gradients are divided by their global norm before the step; default false.
+    /// Whether all gradients are divided by their global norm before the step.
     pub pre_normalize: bool,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
-    /// Parameters excluded from layer adaptation, which move as under Adam; default none.
+    /// Parameters without layer adaptation, which move as under Adam.
     pub exclude_from_layer_adaptation: Exclude,
 }
 
 /// Where the bias of m and v, which start at 0, is corrected.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BiasCorrection {
     /// In the moments: m / (1 − β₁ᵗ), v / (1 − β₂ᵗ).
@@ -93,7 +88,7 @@ pub enum BiasCorrection {
 }
 
 /// How LAMB applies weight decay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LambDecay {
     /// As part of the update, and so of the trust ratio: u ← u + λw.
@@ -141,7 +136,7 @@ impl LambConfig {
     }
 }
 
-impl Recipe for LambConfig {
+impl OptimizerConfig for LambConfig {
     type Rule = Lamb;
 
     const FACTS: &'static Facts = &Facts {
@@ -149,74 +144,6 @@ impl Recipe for LambConfig {
         summary: "Adam whose step is scaled in each layer by ‖w‖ / ‖step‖",
         formula: "u = m̂ / (√v̂ + ε) + λ w; w ← w − η φ(‖w‖) / ‖u‖ u",
         paper: "You et al. 2020, arXiv 1904.00962",
-        parameters: &[
-            BETA1,
-            BETA2,
-            EPS,
-            Parameter {
-                name: "bias_correction",
-                purpose: "correct the bias of m and v in the moments, in the step size after the norm, or not at all",
-                range: "\"moments\", \"step-size\", \"none\"",
-            },
-            Parameter {
-                name: "grad_averaging",
-                purpose: "multiply the gradient by 1 − β₁ in m; false: by 1",
-                range: "true, false",
-            },
-            Parameter {
-                name: "caution",
-                purpose: "move only coordinates whose update and gradient agree in sign, divided by the fraction of such coordinates",
-                range: "true, false",
-            },
-            WEIGHT_DECAY,
-            Parameter {
-                name: "decay",
-                purpose: "update: add λw to the update, and so to the trust ratio; l2: to the gradient; decoupled: w ← w − ηλw before the norms",
-                range: "\"update\", \"l2\", \"decoupled\"",
-            },
-            Parameter {
-                name: "max_lr",
-                purpose: "decoupled decay is λη²/max_lr, with max_lr the schedule's highest learning rate; inf: λη",
-                range: "above 0, inf for no correction",
-            },
-            Parameter {
-                name: "norm_min",
-                purpose: "lower bound of ‖w‖ in the trust ratio",
-                range: "0 ≤ norm_min ≤ norm_max",
-            },
-            Parameter {
-                name: "norm_max",
-                purpose: "upper bound of ‖w‖ in the trust ratio",
-                range: "above 0, inf for no bound",
-            },
-            Parameter {
-                name: "ratio_min",
-                purpose: "lower bound of the trust ratio",
-                range: "0 ≤ ratio_min ≤ ratio_max",
-            },
-            Parameter {
-                name: "ratio_max",
-                purpose: "upper bound of the trust ratio",
-                range: "above 0, inf for no bound",
-            },
-            Parameter {
-                name: "always_adapt",
-                purpose: "adapt parameters without weight decay too",
-                range: "true, false",
-            },
-            Parameter {
-                name: "max_grad_norm",
-                purpose: "first clip all gradients to this global norm",
-                range: "above 0, inf for no clipping",
-            },
-            Parameter {
-                name: "pre_normalize",
-                purpose: "first divide all gradients by their global norm",
-                range: "true, false",
-            },
-            EXCLUDE_DECAY,
-            EXCLUDE_ADAPTATION,
-        ],
         presets: &[
             Preset {
                 name: "paper",
@@ -292,56 +219,21 @@ impl Recipe for LambConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_beta("beta1", self.beta1)?;
-        check_beta("beta2", self.beta2)?;
-        check_eps(self.eps)?;
-        check_decay(self.weight_decay)?;
-        let positive = f64::MIN_POSITIVE..=f64::INFINITY;
-        within(
-            "max_lr",
-            self.max_lr,
-            positive.clone(),
-            "the decay is divided by it",
-        )?;
+        let refuse = |option, with, why| Err(ConfigError::Contradiction { option, with, why });
         if self.max_lr.is_finite() && self.decay != LambDecay::Decoupled {
-            let why = "it applies only to `decay = \"decoupled\"`: set that, or leave max_lr out";
-            return Err(ConfigError::OutOfRange {
-                option: "max_lr",
-                value: self.max_lr,
-                range: "inf".into(),
-                why,
-            });
+            return refuse(
+                "max_lr",
+                "decay `update` or `l2`",
+                "it is for decoupled decay: set decay = \"decoupled\", or leave max_lr out",
+            );
         }
-        within(
-            "norm_max",
-            self.norm_max,
-            positive.clone(),
-            "at 0 no layer would move",
-        )?;
-        within(
-            "norm_min",
-            self.norm_min,
-            0.0..=self.norm_max.min(f64::MAX),
-            "it is a lower bound, so it cannot exceed norm_max",
-        )?;
-        within(
-            "ratio_max",
-            self.ratio_max,
-            positive.clone(),
-            "at 0 no layer would move",
-        )?;
-        within(
-            "ratio_min",
-            self.ratio_min,
-            0.0..=self.ratio_max.min(f64::MAX),
-            "it is a lower bound, so it cannot exceed ratio_max",
-        )?;
-        within(
-            "max_grad_norm",
-            self.max_grad_norm,
-            positive,
-            "at 0 every gradient would become 0; inf is no clipping",
-        )
+        if self.norm_min > self.norm_max {
+            return refuse("norm_min", "a smaller norm_max", "it is the lower bound");
+        }
+        if self.ratio_min > self.ratio_max {
+            return refuse("ratio_min", "a smaller ratio_max", "it is the lower bound");
+        }
+        Ok(())
     }
 
     fn rule_for(&self, part: Part) -> Lamb {

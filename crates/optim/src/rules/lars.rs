@@ -1,15 +1,14 @@
-use super::{
-    DECAY, EXCLUDE_ADAPTATION, EXCLUDE_DECAY, NESTEROV, WEIGHT_DECAY, check_beta, check_decay,
-    check_eps,
-};
+use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::scaled;
 use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
-    WeightDecay, finite_ratio, norm, within,
+    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay,
+    finite_ratio, norm,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose learning rate γ is scaled in
@@ -20,60 +19,49 @@ use serde::{Deserialize, Serialize};
 ///
 /// Each difference between the published implementations is an option:
 ///
-/// | option | default (`paper`) | purpose |
-/// | --- | --- | --- |
-/// | `momentum` | 0.9 | momentum coefficient μ |
-/// | `dampening` | 0 | as in timm: multiply the gradient in the velocity by 1 − d, except at the first step (only with `rate = "outside"`) |
-/// | `nesterov` | false | step along μv + g instead of v |
-/// | `weight_decay` | 5e-4 | weight decay β |
-/// | `decay` | `l2` | add βw to the gradient, or `decoupled` |
-/// | `trust_coefficient` | 0.001 | trust coefficient c |
-/// | `eps` | 0 | ε in the denominator of λ |
-/// | `denominator` | `sum` | ‖g‖ + β‖w‖, or `combined`: ‖g + βw‖ |
-/// | `rate` | `inside` | v ← μv + γλ(g + βw), w ← w − v; `outside`: v ← μv + λ(g + βw), w ← w − γv; `velocity`: v ← μv + g + βw, w ← w − γλv, with λ from ‖v‖ |
-/// | `trust_clip` | false | λ ← min(λ/γ, 1): LARC, so that the layer's rate never exceeds γ |
-/// | `always_adapt` | true | adapt parameters without weight decay too (timm: false) |
-/// | `zero_norm` | `plain` | if a norm is 0, the layer moves as under SGD; `bare`: also without weight decay (apex) |
-/// | `exclude_from_weight_decay`, `exclude_from_layer_adaptation` | none | see [`Exclude`]; the two lists are independent |
-///
 /// A preset holds the option values of one implementation; `docs/optimizers.md` has the table. You,
 /// Gitman and Ginsburg 2017, arXiv 1708.03888.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LarsConfig {
-    /// Momentum coefficient μ; 0 ≤ μ < 1, default 0.9.
+    /// Momentum coefficient μ.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub momentum: f64,
-    /// Dampening d: the gradient is multiplied by 1 − d, except at the first step; 0 ≤ d ≤ 1,
-    /// default 0. Only with `rate` outside.
+    /// Dampening d: the gradient is multiplied by 1 − d, except at the first step. Only with
+    /// `rate` outside.
+    #[schemars(range(min = 0.0, max = 1.0), extend("why" = "it is a fraction of the gradient"))]
     pub dampening: f64,
-    /// Whether to step along μv + g instead of v (Nesterov, in PyTorch's form); default false.
+    /// Whether to step along μv + g instead of v (Nesterov, in PyTorch's form).
     pub nesterov: bool,
-    /// Weight decay β; 0 or more, default 5e-4.
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether βw is added to the gradient (L2, the default) or decoupled from it.
+    /// `l2`: add λw to the gradient; `decoupled`: w ← w − ηλw before the step.
     pub decay: Decay,
-    /// Trust coefficient c, the relative size of a layer's step; above 0, default 0.001.
+    /// Trust coefficient c, the relative size of a layer's step.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "why" = "at 0 no layer would move"))]
     pub trust_coefficient: f64,
-    /// ε, added to the denominator of the trust ratio; 0 or more, default 0.
+    /// ε, added to the denominator of the trust ratio.
+    #[schemars(range(min = 0.0), extend("why" = DIVIDES))]
     pub eps: f64,
-    /// The denominator of the trust ratio; default ‖g‖ + β‖w‖.
+    /// The denominator of the trust ratio.
     pub denominator: Denominator,
-    /// Where learning rate γ and trust ratio λ are applied; default both inside the velocity.
+    /// Where learning rate γ and trust ratio λ are applied.
     pub rate: RatePlace,
-    /// LARC: λ becomes min(λ/γ, 1), so that a layer's rate never exceeds γ; default false.
+    /// LARC: λ becomes min(λ/γ, 1), so that a layer's rate never exceeds γ.
     pub trust_clip: bool,
-    /// Whether parameters without weight decay are adapted too; default true.
+    /// Whether parameters without weight decay are adapted too.
     pub always_adapt: bool,
-    /// How a layer moves whose ‖w‖ or ‖g‖ is 0; default as under SGD.
+    /// How a layer moves whose ‖w‖ or ‖g‖ is 0.
     pub zero_norm: ZeroNorm,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
-    /// Parameters excluded from layer adaptation, which move as under SGD; default none.
+    /// Parameters without layer adaptation, which move as under the base optimizer.
     pub exclude_from_layer_adaptation: Exclude,
 }
 
 /// The denominator of the trust ratio.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Denominator {
     /// ‖g‖ + β‖w‖ + ε.
@@ -84,7 +72,7 @@ pub enum Denominator {
 }
 
 /// Where learning rate γ and trust ratio λ are applied, with u = g + βw.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RatePlace {
     /// v ← μv + γλu; w ← w − v.
@@ -97,7 +85,7 @@ pub enum RatePlace {
 }
 
 /// How a layer moves whose weights or gradients are all 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ZeroNorm {
     /// As under SGD: the trust ratio is 1.
@@ -128,7 +116,7 @@ impl Default for LarsConfig {
     }
 }
 
-impl Recipe for LarsConfig {
+impl OptimizerConfig for LarsConfig {
     type Rule = Lars;
 
     const FACTS: &'static Facts = &Facts {
@@ -136,58 +124,6 @@ impl Recipe for LarsConfig {
         summary: "SGD with momentum whose learning rate is scaled in each layer by ‖w‖ / ‖g‖",
         formula: "λ = c ‖w‖ / (‖g‖ + β ‖w‖ + ε); v ← μ v + η λ (g + β w); w ← w − v",
         paper: "You, Gitman and Ginsburg 2017, arXiv 1708.03888",
-        parameters: &[
-            Parameter {
-                name: "momentum",
-                purpose: "momentum coefficient μ",
-                range: "0 ≤ μ < 1",
-            },
-            Parameter {
-                name: "dampening",
-                purpose: "dampening d: multiply the gradient by 1 − d, except at the first step (only rate outside)",
-                range: "0 ≤ d ≤ 1",
-            },
-            NESTEROV,
-            WEIGHT_DECAY,
-            DECAY,
-            Parameter {
-                name: "trust_coefficient",
-                purpose: "c, the size of a layer's step relative to its norm",
-                range: "above 0",
-            },
-            Parameter {
-                name: "eps",
-                purpose: "ε, added to the denominator of the trust ratio",
-                range: "0 or more",
-            },
-            Parameter {
-                name: "denominator",
-                purpose: "of the trust ratio: sum, ‖g‖ + β‖w‖, or combined, ‖g + βw‖; β is the weight decay",
-                range: "\"sum\", \"combined\"",
-            },
-            Parameter {
-                name: "rate",
-                purpose: "inside: v ← μv + ηλu, w ← w − v; outside: v ← μv + λu, w ← w − ηv; velocity: v ← μv + u, w ← w − ηλv, λ from ‖v‖",
-                range: "\"inside\", \"outside\", \"velocity\"",
-            },
-            Parameter {
-                name: "trust_clip",
-                purpose: "LARC: the trust ratio λ becomes min(λ/η, 1)",
-                range: "true, false",
-            },
-            Parameter {
-                name: "always_adapt",
-                purpose: "adapt parameters without weight decay too",
-                range: "true, false",
-            },
-            Parameter {
-                name: "zero_norm",
-                purpose: "a layer with ‖w‖ or ‖g‖ = 0 moves as under SGD; bare: also without weight decay",
-                range: "\"plain\", \"bare\"",
-            },
-            EXCLUDE_DECAY,
-            EXCLUDE_ADAPTATION,
-        ],
         presets: &[
             Preset {
                 name: "paper",
@@ -267,21 +203,6 @@ impl Recipe for LarsConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_beta("momentum", self.momentum)?;
-        within(
-            "dampening",
-            self.dampening,
-            0.0..=1.0,
-            "it is a fraction of the gradient",
-        )?;
-        check_decay(self.weight_decay)?;
-        within(
-            "trust_coefficient",
-            self.trust_coefficient,
-            f64::MIN_POSITIVE..f64::INFINITY,
-            "at 0 no layer would move",
-        )?;
-        check_eps(self.eps)?;
         if self.dampening != 0.0 && self.rate != RatePlace::Outside {
             let why = "only the form with `rate` outside, as in timm, has dampening";
             return Err(ConfigError::Contradiction {

@@ -1,11 +1,10 @@
-use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, Parameter, Part, Preset, Recipe, Rule,
-    WeightDecay, within,
-};
+use super::{DECAYS, FORGETS};
+use crate::{ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// SGD with momentum β, in three forms (v starts at 0):
@@ -18,34 +17,30 @@ use serde::{Deserialize, Serialize};
 /// They differ when the learning rate changes: the velocity of `heavy-ball` contains the rates of
 /// earlier steps.
 ///
-/// | option | default | purpose |
-/// | --- | --- | --- |
-/// | `momentum` | 0.9 | momentum coefficient β |
-/// | `form` | `torch` | see above |
-/// | `dampening` | 0 | dampening d, only in the form `torch` (Burn's default is 0.1) |
-/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
-///
 /// Polyak 1964, *Some methods of speeding up the convergence of iteration methods*.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MomentumConfig {
-    /// Momentum coefficient β; 0 ≤ β < 1, default 0.9.
+    /// Momentum coefficient β.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub momentum: f64,
-    /// Which of the three forms; default `torch`.
+    /// Which of the three forms.
     pub form: MomentumForm,
-    /// Dampening d: the gradient is multiplied by 1 − d, except at the first step; 0 ≤ d ≤ 1,
-    /// default 0. Only in the form `torch`.
+    /// Dampening d: multiply the gradient by 1 − d, except at the first step; only in the form
+    /// `torch`.
+    #[schemars(range(min = 0.0, max = 1.0), extend("why" = "it is a fraction of the gradient"))]
     pub dampening: f64,
-    /// Weight decay λ; 0 or more, default 0 (none).
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
+    /// `l2`: add λw to the gradient; `decoupled`: w ← w − ηλw before the step.
     pub decay: Decay,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
 }
 
 /// The forms of momentum, see [`MomentumConfig`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentumForm {
     /// v ← βv + (1 − d)g; w ← w − ηv.
@@ -70,7 +65,7 @@ impl Default for MomentumConfig {
     }
 }
 
-impl Recipe for MomentumConfig {
+impl OptimizerConfig for MomentumConfig {
     type Rule = Momentum;
 
     const FACTS: &'static Facts = &Facts {
@@ -80,26 +75,6 @@ impl Recipe for MomentumConfig {
                   ema: v ← β v + (1 − β)(g + λ w); w ← w − η v\n\
                   heavy-ball: v ← β v + η (g + λ w); w ← w − v",
         paper: "Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)",
-        parameters: &[
-            Parameter {
-                name: "momentum",
-                purpose: "momentum coefficient β",
-                range: "0 ≤ β < 1",
-            },
-            Parameter {
-                name: "form",
-                purpose: "which of the three forms",
-                range: "\"torch\", \"ema\", \"heavy-ball\"",
-            },
-            Parameter {
-                name: "dampening",
-                purpose: "dampening d: multiply the gradient by 1 − d, except at the first step (only form torch)",
-                range: "0 ≤ d ≤ 1",
-            },
-            WEIGHT_DECAY,
-            DECAY,
-            EXCLUDE_DECAY,
-        ],
         presets: &[
             Preset {
                 name: "torch",
@@ -130,13 +105,6 @@ impl Recipe for MomentumConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_beta("momentum", self.momentum)?;
-        within(
-            "dampening",
-            self.dampening,
-            0.0..=1.0,
-            "it is a fraction of the gradient",
-        )?;
         if self.dampening != 0.0 && self.form != MomentumForm::Torch {
             let why = "only the form `torch` has dampening";
             return Err(ConfigError::Contradiction {
@@ -145,7 +113,7 @@ impl Recipe for MomentumConfig {
                 why,
             });
         }
-        check_decay(self.weight_decay)
+        Ok(())
     }
 
     fn rule_for(&self, part: Part) -> Momentum {

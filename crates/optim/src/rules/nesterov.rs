@@ -1,11 +1,10 @@
-use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_beta, check_decay};
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, MomentumState, Parameter, Part, Preset, Recipe,
-    Rule, WeightDecay,
-};
+use super::{DECAYS, FORGETS};
+use crate::{Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, Part, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Nesterov's accelerated gradient, in two forms (v starts at 0):
@@ -21,30 +20,27 @@ use serde::{Deserialize, Serialize};
 /// `ModuleOptimizer` it would be plain heavy ball. The weights that are saved and evaluated are w,
 /// not w − βv.
 ///
-/// | option | default | purpose |
-/// | --- | --- | --- |
-/// | `momentum` | 0.9 | momentum coefficient β |
-/// | `form` | `torch` | see above |
-/// | `weight_decay`, `decay`, `exclude_from_weight_decay` | 0, `l2`, none | see [`SgdConfig`](crate::SgdConfig) |
-///
 /// Nesterov 1983, *A method of solving a convex programming problem with convergence rate O(1/k²)*; the form of Sutskever et al. 2013.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NesterovConfig {
-    /// Momentum coefficient β; 0 ≤ β < 1, default 0.9.
+    /// Momentum coefficient β.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub momentum: f64,
-    /// Which of the two forms; default `torch`.
+    /// `torch`: gradient at w; `look-ahead`: gradient at w − βv, which needs a second copy of the
+    /// weights.
     pub form: NesterovForm,
-    /// Weight decay λ; 0 or more, default 0 (none).
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
+    /// `l2`: add λw to the gradient; `decoupled`: w ← w − ηλw before the step.
     pub decay: Decay,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
 }
 
 /// The forms of Nesterov's method, see [`NesterovConfig`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NesterovForm {
     /// v ← βv + g; w ← w − η(g + βv).
@@ -66,7 +62,7 @@ impl Default for NesterovConfig {
     }
 }
 
-impl Recipe for NesterovConfig {
+impl OptimizerConfig for NesterovConfig {
     type Rule = Nesterov;
 
     const FACTS: &'static Facts = &Facts {
@@ -75,21 +71,6 @@ impl Recipe for NesterovConfig {
         formula: "torch: v ← β v + g + λ w; w ← w − η (g + λ w + β v)\n\
                   look-ahead: v ← β v + η (∇f(w − β v) + λ w); w ← w − v",
         paper: "Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML",
-        parameters: &[
-            Parameter {
-                name: "momentum",
-                purpose: "momentum coefficient β",
-                range: "0 ≤ β < 1",
-            },
-            Parameter {
-                name: "form",
-                purpose: "torch: gradient at w; look-ahead: gradient at w − βv, which needs a second copy of the weights",
-                range: "\"torch\", \"look-ahead\"",
-            },
-            WEIGHT_DECAY,
-            DECAY,
-            EXCLUDE_DECAY,
-        ],
         presets: &[
             Preset {
                 name: "torch",
@@ -112,11 +93,6 @@ impl Recipe for NesterovConfig {
             form,
             ..Self::default()
         })
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        check_beta("momentum", self.momentum)?;
-        check_decay(self.weight_decay)
     }
 
     fn rule_for(&self, part: Part) -> Nesterov {

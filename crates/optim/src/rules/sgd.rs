@@ -1,34 +1,29 @@
-use super::{DECAY, EXCLUDE_DECAY, WEIGHT_DECAY, check_decay};
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Facts, Part, Preset, Recipe, Rule, WeightDecay,
-};
+use super::DECAYS;
+use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use largebatch_component::{Facts, Preset};
 use largebatch_kernels::steps;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Stochastic gradient descent: w ← w − η(g + λw), as PyTorch's `SGD` without momentum and as the
 /// lecture.
 ///
-/// | option | default | purpose |
-/// | --- | --- | --- |
-/// | `weight_decay` | 0 | weight decay λ |
-/// | `decay` | `l2` | add λw to the gradient, or `decoupled`: w ← w − ηλw |
-/// | `exclude_from_weight_decay` | none | see [`Exclude`] |
-///
 /// Robbins and Monro 1951, *A stochastic approximation method*.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SgdConfig {
-    /// Weight decay λ; 0 or more, default 0 (none).
+    /// Weight decay λ; 0 for none.
+    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
-    /// Whether λw is added to the gradient (L2, the default) or decoupled from it.
+    /// `l2`: add λw to the gradient; `decoupled`: w ← w − ηλw before the step.
     pub decay: Decay,
-    /// Parameters excluded from weight decay; default none.
+    /// Parameters without weight decay.
     pub exclude_from_weight_decay: Exclude,
 }
 
-impl Recipe for SgdConfig {
+impl OptimizerConfig for SgdConfig {
     type Rule = Sgd;
 
     const FACTS: &'static Facts = &Facts {
@@ -36,7 +31,6 @@ impl Recipe for SgdConfig {
         summary: "stochastic gradient descent",
         formula: "w ← w − η (g + λ w)",
         paper: "Robbins and Monro 1951, Annals of Mathematical Statistics 22(3)",
-        parameters: &[WEIGHT_DECAY, DECAY, EXCLUDE_DECAY],
         presets: &[
             Preset {
                 name: "torch",
@@ -51,10 +45,6 @@ impl Recipe for SgdConfig {
 
     fn preset(name: &str) -> Option<Self> {
         matches!(name, "torch" | "lecture").then(Self::default)
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        check_decay(self.weight_decay)
     }
 
     fn rule_for(&self, part: Part) -> Sgd {

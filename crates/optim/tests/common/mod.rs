@@ -4,7 +4,7 @@
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use largebatch_optim::{Driver, Recipe};
+use largebatch_optim::{Driver, OptimizerConfig};
 
 #[derive(Module, Debug)]
 pub struct Point {
@@ -35,7 +35,7 @@ pub struct Walk {
     pub point: Point,
 }
 
-pub fn walk(recipe: &impl Recipe, start: &[f64]) -> Walk {
+pub fn walk(recipe: &impl OptimizerConfig, start: &[f64]) -> Walk {
     let point = point(start);
     Walk {
         driver: Driver::new(recipe, &point).unwrap(),

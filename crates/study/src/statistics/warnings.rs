@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::results::Results;
-use crate::settings::number;
 use crate::trial::{Labels, describe};
+use largebatch_component::settings::number;
 
 /// What a reader must know before trusting a study; each warning says what to do.
 #[derive(Clone, PartialEq, Debug)]

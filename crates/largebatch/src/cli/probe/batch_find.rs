@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::batch_find::{BatchEnd, BatchFind, BatchSearch};
+use largebatch_train::Lab;
 
 use super::results::{Results, Settings, say_cost};
 use super::{Done, Global, Watching, tell_data, watch_interrupts};
@@ -54,9 +54,9 @@ pub(super) struct BatchFindArgs {
     results: Results,
 }
 
-pub(super) fn run(args: BatchFindArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: BatchFindArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
-    let (experiment, folder) = args.settings.open(registry)?;
+    let (experiment, folder) = args.settings.open(lab)?;
     tell_data(&experiment.dataset, &experiment.split, global);
     let search = BatchSearch {
         smallest: args.smallest,

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::curvature::{
     AtPoint, Curvature, CurvatureOptions, curvature, is_preconditioned,
 };
 use largebatch_probe::{Objective, Record};
+use largebatch_train::Lab;
 use largebatch_train::TrainError;
 
 use super::{Common, Done, Global, Watching, announce, gradient_seconds, readable};
@@ -40,7 +40,7 @@ pub(super) struct CurvatureArgs {
     probes: usize,
 }
 
-pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: CurvatureArgs, global: &Global, lab: &Lab) -> Result<Done> {
     if args.top == 0 || args.top > args.most {
         let why = format!(
             "must be between 1 and the number of Lanczos iterations, --most {}",
@@ -53,7 +53,7 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, registry: &Registry) -> 
         }
         .into());
     }
-    let run = args.common.open(registry)?;
+    let run = args.common.open(lab)?;
     let mut subject = args.common.subject(&run)?;
     subject.need_double()?;
     let options = CurvatureOptions {

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::layers::{LayerTable, layer_table, planned_update};
 use largebatch_probe::{Objective, Record};
 use largebatch_report::plot::{Plot, Scale};
+use largebatch_train::Lab;
 
 use super::{Common, Done, Global, announce, gradient_seconds, readable};
 
@@ -26,8 +26,8 @@ pub(super) struct LayersArgs {
     common: Common,
 }
 
-pub(super) fn run(args: LayersArgs, global: &Global, registry: &Registry) -> Result<Done> {
-    let run = args.common.open(registry)?;
+pub(super) fn run(args: LayersArgs, global: &Global, lab: &Lab) -> Result<Done> {
+    let run = args.common.open(lab)?;
     let mut subject = args.common.subject(&run)?;
     let w = subject.weights().to_vec();
     let n = subject.examples().len();

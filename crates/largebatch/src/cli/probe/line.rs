@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::line::{Distances, Line, alphas, comparable, line};
 use largebatch_probe::{ProbeError, Record, Run};
+use largebatch_train::Lab;
 use largebatch_train::Which;
 
 use super::results::{OnLandscape, examples, point_seconds, say_cost};
@@ -52,12 +52,12 @@ pub(super) struct LineArgs {
     on: OnLandscape,
 }
 
-pub(super) fn run(args: LineArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: LineArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let alphas = alphas(args.from, args.to, args.points)?;
     let (small, large) = (
-        args.on.open(&args.small, registry)?,
-        args.on.open(&args.large, registry)?,
+        args.on.open(&args.small, lab)?,
+        args.on.open(&args.large, lab)?,
     );
     comparable(&small.experiment, &large.experiment)?;
     let statistics = args.on.statistics();

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::lr_find::{LrFind, RangeEnd, RangeTest};
+use largebatch_train::Lab;
 
 use super::results::{Results, Settings, say_cost};
 use super::{Done, Global, Watching, readable, tell_data, watch_interrupts};
@@ -70,9 +70,9 @@ pub(super) struct LrFindArgs {
     results: Results,
 }
 
-pub(super) fn run(args: LrFindArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: LrFindArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
-    let (experiment, folder) = args.settings.open(registry)?;
+    let (experiment, folder) = args.settings.open(lab)?;
     tell_data(&experiment.dataset, &experiment.split, global);
     let test = RangeTest {
         lowest: args.lowest,

@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
-use largebatch_optim::Registry;
 use largebatch_probe::{Examples as _, ProbeError, Record, Run, Subject, Subset};
+use largebatch_train::Lab;
 use largebatch_train::{TrainError, write_whole};
 use serde::Serialize;
 
@@ -108,14 +108,14 @@ struct Common {
 }
 
 impl Common {
-    fn open(&self, registry: &Registry) -> Result<Run> {
+    fn open(&self, lab: &Lab) -> Result<Run> {
         watch_interrupts()?;
         let (weights, device) = (self.weights.as_deref(), self.device.as_deref());
         Ok(Run::open(
             &self.run,
             weights,
             device,
-            registry,
+            lab,
             self.data_dir.search(),
             self.accept.other(),
         )?)
@@ -258,16 +258,16 @@ pub(super) fn parse<S: AsRef<str>>(words: &[S]) -> Result<ProbeArgs, clap::Error
         .map(|words| words.args)
 }
 
-pub(super) fn run(args: ProbeArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: ProbeArgs, global: &Global, lab: &Lab) -> Result<Done> {
     match args.command {
-        ProbeCommand::Layers(args) => layers::run(args, global, registry),
-        ProbeCommand::Noise(args) => noise::run(args, global, registry),
-        ProbeCommand::Curvature(args) => curvature::run(args, global, registry),
-        ProbeCommand::Sharpness(args) => sharpness::run(args, global, registry),
-        ProbeCommand::Line(args) => line::run(args, global, registry),
-        ProbeCommand::Surface(args) => surface::run(args, global, registry),
-        ProbeCommand::LrFind(args) => lr_find::run(args, global, registry),
-        ProbeCommand::BatchFind(args) => batch_find::run(args, global, registry),
+        ProbeCommand::Layers(args) => layers::run(args, global, lab),
+        ProbeCommand::Noise(args) => noise::run(args, global, lab),
+        ProbeCommand::Curvature(args) => curvature::run(args, global, lab),
+        ProbeCommand::Sharpness(args) => sharpness::run(args, global, lab),
+        ProbeCommand::Line(args) => line::run(args, global, lab),
+        ProbeCommand::Surface(args) => surface::run(args, global, lab),
+        ProbeCommand::LrFind(args) => lr_find::run(args, global, lab),
+        ProbeCommand::BatchFind(args) => batch_find::run(args, global, lab),
     }
 }
 

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::noise::{Noise, NoiseOptions, Sweep, noise};
 use largebatch_probe::{Examples, Record};
+use largebatch_train::Lab;
 
 use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
@@ -30,8 +30,8 @@ pub(super) struct NoiseArgs {
     pairs: usize,
 }
 
-pub(super) fn run(args: NoiseArgs, global: &Global, registry: &Registry) -> Result<Done> {
-    let run = args.common.open(registry)?;
+pub(super) fn run(args: NoiseArgs, global: &Global, lab: &Lab) -> Result<Done> {
+    let run = args.common.open(lab)?;
     let mut subject = args.common.subject(&run)?;
     let batch = run.experiment.config.batch_size.unwrap_or(64).max(1);
     let options = NoiseOptions {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use largebatch_optim::Registry;
 use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::{ProbeError, Run};
 use largebatch_report::Figure;
+use largebatch_train::Lab;
 use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
 use serde::Serialize;
 
@@ -98,12 +98,12 @@ impl OnLandscape {
         }
     }
 
-    pub(super) fn open(&self, path: &Path, registry: &Registry) -> Result<Run, ProbeError> {
+    pub(super) fn open(&self, path: &Path, lab: &Lab) -> Result<Run, ProbeError> {
         Run::open(
             path,
             None,
             self.device.as_deref(),
-            registry,
+            lab,
             self.data_dir.search(),
             self.accept.other(),
         )
@@ -170,7 +170,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// The experiment of these settings, and the folder for the results.
-    pub(super) fn open(&self, registry: &Registry) -> Result<(Experiment, PathBuf)> {
+    pub(super) fn open(&self, lab: &Lab) -> Result<(Experiment, PathBuf)> {
         let (mut run, mut text, mut folder, mut place) = (
             None,
             None,
@@ -207,10 +207,8 @@ impl Settings {
         }
         let search = self.data_dir.search();
         let experiment = match run {
-            Some((path, file)) => {
-                file.reopen(path, config, registry, search, self.accept.other())?
-            }
-            None => Experiment::open(config, registry, &search)?,
+            Some((path, file)) => file.reopen(path, config, lab, search, self.accept.other())?,
+            None => Experiment::open(config, lab, &search)?,
         };
         Ok((experiment, folder))
     }

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use largebatch_optim::Registry;
 use largebatch_probe::sharpness::{
     Ball, ITERATIONS, Keskar, Sharpness, Space, adaptive, ball, keskar,
 };
 use largebatch_probe::{Objective, Record};
+use largebatch_train::Lab;
 
 use super::{Common, Done, Global, Watching, announce, gradient_seconds};
 
@@ -68,8 +68,8 @@ enum BatchNormArg {
     Batch,
 }
 
-pub(super) fn run(args: SharpnessArgs, global: &Global, registry: &Registry) -> Result<Done> {
-    let run = args.common.open(registry)?;
+pub(super) fn run(args: SharpnessArgs, global: &Global, lab: &Lab) -> Result<Done> {
+    let run = args.common.open(lab)?;
     let mut subject = args.common.subject(&run)?;
     if args.batch_norm == BatchNormArg::Batch {
         subject.use_batch_statistics();

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_optim::Registry;
 use largebatch_probe::landscape::{Landscape, State};
 use largebatch_probe::line::comparable;
 use largebatch_probe::plane::Plane;
 use largebatch_probe::surface::{Surface, sample, spaced};
 use largebatch_probe::{ProbeError, Run};
+use largebatch_train::Lab;
 use largebatch_train::{TrainError, load_network};
 
 use super::results::{OnLandscape, examples, point_seconds, say_cost};
@@ -63,7 +63,7 @@ pub(super) struct SurfaceArgs {
     on: OnLandscape,
 }
 
-pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: SurfaceArgs, global: &Global, lab: &Lab) -> Result<Done> {
     if let Some(file) = &args.from {
         let text = std::fs::read_to_string(file).map_err(TrainError::io(file, "read"))?;
         let surface = Surface::read(&text, &file.display().to_string())?;
@@ -82,7 +82,7 @@ pub(super) fn run(args: SurfaceArgs, global: &Global, registry: &Registry) -> Re
     let runs = args
         .runs
         .iter()
-        .map(|path| args.on.open(path, registry))
+        .map(|path| args.on.open(path, lab))
         .collect::<Result<Vec<Run>, _>>()?;
     let first = &runs[0];
     for other in &runs[1..] {

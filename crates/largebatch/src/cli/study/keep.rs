@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use largebatch_optim::Registry;
 use largebatch_study::{Results, Row, Stage, Study, Trial, TrialRecord, run_folder};
+use largebatch_train::Lab;
 use largebatch_train::{Experiment, RunFolder, TrainError};
 
 use crate::cli::probe::training::Probing;
@@ -174,11 +174,11 @@ impl Keep {
 
     /// Runs the other instruments on a run that has ended. Their errors are returned and do not
     /// fail the trial.
-    pub(super) fn at_the_end(&self, folder: &RunFolder, registry: &Registry) -> Vec<String> {
+    pub(super) fn at_the_end(&self, folder: &RunFolder, lab: &Lab) -> Vec<String> {
         let path = folder.path().display().to_string();
         let look = |words: &Vec<String>| {
             let words = with_folders(words, &[&path]);
-            look(&words, self.data_dir.as_deref(), registry)
+            look(&words, self.data_dir.as_deref(), lab)
                 .err()
                 .map(|e| format!("{}: {e}", words[0]))
         };
@@ -190,12 +190,12 @@ impl Keep {
     }
 }
 
-fn look(words: &[String], data_dir: Option<&Path>, registry: &Registry) -> Result<()> {
+fn look(words: &[String], data_dir: Option<&Path>, lab: &Lab) -> Result<()> {
     let mut words = words.to_vec();
     if let Some(dir) = data_dir {
         words.extend(["--data-dir".into(), dir.display().to_string()]);
     }
-    probe::run(probe::parse(&words)?, &QUIET, registry).map(|_| ())
+    probe::run(probe::parse(&words)?, &QUIET, lab).map(|_| ())
 }
 
 /// Deletes the kept run of a trial whose data have changed, and all lines between runs, since the
@@ -217,7 +217,7 @@ pub(super) fn join_runs(
     results: &Results,
     folder: &Path,
     data_dir: Option<&Path>,
-    registry: &Registry,
+    lab: &Lab,
     global: &Global,
 ) -> Result<Vec<String>> {
     let mut failures = Vec::new();
@@ -263,7 +263,7 @@ pub(super) fn join_runs(
                 &[&small.display().to_string(), &large.display().to_string()],
             );
             words.extend(["--out".into(), out.display().to_string()]);
-            if let Err(error) = look(&words, data_dir, registry) {
+            if let Err(error) = look(&words, data_dir, lab) {
                 failures.push(format!(
                     "probe line between {} and {}: {error}",
                     small.display(),

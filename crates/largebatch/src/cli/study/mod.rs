@@ -7,12 +7,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use largebatch_optim::Registry;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
 use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
     Workers, serve,
 };
+use largebatch_train::Lab;
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
 use keep::{Instruments, Keep, join_runs};
@@ -163,10 +163,10 @@ struct WorkerArgs {
     probe: Vec<String>,
 }
 
-pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Result<Done> {
+pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
     match args.command {
-        StudyCommand::Run(args) => run_study(args, global, registry),
-        StudyCommand::Plan(args) => plan(args, global, registry),
+        StudyCommand::Run(args) => run_study(args, global, lab),
+        StudyCommand::Plan(args) => plan(args, global, lab),
         StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
         StudyCommand::Report(args) => report(&args, global),
         StudyCommand::Export(args) => export(&args, global),
@@ -179,7 +179,7 @@ pub(super) fn run(args: StudyArgs, global: &Global, registry: &Registry) -> Resu
                 .keep
                 .map(|runs| Keep::new(runs, &args.probe, args.data_dir.data_dir.clone()))
                 .transpose()?;
-            serve(&Trainer::new(registry, args.data_dir.search()).keeping(keep))
+            serve(&Trainer::new(lab, args.data_dir.search()).keeping(keep))
         }
     }
 }
@@ -215,8 +215,8 @@ fn jobs(asked: Option<usize>, threads: u32) -> usize {
     asked.unwrap_or((cores / threads.max(1) as usize).max(1))
 }
 
-fn plan(args: PlanArgs, global: &Global, registry: &Registry) -> Result<Done> {
-    let trainer = Trainer::new(registry, args.what.data_dir.search());
+fn plan(args: PlanArgs, global: &Global, lab: &Lab) -> Result<Done> {
+    let trainer = Trainer::new(lab, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
     trainer.tell(global);
     largebatch_train::set_threads(plan.study.threads as usize);
@@ -239,9 +239,9 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
     }
 }
 
-fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done> {
+fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
-    let trainer = Trainer::new(registry, args.what.data_dir.search());
+    let trainer = Trainer::new(lab, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
     trainer.tell(global);
     let folder = args
@@ -314,7 +314,7 @@ fn run_study(args: RunArgs, global: &Global, registry: &Registry) -> Result<Done
         return Ok(Done::Interrupted);
     }
     let results = Results::open(&folder)?;
-    let unseen = join_runs(&results, &folder, data_dir.as_deref(), registry, global)?;
+    let unseen = join_runs(&results, &folder, data_dir.as_deref(), lab, global)?;
     write_report(
         &results,
         &around(

@@ -3,19 +3,21 @@
 use std::path::Path;
 
 use anyhow::Result;
+use largebatch_component::{backticked, suggestion};
 pub(super) use largebatch_recipes::{RECIPES, Recipe};
 use largebatch_study::{Study, StudyError};
-use largebatch_train::nearest;
 
 /// Finds a recipe by name.
 pub(super) fn named(name: &str) -> Result<&'static Recipe, StudyError> {
     RECIPES.iter().find(|r| r.name == name).ok_or_else(|| {
-        let names: Vec<&str> = RECIPES.iter().map(|r| r.name).collect();
-        let hint = nearest(name, names.iter().copied())
-            .map_or(String::new(), |near| format!(" (did you mean '{near}'?)"));
+        let names = || RECIPES.iter().map(|r| r.name);
         StudyError::Argument(format!(
-            "{name} is neither a recipe nor a file{hint}; the recipes are {}",
-            names.join(", ")
+            "`{name}` is neither a recipe nor a file{} The recipes are {}",
+            match suggestion(name, names()) {
+                none if none.is_empty() => ".".into(),
+                meant => meant,
+            },
+            backticked(names())
         ))
     })
 }
@@ -45,6 +47,6 @@ mod tests {
             assert!(!study.about.is_empty());
         }
         let error = study("gpa", &[]).unwrap_err().to_string();
-        assert!(error.contains("did you mean 'gap'"), "{error}");
+        assert!(error.contains("did you mean `gap`"), "{error}");
     }
 }

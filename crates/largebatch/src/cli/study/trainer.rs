@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use largebatch_component::ComponentError;
 use largebatch_data::{Dataset, Labels, Search, Split, split};
-use largebatch_optim::Registry;
 use largebatch_schedule::Epochs;
 use largebatch_study::{
     DataFile, Event, FAILED_PROBES, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key,
     number,
 };
+use largebatch_train::Lab;
 use largebatch_train::{
     Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which,
     batch_schedule, open, train,
@@ -25,7 +26,7 @@ use crate::cli::probe::training::Probing;
 
 /// Trains the trials of a study.
 pub(super) struct Trainer<'a> {
-    registry: &'a Registry,
+    lab: &'a Lab,
     search: Search,
     /// The data set opened last: most studies use only one.
     opened: Mutex<Option<(toml::Value, Dataset)>>,
@@ -38,9 +39,9 @@ pub(super) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    pub(super) fn new(registry: &'a Registry, search: Search) -> Self {
+    pub(super) fn new(lab: &'a Lab, search: Search) -> Self {
         Trainer {
-            registry,
+            lab,
             search,
             opened: Mutex::default(),
             speeds: Mutex::default(),
@@ -130,7 +131,7 @@ impl<'a> Trainer<'a> {
         if let Some(length) = length {
             config.steps = Some(length.steps(&config, split.train.len())?);
         }
-        Experiment::with(config, dataset, split, self.registry)
+        Experiment::with(config, dataset, split, self.lab)
     }
 
     /// The seconds that a trial takes, estimated from a few steps here; `None` if it cannot run.
@@ -320,6 +321,7 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
     let key = match error {
         TrainError::Value { key, .. } => Some(key.clone()),
         TrainError::Unknown { kind, .. } => Some((*kind).to_owned()),
+        TrainError::Component(ComponentError::UnknownName { kind, .. }) => Some(kind.to_string()),
         TrainError::Data(_) => Some("dataset".into()),
         TrainError::Model(_) => Some("model".into()),
         TrainError::Optim(_) => Some("optimizer".into()),
@@ -475,7 +477,7 @@ impl Runner for Trainer<'_> {
         }
         let mut unseen: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
         if let (Some(keep), Some(folder), false) = (&self.keep, &kept, diverged) {
-            unseen.extend(keep.at_the_end(folder, self.registry));
+            unseen.extend(keep.at_the_end(folder, self.lab));
         }
         let mut metrics = BTreeMap::new();
         // Measured with the trained weights; the running means of an epoch come from changing
@@ -587,14 +589,14 @@ impl Trainer<'_> {
 mod tests {
     use super::*;
 
-    fn trainer(registry: &Registry) -> Trainer<'_> {
-        Trainer::new(registry, Search::default())
+    fn trainer(lab: &Lab) -> Trainer<'_> {
+        Trainer::new(lab, Search::default())
     }
 
     #[test]
     fn errors_name_the_key() {
-        let registry = Registry::standard();
-        let trainer = trainer(&registry);
+        let lab = Lab::standard();
+        let trainer = trainer(&lab);
         for (text, key, part) in [
             ("batch_size = 0", "batch_size", "at least 1"),
             ("batchsize = 1", "batchsize", "did you mean 'batch_size'"),
@@ -627,9 +629,9 @@ mod tests {
 
     #[test]
     fn fractions_of_epochs_are_steps() {
-        let registry = Registry::standard();
+        let lab = Lab::standard();
         let config = "dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 64\nepochs = 2.5\ndata.validation = 0".parse().unwrap();
-        let experiment = trainer(&registry).open(&config).unwrap();
+        let experiment = trainer(&lab).open(&config).unwrap();
         // 1,437 examples: 23 steps an epoch.
         assert_eq!(
             (experiment.split.train.len(), experiment.total_steps),
@@ -641,13 +643,13 @@ mod tests {
     /// counted with the smaller last batches.
     #[test]
     fn lengths_of_a_budget_are_those_of_the_real_epochs() {
-        let registry = Registry::standard();
+        let lab = Lab::standard();
         let steps = |budget: &str| {
             let config =
                 format!("dataset = 'digits'\nmodel = 'softmax'\nbatch_size = 512\n{budget}")
                     .parse()
                     .unwrap();
-            trainer(&registry)
+            trainer(&lab)
                 .open(&config)
                 .map(|e| (e.split.train.len(), e.total_steps))
                 .map_err(|e| e.to_string())

@@ -1,7 +1,10 @@
-use crate::{ConfigError, Exclusions, Facts, GlobalClip};
+use crate::{ConfigError, Exclusions, GlobalClip};
 use burn::optim::{DynOptimizer, DynState, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::kind::BridgeTensor;
+use largebatch_component::{Facts, Kind, check};
+use largebatch_kernels::with_rank;
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -45,30 +48,51 @@ pub trait Rule: Optimizer {
     }
 }
 
-/// The configuration of an optimizer, with its description, presets and checks.
-pub trait Recipe:
-    Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+/// The configuration of an optimizer, which says everything about it. One file each.
+///
+/// The type derives serde with `default` and `deny_unknown_fields`, and [`JsonSchema`]: each field is
+/// an option, with its doc line and range.
+pub trait OptimizerConfig:
+    Default
+    + Clone
+    + PartialEq
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + JsonSchema
+    + Send
+    + Sync
+    + 'static
 {
     /// The rule that it configures.
     type Rule: Rule;
 
-    /// Name, formula, options, presets, paper.
+    /// Name, formula, paper, presets.
     const FACTS: &'static Facts;
 
     /// The configuration of a preset: `Some` for each name in [`Facts::presets`], else `None`. The
     /// first preset is `default()`.
     fn preset(name: &str) -> Option<Self>;
 
-    /// Checks that every value is in its range and that no options contradict each other.
-    fn check(&self) -> Result<(), ConfigError>;
+    /// Refuses options that contradict each other. Ranges are checked before.
+    ///
+    /// # Errors
+    /// [`ConfigError::Contradiction`].
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
 
     /// The rule for a parameter to which the parts in `part` apply.
     fn rule_for(&self, part: Part) -> Self::Rule;
 
     /// The rule for a parameter that is excluded from nothing, for use with Burn's
     /// `ModuleOptimizer`.
-    fn rule(&self) -> Self::Rule {
-        self.rule_for(Part::ALL)
+    ///
+    /// # Errors
+    /// A value out of its range, or options that contradict each other.
+    fn rule(&self) -> Result<Self::Rule, ConfigError> {
+        DynOptimizerConfig::check(self)?;
+        Ok(self.rule_for(Part::ALL))
     }
 
     /// Parameters excluded from decay and from adaptation.
@@ -83,27 +107,30 @@ pub trait Recipe:
     }
 }
 
-/// A dyn-compatible [`Recipe`], as the [`Registry`](crate::Registry) returns it.
-pub trait DynRecipe: Send + Sync + Debug {
-    /// See [`Recipe::FACTS`].
+/// A dyn-compatible [`OptimizerConfig`], as the [`Registry`](crate::Registry) returns it.
+pub trait DynOptimizerConfig: Send + Sync + Debug {
+    /// See [`OptimizerConfig::FACTS`].
     fn facts(&self) -> &'static Facts;
     /// Every option and its value.
     fn table(&self) -> toml::Table;
-    /// See [`Recipe::check`].
+    /// Checks ranges, and options that contradict each other.
+    ///
+    /// # Errors
+    /// The first value that is refused.
     fn check(&self) -> Result<(), ConfigError>;
-    /// See [`Recipe::rule_for`].
+    /// See [`OptimizerConfig::rule_for`].
     fn dyn_rule(&self, part: Part) -> Arc<dyn DynRule>;
-    /// See [`Recipe::exclusions`].
+    /// See [`OptimizerConfig::exclusions`].
     fn exclusions(&self) -> Exclusions;
-    /// See [`Recipe::global_clip`].
+    /// See [`OptimizerConfig::global_clip`].
     fn global_clip(&self) -> Option<GlobalClip>;
     /// A copy.
-    fn boxed(&self) -> Box<dyn DynRecipe>;
+    fn boxed(&self) -> Box<dyn DynOptimizerConfig>;
 }
 
-impl<R: Recipe> DynRecipe for R {
+impl<C: OptimizerConfig> DynOptimizerConfig for C {
     fn facts(&self) -> &'static Facts {
-        R::FACTS
+        C::FACTS
     }
     fn table(&self) -> toml::Table {
         // A recipe that does not serialize to a table fails the conformance suite; here it shows no
@@ -111,18 +138,19 @@ impl<R: Recipe> DynRecipe for R {
         toml::Table::try_from(self).unwrap_or_default()
     }
     fn check(&self) -> Result<(), ConfigError> {
-        Recipe::check(self)
+        check(Kind::Optimizer, C::FACTS.name, self)?;
+        OptimizerConfig::check(self)
     }
     fn dyn_rule(&self, part: Part) -> Arc<dyn DynRule> {
         Arc::new(self.rule_for(part))
     }
     fn exclusions(&self) -> Exclusions {
-        Recipe::exclusions(self)
+        OptimizerConfig::exclusions(self)
     }
     fn global_clip(&self) -> Option<GlobalClip> {
-        Recipe::global_clip(self)
+        OptimizerConfig::global_clip(self)
     }
-    fn boxed(&self) -> Box<dyn DynRecipe> {
+    fn boxed(&self) -> Box<dyn DynOptimizerConfig> {
         Box::new(self.clone())
     }
 }
@@ -136,20 +164,6 @@ pub trait DynRule: DynOptimizer {
     /// See [`Rule::ahead`]; `w` has the state's rank.
     fn dyn_ahead(&self, w: BridgeTensor, state: &DynState) -> BridgeTensor;
 }
-
-/// Runs a body with the rank as a constant, for ranks up to 8, as Burn does.
-macro_rules! with_rank {
-    ($rank:expr, $d:ident => $body:expr, else $other:expr) => {
-        with_rank!(@ $rank, $d, $body, $other, 1 2 3 4 5 6 7 8)
-    };
-    (@ $rank:expr, $d:ident, $body:expr, $other:expr, $($n:literal)*) => {
-        match $rank {
-            $($n => { const $d: usize = $n; $body })*
-            _ => $other,
-        }
-    };
-}
-pub(crate) use with_rank;
 
 impl<R: Rule> DynRule for R {
     fn dyn_trust_ratio(&self, state: &DynState) -> Option<Tensor<1>> {

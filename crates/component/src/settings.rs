@@ -4,7 +4,7 @@ use toml::{Table, Value};
 
 /// The leaves of a table under their dotted keys, in order. Arrays are leaves, and so are empty
 /// tables.
-pub(crate) fn flatten(table: &Table) -> Table {
+pub fn flatten(table: &Table) -> Table {
     fn walk(prefix: &str, table: &Table, out: &mut Table) {
         for (k, v) in table {
             let path = if prefix.is_empty() {
@@ -26,7 +26,7 @@ pub(crate) fn flatten(table: &Table) -> Table {
 }
 
 /// The nested table of dotted keys; the inverse of [`flatten`].
-pub(crate) fn nest(flat: &Table) -> Table {
+pub fn nest(flat: &Table) -> Table {
     let mut out = Table::new();
     for (path, value) in flat {
         insert(&mut out, path, value.clone());
@@ -36,7 +36,7 @@ pub(crate) fn nest(flat: &Table) -> Table {
 
 /// Sets a dotted key of a nested table. A string on the way becomes the `name` in a new table; any
 /// other value is replaced.
-pub(crate) fn insert(table: &mut Table, path: &str, value: Value) {
+pub fn insert(table: &mut Table, path: &str, value: Value) {
     match path.split_once('.') {
         None => {
             table.insert(path.into(), value);
@@ -71,7 +71,7 @@ pub fn get<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
 }
 
 /// Removes a dotted key of a nested table, with everything below it.
-pub(crate) fn remove(table: &mut Table, path: &str) {
+pub fn remove(table: &mut Table, path: &str) {
     match path.split_once('.') {
         None => {
             table.remove(path);
@@ -97,7 +97,7 @@ pub fn number(value: &Value) -> Option<f64> {
 /// forms combine. An option turns a plain name into a table. A name that changes drops the old
 /// one's options. A name that stays the same, or is the first one, keeps the options that are
 /// there.
-pub(crate) fn overlay(old: &mut Table, new: &Table) {
+pub fn overlay(old: &mut Table, new: &Table) {
     let mut laid = Vec::new();
     for (path, value) in new {
         let named = format!("{path}.name");
@@ -134,7 +134,7 @@ fn make_room(flat: &mut Table, path: &str) {
 }
 
 /// Whether `key` is below `parent`: `a.b.c` is below `a.b` and `a`.
-pub(crate) fn is_below(key: &str, parent: &str) -> bool {
+pub fn is_below(key: &str, parent: &str) -> bool {
     key.strip_prefix(parent)
         .is_some_and(|rest| rest.starts_with('.'))
 }
