@@ -14,7 +14,7 @@ use burn::tensor::Tensor;
 use largebatch::data::{Labels, Order, Pipeline, Sampling, Search, open};
 use largebatch::optim::{NesterovConfig, OptimizerConfig, Rule, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::schedule::{Epochs, ScheduleConfig, Shape, Span};
+use largebatch::schedule::{Constant, Epochs, PowerLaw, ScheduleConfig, Shape, Span};
 use largebatch_random::Key;
 use program::{Program, numbers, short, tensor};
 
@@ -120,13 +120,18 @@ fn main() -> anyhow::Result<()> {
         .x("gradient evaluations / N", Scale::Log)
         .y("excess loss / excess loss at the start", Scale::Log)
         .height(280.0);
-    let falling = Shape::PowerLaw {
+    let falling = Shape::from(PowerLaw {
         exponent: 0.75,
         every: Span::Epochs(1.0),
-    };
+    });
     let arms = [
-        ("GD, η = 1/L", n, 1.0 / l, Shape::Constant),
-        ("SGD, |B| = 1, η constant", 1, 0.01, Shape::Constant),
+        ("GD, η = 1/L", n, 1.0 / l, Shape::from(Constant {})),
+        (
+            "SGD, |B| = 1, η constant",
+            1,
+            0.01,
+            Shape::from(Constant {}),
+        ),
         ("SGD, |B| = 1, η ~ t^−0.75", 1, 0.01, falling),
     ];
     let mut found: Vec<Vec<f64>> = Vec::new();

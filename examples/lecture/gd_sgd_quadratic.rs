@@ -11,7 +11,7 @@ mod program;
 use burn::optim::Optimizer;
 use largebatch::optim::{OptimizerConfig, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::schedule::{Epochs, ScheduleConfig, Shape, Span};
+use largebatch::schedule::{Epochs, PowerLaw, ScheduleConfig, Shape, Span};
 use largebatch_random::{Key, below, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
 
@@ -75,10 +75,10 @@ const ARMS: [Arm; 6] = [
 
 /// The excess loss ½ E(w_t − w*)² after each step, measured over `runs` runs and by the recursion.
 fn walk(arm: &Arm, x: &[f64], runs: usize, steps: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
-    let shape = Shape::PowerLaw {
+    let shape = Shape::from(PowerLaw {
         exponent: arm.exponent,
         every: Span::Steps(1),
-    };
+    });
     let schedule = ScheduleConfig {
         shape,
         ..Default::default()

@@ -11,7 +11,10 @@ mod program;
 use burn::optim::Optimizer;
 use largebatch::optim::{OptimizerConfig, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::schedule::{Anneal, CycleMode, Epochs, Marks, ScheduleConfig, Shape, Span, Warmup};
+use largebatch::schedule::{
+    Anneal, Constant, Cosine, CosineRestarts, CycleMode, Cyclic, Epochs, Exponential, Linear,
+    Marks, MultiStep, OneCycle, Polynomial, PowerLaw, ScheduleConfig, Shape, Span, Warmup,
+};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
 
@@ -21,60 +24,60 @@ const PEAK: f64 = 0.3;
 fn shapes() -> Vec<(&'static str, Shape)> {
     let part = Span::Fraction;
     vec![
-        ("constant", Shape::Constant),
+        ("constant", Shape::from(Constant {})),
         (
             "t^−0.75",
-            Shape::PowerLaw {
+            Shape::from(PowerLaw {
                 exponent: 0.75,
                 every: Span::Steps(1),
-            },
+            }),
         ),
         (
             "step",
-            Shape::MultiStep {
+            Shape::from(MultiStep {
                 factor: 0.1,
                 at: Marks::Fraction(vec![0.5, 0.75]),
-            },
+            }),
         ),
         (
             "exponential",
-            Shape::Exponential {
+            Shape::from(Exponential {
                 factor: 0.01,
                 every: part(1.0),
-            },
+            }),
         ),
         (
             "polynomial, p = 2",
-            Shape::Polynomial {
+            Shape::from(Polynomial {
                 power: 2.0,
                 length: part(1.0),
-            },
+            }),
         ),
-        ("cosine", Shape::Cosine { length: part(1.0) }),
+        ("cosine", Shape::from(Cosine { length: part(1.0) })),
         (
             "cosine-restarts",
-            Shape::CosineRestarts {
+            Shape::from(CosineRestarts {
                 first: part(1.0 / 7.0),
                 growth: 2.0,
-            },
+            }),
         ),
         (
             "cyclic",
-            Shape::Cyclic {
+            Shape::from(Cyclic {
                 mode: CycleMode::Triangular2,
                 rise: part(0.125),
                 fall: None,
                 low: 0.02,
-            },
+            }),
         ),
         (
             "one-cycle",
-            Shape::OneCycle {
+            Shape::from(OneCycle {
                 rise: part(0.3),
                 start: 0.04,
                 end: 0.0004,
                 anneal: Anneal::Cosine,
-            },
+            }),
         ),
     ]
 }
@@ -86,9 +89,9 @@ fn main() -> anyhow::Result<()> {
     let mut arms = shapes();
     arms.push((
         "linear after a warm-up",
-        Shape::Linear {
+        Shape::from(Linear {
             length: Span::Fraction(1.0),
-        },
+        }),
     ));
     println!(
         "noisy quadratic, σ²/|B| = 1, peak rate {PEAK}, {steps} steps, {runs} runs, seed {SEED}; excess loss at the end:"

@@ -84,7 +84,19 @@ fn purpose(schema: &Value) -> String {
 
 /// What of a value is outside the range of its schema, if anything.
 fn outside(value: &Toml, schema: &Value) -> Option<String> {
+    if let Some(schema) = optional(schema) {
+        return outside(value, schema);
+    }
     match value {
+        // A table is one of several alternatives, which differ in their keys.
+        Toml::Table(table) => {
+            let one = schema["oneOf"].as_array()?.iter().find(|one| {
+                let mut keys = table.keys();
+                keys.all(|key| properties(one).any(|(name, _)| name == key))
+            })?;
+            let wrong = |(key, value): (&String, &Toml)| outside(value, &one["properties"][key]);
+            table.iter().find_map(wrong).map(|_| value.to_string())
+        }
         Toml::Float(x) if !number(*x, schema) => Some(x.to_string()),
         Toml::Integer(i) if !number(*i as f64, schema) => Some(i.to_string()),
         Toml::Array(values) => {
@@ -113,6 +125,14 @@ fn number(x: f64, schema: &Value) -> bool {
         && bound("exclusiveMaximum").is_none_or(|most| x < most)
 }
 
+/// The schema of T in that of `Option<T>`, which is T or null.
+fn optional(schema: &Value) -> Option<&Value> {
+    match schema["anyOf"].as_array().map(Vec::as_slice) {
+        Some([one, null]) if null["type"] == "null" => Some(one),
+        _ => None,
+    }
+}
+
 /// The values that a schema allows, in words.
 fn range(schema: &Value) -> String {
     if let Some(words) = schema["values"].as_str() {
@@ -135,11 +155,8 @@ fn range(schema: &Value) -> String {
             .collect::<Vec<_>>()
             .join(", ");
     }
-    // `Option<T>` is T or null.
-    if let Some([one, null]) = schema["anyOf"].as_array().map(Vec::as_slice)
-        && null["type"] == "null"
-    {
-        return range(one);
+    if let Some(schema) = optional(schema) {
+        return range(schema);
     }
     let kind = match &schema["type"] {
         Value::Array(types) => types[0].as_str(),

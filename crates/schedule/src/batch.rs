@@ -212,7 +212,7 @@ impl BatchConfig {
             )?;
             mark.check("batch_schedule.at", true)?;
             let all = examples as f64;
-            Ok(settled(match mark {
+            Ok::<_, ConfigError>(settled(match mark {
                 Span::Epochs(x) => x * all,
                 Span::Fraction(x) => x * (epochs.unwrap_or(0.0) * all),
                 Span::Steps(n) => n as f64,

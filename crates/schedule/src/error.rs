@@ -1,9 +1,13 @@
+use largebatch_component::ComponentError;
 use thiserror::Error;
 
 /// What can be wrong with a schedule; each message names the value, the place and the remedy.
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum ConfigError {
-    /// No schedule, warm-up or rule has this name.
+    /// An unknown schedule or option, a value of the wrong type or out of range.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// No batch schedule or scaling rule has this name.
     #[error("unknown {what} `{name}`; expected one of {}", known.join(", "))]
     UnknownName {
         /// What was looked up: `schedule`, `batch schedule`, `scaling`.

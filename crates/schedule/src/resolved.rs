@@ -1,13 +1,14 @@
-use std::f64::consts::PI;
+use std::fmt;
 
-use crate::config::{Anneal, CycleMode, ScheduleConfig, Shape};
+use crate::config::ScheduleConfig;
 use crate::epochs::Epochs;
 use crate::error::{ConfigError, require};
+use crate::shape::{Curve, Floor, Time, Training};
 use crate::span::Span;
 use crate::warmup::Warmup;
 
 /// A schedule for one training run: the learning rate of every step.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone)]
 pub struct Schedule {
     peak: f64,
     floor: f64,
@@ -15,54 +16,9 @@ pub struct Schedule {
     warmup_steps: f64,
     total_steps: usize,
     curve: Curve,
+    limit: Floor,
     /// The unit of the curve's time: `Some` for epochs, `None` for steps.
     epochs: Option<Epochs>,
-}
-
-/// A [`Shape`] with its lengths in the unit of its time.
-#[derive(Clone, PartialEq, Debug)]
-enum Curve {
-    Constant,
-    PowerLaw {
-        exponent: f64,
-        every: f64,
-    },
-    Polynomial {
-        power: f64,
-        length: f64,
-    },
-    Step {
-        factor: f64,
-        every: f64,
-    },
-    MultiStep {
-        factor: f64,
-        at: Vec<f64>,
-    },
-    Exponential {
-        factor: f64,
-        every: f64,
-    },
-    Cosine {
-        length: f64,
-    },
-    CosineRestarts {
-        first: f64,
-        growth: f64,
-    },
-    Cyclic {
-        mode: CycleMode,
-        rise: f64,
-        fall: f64,
-        low: f64,
-    },
-    OneCycle {
-        rise: f64,
-        length: f64,
-        start: f64,
-        end: f64,
-        anneal: Anneal,
-    },
 }
 
 impl ScheduleConfig {
@@ -105,110 +61,15 @@ impl ScheduleConfig {
                 total: total_steps,
             });
         }
-        let left = total - warmup;
-        let steps = |span: Span| span.steps(left, warmup, epochs);
-        // If all epochs are alike, time in steps is equivalent, and then the rate does not depend
-        // on the unit even in the last bit.
-        let in_epochs = self
-            .shape
-            .period()
-            .is_some_and(|period| matches!(period, Span::Epochs(_)))
-            && !epochs.are_even();
-        let period = |span: Span, whole: f64, from: f64| match span {
-            Span::Epochs(x) if in_epochs => x,
-            _ if in_epochs => {
-                epochs.epoch(from + span.steps(whole, from, epochs)) - epochs.epoch(from)
-            }
-            _ => span.steps(whole, from, epochs),
-        };
-        let every = |span: Span| period(span, left, warmup);
-        let curve = match &self.shape {
-            Shape::Constant => Curve::Constant,
-            Shape::PowerLaw {
-                exponent,
-                every: unit,
-            } => Curve::PowerLaw {
-                exponent: *exponent,
-                every: every(*unit),
-            },
-            Shape::Polynomial { power, length } => Curve::Polynomial {
-                power: *power,
-                length: steps(*length),
-            },
-            Shape::Linear { length } => Curve::Polynomial {
-                power: 1.0,
-                length: steps(*length),
-            },
-            Shape::Step { factor, every } => {
-                drop_after(warmup, every.steps(total, 0.0, epochs), "schedule.every")?;
-                Curve::Step {
-                    factor: *factor,
-                    every: period(*every, total, 0.0),
-                }
-            }
-            Shape::MultiStep { factor, at } => {
-                let at: Vec<f64> = at
-                    .spans()
-                    .into_iter()
-                    .map(|mark| mark.steps(total, 0.0, epochs))
-                    .collect();
-                at.iter()
-                    .try_for_each(|at| drop_after(warmup, *at, "schedule.at"))?;
-                Curve::MultiStep {
-                    factor: *factor,
-                    at,
-                }
-            }
-            Shape::Exponential {
-                factor,
-                every: unit,
-            } => Curve::Exponential {
-                factor: *factor,
-                every: every(*unit),
-            },
-            Shape::Cosine { length } => Curve::Cosine {
-                length: steps(*length),
-            },
-            Shape::CosineRestarts { first, growth } => Curve::CosineRestarts {
-                first: every(*first),
-                growth: *growth,
-            },
-            Shape::Cyclic {
-                mode,
-                rise,
-                fall,
-                low,
-            } => {
-                let fall = period(fall.unwrap_or(*rise), left, warmup + steps(*rise));
-                Curve::Cyclic {
-                    mode: *mode,
-                    rise: every(*rise),
-                    fall,
-                    low: *low,
-                }
-            }
-            Shape::OneCycle {
-                rise,
-                start,
-                end,
-                anneal,
-            } => {
-                let steps = steps(*rise);
-                require(
-                    steps < left,
-                    "schedule.rise",
-                    rise,
-                    "the rise of one-cycle must be shorter than the training after the warm-up",
-                )?;
-                Curve::OneCycle {
-                    rise: steps,
-                    length: left,
-                    start: *start,
-                    end: *end,
-                    anneal: *anneal,
-                }
-            }
-        };
+        // If all epochs are alike, steps are as good, and then a step's rate does not depend on the
+        // unit in the last bit.
+        let in_epochs = matches!(self.shape.period(), Some(Span::Epochs(_))) && !epochs.are_even();
+        let curve = self.shape.curve(&Training {
+            total,
+            warmup,
+            epochs,
+            in_epochs,
+        })?;
         let epochs = in_epochs.then(|| epochs.clone());
         Ok(Schedule {
             peak,
@@ -217,35 +78,9 @@ impl ScheduleConfig {
             warmup_steps: warmup,
             total_steps,
             curve,
+            limit: self.shape.floor(),
             epochs,
         })
-    }
-}
-
-impl Shape {
-    /// The length that the curve repeats.
-    fn period(&self) -> Option<Span> {
-        match self {
-            Shape::PowerLaw { every, .. }
-            | Shape::Step { every, .. }
-            | Shape::Exponential { every, .. } => Some(*every),
-            Shape::CosineRestarts { first, .. } => Some(*first),
-            Shape::Cyclic { rise, .. } => Some(*rise),
-            Shape::Constant
-            | Shape::Polynomial { .. }
-            | Shape::MultiStep { .. }
-            | Shape::Cosine { .. }
-            | Shape::OneCycle { .. }
-            | Shape::Linear { .. } => None,
-        }
-    }
-}
-
-fn drop_after(warmup: f64, at: f64, key: &'static str) -> Result<(), ConfigError> {
-    if at > warmup || warmup == 0.0 {
-        Ok(())
-    } else {
-        Err(ConfigError::DropInWarmup { key, at, warmup })
     }
 }
 
@@ -288,94 +123,25 @@ impl Schedule {
                 .as_ref()
                 .map_or(step, |epochs| epochs.epoch(step))
         };
-        let t = (clock(time) - clock(self.warmup_steps)).max(0.0);
-        let between = |x: f64| self.floor + (1.0 - self.floor) * x;
-        match &self.curve {
-            Curve::Constant => 1.0,
-            Curve::PowerLaw { exponent, every } => {
-                (1.0 + t / every).powf(-exponent).max(self.floor)
-            }
-            Curve::Polynomial { power, length } => {
-                between((1.0 - t.min(*length) / length).powf(*power))
-            }
-            Curve::Step { factor, every } => {
-                factor.powf(whole(clock(time) / every)).max(self.floor)
-            }
-            Curve::MultiStep { factor, at } => factor
-                .powi(at.iter().filter(|at| **at <= time).count() as i32)
-                .max(self.floor),
-            Curve::Exponential { factor, every } => factor.powf(t / every).max(self.floor),
-            Curve::Cosine { length } => between(half_wave(t.min(*length) / length)),
-            Curve::CosineRestarts { first, growth } => {
-                between(half_wave(since_restart(t, *first, *growth)))
-            }
-            Curve::Cyclic {
-                mode,
-                rise,
-                fall,
-                low,
-            } => {
-                let cycle = whole(t / (rise + fall));
-                let u = (t - cycle * (rise + fall)).max(0.0);
-                let height = if u <= *rise {
-                    u / rise
-                } else {
-                    ((rise + fall - u) / fall).max(0.0)
-                };
-                let scale = match mode {
-                    CycleMode::Triangular => 1.0,
-                    CycleMode::Triangular2 => (-cycle).exp2(),
-                };
-                (low + (1.0 - low) * height * scale).max(self.floor)
-            }
-            Curve::OneCycle {
-                rise,
-                length,
-                start,
-                end,
-                anneal,
-            } => {
-                let (a, b, u) = if t <= *rise {
-                    (*start, 1.0, t / rise)
-                } else {
-                    (1.0, *end, ((t - rise) / (length - rise)).min(1.0))
-                };
-                let value = match anneal {
-                    Anneal::Cosine => b + (a - b) * half_wave(u),
-                    Anneal::Linear => a + (b - a) * u,
-                };
-                value.clamp(start.min(*end), 1.0).max(self.floor)
-            }
+        let x = (self.curve)(&Time {
+            after_warmup: (clock(time) - clock(self.warmup_steps)).max(0.0),
+            since_start: clock(time),
+            step: time,
+        });
+        match self.limit {
+            Floor::Cut => x.max(self.floor),
+            Floor::Between => self.floor + (1.0 - self.floor) * x,
         }
     }
 }
 
-/// From 1 at u = 0 down to 0 at u = 1 along a cosine.
-fn half_wave(u: f64) -> f64 {
-    0.5 * (1.0 + (PI * u).cos())
-}
-
-/// ⌊x⌋, but an x that is only just below a whole number, within rounding error, counts as that
-/// number.
-fn whole(x: f64) -> f64 {
-    (x + 1e-9 * x.max(1.0)).floor()
-}
-
-/// The part of the current cycle that is done, in [0, 1), for cycles of `first` · growth^i steps.
-fn since_restart(t: f64, first: f64, growth: f64) -> f64 {
-    if growth - 1.0 < 1e-9 {
-        return (t / first - whole(t / first)).max(0.0);
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schedule")
+            .field("peak", &self.peak)
+            .field("floor", &self.floor)
+            .field("warmup", &self.warmup)
+            .field("total_steps", &self.total_steps)
+            .finish_non_exhaustive()
     }
-    // Cycle n starts at first · (growth^n − 1) / (growth − 1); `powi` keeps whole numbers whole.
-    let start = |n: f64| first * (growth.powi(n as i32) - 1.0) / (growth - 1.0);
-    let mut n = (t / first * (growth - 1.0))
-        .ln_1p()
-        .div_euclid(growth.ln())
-        .max(0.0);
-    if start(n + 1.0) <= t * (1.0 + 1e-12) {
-        n += 1.0;
-    } else if n > 0.0 && start(n) > t * (1.0 + 1e-12) {
-        n -= 1.0;
-    }
-    ((t - start(n)) / (first * growth.powi(n as i32))).clamp(0.0, 1.0)
 }

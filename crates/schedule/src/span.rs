@@ -1,6 +1,8 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -134,6 +136,50 @@ impl TryFrom<Units<Vec<f64>, Vec<u64>>> for Marks {
     fn try_from(units: Units<Vec<f64>, Vec<u64>>) -> Result<Self, ConfigError> {
         units.one(Marks::Fraction, Marks::Epochs, Marks::Steps)
     }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        units_schema(
+            |range| range,
+            "{ fraction = x in (0, 1] } | { epochs = x > 0 } | { steps = n > 0 }",
+        )
+    }
+}
+
+impl JsonSchema for Marks {
+    fn schema_name() -> Cow<'static, str> {
+        "Marks".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        units_schema(
+            |range| json_schema!({ "type": "array", "items": range }),
+            "{ fraction = [..] } | { epochs = [..] } | { steps = [..] }",
+        )
+    }
+}
+
+/// A table with one of the three units; `values` says the same in words.
+fn units_schema(of: fn(Schema) -> Schema, values: &str) -> Schema {
+    let one = |unit: &str, range: Schema| {
+        json_schema!({
+            "properties": { unit: of(range) },
+            "required": [unit],
+            "additionalProperties": false
+        })
+    };
+    json_schema!({
+        "type": "object",
+        "oneOf": [
+            one("fraction", json_schema!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 })),
+            one("epochs", json_schema!({ "type": "number", "exclusiveMinimum": 0 })),
+            one("steps", json_schema!({ "type": "integer", "exclusiveMinimum": 0 })),
+        ],
+        "values": values
+    })
 }
 
 impl fmt::Display for Span {

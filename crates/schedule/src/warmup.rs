@@ -1,4 +1,6 @@
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 use crate::epochs::Epochs;
 use crate::error::{ConfigError, require};
@@ -102,6 +104,26 @@ impl Warmup {
 impl Default for Warmup {
     fn default() -> Self {
         Warmup::NONE
+    }
+}
+
+impl JsonSchema for Warmup {
+    fn schema_name() -> Cow<'static, str> {
+        "Warmup".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "name": { "enum": ["none", "linear", "constant"] },
+                "start": { "type": "number", "minimum": 0, "maximum": 1 },
+                "fraction": { "type": "number", "minimum": 0, "maximum": 1 },
+                "epochs": { "type": "number", "minimum": 0 },
+                "steps": { "type": "integer", "minimum": 0 }
+            },
+            "additionalProperties": false,
+            "values": "{ name = none | linear | constant, start = 0 to 1, fraction | epochs | steps = length }; { epochs = 5 } is linear from 0"
+        })
     }
 }
 

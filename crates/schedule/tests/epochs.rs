@@ -3,11 +3,9 @@
 
 use std::f64::consts::PI;
 
-use largebatch_schedule::{
-    Anneal, BatchConfig, BatchSchedule, CycleMode, Epochs, LastBatch, Marks, Schedule,
-    ScheduleConfig, Shape, Span, Warmup, facts,
-};
+use largebatch_schedule::*;
 use proptest::prelude::*;
+use serde::Deserialize;
 
 /// A training run to count: its examples, its first batch, and (milestone in epochs, factor,
 /// largest batch) if the batch grows.
@@ -120,20 +118,20 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
     let once = |span: Span| ((step - warm) / counted.steps(span, warm, left)).min(1.0);
     let down = |x: f64| floor + (1.0 - floor) * x;
     let wave = |u: f64| (1.0 + (PI * u).cos()) / 2.0;
-    match &config.shape {
-        Shape::Constant => 1.0,
-        Shape::PowerLaw { exponent, every } => {
+    match &described(&config.shape) {
+        Described::Constant => 1.0,
+        Described::PowerLaw { exponent, every } => {
             let (t, every) = repeated(*every);
             (1.0 + t / every).powf(-exponent).max(floor)
         }
-        Shape::Exponential { factor, every } => {
+        Described::Exponential { factor, every } => {
             let (t, every) = repeated(*every);
             factor.powf(t / every).max(floor)
         }
-        Shape::Polynomial { power, length } => down((1.0 - once(*length)).powf(*power)),
-        Shape::Linear { length } => down(1.0 - once(*length)),
-        Shape::Cosine { length } => down(wave(once(*length))),
-        Shape::Step { factor, every } => {
+        Described::Polynomial { power, length } => down((1.0 - once(*length)).powf(*power)),
+        Described::Linear { length } => down(1.0 - once(*length)),
+        Described::Cosine { length } => down(wave(once(*length))),
+        Described::Step { factor, every } => {
             let mut drops = 0;
             while match every {
                 Span::Epochs(x) => counted.step(f64::from(drops + 1) * x),
@@ -144,7 +142,7 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
             }
             factor.powi(drops).max(floor)
         }
-        Shape::MultiStep { factor, at } => {
+        Described::MultiStep { factor, at } => {
             let places = at
                 .spans()
                 .into_iter()
@@ -153,14 +151,14 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
                 .powi(places.filter(|place| *place <= step + TINY).count() as i32)
                 .max(floor)
         }
-        Shape::CosineRestarts { first, growth } => {
+        Described::CosineRestarts { first, growth } => {
             let (mut t, mut cycle) = repeated(*first);
             while t >= cycle - TINY {
                 (t, cycle) = (t - cycle, cycle * growth);
             }
             down(wave((t / cycle).max(0.0)))
         }
-        Shape::Cyclic {
+        Described::Cyclic {
             mode,
             rise,
             fall,
@@ -191,7 +189,7 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
             };
             (low + (1.0 - low) * height * scale).max(floor)
         }
-        Shape::OneCycle {
+        Described::OneCycle {
             rise,
             start,
             end,
@@ -211,6 +209,61 @@ fn curve(config: &ScheduleConfig, counted: &Counted, total: f64, warm: f64, step
             value.max(floor)
         }
     }
+}
+
+/// The shapes with their options, as they are written.
+#[derive(Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+enum Described {
+    Constant,
+    PowerLaw {
+        exponent: f64,
+        every: Span,
+    },
+    Exponential {
+        factor: f64,
+        every: Span,
+    },
+    Polynomial {
+        power: f64,
+        length: Span,
+    },
+    Linear {
+        length: Span,
+    },
+    Cosine {
+        length: Span,
+    },
+    Step {
+        factor: f64,
+        every: Span,
+    },
+    MultiStep {
+        factor: f64,
+        at: Marks,
+    },
+    CosineRestarts {
+        first: Span,
+        growth: f64,
+    },
+    Cyclic {
+        mode: CycleMode,
+        rise: Span,
+        fall: Option<Span>,
+        low: f64,
+    },
+    OneCycle {
+        rise: Span,
+        start: f64,
+        end: f64,
+        anneal: Anneal,
+    },
+}
+
+fn described(shape: &Shape) -> Described {
+    let mut table = shape.table();
+    table.insert("name".into(), shape.facts().name.into());
+    table.try_into().unwrap()
 }
 
 fn training() -> impl Strategy<Value = Training> {
@@ -258,26 +311,28 @@ fn shape() -> impl Strategy<Value = Shape> {
     let factor = || 0.1..1.0;
     let late = || (8u32..60).prop_map(|k| f64::from(k) / 4.0);
     prop_oneof![
-        Just(Shape::Constant),
-        (0.1..2.0, span(4)).prop_map(|(exponent, every)| Shape::PowerLaw { exponent, every }),
-        (0.5..3.0, span(9)).prop_map(|(power, length)| Shape::Polynomial { power, length }),
-        span(9).prop_map(|length| Shape::Linear { length }),
-        (factor(), late()).prop_map(|(factor, x)| Shape::Step {
+        Just(Shape::from(Constant {})),
+        (0.1..2.0, span(4)).prop_map(|(exponent, every)| Shape::from(PowerLaw { exponent, every })),
+        (0.5..3.0, span(9)).prop_map(|(power, length)| Shape::from(Polynomial { power, length })),
+        span(9).prop_map(|length| Shape::from(Linear { length })),
+        (factor(), late()).prop_map(|(factor, x)| Shape::from(Step {
             factor,
             every: Span::Epochs(x)
-        }),
-        (factor(), prop::collection::vec(late(), 0..4)).prop_map(|(factor, at)| Shape::MultiStep {
-            factor,
-            at: Marks::Epochs(at)
-        }),
-        (factor(), span(4)).prop_map(|(factor, every)| Shape::Exponential { factor, every }),
-        span(9).prop_map(|length| Shape::Cosine { length }),
-        (span(4), 1u32..3).prop_map(|(first, growth)| Shape::CosineRestarts {
+        })),
+        (factor(), prop::collection::vec(late(), 0..4)).prop_map(|(factor, at)| Shape::from(
+            MultiStep {
+                factor,
+                at: Marks::Epochs(at)
+            }
+        )),
+        (factor(), span(4)).prop_map(|(factor, every)| Shape::from(Exponential { factor, every })),
+        span(9).prop_map(|length| Shape::from(Cosine { length })),
+        (span(4), 1u32..3).prop_map(|(first, growth)| Shape::from(CosineRestarts {
             first,
             growth: growth.into()
-        }),
+        })),
         (any::<bool>(), span(3), prop::option::of(span(3)), 0.0..1.0).prop_map(
-            |(same, rise, fall, low)| Shape::Cyclic {
+            |(same, rise, fall, low)| Shape::from(Cyclic {
                 mode: if same {
                     CycleMode::Triangular
                 } else {
@@ -286,15 +341,15 @@ fn shape() -> impl Strategy<Value = Shape> {
                 rise,
                 fall,
                 low
-            }
+            })
         ),
         (1u32..8, 0.0..1.0, 0.0..1.0, any::<bool>()).prop_map(|(k, start, end, line)| {
-            Shape::OneCycle {
+            Shape::from(OneCycle {
                 rise: Span::Epochs(f64::from(k) / 4.0),
                 start,
                 end: end * start,
                 anneal: if line { Anneal::Linear } else { Anneal::Cosine },
-            }
+            })
         }),
     ]
 }
@@ -353,7 +408,7 @@ fn every_schedule_is_counted() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let mut missing: Vec<&str> = facts().iter().map(|f| f.name).collect();
+    let mut missing: Vec<&str> = standard().names().collect();
     for _ in 0..500 {
         let name = shape()
             .new_tree(&mut runner)

@@ -155,28 +155,6 @@ fn inputs(
     )
 }
 
-/// Reads a schedule from the configuration; `facts` lists the known names.
-fn read<T: serde::de::DeserializeOwned>(
-    kind: &'static str,
-    choice: &Choice,
-    facts: &[largebatch_schedule::Facts],
-) -> Result<T, TrainError> {
-    if facts.iter().all(|f| f.name != choice.name) {
-        return Err(TrainError::unknown(
-            kind,
-            &choice.name,
-            facts.iter().map(|f| f.name),
-        ));
-    }
-    let unread = |e: toml::de::Error| TrainError::Config {
-        place: kind.replace(' ', "_"),
-        message: crate::config::explain(&e),
-    };
-    toml::Value::Table(choice.table())
-        .try_into()
-        .map_err(unread)
-}
-
 /// The batch sizes of a training on `examples` examples that begins with `batch`. The batch may
 /// differ from the configuration's, to match the steps of another batch size.
 ///
@@ -187,11 +165,18 @@ pub fn batch_schedule(
     batch: usize,
     examples: usize,
 ) -> Result<BatchSchedule, TrainError> {
-    let schedule: BatchConfig = read(
-        "batch schedule",
-        &config.batch_schedule,
-        largebatch_schedule::batch_facts(),
-    )?;
+    let choice = &config.batch_schedule;
+    let known = || largebatch_schedule::batch_facts().iter().map(|f| f.name);
+    if !known().any(|name| name == choice.name) {
+        return Err(TrainError::unknown("batch schedule", &choice.name, known()));
+    }
+    let schedule: BatchConfig =
+        toml::Value::Table(choice.table())
+            .try_into()
+            .map_err(|e| TrainError::Config {
+                place: "batch_schedule".into(),
+                message: crate::config::explain(&e),
+            })?;
     if config.data.sampling == Sampling::One && schedule != BatchConfig::Constant {
         let why = "data.sampling = \"one\" uses one example in every step; leave one of them out";
         return Err(TrainError::value(
@@ -297,8 +282,11 @@ impl Experiment {
             .into_iter()
             .try_for_each(|part| pipeline.prepare(part))?;
 
-        let schedule: ScheduleConfig =
-            read("schedule", &config.schedule, largebatch_schedule::facts())?;
+        let schedule = ScheduleConfig::read(
+            &lab.schedules,
+            &config.schedule.name,
+            config.schedule.options.clone(),
+        )?;
         let (n, batch) = (split.train.len(), config.batch_size.unwrap_or(1));
         let batches = batch_schedule(&config, batch, n)?;
         let epochs = batches.epochs(config.data.last_batch());

@@ -60,32 +60,13 @@ pub(super) fn models(args: FactsArgs, lab: &Lab) -> Result<Done> {
     show(args, "model", lab.models.iter().map(row).collect())
 }
 
-pub(super) fn schedules(args: FactsArgs) -> Result<Done> {
-    let row = |facts: &'static largebatch_schedule::Facts| Row {
-        name: facts.name,
-        summary: facts.summary,
-        texts: vec![
-            ("Formula", facts.formula.into()),
-            ("Paper", facts.paper.into()),
-        ],
-        options: facts
-            .parameters
-            .iter()
-            .chain(largebatch_schedule::common_parameters())
-            .map(|p| Opt {
-                name: p.name.into(),
-                default: p.default.into(),
-                purpose: p.purpose.into(),
-                range: p.range.into(),
-            })
-            .collect(),
-        presets: Vec::new(),
+pub(super) fn schedules(args: FactsArgs, lab: &Lab) -> Result<Done> {
+    let row = |entry: &largebatch_schedule::Entry| {
+        let mut options = entry.options();
+        options.extend(largebatch_schedule::common_options());
+        Row::of(entry.facts(), options)
     };
-    show(
-        args,
-        "schedule",
-        largebatch_schedule::facts().iter().map(row).collect(),
-    )
+    show(args, "schedule", lab.schedules.iter().map(row).collect())
 }
 
 fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {

@@ -171,7 +171,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Devices(args) => devices::run(args),
         Command::Models(args) => facts::models(args, &lab),
         Command::Optimizers(args) => facts::optimizers(args, &lab),
-        Command::Schedules(args) => facts::schedules(args),
+        Command::Schedules(args) => facts::schedules(args, &lab),
         Command::Replay(args) => replay::run(args, &lab),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),

@@ -1,0 +1,28 @@
+//! A constant rate.
+
+use std::sync::Arc;
+
+use largebatch_component::Facts;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ConfigError, Curve, ShapeConfig, Training};
+
+/// The peak rate throughout: 1.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Constant {}
+
+impl ShapeConfig for Constant {
+    const FACTS: &'static Facts = &Facts {
+        name: "constant",
+        summary: "The peak rate throughout",
+        formula: "1",
+        paper: "",
+        presets: &[],
+    };
+
+    fn curve(&self, _: &Training<'_>) -> Result<Curve, ConfigError> {
+        Ok(Arc::new(|_| 1.0))
+    }
+}
