@@ -16,7 +16,6 @@ use std::sync::Arc;
 use anyhow::bail;
 use burn::data::dataloader::{DataLoader, DataLoaderBuilder, batcher::Batcher};
 use burn::data::dataset::InMemDataset;
-use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
 use burn::module::ParamGroup;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::nn::{Linear, LinearConfig, Relu};
@@ -26,9 +25,10 @@ use burn::tensor::TensorData;
 use burn::train::{
     ClassificationOutput, InferenceStep, Learner, SupervisedTraining, TrainOutput, TrainStep,
 };
+use largebatch::BurnScheduler;
 use largebatch::data::{self, Labels, Part, Pipeline, Search};
 use largebatch::optim::{self, LambConfig, LarsConfig, OptimizerConfig};
-use largebatch::schedule::{Epochs, Schedule, ScheduleConfig, Span, Warmup};
+use largebatch::schedule::{Epochs, ScheduleConfig, Span, Warmup};
 
 const BATCH: usize = 512;
 const EPOCHS: usize = 30;
@@ -107,26 +107,6 @@ impl InferenceStep for Mlp {
     }
 }
 
-/// Adapts a schedule of largebatch to Burn's schedulers.
-#[derive(Clone)]
-struct Rates {
-    schedule: Schedule,
-    step: usize,
-}
-
-impl LrScheduler for Rates {
-    fn step(&mut self) -> f64 {
-        self.step += 1;
-        self.schedule.lr(self.step - 1)
-    }
-    fn to_record(&self) -> LrSchedulerRecord {
-        LrSchedulerRecord::new().with_scalar("step", self.step as u64)
-    }
-    fn load_record(&mut self, record: LrSchedulerRecord) {
-        self.step = record.scalar::<u64>("step").map_or(0, |step| step as usize);
-    }
-}
-
 /// The rule for weights; the same without weight decay and trust ratio for biases.
 fn optimizer(config: &impl OptimizerConfig) -> Result<ModuleOptimizer, optim::ConfigError> {
     let bare = config.rule_for(optim::Part {
@@ -188,7 +168,7 @@ fn main() -> anyhow::Result<()> {
         let learner = Learner::new(
             Mlp::new(&device.clone().autodiff()),
             optimizer,
-            Rates { schedule, step: 0 },
+            BurnScheduler::from(schedule),
         );
         let folder = std::env::temp_dir().join("largebatch-burn-learner");
         let training =

@@ -16,6 +16,9 @@ pub use largebatch_component as component;
 pub use largebatch_optim as optim;
 pub use largebatch_schedule as schedule;
 
+mod burn_scheduler;
+pub use burn_scheduler::BurnScheduler;
+
 #[cfg(feature = "cli")]
 pub use {
     largebatch_data as data, largebatch_models as models, largebatch_probe as probe,
