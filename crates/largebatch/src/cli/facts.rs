@@ -95,7 +95,7 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
                 "{}",
                 row.page(
                     terminal_size::terminal_size_of(std::io::stdout())
-                        .map(|(width, _)| width.0.into())
+                        .map_or(100, |(width, _)| width.0.into())
                 )
             )?;
         }
@@ -137,9 +137,8 @@ impl Row {
         object
     }
 
-    /// The text of the page; with a width, longer lines are wrapped.
-    fn page(&self, width: Option<usize>) -> String {
-        let room = width.unwrap_or(usize::MAX);
+    /// The text of the page, in lines of at most `room` characters.
+    fn page(&self, room: usize) -> String {
         let mut page = wrapped("", &format!("{}: {}", self.name, self.summary), room);
         for (label, text) in self.texts.iter().filter(|(_, text)| !text.is_empty()) {
             let _ = writeln!(page, "\n{label}");
