@@ -45,7 +45,28 @@ pub fn options<C: JsonSchema + Serialize>(default: &C) -> Vec<Opt> {
         .collect()
 }
 
-/// Checks the values of a configuration against the ranges of its type. NaN is in no range, and infinity only in one that says so.
+/// A value that is out of its range.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Violation {
+    /// The option, as a dotted key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// The range, in words.
+    pub range: String,
+    /// Why; empty if it is plain.
+    pub why: String,
+}
+
+/// The first value of a configuration that is outside the range of its type. NaN is in no range, and
+/// infinity only in one that says so.
+pub fn violation<C: JsonSchema + Serialize>(config: &C) -> Option<Violation> {
+    let table = toml::Table::try_from(config).unwrap_or_default();
+    first_outside("", &table, &schema::<C>())
+}
+
+/// Checks the values of a component's configuration against the ranges of its type; see
+/// [`violation`].
 ///
 /// # Errors
 /// [`ComponentError::Range`] for the first value that is out of its range.
@@ -54,21 +75,41 @@ pub fn check<C: JsonSchema + Serialize>(
     component: &str,
     config: &C,
 ) -> Result<(), ComponentError> {
-    let schema = schema::<C>();
-    let table = toml::Table::try_from(config).unwrap_or_default();
-    for (option, schema) in properties(&schema) {
-        if let Some(value) = table.get(option).and_then(|value| outside(value, schema)) {
-            return Err(ComponentError::Range {
-                kind,
-                component: component.into(),
-                option: option.into(),
-                value,
-                range: range(schema),
-                why: schema["why"].as_str().unwrap_or_default().into(),
-            });
-        }
+    match violation(config) {
+        None => Ok(()),
+        Some(Violation {
+            key,
+            value,
+            range,
+            why,
+        }) => Err(ComponentError::Range {
+            kind,
+            component: component.into(),
+            option: key,
+            value,
+            range,
+            why,
+        }),
     }
-    Ok(())
+}
+
+/// Looks through the properties of a schema in their order, and into tables with properties of their
+/// own.
+fn first_outside(prefix: &str, table: &toml::Table, schema: &Value) -> Option<Violation> {
+    properties(schema).find_map(|(name, schema)| {
+        let value = table.get(name)?;
+        let schema = optional(schema).unwrap_or(schema);
+        let key = format!("{prefix}{name}");
+        if let (Toml::Table(table), Value::Object(_)) = (value, &schema["properties"]) {
+            return first_outside(&format!("{key}."), table, schema);
+        }
+        outside(value, schema).map(|value| Violation {
+            key,
+            value,
+            range: range(schema),
+            why: schema["why"].as_str().unwrap_or_default().into(),
+        })
+    })
 }
 
 pub(crate) fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -164,7 +205,7 @@ fn range(schema: &Value) -> String {
     };
     match kind {
         Some("boolean") => "true, false".into(),
-        Some("integer") => format!("whole, {}", interval(schema)),
+        Some("integer") => format!("{}, whole", interval(schema)),
         Some("number") => interval(schema),
         Some("array") => {
             let count = match (schema["minItems"].as_u64(), schema["maxItems"].as_u64()) {

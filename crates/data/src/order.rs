@@ -2,10 +2,11 @@
 
 use crate::DataError;
 use largebatch_random::{Key, below};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a batch is drawn.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
     /// Without replacement: each epoch is a new permutation of the examples (PyTorch's `shuffle=True`).

@@ -4,12 +4,13 @@ use crate::part::Features;
 use crate::{DataError, Fitted, Labels, Part, Task};
 use largebatch_random::{Key, below};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How values are scaled. Statistics come only from the training examples, never from validation or
 /// test examples.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
     /// As stored.
@@ -29,7 +30,7 @@ pub enum Normalise {
 
 /// How real targets are scaled. The loss is in scaled units, as the model sees them; RMSE and R²
 /// are in the target's original unit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetScale {
     /// As stored, rounded to 32 bits.
@@ -48,7 +49,7 @@ impl TargetScale {
 }
 
 /// Normalisation and augmentation, as written in a run's configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preprocess {
     /// How values are scaled; if absent, the default of the data set.

@@ -1,5 +1,6 @@
 //! The user's own data sets, described in a configuration.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 /// train = "iris.csv"        # plain or .gz
 /// label = "species"         # the label's column: its name, or its number from 0
 /// ```
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "format", rename_all = "kebab-case")]
 pub enum DataSpec {
     /// A text table with `,`, `;`, tabs or `|` between its fields, with or without a line of column
@@ -36,7 +37,7 @@ impl DataSpec {
 }
 
 /// What the labels of a text file are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LabelKind {
     /// Classes: whole numbers or words. They are numbered from 0 in ascending order, so −1 becomes
@@ -48,7 +49,7 @@ pub enum LabelKind {
 }
 
 /// A CSV file, or two.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvSpec {
     /// The set's name in reports; by default the training file's name up to the first dot.
@@ -82,7 +83,7 @@ pub struct CsvSpec {
 }
 
 /// The separator of the fields of a line, written as the character itself or as its name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Delimiter {
     /// `,` or `comma`.
@@ -117,7 +118,7 @@ impl From<Delimiter> for String {
 }
 
 /// How to treat missing values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
     /// A missing feature becomes the mean of the training part, without the validation examples. A
@@ -129,7 +130,7 @@ pub enum Missing {
 
 /// A column by name or by number, counted from 0. A number may also be the name of a column; if it
 /// could mean two different columns, it is refused.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "the label is a column's number, from 0, or its name in quotes, such as \"species\" or \"1.5\""
@@ -142,7 +143,7 @@ pub enum Column {
 }
 
 /// A LIBSVM file, or two. Omitted values are 0; the table is dense after reading.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LibsvmSpec {
     /// The set's name in reports; by default the training file's name up to the first dot.
@@ -162,7 +163,7 @@ pub struct LibsvmSpec {
 }
 
 /// A pair of IDX files, or two pairs.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdxSpec {
     /// The set's name in reports; by default the training file's name up to the first dot.

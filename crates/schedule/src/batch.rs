@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::epochs::{Epochs, settled};
@@ -12,7 +13,7 @@ use crate::span::{Marks, Span};
 /// ```toml
 /// batch_schedule = { name = "multi-step", factor = 5, at = { epochs = [60, 120, 160] }, max = 5120 }
 /// ```
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "name", rename_all = "kebab-case", try_from = "RawBatch")]
 pub enum BatchConfig {
     /// The same size throughout.
@@ -36,7 +37,7 @@ pub enum BatchConfig {
     },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "a batch schedule such as { name = \"multi-step\", factor = 5, at = { epochs = [60, 120, 160] } }"

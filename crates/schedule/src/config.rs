@@ -1,6 +1,6 @@
 use std::fmt;
 
-use largebatch_component::{ComponentError, Kind, Opt, options};
+use largebatch_component::{ComponentError, Kind, Opt, options, schema};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,6 +44,10 @@ struct Common {
 /// The options that every schedule has: `floor` and `warmup`.
 pub fn common_options() -> Vec<Opt> {
     options(&Common::default())
+}
+
+pub(crate) fn schema_of_common() -> serde_json::Value {
+    schema::<Common>()
 }
 
 impl<S: ShapeConfig> From<S> for ScheduleConfig {

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::config::schema_of_common;
 use crate::shapes::{
     Constant, Cosine, CosineRestarts, Cyclic, Exponential, Linear, MultiStep, OneCycle, Polynomial,
     PowerLaw, Step,
@@ -274,9 +275,14 @@ impl Entry {
         (self.options)()
     }
 
-    /// The JSON Schema of its own options.
+    /// The JSON Schema of its options, `floor` and `warmup` included.
     pub fn schema(&self) -> Value {
-        (self.schema)()
+        let mut schema = (self.schema)();
+        let common = schema_of_common();
+        for key in ["floor", "warmup"] {
+            schema["properties"][key] = common["properties"][key].clone();
+        }
+        schema
     }
 }
 

@@ -1,6 +1,8 @@
 //! A named thing with options, as a configuration writes it.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use toml::Table;
 
 /// A name and its options. In TOML: `"sgd"`, or `{ name = "sgd", momentum = 0.9 }` with options.
@@ -26,6 +28,18 @@ impl Choice {
         let mut table = Table::from_iter([("name".to_owned(), self.name.clone().into())]);
         table.extend(self.options.clone());
         table
+    }
+}
+
+impl JsonSchema for Choice {
+    fn schema_name() -> Cow<'static, str> {
+        "Choice".into()
+    }
+
+    /// Which names and options there are depends on the program: see
+    /// [`Lab::run_schema`](crate::Lab::run_schema).
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "object"] })
     }
 }
 

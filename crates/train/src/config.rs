@@ -5,16 +5,17 @@ use std::path::Path;
 
 use largebatch_data::{Preprocess, Sampling};
 use largebatch_schedule::{LastBatch, Scaling};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use largebatch_component::nearest;
+use largebatch_component::{nearest, violation};
 
 use crate::{Choice, TrainError, defaults, device::MAX_THREADS};
 
 /// Everything that determines a run. Absent keys take their defaults; [`RunConfig::resolve`] fills
 /// in those that depend on other keys.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
     /// The data set: a name from the catalogue, or a table that describes files.
@@ -25,15 +26,19 @@ pub struct RunConfig {
     pub optimizer: Choice,
     /// Examples per step; `data.sampling` = `"full"` sets it to all examples, `"one"` to one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub batch_size: Option<usize>,
     /// The base learning rate, before it is scaled with the batch size.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("why" = "at 0 nothing is learned, below it the loss rises"))]
     pub lr: Option<f64>,
     /// Passes over the training part. Excludes `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub epochs: Option<u64>,
     /// Optimizer steps. Excludes `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub steps: Option<u64>,
     /// The learning rate's schedule.
     pub schedule: Choice,
@@ -41,6 +46,7 @@ pub struct RunConfig {
     pub scaling: Scaling,
     /// The batch size at which the peak rate is `lr`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub base_batch: Option<usize>,
     /// How the batch grows during training, in place of a decaying rate (Smith et al. 2018).
     pub batch_schedule: Choice,
@@ -53,22 +59,29 @@ pub struct RunConfig {
     pub device: String,
     /// CPU threads; absent: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_THREADS))]
     pub threads: Option<usize>,
     /// Micro-batches whose gradients one step accumulates, one after another.
+    #[schemars(range(min = 1))]
     pub accumulate: usize,
     /// Replicas that process equal parts of every batch in parallel.
+    #[schemars(range(min = 1))]
     pub workers: usize,
     /// Bound on the gradient's global l2 norm: g ← g · min(1, clip_norm / (‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub clip_norm: Option<f64>,
     /// Bound on each component of the gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub clip_value: Option<f64>,
     /// Weight of the uniform distribution in a classifier's targets, in [0, 1).
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub label_smoothing: f64,
     /// Examples per batch-normalisation statistic (ghost batch norm, Hoffer et al. 2017); absent:
     /// the whole micro-batch.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub ghost_batch: Option<usize>,
     /// Data: split, order and preprocessing.
     pub data: DataConfig,
@@ -81,7 +94,7 @@ pub struct RunConfig {
 }
 
 /// Split, order and preprocessing.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
     /// Examples held out of the training part for validation; absent: the data set's default.
@@ -108,7 +121,7 @@ impl DataConfig {
 }
 
 /// When to stop before the budget is spent.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopConfig {
     /// Stop when validation reaches this: an accuracy (a fraction) or above, or for real targets a
@@ -120,38 +133,46 @@ pub struct StopConfig {
     /// training loss of the best constant prediction, or of the initial weights if that is larger.
     /// NaN and infinity count at once. They are the only criterion for the perceptron, whose loss
     /// grows with its weights, and for data whose targets are all equal.
+    #[schemars(extend("exclusiveMinimum" = 1.0, "infinite" = true, "why" = "it multiplies the loss of a constant prediction"))]
     pub divergence: f64,
     /// Evaluations without a better validation loss before training stops; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub patience: Option<u64>,
 }
 
 /// Checkpoints.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Steps between checkpoints; absent: none by step count.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub every_steps: Option<u64>,
     /// Minutes between checkpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "infinite" = true))]
     pub every_minutes: Option<f64>,
     /// How many of the newest checkpoints are kept.
+    #[schemars(range(min = 1))]
     pub keep: usize,
 }
 
 /// What is measured and logged during training.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// Steps between step lines in `events.jsonl`.
+    #[schemars(range(min = 1))]
     pub every_steps: u64,
     /// Steps between evaluations on the validation part; absent: at the end of each epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub evaluate_every_steps: Option<u64>,
     /// Steps between rows of `layers.csv` (‖w‖, ‖g‖, ‖Δw‖, trust ratio and effective rate of each
     /// parameter); absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub layers_every_steps: Option<u64>,
 }
 
@@ -327,6 +348,33 @@ impl RunConfig {
         let bad = |key: &str, value: &dyn std::fmt::Display, why: &str| {
             Err(TrainError::value(key, value, why))
         };
+        // Before anything is written as TOML, whose whole numbers end there.
+        for (key, n) in [
+            ("epochs", self.epochs),
+            ("steps", self.steps),
+            ("seed", Some(self.seed)),
+            ("split_seed", Some(self.split_seed)),
+            ("threads", self.threads.map(|n| n as u64)),
+            ("base_batch", self.base_batch.map(|n| n as u64)),
+            ("ghost_batch", self.ghost_batch.map(|n| n as u64)),
+            ("checkpoint.every_steps", self.checkpoint.every_steps),
+            ("log.every_steps", Some(self.log.every_steps)),
+            ("log.evaluate_every_steps", self.log.evaluate_every_steps),
+            ("log.layers_every_steps", self.log.layers_every_steps),
+            ("stop.patience", self.stop.patience),
+        ] {
+            if let Some(n) = n.filter(|n| *n > i64::MAX as u64) {
+                return bad(key, &n, &format!("must be at most {}", i64::MAX));
+            }
+        }
+        if let Some(wrong) = violation(&self) {
+            let why = match &wrong.why {
+                none if none.is_empty() => String::new(),
+                why => format!(": {why}"),
+            };
+            let why = format!("it must be in the range {}{why}", wrong.range);
+            return Err(TrainError::value(wrong.key, wrong.value, why));
+        }
         let default = defaults::of(&self.dataset.name, &self.model.name, &self.optimizer);
         let size = match self.data.sampling {
             Sampling::Full => examples,
@@ -334,7 +382,6 @@ impl RunConfig {
             _ => self.batch_size.unwrap_or(default.batch_size.min(examples)),
         };
         match self.batch_size.replace(size) {
-            Some(0) => return bad("batch_size", &0, "must be at least 1"),
             Some(b) if b != size => {
                 return bad(
                     "batch_size",
@@ -350,14 +397,7 @@ impl RunConfig {
             }
             _ => {}
         }
-        let lr = *self.lr.get_or_insert(default.lr);
-        if !(lr.is_finite() && lr >= 0.0) {
-            return bad(
-                "lr",
-                &lr,
-                "the learning rate must be a finite number of at least 0",
-            );
-        }
+        self.lr.get_or_insert(default.lr);
         match (self.epochs, self.steps) {
             (Some(_), Some(steps)) => {
                 return bad("steps", &steps, "epochs is given too; give one of them");
@@ -367,11 +407,11 @@ impl RunConfig {
         }
         self.base_batch.get_or_insert(default.batch_size);
         for (key, parts) in [("accumulate", self.accumulate), ("workers", self.workers)] {
-            if parts == 0 || parts > size {
+            if parts > size {
                 return bad(
                     key,
                     &parts,
-                    &format!("must be between 1 and the batch size, {size}"),
+                    &format!("must be at most the batch size, {size}"),
                 );
             }
         }
@@ -380,61 +420,6 @@ impl RunConfig {
                 "workers",
                 &self.workers,
                 &format!("accumulate × workers exceeds the batch size, {size}"),
-            );
-        }
-        for (key, bound) in [
-            ("clip_norm", self.clip_norm),
-            ("clip_value", self.clip_value),
-        ] {
-            if let Some(bound) = bound.filter(|b| !(b.is_finite() && *b > 0.0)) {
-                return bad(key, &bound, "must be a positive number");
-            }
-        }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return bad(
-                "label_smoothing",
-                &self.label_smoothing,
-                "must be in [0, 1)",
-            );
-        }
-        for (key, n, least) in [
-            ("epochs", self.epochs, 1),
-            ("steps", self.steps, 1),
-            ("seed", Some(self.seed), 0),
-            ("split_seed", Some(self.split_seed), 0),
-            ("threads", self.threads.map(|n| n as u64), 1),
-            ("base_batch", self.base_batch.map(|n| n as u64), 1),
-            ("ghost_batch", self.ghost_batch.map(|n| n as u64), 1),
-            ("checkpoint.every_steps", self.checkpoint.every_steps, 1),
-            ("checkpoint.keep", Some(self.checkpoint.keep as u64), 1),
-            ("log.every_steps", Some(self.log.every_steps), 1),
-            ("log.evaluate_every_steps", self.log.evaluate_every_steps, 1),
-            ("log.layers_every_steps", self.log.layers_every_steps, 1),
-            ("stop.patience", self.stop.patience, 1),
-        ] {
-            let most = if key == "threads" {
-                MAX_THREADS as u64
-            } else {
-                i64::MAX as u64
-            };
-            match n {
-                Some(n) if n < least => return bad(key, &n, "must be at least 1"),
-                Some(n) if n > most => return bad(key, &n, &format!("must be at most {most}")),
-                _ => {}
-            }
-        }
-        if let Some(minutes) = self
-            .checkpoint
-            .every_minutes
-            .filter(|m| m.is_nan() || *m <= 0.0)
-        {
-            return bad("checkpoint.every_minutes", &minutes, "must be positive");
-        }
-        if self.stop.divergence.is_nan() || self.stop.divergence <= 1.0 {
-            return bad(
-                "stop.divergence",
-                &self.stop.divergence,
-                "must be above 1: it multiplies the loss of a constant prediction",
             );
         }
         Ok(self)

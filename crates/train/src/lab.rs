@@ -1,8 +1,13 @@
 //! The components that a program knows.
 
+use largebatch_component::{Facts, schema};
+use largebatch_data::DataSpec;
 use largebatch_models::ModelConfig;
 use largebatch_optim::OptimizerConfig;
-use largebatch_schedule::ShapeConfig;
+use largebatch_schedule::{BatchConfig, ShapeConfig};
+use serde_json::{Value, json};
+
+use crate::RunConfig;
 
 /// The open tables of components: names in configurations are looked up here.
 ///
@@ -49,4 +54,65 @@ impl Lab {
         self.models = self.models.with(largebatch_models::Entry::of::<C>());
         self
     }
+
+    /// The JSON Schema (Draft 7) of a run's configuration, with the components of this lab.
+    pub fn run_schema(&self) -> Value {
+        let mut schema = schema::<RunConfig>();
+        schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+        schema["title"] = "a run of largebatch".into();
+        for (key, choices) in self.choices() {
+            for (word, value) in choices.as_object().into_iter().flatten() {
+                schema["properties"][key][word] = value.clone();
+            }
+        }
+        schema
+    }
+
+    /// What stands at each key that takes a name or a table with a name.
+    pub fn choices(&self) -> [(&'static str, Value); 5] {
+        let models = self.models.iter().map(|e| (e.facts(), e.schema()));
+        let schedules = self.schedules.iter().map(|e| (e.facts(), e.schema()));
+        let optimizers = self.optimizers.iter().map(|e| {
+            let (facts, mut schema) = (e.facts(), e.schema());
+            let presets: Vec<&str> = facts.presets.iter().map(|p| p.name).collect();
+            schema["properties"]["preset"] = json!({ "enum": presets });
+            (facts, schema)
+        });
+        [
+            ("model", choice(models)),
+            ("optimizer", choice(optimizers)),
+            ("schedule", choice(schedules)),
+            (
+                "batch_schedule",
+                json!({ "anyOf": [
+                    { "enum": largebatch_schedule::batch_facts().iter().map(|f| f.name).collect::<Vec<_>>() },
+                    schema::<BatchConfig>()
+                ] }),
+            ),
+            (
+                "dataset",
+                json!({ "anyOf": [
+                    { "enum": largebatch_data::names() },
+                    { "type": "object", "properties": { "name": { "enum": largebatch_data::names() } },
+                      "required": ["name"], "additionalProperties": false },
+                    schema::<DataSpec>()
+                ] }),
+            ),
+        ]
+    }
+}
+
+/// A name, or a table with a name and its options.
+fn choice(components: impl Iterator<Item = (&'static Facts, Value)>) -> Value {
+    let (mut names, mut tables) = (Vec::new(), Vec::new());
+    for (facts, mut schema) in components {
+        names.push(facts.name);
+        schema["description"] = facts.summary.into();
+        schema["properties"]["name"] = json!({ "const": facts.name });
+        schema["required"] = json!(["name"]);
+        tables.push(schema);
+    }
+    let mut all = vec![json!({ "enum": names })];
+    all.append(&mut tables);
+    json!({ "anyOf": all })
 }

@@ -19,6 +19,7 @@ mod predict;
 mod probe;
 mod progress;
 mod replay;
+mod schema;
 mod shell;
 mod study;
 mod train;
@@ -131,6 +132,7 @@ enum Command {
     Optimizers(facts::FactsArgs),
     /// List the learning-rate schedules, or show the details of one: formula, parameters, paper
     Schedules(facts::FactsArgs),
+    Schema(schema::SchemaArgs),
     Replay(replay::ReplayArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -172,6 +174,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Models(args) => facts::models(args, &lab),
         Command::Optimizers(args) => facts::optimizers(args, &lab),
         Command::Schedules(args) => facts::schedules(args, &lab),
+        Command::Schema(args) => schema::run(args, &lab),
         Command::Replay(args) => replay::run(args, &lab),
         Command::Completions(args) => shell::completions(args),
         Command::Man(args) => shell::man(args),
