@@ -54,7 +54,7 @@ pub enum ComponentError {
         message: String,
     },
     /// An option's value is out of its range.
-    #[error("{kind} `{component}`: `{option}` is {value}, but it must be in the range {range}{}", because(.why))]
+    #[error("{kind} `{component}`: `{option}` is {value}, but it must be {range}{}", because(.why))]
     Range {
         /// The component's kind.
         kind: Kind,

@@ -27,7 +27,7 @@
 //! let read = |text: &str| read::<Momentum>(Kind::Optimizer, "momentum", &Momentum::default(), text.parse().unwrap());
 //! assert_eq!(read("momentum = 0.5").unwrap().momentum, 0.5);
 //! let error = read("momentum = 1.5").unwrap_err().to_string();
-//! assert_eq!(error, "optimizer `momentum`: `momentum` is 1.5, but it must be in the range 0 ≤ x < 1: at 1 the velocity never forgets");
+//! assert_eq!(error, "optimizer `momentum`: `momentum` is 1.5, but it must be 0 ≤ x < 1: at 1 the velocity never forgets");
 //! let error = read("momentun = 0.5").unwrap_err().to_string();
 //! assert_eq!(error, "optimizer `momentum` has no option `momentun`, did you mean `momentum`? It has `momentum`");
 //! ```
@@ -47,7 +47,7 @@ pub use schemars;
 
 pub use error::ComponentError;
 pub use facts::{Facts, Kind, Preset};
-pub use options::{Opt, Violation, check, options, schema, violation};
+pub use options::{Opt, Violation, check, listed, options, schema, violation};
 pub use read::read;
 pub use registry::{Component, Registry};
 pub use words::{backticked, closest, nearest, suggestion, unknown};

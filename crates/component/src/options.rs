@@ -33,9 +33,15 @@ pub fn schema<C: JsonSchema>() -> Value {
 
 /// The options of a configuration type, in the order of its fields, with the values of `default` as their defaults.
 pub fn options<C: JsonSchema + Serialize>(default: &C) -> Vec<Opt> {
-    let schema = schema::<C>();
-    let default = toml::Table::try_from(default).unwrap_or_default();
-    properties(&schema)
+    listed(
+        &schema::<C>(),
+        &toml::Table::try_from(default).unwrap_or_default(),
+    )
+}
+
+/// The options of a schema, with the defaults of a table.
+pub fn listed(schema: &Value, default: &toml::Table) -> Vec<Opt> {
+    properties(schema)
         .map(|(name, schema)| Opt {
             name: name.clone(),
             default: default.get(name).map_or("none".into(), Toml::to_string),
@@ -205,7 +211,7 @@ fn range(schema: &Value) -> String {
     };
     match kind {
         Some("boolean") => "true, false".into(),
-        Some("integer") => format!("{}, whole", interval(schema)),
+        Some("integer") => format!("a whole number, {}", interval(schema)),
         Some("number") => interval(schema),
         Some("array") => {
             let count = match (schema["minItems"].as_u64(), schema["maxItems"].as_u64()) {
@@ -233,22 +239,21 @@ fn interval(schema: &Value) -> String {
             format!("{x}")
         })
     };
-    let or_inf = if schema["infinite"] == true {
-        ", inf"
-    } else {
-        ""
-    };
     let least = bound("exclusiveMinimum")
-        .map(|x| (x, "<", ">"))
-        .or(bound("minimum").map(|x| (x, "≤", "≥")));
+        .map(|x| (x, "<", "above"))
+        .or(bound("minimum").map(|x| (x, "≤", "at least")));
     let most = bound("exclusiveMaximum")
-        .map(|x| (x, "<"))
-        .or(bound("maximum").map(|x| (x, "≤")));
+        .map(|x| (x, "<", "below"))
+        .or(bound("maximum").map(|x| (x, "≤", "at most")));
     let plain = match (least, most) {
-        (Some((least, from, _)), Some((most, to))) => format!("{least} {from} x {to} {most}"),
-        (Some((least, _, from)), None) => format!("x {from} {least}"),
-        (None, Some((most, to))) => format!("x {to} {most}"),
+        (Some((least, from, _)), Some((most, to, _))) => format!("{least} {from} x {to} {most}"),
+        (Some((least, _, from)), None) => format!("{from} {least}"),
+        (None, Some((most, _, to))) => format!("{to} {most}"),
         (None, None) => "any number".into(),
     };
-    plain + or_inf
+    if schema["infinite"] == true {
+        plain + ", or inf"
+    } else {
+        plain
+    }
 }

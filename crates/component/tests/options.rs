@@ -72,8 +72,8 @@ fn a_type_lists_its_options() {
         rows,
         [
             "momentum | 0.9 | Momentum μ | 0 ≤ x < 1",
-            "max_norm | inf | The largest norm, over two lines | x > 0, inf",
-            "widths | [8, 8] | Units of each layer | 1 to 3 values, each 1 ≤ x ≤ 64, whole",
+            "max_norm | inf | The largest norm, over two lines | above 0, or inf",
+            "widths | [8, 8] | Units of each layer | 1 to 3 values, each a whole number, 1 ≤ x ≤ 64",
             "form | \"heavy-ball\" | Which form | \"heavy-ball\", \"ema\"",
             "seed | none | A seed, if any | any number",
             "on | false | A switch | true, false",
@@ -101,27 +101,27 @@ fn every_mistake_names_the_option() {
     for (text, message) in [
         (
             "momentum = 1.0",
-            "model `net`: `momentum` is 1, but it must be in the range 0 ≤ x < 1: at 1 nothing is forgotten",
+            "model `net`: `momentum` is 1, but it must be 0 ≤ x < 1: at 1 nothing is forgotten",
         ),
         (
             "momentum = nan",
-            "model `net`: `momentum` is NaN, but it must be in the range 0 ≤ x < 1: at 1 nothing is forgotten",
+            "model `net`: `momentum` is NaN, but it must be 0 ≤ x < 1: at 1 nothing is forgotten",
         ),
         (
             "max_norm = 0",
-            "model `net`: `max_norm` is 0, but it must be in the range x > 0, inf",
+            "model `net`: `max_norm` is 0, but it must be above 0, or inf",
         ),
         (
             "seed = inf",
-            "model `net`: `seed` is inf, but it must be in the range any number",
+            "model `net`: `seed` is inf, but it must be any number",
         ),
         (
             "widths = []",
-            "model `net`: `widths` is a list of 0, but it must be in the range 1 to 3 values, each 1 ≤ x ≤ 64, whole",
+            "model `net`: `widths` is a list of 0, but it must be 1 to 3 values, each a whole number, 1 ≤ x ≤ 64",
         ),
         (
             "widths = [8, 65]",
-            "model `net`: `widths` is 65, but it must be in the range 1 to 3 values, each 1 ≤ x ≤ 64, whole",
+            "model `net`: `widths` is 65, but it must be 1 to 3 values, each a whole number, 1 ≤ x ≤ 64",
         ),
         (
             "momentun = 1",

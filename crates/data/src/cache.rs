@@ -2,8 +2,8 @@
 //! expanded once into the cache folder and mapped there. A hash is computed once and reused while
 //! the file is unchanged, see [`stamp`].
 
-use crate::DataError;
 use crate::part::Bytes;
+use crate::{DataError, table};
 use flate2::read::MultiGzDecoder;
 use largebatch_store::NewFile;
 use memmap2::Mmap;
@@ -15,12 +15,27 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file's uncompressed content.
-pub(crate) struct Content {
+pub struct Content {
     /// The file as the user knows it.
     pub path: PathBuf,
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// SHA-256 of the uncompressed content.
     pub sha256: String,
+}
+
+impl Content {
+    /// The uncompressed bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The text, without a byte order mark.
+    ///
+    /// # Errors
+    /// An empty file, and bytes that are not UTF-8.
+    pub fn text(&self) -> Result<String, DataError> {
+        table::text(&self.path, &self.bytes)
+    }
 }
 
 /// The content of a file, plain or gzip.

@@ -1,13 +1,174 @@
 //! Delimited text tables with a label column.
 
-use largebatch_component::closest;
+use largebatch_component::{Facts, closest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::cache::Content;
 use crate::delimited::{self, Record};
-use crate::spec::{Column, CsvSpec, LabelKind, Missing};
+use crate::files::Files;
+use crate::spec::{Known, Reader};
 use crate::table::{Encoding, Rows, is_missing, line, number, some, text};
+use crate::{DataError, Dataset, Part};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What the labels of a text file are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelKind {
+    /// Classes: whole numbers or words. They are numbered from 0 in ascending order, so −1 becomes
+    /// 0 and +1 becomes 1.
+    #[default]
+    Classes,
+    /// Real numbers.
+    Real,
+}
+
+/// A CSV file, or two.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CsvSpec {
+    /// The set's name in reports; by default the training file's name up to the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The file to train on.
+    pub train: PathBuf,
+    /// The file to test on. Without it, a stratified fifth of `train` is held out, the same for
+    /// every seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// The label's column; all others are features.
+    pub label: Column,
+    /// Whether the first line holds column names. By default it does if `label` is a name, or if
+    /// the features of that line are words. A line that may be either, such as `0,1,2`, is refused
+    /// until this says what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// The separator of the fields; by default the one in the first line. A first line that
+    /// contains two of them is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<Delimiter>,
+    /// How to treat missing values: empty fields, `?`, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NULL`.
+    /// By default they are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// What the labels are; by default classes. More than 20 classes that do not count from 0 or 1
+    /// are refused until this says what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelKind>,
+}
+
+/// The separator of the fields of a line, written as the character itself or as its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub enum Delimiter {
+    /// `,` or `comma`.
+    Comma,
+    /// `;` or `semicolon`.
+    Semicolon,
+    /// `tab` or the character itself.
+    Tab,
+    /// `|` or `bar`.
+    Bar,
+}
+
+impl TryFrom<String> for Delimiter {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "," | "comma" => Ok(Delimiter::Comma),
+            ";" | "semicolon" => Ok(Delimiter::Semicolon),
+            "\t" | "tab" => Ok(Delimiter::Tab),
+            "|" | "bar" => Ok(Delimiter::Bar),
+            _ => Err(format!(
+                "delimiter = \"{text}\": use \",\", \";\", \"tab\" or \"|\""
+            )),
+        }
+    }
+}
+
+impl From<Delimiter> for String {
+    fn from(delimiter: Delimiter) -> String {
+        delimiter.char().to_string()
+    }
+}
+
+/// How to treat missing values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// A missing feature becomes the mean of the training part, without the validation examples. A
+    /// missing label is refused.
+    Mean,
+    /// Rows with a missing feature or label are left out.
+    Drop,
+}
+
+/// A column by name or by number, counted from 0. A number may also be the name of a column; if it
+/// could mean two different columns, it is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "the label is a column's number, from 0, or its name in quotes, such as \"species\" or \"1.5\""
+)]
+pub enum Column {
+    /// By number, from 0.
+    Index(usize),
+    /// By name.
+    Name(String),
+}
+
+impl Reader for CsvSpec {
+    const FACTS: &'static Facts = &Facts {
+        name: "csv",
+        summary: "a text table with `,`, `;`, tabs or `|` between its fields",
+        formula: "",
+        paper: "",
+        presets: &[],
+    };
+
+    fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
+        let (train, test) = (files.content(&self.train)?, files.optional(&self.test)?);
+        let rows = read(&train.path, &train.bytes, self)?;
+        let tests = test
+            .as_ref()
+            .map(|t| read(&t.path, &t.bytes, self))
+            .transpose()?;
+        if let Some(tests) = tests.as_ref().filter(|t| t.size != rows.size) {
+            return Err(DataError::Format {
+                path: tests.path.clone(),
+                what: "the number of features".into(),
+                found: tests.size.to_string(),
+                expected: format!("{}, as in {}", rows.size, rows.path.display()),
+            });
+        }
+        // With columns in another order, a feature would be trained as one thing and tested as
+        // another.
+        if let Some(tests) = tests.as_ref().filter(|t| t.names != rows.names) {
+            let differ = tests.names.iter().zip(&rows.names).find(|(a, b)| a != b);
+            let (found, expected) = differ
+                .map_or(("none".into(), "the training file's".into()), |(a, b)| {
+                    (format!("`{a}`"), format!("`{b}`"))
+                });
+            return Err(DataError::Format {
+                path: tests.path.clone(),
+                what: "the name of a column".into(),
+                found,
+                expected,
+            });
+        }
+        files.table(&self.name, rows, tests, self.labels)
+    }
+
+    fn features(
+        &self,
+        file: &Content,
+        known: &Known<'_>,
+    ) -> Result<(Part, Vec<String>), DataError> {
+        read_features(&file.path, &file.bytes, Some(self), known)?.unlabelled()
+    }
+}
 
 /// Reads a file: every column except the label is a feature.
 pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, DataError> {
@@ -147,10 +308,9 @@ pub(crate) fn read_features(
     path: &Path,
     bytes: &[u8],
     spec: Option<&CsvSpec>,
-    names: &[String],
-    classes: &[String],
-    size: usize,
+    known: &Known<'_>,
 ) -> Result<Rows, DataError> {
+    let (names, classes, size) = (known.names, known.classes, known.size());
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.and_then(|spec| spec.delimiter))?;
     let Some(first) = records.first() else {

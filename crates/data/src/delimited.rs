@@ -1,7 +1,7 @@
 //! Delimited text: splits lines into fields.
 
 use crate::DataError;
-use crate::spec::Delimiter;
+use crate::Delimiter;
 use crate::table::line;
 use std::borrow::Cow;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The sets that ship inside the binary.
 
 use crate::part::{Block, Bytes};
-use crate::spec::{Column, CsvSpec, LabelKind};
 use crate::table::Encoding;
+use crate::{Column, CsvSpec, LabelKind};
 use crate::{
     DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, TargetScale, Task, cache,
     csv_file,

@@ -2,7 +2,7 @@
 
 use crate::cache::Content;
 use crate::part::Bytes;
-use crate::{DataError, DataSpec, Fitted, Labels, Part, csv_file, idx, libsvm};
+use crate::{DataError, DataSpec, Fitted, Known, Part, csv_file, idx};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,20 +31,19 @@ pub fn read_features(
     like: &Fitted,
 ) -> Result<(Part, Vec<String>), DataError> {
     let file = content(path)?;
-    if let Some(white) = like.white {
-        return Ok((idx::read_features(&file, &like.shape, white)?, Vec::new()));
-    }
-    let size = like.shape.iter().product();
-    let mut rows = match spec {
-        Some(DataSpec::Libsvm(_)) => libsvm::read_features(&file.path, &file.bytes, size)?,
-        Some(DataSpec::Csv(csv)) => {
-            csv_file::read_features(&file.path, &file.bytes, Some(csv), names, classes, size)?
-        }
-        _ => csv_file::read_features(&file.path, &file.bytes, None, names, classes, size)?,
+    let known = Known {
+        names,
+        classes,
+        shape: &like.shape,
+        white: like.white,
     };
-    let notes = std::mem::take(&mut rows.warnings);
-    let labels = Labels::Classes(vec![0; rows.labels.len()]);
-    Ok((rows.part(labels)?, notes))
+    match (spec, like.white) {
+        (Some(spec), _) => spec.features(&file, &known),
+        (None, Some(white)) => Ok((idx::read_features(&file, known.shape, white)?, Vec::new())),
+        (None, None) => {
+            csv_file::read_features(&file.path, &file.bytes, None, &known)?.unlabelled()
+        }
+    }
 }
 
 /// A file in memory, decompressed; nothing is written to the cache.

@@ -1,8 +1,110 @@
 //! The IDX format of MNIST: two zero bytes, a type, the number of dimensions, each dimension as a big-endian 32-bit number, then the values.
 
 use crate::cache::Content;
+use crate::files::Files;
 use crate::part::Block;
-use crate::{DataError, Labels, Part};
+use crate::spec::{Known, Reader};
+use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Task};
+use largebatch_component::Facts;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A pair of IDX files, or two pairs.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdxSpec {
+    /// The set's name in reports; by default the training file's name up to the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The images to train on.
+    pub train_images: PathBuf,
+    /// Their labels.
+    pub train_labels: PathBuf,
+    /// The images to test on; see [`CsvSpec::test`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<PathBuf>,
+    /// Their labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_labels: Option<PathBuf>,
+    /// The number of classes; by default the largest label of the training file plus one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+}
+
+impl Reader for IdxSpec {
+    const FACTS: &'static Facts = &Facts {
+        name: "idx",
+        summary: "a pair of IDX files (MNIST's format) with byte values",
+        formula: "",
+        paper: "",
+        presets: &[],
+    };
+
+    fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
+        let (images, labels) = (
+            files.content(&self.train_images)?,
+            files.content(&self.train_labels)?,
+        );
+        let tests = match (&self.test_images, &self.test_labels) {
+            (Some(images), Some(labels)) => Some((files.content(images)?, files.content(labels)?)),
+            (None, None) => None,
+            (Some(path), None) => {
+                return Err(DataError::setting(
+                    "dataset.test_images",
+                    path.display(),
+                    "test_labels is missing; give both or none",
+                ));
+            }
+            (None, Some(path)) => {
+                return Err(DataError::setting(
+                    "dataset.test_labels",
+                    path.display(),
+                    "test_images is missing; give both or none",
+                ));
+            }
+        };
+        let (part, classes) = pair(&images, &labels, self.classes)?;
+        let test = tests
+            .as_ref()
+            .map(|(i, l)| Ok(pair(i, l, Some(classes))?.0))
+            .transpose()?;
+        if let Some(test) = test.as_ref().filter(|t| t.shape() != part.shape()) {
+            let path = self.test_images.clone().unwrap_or_default();
+            let (found, expected) = (
+                format!("{:?}", test.shape()),
+                format!("{:?}, as in the training file", part.shape()),
+            );
+            return Err(DataError::Format {
+                path,
+                what: "the shape of an example".into(),
+                found,
+                expected,
+            });
+        }
+        let preprocess = Preprocess {
+            normalise: Some(Normalise::Channel),
+            ..Preprocess::default()
+        };
+        files.dataset(
+            &self.name,
+            part,
+            test,
+            Task::Classes(classes),
+            (0..classes).map(|c| c.to_string()).collect(),
+            preprocess,
+        )
+    }
+
+    fn features(
+        &self,
+        file: &Content,
+        known: &Known<'_>,
+    ) -> Result<(Part, Vec<String>), DataError> {
+        let part = read_features(file, known.shape, known.white.unwrap_or(255))?;
+        Ok((part, Vec::new()))
+    }
+}
 
 /// The images and the shape of one of them.
 fn images(file: &Content) -> Result<(Block, Vec<usize>), DataError> {

@@ -1,9 +1,78 @@
 //! LIBSVM's text format: `label index:value index:value ...`; indices count from 1 and rise, and
 //! omitted values are 0.
 
-use crate::DataError;
+use largebatch_component::Facts;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Content;
+use crate::files::Files;
+use crate::spec::{Known, Reader};
 use crate::table::{Rows, is_missing, line, number, some, text};
-use std::path::Path;
+use crate::{DataError, Dataset, LabelKind, Part};
+use std::path::{Path, PathBuf};
+
+/// A LIBSVM file, or two. Omitted values are 0; the table is dense after reading.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LibsvmSpec {
+    /// The set's name in reports; by default the training file's name up to the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The file to train on.
+    pub train: PathBuf,
+    /// The file to test on; see [`CsvSpec::test`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// What the labels are; see [`CsvSpec::labels`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelKind>,
+    /// The number of features; by default the largest index in the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<usize>,
+}
+
+impl Reader for LibsvmSpec {
+    const FACTS: &'static Facts = &Facts {
+        name: "libsvm",
+        summary: "LIBSVM's text format: `label index:value ...`, indices from 1",
+        formula: "",
+        paper: "Chang and Lin 2011, ACM TIST 2(3)",
+        presets: &[],
+    };
+
+    fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
+        let (train, test) = (files.content(&self.train)?, files.optional(&self.test)?);
+        let mut rows = read(&train.path, &train.bytes, self.features)?;
+        let mut tests = test
+            .as_ref()
+            .map(|t| read(&t.path, &t.bytes, self.features))
+            .transpose()?;
+        if let Some(tests) = tests.as_mut().filter(|t| t.size > rows.size) {
+            let (path, from, to) = (tests.path.display(), rows.size + 1, tests.size);
+            let message = if from == to {
+                format!("{path}: no training example has feature {to}, so it is not learned")
+            } else {
+                format!(
+                    "{path}: no training example has the features {from} to {to}, so they are not learned"
+                )
+            };
+            tests.warnings.push(message);
+        }
+        let size = tests.as_ref().map_or(rows.size, |t| t.size.max(rows.size));
+        rows.widen(size);
+        tests.iter_mut().for_each(|t| t.widen(size));
+        files.table(&self.name, rows, tests, self.labels)
+    }
+
+    fn features(
+        &self,
+        file: &Content,
+        known: &Known<'_>,
+    ) -> Result<(Part, Vec<String>), DataError> {
+        read_features(&file.path, &file.bytes, known.size())?.unlabelled()
+    }
+}
 
 /// Reads a LIBSVM file as a dense table of at least `features` columns.
 pub(crate) fn read(path: &Path, bytes: &[u8], features: Option<usize>) -> Result<Rows, DataError> {

@@ -1,8 +1,68 @@
-//! The user's own data sets, described in a configuration.
+//! The user's own data sets, described in a configuration, and the open table of formats.
 
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use largebatch_component::{Component, Facts, Kind, Opt, listed, schema, unknown};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use toml::Table;
+
+use crate::cache::Content;
+use crate::csv_file::CsvSpec;
+use crate::files::Files;
+use crate::idx::IdxSpec;
+use crate::libsvm::LibsvmSpec;
+use crate::{DataError, Dataset, Part};
+
+/// A file format, as the keys of `dataset` describe it. One file each.
+///
+/// The type derives serde with `deny_unknown_fields`, and [`JsonSchema`]: each field is a key, with
+/// its doc line. Files are named by the keys in [`DataSpec::FILES`], so that a run finds them again
+/// from another folder.
+pub trait Reader:
+    Clone + PartialEq + Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
+    /// Name, as in `format = "csv"`, and summary.
+    const FACTS: &'static Facts;
+
+    /// Opens the files, training and test.
+    ///
+    /// # Errors
+    /// If a file cannot be read or its content is wrong; the error names the line or the example.
+    fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError>;
+
+    /// Reads a file to predict: its features, as in training. Labels are not read, if there are any:
+    /// every example has class 0. Also returns a sentence for everything that was left out or filled
+    /// in.
+    ///
+    /// # Errors
+    /// If the file has another format or lacks a feature.
+    fn features(&self, file: &Content, known: &Known<'_>)
+    -> Result<(Part, Vec<String>), DataError>;
+}
+
+/// What is known of the training data when a file is read to predict.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The features' names; empty if the training file had none.
+    pub names: &'a [String],
+    /// The classes' names; empty for real targets.
+    pub classes: &'a [String],
+    /// The shape of an example.
+    pub shape: &'a [usize],
+    /// The value of a white pixel; `None` if the examples are not images of bytes.
+    pub white: Option<u8>,
+}
+
+impl Known<'_> {
+    /// The number of values of an example.
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
 
 /// The user's own files, as a table of a TOML file:
 ///
@@ -12,17 +72,10 @@ use std::path::PathBuf;
 /// train = "iris.csv"        # plain or .gz
 /// label = "species"         # the label's column: its name, or its number from 0
 /// ```
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "format", rename_all = "kebab-case")]
-pub enum DataSpec {
-    /// A text table with `,`, `;`, tabs or `|` between its fields, with or without a line of column
-    /// names.
-    Csv(CsvSpec),
-    /// LIBSVM's text format: `label index:value ...`, indices from 1.
-    Libsvm(LibsvmSpec),
-    /// A pair of IDX files (MNIST's format) with byte values.
-    Idx(IdxSpec),
-}
+///
+/// Reading by serde knows the formats of this crate; [`DataSpec::read`] takes a table of your own.
+#[derive(Clone)]
+pub struct DataSpec(Arc<dyn DynReader>);
 
 impl DataSpec {
     /// The keys that name files.
@@ -34,152 +87,159 @@ impl DataSpec {
         "test_images",
         "test_labels",
     ];
+
+    /// The description in a table with the key `format`.
+    ///
+    /// # Errors
+    /// An unknown format, an unknown or a missing key, or a value of the wrong type.
+    pub fn read(registry: &Registry, mut table: Table) -> Result<Self, toml::de::Error> {
+        let name = match table.remove("format") {
+            None => return Err(toml::de::Error::missing_field("format")),
+            Some(toml::Value::String(name)) => name,
+            Some(other) => {
+                let message = format!("a format is a text, such as \"csv\", not {other}");
+                return Err(toml::de::Error::custom(message));
+            }
+        };
+        // TOML reads a name such as 2024-01-01 as a date where it has no quotes.
+        if let Some((key, value)) = table.iter().find(|(_, value)| value.is_datetime()) {
+            let message =
+                format!("{key} = {value} is a date; for a column, give its name in quotes");
+            return Err(toml::de::Error::custom(message));
+        }
+        let entry = registry.iter().find(|e| e.facts.name == name);
+        let entry = entry
+            .ok_or_else(|| toml::de::Error::custom(unknown("format", &name, registry.names())))?;
+        (entry.configure)(table)
+    }
+
+    pub(crate) fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
+        self.0.open(files)
+    }
+
+    pub(crate) fn features(
+        &self,
+        file: &Content,
+        known: &Known<'_>,
+    ) -> Result<(Part, Vec<String>), DataError> {
+        self.0.features(file, known)
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.insert("format".into(), self.0.facts().name.into());
+        table.extend(self.0.table());
+        table
+    }
 }
 
-/// What the labels of a text file are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LabelKind {
-    /// Classes: whole numbers or words. They are numbered from 0 in ascending order, so −1 becomes
-    /// 0 and +1 becomes 1.
-    #[default]
-    Classes,
-    /// Real numbers.
-    Real,
+impl<R: Reader> From<R> for DataSpec {
+    fn from(reader: R) -> Self {
+        DataSpec(Arc::new(reader))
+    }
 }
 
-/// A CSV file, or two.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CsvSpec {
-    /// The set's name in reports; by default the training file's name up to the first dot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The file to train on.
-    pub train: PathBuf,
-    /// The file to test on. Without it, a stratified fifth of `train` is held out, the same for
-    /// every seed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<PathBuf>,
-    /// The label's column; all others are features.
-    pub label: Column,
-    /// Whether the first line holds column names. By default it does if `label` is a name, or if
-    /// the features of that line are words. A line that may be either, such as `0,1,2`, is refused
-    /// until this says what it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<bool>,
-    /// The separator of the fields; by default the one in the first line. A first line that
-    /// contains two of them is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delimiter: Option<Delimiter>,
-    /// How to treat missing values: empty fields, `?`, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NULL`.
-    /// By default they are refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Missing>,
-    /// What the labels are; by default classes. More than 20 classes that do not count from 0 or 1
-    /// are refused until this says what they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<LabelKind>,
+impl PartialEq for DataSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.table() == other.table()
+    }
 }
 
-/// The separator of the fields of a line, written as the character itself or as its name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-pub enum Delimiter {
-    /// `,` or `comma`.
-    Comma,
-    /// `;` or `semicolon`.
-    Semicolon,
-    /// `tab` or the character itself.
-    Tab,
-    /// `|` or `bar`.
-    Bar,
+impl Debug for DataSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
-impl TryFrom<String> for Delimiter {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "," | "comma" => Ok(Delimiter::Comma),
-            ";" | "semicolon" => Ok(Delimiter::Semicolon),
-            "\t" | "tab" => Ok(Delimiter::Tab),
-            "|" | "bar" => Ok(Delimiter::Bar),
-            _ => Err(format!(
-                "delimiter = \"{text}\": use \",\", \";\", \"tab\" or \"|\""
-            )),
+impl Serialize for DataSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.table().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DataSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = Table::deserialize(deserializer)?;
+        Self::read(&standard(), table).map_err(|error| D::Error::custom(error.message()))
+    }
+}
+
+trait DynReader: Debug + Send + Sync {
+    fn facts(&self) -> &'static Facts;
+    fn table(&self) -> Table;
+    fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError>;
+    fn features(&self, file: &Content, known: &Known<'_>)
+    -> Result<(Part, Vec<String>), DataError>;
+}
+
+impl<R: Reader> DynReader for R {
+    fn facts(&self) -> &'static Facts {
+        R::FACTS
+    }
+    fn table(&self) -> Table {
+        // Keys are paths, words and numbers, which TOML can write if the paths are UTF-8.
+        Table::try_from(self).unwrap_or_default()
+    }
+    fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
+        Reader::open(self, files)
+    }
+    fn features(
+        &self,
+        file: &Content,
+        known: &Known<'_>,
+    ) -> Result<(Part, Vec<String>), DataError> {
+        Reader::features(self, file, known)
+    }
+}
+
+/// One format of the table.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    facts: &'static Facts,
+    configure: fn(Table) -> Result<DataSpec, toml::de::Error>,
+    schema: fn() -> Value,
+}
+
+impl Component for Entry {
+    fn facts(&self) -> &'static Facts {
+        self.facts
+    }
+}
+
+impl Entry {
+    /// The entry of a format.
+    pub fn of<R: Reader>() -> Self {
+        Entry {
+            facts: R::FACTS,
+            configure: |table| table.try_into::<R>().map(DataSpec::from),
+            schema: schema::<R>,
         }
     }
-}
 
-impl From<Delimiter> for String {
-    fn from(delimiter: Delimiter) -> String {
-        delimiter.char().to_string()
+    /// Name and summary.
+    pub fn facts(&self) -> &'static Facts {
+        self.facts
+    }
+
+    /// Its keys.
+    pub fn options(&self) -> Vec<Opt> {
+        listed(&self.schema(), &Table::new())
+    }
+
+    /// The JSON Schema of its keys, without `format`.
+    pub fn schema(&self) -> Value {
+        (self.schema)()
     }
 }
 
-/// How to treat missing values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Missing {
-    /// A missing feature becomes the mean of the training part, without the validation examples. A
-    /// missing label is refused.
-    Mean,
-    /// Rows with a missing feature or label are left out.
-    Drop,
-}
+/// The table of formats. It is open: [`Registry::with`](largebatch_component::Registry::with) adds
+/// one.
+pub type Registry = largebatch_component::Registry<Entry>;
 
-/// A column by name or by number, counted from 0. A number may also be the name of a column; if it
-/// could mean two different columns, it is refused.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "the label is a column's number, from 0, or its name in quotes, such as \"species\" or \"1.5\""
-)]
-pub enum Column {
-    /// By number, from 0.
-    Index(usize),
-    /// By name.
-    Name(String),
-}
-
-/// A LIBSVM file, or two. Omitted values are 0; the table is dense after reading.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LibsvmSpec {
-    /// The set's name in reports; by default the training file's name up to the first dot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The file to train on.
-    pub train: PathBuf,
-    /// The file to test on; see [`CsvSpec::test`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<PathBuf>,
-    /// What the labels are; see [`CsvSpec::labels`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<LabelKind>,
-    /// The number of features; by default the largest index in the files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub features: Option<usize>,
-}
-
-/// A pair of IDX files, or two pairs.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct IdxSpec {
-    /// The set's name in reports; by default the training file's name up to the first dot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The images to train on.
-    pub train_images: PathBuf,
-    /// Their labels.
-    pub train_labels: PathBuf,
-    /// The images to test on; see [`CsvSpec::test`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_images: Option<PathBuf>,
-    /// Their labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_labels: Option<PathBuf>,
-    /// The number of classes; by default the largest label of the training file plus one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<usize>,
+/// The formats of this crate. A new one is a file and a line here.
+pub fn standard() -> Registry {
+    Registry::new(Kind::Format)
+        .with(Entry::of::<CsvSpec>())
+        .with(Entry::of::<LibsvmSpec>())
+        .with(Entry::of::<IdxSpec>())
 }

@@ -1,12 +1,13 @@
 //! Common parts of CSV and LIBSVM reading: rows of numbers with labels as text, and the encoding of
 //! those labels.
 
-use crate::spec::LabelKind;
+use crate::LabelKind;
 use crate::{DataError, Labels, Part, Task};
 use std::path::{Path, PathBuf};
 
-/// A text file's examples.
-pub(crate) struct Rows {
+/// A text file's examples, with their labels as written.
+pub struct Rows {
+    /// The file.
     pub path: PathBuf,
     /// Values, row by row; NaN marks a missing one.
     pub values: Vec<f64>,
@@ -21,6 +22,16 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// The examples without labels (all of class 0), and what was left out or looks wrong.
+    ///
+    /// # Errors
+    /// Rows of different lengths.
+    pub fn unlabelled(mut self) -> Result<(Part, Vec<String>), DataError> {
+        let notes = std::mem::take(&mut self.warnings);
+        let labels = Labels::Classes(vec![0; self.labels.len()]);
+        Ok((self.part(labels)?, notes))
+    }
+
     /// The examples with numeric labels.
     pub(crate) fn part(self, labels: Labels) -> Result<Part, DataError> {
         Ok(Part::with_missing(self.values, vec![self.size], labels)?.named(self.names))
@@ -197,7 +208,7 @@ pub(crate) fn is_missing(word: &str) -> bool {
 }
 
 /// The number in a field.
-pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
+pub fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, DataError> {
     let digits = || {
         word.split(['e', 'E'])
             .next()
@@ -231,7 +242,8 @@ pub(crate) fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f
     Err(line(path, at, Some(format!("column {column}")), problem))
 }
 
-pub(crate) fn line(path: &Path, line: u64, column: Option<String>, problem: String) -> DataError {
+/// An error at a line of a file, counted from 1.
+pub fn line(path: &Path, line: u64, column: Option<String>, problem: String) -> DataError {
     DataError::Line {
         path: path.to_path_buf(),
         line,

@@ -562,7 +562,10 @@ fn a_misspelt_key() {
         error("format = \"csv\"\ntrain = \"t\"\nlable = 0")
             .contains("unknown field `lable`, expected one of")
     );
-    assert!(error("format = \"cvs\"\ntrain = \"t\"").contains("unknown variant `cvs`"));
+    assert!(
+        error("format = \"cvs\"\ntrain = \"t\"")
+            .contains("unknown format `cvs`, did you mean `csv`?")
+    );
     assert!(
         toml::from_str::<Preprocess>("flop = true")
             .unwrap_err()

@@ -870,7 +870,7 @@ fn a_summary() {
     let split = largebatch_data::split(set.train.labels(), 9, 0).unwrap();
     assert_eq!(
         set.summary(&split),
-        "read pets: 60 examples of 1 features; 39 to train on, 9 held out for validation, 12 for the test\n  \
+        "read pets: 60 examples of 1 feature; 39 to train on, 9 held out for validation, 12 for the test\n  \
          2 classes: `cat` 40, `dog` 20; always predicting `cat` is right for 66.67 % of validation and 66.67 % of test"
     );
     assert_eq!(

@@ -372,7 +372,7 @@ impl RunConfig {
                 none if none.is_empty() => String::new(),
                 why => format!(": {why}"),
             };
-            let why = format!("it must be in the range {}{why}", wrong.range);
+            let why = format!("it must be {}{why}", wrong.range);
             return Err(TrainError::value(wrong.key, wrong.value, why));
         }
         let default = defaults::of(&self.dataset.name, &self.model.name, &self.optimizer);

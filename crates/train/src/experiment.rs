@@ -81,14 +81,14 @@ impl Outputs {
 ///
 /// # Errors
 /// A name that is not in the catalogue, or files that are missing or malformed.
-pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
+pub fn open(lab: &Lab, dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
     match dataset.name.as_str() {
         "" => Err(TrainError::value(
             "dataset",
             "(none)",
             "give one, such as --dataset digits or --set dataset=digits; `largebatch data list` shows them",
         )),
-        name => Ok(match spec(dataset)? {
+        name => Ok(match spec(lab, dataset)? {
             None => largebatch_data::open(name, search)?,
             Some(spec) => largebatch_data::open_spec(&spec, search)?,
         }),
@@ -96,7 +96,7 @@ pub fn open(dataset: &Choice, search: &Search) -> Result<Dataset, TrainError> {
 }
 
 /// The description of the user's own files; `None` for a name from the catalogue.
-pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
+pub(crate) fn spec(lab: &Lab, dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
     if dataset.options.is_empty() {
         return Ok(None);
     }
@@ -110,8 +110,7 @@ pub(crate) fn spec(dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
             message,
         }
     };
-    toml::Value::Table(dataset.table())
-        .try_into()
+    DataSpec::read(&lab.formats, dataset.table())
         .map(Some)
         .map_err(unread)
 }
@@ -194,7 +193,7 @@ impl Experiment {
     /// # Errors
     /// The first setting, name or file that is wrong.
     pub fn open(config: RunConfig, lab: &Lab, search: &Search) -> Result<Self, TrainError> {
-        let dataset = open(&config.dataset, search)?;
+        let dataset = open(lab, &config.dataset, search)?;
         let held = config
             .data
             .validation

@@ -1,7 +1,7 @@
 //! The components that a program knows.
 
 use largebatch_component::{Facts, schema};
-use largebatch_data::DataSpec;
+use largebatch_data::Reader;
 use largebatch_models::ModelConfig;
 use largebatch_optim::OptimizerConfig;
 use largebatch_schedule::{BatchConfig, ShapeConfig};
@@ -14,7 +14,7 @@ use crate::RunConfig;
 /// ```
 /// use largebatch_train::Lab;
 ///
-/// let lab = Lab::standard(); // .optimizer::<MyOptimizer>().model::<MyModel>().schedule::<MySchedule>()
+/// let lab = Lab::standard(); // .optimizer::<MyOptimizer>().model::<MyModel>().schedule::<MySchedule>().format::<MyFormat>()
 /// assert!(lab.models.named("mlp").is_ok());
 /// ```
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Lab {
     pub models: largebatch_models::Registry,
     /// The learning-rate schedules.
     pub schedules: largebatch_schedule::Registry,
+    /// The file formats of data.
+    pub formats: largebatch_data::Registry,
 }
 
 impl Lab {
@@ -34,6 +36,7 @@ impl Lab {
             optimizers: largebatch_optim::standard(),
             models: largebatch_models::standard(),
             schedules: largebatch_schedule::standard(),
+            formats: largebatch_data::standard(),
         }
     }
 
@@ -46,6 +49,12 @@ impl Lab {
     /// The lab with one more schedule. One of the same name is replaced.
     pub fn schedule<S: ShapeConfig>(mut self) -> Self {
         self.schedules = self.schedules.with(largebatch_schedule::Entry::of::<S>());
+        self
+    }
+
+    /// The lab with one more file format. One of the same name is replaced.
+    pub fn format<R: Reader>(mut self) -> Self {
+        self.formats = self.formats.with(largebatch_data::Entry::of::<R>());
         self
     }
 
@@ -89,16 +98,30 @@ impl Lab {
                     schema::<BatchConfig>()
                 ] }),
             ),
-            (
-                "dataset",
-                json!({ "anyOf": [
-                    { "enum": largebatch_data::names() },
-                    { "type": "object", "properties": { "name": { "enum": largebatch_data::names() } },
-                      "required": ["name"], "additionalProperties": false },
-                    schema::<DataSpec>()
-                ] }),
-            ),
+            ("dataset", self.data_sets()),
         ]
+    }
+}
+
+impl Lab {
+    /// A name of the catalogue, or a table with a format.
+    fn data_sets(&self) -> Value {
+        let names = json!({ "enum": largebatch_data::names() });
+        let mut all = vec![
+            names.clone(),
+            json!({ "type": "object", "properties": { "name": names },
+                    "required": ["name"], "additionalProperties": false }),
+        ];
+        for entry in self.formats.iter() {
+            let mut schema = entry.schema();
+            schema["description"] = entry.facts().summary.into();
+            schema["properties"]["format"] = json!({ "const": entry.facts().name });
+            if let Some(required) = schema["required"].as_array_mut() {
+                required.push("format".into());
+            }
+            all.push(schema);
+        }
+        json!({ "anyOf": all })
     }
 }
 

@@ -67,7 +67,7 @@ impl Predictor {
             place,
         )?;
         Ok(Predictor {
-            spec: spec(&config.dataset)?,
+            spec: spec(lab, &config.dataset)?,
             loss: model.loss(),
             data,
             pipeline,

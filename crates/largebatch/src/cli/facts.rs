@@ -69,6 +69,11 @@ pub(super) fn schedules(args: FactsArgs, lab: &Lab) -> Result<Done> {
     show(args, "schedule", lab.schedules.iter().map(row).collect())
 }
 
+pub(super) fn formats(args: FactsArgs, lab: &Lab) -> Result<Done> {
+    let row = |entry: &largebatch_data::Entry| Row::of(entry.facts(), entry.options());
+    show(args, "format", lab.formats.iter().map(row).collect())
+}
+
 fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
     let rows = match &args.name {
         None => rows,

@@ -132,6 +132,8 @@ enum Command {
     Optimizers(facts::FactsArgs),
     /// List the learning-rate schedules, or show the details of one: formula, parameters, paper
     Schedules(facts::FactsArgs),
+    /// List the file formats of data, or show the keys of one
+    Formats(facts::FactsArgs),
     Schema(schema::SchemaArgs),
     Replay(replay::ReplayArgs),
     Completions(shell::CompletionsArgs),
@@ -174,6 +176,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Models(args) => facts::models(args, &lab),
         Command::Optimizers(args) => facts::optimizers(args, &lab),
         Command::Schedules(args) => facts::schedules(args, &lab),
+        Command::Formats(args) => facts::formats(args, &lab),
         Command::Schema(args) => schema::run(args, &lab),
         Command::Replay(args) => replay::run(args, &lab),
         Command::Completions(args) => shell::completions(args),

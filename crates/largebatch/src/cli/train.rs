@@ -544,7 +544,7 @@ fn validate_across(
         .into());
     };
     // Read here too, so that the data are reported before hours of training.
-    let mut dataset = largebatch_train::open(&config.dataset, &args.data_dir.search())?;
+    let mut dataset = largebatch_train::open(lab, &config.dataset, &args.data_dir.search())?;
     dataset.train = Part::concat(&dataset.train, &dataset.test).map_err(TrainError::from)?;
     dataset.test = dataset.train.select(&[]);
     let all = Split {

@@ -95,7 +95,7 @@ impl<'a> Trainer<'a> {
         if let Some((_, dataset)) = opened.as_ref().filter(|(last, _)| *last == asked) {
             return Ok(dataset.clone());
         }
-        let dataset = open(&config.dataset, &self.search)?;
+        let dataset = open(self.lab, &config.dataset, &self.search)?;
         *opened = Some((asked, dataset.clone()));
         Ok(dataset)
     }
@@ -599,11 +599,11 @@ mod tests {
         let trainer = trainer(&lab);
         for (text, key, part) in [
             ("batch_size = 0", "batch_size", "at least 1"),
-            ("batchsize = 1", "batchsize", "did you mean 'batch_size'"),
+            ("batchsize = 1", "batchsize", "did you mean `batch_size`"),
             (
                 "data.validatio = 1",
                 "data.validatio",
-                "did you mean 'validation'",
+                "did you mean `validation`",
             ),
             ("optimizer = 'lasr'", "optimizer", "lars"),
             ("model = 'mpl'", "model", "mlp"),
