@@ -103,8 +103,8 @@ fn the_table_says_what_the_code_does() {
         assert!(names.insert(facts.name));
         let defaults = entry.configure(toml::Table::new()).unwrap().table();
         let options = entry.options();
-        let said: Vec<&str> = options.iter().map(|o| o.name.as_str()).collect();
-        let is: Vec<&str> = defaults.keys().map(String::as_str).collect();
+        let said: BTreeSet<&str> = options.iter().map(|o| o.name.as_str()).collect();
+        let is: BTreeSet<&str> = defaults.keys().map(String::as_str).collect();
         assert_eq!(said, is, "{}", facts.name);
         for option in &options {
             assert!(!option.purpose.is_empty(), "{} {}", facts.name, option.name);
@@ -423,9 +423,9 @@ fn names_and_parameters_that_do_not_exist_are_errors() {
         error("lenet", "")
     );
     assert!(error("simple_cnn", "").contains("did you mean `simple-cnn`"));
-    assert!(error("transformer", "").contains("the models are linear, logistic"));
+    assert!(error("transformer", "").contains("the models are `linear`, `logistic`"));
     assert!(error("mlp", "width = [3]").contains("did you mean `widths`"));
-    assert!(error("softmax", "widths = [3]").contains("it has bias, init"));
+    assert!(error("softmax", "widths = [3]").contains("it has `bias`, `init`"));
     assert!(
         error("mlp", "widths = 3").contains("widths"),
         "{}",
@@ -447,15 +447,15 @@ fn names_and_parameters_that_do_not_exist_are_errors() {
         error("simple-cnn", "filters = [1]")
     );
     for (name, parameters, place) in [
-        ("mlp", "widths = []", "widths = 0 layers"),
-        ("mlp", "widths = [0]", "widths = 0"),
-        ("mlp", "dropout = 1.0", "dropout = 1"),
-        ("mlp", "dropout = nan", "dropout = NaN"),
+        ("mlp", "widths = []", "`widths` is a list of 0"),
+        ("mlp", "widths = [0]", "`widths` is 0"),
+        ("mlp", "dropout = 1.0", "`dropout` is 1"),
+        ("mlp", "dropout = nan", "`dropout` is NaN"),
         ("mlp", "init = 'zero'", "init = zero"),
-        ("f1", "width = 0", "width = 0"),
-        ("c1", "filters = 0", "filters = 0"),
-        ("resnet8", "width = 0", "width = 0"),
-        ("simple-cnn", "filters = [3, 0]", "filters = 0"),
+        ("f1", "width = 0", "`width` is 0"),
+        ("c1", "filters = 0", "`filters` is 0"),
+        ("resnet8", "width = 0", "`width` is 0"),
+        ("simple-cnn", "filters = [3, 0]", "`filters` is 0"),
         ("mlp", "widths = [65536, 65536]", "at most 1073741824"),
     ] {
         assert!(
