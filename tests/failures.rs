@@ -101,7 +101,7 @@ fn a_probe_that_failed_shows_in_the_exit_code() {
     ];
     let train = ended(command(dir, &train));
     let words = [
-        "error: the training has ended and run is whole",
+        "error: the training has ended and run is complete",
         "probe noise at step 0: subset = 1",
         "at least 2 examples",
     ];

@@ -601,7 +601,7 @@ fn idx_images_of_ones_own() {
     );
     assert!(
         said.stdout == ok(dir, &["predict", "run", "test-images"]).stdout
-            && said.stderr.contains("200 rows of 144"),
+            && said.stderr.contains("200 rows with 144"),
         "{}",
         said.stderr
     );
@@ -992,7 +992,7 @@ fn what_is_refused() {
         (
             &["predict", "run", "test.csv", "--device", "nothing"],
             2,
-            &["unknown device 'nothing'"],
+            &["unknown device `nothing`"],
         ),
         (&["predict", "run"], 2, &["FILE"]),
     ];

@@ -302,7 +302,7 @@ fn a_look_can_be_interrupted() {
     assert!(
         found
             .stderr
-            .contains("probe curvature: 100000 more looks take about"),
+            .contains("probe curvature: 100000 more measurements take about"),
         "{found:?}"
     );
     let lines = lines(&dir.path().join("run"), "curvature");
@@ -579,7 +579,7 @@ fn bad_input_is_told() {
     }
     for (probe, words) in [
         ("noise", &["every=100"][..]),
-        ("nois:every=5", &["did you mean 'noise'"]),
+        ("nois:every=5", &["did you mean `noise`"]),
         ("noise:every=0", &["every=0", "every=100"]),
         ("layers:often", &["often", "every=100"]),
         (

@@ -677,8 +677,20 @@ fn accepted_data_are_seen_by_the_eyes_of_the_run() {
             );
         }
     };
-    refused("class", &["other columns", "a, b; now b, a"]);
-    refused("real", &["other columns", "a, b; now b, a"]);
+    refused(
+        "class",
+        &[
+            "trained on columns",
+            "a, b, but the data now have columns b, a",
+        ],
+    );
+    refused(
+        "real",
+        &[
+            "trained on columns",
+            "a, b, but the data now have columns b, a",
+        ],
+    );
     put(rows(1.0, "a,b", ["no", "aye"]));
     refused("class", &["other classes", "no, yes; now aye, no"]);
 }

@@ -99,7 +99,10 @@ fn a_crate_of_ones_own_conforms_and_trains() {
     std::fs::write(&manifest, format!("{moved}\n{}", &workspace[profile..])).unwrap();
 
     let tested = test(&folder, target);
-    assert!(String::from_utf8_lossy(&tested.stdout).contains("lion_conforms ... ok"));
+    let said = String::from_utf8_lossy(&tested.stdout).into_owned();
+    for suite in ["lion", "the_model", "the_schedule", "the_format"] {
+        assert!(said.contains(&format!("{suite}_conforms ... ok")), "{said}");
+    }
     let built: Vec<_> = String::from_utf8_lossy(&tested.stderr)
         .lines()
         .filter(|l| l.contains("Compiling burn"))
@@ -118,15 +121,17 @@ fn a_crate_of_ones_own_conforms_and_trains() {
         .nth(2)
         .unwrap()
         .to_path_buf();
-    let program = release.join(format!("my-optimizer{}", std::env::consts::EXE_SUFFIX));
+    let program = release.join(format!("my-lab{}", std::env::consts::EXE_SUFFIX));
     let train = [
         "train",
         "--dataset",
         "digits",
         "--model",
-        "mlp",
+        "residual-mlp",
         "--optimizer",
         "lion",
+        "--schedule",
+        "wsd",
         "--lr",
         "0.0003",
         "--epochs",

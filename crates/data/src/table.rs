@@ -2,6 +2,7 @@
 //! those labels.
 
 use crate::LabelKind;
+use crate::cache::Content;
 use crate::{DataError, Labels, Part, Task};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,25 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// No rows yet; `names` are the features' names, empty if they have none.
+    pub fn new(file: &Content, names: Vec<String>) -> Self {
+        Rows {
+            path: file.path.clone(),
+            values: Vec::new(),
+            size: names.len(),
+            names,
+            labels: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Adds the row of a line, counted from 1, with its label as written. NaN is a missing value.
+    pub fn push(&mut self, line: u64, values: Vec<f64>, label: String) {
+        self.size = values.len();
+        self.values.extend(values);
+        self.labels.push((line, label));
+    }
+
     /// The examples without labels (all of class 0), and what was left out or looks wrong.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub use largebatch_train::Lab;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod conformance;
 
 /// Runs the examples of the book as tests.
 #[cfg(all(doctest, feature = "cli"))]

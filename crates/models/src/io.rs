@@ -49,7 +49,7 @@ impl Io {
     }
 
     /// The number of classes, for a classifier with any number of classes.
-    pub(crate) fn classes(&self, model: &'static str) -> Result<usize, ConfigError> {
+    pub fn classes_for(&self, model: &'static str) -> Result<usize, ConfigError> {
         self.classes.ok_or_else(|| ConfigError::Data {
             model,
             reason: format!("`{model}` predicts classes, but the target is a real number; use model `linear`, or give class labels"),
@@ -58,7 +58,7 @@ impl Io {
 
     /// Checks that there are exactly two classes, for a model with ±1 labels.
     pub(crate) fn two_classes(&self, model: &'static str) -> Result<(), ConfigError> {
-        match self.classes(model)? {
+        match self.classes_for(model)? {
             2 => Ok(()),
             n => Err(ConfigError::Data {
                 model,

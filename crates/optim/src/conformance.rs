@@ -185,12 +185,12 @@ pub fn standard_trajectory() -> Trajectory {
     }
 }
 
-/// Everything that is wrong with an optimizer.
+/// Everything that is wrong with a component.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("optimizer `{optimizer}` does not conform:\n- {}", failures.join("\n- "))]
+#[error("`{component}` does not conform:\n- {}", failures.join("\n- "))]
 pub struct Failures {
-    /// The optimizer's name.
-    pub optimizer: &'static str,
+    /// The component's name.
+    pub component: &'static str,
     /// One line for each failure.
     pub failures: Vec<String>,
 }
@@ -262,7 +262,7 @@ pub fn check<C: OptimizerConfig>(references: &[Reference]) -> Result<Report, Fai
             rows,
         }),
         false => Err(Failures {
-            optimizer: C::FACTS.name,
+            component: C::FACTS.name,
             failures: suite.failures,
         }),
     }

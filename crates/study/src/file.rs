@@ -423,7 +423,12 @@ fn suggest(message: &str) -> String {
         return message.to_string();
     }
     let wrong = quoted.next().unwrap_or_default();
-    format!("{message}{}", suggestion(wrong, quoted))
+    match suggestion(wrong, quoted) {
+        none if none.is_empty() && message.starts_with("unknown field") => {
+            format!("{message}; settings of the training run belong in `set`")
+        }
+        meant => format!("{message}{meant}"),
+    }
 }
 
 /// The lines of a file's keys, by paths such as `arm.2.rate.from`.

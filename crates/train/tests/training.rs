@@ -194,7 +194,7 @@ fn options_follow_their_name() {
     assert!(
         misspelt.contains("x.toml")
             && misspelt.contains("line 2")
-            && misspelt.contains("did you mean 'epochs'"),
+            && misspelt.contains("did you mean `epochs`"),
         "{misspelt}"
     );
 }

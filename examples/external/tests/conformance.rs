@@ -1,8 +1,8 @@
-//! The tests that every optimizer of largebatch must pass: facts, options, references, resuming
-//! with the same bits, unusual shapes and magnitudes, two minima.
+//! The suites that every component of largebatch must pass.
 
+use largebatch::conformance::{format, model, schedule};
 use largebatch::optim::conformance::{Hand, Reference, check};
-use my_optimizer::LionConfig;
+use my_lab::{json_lines::JsonLines, lion::LionConfig, residual::ResidualConfig, wsd::Wsd};
 
 /// The paper's Algorithm 2 on plain numbers: the expected steps, written a second time. Numbers
 /// from another implementation are even better; a `Reference` can hold them directly.
@@ -30,4 +30,23 @@ fn lion_conforms() {
         Ok(report) => println!("{report}"),
         Err(failures) => panic!("{failures}"),
     }
+}
+
+#[test]
+fn the_model_conforms() {
+    model::<ResidualConfig>("digits").unwrap_or_else(|failures| panic!("{failures}"));
+}
+
+#[test]
+fn the_schedule_conforms() {
+    schedule::<Wsd>().unwrap_or_else(|failures| panic!("{failures}"));
+}
+
+#[test]
+fn the_format_conforms() {
+    let row = |i: usize| format!("{{\"a\": {i}, \"b\": {}, \"y\": \"{}\"}}\n", i % 7, i % 2);
+    let text: String = (0..30).map(row).collect();
+    let files = [("t.jsonl", text.as_bytes())];
+    format::<JsonLines>(&files, "train = \"t.jsonl\"\nlabel = \"y\"")
+        .unwrap_or_else(|failures| panic!("{failures}"));
 }

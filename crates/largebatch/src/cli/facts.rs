@@ -209,6 +209,7 @@ fn wrapped(head: &str, text: &str, width: usize) -> String {
         textwrap::Options::new(width)
             .initial_indent(head)
             .subsequent_indent(&indent)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
             .break_words(false),
     ) + "\n"
 }

@@ -68,10 +68,16 @@ impl Observer for Progress {
             counted(start.experiment.total_steps, "step"),
             config.batch_size.unwrap_or_default(),
         );
-        if self.lines {
-            say(&text)
-        } else {
-            self.bar.println(text)
+        let dataset = &start.experiment.dataset;
+        let read = dataset.summary(&start.experiment.split);
+        let warnings = dataset.warnings.iter();
+        let warnings = warnings.map(|warning| format!("warning: {warning}"));
+        for text in [read].into_iter().chain(warnings).chain([text]) {
+            if self.lines {
+                say(&text)
+            } else {
+                self.bar.println(text)
+            }
         }
     }
 

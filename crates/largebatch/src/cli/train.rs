@@ -393,7 +393,9 @@ fn drive(
     global: &Global,
 ) -> Result<Done> {
     let mut progress = Progress::new(global);
-    tell_data(&experiment.dataset, &experiment.split, global);
+    if global.quiet {
+        tell_data(&experiment.dataset, &experiment.split, global);
+    }
     folder.weak_lock().iter().for_each(|text| warn(text));
     if !global.quiet {
         probes.iter_mut().for_each(Probing::tell_cost);

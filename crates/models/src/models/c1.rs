@@ -55,7 +55,7 @@ impl ModelConfig for C1Config {
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
-        io.classes(model)?;
+        io.classes_for(model)?;
         io.image(model, 1)?;
         check_hidden_init(model, self.init)
     }

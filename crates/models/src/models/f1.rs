@@ -42,7 +42,7 @@ impl ModelConfig for F1Config {
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
-        io.classes(model)?;
+        io.classes_for(model)?;
         check_hidden_init(model, self.init)
     }
 

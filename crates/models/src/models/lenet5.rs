@@ -50,7 +50,7 @@ impl ModelConfig for LeNet5Config {
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
-        io.classes(model)?;
+        io.classes_for(model)?;
         // Sizes: 12 + 4 → 12 → 6 → 2 → 1. A smaller image would vanish.
         io.image(model, 12)?;
         check_hidden_init(model, self.init)

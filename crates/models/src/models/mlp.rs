@@ -55,7 +55,7 @@ impl ModelConfig for MlpConfig {
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
-        io.classes(model)?;
+        io.classes_for(model)?;
         check_hidden_init(model, self.init)
     }
 

@@ -37,7 +37,7 @@ pub(crate) const WIDEST_STAGE: usize = super::WIDEST / 4;
 
 impl Size<'_> {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        self.io.classes(self.model)?;
+        self.io.classes_for(self.model)?;
         self.io.image(self.model, 1)?;
         check_hidden_init(self.model, self.init)
     }

@@ -53,7 +53,7 @@ impl ModelConfig for SimpleCnnConfig {
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;
-        io.classes(model)?;
+        io.classes_for(model)?;
         io.image(model, 4)?;
         check_hidden_init(model, self.init)
     }

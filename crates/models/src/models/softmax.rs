@@ -38,7 +38,7 @@ impl ModelConfig for SoftmaxConfig {
     const INPUT: &'static str = "any shape; 2 or more classes";
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
-        io.classes(Self::FACTS.name).map(drop)
+        io.classes_for(Self::FACTS.name).map(drop)
     }
 
     fn init(&self) -> Init {

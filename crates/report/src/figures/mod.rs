@@ -86,7 +86,7 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
     }
     if a.comparisons.iter().any(|c| c.at_loss.is_some()) {
         text.push(
-            "They are also compared at the points where both first reached the same training loss, and so fitted their data equally well.".into(),
+            "They are also compared where both first reached the same training loss, and so fitted their data equally well.".into(),
         );
     }
     sections.push(Section {
