@@ -148,9 +148,9 @@ fn gradient(experiment: &Experiment, suite: &mut Suite) -> anyhow::Result<()> {
     let mut w = subject.weights().to_vec();
     let (_, gradient) = subject.gradient(&w)?;
     let scale = gradient.iter().fold(1e-6f64, |most, g| most.max(g.abs()));
-    let mut compared = 0;
+    let (mut compared, n) = (0, w.len());
     // A stride that is prime to most sizes spreads over all layers.
-    for i in (0..60).map(|k| k * 7919 % w.len()) {
+    for i in (0..60).map(|k| k * 7919 % n) {
         let at = w[i];
         let mut slope = |h: f64| -> anyhow::Result<f64> {
             w[i] = at + h;

@@ -58,7 +58,7 @@ pub fn cross_validate(
             "a cross-validation holds out its own folds; leave this setting out",
         ));
     }
-    let mut dataset = experiment::open(&config.dataset, search)?;
+    let mut dataset = experiment::open(lab, &config.dataset, search)?;
     dataset.train = Part::concat(&dataset.train, &dataset.test)?;
     dataset.test = dataset.train.select(&[]);
     let (mut per_repeat, mut diverged, mut majority) = (Vec::new(), 0, 0.0);

@@ -41,7 +41,11 @@ impl RunFile {
         if config.dataset != self.config.dataset {
             return Experiment::open(config, lab, &search);
         }
-        let dataset = open(&self.located(place, &config.dataset, &search)?, &search)?;
+        let dataset = open(
+            lab,
+            &self.located(place, &config.dataset, &search)?,
+            &search,
+        )?;
         let mut weights = None;
         if let Some(differs) = self.differs(&dataset) {
             match other {
