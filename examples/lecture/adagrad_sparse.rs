@@ -86,7 +86,7 @@ fn main() -> anyhow::Result<()> {
     let truth: Vec<f64> = (0..D).map(|_| normal(&mut rng)).collect();
     let (sgd, adagrad) = (
         SgdConfig::default().rule()?,
-        AdagradConfig::preset("lecture")
+        AdagradConfig::preset("textbook")
             .unwrap_or_default()
             .rule()?,
     );

@@ -30,7 +30,7 @@ fn momentum(preset: &str, beta: f64) -> Momentum {
 /// rate is divided by 10 at step `change`.
 fn parting(change: usize) -> f64 {
     let (beta, d) = (0.9, 100);
-    let (ema, ball) = (momentum("lecture", beta), momentum("heavy-ball", beta));
+    let (ema, ball) = (momentum("textbook", beta), momentum("heavy-ball", beta));
     let mut rng = Key::new(SEED).word("parting").rng();
     let (mut a, mut b): (Tensor<1>, Tensor<1>) =
         (tensor(vec![1.0; d], [d]), tensor(vec![1.0; d], [d]));
@@ -50,7 +50,7 @@ fn parting(change: usize) -> f64 {
 
 /// The stationary variance of w on ½w² with gradient noise N(0, 1), over `runs` runs.
 fn floor(beta: f64, alpha: f64, runs: usize) -> f64 {
-    let rule = momentum("lecture", beta);
+    let rule = momentum("textbook", beta);
     let mut rng = Key::new(SEED)
         .word("floor")
         .number((1000.0 * beta) as u64)
@@ -96,7 +96,7 @@ fn main() -> anyhow::Result<()> {
         Scale::Log,
     );
     for beta in [0.0, 0.5, 0.9, 0.99] {
-        let rule = momentum("lecture", beta);
+        let rule = momentum("textbook", beta);
         let mut rng = Key::new(SEED)
             .word("gradients")
             .number((1000.0 * beta) as u64)

@@ -98,7 +98,7 @@ fn main() -> anyhow::Result<()> {
     // The minimum, by Nesterov's method, to the last digit.
     let rule = NesterovConfig {
         momentum: 0.96,
-        ..NesterovConfig::preset("lecture").unwrap_or_default()
+        ..NesterovConfig::preset("textbook").unwrap_or_default()
     }
     .rule()?;
     let (mut best, mut state) = (zero.clone(), None);

@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
     .rule()?;
     let ahead = NesterovConfig {
         momentum: beta.sqrt(),
-        ..NesterovConfig::preset("lecture").unwrap_or_default()
+        ..NesterovConfig::preset("textbook").unwrap_or_default()
     }
     .rule()?;
     let methods = [

@@ -100,6 +100,8 @@ impl Entry {
 
 /// The configuration of a preset; without one, the default.
 fn base<C: OptimizerConfig>(preset: Option<&str>) -> Result<C, ComponentError> {
+    // Until version 0.3 `textbook` was `lecture`.
+    let preset = preset.map(|name| if name == "lecture" { "textbook" } else { name });
     match preset {
         None => Ok(C::default()),
         Some(name) => C::preset(name).ok_or_else(|| ComponentError::UnknownPreset {

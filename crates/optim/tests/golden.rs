@@ -110,7 +110,8 @@ fn references(optimizer: &str) -> Vec<Reference> {
                 });
             all.push(Reference {
                 origin: case.origin.clone(),
-                preset: Some(case.preset.clone()),
+                // The files were written when `textbook` was `lecture`.
+                preset: Some(case.preset.replace("lecture", "textbook")),
                 options: options.collect(),
                 trajectory,
                 expected,

@@ -54,7 +54,7 @@ fn heavy_ball_reaches_its_rate() {
 }
 
 /// With η = 1/L and β = (√κ − 1)/(√κ + 1): f(w_t) − f* ≤ (L + μ)/2 ‖w₀ − w*‖² (1 − 1/√κ)ᵗ (Nesterov
-/// 2004, theorem 2.2.3), in PyTorch's form and in the lecture's.
+/// 2004, theorem 2.2.3), in PyTorch's form and in the textbook's.
 #[test]
 fn nesterov_keeps_its_bound() {
     let lambda = [1.0, 3.0, 40.0, 400.0];
@@ -63,7 +63,7 @@ fn nesterov_keeps_its_bound() {
     let kappa: f64 = 400.0;
     let recipe = NesterovConfig {
         momentum: (kappa.sqrt() - 1.0) / (kappa.sqrt() + 1.0),
-        ..NesterovConfig::preset("lecture").unwrap()
+        ..NesterovConfig::preset("textbook").unwrap()
     };
     let mut run = walk(&recipe, &start);
     let mut plain = walk(&SgdConfig::default(), &start);
@@ -81,22 +81,22 @@ fn nesterov_keeps_its_bound() {
     );
 }
 
-/// At a constant rate, the weights of PyTorch's Nesterov are the lecture's shifted points: w_torch
+/// At a constant rate, the weights of PyTorch's Nesterov are the textbook's shifted points: w_torch
 /// = w − βv.
 #[test]
-fn torch_writes_the_points_that_the_lecture_looks_ahead_to() {
+fn torch_writes_the_points_that_the_textbook_looks_ahead_to() {
     let gradient = |w: &[f64]| vec![w[0] - 2.0 * w[1], 3.0 * w[1] + w[0] * w[0]];
     let mut torch = walk(&NesterovConfig::preset("torch").unwrap(), &[1.0, -0.5]);
-    let mut lecture = walk(&NesterovConfig::preset("lecture").unwrap(), &[1.0, -0.5]);
+    let mut textbook = walk(&NesterovConfig::preset("textbook").unwrap(), &[1.0, -0.5]);
     assert!(
-        lecture.driver.ahead(&lecture.point).is_none(),
+        textbook.driver.ahead(&textbook.point).is_none(),
         "before the first step there is no velocity to look ahead along"
     );
     assert!(torch.driver.ahead(&torch.point).is_none());
     for _ in 0..50 {
         let w = torch.step(0.02, gradient);
-        let before = lecture.step(0.02, gradient);
-        let ahead = values(&lecture.driver.ahead(&lecture.point).unwrap());
+        let before = textbook.step(0.02, gradient);
+        let ahead = values(&textbook.driver.ahead(&textbook.point).unwrap());
         assert!(distance(&w, &ahead) <= 1e-13 * norm(&w), "{w:?} {ahead:?}");
         assert!(
             distance(&w, &before) > 1e-9,
@@ -109,7 +109,7 @@ fn torch_writes_the_points_that_the_lecture_looks_ahead_to() {
 #[test]
 fn the_moving_average_is_heavy_ball_at_another_rate() {
     let gradient = |w: &[f64]| vec![w[0] + w[1], 4.0 * w[1] - w[0]];
-    let mut ema = walk(&MomentumConfig::preset("lecture").unwrap(), &[1.0, 2.0]);
+    let mut ema = walk(&MomentumConfig::preset("textbook").unwrap(), &[1.0, 2.0]);
     let mut ball = walk(&MomentumConfig::preset("heavy-ball").unwrap(), &[1.0, 2.0]);
     let rates = |t: usize| if t < 60 { 0.2 } else { 0.05 };
     for t in 0..100 {

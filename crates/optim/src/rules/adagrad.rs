@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Adagrad: G ← G + g²; then w ← w − η g / (√G + ε) (`outside`, as PyTorch) or w ← w − η g / √(G +
-/// ε) (`inside`, as the lecture).
+/// ε) (`inside`, as in textbooks).
 ///
 /// Optax's `adagrad` starts at 0.1, with ε = 1e-7 inside. Duchi et al. 2011, JMLR 12.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -74,8 +74,8 @@ impl OptimizerConfig for AdagradConfig {
                 summary: "PyTorch's Adagrad: eps 1e-10 outside the square root",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form: eps (here 1e-8) inside the square root",
+                name: "textbook",
+                summary: "the textbook form: eps (here 1e-8) inside the square root",
             },
         ],
     };
@@ -83,7 +83,7 @@ impl OptimizerConfig for AdagradConfig {
     fn preset(name: &str) -> Option<Self> {
         match name {
             "torch" => Some(Self::default()),
-            "lecture" => Some(AdagradConfig {
+            "textbook" => Some(AdagradConfig {
                 eps: 1e-8,
                 eps_place: EpsPlace::Inside,
                 ..Self::default()

@@ -66,8 +66,8 @@ impl OptimizerConfig for AdamConfig {
                 summary: "PyTorch's Adam",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form, the same as torch",
+                name: "textbook",
+                summary: "the textbook form, the same as torch",
             },
             Preset {
                 name: "amsgrad",
@@ -78,7 +78,7 @@ impl OptimizerConfig for AdamConfig {
 
     fn preset(name: &str) -> Option<Self> {
         match name {
-            "torch" | "lecture" => Some(Self::default()),
+            "torch" | "textbook" => Some(Self::default()),
             "amsgrad" => Some(AdamConfig {
                 amsgrad: true,
                 ..Self::default()

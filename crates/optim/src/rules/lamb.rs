@@ -174,8 +174,8 @@ impl OptimizerConfig for LambConfig {
                 summary: "DeepSpeed's FusedLamb: trust ratio from 0.01 to 10, bias correction in the step size (its newest source: in the moments)",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form: w ← w − η ‖w‖/‖u‖ u with Adam's update u",
+                name: "textbook",
+                summary: "the textbook form: w ← w − η ‖w‖/‖u‖ u with Adam's update u",
             },
         ],
     };
@@ -210,7 +210,7 @@ impl OptimizerConfig for LambConfig {
                 ratio_max: 10.0,
                 ..no_decay
             },
-            "lecture" => LambConfig {
+            "textbook" => LambConfig {
                 eps: 1e-8,
                 ..no_decay
             },

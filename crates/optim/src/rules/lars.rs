@@ -150,8 +150,8 @@ impl OptimizerConfig for LarsConfig {
                 summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped trust ratio, c = 0.02",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form: w ← w − η ‖w‖/‖g‖ g",
+                name: "textbook",
+                summary: "the textbook form: w ← w − η ‖w‖/‖g‖ g",
             },
         ],
     };
@@ -193,7 +193,7 @@ impl OptimizerConfig for LarsConfig {
                 zero_norm: ZeroNorm::Bare,
                 ..no_decay
             },
-            "lecture" => LarsConfig {
+            "textbook" => LarsConfig {
                 momentum: 0.0,
                 trust_coefficient: 1.0,
                 ..no_decay

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// SGD with momentum β, in three forms (v starts at 0):
 ///
 /// - `torch`: v ← βv + (1 − d)g, but v ← g at the first step; w ← w − ηv. PyTorch's `SGD`.
-/// - `ema`: v ← βv + (1 − β)g; w ← w − ηv, a moving average. The lecture's first form.
-/// - `heavy-ball`: v ← βv + ηg; w ← w − v. The lecture's second form, and Polyak's. At a constant
+/// - `ema`: v ← βv + (1 − β)g; w ← w − ηv, a moving average. The textbook form.
+/// - `heavy-ball`: v ← βv + ηg; w ← w − v. Polyak's form. At a constant
 ///   learning rate it equals `torch` with d = 0.
 ///
 /// They differ when the learning rate changes: the velocity of `heavy-ball` contains the rates of
@@ -81,12 +81,12 @@ impl OptimizerConfig for MomentumConfig {
                 summary: "PyTorch's SGD(momentum=0.9)",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form, a moving average of gradients",
+                name: "textbook",
+                summary: "the textbook form, a moving average of gradients",
             },
             Preset {
                 name: "heavy-ball",
-                summary: "the lecture's equivalent form, with the learning rate inside the velocity",
+                summary: "the textbook's equivalent form, with the learning rate inside the velocity",
             },
         ],
     };
@@ -94,7 +94,7 @@ impl OptimizerConfig for MomentumConfig {
     fn preset(name: &str) -> Option<Self> {
         let form = match name {
             "torch" => MomentumForm::Torch,
-            "lecture" => MomentumForm::Ema,
+            "textbook" => MomentumForm::Ema,
             "heavy-ball" => MomentumForm::HeavyBall,
             _ => return None,
         };

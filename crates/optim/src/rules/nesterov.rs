@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// - `torch`: v ← βv + g; w ← w − η(g + βv), with all gradients at w. PyTorch's
 ///   `SGD(nesterov=True)`.
 /// - `look-ahead`: v ← βv + ηg(w − βv); w ← w − v. The gradient is taken at w − βv, where the
-///   velocity alone would move w. The lecture's form.
+///   velocity alone would move w. The textbook form.
 ///
 /// At a constant learning rate both are the same method: the weights of `torch` are the shifted
 /// points w − βv. In the form `look-ahead`, the caller must evaluate the gradient on
@@ -77,8 +77,8 @@ impl OptimizerConfig for NesterovConfig {
                 summary: "PyTorch's SGD(momentum=0.9, nesterov=True)",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form, with the look-ahead gradient",
+                name: "textbook",
+                summary: "the textbook form, with the look-ahead gradient",
             },
         ],
     };
@@ -86,7 +86,7 @@ impl OptimizerConfig for NesterovConfig {
     fn preset(name: &str) -> Option<Self> {
         let form = match name {
             "torch" => NesterovForm::Torch,
-            "lecture" => NesterovForm::LookAhead,
+            "textbook" => NesterovForm::LookAhead,
             _ => return None,
         };
         Some(NesterovConfig {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Stochastic gradient descent: w ← w − η(g + λw), as PyTorch's `SGD` without momentum and as the
-/// lecture.
+/// textbooks.
 ///
 /// Robbins and Monro 1951, *A stochastic approximation method*.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -37,14 +37,14 @@ impl OptimizerConfig for SgdConfig {
                 summary: "PyTorch's SGD with momentum 0",
             },
             Preset {
-                name: "lecture",
-                summary: "the lecture's form, the same: w ← w − η g",
+                name: "textbook",
+                summary: "the textbook form, the same: w ← w − η g",
             },
         ],
     };
 
     fn preset(name: &str) -> Option<Self> {
-        matches!(name, "torch" | "lecture").then(Self::default)
+        matches!(name, "torch" | "textbook").then(Self::default)
     }
 
     fn rule_for(&self, part: Part) -> Sgd {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
 
-/// max(f, τ^−a) with τ = 1 + t / `every`: the lecture's η_t = η_0 · t^−a, where t counts steps from 1.
+/// max(f, τ^−a) with τ = 1 + t / `every`: the textbook's η_t = η_0 · t^−a, where t counts steps from 1.
 ///
 /// Robbins and Monro 1951: SGD converges for 1/2 < a ≤ 1. `every` is the unit of τ, one step by
 /// default; `{ epochs = 1 }` makes the decay independent of the batch size (τ grows smoothly
