@@ -100,12 +100,41 @@ pub trait OptimizerConfig:
         Exclusions::default()
     }
 
+    /// How the rule behaves on a quadratic, if that is known; `largebatch probe curvature` asks for
+    /// it.
+    fn stability(&self) -> Option<Stability> {
+        None
+    }
+
     /// Clipping by the global norm, if it is part of the optimizer. The caller applies it before
     /// the step, with [`clip_by_global_norm`](crate::clip_by_global_norm).
     fn global_clip(&self) -> Option<GlobalClip> {
         None
     }
 }
+
+/// How a rule behaves on a quadratic ½λw²: it is stable if η (λ + `decay`) is below `bound`. With a
+/// preconditioner, λ is an eigenvalue of the preconditioned Hessian.
+pub struct Stability {
+    /// The bound on the product of learning rate and curvature.
+    pub bound: f64,
+    /// Weight decay λ that acts as curvature: L2 decay; 0 for decoupled decay.
+    pub decay: f64,
+    /// The diagonal by which the rule divides the gradient; `None` if it does not.
+    pub preconditioner: Option<Preconditioner>,
+}
+
+/// The diagonal by which a rule divides the gradient.
+pub struct Preconditioner {
+    /// The field of the state, of the parameter's shape, from which it is computed. The state also
+    /// has the field `time`, the number of steps.
+    pub field: &'static str,
+    /// The divisor, from the field's value and the number of steps.
+    pub divisor: Box<dyn Fn(f64, u64) -> f64>,
+}
+
+/// A divisor is at least this: a weight without any gradient so far would be divided by 0.
+pub(crate) const LEAST_DIVISOR: f64 = 1e-30;
 
 /// A dyn-compatible [`OptimizerConfig`], as the [`Registry`](crate::Registry) returns it.
 pub trait DynOptimizerConfig: Send + Sync + Debug {
@@ -122,6 +151,8 @@ pub trait DynOptimizerConfig: Send + Sync + Debug {
     fn dyn_rule(&self, part: Part) -> Arc<dyn DynRule>;
     /// See [`OptimizerConfig::exclusions`].
     fn exclusions(&self) -> Exclusions;
+    /// See [`OptimizerConfig::stability`].
+    fn stability(&self) -> Option<Stability>;
     /// See [`OptimizerConfig::global_clip`].
     fn global_clip(&self) -> Option<GlobalClip>;
     /// A copy.
@@ -146,6 +177,9 @@ impl<C: OptimizerConfig> DynOptimizerConfig for C {
     }
     fn exclusions(&self) -> Exclusions {
         OptimizerConfig::exclusions(self)
+    }
+    fn stability(&self) -> Option<Stability> {
+        OptimizerConfig::stability(self)
     }
     fn global_clip(&self) -> Option<GlobalClip> {
         OptimizerConfig::global_clip(self)

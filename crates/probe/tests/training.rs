@@ -108,8 +108,14 @@ fn the_divisor_is_that_of_the_step() {
         let network = experiment.initial_model().unwrap().network;
         let mut subject =
             Subject::new(&experiment, &network, Which::Train, Subset::default()).unwrap();
+        let of = experiment
+            .optimizer
+            .stability()
+            .unwrap()
+            .preconditioner
+            .unwrap();
         for (t, state) in recorder.states.iter().enumerate() {
-            let p = preconditioner(&experiment.config.optimizer, subject.layers(), state)
+            let p = preconditioner(&of, subject.layers(), state)
                 .unwrap()
                 .unwrap();
             let (before, after) = (&recorder.weights[t], &recorder.weights[t + 1]);

@@ -1,6 +1,9 @@
 use super::{DECAYS, DIVIDES};
+use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
-use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
+use crate::{
+    Decay, Exclude, Exclusions, OptimizerConfig, Part, Preconditioner, Rule, Stability, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_component::{Facts, Preset};
@@ -101,6 +104,26 @@ impl OptimizerConfig for AdagradConfig {
             lr_decay: self.lr_decay,
             weight_decay,
         }
+    }
+
+    /// 2, with P = (√G + ε) or √(G + ε), times 1 + (t − 1) `lr_decay`.
+    fn stability(&self) -> Option<Stability> {
+        let (eps, place, lr_decay) = (self.eps, self.eps_place, self.lr_decay);
+        let divisor = move |g: f64, time: u64| {
+            let root = match place {
+                EpsPlace::Inside => (g + eps).sqrt(),
+                EpsPlace::Outside => g.sqrt() + eps,
+            };
+            (1.0 + (time - 1) as f64 * lr_decay) * root.max(LEAST_DIVISOR)
+        };
+        Some(Stability {
+            bound: 2.0,
+            decay: WeightDecay::new(self.weight_decay, self.decay, true).l2(),
+            preconditioner: Some(Preconditioner {
+                field: "accumulator",
+                divisor: Box::new(divisor),
+            }),
+        })
     }
 
     fn exclusions(&self) -> Exclusions {

@@ -1,6 +1,9 @@
 use super::{DECAYS, DIVIDES, FORGETS};
+use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
-use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
+use crate::{
+    Decay, Exclude, Exclusions, OptimizerConfig, Part, Preconditioner, Rule, Stability, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_component::{Facts, Preset};
@@ -51,6 +54,24 @@ impl Default for AdamConfig {
     }
 }
 
+/// 2 (1 + β₁)/(1 − β₁), with P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε); with AMSGrad, v is the largest so
+/// far (Cohen et al. 2022, arXiv 2207.14484).
+pub(super) fn stability(beta1: f64, beta2: f64, eps: f64, amsgrad: bool, decay: f64) -> Stability {
+    let divisor = move |v: f64, time: u64| {
+        let first = 1.0 - beta1.powf(time as f64);
+        let second = 1.0 - beta2.powf(time as f64);
+        first * ((v / second).sqrt() + eps).max(LEAST_DIVISOR)
+    };
+    Stability {
+        bound: 2.0 * (1.0 + beta1) / (1.0 - beta1),
+        decay,
+        preconditioner: Some(Preconditioner {
+            field: if amsgrad { "largest" } else { "square" },
+            divisor: Box::new(divisor),
+        }),
+    }
+}
+
 impl OptimizerConfig for AdamConfig {
     type Rule = Adam;
 
@@ -96,6 +117,17 @@ impl OptimizerConfig for AdamConfig {
             amsgrad: self.amsgrad,
             weight_decay,
         }
+    }
+
+    fn stability(&self) -> Option<Stability> {
+        let decay = WeightDecay::new(self.weight_decay, self.decay, true).l2();
+        Some(stability(
+            self.beta1,
+            self.beta2,
+            self.eps,
+            self.amsgrad,
+            decay,
+        ))
     }
 
     fn exclusions(&self) -> Exclusions {

@@ -1,5 +1,6 @@
+use super::adam::stability;
 use super::{DECAYS, DIVIDES, FORGETS};
-use crate::{Adam, Decay, Exclude, Exclusions, OptimizerConfig, Part, WeightDecay};
+use crate::{Adam, Decay, Exclude, Exclusions, OptimizerConfig, Part, Stability, WeightDecay};
 use largebatch_component::{Facts, Preset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,16 @@ impl OptimizerConfig for AdamWConfig {
             amsgrad: self.amsgrad,
             weight_decay,
         }
+    }
+
+    fn stability(&self) -> Option<Stability> {
+        Some(stability(
+            self.beta1,
+            self.beta2,
+            self.eps,
+            self.amsgrad,
+            0.0,
+        ))
     }
 
     fn exclusions(&self) -> Exclusions {

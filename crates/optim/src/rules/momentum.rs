@@ -1,5 +1,7 @@
 use super::{DECAYS, FORGETS};
-use crate::{ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
+use crate::{
+    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, Stability, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_component::{Facts, Preset};
@@ -123,6 +125,19 @@ impl OptimizerConfig for MomentumConfig {
             dampening: self.dampening,
             weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
         }
+    }
+
+    /// 2 (1 + β)/(1 − d), as a moving average 2 (1 + β)/(1 − β).
+    fn stability(&self) -> Option<Stability> {
+        let kept = match self.form {
+            MomentumForm::Ema => 1.0 - self.momentum,
+            MomentumForm::Torch | MomentumForm::HeavyBall => 1.0 - self.dampening,
+        };
+        Some(Stability {
+            bound: 2.0 * (1.0 + self.momentum) / kept,
+            decay: WeightDecay::new(self.weight_decay, self.decay, true).l2(),
+            preconditioner: None,
+        })
     }
 
     fn exclusions(&self) -> Exclusions {

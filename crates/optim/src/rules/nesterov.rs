@@ -1,5 +1,7 @@
 use super::{DECAYS, FORGETS};
-use crate::{Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, Part, Rule, WeightDecay};
+use crate::{
+    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, Part, Rule, Stability, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_component::{Facts, Preset};
@@ -101,6 +103,15 @@ impl OptimizerConfig for NesterovConfig {
             form: self.form,
             weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
         }
+    }
+
+    /// 2 (1 + β)/(1 + 2β).
+    fn stability(&self) -> Option<Stability> {
+        Some(Stability {
+            bound: 2.0 * (1.0 + self.momentum) / (1.0 + 2.0 * self.momentum),
+            decay: WeightDecay::new(self.weight_decay, self.decay, true).l2(),
+            preconditioner: None,
+        })
     }
 
     fn exclusions(&self) -> Exclusions {

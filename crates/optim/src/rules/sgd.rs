@@ -1,5 +1,5 @@
 use super::DECAYS;
-use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay};
+use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, Stability, WeightDecay};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_component::{Facts, Preset};
@@ -51,6 +51,14 @@ impl OptimizerConfig for SgdConfig {
         Sgd {
             weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
         }
+    }
+
+    fn stability(&self) -> Option<Stability> {
+        Some(Stability {
+            bound: 2.0,
+            decay: WeightDecay::new(self.weight_decay, self.decay, true).l2(),
+            preconditioner: None,
+        })
     }
 
     fn exclusions(&self) -> Exclusions {

@@ -1,6 +1,7 @@
 //! The edge of stability: the largest curvature at which an optimizer's step is stable.
 
-use largebatch_train::{Choice, nullable};
+use largebatch_optim::{DynOptimizerConfig, Stability};
+use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 use super::{CurvatureOptions, Hessian, preconditioner, top};
@@ -44,6 +45,9 @@ pub struct Edge {
     /// The largest stable learning rate, bound / λ_max; absent if the largest eigenvalue is not
     /// above 0.
     pub stable_rate: Option<f64>,
+    /// Whether λ_max is of the preconditioned Hessian.
+    #[serde(default)]
+    pub preconditioned: bool,
 }
 
 impl Edge {
@@ -57,63 +61,20 @@ impl Edge {
             product: rate * lambda_max,
             bound,
             stable_rate,
+            preconditioned: false,
         }
     }
-}
-
-/// The bound on η λ_max for an optimizer with these options, see [`Edge`]; `None` for optimizers
-/// whose step on a quadratic is not linear in the gradient (LARS, LAMB).
-pub fn bound(optimizer: &str, options: &toml::Table) -> Option<f64> {
-    let number = |key: &str| {
-        options
-            .get(key)
-            .and_then(|v| v.as_float().or_else(|| v.as_integer().map(|i| i as f64)))
-    };
-    let word = |key: &str| options.get(key).and_then(toml::Value::as_str);
-    match optimizer {
-        "sgd" | "adagrad" => Some(2.0),
-        "momentum" => {
-            let beta = number("momentum")?;
-            let kept = match word("form") {
-                Some("ema") => 1.0 - beta,
-                _ => 1.0 - number("dampening").unwrap_or(0.0),
-            };
-            Some(2.0 * (1.0 + beta) / kept)
-        }
-        "nesterov" => number("momentum").map(|beta| 2.0 * (1.0 + beta) / (1.0 + 2.0 * beta)),
-        "adam" | "adamw" => number("beta1").map(|beta| 2.0 * (1.0 + beta) / (1.0 - beta)),
-        _ => None,
-    }
-}
-
-/// Whether an optimizer divides by a preconditioner, so that [`bound`] applies to the
-/// preconditioned Hessian.
-pub fn is_preconditioned(optimizer: &str) -> bool {
-    matches!(optimizer, "adam" | "adamw" | "adagrad")
-}
-
-/// The weight decay λ that acts as curvature: λ for L2 decay, 0 for decoupled decay.
-pub fn decay(options: &toml::Table) -> f64 {
-    let is_l2 = options
-        .get("decay")
-        .and_then(toml::Value::as_str)
-        .is_none_or(|d| d == "l2");
-    let rate = options
-        .get("weight_decay")
-        .and_then(|v| v.as_float())
-        .unwrap_or(0.0);
-    if is_l2 { rate } else { 0.0 }
 }
 
 /// A run's optimizer at a point of its training.
 #[derive(Clone, Copy)]
 pub struct AtPoint<'a> {
-    /// The optimizer and its options.
-    pub optimizer: &'a Choice,
+    /// The optimizer.
+    pub optimizer: &'a dyn DynOptimizerConfig,
     /// Learning rate η at this point.
     pub rate: f64,
-    /// The optimizer's state, as [`largebatch_optim::Driver::save`] writes it. Preconditioned
-    /// optimizers (see [`is_preconditioned`]) need it: without it, their edge is unknown.
+    /// The optimizer's state, as [`largebatch_optim::Driver::save`] writes it. Optimizers with a
+    /// preconditioner need it: without it, their edge is unknown.
     pub state: Option<&'a [u8]>,
 }
 
@@ -137,33 +98,21 @@ impl AtPoint<'_> {
         options: &CurvatureOptions,
         watch: Watch,
     ) -> Result<Option<Edge>, ProbeError> {
-        let Choice {
-            name,
-            options: settings,
-        } = self.optimizer;
-        let Some(bound) = bound(name, settings) else {
+        let name = self.optimizer.facts().name;
+        let Some(stability) = self.optimizer.stability() else {
             return Ok(None);
         };
-        if !is_preconditioned(name) {
-            return Ok(Some(Edge::new(
-                name,
-                self.rate,
-                lambda_max + decay(settings),
-                bound,
-            )));
-        }
+        let Stability { bound, decay, .. } = stability;
+        let Some(preconditioned) = stability.preconditioner else {
+            return Ok(Some(Edge::new(name, self.rate, lambda_max + decay, bound)));
+        };
         let Some(state) = self.state else {
             return Ok(None);
         };
-        let Some(diagonal) = preconditioner(self.optimizer, subject.layers(), state)? else {
+        let Some(diagonal) = preconditioner(&preconditioned, subject.layers(), state)? else {
             return Ok(None);
         };
-        let mut hessian =
-            Hessian::preconditioned(subject, w, &diagonal)?.with_decay(if name == "adamw" {
-                0.0
-            } else {
-                decay(settings)
-            });
+        let mut hessian = Hessian::preconditioned(subject, w, &diagonal)?.with_decay(decay);
         let mut goes_on = true;
         let found = top(
             &mut hessian,
@@ -176,7 +125,10 @@ impl AtPoint<'_> {
                 goes_on
             },
         )?;
-        Ok(goes_on.then(|| Edge::new(name, self.rate, found.values[0], bound)))
+        Ok(goes_on.then(|| Edge {
+            preconditioned: true,
+            ..Edge::new(name, self.rate, found.values[0], bound)
+        }))
     }
 }
 
@@ -220,8 +172,11 @@ mod tests {
                 (w - x * (w + b * v), v)
             }),
         ];
+        let registry = largebatch_optim::standard();
         for (name, options, step) in cases {
-            let bound = bound(name, &options.parse().unwrap()).unwrap();
+            let entry = registry.named(name).unwrap();
+            let config = entry.configure(None, options.parse().unwrap()).unwrap();
+            let bound = config.stability().unwrap().bound;
             let size = |x: f64| {
                 let (mut w, mut v) = (1.0, 0.1);
                 for _ in 0..3000 {

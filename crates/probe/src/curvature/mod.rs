@@ -14,7 +14,7 @@ use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 pub use density::{Density, density, quadrature};
-pub use edge::{AtPoint, Edge, bound, decay, is_preconditioned};
+pub use edge::{AtPoint, Edge};
 pub use lanczos::{Eigen, largest};
 pub use operator::{Hessian, Operator, STEP};
 pub use preconditioner::preconditioner;
@@ -224,9 +224,11 @@ impl Curvature {
                 "largest eigenvalues",
                 self.eigenvalues.iter().map(|v| (*v, 1.6 * floor)),
             );
-        if let Some(edge) = self.edge.as_ref().filter(|e| {
-            !is_preconditioned(&e.optimizer) && e.rate > 0.0 && e.bound / e.rate < 3.0 * high
-        }) {
+        if let Some(edge) = self
+            .edge
+            .as_ref()
+            .filter(|e| !e.preconditioned && e.rate > 0.0 && e.bound / e.rate < 3.0 * high)
+        {
             plot = plot.guide_x("edge of stability", edge.bound / edge.rate);
         }
         plot.figure()

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_probe::curvature::{
-    AtPoint, Curvature, CurvatureOptions, curvature, is_preconditioned,
-};
+use largebatch_optim::DynOptimizerConfig;
+use largebatch_probe::curvature::{AtPoint, Curvature, CurvatureOptions, curvature};
 use largebatch_probe::{Objective, Record};
 use largebatch_train::Lab;
 use largebatch_train::TrainError;
@@ -78,7 +77,7 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, lab: &Lab) -> Result<Don
     let (mut result, complete) = curvature(&mut subject, &w, &options, &mut watching.watch())?;
     if complete {
         let at = AtPoint {
-            optimizer: &run.experiment.config.optimizer,
+            optimizer: &*run.experiment.optimizer,
             rate: run.rate(),
             state: run.optimizer.as_deref(),
         };
@@ -114,12 +113,13 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, lab: &Lab) -> Result<Don
         &run,
         &record,
         &figures,
-        &summary(&record.result, &run.experiment.config.optimizer.name),
+        &summary(&record.result, &*run.experiment.optimizer),
         global,
     )
 }
 
-fn summary(c: &Curvature, optimizer: &str) -> String {
+fn summary(c: &Curvature, optimizer: &dyn DynOptimizerConfig) -> String {
+    let (name, stability) = (optimizer.facts().name, optimizer.stability());
     let mut text = String::new();
     let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
     let _ = writeln!(
@@ -169,13 +169,13 @@ fn summary(c: &Curvature, optimizer: &str) -> String {
                 readable(r)
             ))
         );
-    } else if is_preconditioned(optimizer) {
+    } else if stability.is_some() {
         let _ = writeln!(
             text,
-            "the edge of stability of {optimizer} needs its state: name a checkpoint, RUN/checkpoints/step-N"
+            "the edge of stability of {name} needs its state: name a checkpoint, RUN/checkpoints/step-N"
         );
     } else {
-        let _ = writeln!(text, "no edge of stability is known for {optimizer}");
+        let _ = writeln!(text, "no edge of stability is known for {name}");
     }
     text.trim_end().to_owned()
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::Result;
 use largebatch_models::Network;
 use largebatch_optim::Driver;
-use largebatch_probe::curvature::{AtPoint, CurvatureOptions, curvature, is_preconditioned};
+use largebatch_probe::curvature::{AtPoint, CurvatureOptions, curvature};
 use largebatch_probe::layers::{Update, layer_table};
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset};
@@ -317,10 +317,12 @@ impl<'a> Probing<'a> {
                 };
                 let (mut found, complete) = curvature(&mut subject, &w, &options, &mut goes_on)?;
                 // The optimizer's state is copied here only, and only for rules that divide by it.
-                let divides = is_preconditioned(&config.optimizer.name);
+                let optimizer = &*self.experiment.optimizer;
+                let stability = optimizer.stability();
+                let divides = stability.is_some_and(|s| s.preconditioner.is_some());
                 let state = at.driver.filter(|_| divides).map(Driver::save);
                 let here = AtPoint {
-                    optimizer: &config.optimizer,
+                    optimizer,
                     rate: at.lr,
                     state: state.as_deref(),
                 };

@@ -1,6 +1,5 @@
 //! Charts of an instrument's measurements over a training.
 
-use largebatch_probe::curvature::is_preconditioned;
 use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::RunConfig;
 use serde_json::Value;
@@ -80,7 +79,10 @@ pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usi
                     let is_far = products.iter().any(|p| p.1 > 5.0 * bound)
                         && products.iter().all(|p| p.1 > 0.0);
                     let scale = if is_far { Scale::Log } else { Scale::Linear };
-                    let label = if is_preconditioned(&config.optimizer.name) {
+                    let label = if lines
+                        .iter()
+                        .any(|line| line["result"]["edge"]["preconditioned"] == true)
+                    {
                         "η λ_max of the preconditioned Hessian"
                     } else {
                         "η λ_max"
