@@ -53,6 +53,20 @@ const WRONG: [&str; 12] = [
     "epochs = 0",
 ];
 
+/// The same for studies.
+const WRONG_STUDIES: [&str; 10] = [
+    "nmae = 'x'",
+    "name = 'x'\nconfirm.seeds = 0",
+    "name = 'x'\nconfirm.seeds = [1, 1]",
+    "name = 'x'\nset.modle = 'mlp'",
+    "name = 'x'\nset.model = 'mpl'",
+    "name = 'x'\nset.optimizer = { name = 'sgd', momentum = 0.9 }",
+    "name = 'x'\nset.optimizer.momentum = 1.5",
+    "name = 'x'\nsearch.lr = { log_uniform = [0.1] }",
+    "name = 'x'\naxes.batch_size = 32",
+    "name = 'x'\n[[arm]]\nset.schedule = 'cosin'",
+];
+
 /// Python's `jsonschema`, where the wide suite has installed it.
 #[test]
 fn another_program_agrees() {
@@ -66,21 +80,28 @@ fn another_program_agrees() {
     for (i, text) in WRONG.iter().enumerate() {
         write(dir, &format!("wrong-{i:02}.toml"), text);
     }
-    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/train");
+    write(dir, "study.json", ok(dir, &["schema", "study"]).stdout);
+    for (i, text) in WRONG_STUDIES.iter().enumerate() {
+        write(dir, &format!("bad-study-{i:02}.toml"), text);
+    }
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
     let script = r#"
 import glob, json, sys, tomllib
 import jsonschema
-schema = json.load(open("schema.json"))
-jsonschema.Draft7Validator.check_schema(schema)
-judge = jsonschema.Draft7Validator(schema)
-good = sorted(glob.glob(sys.argv[1] + "/*.toml"))
-bad = sorted(glob.glob("wrong-*.toml"))
-assert len(good) >= 8 and len(bad) == 12, (good, bad)
-for path in good:
-    errors = list(judge.iter_errors(tomllib.load(open(path, "rb"))))
-    assert not errors, (path, [e.message for e in errors])
-for path in bad:
-    assert not judge.is_valid(tomllib.load(open(path, "rb"))), path
+def compare(schema, good, bad):
+    schema = json.load(open(schema))
+    jsonschema.Draft7Validator.check_schema(schema)
+    judge = jsonschema.Draft7Validator(schema)
+    assert len(good) >= 8 and len(bad) >= 10, (good, bad)
+    for path in good:
+        errors = list(judge.iter_errors(tomllib.load(open(path, "rb"))))
+        assert not errors, (path, [e.message for e in errors])
+    for path in bad:
+        assert not judge.is_valid(tomllib.load(open(path, "rb"))), path
+examples = sys.argv[1]
+compare("schema.json", glob.glob(examples + "/train/*.toml"), glob.glob("wrong-*.toml"))
+studies = [p for p in glob.glob(examples + "/studies/*.toml") if not p.endswith("Cargo.toml")]
+compare("study.json", studies, glob.glob("bad-study-*.toml"))
 "#;
     let output = Command::new(python)
         .args(["-c", script, examples])

@@ -1,5 +1,7 @@
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use toml::{Table, Value};
 
 /// The values of one setting.
@@ -214,6 +216,25 @@ fn round(x: f64) -> f64 {
 /// Axes by dotted key, in alphabetical order, which is also the order of labels.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Axes(pub Vec<(String, Axis)>);
+
+impl JsonSchema for Axes {
+    fn schema_name() -> Cow<'static, str> {
+        "Axes".into()
+    }
+
+    /// A tree of settings, whose leaves are lists or ranges.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let ends = json_schema!({ "type": "array", "minItems": 2, "maxItems": 2, "items": { "type": "number" } });
+        json_schema!({ "type": "object", "additionalProperties": { "anyOf": [
+            { "type": "array", "minItems": 1 },
+            { "type": "object", "properties": {
+                "log_uniform": ends, "uniform": ends, "integer": ends,
+                "points": { "type": "integer", "minimum": 2 }
+              }, "additionalProperties": false },
+            { "type": "object", "additionalProperties": { "type": ["object", "array"] } }
+        ] } })
+    }
+}
 
 impl<'de> Deserialize<'de> for Axes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::num::IntErrorKind;
 use std::path::Path;
 
 use largebatch_schedule::Scaling;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
@@ -14,7 +16,7 @@ use largebatch_component::settings::{get, insert, remove};
 use largebatch_component::suggestion;
 
 /// A study file. The crate's documentation describes the format with examples.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
     /// The study's name.
@@ -32,6 +34,7 @@ pub struct Study {
     pub split_seed: u32,
     /// Settings of every trial.
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub set: Table,
     /// Settings that are compared: each combination is a group.
     #[serde(default)]
@@ -72,16 +75,18 @@ fn one() -> u32 {
 /// An arm (with `name`) or a condition (with `if`), and what it changes. Later parts win: the top
 /// level, then the arm, then the conditions in order. A setting, an axis, a search and a rate of
 /// the same key replace each other.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// The arm's name.
     pub name: Option<String>,
     /// The settings, axis values or arm that the condition requires; a list means any of these.
     #[serde(rename = "if")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub condition: Option<Table>,
     /// As [`Study::set`].
     #[serde(default)]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub set: Table,
     /// As [`Study::axes`].
     #[serde(default)]
@@ -99,7 +104,7 @@ pub struct Part {
 }
 
 /// A rate derived from the rate at a base batch size, which is given here or tuned by another arm.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// The scaling rule.
@@ -113,11 +118,12 @@ pub struct Rate {
     pub base_batch: Option<u64>,
     /// A warm-up with its length, `{ epochs = 5 }`. It starts at `start` times the peak; by default
     /// (and for `start = "base"`) at the base rate.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub warmup: Option<Table>,
 }
 
 /// How long a trial trains: one of epochs, steps and examples.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Passes over the training part.
@@ -132,7 +138,7 @@ pub struct Budget {
 }
 
 /// How settings are searched and chosen.
-#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tune {
     /// Seeds of the tuning trials; one by default.
@@ -151,7 +157,7 @@ pub struct Tune {
 }
 
 /// How the best point is determined.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
     /// The best mean of the final validation metric.
@@ -162,7 +168,7 @@ pub enum Goal {
 }
 
 /// The reported trials.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
     /// The seeds.
@@ -198,6 +204,20 @@ impl Seeds {
             Seeds::Count(n) => (0..*n).map(|i| u64::from(first + i)).collect(),
             Seeds::List(seeds) => seeds.iter().map(|&s| s.into()).collect(),
         }
+    }
+}
+
+impl JsonSchema for Seeds {
+    fn schema_name() -> Cow<'static, str> {
+        "Seeds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
+            { "type": "array", "minItems": 1, "uniqueItems": true,
+              "items": { "type": "integer", "minimum": 0, "maximum": u32::MAX } }
+        ] })
     }
 }
 

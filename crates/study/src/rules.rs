@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Curves, StopReason};
@@ -11,7 +12,7 @@ use crate::trial::canonical_number;
 /// [`Plateau`] and [`Hopeless`] judge the training loss over half an epoch or more: points closer
 /// together are first averaged. So points an epoch apart are judged one by one, and among denser
 /// ones, each of which may be the loss of a few examples, none decides alone.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopRules {
     /// Stop once the validation metric is at least this good: at or above this value, or at or
@@ -27,7 +28,7 @@ pub struct StopRules {
 }
 
 /// The training loss has not improved: its lowest value is not below (1 − `improvement`) × its lowest value of `epochs` epochs ago.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
     /// How long to wait, in epochs.
@@ -42,7 +43,7 @@ pub struct Plateau {
 /// At every such point the newest half epoch is judged, or what there is at the end of a shorter
 /// budget. A training that never learned and one that learned and then collapsed are both hopeless.
 /// Earlier losses are ignored. A loss that is not finite is above every bound.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hopeless {
     /// The fraction of the budget before which nothing is judged, in (0, 1).

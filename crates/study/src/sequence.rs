@@ -1,10 +1,11 @@
 //! Points in the unit cube: random, Halton and Sobol.
 
 use largebatch_random::{Key, unit};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How the tuned settings are searched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Every combination.

@@ -4,7 +4,10 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use largebatch_component::schema;
+use largebatch_study::Study;
 use largebatch_train::Lab;
+use serde_json::Value;
 
 use super::Done;
 
@@ -30,11 +33,14 @@ pub(super) struct SchemaArgs {
 enum File {
     /// The configuration of a training run
     Run,
+    /// A study
+    Study,
 }
 
 pub(super) fn run(args: SchemaArgs, lab: &Lab) -> Result<Done> {
     let schema = match args.of {
         File::Run => lab.run_schema(),
+        File::Study => study(lab),
     };
     writeln!(
         std::io::stdout(),
@@ -42,4 +48,37 @@ pub(super) fn run(args: SchemaArgs, lab: &Lab) -> Result<Done> {
         serde_json::to_string_pretty(&schema)?
     )?;
     Ok(Done::Ok)
+}
+
+/// The schema of a study, whose settings are those of a run, with names that may come from elsewhere
+/// in the file.
+fn study(lab: &Lab) -> Value {
+    let mut schema = schema::<Study>();
+    schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+    schema["title"] = "a study of largebatch".into();
+    let mut set = lab.run_schema();
+    let settings = set["properties"].take();
+    let settings = loosened(settings);
+    let replace = |part: &mut Value| {
+        part["properties"]["set"]["properties"] = settings.clone();
+        part["properties"]["set"]["additionalProperties"] = false.into();
+    };
+    replace(&mut schema);
+    for parts in ["arm", "when"] {
+        replace(&mut schema["properties"][parts]["items"]);
+    }
+    schema
+}
+
+/// Components whose name is not required: an arm may change an option of one that is named above.
+fn loosened(mut settings: Value) -> Value {
+    for key in ["model", "optimizer", "schedule", "dataset"] {
+        let alternatives = settings[key]["anyOf"].as_array_mut();
+        for one in alternatives.into_iter().flatten() {
+            if let Some(object) = one.as_object_mut() {
+                object.remove("required");
+            }
+        }
+    }
+    settings
 }
