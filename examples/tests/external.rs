@@ -133,7 +133,7 @@ fn a_crate_of_ones_own_conforms_and_trains() {
         "--schedule",
         "wsd",
         "--lr",
-        "0.0003",
+        "0.001",
         "--epochs",
         "10",
         "--json",

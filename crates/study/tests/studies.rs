@@ -598,7 +598,7 @@ fn wrong_files_name_the_line() {
         (
             "[[arm]]\nname = 'small'\n[[arm]]\nname = 'b'\nrate.from = 'smal'",
             9,
-            "did you mean \"small\"?",
+            "did you mean `small`?",
         ),
         (
             "[[arm]]\nname = 'a'\n[[arm]]\nname = 'b'\nrate.from = 'a'",
@@ -608,7 +608,7 @@ fn wrong_files_name_the_line() {
         (
             "[[when]]\nif.batch_sice = 32\nset.lr = 1",
             6,
-            "did you mean \"batch_size\"?",
+            "did you mean `batch_size`?",
         ),
         ("[[when]]\nset.lr = 1", 5, "needs `if"),
         (
@@ -656,7 +656,7 @@ fn wrong_files_name_the_line() {
         (
             "axes.o = ['lars', 'lamb']\n[[when]]\nif.o = 'lras'\nset.lr = 1",
             7,
-            "`o` is never \"lras\" in this file; did you mean \"lars\"?",
+            "`o` is never \"lras\" in this file, did you mean `lars`?",
         ),
         (
             "axes.b = [64, 128]\n[[when]]\nif = { b = 77 }\nset.lr = 1",

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -- optimizers lion
-//! cargo run --release -- train --dataset digits --model residual-mlp --optimizer lion --lr 0.0003 --schedule wsd
+//! cargo run --release -- train --dataset digits --model residual-mlp --optimizer lion --lr 0.001 --schedule wsd
 //! ```
 
 use std::process::ExitCode;
