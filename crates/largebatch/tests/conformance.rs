@@ -14,7 +14,7 @@ fn models_conform() {
         model::<models::PerceptronConfig>("breast-cancer"),
         model::<models::SoftmaxConfig>("digits"),
         model::<models::MlpConfig>("digits"),
-        model::<models::F1Config>("iris"),
+        model::<models::F1Config>("breast-cancer"),
         model::<models::C1Config>("digits"),
         model::<models::SimpleCnnConfig>("digits"),
         model::<models::ResNet8Config>("digits"),
