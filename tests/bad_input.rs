@@ -267,14 +267,14 @@ const VALUES: &[Row] = &[
         none,
         &["--lr", "nan"],
         2,
-        &["lr", "NaN", "at least 0"],
+        &["lr", "NaN", "finite"],
     ),
     (
         "lr that is infinite",
         none,
         &["--lr", "inf"],
         2,
-        &["lr", "inf", "at least 0"],
+        &["lr", "inf", "finite"],
     ),
     (
         "lr that is a word",

@@ -692,5 +692,11 @@ fn accepted_data_are_seen_by_the_eyes_of_the_run() {
         ],
     );
     put(rows(1.0, "a,b", ["no", "aye"]));
-    refused("class", &["other classes", "no, yes; now aye, no"]);
+    refused(
+        "class",
+        &[
+            "trained on classes",
+            "no, yes, but the data now have classes aye, no",
+        ],
+    );
 }

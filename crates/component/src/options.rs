@@ -111,8 +111,14 @@ fn first_outside(prefix: &str, table: &toml::Table, schema: &Value) -> Option<Vi
         }
         outside(value, schema).map(|value| Violation {
             key,
+            range: match range(schema) {
+                // A bound alone does not say why infinity or NaN is refused.
+                range if !["inf", "-inf", "NaN"].contains(&value.as_str()) => range,
+                any if any == "any number" => "a finite number".into(),
+                range if schema["infinite"] == true => range,
+                range => format!("a finite number, {range}"),
+            },
             value,
-            range: range(schema),
             why: schema["why"].as_str().unwrap_or_default().into(),
         })
     })

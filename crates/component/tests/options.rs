@@ -105,7 +105,7 @@ fn every_mistake_names_the_option() {
         ),
         (
             "momentum = nan",
-            "model `net`: `momentum` is NaN, but it must be 0 ≤ x < 1: at 1 nothing is forgotten",
+            "model `net`: `momentum` is NaN, but it must be a finite number, 0 ≤ x < 1: at 1 nothing is forgotten",
         ),
         (
             "max_norm = 0",
@@ -113,7 +113,7 @@ fn every_mistake_names_the_option() {
         ),
         (
             "seed = inf",
-            "model `net`: `seed` is inf, but it must be any number",
+            "model `net`: `seed` is inf, but it must be a finite number",
         ),
         (
             "widths = []",

@@ -230,9 +230,9 @@ fn values_out_of_range_are_named() {
         (&["lr=-1"], &["lr", "-1"]),
         (&["lr=nan"], &["lr", "NaN"]),
         (&["epochs=1", "steps=1"], &["steps", "epochs"]),
-        (&["label_smoothing=1"], &["label_smoothing", "[0, 1)"]),
+        (&["label_smoothing=1"], &["label_smoothing", "0 ≤ x < 1"]),
         (&["accumulate=65"], &["accumulate", "65", "64"]),
-        (&["clip_norm=0"], &["clip_norm", "positive"]),
+        (&["clip_norm=0"], &["clip_norm", "above 0"]),
         (&["model=perceptron"], &["perceptron", "softmax"]),
         (
             &["model=mlp", "model.batch_norm=true", "batch_size=1"],

@@ -134,8 +134,6 @@ impl AtPoint<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     /// Runs each method on λw²/2 and finds the λ at which it becomes unstable, by bisection.
     #[test]
     fn bounds_are_those_of_the_iterations() {
