@@ -11,10 +11,10 @@ use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose learning rate γ is scaled in
-/// each layer by a trust ratio λ:
+/// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose learning rate η is scaled in
+/// each layer by a trust ratio r:
 ///
-/// λ = c ‖w‖ / (‖g‖ + β‖w‖ + ε), and λ = 1 if ‖w‖ or ‖g‖ is 0 (β is `weight_decay`, c is
+/// r = c ‖w‖ / (‖g‖ + λ‖w‖ + ε), and r = 1 if ‖w‖ or ‖g‖ is 0 (λ is `weight_decay`, c is
 /// `trust_coefficient`).
 ///
 /// Each difference between the published implementations is an option:
@@ -46,9 +46,9 @@ pub struct LarsConfig {
     pub eps: f64,
     /// The denominator of the trust ratio.
     pub denominator: Denominator,
-    /// Where learning rate γ and trust ratio λ are applied.
+    /// Where learning rate η and trust ratio r are applied.
     pub rate: RatePlace,
-    /// LARC: λ becomes min(λ/γ, 1), so that a layer's rate never exceeds γ.
+    /// LARC: r becomes min(r/η, 1), so that a layer's rate never exceeds η.
     pub trust_clip: bool,
     /// Whether parameters without weight decay are adapted too.
     pub always_adapt: bool,
@@ -64,23 +64,23 @@ pub struct LarsConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Denominator {
-    /// ‖g‖ + β‖w‖ + ε.
+    /// ‖g‖ + λ‖w‖ + ε.
     #[default]
     Sum,
-    /// ‖g + βw‖ + ε.
+    /// ‖g + λw‖ + ε.
     Combined,
 }
 
-/// Where learning rate γ and trust ratio λ are applied, with u = g + βw.
+/// Where learning rate η and trust ratio r are applied, with u = g + λw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RatePlace {
-    /// v ← μv + γλu; w ← w − v.
+    /// v ← μv + ηru; w ← w − v.
     #[default]
     Inside,
-    /// v ← μv + λu; w ← w − γv.
+    /// v ← μv + ru; w ← w − ηv.
     Outside,
-    /// v ← μv + u; w ← w − γλv with λ = c‖w‖/(‖v‖ + ε).
+    /// v ← μv + u; w ← w − ηrv with r = c‖w‖/(‖v‖ + ε).
     Velocity,
 }
 
@@ -122,7 +122,7 @@ impl OptimizerConfig for LarsConfig {
     const FACTS: &'static Facts = &Facts {
         name: "lars",
         summary: "SGD with momentum whose learning rate is scaled in each layer by ‖w‖ / ‖g‖",
-        formula: "λ = c ‖w‖ / (‖g‖ + β ‖w‖ + ε); v ← μ v + η λ (g + β w); w ← w − v",
+        formula: "r = c ‖w‖ / (‖g‖ + λ ‖w‖ + ε); v ← μ v + η r (g + λ w); w ← w − v",
         paper: "You, Gitman and Ginsburg 2017, arXiv 1708.03888",
         presets: &[
             Preset {
@@ -135,11 +135,11 @@ impl OptimizerConfig for LarsConfig {
             },
             Preset {
                 name: "tf-models",
-                summary: "tensorflow/models (classic momentum): ‖g + βw‖, weight decay 0 by default",
+                summary: "tensorflow/models (classic momentum): ‖g + λw‖, weight decay 0 by default",
             },
             Preset {
                 name: "optax",
-                summary: "optax.lars: ‖g + βw‖, weight decay 0 by default",
+                summary: "optax.lars: ‖g + λw‖, weight decay 0 by default",
             },
             Preset {
                 name: "timm",
@@ -264,7 +264,7 @@ impl Rule for Lars {
 }
 
 impl Lars {
-    /// The trust ratio λ for this denominator; `guards` are the norms that must not be 0.
+    /// The trust ratio r for this denominator; `guards` are the norms that must not be 0.
     fn ratio(
         &self,
         lr: f64,

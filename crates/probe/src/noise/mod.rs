@@ -166,7 +166,10 @@ pub fn noise(
             "a variance needs at least 2 examples",
         ));
     }
-    if options.batch == 0 || options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
+    if options.batch == 0 {
+        return Err(ProbeError::value("batch", 0, "a batch needs an example"));
+    }
+    if options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
         let value = format!("{} x {}", options.micro.0, options.micro.1);
         return Err(ProbeError::value(
             "micro",
