@@ -330,14 +330,14 @@ const VALUES: &[Row] = &[
         none,
         &["--set", "label_smoothing=1.0"],
         2,
-        &["label_smoothing", "1", "[0, 1)"],
+        &["label_smoothing", "1", "0 ≤ x < 1"],
     ),
     (
         "clip norm 0",
         none,
         &["--set", "clip_norm=0.0"],
         2,
-        &["clip_norm", "0", "positive"],
+        &["clip_norm", "0", "above 0"],
     ),
     (
         "validation larger than the set",

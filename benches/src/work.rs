@@ -66,7 +66,7 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
             network = Some(
                 driver
                     .step(1e-3, before, gradients)
-                    .absorb(pass.into_statistics()),
+                    .update_running(pass.into_statistics()),
             );
         });
         seconds

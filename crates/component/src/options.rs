@@ -13,7 +13,8 @@ use crate::{ComponentError, Kind};
 pub struct Opt {
     /// The key in TOML and in `--set key=value`.
     pub name: String,
-    /// The default, as TOML writes it; `none` if the option is absent by default.
+    /// The default, as TOML writes it; `none` if the option is absent by default, and `required` if it has no
+    /// default.
     pub default: String,
     /// What it does, in one line.
     pub purpose: String,
@@ -41,10 +42,17 @@ pub fn options<C: JsonSchema + Serialize>(default: &C) -> Vec<Opt> {
 
 /// The options of a schema, with the defaults of a table.
 pub fn listed(schema: &Value, default: &toml::Table) -> Vec<Opt> {
+    let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+    let absent = |name: &String| match required.iter().any(|one| one == name) {
+        true => "required".into(),
+        false => "none".into(),
+    };
     properties(schema)
         .map(|(name, schema)| Opt {
             name: name.clone(),
-            default: default.get(name).map_or("none".into(), Toml::to_string),
+            default: default
+                .get(name)
+                .map_or_else(|| absent(name), Toml::to_string),
             purpose: purpose(schema),
             range: range(schema),
         })

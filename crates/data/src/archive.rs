@@ -72,7 +72,7 @@ pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(),
 }
 
 /// Whether a file came unchanged from the archive that the catalogue lists.
-pub(crate) fn vouches(entry: &Entry, folder: &Path, file: &str, sha256: &str) -> bool {
+pub(crate) fn is_in_archive(entry: &Entry, folder: &Path, file: &str, sha256: &str) -> bool {
     let note = fs::read_to_string(folder.join(NOTE))
         .ok()
         .and_then(|t| serde_json::from_str::<Note>(&t).ok());

@@ -102,7 +102,8 @@ pub(crate) struct Found {
 /// Whether the catalogue lists this hash, or the file came unchanged from the archive in the
 /// catalogue.
 pub(crate) fn is_known(entry: &Entry, file: &File, folder: &Path, sha256: &str) -> bool {
-    file.sha256.as_deref() == Some(sha256) || archive::vouches(entry, folder, &file.name, sha256)
+    file.sha256.as_deref() == Some(sha256)
+        || archive::is_in_archive(entry, folder, &file.name, sha256)
 }
 
 /// The files of a set. An archive is expanded into the cache.

@@ -39,6 +39,7 @@ pub struct CsvSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// The label's column; all others are features.
+    #[schemars(extend("values" = "a name, or a number from 0"))]
     pub label: Column,
     /// Whether the first line holds column names. By default it does if `label` is a name, or if
     /// the features of that line are words. A line that may be either, such as `0,1,2`, is refused
@@ -48,6 +49,7 @@ pub struct CsvSpec {
     /// The separator of the fields; by default the one in the first line. A first line that
     /// contains two of them is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("values" = "\",\", \";\", \"tab\", \"|\""))]
     pub delimiter: Option<Delimiter>,
     /// How to treat missing values: empty fields, `?`, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NULL`.
     /// By default they are refused.

@@ -251,7 +251,9 @@ impl Item<'_> {
             }
             What::Archive(entry, _) => entry.file.iter().all(|file| {
                 let hash = cache::hash_file(&self.to.join(&file.name));
-                hash.is_ok_and(|(_, sha256)| archive::vouches(entry, &self.to, &file.name, &sha256))
+                hash.is_ok_and(|(_, sha256)| {
+                    archive::is_in_archive(entry, &self.to, &file.name, &sha256)
+                })
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! The losses and their gradients, compared with their formulas in f64 and with Burn's operations.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use largebatch_kernels::layers::{cross_entropy, hits, logistic};
+use largebatch_kernels::layers::{correct, cross_entropy, logistic};
 
 /// Examples and classes: one of each, a part, more than a part.
 const CASES: [[usize; 2]; 5] = [[1, 1], [7, 10], [64, 3], [65, 10], [1000, 17]];
@@ -170,7 +170,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 }
 
 #[test]
-fn hits_are_where_the_greatest_is() {
+fn correct_are_where_the_greatest_is() {
     if largebatch_kernels::vectors() == Some("kernels off") {
         return;
     }
@@ -179,7 +179,9 @@ fn hits_are_where_the_greatest_is() {
         let tensor = |v: &[f32]| {
             Tensor::<2>::from_data(TensorData::new(v.to_vec(), [v.len() / n, n]), &device)
         };
-        hits(&tensor(o), &tensor(t)).unwrap().into_scalar::<f32>()
+        correct(&tensor(o), &tensor(t))
+            .unwrap()
+            .into_scalar::<f32>()
     };
     // In a tie the first one counts.
     assert_eq!(

@@ -321,7 +321,7 @@ fn format_in<R: Reader>(
         .try_for_each(|(name, content)| write(name, content))?;
     let dataset = open_spec(&spec, &search)?;
     suite.expect(
-        dataset.train.len() > 0 && dataset.test.len() > 0,
+        !dataset.train.is_empty() && !dataset.test.is_empty(),
         "a part of the good files is empty",
     );
     for (name, content) in files {

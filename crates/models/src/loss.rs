@@ -191,13 +191,14 @@ impl Loss {
         let outputs = outputs.clone().inner();
         match targets {
             Targets::Classes { index, one_hot } => {
-                Some(layers::hits(&outputs, one_hot).unwrap_or_else(|| {
+                Some(layers::correct(&outputs, one_hot).unwrap_or_else(|| {
                     total(outputs.argmax(1).reshape([-1]).equal(index.clone()).float())
                 }))
             }
             Targets::Signs(y) => {
-                if let Some(hits) = layers::hits(&outputs, &y.clone().reshape(outputs.dims())) {
-                    return Some(hits);
+                if let Some(correct) = layers::correct(&outputs, &y.clone().reshape(outputs.dims()))
+                {
+                    return Some(correct);
                 }
                 let positive = column(outputs).greater_elem(0.0);
                 Some(total(positive.equal(y.clone().greater_elem(0.0)).float()))

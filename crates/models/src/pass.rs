@@ -21,7 +21,7 @@ struct Training<'a> {
     ghost_batch: Option<usize>,
 }
 
-/// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::absorb`].
+/// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::update_running`].
 #[derive(Clone, Debug)]
 pub struct Statistic {
     running: ParamId,
@@ -59,7 +59,7 @@ impl<'a> Pass<'a> {
         self.training.is_some()
     }
 
-    /// The statistics that batch norm recorded, in order, for [`Network::absorb`]. They are plain
+    /// The statistics that batch norm recorded, in order, for [`Network::update_running`]. They are plain
     /// tensors on the device, without a graph.
     pub fn into_statistics(self) -> Vec<Statistic> {
         self.statistics
@@ -84,11 +84,11 @@ impl Network {
     ///
     /// Pass the statistics of a step's micro-batches or workers one after the other in a fixed
     /// order. This does not wait for the device.
-    pub fn absorb(self, statistics: Vec<Statistic>) -> Self {
+    pub fn update_running(self, statistics: Vec<Statistic>) -> Self {
         if statistics.is_empty() {
             self
         } else {
-            self.map(&mut Absorb(statistics))
+            self.map(&mut UpdateRunning(statistics))
         }
     }
 
@@ -129,9 +129,9 @@ impl ModuleMapper for Average {
     }
 }
 
-struct Absorb(Vec<Statistic>);
+struct UpdateRunning(Vec<Statistic>);
 
-impl ModuleMapper for Absorb {
+impl ModuleMapper for UpdateRunning {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let id = param.id;
         let mut seen = self.0.iter().filter(|s| s.running == id).peekable();

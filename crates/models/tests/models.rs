@@ -372,14 +372,14 @@ fn ghost_batch_norm_is_accumulation() {
             ));
             statistics.extend(pass.into_statistics());
         }
-        updated = updated.absorb(statistics);
+        updated = updated.update_running(statistics);
         let largest = outputs
             .iter()
             .zip(&parts)
             .map(|(a, b)| (a - b).abs())
             .fold(0f32, f32::max);
         assert!(largest < 1e-5, "{name}: {largest}");
-        let ghosted = state_dict(&network.clone().absorb(ghost.into_statistics()));
+        let ghosted = state_dict(&network.clone().update_running(ghost.into_statistics()));
         for ((path, a), (_, b)) in ghosted.iter().zip(state_dict(&updated)) {
             let gap = a
                 .iter::<f32>()
@@ -603,7 +603,7 @@ fn weights_of_another_model_are_refused() {
     );
 }
 
-/// `absorb` works on networks with and without autodiff, and does not affect clones.
+/// `update_running` works on networks with and without autodiff, and does not affect clones.
 #[test]
 fn clones_do_not_share_running_statistics() {
     let network = build("f1", "width = 4", &io(&[6], 3), 0, &device())
@@ -615,8 +615,8 @@ fn clones_do_not_share_running_statistics() {
     let statistics = pass.into_statistics();
     let (before, clone): (_, Network) = (state_dict(&network), network.clone());
     let (plain, tracked) = (
-        network.valid().absorb(statistics.clone()),
-        network.absorb(statistics),
+        network.valid().update_running(statistics.clone()),
+        network.update_running(statistics),
     );
     assert_eq!(state_dict(&plain), state_dict(&tracked));
     assert_eq!(state_dict(&clone), before);

@@ -250,7 +250,7 @@ fn compare(&(name, model, parameters, shape, classes, smoothing, ghost): &Case, 
         );
     }
 
-    let network = network.absorb(pass.into_statistics());
+    let network = network.update_running(pass.into_statistics());
     let after: BTreeMap<String, TensorData> = state_dict(&network).into_iter().collect();
     for (path, value) in under("after").iter().filter(|(path, _)| is_buffer(path)) {
         close(

@@ -69,7 +69,7 @@ impl Driver {
         Ok(driver)
     }
 
-    /// An optimizer without parameters; [`Driver::enroll`] adds them.
+    /// An optimizer without parameters; [`Driver::register`] adds them.
     pub(crate) fn empty(recipe: &dyn DynOptimizerConfig) -> Result<Driver, OptimError> {
         recipe.check()?;
         Ok(Driver {
@@ -80,7 +80,7 @@ impl Driver {
         })
     }
 
-    pub(crate) fn enroll(
+    pub(crate) fn register(
         &mut self,
         path: String,
         layers: &[String],
@@ -276,7 +276,7 @@ impl ModuleVisitor for Enroll<'_> {
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let shape = param.lazy_shape().to_vec();
-        self.driver.enroll(
+        self.driver.register(
             self.place.path(),
             &self.place.layers,
             shape,
@@ -308,7 +308,7 @@ impl ModuleMapper for Stepper<'_> {
         let (id, w, mapper) = param.consume();
         if !self.driver.slots.contains_key(&path) {
             // A layer that was added to the module after the driver was made.
-            self.driver.enroll(
+            self.driver.register(
                 path.clone(),
                 &self.place.layers,
                 w.dims().to_vec(),

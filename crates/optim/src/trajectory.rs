@@ -135,7 +135,7 @@ impl Run {
                 p.shape.clone()
             };
             walkers.push(walker(p, &shape, dtype, device, traced)?);
-            driver.enroll(p.name.clone(), &[], shape, device.clone());
+            driver.register(p.name.clone(), &[], shape, device.clone());
         }
         Ok(Run {
             driver,

@@ -5,8 +5,8 @@ use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::Experiment;
 use serde::{Deserialize, Serialize};
 
+use crate::dry_run::DryRun;
 use crate::memory;
-use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
 /// Settings of a search for the batch size.
@@ -141,7 +141,7 @@ impl BatchSearch {
     pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
         let sizes = self.sizes(experiment)?;
         let largest = sizes.last().copied().unwrap_or(self.smallest);
-        let example = Rehearsal::new(experiment)?.example_seconds(largest)?;
+        let example = DryRun::new(experiment)?.example_seconds(largest)?;
         let step = |size: &usize| *size as f64 * example;
         Ok(sizes
             .iter()
@@ -169,7 +169,7 @@ impl BatchSearch {
     pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<BatchFind, ProbeError> {
         let (sizes, config) = (self.sizes(experiment)?, &experiment.config);
         let cpu = ["flex", "ndarray"].contains(&config.device.as_str());
-        let mut rehearsal = Rehearsal::new(experiment)?;
+        let mut dry_run = DryRun::new(experiment)?;
         let (mut points, mut ended) = (Vec::<BatchPoint>::new(), BatchEnd::Largest);
         'sizes: for (done, &batch_size) in sizes.iter().enumerate() {
             if let [.., before, last] = points.as_slice()
@@ -189,7 +189,7 @@ impl BatchSearch {
                     ended = BatchEnd::Interrupted;
                     break 'sizes;
                 }
-                times.push(rehearsal.step(batch_size)?);
+                times.push(dry_run.step(batch_size)?);
             }
             let mut timed = times.split_off(1);
             timed.sort_by(f64::total_cmp);

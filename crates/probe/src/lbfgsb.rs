@@ -217,10 +217,10 @@ impl LbfgsB {
             let mut search = Search::new(value, slope, first, largest);
             let mut step = first;
             let mut best: Option<(f64, Vec<f64>, Vec<f64>)> = None;
-            let mut goes_on = true;
+            let mut proceed = true;
             for _ in 0..20 {
-                goes_on = watch(iterations as u64, self.iterations as u64);
-                if !goes_on {
+                proceed = watch(iterations as u64, self.iterations as u64);
+                if !proceed {
                     break;
                 }
                 let at: Vec<f64> = (0..x.len())
@@ -246,7 +246,7 @@ impl LbfgsB {
                     Next::Done | Next::Stuck => break,
                 }
             }
-            if !goes_on {
+            if !proceed {
                 let (value, x, gradient) = best.unwrap_or((value, x, gradient));
                 let gradient = projected_gradient(&x, &gradient, lower, upper);
                 return Ok(Minimum {

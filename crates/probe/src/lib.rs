@@ -23,6 +23,7 @@
 
 pub mod batch_find;
 pub mod curvature;
+mod dry_run;
 mod error;
 mod flat;
 pub mod landscape;
@@ -39,7 +40,6 @@ pub mod plane;
 mod quasi_newton;
 pub mod rates;
 mod record;
-mod rehearsal;
 mod run;
 pub mod sharpness;
 mod subject;

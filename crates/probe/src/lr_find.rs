@@ -8,8 +8,8 @@ use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::{Experiment, StepKeys};
 use serde::{Deserialize, Serialize};
 
+use crate::dry_run::DryRun;
 use crate::rates::{descent, smoothed, steepest, valley};
-use crate::rehearsal::Rehearsal;
 use crate::{ProbeError, Watch};
 
 /// Settings of a range test.
@@ -155,7 +155,7 @@ impl RangeTest {
         } else {
             0.0
         };
-        Ok(Rehearsal::new(experiment)?.example_seconds(batch)?
+        Ok(DryRun::new(experiment)?.example_seconds(batch)?
             * (batch as f64 + sample)
             * self.steps as f64)
     }
@@ -249,7 +249,7 @@ impl RangeTest {
             }
             network = driver
                 .step(lr, network, gradients)
-                .absorb(gradient.statistics);
+                .update_running(gradient.statistics);
         }
         let averages = smoothed(&losses, self.smoothing);
         let falling = averages.get(skipped..).unwrap_or_default();

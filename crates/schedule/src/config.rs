@@ -34,7 +34,7 @@ pub struct ScheduleConfig {
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Common {
-    /// The lowest rate after the warm-up.
+    /// The lowest rate after the warm-up, as a fraction of the peak.
     #[schemars(range(min = 0.0, max = 1.0), extend("why" = "it is a fraction of the peak rate"))]
     floor: f64,
     /// The warm-up before the curve.

@@ -141,7 +141,7 @@ impl Lock {
             }
             last = Some(now);
             if since.elapsed() > pace.dead {
-                bury(&held, last.as_deref().unwrap_or_default()).map_err(LockError::Io)?;
+                remove_dead(&held, last.as_deref().unwrap_or_default()).map_err(LockError::Io)?;
                 (last, since) = (None, Instant::now());
             }
             std::thread::sleep(pace.beat / 4);
@@ -192,7 +192,7 @@ impl Drop for Lock {
 
 /// Removes the file of a dead holder. If several processes notice it, one of them renames it away;
 /// if the file already belonged to a new holder, it is put back.
-fn bury(held: &Path, dead: &str) -> io::Result<()> {
+fn remove_dead(held: &Path, dead: &str) -> io::Result<()> {
     let folder = held
         .parent()
         .filter(|p| !p.as_os_str().is_empty())

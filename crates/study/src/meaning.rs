@@ -200,7 +200,7 @@ mod tests {
         let folder = Path::new("x");
         let (plain, partly) = ("", "\nset.data.preprocess.translate=1");
         let growing = "\nset.schedule={name='cosine', warmup={epochs=1}}\nset.batch_schedule={name='multi-step'}";
-        for (set, metric, versions, compares, goes_on) in [
+        for (set, metric, versions, compares, proceed) in [
             (plain, "validation_rmse", &[old; 6][..], true, true),
             (plain, "validation_rmse", &[old; 2], true, false),
             (plain, "validation_rmse", &[old; 4], true, false),
@@ -224,7 +224,7 @@ mod tests {
                 older.unmixed(folder).is_ok(),
                 older.complete(folder).is_ok(),
             );
-            assert_eq!(ended, (compares, goes_on), "{set} {metric} {versions:?}");
+            assert_eq!(ended, (compares, proceed), "{set} {metric} {versions:?}");
         }
     }
 

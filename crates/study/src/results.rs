@@ -281,7 +281,7 @@ impl Results {
     }
 
     /// The number of records in the folder that belong to no trial of this study.
-    pub fn strangers(&self) -> usize {
+    pub fn unplanned(&self) -> usize {
         let planned: HashSet<RunId> = self.rows().into_iter().map(|r| r.id).collect();
         self.records
             .keys()

@@ -128,7 +128,7 @@ impl Slot {
                 record.provenance.retries = retries;
                 return Ok(Some(record));
             }
-            let status = self.bury();
+            let status = self.reap();
             let kills = open.kills;
             let errors = pipes.take().map(|p| {
                 // The worker is dead, so its pipe and the thread end, unless a process that it
@@ -180,7 +180,7 @@ impl Slot {
     }
 
     /// Waits for a worker whose output has ended.
-    fn bury(&self) -> Option<ExitStatus> {
+    fn reap(&self) -> Option<ExitStatus> {
         let child = self
             .process
             .lock()
@@ -205,7 +205,7 @@ impl Drop for Slot {
         // Closing the input ends an idle worker at once; kill makes sure.
         *self.pipes.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.kill();
-        self.bury();
+        self.reap();
     }
 }
 

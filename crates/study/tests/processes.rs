@@ -288,7 +288,7 @@ fn any_number_of_jobs_gives_the_same_bits() {
     assert_eq!(
         (
             results.rows().len(),
-            results.strangers(),
+            results.unplanned(),
             results.conflicts.len()
         ),
         (34, 0, 0)

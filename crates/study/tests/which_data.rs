@@ -161,7 +161,7 @@ fn trials_of_other_data_are_refused_and_run_anew_where_they_are_accepted() {
         (ALL, ALL)
     );
     let results = Results::open(dir.path()).unwrap();
-    assert!(results.conflicts.is_empty() && results.strangers() == 0);
+    assert!(results.conflicts.is_empty() && results.unplanned() == 0);
     assert_eq!(results.rate(0), Some(0.9), "tuned again");
     assert_eq!(
         study(dir.path(), "b", Some("b"), None, false)

@@ -51,13 +51,13 @@ impl Confusion {
     pub fn classes(&self) -> Vec<ClassScore> {
         let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);
         let score = |class: usize| {
-            let hits = self.counts[class][class];
+            let correct = self.counts[class][class];
             let n: u64 = self.counts[class].iter().sum();
             let predicted: u64 = self.counts.iter().map(|row| row[class]).sum();
             let scores = Scores {
-                precision: share(hits, predicted),
-                recall: share(hits, n),
-                f1: share(2 * hits, n + predicted),
+                precision: share(correct, predicted),
+                recall: share(correct, n),
+                f1: share(2 * correct, n + predicted),
             };
             ClassScore { n, scores }
         };

@@ -17,7 +17,7 @@ pub struct BatchGradient {
     /// The number of correctly classified examples, one term per micro-batch; empty for real
     /// targets.
     pub correct: Vec<Tensor<1>>,
-    /// The statistics that batch norm collected, for [`Network::absorb`].
+    /// The statistics that batch norm collected, for [`Network::update_running`].
     pub statistics: Vec<Statistic>,
 }
 

@@ -353,7 +353,7 @@ impl<'a> Training<'a> {
         } else {
             self.driver.step(lr, network, gradients)
         };
-        self.network = Some(network.absorb(gradient.statistics));
+        self.network = Some(network.update_running(gradient.statistics));
         self.pending
             .0
             .push((indices.len(), gradient.loss, gradient.correct));
@@ -430,13 +430,13 @@ impl<'a> Training<'a> {
             .progress
             .divergence
             .get_or_insert_with(|| Divergence::new(None));
-        for (n, losses, hits) in self.pending.0.drain(..) {
+        for (n, losses, correct) in self.pending.0.drain(..) {
             let sum: f64 = losses.into_iter().map(scalar).sum();
             self.progress.epoch.loss += sum;
             self.progress.epoch.examples += n as u64;
-            if !hits.is_empty() {
+            if !correct.is_empty() {
                 *self.progress.epoch.correct.get_or_insert(0.0) +=
-                    hits.into_iter().map(scalar).sum::<f64>();
+                    correct.into_iter().map(scalar).sum::<f64>();
             }
             for sums in [&mut self.progress.logged, &mut self.progress.recent] {
                 sums.loss += sum;

@@ -136,7 +136,7 @@ impl<const N: usize> Backward<Flex, N> for Linear {
         let g = Matrix::rows(numbers(&gradient), outputs);
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
-            let weight = Matrix::rows(numbers(&weight), outputs).turned();
+            let weight = Matrix::rows(numbers(&weight), outputs).transposed();
             let what = Product {
                 sizes: [batch, inputs, outputs],
                 a: g,
@@ -147,7 +147,7 @@ impl<const N: usize> Backward<Flex, N> for Linear {
             grads.register::<Flex>(node.id, tensor(product(level, what), [batch, inputs]));
         }
         if let Some(Some(node)) = parents.next() {
-            let x = Matrix::rows(numbers(&x), inputs).turned();
+            let x = Matrix::rows(numbers(&x), inputs).transposed();
             let what = Product {
                 sizes: [inputs, outputs, batch],
                 a: x,

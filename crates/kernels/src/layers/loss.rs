@@ -103,7 +103,7 @@ pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Opti
 /// The number of rows whose largest output, the first one in a tie, is where the largest target is.
 /// For rows of a single element: the number of rows whose output and target are both above 0 or
 /// both not.
-pub(crate) fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
+pub(crate) fn correct(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, n] = outputs.dims();
     if [outputs.dtype(), targets.dtype()] != [DType::F32; 2]
         || targets.dims() != [batch, n]

@@ -209,9 +209,9 @@ pub fn logistic(outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
 /// is, `[1]`. For outputs `[batch, 1]`: the number whose output and target are both above 0 or both
 /// not. `None` if this crate's kernel does not run; it needs both on flex in f32,
 /// `[batch, classes]`, outside a graph.
-pub fn hits(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
+pub fn correct(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     if crate::enabled() {
-        loss::hits(outputs, targets)
+        loss::correct(outputs, targets)
     } else {
         None
     }

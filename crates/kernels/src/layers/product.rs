@@ -41,7 +41,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The transpose.
-    pub fn turned(self) -> Self {
+    pub fn transposed(self) -> Self {
         Matrix {
             values: self.values,
             strides: [self.strides[1], self.strides[0]],

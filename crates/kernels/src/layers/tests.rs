@@ -194,8 +194,8 @@ fn every_level_multiplies_matrices() {
         };
         let (a_turned, b_turned) = (transposed(&a, m, k), transposed(&b, k, n));
         for level in levels() {
-            let ways_a = [Matrix::rows(&a, k), Matrix::rows(&a_turned, m).turned()];
-            let ways_b = [Matrix::rows(&b, n), Matrix::rows(&b_turned, k).turned()];
+            let ways_a = [Matrix::rows(&a, k), Matrix::rows(&a_turned, m).transposed()];
+            let ways_b = [Matrix::rows(&b, n), Matrix::rows(&b_turned, k).transposed()];
             for (a, b) in ways_a.iter().flat_map(|a| ways_b.map(|b| (*a, b))) {
                 let what = Product {
                     sizes: [m, n, k],

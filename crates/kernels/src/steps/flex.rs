@@ -8,7 +8,7 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 
-use super::{Kernel, crew};
+use super::{Kernel, helpers};
 
 /// The number of elements that are processed together: many vectors of the processor.
 const STRIP: usize = 256;
@@ -66,7 +66,7 @@ where
     }
     let mut sums = vec![[0.0; S]; n.div_ceil(CHUNK)];
     let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
-    crew::each(n.div_ceil(CHUNK), order == Order::Falling, |i| {
+    helpers::each(n.div_ceil(CHUNK), order == Order::Falling, |i| {
         let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
         let read = read.map(|r| &r[begin..end]);
         // SAFETY: each i occurs once, so no two of these slices overlap.

@@ -7,10 +7,10 @@
 
 mod adagrad;
 mod adam;
-mod crew;
 #[cfg(feature = "cube")]
 mod cube;
 mod flex;
+mod helpers;
 mod kernel;
 mod lamb;
 mod lars;

@@ -16,7 +16,7 @@ const EPSILON: f64 = 1e-5;
 /// are the running ones.
 ///
 /// A forward pass never changes the running statistics. It records its own in the [`Pass`], and
-/// [`crate::Network::absorb`] updates the running ones: running ← 0.9 running + 0.1 seen, with the
+/// [`crate::Network::update_running`] updates the running ones: running ← 0.9 running + 0.1 seen, with the
 /// unbiased variance, as in PyTorch. There is one update per chunk, in order, so ghost batch norm
 /// and accumulated micro-batches of the same size give the same bits. In Burn's own layer, by
 /// contrast, clones share running statistics, which are updated late.

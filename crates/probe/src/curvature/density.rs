@@ -93,7 +93,7 @@ pub fn quadrature(
     'probes: for start in starts {
         let mut space = Krylov::new(start);
         loop {
-            let goes_on = space.step(operator)?;
+            let proceed = space.step(operator)?;
             done += 1;
             if !watch(done, all) {
                 // A measure from fewer steps would be a different one, so only finished ones are
@@ -103,7 +103,7 @@ pub fn quadrature(
                 }
                 break 'probes;
             }
-            if !goes_on || space.alpha.len() == steps {
+            if !proceed || space.alpha.len() == steps {
                 break;
             }
         }

@@ -113,7 +113,7 @@ impl AtPoint<'_> {
             return Ok(None);
         };
         let mut hessian = Hessian::preconditioned(subject, w, &diagonal)?.with_decay(decay);
-        let mut goes_on = true;
+        let mut proceed = true;
         let found = top(
             &mut hessian,
             1,
@@ -121,11 +121,11 @@ impl AtPoint<'_> {
             options.tolerance,
             options.most,
             &mut |done, all| {
-                goes_on = watch(2 * done, 2 * all);
-                goes_on
+                proceed = watch(2 * done, 2 * all);
+                proceed
             },
         )?;
-        Ok(goes_on.then(|| Edge {
+        Ok(proceed.then(|| Edge {
             preconditioned: true,
             ..Edge::new(name, self.rate, found.values[0], bound)
         }))

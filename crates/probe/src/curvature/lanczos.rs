@@ -116,10 +116,10 @@ pub fn largest(
     let most = most.clamp(k, operator.dim());
     let mut space = Krylov::new(start);
     for step in 1..=most {
-        let goes_on = space.step(operator)?;
+        let proceed = space.step(operator)?;
         let interrupted = !watch(step as u64, most as u64);
         let (values, vectors) = space.ritz();
-        let outside = if goes_on {
+        let outside = if proceed {
             *space.beta.last().expect("at least one step is done")
         } else {
             0.0
@@ -134,7 +134,7 @@ pub fn largest(
         let ends = [values.first(), values.last()].map(|v| v.map_or(0.0, |v| v.abs()));
         let size = ends[0].max(1e-6 * ends[1]);
         let converged =
-            !goes_on || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
+            !proceed || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
         if converged || interrupted || step == most {
             let d = operator.dim();
             let vectors = vectors[..found]

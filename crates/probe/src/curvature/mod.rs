@@ -121,7 +121,7 @@ pub fn curvature(
     let key = Key::new(options.seed).word("curvature");
     let all = options.gradients(d);
     let mut hessian = Hessian::new(objective, w);
-    let (mut before, mut goes_on) = (0, true);
+    let (mut before, mut proceed) = (0, true);
     let eigen = top(
         &mut hessian,
         options.top.min(d),
@@ -129,8 +129,8 @@ pub fn curvature(
         options.tolerance,
         options.most,
         &mut |done, _| {
-            goes_on = watch(2 * done, all);
-            goes_on
+            proceed = watch(2 * done, all);
+            proceed
         },
     )?;
     before += 2 * eigen.products;
@@ -147,8 +147,8 @@ pub fn curvature(
     // The rest of the plan no longer counts the products that the Lanczos method did not need.
     let all = all - 2 * (options.most.min(d) + options.top.min(d)) as u64 + before;
     let mut watch_part = |before: u64, done: u64| {
-        goes_on = watch(before + 2 * done, all);
-        goes_on
+        proceed = watch(before + 2 * done, all);
+        proceed
     };
     if options.samples > 0 && watch_part(before, 0) {
         let trace = hutchinson(
@@ -179,7 +179,7 @@ pub fn curvature(
             &mut |done, _| watch_part(before, done),
         )?);
     }
-    Ok((found, goes_on))
+    Ok((found, proceed))
 }
 
 impl Curvature {

@@ -42,10 +42,10 @@ pub fn top<O: Objective + ?Sized>(
                 key.number(attempt)
             },
         );
-        let mut goes_on = true;
+        let mut proceed = true;
         let mut found = largest(hessian, k, start, tolerance, most, &mut |done, all| {
-            goes_on = watch(spent + done, spent + all + k as u64);
-            goes_on
+            proceed = watch(spent + done, spent + all + k as u64);
+            proceed
         })?;
         spent += found.products;
         let step = hessian.step;
@@ -58,19 +58,19 @@ pub fn top<O: Objective + ?Sized>(
             .max(1e-3 * found.least.abs());
         let mut agrees = true;
         for (value, vector) in found.values.iter().zip(&found.vectors) {
-            if !goes_on {
+            if !proceed {
                 break;
             }
             let again = dot(vector, &hessian.apply(vector)?);
             agrees &= (again - value).abs() <= 1e-3 * size;
             spent += 1;
-            goes_on = watch(spent, spent.max(1));
+            proceed = watch(spent, spent.max(1));
         }
         attempt += 1;
         if agrees {
             hessian.step = step;
         }
-        if agrees || !goes_on || attempt == ATTEMPTS {
+        if agrees || !proceed || attempt == ATTEMPTS {
             found.products = spent;
             found.converged &= agrees;
             return Ok(found);

@@ -197,7 +197,7 @@ pub fn noise(
     let mut squares: Vec<(f64, usize)> = Vec::with_capacity(blocks);
     let mut layer_squares = vec![0.0; layers.len()];
     let mut done = 0;
-    let mut goes_on = true;
+    let mut proceed = true;
     for block in 0..blocks {
         let members = &order[block * n / blocks..(block + 1) * n / blocks];
         let (mut sum, mut square) = (vec![0.0; d], 0.0);
@@ -211,7 +211,7 @@ pub fn noise(
                 square += s;
             }
             done += 1;
-            goes_on = watch(done, all);
+            proceed = watch(done, all);
         }
         if !square.is_finite() {
             return Err(ProbeError::NotFinite {
@@ -221,7 +221,7 @@ pub fn noise(
         }
         sums.push(sum);
         squares.push((square, members.len()));
-        if !goes_on {
+        if !proceed {
             break;
         }
     }
@@ -232,7 +232,7 @@ pub fn noise(
     let mut found = exact(&gradient, &layer_squares, layers, seen, options.batch);
     (found.b_simple_population, found.interval) = jackknife::jackknife(&sums, &squares, &gradient);
     drop(sums);
-    if !goes_on {
+    if !proceed {
         return Ok((found, false));
     }
 
@@ -260,19 +260,19 @@ pub fn noise(
                 &mut part_watch,
             )?;
             done += sweep::cost(n, &sizes, options.replicates);
-            goes_on = on;
+            proceed = on;
             if replace {
                 found.with_replacement = Some(sweep)
             } else {
                 found.without_replacement = Some(sweep)
             }
-            if !goes_on {
+            if !proceed {
                 break;
             }
         }
         found.bias = sweep::bias(&along);
     }
-    if goes_on && options.pairs > 0 {
+    if proceed && options.pairs > 0 {
         let (small, parts) = options.micro;
         let mut pairs = Pairs::default();
         for step in 0..options.pairs {
@@ -293,14 +293,14 @@ pub fn noise(
                 dot(&mean, &mean),
             );
             done += (small * parts) as u64;
-            goes_on = watch(done, all);
-            if !goes_on {
+            proceed = watch(done, all);
+            if !proceed {
                 break;
             }
         }
         found.pairs = pairs.noise();
     }
-    Ok((found, goes_on))
+    Ok((found, proceed))
 }
 
 /// The results that follow from the mean gradient and the sums of squares.

@@ -105,7 +105,7 @@ pub(super) fn sweep(
     let n = objective.count();
     let square = dot(population.gradient, population.gradient);
     let all = cost(n, sizes, replicates);
-    let (mut found, mut done, mut goes_on) = (Sweep::default(), 0, true);
+    let (mut found, mut done, mut proceed) = (Sweep::default(), 0, true);
     'sizes: for &batch in sizes {
         let count = draws(n, batch, replicates);
         let mut samples = Vec::new();
@@ -118,8 +118,8 @@ pub(super) fn sweep(
                 .for_each(|(g, m)| *g -= m);
             samples.push(dot(&g, &g));
             done += batch as u64;
-            goes_on = watch(done, all);
-            if !goes_on {
+            proceed = watch(done, all);
+            if !proceed {
                 break 'sizes;
             }
         }
@@ -137,7 +137,7 @@ pub(super) fn sweep(
     if let Some((exponent, error)) = power(&found.points, |p| correction(n, p.batch, replace)) {
         (found.exponent, found.exponent_error) = (Some(exponent), Some(error));
     }
-    Ok((found, goes_on))
+    Ok((found, proceed))
 }
 
 /// (N − B)/(N − 1) without replacement, else 1.

@@ -25,7 +25,7 @@ pub struct Cyclic {
     /// From high to low; the same as rise if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fall: Option<Span>,
-    /// The low rate.
+    /// The low rate, as a fraction of the peak.
     #[schemars(range(min = 0.0, max = 1.0), extend("why" = "it is a fraction of the peak rate"))]
     pub low: f64,
 }

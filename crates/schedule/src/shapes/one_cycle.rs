@@ -22,10 +22,10 @@ use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
 pub struct OneCycle {
     /// Up to the peak; shorter than training.
     pub rise: Span,
-    /// The first rate.
+    /// The first rate, as a fraction of the peak.
     #[schemars(range(min = 0.0, max = 1.0), extend("why" = "it is a fraction of the peak rate"))]
     pub start: f64,
-    /// The last rate.
+    /// The last rate, as a fraction of the peak.
     #[schemars(range(min = 0.0, max = 1.0), extend("why" = "it is a fraction of the peak rate"))]
     pub end: f64,
     /// The shape of both phases.

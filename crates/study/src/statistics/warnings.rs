@@ -70,7 +70,7 @@ pub enum Warning {
         of: usize,
     },
     /// There are records of another study.
-    Strangers {
+    Unplanned {
         /// The number of such records.
         records: usize,
     },
@@ -167,7 +167,7 @@ impl fmt::Display for Warning {
                 f,
                 "{missing} of {of} trials are not done; run the study again to continue"
             ),
-            Warning::Strangers { records } => {
+            Warning::Unplanned { records } => {
                 write!(
                     f,
                     "{records} records in the folder belong to no trial of this study and are ignored"
@@ -269,9 +269,9 @@ pub fn warnings(results: &Results) -> Vec<Warning> {
             });
         }
     }
-    let strangers = results.strangers();
-    if strangers > 0 {
-        out.push(Warning::Strangers { records: strangers });
+    let unplanned = results.unplanned();
+    if unplanned > 0 {
+        out.push(Warning::Unplanned { records: unplanned });
     }
     out
 }

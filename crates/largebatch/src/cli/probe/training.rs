@@ -269,7 +269,7 @@ impl<'a> Probing<'a> {
         let config = &self.experiment.config;
         // The interrupt that ends the training also ends the measurement, whose line is then marked
         // as incomplete.
-        let mut goes_on = |_: u64, _: u64| !INTERRUPT.load(Ordering::Relaxed);
+        let mut proceed = |_: u64, _: u64| !INTERRUPT.load(Ordering::Relaxed);
         Ok(match self.name {
             "layers" => {
                 let (_, gradient) = subject.gradient(&w)?;
@@ -302,7 +302,7 @@ impl<'a> Probing<'a> {
                     ..NoiseOptions::default()
                 };
                 let layers = subject.layers().to_vec();
-                let (found, complete) = noise(&mut subject, &w, &layers, &options, &mut goes_on)?;
+                let (found, complete) = noise(&mut subject, &w, &layers, &options, &mut proceed)?;
                 serde_json::to_value(Record::new("noise", run, &subject, complete, found))?
             }
             _ => {
@@ -315,7 +315,7 @@ impl<'a> Probing<'a> {
                     seed: config.seed,
                     ..CurvatureOptions::default()
                 };
-                let (mut found, complete) = curvature(&mut subject, &w, &options, &mut goes_on)?;
+                let (mut found, complete) = curvature(&mut subject, &w, &options, &mut proceed)?;
                 // The optimizer's state is copied here only, and only for rules that divide by it.
                 let optimizer = &*self.experiment.optimizer;
                 let stability = optimizer.stability();
@@ -327,8 +327,8 @@ impl<'a> Probing<'a> {
                     state: state.as_deref(),
                 };
                 found.edge =
-                    here.edge(&mut subject, &w, found.lambda_max, &options, &mut goes_on)?;
-                let complete = complete && goes_on(0, 0);
+                    here.edge(&mut subject, &w, found.lambda_max, &options, &mut proceed)?;
+                let complete = complete && proceed(0, 0);
                 serde_json::to_value(Record::new("curvature", run, &subject, complete, found))?
             }
         })

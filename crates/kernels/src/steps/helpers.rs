@@ -18,7 +18,7 @@ const WORTH_WAKING: usize = 16;
 type Job = *const (dyn Fn(usize) + Sync);
 
 /// The threads that help one thread.
-struct Crew {
+struct Helpers {
     owner: ThreadId,
     /// The processor on which the owner ran when it opened the job.
     owners_place: AtomicUsize,
@@ -34,11 +34,11 @@ struct Crew {
 // SAFETY: only the owner writes `job`, while `open` is 0 and after it has seen `inside` at 0.
 // Helpers read it only after they have incremented `inside` and then found `open` not to be 0. All
 // these operations are SeqCst and so have a single total order, in which the two never overlap.
-unsafe impl Send for Crew {}
-unsafe impl Sync for Crew {}
+unsafe impl Send for Helpers {}
+unsafe impl Sync for Helpers {}
 
 thread_local! {
-    static CREW: Arc<Crew> = Arc::new(Crew {
+    static HELPERS: Arc<Helpers> = Arc::new(Helpers {
         owner: thread::current().id(),
         owners_place: AtomicUsize::new(usize::MAX),
         job: UnsafeCell::new(None),
@@ -58,10 +58,10 @@ struct Taken(AtomicUsize);
 /// ends the process, as usual in rayon.
 pub(super) fn each(count: usize, falling: bool, piece: impl Fn(usize) + Sync) {
     let threads = rayon::current_num_threads().min(count);
-    CREW.with(|crew| {
-        let idle = crew.present.load(SeqCst) == 0;
-        // If a piece calls this function itself, the crew is already busy.
-        if threads < 2 || (idle && count < WORTH_WAKING) || crew.open.load(SeqCst) != 0 {
+    HELPERS.with(|helpers| {
+        let idle = helpers.present.load(SeqCst) == 0;
+        // If a piece calls this function itself, they are already busy.
+        if threads < 2 || (idle && count < WORTH_WAKING) || helpers.open.load(SeqCst) != 0 {
             return (0..count).for_each(|i| piece(if falling { count - 1 - i } else { i }));
         }
         let taken: Vec<_> = (0..threads).map(|_| Taken(AtomicUsize::new(0))).collect();
@@ -81,23 +81,23 @@ pub(super) fn each(count: usize, falling: bool, piece: impl Fn(usize) + Sync) {
         };
         let help = |_: usize| from(place.fetch_add(1, SeqCst) % threads);
         if idle || count >= WORTH_WAKING {
-            crew.call(threads - 1);
+            helpers.call(threads - 1);
         }
-        crew.shared(&help, || from(0));
+        helpers.shared(&help, || from(0));
     });
 }
 
-impl Crew {
+impl Helpers {
     /// Makes sure that `wanted` helpers are awake.
     fn call(self: &Arc<Self>, wanted: usize) {
         for _ in self.present.load(SeqCst)..wanted {
             self.present.fetch_add(1, SeqCst);
-            let crew = self.clone();
+            let helpers = self.clone();
             rayon::spawn(move || {
-                if thread::current().id() != crew.owner {
-                    crew.help();
+                if thread::current().id() != helpers.owner {
+                    helpers.help();
                 }
-                crew.present.fetch_sub(1, SeqCst);
+                helpers.present.fetch_sub(1, SeqCst);
             });
         }
     }
@@ -105,7 +105,7 @@ impl Crew {
     /// Runs `own` while helpers run `job`; returns when all are done.
     fn shared(&self, job: &(dyn Fn(usize) + Sync), own: impl FnOnce()) {
         /// Even if `own` panics, no helper may still run the job when its data is dropped.
-        struct Close<'a>(&'a Crew);
+        struct Close<'a>(&'a Helpers);
         impl Drop for Close<'_> {
             fn drop(&mut self) {
                 self.0.open.store(0, SeqCst);
@@ -124,7 +124,7 @@ impl Crew {
         let number = NUMBER.get().wrapping_add(1).max(1);
         NUMBER.set(number);
         // SAFETY: only the lifetime changes; `Close` waits until no helper runs the job. For the
-        // write see `Crew`.
+        // write see `Helpers`.
         unsafe {
             *self.job.get() =
                 Some(std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(job))
@@ -150,7 +150,7 @@ impl Crew {
                 let open = self.open.load(SeqCst);
                 if open != 0 {
                     done = open;
-                    // SAFETY: see `Crew`; the job stays valid until `inside` is decremented.
+                    // SAFETY: see `Helpers`; the job stays valid until `inside` is decremented.
                     if let Some(job) = unsafe { *self.job.get() } {
                         unsafe { (*job)(open) };
                     }

@@ -9,7 +9,7 @@ use largebatch_train::{Experiment, StepKeys, TrainError};
 
 /// Training steps (data, gradient, update) at learning rate 0: they take the time of training but
 /// cannot diverge.
-pub(crate) struct Rehearsal<'a> {
+pub(crate) struct DryRun<'a> {
     experiment: &'a Experiment,
     /// `None` only while the optimizer holds it.
     network: Option<Network>,
@@ -18,11 +18,11 @@ pub(crate) struct Rehearsal<'a> {
     steps: u64,
 }
 
-impl<'a> Rehearsal<'a> {
+impl<'a> DryRun<'a> {
     pub fn new(experiment: &'a Experiment) -> Result<Self, TrainError> {
         let network = experiment.initial_model()?.network;
         let driver = Driver::new(&*experiment.optimizer, &network)?;
-        Ok(Rehearsal {
+        Ok(DryRun {
             experiment,
             network: Some(network),
             driver,
@@ -53,7 +53,7 @@ impl<'a> Rehearsal<'a> {
         self.network = Some(
             self.driver
                 .step(0.0, network, gradient.gradients)
-                .absorb(gradient.statistics),
+                .update_running(gradient.statistics),
         );
         // Reading the loss waits for the device.
         gradient
