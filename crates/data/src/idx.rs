@@ -21,7 +21,7 @@ pub struct IdxSpec {
     pub train_images: PathBuf,
     /// Their labels.
     pub train_labels: PathBuf,
-    /// The images to test on; see [`CsvSpec::test`].
+    /// The images to test on. Without them, a stratified fifth of the training images is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_images: Option<PathBuf>,
     /// Their labels.

@@ -21,10 +21,10 @@ pub struct LibsvmSpec {
     pub name: Option<String>,
     /// The file to train on.
     pub train: PathBuf,
-    /// The file to test on; see [`CsvSpec::test`].
+    /// The file to test on. Without it, a stratified fifth of `train` is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// What the labels are; see [`CsvSpec::labels`].
+    /// What the labels are; by default classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelKind>,
     /// The number of features; by default the largest index in the files.
