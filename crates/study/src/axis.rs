@@ -231,7 +231,9 @@ impl JsonSchema for Axes {
                 "log_uniform": ends, "uniform": ends, "integer": ends,
                 "points": { "type": "integer", "minimum": 2 }
               }, "additionalProperties": false },
-            { "type": "object", "additionalProperties": { "type": ["object", "array"] } }
+            { "type": "object",
+              "propertyNames": { "not": { "enum": ["log_uniform", "uniform", "integer", "points"] } },
+              "additionalProperties": { "type": ["object", "array"] } }
         ] } })
     }
 }
