@@ -54,10 +54,13 @@ impl Findings {
                 };
                 match path.extension().and_then(|e| e.to_str()) {
                     Some("json") => drop(run.end.insert(name, object(&read()?)?)),
-                    Some("jsonl") => drop(
-                        run.course
-                            .insert(name, read()?.lines().map(object).collect::<Result<_, _>>()?),
-                    ),
+                    Some("jsonl") => {
+                        // A line without an end is torn, or is being written.
+                        let text = read()?;
+                        let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+                        let lines = whole.lines().map(object).collect::<Result<_, _>>()?;
+                        run.course.insert(name, lines);
+                    }
                     _ => {}
                 }
             }

@@ -63,7 +63,9 @@ fn each_instrument_has_its_section() {
             .to_string()
     });
     keep(&results, dir.path(), "noise.jsonl", |_, seed| {
-        (0..3).map(|i| line(10 * i, json!({ "b_simple": 1.0, "b_simple_population": 100.0 * (i + seed + 1) as f64 }))).collect()
+        let lines: String = (0..3).map(|i| line(10 * i, json!({ "b_simple": 1.0, "b_simple_population": 100.0 * (i + seed + 1) as f64 }))).collect();
+        // The next line is being written.
+        lines + "{\"schema\": 1, \"st"
     });
     keep(&results, dir.path(), "curvature.jsonl", |_, _| {
         (0..2)

@@ -311,12 +311,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, StudyError> {
 const BLOCK: usize = 4 << 20;
 
 /// Reads the complete lines of a journal in order, parsing on all processors.
+///
+/// What a writer adds in the meantime is not read: the end of a line would otherwise be taken for a
+/// line if its beginning was the last that there was.
 fn read_file(path: &Path, add: &mut dyn FnMut(TrialRecord)) -> Result<(), StudyError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut reader = BufReader::with_capacity(
-        1 << 20,
-        File::open(path).map_err(StudyError::io("reading", path))?,
-    );
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (length, file) = opened.map_err(StudyError::io("reading", path))?;
+    let mut reader = BufReader::with_capacity(1 << 20, file).take(length);
     let mut first = 1;
     loop {
         let mut blocks: Vec<(usize, Vec<u8>)> = Vec::new();
@@ -470,6 +472,30 @@ mod tests {
                 "and appending repairs it"
             );
         }
+    }
+
+    #[test]
+    fn a_journal_is_read_while_a_line_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trials.jsonl");
+        let bytes = line(&numbered(0));
+        std::fs::write(&path, &bytes).unwrap();
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+                let until = std::time::Instant::now() + std::time::Duration::from_millis(300);
+                while std::time::Instant::now() < until {
+                    for piece in bytes.chunks(50) {
+                        file.write_all(piece).unwrap();
+                    }
+                }
+                ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(ids(dir.path()), [0]);
+            }
+        });
     }
 
     #[test]

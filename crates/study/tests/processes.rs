@@ -703,11 +703,18 @@ fn shards_are_the_same_study() {
     compare(dir.path());
     // All at the same time in one folder.
     let dir = folder();
-    let mut children: Vec<Child> = ["1/3", "2/3", "3/3"]
+    let children: Vec<Child> = ["1/3", "2/3", "3/3"]
         .iter()
         .map(|s| shard(dir.path(), s))
         .collect();
-    assert!(children.iter_mut().all(|c| c.wait().unwrap().success()));
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
     compare(dir.path());
     // Without tuning the trials themselves are dealt out: each shard runs only its own.
     let fixed = plan("name = 'fixed'\nset.lr = 0.1\naxes.batch_size = [1, 2]\nconfirm.seeds = 5");
