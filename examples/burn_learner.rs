@@ -109,7 +109,7 @@ impl InferenceStep for Mlp {
 
 /// The rule for weights; the same without weight decay and trust ratio for biases.
 fn optimizer(config: &impl OptimizerConfig) -> Result<ModuleOptimizer, optim::ConfigError> {
-    let bare = config.rule_for(optim::Part {
+    let bare = config.rule_for(optim::ParameterGroup {
         decay: false,
         adapt: false,
     });
@@ -134,7 +134,7 @@ fn items(part: &Part, indices: &[u32], pipeline: &Pipeline) -> anyhow::Result<Ve
 
 fn main() -> anyhow::Result<()> {
     let digits = data::open("digits", &Search::default())?;
-    let split = data::split(digits.train.labels(), digits.default_validation(), 0)?;
+    let split = data::hold_out(digits.train.labels(), digits.default_validation(), 0)?;
     let pipeline = Pipeline::fit(digits.preprocess, &digits.train, &split.train)?;
     let device = Device::flex();
     let load = |items: Vec<Digit>| -> Arc<dyn DataLoader<Digits>> {

@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
     let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     println!(
         "{} images to train on, {} steps",
-        experiment.split.train.len(),
+        experiment.holdout.train.len(),
         experiment.total_steps
     );
     let (outcome, _network) = train(

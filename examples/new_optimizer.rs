@@ -15,7 +15,7 @@ use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch::Lab;
 use largebatch::component::{Facts, Preset};
-use largebatch::optim::{OptimizerConfig, Part, Rule};
+use largebatch::optim::{OptimizerConfig, ParameterGroup, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,7 @@ impl OptimizerConfig for SignumConfig {
         }
     }
 
-    fn rule_for(&self, _part: Part) -> Signum {
+    fn rule_for(&self, _part: ParameterGroup) -> Signum {
         Signum {
             beta: self.momentum,
         }

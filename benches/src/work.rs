@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use largebatch::models::{Forward, Io, Labels, Pass};
+use largebatch::models::{Forward, ForwardPass, Io, Labels};
 use largebatch::optim::Driver;
 use largebatch::train::{Choice, Controls, Experiment, RunConfig, train};
 use largebatch::{Lab, models, optim};
@@ -59,7 +59,7 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
         let (seconds, ()) = timed(|| {
             let Some(before) = network.take() else { return };
             count += 1;
-            let mut pass = Pass::train(Key::new(count), &examples, None);
+            let mut pass = ForwardPass::train(Key::new(count), &examples, None);
             let outputs = before.forward(inputs.clone(), &mut pass);
             let mean = loss.sum(outputs, &targets, 0.0) / batch as f64;
             let gradients = GradientsParams::from_grads(mean.backward(), &before);

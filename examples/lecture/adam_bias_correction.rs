@@ -9,7 +9,7 @@ mod program;
 
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
-use largebatch::optim::{AdamConfig, BiasCorrection, LambConfig, OptimizerConfig, Part};
+use largebatch::optim::{AdamConfig, BiasCorrection, LambConfig, OptimizerConfig, ParameterGroup};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
         bias_correction: BiasCorrection::None,
         ..LambConfig::default()
     }
-    .rule_for(Part {
+    .rule_for(ParameterGroup {
         decay: false,
         adapt: false,
     });

@@ -51,7 +51,7 @@ fn main() -> anyhow::Result<()> {
     );
     let config = RunConfig::layered(Some(("mlp".as_ref(), &text)), &[])?;
     let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
-    let n = experiment.split.train.len();
+    let n = experiment.holdout.train.len();
     let rounds = program.size(6, 2);
     println!(
         "MLP 64-256-256-10 on digits, momentum, CPU with {} threads, fastest of {rounds} rounds",

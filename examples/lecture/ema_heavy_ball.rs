@@ -11,7 +11,7 @@ mod program;
 use anyhow::ensure;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
-use largebatch::optim::{Momentum, MomentumConfig, OptimizerConfig, Part};
+use largebatch::optim::{Momentum, MomentumConfig, OptimizerConfig, ParameterGroup};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
@@ -23,7 +23,7 @@ fn momentum(preset: &str, beta: f64) -> Momentum {
         momentum: beta,
         ..MomentumConfig::preset(preset).unwrap_or_default()
     }
-    .rule_for(Part::ALL)
+    .rule_for(ParameterGroup::ALL)
 }
 
 /// The largest distance between the two forms over 200 steps with noisy gradients of ½‖w‖²; the

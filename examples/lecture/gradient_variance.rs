@@ -90,7 +90,7 @@ fn main() -> anyhow::Result<()> {
         network.visit(&mut flat);
         Ok(flat.values)
     };
-    let indices = &experiment.split.train;
+    let indices = &experiment.holdout.train;
     let (n, full) = (indices.len(), gradient(indices)?);
     // Each example's gradient minus the full gradient.
     let mut rows = Vec::new();

@@ -13,7 +13,7 @@ use largebatch::Lab;
 use largebatch::data::Search;
 use largebatch::models::Network;
 use largebatch::report::plot::{Plot, Scale};
-use largebatch::train::{Controls, Experiment, RunConfig, Which, train};
+use largebatch::train::{Controls, Experiment, RunConfig, Split, train};
 use program::{Program, agree, numbers, short};
 
 const SEED: u64 = 0;
@@ -33,7 +33,7 @@ fn run(
     let experiment = Experiment::open(config, &Lab::standard(), &Search::default())?;
     let (outcome, network) = train(&experiment, Controls::default())?;
     let loss = experiment
-        .evaluate(&network, Which::Train)?
+        .evaluate(&network, Split::Train)?
         .context("there is a training part")?
         .loss;
     let accuracy = outcome
@@ -46,7 +46,7 @@ fn run(
 /// L = λ_max(Σ x xᵀ)/(4N), with a 1 for the bias in x: an upper bound of the mean logistic loss's
 /// curvature.
 fn smoothness(experiment: &Experiment) -> anyhow::Result<f64> {
-    let (part, indices) = experiment.indices(Which::Train);
+    let (part, indices) = experiment.indices(Split::Train);
     let (x, _) = experiment.batch(part, indices, None)?;
     let (n, d) = (x.dims()[0], x.dims()[1]);
     let x = numbers(&x);
@@ -71,7 +71,10 @@ fn main() -> anyhow::Result<()> {
     let program = Program::start("logistic_batches")?;
     let (rate, epochs) = (0.002, program.size(20, 4));
     let (experiment, ..) = run(1, rate, 1, "shuffled")?;
-    let (n, bound) = (experiment.split.train.len(), 2.0 / smoothness(&experiment)?);
+    let (n, bound) = (
+        experiment.holdout.train.len(),
+        2.0 / smoothness(&experiment)?,
+    );
     println!(
         "logistic regression on breast-cancer, N = {n}, {epochs} epochs each, seed {SEED}; η = {rate}; 2/L = {}",
         short(bound)

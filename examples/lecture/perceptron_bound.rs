@@ -9,7 +9,7 @@ mod program;
 
 use anyhow::{Context, ensure};
 use largebatch::Lab;
-use largebatch::data::{Dataset, Labels, Part, Preprocess, Split, Task};
+use largebatch::data::{Dataset, Holdout, Labels, Part, Preprocess, Task};
 use largebatch::optim::Driver;
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::train::{Experiment, RunConfig, StepKeys};
@@ -46,7 +46,7 @@ fn mistakes(points: &[Vec<f64>], classes: Vec<u32>, seed: u64) -> anyhow::Result
          optimizer = 'sgd'\nlr = 1.0\nbatch_size = 1\nepochs = 1\nseed = {seed}"
     );
     let config = RunConfig::layered(Some(("perceptron".as_ref(), &text)), &[])?;
-    let split = Split {
+    let split = Holdout {
         train: (0..n as u32).collect(),
         validation: vec![],
     };

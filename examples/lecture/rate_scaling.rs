@@ -10,7 +10,7 @@ mod program;
 
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
-use largebatch::optim::{OptimizerConfig, Part, SgdConfig};
+use largebatch::optim::{OptimizerConfig, ParameterGroup, SgdConfig};
 use largebatch::report::plot::{Plot, Scale};
 use largebatch::schedule::Scaling;
 use largebatch_random::{Key, normal};
@@ -22,7 +22,7 @@ const D: usize = 63;
 /// The mean of ‖w − η g‖²/‖w‖² over fresh batches, for each rate. By symmetry, any w gives the
 /// same.
 fn contraction(batch: usize, rates: &[f64], count: usize) -> Vec<f64> {
-    let rule = SgdConfig::default().rule_for(Part::ALL);
+    let rule = SgdConfig::default().rule_for(ParameterGroup::ALL);
     let mut rng = Key::new(SEED).word("batches").number(batch as u64).rng();
     let w: Tensor<2> = tensor(
         (0..D).map(|i| if i == 0 { 1.0 } else { 0.0 }).collect(),

@@ -1,7 +1,7 @@
 //! Measures how fast a set opens and how fast batches are gathered: `rates mnist [batch]`. Set
 //! RAYON_NUM_THREADS=1 for one thread.
 
-use largebatch_data::{Order, Pipeline, Preprocess, Sampling, Search, open, split};
+use largebatch_data::{Order, Pipeline, Preprocess, Sampling, Search, hold_out, open};
 use largebatch_random::Key;
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = open(&name, &Search::default())?;
     println!("open: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let start = Instant::now();
-    let parts = split(set.train.labels(), set.default_validation(), 0)?;
+    let parts = hold_out(set.train.labels(), set.default_validation(), 0)?;
     println!("split: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     let augmented = Preprocess {
         flip: true,

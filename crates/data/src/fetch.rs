@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The progress of a download.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct Download {
     /// The file.
     pub file: String,
     /// The address it comes from.
@@ -69,7 +69,7 @@ impl Fetcher {
         &self,
         entry: &Entry,
         folder: &Path,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Download),
     ) -> Result<(), DataError> {
         fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         // One process at a time; the others find the files when it is done. The system frees the
@@ -94,7 +94,7 @@ impl Fetcher {
         entry: &Entry,
         folder: &Path,
         item: &Item,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Download),
     ) -> Result<(), DataError> {
         let mut attempts = Vec::new();
         for mirror in item.mirrors {
@@ -158,7 +158,7 @@ impl Fetcher {
         &self,
         address: &str,
         item: &Item,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Download),
     ) -> Result<(), Failure> {
         let have = size(&item.part);
         let ours = |e| {
@@ -189,7 +189,7 @@ impl Fetcher {
         let mut out = options.open(&item.part).map_err(ours)?;
         let (mut body, mut buffer) = (response.into_body().into_reader(), vec![0; 1 << 16]);
         loop {
-            progress(Progress {
+            progress(Download {
                 file: item.remote.clone(),
                 address: address.into(),
                 done,

@@ -7,7 +7,7 @@ use crate::cache::{self, Content};
 use crate::set::{Dataset, Source, Task};
 use crate::table::{Encoding, Rows};
 use crate::{
-    DataError, LabelKind, Normalise, Part, Preprocess, Search, TargetScale, split, suspicion,
+    DataError, LabelKind, Normalise, Part, Preprocess, Search, TargetScale, hold_out, suspicion,
 };
 
 /// The files of a data set that is being opened. Each is found, expanded if it is compressed, and
@@ -112,7 +112,7 @@ impl<'a> Files<'a> {
                 ));
             }
             None => {
-                let held = split(part.labels(), part.len() / 5, 0)?;
+                let held = hold_out(part.labels(), part.len() / 5, 0)?;
                 (part.select(&held.train), part.select(&held.validation))
             }
         };

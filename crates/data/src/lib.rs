@@ -1,11 +1,11 @@
 //! Data for `largebatch`: sets that ship inside the binary, files, downloads, splits, batch order, augmentation.
 //!
 //! ```
-//! use largebatch_data::{open, split, Order, Pipeline, Sampling, Search};
+//! use largebatch_data::{hold_out, open, Order, Pipeline, Sampling, Search};
 //! use largebatch_random::Key;
 //!
 //! let digits = open("digits", &Search::default())?;
-//! let parts = split(digits.train.labels(), digits.default_validation(), 0)?;
+//! let parts = hold_out(digits.train.labels(), digits.default_validation(), 0)?;
 //! let pipeline = Pipeline::fit(digits.preprocess, &digits.train, &parts.train)?;
 //! let mut order = Order::new(parts.train, Sampling::Shuffled, false, Key::new(0).word("order"))?;
 //! let (_epoch, batch) = order.next(32);
@@ -46,7 +46,7 @@ pub use cache::Content;
 pub use csv_file::{Column, CsvSpec, Delimiter, LabelKind, Missing};
 pub use error::DataError;
 pub use features::read_features;
-pub use fetch::Progress;
+pub use fetch::Download;
 pub use files::Files;
 pub use fitted::{Fitted, Moments};
 pub use idx::IdxSpec;
@@ -59,6 +59,6 @@ pub use pipeline::{Normalise, Pipeline, Preprocess, TargetScale};
 pub use search::{CACHE_DIR, DATA_DIR, Search};
 pub use set::{Dataset, Labels, Source, Task};
 pub use spec::{DataSpec, Entry, Known, Reader, Registry, standard};
-pub use split::{Split, folds, split};
+pub use split::{Holdout, folds, hold_out};
 pub use summary::majority;
 pub use table::{Rows, line, number};

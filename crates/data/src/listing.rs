@@ -1,7 +1,7 @@
 //! Lists, locates, verifies and fetches data sets: the library behind `largebatch data`.
 
 use crate::catalogued::{self, Found};
-use crate::fetch::{Fetcher, Progress};
+use crate::fetch::{Download, Fetcher};
 use crate::open::unknown;
 use crate::{DataError, Search, Source, cache};
 use largebatch_datasets::{BUILT_IN, Entry, catalogue};
@@ -90,7 +90,7 @@ pub fn verify(name: &str, search: &Search) -> Result<Vec<Source>, DataError> {
 pub fn fetch(
     name: &str,
     search: &Search,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Download),
 ) -> Result<Option<PathBuf>, DataError> {
     let Some(entry) = entry(name)? else {
         return Ok(None);

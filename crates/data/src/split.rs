@@ -5,7 +5,7 @@ use largebatch_random::Key;
 
 /// Two disjoint sets of indices, each in rising order, that together cover all examples.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Split {
+pub struct Holdout {
     /// The examples to train on.
     pub train: Vec<u32>,
     /// The examples to choose by.
@@ -18,7 +18,7 @@ pub struct Split {
 ///
 /// # Errors
 /// If `validation` leaves nothing to train on.
-pub fn split(labels: &Labels, validation: usize, seed: u64) -> Result<Split, DataError> {
+pub fn hold_out(labels: &Labels, validation: usize, seed: u64) -> Result<Holdout, DataError> {
     let n = labels.len();
     if validation >= n {
         return Err(DataError::setting(
@@ -60,7 +60,7 @@ pub fn split(labels: &Labels, validation: usize, seed: u64) -> Result<Split, Dat
 ///
 /// # Errors
 /// If `k` is below 2 or above the number of examples.
-pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Split>, DataError> {
+pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Holdout>, DataError> {
     let n = labels.len();
     if k < 2 || k > n {
         return Err(DataError::setting(
@@ -85,9 +85,9 @@ pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Split>, DataErr
         .collect())
 }
 
-fn divide(held: &[bool]) -> Split {
+fn divide(held: &[bool]) -> Holdout {
     let (validation, train) = (0..held.len() as u32).partition(|&i| held[i as usize]);
-    Split { train, validation }
+    Holdout { train, validation }
 }
 
 /// The indices of each class, or of each decile of the targets.

@@ -1,6 +1,6 @@
 //! A summary of what was read, and the scores of trivial predictors.
 
-use crate::{Dataset, Labels, Split, Task};
+use crate::{Dataset, Holdout, Labels, Task};
 
 /// The most frequent class of some examples, the lowest one in a tie; `None` for real targets.
 pub fn majority(labels: &Labels, indices: &[u32]) -> Option<u32> {
@@ -23,8 +23,8 @@ impl Dataset {
     /// The accuracy of always predicting the most frequent class of the training examples: on the
     /// validation examples of `split`, and on the test part. `None` for real targets and for a part
     /// without examples.
-    pub fn majority_accuracy(&self, split: &Split) -> [Option<f64>; 2] {
-        let class = majority(self.train.labels(), &split.train);
+    pub fn majority_accuracy(&self, holdout: &Holdout) -> [Option<f64>; 2] {
+        let class = majority(self.train.labels(), &holdout.train);
         let share = |labels: &Labels, indices: &[u32]| {
             let (Some(class), Labels::Classes(labels), 1..) = (class, labels, indices.len()) else {
                 return None;
@@ -39,14 +39,14 @@ impl Dataset {
         };
         let test: Vec<u32> = (0..self.test.len() as u32).collect();
         [
-            share(self.train.labels(), &split.validation),
+            share(self.train.labels(), &holdout.validation),
             share(self.test.labels(), &test),
         ]
     }
 
     /// What was read: the numbers of examples and features, what is held out, and the classes with
     /// their counts or the target's range.
-    pub fn summary(&self, split: &Split) -> String {
+    pub fn summary(&self, holdout: &Holdout) -> String {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
         let each = match self.shape[..] {
             [1] => "feature",
@@ -54,8 +54,8 @@ impl Dataset {
             _ => "values",
         };
         let parts = [
-            (split.train.len(), "to train on"),
-            (split.validation.len(), "held out for validation"),
+            (holdout.train.len(), "to train on"),
+            (holdout.validation.len(), "held out for validation"),
             (self.test.len(), "for the test"),
         ];
         let parts: Vec<String> = parts
@@ -73,13 +73,13 @@ impl Dataset {
             self.name
         );
         let labels = match self.task {
-            Task::Classes(classes) => self.classes(classes, split),
-            Task::Real => self.targets(split),
+            Task::Classes(classes) => self.classes(classes, holdout),
+            Task::Real => self.targets(holdout),
         };
         format!("{text}\n  {labels}")
     }
 
-    fn classes(&self, classes: usize, split: &Split) -> String {
+    fn classes(&self, classes: usize, holdout: &Holdout) -> String {
         let mut counts = vec![0usize; classes];
         for part in [&self.train, &self.test] {
             if let Labels::Classes(labels) = part.labels() {
@@ -107,9 +107,9 @@ impl Dataset {
                 .map_or(String::new(), say);
             format!("largest {largest}, smallest {smallest}")
         };
-        let class =
-            majority(self.train.labels(), &split.train).map_or(String::new(), |c| name(c as usize));
-        let [validation, test] = self.majority_accuracy(split);
+        let class = majority(self.train.labels(), &holdout.train)
+            .map_or(String::new(), |c| name(c as usize));
+        let [validation, test] = self.majority_accuracy(holdout);
         let shares: Vec<String> = [(validation, "validation"), (test, "test")]
             .iter()
             .filter_map(|(share, part)| Some(format!("{:.2} % of {part}", 100.0 * (*share)?)))
@@ -125,12 +125,12 @@ impl Dataset {
         format!("{classes} classes: {counted}{baseline}")
     }
 
-    fn targets(&self, split: &Split) -> String {
+    fn targets(&self, holdout: &Holdout) -> String {
         let Labels::Targets(targets) = self.train.labels() else {
             return String::new();
         };
-        let values = || split.train.iter().map(|&i| targets[i as usize]);
-        let n = split.train.len() as f64;
+        let values = || holdout.train.iter().map(|&i| targets[i as usize]);
+        let n = holdout.train.len() as f64;
         let mean = values().sum::<f64>() / n;
         let std = (values().map(|y| (y - mean) * (y - mean)).sum::<f64>() / n).sqrt();
         let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| {

@@ -3,7 +3,7 @@
 use flate2::{Compression, write::GzEncoder};
 use largebatch_data::{
     DataError, DataSpec, Dataset, Labels, Normalise, Order, Part, Pipeline, Preprocess, Sampling,
-    Search, folds, open, open_spec, split,
+    Search, folds, hold_out, open, open_spec,
 };
 use largebatch_random::Key;
 use std::io::Write;
@@ -462,7 +462,7 @@ fn settings_out_of_range() {
     let message = |e: DataError| e.to_string();
     let labels = Labels::Classes(vec![0, 1, 0, 1]);
     assert!(
-        split(&labels, 4, 0)
+        hold_out(&labels, 4, 0)
             .map_err(message)
             .unwrap_err()
             .contains("validation = 4: it must be below 4")

@@ -1,6 +1,6 @@
 //! Splits, folds and batch order: properties for every seed, data size and batch size.
 
-use largebatch_data::{Labels, Order, Position, Sampling, folds, split};
+use largebatch_data::{Labels, Order, Position, Sampling, folds, hold_out};
 use largebatch_random::Key;
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ proptest! {
         let n = classes.len();
         let validation = (part * n as f64) as usize;
         let labels = Labels::Classes(classes.clone());
-        let s = split(&labels, validation, seed).unwrap();
+        let s = hold_out(&labels, validation, seed).unwrap();
         prop_assert_eq!(s.validation.len(), validation);
         let mut all = [s.train.clone(), s.validation.clone()].concat();
         all.sort();
@@ -86,7 +86,7 @@ proptest! {
             let share = validation as f64 * classes.iter().filter(|&&c| c == class).count() as f64 / n as f64;
             prop_assert!((count(&classes, &s.validation, class) as f64 - share).abs() < 1.0);
         }
-        prop_assert_eq!(split(&labels, validation, seed).unwrap(), s);
+        prop_assert_eq!(hold_out(&labels, validation, seed).unwrap(), s);
     }
 
     /// Each example is held out exactly once; the sizes, and the counts of each class, differ by at
@@ -113,7 +113,7 @@ proptest! {
 #[test]
 fn real_targets_are_stratified_by_rank() {
     let targets: Vec<f64> = (0..100).map(|i| f64::from((i * 37) % 100)).collect();
-    let s = split(&Labels::Targets(targets.clone()), 20, 1).unwrap();
+    let s = hold_out(&Labels::Targets(targets.clone()), 20, 1).unwrap();
     for tenth in 0..10 {
         assert_eq!(
             s.validation
@@ -179,8 +179,8 @@ fn the_order_is_the_keys_permutation() {
 fn seeds_differ() {
     let labels = Labels::Classes(vec![0; 1000]);
     assert_ne!(
-        split(&labels, 500, 0).unwrap(),
-        split(&labels, 500, 1).unwrap()
+        hold_out(&labels, 500, 0).unwrap(),
+        hold_out(&labels, 500, 1).unwrap()
     );
     assert_ne!(
         order(1000, Sampling::Shuffled, false, 0).next(1000),

@@ -4,8 +4,8 @@
 use std::io::Write;
 
 use largebatch_data::{
-    DATA_DIR, DataError, Dataset, Labels, Normalise, Part, Pipeline, Preprocess, Search, open,
-    split,
+    DATA_DIR, DataError, Dataset, Labels, Normalise, Part, Pipeline, Preprocess, Search, hold_out,
+    open,
 };
 
 /// Bypasses the capture of test output, so that the message is visible when the test passes.
@@ -120,7 +120,7 @@ fn mnist_is_the_original() {
         (mean - 0.1307).abs() < 5e-5 && (std - 0.3081).abs() < 5e-5,
         "{mean} {std}"
     );
-    let parts = split(set.train.labels(), 5000, 0).unwrap();
+    let parts = hold_out(set.train.labels(), 5000, 0).unwrap();
     assert_eq!((parts.train.len(), parts.validation.len()), (55_000, 5000));
     is_standardised(&set, &parts.train);
 }

@@ -2,7 +2,8 @@
 //! file's text, its description apart from `format`, `train` and `label`, and the outcome.
 
 use largebatch_data::{
-    DataSpec, Dataset, Labels, Normalise, Pipeline, Preprocess, Search, Split, majority, open_spec,
+    DataSpec, Dataset, Holdout, Labels, Normalise, Pipeline, Preprocess, Search, majority,
+    open_spec,
 };
 
 fn open_files(files: &[(&str, &[u8])], spec: &str) -> Result<Dataset, String> {
@@ -867,7 +868,7 @@ fn a_summary() {
         (set.train.len(), set.test.len(), set.default_validation()),
         (48, 12, 9)
     );
-    let split = largebatch_data::split(set.train.labels(), 9, 0).unwrap();
+    let split = largebatch_data::hold_out(set.train.labels(), 9, 0).unwrap();
     assert_eq!(
         set.summary(&split),
         "read pets: 60 examples of 1 feature; 39 to train on, 9 held out for validation, 12 for the test\n  \
@@ -878,7 +879,7 @@ fn a_summary() {
         [Some(2.0 / 3.0), Some(2.0 / 3.0)]
     );
     // The most frequent class is that of the training part, whatever the other parts contain.
-    let dogs = Split {
+    let dogs = Holdout {
         train: (0..48)
             .filter(|&i| classes(&set.train)[i as usize] == 1)
             .collect(),
@@ -897,7 +898,7 @@ fn a_summary() {
         "format = \"csv\"\ntrain = \"r.csv\"\ntest = \"r.csv\"\nlabel = 2\nlabels = \"real\"",
     );
     let real = real.unwrap();
-    let all = Split {
+    let all = Holdout {
         train: vec![0, 1, 2],
         validation: vec![],
     };

@@ -7,13 +7,13 @@ use std::path::Path;
 use largebatch_component::Facts;
 use largebatch_data::{DataSpec, Entry as Format, Reader, Search, open_spec};
 use largebatch_models::Forward as _;
-use largebatch_models::{ModelConfig, Pass, load_state_dict, state_dict};
+use largebatch_models::{ForwardPass, ModelConfig, load_state_dict, state_dict};
 use largebatch_optim::conformance::Failures;
 use largebatch_probe::{Objective as _, Subject, Subset};
 use largebatch_schedule::Span;
 use largebatch_schedule::{Entry as Schedule, Epochs, ScheduleConfig, ShapeConfig, Warmup};
 use largebatch_train::{
-    Choice, Controls, Experiment, Lab, RunConfig, Stop, TrainError, Which, from_safetensors,
+    Choice, Controls, Experiment, Lab, RunConfig, Split, Stop, TrainError, from_safetensors,
     to_safetensors, train,
 };
 use toml::{Table, Value};
@@ -117,7 +117,7 @@ fn model_on<C: ModelConfig>(dataset: &str, suite: &mut Suite) -> anyhow::Result<
         let device = burn::tensor::Device::flex();
         let x = burn::tensor::Tensor::full([3, experiment.dataset.train.size()], 0.25, &device);
         let network = burn::module::Module::valid(&network);
-        network.forward(x, &mut Pass::eval()).into_data()
+        network.forward(x, &mut ForwardPass::eval()).into_data()
     };
     suite.expect(outputs() == outputs(), "an evaluation does not repeat");
 
@@ -144,7 +144,7 @@ fn gradient(experiment: &Experiment, suite: &mut Suite) -> anyhow::Result<()> {
         size: Some(40),
         seed: 0,
     };
-    let mut subject = Subject::new(experiment, &network, Which::Train, some)?;
+    let mut subject = Subject::new(experiment, &network, Split::Train, some)?;
     let mut w = subject.weights().to_vec();
     let (_, gradient) = subject.gradient(&w)?;
     let scale = gradient.iter().fold(1e-6f64, |most, g| most.max(g.abs()));

@@ -2,13 +2,13 @@
 //!
 //! ```no_run
 //! use burn::tensor::{Device, Tensor};
-//! use largebatch_models::{Forward, Io, Labels, Pass, standard};
+//! use largebatch_models::{Forward, Io, Labels, ForwardPass, standard};
 //!
 //! # fn main() -> Result<(), largebatch_models::ConfigError> {
 //! let device = Device::flex();
 //! let io = Io { shape: vec![1, 8, 8], classes: Some(10) };
 //! let model = standard().named("mlp")?.configure(toml::toml! { widths = [32] })?.build(&io, 0, &device)?;
-//! let outputs = model.network.forward(Tensor::zeros([2, 64], &device), &mut Pass::eval());
+//! let outputs = model.network.forward(Tensor::zeros([2, 64], &device), &mut ForwardPass::eval());
 //! let targets = model.loss.targets(Labels::Classes(&[3, 7]), io.classes, &device)?;
 //! let mean = model.loss.sum(outputs, &targets, 0.0) / 2.0;
 //! # Ok(()) }
@@ -32,6 +32,6 @@ pub use error::{ConfigError, StateError};
 pub use io::Io;
 pub use loss::{Labels, Loss, Targets};
 pub use network::{Forward, Network};
-pub use pass::{Pass, Statistic};
+pub use pass::{ForwardPass, Statistic};
 pub use state::{is_buffer, load_state_dict, state_dict};
 pub use table::{DynModelConfig, Entry, Model, ModelConfig, Registry, standard};

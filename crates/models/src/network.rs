@@ -7,13 +7,13 @@ use burn::module::{Devices, Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use largebatch_kernels::with_rank;
 
-use crate::Pass;
+use crate::ForwardPass;
 
 /// A network: maps a batch of flat examples to outputs.
 pub trait Forward: Module + Sync + 'static {
     /// x is `[batch, features]`, an image row by row within each channel; the result is
     /// `[batch, outputs]`.
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2>;
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2>;
 }
 
 /// A network of any type.
@@ -47,7 +47,7 @@ impl Debug for Network {
 }
 
 impl Forward for Network {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         self.0.forward(x, pass)
     }
 }
@@ -81,7 +81,7 @@ impl Module for Network {
 
 /// What [`Network`] asks of the network that it holds.
 trait DynNetwork: Debug + Send + Sync {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2>;
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2>;
     fn as_any(&self) -> &dyn Any;
     fn boxed(&self) -> Box<dyn DynNetwork>;
     fn collect_devices(&self, devices: Devices) -> Devices;
@@ -95,7 +95,7 @@ trait DynNetwork: Debug + Send + Sync {
 }
 
 impl<N: Forward> DynNetwork for N {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         Forward::forward(self, x, pass)
     }
     fn as_any(&self) -> &dyn Any {

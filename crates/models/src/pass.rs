@@ -10,7 +10,7 @@ use crate::Network;
 const MOMENTUM: f64 = 0.1;
 
 /// The settings of a forward pass, and the statistics that batch norm recorded in it.
-pub struct Pass<'a> {
+pub struct ForwardPass<'a> {
     training: Option<Training<'a>>,
     statistics: Vec<Statistic>,
 }
@@ -28,23 +28,23 @@ pub struct Statistic {
     seen: Tensor<1>,
 }
 
-impl Pass<'static> {
+impl ForwardPass<'static> {
     /// An evaluation pass: no dropout, and batch norm uses its running statistics.
     pub fn eval() -> Self {
-        Pass {
+        ForwardPass {
             training: None,
             statistics: Vec::new(),
         }
     }
 }
 
-impl<'a> Pass<'a> {
+impl<'a> ForwardPass<'a> {
     /// A training pass. `dropout` is the key of this epoch's or step's masks. `examples` are the
     /// numbers of the batch's examples, one per row: an example's mask depends on its number, not
     /// on its position. `ghost_batch` is the size of batch norm's chunks, by default the whole
     /// batch.
     pub fn train(dropout: Key, examples: &'a [u64], ghost_batch: Option<usize>) -> Self {
-        Pass {
+        ForwardPass {
             training: Some(Training {
                 dropout,
                 examples,
@@ -82,7 +82,7 @@ impl Network {
     /// Updates batch norm's running statistics from the recorded ones: running ← 0.9 running + 0.1
     /// seen, once for each, in order.
     ///
-    /// Pass the statistics of a step's micro-batches or workers one after the other in a fixed
+    /// ForwardPass the statistics of a step's micro-batches or workers one after the other in a fixed
     /// order. This does not wait for the device.
     pub fn update_running(self, statistics: Vec<Statistic>) -> Self {
         if statistics.is_empty() {

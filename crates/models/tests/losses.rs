@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_models::layers::Linear;
 use largebatch_models::{
-    ConfigError, Forward, Io, Labels, Loss, Model, Pass, load_state_dict, standard,
+    ConfigError, Forward, ForwardPass, Io, Labels, Loss, Model, load_state_dict, standard,
 };
 
 fn device() -> Device {
@@ -52,7 +52,7 @@ fn with_weights_on(device: &Device, name: &str, parameters: &str, weights: &[f32
 fn step(model: &Model, x: &[f32], labels: Labels<'_>) -> (f32, Vec<f32>) {
     let device = model.network.devices()[0].clone();
     let input = Tensor::from_data(TensorData::new(x.to_vec(), [1, x.len()]), &device);
-    let outputs = model.network.forward(input, &mut Pass::eval());
+    let outputs = model.network.forward(input, &mut ForwardPass::eval());
     let targets = model.loss.targets(labels, Some(2), &device).unwrap();
     let loss = model.loss.sum(outputs, &targets, 0.0);
     let gradients = loss.backward();
@@ -219,7 +219,7 @@ fn losses_are_sums_so_that_parts_add_up() {
     let sum = |from: usize, to: usize| -> f32 {
         let outputs = model.network.valid().forward(
             x.clone().inner().narrow(0, from, to - from),
-            &mut Pass::eval(),
+            &mut ForwardPass::eval(),
         );
         let targets = model
             .loss

@@ -6,8 +6,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use largebatch_models::layers::Dropout;
 use largebatch_models::{
-    Builder, ConfigError, Forward, Io, Labels, Model, Network, Pass, StateError, id, is_buffer,
-    load_state_dict, standard, state_dict,
+    Builder, ConfigError, Forward, ForwardPass, Io, Labels, Model, Network, StateError, id,
+    is_buffer, load_state_dict, standard, state_dict,
 };
 use largebatch_random::Key;
 
@@ -291,7 +291,7 @@ fn dropout_belongs_to_the_example() {
     .network;
     let x = input(4, 6);
     let run = |x: Tensor<2>, examples: &[u64], key: Key| {
-        values(model.forward(x, &mut Pass::train(key, examples, None)))
+        values(model.forward(x, &mut ForwardPass::train(key, examples, None)))
     };
     let key = Key::new(9).number(2);
     let whole = run(x.clone(), &[10, 11, 12, 13], key);
@@ -309,8 +309,8 @@ fn dropout_belongs_to_the_example() {
     assert_ne!(whole, run(x.clone(), &[10, 11, 12, 13], key.number(1)));
     assert_ne!(whole, run(x.clone(), &[20, 11, 12, 13], key));
     assert_eq!(
-        values(model.forward(x.clone(), &mut Pass::eval())),
-        values(model.valid().forward(x, &mut Pass::eval()))
+        values(model.forward(x.clone(), &mut ForwardPass::eval())),
+        values(model.valid().forward(x, &mut ForwardPass::eval()))
     );
 }
 
@@ -321,7 +321,7 @@ fn dropout_layers_have_masks_of_their_own() {
         let layer = builder.part(name, |b| Dropout::new(b, "dropout", 0.5));
         values(layer.forward(
             Tensor::ones([1, 100], &Device::flex()),
-            &Pass::train(Key::new(1), &[7], None),
+            &ForwardPass::train(Key::new(1), &[7], None),
         ))
     };
     assert_ne!(mask("a"), mask("b"));
@@ -336,7 +336,7 @@ fn dropout_drops_its_share() {
     let examples: Vec<u64> = (0..20).collect();
     let masked = values(layer.forward(
         Tensor::ones([20, 1000], &Device::flex()),
-        &Pass::train(Key::new(1), &examples, None),
+        &ForwardPass::train(Key::new(1), &examples, None),
     ));
     let dropped = masked.iter().filter(|v| **v == 0.0).count() as f64 / 20_000.0;
     assert!((dropped - 0.25).abs() < 0.012, "{dropped}"); // four standard deviations
@@ -361,12 +361,12 @@ fn ghost_batch_norm_is_accumulation() {
             .network;
         assert!(network.has_batch_norm());
         let (x, examples) = (input(10, 144), (0..10).collect::<Vec<u64>>());
-        let mut ghost = Pass::train(Key::new(0), &examples, Some(4));
+        let mut ghost = ForwardPass::train(Key::new(0), &examples, Some(4));
         let outputs = values(network.forward(x.clone(), &mut ghost));
         let (mut parts, mut updated) = (Vec::new(), network.clone());
         let mut statistics = Vec::new();
         for (from, to) in [(0, 4), (4, 8), (8, 10)] {
-            let mut pass = Pass::train(Key::new(0), &examples[from..to], None);
+            let mut pass = ForwardPass::train(Key::new(0), &examples[from..to], None);
             parts.extend(values(
                 network.forward(x.clone().narrow(0, from, to - from), &mut pass),
             ));
@@ -401,7 +401,7 @@ fn a_batch_of_one_trains_without_nan() {
     let network = build("f1", "width = 4", &io(&[6], 3), 0, &device())
         .unwrap()
         .network;
-    let mut pass = Pass::train(Key::new(0), &[0], None);
+    let mut pass = ForwardPass::train(Key::new(0), &[0], None);
     assert!(
         values(network.forward(input(1, 6), &mut pass))
             .iter()
@@ -523,7 +523,10 @@ fn no_data_makes_a_model_panic() {
                 assert_eq!(checked.is_ok(), built.is_ok());
                 let Ok(model) = built else { continue };
                 let examples = [3, 4, 5];
-                for mut pass in [Pass::eval(), Pass::train(Key::new(0), &examples, None)] {
+                for mut pass in [
+                    ForwardPass::eval(),
+                    ForwardPass::train(Key::new(0), &examples, None),
+                ] {
                     let outputs = model.network.forward(input(3, io.features()), &mut pass);
                     let expected =
                         if matches!(entry.facts().name, "linear" | "logistic" | "perceptron") {
@@ -610,7 +613,7 @@ fn clones_do_not_share_running_statistics() {
         .unwrap()
         .network;
     let examples: Vec<u64> = (0..5).collect();
-    let mut pass = Pass::train(Key::new(0), &examples, None);
+    let mut pass = ForwardPass::train(Key::new(0), &examples, None);
     network.forward(input(5, 6), &mut pass);
     let statistics = pass.into_statistics();
     let (before, clone): (_, Network) = (state_dict(&network), network.clone());
@@ -640,7 +643,7 @@ fn double_precision_runs_through() {
         let examples = [0, 1];
         let outputs = network.forward(
             input(2, 144).cast(DType::F64),
-            &mut Pass::train(Key::new(0), &examples, None),
+            &mut ForwardPass::train(Key::new(0), &examples, None),
         );
         assert_eq!(outputs.dtype(), DType::F64, "{name}");
         let labels = if io.classes.is_some() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use largebatch_models::{
-    Forward, Io, Labels, Network, Pass, is_buffer, load_state_dict, standard, state_dict,
+    Forward, ForwardPass, Io, Labels, Network, is_buffer, load_state_dict, standard, state_dict,
 };
 use largebatch_random::Key;
 use safetensors::SafeTensors;
@@ -216,7 +216,7 @@ fn compare(&(name, model, parameters, shape, classes, smoothing, ghost): &Case, 
     let targets = built.loss.targets(labels, classes, device).unwrap();
 
     let examples: Vec<u64> = (0..x.dims()[0] as u64).collect();
-    let mut pass = Pass::train(Key::new(0), &examples, ghost);
+    let mut pass = ForwardPass::train(Key::new(0), &examples, ghost);
     let outputs = network.forward(x.clone(), &mut pass);
     close(
         &outputs.clone().inner().into_data(),
@@ -264,7 +264,7 @@ fn compare(&(name, model, parameters, shape, classes, smoothing, ghost): &Case, 
         network.clone(),
         Network::train(network.valid()),
     ] {
-        let evaluated = network.forward(x.clone(), &mut Pass::eval()).inner();
+        let evaluated = network.forward(x.clone(), &mut ForwardPass::eval()).inner();
         close(
             &evaluated.clone().into_data(),
             &read("eval"),

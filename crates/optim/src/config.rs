@@ -9,18 +9,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Which parts of an optimizer apply to a parameter.
+/// A group of parameters: which parts of an optimizer apply to them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub struct Part {
+pub struct ParameterGroup {
     /// Whether weight decay applies.
     pub decay: bool,
     /// Whether layer adaptation (LARS, LAMB) applies.
     pub adapt: bool,
 }
 
-impl Part {
+impl ParameterGroup {
     /// A parameter that is excluded from nothing.
-    pub const ALL: Part = Part {
+    pub const ALL: ParameterGroup = ParameterGroup {
         decay: true,
         adapt: true,
     };
@@ -83,7 +83,7 @@ pub trait OptimizerConfig:
     }
 
     /// The rule for a parameter to which the parts in `part` apply.
-    fn rule_for(&self, part: Part) -> Self::Rule;
+    fn rule_for(&self, group: ParameterGroup) -> Self::Rule;
 
     /// The rule for a parameter that is excluded from nothing, for use with Burn's
     /// `ModuleOptimizer`.
@@ -92,7 +92,7 @@ pub trait OptimizerConfig:
     /// A value out of its range, or options that contradict each other.
     fn rule(&self) -> Result<Self::Rule, ConfigError> {
         DynOptimizerConfig::check(self)?;
-        Ok(self.rule_for(Part::ALL))
+        Ok(self.rule_for(ParameterGroup::ALL))
     }
 
     /// Parameters excluded from decay and from adaptation.
@@ -148,7 +148,7 @@ pub trait DynOptimizerConfig: Send + Sync + Debug {
     /// The first value that is refused.
     fn check(&self) -> Result<(), ConfigError>;
     /// See [`OptimizerConfig::rule_for`].
-    fn dyn_rule(&self, part: Part) -> Arc<dyn DynRule>;
+    fn dyn_rule(&self, group: ParameterGroup) -> Arc<dyn DynRule>;
     /// See [`OptimizerConfig::exclusions`].
     fn exclusions(&self) -> Exclusions;
     /// See [`OptimizerConfig::stability`].
@@ -172,8 +172,8 @@ impl<C: OptimizerConfig> DynOptimizerConfig for C {
         check(Kind::Optimizer, C::FACTS.name, self)?;
         OptimizerConfig::check(self)
     }
-    fn dyn_rule(&self, part: Part) -> Arc<dyn DynRule> {
-        Arc::new(self.rule_for(part))
+    fn dyn_rule(&self, group: ParameterGroup) -> Arc<dyn DynRule> {
+        Arc::new(self.rule_for(group))
     }
     fn exclusions(&self) -> Exclusions {
         OptimizerConfig::exclusions(self)

@@ -1,4 +1,6 @@
-use crate::{DynOptimizerConfig, DynRule, Exclusions, GlobalClip, OptimError, Part, norm};
+use crate::{
+    DynOptimizerConfig, DynRule, Exclusions, GlobalClip, OptimError, ParameterGroup, norm,
+};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{DynState, GradientsParams};
 use burn::tensor::{DType, Device, Tensor};
@@ -19,7 +21,7 @@ use std::sync::Arc;
 pub struct Driver {
     pub(crate) recipe: Box<dyn DynOptimizerConfig>,
     exclusions: Exclusions,
-    rules: BTreeMap<Part, Arc<dyn DynRule>>,
+    rules: BTreeMap<ParameterGroup, Arc<dyn DynRule>>,
     pub(crate) slots: BTreeMap<String, Slot>,
 }
 
@@ -87,7 +89,7 @@ impl Driver {
         shape: Vec<usize>,
         device: Device,
     ) {
-        let part = Part {
+        let group = ParameterGroup {
             decay: !self
                 .exclusions
                 .weight_decay
@@ -99,8 +101,8 @@ impl Driver {
         };
         let rule = self
             .rules
-            .entry(part)
-            .or_insert_with(|| self.recipe.dyn_rule(part))
+            .entry(group)
+            .or_insert_with(|| self.recipe.dyn_rule(group))
             .clone();
         self.slots.insert(
             path,

@@ -41,7 +41,7 @@ pub use largebatch_component as component;
 
 pub use clip::{ClipForm, GlobalClip, clip_by_global_norm, clip_by_value};
 pub use config::{
-    DynOptimizerConfig, DynRule, OptimizerConfig, Part, Preconditioner, Rule, Stability,
+    DynOptimizerConfig, DynRule, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
 };
 pub use decay::{Decay, WeightDecay};
 pub use driver::{Driver, LayerTrace};

@@ -210,8 +210,8 @@ impl OptimizerConfig for SignConfig {
     fn preset(name: &str) -> Option<Self> {
         (name == "paper").then(Self::default)
     }
-    fn rule_for(&self, part: Part) -> Sign {
-        Sign(if part.decay { self.weight_decay } else { 0.0 })
+    fn rule_for(&self, group: ParameterGroup) -> Sign {
+        Sign(if group.decay { self.weight_decay } else { 0.0 })
     }
 }
 
@@ -334,7 +334,7 @@ fn the_suite_can_fail() {
         fn preset(name: &str) -> Option<Self> {
             (name == "up").then_some(Bad { rate_of_climb: 2.0 })
         }
-        fn rule_for(&self, _: Part) -> Climb {
+        fn rule_for(&self, _: ParameterGroup) -> Climb {
             Climb
         }
     }

@@ -95,7 +95,7 @@ pub struct BatchFind {
 impl BatchSearch {
     /// The sizes to try: each is twice the one before, and the largest is last.
     fn sizes(&self, experiment: &Experiment) -> Result<Vec<usize>, ProbeError> {
-        let (examples, config) = (experiment.split.train.len(), &experiment.config);
+        let (examples, config) = (experiment.holdout.train.len(), &experiment.config);
         let largest = self.largest.unwrap_or(examples);
         // Batch norm needs two examples in each part: one has no variance.
         let has_batch_norm = experiment.initial_model()?.network.has_batch_norm();
@@ -220,7 +220,7 @@ impl BatchSearch {
             largest: points.last().map(|p| p.batch_size),
             points,
             ended,
-            examples: experiment.split.train.len(),
+            examples: experiment.holdout.train.len(),
             noise_scale: None,
         })
     }

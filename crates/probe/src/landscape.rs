@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::TensorData;
 use largebatch_data::Part;
-use largebatch_models::{Forward, Network, Pass, is_buffer, load_state_dict, state_dict};
-use largebatch_train::{Experiment, Which};
+use largebatch_models::{Forward, ForwardPass, Network, is_buffer, load_state_dict, state_dict};
+use largebatch_train::{Experiment, Split};
 use serde::{Deserialize, Serialize};
 
 use crate::ProbeError;
@@ -115,7 +115,7 @@ impl<'a> Landscape<'a> {
             .into_iter()
             .map(|(path, data)| (path, data.shape().to_vec()))
             .collect();
-        let (_, all) = experiment.indices(Which::Train);
+        let (_, all) = experiment.indices(Split::Train);
         let train = match examples {
             Some(0) => {
                 return Err(ProbeError::value(
@@ -206,7 +206,7 @@ impl<'a> Landscape<'a> {
                 .experiment
                 .batch(&self.experiment.dataset.train, some, None)?;
             let numbers: Vec<u64> = some.iter().map(|&i| u64::from(i)).collect();
-            let mut pass = Pass::train(self.experiment.key("landscape"), &numbers, None);
+            let mut pass = ForwardPass::train(self.experiment.key("landscape"), &numbers, None);
             plain.forward(inputs, &mut pass);
             seen.extend(pass.into_statistics());
         }
@@ -249,7 +249,7 @@ impl<'a> Landscape<'a> {
     /// # Errors
     /// Labels that the model's loss cannot take.
     pub fn test(&self, network: &Network) -> Result<Height, ProbeError> {
-        let (part, indices) = self.experiment.indices(Which::Test);
+        let (part, indices) = self.experiment.indices(Split::Test);
         self.height(network, part, indices)
     }
 
@@ -263,7 +263,7 @@ impl<'a> Landscape<'a> {
         let (mut loss, mut correct) = (0.0, None);
         for some in indices.chunks(BATCH) {
             let (inputs, targets) = self.experiment.batch(part, some, None)?;
-            let outputs = network.forward(inputs, &mut Pass::eval());
+            let outputs = network.forward(inputs, &mut ForwardPass::eval());
             if let Some(right) = self.experiment.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += f64::from(right.into_scalar::<f32>());
             }

@@ -9,12 +9,12 @@
 //! use largebatch_train::Lab;
 //! use largebatch_probe::noise::{NoiseOptions, noise};
 //! use largebatch_probe::{Subject, Subset, unwatched};
-//! use largebatch_train::{Choice, Experiment, RunConfig, Which};
+//! use largebatch_train::{Choice, Experiment, RunConfig, Split};
 //!
 //! let config = RunConfig { dataset: Choice::plain("digits"), model: Choice::plain("softmax"), lr: Some(0.5), ..RunConfig::default() };
 //! let experiment = Experiment::open(config, &Lab::standard(), &Default::default())?;
 //! let network = experiment.initial_model()?.network;
-//! let mut subject = Subject::new(&experiment, &network, Which::Train, Subset { size: Some(100), seed: 0 })?;
+//! let mut subject = Subject::new(&experiment, &network, Split::Train, Subset { size: Some(100), seed: 0 })?;
 //! let (w, layers) = (subject.weights().to_vec(), subject.layers().to_vec());
 //! let (found, _complete) = noise(&mut subject, &w, &layers, &NoiseOptions::default(), &mut unwatched)?;
 //! assert!(found.b_simple.unwrap() > 0.0);

@@ -151,7 +151,7 @@ impl RangeTest {
         let batch = experiment.config.batch_size.unwrap_or(1);
         // A loss without its gradient takes about a third of the time.
         let sample = if batch < SMALL {
-            SAMPLE.min(experiment.split.train.len()) as f64 / 3.0
+            SAMPLE.min(experiment.holdout.train.len()) as f64 / 3.0
         } else {
             0.0
         };

@@ -6,7 +6,7 @@ use largebatch_data::Search;
 use largebatch_models::Network;
 use largebatch_train::Lab;
 use largebatch_train::{
-    Checkpoint, Experiment, OtherData, RunFolder, TrainError, Which, load_network, model_data,
+    Checkpoint, Experiment, OtherData, RunFolder, Split, TrainError, load_network, model_data,
 };
 
 use crate::{ProbeError, Subject, Subset};
@@ -126,7 +126,7 @@ impl Run {
     ///
     /// # Errors
     /// As for [`Subject::new`], and weights that are not finite.
-    pub fn subject(&self, which: Which, subset: Subset) -> Result<Subject<'_>, ProbeError> {
+    pub fn subject(&self, which: Split, subset: Subset) -> Result<Subject<'_>, ProbeError> {
         let subject = Subject::new(&self.experiment, &self.network, which, subset)?;
         subject.check(&self.weights)?;
         Ok(subject)

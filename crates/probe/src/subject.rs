@@ -5,9 +5,9 @@ use std::path::Path;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
-use largebatch_models::{Forward, Network, Pass, Targets};
+use largebatch_models::{Forward, ForwardPass, Network, Targets};
 use largebatch_random::Key;
-use largebatch_train::{Experiment, Which};
+use largebatch_train::{Experiment, Split};
 
 use crate::flat::{AddGradient, Cast, Unflatten, flatten};
 use crate::subset::draw;
@@ -36,7 +36,7 @@ struct Batch {
 /// with the number of examples.
 pub struct Subject<'a> {
     experiment: &'a Experiment,
-    which: Which,
+    which: Split,
     examples: Vec<u32>,
     dtype: DType,
     layers: Vec<Layer>,
@@ -58,7 +58,7 @@ impl<'a> Subject<'a> {
     pub fn new(
         experiment: &'a Experiment,
         network: &Network,
-        which: Which,
+        which: Split,
         subset: Subset,
     ) -> Result<Self, ProbeError> {
         let (part, all) = experiment.indices(which);
@@ -140,7 +140,7 @@ impl<'a> Subject<'a> {
     }
 
     /// The part of the data.
-    pub fn part(&self) -> Which {
+    pub fn part(&self) -> Split {
         self.which
     }
 
@@ -252,11 +252,11 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn pass<'b>(&self, rows: &'b [u64]) -> Pass<'b> {
+    fn pass<'b>(&self, rows: &'b [u64]) -> ForwardPass<'b> {
         if self.batch_statistics {
-            Pass::train(Key::new(0).word("probe dropout"), rows, None)
+            ForwardPass::train(Key::new(0).word("probe dropout"), rows, None)
         } else {
-            Pass::eval()
+            ForwardPass::eval()
         }
     }
 

@@ -10,7 +10,7 @@ use largebatch_probe::vector::{dot, gaussian, norm, signs};
 use largebatch_probe::{Examples, Objective, ProbeError, Subject, Subset, unwatched};
 use largebatch_random::{Key, normal};
 use largebatch_train::Lab;
-use largebatch_train::{Choice, Experiment, RunConfig, Which};
+use largebatch_train::{Choice, Experiment, RunConfig, Split};
 
 /// Eigenvalues (decreasing) and eigenvectors of a dense symmetric matrix by Jacobi rotations,
 /// independent of the tested code.
@@ -406,7 +406,7 @@ fn a_logistic_network_has_the_closed_forms_hessian() {
     let mut subject = Subject::new(
         &experiment,
         &network,
-        Which::Train,
+        Split::Train,
         Subset {
             size: Some(120),
             seed: 1,
@@ -437,7 +437,7 @@ fn a_small_networks_explicit_hessian() {
     let mut subject = Subject::new(
         &experiment,
         &network,
-        Which::Train,
+        Split::Train,
         Subset {
             size: Some(60),
             seed: 1,
@@ -480,7 +480,7 @@ fn gradients_are_those_of_the_loss() {
     ] {
         let (experiment, network) = experiment("digits", "mlp", options);
         let mut subject =
-            Subject::new(&experiment, &network, Which::Validation, Subset::default()).unwrap();
+            Subject::new(&experiment, &network, Split::Validation, Subset::default()).unwrap();
         let w = subject.weights().to_vec();
         let (loss, gradient) = subject.gradient(&w).unwrap();
         close("loss", subject.loss(&w).unwrap(), loss, 1e-12);
@@ -758,7 +758,7 @@ fn bad_input_is_refused() {
     let refused = Subject::new(
         &experiment,
         &network,
-        Which::Train,
+        Split::Train,
         Subset {
             size: Some(0),
             seed: 0,
@@ -771,7 +771,7 @@ fn bad_input_is_refused() {
     let mut subject = Subject::new(
         &experiment,
         &network,
-        Which::Train,
+        Split::Train,
         Subset {
             size: Some(10),
             seed: 0,
@@ -797,7 +797,7 @@ fn subsets_are_stratified() {
         Subject::new(
             &experiment,
             &network,
-            Which::Train,
+            Split::Train,
             Subset {
                 size: Some(size),
                 seed,
@@ -817,5 +817,5 @@ fn subsets_are_stratified() {
         .iter()
         .for_each(|&i| counts[classes[i as usize] as usize] += 1);
     assert!(counts.iter().all(|c| (8..=12).contains(c)), "{counts:?}");
-    assert_eq!(subset(1 << 20, 0).len(), experiment.split.train.len());
+    assert_eq!(subset(1 << 20, 0).len(), experiment.holdout.train.len());
 }

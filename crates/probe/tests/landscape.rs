@@ -10,7 +10,7 @@ use largebatch_probe::plane::Plane;
 use largebatch_probe::surface::{Surface, sample, spaced};
 use largebatch_probe::{ProbeError, unwatched};
 use largebatch_train::Lab;
-use largebatch_train::{Controls, Experiment, RunConfig, Which, train};
+use largebatch_train::{Controls, Experiment, RunConfig, Split, train};
 
 fn open(over: &[&str]) -> Experiment {
     let all = [
@@ -61,8 +61,8 @@ fn the_lines_ends_are_the_runs() {
     for (state, point) in [(&s, &points[0]), (&l, &points[2])] {
         let network = landscape.network(state).unwrap();
         for (which, height) in [
-            (Which::Train, point.train),
-            (Which::Test, point.test.unwrap()),
+            (Split::Train, point.train),
+            (Split::Test, point.test.unwrap()),
         ] {
             let metrics = small.evaluate(&network, which).unwrap().unwrap();
             assert!((height.loss.unwrap() - metrics.loss).abs() < 1e-6 * metrics.loss.max(1.0));
@@ -95,7 +95,7 @@ fn recomputed_statistics_are_those_of_the_examples() {
     let landscape = Landscape::new(&experiment, Statistics::Recompute, None).unwrap();
     let found = State::of(&landscape.network(&state).unwrap(), Path::new("run")).unwrap();
     assert_eq!(found.parameters, state.parameters);
-    let (part, indices) = experiment.indices(Which::Train);
+    let (part, indices) = experiment.indices(Split::Train);
     assert_eq!(indices.len(), 1150);
     let shapes = landscape.shapes();
     assert_eq!(shapes[0], [12, 64], "PyTorch's layout");

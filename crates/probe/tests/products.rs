@@ -6,7 +6,7 @@ use largebatch_probe::vector::{dot, gaussian, norm};
 use largebatch_probe::{Subject, Subset};
 use largebatch_random::Key;
 use largebatch_train::Lab;
-use largebatch_train::{Choice, Experiment, RunConfig, Which};
+use largebatch_train::{Choice, Experiment, RunConfig, Split};
 
 type Matrix = Vec<Vec<f64>>;
 
@@ -31,7 +31,7 @@ fn experiment(model: &str, options: &str) -> (Experiment, Network) {
 /// The subject's examples on the host: inputs and classes.
 fn examples(subject: &Subject<'_>) -> (Matrix, Vec<usize>) {
     let experiment = subject.experiment();
-    let (part, _) = experiment.indices(Which::Train);
+    let (part, _) = experiment.indices(Split::Train);
     let (inputs, _) = experiment.batch(part, subject.examples(), None).unwrap();
     let width = inputs.dims()[1];
     let flat: Vec<f64> = inputs.into_data().iter::<f64>().collect();
@@ -96,7 +96,7 @@ fn softmax_regression() {
     let mut subject = Subject::new(
         &experiment,
         &network,
-        Which::Train,
+        Split::Train,
         Subset {
             size: Some(300),
             seed: 1,
@@ -242,7 +242,7 @@ fn multilayer_perceptrons() {
         let mut subject = Subject::new(
             &experiment,
             &network,
-            Which::Train,
+            Split::Train,
             Subset {
                 size: Some(200),
                 seed: 1,

@@ -1,6 +1,6 @@
 //! Range tests against hand-written gradient descent, and searches for the batch size.
 
-use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
+use largebatch_data::{Dataset, Holdout, Labels, Part, Preprocess, Search, Task};
 use largebatch_probe::batch_find::{BatchEnd, BatchSearch};
 use largebatch_probe::lr_find::{RangeEnd, RangeTest};
 use largebatch_probe::rates::{descent, smoothed, steepest, valley};
@@ -51,7 +51,7 @@ fn the_curve_is_gradient_descents() {
         preprocess: Preprocess::default(),
         warnings: Vec::new(),
     };
-    let split = Split {
+    let holdout = Holdout {
         train: vec![0, 1, 2, 3],
         validation: vec![],
     };
@@ -63,7 +63,7 @@ fn the_curve_is_gradient_descents() {
         "steps=1",
         "data.sampling=full",
     ]);
-    let experiment = Experiment::with(config, dataset, split, &Lab::standard()).unwrap();
+    let experiment = Experiment::with(config, dataset, holdout, &Lab::standard()).unwrap();
     let test = RangeTest {
         lowest: 1e-3,
         highest: 10.0,

@@ -10,7 +10,7 @@ use largebatch_probe::sharpness::{Space, ball, keskar};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
 use largebatch_random::Key;
 use largebatch_train::Lab;
-use largebatch_train::{Experiment, RunConfig, Which, load_network};
+use largebatch_train::{Experiment, RunConfig, Split, load_network};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -39,7 +39,7 @@ fn each(test: impl Fn(&Experiment, &largebatch_models::Network, &mut Subject<'_>
         let path = folder().join(format!("{name}.safetensors"));
         let network = load_network(&experiment, &std::fs::read(&path).unwrap(), &path).unwrap();
         let mut subject =
-            Subject::new(&experiment, &network, Which::Train, Subset::default()).unwrap();
+            Subject::new(&experiment, &network, Split::Train, Subset::default()).unwrap();
         assert_eq!(
             subject.examples().len() as u64,
             reference["examples"].as_u64().unwrap(),

@@ -6,7 +6,7 @@ use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
 use largebatch_train::Lab;
 use largebatch_train::{
-    Controls, Experiment, Observer, RunConfig, SquaredNorms, Start, Step, Which, train,
+    Controls, Experiment, Observer, RunConfig, Split, SquaredNorms, Start, Step, train,
 };
 use toml::Value;
 
@@ -35,7 +35,7 @@ impl Recorder<'_> {
     fn keep(&mut self, network: &largebatch_models::Network) {
         if let Some(experiment) = self.experiment {
             self.weights.push(
-                Subject::new(experiment, network, Which::Train, Subset::default())
+                Subject::new(experiment, network, Split::Train, Subset::default())
                     .unwrap()
                     .weights()
                     .to_vec(),
@@ -107,7 +107,7 @@ fn the_divisor_is_that_of_the_step() {
         .unwrap();
         let network = experiment.initial_model().unwrap().network;
         let mut subject =
-            Subject::new(&experiment, &network, Which::Train, Subset::default()).unwrap();
+            Subject::new(&experiment, &network, Split::Train, Subset::default()).unwrap();
         let of = experiment
             .optimizer
             .stability()
@@ -158,7 +158,7 @@ fn pairs_from_accumulation_hold_the_exact_noise_scale() {
     )
     .unwrap();
     let network = experiment.initial_model().unwrap().network;
-    let mut subject = Subject::new(&experiment, &network, Which::Train, Subset::default()).unwrap();
+    let mut subject = Subject::new(&experiment, &network, Split::Train, Subset::default()).unwrap();
     let w = subject.weights().to_vec();
     let options = NoiseOptions {
         replicates: 0,
@@ -234,7 +234,7 @@ fn norms_come_when_asked_for() {
         .unwrap();
         let (_, plain) = train(&experiment, Controls::default()).unwrap();
         let weights = |network| {
-            Subject::new(&experiment, network, Which::Train, Subset::default())
+            Subject::new(&experiment, network, Split::Train, Subset::default())
                 .unwrap()
                 .weights()
                 .to_vec()

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use largebatch_report::{Context, Format, figures, html, terminal, write};
 use largebatch_study::{
-    Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, Workers, get,
-    number, run,
+    Event, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, TrialResult, Workers,
+    get, number, run,
 };
 
 /// Errors below 1, which could be mistaken for fractions.
@@ -17,7 +17,7 @@ impl Runner for Regression {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TrialResult, String> {
         let batch = get(&trial.config, "batch_size")
             .and_then(number)
             .ok_or("no batch_size")?;
@@ -54,7 +54,7 @@ impl Runner for Regression {
                 ("test_examples".into(), 89.0),
             ]);
         }
-        Ok(Outcome {
+        Ok(TrialResult {
             diverged: false,
             metrics,
             steps: 4,

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use crate::axis::Axes;
 use crate::error::StudyError;
-use crate::file::{Budget, Part, Rate, Seeds, Study};
+use crate::file::{Budget, Overlay, Rate, Seeds, Study};
 use crate::rules::StopRules;
 use crate::sequence::{MAX_DIMENSIONS, Method};
 use crate::trial::key;
@@ -17,8 +17,8 @@ const MAX_THREADS: u32 = 4096;
 
 impl Study {
     /// The parts with their paths in the file: the top level, the arms, the conditions.
-    pub(crate) fn parts(&self) -> Vec<(String, Part)> {
-        let top = Part {
+    pub(crate) fn parts(&self) -> Vec<(String, Overlay)> {
+        let top = Overlay {
             name: None,
             condition: None,
             set: self.set.clone(),
@@ -117,7 +117,11 @@ impl Study {
         self.check_stages(&parts)
     }
 
-    fn check_conditions(&self, parts: &[(String, Part)], arms: &[&str]) -> Result<(), StudyError> {
+    fn check_conditions(
+        &self,
+        parts: &[(String, Overlay)],
+        arms: &[&str],
+    ) -> Result<(), StudyError> {
         let mut settings: Vec<String> = vec!["arm".into()];
         for (_, part) in parts {
             settings.extend(flatten(&part.set).keys().cloned());
@@ -186,7 +190,7 @@ impl Study {
         Ok(())
     }
 
-    fn check_stages(&self, parts: &[(String, Part)]) -> Result<(), StudyError> {
+    fn check_stages(&self, parts: &[(String, Overlay)]) -> Result<(), StudyError> {
         let fail = |path: &str, message: String| Err(self.places.error(path, message));
         let searched = parts.iter().any(|(_, p)| !p.search.0.is_empty());
         if !searched && self.tune != Default::default() {
@@ -241,7 +245,7 @@ struct Confirm {
 }
 
 /// Contradictions within one part: the key and the error.
-fn check_part(part: &Part) -> Result<(), (String, String)> {
+fn check_part(part: &Overlay) -> Result<(), (String, String)> {
     let set = flatten(&part.set);
     let mut seen: Vec<(&str, &str)> = Vec::new();
     let lists: [(&str, Vec<&str>); 3] = [

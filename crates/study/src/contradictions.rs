@@ -6,7 +6,7 @@ use toml::Value;
 use crate::axis::Axis;
 use crate::check::same;
 use crate::error::StudyError;
-use crate::file::{Part, Places, Study};
+use crate::file::{Overlay, Places, Study};
 use crate::plan::{Group, Plan, in_group};
 use crate::trial::key;
 use largebatch_component::settings::{flatten, get, number};
@@ -28,7 +28,7 @@ impl Plan {
                 .places
                 .error_among(paths, format!("{message}{}", in_group(&group.labels))))
         };
-        let stop = |rule: &str, has: &dyn Fn(&Part) -> bool| {
+        let stop = |rule: &str, has: &dyn Fn(&Overlay) -> bool| {
             format!(
                 "{}stop.{rule}",
                 self.last_part(group, has).unwrap_or_default()
@@ -113,7 +113,7 @@ impl Study {
     /// Refuses groups that readers could not tell apart: arms whose names look the same, and a
     /// value that an axis lists in two spellings.
     fn twins(&self) -> Result<(), StudyError> {
-        let look = |arm: &Part| {
+        let look = |arm: &Overlay| {
             arm.name
                 .iter()
                 .flat_map(|n| n.split_whitespace())
@@ -199,7 +199,7 @@ impl Study {
 
 /// All values of a setting that is compared; `None` if it is not an axis, also has a fixed value
 /// that `--set` may change, or has too many values.
-fn values(parts: &[(String, Part)], k: &str) -> Option<Vec<Value>> {
+fn values(parts: &[(String, Overlay)], k: &str) -> Option<Vec<Value>> {
     let is = |other: &str| {
         other == k
             || k.strip_suffix(".name") == Some(other)

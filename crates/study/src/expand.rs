@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::axis::{Axes, Axis};
 use crate::check::holds;
 use crate::error::StudyError;
-use crate::file::{Budget, Part, Rate, Seeds, Study};
+use crate::file::{Budget, Overlay, Rate, Seeds, Study};
 use crate::names::distinguish;
 use crate::plan::{Derived, Group, Plan, in_group, set_rate};
 use crate::rules::StopRules;
@@ -53,7 +53,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn apply(&mut self, part: &Part) {
+    fn apply(&mut self, part: &Overlay) {
         let clear = |list: &mut Vec<(String, Axis)>, path: &str| {
             list.retain(|(k, _)| k != path && !is_below(k, path))
         };
@@ -126,7 +126,7 @@ fn replace(list: &mut Vec<(String, Axis)>, path: &str, axis: &Axis) {
 
 struct Builder<'a> {
     study: &'a Study,
-    parts: Vec<(String, Part)>,
+    parts: Vec<(String, Overlay)>,
     groups: Vec<Group>,
     rates: Vec<Option<Rate>>,
     seen: HashSet<String>,

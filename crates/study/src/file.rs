@@ -56,10 +56,10 @@ pub struct Study {
     pub confirm: Option<Confirm>,
     /// Named cases, each overriding the keys above.
     #[serde(default, rename = "arm")]
-    pub arms: Vec<Part>,
+    pub arms: Vec<Overlay>,
     /// Conditions, each overriding the keys above.
     #[serde(default, rename = "when")]
-    pub whens: Vec<Part>,
+    pub whens: Vec<Overlay>,
     /// The file with overrides applied and without `about`, for the study's folder.
     #[serde(skip)]
     pub(crate) document: Table,
@@ -77,7 +77,7 @@ fn one() -> u32 {
 /// the same key replace each other.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Part {
+pub struct Overlay {
     /// The arm's name.
     pub name: Option<String>,
     /// The settings, axis values or arm that the condition requires; a list means any of these.

@@ -82,11 +82,11 @@
 //! # A study from code
 //! ```
 //! use std::ops::ControlFlow;
-//! use largebatch_study::{Event, Outcome, Plan, Results, RunOptions, Runner, Started, Study, Trial, Workers, get, number, run};
+//! use largebatch_study::{Event, TrialResult, Plan, Results, RunOptions, Runner, Started, Study, Trial, Workers, get, number, run};
 //!
 //! struct Parabola;
 //! impl Runner for Parabola {
-//!     fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Outcome, String> {
+//!     fn run(&self, trial: &Trial, emit: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<TrialResult, String> {
 //!         let lr = get(&trial.config, "lr").and_then(number).ok_or("no lr")?;
 //!         let accuracy = 1.0 - (lr - 0.3).powi(2) + 1e-3 * trial.seed as f64 / 1e6;
 //!         let _ = emit(Event::Started(Started {
@@ -94,7 +94,7 @@
 //!         }));
 //!         let _ = emit(Event::Point { step: 1, examples: 10, train_loss: 0.1, validation: Some(accuracy), fitted_loss: None });
 //!         let metrics = [("validation_accuracy".to_string(), accuracy)].into();
-//!         Ok(Outcome { diverged: false, metrics, steps: 1, examples: 10, provenance: Default::default() })
+//!         Ok(TrialResult { diverged: false, metrics, steps: 1, examples: 10, provenance: Default::default() })
 //!     }
 //! }
 //!
@@ -127,7 +127,6 @@
 mod adopt;
 mod axis;
 mod check;
-mod choice;
 mod contradictions;
 mod data;
 mod error;
@@ -148,13 +147,13 @@ mod runner;
 mod sequence;
 pub mod statistics;
 mod trial;
+mod tuned;
 mod worker;
 
 pub use axis::{Axes, Axis, Spread};
-pub use choice::Choice;
 pub use data::{DataFile, Reads, SOURCES};
 pub use error::StudyError;
-pub use file::{Budget, Confirm, Goal, Part, Rate, Seeds, Study, Tune};
+pub use file::{Budget, Confirm, Goal, Overlay, Rate, Seeds, Study, Tune};
 pub use journal::Shard;
 pub use largebatch_component::settings::{get, number};
 pub use largebatch_schedule::Epochs;
@@ -164,7 +163,8 @@ pub use record::{Curves, FAILED_PROBES, Provenance, SCHEMA, StopReason, TrialRec
 pub use results::{Results, Row, Series};
 pub use rules::{Hopeless, Plateau, StopRules};
 pub use run::{RunOptions, Summary, Workers, run};
-pub use runner::{Event, Outcome, Runner, Started, execute};
+pub use runner::{Event, Runner, Started, TrialResult, execute};
 pub use sequence::{MAX_DIMENSIONS, Method};
 pub use trial::{Labels, RunId, Stage, Trial, describe, key, run_folder, title};
+pub use tuned::Tuned;
 pub use worker::{Start, serve};

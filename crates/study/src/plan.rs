@@ -2,12 +2,12 @@ use toml::{Table, Value};
 
 use crate::axis::Axes;
 use crate::check::holds;
-use crate::choice::Choice;
 use crate::error::StudyError;
 use crate::expand::expand;
-use crate::file::{Part, Rate, Study};
+use crate::file::{Overlay, Rate, Study};
 use crate::rules::StopRules;
 use crate::trial::{Labels, RunId, Stage, Template, Trial, describe, key};
+use crate::tuned::Tuned;
 use largebatch_component::settings::{get, insert, is_below, number};
 
 /// Validates a training run's configuration: the trainer's part in planning.
@@ -146,7 +146,11 @@ impl Plan {
     }
 
     /// The path of the last part of a group that satisfies `has`.
-    pub(crate) fn last_part(&self, group: &Group, has: &dyn Fn(&Part) -> bool) -> Option<String> {
+    pub(crate) fn last_part(
+        &self,
+        group: &Group,
+        has: &dyn Fn(&Overlay) -> bool,
+    ) -> Option<String> {
         self.study
             .parts()
             .into_iter()
@@ -226,7 +230,7 @@ impl Plan {
     }
 
     /// The confirming trials of a group, seed by seed; none until its settings are chosen.
-    pub fn confirm_trials(&self, group: usize, choices: &[Option<Choice>]) -> Vec<Trial> {
+    pub fn confirm_trials(&self, group: usize, choices: &[Option<Tuned>]) -> Vec<Trial> {
         self.confirm_template(group, choices)
             .map_or(Vec::new(), |t| {
                 self.confirm_seeds()
@@ -237,14 +241,14 @@ impl Plan {
     }
 
     /// The identities of [`Plan::confirm_trials`].
-    pub fn confirm_ids(&self, group: usize, choices: &[Option<Choice>]) -> Vec<RunId> {
+    pub fn confirm_ids(&self, group: usize, choices: &[Option<Tuned>]) -> Vec<RunId> {
         self.confirm_template(group, choices)
             .map_or(Vec::new(), |t| {
                 self.confirm_seeds().into_iter().map(|s| t.id(s)).collect()
             })
     }
 
-    fn confirm_template(&self, group: usize, choices: &[Option<Choice>]) -> Option<Template> {
+    fn confirm_template(&self, group: usize, choices: &[Option<Tuned>]) -> Option<Template> {
         let nothing = Table::new();
         let point = match self.tuned_by(group) {
             None => &nothing,
@@ -289,7 +293,7 @@ impl Plan {
 }
 
 /// Whether a part of the file applies to a group.
-fn applies(part: &Part, group: &Group) -> bool {
+fn applies(part: &Overlay, group: &Group) -> bool {
     // The axis values are in the settings; labels may have a text instead.
     let lookup = |k: &str| {
         if k == "arm" {

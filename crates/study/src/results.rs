@@ -4,13 +4,13 @@ use std::path::Path;
 use largebatch_store::{Seal, clear_leftovers, seal_text, unseal_text, write_new};
 use toml::{Table, Value};
 
-use crate::choice::Choice;
 use crate::error::StudyError;
 use crate::file::{Study, text};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::record::{StopReason, TrialRecord};
 use crate::trial::{Labels, RunId, Stage, key};
+use crate::tuned::Tuned;
 use largebatch_component::settings::number;
 
 /// The name of the resolved study file in a study's folder.
@@ -112,7 +112,7 @@ pub struct Results {
     /// The study, expanded.
     pub plan: Plan,
     /// What each group's tuning chose; see [`Plan::choices`].
-    pub choices: Vec<Option<Choice>>,
+    pub choices: Vec<Option<Tuned>>,
     /// Records by trial.
     pub records: HashMap<RunId, TrialRecord>,
     /// Trials that ran twice with different results: the machines do not compute the same bits.

@@ -255,7 +255,7 @@ impl Plan {
     }
 
     /// Each trial's position in the plan's order.
-    fn places(&self, choices: &[Option<crate::Choice>]) -> HashMap<RunId, usize> {
+    fn places(&self, choices: &[Option<crate::Tuned>]) -> HashMap<RunId, usize> {
         let groups = 0..self.groups.len();
         let ids = groups
             .clone()

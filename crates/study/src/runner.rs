@@ -52,7 +52,7 @@ pub enum Event {
 
 /// How a runner's training ended.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Outcome {
+pub struct TrialResult {
     /// Whether the loss was not finite, or exceeded the trainer's bound.
     pub diverged: bool,
     /// Final metrics by name: `train_loss`, the validation metric under its name, `train_accuracy`,
@@ -83,7 +83,7 @@ pub trait Runner {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String>;
+    ) -> Result<TrialResult, String>;
 }
 
 /// Runs a trial in this process: collects its curves, applies its stop rules, and makes its record.

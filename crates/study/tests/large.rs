@@ -115,7 +115,7 @@ fn a_study_of_100_000_trials_opens_fast() {
     }
     let choices: Vec<_> = (0..50)
         .map(|_| {
-            Some(largebatch_study::Choice {
+            Some(largebatch_study::Tuned {
                 point: 0,
                 score: 1.0 / 3.0,
                 seeds: 10,

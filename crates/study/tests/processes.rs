@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use largebatch_random::{Key, normal};
 use largebatch_study::{
-    Event, Notice, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, StopReason, Study,
-    StudyError, Trial, TrialRecord, Workers, get, number, run, serve,
+    Event, Notice, Plan, Results, RunOptions, Runner, Stage, Started, StopReason, Study,
+    StudyError, Trial, TrialRecord, TrialResult, Workers, get, number, run, serve,
 };
 
 /// The file that a trial's settings name.
@@ -35,7 +35,7 @@ impl Runner for Toy {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TrialResult, String> {
         let setting = |k: &str| get(&trial.config, k).and_then(number);
         let (lr, batch) = (
             setting("lr").ok_or("no lr")?,
@@ -102,7 +102,7 @@ impl Runner for Toy {
             metrics.insert("test_accuracy".into(), 0.99 / (1.0 + w * w));
         }
         let provenance = BTreeMap::from([("pid".into(), std::process::id().into())]);
-        Ok(Outcome {
+        Ok(TrialResult {
             diverged: w.is_nan() || w.abs() > 1e6,
             metrics,
             steps: done,

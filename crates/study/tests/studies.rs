@@ -2,7 +2,7 @@
 //! and where.
 
 use largebatch_study::{
-    Check, Choice, Plan, Problem, Stage, Study, StudyError, describe, get, number,
+    Check, Plan, Problem, Stage, Study, StudyError, Tuned, describe, get, number,
 };
 use toml::Table;
 
@@ -29,7 +29,7 @@ fn configs(plan: &Plan) -> Vec<(String, Table)> {
         .groups
         .iter()
         .map(|g| {
-            (!g.points.is_empty()).then_some(Choice {
+            (!g.points.is_empty()).then_some(Tuned {
                 point: 0,
                 score: 0.0,
                 seeds: 1,
@@ -309,7 +309,7 @@ fn stages_have_seeds_of_their_own_and_trials_their_settings() {
     assert!(plan.confirm_trials(0, &[None]).is_empty(), "no choice yet");
     let confirm = plan.confirm_trials(
         0,
-        &[Some(Choice {
+        &[Some(Tuned {
             point: 1,
             score: 0.0,
             seeds: 2,
@@ -439,7 +439,7 @@ fn a_derived_arm_takes_every_tuned_setting() {
     let plan = plan(text).unwrap();
     assert_eq!((plan.tune_count(), plan.groups[1].points.len()), (2, 0));
     let choices = [
-        Some(Choice {
+        Some(Tuned {
             point: 1,
             score: 0.0,
             seeds: 1,

@@ -10,7 +10,7 @@ use largebatch_study::statistics::{
     steps_to_target, useful_batch, warnings,
 };
 use largebatch_study::{
-    Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Summary, Trial,
+    Event, Plan, Results, RunOptions, Runner, Stage, Started, Study, Summary, Trial, TrialResult,
     Workers, describe, get, number, run,
 };
 
@@ -26,7 +26,7 @@ impl Runner for Known {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TrialResult, String> {
         let setting = |k: &str| get(&trial.config, k).and_then(number);
         let (lr, batch) = (
             setting("lr").ok_or("no lr")?,
@@ -75,7 +75,7 @@ impl Runner for Known {
                 0.99 + 2.0 * noise - 0.01 * (batch / 16.0).log2(),
             );
         }
-        Ok(Outcome {
+        Ok(TrialResult {
             diverged,
             metrics,
             steps: done,

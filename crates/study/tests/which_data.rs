@@ -6,8 +6,8 @@ use std::path::Path;
 
 use largebatch_store::seal;
 use largebatch_study::{
-    DataFile, Event, Notice, Outcome, Plan, Results, RunOptions, Runner, SOURCES, Started, Study,
-    StudyError, Summary, Trial, Workers, number, run,
+    DataFile, Event, Notice, Plan, Results, RunOptions, Runner, SOURCES, Started, Study,
+    StudyError, Summary, Trial, TrialResult, Workers, number, run,
 };
 use serde_json::json;
 
@@ -32,7 +32,7 @@ impl Runner for Reader<'_> {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TrialResult, String> {
         if self.hash == Some("bad") {
             return Err("a broken line".into());
         }
@@ -58,7 +58,7 @@ impl Runner for Reader<'_> {
                 json!([{ "file": "points.csv", "sha256": hash, "known": true }]),
             )
         });
-        Ok(Outcome {
+        Ok(TrialResult {
             diverged: false,
             metrics: [(metric, accuracy)].into(),
             steps: 1,

@@ -7,7 +7,7 @@ use largebatch_store::{Folder, Seal, digest, seal, unseal};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::run::Progress;
+use crate::run::Counters;
 
 /// The layout version of a run's folder.
 pub const SCHEMA: u32 = 1;
@@ -31,7 +31,7 @@ pub struct Checkpoint {
     /// The optimizer's state, as safetensors.
     pub optimizer: Vec<u8>,
     /// Counters and running sums.
-    pub progress: Progress,
+    pub progress: Counters,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ struct StateFile {
     #[serde(default)]
     optimizer: String,
     #[serde(flatten)]
-    progress: Progress,
+    progress: Counters,
 }
 
 impl Checkpoint {
@@ -190,7 +190,7 @@ mod tests {
         Checkpoint {
             model: vec![7; 300],
             optimizer: vec![9; 200],
-            progress: Progress::default(),
+            progress: Counters::default(),
         }
     }
 

@@ -93,7 +93,7 @@ pub struct RunConfig {
     pub log: LogConfig,
 }
 
-/// Split, order and preprocessing.
+/// Holdout, order and preprocessing.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {

@@ -80,9 +80,12 @@ pub fn cross_validate(
                 return Ok(None);
             }
             majority += outcome.validation_majority_accuracy.unwrap_or(f64::NAN)
-                * experiment.split.validation.len() as f64;
+                * experiment.holdout.validation.len() as f64;
             diverged += u64::from(outcome.stop == Stop::Diverged);
-            parts.push(held_out(&outcome, experiment.split.validation.len() as u64));
+            parts.push(held_out(
+                &outcome,
+                experiment.holdout.validation.len() as u64,
+            ));
             each(
                 repeat * k as u64 + parts.len() as u64,
                 repeats.saturating_mul(k as u64),

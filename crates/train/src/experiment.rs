@@ -5,9 +5,9 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_data::{
-    DataSpec, Dataset, Labels, Order, Part, Pipeline, Position, Sampling, Search, Split, Task,
+    DataSpec, Dataset, Holdout, Labels, Order, Part, Pipeline, Position, Sampling, Search, Task,
 };
-use largebatch_models::{DynModelConfig, Forward, Io, Loss, Model, Network, Pass, Targets};
+use largebatch_models::{DynModelConfig, Forward, ForwardPass, Io, Loss, Model, Network, Targets};
 use largebatch_optim::{Driver, DynOptimizerConfig};
 
 use crate::Lab;
@@ -23,7 +23,7 @@ const EVALUATION_BATCH: usize = 1000;
 
 /// A part of the data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Which {
+pub enum Split {
     /// The training part without the held-out examples.
     Train,
     /// The examples held out of the training part.
@@ -39,7 +39,7 @@ pub struct Experiment {
     /// The data.
     pub dataset: Dataset,
     /// The training and validation parts, as indices into `dataset.train`.
-    pub split: Split,
+    pub holdout: Holdout,
     /// The device with autodiff.
     pub device: Device,
     /// The model's loss.
@@ -129,7 +129,7 @@ pub(crate) fn outputs(
     for some in indices.chunks(EVALUATION_BATCH) {
         let outputs = network.forward(
             inputs(pipeline, device, part, some, None),
-            &mut Pass::eval(),
+            &mut ForwardPass::eval(),
         );
         width = outputs.dims()[1];
         values.extend(outputs.into_data().iter::<f32>());
@@ -198,8 +198,8 @@ impl Experiment {
             .data
             .validation
             .unwrap_or_else(|| dataset.default_validation());
-        let split = largebatch_data::split(dataset.train.labels(), held, config.split_seed)?;
-        Self::with(config, dataset, split, lab)
+        let holdout = largebatch_data::hold_out(dataset.train.labels(), held, config.split_seed)?;
+        Self::with(config, dataset, holdout, lab)
     }
 
     /// As [`Experiment::open`], on data and a split from the caller, such as a fold of a
@@ -210,15 +210,15 @@ impl Experiment {
     pub fn with(
         mut config: RunConfig,
         dataset: Dataset,
-        split: Split,
+        holdout: Holdout,
         lab: &Lab,
     ) -> Result<Self, TrainError> {
-        config.data.validation = Some(split.validation.len());
+        config.data.validation = Some(holdout.validation.len());
         let preprocess = config.data.preprocess.get_or_insert(dataset.preprocess);
         preprocess.normalise = preprocess.normalise.or(dataset.preprocess.normalise);
         preprocess.targets = preprocess.targets.or(dataset.preprocess.targets);
         let preprocess = *preprocess;
-        let mut config = config.resolve(split.train.len())?;
+        let mut config = config.resolve(holdout.train.len())?;
         let device = device(&config.device)?.autodiff();
         let classes = match dataset.task {
             Task::Classes(n) => Some(n),
@@ -276,7 +276,7 @@ impl Experiment {
             .optimizer
             .options
             .extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
-        let mut pipeline = Pipeline::fit(preprocess, &dataset.train, &split.train)?;
+        let mut pipeline = Pipeline::fit(preprocess, &dataset.train, &holdout.train)?;
         [&dataset.train, &dataset.test]
             .into_iter()
             .try_for_each(|part| pipeline.prepare(part))?;
@@ -286,7 +286,7 @@ impl Experiment {
             &config.schedule.name,
             config.schedule.options.clone(),
         )?;
-        let (n, batch) = (split.train.len(), config.batch_size.unwrap_or(1));
+        let (n, batch) = (holdout.train.len(), config.batch_size.unwrap_or(1));
         let batches = batch_schedule(&config, batch, n)?;
         let epochs = batches.epochs(config.data.last_batch());
         let (key, budget, steps) = match (config.steps, config.epochs.unwrap_or(1)) {
@@ -311,7 +311,7 @@ impl Experiment {
             all_test: (0..dataset.test.len() as u32).collect(),
             config,
             dataset,
-            split,
+            holdout,
             device,
             loss,
             schedule,
@@ -359,7 +359,7 @@ impl Experiment {
     /// If there are no training examples.
     pub fn order(&self) -> Result<Order, TrainError> {
         Ok(Order::new(
-            self.split.train.clone(),
+            self.holdout.train.clone(),
             self.config.data.sampling,
             self.config.data.drop_last,
             self.key("order"),
@@ -378,7 +378,7 @@ impl Experiment {
     /// The learning rate of update number `step`, from 0, on a planned batch: the schedule's,
     /// lowered if the batch could not grow as planned.
     pub fn lr(&self, step: u64, batch: &Planned) -> f64 {
-        let seen = batch.epoch as u64 * self.split.train.len() as u64 + batch.start as u64;
+        let seen = batch.epoch as u64 * self.holdout.train.len() as u64 + batch.start as u64;
         self.schedule.lr(step as usize) * self.batches.rate_factor(seen)
     }
 
@@ -391,7 +391,8 @@ impl Experiment {
     /// Warnings about the data, one per line: columns whose values 32-bit numbers cannot tell
     /// apart.
     pub fn notes(&self) -> Vec<String> {
-        self.pipeline.notes(&self.dataset.train, &self.split.train)
+        self.pipeline
+            .notes(&self.dataset.train, &self.holdout.train)
     }
 
     /// Scales the data as they were scaled for the training of these weights, not as the present
@@ -491,11 +492,11 @@ impl Experiment {
 
     /// The examples of a part, as indices into `dataset.train`, or `dataset.test` for the test
     /// part.
-    pub fn indices(&self, which: Which) -> (&Part, &[u32]) {
+    pub fn indices(&self, which: Split) -> (&Part, &[u32]) {
         match which {
-            Which::Train => (&self.dataset.train, &self.split.train),
-            Which::Validation => (&self.dataset.train, &self.split.validation),
-            Which::Test => (&self.dataset.test, &self.all_test),
+            Split::Train => (&self.dataset.train, &self.holdout.train),
+            Split::Validation => (&self.dataset.train, &self.holdout.validation),
+            Split::Test => (&self.dataset.test, &self.all_test),
         }
     }
 
@@ -509,7 +510,7 @@ impl Experiment {
     ///
     /// # Errors
     /// Labels that the model's loss does not accept.
-    pub fn evaluate(&self, network: &Network, which: Which) -> Result<Option<Metrics>, TrainError> {
+    pub fn evaluate(&self, network: &Network, which: Split) -> Result<Option<Metrics>, TrainError> {
         let (part, indices) = self.indices(which);
         self.means(network, part, indices)
     }
@@ -529,7 +530,7 @@ impl Experiment {
     /// For real targets, as the model sees them, it is their variance. `None` for the perceptron,
     /// whose loss is 0 for a constant output of 0, and when all targets are equal.
     pub fn constant_loss(&self) -> Option<f64> {
-        let (part, indices) = self.indices(Which::Train);
+        let (part, indices) = self.indices(Split::Train);
         let n = indices.len() as f64;
         let loss = match (part.labels(), self.loss) {
             (Labels::Classes(labels), Loss::CrossEntropy | Loss::Logistic) => {
@@ -595,7 +596,7 @@ impl Experiment {
         let some = self.spread(n);
         let examples: Vec<u64> = some.iter().map(|&i| u64::from(i)).collect();
         let (inputs, targets) = self.batch(&self.dataset.train, &some, None)?;
-        let mut pass = Pass::train(self.key("dropout"), &examples, self.config.ghost_batch);
+        let mut pass = ForwardPass::train(self.key("dropout"), &examples, self.config.ghost_batch);
         let outputs = network.valid().forward(inputs, &mut pass);
         Ok(scalar(
             self.loss
@@ -605,7 +606,7 @@ impl Experiment {
 
     /// At most `n` examples spread evenly over the training part.
     fn spread(&self, n: usize) -> Vec<u32> {
-        let all = &self.split.train;
+        let all = &self.holdout.train;
         let n = n.min(all.len());
         (0..n).map(|i| all[i * all.len() / n]).collect()
     }
@@ -617,7 +618,7 @@ impl Experiment {
     }
 
     /// The confusion matrix of a part; `None` for real targets and for an empty part.
-    pub fn confusion(&self, network: &Network, which: Which) -> Option<Confusion> {
+    pub fn confusion(&self, network: &Network, which: Split) -> Option<Confusion> {
         let (part, indices) = self.indices(which);
         let (Some(classes), Labels::Classes(labels)) = (self.io.classes, part.labels()) else {
             return None;
@@ -646,7 +647,7 @@ impl Experiment {
         let (mut loss, mut correct, mut squares) = (0.0, None, 0.0);
         for some in indices.chunks(EVALUATION_BATCH) {
             let (inputs, targets) = self.batch(part, some, None)?;
-            let outputs = network.forward(inputs, &mut Pass::eval());
+            let outputs = network.forward(inputs, &mut ForwardPass::eval());
             if let Some(right) = self.loss.correct(&outputs, &targets) {
                 *correct.get_or_insert(0.0) += scalar(right);
             }

@@ -25,7 +25,7 @@ pub struct RunFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examples: Option<usize>,
     /// What may differ between two runs of one configuration.
-    pub provenance: Provenance,
+    pub provenance: Environment,
     /// The resolved configuration. To compute with it, use [`RunFile::reopen`], which makes sure
     /// that the data are those of the run.
     pub config: RunConfig,
@@ -41,7 +41,7 @@ pub struct RunFile {
 /// What may differ between two runs of one configuration.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Provenance {
+pub struct Environment {
     /// The version of largebatch.
     pub version: String,
     /// The device, as Burn names it.

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use largebatch_models::{Forward, Network, Pass, Statistic};
+use largebatch_models::{Forward, ForwardPass, Network, Statistic};
 use largebatch_random::Key;
 
 use crate::{Experiment, TrainError};
@@ -155,7 +155,7 @@ impl Experiment {
     ) -> Result<BatchGradient, TrainError> {
         let (inputs, targets) = self.batch(&self.dataset.train, indices, Some(keys.augment))?;
         let examples: Vec<u64> = indices.iter().map(|&i| u64::from(i)).collect();
-        let mut pass = Pass::train(keys.dropout, &examples, self.config.ghost_batch);
+        let mut pass = ForwardPass::train(keys.dropout, &examples, self.config.ghost_batch);
         let outputs = network.forward(inputs, &mut pass);
         let correct = self.loss.correct(&outputs, &targets).into_iter().collect();
         let sum = self

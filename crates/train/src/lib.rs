@@ -41,13 +41,13 @@ pub use device::{
     BACKENDS, Backend, MAX_THREADS, adapters, device, processor, set_threads, threads,
 };
 pub use error::TrainError;
-pub use experiment::{Experiment, Outputs, Which, batch_schedule, open};
-pub use folder::{Provenance, RunFile, RunFolder};
+pub use experiment::{Experiment, Outputs, Split, batch_schedule, open};
+pub use folder::{Environment, RunFile, RunFolder};
 pub use gradients::{BatchGradient, SquaredNorms, StepKeys};
 pub use lab::Lab;
 pub use metrics::Metrics;
 pub use observer::{Evaluation, Observer, Start, Step};
 pub use predict::{Prediction, Predictor};
 pub use reopen::OtherData;
-pub use run::{Controls, Outcome, Progress, Stop, load_network, train};
+pub use run::{Controls, Counters, Outcome, Stop, load_network, train};
 pub use weights::{ModelData, from_safetensors, model_data, to_safetensors};

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Lab;
-use largebatch_data::{DataSpec, Dataset, Search, Source, split};
+use largebatch_data::{DataSpec, Dataset, Search, Source, hold_out};
 use toml::Value;
 
 use crate::{Choice, Experiment, RunConfig, RunFile, RunFolder, TrainError, model_data, open};
@@ -67,8 +67,8 @@ impl RunFile {
             .data
             .validation
             .unwrap_or_else(|| dataset.default_validation());
-        let split = split(dataset.train.labels(), held, config.split_seed)?;
-        let mut experiment = Experiment::with(config, dataset, split, lab)?;
+        let holdout = hold_out(dataset.train.labels(), held, config.split_seed)?;
+        let mut experiment = Experiment::with(config, dataset, holdout, lab)?;
         if let Some(data) = weights
             .map(|bytes| model_data(&bytes, place))
             .transpose()?

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::checkpoint::{self, Checkpoint, SCHEMA};
 use crate::divergence::Divergence;
-use crate::experiment::{Experiment, Which, scalar};
+use crate::experiment::{Experiment, Split, scalar};
 use crate::folder::{Log, RunFolder};
 use crate::gradients::StepKeys;
 use crate::observer::{Evaluation, Observer, Start, Step};
@@ -101,7 +101,7 @@ pub struct Outcome {
 
 /// Counters and sums with which a resumed run continues.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Progress {
+pub struct Counters {
     /// Optimizer steps.
     pub step: u64,
     /// Examples seen.
@@ -197,7 +197,7 @@ struct Training<'a> {
     network: Option<Network>,
     driver: Driver,
     order: largebatch_data::Order,
-    progress: Progress,
+    progress: Counters,
     pending: Pending,
     last_step_loss: Option<f64>,
     last_evaluation: Option<Evaluation>,
@@ -218,7 +218,7 @@ impl<'a> Training<'a> {
         let config = &experiment.config;
         let mut driver = Driver::new(&*experiment.optimizer, &network)?;
         let mut order = experiment.order()?;
-        let mut progress = Progress::default();
+        let mut progress = Counters::default();
         if let Some(folder) = controls.folder
             && let Some(checkpoint) = Checkpoint::newest(&folder.checkpoints())?
         {
@@ -423,7 +423,7 @@ impl<'a> Training<'a> {
     /// has diverged.
     fn read_losses(&mut self) -> bool {
         let (epoch, factor) = (
-            self.experiment.split.train.len(),
+            self.experiment.holdout.train.len(),
             self.experiment.config.stop.divergence,
         );
         let divergence = self
@@ -452,7 +452,7 @@ impl<'a> Training<'a> {
     fn evaluate(&mut self, validate: bool) -> Result<Option<Stop>, TrainError> {
         let validation = if validate {
             self.experiment
-                .evaluate(self.network(), Which::Validation)?
+                .evaluate(self.network(), Split::Validation)?
         } else {
             None
         };
@@ -610,10 +610,10 @@ impl<'a> Training<'a> {
             if validation.is_none() {
                 validation = self
                     .experiment
-                    .evaluate(self.network(), Which::Validation)?;
+                    .evaluate(self.network(), Split::Validation)?;
             }
             if self.controls.test {
-                test = self.experiment.evaluate(self.network(), Which::Test)?;
+                test = self.experiment.evaluate(self.network(), Split::Test)?;
             }
         }
         let sums = self
@@ -625,7 +625,7 @@ impl<'a> Training<'a> {
         let [validation_majority, test_majority] = self
             .experiment
             .dataset
-            .majority_accuracy(&self.experiment.split);
+            .majority_accuracy(&self.experiment.holdout);
         let outcome = Outcome {
             schema: SCHEMA,
             dataset: config.dataset.name.clone(),
@@ -700,15 +700,15 @@ mod tests {
             correct: None,
             examples: 4,
         };
-        let progress = Progress {
+        let progress = Counters {
             step: 3,
             epoch: beyond,
             last_epoch: Some(beyond),
             logged: beyond,
             recent: beyond,
-            ..Progress::default()
+            ..Counters::default()
         };
-        let read: Progress =
+        let read: Counters =
             serde_json::from_str(&serde_json::to_string(&progress).unwrap()).unwrap();
         assert!(
             read.step == 3

@@ -3,11 +3,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use largebatch_data::{Dataset, Labels, Part, Preprocess, Split, Task};
+use largebatch_data::{Dataset, Holdout, Labels, Part, Preprocess, Task};
 use largebatch_random::{Key, below, normal, unit};
 use largebatch_train::Lab;
 use largebatch_train::{
-    Controls, Experiment, Observer, Provenance, RunConfig, RunFile, RunFolder, SCHEMA, Step, Stop,
+    Controls, Environment, Experiment, Observer, RunConfig, RunFile, RunFolder, SCHEMA, Step, Stop,
     train,
 };
 
@@ -48,14 +48,14 @@ fn experiment(dataset: &Dataset, over: &[&str]) -> Experiment {
         .chain(over)
         .map(|s| RunConfig::assignment(s).unwrap())
         .collect();
-    let split = Split {
+    let holdout = Holdout {
         train: (0..dataset.train.len() as u32).collect(),
         validation: vec![],
     };
     Experiment::with(
         RunConfig::layered(None, &over).unwrap(),
         dataset.clone(),
-        split,
+        holdout,
         &Lab::standard(),
     )
     .unwrap()
@@ -238,7 +238,7 @@ fn a_resumed_training_has_the_same_verdict_at_the_same_step() {
     );
     for at in [1, whole.steps / 2, whole.steps - 1] {
         let dir = tempfile::tempdir().unwrap();
-        let provenance = Provenance {
+        let provenance = Environment {
             version: String::new(),
             device: String::new(),
             threads: 1,

@@ -22,7 +22,7 @@ fn open(over: &[&str]) -> Result<Experiment, TrainError> {
 /// The steps at which the rate drops, and the number of training steps.
 fn drops(over: &[&str]) -> (Vec<usize>, u64) {
     let experiment = open(over).unwrap();
-    assert_eq!(experiment.split.train.len(), 1150);
+    assert_eq!(experiment.holdout.train.len(), 1150);
     let rate = |step| experiment.schedule.lr(step);
     (
         (1..experiment.total_steps as usize)

@@ -5,7 +5,7 @@ use std::path::Path;
 use largebatch_data::{Normalise, Search, TargetScale};
 use largebatch_train::Lab;
 use largebatch_train::{
-    Controls, Experiment, RunConfig, TrainError, Which, load_network, model_data, to_safetensors,
+    Controls, Experiment, RunConfig, Split, TrainError, load_network, model_data, to_safetensors,
     train,
 };
 
@@ -130,7 +130,7 @@ fn the_loss_and_the_error_have_their_units() {
         );
         let again = load_network(&experiment, &bytes, place).unwrap();
         assert_eq!(
-            experiment.evaluate(&again, Which::Test).unwrap(),
+            experiment.evaluate(&again, Split::Test).unwrap(),
             Some(test)
         );
     }

@@ -1,7 +1,7 @@
 //! The training loop and the configuration, from outside.
 
 use burn::module::Module;
-use largebatch_data::{Dataset, Labels, Part, Preprocess, Search, Split, Task};
+use largebatch_data::{Dataset, Holdout, Labels, Part, Preprocess, Search, Task};
 use largebatch_models::state_dict;
 use largebatch_train::Lab;
 use largebatch_train::{Choice, Controls, Experiment, Outcome, RunConfig, Stop, TrainError, train};
@@ -50,7 +50,7 @@ fn gradient_descent_on_a_linear_model_is_the_formula() {
         preprocess: Preprocess::default(),
         warnings: Vec::new(),
     };
-    let split = Split {
+    let holdout = Holdout {
         train: vec![0, 1, 2, 3],
         validation: vec![],
     };
@@ -64,7 +64,7 @@ fn gradient_descent_on_a_linear_model_is_the_formula() {
         "data.sampling=full",
     ])
     .unwrap();
-    let experiment = Experiment::with(config, dataset, split, &Lab::standard()).unwrap();
+    let experiment = Experiment::with(config, dataset, holdout, &Lab::standard()).unwrap();
     let (outcome, network) = train(&experiment, Controls::default()).unwrap();
 
     let (mut w, mut b, mut loss) = ([0.0f64; 2], 0.0f64, 0.0);

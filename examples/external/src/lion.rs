@@ -3,7 +3,7 @@
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch::component::{Facts, Preset};
-use largebatch::optim::{Decay, OptimizerConfig, Part, Rule, WeightDecay};
+use largebatch::optim::{Decay, OptimizerConfig, ParameterGroup, Rule, WeightDecay};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +66,8 @@ impl OptimizerConfig for LionConfig {
         }
     }
 
-    fn rule_for(&self, part: Part) -> Lion {
-        let decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, part.decay);
+    fn rule_for(&self, group: ParameterGroup) -> Lion {
+        let decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, group.decay);
         Lion {
             beta1: self.beta1,
             beta2: self.beta2,

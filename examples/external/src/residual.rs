@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use largebatch::component::Facts;
 use largebatch::models::layers::{Activation, Linear};
-use largebatch::models::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
+use largebatch::models::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ pub struct Residual {
 }
 
 impl Forward for Residual {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let h = self.input.forward_activated(x, Activation::Tanh);
         let h = self.blocks.iter().fold(h, |h, block| {
             h.clone() + block.forward_activated(h, Activation::Tanh)

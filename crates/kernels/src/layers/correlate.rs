@@ -18,7 +18,7 @@ use crate::layers::shape::{Frame, SLACK, Shape};
 const DEPTH: usize = 256;
 
 /// One correlation of a frame that writes a regular grid of output pixels.
-struct Pass {
+struct Correlation {
     /// The offset that each tap reads for the first pixel.
     taps: Vec<usize>,
     /// Weights `[outputs / rows, taps, rows]`.
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     outputs: usize,
     out_pixels: usize,
     image: usize,
-    passes: Vec<Pass>,
+    passes: Vec<Correlation>,
 }
 
 impl Plan {
@@ -64,7 +64,7 @@ impl Plan {
         }
         let depth = taps.len();
         let weights = pack(level, outputs, depth, |o, tap| weight[o * depth + tap]);
-        let pass = Pass {
+        let pass = Correlation {
             taps,
             weights,
             grid: out,
@@ -118,7 +118,7 @@ impl Plan {
                 let weights = pack(level, inputs, taps.len(), |c, tap| {
                     weight[places[tap] + c * shape.kernel_area()]
                 });
-                passes.push(Pass {
+                passes.push(Correlation {
                     taps,
                     weights,
                     grid: [
@@ -219,12 +219,12 @@ impl Work {
 
 leveled! {
     /// One pass over one image.
-    correlate = correlate_body(pass: &Pass, plan: &Plan, bias: Option<&[f32]>, work: &mut Work, output: &mut [MaybeUninit<f32>])
+    correlate = correlate_body(pass: &Correlation, plan: &Plan, bias: Option<&[f32]>, work: &mut Work, output: &mut [MaybeUninit<f32>])
 }
 
 #[inline(always)]
 fn correlate_body<V: Vector, const ROWS: usize>(
-    pass: &Pass,
+    pass: &Correlation,
     plan: &Plan,
     bias: Option<&[f32]>,
     work: &mut Work,
@@ -257,7 +257,7 @@ fn correlate_body<V: Vector, const ROWS: usize>(
     }
 }
 
-fn runs(pass: &Pass, start: usize, count: usize, runs: &mut Vec<Run>) {
+fn runs(pass: &Correlation, start: usize, count: usize, runs: &mut Vec<Run>) {
     runs.clear();
     let mut lane = 0;
     while lane < count {
@@ -305,7 +305,7 @@ fn fill_panel(columns: usize, taps: &[usize], runs: &[Run], frame: &[f32], panel
 #[inline(always)]
 fn store(
     columns: usize,
-    pass: &Pass,
+    pass: &Correlation,
     plan: &Plan,
     start: usize,
     count: usize,

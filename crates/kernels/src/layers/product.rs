@@ -10,7 +10,7 @@ use crate::layers::level::{Level, Vector, leveled};
 
 /// The number of terms of a sum per panel: 256 × 32 elements are 32 KiB.
 const DEPTH: usize = 256;
-/// The largest number of rows and columns of C in a task: the packed part of A stays in the L2
+/// The largest number of rows and columns of C in a task: the packed block of A stays in the L2
 /// cache and is used for this many columns, and that of B for this many rows.
 const BLOCK: [usize; 2] = [512, 512];
 /// The same for processors without AVX-512. Their L2 cache is smaller, and rows of A are read in
@@ -121,14 +121,14 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
             let c = Target(c.as_mut_ptr().cast());
             (0..tasks(block)).into_par_iter().for_each(|task| {
                 let (i, j) = (task / across * block[0], task % across * block[1]);
-                let part = Part {
+                let block = Block {
                     start: [i, j],
                     size: [block[0].min(rows - i), block[1].min(columns - j)],
                 };
                 match few {
-                    true => few_rows(level, what, part, c),
+                    true => few_rows(level, what, block, c),
                     false => {
-                        BUFFER.with_borrow_mut(|buffer| one_block(level, what, part, buffer, c))
+                        BUFFER.with_borrow_mut(|buffer| one_block(level, what, block, buffer, c))
                     }
                 }
             });
@@ -150,19 +150,19 @@ unsafe impl Sync for Target {}
 
 /// A block of C.
 #[derive(Clone, Copy)]
-struct Part {
+struct Block {
     start: [usize; 2],
     size: [usize; 2],
 }
 
 leveled! {
-    one_block = one_block_body(what: Product<'_>, part: Part, buffer: &mut Vec<f32>, c: Target)
+    one_block = one_block_body(what: Product<'_>, block: Block, buffer: &mut Vec<f32>, c: Target)
 }
 
 #[inline(always)]
 fn one_block_body<V: Vector, const ROWS: usize>(
     what: Product,
-    part: Part,
+    block: Block,
     buffer: &mut Vec<f32>,
     c: Target,
 ) {
@@ -173,7 +173,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
         bias,
         relu,
     } = what;
-    let ([i0, j0], [height, width], wide) = (part.start, part.size, 2 * V::N);
+    let ([i0, j0], [height, width], wide) = (block.start, block.size, 2 * V::N);
     for i in 0..height {
         // SAFETY: `product` gives each task its own block inside C, whose rows are `columns` apart.
         unsafe {
@@ -299,12 +299,12 @@ fn rectify(row: &mut [f32]) {
 }
 
 leveled! {
-    few_rows = few_rows_body(what: Product<'_>, part: Part, c: Target)
+    few_rows = few_rows_body(what: Product<'_>, block: Block, c: Target)
 }
 
 /// Like [`one_block`], but reads A and B in place.
 #[inline(always)]
-fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Target) {
+fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, block: Block, c: Target) {
     let Product {
         sizes: [_, columns, depth],
         a,
@@ -312,7 +312,7 @@ fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, part: Part, c: Tar
         bias,
         relu,
     } = what;
-    let ([i0, j0], [height, width]) = (part.start, part.size);
+    let ([i0, j0], [height, width]) = (block.start, block.size);
     for i in i0..i0 + height {
         // SAFETY: `product` gives each task its own block inside C, whose rows are `columns` apart.
         let row = unsafe {

@@ -27,7 +27,7 @@ struct Plan {
 }
 
 /// The sums of a part.
-struct Part {
+struct Sums {
     /// `[outputs / columns, taps, columns]`.
     weight: Vec<f32>,
     bias: Vec<f32>,
@@ -70,12 +70,12 @@ pub(crate) fn weight_gradient(
         outputs,
     };
     let images = batch.div_ceil(PARTS).max(LEAST);
-    let parts: Vec<Part> = x
+    let parts: Vec<Sums> = x
         .par_chunks(images * inputs * shape.pixels())
         .zip(gradient.par_chunks(images * outputs * shape.out_pixels()))
         .map(|(x, gradient)| {
             let blocks = outputs.div_ceil(columns);
-            let mut part = Part {
+            let mut part = Sums {
                 weight: vec![0.0; blocks * columns * plan.taps.len()],
                 bias: vec![0.0; outputs],
             };
@@ -114,7 +114,7 @@ pub(crate) fn weight_gradient(
 
 leveled! {
     /// Adds one image.
-    accumulate = accumulate_body(plan: &Plan, frame: &[f32], gradient: &[f32], turned: &mut [f32], part: &mut Part)
+    accumulate = accumulate_body(plan: &Plan, frame: &[f32], gradient: &[f32], turned: &mut [f32], part: &mut Sums)
 }
 
 #[inline(always)]
@@ -123,7 +123,7 @@ fn accumulate_body<V: Vector, const ROWS: usize>(
     frame: &[f32],
     gradient: &[f32],
     turned: &mut [f32],
-    part: &mut Part,
+    part: &mut Sums,
 ) {
     let (pixels, columns) = (plan.out[0] * plan.out[1], 2 * V::N);
     for (row, bias) in gradient.chunks_exact(pixels).zip(&mut part.bias) {

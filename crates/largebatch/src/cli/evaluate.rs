@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use largebatch_train::Lab;
-use largebatch_train::{Confusion, RunFolder, Scores, TrainError, Which, load_network, model_data};
+use largebatch_train::{Confusion, RunFolder, Scores, Split, TrainError, load_network, model_data};
 use serde_json::json;
 
 use super::{
@@ -78,7 +78,7 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done
         }
         .into());
     };
-    let [validation, test] = experiment.dataset.majority_accuracy(&experiment.split);
+    let [validation, test] = experiment.dataset.majority_accuracy(&experiment.holdout);
     let confusion = experiment.confusion(&network, which);
     let named = &experiment.dataset.class_names;
     let names = |confusion: &Confusion| -> Vec<String> {
@@ -94,9 +94,9 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done
     if args.json {
         let mut object = serde_json::to_value(metrics)?;
         object["majority_accuracy"] = match which {
-            Which::Train => json!(null),
-            Which::Validation => json!(validation),
-            Which::Test => json!(test),
+            Split::Train => json!(null),
+            Split::Validation => json!(validation),
+            Split::Test => json!(test),
         };
         object["part"] = json!(name);
         object["run"] = json!(args.run.display().to_string());
@@ -135,7 +135,7 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done
             )?;
         }
     }
-    tell_data(&experiment.dataset, &experiment.split, global);
+    tell_data(&experiment.dataset, &experiment.holdout, global);
     Ok(Done::Ok)
 }
 

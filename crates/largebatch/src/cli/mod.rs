@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use largebatch_data::{Dataset, Search, Split};
+use largebatch_data::{Dataset, Holdout, Search};
 use largebatch_study::StudyError;
 use largebatch_train::Lab;
-use largebatch_train::{BACKENDS, OtherData, RunFolder, Stop, TrainError, Which};
+use largebatch_train::{BACKENDS, OtherData, RunFolder, Split, Stop, TrainError};
 
 mod data;
 mod devices;
@@ -241,11 +241,11 @@ enum PartArg {
 
 impl PartArg {
     /// The part and its name.
-    fn which(self) -> (Which, &'static str) {
+    fn which(self) -> (Split, &'static str) {
         match self {
-            PartArg::Train => (Which::Train, "train"),
-            PartArg::Validation => (Which::Validation, "validation"),
-            PartArg::Test => (Which::Test, "test"),
+            PartArg::Train => (Split::Train, "train"),
+            PartArg::Validation => (Split::Validation, "validation"),
+            PartArg::Test => (Split::Test, "test"),
         }
     }
 }
@@ -350,9 +350,9 @@ fn say(text: &str) {
 
 /// Reports what was read, what is held out, the majority-class baseline, and anything that looks
 /// wrong in the data.
-fn tell_data(dataset: &Dataset, split: &Split, global: &Global) {
+fn tell_data(dataset: &Dataset, holdout: &Holdout, global: &Global) {
     if !global.quiet {
-        say(&dataset.summary(split));
+        say(&dataset.summary(holdout));
     }
     dataset.warnings.iter().for_each(|warning| warn(warning));
 }

@@ -9,7 +9,7 @@ use largebatch_train::{Evaluation, Observer, Outcome, Start, Step};
 use super::{Global, counted, say};
 
 /// Shows a training's progress on standard error.
-pub(super) struct Progress {
+pub(super) struct TrainingBar {
     bar: ProgressBar,
     lines: bool,
     started: Instant,
@@ -34,9 +34,9 @@ pub(super) fn bar(show: bool, length: u64, unit: &str) -> ProgressBar {
     bar
 }
 
-impl Progress {
+impl TrainingBar {
     pub(super) fn new(global: &Global) -> Self {
-        Progress {
+        TrainingBar {
             bar: ProgressBar::hidden(),
             lines: global.verbose || !std::io::stderr().is_terminal(),
             started: Instant::now(),
@@ -47,7 +47,7 @@ impl Progress {
     }
 }
 
-impl Observer for Progress {
+impl Observer for TrainingBar {
     fn on_start(&mut self, start: &Start<'_>) {
         let config = &start.experiment.config;
         self.epochs = config.epochs;
@@ -64,12 +64,12 @@ impl Observer for Progress {
             config.model.name,
             config.dataset.name,
             start.parameters,
-            start.experiment.split.train.len(),
+            start.experiment.holdout.train.len(),
             counted(start.experiment.total_steps, "step"),
             config.batch_size.unwrap_or_default(),
         );
         let dataset = &start.experiment.dataset;
-        let read = dataset.summary(&start.experiment.split);
+        let read = dataset.summary(&start.experiment.holdout);
         let warnings = dataset.warnings.iter();
         let warnings = warnings.map(|warning| format!("warning: {warning}"));
         for text in [read].into_iter().chain(warnings).chain([text]) {

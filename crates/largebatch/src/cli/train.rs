@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_data::{DataSpec, Part, Split};
+use largebatch_data::{DataSpec, Holdout, Part};
 use largebatch_train::Lab;
 use largebatch_train::{
-    Choice, Controls, CrossValidation, Experiment, Observer, OtherData, Outcome, Provenance,
+    Choice, Controls, CrossValidation, Environment, Experiment, Observer, OtherData, Outcome,
     RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError, cross_validate, train,
 };
 use toml::Value;
 
 use super::probe::training::Probing;
-use super::progress::Progress;
+use super::progress::TrainingBar;
 use super::{
     DataDir, Done, Global, INTERRUPT, counted, print_json, say, tell_data, warn, watch_interrupts,
     whole,
@@ -392,9 +392,9 @@ fn drive(
     mut probes: Vec<Probing<'_>>,
     global: &Global,
 ) -> Result<Done> {
-    let mut progress = Progress::new(global);
+    let mut progress = TrainingBar::new(global);
     if global.quiet {
-        tell_data(&experiment.dataset, &experiment.split, global);
+        tell_data(&experiment.dataset, &experiment.holdout, global);
     }
     folder.weak_lock().iter().for_each(|text| warn(text));
     if !global.quiet {
@@ -549,7 +549,7 @@ fn validate_across(
     let mut dataset = largebatch_train::open(lab, &config.dataset, &args.data_dir.search())?;
     dataset.train = Part::concat(&dataset.train, &dataset.test).map_err(TrainError::from)?;
     dataset.test = dataset.train.select(&[]);
-    let all = Split {
+    let all = Holdout {
         train: (0..dataset.train.len() as u32).collect(),
         validation: Vec::new(),
     };
@@ -685,7 +685,7 @@ pub(super) fn run_file(experiment: &Experiment, data_dir: Option<PathBuf>) -> Ru
         schema: SCHEMA,
         id: experiment.config.id(),
         examples: Some(experiment.dataset.train.len() + experiment.dataset.test.len()),
-        provenance: Provenance {
+        provenance: Environment {
             version: env!("CARGO_PKG_VERSION").into(),
             device: format!("{:?}", experiment.device.clone().inner()),
             threads: largebatch_train::threads(),

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation, module};
 use largebatch_kernels::layers::batch_norm_train;
 
-use crate::{Builder, Pass};
+use crate::{Builder, ForwardPass};
 
 /// ε, added to the variance, as in PyTorch.
 const EPSILON: f64 = 1e-5;
@@ -15,7 +15,7 @@ const EPSILON: f64 = 1e-5;
 /// 2017, arXiv 1705.08741): consecutive chunks of the size given in the pass. In evaluation they
 /// are the running ones.
 ///
-/// A forward pass never changes the running statistics. It records its own in the [`Pass`], and
+/// A forward pass never changes the running statistics. It records its own in the [`ForwardPass`], and
 /// [`crate::Network::update_running`] updates the running ones: running ← 0.9 running + 0.1 seen, with the
 /// unbiased variance, as in PyTorch. There is one update per chunk, in order, so ghost batch norm
 /// and accumulated micro-batches of the same size give the same bits. In Burn's own layer, by
@@ -47,12 +47,12 @@ impl BatchNorm {
     }
 
     /// Normalises x, `[batch, channels, ..]`.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
+    pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut ForwardPass) -> Tensor<D> {
         self.apply(x, None, false, pass)
     }
 
     /// max(0, y): the layer followed by ReLU.
-    pub fn forward_relu<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass) -> Tensor<D> {
+    pub fn forward_relu<const D: usize>(&self, x: Tensor<D>, pass: &mut ForwardPass) -> Tensor<D> {
         self.apply(x, None, true, pass)
     }
 
@@ -61,7 +61,7 @@ impl BatchNorm {
         &self,
         x: Tensor<D>,
         plus: Tensor<D>,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
     ) -> Tensor<D> {
         self.apply(x, Some(plus), true, pass)
     }
@@ -71,7 +71,7 @@ impl BatchNorm {
         x: Tensor<D>,
         plus: Option<Tensor<D>>,
         relu: bool,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
     ) -> Tensor<D> {
         if !pass.is_training() {
             let (mean, variance) = (self.running_mean.val(), self.running_var.val());
@@ -109,7 +109,7 @@ impl BatchNorm {
         x: Tensor<D>,
         plus: Option<Tensor<D>>,
         relu: bool,
-        pass: &mut Pass,
+        pass: &mut ForwardPass,
     ) -> Tensor<D> {
         let dims = x.dims();
         let values = dims.iter().product::<usize>() / dims[1];

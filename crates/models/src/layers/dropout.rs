@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use largebatch_random::unit;
 use rayon::prelude::*;
 
-use crate::{Builder, Pass};
+use crate::{Builder, ForwardPass};
 
 /// In training, sets each unit to 0 with probability p and scales the others by 1 / (1 − p).
 ///
@@ -27,7 +27,7 @@ impl Dropout {
     }
 
     /// Applies the mask to x, `[batch, units]`.
-    pub fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, pass: &ForwardPass) -> Tensor<2> {
         let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else {
             return x;
         };

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Activation;
-use crate::{Builder, Forward, Pass};
+use crate::{Builder, Forward, ForwardPass};
 
 /// y = x W + b, x `[batch, in]`, y `[batch, out]`.
 ///
@@ -43,7 +43,7 @@ impl Linear {
 }
 
 impl Forward for Linear {
-    fn forward(&self, x: Tensor<2>, _: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, _: &mut ForwardPass) -> Tensor<2> {
         largebatch_kernels::layers::linear(
             x,
             self.weight.val(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::mlp::Dense;
 use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, BatchNorm, Conv2d, Linear, max_pool_same_relu};
-use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
+use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 
 /// C1 of Keskar et al., a small AlexNet: two blocks of conv 64 5×5, batch norm, ReLU and 3×3 max
 /// pooling with stride 2; then two hidden layers of 384 and 192 units with batch norm, ReLU and
@@ -100,7 +100,7 @@ pub struct C1 {
 }
 
 impl Forward for C1 {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = self
             .norm1

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HiddenInit, check_hidden_init};
 use crate::layers::{Activation, Conv2d, Linear, Pool};
-use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
+use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 
 /// LeNet-5: conv 6 5×5, pooling, conv 16 5×5, pooling, hidden layers of 120 and 84 units, output
 /// layer.
@@ -96,7 +96,7 @@ pub struct LeNet5 {
 }
 
 impl Forward for LeNet5 {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = self.pool.activate_and_halve(
             self.activation,

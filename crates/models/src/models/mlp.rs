@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, BatchNorm, Dropout, Linear};
-use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
+use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 
 /// A multi-layer perceptron: hidden layers, each of linear, batch norm (optional), activation and
 /// dropout (optional), then a linear output layer.
@@ -98,7 +98,7 @@ pub struct Mlp {
 }
 
 impl Forward for Mlp {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let x = self
             .hidden
             .iter()
@@ -137,7 +137,7 @@ impl Dense {
     }
 
     /// Maps `[batch, inputs]` to `[batch, width]`.
-    pub fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let x = match (&self.norm, self.activation) {
             (Some(norm), Activation::Relu) => norm.forward_relu(self.linear.forward(x, pass), pass),
             (Some(norm), activation) => {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check_hidden_init;
 use crate::layers::{BatchNorm, Conv2d, Linear, global_average};
-use crate::{Builder, ConfigError, Forward, Init, Io, Pass};
+use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io};
 
 /// The shortcut where the image halves and the channels double (He et al. 2016, 3.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +85,7 @@ pub struct ResNet {
 }
 
 impl Forward for ResNet {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = self.conv.forward(x.reshape([batch, c, h, w]));
         let x = self.norm.forward_relu(x, pass);
@@ -144,7 +144,7 @@ impl Block {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, pass: &mut Pass) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, pass: &mut ForwardPass) -> Tensor<4> {
         let y = self.norm1.forward_relu(self.conv1.forward(x.clone()), pass);
         let y = self.conv2.forward(y);
         let x = match &self.projection {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, Conv2d, Dropout, Linear, Pool};
-use crate::{Builder, ConfigError, Forward, Init, Io, ModelConfig, Pass};
+use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 
 /// The Simple CNN: conv 32 5×5, pooling, conv 64 5×5, pooling, 1024 units with dropout 0.4, output
 /// layer; with ReLU, "same" padding and 2×2 max pooling.
@@ -93,7 +93,7 @@ pub struct SimpleCnn {
 }
 
 impl Forward for SimpleCnn {
-    fn forward(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         let (batch, [c, h, w]) = (x.dims()[0], self.shape);
         let x = Pool::Max.activate_and_halve(
             Activation::Relu,

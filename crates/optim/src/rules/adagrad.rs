@@ -2,7 +2,8 @@ use super::{DECAYS, DIVIDES};
 use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, Part, Preconditioner, Rule, Stability, WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
+    WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -95,8 +96,8 @@ impl OptimizerConfig for AdagradConfig {
         }
     }
 
-    fn rule_for(&self, part: Part) -> Adagrad {
-        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
+    fn rule_for(&self, group: ParameterGroup) -> Adagrad {
+        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, group.decay);
         Adagrad {
             eps: self.eps,
             eps_place: self.eps_place,

@@ -2,7 +2,8 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, Part, Preconditioner, Rule, Stability, WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
+    WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -108,8 +109,8 @@ impl OptimizerConfig for AdamConfig {
         }
     }
 
-    fn rule_for(&self, part: Part) -> Adam {
-        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
+    fn rule_for(&self, group: ParameterGroup) -> Adam {
+        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, group.decay);
         Adam {
             beta1: self.beta1,
             beta2: self.beta2,

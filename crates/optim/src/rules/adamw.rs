@@ -1,6 +1,8 @@
 use super::adam::stability;
 use super::{DECAYS, DIVIDES, FORGETS};
-use crate::{Adam, Decay, Exclude, Exclusions, OptimizerConfig, Part, Stability, WeightDecay};
+use crate::{
+    Adam, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Stability, WeightDecay,
+};
 use largebatch_component::{Facts, Preset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,8 +64,8 @@ impl OptimizerConfig for AdamWConfig {
         (name == "torch").then(Self::default)
     }
 
-    fn rule_for(&self, part: Part) -> Adam {
-        let weight_decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, part.decay);
+    fn rule_for(&self, group: ParameterGroup) -> Adam {
+        let weight_decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, group.decay);
         Adam {
             beta1: self.beta1,
             beta2: self.beta2,

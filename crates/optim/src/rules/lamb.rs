@@ -2,7 +2,7 @@ use super::adam::correction;
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::{root_plus_eps, scaled, sum};
 use crate::{
-    ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, Part, Rule,
+    ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, ParameterGroup, Rule,
     finite_ratio, norm,
 };
 use burn::optim::Optimizer;
@@ -236,11 +236,11 @@ impl OptimizerConfig for LambConfig {
         Ok(())
     }
 
-    fn rule_for(&self, part: Part) -> Lamb {
-        let weight_decay = if part.decay { self.weight_decay } else { 0.0 };
+    fn rule_for(&self, group: ParameterGroup) -> Lamb {
+        let weight_decay = if group.decay { self.weight_decay } else { 0.0 };
         Lamb {
             weight_decay,
-            adapt: part.adapt && (self.always_adapt || weight_decay != 0.0),
+            adapt: group.adapt && (self.always_adapt || weight_decay != 0.0),
             options: self.clone(),
         }
     }

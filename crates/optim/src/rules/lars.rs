@@ -1,7 +1,7 @@
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::scaled;
 use crate::{
-    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, WeightDecay,
+    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, WeightDecay,
     finite_ratio, norm,
 };
 use burn::optim::Optimizer;
@@ -222,10 +222,10 @@ impl OptimizerConfig for LarsConfig {
         Ok(())
     }
 
-    fn rule_for(&self, part: Part) -> Lars {
-        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, part.decay);
+    fn rule_for(&self, group: ParameterGroup) -> Lars {
+        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, group.decay);
         Lars {
-            adapt: part.adapt && (self.always_adapt || weight_decay.rate != 0.0),
+            adapt: group.adapt && (self.always_adapt || weight_decay.rate != 0.0),
             weight_decay,
             options: self.clone(),
         }

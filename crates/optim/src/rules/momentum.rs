@@ -1,6 +1,7 @@
 use super::{DECAYS, FORGETS};
 use crate::{
-    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, Stability, WeightDecay,
+    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, Stability,
+    WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -118,12 +119,12 @@ impl OptimizerConfig for MomentumConfig {
         Ok(())
     }
 
-    fn rule_for(&self, part: Part) -> Momentum {
+    fn rule_for(&self, group: ParameterGroup) -> Momentum {
         Momentum {
             beta: self.momentum,
             form: self.form,
             dampening: self.dampening,
-            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
         }
     }
 

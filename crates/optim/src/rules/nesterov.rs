@@ -1,6 +1,7 @@
 use super::{DECAYS, FORGETS};
 use crate::{
-    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, Part, Rule, Stability, WeightDecay,
+    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, ParameterGroup, Rule, Stability,
+    WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -97,11 +98,11 @@ impl OptimizerConfig for NesterovConfig {
         })
     }
 
-    fn rule_for(&self, part: Part) -> Nesterov {
+    fn rule_for(&self, group: ParameterGroup) -> Nesterov {
         Nesterov {
             beta: self.momentum,
             form: self.form,
-            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
         }
     }
 

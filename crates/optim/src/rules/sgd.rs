@@ -1,5 +1,7 @@
 use super::DECAYS;
-use crate::{Decay, Exclude, Exclusions, OptimizerConfig, Part, Rule, Stability, WeightDecay};
+use crate::{
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, Stability, WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch_component::{Facts, Preset};
@@ -47,9 +49,9 @@ impl OptimizerConfig for SgdConfig {
         matches!(name, "torch" | "textbook").then(Self::default)
     }
 
-    fn rule_for(&self, part: Part) -> Sgd {
+    fn rule_for(&self, group: ParameterGroup) -> Sgd {
         Sgd {
-            weight_decay: WeightDecay::new(self.weight_decay, self.decay, part.decay),
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use largebatch_random::{Key, normal};
 use largebatch_study::{
-    Epochs, Event, Outcome, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial,
+    Epochs, Event, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, TrialResult,
     Workers, get, key, number, run,
 };
 
@@ -19,7 +19,7 @@ impl Runner for MadeUp {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TrialResult, String> {
         let setting = |k: &str| get(&trial.config, k).and_then(number);
         let named = |k: &str| {
             get(&trial.config, k)
@@ -72,7 +72,7 @@ impl Runner for MadeUp {
         for step in 1..=steps {
             done = step;
             if diverges && step > 12 {
-                return Ok(Outcome {
+                return Ok(TrialResult {
                     diverged: true,
                     metrics: BTreeMap::new(),
                     steps: step,
@@ -118,7 +118,7 @@ impl Runner for MadeUp {
             );
             metrics.insert("test_examples".into(), 10_000.0);
         }
-        Ok(Outcome {
+        Ok(TrialResult {
             diverged: false,
             metrics,
             steps: done,

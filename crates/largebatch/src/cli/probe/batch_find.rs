@@ -57,14 +57,14 @@ pub(super) struct BatchFindArgs {
 pub(super) fn run(args: BatchFindArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(lab)?;
-    tell_data(&experiment.dataset, &experiment.split, global);
+    tell_data(&experiment.dataset, &experiment.holdout, global);
     let search = BatchSearch {
         smallest: args.smallest,
         largest: args.largest,
         seconds: args.seconds,
         knee: args.knee,
     };
-    let largest = search.largest.unwrap_or(experiment.split.train.len());
+    let largest = search.largest.unwrap_or(experiment.holdout.train.len());
     say_cost(
         &format!("steps of {} to {largest} examples", search.smallest),
         search.seconds(&experiment)?,

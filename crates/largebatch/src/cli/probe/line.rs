@@ -9,7 +9,7 @@ use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::line::{Distances, Line, alphas, comparable, line};
 use largebatch_probe::{ProbeError, Record, Run};
 use largebatch_train::Lab;
-use largebatch_train::Which;
+use largebatch_train::Split;
 
 use super::results::{OnLandscape, examples, point_seconds, say_cost};
 use super::{Done, Global, Watching, watch_interrupts};
@@ -78,7 +78,7 @@ pub(super) fn run(args: LineArgs, global: &Global, lab: &Lab) -> Result<Done> {
         landscape.examples()
     );
     let test = if args.test {
-        small.experiment.indices(Which::Test).1.len()
+        small.experiment.indices(Split::Test).1.len()
     } else {
         0
     };

@@ -73,7 +73,7 @@ pub(super) struct LrFindArgs {
 pub(super) fn run(args: LrFindArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let (experiment, folder) = args.settings.open(lab)?;
-    tell_data(&experiment.dataset, &experiment.split, global);
+    tell_data(&experiment.dataset, &experiment.holdout, global);
     let test = RangeTest {
         lowest: args.lowest,
         highest: args.highest,

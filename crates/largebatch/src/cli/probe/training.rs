@@ -16,7 +16,7 @@ use largebatch_probe::layers::{Update, layer_table};
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset};
 use largebatch_train::{
-    Experiment, Observer, Outcome, Start, Step, TrainError, Which, write_whole,
+    Experiment, Observer, Outcome, Split, Start, Step, TrainError, write_whole,
 };
 use serde_json::Value;
 
@@ -176,7 +176,7 @@ impl<'a> Probing<'a> {
         Subject::new(
             self.experiment,
             network,
-            Which::Train,
+            Split::Train,
             Subset {
                 size: Some(self.subset),
                 seed: self.experiment.config.seed,

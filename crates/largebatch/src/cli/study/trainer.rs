@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use largebatch_component::ComponentError;
-use largebatch_data::{Dataset, Labels, Search, Split, split};
+use largebatch_data::{Dataset, Holdout, Labels, Search, hold_out};
 use largebatch_schedule::Epochs;
 use largebatch_study::{
-    DataFile, Event, FAILED_PROBES, Outcome, Problem, Runner, SOURCES, Stage, Started, Trial, key,
-    number,
+    DataFile, Event, FAILED_PROBES, Problem, Runner, SOURCES, Stage, Started, Trial, TrialResult,
+    key, number,
 };
 use largebatch_train::Lab;
 use largebatch_train::{
-    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Step, Stop, TrainError, Which,
+    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Split, Step, Stop, TrainError,
     batch_schedule, open, train,
 };
 use serde_json::json;
@@ -33,7 +33,7 @@ pub(super) struct Trainer<'a> {
     /// Examples per second of each configuration, regardless of rate, seed and length.
     speeds: Mutex<BTreeMap<String, Option<f64>>>,
     /// The data sets read, by name, each to be reported to the user once.
-    read: Mutex<BTreeMap<String, (Dataset, Split)>>,
+    read: Mutex<BTreeMap<String, (Dataset, Holdout)>>,
     /// Where reported trials keep their runs, if they do.
     keep: Option<Keep>,
 }
@@ -78,7 +78,7 @@ impl<'a> Trainer<'a> {
         let experiment = self.open(config).map_err(|error| problem(&error, config))?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.entry(experiment.config.dataset.table().to_string())
-            .or_insert((experiment.dataset, experiment.split));
+            .or_insert((experiment.dataset, experiment.holdout));
         Ok(())
     }
 
@@ -127,11 +127,11 @@ impl<'a> Trainer<'a> {
             .data
             .validation
             .unwrap_or_else(|| dataset.default_validation());
-        let split = split(dataset.train.labels(), held, config.split_seed)?;
+        let holdout = hold_out(dataset.train.labels(), held, config.split_seed)?;
         if let Some(length) = length {
-            config.steps = Some(length.steps(&config, split.train.len())?);
+            config.steps = Some(length.steps(&config, holdout.train.len())?);
         }
-        Experiment::with(config, dataset, split, self.lab)
+        Experiment::with(config, dataset, holdout, self.lab)
     }
 
     /// The seconds that a trial takes, estimated from a few steps here; `None` if it cannot run.
@@ -417,18 +417,18 @@ impl Runner for Trainer<'_> {
         &self,
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<TrialResult, String> {
         largebatch_train::set_threads(trial.threads as usize);
         let experiment = self.open(&trial.config).map_err(|e| e.to_string())?;
         let classes = matches!(experiment.dataset.train.labels(), Labels::Classes(_));
-        let metric = match (experiment.split.validation.is_empty(), classes) {
+        let metric = match (experiment.holdout.validation.is_empty(), classes) {
             // Nothing is held out, so only the training loss may be used.
             (true, _) => "train_loss",
             (false, true) => "validation_accuracy",
             (false, false) => "validation_rmse",
         };
         let _ = emit(Event::Started(Started {
-            train_examples: experiment.split.train.len() as u64,
+            train_examples: experiment.holdout.train.len() as u64,
             epochs: Some(experiment.epochs.clone()),
             budget_steps: experiment.total_steps,
             metric: metric.into(),
@@ -458,7 +458,7 @@ impl Runner for Trainer<'_> {
         observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
         // Reported groups are compared by validation at equal training loss.
         let reported = trial.stage == Stage::Confirm;
-        let fitted = if reported && !experiment.split.validation.is_empty() {
+        let fitted = if reported && !experiment.holdout.validation.is_empty() {
             FITTED
         } else {
             0
@@ -486,7 +486,7 @@ impl Runner for Trainer<'_> {
             None
         } else {
             experiment
-                .evaluate(&network, Which::Train)
+                .evaluate(&network, Split::Train)
                 .map_err(|e| e.to_string())?
         };
         for (part, means) in [
@@ -512,7 +512,7 @@ impl Runner for Trainer<'_> {
         if !unseen.is_empty() {
             provenance.insert(FAILED_PROBES.into(), json!(unseen));
         }
-        Ok(Outcome {
+        Ok(TrialResult {
             diverged,
             metrics,
             steps: end.steps,
@@ -634,7 +634,7 @@ mod tests {
         let experiment = trainer(&lab).open(&config).unwrap();
         // 1,437 examples: 23 steps an epoch.
         assert_eq!(
-            (experiment.split.train.len(), experiment.total_steps),
+            (experiment.holdout.train.len(), experiment.total_steps),
             (1437, 58)
         );
     }
@@ -651,7 +651,7 @@ mod tests {
                     .unwrap();
             trainer(&lab)
                 .open(&config)
-                .map(|e| (e.split.train.len(), e.total_steps))
+                .map(|e| (e.holdout.train.len(), e.total_steps))
                 .map_err(|e| e.to_string())
         };
         for (budget, wanted) in [

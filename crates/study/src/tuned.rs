@@ -8,7 +8,7 @@ use crate::trial::RunId;
 
 /// The point that a group's tuning chose, using only the validation part.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Choice {
+pub struct Tuned {
     /// Its index among the group's points.
     pub point: usize,
     /// Its score: the mean final validation metric, or the median steps to the target.
@@ -29,21 +29,21 @@ impl Plan {
     /// failed or were hopeless, the best mean metric. With the goal `fewest_steps`: among the
     /// points with the most seeds that reached the target, the lowest median number of steps. Ties
     /// go to the earlier point.
-    pub fn choices(&self, records: &HashMap<RunId, TrialRecord>) -> Vec<Option<Choice>> {
+    pub fn choices(&self, records: &HashMap<RunId, TrialRecord>) -> Vec<Option<Tuned>> {
         (0..self.groups.len())
             .map(|g| self.choice(g, records))
             .collect()
     }
 
     /// The choice of one group; see [`Plan::choices`].
-    pub fn choice(&self, group: usize, records: &HashMap<RunId, TrialRecord>) -> Option<Choice> {
+    pub fn choice(&self, group: usize, records: &HashMap<RunId, TrialRecord>) -> Option<Tuned> {
         let trials: Option<Vec<&TrialRecord>> = self
             .tune_ids(group)
             .iter()
             .map(|id| records.get(id))
             .collect();
         let (trials, seeds) = (trials?, self.study.tune_seeds().len());
-        let mut best: Option<(Rank, Choice)> = None;
+        let mut best: Option<(Rank, Tuned)> = None;
         for (point, trials) in trials.chunks(seeds).enumerate() {
             let (rank, score) = match self.study.tune.goal {
                 Goal::BestValidation => {
@@ -84,7 +84,7 @@ impl Plan {
             if best.as_ref().is_none_or(|(b, _)| rank < *b) {
                 best = Some((
                     rank,
-                    Choice {
+                    Tuned {
                         point,
                         score,
                         seeds,
