@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use largebatch::Lab;
-use largebatch::component::{Facts, Preset};
+use largebatch::component::Facts;
 use largebatch::optim::{OptimizerConfig, ParameterGroup, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,22 +37,16 @@ impl Default for SignumConfig {
 impl OptimizerConfig for SignumConfig {
     type Rule = Signum;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "signum",
-        summary: "every weight moves by the learning rate, against the sign of its averaged gradient",
-        formula: "m ← β m + (1 − β) g; w ← w − η sign(m)",
-        paper: "Bernstein et al. 2018, arXiv 1802.04434",
-        presets: &[
-            Preset {
-                name: "paper",
-                summary: "β = 0.9",
-            },
-            Preset {
-                name: "signsgd",
-                summary: "β = 0: the sign of the gradient itself",
-            },
-        ],
-    };
+    const FACTS: Facts = Facts::new(
+        "signum",
+        "every weight moves by the learning rate, against the sign of its averaged gradient",
+    )
+    .formula("m ← β m + (1 − β) g; w ← w − η sign(m)")
+    .paper("Bernstein et al. 2018, arXiv 1802.04434")
+    .presets(&[
+        ("paper", "β = 0.9"),
+        ("signsgd", "β = 0: the sign of the gradient itself"),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         match name {

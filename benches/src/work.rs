@@ -41,7 +41,7 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
     let mut driver = Driver::new(
         &*optim::standard()
             .named("momentum")?
-            .configure(None, toml::Table::new())?,
+            .configure(toml::Table::new())?,
         &model.network,
     )?;
     let mut network = Some(model.network);
@@ -137,9 +137,7 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
         _ => (name, "timm", toml::toml! { max_grad_norm = inf }),
     };
     let mut driver = Driver::new(
-        &*optimizers
-            .named(optimizer)?
-            .configure(Some(preset), options)?,
+        &*optimizers.named(optimizer)?.preset(preset, options)?,
         &weights,
     )?;
     let mut weights = Some(weights);

@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
         let recipe = lab
             .optimizers
             .named(name)?
-            .configure(Some("textbook"), Default::default())?;
+            .preset("textbook", Default::default())?;
         let mut driver = Driver::new(&*recipe, &network)?;
         let gradients = experiment.gradient(&network, &batch, keys)?.gradients;
         let (_, trace) = driver.step_traced(RATE, network.clone(), gradients);

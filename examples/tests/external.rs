@@ -100,7 +100,13 @@ fn a_crate_of_ones_own_conforms_and_trains() {
 
     let tested = test(&folder, target);
     let said = String::from_utf8_lossy(&tested.stdout).into_owned();
-    for suite in ["lion", "the_model", "the_schedule", "the_format"] {
+    for suite in [
+        "lion",
+        "the_model",
+        "the_schedule",
+        "the_dataset",
+        "the_format",
+    ] {
         assert!(said.contains(&format!("{suite}_conforms ... ok")), "{said}");
     }
     let built: Vec<_> = String::from_utf8_lossy(&tested.stderr)
@@ -125,7 +131,9 @@ fn a_crate_of_ones_own_conforms_and_trains() {
     let train = [
         "train",
         "--dataset",
-        "digits",
+        "two-moons",
+        "--set",
+        "dataset.noise=0.05",
         "--model",
         "residual-mlp",
         "--optimizer",

@@ -39,6 +39,18 @@ pub enum ComponentError {
         /// All its options.
         known: Vec<String>,
     },
+    /// An option that has no default is not given.
+    #[error("{kind} `{component}` needs `{option}`: {purpose}")]
+    Missing {
+        /// The component's kind.
+        kind: Kind,
+        /// The component's name.
+        component: String,
+        /// The option.
+        option: String,
+        /// What it is.
+        purpose: String,
+    },
     /// An option's value has the wrong type.
     #[error("{kind} `{component}`: `{option}` cannot be {value}: {message}")]
     Type {

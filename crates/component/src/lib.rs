@@ -24,7 +24,8 @@
 //!     }
 //! }
 //!
-//! let read = |text: &str| read::<Momentum>(Kind::Optimizer, "momentum", &Momentum::default(), text.parse().unwrap());
+//! let base = toml::Table::try_from(Momentum::default()).unwrap();
+//! let read = |text: &str| read::<Momentum>(Kind::Optimizer, "momentum", base.clone(), text.parse().unwrap());
 //! assert_eq!(read("momentum = 0.5").unwrap().momentum, 0.5);
 //! let error = read("momentum = 1.5").unwrap_err().to_string();
 //! assert_eq!(error, "optimizer `momentum`: `momentum` is 1.5, but it must be 0 ≤ x < 1: at 1 the velocity never forgets");
@@ -46,8 +47,8 @@ pub mod settings;
 pub use schemars;
 
 pub use error::ComponentError;
-pub use facts::{Facts, Kind, Preset};
+pub use facts::{Facts, Kind};
 pub use options::{Opt, Violation, check, listed, options, schema, violation};
-pub use read::read;
-pub use registry::{Component, Registry};
+pub use read::{Config, read};
+pub use registry::{Entry, Registry};
 pub use words::{backticked, closest, nearest, suggestion, unknown};

@@ -1,7 +1,7 @@
 //! Options as types state them: what is listed, what is read, and what is refused.
 
 use largebatch_component::{
-    Component, ComponentError, Facts, Kind, Registry, check, options, read, schema,
+    ComponentError, Entry, Facts, Kind, Registry, check, options, read, schema,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ fn parsed(text: &str) -> Result<Config, ComponentError> {
     read(
         Kind::Model,
         "net",
-        &Config::default(),
+        toml::Table::try_from(Config::default()).unwrap(),
         text.parse().unwrap(),
     )
 }
@@ -161,36 +161,34 @@ fn the_schema_is_draft_7_with_everything_inlined() {
     assert!(!schema.to_string().contains("$ref"));
 }
 
-struct Line(&'static Facts);
-
-impl Component for Line {
-    fn facts(&self) -> &'static Facts {
-        self.0
-    }
+fn entry(facts: Facts) -> Entry<Config> {
+    Entry::new(
+        Kind::Optimizer,
+        facts,
+        |preset| match preset {
+            None => Some(Config::default()),
+            Some("ema") => Some(Config {
+                form: Form::Ema,
+                ..Config::default()
+            }),
+            Some(_) => None,
+        },
+        Ok,
+    )
 }
 
-static ADAM: Facts = Facts {
-    name: "adam",
-    summary: "one",
-    formula: "",
-    paper: "",
-    presets: &[],
-};
-static OTHER: Facts = Facts {
-    summary: "another",
-    ..ADAM
-};
-static SGD: Facts = Facts {
-    name: "sgd",
-    ..ADAM
-};
+const ADAM: Facts = Facts::new("adam", "one");
+const OTHER: Facts = Facts::new("adam", "another");
+const SGD: Facts = Facts::new("sgd", "a third")
+    .presets(&[("ema", "the other form")])
+    .aliases(&[("asgd", "momentum = 0.5")]);
 
 #[test]
 fn a_registry_is_open_and_suggests() {
     let all = Registry::new(Kind::Optimizer)
-        .with(Line(&ADAM))
-        .with(Line(&SGD))
-        .with(Line(&OTHER));
+        .with(entry(ADAM))
+        .with(entry(SGD))
+        .with(entry(OTHER));
     assert_eq!(all.names().collect::<Vec<_>>(), ["adam", "sgd"]);
     assert_eq!(all.named("adam").ok().unwrap().facts().summary, "another");
     let error = |name| all.named(name).err().unwrap().to_string();
@@ -202,4 +200,61 @@ fn a_registry_is_open_and_suggests() {
         error("lion-king"),
         "unknown optimizer `lion-king`; the optimizers are `adam`, `sgd`"
     );
+}
+
+#[test]
+fn presets_and_aliases_stand_below_what_is_given() {
+    let all = Registry::new(Kind::Optimizer)
+        .with(entry(ADAM))
+        .with(entry(SGD));
+    let read = |name, text: &str| all.configure(name, text.parse().unwrap());
+    assert_eq!(read("sgd", "preset = 'ema'").unwrap().form, Form::Ema);
+    assert_eq!(read("asgd", "seed = 1").unwrap().momentum, 0.5);
+    assert_eq!(read("asgd", "momentum = 0.1").unwrap().momentum, 0.1);
+    let error = |name, text| read(name, text).unwrap_err().to_string();
+    assert_eq!(
+        error("sgd", "preset = 'emma'"),
+        "optimizer `sgd` has no preset `emma`, did you mean `ema`? It has `ema`"
+    );
+    assert!(error("sgd", "preset = 3").contains("`preset` cannot be 3"));
+    assert!(error("adam", "preset = 'ema'").contains("has no option `preset`"));
+    let schema = all.schema();
+    assert_eq!(
+        schema["anyOf"][0]["enum"],
+        serde_json::json!(["adam", "sgd", "asgd"])
+    );
+    assert_eq!(schema["anyOf"][1]["properties"]["name"]["const"], "adam");
+}
+
+/// Without a default, an option must be given.
+#[test]
+fn a_missing_option_is_named_with_its_purpose() {
+    #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        /// The file to read.
+        path: String,
+        /// Its columns.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        columns: Option<u32>,
+    }
+    let read = |text: &str| {
+        read::<File>(
+            Kind::Format,
+            "csv",
+            Default::default(),
+            text.parse().unwrap(),
+        )
+        .map_err(|e| e.to_string())
+    };
+    assert_eq!(
+        read("columns = 3").unwrap_err(),
+        "format `csv` needs `path`: The file to read"
+    );
+    assert!(
+        read("path = 'a'\ncolumns = 'b'")
+            .unwrap_err()
+            .starts_with("format `csv`: `columns` cannot be \"b\"")
+    );
+    assert!(read("path = 'a'").is_ok());
 }

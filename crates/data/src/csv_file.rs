@@ -122,13 +122,10 @@ pub enum Column {
 }
 
 impl Reader for CsvSpec {
-    const FACTS: &'static Facts = &Facts {
-        name: "csv",
-        summary: "a text table with `,`, `;`, tabs or `|` between its fields",
-        formula: "",
-        paper: "",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "csv",
+        "a text table with `,`, `;`, tabs or `|` between its fields",
+    );
 
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
         let (train, test) = (files.content(&self.train)?, files.optional(&self.test)?);

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use largebatch_component::unknown;
+use largebatch_component::{ComponentError, unknown};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// An unknown format or key, a value of the wrong type or out of range.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
     /// No data set has this name.
     #[error("{}; to read your own files, give --set dataset.format=csv --set dataset.train=FILE --set dataset.label=COLUMN", unknown("data set", name, known.iter().map(String::as_str)))]
     UnknownSet {
@@ -194,7 +197,7 @@ impl DataError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            DataError::UnknownSet { .. } | DataError::Setting { .. }
+            DataError::Component(_) | DataError::UnknownSet { .. } | DataError::Setting { .. }
         )
     }
 

@@ -33,13 +33,10 @@ pub struct IdxSpec {
 }
 
 impl Reader for IdxSpec {
-    const FACTS: &'static Facts = &Facts {
-        name: "idx",
-        summary: "a pair of IDX files (MNIST's format) with byte values",
-        formula: "",
-        paper: "",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "idx",
+        "a pair of IDX files (MNIST's format) with byte values",
+    );
 
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
         let (images, labels) = (
@@ -67,7 +64,7 @@ impl Reader for IdxSpec {
         let (part, classes) = pair(&images, &labels, self.classes)?;
         let test = tests
             .as_ref()
-            .map(|(i, l)| Ok(pair(i, l, Some(classes))?.0))
+            .map(|(i, l)| pair(i, l, Some(classes)).map(|(part, _)| part))
             .transpose()?;
         if let Some(test) = test.as_ref().filter(|t| t.shape() != part.shape()) {
             let path = self.test_images.clone().unwrap_or_default();

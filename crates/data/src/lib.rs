@@ -52,13 +52,15 @@ pub use fitted::{Fitted, Moments};
 pub use idx::IdxSpec;
 pub use libsvm::LibsvmSpec;
 pub use listing::{Listing, fetch, list, path, verify};
-pub use open::{names, open, open_spec};
+pub use open::{
+    Datasets, NamedDataset, Open, dataset_entry, datasets, open, open_named, open_spec,
+};
 pub use order::{Order, Position, Sampling};
 pub use part::Part;
 pub use pipeline::{Normalise, Pipeline, Preprocess, TargetScale};
 pub use search::{CACHE_DIR, DATA_DIR, Search};
 pub use set::{Dataset, Labels, Source, Task};
-pub use spec::{DataSpec, Entry, Known, Reader, Registry, standard};
+pub use spec::{DataSpec, Known, Reader, Registry, format_entry, formats};
 pub use split::{Holdout, folds, hold_out};
 pub use summary::majority;
 pub use table::{Rows, line, number};

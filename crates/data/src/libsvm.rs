@@ -33,13 +33,11 @@ pub struct LibsvmSpec {
 }
 
 impl Reader for LibsvmSpec {
-    const FACTS: &'static Facts = &Facts {
-        name: "libsvm",
-        summary: "LIBSVM's text format: `label index:value ...`, indices from 1",
-        formula: "",
-        paper: "Chang and Lin 2011, ACM TIST 2(3)",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "libsvm",
+        "LIBSVM's text format: `label index:value ...`, indices from 1",
+    )
+    .paper("Chang and Lin 2011, ACM TIST 2(3)");
 
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
         let (train, test) = (files.content(&self.train)?, files.optional(&self.test)?);

@@ -3,7 +3,8 @@
 use crate::catalogued::{self, Found};
 use crate::fetch::{Download, Fetcher};
 use crate::open::unknown;
-use crate::{DataError, Search, Source, cache};
+use crate::{DataError, Datasets, Search, Source, cache};
+use largebatch_component::Facts;
 use largebatch_datasets::{BUILT_IN, Entry, catalogue};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,32 +19,46 @@ pub struct Listing {
     /// Source and licence.
     pub licence: String,
     /// The size in bytes of the download (of the uncompressed files if each is fetched separately),
-    /// or of the built-in data.
+    /// or of the built-in data; 0 for a set that the program makes.
     pub bytes: u64,
     /// Where it is; `None` if it has to be fetched first.
     pub place: Option<String>,
 }
 
-/// All data sets, the built-in ones first.
-pub fn list(search: &Search) -> Vec<Listing> {
-    let built_in = BUILT_IN.iter().map(|s| Listing {
-        name: s.name.into(),
-        summary: s.summary.into(),
-        licence: s.origin.into(),
-        bytes: s.data.len() as u64,
-        place: Some("built in".into()),
-    });
-    let others = catalogue().iter().map(|e| Listing {
-        name: e.name.clone(),
-        summary: e.summary.clone(),
-        licence: format!("{}; licence: {}", e.citation, e.licence),
-        bytes: e
-            .archive
-            .as_ref()
-            .map_or_else(|| e.file.iter().map(|f| f.size).sum(), |a| a.size),
-        place: catalogued::locate(e, search).map(|p| p.display().to_string()),
-    });
-    built_in.chain(others).collect()
+/// All data sets of a table, in its order.
+pub fn list(datasets: &Datasets, search: &Search) -> Vec<Listing> {
+    let listing = |facts: &Facts| {
+        let own = Listing {
+            name: facts.name.into(),
+            summary: facts.summary.into(),
+            licence: facts.paper.into(),
+            bytes: 0,
+            place: Some("made by this program".into()),
+        };
+        if let Some(set) = BUILT_IN.iter().find(|s| s.name == facts.name) {
+            return Listing {
+                bytes: set.data.len() as u64,
+                place: Some("built in".into()),
+                ..own
+            };
+        }
+        match catalogue().iter().find(|e| e.name == facts.name) {
+            None => own,
+            Some(e) => Listing {
+                licence: format!("{}; licence: {}", e.citation, e.licence),
+                bytes: match &e.archive {
+                    Some(archive) => archive.size,
+                    None => e.file.iter().map(|f| f.size).sum(),
+                },
+                place: catalogued::locate(e, search).map(|p| p.display().to_string()),
+                ..own
+            },
+        }
+    };
+    datasets
+        .iter()
+        .map(|entry| listing(entry.facts()))
+        .collect()
 }
 
 /// The folder (or archive) that a run reads the set from; `None` for a built-in set.

@@ -3,11 +3,9 @@
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use largebatch_component::{Component, Facts, Kind, Opt, listed, schema, unknown};
-use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, Error as _};
+use largebatch_component::{Config, Entry, Facts, Kind};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use toml::Table;
 
 use crate::cache::Content;
@@ -19,14 +17,11 @@ use crate::{DataError, Dataset, Part};
 
 /// A file format, as the keys of `dataset` describe it. One file each.
 ///
-/// The type derives serde with `deny_unknown_fields`, and [`JsonSchema`]: each field is a key, with
-/// its doc line. Files are named by the keys in [`DataSpec::FILES`], so that a run finds them again
+/// The type derives what a [`Config`] needs. Files are named by the keys in [`DataSpec::FILES`], so that a run finds them again
 /// from another folder.
-pub trait Reader:
-    Clone + PartialEq + Debug + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
-{
+pub trait Reader: Config {
     /// Name, as in `format = "csv"`, and summary.
-    const FACTS: &'static Facts;
+    const FACTS: Facts;
 
     /// Opens the files, training and test.
     ///
@@ -92,25 +87,19 @@ impl DataSpec {
     ///
     /// # Errors
     /// An unknown format, an unknown or a missing key, or a value of the wrong type.
-    pub fn read(registry: &Registry, mut table: Table) -> Result<Self, toml::de::Error> {
+    pub fn read(registry: &Registry, mut table: Table) -> Result<Self, DataError> {
+        let example = "name the files' format, as in dataset.format = \"csv\"";
         let name = match table.remove("format") {
-            None => return Err(toml::de::Error::missing_field("format")),
+            None => return Err(DataError::setting("dataset.format", "(none)", example)),
             Some(toml::Value::String(name)) => name,
-            Some(other) => {
-                let message = format!("a format is a text, such as \"csv\", not {other}");
-                return Err(toml::de::Error::custom(message));
-            }
+            Some(other) => return Err(DataError::setting("dataset.format", other, example)),
         };
         // TOML reads a name such as 2024-01-01 as a date where it has no quotes.
         if let Some((key, value)) = table.iter().find(|(_, value)| value.is_datetime()) {
-            let message =
-                format!("{key} = {value} is a date; for a column, give its name in quotes");
-            return Err(toml::de::Error::custom(message));
+            let why = "this is a date; for a column, give its name in quotes";
+            return Err(DataError::setting(&format!("dataset.{key}"), value, why));
         }
-        let entry = registry.iter().find(|e| e.facts.name == name);
-        let entry = entry
-            .ok_or_else(|| toml::de::Error::custom(unknown("format", &name, registry.names())))?;
-        (entry.configure)(table)
+        registry.configure(&name, table)
     }
 
     pub(crate) fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
@@ -159,13 +148,12 @@ impl Serialize for DataSpec {
 
 impl<'de> Deserialize<'de> for DataSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table = Table::deserialize(deserializer)?;
-        Self::read(&standard(), table).map_err(|error| D::Error::custom(error.message()))
+        Self::read(&formats(), Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 trait DynReader: Debug + Send + Sync {
-    fn facts(&self) -> &'static Facts;
+    fn facts(&self) -> Facts;
     fn table(&self) -> Table;
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError>;
     fn features(&self, file: &Content, known: &Known<'_>)
@@ -173,7 +161,7 @@ trait DynReader: Debug + Send + Sync {
 }
 
 impl<R: Reader> DynReader for R {
-    fn facts(&self) -> &'static Facts {
+    fn facts(&self) -> Facts {
         R::FACTS
     }
     fn table(&self) -> Table {
@@ -192,54 +180,24 @@ impl<R: Reader> DynReader for R {
     }
 }
 
-/// One format of the table.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    facts: &'static Facts,
-    configure: fn(Table) -> Result<DataSpec, toml::de::Error>,
-    schema: fn() -> Value,
-}
-
-impl Component for Entry {
-    fn facts(&self) -> &'static Facts {
-        self.facts
-    }
-}
-
-impl Entry {
-    /// The entry of a format.
-    pub fn of<R: Reader>() -> Self {
-        Entry {
-            facts: R::FACTS,
-            configure: |table| table.try_into::<R>().map(DataSpec::from),
-            schema: schema::<R>,
-        }
-    }
-
-    /// Name and summary.
-    pub fn facts(&self) -> &'static Facts {
-        self.facts
-    }
-
-    /// Its keys.
-    pub fn options(&self) -> Vec<Opt> {
-        listed(&self.schema(), &Table::new())
-    }
-
-    /// The JSON Schema of its keys, without `format`.
-    pub fn schema(&self) -> Value {
-        (self.schema)()
-    }
-}
-
 /// The table of formats. It is open: [`Registry::with`](largebatch_component::Registry::with) adds
 /// one.
-pub type Registry = largebatch_component::Registry<Entry>;
+pub type Registry = largebatch_component::Registry<DataSpec, DataError>;
+
+/// The entry of a format in the [`Registry`].
+pub fn format_entry<R: Reader>() -> Entry<DataSpec, DataError> {
+    Entry::new(
+        Kind::Format,
+        R::FACTS,
+        |_| None,
+        |reader: R| Ok(reader.into()),
+    )
+}
 
 /// The formats of this crate. A new one is a file and a line here.
-pub fn standard() -> Registry {
+pub fn formats() -> Registry {
     Registry::new(Kind::Format)
-        .with(Entry::of::<CsvSpec>())
-        .with(Entry::of::<LibsvmSpec>())
-        .with(Entry::of::<IdxSpec>())
+        .with(format_entry::<CsvSpec>())
+        .with(format_entry::<LibsvmSpec>())
+        .with(format_entry::<IdxSpec>())
 }

@@ -560,7 +560,11 @@ fn a_misspelt_key() {
     let error = |text: &str| toml::from_str::<DataSpec>(text).unwrap_err().to_string();
     assert!(
         error("format = \"csv\"\ntrain = \"t\"\nlable = 0")
-            .contains("unknown field `lable`, expected one of")
+            .contains("format `csv` has no option `lable`, did you mean `label`?")
+    );
+    assert!(
+        error("format = \"csv\"\ntrain = \"t\"")
+            .contains("format `csv` needs `label`: The label's column")
     );
     assert!(
         error("format = \"cvs\"\ntrain = \"t\"")

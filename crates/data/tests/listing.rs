@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use largebatch_data::{DataError, Search, fetch, list, names, open, path, verify};
+use largebatch_data::{DataError, Search, datasets, fetch, list, open, path, verify};
 
 fn search(folder: &tempfile::TempDir) -> Search {
     Search {
@@ -14,10 +14,10 @@ fn search(folder: &tempfile::TempDir) -> Search {
 #[test]
 fn the_list_says_what_is_here() {
     let folder = tempfile::tempdir().unwrap();
-    let all = list(&search(&folder));
+    let all = list(&datasets(), &search(&folder));
     assert_eq!(
-        all.iter().map(|l| l.name.clone()).collect::<Vec<_>>(),
-        names()
+        all.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(),
+        datasets().names().collect::<Vec<_>>()
     );
     assert!(all.iter().all(|l| (l.place.is_some())
         == ["digits", "breast-cancer", "diabetes"].contains(&l.name.as_str())));

@@ -1,20 +1,23 @@
-//! Suites of tests that every model, schedule and format must pass: those of this project, and
+//! Suites of tests that every model, schedule, data set and format must pass: those of this project, and
 //! yours. Optimizers have theirs in [`optim::conformance`](crate::optim::conformance).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use largebatch_component::Facts;
-use largebatch_data::{DataSpec, Entry as Format, Reader, Search, open_spec};
+use largebatch_data::{
+    DataError, DataSpec, Labels, NamedDataset, Part, Pipeline, Preprocess, Reader, Search, Task,
+    dataset_entry, format_entry, formats, open_spec,
+};
 use largebatch_models::Forward as _;
 use largebatch_models::{ForwardPass, ModelConfig, load_state_dict, state_dict};
 use largebatch_optim::conformance::Failures;
 use largebatch_probe::{Objective as _, Subject, Subset};
 use largebatch_schedule::Span;
-use largebatch_schedule::{Entry as Schedule, Epochs, ScheduleConfig, ShapeConfig, Warmup};
+use largebatch_schedule::{Epochs, ScheduleConfig, ShapeConfig, Warmup, entry};
 use largebatch_train::{
-    Choice, Controls, Experiment, Lab, RunConfig, Split, Stop, TrainError, from_safetensors,
-    to_safetensors, train,
+    BACKENDS, Choice, Controls, Experiment, Lab, RunConfig, Split, Stop, TrainError,
+    from_safetensors, to_safetensors, train,
 };
 use toml::{Table, Value};
 
@@ -25,7 +28,7 @@ struct Suite {
 }
 
 impl Suite {
-    fn of(facts: &'static Facts) -> Self {
+    fn of(facts: Facts) -> Self {
         let mut suite = Suite {
             component: facts.name,
             failures: Vec::new(),
@@ -64,7 +67,7 @@ impl Suite {
 /// Checks a model, with its default options, on a data set that it can take, such as `digits`:
 ///
 /// - its options are documented;
-/// - one seed gives one set of weights, and another seed others;
+/// - one seed gives one set of weights on every backend of this program, and another seed others;
 /// - weights that are saved and loaded have the same bits;
 /// - an evaluation repeats to the same bits;
 /// - the gradient agrees with differences of the loss, in f64 on flex, at 60 random weights;
@@ -74,7 +77,7 @@ impl Suite {
 /// All [`Failures`], not only the first.
 pub fn model<C: ModelConfig>(dataset: &str) -> Result<(), Failures> {
     let mut suite = Suite::of(C::FACTS);
-    suite.documented(&largebatch_models::Entry::of::<C>().options());
+    suite.documented(&largebatch_models::entry::<C>().options());
     if let Err(error) = model_on::<C>(dataset, &mut suite) {
         suite.failures.push(error.to_string());
     }
@@ -105,6 +108,17 @@ fn model_on<C: ModelConfig>(dataset: &str, suite: &mut Suite) -> anyhow::Result<
         weights != state_dict(&other),
         "two seeds give one set of weights; draw them from the builder",
     );
+    for backend in BACKENDS.map(|b| b.name) {
+        let mut elsewhere = config("sgd", 0);
+        elsewhere.device = backend.into();
+        // A backend may be left out of this program, or lack its hardware.
+        if let Ok(there) = Experiment::open(elsewhere, &lab, &Search::default()) {
+            suite.expect(
+                weights == state_dict(&there.initial_model()?.network),
+                format!("the initial weights on {backend} are others than on flex"),
+            );
+        }
+    }
     let bytes = to_safetensors(&network, None)?;
     let loaded = from_safetensors(other, &bytes, Path::new("saved"))?;
     suite.expect(
@@ -191,7 +205,7 @@ fn gradient(experiment: &Experiment, suite: &mut Suite) -> anyhow::Result<()> {
 /// All [`Failures`], not only the first.
 pub fn schedule<S: ShapeConfig>() -> Result<(), Failures> {
     let mut suite = Suite::of(S::FACTS);
-    let entry = Schedule::of::<S>();
+    let entry = entry::<S>();
     let options = entry.options();
     suite.documented(&options);
     let plain = ScheduleConfig::from(S::default()).with_floor(0.01);
@@ -263,6 +277,70 @@ pub fn schedule<S: ShapeConfig>() -> Result<(), Failures> {
     suite.end()
 }
 
+/// Checks a data set, with its default options:
+///
+/// - its options are documented, and an unknown one is refused;
+/// - it opens twice to the same examples and labels, none of them NaN or infinite;
+/// - both parts have examples, of the shape and with the labels that it states.
+///
+/// # Errors
+/// All [`Failures`], not only the first.
+pub fn dataset<D: NamedDataset>() -> Result<(), Failures> {
+    let mut suite = Suite::of(D::FACTS);
+    let entry = dataset_entry::<D>();
+    suite.documented(&entry.options());
+    suite.expect(
+        entry
+            .configure(Table::from_iter([("no_such_key".into(), 1.into())]))
+            .is_err(),
+        "it accepts unknown keys; add #[serde(deny_unknown_fields)]",
+    );
+    if let Err(error) = dataset_twice(&D::default(), &mut suite) {
+        suite.failures.push(error.to_string());
+    }
+    suite.end()
+}
+
+fn dataset_twice(set: &impl NamedDataset, suite: &mut Suite) -> Result<(), DataError> {
+    let [one, two] = [set.open(&Search::default())?, set.open(&Search::default())?];
+    for (name, part, again) in [
+        ("train", &one.train, &two.train),
+        ("test", &one.test, &two.test),
+    ] {
+        suite.expect(!part.is_empty(), format!("its {name} part is empty"));
+        suite.expect(
+            part.shape() == one.shape,
+            format!("its {name} part has another shape than it states"),
+        );
+        let classes = match (part.labels(), one.task) {
+            (Labels::Classes(labels), Task::Classes(n)) => labels.iter().all(|l| (*l as usize) < n),
+            (Labels::Targets(targets), Task::Real) => targets.iter().all(|t| t.is_finite()),
+            _ => false,
+        };
+        suite.expect(
+            classes,
+            format!("the labels of its {name} part do not belong to its task"),
+        );
+        let values = |part: &Part| {
+            let pipeline = Pipeline::fit(Preprocess::default(), part, &[0])?;
+            let mut values = Vec::new();
+            let all: Vec<u32> = (0..part.len() as u32).collect();
+            pipeline.gather(part, &all, None, &mut values);
+            Ok::<_, DataError>(values)
+        };
+        let (first, second) = (values(part)?, values(again)?);
+        suite.expect(
+            first == second && part.labels() == again.labels(),
+            format!("its {name} part differs when it is opened again"),
+        );
+        suite.expect(
+            first.iter().all(|x| x.is_finite()),
+            format!("its {name} part has values that are not finite"),
+        );
+    }
+    Ok(())
+}
+
 /// Checks a format on files that are good, given as names with their content, and a description of
 /// them in TOML without `format`:
 ///
@@ -276,7 +354,7 @@ pub fn schedule<S: ShapeConfig>() -> Result<(), Failures> {
 /// All [`Failures`], not only the first; and a folder for temporary files that cannot be written.
 pub fn format<R: Reader>(files: &[(&str, &[u8])], description: &str) -> Result<(), Failures> {
     let mut suite = Suite::of(R::FACTS);
-    suite.documented(&Format::of::<R>().options());
+    suite.documented(&format_entry::<R>().options());
     let folder = std::env::temp_dir().join(format!(
         "largebatch-conformance-{}-{}",
         R::FACTS.name,
@@ -295,10 +373,10 @@ fn format_in<R: Reader>(
     description: &str,
     suite: &mut Suite,
 ) -> anyhow::Result<()> {
-    let registry = largebatch_data::standard().with(Format::of::<R>());
-    let described = |more: &str| -> Result<DataSpec, toml::de::Error> {
+    let registry = formats().with(format_entry::<R>());
+    let described = |more: &str| -> anyhow::Result<DataSpec> {
         let text = format!("{description}\nformat = \"{}\"\n{more}", R::FACTS.name);
-        DataSpec::read(&registry, text.parse()?)
+        Ok(DataSpec::read(&registry, text.parse()?)?)
     };
     suite.expect(
         described("no_such_key = 1").is_err(),

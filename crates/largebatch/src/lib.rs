@@ -22,7 +22,8 @@ pub use burn_scheduler::BurnScheduler;
 #[cfg(feature = "cli")]
 pub use {
     largebatch_data as data, largebatch_models as models, largebatch_probe as probe,
-    largebatch_report as report, largebatch_study as study, largebatch_train as train,
+    largebatch_random as random, largebatch_report as report, largebatch_study as study,
+    largebatch_train as train,
 };
 
 #[cfg(feature = "cli")]

@@ -17,7 +17,7 @@ fn models_conform() {
         model::<models::F1Config>("breast-cancer"),
         model::<models::C1Config>("digits"),
         model::<models::SimpleCnnConfig>("digits"),
-        model::<models::ResNet8Config>("digits"),
+        model::<models::ResNetConfig>("digits"),
     ];
     for result in all {
         result.unwrap_or_else(|failures| panic!("{failures}"));

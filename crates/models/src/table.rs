@@ -3,36 +3,19 @@
 use std::fmt::Debug;
 
 use burn::tensor::Device;
-use largebatch_component::{Component, Facts, Kind, Opt, options, read, schema};
-use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use largebatch_component::{Config, Entry, Facts, Kind};
 
 use crate::builder::MOST_PARAMETERS;
-use crate::{Builder, ConfigError, Forward, Init, Io, Loss, Network, models};
+use crate::{Builder, ConfigError, Forward, Init, Io, Loss, Network};
 
 /// A model's configuration, which says everything about the model. One file each.
 ///
-/// The type derives serde with `default` and `deny_unknown_fields`, and [`JsonSchema`]: each field
-/// is an option, with its doc line and range.
-pub trait ModelConfig:
-    Default
-    + Clone
-    + PartialEq
-    + Debug
-    + Serialize
-    + DeserializeOwned
-    + JsonSchema
-    + Send
-    + Sync
-    + 'static
-{
+/// The type derives what a [`Config`] needs.
+pub trait ModelConfig: Config + Default {
     /// The network that it builds.
     type Net: Forward;
-    /// Name, summary and paper.
-    const FACTS: &'static Facts;
-    /// Which data it takes, in words.
-    const INPUT: &'static str;
+    /// Name, summary, paper and input.
+    const FACTS: Facts;
     /// Refuses data that the model cannot take, and options that contradict each other. Ranges are
     /// checked before.
     ///
@@ -58,10 +41,10 @@ pub struct Model {
     pub loss: Loss,
 }
 
-/// A [`ModelConfig`] behind a pointer: what [`Entry::configure`] returns.
+/// A [`ModelConfig`] behind a pointer, as the [`Registry`] returns it.
 pub trait DynModelConfig: Debug + Send + Sync {
     /// See [`ModelConfig::FACTS`].
-    fn facts(&self) -> &'static Facts;
+    fn facts(&self) -> Facts;
     /// Every option with its value, defaults included.
     fn table(&self) -> toml::Table;
     /// See [`ModelConfig::loss`].
@@ -80,7 +63,7 @@ pub trait DynModelConfig: Debug + Send + Sync {
 }
 
 impl<C: ModelConfig> DynModelConfig for C {
-    fn facts(&self) -> &'static Facts {
+    fn facts(&self) -> Facts {
         C::FACTS
     }
 
@@ -119,84 +102,14 @@ impl<C: ModelConfig> DynModelConfig for C {
     }
 }
 
-type Configure = fn(toml::Table) -> Result<Box<dyn DynModelConfig>, ConfigError>;
-
-/// One model of the table.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    facts: &'static Facts,
-    input: &'static str,
-    configure: Configure,
-    options: fn() -> Vec<Opt>,
-    schema: fn() -> Value,
-}
-
-impl Component for Entry {
-    fn facts(&self) -> &'static Facts {
-        self.facts
-    }
-}
-
-impl Entry {
-    /// Name, summary, formula, paper, presets.
-    pub fn facts(&self) -> &'static Facts {
-        self.facts
-    }
-
-    /// The entry of a model.
-    pub fn of<C: ModelConfig>() -> Self {
-        Entry {
-            facts: C::FACTS,
-            input: C::INPUT,
-            configure: |given| {
-                let config: C = read(Kind::Model, C::FACTS.name, &C::default(), given)?;
-                Ok(Box::new(config))
-            },
-            options: || options(&C::default()),
-            schema: schema::<C>,
-        }
-    }
-
-    /// Sets options; the others keep their defaults.
-    ///
-    /// # Errors
-    /// [`ConfigError::Component`]: an unknown option, a value of the wrong type or out of range.
-    pub fn configure(&self, given: toml::Table) -> Result<Box<dyn DynModelConfig>, ConfigError> {
-        (self.configure)(given)
-    }
-
-    /// Which data it takes, in words.
-    pub fn input(&self) -> &'static str {
-        self.input
-    }
-
-    /// Its options.
-    pub fn options(&self) -> Vec<Opt> {
-        (self.options)()
-    }
-
-    /// The JSON Schema of its options.
-    pub fn schema(&self) -> Value {
-        (self.schema)()
-    }
-}
-
 /// The table of models. It is open: [`Registry::with`](largebatch_component::Registry::with) adds
 /// one.
-pub type Registry = largebatch_component::Registry<Entry>;
+pub type Registry = largebatch_component::Registry<Box<dyn DynModelConfig>, ConfigError>;
 
-/// The models of this crate. A new one is a file under `models/` and a line here.
-pub fn standard() -> Registry {
-    Registry::new(Kind::Model)
-        .with(Entry::of::<models::LinearConfig>())
-        .with(Entry::of::<models::LogisticConfig>())
-        .with(Entry::of::<models::SoftmaxConfig>())
-        .with(Entry::of::<models::PerceptronConfig>())
-        .with(Entry::of::<models::MlpConfig>())
-        .with(Entry::of::<models::F1Config>())
-        .with(Entry::of::<models::LeNet5Config>())
-        .with(Entry::of::<models::SimpleCnnConfig>())
-        .with(Entry::of::<models::C1Config>())
-        .with(Entry::of::<models::ResNet8Config>())
-        .with(Entry::of::<models::ResNet20Config>())
+/// The entry of a model in the [`Registry`].
+pub fn entry<C: ModelConfig>() -> Entry<Box<dyn DynModelConfig>, ConfigError> {
+    let defaults = |preset: Option<&str>| preset.is_none().then(C::default);
+    Entry::new(Kind::Model, C::FACTS, defaults, |config: C| {
+        Ok(Box::new(config) as Box<dyn DynModelConfig>)
+    })
 }

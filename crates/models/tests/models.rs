@@ -112,7 +112,7 @@ fn the_table_says_what_the_code_does() {
         let again = entry.configure(defaults.clone()).unwrap();
         assert_eq!(again.table(), defaults);
         assert_eq!(again.facts().name, facts.name);
-        for text in [facts.summary, entry.input(), facts.paper] {
+        for text in [facts.summary, facts.input, facts.paper] {
             assert!(!text.is_empty());
         }
     }

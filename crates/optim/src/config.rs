@@ -2,10 +2,8 @@ use crate::{ConfigError, Exclusions, GlobalClip};
 use burn::optim::{DynOptimizer, DynState, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::kind::BridgeTensor;
-use largebatch_component::{Facts, Kind, check};
+use largebatch_component::{Config, Facts, Kind, check};
 use largebatch_kernels::with_rank;
-use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -50,25 +48,13 @@ pub trait Rule: Optimizer {
 
 /// The configuration of an optimizer, which says everything about it. One file each.
 ///
-/// The type derives serde with `default` and `deny_unknown_fields`, and [`JsonSchema`]: each field is
-/// an option, with its doc line and range.
-pub trait OptimizerConfig:
-    Default
-    + Clone
-    + PartialEq
-    + Debug
-    + Serialize
-    + DeserializeOwned
-    + JsonSchema
-    + Send
-    + Sync
-    + 'static
-{
+/// The type derives what a [`Config`] needs.
+pub trait OptimizerConfig: Config + Default {
     /// The rule that it configures.
     type Rule: Rule;
 
     /// Name, formula, paper, presets.
-    const FACTS: &'static Facts;
+    const FACTS: Facts;
 
     /// The configuration of a preset: `Some` for each name in [`Facts::presets`], else `None`. The
     /// first preset is `default()`.
@@ -139,7 +125,7 @@ pub(crate) const LEAST_DIVISOR: f64 = 1e-30;
 /// A dyn-compatible [`OptimizerConfig`], as the [`Registry`](crate::Registry) returns it.
 pub trait DynOptimizerConfig: Send + Sync + Debug {
     /// See [`OptimizerConfig::FACTS`].
-    fn facts(&self) -> &'static Facts;
+    fn facts(&self) -> Facts;
     /// Every option and its value.
     fn table(&self) -> toml::Table;
     /// Checks ranges, and options that contradict each other.
@@ -160,7 +146,7 @@ pub trait DynOptimizerConfig: Send + Sync + Debug {
 }
 
 impl<C: OptimizerConfig> DynOptimizerConfig for C {
-    fn facts(&self) -> &'static Facts {
+    fn facts(&self) -> Facts {
         C::FACTS
     }
     fn table(&self) -> toml::Table {

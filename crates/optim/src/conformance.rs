@@ -116,8 +116,9 @@ impl Reference {
         dtype: DType,
         device: &Device,
     ) -> Result<f64, OptimError> {
-        let recipe =
-            crate::Entry::of::<C>().configure(self.preset.as_deref(), self.options.clone())?;
+        let mut options = self.options.clone();
+        options.extend(self.preset.clone().map(|p| ("preset".into(), p.into())));
+        let recipe = crate::entry::<C>().configure(options)?;
         let found = self.trajectory.follow(&*recipe, dtype, device)?;
         Ok(self
             .trajectory
@@ -251,9 +252,9 @@ pub fn check<C: OptimizerConfig>(references: &[Reference]) -> Result<Report, Fai
     suite.options();
     let rows = suite.references(references);
     for preset in C::FACTS.presets {
-        if let Some(recipe) = C::preset(preset.name) {
-            suite.finite_and_resumed(preset.name, &recipe);
-            suite.converges(preset.name, &recipe);
+        if let Some(recipe) = C::preset(preset.0) {
+            suite.finite_and_resumed(preset.0, &recipe);
+            suite.converges(preset.0, &recipe);
         }
     }
     match suite.failures.is_empty() {

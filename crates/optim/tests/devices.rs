@@ -13,9 +13,7 @@ fn flex_and_ndarray_agree() {
     let path = standard_trajectory();
     for entry in standard().iter() {
         for preset in entry.facts().presets {
-            let recipe = entry
-                .configure(Some(preset.name), toml::Table::new())
-                .unwrap();
+            let recipe = entry.preset(preset.0, toml::Table::new()).unwrap();
             for (dtype, allowed) in [(DType::F64, 1e-13), (DType::F32, 2e-6)] {
                 let on = |device| path.follow(&*recipe, dtype, &device).unwrap();
                 let largest = path
@@ -26,7 +24,7 @@ fn flex_and_ndarray_agree() {
                     largest <= allowed,
                     "{} {} {dtype:?}: {largest}",
                     entry.facts().name,
-                    preset.name
+                    preset.0
                 );
             }
         }
@@ -50,9 +48,7 @@ fn flex_and_wgpu_agree() {
     let mut worst = (0.0, String::new());
     for entry in standard().iter() {
         for preset in entry.facts().presets {
-            let recipe = entry
-                .configure(Some(preset.name), toml::Table::new())
-                .unwrap();
+            let recipe = entry.preset(preset.0, toml::Table::new()).unwrap();
             let on = |device| path.follow(&*recipe, DType::F32, &device).unwrap();
             let deviations =
                 path.deviations(&on(Device::flex()), &on(Device::wgpu(DeviceKind::Cpu)));
@@ -61,10 +57,10 @@ fn flex_and_wgpu_agree() {
                 largest <= 4e-6,
                 "{} {}: {largest}",
                 entry.facts().name,
-                preset.name
+                preset.0
             );
             if largest > worst.0 {
-                worst = (largest, format!("{} {}", entry.facts().name, preset.name));
+                worst = (largest, format!("{} {}", entry.facts().name, preset.0));
             }
         }
     }

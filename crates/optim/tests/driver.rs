@@ -85,7 +85,7 @@ fn recipe(name: &str, options: &str) -> Box<dyn DynOptimizerConfig> {
     standard()
         .named(name)
         .unwrap()
-        .configure(None, options.parse().unwrap())
+        .configure(options.parse().unwrap())
         .unwrap()
 }
 
@@ -227,7 +227,7 @@ fn the_module_stays_trainable_and_keeps_its_ids() {
 fn a_resumed_run_ends_at_the_same_bits() {
     let device = Device::flex().autodiff();
     for entry in standard().iter() {
-        let recipe = entry.configure(None, toml::Table::new()).unwrap();
+        let recipe = entry.configure(toml::Table::new()).unwrap();
         let run = |interrupted: bool| {
             let mut module = net(&device);
             let mut driver = Driver::new(&*recipe, &module).unwrap();
@@ -543,7 +543,7 @@ fn weights_are_updated_in_place() {
         flex.storage::<f32>().as_ptr() as usize
     };
     for entry in standard().iter() {
-        let recipe = entry.configure(None, toml::Table::new()).unwrap();
+        let recipe = entry.configure(toml::Table::new()).unwrap();
         let module = LinearConfig::new(64, 64).with_bias(false).init(&device);
         let mut driver = Driver::new(&*recipe, &module).unwrap();
         let mut module = module;

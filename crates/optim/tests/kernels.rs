@@ -2,6 +2,7 @@
 //! operations, which ndarray uses.
 
 use burn::tensor::{DType, Device};
+use largebatch_component::Entry;
 use largebatch_optim::*;
 
 /// Four steps of a parameter that is large enough for several threads, with prime dimensions, and
@@ -47,7 +48,9 @@ fn bits(recipe: &dyn DynOptimizerConfig, device: Device) -> Vec<u64> {
 }
 
 /// Each variant of the rule, with its options switched on and off.
-fn variants(entry: &Entry) -> Vec<Box<dyn DynOptimizerConfig>> {
+fn variants(
+    entry: &Entry<Box<dyn DynOptimizerConfig>, ConfigError>,
+) -> Vec<Box<dyn DynOptimizerConfig>> {
     let mut all = Vec::new();
     for preset in entry.facts().presets {
         for options in [
@@ -55,7 +58,7 @@ fn variants(entry: &Entry) -> Vec<Box<dyn DynOptimizerConfig>> {
             toml::toml! { weight_decay = 0.01 },
             toml::toml! { weight_decay = 0.01 decay = "decoupled" },
         ] {
-            all.extend(entry.configure(Some(preset.name), options));
+            all.extend(entry.preset(preset.0, options));
         }
     }
     assert!(all.len() >= 2);

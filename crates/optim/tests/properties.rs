@@ -12,7 +12,7 @@ fn recipes() -> impl Strategy<Value = (String, String, toml::Table)> {
             e.facts()
                 .presets
                 .iter()
-                .map(|p| (e.facts().name.to_string(), p.name.to_string()))
+                .map(|p| (e.facts().name.to_string(), p.0.to_string()))
         })
         .collect();
     let decay = prop_oneof![Just(0.0), Just(0.01), 0.0..1.0];
@@ -102,7 +102,7 @@ proptest! {
 
     #[test]
     fn finite_in_finite_out((name, preset, options) in recipes(), path in trajectories(), wide in any::<bool>()) {
-        let recipe = standard().named(&name).unwrap().configure(Some(&preset), options);
+        let recipe = standard().named(&name).unwrap().preset(&preset, options);
         prop_assume!(recipe.is_ok());       // contradictions, such as Nesterov without momentum
         let dtype = if wide { DType::F64 } else { DType::F32 };
         let found = path.follow(&*recipe.unwrap(), dtype, &Device::flex()).unwrap();
@@ -117,9 +117,9 @@ proptest! {
     /// Every configuration that passes its check survives a round trip through TOML.
     #[test]
     fn configurations_go_through_toml((name, preset, options) in recipes()) {
-        if let Ok(recipe) = standard().named(&name).unwrap().configure(Some(&preset), options) {
+        if let Ok(recipe) = standard().named(&name).unwrap().preset(&preset, options) {
             let text = toml::to_string(&recipe.table()).unwrap();
-            let again = standard().named(&name).unwrap().configure(Some(&preset), text.parse().unwrap()).unwrap();
+            let again = standard().named(&name).unwrap().preset(&preset, text.parse().unwrap()).unwrap();
             prop_assert_eq!(recipe.table(), again.table());
         }
     }

@@ -2,22 +2,16 @@
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_optim::conformance::{Reference, check};
 use largebatch_optim::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 fn error(name: &str, preset: Option<&str>, options: &str) -> String {
-    let registry = standard();
-    match registry
-        .named(name)
-        .map(|entry| entry.configure(preset, options.parse().unwrap()))
-    {
-        Err(e) => e.to_string(),
-        Ok(Err(e)) => e.to_string(),
-        Ok(Ok(recipe)) => panic!("{recipe:?}"),
-    }
+    let mut options: toml::Table = options.parse().unwrap();
+    options.extend(preset.map(|preset| ("preset".into(), preset.into())));
+    standard().configure(name, options).unwrap_err().to_string()
 }
 
 #[test]
@@ -135,8 +129,8 @@ fn every_mistake_is_named_with_its_remedy() {
 fn options_stand_over_the_preset() {
     let registry = standard();
     let entry = registry.named("lars").unwrap();
-    let recipe = entry.configure(
-        Some("timm"),
+    let recipe = entry.preset(
+        "timm",
         "momentum = 0.5\nexclude_from_weight_decay = [\"vectors\", \"layer:BatchNorm\"]"
             .parse()
             .unwrap(),
@@ -154,7 +148,7 @@ fn options_stand_over_the_preset() {
     );
     assert_eq!(
         entry
-            .configure(None, "momentum = 0".parse().unwrap())
+            .configure("momentum = 0".parse().unwrap())
             .unwrap()
             .table()["momentum"]
             .as_float(),
@@ -179,7 +173,7 @@ fn the_first_preset_is_the_default() {
         } else {
             "torch"
         };
-        assert_eq!(entry.facts().presets[0].name, expected);
+        assert_eq!(entry.facts().presets[0].0, expected);
     }
 }
 
@@ -197,16 +191,10 @@ struct Sign(f64);
 
 impl OptimizerConfig for SignConfig {
     type Rule = Sign;
-    const FACTS: &'static Facts = &Facts {
-        name: "sign",
-        summary: "a step of the same size in every coordinate",
-        formula: "w ← w − η sign(g + λ w)",
-        paper: "Bernstein et al. 2018, arXiv 1802.04434",
-        presets: &[Preset {
-            name: "paper",
-            summary: "the paper's",
-        }],
-    };
+    const FACTS: Facts = Facts::new("sign", "a step of the same size in every coordinate")
+        .formula("w ← w − η sign(g + λ w)")
+        .paper("Bernstein et al. 2018, arXiv 1802.04434")
+        .presets(&[("paper", "the paper's")]);
     fn preset(name: &str) -> Option<Self> {
         (name == "paper").then(Self::default)
     }
@@ -243,13 +231,13 @@ fn sign_by_hand(decay: f64) -> Reference {
 
 #[test]
 fn an_optimizer_from_outside_joins_and_conforms() {
-    let registry = standard().with(Entry::of::<SignConfig>());
+    let registry = standard().with(entry::<SignConfig>());
     assert_eq!(registry.iter().last().unwrap().facts().name, "sign");
     assert_eq!(
         registry
             .named("sign")
             .unwrap()
-            .configure(None, toml::Table::new())
+            .configure(toml::Table::new())
             .unwrap()
             .facts()
             .name,
@@ -258,7 +246,7 @@ fn an_optimizer_from_outside_joins_and_conforms() {
     // Adding it again replaces the entry.
     assert_eq!(
         registry
-            .with(Entry::of::<SignConfig>())
+            .with(entry::<SignConfig>())
             .iter()
             .filter(|e| e.facts().name == "sign")
             .count(),
@@ -321,16 +309,10 @@ fn the_suite_can_fail() {
     }
     impl OptimizerConfig for Bad {
         type Rule = Climb;
-        const FACTS: &'static Facts = &Facts {
-            name: "bad",
-            summary: "",
-            formula: "w ← w + η g/‖g‖",
-            paper: "none",
-            presets: &[Preset {
-                name: "up",
-                summary: "up",
-            }],
-        };
+        const FACTS: Facts = Facts::new("bad", "")
+            .formula("w ← w + η g/‖g‖")
+            .paper("none")
+            .presets(&[("up", "up")]);
         fn preset(name: &str) -> Option<Self> {
             (name == "up").then_some(Bad { rate_of_climb: 2.0 })
         }

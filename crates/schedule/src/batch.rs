@@ -1,9 +1,9 @@
+use largebatch_component::{Config, Entry, Facts, Kind, Registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::epochs::{Epochs, settled};
 use crate::error::{ConfigError, require};
-use crate::facts::batch_facts;
 use crate::span::{Marks, Span};
 
 /// How the batch size changes during training.
@@ -13,80 +13,68 @@ use crate::span::{Marks, Span};
 /// ```toml
 /// batch_schedule = { name = "multi-step", factor = 5, at = { epochs = [60, 120, 160] }, max = 5120 }
 /// ```
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "kebab-case", try_from = "RawBatch")]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub enum BatchConfig {
     /// The same size throughout.
     #[default]
     Constant,
-    /// size · factor^k, at most `max`, where k is the number of milestones at or before the
-    /// examples seen.
-    ///
-    /// Smith et al. 2018 (arXiv 1711.00489): instead of dropping the rate by a factor, grow the
-    /// batch by the same factor, which gives the same ratio of rate to batch size. Once the batch
-    /// has reached `max`, the rate drops instead ([`BatchSchedule::rate_factor`]).
-    MultiStep {
-        /// The factor by which each milestone multiplies the size, at least 1; sizes are rounded to
-        /// whole numbers.
-        factor: f64,
-        /// The milestones, as fractions of training or in epochs.
-        at: Marks,
-        /// The largest size; by default the size of the training set.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        max: Option<usize>,
-    },
+    /// See [`BatchMultiStep`].
+    MultiStep(BatchMultiStep),
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a batch schedule such as { name = \"multi-step\", factor = 5, at = { epochs = [60, 120, 160] } }"
-)]
-struct RawBatch {
-    name: Option<String>,
-    factor: Option<f64>,
-    at: Option<Marks>,
-    max: Option<usize>,
+/// The same size throughout; it has no options.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct BatchConstant {}
+
+/// size · factor^k, at most `max`, where k is the number of milestones at or before the examples
+/// seen.
+///
+/// Smith et al. 2018 (arXiv 1711.00489): instead of dropping the rate by a factor, grow the batch by
+/// the same factor, which gives the same ratio of rate to batch size. Once the batch has reached
+/// `max`, the rate drops instead ([`BatchSchedule::rate_factor`]).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchMultiStep {
+    /// What each milestone multiplies the size by; sizes are rounded to whole numbers.
+    #[schemars(range(min = 1.0), extend("why" = "the batch only grows"))]
+    pub factor: f64,
+    /// The milestones, as fractions of training or in epochs.
+    pub at: Marks,
+    /// The largest batch, beyond which the rate drops instead; by default, the training set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max: Option<usize>,
 }
 
-impl TryFrom<RawBatch> for BatchConfig {
-    type Error = ConfigError;
-    fn try_from(raw: RawBatch) -> Result<Self, ConfigError> {
-        match (
-            BatchConfig::named(raw.name.as_deref().unwrap_or("constant"))?,
-            raw,
-        ) {
-            (BatchConfig::MultiStep { factor, at, max }, raw) => Ok(BatchConfig::MultiStep {
-                factor: raw.factor.unwrap_or(factor),
-                at: raw.at.unwrap_or(at),
-                max: raw.max.or(max),
-            }),
-            (
-                BatchConfig::Constant,
-                RawBatch {
-                    factor: None,
-                    at: None,
-                    max: None,
-                    ..
-                },
-            ) => Ok(BatchConfig::Constant),
-            (BatchConfig::Constant, raw) => {
-                let key = if raw.factor.is_some() {
-                    "factor"
-                } else if raw.at.is_some() {
-                    "at"
-                } else {
-                    "max"
-                };
-                Err(ConfigError::UnknownKey {
-                    what: "batch schedule",
-                    name: "constant",
-                    key,
-                    known: vec!["name"],
-                })
-            }
+impl Default for BatchMultiStep {
+    fn default() -> Self {
+        BatchMultiStep {
+            factor: 2.0,
+            at: Marks::Fraction(vec![0.5, 0.75]),
+            max: None,
         }
     }
+}
+
+/// The batch schedules.
+pub fn batch_schedules() -> Registry<BatchConfig, ConfigError> {
+    fn entry<C: Config + Default>(
+        facts: Facts,
+        make: fn(C) -> BatchConfig,
+    ) -> Entry<BatchConfig, ConfigError> {
+        let defaults = |preset: Option<&str>| preset.is_none().then(C::default);
+        Entry::new(Kind::BatchSchedule, facts, defaults, move |c| Ok(make(c)))
+    }
+    const CONSTANT: Facts =
+        Facts::new("constant", "The same batch size throughout").formula("size");
+    const MULTI_STEP: Facts =
+        Facts::new("multi-step", "Grows the batch instead of dropping the rate")
+            .formula("min(max, size factor^(milestones at or before the examples seen))")
+            .paper("Smith et al. 2018, arXiv 1711.00489");
+    Registry::new(Kind::BatchSchedule)
+        .with(entry(CONSTANT, |_: BatchConstant| BatchConfig::Constant))
+        .with(entry(MULTI_STEP, BatchConfig::MultiStep))
 }
 
 /// What happens to the last batch of an epoch if the examples do not fill it.
@@ -123,29 +111,6 @@ pub struct BatchSchedule {
 }
 
 impl BatchConfig {
-    /// The batch schedule with this name and its defaults, which [`batch_facts`] lists.
-    ///
-    /// # Errors
-    /// [`ConfigError::UnknownName`] with the known names.
-    pub fn named(name: &str) -> Result<Self, ConfigError> {
-        match name {
-            "constant" => Ok(BatchConfig::Constant),
-            "multi-step" => Ok(BatchConfig::MultiStep {
-                factor: 2.0,
-                at: Marks::Fraction(vec![0.5, 0.75]),
-                max: None,
-            }),
-            _ => {
-                let known = batch_facts().iter().map(|f| f.name).collect();
-                Err(ConfigError::UnknownName {
-                    what: "batch schedule",
-                    name: name.into(),
-                    known,
-                })
-            }
-        }
-    }
-
     /// The batch sizes of a training run on `examples` examples, starting with batches of `size`.
     ///
     /// `epochs` is the length of training, to which fractions refer. It is `None` if the budget is
@@ -179,7 +144,7 @@ impl BatchConfig {
             max: size,
             examples,
         };
-        let BatchConfig::MultiStep { factor, at, max } = self else {
+        let BatchConfig::MultiStep(BatchMultiStep { factor, at, max }) = self else {
             return Ok(constant);
         };
         require(

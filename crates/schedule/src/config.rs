@@ -1,13 +1,14 @@
 use std::fmt;
 
-use largebatch_component::{ComponentError, Kind, Opt, options, schema};
+use largebatch_component::{ComponentError, Kind, Opt, options, read, schema};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::{Table, Value};
 
 use crate::error::{ConfigError, require};
-use crate::shape::{Registry, Shape, ShapeConfig, standard};
+use crate::shape::{Registry, Shape, ShapeConfig};
+use crate::shapes::standard;
 use crate::warmup::Warmup;
 
 /// A learning-rate schedule as written by a user: a curve, a floor and a warm-up.
@@ -31,7 +32,7 @@ pub struct ScheduleConfig {
 }
 
 /// The options that every schedule has.
-#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct Common {
     /// The lowest rate after the warm-up, as a fraction of the peak.
@@ -46,8 +47,17 @@ pub fn common_options() -> Vec<Opt> {
     options(&Common::default())
 }
 
-pub(crate) fn schema_of_common() -> serde_json::Value {
-    schema::<Common>()
+/// The JSON Schema of a key that takes a schedule: its name, or a table with its options, `floor` and
+/// `warmup`.
+pub fn schedule_schema(registry: &Registry) -> serde_json::Value {
+    let (mut all, common) = (registry.schema(), schema::<Common>());
+    let alternatives = all["anyOf"].as_array_mut().into_iter().flatten();
+    for alternative in alternatives.filter(|one| one["properties"].is_object()) {
+        for key in ["floor", "warmup"] {
+            alternative["properties"][key] = common["properties"][key].clone();
+        }
+    }
+    all
 }
 
 impl<S: ShapeConfig> From<S> for ScheduleConfig {
@@ -75,35 +85,24 @@ impl ScheduleConfig {
     /// An unknown name or option, a value of the wrong type or out of range.
     pub fn read(registry: &Registry, name: &str, mut given: Table) -> Result<Self, ConfigError> {
         let entry = registry.named(name)?;
-        let mut common = Common::default();
-        if let Some(value) = given.remove("floor") {
-            common.floor = typed(name, "floor", value)?;
-        }
-        if let Some(value) = given.remove("warmup") {
-            common.warmup = typed(name, "warmup", value)?;
-        }
-        let shape = entry.configure(given).map_err(|error| match error {
+        let keys = ["floor", "warmup"].map(String::from);
+        let common: Table = keys
+            .iter()
+            .filter_map(|key| given.remove_entry(key))
+            .collect();
+        let Common { floor, warmup } = read(Kind::Schedule, name, Table::new(), common)?;
+        let shape = entry.configure(given).map_err(|mut error| {
             // The keys of every schedule belong to the list, too.
-            ConfigError::Component(ComponentError::UnknownOption {
-                kind,
-                component,
-                option,
-                mut known,
-            }) => {
-                known.extend(["floor".into(), "warmup".into()]);
-                ConfigError::Component(ComponentError::UnknownOption {
-                    kind,
-                    component,
-                    option,
-                    known,
-                })
+            if let ConfigError::Component(ComponentError::UnknownOption { known, .. }) = &mut error
+            {
+                known.extend(keys);
             }
-            other => other,
+            error
         })?;
         Ok(ScheduleConfig {
             shape,
-            floor: common.floor,
-            warmup: common.warmup,
+            floor,
+            warmup,
         })
     }
 
@@ -145,24 +144,6 @@ impl ScheduleConfig {
         table.extend(Table::try_from(common).unwrap_or_default());
         table
     }
-}
-
-/// A value of a common option.
-fn typed<T: serde::de::DeserializeOwned>(
-    schedule: &str,
-    option: &str,
-    value: Value,
-) -> Result<T, ConfigError> {
-    let text = value.to_string();
-    value.try_into().map_err(|error: toml::de::Error| {
-        ConfigError::Component(ComponentError::Type {
-            kind: Kind::Schedule,
-            component: schedule.into(),
-            option: option.into(),
-            value: text,
-            message: error.message().trim().replace('\n', " "),
-        })
-    })
 }
 
 impl Serialize for ScheduleConfig {

@@ -7,28 +7,6 @@ pub enum ConfigError {
     /// An unknown schedule or option, a value of the wrong type or out of range.
     #[error(transparent)]
     Component(#[from] ComponentError),
-    /// No batch schedule or scaling rule has this name.
-    #[error("unknown {what} `{name}`; expected one of {}", known.join(", "))]
-    UnknownName {
-        /// What was looked up: `schedule`, `batch schedule`, `scaling`.
-        what: &'static str,
-        /// The name that was given.
-        name: String,
-        /// The names that exist.
-        known: Vec<&'static str>,
-    },
-    /// A parameter of another schedule.
-    #[error("unknown field `{key}` of {what} `{name}`, expected one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))]
-    UnknownKey {
-        /// `schedule` or `batch schedule`.
-        what: &'static str,
-        /// The schedule's name.
-        name: &'static str,
-        /// The parameter that was given.
-        key: &'static str,
-        /// The parameters that the schedule has.
-        known: Vec<&'static str>,
-    },
     /// A value is out of range.
     #[error("{key} = {value} is out of range: {wanted}")]
     Range {

@@ -1,8 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConfigError;
-
 /// How the peak rate follows the batch size: peak = base · f(batch / base_batch).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -28,21 +26,6 @@ impl Scaling {
             Scaling::Sqrt => "sqrt",
             Scaling::Linear => "linear",
         }
-    }
-
-    /// The rule with this name.
-    ///
-    /// # Errors
-    /// [`ConfigError::UnknownName`] with the known names.
-    pub fn named(name: &str) -> Result<Self, ConfigError> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.name() == name)
-            .ok_or_else(|| ConfigError::UnknownName {
-                what: "scaling",
-                name: name.into(),
-                known: Self::ALL.map(Scaling::name).to_vec(),
-            })
     }
 
     /// f(batch / base_batch). `base_batch` = 0 gives infinity or NaN, which

@@ -3,38 +3,19 @@
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use largebatch_component::{Component, Facts, Kind, Opt, check, options, read, schema};
-use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use largebatch_component::{Config, Entry, Facts, Kind, check};
 
-use crate::config::schema_of_common;
-use crate::shapes::{
-    Constant, Cosine, CosineRestarts, Cyclic, Exponential, Linear, MultiStep, OneCycle, Polynomial,
-    PowerLaw, Step,
-};
+use crate::shapes::Constant;
 use crate::{ConfigError, Epochs, Span};
 
 /// The curve of a schedule, as its options describe it: the rate as a fraction of the peak. One file
 /// each.
 ///
-/// The type derives serde with `default` and `deny_unknown_fields`, and [`JsonSchema`]: each field is
-/// an option, with its doc line and range. In the formulas f is the floor, T a length in steps, and a
+/// The type derives what a [`Config`] needs. In the formulas f is the floor, T a length in steps, and a
 /// [`Span`] stands for its number of steps.
-pub trait ShapeConfig:
-    Default
-    + Clone
-    + PartialEq
-    + Debug
-    + Serialize
-    + DeserializeOwned
-    + JsonSchema
-    + Send
-    + Sync
-    + 'static
-{
+pub trait ShapeConfig: Config + Default {
     /// Name, summary, formula and paper.
-    const FACTS: &'static Facts;
+    const FACTS: Facts;
 
     /// How the floor limits the curve.
     const FLOOR: Floor = Floor::Cut;
@@ -147,7 +128,7 @@ pub struct Shape(Arc<dyn DynShape>);
 
 impl Shape {
     /// Name, summary, formula and paper.
-    pub fn facts(&self) -> &'static Facts {
+    pub fn facts(&self) -> Facts {
         self.0.facts()
     }
 
@@ -198,7 +179,7 @@ impl Debug for Shape {
 }
 
 trait DynShape: Debug + Send + Sync {
-    fn facts(&self) -> &'static Facts;
+    fn facts(&self) -> Facts;
     fn table(&self) -> toml::Table;
     fn floor(&self) -> Floor;
     fn period(&self) -> Option<Span>;
@@ -207,7 +188,7 @@ trait DynShape: Debug + Send + Sync {
 }
 
 impl<S: ShapeConfig> DynShape for S {
-    fn facts(&self) -> &'static Facts {
+    fn facts(&self) -> Facts {
         S::FACTS
     }
     fn table(&self) -> toml::Table {
@@ -228,80 +209,14 @@ impl<S: ShapeConfig> DynShape for S {
     }
 }
 
-/// One schedule of the table.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    facts: &'static Facts,
-    configure: fn(toml::Table) -> Result<Shape, ConfigError>,
-    options: fn() -> Vec<Opt>,
-    schema: fn() -> Value,
-}
-
-impl Component for Entry {
-    fn facts(&self) -> &'static Facts {
-        self.facts
-    }
-}
-
-impl Entry {
-    /// The entry of a schedule.
-    pub fn of<S: ShapeConfig>() -> Self {
-        Entry {
-            facts: S::FACTS,
-            configure: |given| {
-                let shape = read(Kind::Schedule, S::FACTS.name, &S::default(), given)?;
-                Ok(Shape::from(shape))
-            },
-            options: || options(&S::default()),
-            schema: schema::<S>,
-        }
-    }
-
-    /// Name, summary, formula and paper.
-    pub fn facts(&self) -> &'static Facts {
-        self.facts
-    }
-
-    /// Sets options; the others keep their defaults.
-    ///
-    /// # Errors
-    /// An unknown option, a value of the wrong type or out of range.
-    pub fn configure(&self, given: toml::Table) -> Result<Shape, ConfigError> {
-        (self.configure)(given)
-    }
-
-    /// Its own options, without `floor` and `warmup`.
-    pub fn options(&self) -> Vec<Opt> {
-        (self.options)()
-    }
-
-    /// The JSON Schema of its options, `floor` and `warmup` included.
-    pub fn schema(&self) -> Value {
-        let mut schema = (self.schema)();
-        let common = schema_of_common();
-        for key in ["floor", "warmup"] {
-            schema["properties"][key] = common["properties"][key].clone();
-        }
-        schema
-    }
-}
-
 /// The table of schedules. It is open: [`Registry::with`](largebatch_component::Registry::with) adds
 /// one.
-pub type Registry = largebatch_component::Registry<Entry>;
+pub type Registry = largebatch_component::Registry<Shape, ConfigError>;
 
-/// The schedules of this crate. A new one is a file under `shapes/` and a line here.
-pub fn standard() -> Registry {
-    Registry::new(Kind::Schedule)
-        .with(Entry::of::<Constant>())
-        .with(Entry::of::<PowerLaw>())
-        .with(Entry::of::<Polynomial>())
-        .with(Entry::of::<Linear>())
-        .with(Entry::of::<Step>())
-        .with(Entry::of::<MultiStep>())
-        .with(Entry::of::<Exponential>())
-        .with(Entry::of::<Cosine>())
-        .with(Entry::of::<CosineRestarts>())
-        .with(Entry::of::<Cyclic>())
-        .with(Entry::of::<OneCycle>())
+/// The entry of a schedule in the [`Registry`].
+pub fn entry<S: ShapeConfig>() -> Entry<Shape, ConfigError> {
+    let defaults = |preset: Option<&str>| preset.is_none().then(S::default);
+    Entry::new(Kind::Schedule, S::FACTS, defaults, |shape: S| {
+        Ok(shape.into())
+    })
 }

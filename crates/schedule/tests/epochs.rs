@@ -24,11 +24,11 @@ impl Training {
     fn batches(&self) -> BatchSchedule {
         let config = match &self.grows {
             None => BatchConfig::Constant,
-            Some((at, factor, max)) => BatchConfig::MultiStep {
+            Some((at, factor, max)) => BatchConfig::MultiStep(BatchMultiStep {
                 factor: *factor,
                 at: Marks::Epochs(at.clone()),
                 max: Some(*max),
-            },
+            }),
         };
         config.resolve(self.batch, self.n, None).unwrap()
     }
@@ -507,11 +507,11 @@ fn a_warmup_takes_its_epochs() {
 /// milestones of the rate follow.
 #[test]
 fn milestones_follow_a_growing_batch() {
-    let grow = BatchConfig::MultiStep {
+    let grow = BatchConfig::MultiStep(BatchMultiStep {
         factor: 4.0,
         at: Marks::Epochs(vec![2.0]),
         max: None,
-    };
+    });
     // A budget in steps has no number of epochs but the same clock.
     for epochs in [Some(10.0), None] {
         let batches = grow.resolve(100, 1000, epochs).unwrap();
@@ -547,11 +547,11 @@ fn milestones_follow_a_growing_batch() {
 /// Whatever the size of the training run, the answer costs neither time nor memory.
 #[test]
 fn huge_trainings_have_a_clock() {
-    let grow = BatchConfig::MultiStep {
+    let grow = BatchConfig::MultiStep(BatchMultiStep {
         factor: 2.0,
         at: Marks::Epochs(vec![1.0, 1e9, 1e18, 1e300]),
         max: None,
-    };
+    });
     let batches = grow.resolve(10, 1000, None).unwrap();
     let epochs = batches.epochs(LastBatch::Keep);
     assert_eq!(epochs.step(1e9), 100.0 + 50.0 * (1e9 - 1.0));

@@ -1,6 +1,7 @@
 //! Properties of every schedule: bounds, the warm-up, the end, monotonicity, independence of the
 //! batch size.
 
+use largebatch_component::Entry;
 use largebatch_schedule::*;
 use proptest::prelude::*;
 
@@ -78,11 +79,11 @@ fn epochs() -> impl Strategy<Value = Epochs> {
         any::<bool>(),
     )
         .prop_map(|(batch, factor, at, keep)| {
-            let grow = BatchConfig::MultiStep {
+            let grow = BatchConfig::MultiStep(BatchMultiStep {
                 factor,
                 at: Marks::Epochs(at),
                 max: None,
-            };
+            });
             grow.resolve(batch, 20 * batch, None)
                 .unwrap()
                 .epochs(if keep {

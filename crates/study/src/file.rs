@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::num::IntErrorKind;
 use std::path::Path;
 
@@ -6,6 +7,7 @@ use largebatch_schedule::Scaling;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use crate::axis::Axes;
@@ -307,9 +309,12 @@ impl Study {
                 message,
             }
         };
-        let written: Study = toml::from_str(text).map_err(invalid)?;
+        let parsed = DeTable::parse(text).map_err(invalid)?;
+        let mut places = Places::of(parsed.get_ref(), text, file);
+        let written =
+            Study::deserialize(toml::Deserializer::from(parsed.clone())).map_err(invalid)?;
         let mut study = written.clone();
-        let mut document: Table = toml::from_str(text).map_err(invalid)?;
+        let mut document = Table::deserialize(toml::Deserializer::from(parsed)).map_err(invalid)?;
         let mut paths = Vec::new();
         for text in overrides {
             let wrong = |message: String| StudyError::Override {
@@ -357,8 +362,8 @@ impl Study {
         }
         document.remove("about");
         study.document = document;
-        study.places = Places::read(text, file).map_err(invalid)?;
-        study.places.overrides = paths;
+        places.overrides = paths;
+        study.places = places;
         study.check()?;
         Ok((study, written))
     }
@@ -455,34 +460,30 @@ fn suggest(message: &str) -> String {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     file: String,
-    lines: std::collections::HashMap<String, usize>,
+    lines: HashMap<String, usize>,
     /// Paths that an override set, with its text: errors about them name the override, not the
     /// file.
     overrides: Vec<(String, String)>,
 }
 
 impl Places {
-    fn read(text: &str, file: &str) -> Result<Self, toml::de::Error> {
+    fn of(document: &DeTable, text: &str, file: &str) -> Self {
         fn walk(
             prefix: &str,
-            table: &toml::de::DeTable,
+            table: &DeTable,
             line: &dyn Fn(usize) -> usize,
-            lines: &mut std::collections::HashMap<String, usize>,
+            lines: &mut HashMap<String, usize>,
         ) {
             for (k, v) in table {
-                let path = if prefix.is_empty() {
-                    k.get_ref().to_string()
-                } else {
-                    format!("{prefix}.{}", k.get_ref())
-                };
+                let path = format!("{prefix}{}", k.get_ref());
                 lines.insert(path.clone(), line(k.span().start));
                 match v.get_ref() {
-                    toml::de::DeValue::Table(t) => walk(&path, t, line, lines),
-                    toml::de::DeValue::Array(items) => {
+                    DeValue::Table(t) => walk(&format!("{path}."), t, line, lines),
+                    DeValue::Array(items) => {
                         for (i, item) in items.iter().enumerate() {
                             lines.insert(format!("{path}.{i}"), line(item.span().start));
-                            if let toml::de::DeValue::Table(t) = item.get_ref() {
-                                walk(&format!("{path}.{i}"), t, line, lines);
+                            if let DeValue::Table(t) = item.get_ref() {
+                                walk(&format!("{path}.{i}."), t, line, lines);
                             }
                         }
                     }
@@ -493,18 +494,14 @@ impl Places {
         let starts: Vec<usize> = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(i, _)| i + 1))
             .collect();
-        let mut lines = std::collections::HashMap::new();
-        walk(
-            "",
-            toml::de::DeTable::parse(text)?.get_ref(),
-            &|at| starts.partition_point(|&s| s <= at),
-            &mut lines,
-        );
-        Ok(Places {
+        let mut lines = HashMap::new();
+        let line = |at| starts.partition_point(|&s| s <= at);
+        walk("", document, &line, &mut lines);
+        Places {
             file: file.into(),
             lines,
             overrides: Vec::new(),
-        })
+        }
     }
 
     /// An error at the first of several paths that an override set, or else at the first path.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use largebatch_component::settings::{get, insert};
 use largebatch_component::{nearest, violation};
 
 use crate::{Choice, TrainError, defaults, device::MAX_THREADS};
@@ -238,15 +239,6 @@ impl Default for LogConfig {
     }
 }
 
-/// The keys whose value is a [`Choice`]: a new name discards the old one's options.
-const CHOICES: [&str; 5] = [
-    "dataset",
-    "model",
-    "optimizer",
-    "schedule",
-    "batch_schedule",
-];
-
 impl RunConfig {
     /// Reads a TOML text and overrides it with `key = value` pairs, later ones over earlier ones.
     ///
@@ -257,24 +249,27 @@ impl RunConfig {
         file: Option<(&Path, &str)>,
         over: &[(String, Value)],
     ) -> Result<Self, TrainError> {
-        let mut table = Table::new();
-        if let Some((path, text)) = file {
-            let explain = |e: toml::de::Error| TrainError::Config {
+        let config = match file {
+            None => RunConfig::default(),
+            Some((path, text)) => toml::from_str(text).map_err(|e| TrainError::Config {
                 place: path.display().to_string(),
                 message: explain(&e),
-            };
-            toml::from_str::<RunConfig>(text).map_err(explain)?;
-            table = toml::from_str(text).map_err(explain)?;
+            })?,
+        };
+        if over.is_empty() {
+            return Ok(config);
         }
+        let mut table = Table::try_from(config).expect("a configuration has only TOML's types");
         for (key, value) in over {
-            set(&mut table, key, value.clone())?;
+            // The same name again keeps its options.
+            if get(&table, &format!("{key}.name")) != Some(value) {
+                insert(&mut table, key, value.clone());
+            }
         }
-        Value::Table(table)
-            .try_into()
-            .map_err(|e: toml::de::Error| TrainError::Config {
-                place: "command line".into(),
-                message: explain(&e),
-            })
+        table.try_into().map_err(|e| TrainError::Config {
+            place: "command line".into(),
+            message: explain(&e),
+        })
     }
 
     /// Reads `key=value`. A value that is not valid TOML is taken as a string.
@@ -423,42 +418,6 @@ impl RunConfig {
             );
         }
         Ok(self)
-    }
-}
-
-/// Sets a dotted key. A choice given as a plain name becomes a table when one of its options is
-/// set.
-fn set(table: &mut Table, key: &str, value: Value) -> Result<(), TrainError> {
-    let place = || format!("--set {key}");
-    let (first, rest) = key
-        .split_once('.')
-        .map_or((key, None), |(first, rest)| (first, Some(rest)));
-    let Some(rest) = rest else {
-        let same = |old: &Value| old.get("name").is_some_and(|name| *name == value);
-        if !(CHOICES.contains(&first) && table.get(first).is_some_and(same)) {
-            table.insert(first.to_owned(), value);
-        }
-        return Ok(());
-    };
-    let entry = table.entry(first.to_owned()).or_insert_with(|| {
-        let defaults = Value::try_from(RunConfig::default()).ok();
-        let name = defaults
-            .and_then(|d| d.get(first).cloned())
-            .filter(|_| CHOICES.contains(&first));
-        name.unwrap_or_else(|| Value::Table(Table::new()))
-    });
-    if let (true, Value::String(name)) = (CHOICES.contains(&first), &entry) {
-        *entry = Value::Table(Table::from_iter([(
-            "name".to_owned(),
-            Value::String(name.clone()),
-        )]));
-    }
-    match entry {
-        Value::Table(inner) => set(inner, rest, value),
-        other => Err(TrainError::Config {
-            place: place(),
-            message: format!("{first} is {other}, which has no key {rest}"),
-        }),
     }
 }
 

@@ -6,13 +6,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_data::{
     DataSpec, Dataset, Holdout, Labels, Order, Part, Pipeline, Position, Sampling, Search, Task,
+    open_named, open_spec,
 };
 use largebatch_models::{DynModelConfig, Forward, ForwardPass, Io, Loss, Model, Network, Targets};
 use largebatch_optim::{Driver, DynOptimizerConfig};
 
 use crate::Lab;
 use largebatch_random::Key;
-use largebatch_schedule::{BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig};
+use largebatch_schedule::{
+    BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig, batch_schedules,
+};
 
 use crate::divergence::STRETCH;
 use crate::{Choice, Confusion, Metrics, ModelData, RunConfig, TrainError, device};
@@ -89,30 +92,18 @@ pub fn open(lab: &Lab, dataset: &Choice, search: &Search) -> Result<Dataset, Tra
             "give one, such as --dataset digits or --set dataset=digits; `largebatch data list` shows them",
         )),
         name => Ok(match spec(lab, dataset)? {
-            None => largebatch_data::open(name, search)?,
-            Some(spec) => largebatch_data::open_spec(&spec, search)?,
+            Some(spec) => open_spec(&spec, search)?,
+            None => open_named(&lab.datasets, name, dataset.options.clone(), search)?,
         }),
     }
 }
 
-/// The description of the user's own files; `None` for a name from the catalogue.
+/// The description of the user's own files; `None` for a data set that has a name.
 pub(crate) fn spec(lab: &Lab, dataset: &Choice) -> Result<Option<DataSpec>, TrainError> {
-    if dataset.options.is_empty() {
+    if !dataset.options.contains_key("format") {
         return Ok(None);
     }
-    let unread = |e: toml::de::Error| {
-        let mut message = crate::config::explain(&e);
-        if message.contains("missing field `label`") {
-            message = "the label is missing: name its column, as in dataset.label = \"species\", or give its number from 0".into();
-        }
-        TrainError::Config {
-            place: "dataset".into(),
-            message,
-        }
-    };
-    DataSpec::read(&lab.formats, dataset.table())
-        .map(Some)
-        .map_err(unread)
+    Ok(Some(DataSpec::read(&lab.formats, dataset.table())?))
 }
 
 /// A network's outputs for some examples of a part, in their order: without dropout or
@@ -165,17 +156,7 @@ pub fn batch_schedule(
     examples: usize,
 ) -> Result<BatchSchedule, TrainError> {
     let choice = &config.batch_schedule;
-    let known = || largebatch_schedule::batch_facts().iter().map(|f| f.name);
-    if !known().any(|name| name == choice.name) {
-        return Err(TrainError::unknown("batch schedule", &choice.name, known()));
-    }
-    let schedule: BatchConfig =
-        toml::Value::Table(choice.table())
-            .try_into()
-            .map_err(|e| TrainError::Config {
-                place: "batch_schedule".into(),
-                message: crate::config::explain(&e),
-            })?;
+    let schedule = batch_schedules().configure(&choice.name, choice.options.clone())?;
     if config.data.sampling == Sampling::One && schedule != BatchConfig::Constant {
         let why = "data.sampling = \"one\" uses one example in every step; leave one of them out";
         return Err(TrainError::value(
@@ -237,8 +218,7 @@ impl Experiment {
         }
         let model = lab
             .models
-            .named(&config.model.name)?
-            .configure(config.model.options.clone())?;
+            .configure(&config.model.name, config.model.options.clone())?;
         model.check(&io)?;
         let loss = model.loss();
         if config.label_smoothing > 0.0 && !loss.takes_label_smoothing() {
@@ -252,30 +232,26 @@ impl Experiment {
                 why,
             ));
         }
-        let mut options = config.optimizer.options.clone();
-        let preset = match options.remove("preset") {
-            None => None,
-            Some(toml::Value::String(preset)) => Some(preset),
-            Some(other) => {
-                return Err(TrainError::value(
-                    "optimizer.preset",
-                    other,
-                    "a preset must be a name in quotes",
-                ));
-            }
-        };
         let optimizer = lab
             .optimizers
-            .named(&config.optimizer.name)?
-            .configure(preset.as_deref(), options)?;
+            .configure(&config.optimizer.name, config.optimizer.options.clone())?;
         // The resolved configuration records every option, so that a later change of a default does
         // not change a recorded run.
+        let alias = model.facts().alias(&config.model.name);
         config.model.options = model.table();
-        config.optimizer.options = optimizer.table();
         config
-            .optimizer
+            .model
             .options
-            .extend(preset.map(|preset| ("preset".to_owned(), preset.into())));
+            .retain(|key, value| alias.get(key) != Some(value));
+        if let Ok(set) = lab.datasets.named(&config.dataset.name)
+            && !config.dataset.options.contains_key("format")
+        {
+            let given = std::mem::replace(&mut config.dataset.options, set.defaults(None)?);
+            config.dataset.options.extend(given);
+        }
+        let preset = config.optimizer.options.remove_entry("preset");
+        config.optimizer.options = optimizer.table();
+        config.optimizer.options.extend(preset);
         let mut pipeline = Pipeline::fit(preprocess, &dataset.train, &holdout.train)?;
         [&dataset.train, &dataset.test]
             .into_iter()

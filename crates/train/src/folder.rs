@@ -323,11 +323,8 @@ fn is_partial(path: &Path) -> bool {
 fn of_real_targets(model: &Choice) -> bool {
     // Runs that leave it open are of versions that knew these models only.
     largebatch_models::standard()
-        .named(&model.name)
-        .is_ok_and(|entry| {
-            let model = entry.configure(model.options.clone());
-            model.is_ok_and(|m| m.loss() == Loss::Squared)
-        })
+        .configure(&model.name, model.options.clone())
+        .is_ok_and(|m| m.loss() == Loss::Squared)
 }
 
 /// A file of lines that grows.

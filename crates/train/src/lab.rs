@@ -1,10 +1,10 @@
 //! The components that a program knows.
 
-use largebatch_component::{Facts, schema};
-use largebatch_data::Reader;
+use largebatch_component::schema;
+use largebatch_data::{Datasets, NamedDataset, Reader};
 use largebatch_models::ModelConfig;
 use largebatch_optim::OptimizerConfig;
-use largebatch_schedule::{BatchConfig, ShapeConfig};
+use largebatch_schedule::{ShapeConfig, batch_schedules, schedule_schema};
 use serde_json::{Value, json};
 
 use crate::RunConfig;
@@ -14,7 +14,7 @@ use crate::RunConfig;
 /// ```
 /// use largebatch_train::Lab;
 ///
-/// let lab = Lab::standard(); // .optimizer::<MyOptimizer>().model::<MyModel>().schedule::<MySchedule>().format::<MyFormat>()
+/// let lab = Lab::standard(); // .optimizer::<MyOptimizer>().model::<MyModel>() and so on
 /// assert!(lab.models.named("mlp").is_ok());
 /// ```
 #[derive(Clone, Debug)]
@@ -25,10 +25,13 @@ pub struct Lab {
     pub models: largebatch_models::Registry,
     /// The learning-rate schedules.
     pub schedules: largebatch_schedule::Registry,
+    /// The data sets that have a name.
+    pub datasets: Datasets,
     /// The file formats of data.
     pub formats: largebatch_data::Registry,
 }
 
+/// Each of these adds a component to its table. One of the same name is replaced.
 impl Lab {
     /// The components of this project.
     pub fn standard() -> Self {
@@ -36,34 +39,44 @@ impl Lab {
             optimizers: largebatch_optim::standard(),
             models: largebatch_models::standard(),
             schedules: largebatch_schedule::standard(),
-            formats: largebatch_data::standard(),
+            datasets: largebatch_data::datasets(),
+            formats: largebatch_data::formats(),
         }
     }
 
-    /// The lab with one more optimizer. One of the same name is replaced.
+    /// The lab with one more optimizer.
     pub fn optimizer<C: OptimizerConfig>(mut self) -> Self {
-        self.optimizers = self.optimizers.with(largebatch_optim::Entry::of::<C>());
+        self.optimizers = self.optimizers.with(largebatch_optim::entry::<C>());
         self
     }
 
-    /// The lab with one more schedule. One of the same name is replaced.
-    pub fn schedule<S: ShapeConfig>(mut self) -> Self {
-        self.schedules = self.schedules.with(largebatch_schedule::Entry::of::<S>());
-        self
-    }
-
-    /// The lab with one more file format. One of the same name is replaced.
-    pub fn format<R: Reader>(mut self) -> Self {
-        self.formats = self.formats.with(largebatch_data::Entry::of::<R>());
-        self
-    }
-
-    /// The lab with one more model. One of the same name is replaced.
+    /// The lab with one more model.
     pub fn model<C: ModelConfig>(mut self) -> Self {
-        self.models = self.models.with(largebatch_models::Entry::of::<C>());
+        self.models = self.models.with(largebatch_models::entry::<C>());
         self
     }
 
+    /// The lab with one more schedule.
+    pub fn schedule<S: ShapeConfig>(mut self) -> Self {
+        self.schedules = self.schedules.with(largebatch_schedule::entry::<S>());
+        self
+    }
+
+    /// The lab with one more data set.
+    pub fn dataset<D: NamedDataset>(mut self) -> Self {
+        let entry = largebatch_data::dataset_entry::<D>();
+        self.datasets = self.datasets.with(entry);
+        self
+    }
+
+    /// The lab with one more file format.
+    pub fn format<R: Reader>(mut self) -> Self {
+        self.formats = self.formats.with(largebatch_data::format_entry::<R>());
+        self
+    }
+}
+
+impl Lab {
     /// The JSON Schema (Draft 7) of a run's configuration, with the components of this lab.
     pub fn run_schema(&self) -> Value {
         let mut schema = schema::<RunConfig>();
@@ -79,39 +92,18 @@ impl Lab {
 
     /// What stands at each key that takes a name or a table with a name.
     pub fn choices(&self) -> [(&'static str, Value); 5] {
-        let models = self.models.iter().map(|e| (e.facts(), e.schema()));
-        let schedules = self.schedules.iter().map(|e| (e.facts(), e.schema()));
-        let optimizers = self.optimizers.iter().map(|e| {
-            let (facts, mut schema) = (e.facts(), e.schema());
-            let presets: Vec<&str> = facts.presets.iter().map(|p| p.name).collect();
-            schema["properties"]["preset"] = json!({ "enum": presets });
-            (facts, schema)
-        });
         [
-            ("model", choice(models)),
-            ("optimizer", choice(optimizers)),
-            ("schedule", choice(schedules)),
-            (
-                "batch_schedule",
-                json!({ "anyOf": [
-                    { "enum": largebatch_schedule::batch_facts().iter().map(|f| f.name).collect::<Vec<_>>() },
-                    schema::<BatchConfig>()
-                ] }),
-            ),
-            ("dataset", self.data_sets()),
+            ("model", self.models.schema()),
+            ("optimizer", self.optimizers.schema()),
+            ("schedule", schedule_schema(&self.schedules)),
+            ("batch_schedule", batch_schedules().schema()),
+            ("dataset", self.data()),
         ]
     }
-}
 
-impl Lab {
-    /// A name of the catalogue, or a table with a format.
-    fn data_sets(&self) -> Value {
-        let names = json!({ "enum": largebatch_data::names() });
-        let mut all = vec![
-            names.clone(),
-            json!({ "type": "object", "properties": { "name": names },
-                    "required": ["name"], "additionalProperties": false }),
-        ];
+    /// A data set of the table, or files with a format.
+    fn data(&self) -> Value {
+        let mut all = self.datasets.schema();
         for entry in self.formats.iter() {
             let mut schema = entry.schema();
             schema["description"] = entry.facts().summary.into();
@@ -119,23 +111,10 @@ impl Lab {
             if let Some(required) = schema["required"].as_array_mut() {
                 required.push("format".into());
             }
-            all.push(schema);
+            if let Some(all) = all["anyOf"].as_array_mut() {
+                all.push(schema);
+            }
         }
-        json!({ "anyOf": all })
+        all
     }
-}
-
-/// A name, or a table with a name and its options.
-fn choice(components: impl Iterator<Item = (&'static Facts, Value)>) -> Value {
-    let (mut names, mut tables) = (Vec::new(), Vec::new());
-    for (facts, mut schema) in components {
-        names.push(facts.name);
-        schema["description"] = facts.summary.into();
-        schema["properties"]["name"] = json!({ "const": facts.name });
-        schema["required"] = json!(["name"]);
-        tables.push(schema);
-    }
-    let mut all = vec![json!({ "enum": names })];
-    all.append(&mut tables);
-    json!({ "anyOf": all })
 }

@@ -53,8 +53,7 @@ impl Predictor {
         let device = device(&config.device)?.autodiff();
         let model = lab
             .models
-            .named(&config.model.name)?
-            .configure(config.model.options.clone())?;
+            .configure(&config.model.name, config.model.options.clone())?;
         let io = Io {
             shape: data.preprocessing.shape.clone(),
             classes: data.classes,

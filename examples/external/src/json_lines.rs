@@ -25,13 +25,7 @@ pub struct JsonLines {
 }
 
 impl Reader for JsonLines {
-    const FACTS: &'static Facts = &Facts {
-        name: "json-lines",
-        summary: "a JSON object on each line",
-        formula: "",
-        paper: "",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new("json-lines", "a JSON object on each line");
 
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
         let train = self.rows(&files.content(&self.train)?, None)?;

@@ -1,4 +1,4 @@
-//! Your own optimizer, model, schedule and data format in a separate crate: one file each.
+//! Your own optimizer, model, schedule, data set and file format in a separate crate: one file each.
 //!
 //! `main.rs` puts them on the command line, and `tests/conformance.rs` runs the suites that every
 //! component of largebatch must pass.
@@ -6,4 +6,5 @@
 pub mod json_lines;
 pub mod lion;
 pub mod residual;
+pub mod two_moons;
 pub mod wsd;

@@ -2,7 +2,7 @@
 
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch::component::{Facts, Preset};
+use largebatch::component::Facts;
 use largebatch::optim::{Decay, OptimizerConfig, ParameterGroup, Rule, WeightDecay};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,22 +37,16 @@ impl Default for LionConfig {
 impl OptimizerConfig for LionConfig {
     type Rule = Lion;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "lion",
-        summary: "every weight moves by the learning rate, against the sign of a mix of the gradient and its average",
-        formula: "u = sign(β₁ m + (1 − β₁) g); w ← w − η (u + λ w); m ← β₂ m + (1 − β₂) g",
-        paper: "Chen et al. 2023, arXiv 2302.06675",
-        presets: &[
-            Preset {
-                name: "paper",
-                summary: "β₁ = 0.9, β₂ = 0.99",
-            },
-            Preset {
-                name: "language",
-                summary: "β₁ = 0.95, β₂ = 0.98: the paper's values for language models",
-            },
-        ],
-    };
+    const FACTS: Facts = Facts::new(
+        "lion",
+        "every weight moves by the learning rate, against the sign of a mix of the gradient and its average",
+    )
+    .formula("u = sign(β₁ m + (1 − β₁) g); w ← w − η (u + λ w); m ← β₂ m + (1 − β₂) g")
+    .paper("Chen et al. 2023, arXiv 2302.06675")
+    .presets(&[
+        ("paper", "β₁ = 0.9, β₂ = 0.99"),
+        ("language", "β₁ = 0.95, β₂ = 0.98: the paper's values for language models"),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         match name {

@@ -1,8 +1,8 @@
-//! The command line of largebatch with one more optimizer, model, schedule and data format.
+//! The command line of largebatch with one more optimizer, model, schedule, data set and file format.
 //!
 //! ```text
 //! cargo run --release -- optimizers lion
-//! cargo run --release -- train --dataset digits --model residual-mlp --optimizer lion --lr 0.001 --schedule wsd
+//! cargo run --release -- train --dataset two-moons --model residual-mlp --optimizer lion --lr 0.001 --schedule wsd
 //! ```
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use largebatch::Lab;
 use my_lab::json_lines::JsonLines;
 use my_lab::lion::LionConfig;
 use my_lab::residual::ResidualConfig;
+use my_lab::two_moons::TwoMoons;
 use my_lab::wsd::Wsd;
 
 fn main() -> ExitCode {
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
             .optimizer::<LionConfig>()
             .model::<ResidualConfig>()
             .schedule::<Wsd>()
+            .dataset::<TwoMoons>()
             .format::<JsonLines>(),
     )
 }

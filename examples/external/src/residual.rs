@@ -31,14 +31,10 @@ impl Default for ResidualConfig {
 
 impl ModelConfig for ResidualConfig {
     type Net = Residual;
-    const FACTS: &'static Facts = &Facts {
-        name: "residual-mlp",
-        summary: "multi-layer perceptron with shortcuts",
-        formula: "h ← h + tanh(h W + b)",
-        paper: "He et al. 2016, arXiv 1512.03385",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape; 2 or more classes";
+    const FACTS: Facts = Facts::new("residual-mlp", "multi-layer perceptron with shortcuts")
+        .formula("h ← h + tanh(h W + b)")
+        .paper("He et al. 2016, arXiv 1512.03385")
+        .input("any shape; 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         io.classes_for(Self::FACTS.name).map(drop)

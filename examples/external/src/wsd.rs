@@ -25,13 +25,12 @@ impl Default for Wsd {
 }
 
 impl ShapeConfig for Wsd {
-    const FACTS: &'static Facts = &Facts {
-        name: "wsd",
-        summary: "the peak rate, then a straight line to the floor at the end",
-        formula: "1; over the last part, floor + (1 - floor) (T - t)/decay",
-        paper: "Hu et al. 2024, arXiv 2404.06395",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "wsd",
+        "the peak rate, then a straight line to the floor at the end",
+    )
+    .formula("1; over the last part, floor + (1 - floor) (T - t)/decay")
+    .paper("Hu et al. 2024, arXiv 2404.06395");
     const FLOOR: Floor = Floor::Between;
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {

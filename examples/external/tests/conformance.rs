@@ -1,8 +1,11 @@
 //! The suites that every component of largebatch must pass.
 
-use largebatch::conformance::{format, model, schedule};
+use largebatch::conformance::{dataset, format, model, schedule};
 use largebatch::optim::conformance::{Hand, Reference, check};
-use my_lab::{json_lines::JsonLines, lion::LionConfig, residual::ResidualConfig, wsd::Wsd};
+use my_lab::{
+    json_lines::JsonLines, lion::LionConfig, residual::ResidualConfig, two_moons::TwoMoons,
+    wsd::Wsd,
+};
 
 /// The paper's Algorithm 2 on plain numbers: the expected steps, written a second time. Numbers
 /// from another implementation are even better; a `Reference` can hold them directly.
@@ -40,6 +43,11 @@ fn the_model_conforms() {
 #[test]
 fn the_schedule_conforms() {
     schedule::<Wsd>().unwrap_or_else(|failures| panic!("{failures}"));
+}
+
+#[test]
+fn the_dataset_conforms() {
+    dataset::<TwoMoons>().unwrap_or_else(|failures| panic!("{failures}"));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::io::Write as _;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use largebatch_data::{DataError, fetch, list, path, verify};
-use largebatch_train::TrainError;
+use largebatch_train::{Lab, TrainError};
 
+use super::facts::{self, FactsArgs};
 use super::{DataDir, Done, Global, print_json, say};
 
 /// List, fetch and check data sets
@@ -14,6 +15,8 @@ use super::{DataDir, Done, Global, print_json, say};
 pub(super) enum DataCommand {
     /// List the data sets: built in, on this machine, or available for download
     List(ListArgs),
+    /// Show the details of a data set: source, and options if it has any
+    Info(FactsArgs),
     /// Download a data set into the cache folder, resuming a partial download, and check it
     Fetch(NameArgs),
     /// Hash the files of a data set and compare them with the catalogue
@@ -40,9 +43,10 @@ pub(super) struct NameArgs {
     data_dir: DataDir,
 }
 
-pub(super) fn run(command: DataCommand, global: &Global) -> Result<Done> {
+pub(super) fn run(command: DataCommand, global: &Global, lab: &Lab) -> Result<Done> {
     match command {
-        DataCommand::List(args) => show(&args)?,
+        DataCommand::List(args) => show(&args, lab)?,
+        DataCommand::Info(args) => return facts::show(args, "data info", &lab.datasets, &[]),
         DataCommand::Fetch(args) => download(&args, global)?,
         DataCommand::Verify(args) => check(&args)?,
         DataCommand::Path(args) => {
@@ -55,14 +59,17 @@ pub(super) fn run(command: DataCommand, global: &Global) -> Result<Done> {
     Ok(Done::Ok)
 }
 
-fn show(args: &ListArgs) -> Result<()> {
-    let sets = list(&args.data_dir.search());
+fn show(args: &ListArgs, lab: &Lab) -> Result<()> {
+    let sets = list(&lab.datasets, &args.data_dir.search());
     if args.json {
         return print_json(&sets);
     }
     let mut out = std::io::stdout().lock();
     for set in sets {
-        let megabytes = set.bytes as f64 / 1e6;
+        let size = match set.bytes {
+            0 => String::new(),
+            bytes => format!("{:.1} MB, ", bytes as f64 / 1e6),
+        };
         let place = set.place.unwrap_or_else(|| {
             format!(
                 "not on this machine; run: largebatch data fetch {}",
@@ -71,7 +78,7 @@ fn show(args: &ListArgs) -> Result<()> {
         });
         writeln!(
             out,
-            "{:<15}{}\n{:15}{megabytes:.1} MB, {place}",
+            "{:<15}{}\n{:15}{size}{place}",
             set.name, set.summary, ""
         )?;
     }

@@ -5,8 +5,8 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_component::{Facts, Opt};
-use largebatch_train::{Lab, TrainError};
+use largebatch_component::{ComponentError, Entry, Facts, Opt, Registry};
+use largebatch_train::TrainError;
 use serde_json::{Value, json};
 
 use super::{Done, print_json};
@@ -23,70 +23,40 @@ pub(super) struct FactsArgs {
 
 /// One row of any of the tables.
 struct Row {
-    name: &'static str,
-    summary: &'static str,
-    /// Texts with a label, such as the formula and the paper.
-    texts: Vec<(&'static str, String)>,
+    facts: Facts,
     options: Vec<Opt>,
     /// Name, summary, and the options that differ from the defaults.
     presets: Vec<(&'static str, &'static str, toml::Table)>,
 }
 
-pub(super) fn optimizers(args: FactsArgs, lab: &Lab) -> Result<Done> {
-    let mut rows = Vec::new();
-    for entry in lab.optimizers.iter() {
-        let options = |preset| entry.defaults(preset).map_err(TrainError::from);
-        let (facts, defaults) = (entry.facts(), options(None)?);
+/// Prints the table of the components of one kind, or the page of one of them. Each also has the
+/// options `common`.
+pub(super) fn show<T, E: From<ComponentError>>(
+    args: FactsArgs,
+    command: &str,
+    registry: &Registry<T, E>,
+    common: &[Opt],
+) -> Result<Done> {
+    let row = |entry: &Entry<T, E>| -> Result<Row, TrainError> {
+        let facts = *entry.facts();
+        let defaults = entry.defaults(None)?;
         let mut presets = Vec::new();
-        for preset in facts.presets {
-            let mut own = options(Some(preset.name))?;
+        for (name, summary) in facts.presets {
+            let mut own = entry.defaults(Some(name))?;
             own.retain(|key, value| defaults.get(key) != Some(value));
-            presets.push((preset.name, preset.summary, own));
+            presets.push((*name, *summary, own));
         }
-        rows.push(Row {
-            presets,
-            ..Row::of(facts, entry.options())
-        });
-    }
-    show(args, "optimizer", rows)
-}
-
-pub(super) fn models(args: FactsArgs, lab: &Lab) -> Result<Done> {
-    let row = |entry: &largebatch_models::Entry| {
-        let mut row = Row::of(entry.facts(), entry.options());
-        row.texts.insert(0, ("Input", entry.input().into()));
-        row
-    };
-    show(args, "model", lab.models.iter().map(row).collect())
-}
-
-pub(super) fn schedules(args: FactsArgs, lab: &Lab) -> Result<Done> {
-    let row = |entry: &largebatch_schedule::Entry| {
         let mut options = entry.options();
-        options.extend(largebatch_schedule::common_options());
-        Row::of(entry.facts(), options)
+        options.extend_from_slice(common);
+        Ok(Row {
+            facts,
+            options,
+            presets,
+        })
     };
-    show(args, "schedule", lab.schedules.iter().map(row).collect())
-}
-
-pub(super) fn formats(args: FactsArgs, lab: &Lab) -> Result<Done> {
-    let row = |entry: &largebatch_data::Entry| Row::of(entry.facts(), entry.options());
-    show(args, "format", lab.formats.iter().map(row).collect())
-}
-
-fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
-    let rows = match &args.name {
-        None => rows,
-        Some(name) => {
-            let found: Vec<Row> = {
-                let known: Vec<&str> = rows.iter().map(|r| r.name).collect();
-                if !known.contains(&name.as_str()) {
-                    return Err(TrainError::unknown(kind, name, known.into_iter()).into());
-                }
-                rows.into_iter().filter(|r| r.name == name).collect()
-            };
-            found
-        }
+    let rows: Vec<Row> = match &args.name {
+        Some(name) => vec![row(registry.named(name).map_err(TrainError::from)?)?],
+        None => registry.iter().map(row).collect::<Result<_, _>>()?,
     };
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -105,34 +75,36 @@ fn show(args: FactsArgs, kind: &'static str, rows: Vec<Row>) -> Result<Done> {
             )?;
         }
     } else {
-        let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
+        let width = rows.iter().map(|r| r.facts.name.len()).max().unwrap_or(0);
         for row in &rows {
-            writeln!(out, "{:<width$}  {}", row.name, row.summary)?;
+            writeln!(out, "{:<width$}  {}", row.facts.name, row.facts.summary)?;
         }
-        writeln!(out, "\nDetails: largebatch {kind}s NAME")?;
+        writeln!(out, "\nDetails: largebatch {command} NAME")?;
     }
     Ok(Done::Ok)
 }
 
 impl Row {
-    fn of(facts: &Facts, options: Vec<Opt>) -> Self {
-        Row {
-            name: facts.name,
-            summary: facts.summary,
-            texts: [("Formula", facts.formula), ("Paper", facts.paper)]
-                .into_iter()
-                .filter(|(_, text)| !text.is_empty())
-                .map(|(label, text)| (label, text.to_owned()))
-                .collect(),
-            options,
-            presets: Vec::new(),
-        }
+    /// Texts with a label, such as the formula and the paper.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let aliases = self.facts.aliases.iter();
+        let aliases: Vec<String> = aliases
+            .map(|(name, options)| format!("{name}: {options}"))
+            .collect();
+        [
+            ("Input", self.facts.input.to_owned()),
+            ("Formula", self.facts.formula.to_owned()),
+            ("Paper", self.facts.paper.to_owned()),
+            ("Aliases", aliases.join("\n")),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
     }
 
     fn json(&self) -> Value {
-        let mut object = json!({ "name": self.name, "summary": self.summary });
-        for (label, text) in &self.texts {
-            object[label.to_lowercase()] = text.clone().into();
+        let mut object = json!({ "name": self.facts.name, "summary": self.facts.summary });
+        for (label, text) in self.texts() {
+            object[label.to_lowercase()] = text.into();
         }
         object["parameters"] = json!(self.options);
         if !self.presets.is_empty() {
@@ -144,8 +116,12 @@ impl Row {
 
     /// The text of the page, in lines of at most `room` characters.
     fn page(&self, room: usize) -> String {
-        let mut page = wrapped("", &format!("{}: {}", self.name, self.summary), room);
-        for (label, text) in self.texts.iter().filter(|(_, text)| !text.is_empty()) {
+        let mut page = wrapped(
+            "",
+            &format!("{}: {}", self.facts.name, self.facts.summary),
+            room,
+        );
+        for (label, text) in self.texts() {
             let _ = writeln!(page, "\n{label}");
             for line in text.lines() {
                 page.push_str(&wrapped("  ", line.trim_end(), room));

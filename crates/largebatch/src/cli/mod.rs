@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
+use largebatch_schedule::{batch_schedules, common_options};
 use largebatch_study::StudyError;
 use largebatch_train::Lab;
 use largebatch_train::{BACKENDS, OtherData, RunFolder, Split, Stop, TrainError};
@@ -132,6 +133,8 @@ enum Command {
     Optimizers(facts::FactsArgs),
     /// List the learning-rate schedules, or show the details of one: formula, parameters, paper
     Schedules(facts::FactsArgs),
+    /// List the schedules of the batch size, or show the details of one
+    BatchSchedules(facts::FactsArgs),
     /// List the file formats of data, or show the keys of one
     Formats(facts::FactsArgs),
     Schema(schema::SchemaArgs),
@@ -171,12 +174,17 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args, &cli.global, &lab),
         Command::Predict(args) => predict::run(args, &cli.global, &lab),
         Command::Probe(args) => probe::run(args, &cli.global, &lab),
-        Command::Data(command) => data::run(command, &cli.global),
+        Command::Data(command) => data::run(command, &cli.global, &lab),
         Command::Devices(args) => devices::run(args),
-        Command::Models(args) => facts::models(args, &lab),
-        Command::Optimizers(args) => facts::optimizers(args, &lab),
-        Command::Schedules(args) => facts::schedules(args, &lab),
-        Command::Formats(args) => facts::formats(args, &lab),
+        Command::Models(args) => facts::show(args, "models", &lab.models, &[]),
+        Command::Optimizers(args) => facts::show(args, "optimizers", &lab.optimizers, &[]),
+        Command::Schedules(args) => {
+            facts::show(args, "schedules", &lab.schedules, &common_options())
+        }
+        Command::BatchSchedules(args) => {
+            facts::show(args, "batch-schedules", &batch_schedules(), &[])
+        }
+        Command::Formats(args) => facts::show(args, "formats", &lab.formats, &[]),
         Command::Schema(args) => schema::run(args, &lab),
         Command::Replay(args) => replay::run(args, &lab),
         Command::Completions(args) => shell::completions(args),

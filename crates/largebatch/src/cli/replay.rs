@@ -60,16 +60,18 @@ pub(super) fn run(args: ReplayArgs, lab: &Lab) -> Result<Done> {
         .optimizers
         .named(&args.optimizer)
         .map_err(TrainError::from)?;
-    let has = |name: &str| entry.facts().presets.iter().any(|p| p.name == name);
+    let has = |name: &str| entry.facts().presets.iter().any(|(p, _)| *p == name);
     let usual = ["torch", "paper"].into_iter().find(|name| has(name));
     let options = args
         .set
         .iter()
         .map(|s| RunConfig::assignment(s))
         .collect::<Result<toml::Table, _>>()?;
-    let recipe = entry
-        .configure(args.preset.as_deref().or(usual), options)
-        .map_err(TrainError::from)?;
+    let recipe = match args.preset.as_deref().or(usual) {
+        Some(preset) => entry.preset(preset, options),
+        None => entry.configure(options),
+    };
+    let recipe = recipe.map_err(TrainError::from)?;
     let dtype = match args.dtype {
         Type::F32 => DType::F32,
         Type::F64 => DType::F64,

@@ -72,7 +72,13 @@ fn study(lab: &Lab) -> Value {
 
 /// Components whose name is not required: an arm may change an option of one that is named above.
 fn loosened(mut settings: Value) -> Value {
-    for key in ["model", "optimizer", "schedule", "dataset"] {
+    for key in [
+        "model",
+        "optimizer",
+        "schedule",
+        "batch_schedule",
+        "dataset",
+    ] {
         let alternatives = settings[key]["anyOf"].as_array_mut();
         for one in alternatives.into_iter().flatten() {
             if let Some(object) = one.as_object_mut() {

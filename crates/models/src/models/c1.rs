@@ -44,14 +44,12 @@ impl Default for C1Config {
 
 impl ModelConfig for C1Config {
     type Net = C1;
-    const FACTS: &'static Facts = &Facts {
-        name: "c1",
-        summary: "Keskar's C1: two 5×5 convolutions and two hidden layers with batch norm and dropout",
-        formula: "",
-        paper: "Keskar et al. 2017, arXiv 1609.04836, B.3",
-        presets: &[],
-    };
-    const INPUT: &'static str = "images (CIFAR-10 in the paper); 2 or more classes";
+    const FACTS: Facts = Facts::new(
+        "c1",
+        "Keskar's C1: two 5×5 convolutions and two hidden layers with batch norm and dropout",
+    )
+    .paper("Keskar et al. 2017, arXiv 1609.04836, B.3")
+    .input("images (CIFAR-10 in the paper); 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

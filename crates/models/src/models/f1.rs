@@ -31,14 +31,12 @@ impl Default for F1Config {
 
 impl ModelConfig for F1Config {
     type Net = Mlp;
-    const FACTS: &'static Facts = &Facts {
-        name: "f1",
-        summary: "Keskar's F1: five hidden layers of 512 with batch norm and ReLU",
-        formula: "",
-        paper: "Keskar et al. 2017, arXiv 1609.04836, B.1",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape (MNIST in the paper); 2 or more classes";
+    const FACTS: Facts = Facts::new(
+        "f1",
+        "Keskar's F1: five hidden layers of 512 with batch norm and ReLU",
+    )
+    .paper("Keskar et al. 2017, arXiv 1609.04836, B.1")
+    .input("any shape (MNIST in the paper); 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

@@ -39,14 +39,12 @@ impl LeNet5Config {
 
 impl ModelConfig for LeNet5Config {
     type Net = LeNet5;
-    const FACTS: &'static Facts = &Facts {
-        name: "lenet5",
-        summary: "LeNet-5 with ReLU and max pooling, or tanh and average pooling",
-        formula: "",
-        paper: "LeCun et al. 1998, Proc. IEEE 86; on MNIST in You et al. 2020, arXiv 1904.00962",
-        presets: &[],
-    };
-    const INPUT: &'static str = "images of at least 12×12; 2 or more classes";
+    const FACTS: Facts = Facts::new(
+        "lenet5",
+        "LeNet-5 with ReLU and max pooling, or tanh and average pooling",
+    )
+    .paper("LeCun et al. 1998, Proc. IEEE 86; on MNIST in You et al. 2020, arXiv 1904.00962")
+    .input("images of at least 12×12; 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

@@ -30,14 +30,9 @@ impl Default for LinearConfig {
 
 impl ModelConfig for LinearConfig {
     type Net = Linear;
-    const FACTS: &'static Facts = &Facts {
-        name: "linear",
-        summary: "linear regression: squared loss (o - y)^2",
-        formula: "",
-        paper: "Legendre 1805; Bishop 2006, 3.1",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape; a real target";
+    const FACTS: Facts = Facts::new("linear", "linear regression: squared loss (o - y)^2")
+        .paper("Legendre 1805; Bishop 2006, 3.1")
+        .input("any shape; a real target");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         match io.classes {

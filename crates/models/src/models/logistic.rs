@@ -32,14 +32,12 @@ impl Default for LogisticConfig {
 
 impl ModelConfig for LogisticConfig {
     type Net = Linear;
-    const FACTS: &'static Facts = &Facts {
-        name: "logistic",
-        summary: "logistic regression with labels -1 and +1: loss log(1 + e^(-y w.x)); L2 by weight_decay",
-        formula: "",
-        paper: "Cox 1958, J. R. Stat. Soc. B 20; Bishop 2006, 4.3.2",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape; 2 classes";
+    const FACTS: Facts = Facts::new(
+        "logistic",
+        "logistic regression with labels -1 and +1: loss log(1 + e^(-y w.x)); L2 by weight_decay",
+    )
+    .paper("Cox 1958, J. R. Stat. Soc. B 20; Bishop 2006, 4.3.2")
+    .input("any shape; 2 classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         io.two_classes(Self::FACTS.name)

@@ -44,14 +44,9 @@ impl Default for MlpConfig {
 
 impl ModelConfig for MlpConfig {
     type Net = Mlp;
-    const FACTS: &'static Facts = &Facts {
-        name: "mlp",
-        summary: "multi-layer perceptron",
-        formula: "",
-        paper: "Rumelhart, Hinton and Williams 1986, Nature 323",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape; 2 or more classes";
+    const FACTS: Facts = Facts::new("mlp", "multi-layer perceptron")
+        .paper("Rumelhart, Hinton and Williams 1986, Nature 323")
+        .input("any shape; 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

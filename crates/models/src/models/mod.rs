@@ -1,8 +1,9 @@
 //! One file per model: configuration, facts, checks and network.
 
+use largebatch_component::Kind;
 use schemars::JsonSchema;
 
-use crate::{ConfigError, Init};
+use crate::{ConfigError, Init, Registry, entry};
 
 mod c1;
 mod f1;
@@ -12,8 +13,6 @@ mod logistic;
 mod mlp;
 mod perceptron;
 mod resnet;
-mod resnet20;
-mod resnet8;
 mod simple_cnn;
 mod softmax;
 
@@ -25,10 +24,23 @@ pub use logistic::*;
 pub use mlp::*;
 pub use perceptron::*;
 pub use resnet::*;
-pub use resnet8::*;
-pub use resnet20::*;
 pub use simple_cnn::*;
 pub use softmax::*;
+
+/// The models of this crate. A new one is a file here, and its lines in this list.
+pub fn standard() -> Registry {
+    Registry::new(Kind::Model)
+        .with(entry::<LinearConfig>())
+        .with(entry::<LogisticConfig>())
+        .with(entry::<SoftmaxConfig>())
+        .with(entry::<PerceptronConfig>())
+        .with(entry::<MlpConfig>())
+        .with(entry::<F1Config>())
+        .with(entry::<LeNet5Config>())
+        .with(entry::<SimpleCnnConfig>())
+        .with(entry::<C1Config>())
+        .with(entry::<ResNetConfig>())
+}
 
 /// The most units of a layer.
 pub(crate) const WIDEST: usize = 65536;

@@ -36,14 +36,12 @@ impl Default for PerceptronConfig {
 
 impl ModelConfig for PerceptronConfig {
     type Net = Linear;
-    const FACTS: &'static Facts = &Facts {
-        name: "perceptron",
-        summary: "perceptron: loss max(0, -y w.x); its SGD step with batch 1 is the perceptron rule",
-        formula: "",
-        paper: "Rosenblatt 1958, Psychological Review 65",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape; 2 classes";
+    const FACTS: Facts = Facts::new(
+        "perceptron",
+        "perceptron: loss max(0, -y w.x); its SGD step with batch 1 is the perceptron rule",
+    )
+    .paper("Rosenblatt 1958, Psychological Review 65")
+    .input("any shape; 2 classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

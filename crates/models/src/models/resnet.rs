@@ -1,14 +1,15 @@
-//! Residual networks for small images; `resnet8` and `resnet20` are its sizes.
+//! Residual networks for small images.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use largebatch_component::Facts;
 use largebatch_kernels::layers::subsample_and_widen;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check_hidden_init;
+use super::{HiddenInit, check_hidden_init};
 use crate::layers::{BatchNorm, Conv2d, Linear, global_average};
-use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io};
+use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 
 /// The shortcut where the image halves and the channels double (He et al. 2016, 3.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -22,35 +23,82 @@ pub enum Shortcut {
     Projection,
 }
 
-/// The common part of `resnet8` and `resnet20`.
-pub(crate) struct Size<'a> {
-    pub model: &'static str,
-    pub blocks: usize,
+/// He et al.'s residual network for CIFAR, of 6n + 2 layers: n blocks in each of three stages.
+///
+/// ResNet-8 (n = 1, Shallue et al. 2019) has 75,290 parameters on CIFAR-10, and ResNet-20 (n = 3)
+/// with shortcuts of option A has 269,722 ("0.27 M" in He et al.).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResNetConfig {
+    /// The number of layers, 6n + 2 with n blocks per stage.
+    #[schemars(range(min = 8, max = 1202), extend("values" = "8, 14, 20, …, 1202"))]
+    pub depth: usize,
+    /// Channels of the first stage; the next two have twice and four times as many.
+    #[schemars(range(min = 1, max = WIDEST_STAGE))]
     pub width: usize,
+    /// How shortcuts handle a change of size.
     pub shortcut: Shortcut,
+    /// How weights are drawn; He's rule by default, as in the paper.
+    #[schemars(with = "HiddenInit")]
     pub init: Init,
-    pub io: &'a Io,
 }
 
 /// The most channels of the first stage; the last has four times as many.
-pub(crate) const WIDEST_STAGE: usize = super::WIDEST / 4;
+const WIDEST_STAGE: usize = super::WIDEST / 4;
 
-impl Size<'_> {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        self.io.classes_for(self.model)?;
-        self.io.image(self.model, 1)?;
-        check_hidden_init(self.model, self.init)
+impl Default for ResNetConfig {
+    fn default() -> Self {
+        ResNetConfig {
+            depth: 8,
+            width: 16,
+            shortcut: Shortcut::default(),
+            init: Init::KaimingNormal,
+        }
+    }
+}
+
+impl ModelConfig for ResNetConfig {
+    type Net = ResNet;
+    const FACTS: Facts = Facts::new(
+        "resnet",
+        "residual network of 6n + 2 layers: n blocks in each of three stages",
+    )
+    .paper("He et al. 2016, arXiv 1512.03385, 4.2; 8 layers: Shallue et al. 2019, arXiv 1811.03600")
+    .input("images (CIFAR in the paper); 2 or more classes")
+    .aliases(&[("resnet8", "depth = 8"), ("resnet20", "depth = 20")]);
+
+    fn check(&self, io: &Io) -> Result<(), ConfigError> {
+        let model = Self::FACTS.name;
+        io.classes_for(model)?;
+        io.image(model, 1)?;
+        if self.depth % 6 != 2 {
+            let below = self.depth - (self.depth - 2) % 6;
+            return Err(ConfigError::Option {
+                model,
+                option: "depth",
+                value: self.depth.to_string(),
+                reason: format!(
+                    "the depth is 6n + 2 for n blocks per stage; the nearest are {below} and {}",
+                    below + 6
+                ),
+            });
+        }
+        check_hidden_init(model, self.init)
     }
 
-    pub(crate) fn build(&self, b: &mut Builder) -> ResNet {
-        let (shape, width) = (self.io.sides(), self.width);
-        let mut blocks = Vec::with_capacity(3 * self.blocks);
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn build(&self, io: &Io, b: &mut Builder) -> ResNet {
+        let (shape, width, per_stage) = (io.sides(), self.width, (self.depth - 2) / 6);
+        let mut blocks = Vec::with_capacity(3 * per_stage);
         let conv = b.part("conv", |b| Conv2d::new(b, shape[0], width, 3, 1, 1, false));
         let norm = b.part("norm", |b| BatchNorm::new(b, width));
         b.part("blocks", |b| {
             let mut channels = width;
             for (stage, outputs) in [width, 2 * width, 4 * width].into_iter().enumerate() {
-                for i in 0..self.blocks {
+                for i in 0..per_stage {
                     let halve = stage > 0 && i == 0;
                     blocks.push(b.part(blocks.len(), |b| {
                         Block::new(b, channels, outputs, halve, self.shortcut)
@@ -64,7 +112,7 @@ impl Size<'_> {
             norm,
             blocks,
             output: b.part("output", |b| {
-                Linear::new(b, 4 * width, self.io.classes.unwrap_or(1), true)
+                Linear::new(b, 4 * width, io.classes.unwrap_or(1), true)
             }),
             shape,
         }

@@ -42,14 +42,12 @@ impl Default for SimpleCnnConfig {
 
 impl ModelConfig for SimpleCnnConfig {
     type Net = SimpleCnn;
-    const FACTS: &'static Facts = &Facts {
-        name: "simple-cnn",
-        summary: "two 5×5 convolutions with pooling and a hidden layer of 1024 with dropout",
-        formula: "",
-        paper: "Shallue et al. 2019, arXiv 1811.03600",
-        presets: &[],
-    };
-    const INPUT: &'static str = "images of at least 4×4 (MNIST in the paper); 2 or more classes";
+    const FACTS: Facts = Facts::new(
+        "simple-cnn",
+        "two 5×5 convolutions with pooling and a hidden layer of 1024 with dropout",
+    )
+    .paper("Shallue et al. 2019, arXiv 1811.03600")
+    .input("images of at least 4×4 (MNIST in the paper); 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         let model = Self::FACTS.name;

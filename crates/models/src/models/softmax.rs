@@ -28,14 +28,12 @@ impl Default for SoftmaxConfig {
 
 impl ModelConfig for SoftmaxConfig {
     type Net = Linear;
-    const FACTS: &'static Facts = &Facts {
-        name: "softmax",
-        summary: "softmax regression: one linear layer, cross-entropy",
-        formula: "",
-        paper: "Bishop 2006, Pattern Recognition and Machine Learning, 4.3.4",
-        presets: &[],
-    };
-    const INPUT: &'static str = "any shape; 2 or more classes";
+    const FACTS: Facts = Facts::new(
+        "softmax",
+        "softmax regression: one linear layer, cross-entropy",
+    )
+    .paper("Bishop 2006, Pattern Recognition and Machine Learning, 4.3.4")
+    .input("any shape; 2 or more classes");
 
     fn check(&self, io: &Io) -> Result<(), ConfigError> {
         io.classes_for(Self::FACTS.name).map(drop)

@@ -54,25 +54,24 @@ impl<C: OptimizerConfig> Suite<C> {
             None => self
                 .failures
                 .push("it has no preset; add one for its default".into()),
-            Some(first) => self.expect(
-                C::preset(first.name).as_ref() == Some(&C::default()),
-                || format!("its default is not its first preset, `{}`", first.name),
-            ),
+            Some(first) => self.expect(C::preset(first.0).as_ref() == Some(&C::default()), || {
+                format!("its default is not its first preset, `{}`", first.0)
+            }),
         }
         for preset in facts.presets {
-            self.expect(!preset.summary.trim().is_empty(), || {
-                format!("preset `{}` has no summary", preset.name)
+            self.expect(!preset.1.trim().is_empty(), || {
+                format!("preset `{}` has no summary", preset.0)
             });
-            match C::preset(preset.name) {
+            match C::preset(preset.0) {
                 None => self.failures.push(format!(
                     "preset `{}` is listed, but `preset` returns nothing for it",
-                    preset.name
+                    preset.0
                 )),
                 Some(recipe) => {
                     if let Err(e) = DynOptimizerConfig::check(&recipe) {
                         self.failures.push(format!(
                             "preset `{}` fails the optimizer's own check: {e}",
-                            preset.name
+                            preset.0
                         ));
                     }
                 }
@@ -89,7 +88,7 @@ impl<C: OptimizerConfig> Suite<C> {
             C::FACTS
                 .presets
                 .iter()
-                .filter_map(|p| Some((p.name, C::preset(p.name)?))),
+                .filter_map(|p| Some((p.0, C::preset(p.0)?))),
         );
         for (name, recipe) in all {
             let table = match toml::Table::try_from(&recipe) {
@@ -144,7 +143,7 @@ impl<C: OptimizerConfig> Suite<C> {
                 reference
                     .preset
                     .as_deref()
-                    .unwrap_or(C::FACTS.presets.first().map_or("", |p| p.name))
+                    .unwrap_or(C::FACTS.presets.first().map_or("", |p| p.0))
             );
             for (key, value) in &reference.options {
                 variant += &format!(", {key} = {value}");

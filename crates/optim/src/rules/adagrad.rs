@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,22 +67,22 @@ impl Default for AdagradConfig {
 impl OptimizerConfig for AdagradConfig {
     type Rule = Adagrad;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "adagrad",
-        summary: "SGD whose learning rate falls, for each weight, with the sum of its squared gradients",
-        formula: "G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)",
-        paper: "Duchi et al. 2011, JMLR 12",
-        presets: &[
-            Preset {
-                name: "torch",
-                summary: "PyTorch's Adagrad: eps 1e-10 outside the square root",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form: eps (here 1e-8) inside the square root",
-            },
-        ],
-    };
+    const FACTS: Facts = Facts::new(
+        "adagrad",
+        "SGD whose learning rate falls, for each weight, with the sum of its squared gradients",
+    )
+    .formula("G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)")
+    .paper("Duchi et al. 2011, JMLR 12")
+    .presets(&[
+        (
+            "torch",
+            "PyTorch's Adagrad: eps 1e-10 outside the square root",
+        ),
+        (
+            "textbook",
+            "the textbook form: eps (here 1e-8) inside the square root",
+        ),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         match name {

@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,27 +76,20 @@ pub(super) fn stability(beta1: f64, beta2: f64, eps: f64, amsgrad: bool, decay: 
 impl OptimizerConfig for AdamConfig {
     type Rule = Adam;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "adam",
-        summary: "mean of gradients, divided by the root of the mean of squared gradients",
-        formula: "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
+    const FACTS: Facts = Facts::new(
+        "adam",
+        "mean of gradients, divided by the root of the mean of squared gradients",
+    )
+    .formula(
+        "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
                   w ← w − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
-        paper: "Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237",
-        presets: &[
-            Preset {
-                name: "torch",
-                summary: "PyTorch's Adam",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form, the same as torch",
-            },
-            Preset {
-                name: "amsgrad",
-                summary: "PyTorch's Adam(amsgrad=True)",
-            },
-        ],
-    };
+    )
+    .paper("Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237")
+    .presets(&[
+        ("torch", "PyTorch's Adam"),
+        ("textbook", "the textbook form, the same as torch"),
+        ("amsgrad", "PyTorch's Adam(amsgrad=True)"),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         match name {

@@ -3,7 +3,7 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::{
     Adam, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Stability, WeightDecay,
 };
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,16 +49,10 @@ impl Default for AdamWConfig {
 impl OptimizerConfig for AdamWConfig {
     type Rule = Adam;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "adamw",
-        summary: "Adam with decoupled weight decay",
-        formula: "w ← w − η λ w; then Adam: w ← w − η m̂ / (√v̂ + ε)",
-        paper: "Loshchilov and Hutter 2019, arXiv 1711.05101",
-        presets: &[Preset {
-            name: "torch",
-            summary: "PyTorch's AdamW",
-        }],
-    };
+    const FACTS: Facts = Facts::new("adamw", "Adam with decoupled weight decay")
+        .formula("w ← w − η λ w; then Adam: w ← w − η m̂ / (√v̂ + ε)")
+        .paper("Loshchilov and Hutter 2019, arXiv 1711.05101")
+        .presets(&[("torch", "PyTorch's AdamW")]);
 
     fn preset(name: &str) -> Option<Self> {
         (name == "torch").then(Self::default)

@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,46 +139,22 @@ impl LambConfig {
 impl OptimizerConfig for LambConfig {
     type Rule = Lamb;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "lamb",
-        summary: "Adam whose step is scaled in each layer by ‖w‖ / ‖step‖",
-        formula: "u = m̂ / (√v̂ + ε) + λ w; w ← w − η φ(‖w‖) / ‖u‖ u",
-        paper: "You et al. 2020, arXiv 1904.00962",
-        presets: &[
-            Preset {
-                name: "paper",
-                summary: "Algorithm 2 of the paper, with bias correction and weight decay 0.01",
-            },
-            Preset {
-                name: "paper-v3",
-                summary: "the paper's third version and pytorch-lamb: no bias correction, ‖w‖ at most 10",
-            },
-            Preset {
-                name: "optax",
-                summary: "optax.lamb: weight decay 0 by default",
-            },
-            Preset {
-                name: "timm",
-                summary: "timm.optim.Lamb: gradients clipped to global norm 1, no adaptation without weight decay",
-            },
-            Preset {
-                name: "apex",
-                summary: "apex.optimizers.FusedLAMB: the same as timm",
-            },
-            Preset {
-                name: "nvlamb",
-                summary: "FusedLAMB(use_nvlamb=True): every layer is adapted",
-            },
-            Preset {
-                name: "deepspeed",
-                summary: "DeepSpeed's FusedLamb: trust ratio from 0.01 to 10, bias correction in the step size (its newest source: in the moments)",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form: w ← w − η ‖w‖/‖u‖ u with Adam's update u",
-            },
-        ],
-    };
+    const FACTS: Facts = Facts::new(
+        "lamb",
+        "Adam whose step is scaled in each layer by ‖w‖ / ‖step‖",
+    )
+    .formula("u = m̂ / (√v̂ + ε) + λ w; w ← w − η φ(‖w‖) / ‖u‖ u")
+    .paper("You et al. 2020, arXiv 1904.00962")
+    .presets(&[
+        ("paper", "Algorithm 2 of the paper, with bias correction and weight decay 0.01"),
+        ("paper-v3", "the paper's third version and pytorch-lamb: no bias correction, ‖w‖ at most 10"),
+        ("optax", "optax.lamb: weight decay 0 by default"),
+        ("timm", "timm.optim.Lamb: gradients clipped to global norm 1, no adaptation without weight decay"),
+        ("apex", "apex.optimizers.FusedLAMB: the same as timm"),
+        ("nvlamb", "FusedLAMB(use_nvlamb=True): every layer is adapted"),
+        ("deepspeed", "DeepSpeed's FusedLamb: trust ratio from 0.01 to 10, bias correction in the step size (its newest source: in the moments)"),
+        ("textbook", "the textbook form: w ← w − η ‖w‖/‖u‖ u with Adam's update u"),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         let paper = Self::default();

@@ -6,7 +6,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,42 +119,21 @@ impl Default for LarsConfig {
 impl OptimizerConfig for LarsConfig {
     type Rule = Lars;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "lars",
-        summary: "SGD with momentum whose learning rate is scaled in each layer by ‖w‖ / ‖g‖",
-        formula: "r = c ‖w‖ / (‖g‖ + λ ‖w‖ + ε); v ← μ v + η r (g + λ w); w ← w − v",
-        paper: "You, Gitman and Ginsburg 2017, arXiv 1708.03888",
-        presets: &[
-            Preset {
-                name: "paper",
-                summary: "Algorithm 1 of the paper",
-            },
-            Preset {
-                name: "mlperf",
-                summary: "MLPerf's ResNet reference: weight decay 1e-4; biases and batch norm without decay and adaptation",
-            },
-            Preset {
-                name: "tf-models",
-                summary: "tensorflow/models (classic momentum): ‖g + λw‖, weight decay 0 by default",
-            },
-            Preset {
-                name: "optax",
-                summary: "optax.lars: ‖g + λw‖, weight decay 0 by default",
-            },
-            Preset {
-                name: "timm",
-                summary: "timm.optim.Lars: rate outside, momentum 0, no adaptation without weight decay",
-            },
-            Preset {
-                name: "apex-larc",
-                summary: "apex.parallel.LARC around SGD with momentum 0.9: clipped trust ratio, c = 0.02",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form: w ← w − η ‖w‖/‖g‖ g",
-            },
-        ],
-    };
+    const FACTS: Facts = Facts::new(
+        "lars",
+        "SGD with momentum whose learning rate is scaled in each layer by ‖w‖ / ‖g‖",
+    )
+    .formula("r = c ‖w‖ / (‖g‖ + λ ‖w‖ + ε); v ← μ v + η r (g + λ w); w ← w − v")
+    .paper("You, Gitman and Ginsburg 2017, arXiv 1708.03888")
+    .presets(&[
+        ("paper", "Algorithm 1 of the paper"),
+        ("mlperf", "MLPerf's ResNet reference: weight decay 1e-4; biases and batch norm without decay and adaptation"),
+        ("tf-models", "tensorflow/models (classic momentum): ‖g + λw‖, weight decay 0 by default"),
+        ("optax", "optax.lars: ‖g + λw‖, weight decay 0 by default"),
+        ("timm", "timm.optim.Lars: rate outside, momentum 0, no adaptation without weight decay"),
+        ("apex-larc", "apex.parallel.LARC around SGD with momentum 0.9: clipped trust ratio, c = 0.02"),
+        ("textbook", "the textbook form: w ← w − η ‖w‖/‖g‖ g"),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         let paper = Self::default();

@@ -5,7 +5,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,28 +71,27 @@ impl Default for MomentumConfig {
 impl OptimizerConfig for MomentumConfig {
     type Rule = Momentum;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "momentum",
-        summary: "SGD with momentum: PyTorch's form, the moving average, or heavy ball",
-        formula: "torch: v ← β v + (1 − d)(g + λ w), at first v ← g + λ w; w ← w − η v\n\
+    const FACTS: Facts = Facts::new(
+        "momentum",
+        "SGD with momentum: PyTorch's form, the moving average, or heavy ball",
+    )
+    .formula(
+        "torch: v ← β v + (1 − d)(g + λ w), at first v ← g + λ w; w ← w − η v\n\
                   ema: v ← β v + (1 − β)(g + λ w); w ← w − η v\n\
                   heavy-ball: v ← β v + η (g + λ w); w ← w − v",
-        paper: "Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)",
-        presets: &[
-            Preset {
-                name: "torch",
-                summary: "PyTorch's SGD(momentum=0.9)",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form, a moving average of gradients",
-            },
-            Preset {
-                name: "heavy-ball",
-                summary: "the textbook's equivalent form, with the learning rate inside the velocity",
-            },
-        ],
-    };
+    )
+    .paper("Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)")
+    .presets(&[
+        ("torch", "PyTorch's SGD(momentum=0.9)"),
+        (
+            "textbook",
+            "the textbook form, a moving average of gradients",
+        ),
+        (
+            "heavy-ball",
+            "the textbook's equivalent form, with the learning rate inside the velocity",
+        ),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         let form = match name {

@@ -5,7 +5,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,23 +68,22 @@ impl Default for NesterovConfig {
 impl OptimizerConfig for NesterovConfig {
     type Rule = Nesterov;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "nesterov",
-        summary: "Nesterov's accelerated gradient: PyTorch's form, or the form with a look-ahead gradient",
-        formula: "torch: v ← β v + g + λ w; w ← w − η (g + λ w + β v)\n\
+    const FACTS: Facts = Facts::new(
+        "nesterov",
+        "Nesterov's accelerated gradient: PyTorch's form, or the form with a look-ahead gradient",
+    )
+    .formula(
+        "torch: v ← β v + g + λ w; w ← w − η (g + λ w + β v)\n\
                   look-ahead: v ← β v + η (∇f(w − β v) + λ w); w ← w − v",
-        paper: "Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML",
-        presets: &[
-            Preset {
-                name: "torch",
-                summary: "PyTorch's SGD(momentum=0.9, nesterov=True)",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form, with the look-ahead gradient",
-            },
-        ],
-    };
+    )
+    .paper("Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML")
+    .presets(&[
+        ("torch", "PyTorch's SGD(momentum=0.9, nesterov=True)"),
+        (
+            "textbook",
+            "the textbook form, with the look-ahead gradient",
+        ),
+    ]);
 
     fn preset(name: &str) -> Option<Self> {
         let form = match name {

@@ -4,7 +4,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
-use largebatch_component::{Facts, Preset};
+use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,22 +28,13 @@ pub struct SgdConfig {
 impl OptimizerConfig for SgdConfig {
     type Rule = Sgd;
 
-    const FACTS: &'static Facts = &Facts {
-        name: "sgd",
-        summary: "stochastic gradient descent",
-        formula: "w ← w − η (g + λ w)",
-        paper: "Robbins and Monro 1951, Annals of Mathematical Statistics 22(3)",
-        presets: &[
-            Preset {
-                name: "torch",
-                summary: "PyTorch's SGD with momentum 0",
-            },
-            Preset {
-                name: "textbook",
-                summary: "the textbook form, the same: w ← w − η g",
-            },
-        ],
-    };
+    const FACTS: Facts = Facts::new("sgd", "stochastic gradient descent")
+        .formula("w ← w − η (g + λ w)")
+        .paper("Robbins and Monro 1951, Annals of Mathematical Statistics 22(3)")
+        .presets(&[
+            ("torch", "PyTorch's SGD with momentum 0"),
+            ("textbook", "the textbook form, the same: w ← w − η g"),
+        ]);
 
     fn preset(name: &str) -> Option<Self> {
         matches!(name, "torch" | "textbook").then(Self::default)

@@ -173,7 +173,7 @@ mod tests {
         let registry = largebatch_optim::standard();
         for (name, options, step) in cases {
             let entry = registry.named(name).unwrap();
-            let config = entry.configure(None, options.parse().unwrap()).unwrap();
+            let config = entry.configure(options.parse().unwrap()).unwrap();
             let bound = config.stability().unwrap().bound;
             let size = |x: f64| {
                 let (mut w, mut v) = (1.0, 0.1);

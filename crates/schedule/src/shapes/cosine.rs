@@ -31,13 +31,9 @@ impl Default for Cosine {
 }
 
 impl ShapeConfig for Cosine {
-    const FACTS: &'static Facts = &Facts {
-        name: "cosine",
-        summary: "Falls to the floor along half a cosine wave",
-        formula: "floor + (1 - floor) (1 + cos(pi t/length)) / 2",
-        paper: "Loshchilov and Hutter 2017, arXiv 1608.03983",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new("cosine", "Falls to the floor along half a cosine wave")
+        .formula("floor + (1 - floor) (1 + cos(pi t/length)) / 2")
+        .paper("Loshchilov and Hutter 2017, arXiv 1608.03983");
     const FLOOR: Floor = Floor::Between;
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {

@@ -36,13 +36,14 @@ impl Default for CosineRestarts {
 }
 
 impl ShapeConfig for CosineRestarts {
-    const FACTS: &'static Facts = &Facts {
-        name: "cosine-restarts",
-        summary: "Cosine that jumps back to the peak after each cycle (SGDR)",
-        formula: "floor + (1 - floor) (1 + cos(pi u/T_i)) / 2, u since the restart, T_i = first growth^i",
-        paper: "Loshchilov and Hutter 2017, arXiv 1608.03983",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "cosine-restarts",
+        "Cosine that jumps back to the peak after each cycle (SGDR)",
+    )
+    .formula(
+        "floor + (1 - floor) (1 + cos(pi u/T_i)) / 2, u since the restart, T_i = first growth^i",
+    )
+    .paper("Loshchilov and Hutter 2017, arXiv 1608.03983");
     const FLOOR: Floor = Floor::Between;
 
     fn period(&self) -> Option<Span> {

@@ -52,13 +52,9 @@ pub enum CycleMode {
 }
 
 impl ShapeConfig for Cyclic {
-    const FACTS: &'static Facts = &Facts {
-        name: "cyclic",
-        summary: "Up and down between a low rate and the peak",
-        formula: "max(floor, low + (1 - low) tri(t) s), s = 1 or 2^-cycle",
-        paper: "Smith 2017, arXiv 1506.01186",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new("cyclic", "Up and down between a low rate and the peak")
+        .formula("max(floor, low + (1 - low) tri(t) s), s = 1 or 2^-cycle")
+        .paper("Smith 2017, arXiv 1506.01186");
 
     fn period(&self) -> Option<Span> {
         Some(self.rise)

@@ -32,13 +32,11 @@ impl Default for Exponential {
 }
 
 impl ShapeConfig for Exponential {
-    const FACTS: &'static Facts = &Facts {
-        name: "exponential",
-        summary: "Falls smoothly, by a factor over each length",
-        formula: "max(floor, factor^(t/every))",
-        paper: "",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "exponential",
+        "Falls smoothly, by a factor over each length",
+    )
+    .formula("max(floor, factor^(t/every))");
 
     fn period(&self) -> Option<Span> {
         Some(self.every)

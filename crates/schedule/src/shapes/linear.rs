@@ -29,13 +29,12 @@ impl Default for Linear {
 }
 
 impl ShapeConfig for Linear {
-    const FACTS: &'static Facts = &Facts {
-        name: "linear",
-        summary: "Falls to the floor along a straight line; used with LAMB",
-        formula: "floor + (1 - floor) (1 - t/length)",
-        paper: "You et al. 2020, arXiv 1904.00962",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "linear",
+        "Falls to the floor along a straight line; used with LAMB",
+    )
+    .formula("floor + (1 - floor) (1 - t/length)")
+    .paper("You et al. 2020, arXiv 1904.00962");
     const FLOOR: Floor = Floor::Between;
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {

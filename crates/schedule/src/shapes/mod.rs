@@ -2,6 +2,10 @@
 
 use std::f64::consts::PI;
 
+use largebatch_component::Kind;
+
+use crate::shape::{Registry, entry};
+
 mod constant;
 mod cosine;
 mod cosine_restarts;
@@ -25,6 +29,22 @@ pub use one_cycle::{Anneal, OneCycle};
 pub use polynomial::Polynomial;
 pub use power_law::PowerLaw;
 pub use step::Step;
+
+/// The schedules of this crate. A new one is a file here, and its lines in this list.
+pub fn standard() -> Registry {
+    Registry::new(Kind::Schedule)
+        .with(entry::<Constant>())
+        .with(entry::<PowerLaw>())
+        .with(entry::<Polynomial>())
+        .with(entry::<Linear>())
+        .with(entry::<Step>())
+        .with(entry::<MultiStep>())
+        .with(entry::<Exponential>())
+        .with(entry::<Cosine>())
+        .with(entry::<CosineRestarts>())
+        .with(entry::<Cyclic>())
+        .with(entry::<OneCycle>())
+}
 
 /// From 1 at u = 0 down to 0 at u = 1 along a cosine.
 fn half_wave(u: f64) -> f64 {

@@ -33,13 +33,9 @@ impl Default for MultiStep {
 }
 
 impl ShapeConfig for MultiStep {
-    const FACTS: &'static Facts = &Facts {
-        name: "multi-step",
-        summary: "Drops by a factor at each milestone",
-        formula: "max(floor, factor^(milestones at or before t))",
-        paper: "Goyal et al. 2017, arXiv 1706.02677",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new("multi-step", "Drops by a factor at each milestone")
+        .formula("max(floor, factor^(milestones at or before t))")
+        .paper("Goyal et al. 2017, arXiv 1706.02677");
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {
         let marks = self.at.spans().into_iter();

@@ -54,13 +54,12 @@ pub enum Anneal {
 }
 
 impl ShapeConfig for OneCycle {
-    const FACTS: &'static Facts = &Facts {
-        name: "one-cycle",
-        summary: "Up to the peak once, then down to almost nothing",
-        formula: "start to 1 over rise, then 1 to end; at least floor",
-        paper: "Smith and Topin 2018, arXiv 1708.07120",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "one-cycle",
+        "Up to the peak once, then down to almost nothing",
+    )
+    .formula("start to 1 over rise, then 1 to end; at least floor")
+    .paper("Smith and Topin 2018, arXiv 1708.07120");
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {
         let (rise, length) = (training.steps(self.rise), training.left());

@@ -33,13 +33,12 @@ impl Default for Polynomial {
 }
 
 impl ShapeConfig for Polynomial {
-    const FACTS: &'static Facts = &Facts {
-        name: "polynomial",
-        summary: "Falls to the floor with a power of the remaining time; used with LARS",
-        formula: "floor + (1 - floor) (1 - t/length)^power",
-        paper: "You et al. 2017, arXiv 1708.03888",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new(
+        "polynomial",
+        "Falls to the floor with a power of the remaining time; used with LARS",
+    )
+    .formula("floor + (1 - floor) (1 - t/length)^power")
+    .paper("You et al. 2017, arXiv 1708.03888");
     const FLOOR: Floor = Floor::Between;
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {

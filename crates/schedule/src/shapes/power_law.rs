@@ -35,13 +35,9 @@ impl Default for PowerLaw {
 }
 
 impl ShapeConfig for PowerLaw {
-    const FACTS: &'static Facts = &Facts {
-        name: "power-law",
-        summary: "Falls with a power of time",
-        formula: "max(floor, (1 + t/every)^-exponent)",
-        paper: "Robbins and Monro 1951",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new("power-law", "Falls with a power of time")
+        .formula("max(floor, (1 + t/every)^-exponent)")
+        .paper("Robbins and Monro 1951");
 
     fn period(&self) -> Option<Span> {
         Some(self.every)

@@ -33,13 +33,9 @@ impl Default for Step {
 }
 
 impl ShapeConfig for Step {
-    const FACTS: &'static Facts = &Facts {
-        name: "step",
-        summary: "Drops by a factor at equal intervals",
-        formula: "max(floor, factor^floor(t/every))",
-        paper: "He et al. 2015, arXiv 1512.03385",
-        presets: &[],
-    };
+    const FACTS: Facts = Facts::new("step", "Drops by a factor at equal intervals")
+        .formula("max(floor, factor^floor(t/every))")
+        .paper("He et al. 2015, arXiv 1512.03385");
 
     fn period(&self) -> Option<Span> {
         Some(self.every)

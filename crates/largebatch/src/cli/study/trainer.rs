@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use largebatch_component::ComponentError;
+use largebatch_component::settings::flatten;
 use largebatch_data::{Dataset, Holdout, Labels, Search, hold_out};
 use largebatch_schedule::Epochs;
 use largebatch_study::{
@@ -119,9 +120,8 @@ impl<'a> Trainer<'a> {
     fn open(&self, config: &Table) -> Result<Experiment, TrainError> {
         let mut config = config.clone();
         let length = Length::take(&mut config);
-        let mut flat = Vec::new();
-        flatten("", &config, &mut flat);
-        let mut config = RunConfig::layered(None, &flat)?;
+        let settings: Vec<_> = flatten(&config).into_iter().collect();
+        let mut config = RunConfig::layered(None, &settings)?;
         let dataset = self.dataset(&config)?;
         let held = config
             .data
@@ -301,21 +301,6 @@ fn computed() -> f64 {
     START.elapsed().as_secs_f64() * largebatch_train::threads() as f64
 }
 
-/// Flattens a nested table into dotted keys.
-fn flatten(prefix: &str, table: &Table, out: &mut Vec<(String, Value)>) {
-    for (key, value) in table {
-        let path = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
-        match value {
-            Value::Table(table) => flatten(&path, table, out),
-            value => out.push((path, value.clone())),
-        }
-    }
-}
-
 /// The configuration key that an error is about, and its message.
 fn problem(error: &TrainError, config: &Table) -> Problem {
     let key = match error {
@@ -329,10 +314,9 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
         TrainError::Config { message, .. } => {
             // The parser names the field but not its place.
             let quoted = message.split('`').nth(1).unwrap_or_default();
-            let mut flat = Vec::new();
-            flatten("", config, &mut flat);
-            flat.into_iter()
-                .map(|(path, _)| path)
+            let paths = flatten(config).into_iter().map(|(path, _)| path);
+            paths
+                .into_iter()
                 .find(|path| path.split('.').any(|part| part == quoted))
         }
         _ => None,
