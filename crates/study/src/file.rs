@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use crate::axis::Axes;
 use crate::error::StudyError;
+use crate::renamed;
 use crate::rules::StopRules;
 use crate::sequence::Method;
 use largebatch_component::settings::{get, insert, remove};
@@ -173,7 +174,7 @@ pub enum Goal {
 pub struct Confirm {
     /// The seeds.
     pub seeds: Seeds,
-    /// Instruments that measure the networks of these trials, in the trainer's syntax. They do not
+    /// Probes that measure the networks of these trials, in the trainer's syntax. They do not
     /// change a trial. If there are any, the study keeps each trial's run.
     #[serde(default)]
     pub probe: Vec<String>,
@@ -310,6 +311,7 @@ impl Study {
         let written: Study = toml::from_str(text).map_err(invalid)?;
         let mut study = written.clone();
         let mut document: Table = toml::from_str(text).map_err(invalid)?;
+        renamed::document(&mut document);
         let mut paths = Vec::new();
         for text in overrides {
             let wrong = |message: String| StudyError::Override {
@@ -340,7 +342,7 @@ impl Study {
             let value = parsed.unwrap_or_else(|| Value::String(value.into()));
             let head = key.split('.').next().unwrap_or(key);
             let path = if SECTIONS.contains(&head) {
-                key.to_string()
+                renamed::path(key)
             } else {
                 format!("set.{key}")
             };
@@ -350,6 +352,7 @@ impl Study {
                 ));
             }
             insert(&mut document, &path, value);
+            renamed::document(&mut document);
             overrule(&mut document, if head == "budget" { head } else { &path });
             paths.push((path, text.clone()));
             study = Study::deserialize(Value::Table(document.clone()))
@@ -475,7 +478,7 @@ impl Places {
                 } else {
                     format!("{prefix}.{}", k.get_ref())
                 };
-                lines.insert(path.clone(), line(k.span().start));
+                lines.insert(renamed::path(&path), line(k.span().start));
                 match v.get_ref() {
                     toml::de::DeValue::Table(t) => walk(&path, t, line, lines),
                     toml::de::DeValue::Array(items) => {
