@@ -293,7 +293,7 @@ largebatch() {
     case "$1 $2" in
         "study run") set -- "$@" --set confirm.seeds=1 --set tune.seeds=1 --set budget.epochs=2 --set 'model.widths=[8]' ;;
         "probe noise") set -- "$@" --subset 40 --replicates 2 --pairs 4 ;;
-        "probe curvature") set -- "$@" --subset 40 --most 10 --samples 2 --probes 1 ;;
+        "probe curvature") set -- "$@" --subset 40 --iterations 10 --samples 2 --vectors 1 ;;
         "probe sharpness" | "probe surface" | "probe line") set -- "$@" --subset 40 ;;
         "probe batch-find") set -- "$@" --seconds 0.01 ;;
         "train "*)

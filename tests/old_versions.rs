@@ -165,7 +165,7 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
-fn instruments_see_the_loss_of_their_time() {
+fn probes_see_the_loss_of_their_time() {
     let dir = old(&["diabetes"]);
     let dir = dir.path();
     let found = || {
@@ -307,7 +307,7 @@ fn a_finished_study_reports_the_same_and_has_nothing_left() {
         same_summary(dir, study);
         assert_eq!(records(dir, study), before);
     }
-    // The report includes the instruments' results, and their runs open.
+    // The report includes the probes' results, and their runs open.
     let dir = old(&["study"]);
     let dir = dir.path();
     ok(dir, &["study", "report", "study"]);

@@ -34,7 +34,7 @@ fn read(path: impl AsRef<Path>) -> Value {
 }
 
 #[test]
-fn each_instrument_writes_its_files() {
+fn each_probe_writes_its_files() {
     let dir = folder();
     train(dir.path(), "run", &["--trace", "layers:every=5"]);
     for name in ["layers", "noise", "curvature"] {
@@ -112,7 +112,7 @@ fn a_checkpoint_can_be_probed() {
                 "100",
                 "--samples",
                 "0",
-                "--probes",
+                "--vectors",
                 "0",
             ],
         )["result"]["edge"]
@@ -204,7 +204,7 @@ fn probes_watch_a_training() {
     }
 }
 
-/// The lines that an instrument wrote in a training.
+/// The lines that a probe wrote in a training.
 fn lines(run: &Path, name: &str) -> Vec<Value> {
     let text = fs::read_to_string(run.join(format!("probe/{name}.jsonl"))).expect("lines");
     text.lines()
@@ -259,8 +259,11 @@ fn an_adaptive_rule_is_watched() {
                 "100",
                 "--samples",
                 "0",
+                // The older names of --vectors and --iterations.
                 "--probes",
                 "0",
+                "--most",
+                "60",
             ],
         );
         for key in ["bound", "rate", "lambda_max", "product"] {
@@ -548,7 +551,7 @@ fn bad_input_is_told() {
         (
             &["curvature", "run", "--top", "61"],
             2,
-            &["top = 61", "--most 60"],
+            &["top = 61", "--iterations 60"],
         ),
         (
             &["layers", "run", "--device", "quantum"],
@@ -621,10 +624,10 @@ fn bad_input_is_told() {
     }
 }
 
-/// A study's instruments change no trial; their results are stored with the kept runs and shown in
+/// A study's probes change no trial; their results are stored with the kept runs and shown in
 /// the report. What a killed worker left is made again.
 #[test]
-fn a_study_keeps_its_runs_for_instruments() {
+fn a_study_keeps_its_runs_for_probes() {
     const STUDY: &str = "set = { dataset = 'digits', model = { name = 'mlp', widths = [8] }, optimizer = 'sgd', lr = 0.1 }\n\
                          axes.batch_size = [32, 256]\nbudget.epochs = 2\nconfirm.seeds = 2\n";
     let dir = folder();

@@ -370,7 +370,7 @@ steps = 4
 [tune]
 seeds = 2
 [stop]
-hopeless.after = 0.5
+prune.after = 0.5
 [confirm]
 seeds = 3
 [[arm]]

@@ -131,11 +131,11 @@ fn compare(operator: &mut impl Operator, explicit: Vec<Vec<f64>>) {
         .collect();
     let found = density(operator, 3, 120.min(d), Key::new(4), &mut unwatched).unwrap();
     let mut exact = Density {
-        probes: 3,
+        vectors: 3,
         ..Density::default()
     };
-    for probe in 0..3 {
-        let v = gaussian(d, Key::new(4).number(probe));
+    for vector in 0..3 {
+        let v = gaussian(d, Key::new(4).number(vector));
         for (value, q) in values.iter().zip(&vectors) {
             exact.nodes.push(*value);
             exact

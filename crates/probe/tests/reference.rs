@@ -108,10 +108,10 @@ fn eigenvalues_and_trace() {
     each(|_, _, subject, wanted| {
         let w = subject.weights().to_vec();
         let options = CurvatureOptions {
-            most: 120,
+            iterations: 120,
             tolerance: 1e-6,
             samples: 0,
-            probes: 0,
+            vectors: 0,
             ..CurvatureOptions::default()
         };
         let (found, complete) = curvature(subject, &w, &options, &mut unwatched).unwrap();

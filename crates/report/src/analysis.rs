@@ -39,7 +39,7 @@ pub(crate) struct Facts<'a> {
     /// The reported trials.
     pub records: Vec<&'a TrialRecord>,
     pub diverged: usize,
-    /// Number of trials that failed or were hopeless.
+    /// Number of trials that failed or were pruned.
     pub lost: usize,
     /// The reported quantity by seed.
     pub values: Vec<(u64, f64)>,

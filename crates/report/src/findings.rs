@@ -11,18 +11,18 @@ use crate::error::ReportError;
 /// Results of probes on the runs that a study kept: the files in `DIR/runs/*/probe/`. May be empty.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Findings {
-    pub(crate) runs: Vec<Looked>,
+    pub(crate) runs: Vec<ProbedRun>,
 }
 
 /// A run with results of probes.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(crate) struct Looked {
+pub(crate) struct ProbedRun {
     /// The run's folder, whose name ends with the start of the trial's identity.
     pub folder: String,
     /// By probe: the object in `NAME.json`, measured on the trained network.
     pub end: BTreeMap<String, Value>,
     /// By probe: the objects in `NAME.jsonl`, measured during training.
-    pub course: BTreeMap<String, Vec<Value>>,
+    pub during: BTreeMap<String, Vec<Value>>,
 }
 
 impl Findings {
@@ -33,13 +33,13 @@ impl Findings {
     pub fn read(folder: &Path) -> Result<Findings, ReportError> {
         let mut runs = Vec::new();
         for folder in entries(&folder.join("runs"))? {
-            let mut run = Looked {
+            let mut run = ProbedRun {
                 folder: folder
                     .file_name()
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned(),
-                ..Looked::default()
+                ..ProbedRun::default()
             };
             for path in entries(&folder.join("probe"))? {
                 let name = path
@@ -59,7 +59,7 @@ impl Findings {
                         let text = read()?;
                         let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
                         let lines = whole.lines().map(object).collect::<Result<_, _>>()?;
-                        run.course.insert(name, lines);
+                        run.during.insert(name, lines);
                     }
                     _ => {}
                 }

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
 use crate::figures::{Section, Table, capital, sections};
-use crate::instruments::Looks;
 use crate::number::{duration, whole};
+use crate::probes::Probed;
 use crate::summary::{notes, sentences, summary_rows};
 use crate::svg::escape;
-use crate::{instruments, published, theme, time, trials};
+use crate::{probes, published, theme, time, trials};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -39,16 +39,13 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     for (i, s) in sections(a).iter().enumerate() {
         part(&format!("figures-{i}"), &s.title, figures(s));
     }
-    for (i, s) in instruments::sections(a, &context.findings)
-        .iter()
-        .enumerate()
-    {
-        part(&format!("instruments-{i}"), &s.title, figures(s));
+    for (i, s) in probes::sections(a, &context.findings).iter().enumerate() {
+        part(&format!("probes-{i}"), &s.title, figures(s));
     }
     part(
         "paper",
         "Compared with the paper",
-        published::tables(a, &Looks::new(a, &context.findings))
+        published::tables(a, &Probed::new(a, &context.findings))
             .iter()
             .map(paper)
             .collect(),

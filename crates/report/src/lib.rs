@@ -39,9 +39,9 @@ mod figures;
 mod findings;
 mod format;
 mod html;
-mod instruments;
 mod number;
 pub mod plot;
+mod probes;
 mod published;
 mod scale;
 mod setting;
@@ -64,7 +64,7 @@ pub use format::Format;
 pub use write::{Written, write};
 
 use analysis::Analysis;
-use instruments::Looks;
+use probes::Probed;
 
 /// The report as one HTML file that loads nothing from the network.
 pub fn html(results: &Results, context: &Context) -> String {
@@ -89,5 +89,5 @@ pub fn terminal(results: &Results, width: usize) -> String {
 /// from the paper's, the table has no rows and its note says so.
 pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
     let a = Analysis::new(results);
-    published::tables(&a, &Looks::new(&a, findings))
+    published::tables(&a, &Probed::new(&a, findings))
 }

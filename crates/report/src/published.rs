@@ -5,13 +5,13 @@ use largebatch_study::statistics::estimate;
 
 use crate::analysis::{Analysis, Facts};
 use crate::context::{PaperRow, PaperTable};
-use crate::instruments::{Looks, sharpness};
 use crate::number::Measure;
+use crate::probes::{Probed, sharpness};
 
-pub(crate) fn tables(a: &Analysis, looks: &Looks) -> Vec<PaperTable> {
+pub(crate) fn tables(a: &Analysis, probed: &Probed) -> Vec<PaperTable> {
     let (made_with, table): ([&str; 3], _) = match a.results.plan.study.name.as_str() {
-        "keskar-f1" => (["mnist", "f1", "adam"], keskar(a, looks, &F1)),
-        "keskar-c1" => (["cifar-10", "c1", "adam"], keskar(a, looks, &C1)),
+        "keskar-f1" => (["mnist", "f1", "adam"], keskar(a, probed, &F1)),
+        "keskar-c1" => (["cifar-10", "c1", "adam"], keskar(a, probed, &C1)),
         "hoffer-f1" => (["mnist", "f1", "momentum"], hoffer(a)),
         _ => return Vec::new(),
     };
@@ -93,7 +93,7 @@ const C1: Keskar = Keskar {
 };
 
 /// Keskar et al. 2017 (arXiv 1609.04836), tables 2 to 4; the smaller batch first.
-fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
+fn keskar(a: &Analysis, probed: &Probed, paper: &Keskar) -> PaperTable {
     let mut groups: Vec<usize> = (0..a.groups.len())
         .filter(|g| a.groups[*g].batch.is_some())
         .collect();
@@ -141,7 +141,7 @@ fn keskar(a: &Analysis, looks: &Looks, paper: &Keskar) -> PaperTable {
             higher: false,
         };
         row(what, "", figures, &|g| {
-            let values: Vec<f64> = sharpness::keskar(looks, g, random)
+            let values: Vec<f64> = sharpness::keskar(probed, g, random)
                 .into_iter()
                 .map(|v| v.1)
                 .collect();

@@ -104,14 +104,14 @@ pub(crate) fn trials(a: &Analysis) -> String {
 
 fn stop(reason: &largebatch_study::StopReason) -> (&'static str, String) {
     use largebatch_study::StopReason::{
-        Diverged, Failed, Finished, Hopeless, Plateau, TargetReached,
+        Diverged, Failed, Finished, Plateau, Pruned, TargetReached,
     };
     match reason {
         Finished => ("", "budget".into()),
         TargetReached => ("", "target".into()),
         Plateau => ("", "plateau".into()),
         Diverged => (" class=\"bad\"", "✕ diverged".into()),
-        Hopeless => (" class=\"bad\"", "– hopeless".into()),
+        Pruned => (" class=\"bad\"", "– pruned".into()),
         Failed { message } => (" class=\"bad\"", format!("– failed: {message}")),
     }
 }

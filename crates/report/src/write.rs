@@ -12,7 +12,7 @@ use crate::export::{csv::csv, parquet::parquet, png::Painter, tables, tensorboar
 use crate::figure::Figure;
 use crate::figures::{sections, stem};
 use crate::format::Format;
-use crate::{html, instruments};
+use crate::{html, probes};
 
 /// What a report's folder may contain. A folder with anything else is not replaced.
 const OURS: [&str; 9] = [
@@ -108,7 +108,7 @@ fn fill(
     let a = Analysis::new(results);
     let figures: Vec<Figure> = sections(&a)
         .into_iter()
-        .chain(instruments::sections(&a, &context.findings))
+        .chain(probes::sections(&a, &context.findings))
         .flat_map(|s| s.figures)
         .collect();
     let (mut files, mut undrawn) = (Vec::new(), String::new());

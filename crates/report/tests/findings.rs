@@ -48,7 +48,7 @@ fn line(step: u64, result: Value) -> String {
 }
 
 #[test]
-fn each_instrument_has_its_section() {
+fn each_probe_has_its_section() {
     let dir = tempfile::tempdir().unwrap();
     let results = results(STUDY, dir.path());
     // Sharpness 2, 4, 6 and eight times that: means 4 and 32, t interval with two degrees of

@@ -450,19 +450,15 @@ fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
             "stop.target".into(),
             format!("target = {t}: must be a finite number"),
         )),
-        StopRules {
-            hopeless: Some(h), ..
-        } if !inside(h.after) => Err((
-            "stop.hopeless.after".into(),
+        StopRules { prune: Some(p), .. } if !inside(p.after) => Err((
+            "stop.prune.after".into(),
             format!(
                 "after = {}: must be a fraction of the budget, above 0 and below 1",
-                h.after
+                p.after
             ),
         )),
-        StopRules {
-            hopeless: Some(h), ..
-        } if h.loss_above.is_some_and(|x| !x.is_finite()) => Err((
-            "stop.hopeless.loss_above".into(),
+        StopRules { prune: Some(p), .. } if p.loss_above.is_some_and(|x| !x.is_finite()) => Err((
+            "stop.prune.loss_above".into(),
             "loss_above must be a finite number".into(),
         )),
         StopRules {

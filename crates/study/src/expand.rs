@@ -113,7 +113,7 @@ impl Draft {
         }
         self.stop.target = part.stop.target.or(self.stop.target);
         self.stop.plateau = part.stop.plateau.or(self.stop.plateau);
-        self.stop.hopeless = part.stop.hopeless.or(self.stop.hopeless);
+        self.stop.prune = part.stop.prune.or(self.stop.prune);
     }
 }
 

@@ -12,6 +12,7 @@ use toml::{Table, Value};
 
 use crate::axis::Axes;
 use crate::error::StudyError;
+use crate::renamed;
 use crate::rules::StopRules;
 use crate::sequence::Method;
 use largebatch_component::settings::{get, insert, remove};
@@ -175,7 +176,7 @@ pub enum Goal {
 pub struct Confirm {
     /// The seeds.
     pub seeds: Seeds,
-    /// Instruments that measure the networks of these trials, in the trainer's syntax. They do not
+    /// Probes that measure the networks of these trials, in the trainer's syntax. They do not
     /// change a trial. If there are any, the study keeps each trial's run.
     #[serde(default)]
     pub probe: Vec<String>,
@@ -315,6 +316,7 @@ impl Study {
             Study::deserialize(toml::Deserializer::from(parsed.clone())).map_err(invalid)?;
         let mut study = written.clone();
         let mut document = Table::deserialize(toml::Deserializer::from(parsed)).map_err(invalid)?;
+        renamed::document(&mut document);
         let mut paths = Vec::new();
         for text in overrides {
             let wrong = |message: String| StudyError::Override {
@@ -345,7 +347,7 @@ impl Study {
             let value = parsed.unwrap_or_else(|| Value::String(value.into()));
             let head = key.split('.').next().unwrap_or(key);
             let path = if SECTIONS.contains(&head) {
-                key.to_string()
+                renamed::path(key)
             } else {
                 format!("set.{key}")
             };
@@ -355,6 +357,7 @@ impl Study {
                 ));
             }
             insert(&mut document, &path, value);
+            renamed::document(&mut document);
             overrule(&mut document, if head == "budget" { head } else { &path });
             paths.push((path, text.clone()));
             study = Study::deserialize(Value::Table(document.clone()))
@@ -476,7 +479,7 @@ impl Places {
         ) {
             for (k, v) in table {
                 let path = format!("{prefix}{}", k.get_ref());
-                lines.insert(path.clone(), line(k.span().start));
+                lines.insert(renamed::path(&path), line(k.span().start));
                 match v.get_ref() {
                     DeValue::Table(t) => walk(&format!("{path}."), t, line, lines),
                     DeValue::Array(items) => {

@@ -424,6 +424,7 @@ fn newer(schema: u32) -> String {
 mod tests {
     use super::*;
     use crate::fixture::record;
+    use crate::record::StopReason;
 
     fn numbered(i: u64) -> TrialRecord {
         TrialRecord {
@@ -590,6 +591,18 @@ mod tests {
         );
         assert_eq!(record.config.to_string(), "batch_size = 32\nlr = 0.1\n");
         assert!(record.labels.is_empty() && record.curves.train_loss[1].is_nan());
+    }
+
+    #[test]
+    fn the_older_word_for_pruned_still_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = include_str!("../tests/schema-1.jsonl").replace("diverged", "hopeless");
+        std::fs::write(dir.path().join("trials.jsonl"), old).unwrap();
+        let records = read_folder(dir.path()).unwrap();
+        let record = records.by_id.values().next().unwrap();
+        assert_eq!(record.stop, StopReason::Pruned);
+        let now = String::from_utf8(line(record)).unwrap();
+        assert!(now.contains(r#""stop":"pruned""#), "{now}");
     }
 
     #[test]

@@ -30,7 +30,7 @@
 //! [stop]                            # rules that look only at the trial itself
 //! target = 0.97                     # of the validation metric; accuracies are fractions
 //! plateau = { epochs = 10, improvement = 0.01 }
-//! hopeless = { after = 0.2 }        # from then on, a loss above a constant predictor's ends the trial
+//! prune = { after = 0.2 }           # from then on, a loss above a constant predictor's ends the trial
 //!
 //! [tune]                            # stage tune: on validation, with its own seeds
 //! seeds = 2
@@ -39,7 +39,7 @@
 //!
 //! [confirm]                         # stage confirm: the chosen settings, fresh seeds, the test part
 //! seeds = 10
-//! probe = ["layers:every=50", "sharpness"]   # instruments that measure these trials; their runs are kept in `runs/`
+//! probe = ["layers:every=50", "sharpness"]   # probes that measure these trials; their runs are kept in `runs/`
 //!
 //! [[arm]]                           # named cases: each may give set, axes, search, rate, budget, stop
 //! name = "tuned"
@@ -122,7 +122,7 @@
 //! meaning now.
 //!
 //! A study with `confirm.probe` also keeps a folder for each reported trial, `runs/` and
-//! [`run_folder`], with the instruments' results; the trainer writes it.
+//! [`run_folder`], with the probes' results; the trainer writes it.
 
 mod adopt;
 mod axis;
@@ -140,6 +140,7 @@ mod names;
 mod plan;
 mod progress;
 mod record;
+mod renamed;
 mod results;
 mod rules;
 mod run;
@@ -161,7 +162,7 @@ pub use plan::{Check, Derived, Group, Plan, Problem};
 pub use progress::{Best, Notice, Progress};
 pub use record::{Curves, FAILED_PROBES, Provenance, SCHEMA, StopReason, TrialRecord};
 pub use results::{Results, Row, Series};
-pub use rules::{Hopeless, Plateau, StopRules};
+pub use rules::{Plateau, Prune, StopRules};
 pub use run::{RunOptions, Summary, Workers, run};
 pub use runner::{Event, Runner, Started, TrialResult, execute};
 pub use sequence::{MAX_DIMENSIONS, Method};

@@ -29,8 +29,10 @@ pub enum StopReason {
     Plateau,
     /// The loss was not finite, or exceeded the trainer's bound.
     Diverged,
-    /// It learned nothing, or lost what it had learned ([`Hopeless`](crate::Hopeless)).
-    Hopeless,
+    /// It learned nothing, or lost what it had learned ([`Prune`](crate::Prune)). Records of versions before 0.3 say
+    /// `hopeless`.
+    #[serde(alias = "hopeless")]
+    Pruned,
     /// An error or a crash.
     Failed {
         /// What happened; the same for every repetition of the trial.
@@ -45,7 +47,7 @@ impl std::fmt::Display for StopReason {
             StopReason::TargetReached => "target reached",
             StopReason::Plateau => "plateau",
             StopReason::Diverged => "diverged",
-            StopReason::Hopeless => "hopeless",
+            StopReason::Pruned => "pruned",
             StopReason::Failed { .. } => "failed",
         })
     }

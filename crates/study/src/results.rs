@@ -9,6 +9,7 @@ use crate::file::{Study, text};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::record::{StopReason, TrialRecord};
+use crate::renamed;
 use crate::trial::{Labels, RunId, Stage, key};
 use crate::tuned::Tuned;
 use largebatch_component::settings::number;
@@ -29,7 +30,8 @@ pub(crate) fn begin(folder: &Path, study: &Study) -> Result<(), StudyError> {
     clear_leftovers(&path);
     let there = std::fs::read_to_string(&path).map_err(StudyError::io("reading", &path))?;
     check_digest(&there, &path)?;
-    let there = there.parse().map_err(|_| damaged(&path))?;
+    let mut there: Table = there.parse().map_err(|_| damaged(&path))?;
+    renamed::document(&mut there);
     let (there, here) = (lines(&there), lines(&study.document));
     if there == here {
         Ok(())

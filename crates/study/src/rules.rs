@@ -9,7 +9,7 @@ use crate::trial::canonical_number;
 /// does not depend on other trials or on the shard. A rule is evaluated at each point of the
 /// curves.
 ///
-/// [`Plateau`] and [`Hopeless`] judge the training loss over half an epoch or more: points closer
+/// [`Plateau`] and [`Prune`] judge the training loss over half an epoch or more: points closer
 /// together are first averaged. So points an epoch apart are judged one by one, and among denser
 /// ones, each of which may be the loss of a few examples, none decides alone.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -22,9 +22,10 @@ pub struct StopRules {
     /// Stop once the training loss no longer falls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plateau: Option<Plateau>,
-    /// Stop a trial that is no better than a constant predictor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hopeless: Option<Hopeless>,
+    /// Stop a trial that is no better than a constant predictor. Versions before 0.3 called this
+    /// `hopeless`.
+    #[serde(default, alias = "hopeless", skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Prune>,
 }
 
 /// The training loss has not improved: its lowest value is not below (1 − `improvement`) × its lowest value of `epochs` epochs ago.
@@ -41,11 +42,11 @@ pub struct Plateau {
 /// constant predictor.
 ///
 /// At every such point the newest half epoch is judged, or what there is at the end of a shorter
-/// budget. A training that never learned and one that learned and then collapsed are both hopeless.
+/// budget. A training that never learned and one that learned and then collapsed are both pruned.
 /// Earlier losses are ignored. A loss that is not finite is above every bound.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Hopeless {
+pub struct Prune {
     /// The fraction of the budget before which nothing is judged, in (0, 1).
     pub after: f64,
     /// The loss to stay below; by default the constant predictor's, which the runner reports.
@@ -67,7 +68,7 @@ impl StopRules {
                 return Some(StopReason::TargetReached);
             }
         }
-        if let Some(Hopeless { after, loss_above }) = self.hopeless
+        if let Some(Prune { after, loss_above }) = self.prune
             && let first = curves
                 .step
                 .partition_point(|&step| (step as f64) < after * started.budget_steps as f64)
@@ -84,7 +85,7 @@ impl StopRules {
             && (!curves.train_loss[last].is_finite()
                 || newest.or(at_the_end).is_some_and(|loss| loss > bound))
         {
-            return Some(StopReason::Hopeless);
+            return Some(StopReason::Pruned);
         }
         if let Some(Plateau {
             epochs,
@@ -129,8 +130,8 @@ impl StopRules {
             number(self.target),
             number(self.plateau.map(|p| p.epochs)),
             number(self.plateau.map(|p| p.improvement)),
-            number(self.hopeless.map(|h| h.after)),
-            number(self.hopeless.and_then(|h| h.loss_above))
+            number(self.prune.map(|p| p.after)),
+            number(self.prune.and_then(|p| p.loss_above))
         )
     }
 }
@@ -190,12 +191,12 @@ mod tests {
 
     #[test]
     fn targets_are_reached_from_the_better_side() {
-        let course = [(10, 1.0, 0.3), (20, 1.0, 0.5), (30, 1.0, 0.6)];
+        let curve = [(10, 1.0, 0.3), (20, 1.0, 0.5), (30, 1.0, 0.6)];
         assert_eq!(
-            stop("target = 0.5", &course),
+            stop("target = 0.5", &curve),
             Some((20, StopReason::TargetReached))
         );
-        assert_eq!(stop("target = 0.7", &course), None);
+        assert_eq!(stop("target = 0.7", &curve), None);
         let rules = StopRules {
             target: Some(0.4),
             ..Default::default()
@@ -205,10 +206,10 @@ mod tests {
             ..STARTED()
         };
         assert_eq!(
-            rules.judge(&lower, &record(&course[..1]).curves),
+            rules.judge(&lower, &record(&curve[..1]).curves),
             Some(StopReason::TargetReached)
         );
-        assert_eq!(rules.judge(&lower, &record(&course[1..]).curves), None);
+        assert_eq!(rules.judge(&lower, &record(&curve[1..]).curves), None);
         assert_eq!(
             rules.judge(&lower, &record(&[(1, 1.0, f64::NAN)]).curves),
             None
@@ -216,23 +217,23 @@ mod tests {
     }
 
     #[test]
-    fn the_hopeless_are_no_better_than_a_constant_after_a_fifth_of_the_budget() {
-        let rule = "hopeless.after = 0.2";
-        let course = |l: f64| [(10, 2.4, 0.1), (15, 2.5, 0.1), (20, l, 0.1), (30, 2.2, 0.1)];
-        assert_eq!(stop(rule, &course(2.35)), Some((20, StopReason::Hopeless)));
+    fn a_trial_no_better_than_a_constant_after_a_fifth_of_the_budget_is_pruned() {
+        let rule = "prune.after = 0.2";
+        let curve = |l: f64| [(10, 2.4, 0.1), (15, 2.5, 0.1), (20, l, 0.1), (30, 2.2, 0.1)];
+        assert_eq!(stop(rule, &curve(2.35)), Some((20, StopReason::Pruned)));
         assert_eq!(
-            stop(rule, &course(2.3)),
+            stop(rule, &curve(2.3)),
             None,
             "as good as a constant is not above it"
         );
         assert_eq!(
-            stop("hopeless = { after = 0.2, loss_above = 2.0 }", &course(2.2)),
-            Some((20, StopReason::Hopeless))
+            stop("prune = { after = 0.2, loss_above = 2.0 }", &curve(2.2)),
+            Some((20, StopReason::Pruned))
         );
-        // A collapse is hopeless, however low the loss was before and however late it comes.
+        // A collapse is pruned, however low the loss was before and however late it comes.
         assert_eq!(
             stop(rule, &[(10, 0.9, 0.8), (20, 19.0, 0.1), (30, 19.0, 0.1)]),
-            Some((20, StopReason::Hopeless))
+            Some((20, StopReason::Pruned))
         );
         assert_eq!(
             stop(
@@ -244,11 +245,11 @@ mod tests {
                     (80, 0.5, 0.9)
                 ]
             ),
-            Some((60, StopReason::Hopeless))
+            Some((60, StopReason::Pruned))
         );
         assert_eq!(
             stop(rule, &[(20, 0.9, 0.8), (100, 2.31, 0.1)]),
-            Some((100, StopReason::Hopeless)),
+            Some((100, StopReason::Pruned)),
             "the last point too"
         );
         // A spike before `after` is ignored, and so is a slowly falling loss below the bound.
@@ -280,11 +281,11 @@ mod tests {
         // NaN is not a low loss.
         assert_eq!(
             stop(rule, &[(30, f64::NAN, 0.1)]),
-            Some((30, StopReason::Hopeless))
+            Some((30, StopReason::Pruned))
         );
         assert_eq!(
             stop(rule, &[(20, 1.0, 0.7), (30, f64::INFINITY, 0.1)]),
-            Some((30, StopReason::Hopeless))
+            Some((30, StopReason::Pruned))
         );
     }
 
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn a_plateau_is_a_loss_that_no_longer_falls() {
         let rules = "plateau = { epochs = 2, improvement = 0.01 }";
-        let course = [
+        let curve = [
             (10, 1.0, 0.0),
             (20, 0.9, 0.0),
             (30, 0.8, 0.0),
@@ -302,7 +303,7 @@ mod tests {
         ];
         // At step 50 the lowest loss is 0.795, and two epochs earlier it was 0.8: a fall of less
         // than 1 %.
-        assert_eq!(stop(rules, &course), Some((50, StopReason::Plateau)));
+        assert_eq!(stop(rules, &curve), Some((50, StopReason::Plateau)));
         assert_eq!(
             stop(
                 rules,
@@ -338,25 +339,22 @@ mod tests {
     /// predictor's loss, and one is low.
     #[test]
     fn no_rule_is_decided_by_one_noisy_point() {
-        let hopeless = "hopeless.after = 0.2";
+        let prune = "prune.after = 0.2";
         let noisy = |mean: f64| -> Vec<(u64, f64, f64)> {
             (1..=100)
                 .map(|i| (i, mean + [1.5, -0.6, -0.9][i as usize % 3], 0.1))
                 .collect()
         };
-        assert_eq!(stop(hopeless, &noisy(2.0)), None);
+        assert_eq!(stop(prune, &noisy(2.0)), None);
         // Half an epoch from step 20 on: 5 points.
-        assert_eq!(
-            stop(hopeless, &noisy(2.6)),
-            Some((24, StopReason::Hopeless))
-        );
+        assert_eq!(stop(prune, &noisy(2.6)), Some((24, StopReason::Pruned)));
         let mut collapsed = noisy(2.0);
         collapsed[70..].iter_mut().for_each(|point| point.1 = 19.0);
-        assert_eq!(stop(hopeless, &collapsed), Some((74, StopReason::Hopeless)));
+        assert_eq!(stop(prune, &collapsed), Some((74, StopReason::Pruned)));
         collapsed[60].1 = f64::NAN;
         assert_eq!(
-            stop(hopeless, &collapsed),
-            Some((61, StopReason::Hopeless)),
+            stop(prune, &collapsed),
+            Some((61, StopReason::Pruned)),
             "no number counts at once"
         );
         // A budget of less than half an epoch is judged at its end.
@@ -364,11 +362,11 @@ mod tests {
             train_examples: 32_000,
             ..STARTED()
         };
-        let rules: StopRules = toml::from_str(hopeless).unwrap();
+        let rules: StopRules = toml::from_str(prune).unwrap();
         let judged = |mean: f64, n: usize| rules.judge(&short, &record(&noisy(mean)[..n]).curves);
         assert_eq!(
             (judged(2.6, 99), judged(2.6, 100), judged(2.0, 100)),
-            (None, Some(StopReason::Hopeless), None)
+            (None, Some(StopReason::Pruned), None)
         );
 
         // The loss falls from 3 to 1 over 100 steps; at step 12 a point is by chance lower than the

@@ -23,7 +23,7 @@ pub struct Started {
     pub metric: String,
     /// Whether a higher metric is better.
     pub higher_is_better: bool,
-    /// Training loss of the best constant predictor, for the hopeless rule; absent if there is
+    /// Training loss of the best constant predictor, for the rule `prune`; absent if there is
     /// none.
     pub constant_loss: Option<f64>,
 }

@@ -26,7 +26,7 @@ impl Plan {
     /// complete, or that has no usable point.
     ///
     /// With the goal `best_validation`: among the points with the fewest trials that diverged,
-    /// failed or were hopeless, the best mean metric. With the goal `fewest_steps`: among the
+    /// failed or were pruned, the best mean metric. With the goal `fewest_steps`: among the
     /// points with the most seeds that reached the target, the lowest median number of steps. Ties
     /// go to the earlier point.
     pub fn choices(&self, records: &HashMap<RunId, TrialRecord>) -> Vec<Option<Tuned>> {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_best_mean_wins_but_not_over_divergence() {
-        use StopReason::{Diverged, Finished, Hopeless};
+        use StopReason::{Diverged, Finished, Pruned};
         let fine = |a, b| [(Finished, 10, a), (Finished, 10, b)];
         assert_eq!(
             chosen(
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(
             chosen(
                 "best_validation",
-                &[[(Hopeless, 1, 0.9), (Diverged, 1, 0.9)]],
+                &[[(Pruned, 1, 0.9), (Diverged, 1, 0.9)]],
                 true
             ),
             None

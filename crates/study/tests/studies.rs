@@ -545,7 +545,7 @@ fn wrong_files_name_the_line() {
             "at most 9007199254740992",
         ),
         ("stop.target = inf", 5, "finite"),
-        ("stop.hopeless.after = 1.5", 5, "fraction of the budget"),
+        ("stop.prune.after = 1.5", 5, "fraction of the budget"),
         (
             "stop.plateau = { epochs = 1, improvment = 0.1 }",
             5,
@@ -808,8 +808,8 @@ fn a_file_that_is_no_text_names_the_place() {
     )
     .unwrap();
     assert_eq!(
-        study.error("confirm.probe.1", "no instrument").to_string(),
-        "file.toml, line 8: no instrument"
+        study.error("confirm.probe.1", "no probe").to_string(),
+        "file.toml, line 8: no probe"
     );
 }
 

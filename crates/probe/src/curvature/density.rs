@@ -19,7 +19,8 @@ pub struct Density {
     #[serde(with = "nullable")]
     pub weights: Vec<f64>,
     /// Number of random vectors used.
-    pub probes: usize,
+    #[serde(rename = "probes")]
+    pub vectors: usize,
     /// Number of Lanczos steps for each.
     pub steps: usize,
 }
@@ -45,18 +46,18 @@ impl Density {
     }
 }
 
-/// Estimates the spectral density: the mean over `probes` Gaussian vectors v of the measure with
+/// Estimates the spectral density: the mean over `vectors` Gaussian vectors v of the measure with
 /// moments vᵀAᵖv / vᵀv (Golub and Welsch 1969; Lin, Saad and Yang 2016, arXiv 1308.5467; for
 /// networks Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159). `steps` Lanczos steps give the
 /// first 2·steps − 1 moments of each measure exactly, so only the choice of v is random.
 ///
-/// Cost: `probes · steps` products.
+/// Cost: `vectors · steps` products.
 ///
 /// # Errors
-/// No probes or no steps; errors of the operator.
+/// No vectors or no steps; errors of the operator.
 pub fn density(
     operator: &mut impl Operator,
-    probes: usize,
+    vectors: usize,
     steps: usize,
     key: Key,
     watch: Watch,
@@ -64,7 +65,7 @@ pub fn density(
     let d = operator.dim();
     quadrature(
         operator,
-        (0..probes).map(|i| gaussian(d, key.number(i as u64))),
+        (0..vectors).map(|i| gaussian(d, key.number(i as u64))),
         steps,
         watch,
     )
@@ -89,8 +90,8 @@ pub fn quadrature(
     }
     let steps = steps.min(operator.dim());
     let all = (starts.len() * steps) as u64;
-    let (mut masses, mut probes, mut done) = (Vec::new(), 0, 0);
-    'probes: for start in starts {
+    let (mut masses, mut used, mut done) = (Vec::new(), 0, 0);
+    'vectors: for start in starts {
         let mut space = Krylov::new(start);
         loop {
             let proceed = space.step(operator)?;
@@ -98,10 +99,10 @@ pub fn quadrature(
             if !watch(done, all) {
                 // A measure from fewer steps would be a different one, so only finished ones are
                 // kept.
-                if probes == 0 {
+                if used == 0 {
                     break;
                 }
-                break 'probes;
+                break 'vectors;
             }
             if !proceed || space.alpha.len() == steps {
                 break;
@@ -114,13 +115,13 @@ pub fn quadrature(
                 .zip(vectors)
                 .map(|(t, s)| (t, s[0] * s[0])),
         );
-        probes += 1;
+        used += 1;
     }
     masses.sort_by(|a, b| a.0.total_cmp(&b.0));
     Ok(Density {
         nodes: masses.iter().map(|m| m.0).collect(),
-        weights: masses.iter().map(|m| m.1 / probes as f64).collect(),
-        probes,
+        weights: masses.iter().map(|m| m.1 / used as f64).collect(),
+        vectors: used,
         steps,
     })
 }

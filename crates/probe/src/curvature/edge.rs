@@ -84,7 +84,7 @@ impl AtPoint<'_> {
     /// step yet, and after an interruption.
     ///
     /// For most optimizers this costs nothing. A preconditioned one needs the largest eigenvalue of
-    /// the preconditioned Hessian, at most 2 [`CurvatureOptions::most`] gradient evaluations; if
+    /// the preconditioned Hessian, at most 2 [`CurvatureOptions::iterations`] gradient evaluations; if
     /// they do not suffice, λ_max is a lower bound. With L2 decay every parameter counts as
     /// decayed.
     ///
@@ -119,7 +119,7 @@ impl AtPoint<'_> {
             1,
             key(options.seed, "preconditioned"),
             options.tolerance,
-            options.most,
+            options.iterations,
             &mut |done, all| {
                 proceed = watch(2 * done, 2 * all);
                 proceed

@@ -90,7 +90,7 @@ pub struct Eigen {
 ///
 /// Each iteration takes one product and 8·d bytes of memory. The method ends when each of the k
 /// residuals is at most `tolerance` times λ₁ (or a millionth of the largest |λ|, below which
-/// rounding dominates), or after `most` iterations. A multiple eigenvalue is found only once,
+/// rounding dominates), or after all `iterations`. A multiple eigenvalue is found only once,
 /// because a Krylov space contains only one vector of its eigenspace.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ pub fn largest(
     k: usize,
     start: Vec<f64>,
     tolerance: f64,
-    most: usize,
+    iterations: usize,
     watch: Watch,
 ) -> Result<Eigen, ProbeError> {
     if k == 0 || k > operator.dim() {
@@ -113,11 +113,11 @@ pub fn largest(
             ),
         ));
     }
-    let most = most.clamp(k, operator.dim());
+    let iterations = iterations.clamp(k, operator.dim());
     let mut space = Krylov::new(start);
-    for step in 1..=most {
+    for step in 1..=iterations {
         let proceed = space.step(operator)?;
-        let interrupted = !watch(step as u64, most as u64);
+        let interrupted = !watch(step as u64, iterations as u64);
         let (values, vectors) = space.ritz();
         let outside = if proceed {
             *space.beta.last().expect("at least one step is done")
@@ -135,7 +135,7 @@ pub fn largest(
         let size = ends[0].max(1e-6 * ends[1]);
         let converged =
             !proceed || (found == k && residuals.iter().all(|r| *r <= tolerance * size));
-        if converged || interrupted || step == most {
+        if converged || interrupted || step == iterations {
             let d = operator.dim();
             let vectors = vectors[..found]
                 .iter()

@@ -33,12 +33,12 @@ pub struct CurvatureOptions {
     /// The Lanczos method ends when each residual is at most this fraction of λ_max.
     pub tolerance: f64,
     /// Maximum number of Lanczos iterations; each stores a vector of d numbers.
-    pub most: usize,
+    pub iterations: usize,
     /// Number of products for each of the two estimates of the trace; 0 omits both, 1 and 2 omit
     /// Hutch++.
     pub samples: usize,
     /// Number of random vectors for the density; 0 omits it.
-    pub probes: usize,
+    pub vectors: usize,
     /// Number of Lanczos steps for each of them.
     pub steps: usize,
     /// The seed of the random vectors.
@@ -50,9 +50,9 @@ impl Default for CurvatureOptions {
         CurvatureOptions {
             top: 5,
             tolerance: 1e-4,
-            most: 60,
+            iterations: 60,
             samples: 30,
-            probes: 2,
+            vectors: 2,
             steps: 40,
             seed: 0,
         }
@@ -69,7 +69,8 @@ impl CurvatureOptions {
             } else {
                 0
             };
-        2 * (self.most.min(d) + self.top.min(d) + traces + self.probes * self.steps.min(d)) as u64
+        2 * (self.iterations.min(d) + self.top.min(d) + traces + self.vectors * self.steps.min(d))
+            as u64
     }
 }
 
@@ -127,7 +128,7 @@ pub fn curvature(
         options.top.min(d),
         key.word("start"),
         options.tolerance,
-        options.most,
+        options.iterations,
         &mut |done, _| {
             proceed = watch(2 * done, all);
             proceed
@@ -145,7 +146,7 @@ pub fn curvature(
         ..Curvature::default()
     };
     // The rest of the plan no longer counts the products that the Lanczos method did not need.
-    let all = all - 2 * (options.most.min(d) + options.top.min(d)) as u64 + before;
+    let all = all - 2 * (options.iterations.min(d) + options.top.min(d)) as u64 + before;
     let mut watch_part = |before: u64, done: u64| {
         proceed = watch(before + 2 * done, all);
         proceed
@@ -170,10 +171,10 @@ pub fn curvature(
         before += trace.map_or(0, |t| 2 * t.products);
         found.trace_plus = trace;
     }
-    if options.probes > 0 && watch_part(before, 0) {
+    if options.vectors > 0 && watch_part(before, 0) {
         found.density = Some(density(
             &mut hessian,
-            options.probes,
+            options.vectors,
             options.steps,
             key.word("density"),
             &mut |done, _| watch_part(before, done),

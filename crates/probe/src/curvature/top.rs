@@ -28,7 +28,7 @@ pub fn top<O: Objective + ?Sized>(
     k: usize,
     key: Key,
     tolerance: f64,
-    most: usize,
+    iterations: usize,
     watch: Watch,
 ) -> Result<Eigen, ProbeError> {
     let (d, mut spent) = (hessian.dim(), 0);
@@ -43,10 +43,17 @@ pub fn top<O: Objective + ?Sized>(
             },
         );
         let mut proceed = true;
-        let mut found = largest(hessian, k, start, tolerance, most, &mut |done, all| {
-            proceed = watch(spent + done, spent + all + k as u64);
-            proceed
-        })?;
+        let mut found = largest(
+            hessian,
+            k,
+            start,
+            tolerance,
+            iterations,
+            &mut |done, all| {
+                proceed = watch(spent + done, spent + all + k as u64);
+                proceed
+            },
+        )?;
         spent += found.products;
         let step = hessian.step;
         hessian.step = step / 10.0;

@@ -192,7 +192,7 @@ fn stop(reason: &StopReason) -> (&'static str, Option<String>) {
         StopReason::TargetReached => ("target_reached", None),
         StopReason::Plateau => ("plateau", None),
         StopReason::Diverged => ("diverged", None),
-        StopReason::Hopeless => ("hopeless", None),
+        StopReason::Pruned => ("pruned", None),
         StopReason::Failed { message } => ("failed", Some(message.clone())),
     }
 }

@@ -243,7 +243,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
         "Colour: mean validation metric at the end"
     };
     let mut figure = frame.finish(format!(
-        "{kind}; ✕: every seed diverged, smaller: some did; –: failed, hopeless, or target not reached; ring: the chosen rate. {}.",
+        "{kind}; ✕: every seed diverged, smaller: some did; –: failed, pruned, or target not reached; ring: the chosen rate. {}.",
         a.tune_print()
     ));
     figure.height += lift;

@@ -1,7 +1,7 @@
 use crate::record::TrialRecord;
 
 /// The final metric `name` of each trial that is a measurement, with its seed. A trial that
-/// diverged, failed or was hopeless has none: count those separately.
+/// diverged, failed or was pruned has none: count those separately.
 pub fn finals<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     name: &str,

@@ -26,13 +26,13 @@ pub enum Warning {
         /// The number of seeds.
         seeds: usize,
     },
-    /// Some reported trials diverged, failed or were stopped as hopeless; averages are over the others.
+    /// Some reported trials diverged, failed or were pruned; averages are over the others.
     Lost {
         /// The group.
         labels: Labels,
         /// How many diverged.
         diverged: usize,
-        /// How many failed or were hopeless.
+        /// How many failed or were pruned.
         lost: usize,
         /// The number of reported trials.
         of: usize,
@@ -128,7 +128,7 @@ impl fmt::Display for Warning {
                     what.push(format!("{diverged} of {of} trials diverged"));
                 }
                 if *lost > 0 {
-                    what.push(format!("{lost} of {of} trials failed or were hopeless"));
+                    what.push(format!("{lost} of {of} trials failed or were pruned"));
                 }
                 let left = if diverged + lost < *of {
                     "the figures cover only the others"
@@ -140,7 +140,7 @@ impl fmt::Display for Warning {
             Warning::Untunable { labels } => {
                 write!(
                     f,
-                    "{}: every tuning trial diverged, failed, was hopeless or missed the target; change the search",
+                    "{}: every tuning trial diverged, failed, was pruned or missed the target; change the search",
                     group(labels)
                 )
             }

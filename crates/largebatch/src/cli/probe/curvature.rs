@@ -29,21 +29,33 @@ pub(super) struct CurvatureArgs {
     #[arg(long, value_name = "K", default_value_t = 5, help_heading = "How")]
     top: usize,
     /// Most Lanczos iterations
-    #[arg(long, value_name = "N", default_value_t = 60, help_heading = "How")]
-    most: usize,
+    #[arg(
+        long,
+        alias = "most",
+        value_name = "N",
+        default_value_t = 60,
+        help_heading = "How"
+    )]
+    iterations: usize,
     /// Products for each of the two trace estimates; 0 skips them
     #[arg(long, value_name = "N", default_value_t = 30, help_heading = "How")]
     samples: usize,
     /// Random vectors for the density, with 40 products each; 0 skips it
-    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "How")]
-    probes: usize,
+    #[arg(
+        long,
+        alias = "probes",
+        value_name = "N",
+        default_value_t = 2,
+        help_heading = "How"
+    )]
+    vectors: usize,
 }
 
 pub(super) fn run(args: CurvatureArgs, global: &Global, lab: &Lab) -> Result<Done> {
-    if args.top == 0 || args.top > args.most {
+    if args.top == 0 || args.top > args.iterations {
         let why = format!(
-            "must be between 1 and the number of Lanczos iterations, --most {}",
-            args.most
+            "must be between 1 and the number of Lanczos iterations, --iterations {}",
+            args.iterations
         );
         return Err(TrainError::Value {
             key: "top".into(),
@@ -57,9 +69,9 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, lab: &Lab) -> Result<Don
     subject.need_double()?;
     let options = CurvatureOptions {
         top: args.top,
-        most: args.most,
+        iterations: args.iterations,
         samples: args.samples,
-        probes: args.probes,
+        vectors: args.vectors,
         seed: args.common.seed,
         ..CurvatureOptions::default()
     };
@@ -104,7 +116,7 @@ pub(super) fn run(args: CurvatureArgs, global: &Global, lab: &Lab) -> Result<Don
         record.examples,
         record.part,
         record.parameters,
-        options.probes,
+        options.vectors,
         options.steps,
         record.result.eigenvalues.len()
     );
@@ -129,7 +141,7 @@ fn summary(c: &Curvature, optimizer: &dyn DynOptimizerConfig) -> String {
         if c.converged {
             ""
         } else {
-            " (not converged: raise --most; at a kink of the loss they never converge)"
+            " (not converged: raise --iterations; at a kink of the loss they never converge)"
         }
     );
     let _ = writeln!(text, "smallest eigenvalue at most {:.4}", c.least);

@@ -71,7 +71,7 @@ pub(super) fn run(args: LayersArgs, global: &Global, lab: &Lab) -> Result<Done> 
     let mut figures = vec![("layers".to_owned(), record.result.figure(&caption).svg())];
     if let Ok(text) = std::fs::read_to_string(run.folder.join("layers.csv")) {
         figures.extend(
-            courses(&text)
+            over_training(&text)
                 .map(|plot| plot.figure())
                 .map(|figure| (figure.name.clone(), figure.svg())),
         );
@@ -82,7 +82,7 @@ pub(super) fn run(args: LayersArgs, global: &Global, lab: &Lab) -> Result<Done> 
 
 /// The ratio ‖w‖/‖∇w‖ and the trust ratio of each weight over the steps of `layers.csv`, if it has
 /// any.
-fn courses(text: &str) -> impl Iterator<Item = Plot> {
+fn over_training(text: &str) -> impl Iterator<Item = Plot> {
     let number = |field: Option<&&str>| field.and_then(|f| f.parse::<f64>().ok());
     let lines: Vec<Vec<&str>> = text
         .lines()

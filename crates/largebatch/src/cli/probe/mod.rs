@@ -1,4 +1,4 @@
-//! `largebatch probe`: one file per instrument.
+//! `largebatch probe`: one file per probe.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -69,7 +69,7 @@ enum ProbeCommand {
     BatchFind(batch_find::BatchFindArgs),
 }
 
-/// Arguments of every instrument.
+/// Arguments of every probe.
 #[derive(Args, Clone)]
 struct Common {
     /// Folder of the run, or of one of its checkpoints
@@ -202,7 +202,7 @@ fn least_seconds(mut work: impl FnMut() -> Result<(), ProbeError>) -> Result<f64
     Ok(least)
 }
 
-/// Announces the cost of an instrument that will take more than ten seconds.
+/// Announces the cost of a probe that will take more than ten seconds.
 fn announce(what: &str, examples: usize, seconds: f64, global: &Global) {
     if seconds > 10.0 && !global.quiet {
         say(&format!(
@@ -220,7 +220,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// A progress bar that an instrument advances, and through which Ctrl-C reaches it.
+/// A progress bar that a probe advances, and through which Ctrl-C reaches it.
 struct Watching(ProgressBar);
 
 impl Watching {
@@ -244,7 +244,7 @@ impl Drop for Watching {
     }
 }
 
-/// Parses the words of an instrument, such as `sharpness RUN --subset 500`.
+/// Parses the words of a probe, such as `sharpness RUN --subset 500`.
 ///
 /// # Errors
 /// Words that do not form a valid command.

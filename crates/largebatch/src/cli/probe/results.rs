@@ -1,4 +1,4 @@
-//! What is shared by the instruments that do not work on one run's gradient.
+//! What is shared by the probes that do not work on one run's gradient.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl Results {
     }
 }
 
-/// Arguments of the instruments on a loss landscape, line and surface.
+/// Arguments of the probes on a loss landscape, line and surface.
 #[derive(Args, Clone)]
 pub(super) struct OnLandscape {
     /// Batch norm's statistics: recompute them at each point, or use the saved ones: on a line
@@ -123,7 +123,7 @@ pub(super) fn point_seconds(
     Ok(seconds * examples as f64 / some.examples() as f64)
 }
 
-/// Announces the cost of an instrument that takes more than ten seconds.
+/// Announces the cost of a probe that takes more than ten seconds.
 pub(super) fn say_cost(what: &str, seconds: f64, global: &Global) {
     if seconds > 10.0 && !global.quiet {
         say(&format!("{what}: about {}", duration(seconds)));
@@ -146,7 +146,7 @@ pub(super) fn examples(text: &str) -> Result<Option<usize>> {
     }
 }
 
-/// The settings of a run that an instrument trains again.
+/// The settings of a run that a probe trains again.
 #[derive(Args, Clone)]
 pub(super) struct Settings {
     /// Folder of a run, or a training configuration in TOML

@@ -1,6 +1,6 @@
-//! `train --probe NAME:every=N`: instruments that measure a network during its training.
+//! `train --probe NAME:every=N`: probes that measure a network during its training.
 
-mod course;
+mod charts;
 
 use std::fs;
 use std::io::Write as _;
@@ -22,10 +22,10 @@ use serde_json::Value;
 
 use super::{INTERRUPT, duration, say};
 
-/// The instruments available during training.
+/// The probes available during training.
 const NAMES: [&str; 4] = ["layers", "noise", "noise-pairs", "curvature"];
 
-/// One instrument during a training. It writes a line of `RUN/probe/NAME.jsonl` for each
+/// One probe during a training. It writes a line of `RUN/probe/NAME.jsonl` for each
 /// measurement, and at the end the charts `RUN/probe/NAME-course.svg` and, for layers with trust
 /// ratios, `RUN/probe/layers-trust-course.svg`. It does not affect the training: the weights end up
 /// with the same bits.
@@ -41,7 +41,7 @@ pub(crate) struct Probing<'a> {
     pairs: Pairs,
     /// The number of examples in these steps.
     examples: usize,
-    /// The error after which the instrument stopped; it is reported once, and the training
+    /// The error after which the probe stopped; it is reported once, and the training
     /// continues.
     failed: Option<String>,
     /// Whether the first measurement should announce what the others will cost.
@@ -109,7 +109,7 @@ fn parse(text: &str) -> Result<(&'static str, u64, usize), TrainError> {
 }
 
 impl<'a> Probing<'a> {
-    /// Parses an instrument before there is a run, so that a typing error is reported before any
+    /// Parses a probe before there is a run, so that a typing error is reported before any
     /// work starts.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl<'a> Probing<'a> {
         parse(text).map(|_| ())
     }
 
-    /// The instruments of the command line, for a run in `folder`, which need not exist yet.
+    /// The probes of the command line, for a run in `folder`, which need not exist yet.
     ///
     /// # Errors
     /// An unknown name or option, curvature on a device without double precision, or pairs in a run
@@ -195,11 +195,11 @@ impl<'a> Probing<'a> {
         }
         let started = Instant::now();
         let measured = self.measure(at, before);
-        let looks = (self.experiment.total_steps / self.every).saturating_sub(at.step / self.every);
-        let seconds = started.elapsed().as_secs_f64() * looks as f64;
+        let left = (self.experiment.total_steps / self.every).saturating_sub(at.step / self.every);
+        let seconds = started.elapsed().as_secs_f64() * left as f64;
         if std::mem::take(&mut self.tells_cost) && seconds > 10.0 {
             say(&format!(
-                "probe {}: {looks} more measurements take about {}",
+                "probe {}: {left} more measurements take about {}",
                 self.name,
                 duration(seconds)
             ));
@@ -228,7 +228,7 @@ impl<'a> Probing<'a> {
         self.failed = Some(what);
     }
 
-    /// The error of this instrument, once the training has ended.
+    /// The error of this probe, once the training has ended.
     pub(crate) fn failure(&mut self) -> Option<String> {
         self.failed.take()
     }
@@ -308,10 +308,10 @@ impl<'a> Probing<'a> {
             _ => {
                 let options = CurvatureOptions {
                     top: 2,
-                    most: 40,
+                    iterations: 40,
                     tolerance: 1e-3,
                     samples: 0,
-                    probes: 0,
+                    vectors: 0,
                     seed: config.seed,
                     ..CurvatureOptions::default()
                 };
@@ -335,7 +335,7 @@ impl<'a> Probing<'a> {
     }
 
     /// The lines written so far.
-    fn course(&self) -> Vec<Value> {
+    fn written(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.lines()).unwrap_or_default();
         text.lines()
             .filter_map(|line| serde_json::from_str(line).ok())
@@ -355,7 +355,7 @@ impl Observer for Probing<'_> {
         // A killed run measures again what it wrote after its last checkpoint, or everything if it
         // had no checkpoint.
         let kept: String = self
-            .course()
+            .written()
             .iter()
             .filter(|line| start.step > 0 && line["step"].as_u64().is_some_and(|s| s <= start.step))
             .map(|line| format!("{line}\n"))
@@ -400,9 +400,9 @@ impl Observer for Probing<'_> {
         if !self.lines().exists() {
             return;
         }
-        for plot in course::plots(
+        for plot in charts::plots(
             self.name,
-            &self.course(),
+            &self.written(),
             &self.experiment.config,
             self.subset,
         ) {

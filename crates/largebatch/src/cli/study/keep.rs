@@ -1,4 +1,4 @@
-//! `confirm.probe`: a study keeps the runs of its reported trials, and instruments measure them.
+//! `confirm.probe`: a study keeps the runs of its reported trials, and probes measure them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::cli::{Global, probe, say};
 /// The subfolder of a study in which kept runs are stored.
 const RUNS: &str = "runs";
 
-/// The instruments that need only one run.
+/// The probes that need only one run.
 const ALONE: [&str; 4] = ["layers", "noise", "curvature", "sharpness"];
 
 const QUIET: Global = Global {
@@ -23,27 +23,27 @@ const QUIET: Global = Global {
     verbose: false,
 };
 
-/// The instruments of a study: `NAME:every=N` during training, as in `train --probe`, and
+/// The probes of a study: `NAME:every=N` during training, as in `train --probe`, and
 /// `NAME --option ...` at the end, as in `largebatch probe`. One of the latter is `line`, which connects
 /// the weights of the small and the large batch.
 #[derive(Clone, Default, PartialEq, Debug)]
-pub(super) struct Instruments {
-    on_the_way: Vec<String>,
+pub(super) struct Probes {
+    during: Vec<String>,
     at_the_end: Vec<Vec<String>>,
     line: Option<Vec<String>>,
 }
 
-impl Instruments {
-    /// The instruments that a study asks for.
+impl Probes {
+    /// The probes that a study asks for.
     ///
     /// # Errors
-    /// An unknown instrument or option.
+    /// An unknown probe or option.
     pub(super) fn of(study: &Study) -> Result<Self, TrainError> {
         Self::read(study.confirm.as_ref().map_or(&[], |confirm| &confirm.probe))
     }
 
     pub(super) fn read(texts: &[String]) -> Result<Self, TrainError> {
-        let mut all = Instruments::default();
+        let mut all = Probes::default();
         for text in texts {
             let wrong = |why: String| TrainError::Value {
                 key: "confirm.probe".into(),
@@ -53,7 +53,7 @@ impl Instruments {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let Some(name) = words.first() else {
                 return Err(wrong(
-                    "name an instrument, such as sharpness or noise:every=100".into(),
+                    "name a probe, such as sharpness or noise:every=100".into(),
                 ));
             };
             if name.contains(':') {
@@ -61,7 +61,7 @@ impl Instruments {
                     TrainError::Value { why, .. } => wrong(why),
                     other => wrong(other.to_string()),
                 })?;
-                all.on_the_way.push(text.clone());
+                all.during.push(text.clone());
                 continue;
             }
             let folders: &[&str] = match name.as_str() {
@@ -70,7 +70,7 @@ impl Instruments {
                 _ => {
                     let names = ALONE.join(", ");
                     return Err(wrong(format!(
-                        "the instruments are {names} and line, and during training layers:every=N, noise:every=N, noise-pairs:every=N and curvature:every=N"
+                        "the probes are {names} and line, and during training layers:every=N, noise:every=N, noise-pairs:every=N and curvature:every=N"
                     )));
                 }
             };
@@ -106,22 +106,22 @@ fn first_line(error: &clap::Error) -> String {
     )
 }
 
-/// Where a worker keeps its runs, and the instruments that measure them.
-pub(super) struct Keep {
+/// Where a worker keeps its runs, and the probes that measure them.
+pub(super) struct KeptRuns {
     runs: PathBuf,
-    instruments: Instruments,
+    probes: Probes,
     data_dir: Option<PathBuf>,
 }
 
-impl Keep {
+impl KeptRuns {
     pub(super) fn new(
         runs: PathBuf,
         texts: &[String],
         data_dir: Option<PathBuf>,
     ) -> Result<Self, TrainError> {
-        Ok(Keep {
+        Ok(KeptRuns {
             runs,
-            instruments: Instruments::read(texts)?,
+            probes: Probes::read(texts)?,
             data_dir,
         })
     }
@@ -163,16 +163,16 @@ impl Keep {
         RunFolder::create(&path, &run_file(experiment, None)).map(Some)
     }
 
-    /// The instruments that measure during training.
-    pub(super) fn on_the_way<'e>(
+    /// The probes that measure during training.
+    pub(super) fn during<'e>(
         &self,
         experiment: &'e Experiment,
         folder: &RunFolder,
     ) -> Result<Vec<Probing<'e>>> {
-        Probing::all(&self.instruments.on_the_way, experiment, folder.path())
+        Probing::all(&self.probes.during, experiment, folder.path())
     }
 
-    /// Runs the other instruments on a run that has ended. Their errors are returned and do not
+    /// Runs the other probes on a run that has ended. Their errors are returned and do not
     /// fail the trial.
     pub(super) fn at_the_end(&self, folder: &RunFolder, lab: &Lab) -> Vec<String> {
         let path = folder.path().display().to_string();
@@ -182,11 +182,7 @@ impl Keep {
                 .err()
                 .map(|e| format!("{}: {e}", words[0]))
         };
-        self.instruments
-            .at_the_end
-            .iter()
-            .filter_map(look)
-            .collect()
+        self.probes.at_the_end.iter().filter_map(look).collect()
     }
 }
 
@@ -209,7 +205,7 @@ pub(super) fn forget(folder: &Path, record: &TrialRecord) {
     }
 }
 
-/// Runs the instrument `line`, which needs two runs, once all runs are there. For each seed it
+/// Runs the probe `line`, which needs two runs, once all runs are there. For each seed it
 /// connects the smallest batch with the largest among the groups that differ only in batch size, or
 /// else the first group with the smallest batch with every larger one. The result is stored with
 /// the large batch's run. Returns the errors.
@@ -221,7 +217,7 @@ pub(super) fn join_runs(
     global: &Global,
 ) -> Result<Vec<String>> {
     let mut failures = Vec::new();
-    let Some(options) = Instruments::of(&results.plan.study)?.line else {
+    let Some(options) = Probes::of(&results.plan.study)?.line else {
         return Ok(failures);
     };
     let rows: Vec<Row> = results
@@ -297,16 +293,13 @@ fn pairs(results: &Results) -> Vec<(usize, usize)> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Instruments, String> {
-        Instruments::read(&[text.to_owned()]).map_err(|e| e.to_string())
+    fn read(text: &str) -> Result<Probes, String> {
+        Probes::read(&[text.to_owned()]).map_err(|e| e.to_string())
     }
 
     #[test]
-    fn instruments_are_checked_before_anything_runs() {
-        assert_eq!(
-            read("noise:every=50,subset=100").unwrap().on_the_way.len(),
-            1
-        );
+    fn probes_are_checked_before_anything_runs() {
+        assert_eq!(read("noise:every=50,subset=100").unwrap().during.len(), 1);
         assert_eq!(
             read("sharpness --epsilon 1e-3 --batch-norm batch")
                 .unwrap()
@@ -316,12 +309,12 @@ mod tests {
         );
         assert!(read("line --test").unwrap().line.is_some());
         for (text, part) in [
-            ("sharpnes", "the instruments are"),
-            ("surface", "the instruments are"),
+            ("sharpnes", "the probes are"),
+            ("surface", "the probes are"),
             ("sharpness --epsilo 1", "--epsilo"),
             ("noise:every=0", "every"),
             ("nois:every=5", "noise"),
-            (" ", "name an instrument"),
+            (" ", "name a probe"),
         ] {
             let error = read(text).unwrap_err();
             assert!(

@@ -15,7 +15,7 @@ use largebatch_study::{
 use largebatch_train::Lab;
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
-use keep::{Instruments, Keep, join_runs};
+use keep::{KeptRuns, Probes, join_runs};
 use trainer::Trainer;
 use watcher::Watcher;
 
@@ -158,7 +158,7 @@ struct WorkerArgs {
     /// Folder in which reported trials keep their runs
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Instruments that measure these runs
+    /// Probes that measure these runs
     #[arg(long)]
     probe: Vec<String>,
 }
@@ -177,7 +177,7 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Worker(args) => {
             let keep = args
                 .keep
-                .map(|runs| Keep::new(runs, &args.probe, args.data_dir.data_dir.clone()))
+                .map(|runs| KeptRuns::new(runs, &args.probe, args.data_dir.data_dir.clone()))
                 .transpose()?;
             serve(&Trainer::new(lab, args.data_dir.search()).keeping(keep))
         }
@@ -196,7 +196,7 @@ fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
         .iter()
         .flat_map(|confirm| confirm.probe.iter().enumerate())
     {
-        Instruments::read(std::slice::from_ref(text))
+        Probes::read(std::slice::from_ref(text))
             .map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
     Ok(Plan::new(study, &|config| trainer.check(config))?)
@@ -259,7 +259,7 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .map(std::path::absolute)
         .transpose()
         .context("--data-dir")?;
-    let kept = Keep::arguments(&plan.study, &folder);
+    let kept = KeptRuns::arguments(&plan.study, &folder);
     let start = || {
         let mut command = Command::new(&program);
         command.args(["study", "worker"]).args(&kept);

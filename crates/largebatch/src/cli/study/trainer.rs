@@ -22,7 +22,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::super::{Global, tell_data};
-use super::keep::Keep;
+use super::keep::KeptRuns;
 use crate::cli::probe::training::Probing;
 
 /// Trains the trials of a study.
@@ -36,7 +36,7 @@ pub(super) struct Trainer<'a> {
     /// The data sets read, by name, each to be reported to the user once.
     read: Mutex<BTreeMap<String, (Dataset, Holdout)>>,
     /// Where reported trials keep their runs, if they do.
-    keep: Option<Keep>,
+    keep: Option<KeptRuns>,
 }
 
 impl<'a> Trainer<'a> {
@@ -51,7 +51,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    pub(super) fn keeping(self, keep: Option<Keep>) -> Self {
+    pub(super) fn keeping(self, keep: Option<KeptRuns>) -> Self {
         Trainer { keep, ..self }
     }
 
@@ -428,7 +428,7 @@ impl Runner for Trainer<'_> {
             .flatten();
         let mut probes = match (&self.keep, &kept) {
             (Some(keep), Some(folder)) => keep
-                .on_the_way(&experiment, folder)
+                .during(&experiment, folder)
                 .map_err(|e| e.to_string())?,
             _ => Vec::new(),
         };

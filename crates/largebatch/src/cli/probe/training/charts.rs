@@ -1,10 +1,10 @@
-//! Charts of an instrument's measurements over a training.
+//! Charts of a probe's measurements over a training.
 
 use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::RunConfig;
 use serde_json::Value;
 
-/// The charts of the lines that an instrument wrote.
+/// The charts of the lines that a probe wrote.
 pub(super) fn plots(name: &str, lines: &[Value], config: &RunConfig, subset: usize) -> Vec<Plot> {
     let examples = match name {
         "noise-pairs" => "micro-batches of the training steps".to_owned(),

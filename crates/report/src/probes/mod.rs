@@ -13,15 +13,15 @@ use serde_json::Value;
 
 use crate::analysis::Analysis;
 use crate::figures::Section;
-use crate::findings::{Findings, Looked};
+use crate::findings::{Findings, ProbedRun};
 use crate::number::{Measure, significant};
 
-/// The runs of each of the study's groups, with their seeds.
-pub(crate) struct Looks<'a> {
-    groups: Vec<Vec<(u64, &'a Looked)>>,
+/// The probed runs of each of the study's groups, with their seeds.
+pub(crate) struct Probed<'a> {
+    groups: Vec<Vec<(u64, &'a ProbedRun)>>,
 }
 
-impl<'a> Looks<'a> {
+impl<'a> Probed<'a> {
     pub fn new(a: &Analysis, findings: &'a Findings) -> Self {
         let find = |id: &str| {
             findings.runs.iter().find(|run| {
@@ -35,13 +35,13 @@ impl<'a> Looks<'a> {
                 .filter_map(|r| Some((r.seed, find(&r.id.0)?)))
                 .collect()
         };
-        Looks {
+        Probed {
             groups: a.groups.iter().map(|g| of(&g.records)).collect(),
         }
     }
 
     /// A quantity of each run of a group, by seed.
-    pub fn values(&self, group: usize, of: impl Fn(&Looked) -> Option<f64>) -> Vec<(u64, f64)> {
+    pub fn values(&self, group: usize, of: impl Fn(&ProbedRun) -> Option<f64>) -> Vec<(u64, f64)> {
         self.groups[group]
             .iter()
             .filter_map(|(seed, run)| Some((*seed, of(run).filter(|x| x.is_finite())?)))
@@ -49,7 +49,7 @@ impl<'a> Looks<'a> {
     }
 
     /// A quantity over training: for each step, its median over the group's runs.
-    pub fn course(
+    pub fn during(
         &self,
         group: usize,
         name: &str,
@@ -58,7 +58,7 @@ impl<'a> Looks<'a> {
         let mut at = BTreeMap::<u64, Vec<f64>>::new();
         for line in self.groups[group]
             .iter()
-            .filter_map(|(_, run)| run.course.get(name))
+            .filter_map(|(_, run)| run.during.get(name))
             .flatten()
         {
             if let (Some(step), Some(value)) =
@@ -73,19 +73,19 @@ impl<'a> Looks<'a> {
     }
 
     /// The first run that a probe measured, at its end or during training.
-    pub fn first(&self, name: &str) -> Option<&'a Looked> {
+    pub fn first(&self, name: &str) -> Option<&'a ProbedRun> {
         self.groups
             .iter()
             .flatten()
             .map(|(_, run)| *run)
-            .find(|run| run.end.contains_key(name) || run.course.contains_key(name))
+            .find(|run| run.end.contains_key(name) || run.during.contains_key(name))
     }
 
     /// How many runs there are, and how they were measured.
     pub fn small_print(&self, a: &Analysis, name: &str) -> String {
         let object = self
             .first(name)
-            .and_then(|run| run.end.get(name).or_else(|| run.course.get(name)?.first()));
+            .and_then(|run| run.end.get(name).or_else(|| run.during.get(name)?.first()));
         let on = object.map_or(String::new(), |o| {
             format!(
                 "; on {} examples of the {} part, in {}",
@@ -127,13 +127,13 @@ fn or_dash(value: Option<f64>) -> String {
 
 /// A section for each probe with results.
 pub(crate) fn sections(a: &Analysis, findings: &Findings) -> Vec<Section> {
-    let looks = Looks::new(a, findings);
+    let probed = Probed::new(a, findings);
     let all = [
-        sharpness::section(a, &looks),
-        line::section(a, &looks),
-        curvature::section(a, &looks),
-        noise::section(a, &looks),
-        layers::section(a, &looks),
+        sharpness::section(a, &probed),
+        line::section(a, &probed),
+        curvature::section(a, &probed),
+        noise::section(a, &probed),
+        layers::section(a, &probed),
     ];
     all.into_iter().flatten().collect()
 }

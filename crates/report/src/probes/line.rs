@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Looks, at, text};
+use super::{Probed, at, text};
 use crate::analysis::Analysis;
 use crate::figures::{Section, Table, capital, stems};
 use crate::plot::{Plot, Scale};
 
-pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
-    looks.first("line")?;
+pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
+    probed.first("line")?;
     let groups: Vec<usize> = (0..a.groups.len())
-        .filter(|g| !distance(looks, *g, "ratio").is_empty())
+        .filter(|g| !distance(probed, *g, "ratio").is_empty())
         .collect();
     let measures = ["small", "large", "ratio", "cosine_of_paths", "between"];
     let heads = [
@@ -23,14 +23,14 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         "‖x_L − x_S‖",
     ];
     let rows = groups.iter().map(|&g| {
-        let n = distance(looks, g, "ratio").len();
-        let cells = measures.iter().map(|m| text(&distance(looks, g, m)));
+        let n = distance(probed, g, "ratio").len();
+        let cells = measures.iter().map(|m| text(&distance(probed, g, m)));
         [a.groups[g].label.clone(), n.to_string()]
             .into_iter()
             .chain(cells)
             .collect()
     });
-    let note = format!("{}.", looks.small_print(a, "line"));
+    let note = format!("{}.", probed.small_print(a, "line"));
     let table = Table {
         heads: heads.map(str::to_owned).to_vec(),
         rows: rows.collect(),
@@ -44,7 +44,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             ("accuracy", "accuracy, %", Scale::Linear, 100.0),
         ] {
             let heights =
-                ["train", "test"].map(|part| (part, mean(looks, g, &format!("/{part}/{kind}"))));
+                ["train", "test"].map(|part| (part, mean(probed, g, &format!("/{part}/{kind}"))));
             // Regression has no accuracy.
             if kind == "accuracy" && heights.iter().all(|(_, curve)| curve.is_empty()) {
                 continue;
@@ -82,16 +82,16 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     })
 }
 
-fn distance(looks: &Looks, group: usize, name: &str) -> Vec<(u64, f64)> {
-    looks.values(group, |run| {
+fn distance(probed: &Probed, group: usize, name: &str) -> Vec<(u64, f64)> {
+    probed.values(group, |run| {
         at(run.end.get("line")?, &format!("/result/distances/{name}"))
     })
 }
 
 /// The mean over runs of a quantity along the line, for each α that all runs have.
-fn mean(looks: &Looks, group: usize, path: &str) -> Vec<(f64, f64)> {
+fn mean(probed: &Probed, group: usize, path: &str) -> Vec<(f64, f64)> {
     let (mut sums, mut runs) = (BTreeMap::<i64, (f64, f64, usize)>::new(), 0);
-    for (_, run) in &looks.groups[group] {
+    for (_, run) in &probed.groups[group] {
         let Some(points) = run
             .end
             .get("line")

@@ -1,32 +1,32 @@
 use largebatch_study::{key, number};
 
-use super::{Looks, at, or_dash, text};
+use super::{Probed, at, or_dash, text};
 use crate::analysis::{Analysis, at_points};
 use crate::figures::{Section, Table};
-use crate::findings::Looked;
+use crate::findings::ProbedRun;
 use crate::plot::{Plot, Scale};
 
-pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
-    looks.first("curvature")?;
+pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
+    probed.first("curvature")?;
     let end = |path: &'static str| {
-        move |run: &Looked| {
+        move |run: &ProbedRun| {
             let object = run
                 .end
                 .get("curvature")
-                .or_else(|| run.course.get("curvature")?.last())?;
+                .or_else(|| run.during.get("curvature")?.last())?;
             at(object, path)
         }
     };
-    let start = |run: &Looked| {
+    let start = |run: &ProbedRun| {
         let first = run
-            .course
+            .during
             .get("curvature")?
             .first()
             .filter(|line| line["step"] == 0)?;
         at(first, "/result/edge/stable_rate").or_else(|| at(first, "/result/stable_rate"))
     };
     let groups: Vec<usize> = (0..a.groups.len())
-        .filter(|g| !looks.values(*g, end("/result/lambda_max")).is_empty())
+        .filter(|g| !probed.values(*g, end("/result/lambda_max")).is_empty())
         .collect();
     let heads = [
         "",
@@ -39,8 +39,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         "smallest that did not",
     ];
     let rows = groups.iter().map(|&g| {
-        let lambda = looks.values(g, end("/result/lambda_max"));
-        let rate = |run: &Looked| {
+        let lambda = probed.values(g, end("/result/lambda_max"));
+        let rate = |run: &ProbedRun| {
             end("/result/edge/stable_rate")(run).or_else(|| end("/result/stable_rate")(run))
         };
         let (trained, lost) = rates(a, g);
@@ -48,14 +48,14 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             a.groups[g].label.clone(),
             lambda.len().to_string(),
             text(&lambda),
-            text(&looks.values(g, start)),
-            text(&looks.values(g, rate)),
+            text(&probed.values(g, start)),
+            text(&probed.values(g, rate)),
             or_dash(a.groups[g].rate),
             or_dash(trained),
             or_dash(lost),
         ]
     });
-    let note = format!("{}.", looks.small_print(a, "curvature"));
+    let note = format!("{}.", probed.small_print(a, "curvature"));
     let table = Table {
         heads: heads.map(str::to_owned).to_vec(),
         rows: rows.collect(),
@@ -67,11 +67,11 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     let mut bounds: Vec<f64> = Vec::new();
     let mut any = false;
     for &g in &groups {
-        let course = looks.course(g, "curvature", |line| at(line, "/result/edge/product"));
-        if !course.is_empty() {
+        let products = probed.during(g, "curvature", |line| at(line, "/result/edge/product"));
+        if !products.is_empty() {
             any = true;
-            edge = edge.line(&a.groups[g].label, course);
-            let bound = looks.course(g, "curvature", |line| at(line, "/result/edge/bound"));
+            edge = edge.line(&a.groups[g].label, products);
+            let bound = probed.during(g, "curvature", |line| at(line, "/result/edge/bound"));
             bounds.extend(bound.last().map(|b| b.1).filter(|b| !bounds.contains(b)));
         }
     }

@@ -1,10 +1,10 @@
 use largebatch_study::statistics::paired;
 use serde_json::Value;
 
-use super::{Looks, at, text};
+use super::{Probed, at, text};
 use crate::analysis::Analysis;
 use crate::figures::{Section, Table};
-use crate::findings::Looked;
+use crate::findings::ProbedRun;
 use crate::number::significant;
 use crate::plot::{Plot, Scale};
 
@@ -15,7 +15,7 @@ struct Kind {
 }
 
 impl Kind {
-    fn of(&self, run: &Looked) -> Option<f64> {
+    fn of(&self, run: &ProbedRun) -> Option<f64> {
         at(run.end.get("sharpness")?, &self.path)
     }
 }
@@ -51,8 +51,8 @@ fn kinds(object: &Value) -> Vec<Kind> {
 }
 
 /// A group's sharpness in the box of size 0.001: in the full space, or in the random subspace. Values by seed.
-pub(crate) fn keskar(looks: &Looks, group: usize, random: bool) -> Vec<(u64, f64)> {
-    looks.values(group, |run| {
+pub(crate) fn keskar(probed: &Probed, group: usize, random: bool) -> Vec<(u64, f64)> {
+    probed.values(group, |run| {
         let boxes = run.end.get("sharpness")?["result"]["boxes"].as_array()?;
         let wanted = |b: &&Value| {
             at(b, "/epsilon") == Some(1e-3) && b.pointer("/space/random").is_some() == random
@@ -61,11 +61,11 @@ pub(crate) fn keskar(looks: &Looks, group: usize, random: bool) -> Vec<(u64, f64
     })
 }
 
-pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
-    let object = looks.first("sharpness")?.end.get("sharpness")?;
+pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
+    let object = probed.first("sharpness")?.end.get("sharpness")?;
     let kinds = kinds(object);
     let groups: Vec<usize> = (0..a.groups.len())
-        .filter(|g| !looks.values(*g, |run| kinds.first()?.of(run)).is_empty())
+        .filter(|g| !probed.values(*g, |run| kinds.first()?.of(run)).is_empty())
         .collect();
     let heads = ["".to_owned(), "n".to_owned()]
         .into_iter()
@@ -74,10 +74,10 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     let mut rows: Vec<Vec<String>> = groups
         .iter()
         .map(|&g| {
-            let n = looks.values(g, |run| kinds.first()?.of(run)).len();
+            let n = probed.values(g, |run| kinds.first()?.of(run)).len();
             let cells = kinds
                 .iter()
-                .map(|k| text(&looks.values(g, |run| k.of(run))));
+                .map(|k| text(&probed.values(g, |run| k.of(run))));
             [a.groups[g].label.clone(), n.to_string()]
                 .into_iter()
                 .chain(cells)
@@ -91,7 +91,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     {
         let ratio = |kind: &Kind| {
             let logs =
-                |g: usize| looks.values(g, |run| kind.of(run).filter(|x| *x > 0.0).map(f64::ln));
+                |g: usize| probed.values(g, |run| kind.of(run).filter(|x| *x > 0.0).map(f64::ln));
             paired(&logs(c.large), &logs(c.small)).map_or("–".into(), |p| {
                 let times = |x: f64| significant(x.exp(), 3);
                 let ends = p.difference.interval.map_or(String::new(), |(low, high)| {
@@ -101,7 +101,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             })
         };
         let label = format!("{} ÷ {}", a.groups[c.large].label, a.groups[c.small].label);
-        let n = looks.values(c.large, |run| kinds.first()?.of(run)).len();
+        let n = probed.values(c.large, |run| kinds.first()?.of(run)).len();
         rows.push(
             [label, n.to_string()]
                 .into_iter()
@@ -111,7 +111,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
     }
     let note = format!(
         "{}. Ratios are geometric means, paired by seed.{}",
-        looks.small_print(a, "sharpness"),
+        probed.small_print(a, "sharpness"),
         match object["result"]["batch_statistics"].as_bool() {
             Some(true) => " Batch norm uses the statistics of each batch.",
             Some(false) => " Batch norm is frozen at its running statistics.",
@@ -123,7 +123,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         .y_names(groups.iter().map(|g| a.groups[*g].label.clone()));
     for kind in kinds.iter().filter(|k| k.path.contains("boxes")) {
         let points = groups.iter().enumerate().flat_map(|(i, &g)| {
-            looks
+            probed
                 .values(g, |run| kind.of(run))
                 .into_iter()
                 .map(move |v| (v.1, i as f64))

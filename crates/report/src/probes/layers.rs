@@ -1,28 +1,28 @@
 use serde_json::Value;
 
-use super::{Looks, at, median, or_dash};
+use super::{Probed, at, median, or_dash};
 use crate::analysis::Analysis;
 use crate::figures::{Section, Table, stems};
-use crate::findings::Looked;
+use crate::findings::ProbedRun;
 use crate::plot::{Plot, Scale};
 
 /// Maximum number of groups with a chart over training.
-const COURSES: usize = 4;
+const CHARTS: usize = 4;
 
-fn last(run: &Looked) -> Option<&Value> {
+fn last(run: &ProbedRun) -> Option<&Value> {
     run.end
         .get("layers")
-        .or_else(|| run.course.get("layers")?.last())
+        .or_else(|| run.during.get("layers")?.last())
 }
 
-pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
-    looks.first("layers")?;
+pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
+    probed.first("layers")?;
     let groups: Vec<usize> = (0..a.groups.len())
-        .filter(|g| looks.groups[*g].iter().any(|(_, run)| last(run).is_some()))
+        .filter(|g| probed.groups[*g].iter().any(|(_, run)| last(run).is_some()))
         .collect();
     let rows = groups.iter().map(|&g| {
         let of = |path: &'static str| {
-            let values: Vec<f64> = looks
+            let values: Vec<f64> = probed
                 .values(g, |run| at(last(run)?, path))
                 .into_iter()
                 .map(|v| v.1)
@@ -35,7 +35,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let mut layers: Vec<String> = looks.groups[g]
+        let mut layers: Vec<String> = probed.groups[g]
             .iter()
             .filter_map(|(_, run)| bounding(last(run)?))
             .collect();
@@ -46,7 +46,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         } else {
             layers.join(", ")
         };
-        let n = looks.groups[g].len().to_string();
+        let n = probed.groups[g].len().to_string();
         vec![
             a.groups[g].label.clone(),
             n,
@@ -55,7 +55,10 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
             or_dash(of("/result/spread")),
         ]
     });
-    let note = format!("Medians over the runs. {}.", looks.small_print(a, "layers"));
+    let note = format!(
+        "Medians over the runs. {}.",
+        probed.small_print(a, "layers")
+    );
     let heads = [
         "",
         "n",
@@ -69,7 +72,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         note: note.clone(),
     };
 
-    let names: Vec<(usize, String)> = looks
+    let names: Vec<(usize, String)> = probed
         .first("layers")
         .and_then(last)
         .and_then(|object| object["result"]["rows"].as_array())
@@ -85,7 +88,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         .y_names(names.iter().map(|n| n.1.clone()));
     for &g in &groups {
         let points = names.iter().enumerate().filter_map(|(row, (i, _))| {
-            let values: Vec<f64> = looks
+            let values: Vec<f64> = probed
                 .values(g, |run| at(last(run)?, &path(*i)))
                 .into_iter()
                 .map(|v| v.1)
@@ -95,13 +98,13 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         ends = ends.points(&a.groups[g].label, points.collect::<Vec<_>>());
     }
     let mut figures = vec![ends.caption(&note).figure()];
-    let with_course: Vec<usize> = groups
+    let with_lines: Vec<usize> = groups
         .iter()
         .copied()
-        .filter(|g| looks.course(*g, "layers", |line| at(line, "/step")).len() > 1)
+        .filter(|g| probed.during(*g, "layers", |line| at(line, "/step")).len() > 1)
         .collect();
-    let stems = stems(with_course.iter().map(|g| a.groups[*g].label.as_str()));
-    for (&g, stem) in with_course.iter().zip(&stems).take(COURSES) {
+    let stems = stems(with_lines.iter().map(|g| a.groups[*g].label.as_str()));
+    for (&g, stem) in with_lines.iter().zip(&stems).take(CHARTS) {
         let mut plot = Plot::new(
             &format!("layers-{stem}"),
             &format!("‖w‖/‖∇w‖ over training · {}", a.groups[g].label),
@@ -109,7 +112,7 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         .x("step", Scale::Linear)
         .y("‖w‖/‖∇w‖", Scale::Log);
         for (i, name) in &names {
-            plot = plot.line(name, looks.course(g, "layers", |line| at(line, &path(*i))));
+            plot = plot.line(name, probed.during(g, "layers", |line| at(line, &path(*i))));
         }
         figures.push(plot.caption(&note).figure());
     }

@@ -1,7 +1,7 @@
 use largebatch_study::statistics::hyperbola;
 use serde_json::Value;
 
-use super::{Looks, at, median, or_dash};
+use super::{Probed, at, median, or_dash};
 use crate::analysis::{Analysis, series_label};
 use crate::figures::{Section, Table};
 use crate::number::significant;
@@ -13,11 +13,11 @@ fn b_simple(line: &Value) -> Option<f64> {
     at(line, "/result/b_simple_population").or_else(|| at(line, "/result/b_simple"))
 }
 
-pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
+pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
     // From separate gradients, or else from the micro-batches of the training steps.
     let name = ["noise", "noise-pairs"]
         .into_iter()
-        .find(|name| looks.first(name).is_some())?;
+        .find(|name| probed.first(name).is_some())?;
     // B_crit from the steps to the target, for each series that has them.
     let measured: Vec<(String, Vec<usize>, f64)> = a
         .series
@@ -40,26 +40,26 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         .y("examples", Scale::Log);
     let mut rows = Vec::new();
     for g in 0..a.groups.len() {
-        let course = looks.course(g, name, b_simple);
-        let ends: Vec<f64> = looks
+        let during = probed.during(g, name, b_simple);
+        let ends: Vec<f64> = probed
             .values(g, |run| b_simple(run.end.get("noise")?))
             .into_iter()
             .map(|v| v.1)
             .collect();
         let end = if ends.is_empty() {
-            course.last().map(|p| p.1)
+            during.last().map(|p| p.1)
         } else {
             Some(median(ends))
         };
-        if course.is_empty() && end.is_none() {
+        if during.is_empty() && end.is_none() {
             continue;
         }
-        let middle = (!course.is_empty()).then(|| median(course.iter().map(|p| p.1).collect()));
-        let mean = (!course.is_empty())
-            .then(|| course.iter().map(|p| p.1).sum::<f64>() / course.len() as f64);
-        let start = course.first().filter(|p| p.0 == 0.0).map(|p| p.1);
+        let middle = (!during.is_empty()).then(|| median(during.iter().map(|p| p.1).collect()));
+        let mean = (!during.is_empty())
+            .then(|| during.iter().map(|p| p.1).sum::<f64>() / during.len() as f64);
+        let start = during.first().filter(|p| p.0 == 0.0).map(|p| p.1);
         let b_crit = measured.iter().find(|m| m.1.contains(&g)).map(|m| m.2);
-        let n = looks.groups[g].len().to_string();
+        let n = probed.groups[g].len().to_string();
         let cells = [start, middle, mean, end, b_crit].map(or_dash);
         rows.push(
             [a.groups[g].label.clone(), n]
@@ -67,8 +67,8 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
                 .chain(cells)
                 .collect(),
         );
-        if course.len() > 1 {
-            plot = plot.line(&a.groups[g].label, course);
+        if during.len() > 1 {
+            plot = plot.line(&a.groups[g].label, during);
         }
     }
     for (label, _, b_crit) in &measured {
@@ -91,16 +91,16 @@ pub(super) fn section(a: &Analysis, looks: &Looks) -> Option<Section> {
         "at the end",
         "B_crit from steps",
     ];
-    let note = format!("{}.", looks.small_print(a, name));
-    let with_course = looks
+    let note = format!("{}.", probed.small_print(a, name));
+    let with_lines = probed
         .first(name)
-        .is_some_and(|run| run.course.contains_key(name));
+        .is_some_and(|run| run.during.contains_key(name));
     Some(Section {
         title: "Gradient noise".into(),
         text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018), predicts \
         the batch size beyond which larger ones save few steps. B_crit is the same quantity, fitted to the steps to the target in this study."
             .into(),
         tables: vec![Table { heads: heads.map(str::to_owned).to_vec(), rows, note: format!("Medians over the runs. {note}") }],
-        figures: if with_course { vec![plot.caption(&format!("Medians over the runs. {note}")).figure()] } else { Vec::new() },
+        figures: if with_lines { vec![plot.caption(&format!("Medians over the runs. {note}")).figure()] } else { Vec::new() },
     })
 }

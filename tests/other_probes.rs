@@ -54,7 +54,7 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
-fn instruments_print_and_write_what_they_found() {
+fn probes_print_and_write_what_they_found() {
     let folder = folder();
     let dir = folder.path();
     runs(dir);
@@ -323,7 +323,7 @@ fn bad_input_names_value_place_and_remedy() {
     }
 }
 
-/// A signal ends an instrument, which keeps its partial result.
+/// A signal ends a probe, which keeps its partial result.
 #[test]
 #[cfg(unix)]
 fn an_interruption_keeps_the_partial_result() {
