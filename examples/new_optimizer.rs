@@ -19,11 +19,11 @@ use largebatch::optim::{OptimizerConfig, ParameterGroup, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Signum: m ← βm + (1 − β)g; w ← w − η sign(m).
+/// Signum: m ← μm + (1 − μ)g; w ← w − η sign(m).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct SignumConfig {
-    /// Momentum coefficient β.
+    /// Momentum coefficient μ.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = "at 1 the average would never change"))]
     momentum: f64,
 }
@@ -41,11 +41,11 @@ impl OptimizerConfig for SignumConfig {
         "signum",
         "every weight moves by the learning rate, against the sign of its averaged gradient",
     )
-    .formula("m ← β m + (1 − β) g; w ← w − η sign(m)")
+    .formula("m ← μ m + (1 − μ) g; w ← w − η sign(m)")
     .paper("Bernstein et al. 2018, arXiv 1802.04434")
     .presets(&[
-        ("paper", "β = 0.9"),
-        ("signsgd", "β = 0: the sign of the gradient itself"),
+        ("paper", "μ = 0.9"),
+        ("signsgd", "μ = 0: the sign of the gradient itself"),
     ]);
 
     fn preset(name: &str) -> Option<Self> {

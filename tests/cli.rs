@@ -586,8 +586,7 @@ fn tables_and_their_entries() {
                 "lenet5",
                 "simple-cnn",
                 "c1",
-                "resnet8",
-                "resnet20",
+                "resnet",
             ],
         ),
         (

@@ -6,7 +6,8 @@
 //! page, each on the line before a block, control the test:
 //!
 //! - `<!-- not run: WHY -->`: the block is not run.
-//! - `<!-- printed by: largebatch ... -->`: the block is what this command prints.
+//! - `<!-- printed by: largebatch ... -->`: the block is what this command prints. With `--markdown`
+//!   at the command's end, it is the table that follows.
 //! - `<!-- file: NAME -->`: the block is the content of this file, which the commands below it need.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +86,9 @@ struct Block {
     text: String,
 }
 
+/// The language of a table that a command prints.
+const TABLE: &str = "a table";
+
 /// A page: its blocks, and its lines outside of blocks.
 fn parse(text: &str) -> (Vec<Block>, Vec<(usize, String)>) {
     let (mut blocks, mut prose) = (Vec::new(), Vec::<(usize, String)>::new());
@@ -92,6 +96,11 @@ fn parse(text: &str) -> (Vec<Block>, Vec<(usize, String)>) {
     for (number, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
         match (&mut open, line.strip_prefix("```")) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
+            // A table ends with the first line that is none.
+            (Some(block), None) if block.language == TABLE && !line.starts_with('|') => {
+                blocks.extend(open.take());
+                prose.push((number, line.into()));
+            }
             (Some(block), None) => block.text += &format!("{line}\n"),
             (None, Some(language)) => {
                 let before = prose
@@ -109,7 +118,21 @@ fn parse(text: &str) -> (Vec<Block>, Vec<(usize, String)>) {
                     text: String::new(),
                 });
             }
-            (None, None) => prose.push((number, line.into())),
+            (None, None) => {
+                prose.push((number, line.into()));
+                if let Some(comment) = line
+                    .strip_prefix("<!-- ")
+                    .and_then(|c| c.strip_suffix(" -->"))
+                    .filter(|comment| comment.ends_with("--markdown"))
+                {
+                    open = Some(Block {
+                        line: number + 1,
+                        language: TABLE.into(),
+                        comment: comment.into(),
+                        text: String::new(),
+                    });
+                }
+            }
         }
     }
     assert!(open.is_none(), "a block is not closed: {open:?}");

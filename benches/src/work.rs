@@ -34,8 +34,7 @@ pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
     };
     let device = Device::flex().autodiff();
     let model = models::standard()
-        .named(name)?
-        .configure(toml::Table::new())?
+        .configure(name, toml::Table::new())?
         .build(&io, 0, &device)?;
     let loss = model.loss;
     let mut driver = Driver::new(

@@ -1,10 +1,10 @@
 //! The two forms of momentum are the same method, and its velocity is a less noisy gradient.
 //!
-//! v ← βv + (1 − β)g, w ← w − αv equals v ← βv + α(1 − β)g, w ← w − v, as long as α is constant.
-//! For independent gradients of variance σ², the velocity has the variance σ² (1 − β)/(1 + β) · (1
-//! − β²ᵗ) after t steps: momentum averages, and β = 0.9 averages about as much as a batch 19 times
+//! v ← μv + (1 − μ)g, w ← w − αv equals v ← μv + α(1 − μ)g, w ← w − v, as long as α is constant.
+//! For independent gradients of variance σ², the velocity has the variance σ² (1 − μ)/(1 + μ) · (1
+//! − μ²ᵗ) after t steps: momentum averages, and μ = 0.9 averages about as much as a batch 19 times
 //! as large. It does not lower the floor: successive velocities are correlated, and on ½w² the
-//! stationary variance α σ²/(2 − α (1 − β)/(1 + β)) is almost that of SGD.
+//! stationary variance α σ²/(2 − α (1 − μ)/(1 + μ)) is almost that of SGD.
 
 mod program;
 
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     let program = Program::start("ema_heavy_ball")?;
     let (same, changed) = (parting(usize::MAX), parting(100));
     println!(
-        "moving average at α against heavy ball at α(1 − β), β = 0.9, 200 noisy steps in 100 dimensions, seed {SEED}:"
+        "moving average at α against heavy ball at α(1 − μ), μ = 0.9, 200 noisy steps in 100 dimensions, seed {SEED}:"
     );
     println!(
         "largest difference {} at a constant rate, {} if the rate drops to a tenth at step 100",
@@ -113,7 +113,7 @@ fn main() -> anyhow::Result<()> {
             );
         }
         let theory = |t: usize| (1.0 - beta) / (1.0 + beta) * (1.0 - beta.powi(2 * t as i32));
-        let label = format!("β = {beta}");
+        let label = format!("μ = {beta}");
         let late = steps / 2..steps;
         let expected = mean(&late.clone().map(|t| theory(t + 1)).collect::<Vec<_>>());
         agree(&label, mean(&measured[late]), expected, 0.05)?;
@@ -126,14 +126,14 @@ fn main() -> anyhow::Result<()> {
     for beta in [0.0, 0.9] {
         let theory = 0.1 / (2.0 - 0.1 * (1.0 - beta) / (1.0 + beta));
         agree(
-            &format!("floor at β = {beta}"),
+            &format!("floor at μ = {beta}"),
             floor(beta, 0.1, runs / 4),
             theory,
             0.05,
         )?;
     }
     let caption = format!(
-        "{runs} runs, seed {SEED}, independent gradients. Dashed: (1 − β)/(1 + β) · (1 − β^2t)."
+        "{runs} runs, seed {SEED}, independent gradients. Dashed: (1 − μ)/(1 + μ) · (1 − μ^2t)."
     );
     program.finish(plot.caption(&caption))
 }

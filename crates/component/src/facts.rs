@@ -103,6 +103,12 @@ impl Facts {
         Facts { aliases, ..self }
     }
 
+    /// The name and the aliases.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let aliases = self.aliases.iter().map(|(alias, _)| *alias);
+        std::iter::once(self.name).chain(aliases).map(String::from)
+    }
+
     /// The options that a name sets; none, except for an alias.
     pub fn alias(&self, name: &str) -> toml::Table {
         let alias = self.aliases.iter().find(|(alias, _)| *alias == name);

@@ -40,23 +40,39 @@ pub fn options<C: JsonSchema + Serialize>(default: &C) -> Vec<Opt> {
     )
 }
 
-/// The options of a schema, with the defaults of a table.
+/// The options of a schema, with the defaults of a table. Tables with options of their own are
+/// listed by dotted keys.
 pub fn listed(schema: &Value, default: &toml::Table) -> Vec<Opt> {
+    let mut all = Vec::new();
+    list("", schema, default, &mut all);
+    all
+}
+
+fn list(prefix: &str, schema: &Value, default: &toml::Table, all: &mut Vec<Opt>) {
     let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
-    let absent = |name: &String| match required.iter().any(|one| one == name) {
-        true => "required".into(),
-        false => "none".into(),
-    };
-    properties(schema)
-        .map(|(name, schema)| Opt {
-            name: name.clone(),
-            default: default
-                .get(name)
-                .map_or_else(|| absent(name), Toml::to_string),
+    for (name, schema) in properties(schema) {
+        let (key, inner) = (
+            format!("{prefix}{name}"),
+            optional(schema).unwrap_or(schema),
+        );
+        if inner["properties"].is_object() && inner["values"].is_null() {
+            let table = default.get(name).and_then(Toml::as_table);
+            let none = toml::Table::new();
+            list(&format!("{key}."), inner, table.unwrap_or(&none), all);
+            continue;
+        }
+        all.push(Opt {
+            default: match default.get(name) {
+                Some(Toml::String(text)) if text.is_empty() => "none".into(),
+                Some(value) => value.to_string(),
+                None if required.iter().any(|one| one == name) => "required".into(),
+                None => "none".into(),
+            },
+            name: key,
             purpose: purpose(schema),
             range: range(schema),
-        })
-        .collect()
+        });
+    }
 }
 
 /// A value that is out of its range.

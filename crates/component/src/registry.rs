@@ -162,29 +162,37 @@ impl<T, E: From<ComponentError>> Registry<T, E> {
         self
     }
 
-    /// The component of this name, or of this alias.
+    /// The component of this name.
     ///
     /// # Errors
     /// [`ComponentError::UnknownName`] with the nearest name and all of them.
     pub fn named(&self, name: &str) -> Result<&Entry<T, E>, ComponentError> {
-        let alias = |e: &&Entry<T, E>| e.facts.aliases.iter().any(|(alias, _)| *alias == name);
-        let mut entries = self.entries.iter();
-        entries
-            .find(|e| e.facts.name == name)
-            .or_else(|| self.entries.iter().find(alias))
-            .ok_or_else(|| ComponentError::UnknownName {
-                kind: self.kind,
-                name: name.into(),
-                known: self.names().map(String::from).collect(),
-            })
+        let entry = self.entries.iter().find(|e| e.facts.name == name);
+        entry.ok_or_else(|| ComponentError::UnknownName {
+            kind: self.kind,
+            name: name.into(),
+            known: self.entries.iter().flat_map(|e| e.facts.names()).collect(),
+        })
     }
 
-    /// The component of this name with these options; an alias adds its own.
+    /// The component of this name or alias. The options of an alias are in [`Facts::alias`].
+    ///
+    /// # Errors
+    /// As [`Registry::named`].
+    pub fn by_any_name(&self, name: &str) -> Result<&Entry<T, E>, ComponentError> {
+        let mut entries = self.entries.iter();
+        match entries.find(|e| e.facts.aliases.iter().any(|(alias, _)| *alias == name)) {
+            Some(entry) => Ok(entry),
+            None => self.named(name),
+        }
+    }
+
+    /// The component of this name or alias, with these options over those of the alias.
     ///
     /// # Errors
     /// As [`Registry::named`] and [`Entry::configure`].
     pub fn configure(&self, name: &str, given: Table) -> Result<T, E> {
-        let entry = self.named(name)?;
+        let entry = self.by_any_name(name)?;
         let mut options = entry.facts.alias(name);
         options.extend(given);
         entry.configure(options)
@@ -205,11 +213,9 @@ impl<T, E: From<ComponentError>> Registry<T, E> {
         let (mut names, mut tables) = (Vec::new(), Vec::new());
         for entry in &self.entries {
             let (facts, mut schema) = (entry.facts, entry.schema());
-            let own: Vec<&str> = std::iter::once(facts.name)
-                .chain(facts.aliases.iter().map(|(alias, _)| *alias))
-                .collect();
+            let own: Vec<String> = facts.names().collect();
             schema["description"] = facts.summary.into();
-            schema["properties"]["name"] = match own[..] {
+            schema["properties"]["name"] = match &own[..] {
                 [name] => json!({ "const": name }),
                 _ => json!({ "enum": own }),
             };

@@ -3,7 +3,8 @@
 use crate::cache::{self, Content};
 use crate::part::Statistics;
 use crate::{
-    DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Task, archive, cifar, idx,
+    DataError, Dataset, Normalise, Part, Preprocess, Search, Source, Task, archive, cifar,
+    formats::idx,
 };
 use largebatch_datasets::{Entry, File, FileFormat, Role, catalogue};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use crate::cache::Content;
 use crate::part::Block;
-use crate::{DataError, Labels, Part, idx};
+use crate::{DataError, Labels, Part, formats::idx};
 
 /// The examples of several files, in order; the last label byte is the class.
 pub(crate) fn part(

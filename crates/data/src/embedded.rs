@@ -5,7 +5,7 @@ use crate::table::Encoding;
 use crate::{Column, CsvSpec, LabelKind};
 use crate::{
     DataError, Dataset, Labels, Normalise, Part, Preprocess, Source, TargetScale, Task, cache,
-    csv_file,
+    formats::csv,
 };
 use largebatch_datasets::{BuiltIn, Format};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
                 missing: None,
                 labels,
             };
-            let rows = csv_file::read(path, set.data, &spec)?;
+            let rows = csv::read(path, set.data, &spec)?;
             let encoding = Encoding::learn(&rows, labels)?;
             let labels = encoding.apply(&rows)?;
             (rows.part(labels)?, encoding.task(), Normalise::Feature)

@@ -2,7 +2,7 @@
 
 use crate::cache::Content;
 use crate::part::Bytes;
-use crate::{DataError, DataSpec, Fitted, Known, Part, csv_file, idx};
+use crate::{DataError, DataSpec, Fitted, Known, Part, formats::csv, formats::idx};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,9 +40,7 @@ pub fn read_features(
     match (spec, like.white) {
         (Some(spec), _) => spec.features(&file, &known),
         (None, Some(white)) => Ok((idx::read_features(&file, known.shape, white)?, Vec::new())),
-        (None, None) => {
-            csv_file::read_features(&file.path, &file.bytes, None, &known)?.unlabelled()
-        }
+        (None, None) => csv::read_features(&file.path, &file.bytes, None, &known)?.unlabelled(),
     }
 }
 

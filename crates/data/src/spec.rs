@@ -9,10 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
 use crate::cache::Content;
-use crate::csv_file::CsvSpec;
 use crate::files::Files;
-use crate::idx::IdxSpec;
-use crate::libsvm::LibsvmSpec;
+use crate::formats::formats;
 use crate::{DataError, Dataset, Part};
 
 /// A file format, as the keys of `dataset` describe it. One file each.
@@ -192,12 +190,4 @@ pub fn format_entry<R: Reader>() -> Entry<DataSpec, DataError> {
         |_| None,
         |reader: R| Ok(reader.into()),
     )
-}
-
-/// The formats of this crate. A new one is a file and a line here.
-pub fn formats() -> Registry {
-    Registry::new(Kind::Format)
-        .with(format_entry::<CsvSpec>())
-        .with(format_entry::<LibsvmSpec>())
-        .with(format_entry::<IdxSpec>())
 }

@@ -13,9 +13,7 @@ fn device() -> Device {
 
 fn model_on(device: &Device, name: &str, parameters: &str, io: &Io) -> Model {
     standard()
-        .named(name)
-        .unwrap()
-        .configure(toml::from_str(parameters).unwrap())
+        .configure(name, toml::from_str(parameters).unwrap())
         .unwrap()
         .build(io, 3, device)
         .unwrap()
@@ -185,9 +183,7 @@ fn a_tie_moves_the_perceptron_only_when_asked() {
     };
     let zero = |parameters: &str| {
         standard()
-            .named("perceptron")
-            .unwrap()
-            .configure(toml::from_str(parameters).unwrap())
+            .configure("perceptron", toml::from_str(parameters).unwrap())
             .unwrap()
             .build(&io, 0, &device())
     };

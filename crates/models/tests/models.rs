@@ -30,8 +30,7 @@ fn build(
     device: &Device,
 ) -> Result<Model, ConfigError> {
     standard()
-        .named(name)?
-        .configure(toml::from_str(parameters).unwrap())?
+        .configure(name, toml::from_str(parameters).unwrap())?
         .build(io, seed, device)
 }
 
@@ -126,10 +125,13 @@ fn the_table_says_what_the_code_does() {
         "lenet5",
         "simple-cnn",
         "c1",
-        "resnet8",
-        "resnet20",
+        "resnet",
     ];
     assert_eq!(names, issue.into());
+    for alias in standard().iter().flat_map(|e| e.facts().aliases) {
+        assert!(!alias.1.parse::<toml::Table>().unwrap().is_empty());
+        assert!(standard().configure(alias.0, toml::Table::new()).is_ok());
+    }
 }
 
 #[test]
@@ -455,6 +457,7 @@ fn names_and_parameters_that_do_not_exist_are_errors() {
         ("f1", "width = 0", "`width` is 0"),
         ("c1", "filters = 0", "`filters` is 0"),
         ("resnet8", "width = 0", "`width` is 0"),
+        ("resnet", "depth = 21", "the nearest are 20 and 26"),
         ("simple-cnn", "filters = [3, 0]", "`filters` is 0"),
         ("mlp", "widths = [65536, 65536]", "at most 1073741824"),
     ] {

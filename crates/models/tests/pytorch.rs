@@ -186,9 +186,7 @@ fn compare(&(name, model, parameters, shape, classes, smoothing, ghost): &Case, 
         classes,
     };
     let recipe = standard()
-        .named(model)
-        .unwrap()
-        .configure(toml::from_str(parameters).unwrap())
+        .configure(model, toml::from_str(parameters).unwrap())
         .unwrap();
     let built = recipe.build(&io, 1, &device.clone().autodiff()).unwrap();
     let before = under("before");

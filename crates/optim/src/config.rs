@@ -1,5 +1,5 @@
 use crate::{ConfigError, Exclusions, GlobalClip};
-use burn::optim::{DynOptimizer, DynState, Optimizer};
+use burn::optim::{DynOptimizer, DynState, ModuleOptimizer, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::kind::BridgeTensor;
 use largebatch_component::{Config, Facts, Kind, check};
@@ -79,6 +79,15 @@ pub trait OptimizerConfig: Config + Default {
     fn rule(&self) -> Result<Self::Rule, ConfigError> {
         DynOptimizerConfig::check(self)?;
         Ok(self.rule_for(ParameterGroup::ALL))
+    }
+
+    /// Burn's optimizer with this rule, for parameters that are excluded from nothing. For exclusions
+    /// and a saved state see [`Driver`](crate::Driver).
+    ///
+    /// # Errors
+    /// As [`OptimizerConfig::rule`].
+    fn init(&self) -> Result<ModuleOptimizer, ConfigError> {
+        Ok(ModuleOptimizer::from(self.rule()?))
     }
 
     /// Parameters excluded from decay and from adaptation.

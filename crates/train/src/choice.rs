@@ -39,7 +39,10 @@ impl JsonSchema for Choice {
     /// Which names and options there are depends on the program: see
     /// [`Lab::run_schema`](crate::Lab::run_schema).
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "object"] })
+        json_schema!({
+            "type": ["string", "object"],
+            "values": "a name, or a table with name and options"
+        })
     }
 }
 

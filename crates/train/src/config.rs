@@ -259,16 +259,24 @@ impl RunConfig {
         if over.is_empty() {
             return Ok(config);
         }
-        let mut table = Table::try_from(config).expect("a configuration has only TOML's types");
-        for (key, value) in over {
-            // The same name again keeps its options.
-            if get(&table, &format!("{key}.name")) != Some(value) {
-                insert(&mut table, key, value.clone());
+        let table = Table::try_from(config).expect("a configuration has only TOML's types");
+        let laid = |over: &[(String, Value)]| {
+            let mut table = table.clone();
+            for (key, value) in over {
+                // The same name again keeps its options.
+                if get(&table, &format!("{key}.name")) != Some(value) {
+                    insert(&mut table, key, value.clone());
+                }
             }
-        }
-        table.try_into().map_err(|e| TrainError::Config {
-            place: "command line".into(),
-            message: explain(&e),
+            table.try_into::<RunConfig>()
+        };
+        laid(over).map_err(|error| {
+            // The first one with which the table cannot be read.
+            let first = (1..over.len()).find(|&n| laid(&over[..n]).is_err());
+            TrainError::Config {
+                place: format!("--set {}", over[first.unwrap_or(over.len()) - 1].0),
+                message: explain(&error),
+            }
         })
     }
 

@@ -5,8 +5,8 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_component::{ComponentError, Entry, Facts, Opt, Registry};
-use largebatch_train::TrainError;
+use largebatch_component::{ComponentError, Entry, Facts, Opt, Registry, backticked, options};
+use largebatch_train::{RunConfig, TrainError};
 use serde_json::{Value, json};
 
 use super::{Done, print_json};
@@ -19,6 +19,9 @@ pub(super) struct FactsArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print a table in Markdown
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
 }
 
 /// One row of any of the tables.
@@ -55,24 +58,32 @@ pub(super) fn show<T, E: From<ComponentError>>(
         })
     };
     let rows: Vec<Row> = match &args.name {
-        Some(name) => vec![row(registry.named(name).map_err(TrainError::from)?)?],
+        Some(name) => vec![row(registry
+            .by_any_name(name)
+            .map_err(TrainError::from)?)?],
         None => registry.iter().map(row).collect::<Result<_, _>>()?,
     };
-    let mut out = std::io::stdout().lock();
     if args.json {
         let objects: Vec<Value> = rows.iter().map(Row::json).collect();
         return print_json(&objects).map(|()| Done::Ok);
     }
-    if args.name.is_some() {
+    let mut out = std::io::stdout().lock();
+    if args.markdown {
+        let table = match (&args.name, &rows[..]) {
+            (Some(_), [row]) => options_table(&row.options),
+            _ => table(
+                ["name", "what it is"],
+                rows.iter().map(|row| {
+                    let names: Vec<String> = row.facts.names().collect();
+                    let names = backticked(names.iter().map(String::as_str));
+                    [names, row.facts.summary.into()]
+                }),
+            ),
+        };
+        write!(out, "{table}")?;
+    } else if args.name.is_some() {
         for row in &rows {
-            write!(
-                out,
-                "{}",
-                row.page(
-                    terminal_size::terminal_size_of(std::io::stdout())
-                        .map_or(100, |(width, _)| width.0.into())
-                )
-            )?;
+            write!(out, "{}", row.page(room()))?;
         }
     } else {
         let width = rows.iter().map(|r| r.facts.name.len()).max().unwrap_or(0);
@@ -82,6 +93,77 @@ pub(super) fn show<T, E: From<ComponentError>>(
         writeln!(out, "\nDetails: largebatch {command} NAME")?;
     }
     Ok(Done::Ok)
+}
+
+/// Lists the settings of a training run, or those whose keys begin with a name.
+pub(super) fn settings(args: FactsArgs) -> Result<Done> {
+    let mut all = options(&RunConfig::default());
+    if let Some(name) = &args.name {
+        let within = |key: &str| {
+            let rest = key.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let (found, others): (Vec<Opt>, Vec<Opt>) = all.into_iter().partition(|o| within(&o.name));
+        if found.is_empty() {
+            let known = others.iter().map(|o| o.name.as_str());
+            return Err(TrainError::unknown("setting", name, known).into());
+        }
+        all = found;
+    }
+    if args.json {
+        return print_json(&all).map(|()| Done::Ok);
+    }
+    let text = match args.markdown {
+        true => options_table(&all),
+        false => options_page(&all, room()),
+    };
+    write!(std::io::stdout(), "{text}")?;
+    Ok(Done::Ok)
+}
+
+/// The width of the terminal, or of a page.
+fn room() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(100, |(width, _)| width.0.into())
+}
+
+/// A table in Markdown.
+fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let line = |cells: [String; N]| {
+        let cells = cells.map(|cell| cell.replace('|', "\\|"));
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let mut text = line(head.map(String::from)) + &line([(); N].map(|()| "---".into()));
+    rows.for_each(|row| text.push_str(&line(row)));
+    text
+}
+
+fn options_table(options: &[Opt]) -> String {
+    table(
+        ["key", "default", "what it is", "values"],
+        options.iter().map(|o| {
+            let default = match &o.default[..] {
+                word @ ("none" | "required") => word.to_owned(),
+                value => backticked([value]),
+            };
+            [
+                backticked([o.name.as_str()]),
+                default,
+                o.purpose.clone(),
+                o.range.clone(),
+            ]
+        }),
+    )
+}
+
+/// The options in lines of at most `room` characters.
+fn options_page(options: &[Opt], room: usize) -> String {
+    let head = |o: &Opt| format!("{} = {}", o.name, o.default);
+    let width = options.iter().map(|o| head(o).len()).max().unwrap_or(0);
+    let line = |o: &Opt| {
+        let (head, text) = (head(o), format!("{} [{}]", o.purpose, o.range));
+        wrapped(&format!("  {head:<width$}  "), &text, room)
+    };
+    options.iter().map(line).collect()
 }
 
 impl Row {
@@ -129,18 +211,7 @@ impl Row {
         }
         if !self.options.is_empty() {
             page.push_str("\nParameters\n");
-            let width = self
-                .options
-                .iter()
-                .map(|o| o.name.len() + o.default.len() + 3);
-            let width = width.max().unwrap_or(0);
-            for o in &self.options {
-                page.push_str(&wrapped(
-                    &format!("  {:<width$}  ", format!("{} = {}", o.name, o.default)),
-                    &format!("{} [{}]", o.purpose, o.range),
-                    room,
-                ));
-            }
+            page.push_str(&options_page(&self.options, room));
         }
         if !self.presets.is_empty() {
             page.push_str("\nPresets, and how they differ from the defaults above\n");

@@ -127,6 +127,8 @@ enum Command {
     #[command(subcommand)]
     Data(data::DataCommand),
     Devices(devices::DevicesArgs),
+    /// List the settings of a training run, with their defaults and values
+    Settings(facts::FactsArgs),
     /// List the models, or show the details of one: input, parameters, paper
     Models(facts::FactsArgs),
     /// List the optimizers, or show the details of one: formula, parameters, presets, paper
@@ -176,6 +178,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Probe(args) => probe::run(args, &cli.global, &lab),
         Command::Data(command) => data::run(command, &cli.global, &lab),
         Command::Devices(args) => devices::run(args),
+        Command::Settings(args) => facts::settings(args),
         Command::Models(args) => facts::show(args, "models", &lab.models, &[]),
         Command::Optimizers(args) => facts::show(args, "optimizers", &lab.optimizers, &[]),
         Command::Schedules(args) => {

@@ -7,6 +7,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 /// ε) (`inside`, as in textbooks).
 ///
 /// Optax's `adagrad` starts at 0.1, with ε = 1e-7 inside. Duchi et al. 2011, JMLR 12.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct AdagradConfig {
     /// ε, which keeps the denominator above 0.
     #[schemars(range(min = 0.0), extend("why" = DIVIDES))]

@@ -7,6 +7,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 /// correction, as in PyTorch (optax takes it after the correction).
 ///
 /// Kingma and Ba 2015, arXiv 1412.6980.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct AdamConfig {
     /// Decay rate β₁ of the mean of gradients m.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]

@@ -3,6 +3,7 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::{
     Adam, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Stability, WeightDecay,
 };
+use getset::WithSetters;
 use largebatch_component::Facts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// As in PyTorch and optax, λ is multiplied by the learning rate. Loshchilov and Hutter 2019, arXiv
 /// 1711.05101.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct AdamWConfig {
     /// Decay rate β₁ of the mean of gradients m.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]

@@ -7,6 +7,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 /// `max_grad_norm` and `pre_normalize` become [`OptimizerConfig::global_clip`], which the caller applies.
 /// Burn's own `Lamb` has no exclusions, bounds or clipping, and its options are f32. You et al.
 /// 2020, arXiv 1904.00962.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct LambConfig {
     /// Decay rate β₁ of the mean of gradients m.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]

@@ -6,6 +6,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// A preset holds the option values of one implementation; `docs/optimizers.md` has the table. You,
 /// Gitman and Ginsburg 2017, arXiv 1708.03888.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct LarsConfig {
     /// Momentum coefficient μ.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]

@@ -5,26 +5,28 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// SGD with momentum β, in three forms (v starts at 0):
+/// SGD with momentum μ, in three forms (v starts at 0):
 ///
-/// - `torch`: v ← βv + (1 − d)g, but v ← g at the first step; w ← w − ηv. PyTorch's `SGD`.
-/// - `ema`: v ← βv + (1 − β)g; w ← w − ηv, a moving average. The textbook form.
-/// - `heavy-ball`: v ← βv + ηg; w ← w − v. Polyak's form. At a constant
+/// - `torch`: v ← μv + (1 − d)g, but v ← g at the first step; w ← w − ηv. PyTorch's `SGD`.
+/// - `ema`: v ← μv + (1 − μ)g; w ← w − ηv, a moving average. The textbook form.
+/// - `heavy-ball`: v ← μv + ηg; w ← w − v. Polyak's form. At a constant
 ///   learning rate it equals `torch` with d = 0.
 ///
 /// They differ when the learning rate changes: the velocity of `heavy-ball` contains the rates of
 /// earlier steps.
 ///
 /// Polyak 1964, *Some methods of speeding up the convergence of iteration methods*.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct MomentumConfig {
-    /// Momentum coefficient β.
+    /// Momentum coefficient μ.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub momentum: f64,
     /// Which of the three forms.
@@ -46,12 +48,12 @@ pub struct MomentumConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentumForm {
-    /// v ← βv + (1 − d)g; w ← w − ηv.
+    /// v ← μv + (1 − d)g; w ← w − ηv.
     #[default]
     Torch,
-    /// v ← βv + (1 − β)g; w ← w − ηv.
+    /// v ← μv + (1 − μ)g; w ← w − ηv.
     Ema,
-    /// v ← βv + ηg; w ← w − v.
+    /// v ← μv + ηg; w ← w − v.
     HeavyBall,
 }
 
@@ -76,9 +78,9 @@ impl OptimizerConfig for MomentumConfig {
         "SGD with momentum: PyTorch's form, the moving average, or heavy ball",
     )
     .formula(
-        "torch: v ← β v + (1 − d)(g + λ w), at first v ← g + λ w; w ← w − η v\n\
-                  ema: v ← β v + (1 − β)(g + λ w); w ← w − η v\n\
-                  heavy-ball: v ← β v + η (g + λ w); w ← w − v",
+        "torch: v ← μ v + (1 − d)(g + λ w), at first v ← g + λ w; w ← w − η v\n\
+                  ema: v ← μ v + (1 − μ)(g + λ w); w ← w − η v\n\
+                  heavy-ball: v ← μ v + η (g + λ w); w ← w − v",
     )
     .paper("Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)")
     .presets(&[
@@ -127,7 +129,7 @@ impl OptimizerConfig for MomentumConfig {
         }
     }
 
-    /// 2 (1 + β)/(1 − d), as a moving average 2 (1 + β)/(1 − β).
+    /// 2 (1 + μ)/(1 − d), as a moving average 2 (1 + μ)/(1 − μ).
     fn stability(&self) -> Option<Stability> {
         let kept = match self.form {
             MomentumForm::Ema => 1.0 - self.momentum,

@@ -5,6 +5,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
@@ -12,25 +13,26 @@ use serde::{Deserialize, Serialize};
 
 /// Nesterov's accelerated gradient, in two forms (v starts at 0):
 ///
-/// - `torch`: v ← βv + g; w ← w − η(g + βv), with all gradients at w. PyTorch's
+/// - `torch`: v ← μv + g; w ← w − η(g + μv), with all gradients at w. PyTorch's
 ///   `SGD(nesterov=True)`.
-/// - `look-ahead`: v ← βv + ηg(w − βv); w ← w − v. The gradient is taken at w − βv, where the
+/// - `look-ahead`: v ← μv + ηg(w − μv); w ← w − v. The gradient is taken at w − μv, where the
 ///   velocity alone would move w. The textbook form.
 ///
 /// At a constant learning rate both are the same method: the weights of `torch` are the shifted
-/// points w − βv. In the form `look-ahead`, the caller must evaluate the gradient on
+/// points w − μv. In the form `look-ahead`, the caller must evaluate the gradient on
 /// [`Driver::ahead`](crate::Driver::ahead), as the training loop does; under Burn's
 /// `ModuleOptimizer` it would be plain heavy ball. The weights that are saved and evaluated are w,
-/// not w − βv.
+/// not w − μv.
 ///
 /// Nesterov 1983, *A method of solving a convex programming problem with convergence rate O(1/k²)*; the form of Sutskever et al. 2013.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct NesterovConfig {
-    /// Momentum coefficient β.
+    /// Momentum coefficient μ.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub momentum: f64,
-    /// `torch`: gradient at w; `look-ahead`: gradient at w − βv, which needs a second copy of the
+    /// `torch`: gradient at w; `look-ahead`: gradient at w − μv, which needs a second copy of the
     /// weights.
     pub form: NesterovForm,
     /// Weight decay λ; 0 for none.
@@ -46,10 +48,10 @@ pub struct NesterovConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NesterovForm {
-    /// v ← βv + g; w ← w − η(g + βv).
+    /// v ← μv + g; w ← w − η(g + μv).
     #[default]
     Torch,
-    /// v ← βv + ηg(w − βv); w ← w − v.
+    /// v ← μv + ηg(w − μv); w ← w − v.
     LookAhead,
 }
 
@@ -73,8 +75,8 @@ impl OptimizerConfig for NesterovConfig {
         "Nesterov's accelerated gradient: PyTorch's form, or the form with a look-ahead gradient",
     )
     .formula(
-        "torch: v ← β v + g + λ w; w ← w − η (g + λ w + β v)\n\
-                  look-ahead: v ← β v + η (∇f(w − β v) + λ w); w ← w − v",
+        "torch: v ← μ v + g + λ w; w ← w − η (g + λ w + μ v)\n\
+                  look-ahead: v ← μ v + η (∇f(w − μ v) + λ w); w ← w − v",
     )
     .paper("Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML")
     .presets(&[
@@ -105,7 +107,7 @@ impl OptimizerConfig for NesterovConfig {
         }
     }
 
-    /// 2 (1 + β)/(1 + 2β).
+    /// 2 (1 + μ)/(1 + 2μ).
     fn stability(&self) -> Option<Stability> {
         Some(Stability {
             bound: 2.0 * (1.0 + self.momentum) / (1.0 + 2.0 * self.momentum),

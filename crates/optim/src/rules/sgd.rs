@@ -4,6 +4,7 @@ use crate::{
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
+use getset::WithSetters;
 use largebatch_component::Facts;
 use largebatch_kernels::steps;
 use schemars::JsonSchema;
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 /// textbooks.
 ///
 /// Robbins and Monro 1951, *A stochastic approximation method*.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema, WithSetters)]
 #[serde(default, deny_unknown_fields)]
+#[getset(set_with = "pub")]
 pub struct SgdConfig {
     /// Weight decay λ; 0 for none.
     #[schemars(range(min = 0.0), extend("why" = DECAYS))]
