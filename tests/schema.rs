@@ -17,6 +17,7 @@ fn it_has_every_option_of_every_component() {
         ("model", "models"),
         ("optimizer", "optimizers"),
         ("schedule", "schedules"),
+        ("batch_schedule", "batch-schedules"),
     ] {
         let alternatives = schema["properties"][key]["anyOf"]
             .as_array()
@@ -24,7 +25,11 @@ fn it_has_every_option_of_every_component() {
         for object in json(dir, &[table]).as_array().expect("a list") {
             let one = alternatives
                 .iter()
-                .find(|one| one["properties"]["name"]["const"] == object["name"])
+                .find(|one| {
+                    let name = &one["properties"]["name"];
+                    let among = |all: &Vec<Value>| all.contains(&object["name"]);
+                    name["const"] == object["name"] || name["enum"].as_array().is_some_and(among)
+                })
                 .unwrap_or_else(|| panic!("{key} lacks {}", object["name"]));
             for option in object["parameters"].as_array().expect("a list") {
                 let name = option["name"].as_str().expect("a name");

@@ -251,10 +251,13 @@ impl RunConfig {
     ) -> Result<Self, TrainError> {
         let config = match file {
             None => RunConfig::default(),
-            Some((path, text)) => toml::from_str(text).map_err(|e| TrainError::Config {
-                place: path.display().to_string(),
-                message: explain(&e),
-            })?,
+            // As a table too, whose whole numbers end at 2⁶³ − 1: the error names the line.
+            Some((path, text)) => toml::from_str::<Table>(text)
+                .and_then(|_| toml::from_str(text))
+                .map_err(|e| TrainError::Config {
+                    place: path.display().to_string(),
+                    message: explain(&e),
+                })?,
         };
         if over.is_empty() {
             return Ok(config);
