@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let [threads, what, options @ ..] = &args[..] else {
         bail!("usage: largebatch-benches THREADS WORK [OPTION …]")
     };
-    largebatch::train::set_threads(threads.parse().context("THREADS")?);
+    largebatch::train::compute_here(Some(threads.parse().context("THREADS")?));
     if let ("chart", [from, to]) = (what.as_str(), options) {
         return chart::write(from.as_ref(), to.as_ref());
     }

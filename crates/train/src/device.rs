@@ -175,10 +175,21 @@ pub const MAX_THREADS: usize = 4096;
 
 /// Sets the number of CPU threads, from 1 to [`MAX_THREADS`]; the first call in a process decides.
 pub fn set_threads(threads: usize) {
-    if !(1..=MAX_THREADS).contains(&threads) {
-        return;
+    if (1..=MAX_THREADS).contains(&threads) {
+        let _ = pool(Some(threads)).build_global();
     }
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global();
+}
+
+/// As [`set_threads`], and the calling thread is one of them; `None` for as many as the machine has.
+///
+/// A thread outside of the pool hands over each loop and waits, which costs more than a short loop.
+/// Compute only on the calling thread from then on, and do not let it end: with one thread, the loops
+/// of any other thread would never run.
+pub fn compute_here(threads: Option<usize>) {
+    let _ = pool(threads).use_current_thread().build_global();
+}
+
+fn pool(threads: Option<usize>) -> rayon::ThreadPoolBuilder {
+    let threads = threads.map_or(0, |threads| threads.clamp(1, MAX_THREADS));
+    rayon::ThreadPoolBuilder::new().num_threads(threads)
 }

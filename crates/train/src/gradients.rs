@@ -5,6 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use largebatch_models::{Forward, ForwardPass, Network, Statistic};
 use largebatch_random::Key;
+use rayon::prelude::*;
 
 use crate::{Experiment, TrainError};
 
@@ -122,23 +123,12 @@ impl Experiment {
                 .clone()
                 .map(|_| network.clone().fork(&self.device))
                 .collect();
-            let gradients: Vec<_> = std::thread::scope(|scope| {
-                let threads: Vec<_> = group
-                    .clone()
-                    .zip(&replicas)
-                    .map(|(part, replica)| {
-                        scope.spawn(move || self.part_gradient(replica, cut(part), n, keys))
-                    })
-                    .collect();
-                threads
-                    .into_iter()
-                    .map(|thread| {
-                        thread
-                            .join()
-                            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                    })
-                    .collect()
-            });
+            let gradients: Vec<_> = replicas
+                .par_iter()
+                .enumerate()
+                .with_max_len(1)
+                .map(|(i, replica)| self.part_gradient(replica, cut(first + i), n, keys))
+                .collect();
             for (part, gradient) in group.zip(gradients) {
                 add(cut(part).len(), gradient?);
             }

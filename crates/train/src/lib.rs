@@ -38,7 +38,7 @@ pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig}
 pub use confusion::{ClassScore, Confusion, Scores};
 pub use cross_validation::{CrossValidation, cross_validate};
 pub use device::{
-    BACKENDS, Backend, MAX_THREADS, adapters, device, processor, set_threads, threads,
+    BACKENDS, Backend, MAX_THREADS, adapters, compute_here, device, processor, set_threads, threads,
 };
 pub use error::TrainError;
 pub use experiment::{Experiment, Outputs, Split, batch_schedule, open};

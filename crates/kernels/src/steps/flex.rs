@@ -7,13 +7,16 @@ use std::marker::PhantomData;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
 
-use super::{Kernel, helpers};
+use super::Kernel;
 
 /// The number of elements that are processed together: many vectors of the processor.
 const STRIP: usize = 256;
 /// The number of elements that one thread takes at a time.
 const CHUNK: usize = 1 << 13;
+/// With fewer chunks than this, waking a thread does not pay.
+const WORTH_SHARING: usize = 16;
 
 /// Whether the tensor is on flex.
 pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
@@ -66,7 +69,12 @@ where
     }
     let mut sums = vec![[0.0; S]; n.div_ceil(CHUNK)];
     let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
-    helpers::each(n.div_ceil(CHUNK), order == Order::Falling, |i| {
+    let count = n.div_ceil(CHUNK);
+    let piece = |i: usize| {
+        let i = match order {
+            Order::Rising => i,
+            Order::Falling => count - 1 - i,
+        };
         let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
         let read = read.map(|r| &r[begin..end]);
         // SAFETY: each i occurs once, so no two of these slices overlap.
@@ -74,7 +82,12 @@ where
             let changed = changed.each_ref().map(|c| c.part(begin, end));
             parts.part(i, i + 1)[0] = chunk_best(kernel, read, changed);
         }
-    });
+    };
+    if count < WORTH_SHARING || rayon::current_num_threads() == 1 {
+        (0..count).for_each(piece);
+    } else {
+        (0..count).into_par_iter().with_min_len(4).for_each(piece);
+    }
     let mut total = [0.0; S];
     for sums in sums {
         total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);

@@ -10,7 +10,6 @@ mod adam;
 #[cfg(feature = "cube")]
 mod cube;
 mod flex;
-mod helpers;
 mod kernel;
 mod lamb;
 mod lars;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use largebatch_train::Lab;
-use largebatch_train::{Confusion, RunFolder, Scores, Split, TrainError, load_network, model_data};
+use largebatch_train::{
+    Confusion, Lab, RunFolder, Scores, Split, TrainError, load_network, model_data,
+};
 use serde_json::json;
 
 use super::{

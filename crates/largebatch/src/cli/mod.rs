@@ -9,8 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
 use largebatch_schedule::{batch_schedules, common_options};
 use largebatch_study::StudyError;
-use largebatch_train::Lab;
-use largebatch_train::{BACKENDS, OtherData, RunFolder, Split, Stop, TrainError};
+use largebatch_train::{BACKENDS, Lab, OtherData, RunFolder, Split, Stop, TrainError};
 
 mod data;
 mod devices;

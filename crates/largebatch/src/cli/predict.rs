@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use largebatch_report::quote;
-use largebatch_train::Lab;
-use largebatch_train::{Prediction, Predictor, RunFolder, TrainError, model_data, write_whole};
+use largebatch_train::{
+    Lab, Prediction, Predictor, RunFolder, TrainError, model_data, write_whole,
+};
 
 use super::{AcceptData, DataDir, Done, Global, counted, say, warn_of_divergence};
 

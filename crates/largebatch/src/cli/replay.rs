@@ -7,8 +7,7 @@ use anyhow::Result;
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use largebatch_optim::replay;
-use largebatch_train::Lab;
-use largebatch_train::{RunConfig, TrainError, device};
+use largebatch_train::{Lab, RunConfig, TrainError, device};
 
 use super::{Done, print_json};
 

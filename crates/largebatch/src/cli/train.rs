@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use largebatch_data::{DataSpec, Holdout, Part};
-use largebatch_train::Lab;
 use largebatch_train::{
-    Choice, Controls, CrossValidation, Environment, Experiment, Observer, OtherData, Outcome,
-    RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError, cross_validate, train,
+    Choice, Controls, CrossValidation, Environment, Experiment, Lab, Observer, OtherData, Outcome,
+    RunConfig, RunFile, RunFolder, SCHEMA, Stop, TrainError, compute_here, cross_validate, train,
 };
 use toml::Value;
 
@@ -149,7 +148,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .iter()
         .try_for_each(|text| Probing::check(text))?;
     let config = configuration(&args, None)?;
-    set_threads(config.threads);
+    compute_here(config.threads);
     if let Some(shape) = &args.cross_validate {
         return validate_across(&args, &config, shape, global, lab);
     }
@@ -295,7 +294,7 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
 
 fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<Done> {
     let (folder, file) = RunFolder::open(path)?;
-    set_threads(file.config.threads);
+    compute_here(file.config.threads);
     let other = if args.accept_data {
         OtherData::Accept(&warn)
     } else {
@@ -707,10 +706,4 @@ fn has_relative_files(dataset: &Choice) -> bool {
         .iter()
         .filter_map(|key| dataset.options.get(*key)?.as_str());
     files.into_iter().any(|file| Path::new(file).is_relative())
-}
-
-fn set_threads(threads: Option<usize>) {
-    if let Some(threads) = threads.filter(|&n| n > 0) {
-        largebatch_train::set_threads(threads);
-    }
 }

@@ -8,8 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 use largebatch_probe::{Examples as _, ProbeError, Record, Run, Subject, Subset};
-use largebatch_train::Lab;
-use largebatch_train::{TrainError, write_whole};
+use largebatch_train::{Lab, TrainError, write_whole};
 use serde::Serialize;
 
 use super::progress::bar;

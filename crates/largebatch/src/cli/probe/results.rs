@@ -8,8 +8,9 @@ use clap::{Args, ValueEnum};
 use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::{ProbeError, Run};
 use largebatch_report::Figure;
-use largebatch_train::Lab;
-use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, write_whole};
+use largebatch_train::{
+    Experiment, Lab, RunConfig, RunFolder, TrainError, compute_here, write_whole,
+};
 use serde::Serialize;
 
 use super::{AcceptData, DataDir, Done, Global, duration, least_seconds, print_json, say, whole};
@@ -202,9 +203,7 @@ impl Settings {
         );
         let config =
             RunConfig::layered(text.as_deref().map(|text| (place.as_path(), text)), &over)?;
-        if let Some(threads) = config.threads.filter(|&n| n > 0) {
-            largebatch_train::set_threads(threads);
-        }
+        compute_here(config.threads);
         let search = self.data_dir.search();
         let experiment = match run {
             Some((path, file)) => file.reopen(path, config, lab, search, self.accept.other())?,

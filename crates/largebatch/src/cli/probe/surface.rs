@@ -9,8 +9,7 @@ use largebatch_probe::line::comparable;
 use largebatch_probe::plane::Plane;
 use largebatch_probe::surface::{Surface, sample, spaced};
 use largebatch_probe::{ProbeError, Run};
-use largebatch_train::Lab;
-use largebatch_train::{TrainError, load_network};
+use largebatch_train::{Lab, TrainError, load_network};
 
 use super::results::{OnLandscape, examples, point_seconds, say_cost};
 use super::{Done, Global, Watching, watch_interrupts};

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use largebatch_study::{Results, Row, Stage, Study, Trial, TrialRecord, run_folder};
-use largebatch_train::Lab;
-use largebatch_train::{Experiment, RunFolder, TrainError};
+use largebatch_train::{Experiment, Lab, RunFolder, TrainError};
 
 use crate::cli::probe::training::Probing;
 use crate::cli::train::run_file;

@@ -12,7 +12,7 @@ use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
     Workers, serve,
 };
-use largebatch_train::Lab;
+use largebatch_train::{Lab, compute_here};
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
 use keep::{KeptRuns, Probes, join_runs};
@@ -219,7 +219,7 @@ fn plan(args: PlanArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let trainer = Trainer::new(lab, args.what.data_dir.search());
     let plan = open(&args.what, &trainer)?;
     trainer.tell(global);
-    largebatch_train::set_threads(plan.study.threads as usize);
+    compute_here(Some(plan.study.threads as usize));
     let seconds = plan.seconds(&|config| trainer.seconds(config));
     print(show::plan(
         &plan,

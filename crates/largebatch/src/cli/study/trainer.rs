@@ -13,10 +13,9 @@ use largebatch_study::{
     DataFile, Event, FAILED_PROBES, Problem, Runner, SOURCES, Stage, Started, Trial, TrialResult,
     key, number,
 };
-use largebatch_train::Lab;
 use largebatch_train::{
-    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Split, Step, Stop, TrainError,
-    batch_schedule, open, train,
+    Controls, Evaluation, Experiment, Lab, Metrics, Observer, RunConfig, Split, Step, Stop,
+    TrainError, batch_schedule, compute_here, open, train,
 };
 use serde_json::json;
 use toml::{Table, Value};
@@ -402,7 +401,7 @@ impl Runner for Trainer<'_> {
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<TrialResult, String> {
-        largebatch_train::set_threads(trial.threads as usize);
+        compute_here(Some(trial.threads as usize));
         let experiment = self.open(&trial.config).map_err(|e| e.to_string())?;
         let classes = matches!(experiment.dataset.train.labels(), Labels::Classes(_));
         let metric = match (experiment.holdout.validation.is_empty(), classes) {
