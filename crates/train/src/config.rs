@@ -25,19 +25,20 @@ pub struct RunConfig {
     pub model: Choice,
     /// The optimizer, with its `preset` and options.
     pub optimizer: Choice,
-    /// Examples per step; `data.sampling` = `"full"` sets it to all examples, `"one"` to one.
+    /// Examples per step; absent: 64. `data.sampling` = `"full"` sets it to all, `"one"` to one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub batch_size: Option<usize>,
-    /// The base learning rate, before it is scaled with the batch size.
+    /// The base learning rate, before it is scaled with the batch size; absent: measured for the
+    /// optimizer, model and data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0), extend("why" = "at 0 nothing is learned, below it the loss rises"))]
     pub lr: Option<f64>,
-    /// Passes over the training part. Excludes `steps`.
+    /// Passes over the training part, in place of `steps`; absent: by data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub epochs: Option<u64>,
-    /// Optimizer steps. Excludes `epochs`.
+    /// Optimizer steps, in place of `epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub steps: Option<u64>,
@@ -45,7 +46,7 @@ pub struct RunConfig {
     pub schedule: Choice,
     /// How the rate grows with the batch size: the peak is lr · f(batch_size / base_batch).
     pub scaling: Scaling,
-    /// The batch size at which the peak rate is `lr`.
+    /// The batch size at which the peak rate is `lr`; absent: 64.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub base_batch: Option<usize>,
@@ -129,11 +130,12 @@ pub struct StopConfig {
     /// mean squared error, in the target's own unit squared, or below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
-    /// A training has diverged when its loss exceeds this many times a unit. The loss is averaged
-    /// over 1,000 examples (or an epoch, if that is shorter) and at least 10 steps. The unit is the
-    /// training loss of the best constant prediction, or of the initial weights if that is larger.
-    /// NaN and infinity count at once. They are the only criterion for the perceptron, whose loss
-    /// grows with its weights, and for data whose targets are all equal.
+    /// A training has diverged when its loss exceeds this many times a constant prediction's.
+    ///
+    /// The loss is averaged over 1,000 examples (or an epoch, if that is shorter) and at least 10
+    /// steps. It is compared with the training loss of the best constant prediction, or of the initial
+    /// weights if that is larger. NaN and infinity count at once. They are the only criterion for the
+    /// perceptron, whose loss grows with its weights, and for data whose targets are all equal.
     #[schemars(extend("exclusiveMinimum" = 1.0, "infinite" = true, "why" = "it multiplies the loss of a constant prediction"))]
     pub divergence: f64,
     /// Evaluations without a better validation loss before training stops; absent: never.

@@ -3,11 +3,11 @@
 //! Sums are formed over fixed chunks and added in order: the same bits for any number of threads.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
-use rayon::prelude::*;
 
 use super::Kernel;
 
@@ -16,7 +16,7 @@ const STRIP: usize = 256;
 /// The number of elements that one thread takes at a time.
 const CHUNK: usize = 1 << 13;
 /// With fewer chunks than this, waking a thread does not pay.
-const WORTH_SHARING: usize = 16;
+const WORTH_SHARING: usize = 8;
 
 /// Whether the tensor is on flex.
 pub(super) fn holds<const D: usize>(t: &Tensor<D>) -> bool {
@@ -71,10 +71,6 @@ where
     let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
     let count = n.div_ceil(CHUNK);
     let piece = |i: usize| {
-        let i = match order {
-            Order::Rising => i,
-            Order::Falling => count - 1 - i,
-        };
         let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
         let read = read.map(|r| &r[begin..end]);
         // SAFETY: each i occurs once, so no two of these slices overlap.
@@ -83,16 +79,34 @@ where
             parts.part(i, i + 1)[0] = chunk_best(kernel, read, changed);
         }
     };
-    if count < WORTH_SHARING || rayon::current_num_threads() == 1 {
-        (0..count).for_each(piece);
-    } else {
-        (0..count).into_par_iter().with_min_len(4).for_each(piece);
+    match (rayon::current_num_threads(), order) {
+        (threads, _) if threads > 1 && count >= WORTH_SHARING => {
+            shared(0..count, threads, order, &piece);
+        }
+        (_, Order::Rising) => (0..count).for_each(piece),
+        (_, Order::Falling) => (0..count).rev().for_each(piece),
     }
     let mut total = [0.0; S];
     for sums in sums {
         total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
     }
     total
+}
+
+/// Runs `piece` for each number of a range, on `threads` threads. Each has its own stretch, unless
+/// one is idle and takes a part of another's, so that a second loop finds in a thread's cache what
+/// the first one left there.
+fn shared(range: Range<usize>, threads: usize, order: Order, piece: &(impl Fn(usize) + Sync)) {
+    let Range { start, end } = range;
+    let middle = start.midpoint(end);
+    let more = threads.div_ceil(2);
+    let first = || shared(start..middle, more, order, piece);
+    let second = || shared(middle..end, more, order, piece);
+    match order {
+        _ if end - start <= 1 => (start..end).for_each(piece),
+        Order::Falling if threads == 1 => drop(rayon::join(second, first)),
+        _ => drop(rayon::join(first, second)),
+    }
 }
 
 /// A slice whose parts are changed by several threads.
