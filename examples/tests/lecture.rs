@@ -139,12 +139,12 @@ fn both_forms_of_momentum_are_one() {
     for beta in [0.5, 0.9, 0.99] {
         measured(
             &text,
-            &format!("β = {beta}:"),
+            &format!("μ = {beta}:"),
             (1.0 - beta) / (1.0 + beta),
             0.06,
         );
     }
-    measured(&text, "floor at β = 0.9", 0.1 / (2.0 - 0.1 / 19.0), 0.05);
+    measured(&text, "floor at μ = 0.9", 0.1 / (2.0 - 0.1 / 19.0), 0.05);
 }
 
 #[test]

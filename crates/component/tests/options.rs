@@ -194,11 +194,11 @@ fn a_registry_is_open_and_suggests() {
     let error = |name| all.named(name).err().unwrap().to_string();
     assert_eq!(
         error("Adma"),
-        "unknown optimizer `Adma`, did you mean `adam`? The optimizers are `adam`, `sgd`"
+        "unknown optimizer `Adma`, did you mean `adam`? The optimizers are `adam`, `sgd`, `asgd`"
     );
     assert_eq!(
         error("lion-king"),
-        "unknown optimizer `lion-king`; the optimizers are `adam`, `sgd`"
+        "unknown optimizer `lion-king`; the optimizers are `adam`, `sgd`, `asgd`"
     );
 }
 
