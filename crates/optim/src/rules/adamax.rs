@@ -81,13 +81,17 @@ impl OptimizerConfig for AdamaxConfig {
     .paper("Kingma and Ba 2015, arXiv 1412.6980, 7.1")
     .presets(&[
         ("torch", "PyTorch's Adamax"),
-        ("optax", "optax.adamax: the same"),
+        ("optax", "optax.adamax and adamaxw: decoupled weight decay"),
         ("keras", "Keras' Adamax: ε = 1e-7 outside of the maximum"),
     ]);
 
     fn preset(name: &str) -> Option<Self> {
         Some(match name {
-            "torch" | "optax" => Self::default(),
+            "torch" => Self::default(),
+            "optax" => AdamaxConfig {
+                decay: Decay::Decoupled,
+                ..Self::default()
+            },
             "keras" => AdamaxConfig {
                 eps: 1e-7,
                 eps_place: AdamaxEps::Outside,

@@ -100,11 +100,13 @@ impl OptimizerConfig for NadamConfig {
             "torch" => torch,
             "optax" => NadamConfig {
                 correction: NadamCorrection::Next,
+                decay: Decay::Decoupled,
                 ..torch
             },
             "keras" => NadamConfig {
                 momentum_decay: 1.0,
                 eps: 1e-7,
+                decay: Decay::Decoupled,
                 ..torch
             },
             _ => return None,

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 /// NovoGrad: v ← β₂v + (1 − β₂)‖g‖², one number for each tensor; m ← β₁m + g/(√v + ε) + λw; w ← w − ηm.
 ///
 /// The origins differ in nearly everything: the first v, the place of ε and of the rate, the averaging
-/// of m, and the decay. A preset has all of one.
+/// of m, and the decay. A preset has all of one. `openseq2seq` is that program's formula; its code never
+/// stores v, and so computes with β₂ = 0.
 ///
 /// Ginsburg et al. 2019, arXiv 1905.11286.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, WithSetters)]

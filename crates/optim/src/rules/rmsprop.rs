@@ -105,6 +105,7 @@ impl OptimizerConfig for RmspropConfig {
             alpha: 0.9,
             eps_place: EpsPlace::Inside,
             rate: RmspropRate::Inside,
+            decay: Decay::Decoupled,
             ..Self::default()
         };
         Some(match name {
@@ -112,12 +113,12 @@ impl OptimizerConfig for RmspropConfig {
             "tf" => RmspropConfig {
                 eps: 1e-10,
                 initial_accumulator: 1.0,
+                decay: Decay::L2,
                 ..inside
             },
             "optax" => inside,
             "keras" => RmspropConfig {
                 eps: 1e-7,
-                decay: Decay::Decoupled,
                 ..inside
             },
             _ => return None,
