@@ -412,4 +412,5 @@ def write(path, tensors, header):
     print(path.name, path.stat().st_size)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -195,3 +195,13 @@ pub struct Exclusions {
     /// Parameters excluded from layer adaptation; they move as under the base optimizer.
     pub layer_adaptation: Exclude,
 }
+
+impl Exclusions {
+    /// Of an optimizer without layer adaptation.
+    pub fn of_decay(weight_decay: &Exclude) -> Self {
+        Exclusions {
+            weight_decay: weight_decay.clone(),
+            layer_adaptation: Exclude::none(),
+        }
+    }
+}

@@ -64,6 +64,19 @@ pub(crate) fn scaled<const D: usize>(x: Tensor<D>, scale: Tensor<1>) -> Tensor<D
     x * scale.reshape([1; D])
 }
 
+/// Keeps the update in coordinates in which it has the gradient's sign and sets it to 0 elsewhere,
+/// then divides by the fraction of coordinates kept, at least 1e-3 (Liang et al. 2024, arXiv
+/// 2411.16085).
+pub(crate) fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
+    let agree = (update.clone() * g).greater_scalar(0.0);
+    let n = update.shape().num_elements();
+    let mask = update.zeros_like().mask_fill(agree, 1.0);
+    let part = sum(mask.clone().reshape([n]))
+        .div_scalar(n as f64)
+        .clamp_min(1e-3);
+    scaled(update * mask, part.recip())
+}
+
 /// √v + eps. With eps = 0, a zero becomes the smallest normal number, so that 0/√0 is 0.
 pub(crate) fn root_plus_eps<const D: usize>(v: Tensor<D>, eps: f64) -> Tensor<D> {
     if eps > 0.0 {

@@ -2,7 +2,8 @@ use burn::optim::{StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
 use burn_pack::Scalar;
 
-/// A type that can be a field of a rule's state: a tensor, a count, or an `Option` of either.
+/// A type that can be a field of a rule's state: a tensor, a count, a number in 64 bits, or an `Option`
+/// of one.
 pub trait Field: Sized {
     /// Adds the field to the state that is saved.
     fn put(&self, prefix: &str, name: &str, out: &mut StateSink);
@@ -34,6 +35,22 @@ impl Field for u64 {
     }
     fn take(prefix: &str, name: &str, from: &mut StateSource, _: &Device) -> Option<Self> {
         u64::try_from(from.take_scalar(prefix, name)?).ok()
+    }
+    fn to_device(self, _: &Device) -> Self {
+        self
+    }
+}
+
+/// Saved with all its bits.
+impl Field for f64 {
+    fn put(&self, prefix: &str, name: &str, out: &mut StateSink) {
+        out.push_scalar(prefix, name, Scalar::Float(*self));
+    }
+    fn take(prefix: &str, name: &str, from: &mut StateSource, _: &Device) -> Option<Self> {
+        match from.take_scalar(prefix, name)? {
+            Scalar::Float(x) => Some(x),
+            _ => None,
+        }
     }
     fn to_device(self, _: &Device) -> Self {
         self

@@ -1,5 +1,5 @@
 //! The conformance suite on every optimizer of the registry, against PyTorch, optax, timm and NumPy
-//! transcriptions (`tests/golden/optim.py`).
+//! transcriptions (`tests/golden/optim.py` and `modern.py`).
 //!
 //! `cargo test --release -p largebatch-optim --test golden -- --nocapture` prints the table of
 //! deviations in `docs/deviations.md`.
@@ -10,8 +10,23 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-const INPUT: &[u8] = include_bytes!("golden/input.safetensors");
-const EXPECTED: &[u8] = include_bytes!("golden/expected.safetensors");
+/// What a script wrote: the input, by sets of parameters, and what the origins made of it.
+struct Golden {
+    input: &'static [u8],
+    expected: &'static [u8],
+    sets: &'static [&'static str],
+}
+
+const CLASSIC: Golden = Golden {
+    input: include_bytes!("golden/input.safetensors"),
+    expected: include_bytes!("golden/expected.safetensors"),
+    sets: &["plain", "large", "small"],
+};
+const MODERN: Golden = Golden {
+    input: include_bytes!("golden/modern-input.safetensors"),
+    expected: include_bytes!("golden/modern-expected.safetensors"),
+    sets: &["plain"],
+};
 
 #[derive(Deserialize)]
 struct Header {
@@ -53,8 +68,8 @@ fn steps((shape, values): (Vec<usize>, Vec<f64>)) -> Vec<Vec<f64>> {
         .collect()
 }
 
-fn trajectory(set: &str) -> Trajectory {
-    let file = SafeTensors::deserialize(INPUT).unwrap();
+fn trajectory(golden: &Golden, set: &str) -> Trajectory {
+    let file = SafeTensors::deserialize(golden.input).unwrap();
     let mut names: Vec<String> = file
         .names()
         .into_iter()
@@ -82,16 +97,21 @@ fn trajectory(set: &str) -> Trajectory {
 }
 
 fn references(optimizer: &str) -> Vec<Reference> {
-    let file = SafeTensors::deserialize(EXPECTED).unwrap();
+    let all = [CLASSIC, MODERN].map(|golden| references_in(&golden, optimizer));
+    all.into_iter().flatten().collect()
+}
+
+fn references_in(golden: &Golden, optimizer: &str) -> Vec<Reference> {
+    let file = SafeTensors::deserialize(golden.expected).unwrap();
     let mut all = Vec::new();
-    for (i, case) in header(EXPECTED)
+    for (i, case) in header(golden.expected)
         .cases
         .into_iter()
         .enumerate()
         .filter(|(_, c)| c.optimizer == optimizer)
     {
-        for set in ["plain", "large", "small"] {
-            let trajectory = trajectory(set);
+        for set in golden.sets {
+            let trajectory = trajectory(golden, set);
             let by_parameter: Vec<_> = trajectory
                 .parameters
                 .iter()
@@ -124,15 +144,23 @@ fn references(optimizer: &str) -> Vec<Reference> {
 type Check = fn(&[Reference]) -> Result<Report, Failures>;
 
 /// The optimizers to check; `every_row_is_checked` compares the list with the registry.
-const CHECKED: [(&str, Check); 8] = [
+const CHECKED: [(&str, Check); 16] = [
     ("sgd", check::<SgdConfig>),
     ("momentum", check::<MomentumConfig>),
     ("nesterov", check::<NesterovConfig>),
     ("adagrad", check::<AdagradConfig>),
+    ("rmsprop", check::<RmspropConfig>),
+    ("adadelta", check::<AdadeltaConfig>),
     ("adam", check::<AdamConfig>),
     ("adamw", check::<AdamWConfig>),
+    ("adamax", check::<AdamaxConfig>),
+    ("nadam", check::<NadamConfig>),
+    ("nadamw", check::<NadamWConfig>),
+    ("lion", check::<LionConfig>),
     ("lars", check::<LarsConfig>),
+    ("novograd", check::<NovogradConfig>),
     ("lamb", check::<LambConfig>),
+    ("lans", check::<LansConfig>),
 ];
 
 #[test]
@@ -144,10 +172,10 @@ fn every_row_is_checked() {
 
 #[test]
 fn every_optimizer_conforms() {
-    let header = header(EXPECTED);
     println!(
-        "{:?}\n\n| optimizer | variant | origin | f64 | f32 |\n| --- | --- | --- | --- | --- |",
-        header.versions
+        "{:?}\n{:?}\n\n| optimizer | variant | origin | f64 | f32 |\n| --- | --- | --- | --- | --- |",
+        header(CLASSIC.expected).versions,
+        header(MODERN.expected).versions
     );
     let mut failures = Vec::new();
     std::thread::scope(|scope| {
@@ -169,9 +197,9 @@ fn every_optimizer_conforms() {
 #[test]
 fn the_golden_vectors_are_hard_enough() {
     let (plain, large, small) = (
-        trajectory("plain"),
-        trajectory("large"),
-        trajectory("small"),
+        trajectory(&CLASSIC, "plain"),
+        trajectory(&CLASSIC, "large"),
+        trajectory(&CLASSIC, "small"),
     );
     assert!(plain.rates.len() >= 50 && plain.rates.windows(2).all(|r| r[0] != r[1] || r[0] == 1.7));
     let ranks: std::collections::BTreeSet<usize> =

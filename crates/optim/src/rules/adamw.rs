@@ -82,9 +82,6 @@ impl OptimizerConfig for AdamWConfig {
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions {
-            weight_decay: self.exclude_from_weight_decay.clone(),
-            layer_adaptation: Exclude::none(),
-        }
+        Exclusions::of_decay(&self.exclude_from_weight_decay)
     }
 }

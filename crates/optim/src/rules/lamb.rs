@@ -1,6 +1,6 @@
 use super::adam::correction;
 use super::{DECAYS, DIVIDES, FORGETS};
-use crate::norm::{root_plus_eps, scaled, sum};
+use crate::norm::{cautious, root_plus_eps, scaled};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, ParameterGroup, Rule,
     finite_ratio, norm,
@@ -369,18 +369,6 @@ impl Optimizer for Lamb {
     fn to_device<const D: usize>(state: LambState<D>, device: &Device) -> LambState<D> {
         state.to_device(device)
     }
-}
-
-/// Keeps the update in coordinates in which it has the gradient's sign and sets it to 0 elsewhere,
-/// then divides by the fraction of coordinates kept (at least 1e-3).
-fn cautious<const D: usize>(update: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
-    let agree = (update.clone() * g).greater_scalar(0.0);
-    let n = update.shape().num_elements();
-    let mask = update.zeros_like().mask_fill(agree, 1.0);
-    let part = sum(mask.clone().reshape([n]))
-        .div_scalar(n as f64)
-        .clamp_min(1e-3);
-    scaled(update * mask, part.recip())
 }
 
 impl Lamb {

@@ -1,21 +1,37 @@
 //! The optimizers, one file each.
 
+mod adadelta;
 mod adagrad;
 mod adam;
+mod adamax;
 mod adamw;
 mod lamb;
+mod lans;
 mod lars;
+mod lion;
 mod momentum;
+mod nadam;
+mod nadamw;
 mod nesterov;
+mod novograd;
+mod rmsprop;
 mod sgd;
 
+pub use adadelta::*;
 pub use adagrad::*;
 pub use adam::*;
+pub use adamax::*;
 pub use adamw::*;
 pub use lamb::*;
+pub use lans::*;
 pub use lars::*;
+pub use lion::*;
 pub use momentum::*;
+pub use nadam::*;
+pub use nadamw::*;
 pub use nesterov::*;
+pub use novograd::*;
+pub use rmsprop::*;
 pub use sgd::*;
 
 use crate::{Registry, entry};
@@ -28,10 +44,18 @@ pub fn standard() -> Registry {
         .with(entry::<MomentumConfig>())
         .with(entry::<NesterovConfig>())
         .with(entry::<AdagradConfig>())
+        .with(entry::<RmspropConfig>())
+        .with(entry::<AdadeltaConfig>())
         .with(entry::<AdamConfig>())
         .with(entry::<AdamWConfig>())
+        .with(entry::<AdamaxConfig>())
+        .with(entry::<NadamConfig>())
+        .with(entry::<NadamWConfig>())
+        .with(entry::<LionConfig>())
         .with(entry::<LarsConfig>())
+        .with(entry::<NovogradConfig>())
         .with(entry::<LambConfig>())
+        .with(entry::<LansConfig>())
 }
 
 /// Why weight decay has its range.

@@ -117,10 +117,7 @@ impl OptimizerConfig for NesterovConfig {
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions {
-            weight_decay: self.exclude_from_weight_decay.clone(),
-            layer_adaptation: Exclude::none(),
-        }
+        Exclusions::of_decay(&self.exclude_from_weight_decay)
     }
 }
 

@@ -57,10 +57,7 @@ impl OptimizerConfig for SgdConfig {
     }
 
     fn exclusions(&self) -> Exclusions {
-        Exclusions {
-            weight_decay: self.exclude_from_weight_decay.clone(),
-            layer_adaptation: Exclude::none(),
-        }
+        Exclusions::of_decay(&self.exclude_from_weight_decay)
     }
 }
 
