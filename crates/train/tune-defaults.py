@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the default learning rates of `src/defaults.toml`.
 
-    python3 crates/train/tune-defaults.py PROGRAM [MODEL ...] > rates.json
+    python3 crates/train/tune-defaults.py PROGRAM [MODEL ...] [--optimizers NAME,...] > rates.json
 
 For each model and optimizer, at batch size 64: trains on representative data at each rate of a grid (a factor of about 3 apart) with two seeds (one for the CNNs
 that take seconds per step) that nothing else uses. Finds the rate with the best mean VALIDATION accuracy (for `linear`: loss; ties go to the lower loss), and
@@ -19,6 +19,14 @@ GRIDS = {
     "adamw": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
     "lars": [0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
     "lamb": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+    "rmsprop": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "adadelta": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+    "adamax": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "nadam": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "nadamw": [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+    "lion": [0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01],
+    "novograd": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+    "lans": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
 }
 # Model/data set -> data set and budget. A model without a data set stands for all unmeasured data sets.
 MODELS = {
@@ -56,9 +64,14 @@ def score(program, data, model, optimizer, rate, seed):
 
 
 def main():
-    program, models = sys.argv[1], sys.argv[2:] or list(MODELS)
+    arguments, optimizers = sys.argv[1:], list(GRIDS)
+    if "--optimizers" in arguments:
+        at = arguments.index("--optimizers")
+        optimizers = arguments[at + 1].split(",")
+        del arguments[at:at + 2]
+    program, models = arguments[0], arguments[1:] or list(MODELS)
     for model in models:
-        for optimizer, grid in GRIDS.items():
+        for optimizer, grid in ((name, GRIDS[name]) for name in optimizers):
             seeds = SEEDS[:1] if model in SLOW + ["f1", "mlp"] else SEEDS
             means, examples, grid = {}, 0, list(grid[1:-1] if model in SLOW else grid)
             while True:

@@ -101,7 +101,7 @@ fn a_crate_of_ones_own_conforms_and_trains() {
     let tested = test(&folder, target);
     let said = String::from_utf8_lossy(&tested.stdout).into_owned();
     for suite in [
-        "lion",
+        "adabelief",
         "the_model",
         "the_schedule",
         "the_dataset",
@@ -137,7 +137,7 @@ fn a_crate_of_ones_own_conforms_and_trains() {
         "--model",
         "residual-mlp",
         "--optimizer",
-        "lion",
+        "adabelief",
         "--schedule",
         "wsd",
         "--lr",

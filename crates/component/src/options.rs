@@ -64,6 +64,7 @@ fn list(prefix: &str, schema: &Value, default: &toml::Table, all: &mut Vec<Opt>)
         all.push(Opt {
             default: match default.get(name) {
                 Some(Toml::String(text)) if text.is_empty() => "none".into(),
+                Some(Toml::Float(x)) if *x != 0.0 && x.abs() < 1e-4 => format!("{x:e}"),
                 Some(value) => value.to_string(),
                 None if required.iter().any(|one| one == name) => "required".into(),
                 None => "none".into(),

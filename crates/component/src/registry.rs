@@ -187,14 +187,26 @@ impl<T, E: From<ComponentError>> Registry<T, E> {
         }
     }
 
-    /// The component of this name or alias, with these options over those of the alias.
+    /// The component of this name or alias, with these options beside those of the alias.
     ///
     /// # Errors
-    /// As [`Registry::named`] and [`Entry::configure`].
+    /// As [`Registry::named`] and [`Entry::configure`]; an option that the alias sets to another value.
     pub fn configure(&self, name: &str, given: Table) -> Result<T, E> {
         let entry = self.by_any_name(name)?;
         let mut options = entry.facts.alias(name);
-        options.extend(given);
+        for (option, value) in given {
+            if let Some(set) = options.get(&option).filter(|set| **set != value) {
+                let main = entry.facts.name;
+                return Err(E::from(ComponentError::Type {
+                    kind: self.kind,
+                    component: name.into(),
+                    message: format!("the name sets it to {set}; use `{main}`"),
+                    value: value.to_string(),
+                    option,
+                }));
+            }
+            options.insert(option, value);
+        }
         entry.configure(options)
     }
 

@@ -203,15 +203,18 @@ fn a_registry_is_open_and_suggests() {
 }
 
 #[test]
-fn presets_and_aliases_stand_below_what_is_given() {
+fn presets_and_aliases_set_options() {
     let all = Registry::new(Kind::Optimizer)
         .with(entry(ADAM))
         .with(entry(SGD));
     let read = |name, text: &str| all.configure(name, text.parse().unwrap());
     assert_eq!(read("sgd", "preset = 'ema'").unwrap().form, Form::Ema);
     assert_eq!(read("asgd", "seed = 1").unwrap().momentum, 0.5);
-    assert_eq!(read("asgd", "momentum = 0.1").unwrap().momentum, 0.1);
     let error = |name, text| read(name, text).unwrap_err().to_string();
+    assert_eq!(
+        error("asgd", "momentum = 0.1"),
+        "optimizer `asgd`: `momentum` cannot be 0.1: the name sets it to 0.5; use `sgd`"
+    );
     assert_eq!(
         error("sgd", "preset = 'emma'"),
         "optimizer `sgd` has no preset `emma`, did you mean `ema`? It has `ema`"

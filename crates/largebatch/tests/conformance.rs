@@ -1,4 +1,5 @@
-//! Every model, schedule and format of this project passes the suite that yours must pass.
+//! Models, schedules and formats of this project pass the suites that yours must pass: those whose
+//! defaults fit the data that ship with the program.
 
 #![cfg(feature = "cli")]
 

@@ -40,6 +40,7 @@ pub struct BatchMultiStep {
     #[schemars(range(min = 1.0), extend("why" = "the batch only grows"))]
     pub factor: f64,
     /// The milestones, as fractions of training or in epochs.
+    #[schemars(extend("values" = "{ fraction = [..] } | { epochs = [..] }"))]
     pub at: Marks,
     /// The largest batch, beyond which the rate drops instead; by default, the training set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,9 +68,9 @@ pub fn batch_schedules() -> Registry<BatchConfig, ConfigError> {
         Entry::new(Kind::BatchSchedule, facts, defaults, move |c| Ok(make(c)))
     }
     const CONSTANT: Facts =
-        Facts::new("constant", "The same batch size throughout").formula("size");
+        Facts::new("constant", "the same batch size throughout").formula("size");
     const MULTI_STEP: Facts =
-        Facts::new("multi-step", "Grows the batch instead of dropping the rate")
+        Facts::new("multi-step", "grows the batch instead of dropping the rate")
             .formula("min(max, size factor^(milestones at or before the examples seen))")
             .paper("Smith et al. 2018, arXiv 1711.00489");
     Registry::new(Kind::BatchSchedule)

@@ -446,6 +446,10 @@ fn overrule(document: &mut Table, path: &str) {
 
 /// Adds the nearest known name to serde's message about an unknown one.
 fn suggest(message: &str) -> String {
+    if message == "duplicate field `prune`" {
+        return "`hopeless` is the old name of `prune`: give one of them".into();
+    }
+    let message = &message.replace("`hopeless`, ", "");
     let mut quoted = message.split('`').skip(1).step_by(2);
     if !(message.starts_with("unknown field") || message.starts_with("unknown variant")) {
         return message.to_string();

@@ -102,10 +102,16 @@ mod tests {
     fn both_names_at_once_are_refused() {
         let both = "stop={ hopeless = { after = 0.3 }, prune = { after = 0.3 } }";
         let error = study(&text("prune"), &[both]).unwrap_err();
-        assert!(error.contains("duplicate field `prune`"), "{error}");
+        assert!(
+            error.contains("`hopeless` is the old name of `prune`"),
+            "{error}"
+        );
         let both = text("prune") + "stop.hopeless.after = 0.4\n";
         let error = study(&both, &[]).unwrap_err();
-        assert!(error.contains("duplicate field `prune`"), "{error}");
+        assert!(
+            error.contains("`hopeless` is the old name of `prune`"),
+            "{error}"
+        );
     }
 
     #[test]

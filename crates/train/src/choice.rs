@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use toml::Table;
 
-/// A name and its options. In TOML: `"sgd"`, or `{ name = "sgd", momentum = 0.9 }` with options.
+/// A name and its options. In TOML: `"sgd"`, or `{ name = "momentum", momentum = 0.95 }` with options.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Choice {
     /// The name in the table of optimizers, models, data sets or schedules.
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for Choice {
         #[derive(Deserialize)]
         #[serde(
             untagged,
-            expecting = "a name such as \"sgd\", or a table such as { name = \"sgd\", momentum = 0.9 }"
+            expecting = "a name such as \"lars\", or a table with a name such as { name = \"lars\", momentum = 0.95 }"
         )]
         enum Form {
             Name(String),
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Choice {
                 }
                 Some(toml::Value::String(name)) => Ok(Choice { name, options }),
                 _ => Err(serde::de::Error::custom(
-                    "this table needs a name, such as { name = \"sgd\", momentum = 0.9 }",
+                    "this table needs the key `name` beside its options, as in { name = \"lars\", momentum = 0.95 }",
                 )),
             },
         }

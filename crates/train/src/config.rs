@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use largebatch_component::settings::{get, insert};
-use largebatch_component::{nearest, violation};
+use largebatch_component::settings::{get, insert, is_below};
+use largebatch_component::{nearest, options, violation};
 
 use crate::{Choice, TrainError, defaults, device::MAX_THREADS};
 
@@ -29,8 +29,8 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub batch_size: Option<usize>,
-    /// The base learning rate, before it is scaled with the batch size; absent: measured for the
-    /// optimizer, model and data set.
+    /// The base learning rate, before it is scaled with the batch size; absent: by optimizer and
+    /// model, measured for those of this project.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0), extend("why" = "at 0 nothing is learned, below it the loss rises"))]
     pub lr: Option<f64>,
@@ -278,9 +278,19 @@ impl RunConfig {
         laid(over).map_err(|error| {
             // The first one with which the table cannot be read.
             let first = (1..over.len()).find(|&n| laid(&over[..n]).is_err());
-            TrainError::Config {
-                place: format!("--set {}", over[first.unwrap_or(over.len()) - 1].0),
-                message: explain(&error),
+            let (key, value) = &over[first.unwrap_or(over.len()) - 1];
+            let all = options(&RunConfig::default());
+            let setting = all
+                .into_iter()
+                .find(|o| o.name == *key || is_below(key, &o.name));
+            match setting {
+                Some(o) if !error.message().starts_with("unknown") => {
+                    TrainError::value(key, value, format!("`{}` must be {}", o.name, o.range))
+                }
+                _ => TrainError::Config {
+                    place: format!("--set {key}"),
+                    message: explain(&error),
+                },
             }
         })
     }
@@ -295,7 +305,7 @@ impl RunConfig {
             .filter(|(key, _)| !key.trim().is_empty())
             .ok_or_else(|| TrainError::Config {
                 place: format!("--set {text}"),
-                message: "write key=value, such as optimizer.momentum=0.9".into(),
+                message: "write key=value, such as optimizer.weight_decay=1e-4".into(),
             })?;
         let parsed = toml::from_str::<Table>(&format!("v = {value}"))
             .ok()
@@ -383,7 +393,7 @@ impl RunConfig {
             let why = format!("it must be {}{why}", wrong.range);
             return Err(TrainError::value(wrong.key, wrong.value, why));
         }
-        let default = defaults::of(&self.dataset.name, &self.model.name, &self.optimizer);
+        let default = defaults::of(&self.dataset.name, &self.model, &self.optimizer);
         let size = match self.data.sampling {
             Sampling::Full => examples,
             Sampling::One => 1,

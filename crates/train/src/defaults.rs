@@ -36,11 +36,16 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 });
 
 /// The defaults for a data set, a model and an optimizer, at batch size 64.
-pub fn of(dataset: &str, model: &str, optimizer: &Choice) -> Default {
-    let pair = format!("{model}/{dataset}");
+pub fn of(dataset: &str, model: &Choice, optimizer: &Choice) -> Default {
+    let name = model.name.as_str();
+    // A network of `resnet` with 20 layers is `resnet20`.
+    let deep = model.options.get("depth");
+    let deep = deep.map_or(String::new(), |depth| format!("{name}{depth}"));
+    let pair = format!("{name}/{dataset}");
     let other = |map: &BTreeMap<String, f64>| {
-        [pair.as_str(), model, ""]
+        [&deep, pair.as_str(), name, ""]
             .into_iter()
+            .filter(|key| !deep.is_empty() || *key != deep)
             .find_map(|key| map.get(key))
             .copied()
     };

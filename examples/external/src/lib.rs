@@ -3,8 +3,8 @@
 //! `main.rs` puts them on the command line, and `tests/conformance.rs` runs the suites that every
 //! component of largebatch must pass.
 
+pub mod adabelief;
 pub mod json_lines;
-pub mod lion;
 pub mod residual;
 pub mod two_moons;
 pub mod wsd;

@@ -1,15 +1,15 @@
 //! The command line of largebatch with one more optimizer, model, schedule, data set and file format.
 //!
 //! ```text
-//! cargo run --release -- optimizers lion
-//! cargo run --release -- train --dataset two-moons --model residual-mlp --optimizer lion --lr 0.001 --schedule wsd
+//! cargo run --release -- optimizers adabelief
+//! cargo run --release -- train --dataset two-moons --model residual-mlp --optimizer adabelief --lr 0.001 --schedule wsd
 //! ```
 
 use std::process::ExitCode;
 
 use largebatch::Lab;
+use my_lab::adabelief::AdaBeliefConfig;
 use my_lab::json_lines::JsonLines;
-use my_lab::lion::LionConfig;
 use my_lab::residual::ResidualConfig;
 use my_lab::two_moons::TwoMoons;
 use my_lab::wsd::Wsd;
@@ -17,7 +17,7 @@ use my_lab::wsd::Wsd;
 fn main() -> ExitCode {
     largebatch::cli::main(
         Lab::standard()
-            .optimizer::<LionConfig>()
+            .optimizer::<AdaBeliefConfig>()
             .model::<ResidualConfig>()
             .schedule::<Wsd>()
             .dataset::<TwoMoons>()

@@ -3,33 +3,41 @@
 use largebatch::conformance::{dataset, format, model, schedule};
 use largebatch::optim::conformance::{Hand, Reference, check};
 use my_lab::{
-    json_lines::JsonLines, lion::LionConfig, residual::ResidualConfig, two_moons::TwoMoons,
-    wsd::Wsd,
+    adabelief::AdaBeliefConfig, json_lines::JsonLines, residual::ResidualConfig,
+    two_moons::TwoMoons, wsd::Wsd,
 };
 
 /// The paper's Algorithm 2 on plain numbers: the expected steps, written a second time. Numbers
 /// from another implementation are even better; a `Reference` can hold them directly.
-fn lion(decay: f64) -> impl FnMut(Hand) {
+fn adabelief(decay: f64) -> impl FnMut(Hand) {
     move |p| {
         if p.memory.is_empty() {
-            p.memory.push(vec![0.0; p.w.len()]);
+            p.memory
+                .extend([vec![0.0; p.w.len()], vec![0.0; p.w.len()]]);
         }
-        for ((w, g), m) in p.w.iter_mut().zip(p.g).zip(&mut p.memory[0]) {
-            let c = 0.9 * *m + (1.0 - 0.9) * g;
-            let sign = if c == 0.0 { 0.0 } else { c.signum() };
-            *w -= p.lr * (sign + decay * *w);
-            *m = 0.99 * *m + (1.0 - 0.99) * g;
+        let (first, second) = p.memory.split_at_mut(1);
+        let (c1, c2) = (
+            1.0 - 0.9f64.powi(p.t as i32),
+            1.0 - 0.999f64.powi(p.t as i32),
+        );
+        for (i, (w, g)) in p.w.iter_mut().zip(p.g).enumerate() {
+            let (m, s) = (&mut first[0][i], &mut second[0][i]);
+            *m = 0.9 * *m + (1.0 - 0.9) * g;
+            *s = 0.999 * *s + (1.0 - 0.999) * (g - *m).powi(2) + 1e-8;
+            *w *= 1.0 - p.lr * decay;
+            *w -= p.lr * (*m / c1) / ((*s / c2).sqrt() + 1e-8);
         }
     }
 }
 
 #[test]
-fn lion_conforms() {
+fn adabelief_conforms() {
     let references = [
-        Reference::by_hand("Chen et al. 2023, Algorithm 2", lion(0.0)),
-        Reference::by_hand("Chen et al. 2023, Algorithm 2", lion(0.1)).option("weight_decay", 0.1),
+        Reference::by_hand("Zhuang et al. 2020, Algorithm 2", adabelief(0.0)),
+        Reference::by_hand("Zhuang et al. 2020, Algorithm 2", adabelief(0.1))
+            .option("weight_decay", 0.1),
     ];
-    match check::<LionConfig>(&references) {
+    match check::<AdaBeliefConfig>(&references) {
         Ok(report) => println!("{report}"),
         Err(failures) => panic!("{failures}"),
     }

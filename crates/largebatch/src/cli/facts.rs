@@ -13,7 +13,7 @@ use super::{Done, print_json};
 
 #[derive(Args)]
 pub(super) struct FactsArgs {
-    /// Show the details of this entry
+    /// Show only this entry, with its details; for settings, a key or what begins several
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Print JSON

@@ -59,14 +59,22 @@ impl Observer for TrainingBar {
         } else {
             String::new()
         };
+        let experiment = start.experiment;
+        let (first, batches) = (config.batch_size.unwrap_or_default(), &experiment.batches);
+        let last = experiment.total_steps.saturating_sub(1);
+        let last = batches.at_step(last, config.data.last_batch());
+        let seen = last.epoch * experiment.holdout.train.len() + last.start;
+        let grows = match batches.size(seen as u64) {
+            size if size > first => format!(" to {size}"),
+            _ => String::new(),
+        };
         let text = format!(
-            "{} on {}: {} parameters, {} training examples, {} of {}{resumed}",
+            "{} on {}: {} parameters, {} training examples, {} of {first}{grows}{resumed}",
             config.model.name,
             config.dataset.name,
             start.parameters,
             start.experiment.holdout.train.len(),
             counted(start.experiment.total_steps, "step"),
-            config.batch_size.unwrap_or_default(),
         );
         let dataset = &start.experiment.dataset;
         let read = dataset.summary(&start.experiment.holdout);

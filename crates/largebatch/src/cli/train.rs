@@ -93,7 +93,7 @@ pub(super) struct TrainArgs {
     /// Seed of the initial weights, batch order, augmentation and dropout [default: 0]
     #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
     seed: Option<u64>,
-    /// Any other setting, such as optimizer.momentum=0.9, schedule.warmup.epochs=5, data.preprocess.flip=true
+    /// Any other setting, such as optimizer.weight_decay=1e-4, schedule.warmup.epochs=5, data.preprocess.flip=true; `largebatch settings` lists them
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
     set: Vec<String>,
 

@@ -14,7 +14,7 @@ use crate::{ConfigError, Curve, ShapeConfig, Training};
 pub struct Constant {}
 
 impl ShapeConfig for Constant {
-    const FACTS: Facts = Facts::new("constant", "The peak rate throughout").formula("1");
+    const FACTS: Facts = Facts::new("constant", "the peak rate throughout").formula("1");
 
     fn curve(&self, _: &Training<'_>) -> Result<Curve, ConfigError> {
         Ok(Arc::new(|_| 1.0))

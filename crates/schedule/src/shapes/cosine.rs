@@ -31,7 +31,7 @@ impl Default for Cosine {
 }
 
 impl ShapeConfig for Cosine {
-    const FACTS: Facts = Facts::new("cosine", "Falls to the floor along half a cosine wave")
+    const FACTS: Facts = Facts::new("cosine", "falls to the floor along half a cosine wave")
         .formula("floor + (1 - floor) (1 + cos(pi t/length)) / 2")
         .paper("Loshchilov and Hutter 2017, arXiv 1608.03983");
     const FLOOR: Floor = Floor::Between;

@@ -38,7 +38,7 @@ impl Default for CosineRestarts {
 impl ShapeConfig for CosineRestarts {
     const FACTS: Facts = Facts::new(
         "cosine-restarts",
-        "Cosine that jumps back to the peak after each cycle (SGDR)",
+        "cosine that jumps back to the peak after each cycle (SGDR)",
     )
     .formula(
         "floor + (1 - floor) (1 + cos(pi u/T_i)) / 2, u since the restart, T_i = first growth^i",

@@ -52,7 +52,7 @@ pub enum CycleMode {
 }
 
 impl ShapeConfig for Cyclic {
-    const FACTS: Facts = Facts::new("cyclic", "Up and down between a low rate and the peak")
+    const FACTS: Facts = Facts::new("cyclic", "up and down between a low rate and the peak")
         .formula("max(floor, low + (1 - low) tri(t) s), s = 1 or 2^-cycle")
         .paper("Smith 2017, arXiv 1506.01186");
 

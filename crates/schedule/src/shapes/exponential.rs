@@ -34,7 +34,7 @@ impl Default for Exponential {
 impl ShapeConfig for Exponential {
     const FACTS: Facts = Facts::new(
         "exponential",
-        "Falls smoothly, by a factor over each length",
+        "falls smoothly, by a factor over each length",
     )
     .formula("max(floor, factor^(t/every))");
 

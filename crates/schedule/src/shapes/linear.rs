@@ -31,7 +31,7 @@ impl Default for Linear {
 impl ShapeConfig for Linear {
     const FACTS: Facts = Facts::new(
         "linear",
-        "Falls to the floor along a straight line; used with LAMB",
+        "falls to the floor along a straight line; used with LAMB",
     )
     .formula("floor + (1 - floor) (1 - t/length)")
     .paper("You et al. 2020, arXiv 1904.00962");

@@ -33,7 +33,7 @@ impl Default for MultiStep {
 }
 
 impl ShapeConfig for MultiStep {
-    const FACTS: Facts = Facts::new("multi-step", "Drops by a factor at each milestone")
+    const FACTS: Facts = Facts::new("multi-step", "drops by a factor at each milestone")
         .formula("max(floor, factor^(milestones at or before t))")
         .paper("Goyal et al. 2017, arXiv 1706.02677");
 

@@ -56,7 +56,7 @@ pub enum Anneal {
 impl ShapeConfig for OneCycle {
     const FACTS: Facts = Facts::new(
         "one-cycle",
-        "Up to the peak once, then down to almost nothing",
+        "up to the peak once, then down to almost nothing",
     )
     .formula("start to 1 over rise, then 1 to end; at least floor")
     .paper("Smith and Topin 2018, arXiv 1708.07120");

@@ -35,7 +35,7 @@ impl Default for Polynomial {
 impl ShapeConfig for Polynomial {
     const FACTS: Facts = Facts::new(
         "polynomial",
-        "Falls to the floor with a power of the remaining time; used with LARS",
+        "falls to the floor with a power of the remaining time; used with LARS",
     )
     .formula("floor + (1 - floor) (1 - t/length)^power")
     .paper("You et al. 2017, arXiv 1708.03888");

@@ -35,7 +35,7 @@ impl Default for PowerLaw {
 }
 
 impl ShapeConfig for PowerLaw {
-    const FACTS: Facts = Facts::new("power-law", "Falls with a power of time")
+    const FACTS: Facts = Facts::new("power-law", "falls with a power of time")
         .formula("max(floor, (1 + t/every)^-exponent)")
         .paper("Robbins and Monro 1951");
 

@@ -33,7 +33,7 @@ impl Default for Step {
 }
 
 impl ShapeConfig for Step {
-    const FACTS: Facts = Facts::new("step", "Drops by a factor at equal intervals")
+    const FACTS: Facts = Facts::new("step", "drops by a factor at equal intervals")
         .formula("max(floor, factor^floor(t/every))")
         .paper("He et al. 2015, arXiv 1512.03385");
 

@@ -75,7 +75,7 @@ struct WhatArgs {
     /// A recipe's name (`largebatch study list`), or a study file
     #[arg(value_name = "FILE|RECIPE")]
     study: String,
-    /// A change: a setting of every trial, such as dataset=mnist or optimizer.momentum=0.95, or a
+    /// A change: a setting of every trial, such as dataset=mnist or optimizer.weight_decay=1e-4, or a
     /// key of the study, such as confirm.seeds=3
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
