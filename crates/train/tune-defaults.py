@@ -27,6 +27,7 @@ GRIDS = {
     "lion": [0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01],
     "novograd": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
     "lans": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+    "muon": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
 }
 # Model/data set -> data set and budget. A model without a data set stands for all unmeasured data sets.
 MODELS = {

@@ -4,13 +4,11 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use largebatch_component::{Config, Entry, Facts, Kind};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use toml::Table;
 
 use crate::cache::Content;
 use crate::files::Files;
-use crate::formats::formats;
 use crate::{DataError, Dataset, Part};
 
 /// A file format, as the keys of `dataset` describe it. One file each.
@@ -141,12 +139,6 @@ impl Debug for DataSpec {
 impl Serialize for DataSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.table().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for DataSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(&formats(), Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

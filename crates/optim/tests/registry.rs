@@ -163,14 +163,15 @@ fn options_stand_over_the_preset() {
     );
 }
 
-/// The default preset is the paper's where origins differ by more than options, timm's for NAdamW, and
-/// else PyTorch's.
+/// The default preset is the paper's where origins differ by more than options, timm's for NAdamW,
+/// Keller Jordan's for Muon, and else PyTorch's.
 #[test]
 fn the_first_preset_is_the_default() {
     for entry in standard().iter() {
         let expected = match entry.facts().name {
             "lars" | "lamb" | "lans" | "lion" | "novograd" => "paper",
             "nadamw" => "timm",
+            "muon" => "keller",
             _ => "torch",
         };
         assert_eq!(entry.facts().presets[0].0, expected);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{distance, norm, values, walk};
+use common::{distance, matrix, norm, values, walk};
 use largebatch_optim::*;
 
 /// On ½Σλᵢwᵢ² gradient descent gives wᵢ(t) = (1 − ηλᵢ)ᵗ wᵢ(0), and it diverges as soon as η > 2/λ.
@@ -307,4 +307,125 @@ fn what_is_left_out_moves_as_the_base_optimizer() {
             ..Default::default()
         },
     );
+}
+
+/// NAdam without momentum is RMSprop with a corrected mean of squares, in each of its forms.
+#[test]
+fn nadam_without_momentum_is_corrected_rmsprop() {
+    for correction in [
+        NadamCorrection::Product,
+        NadamCorrection::Next,
+        NadamCorrection::One,
+    ] {
+        let recipe = NadamConfig {
+            beta1: 0.0,
+            beta2: 0.9,
+            correction,
+            ..NadamConfig::default()
+        };
+        let mut run = walk(&recipe, &[1.0]);
+        let (mut w, mut v) = (1.0f64, 0.0f64);
+        for t in 1..=30 {
+            let g = (0.7 * f64::from(t)).sin() + 0.3 * w;
+            v = 0.9 * v + (1.0 - 0.9) * g * g;
+            w -= 0.01 * g / ((v / (1.0 - 0.9f64.powi(t))).sqrt() + 1e-8);
+            let found = run.step(0.01, |_| vec![g]);
+            assert!((found[0] - w).abs() < 1e-13, "{correction:?}, {t}");
+        }
+    }
+}
+
+/// On ½w² a rule with a preconditioner P is stable up to η = bound · P. Here ε is far above the
+/// gradients, so that P does not move.
+#[test]
+fn the_newer_rules_are_stable_up_to_their_bounds() {
+    fn ends<C: OptimizerConfig>(config: &C, factor: f64) -> f64 {
+        let stability = config.stability().unwrap();
+        let divisor = stability.preconditioner.unwrap().divisor;
+        let rate = factor * stability.bound * divisor(0.0, 1_000_000);
+        let mut run = walk(config, &[1e-6]);
+        let mut last = 0.0;
+        for _ in 0..1500 {
+            last = run.step(rate, <[f64]>::to_vec)[0].abs();
+            if last > 1e-3 {
+                break;
+            }
+        }
+        last
+    }
+    fn check<C: OptimizerConfig>(name: &str, config: &C) {
+        assert!(ends(config, 0.98) < 1e-7, "{name} is not stable");
+        assert!(ends(config, 1.02) > 1e-3, "{name} does not diverge");
+    }
+    check(
+        "rmsprop",
+        &RmspropConfig::default().with_momentum(0.5).with_eps(1e3),
+    );
+    check("adamax", &AdamaxConfig::default().with_eps(1e3));
+    check(
+        "nadamw",
+        &NadamWConfig::default().with_eps(1e3).with_weight_decay(0.0),
+    );
+}
+
+/// Five iterations bring the singular values of a Gaussian matrix into [0.6, 1.2], and a wide and a tall
+/// matrix give transposed steps.
+#[test]
+fn muon_orthogonalises() {
+    use burn::optim::Optimizer;
+    use burn::tensor::Tensor;
+    let step = |values: &[f64], shape: [usize; 2]| -> Vec<f64> {
+        let g = matrix(values).reshape(shape);
+        let rule = MuonConfig::default()
+            .with_scale(MuonScale::None)
+            .rule()
+            .unwrap();
+        let zero: Tensor<2> = g.zeros_like();
+        let (w, _) = rule.step(1.0, zero, g, None);
+        w.try_into_vec_as::<f64>().unwrap()
+    };
+    let (m, n) = (5, 9);
+    // Sums of twelve uniform numbers.
+    let mut seed = 3u64;
+    let mut draw = || {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let g: Vec<f64> = (0..m * n)
+        .map(|_| (0..12).map(|_| draw()).sum::<f64>() - 6.0)
+        .collect();
+    let wide = step(&g, [m, n]);
+    let transposed: Vec<f64> = (0..m * n).map(|k| g[(k % m) * n + k / m]).collect();
+    let tall = step(&transposed, [n, m]);
+    for i in 0..m {
+        for j in 0..n {
+            assert!((wide[i * n + j] - tall[j * m + i]).abs() < 1e-12);
+        }
+    }
+    let gram: Vec<f64> = (0..m * m)
+        .map(|k| {
+            (0..n)
+                .map(|j| wide[k / m * n + j] * wide[k % m * n + j])
+                .sum()
+        })
+        .collect();
+    // The largest eigenvalue of A by power iteration, and the smallest by that of 2I − A.
+    let largest = |matrix: &dyn Fn(usize, usize) -> f64| {
+        let mut x = vec![1.0; m];
+        let mut length = 0.0;
+        for _ in 0..5000 {
+            let y: Vec<f64> = (0..m)
+                .map(|i| (0..m).map(|j| matrix(i, j) * x[j]).sum())
+                .collect();
+            length = norm(&y);
+            x = y.iter().map(|y| y / length).collect();
+        }
+        length
+    };
+    let top = largest(&|i, j| gram[i * m + j]).sqrt();
+    let identity = |i, j| if i == j { 2.0 } else { 0.0 };
+    let least = (2.0 - largest(&|i, j| identity(i, j) - gram[i * m + j])).sqrt();
+    assert!(0.6 < least && least <= top && top < 1.2, "{least} to {top}");
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use largebatch_component::{Config, Entry, Facts, Kind, check};
 
-use crate::shapes::Constant;
 use crate::{ConfigError, Epochs, Span};
 
 /// The curve of a schedule, as its options describe it: the rate as a fraction of the peak. One file
@@ -157,12 +156,6 @@ impl Shape {
 impl<S: ShapeConfig> From<S> for Shape {
     fn from(shape: S) -> Self {
         Shape(Arc::new(shape))
-    }
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Constant {}.into()
     }
 }
 

@@ -1,8 +1,11 @@
 //! The file formats, one file each.
 
 use largebatch_component::Kind;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use toml::Table;
 
-use crate::spec::{Registry, format_entry};
+use crate::spec::{DataSpec, Registry, format_entry};
 
 pub(crate) mod csv;
 pub(crate) mod idx;
@@ -18,4 +21,10 @@ pub fn formats() -> Registry {
         .with(format_entry::<CsvSpec>())
         .with(format_entry::<LibsvmSpec>())
         .with(format_entry::<IdxSpec>())
+}
+
+impl<'de> Deserialize<'de> for DataSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(&formats(), Table::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }

@@ -10,6 +10,7 @@ mod lans;
 mod lars;
 mod lion;
 mod momentum;
+mod muon;
 mod nadam;
 mod nadamw;
 mod nesterov;
@@ -27,6 +28,7 @@ pub use lans::*;
 pub use lars::*;
 pub use lion::*;
 pub use momentum::*;
+pub use muon::*;
 pub use nadam::*;
 pub use nadamw::*;
 pub use nesterov::*;
@@ -56,6 +58,7 @@ pub fn standard() -> Registry {
         .with(entry::<NovogradConfig>())
         .with(entry::<LambConfig>())
         .with(entry::<LansConfig>())
+        .with(entry::<MuonConfig>())
 }
 
 /// Why weight decay has its range.

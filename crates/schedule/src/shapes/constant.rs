@@ -6,7 +6,7 @@ use largebatch_component::Facts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, Curve, ShapeConfig, Training};
+use crate::{ConfigError, Curve, Shape, ShapeConfig, Training};
 
 /// The peak rate throughout: 1.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -18,5 +18,11 @@ impl ShapeConfig for Constant {
 
     fn curve(&self, _: &Training<'_>) -> Result<Curve, ConfigError> {
         Ok(Arc::new(|_| 1.0))
+    }
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Constant {}.into()
     }
 }
