@@ -138,10 +138,10 @@ pub enum MuonFallback {
     Adamw,
     /// AdamW with √v̂ + ε replaced by (√v + ε)/√(1 − β₂ᵗ). Moonlight and Keras.
     AdamwRawEps,
-    /// NAdamW in timm's form.
-    Nadamw,
     /// NAdamW in optax's form.
-    NadamwNext,
+    Nadamw,
+    /// NAdamW in timm's form, which its Muon takes with Nesterov.
+    NadamwOne,
 }
 
 impl Default for MuonConfig {
@@ -229,10 +229,11 @@ impl OptimizerConfig for MuonConfig {
             "optax" => MuonConfig {
                 form: MuonForm::Corrected,
                 eps: 1e-8,
-                fallback: MuonFallback::NadamwNext,
+                fallback: MuonFallback::Nadamw,
                 fallback_beta2: 0.999,
                 fallback_eps: 1e-8,
                 fallback_rate: 1.0,
+                fallback_weight_decay: Some(0.0),
                 ..keller
             },
             "timm" => MuonConfig {
@@ -252,6 +253,7 @@ impl OptimizerConfig for MuonConfig {
                 fallback_beta2: 0.999,
                 fallback_eps: 1e-7,
                 fallback_rate: 1.0,
+                fallback_weight_decay: Some(0.004),
                 ..keller
             },
             _ => return None,
@@ -388,8 +390,8 @@ impl Muon {
             })
         };
         let form = match o.fallback {
-            MuonFallback::Nadamw => Some(NadamCorrection::One),
-            MuonFallback::NadamwNext => Some(NadamCorrection::Next),
+            MuonFallback::NadamwOne => Some(NadamCorrection::One),
+            MuonFallback::Nadamw => Some(NadamCorrection::Next),
             MuonFallback::Adamw | MuonFallback::AdamwRawEps => None,
         };
         if let Some(correction) = form {
