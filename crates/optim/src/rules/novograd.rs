@@ -300,11 +300,13 @@ impl Optimizer for Novograd {
             NovogradForm::Gradient => corrected,
             NovogradForm::Mean => scaled(corrected, scale),
         };
-        let decayed = w
-            .clone()
-            .mul_scalar(1.0 - lr * decay(NovogradDecay::Decoupled));
+        let apart = decay(NovogradDecay::Decoupled);
+        let w = match apart == 0.0 {
+            true => w,
+            false => w.mul_scalar(1.0 - lr * apart),
+        };
         (
-            decayed - update.mul_scalar(rate),
+            w - update.mul_scalar(rate),
             Some(NovogradState {
                 mean,
                 square,
