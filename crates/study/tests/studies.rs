@@ -251,7 +251,7 @@ fn the_other_recipes_expand() {
             optimizers.tune_count(),
             optimizers.confirm_count()
         ),
-        (8, 8 * 10 * 2, 40)
+        (17, 17 * 10 * 2, 85)
     );
 }
 

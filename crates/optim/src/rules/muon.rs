@@ -2,13 +2,13 @@ use super::adam::correction;
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::{lifted, norm, root_plus_eps, scaled};
 use crate::{
-    Decay, Exclude, Exclusions, Nadam, NadamConfig, NadamCorrection, NadamState, OptimizerConfig,
-    ParameterGroup, Rule, WeightDecay,
+    ConfigError, Decay, Exclude, Exclusions, Nadam, NadamConfig, NadamCorrection, NadamState,
+    OptimizerConfig, ParameterGroup, Rule, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use getset::WithSetters;
-use largebatch_component::Facts;
+use largebatch_component::{ComponentError, Facts, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,10 +71,9 @@ pub struct MuonConfig {
     /// The fallback rule's rate, as a multiple of η.
     #[schemars(range(min = 0.0))]
     pub fallback_rate: f64,
-    /// The fallback rule's weight decay; absent: λ.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0), extend("why" = DECAYS))]
-    pub fallback_weight_decay: Option<f64>,
+    /// The fallback rule's decoupled weight decay, or `same` for λ.
+    #[schemars(extend("values" = "\"same\", or a number, at least 0"))]
+    pub fallback_weight_decay: FallbackDecay,
 }
 
 /// The momentum of [`MuonConfig`]; up to ε, all orthogonalise the same direction.
@@ -129,6 +128,24 @@ pub enum MuonScale {
     None,
 }
 
+/// Weight decay of the fallback rule of [`MuonConfig`].
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum FallbackDecay {
+    /// The same as that of the orthogonalised parameters; written `"same"`.
+    Same(Same),
+    /// This.
+    Rate(f64),
+}
+
+/// The word `same`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Same {
+    /// The same value.
+    Same,
+}
+
 /// The rule of what [`MuonConfig`] does not orthogonalise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -163,7 +180,7 @@ impl Default for MuonConfig {
             fallback_beta2: 0.95,
             fallback_eps: 1e-10,
             fallback_rate: 0.015,
-            fallback_weight_decay: None,
+            fallback_weight_decay: FallbackDecay::Same(Same::Same),
         }
     }
 }
@@ -214,7 +231,7 @@ impl OptimizerConfig for MuonConfig {
                 fallback_beta2: 0.999,
                 fallback_eps: 1e-8,
                 fallback_rate: 1.0,
-                fallback_weight_decay: Some(0.01),
+                fallback_weight_decay: FallbackDecay::Rate(0.01),
                 ..keller
             },
             "moonlight" => MuonConfig {
@@ -233,7 +250,7 @@ impl OptimizerConfig for MuonConfig {
                 fallback_beta2: 0.999,
                 fallback_eps: 1e-8,
                 fallback_rate: 1.0,
-                fallback_weight_decay: Some(0.0),
+                fallback_weight_decay: FallbackDecay::Rate(0.0),
                 ..keller
             },
             "timm" => MuonConfig {
@@ -253,11 +270,27 @@ impl OptimizerConfig for MuonConfig {
                 fallback_beta2: 0.999,
                 fallback_eps: 1e-7,
                 fallback_rate: 1.0,
-                fallback_weight_decay: Some(0.004),
+                fallback_weight_decay: FallbackDecay::Rate(0.004),
                 ..keller
             },
             _ => return None,
         })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        match self.fallback_weight_decay {
+            FallbackDecay::Rate(rate) if !(rate >= 0.0 && rate.is_finite()) => {
+                Err(ConfigError::Component(ComponentError::Range {
+                    kind: Kind::Optimizer,
+                    component: Self::FACTS.name.into(),
+                    option: "fallback_weight_decay".into(),
+                    value: rate.to_string(),
+                    range: "\"same\", or a number, at least 0".into(),
+                    why: DECAYS.into(),
+                }))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn rule_for(&self, group: ParameterGroup) -> Muon {
@@ -374,7 +407,10 @@ impl Muon {
         state: Option<MuonState<D>>,
     ) -> (Tensor<D>, Option<MuonState<D>>) {
         let (o, lr) = (&self.options, lr * self.options.fallback_rate);
-        let weight_decay = self.decay(o.fallback_weight_decay.unwrap_or(o.weight_decay));
+        let weight_decay = self.decay(match o.fallback_weight_decay {
+            FallbackDecay::Same(_) => o.weight_decay,
+            FallbackDecay::Rate(rate) => rate,
+        });
         let (beta1, beta2, eps) = (o.fallback_beta1, o.fallback_beta2, o.fallback_eps);
         let state = state.unwrap_or_else(|| MuonState {
             mean: w.zeros_like(),
