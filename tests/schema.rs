@@ -59,7 +59,8 @@ const WRONG: [&str; 12] = [
 ];
 
 /// The same for studies.
-const WRONG_STUDIES: [&str; 10] = [
+const WRONG_STUDIES: [&str; 11] = [
+    "name = 'x'\nstop.prune.after = 2",
     "nmae = 'x'",
     "name = 'x'\nconfirm.seeds = 0",
     "name = 'x'\nconfirm.seeds = [1, 1]",
@@ -106,6 +107,7 @@ def compare(schema, good, bad):
 examples = sys.argv[1]
 compare("schema.json", glob.glob(examples + "/train/*.toml"), glob.glob("wrong-*.toml"))
 studies = [p for p in glob.glob(examples + "/studies/*.toml") if not p.endswith("Cargo.toml")]
+studies += glob.glob(examples + "/studies/results/*/study.toml")
 compare("study.json", studies, glob.glob("bad-study-*.toml"))
 "#;
     let output = Command::new(python)

@@ -12,9 +12,15 @@ pub struct Entry<T, E = ComponentError> {
     kind: Kind,
     facts: Facts,
     schema: fn() -> Value,
-    defaults: Arc<dyn Fn(Option<&str>) -> Option<Table> + Send + Sync>,
-    configure: Arc<dyn Fn(Table, Table) -> Result<T, E> + Send + Sync>,
+    defaults: Defaults,
+    configure: Configure<T, E>,
 }
+
+/// The options of a preset; without a name, the defaults.
+type Defaults = Arc<dyn Fn(Option<&str>) -> Option<Table> + Send + Sync>;
+
+/// The component with the second options over the first.
+type Configure<T, E> = Arc<dyn Fn(Table, Table) -> Result<T, E> + Send + Sync>;
 
 impl<T, E: From<ComponentError>> Entry<T, E> {
     /// The entry of a configuration type: `preset` gives the options of a preset or, for `None`, the

@@ -1,4 +1,4 @@
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Curves, StopReason};
@@ -14,6 +14,7 @@ use crate::trial::canonical_number;
 /// ones, each of which may be the loss of a few examples, none decides alone.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = with_old_name)]
 pub struct StopRules {
     /// Stop once the validation metric is at least this good: at or above this value, or at or
     /// below it if lower is better.
@@ -28,13 +29,25 @@ pub struct StopRules {
     pub prune: Option<Prune>,
 }
 
+/// The schema takes the old name of `prune`, too.
+fn with_old_name(schema: &mut Schema) {
+    let properties = schema.get_mut("properties").and_then(|p| p.as_object_mut());
+    if let Some(properties) = properties
+        && let Some(prune) = properties.get("prune").cloned()
+    {
+        properties.insert("hopeless".into(), prune);
+    }
+}
+
 /// The training loss has not improved: its lowest value is not below (1 − `improvement`) × its lowest value of `epochs` epochs ago.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
     /// How long to wait, in epochs.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub epochs: f64,
     /// The least relative improvement in that time, in (0, 1).
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub improvement: f64,
 }
 
@@ -48,6 +61,7 @@ pub struct Plateau {
 #[serde(deny_unknown_fields)]
 pub struct Prune {
     /// The fraction of the budget before which nothing is judged, in (0, 1).
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub after: f64,
     /// The loss to stay below; by default the constant predictor's, which the runner reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
