@@ -8,10 +8,10 @@ use largebatch_schedule::{BatchConfig, LastBatch};
 use toml::{Table, Value};
 
 use crate::error::StudyError;
-use crate::journal::{Records, read_folder};
 use crate::meaning::Older;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
+use crate::records::{Records, read_folder};
 use crate::trial::{Labels, RunId, Template, key};
 use largebatch_component::settings::{get, number};
 

@@ -1,49 +1,21 @@
 //! Checks that serde cannot make: contradictions within a study file, each reported with its line.
 
 use largebatch_schedule::Scaling;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::axis::Axes;
 use crate::error::StudyError;
-use crate::file::{Budget, Overlay, Rate, Seeds, Study};
+use crate::file::{Budget, Overlay, Rate, Study};
 use crate::rules::StopRules;
 use crate::sequence::{MAX_DIMENSIONS, Method};
 use crate::trial::key;
-use largebatch_component::settings::{flatten, get, is_below};
+use largebatch_component::settings::{flatten, is_below, number};
 use largebatch_component::suggestion;
 
 /// The most threads of a trial; no machine has more.
 const MAX_THREADS: u32 = 4096;
 
 impl Study {
-    /// The parts with their paths in the file: the top level, the arms, the conditions.
-    pub(crate) fn parts(&self) -> Vec<(String, Overlay)> {
-        let top = Overlay {
-            name: None,
-            condition: None,
-            set: self.set.clone(),
-            axes: self.axes.clone(),
-            search: self.search.clone(),
-            rate: self.rate.clone(),
-            budget: self.budget.clone(),
-            stop: self.stop,
-        };
-        let mut parts = vec![(String::new(), top)];
-        parts.extend(
-            self.arms
-                .iter()
-                .enumerate()
-                .map(|(i, p)| (format!("arm.{i}."), p.clone())),
-        );
-        parts.extend(
-            self.whens
-                .iter()
-                .enumerate()
-                .map(|(i, p)| (format!("when.{i}."), p.clone())),
-        );
-        parts
-    }
-
     pub(crate) fn check(&self) -> Result<(), StudyError> {
         let fail = |path: &str, message: String| Err(self.places.error(path, message));
         if self.name.is_empty() || self.name.chars().any(char::is_control) {
@@ -117,79 +89,6 @@ impl Study {
         self.check_stages(&parts)
     }
 
-    fn check_conditions(
-        &self,
-        parts: &[(String, Overlay)],
-        arms: &[&str],
-    ) -> Result<(), StudyError> {
-        let mut settings: Vec<String> = vec!["arm".into()];
-        for (_, part) in parts {
-            settings.extend(flatten(&part.set).keys().cloned());
-            settings.extend(part.axes.0.iter().map(|a| a.0.clone()));
-        }
-        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-        for (i, when) in self.whens.iter().enumerate() {
-            let path = format!("when.{i}");
-            let fail = |key: &str, message: String| {
-                Err(self.places.error(&format!("{path}.{key}"), message))
-            };
-            if when.name.is_some() {
-                return fail(
-                    "name",
-                    "a condition has no name; named cases are [[arm]] tables".into(),
-                );
-            }
-            let Some(condition) = when.condition.as_ref().filter(|c| !c.is_empty()) else {
-                return fail("if", "a condition needs `if = { setting = value }`".into());
-            };
-            for (k, v) in flatten(condition) {
-                if k == "arm" {
-                    let asked = v
-                        .as_array()
-                        .map_or(std::slice::from_ref(&v), |a| a.as_slice());
-                    if let Some(wrong) = asked
-                        .iter()
-                        .find(|v| !v.as_str().is_some_and(|v| arms.contains(&v)))
-                    {
-                        return fail(
-                            "if",
-                            format!(
-                                "there is no arm {wrong}{}",
-                                suggestion(
-                                    wrong.as_str().unwrap_or_default(),
-                                    arms.iter().copied()
-                                )
-                            ),
-                        );
-                    }
-                } else if parts
-                    .iter()
-                    .any(|(_, p)| p.search.0.iter().any(|a| a.0 == k))
-                {
-                    return fail(
-                        "if",
-                        format!(
-                            "`{k}` is tuned, so a condition on it would change its own search; conditions can ask for settings, axes and `arm`"
-                        ),
-                    );
-                } else if !settings.iter().any(|s| {
-                    *s == k
-                        || k.strip_suffix(".name") == Some(s)
-                        || s.strip_suffix(".name") == Some(&k)
-                }) {
-                    return fail(
-                        "if",
-                        format!(
-                            "no setting or axis of this file is named `{k}`{}",
-                            suggestion(&k, settings.iter().copied())
-                        ),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn check_stages(&self, parts: &[(String, Overlay)]) -> Result<(), StudyError> {
         let fail = |path: &str, message: String| Err(self.places.error(path, message));
         let searched = parts.iter().any(|(_, p)| !p.search.0.is_empty());
@@ -229,14 +128,6 @@ impl Study {
             }
             _ => Ok(()),
         }
-    }
-
-    pub(crate) fn tune_seeds(&self) -> Vec<u64> {
-        self.tune
-            .seeds
-            .as_ref()
-            .unwrap_or(&Seeds::Count(1))
-            .all(Seeds::TUNE)
     }
 }
 
@@ -387,9 +278,7 @@ fn check_rate(rate: &Rate) -> Result<(), (String, String)> {
         match warmup.get("start") {
             None => {}
             Some(Value::String(s)) if s == "base" => {}
-            Some(v)
-                if largebatch_component::settings::number(v)
-                    .is_some_and(|x| (0.0..=1.0).contains(&x)) => {}
+            Some(v) if number(v).is_some_and(|x| (0.0..=1.0).contains(&x)) => {}
             Some(v) => {
                 return Err((
                     "rate.warmup.start".into(),
@@ -478,30 +367,4 @@ fn check_stop(stop: &StopRules) -> Result<(), (String, String)> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Whether a flat condition holds for settings, which `lookup` finds.
-pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -> bool {
-    flatten(condition).iter().all(|(k, wanted)| {
-        let Some(actual) = lookup(k) else {
-            return false;
-        };
-        // The value of an axis may be a whole table; then a condition on `optimizer.name` looks
-        // inside it, and one on `optimizer` means its name.
-        let actual = match &actual {
-            Value::Table(t) if !wanted.is_table() => {
-                get(t, "name").cloned().unwrap_or(actual.clone())
-            }
-            _ => actual,
-        };
-        match wanted {
-            Value::Array(any) if !actual.is_array() => any.iter().any(|w| same(w, &actual)),
-            wanted => same(wanted, &actual),
-        }
-    })
-}
-
-pub(crate) fn same(a: &Value, b: &Value) -> bool {
-    a == b
-        || matches!((largebatch_component::settings::number(a), largebatch_component::settings::number(b)), (Some(a), Some(b)) if a == b)
 }

@@ -4,27 +4,26 @@
 use toml::Value;
 
 use crate::axis::Axis;
-use crate::check::same;
+use crate::conditions::named;
 use crate::error::StudyError;
-use crate::file::{Overlay, Places, Study};
-use crate::plan::{Group, Plan, in_group};
+use crate::file::{Overlay, Study};
+use crate::group::{Group, in_group};
 use crate::trial::key;
-use largebatch_component::settings::{flatten, get, number};
-use largebatch_component::suggestion;
+use largebatch_component::settings::{get, number};
 
-impl Plan {
-    /// Refuses stop rules that no trial of a group could ever meet.
-    pub(crate) fn contradictions(&self) -> Result<(), StudyError> {
-        self.study.twins()?;
-        self.groups
-            .iter()
-            .try_for_each(|group| self.contradiction(group))
-    }
+/// Refuses groups that readers could not tell apart, and stop rules that no trial of a group could
+/// ever meet.
+pub(crate) fn contradictions(study: &Study, groups: &[Group]) -> Result<(), StudyError> {
+    study.twins()?;
+    groups
+        .iter()
+        .try_for_each(|group| study.contradiction(group))
+}
 
+impl Study {
     fn contradiction(&self, group: &Group) -> Result<(), StudyError> {
         let fail = |paths: &[String], message: String| {
             Err(self
-                .study
                 .places
                 .error_among(paths, format!("{message}{}", in_group(&group.labels))))
         };
@@ -106,9 +105,6 @@ impl Plan {
 /// The built-in data set with real targets.
 const REAL: &str = "diabetes";
 
-/// An axis with more values than this is not searched for the values of conditions.
-const LISTED: usize = 10_000;
-
 impl Study {
     /// Refuses groups that readers could not tell apart: arms whose names look the same, and a
     /// value that an axis lists in two spellings.
@@ -148,86 +144,6 @@ impl Study {
         }
         Ok(())
     }
-
-    /// Refuses a condition on a value that nothing in the file takes. `self` is the file without
-    /// overrides: a condition may exist for another value of a fixed setting, which `--set` gives,
-    /// and a shorter axis may leave a condition without a case.
-    pub(crate) fn check_asked(&self, places: &Places) -> Result<(), StudyError> {
-        let parts = self.parts();
-        for (i, condition) in self
-            .whens
-            .iter()
-            .enumerate()
-            .filter_map(|(i, w)| Some((i, w.condition.as_ref()?)))
-        {
-            for (k, asked) in flatten(condition) {
-                let Some(values) = values(&parts, &k) else {
-                    continue;
-                };
-                let takes = |wanted: &Value| {
-                    values
-                        .iter()
-                        .any(|v| same(wanted, named(v)) || same(wanted, v))
-                };
-                let wrong = match &asked {
-                    Value::Array(any) if !takes(&asked) => any.iter().find(|w| !takes(w)),
-                    one if !takes(one) => Some(one),
-                    _ => None,
-                };
-                if let Some(wrong) = wrong {
-                    let mut texts: Vec<String> =
-                        values.iter().map(|v| named(v).to_string()).collect();
-                    texts.dedup();
-                    let words: Vec<&str> =
-                        values.iter().filter_map(|v| named(v).as_str()).collect();
-                    let hint = suggestion(wrong.as_str().unwrap_or_default(), words);
-                    let hint = if hint.is_empty() {
-                        format!("; it is {}", shortened(&texts))
-                    } else {
-                        hint
-                    };
-                    return Err(places.error(
-                        &format!("when.{i}.if"),
-                        format!("`{k}` is never {wrong} in this file{hint}"),
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// All values of a setting that is compared; `None` if it is not an axis, also has a fixed value
-/// that `--set` may change, or has too many values.
-fn values(parts: &[(String, Overlay)], k: &str) -> Option<Vec<Value>> {
-    let is = |other: &str| {
-        other == k
-            || k.strip_suffix(".name") == Some(other)
-            || other.strip_suffix(".name") == Some(k)
-    };
-    let mut all = Vec::new();
-    let mut compared = false;
-    for (i, (_, part)) in parts.iter().enumerate() {
-        for (_, axis) in part.axes.0.iter().filter(|(other, _)| is(other)) {
-            compared = true;
-            all.extend(if let Axis::List(values) = axis {
-                values.clone()
-            } else {
-                axis.grid().ok().filter(|_| axis.len() <= LISTED)?
-            });
-        }
-        let set = flatten(&part.set);
-        let fixed: Vec<Value> = set
-            .iter()
-            .filter(|(other, _)| is(other))
-            .map(|(_, v)| v.clone())
-            .collect();
-        if i == 0 && !fixed.is_empty() {
-            return None;
-        }
-        all.extend(fixed);
-    }
-    compared.then_some(all)
 }
 
 /// A setting in its plainest spelling: `1` for `1.0`, and `"sgd"` for `{ name = "sgd" }`.
@@ -241,14 +157,4 @@ fn plain(value: &Value) -> Value {
         Value::Table(t) => Value::Table(t.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
         value => value.clone(),
     }
-}
-
-/// The name of a choice with options.
-fn named(value: &Value) -> &Value {
-    value.get("name").unwrap_or(value)
-}
-
-fn shortened(texts: &[String]) -> String {
-    let (shown, more) = (texts.len().min(8), if texts.len() > 8 { ", …" } else { "" });
-    format!("one of {}{more}", texts[..shown].join(", "))
 }

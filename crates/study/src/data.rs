@@ -7,8 +7,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::StudyError;
+use crate::group::Group;
 use crate::meaning::{Older, is_older};
-use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::trial::{describe, key};
 
@@ -95,9 +95,9 @@ impl Data {
 
     /// Refuses trials of one data set that ran on different files, or whose settings have another
     /// meaning now.
-    pub(crate) fn unmixed(&self, plan: &Plan, folder: &Path) -> Result<(), StudyError> {
+    pub(crate) fn unmixed(&self, groups: &[Group], folder: &Path) -> Result<(), StudyError> {
         self.older.unmixed(folder)?;
-        for dataset in data_sets(plan).into_iter().map(|(dataset, _)| dataset) {
+        for dataset in data_sets(groups).into_iter().map(|(dataset, _)| dataset) {
             let made: Vec<&Made> = self
                 .made
                 .iter()
@@ -135,8 +135,8 @@ impl Data {
 pub(crate) struct Now(Vec<(Value, Vec<DataFile>)>);
 
 impl Now {
-    pub(crate) fn of(plan: &Plan, reads: Reads<'_>) -> Self {
-        Now(data_sets(plan)
+    pub(crate) fn of(groups: &[Group], reads: Reads<'_>) -> Self {
+        Now(data_sets(groups)
             .into_iter()
             .filter_map(|(dataset, config)| Some((dataset, reads(config)?)))
             .collect())
@@ -170,7 +170,7 @@ impl Now {
     pub(crate) fn check_all(
         &self,
         data: &Data,
-        plan: &Plan,
+        groups: &[Group],
         folder: &Path,
     ) -> Result<(), StudyError> {
         data.older.complete(folder)?;
@@ -191,7 +191,7 @@ impl Now {
             );
         }
         if differs.is_empty() {
-            data.unmixed(plan, folder)
+            data.unmixed(groups, folder)
         } else {
             Err(StudyError::OtherData {
                 folder: folder.into(),
@@ -219,9 +219,9 @@ impl Now {
 }
 
 /// The data sets of a study, each with the configuration of a group that uses it.
-fn data_sets(plan: &Plan) -> Vec<(Value, &Table)> {
+fn data_sets(groups: &[Group]) -> Vec<(Value, &Table)> {
     let mut all: Vec<(Value, &Table)> = Vec::new();
-    for group in &plan.groups {
+    for group in groups {
         if let Some(dataset) = group.config.get(key::DATASET).map(data_set)
             && all.iter().all(|(other, _)| *other != dataset)
         {

@@ -37,7 +37,7 @@ pub enum StudyError {
     #[error(
         "{}: the data have changed since its trials ran:{differs}\nRestore the old data; or run these trials again on the data as they are \
          now with --accept-data (their records then move to {}); or use another folder with --out",
-        folder.display(), crate::journal::ASIDE
+        folder.display(), crate::record::ASIDE
     )]
     OtherData {
         /// The study's folder.
@@ -63,7 +63,7 @@ pub enum StudyError {
         "{}: {trials} of its trials ran in a version before 0.3, in which the same settings had another meaning: {what}. Trials of both must not be \
          compared.\n`study run` of this study with --accept-data runs the old ones again (their records then move to {}); or use another folder with --out, or continue \
          with the old version",
-        folder.display(), crate::journal::ASIDE
+        folder.display(), crate::record::ASIDE
     )]
     OlderTrials {
         /// The study's folder.

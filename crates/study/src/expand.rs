@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, HashSet};
 use largebatch_schedule::Scaling;
 use toml::{Table, Value};
 
-use crate::axis::{Axes, Axis};
-use crate::check::holds;
+use crate::axis::Axis;
+use crate::draft::{Draft, draft};
 use crate::error::StudyError;
-use crate::file::{Budget, Overlay, Rate, Seeds, Study};
+use crate::file::{Overlay, Rate, Seeds, Study};
+use crate::group::{Derived, Group, in_group, set_rate};
 use crate::names::distinguish;
-use crate::plan::{Derived, Group, Plan, in_group, set_rate};
-use crate::rules::StopRules;
 use crate::sequence::Method;
 use crate::trial::{Labels, key};
 use largebatch_component::settings::{flatten, is_below, nest, number, overlay};
+
+/// The most trials of a study.
+pub(crate) const MAX_TRIALS: usize = 1_000_000;
 
 /// The groups of a study, in the order of its arms and axes.
 pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {
@@ -37,93 +39,6 @@ pub(crate) fn expand(study: &Study) -> Result<Vec<Group>, StudyError> {
     Ok(builder.groups)
 }
 
-fn has(axes: &Axes, key: &str) -> bool {
-    axes.0.iter().any(|a| a.0 == key)
-}
-
-/// The combined parts of a file for one group.
-#[derive(Debug, Default)]
-struct Draft {
-    set: Table,
-    axes: Vec<(String, Axis)>,
-    search: Vec<(String, Axis)>,
-    rate: Option<Rate>,
-    budget: Option<Budget>,
-    stop: StopRules,
-}
-
-impl Draft {
-    fn apply(&mut self, part: &Overlay) {
-        let clear = |list: &mut Vec<(String, Axis)>, path: &str| {
-            list.retain(|(k, _)| k != path && !is_below(k, path))
-        };
-        let set = flatten(&part.set);
-        // First remove everything that this part replaces, then add what it brings; so its own
-        // plain names and options can be combined.
-        for path in set.keys() {
-            clear(&mut self.axes, path);
-            clear(&mut self.search, path);
-        }
-        if part.rate.as_ref().is_some_and(|r| r.from.is_some()) {
-            self.search.clear();
-        }
-        for (path, _) in &part.axes.0 {
-            let choice = path.strip_suffix(".name").unwrap_or(path);
-            self.set.retain(|k, _| k != choice && !is_below(k, choice));
-            clear(&mut self.search, path);
-        }
-        for (path, _) in &part.search.0 {
-            self.set.retain(|k, _| k != path && !is_below(k, path));
-            clear(&mut self.axes, path);
-        }
-        part.axes
-            .0
-            .iter()
-            .for_each(|(path, axis)| replace(&mut self.axes, path, axis));
-        part.search
-            .0
-            .iter()
-            .for_each(|(path, axis)| replace(&mut self.search, path, axis));
-        overlay(&mut self.set, &set);
-        let own_rate = set.contains_key(key::RATE)
-            || has(&part.axes, key::RATE)
-            || has(&part.search, key::RATE);
-        if own_rate {
-            self.rate = None;
-        }
-        if let Some(rate) = &part.rate {
-            self.set.remove(key::RATE);
-            clear(&mut self.axes, key::RATE);
-            clear(&mut self.search, key::RATE);
-            self.rate = Some(rate.clone());
-        }
-        if set.contains_key(key::EPOCHS)
-            || set.contains_key(key::STEPS)
-            || has(&part.axes, key::EPOCHS)
-            || has(&part.axes, key::STEPS)
-        {
-            self.budget = None;
-        }
-        if let Some(budget) = &part.budget {
-            for k in [key::EPOCHS, key::STEPS] {
-                self.set.remove(k);
-                clear(&mut self.axes, k);
-            }
-            self.budget = Some(budget.clone());
-        }
-        self.stop.target = part.stop.target.or(self.stop.target);
-        self.stop.plateau = part.stop.plateau.or(self.stop.plateau);
-        self.stop.prune = part.stop.prune.or(self.stop.prune);
-    }
-}
-
-fn replace(list: &mut Vec<(String, Axis)>, path: &str, axis: &Axis) {
-    match list.iter_mut().find(|(k, _)| k == path) {
-        Some(slot) => slot.1 = axis.clone(),
-        None => list.push((path.into(), axis.clone())),
-    }
-}
-
 struct Builder<'a> {
     study: &'a Study,
     parts: Vec<(String, Overlay)>,
@@ -134,57 +49,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Combines the parts that hold for an arm and the axis values assigned so far.
-    fn draft(&self, arm: Option<usize>, assigned: &Table) -> Draft {
-        let mut draft = Draft::default();
-        let arms = self.study.arms.len();
-        let name = arm.and_then(|a| self.study.arms[a].name.clone());
-        for (i, (_, part)) in self.parts.iter().enumerate() {
-            let applies = match i {
-                0 => true,
-                i if i <= arms => arm == Some(i - 1),
-                _ => part.condition.as_ref().is_some_and(|condition| {
-                    holds(condition, &|k| {
-                        if k == "arm" {
-                            return name.clone().map(Value::String);
-                        }
-                        let compared = |k: &str| {
-                            draft
-                                .axes
-                                .iter()
-                                .any(|a| a.0 == k)
-                                .then(|| assigned.get(k))
-                                .flatten()
-                        };
-                        if let Some(value) = compared(k).or_else(|| draft.set.get(k)) {
-                            return Some(value.clone());
-                        }
-                        // `optimizer.name` when the axis `optimizer` has tables as values;
-                        // `optimizer` when the settings have `optimizer.name`.
-                        let (parent, child) = k.rsplit_once('.').unwrap_or((k, ""));
-                        let inside = |v: &Value| {
-                            if child == "name" && v.is_str() {
-                                Some(v.clone())
-                            } else {
-                                v.get(child).cloned()
-                            }
-                        };
-                        compared(parent)
-                            .or_else(|| draft.set.get(parent))
-                            .and_then(inside)
-                            .or_else(|| draft.set.get(&format!("{k}.name")).cloned())
-                    })
-                }),
-            };
-            if applies {
-                draft.apply(part);
-            }
-        }
-        draft
-    }
-
     fn expand(&mut self, arm: Option<usize>, assigned: &mut Table) -> Result<(), StudyError> {
-        let draft = self.draft(arm, assigned);
+        let draft = draft(self.study, &self.parts, arm, assigned);
         let seeds = self
             .study
             .confirm
@@ -292,10 +158,10 @@ impl Builder<'_> {
             .map_err(|m| error(".search", m))?;
         self.trials += points.len() * self.study.tune.seeds.as_ref().map_or(1, Seeds::len)
             + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
-        if self.trials > Plan::MAX_TRIALS {
+        if self.trials > MAX_TRIALS {
             let message = format!(
                 "the axes, searches and seeds make more than {} trials: give fewer values",
-                grouped(Plan::MAX_TRIALS)
+                grouped(MAX_TRIALS)
             );
             return Err(self
                 .study
@@ -505,7 +371,7 @@ fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), S
     let product = factors
         .iter()
         .fold(1, |all: usize, (_, n)| all.saturating_mul(*n));
-    if product <= Plan::MAX_TRIALS {
+    if product <= MAX_TRIALS {
         return Ok(());
     }
     let texts: Vec<String> = factors
@@ -516,7 +382,7 @@ fn few_enough(axes: &[(String, Axis)], others: &[(&str, usize)]) -> Result<(), S
         "{} make {} trials: a study has at most {}",
         texts.join(" × "),
         grouped(product),
-        grouped(Plan::MAX_TRIALS)
+        grouped(MAX_TRIALS)
     ))
 }
 

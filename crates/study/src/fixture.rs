@@ -1,9 +1,10 @@
 //! Records for tests.
 
-use crate::record::{Curves, StopReason, TrialRecord};
+use crate::event::{Curves, StopReason};
+use crate::record::TrialRecord;
 use crate::rules::StopRules;
 use crate::runner::unstarted;
-use crate::trial::{Stage, Template};
+use crate::trial::{RunId, Stage, Template};
 
 /// A finished record at batch size 32 with these points (step, training loss, validation accuracy).
 pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
@@ -38,5 +39,14 @@ pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
         },
         provenance: Default::default(),
         ..unstarted(&trial)
+    }
+}
+
+/// A record with this number as identity and seed, and a loss that is not finite.
+pub(crate) fn numbered(i: u64) -> TrialRecord {
+    TrialRecord {
+        id: RunId(format!("{i:032}")),
+        seed: i,
+        ..record(&[(10, 2.0, 0.5), (20, f64::NAN, 0.7)])
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use crate::plan::Group;
+use crate::group::Group;
 use crate::trial::{title, word};
 use largebatch_component::settings::flatten;
 

@@ -1,14 +1,12 @@
-use toml::{Table, Value};
+use toml::Table;
 
-use crate::axis::Axes;
-use crate::check::holds;
+use crate::contradictions::contradictions;
 use crate::error::StudyError;
-use crate::expand::expand;
-use crate::file::{Overlay, Rate, Study};
-use crate::rules::StopRules;
-use crate::trial::{Labels, RunId, Stage, Template, Trial, describe, key};
-use crate::tuned::Tuned;
-use largebatch_component::settings::{get, insert, is_below, number};
+use crate::expand::{MAX_TRIALS, expand};
+use crate::file::Study;
+use crate::group::{Derived, Group, in_group, set_rate};
+use crate::trial::{RunId, Stage, Template, Trial, key};
+use largebatch_component::settings::{insert, number};
 
 /// Validates a training run's configuration: the trainer's part in planning.
 pub type Check<'a> = &'a dyn Fn(&Table) -> Result<(), Problem>;
@@ -22,32 +20,6 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Trials that share everything but the seed and the tuned settings: one arm at one value of every
-/// axis.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// Its arm and its values on the axes. No two groups have the same [`title`](crate::title).
-    pub labels: Labels,
-    /// The configuration without seed and tuned settings; nested.
-    pub config: Table,
-    /// The points of the search, flat; empty if nothing is tuned.
-    pub points: Vec<Table>,
-    /// The group from which this one takes its tuned settings.
-    pub derived: Option<Derived>,
-    /// When its trials end early.
-    pub stop: StopRules,
-}
-
-/// How a group gets its settings from another.
-#[derive(Clone, Debug)]
-pub struct Derived {
-    /// The other group's index in the plan.
-    pub from: usize,
-    /// The factor on its rate.
-    pub factor: f64,
-    pub(crate) rate: Rate,
-}
-
 /// A study's groups, and their trials as far as the results so far determine them.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -55,6 +27,17 @@ pub struct Plan {
     pub study: Study,
     /// Its groups, in the order of the file's arms and axes.
     pub groups: Vec<Group>,
+}
+
+/// The point that a group's tuning chose, using only the validation part.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tuned {
+    /// Its index among the group's points.
+    pub point: usize,
+    /// Its score: the mean final validation metric, or the median steps to the target.
+    pub score: f64,
+    /// The number of seeds that the score is based on.
+    pub seeds: usize,
 }
 
 impl Plan {
@@ -66,13 +49,13 @@ impl Plan {
     /// nothing held out, an accuracy above 1, a plateau that is not shorter than the budget.
     pub fn new(study: Study, check: Check) -> Result<Plan, StudyError> {
         let plan = Plan::expand(study)?;
-        plan.contradictions()?;
+        contradictions(&plan.study, &plan.groups)?;
         plan.validate(check)?;
         Ok(plan)
     }
 
     /// The most trials of a study.
-    pub const MAX_TRIALS: usize = 1_000_000;
+    pub const MAX_TRIALS: usize = MAX_TRIALS;
 
     /// The plan of a study that was checked when it began.
     pub(crate) fn expand(study: Study) -> Result<Plan, StudyError> {
@@ -101,7 +84,7 @@ impl Plan {
                     let place = p
                         .key
                         .as_deref()
-                        .map_or(String::new(), |k| self.place(group, k));
+                        .map_or(String::new(), |k| self.study.place(group, k));
                     self.study
                         .places
                         .error(&place, format!("{}{}", p.message, in_group(&group.labels)))
@@ -109,54 +92,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-
-    /// The place in the file that sets a key of a group's configuration, or an enclosing key.
-    pub(crate) fn place(&self, group: &Group, key: &str) -> String {
-        let has = |axes: &Axes| axes.0.iter().any(|(k, _)| k == key || is_below(key, k));
-        for (path, part) in self
-            .study
-            .parts()
-            .iter()
-            .rev()
-            .filter(|(_, p)| applies(p, group))
-        {
-            let (length, rate) = (
-                key == key::EPOCHS || key == key::STEPS || is_below(key, key::BUDGET),
-                key == key::RATE || key.starts_with(key::WARMUP),
-            );
-            for (section, has) in [
-                ("set", get(&part.set, key).is_some()),
-                ("axes", has(&part.axes)),
-                ("search", has(&part.search)),
-            ] {
-                if has {
-                    return format!("{path}{section}.{key}");
-                }
-            }
-            if length && part.budget.is_some() {
-                return format!("{path}budget");
-            }
-            if rate && part.rate.is_some() {
-                return format!("{path}rate");
-            }
-        }
-        key.rsplit_once('.')
-            .map_or(String::new(), |(parent, _)| self.place(group, parent))
-    }
-
-    /// The path of the last part of a group that satisfies `has`.
-    pub(crate) fn last_part(
-        &self,
-        group: &Group,
-        has: &dyn Fn(&Overlay) -> bool,
-    ) -> Option<String> {
-        self.study
-            .parts()
-            .into_iter()
-            .rev()
-            .find(|(_, p)| applies(p, group) && has(p))
-            .map(|(path, _)| path)
     }
 
     /// The configuration of a group at a point of a search, its own or that of the group it derives from.
@@ -289,44 +224,5 @@ impl Plan {
     /// Number of confirming trials.
     pub fn confirm_count(&self) -> usize {
         self.confirm_seeds().len() * self.groups.len()
-    }
-}
-
-/// Whether a part of the file applies to a group.
-fn applies(part: &Overlay, group: &Group) -> bool {
-    // The axis values are in the settings; labels may have a text instead.
-    let lookup = |k: &str| {
-        if k == "arm" {
-            group.labels.get(k)
-        } else {
-            get(&group.config, k)
-        }
-        .cloned()
-    };
-    part.name
-        .as_ref()
-        .is_none_or(|name| group.labels.get("arm").and_then(Value::as_str) == Some(name))
-        && part
-            .condition
-            .as_ref()
-            .is_none_or(|condition| holds(condition, &lookup))
-}
-
-pub(crate) fn in_group(labels: &Labels) -> String {
-    if labels.is_empty() {
-        String::new()
-    } else {
-        format!(" (in the group {})", describe(labels))
-    }
-}
-
-pub(crate) fn set_rate(config: &mut Table, rate: &Rate, base: f64, factor: f64) {
-    config.insert(key::RATE.into(), Value::Float(base * factor));
-    if let Some(warmup) = &rate.warmup {
-        let mut warmup = warmup.clone();
-        if warmup.get("start").is_none_or(|s| number(s).is_none()) {
-            warmup.insert("start".into(), Value::Float((1.0 / factor).min(1.0)));
-        }
-        insert(config, key::WARMUP, Value::Table(warmup));
     }
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use toml::Table;
 
-use crate::record::{StopReason, TrialRecord};
-use crate::runner::Event;
+use crate::event::Event;
+use crate::record::TrialRecord;
 use crate::trial::{Labels, Stage, Trial, describe, key};
 use largebatch_component::settings::{get, number};
 
@@ -190,16 +190,6 @@ impl Progress {
             seconds / ended
         };
         Duration::try_from_secs_f64(remaining * each / self.jobs as f64).ok()
-    }
-}
-
-impl StopReason {
-    pub(crate) fn is_diverged(&self) -> bool {
-        *self == StopReason::Diverged
-    }
-
-    pub(crate) fn is_failed(&self) -> bool {
-        matches!(self, StopReason::Failed { .. })
     }
 }
 

@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use largebatch_schedule::Epochs;
+use largebatch_store::seal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
+use crate::event::{Curves, StopReason};
 use crate::trial::{Labels, RunId, Stage, describe, key};
 use largebatch_component::settings::number;
 
@@ -17,71 +19,11 @@ pub const SCHEMA: u32 = 3;
 /// The first version whose lines carry a digest.
 pub(crate) const SEALED: u32 = 3;
 
-/// Why a trial ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// It used its whole budget.
-    Finished,
-    /// The validation metric reached [`StopRules::target`](crate::StopRules::target).
-    TargetReached,
-    /// The training loss no longer fell ([`Plateau`](crate::Plateau)).
-    Plateau,
-    /// The loss was not finite, or exceeded the trainer's bound.
-    Diverged,
-    /// It learned nothing, or lost what it had learned ([`Prune`](crate::Prune)). Records of versions before 0.3 say
-    /// `hopeless`.
-    #[serde(alias = "hopeless")]
-    Pruned,
-    /// An error or a crash.
-    Failed {
-        /// What happened; the same for every repetition of the trial.
-        message: String,
-    },
-}
+/// The file in a study's folder for the records of trials whose data have changed.
+pub(crate) const ASIDE: &str = "other-data.jsonl";
 
-impl std::fmt::Display for StopReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            StopReason::Finished => "finished",
-            StopReason::TargetReached => "target reached",
-            StopReason::Plateau => "plateau",
-            StopReason::Diverged => "diverged",
-            StopReason::Pruned => "pruned",
-            StopReason::Failed { .. } => "failed",
-        })
-    }
-}
-
-impl StopReason {
-    /// Whether the trial is a valid measurement: it ended by its budget, target or plateau.
-    pub fn is_measurement(&self) -> bool {
-        matches!(
-            self,
-            StopReason::Finished | StopReason::TargetReached | StopReason::Plateau
-        )
-    }
-}
-
-/// A trial's curves, as columns of equal length; a value that is not finite or was not measured is
-/// `null` in JSON and NaN here.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Curves {
-    /// Steps done.
-    pub step: Vec<u64>,
-    /// Examples seen.
-    pub examples: Vec<u64>,
-    /// Mean training loss since the previous point.
-    #[serde(with = "nullable")]
-    pub train_loss: Vec<f64>,
-    /// The validation metric.
-    #[serde(with = "nullable")]
-    pub validation: Vec<f64>,
-    /// The loss of the current weights on a fixed set of training examples. (`train_loss` is a mean
-    /// over the steps since the previous point and lags behind.) Empty if it was not measured.
-    #[serde(with = "nullable", default, skip_serializing_if = "Vec::is_empty")]
-    pub fitted_loss: Vec<f64>,
-}
+/// The file in a study's folder for the records of failed trials that ran again.
+pub(crate) const FAILED: &str = "failed.jsonl";
 
 /// One finished trial: a line of `trials.jsonl`.
 ///
@@ -153,6 +95,20 @@ impl TrialRecord {
         words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
+    /// The final value of the validation metric: from the final metrics, else the last point of the
+    /// curve.
+    pub fn validation(&self) -> Option<f64> {
+        let value = self.metrics.get(&self.metric).copied().or_else(|| {
+            self.curves
+                .validation
+                .iter()
+                .rev()
+                .copied()
+                .find(|v| v.is_finite())
+        });
+        value.filter(|v| v.is_finite())
+    }
+
     /// What failed, if anything: the trial, or a probe that measured it.
     pub fn failure(&self) -> Option<String> {
         if let StopReason::Failed { message } = &self.stop {
@@ -209,6 +165,18 @@ pub struct Provenance {
     pub other: BTreeMap<String, serde_json::Value>,
 }
 
+/// A record's line, with a digest; see [`seal`].
+pub(crate) fn line(record: &TrialRecord) -> Vec<u8> {
+    let json = serde_json::to_string(&TrialRecord {
+        schema: SCHEMA,
+        ..record.clone()
+    });
+    let mut line =
+        seal(&json.expect("a record has string keys and no number that JSON lacks")).into_bytes();
+    line.push(b'\n');
+    line
+}
+
 mod shared {
     use super::*;
     pub fn serialize<S: Serializer>(table: &Table, serializer: S) -> Result<S::Ok, S::Error> {
@@ -216,30 +184,6 @@ mod shared {
     }
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Table>, D::Error> {
         Table::deserialize(deserializer).map(Arc::new)
-    }
-}
-
-/// NaN and infinities as `null`, since JSON has neither.
-mod nullable {
-    use super::*;
-    pub fn serialize<S: Serializer>(column: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(column.iter().map(|x| x.is_finite().then_some(x)))
-    }
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<Option<f64>>::deserialize(deserializer)?
-            .into_iter()
-            .map(|x| x.unwrap_or(f64::NAN))
-            .collect())
-    }
-}
-
-pub(crate) mod nullable_number {
-    use super::*;
-    pub fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        x.is_finite().then_some(x).serialize(serializer)
-    }
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
     }
 }
 

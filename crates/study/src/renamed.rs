@@ -49,8 +49,8 @@ pub(crate) fn path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::file::Study;
+    use crate::folder::begin;
     use crate::plan::Plan;
-    use crate::results::begin;
     use largebatch_store::seal_text;
 
     fn text(rule: &str) -> String {

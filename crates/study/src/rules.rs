@@ -1,9 +1,7 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Curves, StopReason};
-use crate::runner::Started;
-use crate::trial::canonical_number;
+use crate::event::{Curves, Started, StopReason};
 
 /// When a trial ends before its budget. Every rule looks only at this trial, so that the result
 /// does not depend on other trials or on the shard. A rule is evaluated at each point of the
@@ -135,18 +133,6 @@ impl StopRules {
             }
         }
         None
-    }
-
-    pub(crate) fn canonical(&self) -> String {
-        let number = |x: Option<f64>| x.map_or("null".into(), canonical_number);
-        format!(
-            "[{},{},{},{},{}]",
-            number(self.target),
-            number(self.plateau.map(|p| p.epochs)),
-            number(self.plateau.map(|p| p.improvement)),
-            number(self.prune.map(|p| p.after)),
-            number(self.prune.and_then(|p| p.loss_above))
-        )
     }
 }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use crate::data::{Now, Reads, changed};
 use crate::error::StudyError;
-use crate::journal::{ASIDE, FAILED, Journal, Records, Shard};
-use crate::plan::Plan;
+use crate::event::Event;
+use crate::folder::begin;
+use crate::journal::Journal;
+use crate::plan::{Plan, Tuned};
 use crate::progress::{Notice, Progress};
-use crate::record::TrialRecord;
-use crate::results::begin;
-use crate::runner::{Event, Runner, execute};
+use crate::record::{ASIDE, FAILED, TrialRecord};
+use crate::records::Records;
+use crate::runner::{Runner, execute};
+use crate::shard::Shard;
 use crate::trial::{RunId, Stage, Trial};
 use crate::worker::{Slot, Start};
 
@@ -99,7 +102,7 @@ pub fn run(
     let progress = Progress::new(options.jobs.max(1));
     let now = options
         .data
-        .map_or(Now::default(), |reads| Now::of(plan, reads));
+        .map_or(Now::default(), |reads| Now::of(&plan.groups, reads));
     let mut records = plan.records(folder)?;
     let (mut aside, mut retried) = (Vec::new(), Vec::new());
     if options.accept_data {
@@ -119,7 +122,7 @@ pub fn run(
             .for_each(|record| watch(&progress, &Notice::Aside(record)));
         records = plan.records(folder)?;
     }
-    now.check_all(&records.data, plan, folder)?;
+    now.check_all(&records.data, &plan.groups, folder)?;
     let jobs = options.jobs.max(1);
     let mut session = Session {
         workers,
@@ -164,7 +167,9 @@ pub fn run(
     // Meanwhile another shard may have done what this one needs.
     if options.shard.is_some() {
         session.records = plan.records(folder)?;
-        session.now.check_all(&session.records.data, plan, folder)?;
+        session
+            .now
+            .check_all(&session.records.data, &plan.groups, folder)?;
     }
     let mut needed: Vec<usize> = mine
         .confirm
@@ -212,50 +217,9 @@ pub fn run(
     Ok(session.summary)
 }
 
-/// The work of one shard.
-pub(crate) struct Units {
-    /// Groups to tune.
-    pub tune: Vec<usize>,
-    /// Groups to confirm, with the indices of their seeds.
-    pub confirm: Vec<(usize, Vec<usize>)>,
-}
-
 impl Plan {
-    /// The units of a shard: the plan's units, numbered in order, are dealt to the shards in turn.
-    pub(crate) fn units(&self, shard: Option<Shard>) -> Units {
-        let mut next = 0;
-        let mut mine = || {
-            next += 1;
-            shard.is_none_or(|s| (next - 1) % s.count == s.index - 1)
-        };
-        let (mut units, seeds) = (
-            Units {
-                tune: Vec::new(),
-                confirm: Vec::new(),
-            },
-            self.confirm_seeds().len(),
-        );
-        for group in 0..self.groups.len() {
-            if let Some(decider) = self.tuned_by(group) {
-                if mine() {
-                    if decider == group {
-                        units.tune.push(group);
-                    }
-                    units.confirm.push((group, (0..seeds).collect()));
-                }
-            } else {
-                let seeds: Vec<usize> = (0..seeds).filter(|_| mine()).collect();
-                if !seeds.is_empty() {
-                    units.confirm.push((group, seeds));
-                }
-            }
-        }
-        units.confirm.retain(|(_, seeds)| !seeds.is_empty());
-        units
-    }
-
     /// Each trial's position in the plan's order.
-    fn places(&self, choices: &[Option<crate::Tuned>]) -> HashMap<RunId, usize> {
+    fn places(&self, choices: &[Option<Tuned>]) -> HashMap<RunId, usize> {
         let groups = 0..self.groups.len();
         let ids = groups
             .clone()

@@ -3,52 +3,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use largebatch_schedule::Epochs;
-use serde::{Deserialize, Serialize};
-
-use crate::record::{Curves, Provenance, SCHEMA, StopReason, TrialRecord, nullable_number};
+use crate::event::{Curves, Event, Started, StopReason};
+use crate::record::{Provenance, SCHEMA, TrialRecord};
 use crate::trial::{Trial, without_seed};
-
-/// What a runner reports before the first step.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Started {
-    /// Size of the training part.
-    pub train_examples: u64,
-    /// The step at which each epoch begins; without it, an epoch counts as `train_examples`
-    /// examples.
-    pub epochs: Option<Epochs>,
-    /// Steps of the whole budget.
-    pub budget_steps: u64,
-    /// The validation metric's name, such as `validation_accuracy`.
-    pub metric: String,
-    /// Whether a higher metric is better.
-    pub higher_is_better: bool,
-    /// Training loss of the best constant predictor, for the rule `prune`; absent if there is
-    /// none.
-    pub constant_loss: Option<f64>,
-}
-
-/// An event in a trial.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// The training begins; sent once, before the first step.
-    Started(Started),
-    /// A point of the curves.
-    Point {
-        /// Steps done.
-        step: u64,
-        /// Examples seen.
-        examples: u64,
-        /// Mean training loss since the previous point; `null` in JSON if it is not finite.
-        #[serde(with = "nullable_number")]
-        train_loss: f64,
-        /// The validation metric, if it was measured.
-        validation: Option<f64>,
-        /// The loss of the current weights on a fixed set of training examples, if it was measured.
-        fitted_loss: Option<f64>,
-    },
-}
 
 /// How a runner's training ended.
 #[derive(Clone, PartialEq, Debug)]
@@ -189,32 +146,5 @@ pub(crate) fn unstarted(trial: &Trial) -> TrialRecord {
                 .map_or(0, |d| d.as_secs()),
             ..Provenance::default()
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Workers send JSON, which has no NaN or infinity.
-    #[test]
-    fn an_event_with_a_loss_that_is_not_finite_is_read() {
-        for loss in [f64::NAN, f64::INFINITY, 0.1] {
-            let event = Event::Point {
-                step: 1,
-                examples: 2,
-                train_loss: loss,
-                validation: None,
-                fitted_loss: Some(loss),
-            };
-            let text = serde_json::to_string(&event).unwrap();
-            let Event::Point { train_loss, .. } = serde_json::from_str(&text).unwrap() else {
-                panic!("{text}")
-            };
-            assert!(
-                train_loss == loss || (train_loss.is_nan() && !loss.is_finite()),
-                "{text}"
-            );
-        }
     }
 }

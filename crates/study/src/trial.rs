@@ -139,7 +139,7 @@ impl Template {
         canonical_table(&config, &mut text);
         text += &format!(
             ",\"stage\":\"{stage:?}\",\"stop\":{},\"threads\":{threads},\"seed\":",
-            stop.canonical()
+            canonical_stop(&stop)
         );
         let mut hasher = blake3::Hasher::new();
         hasher.update(text.as_bytes());
@@ -236,12 +236,24 @@ fn canonical_string(text: &str, out: &mut String) {
     out.push_str(&serde_json::Value::from(text).to_string());
 }
 
-pub(crate) fn canonical_number(x: f64) -> String {
+fn canonical_number(x: f64) -> String {
     if x == x.trunc() && x.abs() < 9_007_199_254_740_992.0 {
         format!("{}", x as i64)
     } else {
         format!("{x:e}")
     }
+}
+
+fn canonical_stop(stop: &StopRules) -> String {
+    let number = |x: Option<f64>| x.map_or("null".into(), canonical_number);
+    format!(
+        "[{},{},{},{},{}]",
+        number(stop.target),
+        number(stop.plateau.map(|p| p.epochs)),
+        number(stop.plateau.map(|p| p.improvement)),
+        number(stop.prune.map(|p| p.after)),
+        number(stop.prune.and_then(|p| p.loss_above))
+    )
 }
 
 /// Labels on one line: `arm=linear batch_size=1024`.

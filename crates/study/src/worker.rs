@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StudyError;
-use crate::record::{StopReason, TrialRecord};
-use crate::runner::{Event, Runner, execute, unstarted};
+use crate::event::{Event, StopReason};
+use crate::record::TrialRecord;
+use crate::runner::{Runner, execute, unstarted};
 use crate::trial::Trial;
 
 /// The messages of a worker. Other lines (printed by a library) are ignored.

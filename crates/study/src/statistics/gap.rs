@@ -56,7 +56,7 @@ pub fn common_train_loss<'a>(records: impl IntoIterator<Item = &'a TrialRecord>)
 mod tests {
     use super::*;
     use crate::fixture::record;
-    use crate::record::StopReason;
+    use crate::event::StopReason;
 
     #[test]
     fn gaps_skip_what_is_no_measurement() {

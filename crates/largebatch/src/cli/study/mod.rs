@@ -313,13 +313,13 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         ));
         return Ok(Done::Interrupted);
     }
-    let results = Results::open(&folder)?;
+    let results = Results::of(plan, &folder)?;
     let unseen = join_runs(&results, &folder, data_dir.as_deref(), lab, global)?;
     write_report(
         &results,
         &around(
             repeats(&args, &folder),
-            &about(&plan.study, &args.what),
+            &about(&results.plan.study, &args.what),
             &folder,
         )?,
         &folder.join("report"),

@@ -1,21 +1,11 @@
 use std::collections::HashMap;
 
+use crate::event::StopReason;
 use crate::file::Goal;
-use crate::plan::Plan;
-use crate::record::{StopReason, TrialRecord};
+use crate::plan::{Plan, Tuned};
+use crate::record::TrialRecord;
 use crate::statistics::{Censored, mean};
 use crate::trial::RunId;
-
-/// The point that a group's tuning chose, using only the validation part.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Tuned {
-    /// Its index among the group's points.
-    pub point: usize,
-    /// Its score: the mean final validation metric, or the median steps to the target.
-    pub score: f64,
-    /// The number of seeds that the score is based on.
-    pub seeds: usize,
-}
 
 /// A point's rank; lower is better.
 #[derive(PartialEq, PartialOrd)]
@@ -93,22 +83,6 @@ impl Plan {
             }
         }
         best.map(|b| b.1)
-    }
-}
-
-impl TrialRecord {
-    /// The final value of the validation metric: from the final metrics, else the last point of the
-    /// curve.
-    pub fn validation(&self) -> Option<f64> {
-        let value = self.metrics.get(&self.metric).copied().or_else(|| {
-            self.curves
-                .validation
-                .iter()
-                .rev()
-                .copied()
-                .find(|v| v.is_finite())
-        });
-        value.filter(|v| v.is_finite())
     }
 }
 

@@ -1,0 +1,203 @@
+//! Conditions (`[[when]]`): what they may ask for, and whether they hold.
+
+use toml::{Table, Value};
+
+use crate::axis::Axis;
+use crate::error::StudyError;
+use crate::file::{Overlay, Study};
+use crate::places::Places;
+use largebatch_component::settings::{flatten, get, number};
+use largebatch_component::suggestion;
+
+/// An axis with more values than this is not searched for the values of conditions.
+const LISTED: usize = 10_000;
+
+impl Study {
+    pub(crate) fn check_conditions(
+        &self,
+        parts: &[(String, Overlay)],
+        arms: &[&str],
+    ) -> Result<(), StudyError> {
+        let mut settings: Vec<String> = vec!["arm".into()];
+        for (_, part) in parts {
+            settings.extend(flatten(&part.set).keys().cloned());
+            settings.extend(part.axes.0.iter().map(|a| a.0.clone()));
+        }
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        for (i, when) in self.whens.iter().enumerate() {
+            let path = format!("when.{i}");
+            let fail = |key: &str, message: String| {
+                Err(self.places.error(&format!("{path}.{key}"), message))
+            };
+            if when.name.is_some() {
+                return fail(
+                    "name",
+                    "a condition has no name; named cases are [[arm]] tables".into(),
+                );
+            }
+            let Some(condition) = when.condition.as_ref().filter(|c| !c.is_empty()) else {
+                return fail("if", "a condition needs `if = { setting = value }`".into());
+            };
+            for (k, v) in flatten(condition) {
+                if k == "arm" {
+                    let asked = v
+                        .as_array()
+                        .map_or(std::slice::from_ref(&v), |a| a.as_slice());
+                    if let Some(wrong) = asked
+                        .iter()
+                        .find(|v| !v.as_str().is_some_and(|v| arms.contains(&v)))
+                    {
+                        return fail(
+                            "if",
+                            format!(
+                                "there is no arm {wrong}{}",
+                                suggestion(
+                                    wrong.as_str().unwrap_or_default(),
+                                    arms.iter().copied()
+                                )
+                            ),
+                        );
+                    }
+                } else if parts
+                    .iter()
+                    .any(|(_, p)| p.search.0.iter().any(|a| a.0 == k))
+                {
+                    return fail(
+                        "if",
+                        format!(
+                            "`{k}` is tuned, so a condition on it would change its own search; conditions can ask for settings, axes and `arm`"
+                        ),
+                    );
+                } else if !settings.iter().any(|s| {
+                    *s == k
+                        || k.strip_suffix(".name") == Some(s)
+                        || s.strip_suffix(".name") == Some(&k)
+                }) {
+                    return fail(
+                        "if",
+                        format!(
+                            "no setting or axis of this file is named `{k}`{}",
+                            suggestion(&k, settings.iter().copied())
+                        ),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a condition on a value that nothing in the file takes. `self` is the file without
+    /// overrides: a condition may exist for another value of a fixed setting, which `--set` gives,
+    /// and a shorter axis may leave a condition without a case.
+    pub(crate) fn check_asked(&self, places: &Places) -> Result<(), StudyError> {
+        let parts = self.parts();
+        for (i, condition) in self
+            .whens
+            .iter()
+            .enumerate()
+            .filter_map(|(i, w)| Some((i, w.condition.as_ref()?)))
+        {
+            for (k, asked) in flatten(condition) {
+                let Some(values) = values(&parts, &k) else {
+                    continue;
+                };
+                let takes = |wanted: &Value| {
+                    values
+                        .iter()
+                        .any(|v| same(wanted, named(v)) || same(wanted, v))
+                };
+                let wrong = match &asked {
+                    Value::Array(any) if !takes(&asked) => any.iter().find(|w| !takes(w)),
+                    one if !takes(one) => Some(one),
+                    _ => None,
+                };
+                if let Some(wrong) = wrong {
+                    let mut texts: Vec<String> =
+                        values.iter().map(|v| named(v).to_string()).collect();
+                    texts.dedup();
+                    let words: Vec<&str> =
+                        values.iter().filter_map(|v| named(v).as_str()).collect();
+                    let hint = suggestion(wrong.as_str().unwrap_or_default(), words);
+                    let hint = if hint.is_empty() {
+                        format!("; it is {}", shortened(&texts))
+                    } else {
+                        hint
+                    };
+                    return Err(places.error(
+                        &format!("when.{i}.if"),
+                        format!("`{k}` is never {wrong} in this file{hint}"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All values of a setting that is compared; `None` if it is not an axis, also has a fixed value
+/// that `--set` may change, or has too many values.
+fn values(parts: &[(String, Overlay)], k: &str) -> Option<Vec<Value>> {
+    let is = |other: &str| {
+        other == k
+            || k.strip_suffix(".name") == Some(other)
+            || other.strip_suffix(".name") == Some(k)
+    };
+    let mut all = Vec::new();
+    let mut compared = false;
+    for (i, (_, part)) in parts.iter().enumerate() {
+        for (_, axis) in part.axes.0.iter().filter(|(other, _)| is(other)) {
+            compared = true;
+            all.extend(if let Axis::List(values) = axis {
+                values.clone()
+            } else {
+                axis.grid().ok().filter(|_| axis.len() <= LISTED)?
+            });
+        }
+        let set = flatten(&part.set);
+        let fixed: Vec<Value> = set
+            .iter()
+            .filter(|(other, _)| is(other))
+            .map(|(_, v)| v.clone())
+            .collect();
+        if i == 0 && !fixed.is_empty() {
+            return None;
+        }
+        all.extend(fixed);
+    }
+    compared.then_some(all)
+}
+
+/// Whether a flat condition holds for settings, which `lookup` finds.
+pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -> bool {
+    flatten(condition).iter().all(|(k, wanted)| {
+        let Some(actual) = lookup(k) else {
+            return false;
+        };
+        // The value of an axis may be a whole table; then a condition on `optimizer.name` looks
+        // inside it, and one on `optimizer` means its name.
+        let actual = match &actual {
+            Value::Table(t) if !wanted.is_table() => {
+                get(t, "name").cloned().unwrap_or(actual.clone())
+            }
+            _ => actual,
+        };
+        match wanted {
+            Value::Array(any) if !actual.is_array() => any.iter().any(|w| same(w, &actual)),
+            wanted => same(wanted, &actual),
+        }
+    })
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    a == b || matches!((number(a), number(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// The name of a choice with options.
+pub(crate) fn named(value: &Value) -> &Value {
+    value.get("name").unwrap_or(value)
+}
+
+fn shortened(texts: &[String]) -> String {
+    let (shown, more) = (texts.len().min(8), if texts.len() > 8 { ", …" } else { "" });
+    format!("one of {}{more}", texts[..shown].join(", "))
+}
