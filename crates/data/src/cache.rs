@@ -2,8 +2,8 @@
 //! expanded once into the cache folder and mapped there. A hash is computed once and reused while
 //! the file is unchanged, see [`stamp`].
 
+use crate::DataError;
 use crate::part::Bytes;
-use crate::{DataError, table};
 use flate2::read::MultiGzDecoder;
 use largebatch_store::NewFile;
 use memmap2::Mmap;
@@ -27,14 +27,6 @@ impl Content {
     /// The uncompressed bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// The text, without a byte order mark.
-    ///
-    /// # Errors
-    /// An empty file, and bytes that are not UTF-8.
-    pub fn text(&self) -> Result<String, DataError> {
-        table::text(&self.path, &self.bytes)
     }
 }
 

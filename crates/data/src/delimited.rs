@@ -1,10 +1,46 @@
 //! Delimited text: splits lines into fields.
 
 use crate::DataError;
-use crate::Delimiter;
 use crate::table::line;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::path::Path;
+
+/// The separator of the fields of a line, written as the character itself or as its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub enum Delimiter {
+    /// `,` or `comma`.
+    Comma,
+    /// `;` or `semicolon`.
+    Semicolon,
+    /// `tab` or the character itself.
+    Tab,
+    /// `|` or `bar`.
+    Bar,
+}
+
+impl TryFrom<String> for Delimiter {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "," | "comma" => Ok(Delimiter::Comma),
+            ";" | "semicolon" => Ok(Delimiter::Semicolon),
+            "\t" | "tab" => Ok(Delimiter::Tab),
+            "|" | "bar" => Ok(Delimiter::Bar),
+            _ => Err(format!(
+                "delimiter = \"{text}\": use \",\", \";\", \"tab\" or \"|\""
+            )),
+        }
+    }
+}
+
+impl From<Delimiter> for String {
+    fn from(delimiter: Delimiter) -> String {
+        delimiter.char().to_string()
+    }
+}
 
 /// A non-blank line.
 pub(crate) struct Record<'a> {

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Content};
-use crate::set::{Dataset, Source, Task};
-use crate::table::{Encoding, Rows};
+use crate::set::{Dataset, Source};
+use crate::table::{Encoding, LabelKind, Rows};
 use crate::{
-    DataError, LabelKind, Normalise, Part, Preprocess, Search, TargetScale, hold_out, suspicion,
+    DataError, Normalise, Part, Preprocess, Search, TargetScale, Task, hold_out, suspicion,
 };
 
 /// The files of a data set that is being opened. Each is found, expanded if it is compressed, and

@@ -1,8 +1,7 @@
 //! The statistics that preprocessing takes from the training examples: means and deviations, in
 //! f64.
 
-use crate::part::{Features, Statistics};
-use crate::pipeline::channels;
+use crate::part::{Features, Statistics, channels};
 use crate::{DataError, Labels, Normalise, Part, Preprocess, TargetScale};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -48,33 +47,18 @@ impl Fitted {
         indices: &[u32],
     ) -> Result<Fitted, DataError> {
         let split = |moments: Vec<Moments>| moments.into_iter().map(|m| (m.mean, m.std)).unzip();
-        let (white, (mean, std)) = match (&part.features, preprocess.normalise.unwrap_or_default())
-        {
-            (Features::Table(_), Normalise::None) => {
-                (None, (split(features(part, indices)?).0, Vec::new()))
+        let white = part.white();
+        let (mean, std) = match preprocess.normalise.unwrap_or_default() {
+            Normalise::Feature => split(features(part, indices)?),
+            Normalise::None if white.is_none() => (split(features(part, indices)?).0, Vec::new()),
+            Normalise::Channel => {
+                let known = part.statistics.clone();
+                let Statistics { mean, mut std } =
+                    known.unwrap_or_else(|| statistics(part, indices));
+                (std.iter_mut()).for_each(|s| *s = if *s > 0.0 { *s } else { 1.0 });
+                (mean, std)
             }
-            (Features::Table(_), _) => (None, split(features(part, indices)?)),
-            (Features::Bytes { white, .. }, Normalise::Feature) => {
-                (Some(*white), split(features(part, indices)?))
-            }
-            (Features::Bytes { white, .. }, Normalise::Channel) => {
-                let Statistics { mean, std } = part
-                    .statistics
-                    .clone()
-                    .unwrap_or_else(|| statistics(part, indices));
-                (
-                    Some(*white),
-                    (
-                        mean,
-                        std.into_iter()
-                            .map(|s| if s > 0.0 { s } else { 1.0 })
-                            .collect(),
-                    ),
-                )
-            }
-            (Features::Bytes { white, .. }, Normalise::None | Normalise::Unit) => {
-                (Some(*white), (Vec::new(), Vec::new()))
-            }
+            Normalise::None | Normalise::Unit => (Vec::new(), Vec::new()),
         };
         let target = match (preprocess.targets.unwrap_or_default(), part.labels()) {
             (TargetScale::None, _) => None,
@@ -275,12 +259,8 @@ fn moments(
 /// Mean and population standard deviation of each channel's pixels scaled to 0 to 1. They are
 /// computed from counts, so the result is exact for any number of threads.
 fn statistics(part: &Part, indices: &[u32]) -> Statistics {
-    let Features::Bytes { white, .. } = part.features else {
-        return Statistics {
-            mean: vec![0.0],
-            std: vec![1.0],
-        };
-    };
+    // Tables have no channels; `Preprocess::check` refuses them.
+    let white = f64::from(part.white().unwrap_or(u8::MAX));
     let channels = channels(part.shape());
     let plane = part.size() / channels;
     let counts = indices
@@ -306,7 +286,7 @@ fn statistics(part: &Part, indices: &[u32]) -> Statistics {
         );
     let n = (indices.len() * plane) as f64;
     let moments = counts.iter().map(|counts| {
-        let value = |v: usize| v as f64 / f64::from(white);
+        let value = |v: usize| v as f64 / white;
         let mean = counts
             .iter()
             .enumerate()

@@ -30,6 +30,18 @@ pub(crate) struct Block {
     pub count: usize,
 }
 
+impl Block {
+    /// `count` records of `stride` bytes.
+    fn owned(bytes: Vec<u8>, stride: usize, count: usize) -> Block {
+        Block {
+            bytes: Bytes::Owned(Arc::new(bytes)),
+            start: 0,
+            stride,
+            count,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) enum Features {
     /// Pixels 0 to `white`, in blocks; `ends[b]` is the number of examples up to and including block `b`.
@@ -40,6 +52,20 @@ pub(crate) enum Features {
     },
     /// A table of numbers, row by row, as in the file; NaN marks a missing value.
     Table(Arc<Vec<f64>>),
+}
+
+impl Features {
+    fn bytes(blocks: Vec<Block>, white: u8) -> Features {
+        let ends = blocks.iter().scan(0, |end, block| {
+            *end += block.count;
+            Some(*end)
+        });
+        Features::Bytes {
+            ends: ends.collect(),
+            blocks,
+            white,
+        }
+    }
 }
 
 /// Examples with their labels: images as bytes (mapped from a file if possible), or a table of
@@ -104,13 +130,7 @@ impl Part {
         if let Some(i) = values.iter().position(|v| v.is_infinite()) {
             return Err(not_finite(&values, i, &shape));
         }
-        Ok(Part {
-            features: Features::Table(Arc::new(values)),
-            shape,
-            labels,
-            names: Arc::default(),
-            statistics: None,
-        })
+        Ok(Part::new(Features::Table(Arc::new(values)), shape, labels))
     }
 
     /// The same part with names for the columns of its table; `names` is ignored unless it has one
@@ -157,12 +177,7 @@ impl Part {
                 ),
             ));
         }
-        let block = Block {
-            bytes: Bytes::Owned(Arc::new(pixels)),
-            start: 0,
-            stride: size,
-            count: labels.len(),
-        };
+        let block = Block::owned(pixels, size, labels.len());
         Ok(Part::from_blocks(vec![block], 255, shape, labels))
     }
 
@@ -173,25 +188,27 @@ impl Part {
         shape: Vec<usize>,
         labels: Labels,
     ) -> Part {
-        let ends = blocks
-            .iter()
-            .scan(0, |end, b| {
-                Some({
-                    *end += b.count;
-                    *end
-                })
-            })
-            .collect();
+        Part::new(Features::bytes(blocks, white), shape, labels)
+    }
+
+    fn new(features: Features, shape: Vec<usize>, labels: Labels) -> Part {
         Part {
-            features: Features::Bytes {
-                blocks,
-                ends,
-                white,
-            },
+            features,
             shape,
             labels,
             names: Arc::default(),
             statistics: None,
+        }
+    }
+
+    /// Other examples of the same kind.
+    fn with(&self, features: Features, labels: Labels) -> Part {
+        Part {
+            features,
+            labels,
+            shape: self.shape.clone(),
+            names: self.names.clone(),
+            statistics: self.statistics.clone(),
         }
     }
 
@@ -226,40 +243,20 @@ impl Part {
     /// If an index is not below [`Part::len`].
     pub fn select(&self, indices: &[u32]) -> Part {
         let size = self.size();
-        let labels = self.labels.select(indices);
-        let mut part = match &self.features {
+        let features = match &self.features {
             Features::Table(table) => {
-                let values = indices
+                let rows = indices
                     .iter()
-                    .flat_map(|&i| &table[i as usize * size..][..size])
-                    .copied()
-                    .collect();
-                let (features, shape) = (Features::Table(Arc::new(values)), self.shape.clone());
-                Part {
-                    features,
-                    shape,
-                    labels,
-                    names: self.names.clone(),
-                    statistics: None,
-                }
+                    .flat_map(|&i| &table[i as usize * size..][..size]);
+                Features::Table(Arc::new(rows.copied().collect()))
             }
             Features::Bytes { white, .. } => {
-                let pixels = indices
-                    .iter()
-                    .flat_map(|&i| self.pixels(i))
-                    .copied()
-                    .collect();
-                let block = Block {
-                    bytes: Bytes::Owned(Arc::new(pixels)),
-                    start: 0,
-                    stride: size,
-                    count: indices.len(),
-                };
-                Part::from_blocks(vec![block], *white, self.shape.clone(), labels)
+                let pixels = indices.iter().flat_map(|&i| self.pixels(i));
+                let block = Block::owned(pixels.copied().collect(), size, indices.len());
+                Features::bytes(vec![block], *white)
             }
         };
-        part.statistics = self.statistics.clone();
-        part
+        self.with(features, self.labels.select(indices))
     }
 
     /// The examples of one part followed by those of another, as cross-validation needs them.
@@ -285,29 +282,18 @@ impl Part {
                 "the shapes must be equal",
             ));
         }
-        let mut part = match (&first.features, &second.features) {
-            (Features::Table(a), Features::Table(b)) => Part {
-                features: Features::Table(Arc::new([a.as_slice(), b].concat())),
-                shape: first.shape.clone(),
-                labels,
-                names: first.names.clone(),
-                statistics: None,
-            },
+        let features = match (&first.features, &second.features) {
+            (Features::Table(a), Features::Table(b)) => {
+                Features::Table(Arc::new([a.as_slice(), b].concat()))
+            }
             (
                 Features::Bytes {
                     blocks: a, white, ..
                 },
-                Features::Bytes {
-                    blocks: b,
-                    white: other,
-                    ..
-                },
-            ) if white == other => Part::from_blocks(
-                [a.as_slice(), b].concat(),
-                *white,
-                first.shape.clone(),
-                labels,
-            ),
+                Features::Bytes { blocks: b, .. },
+            ) if second.white() == Some(*white) => {
+                Features::bytes([a.as_slice(), b].concat(), *white)
+            }
             _ => {
                 return Err(DataError::setting(
                     "parts",
@@ -316,8 +302,15 @@ impl Part {
                 ));
             }
         };
-        part.statistics = first.statistics.clone();
-        Ok(part)
+        Ok(first.with(features, labels))
+    }
+
+    /// The byte value of white, for images.
+    pub(crate) fn white(&self) -> Option<u8> {
+        match self.features {
+            Features::Bytes { white, .. } => Some(white),
+            Features::Table(_) => None,
+        }
     }
 
     /// The bytes of one image; empty for a table.
@@ -331,6 +324,11 @@ impl Part {
         let within = index - (ends[b] - block.count);
         &block.bytes[block.start + within * block.stride..][..self.size()]
     }
+}
+
+/// The number of channels; bytes that are not shaped as images count as one.
+pub(crate) fn channels(shape: &[usize]) -> usize {
+    if shape.len() == 3 { shape[0] } else { 1 }
 }
 
 fn not_finite(values: &[f64], i: usize, shape: &[usize]) -> DataError {

@@ -1,72 +1,10 @@
 //! From stored examples to model inputs: augmentation and normalisation in one pass.
 
-use crate::part::Features;
-use crate::{DataError, Fitted, Labels, Part, Task};
+use crate::part::{Features, channels};
+use crate::{DataError, Fitted, Labels, Normalise, Part, Preprocess};
 use largebatch_random::{Key, below};
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// How values are scaled. Statistics come only from the training examples, never from validation or
-/// test examples.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalise {
-    /// As stored.
-    #[default]
-    None,
-    /// Pixels to 0 to 1: x / 255 (x / 16 for `digits`), like torchvision's `ToTensor`.
-    Unit,
-    /// Each channel to mean 0 and standard deviation 1: (x / 255 − mean) / std, like torchvision's
-    /// `Normalize`. Uses the catalogue's statistics of the training part if it lists them; else
-    /// they are computed from the training examples.
-    Channel,
-    /// Each feature to mean 0 and population standard deviation 1, like scikit-learn's
-    /// `StandardScaler`: computed in f64, then rounded to 32 bits. A training value becomes 0 if
-    /// all training values of the feature are equal.
-    Feature,
-}
-
-/// How real targets are scaled. The loss is in scaled units, as the model sees them; RMSE and R²
-/// are in the target's original unit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TargetScale {
-    /// As stored, rounded to 32 bits.
-    #[default]
-    None,
-    /// (y − mean) / std with the moments of the training examples, in f64, then rounded: one
-    /// learning rate suits prices as well as fractions.
-    Standardise,
-}
-
-impl TargetScale {
-    /// The default for a task: real targets are standardised.
-    pub(crate) fn of(task: Task) -> Option<TargetScale> {
-        (task == Task::Real).then_some(TargetScale::Standardise)
-    }
-}
-
-/// Normalisation and augmentation, as written in a run's configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Preprocess {
-    /// How values are scaled; if absent, the default of the data set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub normalise: Option<Normalise>,
-    /// Mirror each image left to right with probability 1/2.
-    pub flip: bool,
-    /// Pad each side with this many black pixels and crop a random window of the original size (He
-    /// et al. 2016 use 4 on CIFAR). 0 is off.
-    pub crop_pad: usize,
-    /// Shift by up to this many pixels in each direction; the border is filled by reflection (as in
-    /// airbench). 0 is off.
-    pub translate: usize,
-    /// How real targets are scaled; if absent, the default of the data set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub targets: Option<TargetScale>,
-}
 
 /// A fitted [`Preprocess`].
 #[derive(Clone, Debug)]
@@ -107,12 +45,6 @@ impl Pipeline {
     /// If `indices` is empty, or the setting does not suit the data: augmentation and pixel scaling
     /// need images.
     pub fn fit(config: Preprocess, part: &Part, indices: &[u32]) -> Result<Pipeline, DataError> {
-        let Preprocess {
-            crop_pad,
-            translate,
-            ..
-        } = config;
-        let normalise = config.normalise.unwrap_or_default();
         if indices.is_empty() {
             return Err(DataError::setting(
                 "training examples",
@@ -120,63 +52,7 @@ impl Pipeline {
                 "normalisation needs at least one example",
             ));
         }
-        let shape = part.shape().to_vec();
-        let pixels = matches!(part.features, Features::Bytes { .. }) && shape.len() == 3;
-        for (key, value, limit) in [
-            ("flip", config.flip as usize, 1),
-            (
-                "crop_pad",
-                crop_pad,
-                shape
-                    .last()
-                    .map_or(0, |&w| w.min(shape[shape.len() - 2.min(shape.len())])),
-            ),
-            (
-                "translate",
-                translate,
-                shape.last().map_or(0, |&w| {
-                    (w.min(shape[shape.len() - 2.min(shape.len())])).saturating_sub(1)
-                }),
-            ),
-        ] {
-            if value > 0 && !pixels {
-                return Err(DataError::setting(
-                    key,
-                    value,
-                    format!(
-                        "augmentation needs images, but an example here has the shape {shape:?}; leave it out"
-                    ),
-                ));
-            }
-            if value > limit {
-                return Err(DataError::setting(
-                    key,
-                    value,
-                    format!("it must be at most {limit} for examples of the shape {shape:?}"),
-                ));
-            }
-        }
-        if crop_pad > 0 && translate > 0 {
-            return Err(DataError::setting(
-                "translate",
-                translate,
-                "crop_pad already shifts images; use only one of the two",
-            ));
-        }
-        if let (Normalise::Unit | Normalise::Channel, Features::Table(_)) =
-            (normalise, &part.features)
-        {
-            let value = if normalise == Normalise::Unit {
-                "unit"
-            } else {
-                "channel"
-            };
-            return Err(DataError::setting(
-                "normalise",
-                value,
-                "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"",
-            ));
-        }
+        config.check(part)?;
         Ok(Pipeline::of(Fitted::new(config, part, indices)?))
     }
 
@@ -247,11 +123,7 @@ impl Pipeline {
     /// # Errors
     /// What differs, or the first such value with its column.
     pub fn prepare(&mut self, part: &Part) -> Result<(), DataError> {
-        let white = if let Features::Bytes { white, .. } = part.features {
-            Some(white)
-        } else {
-            None
-        };
+        let white = part.white();
         let kind = |white: Option<u8>| {
             white.map_or("a table".into(), |w| format!("images of bytes 0 to {w}"))
         };
@@ -378,22 +250,8 @@ impl Pipeline {
 
     /// A table's row, as the model sees it.
     fn row(&self, row: &[f64], out: &mut [f32]) {
-        match &self.map {
-            Map::Feature { mean, scale } => {
-                for ((o, &x), (m, s)) in out.iter_mut().zip(row).zip(mean.iter().zip(scale)) {
-                    *o = if x.is_nan() {
-                        0.0
-                    } else {
-                        ((x - m) * s) as f32
-                    };
-                }
-            }
-            Map::Same { mean } => out
-                .iter_mut()
-                .zip(row)
-                .zip(mean)
-                .for_each(|((o, &x), &m)| *o = if x.is_nan() { m } else { x } as f32),
-            Map::Channel(_) => unreachable!("`fit` uses channels only for images"),
+        for (j, (o, &x)) in out.iter_mut().zip(row).enumerate() {
+            *o = self.value(j, x);
         }
     }
 
@@ -526,24 +384,14 @@ impl Pipeline {
     }
 }
 
-/// The number of channels; bytes that are not shaped as images count as one.
-pub(crate) fn channels(shape: &[usize]) -> usize {
-    if shape.len() == 3 { shape[0] } else { 1 }
-}
-
 /// The source of the pixel at `at` in a line of `n` after a shift: reflected at the border (which
 /// is not repeated) if `mirror`, or `None` outside.
 fn from(at: usize, shift: isize, n: usize, mirror: bool) -> Option<usize> {
     let (source, last) = (at as isize + shift, n as isize - 1);
-    if (0..=last).contains(&source) {
-        Some(source as usize)
-    } else if mirror {
-        Some(if source < 0 {
-            -source
-        } else {
-            2 * last - source
-        } as usize)
+    let reflected = if source < 0 {
+        -source
     } else {
-        None
-    }
+        source.min(2 * last - source)
+    };
+    (mirror || reflected == source).then_some(reflected as usize)
 }

@@ -1,10 +1,23 @@
 //! Common parts of CSV and LIBSVM reading: rows of numbers with labels as text, and the encoding of
 //! those labels.
 
-use crate::LabelKind;
 use crate::cache::Content;
 use crate::{DataError, Labels, Part, Task};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// What the labels of a text file are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelKind {
+    /// Classes: whole numbers or words. They are numbered from 0 in ascending order, so −1 becomes
+    /// 0 and +1 becomes 1.
+    #[default]
+    Classes,
+    /// Real numbers.
+    Real,
+}
 
 /// A text file's examples, with their labels as written.
 pub struct Rows {
@@ -269,6 +282,16 @@ pub fn line(path: &Path, line: u64, column: Option<String>, problem: String) -> 
         line,
         column,
         problem,
+    }
+}
+
+impl Content {
+    /// The text, without a byte order mark.
+    ///
+    /// # Errors
+    /// An empty file, and bytes that are not UTF-8.
+    pub fn text(&self) -> Result<String, DataError> {
+        text(&self.path, &self.bytes)
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod csv;
 pub(crate) mod idx;
 pub(crate) mod libsvm;
 
-pub use csv::{Column, CsvSpec, Delimiter, LabelKind, Missing};
+pub use csv::{CsvSpec, Missing};
 pub use idx::IdxSpec;
 pub use libsvm::LibsvmSpec;
 
