@@ -7,20 +7,20 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use largebatch_report::{Context as Around, Findings, Format, terminal, write};
 use largebatch_study::{
-    Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
-    Workers, serve,
+    Notice, Plan, Results, RunOptions, Shard, StopReason, StudyError, TrialRecord, Workers, serve,
 };
 use largebatch_train::{Lab, compute_here};
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
 use keep::{KeptRuns, Probes, join_runs};
+use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
 use trainer::Trainer;
 use watcher::Watcher;
 
 mod keep;
 mod recipes;
+mod report;
 mod show;
 mod trainer;
 mod watcher;
@@ -121,27 +121,6 @@ struct FolderArgs {
     /// Folder of a study
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-}
-
-#[derive(Args)]
-struct ReportArgs {
-    #[command(flatten)]
-    study: FolderArgs,
-    /// Folder of the report [default: DIR/report]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct ExportArgs {
-    #[command(flatten)]
-    study: FolderArgs,
-    /// csv, parquet, jsonl, tensorboard, html, svg or png
-    #[arg(long, value_name = "NAME")]
-    format: Format,
-    /// Folder to write, new or empty [default: DIR/export/NAME]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -315,18 +294,19 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     }
     let results = Results::of(plan, &folder)?;
     let unseen = join_runs(&results, &folder, data_dir.as_deref(), lab, global)?;
-    write_report(
-        &results,
-        &around(
-            repeats(&args, &folder),
-            &about(&results.plan.study, &args.what),
-            &folder,
-        )?,
-        &folder.join("report"),
-        global,
+    let around = around(
+        repeats(&args, &folder),
+        &about(&results.plan.study, &args.what),
+        &folder,
     )?;
+    write_report(&results, &around, &folder.join("report"), global)?;
     if !global.quiet {
-        eprintln!("{}", ended(&summary, &folder));
+        let before = match summary.skipped {
+            0 => String::new(),
+            n => format!(" now, {n} before"),
+        };
+        let ran = counted(summary.ran, "trial");
+        eprintln!("{ran} ran{before}; see {}", folder.display());
     }
     let failed: Vec<&TrialRecord> = summary
         .failed
@@ -385,142 +365,6 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
 /// How many failed trials of one cause are named.
 const SHOWN: usize = 5;
 
-fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
-    let folder = &args.study.folder;
-    let results = Results::open(folder)?;
-    // The folder keeps the whole study except what it is about, which a recipe knows.
-    let study = &results.plan.study;
-    let recipe = recipes::study(&study.name, &[])
-        .ok()
-        .filter(|recipe| recipe.resolved() == study.resolved());
-    let about = recipe.map_or(String::new(), |recipe| recipe.about);
-    let command = shell(
-        &[
-            "study".into(),
-            "run".into(),
-            folder.join("study.toml").display().to_string(),
-        ],
-        folder,
-    );
-    let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    write_report(&results, &around(command, &about, folder)?, &out, global)?;
-    Ok(Done::Ok)
-}
-
-fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
-    let folder = &args.study.folder;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| folder.join("export").join(args.format.name()));
-    if let Some(parent) = out.parent() {
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("creating {}", parent.display()))?;
-    }
-    let written = write(
-        &Results::open(folder)?,
-        &around(String::new(), "", folder)?,
-        &out,
-        &[args.format],
-    )?;
-    say_undrawn(&written.undrawn);
-    if global.quiet {
-        Ok(Done::Ok)
-    } else {
-        print(format!(
-            "{} files in {}",
-            written.files.len(),
-            out.display()
-        ))
-    }
-}
-
-/// Warns about characters that are missing in the PNG figures.
-fn say_undrawn(characters: &str) {
-    if !characters.is_empty() {
-        say(&format!(
-            "warning: no font on this machine has {characters}: the PNG figures show `?` instead; install a font that has them, or use the SVG figures"
-        ));
-    }
-}
-
-/// Writes the report and prints its summary.
-fn write_report(results: &Results, around: &Around, out: &Path, global: &Global) -> Result<()> {
-    say_undrawn(&write(results, around, out, &Format::REPORT)?.undrawn);
-    if !global.quiet {
-        let width = std::env::var("COLUMNS")
-            .ok()
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(150);
-        print(format!(
-            "{}\nreport: {}",
-            terminal(results, width),
-            out.join("index.html").display()
-        ))?;
-    }
-    Ok(())
-}
-
-fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
-    let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
-    Ok(Around {
-        command,
-        about: about.trim().into(),
-        environment,
-        findings: Findings::read(folder)?,
-    })
-}
-
-/// The command that repeats a study; without --jobs, which changes no result, and --data-dir, which
-/// depends on the machine.
-fn repeats(args: &RunArgs, folder: &Path) -> String {
-    let what = ["study".into(), "run".into(), args.what.study.clone()].into_iter();
-    let set = args
-        .what
-        .set
-        .iter()
-        .flat_map(|s| ["--set".into(), s.clone()]);
-    shell(&what.chain(set).collect::<Vec<_>>(), folder)
-}
-
-/// A command with its folder, quoted for a shell.
-fn shell(words: &[String], folder: &Path) -> String {
-    let folder = folder.display().to_string();
-    let words = ["largebatch"]
-        .into_iter()
-        .chain(words.iter().map(String::as_str))
-        .chain(["--out", &folder]);
-    words
-        .map(|word| shlex::try_quote(word).map_or_else(|_| word.into(), |word| word.into_owned()))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// What a study is about: its own text, preceded by a note if `--set` has changed the study.
-fn about(study: &Study, what: &WhatArgs) -> String {
-    if what.set.is_empty() {
-        return study.about.clone();
-    }
-    format!(
-        "Changed by {}. About the unchanged study: {}",
-        what.set.join(", "),
-        study.about.trim()
-    )
-}
-
-fn ended(summary: &Summary, folder: &Path) -> String {
-    let before = if summary.skipped > 0 {
-        format!(" now, {} before", summary.skipped)
-    } else {
-        String::new()
-    };
-    format!(
-        "{} ran{before}; see {}",
-        counted(summary.ran, "trial"),
-        folder.display()
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -543,29 +387,6 @@ mod tests {
             ["0", "-1", "x"]
                 .iter()
                 .all(|text| at_least_one(text).is_err_and(|e| e.contains("at least 1")))
-        );
-    }
-
-    #[test]
-    fn a_command_is_quoted_where_it_must_be() {
-        let words = ["study", "run", "gap", "--set", "axes.optimizer=[\"sgd\"]"].map(String::from);
-        let command = shell(&words, Path::new("qu ote"));
-        assert_eq!(
-            shlex::split(&command).unwrap(),
-            [
-                "largebatch",
-                "study",
-                "run",
-                "gap",
-                "--set",
-                &words[4],
-                "--out",
-                "qu ote"
-            ]
-        );
-        assert!(
-            shell(&words[..3], Path::new("studies/gap"))
-                == "largebatch study run gap --out studies/gap"
         );
     }
 }
