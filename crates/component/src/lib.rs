@@ -51,4 +51,4 @@ pub use facts::{Facts, Kind};
 pub use options::{Opt, Violation, check, listed, options, schema, violation};
 pub use read::{Config, read};
 pub use registry::{Entry, Registry};
-pub use words::{backticked, closest, nearest, suggestion, unknown};
+pub use words::{backticked, closest, nearest, shortened, suggestion, unknown};

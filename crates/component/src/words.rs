@@ -53,6 +53,13 @@ pub fn backticked<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         .join(", ")
 }
 
+/// The first `most` texts with commas between them; an ellipsis stands for the others.
+pub fn shortened(texts: &[impl AsRef<str>], most: usize) -> String {
+    let more = if texts.len() > most { ", …" } else { "" };
+    let shown: Vec<&str> = texts.iter().take(most).map(AsRef::as_ref).collect();
+    shown.join(", ") + more
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use crate::meaning::Older;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
 use crate::records::{Records, read_folder};
-use crate::trial::{Labels, RunId, Template, key};
+use crate::trial::{Labels, RunId, Template, key, named};
 use largebatch_component::settings::{get, number};
 
 impl Plan {
@@ -64,11 +64,7 @@ impl Plan {
 /// have the same size.
 fn steps(record: &TrialRecord, config: &Table) -> Option<u64> {
     let setting = |k: &str| get(config, k).and_then(number);
-    let word = |k: &str| {
-        get(config, k)
-            .map(|v| v.get("name").unwrap_or(v))
-            .and_then(Value::as_str)
-    };
+    let word = |k: &str| get(config, k).map(named).and_then(Value::as_str);
     let simple = get(config, key::DROP_LAST).is_none_or(|v| *v == Value::Boolean(false))
         && word(key::SAMPLING).is_none_or(|w| w == "shuffled" || w == "replacement")
         && word(key::BATCH_SCHEDULE).is_none_or(|w| w == "constant");

@@ -73,6 +73,14 @@ impl Axis {
     }
 
     /// The most values that a grid uses; 0 if a range has no `points`.
+    /// The values of a list; none of a range.
+    pub(crate) fn values(&self) -> &[Value] {
+        match self {
+            Axis::List(values) => values,
+            Axis::Range { .. } => &[],
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match *self {
             Axis::List(ref values) => values.len(),

@@ -6,8 +6,9 @@ use crate::axis::Axis;
 use crate::error::StudyError;
 use crate::file::{Overlay, Study};
 use crate::places::Places;
-use largebatch_component::settings::{flatten, get, number};
-use largebatch_component::suggestion;
+use crate::trial::named;
+use largebatch_component::settings::{flatten, number};
+use largebatch_component::{shortened, suggestion};
 
 /// An axis with more values than this is not searched for the values of conditions.
 const LISTED: usize = 10_000;
@@ -26,9 +27,8 @@ impl Study {
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         for (i, when) in self.whens.iter().enumerate() {
             let path = format!("when.{i}");
-            let fail = |key: &str, message: String| {
-                Err(self.places.error(&format!("{path}.{key}"), message))
-            };
+            let fail =
+                |key: &str, message: String| Err(self.error(&format!("{path}.{key}"), message));
             if when.name.is_some() {
                 return fail(
                     "name",
@@ -68,11 +68,7 @@ impl Study {
                             "`{k}` is tuned, so a condition on it would change its own search; conditions can ask for settings, axes and `arm`"
                         ),
                     );
-                } else if !settings.iter().any(|s| {
-                    *s == k
-                        || k.strip_suffix(".name") == Some(s)
-                        || s.strip_suffix(".name") == Some(&k)
-                }) {
+                } else if !settings.iter().any(|s| same_choice(s, &k)) {
                     return fail(
                         "if",
                         format!(
@@ -119,7 +115,7 @@ impl Study {
                         values.iter().filter_map(|v| named(v).as_str()).collect();
                     let hint = suggestion(wrong.as_str().unwrap_or_default(), words);
                     let hint = if hint.is_empty() {
-                        format!("; it is {}", shortened(&texts))
+                        format!("; it is one of {}", shortened(&texts, 8))
                     } else {
                         hint
                     };
@@ -137,32 +133,26 @@ impl Study {
 /// All values of a setting that is compared; `None` if it is not an axis, also has a fixed value
 /// that `--set` may change, or has too many values.
 fn values(parts: &[(String, Overlay)], k: &str) -> Option<Vec<Value>> {
-    let is = |other: &str| {
-        other == k
-            || k.strip_suffix(".name") == Some(other)
-            || other.strip_suffix(".name") == Some(k)
-    };
     let mut all = Vec::new();
     let mut compared = false;
     for (i, (_, part)) in parts.iter().enumerate() {
-        for (_, axis) in part.axes.0.iter().filter(|(other, _)| is(other)) {
+        for (_, axis) in part
+            .axes
+            .0
+            .iter()
+            .filter(|(other, _)| same_choice(other, k))
+        {
             compared = true;
-            all.extend(if let Axis::List(values) = axis {
-                values.clone()
-            } else {
-                axis.grid().ok().filter(|_| axis.len() <= LISTED)?
-            });
+            let long = matches!(axis, Axis::Range { .. }) && axis.len() > LISTED;
+            all.extend(axis.grid().ok().filter(|_| !long)?);
         }
         let set = flatten(&part.set);
-        let fixed: Vec<Value> = set
-            .iter()
-            .filter(|(other, _)| is(other))
-            .map(|(_, v)| v.clone())
-            .collect();
-        if i == 0 && !fixed.is_empty() {
+        let fixed = set.into_iter().filter(|(other, _)| same_choice(other, k));
+        let before = all.len();
+        all.extend(fixed.map(|(_, v)| v));
+        if i == 0 && all.len() > before {
             return None;
         }
-        all.extend(fixed);
     }
     compared.then_some(all)
 }
@@ -175,29 +165,22 @@ pub(crate) fn holds(condition: &Table, lookup: &dyn Fn(&str) -> Option<Value>) -
         };
         // The value of an axis may be a whole table; then a condition on `optimizer.name` looks
         // inside it, and one on `optimizer` means its name.
-        let actual = match &actual {
-            Value::Table(t) if !wanted.is_table() => {
-                get(t, "name").cloned().unwrap_or(actual.clone())
-            }
-            _ => actual,
+        let actual = match wanted {
+            Value::Table(_) => &actual,
+            _ => named(&actual),
         };
         match wanted {
-            Value::Array(any) if !actual.is_array() => any.iter().any(|w| same(w, &actual)),
-            wanted => same(wanted, &actual),
+            Value::Array(any) if !actual.is_array() => any.iter().any(|w| same(w, actual)),
+            wanted => same(wanted, actual),
         }
     })
 }
 
+/// Whether two keys are the same choice, with or without `.name`.
+pub(crate) fn same_choice(a: &str, b: &str) -> bool {
+    a.strip_suffix(".name").unwrap_or(a) == b.strip_suffix(".name").unwrap_or(b)
+}
+
 fn same(a: &Value, b: &Value) -> bool {
     a == b || matches!((number(a), number(b)), (Some(a), Some(b)) if a == b)
-}
-
-/// The name of a choice with options.
-pub(crate) fn named(value: &Value) -> &Value {
-    value.get("name").unwrap_or(value)
-}
-
-fn shortened(texts: &[String]) -> String {
-    let (shown, more) = (texts.len().min(8), if texts.len() > 8 { ", …" } else { "" });
-    format!("one of {}{more}", texts[..shown].join(", "))
 }

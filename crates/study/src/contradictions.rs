@@ -3,12 +3,10 @@
 
 use toml::Value;
 
-use crate::axis::Axis;
-use crate::conditions::named;
 use crate::error::StudyError;
 use crate::file::{Overlay, Study};
 use crate::group::{Group, in_group};
-use crate::trial::key;
+use crate::trial::{key, named};
 use largebatch_component::settings::{get, number};
 
 /// Refuses groups that readers could not tell apart, and stop rules that no trial of a group could
@@ -118,7 +116,7 @@ impl Study {
         };
         for (i, arm) in self.arms.iter().enumerate() {
             let (name, fail) = (arm.name.as_deref().unwrap_or_default(), |m: String| {
-                Err(self.places.error(&format!("arm.{i}.name"), m))
+                Err(self.error(&format!("arm.{i}.name"), m))
             });
             if name.chars().any(char::is_control) || look(arm).is_empty() {
                 return fail(format!("an arm needs a name on one line, not {name:?}"));
@@ -132,12 +130,11 @@ impl Study {
         }
         for (path, part) in self.parts() {
             for (k, axis) in &part.axes.0 {
-                let Axis::List(values) = axis else { continue };
                 let mut seen = std::collections::BTreeMap::new();
-                for value in values {
+                for value in axis.values() {
                     if let Some(other) = seen.insert(plain(value).to_string(), value) {
                         let message = format!("{other} and {value} are the same value: drop one");
-                        return Err(self.places.error(&format!("{path}axes.{k}"), message));
+                        return Err(self.error(&format!("{path}axes.{k}"), message));
                     }
                 }
             }

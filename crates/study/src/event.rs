@@ -1,7 +1,7 @@
 //! What a trial reports while it runs, and why it ends.
 
 use largebatch_schedule::Epochs;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a runner reports before the first step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub enum Event {
         /// Examples seen.
         examples: u64,
         /// Mean training loss since the previous point; `null` in JSON if it is not finite.
-        #[serde(with = "nullable_number")]
+        #[serde(deserialize_with = "nullable_number")]
         train_loss: f64,
         /// The validation metric, if it was measured.
         validation: Option<f64>,
@@ -53,14 +53,18 @@ pub struct Curves {
     /// Examples seen.
     pub examples: Vec<u64>,
     /// Mean training loss since the previous point.
-    #[serde(with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub train_loss: Vec<f64>,
     /// The validation metric.
-    #[serde(with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub validation: Vec<f64>,
     /// The loss of the current weights on a fixed set of training examples. (`train_loss` is a mean
     /// over the steps since the previous point and lags behind.) Empty if it was not measured.
-    #[serde(with = "nullable", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub fitted_loss: Vec<f64>,
 }
 
@@ -118,28 +122,14 @@ impl StopReason {
     }
 }
 
-/// NaN and infinities as `null`, since JSON has neither.
-mod nullable {
-    use super::*;
-    pub fn serialize<S: Serializer>(column: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(column.iter().map(|x| x.is_finite().then_some(x)))
-    }
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        Ok(Vec::<Option<f64>>::deserialize(deserializer)?
-            .into_iter()
-            .map(|x| x.unwrap_or(f64::NAN))
-            .collect())
-    }
+/// NaN and infinities are `null` in JSON.
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let column = Vec::<Option<f64>>::deserialize(deserializer)?.into_iter();
+    Ok(column.map(|x| x.unwrap_or(f64::NAN)).collect())
 }
 
-pub(crate) mod nullable_number {
-    use super::*;
-    pub fn serialize<S: Serializer>(x: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        x.is_finite().then_some(x).serialize(serializer)
-    }
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
-    }
+fn nullable_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]

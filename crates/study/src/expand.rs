@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::axis::Axis;
 use crate::draft::{Draft, draft};
 use crate::error::StudyError;
-use crate::file::{Overlay, Rate, Seeds, Study};
+use crate::file::{Goal, Overlay, Rate, Study};
 use crate::group::{Derived, Group, in_group, set_rate};
 use crate::names::distinguish;
 use crate::sequence::Method;
@@ -60,7 +60,6 @@ impl Builder<'_> {
         few_enough(&draft.axes, &[("seeds", seeds)]).map_err(|m| {
             let own = arm.filter(|a| !self.study.arms[*a].axes.0.is_empty());
             self.study
-                .places
                 .error(&own.map_or("axes".into(), |a| format!("arm.{a}.axes")), m)
         })?;
         // Axes that conditions ask about come first, because the values of the others may depend on
@@ -82,7 +81,6 @@ impl Builder<'_> {
         };
         let values = axis.grid().map_err(|e| {
             self.study
-                .places
                 .error(&format!("axes.{path}"), format!("{path}: {e}"))
         })?;
         for value in values {
@@ -101,19 +99,13 @@ impl Builder<'_> {
     ) -> Result<(), StudyError> {
         let mut labels = Labels::new();
         if let Some(arm) = arm {
-            labels.insert(
-                "arm".into(),
-                Value::String(self.study.arms[arm].name.clone().unwrap_or_default()),
-            );
+            let name = self.study.arms[arm].name.clone();
+            labels.insert("arm".into(), name.unwrap_or_default().into());
         }
         for (path, _) in &draft.axes {
             labels.insert(path.clone(), assigned[path].clone());
-            let values = if let Value::Table(t) = &assigned[path] {
-                flatten(&Table::from_iter([(path.clone(), Value::Table(t.clone()))]))
-            } else {
-                Table::from_iter([(path.clone(), assigned[path].clone())])
-            };
-            overlay(&mut draft.set, &values);
+            let value = Table::from_iter([(path.clone(), assigned[path].clone())]);
+            overlay(&mut draft.set, &flatten(&value));
         }
         // A condition may fix a setting that is an axis elsewhere; then several values of the axis
         // give one group, unless something else differs.
@@ -133,7 +125,7 @@ impl Builder<'_> {
         }
         let place = arm.map_or(String::new(), |a| format!("arm.{a}"));
         let error = |path: &str, message: String| {
-            self.study.places.error(
+            self.study.error(
                 format!("{place}{path}").trim_start_matches('.'),
                 format!("{message}{}", in_group(&labels)),
             )
@@ -144,19 +136,18 @@ impl Builder<'_> {
             key::SPLIT_SEED.into(),
             Value::Integer(self.study.split_seed.into()),
         );
-        if self.study.tune.goal == crate::file::Goal::FewestSteps
+        if self.study.tune.goal == Goal::FewestSteps
             && draft.stop.target.is_none()
             && !draft.search.is_empty()
         {
             return Err(self
                 .study
-                .places
                 .error("tune.goal", "goal = \"fewest_steps\" needs `stop.target`"));
         }
         let points = self
             .points(&draft.search)
             .map_err(|m| error(".search", m))?;
-        self.trials += points.len() * self.study.tune.seeds.as_ref().map_or(1, Seeds::len)
+        self.trials += points.len() * self.study.tune_seeds().len()
             + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
         if self.trials > MAX_TRIALS {
             let message = format!(
@@ -165,7 +156,6 @@ impl Builder<'_> {
             );
             return Err(self
                 .study
-                .places
                 .error(if labels.is_empty() { "search" } else { "axes" }, message));
         }
         let mut config = nest(&draft.set);
@@ -231,7 +221,7 @@ impl Builder<'_> {
             return Ok(Vec::new());
         }
         let tune = &self.study.tune;
-        let seeds = tune.seeds.as_ref().map_or(1, Seeds::len);
+        let seeds = self.study.tune_seeds().len();
         if tune.method != Method::Grid {
             few_enough(
                 &[],
@@ -274,19 +264,10 @@ impl Builder<'_> {
     /// Finds the group from which each deriving group takes its settings: the group of the named
     /// arm with the same values on the axes that both have, except the batch size.
     fn link(&mut self) -> Result<(), StudyError> {
-        let mut by_arm: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let arm_of = |labels: &Labels| labels.get("arm").and_then(Value::as_str).map(str::to_owned);
+        let mut by_arm: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
         for (i, group) in self.groups.iter().enumerate() {
-            by_arm
-                .entry(
-                    group
-                        .labels
-                        .get("arm")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .into(),
-                )
-                .or_default()
-                .push(i);
+            by_arm.entry(arm_of(&group.labels)).or_default().push(i);
         }
         for i in 0..self.groups.len() {
             let Some(rate) = self.rates[i].clone() else {
@@ -300,7 +281,7 @@ impl Builder<'_> {
                 })
             };
             let candidates: Vec<usize> = by_arm
-                .get(&arm)
+                .get(&rate.from)
                 .into_iter()
                 .flatten()
                 .copied()
@@ -310,10 +291,10 @@ impl Builder<'_> {
                 .study
                 .arms
                 .iter()
-                .position(|a| a.name.as_deref() == labels.get("arm").and_then(Value::as_str))
+                .position(|a| a.name == arm_of(labels))
                 .map_or(String::new(), |i| format!("arm.{i}."));
             let error = |m: String| {
-                self.study.places.error(
+                self.study.error(
                     &format!("{place}rate.from"),
                     format!("{m}{}", in_group(labels)),
                 )
@@ -330,13 +311,11 @@ impl Builder<'_> {
                 )));
             }
             let base = &self.groups[from];
-            if base
+            let tuned = base
                 .points
                 .first()
-                .map_or(!base.config.contains_key(key::RATE), |p| {
-                    !p.contains_key(key::RATE) && !base.config.contains_key(key::RATE)
-                })
-            {
+                .is_some_and(|p| p.contains_key(key::RATE));
+            if !tuned && !base.config.contains_key(key::RATE) {
                 return Err(error(format!(
                     "arm \"{arm}\" neither tunes nor sets `{}`",
                     key::RATE

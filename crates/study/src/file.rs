@@ -275,18 +275,10 @@ impl Study {
             stop: self.stop,
         };
         let mut parts = vec![(String::new(), top)];
-        parts.extend(
-            self.arms
-                .iter()
-                .enumerate()
-                .map(|(i, p)| (format!("arm.{i}."), p.clone())),
-        );
-        parts.extend(
-            self.whens
-                .iter()
-                .enumerate()
-                .map(|(i, p)| (format!("when.{i}."), p.clone())),
-        );
+        for (name, list) in [("arm", &self.arms), ("when", &self.whens)] {
+            let list = list.iter().cloned().enumerate();
+            parts.extend(list.map(|(i, part)| (format!("{name}.{i}."), part)));
+        }
         parts
     }
 

@@ -9,7 +9,7 @@ use toml::Value;
 use crate::error::StudyError;
 use crate::plan::Plan;
 use crate::record::TrialRecord;
-use crate::trial::{RunId, key};
+use crate::trial::{RunId, key, named};
 use largebatch_component::settings::{get, number};
 
 /// The trials of a study for which an old version and this one do different things with the same
@@ -112,11 +112,7 @@ fn changed(record: &TrialRecord) -> Option<&'static str> {
 /// examples / batch steps, and now has whole steps.
 fn moved(record: &TrialRecord) -> bool {
     let setting = |k: &str| get(&record.config, k);
-    let word = |k: &str| {
-        setting(k)
-            .map(|v| v.get("name").unwrap_or(v))
-            .and_then(Value::as_str)
-    };
+    let word = |k: &str| setting(k).map(named).and_then(Value::as_str);
     let longest = setting(key::SCHEDULE).map_or(0.0, |schedule| {
         longest(schedule, record.budget_epochs().unwrap_or(0.0))
     });

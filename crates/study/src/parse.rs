@@ -12,7 +12,7 @@ use crate::file::Study;
 use crate::places::Places;
 use crate::renamed;
 use largebatch_component::settings::{get, insert, remove};
-use largebatch_component::suggestion;
+use largebatch_component::{schema, suggestion};
 
 impl Study {
     /// Parses a study file's text. `file` names it in errors. Each override is `key=value`: a key
@@ -56,10 +56,7 @@ impl Study {
                 .and_then(|span| text.get(span))
                 .filter(|value| beyond(value.trim()))
             {
-                Some(value) => format!(
-                    "{value} is too large: whole numbers in TOML end at {}",
-                    i64::MAX
-                ),
+                Some(value) => too_large(value),
                 None => suggest(e.message()),
             };
             StudyError::Invalid {
@@ -75,7 +72,7 @@ impl Study {
         let mut study = written.clone();
         let mut document = Table::deserialize(toml::Deserializer::from(parsed)).map_err(invalid)?;
         renamed::document(&mut document);
-        let mut paths = Vec::new();
+        let (mut paths, sections) = (Vec::new(), schema::<Study>());
         for text in overrides {
             let wrong = |message: String| StudyError::Override {
                 text: text.clone(),
@@ -97,14 +94,11 @@ impl Study {
                 .ok()
                 .and_then(|mut t| t.remove("v"));
             if parsed.is_none() && beyond(value) {
-                return Err(wrong(format!(
-                    "{value} is too large: whole numbers in TOML end at {}",
-                    i64::MAX
-                )));
+                return Err(wrong(too_large(value)));
             }
             let value = parsed.unwrap_or_else(|| Value::String(value.into()));
             let head = key.split('.').next().unwrap_or(key);
-            let path = if SECTIONS.contains(&head) {
+            let path = if sections["properties"].get(head).is_some() {
                 renamed::path(key)
             } else {
                 format!("set.{key}")
@@ -150,6 +144,11 @@ pub(crate) fn text(path: &Path) -> Result<String, StudyError> {
 }
 
 /// Whether a text is a whole number that TOML cannot hold.
+fn too_large(value: &str) -> String {
+    let most = i64::MAX;
+    format!("{value} is too large: whole numbers in TOML end at {most}")
+}
+
 fn beyond(text: &str) -> bool {
     text.parse::<i64>().is_err_and(|e| {
         matches!(
@@ -158,24 +157,6 @@ fn beyond(text: &str) -> bool {
         )
     })
 }
-
-/// The keys of a study file.
-const SECTIONS: [&str; 14] = [
-    "name",
-    "about",
-    "threads",
-    "split_seed",
-    "set",
-    "axes",
-    "search",
-    "rate",
-    "budget",
-    "stop",
-    "tune",
-    "confirm",
-    "arm",
-    "when",
-];
 
 /// Removes what conditions, except those on arms, say about `path`, so that an override holds for
 /// every data set and batch size.

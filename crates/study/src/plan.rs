@@ -86,7 +86,6 @@ impl Plan {
                         .as_deref()
                         .map_or(String::new(), |k| self.study.place(group, k));
                     self.study
-                        .places
                         .error(&place, format!("{}{}", p.message, in_group(&group.labels)))
                 })?;
             }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use largebatch_schedule::Epochs;
 use largebatch_store::seal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
 use crate::event::{Curves, StopReason};
@@ -36,7 +36,11 @@ pub struct TrialRecord {
     pub id: RunId,
     /// The labels of the first group that has the trial, for readers of the file only; several
     /// groups may share a trial.
-    #[serde(default, with = "shared")]
+    #[serde(
+        default,
+        serialize_with = "Table::serialize",
+        deserialize_with = "shared"
+    )]
     pub labels: Arc<Labels>,
     /// The trial's stage.
     pub stage: Stage,
@@ -61,14 +65,14 @@ pub struct TrialRecord {
     pub higher_is_better: bool,
     /// Final metrics by name, such as `train_loss`, `validation_accuracy`, and in stage confirm
     /// `test_accuracy`.
-    #[serde(with = "nullable_map")]
+    #[serde(deserialize_with = "nullable")]
     pub metrics: BTreeMap<String, f64>,
     /// The curves of the training.
     pub curves: Curves,
     /// Threads used.
     pub threads: u32,
     /// The configuration without the seed; trials that differ only in the seed share it in memory.
-    #[serde(with = "shared")]
+    #[serde(serialize_with = "Table::serialize", deserialize_with = "shared")]
     pub config: Arc<Table>,
     /// Everything that may differ between two runs of this trial.
     pub provenance: Provenance,
@@ -177,30 +181,12 @@ pub(crate) fn line(record: &TrialRecord) -> Vec<u8> {
     line
 }
 
-mod shared {
-    use super::*;
-    pub fn serialize<S: Serializer>(table: &Table, serializer: S) -> Result<S::Ok, S::Error> {
-        table.serialize(serializer)
-    }
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Table>, D::Error> {
-        Table::deserialize(deserializer).map(Arc::new)
-    }
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Table>, D::Error> {
+    Table::deserialize(deserializer).map(Arc::new)
 }
 
-mod nullable_map {
-    use super::*;
-    pub fn serialize<S: Serializer>(
-        map: &BTreeMap<String, f64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(map.iter().map(|(k, x)| (k, x.is_finite().then_some(x))))
-    }
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<String, f64>, D::Error> {
-        Ok(BTreeMap::<String, Option<f64>>::deserialize(deserializer)?
-            .into_iter()
-            .map(|(k, x)| (k, x.unwrap_or(f64::NAN)))
-            .collect())
-    }
+/// NaN and infinities are `null` in JSON.
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let map = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?.into_iter();
+    Ok(map.map(|(k, x)| (k, x.unwrap_or(f64::NAN))).collect())
 }

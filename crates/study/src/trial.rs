@@ -258,13 +258,10 @@ fn canonical_stop(stop: &StopRules) -> String {
 
 /// Labels on one line: `arm=linear batch_size=1024`.
 pub fn describe(labels: &Table) -> String {
-    let text = |v: &Value| match v {
-        Value::String(s) => s.clone(),
-        Value::Table(t) => t
-            .get("name")
-            .and_then(Value::as_str)
-            .map_or_else(|| v.to_string(), str::to_string),
-        v => v.to_string(),
+    let text = |v: &Value| {
+        named(v)
+            .as_str()
+            .map_or_else(|| v.to_string(), str::to_string)
     };
     labels
         .iter()
@@ -275,10 +272,9 @@ pub fn describe(labels: &Table) -> String {
 
 /// Labels for readers: `linear, warm-up · batch 512`. Numbers are written in full.
 pub fn title(labels: &Labels) -> String {
-    let part = |(k, v): (&String, &Value)| match v {
-        Value::String(_) => word(v),
-        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => word(v),
-        v => format!("{} {}", if k == key::BATCH { "batch" } else { k }, word(v)),
+    let part = |(k, v): (&String, &Value)| match named(v) {
+        Value::String(name) => name.clone(),
+        _ => format!("{} {}", if k == key::BATCH { "batch" } else { k }, word(v)),
     };
     let (batch, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(k, _)| *k == key::BATCH);
     others
@@ -291,16 +287,18 @@ pub fn title(labels: &Labels) -> String {
 
 /// A value in a title: a table with a `name` is shown by its name.
 pub(crate) fn word(value: &Value) -> String {
-    match value {
+    match named(value) {
         Value::String(s) => s.clone(),
-        Value::Table(t) if t.get("name").is_some_and(Value::is_str) => {
-            t["name"].as_str().unwrap_or_default().into()
-        }
-        v => number(v).map_or_else(|| v.to_string(), digits),
+        _ => number(value).map_or_else(|| value.to_string(), digits),
     }
 }
 
 /// The shortest decimal that reads back as the same number.
+/// The name of a choice with options; of any other value, itself.
+pub(crate) fn named(value: &Value) -> &Value {
+    value.get("name").unwrap_or(value)
+}
+
 fn digits(x: f64) -> String {
     if x == 0.0 || (1e-4..1e7).contains(&x.abs()) {
         x.to_string().replacen('-', "−", 1)

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,11 @@ fn say(message: &Message) {
     }
 }
 
+/// A lock, whether or not its holder panicked.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How to start a worker process, such as this program with the arguments `study worker`.
 pub type Start<'a> = &'a (dyn Fn() -> Command + Sync);
 
@@ -117,11 +122,10 @@ impl Slot {
             if cancelled() {
                 return Ok(None);
             }
-            let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pipes = locked(&self.pipes);
             if pipes.is_none() {
                 let (child, fresh) = spawn(start, trial.threads)?;
-                *self.process.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(Arc::new(Mutex::new(child)));
+                *locked(&self.process) = Some(Arc::new(Mutex::new(child)));
                 *pipes = Some(fresh);
             }
             let Some(open) = pipes.as_mut() else { continue };
@@ -137,8 +141,7 @@ impl Slot {
                 if p.reader.is_finished() || wait_finished(&p.reader) {
                     let _ = p.reader.join();
                 }
-                String::from_utf8_lossy(&p.errors.lock().unwrap_or_else(PoisonError::into_inner))
-                    .into_owned()
+                String::from_utf8_lossy(&locked(&p.errors)).into_owned()
             });
             let errors = errors.unwrap_or_default();
             if cancelled() {
@@ -174,20 +177,16 @@ impl Slot {
 
     /// Ends the worker process, whatever it is doing.
     pub(crate) fn kill(&self) {
-        if let Some(child) = &*self.process.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(child) = &*locked(&self.process) {
             // It may have ended already.
-            let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+            let _ = locked(&child).kill();
         }
     }
 
     /// Waits for a worker whose output has ended.
     fn reap(&self) -> Option<ExitStatus> {
-        let child = self
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()?;
-        let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = locked(&self.process).take()?;
+        let mut child = locked(&child);
         // A worker that closed its output without ending must not block us.
         for _ in 0..200 {
             match child.try_wait() {
@@ -204,7 +203,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         // Closing the input ends an idle worker at once; kill makes sure.
-        *self.pipes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *locked(&self.pipes) = None;
         self.kill();
         self.reap();
     }
@@ -251,7 +250,7 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(_) => break,
             };
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = locked(&kept);
             kept.extend_from_slice(&block[..n]);
             let excess = kept.len().saturating_sub(4096);
             kept.drain(..excess);
@@ -271,11 +270,7 @@ fn spawn(start: Start, threads: u32) -> Result<(Child, Pipes), StudyError> {
 
 /// Sends a trial and waits for its record; `None` if the worker died.
 fn converse(pipes: &mut Pipes, trial: &Trial, watch: &mut dyn FnMut(Event)) -> Option<TrialRecord> {
-    pipes
-        .errors
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clear();
+    locked(&pipes.errors).clear();
     let mut line = serde_json::to_vec(trial).expect("a trial has string keys and finite numbers");
     line.push(b'\n');
     pipes

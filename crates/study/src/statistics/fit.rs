@@ -17,10 +17,7 @@ pub struct PowerLaw {
 /// value that is not above 0 and finite. The interval is that of `scipy.stats.linregress` on the
 /// logarithms.
 pub fn power_law(points: &[(f64, f64)]) -> Option<PowerLaw> {
-    if points
-        .iter()
-        .any(|(x, y)| !(x.is_finite() && *x > 0.0 && y.is_finite() && *y > 0.0))
-    {
+    if !positive(points) {
         return None;
     }
     let (x, y): (Vec<f64>, Vec<f64>) = points.iter().map(|(x, y)| (x.ln(), y.ln())).unzip();
@@ -172,16 +169,18 @@ pub fn useful_batch(points: &[(f64, f64)]) -> Option<UsefulBatch> {
 /// The distinct batch sizes, ascending; `None` with fewer than three, or with a value that is not
 /// above 0 and finite.
 fn distinct(points: &[(f64, f64)]) -> Option<Vec<f64>> {
-    if points
-        .iter()
-        .any(|(b, s)| !(b.is_finite() && *b > 0.0 && s.is_finite() && *s > 0.0))
-    {
+    if !positive(points) {
         return None;
     }
     let mut sizes: Vec<f64> = points.iter().map(|p| p.0).collect();
     sizes.sort_by(f64::total_cmp);
     sizes.dedup();
     (sizes.len() >= 3).then_some(sizes)
+}
+
+fn positive(points: &[(f64, f64)]) -> bool {
+    let mut all = points.iter().flat_map(|(x, y)| [x, y]);
+    all.all(|x| x.is_finite() && *x > 0.0)
 }
 
 #[cfg(test)]

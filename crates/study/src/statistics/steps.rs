@@ -1,4 +1,5 @@
 use super::mean;
+use crate::event::Curves;
 use crate::record::TrialRecord;
 
 /// A median over trials, some of which may never have reached the target.
@@ -33,6 +34,15 @@ impl Censored {
     }
 }
 
+fn to_target<'a>(
+    records: impl IntoIterator<Item = &'a TrialRecord>,
+    target: f64,
+    column: fn(&Curves) -> &[u64],
+) -> Censored {
+    let value = |r: &TrialRecord| reached(r, target).map(|i| column(&r.curves)[i] as f64);
+    Censored::new(&records.into_iter().map(value).collect::<Vec<_>>())
+}
+
 /// The first point at which a trial's validation metric is at least as good as the target.
 fn reached(record: &TrialRecord, target: f64) -> Option<usize> {
     record.curves.validation.iter().position(|v| {
@@ -50,12 +60,7 @@ pub fn steps_to_target<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     target: f64,
 ) -> Censored {
-    Censored::new(
-        &records
-            .into_iter()
-            .map(|r| reached(r, target).map(|i| r.curves.step[i] as f64))
-            .collect::<Vec<_>>(),
-    )
+    to_target(records, target, |curves| &curves.step)
 }
 
 /// Examples until the validation metric first reached the target, over trials.
@@ -63,12 +68,7 @@ pub fn examples_to_target<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     target: f64,
 ) -> Censored {
-    Censored::new(
-        &records
-            .into_iter()
-            .map(|r| reached(r, target).map(|i| r.curves.examples[i] as f64))
-            .collect::<Vec<_>>(),
-    )
+    to_target(records, target, |curves| &curves.examples)
 }
 
 /// The validation metric when the training loss first fell to `loss`, interpolated linearly between
