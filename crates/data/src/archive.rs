@@ -27,10 +27,7 @@ struct Note {
 pub(crate) fn expand(entry: &Entry, archive: &Path, folder: &Path) -> Result<(), DataError> {
     let (_, hash) = cache::hash_file(archive)?;
     let part = Folder::beside(folder).map_err(DataError::write(folder))?;
-    let damaged = |source| DataError::Compressed {
-        path: archive.to_path_buf(),
-        source,
-    };
+    let damaged = |source| DataError::compressed(archive)(source);
     let file = File::open(archive).map_err(DataError::read(archive))?;
     let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file)));
     let mut files = BTreeMap::new();

@@ -60,9 +60,7 @@ pub(crate) fn content(path: &Path, cache: &Path) -> Result<Content, DataError> {
         hash_file(path)?
     };
     if length == 0 {
-        return Err(DataError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(DataError::empty(path));
     }
     // Without the note the next start hashes again, which is slower but not wrong. So an unwritable
     // cache is not an error here.
@@ -86,9 +84,7 @@ fn stamp_at(path: &Path, now: SystemTime) -> Result<String, DataError> {
         });
     }
     if meta.len() == 0 {
-        return Err(DataError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(DataError::empty(path));
     }
     let full = fs::canonicalize(path).map_err(DataError::read(path))?;
     let changed = meta
@@ -137,6 +133,16 @@ fn is_gzip(path: &Path) -> Result<bool, DataError> {
     Ok(file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b])
 }
 
+/// The content of a file, plain or gzip.
+fn content_of(path: &Path) -> Result<Box<dyn Read>, DataError> {
+    let compressed = is_gzip(path)?;
+    let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::read(path))?);
+    Ok(match compressed {
+        true => Box::new(MultiGzDecoder::new(file)),
+        false => Box::new(file),
+    })
+}
+
 fn read_note(note: &Path) -> Option<(u64, String)> {
     let text = fs::read_to_string(note).ok()?;
     let (length, sha256) = text.trim_end().split_once(' ')?;
@@ -151,20 +157,16 @@ pub(crate) fn expand(
     to: &Path,
     expected: Option<&str>,
 ) -> Result<(u64, String), DataError> {
-    let file = BufReader::with_capacity(1 << 16, File::open(from).map_err(DataError::read(from))?);
-    let damaged = |source| DataError::Compressed {
-        path: from.to_path_buf(),
-        source,
-    };
-    let mut reader: Box<dyn Read> = if is_gzip(from)? {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
+    let mut reader = content_of(from)?;
     let folder = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(DataError::write(folder))?;
     let mut out = NewFile::beside(to).map_err(DataError::write(to))?;
-    let (length, sha256) = copy(&mut reader, &mut out, damaged, DataError::write(to))?;
+    let (length, sha256) = copy(
+        &mut reader,
+        &mut out,
+        DataError::compressed(from),
+        DataError::write(to),
+    )?;
     if let Some(expected) = expected.filter(|expected| *expected != sha256) {
         return Err(DataError::Checksum {
             path: from.to_path_buf(),
@@ -192,18 +194,8 @@ pub(crate) fn hash_content(path: &Path) -> Result<String, DataError> {
     if !is_gzip(path)? {
         return Ok(hash_file(path)?.1);
     }
-    let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::read(path))?);
-    let damaged = |source| DataError::Compressed {
-        path: path.to_path_buf(),
-        source,
-    };
-    Ok(copy(
-        &mut MultiGzDecoder::new(file),
-        &mut io::sink(),
-        damaged,
-        DataError::write(path),
-    )?
-    .1)
+    let (damaged, never) = (DataError::compressed(path), DataError::write(path));
+    Ok(copy(&mut content_of(path)?, &mut io::sink(), damaged, never)?.1)
 }
 
 /// Copies all of `from`; returns the length and the SHA-256.

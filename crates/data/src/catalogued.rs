@@ -16,27 +16,23 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
     let (mut train, mut test) = (Vec::new(), Vec::new());
     for (file, path) in entry.file.iter().zip(&found.files) {
         let content = cache::content(path, &search.cache_dir())?;
-        if let Some(other) = catalogue().iter().find(|e| {
-            e.name != entry.name
-                && e.file
-                    .iter()
-                    .any(|f| f.sha256.as_ref() == Some(&content.sha256))
-        }) {
-            return Err(DataError::Format {
-                path: path.clone(),
-                what: "the content".into(),
-                found: format!("{}'s", other.name),
-                expected: format!(
+        let same = |f: &File| f.sha256.as_ref() == Some(&content.sha256);
+        let mut others = catalogue().iter().filter(|e| e.name != entry.name);
+        if let Some(other) = others.find(|e| e.file.iter().any(same)) {
+            return Err(DataError::format(
+                path,
+                "the content",
+                format!("{}'s", other.name),
+                format!(
                     "{}'s (each set belongs in a subfolder of its own name)",
                     entry.name
                 ),
-            });
+            ));
         }
         known.push(is_known(entry, file, &found.folder, &content.sha256));
-        if file.role == Role::Train {
-            train.push(content)
-        } else {
-            test.push(content)
+        match file.role {
+            Role::Train => train.push(content),
+            _ => test.push(content),
         }
     }
     let classes = entry.classes.len();
@@ -52,12 +48,12 @@ pub(crate) fn open(entry: &Entry, search: &Search) -> Result<Dataset, DataError>
         };
         if part.shape() != entry.shape {
             let (found, expected) = (format!("{:?}", part.shape()), format!("{:?}", entry.shape));
-            return Err(DataError::Format {
-                path: files[0].path.clone(),
-                what: "the shape of an image".into(),
+            return Err(DataError::format(
+                &files[0].path,
+                "the shape of an image",
                 found,
                 expected,
-            });
+            ));
         }
         Ok(part)
     };

@@ -17,12 +17,12 @@ pub(crate) fn part(
         let length = file.bytes.len();
         if !length.is_multiple_of(stride) {
             let expected = format!("a multiple of {stride} bytes, the length of a record");
-            return Err(DataError::Format {
-                path: file.path.clone(),
-                what: "the length".into(),
-                found: length.to_string(),
+            return Err(DataError::format(
+                &file.path,
+                "the length",
+                length,
                 expected,
-            });
+            ));
         }
         let here: Vec<u32> = file
             .bytes

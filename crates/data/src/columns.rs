@@ -3,7 +3,7 @@
 use crate::DataError;
 use crate::delimited::Record;
 use crate::table::{Encoding, LabelKind, is_missing, line};
-use largebatch_component::closest;
+use largebatch_component::{closest, shortened};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -149,12 +149,13 @@ pub(crate) fn label(
                     "column {at} of {} is `{other}`, and column {named} is named `{at}`",
                     path.display()
                 );
+                let remedy = format!(
+                    "write \"{at}\" in quotes for the second, or \"{other}\" for the first"
+                );
                 Err(DataError::setting(
                     "dataset.label",
                     at,
-                    format!(
-                        "{why}; write \"{at}\" in quotes for the second, or \"{other}\" for the first"
-                    ),
+                    format!("{why}; {remedy}"),
                 ))
             }
             None if *at < width => Ok(*at),
@@ -175,21 +176,9 @@ pub(crate) fn label(
         },
         (Column::Name(name), Some(first)) => called(name).ok_or_else(|| {
             let near = nearest(first, name).unwrap_or_default();
-            let all: Vec<&str> = first.fields.iter().take(20).map(AsRef::as_ref).collect();
-            let more = if first.fields.len() > all.len() {
-                ", …"
-            } else {
-                ""
-            };
-            let all = all.join(", ");
-            DataError::setting(
-                "dataset.label",
-                name,
-                format!(
-                    "{} has no such column; the most similar is `{near}`, of {all}{more}",
-                    path.display()
-                ),
-            )
+            let (path, all) = (path.display(), shortened(&first.fields, 20));
+            let why = format!("{path} has no such column; the most similar is `{near}`, of {all}");
+            DataError::setting("dataset.label", name, why)
         }),
     }
 }
@@ -223,12 +212,8 @@ pub(crate) fn unnamed(
                 "{place} and numbers the rows, as pandas' index does; it was left out (pandas' `to_csv(index=False)` does not write it)"
             ));
         } else {
-            return Err(line(
-                path,
-                first.line,
-                Some(format!("column {i}")),
-                "it has no name; name it, or remove the column".into(),
-            ));
+            let problem = "it has no name; name it, or remove the column";
+            return Err(line(path, first.line, Some(format!("column {i}")), problem));
         }
         left_out.insert(i);
     }
@@ -303,15 +288,15 @@ pub(crate) fn by_place(
         Some(column) if width == size + 1 => Some(label(path, None, width, column)?),
         _ if width == size => None,
         _ => {
-            return Err(DataError::Format {
-                path: path.to_path_buf(),
-                what: "the number of columns".into(),
-                found: width.to_string(),
-                expected: format!(
+            return Err(DataError::format(
+                path,
+                "the number of columns",
+                width,
+                format!(
                     "{size} features as in the training file, or {} with the label",
                     size + 1
                 ),
-            });
+            ));
         }
     };
     let kept: Vec<usize> = (0..width).filter(|i| Some(*i) != at).collect();
@@ -319,7 +304,7 @@ pub(crate) fn by_place(
         .iter()
         .all(|&i| !is_number(&first.fields[i]) && !is_missing(&first.fields[i]))
     {
-        let problem = "it is a line of column names, but the training file has none, so columns are matched by position; remove the line".into();
+        let problem = "it is a line of column names, but the training file has none, so columns are matched by position; remove the line";
         return Err(line(path, first.line, None, problem));
     }
     let (known, label) = (Encoding::named(classes), |at: usize| {

@@ -86,8 +86,7 @@ pub(crate) fn records<'a>(
         }
         if content.contains('\r') {
             let problem =
-                "it contains a carriage return in the middle; use the same line ending everywhere"
-                    .into();
+                "it contains a carriage return in the middle; use the same line ending everywhere";
             return Err(line(path, at, None, problem));
         }
         let delimiter = match delimiter {
@@ -115,6 +114,9 @@ pub(crate) fn records<'a>(
         }
         blank.clear();
         records.push(Record { line: at, fields });
+    }
+    if records.is_empty() {
+        return Err(DataError::empty(path));
     }
     Ok(records)
 }

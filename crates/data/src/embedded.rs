@@ -35,18 +35,15 @@ pub(crate) fn open(set: &BuiltIn) -> Result<Dataset, DataError> {
             (part, Task::Classes(set.class_names.len()), Normalise::Unit)
         }
         Format::Csv { label, real } => {
-            let labels = Some(if real {
-                LabelKind::Real
-            } else {
-                LabelKind::Classes
+            let labels = Some(match real {
+                true => LabelKind::Real,
+                false => LabelKind::Classes,
             });
-            let label = Column::Name(label.into());
-            let train = path.to_path_buf();
             let spec = CsvSpec {
                 name: None,
-                train,
+                train: path.to_path_buf(),
                 test: None,
-                label,
+                label: Column::Name(label.into()),
                 header: Some(true),
                 delimiter: None,
                 missing: None,

@@ -1,6 +1,6 @@
 //! What can go wrong with data: each error names the value, the place and the remedy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use largebatch_component::{ComponentError, unknown};
 
@@ -201,14 +201,37 @@ impl DataError {
         )
     }
 
-    pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> DataError {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> DataError {
         let path = path.to_path_buf();
         move |source| DataError::Read { path, source }
     }
 
-    pub(crate) fn write(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> DataError {
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> DataError {
         let path = path.to_path_buf();
         move |source| DataError::Write { path, source }
+    }
+
+    pub(crate) fn compressed(path: &Path) -> impl FnOnce(std::io::Error) -> DataError {
+        let path = path.to_path_buf();
+        move |source| DataError::Compressed { path, source }
+    }
+
+    pub(crate) fn empty(path: &Path) -> DataError {
+        DataError::Empty { path: path.into() }
+    }
+
+    pub(crate) fn format(
+        path: &Path,
+        what: &str,
+        found: impl ToString,
+        expected: impl Into<String>,
+    ) -> DataError {
+        DataError::Format {
+            path: path.into(),
+            what: what.into(),
+            found: found.to_string(),
+            expected: expected.into(),
+        }
     }
 
     pub(crate) fn setting(key: &str, value: impl ToString, why: impl Into<String>) -> DataError {

@@ -38,7 +38,7 @@ pub fn read_features(
         white: like.white,
     };
     match (spec, like.white) {
-        (Some(spec), _) => spec.features(&file, &known),
+        (Some(spec), _) => spec.0.features(&file, &known),
         (None, Some(white)) => Ok((idx::read_features(&file, known.shape, white)?, Vec::new())),
         (None, None) => csv::read_features(&file.path, &file.bytes, None, &known)?.unlabelled(),
     }
@@ -60,13 +60,9 @@ fn content(path: &Path) -> Result<Content, DataError> {
     }
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut whole = Vec::new();
-        let damaged = |source| DataError::Compressed {
-            path: path.clone(),
-            source,
-        };
         MultiGzDecoder::new(bytes.as_slice())
             .read_to_end(&mut whole)
-            .map_err(damaged)?;
+            .map_err(DataError::compressed(&path))?;
         bytes = whole;
     }
     if bytes.is_empty() {

@@ -100,14 +100,12 @@ impl Fetcher {
         for mirror in item.mirrors {
             let address = format!("{}{}", mirror.url, item.remote);
             let mut fail = |why: String| {
-                attempts.push(format!(
-                    "{address}{}: {why}",
-                    if mirror.tried {
-                        ""
-                    } else {
-                        " (not yet tested by this project)"
-                    }
-                ))
+                let note = if mirror.tried {
+                    ""
+                } else {
+                    " (not yet tested by this project)"
+                };
+                attempts.push(format!("{address}{note}: {why}"))
             };
             let mut tries = 0..=RESUMES;
             while tries.next().is_some() {
@@ -161,12 +159,7 @@ impl Fetcher {
         progress: &mut dyn FnMut(Download),
     ) -> Result<(), Failure> {
         let have = size(&item.part);
-        let ours = |e| {
-            Failure::Ours(DataError::Write {
-                path: item.part.clone(),
-                source: e,
-            })
-        };
+        let ours = |e| Failure::Ours(DataError::write(&item.part)(e));
         let mut response = self.ask(address, have)?;
         if response.status() == 416 {
             // The server has no bytes from there on, so the partial download is not of this file.
@@ -216,15 +209,13 @@ impl Fetcher {
     /// Asks for the file from byte `have` on.
     fn ask(&self, address: &str, have: u64) -> Result<ureq::http::Response<ureq::Body>, Failure> {
         // The server must not encode the content: we need the file's own bytes.
-        let request = self
+        let mut request = self
             .agent
             .get(address)
             .header("Accept-Encoding", "identity");
-        let request = if have > 0 {
-            request.header("Range", format!("bytes={have}-"))
-        } else {
-            request
-        };
+        if have > 0 {
+            request = request.header("Range", format!("bytes={have}-"));
+        }
         request.call().map_err(|e| Failure::Refused(e.to_string()))
     }
 }

@@ -116,20 +116,12 @@ impl<'a> Files<'a> {
                 (part.select(&held.train), part.select(&held.validation))
             }
         };
-        let file = sources
-            .first()
-            .map(|s| {
-                Path::new(&s.file)
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .unwrap_or_default();
         // "iris.csv.gz" is the set "iris".
-        let name = name
-            .clone()
-            .unwrap_or_else(|| file.split('.').next().unwrap_or_default().to_string());
+        let stem = || {
+            let file = Path::new(&sources.first()?.file).file_name()?;
+            Some(file.to_string_lossy().split('.').next()?.to_owned())
+        };
+        let name = name.clone().or_else(stem).unwrap_or_default();
         let mut warnings = suspicion::of_parts(&train, &test, &class_names);
         if let Some(twin) =
             (1..sources.len()).find(|&i| sources[..i].iter().any(|s| s.sha256 == sources[i].sha256))

@@ -183,7 +183,7 @@ fn moments(
     each: impl Fn(&mut dyn FnMut(usize, f64)),
     name: &dyn Fn(usize) -> String,
 ) -> Result<Vec<Moments>, DataError> {
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Default)]
     struct Column {
         first: f64,
         n: u64,
@@ -193,17 +193,7 @@ fn moments(
         mean: f64,
         squares: f64,
     }
-    let mut columns = vec![
-        Column {
-            first: f64::NAN,
-            n: 0,
-            sum: 0.0,
-            reach: 0.0,
-            mean: 0.0,
-            squares: 0.0
-        };
-        size
-    ];
+    let mut columns = vec![Column::default(); size];
     each(&mut |j, x| {
         let c = &mut columns[j];
         if x.is_nan() {

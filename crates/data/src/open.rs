@@ -111,5 +111,5 @@ pub(crate) fn unknown(name: &str) -> DataError {
 /// # Errors
 /// If a file cannot be read or its content is wrong; the error names the line or the example.
 pub fn open_spec(spec: &DataSpec, search: &Search) -> Result<Dataset, DataError> {
-    spec.open(&Files::new(search))
+    spec.0.open(&Files::new(search))
 }

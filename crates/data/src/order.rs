@@ -59,11 +59,8 @@ impl Order {
         key: Key,
     ) -> Result<Order, DataError> {
         if indices.is_empty() {
-            return Err(DataError::setting(
-                "training examples",
-                0,
-                "there is nothing to train on; make the validation split smaller",
-            ));
+            let why = "there is nothing to train on; make the validation split smaller";
+            return Err(DataError::setting("training examples", 0, why));
         }
         Ok(Order {
             indices,
@@ -91,24 +88,17 @@ impl Order {
     /// # Errors
     /// If `batch` is 0 or larger than the number of examples.
     pub fn check(&self, batch: usize) -> Result<usize, DataError> {
-        match self.sampling {
-            Sampling::One => Ok(1),
-            Sampling::Full => Ok(self.len()),
-            _ if batch == 0 => Err(DataError::setting(
-                "batch size",
-                batch,
-                "it must be at least 1",
-            )),
-            _ if batch > self.len() => Err(DataError::setting(
-                "batch size",
-                batch,
-                format!(
-                    "it must be at most {}, the number of training examples",
-                    self.len()
-                ),
-            )),
-            _ => Ok(batch),
-        }
+        let why = match self.sampling {
+            Sampling::Shuffled | Sampling::Replacement if batch == 0 => {
+                "it must be at least 1".into()
+            }
+            Sampling::Shuffled | Sampling::Replacement if batch > self.len() => {
+                let n = self.len();
+                format!("it must be at most {n}, the number of training examples")
+            }
+            _ => return Ok(self.clamp(batch)),
+        };
+        Err(DataError::setting("batch size", batch, why))
     }
 
     /// The number of steps of an epoch whose batches all have this size.

@@ -115,18 +115,7 @@ impl Part {
         shape: Vec<usize>,
         labels: Labels,
     ) -> Result<Part, DataError> {
-        let size: usize = shape.iter().product();
-        if values.len() != size * labels.len() {
-            return Err(DataError::setting(
-                "table",
-                values.len(),
-                format!(
-                    "{} labels of {size} values need {}",
-                    labels.len(),
-                    size * labels.len()
-                ),
-            ));
-        }
+        check_size("table", "values", values.len(), &shape, &labels)?;
         if let Some(i) = values.iter().position(|v| v.is_infinite()) {
             return Err(not_finite(&values, i, &shape));
         }
@@ -165,18 +154,7 @@ impl Part {
         shape: Vec<usize>,
         labels: Labels,
     ) -> Result<Part, DataError> {
-        let size: usize = shape.iter().product();
-        if pixels.len() != size * labels.len() {
-            return Err(DataError::setting(
-                "images",
-                pixels.len(),
-                format!(
-                    "{} labels of {size} pixels need {}",
-                    labels.len(),
-                    size * labels.len()
-                ),
-            ));
-        }
+        let size = check_size("images", "pixels", pixels.len(), &shape, &labels)?;
         let block = Block::owned(pixels, size, labels.len());
         Ok(Part::from_blocks(vec![block], 255, shape, labels))
     }
@@ -329,6 +307,22 @@ impl Part {
 /// The number of channels; bytes that are not shaped as images count as one.
 pub(crate) fn channels(shape: &[usize]) -> usize {
     if shape.len() == 3 { shape[0] } else { 1 }
+}
+
+/// The number of values of an example, of `n` values in all.
+fn check_size(
+    key: &str,
+    values: &str,
+    n: usize,
+    shape: &[usize],
+    labels: &Labels,
+) -> Result<usize, DataError> {
+    let (size, count) = (shape.iter().product(), labels.len());
+    if n == size * count {
+        return Ok(size);
+    }
+    let why = format!("{count} labels of {size} {values} need {}", size * count);
+    Err(DataError::setting(key, n, why))
 }
 
 fn not_finite(values: &[f64], i: usize, shape: &[usize]) -> DataError {

@@ -77,20 +77,14 @@ impl Preprocess {
             ("translate", self.translate, side.saturating_sub(1)),
         ] {
             if value > 0 && !pixels {
-                return Err(DataError::setting(
-                    key,
-                    value,
-                    format!(
-                        "augmentation needs images, but an example here has the shape {shape:?}; leave it out"
-                    ),
-                ));
+                let why = format!(
+                    "augmentation needs images, but an example here has the shape {shape:?}; leave it out"
+                );
+                return Err(DataError::setting(key, value, why));
             }
             if value > limit {
-                return Err(DataError::setting(
-                    key,
-                    value,
-                    format!("it must be at most {limit} for examples of the shape {shape:?}"),
-                ));
+                let why = format!("it must be at most {limit} for examples of the shape {shape:?}");
+                return Err(DataError::setting(key, value, why));
             }
         }
         if self.crop_pad > 0 && self.translate > 0 {
@@ -100,18 +94,12 @@ impl Preprocess {
                 "crop_pad already shifts images; use only one of the two",
             ));
         }
-        let value = match self.normalise {
-            Some(Normalise::Unit) => "unit",
-            Some(Normalise::Channel) => "channel",
+        let value = match (self.normalise, &part.features) {
+            (Some(Normalise::Unit), Features::Table(_)) => "unit",
+            (Some(Normalise::Channel), Features::Table(_)) => "channel",
             _ => return Ok(()),
         };
-        match part.features {
-            Features::Bytes { .. } => Ok(()),
-            Features::Table(_) => Err(DataError::setting(
-                "normalise",
-                value,
-                "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"",
-            )),
-        }
+        let why = "it needs images of bytes; for a table of numbers use \"feature\" or \"none\"";
+        Err(DataError::setting("normalise", value, why))
     }
 }

@@ -66,7 +66,7 @@ impl Known<'_> {
 ///
 /// Reading by serde knows the formats of this crate; [`DataSpec::read`] takes a table of your own.
 #[derive(Clone)]
-pub struct DataSpec(Arc<dyn DynReader>);
+pub struct DataSpec(pub(crate) Arc<dyn DynReader>);
 
 impl DataSpec {
     /// The keys that name files.
@@ -96,18 +96,6 @@ impl DataSpec {
             return Err(DataError::setting(&format!("dataset.{key}"), value, why));
         }
         registry.configure(&name, table)
-    }
-
-    pub(crate) fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
-        self.0.open(files)
-    }
-
-    pub(crate) fn features(
-        &self,
-        file: &Content,
-        known: &Known<'_>,
-    ) -> Result<(Part, Vec<String>), DataError> {
-        self.0.features(file, known)
     }
 
     fn table(&self) -> Table {
@@ -142,7 +130,7 @@ impl Serialize for DataSpec {
     }
 }
 
-trait DynReader: Debug + Send + Sync {
+pub(crate) trait DynReader: Debug + Send + Sync {
     fn facts(&self) -> Facts;
     fn table(&self) -> Table;
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError>;

@@ -29,13 +29,8 @@ impl Dataset {
             let (Some(class), Labels::Classes(labels), 1..) = (class, labels, indices.len()) else {
                 return None;
             };
-            Some(
-                indices
-                    .iter()
-                    .filter(|&&i| labels[i as usize] == class)
-                    .count() as f64
-                    / indices.len() as f64,
-            )
+            let right = indices.iter().filter(|&&i| labels[i as usize] == class);
+            Some(right.count() as f64 / indices.len() as f64)
         };
         let test: Vec<u32> = (0..self.test.len() as u32).collect();
         [
@@ -58,25 +53,19 @@ impl Dataset {
             (holdout.validation.len(), "held out for validation"),
             (self.test.len(), "for the test"),
         ];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, what)| format!("{n} {what}"))
-            .collect();
-        let (n, shape, parts) = (
-            self.train.len() + self.test.len(),
-            shape.join("×"),
-            parts.join(", "),
-        );
-        let text = format!(
-            "read {}: {n} examples of {shape} {each}; {parts}",
-            self.name
-        );
+        let parts = parts.iter().filter(|(n, _)| *n > 0);
+        let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
         let labels = match self.task {
             Task::Classes(classes) => self.classes(classes, holdout),
             Task::Real => self.targets(holdout),
         };
-        format!("{text}\n  {labels}")
+        format!(
+            "read {}: {} examples of {} {each}; {}\n  {labels}",
+            self.name,
+            self.train.len() + self.test.len(),
+            shape.join("×"),
+            parts.join(", ")
+        )
     }
 
     fn classes(&self, classes: usize, holdout: &Holdout) -> String {
@@ -114,13 +103,9 @@ impl Dataset {
             .iter()
             .filter_map(|(share, part)| Some(format!("{:.2} % of {part}", 100.0 * (*share)?)))
             .collect();
-        let baseline = if shares.is_empty() {
-            String::new()
-        } else {
-            format!(
-                "; always predicting `{class}` is right for {}",
-                shares.join(" and ")
-            )
+        let baseline = match shares.join(" and ") {
+            none if none.is_empty() => none,
+            shares => format!("; always predicting `{class}` is right for {shares}"),
         };
         format!("{classes} classes: {counted}{baseline}")
     }

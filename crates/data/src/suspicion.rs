@@ -2,6 +2,7 @@
 
 use crate::table::{Encoding, Rows};
 use crate::{Labels, Part};
+use largebatch_component::shortened;
 use std::collections::{BTreeMap, HashMap};
 
 /// With fewer rows a column may count the rows, or determine the classes, by chance.
@@ -12,10 +13,10 @@ pub(crate) fn of_rows(rows: &Rows, labels: &Labels, encoding: &Encoding) -> Vec<
     let (n, path) = (labels.len(), rows.path.display());
     let mut warnings = Vec::new();
     for column in (0..rows.size).filter(|_| n >= ROWS) {
-        let name = rows.names.get(column).map_or_else(
-            || format!("feature {column} (counted from 0)"),
-            |name| format!("column `{name}`"),
-        );
+        let name = match rows.names.get(column) {
+            Some(name) => format!("column `{name}`"),
+            None => format!("feature {column} (counted from 0)"),
+        };
         let values = || (0..n).map(|row| rows.values[row * rows.size + column]);
         let first = rows.values[column];
         if (first == 0.0 || first == 1.0)
@@ -117,18 +118,13 @@ pub(crate) fn of_parts(train: &Part, test: &Part, names: &[String]) -> Vec<Strin
             .map(|(_, name)| format!("`{name}`"))
             .collect();
         if !absent.is_empty() {
-            let (which, more) = (
-                absent[..absent.len().min(5)].join(", "),
-                if absent.len() > 5 { ", …" } else { "" },
-            );
+            let which = shortened(&absent, 5);
             let noun = if absent.len() == 1 {
                 "class"
             } else {
                 "classes"
             };
-            warnings.push(format!(
-                "the {part} part has no example of {noun} {which}{more}"
-            ));
+            warnings.push(format!("the {part} part has no example of {noun} {which}"));
         }
     };
     lacks("training", &train);

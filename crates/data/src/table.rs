@@ -3,6 +3,7 @@
 
 use crate::cache::Content;
 use crate::{DataError, Labels, Part, Task};
+use largebatch_component::shortened;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub enum LabelKind {
 }
 
 /// A text file's examples, with their labels as written.
+#[derive(Default)]
 pub struct Rows {
     /// The file.
     pub path: PathBuf,
@@ -40,11 +42,9 @@ impl Rows {
     pub fn new(file: &Content, names: Vec<String>) -> Self {
         Rows {
             path: file.path.clone(),
-            values: Vec::new(),
             size: names.len(),
             names,
-            labels: Vec::new(),
-            warnings: Vec::new(),
+            ..Rows::default()
         }
     }
 
@@ -111,12 +111,12 @@ impl Encoding {
         classes.dedup();
         if classes.len() < 2 {
             let found = format!("only `{}`", classes[0].1);
-            return Err(DataError::Format {
-                path: rows.path.clone(),
-                what: "the label column".into(),
+            return Err(DataError::format(
+                &rows.path,
+                "the label column",
                 found,
-                expected: "at least two classes".into(),
-            });
+                "at least two classes",
+            ));
         }
         let (k, n) = (classes.len(), rows.labels.len());
         let counts = |from: i64| classes.iter().zip(from..).all(|(c, i)| c.0 == Some(i));
@@ -166,12 +166,7 @@ impl Encoding {
 
     /// The first classes, for messages.
     pub(crate) fn listed(&self) -> String {
-        let names = self.names();
-        format!(
-            "{}{}",
-            names[..names.len().min(20)].join(", "),
-            if names.len() > 20 { ", …" } else { "" }
-        )
+        shortened(&self.names(), 20)
     }
 
     /// The class number of this label.
@@ -201,14 +196,12 @@ impl Encoding {
             Encoding::Real => {
                 let target = |(at, word): &(u64, String)| match word.parse::<f64>() {
                     Ok(x) if x.is_finite() => Ok(x),
-                    _ => Err(line(
-                        &rows.path,
-                        *at,
-                        None,
-                        format!(
+                    _ => {
+                        let problem = format!(
                             "the target `{word}` is not a finite number; correct or remove the line"
-                        ),
-                    )),
+                        );
+                        Err(line(&rows.path, *at, None, problem))
+                    }
                 };
                 Ok(Labels::Targets(
                     rows.labels.iter().map(target).collect::<Result<_, _>>()?,
@@ -276,12 +269,17 @@ pub fn number(path: &Path, at: u64, column: &str, word: &str) -> Result<f64, Dat
 }
 
 /// An error at a line of a file, counted from 1.
-pub fn line(path: &Path, line: u64, column: Option<String>, problem: String) -> DataError {
+pub fn line(
+    path: &Path,
+    line: u64,
+    column: Option<String>,
+    problem: impl Into<String>,
+) -> DataError {
     DataError::Line {
-        path: path.to_path_buf(),
+        path: path.into(),
         line,
         column,
-        problem,
+        problem: problem.into(),
     }
 }
 
@@ -298,13 +296,11 @@ impl Content {
 /// The text of a file, without a byte order mark.
 pub(crate) fn text(path: &Path, bytes: &[u8]) -> Result<String, DataError> {
     if bytes.is_empty() {
-        return Err(DataError::Empty {
-            path: path.to_path_buf(),
-        });
+        return Err(DataError::empty(path));
     }
     let bad = |from: usize, problem: &str| {
         let at = bytes[..from].iter().filter(|&&b| b == b'\n').count() as u64 + 1;
-        Err(line(path, at, None, problem.into()))
+        Err(line(path, at, None, problem))
     };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return bad(0, "it is UTF-16 text; save the file as UTF-8");
@@ -327,12 +323,12 @@ pub(crate) fn text(path: &Path, bytes: &[u8]) -> Result<String, DataError> {
 /// Refuses a file without examples.
 pub(crate) fn some(rows: Rows) -> Result<Rows, DataError> {
     if rows.labels.is_empty() {
-        return Err(DataError::Format {
-            path: rows.path,
-            what: "the number of examples".into(),
-            found: "0".into(),
-            expected: "at least 1".into(),
-        });
+        return Err(DataError::format(
+            &rows.path,
+            "the number of examples",
+            "0",
+            "at least 1",
+        ));
     }
     Ok(rows)
 }

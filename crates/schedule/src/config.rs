@@ -129,7 +129,7 @@ impl ScheduleConfig {
             "a fraction of the peak rate, between 0 and 1",
         )?;
         self.warmup.check()?;
-        self.shape.check()
+        self.shape.0.check()
     }
 
     /// Every option with its value, and the name.

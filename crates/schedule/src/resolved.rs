@@ -63,8 +63,9 @@ impl ScheduleConfig {
         }
         // If all epochs are alike, steps are as good, and then a step's rate does not depend on the
         // unit in the last bit.
-        let in_epochs = matches!(self.shape.period(), Some(Span::Epochs(_))) && !epochs.are_even();
-        let curve = self.shape.curve(&Training {
+        let in_epochs =
+            matches!(self.shape.0.period(), Some(Span::Epochs(_))) && !epochs.are_even();
+        let curve = self.shape.0.curve(&Training {
             total,
             warmup,
             epochs,
@@ -78,7 +79,7 @@ impl ScheduleConfig {
             warmup_steps: warmup,
             total_steps,
             curve,
-            limit: self.shape.floor(),
+            limit: self.shape.0.floor(),
             epochs,
         })
     }

@@ -16,18 +16,6 @@ pub enum Scaling {
 }
 
 impl Scaling {
-    /// All rules.
-    pub const ALL: [Scaling; 3] = [Scaling::None, Scaling::Sqrt, Scaling::Linear];
-
-    /// The name in configurations and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Scaling::None => "none",
-            Scaling::Sqrt => "sqrt",
-            Scaling::Linear => "linear",
-        }
-    }
-
     /// f(batch / base_batch). `base_batch` = 0 gives infinity or NaN, which
     /// [`resolve`](crate::ScheduleConfig::resolve) refuses.
     pub fn factor(self, batch: usize, base_batch: usize) -> f64 {

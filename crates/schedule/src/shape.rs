@@ -123,7 +123,7 @@ impl Training<'_> {
 
 /// A [`ShapeConfig`] of any type.
 #[derive(Clone)]
-pub struct Shape(Arc<dyn DynShape>);
+pub struct Shape(pub(crate) Arc<dyn DynShape>);
 
 impl Shape {
     /// Name, summary, formula and paper.
@@ -134,22 +134,6 @@ impl Shape {
     /// Every option with its value.
     pub fn table(&self) -> toml::Table {
         self.0.table()
-    }
-
-    pub(crate) fn floor(&self) -> Floor {
-        self.0.floor()
-    }
-
-    pub(crate) fn period(&self) -> Option<Span> {
-        self.0.period()
-    }
-
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        self.0.check()
-    }
-
-    pub(crate) fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {
-        self.0.curve(training)
     }
 }
 
@@ -171,7 +155,7 @@ impl Debug for Shape {
     }
 }
 
-trait DynShape: Debug + Send + Sync {
+pub(crate) trait DynShape: Debug + Send + Sync {
     fn facts(&self) -> Facts;
     fn table(&self) -> toml::Table;
     fn floor(&self) -> Floor;

@@ -130,7 +130,8 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn scaling_rules() {
-    let peaks = Scaling::ALL.map(|scaling| scaling.peak(0.1, 4096, 256));
+    let all = [Scaling::None, Scaling::Sqrt, Scaling::Linear];
+    let peaks = all.map(|scaling| scaling.peak(0.1, 4096, 256));
     assert_eq!(peaks, [0.1, 0.4, 1.6]);
     assert_eq!(Scaling::Sqrt.factor(64, 256), 0.5);
 }

@@ -315,7 +315,11 @@ fn written_and_read_is_the_same() {
             max: Some(512),
         })
     );
-    for scaling in Scaling::ALL {
-        assert_eq!(serde_json::to_value(scaling).unwrap(), scaling.name());
+    for (scaling, name) in [
+        (Scaling::None, "none"),
+        (Scaling::Sqrt, "sqrt"),
+        (Scaling::Linear, "linear"),
+    ] {
+        assert_eq!(serde_json::to_value(scaling).unwrap(), name);
     }
 }

@@ -179,7 +179,7 @@ impl Slot {
     pub(crate) fn kill(&self) {
         if let Some(child) = &*locked(&self.process) {
             // It may have ended already.
-            let _ = locked(&child).kill();
+            let _ = locked(child).kill();
         }
     }
 

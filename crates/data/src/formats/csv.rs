@@ -1,6 +1,6 @@
 //! Delimited text tables with a label column.
 
-use largebatch_component::Facts;
+use largebatch_component::{Facts, shortened};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,12 +77,12 @@ impl Reader for CsvSpec {
             .map(|t| read(&t.path, &t.bytes, self))
             .transpose()?;
         if let Some(tests) = tests.as_ref().filter(|t| t.size != rows.size) {
-            return Err(DataError::Format {
-                path: tests.path.clone(),
-                what: "the number of features".into(),
-                found: tests.size.to_string(),
-                expected: format!("{}, as in {}", rows.size, rows.path.display()),
-            });
+            return Err(DataError::format(
+                &tests.path,
+                "the number of features",
+                tests.size,
+                format!("{}, as in {}", rows.size, rows.path.display()),
+            ));
         }
         // With columns in another order, a feature would be trained as one thing and tested as
         // another.
@@ -92,12 +92,12 @@ impl Reader for CsvSpec {
                 .map_or(("none".into(), "the training file's".into()), |(a, b)| {
                     (format!("`{a}`"), format!("`{b}`"))
                 });
-            return Err(DataError::Format {
-                path: tests.path.clone(),
-                what: "the name of a column".into(),
+            return Err(DataError::format(
+                &tests.path,
+                "the name of a column",
                 found,
                 expected,
-            });
+            ));
         }
         files.table(&self.name, rows, tests, self.labels)
     }
@@ -115,19 +115,15 @@ impl Reader for CsvSpec {
 pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, DataError> {
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.delimiter)?;
-    let Some(first) = records.first() else {
-        return Err(DataError::Empty {
-            path: path.to_path_buf(),
-        });
-    };
+    let first = &records[0];
     let width = first.fields.len();
     if width < 2 {
-        return Err(DataError::Format {
-            path: path.to_path_buf(),
-            what: "the number of columns".into(),
-            found: "1".into(),
-            expected: "features and a label, separated by `,`, `;`, tabs or `|`".into(),
-        });
+        return Err(DataError::format(
+            path,
+            "the number of columns",
+            "1",
+            "features and a label, separated by `,`, `;`, tabs or `|`",
+        ));
     }
     let header = match spec.header {
         Some(header) => header,
@@ -151,12 +147,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         let unnamed = unnamed(path, first, body, at, &mut warnings)?;
         kept.retain(|i| !unnamed.contains(i));
         if kept.is_empty() {
-            return Err(line(
-                path,
-                first.line,
-                None,
-                "the label is the only column with a name; give at least one feature".into(),
-            ));
+            let problem = "the label is the only column with a name; give at least one feature";
+            return Err(line(path, first.line, None, problem));
         }
     }
     let names = in_words(first, header);
@@ -164,21 +156,19 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         path: path.to_path_buf(),
         values: Vec::with_capacity(body.len() * kept.len()),
         size: kept.len(),
-        names: if header {
-            kept.iter().map(|&i| first.fields[i].to_string()).collect()
-        } else {
-            Vec::new()
-        },
-        labels: Vec::new(),
         warnings,
+        ..Rows::default()
     };
+    if header {
+        rows.names = kept.iter().map(|&i| first.fields[i].to_string()).collect();
+    }
     let (mut dropped, mut filled) = (Vec::new(), BTreeMap::<usize, usize>::new());
     for Record { line: here, fields } in body {
         let label = &fields[at];
         if spec.missing == Some(Missing::Drop)
             && kept.iter().chain([&at]).any(|&i| is_missing(&fields[i]))
         {
-            dropped.push(*here);
+            dropped.push(here.to_string());
             continue;
         }
         if is_missing(label) {
@@ -191,12 +181,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
                 "the label is missing{}; fill it in, remove the line, or set dataset.missing = \"drop\"{class}",
                 shown(label)
             );
-            return Err(line(
-                path,
-                *here,
-                Some(format!("column {}", names[at])),
-                problem,
-            ));
+            let column = format!("column {}", names[at]);
+            return Err(line(path, *here, Some(column), problem));
         }
         for (column, &i) in kept.iter().enumerate() {
             let remedy =
@@ -216,29 +202,16 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
         rows.labels.push((*here, label.to_string()));
     }
     if !dropped.is_empty() {
-        let lines = dropped
-            .iter()
-            .take(5)
-            .map(u64::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        let more = if dropped.len() > 5 { ", …" } else { "" };
-        let message = format!(
-            "{}: {} of {} rows were dropped because a value is missing (line {lines}{more})",
-            path.display(),
-            dropped.len(),
-            body.len()
-        );
-        rows.warnings.push(message);
+        let (n, all, lines) = (dropped.len(), body.len(), shortened(&dropped, 5));
+        rows.warnings.push(format!(
+            "{}: {n} of {all} rows were dropped because a value is missing (line {lines})",
+            path.display()
+        ));
     }
     if let Some((&column, _)) = filled.iter().find(|(_, n)| **n == rows.labels.len()) {
-        let problem = "the column has no values; remove it".into();
-        return Err(line(
-            path,
-            body[0].line,
-            Some(format!("column {}", names[kept[column]])),
-            problem,
-        ));
+        let column = format!("column {}", names[kept[column]]);
+        let problem = "the column has no values; remove it";
+        return Err(line(path, body[0].line, Some(column), problem));
     }
     rows.warnings
         .extend(told(path, &filled, |column| &names[kept[column]]));
@@ -257,11 +230,7 @@ pub(crate) fn read_features(
     let (names, classes, size) = (known.names, known.classes, known.size());
     let text = text(path, bytes)?;
     let records = delimited::records(path, &text, spec.and_then(|spec| spec.delimiter))?;
-    let Some(first) = records.first() else {
-        return Err(DataError::Empty {
-            path: path.to_path_buf(),
-        });
-    };
+    let first = &records[0];
     let header = !names.is_empty();
     let kept = if header {
         by_name(path, first, names)?
@@ -280,11 +249,9 @@ pub(crate) fn read_features(
     };
     let mut rows = Rows {
         path: path.to_path_buf(),
-        values: Vec::new(),
         size,
         names: names.to_vec(),
-        labels: Vec::new(),
-        warnings: Vec::new(),
+        ..Rows::default()
     };
     let mut filled = BTreeMap::<usize, usize>::new();
     for Record { line: here, fields } in &records[header as usize..] {
@@ -302,16 +269,15 @@ pub(crate) fn read_features(
         .map(|i| words[i].as_str())
         .collect();
     if !others.is_empty() {
-        let more = if others.len() > 5 { ", …" } else { "" };
         let what = if others.len() == 1 {
             "column"
         } else {
             "columns"
         };
-        let others = others[..others.len().min(5)].join(", ");
         rows.warnings.push(format!(
-            "{}: ignored because not a feature: {what} {others}{more}",
-            path.display()
+            "{}: ignored because not a feature: {what} {}",
+            path.display(),
+            shortened(&others, 5)
         ));
     }
     rows.warnings.extend(told(path, &filled, |i| &words[i]));
@@ -361,17 +327,15 @@ fn told<'a>(
     filled: &BTreeMap<usize, usize>,
     name: impl Fn(usize) -> &'a String,
 ) -> Option<String> {
-    let columns: Vec<String> = filled
+    let columns = filled
         .iter()
-        .take(5)
-        .map(|(&i, n)| format!("{n} in column {}", name(i)))
-        .collect();
-    let more = if filled.len() > 5 { ", …" } else { "" };
-    let (n, columns) = (filled.values().sum::<usize>(), columns.join(", "));
+        .map(|(&i, n)| format!("{n} in column {}", name(i)));
+    let columns = shortened(&columns.collect::<Vec<_>>(), 5);
+    let n = filled.values().sum::<usize>();
     let values = if n == 1 { "value is" } else { "values are" };
     (n > 0).then(|| {
         format!(
-            "{}: {n} missing {values} replaced by the training part's means ({columns}{more})",
+            "{}: {n} missing {values} replaced by the training part's means ({columns})",
             path.display()
         )
     })

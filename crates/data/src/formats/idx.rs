@@ -8,7 +8,7 @@ use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Task};
 use largebatch_component::Facts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A pair of IDX files, or two pairs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -43,41 +43,27 @@ impl Reader for IdxSpec {
             files.content(&self.train_images)?,
             files.content(&self.train_labels)?,
         );
+        let alone = |given: &str, path: &Path, other: &str| {
+            let why = format!("test_{other} is missing; give both or none");
+            DataError::setting(&format!("dataset.test_{given}"), path.display(), why)
+        };
         let tests = match (&self.test_images, &self.test_labels) {
             (Some(images), Some(labels)) => Some((files.content(images)?, files.content(labels)?)),
             (None, None) => None,
-            (Some(path), None) => {
-                return Err(DataError::setting(
-                    "dataset.test_images",
-                    path.display(),
-                    "test_labels is missing; give both or none",
-                ));
-            }
-            (None, Some(path)) => {
-                return Err(DataError::setting(
-                    "dataset.test_labels",
-                    path.display(),
-                    "test_images is missing; give both or none",
-                ));
-            }
+            (Some(path), None) => return Err(alone("images", path, "labels")),
+            (None, Some(path)) => return Err(alone("labels", path, "images")),
         };
         let (part, classes) = pair(&images, &labels, self.classes)?;
         let test = tests
             .as_ref()
             .map(|(i, l)| pair(i, l, Some(classes)).map(|(part, _)| part))
             .transpose()?;
-        if let Some(test) = test.as_ref().filter(|t| t.shape() != part.shape()) {
-            let path = self.test_images.clone().unwrap_or_default();
-            let (found, expected) = (
-                format!("{:?}", test.shape()),
-                format!("{:?}, as in the training file", part.shape()),
-            );
-            return Err(DataError::Format {
-                path,
-                what: "the shape of an example".into(),
-                found,
-                expected,
-            });
+        if let (Some((images, _)), Some(test)) = (&tests, &test)
+            && test.shape() != part.shape()
+        {
+            let found = format!("{:?}", test.shape());
+            let expected = format!("{:?}, as in the training file", part.shape());
+            return Err(bad(images, "the shape of an example", found, expected));
         }
         let preprocess = Preprocess {
             normalise: Some(Normalise::Channel),
@@ -149,12 +135,8 @@ pub(crate) fn read_features(file: &Content, like: &[usize], white: u8) -> Result
             pixels[at],
             at / block.stride
         );
-        return Err(bad(
-            file,
-            "a pixel",
-            found,
-            format!("0 to {white}, as in training"),
-        ));
+        let expected = format!("0 to {white}, as in training");
+        return Err(bad(file, "a pixel", found, expected));
     }
     let labels = Labels::Classes(vec![0; block.count]);
     Ok(Part::from_blocks(vec![block], white, shape, labels))
@@ -220,8 +202,8 @@ fn header(file: &Content) -> Result<(Vec<usize>, usize), DataError> {
         [0, 0, 8, rank] if *rank > 0 => usize::from(*rank),
         _ => {
             let found = format!(
-                "0x{:02x}{:02x}{:02x}{:02x}",
-                magic[0], magic[1], magic[2], magic[3]
+                "{:#010x}",
+                u32::from_be_bytes([magic[0], magic[1], magic[2], magic[3]])
             );
             return Err(bad(
                 file,
@@ -266,10 +248,5 @@ fn header(file: &Content) -> Result<(Vec<usize>, usize), DataError> {
 }
 
 fn bad(file: &Content, what: &str, found: impl ToString, expected: impl Into<String>) -> DataError {
-    DataError::Format {
-        path: file.path.clone(),
-        what: what.into(),
-        found: found.to_string(),
-        expected: expected.into(),
-    }
+    DataError::format(&file.path, what, found, expected.into())
 }

@@ -105,12 +105,9 @@ fn table(
             continue;
         };
         if labelled && label.contains(':') {
-            return Err(line(
-                path,
-                at,
-                None,
-                format!("it begins with `{label}`, not with a label; put the label first"),
-            ));
+            let problem =
+                format!("it begins with `{label}`, not with a label; put the label first");
+            return Err(line(path, at, None, problem));
         }
         if labelled && label.contains(',') {
             let problem = format!(
@@ -119,12 +116,9 @@ fn table(
             return Err(line(path, at, None, problem));
         }
         if labelled && is_missing(label) {
-            return Err(line(
-                path,
-                at,
-                None,
-                format!("the label is missing (`{label}`); fill it in or remove the line"),
-            ));
+            let problem =
+                format!("the label is missing (`{label}`); fill it in or remove the line");
+            return Err(line(path, at, None, problem));
         }
         if label.contains(':') {
             bare = true;
@@ -134,12 +128,9 @@ fn table(
         let mut last = 0;
         for word in words {
             let bad = |why: &str| {
-                Err(line(
-                    path,
-                    at,
-                    None,
-                    format!("`{word}` {why}; write index:value with rising indices from 1"),
-                ))
+                let problem =
+                    format!("`{word}` {why}; write index:value with rising indices from 1");
+                Err(line(path, at, None, problem))
             };
             let Some((index, value)) = word.split_once(':') else {
                 return bad("has no colon");
@@ -154,55 +145,45 @@ fn table(
                 return bad(&format!("comes after index {last}"));
             }
             if let Some(limit) = features.filter(|&limit| index > limit) {
-                return bad(&format!(
-                    "is beyond the {limit} features {}",
-                    if labelled {
-                        "asked for"
-                    } else {
-                        "of the training data"
-                    }
-                ));
+                let of = if labelled {
+                    "asked for"
+                } else {
+                    "of the training data"
+                };
+                return bad(&format!("is beyond the {limit} features {of}"));
             }
             last = index;
-            entries.push((
-                labels.len(),
-                index - 1,
-                number(path, at, &index.to_string(), value)?,
-            ));
+            let value = number(path, at, &index.to_string(), value)?;
+            entries.push((labels.len(), index - 1, value));
         }
         size = size.max(last);
         labels.push((at, label.to_string()));
     }
     if let Some(at) = blank.filter(|_| bare) {
         let problem = "it is blank, which in a file without labels may mean a row of zeros; write 1:0 for such a row, or remove the line";
-        return Err(line(path, at, None, problem.into()));
+        return Err(line(path, at, None, problem));
     }
     let size = features.unwrap_or(size);
     let values = size.checked_mul(labels.len()).filter(|&n| n <= 1 << 31);
     let Some(values) = values else {
         let found = format!("{} rows of {size} features", labels.len());
-        return Err(DataError::Format {
-            path: path.into(),
-            what: "the dense table".into(),
+        return Err(DataError::format(
+            path,
+            "the dense table",
             found,
-            expected: "at most 2^31 values".into(),
-        });
+            "at most 2^31 values",
+        ));
     };
     if size == 0 && !labels.is_empty() {
-        return Err(line(
-            path,
-            labels[0].0,
-            None,
-            "no line has a feature; write index:value".into(),
-        ));
+        let problem = "no line has a feature; write index:value";
+        return Err(line(path, labels[0].0, None, problem));
     }
     let mut rows = Rows {
         path: path.to_path_buf(),
         values: vec![0.0; values],
         size,
-        names: Vec::new(),
         labels,
-        warnings: Vec::new(),
+        ..Rows::default()
     };
     entries
         .into_iter()
