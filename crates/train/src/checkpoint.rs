@@ -7,7 +7,7 @@ use largebatch_store::{Folder, Seal, digest, seal, unseal};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::run::Counters;
+use crate::counters::Counters;
 
 /// The layout version of a run's folder.
 pub const SCHEMA: u32 = 1;

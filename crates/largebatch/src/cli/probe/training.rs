@@ -16,7 +16,7 @@ use largebatch_probe::layers::{Update, layer_table};
 use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, ProbeError, Record, SCHEMA, Subject, Subset};
 use largebatch_train::{
-    Experiment, Observer, Outcome, Split, Start, Step, TrainError, write_whole,
+    End, Experiment, Observer, Split, Start, Step, TrainError, Wants, write_whole,
 };
 use serde_json::Value;
 
@@ -344,11 +344,14 @@ impl<'a> Probing<'a> {
 }
 
 impl Observer for Probing<'_> {
-    fn wants_norms(&self) -> bool {
-        self.name == "noise-pairs"
+    fn wants(&self, _step: u64) -> Wants {
+        Wants {
+            norms: self.name == "noise-pairs",
+            ..Wants::STEP
+        }
     }
 
-    fn on_start(&mut self, start: &Start<'_>) {
+    fn on_start(&mut self, start: &Start<'_>) -> Result<(), TrainError> {
         if self.name == "layers" && (start.step + 1).is_multiple_of(self.every) {
             self.before = Some(start.network.clone());
         }
@@ -375,9 +378,10 @@ impl Observer for Probing<'_> {
             });
             self.before = before;
         }
+        Ok(())
     }
 
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         if let Some(norms) = step.norms.filter(|_| self.name == "noise-pairs") {
             self.pairs.add(norms);
             self.examples += step.batch;
@@ -393,12 +397,13 @@ impl Observer for Probing<'_> {
         if self.name == "layers" && (step.step + 1).is_multiple_of(self.every) {
             self.before = Some(step.network.clone());
         }
+        Ok(())
     }
 
-    fn on_end(&mut self, _outcome: &Outcome) {
+    fn on_end(&mut self, _end: &End<'_>) -> Result<(), TrainError> {
         self.before = None;
         if !self.lines().exists() {
-            return;
+            return Ok(());
         }
         for plot in charts::plots(
             self.name,
@@ -414,5 +419,6 @@ impl Observer for Probing<'_> {
                 self.fail(format!("{}: {error}", self.name));
             }
         }
+        Ok(())
     }
 }

@@ -254,7 +254,7 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
         speed: Option<f64>,
     }
     impl Observer for Few<'_> {
-        fn on_step(&mut self, step: &Step<'_>) {
+        fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
             let now = computed();
             let (begun, seen) = *self.begun.get_or_insert((now, step.examples));
             if step.step > self.steps {
@@ -262,6 +262,7 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
                     .filter(|speed| speed.is_finite() && *speed > 0.0);
                 self.enough.store(true, Ordering::Relaxed);
             }
+            Ok(())
         }
     }
     let enough = AtomicBool::new(false);
@@ -361,13 +362,14 @@ impl Relay<'_> {
 }
 
 impl Observer for Relay<'_> {
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         self.examples = step.examples;
         self.since
             .extend(step.loss.map(|loss| (step.step, step.examples, loss)));
+        Ok(())
     }
 
-    fn on_evaluation(&mut self, e: &Evaluation) {
+    fn on_evaluation(&mut self, e: &Evaluation) -> Result<(), TrainError> {
         self.since.clear();
         let validation = e.validation.map(|metrics| headline(&metrics).1);
         let fitted_loss = e.fitted.map(|metrics| metrics.loss);
@@ -379,6 +381,7 @@ impl Observer for Relay<'_> {
             fitted_loss,
         };
         self.stopped |= (self.emit)(point).is_break();
+        Ok(())
     }
 
     fn stop(&self) -> bool {
