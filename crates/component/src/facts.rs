@@ -46,6 +46,7 @@ impl fmt::Display for Kind {
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
+#[must_use]
 pub struct Facts {
     /// The name in configurations and on the command line.
     pub name: &'static str,

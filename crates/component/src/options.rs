@@ -10,6 +10,7 @@ use crate::{ComponentError, Kind};
 
 /// One option of a component.
 #[derive(Clone, PartialEq, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Opt {
     /// The key in TOML and in `--set key=value`.
     pub name: String,
@@ -78,6 +79,7 @@ fn list(prefix: &str, schema: &Value, default: &toml::Table, all: &mut Vec<Opt>)
 
 /// A value that is out of its range.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Violation {
     /// The option, as a dotted key.
     pub key: String,

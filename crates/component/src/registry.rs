@@ -129,6 +129,7 @@ impl<T, E> Debug for Entry<T, E> {
 }
 
 /// An open table of the components of one kind, in the order in which they were added.
+#[must_use]
 pub struct Registry<T, E = ComponentError> {
     kind: Kind,
     entries: Vec<Entry<T, E>>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// The progress of a download.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Download {
     /// The file.
     pub file: String,

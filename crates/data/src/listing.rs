@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// A data set in the list of all.
 #[derive(Clone, Debug, serde::Serialize)]
+#[non_exhaustive]
 pub struct Listing {
     /// Its name.
     pub name: String,

@@ -37,6 +37,7 @@ pub trait Reader: Config {
 
 /// What is known of the training data when a file is read to predict.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Known<'a> {
     /// The features' names; empty if the training file had none.
     pub names: &'a [String],

@@ -22,6 +22,7 @@ pub enum LabelKind {
 
 /// A text file's examples, with their labels as written.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct Rows {
     /// The file.
     pub path: PathBuf,

@@ -20,6 +20,7 @@ use rand_distr::StandardNormal;
 
 /// A seed together with what it is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[must_use]
 pub struct Key([u8; 32]);
 
 impl Key {

@@ -91,6 +91,7 @@ pub enum LastBatch {
 
 /// One batch in the plan of a training run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Planned {
     /// The epoch, from 0.
     pub epoch: usize,

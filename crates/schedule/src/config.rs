@@ -22,6 +22,7 @@ use crate::warmup::Warmup;
 /// [`ScheduleConfig::resolve`]. Reading by serde knows the schedules of this crate;
 /// [`ScheduleConfig::read`] takes a table of your own.
 #[derive(Clone, PartialEq, Debug, Default)]
+#[must_use]
 pub struct ScheduleConfig {
     /// The curve after the warm-up.
     pub shape: Shape,

@@ -3,6 +3,7 @@ use thiserror::Error;
 
 /// What can be wrong with a schedule; each message names the value, the place and the remedy.
 #[derive(Clone, PartialEq, Debug, Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// An unknown schedule or option, a value of the wrong type or out of range.
     #[error(transparent)]

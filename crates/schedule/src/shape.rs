@@ -47,6 +47,7 @@ pub type Curve = Arc<dyn Fn(&Time) -> f64 + Send + Sync>;
 
 /// A time in training.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Time {
     /// Since the end of the warm-up, in steps; in epochs if the curve repeats epochs that differ.
     pub after_warmup: f64,

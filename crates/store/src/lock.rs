@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 /// contains a heartbeat that counts up every few seconds; if it stops, the holder is considered
 /// dead. This is weaker than a system lock: show the message of [`Lock::weak`] to the user.
 #[derive(Debug)]
+#[must_use = "dropping it releases the lock"]
 pub struct Lock {
     kind: Kind,
 }

@@ -55,6 +55,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A file that is written under a random name in the same folder and then put in place as a whole;
 /// it is deleted if it is never placed.
+#[must_use = "dropping it deletes the file, unless it was placed"]
 pub struct NewFile {
     beside: NamedTempFile,
     place: PathBuf,
@@ -112,6 +113,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// A folder that is filled under a random name in the same parent and then put in place as a whole;
 /// it is deleted with its contents if it is never placed.
+#[must_use = "dropping it deletes the folder, unless it was placed"]
 pub struct Folder {
     beside: TempDir,
     place: PathBuf,

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 /// Errors of studies; each names the value, the place and the remedy.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StudyError {
     /// The file does not describe a study: a syntax error, an unknown key or a contradiction.
     #[error("{file}{}: {message}", line.map(|l| format!(", line {l}")).unwrap_or_default())]

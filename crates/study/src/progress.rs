@@ -10,6 +10,7 @@ use largebatch_component::settings::{get, number};
 
 /// What just happened in a study.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Notice<'a> {
     /// A trial began.
     Started(&'a Trial),

@@ -68,7 +68,7 @@ pub struct Prune {
 
 impl StopRules {
     /// The reason to stop at the last point of the curves, if there is one.
-    pub fn judge(&self, started: &Started, curves: &Curves) -> Option<StopReason> {
+    pub(crate) fn judge(&self, started: &Started, curves: &Curves) -> Option<StopReason> {
         let last = curves.step.len().checked_sub(1)?;
         if let Some(target) = self.target {
             let value = curves.validation[last];

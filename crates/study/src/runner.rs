@@ -45,7 +45,11 @@ pub trait Runner {
 
 /// Runs a trial in this process: collects its curves, applies its stop rules, and makes its record.
 /// `watch` receives every event.
-pub fn execute(runner: &dyn Runner, trial: &Trial, watch: &mut dyn FnMut(&Event)) -> TrialRecord {
+pub(crate) fn execute(
+    runner: &dyn Runner,
+    trial: &Trial,
+    watch: &mut dyn FnMut(&Event),
+) -> TrialRecord {
     let (clock, mut started, mut curves, mut stop) =
         (Instant::now(), None::<Started>, Curves::default(), None);
     let outcome = runner.run(trial, &mut |event| {

@@ -22,7 +22,7 @@ pub enum Method {
 }
 
 /// The most settings that the Halton and Sobol sequences support here.
-pub const MAX_DIMENSIONS: usize = 10;
+pub(crate) const MAX_DIMENSIONS: usize = 10;
 
 impl Method {
     /// The first `n` points in [0, 1)^`dimensions`. The same seed gives the same points; another
@@ -30,7 +30,7 @@ impl Method {
     ///
     /// # Panics
     /// For `Grid`, and above [`MAX_DIMENSIONS`] for the sequences.
-    pub fn points(self, n: usize, dimensions: usize, seed: u64) -> Vec<Vec<f64>> {
+    pub(crate) fn points(self, n: usize, dimensions: usize, seed: u64) -> Vec<Vec<f64>> {
         let key = Key::new(seed).word("search");
         let shift: Vec<f64> = {
             let mut rng = key.word("shift").rng();

@@ -28,6 +28,7 @@ pub enum Workers<'a> {
 
 /// How a run of a study ended.
 #[derive(Clone, PartialEq, Debug, Default)]
+#[non_exhaustive]
 pub struct Summary {
     /// Trials that ran now.
     pub ran: usize,

@@ -13,7 +13,7 @@ pub use fit::{
 pub use gap::{common_train_loss, finals, gaps};
 pub use interval::{
     Estimate, Method, Paired, binomial_error, estimate, paired, smallest_difference,
-    smallest_resolved, smallest_shown,
+    smallest_resolved,
 };
 pub use steps::{Censored, at_train_loss, examples_to_target, steps_to_target};
 pub use warnings::{Warning, warnings};

@@ -1,14 +1,12 @@
 //! `largebatch data`.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use largebatch_data::{DataError, fetch, list, path, verify};
 use largebatch_train::{Lab, TrainError};
 
 use super::facts::{self, FactsArgs};
-use super::{DataDir, Done, Global, print_json, say};
+use super::{DataDir, Done, Global, print, print_json, say};
 
 /// List, fetch and check data sets
 #[derive(Subcommand)]
@@ -45,47 +43,41 @@ pub(super) struct NameArgs {
 
 pub(super) fn run(command: DataCommand, global: &Global, lab: &Lab) -> Result<Done> {
     match command {
-        DataCommand::List(args) => show(&args, lab)?,
-        DataCommand::Info(args) => return facts::show(args, "data info", &lab.datasets, &[]),
-        DataCommand::Fetch(args) => download(&args, global)?,
-        DataCommand::Verify(args) => check(&args)?,
+        DataCommand::List(args) => show(&args, lab),
+        DataCommand::Info(args) => facts::show(args, "data info", &lab.datasets, &[]),
+        DataCommand::Fetch(args) => download(&args, global),
+        DataCommand::Verify(args) => check(&args),
         DataCommand::Path(args) => {
             match path(&args.name, &args.data_dir.search()).map_err(TrainError::from)? {
-                Some(path) => writeln!(std::io::stdout(), "{}", path.display())?,
-                None => writeln!(std::io::stdout(), "built in: {}", args.name)?,
+                Some(path) => print(path.display()),
+                None => print(format_args!("built in: {}", args.name)),
             }
         }
     }
-    Ok(Done::Ok)
 }
 
-fn show(args: &ListArgs, lab: &Lab) -> Result<()> {
+fn show(args: &ListArgs, lab: &Lab) -> Result<Done> {
     let sets = list(&lab.datasets, &args.data_dir.search());
     if args.json {
         return print_json(&sets);
     }
-    let mut out = std::io::stdout().lock();
     for set in sets {
         let size = match set.bytes {
             0 => String::new(),
             bytes => format!("{:.1} MB, ", bytes as f64 / 1e6),
         };
-        let place = set.place.unwrap_or_else(|| {
-            format!(
-                "not on this machine; run: largebatch data fetch {}",
-                set.name
-            )
-        });
-        writeln!(
-            out,
-            "{:<15}{}\n{:15}{size}{place}",
-            set.name, set.summary, ""
-        )?;
+        let name = &set.name;
+        let away = || format!("not on this machine; run: largebatch data fetch {name}");
+        let place = set.place.unwrap_or_else(away);
+        print(format_args!(
+            "{name:<15}{}\n{:15}{size}{place}",
+            set.summary, ""
+        ))?;
     }
-    Ok(())
+    Ok(Done::Ok)
 }
 
-fn download(args: &NameArgs, global: &Global) -> Result<()> {
+fn download(args: &NameArgs, global: &Global) -> Result<Done> {
     let bar = super::progress::bar(!global.quiet, 0, "bytes");
     let mut file = String::new();
     let fetched = fetch(&args.name, &args.data_dir.search(), &mut |progress| {
@@ -103,41 +95,31 @@ fn download(args: &NameArgs, global: &Global) -> Result<()> {
         bar.set_position(progress.done);
     });
     bar.finish_and_clear();
+    let name = &args.name;
     match fetched.map_err(TrainError::from)? {
-        Some(folder) => writeln!(
-            std::io::stdout(),
-            "{} is complete, in {}",
-            args.name,
-            folder.display()
-        )?,
-        None => writeln!(
-            std::io::stdout(),
-            "{} is built into this program; nothing to fetch",
-            args.name
-        )?,
+        Some(folder) => print(format_args!("{name} is complete, in {}", folder.display())),
+        None => print(format_args!(
+            "{name} is built into this program; nothing to fetch"
+        )),
     }
-    Ok(())
 }
 
-fn check(args: &NameArgs) -> Result<()> {
+fn check(args: &NameArgs) -> Result<Done> {
     let sources = verify(&args.name, &args.data_dir.search()).map_err(TrainError::from)?;
     let mut unknown = Vec::new();
     for source in sources {
-        let verdict = if source.known {
-            "as published"
-        } else {
-            "NOT the published content"
+        let verdict = match source.known {
+            true => "as published",
+            false => "NOT the published content",
         };
-        writeln!(
-            std::io::stdout(),
+        print(format_args!(
             "{}  {}  {verdict}",
-            source.sha256,
-            source.file
-        )?;
+            source.sha256, source.file
+        ))?;
         unknown.extend((!source.known).then_some(source.file));
     }
     match unknown.into_iter().next() {
-        None => Ok(()),
+        None => Ok(Done::Ok),
         Some(file) => Err(TrainError::Data(DataError::Unpublished {
             name: args.name.clone(),
             file,

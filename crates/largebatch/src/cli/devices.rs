@@ -1,13 +1,11 @@
 //! `largebatch devices`.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap::Args;
 use largebatch_train::{BACKENDS, adapters};
 use serde_json::json;
 
-use super::{Done, print_json};
+use super::{Done, print, print_json};
 
 /// List the devices that this program can compute on, and what this machine offers
 #[derive(Args)]
@@ -28,8 +26,7 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
             .iter()
             .map(|(b, found)| json!({"name": b.name, "compiled": b.compiled, "adapters": found, "default": b.name == BACKENDS[0].name}))
             .collect();
-        print_json(&json!({ "threads": largebatch_train::threads(), "devices": devices }))?;
-        return Ok(Done::Ok);
+        return print_json(&json!({ "threads": largebatch_train::threads(), "devices": devices }));
     }
     for (backend, found) in rows {
         let state = match (backend.compiled, found.len()) {
@@ -43,12 +40,10 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
             }
             (true, _) => found.join(", "),
         };
-        writeln!(
-            std::io::stdout(),
+        print(format_args!(
             "{:<9}{}\n         {state}",
-            backend.name,
-            backend.summary
-        )?;
+            backend.name, backend.summary
+        ))?;
     }
     Ok(Done::Ok)
 }

@@ -1,18 +1,12 @@
 //! `largebatch evaluate`.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
-use largebatch_train::{
-    Confusion, Lab, RunFolder, Scores, Split, TrainError, load_network, model_data,
-};
+use largebatch_train::{Confusion, Lab, Scores, Split, TrainError, load_network, model_data};
 use serde_json::json;
 
-use super::{
-    AcceptData, DataDir, Done, Global, PartArg, aligned, print_json, tell_data, warn_of_divergence,
-};
+use super::network::NetworkArgs;
+use super::{Done, Global, PartArg, aligned, print, print_json, tell_data};
 
 /// The most classes that the tables show in full.
 const CLASSES: usize = 20;
@@ -21,76 +15,42 @@ const CLASSES: usize = 20;
 /// matrix, precision, recall and F1
 #[derive(Args)]
 pub(super) struct EvaluateArgs {
-    /// Folder of the run
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Part of the data
     #[arg(long, value_enum, default_value = "validation")]
     part: PartArg,
-    /// Weights to use instead of the run's: a safetensors file, such as one from PyTorch
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// Device to compute on instead of the run's
-    #[arg(long, value_name = "NAME")]
-    device: Option<String>,
-    #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
-    accept: AcceptData,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done> {
-    let (folder, file) = RunFolder::open(&args.run)?;
-    let mut config = file.config.clone();
-    if let Some(device) = args.device {
-        config.device = device;
-    }
-    let mut experiment = file.reopen(
-        &args.run,
-        config,
-        lab,
-        args.data_dir.search(),
-        args.accept.other(),
-    )?;
-    let (weights, place) = match &args.weights {
-        Some(path) => (
-            std::fs::read(path).map_err(TrainError::io(path, "read"))?,
-            path.clone(),
-        ),
-        None => (folder.weights()?, args.run.clone()),
-    };
-    if args.weights.is_none() {
-        warn_of_divergence(&folder)?;
-    }
+    let trained = args.network.open()?;
+    let mut experiment = args.network.experiment(&trained, lab)?;
+    let (weights, place) = (&trained.weights, &trained.place);
     // Other weights may come from training on data with another scaling.
-    if let Some(data) = model_data(&weights, &place)? {
-        experiment.adopt(&data, &place)?;
+    if let Some(data) = model_data(weights, place)? {
+        experiment.adopt(&data, place)?;
     }
-    let network = load_network(&experiment, &weights, &place)?;
+    let network = load_network(&experiment, weights, place)?;
     let (which, name) = args.part.which();
     let Some(metrics) = experiment.evaluate(&network, which)? else {
         let message = format!("its {name} part is empty; choose another --part");
-        return Err(TrainError::Folder {
-            path: args.run,
-            message,
-        }
-        .into());
+        let path = args.network.run;
+        return Err(TrainError::Folder { path, message }.into());
     };
     let [validation, test] = experiment.dataset.majority_accuracy(&experiment.holdout);
     let confusion = experiment.confusion(&network, which);
     let named = &experiment.dataset.class_names;
     let names = |confusion: &Confusion| -> Vec<String> {
-        (0..confusion.counts.len())
-            .map(|class| {
-                named
-                    .get(class)
-                    .cloned()
-                    .unwrap_or_else(|| class.to_string())
-            })
-            .collect()
+        let name = |class: usize| {
+            named
+                .get(class)
+                .cloned()
+                .unwrap_or_else(|| class.to_string())
+        };
+        (0..confusion.counts.len()).map(name).collect()
     };
     if args.json {
         let mut object = serde_json::to_value(metrics)?;
@@ -100,40 +60,26 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done
             Split::Test => json!(test),
         };
         object["part"] = json!(name);
-        object["run"] = json!(args.run.display().to_string());
+        object["run"] = json!(args.network.run.display().to_string());
         if let Some(confusion) = &confusion {
-            let classes =
-                names(confusion)
-                    .into_iter()
-                    .zip(confusion.classes())
-                    .map(|(name, score)| {
-                        let mut class = serde_json::to_value(score)?;
-                        class["class"] = json!(name);
-                        Ok(class)
-                    });
+            let mut classes = json!(confusion.classes());
+            for (i, name) in names(confusion).into_iter().enumerate() {
+                classes[i]["class"] = json!(name);
+            }
             object["confusion"] = json!(confusion.counts);
-            object["classes"] = classes.collect::<Result<_>>()?;
+            object["classes"] = classes;
             object["macro"] = json!(confusion.macro_average());
         }
         print_json(&object)?;
     } else {
-        let loss = if metrics.loss.is_finite() {
-            format!("{:.6}", metrics.loss)
-        } else {
-            "too large for f32".to_owned()
+        let loss = match metrics.loss {
+            loss if loss.is_finite() => format!("{loss:.6}"),
+            _ => "too large for f32".to_owned(),
         };
-        writeln!(
-            std::io::stdout(),
-            "{name}: {} of {}, loss {loss}",
-            metrics.headline(),
-            metrics.n
-        )?;
+        let (headline, n) = (metrics.headline(), metrics.n);
+        print(format_args!("{name}: {headline} of {n}, loss {loss}"))?;
         if let Some(confusion) = &confusion {
-            writeln!(
-                std::io::stdout(),
-                "{}",
-                tables(confusion, &names(confusion)).trim_end()
-            )?;
+            print(tables(confusion, &names(confusion)).trim_end())?;
         }
     }
     tell_data(&experiment.dataset, &experiment.holdout, global);
@@ -146,12 +92,9 @@ fn tables(confusion: &Confusion, names: &[String]) -> String {
     let (all, mut text) = (confusion.classes(), String::new());
     let mut shown: Vec<usize> = (0..all.len()).collect();
     if all.len() <= CLASSES {
-        let short = |name: &String| {
-            if name.chars().count() > 12 {
-                format!("{:.11}…", name)
-            } else {
-                name.clone()
-            }
+        let short = |name: &String| match name.chars().count() {
+            0..=12 => name.clone(),
+            _ => format!("{name:.11}…"),
         };
         let mut rows = vec![
             std::iter::once("true \\ predicted".to_owned())
@@ -167,13 +110,8 @@ fn tables(confusion: &Confusion, names: &[String]) -> String {
         }
         text += &format!("\n{}", aligned(&rows));
     } else {
-        shown.sort_by(|&a, &b| {
-            all[a]
-                .scores
-                .f1
-                .unwrap_or(2.0)
-                .total_cmp(&all[b].scores.f1.unwrap_or(2.0))
-        });
+        let f1 = |class: usize| all[class].scores.f1.unwrap_or(2.0);
+        shown.sort_by(|&a, &b| f1(a).total_cmp(&f1(b)));
         shown.truncate(CLASSES / 2);
         text += &format!(
             "\nthe {} of {} classes with the lowest F1; --json prints all, and the confusion matrix\n",

@@ -65,7 +65,7 @@ pub(super) fn show<T, E: From<ComponentError>>(
     };
     if args.json {
         let objects: Vec<Value> = rows.iter().map(Row::json).collect();
-        return print_json(&objects).map(|()| Done::Ok);
+        return print_json(&objects);
     }
     let mut out = std::io::stdout().lock();
     if args.markdown {
@@ -111,7 +111,7 @@ pub(super) fn settings(args: FactsArgs) -> Result<Done> {
         all = found;
     }
     if args.json {
-        return print_json(&all).map(|()| Done::Ok);
+        return print_json(&all);
     }
     let text = match args.markdown {
         true => options_table(&all),

@@ -9,12 +9,13 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
 use largebatch_schedule::{batch_schedules, common_options};
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, Lab, OtherData, RunFolder, Split, Stop, TrainError};
+use largebatch_train::{BACKENDS, Lab, OtherData, Split, TrainError};
 
 mod data;
 mod devices;
 mod evaluate;
 mod facts;
+mod network;
 mod predict;
 mod probe;
 mod progress;
@@ -284,16 +285,10 @@ fn command() -> clap::Command {
 }
 
 fn version() -> String {
-    let compiled: Vec<&str> = BACKENDS
-        .iter()
-        .filter(|b| b.compiled)
-        .map(|b| b.name)
-        .collect();
-    format!(
-        "{} (devices: {})",
-        env!("CARGO_PKG_VERSION"),
-        compiled.join(", ")
-    )
+    let compiled = BACKENDS.iter().filter(|b| b.compiled);
+    let compiled: Vec<&str> = compiled.map(|b| b.name).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{version} (devices: {})", compiled.join(", "))
 }
 
 /// Makes a write beyond the file-size limit fail with an error that is reported; otherwise a signal
@@ -367,20 +362,6 @@ fn tell_data(dataset: &Dataset, holdout: &Holdout, global: &Global) {
     dataset.warnings.iter().for_each(|warning| warn(warning));
 }
 
-/// Warns of weights that a diverged training left.
-fn warn_of_divergence(folder: &RunFolder) -> anyhow::Result<()> {
-    if folder
-        .outcome()?
-        .is_some_and(|outcome| outcome.stop == Stop::Diverged)
-    {
-        warn(&format!(
-            "the training in {} diverged: its weights are those of the step at which it stopped, and say little",
-            folder.path().display()
-        ));
-    }
-    Ok(())
-}
-
 /// `1 step`, `2 steps`.
 fn counted(n: impl TryInto<u64>, what: &str) -> String {
     match n.try_into().unwrap_or(u64::MAX) {
@@ -394,10 +375,15 @@ fn warn(text: &str) {
 }
 
 /// Prints a value as one line of JSON.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<Done> {
+    print(serde_json::to_string(value)?)
+}
+
+/// Prints a line, or lines, to standard output.
+fn print(text: impl std::fmt::Display) -> anyhow::Result<Done> {
     use std::io::Write;
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(value)?)?;
-    Ok(())
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(Done::Ok)
 }
 
 /// Aligns columns: the first to the left, the others to the right.
@@ -409,20 +395,13 @@ fn aligned(rows: &[Vec<String>]) -> String {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let cell = |(i, cell): (usize, &String)| match widths[i] {
+        width if i == 0 => format!("{cell:<width$}"),
+        width => format!("{cell:>width$}"),
+    };
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .enumerate()
-            .map(|(i, cell)| {
-                let space = " ".repeat(widths[i] - cell.chars().count());
-                if i == 0 {
-                    format!("{cell}{space}")
-                } else {
-                    format!("{space}{cell}")
-                }
-            })
-            .collect();
+        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());
     }
     text

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use largebatch_report::quote;
-use largebatch_train::{
-    Lab, Prediction, Predictor, RunFolder, TrainError, model_data, write_whole,
-};
+use largebatch_train::{Lab, Prediction, Predictor, TrainError, model_data, write_whole};
 
-use super::{AcceptData, DataDir, Done, Global, counted, say, warn_of_divergence};
+use super::network::NetworkArgs;
+use super::{Done, Global, counted, say};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,32 +33,20 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct PredictArgs {
-    /// Folder of the run
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// File with the rows to predict, plain or .gz; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// CSV file to write [default: standard output]
     #[arg(long, value_name = "CSV")]
     out: Option<PathBuf>,
-    /// Weights to use instead of the run's: a safetensors file, such as one from PyTorch
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// Device to compute on instead of the run's
-    #[arg(long, value_name = "NAME")]
-    device: Option<String>,
-    #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
-    accept: AcceptData,
 }
 
 pub(super) fn run(args: PredictArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let same = |a: &Path, b: &Path| {
         a.canonicalize()
-            .ok()
-            .is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+            .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     };
     if let Some(out) = args.out.as_deref().filter(|out| same(out, &args.file)) {
         let why = "this is the file with the rows to predict, which would be overwritten; give another file".into();
@@ -70,39 +57,17 @@ pub(super) fn run(args: PredictArgs, global: &Global, lab: &Lab) -> Result<Done>
         }
         .into());
     }
-    let (folder, file) = RunFolder::open(&args.run)?;
-    let mut config = file.config.clone();
-    if let Some(device) = args.device {
-        config.device = device;
-    }
-    let (weights, place) = match &args.weights {
-        Some(path) => (
-            std::fs::read(path).map_err(TrainError::io(path, "read"))?,
-            path.as_path(),
-        ),
-        None => (folder.weights()?, args.run.as_path()),
-    };
-    if args.weights.is_none() {
-        warn_of_divergence(&folder)?;
-    }
-    let mut data = model_data(&weights, place)?;
+    let run = args.network.open()?;
+    let mut data = model_data(&run.weights, &run.place)?;
     // Weights from elsewhere, such as PyTorch, are used with the run's data.
-    if let (None, Some(_), Ok(own)) = (&data, &args.weights, folder.weights()) {
-        data = model_data(&own, &args.run)?;
+    if let (None, Some(_), Ok(own)) = (&data, &args.network.weights, run.folder.weights()) {
+        data = model_data(&own, &args.network.run)?;
     }
     let data = match data {
         Some(data) => data,
-        None => file
-            .reopen(
-                &args.run,
-                config.clone(),
-                lab,
-                args.data_dir.search(),
-                args.accept.other(),
-            )?
-            .model_data(),
+        None => args.network.experiment(&run, lab)?.model_data(),
     };
-    let predictor = Predictor::new(lab, &config, data, &weights, place)?;
+    let predictor = Predictor::new(lab, &run.config, data, &run.weights, &run.place)?;
     let (part, notes) = predictor.read(&args.file)?;
     let predictions = predictor.predict(&part)?;
     let text = table(&predictor, &predictions);

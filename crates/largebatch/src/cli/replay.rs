@@ -1,6 +1,5 @@
 //! `largebatch replay`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,7 +8,7 @@ use clap::{Args, ValueEnum};
 use largebatch_optim::replay;
 use largebatch_train::{Lab, RunConfig, TrainError, device};
 
-use super::{Done, print_json};
+use super::{Done, print, print_json};
 
 const FORMAT: &str = "\
 The input is a safetensors file with PARAM/init and PARAM/grad/0, PARAM/grad/1, … for each parameter, and with lr/0, lr/1, … of one element each.
@@ -81,17 +80,11 @@ pub(super) fn run(args: ReplayArgs, lab: &Lab) -> Result<Done> {
         replayed.save(output).map_err(TrainError::from)?;
     }
     if args.json {
-        print_json(&replayed)?;
-    } else {
-        let last = args.output.map_or(String::new(), |path| {
-            format!(", weights in {}", path.display())
-        });
-        writeln!(
-            std::io::stdout(),
-            "{} steps of {}{last}",
-            replayed.steps.len(),
-            args.optimizer
-        )?;
+        return print_json(&replayed);
     }
-    Ok(Done::Ok)
+    let last = args
+        .output
+        .map(|path| format!(", weights in {}", path.display()));
+    let (n, last) = (replayed.steps.len(), last.unwrap_or_default());
+    print(format_args!("{n} steps of {}{last}", args.optimizer))
 }

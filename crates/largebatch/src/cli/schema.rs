@@ -1,7 +1,5 @@
 //! `largebatch schema`.
 
-use std::io::Write as _;
-
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use largebatch_component::schema;
@@ -9,7 +7,7 @@ use largebatch_study::Study;
 use largebatch_train::Lab;
 use serde_json::Value;
 
-use super::Done;
+use super::{Done, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,12 +40,7 @@ pub(super) fn run(args: SchemaArgs, lab: &Lab) -> Result<Done> {
         File::Run => lab.run_schema(),
         File::Study => study(lab),
     };
-    writeln!(
-        std::io::stdout(),
-        "{}",
-        serde_json::to_string_pretty(&schema)?
-    )?;
-    Ok(Done::Ok)
+    print(serde_json::to_string_pretty(&schema)?)
 }
 
 /// The schema of a study, whose settings are those of a run, with names that may come from elsewhere

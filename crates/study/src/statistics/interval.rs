@@ -154,7 +154,7 @@ pub fn smallest_difference(paired: &Paired) -> Option<f64> {
 /// learning algorithms"). The difference can be smallest if all of them are on one side: 2 · 2⁻⁶ =
 /// 0.031 is below 5 %, and 2 · 2⁻⁵ = 0.063 is not. Seeds share the test part, so they do not
 /// average this away. With fewer than 6 examples it is 1, the largest possible difference.
-pub fn smallest_shown(examples: usize) -> f64 {
+fn smallest_shown(examples: usize) -> f64 {
     (6.0 / examples as f64).min(1.0)
 }
 

@@ -1,7 +1,6 @@
 //! `largebatch study`: many trainings as one experiment.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,7 +11,7 @@ use largebatch_study::{
 };
 use largebatch_train::{Lab, compute_here};
 
-use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
+use super::{DataDir, Done, Global, INTERRUPT, counted, print, say, warn, watch_interrupts};
 use keep::{KeptRuns, Probes, join_runs};
 use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
 use trainer::Trainer;
@@ -146,11 +145,11 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
     match args.command {
         StudyCommand::Run(args) => run_study(args, global, lab),
         StudyCommand::Plan(args) => plan(args, global, lab),
-        StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
+        StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?).trim_end()),
         StudyCommand::Report(args) => report(&args, global),
         StudyCommand::Export(args) => export(&args, global),
         StudyCommand::List(args) => print(match args.recipe {
-            Some(name) => recipes::named(&name)?.text.to_owned(),
+            Some(name) => recipes::named(&name)?.text.trim_end().to_owned(),
             None => show::recipes(),
         }),
         StudyCommand::Worker(args) => {
@@ -161,11 +160,6 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
             serve(&Trainer::new(lab, args.data_dir.search()).keeping(keep))
         }
     }
-}
-
-fn print(text: String) -> Result<Done> {
-    writeln!(std::io::stdout(), "{}", text.trim_end())?;
-    Ok(Done::Ok)
 }
 
 fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
@@ -200,11 +194,8 @@ fn plan(args: PlanArgs, global: &Global, lab: &Lab) -> Result<Done> {
     trainer.tell(global);
     compute_here(Some(plan.study.threads as usize));
     let seconds = plan.seconds(&|config| trainer.seconds(config));
-    print(show::plan(
-        &plan,
-        seconds,
-        jobs(args.jobs, plan.study.threads),
-    ))
+    let jobs = jobs(args.jobs, plan.study.threads);
+    print(show::plan(&plan, seconds, jobs).trim_end())
 }
 
 /// The default folder, `studies/NAME`.
@@ -332,10 +323,8 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
             None => causes.push((cause, vec![record.name()])),
         }
     }
-    let unmade = failed
-        .iter()
-        .filter(|record| matches!(record.stop, StopReason::Failed { .. }))
-        .count();
+    let unmade = |record: &&&TrialRecord| matches!(record.stop, StopReason::Failed { .. });
+    let unmade = failed.iter().filter(unmade).count();
     let mut text = match (unmade, failed.len() - unmade) {
         (0, 0) => "a probe failed".to_owned(),
         (0, probed) => format!("a probe failed at {probed} of {of} trials"),
@@ -344,10 +333,9 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
     };
     for (cause, trials) in &mut causes {
         trials.sort_unstable();
-        let more = if trials.len() > SHOWN {
-            format!(", and {} more", trials.len() - SHOWN)
-        } else {
-            String::new()
+        let more = match trials.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            n => format!(", and {n} more"),
         };
         let _ = write!(
             text,

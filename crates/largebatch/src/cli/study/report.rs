@@ -7,8 +7,8 @@ use clap::Args;
 use largebatch_report::{Context as Around, Findings, Format, terminal, write};
 use largebatch_study::{Results, Study};
 
-use super::{FolderArgs, RunArgs, WhatArgs, print, recipes};
-use crate::cli::{Done, Global, say, version};
+use super::{FolderArgs, RunArgs, WhatArgs, recipes};
+use crate::cli::{Done, Global, print, version, warn};
 
 #[derive(Args)]
 pub(super) struct ReportArgs {
@@ -40,14 +40,8 @@ pub(super) fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
         .ok()
         .filter(|recipe| recipe.resolved() == study.resolved());
     let about = recipe.map_or(String::new(), |recipe| recipe.about);
-    let command = shell(
-        &[
-            "study".into(),
-            "run".into(),
-            folder.join("study.toml").display().to_string(),
-        ],
-        folder,
-    );
+    let file = folder.join("study.toml").display().to_string();
+    let command = shell(&["study".into(), "run".into(), file], folder);
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
     write_report(&results, &around(command, &about, folder)?, &out, global)?;
     Ok(Done::Ok)
@@ -71,21 +65,17 @@ pub(super) fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
     )?;
     say_undrawn(&written.undrawn);
     if global.quiet {
-        Ok(Done::Ok)
-    } else {
-        print(format!(
-            "{} files in {}",
-            written.files.len(),
-            out.display()
-        ))
+        return Ok(Done::Ok);
     }
+    let n = written.files.len();
+    print(format_args!("{n} files in {}", out.display()))
 }
 
 /// Warns about characters that are missing in the PNG figures.
 fn say_undrawn(characters: &str) {
     if !characters.is_empty() {
-        say(&format!(
-            "warning: no font on this machine has {characters}: the PNG figures show `?` instead; install a font that has them, or use the SVG figures"
+        warn(&format!(
+            "no font on this machine has {characters}: the PNG figures show `?` instead; install a font that has them, or use the SVG figures"
         ));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use largebatch_study::{Notice, Progress, describe, key};
 
 use super::show;
-use crate::cli::{Global, progress, say};
+use crate::cli::{Global, progress, say, warn};
 
 /// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds
 /// elsewhere.
@@ -32,22 +32,19 @@ impl Watcher {
 
     pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
         if let Notice::Warning(text) = notice {
-            return say(&format!("warning: {text}"));
+            return warn(text);
         }
         if self.quiet {
             return;
         }
         if let (Notice::Done(record), true) = (notice, self.verbose) {
-            let metric = record
-                .metrics
-                .get(&record.metric)
-                .map_or(String::new(), |value| {
-                    format!(" {} {value:.4}", record.metric)
-                });
+            let metric = record.metrics.get(&record.metric);
+            let metric = metric.map(|value| format!(" {} {value:.4}", record.metric));
             let rate = record
                 .config
                 .get(key::RATE)
-                .map_or(String::new(), |rate| format!(" lr={rate}"));
+                .map(|rate| format!(" lr={rate}"));
+            let (metric, rate) = (metric.unwrap_or_default(), rate.unwrap_or_default());
             let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
             let text = format!(
                 "{group}{rate} seed {}: {}{metric} in {seconds:.1} s",
