@@ -1,3 +1,5 @@
+//! What can be wrong with a component that somebody names or configures.
+
 use crate::Kind;
 use crate::words::{backticked, suggestion, unknown};
 

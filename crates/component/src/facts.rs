@@ -1,3 +1,5 @@
+//! What a component says about itself.
+
 use std::fmt;
 
 /// What a component is.

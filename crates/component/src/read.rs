@@ -1,3 +1,5 @@
+//! Reads a configuration from a table, and names the option that is wrong.
+
 use std::fmt::Debug;
 
 use schemars::JsonSchema;

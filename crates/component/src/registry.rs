@@ -1,3 +1,5 @@
+//! Open tables of components, by name.
+
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 

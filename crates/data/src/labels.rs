@@ -1,3 +1,5 @@
+//! Labels, and the task that they pose.
+
 /// What the labels are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {

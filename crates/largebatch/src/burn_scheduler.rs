@@ -1,3 +1,5 @@
+//! A schedule as a learning-rate scheduler of Burn.
+
 use burn::lr_scheduler::{LrScheduler, LrSchedulerRecord};
 use largebatch_schedule::Schedule;
 

@@ -24,6 +24,7 @@ mod loss;
 pub mod models;
 mod network;
 mod pass;
+mod running;
 mod state;
 mod table;
 

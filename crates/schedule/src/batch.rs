@@ -1,3 +1,5 @@
+//! Batch sizes that grow during training.
+
 use largebatch_component::{Config, Entry, Facts, Kind, Registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

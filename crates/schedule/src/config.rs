@@ -1,3 +1,5 @@
+//! The configuration of a schedule: a shape, a floor and a warm-up.
+
 use std::fmt;
 
 use largebatch_component::{ComponentError, Kind, Opt, options, read, schema};

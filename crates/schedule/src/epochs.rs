@@ -1,3 +1,5 @@
+//! The steps at which epochs begin.
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, require};

@@ -1,3 +1,5 @@
+//! What can be wrong with a schedule.
+
 use largebatch_component::ComponentError;
 use thiserror::Error;
 

@@ -1,3 +1,5 @@
+//! A schedule for a training of known length.
+
 use std::fmt;
 
 use crate::config::ScheduleConfig;

@@ -1,3 +1,5 @@
+//! Rules that scale the rate with the batch size.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! Lengths in epochs, in steps or as a fraction of training.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;

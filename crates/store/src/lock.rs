@@ -1,3 +1,5 @@
+//! A lock on a file, also where the file system has no locks.
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};

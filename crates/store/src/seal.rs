@@ -1,3 +1,5 @@
+//! Digests that lines and texts carry.
+
 /// The BLAKE3 digest of some bytes, as 64 hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()

@@ -1,3 +1,5 @@
+//! Files and folders that are complete as soon as they exist.
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

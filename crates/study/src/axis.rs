@@ -1,3 +1,5 @@
+//! The values of a setting that is compared or tuned.
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};

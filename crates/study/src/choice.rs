@@ -1,3 +1,5 @@
+//! The choice of a group's best point.
+
 use std::collections::HashMap;
 
 use crate::event::StopReason;

@@ -1,3 +1,5 @@
+//! What can go wrong with a study.
+
 use std::path::{Path, PathBuf};
 
 /// Errors of studies; each names the value, the place and the remedy.

@@ -1,3 +1,5 @@
+//! The study file, as types.
+
 use std::borrow::Cow;
 
 use largebatch_schedule::Scaling;

@@ -1,3 +1,5 @@
+//! Groups of trials, and the parts of the file that set their settings.
+
 use toml::{Table, Value};
 
 use crate::axis::Axes;

@@ -1,3 +1,5 @@
+//! The journal that a process writes: one line for each finished trial.
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! The lines of a study file, for errors.
+
 use std::collections::HashMap;
 
 use toml::de::{DeTable, DeValue};

@@ -1,3 +1,5 @@
+//! The plan of a study: its groups and their trials.
+
 use toml::Table;
 
 use crate::contradictions::contradictions;

@@ -1,3 +1,5 @@
+//! The progress of a study, and the time that it still needs.
+
 use std::collections::HashMap;
 use std::time::Duration;
 

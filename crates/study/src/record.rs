@@ -1,3 +1,5 @@
+//! The record of a finished trial.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

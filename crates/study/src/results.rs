@@ -1,3 +1,5 @@
+//! A plan with the records of its trials.
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! The rules that end a trial early.
+
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 

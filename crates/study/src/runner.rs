@@ -1,3 +1,5 @@
+//! Running one trial to its record.
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;

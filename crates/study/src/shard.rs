@@ -1,3 +1,5 @@
+//! The part of a study that one machine runs.
+
 use std::str::FromStr;
 
 use crate::error::StudyError;

@@ -1,3 +1,5 @@
+//! Trials: their settings, ids and names.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
@@ -22,11 +21,11 @@ mod progress;
 mod replay;
 mod schema;
 mod shell;
+mod signals;
 mod study;
 mod train;
 
-/// Set by Ctrl-C and by SIGTERM.
-static INTERRUPT: AtomicBool = AtomicBool::new(false);
+use signals::{INTERRUPT, ignore_file_size_signal, quiet_graphics, watch_interrupts};
 
 /// Parses a whole number that a configuration can hold: TOML's end at 2⁶³ − 1.
 fn whole(text: &str) -> Result<u64, String> {
@@ -289,62 +288,6 @@ fn version() -> String {
     let compiled: Vec<&str> = compiled.map(|b| b.name).collect();
     let version = env!("CARGO_PKG_VERSION");
     format!("{version} (devices: {})", compiled.join(", "))
-}
-
-/// Makes a write beyond the file-size limit fail with an error that is reported; otherwise a signal
-/// would end the process without a message.
-fn ignore_file_size_signal() {
-    #[cfg(unix)]
-    // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
-    unsafe {
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-    }
-}
-
-/// Without this variable, graphics libraries print an error for each adapter they examine, although
-/// they work without it.
-fn quiet_graphics() {
-    #[cfg(target_os = "linux")]
-    if cfg!(feature = "wgpu") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: called before any thread starts.
-        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) }
-    }
-}
-
-/// Ctrl-C, SIGTERM and SIGHUP ask the process to stop the first time and end it the second time.
-/// SIGUSR1, which schedulers send before the end, only asks. A SIGHUP that was ignored (`nohup`)
-/// stays ignored.
-fn watch_interrupts() -> anyhow::Result<()> {
-    // A study's worker runs several commands in one process.
-    static WATCHED: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
-    let mut watched = WATCHED
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if !*watched {
-        #[cfg(unix)]
-        // SAFETY: sets a signal's action and returns the previous one.
-        let ignored = unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) } == libc::SIG_IGN;
-        ctrlc::set_handler(|| {
-            if INTERRUPT.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        })?;
-        #[cfg(unix)]
-        {
-            extern "C" fn ask(_signal: libc::c_int) {
-                INTERRUPT.store(true, Ordering::Relaxed);
-            }
-            // SAFETY: the handler only stores to an atomic, which is allowed in a signal handler.
-            unsafe {
-                libc::signal(libc::SIGUSR1, ask as *const () as libc::sighandler_t);
-                if ignored {
-                    libc::signal(libc::SIGHUP, libc::SIG_IGN);
-                }
-            }
-        }
-        *watched = true;
-    }
-    Ok(())
 }
 
 /// Writes a line to standard error; if that is closed or full, the line is lost.

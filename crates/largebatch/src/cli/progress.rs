@@ -45,6 +45,14 @@ impl TrainingBar {
             loss: None,
         }
     }
+
+    fn line(&self, text: &str) {
+        if self.lines {
+            say(text)
+        } else {
+            self.bar.println(text)
+        }
+    }
 }
 
 impl Observer for TrainingBar {
@@ -81,11 +89,7 @@ impl Observer for TrainingBar {
         let warnings = dataset.warnings.iter();
         let warnings = warnings.map(|warning| format!("warning: {warning}"));
         for text in [read].into_iter().chain(warnings).chain([text]) {
-            if self.lines {
-                say(&text)
-            } else {
-                self.bar.println(text)
-            }
+            self.line(&text);
         }
         Ok(())
     }
@@ -125,11 +129,7 @@ impl Observer for TrainingBar {
             "epoch {:>3} · step {:>6} · train loss {:.4}{train}{validation}",
             e.epoch, e.step, e.train_loss
         );
-        if self.lines {
-            say(&text)
-        } else {
-            self.bar.println(text)
-        }
+        self.line(&text);
         Ok(())
     }
 

@@ -1,3 +1,5 @@
+//! Fits of steps against batch size.
+
 use super::interval::t_quantile;
 use super::mean;
 

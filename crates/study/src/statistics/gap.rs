@@ -1,3 +1,5 @@
+//! Final metrics, and gaps between training and test.
+
 use crate::record::TrialRecord;
 
 /// The final metric `name` of each trial that is a measurement, with its seed. A trial that

@@ -1,3 +1,5 @@
+//! Means with their intervals, and paired differences.
+
 use largebatch_random::{Key, below};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 

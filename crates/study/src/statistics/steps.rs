@@ -1,3 +1,5 @@
+//! Steps and examples to a target.
+
 use super::mean;
 use crate::event::Curves;
 use crate::record::TrialRecord;

@@ -1,3 +1,5 @@
+//! What a reader of the results should know first.
+
 use std::collections::BTreeSet;
 use std::fmt;
 
