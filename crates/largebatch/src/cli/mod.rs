@@ -300,7 +300,7 @@ fn version() -> String {
 /// would end the process without a message.
 fn ignore_file_size_signal() {
     #[cfg(unix)]
-    // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
+    // SAFETY: SIG_IGN installs no handler.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
@@ -310,8 +310,11 @@ fn ignore_file_size_signal() {
 /// they work without it.
 fn quiet_graphics() {
     #[cfg(target_os = "linux")]
-    if cfg!(feature = "wgpu") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: called before any thread starts.
+    if cfg!(feature = "wgpu")
+        && std::env::var_os("XDG_RUNTIME_DIR").is_none()
+        && std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+    {
+        // SAFETY: this process has no other thread that could read the environment meanwhile.
         unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) }
     }
 }
