@@ -475,6 +475,38 @@ fn the_table_of_crates_is_that_of_the_manifests() {
     );
 }
 
+/// SECURITY.md names every source file with unsafe code, and no other.
+#[test]
+fn unsafe_code_is_listed() {
+    let root = root();
+    let text = read(&root.join("SECURITY.md"));
+    let (_, section) = text.split_once("## Unsafe code").expect("a section");
+    let mut listed = BTreeSet::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let cell = row.split('|').nth(1).expect("a cell");
+        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        let folder = Path::new(names[0]).parent().expect("a folder");
+        listed.insert(PathBuf::from(names[0]));
+        listed.extend(names[1..].iter().map(|name| folder.join(name)));
+    }
+    let code = |path: &PathBuf| {
+        read(path).lines().any(|line| {
+            let line = line.trim_start();
+            !line.starts_with("//")
+                && line
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .any(|word| word == "unsafe")
+        })
+    };
+    let found: BTreeSet<PathBuf> = files(&root.join("crates"), ".rs")
+        .into_iter()
+        .filter(|path| path.components().any(|part| part.as_os_str() == "src"))
+        .filter(code)
+        .map(|path| path.strip_prefix(&root).expect("below the root").to_owned())
+        .collect();
+    assert_eq!(listed, found, "SECURITY.md, left, and the code, right");
+}
+
 /// A release changes the version everywhere at once; between releases the places must agree.
 #[test]
 fn versions_agree() {

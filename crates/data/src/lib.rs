@@ -1,8 +1,7 @@
 //! Data for `largebatch`: sets that ship inside the binary, files, downloads, splits, batch order, augmentation.
 //!
 //! ```
-//! use largebatch_data::{hold_out, open, Order, Pipeline, Sampling, Search};
-//! use largebatch_random::Key;
+//! use largebatch_data::{hold_out, open, Key, Order, Pipeline, Sampling, Search};
 //!
 //! let digits = open("digits", &Search::default())?;
 //! let parts = hold_out(digits.train.labels(), digits.default_validation(), 0)?;
@@ -53,6 +52,7 @@ pub use files::Files;
 pub use fitted::{Fitted, Moments};
 pub use formats::*;
 pub use labels::{Labels, Task};
+pub use largebatch_random::Key;
 pub use listing::{Listing, fetch, list, path, verify};
 pub use open::{
     Datasets, NamedDataset, Open, dataset_entry, datasets, open, open_named, open_spec,

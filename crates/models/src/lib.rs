@@ -31,6 +31,7 @@ mod table;
 pub use builder::{Builder, Init, id};
 pub use error::{ConfigError, StateError};
 pub use io::Io;
+pub use largebatch_random::Key;
 pub use loss::{Labels, Loss, Targets};
 pub use models::standard;
 pub use network::{Forward, Network};

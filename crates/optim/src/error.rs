@@ -2,6 +2,7 @@ use largebatch_component::ComponentError;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// An unknown optimizer, preset or option, a value of the wrong type or out of range.
     #[error(transparent)]
@@ -47,6 +48,7 @@ fn suggestion(nearest: &Option<String>) -> String {
 
 /// An error of this crate: a bad configuration, a state that does not fit, an unusable trajectory.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OptimError {
     /// A configuration that cannot be used.
     #[error(transparent)]

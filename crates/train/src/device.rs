@@ -72,17 +72,13 @@ pub fn adapters(backend: &Backend) -> Vec<Device> {
         #[cfg(feature = "ndarray")]
         "ndarray" => vec![ndarray()],
         #[cfg(feature = "wgpu")]
-        "wgpu" => quietly(|| {
-            Device::enumerate(burn::tensor::DeviceType::Wgpu)
-                .into_iter()
-                .collect()
-        }),
+        "wgpu" => Device::enumerate(burn::tensor::DeviceType::Wgpu)
+            .into_iter()
+            .collect(),
         #[cfg(feature = "cuda")]
-        "cuda" => quietly(|| {
-            Device::enumerate(burn::tensor::DeviceType::Cuda)
-                .into_iter()
-                .collect()
-        }),
+        "cuda" => Device::enumerate(burn::tensor::DeviceType::Cuda)
+            .into_iter()
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -154,17 +150,6 @@ fn ndarray() -> Device {
     Device::ndarray()
 }
 
-/// Some graphics libraries panic when a driver is missing while they look for adapters; that counts
-/// as no adapter.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn quietly(list: impl FnOnce() -> Vec<Device> + std::panic::UnwindSafe) -> Vec<Device> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
-    let found = std::panic::catch_unwind(list).unwrap_or_default();
-    std::panic::set_hook(hook);
-    found
-}
-
 /// The number of CPU threads used for computing.
 pub fn threads() -> usize {
     rayon::current_num_threads()
@@ -173,23 +158,16 @@ pub fn threads() -> usize {
 /// The most CPU threads that a run may ask for; no machine has more.
 pub const MAX_THREADS: usize = 4096;
 
-/// Sets the number of CPU threads, from 1 to [`MAX_THREADS`]; the first call in a process decides.
-pub fn set_threads(threads: usize) {
-    if (1..=MAX_THREADS).contains(&threads) {
-        let _ = pool(Some(threads)).build_global();
-    }
-}
-
-/// As [`set_threads`], and the calling thread is one of them; `None` for as many as the machine has.
+/// Sets the number of CPU threads, at most [`MAX_THREADS`], and makes the calling thread one of them;
+/// `None` for as many as the machine has. The first call in a process decides.
 ///
 /// A thread outside of the pool hands over each loop and waits, which costs more than a short loop.
 /// Compute only on the calling thread from then on, and do not let it end: with one thread, the loops
 /// of any other thread would never run.
 pub fn compute_here(threads: Option<usize>) {
-    let _ = pool(threads).use_current_thread().build_global();
-}
-
-fn pool(threads: Option<usize>) -> rayon::ThreadPoolBuilder {
     let threads = threads.map_or(0, |threads| threads.clamp(1, MAX_THREADS));
-    rayon::ThreadPoolBuilder::new().num_threads(threads)
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .use_current_thread()
+        .build_global();
 }

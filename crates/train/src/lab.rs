@@ -18,6 +18,7 @@ use crate::RunConfig;
 /// assert!(lab.models.named("mlp").is_ok());
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Lab {
     /// The optimizers.
     pub optimizers: largebatch_optim::Registry,

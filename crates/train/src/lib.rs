@@ -45,7 +45,7 @@ pub use confusion::{ClassScore, Confusion, Scores};
 pub use counters::Counters;
 pub use cross_validation::{CrossValidation, cross_validate};
 pub use device::{
-    BACKENDS, Backend, MAX_THREADS, adapters, compute_here, device, processor, set_threads, threads,
+    BACKENDS, Backend, MAX_THREADS, adapters, compute_here, device, processor, threads,
 };
 pub use error::TrainError;
 pub use evaluate::Outputs;
@@ -53,6 +53,7 @@ pub use experiment::{Experiment, Split, batch_schedule, open};
 pub use folder::{Environment, RunFile, RunFolder};
 pub use gradients::{BatchGradient, SquaredNorms, StepKeys};
 pub use lab::Lab;
+pub use largebatch_random::Key;
 pub use metrics::Metrics;
 pub use observer::{End, Evaluation, Observer, Snapshot, Start, Step, Wants};
 pub use outcome::{Outcome, Stop};

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use crate::layers::flex::written;
 use crate::layers::level::{Level, Vector, leveled};
-use crate::layers::product::tile;
 use crate::layers::shape::{Frame, SLACK, Shape};
+use crate::layers::tile::tile;
 
 /// The number of taps in a panel: 256 × 32 elements are 32 KiB.
 const DEPTH: usize = 256;
@@ -222,8 +222,10 @@ leveled! {
     correlate = correlate_body(pass: &Correlation, plan: &Plan, bias: Option<&[f32]>, work: &mut Work, output: &mut [MaybeUninit<f32>])
 }
 
+/// # Safety
+/// The processor must have V's instructions.
 #[inline(always)]
-fn correlate_body<V: Vector, const ROWS: usize>(
+unsafe fn correlate_body<V: Vector, const ROWS: usize>(
     pass: &Correlation,
     plan: &Plan,
     bias: Option<&[f32]>,
@@ -244,10 +246,13 @@ fn correlate_body<V: Vector, const ROWS: usize>(
                 let weights = &pass.weights[(block * depth + first) * ROWS..][..taps.len() * ROWS];
                 // Called directly, not through a pointer: it must be inlined into the function that
                 // is compiled for the level.
-                if count <= V::N {
-                    tile::<V, ROWS, 1>(weights, &work.panel, sums, columns)
-                } else {
-                    tile::<V, ROWS, 2>(weights, &work.panel, sums, columns)
+                // SAFETY: the caller's promise about V.
+                unsafe {
+                    if count <= V::N {
+                        tile::<V, ROWS, 1>(weights, &work.panel, sums, columns)
+                    } else {
+                        tile::<V, ROWS, 2>(weights, &work.panel, sums, columns)
+                    }
                 }
             }
         }

@@ -1,81 +1,115 @@
 //! The vector instructions that the kernels are compiled for.
 
-/// The instruction set, chosen once at run time.
+/// Instructions that this processor has: only [`Level::all`] makes one, and it looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Level {
+pub(crate) struct Level(Set);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Set {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    Plain,
+    Portable,
+}
+
+impl Set {
+    fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => is_x86_feature_detected!("avx512f") && Set::Avx2.is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Set::Portable => true,
+        }
+    }
 }
 
 impl Level {
-    /// The instruction set's name.
-    pub fn name(self) -> Option<&'static str> {
-        match self {
+    /// All that the processor has, the widest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => Some("AVX-512"),
+            Set::Avx512,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => Some("AVX2"),
-            Level::Plain => None,
-        }
+            Set::Avx2,
+            Set::Portable,
+        ]
+        .into_iter()
+        .filter(|set| set.is_available())
+        .map(Level)
     }
 
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-            {
-                return Level::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Level::Avx2;
-            }
+        Self::all().next().unwrap_or(Level(Set::Portable))
+    }
+
+    pub fn set(self) -> Set {
+        self.0
+    }
+
+    /// The instruction set's name.
+    pub fn name(self) -> Option<&'static str> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => Some("AVX-512"),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => Some("AVX2"),
+            Set::Portable => None,
         }
-        Level::Plain
     }
 
     /// Rows and columns of a kernel's tile, which is two vectors wide: as many sums as fit into the
     /// registers.
     pub const fn tile(self) -> (usize, usize) {
-        match self {
+        match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => (8, 32),
+            Set::Avx512 => (8, 32),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => (6, 16),
-            Level::Plain => (6, 8),
+            Set::Avx2 => (6, 16),
+            Set::Portable => (6, 8),
         }
     }
 }
 
-/// Defines `$name(level, ..)`, which runs `$body::<vector, rows>(..)` compiled for that level.
+/// Defines `$name(level, ..)`, which runs `$body::<vector, rows>(..)` compiled for that level. With
+/// `pub(crate) unsafe` before the name it is such a function: its body asks for more than the level.
 macro_rules! leveled {
-    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?)) => {
+    (pub(crate) unsafe $($rest:tt)*) => {
+        $crate::layers::level::leveled!(@ [pub(crate) unsafe] $($rest)*);
+    };
+    (@ [$($before:tt)*] $(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?)) => {
         $(#[$doc])*
-        fn $name(level: $crate::layers::level::Level, $($arg: $type),*) {
+        $($before)* fn $name(level: $crate::layers::level::Level, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]
-            fn avx512($($arg: $type),*) {
-                $body::<std::arch::x86_64::__m512, 8>($($arg),*)
+            #[allow(unused_unsafe, reason = "a body may be safe")]
+            unsafe fn avx512($($arg: $type),*) {
+                // SAFETY: compiled for these instructions.
+                unsafe { $body::<std::arch::x86_64::__m512, 8>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2($($arg: $type),*) {
-                $body::<std::arch::x86_64::__m256, 6>($($arg),*)
-            }
-            match level {
-                // SAFETY: a level is created only if the processor supports its instructions.
-                #[cfg(target_arch = "x86_64")]
-                $crate::layers::level::Level::Avx512 => unsafe { avx512($($arg),*) },
+            #[allow(unused_unsafe, reason = "a body may be safe")]
+            unsafe fn avx2($($arg: $type),*) {
                 // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                $crate::layers::level::Level::Avx2 => unsafe { avx2($($arg),*) },
-                $crate::layers::level::Level::Plain => $body::<[f32; 4], 6>($($arg),*),
+                unsafe { $body::<std::arch::x86_64::__m256, 6>($($arg),*) }
+            }
+            use $crate::layers::level::Set;
+            // SAFETY: the processor has a level's instructions.
+            unsafe {
+                match level.set() {
+                    #[cfg(target_arch = "x86_64")]
+                    Set::Avx512 => avx512($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Set::Avx2 => avx2($($arg),*),
+                    Set::Portable => $body::<[f32; 4], 6>($($arg),*),
+                }
             }
         }
+    };
+    ($($rest:tt)*) => {
+        $crate::layers::level::leveled!(@ [] $($rest)*);
     };
 }
 pub(crate) use leveled;
@@ -84,7 +118,8 @@ pub(crate) use leveled;
 ///
 /// # Safety
 /// The methods may run only if the processor supports the level's instructions; pointers must be
-/// valid for `N` elements, with any alignment.
+/// valid for `N` elements, with any alignment. A function that calls them must be inlined into one
+/// that is compiled for these instructions, or each call is a real one.
 pub(crate) unsafe trait Vector: Copy {
     const N: usize;
     unsafe fn load(from: *const f32) -> Self;

@@ -20,6 +20,7 @@
 
 mod batch_norm;
 mod correlate;
+mod few_rows;
 mod flex;
 mod level;
 mod linear;
@@ -32,6 +33,7 @@ mod shape;
 mod subsample;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weight_gradient;
 
 pub use batch_norm::BatchNorm;

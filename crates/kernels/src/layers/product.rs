@@ -5,8 +5,10 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use crate::layers::few_rows::few_rows;
 use crate::layers::flex::written;
 use crate::layers::level::{Level, Vector, leveled};
+use crate::layers::tile::{lanes, tile, tile_at};
 
 /// The number of terms of a sum per panel: 256 × 32 elements are 32 KiB.
 const DEPTH: usize = 256;
@@ -115,7 +117,8 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
         .find(|down| (down * across).is_multiple_of(threads))
         .unwrap_or(1);
     block[0] = rows.div_ceil(down).next_multiple_of(tile.0);
-    // SAFETY: the tasks' blocks cover C, and each task writes only its own.
+    // SAFETY: the tasks' blocks cover C, whose rows are `columns` apart, and do not overlap; each
+    // task writes all of its own.
     unsafe {
         written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
             let c = Target(c.as_mut_ptr().cast());
@@ -141,26 +144,29 @@ thread_local! {
     static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A pointer to C.
+/// A pointer to C, for several tasks. Who writes to it promises that it points to C, stored row by
+/// row as its product's sizes say, and that no other task uses the same [`Block`].
 #[derive(Clone, Copy)]
-struct Target(*mut f32);
-// SAFETY: the tasks write disjoint blocks.
+pub(crate) struct Target(pub *mut f32);
+// SAFETY: the pointer is only used under the promise above.
 unsafe impl Send for Target {}
 unsafe impl Sync for Target {}
 
 /// A block of C.
 #[derive(Clone, Copy)]
-struct Block {
-    start: [usize; 2],
-    size: [usize; 2],
+pub(crate) struct Block {
+    pub start: [usize; 2],
+    pub size: [usize; 2],
 }
 
 leveled! {
-    one_block = one_block_body(what: Product<'_>, block: Block, buffer: &mut Vec<f32>, c: Target)
+    pub(crate) unsafe one_block = one_block_body(what: Product<'_>, block: Block, buffer: &mut Vec<f32>, c: Target)
 }
 
+/// # Safety
+/// The processor must have V's instructions; for `c`, see [`Target`].
 #[inline(always)]
-fn one_block_body<V: Vector, const ROWS: usize>(
+unsafe fn one_block_body<V: Vector, const ROWS: usize>(
     what: Product,
     block: Block,
     buffer: &mut Vec<f32>,
@@ -175,7 +181,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     } = what;
     let ([i0, j0], [height, width], wide) = (block.start, block.size, 2 * V::N);
     for i in 0..height {
-        // SAFETY: `product` gives each task its own block inside C, whose rows are `columns` apart.
+        // SAFETY: the caller's promise about `c`.
         unsafe {
             begin(
                 c.0.add((i0 + i) * columns + j0),
@@ -207,19 +213,14 @@ fn one_block_body<V: Vector, const ROWS: usize>(
                 continue;
             }
             let from = &a.values[(i0 + i) * a.strides[0] + first * a.strides[1]..];
-            lanes::<V>(from, a.strides, ROWS.min(height - i), deep, ROWS, packed);
+            // SAFETY: the caller's promise about V; here and below.
+            unsafe { lanes::<V>(from, a.strides, ROWS.min(height - i), deep, ROWS, packed) };
         }
         for j in (0..width).step_by(wide) {
             let from = &b.values[first * b.strides[0] + (j0 + j) * b.strides[1]..];
             let count = wide.min(width - j);
-            lanes::<V>(
-                from,
-                [b.strides[1], b.strides[0]],
-                count,
-                deep,
-                wide,
-                packed,
-            );
+            let turned = [b.strides[1], b.strides[0]];
+            unsafe { lanes::<V>(from, turned, count, deep, wide, packed) };
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).take(blocks).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
@@ -261,10 +262,12 @@ fn one_block_body<V: Vector, const ROWS: usize>(
                 }
                 // Called directly, not through a pointer: it must be inlined into the function that
                 // is compiled for the level.
-                if count <= V::N {
-                    tile::<V, ROWS, 1>(weights, packed, edge, wide)
-                } else {
-                    tile::<V, ROWS, 2>(weights, packed, edge, wide)
+                unsafe {
+                    if count <= V::N {
+                        tile::<V, ROWS, 1>(weights, packed, edge, wide)
+                    } else {
+                        tile::<V, ROWS, 2>(weights, packed, edge, wide)
+                    }
                 }
                 for r in 0..high {
                     row(i + r)[j..j + count].copy_from_slice(&edge[r * wide..][..count]);
@@ -282,7 +285,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
 /// # Safety
 /// `row` must be valid for writing `width` elements.
 #[inline(always)]
-unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
+pub(crate) unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
     unsafe {
         match bias {
             Some(bias) => row.copy_from_nonoverlapping(bias[..width].as_ptr(), width),
@@ -293,293 +296,7 @@ unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
 
 /// NaN is propagated.
 #[inline(always)]
-fn rectify(row: &mut [f32]) {
+pub(crate) fn rectify(row: &mut [f32]) {
     row.iter_mut()
         .for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v });
-}
-
-leveled! {
-    few_rows = few_rows_body(what: Product<'_>, block: Block, c: Target)
-}
-
-/// Like [`one_block`], but reads A and B in place.
-#[inline(always)]
-fn few_rows_body<V: Vector, const ROWS: usize>(what: Product, block: Block, c: Target) {
-    let Product {
-        sizes: [_, columns, depth],
-        a,
-        b,
-        bias,
-        relu,
-    } = what;
-    let ([i0, j0], [height, width]) = (block.start, block.size);
-    for i in i0..i0 + height {
-        // SAFETY: `product` gives each task its own block inside C, whose rows are `columns` apart.
-        let row = unsafe {
-            let start = c.0.add(i * columns + j0);
-            begin(start, width, bias.map(|bias| &bias[j0..]));
-            std::slice::from_raw_parts_mut(start, width)
-        };
-        if b.strides[1] == 1 {
-            let term = |k: usize| a.values[i * a.strides[0] + k * a.strides[1]];
-            let (mut at, from) = (0, &b.values[j0..]);
-            while at + 8 * V::N <= width {
-                add_rows::<V, 8>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
-                at += 8 * V::N;
-            }
-            while at + V::N <= width {
-                add_rows::<V, 1>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
-                at += V::N;
-            }
-            if at < width {
-                add_edge::<V>(depth, term, &from[at..], b.strides[0], &mut row[at..]);
-            }
-        } else {
-            let x = &a.values[i * a.strides[0]..][..depth];
-            for (j, sum) in row.iter_mut().enumerate() {
-                *sum += dot::<V>(x, &b.values[(j0 + j) * b.strides[1]..][..depth]);
-            }
-        }
-        if relu {
-            rectify(row);
-        }
-    }
-}
-
-/// sums += Σ_k term(k) × the k-th row of B, for the first `WIDE` vectors.
-#[inline(always)]
-fn add_rows<V: Vector, const WIDE: usize>(
-    depth: usize,
-    term: impl Fn(usize) -> f32,
-    b: &[f32],
-    stride: usize,
-    sums: &mut [f32],
-) {
-    assert!(
-        depth > 0 && (depth - 1) * stride + WIDE * V::N <= b.len() && WIDE * V::N <= sums.len()
-    );
-    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe {
-        let mut acc: [V; WIDE] = std::array::from_fn(|j| V::load(sums.as_ptr().add(j * V::N)));
-        for k in 0..depth {
-            let weight = V::splat(term(k));
-            for (j, acc) in acc.iter_mut().enumerate() {
-                *acc = acc.add_product(weight, V::load(b.as_ptr().add(k * stride + j * V::N)));
-            }
-        }
-        for (j, acc) in acc.into_iter().enumerate() {
-            acc.store(sums.as_mut_ptr().add(j * V::N));
-        }
-    }
-}
-
-/// The same for sums that do not fill a vector.
-#[inline(always)]
-fn add_edge<V: Vector>(
-    depth: usize,
-    term: impl Fn(usize) -> f32,
-    b: &[f32],
-    stride: usize,
-    sums: &mut [f32],
-) {
-    let (mut acc, mut from) = ([0.0f32; 16], [0.0f32; 16]);
-    acc[..sums.len()].copy_from_slice(sums);
-    for k in 0..depth {
-        from[..sums.len()].copy_from_slice(&b[k * stride..][..sums.len()]);
-        // SAFETY: a vector has at most 16 elements; the caller is compiled for V's level.
-        unsafe {
-            V::load(acc.as_ptr())
-                .add_product(V::splat(term(k)), V::load(from.as_ptr()))
-                .store(acc.as_mut_ptr())
-        };
-    }
-    sums.copy_from_slice(&acc[..sums.len()]);
-}
-
-/// Σ x y: four vectors of sums, then the rest.
-#[inline(always)]
-fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
-    assert_eq!(x.len(), y.len());
-    let (whole, mut lanes) = (x.len() - x.len() % (4 * V::N), [0.0f32; 64]);
-    // SAFETY: within the first `whole` elements of both; four vectors are at most 64 elements; the
-    // caller is compiled for V's level.
-    unsafe {
-        let mut acc: [V; 4] = std::array::from_fn(|_| V::splat(0.0));
-        for k in (0..whole).step_by(4 * V::N) {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                *acc = acc.add_product(
-                    V::load(x.as_ptr().add(k + i * V::N)),
-                    V::load(y.as_ptr().add(k + i * V::N)),
-                );
-            }
-        }
-        for (i, acc) in acc.into_iter().enumerate() {
-            acc.store(lanes.as_mut_ptr().add(i * V::N));
-        }
-    }
-    let rest: f32 = x[whole..].iter().zip(&y[whole..]).map(|(x, y)| x * y).sum();
-    lanes.iter().sum::<f32>() + rest
-}
-
-/// Copies `count` lanes of `depth` elements, where element k of lane i is at i `strides[0]` + k
-/// `strides[1]`, next to each other into rows of `wide`. The rest of a row is undefined: results
-/// computed from it are discarded.
-#[inline(always)]
-pub(crate) fn lanes<V: Vector>(
-    from: &[f32],
-    strides: [usize; 2],
-    count: usize,
-    depth: usize,
-    wide: usize,
-    to: &mut [f32],
-) {
-    assert!(count <= wide && depth * wide <= to.len());
-    if depth == 0 || count == 0 {
-        return;
-    }
-    assert!((count - 1) * strides[0] + (depth - 1) * strides[1] < from.len());
-    if strides[0] == 1 {
-        // Eight elements at a time: the excess is overwritten by the next row, and the last rows
-        // are copied element by element.
-        let ahead = count.next_multiple_of(8);
-        let fits = |k: usize| k * strides[1] + ahead <= from.len() && k * wide + ahead <= to.len();
-        let whole = if fits(depth - 1) {
-            depth
-        } else {
-            (0..depth).rev().find(|&k| fits(k)).map_or(0, |k| k + 1)
-        };
-        for k in 0..whole {
-            for i in (0..count).step_by(8) {
-                // SAFETY: both ends are checked above; copied like this, arrays of eight elements
-                // need no stricter alignment.
-                unsafe {
-                    let from = from.as_ptr().add(k * strides[1] + i).cast::<[f32; 8]>();
-                    to.as_mut_ptr()
-                        .add(k * wide + i)
-                        .cast::<[f32; 8]>()
-                        .write_unaligned(from.read_unaligned());
-                }
-            }
-        }
-        for k in whole..depth {
-            to[k * wide..][..count].copy_from_slice(&from[k * strides[1]..][..count]);
-        }
-        return;
-    }
-    let (whole_lanes, whole_depth) = if strides[1] == 1 {
-        (count / 8 * 8, depth / 8 * 8)
-    } else {
-        (0, 0)
-    };
-    for i in (0..whole_lanes).step_by(8) {
-        for k in (0..whole_depth).step_by(8) {
-            // SAFETY: eight lanes with eight elements each are inside both, by the checks above.
-            unsafe {
-                V::turn(
-                    from.as_ptr().add(i * strides[0] + k),
-                    strides[0],
-                    to.as_mut_ptr().add(k * wide + i),
-                    wide,
-                )
-            };
-        }
-    }
-    for i in 0..count {
-        let start = if i < whole_lanes { whole_depth } else { 0 };
-        for k in start..depth {
-            to[k * wide + i] = from[i * strides[0] + k * strides[1]];
-        }
-    }
-}
-
-/// sums += weightsᵀ panel: weights `[depth, ROWS]`, panel `[depth, two vectors]`, of which the
-/// first `WIDE` are used; rows of sums are `stride` apart.
-#[inline(always)]
-pub(crate) fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
-    weights: &[f32],
-    panel: &[f32],
-    sums: &mut [f32],
-    stride: usize,
-) {
-    let depth = weights.len() / ROWS;
-    assert!(depth * 2 * V::N <= panel.len() && (ROWS - 1) * stride + WIDE * V::N <= sums.len());
-    let rows = std::array::from_fn(|i| weights[i..].as_ptr());
-    // SAFETY: the lengths are checked above; the caller is compiled for V's level.
-    unsafe {
-        tile_at::<V, ROWS, WIDE, ROWS>(depth, rows, panel.as_ptr(), sums.as_mut_ptr(), stride)
-    }
-}
-
-/// See [`tile`]; weight (k, i) is at `rows[i]` + k `STEP`.
-///
-/// # Safety
-/// The pointers must be valid for as many elements as the sizes say, and the caller must be
-/// compiled for V's level.
-#[inline(always)]
-unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
-    depth: usize,
-    rows: [*const f32; ROWS],
-    panel: *const f32,
-    sums: *mut f32,
-    stride: usize,
-) {
-    unsafe {
-        let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| {
-            std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N)))
-        });
-        add_terms::<V, ROWS, WIDE, STEP>(depth, rows, panel, &mut acc);
-        for i in 0..ROWS {
-            for j in 0..WIDE {
-                acc[i][j].store(sums.add(i * stride + j * V::N));
-            }
-        }
-    }
-}
-
-/// acc += `depth` terms of weights and panel, which are stored as in [`tile_at`].
-///
-/// # Safety
-/// As for [`tile_at`].
-#[inline(always)]
-pub(crate) unsafe fn add_terms<
-    V: Vector,
-    const ROWS: usize,
-    const WIDE: usize,
-    const STEP: usize,
->(
-    depth: usize,
-    rows: [*const f32; ROWS],
-    panel: *const f32,
-    acc: &mut [[V; WIDE]; ROWS],
-) {
-    /// Terms per loop iteration. Unrolling helps because a core that runs two threads is limited by
-    /// instruction throughput, not by arithmetic; with 8 the compiler runs out of registers.
-    const TERMS: usize = 4;
-    let whole = depth - depth % TERMS;
-    for k in (0..whole).step_by(TERMS) {
-        for term in 0..TERMS {
-            unsafe { add_term::<V, ROWS, WIDE, STEP>(k + term, rows, panel, acc) };
-        }
-    }
-    for k in whole..depth {
-        unsafe { add_term::<V, ROWS, WIDE, STEP>(k, rows, panel, acc) };
-    }
-}
-
-#[inline(always)]
-unsafe fn add_term<V: Vector, const ROWS: usize, const WIDE: usize, const STEP: usize>(
-    k: usize,
-    rows: [*const f32; ROWS],
-    panel: *const f32,
-    acc: &mut [[V; WIDE]; ROWS],
-) {
-    unsafe {
-        let x: [V; WIDE] = std::array::from_fn(|j| V::load(panel.add((2 * k + j) * V::N)));
-        for i in 0..ROWS {
-            let w = V::splat(*rows[i].add(k * STEP));
-            for j in 0..WIDE {
-                acc[i][j] = acc[i][j].add_product(w, x[j]);
-            }
-        }
-    }
 }

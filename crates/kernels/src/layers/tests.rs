@@ -4,17 +4,6 @@ use crate::layers::product::{Matrix, Product, product};
 use crate::layers::shape::Shape;
 use crate::layers::weight_gradient::weight_gradient;
 
-pub(crate) fn levels() -> Vec<Level> {
-    #[cfg(target_arch = "x86_64")]
-    return match Level::best() {
-        Level::Avx512 => vec![Level::Avx512, Level::Avx2, Level::Plain],
-        Level::Avx2 => vec![Level::Avx2, Level::Plain],
-        Level::Plain => vec![Level::Plain],
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    vec![Level::Plain]
-}
-
 pub(crate) fn value(count: usize, salt: usize) -> Vec<f32> {
     (0..count)
         .map(|i| (((i * 97 + salt) % 251) as f32 - 125.0) / 64.0)
@@ -111,7 +100,7 @@ fn every_level_agrees_with_the_definition() {
         let weight = value(s.outputs * s.inputs * s.kernel_area(), 2);
         let gradient = value(s.batch * s.outputs * s.out_pixels(), 4);
         let expected = by_definition(&s, &x, &weight, &value(s.outputs, 3), &gradient);
-        for level in levels() {
+        for level in Level::all() {
             for (i, (ours, expected)) in results(&s, level, 1.0).iter().zip(&expected).enumerate() {
                 assert_eq!(ours.len(), expected.len());
                 let largest = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
@@ -135,7 +124,7 @@ fn weight_gradients_of_many_images_lose_nothing() {
         vec![0.3; s.batch * s.outputs * s.out_pixels()],
     );
     let expected = (s.batch * s.out_pixels()) as f64 * f64::from(0.7f32) * f64::from(0.3f32);
-    for level in levels() {
+    for level in Level::all() {
         let (weight, bias) = weight_gradient(&s, &x, &gradient, level);
         assert!(
             weight
@@ -193,7 +182,7 @@ fn every_level_multiplies_matrices() {
                 .collect::<Vec<_>>()
         };
         let (a_turned, b_turned) = (transposed(&a, m, k), transposed(&b, k, n));
-        for level in levels() {
+        for level in Level::all() {
             let ways_a = [Matrix::rows(&a, k), Matrix::rows(&a_turned, m).transposed()];
             let ways_b = [Matrix::rows(&b, n), Matrix::rows(&b_turned, k).transposed()];
             for (a, b) in ways_a.iter().flat_map(|a| ways_b.map(|b| (*a, b))) {

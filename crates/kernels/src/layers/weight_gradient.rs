@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 
 use crate::layers::level::{Level, Vector, leveled};
-use crate::layers::product::{add_terms, lanes};
 use crate::layers::shape::{Frame, Shape};
+use crate::layers::tile::{add_terms, lanes};
 
 /// The number of parts of the batch that are summed separately and then added in order: the same
 /// for any number of threads.
@@ -117,8 +117,10 @@ leveled! {
     accumulate = accumulate_body(plan: &Plan, frame: &[f32], gradient: &[f32], turned: &mut [f32], part: &mut Sums)
 }
 
+/// # Safety
+/// The processor must have V's instructions.
 #[inline(always)]
-fn accumulate_body<V: Vector, const ROWS: usize>(
+unsafe fn accumulate_body<V: Vector, const ROWS: usize>(
     plan: &Plan,
     frame: &[f32],
     gradient: &[f32],
@@ -131,14 +133,9 @@ fn accumulate_body<V: Vector, const ROWS: usize>(
     }
     for (block, turned) in turned.chunks_exact_mut(pixels * columns).enumerate() {
         let channels = (plan.outputs - block * columns).min(columns);
-        lanes::<V>(
-            &gradient[block * columns * pixels..],
-            [pixels, 1],
-            channels,
-            pixels,
-            columns,
-            turned,
-        );
+        let from = &gradient[block * columns * pixels..];
+        // SAFETY: the caller's promise about V; here and below.
+        unsafe { lanes::<V>(from, [pixels, 1], channels, pixels, columns, turned) };
     }
     let most =
         plan.taps.iter().max().copied().unwrap_or(0) + (plan.out[0] - 1) * plan.step + plan.out[1];
@@ -154,17 +151,21 @@ fn accumulate_body<V: Vector, const ROWS: usize>(
             .chunks_exact(ROWS)
             .zip(sums.chunks_exact_mut(ROWS * columns))
         {
-            if plan.outputs <= V::N {
-                tile::<V, ROWS, 1>(plan, frame, taps, turned, sums);
-            } else {
-                tile::<V, ROWS, 2>(plan, frame, taps, turned, sums);
+            unsafe {
+                if plan.outputs <= V::N {
+                    tile::<V, ROWS, 1>(plan, frame, taps, turned, sums);
+                } else {
+                    tile::<V, ROWS, 2>(plan, frame, taps, turned, sums);
+                }
             }
         }
     }
 }
 
+/// # Safety
+/// The processor must have V's instructions.
 #[inline(always)]
-fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
+unsafe fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
     plan: &Plan,
     frame: &[f32],
     taps: &[usize],
@@ -179,7 +180,7 @@ fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
     );
     let (mut turned, sums) = (turned.as_ptr(), sums.as_mut_ptr());
     // SAFETY: lengths are checked above, and the caller checks that the last pixel of the farthest
-    // tap is inside the frame; the caller is compiled for V's level.
+    // tap is inside the frame.
     unsafe {
         // Starts at 0 for each image: one sum over all images would be too long for f32.
         let mut acc = [[V::splat(0.0); WIDE]; ROWS];

@@ -9,7 +9,7 @@ pub(super) static INTERRUPT: AtomicBool = AtomicBool::new(false);
 /// would end the process without a message.
 pub(super) fn ignore_file_size_signal() {
     #[cfg(unix)]
-    // SAFETY: called before any thread starts, and SIG_IGN installs no handler.
+    // SAFETY: SIG_IGN installs no handler.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
@@ -19,8 +19,11 @@ pub(super) fn ignore_file_size_signal() {
 /// they work without it.
 pub(super) fn quiet_graphics() {
     #[cfg(target_os = "linux")]
-    if cfg!(feature = "wgpu") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: called before any thread starts.
+    if cfg!(feature = "wgpu")
+        && std::env::var_os("XDG_RUNTIME_DIR").is_none()
+        && std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+    {
+        // SAFETY: this process has no other thread that could read the environment meanwhile.
         unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) }
     }
 }
