@@ -1,5 +1,5 @@
-//! Large-batch optimizers for [Burn](https://burn.dev): LARS and LAMB in every published variant, the
-//! SGD family, Adagrad, Adam and AdamW.
+//! Large-batch optimizers for [Burn](https://burn.dev): LARS, LAMB, LANS, NovoGrad and Muon in every
+//! published variant, the SGD and Adam families, Lion, Adagrad, RMSprop, Adadelta and Adafactor.
 //!
 //! Each optimizer is one file with one configuration and an entry in the [`Registry`]. Add an
 //! optimizer of your own with `Registry::with`: it then works on the command line, in studies and
