@@ -127,6 +127,7 @@ impl OptimizerConfig for AdafactorConfig {
          v = R C / mean(R); u = g / √v; u ← u / max(1, rms(u) / d)\n\
          w ← w − α u, α = min(η, 1/√t) max(ε₂, rms(w))",
     )
+    .cost("24 bytes and 13 operations a weight: g is read twice more for its means and norm, and w once for its norm")
     .paper("Shazeer and Stern 2018, arXiv 1804.04235")
     .presets(&[
         (
