@@ -1,6 +1,6 @@
-"""Golden trajectories of Muon: PyTorch, timm, optax and Keras with given gradients, in f64.
+"""Golden trajectories of Muon: PyTorch, timm, optax, Keras and pytorch_optimizer with given gradients, in f64.
 
-    python -m venv venv && venv/bin/pip install torch torchvision timm optax jax keras numpy safetensors
+    python -m venv venv && venv/bin/pip install torch torchvision timm optax jax keras numpy safetensors pytorch_optimizer
     venv/bin/python tests/golden/muon.py
 
 writes crates/optim/tests/golden/muon-input.safetensors and muon-expected.safetensors, in the format of optim.py.
@@ -11,9 +11,10 @@ Matrices are stored as [inputs, outputs], as Burn's `Linear` has them. PyTorch's
 and out; Keras's and optax's are [inputs, outputs] themselves. Tensors of a higher rank are [outputs, inputs, ...]; their matrix is [outputs, rest].
 PyTorch's Muon refuses them, Keras's and optax's leave them to Adam by default: "kernels flattened" tells that the matrix was given to it.
 
-PyTorch and timm orthogonalize in bf16, Keras takes the norm of the matrix in f32: in f64 here, as the names of the origins say.
+PyTorch, timm and pytorch_optimizer orthogonalize in bf16, Keras takes the norm of the matrix in f32: in f64 here, as the names of the origins say.
 """
 
+import importlib.metadata
 import os
 import re
 from unittest import mock
@@ -25,10 +26,12 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import optax
+import pytorch_optimizer.optimizer.muon.base as po_base
 import timm
 import timm.optim.muon
 import torch
 from optax.contrib import MuonDimensionNumbers
+from pytorch_optimizer import Muon as PoMuon
 
 from modern import kerased
 from optim import OUT, VECTORS, bind, no_decay_for_vectors, norm, optaxed, toml_value, torched, transcribed, write
@@ -117,6 +120,25 @@ def timm_muon(groups=None, **options):
     return in_f64
 
 
+# pytorch_optimizer, with the rates of its two groups in their default ratio.
+class Po(PoMuon):
+    def step(self):
+        for group in self.param_groups:
+            group["lr"] *= 1.0 if group["use_muon"] else 3e-4 / 2e-2
+        super().step()
+
+
+def po_muon(**options):
+    newton_schulz = po_base.zero_power_via_newton_schulz_5
+    run = laid(torched(lambda groups: Po(groups, **options), lambda _, w: {"use_muon": w.ndim > 1}))
+
+    def in_f64(*data):
+        with mock.patch.object(po_base, "zero_power_via_newton_schulz_5", lambda *a, **k: newton_schulz(*a, **k, dtype=torch.float64)):
+            return run(*data)
+
+    return in_f64
+
+
 # optax: by its dimension numbers it takes kernels as [outputs, rest], and by default it leaves them to Adam.
 def optax_muon(flat=False, **options):
     def axes(w):
@@ -185,6 +207,19 @@ def moonlight(w, g, lr, s, _, beta=0.95, nesterov=True, decay=0.1, steps=5):
     return w * (1 - lr * decay) - lr * 0.2 * np.sqrt(max(u.shape)) * u.reshape(w.shape)
 
 
+def airbench(w, g, lr, s, _, beta=0.6, nesterov=True, decay=0.004 / 0.053, aux_rate=0.053 / 0.24, aux_beta=0.85, fixed_norm=True):
+    """`Muon` of KellerJordan/cifar10-airbench, airbench94_muon.py, and PyTorch's SGD for the rest, as that program calls them for kernels and biases, with
+    one change: weights of norm 0 stay, where it divides 0 by 0."""
+    if w.ndim < 2:
+        lr, g = lr * aux_rate, g + decay * w
+        s["buf"] = aux_beta * s.get("buf", 0.0) + g
+        return w - lr * (g + aux_beta * s["buf"])
+    s["buf"] = beta * s.get("buf", 0.0) + g
+    g = g + beta * s["buf"] if nesterov else s["buf"]
+    w = w * (len(w) ** 0.5 / norm(w) if fixed_norm and norm(w) > 0 else 1.0)
+    return w - lr * newton_schulz(g.reshape(len(g), -1), steps=3).reshape(w.shape)
+
+
 # What the options mean, for the check.
 COEFFICIENTS = {
     "quintic": [(3.4445, -4.7750, 2.0315)],
@@ -207,14 +242,19 @@ def adam(w, g, lr, s, fallback, beta1, beta2, eps):
 
 
 def muon(
-    w, g, lr, s, name, momentum, nesterov, form, steps, coefficients, eps, eps_place, scale, weight_decay, fallback, fallback_beta1, fallback_beta2,
-    fallback_eps, fallback_rate, fallback_weight_decay, exclude_from_orthogonalization=(), exclude_from_weight_decay=(),
+    w, g, lr, s, name, momentum, nesterov, form, steps, coefficients, eps, eps_place, scale, kernels, fixed_norm, weight_decay, fallback, fallback_beta1,
+    fallback_beta2, fallback_eps, fallback_rate, fallback_weight_decay, exclude_from_orthogonalization=(), exclude_from_weight_decay=(),
 ):
     excluded = lambda patterns: w.ndim < 2 if patterns == VECTORS else any(re.search(p, name) for p in patterns)
     left = w.ndim < 2 or excluded(exclude_from_orthogonalization)
     lr = lr * fallback_rate if left else lr
     decay = fallback_weight_decay if left and fallback_weight_decay is not None else weight_decay
-    w = w * (1 - lr * (0.0 if excluded(exclude_from_weight_decay) else decay))
+    decay = 0.0 if excluded(exclude_from_weight_decay) else decay
+    if left and fallback == "nesterov":
+        g = g + decay * w
+        s["m"] = fallback_beta1 * s.get("m", 0.0) + g
+        return w - lr * (g + fallback_beta1 * s["m"])
+    w = w * (1 - lr * decay)
     if left:
         return adam(w, g, lr, s, fallback, fallback_beta1, fallback_beta2, fallback_eps)
 
@@ -224,30 +264,40 @@ def muon(
         m, g = m / (1 - momentum ** (t + 1 if nesterov else t)), g / (1 - momentum**t)
     u = share * g + momentum * m if nesterov else m
 
-    matrix = u.T if u.ndim == 2 else u.reshape(len(u), -1)  # [outputs, inputs]
-    x = matrix / (norm(matrix) + eps if eps_place == "added" else max(norm(matrix), eps))
-    left_vectors, values, right_vectors = np.linalg.svd(x, full_matrices=False)
-    triples = COEFFICIENTS[coefficients]
-    for i in range(steps):
-        a, b, c = triples[min(i, len(triples) - 1)]
-        values = a * values + b * values**3 + c * values**5
-    x = left_vectors * values @ right_vectors
+    places = int(np.prod(w.shape[2:])) if kernels == "batched" and w.ndim > 2 else 1
+    if places > 1:
+        matrices = u.reshape(*u.shape[:2], -1).transpose(2, 0, 1)
+    else:
+        matrices = [u.T if u.ndim == 2 else u.reshape(len(u), -1)]  # [outputs, inputs]
+    x = np.stack([orthogonal(matrix, steps, coefficients, eps, eps_place) for matrix in matrices])
 
-    outputs, inputs = x.shape
-    rows, columns = w.shape[-2:] if w.ndim == 4 else x.shape
+    _, outputs, inputs = x.shape
+    rows, columns = w.shape[-2:] if w.ndim == 4 else x.shape[1:]
     x = x * {
         "aspect": np.sqrt(max(1, outputs / inputs)),
         "kernel": np.sqrt(max(1, rows / columns)),
         "rms": 0.2 * np.sqrt(max(outputs, inputs)),
         "spectral": np.sqrt(outputs / inputs),
         "none": 1.0,
-    }[scale]
-    return w - lr * (x.T if w.ndim == 2 else x.reshape(w.shape))
+    }[scale] / np.sqrt(places)
+    if fixed_norm and norm(w) > 0:
+        w = w * np.sqrt(w.shape[-1] if w.ndim == 2 else len(w)) / norm(w)
+    return w - lr * (x[0].T if w.ndim == 2 else x.transpose(1, 2, 0).reshape(w.shape))
+
+
+def orthogonal(matrix, steps, coefficients, eps, eps_place):
+    x = matrix / (norm(matrix) + eps if eps_place == "added" else max(norm(matrix), eps))
+    left_vectors, values, right_vectors = np.linalg.svd(x, full_matrices=False)
+    triples = COEFFICIENTS[coefficients]
+    for i in range(steps):
+        a, b, c = triples[min(i, len(triples) - 1)]
+        values = a * values + b * values**3 + c * values**5
+    return left_vectors * values @ right_vectors
 
 
 KELLER = {
     "momentum": 0.95, "nesterov": True, "form": "average", "steps": 5, "coefficients": "quintic", "eps": 1e-7, "eps_place": "added", "scale": "aspect",
-    "weight_decay": 0.0, "fallback": "adamw", "fallback_beta1": 0.9, "fallback_beta2": 0.95, "fallback_eps": 1e-10, "fallback_rate": 0.015,
+    "kernels": "flattened", "fixed_norm": False, "weight_decay": 0.0, "fallback": "adamw", "fallback_beta1": 0.9, "fallback_beta2": 0.95, "fallback_eps": 1e-10, "fallback_rate": 0.015,
     "fallback_weight_decay": None,
 }
 SAME_RATE = KELLER | {"fallback_rate": 1.0, "fallback_eps": 1e-8}
@@ -260,6 +310,12 @@ PRESETS = {
     "keras": SAME_RATE | {
         "form": "sum", "scale": "rms", "weight_decay": 0.004, "fallback": "adamw-raw-eps", "fallback_beta2": 0.999, "fallback_eps": 1e-7, "fallback_weight_decay": 0.004,
     },
+    "po": KELLER | {"eps_place": "floor", "fallback_weight_decay": 0.0},
+}
+# airbench, as options of `keller`: its weights of fixed norm reach no minimum elsewhere, so that it is no preset.
+AIRBENCH = {
+    "momentum": 0.6, "form": "sum", "steps": 3, "scale": "none", "fixed_norm": True, "fallback": "nesterov", "fallback_beta1": 0.85,
+    "fallback_rate": 0.053 / 0.24, "fallback_weight_decay": 0.004 / 0.053,
 }
 
 
@@ -269,6 +325,7 @@ def stated(preset, options):
 
 KERNELS = {"exclude_from_orthogonalization": ["^conv", "rank3"]}
 TORCH, TIMM, KERAS = "torch (Newton-Schulz in f64)", "timm (Newton-Schulz in f64)", "keras (norm in f64)"
+PO = "pytorch_optimizer (Newton-Schulz in f64)"
 FLAT_TORCH = "torch (Newton-Schulz in f64, kernels flattened)"
 
 
@@ -313,6 +370,13 @@ CASES = [
      timm_muon(no_nesterov_for_vectors, ns_steps=3, adjust_lr_fn="original", nesterov=True, betas=(0.8, 0.9))),
     ("timm", {"coefficients": "quintic", "weight_decay": 0.1, "exclude_from_weight_decay": VECTORS}, TIMM,
      timm_muon(no_decay_for_vectors, ns_coefficients="original", weight_decay=0.1)),
+    ("timm", {"kernels": "batched", "weight_decay": 0.1}, TIMM, timm_muon(conv_mode="batched", weight_decay=0.1)),
+    ("po", {}, PO, po_muon()),
+    ("po", {"scale": "rms", "nesterov": False, "momentum": 0.9, "weight_decay": 0.1, "fallback_weight_decay": 0.2, "fallback_beta1": 0.8}, PO,
+     po_muon(use_adjusted_lr=True, nesterov=False, momentum=0.9, weight_decay=0.1, adamw_wd=0.2, adamw_betas=(0.8, 0.95))),
+    ("keller", AIRBENCH, "transcription of airbench", written(airbench)),
+    ("keller", AIRBENCH | {"momentum": 0.9, "nesterov": False, "fallback_rate": 1.0}, "transcription of airbench",
+     written(airbench, beta=0.9, nesterov=False, aux_rate=1.0)),
     ("keras", {}, "keras (norm in f64, kernels flattened)", keras_muon(flat=True)),
     ("keras", KERNELS | {"scale": "none", "weight_decay": 0.1, "fallback_weight_decay": 0.2, "momentum": 0.9}, KERAS,
      keras_muon(rms_rate=None, weight_decay=0.1, adam_weight_decay=0.2, momentum=0.9)),
@@ -326,6 +390,7 @@ def distance(a, b):
 
 def main():
     versions = {m.__name__: m.__version__ for m in (torch, timm, optax, jax, keras, np)}
+    versions["pytorch_optimizer"] = importlib.metadata.version("pytorch_optimizer")
     rates, init, grads = make_inputs()
     tensors = {"plain:lr": rates}
     for k in init:
@@ -342,7 +407,8 @@ def main():
         for k in init:
             value = np.stack(out[k])
             assert value.dtype == np.float64 and value.shape == grads[k].shape and np.isfinite(value).all(), (preset, options, k)
-            assert (value[0] == init[k]).all() and (value[-1] != init[k]).all(), (preset, options, k)  # the first rate is 0
+            first_stays = "fixed_norm" in options or (value[0] == init[k]).all()  # the first rate is 0
+            assert first_stays and (value[-1] != init[k]).all(), (preset, options, k)
             expected[f"{i}:plain:{k}"] = value
         # The options say what the origin did, and each option does something.
         error = distance(out, stated(preset, options)(rates, init, grads))
@@ -362,7 +428,7 @@ def main():
         other |= {"form": "sum" if values["form"] != "sum" else "average", "eps_place": "floor" if values["eps_place"] == "added" else "added"}
         other |= {"coefficients": "tuned" if values["coefficients"] == "quintic" else "quintic", "scale": "none", "fallback_beta1": 0.8}
         other |= {"fallback": "adamw" if values["fallback"] == "nadamw" else "nadamw", "fallback_beta2": 0.99, "fallback_rate": 0.5}
-        other |= {"fallback_weight_decay": 0.05}
+        other |= {"fallback_weight_decay": 0.05, "kernels": "batched", "fixed_norm": True}
         assert set(other) == set(values)
         effects = {k: distance(defaults[preset], stated(preset, {k: v})(rates, init, grads)) for k, v in other.items()}
         assert min(effects.values()) > 1e-5, (preset, effects)

@@ -71,7 +71,7 @@ def make_inputs():
 
 # PyTorch and timm.
 def run_torch(make, rates, init, grads, groups=None):
-    """`groups(name, w)` gives the options of that parameter's own group."""
+    """`groups(name, w)` gives the options of that parameter's own group, and `rate`, the factor of its rate."""
     params = {k: torch.tensor(w, requires_grad=True) for k, w in init.items()}
     if groups is None:
         opt = make(list(params.values()))
@@ -80,7 +80,7 @@ def run_torch(make, rates, init, grads, groups=None):
     out = {k: [] for k in params}
     for t, lr in enumerate(rates):
         for group in opt.param_groups:
-            group["lr"] = float(lr)
+            group["lr"] = float(lr) * group.get("rate", 1.0)
         for k, p in params.items():
             p.grad = torch.tensor(grads[k][t])
         opt.step()
@@ -278,8 +278,28 @@ def no_decay_for_vectors(_, w):
     return {"weight_decay": 0.0} if w.ndim <= 1 else {}
 
 
+# Parameter groups: kernels, and then vectors.
+GROUPS = [
+    {"parameters": "^conv", "rate": 0.1, "weight_decay": 0.2},
+    {"parameters": ["vectors", "^conv", "^rank3"], "rate": 3.0, "weight_decay": 0.0},
+]
+
+
+def in_groups(name, w):
+    group = 0 if name.startswith("conv") else 1 if w.ndim <= 1 or name.startswith("rank3") else None
+    return {} if group is None else {k: v for k, v in GROUPS[group].items() if k != "parameters"}
+
+
+def in_groups_with(first, **others):
+    """`first` for the first group by PyTorch's names, `others` by ours."""
+    groups = [GROUPS[0] | others, GROUPS[1]]
+    return lambda name, w: in_groups(name, w) | (first if name.startswith("conv") else {}), {"groups": groups}
+
+
 SGD, ADAM, ADAMW, ADAGRAD = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad
 VECTORS = "vectors"
+SLOWER = in_groups_with({"momentum": 0.5}, momentum=0.5)
+SHORTER = in_groups_with({"betas": (0.8, 0.99)}, beta1=0.8, beta2=0.99)
 
 # (optimizer, preset, options, origin, reference)
 CASES = [
@@ -370,6 +390,11 @@ CASES = [
     ("lamb", "deepspeed", {}, "transcription", transcribed(deepspeed_lamb)),
     ("lamb", "deepspeed", {"weight_decay": 0.01}, "transcription", transcribed(bind(deepspeed_lamb, decay=0.01))),
     ("lamb", "lecture", {}, "transcription", transcribed(bind(lamb_paper, decay=0.0, eps=1e-8))),
+    ("momentum", "torch", {"momentum": 0.8, "weight_decay": 0.01} | SLOWER[1], "torch",
+     torched(lambda p: SGD(p, lr=1, momentum=0.8, weight_decay=0.01), SLOWER[0])),
+    ("adamw", "torch", SHORTER[1], "torch", torched(lambda p: ADAMW(p), SHORTER[0])),
+    ("lars", "timm", {"momentum": 0.9, "weight_decay": 0.01} | SLOWER[1], "timm",
+     torched(lambda p: Lars(p, momentum=0.9, weight_decay=0.01), SLOWER[0])),
 ]
 
 

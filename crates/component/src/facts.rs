@@ -56,6 +56,8 @@ pub struct Facts {
     pub summary: &'static str,
     /// The formula, in one or a few lines of plain text; empty if there is none.
     pub formula: &'static str,
+    /// What one use costs, in words; empty if it is not stated.
+    pub cost: &'static str,
     /// The paper, with its arXiv number or journal; empty if there is none.
     pub paper: &'static str,
     /// Which data a model takes, in words; empty for other kinds.
@@ -74,6 +76,7 @@ impl Facts {
             name,
             summary,
             formula: "",
+            cost: "",
             paper: "",
             input: "",
             presets: &[],
@@ -84,6 +87,11 @@ impl Facts {
     /// With a formula.
     pub const fn formula(self, formula: &'static str) -> Self {
         Facts { formula, ..self }
+    }
+
+    /// With what one use costs.
+    pub const fn cost(self, cost: &'static str) -> Self {
+        Facts { cost, ..self }
     }
 
     /// With a paper.

@@ -1,4 +1,4 @@
-use crate::{ConfigError, Exclusions, GlobalClip};
+use crate::{ConfigError, ConfiguredGroup, Exclusions, GlobalClip};
 use burn::optim::{DynOptimizer, DynState, ModuleOptimizer, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::kind::BridgeTensor;
@@ -146,6 +146,13 @@ pub trait DynOptimizerConfig: Send + Sync + Debug {
     fn dyn_rule(&self, group: ParameterGroup) -> Arc<dyn DynRule>;
     /// See [`OptimizerConfig::exclusions`].
     fn exclusions(&self) -> Exclusions;
+    /// Parameters with a rate or options of their own: see [`Grouped`](crate::Grouped).
+    ///
+    /// # Errors
+    /// A group's options are refused.
+    fn groups(&self) -> Result<Vec<ConfiguredGroup>, ConfigError> {
+        Ok(Vec::new())
+    }
     /// See [`OptimizerConfig::stability`].
     fn stability(&self) -> Option<Stability>;
     /// See [`OptimizerConfig::global_clip`].

@@ -1,5 +1,5 @@
 use crate::{
-    DynOptimizerConfig, DynRule, Exclusions, GlobalClip, OptimError, ParameterGroup, norm,
+    DynOptimizerConfig, DynRule, Exclude, Exclusions, GlobalClip, OptimError, ParameterGroup, norm,
 };
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{DynState, GradientsParams};
@@ -12,22 +12,46 @@ use std::sync::Arc;
 ///
 /// - it identifies a parameter by its path, not by an id that is random in each process, so the
 ///   saved state has the same bytes everywhere ([`Driver::save`], [`Driver::load`]);
-/// - parameters can be excluded from decay and adaptation by path, rank or layer type;
+/// - parameters can be excluded from decay and adaptation by path, rank or layer type, or have a rate
+///   and options of their own ([`Grouped`](crate::Grouped));
 /// - norms and trust ratios can be traced ([`Driver::step_traced`]);
 /// - a rule can take its gradient at shifted weights ([`Driver::ahead`]).
 ///
 /// The driver does not clip: before the step, the caller applies [`Driver::global_clip`] to the
 /// gradients.
 pub struct Driver {
-    pub(crate) recipe: Box<dyn DynOptimizerConfig>,
+    /// The groups, and last the optimizer of all other parameters.
+    parts: Vec<Part>,
+    pub(crate) slots: BTreeMap<String, Slot>,
+}
+
+/// An optimizer and the parameters that it moves.
+struct Part {
+    /// Absent: all that are in no group.
+    parameters: Option<Exclude>,
+    rate: f64,
+    recipe: Box<dyn DynOptimizerConfig>,
     exclusions: Exclusions,
     rules: BTreeMap<ParameterGroup, Arc<dyn DynRule>>,
-    pub(crate) slots: BTreeMap<String, Slot>,
+}
+
+impl Part {
+    fn new(parameters: Option<Exclude>, rate: f64, recipe: Box<dyn DynOptimizerConfig>) -> Part {
+        Part {
+            parameters,
+            rate,
+            exclusions: recipe.exclusions(),
+            recipe,
+            rules: BTreeMap::new(),
+        }
+    }
 }
 
 /// What the driver keeps for one parameter.
 pub(crate) struct Slot {
     pub rule: Arc<dyn DynRule>,
+    /// The factor of its learning rate.
+    pub rate: f64,
     pub shape: Vec<usize>,
     pub device: Device,
     pub state: Option<DynState>,
@@ -62,11 +86,19 @@ impl Driver {
             driver: &mut driver,
             place: Place::default(),
         });
-        for exclude in [
-            &driver.exclusions.weight_decay,
-            &driver.exclusions.layer_adaptation,
-        ] {
-            exclude.check(driver.slots.keys().map(String::as_str))?;
+        for part in &driver.parts {
+            let Exclusions {
+                weight_decay,
+                layer_adaptation,
+            } = &part.exclusions;
+            let patterns = [Some(weight_decay), Some(layer_adaptation)];
+            for pattern in patterns
+                .into_iter()
+                .chain([part.parameters.as_ref()])
+                .flatten()
+            {
+                pattern.check(driver.slots.keys().map(String::as_str))?;
+            }
         }
         Ok(driver)
     }
@@ -74,10 +106,13 @@ impl Driver {
     /// An optimizer without parameters; [`Driver::register`] adds them.
     pub(crate) fn empty(recipe: &dyn DynOptimizerConfig) -> Result<Driver, OptimError> {
         recipe.check()?;
+        let groups = recipe.groups()?.into_iter();
+        let mut parts: Vec<Part> = groups
+            .map(|group| Part::new(Some(group.parameters), group.rate, group.optimizer))
+            .collect();
+        parts.push(Part::new(None, 1.0, recipe.boxed()));
         Ok(Driver {
-            recipe: recipe.boxed(),
-            exclusions: recipe.exclusions(),
-            rules: BTreeMap::new(),
+            parts,
             slots: BTreeMap::new(),
         })
     }
@@ -89,25 +124,24 @@ impl Driver {
         shape: Vec<usize>,
         device: Device,
     ) {
+        let has = |pattern: &Exclude| pattern.matches(&path, shape.len(), layers);
+        let found = (self.parts.iter_mut()).find(|p| p.parameters.as_ref().is_none_or(has));
+        let part = found.expect("the last part has all parameters");
         let group = ParameterGroup {
-            decay: !self
-                .exclusions
-                .weight_decay
-                .matches(&path, shape.len(), layers),
-            adapt: !self
-                .exclusions
-                .layer_adaptation
-                .matches(&path, shape.len(), layers),
+            decay: !has(&part.exclusions.weight_decay),
+            adapt: !has(&part.exclusions.layer_adaptation),
         };
-        let rule = self
+        let rule = part
             .rules
             .entry(group)
-            .or_insert_with(|| self.recipe.dyn_rule(group))
+            .or_insert_with(|| part.recipe.dyn_rule(group))
             .clone();
+        let rate = part.rate;
         self.slots.insert(
             path,
             Slot {
                 rule,
+                rate,
                 shape,
                 device,
                 state: None,
@@ -115,15 +149,20 @@ impl Driver {
         );
     }
 
+    fn recipe(&self) -> &dyn DynOptimizerConfig {
+        let last = self.parts.last();
+        &*last.expect("the last part has all parameters").recipe
+    }
+
     /// The optimizer's name.
     pub fn name(&self) -> &'static str {
-        self.recipe.facts().name
+        self.recipe().facts().name
     }
 
     /// The clipping that is part of the optimizer, if any. Apply it before the step, with
     /// [`clip_by_global_norm`](crate::clip_by_global_norm).
     pub fn global_clip(&self) -> Option<GlobalClip> {
-        self.recipe.global_clip()
+        self.recipe().global_clip()
     }
 
     /// One step with learning rate `lr`. Parameters without a gradient stay as they are. Pass the
@@ -195,6 +234,7 @@ impl Driver {
         g: Tensor<D>,
         trace: Option<(&mut Vec<LayerTrace>, &str)>,
     ) -> Tensor<D> {
+        let lr = lr * slot.rate;
         let before = trace.is_some().then(|| (w.clone(), norm(&g)));
         let dtype = w.dtype();
         // In half precision an eps of 1e-8 vanishes and a sum of squares overflows or loses digits,

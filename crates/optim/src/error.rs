@@ -17,9 +17,9 @@ pub enum ConfigError {
         /// Why the two exclude each other.
         why: &'static str,
     },
-    /// A pattern of an exclusion is not a regular expression.
+    /// A pattern of an exclusion or a group is not a regular expression.
     #[error(
-        "exclusion `{pattern}` is not a usable regular expression ({message}); give `none`, `vectors`, `layer:NAME`, or a regular expression on parameter paths"
+        "pattern `{pattern}` is not a usable regular expression ({message}); give `none`, `vectors`, `layer:NAME`, or a regular expression on parameter paths"
     )]
     Pattern {
         /// The pattern.
@@ -27,8 +27,8 @@ pub enum ConfigError {
         /// What is wrong with it, in one line.
         message: String,
     },
-    /// An exclusion by path that matches no parameter of the model.
-    #[error("exclusion `{pattern}` matches no parameter (the model has {}){}", paths.join(", "), suggestion(nearest))]
+    /// A pattern of an exclusion or a group that matches no parameter of the model.
+    #[error("pattern `{pattern}` matches no parameter (the model has {}){}", paths.join(", "), suggestion(nearest))]
     Unmatched {
         /// The patterns.
         pattern: String,

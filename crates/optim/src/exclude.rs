@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::str::FromStr;
 
-/// Which parameters are excluded from weight decay or from layer adaptation.
+/// Which parameters are excluded from weight decay or from layer adaptation, or belong to a group.
 ///
 /// In TOML and on the command line: `"none"`, one pattern, or a list of patterns. A pattern is
 /// `vectors` (parameters of rank 0 or 1: biases, the scales and shifts of normalization layers),

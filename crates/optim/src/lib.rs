@@ -1,5 +1,5 @@
-//! Large-batch optimizers for [Burn](https://burn.dev): LARS and LAMB in every published variant, the
-//! SGD family, Adagrad, Adam and AdamW.
+//! Large-batch optimizers for [Burn](https://burn.dev): LARS, LAMB, LANS, NovoGrad and Muon in every
+//! published variant, the SGD and Adam families, Lion, Adagrad, RMSprop, Adadelta and Adafactor.
 //!
 //! Each optimizer is one file with one configuration and an entry in the [`Registry`]. Add an
 //! optimizer of your own with `Registry::with`: it then works on the command line, in studies and
@@ -27,6 +27,7 @@ mod decay;
 mod driver;
 mod error;
 mod exclude;
+mod groups;
 mod norm;
 mod replay;
 mod rules;
@@ -47,6 +48,7 @@ pub use decay::{Decay, WeightDecay};
 pub use driver::{Driver, LayerTrace};
 pub use error::{ConfigError, OptimError};
 pub use exclude::{Exclude, Exclusions};
+pub use groups::{ConfiguredGroup, Group, Grouped};
 pub use norm::{finite_ratio, norm};
 pub use replay::{Replayed, ReplayedStep, replay};
 pub use rules::*;

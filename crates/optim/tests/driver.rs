@@ -185,6 +185,68 @@ fn exclusions_go_by_rank_path_and_layer_type() {
     assert_eq!(moved("\"layer:Linear\""), ["norm.gamma"]);
 }
 
+/// The first group that has a parameter counts, and its options are those of its own exclusions, too.
+#[test]
+fn groups_have_rates_and_options_of_their_own() {
+    let device = Device::flex().autodiff();
+    let module = net(&device);
+    let stepped = |options: &str| {
+        let recipe = recipe("sgd", options);
+        let mut driver = Driver::new(&*recipe, &module).unwrap();
+        let grads = gradients(&module, &device, 0);
+        weights(&driver.step(0.25, module.clone(), grads))
+    };
+    let found = stepped(
+        r#"groups = [{ parameters = "^rest.1", rate = 0 }, { parameters = "^rest", rate = 2, weight_decay = 0.5, exclude_from_weight_decay = "vectors" }]"#,
+    );
+    let (before, plain) = (weights(&module), stepped(""));
+    let other = stepped(r#"groups = [{ parameters = "vectors", rate = 2 }]"#);
+    assert_eq!(found["rest.1.weight"], before["rest.1.weight"]);
+    assert_eq!(found["first.weight"], plain["first.weight"]);
+    assert_eq!(found["rest.0.bias"], other["rest.0.bias"]);
+    for (i, w) in before["rest.0.weight"].iter().enumerate() {
+        let moved = 2.0 * (plain["rest.0.weight"][i] - w) - 0.25 * w;
+        assert!((found["rest.0.weight"][i] - w - moved).abs() < 1e-6);
+    }
+}
+
+/// A step reads w and g and writes w, and reads and writes each tensor of the state; norms need
+/// further passes.
+#[test]
+fn the_stated_bytes_are_those_of_the_state() {
+    let device = Device::flex().autodiff();
+    for entry in standard().iter() {
+        let (facts, recipe) = (entry.facts(), recipe(entry.facts().name, ""));
+        let module = net(&device);
+        let mut driver = Driver::new(&*recipe, &module).unwrap();
+        driver.step(0.1, module.clone(), gradients(&module, &device, 0));
+        let saved = driver.save();
+        let state = safetensors::SafeTensors::deserialize(&saved).unwrap();
+        let tensors = (state.iter())
+            .filter(|(name, view)| name.starts_with("rest.0.weight.") && view.shape() == [4, 4])
+            .count();
+        let again = match facts.name {
+            "lars" => 8,
+            "novograd" => 4,
+            "lamb" | "adafactor" => 12,
+            "lans" => 20,
+            _ => 0,
+        };
+        let stated = format!("{} bytes and ", 12 + 8 * tensors + again);
+        assert!(facts.cost.starts_with(&stated), "{}: {stated}", facts.name);
+    }
+}
+
+#[test]
+fn a_group_of_nothing_is_refused() {
+    let module = net(&Device::flex());
+    let recipe = recipe("lars", r#"groups = [{ parameters = "^head" }]"#);
+    let message = Driver::new(&*recipe, &module).err().unwrap().to_string();
+    for part in ["`^head`", "matches no parameter", "rest.1.weight"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
 #[test]
 fn parameters_without_a_gradient_stay_as_they_are() {
     let device = Device::flex().autodiff();

@@ -1,5 +1,5 @@
 //! The conformance suite on every optimizer of the registry, against PyTorch, optax, timm and NumPy
-//! transcriptions (`tests/golden/optim.py` and `modern.py` and `muon.py`).
+//! transcriptions (`tests/golden/optim.py`, `modern.py`, `adafactor.py` and `muon.py`).
 //!
 //! `cargo test --release -p largebatch-optim --test golden -- --nocapture` prints the table of
 //! deviations in `docs/deviations.md`.
@@ -21,6 +21,11 @@ const CLASSIC: Golden = Golden {
     input: include_bytes!("golden/input.safetensors"),
     expected: include_bytes!("golden/expected.safetensors"),
     sets: &["plain", "large", "small"],
+};
+const ADAFACTOR: Golden = Golden {
+    input: include_bytes!("golden/adafactor-input.safetensors"),
+    expected: include_bytes!("golden/adafactor-expected.safetensors"),
+    sets: &["plain"],
 };
 const MUON: Golden = Golden {
     input: include_bytes!("golden/muon-input.safetensors"),
@@ -102,7 +107,7 @@ fn trajectory(golden: &Golden, set: &str) -> Trajectory {
 }
 
 fn references(optimizer: &str) -> Vec<Reference> {
-    let all = [CLASSIC, MODERN, MUON].map(|golden| references_in(&golden, optimizer));
+    let all = [CLASSIC, MODERN, ADAFACTOR, MUON].map(|golden| references_in(&golden, optimizer));
     all.into_iter().flatten().collect()
 }
 
@@ -149,7 +154,7 @@ fn references_in(golden: &Golden, optimizer: &str) -> Vec<Reference> {
 type Check = fn(&[Reference]) -> Result<Report, Failures>;
 
 /// The optimizers to check; `every_row_is_checked` compares the list with the registry.
-const CHECKED: [(&str, Check); 17] = [
+const CHECKED: [(&str, Check); 18] = [
     ("sgd", check::<SgdConfig>),
     ("momentum", check::<MomentumConfig>),
     ("nesterov", check::<NesterovConfig>),
@@ -159,6 +164,7 @@ const CHECKED: [(&str, Check); 17] = [
     ("adam", check::<AdamConfig>),
     ("adamw", check::<AdamWConfig>),
     ("adamax", check::<AdamaxConfig>),
+    ("adafactor", check::<AdafactorConfig>),
     ("nadam", check::<NadamConfig>),
     ("nadamw", check::<NadamWConfig>),
     ("lion", check::<LionConfig>),
@@ -179,9 +185,10 @@ fn every_row_is_checked() {
 #[test]
 fn every_optimizer_conforms() {
     println!(
-        "{:?}\n{:?}\n{:?}\n\n| optimizer | variant | origin | f64 | f32 |\n| --- | --- | --- | --- | --- |",
+        "{:?}\n{:?}\n{:?}\n{:?}\n\n| optimizer | variant | origin | f64 | f32 |\n| --- | --- | --- | --- | --- |",
         header(CLASSIC.expected).versions,
         header(MODERN.expected).versions,
+        header(ADAFACTOR.expected).versions,
         header(MUON.expected).versions
     );
     let mut failures = Vec::new();

@@ -69,7 +69,10 @@ fn variants(
 #[test]
 #[allow(deprecated)] // ndarray, which the tests keep as a second backend to compare with
 fn elementwise_rules_give_the_same_bits() {
-    for name in ["sgd", "momentum", "nesterov", "adagrad", "adam", "adamw"] {
+    for name in [
+        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "nadam", "nadamw",
+        "lion",
+    ] {
         for recipe in variants(standard().named(name).unwrap()) {
             assert!(
                 bits(&*recipe, Device::flex()) == bits(&*recipe, Device::ndarray()),
@@ -82,7 +85,7 @@ fn elementwise_rules_give_the_same_bits() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    for name in ["momentum", "adam", "lars", "lamb"] {
+    for name in ["momentum", "adam", "nadamw", "lion", "lars", "lamb"] {
         for recipe in variants(standard().named(name).unwrap()) {
             let with = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new()

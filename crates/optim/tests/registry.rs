@@ -116,6 +116,36 @@ fn every_mistake_is_named_with_its_remedy() {
             "exclude_from_weight_decay = 3",
             vec!["`exclude_from_weight_decay`", "layer:NAME"],
         ),
+        (
+            "sgd",
+            None,
+            "groups = [{ rate = 0.1 }]",
+            vec!["`groups`", "parameters"],
+        ),
+        (
+            "sgd",
+            None,
+            "groups = [{ parameters = \"bias\", rate = -1 }]",
+            vec!["`groups.rate` is -1", "at least 0"],
+        ),
+        (
+            "momentum",
+            None,
+            "groups = [{ parameters = \"bias\", momentun = 0.5 }]",
+            vec!["`momentun`", "did you mean `momentum`?"],
+        ),
+        (
+            "momentum",
+            None,
+            "groups = [{ parameters = \"bias\", momentum = 1.5 }]",
+            vec!["`momentum` is 1.5", "0 ≤ x < 1"],
+        ),
+        (
+            "momentum",
+            None,
+            "groups = [{ parameters = \"bias\", form = \"ema\", dampening = 0.5 }]",
+            vec!["`dampening`", "form"],
+        ),
     ] {
         let message = error(name, preset, options);
         for part in parts {
@@ -161,6 +191,22 @@ fn options_stand_over_the_preset() {
             ..Default::default()
         }
     );
+}
+
+/// Groups are written only where there are some, and are read back.
+#[test]
+fn groups_are_options_of_every_optimizer() {
+    for entry in standard().iter() {
+        let plain = entry.configure(toml::Table::new()).unwrap().table();
+        assert!(!plain.contains_key("groups"));
+        let options =
+            toml::toml! { groups = [{ parameters = "^head", rate = 0.1, weight_decay = 0.5 }] };
+        let table = entry.configure(options.clone()).unwrap().table();
+        assert_eq!(table["groups"], options["groups"]);
+        assert_eq!(entry.configure(table.clone()).unwrap().table(), table);
+        let listed = entry.options();
+        assert_eq!(listed.last().map(|o| o.name.as_str()), Some("groups"));
+    }
 }
 
 /// The default preset is the paper's where origins differ by more than options, timm's for NAdamW,

@@ -376,6 +376,30 @@ fn the_newer_rules_are_stable_up_to_their_bounds() {
     );
 }
 
+/// Adafactor's rows and columns stand for g² exactly where g² is a column times a row.
+#[test]
+fn adafactor_is_exact_on_squares_of_rank_one() {
+    use burn::optim::Optimizer;
+    use burn::tensor::Tensor;
+    let (column, row) = ([1.0, -0.5, 3.0], [0.2, 1.0, -4.0, 0.7]);
+    let run = |least_side: usize, other: f64| -> Vec<f64> {
+        let config = AdafactorConfig::default().with_least_side(least_side);
+        let rule = config.rule().unwrap();
+        let (mut w, mut state) = (matrix(&[1.0; 12]).reshape([3, 4]), None);
+        for t in 0..20 {
+            let g: Vec<f64> = (0..12)
+                .map(|k| (0.3 + f64::from(t)).sin() * column[k / 4] * row[k % 4])
+                .map(|g| g + other * g * g)
+                .collect();
+            let g: Tensor<2> = matrix(&g).reshape([3, 4]);
+            (w, state) = rule.step(0.05, w, g, state);
+        }
+        w.try_into_vec_as::<f64>().unwrap()
+    };
+    assert!(distance(&run(1, 0.0), &run(5, 0.0)) < 1e-13);
+    assert!(distance(&run(1, 0.1), &run(5, 0.1)) > 1e-2);
+}
+
 /// Five iterations bring the singular values of a Gaussian matrix into [0.6, 1.2], and a wide and a tall
 /// matrix give transposed steps.
 #[test]

@@ -251,7 +251,7 @@ fn the_other_recipes_expand() {
             optimizers.tune_count(),
             optimizers.confirm_count()
         ),
-        (17, 17 * 10 * 2, 85)
+        (18, 18 * 10 * 2, 90)
     );
 }
 

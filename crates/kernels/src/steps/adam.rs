@@ -5,7 +5,8 @@ use cubecl::prelude::*;
 use super::cube::{self, Arg, Launch, UNITS};
 use super::{Decay, Kernel, Step, decayed, root_plus_eps};
 
-/// m ← β₁m + e₁g; v ← β₂v + e₂g²; w ← w − rate · m / (√(v / correction) + eps). Reads g, changes w, m and v.
+/// m ← β₁m + e₁g; v ← β₂v + e₂g²; w ← w − rate · d / (√(v / correction) + eps) with d = m, or with a
+/// look-ahead a₁m + a₂g. Reads g, changes w, m and v.
 pub struct Adam {
     /// Weight decay.
     pub decay: Decay,
@@ -17,6 +18,8 @@ pub struct Adam {
     pub correction: f32,
     /// A constant added to the root; if 0, the root is at least the smallest normal number.
     pub eps: f32,
+    /// The factors a₁ and a₂ of m and g in a look-ahead step (NAdam); `None` steps along m.
+    pub ahead: Option<[f32; 2]>,
     /// The learning rate.
     pub rate: f32,
 }
@@ -27,7 +30,8 @@ impl Kernel<1, 3, 0> for Adam {
         let (w, g) = decayed(w, g, self.decay);
         let mean = mean * self.beta[0] + g * self.entering[0];
         let square = square * self.beta[1] + g * g * self.entering[1];
-        let update = mean / root_plus_eps(square / self.correction, self.eps);
+        let direction = self.ahead.map_or(mean, |[a, b]| mean * a + g * b);
+        let update = direction / root_plus_eps(square / self.correction, self.eps);
         ([w - update * self.rate, mean, square], [])
     }
 }
@@ -37,6 +41,7 @@ impl Step<1, 3> for Adam {
     fn launch(&self, on: &Launch, [g]: [Arg; 1], [w, mean, square]: [Arg; 3]) {
         let ((l2, shrink), [beta1, beta2], [entering1, entering2]) =
             (self.decay, self.beta, self.entering);
+        let [of_mean, of_gradient] = self.ahead.unwrap_or_default();
         let by = ConstantsLaunch::new(
             l2,
             shrink,
@@ -46,7 +51,10 @@ impl Step<1, 3> for Adam {
             entering2,
             self.correction,
             self.eps,
+            of_mean,
+            of_gradient,
             self.rate,
+            self.ahead.is_some(),
         );
         gpu::launch(&on.client, on.count(), on.dim(), g, w, mean, square, by);
     }
@@ -63,7 +71,11 @@ struct Constants {
     entering2: f32,
     correction: f32,
     eps: f32,
+    of_mean: f32,
+    of_gradient: f32,
     rate: f32,
+    #[cube(comptime)]
+    looks_ahead: bool,
 }
 
 #[cfg(feature = "cube")]
@@ -76,7 +88,12 @@ fn gpu(g: &[f32], w: &mut [f32], mean: &mut [f32], square: &mut [f32], by: &Cons
         let v = square[i] * by.beta2 + u * u * by.entering2;
         mean[i] = m;
         square[i] = v;
-        w[i] = kept - m / cube::root_plus_eps(v / by.correction, by.eps) * by.rate;
+        let direction = if comptime!(by.looks_ahead) {
+            m * by.of_mean + u * by.of_gradient
+        } else {
+            m
+        };
+        w[i] = kept - direction / cube::root_plus_eps(v / by.correction, by.eps) * by.rate;
         i += CUBE_COUNT * UNITS;
     }
 }

@@ -13,6 +13,7 @@ mod flex;
 mod kernel;
 mod lamb;
 mod lars;
+mod lion;
 mod sgd;
 mod velocity;
 
@@ -24,6 +25,7 @@ pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use lamb::Lamb;
 pub use lars::Trust;
+pub use lion::Lion;
 pub use sgd::Sgd;
 pub use velocity::Velocity;
 
@@ -31,7 +33,7 @@ pub use velocity::Velocity;
 /// (0, 1) is no decay.
 pub type Decay = (f32, f32);
 
-/// The changed tensors after a step of [`Sgd`], [`Velocity`], [`Adagrad`] or [`Adam`], whose
+/// The changed tensors after a step of [`Sgd`], [`Velocity`], [`Adagrad`], [`Adam`] or [`Lion`], whose
 /// documentation says what they read and change. Gives all tensors back if the kernels cannot run
 /// on them.
 pub fn step<const D: usize, const I: usize, const M: usize>(

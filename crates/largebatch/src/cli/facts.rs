@@ -176,6 +176,7 @@ impl Row {
         [
             ("Input", self.facts.input.to_owned()),
             ("Formula", self.facts.formula.to_owned()),
+            ("Cost", self.facts.cost.to_owned()),
             ("Paper", self.facts.paper.to_owned()),
             ("Aliases", aliases.join("\n")),
         ]

@@ -52,6 +52,7 @@ impl OptimizerConfig for AdadeltaConfig {
         "gradient, multiplied by the ratio of the mean sizes of past steps and gradients",
     )
     .formula("v ← ρ v + (1 − ρ) g²; u = g √(d + ε) / √(v + ε); d ← ρ d + (1 − ρ) u²; w ← w − η u")
+    .cost("28 bytes and 16 operations a weight")
     .paper("Zeiler 2012, arXiv 1212.5701")
     .presets(&[
         ("torch", "PyTorch's Adadelta"),

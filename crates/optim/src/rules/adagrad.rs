@@ -74,6 +74,7 @@ impl OptimizerConfig for AdagradConfig {
         "SGD whose learning rate falls, for each weight, with the sum of its squared gradients",
     )
     .formula("G ← G + g²; outside: w ← w − η g / (√G + ε); inside: w ← w − η g / √(G + ε)")
+    .cost("20 bytes and 7 operations a weight")
     .paper("Duchi et al. 2011, JMLR 12")
     .presets(&[
         (
@@ -177,6 +178,7 @@ impl Optimizer for Adagrad {
         };
         let kernel = steps::Adagrad {
             decay: self.weight_decay.factors(lr),
+            average: [1.0, 1.0],
             inside,
             outside,
             rate: rate as f32,

@@ -86,6 +86,7 @@ impl OptimizerConfig for AdamConfig {
         "m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²\n\
                   w ← w − η m̂ / (√v̂ + ε), m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
     )
+    .cost("28 bytes and 13 operations a weight")
     .paper("Kingma and Ba 2015, arXiv 1412.6980; AMSGrad: Reddi et al. 2018, arXiv 1904.09237")
     .presets(&[
         ("torch", "PyTorch's Adam"),
@@ -240,6 +241,7 @@ impl Adam {
             entering,
             correction,
             eps: self.eps as f32,
+            ahead: None,
             rate,
         }
     }

@@ -78,6 +78,7 @@ impl OptimizerConfig for AdamaxConfig {
         "m ← β₁ m + (1 − β₁) g; maximum: n ← max(β₂ n, |g| + ε); w ← w − η m̂ / n, m̂ = m / (1 − β₁ᵗ)\n\
          outside: n ← max(β₂ n, |g|); w ← w − η m̂ / (n + ε)",
     )
+    .cost("28 bytes and 10 operations a weight")
     .paper("Kingma and Ba 2015, arXiv 1412.6980, 7.1")
     .presets(&[
         ("torch", "PyTorch's Adamax"),

@@ -53,6 +53,7 @@ impl OptimizerConfig for AdamWConfig {
 
     const FACTS: Facts = Facts::new("adamw", "Adam with decoupled weight decay")
         .formula("w ← w − η λ w; then Adam: w ← w − η m̂ / (√v̂ + ε)")
+        .cost("28 bytes and 14 operations a weight")
         .paper("Loshchilov and Hutter 2019, arXiv 1711.05101")
         .presets(&[("torch", "PyTorch's AdamW")]);
 

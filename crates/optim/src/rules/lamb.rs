@@ -146,6 +146,7 @@ impl OptimizerConfig for LambConfig {
         "Adam whose step is scaled in each layer by ‖w‖ / ‖step‖",
     )
     .formula("u = m̂ / (√v̂ + ε) + λ w; w ← w − η φ(‖w‖) / ‖u‖ u")
+    .cost("40 bytes and 20 operations a weight: the update is written before its norm is known")
     .paper("You et al. 2020, arXiv 1904.00962")
     .presets(&[
         ("paper", "Algorithm 2 of the paper, with bias correction and weight decay 0.01"),

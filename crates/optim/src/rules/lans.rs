@@ -80,6 +80,7 @@ impl OptimizerConfig for LansConfig {
              r = m̂ / (√v̂ + ε) + λ w; q = g̃ / (√v̂ + ε) + λ w\n\
              w ← w − η ‖w‖ (β₁ r / ‖r‖ + (1 − β₁) q / ‖q‖)",
     )
+    .cost("48 bytes and 30 operations a weight: all is read twice and g once more, for the norms")
     .paper("Zheng et al. 2020, arXiv 2006.13484")
     .presets(&[
         ("paper", "Algorithm 2 of the paper, with weight decay 0.01"),

@@ -126,6 +126,7 @@ impl OptimizerConfig for LarsConfig {
         "SGD with momentum whose learning rate is scaled in each layer by ‖w‖ / ‖g‖",
     )
     .formula("r = c ‖w‖ / (‖g‖ + λ ‖w‖ + ε); v ← μ v + η r (g + λ w); w ← w − v")
+    .cost("28 bytes and 10 operations a weight: w and g are read twice, first for their norms")
     .paper("You, Gitman and Ginsburg 2017, arXiv 1708.03888")
     .presets(&[
         ("paper", "Algorithm 1 of the paper"),

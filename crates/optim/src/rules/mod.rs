@@ -1,6 +1,7 @@
 //! The optimizers, one file each.
 
 mod adadelta;
+mod adafactor;
 mod adagrad;
 mod adam;
 mod adamax;
@@ -19,6 +20,7 @@ mod rmsprop;
 mod sgd;
 
 pub use adadelta::*;
+pub use adafactor::*;
 pub use adagrad::*;
 pub use adam::*;
 pub use adamax::*;
@@ -51,6 +53,7 @@ pub fn standard() -> Registry {
         .with(entry::<AdamConfig>())
         .with(entry::<AdamWConfig>())
         .with(entry::<AdamaxConfig>())
+        .with(entry::<AdafactorConfig>())
         .with(entry::<NadamConfig>())
         .with(entry::<NadamWConfig>())
         .with(entry::<LionConfig>())

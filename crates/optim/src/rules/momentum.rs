@@ -82,6 +82,7 @@ impl OptimizerConfig for MomentumConfig {
                   ema: v ← μ v + (1 − μ)(g + λ w); w ← w − η v\n\
                   heavy-ball: v ← μ v + η (g + λ w); w ← w − v",
     )
+    .cost("20 bytes and 4 operations a weight")
     .paper("Polyak 1964, USSR Computational Mathematics and Mathematical Physics 4(5)")
     .presets(&[
         ("torch", "PyTorch's SGD(momentum=0.9)"),

@@ -1,12 +1,9 @@
-use super::adam::correction;
+mod rule;
+
+pub use rule::{Muon, MuonState};
+
 use super::{DECAYS, DIVIDES, FORGETS};
-use crate::norm::{lifted, norm, root_plus_eps, scaled};
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, Nadam, NadamConfig, NadamCorrection, NadamState,
-    OptimizerConfig, ParameterGroup, Rule, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
+use crate::{ConfigError, Exclude, Exclusions, OptimizerConfig, ParameterGroup};
 use getset::WithSetters;
 use largebatch_component::{ComponentError, Facts, Kind};
 use schemars::JsonSchema;
@@ -17,8 +14,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// NS(X) is `steps` iterations of Newton and Schulz, X ← aX + (bA + cA²)X with A = XXᵀ, from X/‖X‖: it
 /// brings the singular values near 1. A matrix of Burn is [inputs, outputs]; a parameter of a higher
-/// rank is [outputs, …] and flattened to [outputs, rest]. The factor s depends on both
-/// ([`MuonScale`]).
+/// rank is [outputs, …] and flattened to [outputs, rest], or taken apart ([`MuonKernels`]). The factor s
+/// depends on both ([`MuonScale`]).
 ///
 /// Parameters of rank 0 and 1, and those of `exclude_from_orthogonalization`, take the fallback rule.
 /// Exclude embeddings and the last layer, and in convolutional networks the first one.
@@ -50,6 +47,11 @@ pub struct MuonConfig {
     pub eps_place: MuonEps,
     /// The factor s of an orthogonalised step.
     pub scale: MuonScale,
+    /// The matrices of a parameter of a rank above 2.
+    pub kernels: MuonKernels,
+    /// Whether the weights of an orthogonalised parameter are scaled to ‖w‖ = √outputs before the step;
+    /// λ then changes nothing for them.
+    pub fixed_norm: bool,
     /// Decoupled weight decay λ; 0 for none.
     #[schemars(range(min = 0.0), extend("why" = DECAYS))]
     pub weight_decay: f64,
@@ -59,7 +61,7 @@ pub struct MuonConfig {
     pub exclude_from_orthogonalization: Exclude,
     /// The rule of the other parameters.
     pub fallback: MuonFallback,
-    /// Decay rate β₁ of the fallback rule.
+    /// Decay rate β₁ of the fallback rule, or its momentum.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "why" = FORGETS))]
     pub fallback_beta1: f64,
     /// Decay rate β₂ of the fallback rule.
@@ -71,7 +73,7 @@ pub struct MuonConfig {
     /// The fallback rule's rate, as a multiple of η.
     #[schemars(range(min = 0.0))]
     pub fallback_rate: f64,
-    /// The fallback rule's decoupled weight decay, or `same` for λ.
+    /// The fallback rule's weight decay, or `same` for λ; decoupled, but L2 for `nesterov`.
     #[schemars(extend("values" = "\"same\", or a number, at least 0"))]
     pub fallback_weight_decay: FallbackDecay,
 }
@@ -128,6 +130,18 @@ pub enum MuonScale {
     None,
 }
 
+/// The matrices of a parameter [outputs, inputs, …] of a rank above 2 in [`MuonConfig`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MuonKernels {
+    /// One, [outputs, rest].
+    #[default]
+    Flattened,
+    /// One [outputs, inputs] for each place in the kernel; their step is divided by √places. timm's
+    /// `conv_mode="batched"`.
+    Batched,
+}
+
 /// Weight decay of the fallback rule of [`MuonConfig`].
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -159,6 +173,8 @@ pub enum MuonFallback {
     Nadamw,
     /// NAdamW in timm's form, which its Muon takes with Nesterov.
     NadamwOne,
+    /// SGD with Nesterov's momentum β₁ and L2 decay, in PyTorch's form. airbench.
+    Nesterov,
 }
 
 impl Default for MuonConfig {
@@ -172,6 +188,8 @@ impl Default for MuonConfig {
             eps: 1e-7,
             eps_place: MuonEps::Added,
             scale: MuonScale::Aspect,
+            kernels: MuonKernels::Flattened,
+            fixed_norm: false,
             weight_decay: 0.0,
             exclude_from_weight_decay: Exclude::none(),
             exclude_from_orthogonalization: Exclude::none(),
@@ -197,6 +215,7 @@ impl OptimizerConfig for MuonConfig {
          NS(X): X ← X / ‖X‖; steps times: A = X Xᵀ, X ← a X + (b A + c A²) X\n\
          vectors and excluded parameters: AdamW or NAdamW with a rate of their own",
     )
+    .cost("20 bytes and 10 operations a weight, and of a matrix of sides m ≤ n\n4 m² n + 2 m³ operations in each iteration; in five, 20 m² n + 10 m³")
     .paper(
         "Jordan et al. 2024, kellerjordan.github.io/posts/muon; Liu et al. 2025, arXiv 2502.16982",
     )
@@ -219,6 +238,10 @@ impl OptimizerConfig for MuonConfig {
             "timm.optim.Muon: five triples of coefficients, no Nesterov, AdamW for the rest",
         ),
         ("keras", "Keras' Muon: a sum, the size of AdamW's steps"),
+        (
+            "po",
+            "pytorch_optimizer's Muon: as keller, no decay for the rest",
+        ),
     ]);
 
     fn preset(name: &str) -> Option<Self> {
@@ -273,6 +296,11 @@ impl OptimizerConfig for MuonConfig {
                 fallback_weight_decay: FallbackDecay::Rate(0.004),
                 ..keller
             },
+            "po" => MuonConfig {
+                eps_place: MuonEps::Floor,
+                fallback_weight_decay: FallbackDecay::Rate(0.0),
+                ..keller
+            },
             _ => return None,
         })
     }
@@ -305,214 +333,6 @@ impl OptimizerConfig for MuonConfig {
         Exclusions {
             weight_decay: self.exclude_from_weight_decay.clone(),
             layer_adaptation: self.exclude_from_orthogonalization.clone(),
-        }
-    }
-}
-
-crate::state! {
-    /// The state of [`Muon`].
-    pub struct MuonState<const D: usize> {
-        /// The momentum m, or the fallback rule's mean of gradients, of the parameter's shape.
-        pub mean: Tensor<D>,
-        /// The fallback rule's mean of squared gradients; absent for an orthogonalised parameter.
-        pub square: Option<Tensor<D>>,
-        /// Number of steps done.
-        pub time: u64,
-    }
-}
-
-/// The rule of [`MuonConfig`].
-#[derive(Clone, Debug)]
-pub struct Muon {
-    options: MuonConfig,
-    decay: bool,
-    orthogonalize: bool,
-}
-
-impl Rule for Muon {}
-
-impl Optimizer for Muon {
-    type State<const D: usize> = MuonState<D>;
-
-    fn step<const D: usize>(
-        &self,
-        lr: f64,
-        w: Tensor<D>,
-        g: Tensor<D>,
-        state: Option<MuonState<D>>,
-    ) -> (Tensor<D>, Option<MuonState<D>>) {
-        let o = &self.options;
-        if !self.orthogonalize || D < 2 {
-            return self.fall_back(lr, w, g, state);
-        }
-        let (w, g) = self.decay(o.weight_decay).apply(lr, w, g);
-        let (mean, time) = match state {
-            Some(state) => (state.mean, state.time + 1),
-            None => (w.zeros_like(), 1),
-        };
-        let entering = match o.form {
-            MuonForm::Sum => 1.0,
-            MuonForm::Average | MuonForm::Corrected => 1.0 - o.momentum,
-        };
-        let new = g.mul_scalar(entering);
-        let mean = mean.mul_scalar(o.momentum) + new.clone();
-        let c = |t: u64| match o.form {
-            MuonForm::Corrected => correction(o.momentum, t),
-            MuonForm::Average | MuonForm::Sum => 1.0,
-        };
-        let direction = match o.nesterov {
-            true => {
-                mean.clone().mul_scalar(o.momentum / c(time + 1)) + new.mul_scalar(1.0 / c(time))
-            }
-            false => mean.clone().mul_scalar(1.0 / c(time)),
-        };
-        let dims = w.dims();
-        // Burn's matrices are [inputs, outputs]; all other weights are [outputs, …].
-        let (outputs, inputs) = match D {
-            2 => (dims[1], dims[0]),
-            _ => (dims[0], dims[1..].iter().product()),
-        };
-        let matrix = match D {
-            2 => direction.reshape([inputs, outputs]),
-            _ => direction.reshape([outputs, inputs]),
-        };
-        let update: Tensor<D> = o.orthogonal(matrix).reshape(dims);
-        let scale = o.factor(outputs as f64, inputs as f64, &dims);
-        (
-            w - update.mul_scalar(lr * scale),
-            Some(MuonState {
-                mean,
-                square: None,
-                time,
-            }),
-        )
-    }
-
-    fn to_device<const D: usize>(state: MuonState<D>, device: &Device) -> MuonState<D> {
-        state.to_device(device)
-    }
-}
-
-impl Muon {
-    fn decay(&self, rate: f64) -> WeightDecay {
-        WeightDecay::new(rate, Decay::Decoupled, self.decay)
-    }
-
-    /// The step of a parameter that is not orthogonalised.
-    fn fall_back<const D: usize>(
-        &self,
-        lr: f64,
-        w: Tensor<D>,
-        g: Tensor<D>,
-        state: Option<MuonState<D>>,
-    ) -> (Tensor<D>, Option<MuonState<D>>) {
-        let (o, lr) = (&self.options, lr * self.options.fallback_rate);
-        let weight_decay = self.decay(match o.fallback_weight_decay {
-            FallbackDecay::Same(_) => o.weight_decay,
-            FallbackDecay::Rate(rate) => rate,
-        });
-        let (beta1, beta2, eps) = (o.fallback_beta1, o.fallback_beta2, o.fallback_eps);
-        let state = state.unwrap_or_else(|| MuonState {
-            mean: w.zeros_like(),
-            square: Some(w.zeros_like()),
-            time: 0,
-        });
-        let square = state.square.unwrap_or_else(|| w.zeros_like());
-        let kept = |mean, square, time| {
-            Some(MuonState {
-                mean,
-                square: Some(square),
-                time,
-            })
-        };
-        let form = match o.fallback {
-            MuonFallback::NadamwOne => Some(NadamCorrection::One),
-            MuonFallback::Nadamw => Some(NadamCorrection::Next),
-            MuonFallback::Adamw | MuonFallback::AdamwRawEps => None,
-        };
-        if let Some(correction) = form {
-            let rule = Nadam {
-                options: NadamConfig {
-                    beta1,
-                    beta2,
-                    eps,
-                    correction,
-                    ..NadamConfig::default()
-                },
-                weight_decay,
-            };
-            let state = NadamState {
-                mean: state.mean,
-                square,
-                product: 1.0,
-                time: state.time,
-            };
-            let (w, state) = rule.step(lr, w, g, Some(state));
-            return (w, state.and_then(|s| kept(s.mean, s.square, s.time)));
-        }
-        let (w, g) = weight_decay.apply(lr, w, g);
-        let time = state.time + 1;
-        let mean = state.mean.mul_scalar(beta1) + g.clone().mul_scalar(1.0 - beta1);
-        let square = square.mul_scalar(beta2) + g.square().mul_scalar(1.0 - beta2);
-        let (c1, c2) = (correction(beta1, time), correction(beta2, time));
-        let (divisor, rate) = match o.fallback {
-            MuonFallback::AdamwRawEps => (root_plus_eps(square.clone(), eps), lr * c2.sqrt() / c1),
-            _ => (root_plus_eps(square.clone().div_scalar(c2), eps), lr / c1),
-        };
-        let update = mean.clone() / divisor;
-        (w - update.mul_scalar(rate), kept(mean, square, time))
-    }
-}
-
-impl MuonConfig {
-    /// NS(X): the iterations on the matrix with at least as many columns as rows.
-    fn orthogonal(&self, x: Tensor<2>) -> Tensor<2> {
-        let [rows, columns] = x.dims();
-        let is_tall = rows > columns;
-        let mut x = if is_tall { x.transpose() } else { x };
-        let length = norm(&x);
-        let divisor = match self.eps_place {
-            MuonEps::Added => length.add_scalar(self.eps),
-            MuonEps::Floor => length.clamp_min(self.eps),
-        };
-        x = scaled(x, lifted(divisor).recip());
-        for step in 0..self.steps {
-            let [a, b, c] = self.coefficients.of(step);
-            let square = x.clone().matmul(x.clone().transpose());
-            let fourth = square.clone().matmul(square.clone());
-            let polynomial = square.mul_scalar(b) + fourth.mul_scalar(c);
-            x = x.clone().mul_scalar(a) + polynomial.matmul(x);
-        }
-        if is_tall { x.transpose() } else { x }
-    }
-
-    fn factor(&self, outputs: f64, inputs: f64, dims: &[usize]) -> f64 {
-        let aspect = |above: f64, below: f64| (above / below).max(1.0).sqrt();
-        match (self.scale, dims) {
-            (MuonScale::Kernel, [_, .., height, width]) if dims.len() > 2 => {
-                aspect(*height as f64, *width as f64)
-            }
-            (MuonScale::Aspect | MuonScale::Kernel, _) => aspect(outputs, inputs),
-            (MuonScale::Rms, _) => 0.2 * outputs.max(inputs).sqrt(),
-            (MuonScale::Spectral, _) => (outputs / inputs).sqrt(),
-            (MuonScale::None, _) => 1.0,
-        }
-    }
-}
-
-impl MuonCoefficients {
-    /// (a, b, c) of an iteration, from 0.
-    fn of(self, step: usize) -> [f64; 3] {
-        const TUNED: [[f64; 3]; 5] = [
-            [4.0848, -6.8946, 2.9270],
-            [3.9505, -6.3029, 2.6377],
-            [3.7418, -5.5913, 2.3037],
-            [2.8769, -3.1427, 1.2046],
-            [2.8366, -3.0525, 1.2012],
-        ];
-        match self {
-            MuonCoefficients::Quintic => [3.4445, -4.7750, 2.0315],
-            MuonCoefficients::Tuned => TUNED[step.min(TUNED.len() - 1)],
         }
     }
 }

@@ -10,6 +10,7 @@ use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use getset::WithSetters;
 use largebatch_component::Facts;
+use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,7 @@ impl OptimizerConfig for NadamConfig {
              product: n̂ = (1 − μₜ) g/(1 − Pₜ) + μₜ₊₁ m/(1 − Pₜ₊₁), Pₜ = μ₁ … μₜ, μₜ = β₁ (1 − ½ 0.96^(tψ))\n\
              next: n̂ = β₁ m/(1 − β₁ᵗ⁺¹) + (1 − β₁) g/(1 − β₁ᵗ); one: n̂ = (β₁ m + (1 − β₁) g)/(1 − β₁ᵗ)",
         )
+        .cost("28 bytes and 16 operations a weight")
         .paper("Dozat 2016, OpenReview OM0jvwB8jIp57ZJjtNEZ")
         .presets(&[
             ("torch", "PyTorch's NAdam"),
@@ -177,7 +179,6 @@ impl Optimizer for Nadam {
         state: Option<NadamState<D>>,
     ) -> (Tensor<D>, Option<NadamState<D>>) {
         let o = &self.options;
-        let (w, g) = self.weight_decay.apply(lr, w, g);
         let state = state.unwrap_or_else(|| NadamState {
             mean: w.zeros_like(),
             square: w.zeros_like(),
@@ -185,9 +186,6 @@ impl Optimizer for Nadam {
             time: 0,
         });
         let time = state.time + 1;
-        let mean = state.mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
-        let square =
-            state.square.mul_scalar(o.beta2) + g.clone().square().mul_scalar(1.0 - o.beta2);
         let (mut product, c) = (state.product, |t: u64| correction(o.beta1, t));
         let (of_mean, of_gradient) = match o.correction {
             NadamCorrection::Product => {
@@ -200,6 +198,33 @@ impl Optimizer for Nadam {
             NadamCorrection::Next => (o.beta1 / c(time + 1), (1.0 - o.beta1) / c(time)),
             NadamCorrection::One => (o.beta1 / c(time), (1.0 - o.beta1) / c(time)),
         };
+        let (mut w, mut g, mut mean, mut square) = (w, g, state.mean, state.square);
+        if !o.caution {
+            let fused = steps::Adam {
+                decay: self.weight_decay.factors(lr),
+                beta: [o.beta1 as f32, o.beta2 as f32],
+                entering: [(1.0 - o.beta1) as f32, (1.0 - o.beta2) as f32],
+                correction: correction(o.beta2, time) as f32,
+                eps: o.eps as f32,
+                ahead: Some([of_mean as f32, of_gradient as f32]),
+                rate: lr as f32,
+            };
+            match steps::step(&fused, [g], [w, mean, square]) {
+                Ok([w, mean, square]) => {
+                    let state = NadamState {
+                        mean,
+                        square,
+                        product,
+                        time,
+                    };
+                    return (w, Some(state));
+                }
+                Err(([given], changed)) => (g, [w, mean, square]) = (given, changed),
+            }
+        }
+        let (w, g) = self.weight_decay.apply(lr, w, g);
+        let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
+        let square = square.mul_scalar(o.beta2) + g.clone().square().mul_scalar(1.0 - o.beta2);
         let divisor = root_plus_eps(square.clone().div_scalar(correction(o.beta2, time)), o.eps);
         let ahead = mean.clone().mul_scalar(of_mean) + g.clone().mul_scalar(of_gradient);
         let update = match o.caution {

@@ -75,6 +75,7 @@ impl OptimizerConfig for NadamWConfig {
 
     const FACTS: Facts = Facts::new("nadamw", "NAdam with decoupled weight decay")
         .formula("w ← w − η λ w; then NAdam: w ← w − η n̂ / (√v̂ + ε)")
+        .cost("28 bytes and 17 operations a weight")
         .paper("Dozat 2016; at large batch: Nado et al. 2021, arXiv 2102.06356")
         .presets(&[
             (

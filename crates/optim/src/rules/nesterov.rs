@@ -78,6 +78,7 @@ impl OptimizerConfig for NesterovConfig {
         "torch: v ← μ v + g + λ w; w ← w − η (g + λ w + μ v)\n\
                   look-ahead: v ← μ v + η (∇f(w − μ v) + λ w); w ← w − v",
     )
+    .cost("20 bytes and 6 operations a weight")
     .paper("Nesterov 1983, Doklady AN SSSR 269; Sutskever et al. 2013, ICML")
     .presets(&[
         ("torch", "PyTorch's SGD(momentum=0.9, nesterov=True)"),

@@ -142,6 +142,7 @@ impl OptimizerConfig for NovogradConfig {
         "v ← β₂ v + (1 − β₂) ‖g‖²; u = g / (√v + ε) + λ w; m ← β₁ m + u; w ← w − η m\n\
          mean: m ← β₁ m + (1 − β₁) g; w ← w − η (m̂ / (√v̂ + ε) + λ w)",
     )
+    .cost("24 bytes and 7 operations a weight: g is read twice, first for its norm")
     .paper("Ginsburg et al. 2019, arXiv 1905.11286")
     .presets(&[
         ("paper", "the paper's, and timm.optim.NvNovoGrad"),

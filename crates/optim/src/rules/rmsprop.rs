@@ -9,6 +9,7 @@ use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use getset::WithSetters;
 use largebatch_component::Facts;
+use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,7 @@ impl OptimizerConfig for RmspropConfig {
          centered: v − ḡ² for v, ḡ ← α ḡ + (1 − α) g\n\
          rate outside: b ← μ b + u; w ← w − η b; rate inside: b ← μ b + η u; w ← w − b",
     )
+    .cost("20 bytes and 9 operations a weight")
     .paper("Hinton 2012, lecture 6e; centered: Graves 2013, arXiv 1308.0850")
     .presets(&[
         ("torch", "PyTorch's RMSprop"),
@@ -191,13 +193,35 @@ impl Optimizer for Rmsprop {
         state: Option<RmspropState<D>>,
     ) -> (Tensor<D>, Option<RmspropState<D>>) {
         let o = &self.options;
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let state = state.unwrap_or_else(|| RmspropState {
+        let mut state = state.unwrap_or_else(|| RmspropState {
             square: w.full_like(o.initial_accumulator),
             mean: o.centered.then(|| w.zeros_like()),
             velocity: (o.momentum > 0.0).then(|| w.zeros_like()),
             time: 0,
         });
+        let (mut w, mut g) = (w, g);
+        if !o.centered && o.momentum == 0.0 {
+            let (inside, outside) = match o.eps_place {
+                EpsPlace::Outside => (0.0, o.eps as f32),
+                EpsPlace::Inside => (o.eps as f32, 0.0),
+            };
+            let fused = steps::Adagrad {
+                decay: self.weight_decay.factors(lr),
+                average: [o.alpha as f32, (1.0 - o.alpha) as f32],
+                inside,
+                outside,
+                rate: lr as f32,
+            };
+            match steps::step(&fused, [g], [w, state.square]) {
+                Ok([w, square]) => {
+                    state.square = square;
+                    state.time += 1;
+                    return (w, Some(state));
+                }
+                Err(([given], changed)) => (g, [w, state.square]) = (given, changed),
+            }
+        }
+        let (w, g) = self.weight_decay.apply(lr, w, g);
         let average = |past: Tensor<D>, new: Tensor<D>| {
             past.mul_scalar(o.alpha) + new.mul_scalar(1.0 - o.alpha)
         };

@@ -32,6 +32,7 @@ impl OptimizerConfig for SgdConfig {
 
     const FACTS: Facts = Facts::new("sgd", "stochastic gradient descent")
         .formula("w ← w − η (g + λ w)")
+        .cost("12 bytes and 2 operations a weight")
         .paper("Robbins and Monro 1951, Annals of Mathematical Statistics 22(3)")
         .presets(&[
             ("torch", "PyTorch's SGD with momentum 0"),
