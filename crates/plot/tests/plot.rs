@@ -60,6 +60,13 @@ fn a_chart_shows_what_it_was_given() {
     assert!(svg.contains(">20</text>") && svg.matches("stroke-width:1.1").count() >= 6);
 }
 
+/// The drawing as text; `INSTA_UPDATE=always` writes it anew after a change on purpose.
+#[test]
+fn a_chart_is_drawn_as_before() {
+    let svg = lines().figure().inline();
+    insta::assert_snapshot!(svg.replace("><", ">\n<"));
+}
+
 #[test]
 fn charts_without_data_do_not_panic() {
     let empty = Plot::new("", "").figure();

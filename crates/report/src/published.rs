@@ -3,8 +3,9 @@
 use largebatch_study::get;
 use largebatch_study::statistics::estimate;
 
-use crate::analysis::{Analysis, Facts};
+use crate::analysis::Analysis;
 use crate::context::{PaperRow, PaperTable};
+use crate::facts::Facts;
 use crate::measure::Measure;
 use crate::probes::{Probed, sharpness};
 

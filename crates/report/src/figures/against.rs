@@ -2,12 +2,51 @@ use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key, Way, bulk, tick_l
 use largebatch_plot::{Figure, significant};
 use largebatch_study::Series;
 
-use super::{Shown, forest};
+use super::capital;
+use super::forest::{self, Shown};
 use crate::analysis::{Analysis, series_label};
+
+/// The name of the reported quantity, as a heading.
+pub(super) fn heading(a: &Analysis) -> String {
+    if a.measure.percent {
+        "Accuracy".into()
+    } else {
+        capital(&a.measure.words)
+    }
+}
+
+/// The reported quantity.
+pub(super) fn scores(a: &Analysis) -> Vec<Figure> {
+    let unit = if a.measure.percent { ", %" } else { "" };
+    let score = Shown {
+        measure: &a.measure,
+        words: format!("{}{unit}", a.measure.words),
+        of: |f| (f.score, f.values.clone()),
+        zero: false,
+    };
+    let name = if a.measure.percent {
+        "accuracy"
+    } else {
+        a.measure.key.rsplit('_').next().unwrap_or("score")
+    };
+    both(a, &score, name, &capital(&a.measure.words))
+}
+
+/// The generalization gap.
+pub(super) fn gaps(a: &Analysis) -> Vec<Figure> {
+    let unit = if a.measure.percent { ", points" } else { "" };
+    let gap = Shown {
+        measure: &a.measure,
+        words: format!("gap{unit}"),
+        of: |f| (f.gap, f.gaps.clone()),
+        zero: true,
+    };
+    both(a, &gap, "gap", "Generalization gap")
+}
 
 /// A quantity against the batch size for series with several batch sizes, and as rows for single
 /// groups.
-pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
+fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
     if !curves.is_empty() {

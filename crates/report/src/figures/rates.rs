@@ -22,7 +22,11 @@ fn edge(a: &Analysis, group: usize, rate: f64) -> bool {
 }
 
 /// The chosen rate against the batch size, for the series that tune it, with the fitted exponent.
-pub(super) fn chart(a: &Analysis) -> Option<Figure> {
+pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
+    chart(a).into_iter().collect()
+}
+
+fn chart(a: &Analysis) -> Option<Figure> {
     let tuned = |s: &&largebatch_study::Series| -> Vec<Chosen> {
         let own = s
             .groups

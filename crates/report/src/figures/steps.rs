@@ -4,7 +4,8 @@ use largebatch_study::statistics::{
     Censored, UsefulBatch, hyperbola, perfect_scaling, useful_batch,
 };
 
-use crate::analysis::{Analysis, Facts, series_label};
+use crate::analysis::{Analysis, series_label};
+use crate::facts::Facts;
 
 type Of = fn(&Facts<'_>) -> Option<Censored>;
 
@@ -27,11 +28,6 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
         false,
     );
     steps.into_iter().chain(examples).collect()
-}
-
-/// The explanation of the points.
-pub(super) fn text() -> String {
-    "The median over seeds of the first point of the validation curve that reaches the target. With perfect scaling, doubling the batch halves the steps.".into()
 }
 
 /// The fits to each series, in words.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use largebatch_report::{Context as Around, Findings, Format, terminal, write};
+use largebatch_report::{Context as Around, Findings, Format, Report};
 use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
     Workers, serve,
@@ -417,12 +417,9 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
         std::fs::create_dir_all(parent)
             .with_context(|| format!("creating {}", parent.display()))?;
     }
-    let written = write(
-        &Results::open(folder)?,
-        &around(String::new(), "", folder)?,
-        &out,
-        &[args.format],
-    )?;
+    let results = Results::open(folder)?;
+    let around = around(String::new(), "", folder)?;
+    let written = Report::new(&results, &around).write(&out, &[args.format])?;
     say_undrawn(&written.undrawn);
     if global.quiet {
         Ok(Done::Ok)
@@ -446,7 +443,8 @@ fn say_undrawn(characters: &str) {
 
 /// Writes the report and prints its summary.
 fn write_report(results: &Results, around: &Around, out: &Path, global: &Global) -> Result<()> {
-    say_undrawn(&write(results, around, out, &Format::REPORT)?.undrawn);
+    let report = Report::new(results, around);
+    say_undrawn(&report.write(out, &Format::REPORT)?.undrawn);
     if !global.quiet {
         let width = std::env::var("COLUMNS")
             .ok()
@@ -454,7 +452,7 @@ fn write_report(results: &Results, around: &Around, out: &Path, global: &Global)
             .unwrap_or(150);
         print(format!(
             "{}\nreport: {}",
-            terminal(results, width),
+            report.terminal(width),
             out.join("index.html").display()
         ))?;
     }
