@@ -1,7 +1,6 @@
 //! Speed and memory at each batch size, up to the largest that fits.
 
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::Experiment;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,6 @@
 //! The loss along the straight line through the weights of two runs.
 
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::{Experiment, nullable};
 use serde::{Deserialize, Serialize};
 

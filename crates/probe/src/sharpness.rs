@@ -7,9 +7,8 @@
 //! [`ball`] can then take almost any value. Use them to compare runs of the same model, trained in
 //! the same way. [`adaptive`] does not change under such a rescaling.
 
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_random::Key;
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
 use serde::Serialize;
 
 use crate::lbfgsb::{Ended, LbfgsB, LbfgsBError};

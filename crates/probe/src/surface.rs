@@ -1,7 +1,6 @@
 //! The loss over a plane of the parameters.
 
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Statistics};

@@ -1,12 +1,13 @@
 //! Writes reports of made-up studies into a folder, for inspection: `cargo run --release -p
 //! largebatch-report --example made_up -- FOLDER`.
 
+#[allow(dead_code, reason = "also contains studies for tests")]
 #[path = "../tests/made_up/mod.rs"]
 mod made_up;
 
 use std::path::PathBuf;
 
-use largebatch_report::{Context, Format, terminal, write};
+use largebatch_report::{Context, Format, Report};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("name a folder")?);
@@ -34,8 +35,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             about,
             ..Context::default()
         };
-        write(&results, &context, &folder.join(name), &Format::ALL)?;
-        println!("{}", terminal(&results, 120));
+        let report = Report::new(&results, &context);
+        report.write(&folder.join(name), &Format::ALL)?;
+        println!("{}", report.terminal(120));
     }
     Ok(())
 }

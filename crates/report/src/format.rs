@@ -22,7 +22,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order in which [`write()`](crate::write()) makes them.
+    /// Every format, in the order in which [`Report::write`](crate::Report::write) makes them.
     pub const ALL: [Format; 7] = [
         Format::Html,
         Format::Svg,

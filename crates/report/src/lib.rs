@@ -1,16 +1,18 @@
-//! Reports of studies: pure functions of [`Results`].
+//! Reports of studies: pure functions of [`Results`](largebatch_study::Results).
 //!
-//! [`html`] makes one file that opens without a network, [`terminal`] a table of the same numbers,
-//! [`figures`] only the charts, and [`write()`] a folder with everything.
+//! A [`Report`] is computed once. It is written as one file that opens without a network
+//! ([`html`](Report::html)), as a table of the same numbers ([`terminal`](Report::terminal)), or as
+//! a folder with everything ([`write`](Report::write)).
 //!
 //! ```no_run
-//! use largebatch_report::{Context, Format, write};
+//! use largebatch_report::{Context, Format, Report};
 //! use largebatch_study::Results;
 //!
 //! let results = Results::open("gap".as_ref())?;
 //! let context = Context { command: "largebatch study run gap --out gap".into(), ..Context::default() };
-//! write(&results, &context, "gap/report".as_ref(), &Format::REPORT)?;
-//! print!("{}", largebatch_report::terminal(&results, 120));
+//! let report = Report::new(&results, &context);
+//! report.write("gap/report".as_ref(), &Format::REPORT)?;
+//! print!("{}", report.terminal(120));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -31,63 +33,31 @@
 //! CSV and null in Parquet.
 
 mod analysis;
+mod comparison;
 mod context;
 mod error;
 mod export;
-mod figure;
+mod facts;
 mod figures;
 mod findings;
 mod format;
 mod html;
-mod number;
-pub mod plot;
+mod measure;
 mod probes;
 mod published;
-mod scale;
+mod report;
+mod sentences;
 mod setting;
 mod summary;
-mod svg;
 mod terminal;
-mod theme;
 mod time;
 mod trials;
 mod write;
 
-use largebatch_study::Results;
-
 pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use export::csv::quote;
-pub use figure::Figure;
 pub use findings::Findings;
 pub use format::Format;
-pub use write::{Written, write};
-
-use analysis::Analysis;
-use probes::Probed;
-
-/// The report as one HTML file that loads nothing from the network.
-pub fn html(results: &Results, context: &Context) -> String {
-    html::page(&Analysis::new(results), context)
-}
-
-/// Every chart for which the results have data, except those of probes.
-pub fn figures(results: &Results) -> Vec<Figure> {
-    figures::sections(&Analysis::new(results))
-        .into_iter()
-        .flat_map(|s| s.figures)
-        .collect()
-}
-
-/// The summary as a table for a terminal of `width` columns, with the same numbers as [`html`].
-pub fn terminal(results: &Results, width: usize) -> String {
-    terminal::table(&Analysis::new(results), width)
-}
-
-/// Comparisons with the published results of the study's paper, for the recipes `keskar-f1`,
-/// `keskar-c1` and `hoffer-f1`; empty for other studies. If the dataset, model or optimizer differs
-/// from the paper's, the table has no rows and its note says so.
-pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
-    let a = Analysis::new(results);
-    published::tables(&a, &Probed::new(&a, findings))
-}
+pub use report::Report;
+pub use write::Written;

@@ -3,9 +3,10 @@
 use largebatch_study::get;
 use largebatch_study::statistics::estimate;
 
-use crate::analysis::{Analysis, Facts};
+use crate::analysis::Analysis;
 use crate::context::{PaperRow, PaperTable};
-use crate::number::Measure;
+use crate::facts::Facts;
+use crate::measure::Measure;
 use crate::probes::{Probed, sharpness};
 
 pub(crate) fn tables(a: &Analysis, probed: &Probed) -> Vec<PaperTable> {

@@ -1,94 +1,54 @@
-//! The summary in rows and in sentences, the same for the page and the terminal.
+//! The summary in columns and in sentences, the same for the page, the terminal and the CSV.
 
+use largebatch_plot::{duration, significant, whole};
 use largebatch_study::statistics::{Censored, Estimate};
 
-use crate::analysis::{Analysis, Comparison, without_shared, words};
-use crate::figures::steps;
-use crate::number::{Measure, duration, significant, whole};
+use crate::analysis::{Analysis, words};
+use crate::comparison::Comparison;
+use crate::export::columns::{Columns, Data};
+use crate::facts::Facts;
+use crate::sentences::sentences;
 
-/// The results of the comparisons, in sentences.
-pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
-    let differences = a.comparisons.iter().filter_map(|c| sentence(a, c));
-    differences
-        .chain(steps::findings(a).into_iter().map(|text| ('→', text)))
-        .collect()
+/// The summary of a report.
+pub(crate) struct Summary {
+    /// Heads and rows, as the page and the terminal show them.
+    pub heads: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+    /// The table of `summary.csv`: a row for each group.
+    pub csv: Columns,
+    /// Sentences that explain the columns, where the heads are not enough.
+    pub notes: Vec<String>,
+    /// The results of the comparisons, each with its sign.
+    pub sentences: Vec<(char, String)>,
 }
 
-fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
-    let end = c.end?;
-    let (large, m) = (&a.groups[c.large], &a.measure);
-    let beside = without_shared(&a.groups[c.small].label, &large.label);
-    let (sign, told, ends) = told(m, &end.difference);
-    let than = if sign == '=' { "from" } else { "than" };
-    let note = match (sign, c.resolves) {
-        ('?', _) => ", from one pair of seeds: no interval".to_string(),
-        ('=', Some(r)) if m.percent && r > 1.0 => " (no difference is detectable)".into(),
-        ('=', Some(r)) => format!(
-            " (smallest detectable difference: {}{})",
-            m.bare(r),
-            m.points()
-        ),
-        // The interval covers the variation over seeds, which share the test part.
-        (_, Some(r)) if m.percent && end.difference.mean.abs() < r => {
-            format!(
-                " (on this test part, where differences below {}{} may be chance)",
-                m.bare(r),
-                m.points()
-            )
-        }
-        _ => String::new(),
-    };
-    let budget = if c.equal_epochs {
-        "at equal epochs"
-    } else {
-        "with another budget"
-    };
-    let n = end.difference.n;
-    let pairs = if n == 1 {
-        "1 pair".to_string()
-    } else {
-        format!("{n} pairs")
-    };
-    let mut text = format!(
-        "{}: {} {told} {than} {beside}{note}{ends}, {budget}, {pairs}",
-        large.label, m.words
-    );
-    if let Some((loss, p)) = c.at_loss {
-        let (sign, told, ends) = self::told(&a.validation, &p.difference);
-        let apart = if sign == '=' { " between the two" } else { "" };
-        text += &format!(
-            "; at training loss {}: {} {told}{apart}{ends}",
-            significant(loss, 3),
-            a.validation.words
-        );
-    }
-    Some((sign, text + "."))
-}
-
-/// A difference in words: its sign, its description, and its interval, with the signs that match
-/// the description. Above 0 means worse.
-fn told(m: &Measure, e: &Estimate) -> (char, String, String) {
-    let size = |word| format!("{}{} {word}", m.bare(e.mean.abs()), m.points());
-    let better = e.mean < 0.0;
-    let (sign, text) = match e.interval {
-        None => ('?', size(if better { "better" } else { "worse" })),
-        Some((low, _)) if low > 0.0 => ('−', size("worse")),
-        Some((_, high)) if high < 0.0 => ('+', size("better")),
-        Some(_) => ('=', "indistinguishable".into()),
-    };
-    let ends = e.interval.map_or(String::new(), |(low, high)| {
-        let (low, high) = if sign == '+' {
-            (-high, -low)
-        } else {
-            (low, high)
+impl Summary {
+    pub fn new(a: &Analysis) -> Self {
+        let columns = columns(a);
+        let shown = || {
+            columns
+                .iter()
+                .filter(|c| c.cells.iter().any(Option::is_some))
         };
-        format!(" [{}, {}]", m.bare(low), m.bare(high))
-    });
-    (sign, text, ends)
+        let row = |i: usize| {
+            shown()
+                .map(|c| c.cells[i].clone().unwrap_or("–".into()))
+                .collect()
+        };
+        Summary {
+            heads: shown().map(|c| c.head.clone()).collect(),
+            rows: (0..a.groups.len()).map(row).collect(),
+            notes: notes(a),
+            sentences: sentences(a),
+            csv: Columns {
+                columns: columns.into_iter().flat_map(|c| c.csv).collect(),
+                rows: a.groups.len(),
+            },
+        }
+    }
 }
 
-/// Sentences that explain the summary's columns, where the heads are not enough.
-pub(crate) fn notes(a: &Analysis) -> Vec<String> {
+fn notes(a: &Analysis) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
     let points = if a.measure.percent { ", in points" } else { "" };
@@ -96,15 +56,9 @@ pub(crate) fn notes(a: &Analysis) -> Vec<String> {
         a.groups.iter().any(|g| g.binomial.is_some()),
         format!("test ±: binomial standard error of the test part{points}."),
     );
-    let (train, measure) = (words(&a.train_key), &a.measure.words);
-    let gap = if a.measure.higher {
-        format!("{train} − {measure}")
-    } else {
-        format!("{measure} − {train}")
-    };
     note(
         a.groups.iter().any(|g| g.gap.is_some()),
-        format!("gap: {gap}{points}."),
+        format!("gap: {}{points}.", a.gap()),
     );
     note(
         a.comparisons.iter().any(|c| c.end.is_some()),
@@ -170,151 +124,195 @@ fn baseline(a: &Analysis) -> Option<String> {
     })
 }
 
-/// The heads and the rows of the summary.
-pub(crate) fn summary_rows(a: &Analysis) -> (Vec<String>, Vec<Vec<String>>) {
-    let any = |f: &dyn Fn(&crate::analysis::Facts) -> bool| a.groups.iter().any(f);
-    let (train, gap, target) = (
-        any(&|g| g.train.is_some()),
-        any(&|g| g.gap.is_some()),
-        any(&|g| g.target.is_some()),
-    );
-    let budget = any(&|g| g.budget.is_some());
-    let mut heads = vec![
-        "group".to_string(),
-        "batch".into(),
-        "rate".into(),
-        "n".into(),
-        a.measure.words.clone(),
-    ];
-    let mut head = |show: bool, text: &str| {
-        if show {
-            heads.push(text.into());
-        }
-    };
-    head(any(&|g| g.binomial.is_some()), "test ±");
-    head(train, &words(&a.train_key));
-    head(gap, "gap");
-    head(!a.comparisons.is_empty(), "worse than small");
-    head(
-        a.comparisons.iter().any(|c| c.resolves.is_some()),
-        "resolves",
-    );
-    head(
-        a.comparisons.iter().any(|c| c.at_loss.is_some()),
-        "at equal loss",
-    );
-    head(target, "steps to target");
-    head(budget, "epochs");
-    head(budget, "steps");
-    head(true, "diverged");
-    head(true, "time per trial");
-    let dash = || "–".to_string();
-    let censored = |c: &Censored| {
-        if c.reached == 0 {
-            return format!("0 of {}", c.n);
-        }
-        format!(
-            "{}{}",
-            c.median.map_or("–".into(), |m| whole(m as u64)),
-            if c.reached < c.n {
-                format!(" ({} of {})", c.reached, c.n)
-            } else {
-                String::new()
-            }
-        )
-    };
-    let rows = a.groups.iter().enumerate().map(|(i, g)| {
-        let c = a.comparisons.iter().find(|c| c.large == i);
-        let mut row = vec![
-            g.short.clone(),
-            g.batch.map_or_else(dash, |b| significant(b, 7)),
-            g.rate.map_or_else(dash, |r| significant(r, 3)),
-            format!("{}", g.values.len()),
-            g.score.map_or_else(dash, |e| a.measure.estimate(&e)),
-        ];
-        let mut cell = |show: bool, text: Option<String>| {
-            if show {
-                row.push(text.unwrap_or_else(dash));
-            }
-        };
-        cell(
-            any(&|g| g.binomial.is_some()),
-            g.binomial.map(|b| a.measure.bare(b)),
-        );
-        cell(train, g.train.map(|e| a.measure.bare(e.mean)));
-        cell(gap, g.gap.map(|e| a.measure.difference(&e)));
-        let end = c.and_then(|c| Some((c, c.end?)));
-        cell(
-            !a.comparisons.is_empty(),
-            end.map(|(c, p)| {
-                a.measure.difference(&p.difference) + if c.equal_epochs { "" } else { " ‡" }
-            }),
-        );
-        cell(
-            a.comparisons.iter().any(|c| c.resolves.is_some()),
-            c.and_then(|c| c.resolves).map(|r| {
-                if a.measure.percent && r > 1.0 {
-                    "> 100".into()
-                } else {
-                    a.measure.bare(r)
-                }
-            }),
-        );
-        cell(
-            a.comparisons.iter().any(|c| c.at_loss.is_some()),
-            c.and_then(|c| Some(a.validation.difference(&c.at_loss?.1.difference))),
-        );
-        cell(target, g.steps.as_ref().map(censored));
-        cell(budget, g.epochs.map(|e| significant(e, 3)));
-        let steps = |r: &&largebatch_study::TrialRecord| r.steps as f64;
-        let n = g.records.len() as f64;
-        cell(
-            budget,
-            (n > 0.0).then(|| whole((g.records.iter().map(steps).sum::<f64>() / n).round() as u64)),
-        );
-        cell(
-            true,
-            Some(if g.lost > 0 {
-                format!("{} + {} lost", g.diverged, g.lost)
-            } else {
-                g.diverged.to_string()
-            }),
-        );
-        cell(true, g.seconds.map(duration));
-        row
-    });
-    let rows = rows.collect();
-    (heads, rows)
+/// A group as a row of the summary, with the comparison in which it is the larger batch.
+struct Row<'a> {
+    g: &'a Facts<'a>,
+    c: Option<&'a Comparison>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use largebatch_study::statistics::estimate;
+/// A column of the summary: its head and its cells, and its columns in `summary.csv`. The page and
+/// the terminal show it if a group has a value.
+struct Column {
+    head: String,
+    cells: Vec<Option<String>>,
+    csv: Vec<(String, Data)>,
+}
 
-    #[test]
-    fn an_interval_has_the_sense_of_its_word() {
-        let m = Measure {
-            key: "test_accuracy".into(),
-            words: "test accuracy".into(),
-            percent: true,
-            higher: true,
-        };
-        let of = |values: &[f64]| told(&m, &estimate(values).unwrap());
-        let text = |sign, text: &str, ends: &str| (sign, text.to_string(), ends.to_string());
-        // t(0.975, 1) = 12.7062: 0.02 ± 12.7062 · 0.001.
-        assert_eq!(
-            of(&[0.019, 0.021]),
-            text('−', "2.00 points worse", " [0.73, 3.27]")
-        );
-        assert_eq!(
-            of(&[-0.019, -0.021]),
-            text('+', "2.00 points better", " [0.73, 3.27]")
-        );
-        assert_eq!(
-            of(&[-0.01, 0.0]),
-            text('=', "indistinguishable", " [−6.85, 5.85]")
-        );
-        assert_eq!(of(&[-0.01]), text('?', "1.00 points better", ""));
+/// The columns, in their order.
+fn columns(a: &Analysis) -> Vec<Column> {
+    let compared = |i| a.comparisons.iter().find(|c| c.large == i);
+    let rows = a
+        .groups
+        .iter()
+        .enumerate()
+        .map(|(i, g)| Row { g, c: compared(i) });
+    let rows: Vec<Row> = rows.collect();
+    let column = |head: &str, cell: &dyn Fn(&Row) -> Option<String>, csv| Column {
+        head: head.into(),
+        cells: rows.iter().map(cell).collect(),
+        csv,
+    };
+    let text = |name: &str, of: &dyn Fn(&Row) -> Option<String>| {
+        (name.to_string(), Data::text(rows.iter().map(of)))
+    };
+    let flag = |name: &str, of: &dyn Fn(&Row) -> Option<bool>| {
+        (name.to_string(), Data::Flag(rows.iter().map(of).collect()))
+    };
+    let count = |name: &str, of: &dyn Fn(&Row) -> Option<usize>| {
+        let counts = rows.iter().map(|r| of(r).map(|n| n as u64));
+        (name.to_string(), Data::whole(counts))
+    };
+    let real = |name: &str, of: &dyn Fn(&Row) -> Option<f64>| {
+        (name.to_string(), Data::real(rows.iter().map(of)))
+    };
+    let estimate = |name: &str, of: &dyn Fn(&Row) -> Option<Estimate>| {
+        vec![
+            real(name, &|r| Some(of(r)?.mean)),
+            real(&format!("{name}_low"), &|r| Some(of(r)?.interval?.0)),
+            real(&format!("{name}_high"), &|r| Some(of(r)?.interval?.1)),
+            count(&format!("{name}_n"), &|r| Some(of(r)?.n)),
+        ]
+    };
+    let m = &a.measure;
+    let end = |r: &Row| Some(r.c?.end?.difference);
+    let at_loss = |r: &Row| Some(r.c?.at_loss?.1.difference);
+    let small = |r: &Row| Some(a.groups[r.c?.small].label.clone());
+    let compared = [
+        text("compared_with", &small),
+        flag("equal_epochs", &|r| Some(r.c?.equal_epochs)),
+    ];
+    let budget = |r: &Row| r.g.budget.filter(|_| !r.g.records.is_empty());
+    vec![
+        column(
+            "group",
+            &|r| Some(r.g.short.clone()),
+            vec![text("group", &|r| Some(r.g.label.clone()))],
+        ),
+        column(
+            "batch",
+            &|r| Some(significant(r.g.batch?, 7)),
+            vec![real("batch_size", &|r| r.g.batch)],
+        ),
+        column(
+            "rate",
+            &|r| Some(significant(r.g.rate?, 3)),
+            vec![real("lr", &|r| r.g.rate)],
+        ),
+        column(
+            "n",
+            &|r| Some(r.g.values.len().to_string()),
+            vec![
+                count("trials", &|r| Some(r.g.records.len())),
+                count("n", &|r| Some(r.g.values.len())),
+                count("diverged", &|r| Some(r.g.diverged)),
+                count("lost", &|r| Some(r.g.lost)),
+            ],
+        ),
+        column(
+            &m.words,
+            &|r| Some(m.estimate(&r.g.score?)),
+            estimate(&m.key, &|r| r.g.score),
+        ),
+        column(
+            "test ±",
+            &|r| Some(m.bare(r.g.binomial?)),
+            vec![real("binomial_error", &|r| r.g.binomial)],
+        ),
+        column(
+            &words(&a.train_key),
+            &|r| Some(m.bare(r.g.train?.mean)),
+            estimate(&a.train_key, &|r| r.g.train),
+        ),
+        column(
+            "gap",
+            &|r| Some(m.difference(&r.g.gap?)),
+            estimate("gap", &|r| r.g.gap),
+        ),
+        column(
+            "worse than small",
+            &|r| {
+                let budget = if r.c?.equal_epochs { "" } else { " ‡" };
+                Some(m.difference(&end(r)?) + budget)
+            },
+            [compared.to_vec(), estimate("worse_at_end", &end)].concat(),
+        ),
+        column(
+            "resolves",
+            &|r| {
+                let least = r.c?.resolves?;
+                Some(if m.percent && least > 1.0 {
+                    "> 100".into()
+                } else {
+                    m.bare(least)
+                })
+            },
+            vec![real("resolves", &|r| r.c?.resolves)],
+        ),
+        column(
+            "at equal loss",
+            &|r| Some(a.validation.difference(&at_loss(r)?)),
+            [
+                vec![real("equal_train_loss", &|r| Some(r.c?.at_loss?.0))],
+                estimate("worse_at_equal_train_loss", &at_loss),
+            ]
+            .concat(),
+        ),
+        column(
+            "steps to target",
+            &|r| r.g.steps.as_ref().map(censored),
+            vec![
+                real("target", &|r| r.g.target),
+                count("reached_target", &|r| Some(r.g.steps?.reached)),
+                real("steps_to_target", &|r| r.g.steps?.median),
+                real("examples_to_target", &|r| r.g.examples?.median),
+            ],
+        ),
+        column(
+            "epochs",
+            &|r| budget(r).and(r.g.epochs).map(|e| significant(e, 3)),
+            vec![real("epochs", &|r| r.g.epochs)],
+        ),
+        column(
+            "steps",
+            &|r| {
+                let steps = r.g.records.iter().map(|record| record.steps as f64);
+                let mean = steps.sum::<f64>() / r.g.records.len() as f64;
+                budget(r).map(|_| whole(mean.round() as u64))
+            },
+            Vec::new(),
+        ),
+        column(
+            "diverged",
+            &|r| {
+                let lost = if r.g.lost > 0 {
+                    format!(" + {} lost", r.g.lost)
+                } else {
+                    String::new()
+                };
+                Some(format!("{}{lost}", r.g.diverged))
+            },
+            Vec::new(),
+        ),
+        column(
+            "time per trial",
+            &|r| r.g.seconds.map(duration),
+            vec![real("seconds", &|r| r.g.seconds)],
+        ),
+    ]
+}
+
+/// The median of steps that trials needed, and how many reached the target if not all.
+fn censored(c: &Censored) -> String {
+    let share = format!("{} of {}", c.reached, c.n);
+    match (c.reached, c.median) {
+        (0, _) => share,
+        (reached, median) => {
+            let median = median.map_or("–".into(), |m| whole(m as u64));
+            if reached < c.n {
+                format!("{median} ({share})")
+            } else {
+                median
+            }
+        }
     }
 }

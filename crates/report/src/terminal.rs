@@ -3,81 +3,84 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::analysis::Analysis;
-use crate::summary::{notes, sentences, summary_rows};
+use crate::report::Report;
 
-pub(crate) fn table(a: &Analysis, width: usize) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    for warning in &a.warnings {
-        let _ = writeln!(out, "warning: {warning}");
-    }
-    if !a.warnings.is_empty() {
-        out.push('\n');
-    }
-    let (heads, mut rows) = summary_rows(a);
-    let different = |rows: &[Vec<String>]| {
-        rows.iter()
-            .map(|r| r[..2].to_vec())
-            .collect::<BTreeSet<_>>()
-            .len()
-    };
-    let short: Vec<Vec<String>> = rows
-        .iter()
-        .map(|r| [vec![shortened(&r[0])], r[1..].to_vec()].concat())
-        .collect();
-    if different(&short) == different(&rows) {
-        rows = short;
-    }
-    let cells = |i: usize| {
-        std::iter::once(&heads[i])
-            .chain(rows.iter().map(move |r| &r[i]))
-            .map(|c| c.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
-    // Columns that do not fit continue below. Each block repeats what identifies a row: the groups'
-    // names, and batch sizes if names repeat.
-    let names: BTreeSet<&String> = rows.iter().map(|r| &r[0]).collect();
-    let lead = if names.len() < rows.len() { 2 } else { 1 };
-    let mut from = lead;
-    while from < heads.len() {
-        let (mut to, mut used) = (
-            from,
-            widths[0] + widths[1..lead].iter().map(|w| w + 2).sum::<usize>(),
-        );
-        while to < heads.len() && (to == from || used + 2 + widths[to] <= width) {
-            used += 2 + widths[to];
-            to += 1;
+impl Report<'_> {
+    /// The summary as a table for a terminal of `width` columns, with the same numbers as
+    /// [`html`](Report::html).
+    pub fn terminal(&self, width: usize) -> String {
+        let (a, summary) = (&self.analysis, &self.summary);
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        for warning in &a.warnings {
+            let _ = writeln!(out, "warning: {warning}");
         }
-        for row in std::iter::once(&heads).chain(&rows) {
-            let mut line = pad(&row[0], widths[0], false);
-            (1..lead)
-                .chain(from..to)
-                .for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
-            let _ = writeln!(out, "{}", line.trim_end());
-            if std::ptr::eq(row, &heads) {
-                let _ = writeln!(out, "{}", "─".repeat(used.min(width.max(widths[0]))));
-            }
-        }
-        from = to;
-        if from < heads.len() {
+        if !a.warnings.is_empty() {
             out.push('\n');
         }
-    }
-    let _ = writeln!(out, "{}.", a.small_print());
-    notes(a).iter().for_each(|note| {
-        let _ = writeln!(out, "{note}");
-    });
-    let found = sentences(a);
-    if !found.is_empty() {
-        out.push('\n');
-        found.iter().for_each(|(sign, text)| {
-            let _ = writeln!(out, "{sign} {text}");
+        let (heads, mut rows) = (&summary.heads, summary.rows.clone());
+        let different = |rows: &[Vec<String>]| {
+            rows.iter()
+                .map(|r| r[..2].to_vec())
+                .collect::<BTreeSet<_>>()
+                .len()
+        };
+        let short: Vec<Vec<String>> = rows
+            .iter()
+            .map(|r| [vec![shortened(&r[0])], r[1..].to_vec()].concat())
+            .collect();
+        if different(&short) == different(&rows) {
+            rows = short;
+        }
+        let cells = |i: usize| {
+            std::iter::once(&heads[i])
+                .chain(rows.iter().map(move |r| &r[i]))
+                .map(|c| c.chars().count())
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..heads.len()).map(cells).collect();
+        // Columns that do not fit continue below. Each block repeats what identifies a row: the groups'
+        // names, and batch sizes if names repeat.
+        let names: BTreeSet<&String> = rows.iter().map(|r| &r[0]).collect();
+        let lead = if names.len() < rows.len() { 2 } else { 1 };
+        let mut from = lead;
+        while from < heads.len() {
+            let (mut to, mut used) = (
+                from,
+                widths[0] + widths[1..lead].iter().map(|w| w + 2).sum::<usize>(),
+            );
+            while to < heads.len() && (to == from || used + 2 + widths[to] <= width) {
+                used += 2 + widths[to];
+                to += 1;
+            }
+            for row in std::iter::once(heads).chain(&rows) {
+                let mut line = pad(&row[0], widths[0], false);
+                (1..lead)
+                    .chain(from..to)
+                    .for_each(|i| line = format!("{line}  {}", pad(&row[i], widths[i], true)));
+                let _ = writeln!(out, "{}", line.trim_end());
+                if std::ptr::eq(row, heads) {
+                    let _ = writeln!(out, "{}", "─".repeat(used.min(width.max(widths[0]))));
+                }
+            }
+            from = to;
+            if from < heads.len() {
+                out.push('\n');
+            }
+        }
+        let _ = writeln!(out, "{}.", a.small_print());
+        summary.notes.iter().for_each(|note| {
+            let _ = writeln!(out, "{note}");
         });
+        if !summary.sentences.is_empty() {
+            out.push('\n');
+            summary.sentences.iter().for_each(|(sign, text)| {
+                let _ = writeln!(out, "{sign} {text}");
+            });
+        }
+        out
     }
-    out
 }
 
 /// Shortens a long name to its beginning and end, because other columns need room too.

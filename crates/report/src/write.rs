@@ -2,17 +2,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use largebatch_plot::{Painter, stem};
 use largebatch_store::{Folder, Lock, LockError, clear_leftovers};
-use largebatch_study::Results;
 
-use crate::analysis::{Analysis, stage};
-use crate::context::Context;
+use crate::analysis::stage;
 use crate::error::ReportError;
-use crate::export::{csv::csv, parquet::parquet, png::Painter, tables, tensorboard};
-use crate::figure::Figure;
-use crate::figures::{sections, stem};
+use crate::export::{csv::csv, parquet::parquet, tables, tensorboard};
 use crate::format::Format;
-use crate::{html, probes};
+use crate::report::Report;
 
 /// What a report's folder may contain. A folder with anything else is not replaced.
 const OURS: [&str; 9] = [
@@ -27,7 +24,7 @@ const OURS: [&str; 9] = [
     "tensorboard",
 ];
 
-/// The result of [`write()`].
+/// The result of [`Report::write`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Written {
     /// The files, relative to the folder.
@@ -40,41 +37,38 @@ pub struct Written {
 /// How long a writer waits for another writer of the same folder. A report takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Writes a report or an export in one step: into a temporary folder next to `folder`, which is
-/// then renamed. An existing report is replaced as a whole. Several writers take turns.
-///
-/// # Errors
-/// [`ReportError::Foreign`] for a folder that contains anything else, [`ReportError::Io`],
-/// [`ReportError::Encode`].
-pub fn write(
-    results: &Results,
-    context: &Context,
-    folder: &Path,
-    formats: &[Format],
-) -> Result<Written, ReportError> {
-    let io = |doing| ReportError::io(doing, folder);
-    let parent = folder
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(io("creating the parent folder of"))?;
-    let name = folder
-        .file_name()
-        .map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
-    let lock = parent.join(format!(".{name}.lock"));
-    let _lock = Lock::take(&lock, PATIENCE).map_err(|e| match e {
-        LockError::Held { by } => ReportError::Busy {
-            folder: folder.into(),
-            by,
-        },
-        LockError::Io(e) => ReportError::io("locking", &lock)(e),
-    })?;
-    clear_leftovers(folder);
-    refuse_foreign(folder)?;
-    let new = Folder::beside(folder).map_err(io("creating a temporary folder next to"))?;
-    let written = fill(results, context, new.path(), formats)?;
-    new.replace().map_err(io("replacing"))?;
-    Ok(written)
+impl Report<'_> {
+    /// Writes a report or an export in one step: into a temporary folder next to `folder`, which is
+    /// then renamed. An existing report is replaced as a whole. Several writers take turns.
+    ///
+    /// # Errors
+    /// [`ReportError::Foreign`] for a folder that contains anything else, [`ReportError::Io`],
+    /// [`ReportError::Encode`].
+    pub fn write(&self, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
+        let io = |doing| ReportError::io(doing, folder);
+        let parent = folder
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(io("creating the parent folder of"))?;
+        let name = folder
+            .file_name()
+            .map_or_else(|| "report".into(), |n| n.to_string_lossy().into_owned());
+        let lock = parent.join(format!(".{name}.lock"));
+        let _lock = Lock::take(&lock, PATIENCE).map_err(|e| match e {
+            LockError::Held { by } => ReportError::Busy {
+                folder: folder.into(),
+                by,
+            },
+            LockError::Io(e) => ReportError::io("locking", &lock)(e),
+        })?;
+        clear_leftovers(folder);
+        refuse_foreign(folder)?;
+        let new = Folder::beside(folder).map_err(io("creating a temporary folder next to"))?;
+        let written = fill(self, new.path(), formats)?;
+        new.replace().map_err(io("replacing"))?;
+        Ok(written)
+    }
 }
 
 fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {
@@ -99,20 +93,10 @@ fn refuse_foreign(folder: &Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn fill(
-    results: &Results,
-    context: &Context,
-    folder: &Path,
-    formats: &[Format],
-) -> Result<Written, ReportError> {
-    let a = Analysis::new(results);
-    let figures: Vec<Figure> = sections(&a)
-        .into_iter()
-        .chain(probes::sections(&a, &context.findings))
-        .flat_map(|s| s.figures)
-        .collect();
+fn fill(r: &Report, folder: &Path, formats: &[Format]) -> Result<Written, ReportError> {
+    let a = &r.analysis;
     let (mut files, mut undrawn) = (Vec::new(), String::new());
-    let mut put = |name: String, bytes: &[u8]| {
+    let mut put = |name: String, bytes: &[u8]| -> Result<(), ReportError> {
         let path = folder.join(&name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(ReportError::io("creating", parent))?;
@@ -123,28 +107,28 @@ fn fill(
     };
     for format in Format::ALL.into_iter().filter(|f| formats.contains(f)) {
         match format {
-            Format::Html => put("index.html".into(), html::page(&a, context).as_bytes())?,
+            Format::Html => put("index.html".into(), r.html().as_bytes())?,
             Format::Svg => {
-                for f in &figures {
+                for f in r.figures() {
                     put(format!("figures/{}.svg", f.name), f.svg().as_bytes())?;
                 }
             }
             Format::Png => {
-                let painter = Painter::new();
-                for f in &figures {
-                    put(format!("figures/{}.png", f.name), &painter.png(f, 2.0)?)?;
+                let painter = Painter::default();
+                for f in r.figures() {
+                    put(format!("figures/{}.png", f.name), &f.png(&painter)?)?;
                 }
                 undrawn = painter.undrawn();
             }
             Format::Csv => {
-                put("summary.csv".into(), csv(&tables::summary(&a)).as_bytes())?;
-                put("trials.csv".into(), csv(&tables::trials(&a)).as_bytes())?;
-                put("curves.csv".into(), csv(&tables::curves(&a)).as_bytes())?;
+                put("summary.csv".into(), csv(&r.summary.csv).as_bytes())?;
+                put("trials.csv".into(), csv(&tables::trials(a)).as_bytes())?;
+                put("curves.csv".into(), csv(&tables::curves(a)).as_bytes())?;
             }
             Format::Jsonl => {
                 let mut seen = std::collections::HashSet::new();
                 let mut text = String::new();
-                for (_, record) in tables::done(&a)
+                for (_, record) in tables::done(a)
                     .into_iter()
                     .filter(|(row, _)| seen.insert(row.id.clone()))
                 {
@@ -155,11 +139,11 @@ fn fill(
                 put("trials.jsonl".into(), text.as_bytes())?;
             }
             Format::Parquet => {
-                put("trials.parquet".into(), &parquet(&tables::trials(&a)))?;
-                put("curves.parquet".into(), &parquet(&tables::curves(&a)))?;
+                put("trials.parquet".into(), &parquet(&tables::trials(a)))?;
+                put("curves.parquet".into(), &parquet(&tables::curves(a)))?;
             }
             Format::TensorBoard => {
-                for (row, record) in tables::done(&a) {
+                for (row, record) in tables::done(a) {
                     let point = row.point.map_or(String::new(), |p| format!("-point{p}"));
                     let group = stem(&a.groups[row.group].label);
                     let run = format!(

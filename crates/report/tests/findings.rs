@@ -6,9 +6,9 @@ mod made_up;
 use std::fs;
 use std::path::Path;
 
-use largebatch_report::{Context, Findings, Format, html, published, write};
+use largebatch_report::{Context, Findings, Format};
 use largebatch_study::{Results, run_folder};
-use made_up::results;
+use made_up::{html, published, results, write};
 use serde_json::{Value, json};
 
 const STUDY: &str = r#"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use largebatch_report::{Context, Format, figures, html, terminal, write};
+use largebatch_report::{Context, Format, Report};
 use largebatch_study::{
     Event, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, TrialResult, Workers,
     get, number, run,
@@ -91,10 +91,9 @@ fn real_targets_have_no_hits() {
     )
     .unwrap();
     let results = Results::open(dir.path()).unwrap();
-    let (page, table) = (
-        seen(&html(&results, &Context::default())),
-        terminal(&results, 150),
-    );
+    let context = Context::default();
+    let report = Report::new(&results, &context);
+    let (page, table) = (seen(&report.html()), report.terminal(150));
     for text in [&page, &table] {
         let rest = text.replace("95 %", "");
         for word in [
@@ -116,13 +115,13 @@ fn real_targets_have_no_hits() {
         );
     }
     assert!(page.contains("Test RMSE and the generalization gap"));
-    let names: Vec<String> = figures(&results).into_iter().map(|f| f.name).collect();
+    let names: Vec<String> = report.figures().map(|f| f.name.clone()).collect();
     assert!(
         names.contains(&"rmse-batch".into()) && !names.iter().any(|n| n.contains("accuracy")),
         "{names:?}"
     );
     let folder = out.path().join("csv");
-    write(&results, &Context::default(), &folder, &[Format::Csv]).unwrap();
+    report.write(&folder, &[Format::Csv]).unwrap();
     let summary = std::fs::read_to_string(folder.join("summary.csv")).unwrap();
     let mut lines = summary.lines().map(|l| l.split(',').collect::<Vec<_>>());
     let at = lines

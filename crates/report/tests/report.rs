@@ -1,5 +1,6 @@
 //! Reports of made-up studies: they agree with the records, and other programs can read them.
 
+#[allow(dead_code, reason = "also contains studies for other tests")]
 mod made_up;
 
 use std::collections::HashMap;
@@ -7,11 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-use largebatch_report::{
-    Context, Findings, Format, ReportError, figures, html, published, terminal, write,
-};
+use largebatch_report::{Context, Findings, Format, ReportError};
 use largebatch_study::{Plan, Results, RunOptions, Study, Workers, run};
-use made_up::{BATCHES, GAP, MadeUp, SCALING, results};
+use made_up::{BATCHES, GAP, MadeUp, SCALING, figures, html, published, results, terminal, write};
 
 fn recipe(name: &str) -> String {
     std::fs::read_to_string(format!(

@@ -7,11 +7,28 @@ pub(crate) struct Columns {
 }
 
 /// A column; `None` is a missing value.
+#[derive(Clone)]
 pub(crate) enum Data {
     Text(Vec<Option<Rc<str>>>),
     Whole(Vec<Option<i64>>),
     Real(Vec<Option<f64>>),
     Flag(Vec<Option<bool>>),
+}
+
+impl Data {
+    pub fn text(values: impl Iterator<Item = Option<String>>) -> Data {
+        Data::Text(values.map(|v| v.map(Rc::from)).collect())
+    }
+
+    pub fn whole(values: impl Iterator<Item = Option<u64>>) -> Data {
+        // Counts of steps or examples never reach 2⁶³.
+        Data::Whole(values.map(|v| v.map(|v| v as i64)).collect())
+    }
+
+    /// Numbers. A value that is not finite counts as missing.
+    pub fn real(values: impl Iterator<Item = Option<f64>>) -> Data {
+        Data::Real(values.map(|v| v.filter(|v| v.is_finite())).collect())
+    }
 }
 
 impl Columns {
@@ -23,31 +40,15 @@ impl Columns {
     }
 
     pub fn text(&mut self, name: &str, values: impl Iterator<Item = Option<String>>) {
-        self.columns.push((
-            name.into(),
-            Data::Text(values.map(|v| v.map(Rc::from)).collect()),
-        ));
+        self.columns.push((name.into(), Data::text(values)));
     }
 
     pub fn whole(&mut self, name: &str, values: impl Iterator<Item = Option<u64>>) {
-        // Counts of steps or examples never reach 2⁶³.
-        self.columns.push((
-            name.into(),
-            Data::Whole(values.map(|v| v.map(|v| v as i64)).collect()),
-        ));
+        self.columns.push((name.into(), Data::whole(values)));
     }
 
-    pub fn flag(&mut self, name: &str, values: impl Iterator<Item = Option<bool>>) {
-        self.columns
-            .push((name.into(), Data::Flag(values.collect())));
-    }
-
-    /// Adds a column of numbers. A value that is not finite counts as missing.
     pub fn real(&mut self, name: &str, values: impl Iterator<Item = Option<f64>>) {
-        self.columns.push((
-            name.into(),
-            Data::Real(values.map(|v| v.filter(|v| v.is_finite())).collect()),
-        ));
+        self.columns.push((name.into(), Data::real(values)));
     }
 
     /// Repeats row i `times[i]` times. The repetitions share their texts.

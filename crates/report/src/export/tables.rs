@@ -1,66 +1,10 @@
 use std::collections::BTreeSet;
 
-use largebatch_study::statistics::Estimate;
 use largebatch_study::{Row, StopReason, TrialRecord};
 use toml::{Table, Value};
 
 use super::columns::{Columns, Data};
-use crate::analysis::{Analysis, Comparison, Facts, stage};
-
-/// A row for each group, with the numbers of the report.
-pub(crate) fn summary(a: &Analysis) -> Columns {
-    let mut t = Columns::new(a.groups.len());
-    let of = || a.groups.iter();
-    t.text("group", of().map(|g| Some(g.label.clone())));
-    t.real("batch_size", of().map(|g| g.batch));
-    t.real("lr", of().map(|g| g.rate));
-    t.whole("trials", of().map(|g| Some(g.records.len() as u64)));
-    t.whole("n", of().map(|g| Some(g.values.len() as u64)));
-    t.whole("diverged", of().map(|g| Some(g.diverged as u64)));
-    t.whole("lost", of().map(|g| Some(g.lost as u64)));
-    estimate(&mut t, &a.measure.key, a.groups.iter().map(|g| g.score));
-    t.real("binomial_error", of().map(|g| g.binomial));
-    estimate(&mut t, &a.train_key, a.groups.iter().map(|g| g.train));
-    estimate(&mut t, "gap", a.groups.iter().map(|g| g.gap));
-    let compared = || (0..a.groups.len()).map(|i| a.comparisons.iter().find(|c| c.large == i));
-    t.text(
-        "compared_with",
-        compared().map(|c| Some(a.groups[c?.small].label.clone())),
-    );
-    t.flag("equal_epochs", compared().map(|c| Some(c?.equal_epochs)));
-    let end = |c: Option<&Comparison>| Some(c?.end?.difference);
-    estimate(&mut t, "worse_at_end", compared().map(end));
-    t.real("resolves", compared().map(|c| c?.resolves));
-    t.real("equal_train_loss", compared().map(|c| Some(c?.at_loss?.0)));
-    estimate(
-        &mut t,
-        "worse_at_equal_train_loss",
-        compared().map(|c| Some(c?.at_loss?.1.difference)),
-    );
-    t.real("target", of().map(|g| g.target));
-    let steps = |g: &Facts| g.steps.map(|s| s.reached as u64);
-    t.whole("reached_target", of().map(steps));
-    t.real("steps_to_target", of().map(|g| g.steps?.median));
-    t.real("examples_to_target", of().map(|g| g.examples?.median));
-    t.real("epochs", of().map(|g| g.epochs));
-    t.real("seconds", of().map(|g| g.seconds));
-    t
-}
-
-fn estimate(t: &mut Columns, name: &str, values: impl Iterator<Item = Option<Estimate>>) {
-    let values: Vec<Option<Estimate>> = values.collect();
-    let of = || values.iter();
-    t.real(name, of().map(|e| Some((*e)?.mean)));
-    t.real(
-        &format!("{name}_low"),
-        of().map(|e| Some((*e)?.interval?.0)),
-    );
-    t.real(
-        &format!("{name}_high"),
-        of().map(|e| Some((*e)?.interval?.1)),
-    );
-    t.whole(&format!("{name}_n"), of().map(|e| Some((*e)?.n as u64)));
-}
+use crate::analysis::{Analysis, stage};
 
 /// A row for each ended trial of each group, in the plan's order; settings under `config.`, final
 /// metrics under their names.
@@ -303,7 +247,8 @@ mod tests {
     fn an_empty_text_is_not_what_is_not_there() {
         let mut t = Columns::new(2);
         t.text("text", [Some(String::new()), None].into_iter());
-        t.flag("flag", [Some(true), None].into_iter());
+        let flags = Data::Flag(vec![Some(true), None]);
+        t.columns.push(("flag".into(), flags));
         t.real("real", [Some(0.5), Some(f64::NAN)].into_iter());
         assert_eq!(
             crate::export::csv::csv(&t),

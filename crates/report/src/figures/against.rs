@@ -1,14 +1,52 @@
-use super::{Shown, forest};
-use crate::analysis::{Analysis, series_label};
-use crate::figure::{Figure, Frame, Key};
-use crate::number::significant;
-use crate::scale::{Scale, bulk, tick_labels};
-use crate::svg::{Anchor, Way};
+use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key, Way, bulk, tick_labels};
+use largebatch_plot::{Figure, significant};
 use largebatch_study::Series;
+
+use super::capital;
+use super::forest::{self, Shown};
+use crate::analysis::{Analysis, series_label};
+
+/// The name of the reported quantity, as a heading.
+pub(super) fn heading(a: &Analysis) -> String {
+    if a.measure.percent {
+        "Accuracy".into()
+    } else {
+        capital(&a.measure.words)
+    }
+}
+
+/// The reported quantity.
+pub(super) fn scores(a: &Analysis) -> Vec<Figure> {
+    let unit = if a.measure.percent { ", %" } else { "" };
+    let score = Shown {
+        measure: &a.measure,
+        words: format!("{}{unit}", a.measure.words),
+        of: |f| (f.score, f.values.clone()),
+        zero: false,
+    };
+    let name = if a.measure.percent {
+        "accuracy"
+    } else {
+        a.measure.key.rsplit('_').next().unwrap_or("score")
+    };
+    both(a, &score, name, &capital(&a.measure.words))
+}
+
+/// The generalization gap.
+pub(super) fn gaps(a: &Analysis) -> Vec<Figure> {
+    let unit = if a.measure.percent { ", points" } else { "" };
+    let gap = Shown {
+        measure: &a.measure,
+        words: format!("gap{unit}"),
+        of: |f| (f.gap, f.gaps.clone()),
+        zero: true,
+    };
+    both(a, &gap, "gap", "Generalization gap")
+}
 
 /// A quantity against the batch size for series with several batch sizes, and as rows for single
 /// groups.
-pub(super) fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
+fn both(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let mut figures = Vec::new();
     if !curves.is_empty() {
@@ -74,8 +112,8 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
-    let x = Scale::log(batches.iter().copied(), 0.07, frame.left, frame.right);
-    let y = Scale::linear(values, 0.06, frame.bottom, frame.top);
+    let x = Axis::log(batches.iter().copied(), 0.07, frame.left, frame.right);
+    let y = Axis::linear(values, 0.06, frame.bottom, frame.top);
     let ticks = y.ticks(5);
     frame.y_axis(
         &y,
@@ -116,7 +154,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.clip();
         frame
             .svg
-            .polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points);
+            .polyline(&format!("ln s{}", i % COLOURS), "", points);
         frame.end();
         for (batch, g) in &s.groups {
             let (estimate, seeds) = of(*g);
@@ -125,13 +163,9 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                 let f = &a.groups[*g];
                 if !f.records.is_empty() && f.diverged + f.lost == f.records.len() {
                     let low = frame.bottom - 5.0;
-                    frame.svg.text(
-                        &format!("b f{}", i % crate::svg::COLOURS),
-                        Anchor::Middle,
-                        at,
-                        low,
-                        "✕",
-                    );
+                    frame
+                        .svg
+                        .text(&format!("b f{}", i % COLOURS), Anchor::Middle, at, low, "✕");
                     gone = " ✕ at the bottom: every trial diverged or was lost.";
                 }
                 continue;

@@ -1,11 +1,27 @@
+//! A row for each group: the mean of a quantity, its interval and its single seeds.
+
+use largebatch_plot::Figure;
+use largebatch_plot::draw::{
+    Anchor, Axis, COLOURS, Frame, Svg, WIDTH, Way, bulk, fits, px, tick_labels,
+};
 use largebatch_study::statistics::Estimate;
 
-use super::{Shown, Values};
-use crate::analysis::{Analysis, Comparison, Facts, second, without_shared};
-use crate::figure::{Figure, Frame, Key, WIDTH};
-use crate::number::Measure;
-use crate::scale::{Scale, bulk, tick_labels};
-use crate::svg::{Anchor, COLOURS, Svg, Way, fit, fits, px};
+use crate::analysis::Analysis;
+use crate::facts::{Facts, second};
+use crate::measure::Measure;
+
+/// A group's estimate, and the values it was computed from.
+pub(super) type Values = (Option<Estimate>, Vec<(u64, f64)>);
+
+/// A quantity of each group that charts can show: its estimate, and the values by seed.
+pub(super) struct Shown<'a> {
+    pub measure: &'a Measure,
+    /// The axis title.
+    pub words: String,
+    pub of: fn(&Facts) -> Values,
+    /// Whether 0 means "none" and is marked.
+    pub zero: bool,
+}
 
 /// A single seed's value.
 pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
@@ -33,7 +49,7 @@ pub(super) fn drawn((estimate, seeds): Values) -> Option<(f64, Vec<f64>)> {
 }
 
 const ROW: f64 = 30.0;
-const LABELS: f64 = 172.0;
+pub(super) const LABELS: f64 = 172.0;
 
 /// A row for each group: its mean with interval, and its single seeds.
 pub(super) fn groups(
@@ -51,7 +67,7 @@ pub(super) fn groups(
     let values = bulk(&rows, if shown.zero { &[0.0] } else { &[] });
     let mut frame = Frame::new(name, title, &[], LABELS, ROW * groups.len() as f64 + 8.0);
     let room = 52.0;
-    let x = Scale::linear(values, 0.05, frame.left, frame.right - room);
+    let x = Axis::linear(values, 0.05, frame.left, frame.right - room);
     axis(&mut frame, &x, shown.measure, &shown.words, room);
     // The smallest batch is the reference for the others.
     let reference = groups
@@ -141,9 +157,9 @@ pub(super) fn groups(
 
 /// A mean with its interval, clipped to the axis. If the mean is beyond it, draws an arrow at the
 /// edge and returns `true`.
-fn mean(
+pub(super) fn mean(
     svg: &mut Svg,
-    x: &Scale,
+    x: &Axis,
     (series, hollow, y, size): (usize, bool, f64, f64),
     e: &Estimate,
     tip: &str,
@@ -172,7 +188,7 @@ fn mean(
 }
 
 /// The caption's text about arrows.
-fn arrows(beyond: bool) -> &'static str {
+pub(super) fn arrows(beyond: bool) -> &'static str {
     if beyond {
         " Arrow: far outside the axis range, which fits the others; the value is at the right."
     } else {
@@ -202,162 +218,15 @@ fn label(svg: &mut Svg, f: &Facts, text: &str, y: f64) {
     }
 }
 
-fn ends(e: Estimate) -> [f64; 3] {
+pub(super) fn ends(e: Estimate) -> [f64; 3] {
     let (low, high) = e.interval.unwrap_or((e.mean, e.mean));
     [low, e.mean, high]
 }
 
-fn axis(frame: &mut Frame, x: &Scale, measure: &Measure, words: &str, room: f64) {
+pub(super) fn axis(frame: &mut Frame, x: &Axis, measure: &Measure, words: &str, room: f64) {
     let ticks = x.ticks(5);
     let right = frame.right;
     frame.right -= room;
     frame.x_axis(x, &ticks, &tick_labels(&ticks, measure.factor()), words);
     frame.right = right;
-}
-
-/// How much worse each large batch is than its small one, at the end and at equal training loss.
-/// Many comparisons are split by batch size.
-pub(super) fn comparisons(a: &Analysis) -> Vec<Figure> {
-    let rows: Vec<&Comparison> = a
-        .comparisons
-        .iter()
-        .filter(|c| c.end.is_some() || c.at_loss.is_some())
-        .collect();
-    let title = if a.measure.higher {
-        "How much worse the large batch is: small − large"
-    } else {
-        "How much worse the large batch is: large − small"
-    };
-    let batch = |c: &Comparison| a.groups[c.large].batch.unwrap_or(0.0);
-    let mut batches: Vec<f64> = rows.iter().map(|c| batch(c)).collect();
-    batches.sort_by(f64::total_cmp);
-    batches.dedup();
-    if rows.len() <= 8 || batches.len() == 1 {
-        return differences(a, "difference", title, &rows, false)
-            .into_iter()
-            .collect();
-    }
-    let of = |b: f64| {
-        let rows: Vec<&Comparison> = rows.iter().copied().filter(|c| batch(c) == b).collect();
-        differences(
-            a,
-            &format!("difference-{b}"),
-            &format!("{title} · batch {b}"),
-            &rows,
-            true,
-        )
-    };
-    batches.into_iter().filter_map(of).collect()
-}
-
-fn differences(
-    a: &Analysis,
-    name: &str,
-    title: &str,
-    rows: &[&Comparison],
-    short: bool,
-) -> Option<Figure> {
-    let estimates = rows
-        .iter()
-        .flat_map(|c| [c.end, c.at_loss.map(|l| l.1)])
-        .flatten()
-        .map(|p| p.difference);
-    let estimates: Vec<(f64, Vec<f64>)> = estimates.map(|e| (e.mean, ends(e).to_vec())).collect();
-    if estimates.is_empty() {
-        return None;
-    }
-    let values = bulk(&estimates, &[0.0]);
-    let mut keys = Vec::new();
-    if rows.iter().any(|c| c.end.is_some()) {
-        keys.push(Key::Series(0, format!("{}, at the end", a.measure.words)));
-    }
-    if rows.iter().any(|c| c.at_loss.is_some()) {
-        keys.push(Key::Hollow(
-            1,
-            format!("{}, at equal training loss", a.validation.words),
-        ));
-    }
-    let mut frame = Frame::new(name, title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
-    let room = 52.0;
-    let x = Scale::linear(values, 0.06, frame.left, frame.right - room);
-    axis(
-        &mut frame,
-        &x,
-        &a.measure,
-        if a.measure.percent {
-            "points; right of 0, the large batch is worse"
-        } else {
-            "right of 0, the large batch is worse"
-        },
-        room,
-    );
-    let (top, bottom, zero) = (frame.top, frame.bottom, x.at(0.0));
-    frame.svg.line("ax", zero, top, zero, bottom);
-    let mut beyond = false;
-    let name = |c: &&Comparison| {
-        if short {
-            a.groups[c.large].short.as_str()
-        } else {
-            a.groups[c.large].label.as_str()
-        }
-    };
-    let labels = fits(
-        &rows.iter().map(name).collect::<Vec<_>>(),
-        12.0,
-        LABELS - 20.0,
-    );
-    for (row, c) in rows.iter().enumerate() {
-        let y = frame.top + 4.0 + 36.0 * (row as f64 + 0.5);
-        let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
-        frame
-            .svg
-            .text("t", Anchor::End, LABELS - 12.0, y - 3.0, &labels[row]);
-        let budget = if c.equal_epochs { "" } else { " ‡" };
-        frame.svg.text(
-            "m sm",
-            Anchor::End,
-            LABELS - 12.0,
-            y + 10.0,
-            &fit(
-                &format!(
-                    "against {}{budget}",
-                    without_shared(&small.label, &large.label)
-                ),
-                11.0,
-                LABELS - 20.0,
-            ),
-        );
-        for (i, p, dy) in [(0, c.end, -6.0), (1, c.at_loss.map(|l| l.1), 7.0)] {
-            let Some(p) = p else { continue };
-            let e = p.difference;
-            let tip = format!(
-                "{} against {}: {}{} (n = {} pairs)",
-                large.label,
-                small.label,
-                a.measure.difference(&e),
-                a.measure.points(),
-                e.n
-            );
-            beyond |= mean(&mut frame.svg, &x, (i, i == 1, y + dy, 4.4), &e, &tip);
-            let class = if i == 0 { "t sm" } else { "m sm" };
-            let sign = if e.mean > 0.0 { "+" } else { "" };
-            frame.svg.text(
-                class,
-                Anchor::End,
-                WIDTH - 14.0,
-                y + dy + 4.0,
-                &format!("{sign}{}", a.measure.bare(e.mean)),
-            );
-        }
-    }
-    let budgets = match rows.iter().filter(|c| c.equal_epochs).count() {
-        0 => "‡: budgets differ in epochs.",
-        n if n == rows.len() => "Equal epochs.",
-        _ => "Equal epochs, except ‡: another budget.",
-    };
-    Some(frame.finish(format!(
-        "{budgets} Mean of the differences, paired by seed, with its interval.{} {}.",
-        arrows(beyond),
-        a.small_print()
-    )))
 }

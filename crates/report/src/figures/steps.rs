@@ -1,12 +1,11 @@
+use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key};
+use largebatch_plot::{Figure, significant, whole};
 use largebatch_study::statistics::{
     Censored, UsefulBatch, hyperbola, perfect_scaling, useful_batch,
 };
 
-use crate::analysis::{Analysis, Facts, series_label};
-use crate::figure::{Figure, Frame, Key};
-use crate::number::{significant, whole};
-use crate::scale::Scale;
-use crate::svg::{Anchor, COLOURS};
+use crate::analysis::{Analysis, series_label};
+use crate::facts::Facts;
 
 type Of = fn(&Facts<'_>) -> Option<Censored>;
 
@@ -29,11 +28,6 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
         false,
     );
     steps.into_iter().chain(examples).collect()
-}
-
-/// The explanation of the points.
-pub(super) fn text() -> String {
-    "The median over seeds of the first point of the validation curve that reaches the target. With perfect scaling, doubling the batch halves the steps.".into()
 }
 
 /// The fits to each series, in words.
@@ -138,7 +132,7 @@ fn chart(
         .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
-    let x = Scale::log(batches.iter().copied(), 0.06, frame.left, frame.right);
+    let x = Axis::log(batches.iter().copied(), 0.06, frame.left, frame.right);
     let values: Vec<f64> = series
         .iter()
         .flat_map(|s| reached(a, s, of))
@@ -150,7 +144,7 @@ fn chart(
     } else {
         None
     };
-    let y = Scale::log(
+    let y = Axis::log(
         values.into_iter().chain(below),
         0.1,
         frame.bottom,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use largebatch_plot::Figure;
 use largebatch_random::{Key, normal};
+use largebatch_report::{Context, Findings, Format, PaperTable, Report, ReportError, Written};
 use largebatch_study::{
     Epochs, Event, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, TrialResult,
     Workers, get, key, number, run,
@@ -159,6 +161,38 @@ pub fn results(text: &str, folder: &Path) -> Results {
     )
     .unwrap();
     Results::open(folder).unwrap()
+}
+
+pub fn html(results: &Results, context: &Context) -> String {
+    Report::new(results, context).html()
+}
+
+pub fn terminal(results: &Results, width: usize) -> String {
+    Report::new(results, &Context::default()).terminal(width)
+}
+
+pub fn figures(results: &Results) -> Vec<Figure> {
+    Report::new(results, &Context::default())
+        .figures()
+        .cloned()
+        .collect()
+}
+
+pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
+    let context = Context {
+        findings: findings.clone(),
+        ..Context::default()
+    };
+    Report::new(results, &context).papers().to_vec()
+}
+
+pub fn write(
+    results: &Results,
+    context: &Context,
+    folder: &Path,
+    formats: &[Format],
+) -> Result<Written, ReportError> {
+    Report::new(results, context).write(folder, formats)
 }
 
 /// An earlier version of the recipe `gap`: arms with single batch sizes, one of which trains

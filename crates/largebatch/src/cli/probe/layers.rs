@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
+use largebatch_plot::{Plot, Scale};
 use largebatch_probe::layers::{LayerTable, layer_table, planned_update};
 use largebatch_probe::{Objective, Record};
-use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::Lab;
 
 use super::{Common, Done, Global, announce, gradient_seconds, readable};

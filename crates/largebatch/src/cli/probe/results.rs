@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use largebatch_plot::Figure;
 use largebatch_probe::landscape::{Landscape, State, Statistics};
 use largebatch_probe::{ProbeError, Run};
-use largebatch_report::Figure;
 use largebatch_train::{
     Experiment, Lab, RunConfig, RunFolder, TrainError, compute_here, write_whole,
 };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use largebatch_report::{Context as Around, Findings, Format, terminal, write};
+use largebatch_report::{Context as Around, Findings, Format, Report};
 use largebatch_study::{Results, Study};
 
 use super::{FolderArgs, RunArgs, WhatArgs, recipes};
@@ -57,12 +57,9 @@ pub(super) fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
         std::fs::create_dir_all(parent)
             .with_context(|| format!("creating {}", parent.display()))?;
     }
-    let written = write(
-        &Results::open(folder)?,
-        &around(String::new(), "", folder)?,
-        &out,
-        &[args.format],
-    )?;
+    let results = Results::open(folder)?;
+    let around = around(String::new(), "", folder)?;
+    let written = Report::new(&results, &around).write(&out, &[args.format])?;
     say_undrawn(&written.undrawn);
     if global.quiet {
         return Ok(Done::Ok);
@@ -87,7 +84,8 @@ pub(super) fn write_report(
     out: &Path,
     global: &Global,
 ) -> Result<()> {
-    say_undrawn(&write(results, around, out, &Format::REPORT)?.undrawn);
+    let report = Report::new(results, around);
+    say_undrawn(&report.write(out, &Format::REPORT)?.undrawn);
     if !global.quiet {
         let width = std::env::var("COLUMNS")
             .ok()
@@ -95,7 +93,7 @@ pub(super) fn write_report(
             .unwrap_or(150);
         print(format!(
             "{}\nreport: {}",
-            terminal(results, width),
+            report.terminal(width),
             out.join("index.html").display()
         ))?;
     }

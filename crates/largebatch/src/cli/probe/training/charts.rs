@@ -1,6 +1,6 @@
 //! Charts of a probe's measurements over a training.
 
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Plot, Scale};
 use largebatch_train::RunConfig;
 use serde_json::Value;
 

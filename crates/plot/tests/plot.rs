@@ -1,7 +1,6 @@
 //! Charts of any numbers show all valid data.
 
-use largebatch_report::ReportError;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Plot, PlotError, Scale};
 
 fn everything() -> Plot {
     let axis: Vec<f64> = (0..=60).map(|i| f64::from(i) / 10.0 - 3.0).collect();
@@ -61,6 +60,13 @@ fn a_chart_shows_what_it_was_given() {
     assert!(svg.contains(">20</text>") && svg.matches("stroke-width:1.1").count() >= 6);
 }
 
+/// The drawing as text; `INSTA_UPDATE=always` writes it anew after a change on purpose.
+#[test]
+fn a_chart_is_drawn_as_before() {
+    let svg = lines().figure().inline();
+    insta::assert_snapshot!(svg.replace("><", ">\n<"));
+}
+
 #[test]
 fn charts_without_data_do_not_panic() {
     let empty = Plot::new("", "").figure();
@@ -103,13 +109,12 @@ fn figures_are_written_by_their_files_ending() {
     for wrong in ["rates", "rates.jpg"] {
         let error = lines().figure().write(dir.path().join(wrong)).unwrap_err();
         assert!(
-            matches!(error, ReportError::Extension(_))
-                && error.to_string().contains(".svg or .png"),
+            matches!(error, PlotError::Extension(_)) && error.to_string().contains(".svg or .png"),
             "{error}"
         );
     }
     assert!(matches!(
         lines().figure().write(svg.join("a.svg")),
-        Err(ReportError::Io { .. })
+        Err(PlotError::Io { .. })
     ));
 }
