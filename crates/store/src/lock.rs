@@ -260,7 +260,7 @@ mod tests {
         );
         assert!(first.weak().is_none());
         drop(first);
-        Lock::take(&path, Duration::ZERO).unwrap();
+        drop(Lock::take(&path, Duration::ZERO).unwrap());
     }
 
     const FAST: Pace = Pace {
