@@ -16,32 +16,29 @@ impl Axis {
     /// A linear axis over the values, with a margin of `pad` times their range. A single value is
     /// in the middle.
     pub fn linear(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
-        let (low, high) = extent(values).unwrap_or((0.0, 1.0));
+        let ends = extent(values).unwrap_or((0.0, 1.0));
+        Axis::over(ends, pad, 0.5 * ends.0.abs().max(1e-3), from, to, false)
+    }
+
+    /// A logarithmic axis over the values above 0, with a margin of `pad` times their range.
+    pub fn log(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
+        let logs = values.into_iter().filter(|v| *v > 0.0).map(f64::ln);
+        Axis::over(extent(logs).unwrap_or((0.0, 1.0)), pad, 0.7, from, to, true)
+    }
+
+    /// `alone` is the margin around a single value.
+    fn over((low, high): (f64, f64), pad: f64, alone: f64, from: f64, to: f64, log: bool) -> Self {
         let room = if high > low {
             (high - low) * pad
         } else {
-            0.5 * low.abs().max(1e-3)
+            alone
         };
         Axis {
             low: low - room,
             high: high + room,
             from,
             to,
-            log: false,
-        }
-    }
-
-    /// A logarithmic axis over the values above 0, with a margin of `pad` times their range.
-    pub fn log(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
-        let (low, high) =
-            extent(values.into_iter().filter(|v| *v > 0.0).map(f64::ln)).unwrap_or((0.0, 1.0));
-        let room = if high > low { (high - low) * pad } else { 0.7 };
-        Axis {
-            low: low - room,
-            high: high + room,
-            from,
-            to,
-            log: true,
+            log,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::axis::Axis;
 use crate::figure::Figure;
+use crate::number::significant;
 use crate::svg::{Anchor, COLOURS, Svg, escape, fit, fits, px, width};
 
 /// An entry of a legend.
@@ -156,29 +157,44 @@ impl Frame {
             if x < self.left - 1.0 || x > self.right + 1.0 {
                 continue;
             }
-            self.svg.line("gr", x, self.top, x, self.bottom);
+            self.down("gr", x);
             if x - half > free {
                 self.svg
                     .text("m", Anchor::Middle, x, self.bottom + 16.0, label);
                 free = x + half + 5.0;
             }
         }
-        self.svg
-            .line("ax", self.left, self.bottom, self.right, self.bottom);
+        self.across("ax", self.bottom);
         self.svg
             .text("m", Anchor::End, self.right, self.bottom + 34.0, title);
+    }
+
+    /// Draws the horizontal axis with a tick at each of these values.
+    pub fn x_values(&mut self, scale: &Axis, values: &[f64], title: &str) {
+        let labels: Vec<String> = values.iter().map(|v| significant(*v, 7)).collect();
+        self.x_axis(scale, values, &labels, title);
     }
 
     /// Draws the vertical axis, with its title above.
     pub fn y_axis(&mut self, scale: &Axis, ticks: &[f64], labels: &[String], title: &str) {
         for (tick, label) in ticks.iter().zip(labels) {
             let y = scale.at(*tick);
-            self.svg.line("gr", self.left, y, self.right, y);
+            self.across("gr", y);
             self.svg
                 .text("m", Anchor::End, self.left - 7.0, y + 4.0, label);
         }
         self.svg
             .text("m", Anchor::Start, 12.0, self.top - 9.0, title);
+    }
+
+    /// A vertical line through the plot area.
+    pub fn down(&mut self, class: &str, x: f64) {
+        self.svg.line(class, x, self.top, x, self.bottom);
+    }
+
+    /// A horizontal line through the plot area.
+    pub fn across(&mut self, class: &str, y: f64) {
+        self.svg.line(class, self.left, y, self.right, y);
     }
 
     /// Begins a group that is clipped to the plot area.

@@ -128,17 +128,13 @@ impl Plot {
 
     /// Adds a dashed vertical line with its label. A value that is not finite draws nothing.
     pub fn guide_x(mut self, label: &str, value: f64) -> Plot {
-        if value.is_finite() {
-            self.x.guides.push((label.into(), value));
-        }
+        self.x.guides.push((label.into(), value));
         self
     }
 
     /// Adds a dashed horizontal line with its label. A value that is not finite draws nothing.
     pub fn guide_y(mut self, label: &str, value: f64) -> Plot {
-        if value.is_finite() {
-            self.y.guides.push((label.into(), value));
-        }
+        self.y.guides.push((label.into(), value));
         self
     }
 
@@ -325,24 +321,11 @@ impl Plot {
     }
 
     fn guides(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
-        let (left, right, top, bottom) = (frame.left, frame.right, frame.top, frame.bottom);
-        for at in self
-            .x
-            .guides
-            .iter()
-            .filter(|g| self.x.shows(g.1))
-            .map(|g| x.at(g.1))
-        {
-            frame.svg.line("gd", at, top, at, bottom);
+        for (_, at) in self.x.guides.iter().filter(|g| self.x.shows(g.1)) {
+            frame.down("gd", x.at(*at));
         }
-        for at in self
-            .y
-            .guides
-            .iter()
-            .filter(|g| self.y.shows(g.1))
-            .map(|g| y.at(g.1))
-        {
-            frame.svg.line("gd", left, at, right, at);
+        for (_, at) in self.y.guides.iter().filter(|g| self.y.shows(g.1)) {
+            frame.across("gd", y.at(*at));
         }
     }
 

@@ -117,19 +117,11 @@ impl Svg {
     }
 
     fn outline(&mut self, series: usize, hollow: bool, d: &str, tip: &str) {
-        let (fill, tip) = (
-            if hollow {
-                "h".to_string()
-            } else {
-                format!("f{}", series % COLOURS)
-            },
-            escape(tip),
-        );
-        let class = format!("mk {fill} s{}", series % COLOURS);
+        let (s, tip) = (series % COLOURS, escape(tip));
         let class = if hollow {
-            class
+            format!("mk h s{s}")
         } else {
-            format!("mk {fill} o")
+            format!("mk f{s} o")
         };
         self.raw(format_args!(
             "<path class=\"{class}\" d=\"{d}\"><title>{tip}</title></path>"

@@ -39,23 +39,20 @@ const DARK: Theme = Theme {
 };
 
 fn rules(theme: &Theme, out: &mut String) {
+    let Theme {
+        ground,
+        text,
+        muted,
+        grid,
+        axis,
+        series,
+    } = theme;
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        ".bg,.h,.wl{{fill:{}}}.t{{fill:{}}}.m{{fill:{}}}.gr{{stroke:{}}}.ax{{stroke:{}}}.o,.hl{{stroke:{}}}.gd{{stroke:{}}}.rg,.xx{{stroke:{}}}.bd{{fill:{}}}.no{{fill:{};stroke:{}}}",
-        theme.ground,
-        theme.text,
-        theme.muted,
-        theme.grid,
-        theme.axis,
-        theme.ground,
-        theme.muted,
-        theme.text,
-        theme.grid,
-        theme.grid,
-        theme.muted
+        ".bg,.h,.wl{{fill:{ground}}}.t{{fill:{text}}}.m{{fill:{muted}}}.gr{{stroke:{grid}}}.ax{{stroke:{axis}}}.o,.hl{{stroke:{ground}}}.gd{{stroke:{muted}}}.rg,.xx{{stroke:{text}}}.bd{{fill:{grid}}}.no{{fill:{grid};stroke:{muted}}}",
     );
-    for (i, c) in theme.series.iter().enumerate() {
+    for (i, c) in series.iter().enumerate() {
         let _ = write!(out, ".s{i}{{stroke:{c}}}.f{i}{{fill:{c}}}");
     }
 }

@@ -156,6 +156,19 @@ impl<'a> Analysis<'a> {
     }
 }
 
+/// The batch sizes of some series.
+pub(crate) fn batches<'s>(series: impl IntoIterator<Item = &'s Series>) -> Vec<f64> {
+    distinct(series.into_iter().flat_map(|s| &s.groups).map(|g| g.0))
+}
+
+/// The distinct values, ascending.
+pub(crate) fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
+}
+
 /// A series' name: its labels without the batch size.
 pub(crate) fn series_label(series: &Series) -> String {
     let text = title(&series.labels);

@@ -33,14 +33,8 @@ pub(crate) fn comparisons(
     measure: &Measure,
     validation: &Measure,
 ) -> Vec<Comparison> {
-    let smallest = (0..groups.len())
-        .filter(|g| groups[*g].batch.is_some())
-        .min_by(|a, b| {
-            groups[*a]
-                .batch
-                .partial_cmp(&groups[*b].batch)
-                .unwrap_or(std::cmp::Ordering::Equal)
-        });
+    let sized = (0..groups.len()).filter_map(|g| Some((groups[g].batch?, g)));
+    let smallest = sized.min_by(|p, q| p.0.total_cmp(&q.0)).map(|p| p.1);
     let from = |g: usize| results.plan.groups[g].derived.as_ref().map(|d| d.from);
     let base = (0..groups.len()).find_map(from);
     let reference = |g: usize| {

@@ -95,22 +95,15 @@ pub(crate) fn facts<'a>(
             Vec::new()
         };
     let counted = || records.iter().chain(&unconfirmed).copied();
+    let mut other = group.labels.clone();
+    other.remove(key::BATCH);
+    let [label, short] = [&group.labels, &other].map(|labels| match title(labels) {
+        text if text.is_empty() => results.plan.study.name.clone(),
+        text => text,
+    });
     Facts {
-        short: Some(title(
-            &group
-                .labels
-                .iter()
-                .filter(|(k, _)| *k != key::BATCH)
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect(),
-        ))
-        .filter(|l| !l.is_empty())
-        .unwrap_or_else(|| results.plan.study.name.clone()),
-        label: if group.labels.is_empty() {
-            results.plan.study.name.clone()
-        } else {
-            title(&group.labels)
-        },
+        label,
+        short,
         batch,
         rate: results.rate(index),
         diverged,

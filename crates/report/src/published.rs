@@ -95,15 +95,10 @@ const C1: Keskar = Keskar {
 
 /// Keskar et al. 2017 (arXiv 1609.04836), tables 2 to 4; the smaller batch first.
 fn keskar(a: &Analysis, probed: &Probed, paper: &Keskar) -> PaperTable {
-    let mut groups: Vec<usize> = (0..a.groups.len())
-        .filter(|g| a.groups[*g].batch.is_some())
-        .collect();
-    groups.sort_by(|p, q| {
-        a.groups[*p]
-            .batch
-            .partial_cmp(&a.groups[*q].batch)
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
+    let sized = (0..a.groups.len()).filter_map(|g| Some((a.groups[g].batch?, g)));
+    let mut groups: Vec<(f64, usize)> = sized.collect();
+    groups.sort_by(|p, q| p.0.total_cmp(&q.0));
+    let groups: Vec<usize> = groups.into_iter().map(|p| p.1).collect();
     let mut rows = Vec::new();
     let ends = [
         ("small batch", groups.first()),

@@ -25,20 +25,27 @@ pub(crate) struct Summary {
 impl Summary {
     pub fn new(a: &Analysis) -> Self {
         let columns = columns(a);
-        let shown = || {
-            columns
+        let is_shown = |c: &&Column| c.cells.iter().any(Option::is_some);
+        let shown = || columns.iter().filter(is_shown);
+        let cell = |c: &Column, i: usize| c.cells[i].clone().unwrap_or("–".into());
+        let row = |i| shown().map(|c| cell(c, i)).collect();
+        let unreached = |g: &Facts| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0);
+        let unequal = |c: &Comparison| c.end.is_some() && !c.equal_epochs;
+        let more = [
+            a.groups.iter().any(unreached).then(|| {
+                "0 of n: no rate reached the target; n are the trials of its search.".into()
+            }),
+            baseline(a),
+            a.comparisons
                 .iter()
-                .filter(|c| c.cells.iter().any(Option::is_some))
-        };
-        let row = |i: usize| {
-            shown()
-                .map(|c| c.cells[i].clone().unwrap_or("–".into()))
-                .collect()
-        };
+                .any(unequal)
+                .then(|| "‡: the two have different budgets in epochs.".into()),
+        ];
+        let notes = shown().filter_map(|c| c.note.clone());
         Summary {
             heads: shown().map(|c| c.head.clone()).collect(),
             rows: (0..a.groups.len()).map(row).collect(),
-            notes: notes(a),
+            notes: notes.chain(more.into_iter().flatten()).collect(),
             sentences: sentences(a),
             csv: Columns {
                 columns: columns.into_iter().flat_map(|c| c.csv).collect(),
@@ -46,58 +53,6 @@ impl Summary {
             },
         }
     }
-}
-
-fn notes(a: &Analysis) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut note = |show: bool, text: String| notes.extend(show.then_some(text));
-    let points = if a.measure.percent { ", in points" } else { "" };
-    note(
-        a.groups.iter().any(|g| g.binomial.is_some()),
-        format!("test ±: binomial standard error of the test part{points}."),
-    );
-    note(
-        a.groups.iter().any(|g| g.gap.is_some()),
-        format!("gap: {}{points}.", a.gap()),
-    );
-    note(
-        a.comparisons.iter().any(|c| c.end.is_some()),
-        format!("worse than small: above 0 if the larger batch is worse{points}."),
-    );
-    // McNemar's test needs a test part of known size.
-    let part = if a.measure.percent && a.groups.iter().any(|g| g.test_examples.is_some()) {
-        " and test part (six examples, McNemar)"
-    } else {
-        ""
-    };
-    note(
-        a.comparisons.iter().any(|c| c.resolves.is_some()),
-        format!(
-            "resolves: the smallest difference that seeds (Student’s t){part} can detect{points}."
-        ),
-    );
-    note(
-        a.comparisons.iter().any(|c| c.at_loss.is_some()),
-        format!(
-            "at equal loss: {} where both first reached the lowest training loss that all their trials reached.",
-            a.validation.words
-        ),
-    );
-    note(
-        a.groups
-            .iter()
-            .any(|g| g.records.is_empty() && g.steps.is_some_and(|s| s.n > 0)),
-        "0 of n: no rate reached the target; n are the trials of its search.".into(),
-    );
-    let baseline = baseline(a);
-    note(baseline.is_some(), baseline.unwrap_or_default());
-    note(
-        a.comparisons
-            .iter()
-            .any(|c| c.end.is_some() && !c.equal_epochs),
-        "‡: the two have different budgets in epochs.".into(),
-    );
-    notes
 }
 
 /// The accuracy of always predicting the training part's most frequent class, on the reported part.
@@ -136,6 +91,15 @@ struct Column {
     head: String,
     cells: Vec<Option<String>>,
     csv: Vec<(String, Data)>,
+    /// A sentence that explains it, if the head is not enough.
+    note: Option<String>,
+}
+
+impl Column {
+    fn note(self, text: String) -> Self {
+        let note = Some(text);
+        Column { note, ..self }
+    }
 }
 
 /// The columns, in their order.
@@ -151,6 +115,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
         head: head.into(),
         cells: rows.iter().map(cell).collect(),
         csv,
+        note: None,
     };
     let text = |name: &str, of: &dyn Fn(&Row) -> Option<String>| {
         (name.to_string(), Data::text(rows.iter().map(of)))
@@ -174,6 +139,13 @@ fn columns(a: &Analysis) -> Vec<Column> {
         ]
     };
     let m = &a.measure;
+    let points = if m.percent { ", in points" } else { "" };
+    // McNemar's test needs a test part of known size.
+    let part = if m.percent && a.groups.iter().any(|g| g.test_examples.is_some()) {
+        " and test part (six examples, McNemar)"
+    } else {
+        ""
+    };
     let end = |r: &Row| Some(r.c?.end?.difference);
     let at_loss = |r: &Row| Some(r.c?.at_loss?.1.difference);
     let small = |r: &Row| Some(a.groups[r.c?.small].label.clone());
@@ -217,7 +189,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
             "test ±",
             &|r| Some(m.bare(r.g.binomial?)),
             vec![real("binomial_error", &|r| r.g.binomial)],
-        ),
+        ).note(format!("test ±: binomial standard error of the test part{points}.")),
         column(
             &words(&a.train_key),
             &|r| Some(m.bare(r.g.train?.mean)),
@@ -227,7 +199,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
             "gap",
             &|r| Some(m.difference(&r.g.gap?)),
             estimate("gap", &|r| r.g.gap),
-        ),
+        ).note(format!("gap: {}{points}.", a.gap())),
         column(
             "worse than small",
             &|r| {
@@ -235,7 +207,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
                 Some(m.difference(&end(r)?) + budget)
             },
             [compared.to_vec(), estimate("worse_at_end", &end)].concat(),
-        ),
+        ).note(format!("worse than small: above 0 if the larger batch is worse{points}.")),
         column(
             "resolves",
             &|r| {
@@ -247,7 +219,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
                 })
             },
             vec![real("resolves", &|r| r.c?.resolves)],
-        ),
+        ).note(format!("resolves: the smallest difference that seeds (Student’s t){part} can detect{points}.")),
         column(
             "at equal loss",
             &|r| Some(a.validation.difference(&at_loss(r)?)),
@@ -256,7 +228,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
                 estimate("worse_at_equal_train_loss", &at_loss),
             ]
             .concat(),
-        ),
+        ).note(format!("at equal loss: {} where both first reached the lowest training loss that all their trials reached.", a.validation.words)),
         column(
             "steps to target",
             &|r| r.g.steps.as_ref().map(censored),

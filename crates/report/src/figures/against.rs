@@ -1,10 +1,10 @@
+use largebatch_plot::Figure;
 use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key, Way, bulk, tick_labels};
-use largebatch_plot::{Figure, significant};
 use largebatch_study::Series;
 
 use super::capital;
 use super::forest::{self, Shown};
-use crate::analysis::{Analysis, series_label};
+use crate::analysis::{Analysis, batches, series_label};
 
 /// The name of the reported quantity, as a heading.
 pub(super) fn heading(a: &Analysis) -> String {
@@ -106,12 +106,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         54.0,
         230.0,
     );
-    let mut batches: Vec<f64> = series
-        .iter()
-        .flat_map(|s| s.groups.iter().map(|g| g.0))
-        .collect();
-    batches.sort_by(f64::total_cmp);
-    batches.dedup();
+    let batches = batches(&series);
     let x = Axis::log(batches.iter().copied(), 0.07, frame.left, frame.right);
     let y = Axis::linear(values, 0.06, frame.bottom, frame.top);
     let ticks = y.ticks(5);
@@ -121,22 +116,17 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         &tick_labels(&ticks, shown.measure.factor()),
         &shown.words,
     );
-    let labels: Vec<String> = batches.iter().map(|b| significant(*b, 7)).collect();
-    frame.x_axis(&x, &batches, &labels, "batch size");
+    frame.x_values(&x, &batches, "batch size");
     if shown.zero {
-        let at = y.at(0.0);
-        let (left, right) = (frame.left, frame.right);
-        frame.svg.line("ax", left, at, right, at);
-    }
-    if !shown.zero {
+        frame.across("ax", y.at(0.0));
+    } else {
         for mean in alone
             .iter()
             .filter_map(|g| of(*g).0)
             .filter(|e| y.shows(e.mean))
             .map(|e| y.at(e.mean))
         {
-            let (left, right) = (frame.left, frame.right);
-            frame.svg.line("gd", left, mean, right, mean);
+            frame.across("gd", mean);
         }
     }
     let (least, most) = y.ends();
@@ -200,22 +190,12 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         }
         frame.end();
     }
-    let hollow = if all().any(|g| a.groups[g].diverged + a.groups[g].lost > 0) {
-        " Hollow: some trials diverged or were lost, and the mean is over the others."
+    let hollow = forest::hollow(a, &all().collect::<Vec<_>>());
+    let names: Vec<&str> = alone.iter().map(|g| &*a.groups[*g].label).collect();
+    let dashed = if alone.is_empty() || shown.zero {
+        String::new()
     } else {
-        ""
-    };
-    let dashed = match alone {
-        [] => String::new(),
-        _ if shown.zero => String::new(),
-        alone => format!(
-            " Dashed: {}.",
-            alone
-                .iter()
-                .map(|g| a.groups[*g].label.clone())
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+        format!(" Dashed: {}.", names.join(", "))
     };
     let beyond = if beyond {
         " Arrow: far outside the axis range, which fits the others; the summary has the value."

@@ -2,11 +2,11 @@ use largebatch_plot::draw::{Axis, COLOURS, Frame, Key, extent, tick_labels};
 use largebatch_plot::{Figure, significant, stems};
 use largebatch_study::TrialRecord;
 
-use super::against::few;
-use super::capital;
-use crate::analysis::{Analysis, series_label};
+use super::{against::few, capital};
+use crate::analysis::{Analysis, batches, series_label};
 
 /// A group's curve: position, and mean, minimum and maximum over seeds.
+#[derive(Default)]
 struct Curve {
     steps: Vec<f64>,
     epochs: Vec<f64>,
@@ -20,12 +20,7 @@ struct Curve {
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
     let (curves, rest) = a.curves_and_rest();
     let few = few(a, &rest);
-    let mut batches: Vec<f64> = curves
-        .iter()
-        .flat_map(|s| s.groups.iter().map(|g| g.0))
-        .collect();
-    batches.sort_by(f64::total_cmp);
-    batches.dedup();
+    let batches = batches(curves.iter().copied());
     let base = || {
         rest.iter()
             .filter(|_| few)
@@ -90,13 +85,7 @@ fn curve(records: &[&TrialRecord], loss: bool) -> Option<Curve> {
         };
         column.get(i).copied().filter(|v| v.is_finite())
     };
-    let mut out = Curve {
-        steps: vec![],
-        epochs: vec![],
-        mean: vec![],
-        low: vec![],
-        high: vec![],
-    };
+    let mut out = Curve::default();
     for i in 0..longest.curves.step.len() {
         let values: Vec<f64> = done.iter().filter_map(|r| column(r, i)).collect();
         // The seeds that train longest are not a representative sample.

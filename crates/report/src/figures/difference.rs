@@ -2,7 +2,7 @@ use largebatch_plot::Figure;
 use largebatch_plot::draw::{Anchor, Axis, Frame, Key, WIDTH, bulk, fit, fits};
 
 use super::forest::{LABELS, arrows, axis, ends, mean};
-use crate::analysis::{Analysis, without_shared};
+use crate::analysis::{Analysis, distinct, without_shared};
 use crate::comparison::Comparison;
 
 /// How much worse each large batch is than its small one, at the end and at equal training loss.
@@ -19,9 +19,7 @@ pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
         "How much worse the large batch is: large − small"
     };
     let batch = |c: &Comparison| a.groups[c.large].batch.unwrap_or(0.0);
-    let mut batches: Vec<f64> = rows.iter().map(|c| batch(c)).collect();
-    batches.sort_by(f64::total_cmp);
-    batches.dedup();
+    let batches = distinct(rows.iter().map(|c| batch(c)));
     if rows.len() <= 8 || batches.len() == 1 {
         return differences(a, "difference", title, &rows, false)
             .into_iter()
@@ -81,8 +79,7 @@ fn differences(
         },
         room,
     );
-    let (top, bottom, zero) = (frame.top, frame.bottom, x.at(0.0));
-    frame.svg.line("ax", zero, top, zero, bottom);
+    frame.down("ax", x.at(0.0));
     let mut beyond = false;
     let name = |c: &&Comparison| {
         if short {

@@ -70,24 +70,20 @@ pub(super) fn groups(
     let x = Axis::linear(values, 0.05, frame.left, frame.right - room);
     axis(&mut frame, &x, shown.measure, &shown.words, room);
     // The smallest batch is the reference for the others.
-    let reference = groups
+    let smallest = groups
         .iter()
-        .filter(|g| a.groups[**g].batch.is_some())
-        .min_by(|p, q| {
-            a.groups[**p]
-                .batch
-                .partial_cmp(&a.groups[**q].batch)
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })
-        .filter(|g| of(**g).0.is_some_and(|e| x.shows(e.mean)));
+        .filter_map(|g| Some((a.groups[*g].batch?, *g)));
+    let reference = smallest
+        .min_by(|p, q| p.0.total_cmp(&q.0))
+        .map(|p| p.1)
+        .filter(|g| of(*g).0.is_some_and(|e| x.shows(e.mean)));
     let marked = if shown.zero {
         Some(0.0)
     } else {
-        reference.and_then(|g| of(*g).0).map(|e| e.mean)
+        reference.and_then(|g| of(g).0).map(|e| e.mean)
     };
     if let Some(at) = marked.map(|v| x.at(v)) {
-        let (top, bottom) = (frame.top, frame.bottom);
-        frame.svg.line("gd", at, top, at, bottom);
+        frame.down("gd", at);
     }
     let mut beyond = false;
     let labels = fits(
@@ -136,16 +132,9 @@ pub(super) fn groups(
         }
         frame.end();
     }
-    let hollow = if groups
-        .iter()
-        .any(|g| a.groups[*g].diverged + a.groups[*g].lost > 0)
-    {
-        " Hollow: some trials diverged or were lost, and the mean is over the others."
-    } else {
-        ""
-    };
+    let hollow = hollow(a, groups);
     let dashed = match (shown.zero, reference) {
-        (false, Some(g)) => format!(" Dashed: the mean of {}.", a.groups[*g].label),
+        (false, Some(g)) => format!(" Dashed: the mean of {}.", a.groups[g].label),
         _ => String::new(),
     };
     Some(frame.finish(format!(
@@ -185,6 +174,16 @@ pub(super) fn mean(
         svg.mark(series, hollow, x.at(e.mean), y, size, tip);
     }
     beyond
+}
+
+/// The caption's text about hollow marks.
+pub(super) fn hollow(a: &Analysis, groups: &[usize]) -> &'static str {
+    let unusual = |g: &usize| a.groups[*g].diverged + a.groups[*g].lost > 0;
+    if groups.iter().any(unusual) {
+        " Hollow: some trials diverged or were lost, and the mean is over the others."
+    } else {
+        ""
+    }
 }
 
 /// The caption's text about arrows.

@@ -183,11 +183,8 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     } else {
         x.ticks(6)
     };
-    let labels: Vec<String> = if ticks.len() == sorted.len() {
-        ticks.iter().map(|t| significant(*t, 2)).collect()
-    } else {
-        ticks.iter().map(|t| significant(*t, 3)).collect()
-    };
+    let digits = if ticks.len() == sorted.len() { 2 } else { 3 };
+    let labels: Vec<String> = ticks.iter().map(|t| significant(*t, digits)).collect();
     frame.x_axis(&x, &ticks, &labels, "learning rate");
     if !axis.is_empty() {
         let y = frame.top - 7.0;
@@ -219,12 +216,8 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
             &labels[i],
         );
         // The best cell's ring is drawn over its neighbours.
-        for c in row
-            .cells
-            .iter()
-            .filter(|c| !c.best)
-            .chain(row.cells.iter().filter(|c| c.best))
-        {
+        let (best, others): (Vec<&Cell>, Vec<&Cell>) = row.cells.iter().partition(|c| c.best);
+        for c in others.into_iter().chain(best) {
             draw(
                 &mut frame,
                 c,
@@ -360,20 +353,18 @@ fn legend(
         y + 9.0,
         &format!("{}{unit}", measure.words),
     );
+    let sign = if steps || !measure.higher {
+        "≥"
+    } else {
+        "≤"
+    };
     let (x0, wide) = ((left + 60.0).max(210.0), 120.0);
     frame.svg.text(
         "m",
         Anchor::End,
         x0 - 6.0,
         y + 9.0,
-        &format!("≤ {from}").replace(
-            "≤ ",
-            if steps || !measure.higher {
-                "≥ "
-            } else {
-                "≤ "
-            },
-        ),
+        &format!("{sign} {from}"),
     );
     for i in 0..24 {
         let [r, g, b] = heat(f64::from(i) / 23.0);

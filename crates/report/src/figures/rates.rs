@@ -3,7 +3,7 @@ use largebatch_plot::{Figure, significant};
 use largebatch_study::statistics::power_law;
 use largebatch_study::{key, number};
 
-use crate::analysis::{Analysis, series_label};
+use crate::analysis::{Analysis, distinct, series_label};
 
 /// A learning rate that tuning chose.
 struct Chosen {
@@ -61,12 +61,7 @@ fn chart(a: &Analysis) -> Option<Figure> {
         54.0,
         220.0,
     );
-    let mut batches: Vec<f64> = series
-        .iter()
-        .flat_map(|s| s.1.iter().map(|p| p.batch))
-        .collect();
-    batches.sort_by(f64::total_cmp);
-    batches.dedup();
+    let batches = distinct(series.iter().flat_map(|s| s.1.iter().map(|p| p.batch)));
     let x = Axis::log(batches.iter().copied(), 0.07, frame.left, frame.right);
     let y = Axis::log(
         series.iter().flat_map(|s| s.1.iter().map(|p| p.rate)),
@@ -81,15 +76,7 @@ fn chart(a: &Analysis) -> Option<Figure> {
         &ticks.iter().map(|t| significant(*t, 3)).collect::<Vec<_>>(),
         "learning rate",
     );
-    frame.x_axis(
-        &x,
-        &batches,
-        &batches
-            .iter()
-            .map(|b| significant(*b, 7))
-            .collect::<Vec<_>>(),
-        "batch size",
-    );
+    frame.x_values(&x, &batches, "batch size");
     frame.clip();
     let last = batches.last().copied().unwrap_or(first.0);
     for exponent in [0.5, 1.0] {

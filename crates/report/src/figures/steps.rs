@@ -4,30 +4,24 @@ use largebatch_study::statistics::{
     Censored, UsefulBatch, hyperbola, perfect_scaling, useful_batch,
 };
 
-use crate::analysis::{Analysis, series_label};
+use crate::analysis::{Analysis, batches, series_label};
 use crate::facts::Facts;
 
 type Of = fn(&Facts<'_>) -> Option<Censored>;
 
 /// Steps and examples to the target against batch size, on logarithmic axes.
 pub(super) fn charts(a: &Analysis) -> Vec<Figure> {
-    let steps = chart(
-        a,
-        "steps-target",
-        "Steps to the target",
-        "steps",
-        |f| f.steps,
-        true,
-    );
-    let examples = chart(
-        a,
-        "examples-target",
-        "Examples to the target",
-        "examples",
-        |f| f.examples,
-        false,
-    );
-    steps.into_iter().chain(examples).collect()
+    let steps: Of = |f| f.steps;
+    let both = [
+        ("steps", "Steps", steps),
+        ("examples", "Examples", |f| f.examples),
+    ];
+    let both = both.into_iter();
+    both.filter_map(|(what, title, of)| {
+        let title = format!("{title} to the target");
+        chart(a, &format!("{what}-target"), &title, what, of)
+    })
+    .collect()
 }
 
 /// The fits to each series, in words.
@@ -88,14 +82,8 @@ fn reached(a: &Analysis, s: &largebatch_study::Series, of: Of) -> Vec<(f64, f64)
         .collect()
 }
 
-fn chart(
-    a: &Analysis,
-    name: &str,
-    title: &str,
-    what: &str,
-    of: Of,
-    guides: bool,
-) -> Option<Figure> {
+fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of) -> Option<Figure> {
+    let guides = what == "steps";
     let (series, _) = a.curves_and_rest();
     let with: Vec<_> = series
         .iter()
@@ -126,12 +114,7 @@ fn chart(
     let target = targets.into_iter().collect::<Vec<_>>().join(", ");
     let title = format!("{title} ({} {target})", a.validation.words);
     let mut frame = Frame::new(name, &title, &keys, 62.0, 240.0);
-    let mut batches: Vec<f64> = series
-        .iter()
-        .flat_map(|s| s.groups.iter().map(|g| g.0))
-        .collect();
-    batches.sort_by(f64::total_cmp);
-    batches.dedup();
+    let batches = batches(series.iter().copied());
     let x = Axis::log(batches.iter().copied(), 0.06, frame.left, frame.right);
     let values: Vec<f64> = series
         .iter()
@@ -162,15 +145,7 @@ fn chart(
         })
         .collect();
     frame.y_axis(&y, &ticks, &labels, what);
-    frame.x_axis(
-        &x,
-        &batches,
-        &batches
-            .iter()
-            .map(|b| significant(*b, 7))
-            .collect::<Vec<_>>(),
-        "batch size",
-    );
+    frame.x_values(&x, &batches, "batch size");
     frame.clip();
     for (i, s) in series.iter().enumerate() {
         let points = reached(a, s, of);
