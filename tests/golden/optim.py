@@ -71,7 +71,7 @@ def make_inputs():
 
 # PyTorch and timm.
 def run_torch(make, rates, init, grads, groups=None):
-    """`groups(name, w)` gives the options of that parameter's own group, and `rate`, the factor of its rate."""
+    """`groups(name, w)` gives the options of that parameter's own group, and `lr_factor`."""
     params = {k: torch.tensor(w, requires_grad=True) for k, w in init.items()}
     if groups is None:
         opt = make(list(params.values()))
@@ -80,7 +80,7 @@ def run_torch(make, rates, init, grads, groups=None):
     out = {k: [] for k in params}
     for t, lr in enumerate(rates):
         for group in opt.param_groups:
-            group["lr"] = float(lr) * group.get("rate", 1.0)
+            group["lr"] = float(lr) * group.get("lr_factor", 1.0)
         for k, p in params.items():
             p.grad = torch.tensor(grads[k][t])
         opt.step()
@@ -280,8 +280,8 @@ def no_decay_for_vectors(_, w):
 
 # Parameter groups: kernels, and then vectors.
 GROUPS = [
-    {"parameters": "^conv", "rate": 0.1, "weight_decay": 0.2},
-    {"parameters": ["vectors", "^conv", "^rank3"], "rate": 3.0, "weight_decay": 0.0},
+    {"parameters": "^conv", "lr_factor": 0.1, "weight_decay": 0.2},
+    {"parameters": ["vectors", "^conv", "^rank3"], "lr_factor": 3.0, "weight_decay": 0.0},
 ]
 
 

@@ -1,6 +1,5 @@
-use crate::{
-    DynOptimizerConfig, DynRule, Exclude, Exclusions, GlobalClip, OptimError, ParameterGroup, norm,
-};
+use crate::groups::Part;
+use crate::{DynOptimizerConfig, DynRule, GlobalClip, OptimError, norm};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{DynState, GradientsParams};
 use burn::tensor::{DType, Device, Tensor};
@@ -25,33 +24,10 @@ pub struct Driver {
     pub(crate) slots: BTreeMap<String, Slot>,
 }
 
-/// An optimizer and the parameters that it moves.
-struct Part {
-    /// Absent: all that are in no group.
-    parameters: Option<Exclude>,
-    rate: f64,
-    recipe: Box<dyn DynOptimizerConfig>,
-    exclusions: Exclusions,
-    rules: BTreeMap<ParameterGroup, Arc<dyn DynRule>>,
-}
-
-impl Part {
-    fn new(parameters: Option<Exclude>, rate: f64, recipe: Box<dyn DynOptimizerConfig>) -> Part {
-        Part {
-            parameters,
-            rate,
-            exclusions: recipe.exclusions(),
-            recipe,
-            rules: BTreeMap::new(),
-        }
-    }
-}
-
 /// What the driver keeps for one parameter.
 pub(crate) struct Slot {
     pub rule: Arc<dyn DynRule>,
-    /// The factor of its learning rate.
-    pub rate: f64,
+    pub lr_factor: f64,
     pub shape: Vec<usize>,
     pub device: Device,
     pub state: Option<DynState>,
@@ -87,18 +63,7 @@ impl Driver {
             place: Place::default(),
         });
         for part in &driver.parts {
-            let Exclusions {
-                weight_decay,
-                layer_adaptation,
-            } = &part.exclusions;
-            let patterns = [Some(weight_decay), Some(layer_adaptation)];
-            for pattern in patterns
-                .into_iter()
-                .chain([part.parameters.as_ref()])
-                .flatten()
-            {
-                pattern.check(driver.slots.keys().map(String::as_str))?;
-            }
+            part.check(driver.slots.keys().map(String::as_str))?;
         }
         Ok(driver)
     }
@@ -108,7 +73,7 @@ impl Driver {
         recipe.check()?;
         let groups = recipe.groups()?.into_iter();
         let mut parts: Vec<Part> = groups
-            .map(|group| Part::new(Some(group.parameters), group.rate, group.optimizer))
+            .map(|group| Part::new(Some(group.parameters), group.lr_factor, group.optimizer))
             .collect();
         parts.push(Part::new(None, 1.0, recipe.boxed()));
         Ok(Driver {
@@ -124,24 +89,15 @@ impl Driver {
         shape: Vec<usize>,
         device: Device,
     ) {
-        let has = |pattern: &Exclude| pattern.matches(&path, shape.len(), layers);
-        let found = (self.parts.iter_mut()).find(|p| p.parameters.as_ref().is_none_or(has));
-        let part = found.expect("the last part has all parameters");
-        let group = ParameterGroup {
-            decay: !has(&part.exclusions.weight_decay),
-            adapt: !has(&part.exclusions.layer_adaptation),
-        };
-        let rule = part
-            .rules
-            .entry(group)
-            .or_insert_with(|| part.recipe.dyn_rule(group))
-            .clone();
-        let rate = part.rate;
+        let mut parts = self.parts.iter_mut();
+        let rule =
+            parts.find_map(|part| Some((part.rule(&path, shape.len(), layers)?, part.lr_factor)));
+        let (rule, lr_factor) = rule.expect("the last part has all parameters");
         self.slots.insert(
             path,
             Slot {
                 rule,
-                rate,
+                lr_factor,
                 shape,
                 device,
                 state: None,
@@ -234,7 +190,7 @@ impl Driver {
         g: Tensor<D>,
         trace: Option<(&mut Vec<LayerTrace>, &str)>,
     ) -> Tensor<D> {
-        let lr = lr * slot.rate;
+        let lr = lr * slot.lr_factor;
         let before = trace.is_some().then(|| (w.clone(), norm(&g)));
         let dtype = w.dtype();
         // In half precision an eps of 1e-8 vanishes and a sum of squares overflows or loses digits,

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An optimizer with a rate, and options, of their own for some parameters, as PyTorch's parameter
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// In TOML the list `groups` is an option of every optimizer:
 ///
 /// ```toml
-/// optimizer = { name = "lars", groups = [{ parameters = "^output", rate = 0.1, weight_decay = 0 }] }
+/// optimizer = { name = "lars", groups = [{ parameters = "^output", lr_factor = 0.1, weight_decay = 0 }] }
 /// ```
 ///
 /// The optimizer clips by its own options, not by those of a group.
@@ -35,7 +36,7 @@ pub struct Group {
     pub parameters: Exclude,
     /// The factor of its learning rate, 0 or more.
     #[serde(default = "one")]
-    pub rate: f64,
+    pub lr_factor: f64,
     /// Options of the optimizer with other values than elsewhere.
     #[serde(flatten)]
     pub options: toml::Table,
@@ -50,9 +51,58 @@ pub struct ConfiguredGroup {
     /// Its parameters.
     pub parameters: Exclude,
     /// The factor of its learning rate.
-    pub rate: f64,
+    pub lr_factor: f64,
     /// Its optimizer.
     pub optimizer: Box<dyn DynOptimizerConfig>,
+}
+
+/// An optimizer and the parameters that it moves, as the driver has them.
+pub(crate) struct Part {
+    /// Absent: all parameters.
+    parameters: Option<Exclude>,
+    pub lr_factor: f64,
+    pub recipe: Box<dyn DynOptimizerConfig>,
+    exclusions: Exclusions,
+    rules: BTreeMap<ParameterGroup, Arc<dyn DynRule>>,
+}
+
+impl Part {
+    pub fn new(
+        parameters: Option<Exclude>,
+        lr_factor: f64,
+        recipe: Box<dyn DynOptimizerConfig>,
+    ) -> Part {
+        Part {
+            parameters,
+            lr_factor,
+            exclusions: recipe.exclusions(),
+            recipe,
+            rules: BTreeMap::new(),
+        }
+    }
+
+    /// Refuses patterns that match none of the paths.
+    pub fn check<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p str> + Clone,
+    ) -> Result<(), ConfigError> {
+        let exclusions = &self.exclusions;
+        let patterns = [&exclusions.weight_decay, &exclusions.layer_adaptation];
+        let mut patterns = patterns.into_iter().chain(&self.parameters);
+        patterns.try_for_each(|pattern| pattern.check(paths.clone()))
+    }
+
+    /// The rule of a parameter; `None` if it is not in this part.
+    pub fn rule(&mut self, path: &str, rank: usize, layers: &[String]) -> Option<Arc<dyn DynRule>> {
+        let has = |pattern: &Exclude| pattern.matches(path, rank, layers);
+        let group = ParameterGroup {
+            decay: !has(&self.exclusions.weight_decay),
+            adapt: !has(&self.exclusions.layer_adaptation),
+        };
+        let rule = || self.recipe.dyn_rule(group);
+        let mine = self.parameters.as_ref().is_none_or(has);
+        mine.then(|| self.rules.entry(group).or_insert_with(rule).clone())
+    }
 }
 
 impl<C: OptimizerConfig> Grouped<C> {
@@ -61,12 +111,12 @@ impl<C: OptimizerConfig> Grouped<C> {
         let (base, given) = (self.optimizer.table(), group.options.clone());
         let config: C = read(Kind::Optimizer, name, base, given)?;
         OptimizerConfig::check(&config)?;
-        if !(group.rate >= 0.0 && group.rate.is_finite()) {
+        if !(group.lr_factor >= 0.0 && group.lr_factor.is_finite()) {
             return Err(ConfigError::Component(ComponentError::Range {
                 kind: Kind::Optimizer,
                 component: name.into(),
-                option: "groups.rate".into(),
-                value: group.rate.to_string(),
+                option: "groups.lr_factor".into(),
+                value: group.lr_factor.to_string(),
                 range: "a finite number, at least 0".into(),
                 why: "it is a factor of the learning rate".into(),
             }));
@@ -97,7 +147,7 @@ impl<C: OptimizerConfig> DynOptimizerConfig for Grouped<C> {
         let configured = |group: &Group| {
             Ok(ConfiguredGroup {
                 parameters: group.parameters.clone(),
-                rate: group.rate,
+                lr_factor: group.lr_factor,
                 optimizer: Box::new(self.configured(group)?),
             })
         };
@@ -152,15 +202,15 @@ impl<C: JsonSchema> JsonSchema for Grouped<C> {
             "additionalProperties": false,
             "properties": {}
         });
-        let mut rate = generator.subschema_for::<f64>();
-        rate.insert("description".into(), "Factor of the learning rate".into());
-        rate.insert("minimum".into(), 0.into());
+        let mut factor = generator.subschema_for::<f64>();
+        factor.insert("description".into(), "Factor of the learning rate".into());
+        factor.insert("minimum".into(), 0.into());
         let mut parameters = generator.subschema_for::<Exclude>();
         parameters.insert("description".into(), "The group's parameters".into());
         let options = schema.get("properties").cloned();
         if let Some(properties) = group.get_mut("properties").and_then(|p| p.as_object_mut()) {
             properties.insert("parameters".into(), parameters.to_value());
-            properties.insert("rate".into(), rate.to_value());
+            properties.insert("lr_factor".into(), factor.to_value());
             properties.extend(
                 options
                     .as_ref()
@@ -173,7 +223,7 @@ impl<C: JsonSchema> JsonSchema for Grouped<C> {
             "description": "Parameters with a rate or options of their own; the first group that has a parameter counts.",
             "type": "array",
             "items": group,
-            "values": "a list of tables with `parameters` as in an exclusion, `rate`, a factor, and options of this optimizer"
+            "values": "a list of tables with `parameters` as in an exclusion, `lr_factor` and options of this optimizer"
         });
         let properties = schema.ensure_object().entry("properties");
         if let Some(properties) = properties

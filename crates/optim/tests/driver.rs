@@ -197,10 +197,10 @@ fn groups_have_rates_and_options_of_their_own() {
         weights(&driver.step(0.25, module.clone(), grads))
     };
     let found = stepped(
-        r#"groups = [{ parameters = "^rest.1", rate = 0 }, { parameters = "^rest", rate = 2, weight_decay = 0.5, exclude_from_weight_decay = "vectors" }]"#,
+        r#"groups = [{ parameters = "^rest.1", lr_factor = 0 }, { parameters = "^rest", lr_factor = 2, weight_decay = 0.5, exclude_from_weight_decay = "vectors" }]"#,
     );
     let (before, plain) = (weights(&module), stepped(""));
-    let other = stepped(r#"groups = [{ parameters = "vectors", rate = 2 }]"#);
+    let other = stepped(r#"groups = [{ parameters = "vectors", lr_factor = 2 }]"#);
     assert_eq!(found["rest.1.weight"], before["rest.1.weight"]);
     assert_eq!(found["first.weight"], plain["first.weight"]);
     assert_eq!(found["rest.0.bias"], other["rest.0.bias"]);

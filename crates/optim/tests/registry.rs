@@ -119,14 +119,14 @@ fn every_mistake_is_named_with_its_remedy() {
         (
             "sgd",
             None,
-            "groups = [{ rate = 0.1 }]",
+            "groups = [{ lr_factor = 0.1 }]",
             vec!["`groups`", "parameters"],
         ),
         (
             "sgd",
             None,
-            "groups = [{ parameters = \"bias\", rate = -1 }]",
-            vec!["`groups.rate` is -1", "at least 0"],
+            "groups = [{ parameters = \"bias\", lr_factor = -1 }]",
+            vec!["`groups.lr_factor` is -1", "at least 0"],
         ),
         (
             "momentum",
@@ -199,8 +199,7 @@ fn groups_are_options_of_every_optimizer() {
     for entry in standard().iter() {
         let plain = entry.configure(toml::Table::new()).unwrap().table();
         assert!(!plain.contains_key("groups"));
-        let options =
-            toml::toml! { groups = [{ parameters = "^head", rate = 0.1, weight_decay = 0.5 }] };
+        let options = toml::toml! { groups = [{ parameters = "^head", lr_factor = 0.1, weight_decay = 0.5 }] };
         let table = entry.configure(options.clone()).unwrap().table();
         assert_eq!(table["groups"], options["groups"]);
         assert_eq!(entry.configure(table.clone()).unwrap().table(), table);

@@ -34,7 +34,7 @@ impl Plan {
             .iter()
             .map(|id| records.get(id))
             .collect();
-        let (trials, seeds) = (trials?, self.study.tune_seeds().len());
+        let (trials, seeds) = (trials?, self.study.tune_seed_count());
         let mut best: Option<(Rank, Tuned)> = None;
         for (point, trials) in trials.chunks(seeds).enumerate() {
             let (rank, score) = match self.study.tune.goal {

@@ -147,7 +147,7 @@ impl Builder<'_> {
         let points = self
             .points(&draft.search)
             .map_err(|m| error(".search", m))?;
-        self.trials += points.len() * self.study.tune_seeds().len()
+        self.trials += points.len() * self.study.tune_seed_count()
             + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
         if self.trials > MAX_TRIALS {
             let message = format!(
@@ -221,7 +221,7 @@ impl Builder<'_> {
             return Ok(Vec::new());
         }
         let tune = &self.study.tune;
-        let seeds = self.study.tune_seeds().len();
+        let seeds = self.study.tune_seed_count();
         if tune.method != Method::Grid {
             few_enough(
                 &[],

@@ -284,6 +284,11 @@ impl Study {
         parts
     }
 
+    /// The number of tuning seeds.
+    pub(crate) fn tune_seed_count(&self) -> usize {
+        self.tune.seeds.as_ref().map_or(1, Seeds::len)
+    }
+
     pub(crate) fn tune_seeds(&self) -> Vec<u64> {
         self.tune
             .seeds

@@ -72,7 +72,7 @@ impl Study {
         let mut study = written.clone();
         let mut document = Table::deserialize(toml::Deserializer::from(parsed)).map_err(invalid)?;
         renamed::document(&mut document);
-        let (mut paths, sections) = (Vec::new(), schema::<Study>());
+        let mut paths = Vec::new();
         for text in overrides {
             let wrong = |message: String| StudyError::Override {
                 text: text.clone(),
@@ -98,7 +98,7 @@ impl Study {
             }
             let value = parsed.unwrap_or_else(|| Value::String(value.into()));
             let head = key.split('.').next().unwrap_or(key);
-            let path = if sections["properties"].get(head).is_some() {
+            let path = if schema::<Study>()["properties"].get(head).is_some() {
                 renamed::path(key)
             } else {
                 format!("set.{key}")

@@ -198,7 +198,7 @@ impl Plan {
     /// chosen yet counts with the first point of its search.
     pub fn seconds(&self, estimate: &dyn Fn(&Table) -> Option<f64>) -> Option<f64> {
         let (tune, confirm) = (
-            self.study.tune_seeds().len() as f64,
+            self.study.tune_seed_count() as f64,
             self.confirm_seeds().len() as f64,
         );
         let nothing = Table::new();
@@ -219,7 +219,7 @@ impl Plan {
 
     /// Number of tuning trials.
     pub fn tune_count(&self) -> usize {
-        self.groups.iter().map(|g| g.points.len()).sum::<usize>() * self.study.tune_seeds().len()
+        self.groups.iter().map(|g| g.points.len()).sum::<usize>() * self.study.tune_seed_count()
     }
 
     /// Number of confirming trials.

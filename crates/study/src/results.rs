@@ -151,7 +151,7 @@ impl Results {
             let Some(choice) = &self.choices[group] else {
                 return Vec::new();
             };
-            let seeds = self.plan.study.tune_seeds().len();
+            let seeds = self.plan.study.tune_seed_count();
             self.plan
                 .tune_ids(group)
                 .into_iter()
