@@ -5,12 +5,14 @@ mod edge;
 mod lanczos;
 mod operator;
 mod preconditioner;
+mod probe;
 mod top;
 mod trace;
 mod tridiagonal;
 
 use largebatch_random::Key;
 use largebatch_train::nullable;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use density::{Density, density, quadrature};
@@ -25,23 +27,29 @@ use largebatch_report::plot::{Plot, Scale};
 
 use crate::{Objective, ProbeError, Watch};
 
-/// What is measured of the curvature, and how precisely.
-#[derive(Clone, PartialEq, Debug)]
+/// What is measured of the curvature, and how precisely: the options of the probe `curvature`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct CurvatureOptions {
     /// Number of largest eigenvalues to find.
+    #[schemars(range(min = 1))]
     pub top: usize,
     /// The Lanczos method ends when each residual is at most this fraction of λ_max.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub tolerance: f64,
-    /// Maximum number of Lanczos iterations; each stores a vector of d numbers.
+    /// Most Lanczos iterations; each stores a vector of d numbers.
+    #[schemars(range(min = 1), extend("alias" = "most"))]
     pub iterations: usize,
-    /// Number of products for each of the two estimates of the trace; 0 omits both, 1 and 2 omit
-    /// Hutch++.
+    /// Products for each of the two trace estimates; 0 skips both, 1 and 2 skip Hutch++.
     pub samples: usize,
-    /// Number of random vectors for the density; 0 omits it.
+    /// Random vectors for the density; 0 skips it.
+    #[schemars(extend("alias" = "probes"))]
     pub vectors: usize,
-    /// Number of Lanczos steps for each of them.
+    /// Lanczos steps for each of these vectors.
+    #[schemars(range(min = 1))]
     pub steps: usize,
-    /// The seed of the random vectors.
+    /// The seed of the random vectors; the probe takes that of its sample.
+    #[serde(skip)]
     pub seed: u64,
 }
 

@@ -3,14 +3,18 @@
 
 mod jackknife;
 mod pair;
+mod pairs_probe;
+mod probe;
 mod ratio;
 mod sweep;
 
 use largebatch_random::Key;
 use largebatch_train::nullable;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use pair::{PairNoise, Pairs, pair};
+pub use pairs_probe::NoisePairs;
 pub use ratio::Interval;
 pub use sweep::{BatchPoint, Bias, Sweep};
 
@@ -19,19 +23,22 @@ use largebatch_report::plot::{Plot, Scale as Axis};
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
 
-/// What is measured of the noise, and how precisely.
-#[derive(Clone, PartialEq, Debug)]
+/// What is measured of the noise, and how precisely: the options of the probe `noise`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct NoiseOptions {
-    /// Minimum number of batches of each size, with and without replacement; 0 omits the sweep over
-    /// batch sizes.
+    /// Least number of batches of each size, with and without replacement; 0 skips them.
     pub replicates: usize,
-    /// Number of pairs of batches for the estimate that is possible during training; 0 omits it.
+    /// Pairs of batch sizes (16 and 256 examples), as a training can measure them; 0 skips them.
     pub pairs: usize,
     /// For these pairs: examples per micro-batch, and micro-batches per large batch.
+    #[serde(skip)]
     pub micro: (usize, usize),
-    /// The batch size for which the signal-to-noise ratio is given: the run's.
+    /// The batch size for which the signal-to-noise ratio is given; the probe takes the run's.
+    #[serde(skip)]
     pub batch: usize,
-    /// The seed of all random draws.
+    /// The seed of all random draws; the probe takes that of its sample.
+    #[serde(skip)]
     pub seed: u64,
 }
 

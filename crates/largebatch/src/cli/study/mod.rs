@@ -12,9 +12,10 @@ use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
     Workers, serve,
 };
-use largebatch_train::{Lab, compute_here};
+use largebatch_train::compute_here;
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
+use crate::Lab;
 use keep::{KeptRuns, Probes, join_runs};
 use trainer::Trainer;
 use watcher::Watcher;
@@ -177,7 +178,7 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Worker(args) => {
             let keep = args
                 .keep
-                .map(|runs| KeptRuns::new(runs, &args.probe, args.data_dir.data_dir.clone()))
+                .map(|runs| KeptRuns::new(runs, &args.probe, lab))
                 .transpose()?;
             serve(&Trainer::new(lab, args.data_dir.search()).keeping(keep))
         }
@@ -189,14 +190,14 @@ fn print(text: String) -> Result<Done> {
     Ok(Done::Ok)
 }
 
-fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
+fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
     let study = recipes::study(&what.study, &what.set)?;
     for (i, text) in study
         .confirm
         .iter()
         .flat_map(|confirm| confirm.probe.iter().enumerate())
     {
-        Probes::read(std::slice::from_ref(text))
+        Probes::read(std::slice::from_ref(text), lab)
             .map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
     Ok(Plan::new(study, &|config| trainer.check(config))?)
@@ -217,7 +218,7 @@ fn jobs(asked: Option<usize>, threads: u32) -> usize {
 
 fn plan(args: PlanArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let trainer = Trainer::new(lab, args.what.data_dir.search());
-    let plan = open(&args.what, &trainer)?;
+    let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
     compute_here(Some(plan.study.threads as usize));
     let seconds = plan.seconds(&|config| trainer.seconds(config));
@@ -242,7 +243,7 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
 fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let trainer = Trainer::new(lab, args.what.data_dir.search());
-    let plan = open(&args.what, &trainer)?;
+    let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
     let folder = args
         .out

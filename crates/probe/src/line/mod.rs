@@ -1,5 +1,7 @@
 //! The loss along the straight line through the weights of two runs.
 
+mod probe;
+
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
 use largebatch_train::{Experiment, nullable};
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::landscape::{Height, Landscape, State, Statistics};
 use crate::vector::{dot, norm};
 use crate::{ProbeError, Watch};
+
+pub use probe::LineOptions;
 
 /// A point on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

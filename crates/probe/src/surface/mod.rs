@@ -1,5 +1,7 @@
 //! The loss over a plane of the parameters.
 
+mod probe;
+
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::landscape::{Height, Statistics};
 use crate::plane::{Mark, Plane};
 use crate::{ProbeError, Watch};
+
+pub use probe::SurfaceOptions;
 
 /// A sampled plane, from which a figure is drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

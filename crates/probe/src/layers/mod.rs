@@ -1,5 +1,7 @@
 //! The layer table: norms and their ratios, parameter by parameter.
 
+mod probe;
+
 use serde::{Deserialize, Serialize};
 
 use largebatch_models::Network;
@@ -10,6 +12,8 @@ use largebatch_train::{Experiment, TrainError, nullable};
 use crate::flat::{flatten, gradients_of};
 use crate::vector::norm;
 use crate::{Layer, ProbeError};
+
+pub use probe::Layers;
 
 /// One parameter of the layer table.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

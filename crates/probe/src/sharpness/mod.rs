@@ -7,18 +7,22 @@
 //! [`ball`] can then take almost any value. Use them to compare runs of the same model, trained in
 //! the same way. [`adaptive`] does not change under such a rescaling.
 
+mod probe;
+
 use largebatch_random::Key;
 use largebatch_report::Figure;
 use largebatch_report::plot::{Plot, Scale};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lbfgsb::{Ended, LbfgsB, LbfgsBError};
 use crate::subspace::Signs;
 use crate::vector::norm;
 use crate::{Objective, ProbeError, Watch};
 
+pub use probe::{BatchNorm, SharpnessOptions};
+
 /// The space in which the loss is maximized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Space {
     /// All parameters: A = I.
@@ -32,7 +36,7 @@ pub enum Space {
 }
 
 /// Keskar's sharpness and the numbers it was computed from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Keskar {
     /// The space.
     pub space: Space,
@@ -60,7 +64,7 @@ impl Keskar {
 }
 
 /// All sharpness measures of a run; those that were not measured are absent.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sharpness {
     /// Whether batch norm used the statistics of each batch, as in training, or frozen ones; `null`
     /// without batch norm.
@@ -177,7 +181,7 @@ pub fn keskar(
 }
 
 /// The rise of the loss within a ball.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ball {
     /// Radius ρ of the ball, above 0.
     pub radius: f64,

@@ -1,0 +1,211 @@
+//! The probe `curvature`.
+
+use std::fmt::Write as _;
+
+use largebatch_component::Facts;
+use largebatch_optim::DynOptimizerConfig;
+use largebatch_report::Figure;
+use largebatch_report::plot::{Plot, Scale};
+use largebatch_train::{Experiment, RunConfig};
+
+use super::{AtPoint, Curvature, CurvatureOptions, Edge, curvature};
+use crate::probe::{AtStep, Cost, Probe, Target};
+use crate::rates::readable;
+use crate::{Objective, Point, ProbeError, Record, Watch, cost, subject};
+
+impl Probe for CurvatureOptions {
+    const FACTS: Facts = Facts::new(
+        "curvature",
+        "Measure the largest eigenvalues, trace and density of the loss's Hessian, and the largest stable learning rate",
+    )
+    .paper("Cohen et al. 2021, arXiv 2103.00065");
+    const TARGET: Target = Target::Network;
+    const HELP: &'static str = "\
+Hessian-vector products are central differences of gradients in f64. The Lanczos method finds the largest eigenvalues; the trace comes from random
+signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at its current rate:
+2/λ for gradient descent, and so on. For Adam and Adagrad it is that of the preconditioned Hessian, which needs a checkpoint with their state
+(RUN/checkpoints/step-N).";
+    type Record = Record<Curvature>;
+
+    fn in_training() -> Option<Self> {
+        Some(CurvatureOptions {
+            top: 2,
+            iterations: 40,
+            tolerance: 1e-3,
+            samples: 0,
+            vectors: 0,
+            ..CurvatureOptions::default()
+        })
+    }
+
+    fn check(&self, experiment: &Experiment) -> Result<(), ProbeError> {
+        if self.top > self.iterations {
+            let why = format!(
+                "must be between 1 and the number of Lanczos iterations, --iterations {}",
+                self.iterations
+            );
+            return Err(ProbeError::value("top", self.top, why));
+        }
+        subject::need_double(experiment)
+    }
+
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
+        let mut subject = at[0].subject()?;
+        let preconditioned = at[0].experiment.optimizer.stability();
+        let edge = preconditioned.is_some_and(|s| s.preconditioner.is_some());
+        let gradients = self.gradients(subject.dim());
+        let of_edge = if edge {
+            2 * (self.iterations.min(subject.dim()) + 1) as u64
+        } else {
+            0
+        };
+        cost::of_gradients(&mut subject, gradients + of_edge, gradients as f64)
+    }
+
+    fn measure(
+        &self,
+        at: &[Point<'_>],
+        watch: Watch<'_>,
+    ) -> Result<(Self::Record, bool), ProbeError> {
+        let at = &at[0];
+        let mut subject = at.subject()?;
+        let w = subject.weights().to_vec();
+        let options = CurvatureOptions {
+            seed: at.sample.seed,
+            ..self.clone()
+        };
+        let (mut found, mut complete) = curvature(&mut subject, &w, &options, watch)?;
+        if complete {
+            let optimizer = &*at.experiment.optimizer;
+            let stability = optimizer.stability();
+            // The state is copied only for rules that divide by it.
+            let divides = stability.is_some_and(|s| s.preconditioner.is_some());
+            let state = divides.then(|| at.state()).flatten();
+            let here = AtPoint {
+                optimizer,
+                rate: at.rate,
+                state: state.as_deref(),
+            };
+            let watch = &mut |done: u64, all: u64| {
+                complete = watch(done, all);
+                complete
+            };
+            found.edge = here.edge(&mut subject, &w, found.lambda_max, &options, watch)?;
+        }
+        let record = Record::new(Self::FACTS.name, at, &subject, complete, found);
+        Ok((record, complete))
+    }
+
+    fn figures(&self, record: &Self::Record, at: &[Point<'_>]) -> Vec<Figure> {
+        let caption = format!(
+            "{}, {} {} examples, {} parameters; {} Lanczos runs of {} steps, smoothed by a hundredth of the range; marks: the {} largest.",
+            at[0].what(),
+            record.examples,
+            record.part,
+            record.parameters,
+            self.vectors,
+            self.steps,
+            record.result.eigenvalues.len()
+        );
+        vec![record.result.figure(&caption)]
+    }
+
+    fn summary(&self, record: &Self::Record, at: &[Point<'_>]) -> String {
+        summary(&record.result, &*at[0].experiment.optimizer)
+    }
+
+    fn course(records: &[AtStep<Self::Record>], _config: &RunConfig) -> Vec<Plot> {
+        // An interrupted measurement has too few products to compare with the others.
+        let whole = || records.iter().filter(|at| at.record.complete);
+        let edges =
+            || whole().filter_map(|at| Some((at.step as f64, at.record.result.edge.as_ref()?)));
+        let plot = match edges().last() {
+            Some((_, Edge { bound, .. })) => {
+                let products: Vec<_> = edges().map(|(step, edge)| (step, edge.product)).collect();
+                // With few gradients seen, a preconditioner takes it far beyond the edge.
+                let is_far = products.iter().any(|p| p.1 > 5.0 * bound)
+                    && products.iter().all(|p| p.1 > 0.0);
+                let scale = if is_far { Scale::Log } else { Scale::Linear };
+                let label = if edges().any(|(_, edge)| edge.preconditioned) {
+                    "η λ_max of the preconditioned Hessian"
+                } else {
+                    "η λ_max"
+                };
+                Plot::new("curvature-course", "Towards the edge of stability")
+                    .y("η λ_max", scale)
+                    .line(label, products)
+                    .guide_y("edge of stability", *bound)
+            }
+            None => {
+                let title = "Largest eigenvalue of the Hessian over training";
+                let largest = whole().map(|at| (at.step as f64, at.record.result.lambda_max));
+                Plot::new("curvature-course", title)
+                    .y("λ_max", Scale::Linear)
+                    .line("λ_max", largest)
+            }
+        };
+        vec![plot.x("step", Scale::Linear)]
+    }
+}
+
+fn summary(c: &Curvature, optimizer: &dyn DynOptimizerConfig) -> String {
+    let (name, stability) = (optimizer.facts().name, optimizer.stability());
+    let mut text = String::new();
+    let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
+    let _ = writeln!(
+        text,
+        "largest eigenvalues {}{}",
+        values.join(", "),
+        if c.converged {
+            ""
+        } else {
+            " (not converged: raise --iterations; at a kink of the loss they never converge)"
+        }
+    );
+    let _ = writeln!(text, "smallest eigenvalue at most {:.4}", c.least);
+    if let Some(rate) = c.stable_rate {
+        let _ = writeln!(
+            text,
+            "L = {:.4}: gradient descent is stable up to the rate 2/L = {}",
+            c.lambda_max,
+            readable(rate)
+        );
+    }
+    for (name, trace) in [("Hutchinson", c.trace), ("Hutch++", c.trace_plus)] {
+        if let Some(t) = trace {
+            let error = t.error.map_or(String::new(), |e| format!(" ± {e:.2}"));
+            let _ = writeln!(
+                text,
+                "trace {:.4}{error} ({name}, {} products)",
+                t.value, t.products
+            );
+        }
+    }
+    if let Some(e) = &c.edge {
+        let word = if e.product < e.bound {
+            "below"
+        } else {
+            "above"
+        };
+        let _ = writeln!(
+            text,
+            "{} at rate {}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
+            e.optimizer,
+            readable(e.rate),
+            e.product,
+            e.bound,
+            e.stable_rate.map_or(String::new(), |r| format!(
+                "; stable up to rate {}",
+                readable(r)
+            ))
+        );
+    } else if stability.is_some() {
+        let _ = writeln!(
+            text,
+            "the edge of stability of {name} needs its state: name a checkpoint, RUN/checkpoints/step-N"
+        );
+    } else {
+        let _ = writeln!(text, "no edge of stability is known for {name}");
+    }
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,176 @@
+//! The probe `line`.
+
+use std::fmt::Write as _;
+
+use largebatch_component::Facts;
+use largebatch_report::Figure;
+use largebatch_train::Split;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Distances, Line, alphas, comparable, line};
+use crate::landscape::{Landscape, State, Statistics};
+use crate::probe::{Cost, Probe, Target};
+use crate::{Point, ProbeError, Record, Size, Watch};
+
+/// The options of the probe `line`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LineOptions {
+    /// First α.
+    pub from: f64,
+    /// Last α.
+    pub to: f64,
+    /// Number of points, including both ends.
+    pub points: usize,
+    /// Examples of the training part, or `all`.
+    pub subset: Size,
+    /// Also measure on the test part.
+    pub test: bool,
+    /// Batch norm's statistics: recompute them at each point, or interpolate the saved ones between
+    /// the two runs.
+    pub batch_norm: Statistics,
+}
+
+impl Default for LineOptions {
+    fn default() -> Self {
+        LineOptions {
+            from: -1.0,
+            to: 2.0,
+            points: 25,
+            subset: Size(None),
+            test: false,
+            batch_norm: Statistics::Recompute,
+        }
+    }
+}
+
+impl Probe for LineOptions {
+    const FACTS: Facts = Facts::new(
+        "line",
+        "Measure loss and accuracy along the line through the weights of two runs, and how far each run moved",
+    )
+    .paper("Keskar et al. 2017, arXiv 1609.04836, figure 3");
+    const TARGET: Target = Target::TwoRuns;
+    const HELP: &'static str = "\
+At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the small batch in the paper, and α = 1 the second, the large batch
+(Keskar et al. 2017, figure 3). Each folder is that of a run, or of one of its checkpoints.";
+    type Record = Record<Line>;
+
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
+        let first = &at[0];
+        let landscape = Landscape::new(first.experiment, self.batch_norm, self.subset.0)?;
+        let state = State::of(first.network, first.source)?;
+        let test = if self.test {
+            first.experiment.indices(Split::Test).1.len()
+        } else {
+            0
+        };
+        let recomputes = landscape.has_batch_norm() && self.batch_norm == Statistics::Recompute;
+        Ok(Cost {
+            work: format!(
+                "{} points, {} forward passes over {} examples each",
+                self.points,
+                1 + usize::from(recomputes),
+                landscape.examples()
+            ),
+            unit: "points",
+            gradients: None,
+            seconds: self.points as f64 * landscape.seconds(&state, landscape.examples() + test)?,
+        })
+    }
+
+    fn measure(
+        &self,
+        at: &[Point<'_>],
+        watch: Watch<'_>,
+    ) -> Result<(Self::Record, bool), ProbeError> {
+        let alphas = alphas(self.from, self.to, self.points)?;
+        let (small, large) = (&at[0], &at[1]);
+        comparable(small.experiment, large.experiment)?;
+        let landscape = Landscape::new(small.experiment, self.batch_norm, self.subset.0)?;
+        let state = |at: &Point<'_>| State::of(at.network, at.source);
+        let initial = |at: &Point<'_>| -> Result<State, ProbeError> {
+            State::of(&at.experiment.initial_model()?.network, at.source)
+        };
+        let (s, l) = (state(small)?, state(large)?);
+        let distances = Distances::of([&initial(small)?, &s], [&initial(large)?, &l]);
+        let points = line(&landscape, &s, &l, &alphas, self.test, watch)?;
+        let complete = points.len() == alphas.len();
+        let result = Line {
+            small: small.source.display().to_string(),
+            large: large.source.display().to_string(),
+            batch_norm: landscape.has_batch_norm().then_some(self.batch_norm),
+            points,
+            distances,
+        };
+        let record = Record {
+            schema: crate::SCHEMA,
+            probe: Self::FACTS.name.into(),
+            run: result.small.clone(),
+            part: "train".into(),
+            examples: landscape.examples(),
+            parameters: s.parameters.len(),
+            precision: "f32".into(),
+            gradient_evaluations: 0,
+            example_gradients: 0,
+            complete,
+            result,
+        };
+        Ok((record, complete))
+    }
+
+    fn figures(&self, record: &Self::Record, _at: &[Point<'_>]) -> Vec<Figure> {
+        record.result.figures(record.examples)
+    }
+
+    fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
+        summary(record)
+    }
+}
+
+fn summary(record: &Record<Line>) -> String {
+    let (r, d, mut text) = (&record.result, &record.result.distances, String::new());
+    let percent = |a: Option<f64>| a.map_or(String::new(), |a| format!("{:>8.2} %", 100.0 * a));
+    let loss = |l: Option<f64>| l.map_or("  not finite".to_owned(), |l| format!("{l:>12.6}"));
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{:>6} {:>12} {:>10}{}",
+        "alpha",
+        "train loss",
+        "accuracy",
+        if r.points.iter().any(|p| p.test.is_some()) {
+            "    test loss   accuracy"
+        } else {
+            ""
+        }
+    );
+    for p in &r.points {
+        let test = p.test.map_or(String::new(), |t| {
+            format!(" {} {}", loss(t.loss), percent(t.accuracy))
+        });
+        let _ = writeln!(
+            text,
+            "{:>6.3} {} {}{test}",
+            p.alpha,
+            loss(p.train.loss),
+            percent(p.train.accuracy)
+        );
+    }
+    let paths = d.cosine_of_paths.map_or(
+        "not comparable (different initial weights)".to_owned(),
+        |c| format!("cosine {c:.4}"),
+    );
+    let _ = writeln!(
+        text,
+        "‖x_S − x_0‖ = {:.4}, ‖x_L − x_0‖ = {:.4}, ratio {:.3}; their paths: {paths}",
+        d.small, d.large, d.ratio
+    );
+    let _ = write!(
+        text,
+        "‖x_L − x_S‖ = {:.4}, cosine of the weights {:.4}",
+        d.between, d.cosine_of_weights
+    );
+    text
+}

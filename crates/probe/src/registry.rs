@@ -1,0 +1,225 @@
+//! The open table of probes, and probes whose type is known at run time only.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use largebatch_component::{ComponentError, Entry, Facts, Kind, read};
+use largebatch_report::Figure;
+use largebatch_train::Experiment;
+use serde_json::Value;
+use toml::Table;
+
+use crate::batch_find::BatchSearch;
+use crate::curvature::CurvatureOptions;
+use crate::layers::Layers;
+use crate::line::LineOptions;
+use crate::lr_find::RangeTest;
+use crate::noise::{NoiseOptions, NoisePairs};
+use crate::probe::{AtStep, Cost, Needs, Probe, Target};
+use crate::sharpness::SharpnessOptions;
+use crate::surface::SurfaceOptions;
+use crate::{Point, ProbeError, Sample, Watch};
+
+/// The open table of probes.
+pub type Registry = largebatch_component::Registry<Arc<dyn DynProbe>>;
+
+/// The probes of this crate. A new one is a file here, and its line in this list.
+pub fn standard() -> Registry {
+    Registry::new(Kind::Probe)
+        .with(entry::<Layers>())
+        .with(entry::<NoiseOptions>())
+        .with(entry::<NoisePairs>())
+        .with(entry::<CurvatureOptions>())
+        .with(entry::<LineOptions>())
+        .with(entry::<SharpnessOptions>())
+        .with(entry::<SurfaceOptions>())
+        .with(entry::<RangeTest>())
+        .with(entry::<BatchSearch>())
+}
+
+/// The preset with the options for a training.
+const IN_TRAINING: &str = "training";
+
+/// The table's entry of a probe.
+pub fn entry<P: Probe>() -> Entry<Arc<dyn DynProbe>> {
+    Entry::new(
+        Kind::Probe,
+        P::FACTS,
+        |preset| match preset {
+            None => Some(P::default()),
+            Some(name) => P::in_training().filter(|_| name == IN_TRAINING),
+        },
+        |options: P| Ok(Arc::new(options) as Arc<dyn DynProbe>),
+    )
+}
+
+/// A probe with its options, and the examples to measure on.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The probe.
+    pub probe: Arc<dyn DynProbe>,
+    /// The examples. Probes of other [targets](Target) than a network do not use them.
+    pub sample: Sample,
+}
+
+impl Asked {
+    /// A probe of a trained network, or of settings: its defaults, and the given options over them.
+    /// If its target is a network, these may be options of the [`Sample`] too.
+    ///
+    /// # Errors
+    /// An option that neither has, or a value that it does not take.
+    pub fn new(entry: &Entry<Arc<dyn DynProbe>>, given: Table) -> Result<Self, ComponentError> {
+        Self::over(entry, Table::new(), Sample::default(), given)
+    }
+
+    /// The same for measurements during a training with this seed. `None` if the probe cannot.
+    ///
+    /// # Errors
+    /// As [`Asked::new`].
+    pub fn in_training(
+        entry: &Entry<Arc<dyn DynProbe>>,
+        seed: u64,
+        given: Table,
+    ) -> Result<Option<Self>, ComponentError> {
+        let Ok(options) = entry.defaults(Some(IN_TRAINING)) else {
+            return Ok(None);
+        };
+        let sample = Sample {
+            subset: crate::Size(Some(500)),
+            seed,
+            ..Sample::default()
+        };
+        Self::over(entry, options, sample, given).map(Some)
+    }
+
+    fn over(
+        entry: &Entry<Arc<dyn DynProbe>>,
+        mut options: Table,
+        sample: Sample,
+        given: Table,
+    ) -> Result<Self, ComponentError> {
+        let base = Table::try_from(sample).unwrap_or_default();
+        let takes_sample = entry.configure(Table::new())?.target() == Target::Network;
+        let (of_sample, given): (Table, Table) = given
+            .into_iter()
+            .partition(|(key, _)| takes_sample && base.contains_key(key));
+        options.extend(given);
+        Ok(Asked {
+            probe: entry.configure(options)?,
+            sample: read(Kind::Probe, entry.facts().name, base, of_sample)?,
+        })
+    }
+}
+
+/// What a probe measured.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measured {
+    /// The record, as it is saved.
+    pub record: Value,
+    /// Whether the measurement was not interrupted.
+    pub complete: bool,
+    /// Its figures; none during a training.
+    pub figures: Vec<Figure>,
+    /// The record in a few lines of text; empty during a training.
+    pub summary: String,
+}
+
+/// A [`Probe`] whose type is known at run time only.
+pub trait DynProbe: Debug + Send + Sync {
+    /// See [`Probe::FACTS`].
+    fn facts(&self) -> Facts;
+    /// See [`Probe::TARGET`].
+    fn target(&self) -> Target;
+    /// See [`Probe::HELP`].
+    fn help(&self) -> &'static str;
+    /// See [`Probe::needs`].
+    fn needs(&self) -> Needs;
+    /// See [`Probe::check`].
+    ///
+    /// # Errors
+    /// As there.
+    fn check(&self, experiment: &Experiment) -> Result<(), ProbeError>;
+    /// See [`Probe::cost`].
+    ///
+    /// # Errors
+    /// As there.
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError>;
+    /// Checks, measures and draws: see [`Probe::measure`].
+    ///
+    /// # Errors
+    /// As there.
+    fn measure(&self, at: &[Point<'_>], watch: Watch<'_>) -> Result<Measured, ProbeError>;
+    /// The charts of the records of a training: see [`Probe::course`]. Lines of another version that
+    /// cannot be read are left out.
+    fn course(&self, lines: &[Value], experiment: &Experiment, sample: &Sample) -> Vec<Figure>;
+}
+
+impl<P: Probe> DynProbe for P {
+    fn facts(&self) -> Facts {
+        P::FACTS
+    }
+
+    fn target(&self) -> Target {
+        P::TARGET
+    }
+
+    fn help(&self) -> &'static str {
+        P::HELP
+    }
+
+    fn needs(&self) -> Needs {
+        Probe::needs(self)
+    }
+
+    fn check(&self, experiment: &Experiment) -> Result<(), ProbeError> {
+        Probe::check(self, experiment)
+    }
+
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
+        check_all(self, at)?;
+        Probe::cost(self, at)
+    }
+
+    fn measure(&self, at: &[Point<'_>], watch: Watch<'_>) -> Result<Measured, ProbeError> {
+        check_all(self, at)?;
+        let (record, complete) = Probe::measure(self, at, watch)?;
+        // A training draws its course.
+        let is_training = at.iter().any(|point| point.steps.is_some());
+        let (figures, summary) = if is_training {
+            (Vec::new(), String::new())
+        } else {
+            (self.figures(&record, at), self.summary(&record, at))
+        };
+        Ok(Measured {
+            figures,
+            summary: summary.trim_end().to_owned(),
+            record: serde_json::to_value(record)
+                .map_err(|e| ProbeError::value("record", P::FACTS.name, e.to_string()))?,
+            complete,
+        })
+    }
+
+    fn course(&self, lines: &[Value], experiment: &Experiment, sample: &Sample) -> Vec<Figure> {
+        let records: Vec<AtStep<P::Record>> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_value(line.clone()).ok())
+            .collect();
+        let config = &experiment.config;
+        let examples = match (P::TARGET, sample.subset.0) {
+            (Target::Steps, _) => "micro-batches of the training steps".to_owned(),
+            (_, Some(n)) => format!("{n} training examples"),
+            (_, None) => "all training examples".to_owned(),
+        };
+        let caption = format!(
+            "{} on {}, {}, {examples}, seed {}.",
+            config.model.name, config.dataset.name, config.optimizer.name, config.seed
+        );
+        let plots = P::course(&records, config).into_iter();
+        plots.map(|plot| plot.caption(&caption).figure()).collect()
+    }
+}
+
+fn check_all(probe: &impl Probe, at: &[Point<'_>]) -> Result<(), ProbeError> {
+    at.iter()
+        .try_for_each(|point| Probe::check(probe, point.experiment))
+}

@@ -1,0 +1,199 @@
+//! The probe `sharpness`.
+
+use std::fmt::Write as _;
+
+use largebatch_component::Facts;
+use largebatch_report::Figure;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Ball, ITERATIONS, Keskar, Sharpness, Space, adaptive, ball, keskar};
+use crate::probe::{Cost, Probe, Target};
+use crate::{Objective, Point, ProbeError, Record, Watch, cost};
+
+/// The options of the probe `sharpness`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SharpnessOptions {
+    /// Sizes of Keskar's box.
+    #[schemars(length(min = 1))]
+    pub epsilon: Vec<f64>,
+    /// Directions of the random subspace; 0 skips it. By default 100, or fewer for a smaller model.
+    pub directions: Option<usize>,
+    /// Iterations of L-BFGS-B.
+    #[schemars(range(min = 1))]
+    pub iterations: usize,
+    /// Radius of SAM's ball.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub radius: f64,
+    /// Radius of the adaptive ball.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub adaptive_radius: f64,
+    /// Batch norm: frozen running statistics, or the statistics of each 250 examples, as in the
+    /// training loss.
+    pub batch_norm: BatchNorm,
+    /// Ascent steps in each ball.
+    #[schemars(range(min = 1))]
+    pub steps: usize,
+}
+
+/// What batch norm does while the sharpness is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchNorm {
+    /// Its running statistics are frozen.
+    Frozen,
+    /// It uses the statistics of each 250 examples.
+    Batch,
+}
+
+impl Default for SharpnessOptions {
+    fn default() -> Self {
+        SharpnessOptions {
+            epsilon: vec![1e-3, 5e-4],
+            directions: None,
+            iterations: ITERATIONS,
+            radius: 0.05,
+            adaptive_radius: 0.5,
+            batch_norm: BatchNorm::Frozen,
+            steps: 10,
+        }
+    }
+}
+
+impl SharpnessOptions {
+    fn spaces(&self, dim: usize) -> Vec<Space> {
+        let directions = self.directions.unwrap_or(dim.min(100));
+        let random = (directions > 0).then_some(Space::Random { directions });
+        [Some(Space::Full), random].into_iter().flatten().collect()
+    }
+}
+
+impl Probe for SharpnessOptions {
+    const FACTS: Facts = Facts::new(
+        "sharpness",
+        "Measure how far the loss can rise near the weights: Keskar's box, SAM's ball, and the adaptive ball",
+    )
+    .paper("Keskar et al. 2017, arXiv 1609.04836");
+    const TARGET: Target = Target::Network;
+    const HELP: &'static str = "\
+Sharpness is 100 (max f - f(x)) / (1 + f(x)), with the maximum over the box |y_i| <= epsilon (|x_i| + 1) that L-BFGS-B finds in 10
+iterations from x, in the full space and in a random subspace (Keskar et al. 2017). The balls are those of SAM (Foret et al. 2021) and ASAM
+(Kwon et al. 2021), whose radius is relative to each weight.
+
+Caveat (Dinh et al. 2017): the box and SAM's ball depend on the scale of the weights, although a ReLU network's function does not. Compare runs of
+one model that were trained alike. The adaptive ball is invariant under rescaling.";
+    type Record = Record<Sharpness>;
+
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
+        let mut subject = at[0].subject()?;
+        let boxes = self.spaces(subject.dim()).len() * self.epsilon.len();
+        let balls = 2 * (self.steps + 1);
+        let most = boxes * (1 + 3 * self.iterations) + balls;
+        // A line search takes little more than one evaluation per iteration.
+        let expected = boxes as f64 * (1.0 + 1.5 * self.iterations as f64) + balls as f64;
+        cost::of_gradients(&mut subject, most as u64, expected)
+    }
+
+    fn measure(
+        &self,
+        at: &[Point<'_>],
+        watch: Watch<'_>,
+    ) -> Result<(Self::Record, bool), ProbeError> {
+        let at = &at[0];
+        let mut subject = at.subject()?;
+        let by_batch = self.batch_norm == BatchNorm::Batch;
+        if by_batch {
+            subject.use_batch_statistics();
+        }
+        let x = subject.weights().to_vec();
+        let mut complete = true;
+        let mut result = Sharpness {
+            batch_statistics: at.network.has_batch_norm().then_some(by_batch),
+            ..Sharpness::default()
+        };
+        for &epsilon in &self.epsilon {
+            for space in self.spaces(x.len()) {
+                if complete {
+                    let (iterations, seed) = (self.iterations, at.sample.seed);
+                    let found = keskar(&mut subject, &x, space, epsilon, iterations, seed, watch)?;
+                    complete = !found.interrupted();
+                    result.boxes.push(found);
+                }
+            }
+        }
+        if complete {
+            let found = ball(&mut subject, &x, self.radius, self.steps, watch)?;
+            complete = !found.interrupted;
+            result.ball = Some(found);
+        }
+        if complete {
+            let found = adaptive(&mut subject, &x, self.adaptive_radius, self.steps, watch)?;
+            complete = !found.interrupted;
+            result.adaptive = Some(found);
+        }
+        let record = Record::new(Self::FACTS.name, at, &subject, complete, result);
+        Ok((record, complete))
+    }
+
+    fn figures(&self, record: &Self::Record, _at: &[Point<'_>]) -> Vec<Figure> {
+        vec![record.result.figure()]
+    }
+
+    fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
+        summary(record)
+    }
+}
+
+fn summary(record: &Record<Sharpness>) -> String {
+    let (r, mut text) = (&record.result, String::new());
+    let loss = r
+        .boxes
+        .first()
+        .map(|k| k.loss)
+        .or(r.ball.as_ref().map(|b| b.loss));
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "loss {:.6} over {} examples of the {} part",
+        loss.unwrap_or(f64::NAN),
+        record.examples,
+        record.part
+    );
+    for k in &r.boxes {
+        let Keskar {
+            epsilon,
+            sharpness,
+            highest,
+            iterations,
+            evaluations,
+            ..
+        } = k;
+        let space = match k.space {
+            Space::Full => "full space".to_owned(),
+            Space::Random { directions } => format!("{directions} random directions"),
+        };
+        let _ = writeln!(
+            text,
+            "  box {epsilon:<8} {space:<22} sharpness {sharpness:<12.5} highest loss {highest:.6} ({iterations} iterations, {evaluations} gradients)"
+        );
+    }
+    for (name, b) in [("SAM's ball", &r.ball), ("adaptive ball", &r.adaptive)] {
+        if let Some(Ball {
+            radius,
+            rise,
+            first,
+            loss,
+            evaluations,
+            ..
+        }) = b
+        {
+            let one = first - loss;
+            let _ = writeln!(
+                text,
+                "  {name} of radius {radius}: the loss rises by {rise:.6} ({one:.6} after one step; {evaluations} gradients)"
+            );
+        }
+    }
+    text.trim_end().to_owned()
+}
