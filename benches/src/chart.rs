@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use serde_json::Value;
 
 /// Draws examples/s against batch size, with a line for each model and number of threads.

@@ -12,7 +12,7 @@ use anyhow::ensure;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::optim::{AdagradConfig, OptimizerConfig, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch_random::{Key, normal, unit};
 use program::{Program, agree, mean, numbers, short, tensor};
 

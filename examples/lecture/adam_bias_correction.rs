@@ -10,7 +10,7 @@ mod program;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::optim::{AdamConfig, BiasCorrection, LambConfig, OptimizerConfig, ParameterGroup};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
 

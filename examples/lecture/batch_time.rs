@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use largebatch::Lab;
 use largebatch::data::Search;
 use largebatch::optim::Driver;
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::train::{Experiment, RunConfig, StepKeys, threads};
 use program::{Program, short};
 

@@ -12,7 +12,7 @@ use anyhow::ensure;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::optim::{Momentum, MomentumConfig, OptimizerConfig, ParameterGroup};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch_random::{Key, normal};
 use program::{Program, agree, mean, numbers, short, tensor};
 

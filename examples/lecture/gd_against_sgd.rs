@@ -13,7 +13,7 @@ use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::data::{Labels, Order, Pipeline, Sampling, Search, open};
 use largebatch::optim::{NesterovConfig, OptimizerConfig, Rule, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::schedule::{Constant, Epochs, PowerLaw, ScheduleConfig, Shape, Span};
 use largebatch_random::Key;
 use program::{Program, numbers, short, tensor};

@@ -10,7 +10,7 @@ mod program;
 
 use burn::optim::Optimizer;
 use largebatch::optim::{OptimizerConfig, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::schedule::{Epochs, PowerLaw, ScheduleConfig, Shape, Span};
 use largebatch_random::{Key, below, normal};
 use program::{Program, agree, mean, numbers, short, tensor};

@@ -11,7 +11,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use largebatch::Lab;
 use largebatch::data::{Order, Position, Sampling, Search};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::train::{Controls, Experiment, RunConfig, StepKeys, train};
 use program::{Program, agree, mean, short};
 

@@ -11,7 +11,7 @@ use anyhow::ensure;
 use largebatch::Lab;
 use largebatch::data::Search;
 use largebatch::optim::{Driver, LayerTrace};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::train::{Controls, Experiment, RunConfig, StepKeys, train};
 use program::{Program, agree, short};
 

@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use largebatch::Lab;
 use largebatch::data::Search;
 use largebatch::models::Network;
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::train::{Controls, Experiment, RunConfig, Split, train};
 use program::{Program, agree, numbers, short};
 

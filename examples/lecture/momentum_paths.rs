@@ -10,7 +10,7 @@ mod program;
 
 use burn::tensor::Tensor;
 use largebatch::optim::{MomentumConfig, NesterovConfig, OptimizerConfig, Rule, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use program::{Program, agree, numbers, tensor};
 
 const KAPPA: f64 = 25.0;

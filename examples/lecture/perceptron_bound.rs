@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use largebatch::Lab;
 use largebatch::data::{Dataset, Holdout, Labels, Part, Preprocess, Task};
 use largebatch::optim::Driver;
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::train::{Experiment, RunConfig, StepKeys};
 use largebatch_random::{Key, normal, unit};
 use program::{Program, agree, short};

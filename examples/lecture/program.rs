@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use largebatch::report::plot::Plot;
+use largebatch::plot::Plot;
 
 /// The options: `--small` (fewer runs and steps, for tests) and `--out FILE` (the figure's file,
 /// .svg or .png).

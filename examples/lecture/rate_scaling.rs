@@ -11,7 +11,7 @@ mod program;
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::optim::{OptimizerConfig, ParameterGroup, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::schedule::Scaling;
 use largebatch_random::{Key, normal};
 use program::{Program, agree, numbers, short, tensor};

@@ -10,7 +10,7 @@ mod program;
 
 use burn::optim::Optimizer;
 use largebatch::optim::{OptimizerConfig, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch::schedule::{
     Anneal, Constant, Cosine, CosineRestarts, CycleMode, Cyclic, Epochs, Exponential, Linear,
     Marks, MultiStep, OneCycle, Polynomial, PowerLaw, ScheduleConfig, Shape, Span, Warmup,

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 use burn::optim::Optimizer;
 use burn::tensor::Tensor;
 use largebatch::optim::{OptimizerConfig, SgdConfig};
-use largebatch::report::plot::{Plot, Scale};
+use largebatch::plot::{Plot, Scale};
 use largebatch_random::{Key, normal, unit};
 use program::{Program, agree, mean, numbers, short, tensor};
 

@@ -21,9 +21,9 @@ pub use burn_scheduler::BurnScheduler;
 
 #[cfg(feature = "cli")]
 pub use {
-    largebatch_data as data, largebatch_models as models, largebatch_probe as probe,
-    largebatch_random as random, largebatch_report as report, largebatch_study as study,
-    largebatch_train as train,
+    largebatch_data as data, largebatch_models as models, largebatch_plot as plot,
+    largebatch_probe as probe, largebatch_random as random, largebatch_report as report,
+    largebatch_study as study, largebatch_train as train,
 };
 
 #[cfg(feature = "cli")]

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use largebatch_component::{Facts, Kind};
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::Experiment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

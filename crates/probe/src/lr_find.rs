@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use largebatch_component::{Facts, Kind};
 use largebatch_optim::{ClipForm, Driver, GlobalClip, clip_by_global_norm, clip_by_value};
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::{Experiment, StepKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

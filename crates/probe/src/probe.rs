@@ -3,8 +3,7 @@
 use std::fmt::Debug;
 
 use largebatch_component::{Config, Facts};
-use largebatch_report::Figure;
-use largebatch_report::plot::Plot;
+use largebatch_plot::{Figure, Plot};
 use largebatch_train::{Experiment, RunConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

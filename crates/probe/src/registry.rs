@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use largebatch_component::{ComponentError, Entry, Facts, Kind, read};
-use largebatch_report::Figure;
+use largebatch_plot::Figure;
 use largebatch_train::Experiment;
 use serde_json::Value;
 use toml::Table;

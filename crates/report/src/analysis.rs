@@ -9,7 +9,7 @@ use largebatch_study::statistics::{
 };
 use largebatch_study::{Results, Series, Stage, StopReason, TrialRecord, key, number, title};
 
-use crate::number::Measure;
+use crate::measure::Measure;
 use crate::setting::Setting;
 
 /// The results of a study as a report shows them.

@@ -36,15 +36,15 @@ pub enum ReportError {
         "unknown export format `{0}`; known are html, svg, png, csv, jsonl, parquet and tensorboard"
     )]
     Format(String),
-    /// The name of a figure's file does not end in a known format.
-    #[error("cannot write a figure to {0}: the file name must end in .svg or .png")]
-    Extension(PathBuf),
-    /// A figure or table could not be encoded.
+    /// A figure could not be drawn.
+    #[error(transparent)]
+    Figure(#[from] largebatch_plot::PlotError),
+    /// A table could not be encoded.
     #[error(
         "cannot encode {what}: {message}; this is a bug in largebatch-report, please report it"
     )]
     Encode {
-        /// The figure or table.
+        /// The table.
         what: String,
         /// What is wrong with it.
         message: String,

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use largebatch_plot::draw::escape;
+use largebatch_plot::{Section, Table, duration, whole};
+
 use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
-use crate::figures::{Section, Table, capital, sections};
-use crate::number::{duration, whole};
+use crate::figures::{capital, sections};
 use crate::probes::Probed;
 use crate::summary::{notes, sentences, summary_rows};
-use crate::svg::escape;
-use crate::{probes, published, theme, time, trials};
+use crate::{probes, published, time, trials};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -61,7 +62,7 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"><title>{name}: report</title><style>{STYLE}{}</style></head><body><header><p class=\"kind\">largebatch study</p>\
          <h1>{name}</h1>{}{}<nav>{nav}</nav></header>{}<main>{body}</main><footer>Made by largebatch {}. This page loads nothing from the network.</footer>\
          <script>{SCRIPT}</script></body></html>\n",
-        theme::style(),
+        largebatch_plot::style(),
         if about.is_empty() {
             String::new()
         } else {

@@ -5,7 +5,7 @@ use largebatch_study::statistics::estimate;
 
 use crate::analysis::{Analysis, Facts};
 use crate::context::{PaperRow, PaperTable};
-use crate::number::Measure;
+use crate::measure::Measure;
 use crate::probes::{Probed, sharpness};
 
 pub(crate) fn tables(a: &Analysis, probed: &Probed) -> Vec<PaperTable> {

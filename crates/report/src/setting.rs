@@ -1,10 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use largebatch_plot::draw::extent;
+use largebatch_plot::whole;
 use largebatch_study::{Results, Stage, StopReason};
 use serde_json::Value;
-
-use crate::number::whole;
-use crate::scale::extent;
 
 /// The environment of the trials.
 #[derive(Default)]

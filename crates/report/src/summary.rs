@@ -1,10 +1,11 @@
 //! The summary in rows and in sentences, the same for the page and the terminal.
 
+use largebatch_plot::{duration, significant, whole};
 use largebatch_study::statistics::{Censored, Estimate};
 
 use crate::analysis::{Analysis, Comparison, without_shared, words};
 use crate::figures::steps;
-use crate::number::{Measure, duration, significant, whole};
+use crate::measure::Measure;
 
 /// The results of the comparisons, in sentences.
 pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {

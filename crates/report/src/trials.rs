@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use largebatch_plot::draw::escape;
+use largebatch_plot::{duration, significant};
+
 use crate::analysis::{Analysis, stage};
-use crate::number::{duration, significant};
-use crate::svg::escape;
 
 /// Maximum number of rows: more would make the page slow. The CSV contains all trials.
 const MOST_ROWS: usize = 4000;
@@ -24,7 +25,7 @@ pub(crate) fn trials(a: &Analysis) -> String {
         let g = &a.groups[r.group];
         let number =
             |v: Option<f64>, digits| value(v, v.map_or(String::new(), |v| significant(v, digits)));
-        let score = |m: &crate::number::Measure, v: Option<f64>| {
+        let score = |m: &crate::measure::Measure, v: Option<f64>| {
             value(v, v.map_or(String::new(), |v| m.value(v)))
         };
         let rate = largebatch_study::get(&record.config, largebatch_study::key::RATE)

@@ -2,15 +2,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use largebatch_plot::{Figure, Painter, stem};
 use largebatch_store::{Folder, Lock, LockError, clear_leftovers};
 use largebatch_study::Results;
 
 use crate::analysis::{Analysis, stage};
 use crate::context::Context;
 use crate::error::ReportError;
-use crate::export::{csv::csv, parquet::parquet, png::Painter, tables, tensorboard};
-use crate::figure::Figure;
-use crate::figures::{sections, stem};
+use crate::export::{csv::csv, parquet::parquet, tables, tensorboard};
+use crate::figures::sections;
 use crate::format::Format;
 use crate::{html, probes};
 
@@ -112,7 +112,7 @@ fn fill(
         .flat_map(|s| s.figures)
         .collect();
     let (mut files, mut undrawn) = (Vec::new(), String::new());
-    let mut put = |name: String, bytes: &[u8]| {
+    let mut put = |name: String, bytes: &[u8]| -> Result<(), ReportError> {
         let path = folder.join(&name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(ReportError::io("creating", parent))?;
@@ -130,9 +130,9 @@ fn fill(
                 }
             }
             Format::Png => {
-                let painter = Painter::new();
+                let painter = Painter::default();
                 for f in &figures {
-                    put(format!("figures/{}.png", f.name), &painter.png(f, 2.0)?)?;
+                    put(format!("figures/{}.png", f.name), &f.png(&painter)?)?;
                 }
                 undrawn = painter.undrawn();
             }

@@ -23,7 +23,7 @@ pub use preconditioner::preconditioner;
 pub use top::top;
 pub use trace::{Estimate, hutch_plus_plus, hutchinson};
 
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Plot, Scale};
 
 use crate::{Objective, ProbeError, Watch};
 
@@ -194,7 +194,7 @@ pub fn curvature(
 impl Curvature {
     /// Plots the spectral density with the largest eigenvalues; without a density, only the
     /// eigenvalues.
-    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
         let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(caption);
         let Some(density) = &self.density else {
             let points = self

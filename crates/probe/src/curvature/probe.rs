@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use largebatch_component::Facts;
 use largebatch_optim::DynOptimizerConfig;
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::{Experiment, RunConfig};
 
 use super::{AtPoint, Curvature, CurvatureOptions, Edge, curvature};

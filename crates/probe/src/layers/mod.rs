@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use largebatch_models::Network;
 use largebatch_optim::Driver;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Plot, Scale};
 use largebatch_train::{Experiment, TrainError, nullable};
 
 use crate::flat::{flatten, gradients_of};
@@ -131,7 +131,7 @@ pub fn layer_table(
 
 impl LayerTable {
     /// The table as a chart, with a row for each parameter.
-    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
         let column = |f: &dyn Fn(&LayerRow) -> Option<f64>| -> Vec<(f64, f64)> {
             self.rows
                 .iter()

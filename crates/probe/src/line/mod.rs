@@ -2,8 +2,7 @@
 
 mod probe;
 
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::{Experiment, nullable};
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,7 @@ pub use pairs_probe::NoisePairs;
 pub use ratio::Interval;
 pub use sweep::{BatchPoint, Bias, Sweep};
 
-use largebatch_report::plot::{Plot, Scale as Axis};
+use largebatch_plot::{Plot, Scale as Axis};
 
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
@@ -359,7 +359,7 @@ fn exact(
 impl Noise {
     /// Plots the variance against the batch size, with the theoretical curves and the predicted
     /// critical batch.
-    pub fn figure(&self, caption: &str) -> largebatch_report::Figure {
+    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
         let mut plot = Plot::new("noise", "Variance of the mini-batch gradient")
             .x("batch size B", Axis::Log)
             .y("mean of |g_B − G|²", Axis::Log);

@@ -1,8 +1,7 @@
 //! The probe `noise-pairs`.
 
 use largebatch_component::Facts;
-use largebatch_report::Figure;
-use largebatch_report::plot::Plot;
+use largebatch_plot::{Figure, Plot};
 use largebatch_train::{Experiment, RunConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

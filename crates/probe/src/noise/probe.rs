@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::RunConfig;
 
 use super::{Interval, Noise, NoiseOptions, Sweep, noise};

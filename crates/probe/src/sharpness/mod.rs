@@ -9,9 +9,8 @@
 
 mod probe;
 
+use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_random::Key;
-use largebatch_report::Figure;
-use largebatch_report::plot::{Plot, Scale};
 use serde::{Deserialize, Serialize};
 
 use crate::lbfgsb::{Ended, LbfgsB, LbfgsBError};

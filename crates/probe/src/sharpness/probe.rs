@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_report::Figure;
+use largebatch_plot::Figure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use largebatch_component::Facts;
-use largebatch_report::Figure;
+use largebatch_plot::Figure;
 use largebatch_train::{TrainError, load_network};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

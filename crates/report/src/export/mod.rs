@@ -3,6 +3,5 @@
 pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod parquet;
-pub(crate) mod png;
 pub(crate) mod tables;
 pub(crate) mod tensorboard;

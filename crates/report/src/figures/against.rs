@@ -1,10 +1,9 @@
+use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key, Way, bulk, tick_labels};
+use largebatch_plot::{Figure, significant};
+use largebatch_study::Series;
+
 use super::{Shown, forest};
 use crate::analysis::{Analysis, series_label};
-use crate::figure::{Figure, Frame, Key};
-use crate::number::significant;
-use crate::scale::{Scale, bulk, tick_labels};
-use crate::svg::{Anchor, Way};
-use largebatch_study::Series;
 
 /// A quantity against the batch size for series with several batch sizes, and as rows for single
 /// groups.
@@ -74,8 +73,8 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
-    let x = Scale::log(batches.iter().copied(), 0.07, frame.left, frame.right);
-    let y = Scale::linear(values, 0.06, frame.bottom, frame.top);
+    let x = Axis::log(batches.iter().copied(), 0.07, frame.left, frame.right);
+    let y = Axis::linear(values, 0.06, frame.bottom, frame.top);
     let ticks = y.ticks(5);
     frame.y_axis(
         &y,
@@ -116,7 +115,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.clip();
         frame
             .svg
-            .polyline(&format!("ln s{}", i % crate::svg::COLOURS), "", points);
+            .polyline(&format!("ln s{}", i % COLOURS), "", points);
         frame.end();
         for (batch, g) in &s.groups {
             let (estimate, seeds) = of(*g);
@@ -125,13 +124,9 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                 let f = &a.groups[*g];
                 if !f.records.is_empty() && f.diverged + f.lost == f.records.len() {
                     let low = frame.bottom - 5.0;
-                    frame.svg.text(
-                        &format!("b f{}", i % crate::svg::COLOURS),
-                        Anchor::Middle,
-                        at,
-                        low,
-                        "✕",
-                    );
+                    frame
+                        .svg
+                        .text(&format!("b f{}", i % COLOURS), Anchor::Middle, at, low, "✕");
                     gone = " ✕ at the bottom: every trial diverged or was lost.";
                 }
                 continue;

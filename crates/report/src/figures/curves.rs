@@ -1,12 +1,10 @@
+use largebatch_plot::draw::{Axis, COLOURS, Frame, Key, extent, tick_labels};
+use largebatch_plot::{Figure, significant, stems};
 use largebatch_study::TrialRecord;
 
 use super::against::few;
-use super::{capital, stems};
+use super::capital;
 use crate::analysis::{Analysis, series_label};
-use crate::figure::{Figure, Frame, Key};
-use crate::number::significant;
-use crate::scale::{Scale, extent, tick_labels};
-use crate::svg::COLOURS;
 
 /// A group's curve: position, and mean, minimum and maximum over seeds.
 struct Curve {
@@ -167,10 +165,10 @@ fn chart(
     // Lengths that differ by a large factor are only visible together on a logarithmic axis.
     let log = most > 6.0 * least;
     let x = if log {
-        Scale::log(places, 0.02, frame.left, frame.right)
+        Axis::log(places, 0.02, frame.left, frame.right)
     } else {
         // Room for the mark at the end.
-        Scale::linear(
+        Axis::linear(
             places.into_iter().chain([0.0, 1.02 * most]),
             0.0,
             frame.left,
@@ -180,7 +178,7 @@ fn chart(
     let mut values: Vec<f64> = drawn().flat_map(|c| c.mean.clone()).collect();
     values.sort_by(f64::total_cmp);
     let y = if loss {
-        Scale::log(values.iter().copied(), 0.04, frame.bottom, frame.top)
+        Axis::log(values.iter().copied(), 0.04, frame.bottom, frame.top)
     } else {
         // The first points, from an untrained model, would take most of the axis.
         let cut = values.len() / 10;
@@ -189,7 +187,7 @@ fn chart(
         } else {
             &values[..values.len() - cut]
         };
-        Scale::linear(shown.iter().copied(), 0.05, frame.bottom, frame.top)
+        Axis::linear(shown.iter().copied(), 0.05, frame.bottom, frame.top)
     };
     let ticks = y.ticks(5);
     let factor = if loss { 1.0 } else { a.validation.factor() };

@@ -1,11 +1,12 @@
+use largebatch_plot::Figure;
+use largebatch_plot::draw::{
+    Anchor, Axis, COLOURS, Frame, Key, Svg, WIDTH, Way, bulk, fit, fits, px, tick_labels,
+};
 use largebatch_study::statistics::Estimate;
 
 use super::{Shown, Values};
 use crate::analysis::{Analysis, Comparison, Facts, second, without_shared};
-use crate::figure::{Figure, Frame, Key, WIDTH};
-use crate::number::Measure;
-use crate::scale::{Scale, bulk, tick_labels};
-use crate::svg::{Anchor, COLOURS, Svg, Way, fit, fits, px};
+use crate::measure::Measure;
 
 /// A single seed's value.
 pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
@@ -51,7 +52,7 @@ pub(super) fn groups(
     let values = bulk(&rows, if shown.zero { &[0.0] } else { &[] });
     let mut frame = Frame::new(name, title, &[], LABELS, ROW * groups.len() as f64 + 8.0);
     let room = 52.0;
-    let x = Scale::linear(values, 0.05, frame.left, frame.right - room);
+    let x = Axis::linear(values, 0.05, frame.left, frame.right - room);
     axis(&mut frame, &x, shown.measure, &shown.words, room);
     // The smallest batch is the reference for the others.
     let reference = groups
@@ -143,7 +144,7 @@ pub(super) fn groups(
 /// edge and returns `true`.
 fn mean(
     svg: &mut Svg,
-    x: &Scale,
+    x: &Axis,
     (series, hollow, y, size): (usize, bool, f64, f64),
     e: &Estimate,
     tip: &str,
@@ -207,7 +208,7 @@ fn ends(e: Estimate) -> [f64; 3] {
     [low, e.mean, high]
 }
 
-fn axis(frame: &mut Frame, x: &Scale, measure: &Measure, words: &str, room: f64) {
+fn axis(frame: &mut Frame, x: &Axis, measure: &Measure, words: &str, room: f64) {
     let ticks = x.ticks(5);
     let right = frame.right;
     frame.right -= room;
@@ -279,7 +280,7 @@ fn differences(
     }
     let mut frame = Frame::new(name, title, &keys, LABELS, 36.0 * rows.len() as f64 + 8.0);
     let room = 52.0;
-    let x = Scale::linear(values, 0.06, frame.left, frame.right - room);
+    let x = Axis::linear(values, 0.06, frame.left, frame.right - room);
     axis(
         &mut frame,
         &x,

@@ -1,13 +1,12 @@
+use largebatch_plot::draw::{
+    Anchor, Axis, Frame, Svg, WIDTH, escape, fits, heat, px, tick_labels, width,
+};
+use largebatch_plot::{Figure, significant, stems};
 use largebatch_study::statistics::Censored;
 use largebatch_study::{Goal, StopReason, TrialRecord, key, number};
 
-use super::stems;
 use crate::analysis::{Analysis, at_points, series_label};
-use crate::figure::{Figure, Frame, WIDTH};
-use crate::number::{Measure, significant};
-use crate::scale::{Scale, tick_labels};
-use crate::svg::{Anchor, fits, px, width};
-use crate::theme::heat;
+use crate::measure::Measure;
 
 /// A point of a search.
 struct Cell {
@@ -151,7 +150,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     let mut sorted = rates.clone();
     sorted.sort_by(f64::total_cmp);
     sorted.dedup_by(|x, y| (*x / *y - 1.0).abs() < 1e-6);
-    let plain = Scale::log(rates.iter().copied(), 0.0, frame.left, frame.right);
+    let plain = Axis::log(rates.iter().copied(), 0.0, frame.left, frame.right);
     let gap = sorted
         .windows(2)
         .map(|w| plain.at(w[1]) - plain.at(w[0]))
@@ -164,7 +163,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     } else {
         13.0
     };
-    let x = Scale::log(
+    let x = Axis::log(
         rates.iter().copied(),
         0.0,
         frame.left + side / 2.0 + 2.0,
@@ -242,12 +241,10 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     } else {
         "Colour: mean validation metric at the end"
     };
-    let mut figure = frame.finish(format!(
+    Some(frame.finish(format!(
         "{kind}; ✕: every seed diverged, smaller: some did; –: failed, pruned, or target not reached; ring: the chosen rate. {}.",
         a.tune_print()
-    ));
-    figure.height += lift;
-    Some(figure)
+    )))
 }
 
 /// A score as written in its cell.
@@ -286,7 +283,7 @@ fn draw(
         px(w),
         px(h)
     );
-    let tip = crate::svg::escape(&tip);
+    let tip = escape(&tip);
     match c.score {
         Some(score) => {
             let [r, g, b] = heat(shade(score));
@@ -330,7 +327,7 @@ fn draw(
     }
 }
 
-fn cross(svg: &mut crate::svg::Svg, x: f64, y: f64, r: f64) {
+fn cross(svg: &mut Svg, x: f64, y: f64, r: f64) {
     let (d, r) = (px(2.0 * r), r);
     svg.raw(format_args!(
         "<path class=\"xx\" d=\"M{} {}l{d} {d}m0 -{d}l-{d} {d}\"/>",

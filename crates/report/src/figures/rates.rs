@@ -1,10 +1,9 @@
+use largebatch_plot::draw::{Axis, COLOURS, Frame, Key, extent};
+use largebatch_plot::{Figure, significant};
 use largebatch_study::statistics::power_law;
 use largebatch_study::{key, number};
 
 use crate::analysis::{Analysis, series_label};
-use crate::figure::{Figure, Frame, Key};
-use crate::number::significant;
-use crate::scale::{Scale, extent};
 
 /// A learning rate that tuning chose.
 struct Chosen {
@@ -64,8 +63,8 @@ pub(super) fn chart(a: &Analysis) -> Option<Figure> {
         .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
-    let x = Scale::log(batches.iter().copied(), 0.07, frame.left, frame.right);
-    let y = Scale::log(
+    let x = Axis::log(batches.iter().copied(), 0.07, frame.left, frame.right);
+    let y = Axis::log(
         series.iter().flat_map(|s| s.1.iter().map(|p| p.rate)),
         0.12,
         frame.bottom,
@@ -100,7 +99,7 @@ pub(super) fn chart(a: &Analysis) -> Option<Figure> {
     for (i, (label, points)) in series.iter().enumerate() {
         frame.series(i);
         frame.svg.polyline(
-            &format!("ln s{}", i % crate::svg::COLOURS),
+            &format!("ln s{}", i % COLOURS),
             "",
             points.iter().map(|p| (x.at(p.batch), y.at(p.rate))),
         );

@@ -1,12 +1,10 @@
+use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key};
+use largebatch_plot::{Figure, significant, whole};
 use largebatch_study::statistics::{
     Censored, UsefulBatch, hyperbola, perfect_scaling, useful_batch,
 };
 
 use crate::analysis::{Analysis, Facts, series_label};
-use crate::figure::{Figure, Frame, Key};
-use crate::number::{significant, whole};
-use crate::scale::Scale;
-use crate::svg::{Anchor, COLOURS};
 
 type Of = fn(&Facts<'_>) -> Option<Censored>;
 
@@ -138,7 +136,7 @@ fn chart(
         .collect();
     batches.sort_by(f64::total_cmp);
     batches.dedup();
-    let x = Scale::log(batches.iter().copied(), 0.06, frame.left, frame.right);
+    let x = Axis::log(batches.iter().copied(), 0.06, frame.left, frame.right);
     let values: Vec<f64> = series
         .iter()
         .flat_map(|s| reached(a, s, of))
@@ -150,7 +148,7 @@ fn chart(
     } else {
         None
     };
-    let y = Scale::log(
+    let y = Axis::log(
         values.into_iter().chain(below),
         0.1,
         frame.bottom,

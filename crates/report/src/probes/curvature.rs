@@ -1,10 +1,9 @@
+use largebatch_plot::{Plot, Scale, Section, Table};
 use largebatch_study::{key, number};
 
 use super::{Probed, at, or_dash, text};
 use crate::analysis::{Analysis, at_points};
-use crate::figures::{Section, Table};
 use crate::findings::ProbedRun;
-use crate::plot::{Plot, Scale};
 
 pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
     probed.first("curvature")?;

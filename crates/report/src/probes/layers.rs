@@ -1,10 +1,9 @@
+use largebatch_plot::{Plot, Scale, Section, Table, stems};
 use serde_json::Value;
 
 use super::{Probed, at, median, or_dash};
 use crate::analysis::Analysis;
-use crate::figures::{Section, Table, stems};
 use crate::findings::ProbedRun;
-use crate::plot::{Plot, Scale};
 
 /// Maximum number of groups with a chart over training.
 const CHARTS: usize = 4;

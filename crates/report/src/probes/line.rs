@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
+use largebatch_plot::{Plot, Scale, Section, Table, stems};
 use serde_json::Value;
 
 use super::{Probed, at, text};
 use crate::analysis::Analysis;
-use crate::figures::{Section, Table, capital, stems};
-use crate::plot::{Plot, Scale};
+use crate::figures::capital;
 
 pub(super) fn section(a: &Analysis, probed: &Probed) -> Option<Section> {
     probed.first("line")?;

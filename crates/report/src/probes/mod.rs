@@ -8,13 +8,13 @@ pub(crate) mod sharpness;
 
 use std::collections::BTreeMap;
 
+use largebatch_plot::{Section, significant};
 use largebatch_study::statistics::{Estimate, estimate};
 use serde_json::Value;
 
 use crate::analysis::Analysis;
-use crate::figures::Section;
 use crate::findings::{Findings, ProbedRun};
-use crate::number::{Measure, significant};
+use crate::measure::Measure;
 
 /// The probed runs of each of the study's groups, with their seeds.
 pub(crate) struct Probed<'a> {

@@ -1,11 +1,9 @@
+use largebatch_plot::{Plot, Scale, Section, Table, significant};
 use largebatch_study::statistics::hyperbola;
 use serde_json::Value;
 
 use super::{Probed, at, median, or_dash};
 use crate::analysis::{Analysis, series_label};
-use crate::figures::{Section, Table};
-use crate::number::significant;
-use crate::plot::{Plot, Scale};
 
 /// B_simple for the population from which the examples are a sample, if known; else for these
 /// examples only.

@@ -1,12 +1,10 @@
+use largebatch_plot::{Plot, Scale, Section, Table, significant};
 use largebatch_study::statistics::paired;
 use serde_json::Value;
 
 use super::{Probed, at, text};
 use crate::analysis::Analysis;
-use crate::figures::{Section, Table};
 use crate::findings::ProbedRun;
-use crate::number::significant;
-use crate::plot::{Plot, Scale};
 
 /// A number in the probe's result, with its path in the object.
 struct Kind {

@@ -68,7 +68,7 @@ path{fill:none;stroke-linejoin:round;stroke-linecap:round}.gr,.ax{stroke-width:1
 .rg{fill:none;stroke-width:2.6}.no{stroke-width:.6}.xx{stroke-width:2}";
 
 /// The style of charts: light, or dark on screen if the reader prefers it.
-pub(crate) fn style() -> String {
+pub fn style() -> String {
     let mut out = String::from(FORMS);
     rules(&LIGHT, &mut out);
     // Classes are more specific than the `path` rule, so a shape's own fill wins over `fill:none`.
@@ -78,7 +78,7 @@ pub(crate) fn style() -> String {
 }
 
 /// Only the light style, for pictures.
-pub(crate) fn light() -> String {
+pub fn light() -> String {
     let mut out = String::from(FORMS).replace(
         "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif",
         "'DejaVu Sans'",
@@ -89,7 +89,7 @@ pub(crate) fn light() -> String {
 
 /// Cividis (Nuñez, Anderton and Renslow 2018), from dark blue to yellow, with even lightness for
 /// colour-blind readers too. `t` is from 0 to 1.
-pub(crate) fn heat(t: f64) -> [u8; 3] {
+pub fn heat(t: f64) -> [u8; 3] {
     const STOPS: [[f64; 3]; 7] = [
         [0.0, 34.0, 78.0],
         [36.0, 61.0, 110.0],

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::figure::Frame;
+use crate::axis::{Axis, extent};
+use crate::frame::Frame;
 use crate::number::significant;
-use crate::scale::{Scale as Axis, extent};
 use crate::svg::{Anchor, px, width};
 use crate::theme::heat;
 
 /// A surface and the levels of its contour lines.
 #[derive(Clone, Debug)]
-pub(super) struct Contour {
+pub struct Contour {
     pub x: Vec<f64>,
     pub y: Vec<f64>,
     /// `grid[j][i]` is the value at `x[i]`, `y[j]`.

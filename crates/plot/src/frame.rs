@@ -1,118 +1,11 @@
-//! A chart with its title, legend and axes.
+//! A chart under construction.
 
-use std::path::Path;
-
-use crate::error::ReportError;
-use crate::export::png::Painter;
-use crate::scale::Scale;
+use crate::axis::Axis;
+use crate::figure::Figure;
 use crate::svg::{Anchor, COLOURS, Svg, escape, fit, fits, px, width};
-use crate::theme;
-
-/// A chart.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Figure {
-    /// The name of its file, without extension.
-    pub name: String,
-    /// The title.
-    pub title: String,
-    /// How to read it, with n, intervals, seeds and device.
-    pub caption: String,
-    pub(crate) width: f64,
-    pub(crate) height: f64,
-    body: String,
-}
-
-impl Figure {
-    /// The chart as an SVG file for light and dark mode, with the caption below.
-    pub fn svg(&self) -> String {
-        self.file(&theme::style())
-    }
-
-    /// Writes the chart to a file: `.svg`, or `.png` in light colours at twice the size. Missing
-    /// folders are created. In a `.png`, `?` replaces a character that no font on this machine has.
-    ///
-    /// # Errors
-    /// [`ReportError::Extension`] for any other extension, [`ReportError::Io`],
-    /// [`ReportError::Encode`].
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
-        let path = path.as_ref();
-        let bytes = match path
-            .extension()
-            .and_then(|e| e.to_str())
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
-            Some("svg") => self.svg().into_bytes(),
-            Some("png") => Painter::new().png(self, 2.0)?,
-            _ => return Err(ReportError::Extension(path.into())),
-        };
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(ReportError::io("creating", folder))?;
-        }
-        std::fs::write(path, bytes).map_err(ReportError::io("writing", path))
-    }
-
-    /// The chart as an SVG file in light colours only, for renderers without media queries.
-    pub(crate) fn picture(&self) -> String {
-        self.file(&theme::light())
-    }
-
-    fn file(&self, style: &str) -> String {
-        let mut svg = Svg::default();
-        let lines = wrap(&self.caption, 11.8, self.width - 24.0);
-        for (i, line) in lines.iter().enumerate() {
-            svg.text(
-                "m sm",
-                Anchor::Start,
-                12.0,
-                self.height + 14.0 * (i as f64 + 1.0),
-                line,
-            );
-        }
-        let (w, h) = (
-            px(self.width),
-            px(self.height + 14.0 * lines.len() as f64 + 12.0),
-        );
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" role=\"img\"><title>{}</title><style>{style}</style>\
-             <rect class=\"bg\" width=\"{w}\" height=\"{h}\"/>{}{}</svg>\n",
-            escape(&self.title),
-            self.body,
-            svg.0
-        )
-    }
-
-    /// The chart for a page that contains the theme's style.
-    pub(crate) fn inline(&self) -> String {
-        format!(
-            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
-            px(self.width),
-            px(self.height),
-            escape(&self.title),
-            self.body
-        )
-    }
-}
-
-fn wrap(text: &str, size: f64, room: f64) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or("", String::as_str);
-        if !line.is_empty() && width(line, size) + width(word, size) + size * 0.4 > room {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
 
 /// An entry of a legend.
-pub(crate) enum Key {
+pub enum Key {
     /// A series with its mark.
     Series(usize, String),
     /// A hollow mark of a series.
@@ -127,34 +20,40 @@ pub(crate) enum Key {
 
 /// The forms in which a series is drawn.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Parts {
+pub struct Parts {
+    /// A line.
     pub line: bool,
+    /// A dashed line.
     pub dashed: bool,
+    /// Marks.
     pub mark: bool,
+    /// A band.
     pub band: bool,
 }
 
 /// The stroke of the `i`-th line; dashes distinguish series of the same colour.
-pub(crate) fn dash(i: usize) -> &'static str {
+pub fn dash(i: usize) -> &'static str {
     ["", " stroke-dasharray=\"8 3\"", " stroke-dasharray=\"2 4\""][i / COLOURS % 3]
 }
 
 /// A chart under construction: title, legend, then a plot area.
-pub(crate) struct Frame {
+pub struct Frame {
+    /// The drawing.
     pub svg: Svg,
     title: String,
     name: String,
-    width: f64,
-    height: f64,
-    /// The plot area.
+    /// The left edge of the plot area.
     pub left: f64,
+    /// Its right edge.
     pub right: f64,
+    /// Its upper edge.
     pub top: f64,
+    /// Its lower edge; 44 pixels below it are for the axis.
     pub bottom: f64,
 }
 
 /// Width of a chart: two fit side by side in a window of 1280 pixels, and one is readable in 400.
-pub(crate) const WIDTH: f64 = 480.0;
+pub const WIDTH: f64 = 480.0;
 
 impl Frame {
     /// A frame with a plot area of height `plot`, and `left` pixels for labels.
@@ -242,8 +141,6 @@ impl Frame {
             svg,
             title: title.into(),
             name: name.into(),
-            width: WIDTH,
-            height: top + plot + 44.0,
             left,
             right: WIDTH - 16.0,
             top,
@@ -252,7 +149,7 @@ impl Frame {
     }
 
     /// Draws the horizontal axis. Labels that would touch the previous one are omitted.
-    pub fn x_axis(&mut self, scale: &Scale, ticks: &[f64], labels: &[String], title: &str) {
+    pub fn x_axis(&mut self, scale: &Axis, ticks: &[f64], labels: &[String], title: &str) {
         let mut free = f64::NEG_INFINITY;
         for (tick, label) in ticks.iter().zip(labels) {
             let (x, half) = (scale.at(*tick), width(label, 12.0) / 2.0);
@@ -273,7 +170,7 @@ impl Frame {
     }
 
     /// Draws the vertical axis, with its title above.
-    pub fn y_axis(&mut self, scale: &Scale, ticks: &[f64], labels: &[String], title: &str) {
+    pub fn y_axis(&mut self, scale: &Axis, ticks: &[f64], labels: &[String], title: &str) {
         for (tick, label) in ticks.iter().zip(labels) {
             let y = scale.at(*tick);
             self.svg.line("gr", self.left, y, self.right, y);
@@ -309,13 +206,14 @@ impl Frame {
         self.svg.raw(format_args!("</g>"));
     }
 
+    /// The chart with its caption.
     pub fn finish(self, caption: String) -> Figure {
         Figure {
             name: self.name,
             title: self.title,
             caption,
-            width: self.width,
-            height: self.height,
+            width: WIDTH,
+            height: self.bottom + 44.0,
             body: self.svg.0,
         }
     }

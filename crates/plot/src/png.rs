@@ -16,14 +16,11 @@ use tiny_skia::{
 };
 use usvg::{FontResolver, Group, Node};
 
-use crate::error::ReportError;
-use crate::figure::Figure;
+const SANS: &[u8] = include_bytes!("../fonts/DejaVuSans.ttf");
+const BOLD: &[u8] = include_bytes!("../fonts/DejaVuSans-Bold.ttf");
 
-const SANS: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
-const BOLD: &[u8] = include_bytes!("../../fonts/DejaVuSans-Bold.ttf");
-
-/// Draws charts.
-pub(crate) struct Painter {
+/// Draws charts as PNG. It loads the system's fonts at most once.
+pub struct Painter {
     /// Only the embedded fonts.
     ours: usvg::Options<'static>,
     /// The embedded and the system's fonts, loaded when a chart first needs them.
@@ -33,8 +30,9 @@ pub(crate) struct Painter {
     undrawn: RefCell<BTreeSet<char>>,
 }
 
-impl Painter {
-    pub fn new() -> Self {
+impl Default for Painter {
+    /// A painter with the embedded fonts.
+    fn default() -> Self {
         Self::with(|fonts| {
             let mut system = Database::new();
             system.load_system_fonts();
@@ -62,7 +60,9 @@ impl Painter {
             }
         })
     }
+}
 
+impl Painter {
     /// `load` loads the fonts for characters that ours lack.
     fn with(load: fn(&mut Database)) -> Self {
         let mut ours = Database::new();
@@ -82,22 +82,16 @@ impl Painter {
         self.undrawn.borrow().iter().collect()
     }
 
-    /// The chart as a PNG at `scale` pixels per unit.
-    ///
-    /// # Errors
-    /// [`ReportError::Encode`].
-    pub fn png(&self, figure: &Figure, scale: f32) -> Result<Vec<u8>, ReportError> {
-        let wrong =
-            |e: &dyn std::fmt::Display| ReportError::encode(&format!("{}.png", figure.name), e);
-        let mut svg = figure.picture();
+    /// The picture as a PNG at `scale` pixels per unit; the error says what is wrong with it.
+    pub(crate) fn png(&self, mut svg: String, scale: f32) -> Result<Vec<u8>, String> {
         let options = self.fonts(&mut svg);
-        let tree = usvg::Tree::from_str(&svg, options).map_err(|e| wrong(&e))?;
+        let tree = usvg::Tree::from_str(&svg, options).map_err(|e| e.to_string())?;
         let size = tree.size();
         let (width, height) = (
             (size.width() * scale).round() as u32,
             (size.height() * scale).round() as u32,
         );
-        let mut pixmap = Pixmap::new(width, height).ok_or_else(|| wrong(&"it has no size"))?;
+        let mut pixmap = Pixmap::new(width, height).ok_or("it has no size")?;
         pixmap.fill(Color::WHITE);
         group(
             tree.root(),
@@ -106,7 +100,7 @@ impl Painter {
             None,
             1.0,
         );
-        encode(&pixmap).map_err(|e| wrong(&e))
+        encode(&pixmap).map_err(|e| e.to_string())
     }
 
     /// The fonts for a chart. Characters that none of them has become `?`.
@@ -271,12 +265,13 @@ fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::Plot;
 
-    fn figure(title: &str) -> Figure {
-        Plot::new("x", title)
-            .line("a", [(0.0, 1.0), (1.0, 2.0)])
-            .figure()
+    fn picture(title: &str) -> String {
+        let style = crate::theme::light();
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"300\" height=\"40\"><style>{style}</style>\
+             <text class=\"t tt\" x=\"10\" y=\"20\">{title}</text></svg>"
+        )
     }
 
     /// A picture with only characters of our fonts does not depend on the system's fonts, and
@@ -285,26 +280,26 @@ mod tests {
     fn other_fonts_are_for_other_characters() {
         const PLAIN: &str = "Test accuracy, λ ≤ ½ · −3 %";
         let bare = Painter::with(|_| {});
-        let plain = bare.png(&figure(PLAIN), 1.0).unwrap();
+        let plain = bare.png(picture(PLAIN), 1.0).unwrap();
         assert_eq!(bare.undrawn(), "");
         let painter = Painter::with(|_| panic!("nothing is missing"));
-        assert_eq!(painter.png(&figure(PLAIN), 1.0).unwrap(), plain);
-        let boxes = bare.png(&figure("模型 a 模"), 1.0).unwrap();
+        assert_eq!(painter.png(picture(PLAIN), 1.0).unwrap(), plain);
+        let boxes = bare.png(picture("模型 a 模"), 1.0).unwrap();
         assert_eq!(
             (bare.undrawn().as_str(), boxes),
-            ("型模", painter.png(&figure("?? a ?"), 1.0).unwrap())
+            ("型模", painter.png(picture("?? a ?"), 1.0).unwrap())
         );
         // Afterwards, plain text is drawn as before.
-        assert_eq!(bare.png(&figure(PLAIN), 1.0).unwrap(), plain);
+        assert_eq!(bare.png(picture(PLAIN), 1.0).unwrap(), plain);
     }
 
     /// Another font draws characters that ours lack, also next to characters that no font has, and
     /// the rest of the chart does not change.
     #[test]
     fn the_systems_fonts_step_in() {
-        let painter = Painter::new();
-        let drawn = painter.png(&figure("Ж"), 1.0).unwrap();
-        let same = drawn == painter.png(&figure("?"), 1.0).unwrap();
+        let painter = Painter::default();
+        let drawn = painter.png(picture("Ж"), 1.0).unwrap();
+        let same = drawn == painter.png(picture("?"), 1.0).unwrap();
         assert_eq!(same, painter.undrawn().contains('Ж'), "drawn or reported");
     }
 }

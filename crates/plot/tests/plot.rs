@@ -1,7 +1,6 @@
 //! Charts of any numbers show all valid data.
 
-use largebatch_report::ReportError;
-use largebatch_report::plot::{Plot, Scale};
+use largebatch_plot::{Plot, PlotError, Scale};
 
 fn everything() -> Plot {
     let axis: Vec<f64> = (0..=60).map(|i| f64::from(i) / 10.0 - 3.0).collect();
@@ -103,13 +102,12 @@ fn figures_are_written_by_their_files_ending() {
     for wrong in ["rates", "rates.jpg"] {
         let error = lines().figure().write(dir.path().join(wrong)).unwrap_err();
         assert!(
-            matches!(error, ReportError::Extension(_))
-                && error.to_string().contains(".svg or .png"),
+            matches!(error, PlotError::Extension(_)) && error.to_string().contains(".svg or .png"),
             "{error}"
         );
     }
     assert!(matches!(
         lines().figure().write(svg.join("a.svg")),
-        Err(ReportError::Io { .. })
+        Err(PlotError::Io { .. })
     ));
 }

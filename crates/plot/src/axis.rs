@@ -4,7 +4,7 @@ use crate::number::significant;
 
 /// An axis, which maps values from `low` to `high` to pixels from `from` to `to`.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Scale {
+pub struct Axis {
     low: f64,
     high: f64,
     from: f64,
@@ -12,7 +12,7 @@ pub(crate) struct Scale {
     log: bool,
 }
 
-impl Scale {
+impl Axis {
     /// A linear axis over the values, with a margin of `pad` times their range. A single value is
     /// in the middle.
     pub fn linear(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
@@ -22,7 +22,7 @@ impl Scale {
         } else {
             0.5 * low.abs().max(1e-3)
         };
-        Scale {
+        Axis {
             low: low - room,
             high: high + room,
             from,
@@ -36,7 +36,7 @@ impl Scale {
         let (low, high) =
             extent(values.into_iter().filter(|v| *v > 0.0).map(f64::ln)).unwrap_or((0.0, 1.0));
         let room = if high > low { (high - low) * pad } else { 0.7 };
-        Scale {
+        Axis {
             low: low - room,
             high: high + room,
             from,
@@ -108,7 +108,7 @@ fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
 }
 
 /// Labels of ticks, with enough decimals to distinguish them.
-pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
+pub fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
     let values: Vec<f64> = ticks.iter().map(|t| t * factor).collect();
     let step = values
         .windows(2)
@@ -137,7 +137,7 @@ pub(crate) fn tick_labels(ticks: &[f64], factor: f64) -> Vec<String> {
 ///
 /// Rows are far off if they are more than three times as far from the median as any other, are at
 /// most half of all, and would leave less than a third of the axis to the others.
-pub(crate) fn bulk(rows: &[(f64, Vec<f64>)], fixed: &[f64]) -> Vec<f64> {
+pub fn bulk(rows: &[(f64, Vec<f64>)], fixed: &[f64]) -> Vec<f64> {
     let mut means: Vec<f64> = rows.iter().map(|r| r.0).collect();
     means.sort_by(f64::total_cmp);
     let n = rows.len();
@@ -169,7 +169,7 @@ pub(crate) fn bulk(rows: &[(f64, Vec<f64>)], fixed: &[f64]) -> Vec<f64> {
 }
 
 /// The smallest and largest finite value.
-pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+pub fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values
         .into_iter()
         .filter(|v| v.is_finite())
@@ -184,16 +184,16 @@ mod tests {
 
     #[test]
     fn scales_map_their_ends() {
-        let s = Scale::linear([0.0, 10.0], 0.0, 100.0, 200.0);
+        let s = Axis::linear([0.0, 10.0], 0.0, 100.0, 200.0);
         assert_eq!((s.at(0.0), s.at(5.0), s.at(10.0)), (100.0, 150.0, 200.0));
-        let s = Scale::log([1.0, 100.0], 0.0, 200.0, 100.0);
+        let s = Axis::log([1.0, 100.0], 0.0, 200.0, 100.0);
         assert!((s.at(10.0) - 150.0).abs() < 1e-9 && s.at(0.0).is_finite());
         assert!(
-            Scale::linear([3.0], 0.1, 0.0, 10.0).at(3.0) == 5.0
-                && Scale::linear([], 0.1, 0.0, 10.0).at(1.0).is_finite()
+            Axis::linear([3.0], 0.1, 0.0, 10.0).at(3.0) == 5.0
+                && Axis::linear([], 0.1, 0.0, 10.0).at(1.0).is_finite()
         );
         assert!(
-            Scale::log([f64::NAN, 0.0], 0.1, 0.0, 10.0)
+            Axis::log([f64::NAN, 0.0], 0.1, 0.0, 10.0)
                 .at(2.0)
                 .is_finite()
         );
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_within() {
-        let s = Scale::linear([0.913, 0.987], 0.0, 0.0, 1.0);
+        let s = Axis::linear([0.913, 0.987], 0.0, 0.0, 1.0);
         let ticks = s.ticks(4);
         assert!(
             (3..=5).contains(&ticks.len()) && ticks.iter().all(|t| (0.913..=0.987).contains(t)),
@@ -241,7 +241,7 @@ mod tests {
             ["−0.5", "0", "0.5"]
         );
         assert_eq!(
-            Scale::log([0.001, 1000.0], 0.0, 0.0, 1.0).ticks(6),
+            Axis::log([0.001, 1000.0], 0.0, 0.0, 1.0).ticks(6),
             [0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
         );
     }

@@ -5,22 +5,29 @@ use std::fmt::Write;
 
 /// An SVG under construction.
 #[derive(Clone, Default)]
-pub(crate) struct Svg(pub String);
+pub struct Svg(pub String);
 
 /// Which part of a text is at its x.
 #[derive(Clone, Copy)]
-pub(crate) enum Anchor {
+pub enum Anchor {
+    /// Its start.
     Start,
+    /// Its middle.
     Middle,
+    /// Its end.
     End,
 }
 
 /// Where an arrow points.
 #[derive(Clone, Copy)]
-pub(crate) enum Way {
+pub enum Way {
+    /// To the left.
     Left,
+    /// To the right.
     Right,
+    /// Downwards.
     Down,
+    /// Upwards.
     Up,
 }
 
@@ -31,6 +38,7 @@ impl Svg {
         let _ = self.0.write_fmt(markup);
     }
 
+    /// A line from (`x1`, `y1`) to (`x2`, `y2`).
     pub fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
         self.raw(format_args!(
             "<path class=\"{class}\" d=\"M{} {}L{} {}\"/>",
@@ -41,6 +49,7 @@ impl Svg {
         ));
     }
 
+    /// A text, escaped.
     pub fn text(&mut self, class: &str, anchor: Anchor, x: f64, y: f64, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
@@ -150,7 +159,7 @@ impl Svg {
 }
 
 /// Number of colours in the theme.
-pub(crate) const COLOURS: usize = 10;
+pub const COLOURS: usize = 10;
 /// Seven and ten have no common factor, so 70 series look different.
 const SHAPES: usize = 7;
 
@@ -214,7 +223,7 @@ fn shape(i: usize, x: f64, y: f64, r: f64) -> String {
 }
 
 /// A coordinate, rounded to a tenth of a pixel.
-pub(crate) fn px(x: f64) -> String {
+pub fn px(x: f64) -> String {
     let text = format!("{:.1}", x.clamp(-1e5, 1e5));
     match text.strip_suffix(".0") {
         Some("-0") => "0".into(),
@@ -224,7 +233,7 @@ pub(crate) fn px(x: f64) -> String {
 }
 
 /// Escapes text for HTML and SVG. Control characters, which XML forbids, are removed.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -241,7 +250,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// The approximate width of a text at a font size. Readers' fonts differ by about a tenth.
-pub(crate) fn width(text: &str, size: f64) -> f64 {
+pub fn width(text: &str, size: f64) -> f64 {
     let unit = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '|' | '\'' | 'I' | '·' | '\u{202f}' => 0.3,
         'f' | 't' | 'r' | ' ' | '(' | ')' | '[' | ']' | '-' => 0.38,
@@ -265,7 +274,7 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
 
 /// Shortens a text to a width: a text that is too long keeps its beginning and its end, where names
 /// differ most, with an ellipsis between.
-pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
+pub fn fit(text: &str, size: f64, room: f64) -> String {
     if width(text, size) <= room {
         return text.into();
     }
@@ -287,7 +296,7 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
 }
 
 /// [`fit`] for several texts: those that would look the same are numbered.
-pub(crate) fn fits(texts: &[&str], size: f64, room: f64) -> Vec<String> {
+pub fn fits(texts: &[&str], size: f64, room: f64) -> Vec<String> {
     let short: Vec<String> = texts.iter().map(|text| fit(text, size, room)).collect();
     let alike = |i: usize| (0..texts.len()).any(|j| short[j] == short[i] && texts[j] != texts[i]);
     (0..texts.len())

@@ -1,118 +1,17 @@
-//! Charts of any numbers, for probes, examples and your own programs, in the style of the report's
-//! own charts.
-//!
-//! ```
-//! use largebatch_report::plot::{Plot, Scale};
-//!
-//! let squares = [1.0, 2.0, 4.0, 8.0].map(|b| (b, 0.9 / b));
-//! let figure = Plot::new("variance", "Variance of the mini-batch gradient")
-//!     .x("batch size", Scale::Log)
-//!     .y("variance", Scale::Log)
-//!     .points("measured", squares)
-//!     .dashed("measured", [(1.0, 1.0), (8.0, 0.125)])
-//!     .guide_x("N", 6.0)
-//!     .caption("2,000 draws per point, seed 0; dashed: σ²/B.")
-//!     .figure();
-//! assert!(figure.svg().contains("batch size"));
-//! ```
-//!
-//! Series with the same label share a colour and an entry in the legend, so that a theoretical
-//! curve can be drawn over its measurements. An empty label makes a separate series that is not in
-//! the legend. Points that are not finite, or not above 0 on a logarithmic axis, are omitted, and a
-//! line is broken there.
+use crate::axis::Axis;
+use crate::contour::Contour;
+use crate::figure::Figure;
+use crate::frame::{Frame, Key, Parts};
+use crate::series::{Form, Series};
+use crate::side::{Scale, Side};
+use crate::svg::{Anchor, fit, width};
 
-mod contour;
-
-use crate::figure::{Figure, Frame, Key, Parts, dash};
-use crate::number::significant;
-use crate::scale::{Scale as Axis, tick_labels};
-use crate::svg::{Anchor, COLOURS, fit, width};
-use contour::Contour;
-
-/// The scale of an axis.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Scale {
-    /// Linear: equal differences have equal lengths.
-    #[default]
-    Linear,
-    /// Logarithmic: equal ratios have equal lengths. Only values above 0 are shown.
-    Log,
-}
-
-/// The form in which a series is drawn.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
-    Line,
-    Dashed,
-    Points,
-    Band,
-}
-
-#[derive(Clone, Debug)]
-struct Series {
-    label: String,
-    form: Form,
-    /// For a band: forward along the lower edge, back along the upper one.
-    points: Vec<(f64, f64)>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Side {
-    title: String,
-    scale: Scale,
-    range: Option<(f64, f64)>,
-    ticks: Option<Vec<f64>>,
-    names: Vec<String>,
-    guides: Vec<(String, f64)>,
-}
-
-impl Side {
-    /// The axis over these values, from one pixel to another.
-    fn axis(&self, values: impl Iterator<Item = f64>, pad: f64, from: f64, to: f64) -> Axis {
-        if !self.names.is_empty() {
-            return Axis::linear([-0.6, self.names.len() as f64 - 0.4], 0.0, from, to);
-        }
-        let (values, pad): (Vec<f64>, f64) = match self.range {
-            Some((low, high)) => (vec![low, high], 0.0),
-            None => (values.chain(self.guides.iter().map(|g| g.1)).collect(), pad),
-        };
-        match self.scale {
-            Scale::Linear => Axis::linear(values, pad, from, to),
-            Scale::Log => Axis::log(values, pad, from, to),
-        }
-    }
-
-    fn ticks(&self, axis: &Axis, count: usize) -> (Vec<f64>, Vec<String>) {
-        if !self.names.is_empty() {
-            return (
-                (0..self.names.len()).map(|i| i as f64).collect(),
-                self.names.clone(),
-            );
-        }
-        match (&self.ticks, self.scale) {
-            (Some(ticks), _) => (
-                ticks.clone(),
-                ticks.iter().map(|t| significant(*t, 5)).collect(),
-            ),
-            (None, Scale::Linear) => {
-                let ticks = axis.ticks(count);
-                let labels = tick_labels(&ticks, 1.0);
-                (ticks, labels)
-            }
-            (None, Scale::Log) => {
-                let ticks = axis.ticks(count);
-                let labels = ticks.iter().map(|t| significant(*t, 3)).collect();
-                (ticks, labels)
-            }
-        }
-    }
-
-    fn shows(&self, value: f64) -> bool {
-        value.is_finite() && (self.scale == Scale::Linear || value > 0.0)
-    }
-}
-
-/// A chart under construction, see [the module](self).
+/// A chart under construction.
+///
+/// Series with the same label share a colour and an entry in the legend, so that a theoretical
+/// curve can be drawn over its measurements. An empty label makes a separate series that is not in
+/// the legend. Points that are not finite, or not above 0 on a logarithmic axis, are omitted, and a
+/// line is broken there.
 #[derive(Clone, Debug)]
 pub struct Plot {
     name: String,
@@ -323,7 +222,7 @@ impl Plot {
                 .filter(|(s, _)| s.form == form)
             {
                 frame.series(*colour);
-                self.draw(&mut frame, s, *colour, &x, &y);
+                s.draw(&mut frame, *colour, (&x, &self.x), (&y, &self.y));
                 frame.end();
             }
         }
@@ -423,56 +322,6 @@ impl Plot {
         keys.into_iter()
             .map(|(colour, parts, text)| Key::Plain(colour, parts, text))
             .collect()
-    }
-
-    fn draw(&self, frame: &mut Frame, s: &Series, colour: usize, x: &Axis, y: &Axis) {
-        let at = |p: &(f64, f64)| {
-            if self.x.shows(p.0) && self.y.shows(p.1) {
-                (x.at(p.0), y.at(p.1))
-            } else {
-                (f64::NAN, f64::NAN)
-            }
-        };
-        let class = colour % COLOURS;
-        match s.form {
-            Form::Line => frame.svg.polyline(
-                &format!("ln s{class}"),
-                dash(colour),
-                s.points.iter().map(at),
-            ),
-            Form::Dashed => frame.svg.polyline(
-                &format!("ln s{class}"),
-                " stroke-dasharray=\"5 5\"",
-                s.points.iter().map(at),
-            ),
-            Form::Band => frame
-                .svg
-                .polyline(&format!("bn f{class}"), "", s.points.iter().map(at)),
-            Form::Points => {
-                let radius = if s.points.len() > 60 { 2.4 } else { 4.2 };
-                for (p, (px, py)) in s
-                    .points
-                    .iter()
-                    .map(|p| (p, at(p)))
-                    .filter(|(_, q)| q.0.is_finite() && q.1.is_finite())
-                {
-                    let row = self
-                        .y
-                        .names
-                        .get(p.1.round().max(0.0) as usize)
-                        .cloned()
-                        .unwrap_or_else(|| significant(p.1, 4));
-                    frame.svg.mark(
-                        colour,
-                        false,
-                        px,
-                        py,
-                        radius,
-                        &format!("{}: {}, {row}", s.label, significant(p.0, 4)),
-                    );
-                }
-            }
-        }
     }
 
     fn guides(&self, frame: &mut Frame, x: &Axis, y: &Axis) {
