@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 
 use largebatch_component::{Config, Facts};
-use largebatch_plot::{Figure, Plot};
+use largebatch_plot::{Figure, Plot, Section};
 use largebatch_train::{Experiment, RunConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Point, ProbeError, Watch};
+use crate::{Found, Point, ProbeError, Watch};
 
 /// A probe, as its options describe it. One file each.
 ///
@@ -67,6 +67,16 @@ pub trait Probe: Config + Default {
 
     /// Charts of the records of a training, whose caption is added.
     fn course(_records: &[AtStep<Self::Record>], _config: &RunConfig) -> Vec<Plot> {
+        Vec::new()
+    }
+
+    /// Its section of the report of a study, whose runs it measured.
+    fn section(_found: &Found<'_, Self::Record>) -> Option<Section> {
+        None
+    }
+
+    /// Numbers of a record by name, for the report's comparison with a paper.
+    fn numbers(_record: &Self::Record) -> Vec<(String, f64)> {
         Vec::new()
     }
 }

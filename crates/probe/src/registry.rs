@@ -1,10 +1,12 @@
 //! The open table of probes, and probes whose type is known at run time only.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 
 use largebatch_component::{ComponentError, Entry, Facts, Kind, read};
 use largebatch_plot::Figure;
+use largebatch_report::{Outline, Probed};
 use largebatch_train::Experiment;
 use serde_json::Value;
 use toml::Table;
@@ -18,7 +20,7 @@ use crate::noise::{NoiseOptions, NoisePairs};
 use crate::probe::{AtStep, Cost, Needs, Probe, Target};
 use crate::sharpness::SharpnessOptions;
 use crate::surface::SurfaceOptions;
-use crate::{Point, ProbeError, Sample, Watch};
+use crate::{Found, Point, ProbeError, Sample, Watch};
 
 /// The open table of probes.
 pub type Registry = largebatch_component::Registry<Arc<dyn DynProbe>>;
@@ -35,6 +37,20 @@ pub fn standard() -> Registry {
         .with(entry::<SurfaceOptions>())
         .with(entry::<RangeTest>())
         .with(entry::<BatchSearch>())
+}
+
+/// What the probes measured on the runs in a study's folder; the last of the table comes first.
+///
+/// # Errors
+/// A record that cannot be read.
+pub fn probed(probes: &Registry, folder: &Path, study: &Outline) -> Result<Probed, ProbeError> {
+    let mut all = Probed::default();
+    let entries: Vec<_> = probes.iter().collect();
+    for entry in entries.into_iter().rev() {
+        let probe = entry.configure(Table::new())?;
+        probe.report(folder, study, &mut all)?;
+    }
+    Ok(all)
 }
 
 /// The preset with the options for a training.
@@ -152,6 +168,12 @@ pub trait DynProbe: Debug + Send + Sync {
     /// The charts of the records of a training: see [`Probe::course`]. Lines of another version that
     /// cannot be read are left out.
     fn course(&self, lines: &[Value], experiment: &Experiment, sample: &Sample) -> Vec<Figure>;
+    /// Adds what it measured on the runs in a study's folder to what a report shows: see
+    /// [`Probe::section`].
+    ///
+    /// # Errors
+    /// A record that cannot be read.
+    fn report(&self, folder: &Path, study: &Outline, to: &mut Probed) -> Result<(), ProbeError>;
 }
 
 impl<P: Probe> DynProbe for P {
@@ -216,6 +238,22 @@ impl<P: Probe> DynProbe for P {
         );
         let plots = P::course(&records, config).into_iter();
         plots.map(|plot| plot.caption(&caption).figure()).collect()
+    }
+
+    fn report(&self, folder: &Path, study: &Outline, to: &mut Probed) -> Result<(), ProbeError> {
+        let found = Found::<P::Record>::read(folder, study, P::FACTS.name)?;
+        if found.groups().is_empty() {
+            return Ok(());
+        }
+        to.sections.extend(P::section(&found));
+        to.numbers.resize_with(study.groups.len(), Default::default);
+        for (group, numbers) in to.numbers.iter_mut().enumerate() {
+            let records = found.runs(group).iter().filter_map(|run| run.end.as_ref());
+            for (name, value) in records.flat_map(P::numbers) {
+                numbers.entry(name).or_default().push(value);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,9 +8,8 @@ use largebatch_plot::{Section, Table, duration, whole};
 use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
 use crate::figures::{capital, sections};
-use crate::probes::Probed;
 use crate::summary::{notes, sentences, summary_rows};
-use crate::{probes, published, time, trials};
+use crate::{published, time, trials};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -40,13 +39,13 @@ pub(crate) fn page(a: &Analysis, context: &Context) -> String {
     for (i, s) in sections(a).iter().enumerate() {
         part(&format!("figures-{i}"), &s.title, figures(s));
     }
-    for (i, s) in probes::sections(a, &context.findings).iter().enumerate() {
+    for (i, s) in context.probed.sections.iter().enumerate() {
         part(&format!("probes-{i}"), &s.title, figures(s));
     }
     part(
         "paper",
         "Compared with the paper",
-        published::tables(a, &Probed::new(a, &context.findings))
+        published::tables(a, &context.probed)
             .iter()
             .map(paper)
             .collect(),

@@ -35,11 +35,10 @@ mod context;
 mod error;
 mod export;
 mod figures;
-mod findings;
 mod format;
 mod html;
 mod measure;
-mod probes;
+mod outline;
 mod published;
 mod setting;
 mod summary;
@@ -54,12 +53,13 @@ use largebatch_study::Results;
 pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use export::csv::quote;
-pub use findings::Findings;
+pub use figures::capital;
 pub use format::Format;
+pub use measure::{estimated, times};
+pub use outline::{CriticalBatch, Outline, OutlineGroup, Probed};
 pub use write::{Written, write};
 
 use analysis::Analysis;
-use probes::Probed;
 
 /// The report as one HTML file that loads nothing from the network.
 pub fn html(results: &Results, context: &Context) -> String {
@@ -82,7 +82,6 @@ pub fn terminal(results: &Results, width: usize) -> String {
 /// Comparisons with the published results of the study's paper, for the recipes `keskar-f1`,
 /// `keskar-c1` and `hoffer-f1`; empty for other studies. If the dataset, model or optimizer differs
 /// from the paper's, the table has no rows and its note says so.
-pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
-    let a = Analysis::new(results);
-    published::tables(&a, &Probed::new(&a, findings))
+pub fn published(results: &Results, probed: &Probed) -> Vec<PaperTable> {
+    published::tables(&Analysis::new(results), probed)
 }

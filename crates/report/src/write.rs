@@ -12,7 +12,7 @@ use crate::error::ReportError;
 use crate::export::{csv::csv, parquet::parquet, tables, tensorboard};
 use crate::figures::sections;
 use crate::format::Format;
-use crate::{html, probes};
+use crate::html;
 
 /// What a report's folder may contain. A folder with anything else is not replaced.
 const OURS: [&str; 9] = [
@@ -108,7 +108,7 @@ fn fill(
     let a = Analysis::new(results);
     let figures: Vec<Figure> = sections(&a)
         .into_iter()
-        .chain(probes::sections(&a, &context.findings))
+        .chain(context.probed.sections.iter().cloned())
         .flat_map(|s| s.figures)
         .collect();
     let (mut files, mut undrawn) = (Vec::new(), String::new());

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use largebatch_component::Facts;
 use largebatch_optim::DynOptimizerConfig;
-use largebatch_plot::{Figure, Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale, Section, Table};
 use largebatch_train::{Experiment, RunConfig};
 
 use super::{AtPoint, Curvature, CurvatureOptions, Edge, curvature};
+use crate::found::or_dash;
 use crate::probe::{AtStep, Cost, Probe, Target};
 use crate::rates::readable;
-use crate::{Objective, Point, ProbeError, Record, Watch, cost, subject};
+use crate::{Found, FoundRun, Objective, Point, ProbeError, Record, Watch, cost, subject};
 
 impl Probe for CurvatureOptions {
     const FACTS: Facts = Facts::new(
@@ -145,6 +146,10 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
         };
         vec![plot.x("step", Scale::Linear)]
     }
+
+    fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
+        section(found)
+    }
 }
 
 fn summary(c: &Curvature, optimizer: &dyn DynOptimizerConfig) -> String {
@@ -207,4 +212,85 @@ fn summary(c: &Curvature, optimizer: &dyn DynOptimizerConfig) -> String {
         let _ = writeln!(text, "no edge of stability is known for {name}");
     }
     text.trim_end().to_owned()
+}
+
+fn section(found: &Found<'_, Record<Curvature>>) -> Option<Section> {
+    let study = found.study;
+    let rate = |c: &Curvature| {
+        c.edge
+            .as_ref()
+            .and_then(|e| e.stable_rate)
+            .or(c.stable_rate)
+    };
+    let lambda = |run: &FoundRun<Record<Curvature>>| Some(run.last()?.result.lambda_max);
+    let at_start = |run: &FoundRun<Record<Curvature>>| {
+        let first = run.during.first().filter(|at| at.step == 0)?;
+        rate(&first.record.result)
+    };
+    let groups = found.groups();
+    let rows = groups.iter().map(|&g| {
+        let group = &study.groups[g];
+        vec![
+            group.label.clone(),
+            found.values(g, lambda).len().to_string(),
+            found.mean(g, lambda),
+            found.mean(g, at_start),
+            found.mean(g, |run| rate(&run.last()?.result)),
+            or_dash(group.rate),
+            or_dash(group.trained),
+            or_dash(group.lost),
+        ]
+    });
+    let heads = [
+        "",
+        "n",
+        "λ_max",
+        "stable rate at step 0",
+        "stable rate at the end",
+        "rate used",
+        "largest rate that trained",
+        "smallest that did not",
+    ];
+    let note = format!("{}.", found.small_print());
+    let table = Table {
+        heads: heads.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+        note: note.clone(),
+    };
+    let mut plot = Plot::new("edge", "Towards the edge of stability")
+        .x("step", Scale::Linear)
+        .y("rate × λ_max", Scale::Linear);
+    let mut bounds: Vec<f64> = Vec::new();
+    let mut any = false;
+    for &g in &groups {
+        let edge = |of: fn(&Edge) -> f64| found.during(g, |r| r.result.edge.as_ref().map(of));
+        let products = edge(|e| e.product);
+        if !products.is_empty() {
+            any = true;
+            plot = plot.line(&study.groups[g].label, products);
+            let bound = edge(|e| e.bound).last().map(|b| b.1);
+            bounds.extend(bound.filter(|b| !bounds.contains(b)));
+        }
+    }
+    let plot = bounds
+        .iter()
+        .fold(plot, |plot, bound| plot.guide_y("edge", *bound));
+    let figure = || {
+        plot.caption(&format!("Medians over the runs. {note}"))
+            .figure()
+    };
+    let tuned = if groups.iter().any(|g| study.groups[*g].is_tuned) {
+        " The table also has, from stage tune, the largest rate at which every trial trained, and the smallest at which one diverged or learned nothing."
+    } else {
+        ""
+    };
+    Some(Section {
+        title: "Curvature and the stable rate".into(),
+        text: format!(
+            "λ_max is the largest eigenvalue of the Hessian of the training loss (with weight decay for the edge). Near a minimum, gradient descent is stable up to \
+            the rate 2/λ_max; other optimizers have other bounds.{tuned} With noisy gradients, or if the loss is not quadratic, the bound is only a guide."
+        ),
+        tables: vec![table],
+        figures: any.then(figure).into_iter().collect(),
+    })
 }

@@ -1,17 +1,19 @@
 //! The probe `line`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_plot::Figure;
+use largebatch_plot::{Figure, Plot, Scale, Section, Table, stems};
+use largebatch_report::capital;
 use largebatch_train::Split;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Distances, Line, alphas, comparable, line};
-use crate::landscape::{Landscape, State, Statistics};
+use super::{Distances, Line, LinePoint, alphas, comparable, line};
+use crate::landscape::{Height, Landscape, State, Statistics};
 use crate::probe::{Cost, Probe, Target};
-use crate::{Point, ProbeError, Record, Size, Watch};
+use crate::{Found, Point, ProbeError, Record, Size, Watch};
 
 /// The options of the probe `line`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -127,6 +129,10 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
     fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
         summary(record)
     }
+
+    fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
+        section(found)
+    }
 }
 
 fn summary(record: &Record<Line>) -> String {
@@ -173,4 +179,105 @@ fn summary(record: &Record<Line>) -> String {
         d.between, d.cosine_of_weights
     );
     text
+}
+
+fn section(found: &Found<'_, Record<Line>>) -> Option<Section> {
+    let groups = found.groups();
+    let label = |g: usize| found.study.groups[g].label.as_str();
+    let heads = [
+        "to",
+        "n",
+        "‖x_S − x_0‖",
+        "‖x_L − x_0‖",
+        "ratio",
+        "cosine of the paths",
+        "‖x_L − x_S‖",
+    ];
+    let rows = groups.iter().map(|&g| {
+        let mean = |of: fn(&Distances) -> Option<f64>| {
+            found.mean(g, |run| of(&run.end.as_ref()?.result.distances))
+        };
+        vec![
+            label(g).to_owned(),
+            found.runs(g).len().to_string(),
+            mean(|d| Some(d.small)),
+            mean(|d| Some(d.large)),
+            mean(|d| Some(d.ratio)),
+            mean(|d| d.cosine_of_paths),
+            mean(|d| Some(d.between)),
+        ]
+    });
+    let note = format!("{}.", found.small_print());
+    let table = Table {
+        heads: heads.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+        note: note.clone(),
+    };
+    type Measured = fn(&Height) -> Option<f64>;
+    let kinds: [(&str, &str, Scale, f64, Measured); 2] = [
+        ("loss", "loss", Scale::Log, 1.0, |h| h.loss),
+        ("accuracy", "accuracy, %", Scale::Linear, 100.0, |h| {
+            h.accuracy
+        }),
+    ];
+    let mut figures = Vec::new();
+    let stems = stems(groups.iter().map(|g| label(*g)));
+    for (&g, stem) in groups.iter().zip(&stems) {
+        for (kind, title, scale, factor, of) in kinds {
+            let train = mean_curve(found, g, |p| of(&p.train));
+            let test = mean_curve(found, g, |p| of(p.test.as_ref()?));
+            // Regression has no accuracy.
+            if kind == "accuracy" && train.is_empty() && test.is_empty() {
+                continue;
+            }
+            let from = format!(
+                "{} from the small batch’s weights to {}",
+                capital(kind),
+                label(g)
+            );
+            let mut plot = Plot::new(&format!("line-{kind}-{stem}"), &from)
+                .x("α", Scale::Linear)
+                .y(title, scale)
+                .guide_x("small", 0.0)
+                .guide_x("large", 1.0);
+            for (part, curve) in [("train", train), ("test", test)] {
+                if !curve.is_empty() {
+                    plot = plot.line(part, curve.into_iter().map(|(x, y)| (x, factor * y)));
+                }
+            }
+            let caption = format!("Means over the runs. {note}");
+            figures.push(plot.caption(&caption).figure());
+        }
+    }
+    Some(Section {
+        title: "From the small batch to the large".into(),
+        text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to the weights x_L of the large batch (α = 1) with the same seed; and how \
+        far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
+            .into(),
+        tables: vec![table],
+        figures,
+    })
+}
+
+/// The mean over runs of a quantity along the line, for each α that all runs have.
+fn mean_curve(
+    found: &Found<'_, Record<Line>>,
+    group: usize,
+    of: impl Fn(&LinePoint) -> Option<f64>,
+) -> Vec<(f64, f64)> {
+    let lines = found.runs(group).iter();
+    let lines: Vec<&Line> = lines
+        .filter_map(|run| Some(&run.end.as_ref()?.result))
+        .collect();
+    let mut sums = BTreeMap::<i64, (f64, f64, usize)>::new();
+    for point in lines.iter().flat_map(|line| &line.points) {
+        if let Some(height) = of(point) {
+            let at = (point.alpha * 1e6).round() as i64;
+            let sum = sums.entry(at).or_insert((point.alpha, 0.0, 0));
+            sum.1 += height;
+            sum.2 += 1;
+        }
+    }
+    let all = sums.into_values().filter(|sum| sum.2 == lines.len());
+    all.map(|(alpha, sum, n)| (alpha, sum / n as f64)).collect()
 }

@@ -1,15 +1,15 @@
 //! The probe `noise-pairs`.
 
 use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot};
+use largebatch_plot::{Figure, Plot, Section};
 use largebatch_train::{Experiment, RunConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::probe::scale_over_training;
+use super::probe::{scale_over_training, scale_section};
 use super::{PairNoise, Pairs};
 use crate::probe::{AtStep, Cost, Needs, Probe, Target};
-use crate::{Point, ProbeError, Record, SCHEMA, Watch};
+use crate::{Found, Point, ProbeError, Record, SCHEMA, Watch};
 
 /// The probe `noise-pairs`, which has no options.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -120,5 +120,10 @@ impl Probe for NoisePairs {
             points,
             config,
         )]
+    }
+
+    fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
+        let title = "Gradient noise of the training steps";
+        scale_section(found, title, "noise-pairs-scale", |pairs| pairs.b_simple)
     }
 }

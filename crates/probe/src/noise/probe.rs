@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
 use largebatch_train::RunConfig;
 
 use super::{Interval, Noise, NoiseOptions, Sweep, noise};
+use crate::found::{median, or_dash};
 use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::{Examples, Point, ProbeError, Record, Watch, cost};
+use crate::{Examples, Found, Point, ProbeError, Record, Watch, cost};
 
 impl Probe for NoiseOptions {
     const FACTS: Facts = Facts::new(
@@ -90,6 +91,12 @@ then pairs of batch sizes, as a training with accumulation could. B_simple = tr 
         });
         let labels = ["B_simple of these examples", "95 % for the population"];
         vec![scale_over_training("noise-course", labels, points, config)]
+    }
+
+    fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
+        // For the population from which the examples are a sample, if known.
+        let scale = |noise: &Noise| noise.b_simple_population.or(noise.b_simple);
+        scale_section(found, "Gradient noise", "noise-scale", scale)
     }
 }
 
@@ -206,4 +213,74 @@ fn summary(noise: &Noise) -> String {
         );
     }
     text.trim_end().to_owned()
+}
+
+/// The section on a noise scale, with the figure `name`.
+pub(super) fn scale_section<R>(
+    found: &Found<'_, Record<R>>,
+    title: &str,
+    name: &str,
+    scale: impl Fn(&R) -> Option<f64>,
+) -> Option<Section> {
+    let study = found.study;
+    let mut plot = Plot::new(name, "Gradient noise scale over training")
+        .x("step", Scale::Linear)
+        .y("examples", Scale::Log);
+    let mut rows = Vec::new();
+    let mut any = false;
+    for g in found.groups() {
+        let label = &study.groups[g].label;
+        let during = found.during(g, |record| scale(&record.result));
+        let end = found.median(g, |run| scale(&run.end.as_ref()?.result));
+        let end = end.or(during.last().map(|p| p.1));
+        let middle = median(during.iter().map(|p| p.1).collect());
+        let sum: f64 = during.iter().map(|p| p.1).sum();
+        let mean = (!during.is_empty()).then(|| sum / during.len() as f64);
+        let start = during.first().filter(|p| p.0 == 0.0).map(|p| p.1);
+        let critical = study.critical.iter().find(|c| c.groups.contains(&g));
+        let critical = critical.map(|c| c.examples);
+        let cells = [start, middle, mean, end, critical].map(or_dash);
+        rows.push(
+            [label.clone(), found.runs(g).len().to_string()]
+                .into_iter()
+                .chain(cells)
+                .collect(),
+        );
+        any |= found.runs(g).iter().any(|run| !run.during.is_empty());
+        if during.len() > 1 {
+            plot = plot.line(label, during);
+        }
+    }
+    for critical in &study.critical {
+        let of = if study.critical.len() > 1 {
+            format!(" of {}", critical.series)
+        } else {
+            String::new()
+        };
+        let b_crit = critical.examples;
+        plot = plot.guide_y(&format!("B_crit{of} {}", significant(b_crit, 2)), b_crit);
+    }
+    let heads = [
+        "",
+        "n",
+        "at step 0",
+        "median over training",
+        "mean over training",
+        "at the end",
+        "B_crit from steps",
+    ];
+    let note = format!("Medians over the runs. {}.", found.small_print());
+    let figure = || plot.caption(&note).figure();
+    Some(Section {
+        title: title.into(),
+        text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018), predicts \
+        the batch size beyond which larger ones save few steps. B_crit is the same quantity, fitted to the steps to the target in this study."
+            .into(),
+        figures: any.then(figure).into_iter().collect(),
+        tables: vec![Table {
+            heads: heads.map(str::to_owned).to_vec(),
+            rows,
+            note,
+        }],
+    })
 }

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_plot::Figure;
+use largebatch_plot::{Figure, Plot, Scale, Section, Table};
+use largebatch_report::times;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Ball, ITERATIONS, Keskar, Sharpness, Space, adaptive, ball, keskar};
 use crate::probe::{Cost, Probe, Target};
-use crate::{Objective, Point, ProbeError, Record, Watch, cost};
+use crate::{Found, FoundRun, Objective, Point, ProbeError, Record, Watch, cost};
 
 /// The options of the probe `sharpness`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -143,6 +144,20 @@ one model that were trained alike. The adaptive ball is invariant under rescalin
     fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
         summary(record)
     }
+
+    fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
+        section(found)
+    }
+
+    fn numbers(record: &Self::Record) -> Vec<(String, f64)> {
+        let boxes = record.result.boxes.iter();
+        boxes
+            .map(|b| {
+                let name = format!("sharpness, ε = {}, {}", b.epsilon, words(b.space));
+                (name, b.sharpness)
+            })
+            .collect()
+    }
 }
 
 fn summary(record: &Record<Sharpness>) -> String {
@@ -196,4 +211,87 @@ fn summary(record: &Record<Sharpness>) -> String {
         }
     }
     text.trim_end().to_owned()
+}
+
+fn words(space: Space) -> String {
+    match space {
+        Space::Full => "full space".into(),
+        Space::Random { directions } => format!("{directions} random directions"),
+    }
+}
+
+/// A kind of sharpness: its name, and its value in a record.
+type Kind = (String, Box<dyn Fn(&Sharpness) -> Option<f64>>);
+
+fn kinds(first: &Sharpness) -> Vec<Kind> {
+    let boxes = first.boxes.iter().enumerate().map(|(i, b)| -> Kind {
+        let name = format!("box ε = {}, {}", b.epsilon, words(b.space));
+        (name, Box::new(move |s| Some(s.boxes.get(i)?.sharpness)))
+    });
+    let ball = first.ball.as_ref().map(|_| -> Kind {
+        let rise = |s: &Sharpness| Some(s.ball.as_ref()?.rise);
+        ("SAM’s ball: rise of the loss".into(), Box::new(rise))
+    });
+    let adaptive = first.adaptive.as_ref().map(|_| -> Kind {
+        let rise = |s: &Sharpness| Some(s.adaptive.as_ref()?.rise);
+        ("adaptive ball: rise of the loss".into(), Box::new(rise))
+    });
+    boxes.chain(ball).chain(adaptive).collect()
+}
+
+fn section(found: &Found<'_, Record<Sharpness>>) -> Option<Section> {
+    let first = &found.first()?.result;
+    let (kinds, groups) = (kinds(first), found.groups());
+    let label = |g: usize| found.study.groups[g].label.as_str();
+    let value = |kind: &Kind, run: &FoundRun<Record<Sharpness>>| kind.1(&run.end.as_ref()?.result);
+    let heads = ["", "n"].map(str::to_owned).into_iter();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for &g in &groups {
+        let start = [label(g).to_owned(), found.runs(g).len().to_string()];
+        let cells = kinds
+            .iter()
+            .map(|kind| found.mean(g, |run| value(kind, run)));
+        rows.push(start.into_iter().chain(cells).collect());
+    }
+    let pairs = found.study.pairs.iter();
+    for &(small, large) in pairs.filter(|(s, l)| groups.contains(s) && groups.contains(l)) {
+        let name = format!("{} ÷ {}", label(large), label(small));
+        let cells = kinds.iter().map(|kind| {
+            let of = |g: usize| found.values(g, |run| value(kind, run));
+            times(&of(large), &of(small))
+        });
+        let start = [name, found.runs(large).len().to_string()];
+        rows.push(start.into_iter().chain(cells).collect());
+    }
+    let note = format!(
+        "{}. Ratios are geometric means, paired by seed.{}",
+        found.small_print(),
+        match first.batch_statistics {
+            Some(true) => " Batch norm uses the statistics of each batch.",
+            Some(false) => " Batch norm is frozen at its running statistics.",
+            None => "",
+        }
+    );
+    let mut plot = Plot::new("sharpness", "Sharpness")
+        .x("sharpness", Scale::Log)
+        .y_names(groups.iter().map(|g| label(*g).to_owned()));
+    for kind in kinds.iter().take(first.boxes.len()) {
+        let points = groups.iter().enumerate().flat_map(|(i, &g)| {
+            let values = found.values(g, |run| value(kind, run)).into_iter();
+            values.map(move |v| (v.1, i as f64))
+        });
+        plot = plot.points(&kind.0, points);
+    }
+    Some(Section {
+        title: "Sharpness".into(),
+        text: "How far the loss can rise near the trained weights: 100 (max f − f(x)) / (1 + f(x)) in Keskar’s box, of size ε (|x| + 1) along each axis; and the rise \
+        of f in SAM’s ball and in the adaptive ball, which is relative to the weights. Only the adaptive ball does not depend on how a network is scaled (Dinh et al. 2017)."
+            .into(),
+        figures: vec![plot.caption(&format!("Each mark is a run. {note}")).figure()],
+        tables: vec![Table {
+            heads: heads.chain(kinds.into_iter().map(|kind| kind.0)).collect(),
+            rows,
+            note,
+        }],
+    })
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use largebatch_report::{Context as Around, Findings, Format, terminal, write};
+use largebatch_probe::probed;
+use largebatch_report::{Context as Around, Format, Outline, terminal, write};
 use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
     Workers, serve,
@@ -169,8 +170,8 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Run(args) => run_study(args, global, lab),
         StudyCommand::Plan(args) => plan(args, global, lab),
         StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
-        StudyCommand::Report(args) => report(&args, global),
-        StudyCommand::Export(args) => export(&args, global),
+        StudyCommand::Report(args) => report(&args, global, lab),
+        StudyCommand::Export(args) => export(&args, global, lab),
         StudyCommand::List(args) => print(match args.recipe {
             Some(name) => recipes::named(&name)?.text.to_owned(),
             None => show::recipes(),
@@ -321,7 +322,9 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         &around(
             repeats(&args, &folder),
             &about(&plan.study, &args.what),
+            &results,
             &folder,
+            lab,
         )?,
         &folder.join("report"),
         global,
@@ -386,7 +389,7 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
 /// How many failed trials of one cause are named.
 const SHOWN: usize = 5;
 
-fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
+fn report(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let results = Results::open(folder)?;
     // The folder keeps the whole study except what it is about, which a recipe knows.
@@ -404,11 +407,16 @@ fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
         folder,
     );
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    write_report(&results, &around(command, &about, folder)?, &out, global)?;
+    write_report(
+        &results,
+        &around(command, &about, &results, folder, lab)?,
+        &out,
+        global,
+    )?;
     Ok(Done::Ok)
 }
 
-fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
+fn export(args: &ExportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let out = args
         .out
@@ -418,9 +426,10 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
         std::fs::create_dir_all(parent)
             .with_context(|| format!("creating {}", parent.display()))?;
     }
+    let results = Results::open(folder)?;
     let written = write(
-        &Results::open(folder)?,
-        &around(String::new(), "", folder)?,
+        &results,
+        &around(String::new(), "", &results, folder, lab)?,
         &out,
         &[args.format],
     )?;
@@ -462,13 +471,19 @@ fn write_report(results: &Results, around: &Around, out: &Path, global: &Global)
     Ok(())
 }
 
-fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
+fn around(
+    command: String,
+    about: &str,
+    results: &Results,
+    folder: &Path,
+    lab: &Lab,
+) -> Result<Around> {
     let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
     Ok(Around {
         command,
         about: about.trim().into(),
         environment,
-        findings: Findings::read(folder)?,
+        probed: probed(&lab.probes, folder, &Outline::new(results))?,
     })
 }
 
