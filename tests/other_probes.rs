@@ -282,7 +282,7 @@ fn bad_input_names_value_place_and_remedy() {
         (
             &["line", "a", "a", "--subset", "many"],
             2,
-            &["subset = many", "all"],
+            &["`subset` cannot be \"many\"", "all"],
         ),
         (&["surface", "a", "a"], 2, &["2 folders", "three"]),
         (&["surface", "a", "a", "a"], 2, &["do not span a plane"]),

@@ -127,21 +127,6 @@ impl BatchSearch {
         .collect())
     }
 
-    /// Estimates how many seconds [`BatchSearch::run`] takes, from three small steps.
-    ///
-    /// # Errors
-    /// As for [`BatchSearch::run`].
-    pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
-        let sizes = self.sizes(experiment)?;
-        let largest = sizes.last().copied().unwrap_or(self.smallest);
-        let example = DryRun::new(experiment)?.example_seconds(largest)?;
-        let step = |size: &usize| *size as f64 * example;
-        Ok(sizes
-            .iter()
-            .map(|size| step(size) + self.seconds.max(3.0 * step(size)))
-            .sum())
-    }
-
     /// Times training steps (data, gradient, update) at batch sizes that double, with the
     /// experiment's data, model, optimizer and device.
     ///
@@ -288,16 +273,16 @@ a larger batch saves at most machine time.";
 
     fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
         let experiment = at[0].experiment;
-        let largest = self.largest.unwrap_or(experiment.holdout.train.len());
-        Ok(Cost {
-            work: format!("steps of {} to {largest} examples", self.smallest),
-            unit: "batch sizes",
-            gradients: None,
-            seconds: self.seconds(experiment)?,
-        })
+        let sizes = self.sizes(experiment)?;
+        let largest = sizes.last().copied().unwrap_or(self.smallest);
+        let example = DryRun::new(experiment)?.example_seconds(largest)?;
+        let step = |size: &usize| *size as f64 * example;
+        let of = |size| step(size) + self.seconds.max(3.0 * step(size));
+        let work = format!("steps of {} to {largest} examples", self.smallest);
+        Ok(Cost::new(work, "batch sizes", sizes.iter().map(of).sum()))
     }
 
-    fn measure(&self, at: &[Point<'_>], watch: Watch<'_>) -> Result<(BatchFind, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(BatchFind, bool), ProbeError> {
         let mut found = self.run(at[0].experiment, watch)?;
         found.noise_scale = noise_scale(&at[0].folder.join("probe/noise.json"));
         let complete = found.ended != BatchEnd::Interrupted;
@@ -308,55 +293,51 @@ a larger batch saves at most machine time.";
         vec![record.figure()]
     }
 
-    fn summary(&self, record: &BatchFind, _at: &[Point<'_>]) -> String {
-        summary(record)
-    }
-}
-
-fn summary(found: &BatchFind) -> String {
-    let mut text = format!(
-        "{}, {}, {} threads\n{:>10} {:>14} {:>12} {:>10}\n",
-        found.what, found.device, found.threads, "batch", "examples/s", "ms/step", "memory"
-    );
-    // Writing to a String cannot fail.
-    for p in &found.points {
-        let memory = p.memory.map_or("–".to_owned(), |m| {
-            format!("{:.0} MiB", m as f64 / 1048576.0)
-        });
-        let _ = writeln!(
-            text,
-            "{:>10} {:>14.0} {:>12.3} {memory:>10}",
-            p.batch_size,
-            p.examples_per_second,
-            1e3 * p.seconds_per_step
+    fn summary(&self, found: &BatchFind, _: &[Point<'_>]) -> String {
+        let mut text = format!(
+            "{}, {}, {} threads\n{:>10} {:>14} {:>12} {:>10}\n",
+            found.what, found.device, found.threads, "batch", "examples/s", "ms/step", "memory"
         );
-    }
-    if let Some(knee) = found.knee {
-        let _ = writeln!(
-            text,
-            "  knee       {knee}: the smallest batch close to the highest speed"
-        );
-    }
-    if let Some(largest) = found.largest {
-        let why = match found.ended {
-            BatchEnd::Largest if largest == found.examples => "all training examples",
-            BatchEnd::Largest => "the limit of --largest",
-            BatchEnd::Memory => "twice this size would not fit into the free memory",
-            BatchEnd::Interrupted => "interrupted",
+        // Writing to a String cannot fail.
+        for p in &found.points {
+            let memory = p.memory.map_or("–".to_owned(), |m| {
+                format!("{:.0} MiB", m as f64 / 1048576.0)
+            });
+            let _ = writeln!(
+                text,
+                "{:>10} {:>14.0} {:>12.3} {memory:>10}",
+                p.batch_size,
+                p.examples_per_second,
+                1e3 * p.seconds_per_step
+            );
+        }
+        if let Some(knee) = found.knee {
+            let _ = writeln!(
+                text,
+                "  knee       {knee}: the smallest batch close to the highest speed"
+            );
+        }
+        if let Some(largest) = found.largest {
+            let why = match found.ended {
+                BatchEnd::Largest if largest == found.examples => "all training examples",
+                BatchEnd::Largest => "the limit of --largest",
+                BatchEnd::Memory => "twice this size would not fit into the free memory",
+                BatchEnd::Interrupted => "interrupted",
+            };
+            let _ = writeln!(text, "  largest    {largest}: {why}");
+        }
+        let _ = match found.noise_scale {
+            Some(b) => write!(
+                text,
+                "  B_simple   {b:.0}: the gradient noise scale; above it a larger batch saves few steps"
+            ),
+            None => write!(
+                text,
+                "  B_simple   not measured: `largebatch probe noise` estimates the largest useful batch"
+            ),
         };
-        let _ = writeln!(text, "  largest    {largest}: {why}");
+        text
     }
-    let _ = match found.noise_scale {
-        Some(b) => write!(
-            text,
-            "  B_simple   {b:.0}: the gradient noise scale; above it a larger batch saves few steps"
-        ),
-        None => write!(
-            text,
-            "  B_simple   not measured: `largebatch probe noise` estimates the largest useful batch"
-        ),
-    };
-    text
 }
 
 /// B_simple from the file that `noise` wrote, if there is one.

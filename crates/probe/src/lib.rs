@@ -58,7 +58,7 @@ pub use flat::Layer;
 pub use found::{Found, FoundRun};
 pub use objective::{Examples, Objective, Watch, unwatched};
 pub use point::{OptimizerState, Point, Sample, Size, Steps};
-pub use probe::{AtStep, Cost, Needs, Probe, Target};
+pub use probe::{AtStep, Cost, Probe, Target};
 pub use record::{Record, SCHEMA};
 pub use registry::{Asked, DynProbe, Measured, Registry, entry, probed, standard};
 pub use run::{Run, rate_at};

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use largebatch_component::{Facts, Kind};
 use largebatch_optim::{ClipForm, Driver, GlobalClip, clip_by_global_norm, clip_by_value};
-use largebatch_plot::{Figure, Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale, significant};
 use largebatch_train::{Experiment, StepKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dry_run::DryRun;
 use crate::probe::{Cost, Probe, Target};
-use crate::rates::{descent, readable, smoothed, steepest, valley};
+use crate::rates::{descent, smoothed, steepest, valley};
 use crate::{Point, ProbeError, Watch};
 
 /// A range test: the options of the probe `lr-find`.
@@ -109,24 +109,6 @@ impl RangeTest {
         }
         let why = format!("the last rate must be above the first, {}", self.lowest);
         Err(ProbeError::value("highest", self.highest, why))
-    }
-
-    /// Estimates how many seconds [`RangeTest::run`] takes, from three small steps.
-    ///
-    /// # Errors
-    /// As for [`RangeTest::run`].
-    pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
-        self.check_values()?;
-        let batch = experiment.config.batch_size.unwrap_or(1);
-        // A loss without its gradient takes about a third of the time.
-        let sample = if batch < SMALL {
-            SAMPLE.min(experiment.holdout.train.len()) as f64 / 3.0
-        } else {
-            0.0
-        };
-        Ok(DryRun::new(experiment)?.example_seconds(batch)?
-            * (batch as f64 + sample)
-            * self.steps as f64)
     }
 
     /// Trains from the initial weights with the learning rate η_t = lowest ·
@@ -338,16 +320,21 @@ A batch of fewer than 64 examples is too small to estimate the loss, which is th
 
     fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
         let experiment = at[0].experiment;
-        let batch = experiment.config.batch_size.unwrap_or_default();
-        Ok(Cost {
-            work: format!("at most {} steps of {batch} examples", self.steps),
-            unit: "steps",
-            gradients: None,
-            seconds: self.seconds(experiment)?,
-        })
+        self.check_values()?;
+        let batch = experiment.config.batch_size.unwrap_or(1);
+        // A loss without its gradient takes about a third of the time.
+        let sample = if batch < SMALL {
+            SAMPLE.min(experiment.holdout.train.len()) as f64 / 3.0
+        } else {
+            0.0
+        };
+        let examples = (batch as f64 + sample) * self.steps as f64;
+        let seconds = examples * DryRun::new(experiment)?.example_seconds(batch)?;
+        let work = format!("at most {} steps of {batch} examples", self.steps);
+        Ok(Cost::new(work, "steps", seconds))
     }
 
-    fn measure(&self, at: &[Point<'_>], watch: Watch<'_>) -> Result<(LrFind, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(LrFind, bool), ProbeError> {
         let found = self.run(at[0].experiment, watch)?;
         let complete = found.ended != RangeEnd::Interrupted;
         Ok((found, complete))
@@ -357,50 +344,47 @@ A batch of fewer than 64 examples is too small to estimate the loss, which is th
         vec![record.figure()]
     }
 
-    fn summary(&self, record: &LrFind, _at: &[Point<'_>]) -> String {
-        summary(record)
+    fn summary(&self, found: &LrFind, _: &[Point<'_>]) -> String {
+        let mut text = format!(
+            "{}, batch {}, seed {}: {} steps in {:.1} s\n",
+            found.what,
+            found.batch_size,
+            found.seed,
+            found.points.len(),
+            found.seconds
+        );
+        let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), |r| significant(r, 4));
+        // Writing to a String cannot fail.
+        let last =
+            if found.steepest.is_some() && found.steepest == found.points.last().map(|p| p.lr) {
+                ", the last rate tried"
+            } else {
+                ""
+            };
+        let _ = writeln!(
+            text,
+            "  steepest   {}{last}",
+            rate(found.steepest, "none: the loss never falls")
+        );
+        let _ = writeln!(
+            text,
+            "  valley     {}",
+            rate(found.valley, "none: the loss never falls")
+        );
+        let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
+        let end = if found.ended == RangeEnd::Interrupted {
+            ", where it was interrupted"
+        } else {
+            "; try a larger --highest"
+        };
+        let _ = write!(
+            text,
+            "  diverged   {}",
+            rate(
+                found.divergence,
+                &format!("not up to {}{end}", significant(highest, 4))
+            )
+        );
+        text
     }
-}
-
-fn summary(found: &LrFind) -> String {
-    let mut text = format!(
-        "{}, batch {}, seed {}: {} steps in {:.1} s\n",
-        found.what,
-        found.batch_size,
-        found.seed,
-        found.points.len(),
-        found.seconds
-    );
-    let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), readable);
-    // Writing to a String cannot fail.
-    let last = if found.steepest.is_some() && found.steepest == found.points.last().map(|p| p.lr) {
-        ", the last rate tried"
-    } else {
-        ""
-    };
-    let _ = writeln!(
-        text,
-        "  steepest   {}{last}",
-        rate(found.steepest, "none: the loss never falls")
-    );
-    let _ = writeln!(
-        text,
-        "  valley     {}",
-        rate(found.valley, "none: the loss never falls")
-    );
-    let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
-    let end = if found.ended == RangeEnd::Interrupted {
-        ", where it was interrupted"
-    } else {
-        "; try a larger --highest"
-    };
-    let _ = write!(
-        text,
-        "  diverged   {}",
-        rate(
-            found.divergence,
-            &format!("not up to {}{end}", readable(highest))
-        )
-    );
-    text
 }

@@ -46,10 +46,11 @@ pub enum OptimizerState<'a> {
 /// The steps of a training since the last measurement.
 #[derive(Clone, Copy)]
 pub struct Steps<'a> {
-    /// The network before the last step, if it is [needed](crate::Needs::before) and there was one.
+    /// The network before the last step, if [it is needed](crate::Probe::needs_before) and there was
+    /// a step.
     pub before: Option<&'a Network>,
-    /// The squared norms of the gradients of each step, if they are
-    /// [needed](crate::Needs::norms).
+    /// The squared norms of the gradients of each step, for a probe of
+    /// [steps](crate::Target::Steps).
     pub norms: &'a [SquaredNorms],
     /// The number of examples in these steps.
     pub examples: usize,

@@ -30,9 +30,9 @@ pub trait Probe: Config + Default {
         None
     }
 
-    /// What it needs of the steps of a training.
-    fn needs(&self) -> Needs {
-        Needs::default()
+    /// Whether it needs [`Steps::before`](crate::Steps::before).
+    fn needs_before(&self) -> bool {
+        false
     }
 
     /// Refuses a run that it cannot measure; asked before anything is computed or written.
@@ -53,14 +53,12 @@ pub trait Probe: Config + Default {
     ///
     /// # Errors
     /// Options that do not fit the run; errors of the model and of the file system.
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError>;
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError>;
 
     /// The figures of a record.
-    fn figures(&self, record: &Self::Record, at: &[Point<'_>]) -> Vec<Figure>;
+    fn figures(&self, _record: &Self::Record, _at: &[Point<'_>]) -> Vec<Figure> {
+        Vec::new()
+    }
 
     /// A record in a few lines of text.
     fn summary(&self, record: &Self::Record, at: &[Point<'_>]) -> String;
@@ -92,17 +90,8 @@ pub enum Target {
     Runs,
     /// The settings of a run, which it trains itself; the network has its initial weights.
     Settings,
-    /// The steps of a training; never a finished run.
+    /// The steps of a training, with [their norms](crate::Steps::norms); never a finished run.
     Steps,
-}
-
-/// What a probe needs of the steps of a training; what is not needed is not computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Needs {
-    /// [`Steps::before`](crate::Steps::before).
-    pub before: bool,
-    /// [`Steps::norms`](crate::Steps::norms).
-    pub norms: bool,
 }
 
 /// What a measurement costs.
@@ -117,6 +106,18 @@ pub struct Cost {
     pub gradients: Option<u64>,
     /// The estimated time in seconds.
     pub seconds: f64,
+}
+
+impl Cost {
+    /// The cost of work without gradients.
+    pub fn new(work: impl Into<String>, unit: &'static str, seconds: f64) -> Self {
+        Cost {
+            work: work.into(),
+            unit,
+            gradients: None,
+            seconds,
+        }
+    }
 }
 
 /// A record of a training.

@@ -60,17 +60,3 @@ pub fn valley(smoothed: &[f64]) -> Option<usize> {
     let third = (end - start) / 3;
     (length > 1).then_some(start + third + third / 2)
 }
-
-/// A rate with four digits in readable notation.
-pub(crate) fn readable(rate: f64) -> String {
-    if !(1e-3..1e4).contains(&rate.abs()) {
-        return format!("{rate:.3e}");
-    }
-    let places = (3.0 - rate.abs().log10().floor()).max(0.0) as usize;
-    let text = format!("{rate:.places$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}

@@ -35,6 +35,29 @@ pub struct Record<T> {
 }
 
 impl<T> Record<T> {
+    /// The record of a result that needed no gradients, measured in f32 on training examples.
+    pub(crate) fn without_gradients(
+        probe: &str,
+        at: &Point<'_>,
+        examples: usize,
+        complete: bool,
+        result: T,
+    ) -> Self {
+        Record {
+            schema: SCHEMA,
+            probe: probe.into(),
+            run: at.source.display().to_string(),
+            part: "train".into(),
+            examples,
+            parameters: at.network.parameter_count(),
+            precision: "f32".into(),
+            gradient_evaluations: 0,
+            example_gradients: 0,
+            complete,
+            result,
+        }
+    }
+
     /// The record of a result measured on the subject of a point.
     pub fn new(
         probe: &str,

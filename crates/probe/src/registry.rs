@@ -17,10 +17,10 @@ use crate::layers::Layers;
 use crate::line::LineOptions;
 use crate::lr_find::RangeTest;
 use crate::noise::{NoiseOptions, NoisePairs};
-use crate::probe::{AtStep, Cost, Needs, Probe, Target};
+use crate::probe::{AtStep, Cost, Probe, Target};
 use crate::sharpness::SharpnessOptions;
 use crate::surface::SurfaceOptions;
-use crate::{Found, Point, ProbeError, Sample, Watch};
+use crate::{Found, Point, ProbeError, Sample, Size, Watch};
 
 /// The open table of probes.
 pub type Registry = largebatch_component::Registry<Arc<dyn DynProbe>>;
@@ -79,8 +79,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A probe of a trained network, or of settings: its defaults, and the given options over them.
-    /// If its target is a network, these may be options of the [`Sample`] too.
+    /// A probe with its defaults, and the given options over them. If its target is a network, these
+    /// may be options of the [`Sample`] too.
     ///
     /// # Errors
     /// An option that neither has, or a value that it does not take.
@@ -88,21 +88,20 @@ impl Asked {
         Self::over(entry, Table::new(), Sample::default(), given)
     }
 
-    /// The same for measurements during a training with this seed. `None` if the probe cannot.
+    /// A probe for measurements during a training, on 500 examples unless the options say otherwise;
+    /// `None` if it cannot.
     ///
     /// # Errors
     /// As [`Asked::new`].
     pub fn in_training(
         entry: &Entry<Arc<dyn DynProbe>>,
-        seed: u64,
         given: Table,
     ) -> Result<Option<Self>, ComponentError> {
         let Ok(options) = entry.defaults(Some(IN_TRAINING)) else {
             return Ok(None);
         };
         let sample = Sample {
-            subset: crate::Size(Some(500)),
-            seed,
+            subset: Size(Some(500)),
             ..Sample::default()
         };
         Self::over(entry, options, sample, given).map(Some)
@@ -140,7 +139,7 @@ pub struct Measured {
     pub summary: String,
 }
 
-/// A [`Probe`] whose type is known at run time only.
+/// A [`Probe`] whose type is known at run time only. Errors are those of its methods there.
 pub trait DynProbe: Debug + Send + Sync {
     /// See [`Probe::FACTS`].
     fn facts(&self) -> Facts;
@@ -148,31 +147,19 @@ pub trait DynProbe: Debug + Send + Sync {
     fn target(&self) -> Target;
     /// See [`Probe::HELP`].
     fn help(&self) -> &'static str;
-    /// See [`Probe::needs`].
-    fn needs(&self) -> Needs;
+    /// See [`Probe::needs_before`].
+    fn needs_before(&self) -> bool;
     /// See [`Probe::check`].
-    ///
-    /// # Errors
-    /// As there.
     fn check(&self, experiment: &Experiment) -> Result<(), ProbeError>;
     /// See [`Probe::cost`].
-    ///
-    /// # Errors
-    /// As there.
     fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError>;
     /// Checks, measures and draws: see [`Probe::measure`].
-    ///
-    /// # Errors
-    /// As there.
-    fn measure(&self, at: &[Point<'_>], watch: Watch<'_>) -> Result<Measured, ProbeError>;
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<Measured, ProbeError>;
     /// The charts of the records of a training: see [`Probe::course`]. Lines of another version that
     /// cannot be read are left out.
     fn course(&self, lines: &[Value], experiment: &Experiment, sample: &Sample) -> Vec<Figure>;
     /// Adds what it measured on the runs in a study's folder to what a report shows: see
     /// [`Probe::section`].
-    ///
-    /// # Errors
-    /// A record that cannot be read.
     fn report(&self, folder: &Path, study: &Outline, to: &mut Probed) -> Result<(), ProbeError>;
 }
 
@@ -189,8 +176,8 @@ impl<P: Probe> DynProbe for P {
         P::HELP
     }
 
-    fn needs(&self) -> Needs {
-        Probe::needs(self)
+    fn needs_before(&self) -> bool {
+        Probe::needs_before(self)
     }
 
     fn check(&self, experiment: &Experiment) -> Result<(), ProbeError> {
@@ -202,7 +189,7 @@ impl<P: Probe> DynProbe for P {
         Probe::cost(self, at)
     }
 
-    fn measure(&self, at: &[Point<'_>], watch: Watch<'_>) -> Result<Measured, ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<Measured, ProbeError> {
         check_all(self, at)?;
         let (record, complete) = Probe::measure(self, at, watch)?;
         // A training draws its course.

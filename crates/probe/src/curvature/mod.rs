@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use density::{Density, density, quadrature};
-pub use edge::{AtPoint, Edge};
+pub use edge::Edge;
 pub use lanczos::{Eigen, largest};
 pub use operator::{Hessian, Operator, STEP};
 pub use preconditioner::preconditioner;

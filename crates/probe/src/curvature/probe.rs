@@ -3,14 +3,12 @@
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_optim::DynOptimizerConfig;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table};
+use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
 use largebatch_train::{Experiment, RunConfig};
 
-use super::{AtPoint, Curvature, CurvatureOptions, Edge, curvature};
+use super::{Curvature, CurvatureOptions, Edge, curvature};
 use crate::found::or_dash;
 use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::rates::readable;
 use crate::{Found, FoundRun, Objective, Point, ProbeError, Record, Watch, cost, subject};
 
 impl Probe for CurvatureOptions {
@@ -62,11 +60,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
         cost::of_gradients(&mut subject, gradients + of_edge, gradients as f64)
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError> {
         let at = &at[0];
         let mut subject = at.subject()?;
         let w = subject.weights().to_vec();
@@ -76,21 +70,11 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
         };
         let (mut found, mut complete) = curvature(&mut subject, &w, &options, watch)?;
         if complete {
-            let optimizer = &*at.experiment.optimizer;
-            let stability = optimizer.stability();
-            // The state is copied only for rules that divide by it.
-            let divides = stability.is_some_and(|s| s.preconditioner.is_some());
-            let state = divides.then(|| at.state()).flatten();
-            let here = AtPoint {
-                optimizer,
-                rate: at.rate,
-                state: state.as_deref(),
-            };
             let watch = &mut |done: u64, all: u64| {
                 complete = watch(done, all);
                 complete
             };
-            found.edge = here.edge(&mut subject, &w, found.lambda_max, &options, watch)?;
+            found.edge = Edge::at(at, &mut subject, &w, found.lambda_max, &options, watch)?;
         }
         let record = Record::new(Self::FACTS.name, at, &subject, complete, found);
         Ok((record, complete))
@@ -111,7 +95,66 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
     }
 
     fn summary(&self, record: &Self::Record, at: &[Point<'_>]) -> String {
-        summary(&record.result, &*at[0].experiment.optimizer)
+        let (c, optimizer) = (&record.result, &at[0].experiment.optimizer);
+        let (name, stability) = (optimizer.facts().name, optimizer.stability());
+        let mut text = String::new();
+        let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
+        let _ = writeln!(
+            text,
+            "largest eigenvalues {}{}",
+            values.join(", "),
+            if c.converged {
+                ""
+            } else {
+                " (not converged: raise --iterations; at a kink of the loss they never converge)"
+            }
+        );
+        let _ = writeln!(text, "smallest eigenvalue at most {:.4}", c.least);
+        if let Some(rate) = c.stable_rate {
+            let _ = writeln!(
+                text,
+                "L = {:.4}: gradient descent is stable up to the rate 2/L = {}",
+                c.lambda_max,
+                significant(rate, 4)
+            );
+        }
+        for (name, trace) in [("Hutchinson", c.trace), ("Hutch++", c.trace_plus)] {
+            if let Some(t) = trace {
+                let error = t.error.map_or(String::new(), |e| format!(" ± {e:.2}"));
+                let _ = writeln!(
+                    text,
+                    "trace {:.4}{error} ({name}, {} products)",
+                    t.value, t.products
+                );
+            }
+        }
+        if let Some(e) = &c.edge {
+            let word = if e.product < e.bound {
+                "below"
+            } else {
+                "above"
+            };
+            let _ = writeln!(
+                text,
+                "{} at rate {}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
+                e.optimizer,
+                significant(e.rate, 4),
+                e.product,
+                e.bound,
+                e.stable_rate.map_or(String::new(), |r| format!(
+                    "; stable up to rate {}",
+                    significant(r, 4)
+                ))
+            );
+        } else if stability.is_some() {
+            let _ = writeln!(
+                text,
+                "the edge of stability of {name} needs its state: name a checkpoint, RUN/checkpoints/step-N"
+            );
+        } else {
+            let _ = writeln!(text, "no edge of stability is known for {name}");
+        }
+        text.trim_end().to_owned()
     }
 
     fn course(records: &[AtStep<Self::Record>], _config: &RunConfig) -> Vec<Plot> {
@@ -148,149 +191,83 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
     }
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
-        section(found)
-    }
-}
-
-fn summary(c: &Curvature, optimizer: &dyn DynOptimizerConfig) -> String {
-    let (name, stability) = (optimizer.facts().name, optimizer.stability());
-    let mut text = String::new();
-    let values: Vec<String> = c.eigenvalues.iter().map(|v| format!("{v:.4}")).collect();
-    let _ = writeln!(
-        text,
-        "largest eigenvalues {}{}",
-        values.join(", "),
-        if c.converged {
-            ""
-        } else {
-            " (not converged: raise --iterations; at a kink of the loss they never converge)"
-        }
-    );
-    let _ = writeln!(text, "smallest eigenvalue at most {:.4}", c.least);
-    if let Some(rate) = c.stable_rate {
-        let _ = writeln!(
-            text,
-            "L = {:.4}: gradient descent is stable up to the rate 2/L = {}",
-            c.lambda_max,
-            readable(rate)
-        );
-    }
-    for (name, trace) in [("Hutchinson", c.trace), ("Hutch++", c.trace_plus)] {
-        if let Some(t) = trace {
-            let error = t.error.map_or(String::new(), |e| format!(" ± {e:.2}"));
-            let _ = writeln!(
-                text,
-                "trace {:.4}{error} ({name}, {} products)",
-                t.value, t.products
-            );
-        }
-    }
-    if let Some(e) = &c.edge {
-        let word = if e.product < e.bound {
-            "below"
-        } else {
-            "above"
+        let study = found.study;
+        let rate = |c: &Curvature| {
+            c.edge
+                .as_ref()
+                .and_then(|e| e.stable_rate)
+                .or(c.stable_rate)
         };
-        let _ = writeln!(
-            text,
-            "{} at rate {}: η λ = {:.4}, {word} the edge of stability at {:.4}{}",
-            e.optimizer,
-            readable(e.rate),
-            e.product,
-            e.bound,
-            e.stable_rate.map_or(String::new(), |r| format!(
-                "; stable up to rate {}",
-                readable(r)
-            ))
-        );
-    } else if stability.is_some() {
-        let _ = writeln!(
-            text,
-            "the edge of stability of {name} needs its state: name a checkpoint, RUN/checkpoints/step-N"
-        );
-    } else {
-        let _ = writeln!(text, "no edge of stability is known for {name}");
-    }
-    text.trim_end().to_owned()
-}
-
-fn section(found: &Found<'_, Record<Curvature>>) -> Option<Section> {
-    let study = found.study;
-    let rate = |c: &Curvature| {
-        c.edge
-            .as_ref()
-            .and_then(|e| e.stable_rate)
-            .or(c.stable_rate)
-    };
-    let lambda = |run: &FoundRun<Record<Curvature>>| Some(run.last()?.result.lambda_max);
-    let at_start = |run: &FoundRun<Record<Curvature>>| {
-        let first = run.during.first().filter(|at| at.step == 0)?;
-        rate(&first.record.result)
-    };
-    let groups = found.groups();
-    let rows = groups.iter().map(|&g| {
-        let group = &study.groups[g];
-        vec![
-            group.label.clone(),
-            found.values(g, lambda).len().to_string(),
-            found.mean(g, lambda),
-            found.mean(g, at_start),
-            found.mean(g, |run| rate(&run.last()?.result)),
-            or_dash(group.rate),
-            or_dash(group.trained),
-            or_dash(group.lost),
-        ]
-    });
-    let heads = [
-        "",
-        "n",
-        "λ_max",
-        "stable rate at step 0",
-        "stable rate at the end",
-        "rate used",
-        "largest rate that trained",
-        "smallest that did not",
-    ];
-    let note = format!("{}.", found.small_print());
-    let table = Table {
-        heads: heads.map(str::to_owned).to_vec(),
-        rows: rows.collect(),
-        note: note.clone(),
-    };
-    let mut plot = Plot::new("edge", "Towards the edge of stability")
-        .x("step", Scale::Linear)
-        .y("rate × λ_max", Scale::Linear);
-    let mut bounds: Vec<f64> = Vec::new();
-    let mut any = false;
-    for &g in &groups {
-        let edge = |of: fn(&Edge) -> f64| found.during(g, |r| r.result.edge.as_ref().map(of));
-        let products = edge(|e| e.product);
-        if !products.is_empty() {
-            any = true;
-            plot = plot.line(&study.groups[g].label, products);
-            let bound = edge(|e| e.bound).last().map(|b| b.1);
-            bounds.extend(bound.filter(|b| !bounds.contains(b)));
+        let lambda = |run: &FoundRun<Record<Curvature>>| Some(run.last()?.result.lambda_max);
+        let at_start = |run: &FoundRun<Record<Curvature>>| {
+            let first = run.during.first().filter(|at| at.step == 0)?;
+            rate(&first.record.result)
+        };
+        let groups = found.groups();
+        let rows = groups.iter().map(|&g| {
+            let group = &study.groups[g];
+            vec![
+                group.label.clone(),
+                found.values(g, lambda).len().to_string(),
+                found.mean(g, lambda),
+                found.mean(g, at_start),
+                found.mean(g, |run| rate(&run.last()?.result)),
+                or_dash(group.rate),
+                or_dash(group.trained),
+                or_dash(group.lost),
+            ]
+        });
+        let heads = [
+            "",
+            "n",
+            "λ_max",
+            "stable rate at step 0",
+            "stable rate at the end",
+            "rate used",
+            "largest rate that trained",
+            "smallest that did not",
+        ];
+        let note = format!("{}.", found.small_print());
+        let table = Table {
+            heads: heads.map(str::to_owned).to_vec(),
+            rows: rows.collect(),
+            note: note.clone(),
+        };
+        let mut plot = Plot::new("edge", "Towards the edge of stability")
+            .x("step", Scale::Linear)
+            .y("rate × λ_max", Scale::Linear);
+        let mut bounds: Vec<f64> = Vec::new();
+        let mut any = false;
+        for &g in &groups {
+            let edge = |of: fn(&Edge) -> f64| found.during(g, |r| r.result.edge.as_ref().map(of));
+            let products = edge(|e| e.product);
+            if !products.is_empty() {
+                any = true;
+                plot = plot.line(&study.groups[g].label, products);
+                let bound = edge(|e| e.bound).last().map(|b| b.1);
+                bounds.extend(bound.filter(|b| !bounds.contains(b)));
+            }
         }
+        let plot = bounds
+            .iter()
+            .fold(plot, |plot, bound| plot.guide_y("edge", *bound));
+        let figure = || {
+            plot.caption(&format!("Medians over the runs. {note}"))
+                .figure()
+        };
+        let tuned = if groups.iter().any(|g| study.groups[*g].is_tuned) {
+            " The table also has, from stage tune, the largest rate at which every trial trained, and the smallest at which one diverged or learned nothing."
+        } else {
+            ""
+        };
+        Some(Section {
+            title: "Curvature and the stable rate".into(),
+            text: format!(
+                "λ_max is the largest eigenvalue of the Hessian of the training loss (with weight decay for the edge). Near a minimum, gradient descent is stable up to \
+                the rate 2/λ_max; other optimizers have other bounds.{tuned} With noisy gradients, or if the loss is not quadratic, the bound is only a guide."
+            ),
+            tables: vec![table],
+            figures: any.then(figure).into_iter().collect(),
+        })
     }
-    let plot = bounds
-        .iter()
-        .fold(plot, |plot, bound| plot.guide_y("edge", *bound));
-    let figure = || {
-        plot.caption(&format!("Medians over the runs. {note}"))
-            .figure()
-    };
-    let tuned = if groups.iter().any(|g| study.groups[*g].is_tuned) {
-        " The table also has, from stage tune, the largest rate at which every trial trained, and the smallest at which one diverged or learned nothing."
-    } else {
-        ""
-    };
-    Some(Section {
-        title: "Curvature and the stable rate".into(),
-        text: format!(
-            "λ_max is the largest eigenvalue of the Hessian of the training loss (with weight decay for the edge). Near a minimum, gradient descent is stable up to \
-            the rate 2/λ_max; other optimizers have other bounds.{tuned} With noisy gradients, or if the loss is not quadratic, the bound is only a guide."
-        ),
-        tables: vec![table],
-        figures: any.then(figure).into_iter().collect(),
-    })
 }

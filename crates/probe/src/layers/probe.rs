@@ -3,15 +3,14 @@
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table, stems};
+use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant, stems};
 use largebatch_train::RunConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LayerRow, LayerTable, Update, layer_table, planned_update};
 use crate::found::or_dash;
-use crate::probe::{AtStep, Cost, Needs, Probe, Target};
-use crate::rates::readable;
+use crate::probe::{AtStep, Cost, Probe, Target};
 use crate::{Found, Objective, OptimizerState, Point, ProbeError, Record, Subject, Watch, cost};
 
 /// The probe `layers`, which has no options.
@@ -37,22 +36,15 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
         Some(Layers {})
     }
 
-    fn needs(&self) -> Needs {
-        Needs {
-            before: true,
-            ..Needs::default()
-        }
+    fn needs_before(&self) -> bool {
+        true
     }
 
     fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
         cost::of_gradients(&mut at[0].subject()?, 1, 1.0)
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        _watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], _: Watch) -> Result<(Self::Record, bool), ProbeError> {
         let at = &at[0];
         let mut subject = at.subject()?;
         let w = subject.weights().to_vec();
@@ -89,7 +81,7 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
             record.examples,
             record.part,
             at.experiment.config.optimizer.name,
-            readable(at.rate),
+            significant(at.rate, 4),
             record.result.bounding.as_deref().unwrap_or("No layer")
         );
         let mut figures = vec![record.result.figure(&caption)];
@@ -99,8 +91,43 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
         figures
     }
 
-    fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
-        summary(&record.result)
+    fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {
+        let table = &record.result;
+        let wide = table
+            .rows
+            .iter()
+            .map(|r| r.path.len())
+            .max()
+            .unwrap_or(0)
+            .max(9);
+        let mut text = format!(
+            "{:<wide$} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}\n",
+            "parameter", "numbers", "‖w‖", "‖∇w‖", "‖w‖/‖∇w‖", "‖Δw‖/‖w‖", "trust"
+        );
+        let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.3e}"));
+        for r in &table.rows {
+            let _ = writeln!(
+                text,
+                "{:<wide$} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}",
+                r.path,
+                r.parameters,
+                number(Some(r.weight)),
+                number(Some(r.gradient)),
+                number(r.ratio),
+                number(r.relative_update),
+                number(r.trust_ratio)
+            );
+        }
+        if let (Some(path), Some(ratio), Some(spread)) =
+            (&table.bounding, table.smallest_ratio, table.spread)
+        {
+            let _ = write!(
+                text,
+                "{path} bounds the learning rate: at rate {} a step of gradient descent is as long as its weights; the largest ratio is {spread:.1} times that",
+                significant(ratio, 4)
+            );
+        }
+        text.trim_end().to_owned()
     }
 
     fn course(records: &[AtStep<Self::Record>], _config: &RunConfig) -> Vec<Plot> {
@@ -116,7 +143,83 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
     }
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
-        section(found)
+        let groups = found.groups();
+        let label = |g: usize| found.study.groups[g].label.as_str();
+        let rows = groups.iter().map(|&g| {
+            let of = |value: fn(&LayerTable) -> Option<f64>| {
+                or_dash(found.median(g, |run| value(&run.last()?.result)))
+            };
+            let runs = found.runs(g);
+            let tables = runs.iter().filter_map(|run| Some(&run.last()?.result));
+            let mut layers: Vec<&str> = tables.filter_map(|t| t.bounding.as_deref()).collect();
+            layers.sort_unstable();
+            layers.dedup();
+            vec![
+                label(g).to_owned(),
+                runs.len().to_string(),
+                if layers.is_empty() {
+                    "–".into()
+                } else {
+                    layers.join(", ")
+                },
+                of(|table| table.smallest_ratio),
+                of(|table| table.spread),
+            ]
+        });
+        let note = format!("Medians over the runs. {}.", found.small_print());
+        let heads = [
+            "",
+            "n",
+            "layer that bounds the rate",
+            "its ‖w‖/‖∇w‖",
+            "largest ÷ smallest",
+        ];
+        let table = Table {
+            heads: heads.map(str::to_owned).to_vec(),
+            rows: rows.collect(),
+            note: note.clone(),
+        };
+
+        let all = found.first()?.result.rows.iter().enumerate();
+        let weights: Vec<(usize, &str)> = all
+            .filter(|(_, row)| row.is_weight)
+            .map(|(i, row)| (i, row.path.as_str()))
+            .collect();
+        let ratio = |table: &LayerTable, i: usize| table.rows.get(i)?.ratio;
+        let mut ends = Plot::new("layers", "‖w‖/‖∇w‖ of each layer at the end")
+            .x("‖w‖/‖∇w‖", Scale::Log)
+            .y_names(weights.iter().map(|w| w.1.to_owned()));
+        for &g in &groups {
+            let points = weights.iter().enumerate().filter_map(|(row, (i, _))| {
+                let x = found.median(g, |run| ratio(&run.last()?.result, *i))?;
+                Some((x, row as f64))
+            });
+            ends = ends.points(label(g), points);
+        }
+        let mut figures = vec![ends.caption(&note).figure()];
+        let with_lines: Vec<usize> = groups
+            .into_iter()
+            .filter(|g| found.during(*g, |_| Some(0.0)).len() > 1)
+            .collect();
+        let stems = stems(with_lines.iter().map(|g| label(*g)));
+        for (&g, stem) in with_lines.iter().zip(&stems).take(CHARTS) {
+            let title = format!("‖w‖/‖∇w‖ over training · {}", label(g));
+            let plot = Plot::new(&format!("layers-{stem}"), &title)
+                .x("step", Scale::Linear)
+                .y("‖w‖/‖∇w‖", Scale::Log);
+            let plot = weights.iter().fold(plot, |plot, (i, name)| {
+                plot.line(name, found.during(g, |record| ratio(&record.result, *i)))
+            });
+            figures.push(plot.caption(&note).figure());
+        }
+        Some(Section {
+            title: "Layers".into(),
+            text: "With one rate for all layers, the layer with the smallest ‖w‖/‖∇w‖ limits it: in a step, its weights change most in proportion. LARS and LAMB give each \
+            layer a rate in proportion to its ratio."
+                .into(),
+            tables: vec![table],
+            figures,
+        })
     }
 }
 
@@ -203,123 +306,5 @@ fn charts(ratios: Vec<(&str, f64, f64)>, trust: Vec<(&str, f64, f64)>) -> Vec<Pl
     .collect()
 }
 
-fn summary(table: &LayerTable) -> String {
-    let wide = table
-        .rows
-        .iter()
-        .map(|r| r.path.len())
-        .max()
-        .unwrap_or(0)
-        .max(9);
-    let mut text = format!(
-        "{:<wide$} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}\n",
-        "parameter", "numbers", "‖w‖", "‖∇w‖", "‖w‖/‖∇w‖", "‖Δw‖/‖w‖", "trust"
-    );
-    let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.3e}"));
-    for r in &table.rows {
-        let _ = writeln!(
-            text,
-            "{:<wide$} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}",
-            r.path,
-            r.parameters,
-            number(Some(r.weight)),
-            number(Some(r.gradient)),
-            number(r.ratio),
-            number(r.relative_update),
-            number(r.trust_ratio)
-        );
-    }
-    if let (Some(path), Some(ratio), Some(spread)) =
-        (&table.bounding, table.smallest_ratio, table.spread)
-    {
-        let _ = write!(
-            text,
-            "{path} bounds the learning rate: at rate {} a step of gradient descent is as long as its weights; the largest ratio is {spread:.1} times that",
-            readable(ratio)
-        );
-    }
-    text.trim_end().to_owned()
-}
-
 /// Most groups with a chart over training.
 const CHARTS: usize = 4;
-
-fn section(found: &Found<'_, Record<LayerTable>>) -> Option<Section> {
-    let groups = found.groups();
-    let label = |g: usize| found.study.groups[g].label.as_str();
-    let rows = groups.iter().map(|&g| {
-        let of = |value: fn(&LayerTable) -> Option<f64>| {
-            or_dash(found.median(g, |run| value(&run.last()?.result)))
-        };
-        let runs = found.runs(g);
-        let tables = runs.iter().filter_map(|run| Some(&run.last()?.result));
-        let mut layers: Vec<&str> = tables.filter_map(|t| t.bounding.as_deref()).collect();
-        layers.sort_unstable();
-        layers.dedup();
-        vec![
-            label(g).to_owned(),
-            runs.len().to_string(),
-            if layers.is_empty() {
-                "–".into()
-            } else {
-                layers.join(", ")
-            },
-            of(|table| table.smallest_ratio),
-            of(|table| table.spread),
-        ]
-    });
-    let note = format!("Medians over the runs. {}.", found.small_print());
-    let heads = [
-        "",
-        "n",
-        "layer that bounds the rate",
-        "its ‖w‖/‖∇w‖",
-        "largest ÷ smallest",
-    ];
-    let table = Table {
-        heads: heads.map(str::to_owned).to_vec(),
-        rows: rows.collect(),
-        note: note.clone(),
-    };
-
-    let all = found.first()?.result.rows.iter().enumerate();
-    let weights: Vec<(usize, &str)> = all
-        .filter(|(_, row)| row.is_weight)
-        .map(|(i, row)| (i, row.path.as_str()))
-        .collect();
-    let ratio = |table: &LayerTable, i: usize| table.rows.get(i)?.ratio;
-    let mut ends = Plot::new("layers", "‖w‖/‖∇w‖ of each layer at the end")
-        .x("‖w‖/‖∇w‖", Scale::Log)
-        .y_names(weights.iter().map(|w| w.1.to_owned()));
-    for &g in &groups {
-        let points = weights.iter().enumerate().filter_map(|(row, (i, _))| {
-            let x = found.median(g, |run| ratio(&run.last()?.result, *i))?;
-            Some((x, row as f64))
-        });
-        ends = ends.points(label(g), points);
-    }
-    let mut figures = vec![ends.caption(&note).figure()];
-    let with_lines: Vec<usize> = groups
-        .into_iter()
-        .filter(|g| found.during(*g, |_| Some(0.0)).len() > 1)
-        .collect();
-    let stems = stems(with_lines.iter().map(|g| label(*g)));
-    for (&g, stem) in with_lines.iter().zip(&stems).take(CHARTS) {
-        let title = format!("‖w‖/‖∇w‖ over training · {}", label(g));
-        let plot = Plot::new(&format!("layers-{stem}"), &title)
-            .x("step", Scale::Linear)
-            .y("‖w‖/‖∇w‖", Scale::Log);
-        let plot = weights.iter().fold(plot, |plot, (i, name)| {
-            plot.line(name, found.during(g, |record| ratio(&record.result, *i)))
-        });
-        figures.push(plot.caption(&note).figure());
-    }
-    Some(Section {
-        title: "Layers".into(),
-        text: "With one rate for all layers, the layer with the smallest ‖w‖/‖∇w‖ limits it: in a step, its weights change most in proportion. LARS and LAMB give each \
-        layer a rate in proportion to its ratio."
-            .into(),
-        tables: vec![table],
-        figures,
-    })
-}

@@ -3,7 +3,7 @@
 mod probe;
 
 use largebatch_plot::{Figure, Plot, Scale};
-use largebatch_train::{Experiment, nullable};
+use largebatch_train::{Experiment, RunConfig, nullable};
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Landscape, State, Statistics};
@@ -91,28 +91,16 @@ impl Distances {
 /// # Errors
 /// The first setting that differs.
 pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeError> {
-    let (s, l) = (&small.config, &large.config);
-    let text = |choice: &largebatch_train::Choice| choice.table().to_string();
-    let pairs = [
-        ("model", text(&s.model), text(&l.model)),
-        ("dataset", text(&s.dataset), text(&l.dataset)),
-        (
-            "data.preprocess",
-            format!("{:?}", s.data.preprocess),
-            format!("{:?}", l.data.preprocess),
-        ),
-        (
-            "data.validation",
-            format!("{:?}", s.data.validation),
-            format!("{:?}", l.data.validation),
-        ),
-        (
-            "split_seed",
-            s.split_seed.to_string(),
-            l.split_seed.to_string(),
-        ),
+    type Setting = fn(&RunConfig) -> String;
+    let settings: [(&str, Setting); 5] = [
+        ("model", |c| c.model.table().to_string()),
+        ("dataset", |c| c.dataset.table().to_string()),
+        ("data.preprocess", |c| format!("{:?}", c.data.preprocess)),
+        ("data.validation", |c| format!("{:?}", c.data.validation)),
+        ("split_seed", |c| c.split_seed.to_string()),
     ];
-    match pairs.into_iter().find(|(_, s, l)| s != l) {
+    let both = |(key, of): (_, Setting)| (key, of(&small.config), of(&large.config));
+    match settings.map(both).into_iter().find(|(_, s, l)| s != l) {
         Some((key, s, l)) => Err(ProbeError::value(
             key,
             l.trim(),

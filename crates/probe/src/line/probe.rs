@@ -69,24 +69,14 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
             0
         };
         let recomputes = landscape.has_batch_norm() && self.batch_norm == Statistics::Recompute;
-        Ok(Cost {
-            work: format!(
-                "{} points, {} forward passes over {} examples each",
-                self.points,
-                1 + usize::from(recomputes),
-                landscape.examples()
-            ),
-            unit: "points",
-            gradients: None,
-            seconds: self.points as f64 * landscape.seconds(&state, landscape.examples() + test)?,
-        })
+        let passes = 1 + usize::from(recomputes);
+        let (points, n) = (self.points, landscape.examples());
+        let work = format!("{points} points, {passes} forward passes over {n} examples each");
+        let seconds = points as f64 * landscape.seconds(&state, n + test)?;
+        Ok(Cost::new(work, "points", seconds))
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError> {
         let alphas = alphas(self.from, self.to, self.points)?;
         let (small, large) = (&at[0], &at[1]);
         comparable(small.experiment, large.experiment)?;
@@ -106,19 +96,8 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
             points,
             distances,
         };
-        let record = Record {
-            schema: crate::SCHEMA,
-            probe: Self::FACTS.name.into(),
-            run: result.small.clone(),
-            part: "train".into(),
-            examples: landscape.examples(),
-            parameters: s.parameters.len(),
-            precision: "f32".into(),
-            gradient_evaluations: 0,
-            example_gradients: 0,
-            complete,
-            result,
-        };
+        let (name, examples) = (Self::FACTS.name, landscape.examples());
+        let record = Record::without_gradients(name, small, examples, complete, result);
         Ok((record, complete))
     }
 
@@ -126,137 +105,129 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
         record.result.figures(record.examples)
     }
 
-    fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
-        summary(record)
+    fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {
+        let (r, d, mut text) = (&record.result, &record.result.distances, String::new());
+        let percent = |a: Option<f64>| a.map_or(String::new(), |a| format!("{:>8.2} %", 100.0 * a));
+        let loss = |l: Option<f64>| l.map_or("  not finite".to_owned(), |l| format!("{l:>12.6}"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{:>6} {:>12} {:>10}{}",
+            "alpha",
+            "train loss",
+            "accuracy",
+            if r.points.iter().any(|p| p.test.is_some()) {
+                "    test loss   accuracy"
+            } else {
+                ""
+            }
+        );
+        for p in &r.points {
+            let test = p.test.map_or(String::new(), |t| {
+                format!(" {} {}", loss(t.loss), percent(t.accuracy))
+            });
+            let _ = writeln!(
+                text,
+                "{:>6.3} {} {}{test}",
+                p.alpha,
+                loss(p.train.loss),
+                percent(p.train.accuracy)
+            );
+        }
+        let paths = d.cosine_of_paths.map_or(
+            "not comparable (different initial weights)".to_owned(),
+            |c| format!("cosine {c:.4}"),
+        );
+        let _ = writeln!(
+            text,
+            "‖x_S − x_0‖ = {:.4}, ‖x_L − x_0‖ = {:.4}, ratio {:.3}; their paths: {paths}",
+            d.small, d.large, d.ratio
+        );
+        let _ = write!(
+            text,
+            "‖x_L − x_S‖ = {:.4}, cosine of the weights {:.4}",
+            d.between, d.cosine_of_weights
+        );
+        text
     }
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
-        section(found)
-    }
-}
-
-fn summary(record: &Record<Line>) -> String {
-    let (r, d, mut text) = (&record.result, &record.result.distances, String::new());
-    let percent = |a: Option<f64>| a.map_or(String::new(), |a| format!("{:>8.2} %", 100.0 * a));
-    let loss = |l: Option<f64>| l.map_or("  not finite".to_owned(), |l| format!("{l:>12.6}"));
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{:>6} {:>12} {:>10}{}",
-        "alpha",
-        "train loss",
-        "accuracy",
-        if r.points.iter().any(|p| p.test.is_some()) {
-            "    test loss   accuracy"
-        } else {
-            ""
-        }
-    );
-    for p in &r.points {
-        let test = p.test.map_or(String::new(), |t| {
-            format!(" {} {}", loss(t.loss), percent(t.accuracy))
+        let groups = found.groups();
+        let label = |g: usize| found.study.groups[g].label.as_str();
+        let heads = [
+            "to",
+            "n",
+            "‖x_S − x_0‖",
+            "‖x_L − x_0‖",
+            "ratio",
+            "cosine of the paths",
+            "‖x_L − x_S‖",
+        ];
+        let rows = groups.iter().map(|&g| {
+            let mean = |of: fn(&Distances) -> Option<f64>| {
+                found.mean(g, |run| of(&run.end.as_ref()?.result.distances))
+            };
+            vec![
+                label(g).to_owned(),
+                found.runs(g).len().to_string(),
+                mean(|d| Some(d.small)),
+                mean(|d| Some(d.large)),
+                mean(|d| Some(d.ratio)),
+                mean(|d| d.cosine_of_paths),
+                mean(|d| Some(d.between)),
+            ]
         });
-        let _ = writeln!(
-            text,
-            "{:>6.3} {} {}{test}",
-            p.alpha,
-            loss(p.train.loss),
-            percent(p.train.accuracy)
-        );
-    }
-    let paths = d.cosine_of_paths.map_or(
-        "not comparable (different initial weights)".to_owned(),
-        |c| format!("cosine {c:.4}"),
-    );
-    let _ = writeln!(
-        text,
-        "‖x_S − x_0‖ = {:.4}, ‖x_L − x_0‖ = {:.4}, ratio {:.3}; their paths: {paths}",
-        d.small, d.large, d.ratio
-    );
-    let _ = write!(
-        text,
-        "‖x_L − x_S‖ = {:.4}, cosine of the weights {:.4}",
-        d.between, d.cosine_of_weights
-    );
-    text
-}
-
-fn section(found: &Found<'_, Record<Line>>) -> Option<Section> {
-    let groups = found.groups();
-    let label = |g: usize| found.study.groups[g].label.as_str();
-    let heads = [
-        "to",
-        "n",
-        "‖x_S − x_0‖",
-        "‖x_L − x_0‖",
-        "ratio",
-        "cosine of the paths",
-        "‖x_L − x_S‖",
-    ];
-    let rows = groups.iter().map(|&g| {
-        let mean = |of: fn(&Distances) -> Option<f64>| {
-            found.mean(g, |run| of(&run.end.as_ref()?.result.distances))
+        let note = format!("{}.", found.small_print());
+        let table = Table {
+            heads: heads.map(str::to_owned).to_vec(),
+            rows: rows.collect(),
+            note: note.clone(),
         };
-        vec![
-            label(g).to_owned(),
-            found.runs(g).len().to_string(),
-            mean(|d| Some(d.small)),
-            mean(|d| Some(d.large)),
-            mean(|d| Some(d.ratio)),
-            mean(|d| d.cosine_of_paths),
-            mean(|d| Some(d.between)),
-        ]
-    });
-    let note = format!("{}.", found.small_print());
-    let table = Table {
-        heads: heads.map(str::to_owned).to_vec(),
-        rows: rows.collect(),
-        note: note.clone(),
-    };
-    type Measured = fn(&Height) -> Option<f64>;
-    let kinds: [(&str, &str, Scale, f64, Measured); 2] = [
-        ("loss", "loss", Scale::Log, 1.0, |h| h.loss),
-        ("accuracy", "accuracy, %", Scale::Linear, 100.0, |h| {
-            h.accuracy
-        }),
-    ];
-    let mut figures = Vec::new();
-    let stems = stems(groups.iter().map(|g| label(*g)));
-    for (&g, stem) in groups.iter().zip(&stems) {
-        for (kind, title, scale, factor, of) in kinds {
-            let train = mean_curve(found, g, |p| of(&p.train));
-            let test = mean_curve(found, g, |p| of(p.test.as_ref()?));
-            // Regression has no accuracy.
-            if kind == "accuracy" && train.is_empty() && test.is_empty() {
-                continue;
-            }
-            let from = format!(
-                "{} from the small batch’s weights to {}",
-                capital(kind),
-                label(g)
-            );
-            let mut plot = Plot::new(&format!("line-{kind}-{stem}"), &from)
-                .x("α", Scale::Linear)
-                .y(title, scale)
-                .guide_x("small", 0.0)
-                .guide_x("large", 1.0);
-            for (part, curve) in [("train", train), ("test", test)] {
-                if !curve.is_empty() {
-                    plot = plot.line(part, curve.into_iter().map(|(x, y)| (x, factor * y)));
+        type Measured = fn(&Height) -> Option<f64>;
+        let kinds: [(&str, &str, Scale, f64, Measured); 2] = [
+            ("loss", "loss", Scale::Log, 1.0, |h| h.loss),
+            ("accuracy", "accuracy, %", Scale::Linear, 100.0, |h| {
+                h.accuracy
+            }),
+        ];
+        let mut figures = Vec::new();
+        let stems = stems(groups.iter().map(|g| label(*g)));
+        for (&g, stem) in groups.iter().zip(&stems) {
+            for (kind, title, scale, factor, of) in kinds {
+                let train = mean_curve(found, g, |p| of(&p.train));
+                let test = mean_curve(found, g, |p| of(p.test.as_ref()?));
+                // Regression has no accuracy.
+                if kind == "accuracy" && train.is_empty() && test.is_empty() {
+                    continue;
                 }
+                let from = format!(
+                    "{} from the small batch’s weights to {}",
+                    capital(kind),
+                    label(g)
+                );
+                let mut plot = Plot::new(&format!("line-{kind}-{stem}"), &from)
+                    .x("α", Scale::Linear)
+                    .y(title, scale)
+                    .guide_x("small", 0.0)
+                    .guide_x("large", 1.0);
+                for (part, curve) in [("train", train), ("test", test)] {
+                    if !curve.is_empty() {
+                        plot = plot.line(part, curve.into_iter().map(|(x, y)| (x, factor * y)));
+                    }
+                }
+                let caption = format!("Means over the runs. {note}");
+                figures.push(plot.caption(&caption).figure());
             }
-            let caption = format!("Means over the runs. {note}");
-            figures.push(plot.caption(&caption).figure());
         }
+        Some(Section {
+            title: "From the small batch to the large".into(),
+            text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to the weights x_L of the large batch (α = 1) with the same seed; and how \
+            far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
+                .into(),
+            tables: vec![table],
+            figures,
+        })
     }
-    Some(Section {
-        title: "From the small batch to the large".into(),
-        text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to the weights x_L of the large batch (α = 1) with the same seed; and how \
-        far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
-            .into(),
-        tables: vec![table],
-        figures,
-    })
 }
 
 /// The mean over runs of a quantity along the line, for each α that all runs have.

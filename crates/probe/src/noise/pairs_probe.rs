@@ -1,15 +1,15 @@
 //! The probe `noise-pairs`.
 
 use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Section};
+use largebatch_plot::{Plot, Section};
 use largebatch_train::{Experiment, RunConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::probe::{scale_over_training, scale_section};
 use super::{PairNoise, Pairs};
-use crate::probe::{AtStep, Cost, Needs, Probe, Target};
-use crate::{Found, Point, ProbeError, Record, SCHEMA, Watch};
+use crate::probe::{AtStep, Cost, Probe, Target};
+use crate::{Found, Point, ProbeError, Record, Watch};
 
 /// The probe `noise-pairs`, which has no options.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,13 +29,6 @@ impl Probe for NoisePairs {
         Some(NoisePairs {})
     }
 
-    fn needs(&self) -> Needs {
-        Needs {
-            norms: true,
-            ..Needs::default()
-        }
-    }
-
     fn check(&self, experiment: &Experiment) -> Result<(), ProbeError> {
         let config = &experiment.config;
         if config.accumulate * config.workers > 1 {
@@ -52,48 +45,24 @@ impl Probe for NoisePairs {
     }
 
     fn cost(&self, _at: &[Point<'_>]) -> Result<Cost, ProbeError> {
-        Ok(Cost {
-            work: "no gradients".into(),
-            unit: "steps",
-            gradients: Some(0),
-            seconds: 0.0,
-        })
+        Ok(Cost::new("no gradients", "steps", 0.0))
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        _watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
-        let at = &at[0];
+    fn measure(&self, at: &[Point<'_>], _: Watch) -> Result<(Self::Record, bool), ProbeError> {
         let mut pairs = Pairs::default();
-        let steps = at.steps.map_or(&[][..], |steps| steps.norms);
+        let steps = at[0].steps.map_or(&[][..], |steps| steps.norms);
         steps.iter().for_each(|norms| pairs.add(norms));
         let result = pairs.noise().ok_or_else(|| {
             ProbeError::value(
                 "steps",
                 0,
-                "it needs the steps of a training that cuts its batch",
+                "it needs steps of a training that cuts its batch",
             )
         })?;
-        let record = Record {
-            schema: SCHEMA,
-            probe: Self::FACTS.name.into(),
-            run: at.source.display().to_string(),
-            part: "train".into(),
-            examples: at.steps.map_or(0, |steps| steps.examples),
-            parameters: at.network.parameter_count(),
-            precision: "f32".into(),
-            gradient_evaluations: 0,
-            example_gradients: 0,
-            complete: true,
-            result,
-        };
+        let examples = at[0].steps.map_or(0, |steps| steps.examples);
+        let name = Self::FACTS.name;
+        let record = Record::without_gradients(name, &at[0], examples, true, result);
         Ok((record, true))
-    }
-
-    fn figures(&self, _record: &Self::Record, _at: &[Point<'_>]) -> Vec<Figure> {
-        Vec::new()
     }
 
     fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {

@@ -46,11 +46,7 @@ then pairs of batch sizes, as a training with accumulation could. B_simple = tr 
         })
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError> {
         let at = &at[0];
         let mut subject = at.subject()?;
         let options = NoiseOptions {
@@ -76,8 +72,97 @@ then pairs of batch sizes, as a training with accumulation could. B_simple = tr 
         vec![record.result.figure(&caption)]
     }
 
-    fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
-        summary(&record.result)
+    fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {
+        let noise = &record.result;
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "|G|² {:.4e}, tr Σ {:.4e} over {} examples",
+            noise.gradient_square, noise.trace, noise.examples
+        );
+        let range = |i: Interval| match i.high {
+            Some(high) => format!("{:.4} to {high:.4}", i.low),
+            None => format!("at least {:.4}; more examples are needed", i.low),
+        };
+        if let Some(b) = noise.b_simple {
+            let _ = writeln!(
+                text,
+                "B_simple {b:.1} of these examples: the predicted critical batch; the run's batch is {}, signal-to-noise ratio {:.3}",
+                noise.batch,
+                noise.snr.unwrap_or(f64::INFINITY)
+            );
+        }
+        if let (Some(b), Some(i)) = (noise.b_simple_population, noise.interval) {
+            let _ = writeln!(
+                text,
+                "B_simple {b:.1} of the population they sample (95 %: {})",
+                range(i)
+            );
+        }
+        if let Some(p) = noise.pairs {
+            let b = p
+                .b_simple
+                .map_or("undefined".to_owned(), |b| format!("{b:.1}"));
+            let _ = writeln!(
+                text,
+                "B_simple {b} from {} pairs of batches{}",
+                p.steps,
+                p.interval
+                    .map_or(String::new(), |i| format!(" (95 %: {})", range(i)))
+            );
+        }
+        if let Some(bias) = noise.bias {
+            let word = if bias.is_consistent {
+                "unbiased within its error"
+            } else {
+                "BIASED"
+            };
+            let _ = writeln!(
+                text,
+                "mean of {} mini-batch gradients along G: off by {:+.3} % ± {:.3} %: {word}",
+                bias.batches,
+                100.0 * bias.along,
+                100.0 * bias.along_error
+            );
+        }
+        let mut law = |name: &str, sweep: &Option<Sweep>| {
+            if let Some((p, e)) = sweep
+                .as_ref()
+                .and_then(|s| s.exponent.zip(s.exponent_error))
+            {
+                let _ = writeln!(
+                    text,
+                    "variance {name} replacement falls as B^({p:.3} ± {e:.3})"
+                );
+            }
+        };
+        law("with", &noise.with_replacement);
+        law("without", &noise.without_replacement);
+        let wide = noise
+            .layers
+            .iter()
+            .map(|l| l.path.len())
+            .max()
+            .unwrap_or(0)
+            .max(9);
+        let _ = writeln!(
+            text,
+            "{:<wide$} {:>10} {:>10} {:>10} {:>10}",
+            "parameter", "|G|²", "tr Σ", "B_simple", "|G|/noise"
+        );
+        for l in &noise.layers {
+            let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.3}"));
+            let _ = writeln!(
+                text,
+                "{:<wide$} {:>10.3e} {:>10.3e} {:>10} {:>10}",
+                l.path,
+                l.gradient_square,
+                l.trace,
+                number(l.b_simple),
+                number(l.snr)
+            );
+        }
+        text.trim_end().to_owned()
     }
 
     fn course(records: &[AtStep<Self::Record>], config: &RunConfig) -> Vec<Plot> {
@@ -121,98 +206,6 @@ pub(super) fn scale_over_training(
         .dashed(interval, end(|i| Some(i.low)))
         .dashed(interval, end(|i| i.high))
         .guide_y("batch", config.batch_size.unwrap_or(1) as f64)
-}
-
-fn summary(noise: &Noise) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "|G|² {:.4e}, tr Σ {:.4e} over {} examples",
-        noise.gradient_square, noise.trace, noise.examples
-    );
-    let range = |i: Interval| match i.high {
-        Some(high) => format!("{:.4} to {high:.4}", i.low),
-        None => format!("at least {:.4}; more examples are needed", i.low),
-    };
-    if let Some(b) = noise.b_simple {
-        let _ = writeln!(
-            text,
-            "B_simple {b:.1} of these examples: the predicted critical batch; the run's batch is {}, signal-to-noise ratio {:.3}",
-            noise.batch,
-            noise.snr.unwrap_or(f64::INFINITY)
-        );
-    }
-    if let (Some(b), Some(i)) = (noise.b_simple_population, noise.interval) {
-        let _ = writeln!(
-            text,
-            "B_simple {b:.1} of the population they sample (95 %: {})",
-            range(i)
-        );
-    }
-    if let Some(p) = noise.pairs {
-        let b = p
-            .b_simple
-            .map_or("undefined".to_owned(), |b| format!("{b:.1}"));
-        let _ = writeln!(
-            text,
-            "B_simple {b} from {} pairs of batches{}",
-            p.steps,
-            p.interval
-                .map_or(String::new(), |i| format!(" (95 %: {})", range(i)))
-        );
-    }
-    if let Some(bias) = noise.bias {
-        let word = if bias.is_consistent {
-            "unbiased within its error"
-        } else {
-            "BIASED"
-        };
-        let _ = writeln!(
-            text,
-            "mean of {} mini-batch gradients along G: off by {:+.3} % ± {:.3} %: {word}",
-            bias.batches,
-            100.0 * bias.along,
-            100.0 * bias.along_error
-        );
-    }
-    let mut law = |name: &str, sweep: &Option<Sweep>| {
-        if let Some((p, e)) = sweep
-            .as_ref()
-            .and_then(|s| s.exponent.zip(s.exponent_error))
-        {
-            let _ = writeln!(
-                text,
-                "variance {name} replacement falls as B^({p:.3} ± {e:.3})"
-            );
-        }
-    };
-    law("with", &noise.with_replacement);
-    law("without", &noise.without_replacement);
-    let wide = noise
-        .layers
-        .iter()
-        .map(|l| l.path.len())
-        .max()
-        .unwrap_or(0)
-        .max(9);
-    let _ = writeln!(
-        text,
-        "{:<wide$} {:>10} {:>10} {:>10} {:>10}",
-        "parameter", "|G|²", "tr Σ", "B_simple", "|G|/noise"
-    );
-    for l in &noise.layers {
-        let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.3}"));
-        let _ = writeln!(
-            text,
-            "{:<wide$} {:>10.3e} {:>10.3e} {:>10} {:>10}",
-            l.path,
-            l.gradient_square,
-            l.trace,
-            number(l.b_simple),
-            number(l.snr)
-        );
-    }
-    text.trim_end().to_owned()
 }
 
 /// The section on a noise scale, with the figure `name`.

@@ -18,6 +18,7 @@ use crate::subspace::Signs;
 use crate::vector::norm;
 use crate::{Objective, ProbeError, Watch};
 
+use probe::words;
 pub use probe::{BatchNorm, SharpnessOptions};
 
 /// The space in which the loss is maximized.
@@ -342,10 +343,7 @@ impl Sharpness {
         .into_iter()
         .flatten()
         {
-            let label = match space {
-                Space::Full => "full space".to_owned(),
-                Space::Random { directions } => format!("{directions} random directions"),
-            };
+            let label = words(space);
             let mut points: Vec<(f64, f64)> = self
                 .boxes
                 .iter()

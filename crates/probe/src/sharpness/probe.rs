@@ -96,11 +96,7 @@ one model that were trained alike. The adaptive ball is invariant under rescalin
         cost::of_gradients(&mut subject, most as u64, expected)
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError> {
         let at = &at[0];
         let mut subject = at.subject()?;
         let by_batch = self.batch_norm == BatchNorm::Batch;
@@ -141,157 +137,150 @@ one model that were trained alike. The adaptive ball is invariant under rescalin
         vec![record.result.figure()]
     }
 
-    fn summary(&self, record: &Self::Record, _at: &[Point<'_>]) -> String {
-        summary(record)
+    fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {
+        let (r, mut text) = (&record.result, String::new());
+        let loss = r
+            .boxes
+            .first()
+            .map(|k| k.loss)
+            .or(r.ball.as_ref().map(|b| b.loss));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "loss {:.6} over {} examples of the {} part",
+            loss.unwrap_or(f64::NAN),
+            record.examples,
+            record.part
+        );
+        for k in &r.boxes {
+            let Keskar {
+                epsilon,
+                sharpness,
+                highest,
+                iterations,
+                evaluations,
+                ..
+            } = k;
+            let space = words(k.space);
+            let _ = writeln!(
+                text,
+                "  box {epsilon:<8} {space:<22} sharpness {sharpness:<12.5} highest loss {highest:.6} ({iterations} iterations, {evaluations} gradients)"
+            );
+        }
+        for (name, b) in [("SAM's ball", &r.ball), ("adaptive ball", &r.adaptive)] {
+            if let Some(Ball {
+                radius,
+                rise,
+                first,
+                loss,
+                evaluations,
+                ..
+            }) = b
+            {
+                let one = first - loss;
+                let _ = writeln!(
+                    text,
+                    "  {name} of radius {radius}: the loss rises by {rise:.6} ({one:.6} after one step; {evaluations} gradients)"
+                );
+            }
+        }
+        text.trim_end().to_owned()
     }
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
-        section(found)
+        let (first, groups) = (&found.first()?.result, found.groups());
+        let (kinds, boxes) = (measures(first).into_iter().enumerate(), first.boxes.len());
+        let kinds = kinds.map(|(i, (name, _))| {
+            if i < boxes {
+                format!("box {name}")
+            } else {
+                name
+            }
+        });
+        let kinds: Vec<String> = kinds.collect();
+        let label = |g: usize| found.study.groups[g].label.as_str();
+        let value = |i: usize, run: &FoundRun<Self::Record>| {
+            let all = measures(&run.end.as_ref()?.result);
+            all.get(i).map(|measured| measured.1)
+        };
+        let heads = ["", "n"].map(str::to_owned).into_iter();
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for &g in &groups {
+            let start = [label(g).to_owned(), found.runs(g).len().to_string()];
+            let cells = (0..kinds.len()).map(|i| found.mean(g, |run| value(i, run)));
+            rows.push(start.into_iter().chain(cells).collect());
+        }
+        let pairs = found.study.pairs.iter();
+        for &(small, large) in pairs.filter(|(s, l)| groups.contains(s) && groups.contains(l)) {
+            let name = format!("{} ÷ {}", label(large), label(small));
+            let cells = (0..kinds.len()).map(|i| {
+                let of = |g: usize| found.values(g, |run| value(i, run));
+                times(&of(large), &of(small))
+            });
+            let start = [name, found.runs(large).len().to_string()];
+            rows.push(start.into_iter().chain(cells).collect());
+        }
+        let note = format!(
+            "{}. Ratios are geometric means, paired by seed.{}",
+            found.small_print(),
+            match first.batch_statistics {
+                Some(true) => " Batch norm uses the statistics of each batch.",
+                Some(false) => " Batch norm is frozen at its running statistics.",
+                None => "",
+            }
+        );
+        let mut plot = Plot::new("sharpness", "Sharpness")
+            .x("sharpness", Scale::Log)
+            .y_names(groups.iter().map(|g| label(*g).to_owned()));
+        for (k, kind) in kinds.iter().enumerate().take(boxes) {
+            let points = groups.iter().enumerate().flat_map(|(i, &g)| {
+                let values = found.values(g, |run| value(k, run)).into_iter();
+                values.map(move |v| (v.1, i as f64))
+            });
+            plot = plot.points(kind, points);
+        }
+        Some(Section {
+            title: "Sharpness".into(),
+            text: "How far the loss can rise near the trained weights: 100 (max f − f(x)) / (1 + f(x)) in Keskar’s box, of size ε (|x| + 1) along each axis; and the rise \
+            of f in SAM’s ball and in the adaptive ball, which is relative to the weights. Only the adaptive ball does not depend on how a network is scaled (Dinh et al. 2017)."
+                .into(),
+            figures: vec![plot.caption(&format!("Each mark is a run. {note}")).figure()],
+            tables: vec![Table {
+                heads: heads.chain(kinds).collect(),
+                rows,
+                note,
+            }],
+        })
     }
 
     fn numbers(record: &Self::Record) -> Vec<(String, f64)> {
-        let boxes = record.result.boxes.iter();
+        let n = record.result.boxes.len();
+        let boxes = measures(&record.result).into_iter().take(n);
         boxes
-            .map(|b| {
-                let name = format!("sharpness, ε = {}, {}", b.epsilon, words(b.space));
-                (name, b.sharpness)
-            })
+            .map(|(name, x)| (format!("sharpness, {name}"), x))
             .collect()
     }
 }
 
-fn summary(record: &Record<Sharpness>) -> String {
-    let (r, mut text) = (&record.result, String::new());
-    let loss = r
-        .boxes
-        .first()
-        .map(|k| k.loss)
-        .or(r.ball.as_ref().map(|b| b.loss));
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "loss {:.6} over {} examples of the {} part",
-        loss.unwrap_or(f64::NAN),
-        record.examples,
-        record.part
-    );
-    for k in &r.boxes {
-        let Keskar {
-            epsilon,
-            sharpness,
-            highest,
-            iterations,
-            evaluations,
-            ..
-        } = k;
-        let space = match k.space {
-            Space::Full => "full space".to_owned(),
-            Space::Random { directions } => format!("{directions} random directions"),
-        };
-        let _ = writeln!(
-            text,
-            "  box {epsilon:<8} {space:<22} sharpness {sharpness:<12.5} highest loss {highest:.6} ({iterations} iterations, {evaluations} gradients)"
-        );
-    }
-    for (name, b) in [("SAM's ball", &r.ball), ("adaptive ball", &r.adaptive)] {
-        if let Some(Ball {
-            radius,
-            rise,
-            first,
-            loss,
-            evaluations,
-            ..
-        }) = b
-        {
-            let one = first - loss;
-            let _ = writeln!(
-                text,
-                "  {name} of radius {radius}: the loss rises by {rise:.6} ({one:.6} after one step; {evaluations} gradients)"
-            );
-        }
-    }
-    text.trim_end().to_owned()
-}
-
-fn words(space: Space) -> String {
+pub(super) fn words(space: Space) -> String {
     match space {
         Space::Full => "full space".into(),
         Space::Random { directions } => format!("{directions} random directions"),
     }
 }
 
-/// A kind of sharpness: its name, and its value in a record.
-type Kind = (String, Box<dyn Fn(&Sharpness) -> Option<f64>>);
-
-fn kinds(first: &Sharpness) -> Vec<Kind> {
-    let boxes = first.boxes.iter().enumerate().map(|(i, b)| -> Kind {
-        let name = format!("box ε = {}, {}", b.epsilon, words(b.space));
-        (name, Box::new(move |s| Some(s.boxes.get(i)?.sharpness)))
+/// Each sharpness of a record by name, the boxes first.
+fn measures(s: &Sharpness) -> Vec<(String, f64)> {
+    let boxes = s.boxes.iter();
+    let boxes = boxes.map(|b| {
+        (
+            format!("ε = {}, {}", b.epsilon, words(b.space)),
+            b.sharpness,
+        )
     });
-    let ball = first.ball.as_ref().map(|_| -> Kind {
-        let rise = |s: &Sharpness| Some(s.ball.as_ref()?.rise);
-        ("SAM’s ball: rise of the loss".into(), Box::new(rise))
+    let balls = [("SAM’s ball", &s.ball), ("adaptive ball", &s.adaptive)].into_iter();
+    let balls = balls.filter_map(|(name, ball)| {
+        Some((format!("{name}: rise of the loss"), ball.as_ref()?.rise))
     });
-    let adaptive = first.adaptive.as_ref().map(|_| -> Kind {
-        let rise = |s: &Sharpness| Some(s.adaptive.as_ref()?.rise);
-        ("adaptive ball: rise of the loss".into(), Box::new(rise))
-    });
-    boxes.chain(ball).chain(adaptive).collect()
-}
-
-fn section(found: &Found<'_, Record<Sharpness>>) -> Option<Section> {
-    let first = &found.first()?.result;
-    let (kinds, groups) = (kinds(first), found.groups());
-    let label = |g: usize| found.study.groups[g].label.as_str();
-    let value = |kind: &Kind, run: &FoundRun<Record<Sharpness>>| kind.1(&run.end.as_ref()?.result);
-    let heads = ["", "n"].map(str::to_owned).into_iter();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for &g in &groups {
-        let start = [label(g).to_owned(), found.runs(g).len().to_string()];
-        let cells = kinds
-            .iter()
-            .map(|kind| found.mean(g, |run| value(kind, run)));
-        rows.push(start.into_iter().chain(cells).collect());
-    }
-    let pairs = found.study.pairs.iter();
-    for &(small, large) in pairs.filter(|(s, l)| groups.contains(s) && groups.contains(l)) {
-        let name = format!("{} ÷ {}", label(large), label(small));
-        let cells = kinds.iter().map(|kind| {
-            let of = |g: usize| found.values(g, |run| value(kind, run));
-            times(&of(large), &of(small))
-        });
-        let start = [name, found.runs(large).len().to_string()];
-        rows.push(start.into_iter().chain(cells).collect());
-    }
-    let note = format!(
-        "{}. Ratios are geometric means, paired by seed.{}",
-        found.small_print(),
-        match first.batch_statistics {
-            Some(true) => " Batch norm uses the statistics of each batch.",
-            Some(false) => " Batch norm is frozen at its running statistics.",
-            None => "",
-        }
-    );
-    let mut plot = Plot::new("sharpness", "Sharpness")
-        .x("sharpness", Scale::Log)
-        .y_names(groups.iter().map(|g| label(*g).to_owned()));
-    for kind in kinds.iter().take(first.boxes.len()) {
-        let points = groups.iter().enumerate().flat_map(|(i, &g)| {
-            let values = found.values(g, |run| value(kind, run)).into_iter();
-            values.map(move |v| (v.1, i as f64))
-        });
-        plot = plot.points(&kind.0, points);
-    }
-    Some(Section {
-        title: "Sharpness".into(),
-        text: "How far the loss can rise near the trained weights: 100 (max f − f(x)) / (1 + f(x)) in Keskar’s box, of size ε (|x| + 1) along each axis; and the rise \
-        of f in SAM’s ball and in the adaptive ball, which is relative to the weights. Only the adaptive ball does not depend on how a network is scaled (Dinh et al. 2017)."
-            .into(),
-        figures: vec![plot.caption(&format!("Each mark is a run. {note}")).figure()],
-        tables: vec![Table {
-            heads: heads.chain(kinds.into_iter().map(|kind| kind.0)).collect(),
-            rows,
-            note,
-        }],
-    })
+    boxes.chain(balls).collect()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use largebatch_component::Facts;
 use largebatch_plot::Figure;
-use largebatch_train::{TrainError, load_network};
+use largebatch_train::{Checkpoint, TrainError, load_network};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,26 +73,20 @@ Examples:
 
     fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
         let points = self.points * self.points;
-        let mut cost = Cost {
-            work: format!("{points} points"),
-            unit: "points",
-            gradients: None,
-            seconds: 0.0,
+        let (Some(first), None) = (at.first(), &self.from) else {
+            return Ok(Cost::new("no points", "points", 0.0));
         };
-        if let (Some(first), None) = (at.first(), &self.from) {
-            let landscape = Landscape::new(first.experiment, self.batch_norm, self.subset.0)?;
-            let state = State::of(first.network, first.source)?;
-            cost.work += &format!(" over {} examples", landscape.examples());
-            cost.seconds = points as f64 * landscape.seconds(&state, landscape.examples())?;
-        }
-        Ok(cost)
+        let landscape = Landscape::new(first.experiment, self.batch_norm, self.subset.0)?;
+        let (state, n) = (
+            State::of(first.network, first.source)?,
+            landscape.examples(),
+        );
+        let seconds = points as f64 * landscape.seconds(&state, n)?;
+        let work = format!("{points} points over {n} examples");
+        Ok(Cost::new(work, "points", seconds))
     }
 
-    fn measure(
-        &self,
-        at: &[Point<'_>],
-        watch: Watch<'_>,
-    ) -> Result<(Self::Record, bool), ProbeError> {
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError> {
         if let Some(file) = &self.from {
             let text = std::fs::read_to_string(file).map_err(TrainError::io(file, "read"))?;
             return Ok((Surface::read(&text, &file.display().to_string())?, true));
@@ -154,8 +148,28 @@ Examples:
         vec![record.figure()]
     }
 
-    fn summary(&self, record: &Surface, _at: &[Point<'_>]) -> String {
-        summary(record)
+    fn summary(&self, surface: &Surface, _: &[Point<'_>]) -> String {
+        let all: Vec<f64> = surface.loss.iter().flatten().flatten().copied().collect();
+        let (low, high) = all
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+                (l.min(*v), h.max(*v))
+            });
+        let explained = surface.explained.map_or(String::new(), |[a, b]| {
+            format!(
+                "; its directions explain {:.1} % and {:.1} % of the variance",
+                100.0 * a,
+                100.0 * b
+            )
+        });
+        format!(
+            "{}, plane: {}{explained}\n{} of {} points, loss {low:.6} to {high:.6} over {} examples",
+            surface.what,
+            surface.plane,
+            all.len(),
+            surface.a.len() * surface.b.len(),
+            surface.examples
+        )
     }
 }
 
@@ -180,27 +194,12 @@ fn through(at: &[Point<'_>], states: &[State], path: bool) -> Result<Plane, Prob
 /// The initial weights, the checkpoints and the final weights of a run.
 fn path(run: &Point<'_>) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
     let folder = run.folder.join("checkpoints");
-    let mut steps: Vec<(u64, PathBuf)> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|e| {
-            Some((
-                e.file_name()
-                    .to_str()?
-                    .strip_prefix("step-")?
-                    .parse()
-                    .ok()?,
-                e.path(),
-            ))
-        })
-        .collect();
-    steps.sort();
-    if steps.len() < 3 {
+    let places = Checkpoint::places(&folder)?;
+    if places.len() < 3 {
         let why = "the plane of a path needs at least three: train with --set checkpoint.every_steps=N --set checkpoint.keep=100";
         return Err(TrainError::Folder {
             path: folder,
-            message: format!("has {} checkpoints; {why}", steps.len()),
+            message: format!("has {} checkpoints; {why}", places.len()),
         }
         .into());
     }
@@ -208,42 +207,15 @@ fn path(run: &Point<'_>) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
         "start".to_owned(),
         State::of(&run.experiment.initial_model()?.network, run.folder)?.parameters,
     )];
-    for (step, place) in steps {
-        let file = place.join("model.safetensors");
-        let bytes = std::fs::read(&file).map_err(TrainError::io(&file, "read"))?;
-        let network = load_network(run.experiment, &bytes, &file)?;
-        points.push((
-            format!("step {step}"),
-            State::of(&network, &file)?.parameters,
-        ));
+    for place in places {
+        let checkpoint = Checkpoint::load(&place)?;
+        let network = load_network(run.experiment, &checkpoint.model, &place)?;
+        let name = format!("step {}", checkpoint.progress.step);
+        points.push((name, State::of(&network, &place)?.parameters));
     }
     let end = State::of(run.network, run.source)?.parameters;
     if points.last().is_some_and(|(_, p)| *p != end) {
         points.push(("end".into(), end));
     }
     Ok(points)
-}
-
-fn summary(surface: &Surface) -> String {
-    let all: Vec<f64> = surface.loss.iter().flatten().flatten().copied().collect();
-    let (low, high) = all
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-            (l.min(*v), h.max(*v))
-        });
-    let explained = surface.explained.map_or(String::new(), |[a, b]| {
-        format!(
-            "; its directions explain {:.1} % and {:.1} % of the variance",
-            100.0 * a,
-            100.0 * b
-        )
-    });
-    format!(
-        "{}, plane: {}{explained}\n{} of {} points, loss {low:.6} to {high:.6} over {} examples",
-        surface.what,
-        surface.plane,
-        all.len(),
-        surface.a.len() * surface.b.len(),
-        surface.examples
-    )
 }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{Arg, ArgMatches, Args, FromArgMatches, value_parser};
 use indicatif::ProgressBar;
 use largebatch_component::Entry;
+use largebatch_plot::duration;
 use largebatch_probe::{Asked, DynProbe, Measured, ProbeError, Run, Target};
 use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, compute_here, write_whole};
 use toml::Table;
@@ -42,34 +43,18 @@ Ctrl-C ends it and keeps the results so far.
 layers, noise, curvature and sharpness compute a run's gradients without dropout and augmentation, with batch \
 norm's running statistics, and in f64 on the CPU devices.";
 
-/// The arguments of `largebatch probe`, whose subcommands are known only with the lab.
-pub(super) struct ProbeArgs(ArgMatches);
-
-impl FromArgMatches for ProbeArgs {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(ProbeArgs(matches.clone()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0 = matches.clone();
-        Ok(())
-    }
-}
-
-impl Args for ProbeArgs {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        command
-            .about("Measure a trained network (layers, gradient noise, curvature, sharpness, line, surface), or find a learning rate or batch size")
-            .after_help(EXAMPLES)
-            .subcommand_required(true)
-            .arg_required_else_help(true)
-            .allow_external_subcommands(true)
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_args(command)
-    }
-}
+/// Measure a trained network (layers, gradient noise, curvature, sharpness, line, surface), or find
+/// a learning rate or batch size
+///
+/// The subcommands are known only with the lab.
+#[derive(Args)]
+#[command(
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    allow_external_subcommands = true
+)]
+pub(super) struct ProbeArgs {}
 
 /// A subcommand for each probe that can measure a finished run.
 pub(super) fn subcommands(lab: &Lab) -> Vec<clap::Command> {
@@ -146,10 +131,12 @@ struct Common {
     json: bool,
 }
 
-pub(super) fn run(args: ProbeArgs, global: &Global, lab: &Lab) -> Result<Done> {
+/// Runs the subcommand of `probe` in the arguments of the whole command line.
+pub(super) fn run(matches: &ArgMatches, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     // The command line requires a subcommand, and passes on those that it does not know.
-    let (name, matches) = args.0.subcommand().unwrap_or(("", &args.0));
+    let probe = matches.subcommand().and_then(|(_, of)| of.subcommand());
+    let (name, matches) = probe.unwrap_or(("", matches));
     let entry = lab.probes.named(name).map_err(ProbeError::from)?;
     if matches.try_contains_id("runs").is_err() {
         let why = format!("it measures during a training only: `train --probe {name}:every=100`");
@@ -256,14 +243,6 @@ pub(super) fn save(folder: &Path, asked: &Asked, measured: &Measured) -> Result<
         written.push(path);
     }
     Ok(written)
-}
-
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
 }
 
 impl Settings {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use largebatch_models::Network;
+use largebatch_plot::duration;
 use largebatch_probe::{
     Asked, OptimizerState, Point, ProbeError, Registry, Steps, Target, rate_at,
 };
@@ -17,7 +18,7 @@ use largebatch_train::{
 use serde_json::Value;
 use toml::Table;
 
-use super::{duration, proceed, save};
+use super::{proceed, save};
 use crate::cli::say;
 
 /// One probe of a training. It does not affect the training: the weights end up with the same bits.
@@ -42,92 +43,50 @@ pub(crate) struct Probing<'a> {
     tells_cost: bool,
 }
 
-/// A probe to be made during a training, `NAME:every=N` or `NAME:every=N,OPTION=VALUE`.
-struct During {
-    name: String,
-    every: u64,
-    options: Table,
-}
-
-impl During {
-    fn parse(text: &str, probes: &Registry) -> Result<Self, TrainError> {
-        let wrong = |why: String| TrainError::Value {
-            key: "probe".into(),
-            value: text.into(),
-            why,
+/// Parses `NAME:every=N` or `NAME:every=N,OPTION=VALUE`.
+///
+/// # Errors
+/// An unknown name or option.
+pub(crate) fn parse(text: &str, probes: &Registry) -> Result<(Asked, u64), TrainError> {
+    let wrong = |why: String| TrainError::Value {
+        key: "probe".into(),
+        value: text.into(),
+        why,
+    };
+    let (name, words) = text.split_once(':').unwrap_or((text, ""));
+    let entry = probes.named(name)?;
+    let more = match entry.configure(Table::new())?.target() {
+        Target::Network => format!(" or {name}:every=100,subset=500"),
+        _ => String::new(),
+    };
+    let (mut every, mut options) = (None, Table::new());
+    for word in words.split(',').filter(|word| !word.is_empty()) {
+        let pair = word.split_once('=').filter(|(key, _)| *key != "seed");
+        let Some((key, value)) = pair else {
+            let why = format!("'{word}' is not an option; write {name}:every=100{more}");
+            return Err(wrong(why));
         };
-        let (name, words) = text.split_once(':').unwrap_or((text, ""));
-        let target = probes.named(name)?.configure(Table::new())?.target();
-        let more = match target {
-            Target::Network => format!(" or {name}:every=100,subset=500"),
-            _ => String::new(),
-        };
-        let (mut every, mut options) = (None, Table::new());
-        for word in words.split(',').filter(|word| !word.is_empty()) {
-            let Some((key, value)) = word.split_once('=') else {
-                return Err(wrong(format!(
-                    "'{word}' is not an option; write {name}:every=100{more}"
-                )));
-            };
-            let value: toml::Value = format!("v = {value}")
-                .parse::<Table>()
-                .ok()
-                .and_then(|mut table| table.remove("v"))
-                .unwrap_or_else(|| value.into());
-            if key != "every" {
-                options.insert(key.to_owned(), value);
-                continue;
-            }
-            every = value.as_integer().filter(|n| *n > 0).map(|n| n as u64);
-            if every.is_none() {
-                return Err(wrong(format!(
-                    "'{word}' needs a number above 0; write {name}:every=100{more}"
-                )));
-            }
+        let parsed = format!("v = {value}").parse::<Table>();
+        let parsed = parsed.ok().and_then(|mut table| table.remove("v"));
+        let value: toml::Value = parsed.unwrap_or_else(|| value.into());
+        if key != "every" {
+            options.insert(key.to_owned(), value);
+            continue;
         }
-        let every = every.ok_or_else(|| {
-            wrong(format!(
-                "give the number of steps between measurements, as in {name}:every=100"
-            ))
-        })?;
-        let name = name.to_owned();
-        let during = During {
-            name,
-            every,
-            options,
-        };
-        during.asked(probes, 0)?.ok_or_else(|| {
-            let can = |name: &str| {
-                probes.named(name).is_ok_and(|e| {
-                    Asked::in_training(e, 0, Table::new()).is_ok_and(|a| a.is_some())
-                })
-            };
-            let names = probes.iter().map(|entry| entry.facts().name);
-            let names: Vec<&str> = names.filter(|name| can(name)).collect();
-            wrong(format!(
-                "it cannot measure during a training; {} can",
-                names.join(", ")
-            ))
-        })?;
-        Ok(during)
+        every = value.as_integer().filter(|n| *n > 0).map(|n| n as u64);
+        if every.is_none() {
+            let why = format!("'{word}' needs a number above 0; write {name}:every=100{more}");
+            return Err(wrong(why));
+        }
     }
-
-    fn asked(&self, probes: &Registry, seed: u64) -> Result<Option<Asked>, TrainError> {
-        let entry = probes.named(&self.name)?;
-        Ok(Asked::in_training(entry, seed, self.options.clone())?)
-    }
+    let none = || format!("give the number of steps between measurements, as in {name}:every=100");
+    let every = every.ok_or_else(|| wrong(none()))?;
+    let asked = Asked::in_training(entry, options)?;
+    let cannot = || wrong(format!("{name} cannot measure during a training"));
+    Ok((asked.ok_or_else(cannot)?, every))
 }
 
 impl<'a> Probing<'a> {
-    /// Parses a probe before there is a run, so that a typing error is reported before any
-    /// work starts.
-    ///
-    /// # Errors
-    /// An unknown name or option.
-    pub(crate) fn check(text: &str, probes: &Registry) -> Result<(), TrainError> {
-        During::parse(text, probes).map(|_| ())
-    }
-
     /// The probes of the command line, for a run in the folder `run`, which need not exist yet.
     ///
     /// # Errors
@@ -138,16 +97,11 @@ impl<'a> Probing<'a> {
         experiment: &'a Experiment,
         run: &Path,
     ) -> Result<Vec<Self>> {
-        let probing = |text: &String| -> Result<Option<Self>> {
-            let during = During::parse(text, probes)?;
-            let asked = during.asked(probes, experiment.config.seed)?;
-            let make = |asked| Probing::new(asked, Some(during.every), experiment, run);
-            Ok(asked.map(make).transpose()?)
+        let probing = |text: &String| {
+            let (asked, every) = parse(text, probes)?;
+            Ok(Probing::new(asked, Some(every), experiment, run)?)
         };
-        texts
-            .iter()
-            .filter_map(|text| probing(text).transpose())
-            .collect()
+        texts.iter().map(probing).collect()
     }
 
     /// A probe of a training, every so many steps or at the end.
@@ -155,12 +109,15 @@ impl<'a> Probing<'a> {
     /// # Errors
     /// A run that the probe cannot measure.
     pub(crate) fn new(
-        asked: Asked,
+        mut asked: Asked,
         every: Option<u64>,
         experiment: &'a Experiment,
         run: &Path,
     ) -> Result<Self, ProbeError> {
         asked.probe.check(experiment)?;
+        if every.is_some() {
+            asked.sample.seed = experiment.config.seed;
+        }
         Ok(Probing {
             asked,
             every,
@@ -192,6 +149,10 @@ impl<'a> Probing<'a> {
         self.folder().join(format!("{}.jsonl", self.name()))
     }
 
+    fn is_of_steps(&self) -> bool {
+        self.asked.probe.target() == Target::Steps
+    }
+
     /// Whether this step is measured.
     fn is_due(&self, step: u64) -> bool {
         self.every.is_some_and(|every| step.is_multiple_of(every))
@@ -199,13 +160,13 @@ impl<'a> Probing<'a> {
 
     /// Whether the network after this step is needed for the measurement of the next one.
     fn is_before(&self, step: u64) -> bool {
-        self.asked.probe.needs().before && self.is_due(step + 1)
+        self.asked.probe.needs_before() && self.is_due(step + 1)
     }
 
     fn look(&mut self, step: u64, rate: f64, network: &Network, optimizer: OptimizerState<'_>) {
         let (before, norms) = (self.before.take(), std::mem::take(&mut self.norms));
         let examples = std::mem::take(&mut self.examples);
-        if self.failed.is_some() || (self.asked.probe.needs().norms && norms.is_empty()) {
+        if self.failed.is_some() || (self.is_of_steps() && norms.is_empty()) {
             return;
         }
         let (source, started) = (format!("step {step}"), Instant::now());
@@ -305,7 +266,7 @@ impl<'a> Probing<'a> {
 
 impl Observer for Probing<'_> {
     fn wants(&self, step: u64) -> Wants {
-        let norms = self.every.is_some() && self.asked.probe.needs().norms;
+        let norms = self.is_of_steps();
         Wants {
             step: norms || self.is_due(step) || self.is_before(step),
             norms,
@@ -339,7 +300,7 @@ impl Observer for Probing<'_> {
     }
 
     fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
-        if let Some(norms) = step.norms.filter(|_| self.asked.probe.needs().norms) {
+        if let Some(norms) = step.norms.filter(|_| self.is_of_steps()) {
             self.norms.push(norms.clone());
             self.examples += step.batch;
         }

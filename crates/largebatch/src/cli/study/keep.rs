@@ -10,7 +10,7 @@ use largebatch_study::{Results, Row, Stage, Study, Trial, TrialRecord, run_folde
 use largebatch_train::{Experiment, OtherData, RunFolder, TrainError};
 
 use crate::Lab;
-use crate::cli::probe::training::Probing;
+use crate::cli::probe::training::{self, Probing};
 use crate::cli::probe::{measure, options, save};
 use crate::cli::train::run_file;
 use crate::cli::{Global, say};
@@ -28,7 +28,7 @@ const RUNS: &str = "runs";
 /// the small and the large batch.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Probes {
-    during: Vec<String>,
+    during: Vec<(Asked, u64)>,
     at_the_end: Vec<Asked>,
     between: Vec<Asked>,
 }
@@ -62,11 +62,11 @@ impl Probes {
             };
             let why = |error: &dyn std::error::Error| wrong(error.to_string());
             if name.contains(':') {
-                Probing::check(text, &lab.probes).map_err(|e| match e {
+                let during = training::parse(text, &lab.probes).map_err(|e| match e {
                     TrainError::Value { why, .. } => wrong(why),
                     other => why(&other),
                 })?;
-                all.during.push(text.clone());
+                all.during.push(during);
                 continue;
             }
             let asked = options::read(&words, &lab.probes).map_err(|e| match e {
@@ -91,16 +91,15 @@ impl Probes {
 }
 
 /// Where a worker keeps its runs, and the probes that measure them.
-pub(super) struct KeptRuns<'a> {
+pub(super) struct KeptRuns {
     runs: PathBuf,
     probes: Probes,
-    lab: &'a Lab,
 }
 
-impl<'a> KeptRuns<'a> {
-    pub(super) fn new(runs: PathBuf, texts: &[String], lab: &'a Lab) -> Result<Self, TrainError> {
+impl KeptRuns {
+    pub(super) fn new(runs: PathBuf, texts: &[String], lab: &Lab) -> Result<Self, TrainError> {
         let probes = Probes::read(texts, lab)?;
-        Ok(KeptRuns { runs, probes, lab })
+        Ok(KeptRuns { runs, probes })
     }
 
     /// The arguments that `study run` passes to its workers.
@@ -145,13 +144,14 @@ impl<'a> KeptRuns<'a> {
         &self,
         experiment: &'e Experiment,
         folder: &RunFolder,
-    ) -> Result<Vec<Probing<'e>>> {
-        let (during, run) = (&self.probes.during, folder.path());
-        let mut all = Probing::all(during, &self.lab.probes, experiment, run)?;
-        for asked in &self.probes.at_the_end {
-            all.push(Probing::new(asked.clone(), None, experiment, run)?);
-        }
-        Ok(all)
+    ) -> Result<Vec<Probing<'e>>, ProbeError> {
+        let during = self.probes.during.iter();
+        let during = during.map(|(asked, every)| (asked, Some(*every)));
+        let at_the_end = self.probes.at_the_end.iter().map(|asked| (asked, None));
+        let new = |(asked, every): (&Asked, _)| {
+            Probing::new(asked.clone(), every, experiment, folder.path())
+        };
+        during.chain(at_the_end).map(new).collect()
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Trainer<'a> {
     /// The data sets read, by name, each to be reported to the user once.
     read: Mutex<BTreeMap<String, (Dataset, Holdout)>>,
     /// Where reported trials keep their runs, if they do.
-    keep: Option<KeptRuns<'a>>,
+    keep: Option<KeptRuns>,
 }
 
 impl<'a> Trainer<'a> {
@@ -51,7 +51,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    pub(super) fn keeping(self, keep: Option<KeptRuns<'a>>) -> Self {
+    pub(super) fn keeping(self, keep: Option<KeptRuns>) -> Self {
         Trainer { keep, ..self }
     }
 

@@ -15,7 +15,7 @@ use largebatch_train::{
     compute_here, train,
 };
 
-use super::probe::training::Probing;
+use super::probe::training::{self, Probing};
 use super::progress::TrainingBar;
 use super::{
     DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole,
@@ -152,7 +152,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     }
     args.probe
         .iter()
-        .try_for_each(|text| Probing::check(text, &lab.probes))?;
+        .try_for_each(|text| training::parse(text, &lab.probes).map(drop))?;
     let config = configuration(&args, None)?;
     compute_here(config.threads);
     if let Some(shape) = &args.cross_validate {
