@@ -204,57 +204,6 @@ impl BatchSearch {
     }
 }
 
-impl BatchFind {
-    /// Plots examples per second against the batch size, with the knee and the noise scale.
-    pub fn figure(&self) -> Figure {
-        let speed: Vec<(f64, f64)> = self
-            .points
-            .iter()
-            .map(|p| (p.batch_size as f64, p.examples_per_second))
-            .collect();
-        let mut plot = Plot::new("batch-find", &format!("Speed: {}", self.what))
-            .x("batch size", Scale::Log)
-            .y("examples per second", Scale::Log)
-            .x_ticks(speed.iter().map(|p| p.0));
-        if let Some(first) = speed.first() {
-            let last = speed.last().unwrap_or(first);
-            plot = plot.dashed(
-                "constant time per step",
-                [(first.0, first.1), (last.0, first.1 * last.0 / first.0)],
-            );
-            let highest = speed.iter().map(|p| p.1).fold(0.0, f64::max);
-            plot = plot.y_range(
-                0.8 * speed.iter().map(|p| p.1).fold(f64::INFINITY, f64::min),
-                1.3 * highest,
-            );
-        }
-        plot = plot
-            .line("measured", speed.clone())
-            .points("measured", speed);
-        for (label, size) in [
-            ("knee", self.knee.map(|b| b as f64)),
-            ("B_simple", self.noise_scale),
-        ] {
-            if let Some(size) = size {
-                plot = plot.guide_x(&format!("{label} {size:.0}"), size);
-            }
-        }
-        let memory = self.points.last().and_then(|p| p.memory).map(|m| {
-            format!(
-                " Peak memory at the largest batch: {:.0} MiB.",
-                m as f64 / 1_048_576.0
-            )
-        });
-        let text = format!(
-            "Median of timed training steps on {} with {} threads.{}",
-            self.device,
-            self.threads,
-            memory.unwrap_or_default()
-        );
-        plot.caption(&text).figure()
-    }
-}
-
 impl Probe for BatchSearch {
     const FACTS: Facts = Facts::new(
         "batch-find",
@@ -289,8 +238,52 @@ a larger batch saves at most machine time.";
         Ok((found, complete))
     }
 
-    fn figures(&self, record: &BatchFind, _at: &[Point<'_>]) -> Vec<Figure> {
-        vec![record.figure()]
+    fn figures(&self, found: &BatchFind, _: &[Point<'_>]) -> Vec<Figure> {
+        let speed: Vec<(f64, f64)> = found
+            .points
+            .iter()
+            .map(|p| (p.batch_size as f64, p.examples_per_second))
+            .collect();
+        let mut plot = Plot::new("batch-find", &format!("Speed: {}", found.what))
+            .x("batch size", Scale::Log)
+            .y("examples per second", Scale::Log)
+            .x_ticks(speed.iter().map(|p| p.0));
+        if let Some(first) = speed.first() {
+            let last = speed.last().unwrap_or(first);
+            plot = plot.dashed(
+                "constant time per step",
+                [(first.0, first.1), (last.0, first.1 * last.0 / first.0)],
+            );
+            let highest = speed.iter().map(|p| p.1).fold(0.0, f64::max);
+            plot = plot.y_range(
+                0.8 * speed.iter().map(|p| p.1).fold(f64::INFINITY, f64::min),
+                1.3 * highest,
+            );
+        }
+        plot = plot
+            .line("measured", speed.clone())
+            .points("measured", speed);
+        for (label, size) in [
+            ("knee", found.knee.map(|b| b as f64)),
+            ("B_simple", found.noise_scale),
+        ] {
+            if let Some(size) = size {
+                plot = plot.guide_x(&format!("{label} {size:.0}"), size);
+            }
+        }
+        let memory = found.points.last().and_then(|p| p.memory).map(|m| {
+            format!(
+                " Peak memory at the largest batch: {:.0} MiB.",
+                m as f64 / 1_048_576.0
+            )
+        });
+        let text = format!(
+            "Median of timed training steps on {} with {} threads.{}",
+            found.device,
+            found.threads,
+            memory.unwrap_or_default()
+        );
+        vec![plot.caption(&text).figure()]
     }
 
     fn summary(&self, found: &BatchFind, _: &[Point<'_>]) -> String {

@@ -23,8 +23,6 @@ pub use preconditioner::preconditioner;
 pub use top::top;
 pub use trace::{Estimate, hutch_plus_plus, hutchinson};
 
-use largebatch_plot::{Plot, Scale};
-
 use crate::{Objective, ProbeError, Watch};
 
 /// What is measured of the curvature, and how precisely: the options of the probe `curvature`.
@@ -189,57 +187,4 @@ pub fn curvature(
         )?);
     }
     Ok((found, proceed))
-}
-
-impl Curvature {
-    /// Plots the spectral density with the largest eigenvalues; without a density, only the
-    /// eigenvalues.
-    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
-        let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(caption);
-        let Some(density) = &self.density else {
-            let points = self
-                .eigenvalues
-                .iter()
-                .enumerate()
-                .map(|(i, v)| (i as f64 + 1.0, *v));
-            return plot
-                .x("rank", Scale::Linear)
-                .y("eigenvalue", Scale::Linear)
-                .points("largest", points)
-                .figure();
-        };
-        let ends = density
-            .nodes
-            .iter()
-            .chain(&self.eigenvalues)
-            .chain([&self.least]);
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-            (l.min(*v), h.max(*v))
-        });
-        let span = (high - low).max(f64::MIN_POSITIVE);
-        let sigma = span / 100.0;
-        let at: Vec<f64> = (0..=500)
-            .map(|i| low - 0.04 * span + 1.08 * span * f64::from(i) / 500.0)
-            .collect();
-        let smooth = density.smoothed(sigma, &at);
-        let top = smooth.iter().fold(0.0f64, |a, b| a.max(*b));
-        let floor = 1e-6 * top;
-        let mut plot = plot
-            .x("eigenvalue λ", Scale::Linear)
-            .y("density", Scale::Log)
-            .y_range(floor, 2.0 * top)
-            .line("density", at.iter().copied().zip(smooth))
-            .points(
-                "largest eigenvalues",
-                self.eigenvalues.iter().map(|v| (*v, 1.6 * floor)),
-            );
-        if let Some(edge) = self
-            .edge
-            .as_ref()
-            .filter(|e| !e.preconditioned && e.rate > 0.0 && e.bound / e.rate < 3.0 * high)
-        {
-            plot = plot.guide_x("edge of stability", edge.bound / edge.rate);
-        }
-        plot.figure()
-    }
 }

@@ -91,7 +91,49 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             self.steps,
             record.result.eigenvalues.len()
         );
-        vec![record.result.figure(&caption)]
+        let c = &record.result;
+        let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(&caption);
+        let Some(density) = &c.density else {
+            let points = c
+                .eigenvalues
+                .iter()
+                .enumerate()
+                .map(|(i, v)| (i as f64 + 1.0, *v));
+            let plot = plot
+                .x("rank", Scale::Linear)
+                .y("eigenvalue", Scale::Linear)
+                .points("largest", points);
+            return vec![plot.figure()];
+        };
+        let ends = density.nodes.iter().chain(&c.eigenvalues).chain([&c.least]);
+        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+            (l.min(*v), h.max(*v))
+        });
+        let span = (high - low).max(f64::MIN_POSITIVE);
+        let sigma = span / 100.0;
+        let at: Vec<f64> = (0..=500)
+            .map(|i| low - 0.04 * span + 1.08 * span * f64::from(i) / 500.0)
+            .collect();
+        let smooth = density.smoothed(sigma, &at);
+        let top = smooth.iter().fold(0.0f64, |a, b| a.max(*b));
+        let floor = 1e-6 * top;
+        let mut plot = plot
+            .x("eigenvalue λ", Scale::Linear)
+            .y("density", Scale::Log)
+            .y_range(floor, 2.0 * top)
+            .line("density", at.iter().copied().zip(smooth))
+            .points(
+                "largest eigenvalues",
+                c.eigenvalues.iter().map(|v| (*v, 1.6 * floor)),
+            );
+        if let Some(edge) = c
+            .edge
+            .as_ref()
+            .filter(|e| !e.preconditioned && e.rate > 0.0 && e.bound / e.rate < 3.0 * high)
+        {
+            plot = plot.guide_x("edge of stability", edge.bound / edge.rate);
+        }
+        vec![plot.figure()]
     }
 
     fn summary(&self, record: &Self::Record, at: &[Point<'_>]) -> String {

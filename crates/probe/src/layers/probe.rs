@@ -84,7 +84,24 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
             significant(at.rate, 4),
             record.result.bounding.as_deref().unwrap_or("No layer")
         );
-        let mut figures = vec![record.result.figure(&caption)];
+        let column = |f: &dyn Fn(&LayerRow) -> Option<f64>| -> Vec<(f64, f64)> {
+            record
+                .result
+                .rows
+                .iter()
+                .enumerate()
+                .filter_map(|(i, r)| Some((f(r)?, i as f64)))
+                .collect()
+        };
+        let plot = Plot::new("layers", "Weights, gradients and steps of each layer")
+            .x("l2 norm or ratio", Scale::Log)
+            .y_names(record.result.rows.iter().map(|r| r.path.clone()))
+            .points("‖w‖", column(&|r| Some(r.weight)))
+            .points("‖∇w‖", column(&|r| Some(r.gradient)))
+            .points("‖w‖/‖∇w‖", column(&|r| r.ratio))
+            .points("‖Δw‖/‖w‖", column(&|r| r.relative_update))
+            .caption(&caption);
+        let mut figures = vec![plot.figure()];
         if let Ok(text) = std::fs::read_to_string(at.folder.join("layers.csv")) {
             figures.extend(traced(&text).into_iter().map(|plot| plot.figure()));
         }

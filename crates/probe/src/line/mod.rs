@@ -2,7 +2,6 @@
 
 mod probe;
 
-use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::{Experiment, RunConfig, nullable};
 use serde::{Deserialize, Serialize};
 
@@ -186,65 +185,4 @@ pub fn line(
         });
     }
     Ok(points)
-}
-
-impl Line {
-    /// Charts of the loss and, for classification, of the accuracy along the line.
-    pub fn figures(&self, examples: usize) -> Vec<Figure> {
-        let statistics = match self.batch_norm {
-            None => "",
-            Some(Statistics::Recompute) => " Batch norm's statistics recomputed at each point.",
-            Some(Statistics::Given) => " Batch norm's statistics interpolated.",
-        };
-        let d = &self.distances;
-        let caption = format!(
-            "α = 0: {}; α = 1: {}. {examples} training examples.{statistics} ‖x_S − x_0‖ = {:.2}, ‖x_L − x_0‖ = {:.2}.",
-            self.small, self.large, d.small, d.large
-        );
-        let along = |of: fn(&Height) -> Option<f64>| {
-            let train: Vec<(f64, f64)> = self
-                .points
-                .iter()
-                .filter_map(|p| Some((p.alpha, of(&p.train)?)))
-                .collect();
-            let test: Vec<(f64, f64)> = self
-                .points
-                .iter()
-                .filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?)))
-                .collect();
-            (train, test)
-        };
-        type Points = Vec<(f64, f64)>;
-        let draw = |name: &str, title: &str, unit: &str, (train, test): (Points, Points)| {
-            let positive = name == "line" && train.iter().chain(&test).all(|p| p.1 > 0.0);
-            let scale = if positive { Scale::Log } else { Scale::Linear };
-            let mut plot = Plot::new(name, title).x("α", Scale::Linear).y(unit, scale);
-            plot = plot.line("train", train.clone()).points("train", train);
-            if !test.is_empty() {
-                plot = plot.line("test", test.clone()).points("test", test);
-            }
-            // In a chart of accuracies the labels would cover the points, which are at the top.
-            let label = |text| if name == "line" { text } else { "" };
-            plot.guide_x(label("first run"), 0.0)
-                .guide_x(label("second run"), 1.0)
-                .caption(&caption)
-                .figure()
-        };
-        let mut figures = vec![draw(
-            "line",
-            "Loss on the line through two runs",
-            "mean loss",
-            along(|h| h.loss),
-        )];
-        if self.points.iter().any(|p| p.train.accuracy.is_some()) {
-            let accuracy = along(|h| h.accuracy.map(|a| 100.0 * a));
-            figures.push(draw(
-                "line-accuracy",
-                "Accuracy on the line through two runs",
-                "accuracy, %",
-                accuracy,
-            ));
-        }
-        figures
-    }
 }

@@ -18,8 +18,6 @@ pub use pairs_probe::NoisePairs;
 pub use ratio::Interval;
 pub use sweep::{BatchPoint, Bias, Sweep};
 
-use largebatch_plot::{Plot, Scale as Axis};
-
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
 
@@ -353,39 +351,5 @@ fn exact(
             each
         },
         ..Noise::default()
-    }
-}
-
-impl Noise {
-    /// Plots the variance against the batch size, with the theoretical curves and the predicted
-    /// critical batch.
-    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
-        let mut plot = Plot::new("noise", "Variance of the mini-batch gradient")
-            .x("batch size B", Axis::Log)
-            .y("mean of |g_B − G|²", Axis::Log);
-        for (label, sweep) in [
-            ("with replacement", &self.with_replacement),
-            ("without replacement", &self.without_replacement),
-        ] {
-            let Some(sweep) = sweep else { continue };
-            let label = match sweep.exponent {
-                Some(p) => format!("{label} (B^{p:.2})"),
-                None => label.into(),
-            };
-            plot = plot.points(
-                &label,
-                sweep.points.iter().map(|p| (p.batch as f64, p.variance)),
-            );
-            plot = plot.dashed(
-                &label,
-                sweep.points.iter().map(|p| (p.batch as f64, p.predicted)),
-            );
-        }
-        if let Some(b) = self.b_simple {
-            plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
-        }
-        plot.guide_y("|G|²", self.gradient_square)
-            .caption(caption)
-            .figure()
     }
 }

@@ -69,7 +69,35 @@ then pairs of batch sizes, as a training with accumulation could. B_simple = tr 
             self.replicates,
             at[0].sample.seed
         );
-        vec![record.result.figure(&caption)]
+        let noise = &record.result;
+        let mut plot = Plot::new("noise", "Variance of the mini-batch gradient")
+            .x("batch size B", Scale::Log)
+            .y("mean of |g_B − G|²", Scale::Log);
+        for (label, sweep) in [
+            ("with replacement", &noise.with_replacement),
+            ("without replacement", &noise.without_replacement),
+        ] {
+            let Some(sweep) = sweep else { continue };
+            let label = match sweep.exponent {
+                Some(p) => format!("{label} (B^{p:.2})"),
+                None => label.into(),
+            };
+            plot = plot.points(
+                &label,
+                sweep.points.iter().map(|p| (p.batch as f64, p.variance)),
+            );
+            plot = plot.dashed(
+                &label,
+                sweep.points.iter().map(|p| (p.batch as f64, p.predicted)),
+            );
+        }
+        if let Some(b) = noise.b_simple {
+            plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
+        }
+        let plot = plot
+            .guide_y("|G|²", noise.gradient_square)
+            .caption(&caption);
+        vec![plot.figure()]
     }
 
     fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {

@@ -134,7 +134,57 @@ one model that were trained alike. The adaptive ball is invariant under rescalin
     }
 
     fn figures(&self, record: &Self::Record, _at: &[Point<'_>]) -> Vec<Figure> {
-        vec![record.result.figure()]
+        let s = &record.result;
+        let positive = s.boxes.iter().all(|k| k.sharpness > 0.0);
+        let scale = if positive { Scale::Log } else { Scale::Linear };
+        let mut sizes: Vec<f64> = s.boxes.iter().map(|k| k.epsilon).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes.dedup();
+        let mut plot = Plot::new("sharpness", "Sharpness against the size of the box")
+            .x("ε, size of the box", Scale::Log)
+            .y("sharpness φ", scale)
+            .x_ticks(sizes);
+        let mut spaces: Vec<Space> = s.boxes.iter().map(|k| k.space).collect();
+        spaces.dedup();
+        for space in [
+            Some(Space::Full),
+            spaces.into_iter().find(|s| *s != Space::Full),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let label = words(space);
+            let mut points: Vec<(f64, f64)> = s
+                .boxes
+                .iter()
+                .filter(|k| k.space == space)
+                .map(|k| (k.epsilon, k.sharpness))
+                .collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            plot = plot.line(&label, points.clone()).points(&label, points);
+        }
+        let ball = |name: &str, b: &Option<Ball>| {
+            b.as_ref()
+                .map(|b| {
+                    format!(
+                        " In {name} of radius {} the loss rises by {:.4}.",
+                        b.radius, b.rise
+                    )
+                })
+                .unwrap_or_default()
+        };
+        let text = "φ = 100 (max f − f(x)) / (1 + f(x)), with the maximum over |y_i| ≤ ε (|x_i| + 1) that L-BFGS-B finds (Keskar et al. 2017).";
+        let statistics = match s.batch_statistics {
+            None => "",
+            Some(true) => " Batch norm uses each batch's statistics.",
+            Some(false) => " Batch norm is frozen.",
+        };
+        let caption = format!(
+            "{text}{statistics}{}{}",
+            ball("SAM's ball", &s.ball),
+            ball("the adaptive ball", &s.adaptive)
+        );
+        vec![plot.caption(&caption).figure()]
     }
 
     fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {
@@ -262,7 +312,7 @@ one model that were trained alike. The adaptive ball is invariant under rescalin
     }
 }
 
-pub(super) fn words(space: Space) -> String {
+fn words(space: Space) -> String {
     match space {
         Space::Full => "full space".into(),
         Space::Random { directions } => format!("{directions} random directions"),

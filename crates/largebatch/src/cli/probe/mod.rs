@@ -60,9 +60,7 @@ pub(super) struct ProbeArgs {}
 pub(super) fn subcommands(lab: &Lab) -> Vec<clap::Command> {
     let command = |entry: &Entry<Arc<dyn DynProbe>>| {
         let probe = entry.configure(Table::new()).ok()?;
-        let command = clap::Command::new(probe.facts().name)
-            .about(probe.facts().summary)
-            .after_help(probe.help());
+        let command = clap::Command::new(probe.facts().name);
         let runs = Arg::new("runs").value_parser(value_parser!(PathBuf));
         let runs = match probe.target() {
             Target::Steps => return None,
@@ -89,7 +87,10 @@ pub(super) fn subcommands(lab: &Lab) -> Vec<clap::Command> {
             Target::Settings => Settings::augment_args(command),
             Target::TwoRuns | Target::Runs | Target::Steps => command,
         };
-        Some(Common::augment_args(command))
+        let command = Common::augment_args(command);
+        let (about, help) = (probe.facts().summary, probe.help());
+        // After the groups of arguments, which bring their own.
+        Some(command.about(about).long_about(None).after_help(help))
     };
     lab.probes.iter().filter_map(command).collect()
 }
@@ -138,7 +139,8 @@ pub(super) fn run(matches: &ArgMatches, global: &Global, lab: &Lab) -> Result<Do
     let probe = matches.subcommand().and_then(|(_, of)| of.subcommand());
     let (name, matches) = probe.unwrap_or(("", matches));
     let entry = lab.probes.named(name).map_err(ProbeError::from)?;
-    if matches.try_contains_id("runs").is_err() {
+    let probe = entry.configure(Table::new()).map_err(ProbeError::from)?;
+    if probe.target() == Target::Steps {
         let why = format!("it measures during a training only: `train --probe {name}:every=100`");
         let (key, value) = ("probe".into(), name.into());
         return Err(TrainError::Value { key, value, why }.into());

@@ -54,17 +54,12 @@ fn argument((option, schema, heading): (Opt, Value, &'static str)) -> Arg {
             "none" => option.purpose,
             default => format!("{} [default: {default}]", option.purpose),
         });
-    match schema["oneOf"].as_array() {
-        Some(values) => {
-            let words = values.iter().filter_map(|value| value["const"].as_str());
-            arg.value_parser(words.map(str::to_owned).collect::<Vec<_>>())
-        }
-        None => arg.value_name(if schema["type"] == "integer" {
-            "N"
-        } else {
-            "VALUE"
-        }),
-    }
+    let Some(values) = schema["oneOf"].as_array() else {
+        return arg.value_name(if is(&schema, "integer") { "N" } else { "VALUE" });
+    };
+    let words = values.iter().filter_map(|value| value["const"].as_str());
+    arg.value_name("NAME")
+        .value_parser(words.map(str::to_owned).collect::<Vec<_>>())
 }
 
 /// The probe that the arguments ask for.
@@ -88,21 +83,21 @@ pub(super) fn asked(
     Asked::new(entry, given)
 }
 
+/// Whether values of a schema can be of this type.
+fn is(schema: &Value, kind: &str) -> bool {
+    let types = &schema["type"];
+    let all = types.as_array().map_or(&[][..], Vec::as_slice);
+    types == kind || all.contains(&kind.into())
+}
+
 /// A number or a list of numbers if the option takes one, or else the text.
 fn value(text: &str, schema: &Value) -> toml::Value {
-    let is = |kind: &str| {
-        let types = &schema["type"];
-        types == kind
-            || types
-                .as_array()
-                .is_some_and(|all| all.contains(&kind.into()))
-    };
     let toml = match text {
-        list if is("array") => format!("v = [{list}]"),
+        list if is(schema, "array") => format!("v = [{list}]"),
         number => format!("v = {number}"),
     };
     let parsed: Option<toml::Value> = toml.parse::<Table>().ok().and_then(|mut t| t.remove("v"));
-    let is_text = is("string") && !is("integer");
+    let is_text = is(schema, "string") && !is(schema, "integer");
     parsed
         .filter(|value| !is_text && (value.is_array() || value.is_integer() || value.is_float()))
         .unwrap_or_else(|| text.into())

@@ -70,7 +70,7 @@ pub(crate) fn parse(text: &str, probes: &Registry) -> Result<(Asked, u64), Train
         let parsed = parsed.ok().and_then(|mut table| table.remove("v"));
         let value: toml::Value = parsed.unwrap_or_else(|| value.into());
         if key != "every" {
-            options.insert(key.to_owned(), value);
+            options.insert(key.replace('-', "_"), value);
             continue;
         }
         every = value.as_integer().filter(|n| *n > 0).map(|n| n as u64);
