@@ -16,7 +16,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use largebatch::Lab;
 use largebatch::data::Search;
-use largebatch::train::{Controls, Evaluation, Experiment, Observer, RunConfig, Step, train};
+use largebatch::train::{
+    Controls, Evaluation, Experiment, Observer, RunConfig, Step, TrainError, train,
+};
 
 const RUN: &str = r#"
 dataset = "cifar-10"
@@ -37,16 +39,17 @@ crop_pad = 4
 struct Lines;
 
 impl Observer for Lines {
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         if let (Some(loss), 0) = (step.loss, step.step % 50) {
             println!(
                 "  step {:>5}: rate {:.4}, loss {loss:.4}",
                 step.step, step.lr
             );
         }
+        Ok(())
     }
 
-    fn on_evaluation(&mut self, e: &Evaluation) {
+    fn on_evaluation(&mut self, e: &Evaluation) -> Result<(), TrainError> {
         if let Some(validation) = e.validation {
             println!(
                 "epoch {:>2}: training loss {:.4}, validation {}",
@@ -55,6 +58,7 @@ impl Observer for Lines {
                 validation.headline()
             );
         }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use largebatch::Lab;
 use largebatch::data::Search;
 use largebatch::train::{
-    Choice, Controls, Evaluation, Experiment, Observer, Outcome, RunConfig, train,
+    Choice, Controls, Evaluation, Experiment, Observer, Outcome, RunConfig, TrainError, train,
 };
 
 /// Optimizer, batch size and rate.
@@ -28,7 +28,7 @@ const RUNS: [(&str, usize, f64); 3] = [
 struct Lines;
 
 impl Observer for Lines {
-    fn on_evaluation(&mut self, e: &Evaluation) {
+    fn on_evaluation(&mut self, e: &Evaluation) -> Result<(), TrainError> {
         if let Some(validation) = e.validation {
             println!(
                 "  epoch {:>2}, step {:>5}: training loss {:.4}, validation {}",
@@ -38,6 +38,7 @@ impl Observer for Lines {
                 validation.headline()
             );
         }
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use largebatch_probe::noise::{NoiseOptions, Pairs, noise};
 use largebatch_probe::{Objective, Subject, Subset, unwatched};
 use largebatch_train::Lab;
 use largebatch_train::{
-    Controls, Experiment, Observer, RunConfig, Split, SquaredNorms, Start, Step, train,
+    Controls, Experiment, Observer, RunConfig, Split, SquaredNorms, Start, Step, TrainError, Wants,
+    train,
 };
 use toml::Value;
 
@@ -45,18 +46,23 @@ impl Recorder<'_> {
 }
 
 impl Observer for Recorder<'_> {
-    fn wants_norms(&self) -> bool {
-        self.wants
+    fn wants(&self, _step: u64) -> Wants {
+        Wants {
+            norms: self.wants,
+            ..Wants::STEP
+        }
     }
-    fn on_start(&mut self, start: &Start<'_>) {
+    fn on_start(&mut self, start: &Start<'_>) -> Result<(), TrainError> {
         self.keep(start.network);
+        Ok(())
     }
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         self.keep(step.network);
         if self.experiment.is_some() {
             self.states.push(step.driver.save());
         }
         self.norms.extend(step.norms.cloned());
+        Ok(())
     }
 }
 

@@ -1,42 +1,103 @@
-//! What can watch a run: progress bars, logs, probes.
-
-use std::path::Path;
+//! What can watch a run: the writer of its folder, progress bars, probes.
 
 use largebatch_models::Network;
-use largebatch_optim::Driver;
+use largebatch_optim::{Driver, LayerTrace};
 use serde::{Deserialize, Serialize};
 
-use crate::{Experiment, Metrics, Outcome, SquaredNorms, nullable};
+use crate::{Counters, Experiment, Metrics, Outcome, SquaredNorms, TrainError, nullable};
 
-/// Watches a run; every method is optional.
+/// Watches a run. Every method is optional, and an error ends the training.
 pub trait Observer {
-    /// Whether each [`Step`] should include the squared norms of its gradients; asked before each
-    /// step. They need no extra gradient, but a pass over each micro-batch's gradient and a wait
-    /// for the device.
-    fn wants_norms(&self) -> bool {
-        false
+    /// What the observer needs of step number `step`, from 1; asked before the step. By default it
+    /// sees each step, and nothing is measured for it.
+    fn wants(&self, _step: u64) -> Wants {
+        Wants::STEP
     }
     /// Called before the first step.
-    fn on_start(&mut self, _start: &Start<'_>) {}
-    /// Called after each step.
-    fn on_step(&mut self, _step: &Step<'_>) {}
+    ///
+    /// # Errors
+    /// Whatever should end the training, as in the other methods.
+    fn on_start(&mut self, _start: &Start<'_>) -> Result<(), TrainError> {
+        Ok(())
+    }
+    /// Called after each step that the observer [wants](Observer::wants) to see.
+    ///
+    /// # Errors
+    /// See [`on_start`](Observer::on_start).
+    fn on_step(&mut self, _step: &Step<'_>) -> Result<(), TrainError> {
+        Ok(())
+    }
     /// Called after each evaluation on the validation part, and at the end of each epoch.
-    fn on_evaluation(&mut self, _evaluation: &Evaluation) {}
+    ///
+    /// # Errors
+    /// See [`on_start`](Observer::on_start).
+    fn on_evaluation(&mut self, _evaluation: &Evaluation) -> Result<(), TrainError> {
+        Ok(())
+    }
     /// Whether training should stop here; asked after each evaluation.
     fn stop(&self) -> bool {
         false
     }
-    /// Called when a checkpoint is on the disk.
-    fn on_checkpoint(&mut self, _step: u64, _place: &Path) {}
+    /// Called after a step for which an observer [wanted a checkpoint](Wants::checkpoint), and when
+    /// the training is interrupted.
+    ///
+    /// # Errors
+    /// See [`on_start`](Observer::on_start).
+    fn on_checkpoint(&mut self, _at: &Snapshot<'_>) -> Result<(), TrainError> {
+        Ok(())
+    }
     /// Called after the last step, or at divergence or interruption.
-    fn on_end(&mut self, _outcome: &Outcome) {}
+    ///
+    /// # Errors
+    /// See [`on_start`](Observer::on_start).
+    fn on_end(&mut self, _end: &End<'_>) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// What an observer needs of a step; what none needs is not computed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wants {
+    /// To see the step.
+    pub step: bool,
+    /// [`Step::norms`]. They need no extra gradient, but a pass over each micro-batch's gradient
+    /// and a wait for the device.
+    pub norms: bool,
+    /// [`Step::layers`]. They need a wait for the device.
+    pub layers: bool,
+    /// A checkpoint after the step, unless it is the last one.
+    pub checkpoint: bool,
+}
+
+impl Wants {
+    /// Not even to see the step.
+    pub const NOTHING: Wants = Wants {
+        step: false,
+        norms: false,
+        layers: false,
+        checkpoint: false,
+    };
+    /// To see the step, with nothing measured for it.
+    pub const STEP: Wants = Wants {
+        step: true,
+        ..Wants::NOTHING
+    };
+
+    pub(crate) fn or(self, other: Wants) -> Wants {
+        Wants {
+            step: self.step || other.step,
+            norms: self.norms || other.norms,
+            layers: self.layers || other.layers,
+            checkpoint: self.checkpoint || other.checkpoint,
+        }
+    }
 }
 
 /// What is known before the first step.
 pub struct Start<'a> {
     /// The run's data, model and settings.
     pub experiment: &'a Experiment,
-    /// The first step: above 0 for a resumed run.
+    /// The steps so far: above 0 for a resumed run.
     pub step: u64,
     /// The number of trainable parameters.
     pub parameters: usize,
@@ -59,14 +120,39 @@ pub struct Step<'a> {
     /// The mean loss over the batch, before the step; absent if reading it would have to wait for
     /// the device.
     pub loss: Option<f64>,
+    /// The mean loss over the steps since it was last present. It is present every
+    /// [`log.every_steps`](crate::LogConfig::every_steps), and at divergence.
+    pub mean_loss: Option<f64>,
     /// The model after the step.
     pub network: &'a Network,
     /// The optimizer after the step: its trust ratios and, by [`Driver::save`], its state. Nothing
     /// is copied unless the observer asks.
     pub driver: &'a Driver,
-    /// The squared norms of the step's gradients; absent unless an [observer wants
-    /// them](Observer::wants_norms) and the batch was cut.
+    /// The squared norms of the step's gradients; absent unless an observer [wants
+    /// them](Wants::norms) and the batch was cut.
     pub norms: Option<&'a SquaredNorms>,
+    /// What the step did to each layer; absent unless an observer [wants it](Wants::layers).
+    pub layers: Option<&'a [LayerTrace]>,
+}
+
+/// A training between two steps: everything needed to resume it.
+pub struct Snapshot<'a> {
+    /// Counters and running sums.
+    pub counters: &'a Counters,
+    /// The model.
+    pub network: &'a Network,
+    /// The optimizer, with its state.
+    pub driver: &'a Driver,
+}
+
+/// The end of a training.
+pub struct End<'a> {
+    /// The outcome.
+    pub outcome: &'a Outcome,
+    /// The model.
+    pub network: &'a Network,
+    /// The optimizer, with its state.
+    pub driver: &'a Driver,
 }
 
 /// The training so far, and the metrics of the validation part.

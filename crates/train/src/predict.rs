@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use largebatch_data::{DataSpec, Part, Pipeline, read_features};
 use largebatch_models::{Io, Loss, Network};
 
-use crate::experiment::{outputs, spec};
+use crate::evaluate::outputs;
+use crate::experiment::spec;
 use crate::{Lab, ModelData, RunConfig, TrainError, device, from_safetensors};
 
 /// A trained network with everything needed to predict: the contents of run.toml and of its weights

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use largebatch_data::Fitted;
+use largebatch_data::{Fitted, Pipeline};
 use largebatch_models::Network;
 use largebatch_store::digest;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::TrainError;
+use crate::{Experiment, TrainError};
 
 /// The metadata key of [`ModelData`].
 const KEY: &str = "largebatch";
@@ -41,6 +41,66 @@ pub struct ModelData {
     pub feature_names: Vec<String>,
     /// The input's shape, and the preprocessing with the means and deviations of the training part.
     pub preprocessing: Fitted,
+}
+
+impl Experiment {
+    /// Scales the data as they were scaled for the training of these weights, not as the present
+    /// data would be. `place` names the weights in errors.
+    ///
+    /// # Errors
+    /// Data of another shape, or whose columns or classes have other names or another order: the
+    /// network would confuse them.
+    pub fn adopt(&mut self, data: &ModelData, place: &Path) -> Result<(), TrainError> {
+        let now = self.model_data();
+        for (what, then, now) in [
+            ("columns", &data.feature_names, &now.feature_names),
+            ("classes", &data.class_names, &now.class_names),
+        ] {
+            if then != now {
+                let list = |names: &[String]| {
+                    if names.is_empty() {
+                        "without names".into()
+                    } else {
+                        names.join(", ")
+                    }
+                };
+                let (then, now) = (list(then), list(now));
+                let message = format!(
+                    "was trained on {what} {then}, but the data now have {what} {now}: restore the former names and their order"
+                );
+                return Err(TrainError::folder(place, message));
+            }
+        }
+        if data.classes != now.classes {
+            let count = |classes: Option<usize>| {
+                classes.map_or("a real target".into(), |n| format!("{n} classes"))
+            };
+            let message = format!(
+                "was trained on {}, but the data now have {}",
+                count(data.classes),
+                count(now.classes)
+            );
+            return Err(TrainError::folder(place, message));
+        }
+        let mut pipeline = Pipeline::restore(data.preprocessing.clone())?;
+        [&self.dataset.train, &self.dataset.test]
+            .into_iter()
+            .try_for_each(|part| pipeline.prepare(part))?;
+        self.pipeline = pipeline;
+        Ok(())
+    }
+
+    /// What the network learned from its data, to be stored in the weights file.
+    pub fn model_data(&self) -> ModelData {
+        ModelData {
+            version: VERSION,
+            dataset: self.dataset.name.clone(),
+            classes: self.io.classes,
+            class_names: self.dataset.class_names.clone(),
+            feature_names: self.dataset.train.feature_names().to_vec(),
+            preprocessing: self.pipeline.fitted().clone(),
+        }
+    }
 }
 
 /// The weights and running statistics as the bytes of a safetensors file, with PyTorch's names and

@@ -8,7 +8,7 @@ use largebatch_random::{Key, below, normal, unit};
 use largebatch_train::Lab;
 use largebatch_train::{
     Controls, Environment, Experiment, Observer, RunConfig, RunFile, RunFolder, SCHEMA, Step, Stop,
-    train,
+    TrainError, train,
 };
 
 /// `n` examples with normal features times `scale`, and the labels that `label` draws.
@@ -217,8 +217,9 @@ fn a_diverging_training_is_found_within_the_stated_steps() {
 struct After<'a>(u64, &'a AtomicBool);
 
 impl Observer for After<'_> {
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         self.1.store(step.step == self.0, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -112,8 +112,9 @@ fn a_warmup_has_the_steps_of_its_epochs() {
 struct Seen(Vec<(usize, usize, f64)>);
 
 impl Observer for Seen {
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         self.0.push((step.epoch as usize, step.batch, step.lr));
+        Ok(())
     }
 }
 

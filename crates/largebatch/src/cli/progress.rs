@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use largebatch_train::{Evaluation, Observer, Outcome, Start, Step};
+use largebatch_train::{End, Evaluation, Observer, Snapshot, Start, Step, TrainError};
 
 use super::{Global, counted, say};
 
@@ -48,7 +48,7 @@ impl TrainingBar {
 }
 
 impl Observer for TrainingBar {
-    fn on_start(&mut self, start: &Start<'_>) {
+    fn on_start(&mut self, start: &Start<'_>) -> Result<(), TrainError> {
         let config = &start.experiment.config;
         self.epochs = config.epochs;
         self.started = Instant::now();
@@ -87,9 +87,10 @@ impl Observer for TrainingBar {
                 self.bar.println(text)
             }
         }
+        Ok(())
     }
 
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         let before = *self
             .first_examples
             .get_or_insert(step.examples - step.batch as u64);
@@ -98,7 +99,7 @@ impl Observer for TrainingBar {
             self.loss = Some(self.loss.map_or(loss, |old| 0.9 * old + 0.1 * loss));
         }
         if self.bar.is_hidden() {
-            return;
+            return Ok(());
         }
         let rate = (step.examples - before) as f64 / self.started.elapsed().as_secs_f64();
         let of = self.epochs.map_or(String::new(), |n| format!("/{n}"));
@@ -110,9 +111,10 @@ impl Observer for TrainingBar {
             step.epoch + 1,
             step.lr
         ));
+        Ok(())
     }
 
-    fn on_evaluation(&mut self, e: &Evaluation) {
+    fn on_evaluation(&mut self, e: &Evaluation) -> Result<(), TrainError> {
         let train = e
             .train_accuracy
             .map_or(String::new(), |a| format!(" ({:.2} %)", 100.0 * a));
@@ -128,15 +130,18 @@ impl Observer for TrainingBar {
         } else {
             self.bar.println(text)
         }
+        Ok(())
     }
 
-    fn on_checkpoint(&mut self, step: u64, place: &std::path::Path) {
+    fn on_checkpoint(&mut self, at: &Snapshot<'_>) -> Result<(), TrainError> {
         if self.lines {
-            say(&format!("checkpoint at step {step}: {}", place.display()));
+            say(&format!("checkpoint at step {}", at.counters.step));
         }
+        Ok(())
     }
 
-    fn on_end(&mut self, _outcome: &Outcome) {
+    fn on_end(&mut self, _end: &End<'_>) -> Result<(), TrainError> {
         self.bar.finish_and_clear();
+        Ok(())
     }
 }

@@ -7,14 +7,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use largebatch_report::{Context as Around, Findings, Format, Report};
+use largebatch_probe::probed;
+use largebatch_report::{Context as Around, Format, Outline, Report};
 use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, Study, StudyError, Summary, TrialRecord,
     Workers, serve,
 };
-use largebatch_train::{Lab, compute_here};
+use largebatch_train::compute_here;
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, say, warn, watch_interrupts};
+use crate::Lab;
 use keep::{KeptRuns, Probes, join_runs};
 use trainer::Trainer;
 use watcher::Watcher;
@@ -168,8 +170,8 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Run(args) => run_study(args, global, lab),
         StudyCommand::Plan(args) => plan(args, global, lab),
         StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?)),
-        StudyCommand::Report(args) => report(&args, global),
-        StudyCommand::Export(args) => export(&args, global),
+        StudyCommand::Report(args) => report(&args, global, lab),
+        StudyCommand::Export(args) => export(&args, global, lab),
         StudyCommand::List(args) => print(match args.recipe {
             Some(name) => recipes::named(&name)?.text.to_owned(),
             None => show::recipes(),
@@ -177,7 +179,7 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Worker(args) => {
             let keep = args
                 .keep
-                .map(|runs| KeptRuns::new(runs, &args.probe, args.data_dir.data_dir.clone()))
+                .map(|runs| KeptRuns::new(runs, &args.probe, lab))
                 .transpose()?;
             serve(&Trainer::new(lab, args.data_dir.search()).keeping(keep))
         }
@@ -189,14 +191,14 @@ fn print(text: String) -> Result<Done> {
     Ok(Done::Ok)
 }
 
-fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
+fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
     let study = recipes::study(&what.study, &what.set)?;
     for (i, text) in study
         .confirm
         .iter()
         .flat_map(|confirm| confirm.probe.iter().enumerate())
     {
-        Probes::read(std::slice::from_ref(text))
+        Probes::read(std::slice::from_ref(text), lab)
             .map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
     Ok(Plan::new(study, &|config| trainer.check(config))?)
@@ -217,7 +219,7 @@ fn jobs(asked: Option<usize>, threads: u32) -> usize {
 
 fn plan(args: PlanArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let trainer = Trainer::new(lab, args.what.data_dir.search());
-    let plan = open(&args.what, &trainer)?;
+    let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
     compute_here(Some(plan.study.threads as usize));
     let seconds = plan.seconds(&|config| trainer.seconds(config));
@@ -242,7 +244,7 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
 fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let trainer = Trainer::new(lab, args.what.data_dir.search());
-    let plan = open(&args.what, &trainer)?;
+    let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
     let folder = args
         .out
@@ -320,7 +322,9 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         &around(
             repeats(&args, &folder),
             &about(&plan.study, &args.what),
+            &results,
             &folder,
+            lab,
         )?,
         &folder.join("report"),
         global,
@@ -385,7 +389,7 @@ fn failures(failed: &[&TrialRecord], of: usize, unseen: &[String]) -> String {
 /// How many failed trials of one cause are named.
 const SHOWN: usize = 5;
 
-fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
+fn report(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let results = Results::open(folder)?;
     // The folder keeps the whole study except what it is about, which a recipe knows.
@@ -403,11 +407,16 @@ fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
         folder,
     );
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    write_report(&results, &around(command, &about, folder)?, &out, global)?;
+    write_report(
+        &results,
+        &around(command, &about, &results, folder, lab)?,
+        &out,
+        global,
+    )?;
     Ok(Done::Ok)
 }
 
-fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
+fn export(args: &ExportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let out = args
         .out
@@ -418,7 +427,7 @@ fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
             .with_context(|| format!("creating {}", parent.display()))?;
     }
     let results = Results::open(folder)?;
-    let around = around(String::new(), "", folder)?;
+    let around = around(String::new(), "", &results, folder, lab)?;
     let written = Report::new(&results, &around).write(&out, &[args.format])?;
     say_undrawn(&written.undrawn);
     if global.quiet {
@@ -459,13 +468,19 @@ fn write_report(results: &Results, around: &Around, out: &Path, global: &Global)
     Ok(())
 }
 
-fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
+fn around(
+    command: String,
+    about: &str,
+    results: &Results,
+    folder: &Path,
+    lab: &Lab,
+) -> Result<Around> {
     let environment = vec![("program".into(), format!("largebatch {}", super::version()))];
     Ok(Around {
         command,
         about: about.trim().into(),
         environment,
-        findings: Findings::read(folder)?,
+        probed: probed(&lab.probes, folder, &Outline::new(results))?,
     })
 }
 

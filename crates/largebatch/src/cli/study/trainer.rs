@@ -14,14 +14,15 @@ use largebatch_study::{
     key, number,
 };
 use largebatch_train::{
-    Controls, Evaluation, Experiment, Lab, Metrics, Observer, RunConfig, Split, Step, Stop,
-    TrainError, batch_schedule, compute_here, open, train,
+    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Split, Step, Stop, TrainError,
+    batch_schedule, compute_here, open, train,
 };
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::super::{Global, tell_data};
 use super::keep::KeptRuns;
+use crate::Lab;
 use crate::cli::probe::training::Probing;
 
 /// Trains the trials of a study.
@@ -254,7 +255,7 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
         speed: Option<f64>,
     }
     impl Observer for Few<'_> {
-        fn on_step(&mut self, step: &Step<'_>) {
+        fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
             let now = computed();
             let (begun, seen) = *self.begun.get_or_insert((now, step.examples));
             if step.step > self.steps {
@@ -262,6 +263,7 @@ fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
                     .filter(|speed| speed.is_finite() && *speed > 0.0);
                 self.enough.store(true, Ordering::Relaxed);
             }
+            Ok(())
         }
     }
     let enough = AtomicBool::new(false);
@@ -361,13 +363,14 @@ impl Relay<'_> {
 }
 
 impl Observer for Relay<'_> {
-    fn on_step(&mut self, step: &Step<'_>) {
+    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
         self.examples = step.examples;
         self.since
             .extend(step.loss.map(|loss| (step.step, step.examples, loss)));
+        Ok(())
     }
 
-    fn on_evaluation(&mut self, e: &Evaluation) {
+    fn on_evaluation(&mut self, e: &Evaluation) -> Result<(), TrainError> {
         self.since.clear();
         let validation = e.validation.map(|metrics| headline(&metrics).1);
         let fitted_loss = e.fitted.map(|metrics| metrics.loss);
@@ -379,6 +382,7 @@ impl Observer for Relay<'_> {
             fitted_loss,
         };
         self.stopped |= (self.emit)(point).is_break();
+        Ok(())
     }
 
     fn stop(&self) -> bool {
@@ -427,7 +431,7 @@ impl Runner for Trainer<'_> {
             .flatten();
         let mut probes = match (&self.keep, &kept) {
             (Some(keep), Some(folder)) => keep
-                .during(&experiment, folder)
+                .probes(&experiment, folder)
                 .map_err(|e| e.to_string())?,
             _ => Vec::new(),
         };
@@ -458,10 +462,7 @@ impl Runner for Trainer<'_> {
         if diverged {
             relay.diverged();
         }
-        let mut unseen: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
-        if let (Some(keep), Some(folder), false) = (&self.keep, &kept, diverged) {
-            unseen.extend(keep.at_the_end(folder, self.lab));
-        }
+        let unseen: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
         let mut metrics = BTreeMap::new();
         // Measured with the trained weights; the running means of an epoch come from changing
         // weights.

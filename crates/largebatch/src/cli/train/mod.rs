@@ -1,0 +1,342 @@
+//! `largebatch train`.
+
+mod cross_validate;
+mod folder;
+mod settings;
+mod summary;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use largebatch_train::{
+    Controls, Experiment, Observer, OtherData, Outcome, RunConfig, RunFolder, Stop, TrainError,
+    compute_here, train,
+};
+
+use super::probe::training::{self, Probing};
+use super::progress::TrainingBar;
+use super::{
+    DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole,
+};
+use crate::Lab;
+use folder::fresh_folder;
+pub(super) use folder::run_file;
+use settings::{configuration, differences};
+use summary::summary;
+
+const EXAMPLES: &str = "\
+Examples:
+  largebatch train --dataset digits --model mlp
+  largebatch train --dataset mnist --model lenet5 --optimizer lamb --batch-size 1024 --schedule cosine
+  largebatch train examples/train/mnist-mlp.toml --seed 1 --set optimizer.momentum=0.95
+  largebatch train --resume runs/mnist-lenet5-lamb
+  largebatch train --dataset breast-cancer --model logistic --cross-validate 5x10
+  largebatch train --set dataset.format=csv --set dataset.train=my.csv --set dataset.label=species --model softmax
+
+Your own files: dataset.format is csv or libsvm, with dataset.train and, if there is one, dataset.test \
+(else a fifth is held out); or idx, with dataset.train_images and dataset.train_labels. For a CSV file \
+dataset.header, dataset.delimiter and dataset.labels (classes or real) settle what the program cannot infer; \
+dataset.missing (mean or drop) says what to do with missing values.
+
+Settings come from the TOML file, then from --set, then from the other flags; later ones win. Settings that \
+are not given have defaults.
+
+A run's folder contains run.toml, events.jsonl, checkpoints/, model.safetensors (for PyTorch) and result.json.";
+
+/// Train a model on built-in data, on well-known data sets, or on your own files
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TrainArgs {
+    /// Configuration in TOML
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Data set; `largebatch data list` lists them
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    dataset: Option<String>,
+    /// Model; `largebatch models` lists them
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    model: Option<String>,
+    /// Optimizer; `largebatch optimizers` lists them [default: sgd]
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    optimizer: Option<String>,
+    /// Variant of the optimizer, such as `timm` for lars; `largebatch optimizers NAME` lists them
+    #[arg(long, value_name = "NAME", help_heading = "What to train")]
+    preset: Option<String>,
+
+    /// Examples per step, or `full` for gradient descent [default: 64]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "How to train",
+        allow_negative_numbers = true
+    )]
+    batch_size: Option<String>,
+    /// Learning rate at the base batch [default: measured for optimizer and model at the default
+    /// batch size; it grows with the batch size only with --scaling]
+    #[arg(
+        long,
+        value_name = "RATE",
+        help_heading = "How to train",
+        allow_negative_numbers = true
+    )]
+    lr: Option<f64>,
+    /// Passes over the training part [default: depends on the data set]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
+    epochs: Option<u64>,
+    /// Optimizer steps, instead of --epochs
+    #[arg(long, value_name = "N", help_heading = "How to train", conflicts_with = "epochs", allow_negative_numbers = true, value_parser = whole)]
+    steps: Option<u64>,
+    /// Learning-rate schedule; `largebatch schedules` lists them [default: constant]
+    #[arg(long, value_name = "NAME", help_heading = "How to train")]
+    schedule: Option<String>,
+    /// How the rate grows with the batch size, relative to base_batch: none, sqrt or linear
+    /// [default: none]
+    #[arg(long, value_name = "RULE", help_heading = "How to train")]
+    scaling: Option<String>,
+    /// Seed of the initial weights, batch order, augmentation and dropout [default: 0]
+    #[arg(long, value_name = "N", help_heading = "How to train", allow_negative_numbers = true, value_parser = whole)]
+    seed: Option<u64>,
+    /// Any other setting, such as optimizer.weight_decay=1e-4, schedule.warmup.epochs=5, data.preprocess.flip=true; `largebatch settings` lists them
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "How to train")]
+    set: Vec<String>,
+
+    /// Device to compute on: flex, ndarray, wgpu, cuda; `largebatch devices` lists them [default:
+    /// flex]
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    device: Option<String>,
+    /// CPU threads [default: all]
+    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
+    threads: Option<u64>,
+    /// Replicas that process equal parts of every batch in parallel [default: 1]
+    #[arg(long, value_name = "K", help_heading = "Where", value_parser = whole)]
+    workers: Option<u64>,
+    #[command(flatten)]
+    data_dir: DataDir,
+
+    /// Folder of the run [default: runs/DATASET-MODEL-OPTIMIZER, numbered if it exists]
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    out: Option<PathBuf>,
+    /// Resume the run in DIR (or in --out) from its newest checkpoint; it ends with the same bits
+    /// as without the break
+    #[arg(long, value_name = "DIR", num_args = 0..=1, help_heading = "Results")]
+    resume: Option<Option<PathBuf>>,
+    /// With --resume: use the data even if they have changed since the run began, with a warning;
+    /// run.toml then records both
+    #[arg(long, requires = "resume", help_heading = "Results")]
+    accept_data: bool,
+    /// Write ‖w‖, ‖g‖, ‖Δw‖, trust ratio and rate of each layer to layers.csv: `layers` or
+    /// `layers:every=50`
+    #[arg(long, value_name = "WHAT", help_heading = "Results")]
+    trace: Option<String>,
+    /// Measure the network during training, as `largebatch probe` does afterwards: layers, noise or
+    /// curvature, as in noise:every=100 or noise:every=100,subset=500; or noise-pairs, the noise
+    /// scale without extra gradients, in a run that accumulates (--set accumulate=4)
+    #[arg(long, value_name = "NAME:every=N", help_heading = "Results")]
+    probe: Vec<String>,
+    /// Run a repeated k-fold cross-validation on all examples instead of one training:
+    /// REPEATSxFOLDS
+    #[arg(long, value_name = "RxK", num_args = 0..=1, default_missing_value = "5x10", conflicts_with_all = ["resume", "out", "probe"], help_heading = "Results")]
+    cross_validate: Option<String>,
+    /// Print one JSON object instead of a summary
+    #[arg(long, help_heading = "Results")]
+    json: bool,
+}
+
+pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
+    watch_interrupts()?;
+    if let Some(folder) = resumed_folder(&args)? {
+        return resume(&args, &folder, global, lab);
+    }
+    args.probe
+        .iter()
+        .try_for_each(|text| training::parse(text, &lab.probes).map(drop))?;
+    let config = configuration(&args, None)?;
+    compute_here(config.threads);
+    if let Some(shape) = &args.cross_validate {
+        return cross_validate::run(&args, &config, shape, global, lab);
+    }
+    let experiment = Experiment::open(config, lab, &args.data_dir.search())?;
+    warn_of_unknown_sources(&experiment);
+    tell_notes(&experiment);
+    let path = args
+        .out
+        .clone()
+        .map_or_else(|| fresh_folder(&experiment.config), Ok)?;
+    let data_dir = args
+        .data_dir
+        .search()
+        .data_dir
+        .map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    // Before anything is written, so that a refused probe leaves no folder.
+    let probes = Probing::all(&args.probe, &lab.probes, &experiment, &path)
+        .inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
+    let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
+    drive(&args, &experiment, &folder, probes, global)
+}
+
+/// The folder that --resume names, if there is a run in it.
+fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
+    match (&args.resume, &args.out) {
+        (None, _) => Ok(None),
+        (Some(Some(dir)), None) => Ok(Some(dir.clone())),
+        (Some(Some(dir)), Some(out)) if out == dir => Ok(Some(dir.clone())),
+        (Some(None), Some(out)) => Ok(out.join("run.toml").exists().then(|| out.clone())),
+        (Some(Some(dir)), Some(out)) => Err(TrainError::Value {
+            key: "resume".into(),
+            value: dir.display().to_string(),
+            why: format!(
+                "--out {} names another folder; give one of them",
+                out.display()
+            ),
+        }),
+        (Some(None), None) => Err(TrainError::Value {
+            key: "resume".into(),
+            value: "(none)".into(),
+            why: "name the run's folder, as in --resume runs/digits-mlp-sgd".into(),
+        }),
+    }
+}
+
+fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<Done> {
+    let (folder, file) = RunFolder::open(path)?;
+    compute_here(file.config.threads);
+    let other = if args.accept_data {
+        OtherData::Accept(&warn)
+    } else {
+        OtherData::Refuse
+    };
+    let open = |config: RunConfig| file.reopen(path, config, lab, args.data_dir.search(), other);
+    let asked = configuration(args, Some(&file.config))?;
+    if asked != file.config {
+        let asked = open(asked)?.config;
+        if asked != file.config {
+            let message = format!(
+                "holds another run than the one requested; they differ in: {}; leave these out to resume it, or start another run with --out",
+                differences(&file.config, &asked)
+            );
+            return Err(TrainError::Folder {
+                path: path.into(),
+                message,
+            }
+            .into());
+        }
+    }
+    if let Some(outcome) = folder.outcome()? {
+        if args.json {
+            print_json(&outcome)?;
+        } else if !global.quiet {
+            writeln!(
+                std::io::stdout(),
+                "{} has already ended; nothing to do.\n{}",
+                path.display(),
+                summary(&outcome)
+            )?;
+        }
+        return Ok(done(&outcome));
+    }
+    let experiment = open(file.config.clone())?;
+    let begun = &file.provenance.version;
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    if minor(begun) != minor(env!("CARGO_PKG_VERSION")) {
+        warn(&format!(
+            "{} was begun by version {begun}; from here on its bits may differ from that version's",
+            path.display()
+        ));
+    }
+    let probes = Probing::all(&args.probe, &lab.probes, &experiment, path)?;
+    let folder = folder.locked()?;
+    folder.go_on_with(&file, &experiment.dataset)?;
+    drive(args, &experiment, &folder, probes, global)
+}
+
+fn drive(
+    args: &TrainArgs,
+    experiment: &Experiment,
+    folder: &RunFolder,
+    mut probes: Vec<Probing<'_>>,
+    global: &Global,
+) -> Result<Done> {
+    let mut progress = TrainingBar::new(global);
+    if global.quiet {
+        tell_data(&experiment.dataset, &experiment.holdout, global);
+    }
+    folder.weak_lock().iter().for_each(|text| warn(text));
+    if !global.quiet {
+        probes.iter_mut().for_each(Probing::tell_cost);
+    }
+    let mut observers: Vec<&mut dyn Observer> = probes
+        .iter_mut()
+        .map(|probe| probe as &mut dyn Observer)
+        .collect();
+    if !global.quiet {
+        observers.push(&mut progress);
+    }
+    let (outcome, _) = train(
+        experiment,
+        Controls {
+            folder: Some(folder),
+            observers,
+            interrupt: &INTERRUPT,
+            ..Controls::default()
+        },
+    )?;
+    if args.json {
+        print_json(&outcome)?;
+    } else if !global.quiet {
+        writeln!(std::io::stdout(), "{}", summary(&outcome))?;
+    }
+    if outcome.stop == Stop::Interrupted {
+        say(&format!(
+            "interrupted; continue with: largebatch train --resume {}",
+            folder.path().display()
+        ));
+    }
+    let failures: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
+    match done(&outcome) {
+        Done::Ok if !failures.is_empty() => {
+            anyhow::bail!(
+                "the training has ended and {} is complete except for a probe's results: probe {}",
+                folder.path().display(),
+                failures.join("; probe ")
+            )
+        }
+        done => Ok(done),
+    }
+}
+
+fn done(outcome: &Outcome) -> Done {
+    match outcome.stop {
+        Stop::Finished | Stop::TargetReached | Stop::NoImprovement | Stop::Observer => Done::Ok,
+        Stop::Diverged => Done::Diverged,
+        Stop::Interrupted => Done::Interrupted,
+    }
+}
+
+/// Warns about problems in the data.
+fn tell_notes(experiment: &Experiment) {
+    experiment.notes().iter().for_each(|note| warn(note));
+}
+
+fn warn_of_unknown_sources(experiment: &Experiment) {
+    let unknown: Vec<&str> = experiment
+        .dataset
+        .sources
+        .iter()
+        .filter(|s| !s.known)
+        .map(|s| s.file.as_str())
+        .collect();
+    if let [first, rest @ ..] = unknown.as_slice() {
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} more", rest.len())
+        };
+        warn(&format!(
+            "{first}{more}: not the published content of {}; results are not exactly comparable with others' (run.toml records the hashes)",
+            experiment.dataset.name
+        ));
+    }
+}

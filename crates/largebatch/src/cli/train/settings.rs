@@ -1,0 +1,128 @@
+//! The configuration that a command line asks for.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use largebatch_component::settings::flatten;
+use largebatch_train::{RunConfig, TrainError};
+use toml::{Table, Value};
+
+use super::TrainArgs;
+
+/// The configuration from file, --set and flags; without a file it starts from `under`, the run to
+/// be resumed.
+pub(super) fn configuration(
+    args: &TrainArgs,
+    under: Option<&RunConfig>,
+) -> Result<RunConfig, TrainError> {
+    let text = match &args.file {
+        Some(path) if path.is_dir() => {
+            let message = format!(
+                "is a folder, not a configuration; to continue a run write --resume {}",
+                path.display()
+            );
+            return Err(TrainError::Folder {
+                path: path.clone(),
+                message,
+            });
+        }
+        Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
+        None => under.map(RunConfig::to_toml),
+    };
+    let place = args.file.as_deref().unwrap_or(Path::new("run.toml"));
+    let word = |text: &Option<String>| text.clone().map(Value::String);
+    // Names come first, because a new name discards the old one's options, and --set gives options
+    // of the new one; then once more, because flags win.
+    let names = [
+        ("dataset", &args.dataset),
+        ("model", &args.model),
+        ("optimizer", &args.optimizer),
+        ("optimizer.preset", &args.preset),
+        ("schedule", &args.schedule),
+    ];
+    let names: Vec<(String, Value)> = names
+        .iter()
+        .filter_map(|(key, text)| Some(((*key).to_owned(), word(text)?)))
+        .collect();
+    let mut over = names.clone();
+    over.extend(
+        args.set
+            .iter()
+            .map(|s| RunConfig::assignment(s))
+            .collect::<Result<Vec<_>, _>>()?,
+    );
+    over.extend(names);
+    let mut flag =
+        |key: &str, value: Option<Value>| over.extend(value.map(|v| (key.to_owned(), v)));
+    match args.batch_size.as_deref() {
+        None => {}
+        Some("full") => flag("data.sampling", Some("full".into())),
+        Some(text) => match text.parse::<i64>() {
+            Ok(n) if n > 0 => flag("batch_size", Some(n.into())),
+            _ => {
+                return Err(TrainError::Value {
+                    key: "batch_size".into(),
+                    value: text.into(),
+                    why: "must be at least 1, or `full`".into(),
+                });
+            }
+        },
+    }
+    flag("lr", args.lr.map(Value::Float));
+    flag("epochs", args.epochs.map(|n| Value::Integer(n as i64)));
+    flag("steps", args.steps.map(|n| Value::Integer(n as i64)));
+    flag("scaling", word(&args.scaling));
+    flag("seed", args.seed.map(|n| Value::Integer(n as i64)));
+    flag("device", word(&args.device));
+    flag("threads", args.threads.map(|n| Value::Integer(n as i64)));
+    flag("workers", args.workers.map(|n| Value::Integer(n as i64)));
+    flag(
+        "log.layers_every_steps",
+        traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)),
+    );
+    let mut config = RunConfig::layered(text.as_deref().map(|text| (place, text)), &over)?;
+    // A budget from the command line replaces the file's.
+    if args.steps.is_some() {
+        config.epochs = None;
+    } else if args.epochs.is_some() {
+        config.steps = None;
+    }
+    Ok(config)
+}
+
+/// `layers` or `layers:every=50`.
+fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
+    let Some(text) = text else { return Ok(None) };
+    let every = match text {
+        "layers" => Some(1),
+        _ => text
+            .strip_prefix("layers:every=")
+            .and_then(|n| n.parse().ok())
+            .filter(|&n| n > 0 && i64::try_from(n).is_ok()),
+    };
+    match every {
+        Some(every) => Ok(Some(every)),
+        None => Err(TrainError::Value {
+            key: "trace".into(),
+            value: text.into(),
+            why: "write layers or layers:every=50".into(),
+        }),
+    }
+}
+
+/// The keys whose values differ.
+pub(super) fn differences(old: &RunConfig, new: &RunConfig) -> String {
+    let leaves = |config: &RunConfig| flatten(&Table::try_from(config).unwrap_or_default());
+    let (old, new) = (leaves(old), leaves(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let show = |v: Option<&Value>| v.map_or("(none)".to_owned(), Value::to_string);
+    let changed: Vec<String> = keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| {
+            let (there, here) = (show(old.get(key)), show(new.get(key)));
+            format!("{key} ({there} there, {here} here)")
+        })
+        .collect();
+    changed.join(", ")
+}
