@@ -256,7 +256,11 @@ fn bad_input_names_value_place_and_remedy() {
             2,
             &["directions = 99999", "1 to"],
         ),
-        (&["sharpness", "a", "--radius", "0"], 2, &["radius = 0"]),
+        (
+            &["sharpness", "a", "--radius", "0"],
+            2,
+            &["`radius` is 0", "above 0"],
+        ),
         (&["sharpness", "a", "--subset", "0"], 2, &["subset = 0"]),
         (
             &["sharpness", "a", "--weights", "wide/model.safetensors"],
@@ -278,20 +282,32 @@ fn bad_input_names_value_place_and_remedy() {
         (
             &["line", "a", "a", "--subset", "many"],
             2,
-            &["subset = many", "all"],
+            &["`subset` cannot be \"many\"", "all"],
         ),
         (&["surface", "a", "a"], 2, &["2 folders", "three"]),
         (&["surface", "a", "a", "a"], 2, &["do not span a plane"]),
         (&["surface", "a", "--path"], 1, &["checkpoint.every_steps"]),
-        (&["surface", "a", "--range", "-1"], 2, &["range = -1"]),
+        (
+            &["surface", "a", "--range", "-1"],
+            2,
+            &["`range` is -1", "above 0"],
+        ),
         (
             &["surface", "--from", "text.json"],
             2,
             &["text.json", "surface"],
         ),
         (&["surface", "--from", "none.json"], 1, &["none.json"]),
-        (&["lr-find", "a", "--lowest", "0"], 2, &["lowest = 0"]),
-        (&["lr-find", "a", "--steps", "3"], 2, &["steps = 3"]),
+        (
+            &["lr-find", "a", "--lowest", "0"],
+            2,
+            &["`lowest` is 0", "above 0"],
+        ),
+        (
+            &["lr-find", "a", "--steps", "3"],
+            2,
+            &["`steps` is 3", "at least 10"],
+        ),
         (&["lr-find", "none.toml"], 1, &["none.toml"]),
         (&["lr-find"], 2, &["dataset"]),
         (

@@ -517,7 +517,7 @@ fn bad_input_is_told() {
         (
             &["noise", "run", "--subset", "some"],
             2,
-            &["subset = some", "`all`"],
+            &["`subset` cannot be \"some\"", "`all`"],
         ),
         (
             &["noise", "run", "--subset", "1"],
@@ -588,12 +588,12 @@ fn bad_input_is_told() {
         (
             "noise-pairs:every=5",
             &[
-                "noise-pairs:every=5",
+                "probe = noise-pairs",
                 "does not cut its batch",
                 "accumulate=4",
             ],
         ),
-        ("noise-pairs:every=5,subset=9", &["not a subset"]),
+        ("noise-pairs:every=5,subset=9", &["no option `subset`"]),
     ] {
         let found = ended(command(
             dir.path(),

@@ -27,7 +27,9 @@ pub use {
 };
 
 #[cfg(feature = "cli")]
-pub use largebatch_train::Lab;
+mod lab;
+#[cfg(feature = "cli")]
+pub use lab::Lab;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -1,11 +1,11 @@
-//! Models, schedules and formats of this project pass the suites that yours must pass: those whose
+//! Models, schedules, formats and probes of this project pass the suites that yours must pass: those whose
 //! defaults fit the data that ship with the program.
 
 #![cfg(feature = "cli")]
 
-use largebatch::conformance::{format, model, schedule};
+use largebatch::conformance::{format, model, probe, schedule};
 use largebatch::data::{CsvSpec, LibsvmSpec};
-use largebatch::{models::models, schedule as shapes};
+use largebatch::{models::models, probe as probes, schedule as shapes};
 
 #[test]
 fn models_conform() {
@@ -56,4 +56,22 @@ fn formats_conform() {
     .unwrap_or_else(|failures| panic!("{failures}"));
     format::<LibsvmSpec>(&[("t.svm", svm.as_bytes())], "train = \"t.svm\"")
         .unwrap_or_else(|failures| panic!("{failures}"));
+}
+
+#[test]
+fn probes_conform() {
+    let all = [
+        probe::<probes::layers::Layers>("digits"),
+        probe::<probes::noise::NoiseOptions>("digits"),
+        probe::<probes::noise::NoisePairs>("digits"),
+        probe::<probes::curvature::CurvatureOptions>("digits"),
+        probe::<probes::line::LineOptions>("digits"),
+        probe::<probes::sharpness::SharpnessOptions>("digits"),
+        probe::<probes::surface::SurfaceOptions>("digits"),
+        probe::<probes::lr_find::RangeTest>("digits"),
+        probe::<probes::batch_find::BatchSearch>("digits"),
+    ];
+    for result in all {
+        result.unwrap_or_else(|failures| panic!("{failures}"));
+    }
 }

@@ -1,30 +1,33 @@
 //! Speed and memory at each batch size, up to the largest that fits.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
+use largebatch_component::{Facts, Kind};
 use largebatch_plot::{Figure, Plot, Scale};
 use largebatch_train::Experiment;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dry_run::DryRun;
 use crate::memory;
-use crate::{ProbeError, Watch};
+use crate::noise::Noise;
+use crate::probe::{Cost, Probe, Target};
+use crate::{Point, ProbeError, Record, Watch};
 
-/// Settings of a search for the batch size.
-///
-/// | field | default | meaning |
-/// | --- | --- | --- |
-/// | `smallest` | 16 | the first batch size; each further size is twice as large |
-/// | `largest` | all | the last batch size, at most the number of training examples |
-/// | `seconds` | 0.5 | minimum time measured at each size, and at least three steps |
-/// | `knee` | 0.9 | the knee is the smallest batch that reaches this fraction of the highest speed, in (0, 1] |
-#[derive(Debug, Clone, PartialEq)]
+/// A search for the batch size: the options of the probe `batch-find`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct BatchSearch {
-    /// The first batch size.
+    /// First batch size; it doubles from then on.
     pub smallest: usize,
-    /// The last batch size; `None` for all training examples.
+    /// Last batch size. By default all training examples.
     pub largest: Option<usize>,
-    /// Minimum time measured at each size, in seconds.
+    /// Seconds of timed steps at each size; at least three steps are timed.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub seconds: f64,
-    /// The fraction of the highest speed that defines the knee, in (0, 1].
+    /// The knee is the smallest batch that reaches this share of the highest speed.
+    #[schemars(extend("exclusiveMinimum" = 0.0), range(max = 1.0))]
     pub knee: f64,
 }
 
@@ -117,35 +120,11 @@ impl BatchSearch {
             );
             return Err(ProbeError::value("largest", largest, why));
         }
-        if !(self.seconds > 0.0 && self.seconds.is_finite()) {
-            return Err(ProbeError::value(
-                "seconds",
-                self.seconds,
-                "must be positive",
-            ));
-        }
-        if !(self.knee > 0.0 && self.knee <= 1.0) {
-            return Err(ProbeError::value("knee", self.knee, "must be in (0, 1]"));
-        }
+        largebatch_component::check(Kind::Probe, Self::FACTS.name, self)?;
         Ok(std::iter::successors(Some(self.smallest), |size| {
             (*size < largest).then_some((size * 2).min(largest))
         })
         .collect())
-    }
-
-    /// Estimates how many seconds [`BatchSearch::run`] takes, from three small steps.
-    ///
-    /// # Errors
-    /// As for [`BatchSearch::run`].
-    pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
-        let sizes = self.sizes(experiment)?;
-        let largest = sizes.last().copied().unwrap_or(self.smallest);
-        let example = DryRun::new(experiment)?.example_seconds(largest)?;
-        let step = |size: &usize| *size as f64 * example;
-        Ok(sizes
-            .iter()
-            .map(|size| step(size) + self.seconds.max(3.0 * step(size)))
-            .sum())
     }
 
     /// Times training steps (data, gradient, update) at batch sizes that double, with the
@@ -225,15 +204,47 @@ impl BatchSearch {
     }
 }
 
-impl BatchFind {
-    /// Plots examples per second against the batch size, with the knee and the noise scale.
-    pub fn figure(&self) -> Figure {
-        let speed: Vec<(f64, f64)> = self
+impl Probe for BatchSearch {
+    const FACTS: Facts = Facts::new(
+        "batch-find",
+        "Measure speed and memory for each batch size, and find the knee and the largest batch that fits",
+    );
+    const TARGET: Target = Target::Settings;
+    const HELP: &'static str = "\
+Examples:
+  largebatch probe batch-find runs/digits-mlp-sgd
+  largebatch probe batch-find --set dataset=mnist --set model=lenet5 --largest 4096
+  largebatch probe batch-find examples/train/mnist-mlp.toml --threads 1
+
+If `largebatch probe noise` has measured the same run, its noise scale is shown with the speeds: below it a larger batch saves steps, above it
+a larger batch saves at most machine time.";
+    type Record = BatchFind;
+
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
+        let experiment = at[0].experiment;
+        let sizes = self.sizes(experiment)?;
+        let largest = sizes.last().copied().unwrap_or(self.smallest);
+        let example = DryRun::new(experiment)?.example_seconds(largest)?;
+        let step = |size: &usize| *size as f64 * example;
+        let of = |size| step(size) + self.seconds.max(3.0 * step(size));
+        let work = format!("steps of {} to {largest} examples", self.smallest);
+        Ok(Cost::new(work, "batch sizes", sizes.iter().map(of).sum()))
+    }
+
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(BatchFind, bool), ProbeError> {
+        let mut found = self.run(at[0].experiment, watch)?;
+        found.noise_scale = noise_scale(&at[0].folder.join("probe/noise.json"));
+        let complete = found.ended != BatchEnd::Interrupted;
+        Ok((found, complete))
+    }
+
+    fn figures(&self, found: &BatchFind, _: &[Point<'_>]) -> Vec<Figure> {
+        let speed: Vec<(f64, f64)> = found
             .points
             .iter()
             .map(|p| (p.batch_size as f64, p.examples_per_second))
             .collect();
-        let mut plot = Plot::new("batch-find", &format!("Speed: {}", self.what))
+        let mut plot = Plot::new("batch-find", &format!("Speed: {}", found.what))
             .x("batch size", Scale::Log)
             .y("examples per second", Scale::Log)
             .x_ticks(speed.iter().map(|p| p.0));
@@ -253,14 +264,14 @@ impl BatchFind {
             .line("measured", speed.clone())
             .points("measured", speed);
         for (label, size) in [
-            ("knee", self.knee.map(|b| b as f64)),
-            ("B_simple", self.noise_scale),
+            ("knee", found.knee.map(|b| b as f64)),
+            ("B_simple", found.noise_scale),
         ] {
             if let Some(size) = size {
                 plot = plot.guide_x(&format!("{label} {size:.0}"), size);
             }
         }
-        let memory = self.points.last().and_then(|p| p.memory).map(|m| {
+        let memory = found.points.last().and_then(|p| p.memory).map(|m| {
             format!(
                 " Peak memory at the largest batch: {:.0} MiB.",
                 m as f64 / 1_048_576.0
@@ -268,10 +279,63 @@ impl BatchFind {
         });
         let text = format!(
             "Median of timed training steps on {} with {} threads.{}",
-            self.device,
-            self.threads,
+            found.device,
+            found.threads,
             memory.unwrap_or_default()
         );
-        plot.caption(&text).figure()
+        vec![plot.caption(&text).figure()]
     }
+
+    fn summary(&self, found: &BatchFind, _: &[Point<'_>]) -> String {
+        let mut text = format!(
+            "{}, {}, {} threads\n{:>10} {:>14} {:>12} {:>10}\n",
+            found.what, found.device, found.threads, "batch", "examples/s", "ms/step", "memory"
+        );
+        // Writing to a String cannot fail.
+        for p in &found.points {
+            let memory = p.memory.map_or("–".to_owned(), |m| {
+                format!("{:.0} MiB", m as f64 / 1048576.0)
+            });
+            let _ = writeln!(
+                text,
+                "{:>10} {:>14.0} {:>12.3} {memory:>10}",
+                p.batch_size,
+                p.examples_per_second,
+                1e3 * p.seconds_per_step
+            );
+        }
+        if let Some(knee) = found.knee {
+            let _ = writeln!(
+                text,
+                "  knee       {knee}: the smallest batch close to the highest speed"
+            );
+        }
+        if let Some(largest) = found.largest {
+            let why = match found.ended {
+                BatchEnd::Largest if largest == found.examples => "all training examples",
+                BatchEnd::Largest => "the limit of --largest",
+                BatchEnd::Memory => "twice this size would not fit into the free memory",
+                BatchEnd::Interrupted => "interrupted",
+            };
+            let _ = writeln!(text, "  largest    {largest}: {why}");
+        }
+        let _ = match found.noise_scale {
+            Some(b) => write!(
+                text,
+                "  B_simple   {b:.0}: the gradient noise scale; above it a larger batch saves few steps"
+            ),
+            None => write!(
+                text,
+                "  B_simple   not measured: `largebatch probe noise` estimates the largest useful batch"
+            ),
+        };
+        text
+    }
+}
+
+/// B_simple from the file that `noise` wrote, if there is one.
+fn noise_scale(file: &Path) -> Option<f64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let record: Record<Noise> = serde_json::from_str(&text).ok()?;
+    record.result.b_simple
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use largebatch_component::ComponentError;
 use largebatch_train::TrainError;
 
 /// An error of a probe. Each names the value, its place and the remedy.
@@ -11,6 +12,9 @@ pub enum ProbeError {
     /// The run, its data or its weights cannot be opened.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// An unknown probe, or an option that it does not take.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
     /// An argument with an invalid value.
     #[error("{key} = {value}: {why}")]
     Value {
@@ -76,9 +80,10 @@ impl ProbeError {
     pub fn is_usage(&self) -> bool {
         match self {
             ProbeError::Train(error) => error.is_usage(),
-            ProbeError::Value { .. } | ProbeError::Length { .. } | ProbeError::Precision { .. } => {
-                true
-            }
+            ProbeError::Component(_)
+            | ProbeError::Value { .. }
+            | ProbeError::Length { .. }
+            | ProbeError::Precision { .. } => true,
             ProbeError::Weights { .. }
             | ProbeError::NotFinite { .. }
             | ProbeError::State { .. } => false,

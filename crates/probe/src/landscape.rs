@@ -8,15 +8,17 @@ use burn::tensor::TensorData;
 use largebatch_data::Part;
 use largebatch_models::{Forward, ForwardPass, Network, is_buffer, load_state_dict, state_dict};
 use largebatch_train::{Experiment, Split};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ProbeError;
+use crate::cost::least_seconds;
 
 /// Examples per pass; fixed, so that the sums are the same for every batch size.
 const BATCH: usize = 1000;
 
 /// Where batch norm's statistics come from at weights that no training produced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statistics {
     /// Recomputed for these weights: averages over training passes of the examples, as in PyTorch's
@@ -211,6 +213,14 @@ impl<'a> Landscape<'a> {
             seen.extend(pass.into_statistics());
         }
         Ok(network.average(seen))
+    }
+
+    /// The seconds that the loss at a state takes over `examples` examples, extrapolated from at most
+    /// a thousand of them.
+    pub(crate) fn seconds(&self, state: &State, examples: usize) -> Result<f64, ProbeError> {
+        let some = Landscape::new(self.experiment, self.statistics, Some(1000))?;
+        let seconds = least_seconds(|| some.train(&some.network(state)?).map(drop))?;
+        Ok(seconds * examples as f64 / some.examples() as f64)
     }
 
     fn other_model(&self, state: &State) -> ProbeError {

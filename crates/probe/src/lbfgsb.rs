@@ -59,7 +59,7 @@ impl Default for LbfgsB {
 }
 
 /// Why a minimization ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
     /// The projected gradient is within its tolerance.

@@ -22,10 +22,12 @@
 //! ```
 
 pub mod batch_find;
+mod cost;
 pub mod curvature;
 mod dry_run;
 mod error;
 mod flat;
+mod found;
 pub mod landscape;
 pub mod layers;
 pub mod lbfgsb;
@@ -37,9 +39,12 @@ mod memory;
 pub mod noise;
 mod objective;
 pub mod plane;
+mod point;
+mod probe;
 mod quasi_newton;
 pub mod rates;
 mod record;
+mod registry;
 mod run;
 pub mod sharpness;
 mod subject;
@@ -50,8 +55,12 @@ pub mod vector;
 
 pub use error::ProbeError;
 pub use flat::Layer;
+pub use found::{Found, FoundRun};
 pub use objective::{Examples, Objective, Watch, unwatched};
+pub use point::{OptimizerState, Point, Sample, Size, Steps};
+pub use probe::{AtStep, Cost, Probe, Target};
 pub use record::{Record, SCHEMA};
-pub use run::Run;
+pub use registry::{Asked, DynProbe, Measured, Registry, entry, probed, standard};
+pub use run::{Run, rate_at};
 pub use subject::Subject;
 pub use subset::Subset;

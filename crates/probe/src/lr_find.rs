@@ -1,37 +1,37 @@
 //! The learning-rate range test.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
+use largebatch_component::{Facts, Kind};
 use largebatch_optim::{ClipForm, Driver, GlobalClip, clip_by_global_norm, clip_by_value};
-use largebatch_plot::{Figure, Plot, Scale};
+use largebatch_plot::{Figure, Plot, Scale, significant};
 use largebatch_train::{Experiment, StepKeys};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dry_run::DryRun;
+use crate::probe::{Cost, Probe, Target};
 use crate::rates::{descent, smoothed, steepest, valley};
-use crate::{ProbeError, Watch};
+use crate::{Point, ProbeError, Watch};
 
-/// Settings of a range test.
-///
-/// | field | default | meaning |
-/// | --- | --- | --- |
-/// | `lowest` | 1e-6 | the first learning rate, positive |
-/// | `highest` | 10 | the last learning rate, above the first |
-/// | `steps` | 100 | number of steps, 10 or more |
-/// | `smoothing` | 0.9 | coefficient β of the loss's moving average, in [0, 1) |
-/// | `divergence` | 4 | the test ends when the smoothed loss exceeds this multiple of its minimum so far, above 1 |
-#[derive(Debug, Clone, PartialEq)]
+/// A range test: the options of the probe `lr-find`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RangeTest {
-    /// The first learning rate, positive.
+    /// First rate.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "why" = "each step multiplies the rate by a factor"))]
     pub lowest: f64,
-    /// The last learning rate, above the first.
+    /// Last rate, above the first.
     pub highest: f64,
-    /// Number of steps, 10 or more.
+    /// Steps from the first to the last rate.
+    #[schemars(range(min = 10))]
     pub steps: usize,
-    /// Coefficient β of the loss's moving average, in [0, 1).
+    /// Smoothing factor β of the loss's moving average; 0 for none.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub smoothing: f64,
-    /// The loss counts as diverged when its moving average exceeds this multiple of its minimum so
-    /// far; above 1.
+    /// Stop when the smoothed loss exceeds its minimum so far this many times over.
+    #[schemars(extend("exclusiveMinimum" = 1.0))]
     pub divergence: f64,
 }
 
@@ -102,61 +102,13 @@ pub struct LrFind {
 }
 
 impl RangeTest {
-    fn check(&self) -> Result<(), ProbeError> {
-        if !(self.lowest > 0.0 && self.lowest.is_finite()) {
-            return Err(ProbeError::value(
-                "lowest",
-                self.lowest,
-                "the first rate must be positive, because each step multiplies the rate by a factor",
-            ));
+    fn check_values(&self) -> Result<(), ProbeError> {
+        largebatch_component::check(Kind::Probe, Self::FACTS.name, self)?;
+        if self.highest > self.lowest {
+            return Ok(());
         }
-        if !(self.highest > self.lowest && self.highest.is_finite()) {
-            return Err(ProbeError::value(
-                "highest",
-                self.highest,
-                format!("the last rate must be above the first, {}", self.lowest),
-            ));
-        }
-        if self.steps < 10 {
-            return Err(ProbeError::value(
-                "steps",
-                self.steps,
-                "a range test needs at least 10 steps; 100 is usual",
-            ));
-        }
-        if !(0.0..1.0).contains(&self.smoothing) {
-            return Err(ProbeError::value(
-                "smoothing",
-                self.smoothing,
-                "must be in [0, 1); 0 means no smoothing",
-            ));
-        }
-        if !(self.divergence > 1.0) {
-            return Err(ProbeError::value(
-                "divergence",
-                self.divergence,
-                "must be above 1, as a multiple of the smallest smoothed loss",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Estimates how many seconds [`RangeTest::run`] takes, from three small steps.
-    ///
-    /// # Errors
-    /// As for [`RangeTest::run`].
-    pub fn seconds(&self, experiment: &Experiment) -> Result<f64, ProbeError> {
-        self.check()?;
-        let batch = experiment.config.batch_size.unwrap_or(1);
-        // A loss without its gradient takes about a third of the time.
-        let sample = if batch < SMALL {
-            SAMPLE.min(experiment.holdout.train.len()) as f64 / 3.0
-        } else {
-            0.0
-        };
-        Ok(DryRun::new(experiment)?.example_seconds(batch)?
-            * (batch as f64 + sample)
-            * self.steps as f64)
+        let why = format!("the last rate must be above the first, {}", self.lowest);
+        Err(ProbeError::value("highest", self.highest, why))
     }
 
     /// Trains from the initial weights with the learning rate η_t = lowest ·
@@ -184,7 +136,7 @@ impl RangeTest {
     /// # Errors
     /// Settings out of range, and errors of training. Divergence is a result, not an error.
     pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<LrFind, ProbeError> {
-        self.check()?;
+        self.check_values()?;
         let (started, config) = (Instant::now(), &experiment.config);
         let mut network = experiment.initial_model()?.network;
         let mut driver = Driver::new(&*experiment.optimizer, &network)
@@ -345,5 +297,94 @@ impl LrFind {
             self.seed
         );
         plot.caption(&caption).figure()
+    }
+}
+
+impl Probe for RangeTest {
+    const FACTS: Facts = Facts::new(
+        "lr-find",
+        "Range test: train with a rate that grows at each step, and find where the loss falls and where it diverges",
+    )
+    .paper("Smith 2017, arXiv 1506.01186");
+    const TARGET: Target = Target::Settings;
+    const HELP: &'static str = "\
+Examples:
+  largebatch probe lr-find runs/digits-mlp-sgd
+  largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb --set batch_size=512
+  largebatch probe lr-find examples/train/mnist-mlp.toml --lowest 1e-5 --highest 1
+
+It trains a new network from the initial weights, so it does not change the run. The suggestions are starting points: `steepest` is where the
+smoothed loss falls most steeply, `valley` is within its longest descent, and with a warm-up the rate can come closer to where it diverged.
+A batch of fewer than 64 examples is too small to estimate the loss, which is then measured on 256 training examples at each step.";
+    type Record = LrFind;
+
+    fn cost(&self, at: &[Point<'_>]) -> Result<Cost, ProbeError> {
+        let experiment = at[0].experiment;
+        self.check_values()?;
+        let batch = experiment.config.batch_size.unwrap_or(1);
+        // A loss without its gradient takes about a third of the time.
+        let sample = if batch < SMALL {
+            SAMPLE.min(experiment.holdout.train.len()) as f64 / 3.0
+        } else {
+            0.0
+        };
+        let examples = (batch as f64 + sample) * self.steps as f64;
+        let seconds = examples * DryRun::new(experiment)?.example_seconds(batch)?;
+        let work = format!("at most {} steps of {batch} examples", self.steps);
+        Ok(Cost::new(work, "steps", seconds))
+    }
+
+    fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(LrFind, bool), ProbeError> {
+        let found = self.run(at[0].experiment, watch)?;
+        let complete = found.ended != RangeEnd::Interrupted;
+        Ok((found, complete))
+    }
+
+    fn figures(&self, record: &LrFind, _at: &[Point<'_>]) -> Vec<Figure> {
+        vec![record.figure()]
+    }
+
+    fn summary(&self, found: &LrFind, _: &[Point<'_>]) -> String {
+        let mut text = format!(
+            "{}, batch {}, seed {}: {} steps in {:.1} s\n",
+            found.what,
+            found.batch_size,
+            found.seed,
+            found.points.len(),
+            found.seconds
+        );
+        let rate = |r: Option<f64>, none: &str| r.map_or(none.to_owned(), |r| significant(r, 4));
+        // Writing to a String cannot fail.
+        let last =
+            if found.steepest.is_some() && found.steepest == found.points.last().map(|p| p.lr) {
+                ", the last rate tried"
+            } else {
+                ""
+            };
+        let _ = writeln!(
+            text,
+            "  steepest   {}{last}",
+            rate(found.steepest, "none: the loss never falls")
+        );
+        let _ = writeln!(
+            text,
+            "  valley     {}",
+            rate(found.valley, "none: the loss never falls")
+        );
+        let highest = found.points.last().map_or(f64::NAN, |p| p.lr);
+        let end = if found.ended == RangeEnd::Interrupted {
+            ", where it was interrupted"
+        } else {
+            "; try a larger --highest"
+        };
+        let _ = write!(
+            text,
+            "  diverged   {}",
+            rate(
+                found.divergence,
+                &format!("not up to {}{end}", significant(highest, 4))
+            )
+        );
+        text
     }
 }

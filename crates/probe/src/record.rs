@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Examples, Objective, Subject};
+use crate::{Examples, Objective, Point, Subject};
 
 /// The schema version of a probe's file.
 pub const SCHEMA: u32 = 1;
@@ -35,10 +35,33 @@ pub struct Record<T> {
 }
 
 impl<T> Record<T> {
-    /// The record of a result measured on `subject`.
+    /// The record of a result that needed no gradients, measured in f32 on training examples.
+    pub(crate) fn without_gradients(
+        probe: &str,
+        at: &Point<'_>,
+        examples: usize,
+        complete: bool,
+        result: T,
+    ) -> Self {
+        Record {
+            schema: SCHEMA,
+            probe: probe.into(),
+            run: at.source.display().to_string(),
+            part: "train".into(),
+            examples,
+            parameters: at.network.parameter_count(),
+            precision: "f32".into(),
+            gradient_evaluations: 0,
+            example_gradients: 0,
+            complete,
+            result,
+        }
+    }
+
+    /// The record of a result measured on the subject of a point.
     pub fn new(
         probe: &str,
-        run: impl Into<String>,
+        at: &Point<'_>,
         subject: &Subject<'_>,
         complete: bool,
         result: T,
@@ -46,7 +69,7 @@ impl<T> Record<T> {
         Record {
             schema: SCHEMA,
             probe: probe.into(),
-            run: run.into(),
+            run: at.source.display().to_string(),
             part: format!("{:?}", subject.part()).to_lowercase(),
             examples: subject.count(),
             parameters: subject.dim(),

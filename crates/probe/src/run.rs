@@ -6,10 +6,10 @@ use largebatch_data::Search;
 use largebatch_models::Network;
 use largebatch_train::Lab;
 use largebatch_train::{
-    Checkpoint, Experiment, OtherData, RunFolder, Split, TrainError, load_network, model_data,
+    Checkpoint, Experiment, OtherData, RunFolder, TrainError, load_network, model_data,
 };
 
-use crate::{ProbeError, Subject, Subset};
+use crate::{OptimizerState, Point, ProbeError, Sample};
 
 /// A run, opened for probing: its data, model and weights.
 pub struct Run {
@@ -108,27 +108,32 @@ impl Run {
         })
     }
 
-    /// The learning rate at these weights: that of the next step, or of the last step if the run
-    /// has ended.
-    pub fn rate(&self) -> f64 {
-        let experiment = &self.experiment;
-        let last = experiment.total_steps.saturating_sub(1);
-        let step = self.step.unwrap_or(last).min(last);
-        experiment.lr(
-            step,
-            &experiment
-                .batches
-                .at_step(step, experiment.config.data.last_batch()),
-        )
+    /// The run's weights as a point to measure.
+    pub fn point(&self, sample: Sample) -> Point<'_> {
+        Point {
+            experiment: &self.experiment,
+            network: &self.network,
+            source: &self.weights,
+            folder: &self.folder,
+            rate: rate_at(&self.experiment, self.step),
+            optimizer: match &self.optimizer {
+                Some(state) => OptimizerState::Saved(state),
+                None => OptimizerState::Absent,
+            },
+            sample,
+            steps: None,
+        }
     }
+}
 
-    /// The network on a part of the data, or on a subset of it.
-    ///
-    /// # Errors
-    /// As for [`Subject::new`], and weights that are not finite.
-    pub fn subject(&self, which: Split, subset: Subset) -> Result<Subject<'_>, ProbeError> {
-        let subject = Subject::new(&self.experiment, &self.network, which, subset)?;
-        subject.check(&self.weights)?;
-        Ok(subject)
-    }
+/// The learning rate of an experiment after `step` steps: that of the next step, or of the last one
+/// at the end or if the step is unknown.
+pub fn rate_at(experiment: &Experiment, step: Option<u64>) -> f64 {
+    let last = experiment.total_steps.saturating_sub(1);
+    let step = step.unwrap_or(last).min(last);
+    let batches = &experiment.batches;
+    experiment.lr(
+        step,
+        &batches.at_step(step, experiment.config.data.last_batch()),
+    )
 }

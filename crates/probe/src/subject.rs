@@ -77,11 +77,11 @@ impl<'a> Subject<'a> {
             ));
         }
         let examples = draw(part.labels(), all, subset);
-        let double = matches!(
-            experiment.config.device.split(':').next(),
-            Some("flex" | "ndarray")
-        );
-        let dtype = if double { DType::F64 } else { DType::F32 };
+        let dtype = if is_double(experiment) {
+            DType::F64
+        } else {
+            DType::F32
+        };
         // Including batch norm's running statistics, so that everything has the same type.
         let network = network.clone().map(&mut Cast(dtype));
         let (layers, values) = flatten(&network);
@@ -155,20 +155,6 @@ impl<'a> Subject<'a> {
     /// training.
     pub fn use_batch_statistics(&mut self) {
         self.batch_statistics = true;
-    }
-
-    /// Refuses single precision, for probes that take differences of gradients.
-    ///
-    /// # Errors
-    /// Names a device that computes in single precision.
-    pub fn need_double(&self) -> Result<(), ProbeError> {
-        if self.is_double() {
-            Ok(())
-        } else {
-            Err(ProbeError::Precision {
-                device: self.experiment.config.device.clone(),
-            })
-        }
     }
 
     /// Number of gradient evaluations so far, over all examples or over one batch.
@@ -343,6 +329,22 @@ impl Examples for Subject<'_> {
         scale(1.0 / examples.len() as f64, &mut gradient);
         Ok((loss / examples.len() as f64, gradient))
     }
+}
+
+/// Whether the subjects of an experiment compute in f64.
+fn is_double(experiment: &Experiment) -> bool {
+    let device = experiment.config.device.split(':').next();
+    matches!(device, Some("flex" | "ndarray"))
+}
+
+/// Refuses single precision, for probes that take differences of gradients.
+pub(crate) fn need_double(experiment: &Experiment) -> Result<(), ProbeError> {
+    if is_double(experiment) {
+        return Ok(());
+    }
+    Err(ProbeError::Precision {
+        device: experiment.config.device.clone(),
+    })
 }
 
 /// The row numbers of a batch, from which dropout draws its masks.

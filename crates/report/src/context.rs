@@ -1,4 +1,4 @@
-use crate::findings::Findings;
+use crate::outline::Probed;
 
 /// What a report shows besides the results: how they were made, and the results of probes.
 /// Everything may be empty.
@@ -11,8 +11,8 @@ pub struct Context {
     /// More about the environment, by name, beyond the trials' provenance (the commit, the features
     /// of the build).
     pub environment: Vec<(String, String)>,
-    /// Results of probes on the study's runs.
-    pub findings: Findings,
+    /// What probes measured on the study's runs.
+    pub probed: Probed,
 }
 
 /// Our results next to a paper's.

@@ -1,7 +1,7 @@
 //! Measured quantities as text.
 
 use largebatch_plot::significant;
-use largebatch_study::statistics::Estimate;
+use largebatch_study::statistics::{Estimate, estimate, paired};
 
 /// A measured quantity, and how it is written.
 #[derive(Clone, PartialEq, Debug)]
@@ -71,6 +71,34 @@ impl Measure {
     pub fn points(&self) -> &'static str {
         if self.percent { " points" } else { "" }
     }
+}
+
+/// Mean and 95 % interval of some values, as text: `4 [−0.97, 8.97]`.
+pub fn estimated(values: &[f64]) -> String {
+    let plain = Measure {
+        key: String::new(),
+        words: String::new(),
+        percent: false,
+        higher: false,
+    };
+    estimate(values).map_or("–".into(), |e| plain.estimate(&e))
+}
+
+/// How many times larger one quantity is than another, as text: the geometric mean of the ratios,
+/// paired by seed, with its 95 % interval. Both are given as seed and value; values of 0 and below
+/// are left out.
+pub fn times(large: &[(u64, f64)], small: &[(u64, f64)]) -> String {
+    let logs = |values: &[(u64, f64)]| -> Vec<(u64, f64)> {
+        let positive = values.iter().filter(|v| v.1 > 0.0);
+        positive.map(|(seed, x)| (*seed, x.ln())).collect()
+    };
+    paired(&logs(large), &logs(small)).map_or("–".into(), |p| {
+        let times = |x: f64| significant(x.exp(), 3);
+        let ends = p.difference.interval.map_or(String::new(), |(low, high)| {
+            format!(" [{}, {}]", times(low), times(high))
+        });
+        format!("× {}{ends}", times(p.difference.mean))
+    })
 }
 
 #[cfg(test)]

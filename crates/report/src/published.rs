@@ -1,13 +1,12 @@
 //! Results of papers next to our measurements.
 
 use largebatch_study::get;
-use largebatch_study::statistics::estimate;
 
 use crate::analysis::Analysis;
 use crate::context::{PaperRow, PaperTable};
 use crate::facts::Facts;
-use crate::measure::Measure;
-use crate::probes::{Probed, sharpness};
+use crate::measure::{Measure, estimated};
+use crate::outline::Probed;
 
 pub(crate) fn tables(a: &Analysis, probed: &Probed) -> Vec<PaperTable> {
     let (made_with, table): ([&str; 3], _) = match a.results.plan.study.name.as_str() {
@@ -122,27 +121,14 @@ fn keskar(a: &Analysis, probed: &Probed, paper: &Keskar) -> PaperTable {
     row("test accuracy", " %", paper.test, &|g| {
         ours(&a.groups[g], false)
     });
-    for (what, figures, random) in [
-        ("sharpness, ε = 0.001, full space", paper.full, false),
-        (
-            "sharpness, ε = 0.001, 100 random directions",
-            paper.random,
-            true,
-        ),
+    for (what, figures) in [
+        ("sharpness, ε = 0.001, full space", paper.full),
+        ("sharpness, ε = 0.001, 100 random directions", paper.random),
     ] {
-        let plain = Measure {
-            key: String::new(),
-            words: String::new(),
-            percent: false,
-            higher: false,
-        };
         row(what, "", figures, &|g| {
-            let values: Vec<f64> = sharpness::keskar(probed, g, random)
-                .into_iter()
-                .map(|v| v.1)
-                .collect();
-            estimate(&values).map_or(String::new(), |e| {
-                format!("{} (n = {})", plain.estimate(&e), e.n)
+            let values = probed.numbers.get(g).and_then(|of| of.get(what));
+            values.map_or(String::new(), |v| {
+                format!("{} (n = {})", estimated(v), v.len())
             })
         });
     }

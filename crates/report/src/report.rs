@@ -3,7 +3,6 @@ use largebatch_study::Results;
 
 use crate::analysis::Analysis;
 use crate::context::{Context, PaperTable};
-use crate::probes::{self, Probed};
 use crate::summary::Summary;
 use crate::{figures, published};
 
@@ -21,12 +20,11 @@ impl<'a> Report<'a> {
     pub fn new(results: &'a Results, context: &'a Context) -> Self {
         let analysis = Analysis::new(results);
         let mut sections = figures::sections(&analysis);
-        sections.extend(probes::sections(&analysis, &context.findings));
-        let probed = Probed::new(&analysis, &context.findings);
+        sections.extend(context.probed.sections.iter().cloned());
         Report {
             summary: Summary::new(&analysis),
             sections,
-            papers: published::tables(&analysis, &probed),
+            papers: published::tables(&analysis, &context.probed),
             context,
             analysis,
         }

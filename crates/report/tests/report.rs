@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-use largebatch_report::{Context, Findings, Format, ReportError};
+use largebatch_report::{Context, Format, Probed, ReportError};
 use largebatch_study::{Plan, Results, RunOptions, Study, Workers, run};
 use made_up::{BATCHES, GAP, MadeUp, SCALING, figures, html, published, results, terminal, write};
 
@@ -211,7 +211,7 @@ fn our_figures_stand_beside_the_papers() {
     let dir = tempfile::tempdir().unwrap();
     let keskar = published(
         &results(&recipe("keskar-f1"), dir.path()),
-        &Findings::default(),
+        &Probed::default(),
     )
     .remove(0);
     assert_eq!(keskar.rows.len(), 9);
@@ -230,7 +230,7 @@ fn our_figures_stand_beside_the_papers() {
     let dir = tempfile::tempdir().unwrap();
     let hoffer = published(
         &results(&recipe("hoffer-f1"), dir.path()),
-        &Findings::default(),
+        &Probed::default(),
     )
     .remove(0);
     assert_eq!(hoffer.rows.len(), 5);
@@ -247,7 +247,7 @@ fn a_papers_figures_stand_beside_nothing_else() {
         .replace("\"mnist\"", "\"digits\"")
         .replace("\"adam\"", "{ name = \"sgd\" }");
     let results = results(&other, dir.path());
-    let table = published(&results, &Findings::default()).remove(0);
+    let table = published(&results, &Probed::default()).remove(0);
     assert!(
         table.rows.is_empty()
             && table

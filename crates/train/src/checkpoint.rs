@@ -136,10 +136,18 @@ impl Checkpoint {
     /// # Errors
     /// File system errors, and those of [`Checkpoint::load`].
     pub fn newest(folder: &Path) -> Result<Option<Self>, TrainError> {
-        list(folder)?
+        Self::places(folder)?
             .last()
             .map(|place| Self::load(place))
             .transpose()
+    }
+
+    /// The checkpoints in a folder, the oldest first.
+    ///
+    /// # Errors
+    /// File system errors.
+    pub fn places(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+        list(folder)
     }
 }
 

@@ -13,11 +13,14 @@ use largebatch_random::Key;
 use largebatch_schedule::{
     BatchConfig, BatchSchedule, Epochs, Planned, Schedule, ScheduleConfig, batch_schedules,
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{Choice, RunConfig, TrainError, device};
 
 /// A part of the data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
     /// The training part without the held-out examples.
     Train,

@@ -151,6 +151,8 @@ pub struct End<'a> {
     pub outcome: &'a Outcome,
     /// The model.
     pub network: &'a Network,
+    /// The optimizer, with its state.
+    pub driver: &'a Driver,
 }
 
 /// The training so far, and the metrics of the validation part.

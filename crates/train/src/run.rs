@@ -98,11 +98,17 @@ pub fn train(
     };
     let (network, stop) = training.run(network, controls.interrupt)?;
     let outcome = training.outcome(&network, stop, controls.test, out)?;
+    let Training {
+        mut observers,
+        trainer,
+        ..
+    } = training;
     let end = End {
         outcome: &outcome,
         network: &network,
+        driver: trainer.driver(),
     };
-    training.tell(|o| o.on_end(&end))?;
+    observers.iter_mut().try_for_each(|o| o.on_end(&end))?;
     Ok((outcome, network))
 }
 

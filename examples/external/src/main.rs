@@ -1,4 +1,4 @@
-//! The command line of largebatch with one more optimizer, model, schedule, data set and file format.
+//! The command line of largebatch with one more optimizer, model, schedule, data set, file format and probe.
 //!
 //! ```text
 //! cargo run --release -- optimizers adabelief
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use largebatch::Lab;
 use my_lab::adabelief::AdaBeliefConfig;
 use my_lab::json_lines::JsonLines;
+use my_lab::random_rise::RandomRise;
 use my_lab::residual::ResidualConfig;
 use my_lab::two_moons::TwoMoons;
 use my_lab::wsd::Wsd;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
             .model::<ResidualConfig>()
             .schedule::<Wsd>()
             .dataset::<TwoMoons>()
-            .format::<JsonLines>(),
+            .format::<JsonLines>()
+            .probe::<RandomRise>(),
     )
 }

@@ -1,10 +1,10 @@
 //! The suites that every component of largebatch must pass.
 
-use largebatch::conformance::{dataset, format, model, schedule};
+use largebatch::conformance::{dataset, format, model, probe, schedule};
 use largebatch::optim::conformance::{Hand, Reference, check};
 use my_lab::{
-    adabelief::AdaBeliefConfig, json_lines::JsonLines, residual::ResidualConfig,
-    two_moons::TwoMoons, wsd::Wsd,
+    adabelief::AdaBeliefConfig, json_lines::JsonLines, random_rise::RandomRise,
+    residual::ResidualConfig, two_moons::TwoMoons, wsd::Wsd,
 };
 
 /// The paper's Algorithm 2 on plain numbers: the expected steps, written a second time. Numbers
@@ -65,4 +65,9 @@ fn the_format_conforms() {
     let files = [("t.jsonl", text.as_bytes())];
     format::<JsonLines>(&files, "train = \"t.jsonl\"\nlabel = \"y\"")
         .unwrap_or_else(|failures| panic!("{failures}"));
+}
+
+#[test]
+fn the_probe_conforms() {
+    probe::<RandomRise>("digits").unwrap_or_else(|failures| panic!("{failures}"));
 }

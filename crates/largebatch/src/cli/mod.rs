@@ -8,7 +8,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
 use largebatch_schedule::{batch_schedules, common_options};
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, Lab, OtherData, Split, TrainError};
+use largebatch_train::{BACKENDS, OtherData, Split, TrainError};
+
+use crate::Lab;
 
 mod data;
 mod devices;
@@ -151,14 +153,14 @@ enum Done {
     Interrupted,
 }
 
-/// Runs the whole command line with the optimizers of `lab`, including your own.
+/// Runs the whole command line with the components of `lab`, including your own.
 ///
 /// Reads the arguments of the process and returns its exit code: 0 done, 1 failed, 2 bad arguments,
 /// 3 diverged, 130 interrupted.
 pub fn main(lab: Lab) -> ExitCode {
     ignore_file_size_signal();
     quiet_graphics();
-    let matches = match command().try_get_matches() {
+    let matches = match command(&lab).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
@@ -174,7 +176,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Study(args) => study::run(args, &cli.global, &lab),
         Command::Evaluate(args) => evaluate::run(args, &cli.global, &lab),
         Command::Predict(args) => predict::run(args, &cli.global, &lab),
-        Command::Probe(args) => probe::run(args, &cli.global, &lab),
+        Command::Probe(_) => probe::run(&matches, &cli.global, &lab),
         Command::Data(command) => data::run(command, &cli.global, &lab),
         Command::Devices(args) => devices::run(args),
         Command::Settings(args) => facts::settings(args),
@@ -189,8 +191,8 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Formats(args) => facts::show(args, "formats", &lab.formats, &[]),
         Command::Schema(args) => schema::run(args, &lab),
         Command::Replay(args) => replay::run(args, &lab),
-        Command::Completions(args) => shell::completions(args),
-        Command::Man(args) => shell::man(args),
+        Command::Completions(args) => shell::completions(args, &lab),
+        Command::Man(args) => shell::man(args, &lab),
     };
     match done {
         Ok(Done::Ok) => ExitCode::SUCCESS,
@@ -279,8 +281,10 @@ fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
     })
 }
 
-fn command() -> clap::Command {
-    Cli::command().version(version())
+fn command(lab: &Lab) -> clap::Command {
+    Cli::command()
+        .version(version())
+        .mut_subcommand("probe", |probe| probe.subcommands(probe::subcommands(lab)))
 }
 
 fn version() -> String {

@@ -8,6 +8,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::{Done, command};
+use crate::Lab;
 
 /// Print a shell's completion script
 #[derive(Args)]
@@ -24,21 +25,21 @@ pub(super) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-pub(super) fn completions(args: CompletionsArgs) -> Result<Done> {
+pub(super) fn completions(args: CompletionsArgs, lab: &Lab) -> Result<Done> {
     // Written to memory first: the generator panics if it cannot write.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command(), "largebatch", &mut script);
+    clap_complete::generate(args.shell, &mut command(lab), "largebatch", &mut script);
     std::io::stdout().write_all(&script)?;
     Ok(Done::Ok)
 }
 
-pub(super) fn man(args: ManArgs) -> Result<Done> {
+pub(super) fn man(args: ManArgs, lab: &Lab) -> Result<Done> {
     match args.out {
-        None => clap_mangen::Man::new(command()).render(&mut std::io::stdout())?,
+        None => clap_mangen::Man::new(command(lab)).render(&mut std::io::stdout())?,
         Some(dir) => {
             std::fs::create_dir_all(&dir)
                 .with_context(|| format!("{}: cannot create the folder", dir.display()))?;
-            clap_mangen::generate_to(command(), &dir)
+            clap_mangen::generate_to(command(lab), &dir)
                 .with_context(|| format!("{}: cannot write the pages", dir.display()))?;
         }
     }

@@ -1,12 +1,12 @@
 //! The edge of stability: the largest curvature at which an optimizer's step is stable.
 
-use largebatch_optim::{DynOptimizerConfig, Stability};
+use largebatch_optim::Stability;
 use largebatch_train::nullable;
 use serde::{Deserialize, Serialize};
 
 use super::{CurvatureOptions, Hessian, preconditioner, top};
 use crate::vector::key;
-use crate::{ProbeError, Subject, Watch};
+use crate::{Point, ProbeError, Subject, Watch};
 
 /// An optimizer's distance from the edge of stability (Cohen et al. 2021, arXiv 2103.00065): on a
 /// quadratic with largest eigenvalue λ, its iteration with learning rate η is stable as long as η λ
@@ -66,21 +66,9 @@ impl Edge {
     }
 }
 
-/// A run's optimizer at a point of its training.
-#[derive(Clone, Copy)]
-pub struct AtPoint<'a> {
-    /// The optimizer.
-    pub optimizer: &'a dyn DynOptimizerConfig,
-    /// Learning rate η at this point.
-    pub rate: f64,
-    /// The optimizer's state, as [`largebatch_optim::Driver::save`] writes it. Optimizers with a
-    /// preconditioner need it: without it, their edge is unknown.
-    pub state: Option<&'a [u8]>,
-}
-
-impl AtPoint<'_> {
-    /// The optimizer's distance from the edge at w, where the Hessian's largest eigenvalue is
-    /// `lambda_max`. `None` for optimizers without a bound, if a needed state is missing or has no
+impl Edge {
+    /// The distance of a run's optimizer from the edge at w, where the Hessian's largest eigenvalue
+    /// is `lambda_max`. `None` for optimizers without a bound, if a needed state is missing or has no
     /// step yet, and after an interruption.
     ///
     /// For most optimizers this costs nothing. A preconditioned one needs the largest eigenvalue of
@@ -90,26 +78,32 @@ impl AtPoint<'_> {
     ///
     /// # Errors
     /// A state of another optimizer or model; errors of the model.
-    pub fn edge(
-        &self,
+    pub(super) fn at(
+        at: &Point<'_>,
         subject: &mut Subject<'_>,
         w: &[f64],
         lambda_max: f64,
         options: &CurvatureOptions,
         watch: Watch,
     ) -> Result<Option<Edge>, ProbeError> {
-        let name = self.optimizer.facts().name;
-        let Some(stability) = self.optimizer.stability() else {
+        let optimizer = &*at.experiment.optimizer;
+        let name = optimizer.facts().name;
+        let Some(Stability {
+            bound,
+            decay,
+            preconditioner: divisor,
+            ..
+        }) = optimizer.stability()
+        else {
             return Ok(None);
         };
-        let Stability { bound, decay, .. } = stability;
-        let Some(preconditioned) = stability.preconditioner else {
-            return Ok(Some(Edge::new(name, self.rate, lambda_max + decay, bound)));
+        let Some(divisor) = divisor else {
+            return Ok(Some(Edge::new(name, at.rate, lambda_max + decay, bound)));
         };
-        let Some(state) = self.state else {
+        let Some(state) = at.state() else {
             return Ok(None);
         };
-        let Some(diagonal) = preconditioner(&preconditioned, subject.layers(), state)? else {
+        let Some(diagonal) = preconditioner(&divisor, subject.layers(), &state)? else {
             return Ok(None);
         };
         let mut hessian = Hessian::preconditioned(subject, w, &diagonal)?.with_decay(decay);
@@ -127,7 +121,7 @@ impl AtPoint<'_> {
         )?;
         Ok(proceed.then(|| Edge {
             preconditioned: true,
-            ..Edge::new(name, self.rate, found.values[0], bound)
+            ..Edge::new(name, at.rate, found.values[0], bound)
         }))
     }
 }

@@ -5,43 +5,49 @@ mod edge;
 mod lanczos;
 mod operator;
 mod preconditioner;
+mod probe;
 mod top;
 mod trace;
 mod tridiagonal;
 
 use largebatch_random::Key;
 use largebatch_train::nullable;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use density::{Density, density, quadrature};
-pub use edge::{AtPoint, Edge};
+pub use edge::Edge;
 pub use lanczos::{Eigen, largest};
 pub use operator::{Hessian, Operator, STEP};
 pub use preconditioner::preconditioner;
 pub use top::top;
 pub use trace::{Estimate, hutch_plus_plus, hutchinson};
 
-use largebatch_plot::{Plot, Scale};
-
 use crate::{Objective, ProbeError, Watch};
 
-/// What is measured of the curvature, and how precisely.
-#[derive(Clone, PartialEq, Debug)]
+/// What is measured of the curvature, and how precisely: the options of the probe `curvature`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct CurvatureOptions {
     /// Number of largest eigenvalues to find.
+    #[schemars(range(min = 1))]
     pub top: usize,
     /// The Lanczos method ends when each residual is at most this fraction of λ_max.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub tolerance: f64,
-    /// Maximum number of Lanczos iterations; each stores a vector of d numbers.
+    /// Most Lanczos iterations; each stores a vector of d numbers.
+    #[schemars(range(min = 1), extend("alias" = "most"))]
     pub iterations: usize,
-    /// Number of products for each of the two estimates of the trace; 0 omits both, 1 and 2 omit
-    /// Hutch++.
+    /// Products for each of the two trace estimates; 0 skips both, 1 and 2 skip Hutch++.
     pub samples: usize,
-    /// Number of random vectors for the density; 0 omits it.
+    /// Random vectors for the density; 0 skips it.
+    #[schemars(extend("alias" = "probes"))]
     pub vectors: usize,
-    /// Number of Lanczos steps for each of them.
+    /// Lanczos steps for each of these vectors.
+    #[schemars(range(min = 1))]
     pub steps: usize,
-    /// The seed of the random vectors.
+    /// The seed of the random vectors; the probe takes that of its sample.
+    #[serde(skip)]
     pub seed: u64,
 }
 
@@ -181,57 +187,4 @@ pub fn curvature(
         )?);
     }
     Ok((found, proceed))
-}
-
-impl Curvature {
-    /// Plots the spectral density with the largest eigenvalues; without a density, only the
-    /// eigenvalues.
-    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
-        let plot = Plot::new("curvature", "Eigenvalues of the Hessian").caption(caption);
-        let Some(density) = &self.density else {
-            let points = self
-                .eigenvalues
-                .iter()
-                .enumerate()
-                .map(|(i, v)| (i as f64 + 1.0, *v));
-            return plot
-                .x("rank", Scale::Linear)
-                .y("eigenvalue", Scale::Linear)
-                .points("largest", points)
-                .figure();
-        };
-        let ends = density
-            .nodes
-            .iter()
-            .chain(&self.eigenvalues)
-            .chain([&self.least]);
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-            (l.min(*v), h.max(*v))
-        });
-        let span = (high - low).max(f64::MIN_POSITIVE);
-        let sigma = span / 100.0;
-        let at: Vec<f64> = (0..=500)
-            .map(|i| low - 0.04 * span + 1.08 * span * f64::from(i) / 500.0)
-            .collect();
-        let smooth = density.smoothed(sigma, &at);
-        let top = smooth.iter().fold(0.0f64, |a, b| a.max(*b));
-        let floor = 1e-6 * top;
-        let mut plot = plot
-            .x("eigenvalue λ", Scale::Linear)
-            .y("density", Scale::Log)
-            .y_range(floor, 2.0 * top)
-            .line("density", at.iter().copied().zip(smooth))
-            .points(
-                "largest eigenvalues",
-                self.eigenvalues.iter().map(|v| (*v, 1.6 * floor)),
-            );
-        if let Some(edge) = self
-            .edge
-            .as_ref()
-            .filter(|e| !e.preconditioned && e.rate > 0.0 && e.bound / e.rate < 3.0 * high)
-        {
-            plot = plot.guide_x("edge of stability", edge.bound / edge.rate);
-        }
-        plot.figure()
-    }
 }

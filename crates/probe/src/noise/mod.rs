@@ -3,35 +3,40 @@
 
 mod jackknife;
 mod pair;
+mod pairs_probe;
+mod probe;
 mod ratio;
 mod sweep;
 
 use largebatch_random::Key;
 use largebatch_train::nullable;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use pair::{PairNoise, Pairs, pair};
+pub use pairs_probe::NoisePairs;
 pub use ratio::Interval;
 pub use sweep::{BatchPoint, Bias, Sweep};
-
-use largebatch_plot::{Plot, Scale as Axis};
 
 use crate::vector::{axpy, dot, scale};
 use crate::{Examples, Layer, ProbeError, Watch};
 
-/// What is measured of the noise, and how precisely.
-#[derive(Clone, PartialEq, Debug)]
+/// What is measured of the noise, and how precisely: the options of the probe `noise`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct NoiseOptions {
-    /// Minimum number of batches of each size, with and without replacement; 0 omits the sweep over
-    /// batch sizes.
+    /// Least number of batches of each size, with and without replacement; 0 skips them.
     pub replicates: usize,
-    /// Number of pairs of batches for the estimate that is possible during training; 0 omits it.
+    /// Pairs of batch sizes (16 and 256 examples), as a training can measure them; 0 skips them.
     pub pairs: usize,
     /// For these pairs: examples per micro-batch, and micro-batches per large batch.
+    #[serde(skip)]
     pub micro: (usize, usize),
-    /// The batch size for which the signal-to-noise ratio is given: the run's.
+    /// The batch size for which the signal-to-noise ratio is given; the probe takes the run's.
+    #[serde(skip)]
     pub batch: usize,
-    /// The seed of all random draws.
+    /// The seed of all random draws; the probe takes that of its sample.
+    #[serde(skip)]
     pub seed: u64,
 }
 
@@ -346,39 +351,5 @@ fn exact(
             each
         },
         ..Noise::default()
-    }
-}
-
-impl Noise {
-    /// Plots the variance against the batch size, with the theoretical curves and the predicted
-    /// critical batch.
-    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
-        let mut plot = Plot::new("noise", "Variance of the mini-batch gradient")
-            .x("batch size B", Axis::Log)
-            .y("mean of |g_B − G|²", Axis::Log);
-        for (label, sweep) in [
-            ("with replacement", &self.with_replacement),
-            ("without replacement", &self.without_replacement),
-        ] {
-            let Some(sweep) = sweep else { continue };
-            let label = match sweep.exponent {
-                Some(p) => format!("{label} (B^{p:.2})"),
-                None => label.into(),
-            };
-            plot = plot.points(
-                &label,
-                sweep.points.iter().map(|p| (p.batch as f64, p.variance)),
-            );
-            plot = plot.dashed(
-                &label,
-                sweep.points.iter().map(|p| (p.batch as f64, p.predicted)),
-            );
-        }
-        if let Some(b) = self.b_simple {
-            plot = plot.guide_x(&format!("B_simple = {b:.0}"), b);
-        }
-        plot.guide_y("|G|²", self.gradient_square)
-            .caption(caption)
-            .figure()
     }
 }

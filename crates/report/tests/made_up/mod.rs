@@ -7,7 +7,7 @@ use std::path::Path;
 
 use largebatch_plot::Figure;
 use largebatch_random::{Key, normal};
-use largebatch_report::{Context, Findings, Format, PaperTable, Report, ReportError, Written};
+use largebatch_report::{Context, Format, PaperTable, Probed, Report, ReportError, Written};
 use largebatch_study::{
     Epochs, Event, Plan, Results, RunOptions, Runner, Stage, Started, Study, Trial, TrialResult,
     Workers, get, key, number, run,
@@ -178,9 +178,9 @@ pub fn figures(results: &Results) -> Vec<Figure> {
         .collect()
 }
 
-pub fn published(results: &Results, findings: &Findings) -> Vec<PaperTable> {
+pub fn published(results: &Results, probed: &Probed) -> Vec<PaperTable> {
     let context = Context {
-        findings: findings.clone(),
+        probed: probed.clone(),
         ..Context::default()
     };
     Report::new(results, &context).papers().to_vec()

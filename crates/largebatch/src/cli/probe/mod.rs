@@ -1,31 +1,27 @@
-//! `largebatch probe`: one file per probe.
+//! `largebatch probe`: a subcommand for each probe of the lab.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, FromArgMatches, value_parser};
 use indicatif::ProgressBar;
-use largebatch_probe::{Examples as _, ProbeError, Record, Run, Subject, Subset};
-use largebatch_train::{Lab, TrainError, write_whole};
-use serde::Serialize;
+use largebatch_component::Entry;
+use largebatch_plot::duration;
+use largebatch_probe::{Asked, DynProbe, Measured, ProbeError, Run, Target};
+use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, compute_here, write_whole};
+use toml::Table;
 
 use super::progress::bar;
 use super::{
-    AcceptData, DataDir, Done, Global, INTERRUPT, PartArg, print_json, say, tell_data,
-    watch_interrupts, whole,
+    AcceptData, DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, watch_interrupts,
+    whole,
 };
+use crate::Lab;
 
-mod batch_find;
-mod curvature;
-mod layers;
-mod line;
-mod lr_find;
-mod noise;
-mod results;
-mod sharpness;
-mod surface;
+pub(super) mod options;
 pub(super) mod training;
 
 const EXAMPLES: &str = "\
@@ -49,48 +45,78 @@ norm's running statistics, and in f64 on the CPU devices.";
 
 /// Measure a trained network (layers, gradient noise, curvature, sharpness, line, surface), or find
 /// a learning rate or batch size
+///
+/// The subcommands are known only with the lab.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct ProbeArgs {
-    #[command(subcommand)]
-    command: ProbeCommand,
+#[command(
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    allow_external_subcommands = true
+)]
+pub(super) struct ProbeArgs {}
+
+/// A subcommand for each probe that can measure a finished run.
+pub(super) fn subcommands(lab: &Lab) -> Vec<clap::Command> {
+    let command = |entry: &Entry<Arc<dyn DynProbe>>| {
+        let probe = entry.configure(Table::new()).ok()?;
+        let command = clap::Command::new(probe.facts().name);
+        let runs = Arg::new("runs").value_parser(value_parser!(PathBuf));
+        let runs = match probe.target() {
+            Target::Steps => return None,
+            Target::Network => runs
+                .value_name("RUN")
+                .required(true)
+                .help("Folder of the run, or of one of its checkpoints"),
+            Target::TwoRuns => runs
+                .value_names(["RUN_S", "RUN_L"])
+                .num_args(2)
+                .required(true)
+                .help("Folders of the two runs, or of their checkpoints"),
+            Target::Runs => runs
+                .value_name("RUN")
+                .num_args(0..)
+                .help("Folders of the runs, or of their checkpoints"),
+            Target::Settings => runs
+                .value_name("RUN|FILE")
+                .help("Folder of a run, or a training configuration in TOML"),
+        };
+        let command = command.arg(runs).args(options::arguments(entry));
+        let command = match probe.target() {
+            Target::Network => Weights::augment_args(command),
+            Target::Settings => Settings::augment_args(command),
+            Target::TwoRuns | Target::Runs | Target::Steps => command,
+        };
+        let command = Common::augment_args(command);
+        let (about, help) = (probe.facts().summary, probe.help());
+        // After the groups of arguments, which bring their own.
+        Some(command.about(about).long_about(None).after_help(help))
+    };
+    lab.probes.iter().filter_map(command).collect()
 }
 
-#[derive(Subcommand)]
-enum ProbeCommand {
-    Layers(layers::LayersArgs),
-    Noise(noise::NoiseArgs),
-    Curvature(curvature::CurvatureArgs),
-    Sharpness(sharpness::SharpnessArgs),
-    Line(line::LineArgs),
-    Surface(surface::SurfaceArgs),
-    LrFind(lr_find::LrFindArgs),
-    BatchFind(batch_find::BatchFindArgs),
-}
-
-/// Arguments of every probe.
-#[derive(Args, Clone)]
-struct Common {
-    /// Folder of the run, or of one of its checkpoints
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
-    /// Part of the data
-    #[arg(long, value_enum, default_value = "train", help_heading = "On what")]
-    part: PartArg,
-    /// Number of examples, sampled with the part's class proportions, or `all`
-    #[arg(
-        long,
-        value_name = "N",
-        default_value = "2000",
-        help_heading = "On what"
-    )]
-    subset: String,
-    /// Seed of the subset and of the probe's random draws
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "On what")]
-    seed: u64,
+#[derive(Args)]
+struct Weights {
     /// Weights to use instead of the run's: a safetensors file, such as one from PyTorch
     #[arg(long, value_name = "FILE", help_heading = "On what")]
     weights: Option<PathBuf>,
+}
+
+/// The settings of a run that a probe trains itself.
+#[derive(Args)]
+struct Settings {
+    /// Any setting, overriding the run or file, such as dataset=digits, model=mlp, optimizer=lars,
+    /// batch_size=512
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "What")]
+    set: Vec<String>,
+    /// CPU threads [default: all]
+    #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
+    threads: Option<u64>,
+}
+
+/// Arguments of every probe.
+#[derive(Args)]
+struct Common {
     /// Device to compute on instead of the run's
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
@@ -106,180 +132,163 @@ struct Common {
     json: bool,
 }
 
-impl Common {
-    fn open(&self, lab: &Lab) -> Result<Run> {
-        watch_interrupts()?;
-        let (weights, device) = (self.weights.as_deref(), self.device.as_deref());
-        Ok(Run::open(
-            &self.run,
-            weights,
-            device,
-            lab,
-            self.data_dir.search(),
-            self.accept.other(),
-        )?)
+/// Runs the subcommand of `probe` in the arguments of the whole command line.
+pub(super) fn run(matches: &ArgMatches, global: &Global, lab: &Lab) -> Result<Done> {
+    watch_interrupts()?;
+    // The command line requires a subcommand, and passes on those that it does not know.
+    let probe = matches.subcommand().and_then(|(_, of)| of.subcommand());
+    let (name, matches) = probe.unwrap_or(("", matches));
+    let entry = lab.probes.named(name).map_err(ProbeError::from)?;
+    let probe = entry.configure(Table::new()).map_err(ProbeError::from)?;
+    if probe.target() == Target::Steps {
+        let why = format!("it measures during a training only: `train --probe {name}:every=100`");
+        let (key, value) = ("probe".into(), name.into());
+        return Err(TrainError::Value { key, value, why }.into());
     }
-
-    fn subject<'a>(&self, run: &'a Run) -> Result<Subject<'a>> {
-        let size = match self.subset.as_str() {
-            "all" => None,
-            text => Some(text.parse().map_err(|_| TrainError::Value {
-                key: "subset".into(),
-                value: text.into(),
-                why: "must be a number of examples, or `all`".into(),
-            })?),
-        };
-        Ok(run.subject(
-            self.part.which().0,
-            Subset {
-                size,
-                seed: self.seed,
-            },
-        )?)
-    }
-
-    /// Writes NAME.json and the figures (pairs of file stem and SVG), prints the object or the
-    /// summary, and returns how the command ended.
-    fn finish<T: Serialize>(
-        &self,
-        run: &Run,
-        record: &Record<T>,
-        figures: &[(String, String)],
-        summary: &str,
-        global: &Global,
-    ) -> Result<Done> {
-        use std::io::Write as _;
-        let folder = self.out.clone().unwrap_or_else(|| run.folder.join("probe"));
-        std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder, "create the folder"))?;
-        let path = |stem: &str, end: &str| folder.join(format!("{stem}.{end}"));
-        let mut written = vec![path(&record.probe, "json")];
-        write_whole(&written[0], &serde_json::to_vec_pretty(record)?)?;
-        for (stem, svg) in figures {
-            written.push(path(stem, "svg"));
-            write_whole(&path(stem, "svg"), svg.as_bytes())?;
+    let asked = options::asked(entry, matches).map_err(ProbeError::from)?;
+    let common = Common::from_arg_matches(matches)?;
+    let paths: Vec<&PathBuf> = matches.get_many("runs").unwrap_or_default().collect();
+    let runs = match asked.probe.target() {
+        Target::Settings => {
+            let settings = Settings::from_arg_matches(matches)?;
+            let run = settings.open(paths.first().copied(), &common, lab)?;
+            tell_data(&run.experiment.dataset, &run.experiment.holdout, global);
+            vec![run]
         }
-        if self.json {
-            print_json(record)?;
-        } else if !global.quiet {
-            let written: Vec<String> = written
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            writeln!(
-                std::io::stdout(),
-                "{summary}\nwritten: {}",
-                written.join(", ")
-            )?;
+        target => {
+            let weights = match target {
+                Target::Network => Weights::from_arg_matches(matches)?.weights,
+                _ => None,
+            };
+            let open = |path: &PathBuf| {
+                let (device, search) = (common.device.as_deref(), common.data_dir.search());
+                Run::open(
+                    path,
+                    weights.as_deref(),
+                    device,
+                    lab,
+                    search,
+                    common.accept.other(),
+                )
+            };
+            paths.into_iter().map(open).collect::<Result<_, _>>()?
         }
-        if !record.complete {
-            say("interrupted: the result covers what was measured so far");
-        }
-        Ok(if record.complete {
-            Done::Ok
-        } else {
-            Done::Interrupted
-        })
+    };
+    let folder = runs.first().map_or(Path::new(""), |run| &run.folder);
+    let folder = common.out.clone().unwrap_or_else(|| folder.join("probe"));
+    let measured = measure(&asked, &runs, global)?;
+    let written = save(&folder, &asked, &measured)?;
+    if common.json {
+        print_json(&measured.record)?;
+    } else if !global.quiet {
+        let written: Vec<String> = written.iter().map(|p| p.display().to_string()).collect();
+        let written = written.join(", ");
+        writeln!(
+            std::io::stdout(),
+            "{}\nwritten: {written}",
+            measured.summary
+        )?;
     }
+    if measured.complete {
+        return Ok(Done::Ok);
+    }
+    say("interrupted: the result covers what was measured so far");
+    Ok(Done::Interrupted)
 }
 
-/// The seconds that one gradient over `examples` of the subject's examples takes, extrapolated from
-/// at most 250 of them.
-fn gradient_seconds(subject: &mut Subject<'_>, w: &[f64], examples: usize) -> Result<f64> {
-    let some: Vec<usize> = (0..examples.min(250)).collect();
-    let seconds = least_seconds(|| subject.batch_gradient(w, &some).map(drop))?;
-    Ok(seconds * examples as f64 / some.len() as f64)
+/// Measures runs. Unless it is to be quiet, it shows the progress, and announces a cost of more than
+/// ten seconds.
+pub(super) fn measure(
+    asked: &Asked,
+    runs: &[Run],
+    global: &Global,
+) -> Result<Measured, ProbeError> {
+    let points: Vec<_> = runs.iter().map(|run| run.point(asked.sample)).collect();
+    if global.quiet {
+        return asked.probe.measure(&points, &mut proceed);
+    }
+    let cost = asked.probe.cost(&points)?;
+    if cost.seconds > 10.0 {
+        say(&format!("{}: about {}", cost.work, duration(cost.seconds)));
+    }
+    let progress = Progress(bar(true, 0, cost.unit));
+    asked.probe.measure(&points, &mut |done, all| {
+        progress.0.set_length(all);
+        progress.0.set_position(done);
+        proceed(done, all)
+    })
 }
 
-/// The shortest of three times: the first one is slower, and other work may disturb another.
-fn least_seconds(mut work: impl FnMut() -> Result<(), ProbeError>) -> Result<f64, ProbeError> {
-    let mut least = f64::INFINITY;
-    for _ in 0..3 {
-        let started = Instant::now();
-        work()?;
-        least = least.min(started.elapsed().as_secs_f64());
-    }
-    Ok(least)
+/// The interrupt that ends a command also ends a measurement.
+fn proceed(_done: u64, _all: u64) -> bool {
+    !INTERRUPT.load(Ordering::Relaxed)
 }
 
-/// Announces the cost of a probe that will take more than ten seconds.
-fn announce(what: &str, examples: usize, seconds: f64, global: &Global) {
-    if seconds > 10.0 && !global.quiet {
-        say(&format!(
-            "{what} over {examples} examples: about {}",
-            duration(seconds)
-        ));
-    }
-}
+/// A bar that goes when the measurement ends.
+struct Progress(ProgressBar);
 
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
-/// A progress bar that a probe advances, and through which Ctrl-C reaches it.
-struct Watching(ProgressBar);
-
-impl Watching {
-    fn new(global: &Global, unit: &str) -> Self {
-        Watching(bar(!global.quiet, 0, unit))
-    }
-
-    fn watch(&mut self) -> impl FnMut(u64, u64) -> bool + '_ {
-        |done, all| {
-            self.0.set_length(all);
-            self.0.set_position(done);
-            !INTERRUPT.load(Ordering::Relaxed)
-        }
-    }
-}
-
-impl Drop for Watching {
+impl Drop for Progress {
     fn drop(&mut self) {
         self.0.disable_steady_tick();
         self.0.finish_and_clear();
     }
 }
 
-/// Parses the words of a probe, such as `sharpness RUN --subset 500`.
-///
-/// # Errors
-/// Words that do not form a valid command.
-pub(super) fn parse<S: AsRef<str>>(words: &[S]) -> Result<ProbeArgs, clap::Error> {
-    #[derive(Parser)]
-    struct Words {
-        #[command(flatten)]
-        args: ProbeArgs,
+/// Writes NAME.json and the figures, and returns their paths.
+pub(super) fn save(folder: &Path, asked: &Asked, measured: &Measured) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).map_err(TrainError::io(folder, "create the folder"))?;
+    let mut written = vec![folder.join(format!("{}.json", asked.probe.facts().name))];
+    write_whole(&written[0], &serde_json::to_vec_pretty(&measured.record)?)?;
+    for figure in &measured.figures {
+        let path = folder.join(format!("{}.svg", figure.name));
+        write_whole(&path, figure.svg().as_bytes())?;
+        written.push(path);
     }
-    Words::try_parse_from(std::iter::once("probe").chain(words.iter().map(AsRef::as_ref)))
-        .map(|words| words.args)
+    Ok(written)
 }
 
-pub(super) fn run(args: ProbeArgs, global: &Global, lab: &Lab) -> Result<Done> {
-    match args.command {
-        ProbeCommand::Layers(args) => layers::run(args, global, lab),
-        ProbeCommand::Noise(args) => noise::run(args, global, lab),
-        ProbeCommand::Curvature(args) => curvature::run(args, global, lab),
-        ProbeCommand::Sharpness(args) => sharpness::run(args, global, lab),
-        ProbeCommand::Line(args) => line::run(args, global, lab),
-        ProbeCommand::Surface(args) => surface::run(args, global, lab),
-        ProbeCommand::LrFind(args) => lr_find::run(args, global, lab),
-        ProbeCommand::BatchFind(args) => batch_find::run(args, global, lab),
-    }
-}
-
-/// A rate with four digits in readable notation.
-fn readable(rate: f64) -> String {
-    if !(1e-3..1e4).contains(&rate.abs()) {
-        return format!("{rate:.3e}");
-    }
-    let places = (3.0 - rate.abs().log10().floor()).max(0.0) as usize;
-    let text = format!("{rate:.places$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
+impl Settings {
+    /// A run that has not begun, with the settings of a run, a file, or neither.
+    fn open(&self, source: Option<&PathBuf>, common: &Common, lab: &Lab) -> Result<Run> {
+        let (mut run, mut text, mut folder) = (None, None, PathBuf::new());
+        let mut place = PathBuf::from("run.toml");
+        match source {
+            None => {}
+            Some(path) if path.is_dir() => {
+                let (_, file) = RunFolder::open(path)?;
+                text = Some(file.config.to_toml());
+                folder = path.clone();
+                run = Some((path, file));
+            }
+            Some(path) => {
+                text = Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?);
+                place = path.clone();
+            }
+        }
+        let mut over = self
+            .set
+            .iter()
+            .map(|s| RunConfig::assignment(s))
+            .collect::<Result<Vec<_>, _>>()?;
+        let device = common.device.clone();
+        over.extend(device.map(|d| ("device".to_owned(), d.into())));
+        let threads = self.threads.map(|n| toml::Value::Integer(n as i64));
+        over.extend(threads.map(|n| ("threads".to_owned(), n)));
+        let config =
+            RunConfig::layered(text.as_deref().map(|text| (place.as_path(), text)), &over)?;
+        compute_here(config.threads);
+        let search = common.data_dir.search();
+        let experiment = match run {
+            Some((path, file)) => file.reopen(path, config, lab, search, common.accept.other())?,
+            None => Experiment::open(config, lab, &search)?,
+        };
+        Ok(Run {
+            network: experiment.initial_model()?.network,
+            experiment,
+            weights: folder.clone(),
+            folder,
+            step: Some(0),
+            optimizer: None,
+        })
     }
 }

@@ -4,32 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use largebatch_data::Search;
+use largebatch_probe::{Asked, ProbeError, Run, Target};
 use largebatch_study::{Results, Row, Stage, Study, Trial, TrialRecord, run_folder};
-use largebatch_train::{Experiment, Lab, RunFolder, TrainError};
+use largebatch_train::{Experiment, OtherData, RunFolder, TrainError};
 
-use crate::cli::probe::training::Probing;
+use crate::Lab;
+use crate::cli::probe::training::{self, Probing};
+use crate::cli::probe::{measure, options, save};
 use crate::cli::train::run_file;
-use crate::cli::{Global, probe, say};
-
-/// The subfolder of a study in which kept runs are stored.
-const RUNS: &str = "runs";
-
-/// The probes that need only one run.
-const ALONE: [&str; 4] = ["layers", "noise", "curvature", "sharpness"];
+use crate::cli::{Global, say};
 
 const QUIET: Global = Global {
     quiet: true,
     verbose: false,
 };
 
+/// The subfolder of a study in which kept runs are stored.
+const RUNS: &str = "runs";
+
 /// The probes of a study: `NAME:every=N` during training, as in `train --probe`, and
-/// `NAME --option ...` at the end, as in `largebatch probe`. One of the latter is `line`, which connects
-/// the weights of the small and the large batch.
-#[derive(Clone, Default, PartialEq, Debug)]
+/// `NAME --option ...` at the end, as in `largebatch probe`, on the trained network or on those of
+/// the small and the large batch.
+#[derive(Clone, Default, Debug)]
 pub(super) struct Probes {
-    during: Vec<String>,
-    at_the_end: Vec<Vec<String>>,
-    line: Option<Vec<String>>,
+    during: Vec<(Asked, u64)>,
+    at_the_end: Vec<Asked>,
+    between: Vec<Asked>,
 }
 
 impl Probes {
@@ -37,11 +38,15 @@ impl Probes {
     ///
     /// # Errors
     /// An unknown probe or option.
-    pub(super) fn of(study: &Study) -> Result<Self, TrainError> {
-        Self::read(study.confirm.as_ref().map_or(&[], |confirm| &confirm.probe))
+    pub(super) fn of(study: &Study, lab: &Lab) -> Result<Self, TrainError> {
+        let texts = study
+            .confirm
+            .as_ref()
+            .map_or(&[][..], |confirm| &confirm.probe);
+        Self::read(texts, lab)
     }
 
-    pub(super) fn read(texts: &[String]) -> Result<Self, TrainError> {
+    pub(super) fn read(texts: &[String], lab: &Lab) -> Result<Self, TrainError> {
         let mut all = Probes::default();
         for text in texts {
             let wrong = |why: String| TrainError::Value {
@@ -55,74 +60,46 @@ impl Probes {
                     "name a probe, such as sharpness or noise:every=100".into(),
                 ));
             };
+            let why = |error: &dyn std::error::Error| wrong(error.to_string());
             if name.contains(':') {
-                Probing::check(text).map_err(|e| match e {
+                let during = training::parse(text, &lab.probes).map_err(|e| match e {
                     TrainError::Value { why, .. } => wrong(why),
-                    other => wrong(other.to_string()),
+                    other => why(&other),
                 })?;
-                all.during.push(text.clone());
+                all.during.push(during);
                 continue;
             }
-            let folders: &[&str] = match name.as_str() {
-                "line" => &["SMALL", "LARGE"],
-                name if ALONE.contains(&name) => &["RUN"],
-                _ => {
-                    let names = ALONE.join(", ");
+            let asked = options::read(&words, &lab.probes).map_err(|e| match e {
+                ProbeError::Train(TrainError::Value { why, .. }) => wrong(why),
+                other => why(&other),
+            })?;
+            match asked.probe.target() {
+                Target::Network => all.at_the_end.push(asked),
+                Target::TwoRuns => all.between.push(asked),
+                Target::Runs | Target::Settings => {
+                    return Err(wrong("a study cannot give it what it measures".into()));
+                }
+                Target::Steps => {
                     return Err(wrong(format!(
-                        "the probes are {names} and line, and during training layers:every=N, noise:every=N, noise-pairs:every=N and curvature:every=N"
+                        "it measures during a training only: {name}:every=100"
                     )));
                 }
-            };
-            probe::parse(&with_folders(&words, folders)).map_err(|e| wrong(first_line(&e)))?;
-            match name.as_str() {
-                "line" => all.line = Some(words),
-                _ => all.at_the_end.push(words),
             }
         }
         Ok(all)
     }
 }
 
-/// `sharpness --epsilon 1e-3` with the folders of its runs inserted after its name.
-fn with_folders(words: &[String], folders: &[&str]) -> Vec<String> {
-    let (name, options) = words.split_at(1);
-    name.iter()
-        .cloned()
-        .chain(folders.iter().map(|f| (*f).to_owned()))
-        .chain(options.iter().cloned())
-        .collect()
-}
-
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let line = text
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    format!(
-        "{}; see `largebatch probe --help`",
-        line.trim_start_matches("error: ")
-    )
-}
-
 /// Where a worker keeps its runs, and the probes that measure them.
 pub(super) struct KeptRuns {
     runs: PathBuf,
     probes: Probes,
-    data_dir: Option<PathBuf>,
 }
 
 impl KeptRuns {
-    pub(super) fn new(
-        runs: PathBuf,
-        texts: &[String],
-        data_dir: Option<PathBuf>,
-    ) -> Result<Self, TrainError> {
-        Ok(KeptRuns {
-            runs,
-            probes: Probes::read(texts)?,
-            data_dir,
-        })
+    pub(super) fn new(runs: PathBuf, texts: &[String], lab: &Lab) -> Result<Self, TrainError> {
+        let probes = Probes::read(texts, lab)?;
+        Ok(KeptRuns { runs, probes })
     }
 
     /// The arguments that `study run` passes to its workers.
@@ -162,35 +139,20 @@ impl KeptRuns {
         RunFolder::create(&path, &run_file(experiment, None)).map(Some)
     }
 
-    /// The probes that measure during training.
-    pub(super) fn during<'e>(
+    /// The probes that measure a trial during its training and at its end.
+    pub(super) fn probes<'e>(
         &self,
         experiment: &'e Experiment,
         folder: &RunFolder,
-    ) -> Result<Vec<Probing<'e>>> {
-        Probing::all(&self.probes.during, experiment, folder.path())
-    }
-
-    /// Runs the other probes on a run that has ended. Their errors are returned and do not
-    /// fail the trial.
-    pub(super) fn at_the_end(&self, folder: &RunFolder, lab: &Lab) -> Vec<String> {
-        let path = folder.path().display().to_string();
-        let look = |words: &Vec<String>| {
-            let words = with_folders(words, &[&path]);
-            look(&words, self.data_dir.as_deref(), lab)
-                .err()
-                .map(|e| format!("{}: {e}", words[0]))
+    ) -> Result<Vec<Probing<'e>>, ProbeError> {
+        let during = self.probes.during.iter();
+        let during = during.map(|(asked, every)| (asked, Some(*every)));
+        let at_the_end = self.probes.at_the_end.iter().map(|asked| (asked, None));
+        let new = |(asked, every): (&Asked, _)| {
+            Probing::new(asked.clone(), every, experiment, folder.path())
         };
-        self.probes.at_the_end.iter().filter_map(look).collect()
+        during.chain(at_the_end).map(new).collect()
     }
-}
-
-fn look(words: &[String], data_dir: Option<&Path>, lab: &Lab) -> Result<()> {
-    let mut words = words.to_vec();
-    if let Some(dir) = data_dir {
-        words.extend(["--data-dir".into(), dir.display().to_string()]);
-    }
-    probe::run(probe::parse(&words)?, &QUIET, lab).map(|_| ())
 }
 
 /// Deletes the kept run of a trial whose data have changed, and all lines between runs, since the
@@ -204,10 +166,10 @@ pub(super) fn forget(folder: &Path, record: &TrialRecord) {
     }
 }
 
-/// Runs the probe `line`, which needs two runs, once all runs are there. For each seed it
-/// connects the smallest batch with the largest among the groups that differ only in batch size, or
-/// else the first group with the smallest batch with every larger one. The result is stored with
-/// the large batch's run. Returns the errors.
+/// Runs the probes that need two runs, once all runs are there. For each seed they get the run with
+/// the smallest batch and that with the largest among the groups that differ only in batch size, or
+/// else the first group with the smallest batch and every larger one. The result is stored with the
+/// large batch's run. Returns the errors.
 pub(super) fn join_runs(
     results: &Results,
     folder: &Path,
@@ -216,9 +178,10 @@ pub(super) fn join_runs(
     global: &Global,
 ) -> Result<Vec<String>> {
     let mut failures = Vec::new();
-    let Some(options) = Probes::of(&results.plan.study)?.line else {
+    let probes = Probes::of(&results.plan.study, lab)?.between;
+    if probes.is_empty() {
         return Ok(failures);
-    };
+    }
     let rows: Vec<Row> = results
         .rows()
         .into_iter()
@@ -242,28 +205,29 @@ pub(super) fn join_runs(
             let (Some(small), Some(large)) = (run(small, seed), run(large, seed)) else {
                 continue;
             };
-            let out = large.join("probe");
-            if out.join("line.json").exists() {
-                continue;
-            }
-            if !global.quiet {
-                say(&format!(
-                    "line between {} and {}",
-                    small.display(),
-                    large.display()
-                ));
-            }
-            let mut words = with_folders(
-                &options,
-                &[&small.display().to_string(), &large.display().to_string()],
-            );
-            words.extend(["--out".into(), out.display().to_string()]);
-            if let Err(error) = look(&words, data_dir, lab) {
-                failures.push(format!(
-                    "probe line between {} and {}: {error}",
-                    small.display(),
-                    large.display()
-                ));
+            for asked in &probes {
+                let (name, out) = (asked.probe.facts().name, large.join("probe"));
+                if out.join(format!("{name}.json")).exists() {
+                    continue;
+                }
+                let what = format!("{name} between {} and {}", small.display(), large.display());
+                if !global.quiet {
+                    say(&what);
+                }
+                let join = || -> Result<()> {
+                    let open = |path: &Path| {
+                        let search = Search {
+                            data_dir: data_dir.map(Path::to_owned),
+                            ..Search::default()
+                        };
+                        Run::open(path, None, None, lab, search, OtherData::Refuse)
+                    };
+                    let runs = [open(&small)?, open(&large)?];
+                    save(&out, asked, &measure(asked, &runs, &QUIET)?).map(drop)
+                };
+                if let Err(error) = join() {
+                    failures.push(format!("probe {what}: {error}"));
+                }
             }
         }
     }
@@ -293,7 +257,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Probes, String> {
-        Probes::read(&[text.to_owned()]).map_err(|e| e.to_string())
+        Probes::read(&[text.to_owned()], &Lab::standard()).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -306,10 +270,12 @@ mod tests {
                 .len(),
             1
         );
-        assert!(read("line --test").unwrap().line.is_some());
+        assert!(read("line --test").unwrap().between.len() == 1);
         for (text, part) in [
-            ("sharpnes", "the probes are"),
-            ("surface", "the probes are"),
+            ("sharpnes", "did you mean `sharpness`"),
+            ("surface", "cannot give it"),
+            ("noise-pairs", "noise-pairs:every=100"),
+            ("sharpness:every=5", "during a training"),
             ("sharpness --epsilo 1", "--epsilo"),
             ("noise:every=0", "every"),
             ("nois:every=5", "noise"),

@@ -9,9 +9,10 @@ use clap::{Args, Subcommand};
 use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StopReason, StudyError, TrialRecord, Workers, serve,
 };
-use largebatch_train::{Lab, compute_here};
+use largebatch_train::compute_here;
 
 use super::{DataDir, Done, Global, INTERRUPT, counted, print, say, warn, watch_interrupts};
+use crate::Lab;
 use keep::{KeptRuns, Probes, join_runs};
 use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
 use trainer::Trainer;
@@ -146,8 +147,8 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Run(args) => run_study(args, global, lab),
         StudyCommand::Plan(args) => plan(args, global, lab),
         StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?).trim_end()),
-        StudyCommand::Report(args) => report(&args, global),
-        StudyCommand::Export(args) => export(&args, global),
+        StudyCommand::Report(args) => report(&args, global, lab),
+        StudyCommand::Export(args) => export(&args, global, lab),
         StudyCommand::List(args) => print(match args.recipe {
             Some(name) => recipes::named(&name)?.text.trim_end().to_owned(),
             None => show::recipes(),
@@ -155,21 +156,21 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
         StudyCommand::Worker(args) => {
             let keep = args
                 .keep
-                .map(|runs| KeptRuns::new(runs, &args.probe, args.data_dir.data_dir.clone()))
+                .map(|runs| KeptRuns::new(runs, &args.probe, lab))
                 .transpose()?;
             serve(&Trainer::new(lab, args.data_dir.search()).keeping(keep))
         }
     }
 }
 
-fn open(what: &WhatArgs, trainer: &Trainer) -> Result<Plan> {
+fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
     let study = recipes::study(&what.study, &what.set)?;
     for (i, text) in study
         .confirm
         .iter()
         .flat_map(|confirm| confirm.probe.iter().enumerate())
     {
-        Probes::read(std::slice::from_ref(text))
+        Probes::read(std::slice::from_ref(text), lab)
             .map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
     Ok(Plan::new(study, &|config| trainer.check(config))?)
@@ -190,7 +191,7 @@ fn jobs(asked: Option<usize>, threads: u32) -> usize {
 
 fn plan(args: PlanArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let trainer = Trainer::new(lab, args.what.data_dir.search());
-    let plan = open(&args.what, &trainer)?;
+    let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
     compute_here(Some(plan.study.threads as usize));
     let seconds = plan.seconds(&|config| trainer.seconds(config));
@@ -212,7 +213,7 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
 fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let trainer = Trainer::new(lab, args.what.data_dir.search());
-    let plan = open(&args.what, &trainer)?;
+    let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
     let folder = args
         .out
@@ -288,7 +289,9 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let around = around(
         repeats(&args, &folder),
         &about(&results.plan.study, &args.what),
+        &results,
         &folder,
+        lab,
     )?;
     write_report(&results, &around, &folder.join("report"), global)?;
     if !global.quiet {

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use largebatch_report::{Context as Around, Findings, Format, Report};
+use largebatch_probe::probed;
+use largebatch_report::{Context as Around, Format, Outline, Report};
 use largebatch_study::{Results, Study};
 
 use super::{FolderArgs, RunArgs, WhatArgs, recipes};
+use crate::Lab;
 use crate::cli::{Done, Global, print, version, warn};
 
 #[derive(Args)]
@@ -31,7 +33,7 @@ pub(super) struct ExportArgs {
     out: Option<PathBuf>,
 }
 
-pub(super) fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
+pub(super) fn report(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let results = Results::open(folder)?;
     // The folder keeps the whole study except what it is about, which a recipe knows.
@@ -43,11 +45,12 @@ pub(super) fn report(args: &ReportArgs, global: &Global) -> Result<Done> {
     let file = folder.join("study.toml").display().to_string();
     let command = shell(&["study".into(), "run".into(), file], folder);
     let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    write_report(&results, &around(command, &about, folder)?, &out, global)?;
+    let around = around(command, &about, &results, folder, lab)?;
+    write_report(&results, &around, &out, global)?;
     Ok(Done::Ok)
 }
 
-pub(super) fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
+pub(super) fn export(args: &ExportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let out = args
         .out
@@ -58,7 +61,7 @@ pub(super) fn export(args: &ExportArgs, global: &Global) -> Result<Done> {
             .with_context(|| format!("creating {}", parent.display()))?;
     }
     let results = Results::open(folder)?;
-    let around = around(String::new(), "", folder)?;
+    let around = around(String::new(), "", &results, folder, lab)?;
     let written = Report::new(&results, &around).write(&out, &[args.format])?;
     say_undrawn(&written.undrawn);
     if global.quiet {
@@ -100,13 +103,19 @@ pub(super) fn write_report(
     Ok(())
 }
 
-pub(super) fn around(command: String, about: &str, folder: &Path) -> Result<Around> {
+pub(super) fn around(
+    command: String,
+    about: &str,
+    results: &Results,
+    folder: &Path,
+    lab: &Lab,
+) -> Result<Around> {
     let environment = vec![("program".into(), format!("largebatch {}", version()))];
     Ok(Around {
         command,
         about: about.trim().into(),
         environment,
-        findings: Findings::read(folder)?,
+        probed: probed(&lab.probes, folder, &Outline::new(results))?,
     })
 }
 

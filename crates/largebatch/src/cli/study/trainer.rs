@@ -14,14 +14,15 @@ use largebatch_study::{
     key, number,
 };
 use largebatch_train::{
-    Controls, Evaluation, Experiment, Lab, Metrics, Observer, RunConfig, Split, Step, Stop,
-    TrainError, batch_schedule, compute_here, open, train,
+    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Split, Step, Stop, TrainError,
+    batch_schedule, compute_here, open, train,
 };
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::super::{Global, tell_data};
 use super::keep::KeptRuns;
+use crate::Lab;
 use crate::cli::probe::training::Probing;
 
 /// Trains the trials of a study.
@@ -430,7 +431,7 @@ impl Runner for Trainer<'_> {
             .flatten();
         let mut probes = match (&self.keep, &kept) {
             (Some(keep), Some(folder)) => keep
-                .during(&experiment, folder)
+                .probes(&experiment, folder)
                 .map_err(|e| e.to_string())?,
             _ => Vec::new(),
         };
@@ -461,10 +462,7 @@ impl Runner for Trainer<'_> {
         if diverged {
             relay.diverged();
         }
-        let mut unseen: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
-        if let (Some(keep), Some(folder), false) = (&self.keep, &kept, diverged) {
-            unseen.extend(keep.at_the_end(folder, self.lab));
-        }
+        let unseen: Vec<String> = probes.iter_mut().filter_map(Probing::failure).collect();
         let mut metrics = BTreeMap::new();
         // Measured with the trained weights; the running means of an epoch come from changing
         // weights.

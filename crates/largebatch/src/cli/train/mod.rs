@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use largebatch_train::{
-    Controls, Experiment, Lab, Observer, OtherData, Outcome, RunConfig, RunFolder, Stop,
-    TrainError, compute_here, train,
+    Controls, Experiment, Observer, OtherData, Outcome, RunConfig, RunFolder, Stop, TrainError,
+    compute_here, train,
 };
 
-use super::probe::training::Probing;
+use super::probe::training::{self, Probing};
 use super::progress::TrainingBar;
 use super::{
     DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole,
 };
+use crate::Lab;
 use folder::fresh_folder;
 pub(super) use folder::run_file;
 use settings::{configuration, differences};
@@ -151,7 +152,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     }
     args.probe
         .iter()
-        .try_for_each(|text| Probing::check(text))?;
+        .try_for_each(|text| training::parse(text, &lab.probes).map(drop))?;
     let config = configuration(&args, None)?;
     compute_here(config.threads);
     if let Some(shape) = &args.cross_validate {
@@ -170,7 +171,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .data_dir
         .map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     // Before anything is written, so that a refused probe leaves no folder.
-    let probes = Probing::all(&args.probe, &experiment, &path)
+    let probes = Probing::all(&args.probe, &lab.probes, &experiment, &path)
         .inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
     drive(&args, &experiment, &folder, probes, global)
@@ -245,7 +246,7 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<D
             path.display()
         ));
     }
-    let probes = Probing::all(&args.probe, &experiment, path)?;
+    let probes = Probing::all(&args.probe, &lab.probes, &experiment, path)?;
     let folder = folder.locked()?;
     folder.go_on_with(&file, &experiment.dataset)?;
     drive(args, &experiment, &folder, probes, global)

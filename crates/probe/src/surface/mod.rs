@@ -1,11 +1,15 @@
 //! The loss over a plane of the parameters.
 
+mod probe;
+
 use largebatch_plot::{Figure, Plot, Scale};
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Statistics};
 use crate::plane::{Mark, Plane};
 use crate::{ProbeError, Watch};
+
+pub use probe::SurfaceOptions;
 
 /// A sampled plane, from which a figure is drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

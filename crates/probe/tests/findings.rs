@@ -1,12 +1,15 @@
 //! Results of probes in a report: the numbers are those of the files, by group.
 
+#[path = "../../report/tests/made_up/mod.rs"]
 #[allow(dead_code, reason = "also contains studies for other tests")]
 mod made_up;
 
 use std::fs;
 use std::path::Path;
 
-use largebatch_report::{Context, Findings, Format};
+use largebatch_probe::noise::Noise;
+use largebatch_probe::{ProbeError, probed, standard};
+use largebatch_report::{Context, Format, Outline, Probed};
 use largebatch_study::{Results, run_folder};
 use made_up::{html, published, results, write};
 use serde_json::{Value, json};
@@ -38,13 +41,21 @@ fn keep(results: &Results, folder: &Path, name: &str, object: impl Fn(i64, u64) 
 }
 
 fn object(result: Value) -> Value {
-    json!({ "schema": 1, "part": "train", "examples": 2000, "precision": "f64", "complete": true, "result": result })
+    json!({
+        "schema": 1, "probe": "a probe", "run": "a run", "part": "train", "examples": 2000, "parameters": 9,
+        "precision": "f64", "gradient_evaluations": 1, "example_gradients": 2000, "complete": true, "result": result,
+    })
 }
 
 fn line(step: u64, result: Value) -> String {
     let mut line = object(result);
     line["step"] = step.into();
+    line["lr"] = 0.1.into();
     format!("{line}\n")
+}
+
+fn found(results: &Results, folder: &Path) -> Result<Probed, ProbeError> {
+    probed(&standard(), folder, &Outline::new(results))
 }
 
 #[test]
@@ -55,15 +66,27 @@ fn each_probe_has_its_section() {
     // freedom 4 ± 4.303 · 2/√3.
     keep(&results, dir.path(), "sharpness.json", |batch, seed| {
         let value = if batch == 16 { 2.0 } else { 16.0 } * (seed + 1) as f64;
+        let keskar = |space: Value, value: f64| {
+            json!({
+                "space": space, "epsilon": 1e-3, "loss": 0.1, "highest": 0.2, "sharpness": value,
+                "iterations": 10, "evaluations": 12, "ended": "iterations",
+            })
+        };
         let boxes = json!([
-            { "space": "full", "epsilon": 1e-3, "sharpness": value },
-            { "space": { "random": { "directions": 100 } }, "epsilon": 1e-3, "sharpness": value / 10.0 },
+            keskar("full".into(), value),
+            keskar(json!({ "random": { "directions": 100 } }), value / 10.0),
         ]);
         object(json!({ "batch_statistics": false, "boxes": boxes, "ball": null, "adaptive": null }))
             .to_string()
     });
     keep(&results, dir.path(), "noise.jsonl", |_, seed| {
-        let lines: String = (0..3).map(|i| line(10 * i, json!({ "b_simple": 1.0, "b_simple_population": 100.0 * (i + seed + 1) as f64 }))).collect();
+        let noise = |i: u64| Noise {
+            b_simple: Some(1.0),
+            b_simple_population: Some(100.0 * (i + seed + 1) as f64),
+            ..Noise::default()
+        };
+        let lines = (0..3).map(|i| line(10 * i, json!(noise(i))));
+        let lines: String = lines.collect();
         // The next line is being written.
         lines + "{\"schema\": 1, \"st"
     });
@@ -72,14 +95,20 @@ fn each_probe_has_its_section() {
             .map(|i| {
                 line(
                     5 * i,
-                    json!({ "lambda_max": 40.0, "stable_rate": 0.05, "edge": { "product": 1.5, "bound": 2.0, "stable_rate": 0.05 } }),
+                    json!({
+                        "lambda_max": 40.0, "stable_rate": 0.05, "eigenvalues": [40.0], "residuals": [0.0],
+                        "converged": true, "least": -1.0,
+                        "edge": {
+                            "optimizer": "sgd", "rate": 0.0375, "lambda_max": 40.0, "product": 1.5, "bound": 2.0,
+                            "stable_rate": 0.05,
+                        },
+                    }),
                 )
             })
             .collect()
     });
     keep(&results, dir.path(), "layers.json", |batch, _| {
-        let row =
-            |path: &str, ratio: i64| json!({ "path": path, "ratio": ratio, "is_weight": true });
+        let row = |path: &str, ratio: i64| json!({ "path": path, "parameters": 4, "weight": 1.0, "gradient": 1.0, "ratio": ratio, "is_weight": true });
         object(
             json!({ "rows": [row("first", batch), row("last", 2 * batch)], "bounding": "first", "smallest_ratio": batch, "spread": 2.0 }),
         )
@@ -87,12 +116,12 @@ fn each_probe_has_its_section() {
     });
     keep(&results, dir.path(), "line.json", |_, seed| {
         let point = |alpha: f64| json!({ "alpha": alpha, "train": { "loss": 1.0 + alpha, "accuracy": 0.5 }, "test": null });
-        let distances = json!({ "small": 9.0, "large": 3.0, "ratio": 3.0 + seed as f64, "between": 7.0, "cosine_of_paths": 0.5 });
-        object(json!({ "points": [point(-0.5), point(2.0)], "distances": distances })).to_string()
+        let distances = json!({ "small": 9.0, "large": 3.0, "ratio": 3.0 + seed as f64, "between": 7.0, "cosine_of_paths": 0.5, "cosine_of_weights": 0.5 });
+        object(json!({ "small": "s", "large": "l", "points": [point(-0.5), point(2.0)], "distances": distances })).to_string()
     });
-    let findings = Findings::read(dir.path()).unwrap();
+    let probed = found(&results, dir.path()).unwrap();
 
-    let papers = published(&results, &findings);
+    let papers = published(&results, &probed);
     let ours = |what: &str| {
         papers[0]
             .rows
@@ -114,7 +143,7 @@ fn each_probe_has_its_section() {
     let page = html(
         &results,
         &Context {
-            findings: findings.clone(),
+            probed: probed.clone(),
             ..Context::default()
         },
     );
@@ -147,7 +176,7 @@ fn each_probe_has_its_section() {
     let files = write(
         &results,
         &Context {
-            findings,
+            probed,
             ..Context::default()
         },
         &out,
@@ -170,15 +199,13 @@ fn each_probe_has_its_section() {
 }
 
 #[test]
-fn a_file_that_is_no_json_is_named() {
+fn a_file_that_is_no_record_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let probe = dir.path().join("runs/a/probe");
-    fs::create_dir_all(&probe).unwrap();
-    fs::write(probe.join("noise.json"), "{\"torn").unwrap();
-    let error = Findings::read(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("noise.json"), "{error}");
-    assert_eq!(
-        Findings::read(&dir.path().join("runs/a")).unwrap(),
-        Findings::default()
-    );
+    let results = results(STUDY, dir.path());
+    assert_eq!(found(&results, dir.path()).unwrap(), Probed::default());
+    for text in ["{\"torn", "{}"] {
+        keep(&results, dir.path(), "noise.json", |_, _| text.into());
+        let error = found(&results, dir.path()).unwrap_err().to_string();
+        assert!(error.contains("noise.json"), "{error}");
+    }
 }

@@ -1,12 +1,15 @@
 //! The loss along the straight line through the weights of two runs.
 
-use largebatch_plot::{Figure, Plot, Scale};
-use largebatch_train::{Experiment, nullable};
+mod probe;
+
+use largebatch_train::{Experiment, RunConfig, nullable};
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Landscape, State, Statistics};
 use crate::vector::{dot, norm};
 use crate::{ProbeError, Watch};
+
+pub use probe::LineOptions;
 
 /// A point on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -87,28 +90,16 @@ impl Distances {
 /// # Errors
 /// The first setting that differs.
 pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeError> {
-    let (s, l) = (&small.config, &large.config);
-    let text = |choice: &largebatch_train::Choice| choice.table().to_string();
-    let pairs = [
-        ("model", text(&s.model), text(&l.model)),
-        ("dataset", text(&s.dataset), text(&l.dataset)),
-        (
-            "data.preprocess",
-            format!("{:?}", s.data.preprocess),
-            format!("{:?}", l.data.preprocess),
-        ),
-        (
-            "data.validation",
-            format!("{:?}", s.data.validation),
-            format!("{:?}", l.data.validation),
-        ),
-        (
-            "split_seed",
-            s.split_seed.to_string(),
-            l.split_seed.to_string(),
-        ),
+    type Setting = fn(&RunConfig) -> String;
+    let settings: [(&str, Setting); 5] = [
+        ("model", |c| c.model.table().to_string()),
+        ("dataset", |c| c.dataset.table().to_string()),
+        ("data.preprocess", |c| format!("{:?}", c.data.preprocess)),
+        ("data.validation", |c| format!("{:?}", c.data.validation)),
+        ("split_seed", |c| c.split_seed.to_string()),
     ];
-    match pairs.into_iter().find(|(_, s, l)| s != l) {
+    let both = |(key, of): (_, Setting)| (key, of(&small.config), of(&large.config));
+    match settings.map(both).into_iter().find(|(_, s, l)| s != l) {
         Some((key, s, l)) => Err(ProbeError::value(
             key,
             l.trim(),
@@ -194,65 +185,4 @@ pub fn line(
         });
     }
     Ok(points)
-}
-
-impl Line {
-    /// Charts of the loss and, for classification, of the accuracy along the line.
-    pub fn figures(&self, examples: usize) -> Vec<Figure> {
-        let statistics = match self.batch_norm {
-            None => "",
-            Some(Statistics::Recompute) => " Batch norm's statistics recomputed at each point.",
-            Some(Statistics::Given) => " Batch norm's statistics interpolated.",
-        };
-        let d = &self.distances;
-        let caption = format!(
-            "α = 0: {}; α = 1: {}. {examples} training examples.{statistics} ‖x_S − x_0‖ = {:.2}, ‖x_L − x_0‖ = {:.2}.",
-            self.small, self.large, d.small, d.large
-        );
-        let along = |of: fn(&Height) -> Option<f64>| {
-            let train: Vec<(f64, f64)> = self
-                .points
-                .iter()
-                .filter_map(|p| Some((p.alpha, of(&p.train)?)))
-                .collect();
-            let test: Vec<(f64, f64)> = self
-                .points
-                .iter()
-                .filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?)))
-                .collect();
-            (train, test)
-        };
-        type Points = Vec<(f64, f64)>;
-        let draw = |name: &str, title: &str, unit: &str, (train, test): (Points, Points)| {
-            let positive = name == "line" && train.iter().chain(&test).all(|p| p.1 > 0.0);
-            let scale = if positive { Scale::Log } else { Scale::Linear };
-            let mut plot = Plot::new(name, title).x("α", Scale::Linear).y(unit, scale);
-            plot = plot.line("train", train.clone()).points("train", train);
-            if !test.is_empty() {
-                plot = plot.line("test", test.clone()).points("test", test);
-            }
-            // In a chart of accuracies the labels would cover the points, which are at the top.
-            let label = |text| if name == "line" { text } else { "" };
-            plot.guide_x(label("first run"), 0.0)
-                .guide_x(label("second run"), 1.0)
-                .caption(&caption)
-                .figure()
-        };
-        let mut figures = vec![draw(
-            "line",
-            "Loss on the line through two runs",
-            "mean loss",
-            along(|h| h.loss),
-        )];
-        if self.points.iter().any(|p| p.train.accuracy.is_some()) {
-            let accuracy = along(|h| h.accuracy.map(|a| 100.0 * a));
-            figures.push(draw(
-                "line-accuracy",
-                "Accuracy on the line through two runs",
-                "accuracy, %",
-                accuracy,
-            ));
-        }
-        figures
-    }
 }

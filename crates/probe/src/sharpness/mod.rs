@@ -7,17 +7,20 @@
 //! [`ball`] can then take almost any value. Use them to compare runs of the same model, trained in
 //! the same way. [`adaptive`] does not change under such a rescaling.
 
-use largebatch_plot::{Figure, Plot, Scale};
+mod probe;
+
 use largebatch_random::Key;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lbfgsb::{Ended, LbfgsB, LbfgsBError};
 use crate::subspace::Signs;
 use crate::vector::norm;
 use crate::{Objective, ProbeError, Watch};
 
+pub use probe::{BatchNorm, SharpnessOptions};
+
 /// The space in which the loss is maximized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Space {
     /// All parameters: A = I.
@@ -31,7 +34,7 @@ pub enum Space {
 }
 
 /// Keskar's sharpness and the numbers it was computed from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Keskar {
     /// The space.
     pub space: Space,
@@ -59,7 +62,7 @@ impl Keskar {
 }
 
 /// All sharpness measures of a run; those that were not measured are absent.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sharpness {
     /// Whether batch norm used the statistics of each batch, as in training, or frozen ones; `null`
     /// without batch norm.
@@ -176,7 +179,7 @@ pub fn keskar(
 }
 
 /// The rise of the loss within a ball.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ball {
     /// Radius ρ of the ball, above 0.
     pub radius: f64,
@@ -313,65 +316,5 @@ fn finite(x: &[f64]) -> Result<(), ProbeError> {
             value,
         }),
         None => Ok(()),
-    }
-}
-
-impl Sharpness {
-    /// Plots the sharpness against the size of the box, in the full space and in the random
-    /// subspace.
-    pub fn figure(&self) -> Figure {
-        let positive = self.boxes.iter().all(|k| k.sharpness > 0.0);
-        let scale = if positive { Scale::Log } else { Scale::Linear };
-        let mut sizes: Vec<f64> = self.boxes.iter().map(|k| k.epsilon).collect();
-        sizes.sort_by(f64::total_cmp);
-        sizes.dedup();
-        let mut plot = Plot::new("sharpness", "Sharpness against the size of the box")
-            .x("ε, size of the box", Scale::Log)
-            .y("sharpness φ", scale)
-            .x_ticks(sizes);
-        let mut spaces: Vec<Space> = self.boxes.iter().map(|k| k.space).collect();
-        spaces.dedup();
-        for space in [
-            Some(Space::Full),
-            spaces.into_iter().find(|s| *s != Space::Full),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            let label = match space {
-                Space::Full => "full space".to_owned(),
-                Space::Random { directions } => format!("{directions} random directions"),
-            };
-            let mut points: Vec<(f64, f64)> = self
-                .boxes
-                .iter()
-                .filter(|k| k.space == space)
-                .map(|k| (k.epsilon, k.sharpness))
-                .collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            plot = plot.line(&label, points.clone()).points(&label, points);
-        }
-        let ball = |name: &str, b: &Option<Ball>| {
-            b.as_ref()
-                .map(|b| {
-                    format!(
-                        " In {name} of radius {} the loss rises by {:.4}.",
-                        b.radius, b.rise
-                    )
-                })
-                .unwrap_or_default()
-        };
-        let text = "φ = 100 (max f − f(x)) / (1 + f(x)), with the maximum over |y_i| ≤ ε (|x_i| + 1) that L-BFGS-B finds (Keskar et al. 2017).";
-        let statistics = match self.batch_statistics {
-            None => "",
-            Some(true) => " Batch norm uses each batch's statistics.",
-            Some(false) => " Batch norm is frozen.",
-        };
-        plot.caption(&format!(
-            "{text}{statistics}{}{}",
-            ball("SAM's ball", &self.ball),
-            ball("the adaptive ball", &self.adaptive)
-        ))
-        .figure()
     }
 }

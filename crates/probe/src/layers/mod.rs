@@ -1,15 +1,18 @@
 //! The layer table: norms and their ratios, parameter by parameter.
 
+mod probe;
+
 use serde::{Deserialize, Serialize};
 
 use largebatch_models::Network;
 use largebatch_optim::Driver;
-use largebatch_plot::{Plot, Scale};
 use largebatch_train::{Experiment, TrainError, nullable};
 
 use crate::flat::{flatten, gradients_of};
 use crate::vector::norm;
 use crate::{Layer, ProbeError};
+
+pub use probe::Layers;
 
 /// One parameter of the layer table.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -123,28 +126,6 @@ pub fn layer_table(
         spread,
         rows,
     })
-}
-
-impl LayerTable {
-    /// The table as a chart, with a row for each parameter.
-    pub fn figure(&self, caption: &str) -> largebatch_plot::Figure {
-        let column = |f: &dyn Fn(&LayerRow) -> Option<f64>| -> Vec<(f64, f64)> {
-            self.rows
-                .iter()
-                .enumerate()
-                .filter_map(|(i, r)| Some((f(r)?, i as f64)))
-                .collect()
-        };
-        Plot::new("layers", "Weights, gradients and steps of each layer")
-            .x("l2 norm or ratio", Scale::Log)
-            .y_names(self.rows.iter().map(|r| r.path.clone()))
-            .points("‖w‖", column(&|r| Some(r.weight)))
-            .points("‖∇w‖", column(&|r| Some(r.gradient)))
-            .points("‖w‖/‖∇w‖", column(&|r| r.ratio))
-            .points("‖Δw‖/‖w‖", column(&|r| r.relative_update))
-            .caption(caption)
-            .figure()
-    }
 }
 
 /// The step that a run's optimizer would take with this gradient and learning rate: from `state`
