@@ -20,7 +20,7 @@ pub(crate) fn of_gradients(
     Ok(Cost {
         work,
         unit: "gradients",
-        gradients: Some(gradients),
+        gradients,
         seconds: expected * gradient_seconds(subject, n)?,
     })
 }

@@ -3,7 +3,8 @@
 //!
 //! Every probe is algebra on the flat vector of parameters and needs only first-order gradients. It
 //! takes an [`Objective`]: usually a [`Subject`] (a network and some examples), in the tests a
-//! closed form.
+//! closed form. The trait [`Probe`] makes such a function a probe: options, cost, record, figures, and
+//! a section of a study's report. [`standard`] lists them.
 //!
 //! ```
 //! use largebatch_train::Lab;

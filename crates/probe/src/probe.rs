@@ -101,9 +101,8 @@ pub struct Cost {
     pub work: String,
     /// What its progress counts, such as `gradients`.
     pub unit: &'static str,
-    /// The largest number of gradient evaluations, if it makes any: what a [`Record`](crate::Record)
-    /// then counts.
-    pub gradients: Option<u64>,
+    /// The largest number of gradient evaluations that a [`Record`](crate::Record) can count.
+    pub gradients: u64,
     /// The estimated time in seconds.
     pub seconds: f64,
 }
@@ -114,7 +113,7 @@ impl Cost {
         Cost {
             work: work.into(),
             unit,
-            gradients: None,
+            gradients: 0,
             seconds,
         }
     }

@@ -282,7 +282,7 @@ fn a_range_test_repeats_to_the_bit_and_can_be_stopped() {
             lowest: 0.0,
             ..usual.clone()
         })
-        .contains("lowest = 0")
+        .contains("`lowest` is 0, but it must be above 0")
     );
     assert!(
         text(RangeTest {
@@ -296,14 +296,14 @@ fn a_range_test_repeats_to_the_bit_and_can_be_stopped() {
             steps: 9,
             ..usual.clone()
         })
-        .contains("steps = 9")
+        .contains("`steps` is 9")
     );
     assert!(
         text(RangeTest {
             smoothing: 1.0,
             ..usual.clone()
         })
-        .contains("[0, 1)")
+        .contains("0 ≤ x < 1")
     );
     assert!(
         text(RangeTest {
@@ -373,7 +373,7 @@ fn batch_sizes_double_up_to_the_data() {
             seconds: -1.0,
             ..quick.clone()
         })
-        .contains("positive")
+        .contains("above 0")
     );
-    assert!(text(BatchSearch { knee: 1.5, ..quick }).contains("(0, 1]"));
+    assert!(text(BatchSearch { knee: 1.5, ..quick }).contains("0 < x ≤ 1"));
 }

@@ -65,15 +65,10 @@ impl Probe for RandomRise {
         let (w, started) = (subject.weights().to_vec(), std::time::Instant::now());
         subject.loss(&w)?;
         let evaluations = 1 + self.directions;
-        Ok(Cost {
-            work: format!(
-                "{evaluations} losses over {} examples",
-                subject.examples().len()
-            ),
-            unit: "directions",
-            gradients: Some(0),
-            seconds: evaluations as f64 * started.elapsed().as_secs_f64(),
-        })
+        let examples = subject.examples().len();
+        let work = format!("{evaluations} losses over {examples} examples");
+        let seconds = evaluations as f64 * started.elapsed().as_secs_f64();
+        Ok(Cost::new(work, "directions", seconds))
     }
 
     fn measure(&self, at: &[Point<'_>], watch: Watch) -> Result<(Self::Record, bool), ProbeError> {

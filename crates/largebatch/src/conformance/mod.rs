@@ -1,5 +1,5 @@
-//! Suites of tests that every model, schedule, data set and format must pass: those of this project, and
-//! yours. Optimizers have theirs in [`optim::conformance`](crate::optim::conformance).
+//! Suites of tests that every model, schedule, data set, format and probe must pass: those of this project,
+//! and yours. Optimizers have theirs in [`optim::conformance`](crate::optim::conformance).
 
 use largebatch_component::Facts;
 use largebatch_optim::conformance::Failures;
@@ -8,9 +8,11 @@ use toml::{Table, Value};
 
 mod data;
 mod models;
+mod probes;
 
 pub use data::{dataset, format};
 pub use models::model;
+pub use probes::probe;
 
 /// What a suite has found wrong.
 struct Suite {

@@ -41,7 +41,7 @@ then pairs of batch sizes, as a training with accumulation could. B_simple = tr 
         Ok(Cost {
             work: format!("{gradients} gradients of single examples and batches over {n} examples"),
             unit: "examples",
-            gradients: Some(gradients),
+            gradients,
             seconds: self.passes(n) as f64 * whole / n as f64 + gradients as f64 * one,
         })
     }

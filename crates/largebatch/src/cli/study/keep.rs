@@ -155,14 +155,17 @@ impl KeptRuns {
     }
 }
 
-/// Deletes the kept run of a trial whose data have changed, and all lines between runs, since the
-/// run may be an end of any of them.
-pub(super) fn forget(folder: &Path, record: &TrialRecord) {
+/// Deletes the kept run of a trial whose data have changed, and all records of two runs, since the
+/// run may be one of any of them.
+pub(super) fn forget(probes: &Probes, folder: &Path, record: &TrialRecord) {
     let runs = folder.join(RUNS);
     // Files that cannot be deleted are overwritten when the trial runs again.
     let _ = fs::remove_dir_all(runs.join(run_folder(&record.labels, record.seed, &record.id)));
     for run in fs::read_dir(&runs).into_iter().flatten().flatten() {
-        let _ = fs::remove_file(run.path().join("probe").join("line.json"));
+        for asked in &probes.between {
+            let file = format!("probe/{}.json", asked.probe.facts().name);
+            let _ = fs::remove_file(run.path().join(file));
+        }
     }
 }
 

@@ -230,6 +230,7 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .map(std::path::absolute)
         .transpose()
         .context("--data-dir")?;
+    let probes = Probes::of(&plan.study, lab)?;
     let kept = KeptRuns::arguments(&plan.study, &folder);
     let start = || {
         let mut command = Command::new(&program);
@@ -256,7 +257,7 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         options,
         &mut |progress, notice| {
             if let Notice::Aside(record) = notice {
-                keep::forget(&folder, record);
+                keep::forget(&probes, &folder, record);
             }
             watcher.see(progress, notice);
         },
