@@ -204,7 +204,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
         let whole = || records.iter().filter(|at| at.record.complete);
         let edges =
             || whole().filter_map(|at| Some((at.step as f64, at.record.result.edge.as_ref()?)));
-        let plot = match edges().last() {
+        let plot = match edges().next_back() {
             Some((_, Edge { bound, .. })) => {
                 let products: Vec<_> = edges().map(|(step, edge)| (step, edge.product)).collect();
                 // With few gradients seen, a preconditioner takes it far beyond the edge.
