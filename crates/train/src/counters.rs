@@ -57,10 +57,10 @@ impl Sums {
 impl Counters {
     /// Adds a step's losses and counts, read from the device, in order; returns its mean loss.
     pub(crate) fn add(&mut self, step: Unread, experiment: &Experiment) -> f64 {
-        let sum: f64 = step.loss.into_iter().map(scalar).sum();
+        let sum: f64 = step.loss.into_iter().map(Number::read).sum();
         if !step.correct.is_empty() {
             *self.epoch.correct.get_or_insert(0.0) +=
-                step.correct.into_iter().map(scalar).sum::<f64>();
+                step.correct.into_iter().map(Number::read).sum::<f64>();
         }
         for sums in [&mut self.epoch, &mut self.logged, &mut self.recent] {
             sums.loss += sum;
@@ -94,12 +94,27 @@ impl Counters {
     }
 }
 
-/// A step's losses and counts of correct examples that are still on the device, one term per
-/// micro-batch.
+/// A number, which may still be on the device.
+pub(crate) enum Number {
+    Device(Tensor<1>),
+    Host(f32),
+}
+
+impl Number {
+    /// Waits for the device.
+    fn read(self) -> f64 {
+        match self {
+            Number::Device(tensor) => scalar(tensor),
+            Number::Host(number) => f64::from(number),
+        }
+    }
+}
+
+/// A step's losses and counts of correct examples, one term per micro-batch.
 pub(crate) struct Unread {
     pub(crate) examples: usize,
-    pub(crate) loss: Vec<Tensor<1>>,
-    pub(crate) correct: Vec<Tensor<1>>,
+    pub(crate) loss: Vec<Number>,
+    pub(crate) correct: Vec<Number>,
 }
 
 #[cfg(test)]

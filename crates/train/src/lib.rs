@@ -11,6 +11,7 @@
 //! # Ok::<(), largebatch_train::TrainError>(())
 //! ```
 
+mod chain;
 mod checkpoint;
 mod choice;
 mod config;

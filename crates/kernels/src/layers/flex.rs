@@ -72,6 +72,29 @@ pub(crate) fn rectified(level: Level, gradient: &[f32], y: &[f32]) -> Vec<f32> {
     }
 }
 
+/// As [`rectified`], in place.
+pub(crate) fn rectify(level: Level, gradient: &mut [f32], y: &[f32]) {
+    const EACH: usize = 32_768;
+    if y.len() <= EACH {
+        return mask(level, gradient, y);
+    }
+    gradient
+        .par_chunks_mut(EACH)
+        .zip(y.par_chunks(EACH))
+        .for_each(|(g, y)| mask(level, g, y));
+}
+
+leveled! {
+    mask = mask_body(gradient: &mut [f32], y: &[f32])
+}
+
+#[inline(always)]
+fn mask_body<V: Vector, const ROWS: usize>(gradient: &mut [f32], y: &[f32]) {
+    for (g, y) in gradient.iter_mut().zip(y) {
+        *g = if *y == 0.0 { 0.0 } else { *g };
+    }
+}
+
 leveled! {
     masked = masked_body(gradient: &[f32], y: &[f32], out: &mut [MaybeUninit<f32>])
 }

@@ -20,14 +20,14 @@
 
 mod batch_norm;
 mod correlate;
-mod flex;
-mod level;
-mod linear;
-mod loss;
+pub(crate) mod flex;
+pub(crate) mod level;
+pub(crate) mod linear;
+pub(crate) mod loss;
 mod max_pool;
 mod moments;
 mod operation;
-mod product;
+pub(crate) mod product;
 mod shape;
 mod subsample;
 #[cfg(test)]

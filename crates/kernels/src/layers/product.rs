@@ -65,6 +65,31 @@ pub(crate) struct Product<'a> {
 ///
 /// The terms of an element are added in the same order whichever task computes it.
 pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
+    let [rows, columns, _] = what.sizes;
+    // SAFETY: `fill` writes every element.
+    unsafe {
+        written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
+            fill(level, what, Target(c.as_mut_ptr().cast()));
+        })
+    }
+}
+
+/// As [`product`], into the memory of C.
+///
+/// # Panics
+/// If C has another size.
+pub(crate) fn product_into(level: Level, what: Product, c: &mut [f32]) {
+    let [rows, columns, _] = what.sizes;
+    assert_eq!(c.len(), rows * columns);
+    // SAFETY: C has this size.
+    unsafe { fill(level, what, Target(c.as_mut_ptr())) }
+}
+
+/// Writes every element of C.
+///
+/// # Safety
+/// C must be valid for writing rows × columns elements.
+unsafe fn fill(level: Level, what: Product, c: Target) {
     let Product {
         sizes: [rows, columns, depth],
         a,
@@ -115,24 +140,21 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
         .find(|down| (down * across).is_multiple_of(threads))
         .unwrap_or(1);
     block[0] = rows.div_ceil(down).next_multiple_of(tile.0);
-    // SAFETY: the tasks' blocks cover C, and each task writes only its own.
-    unsafe {
-        written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
-            let c = Target(c.as_mut_ptr().cast());
-            (0..tasks(block)).into_par_iter().for_each(|task| {
-                let (i, j) = (task / across * block[0], task % across * block[1]);
-                let block = Block {
-                    start: [i, j],
-                    size: [block[0].min(rows - i), block[1].min(columns - j)],
-                };
-                match few {
-                    true => few_rows(level, what, block, c),
-                    false => {
-                        BUFFER.with_borrow_mut(|buffer| one_block(level, what, block, buffer, c))
-                    }
-                }
-            });
-        })
+    // The tasks' blocks cover C, and each task writes only its own.
+    let run = |task: usize| {
+        let (i, j) = (task / across * block[0], task % across * block[1]);
+        let block = Block {
+            start: [i, j],
+            size: [block[0].min(rows - i), block[1].min(columns - j)],
+        };
+        match few {
+            true => few_rows(level, what, block, c),
+            false => BUFFER.with_borrow_mut(|buffer| one_block(level, what, block, buffer, c)),
+        }
+    };
+    match tasks(block) {
+        1 => run(0),
+        tasks => (0..tasks).into_par_iter().for_each(run),
     }
 }
 

@@ -26,9 +26,14 @@ impl Dropout {
         }
     }
 
+    /// Whether nothing is dropped.
+    pub fn is_off(&self) -> bool {
+        self.probability <= 0.0
+    }
+
     /// Applies the mask to x, `[batch, units]`.
     pub fn forward(&self, x: Tensor<2>, pass: &ForwardPass) -> Tensor<2> {
-        let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else {
+        let Some((key, examples)) = pass.dropout().filter(|_| !self.is_off()) else {
             return x;
         };
         let [batch, units] = x.dims();

@@ -1,7 +1,7 @@
 use super::{DECAYS, FORGETS};
 use crate::{
-    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, ParameterGroup, Rule, Stability,
-    WeightDecay,
+    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, ParameterGroup, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -130,6 +130,10 @@ pub struct Nesterov {
 }
 
 impl Rule for Nesterov {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        (self.form == NesterovForm::Torch).then_some(self)
+    }
+
     fn looks_ahead(&self) -> bool {
         self.form == NesterovForm::LookAhead
     }
@@ -138,6 +142,15 @@ impl Rule for Nesterov {
         match self.form {
             NesterovForm::LookAhead => w - state.velocity.clone().mul_scalar(self.beta),
             NesterovForm::Torch => w,
+        }
+    }
+}
+
+impl StepSlices for Nesterov {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the velocity.
+        if let [v] = &mut state.tensors[..] {
+            steps::step_slices(&self.fused(lr), [g], [w, v]);
         }
     }
 }

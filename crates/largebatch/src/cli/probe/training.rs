@@ -344,8 +344,11 @@ impl<'a> Probing<'a> {
 }
 
 impl Observer for Probing<'_> {
-    fn wants(&self, _step: u64) -> Wants {
+    fn wants(&self, step: u64) -> Wants {
+        // The probe `layers` also needs the network before the step.
+        let due = |step: u64| step.is_multiple_of(self.every);
         Wants {
+            network: due(step) || (self.name == "layers" && due(step + 1)),
             norms: self.name == "noise-pairs",
             ..Wants::STEP
         }
@@ -386,16 +389,19 @@ impl Observer for Probing<'_> {
             self.pairs.add(norms);
             self.examples += step.batch;
         }
+        let Some(network) = step.network else {
+            return Ok(());
+        };
         if step.step.is_multiple_of(self.every) {
             self.look(&At {
                 step: step.step,
                 lr: step.lr,
-                network: step.network,
-                driver: Some(step.driver),
+                network,
+                driver: step.driver,
             });
         }
         if self.name == "layers" && (step.step + 1).is_multiple_of(self.every) {
-            self.before = Some(step.network.clone());
+            self.before = Some(network.clone());
         }
         Ok(())
     }
