@@ -407,6 +407,12 @@ impl Pipeline {
         }
     }
 
+    /// Whether [`gather`](Self::gather) changes examples at random.
+    pub fn augments(&self) -> bool {
+        let config = &self.fitted.preprocess;
+        config.flip || config.crop_pad > 0 || config.translate > 0
+    }
+
     /// Writes the examples at `indices` into `out`, one after the other, each in the shape of the
     /// part: normalised and, if `augment` is given, augmented. `augment` is the key of (seed,
     /// "augment", epoch). The random draws of an example depend only on this key and the example's
@@ -421,10 +427,9 @@ impl Pipeline {
             self.fitted.shape,
             "a part of the shape that the pipeline was fitted to"
         );
-        let (size, config) = (part.size(), &self.fitted.preprocess);
+        let size = part.size();
         out.resize(indices.len() * size, 0.0);
-        let augment =
-            augment.filter(|_| config.flip || config.crop_pad > 0 || config.translate > 0);
+        let augment = augment.filter(|_| self.augments());
         let one = |(out, &index): (&mut [f32], &u32)| self.example(part, index, augment, out);
         if out.len() < PARALLEL_FROM {
             out.chunks_exact_mut(size).zip(indices).for_each(one);

@@ -35,6 +35,6 @@ pub use links::Link;
 pub use loss::{Labels, Loss, Targets};
 pub use models::standard;
 pub use network::{Forward, Network};
-pub use pass::{ForwardPass, Statistic};
+pub use pass::{ForwardPass, RUNNING_MOMENTUM, Statistic};
 pub use state::{is_buffer, load_state_dict, state_dict};
 pub use table::{DynModelConfig, Model, ModelConfig, Registry, entry};

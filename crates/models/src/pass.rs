@@ -7,7 +7,7 @@ use largebatch_random::Key;
 use crate::Network;
 
 /// The weight of a batch's statistics in the update of the running ones, as in PyTorch.
-const MOMENTUM: f64 = 0.1;
+pub const RUNNING_MOMENTUM: f64 = 0.1;
 
 /// The settings of a forward pass, and the statistics that batch norm recorded in it.
 pub struct ForwardPass<'a> {
@@ -141,7 +141,7 @@ impl ModuleMapper for UpdateRunning {
         param.map(|running| {
             let (tracked, dims) = (running.is_autodiff(), running.dims());
             let running = seen.fold(running.inner(), |running, s| {
-                running * (1.0 - MOMENTUM) + s.seen.clone().reshape(dims) * MOMENTUM
+                running * (1.0 - RUNNING_MOMENTUM) + s.seen.clone().reshape(dims) * RUNNING_MOMENTUM
             });
             if tracked {
                 Tensor::from_inner(running)

@@ -84,13 +84,15 @@ pub fn clip_by_value<M: Module>(
     grads
 }
 
-/// As [`clip_by_global_norm`], on gradients of f32 in the module's order; returns the norm before
+/// As [`clip_by_global_norm`], on gradients of f32 in the module's order, where an empty one
+/// stands for none; returns the norm before
 /// clipping.
 pub fn clip_slices_by_global_norm(gradients: &mut [Vec<f32>], clip: GlobalClip) -> f64 {
     let on_flex = |g: &Vec<f32>| {
         Tensor::<1>::from_data(TensorData::new(g.clone(), [g.len()]), &Device::flex())
     };
-    let n = global_norm(gradients.iter().map(|g| norm(&on_flex(g))).collect());
+    let some = gradients.iter().filter(|g| !g.is_empty());
+    let n = global_norm(some.map(|g| norm(&on_flex(g))).collect());
     let factor = clip.factor(n);
     if factor != 1.0 {
         let factor = factor as f32;

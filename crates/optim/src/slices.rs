@@ -85,11 +85,14 @@ impl Slices {
     }
 
     /// One step with learning rate `lr`; `gradients` are in the order of the weights, and are
-    /// overwritten.
+    /// overwritten; an empty one leaves its parameter as it is.
     pub fn step(&mut self, lr: f64, gradients: &mut [Vec<f32>]) {
         let weights = self.weights.iter_mut().zip(gradients);
         for (parameter, (w, g)) in self.parameters.iter_mut().zip(weights) {
-            if let Some(rule) = parameter.rule.dyn_on_slices() {
+            // Batch norm's running statistics have no gradient.
+            if !g.is_empty()
+                && let Some(rule) = parameter.rule.dyn_on_slices()
+            {
                 rule.step_slices(lr, w, g, &mut parameter.state);
             }
         }

@@ -4,44 +4,38 @@
 //! has the same bits as on Burn's graph, because the graph's operations call the same kernels.
 
 use largebatch_data::Labels;
-use largebatch_kernels::slices;
-use largebatch_models::layers::Activation;
-use largebatch_models::{Forward, Link, Network};
+use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
 
 use crate::gradients::{Cut, StepKeys};
+use crate::layer::{Layer, Pass, add, layers};
 use crate::{Experiment, SquaredNorms, TrainError};
 
 /// The layers, the weights, and the memory of a step.
 pub(crate) struct Chain {
     layers: Vec<Layer>,
     slices: Slices,
-    /// The gradient of a part of the batch, and of the parts so far, by parameter.
+    /// The gradient of a part of the batch, and the sum over the parts before it, by parameter;
+    /// empty for batch norm's running statistics.
     gradients: [Vec<Vec<f32>>; 2],
     /// The inputs of each layer, then the outputs of the last one.
     x: Vec<Vec<f32>>,
     /// The gradients with respect to the outputs and inputs of a layer.
     g: [Vec<f32>; 2],
+    /// The labels of a part, and its examples' numbers.
     classes: Vec<u32>,
     reals: Vec<f32>,
     targets: Vec<f32>,
+    examples: Vec<u64>,
 }
 
-/// A fully connected layer, with the ReLU that follows it.
-struct Layer {
-    inputs: usize,
-    outputs: usize,
-    /// The places of weight and bias among the parameters.
-    weight: usize,
-    bias: Option<usize>,
-    relu: bool,
-}
-
-/// What a step's passes found.
+/// What the passes over a batch found, besides its gradient.
 pub(crate) struct Found {
-    /// Σ loss, and the number of correct examples, of each part.
-    pub loss: Vec<f32>,
-    pub correct: Vec<f32>,
+    /// The sum of the losses.
+    pub loss: f64,
+    /// The number of correctly classified examples; `None` for real targets.
+    pub correct: Option<f64>,
+    /// As of [`Experiment::gradient_with_norms`].
     pub norms: Option<SquaredNorms>,
 }
 
@@ -70,14 +64,17 @@ pub(crate) fn obstacle(
 }
 
 impl Chain {
-    /// The weights of a network and the optimizer's states, after at least one step; `None` if there
-    /// is an [`obstacle`].
+    /// The weights of a network and the optimizer's states, after at least one step; `None` if they
+    /// are not of f32.
     pub fn take(network: &Network, driver: &Driver) -> Option<Chain> {
         let slices = Slices::take(driver, network)?;
         let layers = layers(&network.links()?, |id| slices.index(id))?;
-        let zeros = || slices.weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        let mut gradients = vec![Vec::new(); slices.weights.len()];
+        for at in layers.iter().flat_map(Layer::trained) {
+            gradients[at] = vec![0.0; slices.weights[at].len()];
+        }
         Some(Chain {
-            gradients: [zeros(), Vec::new()],
+            gradients: [gradients, Vec::new()],
             x: vec![Vec::new(); layers.len() + 1],
             layers,
             slices,
@@ -85,6 +82,7 @@ impl Chain {
             classes: Vec::new(),
             reals: Vec::new(),
             targets: Vec::new(),
+            examples: Vec::new(),
         })
     }
 
@@ -93,33 +91,48 @@ impl Chain {
         self.slices.give(driver, network)
     }
 
-    /// Computes the gradient of a batch, as [`Experiment::gradient`] does, part by part.
+    /// Whether a step draws random numbers.
+    pub fn is_random(&self, experiment: &Experiment) -> bool {
+        experiment.pipeline.augments() || self.layers.iter().any(Layer::is_random)
+    }
+
+    /// Computes the gradient of a batch, as [`Experiment::gradient`] does, part by part. Without
+    /// keys nothing may be [random](Self::is_random).
     pub fn gradient(
         &mut self,
         experiment: &Experiment,
         indices: &[u32],
-        keys: StepKeys,
+        keys: Option<StepKeys>,
         norms: bool,
     ) -> Result<Found, TrainError> {
         let cut = Cut::new(&experiment.config, indices.len());
         let mut found = Found {
-            loss: Vec::with_capacity(cut.parts),
-            correct: Vec::with_capacity(cut.parts),
+            // The neutral element: the sum of losses of −0 is −0, as on the graph.
+            loss: -0.0,
+            correct: None,
             norms: None,
         };
         let mut parts = Vec::new();
         for part in 0..cut.parts {
             let some = &indices[cut.range(part)];
             let (loss, correct) = self.part(experiment, some, indices.len(), keys)?;
-            found.loss.push(loss);
-            found.correct.extend(correct.map(|n| n as f32));
-            if norms && cut.parts > 1 {
+            found.loss += f64::from(loss);
+            if let Some(correct) = correct {
+                *found.correct.get_or_insert(0.0) += correct as f64;
+            }
+            if cut.parts == 1 {
+                break;
+            }
+            if norms {
                 // A part's gradient is that of its summed loss over the whole batch's size.
                 let scale = indices.len() as f64 / some.len() as f64;
-                parts.push((some.len(), scale.powi(2) * squared_norm(&self.gradients[0])));
+                let square = squared_norm(&self.gradients[0]);
+                parts.push((some.len(), scale.powi(2) * square));
             }
-            if cut.parts > 1 {
-                self.add(part);
+            let [new, sum] = &mut self.gradients;
+            match part {
+                0 => sum.clone_from(new),
+                _ => sum.iter_mut().zip(new).for_each(|(sum, new)| add(sum, new)),
             }
         }
         if cut.parts > 1 {
@@ -132,18 +145,6 @@ impl Chain {
         Ok(found)
     }
 
-    /// Adds the gradient of a part to those before it, in `gradients[1]`.
-    fn add(&mut self, part: usize) {
-        let [new, sum] = &mut self.gradients;
-        if part == 0 {
-            sum.clone_from(new);
-            return;
-        }
-        for (sum, new) in sum.iter_mut().zip(new) {
-            sum.iter_mut().zip(new).for_each(|(sum, g)| *sum += *g);
-        }
-    }
-
     /// Clips the gradient by the global norm.
     pub fn clip_by_global_norm(&mut self, clip: GlobalClip) {
         clip_slices_by_global_norm(&mut self.gradients[0], clip);
@@ -152,11 +153,8 @@ impl Chain {
     /// Clamps every element of the gradient to \[−limit, limit\].
     pub fn clip_by_value(&mut self, limit: f64) {
         let limit = limit as f32;
-        for gradient in &mut self.gradients[0] {
-            gradient
-                .iter_mut()
-                .for_each(|g| *g = g.clamp(-limit, limit));
-        }
+        let each = self.gradients[0].iter_mut().flatten();
+        each.for_each(|g| *g = g.clamp(-limit, limit));
     }
 
     /// Steps along the gradient, which is overwritten.
@@ -171,39 +169,64 @@ impl Chain {
         experiment: &Experiment,
         indices: &[u32],
         whole: usize,
-        keys: StepKeys,
+        keys: Option<StepKeys>,
     ) -> Result<(f32, Option<usize>), TrainError> {
         self.gather(experiment, indices, keys)?;
-        self.forward(indices.len());
-        let (loss, outputs) = (experiment.loss, self.x.last().map_or(&[][..], |x| x));
-        let width = outputs.len() / indices.len();
+        let (batch, weights) = (indices.len(), &self.slices.weights);
+        let pass = Pass {
+            dropout: keys.map(|keys| keys.dropout),
+            examples: &self.examples,
+            ghost_batch: experiment.config.ghost_batch,
+            device: &experiment.device,
+        };
+        for (l, layer) in self.layers.iter_mut().enumerate() {
+            let (x, y) = self.x.split_at_mut(l + 1);
+            y[0].resize(batch * layer.outputs, 0.0);
+            layer.forward(weights, &x[l], &mut y[0], &pass);
+        }
+
+        let (loss, last) = (experiment.loss, self.layers.len());
+        let outputs = &self.x[last];
+        let width = outputs.len() / batch;
         let correct = loss.correct_on_slices(outputs, &self.targets, width);
         let smoothing = experiment.config.label_smoothing;
         if smoothing != 0.0 {
             loss.smooth(&mut self.targets, width, smoothing);
         }
-        self.g[0].resize(outputs.len(), 0.0);
-        let by = 1.0 / whole as f32;
-        let sum = loss.sum_on_slices(outputs, &self.targets, width, by, &mut self.g[0]);
-        self.backward(indices.len());
+        let [g, by_x] = &mut self.g;
+        g.resize(outputs.len(), 0.0);
+        let sum = loss.sum_on_slices(outputs, &self.targets, width, 1.0 / whole as f32, g);
+
+        for (l, layer) in self.layers.iter_mut().enumerate().rev() {
+            let xy = [&self.x[l][..], &self.x[l + 1]];
+            by_x.resize(batch * layer.inputs, 0.0);
+            let wanted = (l > 0).then_some(&mut by_x[..]);
+            layer.backward(weights, xy, g, wanted, &mut self.gradients[0]);
+            std::mem::swap(g, by_x);
+        }
+        let weights = &mut self.slices.weights;
+        let layers = self.layers.iter();
+        layers.for_each(|layer| layer.update_running(weights));
         Ok((sum, correct))
     }
 
-    /// Fills the inputs of the first layer, and the targets.
+    /// Fills the inputs of the first layer, the targets and the examples' numbers.
     fn gather(
         &mut self,
         experiment: &Experiment,
         indices: &[u32],
-        keys: StepKeys,
+        keys: Option<StepKeys>,
     ) -> Result<(), TrainError> {
-        let part = &experiment.dataset.train;
-        let pipeline = &experiment.pipeline;
-        pipeline.gather(part, indices, Some(keys.augment), &mut self.x[0]);
+        let (part, pipeline) = (&experiment.dataset.train, &experiment.pipeline);
+        let augment = keys.map(|keys| keys.augment);
+        pipeline.gather(part, indices, augment, &mut self.x[0]);
+        self.examples.clear();
+        self.examples.extend(indices.iter().map(|&i| u64::from(i)));
         let labels = match part.labels() {
             Labels::Classes(all) => {
                 self.classes.clear();
-                self.classes
-                    .extend(indices.iter().map(|&i| all[i as usize]));
+                let each = indices.iter().map(|&i| all[i as usize]);
+                self.classes.extend(each);
                 largebatch_models::Labels::Classes(&self.classes)
             }
             Labels::Targets(all) => {
@@ -213,86 +236,16 @@ impl Chain {
                 largebatch_models::Labels::Real(&self.reals)
             }
         };
-        let classes = experiment.io.classes;
-        Ok(experiment
-            .loss
-            .target_values(labels, classes, &mut self.targets)?)
+        let (loss, classes) = (experiment.loss, experiment.io.classes);
+        Ok(loss.target_values(labels, classes, &mut self.targets)?)
     }
-
-    fn forward(&mut self, batch: usize) {
-        for (l, layer) in self.layers.iter().enumerate() {
-            let [x, y] = &mut self.x[l..l + 2] else {
-                unreachable!("there is one x more than layers")
-            };
-            y.resize(batch * layer.outputs, 0.0);
-            let weights = &self.slices.weights;
-            let bias = layer.bias.map(|at| &weights[at][..]);
-            slices::linear(
-                [batch, layer.inputs, layer.outputs],
-                x,
-                &weights[layer.weight],
-                bias,
-                layer.relu,
-                y,
-            );
-        }
-    }
-
-    /// The gradient of every parameter, from that of the outputs in `g[0]`.
-    fn backward(&mut self, batch: usize) {
-        let ([g, by_x], [gradients, _]) = (&mut self.g, &mut self.gradients);
-        for (l, layer) in self.layers.iter().enumerate().rev() {
-            let sizes = [batch, layer.inputs, layer.outputs];
-            if layer.relu {
-                slices::relu_gradient(g, &self.x[l + 1]);
-            }
-            if l > 0 {
-                by_x.resize(batch * layer.inputs, 0.0);
-                let weight = &self.slices.weights[layer.weight];
-                slices::linear_by_input(sizes, g, weight, by_x);
-            }
-            slices::linear_by_weight(sizes, g, &self.x[l], &mut gradients[layer.weight]);
-            if let Some(at) = layer.bias {
-                slices::linear_by_bias(g, &mut gradients[at]);
-            }
-            std::mem::swap(g, by_x);
-        }
-    }
-}
-
-/// The layers of these links, with the places of their parameters; `None` if a link is not among
-/// them.
-fn layers(
-    links: &[Link<'_>],
-    place: impl Fn(burn::module::ParamId) -> Option<usize>,
-) -> Option<Vec<Layer>> {
-    let mut layers: Vec<Layer> = Vec::new();
-    for link in links {
-        match link {
-            Link::Linear(linear) => {
-                let [inputs, outputs] = linear.weight.lazy_shape().dims();
-                layers.push(Layer {
-                    inputs,
-                    outputs,
-                    weight: place(linear.weight.id)?,
-                    bias: match &linear.bias {
-                        Some(bias) => Some(place(bias.id)?),
-                        None => None,
-                    },
-                    relu: false,
-                });
-            }
-            Link::Activation(Activation::Relu) => layers.last_mut()?.relu = true,
-            Link::Dropout(dropout) if dropout.is_off() => (),
-            _ => return None,
-        }
-    }
-    (!layers.is_empty()).then_some(layers)
 }
 
 /// |g|² over all parameters, summed in f64 parameter by parameter.
 fn squared_norm(gradients: &[Vec<f32>]) -> f64 {
     let square = |g: &Vec<f32>| g.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-    // From 0, as on the graph.
-    gradients.iter().fold(0.0, |sum, g| sum + square(g))
+    gradients
+        .iter()
+        .filter(|g| !g.is_empty())
+        .fold(0.0, |sum, g| sum + square(g))
 }

@@ -57,10 +57,9 @@ impl Sums {
 impl Counters {
     /// Adds a step's losses and counts, read from the device, in order; returns its mean loss.
     pub(crate) fn add(&mut self, step: Unread, experiment: &Experiment) -> f64 {
-        let sum: f64 = step.loss.into_iter().map(Number::read).sum();
-        if !step.correct.is_empty() {
-            *self.epoch.correct.get_or_insert(0.0) +=
-                step.correct.into_iter().map(Number::read).sum::<f64>();
+        let sum = step.loss.read();
+        if let Some(correct) = step.correct {
+            *self.epoch.correct.get_or_insert(0.0) += correct.read();
         }
         for sums in [&mut self.epoch, &mut self.logged, &mut self.recent] {
             sums.loss += sum;
@@ -94,27 +93,29 @@ impl Counters {
     }
 }
 
-/// A number, which may still be on the device.
-pub(crate) enum Number {
-    Device(Tensor<1>),
-    Host(f32),
+/// A step's loss and count of correct examples, which may still be on the device.
+pub(crate) struct Unread {
+    pub(crate) examples: usize,
+    pub(crate) loss: Sum,
+    /// `None` for real targets.
+    pub(crate) correct: Option<Sum>,
 }
 
-impl Number {
+/// A sum over the parts of a batch.
+pub(crate) enum Sum {
+    /// Terms on the device.
+    Device(Vec<Tensor<1>>),
+    Host(f64),
+}
+
+impl Sum {
     /// Waits for the device.
     fn read(self) -> f64 {
         match self {
-            Number::Device(tensor) => scalar(tensor),
-            Number::Host(number) => f64::from(number),
+            Sum::Device(terms) => terms.into_iter().map(scalar).sum(),
+            Sum::Host(sum) => sum,
         }
     }
-}
-
-/// A step's losses and counts of correct examples, one term per micro-batch.
-pub(crate) struct Unread {
-    pub(crate) examples: usize,
-    pub(crate) loss: Vec<Number>,
-    pub(crate) correct: Vec<Number>,
 }
 
 #[cfg(test)]

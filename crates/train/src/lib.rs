@@ -27,6 +27,7 @@ mod experiment;
 mod folder;
 mod gradients;
 mod lab;
+mod layer;
 mod metrics;
 pub mod nullable;
 mod observer;

@@ -7,7 +7,7 @@ use largebatch_optim::{
 };
 
 use crate::chain::{Chain, obstacle};
-use crate::counters::{Counters, Number, Unread};
+use crate::counters::{Counters, Sum, Unread};
 use crate::gradients::StepKeys;
 use crate::{Experiment, SquaredNorms, TrainError, Wants};
 
@@ -26,6 +26,8 @@ pub(crate) struct Trainer<'a> {
     chain: Option<Box<Chain>>,
     /// Whether the chain has done a step that the network and the driver have not.
     ahead: bool,
+    /// The examples of the last step.
+    indices: Vec<u32>,
 }
 
 /// A step that was done.
@@ -59,6 +61,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             chain: None,
             ahead: false,
+            indices: Vec::new(),
         })
     }
 
@@ -103,7 +106,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<(Network, Trained, Unread), TrainError> {
         let experiment = self.experiment;
         let planned = experiment.next_batch(self.order.position());
-        let (epoch, indices) = self.order.next(planned.size);
+        let mut indices = std::mem::take(&mut self.indices);
+        let epoch = self.order.next_into(planned.size, &mut indices);
         let mut trained = Trained {
             epoch,
             batch: indices.len(),
@@ -111,21 +115,18 @@ impl<'a> Trainer<'a> {
             norms: None,
             layers: None,
         };
-        let keys = StepKeys {
-            augment: experiment.key("augment").number(epoch),
-            dropout: experiment.key("dropout").number(self.step),
-        };
         // The first step makes the optimizer's states, and only the driver traces layers.
         let (network, unread) = if self.step == 0 || wants.layers || !self.has_chain(&network) {
-            self.step_on_graph(network, &indices, keys, wants, &mut trained)?
+            self.step_on_graph(network, &indices, wants, &mut trained)?
         } else {
-            let unread = self.step_on_chain(&indices, keys, wants, &mut trained)?;
+            let unread = self.step_on_chain(&indices, wants, &mut trained)?;
             let network = match wants.network || wants.checkpoint {
                 true => self.up_to_date(network),
                 false => network,
             };
             (network, unread)
         };
+        self.indices = indices;
         self.step += 1;
         Ok((network, trained, unread))
     }
@@ -144,7 +145,6 @@ impl<'a> Trainer<'a> {
     fn step_on_chain(
         &mut self,
         indices: &[u32],
-        keys: StepKeys,
         wants: Wants,
         trained: &mut Trained,
     ) -> Result<Unread, TrainError> {
@@ -152,6 +152,9 @@ impl<'a> Trainer<'a> {
         let Some(chain) = &mut self.chain else {
             unreachable!("`step` made it")
         };
+        let keys = chain
+            .is_random(experiment)
+            .then(|| keys(experiment, trained.epoch, self.step));
         let found = chain.gradient(experiment, indices, keys, wants.norms)?;
         if let Some(bound) = experiment.config.clip_value {
             chain.clip_by_value(bound);
@@ -160,11 +163,10 @@ impl<'a> Trainer<'a> {
         chain.step(trained.lr);
         self.ahead = true;
         trained.norms = found.norms;
-        let numbers = |of: Vec<f32>| of.into_iter().map(Number::Host).collect();
         Ok(Unread {
             examples: indices.len(),
-            loss: numbers(found.loss),
-            correct: numbers(found.correct),
+            loss: Sum::Host(found.loss),
+            correct: found.correct.map(Sum::Host),
         })
     }
 
@@ -172,13 +174,13 @@ impl<'a> Trainer<'a> {
         &mut self,
         network: Network,
         indices: &[u32],
-        keys: StepKeys,
         wants: Wants,
         trained: &mut Trained,
     ) -> Result<(Network, Unread), TrainError> {
         let experiment = self.experiment;
         let network = self.up_to_date(network);
         self.chain = None;
+        let keys = keys(experiment, trained.epoch, self.step);
         let ahead = self.driver.ahead(&network);
         let at = ahead.as_ref().unwrap_or(&network);
         let mut gradient = if wants.norms {
@@ -206,8 +208,10 @@ impl<'a> Trainer<'a> {
         };
         let unread = Unread {
             examples: indices.len(),
-            loss: gradient.loss.into_iter().map(Number::Device).collect(),
-            correct: gradient.correct.into_iter().map(Number::Device).collect(),
+            loss: Sum::Device(gradient.loss),
+            correct: Some(gradient.correct)
+                .filter(|terms| !terms.is_empty())
+                .map(Sum::Device),
         };
         Ok((network.update_running(gradient.statistics), unread))
     }
@@ -216,5 +220,13 @@ impl<'a> Trainer<'a> {
     fn clips(&self) -> impl Iterator<Item = GlobalClip> + use<> {
         let run = self.experiment.config.clip_norm.map(GlobalClip::torch);
         run.into_iter().chain(self.driver.global_clip())
+    }
+}
+
+/// The keys of step number `step`, from 0, in `epoch`.
+fn keys(experiment: &Experiment, epoch: u64, step: u64) -> StepKeys {
+    StepKeys {
+        augment: experiment.key("augment").number(epoch),
+        dropout: experiment.key("dropout").number(step),
     }
 }

@@ -211,6 +211,31 @@ fn every_model_and_batch() {
 }
 
 #[test]
+fn every_layer() {
+    let data = dataset(Task::Classes(11), 30);
+    for layers in [
+        "model.activation=tanh",
+        "model.activation=sigmoid",
+        "model.activation=gelu model.dropout=0.2",
+        "model.dropout=0.5",
+        "model.batch_norm=true",
+        "model.batch_norm=true model.activation=gelu",
+        "model.batch_norm=true model.dropout=0.3 clip_norm=0.5",
+        "model.batch_norm=true ghost_batch=16",
+        "model.batch_norm=true ghost_batch=16 accumulate=2",
+        "model.batch_norm=true ghost_batch=4 workers=3",
+    ] {
+        for optimizer in ["optimizer=momentum", "optimizer=adam"] {
+            for batch in ["batch_size=9", "batch_size=65", "batch_size=130"] {
+                let model = words("model=mlp model.widths=[40,33]").chain(words(layers));
+                let settings: Vec<_> = model.chain([optimizer, batch]).collect();
+                compare(&data, &settings);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_option() {
     let model = "model=mlp model.widths=[40,33] optimizer=momentum";
     let data = dataset(Task::Classes(11), 30);
@@ -250,9 +275,10 @@ fn every_option() {
 fn the_rest_uses_the_graph() {
     let data = dataset(Task::Classes(11), 30);
     for (settings, reason) in [
-        ("model=mlp model.batch_norm=true optimizer=sgd", "the model"),
-        ("model=mlp model.dropout=0.5 optimizer=sgd", "the model"),
-        ("model=mlp model.activation=tanh optimizer=sgd", "the model"),
+        (
+            "model=mlp model.widths=[15] model.batch_norm=true optimizer=sgd",
+            "the model",
+        ),
         ("model=softmax optimizer=lion", "the optimizer"),
         (
             "model=softmax optimizer=adam optimizer.amsgrad=true",

@@ -28,6 +28,15 @@ pub(crate) unsafe fn written<T>(
     values
 }
 
+/// The elements as memory to be written by `write`.
+///
+/// # Safety
+/// `write` must leave every element initialised.
+pub(crate) unsafe fn overwritten(values: &mut [f32], write: impl FnOnce(&mut [MaybeUninit<f32>])) {
+    // SAFETY: the same memory; by the caller's promise it holds numbers again afterwards.
+    write(unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) });
+}
+
 pub(crate) fn plain<const D: usize>(t: &Tensor<D>) -> Option<FlexTensor> {
     t.clone().try_into_primitive::<Flex>().ok().map(contiguous)
 }

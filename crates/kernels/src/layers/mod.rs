@@ -18,14 +18,14 @@
     reason = "kernels take many sizes and pointers, and index registers"
 )]
 
-mod batch_norm;
+pub(crate) mod batch_norm;
 mod correlate;
 pub(crate) mod flex;
 pub(crate) mod level;
 pub(crate) mod linear;
 pub(crate) mod loss;
 mod max_pool;
-mod moments;
+pub(crate) mod moments;
 mod operation;
 pub(crate) mod product;
 mod shape;

@@ -114,6 +114,9 @@ unsafe fn fill(level: Level, what: Product, c: Target) {
     };
     let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
     let worth = rows * columns * depth >= worth_sharing;
+    if columns == 1 && !worth && (b.strides[1] == 1 || !few) {
+        return one_column(level, what, c);
+    }
     let threads = if worth {
         rayon::current_num_threads()
     } else {
@@ -216,7 +219,7 @@ fn one_block_body<V: Vector, const ROWS: usize>(
     let (packed, packed_a) = buffer[start..].split_at_mut(wide * DEPTH);
     let mut edge = [0.0f32; 256];
     // Rows of A that are contiguous in memory are read in place, except the last ones.
-    let direct = a.strides[1] == 1 && width.is_multiple_of(wide);
+    let direct = a.strides[1] == 1;
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
         for (block, packed) in packed_a
@@ -245,16 +248,17 @@ fn one_block_body<V: Vector, const ROWS: usize>(
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).take(blocks).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
-                if high == ROWS && direct {
-                    // SAFETY: as below; rows i to i + ROWS of A have `depth` elements each, of
-                    // which at most `first + deep` are read.
+                // SAFETY: rows i to i + ROWS of A have `depth` elements each, of which at most
+                // `first + deep` are read, and only if there are so many rows.
+                let in_place = |r: usize| unsafe {
+                    a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
+                };
+                if high == ROWS && direct && count == wide {
+                    // SAFETY: as below.
                     unsafe {
-                        let rows = std::array::from_fn(|r| {
-                            a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
-                        });
                         tile_at::<V, ROWS, 2, 1>(
                             deep,
-                            rows,
+                            std::array::from_fn(in_place),
                             packed.as_ptr(),
                             c.0.add((i0 + i) * columns + j0 + j),
                             columns,
@@ -283,10 +287,19 @@ fn one_block_body<V: Vector, const ROWS: usize>(
                 }
                 // Called directly, not through a pointer: it must be inlined into the function that
                 // is compiled for the level.
-                if count <= V::N {
-                    tile::<V, ROWS, 1>(weights, packed, edge, wide)
-                } else {
-                    tile::<V, ROWS, 2>(weights, packed, edge, wide)
+                match (direct && high == ROWS, count <= V::N) {
+                    // SAFETY: as above; the edge has ROWS rows of two vectors.
+                    (true, true) => unsafe {
+                        let (rows, edge) = (std::array::from_fn(in_place), edge.as_mut_ptr());
+                        tile_at::<V, ROWS, 1, 1>(deep, rows, packed.as_ptr(), edge, wide)
+                    },
+                    // SAFETY: as above.
+                    (true, false) => unsafe {
+                        let (rows, edge) = (std::array::from_fn(in_place), edge.as_mut_ptr());
+                        tile_at::<V, ROWS, 2, 1>(deep, rows, packed.as_ptr(), edge, wide)
+                    },
+                    (false, true) => tile::<V, ROWS, 1>(weights, packed, edge, wide),
+                    (false, false) => tile::<V, ROWS, 2>(weights, packed, edge, wide),
                 }
                 for r in 0..high {
                     row(i + r)[j..j + count].copy_from_slice(&edge[r * wide..][..count]);
@@ -318,6 +331,57 @@ unsafe fn begin(row: *mut f32, width: usize, bias: Option<&[f32]>) {
 fn rectify(row: &mut [f32]) {
     row.iter_mut()
         .for_each(|v| *v = if *v <= 0.0 { 0.0 } else { *v });
+}
+
+leveled! {
+    one_column = one_column_body(what: Product<'_>, c: Target)
+}
+
+/// Like [`one_block`] for the whole of a C with one column, in place.
+#[inline(always)]
+fn one_column_body<V: Vector, const ROWS: usize>(what: Product, c: Target) {
+    /// Sums that are computed at the same time, because one alone would wait for each of its terms.
+    const TOGETHER: usize = 8;
+    let Product {
+        sizes: [rows, _, depth],
+        a,
+        b,
+        bias,
+        relu,
+    } = what;
+    let start = bias.map_or(0.0, |bias| bias[0]);
+    // SAFETY: C has so many elements, and they are written before the slice is made.
+    let c = unsafe {
+        (0..rows).for_each(|i| c.0.add(i).write(start));
+        std::slice::from_raw_parts_mut(c.0, rows)
+    };
+    let term = |k: usize| b.values[k * b.strides[0]];
+    if a.strides[1] == 1 {
+        for (block, c) in c.chunks_mut(TOGETHER).enumerate() {
+            let row = |r: usize| block * TOGETHER + r.min(c.len() - 1);
+            let rows: [&[f32]; TOGETHER] =
+                std::array::from_fn(|r| &a.values[row(r) * a.strides[0]..][..depth]);
+            let mut sums = [start; TOGETHER];
+            for k in 0..depth {
+                let by = term(k);
+                for r in 0..TOGETHER {
+                    sums[r] = V::add_product_of_numbers(sums[r], rows[r][k], by);
+                }
+            }
+            c.copy_from_slice(&sums[..c.len()]);
+        }
+    } else {
+        for k in 0..depth {
+            let by = term(k);
+            let column = &a.values[k * a.strides[1]..][..rows];
+            for (sum, x) in c.iter_mut().zip(column) {
+                *sum = V::add_product_of_numbers(*sum, *x, by);
+            }
+        }
+    }
+    if relu {
+        rectify(c);
+    }
 }
 
 leveled! {

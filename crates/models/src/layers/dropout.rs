@@ -1,7 +1,7 @@
 //! Dropout with masks that depend on the example.
 
 use burn::tensor::{Tensor, TensorData};
-use largebatch_random::unit;
+use largebatch_random::{Key, unit};
 use rayon::prelude::*;
 
 use crate::{Builder, ForwardPass};
@@ -42,11 +42,18 @@ impl Dropout {
             batch,
             "a pass contains the number of every example in its batch"
         );
+        let mut mask = vec![0.0; batch * units];
+        self.mask(key, examples, units, &mut mask);
+        let (device, dtype) = (x.device().inner(), x.dtype());
+        x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
+    }
+
+    /// The factors of `units` units of each example: 0, or 1 / (1 − p).
+    pub fn mask(&self, key: Key, examples: &[u64], units: usize, mask: &mut [f32]) {
         let (key, scale) = (
             key.word(&self.path),
             (1.0 / (1.0 - self.probability)) as f32,
         );
-        let mut mask = vec![0.0; batch * units];
         mask.par_chunks_mut(units.max(1))
             .zip(examples)
             .for_each(|(mask, example)| {
@@ -59,7 +66,5 @@ impl Dropout {
                     }
                 });
             });
-        let (device, dtype) = (x.device().inner(), x.dtype());
-        x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
     }
 }
