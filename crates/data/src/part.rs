@@ -42,6 +42,20 @@ pub(crate) enum Features {
     Table(Arc<Vec<f64>>),
 }
 
+impl Features {
+    /// Whether these are the same examples in the same memory.
+    pub fn is(&self, other: &Features) -> bool {
+        let at = |b: &Block| (b.bytes.as_ptr(), b.start, b.stride, b.count);
+        match (self, other) {
+            (Features::Table(a), Features::Table(b)) => Arc::ptr_eq(a, b),
+            (Features::Bytes { blocks: a, .. }, Features::Bytes { blocks: b, .. }) => {
+                a.iter().map(at).eq(b.iter().map(at))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Examples with their labels: images as bytes (mapped from a file if possible), or a table of
 /// numbers.
 #[derive(Clone)]
