@@ -17,6 +17,10 @@ pub trait StepSlices {
     /// Changes the weights and the state; may overwrite the gradient. The state is that after a
     /// step on tensors.
     fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState);
+
+    /// Writes the weights of [`Rule::ahead`](crate::Rule::ahead); called only if the rule looks
+    /// ahead.
+    fn ahead_slices(&self, _w: &[f32], _state: &SliceState, _ahead: &mut [f32]) {}
 }
 
 /// A rule's state of one parameter, as numbers.
@@ -96,6 +100,25 @@ impl Slices {
                 rule.step_slices(lr, w, g, &mut parameter.state);
             }
         }
+    }
+
+    /// Writes the weights at which the rules want the next gradient, as [`Driver::ahead`] does; false
+    /// if they want it at the current ones.
+    pub fn ahead(&self, ahead: &mut Vec<Vec<f32>>) -> bool {
+        let looks = |p: &Parameter| p.stateful && p.rule.dyn_looks_ahead();
+        if !self.parameters.iter().any(looks) {
+            return false;
+        }
+        ahead.clone_from(&self.weights);
+        let weights = self.weights.iter().zip(ahead);
+        for (parameter, (w, ahead)) in self.parameters.iter().zip(weights) {
+            if looks(parameter)
+                && let Some(rule) = parameter.rule.dyn_on_slices()
+            {
+                rule.ahead_slices(w, &parameter.state, ahead);
+            }
+        }
+        true
     }
 
     /// The module with these weights; the driver gets the states.

@@ -15,6 +15,9 @@ use crate::{Experiment, SquaredNorms, TrainError};
 pub(crate) struct Chain {
     layers: Vec<Layer>,
     slices: Slices,
+    /// The weights at which the optimizer wants the gradient, if it looks ahead.
+    ahead: Vec<Vec<f32>>,
+    looks_ahead: bool,
     /// The gradient of a part of the batch, and the sum over the parts before it, by parameter;
     /// empty for batch norm's running statistics.
     gradients: [Vec<Vec<f32>>; 2],
@@ -78,6 +81,8 @@ impl Chain {
             x: vec![Vec::new(); layers.len() + 1],
             layers,
             slices,
+            ahead: Vec::new(),
+            looks_ahead: false,
             g: Default::default(),
             classes: Vec::new(),
             reals: Vec::new(),
@@ -112,6 +117,7 @@ impl Chain {
             correct: None,
             norms: None,
         };
+        self.looks_ahead = self.slices.ahead(&mut self.ahead);
         let mut parts = Vec::new();
         for part in 0..cut.parts {
             let some = &indices[cut.range(part)];
@@ -172,7 +178,11 @@ impl Chain {
         keys: Option<StepKeys>,
     ) -> Result<(f32, Option<usize>), TrainError> {
         self.gather(experiment, indices, keys)?;
-        let (batch, weights) = (indices.len(), &self.slices.weights);
+        let batch = indices.len();
+        let weights = match self.looks_ahead {
+            true => &self.ahead,
+            false => &self.slices.weights,
+        };
         let pass = Pass {
             dropout: keys.map(|keys| keys.dropout),
             examples: &self.examples,

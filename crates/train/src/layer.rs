@@ -33,7 +33,7 @@ enum Kind {
         seen: Vec<(Range<usize>, Moments)>,
     },
     /// Burn's operation on a graph of its own: its inputs and outputs.
-    Activation(Activation, Option<[Tensor<2>; 2]>),
+    Activation(Activation, Option<Box<[Tensor<2>; 2]>>),
     /// With the mask.
     Dropout(Dropout, Vec<f32>),
 }
@@ -157,7 +157,7 @@ impl Layer {
                 let x = tensor(x, [batch, width], pass.device).require_grad();
                 let after = activation.forward(x.clone());
                 read(after.clone().inner(), y);
-                *passed = Some([x, after]);
+                *passed = Some(Box::new([x, after]));
             }
             Kind::Dropout(dropout, mask) => {
                 let Some(key) = pass.dropout else { return };
@@ -218,9 +218,10 @@ impl Layer {
                 }
             }
             Kind::Activation(_, passed) => {
-                let (Some([x, after]), Some(by_x)) = (passed.take(), by_x) else {
+                let (Some(passed), Some(by_x)) = (passed.take(), by_x) else {
                     return;
                 };
+                let [x, after] = *passed;
                 let g = tensor(g, after.dims(), &after.device());
                 let gradients = (after * g).sum().backward();
                 if let Some(gradient) = x.grad(&gradients) {

@@ -153,7 +153,7 @@ const MODELS: [(&str, Task, usize); 7] = [
     ("model=mlp model.widths=[520,18,70]", Task::Classes(5), 20),
 ];
 
-const OPTIMIZERS: [&str; 21] = [
+const OPTIMIZERS: [&str; 22] = [
     "optimizer=sgd",
     "optimizer=sgd optimizer.weight_decay=0.1 optimizer.decay=decoupled",
     "optimizer=momentum optimizer.weight_decay=0.1",
@@ -161,6 +161,7 @@ const OPTIMIZERS: [&str; 21] = [
     "optimizer=momentum optimizer.preset=textbook",
     "optimizer=momentum optimizer.preset=heavy-ball",
     "optimizer=nesterov optimizer.weight_decay=0.1",
+    "optimizer=nesterov optimizer.preset=textbook optimizer.weight_decay=0.1",
     "optimizer=adagrad",
     "optimizer=adagrad optimizer.lr_decay=0.1 optimizer.eps_place=inside",
     "optimizer=adam",
@@ -284,10 +285,6 @@ fn the_rest_uses_the_graph() {
             "model=softmax optimizer=adam optimizer.amsgrad=true",
             "the optimizer",
         ),
-        (
-            "model=softmax optimizer=nesterov optimizer.preset=textbook",
-            "the optimizer",
-        ),
     ] {
         let settings: Vec<_> = words(settings).chain(["batch_size=20"]).collect();
         let (_, graph) = run(&experiment(&data, &settings), false, None, 0);
@@ -299,7 +296,9 @@ fn the_rest_uses_the_graph() {
 #[test]
 fn a_run_resumes_on_the_other_engine() {
     let data = dataset(Task::Classes(11), 30);
-    for optimizer in ["sgd", "momentum", "adam", "adagrad", "lars", "lamb"] {
+    for optimizer in [
+        "sgd", "momentum", "nesterov", "adam", "adagrad", "lars", "lamb",
+    ] {
         let optimizer = format!("optimizer={optimizer}");
         let settings = [
             "model=mlp",

@@ -131,7 +131,7 @@ pub struct Nesterov {
 
 impl Rule for Nesterov {
     fn on_slices(&self) -> Option<&dyn StepSlices> {
-        (self.form == NesterovForm::Torch).then_some(self)
+        Some(self)
     }
 
     fn looks_ahead(&self) -> bool {
@@ -151,6 +151,14 @@ impl StepSlices for Nesterov {
         // The first step on tensors made the velocity.
         if let [v] = &mut state.tensors[..] {
             steps::step_slices(&self.fused(lr), [g], [w, v]);
+        }
+    }
+
+    fn ahead_slices(&self, w: &[f32], state: &SliceState, ahead: &mut [f32]) {
+        if let [v] = &state.tensors[..] {
+            let beta = self.beta as f32;
+            let each = ahead.iter_mut().zip(w.iter().zip(v));
+            each.for_each(|(ahead, (w, v))| *ahead = w - v * beta);
         }
     }
 }
