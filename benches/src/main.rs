@@ -4,8 +4,8 @@
 //! seconds; for each it repeats the work for about that time and prints the median number of
 //! seconds per unit. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on
 //! random images), `optimizer NAME [DEVICE]` (a step over 25 million parameters in 53 tensors, with
-//! given gradients), `logistic BATCH` (a training step of `largebatch train` on the breast-cancer
-//! data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, on all threads) and `product` (a
+//! given gradients), `train DATASET MODEL BATCH [graph]` (a step of `largebatch train`, on Burn's
+//! graph if asked), `logistic BATCH` (that on the breast-cancer data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, on all threads) and `product` (a
 //! matrix product of 2,048³ multiplications). `largebatch-benches 1 chart FILE.json FILE.svg` draws
 //! the measurements of `benches/scaling`.
 
@@ -44,7 +44,19 @@ fn main() -> anyhow::Result<()> {
                 .context("BATCH")?,
         )?,
         "optimizer" => work::optimizer(option()?, options.get(1).map_or("flex", String::as_str))?,
-        "logistic" => work::logistic(option()?.parse().context("BATCH")?)?,
+        "logistic" => work::train_step(
+            "breast-cancer",
+            "logistic",
+            option()?.parse().context("BATCH")?,
+            false,
+        )?,
+        "train" => {
+            let [dataset, model, batch, rest @ ..] = options else {
+                bail!("train needs DATASET, MODEL and BATCH, and takes graph")
+            };
+            let on_graph = rest.first().is_some_and(|word| word == "graph");
+            work::train_step(dataset, model, batch.parse().context("BATCH")?, on_graph)?
+        }
         "stream" => work::stream(),
         "product" => work::product(),
         other => bail!("unknown work {other}"),

@@ -160,13 +160,25 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
     }))
 }
 
-/// A training step of logistic regression as `largebatch train` does it: order, gather, gradient,
-/// SGD, loss and accuracy; the mean over 1,000 steps.
-pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
+/// A step of `largebatch train` with SGD: order, gather, gradient, step, loss and accuracy; the mean
+/// over 1,000 steps. `model` is a name or, for MLPs, the widths of the hidden layers: `mlp:512,512`.
+/// `on_graph` computes the steps on Burn's graph even if they could do without.
+pub fn train_step(
+    dataset: &str,
+    model: &str,
+    batch: usize,
+    on_graph: bool,
+) -> anyhow::Result<Unit> {
     const STEPS: u64 = 1000;
+    let (name, widths) = model.split_once(':').unwrap_or((model, ""));
+    let mut model = Choice::plain(name);
+    if !widths.is_empty() {
+        let widths: Result<Vec<i64>, _> = widths.split(',').map(str::parse).collect();
+        model.options.insert("widths".into(), widths?.into());
+    }
     let config = RunConfig {
-        dataset: Choice::plain("breast-cancer"),
-        model: Choice::plain("logistic"),
+        dataset: Choice::plain(dataset),
+        model,
         batch_size: Some(batch),
         lr: Some(0.01),
         steps: Some(STEPS),
@@ -178,6 +190,7 @@ pub fn logistic(batch: usize) -> anyhow::Result<Unit> {
             &experiment,
             Controls {
                 test: false,
+                on_graph,
                 ..Controls::default()
             },
         )

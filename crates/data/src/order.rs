@@ -122,6 +122,12 @@ impl Order {
     /// The next batch: its epoch, and 1 to `batch` indices. A size that [`Order::check`] refuses is
     /// replaced by the nearest allowed one.
     pub fn next(&mut self, batch: usize) -> (u64, Vec<u32>) {
+        let mut indices = Vec::new();
+        (self.next_into(batch, &mut indices), indices)
+    }
+
+    /// As [`Order::next`], with the indices in a list that is overwritten; returns the epoch.
+    pub fn next_into(&mut self, batch: usize, indices: &mut Vec<u32>) -> u64 {
         let batch = self.clamp(batch) as u64;
         let n = self.len() as u64;
         let left = n.saturating_sub(self.position.offset);
@@ -133,9 +139,10 @@ impl Order {
         }
         let Position { epoch, offset } = self.position;
         let end = (offset + batch).min(n);
-        let indices = self.epoch(epoch)[offset as usize..end as usize].to_vec();
+        indices.clear();
+        indices.extend_from_slice(&self.epoch(epoch)[offset as usize..end as usize]);
         self.position.offset = end;
-        (epoch, indices)
+        epoch
     }
 
     fn epoch(&mut self, epoch: u64) -> &[u32] {

@@ -66,6 +66,18 @@ impl Features {
             white,
         }
     }
+
+    /// Whether these are the same examples in the same memory.
+    pub fn is(&self, other: &Features) -> bool {
+        let at = |b: &Block| (b.bytes.as_ptr(), b.start, b.stride, b.count);
+        match (self, other) {
+            (Features::Table(a), Features::Table(b)) => Arc::ptr_eq(a, b),
+            (Features::Bytes { blocks: a, .. }, Features::Bytes { blocks: b, .. }) => {
+                a.iter().map(at).eq(b.iter().map(at))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Examples with their labels: images as bytes (mapped from a file if possible), or a table of

@@ -11,15 +11,21 @@ use std::sync::Arc;
 pub struct Pipeline {
     fitted: Fitted,
     map: Map,
-    /// Tables with their prepared values, see [`Pipeline::prepare`].
+    /// Examples with their prepared values, see [`Pipeline::prepare`].
     ready: Vec<Ready>,
 }
 
-/// A table, and its values as the model sees them.
-#[derive(Clone, Debug)]
+/// Examples, and their values as the model sees them.
+#[derive(Clone)]
 struct Ready {
-    of: Arc<Vec<f64>>,
+    of: Features,
     values: Arc<Vec<f32>>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} values", self.values.len())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +43,8 @@ enum Map {
 const PARALLEL_FROM: usize = 1 << 15;
 /// Tables of at most this many values (1 GiB) are kept in prepared form.
 const READY: usize = 1 << 28;
+/// The same for images (16 MiB), whose values take four times the memory of their bytes.
+const READY_PIXELS: usize = 1 << 22;
 
 impl Pipeline {
     /// Prepares `config` for `part`; statistics come from the examples at `indices`.
@@ -114,8 +122,8 @@ impl Pipeline {
             .map_or(output, |t| output * t.std + t.mean)
     }
 
-    /// Prepares a part for [`Pipeline::gather`]: a table is standardised once, so that gathering a
-    /// batch is a copy. Without it the values are the same, bit for bit.
+    /// Prepares a part for [`Pipeline::gather`]: a table, or few images, are
+    /// normalised once, so that gathering a batch is a copy. Without it the values are the same, bit for bit.
     ///
     /// Refuses a part that this pipeline cannot process: one with a different shape or kind than
     /// the part it was fitted to, or with a value or target beyond the range of 32 bits.
@@ -168,10 +176,18 @@ impl Pipeline {
             }
             if values.len() <= READY {
                 self.ready.push(Ready {
-                    of: table.clone(),
+                    of: part.features.clone(),
                     values: Arc::new(values),
                 });
             }
+        } else if part.len() * part.size() <= READY_PIXELS {
+            let all: Vec<u32> = (0..part.len() as u32).collect();
+            let mut values = Vec::new();
+            self.gather(part, &all, None, &mut values);
+            self.ready.push(Ready {
+                of: part.features.clone(),
+                values: Arc::new(values),
+            });
         }
         if let Labels::Targets(all) = part.labels()
             && let Some(&y) = all.iter().find(|&&y| !self.encode(y).is_finite())
@@ -265,6 +281,12 @@ impl Pipeline {
         }
     }
 
+    /// Whether [`gather`](Self::gather) changes examples at random.
+    pub fn augments(&self) -> bool {
+        let config = &self.fitted.preprocess;
+        config.flip || config.crop_pad > 0 || config.translate > 0
+    }
+
     /// Writes the examples at `indices` into `out`, one after the other, each in the shape of the
     /// part: normalised and, if `augment` is given, augmented. `augment` is the key of (seed,
     /// "augment", epoch). The random draws of an example depend only on this key and the example's
@@ -279,11 +301,15 @@ impl Pipeline {
             self.fitted.shape,
             "a part of the shape that the pipeline was fitted to"
         );
-        let (size, config) = (part.size(), &self.fitted.preprocess);
+        let size = part.size();
         out.resize(indices.len() * size, 0.0);
-        let augment =
-            augment.filter(|_| config.flip || config.crop_pad > 0 || config.translate > 0);
-        let one = |(out, &index): (&mut [f32], &u32)| self.example(part, index, augment, out);
+        let augment = augment.filter(|_| self.augments());
+        let ready = self.ready.iter().find(|r| r.of.is(&part.features));
+        let ready = ready.filter(|_| augment.is_none());
+        let one = |(out, &index): (&mut [f32], &u32)| match ready {
+            Some(ready) => out.copy_from_slice(&ready.values[index as usize * size..][..size]),
+            None => self.example(part, index, augment, out),
+        };
         if out.len() < PARALLEL_FROM {
             out.chunks_exact_mut(size).zip(indices).for_each(one);
         } else {
@@ -299,14 +325,7 @@ impl Pipeline {
         match (&part.features, &self.map) {
             (Features::Table(table), _) => {
                 let at = index as usize * out.len();
-                match self
-                    .ready
-                    .iter()
-                    .find(|ready| Arc::ptr_eq(&ready.of, table))
-                {
-                    Some(ready) => out.copy_from_slice(&ready.values[at..][..out.len()]),
-                    None => self.row(&table[at..][..out.len()], out),
-                }
+                self.row(&table[at..][..out.len()], out);
             }
             (Features::Bytes { .. }, map) => {
                 let pixels = part.pixels(index);

@@ -2,6 +2,7 @@
 //! in one.
 //!
 //! - [`layers`]: convolution, pooling, batch norm and the fully connected layer on the CPU, differentiable.
+//! - [`slices`]: the fully connected layer and the losses on slices, without a graph.
 //! - [`steps`]: the optimizers' steps on the CPU and, with the features `wgpu` and `cuda`, on GPUs.
 //!
 //! Each works on f32 and on the backends that its module names. In all other cases, and always if
@@ -24,6 +25,7 @@ macro_rules! with_rank {
 }
 
 pub mod layers;
+pub mod slices;
 pub mod steps;
 
 /// The instructions that the kernels use on this processor: `AVX-512`, `AVX2`, `None` for portable
@@ -37,8 +39,9 @@ pub fn vectors() -> Option<&'static str> {
     }
 }
 
-/// Whether the user has left the kernels enabled.
-fn enabled() -> bool {
+/// Whether the kernels are enabled: always, unless the environment variable `LARGEBATCH_KERNELS` is
+/// `off`.
+pub fn enabled() -> bool {
     const OFF: [&str; 4] = ["off", "0", "false", "no"];
     static ENABLED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
         std::env::var_os("LARGEBATCH_KERNELS")

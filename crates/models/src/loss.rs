@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use largebatch_kernels::layers::{self, total};
+use largebatch_kernels::slices;
 
 use crate::ConfigError;
 
@@ -64,38 +65,67 @@ impl Loss {
         device: &Device,
     ) -> Result<Targets, ConfigError> {
         let device = &device.clone().inner();
+        let mut values = Vec::new();
+        self.target_values(labels, classes, &mut values)?;
+        let vector = |values: Vec<f32>| {
+            let n = values.len();
+            Tensor::from_data(TensorData::new(values, [n]), device)
+        };
+        Ok(match (self, labels) {
+            (Loss::CrossEntropy, Labels::Classes(classes)) => {
+                let n = classes.len();
+                let index: Vec<i32> = classes.iter().map(|class| *class as i32).collect();
+                let shape = [n, values.len() / n.max(1)];
+                Targets::Classes {
+                    index: Tensor::from_data(TensorData::new(index, [n]), device),
+                    one_hot: Tensor::from_data(TensorData::new(values, shape), device),
+                }
+            }
+            (_, Labels::Classes(_)) => Targets::Signs(vector(values)),
+            (_, Labels::Real(_)) => Targets::Real(vector(values)),
+        })
+    }
+
+    /// The targets of [`Loss::targets`] as numbers, row by row: one-hot rows, ±1, or real targets.
+    ///
+    /// # Errors
+    /// As [`Loss::targets`].
+    pub fn target_values(
+        self,
+        labels: Labels<'_>,
+        classes: Option<usize>,
+        out: &mut Vec<f32>,
+    ) -> Result<(), ConfigError> {
+        out.clear();
         let bad = |position: usize, label: String, reason: String| ConfigError::Label {
             label,
             position,
             reason,
         };
         match (self, labels) {
-            (Loss::Squared, Labels::Real(values)) => Ok(Targets::Real(Tensor::from_data(
-                TensorData::new(values.to_vec(), [values.len()]),
-                device,
-            ))),
+            (Loss::Squared, Labels::Real(values)) => out.extend(values),
             (Loss::Squared, Labels::Classes(values)) => {
                 let label = values
                     .first()
                     .map(|v| format!("class {v}"))
                     .unwrap_or_default();
-                Err(bad(
+                return Err(bad(
                     0,
                     label,
                     "this model needs real targets; use a classifier such as `softmax`".into(),
-                ))
+                ));
             }
             (_, Labels::Real(values)) => {
                 let label = values.first().map(f32::to_string).unwrap_or_default();
-                Err(bad(
+                return Err(bad(
                     0,
                     label,
                     "this model needs class labels; use model `linear` for real targets".into(),
-                ))
+                ));
             }
             (Loss::CrossEntropy, Labels::Classes(values)) => {
                 let classes = classes.unwrap_or(0);
-                let mut one_hot = vec![0f32; values.len() * classes];
+                out.resize(values.len() * classes, 0.0);
                 for (position, class) in values.iter().enumerate() {
                     if *class as usize >= classes {
                         return Err(bad(
@@ -104,16 +134,8 @@ impl Loss {
                             format!("the data set has {classes} classes, numbered from 0"),
                         ));
                     }
-                    one_hot[position * classes + *class as usize] = 1.0;
+                    out[position * classes + *class as usize] = 1.0;
                 }
-                let index: Vec<i32> = values.iter().map(|class| *class as i32).collect();
-                Ok(Targets::Classes {
-                    index: Tensor::from_data(TensorData::new(index, [values.len()]), device),
-                    one_hot: Tensor::from_data(
-                        TensorData::new(one_hot, [values.len(), classes]),
-                        device,
-                    ),
-                })
             }
             (Loss::Logistic | Loss::Perceptron { .. }, Labels::Classes(values)) => {
                 if let Some(position) = values.iter().position(|class| *class > 1) {
@@ -123,16 +145,14 @@ impl Loss {
                         "this model separates class 0 (−1) from class 1 (+1)".into(),
                     ));
                 }
-                let signs: Vec<f32> = values
-                    .iter()
-                    .map(|class| if *class == 1 { 1.0 } else { -1.0 })
-                    .collect();
-                Ok(Targets::Signs(Tensor::from_data(
-                    TensorData::new(signs, [values.len()]),
-                    device,
-                )))
+                out.extend(
+                    values
+                        .iter()
+                        .map(|&class| if class == 1 { 1.0 } else { -1.0 }),
+                );
             }
         }
+        Ok(())
     }
 
     /// Whether label smoothing is defined for this loss.
@@ -181,6 +201,78 @@ impl Loss {
             }
             _ => panic!("the targets were made for a loss other than {self:?}"),
         }
+    }
+
+    /// As [`Loss::sum`] on flex with kernels, the same bits: outputs and targets are rows of `width`
+    /// numbers, the targets from [`Loss::target_values`]. Writes `by` times the gradient with respect
+    /// to the outputs.
+    pub fn sum_on_slices(
+        self,
+        outputs: &[f32],
+        targets: &[f32],
+        width: usize,
+        by: f32,
+        gradient: &mut [f32],
+    ) -> f32 {
+        let on_flex = |values: &[f32]| {
+            let data = TensorData::new(values.to_vec(), [values.len()]);
+            Tensor::<1>::from_data(data, &Device::flex())
+        };
+        let rows = || outputs.iter().zip(targets);
+        match self {
+            Loss::CrossEntropy => {
+                let sum = slices::cross_entropy(outputs, targets, width, gradient);
+                slices::scale(gradient, by);
+                sum
+            }
+            Loss::Logistic => {
+                let sum = slices::logistic(outputs, targets, gradient);
+                slices::scale(gradient, by);
+                sum
+            }
+            Loss::Squared => {
+                for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
+                    let error = o - y;
+                    *g = error * error;
+                }
+                let sum = total(on_flex(gradient)).into_scalar();
+                for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
+                    // The graph adds the gradients of both factors.
+                    let one = (o - y) * by;
+                    *g = one + one;
+                }
+                sum
+            }
+            Loss::Perceptron { update_on_tie } => {
+                let wrong =
+                    |margin: f32| f32::from(margin < 0.0 || (update_on_tie && margin == 0.0));
+                for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
+                    *g = o * y * wrong(o * y);
+                }
+                let sum = on_flex(gradient).sum().neg().into_scalar();
+                for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
+                    *g = -by * wrong(o * y) * y;
+                }
+                sum
+            }
+        }
+    }
+
+    /// Smooths the targets of [`Loss::target_values`] as [`Loss::sum`] does.
+    pub fn smooth(self, targets: &mut [f32], classes: usize, label_smoothing: f64) {
+        let (kept, spread) = (1.0 - label_smoothing, label_smoothing / classes as f64);
+        let (kept, spread) = (kept as f32, spread as f32);
+        targets.iter_mut().for_each(|t| *t = *t * kept + spread);
+    }
+
+    /// As [`Loss::correct`], on the slices of [`Loss::sum_on_slices`].
+    pub fn correct_on_slices(
+        self,
+        outputs: &[f32],
+        targets: &[f32],
+        width: usize,
+    ) -> Option<usize> {
+        (self != Loss::Squared).then(|| slices::correct(outputs, targets, width))
     }
 
     /// How many examples are classified correctly, `[1]` on the device; `None` for real targets.

@@ -7,13 +7,19 @@ use burn::module::{Devices, Flag, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use largebatch_kernels::with_rank;
 
-use crate::ForwardPass;
+use crate::{ForwardPass, Link};
 
 /// A network: maps a batch of flat examples to outputs.
 pub trait Forward: Module + Sync + 'static {
     /// x is `[batch, features]`, an image row by row within each channel; the result is
     /// `[batch, outputs]`.
     fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2>;
+
+    /// The layers, if the network applies one after the other: it is then trained without a graph
+    /// where that is possible, with the same bits. By default `None`.
+    fn links(&self) -> Option<Vec<Link<'_>>> {
+        None
+    }
 }
 
 /// A network of any type.
@@ -50,6 +56,9 @@ impl Forward for Network {
     fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         self.0.forward(x, pass)
     }
+    fn links(&self) -> Option<Vec<Link<'_>>> {
+        self.0.links()
+    }
 }
 
 impl Module for Network {
@@ -82,6 +91,7 @@ impl Module for Network {
 /// What [`Network`] asks of the network that it holds.
 trait DynNetwork: Debug + Send + Sync {
     fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2>;
+    fn links(&self) -> Option<Vec<Link<'_>>>;
     fn as_any(&self) -> &dyn Any;
     fn boxed(&self) -> Box<dyn DynNetwork>;
     fn collect_devices(&self, devices: Devices) -> Devices;
@@ -97,6 +107,9 @@ trait DynNetwork: Debug + Send + Sync {
 impl<N: Forward> DynNetwork for N {
     fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
         Forward::forward(self, x, pass)
+    }
+    fn links(&self) -> Option<Vec<Link<'_>>> {
+        Forward::links(self)
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use crate::{Network, Statistic};
 
 /// The weight of a batch's statistics in the update of the running ones, as in PyTorch.
-const MOMENTUM: f64 = 0.1;
+pub const RUNNING_MOMENTUM: f64 = 0.1;
 
 impl Network {
     /// Updates batch norm's running statistics from the recorded ones: running ← 0.9 running + 0.1
@@ -71,7 +71,7 @@ impl ModuleMapper for UpdateRunning {
         param.map(|running| {
             let (tracked, dims) = (running.is_autodiff(), running.dims());
             let running = seen.fold(running.inner(), |running, s| {
-                running * (1.0 - MOMENTUM) + s.seen.clone().reshape(dims) * MOMENTUM
+                running * (1.0 - RUNNING_MOMENTUM) + s.seen.clone().reshape(dims) * RUNNING_MOMENTUM
             });
             if tracked {
                 Tensor::from_inner(running)

@@ -3,7 +3,7 @@
 use crate::norm;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 /// Clipping by the global norm n = √(Σ‖gᵢ‖²) over all parameters.
@@ -82,6 +82,24 @@ pub fn clip_by_value<M: Module>(
         change: Change::Cut(limit),
     });
     grads
+}
+
+/// As [`clip_by_global_norm`], on gradients of f32 in the module's order, where an empty one
+/// stands for none; returns the norm before
+/// clipping.
+pub fn clip_slices_by_global_norm(gradients: &mut [Vec<f32>], clip: GlobalClip) -> f64 {
+    let on_flex = |g: &Vec<f32>| {
+        Tensor::<1>::from_data(TensorData::new(g.clone(), [g.len()]), &Device::flex())
+    };
+    let some = gradients.iter().filter(|g| !g.is_empty());
+    let n = global_norm(some.map(|g| norm(&on_flex(g))).collect());
+    let factor = clip.factor(n);
+    if factor != 1.0 {
+        let factor = factor as f32;
+        let each = gradients.iter_mut().flatten();
+        each.for_each(|g| *g *= factor);
+    }
+    n
 }
 
 /// √(Σ nᵢ²): one read from the device, then a sum on the host in f64, in the order given.

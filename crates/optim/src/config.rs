@@ -1,4 +1,4 @@
-use crate::{ConfigError, ConfiguredGroup, Exclusions, GlobalClip};
+use crate::{ConfigError, ConfiguredGroup, Exclusions, GlobalClip, StepSlices};
 use burn::optim::{DynOptimizer, DynState, ModuleOptimizer, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::kind::BridgeTensor;
@@ -32,6 +32,12 @@ pub trait Rule: Optimizer {
     /// The factor by which the last step scaled this layer's learning rate, of shape \[1\]; `None`
     /// for a rule without one. Only the trace reads it.
     fn trust_ratio<const D: usize>(_state: &Self::State<D>) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// The step on slices, for a training without a graph; by default, or if a setting has none,
+    /// `None`: then such a training uses a graph.
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
         None
     }
 
@@ -195,6 +201,8 @@ impl<C: OptimizerConfig> DynOptimizerConfig for C {
 pub trait DynRule: DynOptimizer {
     /// See [`Rule::trust_ratio`].
     fn dyn_trust_ratio(&self, state: &DynState) -> Option<Tensor<1>>;
+    /// See [`Rule::on_slices`].
+    fn dyn_on_slices(&self) -> Option<&dyn StepSlices>;
     /// See [`Rule::looks_ahead`].
     fn dyn_looks_ahead(&self) -> bool;
     /// See [`Rule::ahead`]; `w` has the state's rank.
@@ -204,6 +212,9 @@ pub trait DynRule: DynOptimizer {
 impl<R: Rule> DynRule for R {
     fn dyn_trust_ratio(&self, state: &DynState) -> Option<Tensor<1>> {
         with_rank!(state.rank(), D => R::trust_ratio::<D>(state.downcast_ref::<R::State<D>>()), else None)
+    }
+    fn dyn_on_slices(&self) -> Option<&dyn StepSlices> {
+        self.on_slices()
     }
     fn dyn_looks_ahead(&self) -> bool {
         self.looks_ahead()

@@ -356,21 +356,28 @@ impl ModuleMapper for Ahead<'_> {
         let Some(state) = &slot.state else {
             return param;
         };
-        let (id, w, mapper) = param.consume();
-        let (dtype, tracked, checkpointing) = (
-            w.dtype(),
-            w.is_require_grad(),
-            w.gradient_checkpointing_strategy(),
-        );
-        let w = slot.rule.dyn_ahead(w.inner().into_bridge(), state);
-        let w = Tensor::<D>::from_bridge(w);
-        let mut w = if w.dtype() == dtype { w } else { w.cast(dtype) };
-        if let Some(strategy) = checkpointing {
-            w = Tensor::from_inner(w).with_gradient_checkpointing_strategy(strategy);
-        }
-        if tracked {
-            w = w.require_grad();
-        }
-        Param::from_mapped_value(id, w, mapper)
+        replaced(param, |w| {
+            let dtype = w.dtype();
+            let w = slot.rule.dyn_ahead(w.into_bridge(), state);
+            let w = Tensor::<D>::from_bridge(w);
+            if w.dtype() == dtype { w } else { w.cast(dtype) }
+        })
     }
+}
+
+/// The parameter with another value, computed without a graph from the old one.
+pub(crate) fn replaced<const D: usize>(
+    param: Param<Tensor<D>>,
+    change: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Param<Tensor<D>> {
+    let (id, w, mapper) = param.consume();
+    let (tracked, checkpointing) = (w.is_require_grad(), w.gradient_checkpointing_strategy());
+    let mut w = change(w.inner());
+    if let Some(strategy) = checkpointing {
+        w = Tensor::from_inner(w).with_gradient_checkpointing_strategy(strategy);
+    }
+    if tracked {
+        w = w.require_grad();
+    }
+    Param::from_mapped_value(id, w, mapper)
 }

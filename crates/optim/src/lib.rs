@@ -32,6 +32,7 @@ mod norm;
 mod replay;
 mod rules;
 mod saved;
+mod slices;
 mod state;
 mod table;
 mod trajectory;
@@ -40,7 +41,9 @@ mod trajectory;
 pub use burn;
 pub use largebatch_component as component;
 
-pub use clip::{ClipForm, GlobalClip, clip_by_global_norm, clip_by_value};
+pub use clip::{
+    ClipForm, GlobalClip, clip_by_global_norm, clip_by_value, clip_slices_by_global_norm,
+};
 pub use config::{
     DynOptimizerConfig, DynRule, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
 };
@@ -52,6 +55,7 @@ pub use groups::{ConfiguredGroup, Group, Grouped};
 pub use norm::{finite_ratio, norm};
 pub use replay::{Replayed, ReplayedStep, replay};
 pub use rules::*;
+pub use slices::{SliceState, Slices, StepSlices};
 pub use state::Field;
 pub use table::{Registry, entry};
 pub use trajectory::{Named, Trajectory};

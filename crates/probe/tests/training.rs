@@ -48,6 +48,7 @@ impl Recorder<'_> {
 impl Observer for Recorder<'_> {
     fn wants(&self, _step: u64) -> Wants {
         Wants {
+            network: true,
             norms: self.wants,
             ..Wants::STEP
         }
@@ -57,9 +58,9 @@ impl Observer for Recorder<'_> {
         Ok(())
     }
     fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
-        self.keep(step.network);
+        self.keep(step.network.unwrap());
         if self.experiment.is_some() {
-            self.states.push(step.driver.save());
+            self.states.push(step.driver.unwrap().save());
         }
         self.norms.extend(step.norms.cloned());
         Ok(())

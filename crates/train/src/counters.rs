@@ -57,10 +57,9 @@ impl Sums {
 impl Counters {
     /// Adds a step's losses and counts, read from the device, in order; returns its mean loss.
     pub(crate) fn add(&mut self, step: Unread, experiment: &Experiment) -> f64 {
-        let sum: f64 = step.loss.into_iter().map(scalar).sum();
-        if !step.correct.is_empty() {
-            *self.epoch.correct.get_or_insert(0.0) +=
-                step.correct.into_iter().map(scalar).sum::<f64>();
+        let sum = step.loss.read();
+        if let Some(correct) = step.correct {
+            *self.epoch.correct.get_or_insert(0.0) += correct.read();
         }
         for sums in [&mut self.epoch, &mut self.logged, &mut self.recent] {
             sums.loss += sum;
@@ -94,12 +93,29 @@ impl Counters {
     }
 }
 
-/// A step's losses and counts of correct examples that are still on the device, one term per
-/// micro-batch.
+/// A step's loss and count of correct examples, which may still be on the device.
 pub(crate) struct Unread {
     pub(crate) examples: usize,
-    pub(crate) loss: Vec<Tensor<1>>,
-    pub(crate) correct: Vec<Tensor<1>>,
+    pub(crate) loss: Sum,
+    /// `None` for real targets.
+    pub(crate) correct: Option<Sum>,
+}
+
+/// A sum over the parts of a batch.
+pub(crate) enum Sum {
+    /// Terms on the device.
+    Device(Vec<Tensor<1>>),
+    Host(f64),
+}
+
+impl Sum {
+    /// Waits for the device.
+    fn read(self) -> f64 {
+        match self {
+            Sum::Device(terms) => terms.into_iter().map(scalar).sum(),
+            Sum::Host(sum) => sum,
+        }
+    }
 }
 
 #[cfg(test)]

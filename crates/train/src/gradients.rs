@@ -1,5 +1,7 @@
 //! The gradient of one batch: at once, accumulated over micro-batches, or by parallel replicas.
 
+use std::ops::Range;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -7,7 +9,7 @@ use largebatch_models::{Forward, ForwardPass, Network, Statistic};
 use largebatch_random::Key;
 use rayon::prelude::*;
 
-use crate::{Experiment, TrainError};
+use crate::{Experiment, RunConfig, TrainError};
 
 /// The gradient of the mean loss over a batch, and what its passes collected.
 pub struct BatchGradient {
@@ -41,6 +43,33 @@ pub struct StepKeys {
     pub augment: Key,
     /// The key of the dropout masks.
     pub dropout: Key,
+}
+
+/// How a batch is cut into `accumulate` × `workers` consecutive parts.
+#[derive(Clone, Copy)]
+pub(crate) struct Cut {
+    examples: usize,
+    /// The number of parts that are computed at the same time.
+    pub workers: usize,
+    /// The number of parts.
+    pub parts: usize,
+}
+
+impl Cut {
+    pub fn new(config: &RunConfig, examples: usize) -> Self {
+        let workers = config.workers.min(examples);
+        Cut {
+            examples,
+            workers,
+            parts: (config.accumulate * workers).min(examples),
+        }
+    }
+
+    /// The examples of a part, as places in the batch.
+    pub fn range(self, part: usize) -> Range<usize> {
+        let start = |part| part * self.examples / self.parts;
+        start(part)..start(part + 1)
+    }
 }
 
 impl Experiment {
@@ -97,9 +126,9 @@ impl Experiment {
         each: &mut dyn FnMut(usize, &GradientsParams),
     ) -> Result<BatchGradient, TrainError> {
         let n = indices.len();
-        let workers = self.config.workers.min(n);
-        let parts = (self.config.accumulate * workers).min(n);
-        let cut = |part: usize| &indices[part * n / parts..(part + 1) * n / parts];
+        let whole = Cut::new(&self.config, n);
+        let (parts, workers) = (whole.parts, whole.workers);
+        let cut = |part: usize| &indices[whole.range(part)];
         let mut sum: Option<BatchGradient> = None;
         let mut add = |size: usize, part: BatchGradient| {
             each(size, &part.gradients);

@@ -11,6 +11,7 @@
 //! # Ok::<(), largebatch_train::TrainError>(())
 //! ```
 
+mod chain;
 mod checkpoint;
 mod choice;
 mod config;
@@ -26,6 +27,7 @@ mod experiment;
 mod folder;
 mod gradients;
 mod lab;
+mod layer;
 mod metrics;
 pub mod nullable;
 mod observer;

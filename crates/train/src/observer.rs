@@ -60,6 +60,9 @@ pub trait Observer {
 pub struct Wants {
     /// To see the step.
     pub step: bool,
+    /// [`Step::network`] and [`Step::driver`]. Without a graph they need a copy of the weights and
+    /// of the optimizer's state.
+    pub network: bool,
     /// [`Step::norms`]. They need no extra gradient, but a pass over each micro-batch's gradient
     /// and a wait for the device.
     pub norms: bool,
@@ -73,6 +76,7 @@ impl Wants {
     /// Not even to see the step.
     pub const NOTHING: Wants = Wants {
         step: false,
+        network: false,
         norms: false,
         layers: false,
         checkpoint: false,
@@ -86,6 +90,7 @@ impl Wants {
     pub(crate) fn or(self, other: Wants) -> Wants {
         Wants {
             step: self.step || other.step,
+            network: self.network || other.network,
             norms: self.norms || other.norms,
             layers: self.layers || other.layers,
             checkpoint: self.checkpoint || other.checkpoint,
@@ -103,6 +108,9 @@ pub struct Start<'a> {
     pub parameters: usize,
     /// The model at this step.
     pub network: &'a Network,
+    /// Why steps use Burn's graph; `None` if the training does without, which is faster for small
+    /// models and gives the same bits.
+    pub graph: Option<&'static str>,
 }
 
 /// One optimizer step.
@@ -123,11 +131,11 @@ pub struct Step<'a> {
     /// The mean loss over the steps since it was last present. It is present every
     /// [`log.every_steps`](crate::LogConfig::every_steps), and at divergence.
     pub mean_loss: Option<f64>,
-    /// The model after the step.
-    pub network: &'a Network,
-    /// The optimizer after the step: its trust ratios and, by [`Driver::save`], its state. Nothing
-    /// is copied unless the observer asks.
-    pub driver: &'a Driver,
+    /// The model after the step; absent unless an observer [wants it](Wants::network).
+    pub network: Option<&'a Network>,
+    /// The optimizer after the step: its trust ratios and, by [`Driver::save`], its state; absent
+    /// unless an observer [wants the network](Wants::network).
+    pub driver: Option<&'a Driver>,
     /// The squared norms of the step's gradients; absent unless an observer [wants
     /// them](Wants::norms) and the batch was cut.
     pub norms: Option<&'a SquaredNorms>,

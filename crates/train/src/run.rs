@@ -29,6 +29,9 @@ pub struct Controls<'a> {
     /// measures with the current weights. (The mean loss of the training steps comes from weights
     /// that have changed since.)
     pub fitted: usize,
+    /// Whether to compute every step on Burn's graph, even if the training could do without. The
+    /// results have the same bits.
+    pub on_graph: bool,
 }
 
 impl Default for Controls<'_> {
@@ -40,6 +43,7 @@ impl Default for Controls<'_> {
             interrupt: &NEVER,
             test: true,
             fitted: 0,
+            on_graph: false,
         }
     }
 }
@@ -61,7 +65,7 @@ pub fn train(
         .map(RunFolder::locked)
         .transpose()?;
     let mut network = experiment.initial_model()?.network;
-    let mut trainer = Trainer::new(experiment, &network)?;
+    let mut trainer = Trainer::new(experiment, &network, controls.on_graph)?;
     let mut counters = Counters::default();
     if let Some(checkpoints) = folder.as_ref().map(RunFolder::checkpoints)
         && let Some(checkpoint) = Checkpoint::newest(&checkpoints)?
@@ -143,28 +147,33 @@ impl Training<'_> {
             step: self.counters.step,
             parameters: network.parameter_count(),
             network: &network,
+            graph: self.trainer.graph(),
         };
         self.tell(|o| o.on_start(&start))?;
         while !self.is_over() {
             if interrupt.load(Ordering::Relaxed) {
+                network = self.trainer.up_to_date(network);
                 self.checkpoint(&network)?;
                 return Ok((network, Stop::Interrupted));
             }
             let stop;
             (network, stop) = self.step(network)?;
             if let Some(stop) = stop {
-                return Ok((network, stop));
+                return Ok((self.trainer.up_to_date(network), stop));
             }
         }
-        Ok((network, Stop::Finished))
+        Ok((self.trainer.up_to_date(network), Stop::Finished))
     }
 
     fn step(&mut self, network: Network) -> Result<(Network, Option<Stop>), TrainError> {
         let started = Instant::now();
         let wants = self.wants();
-        let (network, trained, unread) = self.trainer.step(network, wants)?;
+        let (mut network, trained, unread) = self.trainer.step(network, wants)?;
         let due = self.count(unread, started);
-        self.show(&network, &trained, &due)?;
+        if due.evaluation {
+            network = self.trainer.up_to_date(network);
+        }
+        self.show(wants.network.then_some(&network), &trained, &due)?;
         let stop = self.judge(&network, &due)?;
         if wants.checkpoint && stop.is_none() && !self.is_over() {
             self.checkpoint(&network)?;
@@ -220,7 +229,12 @@ impl Training<'_> {
     }
 
     /// Shows the step to the observers that want it.
-    fn show(&mut self, network: &Network, trained: &Trained, due: &Due) -> Result<(), TrainError> {
+    fn show(
+        &mut self,
+        network: Option<&Network>,
+        trained: &Trained,
+        due: &Due,
+    ) -> Result<(), TrainError> {
         let logged = due.log || self.counters.diverged();
         let mean_loss = logged.then(|| std::mem::take(&mut self.counters.logged).mean_loss());
         let step = Step {
@@ -232,7 +246,7 @@ impl Training<'_> {
             loss: self.last_loss,
             mean_loss,
             network,
-            driver: self.trainer.driver(),
+            driver: network.map(|_| self.trainer.driver()),
             norms: trained.norms.as_ref(),
             layers: trained.layers.as_deref(),
         };

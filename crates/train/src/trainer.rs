@@ -3,20 +3,31 @@
 use largebatch_data::{Order, Position};
 use largebatch_models::Network;
 use largebatch_optim::{
-    ClipForm, Driver, GlobalClip, LayerTrace, OptimError, clip_by_global_norm, clip_by_value,
+    Driver, GlobalClip, LayerTrace, OptimError, clip_by_global_norm, clip_by_value,
 };
 
-use crate::counters::{Counters, Unread};
+use crate::chain::{Chain, obstacle};
+use crate::counters::{Counters, Sum, Unread};
 use crate::gradients::StepKeys;
 use crate::{Experiment, SquaredNorms, TrainError, Wants};
 
 /// Does one step at a time, network in, network out: takes the next batch and computes its
 /// gradient, which is clipped and handed to the optimizer.
+///
+/// A step is computed on Burn's graph or by a [`Chain`] without one, with the same bits.
 pub(crate) struct Trainer<'a> {
     experiment: &'a Experiment,
     driver: Driver,
     order: Order,
     step: u64,
+    /// Why all steps use the graph; `None` if the chain is used where it can.
+    graph: Option<&'static str>,
+    /// Absent before the first step without a graph.
+    chain: Option<Box<Chain>>,
+    /// Whether the chain has done a step that the network and the driver have not.
+    ahead: bool,
+    /// The examples of the last step.
+    indices: Vec<u32>,
 }
 
 /// A step that was done.
@@ -34,12 +45,23 @@ pub(crate) struct Trained {
 }
 
 impl<'a> Trainer<'a> {
-    pub fn new(experiment: &'a Experiment, network: &Network) -> Result<Self, TrainError> {
+    /// A training from the start; `on_graph` keeps it from using a chain.
+    pub fn new(
+        experiment: &'a Experiment,
+        network: &Network,
+        on_graph: bool,
+    ) -> Result<Self, TrainError> {
+        let driver = Driver::new(&*experiment.optimizer, network)?;
+        let asked = on_graph.then_some("a graph was asked for");
         Ok(Trainer {
             experiment,
-            driver: Driver::new(&*experiment.optimizer, network)?,
+            graph: asked.or_else(|| obstacle(experiment, network, &driver)),
+            driver,
             order: experiment.order()?,
             step: 0,
+            chain: None,
+            ahead: false,
+            indices: Vec::new(),
         })
     }
 
@@ -51,9 +73,14 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The optimizer with its state.
+    /// The optimizer with its state, up to date as the network is.
     pub fn driver(&self) -> &Driver {
         &self.driver
+    }
+
+    /// Why all steps use a graph; `None` if they do without where they can.
+    pub fn graph(&self) -> Option<&'static str> {
+        self.graph
     }
 
     /// The position of the next batch.
@@ -61,7 +88,17 @@ impl<'a> Trainer<'a> {
         self.order.position()
     }
 
-    /// One step; `wants` says what to measure. The losses may still be on the device.
+    /// The network with all steps so far; the driver, too, is then up to date.
+    pub fn up_to_date(&mut self, network: Network) -> Network {
+        match &self.chain {
+            Some(chain) if std::mem::take(&mut self.ahead) => chain.give(&mut self.driver, network),
+            _ => network,
+        }
+    }
+
+    /// One step; `wants` says what to measure. The losses may still be on the device. Network and
+    /// driver are up to date if `wants` asks for them or for a checkpoint; otherwise call
+    /// [`up_to_date`](Self::up_to_date) before using them.
     pub fn step(
         &mut self,
         network: Network,
@@ -69,50 +106,127 @@ impl<'a> Trainer<'a> {
     ) -> Result<(Network, Trained, Unread), TrainError> {
         let experiment = self.experiment;
         let planned = experiment.next_batch(self.order.position());
-        let (epoch, indices) = self.order.next(planned.size);
-        let lr = experiment.lr(self.step, &planned);
-        let keys = StepKeys {
-            augment: experiment.key("augment").number(epoch),
-            dropout: experiment.key("dropout").number(self.step),
-        };
-        let ahead = self.driver.ahead(&network);
-        let at = ahead.as_ref().unwrap_or(&network);
-        let (mut gradient, norms) = if wants.norms {
-            experiment.gradient_with_norms(at, &indices, keys)?
-        } else {
-            (experiment.gradient(at, &indices, keys)?, None)
-        };
-        drop(ahead);
-        let config = &experiment.config;
-        if let Some(bound) = config.clip_value {
-            gradient.gradients = clip_by_value(gradient.gradients, &network, bound);
-        }
-        let clip = config.clip_norm.map(|max_norm| GlobalClip {
-            max_norm,
-            form: ClipForm::Torch,
-        });
-        for clip in clip.into_iter().chain(self.driver.global_clip()) {
-            gradient.gradients = clip_by_global_norm(gradient.gradients, &network, clip).0;
-        }
-        let (network, layers) = if wants.layers {
-            let (network, layers) = self.driver.step_traced(lr, network, gradient.gradients);
-            (network, Some(layers))
-        } else {
-            (self.driver.step(lr, network, gradient.gradients), None)
-        };
-        self.step += 1;
-        let trained = Trained {
+        let mut indices = std::mem::take(&mut self.indices);
+        let epoch = self.order.next_into(planned.size, &mut indices);
+        let mut trained = Trained {
             epoch,
             batch: indices.len(),
-            lr,
-            norms,
-            layers,
+            lr: experiment.lr(self.step, &planned),
+            norms: None,
+            layers: None,
+        };
+        // The first step makes the optimizer's states, and only the driver traces layers.
+        let (network, unread) = if self.step == 0 || wants.layers || !self.has_chain(&network) {
+            self.step_on_graph(network, &indices, wants, &mut trained)?
+        } else {
+            let unread = self.step_on_chain(&indices, wants, &mut trained)?;
+            let network = match wants.network || wants.checkpoint {
+                true => self.up_to_date(network),
+                false => network,
+            };
+            (network, unread)
+        };
+        self.indices = indices;
+        self.step += 1;
+        Ok((network, trained, unread))
+    }
+
+    /// Whether there is a chain, which takes the network's weights if it is new.
+    fn has_chain(&mut self, network: &Network) -> bool {
+        if self.graph.is_none() && self.chain.is_none() {
+            self.chain = Chain::take(network, &self.driver).map(Box::new);
+            if self.chain.is_none() {
+                self.graph = Some("a parameter is not of 32 bits");
+            }
+        }
+        self.chain.is_some()
+    }
+
+    fn step_on_chain(
+        &mut self,
+        indices: &[u32],
+        wants: Wants,
+        trained: &mut Trained,
+    ) -> Result<Unread, TrainError> {
+        let (experiment, clips) = (self.experiment, self.clips());
+        let Some(chain) = &mut self.chain else {
+            unreachable!("`step` made it")
+        };
+        let keys = chain
+            .is_random(experiment)
+            .then(|| keys(experiment, trained.epoch, self.step));
+        let found = chain.gradient(experiment, indices, keys, wants.norms)?;
+        if let Some(bound) = experiment.config.clip_value {
+            chain.clip_by_value(bound);
+        }
+        clips.for_each(|clip| chain.clip_by_global_norm(clip));
+        chain.step(trained.lr);
+        self.ahead = true;
+        trained.norms = found.norms;
+        Ok(Unread {
+            examples: indices.len(),
+            loss: Sum::Host(found.loss),
+            correct: found.correct.map(Sum::Host),
+        })
+    }
+
+    fn step_on_graph(
+        &mut self,
+        network: Network,
+        indices: &[u32],
+        wants: Wants,
+        trained: &mut Trained,
+    ) -> Result<(Network, Unread), TrainError> {
+        let experiment = self.experiment;
+        let network = self.up_to_date(network);
+        self.chain = None;
+        let keys = keys(experiment, trained.epoch, self.step);
+        let ahead = self.driver.ahead(&network);
+        let at = ahead.as_ref().unwrap_or(&network);
+        let mut gradient = if wants.norms {
+            let (gradient, norms) = experiment.gradient_with_norms(at, indices, keys)?;
+            trained.norms = norms;
+            gradient
+        } else {
+            experiment.gradient(at, indices, keys)?
+        };
+        drop(ahead);
+        if let Some(bound) = experiment.config.clip_value {
+            gradient.gradients = clip_by_value(gradient.gradients, &network, bound);
+        }
+        for clip in self.clips() {
+            gradient.gradients = clip_by_global_norm(gradient.gradients, &network, clip).0;
+        }
+        let network = if wants.layers {
+            let (network, layers) =
+                self.driver
+                    .step_traced(trained.lr, network, gradient.gradients);
+            trained.layers = Some(layers);
+            network
+        } else {
+            self.driver.step(trained.lr, network, gradient.gradients)
         };
         let unread = Unread {
             examples: indices.len(),
-            loss: gradient.loss,
-            correct: gradient.correct,
+            loss: Sum::Device(gradient.loss),
+            correct: Some(gradient.correct)
+                .filter(|terms| !terms.is_empty())
+                .map(Sum::Device),
         };
-        Ok((network.update_running(gradient.statistics), trained, unread))
+        Ok((network.update_running(gradient.statistics), unread))
+    }
+
+    /// Clipping by the global norm: the run's, then the optimizer's.
+    fn clips(&self) -> impl Iterator<Item = GlobalClip> + use<> {
+        let run = self.experiment.config.clip_norm.map(GlobalClip::torch);
+        run.into_iter().chain(self.driver.global_clip())
+    }
+}
+
+/// The keys of step number `step`, from 0, in `epoch`.
+fn keys(experiment: &Experiment, epoch: u64, step: u64) -> StepKeys {
+    StepKeys {
+        augment: experiment.key("augment").number(epoch),
+        dropout: experiment.key("dropout").number(step),
     }
 }

@@ -63,14 +63,14 @@ impl Observer for Writer<'_> {
         let config = &self.experiment.config;
         let checkpoint = &config.checkpoint;
         let every = |n: Option<u64>| n.is_some_and(|n| step.is_multiple_of(n));
-        let minutes = self.last_checkpoint.elapsed().as_secs_f64() / 60.0;
+        let minutes = || self.last_checkpoint.elapsed().as_secs_f64() / 60.0;
         Wants {
             layers: config
                 .log
                 .layers_every_steps
                 .is_some_and(|n| (step - 1).is_multiple_of(n)),
             checkpoint: every(checkpoint.every_steps)
-                || checkpoint.every_minutes.is_some_and(|n| minutes > n),
+                || checkpoint.every_minutes.is_some_and(|n| minutes() > n),
             ..Wants::STEP
         }
     }

@@ -66,16 +66,14 @@ pub(crate) fn batch_norm<const D: usize>(
     let level = Level::best();
     let run = |x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, plus: Option<&FlexTensor>| {
         let moments = moments(level, &layout, numbers(x), epsilon);
-        let y = forward(
-            level,
-            &layout,
-            numbers(x),
-            &moments,
-            numbers(gamma),
-            numbers(beta),
-            plus.map(numbers),
-            relu,
-        );
+        let (x, gamma, beta) = (numbers(x), numbers(gamma), numbers(beta));
+        let plus = plus.map(numbers);
+        // SAFETY: `forward` writes every element.
+        let y = unsafe {
+            written(x.len(), |y| {
+                forward(level, &layout, x, &moments, gamma, beta, plus, relu, y);
+            })
+        };
         (moments, tensor(y, dims))
     };
     let done = |output: Tensor<D>, moments: &Moments| BatchNorm {
@@ -170,31 +168,31 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
             y,
         } = ops.state;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
-        let (level, values) = (Level::best(), layout.values() as f32);
+        let level = Level::best();
         let gradient = match y {
             Some(y) => tensor(rectified(level, numbers(&gradient), numbers(&y)), dims),
             None => gradient,
         };
-        let (sums, by_gamma) = products(level, &layout, numbers(&gradient), numbers(&x), &moments);
+        let (x, gamma) = (numbers(&x), numbers(&gamma));
+        let (sums, by_gamma) = products(level, &layout, numbers(&gradient), x, &moments);
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
-            // dx = γ/σ (g − mean g − x̂ mean(g x̂)) as scale (g − offset) + slope (x − mean).
-            let scale: Vec<f32> = numbers(&gamma)
-                .iter()
-                .zip(&moments.inverse)
-                .map(|(gamma, inverse)| gamma * inverse)
-                .collect();
-            let slope: Vec<f32> = (0..layout.channels)
-                .map(|c| -scale[c] * moments.inverse[c] * by_gamma[c] / values)
-                .collect();
-            let offset: Vec<f32> = sums.iter().map(|s| s / values).collect();
-            let by_x = combine(
-                level,
-                &layout,
-                numbers(&gradient),
-                numbers(&x),
-                [&scale, &offset, &slope, &moments.mean],
-            );
+            let g = numbers(&gradient);
+            // SAFETY: `by_input` writes every element.
+            let by_x = unsafe {
+                written(x.len(), |by_x| {
+                    by_input(
+                        level,
+                        &layout,
+                        g,
+                        x,
+                        gamma,
+                        &moments,
+                        [&sums, &by_gamma],
+                        by_x,
+                    );
+                })
+            };
             grads.register::<Flex>(node.id, tensor(by_x, dims));
         }
         for values in [by_gamma, sums] {
@@ -208,8 +206,38 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
     }
 }
 
+/// The gradient with respect to x, from the sums of the gradient and the gradient with respect to γ.
+pub(crate) fn by_input(
+    level: Level,
+    layout: &Layout,
+    gradient: &[f32],
+    x: &[f32],
+    gamma: &[f32],
+    moments: &Moments,
+    [sums, by_gamma]: [&[f32]; 2],
+    by_x: &mut [MaybeUninit<f32>],
+) {
+    let values = layout.values() as f32;
+    // dx = γ/σ (g − mean g − x̂ mean(g x̂)) as scale (g − offset) + slope (x − mean).
+    let scale: Vec<f32> = gamma
+        .iter()
+        .zip(&moments.inverse)
+        .map(|(gamma, inverse)| gamma * inverse)
+        .collect();
+    let slope: Vec<f32> = (0..layout.channels)
+        .map(|c| -scale[c] * moments.inverse[c] * by_gamma[c] / values)
+        .collect();
+    let offset: Vec<f32> = sums.iter().map(|s| s / values).collect();
+    let by = [&scale[..], &offset, &slope, &moments.mean];
+    let each = layout.chunk();
+    by_x.par_chunks_mut(each)
+        .zip(gradient.par_chunks(each).zip(x.par_chunks(each)))
+        .for_each(|(out, (g, x))| combined(level, layout, g, x, by, out));
+}
+
+/// Normalises x with these moments.
 #[allow(clippy::too_many_arguments, reason = "the formula has this many terms")]
-fn forward(
+pub(crate) fn forward(
     level: Level,
     layout: &Layout,
     x: &[f32],
@@ -218,33 +246,29 @@ fn forward(
     beta: &[f32],
     plus: Option<&[f32]>,
     relu: bool,
-) -> Vec<f32> {
+    y: &mut [MaybeUninit<f32>],
+) {
     let scale: Vec<f32> = gamma
         .iter()
         .zip(&moments.inverse)
         .map(|(gamma, inverse)| gamma * inverse)
         .collect();
     let each = layout.chunk();
-    // SAFETY: `scaled` writes every element of its part.
-    unsafe {
-        written(x.len(), |y| {
-            y.par_chunks_mut(each)
-                .zip(x.par_chunks(each))
-                .enumerate()
-                .for_each(|(i, (y, x))| {
-                    let plus = plus.map(|plus| &plus[i * each..][..x.len()]);
-                    scaled(
-                        level,
-                        layout,
-                        x,
-                        [&moments.mean, &scale, beta],
-                        plus,
-                        relu,
-                        y,
-                    );
-                });
-        })
-    }
+    y.par_chunks_mut(each)
+        .zip(x.par_chunks(each))
+        .enumerate()
+        .for_each(|(i, (y, x))| {
+            let plus = plus.map(|plus| &plus[i * each..][..x.len()]);
+            scaled(
+                level,
+                layout,
+                x,
+                [&moments.mean, &scale, beta],
+                plus,
+                relu,
+                y,
+            );
+        });
 }
 
 leveled! {
@@ -292,26 +316,8 @@ fn scaled_body<V: Vector, const ROWS: usize>(
     }
 }
 
-/// scale (g − offset) + slope (x − mean), by channel.
-fn combine(
-    level: Level,
-    layout: &Layout,
-    gradient: &[f32],
-    x: &[f32],
-    by: [&[f32]; 4],
-) -> Vec<f32> {
-    let each = layout.chunk();
-    // SAFETY: `combined` writes every element of its part.
-    unsafe {
-        written(x.len(), |out| {
-            out.par_chunks_mut(each)
-                .zip(gradient.par_chunks(each).zip(x.par_chunks(each)))
-                .for_each(|(out, (g, x))| combined(level, layout, g, x, by, out));
-        })
-    }
-}
-
 leveled! {
+    /// scale (g − offset) + slope (x − mean), by channel.
     combined = combined_body(layout: &Layout, gradient: &[f32], x: &[f32], by: [&[f32]; 4], out: &mut [MaybeUninit<f32>])
 }
 

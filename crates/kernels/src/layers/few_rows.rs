@@ -1,7 +1,61 @@
-//! Products with few rows or few terms, whose operands are read in place.
+//! Products with few rows, few terms or one column, whose operands are read in place.
 
 use crate::layers::level::{Vector, leveled};
 use crate::layers::product::{Block, Product, Target, begin, rectify};
+
+leveled! {
+    pub(crate) unsafe one_column = one_column_body(what: Product<'_>, c: Target)
+}
+
+/// Like [`few_rows`] for the whole of a C with one column.
+///
+/// # Safety
+/// For `c`, see [`Target`].
+#[inline(always)]
+unsafe fn one_column_body<V: Vector, const ROWS: usize>(what: Product, c: Target) {
+    /// Sums that are computed at the same time, because one alone would wait for each of its terms.
+    const TOGETHER: usize = 8;
+    let Product {
+        sizes: [rows, _, depth],
+        a,
+        b,
+        bias,
+        relu,
+    } = what;
+    let start = bias.map_or(0.0, |bias| bias[0]);
+    // SAFETY: the caller's promise about C; its elements are written before the slice is made.
+    let c = unsafe {
+        (0..rows).for_each(|i| c.0.add(i).write(start));
+        std::slice::from_raw_parts_mut(c.0, rows)
+    };
+    let term = |k: usize| b.values[k * b.strides[0]];
+    if a.strides[1] == 1 {
+        for (block, c) in c.chunks_mut(TOGETHER).enumerate() {
+            let row = |r: usize| block * TOGETHER + r.min(c.len() - 1);
+            let rows: [&[f32]; TOGETHER] =
+                std::array::from_fn(|r| &a.values[row(r) * a.strides[0]..][..depth]);
+            let mut sums = [start; TOGETHER];
+            for k in 0..depth {
+                let by = term(k);
+                for r in 0..TOGETHER {
+                    sums[r] = V::add_product_of_numbers(sums[r], rows[r][k], by);
+                }
+            }
+            c.copy_from_slice(&sums[..c.len()]);
+        }
+    } else {
+        for k in 0..depth {
+            let by = term(k);
+            let column = &a.values[k * a.strides[1]..][..rows];
+            for (sum, x) in c.iter_mut().zip(column) {
+                *sum = V::add_product_of_numbers(*sum, *x, by);
+            }
+        }
+    }
+    if relu {
+        rectify(c);
+    }
+}
 
 leveled! {
     pub(crate) unsafe few_rows = few_rows_body(what: Product<'_>, block: Block, c: Target)

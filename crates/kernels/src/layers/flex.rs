@@ -28,6 +28,15 @@ pub(crate) unsafe fn written<T>(
     values
 }
 
+/// The elements as memory to be written by `write`.
+///
+/// # Safety
+/// `write` must leave every element initialised.
+pub(crate) unsafe fn overwritten(values: &mut [f32], write: impl FnOnce(&mut [MaybeUninit<f32>])) {
+    // SAFETY: the same memory; by the caller's promise it holds numbers again afterwards.
+    write(unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) });
+}
+
 pub(crate) fn plain<const D: usize>(t: &Tensor<D>) -> Option<FlexTensor> {
     t.clone().try_into_primitive::<Flex>().ok().map(contiguous)
 }
@@ -69,6 +78,29 @@ pub(crate) fn rectified(level: Level, gradient: &[f32], y: &[f32]) -> Vec<f32> {
                 .zip(gradient.par_chunks(EACH).zip(y.par_chunks(EACH)))
                 .for_each(|(out, (g, y))| masked(level, g, y, out));
         })
+    }
+}
+
+/// As [`rectified`], in place.
+pub(crate) fn rectify(level: Level, gradient: &mut [f32], y: &[f32]) {
+    const EACH: usize = 32_768;
+    if y.len() <= EACH {
+        return mask(level, gradient, y);
+    }
+    gradient
+        .par_chunks_mut(EACH)
+        .zip(y.par_chunks(EACH))
+        .for_each(|(g, y)| mask(level, g, y));
+}
+
+leveled! {
+    mask = mask_body(gradient: &mut [f32], y: &[f32])
+}
+
+#[inline(always)]
+fn mask_body<V: Vector, const ROWS: usize>(gradient: &mut [f32], y: &[f32]) {
+    for (g, y) in gradient.iter_mut().zip(y) {
+        *g = if *y == 0.0 { 0.0 } else { *g };
     }
 }
 

@@ -127,6 +127,11 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn splat(value: f32) -> Self;
     /// a b + self, element by element.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// a b + sum, of numbers, rounded as [`Vector::add_product`] does.
+    #[inline(always)]
+    fn add_product_of_numbers(sum: f32, a: f32, b: f32) -> f32 {
+        a.mul_add(b, sum)
+    }
     /// Elements 0, 2, 4, .. of the 2 N elements at `from`.
     unsafe fn load_even(from: *const f32) -> Self;
     /// Where self is greater than `largest`, or is NaN, stores self in `largest` and `tap` in
@@ -285,15 +290,17 @@ unsafe impl Vector for [f32; 4] {
     }
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        // Without a fused multiply-add instruction, `mul_add` would be a slow library call.
-        let term = |i: usize| {
-            if cfg!(target_arch = "aarch64") {
-                a[i].mul_add(b[i], self[i])
-            } else {
-                a[i] * b[i] + self[i]
-            }
-        };
+        let term = |i: usize| Self::add_product_of_numbers(self[i], a[i], b[i]);
         std::array::from_fn(term)
+    }
+    #[inline(always)]
+    fn add_product_of_numbers(sum: f32, a: f32, b: f32) -> f32 {
+        // Without a fused multiply-add instruction, `mul_add` would be a slow library call.
+        if cfg!(target_arch = "aarch64") {
+            a.mul_add(b, sum)
+        } else {
+            a * b + sum
+        }
     }
     #[inline(always)]
     unsafe fn load_even(from: *const f32) -> Self {

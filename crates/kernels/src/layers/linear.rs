@@ -15,6 +15,55 @@ use crate::layers::product::{Matrix, Product, product};
 
 /// The number of rows that are summed as one group.
 const ROWS_TOGETHER: usize = 64;
+/// With fewer values than this, waking a thread does not pay.
+const WORTH_SHARING: usize = 1 << 16;
+
+/// y = x W + bias, with sizes `[batch, inputs, outputs]`.
+pub(crate) fn forward<'a>(
+    [batch, inputs, outputs]: [usize; 3],
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    relu: bool,
+) -> Product<'a> {
+    Product {
+        sizes: [batch, outputs, inputs],
+        a: Matrix::rows(x, inputs),
+        b: Matrix::rows(weight, outputs),
+        bias,
+        relu,
+    }
+}
+
+/// The gradient with respect to x, g Wᵀ.
+pub(crate) fn by_input<'a>(
+    [batch, inputs, outputs]: [usize; 3],
+    g: &'a [f32],
+    weight: &'a [f32],
+) -> Product<'a> {
+    Product {
+        sizes: [batch, inputs, outputs],
+        a: Matrix::rows(g, outputs),
+        b: Matrix::rows(weight, outputs).transposed(),
+        bias: None,
+        relu: false,
+    }
+}
+
+/// The gradient with respect to W, xᵀ g.
+pub(crate) fn by_weight<'a>(
+    [batch, inputs, outputs]: [usize; 3],
+    g: &'a [f32],
+    x: &'a [f32],
+) -> Product<'a> {
+    Product {
+        sizes: [inputs, outputs, batch],
+        a: Matrix::rows(x, inputs).transposed(),
+        b: Matrix::rows(g, outputs),
+        bias: None,
+        relu: false,
+    }
+}
 
 #[derive(Clone, Debug)]
 struct State {
@@ -45,17 +94,8 @@ pub(crate) fn linear(
         return None;
     }
     let run = |x: &FlexTensor, weight: &FlexTensor, bias: Option<&FlexTensor>| {
-        let (a, b) = (
-            Matrix::rows(numbers(x), inputs),
-            Matrix::rows(numbers(weight), outputs),
-        );
-        let what = Product {
-            sizes: [batch, outputs, inputs],
-            a,
-            b,
-            bias: bias.map(numbers),
-            relu,
-        };
+        let sizes = [batch, inputs, outputs];
+        let what = forward(sizes, numbers(x), numbers(weight), bias.map(numbers), relu);
         tensor(product(Level::best(), what), [batch, outputs])
     };
     if !(x.is_autodiff() || weight.is_autodiff() || bias.is_some_and(Tensor::is_autodiff)) {
@@ -119,11 +159,12 @@ impl<const N: usize> Backward<Flex, N> for Linear {
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let State {
-            sizes: [batch, inputs, outputs],
+            sizes,
             x,
             weight,
             y,
         } = ops.state;
+        let [batch, inputs, outputs] = sizes;
         let level = Level::best();
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let gradient = match y {
@@ -133,55 +174,44 @@ impl<const N: usize> Backward<Flex, N> for Linear {
             ),
             None => gradient,
         };
-        let g = Matrix::rows(numbers(&gradient), outputs);
+        let g = numbers(&gradient);
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
-            let weight = Matrix::rows(numbers(&weight), outputs).transposed();
-            let what = Product {
-                sizes: [batch, inputs, outputs],
-                a: g,
-                b: weight,
-                bias: None,
-                relu: false,
-            };
+            let what = by_input(sizes, g, numbers(&weight));
             grads.register::<Flex>(node.id, tensor(product(level, what), [batch, inputs]));
         }
         if let Some(Some(node)) = parents.next() {
-            let x = Matrix::rows(numbers(&x), inputs).transposed();
-            let what = Product {
-                sizes: [inputs, outputs, batch],
-                a: x,
-                b: g,
-                bias: None,
-                relu: false,
-            };
+            let what = by_weight(sizes, g, numbers(&x));
             grads.register::<Flex>(node.id, tensor(product(level, what), [inputs, outputs]));
         }
         if let Some(Some(node)) = parents.next() {
-            grads.register::<Flex>(
-                node.id,
-                tensor(column_sums(numbers(&gradient), outputs), [outputs]),
-            );
+            let mut sums = vec![0.0; outputs];
+            column_sums(g, outputs, &mut sums);
+            grads.register::<Flex>(node.id, tensor(sums, [outputs]));
         }
     }
 }
 
-/// Sums parts of a fixed size, then adds them in order.
-fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let sum_rows = |mut sum: Vec<f32>, row: &[f32]| {
-        sum.iter_mut()
-            .zip(row)
-            .for_each(|(sum, value)| *sum += value);
-        sum
+/// The sums of each column, into `sums`: sums parts of a fixed number of rows, then adds them in
+/// order.
+pub(crate) fn column_sums(values: &[f32], columns: usize, sums: &mut [f32]) {
+    /// The number of columns that are summed together.
+    const TOGETHER: usize = 64;
+    let run = |(block, sums): (usize, &mut [f32])| {
+        sums.fill(0.0);
+        for part in values.chunks(ROWS_TOGETHER * columns) {
+            let mut acc = [0.0f32; TOGETHER];
+            let acc = &mut acc[..sums.len()];
+            for row in part.chunks_exact(columns) {
+                let row = &row[block * TOGETHER..][..acc.len()];
+                acc.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+            }
+            sums.iter_mut().zip(acc).for_each(|(sum, v)| *sum += *v);
+        }
     };
-    let parts: Vec<Vec<f32>> = values
-        .par_chunks(ROWS_TOGETHER * columns)
-        .map(|part| {
-            part.chunks_exact(columns)
-                .fold(vec![0.0; columns], sum_rows)
-        })
-        .collect();
-    parts
-        .iter()
-        .fold(vec![0.0; columns], |sum, part| sum_rows(sum, part))
+    if values.len() < WORTH_SHARING {
+        sums.chunks_mut(TOGETHER).enumerate().for_each(run);
+    } else {
+        sums.par_chunks_mut(TOGETHER).enumerate().for_each(run);
+    }
 }

@@ -14,6 +14,9 @@ use crate::layers::flex::{Tracked, contiguous, numbers, plain, tensor, tracked};
 /// The number of examples that are summed as one group, in f64.
 const ROWS_TOGETHER: usize = 64;
 
+/// With fewer values than this, waking a thread does not pay.
+const WORTH_SHARING: usize = 1 << 12;
+
 /// The loss of an example from its outputs and targets; the gradient is written to the third
 /// argument.
 type Row = fn(&[f32], &[f32], &mut [f32]) -> f64;
@@ -50,6 +53,33 @@ pub(crate) fn logistic(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f64 {
     loss
 }
 
+/// The sum over rows of `n` outputs and targets; writes its gradient. Parts of a fixed number of rows
+/// are summed in f64, then added in order.
+pub(crate) fn sum_of_rows(
+    row: impl Fn(&[f32], &[f32], &mut [f32]) -> f64 + Sync,
+    outputs: &[f32],
+    targets: &[f32],
+    n: usize,
+    gradient: &mut [f32],
+) -> f32 {
+    let part = |(g, (o, t)): (&mut [f32], (&[f32], &[f32]))| -> f64 {
+        g.chunks_exact_mut(n)
+            .zip(o.chunks_exact(n).zip(t.chunks_exact(n)))
+            .map(|(g, (o, t))| row(o, t, g))
+            .sum()
+    };
+    let each = ROWS_TOGETHER * n;
+    let sum: f64 = if gradient.len() < WORTH_SHARING {
+        let parts = outputs.chunks(each).zip(targets.chunks(each));
+        gradient.chunks_mut(each).zip(parts).map(part).sum()
+    } else {
+        let parts = outputs.par_chunks(each).zip(targets.par_chunks(each));
+        let sums: Vec<f64> = gradient.par_chunks_mut(each).zip(parts).map(part).collect();
+        sums.iter().sum()
+    };
+    sum as f32
+}
+
 /// `outputs` and `targets` are `[batch, n]`; the targets are constants.
 pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor<1>> {
     let [batch, n] = outputs.dims();
@@ -62,25 +92,9 @@ pub(crate) fn sum_of(row: Row, outputs: &Tensor<2>, targets: &Tensor<2>) -> Opti
     }
     let targets = plain(targets)?;
     let run = |outputs: &FlexTensor| {
-        let (mut gradient, each) = (vec![0.0; batch * n], ROWS_TOGETHER * n);
-        let parts: Vec<f64> = gradient
-            .par_chunks_mut(each)
-            .zip(
-                numbers(outputs)
-                    .par_chunks(each)
-                    .zip(numbers(&targets).par_chunks(each)),
-            )
-            .map(|(g, (o, t))| {
-                g.chunks_exact_mut(n)
-                    .zip(o.chunks_exact(n).zip(t.chunks_exact(n)))
-                    .map(|(g, (o, t))| row(o, t, g))
-                    .sum()
-            })
-            .collect();
-        (
-            tensor(vec![parts.iter().sum::<f64>() as f32], [1]),
-            gradient,
-        )
+        let mut gradient = vec![0.0; batch * n];
+        let sum = sum_of_rows(row, numbers(outputs), numbers(&targets), n, &mut gradient);
+        (tensor(vec![sum], [1]), gradient)
     };
     if !outputs.is_autodiff() {
         return Some(Tensor::from_primitive::<Flex>(run(&plain(outputs)?).0));
@@ -112,6 +126,15 @@ pub(crate) fn correct(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor
         return None;
     }
     let (outputs, targets) = (plain(outputs)?, plain(targets)?);
+    let count = hits(numbers(&outputs), numbers(&targets), n);
+    Some(Tensor::from_primitive::<Flex>(tensor(
+        vec![count as f32],
+        [1],
+    )))
+}
+
+/// As [`correct`], of rows of `n` outputs and targets.
+pub(crate) fn hits(outputs: &[f32], targets: &[f32], n: usize) -> usize {
     let greatest =
         |row: &[f32]| (1..n).fold(0, |best, i| if row[i] > row[best] { i } else { best });
     let hit = |(o, t): &(&[f32], &[f32])| {
@@ -121,15 +144,19 @@ pub(crate) fn correct(outputs: &Tensor<2>, targets: &Tensor<2>) -> Option<Tensor
             greatest(o) == greatest(t)
         }
     };
-    let count = numbers(&outputs)
-        .chunks_exact(n)
-        .zip(numbers(&targets).chunks_exact(n))
-        .filter(hit)
-        .count();
-    Some(Tensor::from_primitive::<Flex>(tensor(
-        vec![count as f32],
-        [1],
-    )))
+    let rows = outputs.chunks_exact(n).zip(targets.chunks_exact(n));
+    rows.filter(hit).count()
+}
+
+/// Multiplies every element by `by`.
+pub(crate) fn scale(values: &mut [f32], by: f32) {
+    const EACH: usize = 1 << 15;
+    let run = |part: &mut [f32]| part.iter_mut().for_each(|v| *v *= by);
+    match values.len() {
+        _ if by == 1.0 => (),
+        0..=EACH => run(values),
+        _ => values.par_chunks_mut(EACH).for_each(run),
+    }
 }
 
 #[derive(Debug)]
@@ -142,11 +169,7 @@ impl Backward<Flex, 1> for SumOfLosses {
         let (mut gradient, dims) = ops.state;
         let by = numbers(&contiguous(grads.consume::<Flex>(&ops.node)))[0];
         if let [Some(node)] = ops.parents {
-            if by != 1.0 {
-                gradient
-                    .par_chunks_mut(1 << 15)
-                    .for_each(|part| part.iter_mut().for_each(|g| *g *= by));
-            }
+            scale(&mut gradient, by);
             grads.register::<Flex>(node.id, tensor(gradient, dims));
         }
     }

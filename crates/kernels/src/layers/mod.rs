@@ -18,17 +18,17 @@
     reason = "kernels take many sizes and pointers, and index registers"
 )]
 
-mod batch_norm;
+pub(crate) mod batch_norm;
 mod correlate;
 mod few_rows;
-mod flex;
-mod level;
-mod linear;
-mod loss;
+pub(crate) mod flex;
+pub(crate) mod level;
+pub(crate) mod linear;
+pub(crate) mod loss;
 mod max_pool;
-mod moments;
+pub(crate) mod moments;
 mod operation;
-mod product;
+pub(crate) mod product;
 mod shape;
 mod subsample;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::layers::few_rows::few_rows;
+use crate::layers::few_rows::{few_rows, one_column};
 use crate::layers::flex::written;
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::tile::{lanes, tile, tile_at};
@@ -67,6 +67,31 @@ pub(crate) struct Product<'a> {
 ///
 /// The terms of an element are added in the same order whichever task computes it.
 pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
+    let [rows, columns, _] = what.sizes;
+    // SAFETY: `fill` writes every element.
+    unsafe {
+        written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
+            fill(level, what, Target(c.as_mut_ptr().cast()));
+        })
+    }
+}
+
+/// As [`product`], into the memory of C.
+///
+/// # Panics
+/// If C has another size.
+pub(crate) fn product_into(level: Level, what: Product, c: &mut [f32]) {
+    let [rows, columns, _] = what.sizes;
+    assert_eq!(c.len(), rows * columns);
+    // SAFETY: C has this size.
+    unsafe { fill(level, what, Target(c.as_mut_ptr())) }
+}
+
+/// Writes every element of C.
+///
+/// # Safety
+/// C must be valid for writing rows × columns elements, which nothing else uses meanwhile.
+unsafe fn fill(level: Level, what: Product, c: Target) {
     let Product {
         sizes: [rows, columns, depth],
         a,
@@ -91,6 +116,10 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
     };
     let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
     let worth = rows * columns * depth >= worth_sharing;
+    if columns == 1 && !worth && (b.strides[1] == 1 || !few) {
+        // SAFETY: the caller's promise about C.
+        return unsafe { one_column(level, what, c) };
+    }
     let threads = if worth {
         rayon::current_num_threads()
     } else {
@@ -117,25 +146,24 @@ pub(crate) fn product(level: Level, what: Product) -> Vec<f32> {
         .find(|down| (down * across).is_multiple_of(threads))
         .unwrap_or(1);
     block[0] = rows.div_ceil(down).next_multiple_of(tile.0);
-    // SAFETY: the tasks' blocks cover C, whose rows are `columns` apart, and do not overlap; each
-    // task writes all of its own.
-    unsafe {
-        written(rows * columns, |c: &mut [MaybeUninit<f32>]| {
-            let c = Target(c.as_mut_ptr().cast());
-            (0..tasks(block)).into_par_iter().for_each(|task| {
-                let (i, j) = (task / across * block[0], task % across * block[1]);
-                let block = Block {
-                    start: [i, j],
-                    size: [block[0].min(rows - i), block[1].min(columns - j)],
-                };
-                match few {
-                    true => few_rows(level, what, block, c),
-                    false => {
-                        BUFFER.with_borrow_mut(|buffer| one_block(level, what, block, buffer, c))
-                    }
-                }
-            });
-        })
+    let run = |task: usize| {
+        let (i, j) = (task / across * block[0], task % across * block[1]);
+        let block = Block {
+            start: [i, j],
+            size: [block[0].min(rows - i), block[1].min(columns - j)],
+        };
+        // SAFETY: the tasks' blocks cover C, whose rows are `columns` apart, and do not overlap;
+        // each task writes all of its own.
+        unsafe {
+            match few {
+                true => few_rows(level, what, block, c),
+                false => BUFFER.with_borrow_mut(|buffer| one_block(level, what, block, buffer, c)),
+            }
+        }
+    };
+    match tasks(block) {
+        1 => run(0),
+        tasks => (0..tasks).into_par_iter().for_each(run),
     }
 }
 
@@ -200,7 +228,7 @@ unsafe fn one_block_body<V: Vector, const ROWS: usize>(
     let (packed, packed_a) = buffer[start..].split_at_mut(wide * DEPTH);
     let mut edge = [0.0f32; 256];
     // Rows of A that are contiguous in memory are read in place, except the last ones.
-    let direct = a.strides[1] == 1 && width.is_multiple_of(wide);
+    let direct = a.strides[1] == 1;
     for first in (0..depth).step_by(DEPTH) {
         let deep = DEPTH.min(depth - first);
         for (block, packed) in packed_a
@@ -224,16 +252,17 @@ unsafe fn one_block_body<V: Vector, const ROWS: usize>(
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).take(blocks).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
-                if high == ROWS && direct {
-                    // SAFETY: as below; rows i to i + ROWS of A have `depth` elements each, of
-                    // which at most `first + deep` are read.
+                // SAFETY: rows i to i + ROWS of A have `depth` elements each, of which at most
+                // `first + deep` are read, and only if there are so many rows.
+                let in_place = |r: usize| unsafe {
+                    a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
+                };
+                if high == ROWS && direct && count == wide {
+                    // SAFETY: as below.
                     unsafe {
-                        let rows = std::array::from_fn(|r| {
-                            a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
-                        });
                         tile_at::<V, ROWS, 2, 1>(
                             deep,
-                            rows,
+                            std::array::from_fn(in_place),
                             packed.as_ptr(),
                             c.0.add((i0 + i) * columns + j0 + j),
                             columns,
@@ -262,11 +291,20 @@ unsafe fn one_block_body<V: Vector, const ROWS: usize>(
                 }
                 // Called directly, not through a pointer: it must be inlined into the function that
                 // is compiled for the level.
+                // SAFETY: as above; the edge has ROWS rows of two vectors.
                 unsafe {
-                    if count <= V::N {
-                        tile::<V, ROWS, 1>(weights, packed, edge, wide)
-                    } else {
-                        tile::<V, ROWS, 2>(weights, packed, edge, wide)
+                    let to = edge.as_mut_ptr();
+                    match (direct && high == ROWS, count <= V::N) {
+                        (true, true) => {
+                            let rows = std::array::from_fn(in_place);
+                            tile_at::<V, ROWS, 1, 1>(deep, rows, packed.as_ptr(), to, wide)
+                        }
+                        (true, false) => {
+                            let rows = std::array::from_fn(in_place);
+                            tile_at::<V, ROWS, 2, 1>(deep, rows, packed.as_ptr(), to, wide)
+                        }
+                        (false, true) => tile::<V, ROWS, 1>(weights, packed, edge, wide),
+                        (false, false) => tile::<V, ROWS, 2>(weights, packed, edge, wide),
                     }
                 }
                 for r in 0..high {

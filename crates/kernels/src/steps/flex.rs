@@ -33,6 +33,16 @@ pub(super) fn array<const D: usize>(t: Tensor<D>) -> FlexTensor {
     if whole { t } else { t.to_contiguous() }
 }
 
+/// The elements of an array.
+pub(super) fn slice(t: &FlexTensor) -> &[f32] {
+    t.storage()
+}
+
+/// The elements of an array, to change them.
+pub(super) fn slice_mut(t: &mut FlexTensor) -> &mut [f32] {
+    t.storage_mut()
+}
+
 /// Converts an array back to a Burn tensor.
 pub(super) fn tensor<const D: usize>(t: FlexTensor) -> Tensor<D> {
     Tensor::from_primitive::<Flex>(t)
@@ -55,14 +65,12 @@ pub(super) enum Order {
 pub(super) fn run<K, const I: usize, const M: usize, const S: usize>(
     order: Order,
     kernel: &K,
-    read: [&FlexTensor; I],
-    changed: [&mut FlexTensor; M],
+    read: [&[f32]; I],
+    changed: [&mut [f32]; M],
 ) -> [f64; S]
 where
     K: Kernel<I, M, S>,
 {
-    let read = read.map(|t| t.storage::<f32>());
-    let changed = changed.map(|t| t.storage_mut::<f32>());
     let n = read.first().map_or_else(|| changed[0].len(), |r| r.len());
     if n <= CHUNK {
         return chunk_best(kernel, read, changed);
@@ -300,7 +308,8 @@ mod tests {
                     .build()
                     .unwrap();
                 let (x, mut y) = (tensor(1.0), tensor(10.0));
-                let [sum] = pool.install(|| run(Order::Rising, &Double, [&x], [&mut y]));
+                let [sum] =
+                    pool.install(|| run(Order::Rising, &Double, [slice(&x)], [slice_mut(&mut y)]));
                 assert_eq!(sum, (0..n).map(|i| (i % 1000) as f64).sum::<f64>());
                 let wanted: Vec<f32> = (0..n).map(|i| 12.0 * (i % 1000) as f32).collect();
                 assert_eq!(y.storage::<f32>(), &wanted[..]);

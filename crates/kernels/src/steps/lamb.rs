@@ -29,6 +29,29 @@ pub struct Lamb {
 }
 
 impl Lamb {
+    /// As [`Lamb::step`], on the elements of w, g, m and v; the update overwrites g. Returns the
+    /// ratio.
+    pub fn step_slices(&self, [w, g, mean, square]: [&mut [f32]; 4]) -> Option<f32> {
+        let [phi, un] = flex::run(flex::Order::Rising, self, [&*w], [&mut *g, mean, square])
+            .map(|s| s.sqrt() as f32);
+        let ratio = self
+            .bounds
+            .map(|[norm_min, norm_max, ratio_min, ratio_max]| {
+                let phi = if phi.is_nan() {
+                    phi
+                } else {
+                    phi.clamp(norm_min, norm_max)
+                };
+                if phi > 0.0 && un > 0.0 { phi / un } else { 1.0 }.clamp(ratio_min, ratio_max)
+            });
+        let apply = Apply {
+            shrink: self.decay.1,
+            rate: self.rate * ratio.unwrap_or(1.0),
+        };
+        flex::run(flex::Order::Falling, &apply, [&*g], [w]);
+        ratio
+    }
+
     /// Returns the weights, m, v and the ratio, or gives the tensors back if the kernels cannot run
     /// on them.
     pub fn step<const D: usize>(
@@ -38,30 +61,8 @@ impl Lamb {
         match place([&w, &g, &mean, &square].into_iter()) {
             Some(Place::Flex) => {
                 let [mut w, mut g, mut mean, mut square] = [w, g, mean, square].map(flex::array);
-                // The update overwrites the gradient.
-                let [phi, un] = flex::run(
-                    flex::Order::Rising,
-                    self,
-                    [&w],
-                    [&mut g, &mut mean, &mut square],
-                )
-                .map(|s| s.sqrt() as f32);
-                let ratio = self
-                    .bounds
-                    .map(|[norm_min, norm_max, ratio_min, ratio_max]| {
-                        let phi = if phi.is_nan() {
-                            phi
-                        } else {
-                            phi.clamp(norm_min, norm_max)
-                        };
-                        if phi > 0.0 && un > 0.0 { phi / un } else { 1.0 }
-                            .clamp(ratio_min, ratio_max)
-                    });
-                let apply = Apply {
-                    shrink: self.decay.1,
-                    rate: self.rate * ratio.unwrap_or(1.0),
-                };
-                flex::run(flex::Order::Falling, &apply, [&g], [&mut w]);
+                let changed = [&mut w, &mut g, &mut mean, &mut square].map(flex::slice_mut);
+                let ratio = self.step_slices(changed);
                 Ok(([w, mean, square].map(flex::tensor), ratio.map(flex::scalar)))
             }
             #[cfg(feature = "cube")]

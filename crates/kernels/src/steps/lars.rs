@@ -45,11 +45,23 @@ impl Trust {
         }
     }
 
+    /// As [`Trust::step`], on the elements; returns the ratio.
+    pub fn step_slices(&self, mut velocity: Velocity, g: &[f32], [w, v]: [&mut [f32]; 2]) -> f32 {
+        let norms = Norms {
+            decay: velocity.decay,
+        };
+        let norms = flex::run(flex::Order::Rising, &norms, [&*w, g], []).map(|s| s.sqrt() as f32);
+        let ratio = self.ratio(norms, velocity.decay.0);
+        velocity.scale *= ratio;
+        flex::run(flex::Order::Falling, &velocity, [g], [w, v]);
+        ratio
+    }
+
     /// The step of `velocity`, with its scale multiplied by the trust ratio. Returns the weights,
     /// velocity and ratio, or gives the tensors back if the kernels cannot run on them.
     pub fn step<const D: usize>(
         &self,
-        mut velocity: Velocity,
+        velocity: Velocity,
         w: Tensor<D>,
         g: Tensor<D>,
         v: Tensor<D>,
@@ -57,18 +69,8 @@ impl Trust {
         match place([&w, &g, &v].into_iter()) {
             Some(Place::Flex) => {
                 let [mut w, g, mut v] = [w, g, v].map(flex::array);
-                let norms = flex::run(
-                    flex::Order::Rising,
-                    &Norms {
-                        decay: velocity.decay,
-                    },
-                    [&w, &g],
-                    [],
-                )
-                .map(|s| s.sqrt() as f32);
-                let ratio = self.ratio(norms, velocity.decay.0);
-                velocity.scale *= ratio;
-                flex::run(flex::Order::Falling, &velocity, [&g], [&mut w, &mut v]);
+                let changed = [&mut w, &mut v].map(flex::slice_mut);
+                let ratio = self.step_slices(velocity, flex::slice(&g), changed);
                 Ok(([w, v].map(flex::tensor), flex::scalar(ratio)))
             }
             #[cfg(feature = "cube")]

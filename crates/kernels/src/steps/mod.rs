@@ -44,12 +44,8 @@ pub fn step<const D: usize, const I: usize, const M: usize>(
     match place(read.iter().chain(&changed)) {
         Some(Place::Flex) => {
             let (read, mut changed) = (read.map(flex::array), changed.map(flex::array));
-            flex::run(
-                flex::Order::Rising,
-                kernel,
-                read.each_ref(),
-                changed.each_mut(),
-            );
+            let from = read.each_ref().map(flex::slice);
+            step_slices(kernel, from, changed.each_mut().map(flex::slice_mut));
             Ok(changed.map(flex::tensor))
         }
         #[cfg(feature = "cube")]
@@ -67,6 +63,15 @@ pub fn step<const D: usize, const I: usize, const M: usize>(
         }
         None => Err((read, changed)),
     }
+}
+
+/// As [`step`], on the elements of each array. All slices have one length, at least 1.
+pub fn step_slices<const I: usize, const M: usize>(
+    kernel: &impl Step<I, M>,
+    read: [&[f32]; I],
+    changed: [&mut [f32]; M],
+) {
+    flex::run(flex::Order::Rising, kernel, read, changed);
 }
 
 /// Where the kernels run.

@@ -76,8 +76,12 @@ impl Observer for TrainingBar {
             size if size > first => format!(" to {size}"),
             _ => String::new(),
         };
+        let engine = match start.graph {
+            Some(why) => format!("on a graph ({why})"),
+            None => "without a graph".into(),
+        };
         let text = format!(
-            "{} on {}: {} parameters, {} training examples, {} of {first}{grows}{resumed}",
+            "{} on {}: {} parameters, {} training examples, {} of {first}{grows} {engine}{resumed}",
             config.model.name,
             config.dataset.name,
             start.parameters,

@@ -6,9 +6,6 @@ use largebatch_kernels::layers::batch_norm_train;
 
 use crate::{Builder, ForwardPass};
 
-/// ε, added to the variance, as in PyTorch.
-const EPSILON: f64 = 1e-5;
-
 /// y = γ (x − μ) / √(σ² + 1e-5) + β for every channel (Ioffe and Szegedy 2015, arXiv 1502.03167), x `[batch, channels, ..]`.
 ///
 /// In training, μ and the biased σ² are those of the batch, or of each ghost batch (Hoffer et al.
@@ -36,6 +33,9 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
+    /// ε, added to the variance, as in PyTorch.
+    pub const EPSILON: f64 = 1e-5;
+
     /// A layer for `channels` channels.
     pub fn new(b: &mut Builder, channels: usize) -> Self {
         BatchNorm {
@@ -81,7 +81,7 @@ impl BatchNorm {
                 self.bias.val(),
                 mean,
                 variance,
-                EPSILON,
+                Self::EPSILON,
             );
             let y = match plus {
                 Some(plus) => y + plus,
@@ -90,7 +90,7 @@ impl BatchNorm {
             return if relu { activation::relu(y) } else { y };
         }
         let batch = x.dims()[0];
-        let chunks = chunks(batch, pass.ghost_batch());
+        let chunks = Self::chunks(batch, pass.ghost_batch());
         if chunks.len() == 1 {
             return self.normalise(x, plus, relu, pass);
         }
@@ -113,7 +113,14 @@ impl BatchNorm {
     ) -> Tensor<D> {
         let dims = x.dims();
         let values = dims.iter().product::<usize>() / dims[1];
-        let seen = batch_norm_train(x, self.weight.val(), self.bias.val(), EPSILON, plus, relu);
+        let seen = batch_norm_train(
+            x,
+            self.weight.val(),
+            self.bias.val(),
+            Self::EPSILON,
+            plus,
+            relu,
+        );
         if values > 1 {
             let unbiased = values as f64 / (values - 1) as f64;
             pass.saw(self.running_mean.id, seen.mean);
@@ -121,35 +128,35 @@ impl BatchNorm {
         }
         seen.output
     }
-}
 
-/// The start and size of each ghost batch.
-fn chunks(batch: usize, size: Option<usize>) -> Vec<(usize, usize)> {
-    let size = size.unwrap_or(batch).max(1);
-    let mut chunks: Vec<_> = (0..batch)
-        .step_by(size)
-        .map(|start| (start, size.min(batch - start)))
-        .collect();
-    if size > 1 && chunks.len() > 1 && chunks.last().is_some_and(|(_, n)| *n == 1) {
-        chunks.pop();
-        if let Some((_, last)) = chunks.last_mut() {
-            *last += 1;
+    /// The start and size of each ghost batch of `size` examples; without it there is one.
+    pub fn chunks(batch: usize, size: Option<usize>) -> Vec<(usize, usize)> {
+        let size = size.unwrap_or(batch).max(1);
+        let mut chunks: Vec<_> = (0..batch)
+            .step_by(size)
+            .map(|start| (start, size.min(batch - start)))
+            .collect();
+        if size > 1 && chunks.len() > 1 && chunks.last().is_some_and(|(_, n)| *n == 1) {
+            chunks.pop();
+            if let Some((_, last)) = chunks.last_mut() {
+                *last += 1;
+            }
         }
+        chunks
     }
-    chunks
 }
 
 #[cfg(test)]
 mod tests {
-    use super::chunks;
+    use super::BatchNorm;
 
     #[test]
     fn chunks_cover_the_batch() {
-        assert_eq!(chunks(5, None), [(0, 5)]);
-        assert_eq!(chunks(6, Some(4)), [(0, 4), (4, 2)]);
-        assert_eq!(chunks(5, Some(4)), [(0, 5)]);
-        assert_eq!(chunks(9, Some(4)), [(0, 4), (4, 5)]);
-        assert_eq!(chunks(1, Some(4)), [(0, 1)]);
-        assert_eq!(chunks(3, Some(1)), [(0, 1), (1, 1), (2, 1)]);
+        assert_eq!(BatchNorm::chunks(5, None), [(0, 5)]);
+        assert_eq!(BatchNorm::chunks(6, Some(4)), [(0, 4), (4, 2)]);
+        assert_eq!(BatchNorm::chunks(5, Some(4)), [(0, 5)]);
+        assert_eq!(BatchNorm::chunks(9, Some(4)), [(0, 4), (4, 5)]);
+        assert_eq!(BatchNorm::chunks(1, Some(4)), [(0, 1)]);
+        assert_eq!(BatchNorm::chunks(3, Some(1)), [(0, 1), (1, 1), (2, 1)]);
     }
 }

@@ -1,7 +1,7 @@
 //! Dropout with masks that depend on the example.
 
 use burn::tensor::{Tensor, TensorData};
-use largebatch_random::unit;
+use largebatch_random::{Key, unit};
 use rayon::prelude::*;
 
 use crate::{Builder, ForwardPass};
@@ -26,9 +26,14 @@ impl Dropout {
         }
     }
 
+    /// Whether nothing is dropped.
+    pub fn is_off(&self) -> bool {
+        self.probability <= 0.0
+    }
+
     /// Applies the mask to x, `[batch, units]`.
     pub fn forward(&self, x: Tensor<2>, pass: &ForwardPass) -> Tensor<2> {
-        let Some((key, examples)) = pass.dropout().filter(|_| self.probability > 0.0) else {
+        let Some((key, examples)) = pass.dropout().filter(|_| !self.is_off()) else {
             return x;
         };
         let [batch, units] = x.dims();
@@ -37,11 +42,18 @@ impl Dropout {
             batch,
             "a pass contains the number of every example in its batch"
         );
+        let mut mask = vec![0.0; batch * units];
+        self.mask(key, examples, units, &mut mask);
+        let (device, dtype) = (x.device().inner(), x.dtype());
+        x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
+    }
+
+    /// The factors of `units` units of each example: 0, or 1 / (1 − p).
+    pub fn mask(&self, key: Key, examples: &[u64], units: usize, mask: &mut [f32]) {
         let (key, scale) = (
             key.word(&self.path),
             (1.0 / (1.0 - self.probability)) as f32,
         );
-        let mut mask = vec![0.0; batch * units];
         mask.par_chunks_mut(units.max(1))
             .zip(examples)
             .for_each(|(mask, example)| {
@@ -54,7 +66,5 @@ impl Dropout {
                     }
                 });
             });
-        let (device, dtype) = (x.device().inner(), x.dtype());
-        x * Tensor::from_data(TensorData::new(mask, [batch, units]), (&device, dtype))
     }
 }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::Activation;
-use crate::{Builder, Forward, ForwardPass};
+use crate::{Builder, Forward, ForwardPass, Link};
 
 /// y = x W + b, x `[batch, in]`, y `[batch, out]`.
 ///
@@ -50,5 +50,9 @@ impl Forward for Linear {
             self.bias.as_ref().map(Param::val),
             false,
         )
+    }
+
+    fn links(&self) -> Option<Vec<Link<'_>>> {
+        Some(vec![Link::Linear(self)])
     }
 }

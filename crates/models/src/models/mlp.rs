@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HiddenInit, WIDEST, check_hidden_init};
 use crate::layers::{Activation, BatchNorm, Dropout, Linear};
+use crate::links::{self, Link};
 use crate::{Builder, ConfigError, Forward, ForwardPass, Init, Io, ModelConfig};
 
 /// A multi-layer perceptron: hidden layers, each of linear, batch norm (optional), activation and
@@ -92,13 +93,20 @@ pub struct Mlp {
     output: Linear,
 }
 
+impl Mlp {
+    fn chain(&self) -> Vec<Link<'_>> {
+        let hidden = self.hidden.iter().flat_map(Dense::links);
+        hidden.chain([Link::Linear(&self.output)]).collect()
+    }
+}
+
 impl Forward for Mlp {
     fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
-        let x = self
-            .hidden
-            .iter()
-            .fold(x, |x, layer| layer.forward(x, pass));
-        self.output.forward(x, pass)
+        links::forward(&self.chain(), x, pass)
+    }
+
+    fn links(&self) -> Option<Vec<Link<'_>>> {
+        Some(self.chain())
     }
 }
 
@@ -133,13 +141,17 @@ impl Dense {
 
     /// Maps `[batch, inputs]` to `[batch, width]`.
     pub fn forward(&self, x: Tensor<2>, pass: &mut ForwardPass) -> Tensor<2> {
-        let x = match (&self.norm, self.activation) {
-            (Some(norm), Activation::Relu) => norm.forward_relu(self.linear.forward(x, pass), pass),
-            (Some(norm), activation) => {
-                activation.forward(norm.forward(self.linear.forward(x, pass), pass))
-            }
-            (None, activation) => self.linear.forward_activated(x, activation),
-        };
-        self.dropout.forward(x, pass)
+        let links: Vec<Link<'_>> = self.links().collect();
+        links::forward(&links, x, pass)
+    }
+
+    fn links(&self) -> impl Iterator<Item = Link<'_>> {
+        [Link::Linear(&self.linear)]
+            .into_iter()
+            .chain(self.norm.as_ref().map(Link::BatchNorm))
+            .chain([
+                Link::Activation(self.activation),
+                Link::Dropout(&self.dropout),
+            ])
     }
 }

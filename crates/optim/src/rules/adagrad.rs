@@ -2,8 +2,8 @@ use super::{DECAYS, DIVIDES};
 use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
-    WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -155,7 +155,21 @@ pub struct Adagrad {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Adagrad {}
+impl Rule for Adagrad {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        Some(self)
+    }
+}
+
+impl StepSlices for Adagrad {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the accumulator.
+        if let [accumulator] = &mut state.tensors[..] {
+            steps::step_slices(&self.fused(lr, state.time), [g], [w, accumulator]);
+            state.time += 1;
+        }
+    }
+}
 
 impl Optimizer for Adagrad {
     type State<const D: usize> = AdagradState<D>;
@@ -171,19 +185,7 @@ impl Optimizer for Adagrad {
             accumulator: w.full_like(self.initial),
             time: 0,
         });
-        let rate = lr / (1.0 + time as f64 * self.lr_decay);
-        let (inside, outside) = match self.eps_place {
-            EpsPlace::Outside => (0.0, self.eps as f32),
-            EpsPlace::Inside => (self.eps as f32, 0.0),
-        };
-        let kernel = steps::Adagrad {
-            decay: self.weight_decay.factors(lr),
-            average: [1.0, 1.0],
-            inside,
-            outside,
-            rate: rate as f32,
-        };
-        let (w, g, accumulator) = match steps::step(&kernel, [g], [w, accumulator]) {
+        let (w, g, accumulator) = match steps::step(&self.fused(lr, time), [g], [w, accumulator]) {
             Ok([w, accumulator]) => {
                 return (
                     w,
@@ -202,7 +204,7 @@ impl Optimizer for Adagrad {
             EpsPlace::Inside => root_plus_eps(accumulator.clone().add_scalar(self.eps), 0.0),
         };
         (
-            w - (g / divisor).mul_scalar(rate),
+            w - (g / divisor).mul_scalar(self.rate(lr, time)),
             Some(AdagradState {
                 accumulator,
                 time: time + 1,
@@ -212,5 +214,25 @@ impl Optimizer for Adagrad {
 
     fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {
         state.to_device(device)
+    }
+}
+
+impl Adagrad {
+    /// The learning rate after `time` steps.
+    fn rate(&self, lr: f64, time: u64) -> f64 {
+        lr / (1.0 + time as f64 * self.lr_decay)
+    }
+
+    fn fused(&self, lr: f64, time: u64) -> steps::Adagrad {
+        let (inside, outside) = match self.eps_place {
+            EpsPlace::Outside => (0.0, self.eps as f32),
+            EpsPlace::Inside => (self.eps as f32, 0.0),
+        };
+        steps::Adagrad {
+            decay: self.weight_decay.factors(lr),
+            inside,
+            outside,
+            rate: self.rate(lr, time) as f32,
+        }
     }
 }

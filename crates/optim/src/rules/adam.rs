@@ -2,8 +2,8 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
-    WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -156,7 +156,21 @@ pub struct Adam {
     pub(super) weight_decay: WeightDecay,
 }
 
-impl Rule for Adam {}
+impl Rule for Adam {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        (!self.amsgrad).then_some(self)
+    }
+}
+
+impl StepSlices for Adam {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the moments.
+        if let [mean, square] = &mut state.tensors[..] {
+            state.time += 1;
+            steps::step_slices(&self.fused(lr, state.time), [g], [w, mean, square]);
+        }
+    }
+}
 
 impl Optimizer for Adam {
     type State<const D: usize> = AdamState<D>;

@@ -3,7 +3,7 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::{cautious, root_plus_eps, scaled};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, ParameterGroup, Rule,
-    finite_ratio, norm,
+    SliceState, StepSlices, finite_ratio, norm,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -268,8 +268,24 @@ pub struct Lamb {
 }
 
 impl Rule for Lamb {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        (!self.options.caution).then_some(self)
+    }
+
     fn trust_ratio<const D: usize>(state: &LambState<D>) -> Option<Tensor<1>> {
         state.trust_ratio.clone()
+    }
+}
+
+impl StepSlices for Lamb {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the moments.
+        if let [mean, square] = &mut state.tensors[..] {
+            state.time += 1;
+            state.trust_ratio = self
+                .kernel(lr, state.time)
+                .step_slices([w, g, mean, square]);
+        }
     }
 }
 
@@ -384,10 +400,24 @@ impl Lamb {
         square: Tensor<D>,
         time: u64,
     ) -> Result<(Tensor<D>, LambState<D>), [Tensor<D>; 4]> {
-        let (o, decay) = (&self.options, self.weight_decay);
-        if o.caution {
+        if self.options.caution {
             return Err([w, g, mean, square]);
         }
+        let kernel = self.kernel(lr, time);
+        let ([w, mean, square], trust_ratio) = kernel.step([w, g, mean, square])?;
+        Ok((
+            w,
+            LambState {
+                mean,
+                square,
+                trust_ratio,
+                time,
+            },
+        ))
+    }
+
+    fn kernel(&self, lr: f64, time: u64) -> steps::Lamb {
+        let (o, decay) = (&self.options, self.weight_decay);
         let by = |how| if o.decay == how { decay } else { 0.0 };
         let shrink = (1.0 - o.decay_rate(lr) * by(LambDecay::Decoupled)) as f32;
         let corrections = (correction(o.beta1, time), correction(o.beta2, time));
@@ -396,7 +426,7 @@ impl Lamb {
             BiasCorrection::StepSize => ((1.0, 1.0), lr * corrections.1.sqrt() / corrections.0),
             BiasCorrection::None => ((1.0, 1.0), lr),
         };
-        let kernel = steps::Lamb {
+        steps::Lamb {
             decay: (by(LambDecay::L2) as f32, shrink),
             beta: [o.beta1 as f32, o.beta2 as f32],
             entering: [
@@ -414,16 +444,6 @@ impl Lamb {
             bounds: self
                 .adapt
                 .then_some([o.norm_min, o.norm_max, o.ratio_min, o.ratio_max].map(|b| b as f32)),
-        };
-        let ([w, mean, square], trust_ratio) = kernel.step([w, g, mean, square])?;
-        Ok((
-            w,
-            LambState {
-                mean,
-                square,
-                trust_ratio,
-                time,
-            },
-        ))
+        }
     }
 }

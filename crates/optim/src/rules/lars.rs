@@ -1,8 +1,8 @@
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::scaled;
 use crate::{
-    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, WeightDecay,
-    finite_ratio, norm,
+    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState,
+    StepSlices, WeightDecay, finite_ratio, norm,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -240,6 +240,10 @@ pub struct Lars {
 }
 
 impl Rule for Lars {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        (self.fuses() && self.options.momentum != 0.0).then_some(self)
+    }
+
     fn trust_ratio<const D: usize>(state: &LarsState<D>) -> Option<Tensor<1>> {
         state.trust_ratio.clone()
     }
@@ -317,6 +321,19 @@ impl Lars {
             _ => None,
         };
         (u, ratio)
+    }
+}
+
+impl StepSlices for Lars {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the velocity.
+        let [v] = &mut state.tensors[..] else { return };
+        let step = self.velocity(lr);
+        if self.adapt {
+            state.trust_ratio = Some(self.trust(lr).step_slices(step, g, [w, v]));
+        } else {
+            steps::step_slices(&step, [g], [w, v]);
+        }
     }
 }
 
@@ -414,24 +431,10 @@ impl Lars {
         g: Tensor<D>,
         velocity: Tensor<D>,
     ) -> Result<(Tensor<D>, LarsState<D>), [Tensor<D>; 3]> {
-        let o = &self.options;
-        if o.rate == RatePlace::Velocity || o.zero_norm == ZeroNorm::Bare {
+        if !self.fuses() {
             return Err([w, g, velocity]);
         }
-        let (scale, rate) = if o.rate == RatePlace::Inside {
-            (lr as f32, 1.0)
-        } else {
-            (1.0, lr as f32)
-        };
-        let momentum = o.momentum as f32;
-        let step = steps::Velocity {
-            decay: self.weight_decay.factors(lr),
-            scale,
-            beta: momentum,
-            kept: (1.0 - o.dampening) as f32,
-            ahead: o.nesterov.then_some(momentum),
-            rate,
-        };
+        let step = self.velocity(lr);
         if !self.adapt {
             return match steps::step(&step, [g], [w, velocity]) {
                 Ok([w, velocity]) => Ok((
@@ -444,13 +447,7 @@ impl Lars {
                 Err(([g], [w, velocity])) => Err([w, g, velocity]),
             };
         }
-        let trust = steps::Trust {
-            coefficient: o.trust_coefficient as f32,
-            eps: o.eps as f32,
-            combined: o.denominator == Denominator::Combined,
-            clip: o.trust_clip.then_some(lr as f32),
-        };
-        let ([w, velocity], ratio) = trust.step(step, w, g, velocity)?;
+        let ([w, velocity], ratio) = self.trust(lr).step(step, w, g, velocity)?;
         Ok((
             w,
             LarsState {
@@ -458,5 +455,38 @@ impl Lars {
                 trust_ratio: Some(ratio),
             },
         ))
+    }
+
+    /// Whether the kernels have this step.
+    fn fuses(&self) -> bool {
+        self.options.rate != RatePlace::Velocity && self.options.zero_norm != ZeroNorm::Bare
+    }
+
+    fn velocity(&self, lr: f64) -> steps::Velocity {
+        let o = &self.options;
+        let (scale, rate) = if o.rate == RatePlace::Inside {
+            (lr as f32, 1.0)
+        } else {
+            (1.0, lr as f32)
+        };
+        let momentum = o.momentum as f32;
+        steps::Velocity {
+            decay: self.weight_decay.factors(lr),
+            scale,
+            beta: momentum,
+            kept: (1.0 - o.dampening) as f32,
+            ahead: o.nesterov.then_some(momentum),
+            rate,
+        }
+    }
+
+    fn trust(&self, lr: f64) -> steps::Trust {
+        let o = &self.options;
+        steps::Trust {
+            coefficient: o.trust_coefficient as f32,
+            eps: o.eps as f32,
+            combined: o.denominator == Denominator::Combined,
+            clip: o.trust_clip.then_some(lr as f32),
+        }
     }
 }

@@ -1,7 +1,7 @@
 use super::{DECAYS, FORGETS};
 use crate::{
-    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, Stability,
-    WeightDecay,
+    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -165,7 +165,20 @@ pub struct Momentum {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Momentum {}
+impl Rule for Momentum {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        Some(self)
+    }
+}
+
+impl StepSlices for Momentum {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the velocity.
+        if let [v] = &mut state.tensors[..] {
+            steps::step_slices(&self.fused(lr), [g], [w, v]);
+        }
+    }
+}
 
 impl Optimizer for Momentum {
     type State<const D: usize> = MomentumState<D>;

@@ -1,7 +1,7 @@
 use super::{DECAYS, FORGETS};
 use crate::{
-    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, ParameterGroup, Rule, Stability,
-    WeightDecay,
+    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, ParameterGroup, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -131,6 +131,10 @@ pub struct Nesterov {
 }
 
 impl Rule for Nesterov {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        Some(self)
+    }
+
     fn looks_ahead(&self) -> bool {
         self.form == NesterovForm::LookAhead
     }
@@ -139,6 +143,23 @@ impl Rule for Nesterov {
         match self.form {
             NesterovForm::LookAhead => w - state.velocity.clone().mul_scalar(self.beta),
             NesterovForm::Torch => w,
+        }
+    }
+}
+
+impl StepSlices for Nesterov {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the velocity.
+        if let [v] = &mut state.tensors[..] {
+            steps::step_slices(&self.fused(lr), [g], [w, v]);
+        }
+    }
+
+    fn ahead_slices(&self, w: &[f32], state: &SliceState, ahead: &mut [f32]) {
+        if let [v] = &state.tensors[..] {
+            let beta = self.beta as f32;
+            let each = ahead.iter_mut().zip(w.iter().zip(v));
+            each.for_each(|(ahead, (w, v))| *ahead = w - v * beta);
         }
     }
 }

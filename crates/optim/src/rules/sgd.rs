@@ -1,6 +1,7 @@
 use super::DECAYS;
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, Stability, WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState, Stability,
+    StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -68,7 +69,17 @@ pub struct Sgd {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Sgd {}
+impl Rule for Sgd {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        Some(self)
+    }
+}
+
+impl StepSlices for Sgd {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], _: &mut SliceState) {
+        steps::step_slices(&self.fused(lr), [g], [w]);
+    }
+}
 
 impl Optimizer for Sgd {
     type State<const D: usize> = ();
@@ -80,14 +91,7 @@ impl Optimizer for Sgd {
         g: Tensor<D>,
         _: Option<()>,
     ) -> (Tensor<D>, Option<()>) {
-        let (w, g) = match steps::step(
-            &steps::Sgd {
-                decay: self.weight_decay.factors(lr),
-                rate: lr as f32,
-            },
-            [g],
-            [w],
-        ) {
+        let (w, g) = match steps::step(&self.fused(lr), [g], [w]) {
             Ok([w]) => return (w, None),
             Err(([g], [w])) => (w, g),
         };
@@ -96,4 +100,13 @@ impl Optimizer for Sgd {
     }
 
     fn to_device<const D: usize>(_: (), _: &Device) {}
+}
+
+impl Sgd {
+    fn fused(&self, lr: f64) -> steps::Sgd {
+        steps::Sgd {
+            decay: self.weight_decay.factors(lr),
+            rate: lr as f32,
+        }
+    }
 }

@@ -267,9 +267,11 @@ impl<'a> Probing<'a> {
 impl Observer for Probing<'_> {
     fn wants(&self, step: u64) -> Wants {
         let norms = self.is_of_steps();
+        let network = self.is_due(step) || self.is_before(step);
         Wants {
-            step: norms || self.is_due(step) || self.is_before(step),
+            step: norms || network,
             norms,
+            network,
             ..Wants::NOTHING
         }
     }
@@ -304,12 +306,15 @@ impl Observer for Probing<'_> {
             self.norms.push(norms.clone());
             self.examples += step.batch;
         }
+        let Some(network) = step.network else {
+            return Ok(());
+        };
         if self.is_due(step.step) {
             let optimizer = OptimizerState::Live(step.driver);
-            self.look(step.step, step.lr, step.network, optimizer);
+            self.look(step.step, step.lr, network, optimizer);
         }
         if self.is_before(step.step) {
-            self.before = Some(step.network.clone());
+            self.before = Some(network.clone());
         }
         Ok(())
     }

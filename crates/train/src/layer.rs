@@ -1,0 +1,278 @@
+//! The layers of a [`Chain`](crate::chain::Chain).
+
+use std::ops::Range;
+
+use burn::module::ParamId;
+use burn::tensor::{Device, Tensor, TensorData};
+use largebatch_kernels::slices::{self, Moments};
+use largebatch_models::layers::{Activation, BatchNorm, Dropout};
+use largebatch_models::{Link, RUNNING_MOMENTUM};
+use largebatch_random::Key;
+
+/// A layer, with what its gradient needs of the forward pass.
+pub(crate) struct Layer {
+    /// The widths of its inputs and outputs.
+    pub inputs: usize,
+    pub outputs: usize,
+    kind: Kind,
+}
+
+/// Numbers are the places of parameters; `relu` is for the ReLU that follows.
+enum Kind {
+    Linear {
+        weight: usize,
+        bias: Option<usize>,
+        relu: bool,
+    },
+    BatchNorm {
+        gamma: usize,
+        beta: usize,
+        running: [usize; 2],
+        relu: bool,
+        /// The moments of each chunk.
+        seen: Vec<(Range<usize>, Moments)>,
+    },
+    /// Burn's operation on a graph of its own: its inputs and outputs.
+    Activation(Activation, Option<Box<[Tensor<2>; 2]>>),
+    /// With the mask.
+    Dropout(Dropout, Vec<f32>),
+}
+
+/// What the layers need to know of a part of a batch.
+pub(crate) struct Pass<'a> {
+    /// The key of the dropout masks.
+    pub dropout: Option<Key>,
+    /// The numbers of the examples.
+    pub examples: &'a [u64],
+    pub ghost_batch: Option<usize>,
+    pub device: &'a Device,
+}
+
+/// The layers of these links, with the places of their parameters; `None` if there is no code for
+/// one.
+pub(crate) fn layers(
+    links: &[Link<'_>],
+    place: impl Fn(ParamId) -> Option<usize>,
+) -> Option<Vec<Layer>> {
+    let mut layers: Vec<Layer> = Vec::new();
+    for link in links {
+        if link.is_relu() && layers.last_mut().is_some_and(Layer::takes_relu) {
+            continue;
+        }
+        let width = layers.last().map(|layer| layer.outputs);
+        let (inputs, outputs, kind) = match link {
+            Link::Linear(linear) => {
+                let [inputs, outputs] = linear.weight.lazy_shape().dims();
+                let bias = linear.bias.as_ref();
+                let kind = Kind::Linear {
+                    weight: place(linear.weight.id)?,
+                    bias: bias.map(|bias| place(bias.id).ok_or(())).transpose().ok()?,
+                    relu: false,
+                };
+                (inputs, outputs, kind)
+            }
+            Link::BatchNorm(norm) => {
+                let [channels] = norm.weight.lazy_shape().dims();
+                if !slices::normalises(channels) {
+                    return None;
+                }
+                let kind = Kind::BatchNorm {
+                    gamma: place(norm.weight.id)?,
+                    beta: place(norm.bias.id)?,
+                    running: [place(norm.running_mean.id)?, place(norm.running_var.id)?],
+                    relu: false,
+                    seen: Vec::new(),
+                };
+                (channels, channels, kind)
+            }
+            Link::Activation(activation) => (width?, width?, Kind::Activation(*activation, None)),
+            Link::Dropout(dropout) if dropout.is_off() => continue,
+            Link::Dropout(dropout) => {
+                let kind = Kind::Dropout((*dropout).clone(), Vec::new());
+                (width?, width?, kind)
+            }
+        };
+        layers.push(Layer {
+            inputs,
+            outputs,
+            kind,
+        });
+    }
+    (!layers.is_empty()).then_some(layers)
+}
+
+impl Layer {
+    /// Makes a ReLU part of the layer, if it can be one.
+    fn takes_relu(&mut self) -> bool {
+        match &mut self.kind {
+            Kind::Linear { relu, .. } | Kind::BatchNorm { relu, .. } if !*relu => {
+                *relu = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The places of the parameters that have a gradient.
+    pub fn trained(&self) -> impl Iterator<Item = usize> {
+        let places = match self.kind {
+            Kind::Linear { weight, bias, .. } => [Some(weight), bias],
+            Kind::BatchNorm { gamma, beta, .. } => [Some(gamma), Some(beta)],
+            Kind::Activation(..) | Kind::Dropout(..) => [None, None],
+        };
+        places.into_iter().flatten()
+    }
+
+    /// Whether the layer draws random numbers.
+    pub fn is_random(&self) -> bool {
+        matches!(self.kind, Kind::Dropout(..))
+    }
+
+    /// Writes the outputs y of a training pass.
+    pub fn forward(&mut self, weights: &[Vec<f32>], x: &[f32], y: &mut [f32], pass: &Pass<'_>) {
+        let (batch, width) = (pass.examples.len(), self.inputs);
+        match &mut self.kind {
+            Kind::Linear { weight, bias, relu } => {
+                let sizes = [batch, width, self.outputs];
+                let bias = bias.map(|at| &weights[at][..]);
+                slices::linear(sizes, x, &weights[*weight], bias, *relu, y);
+            }
+            Kind::BatchNorm {
+                gamma,
+                beta,
+                relu,
+                seen,
+                ..
+            } => {
+                let by = [&weights[*gamma][..], &weights[*beta]];
+                seen.clear();
+                for (start, size) in BatchNorm::chunks(batch, pass.ghost_batch) {
+                    let part = start * width..(start + size) * width;
+                    let (x, y) = (&x[part.clone()], &mut y[part.clone()]);
+                    let moments = slices::batch_norm(x, by, BatchNorm::EPSILON, *relu, y);
+                    seen.push((part, moments));
+                }
+            }
+            Kind::Activation(activation, passed) => {
+                let x = tensor(x, [batch, width], pass.device).require_grad();
+                let after = activation.forward(x.clone());
+                read(after.clone().inner(), y);
+                *passed = Some(Box::new([x, after]));
+            }
+            Kind::Dropout(dropout, mask) => {
+                let Some(key) = pass.dropout else { return };
+                mask.resize(x.len(), 0.0);
+                dropout.mask(key, pass.examples, width, mask);
+                let factors = x.iter().zip(&*mask);
+                y.iter_mut().zip(factors).for_each(|(y, (x, m))| *y = x * m);
+            }
+        }
+    }
+
+    /// Writes the gradients with respect to the parameters and, if wanted, the inputs. `g` is that
+    /// with respect to the outputs, and is overwritten.
+    pub fn backward(
+        &mut self,
+        weights: &[Vec<f32>],
+        [x, y]: [&[f32]; 2],
+        g: &mut [f32],
+        by_x: Option<&mut [f32]>,
+        gradients: &mut [Vec<f32>],
+    ) {
+        let sizes = [x.len() / self.inputs, self.inputs, self.outputs];
+        match &mut self.kind {
+            Kind::Linear { weight, bias, relu } => {
+                if *relu {
+                    slices::relu_gradient(g, y);
+                }
+                if let Some(by_x) = by_x {
+                    slices::linear_by_input(sizes, g, &weights[*weight], by_x);
+                }
+                slices::linear_by_weight(sizes, g, x, &mut gradients[*weight]);
+                if let Some(at) = *bias {
+                    slices::linear_by_bias(g, &mut gradients[at]);
+                }
+            }
+            Kind::BatchNorm {
+                gamma,
+                beta,
+                relu,
+                seen,
+                ..
+            } => {
+                let Some(by_x) = by_x else { return };
+                if *relu {
+                    slices::relu_gradient(g, y);
+                }
+                // The graph goes through the chunks from the last to the first.
+                for (i, (part, moments)) in seen.iter().rev().enumerate() {
+                    let part = || part.clone();
+                    let (x, g, by_x) = (&x[part()], &g[part()], &mut by_x[part()]);
+                    let found = slices::batch_norm_gradient(x, &weights[*gamma], moments, g, by_x);
+                    for (at, new) in [*gamma, *beta].into_iter().zip(found) {
+                        match i {
+                            0 => gradients[at].copy_from_slice(&new),
+                            _ => add(&mut gradients[at], &new),
+                        }
+                    }
+                }
+            }
+            Kind::Activation(_, passed) => {
+                let (Some(passed), Some(by_x)) = (passed.take(), by_x) else {
+                    return;
+                };
+                let [x, after] = *passed;
+                let g = tensor(g, after.dims(), &after.device());
+                let gradients = (after * g).sum().backward();
+                if let Some(gradient) = x.grad(&gradients) {
+                    read(gradient, by_x);
+                }
+            }
+            Kind::Dropout(_, mask) => {
+                let Some(by_x) = by_x else { return };
+                let factors = g.iter().zip(&*mask);
+                let by_x = by_x.iter_mut().zip(factors);
+                by_x.for_each(|(by_x, (g, m))| *by_x = g * m);
+            }
+        }
+    }
+
+    /// Updates batch norm's running statistics from those of the last pass, as
+    /// [`Network::update_running`](largebatch_models::Network::update_running) does.
+    pub fn update_running(&self, weights: &mut [Vec<f32>]) {
+        let Kind::BatchNorm { running, seen, .. } = &self.kind else {
+            return;
+        };
+        let (kept, entering) = ((1.0 - RUNNING_MOMENTUM) as f32, RUNNING_MOMENTUM as f32);
+        for (part, moments) in seen {
+            let values = part.len() / self.inputs;
+            if values < 2 {
+                continue;
+            }
+            let unbiased = (values as f64 / (values - 1) as f64) as f32;
+            let mut update = |at: usize, seen: &[f32], by: f32| {
+                for (running, seen) in weights[at].iter_mut().zip(seen) {
+                    *running = *running * kept + seen * by * entering;
+                }
+            };
+            update(running[0], moments.mean(), 1.0);
+            update(running[1], moments.variance(), unbiased);
+        }
+    }
+}
+
+/// sum ← sum + term.
+pub(crate) fn add(sum: &mut [f32], term: &[f32]) {
+    let both = sum.iter_mut().zip(term);
+    both.for_each(|(sum, term)| *sum += term);
+}
+
+fn tensor(values: &[f32], dims: [usize; 2], device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values.to_vec(), dims), device)
+}
+
+fn read(tensor: Tensor<2>, to: &mut [f32]) {
+    let data = tensor.into_data();
+    let values = data.as_slice::<f32>();
+    to.copy_from_slice(values.expect("an activation keeps the type, f32"));
+}
