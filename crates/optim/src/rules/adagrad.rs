@@ -230,6 +230,7 @@ impl Adagrad {
         };
         steps::Adagrad {
             decay: self.weight_decay.factors(lr),
+            average: [1.0, 1.0],
             inside,
             outside,
             rate: self.rate(lr, time) as f32,

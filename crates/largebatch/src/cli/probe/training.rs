@@ -306,11 +306,11 @@ impl Observer for Probing<'_> {
             self.norms.push(norms.clone());
             self.examples += step.batch;
         }
-        let Some(network) = step.network else {
+        let (Some(network), Some(driver)) = (step.network, step.driver) else {
             return Ok(());
         };
         if self.is_due(step.step) {
-            let optimizer = OptimizerState::Live(step.driver);
+            let optimizer = OptimizerState::Live(driver);
             self.look(step.step, step.lr, network, optimizer);
         }
         if self.is_before(step.step) {
