@@ -29,8 +29,7 @@ pub struct Controls<'a> {
     /// measures with the current weights. (The mean loss of the training steps comes from weights
     /// that have changed since.)
     pub fitted: usize,
-    /// Whether to compute every step on Burn's graph, even if the training could do without. The
-    /// results have the same bits.
+    /// Whether to use Burn's graph in every step, with the same bits, even if it is not needed.
     pub on_graph: bool,
 }
 
@@ -150,19 +149,18 @@ impl Training<'_> {
             graph: self.trainer.graph(),
         };
         self.tell(|o| o.on_start(&start))?;
-        while !self.is_over() {
+        let mut stop = None;
+        while stop.is_none() && !self.is_over() {
             if interrupt.load(Ordering::Relaxed) {
                 network = self.trainer.up_to_date(network);
                 self.checkpoint(&network)?;
-                return Ok((network, Stop::Interrupted));
-            }
-            let stop;
-            (network, stop) = self.step(network)?;
-            if let Some(stop) = stop {
-                return Ok((self.trainer.up_to_date(network), stop));
+                stop = Some(Stop::Interrupted);
+            } else {
+                (network, stop) = self.step(network)?;
             }
         }
-        Ok((self.trainer.up_to_date(network), Stop::Finished))
+        let network = self.trainer.up_to_date(network);
+        Ok((network, stop.unwrap_or(Stop::Finished)))
     }
 
     fn step(&mut self, network: Network) -> Result<(Network, Option<Stop>), TrainError> {
@@ -229,26 +227,21 @@ impl Training<'_> {
     }
 
     /// Shows the step to the observers that want it.
-    fn show(
-        &mut self,
-        network: Option<&Network>,
-        trained: &Trained,
-        due: &Due,
-    ) -> Result<(), TrainError> {
+    fn show(&mut self, of: Option<&Network>, done: &Trained, due: &Due) -> Result<(), TrainError> {
         let logged = due.log || self.counters.diverged();
         let mean_loss = logged.then(|| std::mem::take(&mut self.counters.logged).mean_loss());
         let step = Step {
             step: self.counters.step,
-            epoch: trained.epoch,
+            epoch: done.epoch,
             examples: self.counters.examples,
-            batch: trained.batch,
-            lr: trained.lr,
+            batch: done.batch,
+            lr: done.lr,
             loss: self.last_loss,
             mean_loss,
-            network,
-            driver: network.map(|_| self.trainer.driver()),
-            norms: trained.norms.as_ref(),
-            layers: trained.layers.as_deref(),
+            network: of,
+            driver: of.map(|_| self.trainer.driver()),
+            norms: done.norms.as_ref(),
+            layers: done.layers.as_deref(),
         };
         self.observers
             .iter_mut()
