@@ -61,5 +61,5 @@ pub use observer::{End, Evaluation, Observer, Snapshot, Start, Step, Wants};
 pub use outcome::{Outcome, Stop};
 pub use predict::{Prediction, Predictor};
 pub use reopen::OtherData;
-pub use run::{Controls, load_network, train};
-pub use weights::{ModelData, from_safetensors, model_data, to_safetensors};
+pub use run::{Controls, train};
+pub use weights::{ModelData, from_safetensors, load_network, model_data, to_safetensors};

@@ -1,6 +1,5 @@
 //! The training loop.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -389,16 +388,4 @@ impl Training<'_> {
             out,
         })
     }
-}
-
-/// Loads a network from a run's folder or a safetensors file, for evaluation and probes.
-///
-/// # Errors
-/// Weights of another model, and file system errors.
-pub fn load_network(
-    experiment: &Experiment,
-    weights: &[u8],
-    place: &Path,
-) -> Result<Network, TrainError> {
-    from_safetensors(experiment.initial_model()?.network, weights, place)
 }

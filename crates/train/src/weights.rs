@@ -270,6 +270,18 @@ pub fn from_safetensors(
         .map_err(|e| TrainError::folder(place, e.to_string()))
 }
 
+/// Loads a network from a run's folder or a safetensors file, for evaluation and probes.
+///
+/// # Errors
+/// Weights of another model, and file system errors.
+pub fn load_network(
+    experiment: &Experiment,
+    weights: &[u8],
+    place: &Path,
+) -> Result<Network, TrainError> {
+    from_safetensors(experiment.initial_model()?.network, weights, place)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::Lab;

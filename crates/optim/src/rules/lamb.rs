@@ -1,3 +1,5 @@
+//! LAMB. Over 400 lines: it has most of the published variants, and an optimizer is one file.
+
 use super::adam::correction;
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::{cautious, root_plus_eps, scaled};

@@ -1,3 +1,5 @@
+//! LARS. Over 400 lines: it has most of the published variants, and an optimizer is one file.
+
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::scaled;
 use crate::{

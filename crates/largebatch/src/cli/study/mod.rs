@@ -19,9 +19,13 @@ use trainer::Trainer;
 use watcher::Watcher;
 
 mod keep;
+mod length;
+mod provenance;
 mod recipes;
+mod relay;
 mod report;
 mod show;
+mod speed;
 mod trainer;
 mod watcher;
 

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use largebatch_component::ComponentError;
 use largebatch_component::settings::flatten;
 use largebatch_data::{Dataset, Holdout, Labels, Search, hold_out};
-use largebatch_schedule::Epochs;
 use largebatch_study::{
-    DataFile, Event, FAILED_PROBES, Problem, Runner, SOURCES, Stage, Started, Trial, TrialResult,
-    key, number,
+    DataFile, Event, FAILED_PROBES, Problem, Runner, Stage, Started, Trial, TrialResult, key,
 };
 use largebatch_train::{
-    Controls, Evaluation, Experiment, Metrics, Observer, RunConfig, Split, Step, Stop, TrainError,
-    batch_schedule, compute_here, open, train,
+    Controls, Experiment, Observer, RunConfig, Split, Stop, TrainError, compute_here, open, train,
 };
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::super::{Global, tell_data};
 use super::keep::KeptRuns;
+use super::length::Length;
+use super::provenance::provenance;
+use super::relay::{Relay, headline};
+use super::speed::{TIMED_BATCH, speed};
 use crate::Lab;
 use crate::cli::probe::training::Probing;
 
@@ -161,146 +161,8 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// A length that becomes a number of steps only with the data.
-enum Length {
-    /// A number of epochs, counted in steps of this batch size if it differs from the trial's.
-    Epochs(f64, Option<usize>),
-    /// The least number of steps that train on this many examples.
-    Examples(u64),
-}
-
-impl Length {
-    /// Takes the length out of a trial's configuration.
-    fn take(config: &mut Table) -> Option<Length> {
-        let budget = config.remove(key::BUDGET);
-        let setting = |key: &str| budget.as_ref().and_then(|b| b.get(key.rsplit('.').next()?));
-        let whole = |value: &Value| value.as_integer().and_then(|n| u64::try_from(n).ok());
-        if let Some(examples) = setting(key::EXAMPLES).and_then(whole) {
-            return Some(Length::Examples(examples));
-        }
-        if let Some(epochs) = setting(key::EQUAL_EPOCHS).and_then(number) {
-            return Some(Length::Epochs(
-                epochs,
-                setting(key::AT_BATCH).and_then(whole).map(|n| n as usize),
-            ));
-        }
-        match config.get(key::EPOCHS) {
-            Some(&Value::Float(epochs))
-                if epochs == epochs.trunc() && epochs < Epochs::MOST_STEPS as f64 =>
-            {
-                config.insert(key::EPOCHS.into(), Value::Integer(epochs as i64));
-                None
-            }
-            Some(&Value::Float(epochs)) => {
-                config.remove(key::EPOCHS);
-                Some(Length::Epochs(epochs, None))
-            }
-            _ => None,
-        }
-    }
-
-    /// The number of steps, for a training on `examples` examples.
-    fn steps(&self, config: &RunConfig, examples: usize) -> Result<u64, TrainError> {
-        let wrong = |key: &str, length: f64, why: String| {
-            Err(TrainError::Value {
-                key: key.into(),
-                value: length.to_string(),
-                why,
-            })
-        };
-        let last = config.data.last_batch();
-        let batch = config.clone().resolve(examples)?.batch_size.unwrap_or(1);
-        let (key, length, steps) = match *self {
-            Length::Epochs(epochs, Some(at)) if at > examples => {
-                return wrong(
-                    "epochs",
-                    epochs,
-                    format!("its at_batch, {at}, is larger than the {examples} training examples"),
-                );
-            }
-            Length::Epochs(epochs, at) => {
-                let schedule = batch_schedule(config, at.unwrap_or(batch), examples)?;
-                ("epochs", epochs, schedule.epochs(last).step(epochs).ceil())
-            }
-            Length::Examples(n) => (
-                key::EXAMPLES,
-                n as f64,
-                batch_schedule(config, batch, examples)?.steps_for(n, last) as f64,
-            ),
-        };
-        if steps > Epochs::MOST_STEPS as f64 {
-            return wrong(
-                key,
-                length,
-                format!("a training has at most {} steps", Epochs::MOST_STEPS),
-            );
-        }
-        Ok((steps as u64).max(1))
-    }
-}
-
 /// The most training examples on which each evaluation of a reported trial measures the loss.
 const FITTED: usize = 10_000;
-
-/// The batch size at which speed is measured.
-const TIMED_BATCH: usize = 256;
-
-/// Examples per second over some steps after the first, by CPU time: a machine that is busy now
-/// need not be busy later.
-fn speed(experiment: &Experiment, steps: u64) -> Option<f64> {
-    struct Few<'a> {
-        steps: u64,
-        enough: &'a AtomicBool,
-        begun: Option<(f64, u64)>,
-        speed: Option<f64>,
-    }
-    impl Observer for Few<'_> {
-        fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
-            let now = computed();
-            let (begun, seen) = *self.begun.get_or_insert((now, step.examples));
-            if step.step > self.steps {
-                self.speed = Some((step.examples - seen) as f64 / (now - begun))
-                    .filter(|speed| speed.is_finite() && *speed > 0.0);
-                self.enough.store(true, Ordering::Relaxed);
-            }
-            Ok(())
-        }
-    }
-    let enough = AtomicBool::new(false);
-    let mut few = Few {
-        steps,
-        enough: &enough,
-        begun: None,
-        speed: None,
-    };
-    let controls = Controls {
-        observers: vec![&mut few],
-        interrupt: &enough,
-        test: false,
-        ..Controls::default()
-    };
-    train(experiment, controls).ok()?;
-    Some(few.speed? * largebatch_train::threads() as f64)
-}
-
-/// The CPU time of this process in seconds, over all threads; if the system does not count it,
-/// wall-clock time times the number of threads.
-fn computed() -> f64 {
-    #[cfg(unix)]
-    {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: the call writes one timespec.
-        if unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } == 0 {
-            return time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64;
-        }
-    }
-    static START: std::sync::LazyLock<std::time::Instant> =
-        std::sync::LazyLock::new(std::time::Instant::now);
-    START.elapsed().as_secs_f64() * largebatch_train::threads() as f64
-}
 
 /// The configuration key that an error is about, and its message.
 fn problem(error: &TrainError, config: &Table) -> Problem {
@@ -327,76 +189,6 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
         error => error.to_string(),
     };
     Problem { key, message }
-}
-
-/// Passes evaluations on to the study, and the study's decision to stop back to the training.
-struct Relay<'e> {
-    emit: &'e mut dyn FnMut(Event) -> ControlFlow<()>,
-    stopped: bool,
-    examples: u64,
-    /// Step, examples so far and loss of each step since the last evaluation.
-    since: Vec<(u64, u64, f64)>,
-}
-
-/// The most points recorded between a trial's last evaluation and its divergence.
-const LAST_POINTS: usize = 20;
-
-impl Relay<'_> {
-    /// Reports the losses between the last evaluation and the divergence, as means over equal
-    /// numbers of steps.
-    fn diverged(&mut self) {
-        for steps in self
-            .since
-            .chunks(self.since.len().div_ceil(LAST_POINTS).max(1))
-        {
-            let (step, examples, _) = steps[steps.len() - 1];
-            let train_loss = steps.iter().map(|s| s.2).sum::<f64>() / steps.len() as f64;
-            let _ = (self.emit)(Event::Point {
-                step,
-                examples,
-                train_loss,
-                validation: None,
-                fitted_loss: None,
-            });
-        }
-    }
-}
-
-impl Observer for Relay<'_> {
-    fn on_step(&mut self, step: &Step<'_>) -> Result<(), TrainError> {
-        self.examples = step.examples;
-        self.since
-            .extend(step.loss.map(|loss| (step.step, step.examples, loss)));
-        Ok(())
-    }
-
-    fn on_evaluation(&mut self, e: &Evaluation) -> Result<(), TrainError> {
-        self.since.clear();
-        let validation = e.validation.map(|metrics| headline(&metrics).1);
-        let fitted_loss = e.fitted.map(|metrics| metrics.loss);
-        let point = Event::Point {
-            step: e.step,
-            examples: e.examples,
-            train_loss: e.recent_loss,
-            validation,
-            fitted_loss,
-        };
-        self.stopped |= (self.emit)(point).is_break();
-        Ok(())
-    }
-
-    fn stop(&self) -> bool {
-        self.stopped
-    }
-}
-
-/// The metric that a part is judged by: accuracy, or RMSE for real targets.
-fn headline(metrics: &Metrics) -> (&'static str, f64) {
-    match (metrics.accuracy, metrics.rmse) {
-        (Some(accuracy), _) => ("accuracy", accuracy),
-        (None, Some(rmse)) => ("rmse", rmse),
-        _ => ("loss", metrics.loss),
-    }
 }
 
 impl Runner for Trainer<'_> {
@@ -435,12 +227,7 @@ impl Runner for Trainer<'_> {
                 .map_err(|e| e.to_string())?,
             _ => Vec::new(),
         };
-        let mut relay = Relay {
-            emit,
-            stopped: false,
-            examples: 0,
-            since: Vec::new(),
-        };
+        let mut relay = Relay::new(emit);
         let mut observers: Vec<&mut dyn Observer> = vec![&mut relay];
         observers.extend(probes.iter_mut().map(|probe| probe as &mut dyn Observer));
         // Reported groups are compared by validation at equal training loss.
@@ -492,7 +279,7 @@ impl Runner for Trainer<'_> {
         ] {
             metrics.extend(share.map(|share| (format!("{part}_majority_accuracy"), share)));
         }
-        let mut provenance = self.provenance(&experiment, end.examples_per_second);
+        let mut provenance = provenance(&experiment, end.examples_per_second);
         if !unseen.is_empty() {
             provenance.insert(FAILED_PROBES.into(), json!(unseen));
         }
@@ -503,69 +290,6 @@ impl Runner for Trainer<'_> {
             examples: relay.examples,
             provenance,
         })
-    }
-}
-
-impl Trainer<'_> {
-    fn provenance(
-        &self,
-        experiment: &Experiment,
-        examples_per_second: f64,
-    ) -> BTreeMap<String, serde_json::Value> {
-        let line = |file: &str, key: &str| {
-            let text = std::fs::read_to_string(file).ok()?;
-            text.lines().find_map(|l| {
-                Some(
-                    l.strip_prefix(key)?
-                        .trim_start_matches([' ', '\t', ':'])
-                        .trim()
-                        .to_owned(),
-                )
-            })
-        };
-        // File names without their folder, so that a published record does not reveal the user's
-        // folders.
-        let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-        let sources: Vec<_> = experiment
-            .dataset
-            .sources
-            .iter()
-            .map(|s| json!({ "file": file(&s.file), "sha256": s.sha256, "known": s.known }))
-            .collect();
-        // The name `cpu` identifies a CPU backend's device; a GPU's adapter has its own name.
-        let device = match experiment.config.device.as_str() {
-            cpu @ ("flex" | "ndarray") => cpu.to_owned(),
-            gpu => format!("{gpu}, {:?}", experiment.device.clone().inner()),
-        };
-        [
-            ("version", Some(json!(env!("CARGO_PKG_VERSION")))),
-            ("device", Some(json!(device))),
-            (
-                "platform",
-                Some(json!(format!(
-                    "{}-{}",
-                    std::env::consts::OS,
-                    std::env::consts::ARCH
-                ))),
-            ),
-            ("cpu", largebatch_train::processor().map(|cpu| json!(cpu))),
-            (
-                "host",
-                line("/proc/sys/kernel/hostname", "").map(|host| json!(host)),
-            ),
-            (
-                "peak_memory",
-                line("/proc/self/status", "VmHWM").map(|memory| json!(memory)),
-            ),
-            (
-                "examples_per_second",
-                Some(json!(examples_per_second.round())),
-            ),
-            (SOURCES, Some(json!(sources))),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-        .collect()
     }
 }
 
