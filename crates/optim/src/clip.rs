@@ -1,6 +1,6 @@
 //! Gradient clipping, by the global norm or by value.
 
-use crate::norm;
+use crate::norm::norm;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor, TensorData};

@@ -1,5 +1,6 @@
 use crate::groups::Part;
-use crate::{DynOptimizerConfig, DynRule, GlobalClip, OptimError, norm};
+use crate::norm::norm;
+use crate::{DynOptimizerConfig, DynRule, GlobalClip, OptimError};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{DynState, GradientsParams};
 use burn::tensor::{DType, Device, Tensor};

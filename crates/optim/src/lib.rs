@@ -52,7 +52,6 @@ pub use driver::{Driver, LayerTrace};
 pub use error::{ConfigError, OptimError};
 pub use exclude::{Exclude, Exclusions};
 pub use groups::{ConfiguredGroup, Group, Grouped};
-pub use norm::{finite_ratio, norm};
 pub use replay::{Replayed, ReplayedStep, replay};
 pub use rules::*;
 pub use slices::{SliceState, Slices, StepSlices};

@@ -5,7 +5,7 @@ const ROW: usize = 1 << 12;
 
 /// ‖x‖₂ as a tensor of one element. It reads nothing, so it does not wait for the device. Half
 /// precision is summed in f32.
-pub fn norm<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
+pub(crate) fn norm<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
     let x = match x.dtype() {
         DType::F16 | DType::BF16 => x.clone().cast(DType::F32),
         _ => x.clone(),
@@ -40,7 +40,7 @@ pub(crate) fn sum(x: Tensor<1>) -> Tensor<1> {
 ///
 /// Every published LARS and LAMB treats a layer whose weights or gradients are all zero in this
 /// way.
-pub fn finite_ratio(
+pub(crate) fn finite_ratio(
     numerator: Tensor<1>,
     denominator: Tensor<1>,
     guards: [Tensor<1>; 2],

@@ -1,5 +1,6 @@
 use crate::clip::global_norm;
-use crate::{Driver, DynOptimizerConfig, LayerTrace, OptimError, norm};
+use crate::norm::norm;
+use crate::{Driver, DynOptimizerConfig, LayerTrace, OptimError};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use largebatch_kernels::with_rank;
 use std::collections::BTreeMap;

@@ -37,7 +37,7 @@ mod theme;
 
 pub use error::PlotError;
 pub use figure::Figure;
-pub use name::{stem, stems};
+pub use name::{capital, stem, stems};
 pub use number::{duration, significant, whole};
 pub use plot::Plot;
 pub use png::Painter;

@@ -1,4 +1,4 @@
-//! Names of files.
+//! Names of files, and sentences that begin with a name.
 
 /// File stems for charts with these labels, all different.
 pub fn stems<'l>(labels: impl IntoIterator<Item = &'l str>) -> Vec<String> {
@@ -45,6 +45,14 @@ pub fn stem(text: &str) -> String {
         );
     }
     out
+}
+
+/// The text with its first letter in upper case.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]

@@ -9,14 +9,6 @@
 //! gradient path (the generalized Cauchy point), minimizes m over the variables that are free
 //! there, projects that minimizer onto the box, and searches along the line to it for a point that
 //! satisfies the strong Wolfe conditions (Moré and Thuente).
-//!
-//! ```
-//! # use largebatch_probe::{lbfgsb::LbfgsB, unwatched};
-//! // (x − 3)² on [0, 2]: the minimum is at the bound.
-//! let f = |x: &[f64]| Ok::<_, std::convert::Infallible>(((x[0] - 3.0).powi(2), vec![2.0 * (x[0] - 3.0)]));
-//! let minimum = LbfgsB::default().minimize(f, &[1.0], [&[0.0], &[2.0]], &mut unwatched).unwrap();
-//! assert_eq!((minimum.x[0], minimum.value), (2.0, 1.0));
-//! ```
 
 use crate::Watch;
 use crate::line_search::{Next, Search, Trial};
@@ -352,3 +344,7 @@ fn room(x: &[f64], direction: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
     // The line to the target is within the bounds; only rounding could give less than 1.
     largest.max(1.0)
 }
+
+#[cfg(test)]
+#[path = "lbfgsb_tests.rs"]
+mod tests;

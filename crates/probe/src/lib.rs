@@ -31,7 +31,7 @@ mod flat;
 mod found;
 pub mod landscape;
 pub mod layers;
-pub mod lbfgsb;
+mod lbfgsb;
 pub mod line;
 mod line_search;
 pub mod lr_find;

@@ -5,10 +5,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::analysis::Analysis;
 use crate::context::PaperTable;
-use crate::figures::capital;
 use crate::report::Report;
 use crate::summary::Summary;
 use crate::{time, trials};
+use largebatch_plot::capital;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

@@ -56,7 +56,6 @@ mod write;
 pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use export::csv::quote;
-pub use figures::capital;
 pub use format::Format;
 pub use measure::{estimated, times};
 pub use outline::{CriticalBatch, Outline, OutlineGroup, Probed};

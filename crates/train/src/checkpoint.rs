@@ -20,7 +20,7 @@ const SEALED: u32 = 2;
 ///
 /// # Errors
 /// File system errors, with the path.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     largebatch_store::write_whole(path, bytes).map_err(TrainError::io(path, "write"))
 }
 

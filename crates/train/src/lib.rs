@@ -40,7 +40,7 @@ mod trainer;
 mod weights;
 mod writer;
 
-pub use checkpoint::{Checkpoint, SCHEMA, write_whole};
+pub use checkpoint::{Checkpoint, SCHEMA};
 pub use choice::Choice;
 pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig};
 pub use confusion::{ClassScore, Confusion, Scores};

@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -324,6 +324,11 @@ fn warn(text: &str) {
 /// Prints a value as one line of JSON.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<Done> {
     print(serde_json::to_string(value)?)
+}
+
+/// Writes a file whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    largebatch_store::write_whole(path, bytes).map_err(TrainError::io(path, "write"))
 }
 
 /// Prints a line, or lines, to standard output.

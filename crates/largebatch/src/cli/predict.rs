@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use largebatch_report::quote;
-use largebatch_train::{Lab, Prediction, Predictor, TrainError, model_data, write_whole};
+use largebatch_train::{Lab, Prediction, Predictor, TrainError, model_data};
 
 use super::network::NetworkArgs;
-use super::{Done, Global, counted, say};
+use super::{Done, Global, counted, say, write_whole};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,10 +2,10 @@
 
 use super::adam::correction;
 use super::{DECAYS, DIVIDES, FORGETS};
-use crate::norm::{cautious, root_plus_eps, scaled};
+use crate::norm::{cautious, finite_ratio, norm, root_plus_eps, scaled};
 use crate::{
     ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, ParameterGroup, Rule,
-    SliceState, StepSlices, finite_ratio, norm,
+    SliceState, StepSlices,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};

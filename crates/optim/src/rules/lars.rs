@@ -1,10 +1,10 @@
 //! LARS. Over 400 lines: it has most of the published variants, and an optimizer is one file.
 
 use super::{DECAYS, DIVIDES, FORGETS};
-use crate::norm::scaled;
+use crate::norm::{finite_ratio, norm, scaled};
 use crate::{
     ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState,
-    StepSlices, WeightDecay, finite_ratio, norm,
+    StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};

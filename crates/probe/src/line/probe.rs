@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use largebatch_component::Facts;
+use largebatch_plot::capital;
 use largebatch_plot::{Figure, Plot, Scale, Section, Table, stems};
-use largebatch_report::capital;
 use largebatch_train::Split;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

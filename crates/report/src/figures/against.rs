@@ -2,9 +2,9 @@ use largebatch_plot::Figure;
 use largebatch_plot::draw::{Anchor, Axis, COLOURS, Frame, Key, Way, bulk, tick_labels};
 use largebatch_study::Series;
 
-use super::capital;
 use super::forest::{self, Shown};
 use crate::analysis::{Analysis, batches, series_label};
+use largebatch_plot::capital;
 
 /// The name of the reported quantity, as a heading.
 pub(super) fn heading(a: &Analysis) -> String {

@@ -2,8 +2,9 @@ use largebatch_plot::draw::{Axis, COLOURS, Frame, Key, extent, tick_labels};
 use largebatch_plot::{Figure, significant, stems};
 use largebatch_study::TrialRecord;
 
-use super::{against::few, capital};
+use super::against::few;
 use crate::analysis::{Analysis, batches, series_label};
+use largebatch_plot::capital;
 
 /// A group's curve: position, and mean, minimum and maximum over seeds.
 #[derive(Default)]

@@ -74,11 +74,3 @@ fn tuning(a: &Analysis) -> String {
     };
     format!("Chosen {by}, {seeds}.")
 }
-
-/// The text with its first letter in upper case.
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map_or(String::new(), |c| c.to_uppercase().chain(chars).collect())
-}

@@ -11,13 +11,13 @@ use indicatif::ProgressBar;
 use largebatch_component::Entry;
 use largebatch_plot::duration;
 use largebatch_probe::{Asked, DynProbe, Measured, ProbeError, Run, Target};
-use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, compute_here, write_whole};
+use largebatch_train::{Experiment, RunConfig, RunFolder, TrainError, compute_here};
 use toml::Table;
 
 use super::progress::bar;
 use super::{
     AcceptData, DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, watch_interrupts,
-    whole,
+    whole, write_whole,
 };
 use crate::Lab;
 

@@ -13,13 +13,13 @@ use largebatch_probe::{
     Asked, OptimizerState, Point, ProbeError, Registry, Steps, Target, rate_at,
 };
 use largebatch_train::{
-    End, Experiment, Observer, SquaredNorms, Start, Step, Stop, TrainError, Wants, write_whole,
+    End, Experiment, Observer, SquaredNorms, Start, Step, Stop, TrainError, Wants,
 };
 use serde_json::Value;
 use toml::Table;
 
 use super::{proceed, save};
-use crate::cli::say;
+use crate::cli::{say, write_whole};
 
 /// One probe of a training. It does not affect the training: the weights end up with the same bits.
 ///

@@ -177,10 +177,8 @@ fn problem(error: &TrainError, config: &Table) -> Problem {
         TrainError::Config { message, .. } => {
             // The parser names the field but not its place.
             let quoted = message.split('`').nth(1).unwrap_or_default();
-            let paths = flatten(config).into_iter().map(|(path, _)| path);
-            paths
-                .into_iter()
-                .find(|path| path.split('.').any(|part| part == quoted))
+            let mut paths = flatten(config).into_iter().map(|(path, _)| path);
+            paths.find(|path| path.split('.').any(|part| part == quoted))
         }
         _ => None,
     };

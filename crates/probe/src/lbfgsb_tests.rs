@@ -1,7 +1,7 @@
-//! L-BFGS-B against the minima that SciPy finds on the same functions (`lbfgsb.py` in this folder).
+//! L-BFGS-B against the minima that SciPy finds on the same functions (`tests/lbfgsb.py`).
 
-use largebatch_probe::lbfgsb::{Ended, LbfgsB, LbfgsBError, Minimum};
-use largebatch_probe::unwatched;
+use super::{Ended, LbfgsB, LbfgsBError, Minimum};
+use crate::unwatched;
 use serde_json::Value;
 use std::convert::Infallible;
 
@@ -85,7 +85,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let record: Value = serde_json::from_str(include_str!("lbfgsb.json")).unwrap();
+    let record: Value = serde_json::from_str(include_str!("../tests/lbfgsb.json")).unwrap();
     let numbers = |v: &Value| {
         v.as_array()
             .unwrap()
