@@ -165,6 +165,9 @@ const OPTIMIZERS: [&str; 22] = [
     "optimizer=adagrad",
     "optimizer=adagrad optimizer.lr_decay=0.1 optimizer.eps_place=inside",
     "optimizer=adam",
+    "optimizer=lion",
+    "optimizer=rmsprop",
+    "optimizer=rmsprop optimizer.preset=optax",
     "optimizer=adam optimizer.weight_decay=0.1 optimizer.eps=0.0",
     "optimizer=adamw",
     "optimizer=lars",
@@ -280,7 +283,7 @@ fn the_rest_uses_the_graph() {
             "model=mlp model.widths=[15] model.batch_norm=true optimizer=sgd",
             "the model",
         ),
-        ("model=softmax optimizer=lion", "the optimizer"),
+        ("model=softmax optimizer=muon", "the optimizer"),
         (
             "model=softmax optimizer=adam optimizer.amsgrad=true",
             "the optimizer",
@@ -297,7 +300,7 @@ fn the_rest_uses_the_graph() {
 fn a_run_resumes_on_the_other_engine() {
     let data = dataset(Task::Classes(11), 30);
     for optimizer in [
-        "sgd", "momentum", "nesterov", "adam", "adagrad", "lars", "lamb",
+        "sgd", "momentum", "nesterov", "adam", "adagrad", "lion", "rmsprop", "lars", "lamb",
     ] {
         let optimizer = format!("optimizer={optimizer}");
         let settings = [

@@ -1,6 +1,9 @@
 use super::{DECAYS, FORGETS};
 use crate::norm::cautious;
-use crate::{Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, WeightDecay};
+use crate::{
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState, StepSlices,
+    WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use getset::WithSetters;
@@ -105,7 +108,20 @@ pub struct Lion {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Lion {}
+impl Rule for Lion {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        (!self.caution).then_some(self)
+    }
+}
+
+impl StepSlices for Lion {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the mean.
+        if let [mean] = &mut state.tensors[..] {
+            steps::step_slices(&self.fused(lr), [g], [w, mean]);
+        }
+    }
+}
 
 impl Optimizer for Lion {
     type State<const D: usize> = LionState<D>;

@@ -3,7 +3,7 @@ use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
 use crate::{
     Decay, EpsPlace, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule,
-    Stability, WeightDecay,
+    SliceState, Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -180,7 +180,42 @@ pub struct Rmsprop {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Rmsprop {}
+impl Rule for Rmsprop {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        self.is_fused().then_some(self)
+    }
+}
+
+impl StepSlices for Rmsprop {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the mean of squares.
+        if let [square] = &mut state.tensors[..] {
+            state.time += 1;
+            steps::step_slices(&self.fused(lr), [g], [w, square]);
+        }
+    }
+}
+
+impl Rmsprop {
+    fn is_fused(&self) -> bool {
+        !self.options.centered && self.options.momentum == 0.0
+    }
+
+    fn fused(&self, lr: f64) -> steps::Adagrad {
+        let o = &self.options;
+        let (inside, outside) = match o.eps_place {
+            EpsPlace::Outside => (0.0, o.eps as f32),
+            EpsPlace::Inside => (o.eps as f32, 0.0),
+        };
+        steps::Adagrad {
+            decay: self.weight_decay.factors(lr),
+            average: [o.alpha as f32, (1.0 - o.alpha) as f32],
+            inside,
+            outside,
+            rate: lr as f32,
+        }
+    }
+}
 
 impl Optimizer for Rmsprop {
     type State<const D: usize> = RmspropState<D>;
@@ -200,19 +235,8 @@ impl Optimizer for Rmsprop {
             time: 0,
         });
         let (mut w, mut g) = (w, g);
-        if !o.centered && o.momentum == 0.0 {
-            let (inside, outside) = match o.eps_place {
-                EpsPlace::Outside => (0.0, o.eps as f32),
-                EpsPlace::Inside => (o.eps as f32, 0.0),
-            };
-            let fused = steps::Adagrad {
-                decay: self.weight_decay.factors(lr),
-                average: [o.alpha as f32, (1.0 - o.alpha) as f32],
-                inside,
-                outside,
-                rate: lr as f32,
-            };
-            match steps::step(&fused, [g], [w, state.square]) {
+        if self.is_fused() {
+            match steps::step(&self.fused(lr), [g], [w, state.square]) {
                 Ok([w, square]) => {
                     state.square = square;
                     state.time += 1;
