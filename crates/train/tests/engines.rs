@@ -153,7 +153,7 @@ const MODELS: [(&str, Task, usize); 7] = [
     ("model=mlp model.widths=[520,18,70]", Task::Classes(5), 20),
 ];
 
-const OPTIMIZERS: [&str; 22] = [
+const OPTIMIZERS: [&str; 25] = [
     "optimizer=sgd",
     "optimizer=sgd optimizer.weight_decay=0.1 optimizer.decay=decoupled",
     "optimizer=momentum optimizer.weight_decay=0.1",

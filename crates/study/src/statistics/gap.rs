@@ -57,8 +57,8 @@ pub fn common_train_loss<'a>(records: impl IntoIterator<Item = &'a TrialRecord>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::record;
     use crate::event::StopReason;
+    use crate::fixture::record;
 
     #[test]
     fn gaps_skip_what_is_no_measurement() {
