@@ -49,11 +49,11 @@ impl JsonLines {
         let mut rows = Rows::new(file, names.unwrap_or_default().to_vec());
         for (at, text) in (1..).zip(file.text()?.lines()) {
             let wrong =
-                |key: &str, why: &str| line(&file.path, at, Some(format!("key {key}")), why.into());
+                |key: &str, why: &str| line(&file.path, at, Some(format!("key {key}")), why);
             let object: Value = serde_json::from_str(text)
                 .map_err(|error| line(&file.path, at, None, format!("not JSON: {error}")))?;
             let Some(object) = object.as_object() else {
-                return Err(line(&file.path, at, None, "not a JSON object".into()));
+                return Err(line(&file.path, at, None, "not a JSON object"));
             };
             if rows.names.is_empty() {
                 let features = object.keys().filter(|key| **key != self.label);
