@@ -216,7 +216,7 @@ Examples:
   largebatch probe batch-find --set dataset=mnist --set model=lenet5 --largest 4096
   largebatch probe batch-find examples/train/mnist-mlp.toml --threads 1
 
-If `largebatch probe noise` has measured the same run, its noise scale is shown with the speeds: below it a larger batch saves steps, above it
+If `largebatch probe noise` has measured the same run, its noise scale is shown with the speeds: below it a larger batch saves steps, above it \
 a larger batch saves at most machine time.";
     type Record = BatchFind;
 

@@ -313,7 +313,7 @@ Examples:
   largebatch probe lr-find --set dataset=digits --set model=mlp --set optimizer=lamb --set batch_size=512
   largebatch probe lr-find examples/train/mnist-mlp.toml --lowest 1e-5 --highest 1
 
-It trains a new network from the initial weights, so it does not change the run. The suggestions are starting points: `steepest` is where the
+It trains a new network from the initial weights, so it does not change the run. The suggestions are starting points: `steepest` is where the \
 smoothed loss falls most steeply, `valley` is within its longest descent, and with a warm-up the rate can come closer to where it diverged.
 A batch of fewer than 64 examples is too small to estimate the loss, which is then measured on 256 training examples at each step.";
     type Record = LrFind;

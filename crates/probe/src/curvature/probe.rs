@@ -19,9 +19,9 @@ impl Probe for CurvatureOptions {
     .paper("Cohen et al. 2021, arXiv 2103.00065");
     const TARGET: Target = Target::Network;
     const HELP: &'static str = "\
-Hessian-vector products are central differences of gradients in f64. The Lanczos method finds the largest eigenvalues; the trace comes from random
-signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at its current rate:
-2/λ for gradient descent, and so on. For Adam and Adagrad it is that of the preconditioned Hessian, which needs a checkpoint with their state
+Hessian-vector products are central differences of gradients in f64. The Lanczos method finds the largest eigenvalues; the trace comes from random \
+signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. The edge of stability is that of the run's optimizer at its current rate: \
+2/λ for gradient descent, and so on. For Adam and Adagrad it is that of the preconditioned Hessian, which needs a checkpoint with their state \
 (RUN/checkpoints/step-N).";
     type Record = Record<Curvature>;
 

@@ -26,8 +26,8 @@ impl Probe for Layers {
     .paper("You, Gitman and Ginsburg 2017, arXiv 1708.03888");
     const TARGET: Target = Target::Network;
     const HELP: &'static str = "\
-For each parameter: ‖w‖, ‖∇w‖ of the loss over the examples, and their ratio; and for the step that the run's optimizer makes with this gradient,
-‖Δw‖/‖w‖ and the trust ratio (You, Gitman and Ginsburg 2017, arXiv 1708.03888). From a checkpoint the step uses the optimizer's saved state;
+For each parameter: ‖w‖, ‖∇w‖ of the loss over the examples, and their ratio; and for the step that the run's optimizer makes with this gradient, \
+‖Δw‖/‖w‖ and the trust ratio (You, Gitman and Ginsburg 2017, arXiv 1708.03888). From a checkpoint the step uses the optimizer's saved state; \
 a finished run keeps none, so the step is the first of a fresh optimizer. Cost: one gradient evaluation.
 A run trained with --trace layers also gets layers-course.svg, the ratios over its training, and with LARS or LAMB layers-trust-course.svg.";
     type Record = Record<LayerTable>;

@@ -55,7 +55,7 @@ impl Probe for LineOptions {
     .paper("Keskar et al. 2017, arXiv 1609.04836, figure 3");
     const TARGET: Target = Target::TwoRuns;
     const HELP: &'static str = "\
-At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the small batch in the paper, and α = 1 the second, the large batch
+At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the small batch in the paper, and α = 1 the second, the large batch \
 (Keskar et al. 2017, figure 3). Each folder is that of a run, or of one of its checkpoints.";
     type Record = Record<Line>;
 

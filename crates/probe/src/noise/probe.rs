@@ -19,8 +19,8 @@ impl Probe for NoiseOptions {
     .paper("McCandlish et al. 2018, arXiv 1812.06162");
     const TARGET: Target = Target::Network;
     const HELP: &'static str = "\
-Measures every example's gradient, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement;
-then pairs of batch sizes, as a training with accumulation could. B_simple = tr Σ/|G|² predicts the batch above which a larger one saves few steps
+Measures every example's gradient, which gives G and tr Σ exactly; then batches of 1, 2, 4, … examples with and without replacement; \
+then pairs of batch sizes, as a training with accumulation could. B_simple = tr Σ/|G|² predicts the batch above which a larger one saves few steps \
 (McCandlish et al. 2018, arXiv 1812.06162).";
     type Record = Record<Noise>;
 

@@ -78,11 +78,11 @@ impl Probe for SharpnessOptions {
     .paper("Keskar et al. 2017, arXiv 1609.04836");
     const TARGET: Target = Target::Network;
     const HELP: &'static str = "\
-Sharpness is 100 (max f - f(x)) / (1 + f(x)), with the maximum over the box |y_i| <= epsilon (|x_i| + 1) that L-BFGS-B finds in 10
-iterations from x, in the full space and in a random subspace (Keskar et al. 2017). The balls are those of SAM (Foret et al. 2021) and ASAM
+Sharpness is 100 (max f - f(x)) / (1 + f(x)), with the maximum over the box |y_i| <= epsilon (|x_i| + 1) that L-BFGS-B finds in 10 \
+iterations from x, in the full space and in a random subspace (Keskar et al. 2017). The balls are those of SAM (Foret et al. 2021) and ASAM \
 (Kwon et al. 2021), whose radius is relative to each weight.
 
-Caveat (Dinh et al. 2017): the box and SAM's ball depend on the scale of the weights, although a ReLU network's function does not. Compare runs of
+Caveat (Dinh et al. 2017): the box and SAM's ball depend on the scale of the weights, although a ReLU network's function does not. Compare runs of \
 one model that were trained alike. The adaptive ball is invariant under rescaling.";
     type Record = Record<Sharpness>;
 

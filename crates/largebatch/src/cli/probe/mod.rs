@@ -45,8 +45,7 @@ norm's running statistics, and in f64 on the CPU devices.";
 
 /// Measure a trained network (layers, gradient noise, curvature, sharpness, line, surface), or find
 /// a learning rate or batch size
-///
-/// The subcommands are known only with the lab.
+// The subcommands are known only with the lab.
 #[derive(Args)]
 #[command(
     after_help = EXAMPLES,
