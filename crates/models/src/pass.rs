@@ -16,7 +16,7 @@ struct Training<'a> {
     ghost_batch: Option<usize>,
 }
 
-/// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::update_running`].
+/// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::update_running`](crate::Network::update_running).
 #[derive(Clone, Debug)]
 pub struct Statistic {
     pub(crate) running: ParamId,
@@ -54,7 +54,7 @@ impl<'a> ForwardPass<'a> {
         self.training.is_some()
     }
 
-    /// The statistics that batch norm recorded, in order, for [`Network::update_running`]. They are plain
+    /// The statistics that batch norm recorded, in order, for [`Network::update_running`](crate::Network::update_running). They are plain
     /// tensors on the device, without a graph.
     pub fn into_statistics(self) -> Vec<Statistic> {
         self.statistics

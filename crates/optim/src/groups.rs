@@ -109,7 +109,23 @@ impl<C: OptimizerConfig> Grouped<C> {
     fn configured(&self, group: &Group) -> Result<C, ConfigError> {
         let name = C::FACTS.name;
         let (base, given) = (self.optimizer.table(), group.options.clone());
-        let config: C = read(Kind::Optimizer, name, base, given)?;
+        let config: C = read(Kind::Optimizer, name, base, given).map_err(|error| match error {
+            ComponentError::UnknownOption {
+                kind,
+                component,
+                option,
+                mut known,
+            } => {
+                known.extend(["parameters".into(), "lr_factor".into()]);
+                ComponentError::UnknownOption {
+                    kind,
+                    component,
+                    option,
+                    known,
+                }
+            }
+            error => error,
+        })?;
         OptimizerConfig::check(&config)?;
         if !(group.lr_factor >= 0.0 && group.lr_factor.is_finite()) {
             return Err(ConfigError::Component(ComponentError::Range {

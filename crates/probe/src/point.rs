@@ -81,7 +81,7 @@ impl Default for Sample {
 /// A number of examples; `None` for all, which a configuration writes `all`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "toml::Value", into = "toml::Value")]
-#[schemars(with = "u64", extend("type" = ["integer", "string"], "values" = "a whole number, or \"all\""))]
+#[schemars(with = "u64", extend("type" = ["integer", "string"], "values" = "a whole number, at least 1, or \"all\""))]
 pub struct Size(pub Option<usize>);
 
 impl TryFrom<toml::Value> for Size {
@@ -89,9 +89,9 @@ impl TryFrom<toml::Value> for Size {
 
     fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
         match value {
-            toml::Value::Integer(n) if n >= 0 => Ok(Size(Some(n as usize))),
+            toml::Value::Integer(n) if n >= 1 => Ok(Size(Some(n as usize))),
             toml::Value::String(word) if word == "all" => Ok(Size(None)),
-            _ => Err("it must be a number of examples, or `all`"),
+            _ => Err("it must be a number of examples, at least 1, or `all`"),
         }
     }
 }

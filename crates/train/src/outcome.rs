@@ -59,7 +59,7 @@ pub struct Outcome {
     /// Validation accuracy at the end; `null` for real targets, after divergence, and if nothing is
     /// held out.
     pub validation_accuracy: Option<f64>,
-    /// Test accuracy at the end, the only use of the test part; `null` if [`Controls::test`] is
+    /// Test accuracy at the end, the only use of the test part; `null` if [`Controls::test`](crate::Controls::test) is
     /// off.
     pub test_accuracy: Option<f64>,
     /// The majority-class baseline on the validation part: the accuracy of always predicting the

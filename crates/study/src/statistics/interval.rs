@@ -161,7 +161,7 @@ fn smallest_shown(examples: usize) -> f64 {
 }
 
 /// The smallest difference of accuracies, or errors, that a comparison resolves: the larger of
-/// [`smallest_difference`], from the seeds, and [`smallest_shown`], from a test part of `examples`,
+/// [`smallest_difference`], from the seeds, and `smallest_shown`, from a test part of `examples`,
 /// if its size is known. Seeds that agree closely do not make a small test part larger.
 pub fn smallest_resolved(paired: &Paired, examples: Option<usize>) -> Option<f64> {
     smallest_difference(paired)
