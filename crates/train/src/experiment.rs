@@ -265,9 +265,12 @@ impl Experiment {
             let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
             return Err(TrainError::value(key, size, why));
         }
-        // The optimizer matches its exclusions against the network's parameter paths.
+        // The optimizer matches its groups and exclusions against the network's parameter paths.
         let excluded = experiment.optimizer.exclusions();
-        if excluded.weight_decay.is_by_path() || excluded.layer_adaptation.is_by_path() {
+        if excluded.weight_decay.is_by_path()
+            || excluded.layer_adaptation.is_by_path()
+            || !experiment.optimizer.groups()?.is_empty()
+        {
             Driver::new(&*experiment.optimizer, &experiment.initial_model()?.network)?;
         }
         Ok(experiment)

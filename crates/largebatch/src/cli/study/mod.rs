@@ -20,6 +20,7 @@ use watcher::Watcher;
 
 mod keep;
 mod length;
+mod problem;
 mod provenance;
 mod recipes;
 mod relay;

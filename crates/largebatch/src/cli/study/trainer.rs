@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
-use largebatch_component::ComponentError;
 use largebatch_component::settings::flatten;
 use largebatch_data::{Dataset, Holdout, Labels, Search, hold_out};
 use largebatch_study::{
@@ -19,6 +18,7 @@ use toml::{Table, Value};
 use super::super::{Global, tell_data};
 use super::keep::KeptRuns;
 use super::length::Length;
+use super::problem::problem;
 use super::provenance::provenance;
 use super::relay::{Relay, headline};
 use super::speed::{TIMED_BATCH, speed};
@@ -164,31 +164,6 @@ impl<'a> Trainer<'a> {
 /// The most training examples on which each evaluation of a reported trial measures the loss.
 const FITTED: usize = 10_000;
 
-/// The configuration key that an error is about, and its message.
-fn problem(error: &TrainError, config: &Table) -> Problem {
-    let key = match error {
-        TrainError::Value { key, .. } => Some(key.clone()),
-        TrainError::Unknown { kind, .. } => Some((*kind).to_owned()),
-        TrainError::Component(ComponentError::UnknownName { kind, .. }) => Some(kind.to_string()),
-        TrainError::Data(_) => Some("dataset".into()),
-        TrainError::Model(_) => Some("model".into()),
-        TrainError::Optim(_) => Some("optimizer".into()),
-        TrainError::Schedule(_) => Some("schedule".into()),
-        TrainError::Config { message, .. } => {
-            // The parser names the field but not its place.
-            let quoted = message.split('`').nth(1).unwrap_or_default();
-            let mut paths = flatten(config).into_iter().map(|(path, _)| path);
-            paths.find(|path| path.split('.').any(|part| part == quoted))
-        }
-        _ => None,
-    };
-    let message = match error {
-        TrainError::Config { message, .. } => message.clone(),
-        error => error.to_string(),
-    };
-    Problem { key, message }
-}
-
 impl Runner for Trainer<'_> {
     fn run(
         &self,
@@ -317,6 +292,11 @@ mod tests {
                 "optimizer = { name = 'sgd', nesterov = true }",
                 "optimizer",
                 "nesterov",
+            ),
+            (
+                "optimizer = { name = 'sgd', groups = [{ parameters = '^outptu' }] }",
+                "optimizer",
+                "matches no parameter",
             ),
             ("stop.target = 0.9", "stop.target", "study's `stop`"),
             ("threads = 2", "threads", "top of the study"),
