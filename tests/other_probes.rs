@@ -261,7 +261,11 @@ fn bad_input_names_value_place_and_remedy() {
             2,
             &["`radius` is 0", "above 0"],
         ),
-        (&["sharpness", "a", "--subset", "0"], 2, &["subset = 0"]),
+        (
+            &["sharpness", "a", "--subset", "0"],
+            2,
+            &["`subset` cannot be 0", "at least 1"],
+        ),
         (
             &["sharpness", "a", "--weights", "wide/model.safetensors"],
             1,

@@ -512,7 +512,7 @@ fn bad_input_is_told() {
         (
             &["noise", "run", "--subset", "0"],
             2,
-            &["subset = 0", "at least one example"],
+            &["`subset` cannot be 0", "at least 1"],
         ),
         (
             &["noise", "run", "--subset", "some"],
