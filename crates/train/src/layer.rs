@@ -48,8 +48,8 @@ pub(crate) struct Pass<'a> {
     pub device: &'a Device,
 }
 
-/// The layers of these links, with the places of their parameters; `None` if there is no code for
-/// one.
+/// The layers that compute these links. `place` says where a parameter's values are. `None` if a
+/// link needs a graph.
 pub(crate) fn layers(
     links: &[Link<'_>],
     place: impl Fn(ParamId) -> Option<usize>,
