@@ -1,12 +1,13 @@
 //! The summary in columns and in sentences, the same for the page, the terminal and the CSV.
 
 use largebatch_plot::{duration, significant, whole};
-use largebatch_study::statistics::{Censored, Estimate};
+use largebatch_study::statistics::{Censored, Estimate, GoodRates};
 
 use crate::analysis::{Analysis, words};
 use crate::comparison::Comparison;
 use crate::export::columns::{Columns, Data};
 use crate::facts::Facts;
+use crate::figures::good_rates::region;
 use crate::sentences::sentences;
 
 /// The summary of a report.
@@ -83,6 +84,8 @@ fn baseline(a: &Analysis) -> Option<String> {
 struct Row<'a> {
     g: &'a Facts<'a>,
     c: Option<&'a Comparison>,
+    /// Its region of good learning rates, if it tunes the rate.
+    good: Option<GoodRates>,
 }
 
 /// A column of the summary: its head and its cells, and its columns in `summary.csv`. The page and
@@ -105,11 +108,11 @@ impl Column {
 /// The columns, in their order.
 fn columns(a: &Analysis) -> Vec<Column> {
     let compared = |i| a.comparisons.iter().find(|c| c.large == i);
-    let rows = a
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(i, g)| Row { g, c: compared(i) });
+    let rows = a.groups.iter().enumerate().map(|(i, g)| Row {
+        g,
+        c: compared(i),
+        good: region(a, i),
+    });
     let rows: Vec<Row> = rows.collect();
     let column = |head: &str, cell: &dyn Fn(&Row) -> Option<String>, csv| Column {
         head: head.into(),
@@ -168,7 +171,11 @@ fn columns(a: &Analysis) -> Vec<Column> {
         column(
             "rate",
             &|r| Some(significant(r.g.rate?, 3)),
-            vec![real("lr", &|r| r.g.rate)],
+            vec![
+                real("lr", &|r| r.g.rate),
+                real("good_lr_low", &|r| Some(r.good?.low)),
+                real("good_lr_high", &|r| Some(r.good?.high)),
+            ],
         ),
         column(
             "n",

@@ -3,6 +3,7 @@
 
 mod fit;
 mod gap;
+mod good_rates;
 mod interval;
 mod steps;
 mod warnings;
@@ -11,6 +12,7 @@ pub use fit::{
     Hyperbola, PowerLaw, UsefulBatch, hyperbola, perfect_scaling, power_law, useful_batch,
 };
 pub use gap::{common_train_loss, finals, gaps};
+pub use good_rates::{GoodRates, good_rates};
 pub use interval::{
     Estimate, Method, Paired, binomial_error, estimate, paired, smallest_difference,
     smallest_resolved,

@@ -48,7 +48,7 @@ pub(super) fn drawn((estimate, seeds): Values) -> Option<(f64, Vec<f64>)> {
     estimate.map(|e| (e.mean, ends(e).into_iter().chain(second(&seeds)).collect()))
 }
 
-const ROW: f64 = 30.0;
+pub(super) const ROW: f64 = 30.0;
 pub(super) const LABELS: f64 = 172.0;
 
 /// A row for each group: its mean with interval, and its single seeds.
@@ -204,7 +204,8 @@ fn nothing(f: &Facts) -> &'static str {
     }
 }
 
-fn label(svg: &mut Svg, f: &Facts, text: &str, y: f64) {
+/// The name of a group's row, with its batch size if the name does not have it.
+pub(super) fn label(svg: &mut Svg, f: &Facts, text: &str, y: f64) {
     let named_batch = f.label.contains("batch ");
     let second_line = f
         .batch

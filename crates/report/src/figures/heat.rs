@@ -80,7 +80,7 @@ fn row(a: &Analysis, group: usize, label: String) -> Option<Row> {
 }
 
 /// The score by which the study chooses a point.
-fn score(a: &Analysis, records: &[&TrialRecord]) -> Option<f64> {
+pub(super) fn score(a: &Analysis, records: &[&TrialRecord]) -> Option<f64> {
     match a.results.plan.study.tune.goal {
         Goal::BestValidation => {
             let values: Vec<f64> = records

@@ -4,6 +4,7 @@ mod against;
 mod curves;
 mod difference;
 mod forest;
+pub(crate) mod good_rates;
 mod heat;
 mod rates;
 pub(crate) mod steps;
@@ -37,7 +38,7 @@ pub(crate) fn sections(a: &Analysis) -> Vec<Section> {
         section(
             "Tuning".into(),
             tuning(a),
-            vec![heat::charts(a), rates::charts(a)],
+            vec![heat::charts(a), rates::charts(a), good_rates::charts(a)],
         ),
         section(
             "Curves".into(),
