@@ -19,8 +19,10 @@ struct Training<'a> {
 /// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::update_running`](crate::Network::update_running).
 #[derive(Clone, Debug)]
 pub struct Statistic {
-    pub(crate) running: ParamId,
-    pub(crate) seen: Tensor<1>,
+    /// The running statistic that it updates.
+    pub running: ParamId,
+    /// The statistic of each channel.
+    pub seen: Tensor<1>,
 }
 
 impl ForwardPass<'static> {

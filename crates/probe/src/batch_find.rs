@@ -102,7 +102,7 @@ impl BatchSearch {
         // Batch norm needs two examples in each part: one has no variance.
         let has_batch_norm = experiment.initial_model()?.network.has_batch_norm();
         let least = if has_batch_norm {
-            2 * config.accumulate * config.workers
+            2 * config.parts()
         } else {
             1
         };

@@ -68,7 +68,7 @@ impl<'a> DryRun<'a> {
     pub fn example_seconds(&mut self, batch: usize) -> Result<f64, TrainError> {
         let config = &self.experiment.config;
         // Batch norm needs two examples in each part.
-        let some = batch.min(256.max(2 * config.accumulate * config.workers));
+        let some = batch.min(256.max(2 * config.parts()));
         let least = self.step(some)?.min(self.step(some)?).min(self.step(some)?);
         Ok(least / some as f64)
     }

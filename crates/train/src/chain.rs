@@ -6,21 +6,33 @@
 use largebatch_data::Labels;
 use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
+use largebatch_parallel::{Node, finish, push};
+use rayon::prelude::*;
 
 use crate::gradients::{Cut, StepKeys};
-use crate::layer::{Layer, Pass, add, layers};
+use crate::layer::{Layer, Pass, add, layers, update_running};
+use crate::ranks::{Passes, Ranks};
 use crate::{Experiment, SquaredNorms, TrainError};
 
-/// The layers, the weights, and the memory of a step.
+/// The weights, the workers, and the memory of a step.
 pub(crate) struct Chain {
-    layers: Vec<Layer>,
     slices: Slices,
     /// The weights at which the optimizer wants the gradient, if it looks ahead.
     ahead: Vec<Vec<f32>>,
-    looks_ahead: bool,
-    /// The gradient of a part of the batch, and the sum over the parts before it, by parameter;
-    /// empty for batch norm's running statistics.
-    gradients: [Vec<Vec<f32>>; 2],
+    /// The gradient of the batch, and its lengths.
+    gradient: Gradient,
+    lengths: Vec<usize>,
+    /// Memory for the gradients of parts.
+    spare: Vec<Gradient>,
+    workers: Vec<Worker>,
+}
+
+/// A gradient by parameter; empty for batch norm's running statistics.
+type Gradient = Vec<Vec<f32>>;
+
+/// The layers, and the memory of a pass over a part of the batch.
+struct Worker {
+    layers: Vec<Layer>,
     /// The inputs of each layer, then the outputs of the last one.
     x: Vec<Vec<f32>>,
     /// The gradients with respect to the outputs and inputs of a layer.
@@ -32,13 +44,23 @@ pub(crate) struct Chain {
     examples: Vec<u64>,
 }
 
+/// What all workers read in a step.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    experiment: &'a Experiment,
+    weights: &'a [Vec<f32>],
+    keys: Option<StepKeys>,
+    /// The size of the whole batch.
+    whole: usize,
+}
+
 /// What the passes over a batch found, besides its gradient.
 pub(crate) struct Found {
     /// The sum of the losses.
     pub loss: f64,
     /// The number of correctly classified examples; `None` for real targets.
     pub correct: Option<f64>,
-    /// As of [`Experiment::gradient_with_norms`].
+    /// If they are wanted and the batch is in several parts.
     pub norms: Option<SquaredNorms>,
 }
 
@@ -68,26 +90,22 @@ pub(crate) fn obstacle(
 
 impl Chain {
     /// The weights of a network and the optimizer's states, after at least one step; `None` if they
-    /// are not of f32.
-    pub fn take(network: &Network, driver: &Driver) -> Option<Chain> {
+    /// are not of f32. Each step computes as many parts at the same time as there are workers.
+    pub fn take(network: &Network, driver: &Driver, workers: usize) -> Option<Chain> {
         let slices = Slices::take(driver, network)?;
-        let layers = layers(&network.links()?, |id| slices.index(id))?;
-        let mut gradients = vec![Vec::new(); slices.weights.len()];
-        for at in layers.iter().flat_map(Layer::trained) {
-            gradients[at] = vec![0.0; slices.weights[at].len()];
+        let layers = || layers(&network.links()?, |id| slices.index(id));
+        let mut lengths = vec![0; slices.weights.len()];
+        for at in layers()?.iter().flat_map(Layer::trained) {
+            lengths[at] = slices.weights[at].len();
         }
+        let workers = (0..workers).map(|_| Some(Worker::new(layers()?)));
         Some(Chain {
-            gradients: [gradients, Vec::new()],
-            x: vec![Vec::new(); layers.len() + 1],
-            layers,
+            workers: workers.collect::<Option<_>>()?,
             slices,
             ahead: Vec::new(),
-            looks_ahead: false,
-            g: Default::default(),
-            classes: Vec::new(),
-            reals: Vec::new(),
-            targets: Vec::new(),
-            examples: Vec::new(),
+            gradient: zeros(&lengths),
+            lengths,
+            spare: Vec::new(),
         })
     }
 
@@ -98,91 +116,148 @@ impl Chain {
 
     /// Whether a step draws random numbers.
     pub fn is_random(&self, experiment: &Experiment) -> bool {
-        experiment.pipeline.augments() || self.layers.iter().any(Layer::is_random)
+        experiment.pipeline.augments() || self.workers[0].layers.iter().any(Layer::is_random)
     }
 
-    /// Computes the gradient of a batch, as [`Experiment::gradient`] does, part by part. Without
-    /// keys nothing may be [random](Self::is_random).
+    /// Computes the gradient of a batch, as [`Experiment::gradient`] does. Without keys nothing may
+    /// be [random](Self::is_random).
     pub fn gradient(
         &mut self,
         experiment: &Experiment,
         indices: &[u32],
         keys: Option<StepKeys>,
-        norms: bool,
+        wants_norms: bool,
+        ranks: Option<&mut Ranks<'_>>,
     ) -> Result<Found, TrainError> {
         let cut = Cut::new(&experiment.config, indices.len());
-        let mut found = Found {
-            // The neutral element: the sum of losses of −0 is −0, as on the graph.
-            loss: -0.0,
-            correct: None,
-            norms: None,
+        let wants_norms = wants_norms && cut.parts > 1;
+        let looks_ahead = self.slices.ahead(&mut self.ahead);
+        let shared = Shared {
+            experiment,
+            weights: match looks_ahead {
+                true => &self.ahead,
+                false => &self.slices.weights,
+            },
+            keys,
+            whole: indices.len(),
         };
-        self.looks_ahead = self.slices.ahead(&mut self.ahead);
-        let mut parts = Vec::new();
-        for part in 0..cut.parts {
-            let some = &indices[cut.range(part)];
-            let (loss, correct) = self.part(experiment, some, indices.len(), keys)?;
-            found.loss += f64::from(loss);
-            if let Some(correct) = correct {
-                *found.correct.get_or_insert(0.0) += correct as f64;
-            }
-            if cut.parts == 1 {
-                break;
-            }
-            if norms {
-                // A part's gradient is that of its summed loss over the whole batch's size.
-                let scale = indices.len() as f64 / some.len() as f64;
-                let square = squared_norm(&self.gradients[0]);
-                parts.push((some.len(), scale.powi(2) * square));
-            }
-            let [new, sum] = &mut self.gradients;
-            match part {
-                0 => sum.clone_from(new),
-                _ => sum.iter_mut().zip(new).for_each(|(sum, new)| add(sum, new)),
+        let (spare, lengths) = (&mut self.spare, &self.lengths);
+        spare.push(std::mem::take(&mut self.gradient));
+        let (mut sums, mut passes) = (Vec::new(), Passes::default());
+        for group in cut.groups(ranks.as_deref()) {
+            let workers = self.workers.iter_mut().zip(group.clone());
+            let tasks = workers.map(|(worker, part)| {
+                let gradient = spare.pop().unwrap_or_else(|| zeros(lengths));
+                (worker, &indices[cut.range(part)], gradient)
+            });
+            let compute = |(worker, some, mut gradient): (&mut Worker, &[u32], Gradient)| {
+                let found = worker.pass(shared, some, &mut gradient);
+                found.map(|(loss, correct)| (some.len(), loss, correct, gradient))
+            };
+            let done: Vec<_> = match group.len() {
+                1 => tasks.map(compute).collect(),
+                _ => {
+                    let tasks: Vec<_> = tasks.collect();
+                    tasks.into_par_iter().with_max_len(1).map(compute).collect()
+                }
+            };
+            for ((part, done), worker) in group.zip(done).zip(&self.workers) {
+                let (size, loss, correct, gradient) = done?;
+                passes.losses.push(loss);
+                passes.correct.extend(correct.map(|n| n as f32));
+                if wants_norms {
+                    // A part's gradient is that of its summed loss over the whole batch's size.
+                    let scale = indices.len() as f64 / size as f64;
+                    let square = squared_norm(&gradient);
+                    passes.norms.push((size, scale.powi(2) * square));
+                }
+                let layers = worker.layers.iter();
+                layers.for_each(|layer| layer.statistics(&mut passes.statistics));
+                push(&mut sums, Node::part(part), gradient, &mut |l, r| {
+                    plus(l, r, spare)
+                });
             }
         }
-        if cut.parts > 1 {
-            self.gradients.swap(0, 1);
+        self.gradient = match ranks {
+            None => finish(sums, &mut |l, r| plus(l, r, spare)).unwrap_or_default(),
+            Some(ranks) => {
+                passes = ranks.gather(&passes);
+                let pack = |sum: &Gradient, flat: &mut Vec<f32>| {
+                    sum.iter().for_each(|values| flat.extend(values));
+                };
+                let mut total = ranks.sum(cut.parts, lengths.iter().sum(), &sums, pack);
+                spare.extend(sums.into_iter().map(|(_, sum)| sum));
+                let mut gradient = spare.pop().unwrap_or_else(|| zeros(lengths));
+                for values in &mut gradient {
+                    let (these, rest) = total.split_at(values.len());
+                    values.copy_from_slice(these);
+                    total = rest;
+                }
+                gradient
+            }
+        };
+        for (at, seen) in &passes.statistics {
+            update_running(&mut self.slices.weights[*at as usize], seen);
         }
-        found.norms = (parts.len() > 1).then(|| SquaredNorms {
-            parts,
-            whole: squared_norm(&self.gradients[0]),
-        });
-        Ok(found)
+        let sum = |list: &[f32]| list.iter().copied().map(f64::from).sum();
+        Ok(Found {
+            loss: sum(&passes.losses),
+            correct: (!passes.correct.is_empty()).then(|| sum(&passes.correct)),
+            norms: wants_norms.then(|| SquaredNorms {
+                parts: passes.norms,
+                whole: squared_norm(&self.gradient),
+            }),
+        })
     }
 
     /// Clips the gradient by the global norm.
     pub fn clip_by_global_norm(&mut self, clip: GlobalClip) {
-        clip_slices_by_global_norm(&mut self.gradients[0], clip);
+        clip_slices_by_global_norm(&mut self.gradient, clip);
     }
 
     /// Clamps every element of the gradient to \[−limit, limit\].
     pub fn clip_by_value(&mut self, limit: f64) {
         let limit = limit as f32;
-        let each = self.gradients[0].iter_mut().flatten();
+        let each = self.gradient.iter_mut().flatten();
         each.for_each(|g| *g = g.clamp(-limit, limit));
     }
 
     /// Steps along the gradient, which is overwritten.
     pub fn step(&mut self, lr: f64) {
-        self.slices.step(lr, &mut self.gradients[0]);
+        self.slices.step(lr, &mut self.gradient);
+    }
+}
+
+impl Worker {
+    fn new(layers: Vec<Layer>) -> Self {
+        Worker {
+            x: vec![Vec::new(); layers.len() + 1],
+            layers,
+            g: Default::default(),
+            classes: Vec::new(),
+            reals: Vec::new(),
+            targets: Vec::new(),
+            examples: Vec::new(),
+        }
     }
 
-    /// The sum of the losses of some examples of the training part, the number of correct ones, and
-    /// in `gradients[0]` the gradient of the sum over `whole`.
-    fn part(
+    /// Passes over some examples of the training part, forward and backward. Writes the gradient of
+    /// the sum of their losses over the size of the whole batch; returns the sum, and the number of
+    /// correctly classified examples, `None` for real targets.
+    fn pass(
         &mut self,
-        experiment: &Experiment,
+        shared: Shared<'_>,
         indices: &[u32],
-        whole: usize,
-        keys: Option<StepKeys>,
+        gradient: &mut Gradient,
     ) -> Result<(f32, Option<usize>), TrainError> {
+        let Shared {
+            experiment,
+            weights,
+            keys,
+            whole,
+        } = shared;
         self.gather(experiment, indices, keys)?;
         let batch = indices.len();
-        let weights = match self.looks_ahead {
-            true => &self.ahead,
-            false => &self.slices.weights,
-        };
         let pass = Pass {
             dropout: keys.map(|keys| keys.dropout),
             examples: &self.examples,
@@ -211,12 +286,9 @@ impl Chain {
             let xy = [&self.x[l][..], &self.x[l + 1]];
             by_x.resize(batch * layer.inputs, 0.0);
             let wanted = (l > 0).then_some(&mut by_x[..]);
-            layer.backward(weights, xy, g, wanted, &mut self.gradients[0]);
+            layer.backward(weights, xy, g, wanted, gradient);
             std::mem::swap(g, by_x);
         }
-        let weights = &mut self.slices.weights;
-        let layers = self.layers.iter();
-        layers.for_each(|layer| layer.update_running(weights));
         Ok((sum, correct))
     }
 
@@ -249,6 +321,18 @@ impl Chain {
         let (loss, classes) = (experiment.loss, experiment.io.classes);
         Ok(loss.target_values(labels, classes, &mut self.targets)?)
     }
+}
+
+fn zeros(lengths: &[usize]) -> Gradient {
+    lengths.iter().map(|n| vec![0.0; *n]).collect()
+}
+
+/// left + right, in the memory of `left`; that of `right` is then spare.
+fn plus(mut left: Gradient, right: Gradient, spare: &mut Vec<Gradient>) -> Gradient {
+    let both = left.iter_mut().zip(&right);
+    both.for_each(|(left, right)| add(left, right));
+    spare.push(right);
+    left
 }
 
 /// |g|² over all parameters, summed in f64 parameter by parameter.

@@ -59,10 +59,15 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_THREADS))]
     pub threads: Option<usize>,
-    /// Micro-batches whose gradients one step accumulates, one after another.
+    /// Parts into which each batch is cut, and whose gradients are added in a fixed order; absent:
+    /// accumulate × workers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub parts: Option<usize>,
+    /// Parts that one step computes one after another, for each worker; in place of `parts`.
     #[schemars(range(min = 1))]
     pub accumulate: usize,
-    /// Replicas that process equal parts of every batch in parallel.
+    /// Parts of a batch that are computed at the same time.
     #[schemars(range(min = 1))]
     pub workers: usize,
     /// Bound on the gradient's global l2 norm: g ← g · min(1, clip_norm / (‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`.
@@ -193,6 +198,7 @@ impl Default for RunConfig {
             split_seed: 0,
             device: "flex".into(),
             threads: None,
+            parts: None,
             accumulate: 1,
             workers: 1,
             clip_norm: None,
@@ -253,10 +259,24 @@ impl RunConfig {
         toml::to_string(self).expect("a configuration has only TOML's types")
     }
 
+    /// The number of parts of a batch: `parts`, or accumulate × workers.
+    pub fn parts(&self) -> usize {
+        self.parts.unwrap_or(self.accumulate * self.workers)
+    }
+
+    /// The configuration without what leaves the result as it is: the workers, if `parts` is given.
+    pub fn identity(&self) -> RunConfig {
+        let mut identity = self.clone();
+        if self.parts.is_some() {
+            identity.workers = 1;
+        }
+        identity
+    }
+
     /// A hash of everything that determines the result, except the versions of the device and the
     /// program.
     pub fn id(&self) -> String {
-        let canonical = Value::try_from(self)
+        let canonical = Value::try_from(self.identity())
             .expect("a configuration has only TOML's types")
             .to_string();
         blake3::hash(canonical.as_bytes()).to_hex()[..16].to_owned()
@@ -330,16 +350,23 @@ impl RunConfig {
             _ => {}
         }
         self.base_batch.get_or_insert(default.batch_size);
-        for (key, parts) in [("accumulate", self.accumulate), ("workers", self.workers)] {
-            if parts > size {
-                return bad(
-                    key,
-                    &parts,
-                    &format!("must be at most the batch size, {size}"),
-                );
-            }
+        let counts = [
+            ("parts", self.parts.unwrap_or(1)),
+            ("accumulate", self.accumulate),
+            ("workers", self.workers),
+        ];
+        if let Some((key, parts)) = counts.iter().find(|(_, parts)| *parts > size) {
+            let why = format!("must be at most the batch size, {size}");
+            return bad(key, parts, &why);
         }
-        if self.accumulate * self.workers > size {
+        if self.parts.is_some() && self.accumulate > 1 {
+            return bad(
+                "accumulate",
+                &self.accumulate,
+                "parts is given too; give one of them",
+            );
+        }
+        if self.parts() > size {
             return bad(
                 "workers",
                 &self.workers,

@@ -102,6 +102,16 @@ pub enum TrainError {
         /// The process that writes to it.
         by: String,
     },
+    /// A process of a shared training that would not give the bits of the others.
+    #[error(
+        "rank {rank} has another {what} than rank 0: start the same program with the same arguments, data and kind of processor on all machines"
+    )]
+    Rank {
+        /// The process.
+        rank: usize,
+        /// What differs.
+        what: &'static str,
+    },
     /// A folder that is not a run's folder, or belongs to another run.
     #[error("{}: {message}", path.display())]
     Folder {
@@ -140,6 +150,7 @@ impl TrainError {
             | TrainError::Folder { .. }
             | TrainError::Locked { .. }
             | TrainError::OtherData { .. }
+            | TrainError::Rank { .. }
             | TrainError::NoAdapter { .. } => false,
             _ => true,
         }

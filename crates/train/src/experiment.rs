@@ -256,13 +256,13 @@ impl Experiment {
             model,
             io,
         };
-        let part = batch / (experiment.config.accumulate * experiment.config.workers);
+        let part = batch / experiment.config.parts();
         let ghost = experiment.config.ghost_batch;
         if (part == 1 || ghost == Some(1)) && experiment.initial_model()?.network.has_batch_norm() {
             let (key, size) = ghost
                 .filter(|&n| n == 1)
                 .map_or(("batch_size", batch), |n| ("ghost_batch", n));
-            let why = "batch norm needs at least 2 examples in each micro-batch: take a larger batch, fewer workers, or a model without batch norm";
+            let why = "batch norm needs at least 2 examples in each part: take a larger batch, fewer parts, or a model without batch norm";
             return Err(TrainError::value(key, size, why));
         }
         // The optimizer matches its groups and exclusions against the network's parameter paths.

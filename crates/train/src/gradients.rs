@@ -1,4 +1,4 @@
-//! The gradient of one batch: at once, accumulated over micro-batches, or by parallel replicas.
+//! The gradient of one batch: at once, or as the sum over its parts.
 
 use std::ops::Range;
 
@@ -6,31 +6,33 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use largebatch_models::{Forward, ForwardPass, Network, Statistic};
+use largebatch_parallel::{Node, finish, push, share};
 use largebatch_random::Key;
 use rayon::prelude::*;
 
+use crate::ranks::Ranks;
 use crate::{Experiment, RunConfig, TrainError};
 
 /// The gradient of the mean loss over a batch, and what its passes collected.
 pub struct BatchGradient {
     /// ∇ (1/n) Σ loss, by parameter.
     pub gradients: GradientsParams,
-    /// Σ loss over the batch, one term per micro-batch, still on the device.
+    /// Σ loss over the batch, one term per part, still on the device.
     pub loss: Vec<Tensor<1>>,
-    /// The number of correctly classified examples, one term per micro-batch; empty for real
+    /// The number of correctly classified examples, one term per part; empty for real
     /// targets.
     pub correct: Vec<Tensor<1>>,
     /// The statistics that batch norm collected, for [`Network::update_running`].
     pub statistics: Vec<Statistic>,
 }
 
-/// Squared norms of the gradients of one step: of its micro-batches and of the whole batch, before clipping and without weight decay.
+/// Squared norms of the gradients of one step: of the batch's parts and of the whole batch, before clipping and without weight decay.
 ///
 /// The gradient noise scale follows from them without further gradients (McCandlish et al. 2018,
 /// arXiv 1812.06162, appendix A.1).
 #[derive(Clone, PartialEq, Debug)]
 pub struct SquaredNorms {
-    /// The size of each micro-batch, and |g|² of the gradient of its mean loss.
+    /// The size of each part, and |g|² of the gradient of its mean loss.
     pub parts: Vec<(usize, f64)>,
     /// |g|² of the gradient of the whole batch's mean loss.
     pub whole: f64,
@@ -45,43 +47,48 @@ pub struct StepKeys {
     pub dropout: Key,
 }
 
-/// How a batch is cut into `accumulate` × `workers` consecutive parts.
+/// How a batch is cut into consecutive parts.
 #[derive(Clone, Copy)]
 pub(crate) struct Cut {
     examples: usize,
+    /// The number of parts: at most one for each example.
+    pub parts: usize,
     /// The number of parts that are computed at the same time.
     pub workers: usize,
-    /// The number of parts.
-    pub parts: usize,
 }
 
 impl Cut {
     pub fn new(config: &RunConfig, examples: usize) -> Self {
-        let workers = config.workers.min(examples);
         Cut {
             examples,
-            workers,
-            parts: (config.accumulate * workers).min(examples),
+            parts: config.parts().min(examples),
+            workers: config.workers,
         }
     }
 
     /// The examples of a part, as places in the batch.
     pub fn range(self, part: usize) -> Range<usize> {
-        let start = |part| part * self.examples / self.parts;
-        start(part)..start(part + 1)
+        share(self.examples, self.parts, part)
+    }
+
+    /// The parts of this process, in groups that are computed at the same time.
+    pub fn groups(self, ranks: Option<&Ranks<'_>>) -> impl Iterator<Item = Range<usize>> {
+        let mine = ranks.map_or(0..self.parts, |ranks| ranks.parts(self.parts));
+        let firsts = mine.clone().step_by(self.workers);
+        firsts.map(move |first| first..(first + self.workers).min(mine.end))
     }
 }
 
 impl Experiment {
     /// The gradient of the mean loss over the training examples `indices`.
     ///
-    /// The batch is cut into `accumulate` × `workers` consecutive parts whose sizes differ by at
-    /// most one. Each part's gradient is that of its summed loss divided by the size of the WHOLE
-    /// batch, and the parts are added in order. So the sum equals the large batch's gradient up to
-    /// rounding, and K workers give the same bits as K accumulated micro-batches. With batch norm
-    /// each part has its own statistics (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741).
-    /// PyTorch's usual accumulation loop divides each micro-batch's mean by the number of
-    /// micro-batches, which is wrong if the last one is smaller.
+    /// The batch is cut into [`RunConfig::parts`] consecutive parts whose sizes differ by at most
+    /// one. Each part's gradient is that of its summed loss divided by the size of the WHOLE batch,
+    /// and the parts are added in a balanced tree ([`largebatch_parallel`]). So the sum equals the
+    /// large batch's gradient up to rounding, and has the same bits for any number of workers. With
+    /// batch norm each part has its own statistics (ghost batch norm, Hoffer et al. 2017, arXiv
+    /// 1705.08741). PyTorch's usual accumulation loop divides each micro-batch's mean by the number
+    /// of micro-batches, which is wrong if the last one is smaller.
     ///
     /// # Errors
     /// Labels that the model's loss does not accept.
@@ -91,78 +98,68 @@ impl Experiment {
         indices: &[u32],
         keys: StepKeys,
     ) -> Result<BatchGradient, TrainError> {
-        self.sum_of_parts(network, indices, keys, &mut |_, _| {})
+        Ok(self.gradient_over(network, indices, keys, false, None)?.0)
     }
 
-    /// As [`Experiment::gradient`], with the squared norms unless the batch is in one part. The
-    /// gradient has the same bits.
-    ///
-    /// # Errors
-    /// Those of [`Experiment::gradient`].
-    pub fn gradient_with_norms(
+    /// As [`Experiment::gradient`], with the squared norms if they are wanted and the batch is in
+    /// several parts. Each process of `ranks` computes some of the parts.
+    pub(crate) fn gradient_over(
         &self,
         network: &Network,
         indices: &[u32],
         keys: StepKeys,
+        wants_norms: bool,
+        ranks: Option<&mut Ranks<'_>>,
     ) -> Result<(BatchGradient, Option<SquaredNorms>), TrainError> {
-        let mut parts = Vec::new();
-        let sum = self.sum_of_parts(network, indices, keys, &mut |size, gradients| {
-            // A part's gradient is that of its summed loss over the whole batch's size.
-            let scale = indices.len() as f64 / size as f64;
-            parts.push((size, scale.powi(2) * squared_norm(gradients, network)));
-        })?;
-        let norms = (parts.len() > 1).then(|| SquaredNorms {
-            parts,
+        let n = indices.len();
+        let cut = Cut::new(&self.config, n);
+        let wants_norms = wants_norms && cut.parts > 1;
+        let some = |part: usize| &indices[cut.range(part)];
+        let mut add = |left: BatchGradient, right| left.plus(right, network);
+        let (mut sums, mut norms) = (Vec::new(), Vec::new());
+        for group in cut.groups(ranks.as_deref()) {
+            let gradients: Vec<_> = if group.len() == 1 {
+                vec![self.part_gradient(network, some(group.start), n, keys)]
+            } else {
+                // Each replica has its own leaves, so that the graphs share nothing; the storage of
+                // the weights is shared and only read.
+                let replicas: Vec<Network> = group
+                    .clone()
+                    .map(|_| network.clone().fork(&self.device))
+                    .collect();
+                let parts = replicas.par_iter().enumerate().with_max_len(1);
+                parts
+                    .map(|(i, replica)| self.part_gradient(replica, some(group.start + i), n, keys))
+                    .collect()
+            };
+            for (part, gradient) in group.zip(gradients) {
+                let gradient = gradient?;
+                if wants_norms {
+                    let size = cut.range(part).len();
+                    // A part's gradient is that of its summed loss over the whole batch's size.
+                    let scale = n as f64 / size as f64;
+                    let square = squared_norm(&gradient.gradients, network);
+                    norms.push((size, scale.powi(2) * square));
+                }
+                push(&mut sums, Node::part(part), gradient, &mut add);
+            }
+        }
+        let sum = match ranks {
+            Some(ranks) => {
+                let device = self.device.clone().inner();
+                Some(ranks.gradient(cut.parts, sums, &mut norms, network, &device))
+            }
+            None => finish(sums, &mut add),
+        };
+        let Some(sum) = sum else {
+            let why = "a gradient needs at least one example";
+            return Err(TrainError::value("batch", 0, why));
+        };
+        let norms = wants_norms.then(|| SquaredNorms {
+            parts: norms,
             whole: squared_norm(&sum.gradients, network),
         });
         Ok((sum, norms))
-    }
-
-    fn sum_of_parts(
-        &self,
-        network: &Network,
-        indices: &[u32],
-        keys: StepKeys,
-        each: &mut dyn FnMut(usize, &GradientsParams),
-    ) -> Result<BatchGradient, TrainError> {
-        let n = indices.len();
-        let whole = Cut::new(&self.config, n);
-        let (parts, workers) = (whole.parts, whole.workers);
-        let cut = |part: usize| &indices[whole.range(part)];
-        let mut sum: Option<BatchGradient> = None;
-        let mut add = |size: usize, part: BatchGradient| {
-            each(size, &part.gradients);
-            sum = Some(match sum.take() {
-                None => part,
-                Some(sum) => sum.plus(part, network),
-            });
-        };
-        for first in (0..parts).step_by(workers) {
-            let group = first..(first + workers).min(parts);
-            if group.len() == 1 {
-                add(
-                    cut(first).len(),
-                    self.part_gradient(network, cut(first), n, keys)?,
-                );
-                continue;
-            }
-            // Each replica has its own leaves, so that the graphs share nothing; the storage of the
-            // weights is shared and only read.
-            let replicas: Vec<Network> = group
-                .clone()
-                .map(|_| network.clone().fork(&self.device))
-                .collect();
-            let gradients: Vec<_> = replicas
-                .par_iter()
-                .enumerate()
-                .with_max_len(1)
-                .map(|(i, replica)| self.part_gradient(replica, cut(first + i), n, keys))
-                .collect();
-            for (part, gradient) in group.zip(gradients) {
-                add(cut(part).len(), gradient?);
-            }
-        }
-        sum.ok_or_else(|| TrainError::value("batch", 0, "a gradient needs at least one example"))
     }
 
     fn part_gradient(

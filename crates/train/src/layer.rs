@@ -237,27 +237,31 @@ impl Layer {
         }
     }
 
-    /// Updates batch norm's running statistics from those of the last pass, as
-    /// [`Network::update_running`](largebatch_models::Network::update_running) does.
-    pub fn update_running(&self, weights: &mut [Vec<f32>]) {
+    /// Adds the means and variances that batch norm found in the last pass, each with the place of
+    /// the running statistic that it updates.
+    pub fn statistics(&self, found: &mut Vec<(u64, Vec<f32>)>) {
         let Kind::BatchNorm { running, seen, .. } = &self.kind else {
             return;
         };
-        let (kept, entering) = ((1.0 - RUNNING_MOMENTUM) as f32, RUNNING_MOMENTUM as f32);
         for (part, moments) in seen {
             let values = part.len() / self.inputs;
             if values < 2 {
                 continue;
             }
             let unbiased = (values as f64 / (values - 1) as f64) as f32;
-            let mut update = |at: usize, seen: &[f32], by: f32| {
-                for (running, seen) in weights[at].iter_mut().zip(seen) {
-                    *running = *running * kept + seen * by * entering;
-                }
-            };
-            update(running[0], moments.mean(), 1.0);
-            update(running[1], moments.variance(), unbiased);
+            let variance = moments.variance().iter().map(|v| v * unbiased);
+            found.push((running[0] as u64, moments.mean().to_vec()));
+            found.push((running[1] as u64, variance.collect()));
         }
+    }
+}
+
+/// Updates a running statistic, as
+/// [`Network::update_running`](largebatch_models::Network::update_running) does.
+pub(crate) fn update_running(running: &mut [f32], seen: &[f32]) {
+    let (kept, entering) = ((1.0 - RUNNING_MOMENTUM) as f32, RUNNING_MOMENTUM as f32);
+    for (running, seen) in running.iter_mut().zip(seen) {
+        *running = *running * kept + seen * entering;
     }
 }
 

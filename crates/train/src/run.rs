@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use largebatch_models::Network;
+use largebatch_parallel::Peers;
 
 use crate::checkpoint::{self, Checkpoint, SCHEMA};
 use crate::counters::{Counters, Unread};
 use crate::divergence::Divergence;
 use crate::folder::RunFolder;
 use crate::observer::{End, Evaluation, Observer, Snapshot, Start, Step, Wants};
+use crate::ranks::Ranks;
 use crate::trainer::{Trained, Trainer};
 use crate::writer::Writer;
 use crate::{Experiment, Outcome, Split, Stop, TrainError, device, from_safetensors};
@@ -30,6 +32,10 @@ pub struct Controls<'a> {
     pub fitted: usize,
     /// Whether to use Burn's graph in every step, with the same bits, even if it is not needed.
     pub on_graph: bool,
+    /// The processes that share the training. Each calls [`train`] with the same experiment, and
+    /// computes some parts of every batch; the bits are those of one process. Only rank 0 may have a
+    /// folder and observers.
+    pub peers: Option<&'a dyn Peers>,
 }
 
 impl Default for Controls<'_> {
@@ -42,6 +48,7 @@ impl Default for Controls<'_> {
             test: true,
             fitted: 0,
             on_graph: false,
+            peers: None,
         }
     }
 }
@@ -62,14 +69,26 @@ pub fn train(
         .cloned()
         .map(RunFolder::locked)
         .transpose()?;
+    let peers = controls.peers.filter(|peers| peers.count() > 1);
+    let ranks = peers.map(|peers| Ranks::new(peers, experiment));
+    let ranks = ranks.transpose()?;
+    let checkpoints = folder.as_ref().map(RunFolder::checkpoints);
+    let mut newest = match &checkpoints {
+        Some(checkpoints) => Checkpoint::newest(checkpoints)?,
+        None => None,
+    };
+    if let Some(ranks) = &ranks {
+        newest = ranks.checkpoint(newest)?;
+    }
     let mut network = experiment.initial_model()?.network;
-    let mut trainer = Trainer::new(experiment, &network, controls.on_graph)?;
+    let mut trainer = Trainer::new(experiment, &network, controls.on_graph, ranks)?;
     let mut counters = Counters::default();
-    if let Some(checkpoints) = folder.as_ref().map(RunFolder::checkpoints)
-        && let Some(checkpoint) = Checkpoint::newest(&checkpoints)?
-    {
+    if let Some(checkpoint) = newest {
+        if let Some(checkpoints) = &checkpoints {
+            checkpoint::tidy(checkpoints, experiment.config.checkpoint.keep)?;
+        }
+        let checkpoints = checkpoints.unwrap_or_else(|| "the checkpoints of rank 0".into());
         network = from_safetensors(network, &checkpoint.model, &checkpoints)?;
-        checkpoint::tidy(&checkpoints, experiment.config.checkpoint.keep)?;
         counters = checkpoint.progress;
         trainer
             .seek(&counters, &checkpoint.optimizer)
@@ -150,21 +169,25 @@ impl Training<'_> {
         self.tell(|o| o.on_start(&start))?;
         let mut stop = None;
         while stop.is_none() && !self.is_over() {
-            if interrupt.load(Ordering::Relaxed) {
+            let (wants, interrupted) = self.agreed(interrupt.load(Ordering::Relaxed));
+            if interrupted {
                 network = self.trainer.up_to_date(network);
                 self.checkpoint(&network)?;
                 stop = Some(Stop::Interrupted);
             } else {
-                (network, stop) = self.step(network)?;
+                (network, stop) = self.step(network, wants)?;
             }
         }
         let network = self.trainer.up_to_date(network);
         Ok((network, stop.unwrap_or(Stop::Finished)))
     }
 
-    fn step(&mut self, network: Network) -> Result<(Network, Option<Stop>), TrainError> {
+    fn step(
+        &mut self,
+        network: Network,
+        wants: Wants,
+    ) -> Result<(Network, Option<Stop>), TrainError> {
         let started = Instant::now();
-        let wants = self.wants();
         let (mut network, trained, unread) = self.trainer.step(network, wants)?;
         let due = self.count(unread, started);
         if due.evaluation {
@@ -183,11 +206,29 @@ impl Training<'_> {
         self.counters.step >= self.experiment.total_steps
     }
 
-    /// What the observers together want of the next step.
-    fn wants(&self) -> Wants {
+    /// What the observers together want of the next step, and whether the training is interrupted:
+    /// the same in all processes.
+    fn agreed(&self, mut interrupted: bool) -> (Wants, bool) {
         let step = self.counters.step + 1;
         let each = self.observers.iter().map(|o| o.wants(step));
-        each.fold(Wants::NOTHING, Wants::or)
+        let mut wants = each.fold(Wants::NOTHING, Wants::or);
+        if let Some(ranks) = self.trainer.ranks() {
+            let mut all = [
+                &mut interrupted,
+                &mut wants.norms,
+                &mut wants.layers,
+                &mut wants.checkpoint,
+            ];
+            let flags = all
+                .iter()
+                .rev()
+                .fold(0, |flags, flag| flags << 1 | u32::from(**flag));
+            let flags = ranks.agree(flags);
+            for (i, flag) in all.iter_mut().enumerate() {
+                **flag = flags >> i & 1 == 1;
+            }
+        }
+        (wants, interrupted)
     }
 
     /// Counts a step, and reads its loss if that is free or due.
@@ -286,7 +327,11 @@ impl Training<'_> {
         if validation.is_some_and(|v| !v.loss.is_finite()) {
             return Ok(Some(Stop::Diverged));
         }
-        if self.observers.iter().any(|o| o.stop()) {
+        let mut stop = self.observers.iter().any(|o| o.stop());
+        if let Some(ranks) = self.trainer.ranks() {
+            stop = ranks.agree(u32::from(stop)) > 0;
+        }
+        if stop {
             return Ok(Some(Stop::Observer));
         }
         let Some(validation) = validation else {

@@ -9,6 +9,7 @@ use largebatch_optim::{
 use crate::chain::{Chain, obstacle};
 use crate::counters::{Counters, Sum, Unread};
 use crate::gradients::StepKeys;
+use crate::ranks::Ranks;
 use crate::{Experiment, SquaredNorms, TrainError, Wants};
 
 /// Does one step at a time, network in, network out: takes the next batch and computes its
@@ -17,6 +18,8 @@ use crate::{Experiment, SquaredNorms, TrainError, Wants};
 /// A step is computed on Burn's graph or by a [`Chain`] without one, with the same bits.
 pub(crate) struct Trainer<'a> {
     experiment: &'a Experiment,
+    /// The processes that share the training.
+    ranks: Option<Ranks<'a>>,
     driver: Driver,
     order: Order,
     step: u64,
@@ -50,11 +53,13 @@ impl<'a> Trainer<'a> {
         experiment: &'a Experiment,
         network: &Network,
         on_graph: bool,
+        ranks: Option<Ranks<'a>>,
     ) -> Result<Self, TrainError> {
         let driver = Driver::new(&*experiment.optimizer, network)?;
         let asked = on_graph.then_some("a graph was asked for");
         Ok(Trainer {
             experiment,
+            ranks,
             graph: asked.or_else(|| obstacle(experiment, network, &driver)),
             driver,
             order: experiment.order()?,
@@ -71,6 +76,11 @@ impl<'a> Trainer<'a> {
         self.order.seek(counters.position);
         self.step = counters.step;
         Ok(())
+    }
+
+    /// The processes that share the training.
+    pub fn ranks(&self) -> Option<&Ranks<'a>> {
+        self.ranks.as_ref()
     }
 
     /// The optimizer with its state, up to date as the network is.
@@ -134,7 +144,9 @@ impl<'a> Trainer<'a> {
     /// Whether there is a chain, which takes the network's weights if it is new.
     fn has_chain(&mut self, network: &Network) -> bool {
         if self.graph.is_none() && self.chain.is_none() {
-            self.chain = Chain::take(network, &self.driver).map(Box::new);
+            let config = &self.experiment.config;
+            let workers = config.workers.min(config.parts());
+            self.chain = Chain::take(network, &self.driver, workers).map(Box::new);
             if self.chain.is_none() {
                 self.graph = Some("a parameter is not of 32 bits");
             }
@@ -155,7 +167,8 @@ impl<'a> Trainer<'a> {
         let keys = chain
             .is_random(experiment)
             .then(|| keys(experiment, trained.epoch, self.step));
-        let found = chain.gradient(experiment, indices, keys, wants.norms)?;
+        let ranks = self.ranks.as_mut();
+        let found = chain.gradient(experiment, indices, keys, wants.norms, ranks)?;
         if let Some(bound) = experiment.config.clip_value {
             chain.clip_by_value(bound);
         }
@@ -183,13 +196,10 @@ impl<'a> Trainer<'a> {
         let keys = keys(experiment, trained.epoch, self.step);
         let ahead = self.driver.ahead(&network);
         let at = ahead.as_ref().unwrap_or(&network);
-        let mut gradient = if wants.norms {
-            let (gradient, norms) = experiment.gradient_with_norms(at, indices, keys)?;
-            trained.norms = norms;
-            gradient
-        } else {
-            experiment.gradient(at, indices, keys)?
-        };
+        let ranks = self.ranks.as_mut();
+        let (mut gradient, norms) =
+            experiment.gradient_over(at, indices, keys, wants.norms, ranks)?;
+        trained.norms = norms;
         drop(ahead);
         if let Some(bound) = experiment.config.clip_value {
             gradient.gradients = clip_by_value(gradient.gradients, &network, bound);

@@ -274,6 +274,41 @@ fn every_option() {
     }
 }
 
+/// A batch in the same parts has the same gradient for any number of workers and threads: also the
+/// last batch of an epoch, of 10 examples, and with batch norm, dropout and clipping.
+#[test]
+fn parts_have_the_same_bits_for_any_number_of_workers() {
+    let data = dataset(Task::Classes(11), 30);
+    let model = "model=mlp model.widths=[40,33] model.batch_norm=true model.dropout=0.3";
+    let common = "optimizer=nesterov clip_norm=0.5 batch_size=65";
+    let mut all: Vec<Seen> = Vec::new();
+    for parts in [1, 2, 3, 4, 6, 7, 8, 12] {
+        let mut same = Vec::new();
+        for workers in ["workers=1", "workers=2", "workers=4"] {
+            let line = format!("{model} {common} parts={parts} {workers}");
+            let settings: Vec<_> = words(&line).collect();
+            let experiment = experiment(&data, &settings);
+            assert_eq!(experiment.config.identity().workers, 1);
+            for threads in [1, 2] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                pool.build().unwrap().install(|| {
+                    same.extend([false, true].map(|on_graph| run(&experiment, on_graph, None, 0).0))
+                });
+            }
+        }
+        for other in &same[1..] {
+            assert!(same[0] == *other, "{parts} parts: {:?} {other:?}", same[0]);
+        }
+        all.extend(same.pop());
+    }
+    for (i, one) in all.iter().enumerate() {
+        assert!(
+            all[..i].iter().all(|other| other.weights != one.weights),
+            "the comparison would see another number of parts"
+        );
+    }
+}
+
 /// What a chain does not have is trained on the graph, and the reason is given.
 #[test]
 fn the_rest_uses_the_graph() {

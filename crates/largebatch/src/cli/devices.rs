@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use largebatch_parallel::Mpi;
 use largebatch_train::{BACKENDS, adapters};
 use serde_json::json;
 
@@ -26,7 +27,13 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
             .iter()
             .map(|(b, found)| json!({"name": b.name, "compiled": b.compiled, "adapters": found, "default": b.name == BACKENDS[0].name}))
             .collect();
-        return print_json(&json!({ "threads": largebatch_train::threads(), "devices": devices }));
+        let mpi: Vec<_> = Mpi::installed()
+            .into_iter()
+            .map(|(library, version)| json!({"library": library, "version": version}))
+            .collect();
+        return print_json(
+            &json!({ "threads": largebatch_train::threads(), "devices": devices, "mpi": mpi }),
+        );
     }
     for (backend, found) in rows {
         let state = match (backend.compiled, found.len()) {
@@ -45,7 +52,18 @@ pub(super) fn run(args: DevicesArgs) -> Result<Done> {
             backend.name, backend.summary
         ))?;
     }
-    Ok(Done::Ok)
+    let found: Vec<String> = Mpi::installed()
+        .iter()
+        .map(|(library, version)| format!("{version} ({library})"))
+        .collect();
+    let state = match found.is_empty() {
+        true => "none on this machine; `apt-get install openmpi-bin` adds one on Debian".to_owned(),
+        false => found.join(", "),
+    };
+    print(format_args!(
+        "{:<9}processes that train together: mpirun -n 4 largebatch train …\n         {state}",
+        "mpi"
+    ))
 }
 
 /// Burn's description of a device, without the names of its wrappers: `kind: Cpu, backend: Auto`.

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ mod data;
 mod devices;
 mod evaluate;
 mod facts;
+mod job;
 mod network;
 mod predict;
 mod probe;
@@ -163,7 +165,9 @@ pub fn main(lab: Lab) -> ExitCode {
     let matches = match command(&lab).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
-            let _ = error.print();
+            if !job::has_main() {
+                let _ = error.print();
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -194,6 +198,9 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Completions(args) => shell::completions(args, &lab),
         Command::Man(args) => shell::man(args, &lab),
     };
+    if done.is_ok() {
+        job::leave();
+    }
     match done {
         Ok(Done::Ok) => ExitCode::SUCCESS,
         Ok(Done::Diverged) => ExitCode::from(3),
@@ -223,7 +230,9 @@ pub fn main(lab: Lab) -> ExitCode {
             {
                 text = format!("{text}; {remedy}");
             }
-            say(&format!("error: {text}"));
+            if let Some(who) = job::reporter() {
+                let _ = writeln!(std::io::stderr(), "{who}error: {text}");
+            }
             let usage = error
                 .downcast_ref::<largebatch_probe::ProbeError>()
                 .is_some_and(|e| e.is_usage())
@@ -238,7 +247,9 @@ pub fn main(lab: Lab) -> ExitCode {
                             | StudyError::Argument(_)
                     )
                 );
-            ExitCode::from(if usage { 2 } else { 1 })
+            let code = if usage { 2 } else { 1 };
+            job::abort(code);
+            ExitCode::from(code)
         }
     }
 }
@@ -294,10 +305,12 @@ fn version() -> String {
     format!("{version} (devices: {})", compiled.join(", "))
 }
 
-/// Writes a line to standard error; if that is closed or full, the line is lost.
+/// Writes a line to standard error, unless another process does; if that is closed or full, the line
+/// is lost.
 fn say(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{text}");
+    if !job::is_quiet() {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }
 
 /// Reports what was read, what is held out, the majority-class baseline, and anything that looks

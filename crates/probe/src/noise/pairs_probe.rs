@@ -31,7 +31,7 @@ impl Probe for NoisePairs {
 
     fn check(&self, experiment: &Experiment) -> Result<(), ProbeError> {
         let config = &experiment.config;
-        if config.accumulate * config.workers > 1 {
+        if config.parts() > 1 {
             return Ok(());
         }
         Err(TrainError::Value {

@@ -6,19 +6,21 @@ mod settings;
 mod summary;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use largebatch_train::{
-    Controls, Experiment, Observer, OtherData, Outcome, RunConfig, RunFolder, Stop, TrainError,
-    compute_here, train,
+    Controls, Experiment, Observer, OtherData, Outcome, RunConfig, RunFile, RunFolder, Stop,
+    TrainError, compute_here, train,
 };
 
+use super::job::{self, Job};
 use super::probe::training::{self, Probing};
 use super::progress::TrainingBar;
 use super::{
-    DataDir, Done, Global, INTERRUPT, print_json, say, tell_data, warn, watch_interrupts, whole,
+    DataDir, Done, Global, INTERRUPT, counted, print_json, say, tell_data, warn, watch_interrupts,
+    whole,
 };
 use crate::Lab;
 use folder::fresh_folder;
@@ -110,7 +112,7 @@ pub(super) struct TrainArgs {
     /// CPU threads [default: all]
     #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
     threads: Option<u64>,
-    /// Replicas that process equal parts of every batch in parallel [default: 1]
+    /// Parts of every batch that are computed at the same time [default: 1]
     #[arg(long, value_name = "K", help_heading = "Where", value_parser = whole)]
     workers: Option<u64>,
     #[command(flatten)]
@@ -147,18 +149,29 @@ pub(super) struct TrainArgs {
 
 pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
-    if let Some(folder) = resumed_folder(&args)? {
-        return resume(&args, &folder, global, lab);
+    let job = job::join()?;
+    if let Some(resumed) = resumed(&args, job)? {
+        return resume(&args, resumed, job, global, lab);
     }
     args.probe
         .iter()
         .try_for_each(|text| training::parse(text, &lab.probes).map(drop))?;
     let config = configuration(&args, None)?;
-    compute_here(config.threads);
+    compute_here(threads(&config, job));
     if let Some(shape) = &args.cross_validate {
+        if job.is_some() {
+            anyhow::bail!("a cross-validation is one process; start it without a launcher");
+        }
         return cross_validate::run(&args, &config, shape, global, lab);
     }
-    let experiment = Experiment::open(config, lab, &args.data_dir.search())?;
+    let open = || Experiment::open(config, lab, &args.data_dir.search());
+    let experiment = match job {
+        Some(job) => job.in_turn(open),
+        None => open(),
+    }?;
+    if job.is_some_and(|job| !job.is_main()) {
+        return drive(&args, &experiment, None, job, Vec::new(), global);
+    }
     warn_of_unknown_sources(&experiment);
     tell_notes(&experiment);
     let path = args
@@ -174,7 +187,58 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let probes = Probing::all(&args.probe, &lab.probes, &experiment, &path)
         .inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
-    drive(&args, &experiment, &folder, probes, global)
+    drive(&args, &experiment, Some(&folder), job, probes, global)
+}
+
+/// The CPU threads that are asked for, or else this process's share of the machine.
+fn threads(config: &RunConfig, job: Option<&Job>) -> Option<usize> {
+    config.threads.or(job.map(Job::threads))
+}
+
+/// A run to resume.
+struct Resumed {
+    path: PathBuf,
+    /// Rank 0 has it.
+    folder: Option<RunFolder>,
+    file: RunFile,
+    /// If it has already ended.
+    outcome: Option<Outcome>,
+}
+
+/// The run to resume, if there is one in the folder that is named; rank 0 looks, and tells the
+/// others.
+fn resumed(args: &TrainArgs, job: Option<&Job>) -> Result<Option<Resumed>> {
+    let mut found = None;
+    if job.is_none_or(Job::is_main)
+        && let Some(path) = resumed_folder(args)?
+    {
+        let (folder, file) = RunFolder::open(&path)?;
+        found = Some(Resumed {
+            outcome: folder.outcome()?,
+            folder: Some(folder),
+            path,
+            file,
+        });
+    }
+    let Some(job) = job else { return Ok(found) };
+    let texts = match &found {
+        Some(found) => [
+            found.path.display().to_string(),
+            toml::to_string(&found.file)?,
+            serde_json::to_string(&found.outcome)?,
+        ],
+        None => Default::default(),
+    };
+    let [path, file, outcome] = job.share(texts);
+    if found.is_some() || file.is_empty() {
+        return Ok(found);
+    }
+    Ok(Some(Resumed {
+        path: path.into(),
+        folder: None,
+        file: toml::from_str(&file)?,
+        outcome: serde_json::from_str(&outcome)?,
+    }))
 }
 
 /// The folder that --resume names, if there is a run in it.
@@ -200,16 +264,26 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
     }
 }
 
-fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<Done> {
-    let (folder, file) = RunFolder::open(path)?;
-    compute_here(file.config.threads);
+fn resume(
+    args: &TrainArgs,
+    run: Resumed,
+    job: Option<&Job>,
+    global: &Global,
+    lab: &Lab,
+) -> Result<Done> {
+    let (path, mut file) = (&*run.path, run.file);
+    compute_here(threads(&file.config, job));
     let other = if args.accept_data {
         OtherData::Accept(&warn)
     } else {
         OtherData::Refuse
     };
-    let open = |config: RunConfig| file.reopen(path, config, lab, args.data_dir.search(), other);
     let asked = configuration(args, Some(&file.config))?;
+    if asked.parts.is_some() {
+        // They leave the result as it is.
+        file.config.workers = asked.workers;
+    }
+    let open = |config: RunConfig| file.reopen(path, config, lab, args.data_dir.search(), other);
     if asked != file.config {
         let asked = open(asked)?.config;
         if asked != file.config {
@@ -224,8 +298,10 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<D
             .into());
         }
     }
-    if let Some(outcome) = folder.outcome()? {
-        if args.json {
+    if let Some(outcome) = run.outcome {
+        if run.folder.is_none() {
+            // Rank 0 says so.
+        } else if args.json {
             print_json(&outcome)?;
         } else if !global.quiet {
             writeln!(
@@ -237,7 +313,14 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<D
         }
         return Ok(done(&outcome));
     }
-    let experiment = open(file.config.clone())?;
+    let open = || open(file.config.clone());
+    let experiment = match job {
+        Some(job) => job.in_turn(open),
+        None => open(),
+    }?;
+    let Some(folder) = run.folder else {
+        return drive(args, &experiment, None, job, Vec::new(), global);
+    };
     let begun = &file.provenance.version;
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
     if minor(begun) != minor(env!("CARGO_PKG_VERSION")) {
@@ -249,17 +332,32 @@ fn resume(args: &TrainArgs, path: &Path, global: &Global, lab: &Lab) -> Result<D
     let probes = Probing::all(&args.probe, &lab.probes, &experiment, path)?;
     let folder = folder.locked()?;
     folder.go_on_with(&file, &experiment.dataset)?;
-    drive(args, &experiment, &folder, probes, global)
+    drive(args, &experiment, Some(&folder), job, probes, global)
 }
 
+/// Trains; the ranks above 0 have no folder, and only compute.
 fn drive(
     args: &TrainArgs,
     experiment: &Experiment,
-    folder: &RunFolder,
+    folder: Option<&RunFolder>,
+    job: Option<&Job>,
     mut probes: Vec<Probing<'_>>,
     global: &Global,
 ) -> Result<Done> {
+    let peers = job.map(Job::peers);
+    let Some(folder) = folder else {
+        let controls = Controls {
+            interrupt: &INTERRUPT,
+            test: false,
+            peers,
+            ..Controls::default()
+        };
+        return Ok(done(&train(experiment, controls)?.0));
+    };
     let mut progress = TrainingBar::new(global);
+    if let Some(job) = job {
+        tell_job(job, experiment, global);
+    }
     if global.quiet {
         tell_data(&experiment.dataset, &experiment.holdout, global);
     }
@@ -280,6 +378,7 @@ fn drive(
             folder: Some(folder),
             observers,
             interrupt: &INTERRUPT,
+            peers,
             ..Controls::default()
         },
     )?;
@@ -304,6 +403,20 @@ fn drive(
             )
         }
         done => Ok(done),
+    }
+}
+
+fn tell_job(job: &Job, experiment: &Experiment, global: &Global) {
+    if !global.quiet {
+        say(&job.describe());
+    }
+    let (count, parts) = (job.count(), experiment.config.parts());
+    if count > parts {
+        warn(&format!(
+            "a batch has {}, so {} of {count} processes have nothing to compute: --set parts={count} gives each of them one (with other bits)",
+            counted(parts, "part"),
+            count - parts
+        ));
     }
 }
 

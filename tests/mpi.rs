@@ -1,0 +1,320 @@
+//! Trainings that several processes share, over the MPIs of this machine (Debian: openmpi-bin,
+//! mpich): the bits of one process, also over a break, and clear ends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use largebatch_tests::{Ended, command, folder, ok, program, shell, tree, write};
+
+/// Batch norm, dropout, augmentation, clipping, a growing batch and last batches of 14 examples or
+/// fewer. It needs no graph.
+const MLP: &str = r#"
+dataset = "digits"
+model = { name = "mlp", widths = [24, 20], dropout = 0.2, batch_norm = true }
+optimizer = { name = "lamb", weight_decay = 0.01 }
+batch_schedule = { name = "multi-step", factor = 2, at = { epochs = [1] } }
+batch_size = 96
+lr = 0.02
+epochs = 2
+clip_norm = 0.5
+seed = 4
+checkpoint = { every_steps = 7, keep = 9 }
+[data]
+preprocess = { normalise = "unit", crop_pad = 1, flip = true }
+[log]
+every_steps = 3
+layers_every_steps = 5
+"#;
+
+/// On Burn's graph, with the noise scale of pairs.
+const CNN: &str = r#"
+dataset = "digits"
+model = { name = "simple-cnn", filters = [4, 4], width = 16, dropout = 0.3 }
+optimizer = { name = "momentum", momentum = 0.9 }
+batch_size = 50
+lr = 0.05
+steps = 8
+seed = 6
+checkpoint = { every_steps = 3, keep = 9 }
+"#;
+
+/// A launcher of this machine that takes `-n K`, with its name.
+fn launchers() -> Vec<(&'static str, Command)> {
+    let mut found = Vec::new();
+    for (name, version, programs) in [
+        ("Open MPI", "Open MPI", ["mpirun.openmpi", "mpirun"]),
+        ("MPICH", "HYDRA", ["mpiexec.mpich", "mpiexec.hydra"]),
+    ] {
+        let works = |program: &&&str| {
+            let output = Command::new(program).arg("--version").output();
+            output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains(version))
+        };
+        match programs.iter().find(works) {
+            Some(program) => found.push((name, Command::new(program))),
+            None => eprintln!("skipped for {name}: there is no {}", programs[0]),
+        }
+    }
+    found
+}
+
+/// `K` processes of a shell command in which `$LARGEBATCH` is the program.
+fn job(launcher: &Command, k: usize, dir: &Path, script: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command
+        .args(["-k", "5", "120"])
+        .arg(launcher.get_program())
+        .args(["-n", &k.to_string(), "sh", "-c", script])
+        .current_dir(dir)
+        .env("LARGEBATCH", program())
+        .env("LARGEBATCH_CACHE_DIR", dir.join("cache"))
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .env("OMPI_MCA_hwloc_base_binding_policy", "none")
+        .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Every test uses both cores, and one at a time is measured.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ONE.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn run(mut command: Command) -> Ended {
+    Ended::from(command.output().expect("the launcher starts"))
+}
+
+/// The files of a run that do not depend on time or machine; `state.json` without its seconds.
+fn files(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = tree(run);
+    files.retain(|path, content| {
+        let named = |name: &str| path.file_name().is_some_and(|n| n == name);
+        if named("state.json") || named("result.json") {
+            let mut value: serde_json::Value = serde_json::from_slice(content).expect("JSON");
+            let object = value.as_object_mut().expect("an object");
+            for key in ["seconds", "examples_per_second", "out", "digest"] {
+                object.remove(key);
+            }
+            *content = value.to_string().into_bytes();
+        }
+        !named("run.toml") && !named("lock")
+    });
+    for name in ["model.safetensors", "events.jsonl", "result.json"] {
+        assert!(files.contains_key(Path::new(name)), "{name} is compared");
+    }
+    files
+}
+
+fn same(a: &Path, b: &Path) {
+    let (left, right) = (files(a), files(b));
+    assert_eq!(
+        left.keys().collect::<Vec<_>>(),
+        right.keys().collect::<Vec<_>>()
+    );
+    for (path, content) in &left {
+        let what = format!("{} of {} and {}", path.display(), a.display(), b.display());
+        assert!(*content == right[path], "{what} differ");
+    }
+}
+
+#[test]
+fn any_number_of_processes_gives_the_same_bits() {
+    let _alone = alone();
+    let folder = folder();
+    let dir = folder.path();
+    write(dir, "mlp.toml", MLP);
+    write(dir, "cnn.toml", CNN);
+    let launchers = launchers();
+    if launchers.is_empty() {
+        return;
+    }
+    for (model, parts, counts) in [
+        ("mlp", 8, &[2, 4, 8][..]),
+        ("mlp", 6, &[4]),
+        ("mlp", 7, &[2]),
+        ("mlp", 12, &[5]),
+        ("cnn", 8, &[2, 3, 4]),
+        // Two ranks without parts.
+        ("cnn", 2, &[4]),
+    ] {
+        let train = format!("train {model}.toml --set parts={parts} --threads");
+        let alone = dir.join(format!("{model}-{parts}"));
+        let mut words: Vec<&str> = train.split_whitespace().collect();
+        let out = alone.display().to_string();
+        words.extend(["2", "--out", &out]);
+        ok(dir, &words);
+        for (i, k) in counts.iter().enumerate() {
+            let (name, launcher) = &launchers[i % launchers.len()];
+            let (threads, out) = (1 + i % 2, format!("{model}-{parts}-on-{k}"));
+            let script = format!("$LARGEBATCH {train} {threads} --out {out}");
+            let ended = run(job(launcher, *k, dir, &script));
+            assert_eq!(ended.code, Some(0), "{name}: {script}\n{}", ended.stderr);
+            let idle = ended.stderr.contains("have nothing to compute");
+            assert_eq!(idle, *k > parts, "{}", ended.stderr);
+            assert_eq!(ended.stdout.matches("validation").count(), 1);
+            same(&dir.join(out), &alone);
+        }
+    }
+    assert!(
+        files(&dir.join("mlp-8"))[Path::new("model.safetensors")]
+            != files(&dir.join("mlp-7"))[Path::new("model.safetensors")],
+        "the comparison would see another number of parts"
+    );
+}
+
+/// The step of a run's newest checkpoint, 0 without one.
+fn newest(run: &Path) -> u64 {
+    let list = std::fs::read_dir(run.join("checkpoints"));
+    let names = list.into_iter().flatten().flatten().map(|e| e.file_name());
+    let step = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        name.strip_prefix("step-").and_then(|n| n.parse().ok())
+    };
+    names.filter_map(step).max().unwrap_or(0)
+}
+
+/// Waits until a run has a checkpoint after `step`, and returns its processes.
+fn ranks(run: &Path, step: u64) -> Vec<String> {
+    let started = Instant::now();
+    while newest(run) <= step {
+        assert!(started.elapsed() < Duration::from_secs(60), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let out = run.display().to_string();
+    let processes = std::fs::read_dir("/proc").expect("a list of processes");
+    let ours = processes.flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        (exe == program() && line.contains(&out)).then_some(pid)
+    });
+    ours.collect()
+}
+
+/// A killed rank ends the job; SIGUSR1 leaves a checkpoint. Then another number of processes
+/// continues, and ends with the bits of an undisturbed run.
+#[test]
+fn a_run_resumes_on_another_number_of_processes() {
+    let _alone = alone();
+    let folder = folder();
+    let dir = folder.path();
+    let config = MLP.replace("epochs = 2", "epochs = 60");
+    write(
+        dir,
+        "mlp.toml",
+        config.replace("every_steps = 7, keep = 9", "every_steps = 7"),
+    );
+    let Some((_, launcher)) = launchers()
+        .into_iter()
+        .find(|(name, _)| *name == "Open MPI")
+    else {
+        return;
+    };
+    let train = "train mlp.toml --set parts=6 --quiet";
+    let words: Vec<&str> = train.split_whitespace().collect();
+    ok(dir, &[&words[..], &["--out", "whole"]].concat());
+
+    let out = dir.join("broken");
+    let script = format!("$LARGEBATCH {train} --out {} --resume", out.display());
+    let start = |k: usize| {
+        let mut job = job(&launcher, k, dir, &script);
+        job.stdout(Stdio::piped()).stderr(Stdio::piped());
+        job.spawn().expect("the launcher starts")
+    };
+    let job = start(3);
+    let pids = ranks(&out, 0);
+    assert_eq!(pids.len(), 3);
+    let killed = Instant::now();
+    let kill = ["-9", &pids[1]];
+    Command::new("kill").args(kill).status().expect("kill");
+    let ended = Ended::from(job.wait_with_output().expect("an end"));
+    assert!(ended.code != Some(0), "{ended:?}");
+    let seconds = killed.elapsed().as_secs_f64();
+    assert!(seconds < 5.0, "it ended after {seconds} s");
+
+    let job = start(2);
+    let pids = ranks(&out, newest(&out));
+    assert_eq!(pids.len(), 2);
+    for pid in pids {
+        Command::new("kill")
+            .args(["-USR1", &pid])
+            .status()
+            .expect("kill");
+    }
+    let ended = Ended::from(job.wait_with_output().expect("an end"));
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("interrupted; continue"), "{ended:?}");
+
+    let ended = Ended::from(start(4).wait_with_output().expect("an end"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    same(&out, &dir.join("whole"));
+    // It has ended: every rank knows.
+    let ended = Ended::from(start(2).wait_with_output().expect("an end"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// Ranks that would not give the same bits, and errors of one rank, end the job with a line.
+#[test]
+fn what_does_not_fit_is_refused() {
+    let _alone = alone();
+    let folder = folder();
+    let dir = folder.path();
+    let rank = "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}";
+    let common = "$LARGEBATCH train --dataset digits --model softmax --quiet --steps 4";
+    for (name, launcher) in launchers() {
+        for (script, code, message) in [
+            (
+                format!("{common} --seed {rank}"),
+                1,
+                "error: rank 1 has another configuration",
+            ),
+            (
+                format!("[ {rank} = 1 ] && model=nothing; {common} --model ${{model:-softmax}}")
+                    .replace("--model softmax ", ""),
+                2,
+                "rank 1: error: ",
+            ),
+            (format!("{common} --lr=-1"), 2, "error: lr = -1"),
+            (format!("{common} --nothing"), 2, "argument '--nothing'"),
+        ] {
+            let started = Instant::now();
+            let ended = run(job(&launcher, 3, dir, &script));
+            assert_eq!(ended.code, Some(code), "{name}: {script}\n{}", ended.stderr);
+            let lines = ended.stderr.lines().filter(|line| line.contains(message));
+            assert_eq!(lines.count(), 1, "{name}: {script}\n{}", ended.stderr);
+            assert!(started.elapsed() < Duration::from_secs(20), "{script}");
+        }
+        let version = ok(dir, &["devices"]).stdout;
+        assert!(version.contains(name), "{version}");
+    }
+    for (variables, message) in [
+        (
+            &["SLURM_PROCID=0", "SLURM_STEP_NUM_TASKS=3"][..],
+            "--mpi=pmix",
+        ),
+        (
+            &["PMI_RANK=0", "PMI_SIZE=2", "LD_LIBRARY_PATH=/nothing"],
+            "2 copies",
+        ),
+    ] {
+        let script = common.replace(
+            "$LARGEBATCH",
+            &format!("{} $LARGEBATCH", variables.join(" ")),
+        );
+        let ended = run(shell(dir, &script));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(message), "{ended:?}");
+    }
+    // Alone, no MPI is loaded.
+    let mut alone = command(dir, &["train", "--dataset", "digits", "--model", "softmax"]);
+    alone
+        .args(["--quiet", "--steps", "2"])
+        .env("OMPI_COMM_WORLD_SIZE", "1");
+    assert_eq!(run(alone).code, Some(0));
+}
