@@ -19,6 +19,8 @@ pub struct Figure {
     pub(crate) width: f64,
     pub(crate) height: f64,
     pub(crate) body: String,
+    /// What the page’s script needs to draw it anew, as attributes of the inline SVG.
+    pub(crate) attributes: String,
 }
 
 impl Figure {
@@ -93,10 +95,11 @@ impl Figure {
     /// The chart for a page that contains the [`style`](crate::style).
     pub fn inline(&self) -> String {
         format!(
-            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg>",
+            "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\"{}>{}</svg>",
             px(self.width),
             px(self.height),
             escape(&self.title),
+            self.attributes,
             self.body
         )
     }

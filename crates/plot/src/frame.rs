@@ -43,6 +43,7 @@ pub struct Frame {
     pub svg: Svg,
     title: String,
     name: String,
+    attributes: String,
     /// The left edge of the plot area.
     pub left: f64,
     /// Its right edge.
@@ -138,8 +139,10 @@ impl Frame {
             x += room + 12.0;
         }
         let top = if keys.is_empty() { 50.0 } else { y + 32.0 };
+        svg.raw(format_args!("<g class=\"area\">"));
         Frame {
             svg,
+            attributes: String::new(),
             title: title.into(),
             name: name.into(),
             left,
@@ -217,13 +220,37 @@ impl Frame {
             .raw(format_args!("<g class=\"ser\" data-s=\"{i}\">"));
     }
 
+    /// The same for a series with a name, by which the page finds it in other figures.
+    pub fn named_series(&mut self, i: usize, name: &str) {
+        let name = escape(name);
+        self.svg.raw(format_args!(
+            "<g class=\"ser\" data-s=\"{i}\" data-n=\"{name}\">"
+        ));
+    }
+
+    /// Begins what shows the results of a group of trials, or of several.
+    pub fn of_group(&mut self, group: impl std::fmt::Display) {
+        self.svg.raw(format_args!("<g data-g=\"{group}\">"));
+    }
+
+    /// Lets a page draw the plot area anew, as `kind`.
+    pub fn redrawn_as(&mut self, kind: &str) {
+        let (left, right) = (px(self.left), px(self.right));
+        let (top, bottom) = (px(self.top), px(self.bottom));
+        self.attributes = format!(
+            " data-kind=\"{}\" data-frame=\"{left} {right} {top} {bottom}\"",
+            escape(kind)
+        );
+    }
+
     /// Ends a group.
     pub fn end(&mut self) {
         self.svg.raw(format_args!("</g>"));
     }
 
     /// The chart with its caption.
-    pub fn finish(self, caption: String) -> Figure {
+    pub fn finish(mut self, caption: String) -> Figure {
+        self.end();
         Figure {
             name: self.name,
             title: self.title,
@@ -231,6 +258,7 @@ impl Frame {
             width: WIDTH,
             height: self.bottom + 44.0,
             body: self.svg.0,
+            attributes: self.attributes,
         }
     }
 }

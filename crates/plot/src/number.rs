@@ -9,6 +9,7 @@ pub fn significant(x: f64, digits: usize) -> String {
     if !(-4..7).contains(&magnitude) {
         let text = format!("{x:.*e}", digits - 1);
         // 1.0e-7 is written as 1e-7.
+        let text = text.replacen('-', if x < 0.0 { "−" } else { "-" }, 1);
         return match text.split_once('e') {
             Some((m, e)) if m.contains('.') => {
                 format!("{}e{e}", m.trim_end_matches('0').trim_end_matches('.'))
@@ -65,6 +66,7 @@ mod tests {
             (0.1, "0.1"),
             (1.25e-7, "1.25e-7"),
             (1e-7, "1e-7"),
+            (-1e-7, "−1e-7"),
             (1000.0, "1000"),
             (-0.5, "−0.5"),
             (0.0, "0"),

@@ -217,7 +217,7 @@ impl Plot {
                 .zip(&colours)
                 .filter(|(s, _)| s.form == form)
             {
-                frame.series(*colour);
+                frame.named_series(*colour, &s.label);
                 s.draw(&mut frame, *colour, (&x, &self.x), (&y, &self.y));
                 frame.end();
             }

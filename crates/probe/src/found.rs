@@ -135,6 +135,31 @@ impl<R> Found<'_, R> {
             .collect()
     }
 
+    /// Which step [`FoundRun::last`] shows, if it was measured before the end: ` (step 50)`.
+    pub fn last_step(&self, group: usize) -> String {
+        let runs = self.groups[group].iter().filter(|run| run.end.is_none());
+        let mut steps: Vec<u64> = runs
+            .filter_map(|run| Some(run.during.last()?.step))
+            .collect();
+        steps.sort_unstable();
+        match (steps.first(), steps.last()) {
+            (Some(a), Some(b)) if a == b => format!(" (step {a})"),
+            (Some(a), Some(b)) => format!(" (steps {a} to {b})"),
+            _ => String::new(),
+        }
+    }
+
+    /// The groups of the study that are not among these, as a sentence.
+    pub fn without(&self, groups: &[usize]) -> String {
+        let all = self.study.groups.iter().enumerate();
+        let missing = all.filter(|(g, _)| !groups.contains(g));
+        let missing: Vec<&str> = missing.map(|(_, group)| group.label.as_str()).collect();
+        if missing.is_empty() {
+            return String::new();
+        }
+        format!(" No measurement of: {}.", missing.join("; "))
+    }
+
     /// The first record.
     pub fn first(&self) -> Option<&R> {
         let mut runs = self.groups.iter().flatten();

@@ -167,7 +167,7 @@ fn each_probe_has_its_section() {
     let heading = page.find("Gradient noise</h2>").unwrap();
     let noise = &page[heading..][..page[heading..].find("</table>").unwrap()];
     assert!(
-        noise.contains("<td>200</td><td>300</td><td>300</td><td>400</td>"),
+        noise.contains("<td>200</td><td>300</td><td>300</td><td>400 (step 20)</td>"),
         "{noise}"
     );
     assert!(page.contains("Layers</h2>") && page.contains("‖x_S − x_0‖"));
@@ -196,6 +196,42 @@ fn each_probe_has_its_section() {
             "{name} in {files:?}"
         );
     }
+}
+
+/// With λ ≈ 0 the stable rate 2/λ is huge. Its median is not, and neither end of the interval is
+/// below 0. Lion has no known bound, and so no stable rate.
+#[test]
+fn a_flat_loss_does_not_decide_the_stable_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let results = results(STUDY, dir.path());
+    keep(&results, dir.path(), "curvature.jsonl", |batch, seed| {
+        let lambda = [40.0, 20.0, 1e-18][seed as usize % 3];
+        let edge = json!({
+            "optimizer": "sgd", "rate": 0.1, "lambda_max": lambda, "product": 0.1 * lambda, "bound": 2.0,
+            "stable_rate": 2.0 / lambda,
+        });
+        let edge = if batch == 16 { edge } else { Value::Null };
+        line(
+            5,
+            json!({
+                "lambda_max": lambda, "stable_rate": 2.0 / lambda, "eigenvalues": [lambda], "residuals": [0.0],
+                "converged": true, "least": -1.0, "edge": edge,
+            }),
+        )
+    });
+    let sections = found(&results, dir.path()).unwrap().sections;
+    let [small, large] = &sections[0].tables[0].rows[..] else {
+        panic!("two groups");
+    };
+    assert_eq!(
+        [&small[3], &small[4], &large[4]],
+        ["–", "0.1 [0.05, 2e18] (step 5)", "–"]
+    );
+    let caption = &sections[0].figures[0].caption;
+    assert!(
+        caption.contains("No measurement of: batch 256."),
+        "{caption}"
+    );
 }
 
 #[test]

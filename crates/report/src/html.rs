@@ -7,7 +7,7 @@ use crate::analysis::Analysis;
 use crate::context::PaperTable;
 use crate::report::Report;
 use crate::summary::Summary;
-use crate::{time, trials};
+use crate::{data, time, trials};
 use largebatch_plot::capital;
 
 const STYLE: &str = include_str!("page.css");
@@ -53,7 +53,8 @@ impl Report<'_> {
                     meta name="viewport" content="width=device-width,initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (name) ": report" }
-                    style { (PreEscaped(STYLE)) (PreEscaped(largebatch_plot::style())) }
+                    style { (PreEscaped(STYLE)) }
+                    style id="figures" { (PreEscaped(largebatch_plot::style())) }
                 }
                 body {
                     header {
@@ -71,6 +72,7 @@ impl Report<'_> {
                         "Made by largebatch " (env!("CARGO_PKG_VERSION"))
                         ". This page loads nothing from the network."
                     }
+                    script type="application/json" id="data" { (PreEscaped(data::data(a))) }
                     script { (PreEscaped(SCRIPT)) }
                 }
             }
@@ -179,6 +181,7 @@ fn findings(r: &Report) -> Option<Markup> {
     let list = |items: &[&(char, String)]| html! { ul.findings { @for i in items { (item(i)) } } };
     (!all.is_empty()).then(|| {
         html! {
+            @if let Some(text) = &r.summary.headline { p.headline { b { (text) } } }
             (list(&first))
             @if !rest.is_empty() {
                 details { summary { (rest.len()) " more, of smaller batches" } (list(&rest)) }
@@ -198,10 +201,10 @@ fn summary(a: &Analysis, s: &Summary) -> Markup {
     html! {
         div.scroll {
             table.summary.stack {
-                (head(&s.heads))
+                (head(&s.heads, &s.notes))
                 tbody {
-                    @for row in &s.rows {
-                        tr {
+                    @for (g, row) in s.rows.iter().enumerate() {
+                        tr data-g=(g) {
                             th scope="row" { (row[0]) }
                             // A narrow window shows each row as a block, with the heads next to the
                             // values.
@@ -218,12 +221,19 @@ fn summary(a: &Analysis, s: &Summary) -> Markup {
 }
 
 /// The heads of a table whose first column names the rows.
-fn head(heads: &[String]) -> Markup {
+///
+/// A note that begins with a head explains it, also where the pointer rests.
+fn head(heads: &[String], notes: &[String]) -> Markup {
+    let about = |head: &String| {
+        notes
+            .iter()
+            .find(|note| note.starts_with(&format!("{head}: ")))
+    };
     html! {
         thead {
             tr {
                 @for (i, head) in heads.iter().enumerate() {
-                    th class=[(i > 0).then_some("n")] { (head) }
+                    th class=[(i > 0).then_some("n")] title=[about(head)] { (head) }
                 }
             }
         }
@@ -259,7 +269,7 @@ fn table(t: &Table) -> Markup {
     html! {
         div.scroll {
             table.summary {
-                (head(&t.heads))
+                (head(&t.heads, &[]))
                 tbody {
                     @for row in &t.rows {
                         tr {

@@ -35,6 +35,7 @@
 mod analysis;
 mod comparison;
 mod context;
+mod data;
 mod error;
 mod export;
 mod facts;
@@ -57,7 +58,7 @@ pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use export::csv::quote;
 pub use format::Format;
-pub use measure::{estimated, times};
+pub use measure::{estimated, median_interval, times};
 pub use outline::{CriticalBatch, Outline, OutlineGroup, Probed};
 pub use report::Report;
 pub use write::Written;

@@ -1,6 +1,6 @@
 //! The results of the comparisons, in sentences.
 
-use largebatch_plot::significant;
+use largebatch_plot::{capital, significant};
 use largebatch_study::statistics::Estimate;
 
 use crate::analysis::{Analysis, without_shared};
@@ -14,6 +14,90 @@ pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
     differences
         .chain(steps::findings(a).into_iter().map(|text| ('→', text)))
         .collect()
+}
+
+/// The answer to the study's question in one sentence: what its largest batch costs, or how far
+/// larger batches save steps.
+pub(crate) fn headline(a: &Analysis) -> Option<String> {
+    let batch = |c: &&Comparison| a.groups[c.large].batch.unwrap_or(0.0);
+    let with = a.comparisons.iter().filter(|c| c.end.is_some());
+    let largest = with.clone().map(|c| batch(&c)).fold(0.0, f64::max);
+    let arms: Vec<&Comparison> = with.filter(|c| batch(c) == largest).collect();
+    let Some(first) = arms.first() else {
+        return steps::headline(a);
+    };
+    let m = &a.measure;
+    let end = |c: &Comparison| c.end.map(|p| p.difference);
+    let signs = arms
+        .iter()
+        .filter_map(|c| Some((end(c)?, told(m, &end(c)?).0)));
+    let signs: Vec<(Estimate, char)> = signs.collect();
+    let of = |sign| signs.iter().filter(move |s| s.1 == sign);
+    let small = &a.groups[first.small];
+    let base = match small.batch {
+        Some(b) if arms.iter().any(|c| a.groups[c.small].label != small.label) => {
+            format!("batch {}", significant(b, 7))
+        }
+        _ => small.label.clone(),
+    };
+    let large = format!("batch {}", significant(largest, 7));
+    if let [(e, _)] = &signs[..] {
+        let (sign, told, ends) = told(m, e);
+        let than = if sign == '=' { "from" } else { "than" };
+        let label = &a.groups[first.large].label;
+        let label = if label.contains(&large) {
+            label.clone()
+        } else {
+            format!("{label} ({large})")
+        };
+        return Some(format!(
+            "{}: {} {told} {than} {base}{ends}.",
+            capital(&label),
+            m.words
+        ));
+    }
+    let range = |sign| {
+        let sizes = of(sign).map(|s| s.0.mean.abs());
+        let (low, high) = sizes.fold((f64::INFINITY, 0.0f64), |(l, h), x| (l.min(x), h.max(x)));
+        if m.bare(low) == m.bare(high) {
+            format!("by {}{}", m.bare(low), m.points())
+        } else {
+            format!("by {} to {}{}", m.bare(low), m.bare(high), m.points())
+        }
+    };
+    let counted = [
+        ('−', "worse"),
+        ('=', "indistinguishable"),
+        ('+', "better"),
+        ('?', "measured on one seed only"),
+    ];
+    let counted = counted
+        .into_iter()
+        .filter(|(sign, _)| of(*sign).count() > 0);
+    let counted = counted.map(|(sign, word)| match sign {
+        '−' | '+' => format!("{} {word} {}", of(sign).count(), range(sign)),
+        _ => format!("{} {word}", of(sign).count()),
+    });
+    let counted: Vec<String> = counted.collect();
+    let best = arms.iter().filter_map(|c| Some((end(c)?, *c)));
+    let best = best.min_by(|p, q| p.0.mean.total_cmp(&q.0.mean));
+    let best = best.map_or(String::new(), |(e, c)| {
+        let label = &a.groups[c.large].label;
+        let budget = if c.equal_epochs {
+            ""
+        } else {
+            ", with another budget"
+        };
+        let (_, told, ends) = told(m, &e);
+        format!(". Best: {label}, {told}{ends}{budget}")
+    });
+    Some(format!(
+        "{} against {base}, {}: of {} arms, {}{best}.",
+        capital(&large),
+        m.words,
+        signs.len(),
+        counted.join(", ")
+    ))
 }
 
 fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
@@ -56,13 +140,22 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
         large.label, m.words
     );
     if let Some((loss, p)) = c.at_loss {
-        let (sign, told, ends) = self::told(&a.validation, &p.difference);
-        let apart = if sign == '=' { " between the two" } else { "" };
+        let (at_loss, told, ends) = self::told(&a.validation, &p.difference);
+        let apart = if at_loss == '=' {
+            " between the two"
+        } else {
+            ""
+        };
         text += &format!(
             "; at training loss {}: {} {told}{apart}{ends}",
             significant(loss, 3),
             a.validation.words
         );
+        text += match (sign, at_loss) {
+            ('−', '−') => ", so a gap remains that under-training does not explain",
+            ('−', '+' | '=') => ", so under-training explains what it lost",
+            _ => "",
+        };
     }
     Some((sign, text + "."))
 }

@@ -8,7 +8,7 @@ use crate::comparison::Comparison;
 use crate::export::columns::{Columns, Data};
 use crate::facts::Facts;
 use crate::figures::good_rates::region;
-use crate::sentences::sentences;
+use crate::sentences::{headline, sentences};
 
 /// The summary of a report.
 pub(crate) struct Summary {
@@ -19,6 +19,8 @@ pub(crate) struct Summary {
     pub csv: Columns,
     /// Sentences that explain the columns, where the heads are not enough.
     pub notes: Vec<String>,
+    /// The main result, in one sentence.
+    pub headline: Option<String>,
     /// The results of the comparisons, each with its sign.
     pub sentences: Vec<(char, String)>,
 }
@@ -37,6 +39,10 @@ impl Summary {
                 "0 of n: no rate reached the target; n are the trials of its search.".into()
             }),
             baseline(a),
+            a.groups
+                .iter()
+                .any(|g| g.lost > 0)
+                .then(|| "†: trials that failed or were pruned.".into()),
             a.comparisons
                 .iter()
                 .any(unequal)
@@ -47,6 +53,7 @@ impl Summary {
             heads: shown().map(|c| c.head.clone()).collect(),
             rows: (0..a.groups.len()).map(row).collect(),
             notes: notes.chain(more.into_iter().flatten()).collect(),
+            headline: headline(a),
             sentences: sentences(a),
             csv: Columns {
                 columns: columns.into_iter().flat_map(|c| c.csv).collect(),
@@ -264,7 +271,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
             "diverged",
             &|r| {
                 let lost = if r.g.lost > 0 {
-                    format!(" + {} lost", r.g.lost)
+                    format!(" + {} †", r.g.lost)
                 } else {
                     String::new()
                 };

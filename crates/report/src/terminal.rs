@@ -75,6 +75,9 @@ impl Report<'_> {
         });
         if !summary.sentences.is_empty() {
             out.push('\n');
+            if let Some(text) = &summary.headline {
+                let _ = writeln!(out, "{text}\n");
+            }
             summary.sentences.iter().for_each(|(sign, text)| {
                 let _ = writeln!(out, "{sign} {text}");
             });

@@ -50,7 +50,7 @@ pub(crate) fn trials(a: &Analysis) -> Option<Markup> {
                 }
             }
             p.note {
-                "Click a heading to sort. The filter shows the rows that contain all its words."
+                "Click a heading to sort, a row to see its curve. The filter shows the rows that contain all its words."
                 @if done.len() > MOST_ROWS {
                     " Shown are the first " (MOST_ROWS) " of " (done.len()) "; all are in trials.csv."
                 }
@@ -66,7 +66,7 @@ fn row(a: &Analysis, r: &Row, record: &TrialRecord, validation: bool, loss: bool
     let metric = |key: &str| record.metrics.get(key).copied();
     let (bad, stop) = stop(&record.stop);
     html! {
-        tr class=[bad.then_some("bad")] {
+        tr class=[bad.then_some("bad")] data-g=(r.group) data-p=[r.point] {
             td.words { (g.label) }
             td.words { (stage(r.stage)) }
             (digits(g.batch, 7))

@@ -500,3 +500,36 @@ fn other_programs_read_the_files() {
         "{text}"
     );
 }
+
+/// 1,000 trials of 100 points fit in 3 MB. Of 10 times as many points, one in 7 is drawn, and the
+/// page says so.
+#[test]
+fn a_large_study_has_a_small_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = "name='large'\nset={lr=0.05, epochs=1}\naxes.batch_size=[16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192]\nconfirm.seeds=100";
+    let mut results = results(study, dir.path());
+    assert_eq!(results.records.len(), 1000);
+    let mut size = |points: u64| {
+        for record in results.records.values_mut() {
+            let seed = record.seed as f64;
+            let curve = |scale: f64| (0..points).map(move |i| scale / (i as f64 + seed + 1.3));
+            record.curves.step = (1..=points).collect();
+            record.curves.examples = (1..=points).map(|i| 16 * i).collect();
+            record.curves.train_loss = curve(2.3).collect();
+            record.curves.validation = curve(0.9).map(|x| 1.0 - x).collect();
+        }
+        html(&results, &Context::default())
+    };
+    let page = size(100);
+    assert!(
+        page.len() < 3_000_000 && page.contains("\"every\":1"),
+        "{}",
+        page.len()
+    );
+    let page = size(1000);
+    assert!(
+        page.len() < 4_000_000 && page.contains("\"every\":7"),
+        "{}",
+        page.len()
+    );
+}

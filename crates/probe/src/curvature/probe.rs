@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use largebatch_component::Facts;
 use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
+use largebatch_report::median_interval;
 use largebatch_train::{Experiment, RunConfig};
 
 use super::{Curvature, CurvatureOptions, Edge, curvature};
@@ -234,16 +235,28 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
         let study = found.study;
-        let rate = |c: &Curvature| {
-            c.edge
-                .as_ref()
-                .and_then(|e| e.stable_rate)
-                .or(c.stable_rate)
+        // The largest stable rate is bound / λ. Its median and interval are those of λ / bound: λ may be
+        // near 0, or below it, where every rate is stable.
+        let stable = |g: usize, of: &dyn Fn(&FoundRun<Record<Curvature>>) -> Option<Edge>| {
+            let values = found.values(g, |run| of(run).map(|e| e.lambda_max / e.bound));
+            let values: Vec<f64> = values.into_iter().map(|v| v.1).collect();
+            let rate = |x: f64| {
+                if x > 0.0 {
+                    significant(1.0 / x, 3)
+                } else {
+                    "∞".into()
+                }
+            };
+            median_interval(&values).map(|(median, low, high)| {
+                let interval =
+                    (values.len() > 1).then(|| format!(" [{}, {}]", rate(high), rate(low)));
+                rate(median) + &interval.unwrap_or_default()
+            })
         };
         let lambda = |run: &FoundRun<Record<Curvature>>| Some(run.last()?.result.lambda_max);
         let at_start = |run: &FoundRun<Record<Curvature>>| {
             let first = run.during.first().filter(|at| at.step == 0)?;
-            rate(&first.record.result)
+            first.record.result.edge.clone()
         };
         let groups = found.groups();
         let rows = groups.iter().map(|&g| {
@@ -251,9 +264,10 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             vec![
                 group.label.clone(),
                 found.values(g, lambda).len().to_string(),
-                found.mean(g, lambda),
-                found.mean(g, at_start),
-                found.mean(g, |run| rate(&run.last()?.result)),
+                found.mean(g, lambda) + &found.last_step(g),
+                stable(g, &at_start).unwrap_or("–".into()),
+                stable(g, &|run| run.last()?.result.edge.clone())
+                    .map_or("–".into(), |rate| rate + &found.last_step(g)),
                 or_dash(group.rate),
                 or_dash(group.trained),
                 or_dash(group.lost),
@@ -270,21 +284,23 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             "smallest that did not",
         ];
         let note = format!("{}.", found.small_print());
+        let of_table = "Stable rates: medians over the runs; a bracket is between two order statistics and holds the median with 95 %, or, of fewer than six runs, \
+            is from the smallest to the largest. –: no bound is known for the optimizer, or it had no state yet. (step …): the last measurement, if it was before the end.";
         let table = Table {
             heads: heads.map(str::to_owned).to_vec(),
             rows: rows.collect(),
-            note: note.clone(),
+            note: format!("{of_table} {note}"),
         };
         let mut plot = Plot::new("edge", "Towards the edge of stability")
             .x("step", Scale::Linear)
             .y("rate × λ_max", Scale::Linear);
         let mut bounds: Vec<f64> = Vec::new();
-        let mut any = false;
+        let mut drawn = Vec::new();
         for &g in &groups {
             let edge = |of: fn(&Edge) -> f64| found.during(g, |r| r.result.edge.as_ref().map(of));
             let products = edge(|e| e.product);
             if !products.is_empty() {
-                any = true;
+                drawn.push(g);
                 plot = plot.line(&study.groups[g].label, products);
                 let bound = edge(|e| e.bound).last().map(|b| b.1);
                 bounds.extend(bound.filter(|b| !bounds.contains(b)));
@@ -294,8 +310,11 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             .iter()
             .fold(plot, |plot, bound| plot.guide_y("edge", *bound));
         let figure = || {
-            plot.caption(&format!("Medians over the runs. {note}"))
-                .figure()
+            plot.caption(&format!(
+                "Medians over the runs.{} {note}",
+                found.without(&drawn)
+            ))
+            .figure()
         };
         let tuned = if groups.iter().any(|g| study.groups[*g].is_tuned) {
             " The table also has, from stage tune, the largest rate at which every trial trained, and the smallest at which one diverged or learned nothing."
@@ -309,7 +328,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
                 the rate 2/λ_max; other optimizers have other bounds.{tuned} With noisy gradients, or if the loss is not quadratic, the bound is only a guide."
             ),
             tables: vec![table],
-            figures: any.then(figure).into_iter().collect(),
+            figures: (!drawn.is_empty()).then(figure).into_iter().collect(),
         })
     }
 }

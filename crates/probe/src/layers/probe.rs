@@ -179,7 +179,7 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
                 } else {
                     layers.join(", ")
                 },
-                of(|table| table.smallest_ratio),
+                of(|table| table.smallest_ratio) + &found.last_step(g),
                 of(|table| table.spread),
             ]
         });
@@ -203,7 +203,12 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
             .map(|(i, row)| (i, row.path.as_str()))
             .collect();
         let ratio = |table: &LayerTable, i: usize| table.rows.get(i)?.ratio;
-        let mut ends = Plot::new("layers", "‖w‖/‖∇w‖ of each layer at the end")
+        let title = if groups.iter().all(|g| found.last_step(*g).is_empty()) {
+            "‖w‖/‖∇w‖ of each layer at the end"
+        } else {
+            "‖w‖/‖∇w‖ of each layer, last measurement"
+        };
+        let mut ends = Plot::new("layers", title)
             .x("‖w‖/‖∇w‖", Scale::Log)
             .y_names(weights.iter().map(|w| w.1.to_owned()));
         for &g in &groups {

@@ -248,29 +248,37 @@ pub(super) fn scale_section<R>(
         .x("step", Scale::Linear)
         .y("examples", Scale::Log);
     let mut rows = Vec::new();
-    let mut any = false;
+    let mut drawn = Vec::new();
     for g in found.groups() {
         let label = &study.groups[g].label;
         let during = found.during(g, |record| scale(&record.result));
         let end = found.median(g, |run| scale(&run.end.as_ref()?.result));
-        let end = end.or(during.last().map(|p| p.1));
+        let last = during
+            .last()
+            .map(|p| format!("{} (step {})", or_dash(Some(p.1)), p.0));
+        let end = end.map(|x| or_dash(Some(x))).or(last).unwrap_or("–".into());
         let middle = median(during.iter().map(|p| p.1).collect());
         let sum: f64 = during.iter().map(|p| p.1).sum();
         let mean = (!during.is_empty()).then(|| sum / during.len() as f64);
         let start = during.first().filter(|p| p.0 == 0.0).map(|p| p.1);
         let critical = study.critical.iter().find(|c| c.groups.contains(&g));
         let critical = critical.map(|c| c.examples);
-        let cells = [start, middle, mean, end, critical].map(or_dash);
+        let [start, middle, mean, critical] = [start, middle, mean, critical].map(or_dash);
+        let cells = [start, middle, mean, end, critical];
         rows.push(
             [label.clone(), found.runs(g).len().to_string()]
                 .into_iter()
                 .chain(cells)
                 .collect(),
         );
-        any |= found.runs(g).iter().any(|run| !run.during.is_empty());
-        if during.len() > 1 {
-            plot = plot.line(label, during);
+        if !during.is_empty() {
+            drawn.push(g);
         }
+        plot = match during.len() {
+            0 => plot,
+            1 => plot.points(label, during),
+            _ => plot.line(label, during),
+        };
     }
     for critical in &study.critical {
         let of = if study.critical.len() > 1 {
@@ -291,13 +299,14 @@ pub(super) fn scale_section<R>(
         "B_crit from steps",
     ];
     let note = format!("Medians over the runs. {}.", found.small_print());
-    let figure = || plot.caption(&note).figure();
+    let caption = format!("{note}{}", found.without(&drawn));
+    let figure = || plot.caption(&caption).figure();
     Some(Section {
         title: title.into(),
         text: "B_simple = tr Σ / |G|², the batch size at which the variance of a mini-batch’s gradient is as large as the gradient (McCandlish et al. 2018), predicts \
         the batch size beyond which larger ones save few steps. B_crit is the same quantity, fitted to the steps to the target in this study."
             .into(),
-        figures: any.then(figure).into_iter().collect(),
+        figures: (!drawn.is_empty()).then(figure).into_iter().collect(),
         tables: vec![Table {
             heads: heads.map(str::to_owned).to_vec(),
             rows,

@@ -148,23 +148,25 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
         frame.end();
         for (batch, g) in &s.groups {
             let (estimate, seeds) = of(*g);
+            let f = &a.groups[*g];
             let at = x.at(*batch) + shift;
+            frame.of_group(g);
             let Some(e) = estimate else {
-                let f = &a.groups[*g];
                 if !f.records.is_empty() && f.diverged + f.lost == f.records.len() {
                     let low = frame.bottom - 5.0;
                     frame
                         .svg
                         .text(&format!("b f{}", i % COLOURS), Anchor::Middle, at, low, "✕");
-                    gone = " ✕ at the bottom: every trial diverged or was lost.";
+                    gone = " ✕ at the bottom: every trial diverged, failed or was pruned.";
                 }
+                frame.end();
                 continue;
             };
             if seeds.len() <= 40 {
-                seeds
-                    .iter()
-                    .filter(|s| y.shows(s.1))
-                    .for_each(|(_, v)| forest::dot(&mut frame.svg, i, at, y.at(*v)));
+                seeds.iter().filter(|s| y.shows(s.1)).for_each(|s| {
+                    let tip = forest::seed_tip(f, *s, shown);
+                    forest::dot(&mut frame.svg, i, at, y.at(s.1), &tip);
+                });
             }
             if let Some((low, high)) = e
                 .interval
@@ -174,8 +176,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                     .svg
                     .interval(i, false, at, y.at(low.max(least)), y.at(high.min(most)));
             }
-            let f = &a.groups[*g];
-            let (hollow, tip) = (f.diverged + f.lost > 0, forest::tip(f, &e, shown.measure));
+            let (hollow, tip) = (f.diverged + f.lost > 0, forest::tip(f, &e, shown));
             if y.shows(e.mean) {
                 frame.svg.mark(i, hollow, at, y.at(e.mean), 4.6, &tip);
             } else {
@@ -187,6 +188,7 @@ fn lines(a: &Analysis, shown: &Shown, name: &str, title: &str) -> Option<Figure>
                 };
                 frame.svg.arrow(i, hollow, (at, edge), way, &tip);
             }
+            frame.end();
         }
         frame.end();
     }

@@ -179,6 +179,8 @@ fn chart(
         };
         Axis::linear(shown.iter().copied(), 0.05, frame.bottom, frame.top)
     };
+    let kind = if loss { "loss" } else { "validation" };
+    frame.redrawn_as(&format!("{kind} {by}{}", if log { " log" } else { "" }));
     let ticks = y.ticks(5);
     let factor = if loss { 1.0 } else { a.validation.factor() };
     let labels = if loss {
@@ -215,6 +217,7 @@ fn chart(
     for (i, c) in curves.iter().enumerate() {
         let Some(c) = c else { continue };
         frame.series(i);
+        frame.of_group(groups[i].0);
         let keep = c.mean.len().div_ceil(160).max(1);
         let places = place(c);
         let at = |column: &[f64]| -> Vec<(f64, f64)> {
@@ -239,6 +242,7 @@ fn chart(
         if let Some((px, py)) = points.last() {
             frame.svg.mark(i, false, *px, *py, 4.2, &groups[i].1);
         }
+        frame.end();
         frame.end();
     }
     frame.end();

@@ -96,6 +96,7 @@ fn differences(
     for (row, c) in rows.iter().enumerate() {
         let y = frame.top + 4.0 + 36.0 * (row as f64 + 0.5);
         let (small, large) = (&a.groups[c.small], &a.groups[c.large]);
+        frame.of_group(c.large);
         frame
             .svg
             .text("t", Anchor::End, LABELS - 12.0, y - 3.0, &labels[row]);
@@ -136,6 +137,7 @@ fn differences(
                 &format!("{sign}{}", a.measure.bare(e.mean)),
             );
         }
+        frame.end();
     }
     let budgets = match rows.iter().filter(|c| c.equal_epochs).count() {
         0 => "‡: budgets differ in epochs.",

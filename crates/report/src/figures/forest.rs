@@ -1,9 +1,9 @@
 //! A row for each group: the mean of a quantity, its interval and its single seeds.
 
-use largebatch_plot::Figure;
 use largebatch_plot::draw::{
-    Anchor, Axis, COLOURS, Frame, Svg, WIDTH, Way, bulk, fits, px, tick_labels,
+    Anchor, Axis, COLOURS, Frame, Svg, WIDTH, Way, bulk, escape, fits, px, tick_labels,
 };
+use largebatch_plot::{Figure, significant};
 use largebatch_study::statistics::Estimate;
 
 use crate::analysis::Analysis;
@@ -23,24 +23,49 @@ pub(super) struct Shown<'a> {
     pub zero: bool,
 }
 
-/// A single seed's value.
-pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64) {
+/// A single seed's value, with its tooltip.
+pub(super) fn dot(svg: &mut Svg, series: usize, x: f64, y: f64, tip: &str) {
     svg.raw(format_args!(
-        "<circle class=\"dot f{}\" cx=\"{}\" cy=\"{}\" r=\"1.8\"/>",
+        "<circle class=\"dot f{}\" cx=\"{}\" cy=\"{}\" r=\"1.8\"><title>{}</title></circle>",
         series % COLOURS,
         px(x),
-        px(y)
+        px(y),
+        escape(tip)
     ));
 }
 
 /// The tooltip of a mark.
-pub(super) fn tip(f: &Facts, e: &Estimate, measure: &Measure) -> String {
+pub(super) fn tip(f: &Facts, e: &Estimate, shown: &Shown) -> String {
     let lost = if f.diverged + f.lost > 0 {
-        format!(", {} diverged, {} lost", f.diverged, f.lost)
+        format!(", {} diverged, {} failed or pruned", f.diverged, f.lost)
     } else {
         String::new()
     };
-    format!("{}: {} (n = {}{lost})", f.label, measure.estimate(e), e.n)
+    let m = shown.measure;
+    // A quantity with a meaningful 0 is a difference, and so in points.
+    let value = if shown.zero {
+        m.difference(e) + m.points()
+    } else {
+        m.estimate(e)
+    };
+    format!("{}: {value} (n = {}{lost}{})", f.label, e.n, rate(f))
+}
+
+fn rate(f: &Facts) -> String {
+    f.rate.map_or(String::new(), |rate| {
+        format!(", rate {}", significant(rate, 3))
+    })
+}
+
+/// The tooltip of a single seed's value.
+pub(super) fn seed_tip(f: &Facts, (seed, value): (u64, f64), shown: &Shown) -> String {
+    let m = shown.measure;
+    let value = if shown.zero {
+        m.bare(value) + m.points()
+    } else {
+        m.value(value)
+    };
+    format!("{}, seed {seed}: {value}{}", f.label, rate(f))
 }
 
 /// A mean and everything drawn with it, from which an axis chooses its ends.
@@ -100,11 +125,17 @@ pub(super) fn groups(
         label(&mut frame.svg, f, &labels[row], y);
         let (estimate, seeds) = of(*g);
         frame.series(row);
+        frame.of_group(g);
         if seeds.len() <= 40 {
-            seeds
-                .iter()
-                .filter(|s| x.shows(s.1))
-                .for_each(|(_, v)| dot(&mut frame.svg, row, x.at(*v), y + 9.0));
+            seeds.iter().filter(|s| x.shows(s.1)).for_each(|s| {
+                dot(
+                    &mut frame.svg,
+                    row,
+                    x.at(s.1),
+                    y + 9.0,
+                    &seed_tip(f, *s, shown),
+                );
+            });
         }
         match estimate {
             Some(e) => {
@@ -114,7 +145,7 @@ pub(super) fn groups(
                     &x,
                     (row, hollow, y, 5.0),
                     &e,
-                    &tip(f, &e, shown.measure),
+                    &tip(f, &e, shown),
                 );
                 frame.svg.text(
                     "t",
@@ -130,6 +161,7 @@ pub(super) fn groups(
                 frame.svg.text("m", Anchor::Start, at, y + 4.0, text);
             }
         }
+        frame.end();
         frame.end();
     }
     let hollow = hollow(a, groups);
@@ -180,7 +212,7 @@ pub(super) fn mean(
 pub(super) fn hollow(a: &Analysis, groups: &[usize]) -> &'static str {
     let unusual = |g: &usize| a.groups[*g].diverged + a.groups[*g].lost > 0;
     if groups.iter().any(unusual) {
-        " Hollow: some trials diverged or were lost, and the mean is over the others."
+        " Hollow: some trials diverged, failed or were pruned, and the mean is over the others."
     } else {
         ""
     }
@@ -199,7 +231,7 @@ fn nothing(f: &Facts) -> &'static str {
     match () {
         () if f.records.is_empty() => "not run",
         () if f.diverged == f.records.len() => "✕ all diverged",
-        () if f.diverged + f.lost == f.records.len() => "✕ all lost",
+        () if f.diverged + f.lost == f.records.len() => "✕ no trial has a result",
         () => "not measured",
     }
 }

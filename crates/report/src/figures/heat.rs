@@ -10,6 +10,8 @@ use crate::measure::Measure;
 
 /// A point of a search.
 struct Cell {
+    /// Its index in the search.
+    point: usize,
     rate: f64,
     score: Option<f64>,
     diverged: usize,
@@ -19,6 +21,7 @@ struct Cell {
 }
 
 struct Row {
+    group: usize,
     label: String,
     cells: Vec<Cell>,
 }
@@ -67,6 +70,7 @@ fn row(a: &Analysis, group: usize, label: String) -> Option<Row> {
             .filter(|r| r.stop == StopReason::Diverged)
             .count();
         Some(Cell {
+            point: i,
             rate: point.get(key::RATE).and_then(number)?,
             score: score(a, records),
             diverged,
@@ -76,7 +80,11 @@ fn row(a: &Analysis, group: usize, label: String) -> Option<Row> {
         })
     };
     let cells: Vec<Cell> = points.iter().enumerate().filter_map(cell).collect();
-    (!cells.is_empty()).then_some(Row { label, cells })
+    (!cells.is_empty()).then_some(Row {
+        group,
+        label,
+        cells,
+    })
 }
 
 /// The score by which the study chooses a point.
@@ -215,6 +223,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
             y + high / 2.0 + 4.0,
             &labels[i],
         );
+        frame.of_group(row.group);
         // The best cell's ring is drawn over its neighbours.
         let (best, others): (Vec<&Cell>, Vec<&Cell>) = row.cells.iter().partition(|c| c.best);
         for c in others.into_iter().chain(best) {
@@ -227,6 +236,7 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
                 &row.label,
             );
         }
+        frame.end();
     }
     legend(&mut frame, left, lift, &measure, (worst, top), steps);
     let kind = if steps {
@@ -266,7 +276,7 @@ fn draw(
         tip += &format!(", {} of {} diverged", c.diverged, c.of);
     }
     if c.lost > 0 {
-        tip += &format!(", {} of {} lost", c.lost, c.of);
+        tip += &format!(", {} of {} failed or pruned", c.lost, c.of);
     }
     let (left, middle) = (x - w / 2.0, y + h / 2.0);
     let cell = format!(
@@ -281,7 +291,8 @@ fn draw(
         Some(score) => {
             let [r, g, b] = heat(shade(score));
             svg.raw(format_args!(
-                "<rect {cell} fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>"
+                "<rect {cell} data-p=\"{}\" fill=\"#{r:02x}{g:02x}{b:02x}\"><title>{tip}</title></rect>",
+                c.point
             ));
             if let Some(size) = size {
                 let text = figure(measure, score);
@@ -302,7 +313,8 @@ fn draw(
         }
         None => {
             svg.raw(format_args!(
-                "<rect {cell} class=\"no\"><title>{tip}</title></rect>"
+                "<rect {cell} data-p=\"{}\" class=\"no\"><title>{tip}</title></rect>",
+                c.point
             ));
             if c.diverged > 0 && c.diverged >= c.lost {
                 cross(svg, x, middle, 4.5);
@@ -316,7 +328,9 @@ fn draw(
         }
     }
     if c.best {
-        svg.raw(format_args!("<rect {cell} class=\"rg\"/>"));
+        svg.raw(format_args!(
+            "<rect {cell} class=\"rg\" pointer-events=\"none\"/>"
+        ));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::analysis::{Analysis, distinct, series_label};
 
 /// A learning rate that tuning chose.
 struct Chosen {
+    group: usize,
     batch: f64,
     rate: f64,
     /// Whether it is the lowest or the highest rate tried.
@@ -34,6 +35,7 @@ fn chart(a: &Analysis) -> Option<Figure> {
             .filter(|(_, g)| a.results.plan.tuned_by(*g) == Some(*g));
         own.filter_map(|(batch, g)| {
             a.groups[*g].rate.map(|rate| Chosen {
+                group: *g,
                 batch: *batch,
                 rate,
                 edge: edge(a, *g, rate),
@@ -105,9 +107,11 @@ fn chart(a: &Analysis) -> Option<Figure> {
                 p.batch,
                 significant(p.rate, 4)
             );
+            frame.of_group(p.group);
             frame
                 .svg
                 .mark(i, p.edge, x.at(p.batch), y.at(p.rate), 4.6, &tip);
+            frame.end();
         }
         frame.end();
         let inside: Vec<(f64, f64)> = points

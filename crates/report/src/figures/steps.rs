@@ -75,6 +75,27 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
     Some(format!("{}: {}.", series_label(s), said.join("; ")))
 }
 
+/// How far larger batches save steps, in one sentence.
+pub(crate) fn headline(a: &Analysis) -> Option<String> {
+    let (curves, _) = a.curves_and_rest();
+    let useful = curves.iter().filter_map(|s| {
+        let points = reached(a, s, |f| f.steps);
+        let useful = match useful_batch(&points)? {
+            UsefulBatch::At(b) => format!("about {}", significant(b, 2)),
+            UsefulBatch::AtLeast(b) => format!("at least {b}, the largest tried"),
+            UsefulBatch::AtMost(b) => format!("at most {b}, the smallest tried"),
+        };
+        Some(format!("{useful} ({})", series_label(s)))
+    });
+    let useful: Vec<String> = useful.collect();
+    (!useful.is_empty()).then(|| {
+        format!(
+            "Larger batches save steps up to the maximum useful batch: {}.",
+            useful.join("; ")
+        )
+    })
+}
+
 fn reached(a: &Analysis, s: &largebatch_study::Series, of: Of) -> Vec<(f64, f64)> {
     s.groups
         .iter()
@@ -176,6 +197,7 @@ fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of) -> Option<Fi
         );
         for (batch, g) in &s.groups {
             let Some(c) = of(&a.groups[*g]) else { continue };
+            frame.of_group(g);
             let tip = format!(
                 "{}, batch {batch}: {} of {} reached the target",
                 series_label(s),
@@ -205,6 +227,7 @@ fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of) -> Option<Fi
                 }
                 None => {}
             }
+            frame.end();
         }
         frame.end();
     }
