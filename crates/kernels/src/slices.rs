@@ -108,6 +108,31 @@ pub fn batch_norm_gradient(
     [by_gamma, sums]
 }
 
+/// [`batch_norm`] with given means and variances, after γ and β: the operations of Burn's
+/// `module::batch_norm`, which divides by the root.
+pub fn batch_norm_eval(
+    x: &[f32],
+    [gamma, beta, mean, variance]: [&[f32]; 4],
+    epsilon: f64,
+    relu: bool,
+    y: &mut [f32],
+) {
+    let channels = gamma.len();
+    assert!(y.len() == x.len() && x.len().is_multiple_of(channels));
+    assert!([beta, mean, variance].iter().all(|v| v.len() == channels));
+    let root: Vec<f32> = variance
+        .iter()
+        .map(|v| (v + epsilon as f32).sqrt())
+        .collect();
+    for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+        for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
+            let value = (x - mean[i]) / root[i] * gamma[i] + beta[i];
+            // NaN is propagated.
+            *y = if relu && value <= 0.0 { 0.0 } else { value };
+        }
+    }
+}
+
 fn rows(x: &[f32], gamma: &[f32]) -> Layout {
     let channels = gamma.len();
     assert!(x.len().is_multiple_of(channels));
