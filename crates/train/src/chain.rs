@@ -3,10 +3,11 @@
 //! Weights, gradients and the optimizer's state are slices, which are allocated once. Every number
 //! has the same bits as on Burn's graph, because the graph's operations call the same kernels.
 
-use largebatch_data::Labels;
+use largebatch_data::{Labels, Part};
 use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
 
+use crate::evaluate::Sums;
 use crate::gradients::{Cut, StepKeys};
 use crate::layer::{Layer, Pass, add, layers};
 use crate::{Experiment, SquaredNorms, TrainError};
@@ -177,7 +178,7 @@ impl Chain {
         whole: usize,
         keys: Option<StepKeys>,
     ) -> Result<(f32, Option<usize>), TrainError> {
-        self.gather(experiment, indices, keys)?;
+        self.gather(experiment, &experiment.dataset.train, indices, keys)?;
         let batch = indices.len();
         let weights = match self.looks_ahead {
             true => &self.ahead,
@@ -220,14 +221,44 @@ impl Chain {
         Ok((sum, correct))
     }
 
+    /// The sums over some examples of a part for [`Experiment::metrics`], at the current weights.
+    pub fn sums(
+        &mut self,
+        experiment: &Experiment,
+        part: &Part,
+        some: &[u32],
+    ) -> Result<Sums, TrainError> {
+        self.gather(experiment, part, some, None)?;
+        for (l, layer) in self.layers.iter().enumerate() {
+            let (x, y) = self.x.split_at_mut(l + 1);
+            y[0].resize(some.len() * layer.outputs, 0.0);
+            layer.evaluate(&self.slices.weights, &x[l], &mut y[0], &experiment.device);
+        }
+        let (loss, outputs) = (experiment.loss, &self.x[self.layers.len()]);
+        let (width, g) = (outputs.len() / some.len(), &mut self.g[0]);
+        g.resize(outputs.len(), 0.0);
+        let correct = loss.correct_on_slices(outputs, &self.targets, width);
+        Ok(Sums {
+            correct: correct.map(|count| count as f64),
+            loss: f64::from(loss.sum_on_slices(outputs, &self.targets, width, 1.0, g)),
+            squares: match part.labels() {
+                Labels::Classes(_) => 0.0,
+                Labels::Targets(all) => {
+                    experiment.squared_errors(all, some, outputs.iter().map(|&o| f64::from(o)))
+                }
+            },
+        })
+    }
+
     /// Fills the inputs of the first layer, the targets and the examples' numbers.
     fn gather(
         &mut self,
         experiment: &Experiment,
+        part: &Part,
         indices: &[u32],
         keys: Option<StepKeys>,
     ) -> Result<(), TrainError> {
-        let (part, pipeline) = (&experiment.dataset.train, &experiment.pipeline);
+        let pipeline = &experiment.pipeline;
         let augment = keys.map(|keys| keys.augment);
         pipeline.gather(part, indices, augment, &mut self.x[0]);
         self.examples.clear();

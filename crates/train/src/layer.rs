@@ -169,6 +169,33 @@ impl Layer {
         }
     }
 
+    /// Writes the outputs y of an evaluation: without dropout, with batch norm's running statistics.
+    pub fn evaluate(&self, weights: &[Vec<f32>], x: &[f32], y: &mut [f32], device: &Device) {
+        let width = self.inputs;
+        match &self.kind {
+            Kind::Linear { weight, bias, relu } => {
+                let sizes = [x.len() / width, width, self.outputs];
+                let bias = bias.map(|at| &weights[at][..]);
+                slices::linear(sizes, x, &weights[*weight], bias, *relu, y);
+            }
+            Kind::BatchNorm {
+                gamma,
+                beta,
+                running,
+                relu,
+                ..
+            } => {
+                let by = [*gamma, *beta, running[0], running[1]].map(|at| &weights[at][..]);
+                slices::batch_norm_eval(x, by, BatchNorm::EPSILON, *relu, y);
+            }
+            Kind::Activation(activation, _) => {
+                let x = tensor(x, [x.len() / width, width], &device.clone().inner());
+                read(activation.forward(x), y);
+            }
+            Kind::Dropout(..) => y.copy_from_slice(x),
+        }
+    }
+
     /// Writes the gradients with respect to the parameters and, if wanted, the inputs. `g` is that
     /// with respect to the outputs, and is overwritten.
     pub fn backward(

@@ -165,11 +165,8 @@ impl Training<'_> {
     fn step(&mut self, network: Network) -> Result<(Network, Option<Stop>), TrainError> {
         let started = Instant::now();
         let wants = self.wants();
-        let (mut network, trained, unread) = self.trainer.step(network, wants)?;
+        let (network, trained, unread) = self.trainer.step(network, wants)?;
         let due = self.count(unread, started);
-        if due.evaluation {
-            network = self.trainer.up_to_date(network);
-        }
         self.show(wants.network.then_some(&network), &trained, &due)?;
         let stop = self.judge(&network, &due)?;
         if wants.checkpoint && stop.is_none() && !self.is_over() {
@@ -268,8 +265,8 @@ impl Training<'_> {
         let (experiment, counters) = (self.experiment, &mut self.counters);
         let (mut validation, mut fitted) = (None, None);
         if validate {
-            validation = experiment.evaluate(network, Split::Validation)?;
-            fitted = experiment.fitted(network, self.fitted)?;
+            validation = self.trainer.evaluate(network, Split::Validation)?;
+            fitted = self.trainer.fitted(network, self.fitted)?;
         }
         let evaluation = Evaluation {
             step: counters.step,
@@ -333,7 +330,7 @@ impl Training<'_> {
 
     /// Evaluates the trained network, unless the training diverged or was interrupted.
     fn outcome(
-        &self,
+        &mut self,
         network: &Network,
         stop: Stop,
         test: bool,
@@ -346,10 +343,10 @@ impl Training<'_> {
         if whole {
             validation = match &self.last_evaluation {
                 Some(e) if e.step == counters.step && e.validation.is_some() => e.validation,
-                _ => experiment.evaluate(network, Split::Validation)?,
+                _ => self.trainer.evaluate(network, Split::Validation)?,
             };
             if test {
-                tested = experiment.evaluate(network, Split::Test)?;
+                tested = self.trainer.evaluate(network, Split::Test)?;
             }
         }
         let sums = counters

@@ -1,6 +1,6 @@
 //! One step of a training.
 
-use largebatch_data::{Order, Position};
+use largebatch_data::{Order, Part, Position};
 use largebatch_models::Network;
 use largebatch_optim::{
     Driver, GlobalClip, LayerTrace, OptimError, clip_by_global_norm, clip_by_value,
@@ -9,7 +9,7 @@ use largebatch_optim::{
 use crate::chain::{Chain, obstacle};
 use crate::counters::{Counters, Sum, Unread};
 use crate::gradients::StepKeys;
-use crate::{Experiment, SquaredNorms, TrainError, Wants};
+use crate::{Experiment, Metrics, Split, SquaredNorms, TrainError, Wants};
 
 /// Does one step at a time, network in, network out: takes the next batch and computes its
 /// gradient, which is clipped and handed to the optimizer.
@@ -93,6 +93,37 @@ impl<'a> Trainer<'a> {
         match &self.chain {
             Some(chain) if std::mem::take(&mut self.ahead) => chain.give(&mut self.driver, network),
             _ => network,
+        }
+    }
+
+    /// As [`Experiment::evaluate`], with all steps so far, whether or not `network` has them.
+    pub fn evaluate(
+        &mut self,
+        network: &Network,
+        which: Split,
+    ) -> Result<Option<Metrics>, TrainError> {
+        let (part, indices) = self.experiment.indices(which);
+        self.metrics(network, part, indices)
+    }
+
+    /// As [`evaluate`](Self::evaluate), on at most `n` examples spread evenly over the training part.
+    pub fn fitted(&mut self, network: &Network, n: usize) -> Result<Option<Metrics>, TrainError> {
+        let experiment = self.experiment;
+        self.metrics(network, &experiment.dataset.train, &experiment.spread(n))
+    }
+
+    fn metrics(
+        &mut self,
+        network: &Network,
+        part: &Part,
+        indices: &[u32],
+    ) -> Result<Option<Metrics>, TrainError> {
+        let experiment = self.experiment;
+        match &mut self.chain {
+            Some(chain) => {
+                experiment.metrics(part, indices, |some| chain.sums(experiment, part, some))
+            }
+            None => experiment.means(network, part, indices),
         }
     }
 
