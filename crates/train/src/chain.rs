@@ -26,6 +26,7 @@ pub(crate) struct Chain {
     x: Vec<Vec<f32>>,
     /// The gradients with respect to the outputs and inputs of a layer.
     g: [Vec<f32>; 2],
+    norms: Vec<f32>,
     /// The labels of a part, and its examples' numbers.
     classes: Vec<u32>,
     reals: Vec<f32>,
@@ -85,6 +86,7 @@ impl Chain {
             ahead: Vec::new(),
             looks_ahead: false,
             g: Default::default(),
+            norms: Vec::new(),
             classes: Vec::new(),
             reals: Vec::new(),
             targets: Vec::new(),
@@ -154,7 +156,8 @@ impl Chain {
 
     /// Clips the gradient by the global norm.
     pub fn clip_by_global_norm(&mut self, clip: GlobalClip) {
-        clip_slices_by_global_norm(&mut self.gradients[0], clip);
+        let memory = [&mut self.norms, &mut self.g[0]];
+        clip_slices_by_global_norm(&mut self.gradients[0], clip, memory);
     }
 
     /// Clamps every element of the gradient to \[−limit, limit\].

@@ -29,8 +29,10 @@ enum Kind {
         beta: usize,
         running: [usize; 2],
         relu: bool,
-        /// The moments of each chunk.
+        /// The elements and the moments of each chunk.
         seen: Vec<(Range<usize>, Moments)>,
+        /// The gradients of one chunk with respect to γ and β.
+        part: [Vec<f32>; 2],
     },
     /// Burn's operation on a graph of its own: its inputs and outputs.
     Activation(Activation, Option<Box<[Tensor<2>; 2]>>),
@@ -82,6 +84,7 @@ pub(crate) fn layers(
                     running: [place(norm.running_mean.id)?, place(norm.running_var.id)?],
                     relu: false,
                     seen: Vec::new(),
+                    part: [vec![0.0; channels], vec![0.0; channels]],
                 };
                 (channels, channels, kind)
             }
@@ -145,12 +148,12 @@ impl Layer {
                 ..
             } => {
                 let by = [&weights[*gamma][..], &weights[*beta]];
-                seen.clear();
-                for (start, size) in BatchNorm::chunks(batch, pass.ghost_batch) {
-                    let part = start * width..(start + size) * width;
+                let chunks = BatchNorm::chunks(batch, pass.ghost_batch);
+                seen.resize_with(chunks.len(), Default::default);
+                for (rows, (part, moments)) in chunks.zip(seen) {
+                    *part = rows.start * width..rows.end * width;
                     let (x, y) = (&x[part.clone()], &mut y[part.clone()]);
-                    let moments = slices::batch_norm(x, by, BatchNorm::EPSILON, *relu, y);
-                    seen.push((part, moments));
+                    slices::batch_norm(x, by, BatchNorm::EPSILON, *relu, y, moments);
                 }
             }
             Kind::Activation(activation, passed) => {
@@ -225,6 +228,7 @@ impl Layer {
                 beta,
                 relu,
                 seen,
+                part: found,
                 ..
             } => {
                 let Some(by_x) = by_x else { return };
@@ -235,11 +239,12 @@ impl Layer {
                 for (i, (part, moments)) in seen.iter().rev().enumerate() {
                     let part = || part.clone();
                     let (x, g, by_x) = (&x[part()], &g[part()], &mut by_x[part()]);
-                    let found = slices::batch_norm_gradient(x, &weights[*gamma], moments, g, by_x);
-                    for (at, new) in [*gamma, *beta].into_iter().zip(found) {
+                    let to = found.each_mut().map(|found| &mut found[..]);
+                    slices::batch_norm_gradient(x, &weights[*gamma], moments, g, by_x, to);
+                    for (at, new) in [*gamma, *beta].into_iter().zip(&*found) {
                         match i {
-                            0 => gradients[at].copy_from_slice(&new),
-                            _ => add(&mut gradients[at], &new),
+                            0 => gradients[at].copy_from_slice(new),
+                            _ => add(&mut gradients[at], new),
                         }
                     }
                 }

@@ -94,6 +94,8 @@ pub fn train(
         fitted: controls.fitted,
         trainer,
         counters,
+        seeing: Vec::new(),
+        since: None,
         unread: Vec::new(),
         last_loss: None,
         last_evaluation: None,
@@ -120,6 +122,10 @@ struct Training<'a> {
     fitted: usize,
     trainer: Trainer<'a>,
     counters: Counters,
+    /// Which observers see the step.
+    seeing: Vec<bool>,
+    /// The start of the steps whose time is not counted yet.
+    since: Option<Instant>,
     /// Steps whose losses are still on the device.
     unread: Vec<Unread>,
     /// The mean loss of the last step, once it has been read.
@@ -158,15 +164,16 @@ impl Training<'_> {
                 (network, stop) = self.step(network)?;
             }
         }
+        self.stop_clock();
         let network = self.trainer.up_to_date(network);
         Ok((network, stop.unwrap_or(Stop::Finished)))
     }
 
     fn step(&mut self, network: Network) -> Result<(Network, Option<Stop>), TrainError> {
-        let started = Instant::now();
+        self.since.get_or_insert_with(Instant::now);
         let wants = self.wants();
         let (network, trained, unread) = self.trainer.step(network, wants)?;
-        let due = self.count(unread, started);
+        let due = self.count(unread);
         self.show(wants.network.then_some(&network), &trained, &due)?;
         let stop = self.judge(&network, &due)?;
         if wants.checkpoint && stop.is_none() && !self.is_over() {
@@ -181,14 +188,18 @@ impl Training<'_> {
     }
 
     /// What the observers together want of the next step.
-    fn wants(&self) -> Wants {
+    fn wants(&mut self) -> Wants {
         let step = self.counters.step + 1;
-        let each = self.observers.iter().map(|o| o.wants(step));
-        each.fold(Wants::NOTHING, Wants::or)
+        self.seeing.clear();
+        self.observers.iter().fold(Wants::NOTHING, |all, o| {
+            let wants = o.wants(step);
+            self.seeing.push(wants.step);
+            all.or(wants)
+        })
     }
 
     /// Counts a step, and reads its loss if that is free or due.
-    fn count(&mut self, unread: Unread, started: Instant) -> Due {
+    fn count(&mut self, unread: Unread) -> Due {
         let (experiment, log) = (self.experiment, &self.experiment.config.log);
         let counters = &mut self.counters;
         counters.step += 1;
@@ -211,8 +222,14 @@ impl Training<'_> {
         if free || due.log || due.evaluation || due.epoch_end {
             self.read_losses();
         }
-        self.counters.seconds += started.elapsed().as_secs_f64();
         due
+    }
+
+    /// Counts the time of the steps since the clock started, before something else is done.
+    fn stop_clock(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.counters.seconds += since.elapsed().as_secs_f64();
+        }
     }
 
     /// Reads the losses that are still on the device into the sums, in order.
@@ -222,10 +239,15 @@ impl Training<'_> {
         }
     }
 
-    /// Shows the step to the observers that want it.
+    /// Shows the step to the observers that want it, and to all if the training diverges here.
     fn show(&mut self, of: Option<&Network>, done: &Trained, due: &Due) -> Result<(), TrainError> {
-        let logged = due.log || self.counters.diverged();
+        let diverged = self.counters.diverged();
+        let logged = due.log || diverged;
         let mean_loss = logged.then(|| std::mem::take(&mut self.counters.logged).mean_loss());
+        if !diverged && !self.seeing.contains(&true) {
+            return Ok(());
+        }
+        self.stop_clock();
         let step = Step {
             step: self.counters.step,
             epoch: done.epoch,
@@ -239,10 +261,9 @@ impl Training<'_> {
             norms: done.norms.as_ref(),
             layers: done.layers.as_deref(),
         };
-        self.observers
-            .iter_mut()
-            .filter(|o| o.wants(step.step).step)
-            .try_for_each(|o| o.on_step(&step))
+        let each = self.observers.iter_mut().zip(&self.seeing);
+        each.filter(|(_, sees)| **sees || diverged)
+            .try_for_each(|(o, _)| o.on_step(&step))
     }
 
     /// Evaluates if that is due, and says whether training ends here.
@@ -262,6 +283,7 @@ impl Training<'_> {
     }
 
     fn evaluate(&mut self, network: &Network, validate: bool) -> Result<Option<Stop>, TrainError> {
+        self.stop_clock();
         let (experiment, counters) = (self.experiment, &mut self.counters);
         let (mut validation, mut fitted) = (None, None);
         if validate {
@@ -310,6 +332,7 @@ impl Training<'_> {
     }
 
     fn checkpoint(&mut self, network: &Network) -> Result<(), TrainError> {
+        self.stop_clock();
         self.read_losses();
         let at = Snapshot {
             counters: &self.counters,
