@@ -6,6 +6,7 @@
 use largebatch_data::{Labels, Part};
 use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
+use largebatch_random::Key;
 
 use crate::evaluate::Sums;
 use crate::gradients::{Cut, StepKeys};
@@ -52,6 +53,9 @@ pub(crate) fn obstacle(
 ) -> Option<&'static str> {
     if experiment.config.device != "flex" {
         return Some("the device is not flex");
+    }
+    if experiment.config.log.layers_every_steps == Some(1) {
+        return Some("the norms of every step are logged");
     }
     if !largebatch_kernels::enabled() {
         return Some("kernels are off");
@@ -181,24 +185,14 @@ impl Chain {
         whole: usize,
         keys: Option<StepKeys>,
     ) -> Result<(f32, Option<usize>), TrainError> {
-        self.gather(experiment, &experiment.dataset.train, indices, keys)?;
+        let augment = keys.map(|keys| keys.augment);
+        self.gather(experiment, &experiment.dataset.train, indices, augment)?;
+        self.forward(experiment, keys.map(|keys| keys.dropout));
         let batch = indices.len();
         let weights = match self.looks_ahead {
             true => &self.ahead,
             false => &self.slices.weights,
         };
-        let pass = Pass {
-            dropout: keys.map(|keys| keys.dropout),
-            examples: &self.examples,
-            ghost_batch: experiment.config.ghost_batch,
-            device: &experiment.device,
-        };
-        for (l, layer) in self.layers.iter_mut().enumerate() {
-            let (x, y) = self.x.split_at_mut(l + 1);
-            y[0].resize(batch * layer.outputs, 0.0);
-            layer.forward(weights, &x[l], &mut y[0], &pass);
-        }
-
         let (loss, last) = (experiment.loss, self.layers.len());
         let outputs = &self.x[last];
         let width = outputs.len() / batch;
@@ -222,6 +216,47 @@ impl Chain {
         let layers = self.layers.iter();
         layers.for_each(|layer| layer.update_running(weights));
         Ok((sum, correct))
+    }
+
+    /// The training pass of the gathered examples. Without a key nothing may be
+    /// [random](Self::is_random).
+    fn forward(&mut self, experiment: &Experiment, dropout: Option<Key>) {
+        let weights = match self.looks_ahead {
+            true => &self.ahead,
+            false => &self.slices.weights,
+        };
+        let pass = Pass {
+            dropout,
+            examples: &self.examples,
+            ghost_batch: experiment.config.ghost_batch,
+            device: &experiment.device,
+        };
+        for (l, layer) in self.layers.iter_mut().enumerate() {
+            let (x, y) = self.x.split_at_mut(l + 1);
+            y[0].resize(self.examples.len() * layer.outputs, 0.0);
+            layer.forward(weights, &x[l], &mut y[0], &pass);
+        }
+    }
+
+    /// As [`Experiment::loss_in_training`], at the current weights.
+    pub fn loss_in_training(
+        &mut self,
+        experiment: &Experiment,
+        n: usize,
+    ) -> Result<f64, TrainError> {
+        let some = experiment.spread(n);
+        self.gather(experiment, &experiment.dataset.train, &some, None)?;
+        self.looks_ahead = false;
+        self.forward(experiment, Some(experiment.key("dropout")));
+        let (loss, outputs) = (experiment.loss, &self.x[self.layers.len()]);
+        let (width, g) = (outputs.len() / some.len(), &mut self.g[0]);
+        let smoothing = experiment.config.label_smoothing;
+        if smoothing != 0.0 {
+            loss.smooth(&mut self.targets, width, smoothing);
+        }
+        g.resize(outputs.len(), 0.0);
+        let sum = loss.sum_on_slices(outputs, &self.targets, width, 1.0, g);
+        Ok(f64::from(sum) / some.len() as f64)
     }
 
     /// The sums over some examples of a part for [`Experiment::metrics`], at the current weights.
@@ -259,10 +294,9 @@ impl Chain {
         experiment: &Experiment,
         part: &Part,
         indices: &[u32],
-        keys: Option<StepKeys>,
+        augment: Option<Key>,
     ) -> Result<(), TrainError> {
         let pipeline = &experiment.pipeline;
-        let augment = keys.map(|keys| keys.augment);
         pipeline.gather(part, indices, augment, &mut self.x[0]);
         self.examples.clear();
         self.examples.extend(indices.iter().map(|&i| u64::from(i)));

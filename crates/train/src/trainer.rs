@@ -14,8 +14,10 @@ use crate::{Experiment, Metrics, Split, SquaredNorms, TrainError, Wants};
 /// Does one step at a time, network in, network out: takes the next batch and computes its
 /// gradient, which is clipped and handed to the optimizer.
 ///
-/// A step is computed on Burn's graph or by a [`Chain`] without one, with the same bits.
-pub(crate) struct Trainer<'a> {
+/// A step is computed on Burn's graph, or without one where that is possible, with the same bits.
+/// Without a graph the network that a step returns may be behind the trainer:
+/// [`up_to_date`](Self::up_to_date) brings it up to date.
+pub struct Trainer<'a> {
     experiment: &'a Experiment,
     driver: Driver,
     order: Order,
@@ -44,8 +46,23 @@ pub(crate) struct Trained {
     pub layers: Option<Vec<LayerTrace>>,
 }
 
+impl Trained {
+    fn new(epoch: u64, indices: &[u32], lr: f64) -> Self {
+        Trained {
+            epoch,
+            batch: indices.len(),
+            lr,
+            norms: None,
+            layers: None,
+        }
+    }
+}
+
 impl<'a> Trainer<'a> {
-    /// A training from the start; `on_graph` keeps it from using a chain.
+    /// A training from the start; `on_graph` keeps all its steps on the graph.
+    ///
+    /// # Errors
+    /// An optimizer whose groups or exclusions do not match the network.
     pub fn new(
         experiment: &'a Experiment,
         network: &Network,
@@ -66,7 +83,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Continues where the counters are, with the optimizer's saved state.
-    pub fn seek(&mut self, counters: &Counters, optimizer: &[u8]) -> Result<(), OptimError> {
+    pub(crate) fn seek(&mut self, counters: &Counters, optimizer: &[u8]) -> Result<(), OptimError> {
         self.driver.load(optimizer)?;
         self.order.seek(counters.position);
         self.step = counters.step;
@@ -97,7 +114,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// As [`Experiment::evaluate`], with all steps so far, whether or not `network` has them.
-    pub fn evaluate(
+    pub(crate) fn evaluate(
         &mut self,
         network: &Network,
         which: Split,
@@ -107,7 +124,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// As [`evaluate`](Self::evaluate), on at most `n` examples spread evenly over the training part.
-    pub fn fitted(&mut self, network: &Network, n: usize) -> Result<Option<Metrics>, TrainError> {
+    pub(crate) fn fitted(
+        &mut self,
+        network: &Network,
+        n: usize,
+    ) -> Result<Option<Metrics>, TrainError> {
         let experiment = self.experiment;
         self.metrics(network, &experiment.dataset.train, &experiment.spread(n))
     }
@@ -127,10 +148,38 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// As [`Experiment::loss_in_training`], with all steps so far.
+    ///
+    /// # Errors
+    /// Those of [`Experiment::loss_in_training`].
+    pub fn loss_in_training(&mut self, network: &Network, n: usize) -> Result<f64, TrainError> {
+        match &mut self.chain {
+            Some(chain) => chain.loss_in_training(self.experiment, n),
+            None => self.experiment.loss_in_training(network, n),
+        }
+    }
+
+    /// One step with learning rate `lr` on these training examples, drawn in this epoch; returns the
+    /// mean loss over them, before the step. The order and the schedules of the experiment are not
+    /// used.
+    ///
+    /// # Errors
+    /// Labels that the model's loss does not accept.
+    pub fn step_on(
+        &mut self,
+        network: Network,
+        (epoch, indices): (u64, &[u32]),
+        lr: f64,
+    ) -> Result<(Network, f64), TrainError> {
+        let mut trained = Trained::new(epoch, indices, lr);
+        let (network, unread) = self.advance(network, indices, Wants::NOTHING, &mut trained)?;
+        Ok((network, unread.loss.read() / indices.len() as f64))
+    }
+
     /// One step; `wants` says what to measure. The losses may still be on the device. Network and
     /// driver are up to date if `wants` asks for them or for a checkpoint; otherwise call
     /// [`up_to_date`](Self::up_to_date) before using them.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         network: Network,
         wants: Wants,
@@ -139,27 +188,32 @@ impl<'a> Trainer<'a> {
         let planned = experiment.next_batch(self.order.position());
         let mut indices = std::mem::take(&mut self.indices);
         let epoch = self.order.next_into(planned.size, &mut indices);
-        let mut trained = Trained {
-            epoch,
-            batch: indices.len(),
-            lr: experiment.lr(self.step, &planned),
-            norms: None,
-            layers: None,
-        };
+        let mut trained = Trained::new(epoch, &indices, experiment.lr(self.step, &planned));
+        let (network, unread) = self.advance(network, &indices, wants, &mut trained)?;
+        self.indices = indices;
+        Ok((network, trained, unread))
+    }
+
+    fn advance(
+        &mut self,
+        network: Network,
+        indices: &[u32],
+        wants: Wants,
+        trained: &mut Trained,
+    ) -> Result<(Network, Unread), TrainError> {
         // The first step makes the optimizer's states, and only the driver traces layers.
         let (network, unread) = if self.step == 0 || wants.layers || !self.has_chain(&network) {
-            self.step_on_graph(network, &indices, wants, &mut trained)?
+            self.step_on_graph(network, indices, wants, trained)?
         } else {
-            let unread = self.step_on_chain(&indices, wants, &mut trained)?;
+            let unread = self.step_on_chain(indices, wants, trained)?;
             let network = match wants.network || wants.checkpoint {
                 true => self.up_to_date(network),
                 false => network,
             };
             (network, unread)
         };
-        self.indices = indices;
         self.step += 1;
-        Ok((network, trained, unread))
+        Ok((network, unread))
     }
 
     /// Whether there is a chain, which takes the network's weights if it is new.

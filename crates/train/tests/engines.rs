@@ -8,7 +8,7 @@ use largebatch_data::{Dataset, Holdout, Labels, Part, Preprocess, Task};
 use largebatch_random::{Key, below, normal};
 use largebatch_train::{
     Controls, Environment, Evaluation, Experiment, Lab, Observer, RunConfig, RunFile, RunFolder,
-    SCHEMA, Start, Step, TrainError, Wants, to_safetensors, train,
+    SCHEMA, Start, Step, TrainError, Trainer, Wants, to_safetensors, train,
 };
 
 const STEPS: u64 = 7;
@@ -296,6 +296,36 @@ fn every_option() {
     }
 }
 
+/// Steps whose batches and rates the caller chooses, as probes do.
+#[test]
+fn single_steps() {
+    let data = dataset(Task::Classes(11), 30);
+    for settings in [
+        "optimizer=nesterov optimizer.preset=textbook label_smoothing=0.1 clip_norm=0.5",
+        "model.batch_norm=true model.dropout=0.3 ghost_batch=16",
+    ] {
+        let model = words("model=mlp model.widths=[40,33] batch_size=33");
+        let settings: Vec<_> = model.chain(words(settings)).collect();
+        let experiment = experiment(&data, &settings);
+        let [chain, graph] = [false, true].map(|on_graph| {
+            let mut network = experiment.initial_model().unwrap().network;
+            let mut trainer = Trainer::new(&experiment, &network, on_graph).unwrap();
+            let (mut order, mut losses) = (experiment.order().unwrap(), Vec::new());
+            for step in 1..=STEPS {
+                let (epoch, indices) = order.next(33);
+                let before = trainer.loss_in_training(&network, 70).unwrap();
+                let rate = 0.01 * step as f64;
+                let done = trainer.step_on(network, (epoch, &indices), rate).unwrap();
+                losses.extend([before, done.1].map(f64::to_bits));
+                network = done.0;
+            }
+            let network = trainer.up_to_date(network);
+            (losses, to_safetensors(&network, None).unwrap())
+        });
+        assert!(chain == graph, "{settings:?}");
+    }
+}
+
 /// What a chain does not have is trained on the graph, and the reason is given.
 #[test]
 fn the_rest_uses_the_graph() {
@@ -306,6 +336,7 @@ fn the_rest_uses_the_graph() {
             "the model",
         ),
         ("model=softmax optimizer=muon", "the optimizer"),
+        ("model=softmax log.layers_every_steps=1", "the norms"),
         (
             "model=softmax optimizer=adam optimizer.amsgrad=true",
             "the optimizer",

@@ -151,12 +151,15 @@ mod tests {
 
     #[test]
     fn chunks_cover_the_batch() {
-        let chunks = |batch, size| BatchNorm::chunks(batch, size).collect::<Vec<_>>();
-        assert_eq!(chunks(5, None), [0..5]);
-        assert_eq!(chunks(6, Some(4)), [0..4, 4..6]);
-        assert_eq!(chunks(5, Some(4)), [0..5]);
-        assert_eq!(chunks(9, Some(4)), [0..4, 4..9]);
-        assert_eq!(chunks(1, Some(4)), [0..1]);
-        assert_eq!(chunks(3, Some(1)), [0..1, 1..2, 2..3]);
+        let chunks = |batch, size| -> Vec<_> {
+            let chunks = BatchNorm::chunks(batch, size);
+            chunks.map(|rows| (rows.start, rows.len())).collect()
+        };
+        assert_eq!(chunks(5, None), [(0, 5)]);
+        assert_eq!(chunks(6, Some(4)), [(0, 4), (4, 2)]);
+        assert_eq!(chunks(5, Some(4)), [(0, 5)]);
+        assert_eq!(chunks(9, Some(4)), [(0, 4), (4, 5)]);
+        assert_eq!(chunks(1, Some(4)), [(0, 1)]);
+        assert_eq!(chunks(3, Some(1)), [(0, 1), (1, 1), (2, 1)]);
     }
 }
