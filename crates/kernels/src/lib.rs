@@ -25,6 +25,7 @@ macro_rules! with_rank {
 }
 
 pub mod layers;
+mod scratch;
 pub mod slices;
 pub mod steps;
 

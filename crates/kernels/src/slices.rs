@@ -8,7 +8,8 @@
 use crate::layers::level::Level;
 use crate::layers::moments::{self, Layout};
 use crate::layers::product::product_into;
-use crate::layers::{batch_norm as norm, flex, linear as dense, loss};
+use crate::layers::{batch_norm as norm, flex, linear as dense, loss, sum as total};
+use crate::scratch::Scratch;
 
 /// y = x W + b, then max(0, ·) if `relu`: sizes `[batch, inputs, outputs]`, x `[batch, inputs]`,
 /// weight `[inputs, outputs]`, bias `[outputs]`, y `[batch, outputs]`.
@@ -46,6 +47,7 @@ pub fn relu_gradient(gradient: &mut [f32], y: &[f32]) {
 }
 
 /// The moments of a batch, for its gradient.
+#[derive(Default)]
 pub struct Moments(moments::Moments);
 
 impl Moments {
@@ -66,46 +68,71 @@ pub fn normalises(channels: usize) -> bool {
 }
 
 /// y = γ (x − μ) / √(σ² + ε) + β with the mean and the biased variance of each channel, then
-/// max(0, ·) if `relu`. γ and β are `[channels]`, x and y rows of as many.
+/// max(0, ·) if `relu`. γ and β are `[channels]`, x and y rows of as many. Writes the moments to `seen`.
 pub fn batch_norm(
     x: &[f32],
     [gamma, beta]: [&[f32]; 2],
     epsilon: f64,
     relu: bool,
     y: &mut [f32],
-) -> Moments {
+    Moments(seen): &mut Moments,
+) {
     let (level, layout) = (Level::best(), rows(x, gamma));
     assert!(beta.len() == gamma.len() && y.len() == x.len());
-    let seen = moments::moments(level, &layout, x, epsilon);
+    moments::moments(level, &layout, x, epsilon, seen);
     // SAFETY: `forward` writes every element.
     unsafe {
         flex::overwritten(y, |y| {
-            norm::forward(level, &layout, x, &seen, gamma, beta, None, relu, y);
+            norm::forward(level, &layout, x, seen, gamma, beta, None, relu, y);
         });
     }
-    Moments(seen)
 }
 
-/// The gradient of [`batch_norm`] without ReLU with respect to x; returns those with respect to γ
-/// and β.
+/// The gradients of [`batch_norm`] without ReLU with respect to x, γ and β.
 pub fn batch_norm_gradient(
     x: &[f32],
     gamma: &[f32],
     Moments(seen): &Moments,
     by_y: &[f32],
     by_x: &mut [f32],
-) -> [Vec<f32>; 2] {
+    [by_gamma, by_beta]: [&mut [f32]; 2],
+) {
     let (level, layout) = (Level::best(), rows(x, gamma));
     assert!(by_y.len() == x.len() && by_x.len() == x.len());
-    let (sums, by_gamma) = moments::products(level, &layout, by_y, x, seen);
+    let sums = [&mut *by_beta, &mut *by_gamma];
+    moments::products(level, &layout, by_y, x, seen, sums);
     // SAFETY: `by_input` writes every element.
     unsafe {
         flex::overwritten(by_x, |by_x| {
-            let sums = [&sums[..], &by_gamma];
+            let sums = [&*by_beta, &*by_gamma];
             norm::by_input(level, &layout, by_y, x, gamma, seen, sums, by_x);
         });
     }
-    [by_gamma, sums]
+}
+
+/// [`batch_norm`] with given means and variances, after γ and β: the operations of Burn's
+/// `module::batch_norm`, which divides by the root.
+pub fn batch_norm_eval(
+    x: &[f32],
+    [gamma, beta, mean, variance]: [&[f32]; 4],
+    epsilon: f64,
+    relu: bool,
+    y: &mut [f32],
+) {
+    let channels = gamma.len();
+    assert!(y.len() == x.len() && x.len().is_multiple_of(channels));
+    assert!([beta, mean, variance].iter().all(|v| v.len() == channels));
+    let root: Scratch<f32> = variance
+        .iter()
+        .map(|v| (v + epsilon as f32).sqrt())
+        .collect();
+    for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+        for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
+            let value = (x - mean[i]) / root[i] * gamma[i] + beta[i];
+            // NaN is propagated.
+            *y = if relu && value <= 0.0 { 0.0 } else { value };
+        }
+    }
 }
 
 fn rows(x: &[f32], gamma: &[f32]) -> Layout {
@@ -130,6 +157,11 @@ pub fn logistic(o: &[f32], t: &[f32], gradient: &mut [f32]) -> f32 {
 pub fn correct(o: &[f32], t: &[f32], classes: usize) -> usize {
     assert_eq!(o.len(), t.len());
     loss::hits(o, t, classes)
+}
+
+/// Σ x, with the bits of `sum_dim` of Burn's CPU backend.
+pub fn sum(x: &[f32]) -> f32 {
+    total::sum(x)
 }
 
 /// Multiplies every element by `by`.

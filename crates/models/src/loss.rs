@@ -214,10 +214,6 @@ impl Loss {
         by: f32,
         gradient: &mut [f32],
     ) -> f32 {
-        let on_flex = |values: &[f32]| {
-            let data = TensorData::new(values.to_vec(), [values.len()]);
-            Tensor::<1>::from_data(data, &Device::flex())
-        };
         let rows = || outputs.iter().zip(targets);
         match self {
             Loss::CrossEntropy => {
@@ -235,7 +231,7 @@ impl Loss {
                     let error = o - y;
                     *g = error * error;
                 }
-                let sum = total(on_flex(gradient)).into_scalar();
+                let sum = slices::sum(gradient);
                 for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
                     // The graph adds the gradients of both factors.
                     let one = (o - y) * by;
@@ -249,7 +245,7 @@ impl Loss {
                 for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
                     *g = o * y * wrong(o * y);
                 }
-                let sum = on_flex(gradient).sum().neg().into_scalar();
+                let sum = -slices::sum(gradient);
                 for (g, (o, y)) in gradient.iter_mut().zip(rows()) {
                     *g = -by * wrong(o * y) * y;
                 }

@@ -1,9 +1,9 @@
 //! Gradient clipping, by the global norm or by value.
 
-use crate::norm::norm;
+use crate::norm::{norm, norm_of_slice};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Clipping by the global norm n = √(Σ‖gᵢ‖²) over all parameters.
@@ -85,14 +85,17 @@ pub fn clip_by_value<M: Module>(
 }
 
 /// As [`clip_by_global_norm`], on gradients of f32 in the module's order, where an empty one
-/// stands for none; returns the norm before
-/// clipping.
-pub fn clip_slices_by_global_norm(gradients: &mut [Vec<f32>], clip: GlobalClip) -> f64 {
-    let on_flex = |g: &Vec<f32>| {
-        Tensor::<1>::from_data(TensorData::new(g.clone(), [g.len()]), &Device::flex())
-    };
+/// stands for none; returns the norm before clipping. `norms` and `squares` are memory that is
+/// overwritten.
+pub fn clip_slices_by_global_norm(
+    gradients: &mut [Vec<f32>],
+    clip: GlobalClip,
+    [norms, squares]: [&mut Vec<f32>; 2],
+) -> f64 {
     let some = gradients.iter().filter(|g| !g.is_empty());
-    let n = global_norm(some.map(|g| norm(&on_flex(g))).collect());
+    norms.clear();
+    norms.extend(some.map(|g| norm_of_slice(g, squares)));
+    let n = root_of_squares(norms.iter().map(|n| f64::from(*n)));
     let factor = clip.factor(n);
     if factor != 1.0 {
         let factor = factor as f32;
@@ -123,17 +126,17 @@ pub(crate) fn global_norm(norms: Vec<Tensor<1>>) -> f64 {
     let all = all
         .try_into_vec_as::<f64>()
         .unwrap_or_else(|_| vec![f64::NAN]);
+    root_of_squares(all.iter().copied())
+}
+
+fn root_of_squares(norms: impl Iterator<Item = f64> + Clone) -> f64 {
     // Scaled by the largest norm, because the square of 1e200 would overflow.
-    let largest = all.iter().copied().fold(0.0, f64::max);
+    let largest = norms.clone().fold(0.0, f64::max);
     if largest > 0.0 && largest.is_finite() {
-        largest
-            * all
-                .iter()
-                .map(|n| (n / largest) * (n / largest))
-                .sum::<f64>()
-                .sqrt()
+        let squares = norms.map(|n| (n / largest) * (n / largest));
+        largest * squares.sum::<f64>().sqrt()
     } else {
-        all.iter().map(|n| n * n).sum::<f64>().sqrt()
+        norms.map(|n| n * n).sum::<f64>().sqrt()
     }
 }
 

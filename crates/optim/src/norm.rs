@@ -1,4 +1,5 @@
 use burn::tensor::{DType, Tensor};
+use largebatch_kernels::slices;
 
 /// Elements that are summed in one call.
 const ROW: usize = 1 << 12;
@@ -33,6 +34,30 @@ pub(crate) fn sum(x: Tensor<1>) -> Tensor<1> {
         sum(sums)
     } else {
         sum(sums) + sum(x.narrow(0, rows * ROW, rest))
+    }
+}
+
+/// As [`norm`] on flex, of f32; `squares` is memory that is overwritten.
+pub(crate) fn norm_of_slice(x: &[f32], squares: &mut Vec<f32>) -> f32 {
+    squares.clear();
+    squares.extend(x.iter().map(|x| x * x));
+    sum_of_slice(squares).sqrt()
+}
+
+/// As [`sum`]; overwrites the numbers.
+fn sum_of_slice(x: &mut [f32]) -> f32 {
+    let n = x.len();
+    if n <= ROW {
+        return slices::sum(x);
+    }
+    let rows = n / ROW;
+    for row in 0..rows {
+        x[row] = slices::sum(&x[row * ROW..][..ROW]);
+    }
+    let (sums, rest) = (sum_of_slice(&mut x[..rows]), &mut x[rows * ROW..]);
+    match rest {
+        [] => sums,
+        rest => sums + sum_of_slice(rest),
     }
 }
 
@@ -112,8 +137,10 @@ mod tests {
                 .map(|v| f64::from(*v).powi(2))
                 .sum::<f64>()
                 .sqrt();
-            let x = Tensor::<1>::from_data(TensorData::new(values, [n]), &Device::flex());
+            let x = Tensor::<1>::from_data(TensorData::new(values.clone(), [n]), &Device::flex());
             let found = norm(&x).into_scalar::<f64>();
+            let slice = norm_of_slice(&values, &mut Vec::new());
+            assert!(f64::from(slice) == found, "{n}: {slice} {found}");
             assert!((found / exact - 1.0).abs() < 4e-7, "{n}: {found} {exact}");
             if n % 5 == 0 {
                 assert_eq!(norm(&x.reshape([n / 5, 5]).transpose()).dims(), [1]);

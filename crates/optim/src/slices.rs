@@ -28,6 +28,8 @@ pub trait StepSlices {
 pub struct SliceState {
     /// The state's tensors of the parameter's shape, in the order of its fields.
     pub tensors: Vec<Vec<f32>>,
+    /// The state's fields of f64, in their order.
+    pub numbers: Vec<f64>,
     /// The field `time`, the number of steps done; 0 without such a field.
     pub time: u64,
     /// The field `trust_ratio`.
@@ -48,8 +50,9 @@ struct Parameter {
     id: ParamId,
     path: String,
     rule: Arc<dyn DynRule>,
-    /// The names of the state's tensors.
-    names: Vec<String>,
+    lr_factor: f64,
+    /// The names of the state's tensors, then of its numbers.
+    names: [Vec<String>; 2],
     /// Whether there is a state; SGD has none.
     stateful: bool,
     state: SliceState,
@@ -97,7 +100,7 @@ impl Slices {
             if !g.is_empty()
                 && let Some(rule) = parameter.rule.dyn_on_slices()
             {
-                rule.step_slices(lr, w, g, &mut parameter.state);
+                rule.step_slices(lr * parameter.lr_factor, w, g, &mut parameter.state);
             }
         }
     }
@@ -139,12 +142,15 @@ impl Slices {
 impl Parameter {
     /// The state as Burn saves it.
     fn source(&self, shape: &[usize]) -> StateSource {
-        let time = (
+        let [tensors, numbers] = &self.names;
+        let values = self.state.numbers.iter().map(|x| Scalar::Float(*x));
+        let mut scalars: BTreeMap<_, _> = numbers.iter().cloned().zip(values).collect();
+        scalars.insert(
             format!("{}.{TIME}", self.path),
             Scalar::from(self.state.time),
         );
-        let mut source = StateSource::new(BTreeMap::from([time]));
-        for (name, values) in self.names.iter().zip(&self.state.tensors) {
+        let mut source = StateSource::new(scalars);
+        for (name, values) in tensors.iter().zip(&self.state.tensors) {
             source.insert_tensor(
                 name.clone(),
                 TensorData::new(values.clone(), shape.to_vec()),
@@ -173,23 +179,30 @@ impl Take<'_> {
             slot.rule.state_flatten(&path, state, &mut sink);
         }
         let mut state = SliceState::default();
-        let mut names = Vec::new();
+        let mut names = [Vec::new(), Vec::new()];
         for (name, data) in sink.tensors {
             let values = data.try_into_vec::<f32>().ok()?;
             if name.ends_with(TRUST_RATIO) {
                 state.trust_ratio = values.first().copied();
             } else {
-                names.push(name);
+                names[0].push(name);
                 state.tensors.push(values);
             }
         }
-        for (_, value) in sink.scalars {
-            state.time = u64::try_from(value).ok()?;
+        for (name, value) in sink.scalars {
+            match value {
+                Scalar::Float(x) => {
+                    names[1].push(name);
+                    state.numbers.push(x);
+                }
+                time => state.time = u64::try_from(time).ok()?,
+            }
         }
         Some(Parameter {
             id,
             path,
             rule: slot.rule.clone(),
+            lr_factor: slot.lr_factor,
             names,
             stateful: slot.state.is_some(),
             state,

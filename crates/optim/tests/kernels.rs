@@ -70,8 +70,8 @@ fn variants(
 #[allow(deprecated)] // ndarray, which the tests keep as a second backend to compare with
 fn elementwise_rules_give_the_same_bits() {
     for name in [
-        "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "nadam", "nadamw",
-        "lion",
+        "sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "adamax",
+        "nadam", "nadamw", "lion",
     ] {
         for recipe in variants(standard().named(name).unwrap()) {
             assert!(
@@ -85,7 +85,9 @@ fn elementwise_rules_give_the_same_bits() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    for name in ["momentum", "adam", "nadamw", "lion", "lars", "lamb"] {
+    for name in [
+        "momentum", "adam", "adadelta", "adamax", "nadamw", "lion", "lars", "lamb",
+    ] {
         for recipe in variants(standard().named(name).unwrap()) {
             let with = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new()

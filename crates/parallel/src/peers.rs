@@ -145,7 +145,7 @@ impl dyn Peers + '_ {
                 };
                 push(&mut stack, *node, block.to_vec(), &mut plus);
             }
-            if let Some(total) = finish(stack, &mut plus) {
+            if let Some(total) = finish(&mut stack, &mut plus) {
                 mine[0].1[own.clone()][at].copy_from_slice(&total);
             }
         }
@@ -315,7 +315,7 @@ mod tests {
     fn a_sum_has_the_same_bits_on_any_number_of_processes() {
         for parts in [1, 2, 3, 4, 6, 7, 8, 12, 16] {
             for n in [1, 5, 4999] {
-                let alone = finish(added(0..parts, n), &mut plus).unwrap();
+                let alone = finish(&mut added(0..parts, n), &mut plus).unwrap();
                 for k in 1..=9 {
                     let sums = job(k, |peers| {
                         let mut scratch = Vec::new();
@@ -340,7 +340,7 @@ mod tests {
             .map(|part| gradient(part, 4999))
             .reduce(plus)
             .unwrap();
-        let tree = finish(added(0..7, 4999), &mut plus).unwrap();
+        let tree = finish(&mut added(0..7, 4999), &mut plus).unwrap();
         assert_ne!(bits(&left), bits(&tree));
     }
 

@@ -55,8 +55,9 @@ pub fn push<T>(
     stack.push((node, sum));
 }
 
-/// The sum over a stack: adds what no sibling came for, the last first. `None` if it is empty.
-pub fn finish<T>(mut stack: Vec<(Node, T)>, add: &mut impl FnMut(T, T) -> T) -> Option<T> {
+/// The sum over a stack, which is then empty: adds what no sibling came for, the last first. `None`
+/// if it was empty.
+pub fn finish<T>(stack: &mut Vec<(Node, T)>, add: &mut impl FnMut(T, T) -> T) -> Option<T> {
     let (_, mut sum) = stack.pop()?;
     while let Some((_, left)) = stack.pop() {
         sum = add(left, sum);
@@ -76,7 +77,7 @@ mod tests {
             push(&mut stack, Node::part(part), part.to_string(), &mut add);
             assert!(stack.len() <= part.max(1).ilog2() as usize + 1);
         }
-        finish(stack, &mut add).unwrap()
+        finish(&mut stack, &mut add).unwrap()
     }
 
     /// The same written as a recursion over levels.

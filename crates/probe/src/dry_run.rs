@@ -4,30 +4,27 @@ use std::time::Instant;
 
 use largebatch_data::Order;
 use largebatch_models::Network;
-use largebatch_optim::Driver;
-use largebatch_train::{Experiment, StepKeys, TrainError};
+use largebatch_train::{Experiment, TrainError, Trainer};
 
 /// Training steps (data, gradient, update) at learning rate 0: they take the time of training but
 /// cannot diverge.
 pub(crate) struct DryRun<'a> {
     experiment: &'a Experiment,
-    /// `None` only while the optimizer holds it.
+    /// `None` only while the trainer holds it.
     network: Option<Network>,
-    driver: Driver,
+    trainer: Trainer<'a>,
     order: Order,
-    steps: u64,
 }
 
 impl<'a> DryRun<'a> {
     pub fn new(experiment: &'a Experiment) -> Result<Self, TrainError> {
         let network = experiment.initial_model()?.network;
-        let driver = Driver::new(&*experiment.optimizer, &network)?;
+        let trainer = Trainer::new(experiment, &network, false)?;
         Ok(DryRun {
             experiment,
             network: Some(network),
-            driver,
+            trainer,
             order: experiment.order()?,
-            steps: 0,
         })
     }
 
@@ -39,27 +36,12 @@ impl<'a> DryRun<'a> {
         while indices.len() < batch {
             indices.extend(self.order.next(batch - indices.len()).1);
         }
-        let (experiment, step) = (self.experiment, self.steps);
-        self.steps += 1;
-        let keys = StepKeys {
-            augment: experiment.key("augment").number(epoch),
-            dropout: experiment.key("dropout").number(step),
-        };
         let network = self
             .network
             .take()
-            .expect("the network is absent only while the optimizer holds it");
-        let gradient = experiment.gradient(&network, &indices, keys)?;
-        self.network = Some(
-            self.driver
-                .step(0.0, network, gradient.gradients)
-                .update_running(gradient.statistics),
-        );
-        // Reading the loss waits for the device.
-        gradient
-            .loss
-            .into_iter()
-            .for_each(|loss| drop(loss.into_data()));
+            .expect("the network is absent only while the trainer holds it");
+        let (network, _) = self.trainer.step_on(network, (epoch, &indices), 0.0)?;
+        self.network = Some(network);
         Ok(started.elapsed().as_secs_f64())
     }
 

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use largebatch_component::{Facts, Kind};
-use largebatch_optim::{ClipForm, Driver, GlobalClip, clip_by_global_norm, clip_by_value};
 use largebatch_plot::{Figure, Plot, Scale, significant};
-use largebatch_train::{Experiment, StepKeys};
+use largebatch_train::{Experiment, Trainer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -139,8 +138,7 @@ impl RangeTest {
         self.check_values()?;
         let (started, config) = (Instant::now(), &experiment.config);
         let mut network = experiment.initial_model()?.network;
-        let mut driver = Driver::new(&*experiment.optimizer, &network)
-            .map_err(largebatch_train::TrainError::from)?;
+        let mut trainer = Trainer::new(experiment, &network, false)?;
         let mut order = experiment.order()?;
         let batch = config.batch_size.unwrap_or(1);
         let (mut rates, mut losses, mut least) = (
@@ -157,25 +155,12 @@ impl RangeTest {
             let lr = self.lowest
                 * (self.highest / self.lowest).powf(step as f64 / (self.steps - 1) as f64);
             let (epoch, indices) = order.next(batch);
-            let keys = StepKeys {
-                augment: experiment.key("augment").number(epoch),
-                dropout: experiment.key("dropout").number(step as u64),
-            };
-            let ahead = driver.ahead(&network);
-            let gradient =
-                experiment.gradient(ahead.as_ref().unwrap_or(&network), &indices, keys)?;
-            drop(ahead);
+            let small = indices.len() < SMALL;
+            let of_sample = small.then(|| trainer.loss_in_training(&network, SAMPLE));
+            let (next, of_batch) = trainer.step_on(network, (epoch, &indices), lr)?;
+            network = next;
             rates.push(lr);
-            losses.push(if indices.len() < SMALL {
-                experiment.loss_in_training(&network, SAMPLE)?
-            } else {
-                gradient
-                    .loss
-                    .into_iter()
-                    .map(|loss| f64::from(loss.into_scalar::<f32>()))
-                    .sum::<f64>()
-                    / indices.len() as f64
-            });
+            losses.push(of_sample.unwrap_or(Ok(of_batch))?);
             let now = smoothed(&losses, self.smoothing)
                 .last()
                 .copied()
@@ -187,20 +172,6 @@ impl RangeTest {
                 ended = RangeEnd::Diverged;
                 break;
             }
-            let mut gradients = gradient.gradients;
-            if let Some(bound) = config.clip_value {
-                gradients = clip_by_value(gradients, &network, bound);
-            }
-            let clip = config.clip_norm.map(|max_norm| GlobalClip {
-                max_norm,
-                form: ClipForm::Torch,
-            });
-            for clip in clip.into_iter().chain(driver.global_clip()) {
-                gradients = clip_by_global_norm(gradients, &network, clip).0;
-            }
-            network = driver
-                .step(lr, network, gradients)
-                .update_running(gradient.statistics);
         }
         let averages = smoothed(&losses, self.smoothing);
         let falling = averages.get(skipped..).unwrap_or_default();

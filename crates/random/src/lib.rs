@@ -34,15 +34,17 @@ impl Key {
 
     /// The key refined by a word: a purpose (`"weights"`, `"order"`) or a parameter's path.
     pub fn word(self, word: &str) -> Self {
-        Key(*blake3::keyed_hash(&self.0, &[b"w", word.as_bytes()].concat()).as_bytes())
+        self.refined(b"w", word.as_bytes())
     }
 
     /// The key refined by a number: an epoch, a step, an example's index.
     pub fn number(self, number: u64) -> Self {
-        Key(
-            *blake3::keyed_hash(&self.0, &[b"n".as_slice(), &number.to_le_bytes()].concat())
-                .as_bytes(),
-        )
+        self.refined(b"n", &number.to_le_bytes())
+    }
+
+    fn refined(self, kind: &[u8], by: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        Key(*hasher.update(kind).update(by).finalize().as_bytes())
     }
 
     /// The stream of random numbers of this key.

@@ -3,12 +3,14 @@
 //! Weights, gradients and the optimizer's state are slices, which are allocated once. Every number
 //! has the same bits as on Burn's graph, because the graph's operations call the same kernels.
 
-use largebatch_data::Labels;
+use largebatch_data::{Labels, Part};
 use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
 use largebatch_parallel::{Node, finish, push};
+use largebatch_random::Key;
 use rayon::prelude::*;
 
+use crate::evaluate::Sums;
 use crate::gradients::{Cut, StepKeys};
 use crate::layer::{Layer, Pass, add, layers, update_running};
 use crate::ranks::{Passes, Ranks};
@@ -22,10 +24,17 @@ pub(crate) struct Chain {
     /// The gradient of the batch, and its lengths.
     gradient: Gradient,
     lengths: Vec<usize>,
-    /// Memory for the gradients of parts.
-    spare: Vec<Gradient>,
     workers: Vec<Worker>,
+    /// Memory of the sum over the parts.
+    spare: Vec<Gradient>,
+    done: Vec<Result<Done, TrainError>>,
+    sums: Vec<(Node, Gradient)>,
+    passes: Passes,
+    norms: Vec<f32>,
 }
+
+/// A part's size, loss, number of correctly classified examples, and gradient.
+type Done = (usize, f32, Option<usize>, Gradient);
 
 /// A gradient by parameter; empty for batch norm's running statistics.
 type Gradient = Vec<Vec<f32>>;
@@ -73,6 +82,9 @@ pub(crate) fn obstacle(
     if experiment.config.device != "flex" {
         return Some("the device is not flex");
     }
+    if experiment.config.log.layers_every_steps == Some(1) {
+        return Some("the norms of every step are logged");
+    }
     if !largebatch_kernels::enabled() {
         return Some("kernels are off");
     }
@@ -106,6 +118,10 @@ impl Chain {
             gradient: zeros(&lengths),
             lengths,
             spare: Vec::new(),
+            done: Vec::new(),
+            sums: Vec::new(),
+            passes: Passes::default(),
+            norms: Vec::new(),
         })
     }
 
@@ -143,7 +159,8 @@ impl Chain {
         };
         let (spare, lengths) = (&mut self.spare, &self.lengths);
         spare.push(std::mem::take(&mut self.gradient));
-        let (mut sums, mut passes) = (Vec::new(), Passes::default());
+        let (sums, passes, done) = (&mut self.sums, &mut self.passes, &mut self.done);
+        passes.clear();
         for group in cut.groups(ranks.as_deref()) {
             let workers = self.workers.iter_mut().zip(group.clone());
             let tasks = workers.map(|(worker, part)| {
@@ -154,14 +171,13 @@ impl Chain {
                 let found = worker.pass(shared, some, &mut gradient);
                 found.map(|(loss, correct)| (some.len(), loss, correct, gradient))
             };
-            let done: Vec<_> = match group.len() {
-                1 => tasks.map(compute).collect(),
-                _ => {
-                    let tasks: Vec<_> = tasks.collect();
-                    tasks.into_par_iter().with_max_len(1).map(compute).collect()
-                }
-            };
-            for ((part, done), worker) in group.zip(done).zip(&self.workers) {
+            if group.len() == 1 {
+                done.extend(tasks.map(compute));
+            } else {
+                let tasks: Vec<_> = tasks.collect();
+                done.par_extend(tasks.into_par_iter().with_max_len(1).map(compute));
+            }
+            for ((part, done), worker) in group.zip(done.drain(..)).zip(&self.workers) {
                 let (size, loss, correct, gradient) = done?;
                 passes.losses.push(loss);
                 passes.correct.extend(correct.map(|n| n as f32));
@@ -172,8 +188,8 @@ impl Chain {
                     passes.norms.push((size, scale.powi(2) * square));
                 }
                 let layers = worker.layers.iter();
-                layers.for_each(|layer| layer.statistics(&mut passes.statistics));
-                push(&mut sums, Node::part(part), gradient, &mut |l, r| {
+                layers.for_each(|layer| layer.statistics(passes));
+                push(sums, Node::part(part), gradient, &mut |l, r| {
                     plus(l, r, spare)
                 });
             }
@@ -181,12 +197,12 @@ impl Chain {
         self.gradient = match ranks {
             None => finish(sums, &mut |l, r| plus(l, r, spare)).unwrap_or_default(),
             Some(ranks) => {
-                passes = ranks.gather(&passes);
+                *passes = ranks.gather(passes);
                 let pack = |sum: &Gradient, flat: &mut Vec<f32>| {
                     sum.iter().for_each(|values| flat.extend(values));
                 };
-                let mut total = ranks.sum(cut.parts, lengths.iter().sum(), &sums, pack);
-                spare.extend(sums.into_iter().map(|(_, sum)| sum));
+                let mut total = ranks.sum(cut.parts, lengths.iter().sum(), sums, pack);
+                spare.extend(sums.drain(..).map(|(_, sum)| sum));
                 let mut gradient = spare.pop().unwrap_or_else(|| zeros(lengths));
                 for values in &mut gradient {
                     let (these, rest) = total.split_at(values.len());
@@ -196,15 +212,15 @@ impl Chain {
                 gradient
             }
         };
-        for (at, seen) in &passes.statistics {
-            update_running(&mut self.slices.weights[*at as usize], seen);
+        for (at, seen) in passes.statistics() {
+            update_running(&mut self.slices.weights[at as usize], seen);
         }
         let sum = |list: &[f32]| list.iter().copied().map(f64::from).sum();
         Ok(Found {
             loss: sum(&passes.losses),
             correct: (!passes.correct.is_empty()).then(|| sum(&passes.correct)),
             norms: wants_norms.then(|| SquaredNorms {
-                parts: passes.norms,
+                parts: std::mem::take(&mut passes.norms),
                 whole: squared_norm(&self.gradient),
             }),
         })
@@ -212,7 +228,8 @@ impl Chain {
 
     /// Clips the gradient by the global norm.
     pub fn clip_by_global_norm(&mut self, clip: GlobalClip) {
-        clip_slices_by_global_norm(&mut self.gradient, clip);
+        let memory = [&mut self.norms, &mut self.workers[0].g[0]];
+        clip_slices_by_global_norm(&mut self.gradient, clip, memory);
     }
 
     /// Clamps every element of the gradient to \[−limit, limit\].
@@ -225,6 +242,57 @@ impl Chain {
     /// Steps along the gradient, which is overwritten.
     pub fn step(&mut self, lr: f64) {
         self.slices.step(lr, &mut self.gradient);
+    }
+
+    /// As [`Experiment::loss_in_training`], at the current weights.
+    pub fn loss_in_training(
+        &mut self,
+        experiment: &Experiment,
+        n: usize,
+    ) -> Result<f64, TrainError> {
+        let some = experiment.spread(n);
+        let (worker, weights) = (&mut self.workers[0], &self.slices.weights);
+        worker.gather(experiment, &experiment.dataset.train, &some, None)?;
+        worker.forward(experiment, weights, Some(experiment.key("dropout")));
+        let (loss, outputs) = (experiment.loss, &worker.x[worker.layers.len()]);
+        let (width, g) = (outputs.len() / some.len(), &mut worker.g[0]);
+        let smoothing = experiment.config.label_smoothing;
+        if smoothing != 0.0 {
+            loss.smooth(&mut worker.targets, width, smoothing);
+        }
+        g.resize(outputs.len(), 0.0);
+        let sum = loss.sum_on_slices(outputs, &worker.targets, width, 1.0, g);
+        Ok(f64::from(sum) / some.len() as f64)
+    }
+
+    /// The sums over some examples of a part for [`Experiment::metrics`], at the current weights.
+    pub fn sums(
+        &mut self,
+        experiment: &Experiment,
+        part: &Part,
+        some: &[u32],
+    ) -> Result<Sums, TrainError> {
+        let (worker, weights) = (&mut self.workers[0], &self.slices.weights);
+        worker.gather(experiment, part, some, None)?;
+        for (l, layer) in worker.layers.iter().enumerate() {
+            let (x, y) = worker.x.split_at_mut(l + 1);
+            y[0].resize(some.len() * layer.outputs, 0.0);
+            layer.evaluate(weights, &x[l], &mut y[0], &experiment.device);
+        }
+        let (loss, outputs) = (experiment.loss, &worker.x[worker.layers.len()]);
+        let (width, g) = (outputs.len() / some.len(), &mut worker.g[0]);
+        g.resize(outputs.len(), 0.0);
+        let correct = loss.correct_on_slices(outputs, &worker.targets, width);
+        Ok(Sums {
+            correct: correct.map(|count| count as f64),
+            loss: f64::from(loss.sum_on_slices(outputs, &worker.targets, width, 1.0, g)),
+            squares: match part.labels() {
+                Labels::Classes(_) => 0.0,
+                Labels::Targets(all) => {
+                    experiment.squared_errors(all, some, outputs.iter().map(|&o| f64::from(o)))
+                }
+            },
+        })
     }
 }
 
@@ -256,20 +324,10 @@ impl Worker {
             keys,
             whole,
         } = shared;
-        self.gather(experiment, indices, keys)?;
+        let augment = keys.map(|keys| keys.augment);
+        self.gather(experiment, &experiment.dataset.train, indices, augment)?;
+        self.forward(experiment, weights, keys.map(|keys| keys.dropout));
         let batch = indices.len();
-        let pass = Pass {
-            dropout: keys.map(|keys| keys.dropout),
-            examples: &self.examples,
-            ghost_batch: experiment.config.ghost_batch,
-            device: &experiment.device,
-        };
-        for (l, layer) in self.layers.iter_mut().enumerate() {
-            let (x, y) = self.x.split_at_mut(l + 1);
-            y[0].resize(batch * layer.outputs, 0.0);
-            layer.forward(weights, &x[l], &mut y[0], &pass);
-        }
-
         let (loss, last) = (experiment.loss, self.layers.len());
         let outputs = &self.x[last];
         let width = outputs.len() / batch;
@@ -292,15 +350,31 @@ impl Worker {
         Ok((sum, correct))
     }
 
+    /// The training pass of the gathered examples. Without a key nothing may be
+    /// [random](Chain::is_random).
+    fn forward(&mut self, experiment: &Experiment, weights: &[Vec<f32>], dropout: Option<Key>) {
+        let pass = Pass {
+            dropout,
+            examples: &self.examples,
+            ghost_batch: experiment.config.ghost_batch,
+            device: &experiment.device,
+        };
+        for (l, layer) in self.layers.iter_mut().enumerate() {
+            let (x, y) = self.x.split_at_mut(l + 1);
+            y[0].resize(self.examples.len() * layer.outputs, 0.0);
+            layer.forward(weights, &x[l], &mut y[0], &pass);
+        }
+    }
+
     /// Fills the inputs of the first layer, the targets and the examples' numbers.
     fn gather(
         &mut self,
         experiment: &Experiment,
+        part: &Part,
         indices: &[u32],
-        keys: Option<StepKeys>,
+        augment: Option<Key>,
     ) -> Result<(), TrainError> {
-        let (part, pipeline) = (&experiment.dataset.train, &experiment.pipeline);
-        let augment = keys.map(|keys| keys.augment);
+        let pipeline = &experiment.pipeline;
         pipeline.gather(part, indices, augment, &mut self.x[0]);
         self.examples.clear();
         self.examples.extend(indices.iter().map(|&i| u64::from(i)));

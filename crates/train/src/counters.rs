@@ -110,7 +110,7 @@ pub(crate) enum Sum {
 
 impl Sum {
     /// Waits for the device.
-    fn read(self) -> f64 {
+    pub(crate) fn read(self) -> f64 {
         match self {
             Sum::Device(terms) => terms.into_iter().map(scalar).sum(),
             Sum::Host(sum) => sum,

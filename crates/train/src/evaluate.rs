@@ -40,16 +40,6 @@ impl Experiment {
         self.means(network, part, indices)
     }
 
-    /// As [`evaluate`](Self::evaluate), on at most `n` examples spread evenly over the training
-    /// part.
-    pub(crate) fn fitted(
-        &self,
-        network: &Network,
-        n: usize,
-    ) -> Result<Option<Metrics>, TrainError> {
-        self.means(network, &self.dataset.train, &self.spread(n))
-    }
-
     /// The training loss of the best constant prediction, that is, of a model that has learned
     /// nothing. For classes it is the entropy of their frequencies (smoothed if the labels are).
     /// For real targets, as the model sees them, it is their variance. `None` for the perceptron,
@@ -130,7 +120,7 @@ impl Experiment {
     }
 
     /// At most `n` examples spread evenly over the training part.
-    fn spread(&self, n: usize) -> Vec<u32> {
+    pub(crate) fn spread(&self, n: usize) -> Vec<u32> {
         let all = &self.holdout.train;
         let n = n.min(all.len());
         (0..n).map(|i| all[i * all.len() / n]).collect()
@@ -159,34 +149,64 @@ impl Experiment {
         ))
     }
 
-    fn means(
+    fn sums(&self, network: &Network, part: &Part, some: &[u32]) -> Result<Sums, TrainError> {
+        let (inputs, targets) = self.batch(part, some, None)?;
+        let outputs = network.forward(inputs, &mut ForwardPass::eval());
+        let squares = match part.labels() {
+            Labels::Classes(_) => 0.0,
+            Labels::Targets(all) => {
+                self.squared_errors(all, some, outputs.clone().into_data().iter::<f64>())
+            }
+        };
+        Ok(Sums {
+            correct: self.loss.correct(&outputs, &targets).map(scalar),
+            loss: scalar(self.loss.sum(outputs, &targets, 0.0)),
+            squares,
+        })
+    }
+
+    /// The sum of squared errors of the outputs for some examples: in the target's own unit and in
+    /// f64, so that no precision is lost.
+    pub(crate) fn squared_errors(
+        &self,
+        targets: &[f64],
+        some: &[u32],
+        outputs: impl Iterator<Item = f64>,
+    ) -> f64 {
+        let error = |(&i, o): (&u32, f64)| targets[i as usize] - self.pipeline.decode(o);
+        some.iter().zip(outputs).map(error).map(|e| e * e).sum()
+    }
+
+    /// As [`evaluate`](Self::evaluate), on these examples of a part.
+    pub(crate) fn means(
         &self,
         network: &Network,
         part: &Part,
         indices: &[u32],
     ) -> Result<Option<Metrics>, TrainError> {
+        let network = network.valid();
+        self.metrics(part, indices, |some| self.sums(&network, part, some))
+    }
+
+    /// The means over some examples of a part, whose `sums` are added chunk by chunk. `None` without
+    /// examples.
+    pub(crate) fn metrics(
+        &self,
+        part: &Part,
+        indices: &[u32],
+        mut sums: impl FnMut(&[u32]) -> Result<Sums, TrainError>,
+    ) -> Result<Option<Metrics>, TrainError> {
         if indices.is_empty() {
             return Ok(None);
         }
-        let network = network.valid();
         let (mut loss, mut correct, mut squares) = (0.0, None, 0.0);
         for some in indices.chunks(EVALUATION_BATCH) {
-            let (inputs, targets) = self.batch(part, some, None)?;
-            let outputs = network.forward(inputs, &mut ForwardPass::eval());
-            if let Some(right) = self.loss.correct(&outputs, &targets) {
-                *correct.get_or_insert(0.0) += scalar(right);
+            let sums = sums(some)?;
+            loss += sums.loss;
+            if let Some(right) = sums.correct {
+                *correct.get_or_insert(0.0) += right;
             }
-            if let Labels::Targets(all) = part.labels() {
-                // In the target's own unit and in f64, so that no precision is lost.
-                let error = |(&i, o): (&u32, f64)| all[i as usize] - self.pipeline.decode(o);
-                squares += some
-                    .iter()
-                    .zip(outputs.clone().into_data().iter::<f64>())
-                    .map(error)
-                    .map(|e| e * e)
-                    .sum::<f64>();
-            }
-            loss += scalar(self.loss.sum(outputs, &targets, 0.0));
+            squares += sums.squares;
         }
         let n = indices.len() as f64;
         let (mut rmse, mut r2) = (None, None);
@@ -213,6 +233,15 @@ impl Experiment {
             r2,
         }))
     }
+}
+
+/// The sums over some examples of an evaluation.
+pub(crate) struct Sums {
+    pub loss: f64,
+    /// `None` for real targets.
+    pub correct: Option<f64>,
+    /// Squared errors in the target's own unit; 0 for classes.
+    pub squares: f64,
 }
 
 /// Reads a tensor's only number; waits for the device.

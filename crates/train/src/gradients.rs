@@ -149,7 +149,7 @@ impl Experiment {
                 let device = self.device.clone().inner();
                 Some(ranks.gradient(cut.parts, sums, &mut norms, network, &device))
             }
-            None => finish(sums, &mut add),
+            None => finish(&mut sums, &mut add),
         };
         let Some(sum) = sum else {
             let why = "a gradient needs at least one example";

@@ -9,6 +9,8 @@ use largebatch_models::layers::{Activation, BatchNorm, Dropout};
 use largebatch_models::{Link, RUNNING_MOMENTUM};
 use largebatch_random::Key;
 
+use crate::ranks::Passes;
+
 /// A layer, with what its gradient needs of the forward pass.
 pub(crate) struct Layer {
     /// The widths of its inputs and outputs.
@@ -29,8 +31,10 @@ enum Kind {
         beta: usize,
         running: [usize; 2],
         relu: bool,
-        /// The moments of each chunk.
+        /// The elements and the moments of each chunk.
         seen: Vec<(Range<usize>, Moments)>,
+        /// The gradients of one chunk with respect to γ and β.
+        part: [Vec<f32>; 2],
     },
     /// Burn's operation on a graph of its own: its inputs and outputs.
     Activation(Activation, Option<Box<[Tensor<2>; 2]>>),
@@ -82,6 +86,7 @@ pub(crate) fn layers(
                     running: [place(norm.running_mean.id)?, place(norm.running_var.id)?],
                     relu: false,
                     seen: Vec::new(),
+                    part: [vec![0.0; channels], vec![0.0; channels]],
                 };
                 (channels, channels, kind)
             }
@@ -145,12 +150,12 @@ impl Layer {
                 ..
             } => {
                 let by = [&weights[*gamma][..], &weights[*beta]];
-                seen.clear();
-                for (start, size) in BatchNorm::chunks(batch, pass.ghost_batch) {
-                    let part = start * width..(start + size) * width;
+                let chunks = BatchNorm::chunks(batch, pass.ghost_batch);
+                seen.resize_with(chunks.len(), Default::default);
+                for (rows, (part, moments)) in chunks.zip(seen) {
+                    *part = rows.start * width..rows.end * width;
                     let (x, y) = (&x[part.clone()], &mut y[part.clone()]);
-                    let moments = slices::batch_norm(x, by, BatchNorm::EPSILON, *relu, y);
-                    seen.push((part, moments));
+                    slices::batch_norm(x, by, BatchNorm::EPSILON, *relu, y, moments);
                 }
             }
             Kind::Activation(activation, passed) => {
@@ -166,6 +171,33 @@ impl Layer {
                 let factors = x.iter().zip(&*mask);
                 y.iter_mut().zip(factors).for_each(|(y, (x, m))| *y = x * m);
             }
+        }
+    }
+
+    /// Writes the outputs y of an evaluation: without dropout, with batch norm's running statistics.
+    pub fn evaluate(&self, weights: &[Vec<f32>], x: &[f32], y: &mut [f32], device: &Device) {
+        let width = self.inputs;
+        match &self.kind {
+            Kind::Linear { weight, bias, relu } => {
+                let sizes = [x.len() / width, width, self.outputs];
+                let bias = bias.map(|at| &weights[at][..]);
+                slices::linear(sizes, x, &weights[*weight], bias, *relu, y);
+            }
+            Kind::BatchNorm {
+                gamma,
+                beta,
+                running,
+                relu,
+                ..
+            } => {
+                let by = [*gamma, *beta, running[0], running[1]].map(|at| &weights[at][..]);
+                slices::batch_norm_eval(x, by, BatchNorm::EPSILON, *relu, y);
+            }
+            Kind::Activation(activation, _) => {
+                let x = tensor(x, [x.len() / width, width], &device.clone().inner());
+                read(activation.forward(x), y);
+            }
+            Kind::Dropout(..) => y.copy_from_slice(x),
         }
     }
 
@@ -198,6 +230,7 @@ impl Layer {
                 beta,
                 relu,
                 seen,
+                part: found,
                 ..
             } => {
                 let Some(by_x) = by_x else { return };
@@ -208,11 +241,12 @@ impl Layer {
                 for (i, (part, moments)) in seen.iter().rev().enumerate() {
                     let part = || part.clone();
                     let (x, g, by_x) = (&x[part()], &g[part()], &mut by_x[part()]);
-                    let found = slices::batch_norm_gradient(x, &weights[*gamma], moments, g, by_x);
-                    for (at, new) in [*gamma, *beta].into_iter().zip(found) {
+                    let to = found.each_mut().map(|found| &mut found[..]);
+                    slices::batch_norm_gradient(x, &weights[*gamma], moments, g, by_x, to);
+                    for (at, new) in [*gamma, *beta].into_iter().zip(&*found) {
                         match i {
-                            0 => gradients[at].copy_from_slice(&new),
-                            _ => add(&mut gradients[at], &new),
+                            0 => gradients[at].copy_from_slice(new),
+                            _ => add(&mut gradients[at], new),
                         }
                     }
                 }
@@ -239,7 +273,7 @@ impl Layer {
 
     /// Adds the means and variances that batch norm found in the last pass, each with the place of
     /// the running statistic that it updates.
-    pub fn statistics(&self, found: &mut Vec<(u64, Vec<f32>)>) {
+    pub fn statistics(&self, found: &mut Passes) {
         let Kind::BatchNorm { running, seen, .. } = &self.kind else {
             return;
         };
@@ -250,8 +284,8 @@ impl Layer {
             }
             let unbiased = (values as f64 / (values - 1) as f64) as f32;
             let variance = moments.variance().iter().map(|v| v * unbiased);
-            found.push((running[0] as u64, moments.mean().to_vec()));
-            found.push((running[1] as u64, variance.collect()));
+            found.add_statistic(running[0] as u64, moments.mean().iter().copied());
+            found.add_statistic(running[1] as u64, variance);
         }
     }
 }

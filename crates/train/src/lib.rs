@@ -64,4 +64,5 @@ pub use outcome::{Outcome, Stop};
 pub use predict::{Prediction, Predictor};
 pub use reopen::OtherData;
 pub use run::{Controls, train};
+pub use trainer::Trainer;
 pub use weights::{ModelData, from_safetensors, load_network, model_data, to_safetensors};

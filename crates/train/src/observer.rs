@@ -20,7 +20,8 @@ pub trait Observer {
     fn on_start(&mut self, _start: &Start<'_>) -> Result<(), TrainError> {
         Ok(())
     }
-    /// Called after each step that the observer [wants](Observer::wants) to see.
+    /// Called after each step that the observer [wants](Observer::wants) to see, and after the step
+    /// at which the training diverges.
     ///
     /// # Errors
     /// See [`on_start`](Observer::on_start).

@@ -32,8 +32,10 @@ pub(crate) struct Passes {
     pub correct: Vec<f32>,
     /// Size and |g|², if wanted, as of [`SquaredNorms`](crate::SquaredNorms).
     pub norms: Vec<(usize, f64)>,
-    /// Batch norm's statistics, each with the number of the running one.
-    pub statistics: Vec<(u64, Vec<f32>)>,
+    /// Batch norm's statistics: the number of the running one, and the length of each.
+    statistics: Vec<(u64, usize)>,
+    /// Their values, one after the other.
+    seen: Vec<f32>,
 }
 
 impl<'a> Ranks<'a> {
@@ -184,17 +186,17 @@ impl<'a> Ranks<'a> {
             gradients: GradientsParams::new(),
         };
         network.visit(&mut unpack);
-        *norms = passes.norms;
+        norms.clone_from(&passes.norms);
         let number = |x: f32| Tensor::from_data([x], device);
-        let statistic = |(id, seen): (u64, Vec<f32>)| Statistic {
+        let statistic = |(id, seen): (u64, &[f32])| Statistic {
             running: ParamId::from(id),
-            seen: Tensor::from_data(&seen[..], device),
+            seen: Tensor::from_data(seen, device),
         };
         BatchGradient {
             gradients: unpack.gradients,
-            loss: passes.losses.into_iter().map(number).collect(),
-            correct: passes.correct.into_iter().map(number).collect(),
-            statistics: passes.statistics.into_iter().map(statistic).collect(),
+            loss: passes.losses.iter().copied().map(number).collect(),
+            correct: passes.correct.iter().copied().map(number).collect(),
+            statistics: passes.statistics().map(statistic).collect(),
         }
     }
 }
@@ -204,15 +206,42 @@ impl Passes {
     fn of(sums: &[(Node, BatchGradient)], norms: Vec<(usize, f64)>) -> Passes {
         let sums = || sums.iter().map(|(_, sum)| sum);
         let read = |x: &Tensor<1>| scalar(x.clone()) as f32;
-        let statistics = sums().flat_map(|sum| &sum.statistics);
-        Passes {
+        let mut passes = Passes {
             losses: sums().flat_map(|sum| &sum.loss).map(read).collect(),
             correct: sums().flat_map(|sum| &sum.correct).map(read).collect(),
             norms,
-            statistics: statistics
-                .map(|s| (s.running.val(), values(s.seen.clone().into_data())))
-                .collect(),
+            ..Passes::default()
+        };
+        for s in sums().flat_map(|sum| &sum.statistics) {
+            passes.add_statistic(s.running.val(), values(s.seen.clone().into_data()));
         }
+        passes
+    }
+
+    /// Empties the lists, and keeps their memory.
+    pub fn clear(&mut self) {
+        self.losses.clear();
+        self.correct.clear();
+        self.norms.clear();
+        self.statistics.clear();
+        self.seen.clear();
+    }
+
+    /// Adds a statistic of batch norm, with the number of the running one.
+    pub fn add_statistic(&mut self, running: u64, seen: impl IntoIterator<Item = f32>) {
+        let before = self.seen.len();
+        self.seen.extend(seen);
+        self.statistics.push((running, self.seen.len() - before));
+    }
+
+    /// Batch norm's statistics, each with the number of the running one.
+    pub fn statistics(&self) -> impl Iterator<Item = (u64, &[f32])> {
+        let mut rest = &self.seen[..];
+        self.statistics.iter().map(move |(running, n)| {
+            let (seen, later) = rest.split_at(*n);
+            rest = later;
+            (*running, seen)
+        })
     }
 
     fn to_words(&self) -> Vec<u32> {
@@ -228,8 +257,8 @@ impl Passes {
             words.extend(long(square.to_bits()));
         }
         words.push(self.statistics.len() as u32);
-        for (id, seen) in &self.statistics {
-            words.extend(long(*id));
+        for (id, seen) in self.statistics() {
+            words.extend(long(id));
             words.push(seen.len() as u32);
             words.extend(seen.iter().map(|x| x.to_bits()));
         }
@@ -251,8 +280,7 @@ impl Passes {
         for _ in 0..next() {
             let id = u64::from(next()) | u64::from(next()) << 32;
             let n = next();
-            let seen = (0..n).map(|_| f32::from_bits(next()));
-            self.statistics.push((id, seen.collect()));
+            self.add_statistic(id, (0..n).map(|_| f32::from_bits(next())));
         }
     }
 }

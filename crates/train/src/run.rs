@@ -81,7 +81,7 @@ pub fn train(
         newest = ranks.checkpoint(newest)?;
     }
     let mut network = experiment.initial_model()?.network;
-    let mut trainer = Trainer::new(experiment, &network, controls.on_graph, ranks)?;
+    let mut trainer = Trainer::new(experiment, &network, controls.on_graph)?.shared(ranks);
     let mut counters = Counters::default();
     if let Some(checkpoint) = newest {
         if let Some(checkpoints) = &checkpoints {
@@ -113,6 +113,8 @@ pub fn train(
         fitted: controls.fitted,
         trainer,
         counters,
+        seeing: Vec::new(),
+        since: None,
         unread: Vec::new(),
         last_loss: None,
         last_evaluation: None,
@@ -139,6 +141,10 @@ struct Training<'a> {
     fitted: usize,
     trainer: Trainer<'a>,
     counters: Counters,
+    /// Which observers see the step.
+    seeing: Vec<bool>,
+    /// The start of the steps whose time is not counted yet.
+    since: Option<Instant>,
     /// Steps whose losses are still on the device.
     unread: Vec<Unread>,
     /// The mean loss of the last step, once it has been read.
@@ -169,6 +175,7 @@ impl Training<'_> {
         self.tell(|o| o.on_start(&start))?;
         let mut stop = None;
         while stop.is_none() && !self.is_over() {
+            self.since.get_or_insert_with(Instant::now);
             let (wants, interrupted) = self.agreed(interrupt.load(Ordering::Relaxed));
             if interrupted {
                 network = self.trainer.up_to_date(network);
@@ -178,6 +185,7 @@ impl Training<'_> {
                 (network, stop) = self.step(network, wants)?;
             }
         }
+        self.stop_clock();
         let network = self.trainer.up_to_date(network);
         Ok((network, stop.unwrap_or(Stop::Finished)))
     }
@@ -187,12 +195,8 @@ impl Training<'_> {
         network: Network,
         wants: Wants,
     ) -> Result<(Network, Option<Stop>), TrainError> {
-        let started = Instant::now();
-        let (mut network, trained, unread) = self.trainer.step(network, wants)?;
-        let due = self.count(unread, started);
-        if due.evaluation {
-            network = self.trainer.up_to_date(network);
-        }
+        let (network, trained, unread) = self.trainer.step(network, wants)?;
+        let due = self.count(unread);
         self.show(wants.network.then_some(&network), &trained, &due)?;
         let stop = self.judge(&network, &due)?;
         if wants.checkpoint && stop.is_none() && !self.is_over() {
@@ -208,10 +212,14 @@ impl Training<'_> {
 
     /// What the observers together want of the next step, and whether the training is interrupted:
     /// the same in all processes.
-    fn agreed(&self, mut interrupted: bool) -> (Wants, bool) {
+    fn agreed(&mut self, mut interrupted: bool) -> (Wants, bool) {
         let step = self.counters.step + 1;
-        let each = self.observers.iter().map(|o| o.wants(step));
-        let mut wants = each.fold(Wants::NOTHING, Wants::or);
+        self.seeing.clear();
+        let mut wants = self.observers.iter().fold(Wants::NOTHING, |all, o| {
+            let wants = o.wants(step);
+            self.seeing.push(wants.step);
+            all.or(wants)
+        });
         if let Some(ranks) = self.trainer.ranks() {
             let mut all = [
                 &mut interrupted,
@@ -232,7 +240,7 @@ impl Training<'_> {
     }
 
     /// Counts a step, and reads its loss if that is free or due.
-    fn count(&mut self, unread: Unread, started: Instant) -> Due {
+    fn count(&mut self, unread: Unread) -> Due {
         let (experiment, log) = (self.experiment, &self.experiment.config.log);
         let counters = &mut self.counters;
         counters.step += 1;
@@ -255,8 +263,14 @@ impl Training<'_> {
         if free || due.log || due.evaluation || due.epoch_end {
             self.read_losses();
         }
-        self.counters.seconds += started.elapsed().as_secs_f64();
         due
+    }
+
+    /// Counts the time of the steps since the clock started, before something else is done.
+    fn stop_clock(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.counters.seconds += since.elapsed().as_secs_f64();
+        }
     }
 
     /// Reads the losses that are still on the device into the sums, in order.
@@ -266,10 +280,15 @@ impl Training<'_> {
         }
     }
 
-    /// Shows the step to the observers that want it.
+    /// Shows the step to the observers that want it, and to all if the training diverges here.
     fn show(&mut self, of: Option<&Network>, done: &Trained, due: &Due) -> Result<(), TrainError> {
-        let logged = due.log || self.counters.diverged();
+        let diverged = self.counters.diverged();
+        let logged = due.log || diverged;
         let mean_loss = logged.then(|| std::mem::take(&mut self.counters.logged).mean_loss());
+        if !diverged && !self.seeing.contains(&true) {
+            return Ok(());
+        }
+        self.stop_clock();
         let step = Step {
             step: self.counters.step,
             epoch: done.epoch,
@@ -283,10 +302,9 @@ impl Training<'_> {
             norms: done.norms.as_ref(),
             layers: done.layers.as_deref(),
         };
-        self.observers
-            .iter_mut()
-            .filter(|o| o.wants(step.step).step)
-            .try_for_each(|o| o.on_step(&step))
+        let each = self.observers.iter_mut().zip(&self.seeing);
+        each.filter(|(_, sees)| **sees || diverged)
+            .try_for_each(|(o, _)| o.on_step(&step))
     }
 
     /// Evaluates if that is due, and says whether training ends here.
@@ -306,11 +324,12 @@ impl Training<'_> {
     }
 
     fn evaluate(&mut self, network: &Network, validate: bool) -> Result<Option<Stop>, TrainError> {
+        self.stop_clock();
         let (experiment, counters) = (self.experiment, &mut self.counters);
         let (mut validation, mut fitted) = (None, None);
         if validate {
-            validation = experiment.evaluate(network, Split::Validation)?;
-            fitted = experiment.fitted(network, self.fitted)?;
+            validation = self.trainer.evaluate(network, Split::Validation)?;
+            fitted = self.trainer.fitted(network, self.fitted)?;
         }
         let evaluation = Evaluation {
             step: counters.step,
@@ -358,6 +377,7 @@ impl Training<'_> {
     }
 
     fn checkpoint(&mut self, network: &Network) -> Result<(), TrainError> {
+        self.stop_clock();
         self.read_losses();
         let at = Snapshot {
             counters: &self.counters,
@@ -378,7 +398,7 @@ impl Training<'_> {
 
     /// Evaluates the trained network, unless the training diverged or was interrupted.
     fn outcome(
-        &self,
+        &mut self,
         network: &Network,
         stop: Stop,
         test: bool,
@@ -391,10 +411,10 @@ impl Training<'_> {
         if whole {
             validation = match &self.last_evaluation {
                 Some(e) if e.step == counters.step && e.validation.is_some() => e.validation,
-                _ => experiment.evaluate(network, Split::Validation)?,
+                _ => self.trainer.evaluate(network, Split::Validation)?,
             };
             if test {
-                tested = experiment.evaluate(network, Split::Test)?;
+                tested = self.trainer.evaluate(network, Split::Test)?;
             }
         }
         let sums = counters

@@ -1,6 +1,6 @@
 //! One step of a training.
 
-use largebatch_data::{Order, Position};
+use largebatch_data::{Order, Part, Position};
 use largebatch_models::Network;
 use largebatch_optim::{
     Driver, GlobalClip, LayerTrace, OptimError, clip_by_global_norm, clip_by_value,
@@ -10,13 +10,15 @@ use crate::chain::{Chain, obstacle};
 use crate::counters::{Counters, Sum, Unread};
 use crate::gradients::StepKeys;
 use crate::ranks::Ranks;
-use crate::{Experiment, SquaredNorms, TrainError, Wants};
+use crate::{Experiment, Metrics, Split, SquaredNorms, TrainError, Wants};
 
 /// Does one step at a time, network in, network out: takes the next batch and computes its
 /// gradient, which is clipped and handed to the optimizer.
 ///
-/// A step is computed on Burn's graph or by a [`Chain`] without one, with the same bits.
-pub(crate) struct Trainer<'a> {
+/// A step is computed on Burn's graph, or without one where that is possible, with the same bits.
+/// Without a graph the network that a step returns may be behind the trainer:
+/// [`up_to_date`](Self::up_to_date) brings it up to date.
+pub struct Trainer<'a> {
     experiment: &'a Experiment,
     /// The processes that share the training.
     ranks: Option<Ranks<'a>>,
@@ -47,19 +49,33 @@ pub(crate) struct Trained {
     pub layers: Option<Vec<LayerTrace>>,
 }
 
+impl Trained {
+    fn new(epoch: u64, indices: &[u32], lr: f64) -> Self {
+        Trained {
+            epoch,
+            batch: indices.len(),
+            lr,
+            norms: None,
+            layers: None,
+        }
+    }
+}
+
 impl<'a> Trainer<'a> {
-    /// A training from the start; `on_graph` keeps it from using a chain.
+    /// A training from the start; `on_graph` keeps all its steps on the graph.
+    ///
+    /// # Errors
+    /// An optimizer whose groups or exclusions do not match the network.
     pub fn new(
         experiment: &'a Experiment,
         network: &Network,
         on_graph: bool,
-        ranks: Option<Ranks<'a>>,
     ) -> Result<Self, TrainError> {
         let driver = Driver::new(&*experiment.optimizer, network)?;
         let asked = on_graph.then_some("a graph was asked for");
         Ok(Trainer {
             experiment,
-            ranks,
+            ranks: None,
             graph: asked.or_else(|| obstacle(experiment, network, &driver)),
             driver,
             order: experiment.order()?,
@@ -70,8 +86,13 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Shares the training with other processes.
+    pub(crate) fn shared(self, ranks: Option<Ranks<'a>>) -> Self {
+        Trainer { ranks, ..self }
+    }
+
     /// Continues where the counters are, with the optimizer's saved state.
-    pub fn seek(&mut self, counters: &Counters, optimizer: &[u8]) -> Result<(), OptimError> {
+    pub(crate) fn seek(&mut self, counters: &Counters, optimizer: &[u8]) -> Result<(), OptimError> {
         self.driver.load(optimizer)?;
         self.order.seek(counters.position);
         self.step = counters.step;
@@ -79,7 +100,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The processes that share the training.
-    pub fn ranks(&self) -> Option<&Ranks<'a>> {
+    pub(crate) fn ranks(&self) -> Option<&Ranks<'a>> {
         self.ranks.as_ref()
     }
 
@@ -106,10 +127,73 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// As [`Experiment::evaluate`], with all steps so far, whether or not `network` has them.
+    pub(crate) fn evaluate(
+        &mut self,
+        network: &Network,
+        which: Split,
+    ) -> Result<Option<Metrics>, TrainError> {
+        let (part, indices) = self.experiment.indices(which);
+        self.metrics(network, part, indices)
+    }
+
+    /// As [`evaluate`](Self::evaluate), on at most `n` examples spread evenly over the training part.
+    pub(crate) fn fitted(
+        &mut self,
+        network: &Network,
+        n: usize,
+    ) -> Result<Option<Metrics>, TrainError> {
+        let experiment = self.experiment;
+        self.metrics(network, &experiment.dataset.train, &experiment.spread(n))
+    }
+
+    fn metrics(
+        &mut self,
+        network: &Network,
+        part: &Part,
+        indices: &[u32],
+    ) -> Result<Option<Metrics>, TrainError> {
+        let experiment = self.experiment;
+        match &mut self.chain {
+            Some(chain) => {
+                experiment.metrics(part, indices, |some| chain.sums(experiment, part, some))
+            }
+            None => experiment.means(network, part, indices),
+        }
+    }
+
+    /// As [`Experiment::loss_in_training`], with all steps so far.
+    ///
+    /// # Errors
+    /// Those of [`Experiment::loss_in_training`].
+    pub fn loss_in_training(&mut self, network: &Network, n: usize) -> Result<f64, TrainError> {
+        match &mut self.chain {
+            Some(chain) => chain.loss_in_training(self.experiment, n),
+            None => self.experiment.loss_in_training(network, n),
+        }
+    }
+
+    /// One step with learning rate `lr` on these training examples, drawn in this epoch; returns the
+    /// mean loss over them, before the step. The order and the schedules of the experiment are not
+    /// used.
+    ///
+    /// # Errors
+    /// Labels that the model's loss does not accept.
+    pub fn step_on(
+        &mut self,
+        network: Network,
+        (epoch, indices): (u64, &[u32]),
+        lr: f64,
+    ) -> Result<(Network, f64), TrainError> {
+        let mut trained = Trained::new(epoch, indices, lr);
+        let (network, unread) = self.advance(network, indices, Wants::NOTHING, &mut trained)?;
+        Ok((network, unread.loss.read() / indices.len() as f64))
+    }
+
     /// One step; `wants` says what to measure. The losses may still be on the device. Network and
     /// driver are up to date if `wants` asks for them or for a checkpoint; otherwise call
     /// [`up_to_date`](Self::up_to_date) before using them.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         network: Network,
         wants: Wants,
@@ -118,27 +202,32 @@ impl<'a> Trainer<'a> {
         let planned = experiment.next_batch(self.order.position());
         let mut indices = std::mem::take(&mut self.indices);
         let epoch = self.order.next_into(planned.size, &mut indices);
-        let mut trained = Trained {
-            epoch,
-            batch: indices.len(),
-            lr: experiment.lr(self.step, &planned),
-            norms: None,
-            layers: None,
-        };
+        let mut trained = Trained::new(epoch, &indices, experiment.lr(self.step, &planned));
+        let (network, unread) = self.advance(network, &indices, wants, &mut trained)?;
+        self.indices = indices;
+        Ok((network, trained, unread))
+    }
+
+    fn advance(
+        &mut self,
+        network: Network,
+        indices: &[u32],
+        wants: Wants,
+        trained: &mut Trained,
+    ) -> Result<(Network, Unread), TrainError> {
         // The first step makes the optimizer's states, and only the driver traces layers.
         let (network, unread) = if self.step == 0 || wants.layers || !self.has_chain(&network) {
-            self.step_on_graph(network, &indices, wants, &mut trained)?
+            self.step_on_graph(network, indices, wants, trained)?
         } else {
-            let unread = self.step_on_chain(&indices, wants, &mut trained)?;
+            let unread = self.step_on_chain(indices, wants, trained)?;
             let network = match wants.network || wants.checkpoint {
                 true => self.up_to_date(network),
                 false => network,
             };
             (network, unread)
         };
-        self.indices = indices;
         self.step += 1;
-        Ok((network, trained, unread))
+        Ok((network, unread))
     }
 
     /// Whether there is a chain, which takes the network's weights if it is new.

@@ -64,14 +64,15 @@ impl Observer for Writer<'_> {
         let checkpoint = &config.checkpoint;
         let every = |n: Option<u64>| n.is_some_and(|n| step.is_multiple_of(n));
         let minutes = || self.last_checkpoint.elapsed().as_secs_f64() / 60.0;
+        let log = &config.log;
+        let layers = log.layers_every_steps;
+        let layers = layers.is_some_and(|n| (step - 1).is_multiple_of(n));
         Wants {
-            layers: config
-                .log
-                .layers_every_steps
-                .is_some_and(|n| (step - 1).is_multiple_of(n)),
+            step: layers || step.is_multiple_of(log.every_steps),
+            layers,
             checkpoint: every(checkpoint.every_steps)
                 || checkpoint.every_minutes.is_some_and(|n| minutes() > n),
-            ..Wants::STEP
+            ..Wants::NOTHING
         }
     }
 

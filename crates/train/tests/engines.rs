@@ -1,14 +1,14 @@
 //! A training without a graph gives the bits of a training on Burn's graph: the loss of every step,
-//! the weights and the optimizer's state, for every model, optimizer and option that it supports,
-//! and if a run is resumed on the other engine.
+//! every evaluation, the weights and the optimizer's state, for every model, optimizer and option
+//! that it supports, and if a run is resumed on the other engine.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use largebatch_data::{Dataset, Holdout, Labels, Part, Preprocess, Task};
 use largebatch_random::{Key, below, normal};
 use largebatch_train::{
-    Controls, Environment, Experiment, Lab, Observer, RunConfig, RunFile, RunFolder, SCHEMA, Start,
-    Step, TrainError, Wants, to_safetensors, train,
+    Controls, Environment, Evaluation, Experiment, Lab, Observer, RunConfig, RunFile, RunFolder,
+    SCHEMA, Start, Step, TrainError, Trainer, Wants, to_safetensors, train,
 };
 
 const STEPS: u64 = 7;
@@ -40,7 +40,8 @@ fn dataset(task: Task, features: usize) -> Dataset {
 
 fn experiment(dataset: &Dataset, settings: &[&str]) -> Experiment {
     let steps = format!("steps={STEPS}");
-    let over: Vec<_> = ["dataset=made", "lr=0.05", &steps]
+    let evaluate = "log.evaluate_every_steps=3";
+    let over: Vec<_> = ["dataset=made", "lr=0.05", evaluate, &steps]
         .iter()
         .chain(settings)
         .map(|s| RunConfig::assignment(s).unwrap())
@@ -57,6 +58,8 @@ fn experiment(dataset: &Dataset, settings: &[&str]) -> Experiment {
 #[derive(PartialEq, Debug, Default)]
 struct Seen {
     losses: Vec<u64>,
+    /// With all digits.
+    evaluations: Vec<String>,
     weights: Vec<u8>,
     optimizer: Vec<u8>,
     norms: Vec<u64>,
@@ -95,6 +98,10 @@ impl Observer for Recorder<'_> {
         }
         Ok(())
     }
+    fn on_evaluation(&mut self, evaluation: &Evaluation) -> Result<(), TrainError> {
+        self.seen.evaluations.push(format!("{evaluation:?}"));
+        Ok(())
+    }
 }
 
 /// Trains up to step `until`, or to the end, and says why on a graph.
@@ -116,10 +123,16 @@ fn run(
         observers: vec![&mut recorder],
         interrupt: &interrupt,
         on_graph,
+        fitted: 50,
         ..Controls::default()
     };
-    train(experiment, controls).unwrap();
-    (recorder.seen, recorder.graph)
+    let (outcome, _) = train(experiment, controls).unwrap();
+    let Recorder {
+        mut seen, graph, ..
+    } = recorder;
+    let tested = outcome.test.map(|test| format!("{test:?}"));
+    seen.evaluations.extend(tested);
+    (seen, graph)
 }
 
 /// Compares both engines, with 1 and 2 threads.
@@ -138,6 +151,7 @@ fn compare(dataset: &Dataset, settings: &[&str]) {
         });
     }
     assert_eq!(all[0].losses.len(), STEPS as usize);
+    assert!(all[0].evaluations.len() > 3);
     for other in &all[1..] {
         assert!(all[0] == *other, "{settings:?}: {:?} {other:?}", all[0]);
     }
@@ -153,7 +167,7 @@ const MODELS: [(&str, Task, usize); 7] = [
     ("model=mlp model.widths=[520,18,70]", Task::Classes(5), 20),
 ];
 
-const OPTIMIZERS: [&str; 25] = [
+const OPTIMIZERS: [&str; 33] = [
     "optimizer=sgd",
     "optimizer=sgd optimizer.weight_decay=0.1 optimizer.decay=decoupled",
     "optimizer=momentum optimizer.weight_decay=0.1",
@@ -170,6 +184,14 @@ const OPTIMIZERS: [&str; 25] = [
     "optimizer=rmsprop optimizer.preset=optax",
     "optimizer=adam optimizer.weight_decay=0.1 optimizer.eps=0.0",
     "optimizer=adamw",
+    "optimizer=adam optimizer.groups=[{parameters=\"bias\",lr_factor=0.1}]",
+    "optimizer=adamax optimizer.weight_decay=0.1",
+    "optimizer=adamax optimizer.preset=keras",
+    "optimizer=adadelta",
+    "optimizer=adadelta optimizer.weight_decay=0.1 optimizer.decay=decoupled",
+    "optimizer=nadam",
+    "optimizer=nadam optimizer.preset=optax",
+    "optimizer=nadamw",
     "optimizer=lars",
     "optimizer=lars optimizer.preset=mlperf",
     "optimizer=lars optimizer.preset=optax optimizer.trust_clip=true",
@@ -309,6 +331,36 @@ fn parts_have_the_same_bits_for_any_number_of_workers() {
     }
 }
 
+/// Steps whose batches and rates the caller chooses, as probes do.
+#[test]
+fn single_steps() {
+    let data = dataset(Task::Classes(11), 30);
+    for settings in [
+        "optimizer=nesterov optimizer.preset=textbook label_smoothing=0.1 clip_norm=0.5",
+        "model.batch_norm=true model.dropout=0.3 ghost_batch=16",
+    ] {
+        let model = words("model=mlp model.widths=[40,33] batch_size=33");
+        let settings: Vec<_> = model.chain(words(settings)).collect();
+        let experiment = experiment(&data, &settings);
+        let [chain, graph] = [false, true].map(|on_graph| {
+            let mut network = experiment.initial_model().unwrap().network;
+            let mut trainer = Trainer::new(&experiment, &network, on_graph).unwrap();
+            let (mut order, mut losses) = (experiment.order().unwrap(), Vec::new());
+            for step in 1..=STEPS {
+                let (epoch, indices) = order.next(33);
+                let before = trainer.loss_in_training(&network, 70).unwrap();
+                let rate = 0.01 * step as f64;
+                let done = trainer.step_on(network, (epoch, &indices), rate).unwrap();
+                losses.extend([before, done.1].map(f64::to_bits));
+                network = done.0;
+            }
+            let network = trainer.up_to_date(network);
+            (losses, to_safetensors(&network, None).unwrap())
+        });
+        assert!(chain == graph, "{settings:?}");
+    }
+}
+
 /// What a chain does not have is trained on the graph, and the reason is given.
 #[test]
 fn the_rest_uses_the_graph() {
@@ -319,6 +371,7 @@ fn the_rest_uses_the_graph() {
             "the model",
         ),
         ("model=softmax optimizer=muon", "the optimizer"),
+        ("model=softmax log.layers_every_steps=1", "the norms"),
         (
             "model=softmax optimizer=adam optimizer.amsgrad=true",
             "the optimizer",
@@ -335,7 +388,8 @@ fn the_rest_uses_the_graph() {
 fn a_run_resumes_on_the_other_engine() {
     let data = dataset(Task::Classes(11), 30);
     for optimizer in [
-        "sgd", "momentum", "nesterov", "adam", "adagrad", "lion", "rmsprop", "lars", "lamb",
+        "sgd", "momentum", "nesterov", "adam", "adagrad", "adadelta", "adamax", "nadam", "nadamw",
+        "lion", "rmsprop", "lars", "lamb",
     ] {
         let optimizer = format!("optimizer={optimizer}");
         let settings = [
@@ -369,6 +423,7 @@ fn a_run_resumes_on_the_other_engine() {
             let (begin, _) = run(&experiment, first, Some(&folder), until);
             let (mut end, _) = run(&experiment, !first, Some(&folder), 0);
             end.losses.splice(0..0, begin.losses);
+            end.evaluations.splice(0..0, begin.evaluations);
             assert!(end == whole, "{optimizer} {until} {first}");
         }
     }

@@ -20,6 +20,7 @@ use crate::layers::flex::{
 };
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::moments::{Layout, Moments, moments, products};
+use crate::scratch::Scratch;
 
 /// The result of a training pass.
 pub struct BatchNorm<const D: usize> {
@@ -65,16 +66,17 @@ pub(crate) fn batch_norm<const D: usize>(
     }
     let level = Level::best();
     let run = |x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, plus: Option<&FlexTensor>| {
-        let moments = moments(level, &layout, numbers(x), epsilon);
+        let mut seen = Moments::default();
+        moments(level, &layout, numbers(x), epsilon, &mut seen);
         let (x, gamma, beta) = (numbers(x), numbers(gamma), numbers(beta));
         let plus = plus.map(numbers);
         // SAFETY: `forward` writes every element.
         let y = unsafe {
             written(x.len(), |y| {
-                forward(level, &layout, x, &moments, gamma, beta, plus, relu, y);
+                forward(level, &layout, x, &seen, gamma, beta, plus, relu, y);
             })
         };
-        (moments, tensor(y, dims))
+        (seen, tensor(y, dims))
     };
     let done = |output: Tensor<D>, moments: &Moments| BatchNorm {
         output,
@@ -174,7 +176,9 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
             None => gradient,
         };
         let (x, gamma) = (numbers(&x), numbers(&gamma));
-        let (sums, by_gamma) = products(level, &layout, numbers(&gradient), x, &moments);
+        let [mut sums, mut by_gamma] = [(); 2].map(|()| vec![0.0; layout.channels]);
+        let to = [&mut sums[..], &mut by_gamma];
+        products(level, &layout, numbers(&gradient), x, &moments, to);
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
             let g = numbers(&gradient);
@@ -219,15 +223,15 @@ pub(crate) fn by_input(
 ) {
     let values = layout.values() as f32;
     // dx = γ/σ (g − mean g − x̂ mean(g x̂)) as scale (g − offset) + slope (x − mean).
-    let scale: Vec<f32> = gamma
+    let scale: Scratch<f32> = gamma
         .iter()
         .zip(&moments.inverse)
         .map(|(gamma, inverse)| gamma * inverse)
         .collect();
-    let slope: Vec<f32> = (0..layout.channels)
+    let slope: Scratch<f32> = (0..layout.channels)
         .map(|c| -scale[c] * moments.inverse[c] * by_gamma[c] / values)
         .collect();
-    let offset: Vec<f32> = sums.iter().map(|s| s / values).collect();
+    let offset: Scratch<f32> = sums.iter().map(|s| s / values).collect();
     let by = [&scale[..], &offset, &slope, &moments.mean];
     let each = layout.chunk();
     by_x.par_chunks_mut(each)
@@ -248,7 +252,7 @@ pub(crate) fn forward(
     relu: bool,
     y: &mut [MaybeUninit<f32>],
 ) {
-    let scale: Vec<f32> = gamma
+    let scale: Scratch<f32> = gamma
         .iter()
         .zip(&moments.inverse)
         .map(|(gamma, inverse)| gamma * inverse)

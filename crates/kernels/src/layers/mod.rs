@@ -31,6 +31,7 @@ mod operation;
 pub(crate) mod product;
 mod shape;
 mod subsample;
+pub(crate) mod sum;
 #[cfg(test)]
 mod tests;
 mod tile;

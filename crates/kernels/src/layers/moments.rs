@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::layers::level::{Level, Vector, leveled};
+use crate::scratch::Scratch;
 
 /// The number of rows of `[batch, channels]` that are summed as one group.
 const ROWS_TOGETHER: usize = 64;
@@ -56,7 +57,7 @@ impl Layout {
 }
 
 /// The moments of each channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Moments {
     pub mean: Vec<f32>,
     /// The biased variance.
@@ -67,13 +68,13 @@ pub(crate) struct Moments {
 
 /// One pass over x: each group's mean and sum of squares in f32, combined in f64 (Chan et al.
 /// 1983).
-pub(crate) fn moments(level: Level, layout: &Layout, x: &[f32], epsilon: f64) -> Moments {
+pub(crate) fn moments(level: Level, layout: &Layout, x: &[f32], epsilon: f64, to: &mut Moments) {
     let (c, per_group) = (
         layout.channels,
         layout.group() * layout.channels * layout.length,
     );
     let groups = x.len().div_ceil(per_group);
-    let mut parts = vec![0.0f32; groups * 2 * c];
+    let mut parts = Scratch::<f32>::zeros(groups * 2 * c);
     let each = layout.chunk();
     parts
         .par_chunks_mut(each / per_group * 2 * c)
@@ -86,7 +87,7 @@ pub(crate) fn moments(level: Level, layout: &Layout, x: &[f32], epsilon: f64) ->
         });
     let count = |group: usize| (x.len() - group * per_group).min(per_group) as f64 / c as f64;
     let values = layout.values() as f64;
-    let (mut mean, mut variance) = (vec![0.0f64; c], vec![0.0f64; c]);
+    let (mut mean, mut variance) = (Scratch::<f64>::zeros(c), Scratch::<f64>::zeros(c));
     for (group, part) in parts.chunks_exact(2 * c).enumerate() {
         mean.iter_mut()
             .zip(part)
@@ -99,29 +100,29 @@ pub(crate) fn moments(level: Level, layout: &Layout, x: &[f32], epsilon: f64) ->
                 / values;
         }
     }
-    Moments {
-        mean: mean.iter().map(|v| *v as f32).collect(),
-        variance: variance.iter().map(|v| *v as f32).collect(),
-        inverse: variance
-            .iter()
-            .map(|v| (1.0 / (v + epsilon).sqrt()) as f32)
-            .collect(),
-    }
+    let write = |to: &mut Vec<f32>, from: &[f64], map: &dyn Fn(f64) -> f64| {
+        to.clear();
+        to.extend(from.iter().map(|v| map(*v) as f32));
+    };
+    write(&mut to.mean, &mean, &|v| v);
+    write(&mut to.variance, &variance, &|v| v);
+    write(&mut to.inverse, &variance, &|v| 1.0 / (v + epsilon).sqrt());
 }
 
-/// Σ g and Σ g (x − mean) / σ of each channel.
+/// Writes Σ g and Σ g (x − mean) / σ of each channel.
 pub(crate) fn products(
     level: Level,
     layout: &Layout,
     gradient: &[f32],
     x: &[f32],
     moments: &Moments,
-) -> (Vec<f32>, Vec<f32>) {
+    [to_sums, to_products]: [&mut [f32]; 2],
+) {
     let (c, per_group) = (
         layout.channels,
         layout.group() * layout.channels * layout.length,
     );
-    let mut parts = vec![0.0f32; x.len().div_ceil(per_group) * 2 * c];
+    let mut parts = Scratch::<f32>::zeros(x.len().div_ceil(per_group) * 2 * c);
     let each = layout.chunk();
     parts
         .par_chunks_mut(each / per_group * 2 * c)
@@ -135,16 +136,16 @@ pub(crate) fn products(
                     group_products(level, layout, g, x, &moments.mean, part)
                 });
         });
-    let mut sums = vec![0.0f64; 2 * c];
+    let mut sums = Scratch::<f64>::zeros(2 * c);
     for part in parts.chunks_exact(2 * c) {
         sums.iter_mut()
             .zip(part)
             .for_each(|(sum, part)| *sum += f64::from(*part));
     }
-    let by_gamma = (0..c)
-        .map(|i| (sums[c + i] * f64::from(moments.inverse[i])) as f32)
-        .collect();
-    (sums[..c].iter().map(|v| *v as f32).collect(), by_gamma)
+    for i in 0..c {
+        to_sums[i] = sums[i] as f32;
+        to_products[i] = (sums[c + i] * f64::from(moments.inverse[i])) as f32;
+    }
 }
 
 leveled! {

@@ -10,6 +10,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Kernel;
+use crate::scratch::Scratch;
 
 /// The number of elements that are processed together: many vectors of the processor.
 const STRIP: usize = 256;
@@ -75,16 +76,17 @@ where
     if n <= CHUNK {
         return chunk_best(kernel, read, changed);
     }
-    let mut sums = vec![[0.0; S]; n.div_ceil(CHUNK)];
-    let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums));
     let count = n.div_ceil(CHUNK);
+    let mut sums = Scratch::<f64>::zeros(count * S);
+    let (changed, parts) = (changed.map(Shared::new), Shared::new(&mut sums[..]));
     let piece = |i: usize| {
         let (begin, end) = (i * CHUNK, ((i + 1) * CHUNK).min(n));
         let read = read.map(|r| &r[begin..end]);
         // SAFETY: each i occurs once, so no two of these slices overlap.
         unsafe {
             let changed = changed.each_ref().map(|c| c.part(begin, end));
-            parts.part(i, i + 1)[0] = chunk_best(kernel, read, changed);
+            let sums = parts.part(i * S, (i + 1) * S);
+            sums.copy_from_slice(&chunk_best(kernel, read, changed));
         }
     };
     match (rayon::current_num_threads(), order) {
@@ -95,8 +97,8 @@ where
         (_, Order::Falling) => (0..count).rev().for_each(piece),
     }
     let mut total = [0.0; S];
-    for sums in sums {
-        total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+    for (i, sum) in sums.iter().enumerate() {
+        total[i % S] += sum;
     }
     total
 }

@@ -5,8 +5,10 @@
 //! On flex a kernel performs the operations on each element in the same order as the composed step,
 //! so elementwise steps give the same bits either way; a GPU's compiler may fuse operations.
 
+mod adadelta;
 mod adagrad;
 mod adam;
+mod adamax;
 #[cfg(feature = "cube")]
 mod cube;
 mod flex;
@@ -21,8 +23,10 @@ use kernel::{Kernel, Step};
 
 use burn::tensor::{DType, Tensor};
 
+pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
 pub use adam::Adam;
+pub use adamax::Adamax;
 pub use lamb::Lamb;
 pub use lars::Trust;
 pub use lion::Lion;
@@ -33,8 +37,8 @@ pub use velocity::Velocity;
 /// (0, 1) is no decay.
 pub type Decay = (f32, f32);
 
-/// The changed tensors after a step of [`Sgd`], [`Velocity`], [`Adagrad`], [`Adam`] or [`Lion`], whose
-/// documentation says what they read and change. Gives all tensors back if the kernels cannot run
+/// The changed tensors after a step of a kernel, whose documentation says what it reads and changes:
+/// [`Sgd`], [`Velocity`], [`Adagrad`], [`Adadelta`], [`Adam`], [`Adamax`] or [`Lion`]. Gives all tensors back if the kernels cannot run
 /// on them.
 pub fn step<const D: usize, const I: usize, const M: usize>(
     kernel: &impl Step<I, M>,

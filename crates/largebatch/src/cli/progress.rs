@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use largebatch_train::{End, Evaluation, Observer, Snapshot, Start, Step, TrainError};
+use largebatch_train::{End, Evaluation, Observer, Snapshot, Start, Step, TrainError, Wants};
 
 use super::{Global, counted, say};
 
@@ -13,6 +13,7 @@ pub(super) struct TrainingBar {
     bar: ProgressBar,
     lines: bool,
     started: Instant,
+    drawn: Instant,
     first_examples: Option<u64>,
     epochs: Option<u64>,
     loss: Option<f64>,
@@ -40,6 +41,7 @@ impl TrainingBar {
             bar: ProgressBar::hidden(),
             lines: global.verbose || !std::io::stderr().is_terminal(),
             started: Instant::now(),
+            drawn: Instant::now(),
             first_examples: None,
             epochs: None,
             loss: None,
@@ -56,6 +58,13 @@ impl TrainingBar {
 }
 
 impl Observer for TrainingBar {
+    fn wants(&self, _step: u64) -> Wants {
+        match self.bar.is_hidden() {
+            true => Wants::NOTHING,
+            false => Wants::STEP,
+        }
+    }
+
     fn on_start(&mut self, start: &Start<'_>) -> Result<(), TrainError> {
         let config = &start.experiment.config;
         self.epochs = config.epochs;
@@ -102,13 +111,15 @@ impl Observer for TrainingBar {
         let before = *self
             .first_examples
             .get_or_insert(step.examples - step.batch as u64);
-        self.bar.set_position(step.step);
         if let Some(loss) = step.loss {
             self.loss = Some(self.loss.map_or(loss, |old| 0.9 * old + 0.1 * loss));
         }
-        if self.bar.is_hidden() {
+        // Drawing takes longer than a step of a small model.
+        if self.drawn.elapsed() < Duration::from_millis(50) {
             return Ok(());
         }
+        self.drawn = Instant::now();
+        self.bar.set_position(step.step);
         let rate = (step.examples - before) as f64 / self.started.elapsed().as_secs_f64();
         let of = self.epochs.map_or(String::new(), |n| format!("/{n}"));
         let loss = self

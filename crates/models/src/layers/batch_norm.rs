@@ -1,5 +1,7 @@
 //! Batch normalisation with explicit running statistics.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation, module};
 use largebatch_kernels::layers::batch_norm_train;
@@ -95,9 +97,8 @@ impl BatchNorm {
             return self.normalise(x, plus, relu, pass);
         }
         let parts = chunks
-            .into_iter()
-            .map(|(start, size)| {
-                let part = |t: &Tensor<D>| t.clone().narrow(0, start, size);
+            .map(|rows| {
+                let part = |t: &Tensor<D>| t.clone().narrow(0, rows.start, rows.len());
                 self.normalise(part(&x), plus.as_ref().map(part), relu, pass)
             })
             .collect();
@@ -129,20 +130,18 @@ impl BatchNorm {
         seen.output
     }
 
-    /// The start and size of each ghost batch of `size` examples; without it there is one.
-    pub fn chunks(batch: usize, size: Option<usize>) -> Vec<(usize, usize)> {
+    /// The examples of each ghost batch of `size` examples; without it there is one.
+    pub fn chunks(
+        batch: usize,
+        size: Option<usize>,
+    ) -> impl ExactSizeIterator<Item = Range<usize>> {
         let size = size.unwrap_or(batch).max(1);
-        let mut chunks: Vec<_> = (0..batch)
-            .step_by(size)
-            .map(|start| (start, size.min(batch - start)))
-            .collect();
-        if size > 1 && chunks.len() > 1 && chunks.last().is_some_and(|(_, n)| *n == 1) {
-            chunks.pop();
-            if let Some((_, last)) = chunks.last_mut() {
-                *last += 1;
-            }
-        }
-        chunks
+        let joined = size > 1 && batch > size && batch % size == 1;
+        let count = batch.div_ceil(size) - usize::from(joined);
+        (0..count).map(move |i| match i + 1 == count {
+            true => i * size..batch,
+            false => i * size..(i + 1) * size,
+        })
     }
 }
 
@@ -152,11 +151,15 @@ mod tests {
 
     #[test]
     fn chunks_cover_the_batch() {
-        assert_eq!(BatchNorm::chunks(5, None), [(0, 5)]);
-        assert_eq!(BatchNorm::chunks(6, Some(4)), [(0, 4), (4, 2)]);
-        assert_eq!(BatchNorm::chunks(5, Some(4)), [(0, 5)]);
-        assert_eq!(BatchNorm::chunks(9, Some(4)), [(0, 4), (4, 5)]);
-        assert_eq!(BatchNorm::chunks(1, Some(4)), [(0, 1)]);
-        assert_eq!(BatchNorm::chunks(3, Some(1)), [(0, 1), (1, 1), (2, 1)]);
+        let chunks = |batch, size| -> Vec<_> {
+            let chunks = BatchNorm::chunks(batch, size);
+            chunks.map(|rows| (rows.start, rows.len())).collect()
+        };
+        assert_eq!(chunks(5, None), [(0, 5)]);
+        assert_eq!(chunks(6, Some(4)), [(0, 4), (4, 2)]);
+        assert_eq!(chunks(5, Some(4)), [(0, 5)]);
+        assert_eq!(chunks(9, Some(4)), [(0, 4), (4, 5)]);
+        assert_eq!(chunks(1, Some(4)), [(0, 1)]);
+        assert_eq!(chunks(3, Some(1)), [(0, 1), (1, 1), (2, 1)]);
     }
 }

@@ -1,10 +1,14 @@
 use super::{DECAYS, DIVIDES, FORGETS};
 use crate::norm::root_plus_eps;
-use crate::{Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, WeightDecay};
+use crate::{
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState, StepSlices,
+    WeightDecay,
+};
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use getset::WithSetters;
 use largebatch_component::Facts;
+use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +98,31 @@ pub struct Adadelta {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Adadelta {}
+impl Rule for Adadelta {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        Some(self)
+    }
+}
+
+impl StepSlices for Adadelta {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made both means.
+        if let [square, steps] = &mut state.tensors[..] {
+            steps::step_slices(&self.fused(lr), [g], [w, square, steps]);
+        }
+    }
+}
+
+impl Adadelta {
+    fn fused(&self, lr: f64) -> steps::Adadelta {
+        steps::Adadelta {
+            decay: self.weight_decay.factors(lr),
+            average: [self.rho as f32, (1.0 - self.rho) as f32],
+            eps: self.eps as f32,
+            rate: lr as f32,
+        }
+    }
+}
 
 impl Optimizer for Adadelta {
     type State<const D: usize> = AdadeltaState<D>;
@@ -106,11 +134,15 @@ impl Optimizer for Adadelta {
         g: Tensor<D>,
         state: Option<AdadeltaState<D>>,
     ) -> (Tensor<D>, Option<AdadeltaState<D>>) {
-        let (w, g) = self.weight_decay.apply(lr, w, g);
         let past = state.unwrap_or_else(|| AdadeltaState {
             square: w.zeros_like(),
             steps: w.zeros_like(),
         });
+        let (w, g, past) = match steps::step(&self.fused(lr), [g], [w, past.square, past.steps]) {
+            Ok([w, square, steps]) => return (w, Some(AdadeltaState { square, steps })),
+            Err(([g], [w, square, steps])) => (w, g, AdadeltaState { square, steps }),
+        };
+        let (w, g) = self.weight_decay.apply(lr, w, g);
         let average = |past: Tensor<D>, new: Tensor<D>| {
             past.mul_scalar(self.rho) + new.square().mul_scalar(1.0 - self.rho)
         };

@@ -3,13 +3,14 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::config::LEAST_DIVISOR;
 use crate::norm::lifted;
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
-    WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
 use getset::WithSetters;
 use largebatch_component::Facts;
+use largebatch_kernels::steps;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +159,35 @@ pub struct Adamax {
     weight_decay: WeightDecay,
 }
 
-impl Rule for Adamax {}
+impl Rule for Adamax {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        Some(self)
+    }
+}
+
+impl StepSlices for Adamax {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made both.
+        if let [mean, largest] = &mut state.tensors[..] {
+            state.time += 1;
+            steps::step_slices(&self.fused(lr, state.time), [g], [w, mean, largest]);
+        }
+    }
+}
+
+impl Adamax {
+    fn fused(&self, lr: f64, time: u64) -> steps::Adamax {
+        let (o, outside) = (&self.options, self.options.outside());
+        steps::Adamax {
+            decay: self.weight_decay.factors(lr),
+            beta: [o.beta1 as f32, o.beta2 as f32],
+            entering: (1.0 - o.beta1) as f32,
+            inside: (o.eps - outside) as f32,
+            outside: outside as f32,
+            rate: (lr / correction(o.beta1, time)) as f32,
+        }
+    }
+}
 
 impl Optimizer for Adamax {
     type State<const D: usize> = AdamaxState<D>;
@@ -171,16 +200,29 @@ impl Optimizer for Adamax {
         state: Option<AdamaxState<D>>,
     ) -> (Tensor<D>, Option<AdamaxState<D>>) {
         let o = &self.options;
-        let (w, g) = self.weight_decay.apply(lr, w, g);
         let past = state.unwrap_or_else(|| AdamaxState {
             mean: w.zeros_like(),
             largest: w.zeros_like(),
             time: 0,
         });
         let (time, outside) = (past.time + 1, o.outside());
-        let mean = past.mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
+        let fused = self.fused(lr, time);
+        let (w, g, past) = match steps::step(&fused, [g], [w, past.mean, past.largest]) {
+            Ok([w, mean, largest]) => {
+                let state = AdamaxState {
+                    mean,
+                    largest,
+                    time,
+                };
+                return (w, Some(state));
+            }
+            Err(([g], [w, mean, largest])) => (w, g, [mean, largest]),
+        };
+        let (w, g) = self.weight_decay.apply(lr, w, g);
+        let [mean, largest] = past;
+        let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
         let entering = g.abs().add_scalar(o.eps - outside);
-        let largest = past.largest.mul_scalar(o.beta2).max_pair(entering);
+        let largest = largest.mul_scalar(o.beta2).max_pair(entering);
         let divisor = match outside > 0.0 {
             true => largest.clone().add_scalar(outside),
             false => lifted(largest.clone()),

@@ -3,8 +3,8 @@ use super::{DECAYS, DIVIDES, FORGETS};
 use crate::config::LEAST_DIVISOR;
 use crate::norm::{cautious, root_plus_eps};
 use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, Stability,
-    WeightDecay,
+    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, SliceState,
+    Stability, StepSlices, WeightDecay,
 };
 use burn::optim::Optimizer;
 use burn::tensor::{Device, Tensor};
@@ -166,7 +166,57 @@ pub struct Nadam {
     pub(super) weight_decay: WeightDecay,
 }
 
-impl Rule for Nadam {}
+impl Rule for Nadam {
+    fn on_slices(&self) -> Option<&dyn StepSlices> {
+        (!self.options.caution).then_some(self)
+    }
+}
+
+impl StepSlices for Nadam {
+    fn step_slices(&self, lr: f64, w: &mut [f32], g: &mut [f32], state: &mut SliceState) {
+        // The first step on tensors made the moments and the product.
+        if let ([mean, square], [product]) = (&mut state.tensors[..], &mut state.numbers[..]) {
+            state.time += 1;
+            let ahead = self.ahead(state.time, product);
+            let fused = self.fused(lr, state.time, ahead);
+            steps::step_slices(&fused, [g], [w, mean, square]);
+        }
+    }
+}
+
+impl Nadam {
+    /// The factors of m and g in n̂; updates the product of the momenta.
+    fn ahead(&self, time: u64, product: &mut f64) -> [f64; 2] {
+        let (o, c) = (&self.options, |t: u64| correction(self.options.beta1, t));
+        match o.correction {
+            NadamCorrection::Product => {
+                let decay = |t: u64| 0.96f64.powf(t as f64 * o.momentum_decay);
+                let momentum = |t: u64| o.beta1 * (1.0 - 0.5 * decay(t));
+                let (now, next) = (momentum(time), momentum(time + 1));
+                *product *= now;
+                [
+                    next / (1.0 - *product * next),
+                    (1.0 - now) / (1.0 - *product),
+                ]
+            }
+            NadamCorrection::Next => [o.beta1 / c(time + 1), (1.0 - o.beta1) / c(time)],
+            NadamCorrection::One => [o.beta1 / c(time), (1.0 - o.beta1) / c(time)],
+        }
+    }
+
+    fn fused(&self, lr: f64, time: u64, ahead: [f64; 2]) -> steps::Adam {
+        let o = &self.options;
+        steps::Adam {
+            decay: self.weight_decay.factors(lr),
+            beta: [o.beta1 as f32, o.beta2 as f32],
+            entering: [(1.0 - o.beta1) as f32, (1.0 - o.beta2) as f32],
+            correction: correction(o.beta2, time) as f32,
+            eps: o.eps as f32,
+            ahead: Some(ahead.map(|factor| factor as f32)),
+            rate: lr as f32,
+        }
+    }
+}
 
 impl Optimizer for Nadam {
     type State<const D: usize> = NadamState<D>;
@@ -186,29 +236,11 @@ impl Optimizer for Nadam {
             time: 0,
         });
         let time = state.time + 1;
-        let (mut product, c) = (state.product, |t: u64| correction(o.beta1, t));
-        let (of_mean, of_gradient) = match o.correction {
-            NadamCorrection::Product => {
-                let decay = |t: u64| 0.96f64.powf(t as f64 * o.momentum_decay);
-                let momentum = |t: u64| o.beta1 * (1.0 - 0.5 * decay(t));
-                let (now, next) = (momentum(time), momentum(time + 1));
-                product *= now;
-                (next / (1.0 - product * next), (1.0 - now) / (1.0 - product))
-            }
-            NadamCorrection::Next => (o.beta1 / c(time + 1), (1.0 - o.beta1) / c(time)),
-            NadamCorrection::One => (o.beta1 / c(time), (1.0 - o.beta1) / c(time)),
-        };
+        let mut product = state.product;
+        let ahead = self.ahead(time, &mut product);
         let (mut w, mut g, mut mean, mut square) = (w, g, state.mean, state.square);
         if !o.caution {
-            let fused = steps::Adam {
-                decay: self.weight_decay.factors(lr),
-                beta: [o.beta1 as f32, o.beta2 as f32],
-                entering: [(1.0 - o.beta1) as f32, (1.0 - o.beta2) as f32],
-                correction: correction(o.beta2, time) as f32,
-                eps: o.eps as f32,
-                ahead: Some([of_mean as f32, of_gradient as f32]),
-                rate: lr as f32,
-            };
+            let fused = self.fused(lr, time, ahead);
             match steps::step(&fused, [g], [w, mean, square]) {
                 Ok([w, mean, square]) => {
                     let state = NadamState {
@@ -226,6 +258,7 @@ impl Optimizer for Nadam {
         let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
         let square = square.mul_scalar(o.beta2) + g.clone().square().mul_scalar(1.0 - o.beta2);
         let divisor = root_plus_eps(square.clone().div_scalar(correction(o.beta2, time)), o.eps);
+        let [of_mean, of_gradient] = ahead;
         let ahead = mean.clone().mul_scalar(of_mean) + g.clone().mul_scalar(of_gradient);
         let update = match o.caution {
             true => cautious(ahead / divisor, g),

@@ -95,6 +95,7 @@ fn chart(a: &Analysis) -> Option<Figure> {
         let facts = &a.groups[*group];
         label(&mut frame.svg, facts, &labels[row], y);
         frame.series(row);
+        frame.of_group(*group);
         let tip = format!(
             "{}: rates from {} to {} ({} decades), best {}",
             facts.label,
@@ -114,6 +115,7 @@ fn chart(a: &Analysis) -> Option<Figure> {
             &tip,
         );
         svg.text("t", Anchor::End, WIDTH - 14.0, y + 4.0, &decades(g));
+        frame.end();
         frame.end();
     }
     let within = match a.results.plan.study.tune.goal {
