@@ -259,6 +259,56 @@ fn a_run_resumes_on_another_number_of_processes() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
+/// The trials of a study in a process each, with one report: that of one process.
+#[test]
+fn a_study_runs_its_shards_at_once() {
+    let _alone = alone();
+    let folder = folder();
+    let dir = folder.path();
+    let study = r#"
+name = "small"
+set = { dataset = "digits", model = "softmax" }
+axes = { batch_size = [32, 256] }
+search = { lr = [0.1, 0.5] }
+budget = { epochs = 1 }
+tune = { seeds = 1 }
+confirm = { seeds = 2 }
+"#;
+    write(dir, "study.toml", study);
+    ok(
+        dir,
+        &[
+            "study",
+            "run",
+            "study.toml",
+            "--out",
+            "alone",
+            "--jobs",
+            "1",
+        ],
+    );
+    let summary = |run: &str| {
+        let path = dir.join(run).join("report/summary.csv");
+        let text = std::fs::read_to_string(path).expect("a summary");
+        // The last column is seconds.
+        let lines = text.lines().filter_map(|line| line.rsplit_once(','));
+        let lines: Vec<_> = lines.map(|(line, _)| line.to_owned()).collect();
+        assert_eq!(lines.len(), 3);
+        lines
+    };
+    for (name, launcher) in launchers() {
+        let script = format!("$LARGEBATCH study run study.toml --out '{name}' --jobs 1");
+        let ended = run(job(&launcher, 3, dir, &script));
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
+        for shard in 1..=3 {
+            let journal = format!("trials-{shard}of3.jsonl");
+            assert!(dir.join(name).join(&journal).exists(), "{journal}");
+        }
+        assert_eq!(ended.stderr.matches("see ").count(), 1, "{}", ended.stderr);
+        assert_eq!(summary(name), summary("alone"), "{name}");
+    }
+}
+
 /// Ranks that would not give the same bits, and errors of one rank, end the job with a line.
 #[test]
 fn what_does_not_fit_is_refused() {
@@ -272,7 +322,7 @@ fn what_does_not_fit_is_refused() {
             (
                 format!("{common} --seed {rank}"),
                 1,
-                "error: rank 1 has another configuration",
+                "error: rank 1 and rank 0 differ in the configuration",
             ),
             (
                 format!("[ {rank} = 1 ] && model=nothing; {common} --model ${{model:-softmax}}")

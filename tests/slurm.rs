@@ -147,20 +147,7 @@ fn a_real_slurm_runs_the_array() {
     let submitted = ended(submit);
     assert_eq!(submitted.code, Some(0), "{}", submitted.stderr);
 
-    let begin = Instant::now();
-    loop {
-        let mut queue = cluster.command("squeue");
-        queue.args(["--noheader", "--format=%i %T %R"]);
-        let queue = ended(queue).stdout;
-        if queue.trim().is_empty() {
-            break;
-        }
-        assert!(
-            begin.elapsed() < Duration::from_secs(120),
-            "still in the queue:\n{queue}"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    cluster.wait();
     let logs: Vec<_> = std::fs::read_dir(place.path())
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -176,6 +163,28 @@ fn a_real_slurm_runs_the_array() {
         ended(command(place.path(), &["study", "report", "shards"])).code,
         Some(0)
     );
+    // A training with a process for each task.
+    if !slurm("mpirun.openmpi") {
+        eprintln!("skipped: no training on several tasks (Debian: openmpi-bin)");
+        return;
+    }
+    let config = "dataset = 'digits'\nmodel = 'mlp'\nsteps = 9\nparts = 3\n";
+    write(place.path(), "run.toml", config);
+    ok(place.path(), &["train", "run.toml", "--out", "one"]);
+    let mut submit = cluster.command("sbatch");
+    submit
+        .current_dir(place.path())
+        .args(["--ntasks=2", "--cpus-per-task=1", "--output=train.txt"])
+        .arg(script().with_file_name("train.sbatch"))
+        .args(["run.toml", "two"])
+        .env("LARGEBATCH", program());
+    let submitted = ended(submit);
+    assert_eq!(submitted.code, Some(0), "{}", submitted.stderr);
+    cluster.wait();
+    let log = std::fs::read_to_string(place.path().join("train.txt")).unwrap();
+    assert!(log.contains("2 processes, Open MPI"), "{log}");
+    let weights = |run: &str| std::fs::read(place.path().join(run).join("model.safetensors"));
+    assert!(weights("two").unwrap() == weights("one").unwrap(), "{log}");
 }
 
 /// A one-node Slurm on the loopback interface, stopped at the end.
@@ -191,6 +200,24 @@ impl Cluster {
             Ok(cluster)
         } else {
             Err(format!("Slurm does not start: {}{}", up.stdout, up.stderr))
+        }
+    }
+
+    /// Waits until the queue is empty.
+    fn wait(&self) {
+        let begin = Instant::now();
+        loop {
+            let mut queue = self.command("squeue");
+            queue.args(["--noheader", "--format=%i %T %R"]);
+            let queue = ended(queue).stdout;
+            if queue.trim().is_empty() {
+                break;
+            }
+            assert!(
+                begin.elapsed() < Duration::from_secs(120),
+                "still in the queue:\n{queue}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

@@ -104,7 +104,7 @@ pub enum TrainError {
     },
     /// A process of a shared training that would not give the bits of the others.
     #[error(
-        "rank {rank} has another {what} than rank 0: start the same program with the same arguments, data and kind of processor on all machines"
+        "rank {rank} and rank 0 differ in {what}: all machines need the same program, arguments and data, and the same kind of processor"
     )]
     Rank {
         /// The process.

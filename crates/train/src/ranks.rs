@@ -14,7 +14,7 @@ use largebatch_parallel::{Node, Peers};
 
 use crate::evaluate::scalar;
 use crate::gradients::BatchGradient;
-use crate::{Checkpoint, Counters, Experiment, TrainError};
+use crate::{Checkpoint, Counters, Experiment, TrainError, to_safetensors};
 
 /// The processes, and the memory of their sums.
 pub(crate) struct Ranks<'a> {
@@ -52,37 +52,34 @@ impl<'a> Ranks<'a> {
         let sizes = format!("{} {}", data.train.len(), data.test.len());
         let facts = [
             (
-                "version of the program",
+                "the version of the program",
                 env!("CARGO_PKG_VERSION").to_owned(),
             ),
-            ("configuration", config),
-            ("data", files.collect::<String>() + &sizes),
+            ("the configuration", config),
+            ("the data", files.collect::<String>() + &sizes),
             (
-                "vector instructions of the processor",
+                "the vector instructions of the processor",
                 largebatch_kernels::vectors()
                     .unwrap_or_default()
                     .to_string(),
             ),
         ];
-        let hash = |(_, fact): &(&str, String)| {
-            let hash = blake3::hash(fact.as_bytes());
-            let bytes = hash.as_bytes();
-            u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-        };
-        let all = peers.gather_all(&facts.iter().map(hash).collect::<Vec<_>>());
-        for (rank, other) in all.iter().enumerate() {
-            if let Some(i) = (0..facts.len()).find(|i| other[*i] != all[0][*i]) {
-                return Err(TrainError::Rank {
-                    rank,
-                    what: facts[i].0,
-                });
-            }
-        }
+        let hashes = facts
+            .each_ref()
+            .map(|(what, fact)| (*what, hash(fact.as_bytes())));
+        same(peers, &hashes)?;
         Ok(Ranks {
             peers,
             sums: Vec::new(),
             scratch: Vec::new(),
         })
+    }
+
+    /// # Errors
+    /// A process that has other weights.
+    pub fn compare(&self, network: &Network) -> Result<(), TrainError> {
+        let weights = hash(&to_safetensors(network, None)?);
+        same(self.peers, &[("the weights", weights)])
     }
 
     /// The parts that this process computes.
@@ -199,6 +196,26 @@ impl<'a> Ranks<'a> {
             statistics: passes.statistics().map(statistic).collect(),
         }
     }
+}
+
+fn hash(bytes: &[u8]) -> u32 {
+    let hash = blake3::hash(bytes);
+    let bytes = hash.as_bytes();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// # Errors
+/// The first process with another hash than process 0, and what differs.
+fn same(peers: &dyn Peers, hashes: &[(&'static str, u32)]) -> Result<(), TrainError> {
+    let mine: Vec<u32> = hashes.iter().map(|(_, hash)| *hash).collect();
+    let all = peers.gather_all(&mine);
+    for (rank, other) in all.iter().enumerate() {
+        let each = hashes.iter().zip(other.iter().zip(&all[0]));
+        if let Some(((what, _), _)) = each.into_iter().find(|(_, (a, b))| a != b) {
+            return Err(TrainError::Rank { rank, what });
+        }
+    }
+    Ok(())
 }
 
 impl Passes {

@@ -379,6 +379,9 @@ impl Training<'_> {
     fn checkpoint(&mut self, network: &Network) -> Result<(), TrainError> {
         self.stop_clock();
         self.read_losses();
+        if let Some(ranks) = self.trainer.ranks() {
+            ranks.compare(network)?;
+        }
         let at = Snapshot {
             counters: &self.counters,
             network,

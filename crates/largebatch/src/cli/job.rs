@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use largebatch_parallel::{Launcher, Mpi, Peers};
+use largebatch_study::Shard;
 
 use super::INTERRUPT;
 
@@ -76,6 +77,8 @@ pub(super) fn reporter() -> Option<String> {
 /// Ends all processes with this exit code.
 pub(super) fn abort(code: u8) {
     if let Some(job) = JOB.get() {
+        // Until the launcher has forwarded the report: MPICH's may end before.
+        std::thread::sleep(Duration::from_millis(100));
         job.mpi.abort(code);
     }
 }
@@ -101,6 +104,14 @@ impl Job {
     /// CPU threads for this process, so that those on one machine share it.
     pub(super) fn threads(&self) -> usize {
         self.launcher.threads()
+    }
+
+    /// The part of a study for this process.
+    pub(super) fn shard(&self) -> Shard {
+        Shard {
+            index: self.mpi.rank() + 1,
+            count: self.mpi.count(),
+        }
     }
 
     /// Does something in one process of each machine first, so that the others find what it leaves

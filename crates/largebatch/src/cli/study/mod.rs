@@ -11,6 +11,7 @@ use largebatch_study::{
 };
 use largebatch_train::compute_here;
 
+use super::job::{self, Job};
 use super::{DataDir, Done, Global, INTERRUPT, counted, print, say, warn, watch_interrupts};
 use crate::Lab;
 use keep::{KeptRuns, Probes, join_runs};
@@ -43,6 +44,9 @@ Examples:
 
   largebatch study run mine.toml --out studies/mine --shard 2/8
       The second of eight parts, one per machine; the report reads all parts in the folder.
+
+  mpirun -n 8 largebatch study run mine.toml --out studies/mine
+      The eight parts at once, and the report at the end.
 
 If a study is stopped, by Ctrl-C or a crash, the same command continues it, with the same results in the end.";
 
@@ -217,6 +221,16 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
 
 fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
+    // Shards of their own need no other process.
+    let job = match args.shard {
+        Some(_) => None,
+        None => job::join()?,
+    };
+    let quiet = Global {
+        quiet: global.quiet || job::is_quiet(),
+        verbose: global.verbose && !job::is_quiet(),
+    };
+    let global = &quiet;
     let trainer = Trainer::new(lab, args.what.data_dir.search());
     let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
@@ -247,8 +261,11 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     };
     let reads = |config: &toml::Table| trainer.files(config);
     let options = RunOptions {
-        jobs: jobs(args.jobs, plan.study.threads),
-        shard: args.shard,
+        jobs: args
+            .jobs
+            .or(job.map(|job| (job.threads() / plan.study.threads.max(1) as usize).max(1)))
+            .unwrap_or_else(|| jobs(None, plan.study.threads)),
+        shard: args.shard.or(job.map(Job::shard)),
         data: Some(&reads),
         accept_data: args.accept_data,
         retry: args.retry,
@@ -269,6 +286,10 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     );
     watcher.end();
     let summary = summary?;
+    if let Some(job) = job {
+        // The report needs the trials of all.
+        job.peers().wait();
+    }
     if summary.aside > 0 {
         warn(&format!(
             "{} ran on data that have changed, or in a version in which their settings had another meaning; they run again, and their old records moved to {}",
@@ -289,6 +310,9 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
             folder.display()
         ));
         return Ok(Done::Interrupted);
+    }
+    if job::is_quiet() {
+        return Ok(Done::Ok);
     }
     let results = Results::of(plan, &folder)?;
     let unseen = join_runs(&results, &folder, data_dir.as_deref(), lab, global)?;
