@@ -10,7 +10,7 @@ use crate::summary::Summary;
 use crate::{data, time, trials};
 use largebatch_plot::capital;
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 impl Report<'_> {

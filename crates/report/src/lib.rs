@@ -33,6 +33,7 @@
 //! CSV and null in Parquet.
 
 mod analysis;
+mod compare;
 mod comparison;
 mod context;
 mod data;
@@ -54,10 +55,12 @@ mod time;
 mod trials;
 mod write;
 
+pub use compare::side_by_side;
 pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use export::csv::quote;
 pub use format::Format;
+pub use largebatch_plot::draw::escape;
 pub use measure::{estimated, median_interval, times};
 pub use outline::{CriticalBatch, Outline, OutlineGroup, Probed};
 pub use report::Report;

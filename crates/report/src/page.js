@@ -13,6 +13,9 @@
     xLog: null, // a logarithmic axis; null: as printed
     yLog: null,
   };
+  // A page that is loaded anew keeps what the reader has chosen.
+  const { hidden = [], ...kept } = history.state ?? {};
+  Object.assign(state, kept, { hidden: new Set(hidden) });
 
   const make = (name, attributes = {}, ...children) => {
     const node = document.createElement(name);
@@ -54,6 +57,11 @@
       const frame = svg.dataset.frame.split(" ").map(Number);
       Object.assign(figure, { kind, x, log: log === "log", frame, groups: groupsOf(figure.area) });
       figure.entry = new Map(all(".ser", svg).map(s => [groupsOf(s)[0], Number(s.dataset.s)]));
+      // The mark at the end of a curve is that of the legend.
+      figure.marks = new Map(all(".key", svg).map(key => {
+        const mark = one(".mk", key), { x, y, width, height } = mark.getBBox();
+        return [Number(key.dataset.s), (px, py) => `<path class="${mark.getAttribute("class")}" d="${mark.getAttribute("d")}" transform="translate(${px - x - width / 2} ${py - y - height / 2})"/>`];
+      }));
     }
     figure.keys = all(".key", svg).map(key => {
       const series = all(`.ser[data-s="${key.dataset.s}"]`, svg);
@@ -162,7 +170,9 @@
         if (trials.length <= 40) body += `<path class="sd s${colour}" d="${path(points)}"/>`;
         points.forEach(([px, py], i) => { if (Number.isFinite(px) && py >= top && py <= bottom) figure.near.push({ px, py, t, i, x }); });
       }
-      body += `<path class="ln s${colour}" stroke-dasharray="${dash}" d="${path(mean.map(p => at([p.x, p.y])))}"/></g>`;
+      body += `<path class="ln s${colour}" stroke-dasharray="${dash}" d="${path(mean.map(p => at([p.x, p.y])))}"/>`;
+      const end = mean.length ? at([mean.at(-1).x, mean.at(-1).y]) : [];
+      body += `${Number.isFinite(end[1]) && end[1] <= bottom ? figure.marks.get(s)?.(...end) ?? "" : ""}</g>`;
     }
     if (extra.length) body += `<path class="lit s${(figure.entry.get(lit.g) ?? 0) % 10}" d="${path(extra.map(at))}"/>`;
     const clip = one("clipPath", figure.svg), id = clip.id;
@@ -214,6 +224,8 @@
     }
     redraw();
     filter();
+    const { hidden, only, x, xLog, yLog } = state;
+    history.replaceState({ hidden: [...hidden], only, x, xLog, yLog }, "");
   };
   // Figures out of sight are drawn when they come into sight.
   const inSight = ({ node }) => { const r = node.getBoundingClientRect(); return r.bottom > -200 && r.top < innerHeight + 200; };
@@ -424,5 +436,5 @@
   });
   count.after(" ", everything);
   input.addEventListener("input", filter);
-  filter();
+  history.state ? update() : filter();
 })();

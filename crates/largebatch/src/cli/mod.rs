@@ -140,6 +140,9 @@ enum Command {
     Schedules(facts::FactsArgs),
     /// List the schedules of the batch size, or show the details of one
     BatchSchedules(facts::FactsArgs),
+    /// List the probes of a run, a training (`train --probe`) and a study (`confirm.probe`), or show the
+    /// options of one
+    Probes(facts::FactsArgs),
     /// List the file formats of data, or show the keys of one
     Formats(facts::FactsArgs),
     Schema(schema::SchemaArgs),
@@ -192,6 +195,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::BatchSchedules(args) => {
             facts::show(args, "batch-schedules", &batch_schedules(), &[])
         }
+        Command::Probes(args) => facts::show(args, "probes", &lab.probes, &[]),
         Command::Formats(args) => facts::show(args, "formats", &lab.formats, &[]),
         Command::Schema(args) => schema::run(args, &lab),
         Command::Replay(args) => replay::run(args, &lab),

@@ -85,7 +85,10 @@ pub(crate) fn headline(a: &Analysis) -> Option<String> {
             UsefulBatch::AtLeast(b) => format!("at least {b}, the largest tried"),
             UsefulBatch::AtMost(b) => format!("at most {b}, the smallest tried"),
         };
-        Some(format!("{useful} ({})", series_label(s)))
+        Some(match curves.len() {
+            1 => useful,
+            _ => format!("{useful} ({})", series_label(s)),
+        })
     });
     let useful: Vec<String> = useful.collect();
     (!useful.is_empty()).then(|| {

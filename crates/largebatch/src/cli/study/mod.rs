@@ -1,8 +1,11 @@
 //! `largebatch study`: many trainings as one experiment.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -16,6 +19,7 @@ use super::{DataDir, Done, Global, INTERRUPT, counted, print, say, warn, watch_i
 use crate::Lab;
 use keep::{KeptRuns, Probes, join_runs};
 use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
+use serve::{Pages, ServeArgs};
 use trainer::Trainer;
 use watcher::Watcher;
 
@@ -26,6 +30,7 @@ mod provenance;
 mod recipes;
 mod relay;
 mod report;
+mod serve;
 mod show;
 mod speed;
 mod trainer;
@@ -65,10 +70,13 @@ enum StudyCommand {
     /// Show a study's trials, their number and their estimated time, without running them
     Plan(PlanArgs),
     /// Show the progress of the study in a folder
-    Status(FolderArgs),
+    Status(StatusArgs),
     /// Write the report of the study in a folder, finished or not: a page with figures and tables,
     /// and print a summary
     Report(ReportArgs),
+    /// Show the report of a study as a page that follows it while it runs, or list the studies of a
+    /// folder, on this machine only
+    Serve(ServeArgs),
     /// Export the trials of the study in a folder for other programs
     Export(ExportArgs),
     /// List the built-in recipes, or print one
@@ -114,6 +122,9 @@ struct RunArgs {
     /// communicating
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// Show the report as a page that follows the study, as `study serve` does, until it ends
+    #[arg(long)]
+    serve: bool,
 }
 
 #[derive(Args)]
@@ -130,6 +141,15 @@ struct FolderArgs {
     /// Folder of a study
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+}
+
+#[derive(Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    study: FolderArgs,
+    /// Show it again every two seconds, until all trials are done
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Args)]
@@ -155,8 +175,9 @@ pub(super) fn run(args: StudyArgs, global: &Global, lab: &Lab) -> Result<Done> {
     match args.command {
         StudyCommand::Run(args) => run_study(args, global, lab),
         StudyCommand::Plan(args) => plan(args, global, lab),
-        StudyCommand::Status(args) => print(show::status(&Results::open(&args.folder)?).trim_end()),
+        StudyCommand::Status(args) => status(&args),
         StudyCommand::Report(args) => report(&args, global, lab),
+        StudyCommand::Serve(args) => serve::serve(&args, lab),
         StudyCommand::Export(args) => export(&args, global, lab),
         StudyCommand::List(args) => print(match args.recipe {
             Some(name) => recipes::named(&name)?.text.trim_end().to_owned(),
@@ -183,6 +204,32 @@ fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
             .map_err(|e| study.error(&format!("confirm.probe.{i}"), e.to_string()))?;
     }
     Ok(Plan::new(study, &|config| trainer.check(config))?)
+}
+
+fn status(args: &StatusArgs) -> Result<Done> {
+    let clears = std::io::stdout().is_terminal();
+    watch_interrupts()?;
+    loop {
+        let results = Results::open(&args.study.folder)?;
+        let text = show::status(&results);
+        // The cursor to the upper left corner, and what is below it cleared.
+        let clear = if args.watch && clears {
+            "\x1b[H\x1b[J"
+        } else {
+            ""
+        };
+        let done = print(format_args!("{clear}{}", text.trim_end()))?;
+        let progress = results.progress(1);
+        if !args.watch || progress.done == progress.total {
+            return Ok(done);
+        }
+        for _ in 0..20 {
+            if INTERRUPT.load(Ordering::Relaxed) {
+                return Ok(Done::Interrupted);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -238,6 +285,30 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .out
         .clone()
         .map_or_else(|| own_folder(&plan.study.name), Ok)?;
+    if !args.serve {
+        return run_plan(&args, plan, &folder, &trainer, global, lab);
+    }
+    let pages = Pages::new(&folder, true, 0, lab)?;
+    say(&format!("{} follows the study", pages.address()));
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| pages.answer(&ended));
+        let done = run_plan(&args, plan, &folder, &trainer, global, lab);
+        // The page asks every two seconds, and so sees the end.
+        std::thread::sleep(Duration::from_secs(3));
+        ended.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+fn run_plan(
+    args: &RunArgs,
+    plan: Plan,
+    folder: &Path,
+    trainer: &Trainer,
+    global: &Global,
+    lab: &Lab,
+) -> Result<Done> {
     let program = std::env::current_exe()
         .context("finding this program's path, to start it again as a worker")?;
     // Workers look for data in the same place as this process.
@@ -250,7 +321,7 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .transpose()
         .context("--data-dir")?;
     let probes = Probes::of(&plan.study, lab)?;
-    let kept = KeptRuns::arguments(&plan.study, &folder);
+    let kept = KeptRuns::arguments(&plan.study, folder);
     let start = || {
         let mut command = Command::new(&program);
         command.args(["study", "worker"]).args(&kept);
@@ -274,12 +345,12 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let mut watcher = Watcher::new(global);
     let summary = largebatch_study::run(
         &plan,
-        &folder,
+        folder,
         Workers::Processes(&start),
         options,
         &mut |progress, notice| {
             if let Notice::Aside(record) = notice {
-                keep::forget(&probes, &folder, record);
+                keep::forget(&probes, folder, record);
             }
             watcher.see(progress, notice);
         },
@@ -314,13 +385,13 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     if job::is_quiet() {
         return Ok(Done::Ok);
     }
-    let results = Results::of(plan, &folder)?;
-    let unseen = join_runs(&results, &folder, data_dir.as_deref(), lab, global)?;
+    let results = Results::of(plan, folder)?;
+    let unseen = join_runs(&results, folder, data_dir.as_deref(), lab, global)?;
     let around = around(
-        repeats(&args, &folder),
+        repeats(args, folder),
         &about(&results.plan.study, &args.what),
         &results,
-        &folder,
+        folder,
         lab,
     )?;
     write_report(&results, &around, &folder.join("report"), global)?;

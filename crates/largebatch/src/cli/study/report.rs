@@ -36,6 +36,15 @@ pub(super) struct ExportArgs {
 pub(super) fn report(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let folder = &args.study.folder;
     let results = Results::open(folder)?;
+    let (command, about) = about_of(&results, folder);
+    let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
+    let around = around(command, &about, &results, folder, lab)?;
+    write_report(&results, &around, &out, global)?;
+    Ok(Done::Ok)
+}
+
+/// The command that continues the study in a folder, and what the study is about.
+pub(super) fn about_of(results: &Results, folder: &Path) -> (String, String) {
     // The folder keeps the whole study except what it is about, which a recipe knows.
     let study = &results.plan.study;
     let recipe = recipes::study(&study.name, &[])
@@ -43,11 +52,7 @@ pub(super) fn report(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Do
         .filter(|recipe| recipe.resolved() == study.resolved());
     let about = recipe.map_or(String::new(), |recipe| recipe.about);
     let file = folder.join("study.toml").display().to_string();
-    let command = shell(&["study".into(), "run".into(), file], folder);
-    let out = args.out.clone().unwrap_or_else(|| folder.join("report"));
-    let around = around(command, &about, &results, folder, lab)?;
-    write_report(&results, &around, &out, global)?;
-    Ok(Done::Ok)
+    (shell(&["study".into(), "run".into(), file], folder), about)
 }
 
 pub(super) fn export(args: &ExportArgs, global: &Global, lab: &Lab) -> Result<Done> {

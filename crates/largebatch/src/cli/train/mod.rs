@@ -5,8 +5,8 @@ mod folder;
 mod settings;
 mod summary;
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -386,6 +386,11 @@ fn drive(
         print_json(&outcome)?;
     } else if !global.quiet {
         writeln!(std::io::stdout(), "{}", summary(&outcome))?;
+        if std::io::stdout().is_terminal()
+            && let Some(curve) = summary::curve(folder.path())
+        {
+            writeln!(std::io::stdout(), "{curve}")?;
+        }
     }
     if outcome.stop == Stop::Interrupted {
         say(&format!(

@@ -1,6 +1,7 @@
 //! What `train` prints at the end.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use largebatch_train::{CrossValidation, Outcome, RunConfig, Stop};
 
@@ -84,6 +85,44 @@ pub(super) fn summary(outcome: &Outcome) -> String {
     text.trim_end().to_owned()
 }
 
+/// The training loss of a run as a line of blocks, on a logarithmic scale, with its first and last
+/// value; `None` of fewer than two points.
+pub(super) fn curve(run: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(run.join("events.jsonl")).ok()?;
+    let loss = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let loss = line.get("recent_loss")?.as_f64()?;
+        (loss > 0.0).then_some(loss)
+    };
+    let losses: Vec<f64> = text.lines().filter_map(loss).collect();
+    let blocks = blocks(&losses, 48)?;
+    let (first, last) = (losses.first()?, losses.last()?);
+    Some(format!(
+        "  loss        {blocks} {first:.3} → {last:.3}, logarithmic"
+    ))
+}
+
+/// Values above 0 as at most `most` blocks, each the geometric mean of its share of them.
+fn blocks(values: &[f64], most: usize) -> Option<String> {
+    let logs: Vec<f64> = values.iter().map(|x| x.ln()).collect();
+    let share = logs.len().div_ceil(most).max(1);
+    let means: Vec<f64> = logs
+        .chunks(share)
+        .map(|c| c.iter().sum::<f64>() / c.len() as f64)
+        .collect();
+    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let block = |x: &f64| {
+        let level = if high > low {
+            7.0 * (x - low) / (high - low)
+        } else {
+            0.0
+        };
+        ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][level.round() as usize]
+    };
+    (means.len() > 1).then(|| means.iter().map(block).collect())
+}
+
 pub(super) fn cross_summary(config: &RunConfig, result: &CrossValidation) -> String {
     let (r, k) = (result.repeats, result.folds);
     let mut text = format!(
@@ -123,4 +162,16 @@ pub(super) fn cross_summary(config: &RunConfig, result: &CrossValidation) -> Str
         );
     }
     text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_falls_from_the_highest_block_to_the_lowest() {
+        assert_eq!(blocks(&[8.0, 4.0, 2.0, 1.0], 4).unwrap(), "█▆▃▁");
+        assert_eq!(blocks(&[4.0, 1.0, 1.0, 1.0], 2).unwrap(), "█▁");
+        assert_eq!(blocks(&[1.0], 4), None);
+    }
 }
