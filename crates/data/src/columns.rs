@@ -288,14 +288,15 @@ pub(crate) fn by_place(
         Some(column) if width == size + 1 => Some(label(path, None, width, column)?),
         _ if width == size => None,
         _ => {
+            let expected = format!(
+                "{size} features as in the training file, or {} with the label",
+                size + 1
+            );
             return Err(DataError::format(
                 path,
                 "the number of columns",
                 width,
-                format!(
-                    "{size} features as in the training file, or {} with the label",
-                    size + 1
-                ),
+                expected,
             ));
         }
     };

@@ -105,11 +105,8 @@ impl<'a> Files<'a> {
         let (train, test) = match test {
             Some(test) => (part, test),
             None if part.len() < 5 => {
-                return Err(DataError::setting(
-                    "dataset.train",
-                    part.len(),
-                    "fewer than 5 examples leave none to test on; give a test file or more examples",
-                ));
+                let why = "fewer than 5 examples leave none to test on; give a test file or more examples";
+                return Err(DataError::setting("dataset.train", part.len(), why));
             }
             None => {
                 let held = hold_out(part.labels(), part.len() / 5, 0)?;

@@ -63,11 +63,8 @@ impl Fitted {
         let target = match (preprocess.targets.unwrap_or_default(), part.labels()) {
             (TargetScale::None, _) => None,
             (TargetScale::Standardise, Labels::Classes(_)) => {
-                return Err(DataError::setting(
-                    "targets",
-                    "standardise",
-                    "the labels are classes; leave it out",
-                ));
+                let why = "the labels are classes; leave it out";
+                return Err(DataError::setting("targets", "standardise", why));
             }
             (TargetScale::Standardise, Labels::Targets(all)) => {
                 let each = |f: &mut dyn FnMut(usize, f64)| {
@@ -103,11 +100,8 @@ impl Fitted {
             (Some(_), Normalise::Channel) => (channels, channels),
             (Some(_), _) => (0, 0),
             (None, _) => {
-                return Err(DataError::setting(
-                    "normalise",
-                    "unit or channel",
-                    "it needs images of bytes; were the weights edited?",
-                ));
+                let why = "it needs images of bytes; were the weights edited?";
+                return Err(DataError::setting("normalise", "unit or channel", why));
             }
         };
         // One channel's statistics may serve for all channels, as in the catalogue.

@@ -63,7 +63,7 @@ pub use pipeline::Pipeline;
 pub use preprocess::{Normalise, Preprocess, TargetScale};
 pub use search::{CACHE_DIR, DATA_DIR, Search};
 pub use set::{Dataset, Source};
-pub use spec::{DataSpec, Known, Reader, Registry, format_entry};
+pub use spec::{DataSpec, Known, Reader, Registry, Unlabelled, format_entry};
 pub use split::{Holdout, folds, hold_out};
 pub use summary::majority;
 pub use table::{LabelKind, Rows, line, number};

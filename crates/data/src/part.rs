@@ -258,11 +258,8 @@ impl Part {
             (Labels::Classes(a), Labels::Classes(b)) => Labels::Classes([a.as_slice(), b].concat()),
             (Labels::Targets(a), Labels::Targets(b)) => Labels::Targets([a.as_slice(), b].concat()),
             _ => {
-                return Err(DataError::setting(
-                    "parts",
-                    "labels",
-                    "one part holds classes and the other real targets",
-                ));
+                let why = "one part holds classes and the other real targets";
+                return Err(DataError::setting("parts", "labels", why));
             }
         };
         if first.shape != second.shape {
@@ -285,11 +282,8 @@ impl Part {
                 Features::bytes([a.as_slice(), b].concat(), *white)
             }
             _ => {
-                return Err(DataError::setting(
-                    "parts",
-                    "features",
-                    "one part holds images and the other a table, or the images have different value ranges",
-                ));
+                let why = "one part holds images and the other a table, or the images have different value ranges";
+                return Err(DataError::setting("parts", "features", why));
             }
         };
         Ok(first.with(features, labels))

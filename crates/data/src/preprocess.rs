@@ -88,11 +88,8 @@ impl Preprocess {
             }
         }
         if self.crop_pad > 0 && self.translate > 0 {
-            return Err(DataError::setting(
-                "translate",
-                self.translate,
-                "crop_pad already shifts images; use only one of the two",
-            ));
+            let why = "crop_pad already shifts images; use only one of the two";
+            return Err(DataError::setting("translate", self.translate, why));
         }
         let value = match (self.normalise, &part.features) {
             (Some(Normalise::Unit), Features::Table(_)) => "unit",

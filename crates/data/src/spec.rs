@@ -31,9 +31,11 @@ pub trait Reader: Config {
     ///
     /// # Errors
     /// If the file has another format or lacks a feature.
-    fn features(&self, file: &Content, known: &Known<'_>)
-    -> Result<(Part, Vec<String>), DataError>;
+    fn features(&self, file: &Content, known: &Known<'_>) -> Result<Unlabelled, DataError>;
 }
+
+/// Examples without labels, and a sentence for everything that was left out or filled in.
+pub type Unlabelled = (Part, Vec<String>);
 
 /// What is known of the training data when a file is read to predict.
 #[derive(Clone, Copy, Debug)]
@@ -135,8 +137,7 @@ pub(crate) trait DynReader: Debug + Send + Sync {
     fn facts(&self) -> Facts;
     fn table(&self) -> Table;
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError>;
-    fn features(&self, file: &Content, known: &Known<'_>)
-    -> Result<(Part, Vec<String>), DataError>;
+    fn features(&self, file: &Content, known: &Known<'_>) -> Result<Unlabelled, DataError>;
 }
 
 impl<R: Reader> DynReader for R {
@@ -150,11 +151,7 @@ impl<R: Reader> DynReader for R {
     fn open(&self, files: &Files<'_>) -> Result<Dataset, DataError> {
         Reader::open(self, files)
     }
-    fn features(
-        &self,
-        file: &Content,
-        known: &Known<'_>,
-    ) -> Result<(Part, Vec<String>), DataError> {
+    fn features(&self, file: &Content, known: &Known<'_>) -> Result<Unlabelled, DataError> {
         Reader::features(self, file, known)
     }
 }

@@ -21,11 +21,8 @@ pub struct Holdout {
 pub fn hold_out(labels: &Labels, validation: usize, seed: u64) -> Result<Holdout, DataError> {
     let n = labels.len();
     if validation >= n {
-        return Err(DataError::setting(
-            "validation",
-            validation,
-            format!("it must be below {n}, the number of training examples"),
-        ));
+        let why = format!("it must be below {n}, the number of training examples");
+        return Err(DataError::setting("validation", validation, why));
     }
     let strata = strata(labels);
     // Largest remainder: v·n_c/n rounded down, then one more for the largest remainders, the lower
@@ -63,11 +60,8 @@ pub fn hold_out(labels: &Labels, validation: usize, seed: u64) -> Result<Holdout
 pub fn folds(labels: &Labels, k: usize, seed: u64) -> Result<Vec<Holdout>, DataError> {
     let n = labels.len();
     if k < 2 || k > n {
-        return Err(DataError::setting(
-            "folds",
-            k,
-            format!("there must be 2 to {n} folds; {n} is the number of examples"),
-        ));
+        let why = format!("there must be 2 to {n} folds; {n} is the number of examples");
+        return Err(DataError::setting("folds", k, why));
     }
     let key = Key::new(seed).word("folds");
     // Deal the shuffled classes one after the other like cards: counts per class, and in total,

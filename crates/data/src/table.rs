@@ -2,7 +2,7 @@
 //! those labels.
 
 use crate::cache::Content;
-use crate::{DataError, Labels, Part, Task};
+use crate::{DataError, Labels, Part, Task, Unlabelled};
 use largebatch_component::shortened;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ impl Rows {
     ///
     /// # Errors
     /// Rows of different lengths.
-    pub fn unlabelled(mut self) -> Result<(Part, Vec<String>), DataError> {
+    pub fn unlabelled(mut self) -> Result<Unlabelled, DataError> {
         let notes = std::mem::take(&mut self.warnings);
         let labels = Labels::Classes(vec![0; self.labels.len()]);
         Ok((self.part(labels)?, notes))

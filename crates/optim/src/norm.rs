@@ -1,4 +1,4 @@
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 use largebatch_kernels::slices;
 
 /// Elements that are summed in one call.
@@ -70,13 +70,15 @@ pub(crate) fn finite_ratio(
     denominator: Tensor<1>,
     guards: [Tensor<1>; 2],
 ) -> Tensor<1> {
-    let [a, b] = guards;
-    let unfit = a
-        .greater_scalar(0.0)
-        .bool_and(b.greater_scalar(0.0))
-        .bool_not();
+    let unfit = either_zero(&guards);
     // Filled before the division, so that 0/0 never occurs.
     numerator.mask_fill(unfit.clone(), 1.0) / denominator.mask_fill(unfit, 1.0)
+}
+
+/// Whether one of two norms is not above 0.
+pub(crate) fn either_zero(norms: &[Tensor<1>; 2]) -> Tensor<1, Bool> {
+    let [a, b] = norms.each_ref().map(|x| x.clone().greater_scalar(0.0));
+    a.bool_and(b).bool_not()
 }
 
 /// `x · scale`; the scale has shape \[1\].

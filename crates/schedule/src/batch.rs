@@ -129,18 +129,11 @@ impl BatchConfig {
         examples: usize,
         epochs: Option<f64>,
     ) -> Result<BatchSchedule, ConfigError> {
-        require(
-            size > 0,
-            "batch_size",
-            size,
-            "a batch needs at least one example",
-        )?;
-        require(
-            size <= examples,
-            "batch_size",
-            size,
-            "a batch cannot be larger than the training set: lower it, or use the full batch",
-        )?;
+        let wanted = "a batch needs at least one example";
+        require(size > 0, "batch_size", size, wanted)?;
+        let wanted =
+            "a batch cannot be larger than the training set: lower it, or use the full batch";
+        require(size <= examples, "batch_size", size, wanted)?;
         let constant = BatchSchedule {
             size,
             factor: 1.0,
@@ -158,12 +151,8 @@ impl BatchConfig {
             "the batch only grows, so the factor must be at least 1",
         )?;
         if let Some(max) = max {
-            require(
-                *max >= size,
-                "batch_schedule.max",
-                max,
-                "the largest batch must be at least the first one, batch_size",
-            )?;
+            let wanted = "the largest batch must be at least the first one, batch_size";
+            require(*max >= size, "batch_schedule.max", max, wanted)?;
         }
         let mark = |mark: Span| {
             let wanted = "milestones in steps would depend on the batch sizes: give them in epochs or as a fraction";

@@ -110,12 +110,8 @@ impl TryFrom<Vec<[u64; 3]>> for Epochs {
         let sound = rows.first().is_some_and(|row| row[0] == 0)
             && rows.iter().all(|row| row[2] > 0)
             && rows.is_sorted_by(|a, b| a[0] < b[0]);
-        require(
-            sound,
-            "epochs",
-            format!("{rows:?}"),
-            "rows of [first epoch, its first step, steps of each], from epoch 0 on",
-        )?;
+        let wanted = "rows of [first epoch, its first step, steps of each], from epoch 0 on";
+        require(sound, "epochs", format!("{rows:?}"), wanted)?;
         Ok(Epochs::stretches(
             rows.into_iter().map(|[epoch, _, each]| (epoch, each)),
         ))

@@ -42,18 +42,10 @@ impl ScheduleConfig {
         epochs: &Epochs,
     ) -> Result<Schedule, ConfigError> {
         self.check()?;
-        require(
-            peak >= 0.0 && peak.is_finite(),
-            "lr",
-            peak,
-            "the peak learning rate must be finite and at least 0",
-        )?;
-        require(
-            total_steps > 0,
-            "steps",
-            total_steps,
-            "training needs at least one step: raise the epochs or steps",
-        )?;
+        let wanted = "the peak learning rate must be finite and at least 0";
+        require(peak >= 0.0 && peak.is_finite(), "lr", peak, wanted)?;
+        let wanted = "training needs at least one step: raise the epochs or steps";
+        require(total_steps > 0, "steps", total_steps, wanted)?;
         let total = total_steps as f64;
         let warmup = self.warmup.steps(total, epochs);
         if warmup >= total {

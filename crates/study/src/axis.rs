@@ -1,5 +1,6 @@
 //! The values of a setting that is compared or tuned.
 
+use largebatch_component::settings::number;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -19,16 +20,20 @@ pub enum Axis {
     /// A list of values.
     List(Vec<Value>),
     /// Numbers in an interval.
-    Range {
-        /// How the numbers are spread.
-        spread: Spread,
-        /// The smallest number.
-        low: f64,
-        /// The largest number.
-        high: f64,
-        /// How many points a grid uses.
-        points: Option<usize>,
-    },
+    Range(Range),
+}
+
+/// Numbers in an interval.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Range {
+    /// How the numbers are spread.
+    pub spread: Spread,
+    /// The smallest number.
+    pub low: f64,
+    /// The largest number.
+    pub high: f64,
+    /// How many points a grid uses.
+    pub points: Option<usize>,
 }
 
 /// How the numbers of a range are spread.
@@ -48,73 +53,47 @@ impl Axis {
     /// # Errors
     /// A message, if a range has no `points`.
     pub fn grid(&self) -> Result<Vec<Value>, String> {
-        match *self {
-            Axis::List(ref values) => Ok(values.clone()),
-            Axis::Range {
-                spread: Spread::Integer,
-                low,
-                high,
-                points: None,
-            } => Ok((low as i64..=high as i64).map(Value::Integer).collect()),
-            Axis::Range { points: None, .. } => {
-                Err("a range in a grid needs its number of `points`".into())
-            }
-            Axis::Range {
-                points: Some(n),
-                spread,
-                low,
-                high,
-            } => {
-                let mut values: Vec<Value> = (0..n)
-                    .map(|i| spread.at(low, high, i as f64 / (n - 1) as f64))
-                    .collect();
-                values.dedup();
-                Ok(values)
-            }
+        match self {
+            Axis::List(values) => Ok(values.clone()),
+            Axis::Range(range) => range.grid(),
         }
     }
 
-    /// The most values that a grid uses; 0 if a range has no `points`.
     /// The values of a list; none of a range.
     pub(crate) fn values(&self) -> &[Value] {
         match self {
             Axis::List(values) => values,
-            Axis::Range { .. } => &[],
+            Axis::Range(_) => &[],
         }
     }
 
+    /// The most values that a grid uses; 0 if a range has no `points`.
     pub(crate) fn len(&self) -> usize {
-        match *self {
-            Axis::List(ref values) => values.len(),
-            Axis::Range {
-                points: Some(n), ..
-            } => n,
-            Axis::Range {
-                spread: Spread::Integer,
-                low,
-                high,
-                ..
-            } => (high - low + 1.0) as usize,
-            Axis::Range { .. } => 0,
+        match self {
+            Axis::List(values) => values.len(),
+            Axis::Range(range) => match (range.points, range.spread) {
+                (Some(n), _) => n,
+                (None, Spread::Integer) => (range.high - range.low + 1.0) as usize,
+                (None, _) => 0,
+            },
         }
     }
 
     /// The value at `u` in [0, 1): the quantile function of the axis.
     pub fn at(&self, u: f64) -> Value {
-        match *self {
-            Axis::List(ref values) => {
+        match self {
+            Axis::List(values) => {
                 values[((u * values.len() as f64) as usize).min(values.len() - 1)].clone()
             }
-            // Each integer gets an equal part of [0, 1).
-            Axis::Range {
-                spread: Spread::Integer,
-                low,
-                high,
-                ..
-            } => Value::Integer(((low + (u * (high - low + 1.0)).floor()) as i64).min(high as i64)),
-            Axis::Range {
-                spread, low, high, ..
-            } => spread.at(low, high, u),
+            Axis::Range(range) => match range.spread {
+                // Each integer gets an equal part of [0, 1).
+                Spread::Integer => {
+                    let (low, high) = (range.low, range.high);
+                    let n = (low + (u * (high - low + 1.0)).floor()) as i64;
+                    Value::Integer(n.min(high as i64))
+                }
+                _ => range.at(u),
+            },
         }
     }
 
@@ -158,13 +137,9 @@ impl Axis {
                     ));
                 }
             };
-            let ends = v.as_array().filter(|a| a.len() == 2).and_then(|a| {
-                Some((
-                    largebatch_component::settings::number(&a[0])?,
-                    largebatch_component::settings::number(&a[1])?,
-                ))
-            });
-            let Some((low, high)) = ends else {
+            let ends = v.as_array().map(|ends| ends.iter().map(number).collect());
+            let ends: Option<Vec<f64>> = ends.flatten();
+            let Some(&[low, high]) = ends.as_deref() else {
                 return Err(format!(
                     "{k} = {v}: must be two numbers, [smallest, largest]"
                 ));
@@ -193,21 +168,41 @@ impl Axis {
         }
         let (spread, low, high) =
             found.ok_or("a range has one of log_uniform, uniform and integer")?;
-        Ok(Axis::Range {
+        Ok(Axis::Range(Range {
             spread,
             low,
             high,
             points,
-        })
+        }))
     }
 }
+
+/// The keys of a range.
+const RANGE: [&str; 4] = ["log_uniform", "uniform", "integer", "points"];
 
 /// Up to this number `f64` represents every whole number exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-impl Spread {
-    fn at(self, low: f64, high: f64, u: f64) -> Value {
-        match self {
+impl Range {
+    fn grid(&self) -> Result<Vec<Value>, String> {
+        match (self.points, self.spread) {
+            (Some(n), _) => {
+                let each = (0..n).map(|i| self.at(i as f64 / (n - 1) as f64));
+                let mut values: Vec<Value> = each.collect();
+                values.dedup();
+                Ok(values)
+            }
+            (None, Spread::Integer) => {
+                let all = self.low as i64..=self.high as i64;
+                Ok(all.map(Value::Integer).collect())
+            }
+            (None, _) => Err("a range in a grid needs its number of `points`".into()),
+        }
+    }
+
+    fn at(&self, u: f64) -> Value {
+        let (low, high) = (self.low, self.high);
+        match self.spread {
             Spread::LogUniform if u == 1.0 => Value::Float(high),
             Spread::LogUniform => Value::Float(round(low * ((high / low).ln() * u).exp())),
             Spread::Uniform => Value::Float(round(low + (high - low) * u)),
@@ -242,7 +237,7 @@ impl JsonSchema for Axes {
                 "points": { "type": "integer", "minimum": 2 }
               }, "additionalProperties": false },
             { "type": "object",
-              "propertyNames": { "not": { "enum": ["log_uniform", "uniform", "integer", "points"] } },
+              "propertyNames": { "not": { "enum": RANGE } },
               "additionalProperties": { "type": ["object", "array"] } }
         ] } })
     }
@@ -259,10 +254,7 @@ impl<'de> Deserialize<'de> for Axes {
                 };
                 match v {
                     Value::Table(t)
-                        if !["log_uniform", "uniform", "integer", "points"]
-                            .iter()
-                            .any(|k| t.contains_key(*k))
-                            && !t.is_empty() =>
+                        if !RANGE.iter().any(|k| t.contains_key(*k)) && !t.is_empty() =>
                     {
                         walk(&path, t, out)?;
                     }
@@ -300,7 +292,7 @@ mod tests {
                 a.1.grid()
                     .unwrap()
                     .iter()
-                    .map(|v| largebatch_component::settings::number(v).unwrap())
+                    .map(|v| number(v).unwrap())
                     .collect()
             })
             .collect();

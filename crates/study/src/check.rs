@@ -37,48 +37,35 @@ impl Study {
                 .map_err(|(key, message)| self.error(&format!("{path}{key}"), message))?;
         }
         for (i, arm) in self.arms.iter().enumerate() {
-            let path = format!("arm.{i}");
+            let fail =
+                |key: &str, message: &str| Err(self.error(&format!("arm.{i}{key}"), message));
             let Some(name) = arm.name.as_ref().filter(|n| !n.is_empty()) else {
-                return Err(self.error(&path, "an arm needs a `name`"));
+                return fail("", "an arm needs a `name`");
             };
             if arm.condition.is_some() {
-                return Err(self.error(
-                    &format!("{path}.if"),
-                    "an arm has no `if`; conditions are [[when]] tables",
-                ));
+                return fail(".if", "an arm has no `if`; conditions are [[when]] tables");
             }
             if self.arms[..i].iter().any(|a| a.name.as_ref() == Some(name)) {
-                return Err(self.error(
-                    &format!("{path}.name"),
-                    format!("two arms are named \"{name}\""),
-                ));
+                return fail(".name", &format!("two arms are named \"{name}\""));
             }
         }
         let arms: Vec<&str> = self.arms.iter().filter_map(|a| a.name.as_deref()).collect();
         for (path, part) in &parts {
-            if let Some(from) = part.rate.as_ref().and_then(|r| r.from.as_deref()) {
-                let at = format!("{path}rate.from");
-                match self.arms.iter().find(|a| a.name.as_deref() == Some(from)) {
-                    None => {
-                        return Err(self.error(
-                            &at,
-                            format!(
-                                "there is no arm `{from}`{}",
-                                suggestion(from, arms.iter().copied())
-                            ),
-                        ));
-                    }
-                    Some(arm) if arm.rate.as_ref().is_some_and(|r| r.from.is_some()) => {
-                        return Err(self.error(
-                            &at,
-                            format!(
-                                "arm \"{from}\" takes its own rate from another arm; name the arm whose rate is tuned or set"
-                            ),
-                        ));
-                    }
-                    Some(_) => {}
+            let Some(from) = part.rate.as_ref().and_then(|r| r.from.as_deref()) else {
+                continue;
+            };
+            let derives = |arm: &Overlay| arm.rate.as_ref().is_some_and(|r| r.from.is_some());
+            let message = match self.arms.iter().find(|a| a.name.as_deref() == Some(from)) {
+                None => {
+                    let meant = suggestion(from, arms.iter().copied());
+                    format!("there is no arm `{from}`{meant}")
                 }
-            }
+                Some(arm) if derives(arm) => format!(
+                    "arm \"{from}\" takes its own rate from another arm; name the arm whose rate is tuned or set"
+                ),
+                Some(_) => continue,
+            };
+            return Err(self.error(&format!("{path}rate.from"), message));
         }
         self.check_conditions(&parts, &arms)?;
         self.check_stages(&parts)
@@ -87,25 +74,20 @@ impl Study {
     fn check_stages(&self, parts: &[(String, Overlay)]) -> Result<(), StudyError> {
         let searched = parts.iter().any(|(_, p)| !p.search.0.is_empty());
         if !searched && self.tune != Default::default() {
-            return Err(self.error(
-                "tune",
-                "nothing is tuned: name the settings and their values under `search`",
-            ));
+            let why = "nothing is tuned: name the settings and their values under `search`";
+            return Err(self.error("tune", why));
         }
         if !searched && self.confirm.is_none() {
-            return Err(self.error(
-                "confirm",
-                "nothing to run: give `confirm.seeds`, or settings to tune under `search`",
-            ));
+            let why = "nothing to run: give `confirm.seeds`, or settings to tune under `search`";
+            return Err(self.error("confirm", why));
         }
         if let Some(confirm) = self.confirm.as_ref().filter(|_| searched)
             && let seeds = HashSet::<u64>::from_iter(confirm.seeds.all(0))
             && let Some(shared) = self.tune_seeds().iter().find(|s| seeds.contains(s))
         {
-            return Err(self.error(
-                "confirm.seeds",
-                format!("seed {shared} is also a tuning seed; reported trials need fresh seeds"),
-            ));
+            let why =
+                format!("seed {shared} is also a tuning seed; reported trials need fresh seeds");
+            return Err(self.error("confirm.seeds", why));
         }
         match (self.tune.method, self.tune.trials) {
             (Method::Grid, Some(_)) => Err(self.error(
@@ -230,21 +212,14 @@ fn plain(value: &Value) -> bool {
 }
 
 fn check_rate(rate: &Rate) -> Result<(), Wrong> {
-    match (&rate.from, rate.base_rate, rate.base_batch) {
-        (Some(_), None, None) | (None, Some(_), Some(_)) => {}
+    let one_source = match (&rate.from, rate.base_rate, rate.base_batch) {
+        (Some(_), None, None) | (None, Some(_), Some(_)) => "",
         (Some(_), ..) => {
-            return wrong(
-                "rate",
-                "a rate comes `from` an arm or from `base_rate` and `base_batch`, not both",
-            );
+            "a rate comes `from` an arm or from `base_rate` and `base_batch`, not both"
         }
-        _ => {
-            return wrong(
-                "rate",
-                "a rate needs `from = \"arm\"`, or `base_rate` and `base_batch`",
-            );
-        }
-    }
+        _ => "a rate needs `from = \"arm\"`, or `base_rate` and `base_batch`",
+    };
+    require(one_source.is_empty(), "rate", one_source)?;
     if let Some(r) = rate.base_rate {
         let message = format!("base_rate = {r}: must be a finite number above 0");
         require(r.is_finite() && r > 0.0, "rate.base_rate", message)?;
@@ -252,25 +227,17 @@ fn check_rate(rate: &Rate) -> Result<(), Wrong> {
     let message = "base_batch = 0: must be at least one example";
     require(rate.base_batch != Some(0), "rate.base_batch", message)?;
     if let Some(warmup) = &rate.warmup {
-        match warmup.get("start") {
-            None => {}
-            Some(Value::String(s)) if s == "base" => {}
-            Some(v) if number(v).is_some_and(|x| (0.0..=1.0).contains(&x)) => {}
-            Some(v) => {
-                return wrong(
-                    "rate.warmup.start",
-                    format!("start = {v}: must be \"base\", or a fraction of the peak from 0 to 1"),
-                );
-            }
+        let start = warmup.get("start");
+        let is_base = start.is_none_or(|s| s.as_str() == Some("base"));
+        let fraction = |s: &Value| number(s).is_some_and(|x| (0.0..=1.0).contains(&x));
+        if let Some(v) = start.filter(|s| !is_base && !fraction(s)) {
+            let message =
+                format!("start = {v}: must be \"base\", or a fraction of the peak from 0 to 1");
+            return wrong("rate.warmup.start", message);
         }
-        if rate.scaling == Scaling::None
-            && matches!(warmup.get("start"), None | Some(Value::String(_)))
-        {
-            return wrong(
-                "rate.warmup",
-                "a warm-up from the base rate to the same rate has no effect: give `scaling`, or `start = 0`",
-            );
-        }
+        let message = "a warm-up from the base rate to the same rate has no effect: give `scaling`, or `start = 0`";
+        let rises = rate.scaling != Scaling::None || !is_base;
+        require(rises, "rate.warmup", message)?;
     }
     Ok(())
 }

@@ -48,17 +48,12 @@ impl Plan {
                         continue;
                     }
                     let score = mean(&values);
-                    (
-                        Rank(
-                            seeds - values.len(),
-                            if trials[0].higher_is_better {
-                                -score
-                            } else {
-                                score
-                            },
-                        ),
-                        score,
-                    )
+                    let cost = if trials[0].higher_is_better {
+                        -score
+                    } else {
+                        score
+                    };
+                    (Rank(seeds - values.len(), cost), score)
                 }
                 Goal::FewestSteps => {
                     let steps: Vec<Option<f64>> = trials

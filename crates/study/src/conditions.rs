@@ -39,44 +39,27 @@ impl Study {
                 return fail("if", "a condition needs `if = { setting = value }`".into());
             };
             for (k, v) in flatten(condition) {
-                if k == "arm" {
-                    let asked = v
-                        .as_array()
-                        .map_or(std::slice::from_ref(&v), |a| a.as_slice());
-                    if let Some(wrong) = asked
-                        .iter()
-                        .find(|v| !v.as_str().is_some_and(|v| arms.contains(&v)))
-                    {
-                        return fail(
-                            "if",
-                            format!(
-                                "there is no arm {wrong}{}",
-                                suggestion(
-                                    wrong.as_str().unwrap_or_default(),
-                                    arms.iter().copied()
-                                )
-                            ),
-                        );
-                    }
-                } else if parts
-                    .iter()
-                    .any(|(_, p)| p.search.0.iter().any(|a| a.0 == k))
-                {
-                    return fail(
-                        "if",
-                        format!(
-                            "`{k}` is tuned, so a condition on it would change its own search; conditions can ask for settings, axes and `arm`"
-                        ),
-                    );
+                let is_tuned = |(_, p): &(String, Overlay)| p.search.0.iter().any(|a| a.0 == k);
+                let message = if k == "arm" {
+                    let asked = v.as_array().map_or(std::slice::from_ref(&v), Vec::as_slice);
+                    let is_arm = |v: &Value| v.as_str().is_some_and(|v| arms.contains(&v));
+                    let Some(wrong) = asked.iter().find(|v| !is_arm(v)) else {
+                        continue;
+                    };
+                    let name = wrong.as_str().unwrap_or_default();
+                    let meant = suggestion(name, arms.iter().copied());
+                    format!("there is no arm {wrong}{meant}")
+                } else if parts.iter().any(is_tuned) {
+                    format!(
+                        "`{k}` is tuned, so a condition on it would change its own search; conditions can ask for settings, axes and `arm`"
+                    )
                 } else if !settings.iter().any(|s| same_choice(s, &k)) {
-                    return fail(
-                        "if",
-                        format!(
-                            "no setting or axis of this file is named `{k}`{}",
-                            suggestion(&k, settings.iter().copied())
-                        ),
-                    );
-                }
+                    let meant = suggestion(&k, settings.iter().copied());
+                    format!("no setting or axis of this file is named `{k}`{meant}")
+                } else {
+                    continue;
+                };
+                return fail("if", message);
             }
         }
         Ok(())
@@ -107,23 +90,16 @@ impl Study {
                     one if !takes(one) => Some(one),
                     _ => None,
                 };
-                if let Some(wrong) = wrong {
-                    let mut texts: Vec<String> =
-                        values.iter().map(|v| named(v).to_string()).collect();
-                    texts.dedup();
-                    let words: Vec<&str> =
-                        values.iter().filter_map(|v| named(v).as_str()).collect();
-                    let hint = suggestion(wrong.as_str().unwrap_or_default(), words);
-                    let hint = if hint.is_empty() {
-                        format!("; it is one of {}", shortened(&texts, 8))
-                    } else {
-                        hint
-                    };
-                    return Err(places.error(
-                        &format!("when.{i}.if"),
-                        format!("`{k}` is never {wrong} in this file{hint}"),
-                    ));
-                }
+                let Some(wrong) = wrong else { continue };
+                let mut texts: Vec<String> = values.iter().map(|v| named(v).to_string()).collect();
+                texts.dedup();
+                let words = values.iter().filter_map(|v| named(v).as_str());
+                let hint = match suggestion(wrong.as_str().unwrap_or_default(), words) {
+                    none if none.is_empty() => format!("; it is one of {}", shortened(&texts, 8)),
+                    hint => hint,
+                };
+                let message = format!("`{k}` is never {wrong} in this file{hint}");
+                return Err(places.error(&format!("when.{i}.if"), message));
             }
         }
         Ok(())
@@ -136,14 +112,10 @@ fn values(parts: &[(String, Overlay)], k: &str) -> Option<Vec<Value>> {
     let mut all = Vec::new();
     let mut compared = false;
     for (i, (_, part)) in parts.iter().enumerate() {
-        for (_, axis) in part
-            .axes
-            .0
-            .iter()
-            .filter(|(other, _)| same_choice(other, k))
-        {
+        let axes = part.axes.0.iter();
+        for (_, axis) in axes.filter(|(other, _)| same_choice(other, k)) {
             compared = true;
-            let long = matches!(axis, Axis::Range { .. }) && axis.len() > LISTED;
+            let long = matches!(axis, Axis::Range(_)) && axis.len() > LISTED;
             all.extend(axis.grid().ok().filter(|_| !long)?);
         }
         let set = flatten(&part.set);

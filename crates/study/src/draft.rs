@@ -102,19 +102,20 @@ impl Draft {
             self.set.retain(|k, _| k != path && !is_below(k, path));
             clear(&mut self.axes, path);
         }
-        part.axes
-            .0
-            .iter()
-            .for_each(|(path, axis)| replace(&mut self.axes, path, axis));
-        part.search
-            .0
-            .iter()
-            .for_each(|(path, axis)| replace(&mut self.search, path, axis));
+        for (list, own) in [
+            (&mut self.axes, &part.axes),
+            (&mut self.search, &part.search),
+        ] {
+            for (path, axis) in &own.0 {
+                match list.iter_mut().find(|(k, _)| k == path) {
+                    Some(slot) => slot.1 = axis.clone(),
+                    None => list.push((path.clone(), axis.clone())),
+                }
+            }
+        }
         overlay(&mut self.set, &set);
-        let own_rate = set.contains_key(key::RATE)
-            || has(&part.axes, key::RATE)
-            || has(&part.search, key::RATE);
-        if own_rate {
+        let sets = |k: &str| set.contains_key(k) || has(&part.axes, k);
+        if sets(key::RATE) || has(&part.search, key::RATE) {
             self.rate = None;
         }
         if let Some(rate) = &part.rate {
@@ -123,11 +124,7 @@ impl Draft {
             clear(&mut self.search, key::RATE);
             self.rate = Some(rate.clone());
         }
-        if set.contains_key(key::EPOCHS)
-            || set.contains_key(key::STEPS)
-            || has(&part.axes, key::EPOCHS)
-            || has(&part.axes, key::STEPS)
-        {
+        if sets(key::EPOCHS) || sets(key::STEPS) {
             self.budget = None;
         }
         if let Some(budget) = &part.budget {
@@ -140,12 +137,5 @@ impl Draft {
         self.stop.target = part.stop.target.or(self.stop.target);
         self.stop.plateau = part.stop.plateau.or(self.stop.plateau);
         self.stop.prune = part.stop.prune.or(self.stop.prune);
-    }
-}
-
-fn replace(list: &mut Vec<(String, Axis)>, path: &str, axis: &Axis) {
-    match list.iter_mut().find(|(k, _)| k == path) {
-        Some(slot) => slot.1 = axis.clone(),
-        None => list.push((path.into(), axis.clone())),
     }
 }

@@ -115,26 +115,21 @@ impl Plan {
 
     /// The tuning trials of a group, point by point, each with every tuning seed.
     pub fn tune_trials(&self, group: usize) -> Vec<Trial> {
-        let seeds = self.study.tune_seeds();
-        self.tune_templates(group)
-            .flat_map(|t| seeds.iter().map(|&s| t.trial(s)).collect::<Vec<_>>())
-            .collect()
+        self.tuning(group, Template::trial)
     }
 
     /// The identities of [`Plan::tune_trials`].
     pub fn tune_ids(&self, group: usize) -> Vec<RunId> {
-        let seeds = self.study.tune_seeds();
-        self.tune_templates(group)
-            .flat_map(|t| seeds.iter().map(|&s| t.id(s)).collect::<Vec<_>>())
-            .collect()
+        self.tuning(group, Template::id)
     }
 
-    fn tune_templates(&self, group: usize) -> impl Iterator<Item = Template> + '_ {
-        let group = &self.groups[group];
-        group
-            .points
-            .iter()
+    fn tuning<T>(&self, group: usize, of: fn(&Template, u64) -> T) -> Vec<T> {
+        let (group, seeds) = (&self.groups[group], self.study.tune_seeds());
+        let points = group.points.iter();
+        points
             .map(|point| self.template(Stage::Tune, group, point))
+            .flat_map(|t| seeds.iter().map(move |&seed| of(&t, seed)))
+            .collect()
     }
 
     fn template(&self, stage: Stage, group: &Group, point: &Table) -> Template {
@@ -167,30 +162,34 @@ impl Plan {
 
     /// The confirming trials of a group, seed by seed; none until its settings are chosen.
     pub fn confirm_trials(&self, group: usize, choices: &[Option<Tuned>]) -> Vec<Trial> {
-        self.confirm_template(group, choices)
-            .map_or(Vec::new(), |t| {
-                self.confirm_seeds()
-                    .into_iter()
-                    .map(|s| t.trial(s))
-                    .collect()
-            })
+        self.confirming(group, choices, Template::trial)
     }
 
     /// The identities of [`Plan::confirm_trials`].
     pub fn confirm_ids(&self, group: usize, choices: &[Option<Tuned>]) -> Vec<RunId> {
-        self.confirm_template(group, choices)
-            .map_or(Vec::new(), |t| {
-                self.confirm_seeds().into_iter().map(|s| t.id(s)).collect()
-            })
+        self.confirming(group, choices, Template::id)
     }
 
-    fn confirm_template(&self, group: usize, choices: &[Option<Tuned>]) -> Option<Template> {
-        let nothing = Table::new();
-        let point = match self.tuned_by(group) {
-            None => &nothing,
-            Some(decider) => &self.groups[decider].points[choices[decider].as_ref()?.point],
+    fn confirming<T>(
+        &self,
+        group: usize,
+        choices: &[Option<Tuned>],
+        of: fn(&Template, u64) -> T,
+    ) -> Vec<T> {
+        let Some(point) = self.chosen(group, choices) else {
+            return Vec::new();
         };
-        Some(self.template(Stage::Confirm, &self.groups[group], point))
+        let template = self.template(Stage::Confirm, &self.groups[group], &point);
+        let seeds = self.confirm_seeds().into_iter();
+        seeds.map(|seed| of(&template, seed)).collect()
+    }
+
+    /// The tuned settings of a group, which may be none; absent until they are chosen.
+    pub(crate) fn chosen(&self, group: usize, choices: &[Option<Tuned>]) -> Option<Table> {
+        Some(match self.tuned_by(group) {
+            None => Table::new(),
+            Some(decider) => self.groups[decider].points[choices[decider].as_ref()?.point].clone(),
+        })
     }
 
     /// The computing time of the whole study in seconds, from an estimate per configuration; `None`

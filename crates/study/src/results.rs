@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use toml::Table;
-
 use crate::error::StudyError;
 use crate::event::StopReason;
 use crate::folder::resume;
@@ -76,40 +74,28 @@ impl Results {
     /// Every planned trial in the plan's order: first stage tune, then stage confirm as far as it
     /// is decided.
     pub fn rows(&self) -> Vec<Row<'_>> {
+        let row = |group, stage, point, seed, id| Row {
+            group,
+            stage,
+            point,
+            seed,
+            record: self.records.get(&id),
+            id,
+        };
         let mut rows = Vec::new();
-        let tune_seeds = self.plan.study.tune_seeds();
-        for group in 0..self.plan.groups.len() {
-            rows.extend(
-                self.plan
-                    .tune_ids(group)
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, id)| Row {
-                        group,
-                        stage: Stage::Tune,
-                        point: Some(i / tune_seeds.len()),
-                        seed: tune_seeds[i % tune_seeds.len()],
-                        record: self.records.get(&id),
-                        id,
-                    }),
-            );
+        let (seeds, groups) = (self.plan.study.tune_seeds(), 0..self.plan.groups.len());
+        for group in groups.clone() {
+            let ids = self.plan.tune_ids(group).into_iter().enumerate();
+            rows.extend(ids.map(|(i, id)| {
+                let (point, seed) = (i / seeds.len(), seeds[i % seeds.len()]);
+                row(group, Stage::Tune, Some(point), seed, id)
+            }));
         }
         let seeds = self.plan.confirm_seeds();
-        for group in 0..self.plan.groups.len() {
-            rows.extend(
-                self.plan
-                    .confirm_ids(group, &self.choices)
-                    .into_iter()
-                    .zip(&seeds)
-                    .map(|(id, &seed)| Row {
-                        group,
-                        stage: Stage::Confirm,
-                        point: None,
-                        seed,
-                        record: self.records.get(&id),
-                        id,
-                    }),
-            );
+        for group in groups {
+            let ids = self.plan.confirm_ids(group, &self.choices).into_iter();
+            let ids = ids.zip(&seeds);
+            rows.extend(ids.map(|(id, &seed)| row(group, Stage::Confirm, None, seed, id)));
         }
         rows
     }
@@ -227,15 +213,9 @@ impl Results {
 
     /// The rate that a group's reported trials use: chosen, derived or set.
     pub fn rate(&self, group: usize) -> Option<f64> {
-        let nothing = Table::new();
-        let point = match self.plan.tuned_by(group) {
-            None => &nothing,
-            Some(decider) => {
-                &self.plan.groups[decider].points[self.choices[decider].as_ref()?.point]
-            }
-        };
+        let point = self.plan.chosen(group, &self.choices)?;
         self.plan
-            .configure(&self.plan.groups[group], point)
+            .configure(&self.plan.groups[group], &point)
             .get(key::RATE)
             .and_then(number)
     }

@@ -115,11 +115,9 @@ impl StopRules {
                         .rposition(|(i, _)| curves.step[*i] as f64 <= since)
                 }
                 None => {
-                    let since =
-                        curves.examples[last] as f64 - epochs * started.train_examples as f64;
-                    halves
-                        .iter()
-                        .rposition(|(i, _)| curves.examples[*i] as f64 <= since)
+                    let seen = |i: usize| curves.examples[i] as f64;
+                    let since = seen(last) - epochs * started.train_examples as f64;
+                    halves.iter().rposition(|(i, _)| seen(*i) <= since)
                 }
             };
             let lowest = |of: &[(usize, f64)]| {

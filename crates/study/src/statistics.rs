@@ -18,7 +18,7 @@ pub use interval::{
     smallest_resolved,
 };
 pub use steps::{Censored, at_train_loss, examples_to_target, steps_to_target};
-pub use warnings::{Warning, warnings};
+pub use warnings::warnings;
 
 /// The arithmetic mean.
 pub(crate) fn mean(values: &[f64]) -> f64 {

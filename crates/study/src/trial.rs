@@ -120,11 +120,8 @@ pub struct Trial {
 
 /// Trials that differ only in their seed.
 pub(crate) struct Template {
-    stage: Stage,
-    labels: Labels,
-    threads: u32,
-    stop: StopRules,
-    config: Table,
+    /// Without identity and seed.
+    trial: Trial,
     hasher: blake3::Hasher,
 }
 
@@ -145,46 +142,31 @@ impl Template {
         );
         let mut hasher = blake3::Hasher::new();
         hasher.update(text.as_bytes());
-        Template {
+        let trial = Trial {
+            id: RunId(String::new()),
             stage,
             labels,
+            seed: 0,
             threads,
             stop,
             config,
-            hasher,
-        }
+        };
+        Template { trial, hasher }
     }
 
     pub(crate) fn id(&self, seed: u64) -> RunId {
         let mut hasher = self.hasher.clone();
-        RunId(
-            hasher
-                .update(format!("{seed}}}").as_bytes())
-                .finalize()
-                .to_hex()[..32]
-                .to_string(),
-        )
+        hasher.update(format!("{seed}}}").as_bytes());
+        RunId(hasher.finalize().to_hex()[..32].to_string())
     }
 
     pub(crate) fn trial(&self, seed: u64) -> Trial {
-        let mut config = self.config.clone();
+        let mut trial = self.trial.clone();
+        (trial.id, trial.seed) = (self.id(seed), seed);
         // The seeds in a study file are u32.
-        config.insert(key::SEED.into(), Value::Integer(seed as i64));
-        let Template {
-            stage,
-            threads,
-            stop,
-            ..
-        } = *self;
-        Trial {
-            id: self.id(seed),
-            stage,
-            labels: self.labels.clone(),
-            seed,
-            threads,
-            stop,
-            config,
-        }
+        let value = Value::Integer(seed as i64);
+        trial.config.insert(key::SEED.into(), value);
+        trial
     }
 }
 
@@ -295,12 +277,12 @@ pub(crate) fn word(value: &Value) -> String {
     }
 }
 
-/// The shortest decimal that reads back as the same number.
 /// The name of a choice with options; of any other value, itself.
 pub(crate) fn named(value: &Value) -> &Value {
     value.get("name").unwrap_or(value)
 }
 
+/// The shortest decimal that reads back as the same number.
 fn digits(x: f64) -> String {
     if x == 0.0 || (1e-4..1e7).contains(&x.abs()) {
         x.to_string().replacen('-', "−", 1)

@@ -10,9 +10,9 @@ use crate::columns::{
 };
 use crate::delimited::{self, Delimiter, Record};
 use crate::files::Files;
-use crate::spec::{Known, Reader};
+use crate::spec::{Known, Reader, Unlabelled};
 use crate::table::{LabelKind, Rows, is_missing, line, number, some, text};
-use crate::{DataError, Dataset, Part};
+use crate::{DataError, Dataset};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -102,11 +102,7 @@ impl Reader for CsvSpec {
         files.table(&self.name, rows, tests, self.labels)
     }
 
-    fn features(
-        &self,
-        file: &Content,
-        known: &Known<'_>,
-    ) -> Result<(Part, Vec<String>), DataError> {
+    fn features(&self, file: &Content, known: &Known<'_>) -> Result<Unlabelled, DataError> {
         read_features(&file.path, &file.bytes, Some(self), known)?.unlabelled()
     }
 }
@@ -118,11 +114,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8], spec: &CsvSpec) -> Result<Rows, Da
     let first = &records[0];
     let width = first.fields.len();
     if width < 2 {
+        let expected = "features and a label, separated by `,`, `;`, tabs or `|`";
         return Err(DataError::format(
             path,
             "the number of columns",
             "1",
-            "features and a label, separated by `,`, `;`, tabs or `|`",
+            expected,
         ));
     }
     let header = match spec.header {

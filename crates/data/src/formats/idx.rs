@@ -3,7 +3,7 @@
 use crate::cache::Content;
 use crate::files::Files;
 use crate::part::Block;
-use crate::spec::{Known, Reader};
+use crate::spec::{Known, Reader, Unlabelled};
 use crate::{DataError, Dataset, Labels, Normalise, Part, Preprocess, Task};
 use largebatch_component::Facts;
 use schemars::JsonSchema;
@@ -79,11 +79,7 @@ impl Reader for IdxSpec {
         )
     }
 
-    fn features(
-        &self,
-        file: &Content,
-        known: &Known<'_>,
-    ) -> Result<(Part, Vec<String>), DataError> {
+    fn features(&self, file: &Content, known: &Known<'_>) -> Result<Unlabelled, DataError> {
         let part = read_features(file, known.shape, known.white.unwrap_or(255))?;
         Ok((part, Vec::new()))
     }
@@ -97,12 +93,8 @@ fn images(file: &Content) -> Result<(Block, Vec<usize>), DataError> {
         [_, height, width] => vec![1, height, width],
         [_, channels, height, width] => vec![channels, height, width],
         _ => {
-            return Err(bad(
-                file,
-                "the number of dimensions",
-                dims.len(),
-                "2 to 4: examples, then features or an image",
-            ));
+            let expected = "2 to 4: examples, then features or an image";
+            return Err(bad(file, "the number of dimensions", dims.len(), expected));
         }
     };
     Ok((
@@ -205,12 +197,8 @@ fn header(file: &Content) -> Result<(Vec<usize>, usize), DataError> {
                 "{:#010x}",
                 u32::from_be_bytes([magic[0], magic[1], magic[2], magic[3]])
             );
-            return Err(bad(
-                file,
-                "the magic number",
-                found,
-                "0x000008NN (IDX, unsigned bytes, NN dimensions)",
-            ));
+            let expected = "0x000008NN (IDX, unsigned bytes, NN dimensions)";
+            return Err(bad(file, "the magic number", found, expected));
         }
     };
     let start = 4 + 4 * rank;

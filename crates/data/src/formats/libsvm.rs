@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::Content;
 use crate::files::Files;
-use crate::spec::{Known, Reader};
+use crate::spec::{Known, Reader, Unlabelled};
 use crate::table::{Rows, is_missing, line, number, some, text};
-use crate::{DataError, Dataset, LabelKind, Part};
+use crate::{DataError, Dataset, LabelKind};
 use std::path::{Path, PathBuf};
 
 /// A LIBSVM file, or two. Omitted values are 0; the table is dense after reading.
@@ -63,11 +63,7 @@ impl Reader for LibsvmSpec {
         files.table(&self.name, rows, tests, self.labels)
     }
 
-    fn features(
-        &self,
-        file: &Content,
-        known: &Known<'_>,
-    ) -> Result<(Part, Vec<String>), DataError> {
+    fn features(&self, file: &Content, known: &Known<'_>) -> Result<Unlabelled, DataError> {
         read_features(&file.path, &file.bytes, known.size())?.unlabelled()
     }
 }
@@ -167,12 +163,8 @@ fn table(
     let values = size.checked_mul(labels.len()).filter(|&n| n <= 1 << 31);
     let Some(values) = values else {
         let found = format!("{} rows of {size} features", labels.len());
-        return Err(DataError::format(
-            path,
-            "the dense table",
-            found,
-            "at most 2^31 values",
-        ));
+        let expected = "at most 2^31 values";
+        return Err(DataError::format(path, "the dense table", found, expected));
     };
     if size == 0 && !labels.is_empty() {
         let problem = "no line has a feature; write index:value";

@@ -56,11 +56,8 @@ impl Pipeline {
     /// need images.
     pub fn fit(config: Preprocess, part: &Part, indices: &[u32]) -> Result<Pipeline, DataError> {
         if indices.is_empty() {
-            return Err(DataError::setting(
-                "training examples",
-                0,
-                "normalisation needs at least one example",
-            ));
+            let why = "normalisation needs at least one example";
+            return Err(DataError::setting("training examples", 0, why));
         }
         config.check(part)?;
         Ok(Pipeline::of(Fitted::new(config, part, indices)?))
@@ -138,15 +135,14 @@ impl Pipeline {
             white.map_or("a table".into(), |w| format!("images of bytes 0 to {w}"))
         };
         if (part.shape(), white) != (&self.fitted.shape, self.fitted.white) {
-            let why = format!(
-                "the network was trained on {} of shape {:?}",
-                kind(self.fitted.white),
-                self.fitted.shape
-            );
             return Err(DataError::setting(
                 "examples",
                 format!("{} of shape {:?}", kind(white), part.shape()),
-                why,
+                format!(
+                    "the network was trained on {} of shape {:?}",
+                    kind(self.fitted.white),
+                    self.fitted.shape
+                ),
             ));
         }
         let beyond = |column: String, value: f64, unit: bool| {
@@ -161,9 +157,10 @@ impl Pipeline {
                 ),
             })
         };
+        let mut values = Vec::new();
         if let Features::Table(table) = &part.features {
             let size = part.size();
-            let mut values = vec![0.0; table.len()];
+            values.resize(table.len(), 0.0);
             let rows = values
                 .par_chunks_exact_mut(size)
                 .zip(table.par_chunks_exact(size));
@@ -176,16 +173,11 @@ impl Pipeline {
                     matches!(self.map, Map::Feature { .. }),
                 );
             }
-            if values.len() <= READY {
-                self.ready.push(Ready {
-                    of: part.features.clone(),
-                    values: Arc::new(values),
-                });
-            }
         } else if part.len() * part.size() <= READY_PIXELS {
             let all: Vec<u32> = (0..part.len() as u32).collect();
-            let mut values = Vec::new();
             self.gather(part, &all, None, &mut values);
+        }
+        if (1..=READY).contains(&values.len()) {
             self.ready.push(Ready {
                 of: part.features.clone(),
                 values: Arc::new(values),

@@ -1,12 +1,5 @@
-use super::{DECAYS, DIVIDES, FORGETS};
+use super::prelude::*;
 use crate::norm::{lifted, norm, scaled};
-use crate::{Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// Adafactor: the gradient over the root of its mean square, which a tensor keeps as the means over
 /// two of its axes.

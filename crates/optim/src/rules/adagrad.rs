@@ -1,17 +1,6 @@
-use super::{DECAYS, DIVIDES};
+use super::prelude::*;
 use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
-use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, SliceState,
-    Stability, StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// Adagrad: G ← G + g²; then w ← w − η g / (√G + ε) (`outside`, as PyTorch) or w ← w − η g / √(G +
 /// ε) (`inside`, as in textbooks).
@@ -50,6 +39,33 @@ pub enum EpsPlace {
     Outside,
     /// Divide by √(G + ε).
     Inside,
+}
+
+impl EpsPlace {
+    /// √v + ε or √(v + ε).
+    pub(super) fn divisor<const D: usize>(self, v: Tensor<D>, eps: f64) -> Tensor<D> {
+        match self {
+            EpsPlace::Outside => root_plus_eps(v, eps),
+            EpsPlace::Inside => root_plus_eps(v.add_scalar(eps), 0.0),
+        }
+    }
+
+    /// The same for a number.
+    pub(super) fn divisor_of(self, v: f64, eps: f64) -> f64 {
+        let root = match self {
+            EpsPlace::Outside => v.sqrt() + eps,
+            EpsPlace::Inside => (v + eps).sqrt(),
+        };
+        root.max(LEAST_DIVISOR)
+    }
+
+    /// ε inside the root, and outside.
+    pub(super) fn split(self, eps: f64) -> [f32; 2] {
+        match self {
+            EpsPlace::Outside => [0.0, eps as f32],
+            EpsPlace::Inside => [eps as f32, 0.0],
+        }
+    }
 }
 
 impl Default for AdagradConfig {
@@ -100,13 +116,9 @@ impl OptimizerConfig for AdagradConfig {
     }
 
     fn rule_for(&self, group: ParameterGroup) -> Adagrad {
-        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, group.decay);
         Adagrad {
-            eps: self.eps,
-            eps_place: self.eps_place,
-            initial: self.initial_accumulator,
-            lr_decay: self.lr_decay,
-            weight_decay,
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
+            options: self.clone(),
         }
     }
 
@@ -114,11 +126,7 @@ impl OptimizerConfig for AdagradConfig {
     fn stability(&self) -> Option<Stability> {
         let (eps, place, lr_decay) = (self.eps, self.eps_place, self.lr_decay);
         let divisor = move |g: f64, time: u64| {
-            let root = match place {
-                EpsPlace::Inside => (g + eps).sqrt(),
-                EpsPlace::Outside => g.sqrt() + eps,
-            };
-            (1.0 + (time - 1) as f64 * lr_decay) * root.max(LEAST_DIVISOR)
+            (1.0 + (time - 1) as f64 * lr_decay) * place.divisor_of(g, eps)
         };
         Some(Stability {
             bound: 2.0,
@@ -148,10 +156,7 @@ crate::state! {
 /// The rule of [`AdagradConfig`].
 #[derive(Clone, Debug)]
 pub struct Adagrad {
-    eps: f64,
-    eps_place: EpsPlace,
-    initial: f64,
-    lr_decay: f64,
+    options: AdagradConfig,
     weight_decay: WeightDecay,
 }
 
@@ -182,34 +187,19 @@ impl Optimizer for Adagrad {
         state: Option<AdagradState<D>>,
     ) -> (Tensor<D>, Option<AdagradState<D>>) {
         let AdagradState { accumulator, time } = state.unwrap_or_else(|| AdagradState {
-            accumulator: w.full_like(self.initial),
+            accumulator: w.full_like(self.options.initial_accumulator),
             time: 0,
         });
-        let (w, g, accumulator) = match steps::step(&self.fused(lr, time), [g], [w, accumulator]) {
-            Ok([w, accumulator]) => {
-                return (
-                    w,
-                    Some(AdagradState {
-                        accumulator,
-                        time: time + 1,
-                    }),
-                );
-            }
-            Err(([g], [w, accumulator])) => (w, g, accumulator),
-        };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let accumulator = accumulator + g.clone().square();
-        let divisor = match self.eps_place {
-            EpsPlace::Outside => root_plus_eps(accumulator.clone(), self.eps),
-            EpsPlace::Inside => root_plus_eps(accumulator.clone().add_scalar(self.eps), 0.0),
-        };
-        (
-            w - (g / divisor).mul_scalar(self.rate(lr, time)),
-            Some(AdagradState {
-                accumulator,
-                time: time + 1,
-            }),
-        )
+        let fused = steps::step(&self.fused(lr, time), [g], [w, accumulator]);
+        let [w, accumulator] = fused.unwrap_or_else(|([g], [w, accumulator])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let accumulator = accumulator + g.clone().square();
+            let AdagradConfig { eps_place, eps, .. } = self.options;
+            let update = g / eps_place.divisor(accumulator.clone(), eps);
+            [w - update.mul_scalar(self.rate(lr, time)), accumulator]
+        });
+        let time = time + 1;
+        (w, Some(AdagradState { accumulator, time }))
     }
 
     fn to_device<const D: usize>(state: AdagradState<D>, device: &Device) -> AdagradState<D> {
@@ -220,14 +210,11 @@ impl Optimizer for Adagrad {
 impl Adagrad {
     /// The learning rate after `time` steps.
     fn rate(&self, lr: f64, time: u64) -> f64 {
-        lr / (1.0 + time as f64 * self.lr_decay)
+        lr / (1.0 + time as f64 * self.options.lr_decay)
     }
 
     fn fused(&self, lr: f64, time: u64) -> steps::Adagrad {
-        let (inside, outside) = match self.eps_place {
-            EpsPlace::Outside => (0.0, self.eps as f32),
-            EpsPlace::Inside => (self.eps as f32, 0.0),
-        };
+        let [inside, outside] = self.options.eps_place.split(self.options.eps);
         steps::Adagrad {
             decay: self.weight_decay.factors(lr),
             average: [1.0, 1.0],

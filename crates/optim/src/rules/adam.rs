@@ -1,17 +1,6 @@
-use super::{DECAYS, DIVIDES, FORGETS};
+use super::prelude::*;
 use crate::config::LEAST_DIVISOR;
 use crate::norm::root_plus_eps;
-use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule, SliceState,
-    Stability, StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// Adam: m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; m̂ = m/(1 − β₁ᵗ); v̂ = v/(1 − β₂ᵗ); w ← w − η m̂ / (√v̂ + ε).
 ///
@@ -57,24 +46,6 @@ impl Default for AdamConfig {
     }
 }
 
-/// 2 (1 + β₁)/(1 − β₁), with P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε); with AMSGrad, v is the largest so
-/// far (Cohen et al. 2022, arXiv 2207.14484).
-pub(super) fn stability(beta1: f64, beta2: f64, eps: f64, amsgrad: bool, decay: f64) -> Stability {
-    let divisor = move |v: f64, time: u64| {
-        let first = 1.0 - beta1.powf(time as f64);
-        let second = 1.0 - beta2.powf(time as f64);
-        first * ((v / second).sqrt() + eps).max(LEAST_DIVISOR)
-    };
-    Stability {
-        bound: 2.0 * (1.0 + beta1) / (1.0 - beta1),
-        decay,
-        preconditioner: Some(Preconditioner {
-            field: if amsgrad { "largest" } else { "square" },
-            divisor: Box::new(divisor),
-        }),
-    }
-}
-
 impl OptimizerConfig for AdamConfig {
     type Rule = Adam;
 
@@ -106,25 +77,28 @@ impl OptimizerConfig for AdamConfig {
     }
 
     fn rule_for(&self, group: ParameterGroup) -> Adam {
-        let weight_decay = WeightDecay::new(self.weight_decay, self.decay, group.decay);
         Adam {
-            beta1: self.beta1,
-            beta2: self.beta2,
-            eps: self.eps,
-            amsgrad: self.amsgrad,
-            weight_decay,
+            weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
+            options: self.clone(),
         }
     }
 
+    /// 2 (1 + β₁)/(1 − β₁), with P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε); with AMSGrad, v is the largest so
+    /// far (Cohen et al. 2022, arXiv 2207.14484).
     fn stability(&self) -> Option<Stability> {
-        let decay = WeightDecay::new(self.weight_decay, self.decay, true).l2();
-        Some(stability(
-            self.beta1,
-            self.beta2,
-            self.eps,
-            self.amsgrad,
-            decay,
-        ))
+        let (beta1, beta2, eps) = (self.beta1, self.beta2, self.eps);
+        let divisor = move |v: f64, time: u64| {
+            let root = (v / correction(beta2, time)).sqrt();
+            correction(beta1, time) * (root + eps).max(LEAST_DIVISOR)
+        };
+        Some(Stability {
+            bound: 2.0 * (1.0 + beta1) / (1.0 - beta1),
+            decay: WeightDecay::new(self.weight_decay, self.decay, true).l2(),
+            preconditioner: Some(Preconditioner {
+                field: if self.amsgrad { "largest" } else { "square" },
+                divisor: Box::new(divisor),
+            }),
+        })
     }
 
     fn exclusions(&self) -> Exclusions {
@@ -149,16 +123,13 @@ crate::state! {
 /// The rule of [`AdamConfig`] and of [`AdamWConfig`](crate::AdamWConfig).
 #[derive(Clone, Debug)]
 pub struct Adam {
-    pub(super) beta1: f64,
-    pub(super) beta2: f64,
-    pub(super) eps: f64,
-    pub(super) amsgrad: bool,
-    pub(super) weight_decay: WeightDecay,
+    options: AdamConfig,
+    weight_decay: WeightDecay,
 }
 
 impl Rule for Adam {
     fn on_slices(&self) -> Option<&dyn StepSlices> {
-        (!self.amsgrad).then_some(self)
+        (!self.options.amsgrad).then_some(self)
     }
 }
 
@@ -188,49 +159,31 @@ impl Optimizer for Adam {
             largest: None,
             time: 0,
         });
-        let (mut w, mut g) = (w, g);
-        if !self.amsgrad {
-            let time = state.time + 1;
-            match steps::step(&self.fused(lr, time), [g], [w, state.mean, state.square]) {
-                Ok([w, mean, square]) => {
-                    return (
-                        w,
-                        Some(AdamState {
-                            mean,
-                            square,
-                            largest: None,
-                            time,
-                        }),
-                    );
-                }
-                Err(([given], changed)) => (g, [w, state.mean, state.square]) = (given, changed),
+        state.time += 1;
+        let (o, time, changed) = (&self.options, state.time, [w, state.mean, state.square]);
+        let fused = match o.amsgrad {
+            true => Err(([g], changed)),
+            false => steps::step(&self.fused(lr, time), [g], changed),
+        };
+        let w;
+        [w, state.mean, state.square] = fused.unwrap_or_else(|([g], [w, mean, square])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
+            let square = square.mul_scalar(o.beta2) + g.square().mul_scalar(1.0 - o.beta2);
+            if o.amsgrad {
+                let largest = state.largest.take();
+                state.largest = Some(match largest {
+                    Some(largest) => largest.max_pair(square.clone()),
+                    None => square.clone(),
+                });
             }
-        }
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let mean = state.mean.mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
-        let square = state.square.mul_scalar(self.beta2) + g.square().mul_scalar(1.0 - self.beta2);
-        let largest = self.amsgrad.then(|| match state.largest {
-            Some(largest) => largest.max_pair(square.clone()),
-            None => square.clone(),
+            let largest = state.largest.as_ref().unwrap_or(&square).clone();
+            let corrected = largest.div_scalar(correction(o.beta2, time));
+            let update = mean.clone() / root_plus_eps(corrected, o.eps);
+            let rate = lr / correction(o.beta1, time);
+            [w - update.mul_scalar(rate), mean, square]
         });
-        let time = state.time + 1;
-        let (correction1, correction2) =
-            (correction(self.beta1, time), correction(self.beta2, time));
-        let corrected = largest
-            .as_ref()
-            .unwrap_or(&square)
-            .clone()
-            .div_scalar(correction2);
-        let update = mean.clone() / root_plus_eps(corrected, self.eps);
-        (
-            w - update.mul_scalar(lr / correction1),
-            Some(AdamState {
-                mean,
-                square,
-                largest,
-                time,
-            }),
-        )
+        (w, Some(state))
     }
 
     fn to_device<const D: usize>(state: AdamState<D>, device: &Device) -> AdamState<D> {
@@ -245,18 +198,16 @@ pub(super) fn correction(beta: f64, time: u64) -> f64 {
 
 impl Adam {
     fn fused(&self, lr: f64, time: u64) -> steps::Adam {
-        let beta = [self.beta1 as f32, self.beta2 as f32];
-        let entering = [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32];
-        let rate = (lr / correction(self.beta1, time)) as f32;
-        let correction = correction(self.beta2, time) as f32;
+        let o = &self.options;
+        let entering = [(1.0 - o.beta1) as f32, (1.0 - o.beta2) as f32];
         steps::Adam {
             decay: self.weight_decay.factors(lr),
-            beta,
+            beta: [o.beta1 as f32, o.beta2 as f32],
             entering,
-            correction,
-            eps: self.eps as f32,
+            correction: correction(o.beta2, time) as f32,
+            eps: o.eps as f32,
             ahead: None,
-            rate,
+            rate: (lr / correction(o.beta1, time)) as f32,
         }
     }
 }

@@ -1,12 +1,5 @@
-use super::adam::stability;
-use super::{DECAYS, DIVIDES, FORGETS};
-use crate::{
-    Adam, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Stability, WeightDecay,
-};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::{Adam, AdamConfig};
 
 /// AdamW: w ← w − ηλw, then Adam's step. It is [`AdamConfig`](crate::AdamConfig) with decoupled
 /// weight decay and PyTorch's defaults.
@@ -48,6 +41,20 @@ impl Default for AdamWConfig {
     }
 }
 
+impl AdamWConfig {
+    fn adam(&self) -> AdamConfig {
+        AdamConfig {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            amsgrad: self.amsgrad,
+            weight_decay: self.weight_decay,
+            decay: Decay::Decoupled,
+            exclude_from_weight_decay: self.exclude_from_weight_decay.clone(),
+        }
+    }
+}
+
 impl OptimizerConfig for AdamWConfig {
     type Rule = Adam;
 
@@ -62,24 +69,11 @@ impl OptimizerConfig for AdamWConfig {
     }
 
     fn rule_for(&self, group: ParameterGroup) -> Adam {
-        let weight_decay = WeightDecay::new(self.weight_decay, Decay::Decoupled, group.decay);
-        Adam {
-            beta1: self.beta1,
-            beta2: self.beta2,
-            eps: self.eps,
-            amsgrad: self.amsgrad,
-            weight_decay,
-        }
+        self.adam().rule_for(group)
     }
 
     fn stability(&self) -> Option<Stability> {
-        Some(stability(
-            self.beta1,
-            self.beta2,
-            self.eps,
-            self.amsgrad,
-            0.0,
-        ))
+        self.adam().stability()
     }
 
     fn exclusions(&self) -> Exclusions {

@@ -1,19 +1,9 @@
 //! LAMB. Over 400 lines: it has most of the published variants, and an optimizer is one file.
 
 use super::adam::correction;
-use super::{DECAYS, DIVIDES, FORGETS};
+use super::prelude::*;
 use crate::norm::{cautious, finite_ratio, norm, root_plus_eps, scaled};
-use crate::{
-    ClipForm, ConfigError, Exclude, Exclusions, GlobalClip, OptimizerConfig, ParameterGroup, Rule,
-    SliceState, StepSlices,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::{ClipForm, ConfigError, GlobalClip};
 
 /// LAMB, layer-wise adaptive moments: Adam whose step is scaled in each layer by a trust ratio r:
 ///
@@ -305,22 +295,43 @@ impl Optimizer for Lamb {
             Some(s) => (s.mean, s.square, s.time + 1),
             None => (w.zeros_like(), w.zeros_like(), 1),
         };
-        let (w, g, mean, square) = match self.fused(lr, w, g, mean, square, time) {
-            Ok((w, state)) => return (w, Some(state)),
-            Err([w, g, mean, square]) => (w, g, mean, square),
+        let changed = [w, g, mean, square];
+        let fused = match self.options.caution {
+            true => Err(changed),
+            false => self.kernel(lr, time).step(changed),
         };
+        let ([w, mean, square], trust_ratio) =
+            fused.unwrap_or_else(|changed| self.composed(lr, time, changed));
+        let state = LambState {
+            mean,
+            square,
+            trust_ratio,
+            time,
+        };
+        (w, Some(state))
+    }
+
+    fn to_device<const D: usize>(state: LambState<D>, device: &Device) -> LambState<D> {
+        state.to_device(device)
+    }
+}
+
+impl Lamb {
+    /// The step in tensor operations, and the trust ratio.
+    fn composed<const D: usize>(
+        &self,
+        lr: f64,
+        time: u64,
+        [mut w, mut g, mean, square]: [Tensor<D>; 4],
+    ) -> ([Tensor<D>; 3], Option<Tensor<1>>) {
         let (o, decay) = (&self.options, self.weight_decay);
         let decays = |how| decay != 0.0 && o.decay == how;
-        let g = if decays(LambDecay::L2) {
-            g + w.clone().mul_scalar(decay)
-        } else {
-            g
-        };
-        let w = if decays(LambDecay::Decoupled) {
-            w.mul_scalar(1.0 - o.decay_rate(lr) * decay)
-        } else {
-            w
-        };
+        if decays(LambDecay::L2) {
+            g = g + w.clone().mul_scalar(decay);
+        }
+        if decays(LambDecay::Decoupled) {
+            w = w.mul_scalar(1.0 - o.decay_rate(lr) * decay);
+        }
 
         let entering = if o.grad_averaging {
             g.clone().mul_scalar(1.0 - o.beta1)
@@ -332,7 +343,7 @@ impl Optimizer for Lamb {
         let square = square.mul_scalar(o.beta2) + g.square().mul_scalar(1.0 - o.beta2);
 
         let (correction1, correction2) = (correction(o.beta1, time), correction(o.beta2, time));
-        let (update, rate) = match o.bias_correction {
+        let (mut update, rate) = match o.bias_correction {
             BiasCorrection::Moments => {
                 let divisor = root_plus_eps(square.clone().div_scalar(correction2), o.eps);
                 (mean.clone().div_scalar(correction1) / divisor, lr)
@@ -343,26 +354,14 @@ impl Optimizer for Lamb {
             ),
             BiasCorrection::None => (mean.clone() / root_plus_eps(square.clone(), o.eps), lr),
         };
-        let update = match seen {
-            Some(g) => cautious(update, g),
-            None => update,
-        };
-        let update = if decays(LambDecay::Update) {
-            update + w.clone().mul_scalar(decay)
-        } else {
-            update
-        };
-
+        if let Some(g) = seen {
+            update = cautious(update, g);
+        }
+        if decays(LambDecay::Update) {
+            update = update + w.clone().mul_scalar(decay);
+        }
         if !self.adapt {
-            return (
-                w - update.mul_scalar(rate),
-                Some(LambState {
-                    mean,
-                    square,
-                    trust_ratio: None,
-                    time,
-                }),
-            );
+            return ([w - update.mul_scalar(rate), mean, square], None);
         }
         let mut phi = norm(&w);
         if o.norm_min > 0.0 || o.norm_max < f64::INFINITY {
@@ -374,48 +373,7 @@ impl Optimizer for Lamb {
             ratio = ratio.clamp(o.ratio_min, o.ratio_max);
         }
         let delta = scaled(update, ratio.clone().mul_scalar(rate));
-        (
-            w - delta,
-            Some(LambState {
-                mean,
-                square,
-                trust_ratio: Some(ratio),
-                time,
-            }),
-        )
-    }
-
-    fn to_device<const D: usize>(state: LambState<D>, device: &Device) -> LambState<D> {
-        state.to_device(device)
-    }
-}
-
-impl Lamb {
-    /// The step in two passes: the update and the norms, then the weights. Returns the tensors
-    /// unchanged if no kernel can do it.
-    fn fused<const D: usize>(
-        &self,
-        lr: f64,
-        w: Tensor<D>,
-        g: Tensor<D>,
-        mean: Tensor<D>,
-        square: Tensor<D>,
-        time: u64,
-    ) -> Result<(Tensor<D>, LambState<D>), [Tensor<D>; 4]> {
-        if self.options.caution {
-            return Err([w, g, mean, square]);
-        }
-        let kernel = self.kernel(lr, time);
-        let ([w, mean, square], trust_ratio) = kernel.step([w, g, mean, square])?;
-        Ok((
-            w,
-            LambState {
-                mean,
-                square,
-                trust_ratio,
-                time,
-            },
-        ))
+        ([w - delta, mean, square], Some(ratio))
     }
 
     fn kernel(&self, lr: f64, time: u64) -> steps::Lamb {

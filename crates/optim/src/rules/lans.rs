@@ -1,13 +1,6 @@
 use super::adam::correction;
-use super::{DECAYS, DIVIDES, FORGETS};
+use super::prelude::*;
 use crate::norm::{finite_ratio, norm, root_plus_eps, scaled};
-use crate::{Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// LANS: LAMB with normalised gradients and Nesterov's momentum. g̃ = g/‖g‖; m ← β₁m + (1 − β₁)g̃;
 /// v ← β₂v + (1 − β₂)g̃²; d = √v̂ + ε; r = m̂/d + λw; q = g̃/d + λw;

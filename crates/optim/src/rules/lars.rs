@@ -1,18 +1,8 @@
 //! LARS. Over 400 lines: it has most of the published variants, and an optimizer is one file.
 
-use super::{DECAYS, DIVIDES, FORGETS};
-use crate::norm::{finite_ratio, norm, scaled};
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState,
-    StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::ConfigError;
+use crate::norm::{either_zero, finite_ratio, norm, scaled};
 
 /// LARS, layer-wise adaptive rate scaling: SGD with momentum μ whose learning rate η is scaled in
 /// each layer by a trust ratio r:
@@ -261,12 +251,7 @@ impl Lars {
         guards: [Tensor<1>; 2],
     ) -> Tensor<1> {
         let o = &self.options;
-        let fit = (o.zero_norm == ZeroNorm::Bare && o.trust_clip).then(|| {
-            guards[0]
-                .clone()
-                .greater_scalar(0.0)
-                .bool_and(guards[1].clone().greater_scalar(0.0))
-        });
+        let unfit = (o.zero_norm == ZeroNorm::Bare && o.trust_clip).then(|| either_zero(&guards));
         let ratio = finite_ratio(
             w.clone().mul_scalar(o.trust_coefficient),
             denominator,
@@ -277,8 +262,8 @@ impl Lars {
         }
         // At rate 0 (the start of a warm-up) the quotient is infinite and the clip makes it 1.
         let clipped = ratio.div_scalar(lr).clamp_max(1.0);
-        match fit {
-            Some(fit) => clipped.mask_fill(fit.bool_not(), 1.0),
+        match unfit {
+            Some(unfit) => clipped.mask_fill(unfit, 1.0),
             None => clipped,
         }
     }
@@ -297,11 +282,7 @@ impl Lars {
         let u = match &norms {
             _ if beta == 0.0 => g,
             Some((wn, gn)) if bare => {
-                let unfit = wn
-                    .clone()
-                    .greater_scalar(0.0)
-                    .bool_and(gn.clone().greater_scalar(0.0))
-                    .bool_not();
+                let unfit = either_zero(&[wn.clone(), gn.clone()]);
                 g + scaled(w.clone(), gn.full_like(beta).mask_fill(unfit, 0.0))
             }
             _ => g + w.clone().mul_scalar(beta),
@@ -350,22 +331,21 @@ impl Optimizer for Lars {
         state: Option<LarsState<D>>,
     ) -> (Tensor<D>, Option<LarsState<D>>) {
         let o = &self.options;
-        let (w, g, state) = match state {
-            Some(LarsState {
-                velocity: Some(velocity),
-                trust_ratio,
-            }) => match self.fused(lr, w, g, velocity) {
-                Ok((w, state)) => return (w, Some(state)),
-                Err([w, g, velocity]) => (
-                    w,
-                    g,
-                    Some(LarsState {
-                        velocity: Some(velocity),
-                        trust_ratio,
-                    }),
-                ),
+        let (w, g, past) = match state.and_then(|s| s.velocity) {
+            Some(velocity) => match self.fused(lr, [w, g, velocity]) {
+                Ok(([w, velocity], trust_ratio)) => {
+                    let velocity = Some(velocity);
+                    return (
+                        w,
+                        Some(LarsState {
+                            velocity,
+                            trust_ratio,
+                        }),
+                    );
+                }
+                Err([w, g, velocity]) => (w, g, Some(velocity)),
             },
-            state => (w, g, state),
+            None => (w, g, None),
         };
         let w = match self.weight_decay.decay {
             Decay::Decoupled if self.weight_decay.rate != 0.0 => {
@@ -384,7 +364,7 @@ impl Optimizer for Lars {
         let (direction, velocity) = if o.momentum == 0.0 {
             (entering, None)
         } else {
-            let velocity = match state.and_then(|s| s.velocity) {
+            let velocity = match past {
                 None => entering.clone(),
                 Some(v) if o.dampening == 0.0 => v.mul_scalar(o.momentum) + entering.clone(),
                 Some(v) => {
@@ -409,13 +389,11 @@ impl Optimizer for Lars {
             }
             RatePlace::Velocity => direction.mul_scalar(lr),
         };
-        (
-            w - delta,
-            Some(LarsState {
-                velocity,
-                trust_ratio,
-            }),
-        )
+        let state = LarsState {
+            velocity,
+            trust_ratio,
+        };
+        (w - delta, Some(state))
     }
 
     fn to_device<const D: usize>(state: LarsState<D>, device: &Device) -> LarsState<D> {
@@ -426,37 +404,23 @@ impl Optimizer for Lars {
 impl Lars {
     /// The step with momentum in two passes: the norms, then velocity and weights. Returns the
     /// tensors unchanged if no kernel can do it.
+    #[allow(clippy::type_complexity)] // as `steps::Trust::step`
     fn fused<const D: usize>(
         &self,
         lr: f64,
-        w: Tensor<D>,
-        g: Tensor<D>,
-        velocity: Tensor<D>,
-    ) -> Result<(Tensor<D>, LarsState<D>), [Tensor<D>; 3]> {
+        [w, g, velocity]: [Tensor<D>; 3],
+    ) -> Result<([Tensor<D>; 2], Option<Tensor<1>>), [Tensor<D>; 3]> {
         if !self.fuses() {
             return Err([w, g, velocity]);
         }
         let step = self.velocity(lr);
-        if !self.adapt {
-            return match steps::step(&step, [g], [w, velocity]) {
-                Ok([w, velocity]) => Ok((
-                    w,
-                    LarsState {
-                        velocity: Some(velocity),
-                        trust_ratio: None,
-                    },
-                )),
-                Err(([g], [w, velocity])) => Err([w, g, velocity]),
-            };
+        if self.adapt {
+            let (changed, ratio) = self.trust(lr).step(step, w, g, velocity)?;
+            return Ok((changed, Some(ratio)));
         }
-        let ([w, velocity], ratio) = self.trust(lr).step(step, w, g, velocity)?;
-        Ok((
-            w,
-            LarsState {
-                velocity: Some(velocity),
-                trust_ratio: Some(ratio),
-            },
-        ))
+        steps::step(&step, [g], [w, velocity])
+            .map(|changed| (changed, None))
+            .map_err(|([g], [w, velocity])| [w, g, velocity])
     }
 
     /// Whether the kernels have this step.

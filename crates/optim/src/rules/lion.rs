@@ -1,16 +1,5 @@
-use super::{DECAYS, FORGETS};
+use super::prelude::*;
 use crate::norm::cautious;
-use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState, StepSlices,
-    WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// Lion: w ← w − ηλw; w ← w − η sign(β₁m + (1 − β₁)g); then m ← β₂m + (1 − β₂)g.
 ///
@@ -79,9 +68,7 @@ impl OptimizerConfig for LionConfig {
 
     fn rule_for(&self, group: ParameterGroup) -> Lion {
         Lion {
-            beta1: self.beta1,
-            beta2: self.beta2,
-            caution: self.caution,
+            options: self.clone(),
             weight_decay: WeightDecay::new(self.weight_decay, Decay::Decoupled, group.decay),
         }
     }
@@ -102,15 +89,13 @@ crate::state! {
 /// The rule of [`LionConfig`].
 #[derive(Clone, Debug)]
 pub struct Lion {
-    beta1: f64,
-    beta2: f64,
-    caution: bool,
+    options: LionConfig,
     weight_decay: WeightDecay,
 }
 
 impl Rule for Lion {
     fn on_slices(&self) -> Option<&dyn StepSlices> {
-        (!self.caution).then_some(self)
+        (!self.options.caution).then_some(self)
     }
 }
 
@@ -133,22 +118,23 @@ impl Optimizer for Lion {
         g: Tensor<D>,
         state: Option<LionState<D>>,
     ) -> (Tensor<D>, Option<LionState<D>>) {
+        let o = &self.options;
         let past = state.map_or_else(|| g.zeros_like(), |state| state.mean);
-        let (w, g, past) = match self.caution {
-            true => (w, g, past),
-            false => match steps::step(&self.fused(lr), [g], [w, past]) {
-                Ok([w, mean]) => return (w, Some(LionState { mean })),
-                Err(([g], [w, past])) => (w, g, past),
-            },
+        let fused = match o.caution {
+            true => Err(([g], [w, past])),
+            false => steps::step(&self.fused(lr), [g], [w, past]),
         };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let mixed = past.clone().mul_scalar(self.beta1) + g.clone().mul_scalar(1.0 - self.beta1);
-        let step = match self.caution {
-            true => cautious(mixed.sign(), g.clone()),
-            false => mixed.sign(),
-        };
-        let mean = past.mul_scalar(self.beta2) + g.mul_scalar(1.0 - self.beta2);
-        (w - step.mul_scalar(lr), Some(LionState { mean }))
+        let [w, mean] = fused.unwrap_or_else(|([g], [w, past])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let mixed = past.clone().mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
+            let step = match o.caution {
+                true => cautious(mixed.sign(), g.clone()),
+                false => mixed.sign(),
+            };
+            let mean = past.mul_scalar(o.beta2) + g.mul_scalar(1.0 - o.beta2);
+            [w - step.mul_scalar(lr), mean]
+        });
+        (w, Some(LionState { mean }))
     }
 
     fn to_device<const D: usize>(state: LionState<D>, device: &Device) -> LionState<D> {
@@ -158,10 +144,11 @@ impl Optimizer for Lion {
 
 impl Lion {
     fn fused(&self, lr: f64) -> steps::Lion {
+        let o = &self.options;
         steps::Lion {
             decay: self.weight_decay.factors(lr),
-            beta: [self.beta1 as f32, self.beta2 as f32],
-            entering: [(1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32],
+            beta: [o.beta1 as f32, o.beta2 as f32],
+            entering: [(1.0 - o.beta1) as f32, (1.0 - o.beta2) as f32],
             rate: lr as f32,
         }
     }

@@ -64,6 +64,22 @@ pub fn standard() -> Registry {
         .with(entry::<MuonConfig>())
 }
 
+/// What nearly every rule uses.
+mod prelude {
+    pub(crate) use super::{DECAYS, DIVIDES, FORGETS};
+    pub use crate::{
+        Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule,
+        SliceState, Stability, StepSlices, WeightDecay,
+    };
+    pub use burn::optim::Optimizer;
+    pub use burn::tensor::{Device, Tensor};
+    pub use getset::WithSetters;
+    pub use largebatch_component::Facts;
+    pub use largebatch_kernels::steps;
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+}
+
 /// Why weight decay has its range.
 pub(crate) const DECAYS: &str = "with a negative value the weights would grow without bound";
 

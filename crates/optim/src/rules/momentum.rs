@@ -1,15 +1,5 @@
-use super::{DECAYS, FORGETS};
-use crate::{
-    ConfigError, Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState,
-    Stability, StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::ConfigError;
 
 /// SGD with momentum μ, in three forms (v starts at 0):
 ///
@@ -123,10 +113,8 @@ impl OptimizerConfig for MomentumConfig {
 
     fn rule_for(&self, group: ParameterGroup) -> Momentum {
         Momentum {
-            beta: self.momentum,
-            form: self.form,
-            dampening: self.dampening,
             weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
+            options: self.clone(),
         }
     }
 
@@ -159,9 +147,7 @@ crate::state! {
 /// The rule of [`MomentumConfig`].
 #[derive(Clone, Debug)]
 pub struct Momentum {
-    beta: f64,
-    form: MomentumForm,
-    dampening: f64,
+    options: MomentumConfig,
     weight_decay: WeightDecay,
 }
 
@@ -190,29 +176,29 @@ impl Optimizer for Momentum {
         g: Tensor<D>,
         state: Option<MomentumState<D>>,
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
-        let (w, g, state) = match state {
-            None => (w, g, None),
-            Some(MomentumState { velocity }) => {
-                match steps::step(&self.fused(lr), [g], [w, velocity]) {
-                    Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
-                    Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
-                }
-            }
+        let o = &self.options;
+        let composed = |w: Tensor<D>, g: Tensor<D>, past: Option<Tensor<D>>| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let entering = match o.form {
+                MomentumForm::Torch if past.is_none() => g,
+                MomentumForm::Torch => g.mul_scalar(1.0 - o.dampening),
+                MomentumForm::Ema => g.mul_scalar(1.0 - o.momentum),
+                MomentumForm::HeavyBall => g.mul_scalar(lr),
+            };
+            let velocity = match past {
+                Some(past) => past.mul_scalar(o.momentum) + entering,
+                None => entering,
+            };
+            let step = match o.form {
+                MomentumForm::HeavyBall => velocity.clone(),
+                _ => velocity.clone().mul_scalar(lr),
+            };
+            [w - step, velocity]
         };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let entering = match self.form {
-            MomentumForm::Torch if state.is_none() => g,
-            MomentumForm::Torch => g.mul_scalar(1.0 - self.dampening),
-            MomentumForm::Ema => g.mul_scalar(1.0 - self.beta),
-            MomentumForm::HeavyBall => g.mul_scalar(lr),
-        };
-        let velocity = match state {
-            Some(state) => state.velocity.mul_scalar(self.beta) + entering,
-            None => entering,
-        };
-        let w = match self.form {
-            MomentumForm::HeavyBall => w - velocity.clone(),
-            _ => w - velocity.clone().mul_scalar(lr),
+        let [w, velocity] = match state {
+            None => composed(w, g, None),
+            Some(MomentumState { velocity }) => steps::step(&self.fused(lr), [g], [w, velocity])
+                .unwrap_or_else(|([g], [w, velocity])| composed(w, g, Some(velocity))),
         };
         (w, Some(MomentumState { velocity }))
     }
@@ -224,16 +210,16 @@ impl Optimizer for Momentum {
 
 impl Momentum {
     fn fused(&self, lr: f64) -> steps::Velocity {
-        let (entering, rate) = match self.form {
-            MomentumForm::Torch => (1.0 - self.dampening, lr),
-            MomentumForm::Ema => (1.0 - self.beta, lr),
+        let o = &self.options;
+        let (entering, rate) = match o.form {
+            MomentumForm::Torch => (1.0 - o.dampening, lr),
+            MomentumForm::Ema => (1.0 - o.momentum, lr),
             MomentumForm::HeavyBall => (lr, 1.0),
         };
-        let decay = self.weight_decay.factors(lr);
         steps::Velocity {
-            decay,
+            decay: self.weight_decay.factors(lr),
             scale: entering as f32,
-            beta: self.beta as f32,
+            beta: o.momentum as f32,
             kept: 1.0,
             ahead: None,
             rate: rate as f32,

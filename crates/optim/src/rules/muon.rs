@@ -2,12 +2,9 @@ mod rule;
 
 pub use rule::{Muon, MuonState};
 
-use super::{DECAYS, DIVIDES, FORGETS};
-use crate::{ConfigError, Exclude, Exclusions, OptimizerConfig, ParameterGroup};
-use getset::WithSetters;
-use largebatch_component::{ComponentError, Facts, Kind};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::ConfigError;
+use largebatch_component::{ComponentError, Kind};
 
 /// Muon: momentum whose matrices are orthogonalised before the step. m ← βm + (1 − β)g; u = (1 − β)g + βm;
 /// w ← w(1 − ηλ) − η s NS(u).

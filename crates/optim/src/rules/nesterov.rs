@@ -1,15 +1,5 @@
-use super::{DECAYS, FORGETS};
-use crate::{
-    Decay, Exclude, Exclusions, MomentumState, OptimizerConfig, ParameterGroup, Rule, SliceState,
-    Stability, StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::MomentumState;
 
 /// Nesterov's accelerated gradient, in two forms (v starts at 0):
 ///
@@ -102,9 +92,8 @@ impl OptimizerConfig for NesterovConfig {
 
     fn rule_for(&self, group: ParameterGroup) -> Nesterov {
         Nesterov {
-            beta: self.momentum,
-            form: self.form,
             weight_decay: WeightDecay::new(self.weight_decay, self.decay, group.decay),
+            options: self.clone(),
         }
     }
 
@@ -125,8 +114,7 @@ impl OptimizerConfig for NesterovConfig {
 /// The rule of [`NesterovConfig`].
 #[derive(Clone, Debug)]
 pub struct Nesterov {
-    beta: f64,
-    form: NesterovForm,
+    options: NesterovConfig,
     weight_decay: WeightDecay,
 }
 
@@ -136,12 +124,12 @@ impl Rule for Nesterov {
     }
 
     fn looks_ahead(&self) -> bool {
-        self.form == NesterovForm::LookAhead
+        self.options.form == NesterovForm::LookAhead
     }
 
     fn ahead<const D: usize>(&self, w: Tensor<D>, state: &MomentumState<D>) -> Tensor<D> {
-        match self.form {
-            NesterovForm::LookAhead => w - state.velocity.clone().mul_scalar(self.beta),
+        match self.options.form {
+            NesterovForm::LookAhead => w - state.velocity.clone().mul_scalar(self.options.momentum),
             NesterovForm::Torch => w,
         }
     }
@@ -157,7 +145,7 @@ impl StepSlices for Nesterov {
 
     fn ahead_slices(&self, w: &[f32], state: &SliceState, ahead: &mut [f32]) {
         if let [v] = &state.tensors[..] {
-            let beta = self.beta as f32;
+            let beta = self.options.momentum as f32;
             let each = ahead.iter_mut().zip(w.iter().zip(v));
             each.for_each(|(ahead, (w, v))| *ahead = w - v * beta);
         }
@@ -174,35 +162,31 @@ impl Optimizer for Nesterov {
         g: Tensor<D>,
         state: Option<MomentumState<D>>,
     ) -> (Tensor<D>, Option<MomentumState<D>>) {
-        let (w, g, state) = match state {
-            None => (w, g, None),
-            Some(MomentumState { velocity }) => {
-                match steps::step(&self.fused(lr), [g], [w, velocity]) {
-                    Ok([w, velocity]) => return (w, Some(MomentumState { velocity })),
-                    Err(([g], [w, velocity])) => (w, g, Some(MomentumState { velocity })),
+        let beta = self.options.momentum;
+        let composed = |w: Tensor<D>, g: Tensor<D>, past: Option<Tensor<D>>| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let velocity = |entering: Tensor<D>| match past {
+                Some(past) => past.mul_scalar(beta) + entering,
+                None => entering,
+            };
+            match self.options.form {
+                NesterovForm::Torch => {
+                    let velocity = velocity(g.clone());
+                    let direction = g + velocity.clone().mul_scalar(beta);
+                    [w - direction.mul_scalar(lr), velocity]
+                }
+                NesterovForm::LookAhead => {
+                    let velocity = velocity(g.mul_scalar(lr));
+                    [w - velocity.clone(), velocity]
                 }
             }
         };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let past = state.map(|s| s.velocity.mul_scalar(self.beta));
-        let add = |past: Option<Tensor<D>>, entering: Tensor<D>| match past {
-            Some(past) => past + entering,
-            None => entering,
+        let [w, velocity] = match state {
+            None => composed(w, g, None),
+            Some(MomentumState { velocity }) => steps::step(&self.fused(lr), [g], [w, velocity])
+                .unwrap_or_else(|([g], [w, velocity])| composed(w, g, Some(velocity))),
         };
-        match self.form {
-            NesterovForm::Torch => {
-                let velocity = add(past, g.clone());
-                let direction = g + velocity.clone().mul_scalar(self.beta);
-                (
-                    w - direction.mul_scalar(lr),
-                    Some(MomentumState { velocity }),
-                )
-            }
-            NesterovForm::LookAhead => {
-                let velocity = add(past, g.mul_scalar(lr));
-                (w - velocity.clone(), Some(MomentumState { velocity }))
-            }
-        }
+        (w, Some(MomentumState { velocity }))
     }
 
     fn to_device<const D: usize>(state: MomentumState<D>, device: &Device) -> MomentumState<D> {
@@ -212,8 +196,8 @@ impl Optimizer for Nesterov {
 
 impl Nesterov {
     fn fused(&self, lr: f64) -> steps::Velocity {
-        let beta = self.beta as f32;
-        let (scale, ahead, rate) = match self.form {
+        let beta = self.options.momentum as f32;
+        let (scale, ahead, rate) = match self.options.form {
             NesterovForm::Torch => (1.0, Some(beta), lr as f32),
             NesterovForm::LookAhead => (lr as f32, None, 1.0),
         };

@@ -1,13 +1,7 @@
 use super::adam::correction;
-use super::{DECAYS, DIVIDES, FORGETS};
+use super::prelude::*;
+use crate::EpsPlace;
 use crate::norm::{lifted, norm, scaled};
-use crate::{EpsPlace, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// NovoGrad: v ← β₂v + (1 − β₂)‖g‖², one number for each tensor; m ← β₁m + g/(√v + ε) + λw; w ← w − ηm.
 ///

@@ -1,17 +1,5 @@
-use super::{DECAYS, DIVIDES, FORGETS};
-use crate::config::LEAST_DIVISOR;
-use crate::norm::root_plus_eps;
-use crate::{
-    Decay, EpsPlace, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Preconditioner, Rule,
-    SliceState, Stability, StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
+use crate::EpsPlace;
 
 /// RMSprop: v ← αv + (1 − α)g²; u = g/(√v + ε); b ← μb + u; w ← w − ηb.
 ///
@@ -137,13 +125,7 @@ impl OptimizerConfig for RmspropConfig {
     /// 2 (1 + μ) with P = √v + ε or √(v + ε); not known if centered.
     fn stability(&self) -> Option<Stability> {
         let (eps, place) = (self.eps, self.eps_place);
-        let divisor = move |v: f64, _: u64| {
-            let root = match place {
-                EpsPlace::Inside => (v + eps).sqrt(),
-                EpsPlace::Outside => v.sqrt() + eps,
-            };
-            root.max(LEAST_DIVISOR)
-        };
+        let divisor = move |v: f64, _: u64| place.divisor_of(v, eps);
         (!self.centered).then(|| Stability {
             bound: 2.0 * (1.0 + self.momentum),
             decay: WeightDecay::new(self.weight_decay, self.decay, true).l2(),
@@ -203,10 +185,7 @@ impl Rmsprop {
 
     fn fused(&self, lr: f64) -> steps::Adagrad {
         let o = &self.options;
-        let (inside, outside) = match o.eps_place {
-            EpsPlace::Outside => (0.0, o.eps as f32),
-            EpsPlace::Inside => (o.eps as f32, 0.0),
-        };
+        let [inside, outside] = o.eps_place.split(o.eps);
         steps::Adagrad {
             decay: self.weight_decay.factors(lr),
             average: [o.alpha as f32, (1.0 - o.alpha) as f32],
@@ -234,53 +213,37 @@ impl Optimizer for Rmsprop {
             velocity: (o.momentum > 0.0).then(|| w.zeros_like()),
             time: 0,
         });
-        let (mut w, mut g) = (w, g);
-        if self.is_fused() {
-            match steps::step(&self.fused(lr), [g], [w, state.square]) {
-                Ok([w, square]) => {
-                    state.square = square;
-                    state.time += 1;
-                    return (w, Some(state));
-                }
-                Err(([given], changed)) => (g, [w, state.square]) = (given, changed),
+        state.time += 1;
+        let changed = [w, state.square];
+        let fused = match self.is_fused() {
+            true => steps::step(&self.fused(lr), [g], changed),
+            false => Err(([g], changed)),
+        };
+        let w;
+        [w, state.square] = fused.unwrap_or_else(|([g], [w, square])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let average = |past: Tensor<D>, new: Tensor<D>| {
+                past.mul_scalar(o.alpha) + new.mul_scalar(1.0 - o.alpha)
+            };
+            let square = average(square, g.clone().square());
+            state.mean = state.mean.take().map(|mean| average(mean, g.clone()));
+            let variance = match &state.mean {
+                // Below 0 by rounding only.
+                Some(mean) => (square.clone() - mean.clone().square()).clamp_min(0.0),
+                None => square.clone(),
+            };
+            let (inside, outside) = match o.rate {
+                RmspropRate::Outside => (1.0, lr),
+                RmspropRate::Inside => (lr, 1.0),
+            };
+            let mut step = (g / o.eps_place.divisor(variance, o.eps)).mul_scalar(inside);
+            if let Some(velocity) = &mut state.velocity {
+                step = velocity.clone().mul_scalar(o.momentum) + step;
+                *velocity = step.clone();
             }
-        }
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let average = |past: Tensor<D>, new: Tensor<D>| {
-            past.mul_scalar(o.alpha) + new.mul_scalar(1.0 - o.alpha)
-        };
-        let square = average(state.square, g.clone().square());
-        let mean = state.mean.map(|mean| average(mean, g.clone()));
-        let variance = match &mean {
-            // Below 0 by rounding only.
-            Some(mean) => (square.clone() - mean.clone().square()).clamp_min(0.0),
-            None => square.clone(),
-        };
-        let divisor = match o.eps_place {
-            EpsPlace::Outside => root_plus_eps(variance, o.eps),
-            EpsPlace::Inside => root_plus_eps(variance.add_scalar(o.eps), 0.0),
-        };
-        let (inside, outside) = match o.rate {
-            RmspropRate::Outside => (1.0, lr),
-            RmspropRate::Inside => (lr, 1.0),
-        };
-        let entering = (g / divisor).mul_scalar(inside);
-        let (step, velocity) = match state.velocity {
-            None => (entering, None),
-            Some(past) => {
-                let velocity = past.mul_scalar(o.momentum) + entering;
-                (velocity.clone(), Some(velocity))
-            }
-        };
-        (
-            w - step.mul_scalar(outside),
-            Some(RmspropState {
-                square,
-                mean,
-                velocity,
-                time: state.time + 1,
-            }),
-        )
+            [w - step.mul_scalar(outside), square]
+        });
+        (w, Some(state))
     }
 
     fn to_device<const D: usize>(state: RmspropState<D>, device: &Device) -> RmspropState<D> {

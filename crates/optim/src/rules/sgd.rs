@@ -1,15 +1,4 @@
-use super::DECAYS;
-use crate::{
-    Decay, Exclude, Exclusions, OptimizerConfig, ParameterGroup, Rule, SliceState, Stability,
-    StepSlices, WeightDecay,
-};
-use burn::optim::Optimizer;
-use burn::tensor::{Device, Tensor};
-use getset::WithSetters;
-use largebatch_component::Facts;
-use largebatch_kernels::steps;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::prelude::*;
 
 /// Stochastic gradient descent: w ← w − η(g + λw), as PyTorch's `SGD` without momentum and as the
 /// textbooks.
@@ -91,12 +80,11 @@ impl Optimizer for Sgd {
         g: Tensor<D>,
         _: Option<()>,
     ) -> (Tensor<D>, Option<()>) {
-        let (w, g) = match steps::step(&self.fused(lr), [g], [w]) {
-            Ok([w]) => return (w, None),
-            Err(([g], [w])) => (w, g),
-        };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        (w - g.mul_scalar(lr), None)
+        let [w] = steps::step(&self.fused(lr), [g], [w]).unwrap_or_else(|([g], [w])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            [w - g.mul_scalar(lr)]
+        });
+        (w, None)
     }
 
     fn to_device<const D: usize>(_: (), _: &Device) {}

@@ -1,12 +1,7 @@
 //! A constant rate.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::{ConfigError, Curve, Shape, ShapeConfig, Training};
+use super::prelude::*;
+use crate::Shape;
 
 /// The peak rate throughout: 1.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]

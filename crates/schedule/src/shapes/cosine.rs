@@ -1,13 +1,7 @@
 //! Half a cosine wave.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::half_wave;
-use crate::{ConfigError, Curve, Floor, ShapeConfig, Span, Training};
+use super::prelude::*;
 
 /// f + (1 − f) · (1 + cos(π · min(t, T) / T)) / 2.
 ///

@@ -1,13 +1,7 @@
 //! Cosine with warm restarts.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::prelude::*;
 use super::{half_wave, whole};
-use crate::{ConfigError, Curve, Floor, ShapeConfig, Span, Training};
 
 /// f + (1 − f) · (1 + cos(π · u / T_i)) / 2, where u counts the steps since the last restart
 /// and T_i = `first` · growth^i is the length of cycle i.

@@ -1,13 +1,7 @@
 //! Cycles between a low rate and the peak.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::prelude::*;
 use super::whole;
-use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
 
 /// max(f, low + (1 − low) · tri(t) · s): up from `low` to the peak over `rise`, down again over `fall`, and so on.
 ///

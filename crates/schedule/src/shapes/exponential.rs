@@ -1,12 +1,6 @@
 //! An exponential decay.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
+use super::prelude::*;
 
 /// max(f, γ^(t / every)).
 ///

@@ -30,6 +30,16 @@ pub use polynomial::Polynomial;
 pub use power_law::PowerLaw;
 pub use step::Step;
 
+/// What nearly every curve uses.
+mod prelude {
+    pub use std::sync::Arc;
+
+    pub use crate::{ConfigError, Curve, Floor, ShapeConfig, Span, Training};
+    pub use largebatch_component::Facts;
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+}
+
 /// The schedules of this crate. A new one is a file here, and its lines in this list.
 pub fn standard() -> Registry {
     Registry::new(Kind::Schedule)

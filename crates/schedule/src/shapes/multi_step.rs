@@ -1,12 +1,7 @@
 //! Drops at milestones.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::{ConfigError, Curve, Marks, ShapeConfig, Training};
+use super::prelude::*;
+use crate::Marks;
 
 /// max(f, γ^k), where k is the number of milestones at or before t, and t counts from the start
 /// of training, warm-up included.

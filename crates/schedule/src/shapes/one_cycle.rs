@@ -1,14 +1,8 @@
 //! One cycle, up and down.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::half_wave;
+use super::prelude::*;
 use crate::error::require;
-use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
 
 /// Up from `start` to 1 over `rise`, then down to `end` at the end of training; never below f.
 ///
@@ -63,12 +57,8 @@ impl ShapeConfig for OneCycle {
 
     fn curve(&self, training: &Training<'_>) -> Result<Curve, ConfigError> {
         let (rise, length) = (training.steps(self.rise), training.left());
-        require(
-            rise < length,
-            "schedule.rise",
-            self.rise,
-            "the rise of one-cycle must be shorter than the training after the warm-up",
-        )?;
+        let wanted = "the rise of one-cycle must be shorter than the training after the warm-up";
+        require(rise < length, "schedule.rise", self.rise, wanted)?;
         let (start, end, anneal) = (self.start, self.end, self.anneal);
         Ok(Arc::new(move |time| {
             let t = time.after_warmup;

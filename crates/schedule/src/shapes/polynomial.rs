@@ -1,12 +1,6 @@
 //! A power of the remaining time.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::{ConfigError, Curve, Floor, ShapeConfig, Span, Training};
+use super::prelude::*;
 
 /// f + (1 − f) · (1 − min(t, T) / T)^p.
 ///

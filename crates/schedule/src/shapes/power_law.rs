@@ -1,12 +1,6 @@
 //! A power of time.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
+use super::prelude::*;
 
 /// max(f, τ^−a) with τ = 1 + t / `every`: the textbook's η_t = η_0 · t^−a, where t counts steps from 1.
 ///

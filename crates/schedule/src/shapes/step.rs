@@ -1,13 +1,7 @@
 //! Drops at equal intervals.
 
-use std::sync::Arc;
-
-use largebatch_component::Facts;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::prelude::*;
 use super::whole;
-use crate::{ConfigError, Curve, ShapeConfig, Span, Training};
 
 /// max(f, γ^⌊t / every⌋), t since the start of training, the warm-up included.
 ///
