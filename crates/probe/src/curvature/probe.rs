@@ -1,15 +1,9 @@
 //! The probe `curvature`.
 
-use std::fmt::Write as _;
-
-use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
-use largebatch_train::{Experiment, RunConfig};
-
 use super::{Curvature, CurvatureOptions, Edge, curvature};
-use crate::found::or_dash;
-use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::{Found, FoundRun, Objective, Point, ProbeError, Record, Watch, cost, subject};
+use crate::prelude::*;
+use crate::vector::extent;
+use crate::{Objective, subject};
 
 impl Probe for CurvatureOptions {
     const FACTS: Facts = Facts::new(
@@ -106,9 +100,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             return vec![plot.figure()];
         };
         let ends = density.nodes.iter().chain(&c.eigenvalues).chain([&c.least]);
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-            (l.min(*v), h.max(*v))
-        });
+        let (low, high) = extent(ends.copied());
         let span = (high - low).max(f64::MIN_POSITIVE);
         let sigma = span / 100.0;
         let at: Vec<f64> = (0..=500)
@@ -248,33 +240,19 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
         let groups = found.groups();
         let rows = groups.iter().map(|&g| {
             let group = &study.groups[g];
-            vec![
-                group.label.clone(),
-                found.values(g, lambda).len().to_string(),
-                found.mean(g, lambda),
-                found.mean(g, at_start),
-                found.mean(g, |run| rate(&run.last()?.result)),
-                or_dash(group.rate),
-                or_dash(group.trained),
-                or_dash(group.lost),
+            let end = found.mean(g, |run| rate(&run.last()?.result));
+            [
+                ("", group.label.clone()),
+                ("n", found.values(g, lambda).len().to_string()),
+                ("λ_max", found.mean(g, lambda)),
+                ("stable rate at step 0", found.mean(g, at_start)),
+                ("stable rate at the end", end),
+                ("rate used", or_dash(group.rate)),
+                ("largest rate that trained", or_dash(group.trained)),
+                ("smallest that did not", or_dash(group.lost)),
             ]
         });
-        let heads = [
-            "",
-            "n",
-            "λ_max",
-            "stable rate at step 0",
-            "stable rate at the end",
-            "rate used",
-            "largest rate that trained",
-            "smallest that did not",
-        ];
         let note = format!("{}.", found.small_print());
-        let table = Table {
-            heads: heads.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-            note: note.clone(),
-        };
         let mut plot = Plot::new("edge", "Towards the edge of stability")
             .x("step", Scale::Linear)
             .y("rate × λ_max", Scale::Linear);
@@ -308,7 +286,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
                 "λ_max is the largest eigenvalue of the Hessian of the training loss (with weight decay for the edge). Near a minimum, gradient descent is stable up to \
                 the rate 2/λ_max; other optimizers have other bounds.{tuned} With noisy gradients, or if the loss is not quadratic, the bound is only a guide."
             ),
-            tables: vec![table],
+            tables: vec![table(rows, &note)],
             figures: any.then(figure).into_iter().collect(),
         })
     }
