@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
 use largebatch_schedule::{batch_schedules, common_options};
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, OtherData, Split, TrainError};
+use largebatch_train::{BACKENDS, OtherData, TrainError};
 
 use crate::Lab;
 
@@ -239,25 +239,6 @@ pub fn main(lab: Lab) -> ExitCode {
                     )
                 );
             ExitCode::from(if usage { 2 } else { 1 })
-        }
-    }
-}
-
-/// A part of the data, as an argument.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum PartArg {
-    Train,
-    Validation,
-    Test,
-}
-
-impl PartArg {
-    /// The part and its name.
-    fn which(self) -> (Split, &'static str) {
-        match self {
-            PartArg::Train => (Split::Train, "train"),
-            PartArg::Validation => (Split::Validation, "validation"),
-            PartArg::Test => (Split::Test, "test"),
         }
     }
 }
