@@ -59,16 +59,8 @@ pub struct Hand<'a> {
 impl Reference {
     /// A reference from a rule on plain numbers, for the default options, along
     /// [`standard_trajectory`].
-    pub fn by_hand(origin: &str, rule: impl FnMut(Hand)) -> Reference {
-        Reference::by_hand_along(origin, standard_trajectory(), rule)
-    }
-
-    /// A reference from a rule on plain numbers, for the default options, along any trajectory.
-    pub fn by_hand_along(
-        origin: &str,
-        trajectory: Trajectory,
-        mut rule: impl FnMut(Hand),
-    ) -> Reference {
+    pub fn by_hand(origin: &str, mut rule: impl FnMut(Hand)) -> Reference {
+        let trajectory = standard_trajectory();
         let mut weights: Vec<Vec<f64>> = trajectory
             .parameters
             .iter()
@@ -247,10 +239,10 @@ impl fmt::Display for Report {
 /// # Errors
 /// All [`Failures`], not only the first.
 pub fn check<C: OptimizerConfig>(references: &[Reference]) -> Result<Report, Failures> {
-    let mut suite = suite::Suite::<C>::default();
-    suite.facts();
-    suite.options();
-    let rows = suite.references(references);
+    let mut suite = suite::Suite::default();
+    suite.facts::<C>();
+    suite.options::<C>();
+    let rows = suite.references::<C>(references);
     for preset in C::FACTS.presets {
         if let Some(recipe) = C::preset(preset.0) {
             suite.finite_and_resumed(preset.0, &recipe);

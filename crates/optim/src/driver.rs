@@ -34,6 +34,14 @@ pub(crate) struct Slot {
     pub state: Option<DynState>,
 }
 
+impl Slot {
+    /// The trust ratio of the last step, read from the device.
+    fn trust_ratio(&self) -> Option<f64> {
+        let state = self.state.as_ref()?;
+        self.rule.dyn_trust_ratio(state).map(read)
+    }
+}
+
 /// One layer at one step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerTrace {
@@ -156,10 +164,9 @@ impl Driver {
     /// The trust ratio of each parameter at the last step, by path. Empty for rules without one;
     /// excluded parameters are missing. It reads the ratios, so it waits for the device.
     pub fn trust_ratios(&self) -> BTreeMap<String, f64> {
-        let ratio = |slot: &Slot| slot.rule.dyn_trust_ratio(slot.state.as_ref()?).map(read);
-        self.slots
-            .iter()
-            .filter_map(|(path, slot)| Some((path.clone(), ratio(slot)?)))
+        let slots = self.slots.iter();
+        slots
+            .filter_map(|(path, slot)| Some((path.clone(), slot.trust_ratio()?)))
             .collect()
     }
 
@@ -217,11 +224,7 @@ impl Driver {
         let w = Tensor::<D>::from_bridge(w);
         let w = if w.dtype() == dtype { w } else { w.cast(dtype) };
         if let (Some((layers, path)), Some((old, g))) = (trace, before) {
-            let ratio = slot
-                .state
-                .as_ref()
-                .and_then(|s| slot.rule.dyn_trust_ratio(s))
-                .map(read);
+            let ratio = slot.trust_ratio();
             layers.push(LayerTrace {
                 path: path.into(),
                 w: read(norm(&old)),
@@ -304,37 +307,30 @@ impl ModuleMapper for Stepper<'_> {
             return param;
         };
         let path = self.place.path();
-        let (id, w, mapper) = param.consume();
         if !self.driver.slots.contains_key(&path) {
             // A layer that was added to the module after the driver was made.
-            self.driver.register(
-                path.clone(),
-                &self.place.layers,
-                w.dims().to_vec(),
-                g.device(),
-            );
+            let shape = param.lazy_shape().to_vec();
+            let layers = &self.place.layers;
+            self.driver
+                .register(path.clone(), layers, shape, g.device());
         }
         let Some(slot) = self.driver.slots.get_mut(&path) else {
-            return Param::from_mapped_value(id, w, mapper);
-        };
-        let (tracked, checkpointing) = (w.is_require_grad(), w.gradient_checkpointing_strategy());
-        let w = if w.device() == g.device() {
-            w
-        } else {
-            w.to_device(&g.device())
+            return param;
         };
         let trace = self
             .trace
             .as_mut()
             .map(|layers| (&mut **layers, path.as_str()));
-        let mut w = Driver::advance(slot, self.lr, w.inner(), g.inner(), trace);
-        if let Some(strategy) = checkpointing {
-            w = Tensor::from_inner(w).with_gradient_checkpointing_strategy(strategy);
-        }
-        if tracked {
-            w = w.require_grad();
-        }
-        Param::from_mapped_value(id, w, mapper)
+        let (lr, g) = (self.lr, g.inner());
+        replaced(param, |w| {
+            let is_there = w.device() == g.device();
+            let w = if is_there {
+                w
+            } else {
+                w.to_device(&g.device())
+            };
+            Driver::advance(slot, lr, w, g, trace)
+        })
     }
 }
 

@@ -80,12 +80,8 @@ impl Exclude {
     pub fn patterns<S: AsRef<str>>(
         patterns: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
-        Ok(Exclude(
-            patterns
-                .into_iter()
-                .map(|p| p.as_ref().parse())
-                .collect::<Result<_, _>>()?,
-        ))
+        let patterns = patterns.into_iter().map(|p| p.as_ref().parse());
+        patterns.collect::<Result<_, _>>().map(Exclude)
     }
 
     /// Whether a parameter is excluded. `layers` are the types of the enclosing modules, as Burn
@@ -99,9 +95,7 @@ impl Exclude {
             Pattern::Path(regex) => regex.is_match(path),
         })
     }
-}
 
-impl Exclude {
     /// Whether all patterns are regular expressions on paths. [`Driver::new`](crate::Driver::new)
     /// then requires that at least one matches.
     pub fn is_by_path(&self) -> bool {

@@ -6,6 +6,7 @@ use largebatch_component::{ComponentError, Facts, Kind, read};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Map;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -212,42 +213,30 @@ impl<C: JsonSchema> JsonSchema for Grouped<C> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = C::json_schema(generator);
-        let mut group = json_schema!({
-            "type": "object",
-            "required": ["parameters"],
-            "additionalProperties": false,
-            "properties": {}
-        });
         let mut factor = generator.subschema_for::<f64>();
         factor.insert("description".into(), "Factor of the learning rate".into());
         factor.insert("minimum".into(), 0.into());
         let mut parameters = generator.subschema_for::<Exclude>();
         parameters.insert("description".into(), "The group's parameters".into());
-        let options = schema.get("properties").cloned();
-        if let Some(properties) = group.get_mut("properties").and_then(|p| p.as_object_mut()) {
-            properties.insert("parameters".into(), parameters.to_value());
-            properties.insert("lr_factor".into(), factor.to_value());
-            properties.extend(
-                options
-                    .as_ref()
-                    .and_then(|o| o.as_object())
-                    .cloned()
-                    .unwrap_or_default(),
-            );
-        }
+        let options = schema.get("properties").and_then(|p| p.as_object());
+        let mut options = options.cloned().unwrap_or_default();
+        let mut of_group = Map::new();
+        of_group.insert("parameters".into(), parameters.to_value());
+        of_group.insert("lr_factor".into(), factor.to_value());
+        of_group.extend(options.clone());
         let groups = json_schema!({
             "description": "Parameters with a rate or options of their own; the first group that has a parameter counts.",
             "type": "array",
-            "items": group,
+            "items": {
+                "type": "object",
+                "required": ["parameters"],
+                "additionalProperties": false,
+                "properties": of_group
+            },
             "values": "a list of tables with `parameters` as in an exclusion, `lr_factor` and options of this optimizer"
         });
-        let properties = schema.ensure_object().entry("properties");
-        if let Some(properties) = properties
-            .or_insert_with(|| json_schema!({}).to_value())
-            .as_object_mut()
-        {
-            properties.insert("groups".into(), groups.to_value());
-        }
+        options.insert("groups".into(), groups.to_value());
+        schema.insert("properties".into(), options.into());
         schema
     }
 }

@@ -177,18 +177,14 @@ fn restore(
     let mut scalars = BTreeMap::new();
     let mut tensors = Vec::new();
     for (name, (dtype, shape, bytes)) in &leaves {
+        let unsupported = || other(format!("`{name}` has the unsupported type {dtype}"));
         if shape.is_empty() {
-            scalars.insert(
-                name.clone(),
-                scalar_of(*dtype, bytes)
-                    .ok_or_else(|| other(format!("`{name}` has the unsupported type {dtype}")))?,
-            );
+            let scalar = scalar_of(*dtype, bytes).ok_or_else(unsupported)?;
+            scalars.insert(name.clone(), scalar);
         } else {
-            let dtype = burn_dtype(*dtype)
-                .ok_or_else(|| other(format!("`{name}` has the unsupported type {dtype}")))?;
-            let data = TensorData::try_from_bytes_vec(bytes.clone(), shape.clone(), dtype)
-                .map_err(|e| other(e.to_string()))?;
-            tensors.push((name.clone(), data));
+            let dtype = burn_dtype(*dtype).ok_or_else(unsupported)?;
+            let data = TensorData::try_from_bytes_vec(bytes.clone(), shape.clone(), dtype);
+            tensors.push((name.clone(), data.map_err(|e| other(e.to_string()))?));
         }
     }
     let mut source = StateSource::new(scalars);
@@ -253,27 +249,20 @@ fn scalar_of(dtype: Dtype, bytes: &[u8]) -> Option<Scalar> {
     })
 }
 
+/// The types of a state's tensors, here and in a file.
+const TYPES: [(DType, Dtype); 6] = [
+    (DType::F64, Dtype::F64),
+    (DType::F32, Dtype::F32),
+    (DType::F16, Dtype::F16),
+    (DType::BF16, Dtype::BF16),
+    (DType::I64, Dtype::I64),
+    (DType::I32, Dtype::I32),
+];
+
 fn file_dtype(dtype: DType) -> Option<Dtype> {
-    Some(match dtype {
-        DType::F64 => Dtype::F64,
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        DType::I64 => Dtype::I64,
-        DType::I32 => Dtype::I32,
-        _ => return None,
-    })
+    TYPES.iter().find(|t| t.0 == dtype).map(|t| t.1)
 }
 
 fn burn_dtype(dtype: Dtype) -> Option<DType> {
-    [
-        DType::F64,
-        DType::F32,
-        DType::F16,
-        DType::BF16,
-        DType::I64,
-        DType::I32,
-    ]
-    .into_iter()
-    .find(|d| file_dtype(*d) == Some(dtype))
+    TYPES.iter().find(|t| t.1 == dtype).map(|t| t.0)
 }

@@ -1,19 +1,14 @@
 //! Speed and memory at each batch size, up to the largest that fits.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use largebatch_component::{Facts, Kind};
-use largebatch_plot::{Figure, Plot, Scale};
-use largebatch_train::Experiment;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use largebatch_component::Kind;
 
 use crate::dry_run::DryRun;
 use crate::memory;
 use crate::noise::Noise;
-use crate::probe::{Cost, Probe, Target};
-use crate::{Point, ProbeError, Record, Watch};
+use crate::prelude::*;
+use crate::vector::extent;
 
 /// A search for the batch size: the options of the probe `batch-find`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -107,11 +102,8 @@ impl BatchSearch {
             1
         };
         if self.smallest < least || self.smallest > examples {
-            return Err(ProbeError::value(
-                "smallest",
-                self.smallest,
-                format!("must be between {least} and the {examples} training examples"),
-            ));
+            let why = format!("must be between {least} and the {examples} training examples");
+            return Err(ProbeError::value("smallest", self.smallest, why));
         }
         if largest < self.smallest || largest > examples {
             let why = format!(
@@ -254,11 +246,8 @@ a larger batch saves at most machine time.";
                 "constant time per step",
                 [(first.0, first.1), (last.0, first.1 * last.0 / first.0)],
             );
-            let highest = speed.iter().map(|p| p.1).fold(0.0, f64::max);
-            plot = plot.y_range(
-                0.8 * speed.iter().map(|p| p.1).fold(f64::INFINITY, f64::min),
-                1.3 * highest,
-            );
+            let (lowest, highest) = extent(speed.iter().map(|p| p.1));
+            plot = plot.y_range(0.8 * lowest, 1.3 * highest);
         }
         plot = plot
             .line("measured", speed.clone())
@@ -271,12 +260,9 @@ a larger batch saves at most machine time.";
                 plot = plot.guide_x(&format!("{label} {size:.0}"), size);
             }
         }
-        let memory = found.points.last().and_then(|p| p.memory).map(|m| {
-            format!(
-                " Peak memory at the largest batch: {:.0} MiB.",
-                m as f64 / 1_048_576.0
-            )
-        });
+        let memory = found.points.last().and_then(|p| p.memory);
+        let memory =
+            memory.map(|m| format!(" Peak memory at the largest batch: {}.", mebibytes(m)));
         let text = format!(
             "Median of timed training steps on {} with {} threads.{}",
             found.device,
@@ -293,9 +279,7 @@ a larger batch saves at most machine time.";
         );
         // Writing to a String cannot fail.
         for p in &found.points {
-            let memory = p.memory.map_or("–".to_owned(), |m| {
-                format!("{:.0} MiB", m as f64 / 1048576.0)
-            });
+            let memory = p.memory.map_or("–".to_owned(), mebibytes);
             let _ = writeln!(
                 text,
                 "{:>10} {:>14.0} {:>12.3} {memory:>10}",
@@ -331,6 +315,10 @@ a larger batch saves at most machine time.";
         };
         text
     }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / 1_048_576.0)
 }
 
 /// B_simple from the file that `noise` wrote, if there is one.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use largebatch_plot::significant;
+use largebatch_plot::{Table, significant};
 use largebatch_report::{Outline, estimated};
 use largebatch_train::TrainError;
 use serde::de::DeserializeOwned;
@@ -189,6 +189,23 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let n = values.len();
     Some((values.get(n.checked_sub(1)? / 2)? + values[n / 2]) / 2.0)
+}
+
+/// A table; each cell comes with the head of its column.
+pub(crate) fn table<const N: usize>(
+    rows: impl IntoIterator<Item = [(&'static str, String); N]>,
+    note: &str,
+) -> Table {
+    let mut heads = Vec::new();
+    let rows = rows.into_iter().map(|row| {
+        heads = row.iter().map(|(head, _)| (*head).to_owned()).collect();
+        row.into_iter().map(|(_, cell)| cell).collect()
+    });
+    Table {
+        rows: rows.collect(),
+        heads,
+        note: note.into(),
+    }
 }
 
 /// A number for a table; a dash for none.

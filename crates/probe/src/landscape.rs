@@ -120,11 +120,8 @@ impl<'a> Landscape<'a> {
         let (_, all) = experiment.indices(Split::Train);
         let train = match examples {
             Some(0) => {
-                return Err(ProbeError::value(
-                    "subset",
-                    0,
-                    "at least one example is needed",
-                ));
+                let why = "at least one example is needed";
+                return Err(ProbeError::value("subset", 0, why));
             }
             Some(n) if n < all.len() => {
                 let order = experiment.key("landscape").permutation(all.len());

@@ -13,7 +13,7 @@
 use crate::Watch;
 use crate::line_search::{Next, Search, Trial};
 use crate::quasi_newton::Model;
-use crate::vector::{dot, norm};
+use crate::vector::{dot, norm, plus};
 
 /// The method's limits and tolerances; the defaults are SciPy's.
 ///
@@ -86,47 +86,10 @@ pub struct Minimum {
     pub ended: Ended,
 }
 
-/// An error in a minimization's input, or the function's own error.
-#[derive(Debug, thiserror::Error)]
-pub enum LbfgsBError<E> {
-    /// Start and bounds differ in length.
-    #[error(
-        "the start has {start} entries, the lower bounds {lower} and the upper bounds {upper}; all three need the same length"
-    )]
-    Lengths {
-        /// Number of entries in the start.
-        start: usize,
-        /// Number of lower bounds.
-        lower: usize,
-        /// Number of upper bounds.
-        upper: usize,
-    },
-    /// A lower bound above the upper one, or a bound that is NaN.
-    #[error(
-        "variable {index} has the bounds [{lower}, {upper}]; the lower must not exceed the upper, and neither may be NaN"
-    )]
-    Bounds {
-        /// The variable, from 0.
-        index: usize,
-        /// Its lower bound.
-        lower: f64,
-        /// Its upper bound.
-        upper: f64,
-    },
-    /// `memory` is 0.
-    #[error("memory = 0: L-BFGS-B needs one pair or more; 10 is usual")]
-    Memory,
-    /// The function or its gradient is not finite at the start.
-    #[error(
-        "the function or its gradient is not finite at the start (value {value}); start at a point where both are finite"
-    )]
-    Start {
-        /// The function's value there.
-        value: f64,
-    },
-    /// The function's own error.
-    #[error(transparent)]
-    Function(E),
+impl Minimum {
+    fn ended(self, ended: Ended) -> Self {
+        Minimum { ended, ..self }
+    }
 }
 
 impl LbfgsB {
@@ -137,92 +100,88 @@ impl LbfgsB {
     /// they are not finite as an end of its range. `watch` is called with the number of iterations
     /// before each evaluation; if it returns `false`, the best point so far is returned.
     ///
+    /// The three slices have one length, and no lower bound is above its upper one.
+    ///
     /// # Errors
-    /// Lengths that differ, a lower bound above the upper one, a start where the function is not
-    /// finite, and errors of `function`.
+    /// Those of `function`.
     pub fn minimize<E>(
         &self,
         mut function: impl FnMut(&[f64]) -> Result<(f64, Vec<f64>), E>,
         start: &[f64],
         [lower, upper]: [&[f64]; 2],
         watch: Watch<'_>,
-    ) -> Result<Minimum, LbfgsBError<E>> {
-        self.check(start, lower, upper)?;
+    ) -> Result<Minimum, E> {
         let bounded = lower.iter().chain(upper).any(|b| b.is_finite());
         let boxed = lower.iter().chain(upper).all(|b| b.is_finite());
-        let mut x: Vec<f64> = start
-            .iter()
-            .zip(lower)
-            .zip(upper)
-            .map(|((x, l), u)| x.clamp(*l, *u))
-            .collect();
-        let (mut value, mut gradient) = function(&x).map_err(LbfgsBError::Function)?;
-        if !value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
-            return Err(LbfgsBError::Start { value });
-        }
+        let inside = |x: &[f64]| -> Vec<f64> {
+            let each = 0..x.len();
+            each.map(|i| x[i].clamp(lower[i], upper[i])).collect()
+        };
+        let x = inside(start);
+        let (value, mut gradient) = function(&x)?;
+        let mut at = Minimum {
+            gradient: projected_gradient(&x, &gradient, lower, upper),
+            x,
+            value,
+            iterations: 0,
+            evaluations: 1,
+            ended: Ended::Gradient,
+        };
         let mut model = Model::new(self.memory);
-        let (mut iterations, mut evaluations) = (0, 1);
         loop {
-            let projected = projected_gradient(&x, &gradient, lower, upper);
-            let end = |ended, x, value| Minimum {
-                x,
-                value,
-                gradient: projected,
-                iterations,
-                evaluations,
-                ended,
-            };
-            if projected <= self.gradient {
-                return Ok(end(Ended::Gradient, x, value));
+            if at.gradient <= self.gradient {
+                return Ok(at.ended(Ended::Gradient));
             }
-            if iterations >= self.iterations {
-                return Ok(end(Ended::Iterations, x, value));
+            if at.iterations >= self.iterations {
+                return Ok(at.ended(Ended::Iterations));
             }
-            if evaluations >= self.evaluations {
-                return Ok(end(Ended::Evaluations, x, value));
+            if at.evaluations >= self.evaluations {
+                return Ok(at.ended(Ended::Evaluations));
             }
-            let Some(target) = model.target(&x, &gradient, lower, upper) else {
+            let Some(target) = model.target(&at.x, &gradient, lower, upper) else {
                 model.forget();
                 continue;
             };
-            let direction: Vec<f64> = target.iter().zip(&x).map(|(t, x)| t - x).collect();
+            let direction = plus(&target, -1.0, &at.x);
             let slope = dot(&gradient, &direction);
             if slope >= 0.0 {
                 if model.is_empty() {
-                    return Ok(end(Ended::LineSearch, x, value));
+                    return Ok(at.ended(Ended::LineSearch));
                 }
                 model.forget();
                 continue;
             }
             let largest = if !bounded {
                 1e10
-            } else if iterations == 0 {
+            } else if at.iterations == 0 {
                 1.0
             } else {
-                room(&x, &direction, lower, upper)
+                room(&at.x, &direction, lower, upper)
             };
-            let first = if iterations == 0 && !boxed {
+            let first = if at.iterations == 0 && !boxed {
                 (1.0 / norm(&direction)).min(largest)
             } else {
                 1f64.min(largest)
             };
-            let mut search = Search::new(value, slope, first, largest);
+            let mut search = Search::new(at.value, slope, first, largest);
             let mut step = first;
             let mut best: Option<(f64, Vec<f64>, Vec<f64>)> = None;
             let mut proceed = true;
             for _ in 0..20 {
-                proceed = watch(iterations as u64, self.iterations as u64);
+                proceed = watch(at.iterations as u64, self.iterations as u64);
                 if !proceed {
                     break;
                 }
-                let at: Vec<f64> = (0..x.len())
-                    .map(|i| along(x[i], step, direction[i], target[i]).clamp(lower[i], upper[i]))
-                    .collect();
-                let (v, g) = function(&at).map_err(LbfgsBError::Function)?;
-                evaluations += 1;
+                // Step 1 gives exactly the target.
+                let x = inside(&match step == 1.0 {
+                    true => target.clone(),
+                    false => plus(&at.x, step, &direction),
+                });
+                let (v, g) = function(&x)?;
+                at.evaluations += 1;
                 if !v.is_finite() || g.iter().any(|g| !g.is_finite()) {
                     step *= 0.1;
-                    search = Search::new(value, slope, step, step);
+                    search = Search::new(at.value, slope, step, step);
                     continue;
                 }
                 let next = search.next(Trial {
@@ -230,98 +189,36 @@ impl LbfgsB {
                     value: v,
                     slope: dot(&g, &direction),
                 });
-                if v < best.as_ref().map_or(value, |b| b.0) {
-                    best = Some((v, at, g));
+                if v < best.as_ref().map_or(at.value, |b| b.0) {
+                    best = Some((v, x, g));
                 }
                 match next {
                     Next::Try(s) => step = s,
                     Next::Done | Next::Stuck => break,
                 }
             }
-            if !proceed {
-                let (value, x, gradient) = best.unwrap_or((value, x, gradient));
-                let gradient = projected_gradient(&x, &gradient, lower, upper);
-                return Ok(Minimum {
-                    x,
-                    value,
-                    gradient,
-                    iterations,
-                    evaluations,
-                    ended: Ended::Interrupted,
-                });
-            }
-            let Some((new_value, new_x, new_gradient)) = best else {
+            let Some((value, x, new)) = best else {
+                if !proceed {
+                    return Ok(at.ended(Ended::Interrupted));
+                }
                 if model.is_empty() {
-                    return Ok(Minimum {
-                        x,
-                        value,
-                        gradient: projected,
-                        iterations,
-                        evaluations,
-                        ended: Ended::LineSearch,
-                    });
+                    return Ok(at.ended(Ended::LineSearch));
                 }
                 model.forget();
                 continue;
             };
-            let s: Vec<f64> = new_x.iter().zip(&x).map(|(a, b)| a - b).collect();
-            let y: Vec<f64> = new_gradient
-                .iter()
-                .zip(&gradient)
-                .map(|(a, b)| a - b)
-                .collect();
-            model.learn(s, y);
-            let decrease = (value - new_value) / value.abs().max(new_value.abs()).max(1.0);
-            (x, value, gradient) = (new_x, new_value, new_gradient);
-            iterations += 1;
-            if decrease <= self.decrease {
-                let projected = projected_gradient(&x, &gradient, lower, upper);
-                let ended = if projected <= self.gradient {
-                    Ended::Gradient
-                } else {
-                    Ended::Decrease
-                };
-                return Ok(Minimum {
-                    x,
-                    value,
-                    gradient: projected,
-                    iterations,
-                    evaluations,
-                    ended,
-                });
+            model.learn(plus(&x, -1.0, &at.x), plus(&new, -1.0, &gradient));
+            let decrease = (at.value - value) / at.value.abs().max(value.abs()).max(1.0);
+            (at.value, at.x, gradient) = (value, x, new);
+            at.gradient = projected_gradient(&at.x, &gradient, lower, upper);
+            if !proceed {
+                return Ok(at.ended(Ended::Interrupted));
+            }
+            at.iterations += 1;
+            if decrease <= self.decrease && at.gradient > self.gradient {
+                return Ok(at.ended(Ended::Decrease));
             }
         }
-    }
-
-    fn check<E>(&self, start: &[f64], lower: &[f64], upper: &[f64]) -> Result<(), LbfgsBError<E>> {
-        if self.memory == 0 {
-            return Err(LbfgsBError::Memory);
-        }
-        if start.len() != lower.len() || start.len() != upper.len() {
-            return Err(LbfgsBError::Lengths {
-                start: start.len(),
-                lower: lower.len(),
-                upper: upper.len(),
-            });
-        }
-        // Written so that NaN fails too.
-        match (0..start.len()).find(|&i| !(lower[i] <= upper[i])) {
-            Some(index) => Err(LbfgsBError::Bounds {
-                index,
-                lower: lower[index],
-                upper: upper[index],
-            }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The point at a step towards `target`; step 1 gives exactly `target`.
-fn along(x: f64, step: f64, direction: f64, target: f64) -> f64 {
-    if step == 1.0 {
-        target
-    } else {
-        x + step * direction
     }
 }
 

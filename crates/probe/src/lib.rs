@@ -26,6 +26,7 @@ pub mod batch_find;
 mod cost;
 pub mod curvature;
 mod dry_run;
+mod eigen;
 mod error;
 mod flat;
 mod found;
@@ -53,6 +54,22 @@ mod subset;
 mod subspace;
 pub mod surface;
 pub mod vector;
+
+/// What nearly every probe uses.
+mod prelude {
+    pub use std::fmt::Write as _;
+
+    pub use largebatch_component::Facts;
+    pub use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
+    pub use largebatch_train::{Experiment, RunConfig};
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+
+    pub(crate) use crate::cost;
+    pub(crate) use crate::found::{or_dash, table};
+    pub use crate::probe::{AtStep, Cost, Probe, Target};
+    pub use crate::{Found, FoundRun, Point, ProbeError, Record, Watch};
+}
 
 pub use error::ProbeError;
 pub use flat::Layer;

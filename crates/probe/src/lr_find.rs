@@ -1,18 +1,15 @@
 //! The learning-rate range test.
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
-use largebatch_component::{Facts, Kind};
-use largebatch_plot::{Figure, Plot, Scale, significant};
-use largebatch_train::{Experiment, Trainer};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use largebatch_component::Kind;
+use largebatch_plot::capital;
+use largebatch_train::Trainer;
 
 use crate::dry_run::DryRun;
-use crate::probe::{Cost, Probe, Target};
+use crate::prelude::*;
 use crate::rates::{descent, smoothed, steepest, valley};
-use crate::{Point, ProbeError, Watch};
+use crate::vector::extent;
 
 /// A range test: the options of the probe `lr-find`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -220,11 +217,7 @@ impl LrFind {
         };
         let (raw, smooth) = (of(|p| p.loss), of(|p| p.smoothed));
         let first = smooth.first().map_or(1.0, |p| p.1);
-        let low = raw
-            .iter()
-            .chain(&smooth)
-            .map(|p| p.1)
-            .fold(f64::INFINITY, f64::min);
+        let (low, _) = extent(raw.iter().chain(&smooth).map(|p| p.1));
         // A diverging loss leaves the plotted range.
         let high = raw.iter().map(|p| p.1).fold(0.0, f64::max).min(2.0 * first);
         let mut plot = Plot::new("lr-find", &format!("Range test: {}", self.what))
@@ -237,6 +230,7 @@ impl LrFind {
             );
         }
         plot = plot.points("each step", raw).line("smoothed", smooth);
+        let mut found = String::new();
         for (label, rate) in [
             ("valley", self.valley),
             ("steepest", self.steepest),
@@ -244,18 +238,9 @@ impl LrFind {
         ] {
             if let Some(rate) = rate {
                 plot = plot.guide_x(label, rate);
+                found += &format!(" {} at {rate:.1e}.", capital(label));
             }
         }
-        let rate = |label: &str, rate: Option<f64>| {
-            rate.map(|r| format!(" {label} at {r:.1e}."))
-                .unwrap_or_default()
-        };
-        let found = [
-            rate("Valley", self.valley),
-            rate("Steepest", self.steepest),
-            rate("Diverged", self.divergence),
-        ]
-        .concat();
         let end = if self.divergence.is_some() {
             ""
         } else {

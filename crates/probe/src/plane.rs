@@ -5,7 +5,8 @@ use largebatch_random::{Key, normal};
 use serde::Serialize;
 
 use crate::ProbeError;
-use crate::vector::{dot, norm};
+use crate::eigen::symmetric;
+use crate::vector::{dot, extent, norm, plus};
 
 /// A plane origin + a·u + b·v.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,11 +49,8 @@ impl Plane {
     pub fn random(x: &[f64], shapes: &[Vec<usize>], seed: u64) -> Result<Self, ProbeError> {
         let total: usize = shapes.iter().map(|s| s.iter().product::<usize>()).sum();
         if total != x.len() {
-            return Err(ProbeError::value(
-                "shapes",
-                total,
-                format!("must add up to the {} parameters", x.len()),
-            ));
+            let why = format!("must add up to the {} parameters", x.len());
+            return Err(ProbeError::value("shapes", total, why));
         }
         let direction = |number: u64| {
             let mut rng = Key::new(seed).word("surface").number(number).rng();
@@ -93,8 +91,7 @@ impl Plane {
     /// Points on one line, which do not span a plane.
     pub fn through(points: [(&str, &[f64]); 3]) -> Result<Self, ProbeError> {
         let [(_, a), (_, b), (_, c)] = points;
-        let minus = |p: &[f64]| p.iter().zip(a).map(|(p, a)| p - a).collect::<Vec<f64>>();
-        let (mut u, mut v) = (minus(b), minus(c));
+        let (mut u, mut v) = (plus(b, -1.0, a), plus(c, -1.0, a));
         let (ab, ac) = (norm(&u), norm(&v));
         u.iter_mut().for_each(|u| *u /= ab);
         let along = dot(&u, &v);
@@ -103,11 +100,8 @@ impl Plane {
         // Written so that NaN is refused too.
         if !(ab > 0.0 && height > 1e-9 * ac) {
             let names = points.map(|(name, _)| name).join(", ");
-            return Err(ProbeError::value(
-                "points",
-                names,
-                "the three points are on one line and do not span a plane; choose others",
-            ));
+            let why = "the three points are on one line and do not span a plane; choose others";
+            return Err(ProbeError::value("points", names, why));
         }
         v.iter_mut().for_each(|v| *v /= height);
         let at = [(0.0, 0.0), (ab, 0.0), (along, height)];
@@ -149,10 +143,7 @@ impl Plane {
         let mean: Vec<f64> = (0..end.len())
             .map(|i| path.iter().map(|(_, p)| p[i]).sum::<f64>() / n as f64)
             .collect();
-        let centred: Vec<Vec<f64>> = path
-            .iter()
-            .map(|(_, p)| p.iter().zip(&mean).map(|(p, m)| p - m).collect())
-            .collect();
+        let centred: Vec<Vec<f64>> = path.iter().map(|(_, p)| plus(p, -1.0, &mean)).collect();
         let mut gram = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..=i {
@@ -162,7 +153,7 @@ impl Plane {
             }
         }
         let trace: f64 = (0..n).map(|i| gram[i * n + i]).sum();
-        let (values, vectors) = symmetric_eigen(gram, n);
+        let (values, vectors) = symmetric(gram, n);
         if !(values[1] > 1e-12 * values[0]) {
             return Err(few());
         }
@@ -212,62 +203,9 @@ impl Plane {
     /// Ranges of both coordinates that contain every mark, with a margin on each side of `share`
     /// times the larger range.
     pub fn window(&self, share: f64) -> [(f64, f64); 2] {
-        let range = |of: fn(&Mark) -> f64| {
-            let all = self.marks.iter().map(of);
-            all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-                (low.min(v), high.max(v))
-            })
-        };
+        let range = |of: fn(&Mark) -> f64| extent(self.marks.iter().map(of));
         let (a, b) = (range(|m| m.a), range(|m| m.b));
         let room = share * (a.1 - a.0).max(b.1 - b.0);
         [(a.0 - room, a.1 + room), (b.0 - room, b.1 + room)]
     }
-}
-
-/// Eigenvalues in decreasing order and their unit vectors, of a symmetric n × n matrix, by Jacobi
-/// rotations.
-fn symmetric_eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let mut vectors = vec![0.0; n * n];
-    (0..n).for_each(|i| vectors[i * n + i] = 1.0);
-    let size = norm(&m);
-    for _sweep in 0..60 {
-        let off: f64 = (0..n)
-            .flat_map(|i| (0..i).map(move |j| (i, j)))
-            .map(|(i, j)| m[i * n + j].powi(2))
-            .sum();
-        if off.sqrt() <= 1e-15 * size {
-            break;
-        }
-        for p in 0..n {
-            for q in p + 1..n {
-                if m[p * n + q] == 0.0 {
-                    continue;
-                }
-                let theta = (m[q * n + q] - m[p * n + p]) / (2.0 * m[p * n + q]);
-                let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-                let c = 1.0 / (t * t + 1.0).sqrt();
-                let s = t * c;
-                for k in 0..n {
-                    let (a, b) = (m[k * n + p], m[k * n + q]);
-                    (m[k * n + p], m[k * n + q]) = (c * a - s * b, s * a + c * b);
-                }
-                for k in 0..n {
-                    let (a, b) = (m[p * n + k], m[q * n + k]);
-                    (m[p * n + k], m[q * n + k]) = (c * a - s * b, s * a + c * b);
-                    let (a, b) = (vectors[p * n + k], vectors[q * n + k]);
-                    (vectors[p * n + k], vectors[q * n + k]) = (c * a - s * b, s * a + c * b);
-                }
-            }
-        }
-    }
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&i, &j| m[j * n + j].total_cmp(&m[i * n + i]));
-    let values = order.iter().map(|&i| m[i * n + i]).collect();
-    (
-        values,
-        order
-            .iter()
-            .map(|&i| vectors[i * n..(i + 1) * n].to_vec())
-            .collect(),
-    )
 }

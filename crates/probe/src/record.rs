@@ -66,18 +66,14 @@ impl<T> Record<T> {
         complete: bool,
         result: T,
     ) -> Self {
+        let examples = subject.count();
         Record {
-            schema: SCHEMA,
-            probe: probe.into(),
-            run: at.source.display().to_string(),
             part: format!("{:?}", subject.part()).to_lowercase(),
-            examples: subject.count(),
             parameters: subject.dim(),
             precision: if subject.is_double() { "f64" } else { "f32" }.into(),
             gradient_evaluations: subject.gradients(),
             example_gradients: subject.example_gradients(),
-            complete,
-            result,
+            ..Record::without_gradients(probe, at, examples, complete, result)
         }
     }
 }

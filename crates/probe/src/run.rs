@@ -75,14 +75,8 @@ impl Run {
                         Checkpoint::newest(&folder.checkpoints())?
                     };
                     let Some(checkpoint) = checkpoint else {
-                        let message =
-                            "has no weights yet: it has not finished or written a checkpoint"
-                                .into();
-                        return Err(TrainError::Folder {
-                            path: root,
-                            message,
-                        }
-                        .into());
+                        let why = "has no weights yet: it has not finished or written a checkpoint";
+                        return Err(TrainError::folder(&root, why).into());
                     };
                     optimizer = Some(checkpoint.optimizer);
                     (

@@ -21,6 +21,7 @@ const MICROBATCH: usize = 250;
 /// for each gradient.
 const KEPT: usize = 1 << 24;
 
+#[derive(Clone)]
 struct Batch {
     inputs: Tensor<2>,
     targets: Targets,
@@ -70,11 +71,8 @@ impl<'a> Subject<'a> {
             ));
         }
         if subset.size == Some(0) {
-            return Err(ProbeError::value(
-                "subset",
-                0,
-                "at least one example is needed",
-            ));
+            let why = "at least one example is needed";
+            return Err(ProbeError::value("subset", 0, why));
         }
         let examples = draw(part.labels(), all, subset);
         let dtype = if is_double(experiment) {
@@ -230,10 +228,7 @@ impl<'a> Subject<'a> {
             }
         }
         match self.kept.get(i) {
-            Some(batch) => Ok(Batch {
-                inputs: batch.inputs.clone(),
-                targets: batch.targets.clone(),
-            }),
+            Some(batch) => Ok(batch.clone()),
             None => self.load(&self.examples[i * MICROBATCH..all.min((i + 1) * MICROBATCH)]),
         }
     }
@@ -253,6 +248,25 @@ impl<'a> Subject<'a> {
             inputs: inputs.cast(self.dtype),
             targets,
         })
+    }
+
+    /// The mean loss at w and its gradient, over the `n` examples of some microbatches.
+    fn mean(
+        &mut self,
+        w: &[f64],
+        n: usize,
+        batches: usize,
+        batch: impl Fn(&mut Self, usize) -> Result<Batch, ProbeError>,
+    ) -> Result<(f64, Vec<f64>), ProbeError> {
+        self.network_at(w)?;
+        self.gradients += 1;
+        let (mut loss, mut gradient) = (0.0, vec![0.0; w.len()]);
+        for i in 0..batches {
+            let batch = batch(self, i)?;
+            loss += self.add(batch, &mut gradient);
+        }
+        scale(1.0 / n as f64, &mut gradient);
+        Ok((loss / n as f64, gradient))
     }
 
     /// Adds ∇ Σ ℓ of one microbatch to `gradient`, and returns Σ ℓ. The caller divides by the
@@ -288,16 +302,8 @@ impl Objective for Subject<'_> {
     }
 
     fn gradient(&mut self, w: &[f64]) -> Result<(f64, Vec<f64>), ProbeError> {
-        self.network_at(w)?;
-        self.gradients += 1;
-        let (mut loss, mut gradient) = (0.0, vec![0.0; w.len()]);
-        let n = self.examples.len();
-        for i in 0..n.div_ceil(MICROBATCH) {
-            let batch = self.batch(i)?;
-            loss += self.add(batch, &mut gradient);
-        }
-        scale(1.0 / n as f64, &mut gradient);
-        Ok((loss / n as f64, gradient))
+        let batches = self.examples.len().div_ceil(MICROBATCH);
+        self.mean(w, self.examples.len(), batches, Self::batch)
     }
 }
 
@@ -312,22 +318,14 @@ impl Examples for Subject<'_> {
         places: &[usize],
     ) -> Result<(f64, Vec<f64>), ProbeError> {
         if places.is_empty() {
-            return Err(ProbeError::value(
-                "batch",
-                0,
-                "a gradient needs at least one example",
-            ));
+            let why = "a gradient needs at least one example";
+            return Err(ProbeError::value("batch", 0, why));
         }
-        self.network_at(w)?;
-        self.gradients += 1;
         let examples: Vec<u32> = places.iter().map(|&p| self.examples[p]).collect();
-        let (mut loss, mut gradient) = (0.0, vec![0.0; w.len()]);
-        for some in examples.chunks(MICROBATCH) {
-            let batch = self.load(some)?;
-            loss += self.add(batch, &mut gradient);
-        }
-        scale(1.0 / examples.len() as f64, &mut gradient);
-        Ok((loss / examples.len() as f64, gradient))
+        let batches: Vec<&[u32]> = examples.chunks(MICROBATCH).collect();
+        self.mean(w, examples.len(), batches.len(), |subject, i| {
+            subject.load(batches[i])
+        })
     }
 }
 

@@ -36,6 +36,13 @@ pub fn plus(x: &[f64], a: f64, y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| x + a * y).collect()
 }
 
+/// The smallest and the largest of some numbers.
+pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let ends = (f64::INFINITY, f64::NEG_INFINITY);
+    let values = values.into_iter();
+    values.fold(ends, |(low, high), x| (low.min(x), high.max(x)))
+}
+
 /// The random key for a purpose of a probe, from its seed.
 pub fn key(seed: u64, purpose: &str) -> Key {
     Key::new(seed).word("probe").word(purpose)

@@ -323,6 +323,11 @@ fn bad_settings_are_named() {
         )
         .contains("NaN")
     );
+    let far = [1e200; 13];
+    assert!(
+        text(keskar(&mut Relu, &far, Space::Full, 1e-3, 10, 0, &mut unwatched).unwrap_err())
+            .contains("loss or its gradient")
+    );
     assert!(text(ball(&mut Relu, &x, f64::NAN, 5, &mut unwatched).unwrap_err()).contains("radius"));
     assert!(text(adaptive(&mut Relu, &x, 0.1, 0, &mut unwatched).unwrap_err()).contains("steps"));
     assert!(

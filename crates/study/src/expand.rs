@@ -51,12 +51,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn expand(&mut self, arm: Option<usize>, assigned: &mut Table) -> Result<(), StudyError> {
         let draft = draft(self.study, &self.parts, arm, assigned);
-        let seeds = self
-            .study
-            .confirm
-            .as_ref()
-            .map_or(0, |c| c.seeds.len())
-            .max(1);
+        let seeds = self.study.confirm_seed_count().max(1);
         few_enough(&draft.axes, &[("seeds", seeds)]).map_err(|m| {
             let own = arm.filter(|a| !self.study.arms[*a].axes.0.is_empty());
             self.study
@@ -109,18 +104,9 @@ impl Builder<'_> {
         }
         // A condition may fix a setting that is an axis elsewhere; then several values of the axis
         // give one group, unless something else differs.
-        let Draft {
-            set,
-            search,
-            rate,
-            budget,
-            stop,
-            ..
-        } = &draft;
-        if !self
-            .seen
-            .insert(format!("{:?}", (&labels, set, search, rate, budget, stop)))
-        {
+        let d = &draft;
+        let others = (&d.set, &d.search, &d.rate, &d.budget, &d.stop);
+        if !self.seen.insert(format!("{labels:?}{others:?}")) {
             return Ok(());
         }
         let place = arm.map_or(String::new(), |a| format!("arm.{a}"));
@@ -132,10 +118,8 @@ impl Builder<'_> {
         };
         self.apply_budget(&mut draft)
             .map_err(|m| error(".budget", m))?;
-        draft.set.insert(
-            key::SPLIT_SEED.into(),
-            Value::Integer(self.study.split_seed.into()),
-        );
+        let split_seed = Value::Integer(self.study.split_seed.into());
+        draft.set.insert(key::SPLIT_SEED.into(), split_seed);
         if self.study.tune.goal == Goal::FewestSteps
             && draft.stop.target.is_none()
             && !draft.search.is_empty()
@@ -147,8 +131,11 @@ impl Builder<'_> {
         let points = self
             .points(&draft.search)
             .map_err(|m| error(".search", m))?;
-        self.trials += points.len() * self.study.tune_seed_count()
-            + self.study.confirm.as_ref().map_or(0, |c| c.seeds.len());
+        let (tune, confirm) = (
+            self.study.tune_seed_count(),
+            self.study.confirm_seed_count(),
+        );
+        self.trials += points.len() * tune + confirm;
         if self.trials > MAX_TRIALS {
             let message = format!(
                 "the axes, searches and seeds make more than {} trials: give fewer values",
@@ -159,21 +146,12 @@ impl Builder<'_> {
                 .error(if labels.is_empty() { "search" } else { "axes" }, message));
         }
         let mut config = nest(&draft.set);
-        if let Some(
-            rate @ Rate {
-                base_rate: Some(base),
-                base_batch: Some(base_batch),
-                ..
-            },
-        ) = &draft.rate
+        if let Some(rate) = &draft.rate
+            && let (Some(base), Some(base_batch)) = (rate.base_rate, rate.base_batch)
         {
             let batch = batch(&draft.set).map_err(|m| error(".rate", m))?;
-            set_rate(
-                &mut config,
-                rate,
-                *base,
-                rate.scaling.factor(batch as usize, *base_batch as usize),
-            );
+            let factor = rate.scaling.factor(batch as usize, base_batch as usize);
+            set_rate(&mut config, rate, base, factor);
         }
         self.rates.push(draft.rate.filter(|r| r.from.is_some()));
         self.groups.push(Group {
@@ -223,40 +201,27 @@ impl Builder<'_> {
         let tune = &self.study.tune;
         let seeds = self.study.tune_seed_count();
         if tune.method != Method::Grid {
-            few_enough(
-                &[],
-                &[("points", tune.trials.unwrap_or(0)), ("seeds", seeds)],
-            )?;
-            let cube = tune.method.points(
-                tune.trials.unwrap_or(0),
-                search.len(),
-                tune.search_seed.into(),
-            );
-            return Ok(cube
-                .iter()
-                .map(|u| {
-                    search
-                        .iter()
-                        .zip(u)
-                        .map(|((k, axis), &u)| (k.clone(), axis.at(u)))
-                        .collect()
-                })
-                .collect());
+            let n = tune.trials.unwrap_or(0);
+            few_enough(&[], &[("points", n), ("seeds", seeds)])?;
+            let point = |u: &Vec<f64>| {
+                let each = search.iter().zip(u);
+                each.map(|((k, axis), &u)| (k.clone(), axis.at(u)))
+                    .collect()
+            };
+            let cube = tune.method.points(n, search.len(), tune.search_seed.into());
+            return Ok(cube.iter().map(point).collect());
         }
         few_enough(search, &[("seeds", seeds)])?;
         let mut points = vec![Table::new()];
         for (path, axis) in search {
             let values = axis.grid().map_err(|e| format!("{path}: {e}"))?;
-            points = points
-                .iter()
-                .flat_map(|p| {
-                    values.iter().map(|v| {
-                        let mut p = p.clone();
-                        p.insert(path.clone(), v.clone());
-                        p
-                    })
-                })
-                .collect();
+            let with = |point: &Table, value: &Value| {
+                let mut point = point.clone();
+                point.insert(path.clone(), value.clone());
+                point
+            };
+            let of = |point| values.iter().map(move |value| with(point, value));
+            points = points.iter().flat_map(of).collect();
         }
         Ok(points)
     }

@@ -1,6 +1,7 @@
 //! The study file, as types.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use largebatch_schedule::Scaling;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -230,22 +231,10 @@ impl<'de> Deserialize<'de> for Seeds {
         match Value::deserialize(deserializer)? {
             Value::Integer(n) if (1..=1_000_000).contains(&n) => Ok(Seeds::Count(n as u32)),
             Value::Array(items) if !items.is_empty() => {
-                let seeds: Vec<u32> = items
-                    .iter()
-                    .map(|v| {
-                        v.as_integer()
-                            .and_then(|i| u32::try_from(i).ok())
-                            .ok_or_else(wrong)
-                    })
-                    .collect::<Result<_, _>>()?;
-                let mut sorted = seeds.clone();
-                sorted.sort_unstable();
-                sorted.dedup();
-                if sorted.len() == seeds.len() {
-                    Ok(Seeds::List(seeds))
-                } else {
-                    Err(wrong())
-                }
+                let seed = |v: &Value| u32::try_from(v.as_integer()?).ok();
+                let seeds: Option<Vec<u32>> = items.iter().map(seed).collect();
+                let differ = |s: &Vec<u32>| HashSet::<&u32>::from_iter(s).len() == s.len();
+                seeds.filter(differ).map(Seeds::List).ok_or_else(wrong)
             }
             _ => Err(wrong()),
         }
@@ -289,11 +278,13 @@ impl Study {
         self.tune.seeds.as_ref().map_or(1, Seeds::len)
     }
 
+    /// The number of seeds of stage confirm.
+    pub(crate) fn confirm_seed_count(&self) -> usize {
+        self.confirm.as_ref().map_or(0, |c| c.seeds.len())
+    }
+
     pub(crate) fn tune_seeds(&self) -> Vec<u64> {
-        self.tune
-            .seeds
-            .as_ref()
-            .unwrap_or(&Seeds::Count(1))
-            .all(Seeds::TUNE)
+        let seeds = self.tune.seeds.as_ref().unwrap_or(&Seeds::Count(1));
+        seeds.all(Seeds::TUNE)
     }
 }

@@ -166,18 +166,16 @@ impl TrainError {
         }
     }
 
-    pub(crate) fn folder(path: &Path, message: impl Into<String>) -> Self {
+    /// A folder that is not what it should be.
+    pub fn folder(path: &Path, message: impl Into<String>) -> Self {
         TrainError::Folder {
             path: path.to_owned(),
             message: message.into(),
         }
     }
 
-    pub(crate) fn value(
-        key: impl Into<String>,
-        value: impl ToString,
-        why: impl Into<String>,
-    ) -> Self {
+    /// A value that is not taken.
+    pub fn value(key: impl Into<String>, value: impl ToString, why: impl Into<String>) -> Self {
         TrainError::Value {
             key: key.into(),
             value: value.to_string(),

@@ -6,7 +6,7 @@ use largebatch_train::{Confusion, Lab, Scores, Split, TrainError, load_network, 
 use serde_json::json;
 
 use super::network::NetworkArgs;
-use super::{Done, Global, PartArg, aligned, print, print_json, tell_data};
+use super::{Done, Global, aligned, print, print_json, tell_data};
 
 /// The most classes that the tables show in full.
 const CLASSES: usize = 20;
@@ -18,8 +18,8 @@ pub(super) struct EvaluateArgs {
     #[command(flatten)]
     network: NetworkArgs,
     /// Part of the data
-    #[arg(long, value_enum, default_value = "validation")]
-    part: PartArg,
+    #[arg(long, value_parser = ["train", "validation", "test"], default_value = "validation")]
+    part: String,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -34,11 +34,15 @@ pub(super) fn run(args: EvaluateArgs, global: &Global, lab: &Lab) -> Result<Done
         experiment.adopt(&data, place)?;
     }
     let network = load_network(&experiment, weights, place)?;
-    let (which, name) = args.part.which();
+    let name = args.part.as_str();
+    let which = match name {
+        "train" => Split::Train,
+        "test" => Split::Test,
+        _ => Split::Validation,
+    };
     let Some(metrics) = experiment.evaluate(&network, which)? else {
         let message = format!("its {name} part is empty; choose another --part");
-        let path = args.network.run;
-        return Err(TrainError::Folder { path, message }.into());
+        return Err(TrainError::folder(&args.network.run, message).into());
     };
     let [validation, test] = experiment.dataset.majority_accuracy(&experiment.holdout);
     let confusion = experiment.confusion(&network, which);

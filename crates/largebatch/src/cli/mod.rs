@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use largebatch_data::{Dataset, Holdout, Search};
 use largebatch_schedule::{batch_schedules, common_options};
 use largebatch_study::StudyError;
-use largebatch_train::{BACKENDS, OtherData, Split, TrainError};
+use largebatch_train::{BACKENDS, OtherData, TrainError};
 
 use crate::Lab;
 
@@ -254,25 +254,6 @@ pub fn main(lab: Lab) -> ExitCode {
             let code = if usage { 2 } else { 1 };
             job::abort(code);
             ExitCode::from(code)
-        }
-    }
-}
-
-/// A part of the data, as an argument.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum PartArg {
-    Train,
-    Validation,
-    Test,
-}
-
-impl PartArg {
-    /// The part and its name.
-    fn which(self) -> (Split, &'static str) {
-        match self {
-            PartArg::Train => (Split::Train, "train"),
-            PartArg::Validation => (Split::Validation, "validation"),
-            PartArg::Test => (Split::Test, "test"),
         }
     }
 }

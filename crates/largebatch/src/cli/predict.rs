@@ -49,13 +49,8 @@ pub(super) fn run(args: PredictArgs, global: &Global, lab: &Lab) -> Result<Done>
             .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
     };
     if let Some(out) = args.out.as_deref().filter(|out| same(out, &args.file)) {
-        let why = "this is the file with the rows to predict, which would be overwritten; give another file".into();
-        return Err(TrainError::Value {
-            key: "--out".into(),
-            value: out.display().to_string(),
-            why,
-        }
-        .into());
+        let why = "this is the file with the rows to predict, which would be overwritten; give another file";
+        return Err(TrainError::value("--out", out.display(), why).into());
     }
     let run = args.network.open()?;
     let mut data = model_data(&run.weights, &run.place)?;

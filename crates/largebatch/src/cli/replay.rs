@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burn::tensor::DType;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use largebatch_optim::replay;
 use largebatch_train::{Lab, RunConfig, TrainError, device};
 
@@ -40,17 +40,11 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     json: bool,
     /// Type of the numbers
-    #[arg(long, value_enum, default_value = "f32")]
-    dtype: Type,
+    #[arg(long, value_parser = ["f32", "f64"], default_value = "f32")]
+    dtype: String,
     /// Device to compute on
     #[arg(long, value_name = "NAME", default_value = "flex")]
     device: String,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Type {
-    F32,
-    F64,
 }
 
 pub(super) fn run(args: ReplayArgs, lab: &Lab) -> Result<Done> {
@@ -70,9 +64,9 @@ pub(super) fn run(args: ReplayArgs, lab: &Lab) -> Result<Done> {
         None => entry.configure(options),
     };
     let recipe = recipe.map_err(TrainError::from)?;
-    let dtype = match args.dtype {
-        Type::F32 => DType::F32,
-        Type::F64 => DType::F64,
+    let dtype = match args.dtype.as_str() {
+        "f64" => DType::F64,
+        _ => DType::F32,
     };
     let replayed =
         replay(&args.input, &*recipe, dtype, &device(&args.device)?).map_err(TrainError::from)?;

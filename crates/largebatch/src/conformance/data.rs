@@ -22,14 +22,7 @@ use super::Suite;
 /// All [`Failures`], not only the first.
 pub fn dataset<D: NamedDataset>() -> Result<(), Failures> {
     let mut suite = Suite::of(D::FACTS);
-    let entry = dataset_entry::<D>();
-    suite.documented(&entry.options());
-    suite.expect(
-        entry
-            .configure(Table::from_iter([("no_such_key".into(), 1.into())]))
-            .is_err(),
-        "it accepts unknown keys; add #[serde(deny_unknown_fields)]",
-    );
+    suite.options(&dataset_entry::<D>());
     if let Err(error) = dataset_twice(&D::default(), &mut suite) {
         suite.failures.push(error.to_string());
     }
@@ -89,7 +82,7 @@ fn dataset_twice(set: &impl NamedDataset, suite: &mut Suite) -> Result<(), DataE
 /// All [`Failures`], not only the first; and a folder for temporary files that cannot be written.
 pub fn format<R: Reader>(files: &[(&str, &[u8])], description: &str) -> Result<(), Failures> {
     let mut suite = Suite::of(R::FACTS);
-    suite.documented(&format_entry::<R>().options());
+    suite.options(&format_entry::<R>());
     let folder = std::env::temp_dir().join(format!(
         "largebatch-conformance-{}-{}",
         R::FACTS.name,
@@ -109,15 +102,8 @@ fn format_in<R: Reader>(
     suite: &mut Suite,
 ) -> anyhow::Result<()> {
     let registry = formats().with(format_entry::<R>());
-    let described = |more: &str| -> anyhow::Result<DataSpec> {
-        let text = format!("{description}\nformat = \"{}\"\n{more}", R::FACTS.name);
-        Ok(DataSpec::read(&registry, text.parse()?)?)
-    };
-    suite.expect(
-        described("no_such_key = 1").is_err(),
-        "it accepts unknown keys; add #[serde(deny_unknown_fields)]",
-    );
-    let spec = described("")?;
+    let text = format!("{description}\nformat = \"{}\"", R::FACTS.name);
+    let spec = DataSpec::read(&registry, text.parse()?)?;
     let written = Table::try_from(&spec)?;
     suite.expect(
         DataSpec::read(&registry, written)? == spec,

@@ -1,7 +1,7 @@
 //! Suites of tests that every model, schedule, data set, format and probe must pass: those of this project,
 //! and yours. Optimizers have theirs in [`optim::conformance`](crate::optim::conformance).
 
-use largebatch_component::Facts;
+use largebatch_component::{ComponentError, Entry, Facts};
 use largebatch_optim::conformance::Failures;
 use largebatch_schedule::{ConfigError, Epochs, ScheduleConfig, ShapeConfig, Span, Warmup, entry};
 use toml::{Table, Value};
@@ -36,14 +36,21 @@ impl Suite {
         }
     }
 
-    fn documented(&mut self, options: &[largebatch_component::Opt]) {
-        for option in options {
+    /// Checks that every option is documented, and that others are refused.
+    fn options<T, E: From<ComponentError>>(&mut self, entry: &Entry<T, E>) {
+        for option in entry.options() {
             let documented = !option.purpose.is_empty() && !option.range.is_empty();
             self.expect(
                 documented,
                 format!("option `{}` has no doc line", option.name),
             );
         }
+        let mut given = entry.defaults(None).unwrap_or_default();
+        given.insert("no_such_option".into(), 1.into());
+        self.expect(
+            entry.configure(given).is_err(),
+            "it accepts unknown options; add #[serde(deny_unknown_fields)]",
+        );
     }
 
     fn end(self) -> Result<(), Failures> {
@@ -69,8 +76,7 @@ impl Suite {
 pub fn schedule<S: ShapeConfig>() -> Result<(), Failures> {
     let mut suite = Suite::of(S::FACTS);
     let entry = entry::<S>();
-    let options = entry.options();
-    suite.documented(&options);
+    suite.options(&entry);
     let plain = ScheduleConfig::from(S::default()).with_floor(0.01);
     let warm = plain
         .clone()
@@ -106,7 +112,7 @@ pub fn schedule<S: ShapeConfig>() -> Result<(), Failures> {
         ("epochs", 5.0.into()),
         ("steps", 50.into()),
     ];
-    let lengths = options.iter().filter(|o| {
+    let lengths = entry.options().into_iter().filter(|o| {
         let default = format!("v = {}", o.default).parse::<Table>().ok();
         let table = default.and_then(|mut t| t.remove("v"));
         matches!(table, Some(Value::Table(t)) if units.iter().any(|(unit, _)| {

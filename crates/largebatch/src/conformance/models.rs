@@ -26,7 +26,7 @@ use super::Suite;
 /// All [`Failures`], not only the first.
 pub fn model<C: ModelConfig>(dataset: &str) -> Result<(), Failures> {
     let mut suite = Suite::of(C::FACTS);
-    suite.documented(&largebatch_models::entry::<C>().options());
+    suite.options(&largebatch_models::entry::<C>());
     if let Err(error) = model_on::<C>(dataset, &mut suite) {
         suite.failures.push(error.to_string());
     }

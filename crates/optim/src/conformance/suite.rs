@@ -4,7 +4,6 @@ use crate::trajectory::Run;
 use crate::{DynOptimizerConfig, Named, OptimError, OptimizerConfig, Trajectory};
 use burn::tensor::{DType, Device};
 use largebatch_component::options;
-use std::marker::PhantomData;
 
 /// Learning rates to try on a landscape, the likeliest first.
 const RATES: [f64; 13] = [
@@ -12,28 +11,20 @@ const RATES: [f64; 13] = [
 ];
 const LANDSCAPE_STEPS: usize = 10_000;
 
-pub(super) struct Suite<C> {
+/// What an optimizer's tests found wrong.
+#[derive(Default)]
+pub(super) struct Suite {
     pub failures: Vec<String>,
-    recipe: PhantomData<C>,
 }
 
-impl<C> Default for Suite<C> {
-    fn default() -> Self {
-        Suite {
-            failures: Vec::new(),
-            recipe: PhantomData,
-        }
-    }
-}
-
-impl<C: OptimizerConfig> Suite<C> {
+impl Suite {
     fn expect(&mut self, fine: bool, failure: impl FnOnce() -> String) {
         if !fine {
             self.failures.push(failure());
         }
     }
 
-    pub fn facts(&mut self) {
+    pub fn facts<C: OptimizerConfig>(&mut self) {
         let facts = C::FACTS;
         for (what, text) in [
             ("name", facts.name),
@@ -82,7 +73,7 @@ impl<C: OptimizerConfig> Suite<C> {
         });
     }
 
-    pub fn options(&mut self) {
+    pub fn options<C: OptimizerConfig>(&mut self) {
         let mut all: Vec<(&str, C)> = vec![("the default", C::default())];
         all.extend(
             C::FACTS
@@ -132,7 +123,7 @@ impl<C: OptimizerConfig> Suite<C> {
         });
     }
 
-    pub fn references(&mut self, references: &[Reference]) -> Vec<Row> {
+    pub fn references<C: OptimizerConfig>(&mut self, references: &[Reference]) -> Vec<Row> {
         self.expect(!references.is_empty(), || {
             "it has no reference; give one that does not come from its own code".into()
         });
@@ -182,7 +173,7 @@ impl<C: OptimizerConfig> Suite<C> {
         rows
     }
 
-    pub fn finite_and_resumed(&mut self, preset: &str, recipe: &C) {
+    pub fn finite_and_resumed(&mut self, preset: &str, recipe: &impl OptimizerConfig) {
         let path = standard_trajectory();
         for dtype in [DType::F64, DType::F32] {
             if let Err(e) = self.one_resumed(preset, recipe, &path, dtype) {
@@ -195,7 +186,7 @@ impl<C: OptimizerConfig> Suite<C> {
     fn one_resumed(
         &mut self,
         preset: &str,
-        recipe: &C,
+        recipe: &impl OptimizerConfig,
         path: &Trajectory,
         dtype: DType,
     ) -> Result<(), OptimError> {
@@ -249,7 +240,7 @@ impl<C: OptimizerConfig> Suite<C> {
         Ok(())
     }
 
-    pub fn converges(&mut self, preset: &str, recipe: &C) {
+    pub fn converges(&mut self, preset: &str, recipe: &impl OptimizerConfig) {
         for landscape in &LANDSCAPES {
             let mut best = f64::INFINITY;
             for peak in RATES {
@@ -273,8 +264,8 @@ impl<C: OptimizerConfig> Suite<C> {
 
 /// The final value; infinite if the run diverges. The learning rate falls to 0 as (1 − t/T)²,
 /// because an optimizer that scales its step by ‖w‖ does not come to rest at a constant rate.
-fn descend<C: OptimizerConfig>(
-    recipe: &C,
+fn descend(
+    recipe: &impl OptimizerConfig,
     landscape: &Landscape,
     peak: f64,
 ) -> Result<f64, OptimError> {

@@ -82,11 +82,8 @@ pub fn quadrature(
     watch: Watch,
 ) -> Result<Density, ProbeError> {
     if starts.len() == 0 || steps == 0 {
-        return Err(ProbeError::value(
-            "density",
-            starts.len().min(steps),
-            "the density needs at least one vector and one step",
-        ));
+        let why = "the density needs at least one vector and one step";
+        return Err(ProbeError::value("density", starts.len().min(steps), why));
     }
     let steps = steps.min(operator.dim());
     let all = (starts.len() * steps) as u64;

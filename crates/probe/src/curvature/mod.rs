@@ -8,7 +8,6 @@ mod preconditioner;
 mod probe;
 mod top;
 mod trace;
-mod tridiagonal;
 
 use largebatch_random::Key;
 use largebatch_train::nullable;

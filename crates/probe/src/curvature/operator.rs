@@ -66,19 +66,12 @@ impl<'a, O: Objective + ?Sized> Hessian<'a, O> {
             });
         }
         if let Some(p) = diagonal.iter().find(|p| !(**p > 0.0 && p.is_finite())) {
-            return Err(ProbeError::value(
-                "preconditioner",
-                p,
-                "each entry must be above 0",
-            ));
+            let why = "each entry must be above 0";
+            return Err(ProbeError::value("preconditioner", p, why));
         }
-        Ok(Hessian {
-            objective,
-            w,
-            factors: Some(diagonal.iter().map(|p| p.sqrt().recip()).collect()),
-            decay: 0.0,
-            step: STEP,
-        })
+        let mut hessian = Hessian::new(objective, w);
+        hessian.factors = Some(diagonal.iter().map(|p| p.sqrt().recip()).collect());
+        Ok(hessian)
     }
 
     /// The Hessian with L2 weight decay, that is of L + ½ `rate` ‖w‖²: H + rate · I, preconditioned

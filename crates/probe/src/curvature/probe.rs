@@ -1,16 +1,11 @@
 //! The probe `curvature`.
 
-use std::fmt::Write as _;
-
-use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
 use largebatch_report::median_interval;
-use largebatch_train::{Experiment, RunConfig};
 
 use super::{Curvature, CurvatureOptions, Edge, curvature};
-use crate::found::or_dash;
-use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::{Found, FoundRun, Objective, Point, ProbeError, Record, Watch, cost, subject};
+use crate::prelude::*;
+use crate::vector::extent;
+use crate::{Objective, subject};
 
 impl Probe for CurvatureOptions {
     const FACTS: Facts = Facts::new(
@@ -107,9 +102,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             return vec![plot.figure()];
         };
         let ends = density.nodes.iter().chain(&c.eigenvalues).chain([&c.least]);
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-            (l.min(*v), h.max(*v))
-        });
+        let (low, high) = extent(ends.copied());
         let span = (high - low).max(f64::MIN_POSITIVE);
         let sigma = span / 100.0;
         let at: Vec<f64> = (0..=500)
@@ -235,62 +228,59 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
         let study = found.study;
-        // The largest stable rate is bound / λ. Its median and interval are those of λ / bound: λ may be
-        // near 0, or below it, where every rate is stable.
-        let stable = |g: usize, of: &dyn Fn(&FoundRun<Record<Curvature>>) -> Option<Edge>| {
-            let values = found.values(g, |run| of(run).map(|e| e.lambda_max / e.bound));
-            let values: Vec<f64> = values.into_iter().map(|v| v.1).collect();
-            let rate = |x: f64| {
-                if x > 0.0 {
-                    significant(1.0 / x, 3)
-                } else {
-                    "∞".into()
+        let number = |x: f64| {
+            if x.is_infinite() {
+                "∞".into()
+            } else {
+                significant(x, 3)
+            }
+        };
+        // Not a mean: 1/λ has no useful one where λ may be near 0.
+        let median = |g: usize, of: &dyn Fn(&FoundRun<Record<Curvature>>) -> Option<f64>| {
+            let values = found.runs(g).iter().filter_map(of);
+            let values: Vec<f64> = values.filter(|x| !x.is_nan()).collect();
+            median_interval(&values).map_or("–".into(), |(median, low, high)| {
+                match values.len() {
+                    1 => number(median),
+                    _ => format!("{} [{}, {}]", number(median), number(low), number(high)),
                 }
-            };
-            median_interval(&values).map(|(median, low, high)| {
-                let interval =
-                    (values.len() > 1).then(|| format!(" [{}, {}]", rate(high), rate(low)));
-                rate(median) + &interval.unwrap_or_default()
             })
+        };
+        // Where λ ≤ 0 every rate is stable.
+        let rate = |edge: Option<&Edge>| {
+            let edge = edge.filter(|e| !e.lambda_max.is_nan())?;
+            Some(edge.stable_rate.unwrap_or(f64::INFINITY))
+        };
+        let at_step = |g: usize, text: String| match text.as_str() {
+            "–" => text,
+            _ => text + &found.last_step(g),
         };
         let lambda = |run: &FoundRun<Record<Curvature>>| Some(run.last()?.result.lambda_max);
         let at_start = |run: &FoundRun<Record<Curvature>>| {
             let first = run.during.first().filter(|at| at.step == 0)?;
-            first.record.result.edge.clone()
+            rate(first.record.result.edge.as_ref())
         };
         let groups = found.groups();
         let rows = groups.iter().map(|&g| {
             let group = &study.groups[g];
-            vec![
-                group.label.clone(),
-                found.values(g, lambda).len().to_string(),
-                found.mean(g, lambda) + &found.last_step(g),
-                stable(g, &at_start).unwrap_or("–".into()),
-                stable(g, &|run| run.last()?.result.edge.clone())
-                    .map_or("–".into(), |rate| rate + &found.last_step(g)),
-                or_dash(group.rate),
-                or_dash(group.trained),
-                or_dash(group.lost),
+            [
+                ("", group.label.clone()),
+                ("n", found.values(g, lambda).len().to_string()),
+                ("λ_max", at_step(g, median(g, &lambda))),
+                ("stable rate at step 0", median(g, &at_start)),
+                (
+                    "stable rate at the end",
+                    at_step(g, median(g, &|run| rate(run.last()?.result.edge.as_ref()))),
+                ),
+                ("rate used", or_dash(group.rate)),
+                ("largest rate that trained", or_dash(group.trained)),
+                ("smallest that did not", or_dash(group.lost)),
             ]
         });
-        let heads = [
-            "",
-            "n",
-            "λ_max",
-            "stable rate at step 0",
-            "stable rate at the end",
-            "rate used",
-            "largest rate that trained",
-            "smallest that did not",
-        ];
         let note = format!("{}.", found.small_print());
-        let of_table = "Stable rates: medians over the runs; a bracket is between two order statistics and holds the median with 95 %, or, of fewer than six runs, \
+        let of_table = "Medians over the runs; a bracket is between two order statistics and holds the median with 95 %, or, of fewer than six runs, \
             is from the smallest to the largest. –: no bound is known for the optimizer, or it had no state yet. (step …): the last measurement, if it was before the end.";
-        let table = Table {
-            heads: heads.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-            note: format!("{of_table} {note}"),
-        };
+        let table = table(rows, &format!("{of_table} {note}"));
         let mut plot = Plot::new("edge", "Towards the edge of stability")
             .x("step", Scale::Linear)
             .y("rate × λ_max", Scale::Linear);

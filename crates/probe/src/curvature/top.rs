@@ -34,14 +34,11 @@ pub fn top<O: Objective + ?Sized>(
     let (d, mut spent) = (hessian.dim(), 0);
     let mut attempt = 0;
     loop {
-        let start = gaussian(
-            d,
-            if attempt == 0 {
-                key
-            } else {
-                key.number(attempt)
-            },
-        );
+        let key = match attempt {
+            0 => key,
+            n => key.number(n),
+        };
+        let start = gaussian(d, key);
         let mut proceed = true;
         let mut found = largest(
             hessian,

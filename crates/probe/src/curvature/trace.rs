@@ -43,11 +43,8 @@ pub fn hutchinson(
     watch: Watch,
 ) -> Result<Estimate, ProbeError> {
     if samples == 0 {
-        return Err(ProbeError::value(
-            "samples",
-            0,
-            "a trace needs at least one sample",
-        ));
+        let why = "a trace needs at least one sample";
+        return Err(ProbeError::value("samples", 0, why));
     }
     let mut found = Vec::new();
     for i in 0..samples {
@@ -78,11 +75,8 @@ pub fn hutch_plus_plus(
     watch: Watch,
 ) -> Result<Option<Estimate>, ProbeError> {
     if products < 3 {
-        return Err(ProbeError::value(
-            "samples",
-            products,
-            "Hutch++ needs at least 3 products",
-        ));
+        let why = "Hutch++ needs at least 3 products";
+        return Err(ProbeError::value("samples", products, why));
     }
     let third = products / 3;
     let d = operator.dim();

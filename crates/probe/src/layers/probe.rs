@@ -1,17 +1,11 @@
 //! The probe `layers`.
 
-use std::fmt::Write as _;
-
-use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant, stems};
-use largebatch_train::RunConfig;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use largebatch_plot::stems;
 
 use super::{LayerRow, LayerTable, Update, layer_table, planned_update};
-use crate::found::or_dash;
-use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::{Found, Objective, OptimizerState, Point, ProbeError, Record, Subject, Watch, cost};
+use crate::prelude::*;
+use crate::vector::plus;
+use crate::{Objective, OptimizerState, Subject};
 
 /// The probe `layers`, which has no options.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -110,13 +104,8 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
 
     fn summary(&self, record: &Self::Record, _: &[Point<'_>]) -> String {
         let table = &record.result;
-        let wide = table
-            .rows
-            .iter()
-            .map(|r| r.path.len())
-            .max()
-            .unwrap_or(0)
-            .max(9);
+        let paths = table.rows.iter().map(|layer| layer.path.len());
+        let wide = paths.fold(9, usize::max);
         let mut text = format!(
             "{:<wide$} {:>9} {:>10} {:>10} {:>10} {:>10} {:>10}\n",
             "parameter", "numbers", "‖w‖", "‖∇w‖", "‖w‖/‖∇w‖", "‖Δw‖/‖w‖", "trust"
@@ -171,31 +160,23 @@ A run trained with --trace layers also gets layers-course.svg, the ratios over i
             let mut layers: Vec<&str> = tables.filter_map(|t| t.bounding.as_deref()).collect();
             layers.sort_unstable();
             layers.dedup();
-            vec![
-                label(g).to_owned(),
-                runs.len().to_string(),
-                if layers.is_empty() {
-                    "–".into()
-                } else {
-                    layers.join(", ")
-                },
-                of(|table| table.smallest_ratio) + &found.last_step(g),
-                of(|table| table.spread),
+            let layers = match layers.is_empty() {
+                true => "–".into(),
+                false => layers.join(", "),
+            };
+            [
+                ("", label(g).to_owned()),
+                ("n", runs.len().to_string()),
+                ("layer that bounds the rate", layers),
+                (
+                    "its ‖w‖/‖∇w‖",
+                    of(|table| table.smallest_ratio) + &found.last_step(g),
+                ),
+                ("largest ÷ smallest", of(|table| table.spread)),
             ]
         });
         let note = format!("Medians over the runs. {}.", found.small_print());
-        let heads = [
-            "",
-            "n",
-            "layer that bounds the rate",
-            "its ‖w‖/‖∇w‖",
-            "largest ÷ smallest",
-        ];
-        let table = Table {
-            heads: heads.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-            note: note.clone(),
-        };
+        let table = table(rows, &note);
 
         let all = found.first()?.result.rows.iter().enumerate();
         let weights: Vec<(usize, &str)> = all
@@ -260,10 +241,9 @@ fn last_update(
         OptimizerState::Live(driver) => driver.trust_ratios(),
         OptimizerState::Absent | OptimizerState::Saved(_) => Default::default(),
     };
-    let weights = subject.weights().iter().zip(before.weights());
     let layers = subject.layers().iter();
     Ok(Update {
-        step: weights.map(|(after, before)| after - before).collect(),
+        step: plus(subject.weights(), -1.0, before.weights()),
         trust_ratios: layers
             .map(|layer| ratios.get(&layer.path).copied())
             .collect(),

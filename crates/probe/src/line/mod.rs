@@ -6,7 +6,7 @@ use largebatch_train::{Experiment, RunConfig, nullable};
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Landscape, State, Statistics};
-use crate::vector::{dot, norm};
+use crate::vector::{dot, norm, plus};
 use crate::{ProbeError, Watch};
 
 pub use probe::LineOptions;
@@ -64,13 +64,7 @@ impl Distances {
     /// The distances of two runs, each given as its initial and final state. Batch norm's
     /// statistics are not included.
     pub fn of(small: [&State; 2], large: [&State; 2]) -> Self {
-        let minus = |a: &State, b: &State| {
-            a.parameters
-                .iter()
-                .zip(&b.parameters)
-                .map(|(a, b)| a - b)
-                .collect::<Vec<f64>>()
-        };
+        let minus = |a: &State, b: &State| plus(&a.parameters, -1.0, &b.parameters);
         let (s, l) = (minus(small[1], small[0]), minus(large[1], large[0]));
         let cosine = |a: &[f64], b: &[f64]| dot(a, b) / (norm(a) * norm(b));
         Distances {
@@ -119,25 +113,16 @@ pub fn comparable(small: &Experiment, large: &Experiment) -> Result<(), ProbeErr
 /// Fewer than two or more than a million values, or a range that is not finite or not increasing.
 pub fn alphas(from: f64, to: f64, count: usize) -> Result<Vec<f64>, ProbeError> {
     if count < 2 {
-        return Err(ProbeError::value(
-            "points",
-            count,
-            "a line needs at least 2 points; 25 is usual",
-        ));
+        let why = "a line needs at least 2 points; 25 is usual";
+        return Err(ProbeError::value("points", count, why));
     }
     if count > 1_000_000 {
-        return Err(ProbeError::value(
-            "points",
-            count,
-            "a line can have at most 1,000,000 points",
-        ));
+        let why = "a line can have at most 1,000,000 points";
+        return Err(ProbeError::value("points", count, why));
     }
     if !(from < to && (to - from).is_finite()) {
-        return Err(ProbeError::value(
-            "from",
-            format!("{from} to {to}"),
-            "α must increase, for example from -1 to 2",
-        ));
+        let why = "α must increase, for example from -1 to 2";
+        return Err(ProbeError::value("from", format!("{from} to {to}"), why));
     }
     Ok((0..count)
         .map(|i| from + (to - from) * i as f64 / (count - 1) as f64)

@@ -1,19 +1,14 @@
 //! The probe `line`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use largebatch_component::Facts;
-use largebatch_plot::capital;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table, stems};
+use largebatch_plot::{capital, stems};
 use largebatch_train::Split;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::{Distances, Line, LinePoint, alphas, comparable, line};
+use crate::Size;
 use crate::landscape::{Height, Landscape, State, Statistics};
-use crate::probe::{Cost, Probe, Target};
-use crate::{Found, Point, ProbeError, Record, Size, Watch};
+use crate::prelude::*;
 
 /// The options of the probe `line`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -114,17 +109,12 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
             line.small, line.large, record.examples, d.small, d.large
         );
         let along = |of: fn(&Height) -> Option<f64>| {
-            let train: Vec<(f64, f64)> = line
-                .points
-                .iter()
-                .filter_map(|p| Some((p.alpha, of(&p.train)?)))
-                .collect();
-            let test: Vec<(f64, f64)> = line
-                .points
-                .iter()
-                .filter_map(|p| Some((p.alpha, of(p.test.as_ref()?)?)))
-                .collect();
-            (train, test)
+            let curve = |part: fn(&LinePoint) -> Option<&Height>| -> Vec<(f64, f64)> {
+                let points = line.points.iter();
+                let heights = points.filter_map(|p| Some((p.alpha, of(part(p)?)?)));
+                heights.collect()
+            };
+            (curve(|p| Some(&p.train)), curve(|p| p.test.as_ref()))
         };
         type Points = Vec<(f64, f64)>;
         let draw = |name: &str, title: &str, unit: &str, (train, test): (Points, Points)| {
@@ -209,35 +199,21 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
         let groups = found.groups();
         let label = |g: usize| found.study.groups[g].label.as_str();
-        let heads = [
-            "to",
-            "n",
-            "‖x_S − x_0‖",
-            "‖x_L − x_0‖",
-            "ratio",
-            "cosine of the paths",
-            "‖x_L − x_S‖",
-        ];
         let rows = groups.iter().map(|&g| {
             let mean = |of: fn(&Distances) -> Option<f64>| {
                 found.mean(g, |run| of(&run.end.as_ref()?.result.distances))
             };
-            vec![
-                label(g).to_owned(),
-                found.runs(g).len().to_string(),
-                mean(|d| Some(d.small)),
-                mean(|d| Some(d.large)),
-                mean(|d| Some(d.ratio)),
-                mean(|d| d.cosine_of_paths),
-                mean(|d| Some(d.between)),
+            [
+                ("to", label(g).to_owned()),
+                ("n", found.runs(g).len().to_string()),
+                ("‖x_S − x_0‖", mean(|d| Some(d.small))),
+                ("‖x_L − x_0‖", mean(|d| Some(d.large))),
+                ("ratio", mean(|d| Some(d.ratio))),
+                ("cosine of the paths", mean(|d| d.cosine_of_paths)),
+                ("‖x_L − x_S‖", mean(|d| Some(d.between))),
             ]
         });
         let note = format!("{}.", found.small_print());
-        let table = Table {
-            heads: heads.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
-            note: note.clone(),
-        };
         type Measured = fn(&Height) -> Option<f64>;
         let kinds: [(&str, &str, Scale, f64, Measured); 2] = [
             ("loss", "loss", Scale::Log, 1.0, |h| h.loss),
@@ -279,7 +255,7 @@ At α the weights are α x_L + (1 − α) x_S: α = 0 is the first run, the smal
             text: "The loss, and the accuracy of a classifier, at α x_L + (1 − α) x_S, from the weights x_S of the small batch (α = 0) to the weights x_L of the large batch (α = 1) with the same seed; and how \
             far each moved from its initial weights x_0 (Keskar et al. 2017, figure 3)."
                 .into(),
-            tables: vec![table],
+            tables: vec![table(rows, &note)],
             figures,
         })
     }

@@ -165,22 +165,16 @@ pub fn noise(
 ) -> Result<(Noise, bool), ProbeError> {
     let (n, d) = (objective.count(), objective.dim());
     if n < 2 {
-        return Err(ProbeError::value(
-            "subset",
-            n,
-            "a variance needs at least 2 examples",
-        ));
+        let why = "a variance needs at least 2 examples";
+        return Err(ProbeError::value("subset", n, why));
     }
     if options.batch == 0 {
         return Err(ProbeError::value("batch", 0, "a batch needs an example"));
     }
     if options.pairs > 0 && (options.micro.0 == 0 || options.micro.1 < 2) {
         let value = format!("{} x {}", options.micro.0, options.micro.1);
-        return Err(ProbeError::value(
-            "micro",
-            value,
-            "the unbiased estimator compares two batch sizes, so it needs at least 2 micro-batches of at least 1 example",
-        ));
+        let why = "the unbiased estimator compares two batch sizes, so it needs at least 2 micro-batches of at least 1 example";
+        return Err(ProbeError::value("micro", value, why));
     }
     let key = Key::new(options.seed).word("noise");
     let all = options.passes(n);
@@ -247,35 +241,30 @@ pub fn noise(
             gradient: &gradient,
             variance: found.trace * (n as f64 - 1.0) / n as f64,
         };
-        let mut along = Vec::new();
+        let sizes = sizes(n);
         for replace in [true, false] {
             let part = key.word(if replace { "with" } else { "without" });
-            let mut part_watch = |d: u64, _: u64| watch(done + d, all);
-            let mut others = Vec::new();
-            let along = if replace { &mut along } else { &mut others };
-            let sizes = sizes(n);
-            let (sweep, on) = sweep::sweep(
+            let (sweep, along, on) = sweep::sweep(
                 objective,
                 &population,
                 &sizes,
                 options.replicates,
                 replace,
                 part,
-                along,
-                &mut part_watch,
+                &mut |d, _| watch(done + d, all),
             )?;
             done += sweep::cost(n, &sizes, options.replicates);
             proceed = on;
             if replace {
-                found.with_replacement = Some(sweep)
+                found.bias = sweep::bias(&along);
+                found.with_replacement = Some(sweep);
             } else {
-                found.without_replacement = Some(sweep)
+                found.without_replacement = Some(sweep);
             }
             if !proceed {
                 break;
             }
         }
-        found.bias = sweep::bias(&along);
     }
     if proceed && options.pairs > 0 {
         let (small, parts) = options.micro;

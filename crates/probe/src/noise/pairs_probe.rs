@@ -1,15 +1,10 @@
 //! The probe `noise-pairs`.
 
-use largebatch_component::Facts;
-use largebatch_plot::{Plot, Section};
-use largebatch_train::{Experiment, RunConfig, TrainError};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use largebatch_train::TrainError;
 
 use super::probe::{scale_over_training, scale_section};
 use super::{PairNoise, Pairs};
-use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::{Found, Point, ProbeError, Record, Watch};
+use crate::prelude::*;
 
 /// The probe `noise-pairs`, which has no options.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -34,14 +29,9 @@ impl Probe for NoisePairs {
         if config.parts() > 1 {
             return Ok(());
         }
-        Err(TrainError::Value {
-            key: "probe".into(),
-            value: Self::FACTS.name.into(),
-            why: "it compares the gradients of a batch and of its micro-batches, and this run does not cut its batch: add \
-                  --set accumulate=4, or use the probe noise, which needs no micro-batches"
-                .into(),
-        }
-        .into())
+        let why = "it compares the gradients of a batch and of its micro-batches, and this run does not cut its batch: add \
+                   --set accumulate=4, or use the probe noise, which needs no micro-batches";
+        Err(TrainError::value("probe", Self::FACTS.name, why).into())
     }
 
     fn cost(&self, _at: &[Point<'_>]) -> Result<Cost, ProbeError> {

@@ -1,15 +1,9 @@
 //! The probe `noise`.
 
-use std::fmt::Write as _;
-
-use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
-use largebatch_train::RunConfig;
-
 use super::{Interval, Noise, NoiseOptions, Sweep, noise};
-use crate::found::{median, or_dash};
-use crate::probe::{AtStep, Cost, Probe, Target};
-use crate::{Examples, Found, Point, ProbeError, Record, Watch, cost};
+use crate::Examples;
+use crate::found::median;
+use crate::prelude::*;
 
 impl Probe for NoiseOptions {
     const FACTS: Facts = Facts::new(
@@ -166,13 +160,8 @@ then pairs of batch sizes, as a training with accumulation could. B_simple = tr 
         };
         law("with", &noise.with_replacement);
         law("without", &noise.without_replacement);
-        let wide = noise
-            .layers
-            .iter()
-            .map(|l| l.path.len())
-            .max()
-            .unwrap_or(0)
-            .max(9);
+        let paths = noise.layers.iter().map(|layer| layer.path.len());
+        let wide = paths.fold(9, usize::max);
         let _ = writeln!(
             text,
             "{:<wide$} {:>10} {:>10} {:>10} {:>10}",
@@ -263,14 +252,15 @@ pub(super) fn scale_section<R>(
         let start = during.first().filter(|p| p.0 == 0.0).map(|p| p.1);
         let critical = study.critical.iter().find(|c| c.groups.contains(&g));
         let critical = critical.map(|c| c.examples);
-        let [start, middle, mean, critical] = [start, middle, mean, critical].map(or_dash);
-        let cells = [start, middle, mean, end, critical];
-        rows.push(
-            [label.clone(), found.runs(g).len().to_string()]
-                .into_iter()
-                .chain(cells)
-                .collect(),
-        );
+        rows.push([
+            ("", label.clone()),
+            ("n", found.runs(g).len().to_string()),
+            ("at step 0", or_dash(start)),
+            ("median over training", or_dash(middle)),
+            ("mean over training", or_dash(mean)),
+            ("at the end", end),
+            ("B_crit from steps", or_dash(critical)),
+        ]);
         if !during.is_empty() {
             drawn.push(g);
         }
@@ -289,15 +279,6 @@ pub(super) fn scale_section<R>(
         let b_crit = critical.examples;
         plot = plot.guide_y(&format!("B_crit{of} {}", significant(b_crit, 2)), b_crit);
     }
-    let heads = [
-        "",
-        "n",
-        "at step 0",
-        "median over training",
-        "mean over training",
-        "at the end",
-        "B_crit from steps",
-    ];
     let note = format!("Medians over the runs. {}.", found.small_print());
     let caption = format!("{note}{}", found.without(&drawn));
     let figure = || plot.caption(&caption).figure();
@@ -307,10 +288,6 @@ pub(super) fn scale_section<R>(
         the batch size beyond which larger ones save few steps. B_crit is the same quantity, fitted to the steps to the target in this study."
             .into(),
         figures: (!drawn.is_empty()).then(figure).into_iter().collect(),
-        tables: vec![Table {
-            heads: heads.map(str::to_owned).to_vec(),
-            rows,
-            note,
-        }],
+        tables: vec![table(rows, &note)],
     })
 }

@@ -89,9 +89,8 @@ pub(super) fn draws(n: usize, batch: usize, replicates: usize) -> usize {
     replicates.max(n / batch)
 }
 
-/// Measures batches of each size, and adds their biases along the gradient to `along`. Returns
-/// false if it was interrupted.
-#[expect(clippy::too_many_arguments, reason = "called in one place")]
+/// Measures batches of each size. Also returns their biases along the gradient, and false if it was
+/// interrupted.
 pub(super) fn sweep(
     objective: &mut impl Examples,
     population: &Population<'_>,
@@ -99,13 +98,13 @@ pub(super) fn sweep(
     replicates: usize,
     replace: bool,
     key: Key,
-    along: &mut Vec<f64>,
     watch: Watch,
-) -> Result<(Sweep, bool), ProbeError> {
+) -> Result<(Sweep, Vec<f64>, bool), ProbeError> {
     let n = objective.count();
     let square = dot(population.gradient, population.gradient);
     let all = cost(n, sizes, replicates);
-    let (mut found, mut done, mut proceed) = (Sweep::default(), 0, true);
+    let (mut found, mut along) = (Sweep::default(), Vec::new());
+    let (mut done, mut proceed) = (0, true);
     'sizes: for &batch in sizes {
         let count = draws(n, batch, replicates);
         let mut samples = Vec::new();
@@ -137,7 +136,7 @@ pub(super) fn sweep(
     if let Some((exponent, error)) = power(&found.points, |p| correction(n, p.batch, replace)) {
         (found.exponent, found.exponent_error) = (Some(exponent), Some(error));
     }
-    Ok((found, proceed))
+    Ok((found, along, proceed))
 }
 
 /// (N − B)/(N − 1) without replacement, else 1.

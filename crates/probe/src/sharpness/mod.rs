@@ -12,7 +12,7 @@ mod probe;
 use largebatch_random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::lbfgsb::{Ended, LbfgsB, LbfgsBError};
+use crate::lbfgsb::{Ended, LbfgsB};
 use crate::subspace::Signs;
 use crate::vector::norm;
 use crate::{Objective, ProbeError, Watch};
@@ -105,11 +105,8 @@ pub fn keskar(
     watch: Watch<'_>,
 ) -> Result<Keskar, ProbeError> {
     if !(epsilon > 0.0 && epsilon.is_finite()) {
-        return Err(ProbeError::value(
-            "epsilon",
-            epsilon,
-            "the box's size must be a positive number, such as 1e-3",
-        ));
+        let why = "the box's size must be a positive number, such as 1e-3";
+        return Err(ProbeError::value("epsilon", epsilon, why));
     }
     finite(x)?;
     let signs = match space {
@@ -141,6 +138,10 @@ pub fn keskar(
             Some(signs) => signs.shift(x, y),
         };
         let (loss, gradient) = objective.gradient(&at)?;
+        if base.is_none() && !(loss.is_finite() && gradient.iter().all(|g| g.is_finite())) {
+            let what = "loss or its gradient";
+            return Err(ProbeError::NotFinite { what, value: loss });
+        }
         base.get_or_insert(loss);
         let gradient = match &signs {
             None => gradient,
@@ -155,16 +156,8 @@ pub fn keskar(
         decrease: 0.0,
         ..LbfgsB::default()
     };
-    let minimum = method
-        .minimize(negated, &vec![0.0; upper.len()], [&lower, &upper], watch)
-        .map_err(|e| match e {
-            LbfgsBError::Function(e) => e,
-            LbfgsBError::Start { value } => ProbeError::NotFinite {
-                what: "loss or its gradient",
-                value: -value,
-            },
-            other => ProbeError::value("epsilon", epsilon, other.to_string()),
-        })?;
+    let start = vec![0.0; upper.len()];
+    let minimum = method.minimize(negated, &start, [&lower, &upper], watch)?;
     let (loss, highest) = (base.unwrap_or(-minimum.value), -minimum.value);
     Ok(Keskar {
         space,
@@ -249,19 +242,13 @@ fn ascend(
     watch: Watch<'_>,
 ) -> Result<Ball, ProbeError> {
     if !(radius > 0.0 && radius.is_finite()) {
-        return Err(ProbeError::value(
-            "radius",
-            radius,
-            "the ball's radius must be a positive number, such as 0.05",
-        ));
+        let why = "the ball's radius must be a positive number, such as 0.05";
+        return Err(ProbeError::value("radius", radius, why));
     }
     finite(x)?;
     if steps == 0 {
-        return Err(ProbeError::value(
-            "steps",
-            0,
-            "the ascent needs at least 1 step",
-        ));
+        let why = "the ascent needs at least 1 step";
+        return Err(ProbeError::value("steps", 0, why));
     }
     let (loss, mut gradient) = objective.gradient(x)?;
     if !loss.is_finite() {

@@ -1,16 +1,10 @@
 //! The probe `sharpness`.
 
-use std::fmt::Write as _;
-
-use largebatch_component::Facts;
-use largebatch_plot::{Figure, Plot, Scale, Section, Table};
 use largebatch_report::times;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::{Ball, ITERATIONS, Keskar, Sharpness, Space, adaptive, ball, keskar};
-use crate::probe::{Cost, Probe, Target};
-use crate::{Found, FoundRun, Objective, Point, ProbeError, Record, Watch, cost};
+use crate::Objective;
+use crate::prelude::*;
 
 /// The options of the probe `sharpness`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::landscape::{Height, Statistics};
 use crate::plane::{Mark, Plane};
+use crate::vector::extent;
 use crate::{ProbeError, Watch};
 
 pub use probe::SurfaceOptions;
@@ -46,11 +47,8 @@ pub struct Surface {
 /// Fewer than two or more than a thousand values, or a range that is empty or not finite.
 pub fn spaced((from, to): (f64, f64), count: usize) -> Result<Vec<f64>, ProbeError> {
     if count > 1000 {
-        return Err(ProbeError::value(
-            "points",
-            count,
-            "a surface can have at most 1,000 points in each direction",
-        ));
+        let why = "a surface can have at most 1,000 points in each direction";
+        return Err(ProbeError::value("points", count, why));
     }
     crate::line::alphas(from, to, count)
 }
@@ -121,27 +119,28 @@ impl Surface {
     /// Plots contour lines of the loss at round levels, with the center, the three points or the
     /// path.
     pub fn figure(&self) -> Figure {
-        let (x, y) = match self.plane.as_str() {
+        let (x, y, what) = match self.plane.as_str() {
             "random" => (
                 "first direction, in units of the filters' norms",
                 "second direction",
+                "Loss around the weights",
             ),
-            "path" => ("first principal component", "second principal component"),
+            "path" => (
+                "first principal component",
+                "second principal component",
+                "Loss around the training path",
+            ),
             _ => (
                 "distance along the line through the first two",
                 "distance across",
+                "Loss through three runs",
             ),
         };
+        let title = format!("{what}: {}", self.what);
         let grid = self.loss.iter().map(|row| {
-            row.iter()
-                .map(|v| v.unwrap_or(f64::NAN))
-                .collect::<Vec<f64>>()
+            let row = row.iter().map(|v| v.unwrap_or(f64::NAN));
+            row.collect::<Vec<f64>>()
         });
-        let title = match self.plane.as_str() {
-            "path" => format!("Loss around the training path: {}", self.what),
-            "random" => format!("Loss around the weights: {}", self.what),
-            _ => format!("Loss through three runs: {}", self.what),
-        };
         let mut plot = Plot::new("surface", &title)
             .x(x, Scale::Linear)
             .y(y, Scale::Linear)
@@ -165,14 +164,10 @@ impl Surface {
             plot = plot
                 .line("training", self.marks.iter().map(at))
                 .points("training", self.marks.iter().map(at));
-            for mark in [self.marks.first(), self.marks.last()]
-                .into_iter()
-                .flatten()
-            {
-                plot = plot.points(&mark.label, [at(mark)]);
-            }
-        } else {
-            for mark in &self.marks {
+        }
+        let ends = [0, self.marks.len().saturating_sub(1)];
+        for (i, mark) in self.marks.iter().enumerate() {
+            if self.plane != "path" || ends.contains(&i) {
                 plot = plot.points(&mark.label, [at(mark)]);
             }
         }
@@ -205,11 +200,7 @@ impl Surface {
     /// About a dozen round levels. If the loss is positive, they have about equal ratios: several
     /// per decade (such as 1, 2 and 5, or 1 and 3), or whole decades.
     fn levels(&self) -> Vec<f64> {
-        let all = || self.loss.iter().flatten().flatten().copied();
-        let (low, high) = (
-            all().fold(f64::INFINITY, f64::min),
-            all().fold(f64::NEG_INFINITY, f64::max),
-        );
+        let (low, high) = extent(self.loss.iter().flatten().flatten().copied());
         if !(low < high) {
             return Vec::new();
         }

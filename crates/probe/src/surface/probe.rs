@@ -2,18 +2,15 @@
 
 use std::path::PathBuf;
 
-use largebatch_component::Facts;
-use largebatch_plot::Figure;
 use largebatch_train::{Checkpoint, TrainError, load_network};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::{Surface, sample, spaced};
+use crate::Size;
 use crate::landscape::{Landscape, State, Statistics};
 use crate::line::comparable;
 use crate::plane::Plane;
-use crate::probe::{Cost, Probe, Target};
-use crate::{Point, ProbeError, Size, Watch};
+use crate::prelude::*;
+use crate::vector::extent;
 
 /// The options of the probe `surface`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -150,11 +147,7 @@ Examples:
 
     fn summary(&self, surface: &Surface, _: &[Point<'_>]) -> String {
         let all: Vec<f64> = surface.loss.iter().flatten().flatten().copied().collect();
-        let (low, high) = all
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-                (l.min(*v), h.max(*v))
-            });
+        let (low, high) = extent(all.iter().copied());
         let explained = surface.explained.map_or(String::new(), |[a, b]| {
             format!(
                 "; its directions explain {:.1} % and {:.1} % of the variance",
@@ -197,11 +190,8 @@ fn path(run: &Point<'_>) -> Result<Vec<(String, Vec<f64>)>, ProbeError> {
     let places = Checkpoint::places(&folder)?;
     if places.len() < 3 {
         let why = "the plane of a path needs at least three: train with --set checkpoint.every_steps=N --set checkpoint.keep=100";
-        return Err(TrainError::Folder {
-            path: folder,
-            message: format!("has {} checkpoints; {why}", places.len()),
-        }
-        .into());
+        let message = format!("has {} checkpoints; {why}", places.len());
+        return Err(TrainError::folder(&folder, message).into());
     }
     let mut points = vec![(
         "start".to_owned(),

@@ -141,8 +141,7 @@ pub(super) fn run(matches: &ArgMatches, global: &Global, lab: &Lab) -> Result<Do
     let probe = entry.configure(Table::new()).map_err(ProbeError::from)?;
     if probe.target() == Target::Steps {
         let why = format!("it measures during a training only: `train --probe {name}:every=100`");
-        let (key, value) = ("probe".into(), name.into());
-        return Err(TrainError::Value { key, value, why }.into());
+        return Err(TrainError::value("probe", name, why).into());
     }
     let asked = options::asked(entry, matches).map_err(ProbeError::from)?;
     let common = Common::from_arg_matches(matches)?;

@@ -121,11 +121,8 @@ pub(in crate::cli) fn read(
             let text = error.to_string();
             let line = text.lines().find(|line| !line.trim().is_empty());
             let why = line.unwrap_or_default().trim_start_matches("error: ");
-            TrainError::Value {
-                key: Kind::Probe.to_string(),
-                value: words.join(" "),
-                why: format!("{why}; see `largebatch probe {name} --help`"),
-            }
+            let why = format!("{why}; see `largebatch probe {name} --help`");
+            TrainError::value(Kind::Probe.to_string(), words.join(" "), why)
         })?;
     Ok(asked(entry, &matches)?)
 }

@@ -48,11 +48,7 @@ pub(crate) struct Probing<'a> {
 /// # Errors
 /// An unknown name or option.
 pub(crate) fn parse(text: &str, probes: &Registry) -> Result<(Asked, u64), TrainError> {
-    let wrong = |why: String| TrainError::Value {
-        key: "probe".into(),
-        value: text.into(),
-        why,
-    };
+    let wrong = |why: String| TrainError::value("probe", text, why);
     let (name, words) = text.split_once(':').unwrap_or((text, ""));
     let entry = probes.named(name)?;
     let more = match entry.configure(Table::new())?.target() {

@@ -39,21 +39,13 @@ impl Probes {
     /// # Errors
     /// An unknown probe or option.
     pub(super) fn of(study: &Study, lab: &Lab) -> Result<Self, TrainError> {
-        let texts = study
-            .confirm
-            .as_ref()
-            .map_or(&[][..], |confirm| &confirm.probe);
-        Self::read(texts, lab)
+        Self::read(texts(study), lab)
     }
 
     pub(super) fn read(texts: &[String], lab: &Lab) -> Result<Self, TrainError> {
         let mut all = Probes::default();
         for text in texts {
-            let wrong = |why: String| TrainError::Value {
-                key: "confirm.probe".into(),
-                value: text.clone(),
-                why,
-            };
+            let wrong = |why: String| TrainError::value("confirm.probe", text, why);
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             let Some(name) = words.first() else {
                 return Err(wrong(
@@ -90,6 +82,12 @@ impl Probes {
     }
 }
 
+/// The probes of a study, as its file has them.
+fn texts(study: &Study) -> &[String] {
+    let confirm = study.confirm.as_ref();
+    confirm.map_or(&[], |confirm| &confirm.probe)
+}
+
 /// Where a worker keeps its runs, and the probes that measure them.
 pub(super) struct KeptRuns {
     runs: PathBuf,
@@ -104,10 +102,7 @@ impl KeptRuns {
 
     /// The arguments that `study run` passes to its workers.
     pub(super) fn arguments(study: &Study, folder: &Path) -> Vec<String> {
-        let texts = study
-            .confirm
-            .as_ref()
-            .map_or(&[][..], |confirm| &confirm.probe);
+        let texts = texts(study);
         if texts.is_empty() {
             return Vec::new();
         }

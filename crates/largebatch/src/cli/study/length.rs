@@ -45,13 +45,7 @@ impl Length {
 
     /// The number of steps, for a training on `examples` examples.
     pub fn steps(&self, config: &RunConfig, examples: usize) -> Result<u64, TrainError> {
-        let wrong = |key: &str, length: f64, why: String| {
-            Err(TrainError::Value {
-                key: key.into(),
-                value: length.to_string(),
-                why,
-            })
-        };
+        let wrong = |key: &str, length: f64, why: String| Err(TrainError::value(key, length, why));
         let last = config.data.last_batch();
         let batch = config.clone().resolve(examples)?.batch_size.unwrap_or(1);
         let (key, length, steps) = match *self {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use largebatch_component::settings::flatten;
 use largebatch_data::{Dataset, Holdout, Labels, Search, hold_out};
+use largebatch_probe::ProbeError;
 use largebatch_study::{
     DataFile, Event, FAILED_PROBES, Problem, Runner, Stage, Started, Trial, TrialResult, key,
 };
@@ -170,8 +171,18 @@ impl Runner for Trainer<'_> {
         trial: &Trial,
         emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<TrialResult, String> {
+        self.train(trial, emit).map_err(|e| e.to_string())
+    }
+}
+
+impl Trainer<'_> {
+    fn train(
+        &self,
+        trial: &Trial,
+        emit: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<TrialResult, ProbeError> {
         compute_here(Some(trial.threads as usize));
-        let experiment = self.open(&trial.config).map_err(|e| e.to_string())?;
+        let experiment = self.open(&trial.config)?;
         let classes = matches!(experiment.dataset.train.labels(), Labels::Classes(_));
         let metric = match (experiment.holdout.validation.is_empty(), classes) {
             // Nothing is held out, so only the training loss may be used.
@@ -187,17 +198,12 @@ impl Runner for Trainer<'_> {
             higher_is_better: metric == "validation_accuracy",
             constant_loss: experiment.constant_loss(),
         }));
-        let kept = self
-            .keep
-            .as_ref()
-            .map(|keep| keep.begin(trial, &experiment))
-            .transpose()
-            .map_err(|e| e.to_string())?
-            .flatten();
+        let kept = match &self.keep {
+            Some(keep) => keep.begin(trial, &experiment)?,
+            None => None,
+        };
         let mut probes = match (&self.keep, &kept) {
-            (Some(keep), Some(folder)) => keep
-                .probes(&experiment, folder)
-                .map_err(|e| e.to_string())?,
+            (Some(keep), Some(folder)) => keep.probes(&experiment, folder)?,
             _ => Vec::new(),
         };
         let mut relay = Relay::new(emit);
@@ -217,7 +223,7 @@ impl Runner for Trainer<'_> {
             fitted,
             ..Controls::default()
         };
-        let (end, network) = train(&experiment, controls).map_err(|e| e.to_string())?;
+        let (end, network) = train(&experiment, controls)?;
         let diverged = end.stop == Stop::Diverged;
         if diverged {
             relay.diverged();
@@ -226,12 +232,9 @@ impl Runner for Trainer<'_> {
         let mut metrics = BTreeMap::new();
         // Measured with the trained weights; the running means of an epoch come from changing
         // weights.
-        let seen = if diverged {
-            None
-        } else {
-            experiment
-                .evaluate(&network, Split::Train)
-                .map_err(|e| e.to_string())?
+        let seen = match diverged {
+            true => None,
+            false => experiment.evaluate(&network, Split::Train)?,
         };
         for (part, means) in [
             ("train", seen),

@@ -22,13 +22,8 @@ pub(super) fn run(
         .split_once('x')
         .and_then(|(r, k)| Some((r.parse::<u64>().ok()?, k.parse::<usize>().ok()?)));
     let Some((repeats, folds)) = parsed.filter(|&(r, k)| r > 0 && k > 1) else {
-        let why = "write REPEATSxFOLDS, such as 5x10".into();
-        return Err(TrainError::Value {
-            key: "cross-validate".into(),
-            value: shape.into(),
-            why,
-        }
-        .into());
+        let why = "write REPEATSxFOLDS, such as 5x10";
+        return Err(TrainError::value("cross-validate", shape, why).into());
     };
     // Read here too, so that the data are reported before hours of training.
     let mut dataset = largebatch_train::open(lab, &config.dataset, &args.data_dir.search())?;

@@ -248,19 +248,15 @@ fn resumed_folder(args: &TrainArgs) -> Result<Option<PathBuf>, TrainError> {
         (Some(Some(dir)), None) => Ok(Some(dir.clone())),
         (Some(Some(dir)), Some(out)) if out == dir => Ok(Some(dir.clone())),
         (Some(None), Some(out)) => Ok(out.join("run.toml").exists().then(|| out.clone())),
-        (Some(Some(dir)), Some(out)) => Err(TrainError::Value {
-            key: "resume".into(),
-            value: dir.display().to_string(),
-            why: format!(
-                "--out {} names another folder; give one of them",
-                out.display()
-            ),
-        }),
-        (Some(None), None) => Err(TrainError::Value {
-            key: "resume".into(),
-            value: "(none)".into(),
-            why: "name the run's folder, as in --resume runs/digits-mlp-sgd".into(),
-        }),
+        (Some(Some(dir)), Some(out)) => {
+            let out = out.display();
+            let why = format!("--out {out} names another folder; give one of them");
+            Err(TrainError::value("resume", dir.display(), why))
+        }
+        (Some(None), None) => {
+            let why = "name the run's folder, as in --resume runs/digits-mlp-sgd";
+            Err(TrainError::value("resume", "(none)", why))
+        }
     }
 }
 
@@ -291,11 +287,7 @@ fn resume(
                 "holds another run than the one requested; they differ in: {}; leave these out to resume it, or start another run with --out",
                 differences(&file.config, &asked)
             );
-            return Err(TrainError::Folder {
-                path: path.into(),
-                message,
-            }
-            .into());
+            return Err(TrainError::folder(path, message).into());
         }
     }
     if let Some(outcome) = run.outcome {

@@ -21,15 +21,13 @@ pub(super) fn configuration(
                 "is a folder, not a configuration; to continue a run write --resume {}",
                 path.display()
             );
-            return Err(TrainError::Folder {
-                path: path.clone(),
-                message,
-            });
+            return Err(TrainError::folder(path, message));
         }
         Some(path) => Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?),
         None => under.map(RunConfig::to_toml),
     };
     let place = args.file.as_deref().unwrap_or(Path::new("run.toml"));
+    let number = |n: Option<u64>| n.map(|n| Value::Integer(n as i64));
     let word = |text: &Option<String>| text.clone().map(Value::String);
     // Names come first, because a new name discards the old one's options, and --set gives options
     // of the new one; then once more, because flags win.
@@ -60,26 +58,21 @@ pub(super) fn configuration(
         Some(text) => match text.parse::<i64>() {
             Ok(n) if n > 0 => flag("batch_size", Some(n.into())),
             _ => {
-                return Err(TrainError::Value {
-                    key: "batch_size".into(),
-                    value: text.into(),
-                    why: "must be at least 1, or `full`".into(),
-                });
+                let why = "must be at least 1, or `full`";
+                return Err(TrainError::value("batch_size", text, why));
             }
         },
     }
     flag("lr", args.lr.map(Value::Float));
-    flag("epochs", args.epochs.map(|n| Value::Integer(n as i64)));
-    flag("steps", args.steps.map(|n| Value::Integer(n as i64)));
+    flag("epochs", number(args.epochs));
+    flag("steps", number(args.steps));
     flag("scaling", word(&args.scaling));
-    flag("seed", args.seed.map(|n| Value::Integer(n as i64)));
+    flag("seed", number(args.seed));
     flag("device", word(&args.device));
-    flag("threads", args.threads.map(|n| Value::Integer(n as i64)));
-    flag("workers", args.workers.map(|n| Value::Integer(n as i64)));
-    flag(
-        "log.layers_every_steps",
-        traced(args.trace.as_deref())?.map(|n| Value::Integer(n as i64)),
-    );
+    flag("threads", number(args.threads));
+    flag("workers", number(args.workers));
+    let traced = traced(args.trace.as_deref())?;
+    flag("log.layers_every_steps", number(traced));
     let mut config = RunConfig::layered(text.as_deref().map(|text| (place, text)), &over)?;
     // A budget from the command line replaces the file's.
     if args.steps.is_some() {
@@ -100,14 +93,8 @@ fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
             .and_then(|n| n.parse().ok())
             .filter(|&n| n > 0 && i64::try_from(n).is_ok()),
     };
-    match every {
-        Some(every) => Ok(Some(every)),
-        None => Err(TrainError::Value {
-            key: "trace".into(),
-            value: text.into(),
-            why: "write layers or layers:every=50".into(),
-        }),
-    }
+    let wrong = || TrainError::value("trace", text, "write layers or layers:every=50");
+    every.map(Some).ok_or_else(wrong)
 }
 
 /// The keys whose values differ.

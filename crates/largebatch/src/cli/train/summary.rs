@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use largebatch_train::{CrossValidation, Outcome, RunConfig, Stop};
+use largebatch_train::{CrossValidation, Metrics, Outcome, RunConfig, Stop};
 
 use crate::cli::counted;
 
@@ -59,28 +59,13 @@ pub(super) fn summary(outcome: &Outcome) -> String {
             }
         }),
     );
-    part(
-        "validation",
-        o.validation.map(|m| {
-            format!(
-                "{} of {}{}",
-                m.headline(),
-                m.n,
-                majority(o.validation_majority_accuracy)
-            )
-        }),
-    );
-    part(
-        "test",
-        o.test.map(|m| {
-            format!(
-                "{} of {}{}",
-                m.headline(),
-                m.n,
-                majority(o.test_majority_accuracy)
-            )
-        }),
-    );
+    let measured = |metrics: Option<Metrics>, share| {
+        let of = |m: Metrics| format!("{} of {}{}", m.headline(), m.n, majority(share));
+        metrics.map(of)
+    };
+    let validation = measured(o.validation, o.validation_majority_accuracy);
+    part("validation", validation);
+    part("test", measured(o.test, o.test_majority_accuracy));
     part("saved in", o.out.clone());
     text.trim_end().to_owned()
 }

@@ -41,20 +41,23 @@ impl Optimizer for Muon {
         state: Option<MuonState<D>>,
     ) -> (Tensor<D>, Option<MuonState<D>>) {
         let o = &self.options;
+        let mut state = state.unwrap_or_else(|| MuonState {
+            mean: w.zeros_like(),
+            square: None,
+            time: 0,
+        });
+        state.time += 1;
         if !self.orthogonalize || D < 2 {
             return self.fall_back(lr, w, g, state);
         }
+        let time = state.time;
         let (w, g) = self.decay(o.weight_decay).apply(lr, w, g);
-        let (mean, time) = match state {
-            Some(state) => (state.mean, state.time + 1),
-            None => (w.zeros_like(), 1),
-        };
         let entering = match o.form {
             MuonForm::Sum => 1.0,
             MuonForm::Average | MuonForm::Corrected => 1.0 - o.momentum,
         };
         let new = g.mul_scalar(entering);
-        let mean = mean.mul_scalar(o.momentum) + new.clone();
+        let mean = state.mean.mul_scalar(o.momentum) + new.clone();
         let c = |t: u64| match o.form {
             MuonForm::Corrected => correction(o.momentum, t),
             MuonForm::Average | MuonForm::Sum => 1.0,
@@ -107,14 +110,8 @@ impl Optimizer for Muon {
                 (o.orthogonal(matrix).reshape(dims), scale)
             }
         };
-        (
-            w - update.mul_scalar(lr * scale),
-            Some(MuonState {
-                mean,
-                square: None,
-                time,
-            }),
-        )
+        state.mean = mean;
+        (w - update.mul_scalar(lr * scale), Some(state))
     }
 
     fn to_device<const D: usize>(state: MuonState<D>, device: &Device) -> MuonState<D> {
@@ -127,13 +124,13 @@ impl Muon {
         WeightDecay::new(rate, Decay::Decoupled, self.decay)
     }
 
-    /// The step of a parameter that is not orthogonalised.
+    /// The step of a parameter that is not orthogonalised; its number is counted already.
     fn fall_back<const D: usize>(
         &self,
         lr: f64,
         w: Tensor<D>,
         g: Tensor<D>,
-        state: Option<MuonState<D>>,
+        mut state: MuonState<D>,
     ) -> (Tensor<D>, Option<MuonState<D>>) {
         let (o, lr) = (&self.options, lr * self.options.fallback_rate);
         let weight_decay = self.decay(match o.fallback_weight_decay {
@@ -141,36 +138,17 @@ impl Muon {
             FallbackDecay::Rate(rate) => rate,
         });
         let (beta1, beta2, eps) = (o.fallback_beta1, o.fallback_beta2, o.fallback_eps);
-        let state = state.unwrap_or_else(|| MuonState {
-            mean: w.zeros_like(),
-            square: None,
-            time: 0,
-        });
         if o.fallback == MuonFallback::Nesterov {
             let decay = WeightDecay {
                 decay: Decay::L2,
                 ..weight_decay
             };
             let (w, g) = decay.apply(lr, w, g);
-            let mean = state.mean.mul_scalar(beta1) + g.clone();
-            let update = g + mean.clone().mul_scalar(beta1);
-            return (
-                w - update.mul_scalar(lr),
-                Some(MuonState {
-                    mean,
-                    square: None,
-                    time: state.time + 1,
-                }),
-            );
+            state.mean = state.mean.mul_scalar(beta1) + g.clone();
+            let update = g + state.mean.clone().mul_scalar(beta1);
+            return (w - update.mul_scalar(lr), Some(state));
         }
         let square = state.square.unwrap_or_else(|| w.zeros_like());
-        let kept = |mean, square, time| {
-            Some(MuonState {
-                mean,
-                square: Some(square),
-                time,
-            })
-        };
         let form = match o.fallback {
             MuonFallback::NadamwOne => Some(NadamCorrection::One),
             MuonFallback::Nadamw => Some(NadamCorrection::Next),
@@ -187,17 +165,22 @@ impl Muon {
                 },
                 weight_decay,
             };
-            let state = NadamState {
+            let past = NadamState {
                 mean: state.mean,
                 square,
                 product: 1.0,
-                time: state.time,
+                time: state.time - 1,
             };
-            let (w, state) = rule.step(lr, w, g, Some(state));
-            return (w, state.and_then(|s| kept(s.mean, s.square, s.time)));
+            let (w, new) = rule.step(lr, w, g, Some(past));
+            let state = new.map(|new| MuonState {
+                mean: new.mean,
+                square: Some(new.square),
+                time: new.time,
+            });
+            return (w, state);
         }
         let (w, g) = weight_decay.apply(lr, w, g);
-        let time = state.time + 1;
+        let time = state.time;
         let mean = state.mean.mul_scalar(beta1) + g.clone().mul_scalar(1.0 - beta1);
         let square = square.mul_scalar(beta2) + g.square().mul_scalar(1.0 - beta2);
         let (c1, c2) = (correction(beta1, time), correction(beta2, time));
@@ -206,7 +189,8 @@ impl Muon {
             _ => (root_plus_eps(square.clone().div_scalar(c2), eps), lr / c1),
         };
         let update = mean.clone() / divisor;
-        (w - update.mul_scalar(rate), kept(mean, square, time))
+        (state.mean, state.square) = (mean, Some(square));
+        (w - update.mul_scalar(rate), Some(state))
     }
 }
 
