@@ -235,28 +235,37 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
 
     fn section(found: &Found<'_, Self::Record>) -> Option<Section> {
         let study = found.study;
-        // The largest stable rate is bound / λ. Its median and interval are those of λ / bound: λ may be
-        // near 0, or below it, where every rate is stable.
-        let stable = |g: usize, of: &dyn Fn(&FoundRun<Record<Curvature>>) -> Option<Edge>| {
-            let values = found.values(g, |run| of(run).map(|e| e.lambda_max / e.bound));
-            let values: Vec<f64> = values.into_iter().map(|v| v.1).collect();
-            let rate = |x: f64| {
-                if x > 0.0 {
-                    significant(1.0 / x, 3)
-                } else {
-                    "∞".into()
+        let number = |x: f64| {
+            if x.is_infinite() {
+                "∞".into()
+            } else {
+                significant(x, 3)
+            }
+        };
+        // Not a mean: 1/λ has no useful one where λ may be near 0.
+        let median = |g: usize, of: &dyn Fn(&FoundRun<Record<Curvature>>) -> Option<f64>| {
+            let values = found.runs(g).iter().filter_map(of);
+            let values: Vec<f64> = values.filter(|x| !x.is_nan()).collect();
+            median_interval(&values).map_or("–".into(), |(median, low, high)| {
+                match values.len() {
+                    1 => number(median),
+                    _ => format!("{} [{}, {}]", number(median), number(low), number(high)),
                 }
-            };
-            median_interval(&values).map(|(median, low, high)| {
-                let interval =
-                    (values.len() > 1).then(|| format!(" [{}, {}]", rate(high), rate(low)));
-                rate(median) + &interval.unwrap_or_default()
             })
+        };
+        // Where λ ≤ 0 every rate is stable.
+        let rate = |edge: Option<&Edge>| {
+            let edge = edge.filter(|e| !e.lambda_max.is_nan())?;
+            Some(edge.stable_rate.unwrap_or(f64::INFINITY))
+        };
+        let at_step = |g: usize, text: String| match text.as_str() {
+            "–" => text,
+            _ => text + &found.last_step(g),
         };
         let lambda = |run: &FoundRun<Record<Curvature>>| Some(run.last()?.result.lambda_max);
         let at_start = |run: &FoundRun<Record<Curvature>>| {
             let first = run.during.first().filter(|at| at.step == 0)?;
-            first.record.result.edge.clone()
+            rate(first.record.result.edge.as_ref())
         };
         let groups = found.groups();
         let rows = groups.iter().map(|&g| {
@@ -264,10 +273,9 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             vec![
                 group.label.clone(),
                 found.values(g, lambda).len().to_string(),
-                found.mean(g, lambda) + &found.last_step(g),
-                stable(g, &at_start).unwrap_or("–".into()),
-                stable(g, &|run| run.last()?.result.edge.clone())
-                    .map_or("–".into(), |rate| rate + &found.last_step(g)),
+                at_step(g, median(g, &lambda)),
+                median(g, &at_start),
+                at_step(g, median(g, &|run| rate(run.last()?.result.edge.as_ref()))),
                 or_dash(group.rate),
                 or_dash(group.trained),
                 or_dash(group.lost),
@@ -284,7 +292,7 @@ signs (Hutchinson) and Hutch++, the density from stochastic Lanczos quadrature. 
             "smallest that did not",
         ];
         let note = format!("{}.", found.small_print());
-        let of_table = "Stable rates: medians over the runs; a bracket is between two order statistics and holds the median with 95 %, or, of fewer than six runs, \
+        let of_table = "Medians over the runs; a bracket is between two order statistics and holds the median with 95 %, or, of fewer than six runs, \
             is from the smallest to the largest. –: no bound is known for the optimizer, or it had no state yet. (step …): the last measurement, if it was before the end.";
         let table = Table {
             heads: heads.map(str::to_owned).to_vec(),
