@@ -1,4 +1,4 @@
-//! `study serve` shows its study and nothing else, to nobody but this machine, while the study runs;
+//! Pages: `report` draws runs, and `study serve` shows its study and nothing else, to nobody but this machine, while the study runs;
 //! killing it harms nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -127,4 +127,36 @@ fn a_running_study_is_served_until_it_ends() {
         "{}",
         status.stdout
     );
+}
+
+#[test]
+fn runs_have_a_page() {
+    let dir = folder();
+    let dir = dir.path();
+    let train = [
+        "train",
+        "--dataset",
+        "breast-cancer",
+        "--model",
+        "logistic",
+        "--trace",
+        "layers",
+        "--quiet",
+    ];
+    for (name, rate) in [("slow", "0.01"), ("fast", "0.1")] {
+        ok(dir, &[&train[..], &["--lr", rate, "--out", name]].concat());
+    }
+    ok(dir, &["report", "slow", "fast", "--out", "both.html"]);
+    let page = std::fs::read_to_string(dir.join("both.html")).unwrap();
+    for part in [
+        "id=\"loss\"",
+        "id=\"rate\"",
+        "id=\"weights-1\"",
+        "data-n=\"slow\"",
+        "data-n=\"fast\"",
+        "<td>0.01</td>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("http"));
 }

@@ -71,6 +71,13 @@ pub(crate) fn data(a: &Analysis) -> String {
     all.to_string().replace('<', "\\u003c")
 }
 
+/// The data of a page that has no trials.
+pub(crate) fn names(names: &[&str]) -> String {
+    let groups: Vec<Value> = names.iter().map(|name| json!({ "label": name })).collect();
+    let all = json!({ "groups": groups, "trials": [], "axes": [], "validation": {}, "every": 1 });
+    all.to_string().replace('<', "\\u003c")
+}
+
 /// Of how many points one is kept.
 fn every(done: &[(&Row, &TrialRecord)]) -> usize {
     let points: usize = done.iter().map(|(_, r)| r.curves.step.len()).sum();

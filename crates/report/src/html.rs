@@ -82,6 +82,33 @@ impl Report<'_> {
     }
 }
 
+/// A page of sections in a report's style, whose figures answer. `names` are those by which a series
+/// is hidden in all figures.
+pub fn page(title: &str, names: &[&str], sections: &[Section]) -> String {
+    let page = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) ": report" }
+                style { (PreEscaped(STYLE)) }
+                style id="figures" { (PreEscaped(largebatch_plot::style())) }
+            }
+            body {
+                header { p.kind { "largebatch" } h1 { (title) } }
+                main { @for s in sections { section { h2 { (s.title) } (section(s)) } } }
+                footer { "Made by largebatch " (env!("CARGO_PKG_VERSION")) ". This page loads nothing from the network." }
+                script type="application/json" id="data" { (PreEscaped(data::names(names))) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+        "\n"
+    };
+    page.into_string()
+}
+
 /// Text with `code` between back-ticks.
 fn code(text: &str) -> Markup {
     let parts: Vec<&str> = text.split('`').collect();

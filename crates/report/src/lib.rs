@@ -60,6 +60,7 @@ pub use context::{Context, PaperRow, PaperTable};
 pub use error::ReportError;
 pub use export::csv::quote;
 pub use format::Format;
+pub use html::page;
 pub use largebatch_plot::draw::escape;
 pub use measure::{estimated, median_interval, times};
 pub use outline::{CriticalBatch, Outline, OutlineGroup, Probed};

@@ -372,7 +372,7 @@
     figure.node.append(make("div", { class: "tools" },
       button("SVG", "save as SVG", () => save(`${figure.node.id}.svg`, `data:image/svg+xml,${encodeURIComponent(whole(figure))}`)),
       button("PNG", "save as PNG", () => picture(figure)),
-      button("Table", "show as a table", toggle)));
+      ...(figure.kind || one(".area [data-tip]", figure.svg) ? [button("Table", "show as a table", toggle)] : [])));
   }
 
   // --- The axes of all curves.

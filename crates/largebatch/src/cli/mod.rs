@@ -23,6 +23,7 @@ mod predict;
 mod probe;
 mod progress;
 mod replay;
+mod report;
 mod schema;
 mod shell;
 mod signals;
@@ -126,6 +127,7 @@ enum Command {
     Study(study::StudyArgs),
     Evaluate(evaluate::EvaluateArgs),
     Predict(predict::PredictArgs),
+    Report(report::ReportArgs),
     Probe(probe::ProbeArgs),
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -183,6 +185,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Study(args) => study::run(args, &cli.global, &lab),
         Command::Evaluate(args) => evaluate::run(args, &cli.global, &lab),
         Command::Predict(args) => predict::run(args, &cli.global, &lab),
+        Command::Report(args) => report::run(&args, &cli.global),
         Command::Probe(_) => probe::run(&matches, &cli.global, &lab),
         Command::Data(command) => data::run(command, &cli.global, &lab),
         Command::Devices(args) => devices::run(args),
