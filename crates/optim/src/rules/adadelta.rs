@@ -138,22 +138,19 @@ impl Optimizer for Adadelta {
             square: w.zeros_like(),
             steps: w.zeros_like(),
         });
-        let (w, g, past) = match steps::step(&self.fused(lr), [g], [w, past.square, past.steps]) {
-            Ok([w, square, steps]) => return (w, Some(AdadeltaState { square, steps })),
-            Err(([g], [w, square, steps])) => (w, g, AdadeltaState { square, steps }),
-        };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let average = |past: Tensor<D>, new: Tensor<D>| {
-            past.mul_scalar(self.rho) + new.square().mul_scalar(1.0 - self.rho)
-        };
-        let square = average(past.square, g.clone());
-        let root = |x: Tensor<D>| root_plus_eps(x.add_scalar(self.eps), 0.0);
-        let step = root(past.steps.clone()) / root(square.clone()) * g;
-        let steps = average(past.steps, step.clone());
-        (
-            w - step.mul_scalar(lr),
-            Some(AdadeltaState { square, steps }),
-        )
+        let fused = steps::step(&self.fused(lr), [g], [w, past.square, past.steps]);
+        let [w, square, steps] = fused.unwrap_or_else(|([g], [w, square, steps])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let average = |past: Tensor<D>, new: Tensor<D>| {
+                past.mul_scalar(self.rho) + new.square().mul_scalar(1.0 - self.rho)
+            };
+            let square = average(square, g.clone());
+            let root = |x: Tensor<D>| root_plus_eps(x.add_scalar(self.eps), 0.0);
+            let step = root(steps.clone()) / root(square.clone()) * g;
+            let steps = average(steps, step.clone());
+            [w - step.mul_scalar(lr), square, steps]
+        });
+        (w, Some(AdadeltaState { square, steps }))
     }
 
     fn to_device<const D: usize>(state: AdadeltaState<D>, device: &Device) -> AdadeltaState<D> {

@@ -206,36 +206,26 @@ impl Optimizer for Adamax {
             time: 0,
         });
         let (time, outside) = (past.time + 1, o.outside());
-        let fused = self.fused(lr, time);
-        let (w, g, past) = match steps::step(&fused, [g], [w, past.mean, past.largest]) {
-            Ok([w, mean, largest]) => {
-                let state = AdamaxState {
-                    mean,
-                    largest,
-                    time,
-                };
-                return (w, Some(state));
-            }
-            Err(([g], [w, mean, largest])) => (w, g, [mean, largest]),
+        let fused = steps::step(&self.fused(lr, time), [g], [w, past.mean, past.largest]);
+        let [w, mean, largest] = fused.unwrap_or_else(|([g], [w, mean, largest])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
+            let entering = g.abs().add_scalar(o.eps - outside);
+            let largest = largest.mul_scalar(o.beta2).max_pair(entering);
+            let divisor = match outside > 0.0 {
+                true => largest.clone().add_scalar(outside),
+                false => lifted(largest.clone()),
+            };
+            let update = mean.clone() / divisor;
+            let rate = lr / correction(o.beta1, time);
+            [w - update.mul_scalar(rate), mean, largest]
+        });
+        let state = AdamaxState {
+            mean,
+            largest,
+            time,
         };
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let [mean, largest] = past;
-        let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
-        let entering = g.abs().add_scalar(o.eps - outside);
-        let largest = largest.mul_scalar(o.beta2).max_pair(entering);
-        let divisor = match outside > 0.0 {
-            true => largest.clone().add_scalar(outside),
-            false => lifted(largest.clone()),
-        };
-        let update = mean.clone() / divisor;
-        (
-            w - update.mul_scalar(lr / correction(o.beta1, time)),
-            Some(AdamaxState {
-                mean,
-                largest,
-                time,
-            }),
-        )
+        (w, Some(state))
     }
 
     fn to_device<const D: usize>(state: AdamaxState<D>, device: &Device) -> AdamaxState<D> {

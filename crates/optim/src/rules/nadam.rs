@@ -238,41 +238,32 @@ impl Optimizer for Nadam {
         let time = state.time + 1;
         let mut product = state.product;
         let ahead = self.ahead(time, &mut product);
-        let (mut w, mut g, mut mean, mut square) = (w, g, state.mean, state.square);
-        if !o.caution {
-            let fused = self.fused(lr, time, ahead);
-            match steps::step(&fused, [g], [w, mean, square]) {
-                Ok([w, mean, square]) => {
-                    let state = NadamState {
-                        mean,
-                        square,
-                        product,
-                        time,
-                    };
-                    return (w, Some(state));
-                }
-                Err(([given], changed)) => (g, [w, mean, square]) = (given, changed),
-            }
-        }
-        let (w, g) = self.weight_decay.apply(lr, w, g);
-        let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
-        let square = square.mul_scalar(o.beta2) + g.clone().square().mul_scalar(1.0 - o.beta2);
-        let divisor = root_plus_eps(square.clone().div_scalar(correction(o.beta2, time)), o.eps);
-        let [of_mean, of_gradient] = ahead;
-        let ahead = mean.clone().mul_scalar(of_mean) + g.clone().mul_scalar(of_gradient);
-        let update = match o.caution {
-            true => cautious(ahead / divisor, g),
-            false => ahead / divisor,
+        let changed = [w, state.mean, state.square];
+        let fused = match o.caution {
+            true => Err(([g], changed)),
+            false => steps::step(&self.fused(lr, time, ahead), [g], changed),
         };
-        (
-            w - update.mul_scalar(lr),
-            Some(NadamState {
-                mean,
-                square,
-                product,
-                time,
-            }),
-        )
+        let [w, mean, square] = fused.unwrap_or_else(|([g], [w, mean, square])| {
+            let (w, g) = self.weight_decay.apply(lr, w, g);
+            let mean = mean.mul_scalar(o.beta1) + g.clone().mul_scalar(1.0 - o.beta1);
+            let square = square.mul_scalar(o.beta2) + g.clone().square().mul_scalar(1.0 - o.beta2);
+            let corrected = square.clone().div_scalar(correction(o.beta2, time));
+            let divisor = root_plus_eps(corrected, o.eps);
+            let [of_mean, of_gradient] = ahead;
+            let ahead = mean.clone().mul_scalar(of_mean) + g.clone().mul_scalar(of_gradient);
+            let update = match o.caution {
+                true => cautious(ahead / divisor, g),
+                false => ahead / divisor,
+            };
+            [w - update.mul_scalar(lr), mean, square]
+        });
+        let state = NadamState {
+            mean,
+            square,
+            product,
+            time,
+        };
+        (w, Some(state))
     }
 
     fn to_device<const D: usize>(state: NadamState<D>, device: &Device) -> NadamState<D> {
