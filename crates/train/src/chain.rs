@@ -187,7 +187,6 @@ impl Chain {
             dropout: keys.map(|keys| keys.dropout),
             examples: &self.examples,
             ghost_batch: experiment.config.ghost_batch,
-            device: &experiment.device,
         };
         for (l, layer) in self.layers.iter_mut().enumerate() {
             let (x, y) = self.x.split_at_mut(l + 1);
