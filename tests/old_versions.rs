@@ -32,9 +32,12 @@ fn value(path: PathBuf) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// Whether this machine computes the same bits as the one that made a run or a study, that is, has
-/// the same vector instructions.
-fn same_bits(dir: &Path, made: &str) -> bool {
+/// How far a training of now may be from one of version 0.2.0 on the same processor: since version
+/// 0.4 the exponential in losses is another one, so the last digits differ.
+const EXPONENTIAL: f64 = 1e-4;
+
+/// Whether this machine has the same vector instructions as the one that made a run or a study.
+fn same_instructions(dir: &Path, made: &str) -> bool {
     let vectors = |cpu: &str| cpu.rsplit(", ").next().map(str::to_owned);
     let read = |name: &str| fs::read_to_string(dir.join(made).join(name));
     let text = read("run.toml")
@@ -77,15 +80,11 @@ const TABLE: f64 = 1e-5;
 fn a_finished_run_has_the_figures_of_its_time() {
     let dir = old(&["digits", "diabetes", "own", "old.csv"]);
     let dir = dir.path();
-    for (run, tolerance) in [
-        ("digits", if same_bits(dir, "digits") { 0.0 } else { TABLE }),
-        ("diabetes", TABLE),
-        ("own", TABLE),
-    ] {
+    for run in ["digits", "diabetes", "own"] {
         let result = value(dir.join(run).join("result.json"));
         for part in ["validation", "test"] {
             let now = json(dir, &["evaluate", run, "--part", part]);
-            close(&now, &result[part], tolerance);
+            close(&now, &result[part], TABLE);
             assert!(
                 now["n"].as_u64().is_some_and(|n| n > 0),
                 "{run} {part}: {now}"
@@ -184,7 +183,7 @@ fn probes_see_the_loss_of_their_time() {
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_bits() {
+fn a_killed_run_goes_on_to_the_same_weights() {
     let dir = old(&["resumed", "resumed-whole"]);
     let dir = dir.path();
     let now = json(dir, &["train", "--resume", "resumed"]);
@@ -194,17 +193,10 @@ fn a_killed_run_goes_on_to_the_same_bits() {
     ["seconds", "examples_per_second", "out"]
         .iter()
         .for_each(|key| drop(result.as_object_mut().and_then(|all| all.remove(*key))));
-    if same_bits(dir, "resumed") {
-        let bits = |model: &BTreeMap<String, Vec<f32>>| -> Vec<(String, Vec<u32>)> {
-            model
-                .iter()
-                .map(|(name, values)| (name.clone(), values.iter().map(|x| x.to_bits()).collect()))
-                .collect()
-        };
-        assert!(bits(&resumed) == bits(&whole), "other bits");
-        close(&now, &result, 0.0);
-    } else {
-        assert!(distance(&resumed, &whole) < 0.1);
+    let same = same_instructions(dir, "resumed");
+    assert!(distance(&resumed, &whole) < if same { EXPONENTIAL } else { 0.1 });
+    if same {
+        close(&now, &result, EXPONENTIAL);
     }
     assert_eq!(now["steps"], result["steps"]);
 }
@@ -345,10 +337,10 @@ fn a_killed_study_goes_on_to_the_same_trials() {
         "other trials"
     );
     assert_eq!(kept(dir, "study-half"), kept(dir, "study"));
-    if same_bits(dir, "study") {
+    if same_instructions(dir, "study") {
         now.iter()
             .zip(&then)
-            .for_each(|((_, now), (_, then))| close(now, then, 0.0));
+            .for_each(|((_, now), (_, then))| close(now, then, EXPONENTIAL));
     }
     assert!(
         end.stdout

@@ -1,8 +1,9 @@
 //! largebatch's kernels for Burn: operations that take Burn 0.22 several passes over memory, done
 //! in one.
 //!
-//! - [`layers`]: convolution, pooling, batch norm and the fully connected layer on the CPU, differentiable.
-//! - [`slices`]: the fully connected layer and the losses on slices, without a graph.
+//! - [`layers`]: convolution, pooling, batch norm, the fully connected layer, activations and
+//!   losses on the CPU, differentiable.
+//! - [`slices`]: the fully connected layer, activations and losses on slices, without a graph.
 //! - [`steps`]: the optimizers' steps on the CPU and, with the features `wgpu` and `cuda`, on GPUs.
 //!
 //! Each works on f32 and on the backends that its module names. In all other cases, and always if

@@ -1,4 +1,4 @@
-//! Layers and losses on slices of f32, for a training step without a graph.
+//! Layers, activations and losses on slices of f32, for a training step without a graph.
 //!
 //! The operations of [`layers`](crate::layers) call the same code, so both give the same bits. All
 //! matrices are stored row by row. Results are written to memory that the caller gives.
@@ -8,7 +8,7 @@
 use crate::layers::level::Level;
 use crate::layers::moments::{self, Layout};
 use crate::layers::product::product_into;
-use crate::layers::{batch_norm as norm, flex, linear as dense, loss, sum as total};
+use crate::layers::{Activation, batch_norm as norm, flex, linear as dense, loss, sum as total};
 use crate::scratch::Scratch;
 
 /// y = x W + b, then max(0, ·) if `relu`: sizes `[batch, inputs, outputs]`, x `[batch, inputs]`,
@@ -44,6 +44,21 @@ pub fn linear_by_bias(by_y: &[f32], by_bias: &mut [f32]) {
 pub fn relu_gradient(gradient: &mut [f32], y: &[f32]) {
     assert_eq!(gradient.len(), y.len());
     flex::rectify(Level::best(), gradient, y);
+}
+
+/// y = f(x).
+pub fn activation(f: Activation, x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len());
+    // SAFETY: `apply` writes every element.
+    unsafe { flex::overwritten(y, |y| f.apply(x, y)) }
+}
+
+/// The gradient of y = f(x) with respect to x, given that with respect to y.
+pub fn activation_gradient(f: Activation, [x, y]: [&[f32]; 2], by_y: &[f32], by_x: &mut [f32]) {
+    assert!([x.len(), y.len(), by_y.len()] == [by_x.len(); 3]);
+    let seen = if f == Activation::Gelu { x } else { y };
+    // SAFETY: `gradient` writes every element.
+    unsafe { flex::overwritten(by_x, |by_x| f.gradient(seen, by_y, by_x)) }
 }
 
 /// The moments of a batch, for its gradient.

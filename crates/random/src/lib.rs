@@ -95,6 +95,21 @@ pub fn unit(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
+/// Writes the first value where the next [`unit`] is below a probability, and the second elsewhere.
+pub fn either(rng: &mut impl Rng, probability: f64, values: [f32; 2], to: &mut [f32]) {
+    // Integers are compared, and numbers drawn many at a time: that is faster.
+    let least = (probability * (1u64 << 53) as f64).ceil() as u64;
+    let mut bytes = [0; 512];
+    for to in to.chunks_mut(64) {
+        let (drawn, _) = bytes[..8 * to.len()].as_chunks_mut::<8>();
+        rng.fill_bytes(drawn.as_flattened_mut());
+        for (to, drawn) in to.iter_mut().zip(drawn) {
+            // Not a branch, which would be mispredicted.
+            *to = values[usize::from(u64::from_le_bytes(*drawn) >> 11 >= least)];
+        }
+    }
+}
+
 /// A draw from the standard normal distribution N(0, 1).
 pub fn normal(rng: &mut impl Rng) -> f64 {
     rng.sample(StandardNormal)
@@ -155,6 +170,20 @@ mod tests {
         4607437322924320520,
         13833028641039567735,
     ];
+
+    #[test]
+    fn either_is_the_first_below_the_probability() {
+        for (probability, count) in [(0.4, 200), (0.5, 7), (0.0, 64), (1.0, 65), (1e-9, 1)] {
+            let mut values = vec![f32::NAN; count];
+            let mut rng = Key::new(5).stream(8);
+            either(&mut rng, probability, [0.0, 2.5], &mut values);
+            let mut rng = Key::new(5).stream(8);
+            for value in values {
+                let below = unit(&mut rng) < probability;
+                assert_eq!(value, if below { 0.0 } else { 2.5 });
+            }
+        }
+    }
 
     #[test]
     fn moments_are_right() {

@@ -277,7 +277,7 @@ impl Chain {
         for (l, layer) in worker.layers.iter().enumerate() {
             let (x, y) = worker.x.split_at_mut(l + 1);
             y[0].resize(some.len() * layer.outputs, 0.0);
-            layer.evaluate(weights, &x[l], &mut y[0], &experiment.device);
+            layer.evaluate(weights, &x[l], &mut y[0]);
         }
         let (loss, outputs) = (experiment.loss, &worker.x[worker.layers.len()]);
         let (width, g) = (outputs.len() / some.len(), &mut worker.g[0]);
@@ -357,7 +357,6 @@ impl Worker {
             dropout,
             examples: &self.examples,
             ghost_batch: experiment.config.ghost_batch,
-            device: &experiment.device,
         };
         for (l, layer) in self.layers.iter_mut().enumerate() {
             let (x, y) = self.x.split_at_mut(l + 1);

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use burn::module::ParamId;
-use burn::tensor::{Device, Tensor, TensorData};
 use largebatch_kernels::slices::{self, Moments};
 use largebatch_models::layers::{Activation, BatchNorm, Dropout};
 use largebatch_models::{Link, RUNNING_MOMENTUM};
@@ -36,8 +35,7 @@ enum Kind {
         /// The gradients of one chunk with respect to γ and β.
         part: [Vec<f32>; 2],
     },
-    /// Burn's operation on a graph of its own: its inputs and outputs.
-    Activation(Activation, Option<Box<[Tensor<2>; 2]>>),
+    Activation(Activation),
     /// With the mask.
     Dropout(Dropout, Vec<f32>),
 }
@@ -49,7 +47,6 @@ pub(crate) struct Pass<'a> {
     /// The numbers of the examples.
     pub examples: &'a [u64],
     pub ghost_batch: Option<usize>,
-    pub device: &'a Device,
 }
 
 /// The layers that compute these links. `place` says where a parameter's values are. `None` if a
@@ -90,7 +87,7 @@ pub(crate) fn layers(
                 };
                 (channels, channels, kind)
             }
-            Link::Activation(activation) => (width?, width?, Kind::Activation(*activation, None)),
+            Link::Activation(activation) => (width?, width?, Kind::Activation(*activation)),
             Link::Dropout(dropout) if dropout.is_off() => continue,
             Link::Dropout(dropout) => {
                 let kind = Kind::Dropout((*dropout).clone(), Vec::new());
@@ -123,7 +120,7 @@ impl Layer {
         let places = match self.kind {
             Kind::Linear { weight, bias, .. } => [Some(weight), bias],
             Kind::BatchNorm { gamma, beta, .. } => [Some(gamma), Some(beta)],
-            Kind::Activation(..) | Kind::Dropout(..) => [None, None],
+            Kind::Activation(_) | Kind::Dropout(..) => [None, None],
         };
         places.into_iter().flatten()
     }
@@ -158,12 +155,7 @@ impl Layer {
                     slices::batch_norm(x, by, BatchNorm::EPSILON, *relu, y, moments);
                 }
             }
-            Kind::Activation(activation, passed) => {
-                let x = tensor(x, [batch, width], pass.device).require_grad();
-                let after = activation.forward(x.clone());
-                read(after.clone().inner(), y);
-                *passed = Some(Box::new([x, after]));
-            }
+            Kind::Activation(activation) => slices::activation(activation.kernel(), x, y),
             Kind::Dropout(dropout, mask) => {
                 let Some(key) = pass.dropout else { return };
                 mask.resize(x.len(), 0.0);
@@ -175,7 +167,7 @@ impl Layer {
     }
 
     /// Writes the outputs y of an evaluation: without dropout, with batch norm's running statistics.
-    pub fn evaluate(&self, weights: &[Vec<f32>], x: &[f32], y: &mut [f32], device: &Device) {
+    pub fn evaluate(&self, weights: &[Vec<f32>], x: &[f32], y: &mut [f32]) {
         let width = self.inputs;
         match &self.kind {
             Kind::Linear { weight, bias, relu } => {
@@ -193,10 +185,7 @@ impl Layer {
                 let by = [*gamma, *beta, running[0], running[1]].map(|at| &weights[at][..]);
                 slices::batch_norm_eval(x, by, BatchNorm::EPSILON, *relu, y);
             }
-            Kind::Activation(activation, _) => {
-                let x = tensor(x, [x.len() / width, width], &device.clone().inner());
-                read(activation.forward(x), y);
-            }
+            Kind::Activation(activation) => slices::activation(activation.kernel(), x, y),
             Kind::Dropout(..) => y.copy_from_slice(x),
         }
     }
@@ -251,15 +240,9 @@ impl Layer {
                     }
                 }
             }
-            Kind::Activation(_, passed) => {
-                let (Some(passed), Some(by_x)) = (passed.take(), by_x) else {
-                    return;
-                };
-                let [x, after] = *passed;
-                let g = tensor(g, after.dims(), &after.device());
-                let gradients = (after * g).sum().backward();
-                if let Some(gradient) = x.grad(&gradients) {
-                    read(gradient, by_x);
+            Kind::Activation(activation) => {
+                if let Some(by_x) = by_x {
+                    slices::activation_gradient(activation.kernel(), [x, y], g, by_x);
                 }
             }
             Kind::Dropout(_, mask) => {
@@ -303,14 +286,4 @@ pub(crate) fn update_running(running: &mut [f32], seen: &[f32]) {
 pub(crate) fn add(sum: &mut [f32], term: &[f32]) {
     let both = sum.iter_mut().zip(term);
     both.for_each(|(sum, term)| *sum += term);
-}
-
-fn tensor(values: &[f32], dims: [usize; 2], device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values.to_vec(), dims), device)
-}
-
-fn read(tensor: Tensor<2>, to: &mut [f32]) {
-    let data = tensor.into_data();
-    let values = data.as_slice::<f32>();
-    to.copy_from_slice(values.expect("an activation keeps the type, f32"));
 }

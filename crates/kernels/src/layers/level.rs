@@ -73,10 +73,14 @@ impl Level {
 }
 
 /// Defines `$name(level, ..)`, which runs `$body::<vector, rows>(..)` compiled for that level. With
-/// `pub(crate) unsafe` before the name it is such a function: its body asks for more than the level.
+/// `pub(crate)` or `pub(crate) unsafe` before the name it is such a function; the body of an unsafe
+/// one asks for more than the level.
 macro_rules! leveled {
     (pub(crate) unsafe $($rest:tt)*) => {
         $crate::layers::level::leveled!(@ [pub(crate) unsafe] $($rest)*);
+    };
+    (pub(crate) $($rest:tt)*) => {
+        $crate::layers::level::leveled!(@ [pub(crate)] $($rest)*);
     };
     (@ [$($before:tt)*] $(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?)) => {
         $(#[$doc])*

@@ -1,12 +1,12 @@
 //! Layers on the CPU for Burn: convolution, pooling, batch norm and the fully connected layer, each
-//! with the ReLU that follows.
+//! with the ReLU that follows; activations and losses.
 //!
 //! Burn 0.22 computes the weight gradient of a convolution as many small products, rearranges
 //! images in scalar loops, and makes several passes over memory in batch norm and pooling. Here
 //! every product runs as a register tile over a small panel in the L1 cache, and everything else
 //! takes one or two passes. The work is parallel over images, planes or blocks, and gives the same
 //! bits for any number of threads. AVX-512, AVX2 or portable code is chosen at run time; these
-//! differ in rounding.
+//! differ in rounding, except in activations and losses.
 //!
 //! All of this applies to Burn's CPU backend flex in f32, to plain tensors and to those in a graph
 //! without gradient checkpointing. In all other cases, and always if the environment variable
@@ -18,6 +18,7 @@
     reason = "kernels take many sizes and pointers, and index registers"
 )]
 
+mod activate;
 pub(crate) mod batch_norm;
 mod correlate;
 mod few_rows;
@@ -25,6 +26,7 @@ pub(crate) mod flex;
 pub(crate) mod level;
 pub(crate) mod linear;
 pub(crate) mod loss;
+mod math;
 mod max_pool;
 pub(crate) mod moments;
 mod operation;
@@ -37,6 +39,7 @@ mod tests;
 mod tile;
 mod weight_gradient;
 
+pub use activate::Activation;
 pub use batch_norm::BatchNorm;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};

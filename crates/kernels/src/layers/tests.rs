@@ -1,4 +1,5 @@
 use crate::layers::correlate::Plan;
+use crate::layers::flex::overwritten;
 use crate::layers::level::Level;
 use crate::layers::product::{Matrix, Product, product};
 use crate::layers::shape::Shape;
@@ -214,4 +215,39 @@ fn every_level_multiplies_matrices() {
             }
         }
     }
+}
+
+#[test]
+fn losses_and_activations_have_the_same_bits_at_every_level() {
+    use crate::layers::activate::{Activation, apply, gradient};
+    use crate::layers::loss;
+    let (classes, rows) = (7, 61);
+    let (o, mut t) = (value(rows * classes, 1), vec![0.1; rows * classes]);
+    t.iter_mut().step_by(3).for_each(|t| *t = 0.7);
+    let results = |level: Level| {
+        let mut all = Vec::new();
+        for part in [loss::cross_entropy, loss::logistic] {
+            let (mut sum, mut g) = (0.0, vec![0.0; o.len()]);
+            part(level, classes, &o, &t, &mut g, &mut sum);
+            all.push(sum.to_bits());
+            all.extend(g.iter().map(|g| u64::from(g.to_bits())));
+        }
+        for f in [
+            Activation::Relu,
+            Activation::Tanh,
+            Activation::Gelu,
+            Activation::Sigmoid,
+        ] {
+            let (mut y, mut by_x) = (vec![0.0; o.len()], vec![0.0; o.len()]);
+            // SAFETY: both write every element.
+            unsafe {
+                overwritten(&mut y, |y| apply(level, f, &o, y));
+                overwritten(&mut by_x, |by_x| gradient(level, f, &y, &o, by_x));
+            }
+            all.extend([y, by_x].concat().iter().map(|v| u64::from(v.to_bits())));
+        }
+        all
+    };
+    let best = results(Level::best());
+    assert!(Level::all().all(|level| results(level) == best));
 }

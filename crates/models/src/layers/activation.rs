@@ -1,8 +1,6 @@
 //! Activations.
 
-use std::f64::consts::FRAC_1_SQRT_2;
-
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +22,17 @@ pub enum Activation {
 impl Activation {
     /// Applies the function to every element.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        self.kernel().forward(x)
+    }
+
+    /// The function as the kernels know it.
+    pub fn kernel(self) -> largebatch_kernels::layers::Activation {
+        use largebatch_kernels::layers::Activation as Kernel;
         match self {
-            Activation::Relu => activation::relu(x),
-            Activation::Tanh => activation::tanh(x),
-            // Burn's own gradient is approximate on every backend except flex.
-            Activation::Gelu => x.clone() * ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5,
-            Activation::Sigmoid => activation::sigmoid(x),
+            Activation::Relu => Kernel::Relu,
+            Activation::Tanh => Kernel::Tanh,
+            Activation::Gelu => Kernel::Gelu,
+            Activation::Sigmoid => Kernel::Sigmoid,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Dropout with masks that depend on the example.
 
 use burn::tensor::{Tensor, TensorData};
-use largebatch_random::{Key, unit};
+use largebatch_random::{Key, either};
 use rayon::prelude::*;
 
 use crate::{Builder, ForwardPass};
@@ -50,21 +50,12 @@ impl Dropout {
 
     /// The factors of `units` units of each example: 0, or 1 / (1 − p).
     pub fn mask(&self, key: Key, examples: &[u64], units: usize, mask: &mut [f32]) {
-        let (key, scale) = (
-            key.word(&self.path),
-            (1.0 / (1.0 - self.probability)) as f32,
-        );
+        let key = key.word(&self.path);
+        let factors = [0.0, (1.0 / (1.0 - self.probability)) as f32];
         mask.par_chunks_mut(units.max(1))
             .zip(examples)
             .for_each(|(mask, example)| {
-                let mut rng = key.stream(*example);
-                mask.iter_mut().for_each(|m| {
-                    *m = if unit(&mut rng) < self.probability {
-                        0.0
-                    } else {
-                        scale
-                    }
-                });
+                either(&mut key.stream(*example), self.probability, factors, mask);
             });
     }
 }
