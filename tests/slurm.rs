@@ -164,8 +164,10 @@ fn a_real_slurm_runs_the_array() {
         Some(0)
     );
     // A training with a process for each task.
-    if !slurm("mpirun.openmpi") {
-        eprintln!("skipped: no training on several tasks (Debian: openmpi-bin)");
+    let mut try_pmix = cluster.command("srun");
+    try_pmix.args(["--mpi=pmix", "true"]);
+    if !slurm("mpirun.openmpi") || ended(try_pmix).code != Some(0) {
+        eprintln!("skipped: no training on several tasks (Debian: openmpi-bin, libpmix-dev)");
         return;
     }
     let config = "dataset = 'digits'\nmodel = 'mlp'\nsteps = 9\nparts = 3\n";

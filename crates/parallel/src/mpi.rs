@@ -2,6 +2,8 @@
 //!
 //! So one program serves laptop and cluster, and builds without MPI. Implementations differ in the
 //! names of their libraries, in the type of handles and in constants: see [`ABIS`].
+//!
+//! It is one file, so that all unsafe code of MPI stands together.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;

@@ -87,11 +87,14 @@ impl<'a> Ranks<'a> {
         self.peers.parts(parts, self.peers.rank())
     }
 
-    /// The flags that any process has set.
-    pub fn agree(&self, flags: u32) -> u32 {
-        let mut all = vec![0; self.peers.count()];
-        self.peers.gather(&[flags], &mut all);
-        all.into_iter().fold(0, |all, flags| all | flags)
+    /// Sets the flags that any process has set.
+    pub fn agree<const N: usize>(&self, flags: [&mut bool; N]) {
+        let mine = flags.each_ref().map(|flag| u32::from(**flag));
+        let mut all = vec![0; N * self.peers.count()];
+        self.peers.gather(&mine, &mut all);
+        for (i, flag) in flags.into_iter().enumerate() {
+            *flag = all.iter().skip(i).step_by(N).any(|set| *set > 0);
+        }
     }
 
     /// What the passes of all processes found.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use largebatch_models::Network;
-use largebatch_parallel::Peers;
 
+use crate::Controls;
 use crate::checkpoint::{self, Checkpoint, SCHEMA};
 use crate::counters::{Counters, Unread};
 use crate::divergence::Divergence;
@@ -15,43 +15,6 @@ use crate::ranks::Ranks;
 use crate::trainer::{Trained, Trainer};
 use crate::writer::Writer;
 use crate::{Experiment, Outcome, Split, Stop, TrainError, device, from_safetensors};
-
-/// What a training needs besides the experiment.
-pub struct Controls<'a> {
-    /// The run's folder; without it, nothing is written.
-    pub folder: Option<&'a RunFolder>,
-    /// Observers to call.
-    pub observers: Vec<&'a mut dyn Observer>,
-    /// Set by a signal handler: training then writes a checkpoint and returns.
-    pub interrupt: &'a AtomicBool,
-    /// Whether to evaluate the test part at the end; a trial that only tunes must not see it.
-    pub test: bool,
-    /// How many training examples, spread evenly over the training part, each evaluation also
-    /// measures with the current weights. (The mean loss of the training steps comes from weights
-    /// that have changed since.)
-    pub fitted: usize,
-    /// Whether to use Burn's graph in every step, with the same bits, even if it is not needed.
-    pub on_graph: bool,
-    /// The processes that share the training. Each calls [`train`] with the same experiment, and
-    /// computes some parts of every batch; the bits are those of one process. Only rank 0 may have a
-    /// folder and observers.
-    pub peers: Option<&'a dyn Peers>,
-}
-
-impl Default for Controls<'_> {
-    fn default() -> Self {
-        static NEVER: AtomicBool = AtomicBool::new(false);
-        Controls {
-            folder: None,
-            observers: Vec::new(),
-            interrupt: &NEVER,
-            test: true,
-            fitted: 0,
-            on_graph: false,
-            peers: None,
-        }
-    }
-}
 
 /// Trains from the start, or from the folder's newest checkpoint, and evaluates at the end.
 ///
@@ -221,20 +184,12 @@ impl Training<'_> {
             all.or(wants)
         });
         if let Some(ranks) = self.trainer.ranks() {
-            let mut all = [
+            ranks.agree([
                 &mut interrupted,
                 &mut wants.norms,
                 &mut wants.layers,
                 &mut wants.checkpoint,
-            ];
-            let flags = all
-                .iter()
-                .rev()
-                .fold(0, |flags, flag| flags << 1 | u32::from(**flag));
-            let flags = ranks.agree(flags);
-            for (i, flag) in all.iter_mut().enumerate() {
-                **flag = flags >> i & 1 == 1;
-            }
+            ]);
         }
         (wants, interrupted)
     }
@@ -348,7 +303,7 @@ impl Training<'_> {
         }
         let mut stop = self.observers.iter().any(|o| o.stop());
         if let Some(ranks) = self.trainer.ranks() {
-            stop = ranks.agree(u32::from(stop)) > 0;
+            ranks.agree([&mut stop]);
         }
         if stop {
             return Ok(Some(Stop::Observer));

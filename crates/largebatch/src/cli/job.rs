@@ -11,7 +11,7 @@ use anyhow::Result;
 use largebatch_parallel::{Launcher, Mpi, Peers};
 use largebatch_study::Shard;
 
-use super::INTERRUPT;
+use super::{Global, INTERRUPT};
 
 /// This process among the others.
 pub(super) struct Job {
@@ -45,6 +45,38 @@ pub(super) fn join() -> Result<Option<&'static Job>> {
 /// Whether another process prints.
 pub(super) fn is_quiet() -> bool {
     JOB.get().is_some_and(|job| !job.is_main())
+}
+
+/// The part of a study for this process, if a launcher has started several.
+pub(super) fn shard() -> Result<Option<Shard>> {
+    Ok(join()?.map(|job| Shard {
+        index: job.mpi.rank() + 1,
+        count: job.mpi.count(),
+    }))
+}
+
+/// Waits for the other processes, if there are any.
+pub(super) fn wait() {
+    if let Some(job) = JOB.get() {
+        job.mpi.wait();
+    }
+}
+
+/// The flags of this process, which is quiet if another one prints.
+pub(super) fn quieted(global: &Global) -> Global {
+    match is_quiet() {
+        true => Global {
+            quiet: true,
+            verbose: false,
+        },
+        false => global.clone(),
+    }
+}
+
+/// The CPU threads for this process: all, or its share if several are on one machine.
+pub(super) fn threads() -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+    JOB.get().map_or_else(all, |job| job.launcher.threads())
 }
 
 /// Whether another process reports wrong arguments, which all have got.
@@ -99,19 +131,6 @@ impl Job {
     /// The MPI, and the number of processes.
     pub(super) fn describe(&self) -> String {
         format!("{} processes, {}", self.mpi.count(), self.mpi.version())
-    }
-
-    /// CPU threads for this process, so that those on one machine share it.
-    pub(super) fn threads(&self) -> usize {
-        self.launcher.threads()
-    }
-
-    /// The part of a study for this process.
-    pub(super) fn shard(&self) -> Shard {
-        Shard {
-            index: self.mpi.rank() + 1,
-            count: self.mpi.count(),
-        }
     }
 
     /// Does something in one process of each machine first, so that the others find what it leaves

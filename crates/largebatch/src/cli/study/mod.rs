@@ -14,7 +14,7 @@ use largebatch_study::{
 };
 use largebatch_train::compute_here;
 
-use super::job::{self, Job};
+use super::job;
 use super::{DataDir, Done, Global, INTERRUPT, counted, print, say, warn, watch_interrupts};
 use crate::Lab;
 use keep::{KeptRuns, Probes, join_runs};
@@ -239,9 +239,9 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-/// All cores, divided by the study's threads per trial.
+/// All cores of this process, divided by the study's threads per trial.
 fn jobs(asked: Option<usize>, threads: u32) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let cores = job::threads();
     asked.unwrap_or((cores / threads.max(1) as usize).max(1))
 }
 
@@ -268,16 +268,10 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
 
 fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
-    // Shards of their own need no other process.
-    let job = match args.shard {
-        Some(_) => None,
-        None => job::join()?,
-    };
-    let quiet = Global {
-        quiet: global.quiet || job::is_quiet(),
-        verbose: global.verbose && !job::is_quiet(),
-    };
-    let global = &quiet;
+    let shard = args
+        .shard
+        .map_or_else(job::shard, |shard| Ok(Some(shard)))?;
+    let global = &job::quieted(global);
     let trainer = Trainer::new(lab, args.what.data_dir.search());
     let plan = open(&args.what, &trainer, lab)?;
     trainer.tell(global);
@@ -333,11 +327,8 @@ fn run_plan(
     };
     let reads = |config: &toml::Table| trainer.files(config);
     let options = RunOptions {
-        jobs: args
-            .jobs
-            .or(job.map(|job| (job.threads() / plan.study.threads.max(1) as usize).max(1)))
-            .unwrap_or_else(|| jobs(None, plan.study.threads)),
-        shard: args.shard.or(job.map(Job::shard)),
+        jobs: jobs(args.jobs, plan.study.threads),
+        shard,
         data: Some(&reads),
         accept_data: args.accept_data,
         retry: args.retry,
@@ -358,10 +349,7 @@ fn run_plan(
     );
     watcher.end();
     let summary = summary?;
-    if let Some(job) = job {
-        // The report needs the trials of all.
-        job.peers().wait();
-    }
+    job::wait(); // The report needs the trials of all.
     if summary.aside > 0 {
         warn(&format!(
             "{} ran on data that have changed, or in a version in which their settings had another meaning; they run again, and their old records moved to {}",
