@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   // The page's script. Without it everything can be read; with it the figures answer. All that the
-  // reader has chosen is in `state`; `update` shows it.
+  // reader has chosen is in `state`; `update` shows it. It is one file, because a page holds it whole
+  // and needs no build.
   const all = (selector, of = document) => [...of.querySelectorAll(selector)];
   const one = (selector, of = document) => of.querySelector(selector);
   const data = JSON.parse(one("#data").textContent);
