@@ -26,7 +26,6 @@ pub mod batch_find;
 mod cost;
 pub mod curvature;
 mod dry_run;
-mod eigen;
 mod error;
 mod flat;
 mod found;

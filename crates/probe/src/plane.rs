@@ -5,7 +5,6 @@ use largebatch_random::{Key, normal};
 use serde::Serialize;
 
 use crate::ProbeError;
-use crate::eigen::symmetric;
 use crate::vector::{dot, extent, norm, plus};
 
 /// A plane origin + a·u + b·v.
@@ -153,7 +152,7 @@ impl Plane {
             }
         }
         let trace: f64 = (0..n).map(|i| gram[i * n + i]).sum();
-        let (values, vectors) = symmetric(gram, n);
+        let (values, vectors) = symmetric_eigen(gram, n);
         if !(values[1] > 1e-12 * values[0]) {
             return Err(few());
         }
@@ -208,4 +207,52 @@ impl Plane {
         let room = share * (a.1 - a.0).max(b.1 - b.0);
         [(a.0 - room, a.1 + room), (b.0 - room, b.1 + room)]
     }
+}
+
+/// Eigenvalues in decreasing order and their unit vectors, of a symmetric n × n matrix, by Jacobi
+/// rotations.
+fn symmetric_eigen(mut m: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let mut vectors = vec![0.0; n * n];
+    (0..n).for_each(|i| vectors[i * n + i] = 1.0);
+    let size = norm(&m);
+    for _sweep in 0..60 {
+        let off: f64 = (0..n)
+            .flat_map(|i| (0..i).map(move |j| (i, j)))
+            .map(|(i, j)| m[i * n + j].powi(2))
+            .sum();
+        if off.sqrt() <= 1e-15 * size {
+            break;
+        }
+        for p in 0..n {
+            for q in p + 1..n {
+                if m[p * n + q] == 0.0 {
+                    continue;
+                }
+                let theta = (m[q * n + q] - m[p * n + p]) / (2.0 * m[p * n + q]);
+                let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+                let c = 1.0 / (t * t + 1.0).sqrt();
+                let s = t * c;
+                for k in 0..n {
+                    let (a, b) = (m[k * n + p], m[k * n + q]);
+                    (m[k * n + p], m[k * n + q]) = (c * a - s * b, s * a + c * b);
+                }
+                for k in 0..n {
+                    let (a, b) = (m[p * n + k], m[q * n + k]);
+                    (m[p * n + k], m[q * n + k]) = (c * a - s * b, s * a + c * b);
+                    let (a, b) = (vectors[p * n + k], vectors[q * n + k]);
+                    (vectors[p * n + k], vectors[q * n + k]) = (c * a - s * b, s * a + c * b);
+                }
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&i, &j| m[j * n + j].total_cmp(&m[i * n + i]));
+    let values = order.iter().map(|&i| m[i * n + i]).collect();
+    (
+        values,
+        order
+            .iter()
+            .map(|&i| vectors[i * n..(i + 1) * n].to_vec())
+            .collect(),
+    )
 }

@@ -1,7 +1,7 @@
 //! The Lanczos method, with full reorthogonalization.
 
 use super::operator::Operator;
-use crate::eigen::symmetric;
+use super::tridiagonal::eigen;
 use crate::vector::{axpy, dot, norm, scale};
 use crate::{ProbeError, Watch};
 
@@ -62,15 +62,8 @@ impl Krylov {
 
     /// T's eigenvalues in decreasing order, with their eigenvectors in T's coordinates.
     pub fn ritz(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
-        let n = self.alpha.len();
-        let mut t = vec![0.0; n * n];
-        for i in 0..n {
-            t[i * n + i] = self.alpha[i];
-            if i > 0 {
-                (t[i * n + i - 1], t[(i - 1) * n + i]) = (self.beta[i - 1], self.beta[i - 1]);
-            }
-        }
-        symmetric(t, n)
+        let m = self.alpha.len();
+        eigen(&self.alpha, &self.beta[..m.saturating_sub(1)])
     }
 }
 

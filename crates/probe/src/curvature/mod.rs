@@ -8,6 +8,7 @@ mod preconditioner;
 mod probe;
 mod top;
 mod trace;
+mod tridiagonal;
 
 use largebatch_random::Key;
 use largebatch_train::nullable;
