@@ -281,14 +281,14 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .clone()
         .map_or_else(|| own_folder(&plan.study.name), Ok)?;
     if !args.serve || job::is_quiet() {
-        return run_plan(&args, plan, &folder, &trainer, job, global, lab);
+        return run_plan(&args, plan, &folder, &trainer, shard, global, lab);
     }
     let pages = Pages::new(&folder, true, 0, lab)?;
     say(&format!("{} follows the study", pages.address()));
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| pages.answer(&ended));
-        let done = run_plan(&args, plan, &folder, &trainer, job, global, lab);
+        let done = run_plan(&args, plan, &folder, &trainer, shard, global, lab);
         // The page asks every two seconds, and so sees the end.
         std::thread::sleep(Duration::from_secs(3));
         ended.store(true, Ordering::Relaxed);
@@ -301,7 +301,7 @@ fn run_plan(
     plan: Plan,
     folder: &Path,
     trainer: &Trainer,
-    job: Option<&Job>,
+    shard: Option<Shard>,
     global: &Global,
     lab: &Lab,
 ) -> Result<Done> {
