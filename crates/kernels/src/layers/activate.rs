@@ -1,7 +1,6 @@
 //! Activation functions, element by element.
 
 use std::f64::consts::FRAC_1_SQRT_2;
-use std::mem::MaybeUninit;
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -12,7 +11,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use rayon::prelude::*;
 
-use crate::layers::flex::{Tracked, contiguous, numbers, plain, tracked, written};
+use crate::layers::flex::{Tracked, contiguous, numbers, plain, tracked};
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::math::{normal, sigmoid, tanh};
 
@@ -57,8 +56,8 @@ impl Activation {
         let dims = x.dims();
         let run = |x: &FlexTensor| {
             let x = numbers(x);
-            // SAFETY: `apply` writes every element.
-            let y = unsafe { written(x.len(), |y| self.apply(x, y)) };
+            let mut y = vec![0.0; x.len()];
+            self.apply(x, &mut y);
             FlexTensor::from_data(TensorData::new(y, dims))
         };
         if !x.is_autodiff() {
@@ -85,7 +84,7 @@ impl Activation {
     }
 
     /// y = f(x).
-    pub(crate) fn apply(self, x: &[f32], y: &mut [MaybeUninit<f32>]) {
+    pub(crate) fn apply(self, x: &[f32], y: &mut [f32]) {
         let level = Level::best();
         if x.len() <= EACH {
             return apply(level, self, x, y);
@@ -97,7 +96,7 @@ impl Activation {
 
     /// The gradient with respect to x, given that with respect to y = f(x). `seen` is x for GELU, and
     /// y for the others.
-    pub(crate) fn gradient(self, seen: &[f32], by_y: &[f32], by_x: &mut [MaybeUninit<f32>]) {
+    pub(crate) fn gradient(self, seen: &[f32], by_y: &[f32], by_x: &mut [f32]) {
         let level = Level::best();
         if seen.len() <= EACH {
             return gradient(level, self, seen, by_y, by_x);
@@ -112,11 +111,11 @@ impl Activation {
 const EACH: usize = 1 << 14;
 
 leveled! {
-    pub(crate) apply = apply_body(f: Activation, x: &[f32], y: &mut [MaybeUninit<f32>])
+    pub(crate) apply = apply_body(f: Activation, x: &[f32], y: &mut [f32])
 }
 
 #[inline(always)]
-fn apply_body<V: Vector, const ROWS: usize>(f: Activation, x: &[f32], y: &mut [MaybeUninit<f32>]) {
+fn apply_body<V: Vector, const ROWS: usize>(f: Activation, x: &[f32], y: &mut [f32]) {
     match f {
         // NaN is propagated.
         Activation::Relu => map(x, y, |x| if x <= 0.0 { 0.0 } else { x }),
@@ -127,15 +126,15 @@ fn apply_body<V: Vector, const ROWS: usize>(f: Activation, x: &[f32], y: &mut [M
 }
 
 #[inline(always)]
-fn map(x: &[f32], y: &mut [MaybeUninit<f32>], f: impl Fn(f32) -> f32) {
+fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
     for (y, x) in y.iter_mut().zip(x) {
-        y.write(f(*x));
+        *y = f(*x);
     }
 }
 
 leveled! {
     pub(crate) gradient = gradient_body(
-        f: Activation, seen: &[f32], by_y: &[f32], by_x: &mut [MaybeUninit<f32>],
+        f: Activation, seen: &[f32], by_y: &[f32], by_x: &mut [f32],
     )
 }
 
@@ -144,7 +143,7 @@ fn gradient_body<V: Vector, const ROWS: usize>(
     f: Activation,
     seen: &[f32],
     by_y: &[f32],
-    by_x: &mut [MaybeUninit<f32>],
+    by_x: &mut [f32],
 ) {
     match f {
         Activation::Relu => zip(seen, by_y, by_x, |y, g| if y == 0.0 { 0.0 } else { g }),
@@ -158,9 +157,9 @@ fn gradient_body<V: Vector, const ROWS: usize>(
 }
 
 #[inline(always)]
-fn zip(a: &[f32], b: &[f32], to: &mut [MaybeUninit<f32>], f: impl Fn(f32, f32) -> f32) {
+fn zip(a: &[f32], b: &[f32], to: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
-        to.write(f(*a, *b));
+        *to = f(*a, *b);
     }
 }
 
@@ -173,8 +172,8 @@ impl Backward<Flex, 1> for Activation {
         let by_y = contiguous(grads.consume::<Flex>(&ops.node));
         if let [Some(node)] = ops.parents {
             let (seen, by_y) = (numbers(&seen), numbers(&by_y));
-            // SAFETY: `gradient` writes every element.
-            let by_x = unsafe { written(seen.len(), |by_x| self.gradient(seen, by_y, by_x)) };
+            let mut by_x = vec![0.0; seen.len()];
+            self.gradient(seen, by_y, &mut by_x);
             let by_x = FlexTensor::from_data(TensorData::new(by_x, dims));
             grads.register::<Flex>(node.id, by_x);
         }
