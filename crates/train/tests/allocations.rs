@@ -85,6 +85,9 @@ fn a_step_allocates_nothing() {
         "dataset=digits model=mlp batch_size=64 optimizer=nadam model.batch_norm=true ghost_batch=16",
         "dataset=digits model=f1 batch_size=64",
         "dataset=digits model=mlp batch_size=60 accumulate=3",
+        "dataset=digits model=mlp batch_size=60 parts=4 model.batch_norm=true",
+        "dataset=digits model=mlp batch_size=50 model.activation=tanh",
+        "dataset=digits model=mlp batch_size=60 model.activation=gelu",
     ] {
         let assignments = ["lr=0.01", "steps=15"]
             .into_iter()

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::layers::flex::{Tracked, contiguous, numbers, plain, tensor, tracked};
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::math::{exp, ln_1p};
+use crate::scratch::Scratch;
 
 /// The number of examples that are summed as one group, in f64.
 const ROWS_TOGETHER: usize = 64;
@@ -122,7 +123,9 @@ pub(crate) fn sum_of_rows(
         gradient.chunks_mut(each).zip(parts).map(part).sum()
     } else {
         let parts = outputs.par_chunks(each).zip(targets.par_chunks(each));
-        let sums: Vec<f64> = gradient.par_chunks_mut(each).zip(parts).map(part).collect();
+        let mut sums = Scratch::<f64>::zeros(gradient.len().div_ceil(each));
+        let parts = gradient.par_chunks_mut(each).zip(parts).map(part);
+        parts.zip(&mut sums[..]).for_each(|(part, sum)| *sum = part);
         sums.iter().sum()
     };
     sum as f32
