@@ -5,10 +5,9 @@
 //! does the same, but would enable features of crates that Burn uses, and so force a rebuild of
 //! Burn.
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fontdb::{Database, FaceInfo, ID, Style};
 use tiny_skia::{
@@ -24,10 +23,10 @@ pub struct Painter {
     /// Only the embedded fonts.
     ours: usvg::Options<'static>,
     /// The embedded and the system's fonts, loaded when a chart first needs them.
-    all: OnceCell<usvg::Options<'static>>,
+    all: OnceLock<usvg::Options<'static>>,
     load: fn(&mut Database),
     /// Characters that no font has.
-    undrawn: RefCell<BTreeSet<char>>,
+    undrawn: Mutex<BTreeSet<char>>,
 }
 
 impl Default for Painter {
@@ -71,15 +70,19 @@ impl Painter {
         let ours = Arc::new(ours);
         Painter {
             ours: options(ours.clone(), ours),
-            all: OnceCell::new(),
+            all: OnceLock::new(),
             load,
-            undrawn: RefCell::default(),
+            undrawn: Mutex::default(),
         }
     }
 
     /// The characters in the charts so far that no font has, which are drawn as `?`.
     pub fn undrawn(&self) -> String {
-        self.undrawn.borrow().iter().collect()
+        self.unknown().iter().collect()
+    }
+
+    fn unknown(&self) -> MutexGuard<'_, BTreeSet<char>> {
+        self.undrawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The picture as a PNG at `scale` pixels per unit; the error says what is wrong with it.
@@ -127,7 +130,7 @@ impl Painter {
             .filter(|c| find(*c, &ids, &mut fonts).is_none())
             .collect();
         *svg = svg.replace(&undrawn[..], "?");
-        self.undrawn.borrow_mut().extend(undrawn);
+        self.unknown().extend(undrawn);
         all
     }
 }
@@ -237,7 +240,7 @@ fn encode(pixmap: &Pixmap) -> std::io::Result<Vec<u8>> {
     // 8 bits, RGB, deflate, filters by line, not interlaced.
     head.extend([8, 2, 0, 0, 0]);
     chunk(&mut out, b"IHDR", &head);
-    let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(4));
     for row in pixmap.data().chunks(4 * width as usize) {
         let rgb: Vec<u8> = row.chunks(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
         // Filter "sub": the difference to the pixel on the left; flat colours become zeros.

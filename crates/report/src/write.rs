@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use largebatch_plot::{Painter, stem};
+use largebatch_plot::{Figure, Painter, PlotError, stem};
 use largebatch_store::{Folder, Lock, LockError, clear_leftovers};
 
 use crate::analysis::stage;
@@ -115,8 +115,9 @@ fn fill(r: &Report, folder: &Path, formats: &[Format]) -> Result<Written, Report
             }
             Format::Png => {
                 let painter = Painter::default();
-                for f in r.figures() {
-                    put(format!("figures/{}.png", f.name), &f.png(&painter)?)?;
+                let figures: Vec<&Figure> = r.figures().collect();
+                for (f, picture) in figures.iter().zip(pictures(&figures, &painter)) {
+                    put(format!("figures/{}.png", f.name), &picture?)?;
                 }
                 undrawn = painter.undrawn();
             }
@@ -165,4 +166,22 @@ fn fill(r: &Report, folder: &Path, formats: &[Format]) -> Result<Written, Report
         }
     }
     Ok(Written { files, undrawn })
+}
+
+/// The PNG of each figure, drawn on all cores.
+fn pictures(figures: &[&Figure], painter: &Painter) -> Vec<Result<Vec<u8>, PlotError>> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let each = figures.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let some = figures.chunks(each).map(|figures| {
+            let draw = || figures.iter().map(|f| f.png(painter)).collect::<Vec<_>>();
+            scope.spawn(draw)
+        });
+        let threads: Vec<_> = some.collect();
+        let drawn = threads.into_iter().flat_map(|thread| match thread.join() {
+            Ok(drawn) => drawn,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        drawn.collect()
+    })
 }
