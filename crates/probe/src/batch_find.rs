@@ -153,15 +153,17 @@ impl BatchSearch {
                 }
             }
             let reset = cpu && memory::reset_peak();
-            let mut times = Vec::new();
-            while times.len() < 4 || times[1..].iter().sum::<f64>() < self.seconds {
+            dry_run.step(batch_size)?; // The first step is slower.
+            let (mut timed, mut total) = (Vec::new(), 0.0);
+            while timed.len() < 3 || total < self.seconds {
                 if !watch(done as u64, sizes.len() as u64) {
                     ended = BatchEnd::Interrupted;
                     break 'sizes;
                 }
-                times.push(dry_run.step(batch_size)?);
+                let seconds = dry_run.step(batch_size)?;
+                total += seconds;
+                timed.push(seconds);
             }
-            let mut timed = times.split_off(1);
             timed.sort_by(f64::total_cmp);
             let (steps, median) = (timed.len(), timed[timed.len() / 2]);
             points.push(BatchPoint {
