@@ -77,7 +77,7 @@ impl dyn Peers + '_ {
     /// Adds `n` numbers over all parts, with the bits of one process that adds them by [`push`] and
     /// [`finish`].
     ///
-    /// `mine` is what [`push`] made of this process's [parts](Self::parts). The first then holds the
+    /// `mine` is what [`push`] made of this process's parts. The first then holds the
     /// total, the others nothing of use. `scratch` is memory to keep between calls.
     ///
     /// MPI only moves numbers: its own sums are in an order that depends on the number of processes.

@@ -95,7 +95,7 @@ pub fn unit(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Writes the first value where the next [`unit`] is below a probability, and the second elsewhere.
+/// Writes the first value where the next [`unit`](fn@unit) is below a probability, and the second elsewhere.
 pub fn either(rng: &mut impl Rng, probability: f64, values: [f32; 2], to: &mut [f32]) {
     // Integers are compared, and numbers drawn many at a time: that is faster.
     let least = (probability * (1u64 << 53) as f64).ceil() as u64;

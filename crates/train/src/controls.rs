@@ -22,7 +22,7 @@ pub struct Controls<'a> {
     pub fitted: usize,
     /// Whether to use Burn's graph in every step, with the same bits, even if it is not needed.
     pub on_graph: bool,
-    /// The processes that share the training. Each calls [`train`] with the same experiment, and
+    /// The processes that share the training. Each calls [`train`](crate::train) with the same experiment, and
     /// computes some parts of every batch; the bits are those of one process. Only rank 0 may have a
     /// folder and observers.
     pub peers: Option<&'a dyn Peers>,

@@ -164,7 +164,7 @@ fn zip(a: &[f32], b: &[f32], to: &mut [f32], f: impl Fn(f32, f32) -> f32) {
 }
 
 impl Backward<Flex, 1> for Activation {
-    /// As [`Activation::gradient`] needs, and its sizes.
+    /// As `Activation::gradient` needs, and its sizes.
     type State = (FlexTensor, Vec<usize>);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
