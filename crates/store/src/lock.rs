@@ -205,6 +205,10 @@ fn remove_dead(held: &Path, dead: &str) -> io::Result<()> {
         .suffix(".partial")
         .tempdir_in(folder)?;
     let moved = grave.path().join("held");
+    // Once more, as late as possible: while a live holder's file is away, another may take its place.
+    if fs::read_to_string(held).is_ok_and(|text| text != dead) {
+        return Ok(());
+    }
     match fs::rename(held, &moved) {
         Ok(()) if fs::read_to_string(&moved).is_ok_and(|text| text != dead) => {
             fs::hard_link(&moved, held)
