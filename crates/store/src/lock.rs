@@ -1,6 +1,7 @@
 //! A lock on a file, also where the file system has no locks.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -127,11 +128,11 @@ impl Lock {
 
     fn by_heartbeat(path: &Path, pace: Pace) -> Result<Lock, LockError> {
         let held = path.with_extension("held");
-        let mut last = None;
+        let (mut last, mut found) = (None, false);
         let mut since = Instant::now();
         loop {
             match OpenOptions::new().write(true).create_new(true).open(&held) {
-                Ok(file) => return Self::beating(held, file, pace).map_err(LockError::Io),
+                Ok(file) => return Self::beating(held, file, pace, found),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(LockError::Io(error)),
             }
@@ -142,7 +143,7 @@ impl Lock {
                     by: now.lines().next().unwrap_or("another process").to_owned(),
                 });
             }
-            last = Some(now);
+            (last, found) = (Some(now), true);
             if since.elapsed() > pace.dead {
                 remove_dead(&held, last.as_deref().unwrap_or_default()).map_err(LockError::Io)?;
                 (last, since) = (None, Instant::now());
@@ -151,13 +152,26 @@ impl Lock {
         }
     }
 
-    fn beating(held: PathBuf, mut file: File, pace: Pace) -> io::Result<Lock> {
+    /// Holds the lock by the new file `held`. If a file was `found` there before, others may have
+    /// found it dead, too, and one of them may take this one for it: then waits for a beat, and
+    /// looks whether it is still there.
+    fn beating(held: PathBuf, mut file: File, pace: Pace, found: bool) -> Result<Lock, LockError> {
+        let own = RandomState::new().hash_one(0);
         let mut beat = move |n: u64| {
             file.rewind()?;
-            write!(file, "{}\n{n}\n", holder())?;
+            write!(file, "{}\n{own} {n}\n", holder())?;
             file.flush()
         };
-        beat(0)?;
+        beat(0).map_err(LockError::Io)?;
+        if found {
+            std::thread::sleep(pace.beat);
+            let now = fs::read_to_string(&held).unwrap_or_default();
+            let mut lines = now.lines();
+            let by = lines.next().unwrap_or("another process").to_owned();
+            if lines.next() != Some(&format!("{own} 0")) {
+                return Err(LockError::Held { by });
+            }
+        }
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             for n in 1.. {
@@ -206,7 +220,7 @@ fn remove_dead(held: &Path, dead: &str) -> io::Result<()> {
         .tempdir_in(folder)?;
     let moved = grave.path().join("held");
     // Once more, as late as possible: while a live holder's file is away, another may take its place.
-    if fs::read_to_string(held).is_ok_and(|text| text != dead) {
+    if fs::read_to_string(held).unwrap_or_default() != dead {
         return Ok(());
     }
     match fs::rename(held, &moved) {
@@ -268,8 +282,8 @@ mod tests {
     }
 
     const FAST: Pace = Pace {
-        beat: Duration::from_millis(20),
-        dead: Duration::from_millis(300),
+        beat: Duration::from_millis(100),
+        dead: Duration::from_millis(800),
     };
 
     #[test]
