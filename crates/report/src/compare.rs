@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use largebatch_plot::{Plot, Scale};
-use largebatch_study::Results;
-use maud::{DOCTYPE, PreEscaped, html};
+use largebatch_study::{Results, flatten};
+use maud::{PreEscaped, html};
 use toml::Value;
 
 use crate::analysis::Analysis;
-use crate::html::STYLE;
+use crate::html::document;
 
 /// A page with the arms of two studies in one figure, and the settings in which they differ. Each
 /// study is given with its name.
@@ -35,79 +35,48 @@ pub fn side_by_side(left: (&str, &Results), right: (&str, &Results)) -> String {
         plot = plot.points(&format!("{name}, {}", a.measure.words), points);
     }
     let figure = plot.caption("Means over the reported seeds.").figure();
-    let page = html! {
-        (DOCTYPE) "\n"
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width,initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (left.0) " and " (right.0) }
-                style { (PreEscaped(STYLE)) (PreEscaped(largebatch_plot::style())) }
+    let body = html! {
+        header { p.kind { "two studies" } h1 { (left.0) " and " (right.0) } }
+        main {
+            section {
+                h2 { "Arms of both" }
+                @if rows.is_empty() { p { "Neither has reported a trial yet." } }
+                @else { div.figures { figure { (PreEscaped(figure.inline())) figcaption { (figure.caption) } } } }
+                div.scroll { table.summary {
+                    thead { tr { th { "study" } th { "group" } th { "n" } th { "result" } } }
+                    tbody { @for (name, m, g) in &rows { tr {
+                        th scope="row" { (name) } td { (g.label) } td { (g.values.len()) }
+                        td { (m.words) " " (g.score.map_or(String::new(), |e| m.estimate(&e))) }
+                    } } }
+                } }
             }
-            body {
-                header { p.kind { "two studies" } h1 { (left.0) " and " (right.0) } }
-                main {
-                    section {
-                        h2 { "Arms of both" }
-                        @if rows.is_empty() { p { "Neither has reported a trial yet." } }
-                        @else { div.figures { figure { (PreEscaped(figure.inline())) figcaption { (figure.caption) } } } }
-                        div.scroll { table.summary {
-                            thead { tr { th { "study" } th { "group" } th { "n" } th { "result" } } }
-                            tbody { @for (name, m, g) in &rows { tr {
-                                th scope="row" { (name) } td { (g.label) } td { (g.values.len()) }
-                                td { (m.words) " " (g.score.map_or(String::new(), |e| m.estimate(&e))) }
-                            } } }
-                        } }
-                    }
-                    section {
-                        h2 { "What differs between their settings" }
-                        @if differ.is_empty() { p { "Nothing." } }
-                        @else { div.scroll { table.plain {
-                            thead { tr { th { "setting" } th { (left.0) } th { (right.0) } } }
-                            tbody { @for (key, [a, b]) in &differ { tr { th scope="row" { (key) } td { (a) } td { (b) } } } }
-                        } } }
-                    }
-                    section {
-                        h2 { "The reports" }
-                        p { a href={ "/" (left.0) "/" } { (left.0) } " " a href={ "/" (right.0) "/" } { (right.0) } }
-                    }
-                }
+            section {
+                h2 { "What differs between their settings" }
+                @if differ.is_empty() { p { "Nothing." } }
+                @else { div.scroll { table.plain {
+                    thead { tr { th { "setting" } th { (left.0) } th { (right.0) } } }
+                    tbody { @for (key, [a, b]) in &differ { tr { th scope="row" { (key) } td { (a) } td { (b) } } } }
+                } } }
+            }
+            section {
+                h2 { "The reports" }
+                p { a href={ "/" (left.0) "/" } { (left.0) } " " a href={ "/" (right.0) "/" } { (right.0) } }
             }
         }
     };
-    page.into_string()
+    document(&format!("{} and {}", left.0, right.0), &body)
 }
 
 /// The keys of the two study files with different values.
 fn differences(left: &Results, right: &Results) -> BTreeMap<String, [String; 2]> {
     let [a, b] = [left, right].map(|results| {
         let table: toml::Table = results.plan.study.resolved().parse().unwrap_or_default();
-        let mut flat = BTreeMap::new();
-        flatten("", &Value::Table(table), &mut flat);
-        flat
+        flatten(&table)
     });
     let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    let value =
-        |of: &BTreeMap<String, String>, key: &str| of.get(key).cloned().unwrap_or("–".into());
+    let value = |of: &toml::Table, key: &str| of.get(key).map_or("–".into(), Value::to_string);
     let pairs = keys
         .into_iter()
         .map(|key| (key.clone(), [value(&a, key), value(&b, key)]));
     pairs.filter(|(_, [a, b])| a != b).collect()
-}
-
-fn flatten(path: &str, value: &Value, flat: &mut BTreeMap<String, String>) {
-    let below = |key: &str| {
-        if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        }
-    };
-    match value {
-        Value::Table(table) => table
-            .iter()
-            .for_each(|(key, value)| flatten(&below(key), value, flat)),
-        value => drop(flat.insert(path.into(), value.to_string())),
-    }
 }

@@ -10,7 +10,7 @@ use crate::summary::Summary;
 use crate::{data, time, trials};
 use largebatch_plot::capital;
 
-pub(crate) const STYLE: &str = include_str!("page.css");
+const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 impl Report<'_> {
@@ -45,46 +45,37 @@ impl Report<'_> {
         ])
         .flatten()
         .collect();
-        let page = html! {
-            (DOCTYPE) "\n"
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width,initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (name) ": report" }
-                    style { (PreEscaped(STYLE)) }
-                    style id="figures" { (PreEscaped(largebatch_plot::style())) }
-                }
-                body {
-                    header {
-                        p.kind { "largebatch study" }
-                        h1 { (name) }
-                        @if !about.is_empty() { p.about { (code(about)) } }
-                        (facts(a))
-                        nav { @for (id, title, _) in &parts { a href={ "#" (id) } { (title) } } }
-                    }
-                    (warnings(a))
-                    main {
-                        @for (id, title, body) in &parts { section id=(id) { h2 { (title) } (body) } }
-                    }
-                    footer {
-                        "Made by largebatch " (env!("CARGO_PKG_VERSION"))
-                        ". This page loads nothing from the network."
-                    }
-                    script type="application/json" id="data" { (PreEscaped(data::data(a))) }
-                    script { (PreEscaped(SCRIPT)) }
-                }
+        let body = html! {
+            header {
+                p.kind { "largebatch study" }
+                h1 { (name) }
+                @if !about.is_empty() { p.about { (code(about)) } }
+                (facts(a))
+                nav { @for (id, title, _) in &parts { a href={ "#" (id) } { (title) } } }
             }
-            "\n"
+            (warnings(a))
+            main {
+                @for (id, title, body) in &parts { section id=(id) { h2 { (title) } (body) } }
+            }
+            (end(&data::data(a)))
         };
-        page.into_string()
+        document(&format!("{name}: report"), &body)
     }
 }
 
 /// A page of sections in a report's style, whose figures answer. `names` are those by which a series
 /// is hidden in all figures.
 pub fn page(title: &str, names: &[&str], sections: &[Section]) -> String {
+    let body = html! {
+        header { p.kind { "largebatch" } h1 { (title) } }
+        main { @for s in sections { section { h2 { (s.title) } (section(s)) } } }
+        (end(&data::names(names)))
+    };
+    document(&format!("{title}: report"), &body)
+}
+
+/// A whole page in a report's style.
+pub(crate) fn document(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE) "\n"
         html lang="en" {
@@ -92,21 +83,27 @@ pub fn page(title: &str, names: &[&str], sections: &[Section]) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) ": report" }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
                 style id="figures" { (PreEscaped(largebatch_plot::style())) }
             }
-            body {
-                header { p.kind { "largebatch" } h1 { (title) } }
-                main { @for s in sections { section { h2 { (s.title) } (section(s)) } } }
-                footer { "Made by largebatch " (env!("CARGO_PKG_VERSION")) ". This page loads nothing from the network." }
-                script type="application/json" id="data" { (PreEscaped(data::names(names))) }
-                script { (PreEscaped(SCRIPT)) }
-            }
+            body { (body) }
         }
         "\n"
     };
     page.into_string()
+}
+
+/// The end of a page: who made it, and the script by which its figures answer, with its data.
+fn end(data: &str) -> Markup {
+    html! {
+        footer {
+            "Made by largebatch " (env!("CARGO_PKG_VERSION"))
+            ". This page loads nothing from the network."
+        }
+        script type="application/json" id="data" { (PreEscaped(data)) }
+        script { (PreEscaped(SCRIPT)) }
+    }
 }
 
 /// Text with `code` between back-ticks.

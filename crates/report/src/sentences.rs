@@ -153,7 +153,8 @@ fn sentence(a: &Analysis, c: &Comparison) -> Option<(char, String)> {
         );
         text += match (sign, at_loss) {
             ('−', '−') => ", so a gap remains that under-training does not explain",
-            ('−', '+' | '=') => ", so under-training explains what it lost",
+            ('−', '+') => ", so under-training explains what it lost",
+            ('−', '=') => ", so nothing beyond under-training is shown",
             _ => "",
         };
     }

@@ -167,7 +167,7 @@ pub use error::StudyError;
 pub use event::{Curves, Event, Started, StopReason};
 pub use file::{Budget, Confirm, Goal, Overlay, Rate, Seeds, Study, Tune};
 pub use group::{Derived, Group};
-pub use largebatch_component::settings::{get, number};
+pub use largebatch_component::settings::{flatten, get, number};
 pub use largebatch_schedule::Epochs;
 pub use plan::{Check, Plan, Problem, Tuned};
 pub use progress::{Best, Notice, Progress};

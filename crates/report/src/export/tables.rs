@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use largebatch_study::{Row, StopReason, TrialRecord};
+use largebatch_study::{Row, StopReason, TrialRecord, flatten};
 use toml::{Table, Value};
 
 use super::columns::{Columns, Data};
@@ -23,7 +23,7 @@ pub(crate) fn trials(a: &Analysis) -> Columns {
     for name in names {
         t.real(name, of().map(|(_, r)| r.metrics.get(name).copied()));
     }
-    let mut configs: Vec<Table> = of().map(|(_, r)| flat(&r.config)).collect();
+    let mut configs: Vec<Table> = of().map(|(_, r)| flatten(&r.config)).collect();
     // A choice may be a plain name or a table with options; its name goes into the same column in
     // both cases.
     let keys: BTreeSet<String> = configs.iter().flat_map(Table::keys).cloned().collect();
@@ -139,24 +139,6 @@ fn stop(reason: &StopReason) -> (&'static str, Option<String>) {
         StopReason::Pruned => ("pruned", None),
         StopReason::Failed { message } => ("failed", Some(message.clone())),
     }
-}
-
-/// The leaves of a table, under dotted keys.
-fn flat(table: &Table) -> Table {
-    let mut out = Table::new();
-    for (k, v) in table {
-        match v {
-            Value::Table(inner) => out.extend(
-                flat(inner)
-                    .into_iter()
-                    .map(|(below, v)| (format!("{k}.{below}"), v)),
-            ),
-            v => {
-                out.insert(k.clone(), v.clone());
-            }
-        }
-    }
-    out
 }
 
 /// A value of the provenance in the form of a setting: lists and objects as JSON, and `None` for
