@@ -214,8 +214,11 @@ fn of_layers(i: usize, run: &Drawn) -> Vec<Figure> {
     NORMS.iter().enumerate().filter_map(chart).collect()
 }
 
-/// At most about 400 of the points, evenly.
+/// At most about 400 of the points, evenly, and the last one.
 fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let every = points.len().div_ceil(400).max(1);
-    points.into_iter().step_by(every).collect()
+    let last = points.len().saturating_sub(1);
+    let points = points.into_iter().enumerate();
+    let kept = points.filter(|(i, _)| i % every == 0 || *i == last);
+    kept.map(|(_, point)| point).collect()
 }
