@@ -14,8 +14,8 @@ pub use fit::{
 pub use gap::{common_train_loss, finals, gaps};
 pub use good_rates::{GoodRates, good_rates};
 pub use interval::{
-    Estimate, Method, Paired, binomial_error, estimate, paired, smallest_difference,
-    smallest_resolved,
+    Estimate, Method, Paired, binomial_error, estimate, median_interval, paired,
+    smallest_difference, smallest_resolved,
 };
 pub use steps::{Censored, at_train_loss, examples_to_target, steps_to_target};
 pub use warnings::warnings;
