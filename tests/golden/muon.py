@@ -311,11 +311,10 @@ PRESETS = {
         "form": "sum", "scale": "rms", "weight_decay": 0.004, "fallback": "adamw-raw-eps", "fallback_beta2": 0.999, "fallback_eps": 1e-7, "fallback_weight_decay": 0.004,
     },
     "po": KELLER | {"eps_place": "floor", "fallback_weight_decay": 0.0},
-}
-# airbench, as options of `keller`: its weights of fixed norm reach no minimum elsewhere, so that it is no preset.
-AIRBENCH = {
-    "momentum": 0.6, "form": "sum", "steps": 3, "scale": "none", "fixed_norm": True, "fallback": "nesterov", "fallback_beta1": 0.85,
-    "fallback_rate": 0.053 / 0.24, "fallback_weight_decay": 0.004 / 0.053,
+    "airbench": KELLER | {
+        "momentum": 0.6, "form": "sum", "steps": 3, "scale": "none", "fixed_norm": True, "fallback": "nesterov", "fallback_beta1": 0.85,
+        "fallback_rate": 0.053 / 0.24, "fallback_weight_decay": 0.004 / 0.053,
+    },
 }
 
 
@@ -374,9 +373,9 @@ CASES = [
     ("po", {}, PO, po_muon()),
     ("po", {"scale": "rms", "nesterov": False, "momentum": 0.9, "weight_decay": 0.1, "fallback_weight_decay": 0.2, "fallback_beta1": 0.8}, PO,
      po_muon(use_adjusted_lr=True, nesterov=False, momentum=0.9, weight_decay=0.1, adamw_wd=0.2, adamw_betas=(0.8, 0.95))),
-    ("keller", AIRBENCH, "transcription of airbench", written(airbench)),
-    ("keller", AIRBENCH | {"momentum": 0.9, "nesterov": False, "fallback_rate": 1.0}, "transcription of airbench",
-     written(airbench, beta=0.9, nesterov=False, aux_rate=1.0)),
+    ("airbench", {}, "transcription of airbench", written(airbench)),
+    ("airbench", {"momentum": 0.9, "nesterov": False, "fallback_rate": 1.0, "fixed_norm": False}, "transcription of airbench",
+     written(airbench, beta=0.9, nesterov=False, aux_rate=1.0, fixed_norm=False)),
     ("keras", {}, "keras (norm in f64, kernels flattened)", keras_muon(flat=True)),
     ("keras", KERNELS | {"scale": "none", "weight_decay": 0.1, "fallback_weight_decay": 0.2, "momentum": 0.9}, KERAS,
      keras_muon(rms_rate=None, weight_decay=0.1, adam_weight_decay=0.2, momentum=0.9)),
@@ -407,7 +406,8 @@ def main():
         for k in init:
             value = np.stack(out[k])
             assert value.dtype == np.float64 and value.shape == grads[k].shape and np.isfinite(value).all(), (preset, options, k)
-            first_stays = "fixed_norm" in options or (value[0] == init[k]).all()  # the first rate is 0
+            holds_norm = (PRESETS[preset] | options)["fixed_norm"]
+            first_stays = holds_norm or (value[0] == init[k]).all()  # the first rate is 0
             assert first_stays and (value[-1] != init[k]).all(), (preset, options, k)
             expected[f"{i}:plain:{k}"] = value
         # The options say what the origin did, and each option does something.
@@ -428,8 +428,12 @@ def main():
         other |= {"form": "sum" if values["form"] != "sum" else "average", "eps_place": "floor" if values["eps_place"] == "added" else "added"}
         other |= {"coefficients": "tuned" if values["coefficients"] == "quintic" else "quintic", "scale": "none", "fallback_beta1": 0.8}
         other |= {"fallback": "adamw" if values["fallback"] == "nadamw" else "nadamw", "fallback_beta2": 0.99, "fallback_rate": 0.5}
-        other |= {"fallback_weight_decay": 0.05, "kernels": "batched", "fixed_norm": True}
+        other |= {"fallback_weight_decay": 0.05, "kernels": "batched", "fixed_norm": not values["fixed_norm"]}
         assert set(other) == set(values)
+        if preset == "airbench":
+            # SGD has no ε and no β₂, and a matrix of fixed norm no decay.
+            other |= {"scale": "aspect"}
+            other = {k: v for k, v in other.items() if k not in ("fallback_eps", "fallback_beta2", "weight_decay")}
         effects = {k: distance(defaults[preset], stated(preset, {k: v})(rates, init, grads)) for k, v in other.items()}
         assert min(effects.values()) > 1e-5, (preset, effects)
     write(OUT / "muon-expected.safetensors", expected, {"versions": versions, "cases": cases})

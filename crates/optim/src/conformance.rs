@@ -234,7 +234,8 @@ impl fmt::Display for Report {
 /// - every preset stays finite on ranks 1 to 5, with zero weights, zero gradients and magnitudes of
 ///   1e±15;
 /// - every preset finds the minimum of a parabola and of Rosenbrock's function at one of a list of
-///   learning rates.
+///   learning rates; one that holds the norm of the weights, which even a step of rate 0 then
+///   rescales, finds a point where the gradient is parallel to the weights.
 ///
 /// # Errors
 /// All [`Failures`], not only the first.

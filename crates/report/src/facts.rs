@@ -1,7 +1,8 @@
 //! The numbers of one group.
 
 use largebatch_study::statistics::{
-    Censored, Estimate, binomial_error, estimate, examples_to_target, finals, gaps, steps_to_target,
+    Censored, Estimate, binomial_error, estimate, examples_to_target, finals, gaps,
+    seconds_to_target, steps_to_target,
 };
 use largebatch_study::{Results, StopReason, TrialRecord, key, number, title};
 
@@ -33,6 +34,8 @@ pub(crate) struct Facts<'a> {
     pub target: Option<f64>,
     pub steps: Option<Censored>,
     pub examples: Option<Censored>,
+    /// Seconds of training to the target, without evaluations.
+    pub training: Option<Censored>,
     /// The budget in epochs and in steps.
     pub budget: Option<(f64, u64)>,
     /// Mean number of epochs trained.
@@ -118,6 +121,10 @@ pub(crate) fn facts<'a>(
         target: group.stop.target,
         steps: group.stop.target.map(|t| steps_to_target(counted(), t)),
         examples: group.stop.target.map(|t| examples_to_target(counted(), t)),
+        training: group
+            .stop
+            .target
+            .and_then(|t| seconds_to_target(counted(), t)),
         budget,
         epochs: average(&|r| r.epoch(r.steps, r.examples).unwrap_or(0.0)),
         seconds: average(&|r| r.provenance.seconds),

@@ -40,6 +40,7 @@ mod data;
 mod error;
 mod export;
 mod facts;
+mod fastest;
 mod figures;
 mod format;
 mod html;

@@ -5,6 +5,7 @@ use largebatch_study::statistics::Estimate;
 
 use crate::analysis::{Analysis, without_shared};
 use crate::comparison::Comparison;
+use crate::fastest;
 use crate::figures::steps;
 use crate::measure::Measure;
 
@@ -16,15 +17,17 @@ pub(crate) fn sentences(a: &Analysis) -> Vec<(char, String)> {
         .collect()
 }
 
-/// The answer to the study's question in one sentence: what its largest batch costs, or how far
-/// larger batches save steps.
+/// The answer to the study's question: what its largest batch costs, or which arm is the first at
+/// the target and how far larger batches save steps.
 pub(crate) fn headline(a: &Analysis) -> Option<String> {
     let batch = |c: &&Comparison| a.groups[c.large].batch.unwrap_or(0.0);
     let with = a.comparisons.iter().filter(|c| c.end.is_some());
     let largest = with.clone().map(|c| batch(&c)).fold(0.0, f64::max);
     let arms: Vec<&Comparison> = with.filter(|c| batch(c) == largest).collect();
     let Some(first) = arms.first() else {
-        return steps::headline(a);
+        let both = [fastest::headline(a), steps::headline(a)];
+        let both: Vec<String> = both.into_iter().flatten().collect();
+        return (!both.is_empty()).then(|| both.join(" "));
     };
     let m = &a.measure;
     let end = |c: &Comparison| c.end.map(|p| p.difference);

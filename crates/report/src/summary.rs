@@ -245,14 +245,25 @@ fn columns(a: &Analysis) -> Vec<Column> {
         ).note(format!("at equal loss: {} where both first reached the lowest training loss that all their trials reached.", a.validation.words)),
         column(
             "steps to target",
-            &|r| r.g.steps.as_ref().map(censored),
+            &|r| r.g.steps.as_ref().map(|c| censored(c, |m| whole(m as u64))),
             vec![
                 real("target", &|r| r.g.target),
                 count("reached_target", &|r| Some(r.g.steps?.reached)),
                 real("steps_to_target", &|r| r.g.steps?.median),
+                real("steps_to_target_low", &|r| Some(r.g.steps?.interval?.0)),
+                real("steps_to_target_high", &|r| Some(r.g.steps?.interval?.1)),
                 real("examples_to_target", &|r| r.g.examples?.median),
             ],
         ),
+        column(
+            "time to target",
+            &|r| r.g.training.filter(|c| c.reached > 0).map(|c| censored(&c, duration)),
+            vec![
+                real("seconds_to_target", &|r| r.g.training?.median),
+                real("seconds_to_target_low", &|r| Some(r.g.training?.interval?.0)),
+                real("seconds_to_target_high", &|r| Some(r.g.training?.interval?.1)),
+            ],
+        ).note("steps and time to target: medians over all trials; time: of training alone, without evaluations.".into()),
         column(
             "epochs",
             &|r| budget(r).and(r.g.epochs).map(|e| significant(e, 3)),
@@ -287,13 +298,13 @@ fn columns(a: &Analysis) -> Vec<Column> {
     ]
 }
 
-/// The median of steps that trials needed, and how many reached the target if not all.
-fn censored(c: &Censored) -> String {
+/// The median of what trials needed, and how many reached the target if not all.
+fn censored(c: &Censored, written: impl Fn(f64) -> String) -> String {
     let share = format!("{} of {}", c.reached, c.n);
     match (c.reached, c.median) {
         (0, _) => share,
         (reached, median) => {
-            let median = median.map_or("–".into(), |m| whole(m as u64));
+            let median = median.map_or("–".into(), written);
             if reached < c.n {
                 format!("{median} ({share})")
             } else {

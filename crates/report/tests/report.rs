@@ -201,9 +201,18 @@ fn steps_to_the_target_are_reported_with_their_fit() {
         "perfect scaling",
         "B_crit",
         "maximum useful batch",
+        "time to target",
     ] {
         assert!(page.contains(part), "{part}");
     }
+    // Of S_min (1 + B_crit/B) the arm with the smaller B_crit has fewer steps at every batch.
+    let table = terminal(&results, 200);
+    let first = table.find("Fewest steps to validation accuracy").unwrap();
+    let first = &table[first..];
+    let (steps, time) = first.split_once("Least time of training: ").unwrap();
+    assert!(steps.contains("at batch 16 sgd, "), "{table}");
+    assert!(steps.contains("at batch 4096 sgd, "), "{table}");
+    assert!(time.starts_with("at batch 16 sgd, "), "{table}");
 }
 
 #[test]

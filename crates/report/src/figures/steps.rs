@@ -42,15 +42,20 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
         .find_map(|(_, g)| a.groups[*g].target)
         .map_or(String::new(), |t| a.validation.value(t));
     let mut said = vec![format!(
-        "{} steps to {} {target} at batch {}, {} at batch {} ({} times fewer; {} times with perfect scaling)",
+        "{} steps to {} {target} at batch {}",
         whole(first.1 as u64),
         a.validation.words,
         first.0,
-        whole(last.1 as u64),
-        last.0,
-        significant(first.1 / last.1, 3),
-        significant(last.0 / first.0, 4)
     )];
+    if points.len() > 1 {
+        said[0] += &format!(
+            ", {} at batch {} ({} times fewer; {} times with perfect scaling)",
+            whole(last.1 as u64),
+            last.0,
+            significant(first.1 / last.1, 3),
+            significant(last.0 / first.0, 4)
+        );
+    }
     said.extend(useful_batch(&points).map(|u| match u {
         UsefulBatch::At(b) => format!("maximum useful batch {}", significant(b, 2)),
         UsefulBatch::AtLeast(b) => format!("scales perfectly up to {b}, the largest batch"),
@@ -215,8 +220,16 @@ fn chart(a: &Analysis, name: &str, title: &str, what: &str, of: Of) -> Option<Fi
                         .mark(i, c.reached < c.n, x.at(*batch), y.at(median), 4.8, &tip);
                 }
                 None if c.n > 0 => {
+                    // Those without a median stand side by side above their batch size.
+                    let missing = |s: &&largebatch_study::Series| {
+                        s.groups.iter().any(|(b, g)| {
+                            b == batch && of(&a.groups[*g]).is_some_and(|c| c.median.is_none())
+                        })
+                    };
+                    let [before, all] = [&series[..i], &series[..]]
+                        .map(|s| s.iter().copied().filter(missing).count() as f64);
                     let (at, top) = (
-                        x.at(*batch) + (i as f64 - (series.len() - 1) as f64 / 2.0) * 12.0,
+                        x.at(*batch) + (before - (all - 1.0) / 2.0) * 36.0,
                         frame.top + 8.0,
                     );
                     frame.svg.mark(i, true, at, top, 4.2, &tip);

@@ -1,7 +1,6 @@
 //! Steps and examples to a target.
 
-use super::mean;
-use crate::event::Curves;
+use super::{mean, median_interval};
 use crate::record::TrialRecord;
 
 /// A median over trials, some of which may never have reached the target.
@@ -12,6 +11,9 @@ use crate::record::TrialRecord;
 pub struct Censored {
     /// The median over all `n`; `None` if it falls among those that did not reach the target.
     pub median: Option<f64>,
+    /// The interval of the median, as [`median_interval`]; its upper end is ∞ if it falls among
+    /// those that did not reach the target. `None` without a median, or of one value.
+    pub interval: Option<(f64, f64)>,
     /// How many reached it.
     pub reached: usize,
     /// The number of trials.
@@ -28,8 +30,13 @@ impl Censored {
         let middle = n
             .checked_sub(1)
             .and_then(|last| reached.get(last / 2..=n / 2).filter(|m| !m.is_empty()));
+        let or_never: Vec<f64> = values.iter().map(|v| v.unwrap_or(f64::INFINITY)).collect();
+        let interval = median_interval(&or_never)
+            .filter(|(median, ..)| n > 1 && median.is_finite())
+            .map(|(_, low, high)| (low, high));
         Censored {
             median: middle.map(mean),
+            interval,
             reached: reached.len(),
             n,
         }
@@ -39,9 +46,9 @@ impl Censored {
 fn to_target<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     target: f64,
-    column: fn(&Curves) -> &[u64],
+    value: impl Fn(&TrialRecord, usize) -> f64,
 ) -> Censored {
-    let value = |r: &TrialRecord| reached(r, target).map(|i| column(&r.curves)[i] as f64);
+    let value = |r| reached(r, target).map(|i| value(r, i));
     Censored::new(&records.into_iter().map(value).collect::<Vec<_>>())
 }
 
@@ -62,7 +69,7 @@ pub fn steps_to_target<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     target: f64,
 ) -> Censored {
-    to_target(records, target, |curves| &curves.step)
+    to_target(records, target, |r, i| r.curves.step[i] as f64)
 }
 
 /// Examples until the validation metric first reached the target, over trials.
@@ -70,7 +77,29 @@ pub fn examples_to_target<'a>(
     records: impl IntoIterator<Item = &'a TrialRecord>,
     target: f64,
 ) -> Censored {
-    to_target(records, target, |curves| &curves.examples)
+    to_target(records, target, |r, i| r.curves.examples[i] as f64)
+}
+
+/// Seconds of training until the validation metric first reached the target, over trials: the
+/// examples until then, divided by the trial's examples per second. The time of evaluations, which
+/// a study that counts steps makes often, does not count. `None` if a trial that reached it did not
+/// record its speed.
+pub fn seconds_to_target<'a>(
+    records: impl IntoIterator<Item = &'a TrialRecord>,
+    target: f64,
+) -> Option<Censored> {
+    let records: Vec<&TrialRecord> = records.into_iter().collect();
+    let speed = |r: &TrialRecord| {
+        let speed = r.provenance.other.get("examples_per_second");
+        speed.and_then(|v| v.as_f64()).filter(|s| *s > 0.0)
+    };
+    let recorded = |r: &&TrialRecord| speed(r).is_some() || reached(r, target).is_none();
+    let seconds =
+        |r: &TrialRecord, i: usize| r.curves.examples[i] as f64 / speed(r).unwrap_or(f64::NAN);
+    records
+        .iter()
+        .all(recorded)
+        .then(|| to_target(records, target, seconds))
 }
 
 /// The validation metric when the training loss first fell to `loss`, interpolated linearly between
@@ -104,6 +133,7 @@ mod tests {
             c(&[Some(5.0), Some(1.0), None]),
             Censored {
                 median: Some(5.0),
+                interval: Some((1.0, f64::INFINITY)),
                 reached: 2,
                 n: 3
             }
@@ -112,6 +142,7 @@ mod tests {
             c(&[Some(5.0), None, None]),
             Censored {
                 median: None,
+                interval: None,
                 reached: 1,
                 n: 3
             }
@@ -140,10 +171,19 @@ mod tests {
             steps_to_target([&record], 0.95),
             Censored {
                 median: None,
+                interval: None,
                 reached: 0,
                 n: 1
             }
         );
+        assert_eq!(seconds_to_target([&record], 0.7), None, "no speed");
+        let mut timed = record.clone();
+        let speed = ("examples_per_second".to_string(), 320.0.into());
+        timed.provenance.other.extend([speed]);
+        let seconds = seconds_to_target([&timed], 0.7).unwrap();
+        assert_eq!(seconds.median, Some(2.0), "20 steps of 32 at 320 a second");
+        let never = seconds_to_target([&record], 0.95).unwrap();
+        assert_eq!((never.median, never.n), (None, 1));
         assert!((at_train_loss(&record, 0.75).unwrap() - 0.8).abs() < 1e-15);
         assert_eq!(at_train_loss(&record, 0.1), None);
         assert_eq!(at_train_loss(&record, 2.5), None);
