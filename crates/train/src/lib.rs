@@ -29,6 +29,7 @@ mod folder;
 mod gradients;
 mod lab;
 mod layer;
+mod meeting;
 mod metrics;
 pub mod nullable;
 mod observer;

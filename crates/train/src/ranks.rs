@@ -3,14 +3,16 @@
 //! Each process computes some parts of every batch; then all have the same gradient, and do the same
 //! step. So all have the same weights, without ever sending them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use largebatch_models::{Network, Statistic};
-use largebatch_parallel::{Node, Peers};
+use largebatch_optim::{Driver, LayerTrace};
+use largebatch_parallel::{Node, Peers, copy};
 
 use crate::evaluate::scalar;
 use crate::gradients::BatchGradient;
@@ -21,6 +23,9 @@ pub(crate) struct Ranks<'a> {
     peers: &'a dyn Peers,
     sums: Vec<(Node, Vec<f32>)>,
     scratch: Vec<f32>,
+    /// The path and the owner of each parameter, in the network's order; empty if each process has
+    /// the whole state of the optimizer.
+    owners: Vec<(String, usize)>,
 }
 
 /// What the passes over consecutive parts found, besides their gradients: a list by part each.
@@ -72,6 +77,7 @@ impl<'a> Ranks<'a> {
             peers,
             sums: Vec::new(),
             scratch: Vec::new(),
+            owners: Vec::new(),
         })
     }
 
@@ -112,17 +118,147 @@ impl<'a> Ranks<'a> {
         parts: usize,
         n: usize,
         mine: &[(Node, G)],
-        pack: impl Fn(&G, &mut Vec<f32>),
+        pack: impl Fn(&G, &mut [f32]),
     ) -> &[f32] {
+        // Without parts it keeps a place for the total.
         self.sums
-            .resize_with(mine.len(), || (Node::part(0), Vec::new()));
+            .resize_with(mine.len().max(1), || (Node::part(0), Vec::new()));
         for ((node, flat), (of, sum)) in self.sums.iter_mut().zip(mine) {
             *node = *of;
-            flat.clear();
+            flat.resize(n, 0.0);
             pack(sum, flat);
         }
         self.peers.sum(parts, n, &mut self.sums, &mut self.scratch);
         &self.sums[0].1
+    }
+
+    /// From here on, each process steps some of the parameters.
+    pub fn shard(&mut self, driver: &mut Driver, network: &Network) {
+        self.owners = driver.share(network, self.peers.rank(), self.peers.count());
+    }
+
+    /// Replaces the values of each parameter, in the network's order, by those of its owner.
+    pub fn spread(&self, tensors: &mut [Vec<f32>]) {
+        if self.owners.is_empty() {
+            return;
+        }
+        let (k, r) = (self.peers.count(), self.peers.rank());
+        let mut owned = vec![Vec::new(); k];
+        for (at, (_, owner)) in self.owners.iter().enumerate() {
+            owned[*owner].push(at);
+        }
+        // As many messages between any two, or some would wait for what nobody sends.
+        let most = owned.iter().map(Vec::len).max().unwrap_or(0);
+        self.peers.wait();
+        for s in 1..k {
+            let (to, from) = ((r + s) % k, (r + k - s) % k);
+            for i in 0..most {
+                let place = owned[from].get(i);
+                let mut want = place.map(|at| std::mem::take(&mut tensors[*at]));
+                let have = owned[r].get(i).map_or(&[][..], |at| &tensors[*at]);
+                let nowhere = &mut [][..];
+                let into = want.as_mut().map_or(nowhere, |want| &mut want[..]);
+                self.peers.exchange(have, to, into, from);
+                if let (Some(at), Some(want)) = (place, want) {
+                    tensors[*at] = want;
+                }
+            }
+        }
+    }
+
+    /// The network with the parameters of their owners.
+    pub fn spread_network(&self, network: Network) -> Network {
+        if self.owners.is_empty() {
+            return network;
+        }
+        let rank = self.peers.rank();
+        let mut own = self.owners.iter().map(|(_, owner)| *owner == rank);
+        let mut read = Read {
+            own: &mut own.clone(),
+            tensors: Vec::new(),
+        };
+        network.visit(&mut read);
+        let mut tensors = read.tensors;
+        self.spread(&mut tensors);
+        let mut others = tensors
+            .into_iter()
+            .map(|values| own.next().is_some_and(|own| !own).then_some(values));
+        network.map(&mut Replace(&mut others))
+    }
+
+    /// The network at the weights at which the optimizer wants the gradient, from what this process's
+    /// parameters want.
+    pub fn ahead(&self, mine: Option<Network>, network: &Network) -> Option<Network> {
+        if self.owners.is_empty() {
+            return mine;
+        }
+        let mut looks = mine.is_some();
+        self.agree([&mut looks]);
+        looks.then(|| self.spread_network(mine.unwrap_or_else(|| network.clone())))
+    }
+
+    /// What a step did to all layers, in the network's order.
+    pub fn traces(&self, mine: Vec<LayerTrace>) -> Vec<LayerTrace> {
+        if self.owners.is_empty() {
+            return mine;
+        }
+        let mut words = Vec::new();
+        for trace in mine {
+            let at = self.owners.iter().position(|(path, _)| *path == trace.path);
+            words.push(at.unwrap_or(0) as u32);
+            words.push(u32::from(trace.trust_ratio.is_some()));
+            let ratio = trace.trust_ratio.unwrap_or(0.0);
+            for number in [trace.w, trace.g, trace.delta, trace.rate, ratio] {
+                words.extend(long(number.to_bits()));
+            }
+        }
+        let all = self.peers.gather_all(&words).concat();
+        let trace = |words: &[u32]| {
+            let number = |i: usize| f64::from_bits(joined([words[2 + 2 * i], words[3 + 2 * i]]));
+            let path = self.owners[words[0] as usize].0.clone();
+            let trace = LayerTrace {
+                path,
+                w: number(0),
+                g: number(1),
+                delta: number(2),
+                rate: number(3),
+                trust_ratio: (words[1] > 0).then(|| number(4)),
+            };
+            (words[0], trace)
+        };
+        let traces: BTreeMap<u32, LayerTrace> = all.chunks(12).map(trace).collect();
+        traces.into_values().collect()
+    }
+
+    /// Adds to the driver of process 0 the states that the others keep.
+    pub fn gather_states(&self, driver: &mut Driver) -> Result<(), TrainError> {
+        if self.owners.is_empty() {
+            return Ok(());
+        }
+        let mine = match self.peers.rank() {
+            0 => Vec::new(),
+            _ => driver.save(),
+        };
+        for (rank, length) in self
+            .numbers(mine.len() as u64)
+            .into_iter()
+            .enumerate()
+            .skip(1)
+        {
+            let bytes = self.peers.bring(&mine, rank, length as usize);
+            if !bytes.is_empty() {
+                driver.add(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A number of each process.
+    pub fn numbers(&self, mine: u64) -> Vec<u64> {
+        let mut all = vec![0; 2 * self.peers.count()];
+        self.peers.gather(&long(mine), &mut all);
+        let pairs = all.chunks(2);
+        pairs.map(|pair| joined([pair[0], pair[1]])).collect()
     }
 
     /// The checkpoint of process 0.
@@ -175,7 +311,7 @@ impl<'a> Ranks<'a> {
                 gradients,
                 layout: &layout,
                 at: 0,
-                flat,
+                rest: flat,
             });
         });
         let mut unpack = Unpack {
@@ -266,7 +402,6 @@ impl Passes {
 
     fn to_words(&self) -> Vec<u32> {
         let mut words = Vec::new();
-        let long = |n: u64| [n as u32, (n >> 32) as u32];
         for list in [&self.losses, &self.correct] {
             words.push(list.len() as u32);
             words.extend(list.iter().map(|x| x.to_bits()));
@@ -294,19 +429,32 @@ impl Passes {
         }
         for _ in 0..next() {
             let size = next() as usize;
-            let square = f64::from_bits(u64::from(next()) | u64::from(next()) << 32);
-            self.norms.push((size, square));
+            let square = joined([next(), next()]);
+            self.norms.push((size, f64::from_bits(square)));
         }
         for _ in 0..next() {
-            let id = u64::from(next()) | u64::from(next()) << 32;
+            let id = joined([next(), next()]);
             let n = next();
             self.add_statistic(id, (0..n).map(|_| f32::from_bits(next())));
         }
     }
 }
 
+/// A number as its lower and its upper half.
+fn long(n: u64) -> [u32; 2] {
+    [n as u32, (n >> 32) as u32]
+}
+
+fn joined([low, high]: [u32; 2]) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
 fn values(data: TensorData) -> Vec<f32> {
-    data.iter::<f32>().collect()
+    let convert = |data: TensorData| data.iter::<f32>().collect();
+    match data.dtype() {
+        DType::F32 => data.try_into_vec::<f32>().unwrap_or_default(),
+        _ => convert(data),
+    }
 }
 
 /// Which parameters have a gradient, in the network's order, and their sizes.
@@ -344,7 +492,7 @@ struct Pack<'a> {
     gradients: &'a GradientsParams,
     layout: &'a Layout<'a>,
     at: usize,
-    flat: &'a mut Vec<f32>,
+    rest: &'a mut [f32],
 }
 
 impl ModuleVisitor for Pack<'_> {
@@ -354,10 +502,12 @@ impl ModuleVisitor for Pack<'_> {
         if present == 0 {
             return;
         }
+        let (these, rest) = std::mem::take(&mut self.rest).split_at_mut(n);
+        self.rest = rest;
         match self.gradients.get::<D>(param.id) {
-            Some(gradient) => self.flat.extend(values(gradient.into_data())),
+            Some(gradient) => copy(&values(gradient.into_data()), these),
             // The neutral element of a sum.
-            None => self.flat.resize(self.flat.len() + n, -0.0),
+            None => these.fill(-0.0),
         }
     }
 }
@@ -382,5 +532,34 @@ impl ModuleVisitor for Unpack<'_> {
         let data = TensorData::new(these.to_vec(), param.lazy_shape());
         let gradient = Tensor::<D>::from_data(data, self.device);
         self.gradients.register(param.id, gradient);
+    }
+}
+
+/// Reads the parameters of this process; zeros stand for the others.
+struct Read<'a> {
+    own: &'a mut dyn Iterator<Item = bool>,
+    tensors: Vec<Vec<f32>>,
+}
+
+impl ModuleVisitor for Read<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.tensors.push(match self.own.next() {
+            Some(true) => values(param.val().inner().into_data()),
+            _ => vec![0.0; param.lazy_shape().num_elements()],
+        });
+    }
+}
+
+/// Replaces the parameters that have new values.
+struct Replace<'a>(&'a mut dyn Iterator<Item = Option<Vec<f32>>>);
+
+impl ModuleMapper for Replace<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(values) = self.0.next().flatten() else {
+            return param;
+        };
+        let (id, data) = (param.id, TensorData::new(values, param.lazy_shape()));
+        let value = Tensor::from_data(data, &param.lazy_device());
+        param.transform_for_load(value, id)
     }
 }
