@@ -308,6 +308,8 @@ fn results(study: &Path) -> BTreeMap<PathBuf, Vec<String>> {
             let all = files.entry("trials".into()).or_default();
             all.extend(trials);
             all.sort();
+            // Two shards may both need a tuned rate, and compute it.
+            all.dedup();
         } else if name.ends_with(".svg") {
             files.insert(path, vec![text.into_owned()]);
         }
@@ -342,7 +344,10 @@ fn the_study_gap_over_ranks_is_the_ordinary_one() {
         ranks.keys().collect::<Vec<_>>()
     );
     for (path, lines) in &alone {
-        assert!(*lines == ranks[path], "{} differs", path.display());
+        for (line, other) in lines.iter().zip(&ranks[path]) {
+            assert_eq!(line, other, "{}", path.display());
+        }
+        assert_eq!(lines.len(), ranks[path].len());
     }
 }
 

@@ -13,7 +13,8 @@ use rayon::prelude::*;
 use crate::evaluate::Sums;
 use crate::gradients::{Cut, StepKeys};
 use crate::layer::{Layer, Pass, layers, update_running};
-use crate::ranks::{Passes, Ranks};
+use crate::passes::Passes;
+use crate::ranks::Ranks;
 use crate::{Experiment, SquaredNorms, TrainError};
 
 /// The weights, the workers, and the memory of a step.

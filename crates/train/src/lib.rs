@@ -35,6 +35,8 @@ pub mod nullable;
 mod observer;
 mod outcome;
 mod overlay;
+mod packed;
+mod passes;
 mod predict;
 mod ranks;
 mod reopen;

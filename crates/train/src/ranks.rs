@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use largebatch_models::{Network, Statistic};
 use largebatch_optim::{Driver, LayerTrace};
-use largebatch_parallel::{Node, Peers, copy};
+use largebatch_parallel::{Node, Peers};
 
-use crate::evaluate::scalar;
 use crate::gradients::BatchGradient;
+use crate::packed::{Layout, Pack, Read, Replace, Unpack};
+use crate::passes::{Passes, joined, long};
 use crate::{Checkpoint, Counters, Experiment, TrainError, to_safetensors};
 
 /// The processes, and the memory of their sums.
@@ -26,21 +27,6 @@ pub(crate) struct Ranks<'a> {
     /// The path and the owner of each parameter, in the network's order; empty if each process has
     /// the whole state of the optimizer.
     owners: Vec<(String, usize)>,
-}
-
-/// What the passes over consecutive parts found, besides their gradients: a list by part each.
-#[derive(Default)]
-pub(crate) struct Passes {
-    /// The sums of the losses.
-    pub losses: Vec<f32>,
-    /// The numbers of correctly classified examples; empty for real targets.
-    pub correct: Vec<f32>,
-    /// Size and |g|², if wanted, as of [`SquaredNorms`](crate::SquaredNorms).
-    pub norms: Vec<(usize, f64)>,
-    /// Batch norm's statistics: the number of the running one, and the length of each.
-    statistics: Vec<(u64, usize)>,
-    /// Their values, one after the other.
-    seen: Vec<f32>,
 }
 
 impl<'a> Ranks<'a> {
@@ -355,211 +341,4 @@ fn same(peers: &dyn Peers, hashes: &[(&'static str, u32)]) -> Result<(), TrainEr
         }
     }
     Ok(())
-}
-
-impl Passes {
-    /// Reads from the device.
-    fn of(sums: &[(Node, BatchGradient)], norms: Vec<(usize, f64)>) -> Passes {
-        let sums = || sums.iter().map(|(_, sum)| sum);
-        let read = |x: &Tensor<1>| scalar(x.clone()) as f32;
-        let mut passes = Passes {
-            losses: sums().flat_map(|sum| &sum.loss).map(read).collect(),
-            correct: sums().flat_map(|sum| &sum.correct).map(read).collect(),
-            norms,
-            ..Passes::default()
-        };
-        for s in sums().flat_map(|sum| &sum.statistics) {
-            passes.add_statistic(s.running.val(), values(s.seen.clone().into_data()));
-        }
-        passes
-    }
-
-    /// Empties the lists, and keeps their memory.
-    pub fn clear(&mut self) {
-        self.losses.clear();
-        self.correct.clear();
-        self.norms.clear();
-        self.statistics.clear();
-        self.seen.clear();
-    }
-
-    /// Adds a statistic of batch norm, with the number of the running one.
-    pub fn add_statistic(&mut self, running: u64, seen: impl IntoIterator<Item = f32>) {
-        let before = self.seen.len();
-        self.seen.extend(seen);
-        self.statistics.push((running, self.seen.len() - before));
-    }
-
-    /// Batch norm's statistics, each with the number of the running one.
-    pub fn statistics(&self) -> impl Iterator<Item = (u64, &[f32])> {
-        let mut rest = &self.seen[..];
-        self.statistics.iter().map(move |(running, n)| {
-            let (seen, later) = rest.split_at(*n);
-            rest = later;
-            (*running, seen)
-        })
-    }
-
-    fn to_words(&self) -> Vec<u32> {
-        let mut words = Vec::new();
-        for list in [&self.losses, &self.correct] {
-            words.push(list.len() as u32);
-            words.extend(list.iter().map(|x| x.to_bits()));
-        }
-        words.push(self.norms.len() as u32);
-        for (size, square) in &self.norms {
-            words.push(*size as u32);
-            words.extend(long(square.to_bits()));
-        }
-        words.push(self.statistics.len() as u32);
-        for (id, seen) in self.statistics() {
-            words.extend(long(id));
-            words.push(seen.len() as u32);
-            words.extend(seen.iter().map(|x| x.to_bits()));
-        }
-        words
-    }
-
-    /// Adds those of a later process.
-    fn read(&mut self, words: &mut impl Iterator<Item = u32>) {
-        let mut next = || words.next().unwrap_or(0);
-        for list in [&mut self.losses, &mut self.correct] {
-            let n = next();
-            list.extend((0..n).map(|_| f32::from_bits(next())));
-        }
-        for _ in 0..next() {
-            let size = next() as usize;
-            let square = joined([next(), next()]);
-            self.norms.push((size, f64::from_bits(square)));
-        }
-        for _ in 0..next() {
-            let id = joined([next(), next()]);
-            let n = next();
-            self.add_statistic(id, (0..n).map(|_| f32::from_bits(next())));
-        }
-    }
-}
-
-/// A number as its lower and its upper half.
-fn long(n: u64) -> [u32; 2] {
-    [n as u32, (n >> 32) as u32]
-}
-
-fn joined([low, high]: [u32; 2]) -> u64 {
-    u64::from(low) | u64::from(high) << 32
-}
-
-fn values(data: TensorData) -> Vec<f32> {
-    let convert = |data: TensorData| data.iter::<f32>().collect();
-    match data.dtype() {
-        DType::F32 => data.try_into_vec::<f32>().unwrap_or_default(),
-        _ => convert(data),
-    }
-}
-
-/// Which parameters have a gradient, in the network's order, and their sizes.
-#[derive(Default)]
-struct Layout<'a> {
-    of: Option<&'a GradientsParams>,
-    ids: Vec<ParamId>,
-    present: Vec<u32>,
-    lengths: Vec<usize>,
-}
-
-impl Layout<'_> {
-    /// The sizes of the gradients that are present.
-    fn sizes(&self) -> impl Iterator<Item = usize> {
-        let all = self.present.iter().zip(&self.lengths);
-        all.filter(|(present, _)| **present > 0).map(|(_, n)| *n)
-    }
-}
-
-impl ModuleVisitor for Layout<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let known = self.ids.iter().position(|id| *id == param.id);
-        let at = known.unwrap_or_else(|| {
-            self.ids.push(param.id);
-            self.present.push(0);
-            self.lengths.push(param.lazy_shape().num_elements());
-            self.ids.len() - 1
-        });
-        let found = self.of.and_then(|gradients| gradients.get::<D>(param.id));
-        self.present[at] |= u32::from(found.is_some());
-    }
-}
-
-struct Pack<'a> {
-    gradients: &'a GradientsParams,
-    layout: &'a Layout<'a>,
-    at: usize,
-    rest: &'a mut [f32],
-}
-
-impl ModuleVisitor for Pack<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let (present, n) = (self.layout.present[self.at], self.layout.lengths[self.at]);
-        self.at += 1;
-        if present == 0 {
-            return;
-        }
-        let (these, rest) = std::mem::take(&mut self.rest).split_at_mut(n);
-        self.rest = rest;
-        match self.gradients.get::<D>(param.id) {
-            Some(gradient) => copy(&values(gradient.into_data()), these),
-            // The neutral element of a sum.
-            None => these.fill(-0.0),
-        }
-    }
-}
-
-struct Unpack<'a> {
-    total: &'a [f32],
-    layout: &'a Layout<'a>,
-    at: usize,
-    device: &'a Device,
-    gradients: GradientsParams,
-}
-
-impl ModuleVisitor for Unpack<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let (present, n) = (self.layout.present[self.at], self.layout.lengths[self.at]);
-        self.at += 1;
-        if present == 0 {
-            return;
-        }
-        let (these, rest) = self.total.split_at(n);
-        self.total = rest;
-        let data = TensorData::new(these.to_vec(), param.lazy_shape());
-        let gradient = Tensor::<D>::from_data(data, self.device);
-        self.gradients.register(param.id, gradient);
-    }
-}
-
-/// Reads the parameters of this process; zeros stand for the others.
-struct Read<'a> {
-    own: &'a mut dyn Iterator<Item = bool>,
-    tensors: Vec<Vec<f32>>,
-}
-
-impl ModuleVisitor for Read<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.tensors.push(match self.own.next() {
-            Some(true) => values(param.val().inner().into_data()),
-            _ => vec![0.0; param.lazy_shape().num_elements()],
-        });
-    }
-}
-
-/// Replaces the parameters that have new values.
-struct Replace<'a>(&'a mut dyn Iterator<Item = Option<Vec<f32>>>);
-
-impl ModuleMapper for Replace<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(values) = self.0.next().flatten() else {
-            return param;
-        };
-        let (id, data) = (param.id, TensorData::new(values, param.lazy_shape()));
-        let value = Tensor::from_data(data, &param.lazy_device());
-        param.transform_for_load(value, id)
-    }
 }
