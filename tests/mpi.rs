@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use largebatch_tests::{Ended, command, folder, ok, program, shell, tree, write};
+use largebatch_tests::{
+    Ended, command, folder, launched, launchers, ok, program, shell, tree, write,
+};
 
 /// Batch norm, dropout, augmentation, clipping, a growing batch and last batches of 14 examples or
 /// fewer. It needs no graph.
@@ -40,40 +42,13 @@ seed = 6
 checkpoint = { every_steps = 3, keep = 9 }
 "#;
 
-/// A launcher of this machine that takes `-n K`, with its name.
-fn launchers() -> Vec<(&'static str, Command)> {
-    let mut found = Vec::new();
-    for (name, version, programs) in [
-        ("Open MPI", "Open MPI", ["mpirun.openmpi", "mpirun"]),
-        ("MPICH", "HYDRA", ["mpiexec.mpich", "mpiexec.hydra"]),
-    ] {
-        let works = |program: &&&str| {
-            let output = Command::new(program).arg("--version").output();
-            output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains(version))
-        };
-        match programs.iter().find(works) {
-            Some(program) => found.push((name, Command::new(program))),
-            None => eprintln!("skipped for {name}: there is no {}", programs[0]),
-        }
-    }
-    found
-}
-
 /// `K` processes of a shell command in which `$LARGEBATCH` is the program.
 fn job(launcher: &Command, k: usize, dir: &Path, script: &str) -> Command {
-    let mut command = Command::new("timeout");
+    let mut command = launched(launcher, k, &["sh", "-c", script]);
     command
-        .args(["-k", "5", "120"])
-        .arg(launcher.get_program())
-        .args(["-n", &k.to_string(), "sh", "-c", script])
         .current_dir(dir)
         .env("LARGEBATCH", program())
         .env("LARGEBATCH_CACHE_DIR", dir.join("cache"))
-        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
-        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
-        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
-        .env("OMPI_MCA_hwloc_base_binding_policy", "none")
-        .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
         .stdin(Stdio::null());
     command
 }
@@ -133,16 +108,18 @@ fn any_number_of_processes_gives_the_same_bits() {
     if launchers.is_empty() {
         return;
     }
-    for (model, parts, counts) in [
-        ("mlp", 8, &[2, 4, 8][..]),
-        ("mlp", 6, &[4]),
-        ("mlp", 7, &[2]),
-        ("mlp", 12, &[5]),
-        ("cnn", 8, &[2, 3, 4]),
+    let (sync, shard) = ("--set sync_batch_norm=true", "--set shard_optimizer=true");
+    for (model, parts, both, ranks, counts) in [
+        ("mlp", 8, "", "", &[2, 4, 8][..]),
+        ("mlp", 6, "", shard, &[4]),
+        ("mlp", 7, "", "", &[2]),
+        ("mlp", 12, "", shard, &[5]),
+        ("mlp", 5, sync, shard, &[2, 3]),
+        ("cnn", 8, "", shard, &[2, 3]),
         // Two ranks without parts.
-        ("cnn", 2, &[4]),
+        ("cnn", 2, "", "", &[4]),
     ] {
-        let train = format!("train {model}.toml --set parts={parts} --threads");
+        let train = format!("train {model}.toml --set parts={parts} {both} --threads");
         let alone = dir.join(format!("{model}-{parts}"));
         let mut words: Vec<&str> = train.split_whitespace().collect();
         let out = alone.display().to_string();
@@ -151,12 +128,17 @@ fn any_number_of_processes_gives_the_same_bits() {
         for (i, k) in counts.iter().enumerate() {
             let (name, launcher) = &launchers[i % launchers.len()];
             let (threads, out) = (1 + i % 2, format!("{model}-{parts}-on-{k}"));
-            let script = format!("$LARGEBATCH {train} {threads} --out {out}");
+            let script = format!("$LARGEBATCH {train} {threads} {ranks} --out {out}");
             let ended = run(job(launcher, *k, dir, &script));
             assert_eq!(ended.code, Some(0), "{name}: {script}\n{}", ended.stderr);
             let idle = ended.stderr.contains("have nothing to compute");
             assert_eq!(idle, *k > parts, "{}", ended.stderr);
             assert_eq!(ended.stdout.matches("validation").count(), 1);
+            assert!(
+                ended.stderr.contains("optimizer state: at most "),
+                "{}",
+                ended.stderr
+            );
             same(&dir.join(out), &alone);
         }
     }
@@ -223,7 +205,8 @@ fn a_run_resumes_on_another_number_of_processes() {
     let out = dir.join("broken");
     let script = format!("$LARGEBATCH {train} --out {} --resume", out.display());
     let start = |k: usize| {
-        let mut job = job(&launcher, k, dir, &script);
+        let shard = format!("{script} --set shard_optimizer={}", k.is_multiple_of(2));
+        let mut job = job(&launcher, k, dir, &shard);
         job.stdout(Stdio::piped()).stderr(Stdio::piped());
         job.spawn().expect("the launcher starts")
     };
@@ -306,6 +289,90 @@ confirm = { seeds = 2 }
         }
         assert_eq!(ended.stderr.matches("see ").count(), 1, "{}", ended.stderr);
         assert_eq!(summary(name), summary("alone"), "{name}");
+    }
+}
+
+/// Everything but times and the digests over them: trials, curves and figures.
+fn results(study: &Path) -> BTreeMap<PathBuf, Vec<String>> {
+    let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for (path, content) in tree(study) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let text = String::from_utf8_lossy(&content);
+        if name.starts_with("trials") && name.ends_with("jsonl") {
+            let trials = text.lines().map(|line| {
+                let mut trial: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                let object = trial.as_object_mut().expect("an object");
+                object.retain(|key, _| !matches!(key.as_str(), "provenance" | "digest"));
+                trial.to_string()
+            });
+            let all = files.entry("trials".into()).or_default();
+            all.extend(trials);
+            all.sort();
+            // Two shards may both need a tuned rate, and compute it.
+            all.dedup();
+        } else if name.ends_with(".svg") {
+            files.insert(path, vec![text.into_owned()]);
+        }
+    }
+    files
+}
+
+#[test]
+fn the_study_gap_over_ranks_is_the_ordinary_one() {
+    let _alone = alone();
+    let folder = folder();
+    let dir = folder.path();
+    let Some((_, launcher)) = launchers().into_iter().next() else {
+        return;
+    };
+    let words = "study run gap --jobs 1 --quiet --set budget.epochs=2 --set search.lr.points=2 \
+                 --set tune.seeds=1 --set confirm.seeds=2 --out";
+    let mut alone: Vec<&str> = words.split_whitespace().collect();
+    alone.push("alone");
+    ok(dir, &alone);
+    let ended = run(job(
+        &launcher,
+        2,
+        dir,
+        &format!("$LARGEBATCH {words} ranks"),
+    ));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let [alone, ranks] = ["alone", "ranks"].map(|study| results(&dir.join(study)));
+    assert!(alone.len() > 5 && alone[Path::new("trials")].len() > 20);
+    assert_eq!(
+        alone.keys().collect::<Vec<_>>(),
+        ranks.keys().collect::<Vec<_>>()
+    );
+    for (path, lines) in &alone {
+        for (line, other) in lines.iter().zip(&ranks[path]) {
+            assert_eq!(line, other, "{}", path.display());
+        }
+        assert_eq!(lines.len(), ranks[path].len());
+    }
+}
+
+/// A rank that panics ends the job at once.
+#[test]
+fn a_panic_of_one_rank_ends_all() {
+    let _alone = alone();
+    let folder = folder();
+    let dir = folder.path();
+    let rank = "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}";
+    for (name, launcher) in launchers() {
+        let script = format!(
+            "[ {rank} = 1 ] && export PANIC_AFTER_MS=1500; $LARGEBATCH train --dataset digits \
+             --model mlp --epochs 100000 --quiet --set parts=3 --out '{name}'"
+        );
+        let started = Instant::now();
+        let ended = run(job(&launcher, 3, dir, &script));
+        let seconds = started.elapsed().as_secs_f64();
+        assert!(seconds < 10.0, "{name}: it ended after {seconds} s");
+        assert_eq!(ended.code, Some(101), "{name}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("a test wants this panic"),
+            "{}",
+            ended.stderr
+        );
     }
 }
 

@@ -32,6 +32,7 @@ schedule = { name = "cosine", warmup = { epochs = 2 } }
 batch_schedule = { name = "multi-step", factor = 2, at = { fraction = [0.5] } }
 seed = 5
 threads = 1
+parts = 4
 checkpoint = { every_steps = 25 }
 [data.preprocess]
 normalise = "channel"

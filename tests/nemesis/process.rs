@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use largebatch_tests::{launched, launchers, program};
+
 use crate::child::Process;
 use crate::fault::{Fault, Outcome, Verdict};
 use crate::lab::{Subject, trials};
@@ -223,4 +225,53 @@ pub fn shards(fault: &mut Fault) -> Outcome {
         "expected: the undisturbed run's {} trials\nfound: {missing} missing, {more} more or different",
         whole.len()
     ))
+}
+
+/// A training over MPI, one to three times a rank killed, or all asked to end; each time another number
+/// of processes continues, with the optimizer's state whole or in shares.
+pub fn ranks(fault: &mut Fault) -> Outcome {
+    let Some((_, launcher)) = launchers().into_iter().next() else {
+        return Ok(Verdict::Skipped("there is no mpirun".into()));
+    };
+    let subject = fault.bring(Subject::Train);
+    let start = |fault: &mut Fault| {
+        let (k, shard) = (1 + fault.dice.below(4), fault.dice.chance(0.5));
+        fault.note(format!("{k} processes, shard_optimizer {shard}"));
+        let (program, shard) = (program(), format!("shard_optimizer={shard}"));
+        let program = program.to_string_lossy();
+        let mut words = vec![&*program];
+        words.extend(subject.arguments());
+        words.extend(["--set", &shard]);
+        let command = launched(&launcher, k, &words);
+        fault.start(command)
+    };
+    for _ in 0..=fault.dice.below(3) {
+        // The processes take up to a second to find each other.
+        let wait = fault.dice.unit();
+        let moment = fault.moment(subject) + Duration::from_secs_f64(wait);
+        let mut process = start(fault);
+        if process.lives(moment) {
+            let mut ranks = process.family();
+            ranks.retain(|id| {
+                let exe = fs::read_link(format!("/proc/{id}/exe"));
+                exe.is_ok_and(|exe| exe == program())
+            });
+            if ranks.is_empty() {
+                fault.note(format!("nothing after {moment:?}"));
+            } else if fault.dice.chance(0.7) {
+                let at = fault.dice.below(ranks.len());
+                fault.note(format!("rank {at} killed after {moment:?}"));
+                process.signal(ranks[at], libc::SIGKILL);
+            } else {
+                fault.note(format!("SIGUSR1 after {moment:?}"));
+                ranks
+                    .iter()
+                    .for_each(|id| process.signal(*id, libc::SIGUSR1));
+            }
+        }
+        process.end()?;
+    }
+    start(fault).end()?.expect(&[0], "")?;
+    // The checkpoint of an interruption replaces an older one, and the first command may differ.
+    fault.same_but(subject, &["checkpoints", "run.toml"])
 }

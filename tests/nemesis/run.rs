@@ -24,7 +24,7 @@ struct Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 13] = [
         Kind {
             name: "killed",
             weight: 20,
@@ -49,6 +49,11 @@ impl Kind {
             name: "shards in name spaces",
             weight: 6,
             make: process::shards,
+        },
+        Kind {
+            name: "ranks killed",
+            weight: 3,
+            make: process::ranks,
         },
         Kind {
             name: "torn tail",

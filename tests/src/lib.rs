@@ -77,6 +77,41 @@ fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
         .stdin(Stdio::null())
 }
 
+/// The launchers of MPI on this machine that take `-n K`, each with its name.
+pub fn launchers() -> Vec<(&'static str, Command)> {
+    let mut found = Vec::new();
+    for (name, version, programs) in [
+        ("Open MPI", "Open MPI", ["mpirun.openmpi", "mpirun"]),
+        ("MPICH", "HYDRA", ["mpiexec.mpich", "mpiexec.hydra"]),
+    ] {
+        let works = |program: &&&str| {
+            let output = Command::new(program).arg("--version").output();
+            output.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains(version))
+        };
+        match programs.iter().find(works) {
+            Some(program) => found.push((name, Command::new(program))),
+            None => eprintln!("skipped for {name}: there is no {}", programs[0]),
+        }
+    }
+    found
+}
+
+/// `k` processes of a command, for at most two minutes; also for root, with more processes than cores,
+/// and in a container.
+pub fn launched(launcher: &Command, k: usize, command: &[&str]) -> Command {
+    let mut job = Command::new("timeout");
+    job.args(["-k", "5", "120"])
+        .arg(launcher.get_program())
+        .args(["-n", &k.to_string()])
+        .args(command)
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .env("OMPI_MCA_hwloc_base_binding_policy", "none")
+        .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+    job
+}
+
 /// How a program ended.
 #[derive(Debug)]
 pub struct Ended {

@@ -117,7 +117,7 @@ pub fn batch_norm_gradient(
     // SAFETY: `by_input` writes every element.
     unsafe {
         flex::overwritten(by_x, |by_x| {
-            let sums = [&*by_beta, &*by_gamma];
+            let sums = (layout.values(), &*by_beta, &*by_gamma);
             norm::by_input(level, &layout, by_y, x, gamma, seen, sums, by_x);
         });
     }

@@ -2,6 +2,7 @@
 
 use burn::module::ParamId;
 use burn::tensor::Tensor;
+use largebatch_kernels::layers::Together;
 use largebatch_random::Key;
 
 /// The settings of a forward pass, and the statistics that batch norm recorded in it.
@@ -14,6 +15,7 @@ struct Training<'a> {
     dropout: Key,
     examples: &'a [u64],
     ghost_batch: Option<usize>,
+    together: Option<Together>,
 }
 
 /// A mean or a variance that one batch norm layer recorded in one chunk; see [`Network::update_running`](crate::Network::update_running).
@@ -46,6 +48,21 @@ impl<'a> ForwardPass<'a> {
                 dropout,
                 examples,
                 ghost_batch,
+                together: None,
+            }),
+            statistics: Vec::new(),
+        }
+    }
+
+    /// A training pass of a part of a batch, with batch norm's statistics of the whole one. The first
+    /// part records them.
+    pub fn part(dropout: Key, examples: &'a [u64], together: Together) -> Self {
+        ForwardPass {
+            training: Some(Training {
+                dropout,
+                examples,
+                ghost_batch: None,
+                together: Some(together),
             }),
             statistics: Vec::new(),
         }
@@ -68,6 +85,10 @@ impl<'a> ForwardPass<'a> {
 
     pub(crate) fn ghost_batch(&self) -> Option<usize> {
         self.training.as_ref().and_then(|t| t.ghost_batch)
+    }
+
+    pub(crate) fn together(&self) -> Option<&Together> {
+        self.training.as_ref().and_then(|t| t.together.as_ref())
     }
 
     pub(crate) fn saw(&mut self, running: ParamId, seen: Tensor<1>) {

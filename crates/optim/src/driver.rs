@@ -31,6 +31,8 @@ pub(crate) struct Slot {
     pub lr_factor: f64,
     pub shape: Vec<usize>,
     pub device: Device,
+    /// Whether this process steps it and keeps its state.
+    pub is_mine: bool,
     pub state: Option<DynState>,
 }
 
@@ -109,6 +111,7 @@ impl Driver {
                 lr_factor,
                 shape,
                 device,
+                is_mine: true,
                 state: None,
             },
         );
@@ -314,7 +317,8 @@ impl ModuleMapper for Stepper<'_> {
             self.driver
                 .register(path.clone(), layers, shape, g.device());
         }
-        let Some(slot) = self.driver.slots.get_mut(&path) else {
+        let slot = self.driver.slots.get_mut(&path);
+        let Some(slot) = slot.filter(|slot| slot.is_mine) else {
             return param;
         };
         let trace = self

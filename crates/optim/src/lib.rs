@@ -29,6 +29,7 @@ mod error;
 mod exclude;
 mod groups;
 mod norm;
+mod owned;
 mod replay;
 mod rules;
 mod saved;

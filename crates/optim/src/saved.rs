@@ -68,13 +68,24 @@ impl Driver {
             .expect("valid views serialize")
     }
 
-    /// Loads a saved state. On an error, nothing changes.
+    /// Loads a saved state, of [shared](Self::share) parameters only this process's. On an error,
+    /// nothing changes.
     ///
     /// # Errors
     /// [`OptimError::NotAState`], [`OptimError::NewerState`], [`OptimError::OtherOptimizer`],
     /// [`OptimError::OtherModel`] (a parameter is missing, is extra, or has another shape) or
     /// [`OptimError::OtherOptions`].
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), OptimError> {
+        for (path, state) in self.read(bytes)? {
+            if let Some(slot) = self.slots.get_mut(&path).filter(|slot| slot.is_mine) {
+                slot.state = state;
+            }
+        }
+        Ok(())
+    }
+
+    /// The saved states, by path.
+    pub(crate) fn read(&self, bytes: &[u8]) -> Result<Vec<(String, Option<DynState>)>, OptimError> {
         let unfit = |e: &dyn std::fmt::Display| OptimError::NotAState(e.to_string());
         let file = SafeTensors::deserialize(bytes).map_err(|e| unfit(&e))?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| unfit(&e))?;
@@ -117,7 +128,7 @@ impl Driver {
             .map(|(name, view)| (name.into(), leaf_of(&view)))
             .collect();
         source.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut states: Vec<(String, Option<DynState>)> = Vec::new();
+        let mut states = Vec::new();
         for (path, slot) in &self.slots {
             let saved = header
                 .parameters
@@ -156,12 +167,7 @@ impl Driver {
             };
             states.push((path.clone(), mine));
         }
-        for (path, state) in states {
-            if let Some(slot) = self.slots.get_mut(&path) {
-                slot.state = state;
-            }
-        }
-        Ok(())
+        Ok(states)
     }
 }
 

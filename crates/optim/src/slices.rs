@@ -51,6 +51,8 @@ struct Parameter {
     path: String,
     rule: Arc<dyn DynRule>,
     lr_factor: f64,
+    /// Whether this process steps it.
+    is_mine: bool,
     /// The names of the state's tensors, then of its numbers.
     names: [Vec<String>; 2],
     /// Whether there is a state; SGD has none.
@@ -98,6 +100,7 @@ impl Slices {
         for (parameter, (w, g)) in self.parameters.iter_mut().zip(weights) {
             // Batch norm's running statistics have no gradient.
             if !g.is_empty()
+                && parameter.is_mine
                 && let Some(rule) = parameter.rule.dyn_on_slices()
             {
                 rule.step_slices(lr * parameter.lr_factor, w, g, &mut parameter.state);
@@ -108,14 +111,15 @@ impl Slices {
     /// Writes the weights at which the rules want the next gradient, as [`Driver::ahead`] does; false
     /// if they want it at the current ones.
     pub fn ahead(&self, ahead: &mut Vec<Vec<f32>>) -> bool {
-        let looks = |p: &Parameter| p.stateful && p.rule.dyn_looks_ahead();
-        if !self.parameters.iter().any(looks) {
+        // The same in all processes that share the parameters.
+        if !self.parameters.iter().any(|p| p.rule.dyn_looks_ahead()) {
             return false;
         }
         ahead.clone_from(&self.weights);
         let weights = self.weights.iter().zip(ahead);
         for (parameter, (w, ahead)) in self.parameters.iter().zip(weights) {
-            if looks(parameter)
+            if parameter.stateful
+                && parameter.rule.dyn_looks_ahead()
                 && let Some(rule) = parameter.rule.dyn_on_slices()
             {
                 rule.ahead_slices(w, &parameter.state, ahead);
@@ -203,6 +207,7 @@ impl Take<'_> {
             path,
             rule: slot.rule.clone(),
             lr_factor: slot.lr_factor,
+            is_mine: slot.is_mine,
             names,
             stateful: slot.state.is_some(),
             state,

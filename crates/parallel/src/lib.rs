@@ -8,12 +8,16 @@
 
 mod error;
 mod launcher;
+mod loops;
 mod mpi;
 mod peers;
+mod threads;
 mod tree;
 
 pub use error::ParallelError;
 pub use launcher::Launcher;
+pub use loops::{add, copy};
 pub use mpi::Mpi;
 pub use peers::Peers;
+pub use threads::in_threads;
 pub use tree::{Node, finish, push, share};

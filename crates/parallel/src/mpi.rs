@@ -378,6 +378,10 @@ fn open(name: &str, abi: &Abi, visible: bool) -> Result<(Library, String), Strin
     Ok((library, words.join(" ")))
 }
 
+/// Open MPI's setting by which a process that waits lets others run. It is off unless there are more
+/// processes than cores; but other programs may need the cores, too.
+const YIELDS: &str = "OMPI_MCA_mpi_yield_when_idle";
+
 /// Initialises MPI.
 fn start(library: Library, abi: &Abi, version: String) -> Result<Mpi, String> {
     let failed = |e: libloading::Error| e.to_string();
@@ -401,6 +405,10 @@ fn start(library: Library, abi: &Abi, version: String) -> Result<Mpi, String> {
                 Any::Integers(Calls::load(&library, handles, abi).map_err(failed)?)
             }
         };
+        if std::env::var_os(YIELDS).is_none() {
+            // The threads that compute have not started, and no other reads the environment.
+            std::env::set_var(YIELDS, "1");
+        }
         let mut provided = 0;
         (init)(null_mut(), null_mut(), abi.thread_serialized, &mut provided);
         if provided < abi.thread_serialized {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::loops::{add, add_to_right, copy};
 use crate::tree::{Node, finish, push, share};
 
 /// The processes of a job, which all make the same calls in the same order. MPI calls them ranks.
@@ -25,6 +26,9 @@ pub trait Peers: Sync {
     /// Waits for all processes.
     fn wait(&self);
 }
+
+/// The bytes of a message, because one of MPI has at most 2³¹ − 1 elements.
+const BLOCK: usize = 1 << 24;
 
 impl dyn Peers + '_ {
     /// The words of every process, in their order; their numbers may differ.
@@ -50,8 +54,6 @@ impl dyn Peers + '_ {
         self.broadcast(&mut length);
         let length = length[0] as usize | (length[1] as usize) << 32;
         let mut all = Vec::with_capacity(length);
-        // In blocks, because a message of MPI has at most 2³¹ − 1 elements.
-        const BLOCK: usize = 1 << 24;
         for start in (0..length).step_by(BLOCK) {
             let size = BLOCK.min(length - start);
             let mut words = vec![0; size.div_ceil(4)];
@@ -69,6 +71,28 @@ impl dyn Peers + '_ {
         all
     }
 
+    /// Brings `length` bytes of process `from` to process 0, which gets them; the others get none.
+    pub fn bring(&self, bytes: &[u8], from: usize, length: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        for start in (0..length).step_by(BLOCK) {
+            let size = BLOCK.min(length - start);
+            if self.rank() == from {
+                let words = bytes[start..start + size].chunks(4).map(|bytes| {
+                    let mut four = [0; 4];
+                    four[..bytes.len()].copy_from_slice(bytes);
+                    f32::from_bits(u32::from_le_bytes(four))
+                });
+                self.exchange(&words.collect::<Vec<_>>(), 0, &mut [], 0);
+            } else if self.rank() == 0 {
+                let mut words = vec![0.0; size.div_ceil(4)];
+                self.exchange(&[], from, &mut words, from);
+                let block = words.iter().flat_map(|word| word.to_bits().to_le_bytes());
+                all.extend(block.take(size));
+            }
+        }
+        all
+    }
+
     /// The parts of a process, consecutive and as even as possible.
     pub fn parts(&self, parts: usize, rank: usize) -> Range<usize> {
         share(parts, self.count(), rank)
@@ -77,8 +101,8 @@ impl dyn Peers + '_ {
     /// Adds `n` numbers over all parts, with the bits of one process that adds them by [`push`] and
     /// [`finish`].
     ///
-    /// `mine` is what [`push`] made of this process's parts. The first then holds the
-    /// total, the others nothing of use. `scratch` is memory to keep between calls.
+    /// `mine` is what [`push`] made of this process's parts, or anything without parts. The first
+    /// then holds the total, the others nothing of use. `scratch` is memory to keep between calls.
     ///
     /// MPI only moves numbers: its own sums are in an order that depends on the number of processes.
     pub fn sum(
@@ -112,13 +136,16 @@ impl dyn Peers + '_ {
             .collect();
         // As many messages between any two, or some would wait for what nobody sends.
         let most = covers.iter().map(Vec::len).max().unwrap_or(0);
-        if mine.is_empty() {
-            // Only a place for the total.
-            mine.push((Node::part(0), vec![0.0; n]));
-        }
+        // Without parts it is only a place for the total.
+        mine.resize_with(mine.len().max(1), || (Node::part(0), Vec::new()));
+        mine[0].1.resize(n, 0.0);
         let (order, own) = (covers.concat(), share(n, k, r));
         let width = own.len();
         scratch.resize(scratch.len().max(order.len() * width), 0.0);
+        let row = |row: usize| row * width..(row + 1) * width;
+        for (i, _) in covers[r].iter().enumerate() {
+            copy(&mine[i].1[own.clone()], &mut scratch[row(starts[r] + i)]);
+        }
         for s in 1..k {
             let (to, from) = ((r + s) % k, (r + k - s) % k);
             for i in 0..most {
@@ -127,27 +154,23 @@ impl dyn Peers + '_ {
                     None => &[],
                 };
                 let want = match covers[from].get(i) {
-                    Some(_) => (starts[from] + i) * width..(starts[from] + i + 1) * width,
+                    Some(_) => row(starts[from] + i),
                     None => 0..0,
                 };
                 self.exchange(have, to, &mut scratch[want], from);
             }
         }
-        const BLOCK: usize = 2048;
-        for start in (0..width).step_by(BLOCK) {
-            let at = start..(start + BLOCK).min(width);
-            let mut stack = Vec::new();
-            for (row, node) in order.iter().enumerate() {
-                let own_row = row.checked_sub(starts[r]);
-                let block = match own_row.filter(|i| *i < covers[r].len()) {
-                    Some(i) => &mine[i].1[own.clone()][at.clone()],
-                    None => &scratch[row * width..][at.clone()],
-                };
-                push(&mut stack, *node, block.to_vec(), &mut plus);
-            }
-            if let Some(total) = finish(&mut stack, &mut plus) {
-                mine[0].1[own.clone()][at].copy_from_slice(&total);
-            }
+        let mut stack = Vec::new();
+        let mut join = |left, right| {
+            let (right, sum) = two(scratch, row(right), row(left));
+            add(sum, right);
+            left
+        };
+        for (row, node) in order.iter().enumerate() {
+            push(&mut stack, *node, row, &mut join);
+        }
+        if let Some(total) = finish(&mut stack, &mut join) {
+            copy(&scratch[row(total)], &mut mine[0].1[own.clone()]);
         }
         let out = &mut mine[0].1;
         for s in 1..k {
@@ -169,11 +192,9 @@ impl dyn Peers + '_ {
             let (keep, give) = if is_left { (low, high) } else { (high, low) };
             let theirs = &mut scratch[..keep.len()];
             self.exchange(&sum[give.clone()], partner, theirs, partner);
-            for (mine, theirs) in sum[keep.clone()].iter_mut().zip(theirs) {
-                *mine = match is_left {
-                    true => *mine + *theirs,
-                    false => *theirs + *mine,
-                };
+            match is_left {
+                true => add(&mut sum[keep.clone()], theirs),
+                false => add_to_right(theirs, &mut sum[keep.clone()]),
             }
             trail.push((partner, keep.clone(), give));
             kept = keep;
@@ -192,12 +213,6 @@ fn cover(parts: Range<usize>) -> Vec<Node> {
     stack.into_iter().map(|(node, ())| node).collect()
 }
 
-fn plus(mut left: Vec<f32>, right: Vec<f32>) -> Vec<f32> {
-    let both = left.iter_mut().zip(right);
-    both.for_each(|(left, right)| *left += right);
-    left
-}
-
 /// Two ranges of a slice that do not overlap: one to read, one to write.
 fn two(all: &mut [f32], read: Range<usize>, write: Range<usize>) -> (&[f32], &mut [f32]) {
     let both = all.get_disjoint_mut([read, write]);
@@ -207,83 +222,13 @@ fn two(all: &mut [f32], read: Range<usize>, write: Range<usize>) -> (&[f32], &mu
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::sync::{Barrier, Mutex};
+    use crate::in_threads as job;
 
     use super::*;
 
-    /// Processes that are threads of this one.
-    struct Threads<'a> {
-        rank: usize,
-        /// By sender and receiver.
-        wires: &'a [Vec<Wire>],
-        barrier: &'a Barrier,
-    }
-
-    type Wire = (Mutex<Sender<Vec<u32>>>, Mutex<Receiver<Vec<u32>>>);
-
-    impl Threads<'_> {
-        fn send(&self, words: Vec<u32>, to: usize) {
-            let wire = self.wires[self.rank][to].0.lock().unwrap();
-            wire.send(words).unwrap();
-        }
-        fn receive(&self, from: usize) -> Vec<u32> {
-            let wire = self.wires[from][self.rank].1.lock().unwrap();
-            wire.recv().unwrap()
-        }
-    }
-
-    impl Peers for Threads<'_> {
-        fn rank(&self) -> usize {
-            self.rank
-        }
-        fn count(&self) -> usize {
-            self.wires.len()
-        }
-        fn exchange(&self, have: &[f32], to: usize, want: &mut [f32], from: usize) {
-            self.send(have.iter().map(|x| x.to_bits()).collect(), to);
-            let found = self.receive(from);
-            assert_eq!(found.len(), want.len());
-            let each = want.iter_mut().zip(found);
-            each.for_each(|(want, bits)| *want = f32::from_bits(bits));
-        }
-        fn gather(&self, mine: &[u32], all: &mut [u32]) {
-            (0..self.count()).for_each(|to| self.send(mine.to_vec(), to));
-            for (from, all) in all.chunks_mut(mine.len()).enumerate() {
-                all.copy_from_slice(&self.receive(from));
-            }
-        }
-        fn broadcast(&self, words: &mut [u32]) {
-            if self.rank == 0 {
-                (0..self.count()).for_each(|to| self.send(words.to_vec(), to));
-            }
-            words.copy_from_slice(&self.receive(0));
-        }
-        fn wait(&self) {
-            self.barrier.wait();
-        }
-    }
-
-    /// What `each` gives on every one of `k` processes.
-    fn job<T: Send>(k: usize, each: impl Fn(&dyn Peers) -> T + Sync) -> Vec<T> {
-        let wire = || {
-            let (sender, receiver) = channel();
-            (Mutex::new(sender), Mutex::new(receiver))
-        };
-        let wires: Vec<Vec<Wire>> = (0..k).map(|_| (0..k).map(|_| wire()).collect()).collect();
-        let (wires, barrier, each) = (&wires[..], &Barrier::new(k), &each);
-        std::thread::scope(|scope| {
-            let peers = (0..k).map(|rank| Threads {
-                rank,
-                wires,
-                barrier,
-            });
-            let threads: Vec<_> = peers
-                .map(|peers| scope.spawn(move || each(&peers)))
-                .collect();
-            let ended = threads.into_iter().map(|thread| thread.join().unwrap());
-            ended.collect()
-        })
+    fn plus(mut left: Vec<f32>, right: Vec<f32>) -> Vec<f32> {
+        add(&mut left, &right);
+        left
     }
 
     /// Numbers of both signs over 200 powers of two: their sum depends on the order.
@@ -354,6 +299,9 @@ mod tests {
                     _ => b"else",
                 };
                 let words = vec![peers.rank() as u32; 2 * peers.rank()];
+                let brought = peers.bring(&bytes[..length], 2, length);
+                let has = if peers.rank() == 0 { length } else { 0 };
+                assert_eq!(brought, bytes[..has]);
                 (peers.broadcast_bytes(mine), peers.gather_all(&words))
             });
             for (found, words) in all {

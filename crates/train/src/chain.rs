@@ -6,14 +6,15 @@
 use largebatch_data::{Labels, Part};
 use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
-use largebatch_parallel::{Node, finish, push};
+use largebatch_parallel::{Node, add, copy, finish, push};
 use largebatch_random::Key;
 use rayon::prelude::*;
 
 use crate::evaluate::Sums;
 use crate::gradients::{Cut, StepKeys};
-use crate::layer::{Layer, Pass, add, layers, update_running};
-use crate::ranks::{Passes, Ranks};
+use crate::layer::{Layer, Pass, layers, update_running};
+use crate::passes::Passes;
+use crate::ranks::Ranks;
 use crate::{Experiment, SquaredNorms, TrainError};
 
 /// The weights, the workers, and the memory of a step.
@@ -88,6 +89,9 @@ pub(crate) fn obstacle(
     if !largebatch_kernels::enabled() {
         return Some("kernels are off");
     }
+    if experiment.config.sync_batch_norm && network.has_batch_norm() {
+        return Some("batch norm is synchronised");
+    }
     let Some(links) = network.links() else {
         return Some("the model is not a chain of layers");
     };
@@ -148,6 +152,9 @@ impl Chain {
         let cut = Cut::new(&experiment.config, indices.len());
         let wants_norms = wants_norms && cut.parts > 1;
         let looks_ahead = self.slices.ahead(&mut self.ahead);
+        if let Some(ranks) = ranks.as_deref().filter(|_| looks_ahead) {
+            ranks.spread(&mut self.ahead);
+        }
         let shared = Shared {
             experiment,
             weights: match looks_ahead {
@@ -198,15 +205,19 @@ impl Chain {
             None => finish(sums, &mut |l, r| plus(l, r, spare)).unwrap_or_default(),
             Some(ranks) => {
                 *passes = ranks.gather(passes);
-                let pack = |sum: &Gradient, flat: &mut Vec<f32>| {
-                    sum.iter().for_each(|values| flat.extend(values));
+                let pack = |sum: &Gradient, mut flat: &mut [f32]| {
+                    for values in sum {
+                        let (these, rest) = flat.split_at_mut(values.len());
+                        copy(values, these);
+                        flat = rest;
+                    }
                 };
                 let mut total = ranks.sum(cut.parts, lengths.iter().sum(), sums, pack);
                 spare.extend(sums.drain(..).map(|(_, sum)| sum));
                 let mut gradient = spare.pop().unwrap_or_else(|| zeros(lengths));
                 for values in &mut gradient {
                     let (these, rest) = total.split_at(values.len());
-                    values.copy_from_slice(these);
+                    copy(these, values);
                     total = rest;
                 }
                 gradient
@@ -240,8 +251,11 @@ impl Chain {
     }
 
     /// Steps along the gradient, which is overwritten.
-    pub fn step(&mut self, lr: f64) {
+    pub fn step(&mut self, lr: f64, ranks: Option<&Ranks<'_>>) {
         self.slices.step(lr, &mut self.gradient);
+        if let Some(ranks) = ranks {
+            ranks.spread(&mut self.slices.weights);
+        }
     }
 
     /// As [`Experiment::loss_in_training`], at the current weights.

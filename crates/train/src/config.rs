@@ -70,6 +70,10 @@ pub struct RunConfig {
     /// Parts of a batch that are computed at the same time.
     #[schemars(range(min = 1))]
     pub workers: usize,
+    /// Whether each of several processes keeps the optimizer's state of some parameters only, and
+    /// steps these (ZeRO-1, Rajbhandari et al. 2020). The bits are the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shard_optimizer: bool,
     /// Bound on the gradient's global l2 norm: g ← g · min(1, clip_norm / (‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("exclusiveMinimum" = 0.0))]
@@ -86,6 +90,10 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub ghost_batch: Option<usize>,
+    /// Whether batch norm's statistics are those of the whole batch, over all its parts and
+    /// processes, as PyTorch's `SyncBatchNorm`; else each part has its own. On `flex`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sync_batch_norm: bool,
     /// Data: split, order and preprocessing.
     pub data: DataConfig,
     /// When to stop before the budget is spent.
@@ -201,10 +209,12 @@ impl Default for RunConfig {
             parts: None,
             accumulate: 1,
             workers: 1,
+            shard_optimizer: false,
             clip_norm: None,
             clip_value: None,
             label_smoothing: 0.0,
             ghost_batch: None,
+            sync_batch_norm: false,
             data: DataConfig::default(),
             stop: StopConfig::default(),
             checkpoint: CheckpointConfig::default(),
@@ -264,9 +274,13 @@ impl RunConfig {
         self.parts.unwrap_or(self.accumulate * self.workers)
     }
 
-    /// The configuration without what leaves the result as it is: the workers, if `parts` is given.
+    /// The configuration without what leaves the result as it is: `shard_optimizer`, and the workers
+    /// if `parts` is given.
     pub fn identity(&self) -> RunConfig {
-        let mut identity = self.clone();
+        let mut identity = RunConfig {
+            shard_optimizer: false,
+            ..self.clone()
+        };
         if self.parts.is_some() {
             identity.workers = 1;
         }

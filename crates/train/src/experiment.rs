@@ -256,8 +256,18 @@ impl Experiment {
             model,
             io,
         };
-        let part = batch / experiment.config.parts();
+        let sync = experiment.config.sync_batch_norm;
+        let part = batch / if sync { 1 } else { experiment.config.parts() };
         let ghost = experiment.config.ghost_batch;
+        let refused = match () {
+            () if ghost.is_some() => Some("ghost_batch is given too; give one of them"),
+            () if experiment.config.device != "flex" => Some("only the device flex has it"),
+            () if !largebatch_kernels::enabled() => Some("LARGEBATCH_KERNELS is off"),
+            () => None,
+        };
+        if let Some(why) = refused.filter(|_| sync) {
+            return Err(TrainError::value("sync_batch_norm", sync, why));
+        }
         if (part == 1 || ghost == Some(1)) && experiment.initial_model()?.network.has_batch_norm() {
             let (key, size) = ghost
                 .filter(|&n| n == 1)

@@ -1,15 +1,18 @@
 //! The gradient of one batch: at once, or as the sum over its parts.
 
 use std::ops::Range;
+use std::panic::resume_unwind;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
+use largebatch_kernels::layers::Together;
 use largebatch_models::{Forward, ForwardPass, Network, Statistic};
 use largebatch_parallel::{Node, finish, push, share};
 use largebatch_random::Key;
 use rayon::prelude::*;
 
+use crate::meeting::{Leaves, Meeting};
 use crate::ranks::Ranks;
 use crate::{Experiment, RunConfig, TrainError};
 
@@ -71,9 +74,14 @@ impl Cut {
         share(self.examples, self.parts, part)
     }
 
+    /// The parts of this process.
+    pub fn mine(self, ranks: Option<&Ranks<'_>>) -> Range<usize> {
+        ranks.map_or(0..self.parts, |ranks| ranks.parts(self.parts))
+    }
+
     /// The parts of this process, in groups that are computed at the same time.
     pub fn groups(self, ranks: Option<&Ranks<'_>>) -> impl Iterator<Item = Range<usize>> {
-        let mine = ranks.map_or(0..self.parts, |ranks| ranks.parts(self.parts));
+        let mine = self.mine(ranks);
         let firsts = mine.clone().step_by(self.workers);
         firsts.map(move |first| first..(first + self.workers).min(mine.end))
     }
@@ -87,7 +95,7 @@ impl Experiment {
     /// and the parts are added in a balanced tree ([`largebatch_parallel`]). So the sum equals the
     /// large batch's gradient up to rounding, and has the same bits for any number of workers. With
     /// batch norm each part has its own statistics (ghost batch norm, Hoffer et al. 2017, arXiv
-    /// 1705.08741). PyTorch's usual accumulation loop divides each micro-batch's mean by the number
+    /// 1705.08741), unless [`sync_batch_norm`](RunConfig::sync_batch_norm) is set. PyTorch's usual accumulation loop divides each micro-batch's mean by the number
     /// of micro-batches, which is wrong if the last one is smaller.
     ///
     /// # Errors
@@ -109,7 +117,7 @@ impl Experiment {
         indices: &[u32],
         keys: StepKeys,
         wants_norms: bool,
-        ranks: Option<&mut Ranks<'_>>,
+        mut ranks: Option<&mut Ranks<'_>>,
     ) -> Result<(BatchGradient, Option<SquaredNorms>), TrainError> {
         let n = indices.len();
         let cut = Cut::new(&self.config, n);
@@ -117,19 +125,41 @@ impl Experiment {
         let some = |part: usize| &indices[cut.range(part)];
         let mut add = |left: BatchGradient, right| left.plus(right, network);
         let (mut sums, mut norms) = (Vec::new(), Vec::new());
-        for group in cut.groups(ranks.as_deref()) {
-            let gradients: Vec<_> = if group.len() == 1 {
-                vec![self.part_gradient(network, some(group.start), n, keys)]
+        let together = self.config.sync_batch_norm && network.has_batch_norm();
+        let groups: Vec<Range<usize>> = match together {
+            true => vec![cut.mine(ranks.as_deref())],
+            false => cut.groups(ranks.as_deref()).collect(),
+        };
+        // Each replica has its own leaves, so that the graphs share nothing; the storage of the
+        // weights is shared and only read.
+        let replicas = |group: &Range<usize>| -> Vec<Network> {
+            let forks = group.clone().map(|_| network.clone().fork(&self.device));
+            forks.collect()
+        };
+        for group in groups {
+            let gradients: Vec<_> = if together {
+                let meeting = Meeting::new(group.clone());
+                let compute = |(part, replica): (usize, Network)| {
+                    // It leaves at a panic, too.
+                    let _leaves = Leaves(&meeting);
+                    let together = Some(meeting.part(part, n));
+                    self.part_gradient(&replica, some(part), n, keys, together)
+                };
+                std::thread::scope(|scope| {
+                    let threads = group.clone().zip(replicas(&group));
+                    let threads: Vec<_> = threads.map(|of| scope.spawn(|| compute(of))).collect();
+                    meeting.serve(cut.parts, ranks.as_deref_mut());
+                    let ends = threads.into_iter().map(|thread| thread.join());
+                    ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic)))
+                        .collect()
+                })
+            } else if group.len() == 1 {
+                vec![self.part_gradient(network, some(group.start), n, keys, None)]
             } else {
-                // Each replica has its own leaves, so that the graphs share nothing; the storage of
-                // the weights is shared and only read.
-                let replicas: Vec<Network> = group
-                    .clone()
-                    .map(|_| network.clone().fork(&self.device))
-                    .collect();
-                let parts = replicas.par_iter().enumerate().with_max_len(1);
+                let replicas = replicas(&group);
+                let parts = replicas.par_iter().zip(group.clone()).with_max_len(1);
                 parts
-                    .map(|(i, replica)| self.part_gradient(replica, some(group.start + i), n, keys))
+                    .map(|(replica, part)| self.part_gradient(replica, some(part), n, keys, None))
                     .collect()
             };
             for (part, gradient) in group.zip(gradients) {
@@ -168,10 +198,14 @@ impl Experiment {
         indices: &[u32],
         whole: usize,
         keys: StepKeys,
+        together: Option<Together>,
     ) -> Result<BatchGradient, TrainError> {
         let (inputs, targets) = self.batch(&self.dataset.train, indices, Some(keys.augment))?;
         let examples: Vec<u64> = indices.iter().map(|&i| u64::from(i)).collect();
-        let mut pass = ForwardPass::train(keys.dropout, &examples, self.config.ghost_batch);
+        let mut pass = match together {
+            Some(together) => ForwardPass::part(keys.dropout, &examples, together),
+            None => ForwardPass::train(keys.dropout, &examples, self.config.ghost_batch),
+        };
         let outputs = network.forward(inputs, &mut pass);
         let correct = self.loss.correct(&outputs, &targets).into_iter().collect();
         let sum = self

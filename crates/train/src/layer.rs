@@ -8,7 +8,7 @@ use largebatch_models::layers::{Activation, BatchNorm, Dropout};
 use largebatch_models::{Link, RUNNING_MOMENTUM};
 use largebatch_random::Key;
 
-use crate::ranks::Passes;
+use crate::passes::Passes;
 
 /// A layer, with what its gradient needs of the forward pass.
 pub(crate) struct Layer {

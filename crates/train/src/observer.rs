@@ -162,6 +162,8 @@ pub struct End<'a> {
     pub network: &'a Network,
     /// The optimizer, with its state.
     pub driver: &'a Driver,
+    /// The size in bytes of the optimizer's state, as each process kept it.
+    pub state_bytes: Vec<u64>,
 }
 
 /// The training so far, and the metrics of the validation part.

@@ -3,17 +3,20 @@
 //! Each process computes some parts of every batch; then all have the same gradient, and do the same
 //! step. So all have the same weights, without ever sending them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use largebatch_models::{Network, Statistic};
+use largebatch_optim::{Driver, LayerTrace};
 use largebatch_parallel::{Node, Peers};
 
-use crate::evaluate::scalar;
 use crate::gradients::BatchGradient;
+use crate::packed::{Layout, Pack, Read, Replace, Unpack};
+use crate::passes::{Passes, joined, long};
 use crate::{Checkpoint, Counters, Experiment, TrainError, to_safetensors};
 
 /// The processes, and the memory of their sums.
@@ -21,21 +24,9 @@ pub(crate) struct Ranks<'a> {
     peers: &'a dyn Peers,
     sums: Vec<(Node, Vec<f32>)>,
     scratch: Vec<f32>,
-}
-
-/// What the passes over consecutive parts found, besides their gradients: a list by part each.
-#[derive(Default)]
-pub(crate) struct Passes {
-    /// The sums of the losses.
-    pub losses: Vec<f32>,
-    /// The numbers of correctly classified examples; empty for real targets.
-    pub correct: Vec<f32>,
-    /// Size and |g|², if wanted, as of [`SquaredNorms`](crate::SquaredNorms).
-    pub norms: Vec<(usize, f64)>,
-    /// Batch norm's statistics: the number of the running one, and the length of each.
-    statistics: Vec<(u64, usize)>,
-    /// Their values, one after the other.
-    seen: Vec<f32>,
+    /// The path and the owner of each parameter, in the network's order; empty if each process has
+    /// the whole state of the optimizer.
+    owners: Vec<(String, usize)>,
 }
 
 impl<'a> Ranks<'a> {
@@ -72,6 +63,7 @@ impl<'a> Ranks<'a> {
             peers,
             sums: Vec::new(),
             scratch: Vec::new(),
+            owners: Vec::new(),
         })
     }
 
@@ -112,17 +104,147 @@ impl<'a> Ranks<'a> {
         parts: usize,
         n: usize,
         mine: &[(Node, G)],
-        pack: impl Fn(&G, &mut Vec<f32>),
+        pack: impl Fn(&G, &mut [f32]),
     ) -> &[f32] {
+        // Without parts it keeps a place for the total.
         self.sums
-            .resize_with(mine.len(), || (Node::part(0), Vec::new()));
+            .resize_with(mine.len().max(1), || (Node::part(0), Vec::new()));
         for ((node, flat), (of, sum)) in self.sums.iter_mut().zip(mine) {
             *node = *of;
-            flat.clear();
+            flat.resize(n, 0.0);
             pack(sum, flat);
         }
         self.peers.sum(parts, n, &mut self.sums, &mut self.scratch);
         &self.sums[0].1
+    }
+
+    /// From here on, each process steps some of the parameters.
+    pub fn shard(&mut self, driver: &mut Driver, network: &Network) {
+        self.owners = driver.share(network, self.peers.rank(), self.peers.count());
+    }
+
+    /// Replaces the values of each parameter, in the network's order, by those of its owner.
+    pub fn spread(&self, tensors: &mut [Vec<f32>]) {
+        if self.owners.is_empty() {
+            return;
+        }
+        let (k, r) = (self.peers.count(), self.peers.rank());
+        let mut owned = vec![Vec::new(); k];
+        for (at, (_, owner)) in self.owners.iter().enumerate() {
+            owned[*owner].push(at);
+        }
+        // As many messages between any two, or some would wait for what nobody sends.
+        let most = owned.iter().map(Vec::len).max().unwrap_or(0);
+        self.peers.wait();
+        for s in 1..k {
+            let (to, from) = ((r + s) % k, (r + k - s) % k);
+            for i in 0..most {
+                let place = owned[from].get(i);
+                let mut want = place.map(|at| std::mem::take(&mut tensors[*at]));
+                let have = owned[r].get(i).map_or(&[][..], |at| &tensors[*at]);
+                let nowhere = &mut [][..];
+                let into = want.as_mut().map_or(nowhere, |want| &mut want[..]);
+                self.peers.exchange(have, to, into, from);
+                if let (Some(at), Some(want)) = (place, want) {
+                    tensors[*at] = want;
+                }
+            }
+        }
+    }
+
+    /// The network with the parameters of their owners.
+    pub fn spread_network(&self, network: Network) -> Network {
+        if self.owners.is_empty() {
+            return network;
+        }
+        let rank = self.peers.rank();
+        let mut own = self.owners.iter().map(|(_, owner)| *owner == rank);
+        let mut read = Read {
+            own: &mut own.clone(),
+            tensors: Vec::new(),
+        };
+        network.visit(&mut read);
+        let mut tensors = read.tensors;
+        self.spread(&mut tensors);
+        let mut others = tensors
+            .into_iter()
+            .map(|values| own.next().is_some_and(|own| !own).then_some(values));
+        network.map(&mut Replace(&mut others))
+    }
+
+    /// The network at the weights at which the optimizer wants the gradient, from what this process's
+    /// parameters want.
+    pub fn ahead(&self, mine: Option<Network>, network: &Network) -> Option<Network> {
+        if self.owners.is_empty() {
+            return mine;
+        }
+        let mut looks = mine.is_some();
+        self.agree([&mut looks]);
+        looks.then(|| self.spread_network(mine.unwrap_or_else(|| network.clone())))
+    }
+
+    /// What a step did to all layers, in the network's order.
+    pub fn traces(&self, mine: Vec<LayerTrace>) -> Vec<LayerTrace> {
+        if self.owners.is_empty() {
+            return mine;
+        }
+        let mut words = Vec::new();
+        for trace in mine {
+            let at = self.owners.iter().position(|(path, _)| *path == trace.path);
+            words.push(at.unwrap_or(0) as u32);
+            words.push(u32::from(trace.trust_ratio.is_some()));
+            let ratio = trace.trust_ratio.unwrap_or(0.0);
+            for number in [trace.w, trace.g, trace.delta, trace.rate, ratio] {
+                words.extend(long(number.to_bits()));
+            }
+        }
+        let all = self.peers.gather_all(&words).concat();
+        let trace = |words: &[u32]| {
+            let number = |i: usize| f64::from_bits(joined([words[2 + 2 * i], words[3 + 2 * i]]));
+            let path = self.owners[words[0] as usize].0.clone();
+            let trace = LayerTrace {
+                path,
+                w: number(0),
+                g: number(1),
+                delta: number(2),
+                rate: number(3),
+                trust_ratio: (words[1] > 0).then(|| number(4)),
+            };
+            (words[0], trace)
+        };
+        let traces: BTreeMap<u32, LayerTrace> = all.chunks(12).map(trace).collect();
+        traces.into_values().collect()
+    }
+
+    /// Adds to the driver of process 0 the states that the others keep.
+    pub fn gather_states(&self, driver: &mut Driver) -> Result<(), TrainError> {
+        if self.owners.is_empty() {
+            return Ok(());
+        }
+        let mine = match self.peers.rank() {
+            0 => Vec::new(),
+            _ => driver.save(),
+        };
+        for (rank, length) in self
+            .numbers(mine.len() as u64)
+            .into_iter()
+            .enumerate()
+            .skip(1)
+        {
+            let bytes = self.peers.bring(&mine, rank, length as usize);
+            if !bytes.is_empty() {
+                driver.add(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A number of each process.
+    pub fn numbers(&self, mine: u64) -> Vec<u64> {
+        let mut all = vec![0; 2 * self.peers.count()];
+        self.peers.gather(&long(mine), &mut all);
+        let pairs = all.chunks(2);
+        pairs.map(|pair| joined([pair[0], pair[1]])).collect()
     }
 
     /// The checkpoint of process 0.
@@ -175,7 +297,7 @@ impl<'a> Ranks<'a> {
                 gradients,
                 layout: &layout,
                 at: 0,
-                flat,
+                rest: flat,
             });
         });
         let mut unpack = Unpack {
@@ -219,168 +341,4 @@ fn same(peers: &dyn Peers, hashes: &[(&'static str, u32)]) -> Result<(), TrainEr
         }
     }
     Ok(())
-}
-
-impl Passes {
-    /// Reads from the device.
-    fn of(sums: &[(Node, BatchGradient)], norms: Vec<(usize, f64)>) -> Passes {
-        let sums = || sums.iter().map(|(_, sum)| sum);
-        let read = |x: &Tensor<1>| scalar(x.clone()) as f32;
-        let mut passes = Passes {
-            losses: sums().flat_map(|sum| &sum.loss).map(read).collect(),
-            correct: sums().flat_map(|sum| &sum.correct).map(read).collect(),
-            norms,
-            ..Passes::default()
-        };
-        for s in sums().flat_map(|sum| &sum.statistics) {
-            passes.add_statistic(s.running.val(), values(s.seen.clone().into_data()));
-        }
-        passes
-    }
-
-    /// Empties the lists, and keeps their memory.
-    pub fn clear(&mut self) {
-        self.losses.clear();
-        self.correct.clear();
-        self.norms.clear();
-        self.statistics.clear();
-        self.seen.clear();
-    }
-
-    /// Adds a statistic of batch norm, with the number of the running one.
-    pub fn add_statistic(&mut self, running: u64, seen: impl IntoIterator<Item = f32>) {
-        let before = self.seen.len();
-        self.seen.extend(seen);
-        self.statistics.push((running, self.seen.len() - before));
-    }
-
-    /// Batch norm's statistics, each with the number of the running one.
-    pub fn statistics(&self) -> impl Iterator<Item = (u64, &[f32])> {
-        let mut rest = &self.seen[..];
-        self.statistics.iter().map(move |(running, n)| {
-            let (seen, later) = rest.split_at(*n);
-            rest = later;
-            (*running, seen)
-        })
-    }
-
-    fn to_words(&self) -> Vec<u32> {
-        let mut words = Vec::new();
-        let long = |n: u64| [n as u32, (n >> 32) as u32];
-        for list in [&self.losses, &self.correct] {
-            words.push(list.len() as u32);
-            words.extend(list.iter().map(|x| x.to_bits()));
-        }
-        words.push(self.norms.len() as u32);
-        for (size, square) in &self.norms {
-            words.push(*size as u32);
-            words.extend(long(square.to_bits()));
-        }
-        words.push(self.statistics.len() as u32);
-        for (id, seen) in self.statistics() {
-            words.extend(long(id));
-            words.push(seen.len() as u32);
-            words.extend(seen.iter().map(|x| x.to_bits()));
-        }
-        words
-    }
-
-    /// Adds those of a later process.
-    fn read(&mut self, words: &mut impl Iterator<Item = u32>) {
-        let mut next = || words.next().unwrap_or(0);
-        for list in [&mut self.losses, &mut self.correct] {
-            let n = next();
-            list.extend((0..n).map(|_| f32::from_bits(next())));
-        }
-        for _ in 0..next() {
-            let size = next() as usize;
-            let square = f64::from_bits(u64::from(next()) | u64::from(next()) << 32);
-            self.norms.push((size, square));
-        }
-        for _ in 0..next() {
-            let id = u64::from(next()) | u64::from(next()) << 32;
-            let n = next();
-            self.add_statistic(id, (0..n).map(|_| f32::from_bits(next())));
-        }
-    }
-}
-
-fn values(data: TensorData) -> Vec<f32> {
-    data.iter::<f32>().collect()
-}
-
-/// Which parameters have a gradient, in the network's order, and their sizes.
-#[derive(Default)]
-struct Layout<'a> {
-    of: Option<&'a GradientsParams>,
-    ids: Vec<ParamId>,
-    present: Vec<u32>,
-    lengths: Vec<usize>,
-}
-
-impl Layout<'_> {
-    /// The sizes of the gradients that are present.
-    fn sizes(&self) -> impl Iterator<Item = usize> {
-        let all = self.present.iter().zip(&self.lengths);
-        all.filter(|(present, _)| **present > 0).map(|(_, n)| *n)
-    }
-}
-
-impl ModuleVisitor for Layout<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let known = self.ids.iter().position(|id| *id == param.id);
-        let at = known.unwrap_or_else(|| {
-            self.ids.push(param.id);
-            self.present.push(0);
-            self.lengths.push(param.lazy_shape().num_elements());
-            self.ids.len() - 1
-        });
-        let found = self.of.and_then(|gradients| gradients.get::<D>(param.id));
-        self.present[at] |= u32::from(found.is_some());
-    }
-}
-
-struct Pack<'a> {
-    gradients: &'a GradientsParams,
-    layout: &'a Layout<'a>,
-    at: usize,
-    flat: &'a mut Vec<f32>,
-}
-
-impl ModuleVisitor for Pack<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let (present, n) = (self.layout.present[self.at], self.layout.lengths[self.at]);
-        self.at += 1;
-        if present == 0 {
-            return;
-        }
-        match self.gradients.get::<D>(param.id) {
-            Some(gradient) => self.flat.extend(values(gradient.into_data())),
-            // The neutral element of a sum.
-            None => self.flat.resize(self.flat.len() + n, -0.0),
-        }
-    }
-}
-
-struct Unpack<'a> {
-    total: &'a [f32],
-    layout: &'a Layout<'a>,
-    at: usize,
-    device: &'a Device,
-    gradients: GradientsParams,
-}
-
-impl ModuleVisitor for Unpack<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let (present, n) = (self.layout.present[self.at], self.layout.lengths[self.at]);
-        self.at += 1;
-        if present == 0 {
-            return;
-        }
-        let (these, rest) = self.total.split_at(n);
-        self.total = rest;
-        let data = TensorData::new(these.to_vec(), param.lazy_shape());
-        let gradient = Tensor::<D>::from_data(data, self.device);
-        self.gradients.register(param.id, gradient);
-    }
 }

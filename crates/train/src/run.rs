@@ -44,7 +44,8 @@ pub fn train(
         newest = ranks.checkpoint(newest)?;
     }
     let mut network = experiment.initial_model()?.network;
-    let mut trainer = Trainer::new(experiment, &network, controls.on_graph)?.shared(ranks);
+    let mut trainer = Trainer::new(experiment, &network, controls.on_graph)?;
+    trainer = trainer.shared(ranks, &network);
     let mut counters = Counters::default();
     if let Some(checkpoint) = newest {
         if let Some(checkpoints) = &checkpoints {
@@ -84,6 +85,8 @@ pub fn train(
     };
     let (network, stop) = training.run(network, controls.interrupt)?;
     let outcome = training.outcome(&network, stop, controls.test, out)?;
+    let state_bytes = training.trainer.state_bytes();
+    training.trainer.make_whole()?;
     let Training {
         mut observers,
         trainer,
@@ -93,6 +96,7 @@ pub fn train(
         outcome: &outcome,
         network: &network,
         driver: trainer.driver(),
+        state_bytes,
     };
     observers.iter_mut().try_for_each(|o| o.on_end(&end))?;
     Ok((outcome, network))
@@ -186,6 +190,7 @@ impl Training<'_> {
         if let Some(ranks) = self.trainer.ranks() {
             ranks.agree([
                 &mut interrupted,
+                &mut wants.network,
                 &mut wants.norms,
                 &mut wants.layers,
                 &mut wants.checkpoint,
@@ -337,6 +342,7 @@ impl Training<'_> {
         if let Some(ranks) = self.trainer.ranks() {
             ranks.compare(network)?;
         }
+        self.trainer.make_whole()?;
         let at = Snapshot {
             counters: &self.counters,
             network,

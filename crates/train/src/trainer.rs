@@ -31,6 +31,8 @@ pub struct Trainer<'a> {
     chain: Option<Box<Chain>>,
     /// Whether the chain has done a step that the network and the driver have not.
     ahead: bool,
+    /// Whether the driver of rank 0 has the states that other processes keep.
+    is_whole: bool,
     /// The examples of the last step.
     indices: Vec<u32>,
 }
@@ -82,13 +84,39 @@ impl<'a> Trainer<'a> {
             step: 0,
             chain: None,
             ahead: false,
+            is_whole: false,
             indices: Vec::new(),
         })
     }
 
     /// Shares the training with other processes.
-    pub(crate) fn shared(self, ranks: Option<Ranks<'a>>) -> Self {
+    pub(crate) fn shared(mut self, mut ranks: Option<Ranks<'a>>, network: &Network) -> Self {
+        if let Some(ranks) = ranks
+            .as_mut()
+            .filter(|_| self.experiment.config.shard_optimizer)
+        {
+            ranks.shard(&mut self.driver, network);
+        }
         Trainer { ranks, ..self }
+    }
+
+    /// Gives the driver of rank 0 all states until the next step. It must be up to date.
+    pub(crate) fn make_whole(&mut self) -> Result<(), TrainError> {
+        match &self.ranks {
+            Some(ranks) if !std::mem::replace(&mut self.is_whole, true) => {
+                ranks.gather_states(&mut self.driver)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The size in bytes of the optimizer's state in each process.
+    pub(crate) fn state_bytes(&self) -> Vec<u64> {
+        let mine = self.driver.state_bytes() as u64;
+        match &self.ranks {
+            Some(ranks) => ranks.numbers(mine),
+            None => vec![mine],
+        }
     }
 
     /// Continues where the counters are, with the optimizer's saved state.
@@ -215,6 +243,9 @@ impl<'a> Trainer<'a> {
         wants: Wants,
         trained: &mut Trained,
     ) -> Result<(Network, Unread), TrainError> {
+        if std::mem::take(&mut self.is_whole) {
+            self.driver.forget_others();
+        }
         // The first step makes the optimizer's states, and only the driver traces layers.
         let (network, unread) = if self.step == 0 || wants.layers || !self.has_chain(&network) {
             self.step_on_graph(network, indices, wants, trained)?
@@ -227,6 +258,9 @@ impl<'a> Trainer<'a> {
             (network, unread)
         };
         self.step += 1;
+        if wants.network {
+            self.make_whole()?;
+        }
         Ok((network, unread))
     }
 
@@ -262,7 +296,7 @@ impl<'a> Trainer<'a> {
             chain.clip_by_value(bound);
         }
         clips.for_each(|clip| chain.clip_by_global_norm(clip));
-        chain.step(trained.lr);
+        chain.step(trained.lr, self.ranks.as_ref());
         self.ahead = true;
         trained.norms = found.norms;
         Ok(Unread {
@@ -283,7 +317,10 @@ impl<'a> Trainer<'a> {
         let network = self.up_to_date(network);
         self.chain = None;
         let keys = keys(experiment, trained.epoch, self.step);
-        let ahead = self.driver.ahead(&network);
+        let mut ahead = self.driver.ahead(&network);
+        if let Some(ranks) = &self.ranks {
+            ahead = ranks.ahead(ahead, &network);
+        }
         let at = ahead.as_ref().unwrap_or(&network);
         let ranks = self.ranks.as_mut();
         let (mut gradient, norms) =
@@ -296,7 +333,7 @@ impl<'a> Trainer<'a> {
         for clip in self.clips() {
             gradient.gradients = clip_by_global_norm(gradient.gradients, &network, clip).0;
         }
-        let network = if wants.layers {
+        let mut network = if wants.layers {
             let (network, layers) =
                 self.driver
                     .step_traced(trained.lr, network, gradient.gradients);
@@ -305,6 +342,10 @@ impl<'a> Trainer<'a> {
         } else {
             self.driver.step(trained.lr, network, gradient.gradients)
         };
+        if let Some(ranks) = &self.ranks {
+            network = ranks.spread_network(network);
+            trained.layers = trained.layers.take().map(|mine| ranks.traces(mine));
+        }
         let unread = Unread {
             examples: indices.len(),
             loss: Sum::Device(gradient.loss),

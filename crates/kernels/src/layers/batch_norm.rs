@@ -20,6 +20,7 @@ use crate::layers::flex::{
 };
 use crate::layers::level::{Level, Vector, leveled};
 use crate::layers::moments::{Layout, Moments, moments, products};
+use crate::layers::together::Together;
 use crate::scratch::Scratch;
 
 /// The result of a training pass.
@@ -41,17 +42,23 @@ struct State<const D: usize> {
     moments: Moments,
     /// y if ReLU was applied: zero where no gradient passes.
     y: Option<FlexTensor>,
+    /// If x is a part of a batch that has common statistics.
+    together: Option<Together>,
 }
 
 pub(crate) fn batch_norm<const D: usize>(
     x: &Tensor<D>,
-    gamma: &Tensor<1>,
-    beta: &Tensor<1>,
+    [gamma, beta]: [&Tensor<1>; 2],
     epsilon: f64,
     plus: Option<&Tensor<D>>,
     relu: bool,
+    together: Option<&Together>,
 ) -> Option<BatchNorm<D>> {
-    let (dims, layout) = (x.dims(), Layout::of(&x.dims())?);
+    let dims = x.dims();
+    let layout = match together {
+        Some(_) => Layout::any(&dims),
+        None => Layout::of(&dims)?,
+    };
     let dtypes = [
         x.dtype(),
         gamma.dtype(),
@@ -68,6 +75,9 @@ pub(crate) fn batch_norm<const D: usize>(
     let run = |x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, plus: Option<&FlexTensor>| {
         let mut seen = Moments::default();
         moments(level, &layout, numbers(x), epsilon, &mut seen);
+        if let Some(together) = together {
+            together.moments(&layout, epsilon, &mut seen);
+        }
         let (x, gamma, beta) = (numbers(x), numbers(gamma), numbers(beta));
         let plus = plus.map(numbers);
         // SAFETY: `forward` writes every element.
@@ -118,6 +128,7 @@ pub(crate) fn batch_norm<const D: usize>(
                 gamma,
                 moments: moments.clone(),
                 y: relu.then(|| y.clone()),
+                together: together.cloned(),
             };
             let y = match Normalise::<D>
                 .prepare::<NoCheckpointing>(nodes)
@@ -138,6 +149,7 @@ pub(crate) fn batch_norm<const D: usize>(
                 gamma,
                 moments: moments.clone(),
                 y: relu.then(|| y.clone()),
+                together: together.cloned(),
             };
             let y = match Normalise::<D>
                 .prepare::<NoCheckpointing>(nodes)
@@ -168,6 +180,7 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
             gamma,
             moments,
             y,
+            together,
         } = ops.state;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let level = Level::best();
@@ -182,6 +195,13 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
         let mut parents = ops.parents.into_iter();
         if let Some(Some(node)) = parents.next() {
             let g = numbers(&gradient);
+            let mut whole = [&sums[..], &by_gamma].concat();
+            let mut values = layout.values();
+            if let Some(together) = &together {
+                together.sums.sum(together.part, &mut whole);
+                values = together.values(&layout);
+            }
+            let whole = whole.split_at(layout.channels);
             // SAFETY: `by_input` writes every element.
             let by_x = unsafe {
                 written(x.len(), |by_x| {
@@ -192,7 +212,7 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
                         x,
                         gamma,
                         &moments,
-                        [&sums, &by_gamma],
+                        (values, whole.0, whole.1),
                         by_x,
                     );
                 })
@@ -210,7 +230,8 @@ impl<const D: usize, const N: usize> Backward<Flex, N> for Normalise<D> {
     }
 }
 
-/// The gradient with respect to x, from the sums of the gradient and the gradient with respect to γ.
+/// The gradient with respect to x, from the number of values per channel, the sums of the gradient and
+/// the gradient with respect to γ.
 pub(crate) fn by_input(
     level: Level,
     layout: &Layout,
@@ -218,10 +239,10 @@ pub(crate) fn by_input(
     x: &[f32],
     gamma: &[f32],
     moments: &Moments,
-    [sums, by_gamma]: [&[f32]; 2],
+    (values, sums, by_gamma): (usize, &[f32], &[f32]),
     by_x: &mut [MaybeUninit<f32>],
 ) {
-    let values = layout.values() as f32;
+    let values = values as f32;
     // dx = γ/σ (g − mean g − x̂ mean(g x̂)) as scale (g − offset) + slope (x − mean).
     let scale: Scratch<f32> = gamma
         .iter()

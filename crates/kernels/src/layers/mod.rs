@@ -37,12 +37,14 @@ pub(crate) mod sum;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod together;
 mod weight_gradient;
 
 pub use activate::Activation;
 pub use batch_norm::BatchNorm;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
+pub use together::{AllSum, Together};
 
 pub(crate) fn vectors() -> Option<&'static str> {
     level::Level::best().name()
@@ -122,8 +124,9 @@ pub fn batch_norm_train<const D: usize>(
     plus: Option<Tensor<D>>,
     relu: bool,
 ) -> BatchNorm<D> {
+    let by = [&gamma, &beta];
     if crate::enabled()
-        && let Some(done) = batch_norm::batch_norm(&x, &gamma, &beta, epsilon, plus.as_ref(), relu)
+        && let Some(done) = batch_norm::batch_norm(&x, by, epsilon, plus.as_ref(), relu, None)
     {
         return done;
     }
@@ -142,6 +145,26 @@ pub fn batch_norm_train<const D: usize>(
         mean: seen.mean.inner(),
         variance: seen.variance.inner(),
     }
+}
+
+/// [`batch_norm_train`] with mean and variance of the whole batch, of which x is a part: synchronised
+/// batch norm. The gradient with respect to x has the terms of the other parts, those with respect
+/// to γ and β are of this part.
+///
+/// # Panics
+/// Unless kernels are on and x is on flex in f32, without gradient checkpointing.
+pub fn batch_norm_together<const D: usize>(
+    x: Tensor<D>,
+    [gamma, beta]: [Tensor<1>; 2],
+    epsilon: f64,
+    plus: Option<Tensor<D>>,
+    relu: bool,
+    together: &Together,
+) -> BatchNorm<D> {
+    let by = [&gamma, &beta];
+    let done = batch_norm::batch_norm(&x, by, epsilon, plus.as_ref(), relu, Some(together));
+    done.filter(|_| crate::enabled())
+        .expect("synchronised batch norm has a kernel on flex only")
 }
 
 /// Every second pixel, followed by as many zero channels as x has channels: the parameter-free

@@ -17,13 +17,17 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` for shapes for which these loops are unsuitable.
-    pub fn of(dims: &[usize]) -> Option<Self> {
-        let layout = Layout {
+    pub fn any(dims: &[usize]) -> Self {
+        Layout {
             batch: dims[0],
             channels: dims[1],
             length: dims[2..].iter().product(),
-        };
+        }
+    }
+
+    /// `None` for shapes for which these loops are slow.
+    pub fn of(dims: &[usize]) -> Option<Self> {
+        let layout = Layout::any(dims);
         let suits = layout.batch > 0
             && (layout.length >= 16 || (layout.length == 1 && layout.channels >= 16));
         suits.then_some(layout)

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use largebatch_train::{End, Evaluation, Observer, Snapshot, Start, Step, TrainError, Wants};
 
 use super::{Global, counted, say};
@@ -155,8 +155,16 @@ impl Observer for TrainingBar {
         Ok(())
     }
 
-    fn on_end(&mut self, _end: &End<'_>) -> Result<(), TrainError> {
+    fn on_end(&mut self, end: &End<'_>) -> Result<(), TrainError> {
         self.bar.finish_and_clear();
+        let states = &end.state_bytes;
+        if let (2.., Some(most)) = (states.len(), states.iter().max()) {
+            say(&format!(
+                "optimizer state: at most {} in a process, {} in all",
+                HumanBytes(*most),
+                HumanBytes(states.iter().sum())
+            ));
+        }
         Ok(())
     }
 }

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, activation, module};
-use largebatch_kernels::layers::batch_norm_train;
+use largebatch_kernels::layers::{batch_norm_together, batch_norm_train};
 
 use crate::{Builder, ForwardPass};
 
 /// y = γ (x − μ) / √(σ² + 1e-5) + β for every channel (Ioffe and Szegedy 2015, arXiv 1502.03167), x `[batch, channels, ..]`.
 ///
 /// In training, μ and the biased σ² are those of the batch, or of each ghost batch (Hoffer et al.
-/// 2017, arXiv 1705.08741): consecutive chunks of the size given in the pass. In evaluation they
-/// are the running ones.
+/// 2017, arXiv 1705.08741): consecutive chunks of the size given in the pass, or of the batch of which
+/// the pass computes a part. In evaluation they are the running ones.
 ///
 /// A forward pass never changes the running statistics. It records its own in the [`ForwardPass`], and
 /// [`crate::Network::update_running`] updates the running ones: running ← 0.9 running + 0.1 seen, with the
@@ -113,16 +113,19 @@ impl BatchNorm {
         pass: &mut ForwardPass,
     ) -> Tensor<D> {
         let dims = x.dims();
-        let values = dims.iter().product::<usize>() / dims[1];
-        let seen = batch_norm_train(
-            x,
-            self.weight.val(),
-            self.bias.val(),
-            Self::EPSILON,
-            plus,
-            relu,
-        );
-        if values > 1 {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (seen, examples, records) = match pass.together() {
+            Some(t) => {
+                let seen = batch_norm_together(x, [weight, bias], Self::EPSILON, plus, relu, t);
+                (seen, t.examples, t.part == 0)
+            }
+            None => {
+                let seen = batch_norm_train(x, weight, bias, Self::EPSILON, plus, relu);
+                (seen, dims[0], true)
+            }
+        };
+        let values = examples * dims[2..].iter().product::<usize>();
+        if values > 1 && records {
             let unbiased = values as f64 / (values - 1) as f64;
             pass.saw(self.running_mean.id, seen.mean);
             pass.saw(self.running_var.id, seen.variance * unbiased);

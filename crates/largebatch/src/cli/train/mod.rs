@@ -216,8 +216,12 @@ fn drive(
         return Ok(done(&train(experiment, controls)?.0));
     };
     let mut progress = TrainingBar::new(global);
-    if let Some(job) = job {
-        tell_job(job, experiment, global);
+    match job {
+        Some(job) => tell_job(job, experiment, global),
+        None if experiment.config.shard_optimizer => {
+            warn("shard_optimizer has no effect: one process has all parameters");
+        }
+        None => {}
     }
     if global.quiet {
         tell_data(&experiment.dataset, &experiment.holdout, global);

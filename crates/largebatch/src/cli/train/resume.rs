@@ -100,8 +100,9 @@ pub(super) fn resume(
         OtherData::Refuse
     };
     let asked = configuration(args, Some(&file.config))?;
+    // What leaves the result as it is.
+    file.config.shard_optimizer = asked.shard_optimizer;
     if asked.parts.is_some() {
-        // They leave the result as it is.
         file.config.workers = asked.workers;
     }
     let open = |config: RunConfig| file.reopen(path, config, lab, args.data_dir.search(), other);
