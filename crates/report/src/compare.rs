@@ -60,7 +60,7 @@ pub fn side_by_side(left: (&str, &Results), right: (&str, &Results)) -> String {
             }
             section {
                 h2 { "The reports" }
-                p { a href={ "/" (left.0) "/" } { (left.0) } " " a href={ "/" (right.0) "/" } { (right.0) } }
+                ul { @for name in [left.0, right.0] { li { a href={ "/" (encode(name)) "/" } { (name) } } } }
             }
         }
     };
@@ -79,4 +79,51 @@ fn differences(left: &Results, right: &Results) -> BTreeMap<String, [String; 2]>
         .into_iter()
         .map(|key| (key.clone(), [value(&a, key), value(&b, key)]));
     pairs.filter(|(_, [a, b])| a != b).collect()
+}
+
+/// The page of a folder of studies: each with its state, and a form to open two side by side.
+pub fn list(studies: &[(String, String)]) -> String {
+    let choice = |name: &str, label: &str, chosen: usize| {
+        html! {
+            select name=(name) aria-label=(label) {
+                @for (i, (study, _)) in studies.iter().enumerate() {
+                    option value=(study) selected[i == chosen] { (study) }
+                }
+            }
+        }
+    };
+    let body = html! {
+        header { p.kind { "largebatch" } h1 { "Studies" } }
+        main {
+            section {
+                table.plain { tbody {
+                    @for (name, state) in studies { tr {
+                        th scope="row" { a href={ "/" (encode(name)) "/" } { (name) } }
+                        td { (state) }
+                    } }
+                } }
+            }
+            @if studies.len() > 1 {
+                section {
+                    h2 { "Two side by side" }
+                    form action="/compare" {
+                        (choice("a", "first study", 0)) " and " (choice("b", "second study", 1))
+                        " " button { "Compare" }
+                    }
+                }
+            }
+        }
+    };
+    document("Studies", &body)
+}
+
+/// A name as a part of a URL.
+fn encode(name: &str) -> String {
+    let byte = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(b).to_string()
+        }
+        b => format!("%{b:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }

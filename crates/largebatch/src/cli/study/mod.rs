@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_study::{
-    Notice, Plan, Results, RunOptions, Shard, StudyError, TrialRecord, Workers, serve,
+    Notice, Plan, Results, RunOptions, Shard, StudyError, TrialRecord, Workers, running, serve,
 };
 use largebatch_train::compute_here;
 
@@ -208,19 +208,28 @@ fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
 }
 
 fn status(args: &StatusArgs) -> Result<Done> {
-    let clears = std::io::stdout().is_terminal();
+    let folder = &args.study.folder;
     watch_interrupts()?;
+    let mut clear = String::new();
     loop {
-        let results = Results::open(&args.study.folder)?;
-        let text = show::status(&results);
-        // The cursor to the upper left corner, and what is below it cleared.
-        let clear = if args.watch && clears {
-            "\x1b[H\x1b[J"
+        let results = Results::open(folder)?;
+        let now = running(folder);
+        let mut progress = results.progress(now.len());
+        progress.running = now;
+        let text = if args.watch && std::io::stdout().is_terminal() {
+            let name = &results.plan.study.name;
+            let (done, total) = (progress.done, progress.total);
+            let table = show::table(&progress, show::terminal());
+            format!("{name}: {done} of {total} trials done {table}")
         } else {
-            ""
+            show::status(&results, &progress)
         };
-        let done = print(format_args!("{clear}{}", text.trim_end()))?;
-        let progress = results.progress(1);
+        let text = text.trim_end();
+        let done = print(format_args!("{clear}{text}"))?;
+        if std::io::stdout().is_terminal() {
+            // The cursor goes back to the first of these lines, and what is there is cleared.
+            clear = format!("\x1b[{}A\x1b[J", text.lines().count());
+        }
         if !args.watch || progress.done == progress.total {
             return Ok(done);
         }

@@ -3,24 +3,29 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use largebatch_study::{Notice, Progress, describe, key};
+use largebatch_study::{Notice, Progress, key, title};
 
 use super::show;
 use crate::cli::{Global, progress, say, warn};
 
-/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds
-/// elsewhere.
+/// Shows a study's progress on standard error: a bar and a table of its arms on a terminal, a line
+/// every ten seconds elsewhere.
 pub(super) struct Watcher {
     bar: indicatif::ProgressBar,
     quiet: bool,
     verbose: bool,
     lines: bool,
+    /// The last line or table.
     last: Option<Instant>,
 }
 
 impl Watcher {
     pub(super) fn new(global: &Global) -> Self {
         let bar = progress::bar(!global.quiet, 0, "trials");
+        let template = "{bar:20} {pos}/{len} trials · {elapsed} {msg}";
+        if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
         Watcher {
             bar,
             quiet: global.quiet,
@@ -45,7 +50,7 @@ impl Watcher {
                 .get(key::RATE)
                 .map(|rate| format!(" lr={rate}"));
             let (metric, rate) = (metric.unwrap_or_default(), rate.unwrap_or_default());
-            let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
+            let (group, seconds) = (title(&record.labels), record.provenance.seconds);
             let text = format!(
                 "{group}{rate} seed {}: {}{metric} in {seconds:.1} s",
                 record.seed, record.stop
@@ -62,16 +67,14 @@ impl Watcher {
         if !matches!(notice, Notice::Done(_)) && self.lines {
             return;
         }
-        let message = show::progress(progress);
-        self.bar.set_length(progress.total as u64);
-        self.bar.set_position(progress.done as u64);
-        self.bar.set_message(message.clone());
-        let due = self
-            .last
-            .is_none_or(|at| at.elapsed() > Duration::from_secs(10))
-            || progress.done == progress.total;
-        if self.lines && due {
-            self.last = Some(Instant::now());
+        let pause = Duration::from_millis(if self.lines { 10_000 } else { 100 });
+        let due = self.last.is_none_or(|at| at.elapsed() > pause);
+        if !due && progress.done != progress.total {
+            return;
+        }
+        self.last = Some(Instant::now());
+        if self.lines {
+            let message = show::progress(progress);
             let eta = progress.eta().map_or(String::new(), |eta| {
                 format!(" · ETA {}", show::time(eta.as_secs_f64()))
             });
@@ -79,6 +82,11 @@ impl Watcher {
                 "{}/{} trials{eta} {message}",
                 progress.done, progress.total
             ));
+        } else {
+            self.bar.set_length(progress.total as u64);
+            self.bar.set_position(progress.done as u64);
+            self.bar
+                .set_message(show::table(progress, show::terminal()));
         }
     }
 
