@@ -7,7 +7,7 @@
   line.className = "note";
   document.querySelector("h1").after(line);
   // A page that loads itself anew all the time cannot be read.
-  const due = state => state.done === state.total || performance.now() > 8000 || !document.querySelector("figure");
+  const due = state => state.done === state.total || performance.now() > 8000 || !document.querySelector("section:not(#running) figure");
   const ask = async () => {
     try {
       const state = await (await fetch("state", { cache: "no-store" })).json();

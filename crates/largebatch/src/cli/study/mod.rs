@@ -1,6 +1,6 @@
 //! `largebatch study`: many trainings as one experiment.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,7 @@ use failures::failures;
 use keep::{KeptRuns, Probes, join_runs};
 use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
 use serve::{Pages, ServeArgs};
+use show::InPlace;
 use trainer::Trainer;
 use watcher::Watcher;
 
@@ -210,26 +211,20 @@ fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
 fn status(args: &StatusArgs) -> Result<Done> {
     let folder = &args.study.folder;
     watch_interrupts()?;
-    let mut clear = String::new();
+    let mut lines = InPlace::default();
     loop {
         let results = Results::open(folder)?;
         let now = running(folder);
         let mut progress = results.progress(now.len());
         progress.running = now;
-        let text = if args.watch && std::io::stdout().is_terminal() {
-            let name = &results.plan.study.name;
-            let (done, total) = (progress.done, progress.total);
+        let done = if args.watch && std::io::stdout().is_terminal() {
             let table = show::table(&progress, show::terminal());
-            format!("{name}: {done} of {total} trials done {table}")
+            let mut out = std::io::stdout();
+            write!(out, "{}", lines.draw(&table)).and_then(|()| out.flush())?;
+            Done::Ok
         } else {
-            show::status(&results, &progress)
+            print(show::status(&results, &progress).trim_end())?
         };
-        let text = text.trim_end();
-        let done = print(format_args!("{clear}{text}"))?;
-        if std::io::stdout().is_terminal() {
-            // The cursor goes back to the first of these lines, and what is there is cleared.
-            clear = format!("\x1b[{}A\x1b[J", text.lines().count());
-        }
         if !args.watch || progress.done == progress.total {
             return Ok(done);
         }

@@ -58,6 +58,37 @@ pub(super) fn terminal() -> (usize, usize) {
     size.map_or((100, 40), |(w, h)| (w.0.into(), h.0.into()))
 }
 
+/// Lines on a terminal that are drawn again in place. The cursor stays below them, so that what a
+/// terminal shows of a pressed Ctrl-C does not move them.
+#[derive(Default)]
+pub(super) struct InPlace(usize);
+
+impl InPlace {
+    /// What draws these lines over the last ones.
+    pub(super) fn draw(&mut self, text: &str) -> String {
+        let mut out = self.back();
+        for line in text.lines() {
+            let _ = write!(out, "{line}\x1b[K\n");
+        }
+        self.0 = text.lines().count();
+        out + "\x1b[J"
+    }
+
+    /// What removes the lines.
+    pub(super) fn clear(&mut self) -> String {
+        let back = self.back() + "\x1b[J";
+        self.0 = 0;
+        back
+    }
+
+    fn back(&self) -> String {
+        match self.0 {
+            0 => String::new(),
+            n => format!("\r\x1b[{n}A"),
+        }
+    }
+}
+
 /// A line for the study, and a table of its arms: trials done, best result, and the rates that run
 /// now with the part of the budget that they have done. It fits into a terminal.
 pub(super) fn table(progress: &Progress, (width, height): (usize, usize)) -> String {
@@ -99,12 +130,17 @@ pub(super) fn table(progress: &Progress, (width, height): (usize, usize)) -> Str
         .chain(shown.iter().map(|i| &rows[*i].1))
         .collect();
     let wide = |column: usize| lines.iter().map(|l| l[column].chars().count()).max();
-    let [name, done, best] = [0, 1, 2].map(|column| wide(column).unwrap_or(0));
+    let [name, ended, best] = [0, 1, 2].map(|column| wide(column).unwrap_or(0));
     let name = name.min((width / 2).max(12));
-    let mut text = format!("{}{}", left(progress), counts(progress));
-    for [label, ended, value, now] in lines {
+    let full = 20 * progress.done / progress.total.max(1);
+    let bar = "█".repeat(full) + &"░".repeat(20usize.saturating_sub(full));
+    let (done, total) = (progress.done, progress.total);
+    let counts = format!("{}{}", left(progress), counts(progress));
+    let first = format!("{bar} {done}/{total} trials {counts}");
+    let mut text = cut(&first, width.saturating_sub(1));
+    for [label, of, value, now] in lines {
         let label = cut(label, name);
-        let line = format!("{label:<name$}  {ended:>done$}  {value:>best$}  {now}");
+        let line = format!("{label:<name$}  {of:>ended$}  {value:>best$}  {now}");
         let _ = write!(text, "\n{}", cut(line.trim_end(), width.saturating_sub(1)));
     }
     if !hidden.is_empty() {

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use largebatch_study::{Notice, Progress, key, title};
 
-use super::show;
-use crate::cli::{Global, progress, say, warn};
+use super::show::{self, InPlace};
+use crate::cli::{Global, say, warn};
 
-/// Shows a study's progress on standard error: a bar and a table of its arms on a terminal, a line
+/// Shows a study's progress on standard error: a table of its arms on a terminal, a line
 /// every ten seconds elsewhere.
 pub(super) struct Watcher {
-    bar: indicatif::ProgressBar,
+    table: InPlace,
     quiet: bool,
     verbose: bool,
     lines: bool,
@@ -21,13 +21,8 @@ pub(super) struct Watcher {
 
 impl Watcher {
     pub(super) fn new(global: &Global) -> Self {
-        let bar = progress::bar(!global.quiet, 0, "trials");
-        let template = "{bar:20} {pos}/{len} trials · {elapsed} {msg}";
-        if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
         Watcher {
-            bar,
+            table: InPlace::default(),
             quiet: global.quiet,
             verbose: global.verbose,
             lines: !std::io::stderr().is_terminal(),
@@ -37,6 +32,7 @@ impl Watcher {
 
     pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
         if let Notice::Warning(text) = notice {
+            eprint!("{}", self.table.clear());
             return warn(text);
         }
         if self.quiet {
@@ -55,11 +51,8 @@ impl Watcher {
                 "{group}{rate} seed {}: {}{metric} in {seconds:.1} s",
                 record.seed, record.stop
             );
-            if self.lines {
-                say(&text)
-            } else {
-                self.bar.println(text)
-            }
+            eprint!("{}", self.table.clear());
+            say(&text);
         }
         if matches!(notice, Notice::Aside(_)) {
             return;
@@ -83,14 +76,12 @@ impl Watcher {
                 progress.done, progress.total
             ));
         } else {
-            self.bar.set_length(progress.total as u64);
-            self.bar.set_position(progress.done as u64);
-            self.bar
-                .set_message(show::table(progress, show::terminal()));
+            let table = show::table(progress, show::terminal());
+            eprint!("{}", self.table.draw(&table));
         }
     }
 
-    pub(super) fn end(&self) {
-        self.bar.finish_and_clear();
+    pub(super) fn end(&mut self) {
+        eprint!("{}", self.table.clear());
     }
 }
