@@ -73,7 +73,7 @@ pub fn probed_runs(
     });
     let outline = Outline {
         groups: groups.collect(),
-        small_print: "one training each: no intervals".into(),
+        small_print: "n = 1 each, no intervals".into(),
         ..Outline::default()
     };
     let run = |id: &str| Some(runs.get(id.parse::<usize>().ok()?)?.2.clone());

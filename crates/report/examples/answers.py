@@ -44,7 +44,7 @@ FRAMES = [
     (HIDE + AXES + "click(row);", 1500),
     (HIDE + AXES + "click(row);" + LAST, 3000),
 ]
-WIDTH, HEIGHT = 1180, 800
+WIDTH, HEIGHT = 1180, 900
 
 
 def frame(page: str, script: str, folder: pathlib.Path) -> Image.Image:
@@ -62,7 +62,7 @@ def main() -> None:
     page, out = pathlib.Path(sys.argv[1]).read_text(), sys.argv[2]
     with tempfile.TemporaryDirectory() as folder:
         pictures = [frame(page, script, pathlib.Path(folder)) for script, _ in FRAMES]
-    pictures = [p.quantize(64, dither=Image.Dither.NONE) for p in pictures]
+    pictures = [p.quantize(96, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for p in pictures]
     times = [time for _, time in FRAMES]
     pictures[0].save(out, save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=True)
 

@@ -102,7 +102,7 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
 }
 
 /// The end of a page: who made it, and the script by which its figures answer, with its data.
-fn end(data: &str) -> Markup {
+pub(crate) fn end(data: &str) -> Markup {
     html! {
         footer {
             "Made by largebatch " (env!("CARGO_PKG_VERSION"))

@@ -209,6 +209,9 @@
     const clip = one("clipPath", figure.svg);
     figure.area.innerHTML = `${grid}${clip.outerHTML}<g clip-path="url(#${clip.id})">${body}</g>`;
     figure.svg.dataset.drawn = `${x}${xLog ? " log" : ""}`;
+    const title = one(".tt", figure.svg);
+    figure.title ??= title.textContent;
+    title.textContent = figure.title.replace(/ in (steps|epochs)/, ` in ${x}`);
     Object.assign(figure, { near: null, now: now.length });
     figure.points = () => [...now, ...sets.flatMap(s => s.trials)].flatMap(t => line(t, kind, x).map((p, i) => {
       const [px, py] = at(p);

@@ -63,7 +63,7 @@
       select.dispatchEvent(new Event("change"));
     }
     await wait();
-    check("the curves are over seconds", curve.dataset.drawn === "seconds log" && curve.textContent.includes("seconds"));
+    check("the curves are over seconds", curve.dataset.drawn === "seconds log" && one(".tt", curve).textContent.includes("in seconds"));
     for (const unit of ["examples", "epochs", "steps"]) {
       x.value = unit;
       x.dispatchEvent(new Event("change"));

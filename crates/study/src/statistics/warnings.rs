@@ -23,7 +23,7 @@ pub fn warnings(results: &Results) -> Vec<String> {
     if progress.done < progress.total {
         let (missing, of) = (progress.total - progress.done, progress.total);
         out.push(format!(
-            "{missing} of {of} trials are not done; run the study again to continue"
+            "{missing} of {of} trials are not done; the same command continues the study"
         ));
     }
     let mut budgets: Vec<f64> = Vec::new();

@@ -67,18 +67,19 @@ impl InPlace {
     /// What draws these lines over the last ones.
     pub(super) fn draw(&mut self, text: &str) -> String {
         let mut out = self.back();
+        self.0 = text.lines().count();
         for line in text.lines() {
             let _ = write!(out, "{line}\x1b[K\n");
         }
-        self.0 = text.lines().count();
         out + "\x1b[J"
     }
 
     /// What removes the lines.
     pub(super) fn clear(&mut self) -> String {
-        let back = self.back() + "\x1b[J";
-        self.0 = 0;
-        back
+        match std::mem::take(self).0 {
+            0 => String::new(),
+            n => InPlace(n).back() + "\x1b[J",
+        }
     }
 
     fn back(&self) -> String {
