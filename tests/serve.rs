@@ -57,7 +57,7 @@ fn a_server_shows_its_studies_and_nothing_else() {
             "run",
             "other.toml",
             "--out",
-            "all/the other",
+            "all/the #2? 50%+ \"other\"",
             "--quiet",
         ],
     );
@@ -90,9 +90,28 @@ fn a_server_shows_its_studies_and_nothing_else() {
     let (mut both, port) = server(dir, &["study", "serve", "all"]);
     let own = format!("127.0.0.1:{port}");
     for (path, status, part) in [
-        ("/", "200", "the other</a>: 6 of 6 trials done"),
-        ("/the%20other/", "200", "const done = 6"),
-        ("/compare?a=one&b=the+other", "200", "<td>0.05</td>"),
+        (
+            "/",
+            "200",
+            "href=\"/the%20%232%3F%2050%25%2B%20%22other%22/\"",
+        ),
+        ("/", "200", "<td>6 of 6 trials done</td>"),
+        (
+            "/the%20%232%3F%2050%25%2B%20%22other%22/",
+            "200",
+            "const done = 6",
+        ),
+        (
+            "/compare?a=one&b=the+%232%3F+50%25%2B+%22other%22",
+            "200",
+            "<td>0.05</td>",
+        ),
+        (
+            "/compare?a=one&b=the+%232%3F+50%25%2B+%22other%22",
+            "200",
+            "href=\"/the%20%232%3F",
+        ),
+        ("/compare?a=one&b=%", "404", ""),
         ("/compare?a=one&b=none", "404", ""),
         ("/..%2f/", "404", ""),
     ] {
@@ -129,6 +148,35 @@ fn a_running_study_is_served_until_it_ends() {
     );
 }
 
+/// A study of two trials that take a while.
+const LONG: &str = "name = 'long'\nset = { dataset = 'breast-cancer', model = 'logistic', batch_size = 4, epochs = 400 }\naxes.lr = [0.1, 0.2]\nconfirm.seeds = 1\n";
+
+#[test]
+fn running_trials_are_shown_with_their_curves() {
+    let dir = folder();
+    write(dir.path(), "long.toml", LONG);
+    let arguments = ["study", "run", "long.toml", "--out", "out", "--serve"];
+    let (mut study, port) = server(dir.path(), &arguments);
+    let begun = std::time::Instant::now();
+    let shown = loop {
+        let text = get(port, "/state", &format!("127.0.0.1:{port}"));
+        if text.contains("\"share\":0.") && text.contains("\"loss\":[0.") {
+            break text;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{text}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert!(
+        shown.contains("running") && shown.contains("\"rate\":0."),
+        "{shown}"
+    );
+    let status = ok(dir.path(), &["study", "status", "out"]);
+    assert!(status.stdout.contains("running"), "{}", status.stdout);
+    std::io::copy(study.stderr.as_mut().unwrap(), &mut std::io::sink()).unwrap();
+    assert!(study.wait().unwrap().success());
+    assert!(!dir.path().join("out/running.json").exists());
+}
+
 #[test]
 fn runs_have_a_page() {
     let dir = folder();
@@ -146,12 +194,15 @@ fn runs_have_a_page() {
     for (name, rate) in [("slow", "0.01"), ("fast", "0.1")] {
         ok(dir, &[&train[..], &["--lr", rate, "--out", name]].concat());
     }
+    ok(dir, &["probe", "noise", "fast", "--quiet"]);
     ok(dir, &["report", "slow", "fast", "--out", "both.html"]);
     let page = std::fs::read_to_string(dir.join("both.html")).unwrap();
     for part in [
         "id=\"loss\"",
         "id=\"rate\"",
         "id=\"weights-1\"",
+        "data-lines=\"step\ttraining loss",
+        "<h2>Gradient noise",
         "data-n=\"slow\"",
         "data-n=\"fast\"",
         "<td>0.01</td>",

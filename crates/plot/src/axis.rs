@@ -1,6 +1,7 @@
 //! Conversion from values to pixels, and round ticks.
 
 use crate::number::significant;
+use crate::svg::px;
 
 /// An axis, which maps values from `low` to `high` to pixels from `from` to `to`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -65,6 +66,14 @@ impl Axis {
         } else {
             (self.low, self.high)
         }
+    }
+
+    /// What a page needs to draw a logarithmic axis as a linear one: its ends as pixels and as values.
+    pub(crate) fn logarithmic(&self) -> Option<String> {
+        let (low, high) = self.ends();
+        let (from, to) = (px(self.from), px(self.to));
+        self.log
+            .then(|| format!("{from} {to} {low:.5e} {high:.5e}"))
     }
 
     /// About `count` round values on the axis.

@@ -1,5 +1,7 @@
 //! A chart under construction.
 
+use std::fmt::Write as _;
+
 use crate::axis::Axis;
 use crate::figure::Figure;
 use crate::number::significant;
@@ -154,6 +156,7 @@ impl Frame {
 
     /// Draws the horizontal axis. Labels that would touch the previous one are omitted.
     pub fn x_axis(&mut self, scale: &Axis, ticks: &[f64], labels: &[String], title: &str) {
+        self.axis('x', scale, title);
         let mut free = f64::NEG_INFINITY;
         for (tick, label) in ticks.iter().zip(labels) {
             let (x, half) = (scale.at(*tick), width(label, 12.0) / 2.0);
@@ -170,6 +173,15 @@ impl Frame {
         self.across("ax", self.bottom);
         self.svg
             .text("m", Anchor::End, self.right, self.bottom + 34.0, title);
+        self.end();
+    }
+
+    /// Begins the drawing of an axis. The page can draw a logarithmic one as a linear one.
+    fn axis(&mut self, way: char, scale: &Axis, title: &str) {
+        self.svg.raw(format_args!("<g class=\"{way}a\">"));
+        if let Some(ends) = scale.logarithmic() {
+            self.attributes += &format!(" data-log{way}=\"{ends} {}\"", escape(title));
+        }
     }
 
     /// Draws the horizontal axis with a tick at each of these values.
@@ -180,6 +192,7 @@ impl Frame {
 
     /// Draws the vertical axis, with its title above.
     pub fn y_axis(&mut self, scale: &Axis, ticks: &[f64], labels: &[String], title: &str) {
+        self.axis('y', scale, title);
         for (tick, label) in ticks.iter().zip(labels) {
             let y = scale.at(*tick);
             self.across("gr", y);
@@ -188,6 +201,7 @@ impl Frame {
         }
         self.svg
             .text("m", Anchor::Start, 12.0, self.top - 9.0, title);
+        self.end();
     }
 
     /// A vertical line through the plot area.
@@ -235,12 +249,28 @@ impl Frame {
 
     /// Lets a page draw the plot area anew, as `kind`.
     pub fn redrawn_as(&mut self, kind: &str) {
-        let (left, right) = (px(self.left), px(self.right));
-        let (top, bottom) = (px(self.top), px(self.bottom));
-        self.attributes = format!(
-            " data-kind=\"{}\" data-frame=\"{left} {right} {top} {bottom}\"",
-            escape(kind)
-        );
+        self.attributes += &format!(" data-kind=\"{}\"", escape(kind));
+    }
+
+    /// Gives the page the numbers behind lines: the titles of the axes, then each line's label and
+    /// points.
+    pub(crate) fn numbers<'l>(
+        &mut self,
+        (x, y): (&str, &str),
+        lines: impl Iterator<Item = (&'l str, &'l [(f64, f64)])>,
+    ) {
+        let short = |v: f64| format!("{v:.4e}").parse().unwrap_or(v);
+        let mut text = format!("{x}\t{y}");
+        for (label, points) in lines {
+            // A label with a tab or a line end would be read as points.
+            let label = label.replace(|c: char| c.is_control(), " ");
+            let _ = write!(text, "\n{label}\t");
+            for (i, (x, y)) in points.iter().enumerate() {
+                let between = if i > 0 { " " } else { "" };
+                let _ = write!(text, "{between}{} {}", short(*x), short(*y));
+            }
+        }
+        self.attributes += &format!(" data-lines=\"{}\"", escape(&text));
     }
 
     /// Ends a group.
@@ -251,6 +281,9 @@ impl Frame {
     /// The chart with its caption.
     pub fn finish(mut self, caption: String) -> Figure {
         self.end();
+        let (left, right) = (px(self.left), px(self.right));
+        let (top, bottom) = (px(self.top), px(self.bottom));
+        self.attributes += &format!(" data-frame=\"{left} {right} {top} {bottom}\"");
         Figure {
             name: self.name,
             title: self.title,

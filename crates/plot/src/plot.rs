@@ -240,6 +240,12 @@ impl Plot {
                 .trim_start()
                 .into();
         }
+        let of = |form| self.series.iter().filter(move |s| s.form == form);
+        let mut lines = of(Form::Line).chain(of(Form::Dashed)).peekable();
+        if lines.peek().is_some() {
+            let lines = lines.map(|s| (s.label.as_str(), &s.points[..]));
+            frame.numbers((&self.x.title, &self.y.title), lines);
+        }
         frame.finish(caption)
     }
 

@@ -1,7 +1,7 @@
 //! What a probe found on the runs of a study.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use largebatch_plot::{Table, significant};
 use largebatch_report::{Outline, estimated};
@@ -37,14 +37,14 @@ impl<R> FoundRun<R> {
 }
 
 impl<'a, R: DeserializeOwned> Found<'a, R> {
-    /// Reads them from the folder `DIR/runs/*/probe` of a study. A study without kept runs has none.
-    pub(crate) fn read(folder: &Path, study: &'a Outline, name: &str) -> Result<Self, ProbeError> {
-        let folders = std::fs::read_dir(folder.join("runs")).into_iter().flatten();
-        let folders: Vec<_> = folders.flatten().map(|entry| entry.path()).collect();
+    /// Reads them from the folders of the runs, which `folder` finds by the identities of the trials.
+    pub(crate) fn read(
+        folder: &dyn Fn(&str) -> Option<PathBuf>,
+        study: &'a Outline,
+        name: &str,
+    ) -> Result<Self, ProbeError> {
         let run = |(seed, id): &(u64, String)| -> Result<Option<FoundRun<R>>, ProbeError> {
-            let end = format!("-{}", id.get(..8).unwrap_or(id));
-            let of = |path: &&std::path::PathBuf| path.to_string_lossy().ends_with(&end);
-            let Some(probe) = folders.iter().find(of).map(|path| path.join("probe")) else {
+            let Some(probe) = folder(id).map(|path| path.join("probe")) else {
                 return Ok(None);
             };
             let record = read(&probe.join(format!("{name}.json")), |text| {

@@ -77,7 +77,7 @@ pub use objective::{Examples, Objective, Watch, unwatched};
 pub use point::{OptimizerState, Point, Sample, Size, Steps};
 pub use probe::{AtStep, Cost, Probe, Target};
 pub use record::{Record, SCHEMA};
-pub use registry::{Asked, DynProbe, Measured, Registry, entry, probed, standard};
+pub use registry::{Asked, DynProbe, Measured, Registry, entry, probed, probed_runs, standard};
 pub use run::{Run, rate_at};
 pub use subject::Subject;
 pub use subset::Subset;

@@ -1,12 +1,12 @@
 //! The open table of probes, and probes whose type is known at run time only.
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use largebatch_component::{ComponentError, Entry, Facts, Kind, read};
 use largebatch_plot::Figure;
-use largebatch_report::{Outline, Probed};
+use largebatch_report::{Outline, OutlineGroup, Probed};
 use largebatch_train::Experiment;
 use serde_json::Value;
 use toml::Table;
@@ -44,6 +44,47 @@ pub fn standard() -> Registry {
 /// # Errors
 /// A record that cannot be read.
 pub fn probed(probes: &Registry, folder: &Path, study: &Outline) -> Result<Probed, ProbeError> {
+    let folders = std::fs::read_dir(folder.join("runs")).into_iter().flatten();
+    let folders: Vec<_> = folders.flatten().map(|entry| entry.path()).collect();
+    let run = |id: &str| {
+        let end = format!("-{}", id.get(..8).unwrap_or(id));
+        let mut folders = folders.iter();
+        let run = folders.find(|path| path.to_string_lossy().ends_with(&end));
+        run.cloned()
+    };
+    on_runs(probes, &run, study)
+}
+
+/// What the probes measured on single runs, each with its label, seed and folder.
+///
+/// # Errors
+/// As [`probed`].
+pub fn probed_runs(
+    probes: &Registry,
+    runs: &[(String, u64, PathBuf)],
+) -> Result<Probed, ProbeError> {
+    let groups = runs.iter().enumerate().map(|(i, (label, seed, _))| {
+        let label = label.clone();
+        OutlineGroup {
+            label,
+            trials: vec![(*seed, i.to_string())],
+            ..OutlineGroup::default()
+        }
+    });
+    let outline = Outline {
+        groups: groups.collect(),
+        small_print: "n = 1 each, no intervals".into(),
+        ..Outline::default()
+    };
+    let run = |id: &str| Some(runs.get(id.parse::<usize>().ok()?)?.2.clone());
+    on_runs(probes, &run, &outline)
+}
+
+fn on_runs(
+    probes: &Registry,
+    folder: &dyn Fn(&str) -> Option<PathBuf>,
+    study: &Outline,
+) -> Result<Probed, ProbeError> {
     let mut all = Probed::default();
     let entries: Vec<_> = probes.iter().collect();
     for entry in entries.into_iter().rev() {
@@ -158,9 +199,14 @@ pub trait DynProbe: Debug + Send + Sync {
     /// The charts of the records of a training: see [`Probe::course`]. Lines of another version that
     /// cannot be read are left out.
     fn course(&self, lines: &[Value], experiment: &Experiment, sample: &Sample) -> Vec<Figure>;
-    /// Adds what it measured on the runs in a study's folder to what a report shows: see
-    /// [`Probe::section`].
-    fn report(&self, folder: &Path, study: &Outline, to: &mut Probed) -> Result<(), ProbeError>;
+    /// Adds what it measured on runs, found by the identities of their trials, to what a report
+    /// shows: see [`Probe::section`].
+    fn report(
+        &self,
+        folder: &dyn Fn(&str) -> Option<PathBuf>,
+        study: &Outline,
+        to: &mut Probed,
+    ) -> Result<(), ProbeError>;
 }
 
 impl<P: Probe> DynProbe for P {
@@ -227,7 +273,12 @@ impl<P: Probe> DynProbe for P {
         plots.map(|plot| plot.caption(&caption).figure()).collect()
     }
 
-    fn report(&self, folder: &Path, study: &Outline, to: &mut Probed) -> Result<(), ProbeError> {
+    fn report(
+        &self,
+        folder: &dyn Fn(&str) -> Option<PathBuf>,
+        study: &Outline,
+        to: &mut Probed,
+    ) -> Result<(), ProbeError> {
         let found = Found::<P::Record>::read(folder, study, P::FACTS.name)?;
         if found.groups().is_empty() {
             return Ok(());

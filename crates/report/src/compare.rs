@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use largebatch_plot::{Plot, Scale};
+use largebatch_plot::{Plot, Scale, capital};
 use largebatch_study::{Results, flatten};
 use maud::{PreEscaped, html};
 use toml::Value;
 
 use crate::analysis::Analysis;
-use crate::html::document;
+use crate::data::names;
+use crate::html::{document, end};
 
 /// A page with the arms of two studies in one figure, and the settings in which they differ. Each
 /// study is given with its name.
@@ -23,16 +24,19 @@ pub fn side_by_side(left: (&str, &Results), right: (&str, &Results)) -> String {
     let factor = |m: &crate::measure::Measure| m.factor();
     let measure = &both[0].1.measure;
     let unit = if measure.percent { ", %" } else { "" };
-    let mut plot = Plot::new("both", &format!("{} of both", measure.words))
+    let mut plot = Plot::new("both", &capital(&format!("{} of both", measure.words)))
         .x(&format!("{}{unit}", measure.words), Scale::Linear)
         .y_names(
             rows.iter()
                 .map(|(name, _, g)| format!("{name}: {}", g.label)),
         );
+    let mut labels = Vec::new();
     for (name, a) in &both {
         let own = rows.iter().enumerate().filter(|(_, row)| row.0 == *name);
         let points = own.filter_map(|(i, (_, m, g))| Some((g.score?.mean * factor(m), i as f64)));
-        plot = plot.points(&format!("{name}, {}", a.measure.words), points);
+        let label = format!("{name}, {}", a.measure.words);
+        plot = plot.points(&label, points);
+        labels.push(label);
     }
     let figure = plot.caption("Means over the reported seeds.").figure();
     let body = html! {
@@ -41,7 +45,7 @@ pub fn side_by_side(left: (&str, &Results), right: (&str, &Results)) -> String {
             section {
                 h2 { "Arms of both" }
                 @if rows.is_empty() { p { "Neither has reported a trial yet." } }
-                @else { div.figures { figure { (PreEscaped(figure.inline())) figcaption { (figure.caption) } } } }
+                @else { div.figures { figure id=(figure.name) { (PreEscaped(figure.inline())) figcaption { (figure.caption) } } } }
                 div.scroll { table.summary {
                     thead { tr { th { "study" } th { "group" } th { "n" } th { "result" } } }
                     tbody { @for (name, m, g) in &rows { tr {
@@ -60,9 +64,10 @@ pub fn side_by_side(left: (&str, &Results), right: (&str, &Results)) -> String {
             }
             section {
                 h2 { "The reports" }
-                p { a href={ "/" (left.0) "/" } { (left.0) } " " a href={ "/" (right.0) "/" } { (right.0) } }
+                ul { @for name in [left.0, right.0] { li { a href={ "/" (encode(name)) "/" } { (name) } } } }
             }
         }
+        (end(&names(&labels.iter().map(String::as_str).collect::<Vec<_>>())))
     };
     document(&format!("{} and {}", left.0, right.0), &body)
 }
@@ -79,4 +84,51 @@ fn differences(left: &Results, right: &Results) -> BTreeMap<String, [String; 2]>
         .into_iter()
         .map(|key| (key.clone(), [value(&a, key), value(&b, key)]));
     pairs.filter(|(_, [a, b])| a != b).collect()
+}
+
+/// The page of a folder of studies: each with its state, and a form to open two side by side.
+pub fn list(studies: &[(String, String)]) -> String {
+    let choice = |name: &str, label: &str, chosen: usize| {
+        html! {
+            select name=(name) aria-label=(label) {
+                @for (i, (study, _)) in studies.iter().enumerate() {
+                    option value=(study) selected[i == chosen] { (study) }
+                }
+            }
+        }
+    };
+    let body = html! {
+        header { p.kind { "largebatch" } h1 { "Studies" } }
+        main {
+            section {
+                table.plain { tbody {
+                    @for (name, state) in studies { tr {
+                        th scope="row" { a href={ "/" (encode(name)) "/" } { (name) } }
+                        td { (state) }
+                    } }
+                } }
+            }
+            @if studies.len() > 1 {
+                section {
+                    h2 { "Two side by side" }
+                    form action="/compare" {
+                        (choice("a", "first study", 0)) " and " (choice("b", "second study", 1))
+                        " " button { "Compare" }
+                    }
+                }
+            }
+        }
+    };
+    document("Studies", &body)
+}
+
+/// A name as a part of a URL.
+fn encode(name: &str) -> String {
+    let byte = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(b).to_string()
+        }
+        b => format!("%{b:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }

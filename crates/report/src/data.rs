@@ -92,7 +92,7 @@ fn kept(points: usize, every: usize) -> Vec<usize> {
 }
 
 /// A number with few digits; `null` if it is not finite.
-fn rounded(x: f64, digits: usize) -> Value {
+pub(crate) fn rounded(x: f64, digits: usize) -> Value {
     let text = format!("{x:.*e}", digits - 1);
     text.parse::<f64>()
         .ok()

@@ -16,6 +16,11 @@ const SCRIPT: &str = include_str!("page.js");
 impl Report<'_> {
     /// The report as one HTML file that loads nothing from the network.
     pub fn html(&self) -> String {
+        self.page(None, &html! {})
+    }
+
+    /// The page, with a section before the others and a script after its own.
+    pub(crate) fn page(&self, first: Option<&Markup>, script: &Markup) -> String {
         let (r, a) = (self, &self.analysis);
         let name = &a.results.plan.study.name;
         let about = Some(r.context.about.trim())
@@ -55,9 +60,11 @@ impl Report<'_> {
             }
             (warnings(a))
             main {
+                @if let Some(first) = first { (first) }
                 @for (id, title, body) in &parts { section id=(id) { h2 { (title) } (body) } }
             }
             (end(&data::data(a)))
+            (script)
         };
         document(&format!("{name}: report"), &body)
     }
@@ -95,7 +102,7 @@ pub(crate) fn document(title: &str, body: &Markup) -> String {
 }
 
 /// The end of a page: who made it, and the script by which its figures answer, with its data.
-fn end(data: &str) -> Markup {
+pub(crate) fn end(data: &str) -> Markup {
     html! {
         footer {
             "Made by largebatch " (env!("CARGO_PKG_VERSION"))

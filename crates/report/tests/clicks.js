@@ -12,7 +12,7 @@
   const shown = () => Number(one(".filter output").textContent.split(" ")[0]);
   try {
     await wait();
-    const rows = all(".trials tbody tr"), curve = one("figure svg[data-kind^=loss]");
+    const rows = all(".trials tbody tr"), curve = one("section:not(#running) svg[data-kind^=loss]");
     check("the filter counts all rows", shown() === rows.length);
 
     // A mark under the pointer, and by the arrow keys.
@@ -63,7 +63,7 @@
       select.dispatchEvent(new Event("change"));
     }
     await wait();
-    check("the curves are over seconds", curve.dataset.drawn === "seconds log" && curve.textContent.includes("seconds"));
+    check("the curves are over seconds", curve.dataset.drawn === "seconds log" && one(".tt", curve).textContent.includes("in seconds"));
     for (const unit of ["examples", "epochs", "steps"]) {
       x.value = unit;
       x.dispatchEvent(new Event("change"));
@@ -79,6 +79,40 @@
     check("a cell opens its trials", open.length > 0 && open.length < 10 && open.every(r => r.dataset.p === cell.dataset.p));
     all(".filter button")[0].click();
     check("all are shown again", shown() === rows.length);
+
+    // A logarithmic axis of another figure becomes linear, and is printed again.
+    const rates = one("#good-rates svg"), flat = all(".tools button", rates.closest("figure")).find(b => b.textContent === "learning rate: linear");
+    {
+      const place = () => all("path.mk", rates).map(m => m.getBoundingClientRect().left);
+      const printed = place();
+      flat.click();
+      const linear = place();
+      check("marks move along a linear axis", linear.some((x, i) => Math.abs(x - printed[i]) > 5) && !/NaN/.test(one(".area", rates).innerHTML));
+      check("and have linear ticks", one(".xa", rates).textContent.startsWith("0") && flat.textContent === "learning rate: logarithmic");
+      flat.click();
+      check("and go back", place().every((x, i) => x === printed[i]));
+    }
+
+    // Running trials, of which a server tells.
+    const running = { g: Number(group), p: null, stage: "confirm", seed: 77, rate: 0.1, seconds: 12, share: 0.25, axis: { steps: [10, 20], examples: [160, 320], epochs: [0.1, 0.2] }, loss: [2, 1.5], validation: [null, 0.5] };
+    dispatchEvent(new CustomEvent("running", { detail: [running] }));
+    await wait();
+    const now = one("#running"), live = one("#running-loss svg");
+    const among = one(`.area [data-g="${group}"] path.now`, curve);
+    live.scrollIntoView({ behavior: "instant" });
+    await wait();
+    check("running trials have a row", !now.hidden && /confirm.*0.1.*77.* 25 %.*12 s.*1.5/.test(one("tbody", now).textContent));
+    check("and a curve of their own", one("path.now", live) && one("circle.h", live));
+    check("also among the others", among);
+    const tick = one("circle.h", live);
+    at("pointermove", live, ...middle(tick));
+    check(`which says that it runs: ${tip()}`, /seed 77, running: training loss 1.5 at 20 steps/.test(tip()));
+    dispatchEvent(new CustomEvent("running", { detail: [] }));
+    await wait();
+    curve.scrollIntoView({ behavior: "instant" });
+    dispatchEvent(new Event("scroll")); // not always sent without a window
+    await wait();
+    check("ended trials are gone", now.hidden && !one("path.now", curve));
 
     // Saving, and the table.
     const saved = {};

@@ -4,18 +4,23 @@ use crate::event::{Curves, StopReason};
 use crate::record::TrialRecord;
 use crate::rules::StopRules;
 use crate::runner::unstarted;
-use crate::trial::{RunId, Stage, Template};
+use crate::trial::{RunId, Stage, Template, Trial};
 
-/// A finished record at batch size 32 with these points (step, training loss, validation accuracy).
-pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
-    let trial = Template::new(
+/// A trial to confirm, without settings.
+pub(crate) fn trial() -> Trial {
+    Template::new(
         Stage::Confirm,
         Default::default(),
         1,
         StopRules::default(),
         Default::default(),
     )
-    .trial(0);
+    .trial(0)
+}
+
+/// A finished record at batch size 32 with these points (step, training loss, validation accuracy).
+pub(crate) fn record(points: &[(u64, f64, f64)]) -> TrialRecord {
+    let trial = trial();
     let last = points.last().copied().unwrap_or_default();
     TrialRecord {
         stop: StopReason::Finished,

@@ -121,6 +121,9 @@
 //! The same holds for an incomplete study that an old version began with settings that have another
 //! meaning now.
 //!
+//! While a study runs, `running.json` (of a shard, `running-2of8.json`) has its running trials and
+//! their curves so far ([`running()`]).
+//!
 //! A study with `confirm.probe` also keeps a folder for each reported trial, `runs/` and
 //! [`run_folder`], with the probes' results; the trainer writes it.
 
@@ -154,6 +157,7 @@ mod results;
 mod rules;
 mod run;
 mod runner;
+mod running;
 mod sequence;
 mod session;
 mod shard;
@@ -170,12 +174,13 @@ pub use group::{Derived, Group};
 pub use largebatch_component::settings::{flatten, get, number};
 pub use largebatch_schedule::Epochs;
 pub use plan::{Check, Plan, Problem, Tuned};
-pub use progress::{Best, Notice, Progress};
+pub use progress::{Arm, Best, Notice, Progress};
 pub use record::{FAILED_PROBES, Provenance, SCHEMA, TrialRecord};
 pub use results::{Results, Row, Series};
 pub use rules::{Plateau, Prune, StopRules};
 pub use run::{RunOptions, run};
 pub use runner::{Runner, TrialResult};
+pub use running::{Running, running};
 pub use sequence::Method;
 pub use session::{Summary, Workers};
 pub use shard::Shard;

@@ -7,6 +7,7 @@ use toml::Table;
 
 use crate::event::Event;
 use crate::record::TrialRecord;
+use crate::running::Running;
 use crate::trial::{Labels, Stage, Trial, describe, key};
 use largebatch_component::settings::{get, number};
 
@@ -35,28 +36,43 @@ pub struct Progress {
     /// Trials that have ended, in this run or before.
     pub done: usize,
     /// Trials running now.
-    pub running: usize,
+    pub running: Vec<Running>,
     /// Ended trials that diverged.
     pub diverged: usize,
     /// Ended trials that failed.
     pub failed: usize,
     /// The best validation metric so far.
     pub best: Option<Best>,
+    /// The progress of each group of trials, in the order of the plan.
+    pub arms: Vec<Arm>,
     jobs: usize,
-    groups: HashMap<String, Group>,
+    /// The indices of the arms, by [`describe`].
+    places: HashMap<String, usize>,
 }
 
-/// What is known about a group's trials.
-#[derive(Clone, Copy, Debug, Default)]
-struct Group {
+/// The progress of a group's trials.
+#[derive(Clone, Debug, Default)]
+pub struct Arm {
+    /// The group's labels.
+    pub labels: Labels,
+    /// Its trials that have ended.
+    pub ended: usize,
+    /// Its best validation metric so far.
+    pub best: Option<f64>,
     /// Seconds of its ended trials.
     seconds: f64,
-    ended: usize,
     /// Trials that are decided and have not ended.
     left: usize,
     /// Trials to confirm, before tuning has decided their settings.
     undecided: usize,
     budget: Option<Budget>,
+}
+
+impl Arm {
+    /// The number of its trials, as far as they are known.
+    pub fn total(&self) -> usize {
+        self.ended + self.left + self.undecided
+    }
 }
 
 /// The length of a trial.
@@ -104,15 +120,26 @@ impl Progress {
         }
     }
 
+    fn arm(&mut self, labels: &Labels) -> &mut Arm {
+        let place = self.places.entry(describe(labels)).or_insert_with(|| {
+            self.arms.push(Arm {
+                labels: labels.clone(),
+                ..Arm::default()
+            });
+            self.arms.len() - 1
+        });
+        &mut self.arms[*place]
+    }
+
     /// Adds a group's trials to confirm, which tuning has yet to decide.
     pub(crate) fn undecided(&mut self, labels: &Labels, config: &Table, trials: usize) {
-        let group = self.groups.entry(describe(labels)).or_default();
+        let group = self.arm(labels);
         (group.undecided, group.budget) = (trials, Budget::of(config));
     }
 
     /// Adds a trial that has to run.
     pub(crate) fn expect(&mut self, labels: &Labels, stage: Stage, config: &Table) {
-        let group = self.groups.entry(describe(labels)).or_default();
+        let group = self.arm(labels);
         group.left += 1;
         group.undecided = group
             .undecided
@@ -122,40 +149,43 @@ impl Progress {
 
     /// Counts an expected trial that has ended.
     pub(crate) fn done(&mut self, record: &TrialRecord) {
-        let group = self.groups.entry(describe(&record.labels)).or_default();
+        let group = self.arm(&record.labels);
         group.left = group.left.saturating_sub(1);
-        self.count(record);
+        self.count(&record.labels, record);
     }
 
-    /// Counts a trial that had already ended.
-    pub(crate) fn found(&mut self, record: &TrialRecord) {
-        let group = self.groups.entry(describe(&record.labels)).or_default();
+    /// Counts a trial of a group that had already ended.
+    pub(crate) fn found(&mut self, labels: &Labels, record: &TrialRecord) {
+        let group = self.arm(labels);
         group.undecided = group
             .undecided
             .saturating_sub(usize::from(record.stage == Stage::Confirm));
-        self.count(record);
+        self.count(labels, record);
     }
 
-    fn count(&mut self, record: &TrialRecord) {
+    fn count(&mut self, labels: &Labels, record: &TrialRecord) {
         self.done += 1;
         self.diverged += usize::from(record.stop.is_diverged());
         self.failed += usize::from(record.stop.is_failed());
-        let group = self.groups.entry(describe(&record.labels)).or_default();
+        let group = self.arm(labels);
         (group.seconds, group.ended) = (group.seconds + record.provenance.seconds, group.ended + 1);
         group.budget = group.budget.or_else(|| Budget::of(&record.config));
         if let Some(value) = record.validation().filter(|_| record.stop.is_measurement()) {
-            let better = |b: &Best| {
+            let better = |best: f64| {
                 if record.higher_is_better {
-                    value > b.value
+                    value > best
                 } else {
-                    value < b.value
+                    value < best
                 }
             };
-            if self.best.as_ref().is_none_or(better) {
+            if group.best.is_none_or(better) {
+                group.best = Some(value);
+            }
+            if self.best.as_ref().is_none_or(|best| better(best.value)) {
                 self.best = Some(Best {
                     metric: record.metric.clone(),
                     value,
-                    labels: (*record.labels).clone(),
+                    labels: labels.clone(),
                 });
             }
         }
@@ -165,13 +195,13 @@ impl Progress {
     /// take as long as the ended ones of their group; in a group without an ended trial, as long
     /// per epoch or example as others; else the mean of all.
     pub fn eta(&self) -> Option<Duration> {
-        let sum = |f: &dyn Fn(&Group) -> f64| self.groups.values().map(f).sum::<f64>();
+        let sum = |f: &dyn Fn(&Arm) -> f64| self.arms.iter().map(f).sum::<f64>();
         let (seconds, ended) = (sum(&|g| g.seconds), sum(&|g| g.ended as f64));
         if ended == 0.0 {
             return None;
         }
         let by_budget = |budget: Budget| {
-            let done = |g: &Group| {
+            let done = |g: &Arm| {
                 g.budget
                     .and_then(|b| b.length_like(budget))
                     .map_or(0.0, |length| length * g.ended as f64)
@@ -180,7 +210,7 @@ impl Progress {
             rate.is_finite()
                 .then_some(rate * budget.length_like(budget)?)
         };
-        let trial = |g: &Group| match g.ended {
+        let trial = |g: &Arm| match g.ended {
             0 => g.budget.and_then(by_budget).unwrap_or(seconds / ended),
             n => g.seconds / n as f64,
         };
@@ -238,10 +268,13 @@ mod tests {
             Some(Duration::from_secs((4 + 2 * 4 + 2 * 128) / 2))
         );
         // A trial that had already ended, here after 100 s, does not remain.
-        progress.found(&ended("long", 100.0));
+        progress.found(&labels("long"), &ended("long", 100.0));
         assert_eq!(
             progress.eta(),
             Some(Duration::from_secs((4 + 2 * 36 + 100) / 2))
         );
+        let arms: Vec<_> = progress.arms.iter().map(|a| (a.ended, a.total())).collect();
+        assert_eq!(arms, [(1, 2), (2, 3), (0, 2)]);
+        assert_eq!(progress.arms[0].best, Some(0.5));
     }
 }

@@ -122,7 +122,7 @@ impl Results {
             let group = &self.plan.groups[row.group];
             match row.record {
                 _ if !seen.insert(row.id.clone()) => progress.total -= 1,
-                Some(record) => progress.found(record),
+                Some(record) => progress.found(&group.labels, record),
                 None => progress.expect(&group.labels, row.stage, &group.config),
             }
         }

@@ -12,6 +12,7 @@ use crate::plan::{Plan, Tuned};
 use crate::progress::{Notice, Progress};
 use crate::record::{ASIDE, FAILED};
 use crate::records::Records;
+use crate::running::Board;
 use crate::session::{Session, Summary, Workers};
 use crate::shard::Shard;
 use crate::trial::{RunId, Trial};
@@ -96,6 +97,7 @@ pub fn run(
         counted: HashSet::new(),
         records,
         now,
+        board: Board::new(folder, options.shard),
     };
     if let Some(warning) = journal.weak_lock() {
         watch(&session.progress, &Notice::Warning(&warning));

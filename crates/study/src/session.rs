@@ -13,6 +13,7 @@ use crate::progress::{Notice, Progress};
 use crate::record::TrialRecord;
 use crate::records::Records;
 use crate::runner::{Runner, execute};
+use crate::running::{Board, Running};
 use crate::trial::{RunId, Stage, Trial};
 use crate::worker::{Slot, Start, locked};
 
@@ -66,6 +67,7 @@ pub(crate) struct Session<'a> {
     pub counted: HashSet<RunId>,
     pub records: Records,
     pub now: Now,
+    pub board: Board,
 }
 
 enum Message {
@@ -91,7 +93,7 @@ impl Session<'_> {
             } else if let Some(record) = self.records.by_id.get(&trial.id) {
                 self.summary.skipped += 1;
                 self.summary.count(record);
-                self.progress.found(record);
+                self.progress.found(&trial.labels, record);
             } else {
                 self.progress
                     .expect(&trial.labels, trial.stage, &trial.config);
@@ -120,6 +122,7 @@ impl Session<'_> {
                 if cancelled() {
                     slots.iter().for_each(Slot::kill);
                 }
+                self.board.show(&self.progress.running);
                 let message = match messages.recv_timeout(Duration::from_millis(100)) {
                     Ok(message) => message,
                     Err(mpsc::RecvTimeoutError::Timeout) => continue,
@@ -176,12 +179,21 @@ impl Session<'_> {
     ) -> Result<(), StudyError> {
         match message {
             Message::Started(trial) => {
-                self.progress.running += 1;
+                self.progress.running.push(Running::new(&trial));
+                self.board.changed();
                 watch(&self.progress, &Notice::Started(&trial));
             }
-            Message::Event(trial, event) => watch(&self.progress, &Notice::Event(&trial, &event)),
+            Message::Event(trial, event) => {
+                let mut running = self.progress.running.iter_mut();
+                if let Some(running) = running.find(|running| running.id == trial.id) {
+                    running.see(&event);
+                    self.board.changed();
+                }
+                watch(&self.progress, &Notice::Event(&trial, &event));
+            }
             Message::Done(record) => {
-                self.progress.running -= 1;
+                self.progress.running.retain(|of| of.id != record.id);
+                self.board.changed();
                 self.progress.done(&record);
                 self.summary.ran += 1;
                 self.summary.count(&record);

@@ -251,10 +251,10 @@ fn every_warning_is_given() {
     assert_eq!((summary.untunable, summary.diverged), (vec![1], 3));
     let texts = warnings(&results);
     for part in [
-        "arm=edge: the best lr = 0.002 is the largest one tried",
+        "edge: the best lr = 0.002 is the largest one tried",
         "2 groups: 2 seeds say little about the spread",
-        "arm=all diverge: every tuning trial diverged",
-        "arm=unlucky: 1 of 2 trials diverged",
+        "all diverge: every tuning trial diverged",
+        "unlucky: 1 of 2 trials diverged",
         "budgets differ, from 1 to 3 epochs",
     ] {
         assert!(texts.iter().any(|t| t.contains(part)), "{part}: {texts:#?}");

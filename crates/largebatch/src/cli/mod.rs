@@ -185,7 +185,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Study(args) => study::run(args, &cli.global, &lab),
         Command::Evaluate(args) => evaluate::run(args, &cli.global, &lab),
         Command::Predict(args) => predict::run(args, &cli.global, &lab),
-        Command::Report(args) => report::run(&args, &cli.global),
+        Command::Report(args) => report::run(&args, &cli.global, &lab),
         Command::Probe(_) => probe::run(&matches, &cli.global, &lab),
         Command::Data(command) => data::run(command, &cli.global, &lab),
         Command::Devices(args) => devices::run(args),

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
+use largebatch_probe::probed_runs;
 use largebatch_report::page;
 use largebatch_train::RunFolder;
 use serde_json::Value;
 
 use super::{Done, Global, print, write_whole};
+use crate::Lab;
 
-/// Draw the page of one run, or of several compared: loss, validation, rate, and the norms and trust
-/// ratios of each layer
+/// Draw the page of one run, or of several compared: loss, validation, rate, the norms and trust
+/// ratios of each layer, and what probes found
 ///
 /// A run may still be training. The layers need `train --trace layers`.
 #[derive(Args)]
@@ -29,6 +31,7 @@ pub(super) struct ReportArgs {
 /// What a run has written, for its page.
 struct Drawn {
     name: String,
+    seed: u64,
     /// Lines of `events.jsonl`.
     events: Vec<Value>,
     /// Columns of `layers.csv`: layer, and step with the values in [`NORMS`]'s order.
@@ -46,7 +49,7 @@ const NORMS: [(&str, &str); 5] = [
     ("rates", "effective rate"),
 ];
 
-pub(super) fn run(args: &ReportArgs, global: &Global) -> Result<Done> {
+pub(super) fn run(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let runs = args.runs.iter().map(|run| open(run));
     let runs: Vec<Drawn> = runs.collect::<Result<_>>()?;
     let table = Table {
@@ -111,6 +114,9 @@ pub(super) fn run(args: &ReportArgs, global: &Global) -> Result<Done> {
             figures: layers,
         });
     }
+    let probed = runs.iter().zip(&args.runs);
+    let probed = probed.map(|(run, path)| (run.name.clone(), run.seed, path.clone()));
+    sections.extend(probed_runs(&lab.probes, &probed.collect::<Vec<_>>())?.sections);
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let out = args
         .out
@@ -124,7 +130,7 @@ pub(super) fn run(args: &ReportArgs, global: &Global) -> Result<Done> {
 }
 
 fn open(run: &Path) -> Result<Drawn> {
-    let (folder, _) = RunFolder::open(run)?;
+    let (folder, file) = RunFolder::open(run)?;
     let path = run.join("events.jsonl");
     let text =
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -167,6 +173,7 @@ fn open(run: &Path) -> Result<Drawn> {
     );
     Ok(Drawn {
         name,
+        seed: file.config.seed,
         events: events.collect(),
         layers,
         facts,
@@ -185,15 +192,15 @@ fn of_events(
     let mut plot = Plot::new(name, title)
         .x("step", Scale::Linear)
         .y(&title.to_lowercase(), scale);
-    let mut any = false;
+    let (mut any, mut every) = (false, 1);
     for run in runs {
         let events = run.events.iter().filter(|e| e["event"] == event);
         let points = events.filter_map(|e| Some((e["step"].as_f64()?, of(e)?)));
-        let points = thinned(points.collect());
+        let points = thinned(points.collect(), &mut every);
         any |= !points.is_empty();
         plot = plot.line(&run.name, points);
     }
-    any.then(|| plot.figure())
+    any.then(|| plot.caption(&of_how_many(every)).figure())
 }
 
 fn of_layers(i: usize, run: &Drawn) -> Vec<Figure> {
@@ -202,23 +209,33 @@ fn of_layers(i: usize, run: &Drawn) -> Vec<Figure> {
         let mut plot = Plot::new(&format!("{name}-{i}"), &title)
             .x("step", Scale::Linear)
             .y(NORMS[k].1, Scale::Log);
-        let mut any = false;
+        let (mut any, mut every) = (false, 1);
         for (layer, rows) in &run.layers {
             let points = rows.iter().map(|(step, values)| (*step, values[k]));
-            let points = thinned(points.filter(|p| p.1 > 0.0).collect());
+            let points = thinned(points.filter(|p| p.1 > 0.0).collect(), &mut every);
             any |= !points.is_empty();
             plot = plot.line(layer, points);
         }
-        any.then(|| plot.figure())
+        any.then(|| plot.caption(&of_how_many(every)).figure())
     };
     NORMS.iter().enumerate().filter_map(chart).collect()
 }
 
-/// At most about 400 of the points, evenly, and the last one.
-fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+/// At most about 400 of the points, evenly, and the last one. `most` becomes the largest number of
+/// points of which one is kept.
+fn thinned(points: Vec<(f64, f64)>, most: &mut usize) -> Vec<(f64, f64)> {
     let every = points.len().div_ceil(400).max(1);
+    *most = every.max(*most);
     let last = points.len().saturating_sub(1);
     let points = points.into_iter().enumerate();
     let kept = points.filter(|(i, _)| i % every == 0 || *i == last);
     kept.map(|(_, point)| point).collect()
+}
+
+/// The sentence about thinned points; empty if none is left out.
+fn of_how_many(every: usize) -> String {
+    match every {
+        1 => String::new(),
+        n => format!("Of {n} points, one is drawn."),
+    }
 }

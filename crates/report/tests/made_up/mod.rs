@@ -69,7 +69,7 @@ impl Runner for MadeUp {
         let needed = 22.0 * (1.0 + critical / batch) * (0.55 * miss.abs()).exp();
         let gap = 0.004 + 0.0042 * (batch / 16.0).log2() + kind * 2.0;
         let diverges = miss > if warm { 2.6 } else { 1.5 };
-        let every = (steps / 60).max(1);
+        let every = (steps / setting("points").unwrap_or(60.0) as u64).max(1);
         let (mut last, mut done) = ((0.0, 0.0, 2.3), 0);
         for step in 1..=steps {
             done = step;
@@ -237,3 +237,26 @@ confirm.seeds = 12
 if = { optimizer = "lars" }
 search.lr = { log_uniform = [1.0, 300.0] }
 "#;
+
+/// A study of 1,000 trials times `times`, each with 100 points.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn big(times: usize) -> String {
+    format!(
+        r#"
+name = "big"
+about = "A made-up study of {} trials with 100 points each, to measure the page of a report."
+set = {{ dataset = "mnist", points = 100 }}
+axes = {{ optimizer = ["momentum", "lars"], batch_size = [16, 64, 256, 1024, 4096] }}
+search.lr = {{ log_uniform = [0.01, 3.0], points = 8 }}
+budget.steps = 1500
+tune.seeds = {}
+confirm.seeds = {}
+[[when]]
+if = {{ optimizer = "lars" }}
+search.lr = {{ log_uniform = [1.0, 300.0], points = 8 }}
+"#,
+        1000 * times,
+        5 * times,
+        60 * times
+    )
+}

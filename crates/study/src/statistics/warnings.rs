@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::results::Results;
-use crate::trial::{Labels, describe};
+use crate::trial::{Labels, title};
 use largebatch_component::settings::number;
 
 /// What a reader must know before trusting a study's results, the most serious first; each sentence
@@ -23,7 +23,7 @@ pub fn warnings(results: &Results) -> Vec<String> {
     if progress.done < progress.total {
         let (missing, of) = (progress.total - progress.done, progress.total);
         out.push(format!(
-            "{missing} of {of} trials are not done; run the study again to continue"
+            "{missing} of {of} trials are not done; the same command continues the study"
         ));
     }
     let mut budgets: Vec<f64> = Vec::new();
@@ -110,7 +110,7 @@ pub fn warnings(results: &Results) -> Vec<String> {
 fn name(labels: &Labels) -> String {
     match labels.is_empty() {
         true => "the group".into(),
-        false => describe(labels),
+        false => title(labels),
     }
 }
 
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn one_group_with_one_seed_is_named() {
         assert_eq!(
-            few_seeds(&["arm=edge".to_owned()], 1),
-            "arm=edge: 1 seed says little about the spread: use at least 3"
+            few_seeds(&["edge".to_owned()], 1),
+            "edge: 1 seed says little about the spread: use at least 3"
         );
     }
 }

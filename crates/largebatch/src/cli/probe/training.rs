@@ -65,8 +65,12 @@ pub(crate) fn parse(text: &str, probes: &Registry) -> Result<(Asked, u64), Train
         let parsed = format!("v = {value}").parse::<Table>();
         let parsed = parsed.ok().and_then(|mut table| table.remove("v"));
         let value: toml::Value = parsed.unwrap_or_else(|| value.into());
+        let key = key.replace('-', "_");
+        if options.contains_key(&key) || key == "every" && every.is_some() {
+            return Err(wrong(format!("'{word}' gives {key} a second time")));
+        }
         if key != "every" {
-            options.insert(key.replace('-', "_"), value);
+            options.insert(key, value);
             continue;
         }
         every = value.as_integer().filter(|n| *n > 0).map(|n| n as u64);
@@ -77,7 +81,8 @@ pub(crate) fn parse(text: &str, probes: &Registry) -> Result<(Asked, u64), Train
     }
     let none = || format!("give the number of steps between measurements, as in {name}:every=100");
     let every = every.ok_or_else(|| wrong(none()))?;
-    let asked = Asked::in_training(entry, options)?;
+    let also = |e| wrong(format!("{e}; write {name}:every=100{more}"));
+    let asked = Asked::in_training(entry, options).map_err(also)?;
     let cannot = || wrong(format!("{name} cannot measure during a training"));
     Ok((asked.ok_or_else(cannot)?, every))
 }

@@ -276,6 +276,8 @@ mod tests {
             ("sharpness:every=5", "during a training"),
             ("sharpness --epsilo 1", "--epsilo"),
             ("noise:every=0", "every"),
+            ("noise:every=20,every=30", "second time"),
+            ("noise:every=5,subse=9", "every=100,subset=500"),
             ("nois:every=5", "noise"),
             (" ", "name a probe"),
         ] {

@@ -1,6 +1,6 @@
 //! `largebatch study`: many trainings as one experiment.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use largebatch_study::{
-    Notice, Plan, Results, RunOptions, Shard, StudyError, TrialRecord, Workers, serve,
+    Notice, Plan, Results, RunOptions, Shard, StudyError, TrialRecord, Workers, running, serve,
 };
 use largebatch_train::compute_here;
 
@@ -20,6 +20,7 @@ use failures::failures;
 use keep::{KeptRuns, Probes, join_runs};
 use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
 use serve::{Pages, ServeArgs};
+use show::InPlace;
 use trainer::Trainer;
 use watcher::Watcher;
 
@@ -208,19 +209,22 @@ fn open(what: &WhatArgs, trainer: &Trainer, lab: &Lab) -> Result<Plan> {
 }
 
 fn status(args: &StatusArgs) -> Result<Done> {
-    let clears = std::io::stdout().is_terminal();
+    let folder = &args.study.folder;
     watch_interrupts()?;
+    let mut lines = InPlace::default();
     loop {
-        let results = Results::open(&args.study.folder)?;
-        let text = show::status(&results);
-        // The cursor to the upper left corner, and what is below it cleared.
-        let clear = if args.watch && clears {
-            "\x1b[H\x1b[J"
+        let results = Results::open(folder)?;
+        let now = running(folder);
+        let mut progress = results.progress(now.len());
+        progress.running = now;
+        let done = if args.watch && std::io::stdout().is_terminal() {
+            let table = show::table(&progress, show::terminal());
+            let mut out = std::io::stdout();
+            write!(out, "{}", lines.draw(&table)).and_then(|()| out.flush())?;
+            Done::Ok
         } else {
-            ""
+            print(show::status(&results, &progress).trim_end())?
         };
-        let done = print(format_args!("{clear}{}", text.trim_end()))?;
-        let progress = results.progress(1);
         if !args.watch || progress.done == progress.total {
             return Ok(done);
         }

@@ -7,6 +7,7 @@ use clap::Args;
 use largebatch_probe::probed;
 use largebatch_report::{Context as Around, Format, Outline, Report};
 use largebatch_study::{Results, Study};
+use terminal_size::terminal_size_of;
 
 use super::{FolderArgs, RunArgs, WhatArgs, recipes};
 use crate::Lab;
@@ -98,6 +99,7 @@ pub(super) fn write_report(
         let width = std::env::var("COLUMNS")
             .ok()
             .and_then(|n| n.parse().ok())
+            .or_else(|| terminal_size_of(std::io::stdout()).map(|(w, _)| w.0.into()))
             .unwrap_or(150);
         print(format!(
             "{}\nreport: {}",

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
-use largebatch_report::{Report, escape, side_by_side};
-use largebatch_study::Results;
+use largebatch_report::{Report, escape, list, side_by_side, state};
+use largebatch_study::{Results, running};
 use tiny_http::{Header, Method, Request, Response, Server};
 
 use super::report::{about_of, around};
-use super::show;
 use crate::Lab;
 use crate::cli::{Done, INTERRUPT, say, warn, watch_interrupts};
 
@@ -154,9 +153,9 @@ impl<'a> Pages<'a> {
             Some((name, page)) => (name, page),
             None => ("", path.trim_start_matches('/')),
         };
-        let study = |encoded: &str| {
-            let mut all = studies(self.folder).into_iter();
-            all.find(|name| encode(name) == encoded)
+        let study = |text: &str| {
+            let asked = decode(text)?;
+            studies(self.folder).into_iter().find(|name| *name == asked)
         };
         let folder = match (one, name) {
             (true, "") => Some(self.folder.to_owned()),
@@ -165,12 +164,14 @@ impl<'a> Pages<'a> {
         };
         Ok(match (folder, page) {
             (Some(folder), "") => Some((HTML, self.report(&folder)?)),
-            (Some(folder), "state") => Some((JSON, state(&folder)?)),
-            (None, "") if !one && name.is_empty() => Some((HTML, list(self.folder))),
+            (Some(folder), "state") => {
+                Some((JSON, state(&Results::open(&folder)?, &running(&folder))))
+            }
+            (None, "") if !one && name.is_empty() => Some((HTML, self.list())),
             (None, "compare") if !one && name.is_empty() => {
                 let of = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key));
                 // A form writes a space as a plus sign.
-                let study = |text: &str| study(&text.replace('+', "%20"));
+                let study = |text: &str| study(&text.replace('+', " "));
                 let (a, b) = (of("a=").and_then(study), of("b=").and_then(study));
                 let Some((a, b)) = a.zip(b) else {
                     return Ok(None);
@@ -183,42 +184,30 @@ impl<'a> Pages<'a> {
         })
     }
 
-    /// The report, with a script that loads it anew when a trial has ended.
+    fn list(&self) -> String {
+        let state = |name: String| {
+            let progress = Results::open(&self.folder.join(&name)).map(|r| r.progress(1));
+            let state = progress.map_or_else(
+                |e| e.to_string(),
+                |p| format!("{} of {} trials done", p.done, p.total),
+            );
+            (name, state)
+        };
+        list(
+            &studies(self.folder)
+                .into_iter()
+                .map(state)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    /// The report, which follows the study.
     fn report(&self, folder: &Path) -> Result<String> {
         let results = Results::open(folder)?;
         let (command, about) = about_of(&results, folder);
         let around = around(command, &about, &results, folder, self.lab)?;
-        let done = results.progress(1).done;
-        let follow = format!(
-            "<script>const done = {done};\n{}</script></body>",
-            include_str!("follow.js")
-        );
-        let page = Report::new(&results, &around).html();
-        Ok(page.replacen("</body>", &follow, 1))
+        Ok(Report::new(&results, &around).following())
     }
-}
-
-/// How far a study is, for the page's script.
-fn state(folder: &Path) -> Result<String> {
-    let results = Results::open(folder)?;
-    let progress = results.progress(1);
-    let left = progress.eta().filter(|_| progress.done < progress.total);
-    let left = left.map(|eta| {
-        format!(
-            "; about {} of computing left",
-            show::time(eta.as_secs_f64())
-        )
-    });
-    let text = format!(
-        "{} of {} trials done{}",
-        progress.done,
-        progress.total,
-        left.unwrap_or_default()
-    );
-    Ok(
-        serde_json::json!({ "done": progress.done, "total": progress.total, "text": text })
-            .to_string(),
-    )
 }
 
 fn is_study(folder: &Path) -> bool {
@@ -236,38 +225,17 @@ fn studies(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A name as a part of a URL.
-fn encode(name: &str) -> String {
-    let byte = |b: u8| match b {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(b).to_string()
-        }
-        b => format!("%{b:02X}"),
-    };
-    name.bytes().map(byte).collect()
-}
-
-/// The studies of a folder, each with its progress, and a form to compare two.
-fn list(folder: &Path) -> String {
-    let names = studies(folder);
-    let item = |name: &String| {
-        let state = Results::open(&folder.join(name)).map(|results| results.progress(1));
-        let state = state.map_or_else(
-            |e| e.to_string(),
-            |p| format!("{} of {} trials done", p.done, p.total),
-        );
-        let (link, name, state) = (encode(name), escape(name), escape(&state));
-        format!("<li><a href=\"/{link}/\">{name}</a>: {state}</li>")
-    };
-    let option = |name: &String| format!("<option>{}</option>", escape(name));
-    let (items, options): (String, String) = (
-        names.iter().map(item).collect(),
-        names.iter().map(option).collect(),
-    );
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>Studies</title><style>body{{font:16px/1.6 system-ui,sans-serif;max-width:70ch;margin:2em auto;padding:0 1em}}</style></head><body><h1>Studies</h1><ul>{items}</ul>\
-         <h2>Two side by side</h2><form action=\"/compare\"><select name=\"a\" aria-label=\"first study\">{options}</select> \
-         <select name=\"b\" aria-label=\"second study\">{options}</select> <button>compare</button></form></body></html>\n"
-    )
+/// The name that a part of a URL means; a browser may encode more characters than it must.
+fn decode(text: &str) -> Option<String> {
+    let (mut bytes, mut out) = (text.bytes(), Vec::new());
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                (16 * digit()? + digit()?) as u8
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(out).ok()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use largebatch_study::{Group, Plan, Progress, Results, describe, key, number, title};
+use largebatch_study::{Arm, Group, Plan, Progress, Results, key, number, title};
 
 use super::recipes::RECIPES;
 use crate::cli::aligned;
@@ -16,14 +16,28 @@ pub(super) fn time(seconds: f64) -> String {
     }
 }
 
-/// The numbers of running, diverged and failed trials and the best result, for the progress bar.
-pub(super) fn progress(progress: &Progress) -> String {
-    let mut text = format!("· {} running", progress.running);
+/// The numbers of running, diverged and failed trials.
+fn counts(progress: &Progress) -> String {
+    let mut text = format!("· {} running", progress.running.len());
     for (n, what) in [(progress.diverged, "diverged"), (progress.failed, "failed")] {
         if n > 0 {
             let _ = write!(text, " · {n} {what}");
         }
     }
+    text
+}
+
+/// The time that is left.
+fn left(progress: &Progress) -> String {
+    let eta = progress.eta().filter(|_| progress.done < progress.total);
+    eta.map_or(String::new(), |eta| {
+        format!("· about {} left ", time(eta.as_secs_f64()))
+    })
+}
+
+/// The numbers of trials and the best result, for a line.
+pub(super) fn progress(progress: &Progress) -> String {
+    let mut text = counts(progress);
     if let Some(best) = &progress.best {
         let _ = write!(
             text,
@@ -32,10 +46,118 @@ pub(super) fn progress(progress: &Progress) -> String {
             figure(&best.metric, best.value)
         );
         if !best.labels.is_empty() {
-            let _ = write!(text, " ({})", describe(&best.labels));
+            let _ = write!(text, " ({})", title(&best.labels));
         }
     }
     text
+}
+
+/// The width and height of the terminal, if there is one.
+pub(super) fn terminal() -> (usize, usize) {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    size.map_or((100, 40), |(w, h)| (w.0.into(), h.0.into()))
+}
+
+/// Lines on a terminal that are drawn again in place. The cursor stays below them, so that what a
+/// terminal shows of a pressed Ctrl-C does not move them.
+#[derive(Default)]
+pub(super) struct InPlace(usize);
+
+impl InPlace {
+    /// What draws these lines over the last ones.
+    pub(super) fn draw(&mut self, text: &str) -> String {
+        let mut out = self.back();
+        self.0 = text.lines().count();
+        for line in text.lines() {
+            let _ = write!(out, "{line}\x1b[K\n");
+        }
+        out + "\x1b[J"
+    }
+
+    /// What removes the lines.
+    pub(super) fn clear(&mut self) -> String {
+        match std::mem::take(self).0 {
+            0 => String::new(),
+            n => InPlace(n).back() + "\x1b[J",
+        }
+    }
+
+    fn back(&self) -> String {
+        match self.0 {
+            0 => String::new(),
+            n => format!("\r\x1b[{n}A"),
+        }
+    }
+}
+
+/// A line for the study, and a table of its arms: trials done, best result, and the rates that run
+/// now with the part of the budget that they have done. It fits into a terminal.
+pub(super) fn table(progress: &Progress, (width, height): (usize, usize)) -> String {
+    let running = |arm: &Arm| {
+        let trials = progress.running.iter().filter(|r| r.labels == arm.labels);
+        let words = trials.map(|r| {
+            let rate = r.rate.map_or("default".into(), short);
+            format!("{rate} ({:.0} %)", 100.0 * r.share())
+        });
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let metric = progress.best.as_ref().map_or("", |best| &best.metric);
+    let row = |arm: &Arm| {
+        let label = title(&arm.labels);
+        [
+            if label.is_empty() {
+                "all".into()
+            } else {
+                label
+            },
+            format!("{}/{}", arm.ended, arm.total()),
+            arm.best.map_or("–".into(), |value| figure(metric, value)),
+            running(arm),
+        ]
+    };
+    let rows: Vec<(&Arm, [String; 4])> = progress.arms.iter().map(|arm| (arm, row(arm))).collect();
+    // If not all arms fit, those that run stay, then those that are not done.
+    let room = height.saturating_sub(6).max(3);
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|i| {
+        let (arm, row) = &rows[*i];
+        (row[3].is_empty(), arm.ended == arm.total())
+    });
+    let mut shown = order[..room.min(rows.len())].to_vec();
+    shown.sort_unstable();
+    let hidden: Vec<&Arm> = order[shown.len()..].iter().map(|i| rows[*i].0).collect();
+    let head = ["arm", "done", "best", "running now: rate (done)"].map(String::from);
+    let lines: Vec<&[String; 4]> = std::iter::once(&head)
+        .chain(shown.iter().map(|i| &rows[*i].1))
+        .collect();
+    let wide = |column: usize| lines.iter().map(|l| l[column].chars().count()).max();
+    let [name, ended, best] = [0, 1, 2].map(|column| wide(column).unwrap_or(0));
+    let name = name.min((width / 2).max(12));
+    let full = 20 * progress.done / progress.total.max(1);
+    let bar = "█".repeat(full) + &"░".repeat(20usize.saturating_sub(full));
+    let (done, total) = (progress.done, progress.total);
+    let counts = format!("{}{}", left(progress), counts(progress));
+    let first = format!("{bar} {done}/{total} trials {counts}");
+    let mut text = cut(&first, width.saturating_sub(1));
+    for [label, of, value, now] in lines {
+        let label = cut(label, name);
+        let line = format!("{label:<name$}  {of:>ended$}  {value:>best$}  {now}");
+        let _ = write!(text, "\n{}", cut(line.trim_end(), width.saturating_sub(1)));
+    }
+    if !hidden.is_empty() {
+        let done = hidden.iter().filter(|arm| arm.ended == arm.total()).count();
+        let _ = write!(text, "\n… and {} more, {done} of them done", hidden.len());
+    }
+    text
+}
+
+/// The beginning of a text that is too long.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(width.saturating_sub(1)).collect();
+    begin + "…"
 }
 
 /// The recipes, each with the first sentence of its description.
@@ -141,14 +263,13 @@ fn rates(plan: &Plan, group: &Group) -> String {
 }
 
 /// A study's progress, and what its tuning has chosen so far.
-pub(super) fn status(results: &Results) -> String {
-    let state = results.progress(1);
+pub(super) fn status(results: &Results, state: &Progress) -> String {
     let mut text = format!(
         "{}: {} of {} trials done {}\n",
         results.plan.study.name,
         state.done,
         state.total,
-        progress(&state).replace("· 0 running ", "")
+        progress(state).replace("· 0 running ", "")
     );
     if state.failed > 0 {
         text += "`study run` with --retry runs the failed trials again\n";

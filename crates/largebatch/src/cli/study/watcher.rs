@@ -3,26 +3,26 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use largebatch_study::{Notice, Progress, describe, key};
+use largebatch_study::{Notice, Progress, key, title};
 
-use super::show;
-use crate::cli::{Global, progress, say, warn};
+use super::show::{self, InPlace};
+use crate::cli::{Global, say, warn};
 
-/// Shows a study's progress on standard error: a bar on a terminal, a line every ten seconds
-/// elsewhere.
+/// Shows a study's progress on standard error: a table of its arms on a terminal, a line
+/// every ten seconds elsewhere.
 pub(super) struct Watcher {
-    bar: indicatif::ProgressBar,
+    table: InPlace,
     quiet: bool,
     verbose: bool,
     lines: bool,
+    /// The last line or table.
     last: Option<Instant>,
 }
 
 impl Watcher {
     pub(super) fn new(global: &Global) -> Self {
-        let bar = progress::bar(!global.quiet, 0, "trials");
         Watcher {
-            bar,
+            table: InPlace::default(),
             quiet: global.quiet,
             verbose: global.verbose,
             lines: !std::io::stderr().is_terminal(),
@@ -32,6 +32,7 @@ impl Watcher {
 
     pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
         if let Notice::Warning(text) = notice {
+            eprint!("{}", self.table.clear());
             return warn(text);
         }
         if self.quiet {
@@ -45,16 +46,13 @@ impl Watcher {
                 .get(key::RATE)
                 .map(|rate| format!(" lr={rate}"));
             let (metric, rate) = (metric.unwrap_or_default(), rate.unwrap_or_default());
-            let (group, seconds) = (describe(&record.labels), record.provenance.seconds);
+            let (group, seconds) = (title(&record.labels), record.provenance.seconds);
             let text = format!(
                 "{group}{rate} seed {}: {}{metric} in {seconds:.1} s",
                 record.seed, record.stop
             );
-            if self.lines {
-                say(&text)
-            } else {
-                self.bar.println(text)
-            }
+            eprint!("{}", self.table.clear());
+            say(&text);
         }
         if matches!(notice, Notice::Aside(_)) {
             return;
@@ -62,16 +60,14 @@ impl Watcher {
         if !matches!(notice, Notice::Done(_)) && self.lines {
             return;
         }
-        let message = show::progress(progress);
-        self.bar.set_length(progress.total as u64);
-        self.bar.set_position(progress.done as u64);
-        self.bar.set_message(message.clone());
-        let due = self
-            .last
-            .is_none_or(|at| at.elapsed() > Duration::from_secs(10))
-            || progress.done == progress.total;
-        if self.lines && due {
-            self.last = Some(Instant::now());
+        let pause = Duration::from_millis(if self.lines { 10_000 } else { 100 });
+        let due = self.last.is_none_or(|at| at.elapsed() > pause);
+        if !due && progress.done != progress.total {
+            return;
+        }
+        self.last = Some(Instant::now());
+        if self.lines {
+            let message = show::progress(progress);
             let eta = progress.eta().map_or(String::new(), |eta| {
                 format!(" · ETA {}", show::time(eta.as_secs_f64()))
             });
@@ -79,10 +75,13 @@ impl Watcher {
                 "{}/{} trials{eta} {message}",
                 progress.done, progress.total
             ));
+        } else {
+            let table = show::table(progress, show::terminal());
+            eprint!("{}", self.table.draw(&table));
         }
     }
 
-    pub(super) fn end(&self) {
-        self.bar.finish_and_clear();
+    pub(super) fn end(&mut self) {
+        eprint!("{}", self.table.clear());
     }
 }
