@@ -44,6 +44,8 @@ pub struct Slices {
     parameters: Vec<Parameter>,
     /// The weights of each parameter, in the module's order.
     pub weights: Vec<Vec<f32>>,
+    /// Whether a rule looks ahead.
+    looks_ahead: bool,
 }
 
 struct Parameter {
@@ -80,10 +82,13 @@ impl Slices {
             slices: Some(Slices {
                 parameters: Vec::new(),
                 weights: Vec::new(),
+                looks_ahead: false,
             }),
         };
         module.visit(&mut take);
-        take.slices
+        let mut slices = take.slices?;
+        slices.looks_ahead = slices.parameters.iter().any(Parameter::looks_ahead);
+        Some(slices)
     }
 
     /// The place of a parameter in [`Slices::weights`].
@@ -108,14 +113,13 @@ impl Slices {
     /// Writes the weights at which the rules want the next gradient, as [`Driver::ahead`] does; false
     /// if they want it at the current ones.
     pub fn ahead(&self, ahead: &mut Vec<Vec<f32>>) -> bool {
-        let looks = |p: &Parameter| p.stateful && p.rule.dyn_looks_ahead();
-        if !self.parameters.iter().any(looks) {
+        if !self.looks_ahead {
             return false;
         }
         ahead.clone_from(&self.weights);
         let weights = self.weights.iter().zip(ahead);
         for (parameter, (w, ahead)) in self.parameters.iter().zip(weights) {
-            if looks(parameter)
+            if parameter.looks_ahead()
                 && let Some(rule) = parameter.rule.dyn_on_slices()
             {
                 rule.ahead_slices(w, &parameter.state, ahead);
@@ -140,6 +144,10 @@ impl Slices {
 }
 
 impl Parameter {
+    fn looks_ahead(&self) -> bool {
+        self.stateful && self.rule.dyn_looks_ahead()
+    }
+
     /// The state as Burn saves it.
     fn source(&self, shape: &[usize]) -> StateSource {
         let [tensors, numbers] = &self.names;
