@@ -1,5 +1,5 @@
-"""JAX's side: THREADS FORM WORK …; FORM is `scan` (`jit` of a `lax.scan` over steps) or `vmap` (32 models with rates of their own, vectorized; the time is
-that of one model's step)."""
+"""JAX's side: THREADS FORM WORK …; FORM is `scan` (`jit` of a `lax.scan` over steps, or of one step of optax), or `vmap` (32 models with rates of their own,
+vectorized; the time is that of one model's step)."""
 
 import os, sys
 
@@ -10,7 +10,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import jax.numpy as jnp
 
-from side import SIZES, none, serve, timed
+from side import SIZES, none, serve, shapes, timed
 
 form, what, *options = sys.argv[2:]
 MODELS = 32 if form == "vmap" else 1
@@ -109,5 +109,26 @@ def train():
     return lambda: unit() / per_epoch
 
 
-works = {"step": step, "train": train}
+def optimizer():
+    import optax
+    name, _, side = options[0].partition(":")
+    rules = {"momentum": lambda r: optax.sgd(r, 0.9), "muon": lambda r: optax.contrib.muon(r)}
+    rule = rules.get(name) or getattr(optax, name, None) or none(f"optax has no {name}")
+    rule = rule(1e-4)
+    keys = jax.random.split(jax.random.key(0), len(shapes(side)))
+    w, g = ([jax.random.uniform(k, s, minval=-0.5, maxval=0.5) for k, s in zip(keys, shapes(side))] for _ in range(2))
+
+    def one(w, state, g):
+        u, state = rule.update(g, state, w)
+        return optax.apply_updates(w, u), state
+    one = jax.jit(one, donate_argnums=(0, 1))
+    hold = [w, rule.init(w)]
+
+    def work():
+        hold[:] = one(*hold, g)
+        jax.block_until_ready(hold)
+    return lambda: timed(work)
+
+
+works = {"step": step, "train": train, "optimizer": optimizer}
 serve(works[what]() if what in works else none(f"no work {what}"))

@@ -5,7 +5,7 @@ import sys
 import torch
 from torch import nn
 
-from side import SIZES, none, serve, timed
+from side import SIZES, none, serve, shapes, timed
 
 threads, form, what, *options = int(sys.argv[1]), sys.argv[2].split("+"), *sys.argv[3:]
 torch.set_num_threads(threads)
@@ -98,23 +98,27 @@ def train():
     return lambda: timed(work) / steps
 
 
+def rule(name, weights):
+    """The fastest form on a CPU that PyTorch, or else timm, has."""
+    from timm import optim as timm
+    o, lr = torch.optim, 1e-4
+    rules = {
+        "momentum": lambda: o.SGD(weights, lr, momentum=0.9, fused=True), "adam": lambda: o.Adam(weights, lr, fused=True), "adagrad": lambda: o.Adagrad(weights, lr, fused=True),
+        "nadam": lambda: o.NAdam(weights, lr, foreach=True), "nadamw": lambda: o.NAdam(weights, lr, weight_decay=1e-4, decoupled_weight_decay=True, foreach=True),
+        "rmsprop": lambda: o.RMSprop(weights, lr, foreach=True), "adadelta": lambda: o.Adadelta(weights, lr, foreach=True), "adamax": lambda: o.Adamax(weights, lr, foreach=True),
+        "adafactor": lambda: o.Adafactor(weights, lr, foreach=True), "muon": lambda: o.Muon(weights, lr), "lion": lambda: timm.Lion(weights, lr, foreach=True),
+        "novograd": lambda: timm.NvNovoGrad(weights, lr), "lars": lambda: timm.Lars(weights, lr, momentum=0.9, weight_decay=1e-4), "lamb": lambda: timm.Lamb(weights, lr, max_grad_norm=None),
+    }
+    return rules[name]() if name in rules else none(f"PyTorch and timm have no {name}")
+
+
 def optimizer():
-    shapes, inputs = [(64, 3, 7, 7)], 64
-    for width, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
-        for block in range(blocks):
-            shapes += [(width, inputs, 1, 1), (width, width, 3, 3), (4 * width, width, 1, 1)] + ([(4 * width, inputs, 1, 1)] if block == 0 else [])
-            inputs = 4 * width
-    shapes[-1] = (4999, 512, 1, 1)
-    weights = [torch.rand(s).sub_(0.5).requires_grad_() for s in shapes]
+    name, _, side = options[0].partition(":")
+    weights = [torch.rand(s).sub_(0.5).requires_grad_() for s in shapes(side)]
     for w in weights:
         w.grad = torch.rand_like(w).sub_(0.5)
-    if options[0] == "momentum": rule = torch.optim.SGD(weights, lr=1e-4, momentum=0.9, fused=True)
-    elif options[0] == "adam": rule = torch.optim.Adam(weights, lr=1e-4, fused=True)
-    elif options[0] == "adagrad": rule = torch.optim.Adagrad(weights, lr=1e-4)
-    else:
-        from timm.optim import Lars, Lamb
-        rule = Lars(weights, lr=1e-4, momentum=0.9, weight_decay=1e-4) if options[0] == "lars" else Lamb(weights, lr=1e-4, max_grad_norm=None)
-    move = compiled(rule.step)
+    moving = rule(name, weights)
+    move = compiled(moving.step)
     fresh = [w.grad.clone() for w in weights]
 
     def unit():

@@ -2,11 +2,12 @@
 //!
 //! `largebatch-benches THREADS WORK …` prints `ready`. Then it reads lines with a number of
 //! seconds; for each it repeats the work for about that time and prints the median number of
-//! seconds per unit. Works: `step MODEL BATCH` (forward, loss, backward, SGD with momentum, on
-//! random images), `optimizer NAME [DEVICE]` (a step over 25 million parameters in 53 tensors, with
-//! given gradients), `train DATASET MODEL BATCH [graph]` (a step of `largebatch train`, on Burn's
-//! graph if asked), `logistic BATCH` (that on the breast-cancer data), `stream` (a ← a + b/2 in memory, 1.5 GiB of traffic, on all threads) and `product` (a
-//! matrix product of 2,048³ multiplications). `largebatch-benches 1 chart FILE.json FILE.svg` draws
+//! seconds per unit. Works: `step MODEL BATCH [graph]` (a step of `largebatch train` with momentum on
+//! a batch of random images, on Burn's graph if asked), `optimizer NAME[:SIDE] [DEVICE]` (a step over
+//! 25 million parameters in 53 tensors, or over a square matrix, with given gradients), `train
+//! DATASET MODEL BATCH [graph]` (a step of a training with SGD), `logistic BATCH` (that of logistic
+//! regression on the breast-cancer data), `stream` (a ← a + b/2 in memory, 1.5
+//! GiB of traffic, on all threads) and `product` (a matrix product of 2,048³ multiplications). `largebatch-benches 1 chart FILE.json FILE.svg` draws
 //! the measurements of `benches/scaling`.
 
 mod chart;
@@ -29,33 +30,28 @@ fn main() -> anyhow::Result<()> {
     if let ("chart", [from, to]) = (what.as_str(), options) {
         return chart::write(from.as_ref(), to.as_ref());
     }
-    let option = || {
-        options
-            .first()
-            .with_context(|| format!("{what} needs an option"))
-    };
+    let on_graph = |rest: &[String]| rest.first().is_some_and(|word| word == "graph");
     let mut unit: Box<dyn FnMut() -> f64> = match what.as_str() {
-        "step" => work::step(
-            option()?,
-            options
-                .get(1)
-                .context("step needs MODEL and BATCH")?
-                .parse()
-                .context("BATCH")?,
+        "step" => {
+            let [model, batch, rest @ ..] = options else {
+                bail!("step needs MODEL and BATCH, and takes graph")
+            };
+            work::step(model, batch.parse().context("BATCH")?, on_graph(rest))?
+        }
+        "optimizer" => work::optimizer(
+            options.first().context("optimizer needs a NAME")?,
+            options.get(1).map_or("flex", String::as_str),
         )?,
-        "optimizer" => work::optimizer(option()?, options.get(1).map_or("flex", String::as_str))?,
-        "logistic" => work::train_step(
-            "breast-cancer",
-            "logistic",
-            option()?.parse().context("BATCH")?,
-            false,
-        )?,
+        "logistic" => {
+            let batch = options.first().context("logistic needs BATCH")?;
+            work::train_step("breast-cancer", "logistic", batch.parse()?, false)?
+        }
         "train" => {
             let [dataset, model, batch, rest @ ..] = options else {
                 bail!("train needs DATASET, MODEL and BATCH, and takes graph")
             };
-            let on_graph = rest.first().is_some_and(|word| word == "graph");
-            work::train_step(dataset, model, batch.parse().context("BATCH")?, on_graph)?
+            let batch = batch.parse().context("BATCH")?;
+            work::train_step(dataset, model, batch, on_graph(rest))?
         }
         "stream" => work::stream(),
         "product" => work::product(),
@@ -66,7 +62,7 @@ fn main() -> anyhow::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let budget: f64 = line?.trim().parse().context("a line says seconds")?;
         let (begin, mut times) = (Instant::now(), Vec::new());
-        while times.len() < 3 || begin.elapsed().as_secs_f64() < budget {
+        while times.is_empty() || begin.elapsed().as_secs_f64() < budget {
             times.push(unit());
         }
         times.sort_by(f64::total_cmp);

@@ -5,10 +5,10 @@ use std::time::Instant;
 use burn::module::{Module, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use largebatch::models::{Forward, ForwardPass, Io, Labels};
+use largebatch::data::{Dataset, Holdout, Labels, Part, Preprocess, Task};
 use largebatch::optim::Driver;
-use largebatch::train::{Choice, Controls, Experiment, RunConfig, train};
-use largebatch::{Lab, models, optim};
+use largebatch::train::{Choice, Controls, Experiment, RunConfig, Trainer, train};
+use largebatch::{Lab, optim};
 use largebatch_random::{Key, unit};
 use rayon::prelude::*;
 
@@ -20,54 +20,60 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (begin.elapsed().as_secs_f64(), result)
 }
 
-/// A training step on random images: forward, loss, backward, SGD with momentum.
-pub fn step(name: &str, batch: usize) -> anyhow::Result<Unit> {
-    let shape = if matches!(name, "c1" | "resnet8" | "resnet20") {
-        vec![3, 32, 32]
-    } else {
-        vec![1, 28, 28]
+/// A step of `largebatch train` with momentum on a batch of random images: fetches it, then forward,
+/// loss, backward, step. `on_graph` computes it on Burn's graph even if it could do without.
+pub fn step(name: &str, batch: usize, on_graph: bool) -> anyhow::Result<Unit> {
+    const RATE: f64 = 1e-3;
+    let shape = match name {
+        "c1" | "resnet8" | "resnet20" => vec![3, 32, 32],
+        _ => vec![1, 28, 28],
     };
-    let width = shape.iter().product::<usize>();
-    let io = Io {
-        shape,
-        classes: Some(10),
-    };
-    let device = Device::flex().autodiff();
-    let model = models::standard()
-        .configure(name, toml::Table::new())?
-        .build(&io, 0, &device)?;
-    let loss = model.loss;
-    let mut driver = Driver::new(
-        &*optim::standard()
-            .named("momentum")?
-            .configure(toml::Table::new())?,
-        &model.network,
-    )?;
-    let mut network = Some(model.network);
     let mut rng = Key::new(0).stream(0);
-    let inputs: Vec<f32> = (0..batch * width).map(|_| unit(&mut rng) as f32).collect();
-    let inputs = Tensor::<2>::from_data(
-        TensorData::new(inputs, [batch, width]),
-        &device.clone().inner(),
-    );
-    let labels: Vec<_> = (0..batch).map(|i| (i % 10) as _).collect();
-    let targets = loss.targets(Labels::Classes(&labels), io.classes, &device)?;
-    let examples: Vec<u64> = (0..batch as u64).collect();
-    let mut count = 0;
+    let mut part = |n: usize| {
+        let pixels = n * shape.iter().product::<usize>();
+        let pixels = (0..pixels).map(|_| (256.0 * unit(&mut rng)) as u8);
+        let labels = (0..n).map(|i| (i % 10) as _).collect();
+        Part::from_images(pixels.collect(), shape.clone(), Labels::Classes(labels))
+    };
+    let (train, test) = (part(batch)?, part(1)?);
+    let dataset = Dataset {
+        name: "random".into(),
+        task: Task::Classes(10),
+        shape,
+        train,
+        test,
+        sources: Vec::new(),
+        class_names: Vec::new(),
+        preprocess: Preprocess::default(),
+        warnings: Vec::new(),
+    };
+    let holdout = Holdout {
+        train: (0..batch as u32).collect(),
+        validation: Vec::new(),
+    };
+    let config = RunConfig {
+        model: Choice::plain(name),
+        optimizer: Choice::plain("momentum"),
+        batch_size: Some(batch),
+        lr: Some(RATE),
+        ..RunConfig::default()
+    };
+    // It lives as long as the process, like the trainer that borrows it.
+    let experiment: &Experiment = Box::leak(Box::new(Experiment::with(
+        config,
+        dataset,
+        holdout,
+        &Lab::standard(),
+    )?));
+    let network = experiment.initial_model()?.network;
+    let mut trainer = Trainer::new(experiment, &network, on_graph)?;
+    let (indices, mut network) = (&experiment.holdout.train[..], Some(network));
     Ok(Box::new(move || {
-        let (seconds, ()) = timed(|| {
-            let Some(before) = network.take() else { return };
-            count += 1;
-            let mut pass = ForwardPass::train(Key::new(count), &examples, None);
-            let outputs = before.forward(inputs.clone(), &mut pass);
-            let mean = loss.sum(outputs, &targets, 0.0) / batch as f64;
-            let gradients = GradientsParams::from_grads(mean.backward(), &before);
-            network = Some(
-                driver
-                    .step(1e-3, before, gradients)
-                    .update_running(pass.into_statistics()),
-            );
-        });
+        let Some(before) = network.take() else {
+            return f64::NAN;
+        };
+        let (seconds, after) = timed(|| trainer.step_on(before, (0, indices), RATE));
+        network = after.ok().map(|(network, _)| network);
         seconds
     }))
 }
@@ -101,9 +107,14 @@ struct Weights {
     layers: Vec<Param<Tensor<4>>>,
 }
 
-/// A step of the optimizer's PyTorch-like preset over 25 million parameters, with given gradients
-/// that nothing else shares.
+/// A step of the optimizer's preset that its peers have, over 25 million parameters, or with
+/// `NAME:SIDE` over a square matrix, with given gradients that nothing else shares.
 pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
+    let (name, side) = name.split_once(':').unwrap_or((name, ""));
+    let shapes = match side {
+        "" => shapes(),
+        side => vec![[side.parse()?, side.parse()?, 1, 1]],
+    };
     let device = largebatch::train::device(device)?;
     let drawn = |shape: [usize; 4], key: Key| {
         let mut rng = key.rng();
@@ -113,12 +124,13 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
         TensorData::new(values, shape)
     };
     let key = Key::new(0);
-    let gradients: Vec<TensorData> = shapes()
-        .into_iter()
+    let gradients: Vec<TensorData> = shapes
+        .iter()
+        .copied()
         .enumerate()
         .map(|(i, s)| drawn(s, key.word("gradient").number(i as u64)))
         .collect();
-    let layers = shapes().into_iter().enumerate().map(|(i, s)| {
+    let layers = shapes.into_iter().enumerate().map(|(i, s)| {
         let values = drawn(s, key.word("weight").number(i as u64));
         Param::initialized(ParamId::new(), Tensor::from_data(values, &device))
     });
@@ -127,13 +139,16 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
     };
     let optimizers = optim::standard();
     let (optimizer, preset, options) = match name {
-        "momentum" | "adam" | "adagrad" => (name, "torch", toml::Table::new()),
+        "nadamw" => (name, "optax", toml::Table::new()),
+        "lans" => (name, "paper", toml::Table::new()),
+        "lion" | "novograd" => (name, "timm", toml::Table::new()),
+        "lamb" => (name, "timm", toml::toml! { max_grad_norm = inf }),
         "lars" => (
             name,
             "timm",
             toml::toml! { momentum = 0.9 weight_decay = 0.0001 },
         ),
-        _ => (name, "timm", toml::toml! { max_grad_norm = inf }),
+        _ => (name, "torch", toml::Table::new()),
     };
     let mut driver = Driver::new(
         &*optimizers.named(optimizer)?.preset(preset, options)?,
@@ -161,7 +176,7 @@ pub fn optimizer(name: &str, device: &str) -> anyhow::Result<Unit> {
 }
 
 /// A step of `largebatch train` with SGD: order, gather, gradient, step, loss and accuracy; the mean
-/// over 1,000 steps. `model` is a name or, for MLPs, the widths of the hidden layers: `mlp:512,512`.
+/// over 1,000 steps or more, the first of which makes the optimizer's state on Burn's graph. `model` is a name or, for MLPs, the widths of the hidden layers: `mlp:512,512`.
 /// `on_graph` computes the steps on Burn's graph even if they could do without.
 pub fn train_step(
     dataset: &str,
@@ -169,7 +184,7 @@ pub fn train_step(
     batch: usize,
     on_graph: bool,
 ) -> anyhow::Result<Unit> {
-    const STEPS: u64 = 1000;
+    let steps = (8192 / batch as u64).max(1000);
     let (name, widths) = model.split_once(':').unwrap_or((model, ""));
     let mut model = Choice::plain(name);
     if !widths.is_empty() {
@@ -181,7 +196,7 @@ pub fn train_step(
         model,
         batch_size: Some(batch),
         lr: Some(0.01),
-        steps: Some(STEPS),
+        steps: Some(steps),
         ..RunConfig::default()
     };
     let experiment = Experiment::open(config, &Lab::standard(), &Default::default())?;
@@ -194,7 +209,7 @@ pub fn train_step(
                 ..Controls::default()
             },
         )
-        .map_or(f64::NAN, |(end, _)| end.seconds / STEPS as f64)
+        .map_or(f64::NAN, |(end, _)| end.seconds / steps as f64)
     }))
 }
 

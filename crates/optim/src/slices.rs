@@ -44,6 +44,8 @@ pub struct Slices {
     parameters: Vec<Parameter>,
     /// The weights of each parameter, in the module's order.
     pub weights: Vec<Vec<f32>>,
+    /// Whether a rule looks ahead.
+    looks_ahead: bool,
 }
 
 struct Parameter {
@@ -82,10 +84,14 @@ impl Slices {
             slices: Some(Slices {
                 parameters: Vec::new(),
                 weights: Vec::new(),
+                looks_ahead: false,
             }),
         };
         module.visit(&mut take);
-        take.slices
+        let mut slices = take.slices?;
+        // The same in all processes that share the parameters, whether or not they have a state.
+        slices.looks_ahead = slices.parameters.iter().any(|p| p.rule.dyn_looks_ahead());
+        Some(slices)
     }
 
     /// The place of a parameter in [`Slices::weights`].
@@ -111,15 +117,13 @@ impl Slices {
     /// Writes the weights at which the rules want the next gradient, as [`Driver::ahead`] does; false
     /// if they want it at the current ones.
     pub fn ahead(&self, ahead: &mut Vec<Vec<f32>>) -> bool {
-        // The same in all processes that share the parameters.
-        if !self.parameters.iter().any(|p| p.rule.dyn_looks_ahead()) {
+        if !self.looks_ahead {
             return false;
         }
         ahead.clone_from(&self.weights);
         let weights = self.weights.iter().zip(ahead);
         for (parameter, (w, ahead)) in self.parameters.iter().zip(weights) {
-            if parameter.stateful
-                && parameter.rule.dyn_looks_ahead()
+            if parameter.looks_ahead()
                 && let Some(rule) = parameter.rule.dyn_on_slices()
             {
                 rule.ahead_slices(w, &parameter.state, ahead);
@@ -144,6 +148,10 @@ impl Slices {
 }
 
 impl Parameter {
+    fn looks_ahead(&self) -> bool {
+        self.stateful && self.rule.dyn_looks_ahead()
+    }
+
     /// The state as Burn saves it.
     fn source(&self, shape: &[usize]) -> StateSource {
         let [tensors, numbers] = &self.names;

@@ -191,6 +191,9 @@ impl BatchSchedule {
     /// The size of the batch that begins after `seen` examples, counted from the start of training;
     /// the examples of a dropped last batch count as seen.
     pub fn size(&self, seen: u64) -> usize {
+        if self.at.is_empty() {
+            return self.size;
+        }
         // At most `max`, so the cast is exact.
         self.planned(seen).round().min(self.max as f64) as usize
     }
@@ -198,6 +201,9 @@ impl BatchSchedule {
     /// The factor of the rate after `seen` examples: 1 while the batch can grow as planned, then
     /// `max` / planned size.
     pub fn rate_factor(&self, seen: u64) -> f64 {
+        if self.at.is_empty() {
+            return 1.0;
+        }
         (self.max as f64 / self.planned(seen)).min(1.0)
     }
 

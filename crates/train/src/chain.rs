@@ -4,7 +4,7 @@
 //! has the same bits as on Burn's graph, because the graph's operations call the same kernels.
 
 use largebatch_data::{Labels, Part};
-use largebatch_models::{Forward, Network};
+use largebatch_models::{Forward, Loss, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
 use largebatch_parallel::{Node, add, copy, finish, push};
 use largebatch_random::Key;
@@ -43,7 +43,8 @@ type Gradient = Vec<Vec<f32>>;
 /// The layers, and the memory of a pass over a part of the batch.
 struct Worker {
     layers: Vec<Layer>,
-    /// The inputs of each layer, then the outputs of the last one.
+    /// The inputs of each layer, then the outputs of the last one; longer than a part needs after a
+    /// larger one.
     x: Vec<Vec<f32>>,
     /// The gradients with respect to the outputs and inputs of a layer.
     g: [Vec<f32>; 2],
@@ -164,6 +165,18 @@ impl Chain {
             keys,
             whole: indices.len(),
         };
+        if cut.parts == 1 && ranks.is_none() {
+            let (worker, passes) = (&mut self.workers[0], &mut self.passes);
+            let (loss, correct) = worker.pass(shared, indices, &mut self.gradient)?;
+            passes.clear();
+            worker.layers.iter().for_each(|l| l.statistics(passes));
+            self.update_running();
+            return Ok(Found {
+                loss: f64::from(loss),
+                correct: correct.map(|n| n as f64),
+                norms: None,
+            });
+        }
         let (spare, lengths) = (&mut self.spare, &self.lengths);
         spare.push(std::mem::take(&mut self.gradient));
         let (sums, passes, done) = (&mut self.sums, &mut self.passes, &mut self.done);
@@ -223,10 +236,10 @@ impl Chain {
                 gradient
             }
         };
-        for (at, seen) in passes.statistics() {
-            update_running(&mut self.slices.weights[at as usize], seen);
-        }
-        let sum = |list: &[f32]| list.iter().copied().map(f64::from).sum();
+        self.update_running();
+        let (passes, sum) = (&mut self.passes, |list: &[f32]| {
+            list.iter().copied().map(f64::from).sum()
+        });
         Ok(Found {
             loss: sum(&passes.losses),
             correct: (!passes.correct.is_empty()).then(|| sum(&passes.correct)),
@@ -235,6 +248,13 @@ impl Chain {
                 whole: squared_norm(&self.gradient),
             }),
         })
+    }
+
+    /// Updates batch norm's running statistics by those of the last passes.
+    fn update_running(&mut self) {
+        for (at, seen) in self.passes.statistics() {
+            update_running(&mut self.slices.weights[at as usize], seen);
+        }
     }
 
     /// Clips the gradient by the global norm.
@@ -268,14 +288,12 @@ impl Chain {
         let (worker, weights) = (&mut self.workers[0], &self.slices.weights);
         worker.gather(experiment, &experiment.dataset.train, &some, None)?;
         worker.forward(experiment, weights, Some(experiment.key("dropout")));
-        let (loss, outputs) = (experiment.loss, &worker.x[worker.layers.len()]);
-        let (width, g) = (outputs.len() / some.len(), &mut worker.g[0]);
+        let (loss, width) = (experiment.loss, worker.width());
         let smoothing = experiment.config.label_smoothing;
         if smoothing != 0.0 {
             loss.smooth(&mut worker.targets, width, smoothing);
         }
-        g.resize(outputs.len(), 0.0);
-        let sum = loss.sum_on_slices(outputs, &worker.targets, width, 1.0, g);
+        let sum = worker.loss(loss, 1.0);
         Ok(f64::from(sum) / some.len() as f64)
     }
 
@@ -290,20 +308,17 @@ impl Chain {
         worker.gather(experiment, part, some, None)?;
         for (l, layer) in worker.layers.iter().enumerate() {
             let (x, y) = worker.x.split_at_mut(l + 1);
-            y[0].resize(some.len() * layer.outputs, 0.0);
-            layer.evaluate(weights, &x[l], &mut y[0]);
+            let x = &x[l][..some.len() * layer.inputs];
+            layer.evaluate(weights, x, first(&mut y[0], some.len() * layer.outputs));
         }
-        let (loss, outputs) = (experiment.loss, &worker.x[worker.layers.len()]);
-        let (width, g) = (outputs.len() / some.len(), &mut worker.g[0]);
-        g.resize(outputs.len(), 0.0);
-        let correct = loss.correct_on_slices(outputs, &worker.targets, width);
         Ok(Sums {
-            correct: correct.map(|count| count as f64),
-            loss: f64::from(loss.sum_on_slices(outputs, &worker.targets, width, 1.0, g)),
+            correct: worker.correct(experiment.loss).map(|count| count as f64),
+            loss: f64::from(worker.loss(experiment.loss, 1.0)),
             squares: match part.labels() {
                 Labels::Classes(_) => 0.0,
                 Labels::Targets(all) => {
-                    experiment.squared_errors(all, some, outputs.iter().map(|&o| f64::from(o)))
+                    let outputs = worker.outputs().iter().map(|&o| f64::from(o));
+                    experiment.squared_errors(all, some, outputs)
                 }
             },
         })
@@ -342,26 +357,46 @@ impl Worker {
         self.gather(experiment, &experiment.dataset.train, indices, augment)?;
         self.forward(experiment, weights, keys.map(|keys| keys.dropout));
         let batch = indices.len();
-        let (loss, last) = (experiment.loss, self.layers.len());
-        let outputs = &self.x[last];
-        let width = outputs.len() / batch;
-        let correct = loss.correct_on_slices(outputs, &self.targets, width);
+        let (loss, width) = (experiment.loss, self.width());
+        let correct = self.correct(loss);
         let smoothing = experiment.config.label_smoothing;
         if smoothing != 0.0 {
             loss.smooth(&mut self.targets, width, smoothing);
         }
+        let sum = self.loss(loss, 1.0 / whole as f32);
         let [g, by_x] = &mut self.g;
-        g.resize(outputs.len(), 0.0);
-        let sum = loss.sum_on_slices(outputs, &self.targets, width, 1.0 / whole as f32, g);
-
         for (l, layer) in self.layers.iter_mut().enumerate().rev() {
-            let xy = [&self.x[l][..], &self.x[l + 1]];
-            by_x.resize(batch * layer.inputs, 0.0);
-            let wanted = (l > 0).then_some(&mut by_x[..]);
-            layer.backward(weights, xy, g, wanted, gradient);
+            let (inputs, outputs) = (batch * layer.inputs, batch * layer.outputs);
+            let xy = [&self.x[l][..inputs], &self.x[l + 1][..outputs]];
+            let wanted = (l > 0).then(|| first(by_x, inputs));
+            layer.backward(weights, xy, &mut g[..outputs], wanted, gradient);
             std::mem::swap(g, by_x);
         }
         Ok((sum, correct))
+    }
+
+    /// The number of outputs of an example.
+    fn width(&self) -> usize {
+        self.layers.last().map_or(0, |last| last.outputs)
+    }
+
+    /// The outputs of the gathered examples.
+    fn outputs(&self) -> &[f32] {
+        &self.x[self.layers.len()][..self.examples.len() * self.width()]
+    }
+
+    /// The number of gathered examples that are classified correctly, `None` for real targets.
+    fn correct(&self, loss: Loss) -> Option<usize> {
+        loss.correct_on_slices(self.outputs(), &self.targets, self.width())
+    }
+
+    /// The sum of the gathered examples' losses; the gradient with respect to the outputs, times
+    /// `by`, is then in `g[0]`.
+    fn loss(&mut self, loss: Loss, by: f32) -> f32 {
+        let (width, n) = (self.width(), self.examples.len());
+        let outputs = &self.x[self.layers.len()][..n * width];
+        let g = first(&mut self.g[0], n * width);
+        loss.sum_on_slices(outputs, &self.targets, width, by, g)
     }
 
     /// The training pass of the gathered examples. Without a key nothing may be
@@ -373,9 +408,9 @@ impl Worker {
             ghost_batch: experiment.config.ghost_batch,
         };
         for (l, layer) in self.layers.iter_mut().enumerate() {
-            let (x, y) = self.x.split_at_mut(l + 1);
-            y[0].resize(self.examples.len() * layer.outputs, 0.0);
-            layer.forward(weights, &x[l], &mut y[0], &pass);
+            let ((x, y), n) = (self.x.split_at_mut(l + 1), self.examples.len());
+            let x = &x[l][..n * layer.inputs];
+            layer.forward(weights, x, first(&mut y[0], n * layer.outputs), &pass);
         }
     }
 
@@ -388,7 +423,8 @@ impl Worker {
         augment: Option<Key>,
     ) -> Result<(), TrainError> {
         let pipeline = &experiment.pipeline;
-        pipeline.gather(part, indices, augment, &mut self.x[0]);
+        let x = first(&mut self.x[0], indices.len() * part.size());
+        pipeline.gather_into(part, indices, augment, x);
         self.examples.clear();
         self.examples.extend(indices.iter().map(|&i| u64::from(i)));
         let labels = match part.labels() {
@@ -408,6 +444,14 @@ impl Worker {
         let (loss, classes) = (experiment.loss, experiment.io.classes);
         Ok(loss.target_values(labels, classes, &mut self.targets)?)
     }
+}
+
+/// The first n elements of a list that only grows: sizes of parts and of evaluations alternate.
+fn first(list: &mut Vec<f32>, n: usize) -> &mut [f32] {
+    if list.len() < n {
+        list.resize(n, 0.0);
+    }
+    &mut list[..n]
 }
 
 fn zeros(lengths: &[usize]) -> Gradient {

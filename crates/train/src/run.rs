@@ -217,10 +217,13 @@ impl Training<'_> {
                 },
             epoch_end,
         };
+        if device::reads_are_free(&experiment.config.device) {
+            self.last_loss = Some(self.counters.add(unread, experiment));
+            return due;
+        }
         self.unread.push(unread);
         self.last_loss = None;
-        let free = device::reads_are_free(&experiment.config.device);
-        if free || due.log || due.evaluation || due.epoch_end {
+        if due.log || due.evaluation || due.epoch_end {
             self.read_losses();
         }
         due

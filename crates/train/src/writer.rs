@@ -1,5 +1,6 @@
 //! Writes a run's folder: the log lines, checkpoints, and at the end the result and the weights.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -18,7 +19,14 @@ pub(crate) struct Writer<'a> {
     events: Log,
     layers: Option<Log>,
     last_checkpoint: Instant,
+    /// The step and the time at which the clock was read last, and the step to read it next.
+    clock: Cell<(u64, Instant, u64)>,
 }
+
+/// Between two readings of the clock there are this many steps, if one takes less than `QUICK`
+/// seconds: reading it would slow the steps of a small model by a tenth.
+const UNTIMED: u64 = 64;
+const QUICK: f64 = 1e-5;
 
 impl<'a> Writer<'a> {
     /// Opens the folder's logs at the lengths that a resumed run's counters give.
@@ -43,7 +51,24 @@ impl<'a> Writer<'a> {
             events,
             layers,
             last_checkpoint: Instant::now(),
+            clock: Cell::new((counters.step, Instant::now(), 0)),
         })
+    }
+
+    /// Whether a checkpoint is due by the clock.
+    fn is_time(&self, step: u64) -> bool {
+        let Some(minutes) = self.experiment.config.checkpoint.every_minutes else {
+            return false;
+        };
+        let (before, then, next) = self.clock.get();
+        if step < next {
+            return false;
+        }
+        let now = Instant::now();
+        let each = (now - then).as_secs_f64() / step.saturating_sub(before).max(1) as f64;
+        let pause = if each < QUICK { UNTIMED } else { 1 };
+        self.clock.set((step, now, step + pause));
+        (now - self.last_checkpoint).as_secs_f64() / 60.0 > minutes
     }
 
     /// Writes a line of `events.jsonl`.
@@ -63,15 +88,13 @@ impl Observer for Writer<'_> {
         let config = &self.experiment.config;
         let checkpoint = &config.checkpoint;
         let every = |n: Option<u64>| n.is_some_and(|n| step.is_multiple_of(n));
-        let minutes = || self.last_checkpoint.elapsed().as_secs_f64() / 60.0;
         let log = &config.log;
         let layers = log.layers_every_steps;
         let layers = layers.is_some_and(|n| (step - 1).is_multiple_of(n));
         Wants {
             step: layers || step.is_multiple_of(log.every_steps),
             layers,
-            checkpoint: every(checkpoint.every_steps)
-                || checkpoint.every_minutes.is_some_and(|n| minutes() > n),
+            checkpoint: every(checkpoint.every_steps) || self.is_time(step),
             ..Wants::NOTHING
         }
     }

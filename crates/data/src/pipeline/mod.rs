@@ -290,13 +290,22 @@ impl Pipeline {
     /// If an index is not below `part.len()`, or `part` differs in shape or kind from the part that
     /// the pipeline was fitted to.
     pub fn gather(&self, part: &Part, indices: &[u32], augment: Option<Key>, out: &mut Vec<f32>) {
+        out.resize(indices.len() * part.size(), 0.0);
+        self.gather_into(part, indices, augment, out);
+    }
+
+    /// As [`gather`](Self::gather), into memory of the right size.
+    ///
+    /// # Panics
+    /// Also if `out` has another size.
+    pub fn gather_into(&self, part: &Part, indices: &[u32], augment: Option<Key>, out: &mut [f32]) {
+        assert_eq!(out.len(), indices.len() * part.size());
         assert_eq!(
             part.shape(),
             self.fitted.shape,
             "a part of the shape that the pipeline was fitted to"
         );
         let size = part.size();
-        out.resize(indices.len() * size, 0.0);
         let augment = augment.filter(|_| self.augments());
         let ready = self.ready.iter().find(|r| r.of.is(&part.features));
         let ready = ready.filter(|_| augment.is_none());

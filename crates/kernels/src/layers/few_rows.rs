@@ -30,10 +30,9 @@ unsafe fn one_column_body<V: Vector, const ROWS: usize>(what: Product, c: Target
     };
     let term = |k: usize| b.values[k * b.strides[0]];
     if a.strides[1] == 1 {
-        for (block, c) in c.chunks_mut(TOGETHER).enumerate() {
-            let row = |r: usize| block * TOGETHER + r.min(c.len() - 1);
-            let rows: [&[f32]; TOGETHER] =
-                std::array::from_fn(|r| &a.values[row(r) * a.strides[0]..][..depth]);
+        let row = |i: usize| &a.values[i * a.strides[0]..][..depth];
+        for (block, c) in c.chunks_exact_mut(TOGETHER).enumerate() {
+            let rows: [&[f32]; TOGETHER] = std::array::from_fn(|r| row(block * TOGETHER + r));
             let mut sums = [start; TOGETHER];
             for k in 0..depth {
                 let by = term(k);
@@ -41,7 +40,14 @@ unsafe fn one_column_body<V: Vector, const ROWS: usize>(what: Product, c: Target
                     sums[r] = V::add_product_of_numbers(sums[r], rows[r][k], by);
                 }
             }
-            c.copy_from_slice(&sums[..c.len()]);
+            c.copy_from_slice(&sums);
+        }
+        for (i, sum) in c.iter_mut().enumerate().skip(rows - rows % TOGETHER) {
+            let mut one = start;
+            for (k, x) in row(i).iter().enumerate() {
+                one = V::add_product_of_numbers(one, *x, term(k));
+            }
+            *sum = one;
         }
     } else {
         for k in 0..depth {

@@ -1,5 +1,7 @@
 //! The vector instructions that the kernels are compiled for.
 
+use std::sync::LazyLock;
+
 /// Instructions that this processor has: only [`Level::all`] makes one, and it looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Level(Set);
@@ -41,7 +43,9 @@ impl Level {
     }
 
     pub fn best() -> Self {
-        Self::all().next().unwrap_or(Level(Set::Portable))
+        static BEST: LazyLock<Level> =
+            LazyLock::new(|| Level::all().next().unwrap_or(Level(Set::Portable)));
+        *BEST
     }
 
     pub fn set(self) -> Set {

@@ -208,25 +208,21 @@ unsafe fn one_block_body<V: Vector, const ROWS: usize>(
         relu,
     } = what;
     let ([i0, j0], [height, width], wide) = (block.start, block.size, 2 * V::N);
-    for i in 0..height {
-        // SAFETY: the caller's promise about `c`.
-        unsafe {
-            begin(
-                c.0.add((i0 + i) * columns + j0),
-                width,
-                bias.map(|bias| &bias[j0..]),
-            )
-        };
+    // SAFETY: the caller's promise about `c`.
+    let at = |i: usize, j: usize| unsafe { c.0.add((i0 + i) * columns + j0 + j) };
+    if depth == 0 {
+        let bias = bias.map(|bias| &bias[j0..]);
+        // SAFETY: as above.
+        (0..height).for_each(|i| unsafe { begin(at(i, 0), width, bias) });
     }
-    // SAFETY: as above, and written above.
-    let row = |i: usize| unsafe {
-        std::slice::from_raw_parts_mut(c.0.add((i0 + i) * columns + j0), width)
-    };
     let blocks = height.div_ceil(ROWS);
-    buffer.resize((blocks * ROWS + wide) * DEPTH + CACHE_LINE, 0.0);
+    let needed = (blocks * ROWS + wide) * DEPTH + CACHE_LINE;
+    if buffer.len() < needed {
+        buffer.resize(needed, 0.0);
+    }
     let start = buffer.as_ptr().align_offset(4 * CACHE_LINE);
     let (packed, packed_a) = buffer[start..].split_at_mut(wide * DEPTH);
-    let mut edge = [0.0f32; 256];
+    let (mut edge, zeros) = ([0.0f32; 256], [0.0f32; 32]);
     // Rows of A that are contiguous in memory are read in place, except the last ones.
     let direct = a.strides[1] == 1;
     for first in (0..depth).step_by(DEPTH) {
@@ -249,6 +245,8 @@ unsafe fn one_block_body<V: Vector, const ROWS: usize>(
             let count = wide.min(width - j);
             let turned = [b.strides[1], b.strides[0]];
             unsafe { lanes::<V>(from, turned, count, deep, wide, packed) };
+            // What the sums begin with, if not with C: the same for all rows.
+            let begin = (first == 0).then(|| bias.map_or(&zeros[..], |bias| &bias[j0 + j..]));
             for (block, packed_a) in packed_a.chunks_exact(ROWS * DEPTH).take(blocks).enumerate() {
                 let (i, weights) = (block * ROWS, &packed_a[..deep * ROWS]);
                 let high = ROWS.min(height - i);
@@ -257,64 +255,97 @@ unsafe fn one_block_body<V: Vector, const ROWS: usize>(
                 let in_place = |r: usize| unsafe {
                     a.values.as_ptr().add((i0 + i + r) * a.strides[0] + first)
                 };
-                if high == ROWS && direct && count == wide {
-                    // SAFETY: as below.
-                    unsafe {
-                        tile_at::<V, ROWS, 2, 1>(
-                            deep,
-                            std::array::from_fn(in_place),
-                            packed.as_ptr(),
-                            c.0.add((i0 + i) * columns + j0 + j),
-                            columns,
-                        )
-                    };
-                    continue;
-                }
                 if high == ROWS && count == wide {
+                    let (to, packed) = (at(i, j), packed.as_ptr());
+                    let from = match begin {
+                        Some(begin) => (begin.as_ptr(), 0),
+                        None => (to.cast_const(), columns),
+                    };
                     // SAFETY: the tile is inside the task's block, whose rows are `columns` apart;
-                    // the data that is read was packed above.
+                    // the data that is read is in A or was packed above, and `begin` has a tile's
+                    // width.
                     unsafe {
-                        let rows = std::array::from_fn(|r| weights.as_ptr().add(r));
-                        tile_at::<V, ROWS, 2, ROWS>(
-                            deep,
-                            rows,
-                            packed.as_ptr(),
-                            c.0.add((i0 + i) * columns + j0 + j),
-                            columns,
-                        )
+                        match direct {
+                            true => {
+                                let rows = std::array::from_fn(in_place);
+                                tile_at::<V, ROWS, 2, 1>(deep, rows, packed, from, (to, columns))
+                            }
+                            false => {
+                                let rows = std::array::from_fn(|r| weights.as_ptr().add(r));
+                                tile_at::<V, ROWS, 2, ROWS>(deep, rows, packed, from, (to, columns))
+                            }
+                        }
                     };
                     continue;
                 }
                 let edge = &mut edge[..ROWS * wide];
                 for r in 0..high {
-                    edge[r * wide..][..count].copy_from_slice(&row(i + r)[j..j + count]);
+                    let from = begin.map_or(at(i + r, j).cast_const(), <[f32]>::as_ptr);
+                    // SAFETY: `count` elements are inside C or `begin`, and inside the edge's row.
+                    unsafe { copy_few(from, edge[r * wide..].as_mut_ptr(), count) };
                 }
                 // Called directly, not through a pointer: it must be inlined into the function that
                 // is compiled for the level.
                 // SAFETY: as above; the edge has ROWS rows of two vectors.
                 unsafe {
-                    let to = edge.as_mut_ptr();
+                    let (to, panel) = (edge.as_mut_ptr(), packed.as_ptr());
+                    let from = (to.cast_const(), wide);
                     match (direct && high == ROWS, count <= V::N) {
                         (true, true) => {
                             let rows = std::array::from_fn(in_place);
-                            tile_at::<V, ROWS, 1, 1>(deep, rows, packed.as_ptr(), to, wide)
+                            tile_at::<V, ROWS, 1, 1>(deep, rows, panel, from, (to, wide))
                         }
                         (true, false) => {
                             let rows = std::array::from_fn(in_place);
-                            tile_at::<V, ROWS, 2, 1>(deep, rows, packed.as_ptr(), to, wide)
+                            tile_at::<V, ROWS, 2, 1>(deep, rows, panel, from, (to, wide))
                         }
                         (false, true) => tile::<V, ROWS, 1>(weights, packed, edge, wide),
                         (false, false) => tile::<V, ROWS, 2>(weights, packed, edge, wide),
                     }
                 }
                 for r in 0..high {
-                    row(i + r)[j..j + count].copy_from_slice(&edge[r * wide..][..count]);
+                    // SAFETY: as above.
+                    unsafe { copy_few(edge[r * wide..].as_ptr(), at(i + r, j), count) };
                 }
             }
         }
     }
     if relu {
+        // SAFETY: a row of the task's block, all of which is written.
+        let row = |i| unsafe { std::slice::from_raw_parts_mut(at(i, 0), width) };
         (0..height).for_each(|i| rectify(row(i)));
+    }
+}
+
+/// Copies a few numbers; faster than a call of `memcpy`.
+///
+/// # Safety
+/// Both must be valid for n numbers, and not overlap.
+#[inline(always)]
+unsafe fn copy_few(from: *const f32, to: *mut f32, n: usize) {
+    // The last numbers of more than eight, or four, are copied together with some before them.
+    unsafe {
+        let some = |at: usize| {
+            to.add(at)
+                .cast::<[f32; 8]>()
+                .write_unaligned(from.add(at).cast::<[f32; 8]>().read_unaligned())
+        };
+        let four = |at: usize| {
+            to.add(at)
+                .cast::<[f32; 4]>()
+                .write_unaligned(from.add(at).cast::<[f32; 4]>().read_unaligned())
+        };
+        match n {
+            8.. => {
+                (0..n - 8).step_by(8).for_each(some);
+                some(n - 8);
+            }
+            4..8 => {
+                four(0);
+                four(n - 4);
+            }
+            _ => (0..n).for_each(|i| *to.add(i) = *from.add(i)),
+        }
     }
 }
 

@@ -93,11 +93,14 @@ pub(crate) unsafe fn tile<V: Vector, const ROWS: usize, const WIDE: usize>(
     let rows = std::array::from_fn(|i| weights[i..].as_ptr());
     // SAFETY: the lengths are checked above.
     unsafe {
-        tile_at::<V, ROWS, WIDE, ROWS>(depth, rows, panel.as_ptr(), sums.as_mut_ptr(), stride)
+        let to = sums.as_mut_ptr();
+        let from = (to.cast_const(), stride);
+        tile_at::<V, ROWS, WIDE, ROWS>(depth, rows, panel.as_ptr(), from, (to, stride))
     }
 }
 
-/// See [`tile`]; weight (k, i) is at `rows[i]` + k `STEP`.
+/// See [`tile`]; weight (k, i) is at `rows[i]` + k `STEP`. The sums begin with what is at `from` and go
+/// `to`; each is a pointer with the distance of its rows.
 ///
 /// # Safety
 /// The pointers must be valid for as many elements as the sizes say, and the caller must be
@@ -107,17 +110,17 @@ pub(crate) unsafe fn tile_at<V: Vector, const ROWS: usize, const WIDE: usize, co
     depth: usize,
     rows: [*const f32; ROWS],
     panel: *const f32,
-    sums: *mut f32,
-    stride: usize,
+    (from, apart): (*const f32, usize),
+    (to, stride): (*mut f32, usize),
 ) {
     unsafe {
         let mut acc: [[V; WIDE]; ROWS] = std::array::from_fn(|i| {
-            std::array::from_fn(|j| V::load(sums.add(i * stride + j * V::N)))
+            std::array::from_fn(|j| V::load(from.add(i * apart + j * V::N)))
         });
         add_terms::<V, ROWS, WIDE, STEP>(depth, rows, panel, &mut acc);
         for i in 0..ROWS {
             for j in 0..WIDE {
-                acc[i][j].store(sums.add(i * stride + j * V::N));
+                acc[i][j].store(to.add(i * stride + j * V::N));
             }
         }
     }
