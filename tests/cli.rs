@@ -15,6 +15,7 @@ const SUBCOMMANDS: &[&str] = &[
     "schedules",
     "study",
     "probe",
+    "scale",
     "replay",
     "completions",
     "man",

@@ -4,8 +4,9 @@
 //! Adding floating-point numbers in another order gives other bits. Here the order is a balanced
 //! binary tree over the parts, which depends on nothing but their number. So the sum is the same,
 //! whatever computed the parts: one process, its threads, or processes on many machines
-//! ([`Peers`]).
+//! ([`Peers`]). [`Cost`] is a model of what the sum costs.
 
+mod cost;
 mod error;
 mod launcher;
 mod loops;
@@ -14,6 +15,7 @@ mod peers;
 mod threads;
 mod tree;
 
+pub use cost::{Cost, Unconnected, add_seconds_per_byte};
 pub use error::ParallelError;
 pub use launcher::Launcher;
 pub use loops::{add, copy};

@@ -324,7 +324,7 @@ fn mebibytes(bytes: u64) -> String {
 }
 
 /// B_simple from the file that `noise` wrote, if there is one.
-fn noise_scale(file: &Path) -> Option<f64> {
+pub(crate) fn noise_scale(file: &Path) -> Option<f64> {
     let text = std::fs::read_to_string(file).ok()?;
     let record: Record<Noise> = serde_json::from_str(&text).ok()?;
     record.result.b_simple

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use largebatch_data::Order;
 use largebatch_models::Network;
+use largebatch_parallel::Peers;
 use largebatch_train::{Experiment, TrainError, Trainer};
 
 /// Training steps (data, gradient, update) at learning rate 0: they take the time of training but
@@ -18,8 +19,19 @@ pub(crate) struct DryRun<'a> {
 
 impl<'a> DryRun<'a> {
     pub fn new(experiment: &'a Experiment) -> Result<Self, TrainError> {
+        Self::shared(experiment, None)
+    }
+
+    /// Those of a process that shares each batch with others.
+    pub fn shared(
+        experiment: &'a Experiment,
+        peers: Option<&'a dyn Peers>,
+    ) -> Result<Self, TrainError> {
         let network = experiment.initial_model()?.network;
-        let trainer = Trainer::new(experiment, &network, false)?;
+        let mut trainer = Trainer::new(experiment, &network, false)?;
+        if let Some(peers) = peers {
+            trainer = trainer.with_peers(peers, &network)?;
+        }
         Ok(DryRun {
             experiment,
             network: Some(network),

@@ -47,6 +47,7 @@ pub mod rates;
 mod record;
 mod registry;
 mod run;
+pub mod scale;
 pub mod sharpness;
 mod subject;
 mod subset;

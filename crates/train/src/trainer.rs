@@ -5,6 +5,7 @@ use largebatch_models::Network;
 use largebatch_optim::{
     Driver, GlobalClip, LayerTrace, OptimError, clip_by_global_norm, clip_by_value,
 };
+use largebatch_parallel::Peers;
 
 use crate::chain::{Chain, obstacle};
 use crate::counters::{Counters, Sum, Unread};
@@ -87,6 +88,15 @@ impl<'a> Trainer<'a> {
             is_whole: false,
             indices: Vec::new(),
         })
+    }
+
+    /// Shares the training with other processes, which all do the same steps.
+    ///
+    /// # Errors
+    /// A process that trains something else, or would give other bits.
+    pub fn with_peers(self, peers: &'a dyn Peers, network: &Network) -> Result<Self, TrainError> {
+        let ranks = Ranks::new(peers, self.experiment)?;
+        Ok(self.shared(Some(ranks), network))
     }
 
     /// Shares the training with other processes.

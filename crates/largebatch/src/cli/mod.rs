@@ -24,6 +24,7 @@ mod probe;
 mod progress;
 mod replay;
 mod report;
+mod scale;
 mod schema;
 mod shell;
 mod signals;
@@ -129,6 +130,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Report(report::ReportArgs),
     Probe(probe::ProbeArgs),
+    Scale(scale::ScaleArgs),
     #[command(subcommand)]
     Data(data::DataCommand),
     Devices(devices::DevicesArgs),
@@ -187,6 +189,7 @@ pub fn main(lab: Lab) -> ExitCode {
         Command::Predict(args) => predict::run(args, &cli.global, &lab),
         Command::Report(args) => report::run(&args, &cli.global, &lab),
         Command::Probe(_) => probe::run(&matches, &cli.global, &lab),
+        Command::Scale(args) => scale::run(args, &cli.global, &lab),
         Command::Data(command) => data::run(command, &cli.global, &lab),
         Command::Devices(args) => devices::run(args),
         Command::Settings(args) => facts::settings(args),

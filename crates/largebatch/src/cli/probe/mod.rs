@@ -101,21 +101,21 @@ struct Weights {
     weights: Option<PathBuf>,
 }
 
-/// The settings of a run that a probe trains itself.
+/// The settings of a run that a measurement trains itself.
 #[derive(Args)]
-struct Settings {
+pub(super) struct Settings {
     /// Any setting, overriding the run or file, such as dataset=digits, model=mlp, optimizer=lars,
     /// batch_size=512
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "What")]
-    set: Vec<String>,
+    pub set: Vec<String>,
     /// CPU threads [default: all]
     #[arg(long, value_name = "N", help_heading = "Where", value_parser = whole)]
-    threads: Option<u64>,
+    pub threads: Option<u64>,
 }
 
-/// Arguments of every probe.
+/// Where a measurement computes, and finds the data.
 #[derive(Args)]
-struct Common {
+pub(super) struct Place {
     /// Device to compute on instead of the run's
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     device: Option<String>,
@@ -123,6 +123,13 @@ struct Common {
     data_dir: DataDir,
     #[command(flatten)]
     accept: AcceptData,
+}
+
+/// Arguments of every probe.
+#[derive(Args)]
+struct Common {
+    #[command(flatten)]
+    place: Place,
     /// Folder for NAME.json and NAME.svg [default: RUN/probe]
     #[arg(long, value_name = "DIR", help_heading = "Results")]
     out: Option<PathBuf>,
@@ -149,7 +156,7 @@ pub(super) fn run(matches: &ArgMatches, global: &Global, lab: &Lab) -> Result<Do
     let runs = match asked.probe.target() {
         Target::Settings => {
             let settings = Settings::from_arg_matches(matches)?;
-            let run = settings.open(paths.first().copied(), &common, lab)?;
+            let run = settings.open(paths.first().copied(), &common.place, lab)?;
             tell_data(&run.experiment.dataset, &run.experiment.holdout, global);
             vec![run]
         }
@@ -158,15 +165,16 @@ pub(super) fn run(matches: &ArgMatches, global: &Global, lab: &Lab) -> Result<Do
                 Target::Network => Weights::from_arg_matches(matches)?.weights,
                 _ => None,
             };
+            let place = &common.place;
             let open = |path: &PathBuf| {
-                let (device, search) = (common.device.as_deref(), common.data_dir.search());
+                let (device, search) = (place.device.as_deref(), place.data_dir.search());
                 Run::open(
                     path,
                     weights.as_deref(),
                     device,
                     lab,
                     search,
-                    common.accept.other(),
+                    place.accept.other(),
                 )
             };
             paths.into_iter().map(open).collect::<Result<_, _>>()?
@@ -218,7 +226,7 @@ pub(super) fn measure(
 }
 
 /// The interrupt that ends a command also ends a measurement.
-fn proceed(_done: u64, _all: u64) -> bool {
+pub(super) fn proceed(_done: u64, _all: u64) -> bool {
     !INTERRUPT.load(Ordering::Relaxed)
 }
 
@@ -247,9 +255,9 @@ pub(super) fn save(folder: &Path, asked: &Asked, measured: &Measured) -> Result<
 
 impl Settings {
     /// A run that has not begun, with the settings of a run, a file, or neither.
-    fn open(&self, source: Option<&PathBuf>, common: &Common, lab: &Lab) -> Result<Run> {
+    pub(super) fn open(&self, source: Option<&PathBuf>, place: &Place, lab: &Lab) -> Result<Run> {
         let (mut run, mut text, mut folder) = (None, None, PathBuf::new());
-        let mut place = PathBuf::from("run.toml");
+        let mut named = PathBuf::from("run.toml");
         match source {
             None => {}
             Some(path) if path.is_dir() => {
@@ -260,7 +268,7 @@ impl Settings {
             }
             Some(path) => {
                 text = Some(std::fs::read_to_string(path).map_err(TrainError::io(path, "read"))?);
-                place = path.clone();
+                named = path.clone();
             }
         }
         let mut over = self
@@ -268,16 +276,16 @@ impl Settings {
             .iter()
             .map(|s| RunConfig::assignment(s))
             .collect::<Result<Vec<_>, _>>()?;
-        let device = common.device.clone();
+        let device = place.device.clone();
         over.extend(device.map(|d| ("device".to_owned(), d.into())));
         let threads = self.threads.map(|n| toml::Value::Integer(n as i64));
         over.extend(threads.map(|n| ("threads".to_owned(), n)));
         let config =
-            RunConfig::layered(text.as_deref().map(|text| (place.as_path(), text)), &over)?;
+            RunConfig::layered(text.as_deref().map(|text| (named.as_path(), text)), &over)?;
         compute_here(config.threads);
-        let search = common.data_dir.search();
+        let search = place.data_dir.search();
         let experiment = match run {
-            Some((path, file)) => file.reopen(path, config, lab, search, common.accept.other())?,
+            Some((path, file)) => file.reopen(path, config, lab, search, place.accept.other())?,
             None => Experiment::open(config, lab, &search)?,
         };
         Ok(Run {

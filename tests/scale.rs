@@ -1,0 +1,194 @@
+//! `largebatch scale`: the model of a training on many devices, and the network that it measures.
+
+use std::path::Path;
+
+use largebatch_tests::{Ended, bytes, command, ended, folder, json, ok, program, skipped, write};
+use serde_json::Value;
+
+const RUN: &[&str] = &[
+    "train",
+    "--dataset",
+    "digits",
+    "--model",
+    "mlp",
+    "--batch-size",
+    "64",
+    "--steps",
+    "3",
+    "--quiet",
+    "--set",
+    "parts=4",
+    "--out",
+    "run",
+];
+const SHORT: &[&str] = &["scale", "run", "--seconds", "0.02", "--threads", "1"];
+
+fn rows<'a>(found: &'a Value, kind: &str) -> &'a [Value] {
+    found[kind].as_array().expect("rows")
+}
+
+#[test]
+fn a_run_gets_a_table_and_a_figure() {
+    let folder = folder();
+    let dir = folder.path();
+    ok(dir, RUN);
+    let found = json(dir, &[SHORT, &["--network", "1gbe"]].concat());
+    assert_eq!(found["network"]["nominal"], true);
+    // 64 × 128 + 128 × 10 weights, and the biases.
+    assert_eq!(found["parameters"], 64 * 128 + 128 + 128 * 10 + 10);
+    let (weak, strong) = (rows(&found, "weak"), rows(&found, "strong"));
+    assert_eq!(weak.last().expect("a row")["devices"], 4096);
+    assert_eq!(strong.last().expect("a row")["devices"], 64);
+    assert_eq!(
+        (&weak[0]["efficiency"], &weak[0]["reduction_seconds"]),
+        (&1.0.into(), &0.0.into())
+    );
+    for row in weak.iter().chain(strong) {
+        let number = |key: &str| row[key].as_f64().expect("a number");
+        let speed = number("batch_size") / number("seconds_per_step");
+        assert!(
+            (speed / number("examples_per_second") - 1.0).abs() < 1e-9,
+            "{row}"
+        );
+    }
+    // At 1 gigabit a second, 38 kB take much longer than a step of this model.
+    assert_eq!(found["weak_bound"], 2);
+    let svg = String::from_utf8(bytes(dir.join("run/scale.svg"))).expect("text");
+    assert!(svg.contains("efficiency") && svg.contains("network binds (weak)"));
+
+    let text = ok(dir, &[SHORT, &["--out", "new/scale.png"]].concat()).stdout;
+    for words in [
+        "100gbe: 2 µs, 12.5 GB/s (nominal)",
+        "4096",
+        "examples/s",
+        "written: new/scale.png",
+    ] {
+        assert!(text.contains(words), "{words} in\n{text}");
+    }
+    assert!(bytes(dir.join("new/scale.png")).starts_with(b"\x89PNG"));
+    // Settings without a run; batch norm needs two examples on each device.
+    let norm = json(
+        dir,
+        &[
+            "scale",
+            "--seconds",
+            "0.02",
+            "--set",
+            "dataset=digits",
+            "--set",
+            "model.name=mlp",
+            "--set",
+            "model.batch_norm=true",
+            "--set",
+            "batch_size=48",
+        ],
+    );
+    assert_eq!(rows(&norm, "strong").last().expect("a row")["devices"], 16);
+    assert!(dir.join("scale.svg").exists());
+}
+
+#[test]
+fn errors_name_the_value_and_the_remedy() {
+    let folder = folder();
+    let dir = folder.path();
+    ok(dir, RUN);
+    write(dir, "other.json", "{}");
+    write(
+        dir,
+        "still.json",
+        r#"{"name": "n", "latency": 1e-6, "bytes_per_second": 0, "add_seconds_per_byte": null, "nominal": false}"#,
+    );
+    for (arguments, code, words) in [
+        (
+            &["--network", "token-ring"][..],
+            2,
+            &["network = token-ring", "100gbe", "--measure"][..],
+        ),
+        (
+            &["--network", "other.json"],
+            1,
+            &["other.json", "name", "--measure"],
+        ),
+        (&["--network", "still.json"], 1, &["still.json", "speed"]),
+        (&["--out", "scale.pdf"], 1, &["scale.pdf", ".svg or .png"]),
+        (&["--measure"], 2, &["measure", "mpirun -n 2"]),
+        (&["--set", "batch_size=5000"], 2, &["batch_size = 5000"]),
+        (&["--seconds=-1"], 2, &["seconds", "-1"]),
+    ] {
+        let ended = ended(command(dir, &[SHORT, arguments].concat()));
+        assert_eq!(ended.code, Some(code), "{arguments:?}\n{}", ended.stderr);
+        for word in words {
+            assert!(ended.stderr.contains(word), "{word} in {}", ended.stderr);
+        }
+    }
+    assert!(!dir.join("run/scale.svg").exists());
+}
+
+/// The arguments on two processes of Open MPI; `None` without it.
+fn on_two(dir: &Path, arguments: &[&str]) -> Option<Ended> {
+    let mut job = std::process::Command::new("timeout");
+    job.args(["-k", "5", "120", "mpirun.openmpi", "-n", "2"])
+        .arg(program())
+        .args(arguments)
+        .current_dir(dir)
+        .env("LARGEBATCH_CACHE_DIR", dir.join("cache"))
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .env("OMPI_MCA_hwloc_base_binding_policy", "none")
+        .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
+        .stdin(std::process::Stdio::null());
+    let missing = std::process::Command::new("mpirun.openmpi")
+        .arg("--version")
+        .output()
+        .is_err();
+    (!missing).then(|| ended(job))
+}
+
+#[test]
+fn a_measured_network_serves_the_model() {
+    let folder = folder();
+    let dir = folder.path();
+    ok(dir, RUN);
+    let arguments = [SHORT, &["--measure", "--json", "--out", "network.json"]].concat();
+    let Some(ended) = on_two(dir, &arguments) else {
+        return skipped(
+            "a_measured_network_serves_the_model",
+            "there is no mpirun.openmpi",
+        );
+    };
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let found: Value = serde_json::from_slice(&bytes(dir.join("network.json"))).expect("JSON");
+    assert_eq!(largebatch_tests::one_json(&ended.stdout), found);
+    assert_eq!(
+        (&found["processes"], &found["nominal"]),
+        (&2.into(), &false.into())
+    );
+    for (rows, least) in [("exchanges", 9), ("sums", 3)] {
+        let rows = found[rows].as_array().expect("rows");
+        assert_eq!(rows.len(), least);
+        for pair in rows.windows(2) {
+            let [small, large] =
+                [0, 1].map(|i| pair[i]["model_seconds"].as_f64().expect("a number"));
+            assert!(small < large, "{pair:?}");
+        }
+    }
+    let steps = &found["steps"];
+    assert_eq!(steps["parameters"], 9610);
+    let number = |key: &str| steps[key].as_f64().expect("a number");
+    assert!(number("seconds") > number("pause_seconds"));
+    assert!((0.0..1.0).contains(&number("efficiency")), "{steps}");
+
+    let model = json(dir, &[SHORT, &["--network", "network.json"]].concat());
+    assert_eq!(model["network"]["latency"], found["latency"]);
+    assert_eq!(model["add_seconds_per_byte"], found["add_seconds_per_byte"]);
+
+    let ended = on_two(dir, SHORT).expect("it was there before");
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert_eq!(
+        ended.stderr.matches("without a launcher").count(),
+        1,
+        "{}",
+        ended.stderr
+    );
+}
