@@ -243,7 +243,10 @@ pub fn ranks(fault: &mut Fault) -> Outcome {
         words.extend(subject.arguments());
         words.extend(["--set", &shard]);
         let command = launched(&launcher, k, &words);
-        fault.start(command)
+        let mut process = fault.start(command);
+        // Processes that outnumber the cores wait for each other many times in each step.
+        process.limit *= 2;
+        process
     };
     for _ in 0..=fault.dice.below(3) {
         // The processes take up to a second to find each other.

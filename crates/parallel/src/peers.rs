@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::loops::{add, add_to_right, copy};
+use rayon::prelude::*;
+
+use crate::loops::{add, add_to_right};
 use crate::tree::{Node, finish, push, share};
 
 /// The processes of a job, which all make the same calls in the same order. MPI calls them ranks.
@@ -143,9 +145,6 @@ impl dyn Peers + '_ {
         let width = own.len();
         scratch.resize(scratch.len().max(order.len() * width), 0.0);
         let row = |row: usize| row * width..(row + 1) * width;
-        for (i, _) in covers[r].iter().enumerate() {
-            copy(&mine[i].1[own.clone()], &mut scratch[row(starts[r] + i)]);
-        }
         for s in 1..k {
             let (to, from) = ((r + s) % k, (r + k - s) % k);
             for i in 0..most {
@@ -160,18 +159,30 @@ impl dyn Peers + '_ {
                 self.exchange(have, to, &mut scratch[want], from);
             }
         }
-        let mut stack = Vec::new();
-        let mut join = |left, right| {
-            let (right, sum) = two(scratch, row(right), row(left));
-            add(sum, right);
-            left
-        };
-        for (row, node) in order.iter().enumerate() {
-            push(&mut stack, *node, row, &mut join);
-        }
-        if let Some(total) = finish(&mut stack, &mut join) {
-            copy(&scratch[row(total)], &mut mine[0].1[own.clone()]);
-        }
+        // In blocks that stay in the cache. The first row of this process is where the total goes.
+        const WIDTH: usize = 2048;
+        let (first, others) = mine.split_at_mut(1);
+        let blocks = first[0].1[own.clone()].par_chunks_mut(WIDTH).enumerate();
+        let memory = || (Vec::new(), Vec::new());
+        blocks.for_each_init(memory, |(stack, spare), (block, out)| {
+            let at = block * WIDTH..block * WIDTH + out.len();
+            for (i, node) in order.iter().enumerate() {
+                let own_row = i.checked_sub(starts[r]);
+                let values = match own_row.filter(|i| *i < covers[r].len()) {
+                    Some(0) => &out[..],
+                    Some(i) => &others[i - 1].1[own.clone()][at.clone()],
+                    None => &scratch[row(i)][at.clone()],
+                };
+                let mut sum: Vec<f32> = spare.pop().unwrap_or_default();
+                sum.clear();
+                sum.extend(values);
+                push(stack, *node, sum, &mut |l, r| plus(l, r, spare));
+            }
+            if let Some(total) = finish(stack, &mut |l, r| plus(l, r, spare)) {
+                out.copy_from_slice(&total);
+                spare.push(total);
+            }
+        });
         let out = &mut mine[0].1;
         for s in 1..k {
             let (to, from) = ((r + s) % k, (r + k - s) % k);
@@ -211,6 +222,14 @@ fn cover(parts: Range<usize>) -> Vec<Node> {
     let mut stack = Vec::new();
     parts.for_each(|part| push(&mut stack, Node::part(part), (), &mut |(), ()| ()));
     stack.into_iter().map(|(node, ())| node).collect()
+}
+
+/// left + right, in the memory of `left`; that of `right` is then spare.
+fn plus(mut left: Vec<f32>, right: Vec<f32>, spare: &mut Vec<Vec<f32>>) -> Vec<f32> {
+    let both = left.iter_mut().zip(&right);
+    both.for_each(|(left, right)| *left += right);
+    spare.push(right);
+    left
 }
 
 /// Two ranges of a slice that do not overlap: one to read, one to write.

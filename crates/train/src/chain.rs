@@ -148,12 +148,12 @@ impl Chain {
         indices: &[u32],
         keys: Option<StepKeys>,
         wants_norms: bool,
-        ranks: Option<&mut Ranks<'_>>,
+        mut ranks: Option<&mut Ranks<'_>>,
     ) -> Result<Found, TrainError> {
         let cut = Cut::new(&experiment.config, indices.len());
         let wants_norms = wants_norms && cut.parts > 1;
         let looks_ahead = self.slices.ahead(&mut self.ahead);
-        if let Some(ranks) = ranks.as_deref().filter(|_| looks_ahead) {
+        if let Some(ranks) = ranks.as_deref_mut().filter(|_| looks_ahead) {
             ranks.spread(&mut self.ahead);
         }
         let shared = Shared {
@@ -271,7 +271,7 @@ impl Chain {
     }
 
     /// Steps along the gradient, which is overwritten.
-    pub fn step(&mut self, lr: f64, ranks: Option<&Ranks<'_>>) {
+    pub fn step(&mut self, lr: f64, ranks: Option<&mut Ranks<'_>>) {
         self.slices.step(lr, &mut self.gradient);
         if let Some(ranks) = ranks {
             ranks.spread(&mut self.slices.weights);

@@ -12,7 +12,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use largebatch_models::{Network, Statistic};
 use largebatch_optim::{Driver, LayerTrace};
-use largebatch_parallel::{Node, Peers};
+use largebatch_parallel::{Node, Peers, copy};
 
 use crate::gradients::BatchGradient;
 use crate::packed::{Layout, Pack, Read, Replace, Unpack};
@@ -124,48 +124,52 @@ impl<'a> Ranks<'a> {
     }
 
     /// Replaces the values of each parameter, in the network's order, by those of its owner.
-    pub fn spread(&self, tensors: &mut [Vec<f32>]) {
+    pub fn spread(&mut self, tensors: &mut [Vec<f32>]) {
         if self.owners.is_empty() {
             return;
         }
         let (k, r) = (self.peers.count(), self.peers.rank());
-        let mut owned = vec![Vec::new(); k];
-        for (at, (_, owner)) in self.owners.iter().enumerate() {
-            owned[*owner].push(at);
-        }
-        // As many messages between any two, or some would wait for what nobody sends.
-        let most = owned.iter().map(Vec::len).max().unwrap_or(0);
+        let owned = |rank| {
+            let all = self.owners.iter().enumerate();
+            all.filter(move |(_, (_, owner))| *owner == rank)
+                .map(|(at, _)| at)
+        };
+        // The memory of the sums, which are not needed any more.
+        self.sums
+            .resize_with(self.sums.len().max(1), || (Node::part(0), Vec::new()));
+        let (mine, theirs) = (&mut self.sums[0].1, &mut self.scratch);
+        mine.clear();
+        owned(r).for_each(|at| mine.extend(&tensors[at]));
         self.peers.wait();
         for s in 1..k {
             let (to, from) = ((r + s) % k, (r + k - s) % k);
-            for i in 0..most {
-                let place = owned[from].get(i);
-                let mut want = place.map(|at| std::mem::take(&mut tensors[*at]));
-                let have = owned[r].get(i).map_or(&[][..], |at| &tensors[*at]);
-                let nowhere = &mut [][..];
-                let into = want.as_mut().map_or(nowhere, |want| &mut want[..]);
-                self.peers.exchange(have, to, into, from);
-                if let (Some(at), Some(want)) = (place, want) {
-                    tensors[*at] = want;
-                }
+            let n = owned(from).map(|at| tensors[at].len()).sum();
+            theirs.resize(theirs.len().max(n), 0.0);
+            self.peers.exchange(mine, to, &mut theirs[..n], from);
+            let mut rest = &theirs[..n];
+            for at in owned(from) {
+                let (these, others) = rest.split_at(tensors[at].len());
+                copy(these, &mut tensors[at]);
+                rest = others;
             }
         }
     }
 
     /// The network with the parameters of their owners.
-    pub fn spread_network(&self, network: Network) -> Network {
+    pub fn spread_network(&mut self, network: Network) -> Network {
         if self.owners.is_empty() {
             return network;
         }
         let rank = self.peers.rank();
-        let mut own = self.owners.iter().map(|(_, owner)| *owner == rank);
+        let own = self.owners.iter().map(|(_, owner)| *owner == rank);
         let mut read = Read {
             own: &mut own.clone(),
             tensors: Vec::new(),
         };
         network.visit(&mut read);
-        let mut tensors = read.tensors;
+        let (mut tensors, own) = (read.tensors, own.collect::<Vec<_>>());
         self.spread(&mut tensors);
+        let mut own = own.into_iter();
         let mut others = tensors
             .into_iter()
             .map(|values| own.next().is_some_and(|own| !own).then_some(values));
@@ -174,7 +178,7 @@ impl<'a> Ranks<'a> {
 
     /// The network at the weights at which the optimizer wants the gradient, from what this process's
     /// parameters want.
-    pub fn ahead(&self, mine: Option<Network>, network: &Network) -> Option<Network> {
+    pub fn ahead(&mut self, mine: Option<Network>, network: &Network) -> Option<Network> {
         if self.owners.is_empty() {
             return mine;
         }

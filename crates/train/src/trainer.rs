@@ -306,7 +306,7 @@ impl<'a> Trainer<'a> {
             chain.clip_by_value(bound);
         }
         clips.for_each(|clip| chain.clip_by_global_norm(clip));
-        chain.step(trained.lr, self.ranks.as_ref());
+        chain.step(trained.lr, self.ranks.as_mut());
         self.ahead = true;
         trained.norms = found.norms;
         Ok(Unread {
@@ -328,7 +328,7 @@ impl<'a> Trainer<'a> {
         self.chain = None;
         let keys = keys(experiment, trained.epoch, self.step);
         let mut ahead = self.driver.ahead(&network);
-        if let Some(ranks) = &self.ranks {
+        if let Some(ranks) = &mut self.ranks {
             ahead = ranks.ahead(ahead, &network);
         }
         let at = ahead.as_ref().unwrap_or(&network);
@@ -352,7 +352,7 @@ impl<'a> Trainer<'a> {
         } else {
             self.driver.step(trained.lr, network, gradient.gradients)
         };
-        if let Some(ranks) = &self.ranks {
+        if let Some(ranks) = &mut self.ranks {
             network = ranks.spread_network(network);
             trained.layers = trained.layers.take().map(|mine| ranks.traces(mine));
         }
