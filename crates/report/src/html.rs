@@ -236,7 +236,13 @@ fn summary(a: &Analysis, s: &Summary) -> Markup {
                 tbody {
                     @for (g, row) in s.rows.iter().enumerate() {
                         tr data-g=(g) {
-                            th scope="row" { (row[0]) }
+                            th scope="row" {
+                                (row[0])
+                                @if let Some(rest) = a.groups[g].label.strip_prefix(&row[0])
+                                    && !rest.is_empty() {
+                                    span.rest { (rest) }
+                                }
+                            }
                             // A narrow window shows each row as a block, with the heads next to the
                             // values.
                             @for (cell, head) in row.iter().zip(&s.heads).skip(1) {

@@ -93,7 +93,7 @@ impl Running {
 
 /// Removes every second value; the last one stays.
 fn halve<T>(column: &mut Vec<T>) {
-    let mut keep = column.len() % 2 == 0;
+    let mut keep = column.len().is_multiple_of(2);
     column.retain(|_| {
         keep = !keep;
         keep

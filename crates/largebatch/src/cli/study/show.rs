@@ -69,7 +69,7 @@ impl InPlace {
         let mut out = self.back();
         self.0 = text.lines().count();
         for line in text.lines() {
-            let _ = write!(out, "{line}\x1b[K\n");
+            let _ = writeln!(out, "{line}\x1b[K");
         }
         out + "\x1b[J"
     }
@@ -325,5 +325,54 @@ fn figure(metric: &str, value: f64) -> String {
         format!("{:.2} %", 100.0 * value)
     } else {
         format!("{value:.4}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use largebatch_study::{Curves, RunId, Running, Stage};
+
+    use super::*;
+
+    #[test]
+    fn a_table_fits_and_keeps_the_arms_that_run() {
+        let labels = |i: usize| toml::Table::from_iter([("arm".into(), format!("arm {i}").into())]);
+        let arms = (0..30).map(|i| {
+            let mut arm = Arm::default();
+            (arm.labels, arm.ended) = (labels(i), 3);
+            arm
+        });
+        let mut progress = Progress::default();
+        (progress.done, progress.total, progress.arms) = (90, 100, arms.collect());
+        progress.running.push(Running {
+            id: RunId(String::new()),
+            labels: labels(29),
+            stage: Stage::Tune,
+            seed: 0,
+            rate: Some(0.1),
+            since: 0,
+            begun: None,
+            curves: Curves::default(),
+        });
+        let text = table(&progress, (40, 12));
+        assert!(text.lines().count() < 12, "{text}");
+        assert!(text.lines().all(|l| l.chars().count() < 40), "{text}");
+        for part in [
+            "90/100",
+            "arm 29",
+            "0.1 (0 %)",
+            "… and 24 more, 24 of them done",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn lines_are_drawn_in_place() {
+        let mut lines = InPlace::default();
+        assert_eq!(lines.clear(), "");
+        assert_eq!(lines.draw("a\nb"), "a\x1b[K\nb\x1b[K\n\x1b[J");
+        assert!(lines.draw("c").starts_with("\r\x1b[2Ac"));
+        assert_eq!(lines.clear(), "\r\x1b[1A\x1b[J");
     }
 }
