@@ -339,6 +339,17 @@ fn a_run_that_is_being_written_is_refused() {
     child.wait().expect("ended");
 }
 
+/// Quick steps do not read the clock each time, and yet a checkpoint is never far away.
+#[test]
+fn checkpoints_come_by_the_clock() {
+    let dir = folder();
+    let line = "train --dataset breast-cancer --model logistic --batch-size 1 --steps 3000 --quiet \
+                --out run --set checkpoint.every_minutes=0.000001";
+    ok(dir.path(), &line.split_whitespace().collect::<Vec<_>>());
+    let newest = checkpoint(&dir.path().join("run"));
+    assert!((2000..3000).contains(&newest), "{newest}");
+}
+
 #[test]
 fn before_the_first_checkpoint_a_run_starts_anew() {
     let folder = folder();

@@ -184,7 +184,7 @@ pub fn train_step(
     batch: usize,
     on_graph: bool,
 ) -> anyhow::Result<Unit> {
-    let steps = (8192 / batch as u64).max(1000);
+    let steps = (4096 / batch as u64).max(1000);
     let (name, widths) = model.split_once(':').unwrap_or((model, ""));
     let mut model = Choice::plain(name);
     if !widths.is_empty() {

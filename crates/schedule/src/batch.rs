@@ -190,6 +190,7 @@ impl BatchConfig {
 impl BatchSchedule {
     /// The size of the batch that begins after `seen` examples, counted from the start of training;
     /// the examples of a dropped last batch count as seen.
+    #[inline]
     pub fn size(&self, seen: u64) -> usize {
         if self.at.is_empty() {
             return self.size;
@@ -200,6 +201,7 @@ impl BatchSchedule {
 
     /// The factor of the rate after `seen` examples: 1 while the batch can grow as planned, then
     /// `max` / planned size.
+    #[inline]
     pub fn rate_factor(&self, seen: u64) -> f64 {
         if self.at.is_empty() {
             return 1.0;
@@ -209,6 +211,7 @@ impl BatchSchedule {
 
     /// The batch at a position in an epoch's order, or the first batch of the next epoch if none
     /// fits there. A milestone acts at the first batch that begins at or after it.
+    #[inline]
     pub fn next(&self, epoch: usize, start: usize, last: LastBatch) -> Planned {
         let size = self.size(epoch as u64 * self.examples as u64 + start as u64);
         let left = self.examples - start;

@@ -56,6 +56,7 @@ impl Sums {
 
 impl Counters {
     /// Adds a step's losses and counts, read from the device, in order; returns its mean loss.
+    #[inline]
     pub(crate) fn add(&mut self, step: Unread, experiment: &Experiment) -> f64 {
         let sum = step.loss.read();
         if let Some(correct) = step.correct {

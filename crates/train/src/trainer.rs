@@ -231,6 +231,7 @@ impl<'a> Trainer<'a> {
     /// One step; `wants` says what to measure. The losses may still be on the device. Network and
     /// driver are up to date if `wants` asks for them or for a checkpoint; otherwise call
     /// [`up_to_date`](Self::up_to_date) before using them.
+    #[inline]
     pub(crate) fn step(
         &mut self,
         network: Network,

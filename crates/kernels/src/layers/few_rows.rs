@@ -7,7 +7,7 @@ leveled! {
     pub(crate) unsafe one_column = one_column_body(what: Product<'_>, c: Target)
 }
 
-/// Like [`few_rows`] for the whole of a C with one column.
+/// Like [`few_rows`] for the whole of a C with one column; B is contiguous.
 ///
 /// # Safety
 /// For `c`, see [`Target`].
@@ -28,33 +28,31 @@ unsafe fn one_column_body<V: Vector, const ROWS: usize>(what: Product, c: Target
         (0..rows).for_each(|i| c.0.add(i).write(start));
         std::slice::from_raw_parts_mut(c.0, rows)
     };
-    let term = |k: usize| b.values[k * b.strides[0]];
+    let b = &b.values[..depth];
     if a.strides[1] == 1 {
         let row = |i: usize| &a.values[i * a.strides[0]..][..depth];
         for (block, c) in c.chunks_exact_mut(TOGETHER).enumerate() {
             let rows: [&[f32]; TOGETHER] = std::array::from_fn(|r| row(block * TOGETHER + r));
             let mut sums = [start; TOGETHER];
-            for k in 0..depth {
-                let by = term(k);
+            for (k, by) in b.iter().enumerate() {
                 for r in 0..TOGETHER {
-                    sums[r] = V::add_product_of_numbers(sums[r], rows[r][k], by);
+                    sums[r] = V::add_product_of_numbers(sums[r], rows[r][k], *by);
                 }
             }
             c.copy_from_slice(&sums);
         }
         for (i, sum) in c.iter_mut().enumerate().skip(rows - rows % TOGETHER) {
             let mut one = start;
-            for (k, x) in row(i).iter().enumerate() {
-                one = V::add_product_of_numbers(one, *x, term(k));
+            for (x, by) in row(i).iter().zip(b) {
+                one = V::add_product_of_numbers(one, *x, *by);
             }
             *sum = one;
         }
     } else {
-        for k in 0..depth {
-            let by = term(k);
+        for (k, by) in b.iter().enumerate() {
             let column = &a.values[k * a.strides[1]..][..rows];
             for (sum, x) in c.iter_mut().zip(column) {
-                *sum = V::add_product_of_numbers(*sum, *x, by);
+                *sum = V::add_product_of_numbers(*sum, *x, *by);
             }
         }
     }

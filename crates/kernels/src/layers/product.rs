@@ -116,7 +116,7 @@ unsafe fn fill(level: Level, what: Product, c: Target) {
     };
     let worth_sharing = if few { 1 << 21 } else { 1 << 18 };
     let worth = rows * columns * depth >= worth_sharing;
-    if columns == 1 && !worth && (b.strides[1] == 1 || !few) {
+    if columns == 1 && b.strides[0] == 1 && !worth && (b.strides[1] == 1 || !few) {
         // SAFETY: the caller's promise about C.
         return unsafe { one_column(level, what, c) };
     }
