@@ -123,12 +123,12 @@ impl dyn Peers + '_ {
         (0..9).map(|i| time(1 << (3 * i))).collect()
     }
 
-    /// The least seconds of 15 steps in which a pause takes the place of computing, and the sum of
+    /// The least seconds of `rounds` steps in which a pause takes the place of computing, and the sum of
     /// `n` numbers over a part of each process follows, in the slowest process.
-    pub fn time_pauses(&self, pause: Duration, n: usize) -> f64 {
+    pub fn time_pauses(&self, pause: Duration, n: usize, rounds: usize) -> f64 {
         let mut mine = vec![(Node::part(self.rank()), vec![0.0; n])];
         let mut scratch = Vec::new();
-        self.least(15, || {
+        self.least(rounds, || {
             std::thread::sleep(pause);
             self.sum(self.count(), n, &mut mine, &mut scratch);
         })
@@ -159,6 +159,7 @@ impl dyn Peers + '_ {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
 
@@ -250,6 +251,81 @@ mod tests {
         assert_eq!(cost.sum(4, 16.0), 2.0 * (3.0 + 1.0));
         // Five processes get 1, 2 and 1 times 4 bytes.
         assert_eq!(cost.gather(5, 4.0), 1.0 + 3.0 + 1.0);
+    }
+
+    /// A process that is a thread of this one. An exchange takes its time: both sleep.
+    struct Delayed<'a> {
+        rank: usize,
+        cost: &'a Cost,
+        /// By sender and receiver.
+        wires: &'a [Vec<Wire>],
+    }
+
+    type Wire = (Mutex<Sender<Vec<f32>>>, Mutex<Receiver<Vec<f32>>>);
+
+    impl Peers for Delayed<'_> {
+        fn rank(&self) -> usize {
+            self.rank
+        }
+        fn count(&self) -> usize {
+            self.wires.len()
+        }
+        fn exchange(&self, have: &[f32], to: usize, want: &mut [f32], from: usize) {
+            let there = self.wires[self.rank][to].0.lock().unwrap();
+            there.send(have.to_vec()).unwrap();
+            let here = self.wires[from][self.rank].1.lock().unwrap();
+            want.copy_from_slice(&here.recv().unwrap());
+            let seconds = self.cost.exchange(size_of_val(want) as f64);
+            std::thread::sleep(Duration::from_secs_f64(seconds));
+        }
+        fn gather(&self, mine: &[u32], all: &mut [u32]) {
+            // Only for the slowest process; here the first stands for it.
+            let each = all.chunks_mut(mine.len());
+            each.for_each(|words| words.copy_from_slice(mine));
+        }
+        fn broadcast(&self, _: &mut [u32]) {}
+        fn wait(&self) {}
+    }
+
+    /// Steps in which a pause takes the place of computing, over a network whose delays are
+    /// injected: what `docs/clusters.md` shows. `--nocapture` prints it.
+    #[test]
+    fn the_model_holds_for_injected_delays() {
+        const N: usize = 1 << 20;
+        let pause = Duration::from_millis(200);
+        let cost = Cost::linear(5e-3, 70e6, add_seconds_per_byte());
+        println!(
+            "| devices | measured, ms/step | by the model | efficiency, measured | by the model |"
+        );
+        for k in [1, 2, 3, 4, 6, 8] {
+            let wire = || {
+                let (sender, receiver) = channel();
+                (Mutex::new(sender), Mutex::new(receiver))
+            };
+            let wires: Vec<Vec<Wire>> = (0..k).map(|_| (0..k).map(|_| wire()).collect()).collect();
+            let (wires, cost) = (&wires[..], &cost);
+            let times: Vec<f64> = std::thread::scope(|scope| {
+                let step = |rank: usize| {
+                    let peers: &dyn Peers = &Delayed { rank, cost, wires };
+                    peers.time_pauses(pause, N, 3)
+                };
+                let threads: Vec<_> = (0..k).map(|r| scope.spawn(move || step(r))).collect();
+                threads.into_iter().map(|t| t.join().unwrap()).collect()
+            });
+            let measured = times.into_iter().fold(0.0, f64::max);
+            let model = pause.as_secs_f64() + cost.sum(k, (N * size_of::<f32>()) as f64);
+            let [a, b] = [measured, model].map(|step| 100.0 * pause.as_secs_f64() / step);
+            println!(
+                "| {k} | {:.0} | {:.0} | {a:.1} % | {b:.1} % |",
+                1e3 * measured,
+                1e3 * model
+            );
+            // Sleeping and adding may take longer, also on a busy machine, but not less.
+            assert!(
+                measured > 0.99 * model && measured < 1.5 * model,
+                "{measured}, {model}"
+            );
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn measure(args: &ScaleArgs, job: &Job, global: &Global, lab: &Lab) -> Result<Do
     };
     let network = Network::measured(&job.describe(), &cost);
     let time = |pause: f64, n: usize| {
-        let seconds = peers.time_pauses(Duration::from_secs_f64(pause), n);
+        let seconds = peers.time_pauses(Duration::from_secs_f64(pause), n, 15);
         let model = pause + cost.sum(k, (n * size_of::<f32>()) as f64);
         json!({ "parameters": n, "seconds": seconds, "model_seconds": model, "pause_seconds": pause })
     };
