@@ -1,26 +1,26 @@
-"""PyTorch's side of `benches/ranks`: DistributedDataParallel over Gloo, and the sums of Gloo and of MPI. Prints one JSON object.
+"""PyTorch's side of `benches/ranks`: DistributedDataParallel over Gloo, and the sums of Gloo and of MPI. Prints a JSON object for each job.
 
-    ddp.py weights WORLD BUCKET_MB       the MD5 of the weights after 20 steps of an MLP
-    ddp.py step MODEL BATCH WORLD        seconds of a training step, with the batch shared
-    ddp.py sum NUMBERS WORLD             seconds of Gloo's allreduce
+    ddp.py weights,WORLD,BUCKET_MB       the MD5 of the weights after 20 steps of an MLP
+    ddp.py step,WORLD,MODEL,BATCH        seconds of a training step, with the batch shared
+    ddp.py sum,WORLD,NUMBERS             seconds of Gloo's allreduce
     mpirun -n WORLD ddp.py mpi NUMBERS   seconds of MPI_Allreduce of Open MPI
 
-Each process has one thread. Times are medians over steps, of the slowest process.
+Each process has one thread. Times are of 11 steps or sums, in the slowest process: of steps the mean, of sums the least.
 """
 
-import ctypes, hashlib, json, multiprocessing, os, statistics, sys, tempfile, time
+import ctypes, hashlib, json, multiprocessing, os, sys, tempfile, time
 
 ROUNDS = 11
 
 
-def median(unit, rounds=ROUNDS):
+def times(unit):
     unit()
-    times = []
-    for _ in range(rounds):
+    all = []
+    for _ in range(ROUNDS):
         begin = time.perf_counter()
         unit()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+        all.append(time.perf_counter() - begin)
+    return all
 
 
 def dense(*sizes):
@@ -75,15 +75,15 @@ def work(rank, world, what, options, file):
         found = {"md5": hashlib.md5(bytes_of).hexdigest()}
     else:
         if what == "step":
-            unit = trainer(network(options[0]), world, rank, int(options[1]), (1, 28, 28))
+            # The mean, as on our side: the difference of a long and a short training.
+            seconds = sum(times(trainer(network(options[0]), world, rank, int(options[1]), (1, 28, 28)))) / ROUNDS
         else:
             numbers = torch.zeros(int(options[0]))
-            unit = lambda: dist.all_reduce(numbers)
-        seconds = torch.tensor([median(unit)], dtype=torch.float64)
+            seconds = min(times(lambda: dist.all_reduce(numbers)))
+        seconds = torch.tensor([seconds], dtype=torch.float64)
         dist.all_reduce(seconds, dist.ReduceOp.MAX)
         found = {"seconds": seconds.item()}
     if rank == 0:
-        found["torch"] = torch.__version__
         with open(file, "w") as out:
             json.dump(found, out)
     dist.barrier()
@@ -103,27 +103,30 @@ def mpi(n):
     def unit():
         lib.MPI_Barrier(world)
         lib.MPI_Allreduce(have, want, n, floats, add, world)
-    seconds = median(unit)
+    seconds = min(times(unit))
     if rank.value == 0:
         print(json.dumps({"seconds": seconds}), flush=True)
     lib.MPI_Finalize()
 
 
+def job(what, world, *options):
+    with tempfile.TemporaryDirectory() as folder:
+        found = f"{folder}/found"
+        fork = multiprocessing.get_context("fork").Process
+        processes = [fork(target=work, args=(rank, int(world), what, options, found)) for rank in range(int(world))]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        if any(process.exitcode for process in processes):
+            sys.exit("a process failed")
+        print(open(found).read(), flush=True)
+
+
 if __name__ == "__main__":
-    what, *options = sys.argv[1:]
-    if what == "mpi":
-        mpi(int(options[0]))
+    if sys.argv[1] == "mpi":
+        mpi(int(sys.argv[2]))
     else:
-        import torch  # Once, before the processes fork.
-        world = int(options.pop(0) if what == "weights" else options.pop())
-        with tempfile.TemporaryDirectory() as folder:
-            found = f"{folder}/found"
-            start = multiprocessing.get_context("fork").Process
-            started = [start(target=work, args=(rank, world, what, options, found)) for rank in range(world)]
-            for process in started:
-                process.start()
-            for process in started:
-                process.join()
-            if any(process.exitcode for process in started):
-                sys.exit("a process failed")
-            print(open(found).read())
+        import torch  # Once, before processes fork.
+        for words in sys.argv[1:]:
+            job(*words.split(","))

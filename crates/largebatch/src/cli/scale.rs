@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use largebatch_parallel::{Cost, add_seconds_per_byte};
-use largebatch_plot::significant;
+use largebatch_plot::{significant, whole};
 use largebatch_probe::scale::{Network, Scaling, scale};
 use largebatch_train::{TrainError, compute_here};
 use serde_json::{Value, json};
@@ -155,25 +155,27 @@ fn network(text: &str) -> Result<Network, TrainError> {
         TrainError::folder(path, text)
     };
     let network: Network = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
-    match network.latency >= 0.0 && network.bytes_per_second > 0.0 {
+    match network.is_valid() {
         true => Ok(network),
         false => Err(wrong("holds no network's speed".into())),
     }
 }
 
-/// The numbers that are summed to check the model, and the rounds.
+/// How many numbers are summed to check the model.
 const SUMS: [usize; 3] = [10_000, 700_000, 25_000_000];
-const ROUNDS: usize = 11;
 
 /// Measures the network between the processes, and the model beside it.
 fn measure(args: &ScaleArgs, job: &Job, global: &Global, lab: &Lab) -> Result<Done> {
     let (peers, k) = (job.peers(), job.count());
     let exchanges = peers.time_exchanges();
     peers.wait();
-    let cost = Cost::fit(&exchanges, peers.slowest(add_seconds_per_byte()));
-    let network = Network::measured(&job.describe(), cost);
+    let cost = Cost {
+        exchanges,
+        add: peers.slowest(add_seconds_per_byte()),
+    };
+    let network = Network::measured(&job.describe(), &cost);
     let time = |pause: f64, n: usize| {
-        let seconds = peers.time_pauses(Duration::from_secs_f64(pause), n, ROUNDS);
+        let seconds = peers.time_pauses(Duration::from_secs_f64(pause), n, 15);
         let model = pause + cost.sum(k, (n * size_of::<f32>()) as f64);
         json!({ "parameters": n, "seconds": seconds, "model_seconds": model, "pause_seconds": pause })
     };
@@ -205,11 +207,6 @@ fn measure(args: &ScaleArgs, job: &Job, global: &Global, lab: &Lab) -> Result<Do
     let mut file = serde_json::to_value(&network)?;
     file["schema"] = json!(1);
     file["processes"] = json!(k);
-    let timed = |(bytes, seconds): &(usize, f64)| {
-        let model = cost.message + *bytes as f64 * cost.byte;
-        json!({ "bytes": bytes, "seconds": seconds, "model_seconds": model })
-    };
-    file["exchanges"] = exchanges.iter().map(timed).collect();
     file["sums"] = json!(sums);
     file["steps"] = json!(steps);
     let out = args.out.clone().unwrap_or_else(|| "network.json".into());
@@ -232,12 +229,6 @@ fn tables(file: &Value) -> String {
         lines.extend(rows.as_array().into_iter().flatten().map(cells));
         aligned(&lines)
     };
-    let both = |of: &Value, scale: f64| {
-        [
-            number(&of["seconds"], scale),
-            number(&of["model_seconds"], scale),
-        ]
-    };
     let mut text = format!(
         "{}: {} µs, {} GB/s each way; adding {} GB/s\n\n",
         file["name"].as_str().unwrap_or_default(),
@@ -248,16 +239,24 @@ fn tables(file: &Value) -> String {
             3
         ),
     );
-    text += &table(
-        &["exchange of bytes", "measured, µs", "model, µs"],
-        &file["exchanges"],
-        &|row| [vec![row["bytes"].to_string()], both(row, 1e6).to_vec()].concat(),
-    );
+    text += &table(&["exchange of bytes", "µs"], &file["exchanges"], &|row| {
+        vec![
+            whole(row[0].as_f64().unwrap_or(0.0) as u64),
+            number(&row[1], 1e6),
+        ]
+    });
     text += "\n";
     text += &table(
         &["sum of numbers", "measured, ms", "model, ms"],
         &file["sums"],
-        &|row| [vec![row["parameters"].to_string()], both(row, 1e3).to_vec()].concat(),
+        &|row| {
+            let times = [&row["seconds"], &row["model_seconds"]].map(|of| number(of, 1e3));
+            [
+                vec![whole(row["parameters"].as_u64().unwrap_or(0))],
+                times.to_vec(),
+            ]
+            .concat()
+        },
     );
     let steps = &file["steps"];
     if !steps.is_null() {

@@ -12,10 +12,16 @@ pub struct Network {
     pub latency: f64,
     /// 1/β: bytes per second, each way at the same time.
     pub bytes_per_second: f64,
+    /// The exchanges that were measured: (bytes, seconds). Without them, an exchange of n bytes
+    /// takes α + n β.
+    #[serde(default)]
+    pub exchanges: Vec<(f64, f64)>,
     /// γ: the seconds in which a process adds a byte of one gradient to a byte of another, if it
     /// was measured with the network.
+    #[serde(default)]
     pub add_seconds_per_byte: Option<f64>,
     /// Whether the numbers are those of the standard, rather than measured.
+    #[serde(default)]
     pub nominal: bool,
 }
 
@@ -37,6 +43,7 @@ impl Network {
             name: name.into(),
             latency: known.1,
             bytes_per_second: known.2,
+            exchanges: Vec::new(),
             add_seconds_per_byte: None,
             nominal: true,
         })
@@ -47,23 +54,40 @@ impl Network {
         NOMINAL.iter().map(|known| known.0).collect()
     }
 
-    /// A measured network; [`Cost::fit`] gives the cost.
-    pub fn measured(name: &str, cost: Cost) -> Network {
+    /// A network of which at least two exchanges were measured. Its bandwidth is that of the largest
+    /// exchange.
+    pub fn measured(name: &str, cost: &Cost) -> Network {
+        let all = &cost.exchanges;
+        let (first, last) = (all[0], all[all.len() - 1]);
         Network {
             name: name.into(),
-            latency: cost.message,
-            bytes_per_second: 1.0 / cost.byte,
+            latency: first.1,
+            bytes_per_second: (last.0 - first.0) / (last.1 - first.1),
+            exchanges: all.clone(),
             add_seconds_per_byte: Some(cost.add),
             nominal: false,
         }
     }
 
+    /// Whether the numbers can be those of a network.
+    pub fn is_valid(&self) -> bool {
+        let all = &self.exchanges;
+        self.latency >= 0.0
+            && self.bytes_per_second > 0.0
+            && all.len() != 1
+            && all.is_sorted_by(|a, b| a.0 < b.0)
+            && all.iter().all(|(_, seconds)| *seconds >= 0.0)
+    }
+
     /// The times of a sum over it; `add` is γ unless the network brings its own.
     pub fn cost(&self, add: f64) -> Cost {
-        Cost {
-            message: self.latency,
-            byte: 1.0 / self.bytes_per_second,
-            add: self.add_seconds_per_byte.unwrap_or(add),
+        let add = self.add_seconds_per_byte.unwrap_or(add);
+        match self.exchanges.is_empty() {
+            true => Cost::linear(self.latency, self.bytes_per_second, add),
+            false => Cost {
+                exchanges: self.exchanges.clone(),
+                add,
+            },
         }
     }
 }
