@@ -4,17 +4,17 @@
 //! has the same bits as on Burn's graph, because the graph's operations call the same kernels.
 
 use largebatch_data::{Labels, Part};
-use largebatch_models::{Forward, Loss, Network};
+use largebatch_models::{Forward, Network};
 use largebatch_optim::{Driver, GlobalClip, Slices, clip_slices_by_global_norm};
 use largebatch_parallel::{Node, add, copy, finish, push};
-use largebatch_random::Key;
 use rayon::prelude::*;
 
 use crate::evaluate::Sums;
 use crate::gradients::{Cut, StepKeys};
-use crate::layer::{Layer, Pass, layers, update_running};
+use crate::layer::{Layer, layers, update_running};
 use crate::passes::Passes;
 use crate::ranks::Ranks;
+use crate::worker::{Shared, Worker, first};
 use crate::{Experiment, SquaredNorms, TrainError};
 
 /// The weights, the workers, and the memory of a step.
@@ -39,31 +39,6 @@ type Done = (usize, f32, Option<usize>, Gradient);
 
 /// A gradient by parameter; empty for batch norm's running statistics.
 type Gradient = Vec<Vec<f32>>;
-
-/// The layers, and the memory of a pass over a part of the batch.
-struct Worker {
-    layers: Vec<Layer>,
-    /// The inputs of each layer, then the outputs of the last one; longer than a part needs after a
-    /// larger one.
-    x: Vec<Vec<f32>>,
-    /// The gradients with respect to the outputs and inputs of a layer.
-    g: [Vec<f32>; 2],
-    /// The labels of a part, and its examples' numbers.
-    classes: Vec<u32>,
-    reals: Vec<f32>,
-    targets: Vec<f32>,
-    examples: Vec<u64>,
-}
-
-/// What all workers read in a step.
-#[derive(Clone, Copy)]
-struct Shared<'a> {
-    experiment: &'a Experiment,
-    weights: &'a [Vec<f32>],
-    keys: Option<StepKeys>,
-    /// The size of the whole batch.
-    whole: usize,
-}
 
 /// What the passes over a batch found, besides its gradient.
 pub(crate) struct Found {
@@ -323,135 +298,6 @@ impl Chain {
             },
         })
     }
-}
-
-impl Worker {
-    fn new(layers: Vec<Layer>) -> Self {
-        Worker {
-            x: vec![Vec::new(); layers.len() + 1],
-            layers,
-            g: Default::default(),
-            classes: Vec::new(),
-            reals: Vec::new(),
-            targets: Vec::new(),
-            examples: Vec::new(),
-        }
-    }
-
-    /// Passes over some examples of the training part, forward and backward. Writes the gradient of
-    /// the sum of their losses over the size of the whole batch; returns the sum, and the number of
-    /// correctly classified examples, `None` for real targets.
-    fn pass(
-        &mut self,
-        shared: Shared<'_>,
-        indices: &[u32],
-        gradient: &mut Gradient,
-    ) -> Result<(f32, Option<usize>), TrainError> {
-        let Shared {
-            experiment,
-            weights,
-            keys,
-            whole,
-        } = shared;
-        let augment = keys.map(|keys| keys.augment);
-        self.gather(experiment, &experiment.dataset.train, indices, augment)?;
-        self.forward(experiment, weights, keys.map(|keys| keys.dropout));
-        let batch = indices.len();
-        let (loss, width) = (experiment.loss, self.width());
-        let correct = self.correct(loss);
-        let smoothing = experiment.config.label_smoothing;
-        if smoothing != 0.0 {
-            loss.smooth(&mut self.targets, width, smoothing);
-        }
-        let sum = self.loss(loss, 1.0 / whole as f32);
-        let [g, by_x] = &mut self.g;
-        for (l, layer) in self.layers.iter_mut().enumerate().rev() {
-            let (inputs, outputs) = (batch * layer.inputs, batch * layer.outputs);
-            let xy = [&self.x[l][..inputs], &self.x[l + 1][..outputs]];
-            let wanted = (l > 0).then(|| first(by_x, inputs));
-            layer.backward(weights, xy, &mut g[..outputs], wanted, gradient);
-            std::mem::swap(g, by_x);
-        }
-        Ok((sum, correct))
-    }
-
-    /// The number of outputs of an example.
-    fn width(&self) -> usize {
-        self.layers.last().map_or(0, |last| last.outputs)
-    }
-
-    /// The outputs of the gathered examples.
-    fn outputs(&self) -> &[f32] {
-        &self.x[self.layers.len()][..self.examples.len() * self.width()]
-    }
-
-    /// The number of gathered examples that are classified correctly, `None` for real targets.
-    fn correct(&self, loss: Loss) -> Option<usize> {
-        loss.correct_on_slices(self.outputs(), &self.targets, self.width())
-    }
-
-    /// The sum of the gathered examples' losses; the gradient with respect to the outputs, times
-    /// `by`, is then in `g[0]`.
-    fn loss(&mut self, loss: Loss, by: f32) -> f32 {
-        let (width, n) = (self.width(), self.examples.len());
-        let outputs = &self.x[self.layers.len()][..n * width];
-        let g = first(&mut self.g[0], n * width);
-        loss.sum_on_slices(outputs, &self.targets, width, by, g)
-    }
-
-    /// The training pass of the gathered examples. Without a key nothing may be
-    /// [random](Chain::is_random).
-    fn forward(&mut self, experiment: &Experiment, weights: &[Vec<f32>], dropout: Option<Key>) {
-        let pass = Pass {
-            dropout,
-            examples: &self.examples,
-            ghost_batch: experiment.config.ghost_batch,
-        };
-        for (l, layer) in self.layers.iter_mut().enumerate() {
-            let ((x, y), n) = (self.x.split_at_mut(l + 1), self.examples.len());
-            let x = &x[l][..n * layer.inputs];
-            layer.forward(weights, x, first(&mut y[0], n * layer.outputs), &pass);
-        }
-    }
-
-    /// Fills the inputs of the first layer, the targets and the examples' numbers.
-    fn gather(
-        &mut self,
-        experiment: &Experiment,
-        part: &Part,
-        indices: &[u32],
-        augment: Option<Key>,
-    ) -> Result<(), TrainError> {
-        let pipeline = &experiment.pipeline;
-        let x = first(&mut self.x[0], indices.len() * part.size());
-        pipeline.gather_into(part, indices, augment, x);
-        self.examples.clear();
-        self.examples.extend(indices.iter().map(|&i| u64::from(i)));
-        let labels = match part.labels() {
-            Labels::Classes(all) => {
-                self.classes.clear();
-                let each = indices.iter().map(|&i| all[i as usize]);
-                self.classes.extend(each);
-                largebatch_models::Labels::Classes(&self.classes)
-            }
-            Labels::Targets(all) => {
-                self.reals.clear();
-                let each = indices.iter().map(|&i| pipeline.encode(all[i as usize]));
-                self.reals.extend(each);
-                largebatch_models::Labels::Real(&self.reals)
-            }
-        };
-        let (loss, classes) = (experiment.loss, experiment.io.classes);
-        Ok(loss.target_values(labels, classes, &mut self.targets)?)
-    }
-}
-
-/// The first n elements of a list that only grows: sizes of parts and of evaluations alternate.
-fn first(list: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    if list.len() < n {
-        list.resize(n, 0.0);
-    }
-    &mut list[..n]
 }
 
 fn zeros(lengths: &[usize]) -> Gradient {

@@ -43,6 +43,7 @@ mod reopen;
 mod run;
 mod trainer;
 mod weights;
+mod worker;
 mod writer;
 
 pub use checkpoint::{Checkpoint, SCHEMA};
