@@ -397,6 +397,11 @@ fn what_does_not_fit_is_refused() {
                 2,
                 "rank 1: error: ",
             ),
+            (
+                format!("[ {rank} = 1 ] && s=true; {common} --set shard_optimizer=${{s:-false}}"),
+                1,
+                "error: rank 1 and rank 0 differ in the configuration",
+            ),
             (format!("{common} --lr=-1"), 2, "error: lr = -1"),
             (format!("{common} --nothing"), 2, "argument '--nothing'"),
         ] {

@@ -36,6 +36,8 @@ impl<'a> Ranks<'a> {
         let config = {
             let mut config = experiment.config.identity();
             config.threads = None;
+            // Not of the result, but of what the processes send.
+            config.shard_optimizer = experiment.config.shard_optimizer;
             config.to_toml()
         };
         let data = &experiment.dataset;
