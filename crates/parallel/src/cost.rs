@@ -104,8 +104,8 @@ pub fn add_seconds_per_byte() -> f64 {
 /// Measurements that all processes make together.
 impl dyn Peers + '_ {
     /// Times exchanges of 4 bytes to 64 MiB, all processes at once, each with the one that is half
-    /// the job away: (bytes, seconds). It is the least time of 15 rounds, since other work on the
-    /// machines only adds, in the slowest process.
+    /// the job away: (bytes, seconds). It is the least time of at most 15 rounds, since other work on
+    /// the machines only adds, in the slowest process.
     pub fn time_exchanges(&self) -> Vec<(f64, f64)> {
         let (k, r) = (self.count(), self.rank());
         let (to, from) = ((r + k / 2) % k, (r + k - k / 2) % k);
@@ -123,7 +123,7 @@ impl dyn Peers + '_ {
         (0..9).map(|i| time(1 << (3 * i))).collect()
     }
 
-    /// The least seconds of `rounds` steps in which a pause takes the place of computing, and the sum of
+    /// The least seconds of at most `rounds` steps in which a pause takes the place of computing, and the sum of
     /// `n` numbers over a part of each process follows, in the slowest process.
     pub fn time_pauses(&self, pause: Duration, n: usize, rounds: usize) -> f64 {
         let mut mine = vec![(Node::part(self.rank()), vec![0.0; n])];
