@@ -52,10 +52,20 @@ fn a_run_gets_a_table_and_a_figure() {
             "{row}"
         );
     }
-    // 1.2 MB take 10 ms at 1 gigabit a second, and the share of 64 devices is one example.
-    assert!(found["strong_bound"].as_u64().is_some_and(|k| k <= 64));
+    // The network binds where the reduction is more than half of a step.
+    let mut bound = Vec::new();
+    for (rows, key) in [(weak, "weak_bound"), (strong, "strong_bound")] {
+        let number = |row: &Value, key: &str| row[key].as_f64().expect("a number");
+        let mut over = rows.iter();
+        let first = over
+            .find(|row| 2.0 * number(row, "reduction_seconds") > number(row, "seconds_per_step"));
+        bound.extend(first.map(|row| row["devices"].clone()));
+        let devices = first.map_or(Value::Null, |row| row["devices"].clone());
+        assert_eq!(found[key], devices);
+    }
     let svg = String::from_utf8(bytes(dir.join("run/scale.svg"))).expect("text");
-    assert!(svg.contains("efficiency") && svg.contains("network binds (strong)"));
+    assert!(svg.contains("efficiency"));
+    assert_eq!(svg.contains("network binds"), !bound.is_empty());
 
     let text = ok(dir, &[SHORT, &["--out", "new/scale.png"]].concat()).stdout;
     for words in [
@@ -130,7 +140,7 @@ fn errors_name_the_value_and_the_remedy() {
 /// The arguments on two processes of Open MPI; `None` without it.
 fn on_two(dir: &Path, arguments: &[&str]) -> Option<Ended> {
     let mut job = std::process::Command::new("timeout");
-    job.args(["-k", "5", "120", "mpirun.openmpi", "-n", "2"])
+    job.args(["-k", "5", "300", "mpirun.openmpi", "-n", "2"])
         .arg(program())
         .args(arguments)
         .current_dir(dir)

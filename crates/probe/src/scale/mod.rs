@@ -101,6 +101,9 @@ pub fn scale(
     seconds: f64,
     watch: Watch<'_>,
 ) -> Result<Option<Scaling>, ProbeError> {
+    if seconds.is_nan() || seconds <= 0.0 {
+        return Err(ProbeError::value("seconds", seconds, "must be above 0"));
+    }
     let model = experiment.initial_model()?.network;
     let parameters = model.parameter_count();
     let statistics = model.num_params() - parameters;
@@ -212,14 +215,14 @@ impl Scaling {
         let row = |k: usize, each: usize, all: usize| {
             let reduction_seconds = reduction.seconds(k);
             let seconds_per_step = computing(points, each) + reduction_seconds;
-            let examples_per_second = all as f64 / seconds_per_step;
+            let share = all as f64 / (k * batch) as f64;
             Devices {
                 devices: k,
                 batch_size: all,
                 reduction_seconds,
                 seconds_per_step,
-                efficiency: examples_per_second * one / (k * batch) as f64,
-                examples_per_second,
+                efficiency: share * one / seconds_per_step,
+                examples_per_second: all as f64 / seconds_per_step,
             }
         };
         let weak: Vec<Devices> = counts().map(|k| row(k, batch, k * batch)).collect();
