@@ -210,7 +210,7 @@ fn findings(r: &Report) -> Option<Markup> {
         }
     };
     let list = |items: &[&(char, String)]| html! { ul.findings { @for i in items { (item(i)) } } };
-    (!all.is_empty()).then(|| {
+    (!all.is_empty() || r.summary.headline.is_some()).then(|| {
         html! {
             @if let Some(text) = &r.summary.headline { p.headline { b { (text) } } }
             (list(&first))

@@ -73,11 +73,11 @@ impl Report<'_> {
         summary.notes.iter().for_each(|note| {
             let _ = writeln!(out, "{note}");
         });
+        if let Some(text) = &summary.headline {
+            let _ = writeln!(out, "\n{text}");
+        }
         if !summary.sentences.is_empty() {
             out.push('\n');
-            if let Some(text) = &summary.headline {
-                let _ = writeln!(out, "{text}\n");
-            }
             summary.sentences.iter().for_each(|(sign, text)| {
                 let _ = writeln!(out, "{sign} {text}");
             });

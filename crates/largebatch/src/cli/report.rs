@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
 use largebatch_probe::probed_runs;
@@ -51,7 +51,17 @@ const NORMS: [(&str, &str); 5] = [
 
 pub(super) fn run(args: &ReportArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let runs = args.runs.iter().map(|run| open(run));
-    let runs: Vec<Drawn> = runs.collect::<Result<_>>()?;
+    let mut runs: Vec<Drawn> = runs.collect::<Result<_>>()?;
+    // A folder's name, or its whole path where two have the same name.
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+    for (run, path) in runs.iter_mut().zip(&args.runs) {
+        if names.iter().filter(|name| **name == run.name).count() > 1 {
+            run.name = path.display().to_string();
+        }
+        if args.runs.iter().filter(|other| *other == path).count() > 1 {
+            bail!("the run {} is given twice", path.display());
+        }
+    }
     let table = Table {
         heads: [
             "run",

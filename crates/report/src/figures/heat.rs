@@ -129,9 +129,12 @@ fn chart(a: &Analysis, name: &str, title: &str, axis: &str, rows: Vec<Row>) -> O
     let mut grades: Vec<f64> = cells().filter_map(|c| c.score).map(grade).collect();
     grades.sort_by(f64::total_cmp);
     // Rates that learn almost nothing would take the whole range of colours.
-    let worst = match (grades.first(), grades.get(grades.len() / 2), grades.last()) {
-        (Some(min), Some(median), Some(max)) => min.max(median - 2.0 * (max - median)),
-        _ => 0.0,
+    let median = grades.get(grades.len() / 2);
+    let worst = match (grades.first(), median, grades.last()) {
+        (Some(min), Some(median), Some(max)) if max > median => {
+            min.max(median - 2.0 * (max - median))
+        }
+        (min, ..) => min.copied().unwrap_or(0.0),
     };
     let top = grades.last().copied().unwrap_or(1.0);
     let shade = |s: f64| {

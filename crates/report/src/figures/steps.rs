@@ -49,10 +49,11 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
     )];
     if points.len() > 1 {
         said[0] += &format!(
-            ", {} at batch {} ({} times fewer; {} times with perfect scaling)",
+            ", {} at batch {} ({} times {}; {} times fewer with perfect scaling)",
             whole(last.1 as u64),
             last.0,
-            significant(first.1 / last.1, 3),
+            significant((first.1 / last.1).max(last.1 / first.1), 3),
+            if last.1 > first.1 { "more" } else { "fewer" },
             significant(last.0 / first.0, 4)
         );
     }

@@ -96,14 +96,12 @@ pub(super) fn write_report(
     let report = Report::new(results, around);
     say_undrawn(&report.write(out, &Format::REPORT)?.undrawn);
     if !global.quiet {
-        let width = std::env::var("COLUMNS")
-            .ok()
-            .and_then(|n| n.parse().ok())
-            .or_else(|| terminal_size_of(std::io::stdout()).map(|(w, _)| w.0.into()))
-            .unwrap_or(150);
+        let columns = std::env::var("COLUMNS").ok().and_then(|n| n.parse().ok());
+        let terminal = terminal_size_of(std::io::stdout()).map(|(w, _)| w.0.into());
+        let text = report.terminal(columns.or(terminal).unwrap_or(150));
         print(format!(
             "{}\nreport: {}",
-            report.terminal(width),
+            terminal.map_or(text.clone(), |width| wrapped(&text, width)),
             out.join("index.html").display()
         ))?;
     }
@@ -189,4 +187,14 @@ mod tests {
                 == "largebatch study run gap --out studies/gap"
         );
     }
+}
+
+/// The text with its lines broken between words, except those of tables, which fit.
+fn wrapped(text: &str, width: usize) -> String {
+    let options =
+        textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = text
+        .lines()
+        .map(|line| textwrap::fill(line, &options) + "\n");
+    lines.collect()
 }
