@@ -18,7 +18,7 @@ impl Axis {
     /// in the middle.
     pub fn linear(values: impl IntoIterator<Item = f64>, pad: f64, from: f64, to: f64) -> Self {
         let ends = extent(values).unwrap_or((0.0, 1.0));
-        Axis::over(ends, pad, 0.5 * ends.0.abs().max(1e-3), from, to, false)
+        Axis::over(ends, pad, 0.02 * ends.0.abs().max(1e-3), from, to, false)
     }
 
     /// A logarithmic axis over the values above 0, with a margin of `pad` times their range.

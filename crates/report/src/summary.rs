@@ -263,7 +263,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
                 real("seconds_to_target_low", &|r| Some(r.g.training?.interval?.0)),
                 real("seconds_to_target_high", &|r| Some(r.g.training?.interval?.1)),
             ],
-        ).note("steps and time to target: medians over all trials; time: of training alone, without evaluations.".into()),
+        ).note("steps and time to target: medians over all seeds, also those that did not reach it; time: of training alone, without evaluations. epochs and steps: means.".into()),
         column(
             "epochs",
             &|r| budget(r).and(r.g.epochs).map(|e| significant(e, 3)),

@@ -253,7 +253,7 @@ fn every_warning_is_given() {
     for part in [
         "edge: the best lr = 0.002 is the largest one tried",
         "2 groups: 2 seeds say little about the spread",
-        "all diverge: every tuning trial diverged",
+        "all diverge: nothing could be chosen, as of 2 tuning trials 2 diverged; change the search",
         "unlucky: 1 of 2 trials diverged",
         "budgets differ, from 1 to 3 epochs",
     ] {

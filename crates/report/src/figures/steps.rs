@@ -74,7 +74,7 @@ fn finding(a: &Analysis, s: &largebatch_study::Series) -> Option<String> {
     let missing = s.groups.len() - points.len();
     if missing > 0 {
         said.push(format!(
-            "{missing} of {} batch sizes did not reach it in at least half of their seeds",
+            "no median at {missing} of {} batch sizes, where fewer than half of the seeds reached it",
             s.groups.len()
         ));
     }

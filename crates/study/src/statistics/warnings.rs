@@ -31,8 +31,24 @@ pub fn warnings(results: &Results) -> Vec<String> {
     for (index, group) in results.plan.groups.iter().enumerate() {
         let name = name(&group.labels);
         if !group.points.is_empty() && results.choices[index].is_none() && results.tuned(index) {
+            let ids = results.plan.tune_ids(index);
+            let of: Vec<_> = ids
+                .iter()
+                .filter_map(|id| results.records.get(id))
+                .collect();
+            let diverged = of.iter().filter(|r| r.stop.is_diverged()).count();
+            let lost = of.iter().filter(|r| !r.stop.is_measurement()).count() - diverged;
+            let kinds = [
+                (diverged, "diverged"),
+                (lost, "failed or were pruned"),
+                (of.len() - diverged - lost, "missed the target"),
+            ];
+            let kinds = kinds.iter().filter(|(n, _)| *n > 0);
+            let kinds: Vec<String> = kinds.map(|(n, what)| format!("{n} {what}")).collect();
             out.push(format!(
-                "{name}: every tuning trial diverged, failed, was pruned or missed the target; change the search"
+                "{name}: nothing could be chosen, as of {} tuning trials {}; change the search or the budget",
+                of.len(),
+                kinds.join(", ")
             ));
         }
         let reported = results.reported(index);
