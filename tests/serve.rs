@@ -149,7 +149,7 @@ fn a_running_study_is_served_until_it_ends() {
 }
 
 /// A study of two trials that take a while.
-const LONG: &str = "name = 'long'\nset = { dataset = 'breast-cancer', model = 'logistic', batch_size = 4, epochs = 400 }\naxes.lr = [0.1, 0.2]\nconfirm.seeds = 1\n";
+const LONG: &str = "name = 'long'\nset = { dataset = 'breast-cancer', model = 'logistic', batch_size = 4, epochs = 20000, log.evaluate_every_steps = 10000 }\naxes.lr = [0.1, 0.2]\nconfirm.seeds = 1\n";
 
 #[test]
 fn running_trials_are_shown_with_their_curves() {
