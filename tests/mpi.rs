@@ -134,11 +134,10 @@ fn any_number_of_processes_gives_the_same_bits() {
             let idle = ended.stderr.contains("have nothing to compute");
             assert_eq!(idle, *k > parts, "{}", ended.stderr);
             assert_eq!(ended.stdout.matches("validation").count(), 1);
-            assert!(
-                ended.stderr.contains("optimizer state: at most "),
-                "{}",
-                ended.stderr
-            );
+            let state = ended
+                .stderr
+                .contains("B, of which a process keeps at most ");
+            assert_eq!(state, ranks == shard, "{}", ended.stderr);
             same(&dir.join(out), &alone);
         }
     }
@@ -287,7 +286,11 @@ confirm = { seeds = 2 }
             let journal = format!("trials-{shard}of3.jsonl");
             assert!(dir.join(name).join(&journal).exists(), "{journal}");
         }
-        assert_eq!(ended.stderr.matches("see ").count(), 1, "{}", ended.stderr);
+        let end = ended.stderr.matches("8 trials ran; see ").count();
+        assert_eq!(end, 1, "{}", ended.stderr);
+        let ended = run(job(&launcher, 3, dir, &script));
+        let end = "0 trials ran now, 8 before; see ";
+        assert!(ended.stderr.contains(end), "{name}: {}", ended.stderr);
         assert_eq!(summary(name), summary("alone"), "{name}");
     }
 }
@@ -384,12 +387,51 @@ fn what_does_not_fit_is_refused() {
     let dir = folder.path();
     let rank = "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}";
     let common = "$LARGEBATCH train --dataset digits --model softmax --quiet --steps 4";
+    let rows: String = (0..40)
+        .map(|i| format!("{i},{}\n", ["a", "b"][i % 2]))
+        .collect();
+    write(dir, "table.txt", format!("x,y\n{rows}"));
+    let copy = format!("mkdir -p data-{rank}; cp table.txt data-{rank}/table.csv");
+    let csv = format!(
+        "$LARGEBATCH train --set dataset.format=csv --set dataset.train=table.csv --set \
+         dataset.label=y --model softmax --quiet --steps 4 --data-dir data-{rank} --out refused"
+    );
     for (name, launcher) in launchers() {
         for (script, code, message) in [
             (
-                format!("{common} --seed {rank}"),
+                format!("{common} --seed {rank} --out refused"),
                 1,
-                "error: rank 1 and rank 0 differ in the configuration",
+                "error: rank 1 and rank 0 differ in seed (0 in rank 0, 1 in rank 1): all machines",
+            ),
+            (
+                format!("{common} --out refused-{rank}"),
+                1,
+                "error: rank 1 and rank 0 differ in --out (refused-0 in rank 0, refused-1 in rank 1)",
+            ),
+            (
+                format!("[ {rank} = 2 ] && r=--resume; {common} --out refused $r"),
+                1,
+                "error: rank 2 and rank 0 differ in --resume (not set in rank 0, given in rank 2)",
+            ),
+            (
+                format!("{copy}; [ {rank} = 1 ] && rm data-1/table.csv; {csv}"),
+                1,
+                "rank 1: error: ",
+            ),
+            (
+                format!("{copy}; [ {rank} = 1 ] && echo 1,a >>data-1/table.csv; {csv}"),
+                1,
+                "rank 1 and rank 0 differ in batch_size (26 in rank 0, 27 in rank 1), the SHA-256 of data file 1 (",
+            ),
+            (
+                "$LARGEBATCH study run gap --out refused --shard 1/3".into(),
+                2,
+                "leave out --shard",
+            ),
+            (
+                format!("$LARGEBATCH study run gap --out refused-{rank}"),
+                1,
+                "differ in --out (refused-0 in rank 0",
             ),
             (
                 format!("[ {rank} = 1 ] && model=nothing; {common} --model ${{model:-softmax}}")
@@ -400,7 +442,7 @@ fn what_does_not_fit_is_refused() {
             (
                 format!("[ {rank} = 1 ] && s=true; {common} --set shard_optimizer=${{s:-false}}"),
                 1,
-                "error: rank 1 and rank 0 differ in the configuration",
+                "error: rank 1 and rank 0 differ in shard_optimizer (not set in rank 0, true in rank 1)",
             ),
             (format!("{common} --lr=-1"), 2, "error: lr = -1"),
             (format!("{common} --nothing"), 2, "argument '--nothing'"),
@@ -411,9 +453,27 @@ fn what_does_not_fit_is_refused() {
             let lines = ended.stderr.lines().filter(|line| line.contains(message));
             assert_eq!(lines.count(), 1, "{name}: {script}\n{}", ended.stderr);
             assert!(started.elapsed() < Duration::from_secs(20), "{script}");
+            let left = tree(dir).into_keys().find(|path| {
+                let name = path.to_string_lossy();
+                name.starts_with("refused") || name.starts_with("runs")
+            });
+            assert_eq!(left, None, "{script}");
         }
         let version = ok(dir, &["devices"]).stdout;
         assert!(version.contains(name), "{version}");
+        for (rest, message) in [
+            (
+                "--set ghost_batch=9",
+                "ghost_batch has no effect: this softmax",
+            ),
+            ("--set ghost_batch=9 --resume", "continue it with 1 process"),
+        ] {
+            let script = format!("{common} --out 'quick {name}' {rest}");
+            let ended = run(job(&launcher, 2, dir, &script));
+            assert_eq!(ended.code, Some(0), "{name}: {script}\n{}", ended.stderr);
+            assert!(ended.stderr.contains(message), "{}", ended.stderr);
+            let _ = std::fs::remove_file(dir.join(format!("quick {name}/result.json")));
+        }
     }
     for (variables, message) in [
         (

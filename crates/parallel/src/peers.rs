@@ -50,6 +50,16 @@ impl dyn Peers + '_ {
             .collect()
     }
 
+    /// The text of every process, in their order.
+    pub fn gather_texts(&self, mine: &str) -> Vec<String> {
+        let words: Vec<u32> = mine.bytes().map(u32::from).collect();
+        let text = |words: Vec<u32>| {
+            let bytes: Vec<u8> = words.into_iter().map(|word| word as u8).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        self.gather_all(&words).into_iter().map(text).collect()
+    }
+
     /// The bytes that process 0 gives; those of the others do not matter.
     pub fn broadcast_bytes(&self, bytes: &[u8]) -> Vec<u8> {
         let mut length = [bytes.len() as u32, (bytes.len() >> 32) as u32];

@@ -109,8 +109,8 @@ pub enum TrainError {
     Rank {
         /// The process.
         rank: usize,
-        /// What differs.
-        what: &'static str,
+        /// What differs, with both values.
+        what: String,
     },
     /// A folder that is not a run's folder, or belongs to another run.
     #[error("{}: {message}", path.display())]

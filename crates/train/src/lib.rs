@@ -11,6 +11,7 @@
 //! # Ok::<(), largebatch_train::TrainError>(())
 //! ```
 
+mod agree;
 mod chain;
 mod checkpoint;
 mod choice;
@@ -46,6 +47,7 @@ mod weights;
 mod worker;
 mod writer;
 
+pub use agree::{Facts, differences, same, same_training};
 pub use checkpoint::{Checkpoint, SCHEMA};
 pub use choice::Choice;
 pub use config::{CheckpointConfig, DataConfig, LogConfig, RunConfig, StopConfig};

@@ -14,6 +14,7 @@ use largebatch_models::{Network, Statistic};
 use largebatch_optim::{Driver, LayerTrace};
 use largebatch_parallel::{Node, Peers, copy};
 
+use crate::agree::{same, same_training};
 use crate::gradients::BatchGradient;
 use crate::packed::{Layout, Pack, Read, Replace, Unpack};
 use crate::passes::{Passes, joined, long};
@@ -33,34 +34,7 @@ impl<'a> Ranks<'a> {
     /// # Errors
     /// A process that trains something else, or would give other bits.
     pub fn new(peers: &'a dyn Peers, experiment: &Experiment) -> Result<Self, TrainError> {
-        let config = {
-            let mut config = experiment.config.identity();
-            config.threads = None;
-            // Not of the result, but of what the processes send.
-            config.shard_optimizer = experiment.config.shard_optimizer;
-            config.to_toml()
-        };
-        let data = &experiment.dataset;
-        let files = data.sources.iter().map(|source| &*source.sha256);
-        let sizes = format!("{} {}", data.train.len(), data.test.len());
-        let facts = [
-            (
-                "the version of the program",
-                env!("CARGO_PKG_VERSION").to_owned(),
-            ),
-            ("the configuration", config),
-            ("the data", files.collect::<String>() + &sizes),
-            (
-                "the vector instructions of the processor",
-                largebatch_kernels::vectors()
-                    .unwrap_or_default()
-                    .to_string(),
-            ),
-        ];
-        let hashes = facts
-            .each_ref()
-            .map(|(what, fact)| (*what, hash(fact.as_bytes())));
-        same(peers, &hashes)?;
+        same_training(peers, experiment)?;
         Ok(Ranks {
             peers,
             sums: Vec::new(),
@@ -72,8 +46,9 @@ impl<'a> Ranks<'a> {
     /// # Errors
     /// A process that has other weights.
     pub fn compare(&self, network: &Network) -> Result<(), TrainError> {
-        let weights = hash(&to_safetensors(network, None)?);
-        same(self.peers, &[("the weights", weights)])
+        let hash = blake3::hash(&to_safetensors(network, None)?);
+        let what = "the hash of the weights".to_owned();
+        same(self.peers, &[(what, hash.to_string())].into())
     }
 
     /// The parts that this process computes.
@@ -327,24 +302,4 @@ impl<'a> Ranks<'a> {
             statistics: passes.statistics().map(statistic).collect(),
         }
     }
-}
-
-fn hash(bytes: &[u8]) -> u32 {
-    let hash = blake3::hash(bytes);
-    let bytes = hash.as_bytes();
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
-/// # Errors
-/// The first process with another hash than process 0, and what differs.
-fn same(peers: &dyn Peers, hashes: &[(&'static str, u32)]) -> Result<(), TrainError> {
-    let mine: Vec<u32> = hashes.iter().map(|(_, hash)| *hash).collect();
-    let all = peers.gather_all(&mine);
-    for (rank, other) in all.iter().enumerate() {
-        let each = hashes.iter().zip(other.iter().zip(&all[0]));
-        if let Some(((what, _), _)) = each.into_iter().find(|(_, (a, b))| a != b) {
-            return Err(TrainError::Rank { rank, what });
-        }
-    }
-    Ok(())
 }

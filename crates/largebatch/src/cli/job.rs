@@ -55,11 +55,14 @@ pub(super) fn shard() -> Result<Option<Shard>> {
     }))
 }
 
-/// Waits for the other processes, if there are any.
-pub(super) fn wait() {
-    if let Some(job) = JOB.get() {
-        job.mpi.wait();
-    }
+/// This process among the others, if it has joined any.
+pub(super) fn joined() -> Option<&'static Job> {
+    JOB.get()
+}
+
+/// Whether a launcher has started several processes that can find each other.
+pub(super) fn has_others() -> bool {
+    Launcher::find().is_some_and(|launcher| launcher.serves_mpi())
 }
 
 /// The flags of this process, which is quiet if another one prints.

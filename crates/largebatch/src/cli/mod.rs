@@ -241,7 +241,7 @@ pub fn main(lab: Lab) -> ExitCode {
                 text = format!("{text}; {remedy}");
             }
             if let Some(who) = job::reporter() {
-                let _ = writeln!(std::io::stderr(), "{who}error: {text}");
+                to_stderr(&format!("{who}error: {text}\n"));
             }
             let usage = error
                 .downcast_ref::<largebatch_probe::ProbeError>()
@@ -300,8 +300,13 @@ fn version() -> String {
 /// is lost.
 fn say(text: &str) {
     if !job::is_quiet() {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        to_stderr(&format!("{text}\n"));
     }
+}
+
+/// Writes to standard error at once: launchers mix what is written in pieces with other output.
+fn to_stderr(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Reports what was read, what is held out, the majority-class baseline, and anything that looks
@@ -337,8 +342,9 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 
 /// Prints a line, or lines, to standard output.
 fn print(text: impl std::fmt::Display) -> anyhow::Result<Done> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{text}")?;
+    let mut out = std::io::stdout();
+    // At once, as to standard error.
+    out.write_all(format!("{text}\n").as_bytes())?;
     Ok(Done::Ok)
 }
 

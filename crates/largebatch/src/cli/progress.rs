@@ -17,6 +17,7 @@ pub(super) struct TrainingBar {
     first_examples: Option<u64>,
     epochs: Option<u64>,
     loss: Option<f64>,
+    shards: bool,
 }
 
 /// A bar of `length`, hidden if standard error is not a terminal or `show` is false.
@@ -45,6 +46,7 @@ impl TrainingBar {
             first_examples: None,
             epochs: None,
             loss: None,
+            shards: false,
         }
     }
 
@@ -68,6 +70,7 @@ impl Observer for TrainingBar {
     fn on_start(&mut self, start: &Start<'_>) -> Result<(), TrainError> {
         let config = &start.experiment.config;
         self.epochs = config.epochs;
+        self.shards = config.shard_optimizer;
         self.started = Instant::now();
         self.bar = bar(true, start.experiment.total_steps, "steps");
         self.bar.set_position(start.step);
@@ -158,11 +161,12 @@ impl Observer for TrainingBar {
     fn on_end(&mut self, end: &End<'_>) -> Result<(), TrainError> {
         self.bar.finish_and_clear();
         let states = &end.state_bytes;
-        if let (2.., Some(most)) = (states.len(), states.iter().max()) {
+        let most = states.iter().max().copied().unwrap_or(0);
+        if self.shards && states.len() > 1 && most > 0 {
             say(&format!(
-                "optimizer state: at most {} in a process, {} in all",
-                HumanBytes(*most),
-                HumanBytes(states.iter().sum())
+                "optimizer state: {}, of which a process keeps at most {}",
+                HumanBytes(states.iter().sum()),
+                HumanBytes(most)
             ));
         }
         Ok(())

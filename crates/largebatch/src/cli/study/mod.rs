@@ -11,11 +11,12 @@ use clap::{Args, Subcommand};
 use largebatch_study::{
     Notice, Plan, Results, RunOptions, Shard, StudyError, TrialRecord, Workers, running, serve,
 };
-use largebatch_train::compute_here;
+use largebatch_train::{compute_here, same};
 
 use super::job;
 use super::{DataDir, Done, Global, INTERRUPT, counted, print, say, warn, watch_interrupts};
 use crate::Lab;
+use ended::Ended;
 use failures::failures;
 use keep::{KeptRuns, Probes, join_runs};
 use report::{ExportArgs, ReportArgs, about, around, export, repeats, report, write_report};
@@ -24,6 +25,7 @@ use show::InPlace;
 use trainer::Trainer;
 use watcher::Watcher;
 
+mod ended;
 mod failures;
 mod keep;
 mod length;
@@ -273,9 +275,15 @@ fn own_folder(name: &str) -> Result<PathBuf, StudyError> {
 
 fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
-    let shard = args
-        .shard
-        .map_or_else(job::shard, |shard| Ok(Some(shard)))?;
+    let shard = match args.shard {
+        Some(_) if job::has_others() => {
+            job::join()?;
+            let why = "leave out --shard: each process of mpirun runs a part of its own";
+            return Err(StudyError::Argument(why.into()).into());
+        }
+        None => job::shard()?,
+        given => given,
+    };
     let global = &job::quieted(global);
     let trainer = Trainer::new(lab, args.what.data_dir.search());
     let plan = open(&args.what, &trainer, lab)?;
@@ -284,6 +292,17 @@ fn run_study(args: RunArgs, global: &Global, lab: &Lab) -> Result<Done> {
         .out
         .clone()
         .map_or_else(|| own_folder(&plan.study.name), Ok)?;
+    if let Some(job) = job::joined() {
+        let what = [
+            ("--out", folder.display().to_string()),
+            ("the study", args.what.study.clone()),
+            ("--set", args.what.set.join(" ")),
+            ("--accept-data", args.accept_data.to_string()),
+            ("--retry", args.retry.to_string()),
+        ];
+        let facts = what.map(|(name, value)| (name.to_owned(), value));
+        same(job.peers(), &facts.into())?;
+    }
     if !args.serve || job::is_quiet() {
         return run_plan(&args, plan, &folder, &trainer, shard, global, lab);
     }
@@ -340,6 +359,7 @@ fn run_plan(
         interrupt: Some(&INTERRUPT),
     };
     let mut watcher = Watcher::new(global);
+    let mut ran = Vec::new();
     let summary = largebatch_study::run(
         &plan,
         folder,
@@ -349,12 +369,16 @@ fn run_plan(
             if let Notice::Aside(record) = notice {
                 keep::forget(&probes, folder, record);
             }
+            if let Notice::Done(record) = notice {
+                ran.push(record.id.clone());
+            }
             watcher.see(progress, notice);
         },
     );
     watcher.end();
-    let summary = summary?;
-    job::wait(); // The report needs the trials of all.
+    // Waits for the trials of all, which the report needs.
+    let ended = Ended::new(summary?, ran).of_all()?;
+    let summary = &ended.summary;
     if summary.aside > 0 {
         warn(&format!(
             "{} ran on data that have changed, or in a version in which their settings had another meaning; they run again, and their old records moved to {}",
@@ -381,6 +405,7 @@ fn run_plan(
     }
     let results = Results::of(plan, folder)?;
     let unseen = join_runs(&results, folder, data_dir.as_deref(), lab, global)?;
+    let skipped = ended.skipped(&results);
     let around = around(
         repeats(args, folder),
         &about(&results.plan.study, &args.what),
@@ -390,12 +415,12 @@ fn run_plan(
     )?;
     write_report(&results, &around, &folder.join("report"), global)?;
     if !global.quiet {
-        let before = match summary.skipped {
+        let before = match skipped {
             0 => String::new(),
             n => format!(" now, {n} before"),
         };
-        let ran = counted(summary.ran, "trial");
-        eprintln!("{ran} ran{before}; see {}", folder.display());
+        let ran = counted(ended.ran.len(), "trial");
+        say(&format!("{ran} ran{before}; see {}", folder.display()));
     }
     let failed: Vec<&TrialRecord> = summary
         .failed
@@ -405,10 +430,7 @@ fn run_plan(
     if failed.is_empty() && unseen.is_empty() {
         return Ok(Done::Ok);
     }
-    anyhow::bail!(
-        "{}",
-        failures(&failed, summary.ran + summary.skipped, &unseen)
-    )
+    anyhow::bail!("{}", failures(&failed, ended.ran.len() + skipped, &unseen))
 }
 
 #[cfg(test)]

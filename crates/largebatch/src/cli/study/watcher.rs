@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use largebatch_study::{Notice, Progress, key, title};
 
 use super::show::{self, InPlace};
-use crate::cli::{Global, say, warn};
+use crate::cli::{Global, say, to_stderr, warn};
 
 /// Shows a study's progress on standard error: a table of its arms on a terminal, a line
 /// every ten seconds elsewhere.
@@ -32,7 +32,7 @@ impl Watcher {
 
     pub(super) fn see(&mut self, progress: &Progress, notice: &Notice) {
         if let Notice::Warning(text) = notice {
-            eprint!("{}", self.table.clear());
+            to_stderr(&self.table.clear());
             return warn(text);
         }
         if self.quiet {
@@ -51,7 +51,7 @@ impl Watcher {
                 "{group}{rate} seed {}: {}{metric} in {seconds:.1} s",
                 record.seed, record.stop
             );
-            eprint!("{}", self.table.clear());
+            to_stderr(&self.table.clear());
             say(&text);
         }
         if matches!(notice, Notice::Aside(_)) {
@@ -77,11 +77,11 @@ impl Watcher {
             ));
         } else {
             let table = show::table(progress, show::terminal());
-            eprint!("{}", self.table.draw(&table));
+            to_stderr(&self.table.draw(&table));
         }
     }
 
     pub(super) fn end(&mut self) {
-        eprint!("{}", self.table.clear());
+        to_stderr(&self.table.clear());
     }
 }

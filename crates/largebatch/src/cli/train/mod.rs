@@ -6,21 +6,22 @@ mod resume;
 mod settings;
 mod summary;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use largebatch_train::{
-    Controls, Experiment, Observer, Outcome, RunConfig, RunFolder, Stop, compute_here, train,
+    Controls, Experiment, Facts, Observer, Outcome, RunConfig, RunFolder, Stop, TrainError,
+    compute_here, same, same_training, train,
 };
 
 use super::job::{self, Job};
 use super::probe::training::{self, Probing};
 use super::progress::TrainingBar;
 use super::{
-    DataDir, Done, Global, INTERRUPT, counted, print_json, say, tell_data, warn, watch_interrupts,
-    whole,
+    DataDir, Done, Global, INTERRUPT, counted, print, print_json, say, tell_data, warn,
+    watch_interrupts, whole,
 };
 use crate::Lab;
 use folder::fresh_folder;
@@ -151,6 +152,9 @@ pub(super) struct TrainArgs {
 pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     watch_interrupts()?;
     let job = job::join()?;
+    if let Some(job) = job {
+        same(job.peers(), &folders(&args))?;
+    }
     if let Some(resumed) = resumed(&args, job)? {
         return resume(&args, resumed, job, global, lab);
     }
@@ -166,10 +170,7 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
         return cross_validate::run(&args, &config, shape, global, lab);
     }
     let open = || Experiment::open(config, lab, &args.data_dir.search());
-    let experiment = match job {
-        Some(job) => job.in_turn(open),
-        None => open(),
-    }?;
+    let experiment = opened(job, open)?;
     if job.is_some_and(|job| !job.is_main()) {
         return drive(&args, &experiment, None, job, Vec::new(), global);
     }
@@ -188,7 +189,34 @@ pub(super) fn run(args: TrainArgs, global: &Global, lab: &Lab) -> Result<Done> {
     let probes = Probing::all(&args.probe, &lab.probes, &experiment, &path)
         .inspect_err(|_| drop(std::fs::remove_dir(&path)))?;
     let folder = RunFolder::create(&path, &run_file(&experiment, data_dir))?;
+    tell_processes(job, &experiment, false, global)?;
     drive(&args, &experiment, Some(&folder), job, probes, global)
+}
+
+/// The arguments that only rank 0 uses, but which say what all should do.
+fn folders(args: &TrainArgs) -> Facts {
+    let resume = args.resume.as_ref().map(|dir| {
+        let named = dir.as_ref().map(|dir| dir.display().to_string());
+        named.unwrap_or_else(|| "given".into())
+    });
+    let out = args.out.as_ref().map(|dir| dir.display().to_string());
+    let probes = Some(args.probe.join(" ")).filter(|probes| !probes.is_empty());
+    let all = [("--out", out), ("--resume", resume), ("--probe", probes)];
+    let given = all.into_iter();
+    given
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
+/// Opens a training, and makes sure that all processes have the same one.
+fn opened(
+    job: Option<&Job>,
+    open: impl FnOnce() -> Result<Experiment, TrainError>,
+) -> Result<Experiment, TrainError> {
+    let Some(job) = job else { return open() };
+    let experiment = job.in_turn(open)?;
+    same_training(job.peers(), &experiment)?;
+    Ok(experiment)
 }
 
 /// The CPU threads that are asked for, or else this process's share of the machine.
@@ -216,13 +244,6 @@ fn drive(
         return Ok(done(&train(experiment, controls)?.0));
     };
     let mut progress = TrainingBar::new(global);
-    match job {
-        Some(job) => tell_job(job, experiment, global),
-        None if experiment.config.shard_optimizer => {
-            warn("shard_optimizer has no effect: one process has all parameters");
-        }
-        None => {}
-    }
     if global.quiet {
         tell_data(&experiment.dataset, &experiment.holdout, global);
     }
@@ -250,11 +271,11 @@ fn drive(
     if args.json {
         print_json(&outcome)?;
     } else if !global.quiet {
-        writeln!(std::io::stdout(), "{}", summary(&outcome))?;
+        print(summary(&outcome))?;
         if std::io::stdout().is_terminal()
             && let Some(curve) = summary::curve(folder.path())
         {
-            writeln!(std::io::stdout(), "{curve}")?;
+            print(curve)?;
         }
     }
     if outcome.stop == Stop::Interrupted {
@@ -276,18 +297,55 @@ fn drive(
     }
 }
 
-fn tell_job(job: &Job, experiment: &Experiment, global: &Global) {
+/// Tells which processes train, and warns of settings without an effect.
+fn tell_processes(
+    job: Option<&Job>,
+    experiment: &Experiment,
+    resumes: bool,
+    global: &Global,
+) -> Result<(), TrainError> {
+    let config = &experiment.config;
+    let of_batch_norm = [
+        ("sync_batch_norm", config.sync_batch_norm),
+        ("ghost_batch", config.ghost_batch.is_some()),
+    ];
+    let mut given = of_batch_norm.into_iter().filter(|(_, given)| *given);
+    if let Some((key, _)) = given.next()
+        && !experiment.initial_model()?.network.has_batch_norm()
+    {
+        let model = &config.model.name;
+        warn(&format!(
+            "{key} has no effect: this {model} has no batch norm"
+        ));
+    }
+    let Some(job) = job else {
+        if config.shard_optimizer {
+            warn("shard_optimizer has no effect: one process has all parameters");
+        }
+        return Ok(());
+    };
     if !global.quiet {
         say(&job.describe());
     }
-    let (count, parts) = (job.count(), experiment.config.parts());
+    let (count, parts) = (job.count(), config.parts());
     if count > parts {
+        let advice = match resumes {
+            true => format!(
+                "continue it with {}, since its parts are fixed",
+                match parts {
+                    1 => "1 process".to_owned(),
+                    n => format!("{n} processes"),
+                }
+            ),
+            false => format!("--set parts={count} gives each of them one (with other bits)"),
+        };
         warn(&format!(
-            "a batch has {}, so {} of {count} processes have nothing to compute: --set parts={count} gives each of them one (with other bits)",
+            "a batch has {}, so {} of {count} processes have nothing to compute: {advice}",
             counted(parts, "part"),
             count - parts
         ));
     }
+    Ok(())
 }
 
 fn done(outcome: &Outcome) -> Done {

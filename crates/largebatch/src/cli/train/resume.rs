@@ -1,20 +1,19 @@
 //! `train --resume`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use largebatch_train::{
-    OtherData, Outcome, RunConfig, RunFile, RunFolder, TrainError, compute_here,
+    OtherData, Outcome, RunConfig, RunFile, RunFolder, TrainError, compute_here, differences,
 };
 
-use super::settings::{configuration, differences};
+use super::settings::configuration;
 use super::summary::summary;
-use super::{TrainArgs, done, drive, threads};
+use super::{TrainArgs, done, drive, opened, tell_processes, threads};
 use crate::Lab;
 use crate::cli::job::Job;
 use crate::cli::probe::training::Probing;
-use crate::cli::{Done, Global, print_json, warn};
+use crate::cli::{Done, Global, print, print_json, warn};
 
 /// A run to resume.
 pub(super) struct Resumed {
@@ -111,7 +110,7 @@ pub(super) fn resume(
         if asked != file.config {
             let message = format!(
                 "holds another run than the one requested; they differ in: {}; leave these out to resume it, or start another run with --out",
-                differences(&file.config, &asked)
+                differences(&file.config.facts(), &asked.facts(), ["there", "here"])
             );
             return Err(TrainError::Folder {
                 path: path.into(),
@@ -126,20 +125,15 @@ pub(super) fn resume(
         } else if args.json {
             print_json(&outcome)?;
         } else if !global.quiet {
-            writeln!(
-                std::io::stdout(),
+            print(format!(
                 "{} has already ended; nothing to do.\n{}",
                 path.display(),
                 summary(&outcome)
-            )?;
+            ))?;
         }
         return Ok(done(&outcome));
     }
-    let open = || open(file.config.clone());
-    let experiment = match job {
-        Some(job) => job.in_turn(open),
-        None => open(),
-    }?;
+    let experiment = opened(job, || open(file.config.clone()))?;
     let Some(folder) = run.folder else {
         return drive(args, &experiment, None, job, Vec::new(), global);
     };
@@ -154,5 +148,6 @@ pub(super) fn resume(
     let probes = Probing::all(&args.probe, &lab.probes, &experiment, path)?;
     let folder = folder.locked()?;
     folder.go_on_with(&file, &experiment.dataset)?;
+    tell_processes(job, &experiment, true, global)?;
     drive(args, &experiment, Some(&folder), job, probes, global)
 }

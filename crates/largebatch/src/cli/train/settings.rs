@@ -1,11 +1,9 @@
 //! The configuration that a command line asks for.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use largebatch_component::settings::flatten;
 use largebatch_train::{RunConfig, TrainError};
-use toml::{Table, Value};
+use toml::Value;
 
 use super::TrainArgs;
 
@@ -95,21 +93,4 @@ fn traced(text: Option<&str>) -> Result<Option<u64>, TrainError> {
     };
     let wrong = || TrainError::value("trace", text, "write layers or layers:every=50");
     every.map(Some).ok_or_else(wrong)
-}
-
-/// The keys whose values differ.
-pub(super) fn differences(old: &RunConfig, new: &RunConfig) -> String {
-    let leaves = |config: &RunConfig| flatten(&Table::try_from(config).unwrap_or_default());
-    let (old, new) = (leaves(old), leaves(new));
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let show = |v: Option<&Value>| v.map_or("(none)".to_owned(), Value::to_string);
-    let changed: Vec<String> = keys
-        .into_iter()
-        .filter(|key| old.get(*key) != new.get(*key))
-        .map(|key| {
-            let (there, here) = (show(old.get(key)), show(new.get(key)));
-            format!("{key} ({there} there, {here} here)")
-        })
-        .collect();
-    changed.join(", ")
 }
