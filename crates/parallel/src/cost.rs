@@ -8,7 +8,8 @@ use crate::{Node, Peers};
 #[derive(Clone, PartialEq, Debug)]
 pub struct Cost {
     /// x: the seconds in which two processes send each other as many bytes, at the same time; at two
-    /// numbers of bytes or more, in increasing order. Between them, and beyond, x is linear.
+    /// numbers of bytes or more, in increasing order. Between them, and beyond, x is linear; but
+    /// beyond the last it does not fall.
     pub exchanges: Vec<(f64, f64)>,
     /// γ: the seconds of adding a byte of one gradient to a byte of another.
     pub add: f64,
@@ -28,7 +29,11 @@ impl Cost {
         let after = after.unwrap_or(self.exchanges.len() - 1).max(1);
         let [low, high] = [self.exchanges[after - 1], self.exchanges[after]];
         let share = (bytes - low.0).max(0.0) / (high.0 - low.0);
-        low.1 + share * (high.1 - low.1)
+        match share > 1.0 {
+            // Times that fall with the size are noise: they do not fall on, to below 0.
+            true => high.1 + (share - 1.0) * (high.1 - low.1).max(0.0),
+            false => low.1 + share * (high.1 - low.1),
+        }
     }
 
     /// The seconds of a sum over `k` processes that have one part each, of M = `bytes` bytes:
@@ -247,6 +252,14 @@ mod tests {
         };
         let found = [0.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0].map(|bytes| cost.exchange(bytes));
         assert_eq!(found, [1.0, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0]);
+        let falling = Cost {
+            exchanges: vec![(4.0, 2.0), (8.0, 1.0)],
+            add: 0.0,
+        };
+        assert_eq!(
+            [6.0, 8.0, 1e6].map(|b| falling.exchange(b)),
+            [1.5, 1.0, 1.0]
+        );
         // Two processes exchange half of the bytes twice.
         assert_eq!(cost.sum(2, 16.0), 2.0 * 3.0);
         // 8 bytes, then 4.

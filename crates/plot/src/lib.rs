@@ -38,7 +38,7 @@ mod theme;
 pub use error::PlotError;
 pub use figure::Figure;
 pub use name::{capital, stem, stems};
-pub use number::{duration, significant, whole};
+pub use number::{duration, fixed, significant, whole};
 pub use plot::Plot;
 pub use png::Painter;
 pub use section::{Section, Table};

@@ -27,6 +27,18 @@ pub fn significant(x: f64, digits: usize) -> String {
     text.replacen('-', "−", 1)
 }
 
+/// `x` with `digits` significant digits, for a column of a table: 12.40, 0.5000, 1234, 56789.
+pub fn fixed(x: f64, digits: usize) -> String {
+    if !x.is_finite() {
+        return "–".into();
+    }
+    // The exponent after rounding: 9.9996 is 10.00.
+    let text = format!("{x:.*e}", digits.saturating_sub(1));
+    let exponent = text.split_once('e').and_then(|(_, e)| e.parse().ok());
+    let decimals = (digits as i32 - 1 - exponent.unwrap_or(0)).max(0) as usize;
+    format!("{x:.decimals$}").replacen('-', "−", 1)
+}
+
 /// An integer, with thin spaces between thousands if it has five digits or more: 60 000, 4096.
 pub fn whole(n: u64) -> String {
     let digits = n.to_string();
@@ -73,6 +85,16 @@ mod tests {
             (f64::NAN, "–"),
         ] {
             assert_eq!(significant(x, 3), text);
+        }
+        for (x, text) in [
+            (12.4, "12.40"),
+            (9.9996, "10.00"),
+            (-0.5, "−0.5000"),
+            (56_789.4, "56789"),
+            (0.0, "0.000"),
+            (f64::INFINITY, "–"),
+        ] {
+            assert_eq!(fixed(x, 4), text);
         }
         assert_eq!(
             (whole(4096), whole(60_000), whole(1_234_567)),

@@ -204,29 +204,43 @@ fn shape(path: &usvg::Path, pixmap: &mut Pixmap, at: Transform, mask: Option<&Ma
         );
         Some(paint)
     };
-    if let Some(fill) = path.fill()
-        && let Some(paint) = paint(fill.paint(), fill.opacity().get())
-    {
-        let rule = if fill.rule() == usvg::FillRule::EvenOdd {
-            FillRule::EvenOdd
-        } else {
-            FillRule::Winding
-        };
-        pixmap.fill_path(path.data(), &paint, rule, at, mask);
-    }
-    if let Some(stroke) = path.stroke()
-        && let Some(paint) = paint(stroke.paint(), stroke.opacity().get())
-    {
-        let stroke = Stroke {
-            width: stroke.width().get(),
-            line_cap: LineCap::Round,
-            line_join: LineJoin::Round,
-            dash: stroke
-                .dasharray()
-                .and_then(|d| StrokeDash::new(d.to_vec(), 0.0)),
-            ..Stroke::default()
-        };
-        pixmap.stroke_path(path.data(), &paint, &stroke, at, mask);
+    let fill = |pixmap: &mut Pixmap| {
+        if let Some(fill) = path.fill()
+            && let Some(paint) = paint(fill.paint(), fill.opacity().get())
+        {
+            let rule = match fill.rule() {
+                usvg::FillRule::EvenOdd => FillRule::EvenOdd,
+                usvg::FillRule::NonZero => FillRule::Winding,
+            };
+            pixmap.fill_path(path.data(), &paint, rule, at, mask);
+        }
+    };
+    let stroke = |pixmap: &mut Pixmap| {
+        if let Some(stroke) = path.stroke()
+            && let Some(paint) = paint(stroke.paint(), stroke.opacity().get())
+        {
+            let stroke = Stroke {
+                width: stroke.width().get(),
+                line_cap: LineCap::Round,
+                line_join: LineJoin::Round,
+                dash: stroke
+                    .dasharray()
+                    .and_then(|d| StrokeDash::new(d.to_vec(), 0.0)),
+                ..Stroke::default()
+            };
+            pixmap.stroke_path(path.data(), &paint, &stroke, at, mask);
+        }
+    };
+    // A label's halo is a stroke below its letters.
+    match path.paint_order() {
+        usvg::PaintOrder::FillAndStroke => {
+            fill(pixmap);
+            stroke(pixmap);
+        }
+        usvg::PaintOrder::StrokeAndFill => {
+            stroke(pixmap);
+            fill(pixmap);
+        }
     }
 }
 
@@ -294,6 +308,16 @@ mod tests {
         );
         // Afterwards, plain text is drawn as before.
         assert_eq!(bare.png(picture(PLAIN), 1.0).unwrap(), plain);
+    }
+
+    /// The halo of a label is below its letters: on white ground it changes nothing.
+    #[test]
+    fn a_halo_leaves_the_letters() {
+        let painter = Painter::with(|_| {});
+        let plain = picture("network binds");
+        let halo = plain.replace("class=\"t tt\"", "class=\"t tt hl\"");
+        let [plain, halo] = [plain, halo].map(|svg| painter.png(svg, 1.0).unwrap());
+        assert_eq!(plain, halo);
     }
 
     /// Another font draws characters that ours lack, also next to characters that no font has, and
