@@ -425,14 +425,14 @@ mod tests {
             "{text}"
         );
         found.left_out = vec!["shard_optimizer".into()];
-        found.strong[1].efficiency = 1.2;
+        found.strong[1].efficiency = 2.5;
         let text = found.summary();
         assert!(
             text.contains("above 100 %") && text.contains("left out  shard_optimizer"),
             "{text}"
         );
-        // The highest point of the figure is not clipped.
+        // The axis reaches the highest point.
         let svg = found.figure().svg();
-        assert!(svg.contains(">1.2<"), "{svg}");
+        assert!(svg.contains(">2<"), "{svg}");
     }
 }
