@@ -67,11 +67,17 @@ fn a_run_gets_a_table_and_a_figure() {
     assert!(svg.contains("efficiency"));
     assert_eq!(svg.contains("network binds"), !bound.is_empty());
 
-    let text = ok(dir, &[SHORT, &["--out", "new/scale.png"]].concat()).stdout;
+    let (n, batch) = (&found["examples"], &found["batch_size"]);
+    assert!(n.as_u64() > batch.as_u64(), "{n}, {batch}");
+    let over = ["--out", "new/scale.png", "--set", "shard_optimizer=true"];
+    let text = ok(dir, &[SHORT, &over].concat()).stdout;
     for words in [
         "100gbe: 2 µs, 12.5 GB/s (nominal)",
         "4096",
         "examples/s",
+        "is the least of at least 5",
+        "left out  shard_optimizer",
+        &format!("the weak batch exceeds the {n} training examples"),
         "written: new/scale.png",
     ] {
         assert!(text.contains(words), "{words} in\n{text}");
@@ -121,6 +127,16 @@ fn errors_name_the_value_and_the_remedy() {
             &["other.json", "name", "--measure"],
         ),
         (&["--network", "still.json"], 1, &["still.json", "speed"]),
+        (
+            &["--network", "still.json"],
+            1,
+            &["bytes_per_second = 0", "--measure"],
+        ),
+        (
+            &["--measure", "--out", "scale.svg"],
+            2,
+            &["out = scale.svg", ".json"],
+        ),
         (&["--out", "scale.pdf"], 1, &["scale.pdf", ".svg or .png"]),
         (&["--measure"], 2, &["measure", "mpirun -n 2"]),
         (&["--set", "batch_size=5000"], 2, &["batch_size = 5000"]),

@@ -44,7 +44,7 @@ pub struct BatchPoint {
     pub batch_size: usize,
     /// Number of timed steps.
     pub steps: usize,
-    /// Median time of a step, including loading the data.
+    /// Median time of a step, including loading the data; for the model of many devices, the least.
     pub seconds_per_step: f64,
     /// Examples per second: batch size / median time.
     pub examples_per_second: f64,
@@ -137,6 +137,18 @@ impl BatchSearch {
     /// # Errors
     /// Settings out of range, and errors of training.
     pub fn run(&self, experiment: &Experiment, watch: Watch<'_>) -> Result<BatchFind, ProbeError> {
+        self.time(experiment, watch, 3, |sorted| sorted[sorted.len() / 2])
+    }
+
+    /// The same with `fewest` timed steps or more at each size, of whose sorted times `of` chooses
+    /// one.
+    pub(crate) fn time(
+        &self,
+        experiment: &Experiment,
+        watch: Watch<'_>,
+        fewest: usize,
+        of: fn(&[f64]) -> f64,
+    ) -> Result<BatchFind, ProbeError> {
         let (sizes, config) = (self.sizes(experiment)?, &experiment.config);
         let cpu = ["flex", "ndarray"].contains(&config.device.as_str());
         let mut dry_run = DryRun::new(experiment)?;
@@ -155,7 +167,7 @@ impl BatchSearch {
             let reset = cpu && memory::reset_peak();
             dry_run.step(batch_size)?; // The first step is slower.
             let (mut timed, mut total) = (Vec::new(), 0.0);
-            while timed.len() < 3 || total < self.seconds {
+            while timed.len() < fewest || total < self.seconds {
                 if !watch(done as u64, sizes.len() as u64) {
                     ended = BatchEnd::Interrupted;
                     break 'sizes;
@@ -165,12 +177,12 @@ impl BatchSearch {
                 timed.push(seconds);
             }
             timed.sort_by(f64::total_cmp);
-            let (steps, median) = (timed.len(), timed[timed.len() / 2]);
+            let (steps, seconds_per_step) = (timed.len(), of(&timed));
             points.push(BatchPoint {
                 batch_size,
                 steps,
-                seconds_per_step: median,
-                examples_per_second: batch_size as f64 / median,
+                seconds_per_step,
+                examples_per_second: batch_size as f64 / seconds_per_step,
                 memory: reset.then(memory::peak).flatten(),
             });
         }

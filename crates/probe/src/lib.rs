@@ -60,7 +60,7 @@ mod prelude {
     pub use std::fmt::Write as _;
 
     pub use largebatch_component::Facts;
-    pub use largebatch_plot::{Figure, Plot, Scale, Section, Table, significant};
+    pub use largebatch_plot::{Figure, Plot, Scale, Section, Table, fixed, significant};
     pub use largebatch_train::{Experiment, RunConfig};
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

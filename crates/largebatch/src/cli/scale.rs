@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use largebatch_parallel::{Cost, add_seconds_per_byte};
-use largebatch_plot::{significant, whole};
+use largebatch_plot::{fixed, significant, whole};
 use largebatch_probe::scale::{Network, Scaling, scale};
 use largebatch_train::{TrainError, compute_here};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(super) struct ScaleArgs {
     #[command(flatten)]
     settings: Settings,
     /// Network between the devices: 1gbe, 10gbe, 25gbe, 100gbe, infiniband-hdr, infiniband-ndr, or
-    /// a file that --measure wrote
+    /// a file: that of --measure, or one written by hand as in docs/clusters.md
     #[arg(
         long,
         value_name = "NAME|FILE",
@@ -54,18 +54,19 @@ pub(super) struct ScaleArgs {
     /// on them in which a pause takes the place of computing, beside the model
     #[arg(long, conflicts_with = "network", help_heading = "What")]
     measure: bool,
-    /// Seconds of timed steps at each batch size; at least three steps are timed
+    /// Seconds of timed steps at each batch size; at least five steps are timed, and the least
+    /// counts
     #[arg(
         long,
         value_name = "SECONDS",
-        default_value_t = 0.5,
+        default_value_t = 1.0,
         help_heading = "What"
     )]
     seconds: f64,
     #[command(flatten)]
     place: Place,
     /// File of the figure, .svg or .png [default: RUN/scale.svg]; with --measure, file of the
-    /// network [default: network.json]
+    /// network, .json [default: network.json]
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     out: Option<PathBuf>,
     /// Print one JSON object instead of a table
@@ -74,6 +75,13 @@ pub(super) struct ScaleArgs {
 }
 
 pub(super) fn run(mut args: ScaleArgs, global: &Global, lab: &Lab) -> Result<Done> {
+    if let Some(out) = args.out.as_ref().filter(|_| args.measure)
+        && out.extension() != Some("json".as_ref())
+    {
+        let why =
+            "with --measure, this is the file of the network; give it a name that ends in .json";
+        return Err(TrainError::value("out", out.display(), why).into());
+    }
     watch_interrupts()?;
     match (job::join()?, args.measure) {
         (Some(job), true) => {
@@ -151,14 +159,12 @@ fn network(text: &str) -> Result<Network, TrainError> {
     }
     let bytes = std::fs::read(path).map_err(TrainError::io(path, "read"))?;
     let wrong = |why: String| {
-        let text = format!("{why}; let `mpirun -n 2 largebatch scale --measure` write the file");
+        let text = format!(
+            "{why}; or let `mpirun -n 2 largebatch scale --measure` write the file of a network"
+        );
         TrainError::folder(path, text)
     };
-    let network: Network = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
-    match network.is_valid() {
-        true => Ok(network),
-        false => Err(wrong("holds no network's speed".into())),
-    }
+    Network::read(&String::from_utf8_lossy(&bytes)).map_err(wrong)
 }
 
 /// How many numbers are summed to check the model.
@@ -173,7 +179,7 @@ fn measure(args: &ScaleArgs, job: &Job, global: &Global, lab: &Lab) -> Result<Do
         exchanges,
         add: peers.slowest(add_seconds_per_byte()),
     };
-    let network = Network::measured(&job.describe(), &cost);
+    let network = Network::measured(&job.describe(), &cost, k);
     let time = |pause: f64, n: usize| {
         let seconds = peers.time_pauses(Duration::from_secs_f64(pause), n, 15);
         let model = pause + cost.sum(k, (n * size_of::<f32>()) as f64);
@@ -206,7 +212,6 @@ fn measure(args: &ScaleArgs, job: &Job, global: &Global, lab: &Lab) -> Result<Do
     }
     let mut file = serde_json::to_value(&network)?;
     file["schema"] = json!(1);
-    file["processes"] = json!(k);
     file["sums"] = json!(sums);
     file["steps"] = json!(steps);
     let out = args.out.clone().unwrap_or_else(|| "network.json".into());
@@ -223,7 +228,7 @@ fn measure(args: &ScaleArgs, job: &Job, global: &Global, lab: &Lab) -> Result<Do
 
 /// What was measured, in text.
 fn tables(file: &Value) -> String {
-    let number = |of: &Value, scale: f64| significant(scale * of.as_f64().unwrap_or(f64::NAN), 3);
+    let number = |of: &Value, scale: f64| fixed(scale * of.as_f64().unwrap_or(f64::NAN), 3);
     let table = |heads: &[&str], rows: &Value, cells: &dyn Fn(&Value) -> Vec<String>| {
         let mut lines = vec![heads.iter().map(|head| (*head).to_owned()).collect()];
         lines.extend(rows.as_array().into_iter().flatten().map(cells));

@@ -1,5 +1,5 @@
 //! What a training would cost on many devices, from its steps on this machine and a model of the
-//! network.
+//! network. The formula, its rows and the tests of both against closed forms stand together here.
 
 use std::path::Path;
 
@@ -51,7 +51,7 @@ pub struct Scaling {
     pub add_seconds_per_byte: f64,
     /// H: the seconds of a step on several devices in which gradients are packed and unpacked.
     pub host_seconds: f64,
-    /// The measured steps of one device.
+    /// The measured steps of one device: the least time at each batch size.
     pub computing: Vec<BatchPoint>,
     /// Weak scaling: each device has a batch of its own of `batch_size` examples.
     pub weak: Vec<Devices>,
@@ -62,6 +62,10 @@ pub struct Scaling {
     pub weak_bound: Option<usize>,
     /// The same in strong scaling.
     pub strong_bound: Option<usize>,
+    /// n, the number of training examples.
+    pub examples: usize,
+    /// Options of the training that the model leaves out.
+    pub left_out: Vec<String>,
     /// The run's noise scale B_simple if `noise` measured it; the caller fills it in.
     pub noise_scale: Option<f64>,
 }
@@ -69,14 +73,18 @@ pub struct Scaling {
 /// The largest number of devices.
 const MOST: usize = 4096;
 
+/// The least number of timed steps of each kind. Other work on the machine only adds time, so the
+/// least one counts.
+const FEWEST: usize = 5;
+
 /// The words of a step's other exchanges, per part: counts, loss and hits.
 const WORDS: usize = 8;
 
 /// Measures the steps of a training on this machine, and computes what they would take on 1, 2, 4, …
 /// 4,096 such devices, each with one part of the batch. The experiment is left with two parts.
 ///
-/// A step on K devices takes t(b) + R(K), where t(b) is the measured step of one device with b
-/// examples and
+/// A step on K devices takes t(b) + R(K), where t(b) is the step of one device with b examples, the
+/// least of at least five measured ones, and
 ///
 /// R(K) = sum(K, 4 N bytes) + 3 gather(K, 4 bytes) + gather(K, 4 (8 + S) bytes) + H.
 ///
@@ -87,8 +95,8 @@ const WORDS: usize = 8;
 /// t(B) / (K (t(⌈B/K⌉) + R(K))) if all share one (strong scaling). Between measured batch sizes, t is
 /// linear.
 ///
-/// Left out: a device that is slower than the others, transfers between a GPU and its host beyond
-/// H, evaluations and checkpoints.
+/// Left out: `shard_optimizer` and `sync_batch_norm`, a device that is slower than the others,
+/// transfers between a GPU and its host beyond H, evaluations and checkpoints.
 ///
 /// Cost: about `seconds` for each of the batch sizes 1, 2, 4, …, B, and twice more. `watch` is called
 /// before each step; if it returns `false`, the result is `None`.
@@ -108,17 +116,30 @@ pub fn scale(
     let parameters = model.parameter_count();
     let statistics = model.num_params() - parameters;
     let batch = experiment.config.batch_size.unwrap_or(1);
-    let least = if model.has_batch_norm() { 2 } else { 1 };
+    let norm = model.has_batch_norm();
+    let least = if norm { 2 } else { 1 };
     drop(model);
     let config = &mut experiment.config;
     (config.parts, config.accumulate, config.workers) = (Some(1), 1, 1);
+    let options = [
+        (
+            "shard_optimizer",
+            std::mem::take(&mut config.shard_optimizer),
+        ),
+        (
+            "sync_batch_norm",
+            std::mem::take(&mut config.sync_batch_norm) && norm,
+        ),
+    ];
+    let left_out = options.into_iter().filter(|option| option.1);
+    let left_out = left_out.map(|option| option.0.to_owned()).collect();
     let search = BatchSearch {
         smallest: least.min(batch),
         largest: Some(batch),
         seconds,
         ..BatchSearch::default()
     };
-    let found = search.run(experiment, watch)?;
+    let found = search.time(experiment, watch, FEWEST, |sorted| sorted[0])?;
     match found.ended {
         BatchEnd::Interrupted => return Ok(None),
         BatchEnd::Memory => {
@@ -142,9 +163,10 @@ pub fn scale(
         part_bytes: (size_of::<f32>() * (WORDS + statistics)) as f64,
         host,
     };
-    Ok(Some(Scaling::new(
-        found, batch, least, parameters, network, &reduction,
-    )))
+    Ok(Some(Scaling {
+        left_out,
+        ..Scaling::new(found, batch, least, parameters, network, &reduction)
+    }))
 }
 
 /// The shortest step with `batch` examples, of one process or of each of two.
@@ -158,7 +180,7 @@ fn least_seconds(
     let mut steps = DryRun::shared(experiment, peers)?;
     steps.step(batch)?; // The first step is slower.
     let (mut least, mut total, mut count) = (f64::INFINITY, 0.0, 0);
-    while count < 5 || total < seconds {
+    while count < FEWEST || total < seconds {
         let step = steps.step(batch)?;
         (least, total, count) = (least.min(step), total + step, count + 1);
     }
@@ -247,6 +269,8 @@ impl Scaling {
             weak,
             strong,
             computing: found.points,
+            examples: found.examples,
+            left_out: Vec::new(),
             noise_scale: None,
         }
     }
@@ -366,10 +390,8 @@ mod tests {
         }
         let text = fast.summary();
         assert!(text.contains("100gbe: 2 µs, 12.5 GB/s (nominal)"), "{text}");
-        assert!(
-            text.contains(&format!("strong    from {bound} devices on")),
-            "{text}"
-        );
+        let line = format!("strong    the network binds from {bound} devices on");
+        assert!(text.contains(&line), "{text}");
     }
 
     #[test]
@@ -381,15 +403,36 @@ mod tests {
             "{}",
             found.summary()
         );
+        found.noise_scale = Some(50.0);
+        let text = found.summary();
+        assert!(
+            text.contains("50: the batch of one device is larger"),
+            "{text}"
+        );
     }
 
     #[test]
-    fn networks_have_names() {
+    fn what_a_reader_may_wonder_about_is_said() {
+        let mut found = scaling("100gbe");
+        let text = found.summary();
+        // The batch has 96 of the 96 examples.
         assert!(
-            Network::names()
-                .into_iter()
-                .all(|name| Network::nominal(name).is_some())
+            text.contains("from 2 devices on, the weak batch exceeds the 96 training"),
+            "{text}"
         );
-        assert_eq!(Network::nominal("token-ring"), None);
+        assert!(
+            !text.contains("above 100 %") && !text.contains("left out"),
+            "{text}"
+        );
+        found.left_out = vec!["shard_optimizer".into()];
+        found.strong[1].efficiency = 2.5;
+        let text = found.summary();
+        assert!(
+            text.contains("above 100 %") && text.contains("left out  shard_optimizer"),
+            "{text}"
+        );
+        // The axis reaches the highest point.
+        let svg = found.figure().svg();
+        assert!(svg.contains(">2<"), "{svg}");
     }
 }
