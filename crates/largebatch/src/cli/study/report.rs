@@ -161,6 +161,16 @@ pub(super) fn about(study: &Study, what: &WhatArgs) -> String {
     )
 }
 
+/// The text with its lines broken between words, except those of tables, which fit.
+fn wrapped(text: &str, width: usize) -> String {
+    let options =
+        textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = text
+        .lines()
+        .map(|line| textwrap::fill(line, &options) + "\n");
+    lines.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,14 +197,4 @@ mod tests {
                 == "largebatch study run gap --out studies/gap"
         );
     }
-}
-
-/// The text with its lines broken between words, except those of tables, which fit.
-fn wrapped(text: &str, width: usize) -> String {
-    let options =
-        textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation);
-    let lines = text
-        .lines()
-        .map(|line| textwrap::fill(line, &options) + "\n");
-    lines.collect()
 }
