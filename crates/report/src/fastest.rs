@@ -49,10 +49,18 @@ pub(crate) fn headline(a: &Analysis) -> Option<String> {
         &|steps| significant(steps, 4),
         |g| g.steps,
     )?;
-    let time = sentence("Least time of training", &duration, |g| g.training);
+    let least = sentence("Least time of training", &time, |g| g.training);
     Some(
-        format!("{steps} {}", time.unwrap_or_default())
+        format!("{steps} {}", least.unwrap_or_default())
             .trim_end()
             .into(),
     )
+}
+
+/// A time to the target: with three digits, as arms differ by less than a second.
+pub(crate) fn time(seconds: f64) -> String {
+    match seconds {
+        1.0..60.0 => format!("{} s", significant(seconds, 3)),
+        _ => duration(seconds),
+    }
 }

@@ -7,6 +7,7 @@ use crate::analysis::{Analysis, words};
 use crate::comparison::Comparison;
 use crate::export::columns::{Columns, Data};
 use crate::facts::Facts;
+use crate::fastest::time;
 use crate::figures::good_rates::region;
 use crate::sentences::{headline, sentences};
 
@@ -257,7 +258,7 @@ fn columns(a: &Analysis) -> Vec<Column> {
         ),
         column(
             "time to target",
-            &|r| r.g.training.filter(|c| c.reached > 0).map(|c| censored(&c, duration)),
+            &|r| r.g.training.filter(|c| c.reached > 0).map(|c| censored(&c, time)),
             vec![
                 real("seconds_to_target", &|r| r.g.training?.median),
                 real("seconds_to_target_low", &|r| Some(r.g.training?.interval?.0)),
